@@ -1,0 +1,234 @@
+"""The bundle: a folder with everything that grading needs. Its schema, reading, checking and writing.
+
+Nothing is parsed before every file of the manifest has been found and hashed.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import BundleChanged, BundleError, BundleIncomplete, BundleUnsupported
+from .grades import LABELS, NUM_GRADES
+
+SCHEMA_VERSION = 1
+REQUIRED = ("bundle.json", "model.onnx", "evidence.json", "config.json", "metadata.json", "model.weights.h5")
+NOT_LISTED = ("manifest.json", "README.md", ".gitattributes")
+NOT_LISTED_FOLDERS = ("figures", ".cache", ".git")
+# What Python, the shell or the loader of a model would run. Whole-model .h5 and .keras files may carry code too.
+CODE_SUFFIXES = frozenset(
+    ".py .pyc .pyd .pyw .pth .so .dll .dylib .exe .sh .bat .cmd .ps1 .js .jar .pkl .pickle .pt .joblib .npy .npz .keras .h5".split()
+)
+
+
+@dataclass(frozen=True)
+class InputConfig:
+    """How a knee's pixels become the network's input.
+
+    height, width: pixels of the input. low, high: percentiles of the crop that are mapped to black and white.
+    crop: "fit" keeps the aspect and pads to the input's shape with the crop's own mean.
+    """
+
+    height: int
+    width: int
+    low: float = 1.0
+    high: float = 99.0
+    crop: str = "fit"
+
+
+@dataclass(frozen=True)
+class Decision:
+    """From probabilities to a grade: "argmax", or "expected": how many `thresholds` lie below sum of i * p_i."""
+
+    rule: str = "argmax"
+    thresholds: tuple[float, ...] = (0.5, 1.5, 2.5, 3.5)
+
+
+@dataclass(frozen=True)
+class Conformal:
+    """Contiguous prediction sets that hold the reader's grade with probability `level`.
+
+    Starting at the reported grade, the set takes in its likelier neighbour as long as its mass stays
+    at or under `threshold`, the calibration films' (n+1)*level/n quantile (ordinal APS: Lu et al., MICCAI 2022).
+    """
+
+    level: float
+    threshold: float
+    calibration_films: int
+
+
+@dataclass(frozen=True)
+class RefusalConfig:
+    """Limits beyond which a film is refused: see `imaging.gate`. Distances are in the embedding's whitened space."""
+
+    min_contrast: float
+    max_colour: float
+    max_distance: float
+    mean: tuple[float, ...] = ()
+    components: tuple[tuple[float, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class BundleConfig:
+    """The parsed bundle.json."""
+
+    name: str
+    version: str
+    grades: tuple[str, ...]
+    input: InputConfig
+    members: tuple[dict[str, Any], ...]
+    decision: Decision
+    temperature: float
+    conformal: Conformal
+    refusal: RefusalConfig
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1) + "\n"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A verified bundle on disk."""
+
+    folder: Path
+    config: BundleConfig
+    digest: str
+    """First 12 hex digits of the sha256 of manifest.json: the revision of a folder."""
+
+    @property
+    def evidence(self) -> dict[str, Any]:
+        return json.loads((self.folder / "evidence.json").read_text("utf-8"))
+
+
+def read_bundle(folder: Path | str) -> Bundle:
+    """Verify and parse a bundle.
+
+    Raises BundleIncomplete, BundleChanged or BundleUnsupported, naming the file, before anything but the
+    manifest has been parsed; BundleError when bundle.json does not follow its schema.
+    """
+    folder = Path(folder)
+    manifest = verify(folder)
+    digest = hashlib.sha256(manifest).hexdigest()[:12]
+    config = parse_config((folder / "bundle.json").read_bytes(), str(folder / "bundle.json"))
+    return Bundle(folder, config, digest)
+
+
+def verify(folder: Path) -> bytes:
+    """Hash every listed file and look for what is missing or unlisted; returns the manifest's bytes."""
+    if not folder.is_dir():
+        raise BundleIncomplete(f"{folder} is not a folder; a bundle is a folder with manifest.json in it.")
+    content, files = read_manifest(folder)
+    for name in REQUIRED:
+        if name not in files:
+            raise BundleIncomplete(f"{folder}: manifest.json does not list {name}; export or pull the bundle again.")
+    for name, entry in files.items():
+        path = folder / name
+        if not path.is_file():
+            raise BundleIncomplete(f"{folder}: {name} is missing; pull the bundle again.")
+        if path.stat().st_size != entry["size"] or sha256_of(path) != entry["sha256"]:
+            raise BundleChanged(f"{folder}: {name} differs from the manifest's sha256; pull the bundle again and do not use this copy.")
+    for path in bundle_files(folder):
+        name = path.relative_to(folder).as_posix()
+        if path.suffix.lower() in CODE_SUFFIXES and name != "model.weights.h5":
+            raise BundleChanged(f"{folder}: {name} could run code and has no place in a bundle; do not use this copy.")
+    return content
+
+
+def read_manifest(folder: Path) -> tuple[bytes, dict[str, dict[str, Any]]]:
+    """The manifest's bytes and its `files`, with names that can't leave the folder."""
+    path = folder / "manifest.json"
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError:
+        raise BundleIncomplete(f"{folder}: manifest.json is missing; this is not a whole bundle.") from None
+    except OSError as error:
+        raise BundleError(f"{path} can't be read ({error.strerror}); check its permissions.") from None
+    document = _json_object(content, str(path))
+    _check_schema_version(document, str(path))
+    files = document.get("files")
+    if not isinstance(files, dict):
+        raise BundleError(f"{path} has no object `files`; pull the bundle again.")
+    for name, entry in files.items():
+        parts = name.split("/")
+        if name.startswith("/") or "\\" in name or ":" in name or any(part in ("", ".", "..") for part in parts):
+            raise BundleChanged(f"{path} lists {name!r}, which is not a plain relative name; do not use this copy.")
+        if not (isinstance(entry, dict) and isinstance(entry.get("sha256"), str) and isinstance(entry.get("size"), int)):
+            raise BundleError(f"{path}: the entry of {name} needs a `sha256` and a `size`; pull the bundle again.")
+    return content, files
+
+
+def write_manifest(folder: Path) -> None:
+    """List every file of the folder with its sha256 and size in manifest.json."""
+    files = {}
+    for path in bundle_files(folder):
+        name = path.relative_to(folder).as_posix()
+        if name not in NOT_LISTED:
+            files[name] = {"sha256": sha256_of(path), "size": path.stat().st_size}
+    document = {"schema_version": SCHEMA_VERSION, "files": files}
+    (folder / "manifest.json").write_text(json.dumps(document, indent=1, sort_keys=True) + "\n", "utf-8")
+
+
+def bundle_files(folder: Path) -> list[Path]:
+    """Every file of the bundle, figures and caches left out, in the order of their names."""
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.relative_to(folder).parts[0] not in NOT_LISTED_FOLDERS
+    )
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def parse_config(content: bytes, source: str) -> BundleConfig:
+    """bundle.json's bytes as a BundleConfig; BundleUnsupported for another schema, BundleError for a wrong one."""
+    document = _json_object(content, source)
+    _check_schema_version(document, source)
+    try:
+        refusal = document["refusal"]
+        config = BundleConfig(
+            name=str(document["name"]),
+            version=str(document["version"]),
+            grades=tuple(document["grades"]),
+            input=InputConfig(**document["input"]),
+            members=tuple(document["members"]),
+            decision=Decision(document["decision"]["rule"], tuple(map(float, document["decision"]["thresholds"]))),
+            temperature=float(document["temperature"]),
+            conformal=Conformal(**document["conformal"]),
+            refusal=RefusalConfig(
+                float(refusal["min_contrast"]),
+                float(refusal["max_colour"]),
+                float(refusal["max_distance"]),
+                tuple(map(float, refusal["mean"])),
+                tuple(tuple(map(float, row)) for row in refusal["components"]),
+            ),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{source} does not follow schema version {SCHEMA_VERSION} ({error}).") from None
+    if config.grades != LABELS or config.decision.rule not in ("argmax", "expected"):
+        raise BundleError(f"{source} has grades or a decision rule that this release does not know; upgrade kneeoa-hub.")
+    if config.input.crop != "fit" or len(config.decision.thresholds) != NUM_GRADES - 1:
+        raise BundleError(f"{source} has a crop or thresholds that this release does not know; upgrade kneeoa-hub.")
+    return config
+
+
+def _check_schema_version(document: dict[str, Any], source: str) -> None:
+    version = document.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise BundleUnsupported(
+            f"{source} has schema_version {version!r}; this release reads {SCHEMA_VERSION}. Upgrade kneeoa-hub or pull an older revision."
+        )
+
+
+def _json_object(content: bytes, source: str) -> dict[str, Any]:
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        raise BundleError(f"{source} is not JSON; pull the bundle again.") from None
+    if not isinstance(document, dict):
+        raise BundleError(f"{source} is not a JSON object; pull the bundle again.")
+    return document

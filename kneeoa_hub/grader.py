@@ -1,0 +1,167 @@
+"""The one grader behind the library, the command line, Flask and the Space."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from .bundle import Bundle, read_bundle
+from .decision import grade_set, oa_probability, reported_grade, severity
+from .errors import FilmError, KneeOAError, MissingExtra
+from .grades import LABELS
+from .hub import pull, revision_of
+from .imaging.decode import Film, FilmInput, Limits, decode
+from .imaging.gate import Refusal, check_pixels, distances, refusal
+from .imaging.locate import find_knees
+from .imaging.normalise import Box, canvas, network_input
+from .report import FilmReport, KneeGrade
+from .runtime import Network
+from .settings import Settings
+
+HEATMAP_SIDE = 32
+SIDE_WARNING = "Sides follow the convention that the patient's right knee is at the picture's left; the film itself does not say."
+
+
+def from_pretrained(
+    address: str | Path | None = None,
+    *,
+    revision: str | None = None,
+    token: str | None = None,
+    local_files_only: bool = False,
+    cache_dir: str | Path | None = None,
+    threads: int = 0,
+) -> "KneeGrader":
+    """A grader from the shipped bundle, or from an address (docs/addresses.md): folder, shipped name, org/name on the Hub.
+
+    threads: of one forward pass; 0 lets onnxruntime choose. Raises AddressError, HubError or BundleError kinds.
+    """
+    folder = pull(
+        address, revision=revision, token=token, local_files_only=local_files_only, cache_dir=cache_dir
+    )
+    return KneeGrader(read_bundle(folder), revision_of(folder), threads)
+
+
+class KneeGrader:
+    """Grades films with one verified bundle. It holds no state between films, so threads may share it."""
+
+    def __init__(self, bundle: Bundle, revision: str | None = None, threads: int = 0):
+        self.bundle = bundle
+        self.revision = revision or bundle.digest
+        self._network = Network(bundle.folder / "model.onnx", bundle.config.input, threads)
+        settings = Settings.from_environ()
+        self._limits = Limits(settings.max_bytes, settings.max_pixels)
+
+    @property
+    def model(self) -> str:
+        """The bundle's name."""
+        return self.bundle.config.name
+
+    def grade(self, film: FilmInput, boxes: Sequence[Sequence[int]] | None = None, *, force: bool = False) -> FilmReport:
+        """Grade every knee of a film.
+
+        film: a path, bytes, a binary file, a PIL image, or [H,W] uint8 | uint16 | finite float, bright bone.
+        boxes: (left, top, right, bottom) of each knee in film pixels; skips the finder. force: grade a refused film too.
+        Raises a FilmError when the film can't be decoded or is over a limit.
+        """
+        decoded = decode(film, self._limits)
+        config = self.bundle.config
+        refused = check_pixels(decoded, config.refusal)
+        if refused and not force:
+            return self._report(decoded, (), refused, ())
+        found = _checked(boxes, decoded) if boxes is not None else find_knees(decoded.pixels)
+        inputs = np.stack([network_input(decoded.pixels, box, config.input) for box in found])
+        outputs = self._network.run(inputs)
+        away = distances(outputs.embedding, config.refusal)
+        if not refused and away.min() > config.refusal.max_distance:
+            refused = refusal("not-a-knee", float(away.min()))
+        if refused and not force:
+            return self._report(decoded, (), refused, ())
+        sides, warnings = _sides(decoded, len(found))
+        knees = tuple(
+            self._knee(decoded, box, side, *values)
+            for box, side, *values in zip(
+                found, sides, outputs.probabilities, outputs.embedding, outputs.activation_map, strict=True
+            )
+        )
+        if refused:
+            warnings += (f"Graded by force although it was refused: {refused.message}",)
+        elif away.max() > config.refusal.max_distance:
+            warnings += ("One of the knees does not look like those the model knows; do not rely on its grade.",)
+        return self._report(decoded, knees, refused, warnings)
+
+    def grade_batch(self, films: Iterable[FilmInput]) -> Iterator[FilmReport | KneeOAError]:
+        """A report or an error for each film, in order; never raises for a film."""
+        for film in films:
+            try:
+                answer: FilmReport | KneeOAError = self.grade(film)
+            except KneeOAError as error:
+                answer = error
+            except Exception as error:  # one film must never end the batch
+                answer = FilmError(f"The film can't be graded ({type(error).__name__}: {error}); look at it by itself.")
+            yield answer
+
+    def keras_model(self) -> Any:
+        """The Keras 3 model with the ensemble inside (extra `tune`), not compiled. Raises MissingExtra without Keras."""
+        try:
+            import keras
+        except ImportError:
+            raise MissingExtra("The Keras model needs TensorFlow and Keras: pip install 'kneeoa-hub[tune]'") from None
+        return keras.saving.load_model(self.bundle.folder, compile=False, safe_mode=True)
+
+    def _knee(
+        self, film: Film, box: Box, side: str | None, probabilities: np.ndarray, embedding: np.ndarray, places: np.ndarray
+    ) -> KneeGrade:
+        config = self.bundle.config
+        grade = int(reported_grade(probabilities, config.decision))
+        return KneeGrade(
+            grade,
+            LABELS[grade],
+            tuple(map(float, probabilities)),
+            float(severity(probabilities)),
+            float(oa_probability(probabilities)),
+            grade_set(probabilities.tolist(), grade, config.conformal.threshold),
+            box,
+            side,
+            _heatmap(places, canvas(film.pixels, box, config.input).content, (config.input.height, config.input.width)),
+            embedding.astype(np.float32),
+        )
+
+    def _report(
+        self, film: Film, knees: tuple[KneeGrade, ...], refused: Refusal | None, warnings: tuple[str, ...]
+    ) -> FilmReport:
+        level = self.bundle.config.conformal.level
+        return FilmReport(
+            knees, refused, film.warnings + warnings, self.model, self.revision, level, film.pixels
+        )
+
+
+def _checked(boxes: Sequence[Sequence[int]], film: Film) -> tuple[Box, ...]:
+    checked = []
+    for box in boxes:
+        values = tuple(int(edge) for edge in box)
+        if len(values) != 4 or not (0 <= values[0] < values[2] <= film.width and 0 <= values[1] < values[3] <= film.height):
+            raise FilmError(f"The box {tuple(box)} does not lie in the film of {film.width}x{film.height} px; give left, top, right, bottom.")
+        checked.append(values)
+    if not checked:
+        raise FilmError("No box was given; leave boxes= out to have the knees found.")
+    return tuple(sorted(checked))
+
+
+def _sides(film: Film, knees: int) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
+    if knees == 2:
+        return ("right", "left"), (SIDE_WARNING,)
+    return (film.side if knees == 1 else None,) * knees, ()
+
+
+def _heatmap(places: np.ndarray, content: Box, shape: tuple[int, int]) -> np.ndarray:
+    """The part of an activation map [h,w] over the canvas that covers the knee's box, scaled to 0..1."""
+    height, width = shape
+    scale = (places.shape[1] / width, places.shape[0] / height) * 2
+    box = tuple(edge * factor for edge, factor in zip(content, scale, strict=True))
+    longer = max(content[2] - content[0], content[3] - content[1])
+    size = tuple(max(1, round(HEATMAP_SIDE * side / longer)) for side in (content[2] - content[0], content[3] - content[1]))
+    cut = np.asarray(Image.fromarray(places.astype(np.float32)).resize(size, Image.Resampling.BILINEAR, box=box))
+    low, high = float(cut.min()), float(cut.max())
+    return ((cut - low) / (high - low) if high > low else np.zeros_like(cut)).astype(np.float32)

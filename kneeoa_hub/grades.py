@@ -1,0 +1,25 @@
+"""The Kellgren-Lawrence scale (Kellgren & Lawrence, Ann Rheum Dis 1957;16:494-502)."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Grade:
+    """One step of the scale: its number 0..4, its name, and its criterion in plain words."""
+
+    value: int
+    label: str
+    criterion: str
+
+
+GRADES = (
+    Grade(0, "Normal", "No feature of osteoarthritis."),
+    Grade(1, "Doubtful", "Doubtful narrowing of the joint space, possibly a small bony lip (osteophyte)."),
+    Grade(2, "Mild", "Definite osteophytes; the joint space may be narrowed."),
+    Grade(3, "Moderate", "Several osteophytes, definite narrowing of the joint space, some sclerosis."),
+    Grade(4, "Severe", "Large osteophytes, marked narrowing of the joint space, severe sclerosis, deformed bone ends."),
+)
+LABELS = tuple(grade.label for grade in GRADES)
+NUM_GRADES = len(GRADES)
+OSTEOARTHRITIS_FROM = 2
+"""Radiographic osteoarthritis is conventionally said to be present from this grade on."""

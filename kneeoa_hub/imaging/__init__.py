@@ -1,0 +1,1 @@
+"""From a film's bytes to the pixels of its knees."""

@@ -1,0 +1,173 @@
+"""A film, in whatever form it is given, as a gray array. Every bit depth is kept; limits are checked first."""
+
+import io
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ..errors import (
+    DamagedFilm,
+    EmptyFilm,
+    FilmError,
+    FilmNotFound,
+    FilmTooLarge,
+    FilmTooSmall,
+    SeveralFrames,
+    UnsupportedFilm,
+)
+from ..settings import Settings
+
+FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "BMP", "WEBP")
+READABLE = "PNG, JPEG, TIFF, BMP, WebP or DICOM"
+MIN_SIDE = 128
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""ITU-R BT.601 weights of red, green and blue."""
+
+FilmInput = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Most bytes and pixels of one film, and the fewest pixels on its shorter side."""
+
+    max_bytes: int = Settings.max_bytes
+    max_pixels: int = Settings.max_pixels
+    min_side: int = MIN_SIDE
+
+
+@dataclass(frozen=True)
+class Film:
+    """Decoded pixels: [H,W] float32, bright bone, in the file's own units.
+
+    colour: mean difference between the largest and smallest channel, 0 (gray) to 1.
+    side: "left" or "right" when the file itself says so.
+    """
+
+    pixels: np.ndarray
+    name: str
+    colour: float = 0.0
+    side: str | None = None
+    warnings: tuple[str, ...] = field(default=())
+
+    @property
+    def height(self) -> int:
+        return self.pixels.shape[0]
+
+    @property
+    def width(self) -> int:
+        return self.pixels.shape[1]
+
+
+def decode(film: FilmInput, limits: Limits = Limits()) -> Film:
+    """Read a film: a path, bytes, a binary file, a PIL image, or [H,W] uint8 | uint16 | finite float array.
+
+    Raises a FilmError that says what was received: EmptyFilm, UnsupportedFilm, DamagedFilm, FilmTooLarge,
+    FilmTooSmall, SeveralFrames or FilmNotFound.
+    """
+    if isinstance(film, np.ndarray):
+        decoded = _from_array(film, limits)
+    elif isinstance(film, Image.Image):
+        decoded = _from_image(film, "the image", limits)
+    else:
+        content, name = _read(film, limits)
+        decoded = _from_bytes(content, name, limits)
+    if min(decoded.pixels.shape) < limits.min_side:
+        raise FilmTooSmall(
+            f"{decoded.name} is {decoded.width}x{decoded.height} px; "
+            f"a knee film needs at least {limits.min_side} px on its shorter side."
+        )
+    return decoded
+
+
+def _read(film: Any, limits: Limits) -> tuple[bytes, str]:
+    """The film's bytes and the name that messages use."""
+    if isinstance(film, bytes | bytearray | memoryview):
+        content, name = bytes(film), "the film"
+    elif isinstance(film, str | os.PathLike):
+        path = Path(film)
+        name = path.name
+        try:
+            if path.stat().st_size > limits.max_bytes:
+                raise _too_many_bytes(name, path.stat().st_size, limits)
+            content = path.read_bytes()
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            raise FilmNotFound(f"{name or film} can't be read ({reason}); give the path of a film's file.") from None
+    elif hasattr(film, "read"):
+        name = Path(str(getattr(film, "name", None) or "the film")).name
+        content = film.read(limits.max_bytes + 1)
+        if not isinstance(content, bytes):
+            raise FilmError(f"{name} was opened as text; open it in binary mode, as in open(path, 'rb').")
+    else:
+        raise FilmError(f"A {type(film).__name__} is not a film; give a path, bytes, a file, a PIL image or an array.")
+    if len(content) > limits.max_bytes:
+        raise _too_many_bytes(name, len(content), limits)
+    if not content:
+        raise EmptyFilm(f"{name} is empty (0 bytes); send it again.")
+    return content, name
+
+
+def _too_many_bytes(name: str, size: int, limits: Limits) -> FilmTooLarge:
+    return FilmTooLarge(
+        f"{name} has over {limits.max_bytes / 2**20:.0f} MiB ({size / 2**20:.1f} received); "
+        "send one film a file, or raise KNEEOA_MAX_BYTES."
+    )
+
+
+def _from_bytes(content: bytes, name: str, limits: Limits) -> Film:
+    if content[128:132] == b"DICM":
+        from .dicom import read_dicom  # pydicom is an extra
+
+        return read_dicom(content, name, limits)
+    try:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+            return _from_image(image, name, limits)
+    except FilmError:
+        raise
+    except UnidentifiedImageError:
+        raise UnsupportedFilm(f"{name} is not an image that can be read; send {READABLE}.") from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise FilmTooLarge(f"{name} has far over {limits.max_pixels} pixels; send a smaller film.") from None
+    except Exception as error:  # Pillow's readers raise many kinds for a corrupt file
+        raise DamagedFilm(f"{name} is truncated or damaged ({error}); export it again.") from None
+
+
+def _from_image(image: Image.Image, name: str, limits: Limits) -> Film:
+    width, height = image.size
+    if width * height > limits.max_pixels:
+        raise FilmTooLarge(
+            f"{name} is {width}x{height} px, over {limits.max_pixels} pixels; send a smaller film, or raise KNEEOA_MAX_PIXELS."
+        )
+    # A phone's JPEG (MPO) holds previews after its first picture; in other formats a frame is a film.
+    frames = getattr(image, "n_frames", 1)
+    if frames > 1 and image.format != "MPO":
+        raise SeveralFrames(f"{name} has {frames} frames; send one film a file.")
+    image = ImageOps.exif_transpose(image)
+    if image.mode in ("I;16", "I;16B", "I;16L", "I", "F", "L"):
+        pixels = np.asarray(image).astype(np.float32)
+        if not np.isfinite(pixels).all():
+            raise DamagedFilm(f"{name} holds values that are not numbers; export it again.")
+        return Film(pixels, name)
+    if image.mode == "1":
+        return Film(np.asarray(image.convert("L")).astype(np.float32), name)
+    channels = np.asarray(image.convert("RGB"))
+    colour = float((channels.max(-1) - channels.min(-1)).mean() / 255)
+    return Film(channels.astype(np.float32) @ LUMA, name, colour=colour)
+
+
+def _from_array(array: np.ndarray, limits: Limits) -> Film:
+    described = f"An array of shape {array.shape} and type {array.dtype}"
+    if array.ndim != 2 or 0 in array.shape:
+        raise FilmError(f"{described} is not a film; give [height, width].")
+    if array.dtype not in (np.uint8, np.uint16) and not np.issubdtype(array.dtype, np.floating):
+        raise FilmError(f"{described} is not a film; give uint8, uint16 or float values.")
+    if array.size > limits.max_pixels:
+        raise FilmTooLarge(f"{described} has over {limits.max_pixels} pixels; give a smaller film.")
+    pixels = array.astype(np.float32)
+    if not np.isfinite(pixels).all():
+        raise FilmError(f"{described} holds values that are not finite; replace them first.")
+    return Film(pixels, "the array")

@@ -1,0 +1,51 @@
+"""The bundle's network in onnxruntime: a session that threads may share."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .bundle import InputConfig
+from .errors import BundleError
+from .grades import NUM_GRADES
+
+OUTPUTS = ("probabilities", "embedding", "activation_map")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """probabilities [N,5] float64 that sum to 1; embedding [N,D] and activation_map [N,h,w] float32."""
+
+    probabilities: np.ndarray
+    embedding: np.ndarray
+    activation_map: np.ndarray
+
+
+class Network:
+    """`model.onnx` of a bundle. Raises BundleError when the graph can't be opened or has not the contract's shape."""
+
+    def __init__(self, path: Path, config: InputConfig, threads: int = 0):
+        import onnxruntime  # 0.3 s, and not needed to pull or verify
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime's own exceptions have no common public base
+            raise BundleError(f"{path} can't be opened by onnxruntime ({error}); pull the bundle again.") from None
+        shapes = {value.name: value.shape for value in self._session.get_inputs()}
+        outputs = {value.name for value in self._session.get_outputs()}
+        if list(shapes) != ["image"] or shapes["image"][1:] != [config.height, config.width, 1]:
+            raise BundleError(f"{path} takes {shapes}; bundle.json promises image [N,{config.height},{config.width},1].")
+        if not outputs >= set(OUTPUTS):
+            raise BundleError(f"{path} gives {sorted(outputs)}; a bundle's graph gives {', '.join(OUTPUTS)}.")
+
+    def run(self, images: np.ndarray) -> Outputs:
+        """images: [N,H,W,1] float32 from `imaging.normalise.network_input`."""
+        probabilities, embedding, activation_map = self._session.run(list(OUTPUTS), {"image": images})
+        probabilities = np.asarray(probabilities, np.float64)
+        if probabilities.shape != (len(images), NUM_GRADES) or not np.isfinite(probabilities).all():
+            raise BundleError(f"The network answered {probabilities.shape} or values that are not finite; pull the bundle again.")
+        probabilities /= probabilities.sum(1, keepdims=True)
+        return Outputs(probabilities, np.asarray(embedding), np.asarray(activation_map))

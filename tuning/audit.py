@@ -1,0 +1,227 @@
+"""Step 1: decode every film, find copies, make splits that no patient and no copy crosses."""
+
+import csv
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kneeoa_hub.errors import DataError, FilmError
+from kneeoa_hub.grades import LABELS, NUM_GRADES
+from kneeoa_hub.imaging.decode import Film, Limits, decode
+from kneeoa_hub.imaging.locate import find_knees
+
+from . import steps
+from .duplicates import clusters, near_pairs, pixel_hash, thumbnail
+from .sources import FilmReader, Labelled, read_labels
+
+SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
+SPLITS = tuple(SHARES)
+
+
+@dataclass(frozen=True)
+class AuditedFilm:
+    """One row of films.csv. `use` is "yes", or why the film is left out of training and of the headline."""
+
+    dataset: str
+    source: str
+    file: str
+    grade: int
+    group: str
+    side: str
+    split: str
+    sha256: str
+    pixel_sha256: str
+    width: int
+    height: int
+    knees: int
+    use: str
+
+
+def audit(data: Sequence[str], out: Path, seed: int = 0) -> Path:
+    """Write films.csv, audit.json and report.md to `out`; returns it.
+
+    Raises DataError for data that can't be used at all; a film that can't be read is reported and left out.
+    """
+    labels = read_labels(data)
+    steps.begin(out, "audit", "", {"data": [str(item) for item in data], "seed": seed})
+    if (out / "audit.json").exists():
+        return out
+    films, thumbnails, unreadable = _decode_all(labels)
+    if not films:
+        raise DataError(f"None of {len(labels)} films could be read; the first: {unreadable[0]['error']}")
+    pairs = near_pairs(np.stack(thumbnails))
+    films = _split(_group(films, pairs), seed)
+    write_films(out / "films.csv", films)
+    summary = _summary(films, pairs, unreadable)
+    (out / "report.md").write_text(_report(summary), "utf-8")
+    steps.write_json(out / "audit.json", summary)
+    return out
+
+
+def read_films(folder: Path) -> list[AuditedFilm]:
+    """The rows of an audit's films.csv."""
+    path = folder / "films.csv"
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            numbers = {field.name for field in fields(AuditedFilm) if field.type in (int, "int")}
+            return [
+                AuditedFilm(**{key: int(value) if key in numbers else value for key, value in row.items()})  # type: ignore[arg-type]
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, TypeError, ValueError) as error:
+        raise DataError(f"{path} can't be read ({error}); run the audit again.") from None
+
+
+def write_films(path: Path, films: Sequence[AuditedFilm]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(AuditedFilm)])
+        writer.writeheader()
+        writer.writerows(asdict(film) for film in films)
+
+
+def _decode_all(labels: list[Labelled]) -> tuple[list[AuditedFilm], list[np.ndarray], list[dict[str, str]]]:
+    films, thumbnails, unreadable = [], [], []
+    with FilmReader() as reader:
+        for label in steps.progress(labels, "audit: decoding"):
+            try:
+                content = reader.read(label.source, label.file)
+                film = decode(content, Limits())
+            except (FilmError, DataError) as error:
+                unreadable.append({"file": label.file, "error": error.message})
+                continue
+            films.append(_audited(label, content, film))
+            thumbnails.append(thumbnail(film.pixels))
+    return films, thumbnails, unreadable
+
+
+def _audited(label: Labelled, content: bytes, film: Film) -> AuditedFilm:
+    knees = len(find_knees(film.pixels))
+    return AuditedFilm(
+        label.dataset,
+        label.source,
+        label.file,
+        label.grade,
+        f"{label.dataset}:{label.group}" if label.group else "",
+        label.side or "",
+        label.split or "",
+        hashlib.sha256(content).hexdigest(),
+        pixel_hash(film.pixels),
+        film.width,
+        film.height,
+        knees,
+        "yes" if knees == 1 else "several knees under one grade",
+    )
+
+
+def _group(films: list[AuditedFilm], pairs: list[tuple[int, int, bool]]) -> list[AuditedFilm]:
+    """Join patients and copies, be they of bytes, of pixels, near or mirrored, into groups."""
+    links = [(i, j) for i, j, _ in pairs]
+    for key in ("group", "sha256", "pixel_sha256"):
+        first: dict[str, int] = {}
+        for index, film in enumerate(films):
+            if getattr(film, key):
+                links.append((first.setdefault(getattr(film, key), index), index))
+    roots = clusters(len(films), links)
+    grouped = []
+    for film, root in zip(films, roots, strict=True):
+        group = films[root].group or f"{films[root].dataset}:cluster-{root}"
+        grouped.append(replace(film, group=group))
+    return grouped
+
+
+def _split(films: list[AuditedFilm], seed: int) -> list[AuditedFilm]:
+    """Give each group without a split the one that its grade lacks most; a group with a given split keeps it.
+
+    Where a group was given several splits, its films outside the most held-out one are left out. A training film's
+    copies are left out too; held-out films all count, as their convention says.
+    """
+    groups: dict[str, list[AuditedFilm]] = defaultdict(list)
+    for film in films:
+        groups[film.group].append(film)
+    filled: Counter[tuple[int, str]] = Counter()
+    chosen: dict[str, str] = {}
+
+    def order(group: str) -> bytes:
+        return hashlib.sha256(f"{seed}:{group}".encode()).digest()
+
+    for group in sorted(groups, key=order):
+        given = {film.split for film in groups[group] if film.split}
+        grade = max(film.grade for film in groups[group])
+        if given:
+            chosen[group] = min(given, key=["test", "val", "train"].index)
+            continue
+        total = 1 + sum(filled[grade, split] for split in SPLITS)
+        lack = {split: share * total - filled[grade, split] for split, share in SHARES.items()}
+        chosen[group] = max(lack, key=lambda split: lack[split])
+        filled[grade, chosen[group]] += 1
+    result = []
+    trained: set[str] = set()
+    for film in films:
+        split, use = film.split or chosen[film.group], film.use
+        if use == "yes" and split != chosen[film.group]:
+            use = f"its group is also in {chosen[film.group]}"
+        if use == "yes" and split == "train" and film.pixel_sha256 in trained:
+            use = "copy of another training film"
+        trained.add(film.pixel_sha256)
+        result.append(replace(film, split=split, use=use))
+    return result
+
+
+def _summary(films: list[AuditedFilm], pairs: list[tuple[int, int, bool]], unreadable: list[dict[str, str]]) -> dict[str, Any]:
+    splits: dict[str, dict[str, list[int]]] = {}
+    for dataset in sorted({film.dataset for film in films}):
+        splits[dataset] = {
+            split: [
+                sum(f.dataset == dataset and f.split == split and f.grade == grade and f.use == "yes" for f in films)
+                for grade in range(NUM_GRADES)
+            ]
+            for split in SPLITS
+        }
+    by_group: dict[str, set[int]] = defaultdict(set)
+    for film in films:
+        by_group[film.group].add(film.grade)
+    copies = sum(n - 1 for n in Counter(f.sha256 for f in films).values())
+    pixel_copies = sum(n - 1 for n in Counter(f.pixel_sha256 for f in films).values())
+    conflicts = defaultdict(set)
+    for film in films:
+        conflicts[film.pixel_sha256].add(film.grade)
+    return {
+        "films": len(films),
+        "unreadable": unreadable,
+        "fingerprint": steps.hash_of(sorted((f.sha256, f.grade, f.split) for f in films)),
+        "groups": len(by_group),
+        "byte_copies": copies,
+        "pixel_copies": pixel_copies,
+        "near_duplicate_pairs": sum(not mirrored for _, _, mirrored in pairs),
+        "mirrored_pairs": sum(mirrored for _, _, mirrored in pairs),
+        "same_picture_other_grade": sum(len(grades) > 1 for grades in conflicts.values()),
+        "left_out": dict(Counter(f.use for f in films if f.use != "yes")),
+        "splits": splits,
+    }
+
+
+def _report(summary: dict[str, Any]) -> str:
+    lines = [
+        "# Audit of the films",
+        "",
+        f"{summary['films']} films were read, {len(summary['unreadable'])} could not be. They make {summary['groups']} groups "
+        "(patients, and clusters of copies); no group crosses a split.",
+        "",
+        f"- byte copies: {summary['byte_copies']}; pixel copies: {summary['pixel_copies']}",
+        f"- near-duplicate pairs: {summary['near_duplicate_pairs']}; mirrored pairs: {summary['mirrored_pairs']}",
+        f"- the same pixels under different grades: {summary['same_picture_other_grade']}",
+        *(f"- left out, {reason}: {count}" for reason, count in sorted(summary["left_out"].items())),
+        "",
+        "| dataset | split | " + " | ".join(LABELS) + " | all |",
+        "|---|---|" + "---|" * (NUM_GRADES + 1),
+    ]
+    for dataset, splits in summary["splits"].items():
+        for split, counts in splits.items():
+            lines.append(f"| {dataset} | {split} | " + " | ".join(map(str, counts)) + f" | {sum(counts)} |")
+    lines += ["", *(f"- not read: {item['file']}: {item['error']}" for item in summary["unreadable"]), ""]
+    return "\n".join(lines)

@@ -1,0 +1,91 @@
+"""What is fitted on validation after training: temperature, decision rule, grade sets, and the limits of refusal."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+
+from kneeoa_hub.bundle import Conformal, Decision, RefusalConfig
+from kneeoa_hub.decision import grade_set, nested_masses, reported_grade
+from kneeoa_hub.imaging.gate import distances
+
+from .ensemble import LEAST
+from .metrics import Answers, qwk
+
+LEVEL = 0.9
+AXES = 24
+"""Principal axes of the embedding in which a film's distance from the training films is taken."""
+FALSE_REFUSALS = 0.005
+MAX_COLOUR = 0.04
+"""JPEG noise of a gray film measures under .01, a photo over .1."""
+
+
+@dataclass(frozen=True)
+class Calibration:
+    temperature: float
+    decision: Decision
+    conformal: Conformal
+    decision_tried: dict[str, float]
+
+
+def calibrate(probabilities: np.ndarray, truth: np.ndarray) -> Calibration:
+    """probabilities: [N,5] of the uncalibrated model on validation; truth: [N] int."""
+    temperature = _temperature(probabilities, truth)
+    calibrated = softened(probabilities, temperature)
+    tried = {rule: qwk(truth, reported_grade(calibrated, Decision(rule))) for rule in ("argmax", "expected")}
+    decision = Decision(max(tried, key=lambda rule: tried[rule]))
+    grades = reported_grade(calibrated, decision)
+    scores = np.array([dict(nested_masses(row, int(g)))[int(t)] for row, g, t in zip(calibrated, grades, truth, strict=True)])
+    rank = min(1.0, np.ceil((len(scores) + 1) * LEVEL) / len(scores))
+    threshold = float(np.quantile(scores, rank, method="higher"))
+    return Calibration(temperature, decision, Conformal(LEVEL, threshold, len(scores)), tried)
+
+
+def softened(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+    """[N,5] with its logarithm divided by the temperature, as the exported graph does."""
+    logits = np.log(np.maximum(probabilities.astype(np.float64), LEAST)) / temperature
+    powers = np.exp(logits - logits.max(1, keepdims=True))
+    return powers / powers.sum(1, keepdims=True)
+
+
+def answers(probabilities: np.ndarray, knees: Any, calibration: Calibration) -> Answers:
+    """What the bundle will answer for knees whose uncalibrated probabilities are given."""
+    calibrated = softened(probabilities, calibration.temperature)
+    grades = reported_grade(calibrated, calibration.decision)
+    threshold = calibration.conformal.threshold
+    sets = [grade_set(row, int(grade), threshold) for row, grade in zip(calibrated, grades, strict=True)]
+    truth = knees.grades
+    return Answers(
+        truth,
+        grades,
+        calibrated,
+        np.array([int(t) in s for t, s in zip(truth, sets, strict=True)]),
+        np.array([len(s) for s in sets]),
+        knees.groups,
+    )
+
+
+def fit_refusal(training: np.ndarray, validation: np.ndarray, contrasts: np.ndarray) -> RefusalConfig:
+    """Limits from embeddings [N,D] of training and validation knees, and the validation films' contrasts [N]."""
+    mean = training.mean(0)
+    _, spread, axes = np.linalg.svd(training - mean, full_matrices=False)
+    kept = min(AXES, len(spread), int((spread > 1e-3 * spread[0]).sum()))
+    components = axes[:kept] / (spread[:kept, None] / np.sqrt(len(training)))
+    config = RefusalConfig(
+        min_contrast=float(min(0.2, contrasts.min() / 2)),
+        max_colour=MAX_COLOUR,
+        max_distance=np.inf,
+        mean=tuple(round(float(v), 6) for v in mean),
+        components=tuple(tuple(float(f"{v:.5g}") for v in row) for row in components),
+    )
+    limit = float(np.quantile(distances(validation, config), 1 - FALSE_REFUSALS, method="higher"))
+    return RefusalConfig(config.min_contrast, config.max_colour, limit, config.mean, config.components)
+
+
+def _temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    def loss(log_temperature: float) -> float:
+        calibrated = softened(probabilities, float(np.exp(log_temperature)))
+        return float(-np.log(np.maximum(calibrated[np.arange(len(truth)), truth], LEAST)).mean())
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded").x))

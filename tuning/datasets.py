@@ -1,0 +1,93 @@
+"""Audited films as arrays: gray, aspect kept, fitted to the input, cached beside the audit."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kneeoa_hub.bundle import InputConfig
+from kneeoa_hub.errors import DataError
+from kneeoa_hub.grades import NUM_GRADES
+from kneeoa_hub.imaging.decode import decode
+from kneeoa_hub.imaging.normalise import canvas, standardise
+
+from . import steps
+from .audit import AuditedFilm, read_films
+from .sources import FilmReader
+
+
+@dataclass(frozen=True)
+class Knees:
+    """Knees of one split, one row each.
+
+    pixels: [N,H,W] uint8 canvases. contents: [N,4] their content boxes. films: their rows of films.csv.
+    """
+
+    pixels: np.ndarray
+    contents: np.ndarray
+    films: tuple[AuditedFilm, ...]
+
+    def __len__(self) -> int:
+        return len(self.films)
+
+    @property
+    def grades(self) -> np.ndarray:
+        """[N] int."""
+        return np.array([film.grade for film in self.films], int)
+
+    @property
+    def groups(self) -> np.ndarray:
+        """[N] str: what a split or a bootstrap must keep together."""
+        return np.array([film.group for film in self.films], str)
+
+    @property
+    def datasets(self) -> np.ndarray:
+        return np.array([film.dataset for film in self.films], str)
+
+    def take(self, rows: np.ndarray) -> "Knees":
+        """The knees of an index or mask [N]."""
+        rows = np.arange(len(self))[rows]
+        return Knees(self.pixels[rows], self.contents[rows], tuple(self.films[row] for row in rows))
+
+    def inputs(self) -> np.ndarray:
+        """[N,H,W,1] float32, as `kneeoa_hub` feeds the network."""
+        batch = np.empty((*self.pixels.shape, 1), np.float32)
+        for row, (pixels, content) in enumerate(zip(self.pixels, self.contents, strict=True)):
+            batch[row, ..., 0] = standardise(pixels, tuple(content))
+        return batch
+
+
+def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
+    """The films of a split that the audit lets be used. Raises DataError when there is none."""
+    films = tuple(film for film in read_films(audit) if film.split == split and film.use == "yes")
+    if not films:
+        raise DataError(f"{audit} has no film in the split {split!r}; give more films, or a CSV with that split.")
+    cache = audit / "canvases" / f"{split}-{config.height}x{config.width}-{config.low:g}-{config.high:g}.npz"
+    if cache.exists():
+        with np.load(cache) as arrays:
+            return Knees(arrays["pixels"], arrays["contents"], films)
+    pixels = np.empty((len(films), config.height, config.width), np.uint8)
+    contents = np.empty((len(films), 4), np.int16)
+    with FilmReader() as reader:
+        for row, film in enumerate(steps.progress(films, f"load {split} {config.height} px")):
+            decoded = decode(reader.read(film.source, film.file)).pixels
+            fitted = canvas(decoded, (0, 0, film.width, film.height), config)
+            pixels[row], contents[row] = fitted.pixels, fitted.content
+    cache.parent.mkdir(exist_ok=True)
+    part = cache.with_suffix(".part.npz")
+    np.savez(part, pixels=pixels, contents=contents)
+    part.replace(cache)
+    return Knees(pixels, contents, films)
+
+
+def stratified_subset(knees: Knees, count: int, seed: int = 0) -> Knees:
+    """At most `count` knees, the grades in their proportions, the same ones every time."""
+    if count >= len(knees):
+        return knees
+    shuffled = np.random.default_rng(seed).permutation(len(knees))
+    grades = knees.grades[shuffled]
+    rank = np.empty(len(knees))
+    for grade in range(NUM_GRADES):
+        mine = np.flatnonzero(grades == grade)
+        rank[mine] = (np.arange(len(mine)) + 0.5) / max(len(mine), 1)
+    return knees.take(np.sort(shuffled[np.argsort(rank, kind="stable")[:count]]))

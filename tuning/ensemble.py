@@ -1,0 +1,87 @@
+"""The members of one architecture as one model: flip-averaged, calibrated, with its embedding and activation map.
+
+Only layers and operations that Keras itself ships are used, so `keras.saving.load_model` needs no code of ours.
+"""
+
+from collections.abc import Sequence
+
+import keras
+from keras import layers, ops
+
+from kneeoa_hub.bundle import Decision
+from kneeoa_hub.grades import NUM_GRADES
+
+from .space import Architecture
+
+LEAST = 1e-7
+"""Probabilities are kept off zero, so that their logarithm is finite."""
+
+
+def assemble(
+    members: Sequence[keras.Model],
+    architecture: Architecture,
+    temperature: float = 1.0,
+    decision: Decision = Decision(),
+    flip: bool = True,
+) -> keras.Model:
+    """image [N,H,W,1] -> {"probabilities" [N,5], "embedding" [N,D], "activation_map" [N,h,w]}.
+
+    The map speaks for the grade that `decision` reports: the classifier applied to every place of the features,
+    less its mean over the grades (class activation map: Zhou et al., CVPR 2016).
+    """
+    image = keras.Input((architecture.size, architecture.size, 1), name="image")
+    probabilities, embeddings, maps = [], [], []
+    for number, member in enumerate(members):
+        parts = keras.Model(
+            member.input,
+            [member.output, member.get_layer("embedding").output, _grade_maps(member, architecture)],
+            name=f"member_{number}",
+        )
+        views = [parts(image)]
+        if flip:
+            seen, vector, places = parts(ops.flip(image, axis=2))
+            views.append([seen, vector, ops.flip(places, axis=2)])
+        for view in views:
+            for values, collected in zip(view, (probabilities, embeddings, maps), strict=True):
+                collected.append(values)
+    step = len(probabilities) // len(members)
+    mean = _mean(probabilities)
+    calibrated = ops.softmax(ops.log(ops.maximum(mean, LEAST)) / temperature, axis=-1)
+    vectors = [_mean(embeddings[start : start + step]) for start in range(0, len(embeddings), step)]
+    vector = ops.concatenate(vectors, axis=-1) if len(vectors) > 1 else vectors[0]
+    chosen = _reported(calibrated, decision)
+    places = ops.sum(_mean(maps) * ops.expand_dims(ops.expand_dims(chosen, 1), 1), axis=-1)
+    outputs = {
+        "probabilities": layers.Activation("linear", name="probabilities")(calibrated),
+        "embedding": layers.Activation("linear", name="embedding")(vector),
+        "activation_map": layers.Activation("linear", name="activation_map")(places),
+    }
+    return keras.Model(image, outputs, name="kneeoa")
+
+
+def _mean(values):
+    return values[0] if len(values) == 1 else ops.sum(ops.stack(values), axis=0) / len(values)
+
+
+def _reported(probabilities, decision: Decision):
+    """[N,5] -> [N,5]: one at the grade that the bundle's rule reports. Without argmax, which has no ONNX form here."""
+    if decision.rule == "argmax":
+        return ops.cast(probabilities >= ops.max(probabilities, axis=-1, keepdims=True), "float32")
+    ones = ops.ones_like(probabilities[:, :1])
+    grades = ops.concatenate([ones * grade for grade in range(NUM_GRADES)], axis=-1)
+    severity = ops.sum(probabilities * grades, axis=-1, keepdims=True)
+    over = [ops.cast(severity > threshold, "float32") for threshold in decision.thresholds]
+    steps = ops.concatenate([ones, *over, ones * 0.0], axis=-1)
+    return steps[:, :-1] - steps[:, 1:]
+
+
+def _grade_maps(member: keras.Model, architecture: Architecture):
+    """[N,h,w,5]: evidence for each grade at each place of the features."""
+    features = member.get_layer("features").output
+    if architecture.hidden or architecture.pooling == "flatten":
+        # Behind hidden layers no place has weights of its own: the mean activation stands for every grade.
+        return ops.repeat(ops.mean(features, axis=-1, keepdims=True), NUM_GRADES, axis=-1)
+    places = member.get_layer("classifier")(features)
+    if architecture.loss == "coral":
+        return ops.concatenate([-places] + [places] * (NUM_GRADES - 1), axis=-1)
+    return places - ops.mean(places, axis=-1, keepdims=True)

@@ -1,0 +1,77 @@
+"""What training minimises and watches. Targets are one-hot [N,5]; predictions are probabilities [N,5]."""
+
+import keras
+from keras import ops
+
+from kneeoa_hub.grades import NUM_GRADES
+
+EPSILON = 1e-6
+
+
+@keras.saving.register_keras_serializable("kneeoa")
+class SoftOrdinal(keras.losses.Loss):
+    """Cross-entropy with part of the target on the neighbouring grades, falling with the square of the distance.
+
+    Diaz & Marathe, "Soft labels for ordinal regression", CVPR 2019; `spread` is in grades.
+    """
+
+    def __init__(self, spread: float = 0.5, name: str = "soft_ordinal", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.spread = spread
+
+    def call(self, y_true, y_pred):
+        grades = ops.arange(NUM_GRADES, dtype="float32")
+        distance = (grades[:, None] - grades[None, :]) / self.spread
+        soft = ops.matmul(ops.cast(y_true, "float32"), ops.softmax(-0.5 * distance**2, axis=-1))
+        return -ops.sum(soft * ops.log(ops.clip(y_pred, EPSILON, 1.0)), axis=-1)
+
+    def get_config(self):
+        return {**super().get_config(), "spread": self.spread}
+
+
+@keras.saving.register_keras_serializable("kneeoa")
+class Coral(keras.losses.Loss):
+    """Sum of the binary cross-entropies of "the grade is over k", k = 0..3.
+
+    Cao, Mirjalili & Raschka, "Rank consistent ordinal regression", Pattern Recognition Letters 2020.
+    """
+
+    def call(self, y_true, y_pred):
+        over_true, over_pred = _mass_over(ops.cast(y_true, "float32")), ops.clip(_mass_over(y_pred), EPSILON, 1 - EPSILON)
+        return -ops.sum(over_true * ops.log(over_pred) + (1 - over_true) * ops.log(1 - over_pred), axis=-1)
+
+
+def _mass_over(probabilities):
+    """[N,5] -> [N,4]: probability of a grade over 0, 1, 2, 3."""
+    return 1.0 - ops.cumsum(probabilities, axis=-1)[:, :-1]
+
+
+def loss_for(name: str) -> keras.losses.Loss:
+    """"cross_entropy", "soft_ordinal" or "coral"."""
+    return {
+        "cross_entropy": keras.losses.CategoricalCrossentropy,
+        "soft_ordinal": SoftOrdinal,
+        "coral": lambda: Coral(name="coral"),
+    }[name]()
+
+
+@keras.saving.register_keras_serializable("kneeoa")
+class QuadraticKappa(keras.metrics.Metric):
+    """Cohen's kappa with quadratic weights between the given grade and the likeliest one, over an epoch."""
+
+    def __init__(self, name: str = "qwk", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.confusion = self.add_weight(shape=(NUM_GRADES, NUM_GRADES), initializer="zeros", name="confusion")
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        given = ops.one_hot(ops.argmax(y_true, axis=-1), NUM_GRADES)
+        graded = ops.one_hot(ops.argmax(y_pred, axis=-1), NUM_GRADES)
+        self.confusion.assign_add(ops.matmul(ops.transpose(given), graded))
+
+    def result(self):
+        grades = ops.arange(NUM_GRADES, dtype="float32")
+        weights = (grades[:, None] - grades[None, :]) ** 2
+        observed = ops.sum(weights * self.confusion)
+        expected = ops.sum(weights * ops.sum(self.confusion, 1, keepdims=True) * ops.sum(self.confusion, 0, keepdims=True))
+        total = ops.sum(self.confusion)
+        return 1.0 - ops.where(expected > 0, observed * total / ops.maximum(expected, EPSILON), 1.0)

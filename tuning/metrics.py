@@ -1,0 +1,125 @@
+"""Figures of merit for grades and probabilities, with intervals by bootstrap over patients or clusters."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import roc_auc_score
+
+from kneeoa_hub.decision import oa_probability
+from kneeoa_hub.grades import NUM_GRADES, OSTEOARTHRITIS_FROM
+
+ECE_BINS = 15
+RESAMPLES = 1000
+INTERVAL = (2.5, 97.5)
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was given and what was answered for N knees.
+
+    truth, grade: [N] int. probabilities: [N,5]. in_set: [N] bool, the truth is in the set. set_size: [N] int. groups: [N] str.
+    """
+
+    truth: np.ndarray
+    grade: np.ndarray
+    probabilities: np.ndarray
+    in_set: np.ndarray
+    set_size: np.ndarray
+    groups: np.ndarray
+
+    def take(self, rows: np.ndarray) -> "Answers":
+        return Answers(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+
+
+def confusion(truth: np.ndarray, grade: np.ndarray) -> np.ndarray:
+    """[5,5] counts, rows the truth."""
+    return np.bincount(truth * NUM_GRADES + grade, minlength=NUM_GRADES**2).reshape(NUM_GRADES, NUM_GRADES)
+
+
+def qwk(truth: np.ndarray, grade: np.ndarray) -> float:
+    """Cohen's kappa with quadratic weights; 0 when either side has one grade only."""
+    counts = confusion(truth, grade)
+    weights = np.subtract.outer(np.arange(NUM_GRADES), np.arange(NUM_GRADES)) ** 2
+    expected = (weights * np.outer(counts.sum(1), counts.sum(0))).sum() / counts.sum()
+    return float(1 - (weights * counts).sum() / expected) if expected else 0.0
+
+
+def balanced_accuracy(truth: np.ndarray, grade: np.ndarray) -> float:
+    """Mean recall of the grades that occur."""
+    counts = confusion(truth, grade)
+    present = counts.sum(1) > 0
+    return float((counts.diagonal()[present] / counts.sum(1)[present]).mean())
+
+
+def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
+    """Expected calibration error over ECE_BINS equal bins of confidence (Guo et al., ICML 2017)."""
+    bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
+    gaps = np.bincount(bins, confidence - right, ECE_BINS)
+    return float(np.abs(gaps).sum() / len(confidence))
+
+
+def ece_of_perfect(probabilities: np.ndarray, seed: int = 0) -> np.ndarray:
+    """[RESAMPLES] calibration errors of labels drawn from the probabilities: the band of a perfectly calibrated model."""
+    rng = np.random.default_rng(seed)
+    confidence = probabilities.max(1)
+    return np.array([calibration_error(confidence, rng.random(len(confidence)) < confidence) for _ in range(RESAMPLES)])
+
+
+def _auc(answers: Answers) -> float:
+    present = answers.truth >= OSTEOARTHRITIS_FROM
+    return float(roc_auc_score(present, oa_probability(answers.probabilities))) if 0 < present.mean() < 1 else float("nan")
+
+
+METRICS: dict[str, Callable[[Answers], float]] = {
+    "qwk": lambda a: qwk(a.truth, a.grade),
+    "accuracy": lambda a: float((a.truth == a.grade).mean()),
+    "balanced_accuracy": lambda a: balanced_accuracy(a.truth, a.grade),
+    "mae": lambda a: float(np.abs(a.truth - a.grade).mean()),
+    "auc_oa": _auc,
+    "ece": lambda a: calibration_error(a.probabilities.max(1), a.probabilities.argmax(1) == a.truth),
+    "coverage": lambda a: float(a.in_set.mean()),
+    "set_size": lambda a: float(a.set_size.mean()),
+}
+"""Each figure of evidence["metrics"][SET]; auc_oa is for KL 2 or more, coverage and set_size are of the grade sets."""
+
+
+def measure(answers: Answers, seed: int = 0) -> dict[str, dict[str, float | int]]:
+    """Every metric as {"value", "low", "high", "n"}: a 95% interval by bootstrap over groups."""
+    resampled = [answers.take(rows) for rows in resamples(answers.groups, seed)]
+    figures = {}
+    for name, metric in METRICS.items():
+        low, high = np.nanpercentile([metric(sample) for sample in resampled], INTERVAL)
+        figures[name] = number(metric(answers), low, high, len(answers.truth))
+    return figures
+
+
+def recalls(answers: Answers, seed: int = 0) -> dict[str, dict[str, float | int]]:
+    """Recall of each grade that occurs, as in `measure`."""
+    result = {}
+    for grade in range(NUM_GRADES):
+        mine = answers.take(answers.truth == grade)
+        if len(mine.truth):
+            shares = [float((mine.grade[rows] == grade).mean()) for rows in resamples(mine.groups, seed)]
+            low, high = np.percentile(shares, INTERVAL)
+            result[str(grade)] = number(float((mine.grade == grade).mean()), low, high, len(mine.truth))
+    return result
+
+
+def resamples(groups: np.ndarray, seed: int = 0, count: int = RESAMPLES) -> list[np.ndarray]:
+    """Row indices of `count` bootstrap samples, each drawing whole groups with replacement."""
+    _, index = np.unique(groups, return_inverse=True)
+    order = np.argsort(index, kind="stable")
+    rows = np.split(order, np.cumsum(np.bincount(index))[:-1])
+    rng = np.random.default_rng(seed)
+    return [np.concatenate([rows[i] for i in rng.integers(0, len(rows), len(rows))]) for _ in range(count)]
+
+
+def number(value: float, low: float | None = None, high: float | None = None, n: int = 0) -> dict[str, float | int]:
+    """A figure of the evidence; without an interval, low and high are the value itself."""
+    return {
+        "value": float(value),
+        "low": float(value if low is None else low),
+        "high": float(value if high is None else high),
+        "n": int(n),
+    }

@@ -1,0 +1,177 @@
+"""Step 2: Keras Tuner searches the space of architectures for the best validation quadratic weighted kappa."""
+
+import csv
+import json
+import traceback
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import keras_tuner as kt
+
+from kneeoa_hub.bundle import InputConfig
+from kneeoa_hub.errors import DataError
+
+from . import steps
+from .augment import TrainingBatches, one_hot
+from .datasets import load_knees, stratified_subset
+from .plots import plot_search
+from .space import SPACE, Architecture, KneeHyperModel, narrowed
+
+OBJECTIVE = "val_qwk"
+TUNERS = ("hyperband", "bayesian", "random")
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """tuner: one of TUNERS. trials: for bayesian and random. epochs: most epochs of one trial.
+
+    iterations: how often Hyperband starts anew. films, validation_films: most films of a trial, stratified by grade. only: narrowed choices.
+    """
+
+    tuner: str = "hyperband"
+    trials: int = 12
+    epochs: int = 9
+    iterations: int = 1
+    films: int = 3000
+    validation_films: int = 1000
+    batch: int = 32
+    seed: int = 0
+    only: dict[str, list[str]] | None = None
+
+
+def search(audit: Path, out: Path, settings: SearchSettings = SearchSettings()) -> Path:
+    """Write trials.csv, report.md with plots, and best.json to `out`; returns it.
+
+    A search that was killed goes on with the next trial. A trial that fails leaves its traceback in `failed/`.
+    """
+    space = narrowed(settings.only or {})
+    steps.begin(out, "search", str(audit), asdict(settings))
+    if (out / "best.json").exists():
+        return out
+    tuner = _tuner(_FilmHyperModel(space, audit, out, settings), out, settings)
+    tuner.search(verbose=1, callbacks=[])
+    trials = read_trials(out / "tuner")
+    if not trials:
+        raise DataError(f"No trial of the search finished; the reasons are in {out / 'failed'}.")
+    _write(out, trials, space, settings)
+    # Every trial left a checkpoint of its weights; the winner is trained anew, so they only fill the disk.
+    for checkpoint in (out / "tuner").glob("trial_*/*.h5"):
+        checkpoint.unlink()
+    return out
+
+
+def read_trials(folder: Path) -> list[dict[str, Any]]:
+    """The finished trials as Keras Tuner left them on disk, best first."""
+    trials = []
+    for path in sorted(folder.glob("trial_*/trial.json")):
+        trial = json.loads(path.read_text("utf-8"))
+        if trial["status"] != "COMPLETED":
+            continue
+        values = trial["hyperparameters"]["values"]
+        trials.append(
+            {
+                "trial": trial["trial_id"],
+                OBJECTIVE: trial["score"],
+                "epochs": values.get("tuner/epochs", 0),
+                "bracket": values.get("tuner/bracket", ""),
+                # Keras Tuner keeps a truth value as 0 or 1.
+                **{name: type(SPACE[name][0])(values[name]) for name in SPACE},
+            }
+        )
+    return sorted(trials, key=lambda trial: -trial[OBJECTIVE])
+
+
+def best_architecture(folder: Path) -> Architecture:
+    """The winner of a search's best.json."""
+    return Architecture(**steps.read_json(folder / "best.json")["architecture"])
+
+
+class _FilmHyperModel(KneeHyperModel):
+    """Trains each trial on films of the size that it drew."""
+
+    def __init__(self, space: dict[str, tuple[Any, ...]], audit: Path, out: Path, settings: SearchSettings):
+        super().__init__(space)
+        self.audit, self.out, self.settings = audit, out, settings
+        self.knees: dict[int, Any] = {}
+
+    def fit(self, hp: kt.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any) -> keras.callbacks.History:
+        architecture = self.architecture(hp)
+        try:
+            train, validation = self._films(architecture.size)
+            batches = TrainingBatches(train, self.settings.batch, architecture.augmentation, self.settings.seed)
+            return model.fit(batches, validation_data=validation, validation_batch_size=128, *args, **{**kwargs, "verbose": 0})
+        except Exception:
+            failed = self.out / "failed"
+            failed.mkdir(exist_ok=True)
+            name = steps.hash_of([hp.values, kwargs.get("epochs")])[:8]
+            (failed / f"{name}.txt").write_text(f"{hp.values}\n\n{traceback.format_exc()}", "utf-8")
+            raise
+
+    def _films(self, size: int) -> Any:
+        if size not in self.knees:
+            config = InputConfig(size, size)
+            train = stratified_subset(load_knees(self.audit, "train", config), self.settings.films, self.settings.seed)
+            validation = stratified_subset(load_knees(self.audit, "val", config), self.settings.validation_films)
+            self.knees = {size: (train, (validation.inputs(), one_hot(validation.grades)))}
+        return self.knees[size]
+
+
+def _tuner(hypermodel: _FilmHyperModel, out: Path, settings: SearchSettings) -> kt.Tuner:
+    common: dict[str, Any] = {
+        "objective": kt.Objective(OBJECTIVE, "max"),
+        "directory": str(out),
+        "project_name": "tuner",
+        "seed": settings.seed,
+        "max_consecutive_failed_trials": 5,
+    }
+    if settings.tuner == "hyperband":
+        return kt.Hyperband(
+            hypermodel, max_epochs=settings.epochs, factor=3, hyperband_iterations=settings.iterations, **common
+        )
+    if settings.tuner not in TUNERS:
+        raise DataError(f"--tuner {settings.tuner}: choose among {', '.join(TUNERS)}.")
+    kind = _fixed_epochs(kt.BayesianOptimization if settings.tuner == "bayesian" else kt.RandomSearch, settings.epochs)
+    return kind(hypermodel, max_trials=settings.trials, **common)
+
+
+def _fixed_epochs(kind: type, epochs: int) -> type:
+    """Bayesian and random search take the number of epochs from `search()`, where Hyperband sets its own."""
+
+    class FixedEpochs(kind):
+        def search(self, *args: Any, **kwargs: Any) -> None:
+            super().search(*args, epochs=epochs, **kwargs)
+
+    return FixedEpochs
+
+
+def _write(out: Path, trials: list[dict[str, Any]], space: dict[str, tuple[Any, ...]], settings: SearchSettings) -> None:
+    with (out / "trials.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(trials[0]))
+        writer.writeheader()
+        writer.writerows(trials)
+    plot_search(trials, out / "search.png")
+    best = {name: trials[0][name] for name in SPACE}
+    lines = [
+        "# Search",
+        "",
+        f"{len(trials)} trials by {settings.tuner}; objective: {OBJECTIVE}; at most {settings.films} training films and "
+        f"{settings.epochs} epochs a trial.",
+        "",
+        "![Validation kappa of every trial, by choice](search.png)",
+        "",
+        "| " + " | ".join(trials[0]) + " |",
+        "|" + "---|" * len(trials[0]),
+        *("| " + " | ".join(_cell(value) for value in trial.values()) + " |" for trial in trials[:15]),
+        "",
+        "Space: " + "; ".join(f"{name} {', '.join(map(str, choices))}" for name, choices in space.items()) + ".",
+        "",
+    ]
+    (out / "report.md").write_text("\n".join(lines), "utf-8")
+    document = {"architecture": best, OBJECTIVE: trials[0][OBJECTIVE], "trials": len(trials), "tuner": settings.tuner}
+    steps.write_json(out / "best.json", document)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

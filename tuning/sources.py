@@ -1,0 +1,172 @@
+"""Labelled films where they lie: folders, .zip, .tar and CSV files, read without unpacking."""
+
+import csv
+import io
+import re
+import tarfile
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from kneeoa_hub.errors import DataError
+from kneeoa_hub.grades import LABELS, NUM_GRADES
+
+FILM_SUFFIXES = frozenset(".png .jpg .jpeg .tif .tiff .bmp .webp .dcm".split())
+ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+SIDES = {"l": "left", "left": "left", "r": "right", "right": "right", "": None}
+GRADE_FOLDER = re.compile(rf"^(\d+)[ _-]?({'|'.join(LABELS)})?$", re.IGNORECASE)
+PATIENT_FILE = re.compile(r"^(\d{6,8})([LR])(?![A-Za-z])")
+EXPERT_FOLDER = re.compile(r"^MedicalExpert-(I{1,2})$", re.IGNORECASE)
+LAYOUTS = "class folders such as 0Normal/ or train/0/, an archive of them, or a CSV with columns file,grade[,group,side,split]"
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """One film with its grade, and what its place or the CSV says of it. `group`: patient, or what must not be split."""
+
+    dataset: str
+    source: str
+    file: str
+    grade: int
+    group: str | None = None
+    side: str | None = None
+    split: str | None = None
+
+
+def read_labels(arguments: Iterable[str]) -> list[Labelled]:
+    """Every labelled film of the `--data` arguments, each PATH or NAME=PATH, in the order given.
+
+    Raises DataError for a path that is not there, films without grades, or a grade outside 0..4.
+    """
+    films = [film for argument in arguments for film in _read_source(argument)]
+    if not films:
+        raise DataError("No labelled films were given; use --data with " + LAYOUTS + ".")
+    present = {film.grade for film in films}
+    missing = [f"{grade} ({LABELS[grade]})" for grade in range(NUM_GRADES) if grade not in present]
+    if missing:
+        raise DataError(f"{len(films)} films, but none of grade {', '.join(missing)}; all five grades need a folder or rows.")
+    return films
+
+
+class FilmReader:
+    """The bytes of films; archives stay open until `close`, so use it in a `with` statement."""
+
+    def __init__(self) -> None:
+        self._archives: dict[str, zipfile.ZipFile | tarfile.TarFile] = {}
+
+    def __enter__(self) -> "FilmReader":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for archive in self._archives.values():
+            archive.close()
+
+    def read(self, source: str, file: str) -> bytes:
+        """Raises DataError when the film has gone since it was listed."""
+        try:
+            if not source.lower().endswith(ARCHIVES):
+                return (Path(source) / file).read_bytes()
+            if source not in self._archives:
+                self._archives[source] = open_archive(Path(source))
+            archive = self._archives[source]
+            if isinstance(archive, zipfile.ZipFile):
+                return archive.read(file)
+            member = archive.extractfile(file)
+            return member.read() if member else b""
+        except (OSError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError) as error:
+            raise DataError(f"{file} can't be read from {source} ({error}).") from None
+
+
+def open_archive(path: Path) -> zipfile.ZipFile | tarfile.TarFile:
+    try:
+        return zipfile.ZipFile(path) if path.suffix.lower() == ".zip" else tarfile.open(path)
+    except (OSError, zipfile.BadZipFile, tarfile.TarError) as error:
+        raise DataError(f"{path} can't be opened as an archive ({error}); download it again.") from None
+
+
+def _read_source(argument: str) -> Iterator[Labelled]:
+    name, separator, rest = argument.partition("=")
+    named = bool(separator) and not Path(argument).exists()
+    path = Path(rest if named else argument).expanduser().absolute()
+    if not path.exists():
+        raise DataError(f"--data {argument}: there is no such file or folder; give {LAYOUTS}.")
+    dataset = name if named else None
+    if path.suffix.lower() == ".csv":
+        yield from _read_csv(path, dataset or path.stem)
+    else:
+        films = list(_read_folders(path, dataset))
+        if not films:
+            raise DataError(f"--data {argument}: no film lies in a grade's folder there; give {LAYOUTS}.")
+        yield from films
+
+
+def _file_names(path: Path) -> list[str]:
+    if path.is_dir():
+        return sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    if not path.name.lower().endswith(ARCHIVES):
+        raise DataError(f"--data {path}: a single {path.suffix or 'file'} is not a set of films; give {LAYOUTS}.")
+    with open_archive(path) as archive:
+        if isinstance(archive, zipfile.ZipFile):
+            return sorted(info.filename for info in archive.infolist() if not info.is_dir())
+        return sorted(member.name for member in archive.getmembers() if member.isfile())
+
+
+def _read_folders(path: Path, dataset: str | None) -> Iterator[Labelled]:
+    for file in _file_names(path):
+        place = PurePosixPath(file)
+        # The folder given may itself be a grade's or a split's parent: its own name says nothing of the grade.
+        if place.suffix.lower() not in FILM_SUFFIXES or len(place.parts) < 2 or "__MACOSX" in place.parts:
+            continue
+        match = GRADE_FOLDER.match(place.parts[-2])
+        if not match:
+            continue
+        grade = _grade(match[1], f"the folder {place.parent} of {path}")
+        patient = PATIENT_FILE.match(place.name)
+        above = [part.lower() for part in (path.name, *place.parts[:-2])]
+        expert = any(EXPERT_FOLDER.match(part) for part in above)
+        split = next((SPLITS[part] for part in above if part in SPLITS), None)
+        yield Labelled(
+            dataset or ("gornale" if expert else "oai" if patient and len(patient[1]) == 7 else path.name.split(".")[0]),
+            str(path),
+            file,
+            grade,
+            group=patient[1] if patient else None,
+            side=SIDES[patient[2].lower()] if patient else None,
+            split=split,
+        )
+
+
+def _read_csv(path: Path, dataset: str) -> Iterator[Labelled]:
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"))))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} can't be read as CSV ({error}).") from None
+    if not rows or not {"file", "grade"} <= set(rows[0]):
+        raise DataError(f"{path} needs a header with file,grade[,group,side,split] and rows under it.")
+    for number, row in enumerate(rows, 2):
+        where = f"{path}, line {number}"
+        side, split = (row.get("side") or "").lower(), (row.get("split") or "").lower()
+        if side not in SIDES or (split and split not in SPLITS):
+            raise DataError(f"{where}: side {side!r}, split {split!r}; use left, right or nothing, and train, val, test or nothing.")
+        source, file = _locate(path.parent, row["file"] or "")
+        yield Labelled(
+            dataset, source, file, _grade(row["grade"] or "", where),
+            group=row.get("group") or None, side=SIDES[side], split=SPLITS.get(split),
+        )  # fmt: skip
+
+
+def _locate(folder: Path, file: str) -> tuple[str, str]:
+    """A CSV's `file` may lead through an archive: films.tar/train/0/1.png."""
+    parts = PurePosixPath(file).parts
+    for count, part in enumerate(parts, 1):
+        if part.lower().endswith(ARCHIVES) and (folder / PurePosixPath(*parts[:count])).is_file():
+            return str(folder / PurePosixPath(*parts[:count])), str(PurePosixPath(*parts[count:]))
+    return str(folder), file
+
+
+def _grade(text: str, where: str) -> int:
+    if text not in ("0", "1", "2", "3", "4"):
+        raise DataError(f"{where}: the grade is {text!r}; Kellgren-Lawrence grades are 0, 1, 2, 3 and 4.")
+    return int(text)
