@@ -40,3 +40,56 @@ def _pyplot() -> Any:
     from matplotlib import pyplot
 
     return pyplot
+
+
+def plot_confusion(tables: dict[str, Any], path: Path) -> None:
+    """One panel a set: shares of each true grade's films by the grade that was answered."""
+    pyplot = _pyplot()
+    figure, axes = pyplot.subplots(1, len(tables), figsize=(3.5 * len(tables), 3.6), squeeze=False)
+    for axis, (name, counts) in zip(axes.flat, tables.items(), strict=True):
+        shares = counts / counts.sum(1, keepdims=True).clip(1)
+        axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for truth in range(len(counts)):
+            for grade in range(len(counts)):
+                ink = "white" if shares[truth, grade] > 0.5 else "black"
+                axis.text(grade, truth, counts[truth, grade], ha="center", va="center", fontsize=9, color=ink)
+        axis.set(title=name.replace("_", " "), xlabel="graded", ylabel="given", xticks=range(5), yticks=range(5))
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def plot_calibration(measured: dict[str, Any], path: Path) -> None:
+    """Share of right answers by confidence, one line a set, in bins of equal numbers of films."""
+    pyplot = _pyplot()
+    import numpy as np
+
+    figure, axis = pyplot.subplots(figsize=(4.6, 4.4))
+    axis.plot([0, 1], [0, 1], "--", color="gray", linewidth=1, label="perfect")
+    for name, answers in measured.items():
+        confidence = answers.probabilities.max(1)
+        right = answers.probabilities.argmax(1) == answers.truth
+        bins = np.array_split(np.argsort(confidence), max(2, min(10, len(confidence) // 20)))
+        axis.plot(
+            [confidence[b].mean() for b in bins], [right[b].mean() for b in bins], "o-", markersize=4, label=name.replace("_", " ")
+        )
+    axis.set(xlabel="confidence", ylabel="share right", xlim=(0, 1), ylim=(0, 1))
+    axis.legend(fontsize=8)
+    axis.grid(alpha=0.25)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def plot_history(histories: dict[int, list[dict[str, Any]]], path: Path) -> None:
+    """Validation kappa by epoch, one line a member."""
+    pyplot = _pyplot()
+    figure, axis = pyplot.subplots(figsize=(5.2, 3.4))
+    for seed, rows in histories.items():
+        axis.plot([float(row["val_qwk"]) for row in rows], label=f"seed {seed}")
+    axis.set(xlabel="epoch", ylabel="validation QWK")
+    axis.legend(fontsize=8)
+    axis.grid(alpha=0.25)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)

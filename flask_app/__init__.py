@@ -1,0 +1,82 @@
+"""The Flask app: an upload page for people, an API for programs. Films never leave the process's memory.
+
+Research software, not a medical device.
+"""
+
+from io import BytesIO
+from typing import IO
+
+from flask import Flask, Request, Response
+
+from kneeoa_hub.settings import Settings
+
+from . import api, health, pages, problems
+from .source import Grader, GraderSource, from_settings
+
+MAX_FILMS = 50
+"""Films of one request."""
+REQUEST_FILMS_OF_LARGEST_SIZE = 2
+"""A request may be this many times as large as the largest film: one of those, or many ordinary ones."""
+MULTIPART_OVERHEAD = 64 * 1024
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), microphone=(), geolocation=()",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
+
+
+class InMemoryRequest(Request):
+    """Uploads stay in memory; Werkzeug's own request would spool those over 500 KB to a file."""
+
+    def _get_file_stream(
+        self,
+        total_content_length: int | None,
+        content_type: str | None,
+        filename: str | None = None,
+        content_length: int | None = None,
+    ) -> IO[bytes]:
+        return BytesIO()
+
+
+class KneeOAApp(Flask):
+    request_class = InMemoryRequest
+
+
+def create_app(config: Settings | None = None, grader: Grader | None = None) -> Flask:
+    """The WSGI application.
+
+    config: by default what the `KNEEOA_*` variables say. grader: by default the one at config's model and revision,
+    loaded at the first film or by `warm` of `source_of(app)`, whichever comes first.
+    Raises SettingsError for a variable that can't be used.
+    """
+    settings = config or Settings.from_environ()
+    app = KneeOAApp(__name__)
+    app.config.update(
+        MAX_CONTENT_LENGTH=REQUEST_FILMS_OF_LARGEST_SIZE * settings.max_bytes + MULTIPART_OVERHEAD,
+        MAX_FORM_PARTS=MAX_FILMS,
+    )
+    app.extensions["kneeoa"] = GraderSource((lambda: grader) if grader else from_settings(settings))
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+    app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.register_blueprint(pages.blueprint)
+    app.register_blueprint(api.blueprint)
+    app.register_blueprint(health.blueprint)
+    problems.register(app)
+    app.after_request(_secure)
+    return app
+
+
+def _secure(response: Response) -> Response:
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    if "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "no-store"  # an answer may show a film
+    return response

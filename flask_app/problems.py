@@ -1,0 +1,90 @@
+"""One shape for every error: problem+json (RFC 9457) for programs, a readable page for people."""
+
+import logging
+from typing import Any
+
+from flask import Flask, Response, json, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from kneeoa_hub.errors import FilmError, KneeOAError
+
+from .source import RETRY_SECONDS, ModelUnavailable
+
+URN = "urn:kneeoa:error:"
+PROGRAM_PATHS = ("/api/", "/health/")
+DETAILS = {
+    400: "The request could not be read; see docs/flask.md for its form.",
+    404: "Nothing is at this address.",
+    405: "This address does not take that method.",
+    413: "The upload is too large, or has too many parts; send fewer or smaller films.",
+    415: "Send films as multipart/form-data, each in a part named film.",
+    500: "The server failed on this request. The film was not kept. Try again; tell the operator if it happens twice.",
+}
+
+log = logging.getLogger(__name__)
+
+
+class NoFilm(FilmError):
+    """The request holds no file in the field `film`."""
+
+    code = "no-film"
+    status = 400
+
+
+class UnsupportedRequest(KneeOAError):
+    """The request's body is no multipart form."""
+
+    code = "unsupported-media-type"
+    status = 415
+
+
+def problem(error: KneeOAError) -> dict[str, Any]:
+    """The error as a problem document; `type` is stable and listed in docs/flask.md."""
+    return document(error.code, error.status, error.message)
+
+
+def document(code: str, status: int, detail: str) -> dict[str, Any]:
+    return {"type": URN + code, "title": code.replace("-", " ").capitalize(), "status": status, "detail": detail}
+
+
+def problem_response(content: dict[str, Any]) -> Response:
+    return Response(json.dumps(content), content["status"], mimetype="application/problem+json")
+
+
+def register(app: Flask) -> None:
+    """Answer every error that leaves a view."""
+    app.register_error_handler(KneeOAError, _known)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def _known(error: KneeOAError) -> Response:
+    if not isinstance(error, FilmError | ModelUnavailable | UnsupportedRequest):
+        return _unforeseen(error)
+    response = _answer(problem(error))
+    if isinstance(error, ModelUnavailable):
+        response.headers["Retry-After"] = str(RETRY_SECONDS)
+    return response
+
+
+def _http(error: HTTPException) -> Response | HTTPException:
+    status = error.code or 500
+    if status < 400:
+        return error  # a redirect
+    code = error.name.lower().replace(" ", "-")
+    response = _answer(document(code, status, DETAILS.get(status, f"{error.name}.")))
+    for name, value in error.get_headers(request.environ):
+        if name not in ("Content-Type", "Content-Length"):
+            response.headers[name] = value  # such as Allow of a 405
+    return response
+
+
+def _unforeseen(error: Exception) -> Response:
+    log.error("%s %s failed", request.method, request.path, exc_info=error)
+    return _answer(document("internal-server-error", 500, DETAILS[500]))
+
+
+def _answer(content: dict[str, Any]) -> Response:
+    if request.path.startswith(PROGRAM_PATHS):
+        return problem_response(content)
+    return Response(render_template("problem.html", problem=content), content["status"])

@@ -1,0 +1,64 @@
+"""The production server: gunicorn with threads where processes can fork, waitress elsewhere."""
+
+import os
+import socket
+
+from flask import Flask
+
+from kneeoa_hub.settings import Settings
+
+from . import create_app
+
+THREADS = 4
+"""Requests answered at a time."""
+TIMEOUT_SECONDS = 120
+GRACE_SECONDS = 30
+
+
+def serve(settings: Settings, listener: socket.socket) -> None:
+    """Serve on a bound socket until stopped."""
+    if hasattr(os, "fork"):
+        _serve_forked(settings, listener)
+    else:
+        _serve_threaded(settings, listener)
+
+
+def _serve_forked(settings: Settings, listener: socket.socket) -> None:
+    from gunicorn.app.base import BaseApplication  # not importable on Windows
+
+    class Server(BaseApplication):
+        def load_config(self) -> None:
+            options = {
+                "bind": f"fd://{listener.fileno()}",
+                "worker_class": "gthread",
+                "threads": THREADS,
+                "timeout": TIMEOUT_SECONDS,
+                "graceful_timeout": GRACE_SECONDS,
+                "loglevel": "warning",
+                "control_socket_disable": True,
+                "preload_app": False,  # onnxruntime's threads do not survive a fork
+                "post_worker_init": lambda worker: _warm(worker.wsgi),
+            }
+            for name, value in options.items():
+                self.cfg.set(name, value)
+
+        def load(self) -> Flask:
+            return create_app(settings)
+
+    Server().run()
+
+
+def _serve_threaded(settings: Settings, listener: socket.socket) -> None:
+    import waitress
+
+    app = create_app(settings)
+    _warm(app)
+    most = app.config["MAX_CONTENT_LENGTH"]
+    # A body within the limit stays in memory: waitress would spool it to a file from inbuf_overflow on.
+    waitress.serve(
+        app, sockets=[listener], threads=THREADS, max_request_body_size=most, inbuf_overflow=most + 1, outbuf_overflow=most, ident=None
+    )
+
+
+def _warm(app: Flask) -> None:
+    app.extensions["kneeoa"].warm()

@@ -1,0 +1,172 @@
+"""The model card: a rendering of bundle.json and evidence.json, so no number in it is typed by hand."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from .bundle import BundleConfig
+from .grades import GRADES
+from .report import DISCLAIMER
+
+SETS = {
+    "oai_test": "OAI, test half",
+    "oai_val": "OAI, validation",
+    "gornale_test": "Gornale, test fold",
+    "gornale_val": "Gornale, validation",
+}
+COLUMNS = {
+    "qwk": "QWK",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "mae": "MAE (grades)",
+    "auc_oa": "AUC, KL >= 2",
+    "ece": "ECE",
+    "coverage": "90% set: coverage",
+    "set_size": "90% set: mean size",
+}
+SOURCES = {
+    "oai": (
+        "Chen, Pingjun (2018), Knee Osteoarthritis Severity Grading Dataset, Mendeley Data V1, doi:10.17632/56rmx5bjcr.1; "
+        "organised from the Osteoarthritis Initiative, whose own data-use terms apply to the raw study."
+    ),
+    "gornale": "Gornale, Shivanand; Patravali, Pooja (2020), Digital Knee X-ray Images, Mendeley Data V1, doi:10.17632/t9ndx37v5h.1.",
+}
+
+
+def render(config: BundleConfig, evidence: Mapping[str, Any], figures: str = "figures/") -> str:
+    """The card as Markdown with Hub metadata; `figures` is the prefix of its picture links."""
+    parts = [
+        _metadata(config, evidence),
+        f"# {config.name} {config.version}",
+        "Grades the severity of knee osteoarthritis on a frontal radiograph: Kellgren-Lawrence (KL) 0 to 4.",
+        f"**{DISCLAIMER}**",
+        "## Use\n\n```python\nimport kneeoa_hub\n\nreport = kneeoa_hub.from_pretrained().grade(\"knee.png\")\nprint(report.findings())\n```",
+        "```python\nimport keras\n\nmodel = keras.saving.load_model(\"hf://ORG/NAME\")  # where this bundle was pushed to, for fine-tuning\n```",
+        "## Intended use\n\n"
+        "Research on automatic grading, teaching, a starting point for fine-tuning on a site's own films. Not for diagnosis, "
+        "treatment, triage or insurance; not for children, implants, fractures, lateral or skyline views, photographs of films.",
+        "## Figures\n\n" + _looks(evidence) + "\n\n" + _metrics(evidence),
+        _recalls(evidence),
+        f"![Confusion by set]({figures}confusion.png)\n\n![Confidence and share right]({figures}calibration.png)",
+        _calibration(config, evidence),
+        _data(evidence),
+        _architecture(config, evidence),
+        f"![Validation kappa by epoch]({figures}training.png)",
+        "## What could not be measured\n\nAge, sex, race, site, and machine are not in the data, so nothing is known about differences "
+        "between such groups. Grades come from one reading protocol each; readers of knee films agree with each other with a kappa "
+        "of about .5 to .75, and the grades are no better than that. Films of other hospitals differ: recalibrate on your own first.",
+        "## Licence and citation\n\nWeights: CC BY 4.0. Code: Apache-2.0. Cite this package (CITATION.cff) and the data above.",
+        "The scale: " + "; ".join(f"{g.value} {g.label}: {g.criterion.rstrip('.').lower()}" for g in GRADES) + ".",
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def headline(evidence: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
+    """The set that stands for the bundle and its quadratic weighted kappa: OAI test when it was looked at."""
+    metrics = evidence["metrics"]
+    name = next((name for name in SETS if name in metrics), next(iter(metrics)))
+    return name, metrics[name]["qwk"]
+
+
+def figure(number: Mapping[str, float], digits: int = 3) -> str:
+    """A number of the evidence with its 95% interval, such as .812 (.790-.834)."""
+    value, low, high = (f"{number[key]:.{digits}f}" for key in ("value", "low", "high"))
+    return value if low == high == value else f"{value} ({low}-{high})"
+
+
+def _metadata(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
+    lines = [
+        "---",
+        "library_name: keras",
+        "pipeline_tag: image-classification",
+        "license: cc-by-4.0",
+        "language: en",
+        "tags: [medical, radiology, knee, osteoarthritis, kellgren-lawrence, onnx]",
+        "datasets:",
+        *(f"- {name}" for name in sorted({_dataset(name) for name in evidence["metrics"]})),
+        "metrics: [accuracy, cohen_kappa]",
+        "model-index:",
+        f"- name: {config.name}",
+        "  results:",
+    ]
+    for name, metrics in evidence["metrics"].items():
+        lines += [
+            "  - task: {type: image-classification, name: Kellgren-Lawrence grading}",
+            f"    dataset: {{name: {_title(name)!r}, type: {_dataset(name)}, split: {name.rsplit('_', 1)[-1]}}}",
+            "    metrics:",
+            f"    - {{type: cohen_kappa, name: quadratic weighted kappa, value: {metrics['qwk']['value']:.4f}}}",
+            f"    - {{type: accuracy, value: {metrics['accuracy']['value']:.4f}}}",
+        ]
+    return "\n".join([*lines, "---"])
+
+
+def _dataset(name: str) -> str:
+    return name.rsplit("_", 1)[0]
+
+
+def _title(name: str) -> str:
+    return SETS.get(name, name.replace("_", ", "))
+
+
+def _looks(evidence: Mapping[str, Any]) -> str:
+    looks = int(evidence["test_looks"]["value"])
+    if not looks:
+        return "The held-out test films have not been looked at for this version. Calibration was fitted on these validation films, so they flatter it."
+    return f"Test films were looked at {looks} time{'s' * (looks != 1)} for this version; everything was chosen on validation films."
+
+
+def _metrics(evidence: Mapping[str, Any]) -> str:
+    lines = ["| set | films | " + " | ".join(COLUMNS.values()) + " |", "|---|---|" + "---|" * len(COLUMNS)]
+    for name, metrics in evidence["metrics"].items():
+        cells = " | ".join(figure(metrics[key]) for key in COLUMNS)
+        lines.append(f"| {_title(name)} | {metrics['qwk']['n']} | {cells} |")
+    return "\n".join(lines) + "\n\n95% intervals by bootstrap over patients or clusters of copies."
+
+
+def _recalls(evidence: Mapping[str, Any]) -> str:
+    lines = ["Recall by grade:", "", "| set | " + " | ".join(f"{g.value} {g.label}" for g in GRADES) + " |", "|---|" + "---|" * len(GRADES)]
+    for name, tables in evidence["by_grade"].items():
+        cells = [figure(tables["recall"][str(g.value)], 2) if str(g.value) in tables["recall"] else "none" for g in GRADES]
+        lines.append(f"| {_title(name)} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _calibration(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
+    bands = "; ".join(f"{_title(name)} {figure(tables['ece_if_perfect'])}" for name, tables in evidence["by_grade"].items())
+    return (
+        f"## Calibration and refusal\n\nTemperature {config.temperature:.3f}; reported grade by {config.decision.rule}; both chosen on "
+        f"validation. A perfectly calibrated model would show, over as many films, an ECE of (median, 5 to 95%): {bands}. "
+        "A film far from the training films in the network's embedding is refused; share refused: "
+        + "; ".join(f"{_title(name)} {metrics['refused']['value']:.3f}" for name, metrics in evidence["metrics"].items())
+        + "."
+    )
+
+
+def _data(evidence: Mapping[str, Any]) -> str:
+    lines = ["## Data", "", "| dataset | split | 0 | 1 | 2 | 3 | 4 |", "|---|---|---|---|---|---|---|"]
+    for dataset, splits in evidence["data"]["splits"].items():
+        lines += [f"| {dataset} | {split} | " + " | ".join(map(str, counts)) + " |" for split, counts in splits.items() if sum(counts)]
+    lines += ["", "No patient and no cluster of copies is in two splits. Left out: " + _left_out(evidence["data"]["left_out"]) + "."]
+    lines += ["", *(f"- {SOURCES[name]}" for name in evidence["data"]["splits"] if name in SOURCES)]
+    return "\n".join(lines)
+
+
+def _left_out(reasons: Mapping[str, int]) -> str:
+    return "; ".join(f"{count} films ({reason})" for reason, count in sorted(reasons.items())) or "none"
+
+
+def _architecture(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
+    search, export = evidence["search"], evidence["export"]
+    choices = config.members[0]["architecture"]
+    found = (
+        f"Found by Keras Tuner ({search['tuner']}, {int(search['trials']['value'])} trials, best validation QWK "
+        f"{search['best_val_qwk']['value']:.3f} within the search's short trials; best.json sha256 `{search['best_json_sha256'][:16]}`)."
+        if search["trials"]["value"]
+        else "A named architecture, not searched."
+    )
+    return (
+        f"## Architecture\n\n{found} {len(config.members)} member(s), {int(export['parameters']['value'])} parameters, ONNX graph "
+        f"{export['onnx_megabytes']['value']:.1f} MB; ONNX and Keras differ by at most {export['onnx_keras_difference']['value']:.0e}. "
+        f"Input: gray, {config.input.height}x{config.input.width}, aspect kept, percentiles {config.input.low:g} to {config.input.high:g} "
+        "stretched, standardised by film; answers averaged over the film and its mirror image.\n\n"
+        + "\n".join(f"- {key.replace('_', ' ')}: {value if value != '' else 'none'}" for key, value in choices.items())
+    )

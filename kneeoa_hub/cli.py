@@ -1,0 +1,230 @@
+"""kneeoa grade | pull | push | info | verify | card | list. Exit code: 0 all graded or refused, 1 a film failed, 2 usage."""
+
+import argparse
+import csv
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from . import __version__
+from .errors import AddressError, KneeOAError, SettingsError
+
+EXAMPLES = """examples:
+  kneeoa grade knee.png                     a readable table
+  kneeoa grade films/*.png --json           one JSON report a line
+  kneeoa grade films/*.png --csv > out.csv  one row a knee
+  kneeoa pull org/name@v1.0                 download and verify a bundle, print where it lies
+  kneeoa push my-bundle ./hub/kneeoa --tag v1.0
+  kneeoa verify ./my-bundle                 check every file against the manifest
+"""
+CSV_COLUMNS = ("film", "knee", "side", "grade", "label", "severity", "oa_probability", "p0", "p1", "p2", "p3", "p4", "grade_set", "refused", "error")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; every error of the package becomes a line on standard error."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        return parsed.run(parsed)
+    except (AddressError, SettingsError) as error:
+        print(f"kneeoa: {error.message}", file=sys.stderr)
+        return 2
+    except KneeOAError as error:
+        print(f"kneeoa: {error.message}", file=sys.stderr)
+        return 1
+    except (BrokenPipeError, KeyboardInterrupt):
+        sys.stderr.close()
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="kneeoa",
+        description="Kellgren-Lawrence grades of knee radiographs. Research use; not a medical device.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"kneeoa-hub {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Any, text: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run)
+        return sub
+
+    def addressed(sub: argparse.ArgumentParser, positional: bool) -> None:
+        text = "shipped name, folder (./path), or org/name[@revision] on the Hub; default: the shipped bundle"
+        if positional:
+            sub.add_argument("address", nargs="?", help=text)
+        else:
+            sub.add_argument("--model", dest="address", metavar="ADDRESS", help=text)
+        sub.add_argument("--revision", help="tag, branch or commit of the address")
+        sub.add_argument("--offline", action="store_true", help="use only what was pulled before")
+
+    grade = command("grade", _grade, "grade films")
+    grade.add_argument("films", nargs="+", metavar="FILE", help="PNG, JPEG, TIFF, BMP, WebP or DICOM")
+    addressed(grade, positional=False)
+    grade.add_argument("--threads", type=int, default=0, help="of one forward pass; 0 chooses by itself")
+    form = grade.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="one JSON object a line, in the order given")
+    form.add_argument("--csv", action="store_true", help="one row a knee")
+    addressed(command("pull", _pull, "download and verify a bundle, and print its folder"), positional=True)
+    push = command("push", _push, "publish a bundle to a versioned folder or a Hub repo")
+    push.add_argument("bundle", help="the bundle's folder")
+    push.add_argument("address", help="./folder or org/name")
+    push.add_argument("--tag", help="such as v1.0")
+    push.add_argument("--private", action="store_true", help="make a new Hub repo private")
+    push.add_argument("--dry-run", action="store_true", help="check, and send nothing")
+    info = command("info", _info, "what a bundle is and what it measured")
+    addressed(info, positional=True)
+    info.add_argument("--json", action="store_true", help="bundle.json and evidence.json in one object")
+    addressed(command("verify", _verify, "check every file of a bundle against its manifest"), positional=True)
+    card = command("card", _card, "render the model card from bundle and evidence")
+    addressed(card, positional=True)
+    card.add_argument("--figures", default="figures/", help="prefix of the card's picture links (default figures/)")
+    listing = command("list", _list, "the bundles that are known by a name")
+    listing.add_argument("--json", action="store_true")
+    return parser
+
+
+def _folder(arguments: argparse.Namespace) -> Path:
+    from .hub import pull
+
+    return pull(arguments.address, revision=arguments.revision, local_files_only=arguments.offline)
+
+
+def _grade(arguments: argparse.Namespace) -> int:
+    from .grader import from_pretrained
+
+    grader = from_pretrained(
+        arguments.address, revision=arguments.revision, local_files_only=arguments.offline, threads=arguments.threads
+    )
+    answers = zip(arguments.films, grader.grade_batch(arguments.films), strict=True)
+    write = _write_json if arguments.json else _write_csv if arguments.csv else _write_table
+    return 1 if write(answers, sys.stdout) else 0
+
+
+def _write_json(answers: Iterable[tuple[str, Any]], out: TextIO) -> int:
+    failed = 0
+    for film, answer in answers:
+        if isinstance(answer, KneeOAError):
+            failed += 1
+            document: dict[str, Any] = {"film": film, "error": {"code": answer.code, "message": answer.message}}
+        else:
+            document = {"film": film, "report": answer.to_dict()}
+        print(json.dumps(document), file=out, flush=True)
+    return failed
+
+
+def _write_csv(answers: Iterable[tuple[str, Any]], out: TextIO) -> int:
+    failed = 0
+    writer = csv.DictWriter(out, CSV_COLUMNS, restval="", lineterminator="\n")
+    writer.writeheader()
+    for film, answer in answers:
+        if isinstance(answer, KneeOAError):
+            failed += 1
+            writer.writerow({"film": film, "error": answer.message})
+        elif answer.refused:
+            writer.writerow({"film": film, "refused": answer.refused.reason})
+        else:
+            for number, knee in enumerate(answer.knees):
+                values = {"film": film, "knee": number, "side": knee.side or "", "grade": knee.grade, "label": knee.label}
+                values |= {"severity": knee.severity, "oa_probability": knee.oa_probability}
+                values |= {f"p{grade}": p for grade, p in enumerate(knee.probabilities)}
+                writer.writerow(values | {"grade_set": " ".join(map(str, knee.grade_set))})
+        out.flush()
+    return failed
+
+
+def _write_table(answers: Iterable[tuple[str, Any]], out: TextIO) -> int:
+    failed, model = 0, ""
+    print(f"{'film':<28} {'side':<6} {'grade':<12} {'set':<6} {'KL>=2':>6}  probabilities 0 1 2 3 4", file=out)
+    for film, answer in answers:
+        name = Path(film).name
+        name = name if len(name) <= 28 else "..." + name[-25:]
+        if isinstance(answer, KneeOAError):
+            failed += 1
+            print(f"{name:<28} ERROR  {answer.message}", file=out, flush=True)
+            continue
+        model = f"model {answer.model}, revision {answer.revision}"
+        if answer.refused:
+            print(f"{name:<28} not graded: {answer.refused.message}", file=out)
+        for knee in answer.knees:
+            span = str(knee.grade_set[0]) if len(knee.grade_set) == 1 else f"{knee.grade_set[0]}-{knee.grade_set[-1]}"
+            shares = " ".join(f"{p:.2f}" for p in knee.probabilities)
+            print(
+                f"{name:<28} {knee.side or '-':<6} {f'{knee.grade} {knee.label}':<12} {span:<6} {knee.oa_probability:>6.0%}  {shares}",
+                file=out,
+            )
+        for warning in answer.warnings:
+            print(f"{'':<28} note: {warning}", file=out)
+        out.flush()
+    print(f"{model + '. ' if model else ''}Research use only. Not a medical device.", file=out)
+    return failed
+
+
+def _pull(arguments: argparse.Namespace) -> int:
+    print(_folder(arguments))
+    return 0
+
+
+def _push(arguments: argparse.Namespace) -> int:
+    from .hub import push
+
+    address = push(Path(arguments.bundle), arguments.address, tag=arguments.tag, private=arguments.private, dry_run=arguments.dry_run)
+    print(f"{'would be' if arguments.dry_run else 'published:'} {address}")
+    return 0
+
+
+def _info(arguments: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from .bundle import read_bundle
+    from .card import COLUMNS, figure
+
+    bundle = read_bundle(_folder(arguments))
+    config, evidence = bundle.config, bundle.evidence
+    if arguments.json:
+        print(json.dumps({"bundle": asdict(config), "evidence": evidence, "digest": bundle.digest}))
+        return 0
+    print(f"{config.name} {config.version}, {bundle.digest}, {bundle.folder}")
+    print(f"input {config.input.height}x{config.input.width}, {len(config.members)} member(s), grade by {config.decision.rule}")
+    for name, metrics in evidence["metrics"].items():
+        print(f"{name} ({metrics['qwk']['n']} knees): " + ", ".join(f"{title} {figure(metrics[key])}" for key, title in COLUMNS.items()))
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from .bundle import read_bundle
+
+    bundle = read_bundle(_folder(arguments))
+    print(f"{bundle.folder}: every file is as the manifest {bundle.digest} says")
+    return 0
+
+
+def _card(arguments: argparse.Namespace) -> int:
+    from .bundle import read_bundle
+    from .card import render
+
+    bundle = read_bundle(_folder(arguments))
+    sys.stdout.write(render(bundle.config, bundle.evidence, arguments.figures))
+    return 0
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from dataclasses import asdict
+
+    from .presets import list_pretrained
+
+    presets = list_pretrained()
+    if arguments.json:
+        print(json.dumps([asdict(preset) for preset in presets], default=str))
+        return 0
+    for preset in presets:
+        print(preset)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

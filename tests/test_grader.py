@@ -1,0 +1,97 @@
+"""What `grader.grade` promises for any film, on the shipped bundle."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from kneeoa_hub import FilmReport, KneeOAError, errors
+from kneeoa_hub.grades import LABELS
+from kneeoa_hub.imaging.phantom import knee_film, sample_films, two_knee_film
+
+
+def test_the_public_names_hold_what_they_promise(grader, films):
+    for path in films.values():
+        report = grader.grade(path)
+        assert report.refused is None
+        for knee in report.knees:
+            assert knee.label == LABELS[knee.grade]
+            assert sum(knee.probabilities) == pytest.approx(1, abs=1e-6)
+            assert knee.severity == pytest.approx(sum(i * p for i, p in enumerate(knee.probabilities)))
+            assert knee.oa_probability == pytest.approx(sum(knee.probabilities[2:]))
+            assert knee.grade in knee.grade_set
+            assert knee.grade_set == tuple(range(knee.grade_set[0], knee.grade_set[-1] + 1))
+            assert knee.heatmap.dtype == np.float32
+            assert knee.heatmap.min() >= 0
+            assert knee.heatmap.max() == 1 or not knee.heatmap.any()
+            assert knee.embedding.dtype == np.float32
+            assert knee.embedding.ndim == 1
+        assert json.loads(json.dumps(report.to_dict()))["model"] == grader.model
+        assert grader.revision in report.findings()
+        assert report.overlay().size == (report.film.shape[1], report.film.shape[0])
+
+
+def test_both_knees_are_found_and_sides_are_said_with_a_warning(grader):
+    film = two_knee_film((0, 4), seed=5)
+    report = grader.grade(film.pixels)
+    assert [knee.side for knee in report.knees] == ["right", "left"]
+    assert report.knees[0].box[0] < report.knees[1].box[0]
+    assert any("right" in warning for warning in report.warnings)
+
+
+def test_a_lone_crop_has_no_side(grader):
+    assert grader.grade(knee_film(2, seed=1).pixels).knees[0].side is None
+
+
+def test_boxes_skip_the_finder(grader):
+    film = two_knee_film((0, 4), seed=5)
+    report = grader.grade(film.pixels, boxes=[film.boxes[1]])
+    assert [knee.box for knee in report.knees] == [film.boxes[1]]
+    with pytest.raises(errors.FilmError, match="does not lie in the film"):
+        grader.grade(film.pixels, boxes=[(0, 0, 9999, 10)])
+
+
+@pytest.mark.parametrize("scale", [256, 257])
+def test_exposure_and_bit_depth_do_not_change_the_grade(grader, scale):
+    pixels = knee_film(3, seed=9).pixels
+    eight, sixteen = grader.grade(pixels).knees[0], grader.grade(pixels.astype(np.uint16) * scale).knees[0]
+    assert sixteen.grade == eight.grade
+    assert sixteen.probabilities == pytest.approx(eight.probabilities, abs=0.01)
+
+
+def test_a_blank_film_and_a_colour_picture_are_refused_with_a_reason(grader):
+    blank = grader.grade(np.full((300, 300), 90, np.uint8))
+    assert (blank.refused.reason, blank.knees) == ("no-detail", ())
+    assert "refused" not in blank.findings()
+    assert "Not graded" in blank.findings()
+
+
+def test_force_grades_a_refused_film_and_says_so(grader):
+    blank = np.full((300, 300), 90, np.uint8)
+    blank[:150] = 92
+    report = grader.grade(blank, force=True)
+    assert report.refused.reason == "no-detail"
+    assert len(report.knees) == 1
+    assert any("force" in warning for warning in report.warnings)
+
+
+def test_a_bad_film_in_a_batch_is_reported_and_the_rest_go_on(grader, films):
+    good = films["moderate"]
+    answers = list(grader.grade_batch([good, b"", "missing.png", good]))
+    assert [isinstance(answer, FilmReport) for answer in answers] == [True, False, False, True]
+    assert all(isinstance(answer, KneeOAError) for answer in answers[1:3])
+    assert answers[0].to_dict() == answers[3].to_dict()
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = (
+        "import sys, kneeoa_hub; "
+        "print([m for m in ('tensorflow', 'keras', 'gradio', 'flask', 'onnxruntime', 'pydicom', 'huggingface_hub') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_every_sample_film_is_named(films):
+    assert set(films) == set(sample_films())

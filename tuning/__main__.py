@@ -1,0 +1,128 @@
+"""python -m tuning STEP --data PATH... --out DIR: one step of the loop, from the output of the step before."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from kneeoa_hub.errors import KneeOAError
+
+EXAMPLES = """examples:
+  python -m tuning audit --data oai_train.zip --data oai_val.zip --data gornale.csv --out runs/audit
+  python -m tuning search --data runs/audit --out runs/search --only size=128,160
+  python -m tuning train --data runs/search --out runs/train --epochs 60 --seeds 0,1
+  python -m tuning evaluate --data runs/train --out runs/evaluate
+  python -m tuning export --data runs/evaluate --out runs/bundle
+  python -m tuning publish --data runs/bundle --out ./hub/kneeoa --tag v1.0
+"""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0; 1 when a step fails for a reason that the message gives; 2 for a wrong command line."""
+    parsed = _parser().parse_args(arguments)
+    # TensorFlow reports its CPU features on standard error, over the progress bars.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    try:
+        print(parsed.run(parsed))
+    except KneeOAError as error:
+        print(f"error: {error.message}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on where this one was", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m tuning", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    steps = parser.add_subparsers(metavar="STEP", required=True)
+
+    def step(name: str, run, text: str, data: str, out: str = "folder for what the step writes") -> argparse.ArgumentParser:
+        sub = steps.add_parser(name, help=text, description=text)
+        several = name == "audit"
+        sub.add_argument("--data", required=True, action="append" if several else "store", metavar="PATH", help=data)
+        sub.add_argument("--out", required=True, metavar="DIR", help=out)
+        sub.set_defaults(run=run)
+        return sub
+
+    films = "folder, .zip, .tar or CSV of labelled films, as PATH or NAME=PATH; may be given several times"
+    audit = step("audit", _audit, "decode every film, find copies, make splits", films)
+    audit.add_argument("--seed", type=int, default=0, help="of the splits (default 0)")
+    search = step("search", _search, "search CNN architectures with Keras Tuner", "output of audit")
+    search.add_argument("--tuner", default="hyperband", help="hyperband, bayesian or random (default hyperband)")
+    search.add_argument("--trials", type=int, default=12, help="for bayesian and random (default 12)")
+    search.add_argument("--epochs", type=int, default=9, help="most epochs of one trial (default 9)")
+    search.add_argument("--iterations", type=int, default=1, help="how often Hyperband starts anew (default 1)")
+    search.add_argument("--films", type=int, default=3000, help="most training films of a trial (default 3000)")
+    search.add_argument("--validation-films", type=int, default=1000, help="most validation films (default 1000)")
+    search.add_argument("--seed", type=int, default=0)
+    search.add_argument("--only", action="append", default=[], metavar="NAME=V1,V2", help="narrow a choice, such as size=96,128")
+    train = step("train", _train, "train the winner on all films", "output of search; of audit with --architecture")
+    train.add_argument("--epochs", type=int, default=40)
+    train.add_argument("--patience", type=int, default=15, help="epochs without a better validation kappa (default 15)")
+    train.add_argument("--batch", type=int, default=64)
+    train.add_argument("--seeds", default="0", help="one member each, such as 0,1,2 (default 0)")
+    train.add_argument("--architecture", default="", help="a named one, such as baseline-2023, instead of the winner")
+    evaluate = step("evaluate", _evaluate, "calibrate on validation and measure", "output of train")
+    evaluate.add_argument("--validation-only", action="store_true", help="do not look at the test films")
+    export = step("export", _export, "write the bundle", "output of evaluate", "the bundle's folder")
+    export.add_argument("--name", default="kneeoa-cnn")
+    export.add_argument("--version", default="0.1.0")
+    publish = step("publish", _publish, "push the bundle with its card", "a bundle", "a versioned folder, or org/name on the Hub")
+    publish.add_argument("--tag", help="such as v1.0")
+    publish.add_argument("--private", action="store_true", help="make a new Hub repo private")
+    return parser
+
+
+def _audit(arguments: argparse.Namespace) -> str:
+    from .audit import audit
+
+    out = audit(arguments.data, Path(arguments.out), arguments.seed)
+    return f"audit: {out / 'report.md'}"
+
+
+def _search(arguments: argparse.Namespace) -> str:
+    from .search import SearchSettings, search
+
+    only = {name: values.split(",") for name, _, values in (text.partition("=") for text in arguments.only)}
+    settings = SearchSettings(
+        arguments.tuner, arguments.trials, arguments.epochs, arguments.iterations, arguments.films,
+        arguments.validation_films, seed=arguments.seed, only=only or None,
+    )  # fmt: skip
+    out = search(Path(arguments.data), Path(arguments.out), settings)
+    return f"search: {out / 'report.md'}, {out / 'best.json'}"
+
+
+def _train(arguments: argparse.Namespace) -> str:
+    from .train import TrainSettings, seeds_of, train
+
+    settings = TrainSettings(
+        arguments.epochs, arguments.patience, arguments.batch, seeds_of(arguments.seeds), arguments.architecture
+    )
+    return f"train: {train(Path(arguments.data), Path(arguments.out), settings) / 'train.json'}"
+
+
+def _evaluate(arguments: argparse.Namespace) -> str:
+    from .evaluate import evaluate
+
+    out = evaluate(Path(arguments.data), Path(arguments.out), test=not arguments.validation_only)
+    return f"evaluate: {out / 'evidence.json'}"
+
+
+def _export(arguments: argparse.Namespace) -> str:
+    from .export import export
+
+    return f"bundle: {export(Path(arguments.data), Path(arguments.out), name=arguments.name, version=arguments.version)}"
+
+
+def _publish(arguments: argparse.Namespace) -> str:
+    from .publish import publish
+
+    return f"published: {publish(Path(arguments.data), arguments.out, tag=arguments.tag, private=arguments.private)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

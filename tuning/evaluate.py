@@ -1,0 +1,140 @@
+"""Step 4: calibrate on validation, measure, and write every number of the card to evidence.json with its interval."""
+
+import importlib.metadata
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kneeoa_hub.bundle import InputConfig
+from kneeoa_hub.grades import NUM_GRADES
+from kneeoa_hub.imaging.gate import contrast, distances
+
+from . import steps
+from .calibrate import AXES, Calibration, answers, calibrate, fit_refusal
+from .datasets import Knees, load_knees, stratified_subset
+from .ensemble import assemble
+from .metrics import Answers, confusion, ece_of_perfect, measure, number, recalls
+from .plots import plot_calibration, plot_confusion, plot_history
+from .train import load_members, read_history
+
+REFERENCE_FILMS = 3000
+VERSIONS = ("tensorflow", "keras", "keras-tuner", "numpy", "pillow", "onnxruntime")
+
+
+def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
+    """Write calibration.json, evidence.json and figures/ to `out`; returns it.
+
+    test: also look at the test films; every look is counted in the evidence. Choose models with test=False.
+    """
+    audit = steps.find_input(train, "audit")
+    steps.begin(out, "evaluate", str(train), {"test": test})
+    if (out / "evidence.json").exists():
+        return out
+    architecture, members = load_members(train)
+    config = InputConfig(architecture.size, architecture.size)
+    model = assemble(members, architecture)
+    films = stratified_subset(load_knees(audit, "train", config), REFERENCE_FILMS)
+    sets = {split: load_knees(audit, split, config) for split in (("val", "test") if test else ("val",))}
+    reference = _predict(model, films, "evaluate: training")
+    predicted = {split: _predict(model, knees, f"evaluate: {split}") for split, knees in sets.items()}
+    validation = predicted["val"]
+    calibration = calibrate(validation["probabilities"], sets["val"].grades)
+    contrasts = np.array([contrast(_content(sets["val"], row)) for row in range(len(sets["val"]))])
+    refusal = fit_refusal(reference["embedding"], validation["embedding"], contrasts)
+    metrics, tables, measured = {}, {}, {}
+    for split, knees in sets.items():
+        for dataset in sorted(set(knees.datasets)):
+            rows = knees.datasets == dataset
+            name = f"{dataset}_{split}"
+            measured[name] = answers(predicted[split]["probabilities"][rows], knees.take(rows), calibration)
+            away = distances(predicted[split]["embedding"][rows], refusal)
+            metrics[name] = measure(measured[name]) | {"refused": number((away > refusal.max_distance).mean(), n=int(rows.sum()))}
+            tables[name] = _tables(measured[name])
+    evidence = {
+        "schema_version": 1,
+        "metrics": metrics,
+        "by_grade": tables,
+        "calibration": _calibration(calibration, len(sets["val"])),
+        "refusal": {"max_distance": number(refusal.max_distance, n=len(sets["val"])), "axes": number(min(AXES, len(refusal.components)))},
+        "data": _data(audit),
+        "search": _search(train),
+        "training": steps.read_json(train / "train.json"),
+        "test_looks": number(_looks(train, test)),
+        "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
+    }
+    figures = out / "figures"
+    figures.mkdir(exist_ok=True)
+    plot_confusion({name: confusion(a.truth, a.grade) for name, a in measured.items()}, figures / "confusion.png")
+    plot_calibration(measured, figures / "calibration.png")
+    plot_history({m["seed"]: read_history(train, m["seed"]) for m in evidence["training"]["members"]}, figures / "training.png")
+    steps.write_json(out / "calibration.json", {**asdict(calibration), "refusal": asdict(refusal)})
+    steps.write_json(out / "evidence.json", evidence)
+    return out
+
+
+def _predict(model: Any, knees: Knees, title: str, batch: int = 64) -> dict[str, np.ndarray]:
+    answered: dict[str, list[np.ndarray]] = {"probabilities": [], "embedding": []}
+    for start in steps.progress(range(0, len(knees), batch), title):
+        part = knees.take(np.arange(start, min(start + batch, len(knees)))).inputs()
+        outputs = model.predict_on_batch(part)
+        for name, values in answered.items():
+            values.append(np.asarray(outputs[name]))
+    return {name: np.concatenate(values) for name, values in answered.items()}
+
+
+def _content(knees: Knees, row: int) -> np.ndarray:
+    left, top, right, bottom = knees.contents[row]
+    return knees.pixels[row, top:bottom, left:right]
+
+
+def _tables(measured: Answers) -> dict[str, Any]:
+    band = np.percentile(ece_of_perfect(measured.probabilities), (50, 5, 95))
+    return {
+        "recall": recalls(measured),
+        "confusion": confusion(measured.truth, measured.grade).tolist(),
+        "films": np.bincount(measured.truth, minlength=NUM_GRADES).tolist(),
+        "ece_if_perfect": number(*band, n=len(measured.truth)),
+    }
+
+
+def _calibration(calibration: Calibration, films: int) -> dict[str, Any]:
+    return {
+        "fitted_on": "val",
+        "temperature": number(calibration.temperature, n=films),
+        "decision_rule": calibration.decision.rule,
+        "decision_tried_qwk": {rule: number(value, n=films) for rule, value in calibration.decision_tried.items()},
+        "conformal_threshold": number(calibration.conformal.threshold, n=films),
+    }
+
+
+def _data(audit: Path) -> dict[str, Any]:
+    summary = steps.read_json(audit / "audit.json")
+    return {name: summary[name] for name in ("fingerprint", "films", "groups", "splits", "left_out")}
+
+
+def _search(train: Path) -> dict[str, Any]:
+    record = steps.read_json(train / "train.json")
+    if not record["best_json_sha256"]:
+        return {"tuner": "none", "trials": number(0)}
+    folder = steps.find_input(train, "search")
+    best = steps.read_json(folder / "best.json")
+    settings = steps.settings_of(folder)
+    return {
+        "tuner": best["tuner"],
+        "trials": number(best["trials"]),
+        "best_val_qwk": number(best["val_qwk"], n=settings["validation_films"]),
+        "best_json_sha256": record["best_json_sha256"],
+        "settings": settings,
+    }
+
+
+def _looks(train: Path, test: bool) -> int:
+    """How often these weights' test films have been looked at, this look included."""
+    ledger = train / "test_looks.json"
+    looks = (json.loads(ledger.read_text("utf-8")) if ledger.exists() else 0) + int(test)
+    if test:
+        steps.write_json(ledger, looks)
+    return looks

@@ -1,0 +1,111 @@
+"""Step 5: the bundle. One Keras model with the ensemble inside, the same as ONNX, and the equality of both asserted."""
+
+import contextlib
+import io
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kneeoa_hub import card
+from kneeoa_hub.bundle import BundleConfig, Conformal, Decision, InputConfig, RefusalConfig, read_bundle, write_manifest
+from kneeoa_hub.errors import DataError, OutputError
+from kneeoa_hub.grades import LABELS
+from kneeoa_hub.runtime import OUTPUTS, Network
+
+from . import steps
+from .datasets import load_knees, stratified_subset
+from .ensemble import assemble
+from .metrics import number
+from .train import load_members
+
+LARGEST_DIFFERENCE = 1e-4
+CHECKED_FILMS = 64
+
+
+def export(evaluated: Path, out: Path, *, name: str = "kneeoa-cnn", version: str = "0.1.0") -> Path:
+    """Write the bundle folder `out`; returns it. Nothing is left there when a check fails.
+
+    Raises DataError when ONNX and Keras differ by more than LARGEST_DIFFERENCE on validation films, or `out` exists.
+    """
+    if out.exists() and any(out.iterdir()):
+        raise DataError(f"{out} is not empty; a bundle is written to a new folder, give another --out.")
+    train, audit = steps.find_input(evaluated, "train"), steps.find_input(evaluated, "audit")
+    evidence = steps.read_json(evaluated / "evidence.json")
+    config = _config(train, steps.read_json(evaluated / "calibration.json"), name, version)
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
+    except OSError as error:
+        raise OutputError(f"{out} can't be written ({error.strerror}); give an --out with room and permission.") from None
+    try:
+        model = _save(beside, train, config)
+        knees = stratified_subset(load_knees(audit, "val", config.input), CHECKED_FILMS)
+        difference = _difference(model, beside, config, knees.inputs())
+        if not difference <= LARGEST_DIFFERENCE:
+            raise DataError(f"ONNX and Keras differ by {difference:.1e} on {len(knees)} films; at most {LARGEST_DIFFERENCE} is let through.")
+        evidence["export"] = {
+            "onnx_keras_difference": number(difference, n=len(knees)),
+            "onnx_megabytes": number((beside / "model.onnx").stat().st_size / 1e6),
+            "parameters": number(model.count_params()),
+        }
+        (beside / "bundle.json").write_text(config.to_json(), "utf-8")
+        steps.write_json(beside / "evidence.json", evidence)
+        shutil.copytree(evaluated / "figures", beside / "figures")
+        (beside / "README.md").write_text(card.render(config, evidence), "utf-8")
+        write_manifest(beside)
+        read_bundle(beside)
+        if out.exists():
+            out.rmdir()
+        beside.chmod(0o755)
+        beside.replace(out)
+    except OSError as error:
+        raise OutputError(f"{out} can't be written ({error.strerror}); give an --out with room and permission.") from None
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return out
+
+
+def _config(train: Path, fitted: dict[str, Any], name: str, version: str) -> BundleConfig:
+    record = steps.read_json(train / "train.json")
+    size = record["architecture"]["size"]
+    return BundleConfig(
+        name,
+        version,
+        LABELS,
+        InputConfig(size, size),
+        tuple({**member, "architecture": record["architecture"]} for member in record["members"]),
+        Decision(fitted["decision"]["rule"], tuple(fitted["decision"]["thresholds"])),
+        fitted["temperature"],
+        Conformal(**fitted["conformal"]),
+        RefusalConfig(**fitted["refusal"]),
+    )
+
+
+def _save(folder: Path, train: Path, config: BundleConfig) -> Any:
+    """config.json, metadata.json, model.weights.h5 and model.onnx; returns the Keras model as a stranger would load it."""
+    import keras
+
+    architecture, members = load_members(train)
+    model = assemble(members, architecture, config.temperature, config.decision)
+    model.save(folder, zipped=False)
+    shutil.rmtree(folder / "assets", ignore_errors=True)
+    loaded = keras.saving.load_model(folder, compile=False, safe_mode=True)
+    with contextlib.redirect_stdout(io.StringIO()):
+        loaded.export(folder / "model.onnx", format="onnx", verbose=False)
+    return loaded
+
+
+def _difference(model: Any, folder: Path, config: BundleConfig, inputs: np.ndarray) -> float:
+    """Largest absolute difference over all outputs and films, of the outputs' own scale where that is over 1."""
+    keras_outputs = model.predict_on_batch(inputs)
+    onnx_outputs = asdict(Network(folder / "model.onnx", config.input).run(inputs))
+    return max(
+        float(np.abs(np.asarray(keras_outputs[name]) - onnx_outputs[name]).max() / max(1.0, np.abs(onnx_outputs[name]).max()))
+        for name in OUTPUTS
+    )
+
+
