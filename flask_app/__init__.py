@@ -53,8 +53,8 @@ class KneeOAApp(Flask):
 def create_app(config: Settings | None = None, grader: Grader | None = None) -> Flask:
     """The WSGI application.
 
-    config: by default what the `KNEEOA_*` variables say. grader: by default the one at config's model and revision,
-    loaded at the first film or by `warm` of `source_of(app)`, whichever comes first.
+    config: by default what the `KNEEOA_*` variables say. grader: by default the one at config's model and
+    revision, loaded by the server's start, the first film or the first question whether the app is ready.
     Raises SettingsError for a variable that can't be used.
     """
     settings = config or Settings.from_environ()

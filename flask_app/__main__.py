@@ -11,25 +11,27 @@ from dataclasses import replace
 import kneeoa_hub
 from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import HubUnreachable, KneeOAError
+from kneeoa_hub.report import DISCLAIMER
 from kneeoa_hub.settings import Settings
 
 from .server import serve
 
-EXAMPLES = """examples:
+EXAMPLES = f"""examples:
   python -m flask_app                                        the shipped model, at http://127.0.0.1:8000/
   python -m flask_app --port 8080 --host 0.0.0.0             for other machines; put a TLS proxy before it
   python -m flask_app --model org/name --revision v1.0       a pinned model of the Hub
   python -m flask_app --model ./hub/kneeoa --revision v1.0   a versioned folder
 
-Each option has a variable: KNEEOA_HOST, KNEEOA_PORT, KNEEOA_MODEL, KNEEOA_REVISION, KNEEOA_THREADS; docs/flask.md has them all.
-Research use only; not a medical device."""
+Each option has a variable: KNEEOA_HOST, KNEEOA_PORT, KNEEOA_MODEL, KNEEOA_REVISION, KNEEOA_THREADS;
+docs/flask.md has them all.
+{DISCLAIMER}"""
 LAST_PORT = 65535
 MOST_THREADS = 256
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until stopped. Returns 0 after a stop, 1 when the server can't start; argparse exits with 2 for usage."""
+    """Serve until stopped. Returns 0 after a stop, 1 when the server can't start; exits with 2 for usage."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     parser = _parser()
     try:
@@ -39,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
     settings = replace(settings, **given)
     if settings.port > LAST_PORT:  # from KNEEOA_PORT; the option has its own check
-        parser.error(f"port {settings.port} does not exist; give one from 0 (any that is free) to {LAST_PORT}.")
+        parser.error(f"port {settings.port} does not exist; give one from 0 to {LAST_PORT}.")
     try:
         _check_model(settings)
         listener = _listen(settings.host, settings.port)
@@ -47,12 +49,13 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(error.message)
     except OSError as error:
         reason = error.strerror or error
-        return _fail(f"can't listen on {settings.host} port {settings.port} ({reason}); choose another with --port or --host.")
+        place = f"{settings.host} port {settings.port}"
+        return _fail(f"can't listen on {place} ({reason}); choose another with --port or --host.")
     host, port = listener.getsockname()[:2]
     if settings.host not in LOOPBACK:
-        print(f"Listening beyond this machine on {settings.host}, without encryption or passwords.", file=sys.stderr)
+        logging.warning("Other machines can reach %s: it has no encryption and no passwords.", settings.host)
     address = f"[{host}]" if ":" in host else host
-    print(f"KneeOA answers at http://{address}:{port}/ (Ctrl+C stops it). Research use only; not a medical device.", flush=True)
+    print(f"KneeOA answers at http://{address}:{port}/ (Ctrl+C stops it). {DISCLAIMER}", flush=True)
     serve(settings, listener)
     return 0
 
@@ -65,10 +68,19 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=_whole("port", LAST_PORT), metavar="PORT", help="port to listen on; 0 takes a free one (8000)")
-    parser.add_argument("--model", metavar="ADDRESS", help="shipped name, folder, or org/name on the Hub (the shipped model)")
+    parser.add_argument(
+        "--port", type=_whole("port", LAST_PORT), metavar="PORT", help="0 takes a free one (8000)"
+    )
+    parser.add_argument(
+        "--model", metavar="ADDRESS", help="shipped name, folder, or org/name on the Hub (the shipped one)"
+    )
     parser.add_argument("--revision", help="tag or commit of the model (its newest)")
-    parser.add_argument("--threads", type=_whole("number of threads", MOST_THREADS), metavar="N", help="threads of one forward pass; 0: all cores (0)")
+    parser.add_argument(
+        "--threads",
+        type=_whole("number of threads", MOST_THREADS),
+        metavar="N",
+        help="threads of one forward pass; 0: all cores (0)",
+    )
     return parser
 
 
@@ -84,7 +96,7 @@ def _whole(what: str, most: int) -> Callable[[str], int]:
 
 
 def _check_model(settings: Settings) -> None:
-    """Fail now for a model that can't be served. A Hub that is down may come back, so the app starts without it."""
+    """Fail now for a model that can't be served. Without a Hub that is down the app starts all the same."""
     try:
         read_bundle(kneeoa_hub.pull(settings.model or None, revision=settings.revision or None))
     except HubUnreachable as error:
@@ -93,7 +105,8 @@ def _check_model(settings: Settings) -> None:
 
 def _listen(host: str, port: int) -> socket.socket:
     """Bind before the server starts, so that a port in use is said at once and port 0 is known."""
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
     listener = socket.socket(family, kind, protocol)
     if os.name == "posix":  # elsewhere the option lets two servers share a port
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -17,8 +17,8 @@ blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 def grade() -> Response:
     """Grade the films of the field `film`, in their order.
 
-    A film alone that can't be graded is the request's error; among others it is reported in its place. A refusal is
-    an answer, not an error.
+    A film alone that can't be graded is the request's error; among others it is reported in its place.
+    A refusal is an answer, not an error.
     """
     films = [upload.content for upload in uploads()]
     grader = source().get()

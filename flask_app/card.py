@@ -14,8 +14,8 @@ TABLE_OPEN, TABLE_CLOSE = '<div class="scroll" tabindex="0" role="region" aria-l
 def card_html(folder: Path, figures: str) -> str | None:
     """README.md of the bundle in `folder`, without its front matter; None when it has none.
 
-    figures: address under which the bundle's figures are served. Raw HTML in the card is shown as text, since the
-    manifest does not vouch for the card.
+    figures: address under which the bundle's figures are served. Raw HTML in the card is shown as text, since
+    the manifest does not vouch for the card.
     """
     try:
         text = (folder / "README.md").read_text("utf-8")

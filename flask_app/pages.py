@@ -4,7 +4,17 @@ import mimetypes
 from functools import cache
 from io import BytesIO
 
-from flask import Blueprint, Response, abort, current_app, render_template, request, send_file, send_from_directory, url_for
+from flask import (
+    Blueprint,
+    Response,
+    abort,
+    current_app,
+    render_template,
+    request,
+    send_file,
+    send_from_directory,
+    url_for,
+)
 from PIL import Image
 
 from kneeoa_hub import KneeOAError
@@ -51,7 +61,7 @@ def upload() -> str:
 
 @blueprint.post("/")
 def result() -> Response:
-    """The films of the form, or the named synthetic one, graded. The answer is the only place where they are kept."""
+    """The films of the form, or the named synthetic one, graded. Only the answer holds them."""
     sample = request.form.get("sample")
     try:
         films = [_sample_upload(sample)] if sample else uploads()
@@ -59,7 +69,8 @@ def result() -> Response:
         return Response(_upload_page("Choose at least one film first."), NoFilm.status)
     grader = source().get()
     graded = answers(grader, [film.content for film in films])
-    shown = [GradedFilm.of(film, answer, number) for number, (film, answer) in enumerate(zip(films, graded, strict=True), 1)]
+    pairs = zip(films, graded, strict=True)
+    shown = [GradedFilm.of(film, answer, number) for number, (film, answer) in enumerate(pairs, 1)]
     page = render_template("result.html", films=shown, grades=GRADES, grader=grader, sample=sample)
     # A film alone that failed is the request's failure; among others it is reported in its place.
     alone = graded[0]

@@ -18,7 +18,7 @@ DETAILS = {
     405: "This address does not take that method.",
     413: "The upload is too large, or has too many parts; send fewer or smaller films.",
     415: "Send films as multipart/form-data, each in a part named film.",
-    500: "The server failed on this request. The film was not kept. Try again; tell the operator if it happens twice.",
+    500: "The server failed on this request and kept no film. Try again, then tell the operator.",
 }
 
 log = logging.getLogger(__name__)
@@ -44,7 +44,12 @@ def problem(error: KneeOAError) -> dict[str, Any]:
 
 
 def document(code: str, status: int, detail: str) -> dict[str, Any]:
-    return {"type": URN + code, "title": code.replace("-", " ").capitalize(), "status": status, "detail": detail}
+    return {
+        "type": URN + code,
+        "title": code.replace("-", " ").capitalize(),
+        "status": status,
+        "detail": detail,
+    }
 
 
 def problem_response(content: dict[str, Any]) -> Response:

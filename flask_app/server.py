@@ -2,6 +2,7 @@
 
 import os
 import socket
+from typing import Any
 
 from flask import Flask
 
@@ -42,7 +43,7 @@ def _serve_forked(settings: Settings, listener: socket.socket) -> None:
             for name, value in options.items():
                 self.cfg.set(name, value)
 
-        def load(self) -> Flask:
+        def load(self) -> Any:
             return create_app(settings)
 
     Server().run()
@@ -56,7 +57,13 @@ def _serve_threaded(settings: Settings, listener: socket.socket) -> None:
     most = app.config["MAX_CONTENT_LENGTH"]
     # A body within the limit stays in memory: waitress would spool it to a file from inbuf_overflow on.
     waitress.serve(
-        app, sockets=[listener], threads=THREADS, max_request_body_size=most, inbuf_overflow=most + 1, outbuf_overflow=most, ident=None
+        app,
+        sockets=[listener],
+        threads=THREADS,
+        max_request_body_size=most,
+        inbuf_overflow=most + 1,
+        outbuf_overflow=most,
+        ident=None,
     )
 
 

@@ -1,9 +1,10 @@
-"""Where the app's grader comes from: loaded once, in the process that serves, and tried again after a failure."""
+"""Where the app's grader comes from: loaded once, in the serving process; after a failure tried again."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import Protocol
 
 import numpy as np
@@ -42,7 +43,9 @@ class ModelUnavailable(KneeOAError):
     status = 503
 
     def __init__(self) -> None:
-        super().__init__(f"The model is not available now; try again in {RETRY_SECONDS} seconds. The server's log says why.")
+        super().__init__(
+            f"The model is not available; try again in {RETRY_SECONDS} seconds. The server's log says why."
+        )
 
 
 class GraderSource:
@@ -81,10 +84,8 @@ class GraderSource:
             self._warming.start()
 
     def _warm(self) -> None:
-        try:
+        with suppress(ModelUnavailable):  # logged by get; the next request tries again
             self.get()
-        except ModelUnavailable:
-            pass  # logged by get; asked again by the next request
 
 
 def from_settings(settings: Settings) -> Callable[[], Grader]:

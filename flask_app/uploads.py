@@ -1,4 +1,4 @@
-"""The films of a request, as bytes in memory. A file's name is shown back to its sender and used for nothing else."""
+"""The films of a request, as bytes in memory. A file's name is only shown back to its sender."""
 
 from dataclasses import dataclass, field
 

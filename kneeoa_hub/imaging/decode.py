@@ -21,7 +21,7 @@ from ..errors import (
 )
 from ..settings import Settings
 
-FORMATS = ("PNG", "JPEG", "MPO", "TIFF", "BMP", "WEBP")
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 READABLE = "PNG, JPEG, TIFF, BMP, WebP or DICOM"
 MIN_SIDE = 128
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)

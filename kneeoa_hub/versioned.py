@@ -1,0 +1,168 @@
+"""The versioned folder: a hub without a server. Bundles are kept once, for good, and tags point to them.
+
+    snapshots/<revision>/   a bundle; its revision is the first 12 hex digits of the sha256 of its manifest
+    refs/<tag>, refs/main   the revision that a tag names, and the one pushed last
+
+The Hub client's cache of a repo has the same layout, with commits for revisions, and is read by the same functions.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from uuid import uuid4
+
+from .bundle import Bundle, read_manifest, verify
+from .errors import AddressError, BundleError, HubConflict, OutputError
+
+MAIN = "main"
+PICTURES = frozenset((".png", ".jpg", ".jpeg", ".svg", ".webp"))
+_REVISION = re.compile(r"[0-9a-f]{12}|[0-9a-f]{40}")
+_TAG = re.compile(r"[A-Za-z0-9_][\w.+-]*", re.ASCII)
+
+
+def is_versioned(folder: Path) -> bool:
+    return (folder / "snapshots").is_dir() and (folder / "refs").is_dir()
+
+
+def find(folder: Path, revision: str) -> Path | None:
+    """The snapshot that a tag, branch or revision names, or None."""
+    name = read_ref(folder, revision) or revision
+    snapshot = folder / "snapshots" / name
+    return snapshot if _REVISION.fullmatch(name) and snapshot.is_dir() else None
+
+
+def resolve(folder: Path, revision: str | None) -> Path:
+    """The snapshot of `revision`, or of what was pushed last. Raises AddressError that suggests the nearest tag."""
+    wanted = revision or MAIN
+    if snapshot := find(folder, wanted):
+        return snapshot
+    if dangling := read_ref(folder, wanted):
+        raise AddressError(f"{folder}: {wanted} names {dangling}, but there is no such snapshot; push that bundle again.")
+    known = refs(folder)
+    near = get_close_matches(wanted, known, 1, 0.5)
+    guess = f" Did you mean {near[0]!r}?" if near else ""
+    raise AddressError(f"{folder} has no revision {wanted!r}.{guess} It has {', '.join(known) or 'none yet; push a bundle to it'}.")
+
+
+def refs(folder: Path) -> list[str]:
+    """The tags, and main, in the order of their names."""
+    return sorted(path.name for path in (folder / "refs").iterdir() if path.is_file() and not path.name.startswith("."))
+
+
+def read_ref(folder: Path, name: str) -> str | None:
+    """The revision that a tag names, or None when there is no such tag."""
+    path = folder / "refs" / name
+    return path.read_text("ascii", "replace").strip() if path.is_file() else None
+
+
+def write_ref(folder: Path, name: str, revision: str) -> None:
+    """Point a tag at a revision: written beside and renamed, and only when that changes it."""
+    if read_ref(folder, name) == revision:
+        return
+    path = folder / "refs" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
+    try:
+        beside.write_text(revision + "\n", "ascii")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def check_tag(tag: str) -> None:
+    """Raises AddressError for a tag that could be taken for something else."""
+    if not _TAG.fullmatch(tag) or ".." in tag:
+        raise AddressError(f"{tag!r} is no tag; use letters, digits and . _ + -, as in v1.0.")
+    if tag == MAIN or _REVISION.fullmatch(tag):
+        raise AddressError(f"The tag {tag!r} would be taken for {'the newest' if tag == MAIN else 'a'} revision; use one such as v1.0.")
+
+
+def travelling_files(folder: Path) -> list[str]:
+    """Names of what is published of a verified bundle: the manifest, what it lists, the card, and the card's pictures."""
+    names = {"manifest.json", *read_manifest(folder)[1]}
+    beside = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(names | set(filter(is_card, beside)))
+
+
+def is_card(name: str) -> bool:
+    """Whether a file belongs to the model card: the README, and pictures in figures/."""
+    return name == "README.md" or (name.startswith("figures/") and Path(name).suffix.lower() in PICTURES)
+
+
+def publish(bundle: Bundle, folder: Path, tag: str | None = None, *, dry_run: bool = False) -> str:
+    """Keep a verified bundle in a versioned folder; returns the tag, or the revision without one.
+
+    A tag that already names this bundle changes nothing. Raises HubConflict when it names another, AddressError
+    when the folder holds other things, OutputError when it can't be written; then nothing of this push is left.
+    """
+    _check_target(folder)
+    snapshot = folder / "snapshots" / bundle.digest
+    named = read_ref(folder, tag) if tag else None
+    if named not in (None, bundle.digest):
+        raise HubConflict(f"{folder}: the tag {tag} already names {named}, and this bundle is {bundle.digest}; use a new tag.")
+    if snapshot.is_dir():
+        _check_kept(snapshot)
+    if not dry_run and not (named and snapshot.is_dir()):
+        with _writing(folder):
+            if not snapshot.is_dir():
+                _copy(bundle, snapshot)
+            write_ref(folder, MAIN, bundle.digest)
+            if tag:  # last, so that a push that was cut off is finished by the next one
+                write_ref(folder, tag, bundle.digest)
+    return tag or bundle.digest
+
+
+def _check_target(folder: Path) -> None:
+    if (folder / "manifest.json").exists():
+        raise AddressError(f"{folder} is itself a bundle; push to a folder beside it.")
+    if folder.is_dir() and not is_versioned(folder):
+        others = sorted(path.name for path in folder.iterdir() if path.name not in ("snapshots", "refs"))
+        if others:
+            raise AddressError(f"{folder} holds other things ({others[0]}); push to a new or empty folder, such as {folder / 'kneeoa'}.")
+
+
+def _check_kept(snapshot: Path) -> None:
+    try:
+        verify(snapshot)
+    except BundleError as error:
+        raise type(error)(f"The copy that was kept is damaged: {error.message} Remove {snapshot} and push again.") from None
+
+
+def _copy(bundle: Bundle, snapshot: Path) -> None:
+    beside = snapshot.with_name(f".{snapshot.name}.{uuid4().hex[:8]}")
+    try:
+        beside.mkdir(parents=True)
+        for name in travelling_files(bundle.folder):
+            target = beside / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(bundle.folder / name, target)
+            target.chmod(0o444)  # a snapshot is never changed
+        verify(beside)
+        try:
+            beside.rename(snapshot)
+        except OSError:
+            if not snapshot.is_dir():  # else another push of the same bundle was faster
+                raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Turns a failure to write into OutputError, and takes away the empty folders that it would leave."""
+    new = [path for path in (folder / "snapshots", folder / "refs", folder, *folder.parents) if not path.exists()]
+    try:
+        for path in new[:2]:
+            path.mkdir(parents=True, exist_ok=True)
+        yield
+    except BaseException as error:
+        for path in new:
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+        if isinstance(error, OSError):
+            raise OutputError(f"{folder} can't be written ({error.strerror or error}); free space, or push to another folder.") from None
+        raise
