@@ -1,13 +1,15 @@
 """A model's address: what a person types to say which bundle they mean.
 
-    kneeoa-cnn                          a bundle that ships with the package
-    ./hub/kneeoa  ../x  /srv/x  ~/x     a folder, as is any Path; @tag or @revision selects from a versioned one
-    org/name  hf://org/name@v1.0        a Hub repo; @ selects a tag, branch or commit
+kneeoa-cnn                        a bundle that ships with the package
+./hub/kneeoa  ../x  /srv/x  ~/x   a folder, as is any Path; @tag or @revision selects from a versioned one
+org/name  hf://org/name@v1.0      a Hub repo; @ selects a tag, branch or commit
 """
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from .errors import AddressError
@@ -69,6 +71,12 @@ def parse_address(address: str | Path, revision: str | None = None) -> Address:
     return Shipped(name)
 
 
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The question with the nearest of the known names and a blank before it; "" when none is near."""
+    near = get_close_matches(name.lower(), known, 1, 0.5)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
 def _folder(text: str, revision: str | None) -> Folder:
     try:
         path = Path(text).expanduser()
@@ -84,6 +92,6 @@ def _one_revision(address: str, selected: str | None, revision: str | None) -> s
     if selected is not None and revision is not None:
         raise AddressError(f"Two revisions: the address {address!r} has one, and revision={revision!r}; give one of them.")
     chosen = revision if selected is None else selected
-    if chosen is not None and (not _REVISION.fullmatch(chosen) or ".." in chosen):
+    if chosen is not None and (not _REVISION.fullmatch(chosen) or ".." in chosen or len(chosen) > 200):
         raise AddressError(f"{chosen!r} in {address!r} is no revision; give a tag such as v1.0, a branch or a commit.")
     return chosen

@@ -18,7 +18,10 @@ NOT_LISTED = ("manifest.json", "README.md", ".gitattributes")
 NOT_LISTED_FOLDERS = ("figures", ".cache", ".git")
 # What Python, the shell or the loader of a model would run. Whole-model .h5 and .keras files may carry code too.
 CODE_SUFFIXES = frozenset(
-    [".py", ".pyc", ".pyd", ".pyw", ".pth", ".so", ".dll", ".dylib", ".exe", ".sh", ".bat", ".cmd", ".ps1", ".js", ".jar", ".pkl", ".pickle", ".pt", ".joblib", ".npy", ".npz", ".keras", ".h5"]
+    [
+        *(".py", ".pyc", ".pyd", ".pyw", ".pth", ".so", ".dll", ".dylib", ".exe", ".sh", ".bat", ".cmd", ".ps1", ".js", ".jar"),
+        *(".pkl", ".pickle", ".pt", ".joblib", ".npy", ".npz", ".keras", ".h5"),
+    ]
 )
 
 

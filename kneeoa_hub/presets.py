@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from .address import did_you_mean
 from .bundle import bundle_files, read_bundle
 from .errors import AddressError
 
@@ -73,11 +73,9 @@ def find_preset(name: str) -> Preset:
     """The preset of that name. Raises AddressError with the nearest name, and how other kinds of address are written."""
     if name in PRESETS:
         return PRESETS[name]
-    near = get_close_matches(name.lower(), PRESETS, 1, 0.5)
-    guess = f" Did you mean {near[0]!r}?" if near else ""
-    raise AddressError(
-        f"No shipped model is called {name!r}.{guess} Shipped: {', '.join(PRESETS)}. A folder is written './{name}', a Hub repo 'org/name'."
-    )
+    guess = did_you_mean(name, PRESETS)
+    known = ", ".join(PRESETS)
+    raise AddressError(f"No shipped model is called {name!r}.{guess} Shipped: {known}. A folder is written './{name}', a Hub repo 'org/name'.")
 
 
 def list_pretrained() -> list[Pretrained]:

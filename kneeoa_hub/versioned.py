@@ -11,10 +11,10 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from uuid import uuid4
 
+from .address import did_you_mean
 from .bundle import Bundle, read_manifest, verify
 from .errors import AddressError, BundleError, HubConflict, OutputError
 
@@ -43,9 +43,7 @@ def resolve(folder: Path, revision: str | None) -> Path:
     if dangling := read_ref(folder, wanted):
         raise AddressError(f"{folder}: {wanted} names {dangling}, but there is no such snapshot; push that bundle again.")
     known = refs(folder)
-    near = get_close_matches(wanted, known, 1, 0.5)
-    guess = f" Did you mean {near[0]!r}?" if near else ""
-    raise AddressError(f"{folder} has no revision {wanted!r}.{guess} It has {', '.join(known) or 'none yet; push a bundle to it'}.")
+    raise AddressError(f"{folder} has no revision {wanted!r}.{did_you_mean(wanted, known)} It has {', '.join(known) or 'none yet; push a bundle to it'}.")
 
 
 def refs(folder: Path) -> list[str]:
@@ -99,16 +97,17 @@ def publish(bundle: Bundle, folder: Path, tag: str | None = None, *, dry_run: bo
     A tag that already names this bundle changes nothing. Raises HubConflict when it names another, AddressError
     when the folder holds other things, OutputError when it can't be written; then nothing of this push is left.
     """
-    _check_target(folder)
-    snapshot = folder / "snapshots" / bundle.digest
-    named = read_ref(folder, tag) if tag else None
-    if named not in (None, bundle.digest):
-        raise HubConflict(f"{folder}: the tag {tag} already names {named}, and this bundle is {bundle.digest}; use a new tag.")
-    if snapshot.is_dir():
-        _check_kept(snapshot)
-    if not dry_run and not (named and snapshot.is_dir()):
-        with _writing(folder):
-            if not snapshot.is_dir():
+    with _writing(folder):
+        _check_target(folder)
+        snapshot = folder / "snapshots" / bundle.digest
+        named = read_ref(folder, tag) if tag else None
+        if named not in (None, bundle.digest):
+            raise HubConflict(f"{folder}: the tag {tag} already names {named}, and this bundle is {bundle.digest}; use a new tag.")
+        kept = snapshot.is_dir()
+        if kept:
+            _check_kept(snapshot)
+        if not (dry_run or (kept and named)):
+            if not kept:
                 _copy(bundle, snapshot)
             write_ref(folder, MAIN, bundle.digest)
             if tag:  # last, so that a push that was cut off is finished by the next one
@@ -153,16 +152,15 @@ def _copy(bundle: Bundle, snapshot: Path) -> None:
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
-    """Turns a failure to write into OutputError, and takes away the empty folders that it would leave."""
-    new = [path for path in (folder / "snapshots", folder / "refs", folder, *folder.parents) if not path.exists()]
+    """Turns a failure of the file system into OutputError, and takes away the empty folders that it would leave."""
+    new = [path for path in (folder / "snapshots", folder / "refs", folder, *folder.parents) if not os.path.lexists(path)]
     try:
-        for path in new[:2]:
-            path.mkdir(parents=True, exist_ok=True)
         yield
     except BaseException as error:
-        for path in new:
-            if path.is_dir() and not any(path.iterdir()):
+        for path in filter(os.path.isdir, new):
+            if not any(path.iterdir()):
                 path.rmdir()
         if isinstance(error, OSError):
-            raise OutputError(f"{folder} can't be written ({error.strerror or error}); free space, or push to another folder.") from None
+            reason = f"{error.strerror or error}: {error.filename or folder}"
+            raise OutputError(f"{folder} can't be written ({reason}); make room or give access, or push to another folder.") from None
         raise

@@ -101,7 +101,9 @@ class _FilmHyperModel(KneeHyperModel):
         try:
             train, validation = self._films(architecture.size)
             batches = TrainingBatches(train, self.settings.batch, architecture.augmentation, self.settings.seed)
-            return model.fit(batches, validation_data=validation, validation_batch_size=128, *args, **{**kwargs, "verbose": 0})
+            return model.fit(
+                batches, *args, validation_data=validation, validation_batch_size=128, **{**kwargs, "verbose": 0}
+            )
         except Exception:
             failed = self.out / "failed"
             failed.mkdir(exist_ok=True)

@@ -1,5 +1,7 @@
 """Where the knees are in a film: one joint, or both side by side."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from .normalise import Box
@@ -35,4 +37,4 @@ def _column_profile(pixels: np.ndarray) -> np.ndarray:
     """Mean intensity of PROFILE_WIDTH bands of columns, above the film's darkest hundredth."""
     edges = np.linspace(0, pixels.shape[1], PROFILE_WIDTH + 1).astype(int)
     columns = pixels.mean(0) - np.percentile(pixels[:, :: max(1, pixels.shape[1] // 512)], 1)
-    return np.array([columns[a:b].mean() for a, b in zip(edges, edges[1:], strict=False)])
+    return np.array([columns[a:b].mean() for a, b in pairwise(edges)])
