@@ -94,6 +94,8 @@ def _save(folder: Path, train: Path, config: BundleConfig) -> Any:
     model.save(folder, zipped=False)
     shutil.rmtree(folder / "assets", ignore_errors=True)
     loaded = keras.saving.load_model(folder, compile=False, safe_mode=True)
+    # Keras exports only a model that has been called.
+    loaded.predict_on_batch(np.zeros((1, config.input.height, config.input.width, 1), np.float32))
     with contextlib.redirect_stdout(io.StringIO()):
         loaded.export(folder / "model.onnx", format="onnx", verbose=False)
     return loaded

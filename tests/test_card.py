@@ -1,0 +1,52 @@
+"""The card says what bundle and evidence say, and nothing else."""
+
+import json
+import re
+from pathlib import Path
+
+import yaml
+
+from kneeoa_hub.card import render
+
+ROOT = Path(__file__).parent.parent
+FIGURES = "kneeoa_hub/pretrained/kneeoa-cnn/figures/"
+
+
+def test_the_shipped_card_is_what_bundle_and_evidence_render_to(grader):
+    bundle = grader.bundle
+    assert (bundle.folder / "README.md").read_text("utf-8") == render(bundle.config, bundle.evidence)
+    assert (ROOT / "model_card.md").read_text("utf-8") == render(bundle.config, bundle.evidence, FIGURES)
+
+
+def test_a_changed_figure_changes_the_card(grader):
+    evidence = json.loads(json.dumps(grader.bundle.evidence))
+    name = next(iter(evidence["metrics"]))
+    evidence["metrics"][name]["qwk"]["value"] = 0.123456
+    changed = render(grader.bundle.config, evidence)
+    assert "0.123" in changed
+    assert changed != render(grader.bundle.config, grader.bundle.evidence)
+
+
+def test_the_metadata_is_what_the_hub_reads(grader):
+    front = (grader.bundle.folder / "README.md").read_text("utf-8").split("---\n")[1]
+    metadata = yaml.safe_load(front)
+    assert (metadata["library_name"], metadata["pipeline_tag"], metadata["license"]) == ("keras", "image-classification", "cc-by-4.0")
+    results = metadata["model-index"][0]["results"]
+    assert [metric["type"] for metric in results[0]["metrics"]] == ["cohen_kappa", "accuracy"]
+    assert metadata["datasets"] == ["gornale", "oai"]
+
+
+def test_the_pictures_of_the_card_exist(grader):
+    card = (grader.bundle.folder / "README.md").read_text("utf-8")
+    links = re.findall(r"!\[[^]]*\]\(([^)]+)\)", card)
+    assert links
+    assert all((grader.bundle.folder / link).is_file() for link in links)
+
+
+def test_the_usage_snippet_runs(grader, films, tmp_path, monkeypatch, capsys):
+    card = (grader.bundle.folder / "README.md").read_text("utf-8")
+    snippet = next(code for code in re.findall(r"```python\n(.*?)```", card, re.DOTALL) if "from_pretrained" in code)
+    (tmp_path / "knee.png").write_bytes(films["moderate"].read_bytes())
+    monkeypatch.chdir(tmp_path)
+    exec(snippet, {})
+    assert "Kellgren-Lawrence grade" in capsys.readouterr().out

@@ -1,0 +1,94 @@
+"""The whole loop on synthetic films, through the commands that a user types."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kneeoa_hub
+from kneeoa_hub.imaging.phantom import knee_film, write_films
+from tuning.sources import read_labels
+
+ROOT = Path(__file__).parent.parent
+
+
+def step(*arguments: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "tuning", *map(str, arguments)], capture_output=True, text=True, cwd=ROOT)
+
+
+@pytest.fixture(scope="module")
+def loop(tmp_path_factory) -> Path:
+    """A folder with the output of every step."""
+    root = tmp_path_factory.mktemp("loop")
+    write_films(root / "films", 100)
+    small = [f"--only={choice}" for choice in ("size=96", "stem=conv5", "widths=16-32-64-128", "block=residual,plain", "blocks=1", "dense=")]
+    commands = [
+        ("audit", "--data", f"synthetic={root / 'films'}", "--out", root / "audit"),
+        ("search", "--data", root / "audit", "--out", root / "search", "--tuner", "random", "--trials", 2, "--epochs", 1, "--films", 40, *small),
+        ("train", "--data", root / "search", "--out", root / "train", "--epochs", 2, "--batch", 16, "--seeds", "0,1"),
+        ("evaluate", "--data", root / "train", "--out", root / "evaluate"),
+        ("export", "--data", root / "evaluate", "--out", root / "bundle", "--name", "kneeoa-synthetic"),
+        ("publish", "--data", root / "bundle", "--out", root / "hub", "--tag", "v0.1"),
+    ]
+    for command in commands:
+        done = step(*command)
+        assert done.returncode == 0, done.stderr[-3000:]
+    return root
+
+
+@pytest.mark.slow
+def test_every_step_leaves_what_it_promises(loop):
+    for name in ("search/trials.csv", "search/report.md", "search/search.png", "search/best.json", "audit/report.md", "bundle/README.md"):
+        assert (loop / name).stat().st_size > 0
+    labels = read_labels([str(loop / "films")])
+    assert len(labels) == 100
+
+
+@pytest.mark.slow
+def test_the_published_bundle_is_pulled_and_grades(loop):
+    grader = kneeoa_hub.from_pretrained(str(loop / "hub") + "@v0.1")
+    assert grader.model == "kneeoa-synthetic"
+    assert len(grader.bundle.config.members) == 2
+    assert len(grader.grade(knee_film(2, 3).pixels, force=True).knees) == 1
+    assert grader.bundle.evidence["test_looks"]["value"] == 1
+
+
+@pytest.mark.slow
+def test_keras_alone_loads_the_bundle_and_agrees_with_onnx(loop):
+    code = (
+        "import sys, numpy, keras, kneeoa_hub; from pathlib import Path\n"
+        "folder = Path(sys.argv[1]); grader = kneeoa_hub.from_pretrained(folder)\n"
+        "images = numpy.random.default_rng(0).standard_normal((3, 96, 96, 1)).astype('float32')\n"
+        "model = keras.saving.load_model(folder, compile=False, safe_mode=True)\n"
+        "print(numpy.abs(model.predict(images, verbose=0)['probabilities'] - grader._network.run(images).probabilities).max())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(loop / "bundle")], capture_output=True, text=True, check=True)
+    assert float(done.stdout.split()[-1]) < 1e-4
+
+
+@pytest.mark.slow
+def test_a_step_without_the_one_before_says_so_and_leaves_nothing(loop, tmp_path):
+    done = step("train", "--data", loop / "films", "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert "does not come from the step" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_another_run_in_the_same_folder_is_refused(loop):
+    done = step("audit", "--data", f"synthetic={loop / 'films'}", "--out", loop / "audit", "--seed", 9)
+    assert done.returncode == 1
+    assert "other input or settings" in done.stderr
+
+
+def test_quadratic_kappa_agrees_with_scikit_learn():
+    from sklearn.metrics import cohen_kappa_score
+
+    from tuning.metrics import qwk
+
+    rng = np.random.default_rng(0)
+    truth, grade = rng.integers(0, 5, 200), rng.integers(0, 5, 200)
+    assert qwk(truth, grade) == pytest.approx(cohen_kappa_score(truth, grade, weights="quadratic"))
