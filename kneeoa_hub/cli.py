@@ -19,7 +19,10 @@ EXAMPLES = """examples:
   kneeoa push my-bundle ./hub/kneeoa --tag v1.0
   kneeoa verify ./my-bundle                 check every file against the manifest
 """
-CSV_COLUMNS = ("film", "knee", "side", "grade", "label", "severity", "oa_probability", "p0", "p1", "p2", "p3", "p4", "grade_set", "refused", "error")
+CSV_COLUMNS: tuple[str, ...] = (
+    *("film", "knee", "side", "grade", "label", "severity", "oa_probability"),
+    *("p0", "p1", "p2", "p3", "p4", "grade_set", "refused", "error"),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -161,7 +161,7 @@ def _heatmap(places: np.ndarray, content: Box, shape: tuple[int, int]) -> np.nda
     scale = (places.shape[1] / width, places.shape[0] / height) * 2
     box = tuple(edge * factor for edge, factor in zip(content, scale, strict=True))
     longer = max(content[2] - content[0], content[3] - content[1])
-    size = tuple(max(1, round(HEATMAP_SIDE * side / longer)) for side in (content[2] - content[0], content[3] - content[1]))
+    size = (max(1, round(HEATMAP_SIDE * (content[2] - content[0]) / longer)), max(1, round(HEATMAP_SIDE * (content[3] - content[1]) / longer)))
     cut = np.asarray(Image.fromarray(places.astype(np.float32)).resize(size, Image.Resampling.BILINEAR, box=box))
     low, high = float(cut.min()), float(cut.max())
     return ((cut - low) / (high - low) if high > low else np.zeros_like(cut)).astype(np.float32)

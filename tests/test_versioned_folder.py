@@ -104,7 +104,7 @@ def test_a_changed_copy_is_refused_by_pull_and_by_push(bundle, tmp_path):
     model.write_bytes(model.read_bytes()[::-1])
     with pytest.raises(BundleChanged, match=r"model\.onnx"):
         pull(address)
-    with pytest.raises(BundleChanged, match="Remove .* and push again"):
+    with pytest.raises(BundleChanged, match=r"Remove .* and push again"):
         push(bundle, tmp_path / "hub", tag="v1.0")
 
 
@@ -188,7 +188,7 @@ def test_a_tag_that_cannot_be_written_is_an_output_error(bundle, tmp_path):
     (hub / "refs" / "v1.0").mkdir(parents=True)
     with pytest.raises(OutputError, match=r"v1\.0"):
         push(bundle, hub, tag="v1.0")
-    assert not [path for path in hub.rglob(".*")]
+    assert list(hub.rglob(".*")) == []
 
 
 FULL = """
