@@ -12,14 +12,14 @@ from .source import RETRY_SECONDS, ModelUnavailable
 
 URN = "urn:kneeoa:error:"
 PROGRAM_PATHS = ("/api/", "/health/")
-DETAILS = {
-    400: "The request could not be read; see docs/flask.md for its form.",
-    404: "Nothing is at this address.",
-    405: "This address does not take that method.",
-    413: "The upload is too large, or has too many parts; send fewer or smaller films.",
-    415: "Send films as multipart/form-data, each in a part named film.",
-    500: "The server failed on this request and kept no film. Try again, then tell the operator.",
+HTTP_ERRORS = {
+    400: ("bad-request", "The request could not be read; docs/flask.md shows its form."),
+    404: ("not-found", "Nothing is at this address."),
+    405: ("method-not-allowed", "This address does not take that method."),
+    413: ("request-too-large", "The upload is too large, or has too many parts; send fewer or smaller films."),
+    500: ("internal", "The server failed on this request and kept no film. Try again, then tell the operator."),
 }
+"""Code and detail of the errors that HTTP itself knows, by status."""
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +76,8 @@ def _http(error: HTTPException) -> Response | HTTPException:
     status = error.code or 500
     if status < 400:
         return error  # a redirect
-    code = error.name.lower().replace(" ", "-")
-    response = _answer(document(code, status, DETAILS.get(status, f"{error.name}.")))
+    code, detail = HTTP_ERRORS.get(status, HTTP_ERRORS[400 if status < 500 else 500])
+    response = _answer(document(code, status, detail))
     for name, value in error.get_headers(request.environ):
         if name not in ("Content-Type", "Content-Length"):
             response.headers[name] = value  # such as Allow of a 405
@@ -86,7 +86,8 @@ def _http(error: HTTPException) -> Response | HTTPException:
 
 def _unforeseen(error: Exception) -> Response:
     log.error("%s %s failed", request.method, request.path, exc_info=error)
-    return _answer(document("internal-server-error", 500, DETAILS[500]))
+    code, detail = HTTP_ERRORS[500]
+    return _answer(document(code, 500, detail))
 
 
 def _answer(content: dict[str, Any]) -> Response:
