@@ -68,12 +68,8 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
-    parser.add_argument(
-        "--port", type=_whole("port", LAST_PORT), metavar="PORT", help="0 takes a free one (8000)"
-    )
-    parser.add_argument(
-        "--model", metavar="ADDRESS", help="shipped name, folder, or org/name on the Hub (the shipped one)"
-    )
+    parser.add_argument("--port", type=_whole("port", LAST_PORT), metavar="PORT", help="0 takes a free one (8000)")
+    parser.add_argument("--model", metavar="ADDRESS", help="shipped name, folder, or org/name on the Hub (the shipped one)")
     parser.add_argument("--revision", help="tag or commit of the model (its newest)")
     parser.add_argument(
         "--threads",

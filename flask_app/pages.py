@@ -89,11 +89,10 @@ def sample_film(name: str) -> Response:
 def about() -> str:
     """The card of the model that is served."""
     grader = source().get()
-    figures = url_for(".figure", name="")
+    figures = f"{url_for('.about')}/figures/"
     return render_template("about.html", card=card_html(grader.bundle.folder, figures), grader=grader)
 
 
-@blueprint.get("/about/figures/", defaults={"name": ""})
 @blueprint.get("/about/figures/<path:name>")
 def figure(name: str) -> Response:
     """A plot of the model's card."""

@@ -43,9 +43,7 @@ class ModelUnavailable(KneeOAError):
     status = 503
 
     def __init__(self) -> None:
-        super().__init__(
-            f"The model is not available; try again in {RETRY_SECONDS} seconds. The server's log says why."
-        )
+        super().__init__(f"The model is not available; try again in {RETRY_SECONDS} seconds. The server's log says why.")
 
 
 class GraderSource:
@@ -92,9 +90,7 @@ def from_settings(settings: Settings) -> Callable[[], Grader]:
     """What loads the grader at the settings' address."""
 
     def load() -> Grader:
-        return kneeoa_hub.from_pretrained(
-            settings.model or None, revision=settings.revision or None, threads=settings.threads
-        )
+        return kneeoa_hub.from_pretrained(settings.model or None, revision=settings.revision or None, threads=settings.threads)
 
     return load
 

@@ -21,9 +21,7 @@ def uploads() -> list[Upload]:
     """Every film of the request, in its order. Raises NoFilm or UnsupportedRequest."""
     if request.mimetype != "multipart/form-data":
         given = request.mimetype or "none"
-        raise UnsupportedRequest(
-            f"The content type is {given}; send multipart/form-data with each film in a part named {FIELD}."
-        )
+        raise UnsupportedRequest(f"The content type is {given}; send multipart/form-data with each film in a part named {FIELD}.")
     # A browser sends one part without a name when no file was chosen.
     films = [Upload(file.filename, file.read()) for file in request.files.getlist(FIELD) if file.filename]
     if not films and FIELD in request.form:

@@ -1,0 +1,70 @@
+"""Requests to the Flask app, films to send, and what every problem must look like."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import requests
+from flask.testing import FlaskClient
+from PIL import Image
+from werkzeug.test import TestResponse
+
+from .flask_serving import ROOT
+
+URN = "urn:kneeoa:error:"
+
+
+def grade(client: FlaskClient, *films: bytes, names: tuple[str, ...] = ()) -> TestResponse:
+    return post(client, "/api/v1/grade", *films, names=names)
+
+
+def post(client: FlaskClient, path: str, *films: bytes, names: tuple[str, ...] = ()) -> TestResponse:
+    names = names or tuple(f"{number}.png" for number in range(len(films)))
+    parts = [(io.BytesIO(film), name) for film, name in zip(films, names, strict=True)]
+    return client.post(path, data={"film": parts}, content_type="multipart/form-data")
+
+
+def file(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    content = io.BytesIO()
+    image.save(content, kind, **options)  # type: ignore[arg-type]
+    return content.getvalue()
+
+
+def noise() -> bytes:
+    return file(Image.fromarray(np.random.default_rng(0).integers(0, 256, (256, 256), dtype=np.uint8)))
+
+
+def colours() -> bytes:
+    ramp = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
+    return file(Image.fromarray(np.stack([ramp, ramp.T, 255 - ramp], -1)))
+
+
+def two_pages() -> bytes:
+    return file(Image.new("L", (200, 200), 9), "TIFF", save_all=True, append_images=[Image.new("L", (200, 200), 3)])
+
+
+def huge_png() -> bytes:
+    """A PNG of few bytes whose header promises 50,000 x 50,000 pixels."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 0, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
+
+
+def assert_problem(response: TestResponse | requests.Response, status: int, code: str) -> None:
+    assert response.status_code == status, response.text
+    assert response.headers["Content-Type"] == "application/problem+json"
+    problem = response.json() if isinstance(response, requests.Response) else response.get_json(force=True)
+    assert problem.keys() == {"type", "title", "status", "detail"}
+    assert (problem["type"], problem["status"]) == (URN + code, status)
+    assert_discreet(response.text)
+
+
+def assert_discreet(text: str) -> None:
+    """No trace of the server's insides."""
+    assert "Traceback" not in text
+    assert str(ROOT) not in text
+    assert "site-packages" not in text

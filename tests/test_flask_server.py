@@ -1,0 +1,107 @@
+"""The process that serves the Flask app, and its documentation."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+import requests
+
+from flask_app import create_app
+from flask_app.problems import HTTP_ERRORS
+from flask_app.source import ModelUnavailable
+from kneeoa_hub import KneeGrader
+from kneeoa_hub.errors import FilmError
+from kneeoa_hub.settings import Settings
+
+from .flask_requests import noise
+from .flask_serving import ROOT, command, serving
+
+DOCUMENTATION = (ROOT / "docs" / "flask.md").read_text("utf-8")
+
+
+def test_every_route_setting_and_problem_is_documented(grader: KneeGrader):
+    app = create_app(Settings(), grader)
+    routes = {f"`{method} {rule.rule}`" for rule in app.url_map.iter_rules() for method in rule.methods or () if method in ("GET", "POST")}
+    kinds = {FilmError, ModelUnavailable, *_below(FilmError)}
+    codes = {f"| `{kind.code}` | {kind.status} |" for kind in kinds} | {f"| `{code}` |" for code, _ in HTTP_ERRORS.values()}
+    settings = {f"`KNEEOA_{name.upper()}`" for name in Settings.__dataclass_fields__ if name != "data"}
+    assert {words for words in routes | codes | settings if words not in DOCUMENTATION} == set()
+
+
+def _below(kind: type[FilmError]) -> set[type[FilmError]]:
+    return {kind, *(deeper for below in kind.__subclasses__() for deeper in _below(below))}
+
+
+def test_the_documented_examples_run(films: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "knee.png").write_bytes(films["both-knees"].read_bytes())
+    (tmp_path / "other.png").write_bytes(noise())
+    shell, python = (re.search(rf"```{kind}\n(.*?)```", DOCUMENTATION, re.DOTALL) for kind in ("bash", "python"))
+    assert shell
+    assert python
+    with serving() as (address, _):
+        curl = subprocess.run(shell[1].replace("http://127.0.0.1:8000", address).split(), capture_output=True, text=True)
+        exec(compile(python[1].replace("http://127.0.0.1:8000", address), "docs/flask.md", "exec"), {})
+    assert '"side":"left"' in curl.stdout, curl
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("[('right', ")
+    assert printed[1].startswith("not graded: ")
+
+
+@pytest.mark.parametrize("fork", [True, False])
+def test_the_server_answers_at_the_address_that_it_prints_until_it_is_stopped(films: dict[str, Path], fork: bool):
+    with serving(fork=fork) as (address, process):
+        assert address.startswith("http://127.0.0.1:")
+        assert requests.get(f"{address}/health/live", timeout=60).json() == {"status": "live"}
+        while (ready := requests.get(f"{address}/health/ready", timeout=60)).status_code == 503:
+            time.sleep(0.1)
+        assert ready.json()["status"] == "ready"
+        assert ready.json()["model"] == "kneeoa-cnn"
+        with films["severe"].open("rb") as film:
+            answer = requests.post(f"{address}/api/v1/grade", files={"film": film}, timeout=60)
+        assert len(answer.json()["films"][0]["knees"]) == 1
+        over = requests.post(f"{address}/api/v1/grade", data=bytes(140 * 2**20), headers={"Content-Type": "multipart/form-data; boundary=b"}, timeout=60)
+        assert over.status_code == 413
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0
+        assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "status", "words"),
+    [
+        (["--port", "70000"], {}, 2, "'70000' is no port; give a whole number from 0 to 65535."),
+        ([], {"KNEEOA_PORT": "70000"}, 2, "port 70000 does not exist"),
+        ([], {"KNEEOA_PORT": "http"}, 2, "KNEEOA_PORT is 'http'"),
+        (["--threads", "-1"], {}, 2, "is no number of threads"),
+        (["--model", "./nowhere"], {}, 1, "nowhere"),
+        (["--model", "kneeoa-cmm"], {}, 1, "kneeoa-cnn"),
+        (["--host", "192.0.2.1"], {}, 1, "can't listen on 192.0.2.1"),
+    ],
+)
+def test_a_start_that_can_t_be_says_why(options: list[str], variables: dict[str, str], status: int, words: str):
+    ended = subprocess.run(command(*options), cwd=ROOT, env=os.environ | variables, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (status, "")
+    assert words in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_port_in_use_is_said_at_once():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = subprocess.run(command("--port", str(port)), cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    assert f"can't listen on 127.0.0.1 port {port} (Address already in use); choose another" in ended.stderr
+
+
+def test_help_shows_examples():
+    ended = subprocess.run(command("--help"), cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 0
+    assert "python -m flask_app --port 8080" in ended.stdout
