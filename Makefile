@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: run test app space lint clean
+.PHONY: run test app space bench lint clean
 
 run: .venv/ready
 	$(BIN)/python -m tuning.quickstart
@@ -16,6 +16,10 @@ app: .venv/ready
 
 space: .venv/ready
 	$(BIN)/python -m spaces.app
+
+bench: .venv/ready
+	$(BIN)/python benchmarks/cold_start.py
+	$(BIN)/python benchmarks/install_size.py
 
 lint: .venv/ready
 	$(BIN)/ruff check .

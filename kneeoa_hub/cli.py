@@ -4,17 +4,19 @@ import argparse
 import csv
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any, TextIO
 
 from . import __version__
-from .errors import AddressError, KneeOAError, SettingsError
+from .errors import AddressError, KneeOAError, OutputError, SettingsError
 
 EXAMPLES = """examples:
   kneeoa grade knee.png                     a readable table
   kneeoa grade films/*.png --json           one JSON report a line
   kneeoa grade films/*.png --csv > out.csv  one row a knee
+  kneeoa grade films/*.png --overlays seen  also write each film with its grade and evidence drawn over it
   kneeoa pull org/name@v1.0                 download and verify a bundle, print where it lies
   kneeoa push my-bundle ./hub/kneeoa --tag v1.0
   kneeoa verify ./my-bundle                 check every file against the manifest
@@ -72,6 +74,7 @@ def _parser() -> argparse.ArgumentParser:
     form = grade.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object a line, in the order given")
     form.add_argument("--csv", action="store_true", help="one row a knee")
+    grade.add_argument("--overlays", type=Path, metavar="DIR", help="write FILM.graded.png for each graded film")
     addressed(command("pull", _pull, "download and verify a bundle, and print its folder"), positional=True)
     push = command("push", _push, "publish a bundle to a versioned folder or a Hub repo")
     push.add_argument("bundle", help="the bundle's folder")
@@ -103,9 +106,26 @@ def _grade(arguments: argparse.Namespace) -> int:
     grader = from_pretrained(
         arguments.address, revision=arguments.revision, local_files_only=arguments.offline, threads=arguments.threads
     )
-    answers = zip(arguments.films, grader.grade_batch(arguments.films), strict=True)
+    answers: Iterable[tuple[str, Any]] = zip(arguments.films, grader.grade_batch(arguments.films), strict=True)
+    if arguments.overlays:
+        answers = _with_overlays(answers, arguments.overlays)
     write = _write_json if arguments.json else _write_csv if arguments.csv else _write_table
     return 1 if write(answers, sys.stdout) else 0
+
+
+def _with_overlays(answers: Iterable[tuple[str, Any]], folder: Path) -> Iterator[tuple[str, Any]]:
+    """The same answers; the overlay of each graded film is written on the way."""
+    taken: set[str] = set()
+    for film, answer in answers:
+        if not isinstance(answer, KneeOAError) and answer.knees:
+            name = next(n for n in (Path(film).stem + (f"-{i}" if i else "") for i in count()) if n not in taken)
+            taken.add(name)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+                answer.overlay().save(folder / f"{name}.graded.png")
+            except OSError as error:
+                raise OutputError(f"{folder} can't be written ({error.strerror}); give --overlays a folder with room and access.") from None
+        yield film, answer
 
 
 def _write_json(answers: Iterable[tuple[str, Any]], out: TextIO) -> int:

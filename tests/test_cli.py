@@ -5,6 +5,7 @@ import io
 import json
 
 import pytest
+from PIL import Image
 
 from kneeoa_hub.cli import main
 
@@ -32,6 +33,20 @@ def test_csv_has_a_row_a_knee(films, capsys):
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["knee"] for row in rows] == ["0", "1", ""]
     assert "missing.png" in rows[2]["error"]
+
+
+def test_overlays_are_written_one_a_graded_film_at_full_size(films, tmp_path, capsys):
+    again = tmp_path / "again" / films["mild"].name
+    again.parent.mkdir()
+    again.write_bytes(films["mild"].read_bytes())
+    assert main(["grade", str(films["mild"]), str(again), "missing.png", "--overlays", str(tmp_path / "seen")]) == 1
+    written = sorted((tmp_path / "seen").iterdir())
+    assert [path.name for path in written] == ["mild-1.graded.png", "mild.graded.png"]
+    with Image.open(written[0]) as overlay, Image.open(films["mild"]) as film:
+        assert overlay.size == film.size
+        assert overlay.mode == "RGB"
+    assert main(["grade", str(films["mild"]), "--overlays", str(films["mild"] / "below")]) == 1
+    assert "--overlays" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["grade"], ["grade", "a.png", "--json", "--csv"], ["polish"]])

@@ -1,0 +1,53 @@
+"""The published schemas say what is really written, and refuse what is not."""
+
+import copy
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+
+ROOT = Path(__file__).parent.parent
+SHIPPED = ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn"
+
+
+def schema(name: str) -> Draft202012Validator:
+    document = json.loads((ROOT / "docs" / "schemas" / f"{name}.schema.json").read_text("utf-8"))
+    Draft202012Validator.check_schema(document)
+    return Draft202012Validator(document)
+
+
+@pytest.mark.parametrize("name", ["bundle", "manifest", "evidence"])
+def test_the_shipped_bundle_follows_its_schemas(name):
+    schema(name).validate(json.loads((SHIPPED / f"{name}.json").read_text("utf-8")))
+
+
+def test_reports_follow_their_schema_graded_and_refused(grader, films):
+    graded = grader.grade(films["mild"]).to_dict()
+    refused = grader.grade(np.full((300, 300), 90, np.uint8)).to_dict()
+    assert graded["knees"]
+    assert refused["refused"]
+    for report in (graded, refused):
+        schema("report").validate(json.loads(json.dumps(report)))
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "value"),
+    [
+        ("bundle", ("schema_version",), 2),
+        ("bundle", ("decision", "rule"), "vote"),
+        ("bundle", ("surplus",), 1),
+        ("manifest", ("files", "../model.onnx"), {"sha256": "0" * 64, "size": 1}),
+        ("manifest", ("files", "model.onnx"), {"sha256": "short", "size": 1}),
+        ("evidence", ("metrics", "oai_test"), {"qwk": 0.8}),
+    ],
+)
+def test_what_is_wrong_does_not_follow_the_schema(name, path, value):
+    document = copy.deepcopy(json.loads((SHIPPED / f"{name}.json").read_text("utf-8")))
+    parent = document
+    for key in path[:-1]:
+        parent = parent[key]
+    parent[path[-1]] = value
+    with pytest.raises(ValidationError):
+        schema(name).validate(document)
