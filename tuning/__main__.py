@@ -7,6 +7,8 @@ from pathlib import Path
 
 from kneeoa_hub.errors import KneeOAError
 
+from .memory import keep_freed_memory
+
 EXAMPLES = """examples:
   python -m tuning audit --data oai_train.zip --data oai_val.zip --data gornale.csv --out runs/audit
   python -m tuning search --data runs/audit --out runs/search --only size=128,160
@@ -22,7 +24,7 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = _parser().parse_args(arguments)
     # TensorFlow reports its CPU features on standard error, over the progress bars.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    keep_freed_memory()
     try:
         print(parsed.run(parsed))
     except KneeOAError as error:

@@ -13,6 +13,7 @@ from kneeoa_hub.errors import KneeOAError
 from kneeoa_hub.imaging.phantom import knee_film, sample_films, write_films
 
 from . import steps
+from .memory import keep_freed_memory
 
 FILMS = 400
 SEARCH = {"size": ["96"], "stem": ["conv5"], "widths": ["16-32-64-128", "48-96-192"], "normalisation": ["True"], "dense": [""],
@@ -84,6 +85,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=Path("runs/quickstart"), help="default runs/quickstart")
     out = parser.parse_args().out
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    keep_freed_memory()
     try:
         quickstart(out)
     except KneeOAError as error:

@@ -17,7 +17,7 @@ from . import steps
 from .augment import TrainingBatches, one_hot
 from .datasets import load_knees, stratified_subset
 from .plots import plot_search
-from .space import SPACE, Architecture, KneeHyperModel, narrowed
+from .space import SPACE, Architecture, KneeHyperModel, compiled, falling, narrowed
 
 OBJECTIVE = "val_qwk"
 TUNERS = ("hyperband", "bayesian", "random")
@@ -101,9 +101,12 @@ class _FilmHyperModel(KneeHyperModel):
         try:
             train, validation = self._films(architecture.size)
             batches = TrainingBatches(train, self.settings.batch, architecture.augmentation, self.settings.seed)
-            return model.fit(
-                batches, *args, validation_data=validation, validation_batch_size=128, **{**kwargs, "verbose": 0}
-            )
+            # Each rung of Hyperband starts anew, so that its rate can fall within its epochs as it will in the long
+            # training; under a constant rate the search prefers rates that are too low for that.
+            epochs = kwargs["epochs"]
+            fresh = compiled(architecture, falling(architecture.learning_rate, epochs * len(batches)))
+            given = {**kwargs, "verbose": 0, "initial_epoch": 0}
+            return fresh.fit(batches, *args, validation_data=validation, validation_batch_size=128, **given)
         except Exception:
             failed = self.out / "failed"
             failed.mkdir(exist_ok=True)

@@ -45,6 +45,9 @@ class Architecture:
         return _numbers(self.dense)
 
 
+WARM_UP = 0.05
+"""Share of the steps over which the learning rate rises."""
+
 BASELINE_2023 = Architecture(
     256, "none", "plain", "128-64-32", 1, False, "flatten", "128-64", 0.2, "cross_entropy", 1e-3, 0.0
 )
@@ -114,6 +117,17 @@ def compiled(architecture: Architecture, learning_rate: Any = None) -> keras.Mod
     optimizer.build(model.trainable_variables)
     model.compile(optimizer, loss_for(architecture.loss), metrics=[QuadraticKappa(), "accuracy"])
     return model
+
+
+def falling(learning_rate: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+    """A rate that rises over the first WARM_UP of the steps and falls to a hundredth along a cosine.
+
+    Loshchilov & Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
+    """
+    warm_up = max(1, round(WARM_UP * steps))
+    return keras.optimizers.schedules.CosineDecay(
+        learning_rate / 25, max(1, steps - warm_up), alpha=0.01, warmup_target=learning_rate, warmup_steps=warm_up
+    )
 
 
 class KneeHyperModel(kt.HyperModel):

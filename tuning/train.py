@@ -16,10 +16,7 @@ from . import steps
 from .augment import TrainingBatches, one_hot
 from .datasets import Knees, load_knees
 from .search import OBJECTIVE, best_architecture
-from .space import NAMED, Architecture, build, compiled
-
-WARM_UP = 0.05
-"""Share of the steps over which the learning rate rises before it falls along a cosine."""
+from .space import NAMED, Architecture, build, compiled, falling
 
 
 @dataclass(frozen=True)
@@ -93,7 +90,7 @@ def _train_member(
         return
     keras.utils.set_random_seed(seed)
     batches = TrainingBatches(films, settings.batch, architecture.augmentation, seed)
-    model = compiled(architecture, _schedule(architecture, settings.epochs * len(batches)))
+    model = compiled(architecture, falling(architecture.learning_rate, settings.epochs * len(batches)))
     best = out / f"member-{seed}.best.weights.h5"
     reached = [float(row[OBJECTIVE]) for row in read_history(out, seed)]
     model.fit(
@@ -119,14 +116,6 @@ def _train_member(
         ],
     )
     best.replace(weights)
-
-
-def _schedule(architecture: Architecture, total: int) -> keras.optimizers.schedules.LearningRateSchedule:
-    warm_up = max(1, round(WARM_UP * total))
-    return keras.optimizers.schedules.CosineDecay(
-        architecture.learning_rate / 25, total - warm_up, alpha=0.01,
-        warmup_target=architecture.learning_rate, warmup_steps=warm_up,
-    )  # fmt: skip
 
 
 def seeds_of(text: str) -> tuple[int, ...]:
