@@ -30,7 +30,8 @@ class InputConfig:
     """How a knee's pixels become the network's input.
 
     height, width: pixels of the input. low, high: percentiles of the crop that are mapped to black and white.
-    crop: "fit" keeps the aspect and pads to the input's shape with the crop's own mean.
+    crop: "fit" keeps the aspect and pads to the input's shape with the crop's own mean; "band" first cuts what is
+    taller than the input's shape to the rows in the middle, where the joint line lies.
     """
 
     height: int
@@ -214,7 +215,7 @@ def parse_config(content: bytes, source: str) -> BundleConfig:
         raise BundleError(f"{source} does not follow schema version {SCHEMA_VERSION} ({error}).") from None
     if config.grades != LABELS or config.decision.rule not in ("argmax", "expected"):
         raise BundleError(f"{source} has grades or a decision rule that this release does not know; upgrade kneeoa-hub.")
-    if config.input.crop != "fit" or len(config.decision.thresholds) != NUM_GRADES - 1:
+    if config.input.crop not in ("fit", "band") or len(config.decision.thresholds) != NUM_GRADES - 1:
         raise BundleError(f"{source} has a crop or thresholds that this release does not know; upgrade kneeoa-hub.")
     return config
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .bundle import Bundle, read_bundle
+from .bundle import Bundle, InputConfig, read_bundle
 from .decision import grade_set, oa_probability, reported_grade, severity
 from .errors import FilmError, KneeOAError, MissingExtra
 from .grades import LABELS
@@ -15,7 +15,7 @@ from .hub import pull, revision_of
 from .imaging.decode import Film, FilmInput, Limits, decode
 from .imaging.gate import Refusal, check_pixels, distances, refusal
 from .imaging.locate import find_knees
-from .imaging.normalise import Box, canvas, network_input
+from .imaging.normalise import Box, canvas, network_input, seen
 from .report import FilmReport, KneeGrade
 from .runtime import Network
 from .settings import Settings
@@ -124,7 +124,7 @@ class KneeGrader:
             grade_set(probabilities.tolist(), grade, config.conformal.threshold),
             box,
             side,
-            _heatmap(places, canvas(film.pixels, box, config.input).content, (config.input.height, config.input.width)),
+            _heatmap(places, box, canvas(film.pixels, box, config.input).content, config.input),
             embedding.astype(np.float32),
         )
 
@@ -155,13 +155,19 @@ def _sides(film: Film, knees: int) -> tuple[tuple[str | None, ...], tuple[str, .
     return (film.side if knees == 1 else None,) * knees, ()
 
 
-def _heatmap(places: np.ndarray, content: Box, shape: tuple[int, int]) -> np.ndarray:
-    """The part of an activation map [h,w] over the canvas that covers the knee's box, scaled to 0..1."""
-    height, width = shape
-    scale = (places.shape[1] / width, places.shape[0] / height) * 2
-    box = tuple(edge * factor for edge, factor in zip(content, scale, strict=True))
-    longer = max(content[2] - content[0], content[3] - content[1])
-    size = (max(1, round(HEATMAP_SIDE * (content[2] - content[0]) / longer)), max(1, round(HEATMAP_SIDE * (content[3] - content[1]) / longer)))
-    cut = np.asarray(Image.fromarray(places.astype(np.float32)).resize(size, Image.Resampling.BILINEAR, box=box))
+def _heatmap(places: np.ndarray, box: Box, content: Box, config: InputConfig) -> np.ndarray:
+    """An activation map [h,w] over the canvas as a map over the knee's box, 0..1; 0 where the network does not look."""
+    scale = (places.shape[1] / config.width, places.shape[0] / config.height) * 2
+    part = tuple(edge * factor for edge, factor in zip(content, scale, strict=True))
+    left, top, right, bottom = box
+    shrink = HEATMAP_SIDE / max(right - left, bottom - top)
+    width, height = max(1, round((right - left) * shrink)), max(1, round((bottom - top) * shrink))
+    _, first, _, last = seen(box, config)
+    start = min(round((first - top) * shrink), height - 1)
+    stop = min(max(round((last - top) * shrink), start + 1), height)
+    cut = np.asarray(Image.fromarray(places.astype(np.float32)).resize((width, stop - start), Image.Resampling.BILINEAR, box=part))
     low, high = float(cut.min()), float(cut.max())
-    return ((cut - low) / (high - low) if high > low else np.zeros_like(cut)).astype(np.float32)
+    heat = np.zeros((height, width), np.float32)
+    if high > low:
+        heat[start:stop] = (cut - low) / (high - low)
+    return heat

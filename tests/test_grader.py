@@ -1,13 +1,15 @@
 """What `grader.grade` promises for any film, on the shipped bundle."""
 
 import json
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
-from kneeoa_hub import FilmReport, KneeOAError, errors
+from kneeoa_hub import FilmReport, KneeOAError, errors, from_pretrained
+from kneeoa_hub.bundle import write_manifest
 from kneeoa_hub.grades import LABELS
 from kneeoa_hub.imaging.phantom import knee_film, sample_films, two_knee_film
 
@@ -95,3 +97,20 @@ def test_importing_the_package_loads_nothing_heavy():
 
 def test_every_sample_film_is_named(films):
     assert set(films) == set(sample_films())
+
+
+def test_a_band_is_the_middle_of_a_tall_crop_and_the_map_is_empty_outside_it(grader, tmp_path):
+    folder = shutil.copytree(grader.bundle.folder, tmp_path / "band")
+    config = json.loads((folder / "bundle.json").read_text("utf-8"))
+    config["input"]["crop"] = "band"
+    (folder / "bundle.json").write_text(json.dumps(config), "utf-8")
+    write_manifest(folder)
+    band, film = from_pretrained(folder), np.pad(sample_films()["moderate"].pixels, ((150, 150), (0, 0)), mode="reflect")
+    rows = round(448 * config["input"]["height"] / config["input"]["width"])
+    top = (748 - rows) // 2
+    (tall,) = band.grade(film, boxes=[(0, 0, 448, 748)], force=True).knees
+    (middle,) = grader.grade(film, boxes=[(0, top, 448, top + rows)], force=True).knees
+    assert tall.probabilities == middle.probabilities
+    lit = np.flatnonzero(tall.heatmap.max(1))
+    assert 5 <= lit.min() < lit.max() <= len(tall.heatmap) - 6
+    assert tall.heatmap.max() == 1

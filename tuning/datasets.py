@@ -62,7 +62,7 @@ def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
     films = tuple(film for film in read_films(audit) if film.split == split and film.use == "yes")
     if not films:
         raise DataError(f"{audit} has no film in the split {split!r}; give more films, or a CSV with that split.")
-    cache = audit / "canvases" / f"{split}-{config.height}x{config.width}-{config.low:g}-{config.high:g}.npz"
+    cache = audit / "canvases" / f"{split}-{config.height}x{config.width}-{config.low:g}-{config.high:g}{'' if config.crop == 'fit' else '-' + config.crop}.npz"
     if cache.exists():
         with np.load(cache) as arrays:
             return Knees(arrays["pixels"], arrays["contents"], films)

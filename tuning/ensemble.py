@@ -29,7 +29,7 @@ def assemble(
     The map speaks for the grade that `decision` reports: the classifier applied to every place of the features,
     less its mean over the grades (class activation map: Zhou et al., CVPR 2016).
     """
-    image = keras.Input((architecture.size, architecture.size, 1), name="image")
+    image = keras.Input((architecture.input.height, architecture.input.width, 1), name="image")
     probabilities, embeddings, maps = [], [], []
     for number, member in enumerate(members):
         parts = keras.Model(

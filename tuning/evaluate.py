@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.grades import NUM_GRADES
 from kneeoa_hub.imaging.gate import contrast, distances
 
@@ -34,7 +33,7 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
     if (out / "evidence.json").exists():
         return out
     architecture, members = load_members(train)
-    config = InputConfig(architecture.size, architecture.size)
+    config = architecture.input
     model = assemble(members, architecture)
     films = stratified_subset(load_knees(audit, "train", config), REFERENCE_FILMS)
     sets = {split: load_knees(audit, split, config) for split in (("val", "test") if test else ("val",))}

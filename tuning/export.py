@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kneeoa_hub import card
-from kneeoa_hub.bundle import BundleConfig, Conformal, Decision, InputConfig, RefusalConfig, read_bundle, write_manifest
+from kneeoa_hub.bundle import BundleConfig, Conformal, Decision, RefusalConfig, read_bundle, write_manifest
 from kneeoa_hub.errors import DataError, OutputError
 from kneeoa_hub.grades import LABELS
 from kneeoa_hub.runtime import OUTPUTS, Network
@@ -20,6 +20,7 @@ from . import steps
 from .datasets import load_knees, stratified_subset
 from .ensemble import assemble
 from .metrics import number
+from .space import Architecture
 from .train import load_members
 
 LARGEST_DIFFERENCE = 1e-4
@@ -71,12 +72,11 @@ def export(evaluated: Path, out: Path, *, name: str = "kneeoa-cnn", version: str
 
 def _config(train: Path, fitted: dict[str, Any], name: str, version: str) -> BundleConfig:
     record = steps.read_json(train / "train.json")
-    size = record["architecture"]["size"]
     return BundleConfig(
         name,
         version,
         LABELS,
-        InputConfig(size, size),
+        Architecture(**record["architecture"]).input,
         tuple({**member, "architecture": record["architecture"]} for member in record["members"]),
         Decision(fitted["decision"]["rule"], tuple(fitted["decision"]["thresholds"])),
         fitted["temperature"],

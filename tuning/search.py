@@ -94,12 +94,12 @@ class _FilmHyperModel(KneeHyperModel):
     def __init__(self, space: dict[str, tuple[Any, ...]], audit: Path, out: Path, settings: SearchSettings):
         super().__init__(space)
         self.audit, self.out, self.settings = audit, out, settings
-        self.knees: dict[int, Any] = {}
+        self.knees: dict[InputConfig, Any] = {}
 
     def fit(self, hp: kt.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         architecture = self.architecture(hp)
         try:
-            train, validation = self._films(architecture.size)
+            train, validation = self._films(architecture.input)
             batches = TrainingBatches(train, self.settings.batch, architecture.augmentation, self.settings.seed)
             # Each rung of Hyperband starts anew, so that its rate can fall within its epochs as it will in the long
             # training; under a constant rate the search prefers rates that are too low for that.
@@ -114,13 +114,12 @@ class _FilmHyperModel(KneeHyperModel):
             (failed / f"{name}.txt").write_text(f"{hp.values}\n\n{traceback.format_exc()}", "utf-8")
             raise
 
-    def _films(self, size: int) -> Any:
-        if size not in self.knees:
-            config = InputConfig(size, size)
+    def _films(self, config: InputConfig) -> Any:
+        if config not in self.knees:
             train = stratified_subset(load_knees(self.audit, "train", config), self.settings.films, self.settings.seed)
             validation = stratified_subset(load_knees(self.audit, "val", config), self.settings.validation_films)
-            self.knees = {size: (train, (validation.inputs(), one_hot(validation.grades)))}
-        return self.knees[size]
+            self.knees = {config: (train, (validation.inputs(), one_hot(validation.grades)))}
+        return self.knees[config]
 
 
 def _tuner(hypermodel: _FilmHyperModel, out: Path, settings: SearchSettings) -> kt.Tuner:

@@ -8,6 +8,7 @@ import keras_tuner as kt
 import numpy as np
 from keras import layers, ops
 
+from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.grades import NUM_GRADES
 
@@ -18,12 +19,14 @@ from .losses import QuadraticKappa, loss_for
 class Architecture:
     """One point of the space: everything that says which network is trained, and how.
 
-    size: side of the square input in pixels. stem: "conv5" (5x5, stride 2) or "none". widths: channels of each stage.
+    size: width of the input in pixels. view: "whole", a square, or "band", the rows about the joint line.
+    stem: "conv5" (5x5, stride 2) or "none". widths: channels of each stage.
     blocks: blocks a stage; every stage halves the resolution. pooling: from features to a vector.
     dense: widths of hidden layers before the classifier, "" for none. augmentation: strength, 0 to 1.
     """
 
     size: int = 160
+    view: str = "whole"
     stem: str = "conv5"
     block: str = "residual"
     widths: str = "32-64-128-192"
@@ -37,6 +40,13 @@ class Architecture:
     augmentation: float = 0.7
 
     @property
+    def input(self) -> InputConfig:
+        """What the network is fed."""
+        if self.view == "whole":
+            return InputConfig(self.size, self.size)
+        return InputConfig(BAND_STEP * round(BAND * self.size / BAND_STEP), self.size, crop="band")
+
+    @property
     def stages(self) -> tuple[int, ...]:
         return _numbers(self.widths)
 
@@ -45,17 +55,20 @@ class Architecture:
         return _numbers(self.dense)
 
 
+BAND, BAND_STEP = 0.7, 16
+"""Height of the band over its width, and what it is a multiple of, so that every stage halves it evenly."""
 WARM_UP = 0.05
 """Share of the steps over which the learning rate rises."""
 
 BASELINE_2023 = Architecture(
-    256, "none", "plain", "128-64-32", 1, False, "flatten", "128-64", 0.2, "cross_entropy", 1e-3, 0.0
+    256, "whole", "none", "plain", "128-64-32", 1, False, "flatten", "128-64", 0.2, "cross_entropy", 1e-3, 0.0
 )
 """The CNN of IEEE 10724941, as a point of the space."""
 NAMED = {"residual": Architecture(), "baseline-2023": BASELINE_2023}
 
 SPACE: dict[str, tuple[Any, ...]] = {
-    "size": (96, 128, 160, 192, 256),
+    "size": (96, 128, 160, 192, 224, 256),
+    "view": ("whole", "band"),
     "stem": ("conv5", "none"),
     "block": ("plain", "residual", "separable", "squeeze_excite"),
     "widths": ("16-32-64-128", "32-64-128-192", "48-96-192", "128-64-32"),
@@ -86,7 +99,7 @@ def narrowed(only: dict[str, list[str]]) -> dict[str, tuple[Any, ...]]:
 
 def build(architecture: Architecture, name: str = "member") -> keras.Model:
     """image [N,size,size,1] -> probabilities [N,5]. Layers "features", "embedding" and "classifier" are found by name."""
-    image = keras.Input((architecture.size, architecture.size, 1), name="image")
+    image = keras.Input((architecture.input.height, architecture.input.width, 1), name="image")
     x = image
     if architecture.stem == "conv5":
         x = _conv(x, architecture.stages[0], 5, 2, architecture)

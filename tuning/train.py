@@ -9,7 +9,7 @@ from typing import Any
 
 import keras
 
-from kneeoa_hub.bundle import InputConfig, sha256_of
+from kneeoa_hub.bundle import sha256_of
 from kneeoa_hub.errors import DataError
 
 from . import steps
@@ -41,7 +41,7 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     architecture, best = _architecture(source, settings)
     audit = steps.find_input(source, "audit")
     steps.begin(out, "train", str(source), {**asdict(settings), "seeds": list(settings.seeds)})
-    config = InputConfig(architecture.size, architecture.size)
+    config = architecture.input
     films, validation = load_knees(audit, "train", config), load_knees(audit, "val", config)
     members = []
     for seed in settings.seeds:

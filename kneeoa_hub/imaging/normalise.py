@@ -22,9 +22,19 @@ class Canvas:
     content: Box
 
 
-def canvas(pixels: np.ndarray, box: Box, config: InputConfig) -> Canvas:
-    """Window a box of a [H,W] film by its percentiles, and fit it, aspect kept, into the input's shape."""
+def seen(box: Box, config: InputConfig) -> Box:
+    """The part of a knee's box that the network sees."""
     left, top, right, bottom = box
+    if config.crop == "fit":
+        return box
+    rows = min(bottom - top, max(1, round((right - left) * config.height / config.width)))
+    start = top + (bottom - top - rows) // 2
+    return left, start, right, start + rows
+
+
+def canvas(pixels: np.ndarray, box: Box, config: InputConfig) -> Canvas:
+    """Window what is seen of a box of a [H,W] film by its percentiles, and fit it, aspect kept, into the input's shape."""
+    left, top, right, bottom = seen(box, config)
     crop = pixels[top:bottom, left:right]
     window = _window(crop, config)
     height, width = config.height, config.width
