@@ -1,0 +1,506 @@
+"""A strict Hub on this machine for the unmodified client: repos, commits, tags, large files, and the faults that happen.
+
+What a Hub would refuse is refused here too, and test_hub_server.py shows each refusal once. Tokens: "w" may write to
+the namespace `lab`, "r" may read it, "expired" was valid once.
+"""
+
+import base64
+import hashlib
+import json
+import re
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, quote, unquote, urlsplit
+
+import yaml
+
+NAMESPACE = "lab"
+MAY = {"w": ("read", "write"), "r": ("read",)}
+LICENSES = ("apache-2.0", "mit", "cc-by-4.0", "other")
+TASKS = ("image-classification",)
+PLAIN_PATH = re.compile(r"(?!.*(^|/)\.{1,2}(/|$))[\w.][\w./-]*")
+OID = re.compile(r"[0-9a-f]{64}")
+REPO_ID = r"(?P<repo>[\w.-]+/[\w.-]+)"
+API = rf"/api/(?P<kind>models|spaces)/{REPO_ID}"
+
+
+class Refused(Exception):
+    """An answer that is not a success. code: the Hub's X-Error-Code."""
+
+    def __init__(self, status: int, message: str, code: str = "", **body: Any):
+        super().__init__(message)
+        self.status, self.code, self.body = status, code, {"error": message, **body}
+
+
+@dataclass
+class Repo:
+    """commits: id -> its files, oldest first. branches, tags: name -> commit."""
+
+    private: bool = False
+    gated: bool = False
+    commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    branches: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
+    large: set[str] = field(default_factory=set)
+
+    def add(self, files: dict[str, bytes]) -> str:
+        seed = json.dumps([[name, hashlib.sha256(files[name]).hexdigest()] for name in sorted(files)] + [len(self.commits)])
+        commit = hashlib.sha1(seed.encode()).hexdigest()
+        self.commits[commit] = dict(files)
+        self.branches["main"] = commit
+        return commit
+
+    def at(self, revision: str) -> str:
+        for known in (self.branches, self.tags):
+            if revision in known:
+                return known[revision]
+        if revision in self.commits:
+            return revision
+        raise Refused(404, f"Invalid rev id: {revision}", "RevisionNotFound")
+
+
+@dataclass
+class Fault:
+    kind: str
+    method: str
+    path: str
+    times: int
+
+
+class HubServer:
+    """`with HubServer() as server:` listens on a free port of the loopback.
+
+    requests: (method, path) of what was asked. objects: the large files, by sha256. cdn: the host that serves them, and
+    strays: tokens that were sent there. renamed: old -> new names of repos.
+    """
+
+    def __init__(self) -> None:
+        self.repos: dict[tuple[str, str], Repo] = {}
+        self.objects: dict[str, bytes] = {}
+        self.granted: dict[str, int] = {}
+        self.modes: dict[tuple[str, str], str] = {}
+        self.requests: list[tuple[str, str]] = []
+        self.strays: set[str] = set()
+        self.renamed: dict[str, str] = {}
+        self.faults: list[Fault] = []
+        self.lock = threading.RLock()
+        self.stopped = threading.Event()
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._http.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._http.server_port}"
+        self.cdn = f"http://localhost:{self._http.server_port}"  # another host to the client, as the real one is
+        self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+
+    def __enter__(self) -> "HubServer":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """From now on nobody answers at the address."""
+        if not self.stopped.is_set():
+            self.stopped.set()
+            self._http.shutdown()
+            self._http.server_close()
+            self._thread.join()
+
+    # What a test looks at and arranges
+
+    def add_repo(self, name: str, *, private: bool = False, gated: bool = False, kind: str = "models") -> Repo:
+        repo = self.repos[kind, name] = Repo(private, gated)
+        repo.add({".gitattributes": b"*.onnx filter=lfs\n"})
+        return repo
+
+    def commits(self, name: str, kind: str = "models") -> list[str]:
+        return list(self.repos[kind, name].commits)
+
+    def refs(self, name: str, kind: str = "models") -> dict[str, str]:
+        return self.repos[kind, name].branches | self.repos[kind, name].tags
+
+    def files(self, name: str, kind: str = "models") -> dict[str, bytes]:
+        repo = self.repos[kind, name]
+        return dict(repo.commits[repo.branches["main"]])
+
+    def commit(self, name: str, files: dict[str, bytes]) -> str:
+        """As if a person had changed the repo in the browser."""
+        return self.repos["models", name].add(files)
+
+    def fault(self, kind: str, method: str, path: str, times: int = 1) -> None:
+        """fail: 503. cut: closed in the middle, of a POST after it was done. reset: TCP reset. flip: one byte changed. hang. slow."""
+        self.faults.append(Fault(kind, method, path, times))
+
+    def struck(self, method: str, path: str) -> str:
+        with self.lock:
+            for fault in self.faults:
+                if fault.times and fault.method == method and fault.path in path:
+                    fault.times -= 1
+                    return fault.kind
+        return ""
+
+    # What is asked over HTTP; `ask` holds method, path parts, query, body, token
+
+    def allowed(self, ask: "Ask", action: str) -> None:
+        if ask.token and ask.token not in MAY:
+            raise Refused(401, f"Invalid credentials in Authorization header ({'expired' if ask.token == 'expired' else 'unknown'} token)")
+        if action not in MAY.get(ask.token, ()):
+            raise Refused(403 if ask.token else 401, f"This needs a token with the permission to {action}.")
+
+    def repo(self, ask: "Ask", action: str = "read") -> Repo:
+        repo = self.repos.get((ask.part["kind"], ask.part["repo"]))
+        if action == "write":
+            self.allowed(ask, "write")
+        elif ask.token and ask.token not in MAY:
+            self.allowed(ask, "read")
+        if repo is None or (repo.private and not ask.token):
+            raise Refused(404 if ask.token else 401, "Repository not found", "RepoNotFound")
+        return repo
+
+    def whoami(self, ask: "Ask") -> Any:
+        self.allowed(ask, "read")
+        return {"type": "user", "name": NAMESPACE, "orgs": [], "auth": {"accessToken": {"role": "write" if ask.token == "w" else "read"}}}
+
+    def create(self, ask: "Ask") -> Any:
+        self.allowed(ask, "write")
+        name, kind = f"{ask.json.get('organization') or NAMESPACE}/{ask.json['name']}", f"{ask.json.get('type') or 'model'}s"
+        if not re.fullmatch(REPO_ID, name):
+            raise Refused(400, f"Invalid repo name: {name}")
+        if name.split("/")[0] != NAMESPACE:
+            raise Refused(403, f"You don't have the rights to create a {kind[:-1]} under the namespace {name.split('/')[0]}")
+        if kind == "spaces" and ask.json.get("sdk") not in ("gradio", "docker", "static"):
+            raise Refused(400, "A space needs its sdk")
+        answer = {"url": f"{self.url}/{'spaces/' if kind == 'spaces' else ''}{name}", "name": name}
+        if (kind, name) in self.repos:
+            raise Refused(409, "You already created this repo", **answer)
+        self.add_repo(name, private=ask.json.get("visibility") == "private" or bool(ask.json.get("private")), kind=kind)
+        return answer
+
+    def validate(self, ask: "Ask") -> Any:
+        errors = card_errors(ask.json["content"], ask.json["repoType"])
+        if errors:
+            raise Refused(400, "Invalid metadata", errors=[{"message": error} for error in errors])
+        return {"errors": [], "warnings": []}
+
+    def preupload(self, ask: "Ask") -> Any:
+        self.repo(ask, "write").at(ask.part["rev"])
+        answers = []
+        for file in ask.json["files"]:
+            sample = base64.b64decode(file["sample"], validate=True)
+            if not PLAIN_PATH.fullmatch(file["path"]) or len(sample) > 512 or len(sample) > file["size"]:
+                raise Refused(400, f"preupload of {file['path']}: a plain path, its size and its first bytes are wanted")
+            mode = "lfs" if b"\0" in sample or file["size"] > 10**7 else "regular"
+            self.modes[ask.part["repo"], file["path"]] = mode
+            answers.append({"path": file["path"], "uploadMode": mode, "shouldIgnore": False, "oid": None})
+        return {"files": answers}
+
+    def lfs_batch(self, ask: "Ask") -> Any:
+        ask.part["kind"] = "spaces" if ask.part.get("space") else "models"
+        self.repo(ask, "write")
+        if ask.json.get("operation") != "upload" or ask.json.get("hash_algo") != "sha256" or "basic" not in ask.json.get("transfers", ()):
+            raise Refused(422, "LFS batch: an upload with sha256 and the transfer basic is wanted")
+        answers = []
+        for wanted in ask.json["objects"]:
+            oid, size = wanted["oid"], wanted["size"]
+            if not OID.fullmatch(oid) or not isinstance(size, int) or size < 1:
+                raise Refused(422, f"LFS batch: {oid} is not the sha256 of a file with a size")
+            answer: dict[str, Any] = {"oid": oid, "size": size}
+            if oid not in self.objects:
+                self.granted[oid] = size
+                answer["actions"] = {"upload": {"href": f"{self.url}/lfs/{oid}"}, "verify": {"href": f"{self.url}/lfs-verify/{ask.part['repo']}"}}
+            answers.append(answer)
+        return {"transfer": "basic", "objects": answers}
+
+    def lfs_put(self, ask: "Ask") -> Any:
+        oid = ask.part["oid"]
+        if oid not in self.granted:
+            raise Refused(403, "No batch has granted this upload")
+        if len(ask.body) != self.granted[oid]:
+            raise Refused(400, f"{len(ask.body)} bytes came, {self.granted[oid]} were promised")
+        if hashlib.sha256(ask.body).hexdigest() != oid:
+            raise Refused(400, "The bytes do not have the promised sha256")
+        self.objects[oid] = ask.body
+        return {}
+
+    def lfs_verify(self, ask: "Ask") -> Any:
+        self.allowed(ask, "write")
+        if len(self.objects.get(ask.json["oid"], b"")) != ask.json["size"]:
+            raise Refused(404, "There is no such object of that size")
+        return {}
+
+    def take_commit(self, ask: "Ask") -> Any:
+        repo = self.repo(ask, "write")
+        if ask.part["rev"] not in repo.branches:
+            raise Refused(404, "A commit goes to a branch", "RevisionNotFound")
+        head, *operations = [json.loads(line) for line in ask.body.splitlines()]
+        if head.get("key") != "header" or not head["value"].get("summary"):
+            raise Refused(400, "A commit starts with a header that has a summary")
+        parent = head["value"].get("parentCommit", repo.branches["main"])
+        if parent != repo.branches["main"]:
+            raise Refused(412, "The branch has moved since that parent commit")
+        files, large, seen = dict(repo.commits[parent]), set(repo.large), set()
+        for operation in operations:
+            key, value = operation["key"], operation["value"]
+            path = value["path"]
+            if not PLAIN_PATH.fullmatch(path) or path in seen:
+                raise Refused(400, f"{path} is not a plain path, or is there twice")
+            seen.add(path)
+            if key == "deletedFile":
+                if files.pop(path, None) is None:
+                    raise Refused(400, f"{path} is not there to be deleted")
+                large.discard(path)
+                continue
+            if self.modes.get((ask.part["repo"], path)) != {"file": "regular", "lfsFile": "lfs"}.get(key):
+                raise Refused(400, f"{path} was not announced by a preupload as {key}")
+            files[path] = self._content(key, value)
+            (large.add if key == "lfsFile" else large.discard)(path)
+        errors = card_errors(files["README.md"].decode(), ask.part["kind"][:-1]) if "README.md" in files else []
+        if errors:
+            raise Refused(400, f"Invalid metadata in README.md: {'; '.join(errors)}")
+        repo.large = large
+        commit = parent if files == repo.commits[parent] else repo.add(files)
+        return {"success": True, "commitOid": commit, "commitUrl": f"{self.url}/{ask.part['repo']}/commit/{commit}", "pullRequestUrl": None}
+
+    def _content(self, key: str, value: dict[str, Any]) -> bytes:
+        if key == "file":
+            if value.get("encoding") != "base64":
+                raise Refused(400, f"{value['path']}: the content is base64")
+            try:
+                return base64.b64decode(value["content"], validate=True)
+            except ValueError:
+                raise Refused(400, f"{value['path']}: the content is not base64") from None
+        content = self.objects.get(value["oid"])
+        if content is None or value.get("algo") != "sha256" or value.get("size", len(content)) != len(content):
+            raise Refused(400, f"{value['path']}: there is no large file with that sha256 and size")
+        return content
+
+    def tag(self, ask: "Ask") -> Any:
+        repo = self.repo(ask, "write")
+        name, commit = ask.json["tag"], repo.at(ask.part["rev"])
+        if not re.fullmatch(r"[\w][\w.-]*", name):
+            raise Refused(400, f"Invalid tag name: {name}")
+        if name in repo.tags:
+            raise Refused(409, "Tag reference exists already")
+        repo.tags[name] = commit
+        return {}
+
+    def list_refs(self, ask: "Ask") -> Any:
+        repo = self.repo(ask)
+
+        def listed(known: dict[str, str], prefix: str) -> list[dict[str, str]]:
+            return [{"name": name, "ref": f"refs/{prefix}/{name}", "targetCommit": commit} for name, commit in known.items()]
+
+        return {"branches": listed(repo.branches, "heads"), "tags": listed(repo.tags, "tags"), "converts": []}
+
+    def info(self, ask: "Ask") -> Any:
+        repo = self.repo(ask)
+        commit = repo.at(ask.part.get("rev") or "main")
+        files = repo.commits[commit]
+        card = re.match(r"---\n(.*?)\n---", files.get("README.md", b"").decode(errors="replace"), re.DOTALL)
+        return {
+            **{"_id": commit[:24], "id": ask.part["repo"], "modelId": ask.part["repo"], "sha": commit},
+            **{"private": repo.private, "gated": "auto" if repo.gated else False, "disabled": False, "tags": [], "downloads": 0, "likes": 0},
+            "siblings": [{"rfilename": name} for name in sorted(files)],
+            "cardData": yaml.safe_load(card[1]) if card else None,
+        }
+
+    def tree(self, ask: "Ask") -> Any:
+        repo = self.repo(ask)
+        files = repo.commits[repo.at(ask.part["rev"])]
+        entries = []
+        for name, content in sorted(files.items()):
+            entry = {"type": "file", "path": name, "size": len(content), "oid": git_id(content)}
+            if name in repo.large:
+                entry["lfs"] = {"oid": hashlib.sha256(content).hexdigest(), "size": len(content), "pointerSize": 130}
+            entries.append(entry)
+        return entries
+
+    def resolve(self, ask: "Ask") -> tuple[dict[str, str], bytes, str]:
+        """Headers, content, and where the content really lies."""
+        ask.part["kind"] = "spaces" if ask.part.get("space") else "models"
+        repo = self.repo(ask)
+        if repo.gated and ask.token != "w":
+            raise Refused(403 if ask.token else 401, "Access to this repo is restricted: accept its terms", "GatedRepo")
+        commit = repo.at(ask.part["rev"])
+        name = unquote(ask.part["name"])
+        if name not in repo.commits[commit]:
+            raise Refused(404, "Entry not found", "EntryNotFound")
+        content = repo.commits[commit][name]
+        if name not in repo.large:
+            return {"X-Repo-Commit": commit, "ETag": f'"{git_id(content)}"'}, content, ""
+        oid = hashlib.sha256(content).hexdigest()
+        headers = {"X-Repo-Commit": commit, "X-Linked-Etag": f'"{oid}"', "X-Linked-Size": str(len(content))}
+        return headers, content, f"{self.cdn}/cdn/{oid}/{quote(name)}"
+
+    def renaming(self, path: str) -> str:
+        """The path under the repo's new name, or ""."""
+        for old, new in self.renamed.items():
+            if re.search(rf"/{re.escape(old)}(/|$)", path):
+                return path.replace(old, new, 1)
+        return ""
+
+
+@dataclass
+class Ask:
+    """One request."""
+
+    part: dict[str, str]
+    query: dict[str, list[str]]
+    body: bytes
+    token: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+ROUTES: tuple[tuple[str, str, Callable[[HubServer, Ask], Any]], ...] = (
+    ("GET", r"/api/whoami-v2", HubServer.whoami),
+    ("POST", r"/api/repos/create", HubServer.create),
+    ("POST", r"/api/validate-yaml", HubServer.validate),
+    ("POST", rf"{API}/preupload/(?P<rev>[^/]+)", HubServer.preupload),
+    ("POST", rf"/(?P<space>spaces/)?{REPO_ID}\.git/info/lfs/objects/batch", HubServer.lfs_batch),
+    ("PUT", r"/lfs/(?P<oid>[0-9a-f]+)", HubServer.lfs_put),
+    ("POST", r"/lfs-verify/.*", HubServer.lfs_verify),
+    ("POST", rf"{API}/commit/(?P<rev>[^/]+)", HubServer.take_commit),
+    ("POST", rf"{API}/tag/(?P<rev>[^/]+)", HubServer.tag),
+    ("GET", rf"{API}/refs", HubServer.list_refs),
+    ("GET", rf"{API}/tree/(?P<rev>[^/]+)", HubServer.tree),
+    ("GET", rf"{API}(/revision/(?P<rev>[^/]+))?", HubServer.info),
+)
+RESOLVE = re.compile(rf"/(?P<space>spaces/)?{REPO_ID}/resolve/(?P<rev>[^/]+)/(?P<name>.+)")
+CDN = re.compile(r"/cdn/(?P<oid>[0-9a-f]{64})/.+")
+
+
+def git_id(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+def card_errors(text: str, kind: str) -> list[str]:
+    """What a Hub finds wrong in the metadata of a README."""
+    front = re.match(r"---\n(.*?)\n---\s", text, re.DOTALL)
+    if not front:
+        return []  # a card without metadata is let through
+    try:
+        card = yaml.safe_load(front[1])
+    except yaml.YAMLError as error:
+        return [f"not YAML: {error}"]
+    if not isinstance(card, dict):
+        return ["the metadata is not a mapping"]
+    errors = [] if card.get("license", "other") in LICENSES else [f"license: {card['license']} is not known"]
+    if kind == "space":
+        return errors + [f"{key} is missing" for key in ("sdk", "sdk_version", "app_file") if key not in card]
+    if card.get("pipeline_tag", TASKS[0]) not in TASKS:
+        errors.append(f"pipeline_tag: {card['pipeline_tag']} is not known")
+    for model in card.get("model-index", ()):
+        for number, result in enumerate(model.get("results", ())):
+            wanted = {"task": ("type",), "dataset": ("type", "name")}
+            errors += [f"model-index {number}: {a}.{b} is missing" for a, keys in wanted.items() for b in keys if b not in result.get(a, {})]
+            metrics = result.get("metrics", ())
+            if not metrics or not all("type" in metric and "value" in metric for metric in metrics):
+                errors.append(f"model-index {number}: each metric has a type and a value")
+    return errors
+
+
+def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def handle_one_request(self) -> None:
+            with suppress(ConnectionError, ValueError):  # the client has gone, or a fault closed the connection
+                super().handle_one_request()
+
+        def answer(self) -> None:
+            address = urlsplit(self.path)
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+            hub.requests.append((self.command, address.path))
+            if token and CDN.fullmatch(address.path):
+                hub.strays.add(token)
+            struck = hub.struck(self.command, address.path)
+            if struck == "hang":
+                hub.stopped.wait(60)
+                self.close_connection = True
+                return
+            ask = Ask({}, parse_qs(address.query), body, token)
+            try:
+                if struck == "fail":
+                    raise Refused(503, "Service unavailable")
+                moved = hub.renaming(address.path)
+                if moved:
+                    self.send(307, b"", {"Location": moved})
+                    return
+                with hub.lock:
+                    status, content, headers = self.act(ask, address.path)
+            except Refused as refused:
+                status, content = refused.status, json.dumps(refused.body).encode()
+                headers = {"X-Error-Code": refused.code, "X-Error-Message": " ".join(refused.body["error"].split()), "Content-Type": "application/json"}
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                status, content, headers = 400, json.dumps({"error": f"Bad request: {error!r}"}).encode(), {}
+            self.send(status, content, headers, struck)
+
+        do_GET = do_HEAD = do_POST = do_PUT = answer
+
+        def act(self, ask: Ask, path: str) -> tuple[int, bytes, dict[str, str]]:
+            for method, pattern, act in ROUTES:
+                match = re.fullmatch(pattern, path)
+                if method == self.command and match:
+                    ask.part = {key: unquote(value) for key, value in match.groupdict().items() if value}
+                    return 200, json.dumps(act(hub, ask)).encode(), {"Content-Type": "application/json"}
+            if self.command in ("GET", "HEAD"):
+                if match := RESOLVE.fullmatch(path):
+                    ask.part = {key: unquote(value) for key, value in match.groupdict().items() if value}
+                    headers, content, elsewhere = hub.resolve(ask)
+                    return (302, b"", {**headers, "Location": elsewhere}) if elsewhere else (200, content, headers)
+                if (match := CDN.fullmatch(path)) and match["oid"] in hub.objects:
+                    return 200, hub.objects[match["oid"]], {}
+            raise Refused(404, f"{self.command} {path} is not of this Hub")
+
+        def send(self, status: int, content: bytes, headers: dict[str, str], struck: str = "") -> None:
+            wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")) if status == 200 else None
+            whole = len(content)
+            if wanted:
+                status, content = 206, content[int(wanted[1]) :]
+                headers = {**headers, "Content-Range": f"bytes {wanted[1]}-{whole - 1}/{whole}"}
+            if struck in ("cut", "reset") and self.command != "GET":
+                self.hang_up(struck)  # it was done, and nobody hears of it
+                return
+            if struck == "flip" and content:
+                content = content[:-1] + bytes([content[-1] ^ 1])
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if self.command == "HEAD":
+                return
+            if struck in ("cut", "reset"):
+                self.wfile.write(content[: len(content) // 2])
+                self.hang_up(struck)
+                return
+            if struck == "slow":
+                for start in range(0, len(content), max(1, len(content) // 20)):
+                    self.wfile.write(content[start : start + max(1, len(content) // 20)])
+                    hub.stopped.wait(0.05)
+                return
+            self.wfile.write(content)
+
+        def hang_up(self, how: str) -> None:
+            self.wfile.flush()
+            if how == "reset":
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
+            else:
+                self.connection.shutdown(socket.SHUT_RDWR)
+            self.close_connection = True
+
+    return Handler

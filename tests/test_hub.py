@@ -1,0 +1,310 @@
+"""Push to and pull from a Hub, with the unmodified client against the local server, through the faults that happen."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .bundles import CARD, contents, make_bundle
+from .hub_server import HubServer
+
+CHILD = """
+import json, logging, sys
+from pathlib import Path
+logging.basicConfig(level=logging.WARNING)
+from kneeoa_hub import KneeOAError, hub, pull, push
+from kneeoa_hub.hub import revision_of
+hub.WAITS_S = (0.01, 0.01)
+hub.TIMEOUT_S = 1.0
+name, arguments, options = json.loads(sys.argv[1])
+try:
+    answer = {"push": push, "pull": pull}[name](*arguments, **options)
+    said = {"answer": str(answer), "revision": revision_of(answer) if name == "pull" else None}
+except KneeOAError as error:
+    said = {"error": type(error).__name__, "message": error.message}
+print(json.dumps(said))
+"""
+REPO = "lab/kneeoa"
+
+
+class Person:
+    """Someone at a computer of their own: each call is a new process with that computer's cache and login."""
+
+    def __init__(self, home: Path, endpoint: str, token: str | None = None):
+        self.cache = home / "hub"
+        self.environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+        self.environment |= {"HF_HOME": str(home), "HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        if token:
+            self.environment["HF_TOKEN"] = token
+
+    def does(self, name: str, *arguments: object, **options: object) -> dict[str, str]:
+        call = json.dumps((name, arguments, options), default=str)
+        done = subprocess.run([sys.executable, "-c", CHILD, call], capture_output=True, text=True, env=self.environment, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return {"log": done.stderr} | json.loads(done.stdout)
+
+    def pulls(self, address: str, **options: object) -> Path:
+        said = self.does("pull", address, **options)
+        assert "answer" in said, said
+        return Path(said["answer"])
+
+
+@pytest.fixture
+def server():
+    with HubServer() as server:
+        yield server
+        assert server.strays == set(), "a token has left for another host"
+
+
+@pytest.fixture
+def person(server, tmp_path):
+    """May write to the Hub."""
+    return Person(tmp_path / "home", server.url, "w")
+
+
+@pytest.fixture
+def stranger(server, tmp_path):
+    """Has no token, and pulled nothing so far."""
+    return Person(tmp_path / "elsewhere", server.url)
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return make_bundle(tmp_path / "bundle")
+
+
+@pytest.fixture
+def newer(tmp_path):
+    return make_bundle(tmp_path / "newer", version="2.0")
+
+
+@pytest.fixture
+def published(server, person, bundle):
+    """The bundle on the Hub as lab/kneeoa@v1.0; what was asked so far is forgotten."""
+    assert person.does("push", bundle, REPO, tag="v1.0")["answer"] == f"{REPO}@v1.0"
+    server.requests.clear()
+    return bundle
+
+
+def changing(server) -> list[str]:
+    """The requests that change something."""
+    return [path for method, path in server.requests if method not in ("GET", "HEAD")]
+
+
+def test_a_bundle_is_one_tagged_commit_and_comes_back_byte_by_byte(server, published, stranger):
+    _, commit = server.commits(REPO)
+    assert server.refs(REPO) == {"main": commit, "v1.0": commit}
+    assert {name: content for name, content in server.files(REPO).items() if name != ".gitattributes"} == contents(published)
+    said = stranger.does("pull", f"hf://{REPO}@v1.0")
+    assert contents(Path(said["answer"])) == contents(published)
+    assert said["revision"] == commit
+
+
+def test_without_a_tag_the_address_pins_the_commit(server, person, bundle, stranger):
+    address = person.does("push", bundle, REPO)["answer"]
+    assert address == f"{REPO}@{server.commits(REPO)[-1]}"
+    assert contents(stranger.pulls(address)) == contents(bundle)
+
+
+def test_the_same_bundle_twice_makes_no_second_commit(server, published, person):
+    commits = server.commits(REPO)
+    assert person.does("push", published, REPO, tag="v1.0")["answer"] == f"{REPO}@v1.0"
+    assert person.does("push", published, REPO, tag="stable")["answer"] == f"{REPO}@stable"
+    assert server.commits(REPO) == commits
+    assert server.refs(REPO)["stable"] == commits[-1]
+
+
+def test_a_tag_never_moves_to_another_bundle(server, published, newer, person):
+    commits = server.commits(REPO)
+    said = person.does("push", newer, REPO, tag="v1.0")
+    assert said["error"] == "HubConflict"
+    assert "use a new tag" in said["message"]
+    assert server.commits(REPO) == commits
+
+
+def test_a_newer_bundle_takes_away_what_the_older_left_and_nothing_else(server, published, newer, person, stranger):
+    server.commit(REPO, server.files(REPO) | {"NOTICE": b"by hand", "figures/old.png": b"old"})
+    person.does("push", newer, REPO, tag="v2.0")
+    assert set(server.files(REPO)) == {".gitattributes", "NOTICE", *contents(newer)}
+    assert contents(stranger.pulls(REPO)) == contents(newer)
+    assert contents(stranger.pulls(REPO, revision="v1.0")) == contents(published)
+
+
+def test_a_dry_run_asks_and_sends_nothing(server, bundle, newer, person):
+    assert person.does("push", bundle, REPO, tag="v1.0", dry_run=True)["answer"] == f"{REPO}@v1.0"
+    assert changing(server) == []
+    person.does("push", bundle, REPO, tag="v1.0")
+    server.requests.clear()
+    assert person.does("push", newer, REPO, tag="v1.0", dry_run=True)["error"] == "HubConflict"
+    assert changing(server) == []
+
+
+def test_a_damaged_bundle_is_refused_before_anything_is_asked(server, bundle, person):
+    (bundle / "model.onnx").write_bytes(b"another")
+    assert person.does("push", bundle, REPO)["error"] == "BundleChanged"
+    assert server.requests == []
+
+
+def test_a_card_that_the_hub_does_not_accept_leaves_the_repo_as_it_was(server, person, tmp_path):
+    bundle = make_bundle(tmp_path / "bundle", card=CARD.replace("library_name: keras", "bad: [1"))
+    said = person.does("push", bundle, REPO)
+    assert said["error"] == "HubError"
+    assert "README.md" in said["message"]
+    assert len(server.commits(REPO)) == 1
+
+
+@pytest.mark.parametrize("token", [None, "r", "unknown", "expired"])
+def test_a_push_needs_a_token_that_may_write(server, bundle, tmp_path, token):
+    said = Person(tmp_path / "home", server.url, token).does("push", bundle, REPO)
+    assert said["error"] == "HubDenied"
+    assert "HF_TOKEN" in said["message"]
+
+
+def test_a_private_repo_is_pulled_with_a_token_alone(server, person, bundle, stranger):
+    person.does("push", bundle, REPO, private=True)
+    said = stranger.does("pull", REPO)
+    assert said["error"] == "HubDenied"
+    assert "HF_TOKEN" in said["message"]
+    assert contents(stranger.pulls(REPO, token="r")) == contents(bundle)
+
+
+def test_what_the_hub_does_not_have_is_named(server, published, person):
+    said = person.does("pull", "lab/nothing")
+    assert said["error"] == "HubNotFound"
+    assert "lab/nothing" in said["message"]
+    said = person.does("pull", f"{REPO}@v1.1")
+    assert said["error"] == "HubNotFound"
+    assert "Did you mean 'v1.0'? It has main, v1.0." in said["message"]
+
+
+def test_a_renamed_repo_is_found_under_both_names_and_not_pushed_twice(server, published, person, stranger):
+    server.repos["models", "lab/renamed"] = server.repos.pop(("models", REPO))
+    server.renamed[REPO] = "lab/renamed"
+    assert contents(stranger.pulls(f"{REPO}@v1.0")) == contents(published)
+    assert contents(stranger.pulls("lab/renamed@v1.0")) == contents(published)
+
+
+def test_a_repo_of_something_else_is_not_a_bundle(server, stranger):
+    server.add_repo(REPO)
+    said = stranger.does("pull", REPO)
+    assert said["error"] == "BundleIncomplete"
+    assert "manifest.json" in said["message"]
+
+
+def test_nothing_but_the_bundle_and_its_card_is_fetched(server, published, stranger):
+    server.commit(REPO, server.files(REPO) | {"huge.bin": bytes(9), "setup.py": b"print()"})
+    assert contents(stranger.pulls(REPO)) == contents(published)
+
+
+def test_bytes_that_changed_on_the_way_are_fetched_once_more(server, published, stranger):
+    server.fault("flip", "GET", "model.onnx")
+    assert contents(stranger.pulls(REPO)) == contents(published)
+
+
+def test_bytes_that_change_every_time_are_refused(server, published, stranger):
+    server.fault("flip", "GET", "model.onnx", times=9)
+    said = stranger.does("pull", REPO)
+    assert said["error"] == "BundleChanged"
+    assert "model.onnx" in said["message"]
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "bundle.json", "manifest.json"])
+def test_a_file_that_changed_in_the_cache_is_fetched_again_and_refused_without_a_network(server, published, stranger, name):
+    folder = stranger.pulls(f"{REPO}@v1.0")
+    blob = (folder / name).resolve()
+    blob.write_bytes(blob.read_bytes()[::-1])
+    assert stranger.does("pull", f"{REPO}@v1.0", local_files_only=True)["error"] in ("BundleChanged", "BundleError")
+    assert contents(stranger.pulls(f"{REPO}@{folder.name}")) == contents(published)
+
+
+@pytest.mark.parametrize(
+    ("kind", "method", "path"),
+    [
+        *(("fail", "GET", "model.onnx"), ("fail", "GET", "/revision/"), ("fail", "HEAD", "bundle.json")),
+        *(("reset", "GET", "model.onnx"), ("cut", "GET", "model.onnx"), ("slow", "GET", "model.onnx")),
+    ],
+)
+def test_a_pull_survives_what_passes(server, published, stranger, kind, method, path):
+    server.fault(kind, method, path)
+    assert contents(stranger.pulls(f"{REPO}@v1.0")) == contents(published)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"),
+    [
+        *(("fail", path) for path in ("/api/repos/create", "/api/validate-yaml", "/preupload/", "/commit/", "/tag/")),
+        *(("cut", path) for path in ("/commit/", "/tag/")),
+    ],
+)
+def test_a_push_survives_what_passes_and_still_makes_one_commit(server, bundle, person, stranger, kind, path):
+    server.fault(kind, "POST", path)
+    assert person.does("push", bundle, REPO, tag="v1.0")["answer"] == f"{REPO}@v1.0"
+    assert len(server.commits(REPO)) == 2
+    assert contents(stranger.pulls(f"{REPO}@v1.0")) == contents(bundle)
+
+
+def test_a_hub_that_stays_out_of_order_is_an_error_after_a_few_tries(server, published, stranger, person, newer):
+    server.fault("fail", "GET", "model.onnx", times=99)
+    assert stranger.does("pull", REPO)["error"] == "HubUnreachable"
+    assert len([path for method, path in server.requests if method == "GET" and "model.onnx" in path]) == 3
+    server.fault("fail", "POST", "/commit/", times=99)
+    assert person.does("push", newer, REPO)["error"] == "HubUnreachable"
+
+
+def test_a_hub_that_never_answers_is_given_up(server, bundle, person):
+    server.fault("hang", "POST", "/api/repos/create")
+    assert person.does("push", bundle, REPO)["error"] == "HubUnreachable"
+
+
+def test_a_gated_repo_says_where_to_accept_its_terms(server, stranger):
+    server.add_repo(REPO, gated=True)
+    server.commit(REPO, {"manifest.json": b"{}"})
+    said = stranger.does("pull", REPO)
+    assert said["error"] == "HubDenied"
+    assert "terms" in said["message"]
+
+
+def test_without_the_hub_the_copy_of_before_is_used_and_the_log_says_so(server, published, stranger, person):
+    folder = stranger.pulls(REPO)
+    server.stop()
+    said = stranger.does("pull", REPO)
+    assert Path(said["answer"]) == folder
+    assert "pulled before" in said["log"]
+    said = person.does("pull", REPO)
+    assert said["error"] == "HubUnreachable"
+    assert server.url in said["message"]
+
+
+def test_without_the_hub_a_partial_copy_is_not_taken_for_a_bundle(server, published, stranger):
+    (stranger.pulls(REPO) / "evidence.json").unlink()
+    server.stop()
+    assert stranger.does("pull", REPO)["error"] == "HubUnreachable"
+
+
+def test_what_was_pulled_once_needs_no_network(server, published, stranger):
+    folder = stranger.pulls(f"{REPO}@v1.0")
+    server.requests.clear()
+    assert stranger.pulls(f"{REPO}@{folder.name}") == folder
+    assert stranger.pulls(f"{REPO}@v1.0", local_files_only=True) == folder
+    stranger.environment["HF_HUB_OFFLINE"] = "1"
+    assert stranger.pulls(f"{REPO}@v1.0") == folder
+    said = stranger.does("pull", REPO)
+    assert said["error"] == "HubUnreachable"
+    assert "was not pulled before" in said["message"]
+    assert stranger.does("push", published, REPO)["error"] == "HubUnreachable"
+    assert server.requests == []
+
+
+def test_a_cache_that_cannot_be_written_is_an_output_error(server, published, stranger, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    said = stranger.does("pull", REPO, cache_dir=tmp_path / "file" / "cache")
+    assert said["error"] == "OutputError"
+
+
+def test_a_cache_of_ones_own_is_used_and_no_other(server, published, stranger, tmp_path):
+    folder = stranger.pulls(REPO, cache_dir=tmp_path / "mine")
+    assert folder.is_relative_to(tmp_path / "mine")
+    assert not stranger.cache.exists()
