@@ -70,7 +70,8 @@ def read_history(folder: Path, seed: int) -> list[dict[str, Any]]:
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        # After a kill the last epoch may be there twice; the later one counts.
+        return list({row["epoch"]: row for row in csv.DictReader(file)}.values())
 
 
 def _architecture(source: Path, settings: TrainSettings) -> tuple[Architecture, str]:
@@ -101,7 +102,6 @@ def _train_member(
         verbose=1 if sys.stderr.isatty() else 2,
         callbacks=[
             keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start_epoch(epoch)),
-            keras.callbacks.BackupAndRestore(out / f"member-{seed}.backup"),
             keras.callbacks.CSVLogger(out / f"member-{seed}.history.csv", append=True),
             keras.callbacks.ModelCheckpoint(
                 best,
@@ -113,6 +113,8 @@ def _train_member(
                 initial_value_threshold=max(reached) if reached else None,
             ),
             keras.callbacks.EarlyStopping(OBJECTIVE, mode="max", patience=settings.patience),
+            # Last, so that an epoch counts as done when all else has been written; a kill while it writes costs one epoch.
+            keras.callbacks.BackupAndRestore(out / f"member-{seed}.backup", double_checkpoint=True),
         ],
     )
     best.replace(weights)
