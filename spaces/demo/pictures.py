@@ -1,0 +1,57 @@
+"""Films and evidence as data: addresses, so that no picture of a visitor's film is ever written to disk."""
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from kneeoa_hub import FilmReport, KneeGrade
+from kneeoa_hub.report import film_picture
+
+LONGEST_SIDE = 1200
+"""Pixels of a film on the page; a larger one is shown smaller."""
+THUMBNAIL_SIDE = 240
+HEAT_SIDE = 96
+"""Pixels of an evidence layer; the browser stretches it smoothly over the knee's box."""
+
+
+def film_address(pixels: np.ndarray, longest: int = LONGEST_SIDE) -> str:
+    """A [H,W] film of any range as an 8-bit JPEG."""
+    picture = film_picture(pixels)
+    picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    return _encoded(picture, "JPEG", quality=90)
+
+
+def heat_address(knee: KneeGrade) -> str:
+    """The knee's evidence as a PNG, clear where there is none: red to yellow, brighter where it is stronger."""
+    height, width = knee.heatmap.shape
+    scale = HEAT_SIDE / max(height, width)
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    heat = np.asarray(Image.fromarray(knee.heatmap).resize(size, Image.Resampling.BICUBIC)).clip(0, 1)
+    layer = np.stack([np.minimum(1, 2 * heat), np.maximum(0, 2 * heat - 1) * 0.9, np.zeros_like(heat), heat], -1)
+    return _encoded(Image.fromarray(np.rint(layer * 255).astype(np.uint8)), "PNG")
+
+
+def picture_address(path: Path) -> str:
+    """A picture's file, such as a plot of the model's card."""
+    return _data(f"image/{path.suffix[1:].lower()}", path.read_bytes())
+
+
+def place(report: FilmReport, knee: KneeGrade) -> str:
+    """The knee's box in the film as CSS, in per cent."""
+    height, width = report.film.shape
+    left, top, right, bottom = knee.box
+    shares = {"left": left / width, "top": top / height, "width": (right - left) / width, "height": (bottom - top) / height}
+    return ";".join(f"{side}:{share:.3%}" for side, share in shares.items())
+
+
+def _encoded(picture: Image.Image, kind: str, **options: int) -> str:
+    file = io.BytesIO()
+    picture.save(file, kind, **options)
+    return _data(f"image/{kind.lower()}", file.getvalue())
+
+
+def _data(kind: str, content: bytes) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

@@ -1,0 +1,36 @@
+"""From settings to a running page: the demo of a model, and the switches that Gradio is started with."""
+
+from importlib.util import find_spec
+from typing import Any
+
+import gradio as gr
+
+from kneeoa_hub import KneeOAError, from_pretrained
+from kneeoa_hub.settings import Settings
+
+from .look import THEME, head
+from .page import build_demo, unavailable
+
+
+def load_demo(settings: Settings) -> gr.Blocks:
+    """The demo of the model in the settings, or the page that says why there is none."""
+    try:
+        return build_demo(from_pretrained(settings.model or None, revision=settings.revision or None, threads=settings.threads))
+    except KneeOAError as error:
+        return unavailable(error.message)
+
+
+def serve(demo: gr.Blocks, settings: Settings, **options: Any) -> tuple[Any, str, str]:
+    """Start the page as a public demo should run: nothing recorded, nothing shown of an error's inside. options: of `launch`."""
+    return demo.launch(
+        max_file_size=settings.max_bytes,
+        show_error=False,
+        run_history=False,
+        enable_monitoring=False,
+        ssr_mode=False,
+        footer_links=["api"],
+        mcp_server=find_spec("mcp") is not None,
+        theme=THEME,
+        head=head(),
+        **options,
+    )

@@ -1,0 +1,108 @@
+"""Create or update a Space of your own in one commit: python -m spaces.deploy ORG/NAME --model ORG/MODEL@REVISION [--dry-run]
+
+The Space holds app.py and `demo/` at its root, the library beside them and the pin of its model; the weights stay
+in their own repo. Docs: docs/space.md.
+"""
+
+import argparse
+import io
+import json
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from kneeoa_hub import KneeOAError, pull, versioned
+from kneeoa_hub.address import Repo, parse_address
+from kneeoa_hub.errors import AddressError, HubUnreachable
+from kneeoa_hub.hub import _patiently as patiently
+from kneeoa_hub.hub import _talking as talking
+from kneeoa_hub.hub import revision_of
+
+from .demo.documents import SEARCH
+from .demo.pin import PIN
+
+ROOT = Path(__file__).parent.parent
+OWN = ("app.py", "README.md", "requirements.txt", PIN)
+OWN_FOLDERS = ("demo/", "kneeoa_hub/", f"{SEARCH.as_posix()}/")
+"""What a deployment replaces as a whole; other files of the Space are left alone."""
+
+
+def space_files(model: str, revision: str, preloaded: Sequence[str] = ()) -> dict[str, bytes]:
+    """Every file of a Space, by its path there. The package goes without its own weights: the pinned ones are pulled.
+
+    revision: the whole commit that the weights are pinned to. preloaded: files of it that the Space's build fetches.
+    """
+    here = ROOT / "spaces"
+    files = {name: (here / name).read_bytes() for name in ("app.py", "requirements.txt")}
+    metadata = f"models:\n- {model}\n" + (f"preload_from_hub:\n- {model} {','.join(preloaded)} {revision}\n" if preloaded else "")
+    files["README.md"] = (here / "README.md").read_text("utf-8").replace("\n---\n", f"\n{metadata}---\n", 1).encode()
+    files[PIN] = (json.dumps({"model": model, "revision": revision}, indent=1) + "\n").encode()
+    for folder, root in (("demo", here), ("kneeoa_hub", ROOT), (SEARCH.as_posix(), ROOT)):
+        for path in sorted((root / folder).rglob("*")):
+            name = path.relative_to(root).as_posix()
+            if path.is_file() and "__pycache__" not in name and not name.startswith("kneeoa_hub/pretrained/"):
+                files[name] = path.read_bytes()
+    return files
+
+
+def deploy(space: str, model: str, *, token: str | None = None, private: bool = False, dry_run: bool = False) -> list[str]:
+    """Bring the demo of `model` (org/name@revision) to the Space `space` (org/name); returns the paths of its files.
+
+    The model is pulled and verified first, so a Space never starts on weights that can't be loaded. Twice the same
+    changes nothing. Raises AddressError, BundleError or HubError kinds before anything is sent.
+    """
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants
+
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", space) is None:
+        raise AddressError(f"{space!r} is no name of a Space; give ORG/NAME.")
+    address = parse_address(model)
+    if not isinstance(address, Repo) or not address.revision:
+        raise AddressError(f"{model!r} is not pinned; give a Hub repo with a tag or commit, ORG/MODEL@REVISION, so that the Space keeps its weights.")
+    if constants.is_offline_mode():
+        raise HubUnreachable(f"{space} can't be deployed to while HF_HUB_OFFLINE is set; unset it.")
+    folder = pull(model, token=token)
+    api = HfApi(token=token)
+    with talking(address.name):
+        info = patiently(lambda: api.model_info(address.name, timeout=10))
+    # A Space's build has no token, so it could not fetch these; the running Space does, by the secret HF_TOKEN.
+    names = () if info.private or info.gated else versioned.travelling_files(folder)
+    files = space_files(address.name, revision_of(folder), names)
+    if dry_run:
+        return list(files)
+
+    def attempt() -> None:
+        api.create_repo(space, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
+        head = api.space_info(space, timeout=10)
+        there = {file.rfilename for file in head.siblings or ()}
+        stale = sorted(name for name in there - set(files) if name in OWN or name.startswith(OWN_FOLDERS))
+        operations = [CommitOperationAdd(name, io.BytesIO(content)) for name, content in files.items()]
+        operations += [CommitOperationDelete(name) for name in stale]
+        api.create_commit(space, operations, commit_message=f"Demo of {model}", repo_type="space", parent_commit=head.sha)
+
+    with talking(space):
+        patiently(attempt)
+    return list(files)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0 deployed, 1 it failed, 2 wrong command line or address."""
+    parser = argparse.ArgumentParser(prog="python -m spaces.deploy", description="Create or update a Space that serves a model of yours.")
+    parser.add_argument("space", metavar="ORG/NAME", help="the Space; it is made when there is none")
+    parser.add_argument("--model", required=True, metavar="ORG/MODEL@REVISION", help="the weights, pinned to a tag or commit")
+    parser.add_argument("--private", action="store_true", help="make the Space private, when it is made")
+    parser.add_argument("--dry-run", action="store_true", help="check the model, list the files, change nothing")
+    options = parser.parse_args(arguments)
+    try:
+        names = deploy(options.space, options.model, private=options.private, dry_run=options.dry_run)
+    except KneeOAError as error:
+        print(error.message, file=sys.stderr)
+        return 2 if isinstance(error, AddressError) else 1
+    for name in names:
+        print(name)
+    print(f"{len(names)} files {'would go' if options.dry_run else 'went'} to the Space {options.space}, in one commit.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
