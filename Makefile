@@ -6,7 +6,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 .PHONY: run test app space bench lint clean
 
 run: .venv/ready
-	$(BIN)/python -m tuning.quickstart
+	@$(BIN)/python -m tuning.quickstart
 
 test: .venv/ready
 	$(BIN)/python -m pytest

@@ -1,12 +1,10 @@
 """python -m tuning STEP --data PATH... --out DIR: one step of the loop, from the output of the step before."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
-from kneeoa_hub.errors import KneeOAError
-
+from . import console
 from .memory import keep_freed_memory
 
 EXAMPLES = """examples:
@@ -20,20 +18,11 @@ EXAMPLES = """examples:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Exit code 0; 1 when a step fails for a reason that the message gives; 2 for a wrong command line."""
+    """Exit code 0; 1 when a step fails for a reason that the message gives; 2 for a wrong command line or a wrong choice."""
     parsed = _parser().parse_args(arguments)
-    # TensorFlow reports its CPU features on standard error, over the progress bars.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    console.prepare()
     keep_freed_memory()
-    try:
-        print(parsed.run(parsed))
-    except KneeOAError as error:
-        print(f"error: {error.message}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("stopped; the same command goes on where this one was", file=sys.stderr)
-        return 130
-    return 0
+    return console.exit_code(lambda: print(parsed.run(parsed)))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,17 +44,17 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument("--seed", type=int, default=0, help="of the splits (default 0)")
     search = step("search", _search, "search CNN architectures with Keras Tuner", "output of audit")
     search.add_argument("--tuner", default="hyperband", help="hyperband, bayesian or random (default hyperband)")
-    search.add_argument("--trials", type=int, default=12, help="for bayesian and random (default 12)")
-    search.add_argument("--epochs", type=int, default=9, help="most epochs of one trial (default 9)")
-    search.add_argument("--iterations", type=int, default=1, help="how often Hyperband starts anew (default 1)")
-    search.add_argument("--films", type=int, default=3000, help="most training films of a trial (default 3000)")
-    search.add_argument("--validation-films", type=int, default=1000, help="most validation films (default 1000)")
+    search.add_argument("--trials", type=_count, default=12, help="for bayesian and random (default 12)")
+    search.add_argument("--epochs", type=_count, default=9, help="most epochs of one trial (default 9)")
+    search.add_argument("--iterations", type=_count, default=1, help="how often Hyperband starts anew (default 1)")
+    search.add_argument("--films", type=_count, default=3000, help="most training films of a trial (default 3000)")
+    search.add_argument("--validation-films", type=_count, default=1000, help="most validation films (default 1000)")
     search.add_argument("--seed", type=int, default=0)
     search.add_argument("--only", action="append", default=[], metavar="NAME=V1,V2", help="narrow a choice, such as size=96,128")
     train = step("train", _train, "train the winner on all films", "output of search; of audit with --architecture")
-    train.add_argument("--epochs", type=int, default=40)
-    train.add_argument("--patience", type=int, default=15, help="epochs without a better validation kappa (default 15)")
-    train.add_argument("--batch", type=int, default=64)
+    train.add_argument("--epochs", type=_count, default=40)
+    train.add_argument("--patience", type=_count, default=15, help="epochs without a better validation kappa (default 15)")
+    train.add_argument("--batch", type=_count, default=64)
     train.add_argument("--seeds", default="0", help="one member each, such as 0,1,2 (default 0)")
     train.add_argument("--architecture", default="", help="a named one, such as baseline-2023, instead of the winner")
     evaluate = step("evaluate", _evaluate, "calibrate on validation and measure", "output of train")
@@ -79,6 +68,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
 def _audit(arguments: argparse.Namespace) -> str:
     from .audit import audit
 
@@ -87,7 +82,8 @@ def _audit(arguments: argparse.Namespace) -> str:
 
 
 def _search(arguments: argparse.Namespace) -> str:
-    from .search import SearchSettings, search
+    with console.quiet_start():
+        from .search import SearchSettings, search
 
     only = {name: values.split(",") for name, _, values in (text.partition("=") for text in arguments.only)}
     settings = SearchSettings(
@@ -99,7 +95,8 @@ def _search(arguments: argparse.Namespace) -> str:
 
 
 def _train(arguments: argparse.Namespace) -> str:
-    from .train import TrainSettings, seeds_of, train
+    with console.quiet_start():
+        from .train import TrainSettings, seeds_of, train
 
     settings = TrainSettings(
         arguments.epochs, arguments.patience, arguments.batch, seeds_of(arguments.seeds), arguments.architecture
@@ -108,14 +105,16 @@ def _train(arguments: argparse.Namespace) -> str:
 
 
 def _evaluate(arguments: argparse.Namespace) -> str:
-    from .evaluate import evaluate
+    with console.quiet_start():
+        from .evaluate import evaluate
 
     out = evaluate(Path(arguments.data), Path(arguments.out), test=not arguments.validation_only)
     return f"evaluate: {out / 'evidence.json'}"
 
 
 def _export(arguments: argparse.Namespace) -> str:
-    from .export import export
+    with console.quiet_start():
+        from .export import export
 
     return f"bundle: {export(Path(arguments.data), Path(arguments.out), name=arguments.name, version=arguments.version)}"
 

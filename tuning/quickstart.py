@@ -1,100 +1,134 @@
 """The whole loop, small, on synthetic films: python -m tuning.quickstart [--out runs/quickstart]."""
 
 import argparse
-import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from kneeoa_hub import from_pretrained
-from kneeoa_hub.errors import KneeOAError
 from kneeoa_hub.imaging.phantom import knee_film, sample_films, write_films
 
-from . import steps
+from . import console, steps
 from .memory import keep_freed_memory
 
 FILMS = 400
-SEARCH = {"size": ["96"], "stem": ["conv5"], "widths": ["16-32-64-128", "48-96-192"], "normalisation": ["True"], "dense": [""],
-          "pooling": ["average", "max", "attention"], "blocks": ["1"]}  # fmt: skip
+SPACE = {"size": ["96"], "stem": ["conv5"], "widths": ["16-32-64-128", "48-96-192"], "normalisation": ["True"], "dense": [""],
+         "pooling": ["average", "max", "attention"], "blocks": ["1"]}  # fmt: skip
+SEARCH = {"tuner": "random", "trials": 4, "epochs": 3, "films": 240, "batch": 16, "only": SPACE}
+TRAIN = {"epochs": 10, "batch": 16}
+TRIED_GRADE, TRIED_SEED = 3, 987_654
+"""The film that the new bundle grades: none of those that it was trained on."""
 
 
 def quickstart(out: Path) -> None:
     """Search, train, evaluate, export, publish, pull and grade; a folder that holds finished steps is taken up."""
-    from .audit import audit
-    from .evaluate import evaluate
-    from .export import export
-    from .publish import publish
-    from .search import SearchSettings, search
-    from .train import TrainSettings, train
-
     began = time.monotonic()
+    steps.begin(out, "quickstart", "", {"films": FILMS, "search": SEARCH, "train": TRAIN})
+    bundle = out / "bundle"
+    if bundle.exists():
+        say(f"1-5 were done before; the bundle is {bundle}")
+    else:
+        _make_bundle(out, bundle)
+    say("6 publish to a versioned folder, pull from there, and grade")
+    from .publish import publish
+
+    address = publish(bundle, out / "hub" / "kneeoa-synthetic", tag="v0.1")
+    tell(f"published as {address}")
+    report = from_pretrained(address).grade(knee_film(TRIED_GRADE, TRIED_SEED).pixels)
+    tell(f"a film drawn as grade {TRIED_GRADE}, graded by the pulled bundle:")
+    tell(*report.findings().splitlines(), before="   | ")
+    say("The shipped weights on sample films")
+    samples = _grade_samples(out / "samples")
+    print(f"""
+Done in {(time.monotonic() - began) / 60:.1f} minutes. Synthetic films show that the loop runs, not how well a model grades.
+
+What lies where:
+  {out / "search" / "report.md"}   the search and its plots
+  {bundle / "README.md"}   the model card of the synthetic bundle
+  {address}   where it was published
+  {samples}   sample films, and how the shipped weights grade them
+
+What to try next:
+  .venv/bin/kneeoa grade {samples / "moderate.png"}
+  .venv/bin/kneeoa info
+  make app      the web page, on http://127.0.0.1:8000
+  make space    the demo, on http://127.0.0.1:7860""")
+
+
+def _make_bundle(out: Path, bundle: Path) -> None:
+    """Steps 1 to 5, from drawing the films to the bundle."""
     films = out / "films"
     if not films.exists():
         say("Drawing synthetic films")
         write_films(films.with_name("films.part"), FILMS, progress=steps.progress)
         films.with_name("films.part").rename(films)
+    from .audit import audit
+
     say("1 audit: copies and splits")
     audited = audit([f"synthetic={films}"], out / "audit")
-    say("2 search: Keras Tuner, 4 architectures")
-    searched = search(audited, out / "search", SearchSettings("random", trials=4, epochs=3, films=240, batch=16, only=SEARCH))
-    say("3 train: the winner")
-    trained = train(searched, out / "train", TrainSettings(epochs=10, batch=16))
-    say("4 evaluate")
+    tell(_splits(steps.read_json(audited / "audit.json")))
+    with console.quiet_start():
+        from .evaluate import evaluate
+        from .export import export
+        from .search import SearchSettings, search
+        from .train import TrainSettings, train
+    say(f"2 search: Keras Tuner, {SEARCH['trials']} architectures")
+    searched = search(audited, out / "search", SearchSettings(**SEARCH))
+    best = steps.read_json(searched / "best.json")
+    shown = ", ".join(f"{name} {best['architecture'][name]}" for name in ("view", "block", "widths", "pooling", "loss", "learning_rate"))
+    tell(f"validation kappa {best['val_qwk']:.3f}: {shown}")
+    say("3 train: the winner, anew")
+    trained = train(searched, out / "train", TrainSettings(**TRAIN))
+    member = steps.read_json(trained / "train.json")["members"][0]
+    tell(f"{member['epochs']} epochs, best validation kappa {member['val_qwk']:.3f}")
+    say("4 evaluate: calibrate on validation films, measure on test films")
     evaluated = evaluate(trained, out / "evaluate")
-    say("5 export: the bundle")
-    bundle = out / "bundle"
-    if not bundle.exists():
-        export(evaluated, bundle, name="kneeoa-synthetic")
-    say("6 publish to a versioned folder, pull it from there, and grade")
-    address = publish(bundle, out / "hub" / "kneeoa-synthetic", tag="v0.1")
-    grader = from_pretrained(address)
-    print(grader.grade(knee_film(3, seed=987_654).pixels).findings())
-    say("The shipped weights on sample films")
-    shipped, samples = from_pretrained(), out / "samples"
-    samples.mkdir(exist_ok=True)
+    kappa = steps.read_json(evaluated / "evidence.json")["metrics"]["synthetic_test"]["qwk"]
+    tell(f"test kappa {kappa['value']:.3f} (95% interval {kappa['low']:.3f} to {kappa['high']:.3f}) on {kappa['n']} films")
+    say("5 export: the bundle, as Keras and as ONNX")
+    export(evaluated, bundle, name="kneeoa-synthetic")
+    exported = steps.read_json(bundle / "evidence.json")["export"]
+    difference, size = exported["onnx_keras_difference"], exported["onnx_megabytes"]["value"]
+    tell(f"ONNX graph of {size:.1f} MB; on {difference['n']} films it differs from Keras by at most {difference['value']:.0e}")
+
+
+def _splits(summary: dict[str, Any]) -> str:
+    counts = {split: sum(grades) for split, grades in summary["splits"]["synthetic"].items()}
+    return f"{summary['films']} films of {summary['groups']} patients: " + ", ".join(f"{count} {split}" for split, count in counts.items())
+
+
+def _grade_samples(folder: Path) -> Path:
+    grader = from_pretrained()
+    folder.mkdir(exist_ok=True)
     for name, phantom in sample_films().items():
-        Image.fromarray(phantom.pixels).save(samples / f"{name}.png")
-        report = shipped.grade(samples / f"{name}.png")
-        report.overlay().save(samples / f"{name}-graded.png")
+        Image.fromarray(phantom.pixels).save(folder / f"{name}.png")
+        report = grader.grade(folder / f"{name}.png")
+        report.overlay().save(folder / f"{name}-graded.png")
         answers = ", ".join(f"{knee.grade} {knee.label}" for knee in report.knees) or f"not graded: {report.refused.message if report.refused else ''}"
-        print(f"{name:<14} drawn as {', '.join(map(str, phantom.grades)):<5} graded {answers}")
-    sample = samples / "moderate.png"
-    print(f"""
-Done in {(time.monotonic() - began) / 60:.1f} minutes. Synthetic films show that the loop runs, not how well a model grades.
-
-  {searched / "report.md"}   the search and its plots
-  {bundle / "README.md"}   the model card of the synthetic bundle
-  {address}   where it was published
-  {samples}   sample films, and how the shipped weights grade them
-
-Try next:
-  .venv/bin/kneeoa grade {sample}
-  .venv/bin/kneeoa info
-  make app      the web page, on http://127.0.0.1:8000
-  make space    the demo, on http://127.0.0.1:7860""")
+        tell(f"{name:<12} drawn as {', '.join(map(str, phantom.grades)):<5} graded {answers}")
+    return folder
 
 
 def say(text: str) -> None:
     print(f"\n== {text}", flush=True)
 
 
-def main() -> int:
+def tell(*lines: str, before: str = "   ") -> None:
+    for line in lines:
+        print(f"{before}{line}".rstrip(), flush=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Exit code 0; 1 with one line when a step fails; 2 for a wrong command line."""
     parser = argparse.ArgumentParser(prog="python -m tuning.quickstart", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/quickstart"), help="default runs/quickstart")
-    out = parser.parse_args().out
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    out = parser.parse_args(arguments).out
+    console.prepare()
     keep_freed_memory()
-    try:
-        quickstart(out)
-    except KneeOAError as error:
-        print(f"error: {error.message}", file=sys.stderr)
-        return 1
-    except OSError as error:
-        print(f"error: {error}; give an --out with room and permission.", file=sys.stderr)
-        return 1
-    return 0
+    return console.exit_code(lambda: quickstart(out))
 
 
 if __name__ == "__main__":

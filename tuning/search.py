@@ -2,7 +2,6 @@
 
 import csv
 import json
-import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,16 +10,14 @@ import keras
 import keras_tuner as kt
 
 from kneeoa_hub.bundle import InputConfig
-from kneeoa_hub.errors import DataError
+from kneeoa_hub.errors import DataError, KneeOAError, SettingsError
 
 from . import steps
 from .augment import TrainingBatches, one_hot
 from .datasets import load_knees, stratified_subset
 from .plots import plot_search
 from .space import SPACE, Architecture, KneeHyperModel, compiled, falling, narrowed
-
-OBJECTIVE = "val_qwk"
-TUNERS = ("hyperband", "bayesian", "random")
+from .tuners import OBJECTIVE, TUNERS, run_trials
 
 
 @dataclass(frozen=True)
@@ -44,17 +41,20 @@ class SearchSettings:
 def search(audit: Path, out: Path, settings: SearchSettings = SearchSettings()) -> Path:
     """Write trials.csv, report.md with plots, and best.json to `out`; returns it.
 
-    A search that was killed goes on with the next trial. A trial that fails leaves its traceback in `failed/`.
+    A search that was killed goes on with the next trial. A trial that fails leaves its traceback in `failed/`;
+    too many in a row end the search with a DataError. Raises SettingsError for a tuner or a choice that there is not.
     """
     space = narrowed(settings.only or {})
+    if settings.tuner not in TUNERS:
+        raise SettingsError(f"--tuner {settings.tuner}: choose among {', '.join(TUNERS)}.")
+    audit = steps.find_input(audit, "audit")
     steps.begin(out, "search", str(audit), asdict(settings))
     if (out / "best.json").exists():
         return out
-    tuner = _tuner(_FilmHyperModel(space, audit, out, settings), out, settings)
-    tuner.search(verbose=1, callbacks=[])
-    trials = read_trials(out / "tuner")
+    run_trials(_FilmHyperModel(space, audit, settings), out, settings)
+    trials = read_trials(out / "tuner", settings.epochs)
     if not trials:
-        raise DataError(f"No trial of the search finished; the reasons are in {out / 'failed'}.")
+        raise DataError(f"No trial of the search finished; why is in {out / 'failed'}.")
     _write(out, trials, space, settings)
     # Every trial left a checkpoint of its weights; the winner is trained anew, so they only fill the disk.
     for checkpoint in (out / "tuner").glob("trial_*/*.h5"):
@@ -62,8 +62,8 @@ def search(audit: Path, out: Path, settings: SearchSettings = SearchSettings()) 
     return out
 
 
-def read_trials(folder: Path) -> list[dict[str, Any]]:
-    """The finished trials as Keras Tuner left them on disk, best first."""
+def read_trials(folder: Path, epochs: int) -> list[dict[str, Any]]:
+    """The finished trials as Keras Tuner left them on disk, best first. epochs: of a trial that does not say."""
     trials = []
     for path in sorted(folder.glob("trial_*/trial.json")):
         trial = json.loads(path.read_text("utf-8"))
@@ -74,7 +74,7 @@ def read_trials(folder: Path) -> list[dict[str, Any]]:
             {
                 "trial": trial["trial_id"],
                 OBJECTIVE: trial["score"],
-                "epochs": values.get("tuner/epochs", 0),
+                "epochs": values.get("tuner/epochs", epochs),
                 "bracket": values.get("tuner/bracket", ""),
                 # Keras Tuner keeps a truth value as 0 or 1.
                 **{name: type(SPACE[name][0])(values[name]) for name in SPACE},
@@ -91,28 +91,24 @@ def best_architecture(folder: Path) -> Architecture:
 class _FilmHyperModel(KneeHyperModel):
     """Trains each trial on films of the size that it drew."""
 
-    def __init__(self, space: dict[str, tuple[Any, ...]], audit: Path, out: Path, settings: SearchSettings):
+    def __init__(self, space: dict[str, tuple[Any, ...]], audit: Path, settings: SearchSettings):
         super().__init__(space)
-        self.audit, self.out, self.settings = audit, out, settings
+        self.audit, self.settings = audit, settings
         self.knees: dict[InputConfig, Any] = {}
 
     def fit(self, hp: kt.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         architecture = self.architecture(hp)
         try:
             train, validation = self._films(architecture.input)
-            batches = TrainingBatches(train, self.settings.batch, architecture.augmentation, self.settings.seed)
-            # Each rung of Hyperband starts anew, so that its rate can fall within its epochs as it will in the long
-            # training; under a constant rate the search prefers rates that are too low for that.
-            epochs = kwargs["epochs"]
-            fresh = compiled(architecture, falling(architecture.learning_rate, epochs * len(batches)))
-            given = {**kwargs, "verbose": 0, "initial_epoch": 0}
-            return fresh.fit(batches, *args, validation_data=validation, validation_batch_size=128, **given)
-        except Exception:
-            failed = self.out / "failed"
-            failed.mkdir(exist_ok=True)
-            name = steps.hash_of([hp.values, kwargs.get("epochs")])[:8]
-            (failed / f"{name}.txt").write_text(f"{hp.values}\n\n{traceback.format_exc()}", "utf-8")
-            raise
+        except KneeOAError as error:  # of the data, not of this trial
+            raise kt.errors.FatalError(error.message) from error
+        batches = TrainingBatches(train, self.settings.batch, architecture.augmentation, self.settings.seed)
+        # Each rung of Hyperband starts anew, so that its rate can fall within its epochs as it will in the long
+        # training; under a constant rate the search prefers rates that are too low for that.
+        epochs = kwargs["epochs"]
+        fresh = compiled(architecture, falling(architecture.learning_rate, epochs * len(batches)))
+        given = {**kwargs, "verbose": 0, "initial_epoch": 0}
+        return fresh.fit(batches, *args, validation_data=validation, validation_batch_size=128, **given)
 
     def _films(self, config: InputConfig) -> Any:
         if config not in self.knees:
@@ -120,34 +116,6 @@ class _FilmHyperModel(KneeHyperModel):
             validation = stratified_subset(load_knees(self.audit, "val", config), self.settings.validation_films)
             self.knees = {config: (train, (validation.inputs(), one_hot(validation.grades)))}
         return self.knees[config]
-
-
-def _tuner(hypermodel: _FilmHyperModel, out: Path, settings: SearchSettings) -> kt.Tuner:
-    common: dict[str, Any] = {
-        "objective": kt.Objective(OBJECTIVE, "max"),
-        "directory": str(out),
-        "project_name": "tuner",
-        "seed": settings.seed,
-        "max_consecutive_failed_trials": 5,
-    }
-    if settings.tuner == "hyperband":
-        return kt.Hyperband(
-            hypermodel, max_epochs=settings.epochs, factor=3, hyperband_iterations=settings.iterations, **common
-        )
-    if settings.tuner not in TUNERS:
-        raise DataError(f"--tuner {settings.tuner}: choose among {', '.join(TUNERS)}.")
-    kind = _fixed_epochs(kt.BayesianOptimization if settings.tuner == "bayesian" else kt.RandomSearch, settings.epochs)
-    return kind(hypermodel, max_trials=settings.trials, **common)
-
-
-def _fixed_epochs(kind: type, epochs: int) -> type:
-    """Bayesian and random search take the number of epochs from `search()`, where Hyperband sets its own."""
-
-    class FixedEpochs(kind):
-        def search(self, *args: Any, **kwargs: Any) -> None:
-            super().search(*args, epochs=epochs, **kwargs)
-
-    return FixedEpochs
 
 
 def _write(out: Path, trials: list[dict[str, Any]], space: dict[str, tuple[Any, ...]], settings: SearchSettings) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from keras import layers, ops
 
 from kneeoa_hub.bundle import InputConfig
-from kneeoa_hub.errors import DataError
+from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.grades import NUM_GRADES
 
 from .losses import QuadraticKappa, loss_for
@@ -57,11 +57,13 @@ class Architecture:
 
 BAND, BAND_STEP = 0.7, 16
 """Height of the band over its width, and what it is a multiple of, so that every stage halves it evenly."""
+LEAST_UNPADDED = 8
+"""Rows of a map under which a block without padding pads."""
 WARM_UP = 0.05
 """Share of the steps over which the learning rate rises."""
 
 BASELINE_2023 = Architecture(
-    256, "whole", "none", "plain", "128-64-32", 1, False, "flatten", "128-64", 0.2, "cross_entropy", 1e-3, 0.0
+    256, "whole", "none", "unpadded", "128-64-32", 1, False, "flatten", "128-64", 0.2, "cross_entropy", 1e-3, 0.0
 )
 """The CNN of IEEE 10724941, as a point of the space."""
 NAMED = {"residual": Architecture(), "baseline-2023": BASELINE_2023}
@@ -70,7 +72,7 @@ SPACE: dict[str, tuple[Any, ...]] = {
     "size": (96, 128, 160, 192, 224, 256),
     "view": ("whole", "band"),
     "stem": ("conv5", "none"),
-    "block": ("plain", "residual", "separable", "squeeze_excite"),
+    "block": ("plain", "residual", "separable", "squeeze_excite", "unpadded"),
     "widths": ("16-32-64-128", "32-64-128-192", "48-96-192", "128-64-32"),
     "blocks": (1, 2),
     "normalisation": (True, False),
@@ -84,15 +86,15 @@ SPACE: dict[str, tuple[Any, ...]] = {
 
 
 def narrowed(only: dict[str, list[str]]) -> dict[str, tuple[Any, ...]]:
-    """The space with some choices left out: {"size": ["128", "160"]}. Raises DataError for what is not in it."""
+    """The space with some choices left out: {"size": ["128", "160"]}. Raises SettingsError for what is not in it."""
     space = dict(SPACE)
     for name, texts in only.items():
         if name not in space:
-            raise DataError(f"--only {name}: there is no such choice; the space has {', '.join(SPACE)}.")
+            raise SettingsError(f"--only {name}: there is no such choice; the space has {', '.join(SPACE)}.")
         known = {str(value): value for value in SPACE[name]}
         unknown = [text for text in texts if text not in known]
         if unknown:
-            raise DataError(f"--only {name}={','.join(unknown)}: choose among {', '.join(known)}.")
+            raise SettingsError(f"--only {name}={','.join(unknown)}: choose among {', '.join(known)}.")
         space[name] = tuple(known[text] for text in texts)
     return space
 
@@ -166,17 +168,19 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split("-") if part)
 
 
-def _conv(x, width: int, kernel: int, stride: int, architecture: Architecture, activation: str | None = "relu", separable: bool = False):
+def _conv(
+    x, width: int, kernel: int, stride: int, architecture: Architecture, activation: str | None = "relu", separable: bool = False, padding: str = "same"
+):
     kind = layers.SeparableConv2D if separable else layers.Conv2D
     normalise = architecture.normalisation
-    x = kind(width, kernel, stride, padding="same", use_bias=not normalise)(x)
+    x = kind(width, kernel, stride, padding=padding, use_bias=not normalise)(x)
     if normalise:
         x = layers.BatchNormalization(momentum=0.9)(x)
     return layers.Activation(activation)(x) if activation else x
 
 
-def _plain(x, width: int, stride: int, architecture: Architecture):
-    x = _conv(x, width, 3, 1, architecture)
+def _plain(x, width: int, stride: int, architecture: Architecture, padding: str = "same"):
+    x = _conv(x, width, 3, 1, architecture, padding=padding)
     return layers.MaxPooling2D(stride)(x) if stride > 1 else x
 
 
@@ -195,11 +199,17 @@ def _residual(x, width: int, stride: int, architecture: Architecture, separable:
     return layers.Activation("relu")(layers.Add()([x, shortcut]))
 
 
+def _unpadded(x, width: int, stride: int, architecture: Architecture):
+    """The plain block of 2023, which loses a row on every side; where few are left, it keeps them."""
+    return _plain(x, width, stride, architecture, "valid" if min(x.shape[1:3]) > LEAST_UNPADDED else "same")
+
+
 BLOCKS = {
     "plain": _plain,
     "residual": _residual,
     "separable": lambda x, width, stride, architecture: _residual(x, width, stride, architecture, separable=True),
     "squeeze_excite": lambda x, width, stride, architecture: _residual(x, width, stride, architecture, excite=True),
+    "unpadded": _unpadded,
 }
 POOLING = {
     "average": layers.GlobalAveragePooling2D,

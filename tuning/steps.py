@@ -2,22 +2,24 @@
 
 import hashlib
 import json
-import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from kneeoa_hub.errors import DataError, OutputError
 
+from .console import Progress
+
 T = TypeVar("T")
 RECORD = "step.json"
 
 
-def progress(items: Iterable[T], title: str, total: int | None = None) -> Iterator[T]:
-    """A progress bar on standard error; tqdm shows none where there is no terminal unless it is slow."""
-    from tqdm import tqdm
-
-    return iter(tqdm(items, desc=f"{title:<22}", total=total, file=sys.stderr, mininterval=0.5, ncols=88))
+def progress(items: Collection[T], title: str) -> Iterator[T]:
+    """The items one by one, with their progress told on standard error."""
+    with Progress(title, len(items), note=f"0/{len(items)}") as bar:
+        for number, item in enumerate(items, 1):
+            yield item
+            bar.at(number, f"{number}/{len(items)}")
 
 
 def begin(out: Path, step: str, data: str, settings: dict[str, Any]) -> Path:
@@ -27,36 +29,52 @@ def begin(out: Path, step: str, data: str, settings: dict[str, Any]) -> Path:
     """
     record = {"step": step, "input": str(Path(data).absolute()) if data else "", "settings": settings}
     record["hash"] = hash_of(record)
+    new = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        existing = out / RECORD
-        if existing.exists():
-            before = json.loads(existing.read_text("utf-8"))
-            if before.get("hash") != record["hash"]:
-                raise DataError(
-                    f"{out} holds {before.get('step')!r} made with other input or settings; give another --out, or remove it."
-                )
-        elif any(out.iterdir()):
+        others = {path.name for path in out.iterdir()} - {RECORD, f"{RECORD}.part"}
+        if others and not (out / RECORD).exists():
             raise DataError(f"{out} is not empty and no step of this loop made it; give another --out.")
-        write_json(existing, record)
+        # A run that failed before it wrote anything stands in nobody's way.
+        if others and (before := read_json(out / RECORD)).get("hash") != record["hash"]:
+            difference = _difference(before, record)
+            raise DataError(f"{out} holds {before.get('step')!r} made with other input or settings ({difference}); give another --out, or remove it.")
+        write_json(out / RECORD, record)
     except OSError as error:
+        if new and out.is_dir():
+            out.rmdir()
         raise OutputError(f"{out} can't be written ({error.strerror}); give an --out with room and permission.") from None
     return out
+
+
+def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """What sets another record apart from this one."""
+    if before.get("step") != now["step"]:
+        return f"not {now['step']!r}"
+    if before.get("input") != now["input"]:
+        return f"{before.get('input')}, not {now['input']}"
+    old, new = before.get("settings", {}), now["settings"]
+    changed = [f"{name} {old.get(name)!r}, not {new.get(name)!r}" for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    return "; ".join(changed)
 
 
 def find_input(folder: str | Path, step: str) -> Path:
     """The output folder of `step`, at `folder` or along the chain of inputs behind it."""
     place = Path(folder)
+    if not place.exists():
+        raise DataError(f"There is no folder {folder}; give the --out of `python -m tuning {step}` or of a step after it.")
     while (place / RECORD).is_file():
-        record = json.loads((place / RECORD).read_text("utf-8"))
-        if record["step"] == step:
+        record = read_json(place / RECORD)
+        if record.get("step") == step:
             return place
+        if not record.get("input"):
+            break
         place = Path(record["input"])
     raise DataError(f"{folder} does not come from the step {step!r}; run `python -m tuning {step}` first and give its --out.")
 
 
 def settings_of(folder: Path) -> dict[str, Any]:
-    return json.loads((folder / RECORD).read_text("utf-8"))["settings"]
+    return read_json(folder / RECORD)["settings"]
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -70,8 +88,12 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_json(path: Path, document: Any) -> None:
     """Written beside and renamed, so that a kill leaves the old file or the new one."""
     beside = path.with_name(path.name + ".part")
-    beside.write_text(json.dumps(document, indent=1, default=float) + "\n", "utf-8")
-    beside.replace(path)
+    try:
+        beside.write_text(json.dumps(document, indent=1, default=float) + "\n", "utf-8")
+        beside.replace(path)
+    except OSError:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def hash_of(document: Any) -> str:

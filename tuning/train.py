@@ -1,19 +1,18 @@
 """Step 3: train the winner of the search on all training films, once for every seed. A killed training goes on where it stopped."""
 
-import csv
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 
 from kneeoa_hub.bundle import sha256_of
-from kneeoa_hub.errors import DataError
+from kneeoa_hub.errors import SettingsError
 
 from . import steps
 from .augment import TrainingBatches, one_hot
+from .checkpoint import Checkpoint, read_history
+from .console import Progress
 from .datasets import Knees, load_knees
 from .search import OBJECTIVE, best_architecture
 from .space import NAMED, Architecture, build, compiled, falling
@@ -41,6 +40,8 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     architecture, best = _architecture(source, settings)
     audit = steps.find_input(source, "audit")
     steps.begin(out, "train", str(source), {**asdict(settings), "seeds": list(settings.seeds)})
+    if (out / "train.json").exists():
+        return out
     config = architecture.input
     films, validation = load_knees(audit, "train", config), load_knees(audit, "val", config)
     members = []
@@ -65,21 +66,12 @@ def load_members(folder: Path) -> tuple[Architecture, list[keras.Model]]:
     return architecture, members
 
 
-def read_history(folder: Path, seed: int) -> list[dict[str, Any]]:
-    path = folder / f"member-{seed}.history.csv"
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        # After a kill the last epoch may be there twice; the later one counts.
-        return list({row["epoch"]: row for row in csv.DictReader(file)}.values())
-
-
 def _architecture(source: Path, settings: TrainSettings) -> tuple[Architecture, str]:
     if not settings.architecture:
         folder = steps.find_input(source, "search")
         return best_architecture(folder), sha256_of(folder / "best.json")
     if settings.architecture not in NAMED:
-        raise DataError(f"--architecture {settings.architecture}: choose among {', '.join(NAMED)}.")
+        raise SettingsError(f"--architecture {settings.architecture}: choose among {', '.join(NAMED)}.")
     return NAMED[settings.architecture], ""
 
 
@@ -92,37 +84,39 @@ def _train_member(
     keras.utils.set_random_seed(seed)
     batches = TrainingBatches(films, settings.batch, architecture.augmentation, seed)
     model = compiled(architecture, falling(architecture.learning_rate, settings.epochs * len(batches)))
-    best = out / f"member-{seed}.best.weights.h5"
-    reached = [float(row[OBJECTIVE]) for row in read_history(out, seed)]
-    model.fit(
-        batches,
-        epochs=settings.epochs,
-        validation_data=(validation.inputs(), one_hot(validation.grades)),
-        validation_batch_size=128,
-        verbose=1 if sys.stderr.isatty() else 2,
-        callbacks=[
-            keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start_epoch(epoch)),
-            keras.callbacks.CSVLogger(out / f"member-{seed}.history.csv", append=True),
-            keras.callbacks.ModelCheckpoint(
-                best,
-                monitor=OBJECTIVE,
-                mode="max",
-                save_best_only=True,
-                save_weights_only=True,
-                # After a kill only a better epoch may replace the best one of before.
-                initial_value_threshold=max(reached) if reached else None,
-            ),
-            keras.callbacks.EarlyStopping(OBJECTIVE, mode="max", patience=settings.patience),
-            # Last, so that an epoch counts as done when all else has been written; a kill while it writes costs one epoch.
-            keras.callbacks.BackupAndRestore(out / f"member-{seed}.backup", double_checkpoint=True),
-        ],
-    )
-    best.replace(weights)
+    checkpoint = Checkpoint(out, seed, settings.epochs, settings.patience, len(batches))
+    done = checkpoint.resume(model)
+    batches.start_epoch(done)
+    if not checkpoint.finished:
+        start = f"goes on after epoch {done}" if done else "first epoch"
+        with Progress(f"train, seed {seed}", settings.epochs, done, start) as progress:
+            model.fit(
+                batches,
+                initial_epoch=done,
+                epochs=settings.epochs,
+                validation_data=(validation.inputs(), one_hot(validation.grades)),
+                validation_batch_size=128,
+                verbose=0,
+                callbacks=[
+                    checkpoint,
+                    keras.callbacks.LambdaCallback(
+                        on_epoch_begin=lambda epoch, logs: batches.start_epoch(epoch),
+                        on_train_batch_end=lambda batch, logs: progress.at(checkpoint.done + (batch + 1) / len(batches)),
+                        on_epoch_end=lambda epoch, logs: progress.at(epoch + 1, _told(checkpoint)),
+                    ),
+                ],
+            )
+    checkpoint.finish(weights)
+
+
+def _told(checkpoint: Checkpoint) -> str:
+    early = ", stopped early" if checkpoint.finished and checkpoint.done < checkpoint.epochs else ""
+    return f"epoch {checkpoint.done} of {checkpoint.epochs}, validation kappa {checkpoint.kappas[-1]:.3f}, best {max(checkpoint.kappas):.3f}{early}"
 
 
 def seeds_of(text: str) -> tuple[int, ...]:
-    """"0,1,2" as numbers. Raises DataError otherwise."""
+    """"0,1,2" as numbers. Raises SettingsError otherwise."""
     parts: Sequence[str] = text.split(",")
     if not all(part.strip().isdigit() for part in parts):
-        raise DataError(f"--seeds {text}: give whole numbers with commas between, such as 0,1,2.")
+        raise SettingsError(f"--seeds {text}: give whole numbers with commas between, such as 0,1,2.")
     return tuple(int(part) for part in parts)

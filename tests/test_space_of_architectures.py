@@ -1,0 +1,64 @@
+"""The space of architectures: every choice builds a network that answers, and the CNN of 2023 is a point of it."""
+
+from dataclasses import asdict
+
+import keras
+import numpy as np
+import pytest
+
+from kneeoa_hub.errors import SettingsError
+from tuning.space import NAMED, SPACE, Architecture, build, compiled, narrowed
+
+BASELINE = NAMED["baseline-2023"]
+
+
+def test_the_cnn_of_2023_has_the_layers_that_were_published():
+    model = build(BASELINE)
+    layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.Activation)]
+    described = [
+        (type(layer).__name__, getattr(layer, "filters", getattr(layer, "units", getattr(layer, "rate", None)))) for layer in layers
+    ]
+    assert described == [
+        ("InputLayer", None),
+        ("Conv2D", 128), ("MaxPooling2D", None),
+        ("Conv2D", 64), ("MaxPooling2D", None),
+        ("Conv2D", 32), ("MaxPooling2D", None),
+        ("Flatten", None), ("Dropout", 0.2), ("Dense", 128), ("Dropout", 0.1), ("Dense", 64), ("Dropout", 0.1),
+        ("Dense", 5), ("Softmax", None),
+    ]  # fmt: skip
+    assert model.input_shape == (None, 256, 256, 1)
+    assert {layer.kernel_size for layer in layers if isinstance(layer, keras.layers.Conv2D)} == {(3, 3)}
+    assert sum(layer.activation.__name__ == "relu" for layer in model.layers if isinstance(layer, keras.layers.Activation)) == 3
+    assert round(model.count_params() / 1e6, 2) == 3.79
+
+
+def test_the_cnn_of_2023_is_a_point_of_the_space():
+    assert all(value in SPACE[name] for name, value in asdict(BASELINE).items())
+    assert narrowed({name: [str(value)] for name, value in asdict(BASELINE).items()}) == {
+        name: (value,) for name, value in asdict(BASELINE).items()
+    }
+
+
+@pytest.mark.parametrize("turn", range(max(map(len, SPACE.values()))))
+def test_every_choice_gives_a_network_whose_probabilities_sum_to_1(turn):
+    """Each network takes the next value of every choice, so that together they take each value at least once."""
+    architecture = Architecture(**{name: choices[turn % len(choices)] for name, choices in SPACE.items()})
+    model = compiled(architecture)
+    height, width = architecture.input.height, architecture.input.width
+    assert height <= width == architecture.size
+    probabilities = np.asarray(model(np.random.default_rng(0).standard_normal((2, height, width, 1)).astype(np.float32)))
+    assert probabilities.shape == (2, 5)
+    assert (probabilities >= 0).all()
+    assert np.allclose(probabilities.sum(1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("view", SPACE["view"])
+def test_the_deepest_network_without_padding_fits_the_smallest_film(view):
+    deepest = Architecture(size=96, view=view, stem="conv5", block="unpadded", widths="16-32-64-128", blocks=2, pooling="flatten")
+    assert build(deepest).output_shape == (None, 5)
+
+
+@pytest.mark.parametrize("only", [{"depth": ["3"]}, {"size": ["100"]}, {"block": ["residual", "dense"]}])
+def test_a_choice_that_is_not_in_the_space_is_refused_and_what_there_is_is_named(only):
+    with pytest.raises(SettingsError, match=next(iter(only))):
+        narrowed(only)
