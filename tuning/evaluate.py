@@ -28,11 +28,11 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
 
     test: also look at the test films; every look is counted in the evidence. Choose models with test=False.
     """
-    audit = steps.find_input(train, "audit")
+    train, audit = steps.find_input(train, "train"), steps.find_input(train, "audit")
+    architecture, members = load_members(train)
     steps.begin(out, "evaluate", str(train), {"test": test})
     if (out / "evidence.json").exists():
         return out
-    architecture, members = load_members(train)
     config = architecture.input
     model = assemble(members, architecture)
     films = stratified_subset(load_knees(audit, "train", config), REFERENCE_FILMS)
