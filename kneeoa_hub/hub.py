@@ -4,16 +4,13 @@ The Hub's client accepts changed bytes of the right size and calls a partial fol
 checked against the bundle's own manifest, and what is damaged is fetched once more.
 """
 
-import json
 import logging
 import os
 import re
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from . import versioned
 from .address import Folder, Repo, Shipped, did_you_mean, parse_address
@@ -23,26 +20,18 @@ from .errors import (
     BundleError,
     BundleIncomplete,
     HubConflict,
-    HubDenied,
-    HubError,
     HubNotFound,
     HubUnreachable,
-    KneeOAError,
-    OutputError,
 )
+from .hub_client import patiently, talking
 from .presets import DEFAULT, find_preset
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
 
-WAITS_S = (0.5, 2.0)
-"""Seconds before the second and the third try of a call that failed for a passing reason."""
-TIMEOUT_S = 60.0
-"""Seconds of silence after which a call is given up that the client itself would wait on for ever."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 
 def pull(
@@ -141,7 +130,7 @@ def _from_repo(repo: Repo, token: str | None, local_files_only: bool, cache_dir:
     if snapshot and _COMMIT.fullmatch(wanted) and _is_whole(snapshot):
         return snapshot
     try:
-        with _talking(repo.name):
+        with talking(repo.name):
             snapshot = _fetched(repo, token, cache)
             if wanted != snapshot.name:  # so that the tag is found when the network is off
                 versioned.write_ref(kept, wanted, snapshot.name)
@@ -167,9 +156,9 @@ def _fetched(repo: Repo, token: str | None, cache: Path) -> Path:
 
     api = HfApi(token=token)
     try:
-        info = _patiently(lambda: api.model_info(repo.name, revision=repo.revision, timeout=10))
+        info = patiently(lambda: api.model_info(repo.name, revision=repo.revision, timeout=10))
     except RevisionNotFoundError:
-        refs = _patiently(lambda: api.list_repo_refs(repo.name))
+        refs = patiently(lambda: api.list_repo_refs(repo.name))
         known = sorted(ref.name for ref in (*refs.tags, *refs.branches))
         guess = did_you_mean(repo.revision or versioned.MAIN, known)
         raise HubNotFound(f"{repo.name} has no revision {repo.revision!r}.{guess} It has {', '.join(known)}.") from None
@@ -177,7 +166,7 @@ def _fetched(repo: Repo, token: str | None, cache: Path) -> Path:
 
     def download(name: str) -> Path:
         try:
-            return Path(_patiently(lambda: api.hf_hub_download(repo.name, name, revision=info.sha, cache_dir=cache)))
+            return Path(patiently(lambda: api.hf_hub_download(repo.name, name, revision=info.sha, cache_dir=cache)))
         except RemoteEntryNotFoundError:
             raise BundleIncomplete(f"{repo} has no {name}, so it is not a whole bundle of this package; see that the address is right.") from None
 
@@ -238,8 +227,8 @@ def _to_repo(bundle: Bundle, repo: str, tag: str | None, token: str | None, priv
             return f"{repo}@{tag or commit}"
         return f"{repo}@{tag}" if tag else repo
 
-    with _talking(repo):
-        return _patiently(attempt)  # as a whole, since what an earlier try has done is found and not done again
+    with talking(repo):
+        return patiently(attempt)  # as a whole, since what an earlier try has done is found and not done again
 
 
 def _committed(api: "HfApi", bundle: Bundle, repo: str, message: str | None) -> str:
@@ -272,81 +261,3 @@ def _manifest_at(api: "HfApi", repo: str, commit: str) -> tuple[str, dict[str, A
             return sha256_of(path)[:12], read_manifest(path.parent)[1]
         except (RemoteEntryNotFoundError, BundleError):
             return None
-
-
-def _patiently(call: Callable[[], T]) -> T:
-    """The call's answer; two more tries when it fails for a reason that may pass."""
-    for wait in WAITS_S:
-        try:
-            return call()
-        except Exception as error:
-            if not _may_pass(error):
-                raise
-            log.info("Trying again in %s s: %s", wait, error)
-            time.sleep(wait)
-    return call()
-
-
-def _may_pass(error: Exception) -> bool:
-    """Whether trying again makes sense. The client has waited long enough when it timed out or found no file."""
-    import httpx2
-    from huggingface_hub.errors import HfHubHTTPError
-
-    if isinstance(error, HfHubHTTPError):
-        return error.response.status_code >= 500
-    passing = isinstance(error, (httpx2.TransportError, json.JSONDecodeError))
-    return passing and not isinstance(error, httpx2.TimeoutException)
-
-
-@contextmanager
-def _talking(repo: str) -> Iterator[None]:
-    """For calls of the Hub's client: a limit for those that have none, and this package's errors for all it raises."""
-    import httpx2
-    from huggingface_hub.utils import get_session
-
-    session = get_session()
-    unlimited = httpx2.Timeout(None)
-    limited = session.timeout == unlimited  # else the user has set one
-    try:
-        if limited:
-            session.timeout = httpx2.Timeout(TIMEOUT_S)
-        yield
-    except (httpx2.HTTPError, OSError, ValueError, RuntimeError) as error:
-        raise _explanation(error, repo) from error
-    finally:
-        if limited:
-            session.timeout = unlimited
-
-
-def _explanation(error: Exception, repo: str) -> KneeOAError:
-    import httpx2
-    from huggingface_hub import constants
-    from huggingface_hub.errors import FileMetadataError, GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
-
-    if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
-        error = error.__cause__
-    hub = constants.ENDPOINT
-    if isinstance(error, HfHubHTTPError):
-        status = error.response.status_code
-        said = f"{status} {error.server_message or error.response.reason_phrase}"
-        if isinstance(error, GatedRepoError):
-            return HubDenied(f"{repo} wants its terms accepted: do so on {hub}/{repo}, then give that account's token.")
-        if status in (401, 403):
-            return HubDenied(
-                f"{hub} denies access to {repo} ({said}). See that its name is right; when it is private, or for a push,"
-                " give token= or set HF_TOKEN to a token that may read, or write, it."
-            )
-        if status == 404:
-            return HubNotFound(f"{hub} has no repo {repo} that this account can see ({said}); check its name, and the token if it is private.")
-        if status in (409, 412):
-            return HubConflict(f"{repo} was changed by someone else meanwhile ({said}); look at it, and push again.")
-        if status not in (408, 429) and status < 500:
-            return HubError(f"{hub} refused {repo}: {said}.")
-        return HubUnreachable(f"{hub} is out of order or busy ({said}); try again later.")
-    if isinstance(error, FileMetadataError):
-        return HubUnreachable(f"{hub} does not answer like a Hub; check HF_ENDPOINT and the proxy's settings.")
-    if isinstance(error, httpx2.HTTPError | ConnectionError | LocalEntryNotFoundError | json.JSONDecodeError):
-        return HubUnreachable(f"No proper answer from {hub} ({type(error).__name__}: {error}); check the network and HF_ENDPOINT, and try again.")
-    if isinstance(error, OSError) and error.errno:
-        return OutputError(f"{error.filename or 'The cache'} can't be written ({error.strerror}); make room or give access, or set HF_HOME or cache_dir=.")
-    return HubError(f"{repo}: {error}")

@@ -20,6 +20,7 @@ class Settings:
     revision: pinned revision of that address; "" is its newest.
     threads: threads of one forward pass, 0 lets onnxruntime choose.
     max_bytes, max_pixels: limits of one film, checked before it is decoded.
+    timeout: seconds without progress after which a Hub is given up.
     host, port: where the Flask app listens.
     data: folder with the real films that tests and benchmarks use; "" when there are none.
     """
@@ -29,6 +30,7 @@ class Settings:
     threads: int = 0
     max_bytes: int = 64 * 1024 * 1024
     max_pixels: int = 40_000_000
+    timeout: int = 30
     host: str = "127.0.0.1"
     port: int = 8000
     data: str = ""

@@ -15,9 +15,8 @@ from pathlib import Path
 from kneeoa_hub import KneeOAError, pull, versioned
 from kneeoa_hub.address import Repo, parse_address
 from kneeoa_hub.errors import AddressError, HubUnreachable
-from kneeoa_hub.hub import _patiently as patiently
-from kneeoa_hub.hub import _talking as talking
 from kneeoa_hub.hub import revision_of
+from kneeoa_hub.hub_client import patiently, talking
 
 from .demo.documents import SEARCH
 from .demo.pin import PIN

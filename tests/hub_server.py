@@ -134,7 +134,8 @@ class HubServer:
         return self.repos["models", name].add(files)
 
     def fault(self, kind: str, method: str, path: str, times: int = 1) -> None:
-        """fail: 503. cut: closed in the middle, of a POST after it was done. reset: TCP reset. flip: one byte changed. hang. slow."""
+        """fail: 503. cut: closed in the middle, of a POST after it was done. reset: TCP reset. flip: one byte changed.
+        hang: no answer. stall: half an answer. slow. portal: a network's log-in page in place of the Hub."""
         self.faults.append(Fault(kind, method, path, times))
 
     def struck(self, method: str, path: str) -> str:
@@ -435,6 +436,9 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
             try:
                 if struck == "fail":
                     raise Refused(503, "Service unavailable")
+                if struck == "portal":
+                    self.send(200, b"<html>Please log in</html>", {"Content-Type": "text/html"})
+                    return
                 moved = hub.renaming(address.path)
                 if moved:
                     self.send(307, b"", {"Location": moved})
@@ -486,6 +490,11 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
             if struck in ("cut", "reset"):
                 self.wfile.write(content[: len(content) // 2])
                 self.hang_up(struck)
+                return
+            if struck == "stall":
+                self.wfile.write(content[: len(content) // 2])
+                hub.stopped.wait(60)
+                self.close_connection = True
                 return
             if struck == "slow":
                 for start in range(0, len(content), max(1, len(content) // 20)):

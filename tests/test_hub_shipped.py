@@ -11,8 +11,8 @@ from huggingface_hub import ModelCard
 from kneeoa_hub.imaging.phantom import sample_films
 
 from .bundles import contents
+from .hub_people import Person
 from .hub_server import HubServer
-from .test_hub import Person
 
 REPO = "lab/kneeoa-cnn"
 GRADE = """

@@ -17,6 +17,9 @@ from .datasets import Knees, load_knees
 from .search import OBJECTIVE, best_architecture
 from .space import NAMED, Architecture, build, compiled, falling
 
+STATISTICS_FILMS = 3200
+"""Films that the running statistics of normalisation remember in a long training."""
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -84,6 +87,7 @@ def _train_member(
     keras.utils.set_random_seed(seed)
     batches = TrainingBatches(films, settings.batch, architecture.augmentation, seed)
     model = compiled(architecture, falling(architecture.learning_rate, settings.epochs * len(batches)))
+    _slow_statistics(model, settings.batch)
     checkpoint = Checkpoint(out, seed, settings.epochs, settings.patience, len(batches))
     done = checkpoint.resume(model)
     batches.start_epoch(done)
@@ -107,6 +111,13 @@ def _train_member(
                 ],
             )
     checkpoint.finish(weights)
+
+
+def _slow_statistics(model: keras.Model, batch: int) -> None:
+    """Let the running means of normalisation span STATISTICS_FILMS films, whatever the batch: over fewer they are noise."""
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = max(layer.momentum, 1 - batch / STATISTICS_FILMS)
 
 
 def _told(checkpoint: Checkpoint) -> str:
