@@ -81,6 +81,10 @@ def _parser() -> argparse.ArgumentParser:
     push.add_argument("address", help="./folder or org/name")
     push.add_argument("--tag", help="such as v1.0")
     push.add_argument("--private", action="store_true", help="make a new Hub repo private")
+    push.add_argument("--branch", help="of a Hub repo; made when there is none (default main)")
+    push.add_argument("--pull-request", action="store_true", help="open one instead of changing main")
+    push.add_argument("--edited-card", default="refuse", choices=("refuse", "keep", "replace"), help="a card that was changed on the Hub (default refuse)")
+    push.add_argument("--message", help="of the commit")
     push.add_argument("--dry-run", action="store_true", help="check, and send nothing")
     info = command("info", _info, "what a bundle is and what it measured")
     addressed(info, positional=True)
@@ -195,7 +199,10 @@ def _pull(arguments: argparse.Namespace) -> int:
 def _push(arguments: argparse.Namespace) -> int:
     from .hub import push
 
-    address = push(Path(arguments.bundle), arguments.address, tag=arguments.tag, private=arguments.private, dry_run=arguments.dry_run)
+    address = push(
+        Path(arguments.bundle), arguments.address, tag=arguments.tag, private=arguments.private, message=arguments.message,
+        branch=arguments.branch, pull_request=arguments.pull_request, edited_card=arguments.edited_card, dry_run=arguments.dry_run,
+    )  # fmt: skip
     print(f"{'would be' if arguments.dry_run else 'published:'} {address}")
     return 0
 

@@ -2,9 +2,13 @@
 
 import json
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from kneeoa_hub.bundle import BundleConfig, Conformal, Decision, InputConfig, RefusalConfig, write_manifest
@@ -19,7 +23,7 @@ CONFIG = BundleConfig(
     decision=Decision(),
     temperature=1.0,
     conformal=Conformal(0.9, 0.95, 800),
-    refusal=RefusalConfig(0.02, 0.1, 100.0),
+    refusal=RefusalConfig(0.02, 0.1, 100.0, (0.0,) * 8, (tuple(np.eye(8)[0].tolist()),)),
 )
 EVIDENCE = {"metrics": {"oai_test": {"qwk": {"value": 0.801, "low": 0.778, "high": 0.822, "n": 828}}}}
 CARD = """---
@@ -35,11 +39,37 @@ tags:
 """
 
 
-def make_bundle(folder: Path, *, model: bytes = bytes(range(256)) * 64, card: str = CARD, **changes: Any) -> Path:
+@cache
+def tiny_graph() -> bytes:
+    """A graph of the contract's shape that grades by the mean of the film; 20 kB, so that a full disk cuts it."""
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 256, 256, 1])
+    outputs = [
+        helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 5]),
+        helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["N", 8]),
+        helper.make_tensor_value_info("activation_map", TensorProto.FLOAT, ["N", 256, 256]),
+    ]
+    weights = {
+        "over_film": np.array([1, 2]), "over_channel": np.array([3]),
+        "grades": np.linspace(-1, 1, 5, dtype=np.float32)[None], "features": np.ones((1, 8), np.float32),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("ReduceMean", ["image", "over_film"], ["mean"], keepdims=0),
+        helper.make_node("MatMul", ["mean", "grades"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"]),
+        helper.make_node("MatMul", ["mean", "features"], ["embedding"]),
+        helper.make_node("ReduceMean", ["image", "over_channel"], ["activation_map"], keepdims=0),
+    ]
+    graph = helper.make_graph(nodes, "tiny", [image], outputs, [numpy_helper.from_array(value, name) for name, value in weights.items()])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9, doc_string="of a test " * 2000)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def make_bundle(folder: Path, *, model: bytes | None = None, card: str = CARD, **changes: Any) -> Path:
     """A complete bundle of about 20 kB in a new folder. changes: fields of its BundleConfig, such as version="2.0"."""
     (folder / "figures").mkdir(parents=True)
     (folder / "bundle.json").write_text(replace(CONFIG, **changes).to_json(), "utf-8")
-    (folder / "model.onnx").write_bytes(model)
+    (folder / "model.onnx").write_bytes(tiny_graph() if model is None else model)
     (folder / "evidence.json").write_text(json.dumps(EVIDENCE), "utf-8")
     (folder / "config.json").write_text("{}", "utf-8")
     (folder / "metadata.json").write_text("{}", "utf-8")

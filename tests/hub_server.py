@@ -40,7 +40,7 @@ class Refused(Exception):
 
 @dataclass
 class Repo:
-    """commits: id -> its files, oldest first. branches, tags: name -> commit."""
+    """commits: id -> its files, oldest first. branches, tags: name -> commit. told: commit -> title and description."""
 
     private: bool = False
     gated: bool = False
@@ -48,12 +48,14 @@ class Repo:
     branches: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     large: set[str] = field(default_factory=set)
+    told: dict[str, tuple[str, str]] = field(default_factory=dict)
 
-    def add(self, files: dict[str, bytes]) -> str:
+    def add(self, files: dict[str, bytes], branch: str = "main", title: str = "by hand", description: str = "") -> str:
         seed = json.dumps([[name, hashlib.sha256(files[name]).hexdigest()] for name in sorted(files)] + [len(self.commits)])
         commit = hashlib.sha1(seed.encode()).hexdigest()
         self.commits[commit] = dict(files)
-        self.branches["main"] = commit
+        self.branches[branch] = commit
+        self.told[commit] = title, description
         return commit
 
     def at(self, revision: str) -> str:
@@ -242,8 +244,9 @@ class HubServer:
         head, *operations = [json.loads(line) for line in ask.body.splitlines()]
         if head.get("key") != "header" or not head["value"].get("summary"):
             raise Refused(400, "A commit starts with a header that has a summary")
-        parent = head["value"].get("parentCommit", repo.branches["main"])
-        if parent != repo.branches["main"]:
+        branch, asked = ask.part["rev"], ask.query.get("create_pr") == ["1"]
+        parent = head["value"].get("parentCommit", repo.branches[branch])
+        if parent != repo.branches[branch]:
             raise Refused(412, "The branch has moved since that parent commit")
         files, large, seen = dict(repo.commits[parent]), set(repo.large), set()
         for operation in operations:
@@ -265,8 +268,30 @@ class HubServer:
         if errors:
             raise Refused(400, f"Invalid metadata in README.md: {'; '.join(errors)}")
         repo.large = large
-        commit = parent if files == repo.commits[parent] else repo.add(files)
-        return {"success": True, "commitOid": commit, "commitUrl": f"{self.url}/{ask.part['repo']}/commit/{commit}", "pullRequestUrl": None}
+        summary, description = head["value"]["summary"], head["value"].get("description", "")
+        place = f"{self.url}/{ask.part['repo']}"
+        commit = parent if files == repo.commits[parent] else repo.add(files, "refs/pr/1" if asked else branch, summary, description)
+        return {"success": True, "commitOid": commit, "commitUrl": f"{place}/commit/{commit}", "pullRequestUrl": f"{place}/discussions/1" if asked else None}
+
+    def branch(self, ask: "Ask") -> Any:
+        repo = self.repo(ask, "write")
+        name = ask.part["rev"]
+        if not re.fullmatch(r"[\w][\w.-]*", name):
+            raise Refused(400, f"Invalid branch name: {name}")
+        if name in repo.branches:
+            raise Refused(409, "Branch reference exists already")
+        repo.branches[name] = repo.at(ask.json.get("startingPoint") or "main")
+        return {}
+
+    def list_commits(self, ask: "Ask") -> Any:
+        """Newest first, those that were made before the one asked for and itself."""
+        repo = self.repo(ask)
+        known = list(repo.commits)
+        until = known.index(repo.at(ask.part["rev"]))
+        return [
+            {"id": commit, "title": repo.told[commit][0], "message": repo.told[commit][1], "date": "2026-01-01T00:00:00.000Z", "authors": [{"user": "lab"}]}
+            for commit in reversed(known[: until + 1])
+        ]
 
     def _content(self, key: str, value: dict[str, Any]) -> bytes:
         if key == "file":
@@ -371,6 +396,8 @@ ROUTES: tuple[tuple[str, str, Callable[[HubServer, Ask], Any]], ...] = (
     ("POST", r"/lfs-verify/.*", HubServer.lfs_verify),
     ("POST", rf"{API}/commit/(?P<rev>[^/]+)", HubServer.take_commit),
     ("POST", rf"{API}/tag/(?P<rev>[^/]+)", HubServer.tag),
+    ("POST", rf"{API}/branch/(?P<rev>[^/]+)", HubServer.branch),
+    ("GET", rf"{API}/commits/(?P<rev>[^/]+)", HubServer.list_commits),
     ("GET", rf"{API}/refs", HubServer.list_refs),
     ("GET", rf"{API}/tree/(?P<rev>[^/]+)", HubServer.tree),
     ("GET", rf"{API}(/revision/(?P<rev>[^/]+))?", HubServer.info),

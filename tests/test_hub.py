@@ -106,7 +106,7 @@ def test_a_damaged_bundle_is_refused_before_anything_is_asked(server, bundle, pe
 
 
 def test_a_card_that_the_hub_does_not_accept_leaves_the_repo_as_it_was(server, person, tmp_path):
-    bundle = make_bundle(tmp_path / "bundle", card=CARD.replace("library_name: keras", "bad: [1"))
+    bundle = make_bundle(tmp_path / "bundle", card=CARD.replace("cc-by-4.0", "my-own"))
     said = person.does("push", bundle, REPO)
     assert said["error"] == "HubError"
     assert "README.md" in said["message"]
@@ -149,6 +149,46 @@ def test_a_repo_of_something_else_is_not_a_bundle(server, stranger):
     said = stranger.does("pull", REPO)
     assert said["error"] == "BundleIncomplete"
     assert "manifest.json" in said["message"]
+
+
+def test_a_card_that_a_person_edited_is_not_lost(server, published, newer, person, stranger):
+    edited = server.files(REPO)["README.md"] + b"Our hospital uses it.\n"
+    server.commit(REPO, server.files(REPO) | {"README.md": edited})
+    commits = server.commits(REPO)
+    for options in ({}, {"dry_run": True}):
+        said = person.does("push", newer, REPO, tag="v2.0", **options)
+        assert said["error"] == "HubConflict"
+        assert "--edited-card keep" in said["message"]
+    assert server.commits(REPO) == commits
+    assert "v2.0" not in server.refs(REPO)
+    person.does("push", newer, REPO, tag="v2.0", edited_card="keep")
+    assert server.files(REPO)["README.md"] == edited
+    assert server.files(REPO)["bundle.json"] == (newer / "bundle.json").read_bytes()
+
+
+def test_an_edited_card_is_replaced_when_that_is_asked_for_and_known_again_afterwards(server, published, newer, person, tmp_path):
+    server.commit(REPO, server.files(REPO) | {"README.md": b"mine"})
+    assert person.does("push", newer, REPO, edited_card="replace")["answer"]
+    assert server.files(REPO)["README.md"] == (newer / "README.md").read_bytes()
+    third = make_bundle(tmp_path / "third", version="3.0", card=CARD + "New words.\n")
+    assert person.does("push", third, REPO, tag="v3.0")["answer"] == f"{REPO}@v3.0"
+
+
+def test_a_branch_is_made_and_main_stays_as_it_was(server, published, newer, person, stranger):
+    main = server.refs(REPO)["main"]
+    address = person.does("push", newer, REPO, branch="next")["answer"]
+    assert server.refs(REPO)["main"] == main
+    assert address == f"{REPO}@{server.refs(REPO)['next']}"
+    assert contents(stranger.pulls(f"{REPO}@next")) == contents(newer)
+    assert contents(stranger.pulls(REPO)) == contents(published)
+
+
+def test_a_pull_request_changes_nothing_until_it_is_merged(server, published, newer, person, stranger):
+    before = server.refs(REPO)
+    address = person.does("push", newer, REPO, pull_request=True)["answer"]
+    assert {name: commit for name, commit in server.refs(REPO).items() if name != "refs/pr/1"} == before
+    assert contents(stranger.pulls(address)) == contents(newer)
+    assert person.does("push", newer, REPO, pull_request=True, tag="v2.0")["error"] == "AddressError"
 
 
 def test_nothing_but_the_bundle_and_its_card_is_fetched(server, published, stranger):

@@ -1,0 +1,105 @@
+"""From a Hub repo to a verified folder in the client's cache, with the network or without.
+
+The Hub's client accepts changed bytes of the right size and calls a partial folder a success, so every download is
+checked against the bundle's own manifest, and what is damaged is fetched once more.
+"""
+
+import logging
+import re
+from contextlib import suppress
+from pathlib import Path
+
+from . import versioned
+from .address import Repo, did_you_mean
+from .bundle import read_manifest, sha256_of, verify
+from .errors import BundleError, BundleIncomplete, HubNotFound, HubUnreachable
+from .hub_client import patiently, talking
+
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+log = logging.getLogger(__name__)
+
+
+def from_repo(repo: Repo, token: str | None, local_files_only: bool, cache_dir: str | Path | None) -> Path:
+    """The verified folder, in the Hub client's cache, of the bundle at a repo's revision."""
+    from huggingface_hub import constants
+
+    wanted = repo.revision or versioned.MAIN
+    cache = Path(cache_dir or constants.HF_HUB_CACHE).expanduser()
+    kept = cache / f"models--{repo.name.replace('/', '--')}"
+    snapshot = versioned.find(kept, wanted)
+    if local_files_only or constants.is_offline_mode():
+        if snapshot is None:
+            raise HubUnreachable(
+                f"{repo.name}@{wanted} was not pulled before into {cache}, and the network is switched off;"
+                " pull it once with the network on, or ask for a tag or whole commit that was pulled."
+            )
+        verify(snapshot)
+        return snapshot
+    if snapshot and _COMMIT.fullmatch(wanted) and _is_whole(snapshot):
+        return snapshot
+    try:
+        with talking(repo.name):
+            snapshot = _fetched(repo, token, cache)
+            if wanted != snapshot.name:  # so that the tag is found when the network is off
+                versioned.write_ref(kept, wanted, snapshot.name)
+    except HubUnreachable as error:
+        if snapshot is None or not _is_whole(snapshot):
+            raise
+        log.warning("%s Using the copy of %s that was pulled before, %s.", error.message, repo, snapshot.name)
+    return snapshot
+
+
+def _is_whole(folder: Path) -> bool:
+    try:
+        verify(folder)
+    except BundleError:
+        return False
+    return True
+
+
+def _fetched(repo: Repo, token: str | None, cache: Path) -> Path:
+    """Every needed file of the repo's one commit, verified; a file that is missing or changed is fetched once more."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RemoteEntryNotFoundError, RevisionNotFoundError
+
+    api = HfApi(token=token)
+    try:
+        info = patiently(lambda: api.model_info(repo.name, revision=repo.revision, timeout=10))
+    except RevisionNotFoundError:
+        refs = patiently(lambda: api.list_repo_refs(repo.name))
+        known = sorted(ref.name for ref in (*refs.tags, *refs.branches))
+        guess = did_you_mean(repo.revision or versioned.MAIN, known)
+        raise HubNotFound(f"{repo.name} has no revision {repo.revision!r}.{guess} It has {', '.join(known)}.") from None
+    card = [file.rfilename for file in info.siblings or () if versioned.is_card(file.rfilename)]
+
+    def download(name: str) -> Path:
+        try:
+            return Path(patiently(lambda: api.hf_hub_download(repo.name, name, revision=info.sha, cache_dir=cache)))
+        except RemoteEntryNotFoundError:
+            raise BundleIncomplete(f"{repo} has no {name}, so it is not a whole bundle of this package; see that the address is right.") from None
+
+    for last in (False, True):
+        folder = download("manifest.json").parent
+        try:
+            for name in (*read_manifest(folder)[1], *card):
+                download(name)
+            verify(folder)
+            break
+        except BundleError:
+            if last:
+                raise
+            _forget_damaged(folder)
+    return folder
+
+
+def _forget_damaged(folder: Path) -> None:
+    """Take what differs from the manifest, and the manifest, out of the client's cache, so that it is fetched again."""
+    damaged = ["manifest.json"]
+    with suppress(BundleError):
+        files = read_manifest(folder)[1]
+        damaged += [name for name, entry in files.items() if (folder / name).is_file() and sha256_of(folder / name) != entry["sha256"]]
+    for name in damaged:
+        blob = (folder / name).resolve()
+        (folder / name).unlink(missing_ok=True)
+        blob.unlink(missing_ok=True)
