@@ -85,6 +85,7 @@ def test_a_token_that_may_not_write_writes_nothing(server, token, status):
         ("POST", f"/{REPO}.git/info/lfs/objects/batch", {}),
         ("POST", f"/lfs-verify/{REPO}", {"oid": OID, "size": 1}),
         ("POST", f"/api/models/{REPO}/tag/main", {"tag": "v1.0"}),
+        ("POST", f"/api/models/{REPO}/branch/next", {}),
     ]:
         assert ask(server, method, path, body, token)[0] == status, path
     assert len(server.commits(REPO)) == 1
@@ -213,6 +214,12 @@ def test_a_space_says_how_it_is_started(server):
 def test_a_tag_is_new_plain_and_names_what_exists(server, tag, revision, status):
     assert ask(server, "POST", f"/api/models/{REPO}/tag/main", {"tag": "v1.0"})[0] == 200
     assert ask(server, "POST", f"/api/models/{REPO}/tag/{revision}", {"tag": tag})[0] == status
+
+
+@pytest.mark.parametrize(("branch", "start", "status"), [("next", None, 409), ("v%202", None, 400), ("other", "nowhere", 404)])
+def test_a_branch_is_new_plain_and_starts_at_what_exists(server, branch, start, status):
+    assert ask(server, "POST", f"/api/models/{REPO}/branch/next", {})[0] == 200
+    assert ask(server, "POST", f"/api/models/{REPO}/branch/{branch}", {"startingPoint": start})[0] == status
 
 
 def test_what_is_no_part_of_a_hub_is_not_found(server):
