@@ -1,13 +1,13 @@
 """kneeoa grade | pull | push | info | verify | card | list. Exit code: 0 all graded or refused, 1 a film failed, 2 usage."""
 
 import argparse
-import csv
 import json
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from . import __version__
 from .errors import AddressError, KneeOAError, OutputError, SettingsError
@@ -16,16 +16,14 @@ EXAMPLES = """examples:
   kneeoa grade knee.png                     a readable table
   kneeoa grade films/*.png --json           one JSON report a line
   kneeoa grade films/*.png --csv > out.csv  one row a knee
+  kneeoa grade films --out grades.csv       a folder, all cores; the same again goes on where it was stopped
   kneeoa grade films/*.png --overlays seen  also write each film with its grade and evidence drawn over it
   kneeoa pull org/name@v1.0                 download and verify a bundle, print where it lies
   kneeoa push my-bundle ./hub/kneeoa --tag v1.0
   kneeoa verify ./my-bundle                 check every file against the manifest
-"""
-CSV_COLUMNS: tuple[str, ...] = (
-    *("film", "knee", "side", "grade", "label", "severity", "oa_probability"),
-    *("p0", "p1", "p2", "p3", "p4", "grade_set", "refused", "error"),
-)
 
+exit code: 0 all graded or refused, 1 a film failed or the model could not be had, 2 a wrong command line, address or setting
+"""
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; every error of the package becomes a line on standard error."""
@@ -68,12 +66,13 @@ def _parser() -> argparse.ArgumentParser:
         sub.add_argument("--offline", action="store_true", help="use only what was pulled before")
 
     grade = command("grade", _grade, "grade films")
-    grade.add_argument("films", nargs="+", metavar="FILE", help="PNG, JPEG, TIFF, BMP, WebP or DICOM")
+    grade.add_argument("films", nargs="+", metavar="FILE", help="PNG, JPEG, TIFF, BMP, WebP or DICOM, or a folder of such")
     addressed(grade, positional=False)
-    grade.add_argument("--threads", type=int, default=0, help="of one forward pass; 0 chooses by itself")
+    grade.add_argument("--workers", type=_count, default=0, metavar="N", help="films graded at a time (default: as many as there are cores)")
     form = grade.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object a line, in the order given")
     form.add_argument("--csv", action="store_true", help="one row a knee")
+    form.add_argument("--out", type=Path, metavar="FILE", help="write to FILE.csv or FILE.jsonl as it goes; films that it holds are not graded again")
     grade.add_argument("--overlays", type=Path, metavar="DIR", help="write FILM.graded.png for each graded film")
     addressed(command("pull", _pull, "download and verify a bundle, and print its folder"), positional=True)
     push = command("push", _push, "publish a bundle to a versioned folder or a Hub repo")
@@ -104,17 +103,46 @@ def _folder(arguments: argparse.Namespace) -> Path:
     return pull(arguments.address, revision=arguments.revision, local_files_only=arguments.offline)
 
 
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
 def _grade(arguments: argparse.Namespace) -> int:
+    from .answers import AnswerFile, films_of, write_csv, write_json, write_table
     from .grader import from_pretrained
 
+    films = films_of(arguments.films)
+    workers = min(arguments.workers or _cores(), len(films))
+    # Many films keep the cores busier than many threads of one film.
     grader = from_pretrained(
-        arguments.address, revision=arguments.revision, local_files_only=arguments.offline, threads=arguments.threads
+        arguments.address, revision=arguments.revision, local_files_only=arguments.offline, threads=1 if workers > 1 else 0
     )
-    answers: Iterable[tuple[str, Any]] = zip(arguments.films, grader.grade_batch(arguments.films), strict=True)
+    file = AnswerFile(arguments.out, grader.revision) if arguments.out else None
+    left = [film for film in films if file is None or film not in file.done]
+    answers: Iterable[tuple[str, Any]] = zip(left, grader.grade_batch(left, workers=workers), strict=True)
     if arguments.overlays:
         answers = _with_overlays(answers, arguments.overlays)
-    write = _write_json if arguments.json else _write_csv if arguments.csv else _write_table
-    return 1 if write(answers, sys.stdout) else 0
+    if file is None:
+        write = write_json if arguments.json else write_csv if arguments.csv else write_table
+        return 1 if write(answers, sys.stdout) else 0
+    failed = file.write(_watched(answers, len(left)))
+    before = f", {len(films) - len(left)} were there before" if len(films) > len(left) else ""
+    print(f"{arguments.out}: {len(left)} films{before}, {failed} failed.", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _cores() -> int:
+    """Cores that this process may use; before Python 3.13 only Linux tells."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _watched(answers: Iterable[tuple[str, Any]], count: int) -> Iterable[tuple[str, Any]]:
+    """The same answers, with a bar on a terminal."""
+    from tqdm import tqdm  # the Hub's client brings it
+
+    return tqdm(answers, total=count, unit="film", disable=None, file=sys.stderr)
 
 
 def _with_overlays(answers: Iterable[tuple[str, Any]], folder: Path) -> Iterator[tuple[str, Any]]:
@@ -130,65 +158,6 @@ def _with_overlays(answers: Iterable[tuple[str, Any]], folder: Path) -> Iterator
             except OSError as error:
                 raise OutputError(f"{folder} can't be written ({error.strerror}); give --overlays a folder with room and access.") from None
         yield film, answer
-
-
-def _write_json(answers: Iterable[tuple[str, Any]], out: TextIO) -> int:
-    failed = 0
-    for film, answer in answers:
-        if isinstance(answer, KneeOAError):
-            failed += 1
-            document: dict[str, Any] = {"film": film, "error": {"code": answer.code, "message": answer.message}}
-        else:
-            document = {"film": film, "report": answer.to_dict()}
-        print(json.dumps(document), file=out, flush=True)
-    return failed
-
-
-def _write_csv(answers: Iterable[tuple[str, Any]], out: TextIO) -> int:
-    failed = 0
-    writer = csv.DictWriter(out, CSV_COLUMNS, restval="", lineterminator="\n")
-    writer.writeheader()
-    for film, answer in answers:
-        if isinstance(answer, KneeOAError):
-            failed += 1
-            writer.writerow({"film": film, "error": answer.message})
-        elif answer.refused:
-            writer.writerow({"film": film, "refused": answer.refused.reason})
-        else:
-            for number, knee in enumerate(answer.knees):
-                values = {"film": film, "knee": number, "side": knee.side or "", "grade": knee.grade, "label": knee.label}
-                values |= {"severity": knee.severity, "oa_probability": knee.oa_probability}
-                values |= {f"p{grade}": p for grade, p in enumerate(knee.probabilities)}
-                writer.writerow(values | {"grade_set": " ".join(map(str, knee.grade_set))})
-        out.flush()
-    return failed
-
-
-def _write_table(answers: Iterable[tuple[str, Any]], out: TextIO) -> int:
-    failed, model = 0, ""
-    print(f"{'film':<28} {'side':<6} {'grade':<12} {'set':<6} {'KL>=2':>6}  probabilities 0 1 2 3 4", file=out)
-    for film, answer in answers:
-        name = Path(film).name
-        name = name if len(name) <= 28 else "..." + name[-25:]
-        if isinstance(answer, KneeOAError):
-            failed += 1
-            print(f"{name:<28} ERROR  {answer.message}", file=out, flush=True)
-            continue
-        model = f"model {answer.model}, revision {answer.revision}"
-        if answer.refused:
-            print(f"{name:<28} not graded: {answer.refused.message}", file=out)
-        for knee in answer.knees:
-            span = str(knee.grade_set[0]) if len(knee.grade_set) == 1 else f"{knee.grade_set[0]}-{knee.grade_set[-1]}"
-            shares = " ".join(f"{p:.2f}" for p in knee.probabilities)
-            print(
-                f"{name:<28} {knee.side or '-':<6} {f'{knee.grade} {knee.label}':<12} {span:<6} {knee.oa_probability:>6.0%}  {shares}",
-                file=out,
-            )
-        for warning in answer.warnings:
-            print(f"{'':<28} note: {warning}", file=out)
-        out.flush()
-    print(f"{model + '. ' if model else ''}Research use only. Not a medical device.", file=out)
-    return failed
 
 
 def _pull(arguments: argparse.Namespace) -> int:

@@ -1,6 +1,8 @@
 """The one grader behind the library, the command line, Flask and the Space."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -91,16 +93,31 @@ class KneeGrader:
             warnings += ("One of the knees does not look like those the model knows; do not rely on its grade.",)
         return self._report(decoded, knees, refused, warnings)
 
-    def grade_batch(self, films: Iterable[FilmInput]) -> Iterator[FilmReport | KneeOAError]:
-        """A report or an error for each film, in order; never raises for a film."""
-        for film in films:
+    def grade_batch(self, films: Iterable[FilmInput], *, workers: int = 1) -> Iterator[FilmReport | KneeOAError]:
+        """A report or an error for each film, in order; never raises for a film. workers: films graded at a time."""
+        if workers <= 1:
+            yield from map(self._answer, films)
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            waiting: deque[Future[FilmReport | KneeOAError]] = deque()
             try:
-                answer: FilmReport | KneeOAError = self.grade(film)
-            except KneeOAError as error:
-                answer = error
-            except Exception as error:  # one film must never end the batch
-                answer = FilmError(f"The film can't be graded ({type(error).__name__}: {error}); look at it by itself.")
-            yield answer
+                for film in films:
+                    waiting.append(pool.submit(self._answer, film))
+                    if len(waiting) > 2 * workers:  # so that a long batch does not fill the memory
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                for future in waiting:
+                    future.cancel()
+
+    def _answer(self, film: FilmInput) -> FilmReport | KneeOAError:
+        try:
+            return self.grade(film)
+        except KneeOAError as error:
+            return error
+        except Exception as error:  # one film must never end the batch
+            return FilmError(f"The film can't be graded ({type(error).__name__}: {error}); look at it by itself.")
 
     def keras_model(self) -> Any:
         """The Keras 3 model with the ensemble inside (extra `tune`), not compiled. Raises MissingExtra without Keras."""

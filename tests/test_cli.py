@@ -49,7 +49,79 @@ def test_overlays_are_written_one_a_graded_film_at_full_size(films, tmp_path, ca
     assert "--overlays" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("arguments", [[], ["grade"], ["grade", "a.png", "--json", "--csv"], ["polish"]])
+@pytest.fixture
+def folder(films, tmp_path):
+    """Six films in folders, one of them damaged, and something else."""
+    for number, name in enumerate(("mild", "severe", "both-knees", "normal", "moderate")):
+        path = tmp_path / "films" / str(number % 2) / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(films[name].read_bytes())
+    (tmp_path / "films" / "5.png").write_bytes(b"nothing of the kind")
+    (tmp_path / "films" / "notes.txt").write_text("mine")
+    return tmp_path / "films"
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_folder_is_graded_into_a_file_as_the_films_are_one_by_one(folder, tmp_path, capsys, form):
+    out = tmp_path / f"grades.{form}"
+    assert main(["grade", str(folder), "--out", str(out), "--workers", "3"]) == 1
+    assert "6 films, 1 failed" in capsys.readouterr().err
+    one_by_one = sorted(str(path) for path in folder.rglob("*.png"))
+    assert main(["grade", f"--{form.removesuffix('l')}", "--workers", "1", *one_by_one]) == 1
+    assert out.read_text("utf-8") == capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize("at", [0, 3, 0.3, 0.6, 0.95])
+def test_a_run_that_was_stopped_anywhere_goes_on_and_leaves_the_same_file(folder, tmp_path, form, at):
+    out = tmp_path / f"grades.{form}"
+    main(["grade", str(folder), "--out", str(out)])
+    whole = out.read_bytes()
+    out.write_bytes(whole[: int(at * len(whole)) if isinstance(at, float) else at])
+    assert main(["grade", str(folder), "--out", str(out)]) == 1
+    assert out.read_bytes() == whole
+
+
+def test_a_finished_file_has_its_last_film_graded_again_and_no_other(folder, tmp_path, capsys):
+    out = tmp_path / "grades.csv"
+    main(["grade", str(folder), "--out", str(out)])
+    capsys.readouterr()
+    main(["grade", str(folder), "--out", str(out)])
+    assert "1 films, 5 were there before" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [("grades.txt", None, "ends on .csv or .jsonl"), ("thesis.csv", "a,b\n1,2\n", "something else than answers"), ("thesis.jsonl", "[1]\n", "something else")],
+)
+def test_a_file_of_something_else_is_not_written_into(films, tmp_path, capsys, name, content, told):
+    path = tmp_path / name
+    if content:
+        path.write_text(content, "utf-8")
+    assert main(["grade", str(films["mild"]), "--out", str(path)]) == 2
+    assert told in capsys.readouterr().err
+    assert content is None or path.read_text("utf-8") == content
+
+
+def test_answers_of_another_model_are_not_mixed_with_this_ones(films, tmp_path, capsys):
+    out = tmp_path / "grades.csv"
+    main(["grade", str(films["mild"]), str(films["severe"]), "--out", str(out)])
+    content = out.read_text("utf-8")
+    revision = content.splitlines()[-1].split(",")[-1]
+    out.write_text(content.replace(revision, "0" * 12), "utf-8")
+    assert main(["grade", str(films["mild"]), "--out", str(out)]) == 2
+    assert f"holds answers of revision {'0' * 12}, and this model is {revision}" in capsys.readouterr().err
+
+
+def test_a_folder_without_films_and_a_place_that_cannot_be_written_are_told(films, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert main(["grade", str(tmp_path / "empty")]) == 1
+    assert "is a folder without films" in capsys.readouterr().err
+    assert main(["grade", str(films["mild"]), "--out", str(films["mild"] / "grades.csv")]) == 1
+    assert "--out with room and access" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["grade"], ["grade", "a.png", "--workers", "0"], ["grade", "a.png", "--json", "--csv"], ["polish"]])
 def test_a_wrong_command_line_exits_2(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)

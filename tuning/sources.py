@@ -11,8 +11,8 @@ from pathlib import Path, PurePosixPath
 
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.grades import LABELS, NUM_GRADES
+from kneeoa_hub.imaging.decode import FILM_SUFFIXES
 
-FILM_SUFFIXES = frozenset([".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".dcm"])
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 SIDES = {"l": "left", "left": "left", "r": "right", "right": "right", "": None}

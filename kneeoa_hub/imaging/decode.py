@@ -22,6 +22,8 @@ from ..errors import (
 from ..settings import Settings
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
+FILM_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".dcm"))
+"""By which films are told from other files in a folder; a film that is given by itself may have any name."""
 READABLE = "PNG, JPEG, TIFF, BMP, WebP or DICOM"
 MIN_SIDE = 128
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)

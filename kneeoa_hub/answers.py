@@ -1,0 +1,183 @@
+"""Films in, lines out: a table for reading, CSV and JSON lines for programs, as each answer comes, and taken up again."""
+
+import csv
+import io
+import json
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from .errors import FilmError, KneeOAError, OutputError, SettingsError
+from .imaging.decode import FILM_SUFFIXES
+from .report import FilmReport
+
+Answer = FilmReport | KneeOAError
+CSV_COLUMNS: tuple[str, ...] = (
+    *("film", "knee", "side", "grade", "label", "severity", "oa_probability"),
+    *("p0", "p1", "p2", "p3", "p4", "grade_set", "refused", "error", "model", "revision"),
+)
+FORMS = {".csv": "csv", ".jsonl": "json"}
+"""What a file's name says of its form."""
+
+
+def films_of(paths: Iterable[str]) -> list[str]:
+    """The paths; in place of a folder, the films below it by the order of their names. Raises FilmError when it holds none."""
+    films: list[str] = []
+    for path in paths:
+        if not os.path.isdir(path):
+            films.append(path)
+            continue
+        found = sorted(str(file) for file in Path(path).rglob("*") if file.suffix.lower() in FILM_SUFFIXES and file.is_file())
+        if not found:
+            raise FilmError(f"{path} is a folder without films ({', '.join(sorted(FILM_SUFFIXES))}); give one that holds some.")
+        films += found
+    return films
+
+
+class AnswerFile:
+    """A CSV or JSON lines file that a run which was stopped left behind, or a new one.
+
+    `done` are the films that it answers. The last of them is taken out and graded again: its lines may not be whole.
+    """
+
+    def __init__(self, path: Path, revision: str):
+        if path.suffix.lower() not in FORMS:
+            raise SettingsError(f"--out {path}: its name ends on .csv or .jsonl, by which it is written.")
+        self.path, self.form = path, FORMS[path.suffix.lower()]
+        self.done: set[str] = set()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._take_up(revision)
+        except OSError as error:
+            raise OutputError(f"{path} can't be written ({error.strerror}); give an --out with room and access.") from None
+
+    def write(self, answers: Iterable[tuple[str, Answer]]) -> int:
+        """Add the answers as they come; returns how many films failed."""
+        try:
+            with self.path.open("a", encoding="utf-8", newline="") as out:
+                if self.form == "json":
+                    return write_json(answers, out)
+                return write_csv(answers, out, header=out.tell() == 0)
+        except OSError as error:
+            raise OutputError(f"{self.path} can't be written ({error.strerror}); make room, and give the same command again to go on.") from None
+
+    def _take_up(self, revision: str) -> None:
+        if not self.path.exists():
+            return
+        content = self.path.read_bytes()
+        text = content[: content.rfind(b"\n") + 1].decode("utf-8", "replace")  # a last line without its end was cut off
+        try:
+            records = list(_csv_records(text) if self.form == "csv" else _json_records(text))
+        except (KeyError, ValueError, TypeError, csv.Error) as error:
+            raise SettingsError(f"--out {self.path} holds something else than answers ({error!r}); give another --out.") from None
+        for record in records:
+            if record.revision not in ("", revision):
+                raise SettingsError(f"--out {self.path} holds answers of revision {record.revision}, and this model is {revision}; give another --out.")
+        kept = [record for record in records if record.film != records[-1].film]
+        beside = self.path.with_name(self.path.name + ".part")
+        with beside.open("w", encoding="utf-8", newline="") as out:
+            if self.form == "csv" and kept:
+                out.write(_line(CSV_COLUMNS))
+            out.writelines(record.text for record in kept)
+        beside.replace(self.path)
+        self.done = {record.film for record in kept}
+
+
+@dataclass(frozen=True)
+class _Record:
+    """One line of an answer file. revision: "" where a film failed."""
+
+    film: str
+    revision: str
+    text: str
+
+
+def _csv_records(text: str) -> Iterator[_Record]:
+    rows = list(csv.reader(io.StringIO(text)))
+    if rows and tuple(rows[0]) != CSV_COLUMNS:
+        raise ValueError(f"columns {','.join(rows[0])}")
+    film, revision = CSV_COLUMNS.index("film"), CSV_COLUMNS.index("revision")
+    for row in rows[1:]:
+        yield _Record(row[film], row[revision], _line(row))
+
+
+def _json_records(text: str) -> Iterator[_Record]:
+    for line in text.split("\n")[:-1]:
+        document = json.loads(line)
+        yield _Record(document["film"], document.get("report", {}).get("revision", ""), line + "\n")
+
+
+def _line(row: Sequence[str]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow(row)
+    return out.getvalue()
+
+
+def write_json(answers: Iterable[tuple[str, Answer]], out: TextIO) -> int:
+    """One JSON object a line; returns how many films failed."""
+    failed = 0
+    for film, answer in answers:
+        if isinstance(answer, KneeOAError):
+            failed += 1
+            document: dict[str, Any] = {"film": film, "error": {"code": answer.code, "message": answer.message}}
+        else:
+            document = {"film": film, "report": answer.to_dict()}
+        print(json.dumps(document), file=out, flush=True)
+    return failed
+
+
+def write_csv(answers: Iterable[tuple[str, Answer]], out: TextIO, header: bool = True) -> int:
+    """One row a knee, or a film without one; returns how many films failed."""
+    failed = 0
+    writer = csv.DictWriter(out, CSV_COLUMNS, restval="", lineterminator="\n")
+    if header:
+        writer.writeheader()
+    for film, answer in answers:
+        if isinstance(answer, KneeOAError):
+            failed += 1
+            writer.writerow({"film": film, "error": answer.message})
+        else:
+            writer.writerows(_rows(film, answer))
+        out.flush()
+    return failed
+
+
+def _rows(film: str, report: FilmReport) -> Iterator[dict[str, Any]]:
+    common = {"film": film, "model": report.model, "revision": report.revision}
+    if report.refused and not report.knees:
+        yield common | {"refused": report.refused.reason}
+    for number, knee in enumerate(report.knees):
+        values = {"knee": number, "side": knee.side or "", "grade": knee.grade, "label": knee.label}
+        values |= {"severity": knee.severity, "oa_probability": knee.oa_probability}
+        values |= {f"p{grade}": p for grade, p in enumerate(knee.probabilities)}
+        yield common | values | {"grade_set": " ".join(map(str, knee.grade_set))}
+
+
+def write_table(answers: Iterable[tuple[str, Answer]], out: TextIO) -> int:
+    """For reading; returns how many films failed."""
+    failed, model = 0, ""
+    print(f"{'film':<28} {'side':<6} {'grade':<12} {'set':<6} {'KL>=2':>6}  probabilities 0 1 2 3 4", file=out)
+    for film, answer in answers:
+        name = Path(film).name
+        name = name if len(name) <= 28 else "..." + name[-25:]
+        if isinstance(answer, KneeOAError):
+            failed += 1
+            print(f"{name:<28} ERROR  {answer.message}", file=out, flush=True)
+            continue
+        model = f"model {answer.model}, revision {answer.revision}"
+        if answer.refused:
+            print(f"{name:<28} not graded: {answer.refused.message}", file=out)
+        for knee in answer.knees:
+            span = str(knee.grade_set[0]) if len(knee.grade_set) == 1 else f"{knee.grade_set[0]}-{knee.grade_set[-1]}"
+            shares = " ".join(f"{p:.2f}" for p in knee.probabilities)
+            print(
+                f"{name:<28} {knee.side or '-':<6} {f'{knee.grade} {knee.label}':<12} {span:<6} {knee.oa_probability:>6.0%}  {shares}",
+                file=out,
+            )
+        for warning in answer.warnings:
+            print(f"{'':<28} note: {warning}", file=out)
+        out.flush()
+    print(f"{model + '. ' if model else ''}Research use only. Not a medical device.", file=out)
+    return failed
