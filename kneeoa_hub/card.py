@@ -131,9 +131,11 @@ def _recalls(evidence: Mapping[str, Any]) -> str:
 
 
 def _calibration(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
+    cuts = ", ".join(f"{cut:.2f}" for cut in config.decision.thresholds)
+    rule = "the likeliest" if config.decision.rule == "argmax" else f"the expected grade, cut at {cuts}"
     bands = "; ".join(f"{_title(name)} {figure(tables['ece_if_perfect'])}" for name, tables in evidence["by_grade"].items())
     return (
-        f"## Calibration and refusal\n\nTemperature {config.temperature:.3f}; reported grade by {config.decision.rule}; both chosen on "
+        f"## Calibration and refusal\n\nTemperature {config.temperature:.3f}; reported grade: {rule}; both chosen on "
         f"validation. A perfectly calibrated model would show, over as many films, an ECE of (median, 5 to 95%): {bands}. "
         "A film far from the training films in the network's embedding is refused; share refused: "
         + "; ".join(f"{_title(name)} {metrics['refused']['value']:.3f}" for name, metrics in evidence["metrics"].items())

@@ -57,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--batch", type=_count, default=64)
     train.add_argument("--seeds", default="0", help="one member each, such as 0,1,2 (default 0)")
     train.add_argument("--architecture", default="", help="a named one, such as baseline-2023, instead of the winner")
+    train.add_argument("--mixup", type=_share, default=0.0, help="how much films of neighbouring grades are mixed, 0 to 1 (default 0)")
+    train.add_argument("--occlusion", type=_share, default=0.0, help="share of the films with a blanked rectangle, 0 to 1 (default 0)")
     evaluate = step("evaluate", _evaluate, "calibrate on validation and measure", "output of train")
     evaluate.add_argument("--validation-only", action="store_true", help="do not look at the test films")
     export = step("export", _export, "write the bundle", "output of evaluate", "the bundle's folder")
@@ -72,6 +74,16 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return int(text)
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value
 
 
 def _audit(arguments: argparse.Namespace) -> str:
@@ -99,8 +111,9 @@ def _train(arguments: argparse.Namespace) -> str:
         from .train import TrainSettings, seeds_of, train
 
     settings = TrainSettings(
-        arguments.epochs, arguments.patience, arguments.batch, seeds_of(arguments.seeds), arguments.architecture
-    )
+        arguments.epochs, arguments.patience, arguments.batch, seeds_of(arguments.seeds), arguments.architecture,
+        arguments.mixup, arguments.occlusion,
+    )  # fmt: skip
     return f"train: {train(Path(arguments.data), Path(arguments.out), settings) / 'train.json'}"
 
 

@@ -11,7 +11,8 @@ from kneeoa_hub.decision import grade_set, nested_masses, reported_grade
 from kneeoa_hub.imaging.gate import distances
 
 from .ensemble import LEAST
-from .metrics import Answers, qwk
+from .metrics import Answers
+from .thresholds import choose_decision
 
 LEVEL = 0.9
 AXES = 24
@@ -26,15 +27,17 @@ class Calibration:
     temperature: float
     decision: Decision
     conformal: Conformal
-    decision_tried: dict[str, float]
+    decision_tried: dict[str, tuple[float, float]]
 
 
-def calibrate(probabilities: np.ndarray, truth: np.ndarray) -> Calibration:
-    """probabilities: [N,5] of the uncalibrated model on validation; truth: [N] int."""
+def calibrate(probabilities: np.ndarray, truth: np.ndarray, groups: np.ndarray) -> Calibration:
+    """probabilities: [N,5] of the uncalibrated model on validation; truth: [N] int; groups: [N] str.
+
+    decision_tried: (kappa, accuracy) of each rule, see `thresholds`.
+    """
     temperature = _temperature(probabilities, truth)
     calibrated = softened(probabilities, temperature)
-    tried = {rule: qwk(truth, reported_grade(calibrated, Decision(rule))) for rule in ("argmax", "expected")}
-    decision = Decision(max(tried, key=lambda rule: tried[rule]))
+    decision, tried = choose_decision(calibrated, truth, groups)
     grades = reported_grade(calibrated, decision)
     scores = np.array([dict(nested_masses(row, int(g)))[int(t)] for row, g, t in zip(calibrated, grades, truth, strict=True)])
     rank = min(1.0, np.ceil((len(scores) + 1) * LEVEL) / len(scores))

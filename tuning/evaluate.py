@@ -40,7 +40,7 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
     reference = _predict(model, films, "evaluate: training")
     predicted = {split: _predict(model, knees, f"evaluate: {split}") for split, knees in sets.items()}
     validation = predicted["val"]
-    calibration = calibrate(validation["probabilities"], sets["val"].grades)
+    calibration = calibrate(validation["probabilities"], sets["val"].grades, sets["val"].groups)
     contrasts = np.array([contrast(_content(sets["val"], row)) for row in range(len(sets["val"]))])
     refusal = fit_refusal(reference["embedding"], validation["embedding"], contrasts)
     metrics, tables, measured = {}, {}, {}
@@ -104,7 +104,11 @@ def _calibration(calibration: Calibration, films: int) -> dict[str, Any]:
         "fitted_on": "val",
         "temperature": number(calibration.temperature, n=films),
         "decision_rule": calibration.decision.rule,
-        "decision_tried_qwk": {rule: number(value, n=films) for rule, value in calibration.decision_tried.items()},
+        "decision_thresholds": list(calibration.decision.thresholds),
+        "decision_tried": {
+            rule: {"qwk": number(kappa, n=films), "accuracy": number(accuracy, n=films)}
+            for rule, (kappa, accuracy) in calibration.decision_tried.items()
+        },
         "conformal_threshold": number(calibration.conformal.threshold, n=films),
     }
 

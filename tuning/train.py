@@ -10,7 +10,7 @@ from kneeoa_hub.bundle import sha256_of
 from kneeoa_hub.errors import SettingsError
 
 from . import steps
-from .augment import TrainingBatches, one_hot
+from .augment import Mixing, TrainingBatches, one_hot
 from .checkpoint import Checkpoint, read_history
 from .console import Progress
 from .datasets import Knees, load_knees
@@ -25,7 +25,7 @@ STATISTICS_FILMS = 3200
 class TrainSettings:
     """epochs: most epochs. patience: epochs without a better validation kappa before it stops. seeds: one member each.
 
-    architecture: a name in space.NAMED; "" takes the winner of the search.
+    architecture: a name in space.NAMED; "" takes the winner of the search. mixup, occlusion: see `augment.Mixing`.
     """
 
     epochs: int = 40
@@ -33,6 +33,8 @@ class TrainSettings:
     batch: int = 64
     seeds: tuple[int, ...] = (0,)
     architecture: str = ""
+    mixup: float = 0.0
+    occlusion: float = 0.0
 
 
 def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) -> Path:
@@ -85,7 +87,7 @@ def _train_member(
     if weights.exists():
         return
     keras.utils.set_random_seed(seed)
-    batches = TrainingBatches(films, settings.batch, architecture.augmentation, seed)
+    batches = TrainingBatches(films, settings.batch, architecture.augmentation, seed, Mixing(settings.mixup, settings.occlusion))
     model = compiled(architecture, falling(architecture.learning_rate, settings.epochs * len(batches)))
     _slow_statistics(model, settings.batch)
     checkpoint = Checkpoint(out, seed, settings.epochs, settings.patience, len(batches))

@@ -1,0 +1,33 @@
+"""The decision rule is the one that serves best on films that it was not fitted on."""
+
+import numpy as np
+
+from kneeoa_hub.decision import reported_grade
+from tuning.thresholds import choose_decision, fit_thresholds, merit
+
+
+def shares_of(severity: np.ndarray) -> np.ndarray:
+    """[N,5] probabilities of the two grades about each severity."""
+    grades = np.arange(5)
+    return np.clip(1 - np.abs(severity[:, None] - grades), 0, 1)
+
+
+def test_cuts_that_lie_off_the_middle_are_found():
+    severity = np.random.default_rng(0).uniform(0, 4, 2000)
+    truth = (severity[:, None] > np.array([0.8, 1.5, 2.2, 3.4])).sum(1)
+    assert np.allclose(fit_thresholds(severity, truth), [0.8, 1.5, 2.2, 3.4], atol=0.03)
+
+
+def test_fitted_cuts_are_chosen_when_they_serve_films_held_out():
+    severity = np.random.default_rng(1).uniform(0, 4, 600)
+    truth = (severity[:, None] > np.array([0.9, 1.5, 2.2, 3.2])).sum(1)
+    decision, tried = choose_decision(shares_of(severity), truth, np.arange(600).astype(str))
+    assert max(tried, key=lambda name: sum(tried[name])) == "fitted"
+    assert merit(truth, reported_grade(shares_of(severity), decision)) > 1.95
+
+
+def test_the_likeliest_grade_is_kept_when_nothing_serves_better():
+    truth = np.random.default_rng(2).integers(0, 5, 60)
+    decision, tried = choose_decision(shares_of(truth.astype(float)), truth, np.arange(60).astype(str))
+    assert tried["argmax"] == (1.0, 1.0)
+    assert decision.rule == "argmax"
