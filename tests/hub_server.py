@@ -15,6 +15,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -80,9 +82,12 @@ class HubServer:
 
     requests: (method, path) of what was asked. objects: the large files, by sha256. cdn: the host that serves them, and
     strays: tokens that were sent there. renamed: old -> new names of repos.
+    cas: a folder for Xet's chunks; large files then go through it, and `announce` says which may come.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cas: Path | None = None) -> None:
+        self.cas = cas
+        self.chunked: dict[str, str] = {}
         self.repos: dict[tuple[str, str], Repo] = {}
         self.objects: dict[str, bytes] = {}
         self.granted: dict[str, int] = {}
@@ -139,6 +144,25 @@ class HubServer:
         """fail: 503. cut: closed in the middle, of a POST after it was done. reset: TCP reset. flip: one byte changed.
         hang: no answer. stall: half an answer. slow. portal: a network's log-in page in place of the Hub."""
         self.faults.append(Fault(kind, method, path, times))
+
+    def announce(self, content: bytes) -> None:
+        """Tell which large file may come by Xet, as the store of chunks tells a real Hub; it does not bring the file."""
+        with TemporaryDirectory() as elsewhere:
+            self.chunked[hashlib.sha256(content).hexdigest()] = xet_upload(content, Path(elsewhere))
+
+    def by_xet(self, oid: str) -> bytes | None:
+        """A large file out of its chunks, or None when they are not all there."""
+        if self.cas is None or oid not in self.chunked:
+            return None
+        with TemporaryDirectory() as folder:
+            content = xet_download(self.chunked[oid], self.granted.get(oid, 0), self.cas, Path(folder) / "file")
+        return content if content and hashlib.sha256(content).hexdigest() == oid else None
+
+    def xet_token(self, ask: "Ask") -> Any:
+        self.repo(ask, "write" if ask.part["may"] == "write" else "read")
+        if self.cas is None:
+            raise Refused(404, "This Hub has no Xet")
+        return {"accessToken": "x", "exp": XET_EXPIRES, "casUrl": f"local://{self.cas}"}
 
     def struck(self, method: str, path: str) -> str:
         with self.lock:
@@ -301,6 +325,10 @@ class HubServer:
                 return base64.b64decode(value["content"], validate=True)
             except ValueError:
                 raise Refused(400, f"{value['path']}: the content is not base64") from None
+        if value["oid"] not in self.objects:
+            self.granted.setdefault(value["oid"], value.get("size", 0))
+            if content := self.by_xet(value["oid"]):
+                self.objects[value["oid"]] = content
         content = self.objects.get(value["oid"])
         if content is None or value.get("algo") != "sha256" or value.get("size", len(content)) != len(content):
             raise Refused(400, f"{value['path']}: there is no large file with that sha256 and size")
@@ -362,6 +390,9 @@ class HubServer:
             return {"X-Repo-Commit": commit, "ETag": f'"{git_id(content)}"'}, content, ""
         oid = hashlib.sha256(content).hexdigest()
         headers = {"X-Repo-Commit": commit, "X-Linked-Etag": f'"{oid}"', "X-Linked-Size": str(len(content))}
+        if oid in self.chunked:
+            token = f"{self.url}/api/{ask.part['kind']}/{ask.part['repo']}/xet-read-token/{commit}"
+            headers |= {"X-Xet-Hash": self.chunked[oid], "Link": f'<{token}>; rel="xet-auth"'}
         return headers, content, f"{self.cdn}/cdn/{oid}/{quote(name)}"
 
     def renaming(self, path: str) -> str:
@@ -396,6 +427,7 @@ ROUTES: tuple[tuple[str, str, Callable[[HubServer, Ask], Any]], ...] = (
     ("POST", r"/lfs-verify/.*", HubServer.lfs_verify),
     ("POST", rf"{API}/commit/(?P<rev>[^/]+)", HubServer.take_commit),
     ("POST", rf"{API}/tag/(?P<rev>[^/]+)", HubServer.tag),
+    ("GET", rf"{API}/xet-(?P<may>read|write)-token/(?P<rev>[^/]+)", HubServer.xet_token),
     ("POST", rf"{API}/branch/(?P<rev>[^/]+)", HubServer.branch),
     ("GET", rf"{API}/commits/(?P<rev>[^/]+)", HubServer.list_commits),
     ("GET", rf"{API}/refs", HubServer.list_refs),
@@ -403,7 +435,30 @@ ROUTES: tuple[tuple[str, str, Callable[[HubServer, Ask], Any]], ...] = (
     ("GET", rf"{API}(/revision/(?P<rev>[^/]+))?", HubServer.info),
 )
 RESOLVE = re.compile(rf"/(?P<space>spaces/)?{REPO_ID}/resolve/(?P<rev>[^/]+)/(?P<name>.+)")
+XET_EXPIRES = 4102444800
+"""Unix time, in 2100."""
 CDN = re.compile(r"/cdn/(?P<oid>[0-9a-f]{64})/.+")
+
+
+def xet_upload(content: bytes, cas: Path) -> str:
+    """Bring a file into a store of chunks; returns its Xet hash."""
+    from huggingface_hub.utils._xet import get_xet_session
+
+    with get_xet_session().new_upload_commit(endpoint=f"local://{cas}", token="x", token_expiry_unix_secs=XET_EXPIRES) as commit:
+        handle = commit.start_upload_bytes(content, sha256=hashlib.sha256(content).hexdigest())
+    return handle.result().xet_info.hash
+
+
+def xet_download(name: str, size: int, cas: Path, to: Path) -> bytes | None:
+    """A file by its Xet hash, or None when the store does not have it."""
+    from hf_xet import XetFileInfo
+    from huggingface_hub.utils._xet import get_xet_session
+
+    with suppress(RuntimeError, OSError, ValueError):
+        with get_xet_session().new_file_download_group(endpoint=f"local://{cas}", token="x", token_expiry_unix_secs=XET_EXPIRES) as group:
+            group.start_download_file(XetFileInfo(name, size), str(to))
+        return to.read_bytes()
+    return None
 
 
 def git_id(content: bytes) -> str:
@@ -486,7 +541,12 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
                 match = re.fullmatch(pattern, path)
                 if method == self.command and match:
                     ask.part = {key: unquote(value) for key, value in match.groupdict().items() if value}
-                    return 200, json.dumps(act(hub, ask)).encode(), {"Content-Type": "application/json"}
+                    answer = act(hub, ask)
+                    headers = {"Content-Type": "application/json"}
+                    if act is HubServer.xet_token:  # the client reads the headers, and its Xet library the body
+                        headers |= {"X-Xet-Cas-Url": answer["casUrl"], "X-Xet-Access-Token": answer["accessToken"]}
+                        headers["X-Xet-Token-Expiration"] = str(answer["exp"])
+                    return 200, json.dumps(answer).encode(), headers
             if self.command in ("GET", "HEAD"):
                 if match := RESOLVE.fullmatch(path):
                     ask.part = {key: unquote(value) for key, value in match.groupdict().items() if value}
