@@ -44,6 +44,7 @@ def render(config: BundleConfig, evidence: Mapping[str, Any], figures: str = "fi
         "## Intended use\n\n"
         "Research on automatic grading, teaching, a starting point for fine-tuning on a site's own films. Not for diagnosis, "
         "treatment, triage or insurance; not for children, implants, fractures, lateral or skyline views, photographs of films.",
+        _adapted(evidence),
         "## Figures\n\n" + _looks(evidence) + "\n\n" + _metrics(evidence),
         _recalls(evidence),
         f"![Confusion by set]({figures}confusion.png)\n\n![Confidence and share right]({figures}calibration.png)",
@@ -83,6 +84,7 @@ def _metadata(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
         "tags: [medical, radiology, knee, osteoarthritis, kellgren-lawrence, onnx]",
         "datasets:",
         *(f"- {name}" for name in sorted({_dataset(name) for name in evidence["metrics"]})),
+        *_base_model(evidence),
         "metrics: [accuracy, cohen_kappa]",
         "model-index:",
         f"- name: {config.name}",
@@ -97,6 +99,26 @@ def _metadata(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
             f"    - {{type: accuracy, value: {metrics['accuracy']['value']:.4f}}}",
         ]
     return "\n".join([*lines, "---"])
+
+
+def _base_model(evidence: Mapping[str, Any]) -> list[str]:
+    """The metadata's line for a bundle made from one on the Hub."""
+    address = evidence.get("base", {}).get("address", "").removeprefix("hf://").partition("@")[0]
+    on_hub = address.count("/") == 1 and not address.startswith((".", "/", "~"))
+    return [f"base_model: {address}"] if on_hub else []
+
+
+def _adapted(evidence: Mapping[str, Any]) -> str:
+    base = evidence.get("base")
+    if not base:
+        return ""
+    how = "Only recalibrated: its weights are those of" if base["recalibrated_only"] else "Fine-tuned from"
+    lines = [f"## Where it comes from\n\n{how} {base['name']} ({base['address']}, revision `{base['revision']}`). That one, on the same films:", ""]
+    lines += ["| set | films | " + " | ".join(COLUMNS.values()) + " |", "|---|---|" + "---|" * len(COLUMNS)]
+    for name, metrics in evidence["before"].items():
+        cells = " | ".join(figure(metrics[key]) for key in COLUMNS)
+        lines.append(f"| {_title(name)} | {metrics['qwk']['n']} | {cells} |")
+    return "\n".join(lines)
 
 
 def _dataset(name: str) -> str:

@@ -33,7 +33,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def step(name: str, run, text: str, data: str, out: str = "folder for what the step writes") -> argparse.ArgumentParser:
         sub = steps.add_parser(name, help=text, description=text)
-        several = name == "audit"
+        several = name in ("audit", "adapt")
         sub.add_argument("--data", required=True, action="append" if several else "store", metavar="PATH", help=data)
         sub.add_argument("--out", required=True, metavar="DIR", help=out)
         sub.set_defaults(run=run)
@@ -59,6 +59,13 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--architecture", default="", help="a named one, such as baseline-2023, instead of the winner")
     train.add_argument("--mixup", type=_share, default=0.0, help="how much films of neighbouring grades are mixed, 0 to 1 (default 0)")
     train.add_argument("--occlusion", type=_share, default=0.0, help="share of the films with a blanked rectangle, 0 to 1 (default 0)")
+    adapt = step("adapt", _adapt, "fine-tune or only recalibrate a published model on your films", films)
+    adapt.add_argument("--from", dest="address", metavar="ADDRESS", help="the bundle to start from (default: the shipped one)")
+    adapt.add_argument("--recalibrate", action="store_true", help="leave the weights; fit temperature, decision rule, sets and refusal")
+    adapt.add_argument("--epochs", type=_count, default=15)
+    adapt.add_argument("--seed", type=int, default=0, help="of the splits (default 0)")
+    adapt.add_argument("--name", default="kneeoa-adapted", help="of the new bundle (default kneeoa-adapted)")
+    adapt.add_argument("--version", default="0.1.0")
     evaluate = step("evaluate", _evaluate, "calibrate on validation and measure", "output of train")
     evaluate.add_argument("--validation-only", action="store_true", help="do not look at the test films")
     export = step("export", _export, "write the bundle", "output of evaluate", "the bundle's folder")
@@ -115,6 +122,19 @@ def _train(arguments: argparse.Namespace) -> str:
         arguments.mixup, arguments.occlusion,
     )  # fmt: skip
     return f"train: {train(Path(arguments.data), Path(arguments.out), settings) / 'train.json'}"
+
+
+def _adapt(arguments: argparse.Namespace) -> str:
+    with console.quiet_start():
+        from .adapt import AdaptSettings, adapt
+        from .evaluate import evaluate
+        from .export import export
+
+    out = Path(arguments.out)
+    settings = AdaptSettings(arguments.recalibrate, arguments.epochs, seed=arguments.seed)
+    trained = adapt(arguments.address, arguments.data, out, settings)
+    evaluated = evaluate(trained, out / "evaluate")
+    return f"bundle: {export(evaluated, out / 'bundle', name=arguments.name, version=arguments.version)}"
 
 
 def _evaluate(arguments: argparse.Namespace) -> str:

@@ -54,9 +54,12 @@ def softened(probabilities: np.ndarray, temperature: float) -> np.ndarray:
 
 def answers(probabilities: np.ndarray, knees: Any, calibration: Calibration) -> Answers:
     """What the bundle will answer for knees whose uncalibrated probabilities are given."""
-    calibrated = softened(probabilities, calibration.temperature)
-    grades = reported_grade(calibrated, calibration.decision)
-    threshold = calibration.conformal.threshold
+    return answered(softened(probabilities, calibration.temperature), knees, calibration.decision, calibration.conformal.threshold)
+
+
+def answered(calibrated: np.ndarray, knees: Any, decision: Decision, threshold: float) -> Answers:
+    """What a bundle answers for knees whose calibrated probabilities are given."""
+    grades = reported_grade(calibrated, decision)
     sets = [grade_set(row, int(grade), threshold) for row, grade in zip(calibrated, grades, strict=True)]
     truth = knees.grades
     return Answers(

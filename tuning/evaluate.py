@@ -8,11 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from kneeoa_hub.bundle import read_bundle
+from kneeoa_hub.errors import DataError
 from kneeoa_hub.grades import NUM_GRADES
+from kneeoa_hub.hub import pull, revision_of
 from kneeoa_hub.imaging.gate import contrast, distances
+from kneeoa_hub.runtime import Network
 
 from . import steps
-from .calibrate import AXES, Calibration, answers, calibrate, fit_refusal
+from .calibrate import AXES, Calibration, answered, answers, calibrate, fit_refusal
 from .datasets import Knees, load_knees, stratified_subset
 from .ensemble import assemble
 from .metrics import Answers, confusion, ece_of_perfect, measure, number, recalls
@@ -40,7 +44,8 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
     reference = _predict(model, films, "evaluate: training")
     predicted = {split: _predict(model, knees, f"evaluate: {split}") for split, knees in sets.items()}
     validation = predicted["val"]
-    calibration = calibrate(validation["probabilities"], sets["val"].grades, sets["val"].groups)
+    base = steps.read_json(train / "train.json").get("base")
+    calibration = calibrate(*_fitted_on(base, validation, sets["val"], reference, films))
     contrasts = np.array([contrast(_content(sets["val"], row)) for row in range(len(sets["val"]))])
     refusal = fit_refusal(reference["embedding"], validation["embedding"], contrasts)
     metrics, tables, measured = {}, {}, {}
@@ -59,11 +64,14 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
         "calibration": _calibration(calibration, len(sets["val"])),
         "refusal": {"max_distance": number(refusal.max_distance, n=len(sets["val"])), "axes": number(min(AXES, len(refusal.components)))},
         "data": _data(audit),
-        "search": _search(train),
+        "search": base["search"] if base else _search(train),
         "training": steps.read_json(train / "train.json"),
         "test_looks": number(_looks(train, test)),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
     }
+    if base:
+        evidence["base"] = {name: base[name] for name in ("name", "address", "revision", "recalibrated_only")}
+        evidence["before"] = _before(base, sets)
     figures = out / "figures"
     figures.mkdir(exist_ok=True)
     plot_confusion({name: confusion(a.truth, a.grade) for name, a in measured.items()}, figures / "confusion.png")
@@ -82,6 +90,36 @@ def _predict(model: Any, knees: Knees, title: str, batch: int = 64) -> dict[str,
         for name, values in answered.items():
             values.append(np.asarray(outputs[name]))
     return {name: np.concatenate(values) for name, values in answered.items()}
+
+
+def _fitted_on(
+    base: dict[str, Any] | None, validation: dict[str, np.ndarray], knees: Knees, reference: dict[str, np.ndarray], films: Knees
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Probabilities, grades and groups to calibrate on: validation, and training films too where no weights saw them."""
+    if not (base and base["recalibrated_only"]):
+        return validation["probabilities"], knees.grades, knees.groups
+    return (
+        np.concatenate([validation["probabilities"], reference["probabilities"]]),
+        np.concatenate([knees.grades, films.grades]),
+        np.concatenate([knees.groups, films.groups]),
+    )
+
+
+def _before(base: dict[str, Any], sets: dict[str, Knees]) -> dict[str, Any]:
+    """What the bundle that was adapted measures on the same films."""
+    folder = pull(base["address"])
+    if revision_of(folder) != base["revision"]:
+        raise DataError(f"{base['address']} is now {revision_of(folder)}, and {base['revision']} was adapted; give the address with its revision.")
+    config = read_bundle(folder).config
+    network = Network(folder / "model.onnx", config.input)
+    metrics = {}
+    for split, knees in sets.items():
+        rows = np.array_split(np.arange(len(knees)), -(-len(knees) // 64))
+        probabilities = np.concatenate([network.run(knees.take(part).inputs()).probabilities for part in rows])
+        for dataset in sorted(set(knees.datasets)):
+            rows = knees.datasets == dataset
+            metrics[f"{dataset}_{split}"] = measure(answered(probabilities[rows], knees.take(rows), config.decision, config.conformal.threshold))
+    return metrics
 
 
 def _content(knees: Knees, row: int) -> np.ndarray:

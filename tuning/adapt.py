@@ -1,0 +1,114 @@
+"""Beside the loop: a published model, fine-tuned or only recalibrated on a site's own labelled films, as a new bundle."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from kneeoa_hub.bundle import Bundle, read_bundle
+from kneeoa_hub.errors import DataError
+from kneeoa_hub.hub import pull, revision_of
+
+from . import steps
+from .audit import audit
+from .augment import Mixing, TrainingBatches, one_hot
+from .console import Progress
+from .datasets import Knees, load_knees
+from .ensemble import assemble
+from .losses import QuadraticKappa, loss_for
+from .search import OBJECTIVE
+from .space import Architecture, build, falling
+
+LEAST_FILMS = 50
+SAME = 1e-4
+"""Most by which the members taken out of a bundle may differ from it, in probability."""
+
+
+@dataclass(frozen=True)
+class AdaptSettings:
+    """recalibrate: leave the weights as they are, and fit temperature, decision rule, grade sets and refusal alone.
+
+    epochs, learning_rate, batch, mixup: of the fine-tuning. seed: of the splits.
+    """
+
+    recalibrate: bool = False
+    epochs: int = 15
+    learning_rate: float = 2e-4
+    batch: int = 16
+    mixup: float = 0.4
+    seed: int = 0
+
+
+def adapt(address: str | None, data: Sequence[str], out: Path, settings: AdaptSettings = AdaptSettings()) -> Path:
+    """Write what `train` writes, made from the bundle at `address`, to out/train; returns that folder.
+
+    `evaluate` and `export` go on from it. data: as of `audit`. Raises DataError for fewer than LEAST_FILMS films.
+    """
+    audited = audit(data, out / "audit", settings.seed)
+    films = int(sum(sum(grades) for splits in steps.read_json(audited / "audit.json")["splits"].values() for grades in splits.values()))
+    if films < LEAST_FILMS:
+        raise DataError(f"{films} films that can be used are too few to adapt to; give {LEAST_FILMS} or more.")
+    folder = pull(address)
+    base = {"address": address or "kneeoa-cnn", "revision": revision_of(folder)}
+    trained = steps.begin(out / "train", "train", str(audited), {**asdict(settings), "base": base})
+    if (trained / "train.json").exists():
+        return trained
+    bundle = read_bundle(folder)
+    architecture, members = members_of(bundle)
+    training, validation = (load_knees(audited, split, architecture.input) for split in ("train", "val"))
+    entries = []
+    for number, member in enumerate(members):
+        epochs = 0
+        if not settings.recalibrate:
+            epochs = _fine_tune(member, architecture, training, validation, settings, number)
+        member.save_weights(trained / f"member-{number}.weights.h5")
+        entries.append({"seed": number, "epochs": epochs})
+    document = {
+        "architecture": asdict(architecture),
+        "best_json_sha256": bundle.evidence["search"].get("best_json_sha256", ""),
+        "members": entries,
+        "films": 0 if settings.recalibrate else len(training),
+        "base": {**base, "name": bundle.config.name, "search": bundle.evidence["search"], "recalibrated_only": settings.recalibrate},
+    }
+    steps.write_json(trained / "train.json", document)
+    return trained
+
+
+def members_of(bundle: Bundle) -> tuple[Architecture, list[keras.Model]]:
+    """The members inside a bundle's Keras model, by themselves. Raises DataError when together they are not that model."""
+    architecture = Architecture(**bundle.config.members[0]["architecture"])
+    whole = keras.saving.load_model(bundle.folder, compile=False, safe_mode=True)
+    members = []
+    for number in range(len(bundle.config.members)):
+        member = build(architecture)
+        member.set_weights(whole.get_layer(f"member_{number}").get_weights())
+        members.append(member)
+    size = (8, architecture.input.height, architecture.input.width, 1)
+    noise = np.random.default_rng(0).standard_normal(size).astype(np.float32)
+    again = assemble(members, architecture, bundle.config.temperature, bundle.config.decision)
+    difference = np.abs(np.asarray(again(noise)["probabilities"]) - np.asarray(whole(noise)["probabilities"])).max()
+    if not difference <= SAME:
+        raise DataError(f"{bundle.folder}: its Keras model is not put together as this release does it; adapt it with the release that made it.")
+    return architecture, members
+
+
+def _fine_tune(member: keras.Model, architecture: Architecture, films: Knees, validation: Knees, settings: AdaptSettings, seed: int) -> int:
+    """Train a member further, and leave it with the weights of its best epoch; returns how many epochs that took.
+
+    Its running statistics of normalisation stay: a few films are too few for better ones.
+    """
+    keras.utils.set_random_seed(seed)
+    for layer in member.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = False
+    batches = TrainingBatches(films, settings.batch, architecture.augmentation, seed, Mixing(settings.mixup))
+    rate = falling(settings.learning_rate, settings.epochs * len(batches))
+    member.compile(keras.optimizers.AdamW(rate, weight_decay=0.01, clipnorm=5.0), loss_for(architecture.loss), metrics=[QuadraticKappa()])
+    targets = (validation.inputs(), one_hot(validation.grades))
+    with Progress(f"adapt, member {seed}", settings.epochs) as progress:
+        best = keras.callbacks.EarlyStopping("val_loss", patience=settings.epochs, restore_best_weights=True, start_from_epoch=0)
+        told = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: progress.at(epoch + 1, f"validation kappa {logs[OBJECTIVE]:.3f}"))
+        member.fit(batches, epochs=settings.epochs, validation_data=targets, validation_batch_size=128, verbose=0, callbacks=[best, told])
+    return best.best_epoch + 1
