@@ -8,15 +8,17 @@ FLOORS = [
     {"grades", "errors", "settings"},
     {"bundle", "runtime", "decision"},
     {"imaging"},
-    {"report", "card"},
-    {"address", "presets", "versioned", "hub"},
+    {"report", "card", "answers"},
+    {"address", "presets", "versioned", "hub_client", "hub_download", "hub_upload", "publishable", "hub"},
     {"grader"},
     {"cli"},
 ]
 # Within a floor, a module may use those named before it here.
 WITHIN = {
     "runtime": {"bundle"}, "decision": {"bundle"}, "imaging": {"imaging"}, "card": {"report"}, "settings": {"errors"},
-    "hub": {"address", "presets", "versioned"}, "presets": {"address"}, "versioned": {"address"},
+    "answers": {"report"}, "hub": {"address", "presets", "versioned", "hub_download", "hub_upload", "publishable"},
+    "hub_download": {"address", "versioned", "hub_client"}, "hub_upload": {"versioned", "hub_client"},
+    "presets": {"address"}, "versioned": {"address"},
 }  # fmt: skip
 
 
