@@ -36,8 +36,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KneeOAError as error:
         print(f"kneeoa: {error.message}", file=sys.stderr)
         return 1
-    except (BrokenPipeError, KeyboardInterrupt):
-        sys.stderr.close()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # as of `kneeoa grade films | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still buffered
         return 130
 
 

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 
 import pytest
 from PIL import Image
@@ -26,6 +28,17 @@ def test_json_is_one_report_a_line_and_a_failed_film_exits_1(films, tmp_path, gr
     assert lines[0]["report"] == grader.grade(films["mild"]).to_dict()
     assert lines[1]["error"]["code"] == "film-unsupported"
     assert "report" in lines[2]
+
+
+def test_a_reader_that_goes_away_ends_the_command_without_a_word(films):
+    command = [sys.executable, "-m", "kneeoa_hub.cli", "grade", "--json", "--workers", "1", *[str(films["mild"])] * 200]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline().startswith(b'{"film"')
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 130
 
 
 def test_csv_has_a_row_a_knee(films, capsys):
