@@ -1,6 +1,7 @@
 """The production server: gunicorn with threads where processes can fork, waitress elsewhere."""
 
 import os
+import signal
 import socket
 from typing import Any
 
@@ -54,6 +55,8 @@ def _serve_threaded(settings: Settings, listener: socket.socket) -> None:
 
     app = create_app(settings)
     _warm(app)
+    for number in (signal.SIGINT, signal.SIGTERM):  # also where whoever started this ignores them
+        signal.signal(number, _stop)
     most = app.config["MAX_CONTENT_LENGTH"]
     # A body within the limit stays in memory: waitress would spool it to a file from inbuf_overflow on.
     waitress.serve(
@@ -65,6 +68,11 @@ def _serve_threaded(settings: Settings, listener: socket.socket) -> None:
         outbuf_overflow=most,
         ident=None,
     )
+
+
+def _stop(*_: object) -> None:
+    """waitress then closes its sockets and lets its threads end."""
+    raise SystemExit
 
 
 def _warm(app: Flask) -> None:

@@ -61,7 +61,8 @@ class Scene:
     def outcome(self, told: dict[str, str]) -> str:
         if "error" in told:
             message = told["message"].replace(self.server.url, "HUB").replace(str(self.folder), "...")
-            for pattern, word in ((r"for \d+ s", "for N s"), (r"\b[0-9a-f]{40}\b", "COMMIT"), (r"\b[0-9a-f]{64}\b", "SHA256")):
+            # The client fetches several files at a time: which one is told of is chance.
+            for pattern, word in ((r"for \d+ s", "for N s"), (r"\b[0-9a-f]{40}\b", "COMMIT"), (r"/cdn/[0-9a-f]{64}/\S+", "/cdn/SHA256/FILE")):
                 message = re.sub(pattern, word, message)
             return f"{told['error']}: {message}"
         return RIGHT if contents(Path(told["answer"])) == contents(self.bundle) else "ANOTHER MODEL"

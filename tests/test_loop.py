@@ -60,7 +60,7 @@ def test_keras_alone_loads_the_bundle_and_agrees_with_onnx(loop):
     code = (
         "import sys, numpy, keras, kneeoa_hub; from pathlib import Path\n"
         "folder = Path(sys.argv[1]); grader = kneeoa_hub.from_pretrained(folder)\n"
-        "images = numpy.random.default_rng(0).standard_normal((3, 96, 96, 1)).astype('float32')\n"
+        "images = numpy.random.default_rng(0).standard_normal((3, grader.bundle.config.input.height, grader.bundle.config.input.width, 1)).astype('float32')\n"
         "model = keras.saving.load_model(folder, compile=False, safe_mode=True)\n"
         "print(numpy.abs(model.predict(images, verbose=0)['probabilities'] - grader._network.run(images).probabilities).max())"
     )
