@@ -1,5 +1,6 @@
 """The whole loop on synthetic films, through the commands that a user types."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -92,3 +93,24 @@ def test_quadratic_kappa_agrees_with_scikit_learn():
     rng = np.random.default_rng(0)
     truth, grade = rng.integers(0, 5, 200), rng.integers(0, 5, 200)
     assert qwk(truth, grade) == pytest.approx(cohen_kappa_score(truth, grade, weights="quadratic"))
+
+
+@pytest.mark.slow
+def test_a_training_on_one_dataset_is_measured_on_all_and_calibrated_on_its_own(loop, tmp_path):
+    write_films(tmp_path / "others", 60, seed=1)
+    both = ("--data", f"here={loop / 'films'}", "--data", f"there={tmp_path / 'others'}")
+    arguments = ("--epochs", 1, "--batch", 16, "--architecture", "residual", "--datasets")
+    for command in (
+        ("audit", *both, "--out", tmp_path / "audit"),
+        ("train", "--data", tmp_path / "audit", "--out", tmp_path / "train", *arguments, "here"),
+        ("evaluate", "--data", tmp_path / "train", "--out", tmp_path / "evaluate"),
+    ):
+        done = step(*command)
+        assert done.returncode == 0, done.stderr[-3000:]
+    evidence = json.loads((tmp_path / "evaluate" / "evidence.json").read_text("utf-8"))
+    assert evidence["training"]["datasets"] == ["here"]
+    assert set(evidence["metrics"]) == {"here_val", "here_test", "there_val", "there_test"}
+    assert evidence["calibration"]["temperature"]["n"] == evidence["metrics"]["here_val"]["qwk"]["n"]
+    done = step("train", "--data", tmp_path / "audit", "--out", tmp_path / "none", *arguments, "nowhere")
+    assert done.returncode == 1
+    assert "There is no film of nowhere; choose among here, there." in done.stderr

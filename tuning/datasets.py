@@ -1,5 +1,6 @@
 """Audited films as arrays: gray, aspect kept, fitted to the input, cached beside the audit."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +49,16 @@ class Knees:
         """The knees of an index or mask [N]."""
         rows = np.arange(len(self))[rows]
         return Knees(self.pixels[rows], self.contents[rows], tuple(self.films[row] for row in rows))
+
+    def of(self, datasets: Collection[str]) -> "Knees":
+        """The knees of these datasets; of all when none is named. Raises DataError for one that is not there."""
+        if missing := set(datasets) - set(self.datasets):
+            raise DataError(f"There is no film of {', '.join(sorted(missing))}; choose among {', '.join(sorted(set(self.datasets)))}.")
+        return self.take(self.within(datasets))
+
+    def within(self, datasets: Collection[str]) -> np.ndarray:
+        """[N] bool: the rows of these datasets; all when none is named."""
+        return np.isin(self.datasets, list(datasets or self.datasets))
 
     def inputs(self) -> np.ndarray:
         """[N,H,W,1] float32, as `kneeoa_hub` feeds the network."""

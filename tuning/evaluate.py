@@ -39,14 +39,16 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
         return out
     config = architecture.input
     model = assemble(members, architecture)
-    films = stratified_subset(load_knees(audit, "train", config), REFERENCE_FILMS)
+    record = steps.read_json(train / "train.json")
+    datasets, base = record.get("datasets", ()), record.get("base")
+    films = stratified_subset(load_knees(audit, "train", config).of(datasets), REFERENCE_FILMS)
     sets = {split: load_knees(audit, split, config) for split in (("val", "test") if test else ("val",))}
     reference = _predict(model, films, "evaluate: training")
     predicted = {split: _predict(model, knees, f"evaluate: {split}") for split, knees in sets.items()}
-    validation = predicted["val"]
-    base = steps.read_json(train / "train.json").get("base")
-    calibration = calibrate(*_fitted_on(base, validation, sets["val"], reference, films))
-    contrasts = np.array([contrast(_content(sets["val"], row)) for row in range(len(sets["val"]))])
+    fitted_on, rows = sets["val"].of(datasets), sets["val"].within(datasets)  # other datasets are foreign to these weights
+    validation = {name: values[rows] for name, values in predicted["val"].items()}
+    calibration = calibrate(*_fitted_on(base, validation, fitted_on, reference, films))
+    contrasts = np.array([contrast(_content(fitted_on, row)) for row in range(len(fitted_on))])
     refusal = fit_refusal(reference["embedding"], validation["embedding"], contrasts)
     metrics, tables, measured = {}, {}, {}
     for split, knees in sets.items():
@@ -61,11 +63,11 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
         "schema_version": 1,
         "metrics": metrics,
         "by_grade": tables,
-        "calibration": _calibration(calibration, len(sets["val"])),
-        "refusal": {"max_distance": number(refusal.max_distance, n=len(sets["val"])), "axes": number(min(AXES, len(refusal.components)))},
+        "calibration": _calibration(calibration, len(fitted_on)),
+        "refusal": {"max_distance": number(refusal.max_distance, n=len(fitted_on)), "axes": number(min(AXES, len(refusal.components)))},
         "data": _data(audit),
         "search": base["search"] if base else _search(train),
-        "training": steps.read_json(train / "train.json"),
+        "training": record,
         "test_looks": number(_looks(train, test)),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
     }

@@ -26,6 +26,7 @@ class TrainSettings:
     """epochs: most epochs. patience: epochs without a better validation kappa before it stops. seeds: one member each.
 
     architecture: a name in space.NAMED; "" takes the winner of the search. mixup, occlusion: see `augment.Mixing`.
+    datasets: train and validate on these alone; () is all of them.
     """
 
     epochs: int = 40
@@ -35,6 +36,7 @@ class TrainSettings:
     architecture: str = ""
     mixup: float = 0.0
     occlusion: float = 0.0
+    datasets: tuple[str, ...] = ()
 
 
 def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) -> Path:
@@ -44,17 +46,19 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     """
     architecture, best = _architecture(source, settings)
     audit = steps.find_input(source, "audit")
-    steps.begin(out, "train", str(source), {**asdict(settings), "seeds": list(settings.seeds)})
+    chosen = asdict(settings) | {"seeds": list(settings.seeds), "datasets": list(settings.datasets)}
+    steps.begin(out, "train", str(source), chosen)
     if (out / "train.json").exists():
         return out
     config = architecture.input
-    films, validation = load_knees(audit, "train", config), load_knees(audit, "val", config)
+    films, validation = (load_knees(audit, split, config).of(settings.datasets) for split in ("train", "val"))
     members = []
     for seed in settings.seeds:
         _train_member(architecture, films, validation, seed, settings, out)
         history = read_history(out, seed)
         members.append({"seed": seed, "epochs": len(history), OBJECTIVE: max(float(row[OBJECTIVE]) for row in history)})
     document = {"architecture": asdict(architecture), "best_json_sha256": best, "members": members, "films": len(films)}
+    document["datasets"] = sorted(set(films.datasets))
     steps.write_json(out / "train.json", document)
     return out
 

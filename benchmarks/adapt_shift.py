@@ -1,0 +1,78 @@
+"""How much of the shift between two hospitals `python -m tuning adapt` closes, on real films.
+
+    python -m tuning train --data runs/search --datasets oai --out runs/train-oai --epochs 50 --mixup 0.4 --occlusion 0.5
+    python -m tuning evaluate --data runs/train-oai --out runs/evaluate-oai
+    python -m tuning export --data runs/evaluate-oai --out runs/bundle-oai --name kneeoa-oai
+    python -m benchmarks.adapt_shift --from ./runs/bundle-oai --films runs/gornale.csv --out runs/adapt
+
+films: the CSV of benchmarks/gornale_protocol.py. Weights that have seen OAI films alone are recalibrated, and fine-tuned, on
+50, 200 and all training clusters of the Gornale set, and measured before and after on its test fold. Writes adapt.json, adapt.md.
+"""
+
+import argparse
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+
+from tuning.__main__ import main as tuning
+
+CLUSTERS = (50, 200, 0)
+"""Of the training and validation clusters; 0 is all of them."""
+FIGURES = {"qwk": "QWK", "accuracy": "accuracy", "mae": "MAE", "auc_oa": "AUC, KL >= 2", "ece": "ECE", "coverage": "coverage", "set_size": "set size"}
+VALIDATION = 4
+"""Every fourth cluster is kept for validation."""
+
+
+def write_part(films: Path, out: Path, clusters: int, seed: int = 0) -> int:
+    """The test fold and so many other clusters, one in VALIDATION of them for validation; returns their number."""
+    with films.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    known = sorted({row["group"] for row in rows if row["split"] != "test"})
+    drawn = np.random.default_rng(seed).permutation(known)[: clusters or len(known)]
+    split_of = {str(group): "val" if place % VALIDATION == 0 else "train" for place, group in enumerate(drawn)}
+    with out.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        for row in rows:
+            if row["split"] == "test" or row["group"] in split_of:
+                writer.writerow(row | {"split": split_of.get(row["group"], "test")})
+    return len(drawn)
+
+
+def table(measured: list[dict]) -> str:
+    """One row a way of adapting, one column a figure, 95% intervals in brackets."""
+    lines = ["| clusters | what was done | " + " | ".join(FIGURES.values()) + " |", "|---|---|" + "---|" * len(FIGURES)]
+    for entry in measured:
+        cells = [f"{v['value']:.3f} ({v['low']:.3f}-{v['high']:.3f})" for v in (entry["metrics"][name] for name in FIGURES)]
+        lines.append(f"| {entry['clusters'] or '-'} | {entry['done']} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--from", dest="address", required=True, help="a bundle that has seen none of these films")
+    parser.add_argument("--films", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    measured: list[dict] = []
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    for clusters in CLUSTERS:
+        part = arguments.out / f"{clusters or 'all'}.csv"
+        count = write_part(arguments.films, part, clusters)
+        for done, options in (("recalibrated", ["--recalibrate"]), ("fine-tuned", [])):
+            folder = arguments.out / f"{clusters or 'all'}-{done}"
+            if not (folder / "bundle").exists() and tuning(["adapt", "--from", arguments.address, "--data", f"site={part}", "--out", str(folder), *options]):
+                raise SystemExit(1)
+            evidence = json.loads((folder / "bundle" / "evidence.json").read_text("utf-8"))
+            if not measured:
+                measured.append({"clusters": 0, "done": "nothing", "metrics": evidence["before"]["site_test"]})
+            measured.append({"clusters": count, "done": done, "metrics": evidence["metrics"]["site_test"]})
+    (arguments.out / "adapt.json").write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
+    (arguments.out / "adapt.md").write_text(table(measured), "utf-8")
+    print(table(measured))
+
+
+if __name__ == "__main__":
+    main()
