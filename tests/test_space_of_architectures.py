@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from kneeoa_hub.errors import SettingsError
+from tuning.ensemble import assemble
 from tuning.space import NAMED, SPACE, Architecture, build, compiled, narrowed
 
 BASELINE = NAMED["baseline-2023"]
@@ -53,8 +54,21 @@ def test_every_choice_gives_a_network_whose_probabilities_sum_to_1(turn):
 
 
 @pytest.mark.parametrize("view", SPACE["view"])
-def test_the_deepest_network_without_padding_fits_the_smallest_film(view):
-    deepest = Architecture(size=96, view=view, stem="conv5", block="unpadded", widths="16-32-64-128", blocks=2, pooling="flatten")
+def test_a_folded_network_takes_a_knee_and_its_mirror_image_for_one(view):
+    architecture = Architecture(size=96, view=view, fold=True, normalisation=False)
+    films = np.random.default_rng(0).standard_normal((2, architecture.input.height, 96, 1)).astype(np.float32)
+    member = build(architecture)
+    assert np.allclose(member(films), member(films[:, :, ::-1]), atol=1e-6)
+    assert not np.allclose(member(films), member(films[:, ::-1]), atol=1e-6)
+    answer, mirrored = (assemble([member], architecture)(x) for x in (films, films[:, :, ::-1]))
+    assert answer["embedding"].shape == (2, 2 * architecture.stages[-1])
+    assert np.allclose(answer["activation_map"], np.asarray(mirrored["activation_map"])[:, :, ::-1], atol=1e-5)
+
+
+@pytest.mark.parametrize("fold", SPACE["fold"])
+@pytest.mark.parametrize("view", SPACE["view"])
+def test_the_deepest_network_without_padding_fits_the_smallest_film(view, fold):
+    deepest = Architecture(size=96, view=view, fold=fold, stem="conv5", block="unpadded", widths="16-32-64-128", blocks=2, pooling="flatten")
     assert build(deepest).output_shape == (None, 5)
 
 

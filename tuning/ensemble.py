@@ -22,12 +22,12 @@ def assemble(
     architecture: Architecture,
     temperature: float = 1.0,
     decision: Decision = Decision(),
-    flip: bool = True,
 ) -> keras.Model:
     """image [N,H,W,1] -> {"probabilities" [N,5], "embedding" [N,D], "activation_map" [N,h,w]}.
 
-    The map speaks for the grade that `decision` reports: the classifier applied to every place of the features,
-    less its mean over the grades (class activation map: Zhou et al., CVPR 2016).
+    Each member answers for the film and its mirror image, unless it folds the film: then both are one. The map
+    speaks for the grade that `decision` reports: the classifier applied to every place of the features, less its
+    mean over the grades (class activation map: Zhou et al., CVPR 2016).
     """
     image = keras.Input((architecture.input.height, architecture.input.width, 1), name="image")
     probabilities, embeddings, maps = [], [], []
@@ -38,7 +38,7 @@ def assemble(
             name=f"member_{number}",
         )
         views = [parts(image)]
-        if flip:
+        if not architecture.fold:
             seen, vector, places = parts(ops.flip(image, axis=2))
             views.append([seen, vector, ops.flip(places, axis=2)])
         for view in views:
@@ -81,6 +81,8 @@ def _grade_maps(member: keras.Model, architecture: Architecture):
     if architecture.hidden or architecture.pooling == "flatten":
         # Behind hidden layers no place has weights of its own: the mean activation stands for every grade.
         return ops.repeat(ops.mean(features, axis=-1, keepdims=True), NUM_GRADES, axis=-1)
+    if architecture.fold:  # as if both halves showed what this place does
+        features = ops.concatenate([features, features], axis=-1)
     places = member.get_layer("classifier")(features)
     if architecture.loss == "coral":
         return ops.concatenate([-places] + [places] * (NUM_GRADES - 1), axis=-1)

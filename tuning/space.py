@@ -20,6 +20,8 @@ class Architecture:
     """One point of the space: everything that says which network is trained, and how.
 
     size: width of the input in pixels. view: "whole", a square, or "band", the rows about the joint line.
+    fold: the right half of the film, mirrored, goes through the same layers as the left one: both compartments of
+    the joint are read by one eye, and a knee and its mirror image are one (after Tiulpin et al., Sci. Rep. 2018).
     stem: "conv5" (5x5, stride 2) or "none". widths: channels of each stage.
     blocks: blocks a stage; every stage halves the resolution. pooling: from features to a vector.
     dense: widths of hidden layers before the classifier, "" for none. augmentation: strength, 0 to 1.
@@ -38,6 +40,7 @@ class Architecture:
     loss: str = "soft_ordinal"
     learning_rate: float = 2e-3
     augmentation: float = 0.7
+    fold: bool = False
 
     @property
     def input(self) -> InputConfig:
@@ -71,6 +74,7 @@ NAMED = {"residual": Architecture(), "baseline-2023": BASELINE_2023}
 SPACE: dict[str, tuple[Any, ...]] = {
     "size": (96, 128, 160, 192, 224, 256),
     "view": ("whole", "band"),
+    "fold": (False, True),
     "stem": ("conv5", "none"),
     "block": ("plain", "residual", "separable", "squeeze_excite", "unpadded"),
     "widths": ("16-32-64-128", "32-64-128-192", "48-96-192", "128-64-32"),
@@ -102,7 +106,7 @@ def narrowed(only: dict[str, list[str]]) -> dict[str, tuple[Any, ...]]:
 def build(architecture: Architecture, name: str = "member") -> keras.Model:
     """image [N,size,size,1] -> probabilities [N,5]. Layers "features", "embedding" and "classifier" are found by name."""
     image = keras.Input((architecture.input.height, architecture.input.width, 1), name="image")
-    x = image
+    x = _folded(image) if architecture.fold else image
     if architecture.stem == "conv5":
         x = _conv(x, architecture.stages[0], 5, 2, architecture)
     for width in architecture.stages:
@@ -111,8 +115,13 @@ def build(architecture: Architecture, name: str = "member") -> keras.Model:
             x = BLOCKS[architecture.block](x, width, 2 if halve else 1, architecture)
     if architecture.pooling == "attention":
         x = layers.Multiply()([x, layers.Conv2D(1, 1, activation="sigmoid")(x)])
-    x = layers.Activation("linear", name="features")(x)
-    x = POOLING[architecture.pooling]()(x)
+    x = layers.Activation("linear", name="features")(_unfolded(x) if architecture.fold else x)
+    pool = POOLING[architecture.pooling]()
+    if architecture.fold:  # what both compartments show, and what the worse one does
+        left, right = map(pool, _halves(x))
+        x = ops.concatenate([(left + right) / 2, ops.maximum(left, right)], axis=-1)
+    else:
+        x = pool(x)
     x = layers.Dropout(architecture.dropout)(x)
     for width in architecture.hidden:
         x = layers.Dense(width, activation="relu")(x)
@@ -168,6 +177,23 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split("-") if part)
 
 
+def _halves(x):
+    """[N,H,W,C] -> two of [N,H,W/2,C]: the left half, and the right one mirrored."""
+    middle = x.shape[2] // 2
+    return x[:, :, :middle], ops.flip(x[:, :, -middle:], axis=2)
+
+
+def _folded(x):
+    """[N,H,W,C] -> [2N,H,W/2,C]: the halves as films of their own, so that neither sees the other."""
+    return ops.concatenate(_halves(x), axis=0)
+
+
+def _unfolded(x):
+    """[2N,h,w,C] -> [N,h,2w,C]."""
+    left, right = ops.split(x, 2, axis=0)
+    return ops.concatenate([left, ops.flip(right, axis=2)], axis=2)
+
+
 def _conv(
     x, width: int, kernel: int, stride: int, architecture: Architecture, activation: str | None = "relu", separable: bool = False, padding: str = "same"
 ):
@@ -181,7 +207,7 @@ def _conv(
 
 def _plain(x, width: int, stride: int, architecture: Architecture, padding: str = "same"):
     x = _conv(x, width, 3, 1, architecture, padding=padding)
-    return layers.MaxPooling2D(stride)(x) if stride > 1 else x
+    return layers.MaxPooling2D(stride, padding="same" if min(x.shape[1:3]) < stride else "valid")(x) if stride > 1 else x
 
 
 def _residual(x, width: int, stride: int, architecture: Architecture, separable: bool = False, excite: bool = False):
