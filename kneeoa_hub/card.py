@@ -133,7 +133,8 @@ def _looks(evidence: Mapping[str, Any]) -> str:
     looks = int(evidence["test_looks"]["value"])
     if not looks:
         return "The held-out test films have not been looked at for this version. Calibration was fitted on these validation films, so they flatter it."
-    return f"Test films were looked at {looks} time{'s' * (looks != 1)} for this version; everything was chosen on validation films."
+    times = {1: "once", 2: "twice"}.get(looks, f"{looks} times")
+    return f"Test films were looked at {times} for this version; everything was chosen on validation films."
 
 
 def _metrics(evidence: Mapping[str, Any]) -> str:

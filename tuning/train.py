@@ -54,7 +54,7 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     films, validation = (load_knees(audit, split, config).of(settings.datasets) for split in ("train", "val"))
     members = []
     for seed in settings.seeds:
-        _train_member(architecture, films, validation, seed, settings, out)
+        train_member(architecture, films, validation, seed, settings, out)
         history = read_history(out, seed)
         members.append({"seed": seed, "epochs": len(history), OBJECTIVE: max(float(row[OBJECTIVE]) for row in history)})
     document = {"architecture": asdict(architecture), "best_json_sha256": best, "members": members, "films": len(films)}
@@ -84,9 +84,10 @@ def _architecture(source: Path, settings: TrainSettings) -> tuple[Architecture, 
     return NAMED[settings.architecture], ""
 
 
-def _train_member(
+def train_member(
     architecture: Architecture, films: Knees, validation: Knees, seed: int, settings: TrainSettings, out: Path
 ) -> None:
+    """Train for one seed and write member-SEED.weights.h5 and its history to `out`; what is there already is taken up."""
     weights = out / f"member-{seed}.weights.h5"
     if weights.exists():
         return

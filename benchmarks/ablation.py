@@ -1,0 +1,123 @@
+"""What each idea of the model is worth: one small training a variant, all else equal, compared on validation films.
+
+    python -m benchmarks.ablation --data runs/audit --out runs/ablation --epochs 15
+    python -m benchmarks.ablation --data runs/audit --out runs/ablation --epochs 15 --only folded "not folded"
+
+Writes ablation.json and ablation.md: figures of each variant on the validation films of each dataset, and the difference in
+kappa from the first variant, with a 95% interval by paired bootstrap over patients or clusters. Takes up where it was stopped.
+"""
+
+import argparse
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+
+from kneeoa_hub.decision import severity
+from tuning import console
+from tuning.memory import keep_freed_memory
+
+SEED = 0
+BATCH = 32
+
+
+def variants() -> dict:
+    """Name -> (architecture, settings); the first is what the others are compared with."""
+    from tuning.space import Architecture
+    from tuning.train import TrainSettings
+
+    base = Architecture(size=160, block="residual", widths="32-64-128-192", fold=True, augmentation=0.7)
+    long = TrainSettings(batch=BATCH, mixup=0.4, occlusion=0.5)
+    return {
+        "folded": (base, long),
+        "not folded": (replace(base, fold=False), long),
+        "band about the joint line": (replace(base, view="band"), long),
+        "no mixing of films": (base, replace(long, mixup=0.0)),
+        "no occlusion": (base, replace(long, occlusion=0.0)),
+        "mirrored only": (replace(base, augmentation=0.0), long),
+        "cross-entropy": (replace(base, loss="cross_entropy"), long),
+        "CORAL": (replace(base, loss="coral"), long),
+        "96 pixels": (replace(base, size=96), long),
+    }
+
+
+def probabilities(architecture, settings, audit: Path, out: Path, films: int):
+    """Trains, or takes up what is there; the validation knees and their probabilities [N,5]."""
+    from tuning import steps
+    from tuning.datasets import load_knees, stratified_subset
+    from tuning.ensemble import assemble
+    from tuning.space import build
+    from tuning.train import train_member
+
+    training, validation = (load_knees(audit, split, architecture.input) for split in ("train", "val"))
+    steps.begin(out, "ablation", str(audit), {"architecture": asdict(architecture), "films": films, **asdict(settings), "seeds": [SEED], "datasets": []})
+    train_member(architecture, stratified_subset(training, films or len(training)), validation, SEED, settings, out)
+    member = build(architecture)
+    member.load_weights(out / f"member-{SEED}.weights.h5")
+    return validation, np.asarray(assemble([member], architecture).predict(validation.inputs(), batch_size=64, verbose=0)["probabilities"])
+
+
+def compared(name: str, validation, answered: np.ndarray, first: np.ndarray) -> list[dict]:
+    """A row a dataset: kappa and accuracy of the likeliest grade, kappa of the expected one, log loss, and the difference in kappa."""
+    from tuning.metrics import number, qwk, resamples
+
+    rows = []
+    for dataset in sorted(set(validation.datasets)):
+        mine = validation.datasets == dataset
+        truth, given, other = validation.grades[mine], answered[mine], first[mine]
+        drawn = [qwk(truth[r], given[r].argmax(1)) - qwk(truth[r], other[r].argmax(1)) for r in resamples(validation.groups[mine])]
+        kappa = qwk(truth, given.argmax(1))
+        rows.append(
+            {
+                "variant": name,
+                "films": f"{dataset}_val",
+                "qwk": number(kappa, n=len(truth)),
+                "qwk_expected": number(qwk(truth, np.rint(severity(given)).astype(int)), n=len(truth)),
+                "accuracy": number((truth == given.argmax(1)).mean(), n=len(truth)),
+                "log_loss": number(-np.log(np.maximum(given[np.arange(len(truth)), truth], 1e-7)).mean(), n=len(truth)),
+                "qwk_difference": number(kappa - qwk(truth, other.argmax(1)), *np.percentile(drawn, (2.5, 97.5)), n=len(truth)),
+            }
+        )
+    return rows
+
+
+def table(rows: list[dict]) -> str:
+    lines = ["| variant | films | QWK | by expected grade | accuracy | log loss | QWK against the first |", "|---|---|---|---|---|---|---|"]
+    for row in rows:
+        difference = row["qwk_difference"]
+        cells = [f"{row[name]['value']:.3f}" for name in ("qwk", "qwk_expected", "accuracy", "log_loss")]
+        against = f"{difference['value']:+.3f} ({difference['low']:+.3f} to {difference['high']:+.3f})"
+        lines.append(f"| {row['variant']} | {row['films']} | {' | '.join(cells)} | {against} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="output of python -m tuning audit")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--epochs", type=int, default=15)
+    parser.add_argument("--films", type=int, default=0, help="of training, a fixed stratified subset (default all)")
+    parser.add_argument("--only", nargs="+", metavar="VARIANT", help="these alone; the first is compared with")
+    arguments = parser.parse_args()
+    console.prepare()
+    keep_freed_memory()
+    with console.quiet_start():
+        chosen = variants()
+    if unknown := set(arguments.only or ()) - set(chosen):
+        parser.error(f"no variant {', '.join(sorted(unknown))}; choose among {', '.join(chosen)}")
+    rows, first = [], None
+    for name in arguments.only or chosen:
+        architecture, settings = chosen[name]
+        settings = replace(settings, epochs=arguments.epochs, patience=arguments.epochs)
+        folder = arguments.out / name.replace(" ", "-")
+        validation, answered = probabilities(architecture, settings, arguments.data, folder, arguments.films)
+        first = answered if first is None else first
+        rows += compared(name, validation, answered, first)
+        (arguments.out / "ablation.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+        (arguments.out / "ablation.md").write_text(table(rows), "utf-8")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
