@@ -1,0 +1,128 @@
+"""What cheap methods reach on the same films, and how much of it is a leak.
+
+    python -m benchmarks.baselines --data runs/audit --out runs/baselines
+
+Four baselines: boosted trees that see only a file's header and size, or only a film's mean brightness (what these reach is a
+shortcut, not radiology), and histograms of oriented gradients (Dalal & Triggs, CVPR 2005) with a linear model or boosted trees.
+Clean: trained on the audit's training films, measured on its test films; no patient or near-duplicate is on both sides. Leaky:
+all files of a dataset shuffled and cut, as IEEE 10724941 did. Writes baselines.json and baselines.md.
+"""
+
+import argparse
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from skimage.feature import hog
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from kneeoa_hub.bundle import InputConfig
+from kneeoa_hub.imaging.decode import decode
+from kneeoa_hub.imaging.normalise import canvas
+from tuning import console, steps
+from tuning.audit import AuditedFilm, read_films
+from tuning.metrics import balanced_accuracy, number, qwk, resamples
+from tuning.sources import FilmReader
+
+INPUT = InputConfig(128, 128)
+LEAKY_TEST = 0.1
+MODES = ("1", "L", "P", "RGB", "RGBA", "I", "I;16")
+
+
+def features(films: list[AuditedFilm]) -> dict[str, np.ndarray]:
+    """header [N,5]: width, height, bytes, mode, format; mean [N,1]: brightness, 0 to 1; hog [N,1764]."""
+    header, mean, gradients = [], [], []
+    with FilmReader() as reader:
+        for film in steps.progress(films, "features"):
+            content = reader.read(film.source, film.file)
+            with Image.open(io.BytesIO(content)) as image:
+                deep = image.mode.startswith("I")
+                mode = MODES.index(image.mode) if image.mode in MODES else len(MODES)
+                header.append((*image.size, len(content), mode, format_number(image.format or "")))
+            pixels = decode(content).pixels
+            mean.append([float(pixels.mean()) / (65535 if deep else 255)])
+            fitted = canvas(pixels, (0, 0, pixels.shape[1], pixels.shape[0]), INPUT).pixels
+            gradients.append(hog(fitted, orientations=9, pixels_per_cell=(16, 16), cells_per_block=(2, 2), feature_vector=True))
+    return {"header": np.array(header, float), "mean": np.array(mean), "hog": np.array(gradients, np.float32)}
+
+
+def format_number(name: str) -> int:
+    """A format's name as a number that is the same in every run."""
+    return sum(map(ord, name))
+
+
+def trees() -> HistGradientBoostingClassifier:
+    return HistGradientBoostingClassifier(max_iter=100, learning_rate=0.1, random_state=0)
+
+
+def linear() -> object:
+    return make_pipeline(StandardScaler(), LogisticRegression(C=0.001, max_iter=1000))
+
+
+BASELINES: dict[str, tuple[str, Callable[[], object]]] = {
+    "header and size only": ("header", trees),
+    "mean brightness only": ("mean", trees),
+    "HOG, linear": ("hog", linear),
+    "HOG, boosted trees": ("hog", trees),
+}
+
+
+def splits(films: list[AuditedFilm], dataset: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Rows to train on and to measure on, clean and leaky."""
+    mine = np.array([film.dataset == dataset for film in films])
+    used = mine & np.array([film.use == "yes" for film in films])
+    split = np.array([film.split for film in films])
+    grades = np.array([film.grade for film in films])
+    rows = np.flatnonzero(mine)
+    leaky = train_test_split(rows, test_size=LEAKY_TEST, random_state=0, stratify=grades[rows])
+    return {"clean": (np.flatnonzero(used & (split == "train")), np.flatnonzero(used & (split == "test"))), "leaky": (leaky[0], leaky[1])}
+
+
+def measured(truth: np.ndarray, grade: np.ndarray, groups: np.ndarray) -> dict[str, dict[str, float | int]]:
+    figures = {"qwk": qwk, "accuracy": lambda t, g: float((t == g).mean()), "balanced_accuracy": balanced_accuracy}
+    drawn = resamples(groups)
+    return {
+        name: number(figure(truth, grade), *np.percentile([figure(truth[rows], grade[rows]) for rows in drawn], (2.5, 97.5)), n=len(truth))
+        for name, figure in figures.items()
+    }
+
+
+def table(rows: list[dict]) -> str:
+    lines = ["| baseline | dataset | split | films | QWK | accuracy | balanced accuracy |", "|---|---|---|---|---|---|---|"]
+    for row in rows:
+        cells = [f"{row[n]['value']:.3f} ({row[n]['low']:.3f}-{row[n]['high']:.3f})" for n in ("qwk", "accuracy", "balanced_accuracy")]
+        lines.append(f"| {row['baseline']} | {row['dataset']} | {row['split']} | {row['qwk']['n']} | {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="output of python -m tuning audit")
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    console.prepare()
+    films = [film for film in read_films(arguments.data) if film.width]
+    grades, groups = np.array([film.grade for film in films]), np.array([film.group for film in films])
+    seen = features(films)
+    rows = []
+    for dataset in sorted({film.dataset for film in films}):
+        for split, (training, test) in splits(films, dataset).items():
+            for name, (kind, model) in BASELINES.items():
+                fitted = model().fit(seen[kind][training], grades[training])
+                figures = measured(grades[test], fitted.predict(seen[kind][test]), groups[test])
+                rows.append({"baseline": name, "dataset": dataset, "split": split, **figures})
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "baselines.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+    (arguments.out / "baselines.md").write_text(table(rows), "utf-8")
+    print(table(rows))
+
+
+if __name__ == "__main__":
+    main()
