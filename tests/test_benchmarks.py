@@ -1,0 +1,69 @@
+"""The commands behind the figures keep what is measured apart from what is learnt."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks import ablation, adapt_shift, baselines
+from tuning.audit import audit, read_films
+
+
+@pytest.fixture(scope="module")
+def leaky_set(tmp_path_factory):
+    """Pictures of noise, each in two copies that differ a little, whose width alone tells the grade."""
+    folder = tmp_path_factory.mktemp("leaky")
+    rng = np.random.default_rng(0)
+    with (folder / "films.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "grade", "group"])
+        for number in range(120):
+            pixels = rng.integers(0, 256, (128, 128 + 8 * (number % 5)), np.uint8)
+            for copy in range(2):
+                pixels[0, copy] ^= 1
+                Image.fromarray(pixels).save(folder / f"{number}-{copy}.png")
+                writer.writerow([f"{number}-{copy}.png", number % 5, number])
+    return audit([f"noise={folder / 'films.csv'}"], folder / "audit")
+
+
+def test_the_clean_split_keeps_groups_together_and_the_leaky_one_does_not(leaky_set):
+    films = read_films(leaky_set)
+    groups = np.array([film.group for film in films])
+    splits = baselines.splits(films, "noise")
+    shared = {name: set(groups[training]) & set(groups[test]) for name, (training, test) in splits.items()}
+    assert not shared["clean"]
+    assert shared["leaky"]
+    assert all(len(test) for _, test in splits.values())
+
+
+def test_a_shortcut_in_the_header_is_found_and_one_that_is_not_there_is_not(leaky_set, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["baselines", "--data", str(leaky_set), "--out", str(tmp_path)])
+    monkeypatch.setattr(baselines, "BASELINES", {name: baselines.BASELINES[name] for name in ("header and size only", "mean brightness only")})
+    baselines.main()
+    told = {tuple(line.split(" | ")[:3]): float(line.split(" | ")[4].split()[0]) for line in capsys.readouterr().out.splitlines()[2:] if line}
+    assert told["| header and size only", "noise", "clean"] > 0.9
+    assert abs(told["| mean brightness only", "noise", "clean"]) < 0.5
+
+
+def test_a_part_of_the_clusters_is_drawn_and_the_test_fold_stays(tmp_path):
+    with (tmp_path / "films.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "grade", "group", "split"])
+        writer.writerows([f"{n}.png", n % 5, n // 2, ("test", "train", "val")[n // 2 % 3]] for n in range(300))
+    parts = {}
+    for clusters in (20, 0):
+        assert adapt_shift.write_part(tmp_path / "films.csv", tmp_path / "part.csv", clusters) == (clusters or 100)
+        with (tmp_path / "part.csv").open(newline="", encoding="utf-8") as file:
+            parts[clusters] = list(csv.DictReader(file))
+    for clusters, rows in parts.items():
+        by_split = {split: {row["group"] for row in rows if row["split"] == split} for split in ("train", "val", "test")}
+        assert len(by_split["train"]) == (clusters or 100) * 3 // 4
+        assert len(by_split["train"] | by_split["val"]) == (clusters or 100)
+        assert by_split["test"] == {str(group) for group in range(0, 150, 3)}
+
+
+def test_the_variants_of_the_ablation_differ_from_the_first_in_one_thing_each():
+    first, *others = [(vars(architecture), vars(settings)) for architecture, settings in ablation.variants().values()]
+    for other in others:
+        assert sum(first[part][name] != value for part in (0, 1) for name, value in other[part].items()) == 1
