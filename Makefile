@@ -1,9 +1,9 @@
-# make run: the whole loop, small. make test: every test. docs/install.md says the same without make.
+# make run: the whole loop, small. make test: every test. make weights: the shipped weights, from real films, in hours. docs/install.md says the same without make.
 PYTHON ?= python3
 BIN := .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: run test app space bench lint clean
+.PHONY: run test app space bench weights lint clean
 
 run: .venv/ready
 	@$(BIN)/python -m tuning.quickstart
@@ -20,6 +20,19 @@ space: .venv/ready
 bench: .venv/ready
 	$(BIN)/python benchmarks/cold_start.py
 	$(BIN)/python benchmarks/install_size.py
+
+weights: .venv/ready
+	$(BIN)/python benchmarks/gornale_protocol.py --data "$(KNEEOA_DATA)" --out runs/gornale.csv
+	$(BIN)/python -m tuning audit --data oai="$(KNEEOA_DATA)/oai_train.zip" --data oai="$(KNEEOA_DATA)/oai_val.zip" \
+		--data oai="$(KNEEOA_DATA)/oai_test.zip" --data gornale=runs/gornale.csv --out runs/audit
+	$(BIN)/python -m tuning search --data runs/audit --out runs/search --epochs 10 --films 2400 --validation-films 1057 \
+		--only size=160,192 --only fold=True --only stem=conv5 --only block=plain,residual,squeeze_excite \
+		--only widths=16-32-64-128,32-64-128-192,48-96-192 --only blocks=1,2 --only normalisation=True \
+		--only pooling=average,max,attention --only dense= --only dropout=0.2,0.4 --only learning_rate=0.001,0.002 \
+		--only augmentation=0.35,0.7,1.0
+	$(BIN)/python -m tuning train --data runs/search --out runs/train --epochs 60 --patience 60 --batch 32 --seeds 0,1,2 --mixup 0.4 --occlusion 0.5
+	$(BIN)/python -m tuning evaluate --data runs/train --out runs/evaluate
+	$(BIN)/python -m tuning export --data runs/evaluate --out runs/bundle
 
 lint: .venv/ready
 	$(BIN)/ruff check .

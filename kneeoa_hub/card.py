@@ -3,16 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from . import card_sections
 from .bundle import BundleConfig
+from .card_sections import SETS, figure, title
 from .grades import GRADES
 from .report import DISCLAIMER
 
-SETS = {
-    "oai_test": "OAI, test half",
-    "oai_val": "OAI, validation",
-    "gornale_test": "Gornale, test fold",
-    "gornale_val": "Gornale, validation",
-}
 COLUMNS = {
     "qwk": "QWK",
     "accuracy": "accuracy",
@@ -30,6 +26,10 @@ SOURCES = {
     ),
     "gornale": "Gornale, Shivanand; Patravali, Pooja (2020), Digital Knee X-ray Images, Mendeley Data V1, doi:10.17632/t9ndx37v5h.1.",
 }
+REPRODUCE = (
+    "## Reproduce\n\n`make weights` with `KNEEOA_DATA` naming a folder with the two datasets audits, searches, trains, evaluates and "
+    "exports as these weights were made. What changed from version to version: CHANGELOG.md of the package."
+)
 
 
 def render(config: BundleConfig, evidence: Mapping[str, Any], figures: str = "figures/") -> str:
@@ -47,11 +47,16 @@ def render(config: BundleConfig, evidence: Mapping[str, Any], figures: str = "fi
         _adapted(evidence),
         "## Figures\n\n" + _looks(evidence) + "\n\n" + _metrics(evidence),
         _recalls(evidence),
+        card_sections.PEERS if "oai_test" in evidence["metrics"] and "members" in evidence else "",
+        card_sections.subgroups(evidence),
+        card_sections.joint(evidence, figures),
         f"![Confusion by set]({figures}confusion.png)\n\n![Confidence and share right]({figures}calibration.png)",
         _calibration(config, evidence),
         _data(evidence),
         _architecture(config, evidence),
         f"![Validation kappa by epoch]({figures}training.png)",
+        card_sections.members(evidence),
+        REPRODUCE if "members" in evidence and "base" not in evidence else "",
         "## What could not be measured\n\nAge, sex, race, site, and machine are not in the data, so nothing is known about differences "
         "between such groups. Grades come from one reading protocol each; readers of knee films agree with each other with a kappa "
         "of about .5 to .75, and the grades are no better than that. Films of other hospitals differ: recalibrate on your own first.",
@@ -66,12 +71,6 @@ def headline(evidence: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
     metrics = evidence["metrics"]
     name = next((name for name in SETS if name in metrics), next(iter(metrics)))
     return name, metrics[name]["qwk"]
-
-
-def figure(number: Mapping[str, float], digits: int = 3) -> str:
-    """A number of the evidence with its 95% interval, such as .812 (.790-.834)."""
-    value, low, high = (f"{number[key]:.{digits}f}" for key in ("value", "low", "high"))
-    return value if low == high == value else f"{value} ({low}-{high})"
 
 
 def _metadata(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
@@ -93,7 +92,7 @@ def _metadata(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
     for name, metrics in evidence["metrics"].items():
         lines += [
             "  - task: {type: image-classification, name: Kellgren-Lawrence grading}",
-            f"    dataset: {{name: {_title(name)!r}, type: {_dataset(name)}, split: {name.rsplit('_', 1)[-1]}}}",
+            f"    dataset: {{name: {title(name)!r}, type: {_dataset(name)}, split: {name.rsplit('_', 1)[-1]}}}",
             "    metrics:",
             f"    - {{type: cohen_kappa, name: quadratic weighted kappa, value: {metrics['qwk']['value']:.4f}}}",
             f"    - {{type: accuracy, value: {metrics['accuracy']['value']:.4f}}}",
@@ -117,16 +116,12 @@ def _adapted(evidence: Mapping[str, Any]) -> str:
     lines += ["| set | films | " + " | ".join(COLUMNS.values()) + " |", "|---|---|" + "---|" * len(COLUMNS)]
     for name, metrics in evidence["before"].items():
         cells = " | ".join(figure(metrics[key]) for key in COLUMNS)
-        lines.append(f"| {_title(name)} | {metrics['qwk']['n']} | {cells} |")
+        lines.append(f"| {title(name)} | {metrics['qwk']['n']} | {cells} |")
     return "\n".join(lines)
 
 
 def _dataset(name: str) -> str:
     return name.rsplit("_", 1)[0]
-
-
-def _title(name: str) -> str:
-    return SETS.get(name, name.replace("_", ", "))
 
 
 def _looks(evidence: Mapping[str, Any]) -> str:
@@ -141,7 +136,7 @@ def _metrics(evidence: Mapping[str, Any]) -> str:
     lines = ["| set | films | " + " | ".join(COLUMNS.values()) + " |", "|---|---|" + "---|" * len(COLUMNS)]
     for name, metrics in evidence["metrics"].items():
         cells = " | ".join(figure(metrics[key]) for key in COLUMNS)
-        lines.append(f"| {_title(name)} | {metrics['qwk']['n']} | {cells} |")
+        lines.append(f"| {title(name)} | {metrics['qwk']['n']} | {cells} |")
     return "\n".join(lines) + "\n\n95% intervals by bootstrap over patients or clusters of copies."
 
 
@@ -149,19 +144,19 @@ def _recalls(evidence: Mapping[str, Any]) -> str:
     lines = ["Recall by grade:", "", "| set | " + " | ".join(f"{g.value} {g.label}" for g in GRADES) + " |", "|---|" + "---|" * len(GRADES)]
     for name, tables in evidence["by_grade"].items():
         cells = [figure(tables["recall"][str(g.value)], 2) if str(g.value) in tables["recall"] else "none" for g in GRADES]
-        lines.append(f"| {_title(name)} | " + " | ".join(cells) + " |")
+        lines.append(f"| {title(name)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 
 def _calibration(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
     cuts = ", ".join(f"{cut:.2f}" for cut in config.decision.thresholds)
     rule = "the likeliest" if config.decision.rule == "argmax" else f"the expected grade, cut at {cuts}"
-    bands = "; ".join(f"{_title(name)} {figure(tables['ece_if_perfect'])}" for name, tables in evidence["by_grade"].items())
+    bands = "; ".join(f"{title(name)} {figure(tables['ece_if_perfect'])}" for name, tables in evidence["by_grade"].items())
     return (
         f"## Calibration and refusal\n\nTemperature {config.temperature:.3f}; reported grade: {rule}; both chosen on "
         f"validation. A perfectly calibrated model would show, over as many films, an ECE of (median, 5 to 95%): {bands}. "
         "A film far from the training films in the network's embedding is refused; share refused: "
-        + "; ".join(f"{_title(name)} {metrics['refused']['value']:.3f}" for name, metrics in evidence["metrics"].items())
+        + "; ".join(f"{title(name)} {metrics['refused']['value']:.3f}" for name, metrics in evidence["metrics"].items())
         + "."
     )
 
@@ -191,7 +186,17 @@ def _architecture(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
     return (
         f"## Architecture\n\n{found} {len(config.members)} member(s), {int(export['parameters']['value'])} parameters, ONNX graph "
         f"{export['onnx_megabytes']['value']:.1f} MB; ONNX and Keras differ by at most {export['onnx_keras_difference']['value']:.0e}. "
-        f"Input: gray, {config.input.height}x{config.input.width}, aspect kept, percentiles {config.input.low:g} to {config.input.high:g} "
-        "stretched, standardised by film; answers averaged over the film and its mirror image.\n\n"
+        f"Input: gray, {config.input.height}x{config.input.width}{_cropped(config)}, aspect kept, percentiles {config.input.low:g} to {config.input.high:g} "
+        f"stretched, standardised by film; {_mirrored(choices)}.\n\n"
         + "\n".join(f"- {key.replace('_', ' ')}: {value if value != '' else 'none'}" for key, value in choices.items())
     )
+
+
+def _mirrored(choices: Mapping[str, Any]) -> str:
+    if choices.get("fold"):
+        return "the right half of the film, mirrored, goes through the same layers as the left one, so that a mirrored film gets the same answer"
+    return "answers averaged over the film and its mirror image"
+
+
+def _cropped(config: BundleConfig) -> str:
+    return "" if config.input.crop == "fit" else " (the middle rows of the film)"

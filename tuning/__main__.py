@@ -69,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     adapt.add_argument("--version", default="0.1.0")
     evaluate = step("evaluate", _evaluate, "calibrate on validation and measure", "output of train")
     evaluate.add_argument("--validation-only", action="store_true", help="do not look at the test films")
+    evaluate.add_argument("--gallery", metavar="DIR", help="also write sheets of right, wrong and uncertain validation films there")
     export = step("export", _export, "write the bundle", "output of evaluate", "the bundle's folder")
     export.add_argument("--name", default="kneeoa-cnn")
     export.add_argument("--version", default="0.1.0")
@@ -141,9 +142,11 @@ def _adapt(arguments: argparse.Namespace) -> str:
 def _evaluate(arguments: argparse.Namespace) -> str:
     with console.quiet_start():
         from .evaluate import evaluate
+        from .gallery import gallery
 
     out = evaluate(Path(arguments.data), Path(arguments.out), test=not arguments.validation_only)
-    return f"evaluate: {out / 'evidence.json'}"
+    sheets = f"\ngallery: {gallery(out, Path(arguments.gallery))}" if arguments.gallery else ""
+    return f"evaluate: {out / 'evidence.json'}{sheets}"
 
 
 def _export(arguments: argparse.Namespace) -> str:

@@ -6,6 +6,7 @@ Only layers and operations that Keras itself ships are used, so `keras.saving.lo
 from collections.abc import Sequence
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from kneeoa_hub.bundle import Decision
@@ -22,12 +23,14 @@ def assemble(
     architecture: Architecture,
     temperature: float = 1.0,
     decision: Decision = Decision(),
+    usual: np.ndarray | None = None,
 ) -> keras.Model:
     """image [N,H,W,1] -> {"probabilities" [N,5], "embedding" [N,D], "activation_map" [N,h,w]}.
 
     Each member answers for the film and its mirror image, unless it folds the film: then both are one. The map
     speaks for the grade that `decision` reports: the classifier applied to every place of the features, less its
-    mean over the grades (class activation map: Zhou et al., CVPR 2016).
+    mean over the grades (class activation map: Zhou et al., CVPR 2016), less what it is in the mean film: `usual`
+    [h,w,5], see `usual_maps`. Without that, a map shows foremost what every film has there, such as the padding.
     """
     image = keras.Input((architecture.input.height, architecture.input.width, 1), name="image")
     probabilities, embeddings, maps = [], [], []
@@ -50,13 +53,23 @@ def assemble(
     vectors = [_mean(embeddings[start : start + step]) for start in range(0, len(embeddings), step)]
     vector = ops.concatenate(vectors, axis=-1) if len(vectors) > 1 else vectors[0]
     chosen = _reported(calibrated, decision)
-    places = ops.sum(_mean(maps) * ops.expand_dims(ops.expand_dims(chosen, 1), 1), axis=-1)
+    places = layers.Activation("linear", name="grade_maps")(_mean(maps))
+    if usual is not None:
+        places = layers.Normalization(axis=(1, 2, 3), mean=usual, variance=np.ones_like(usual))(places)
+    places = ops.sum(places * ops.expand_dims(ops.expand_dims(chosen, 1), 1), axis=-1)
     outputs = {
         "probabilities": layers.Activation("linear", name="probabilities")(calibrated),
         "embedding": layers.Activation("linear", name="embedding")(vector),
         "activation_map": layers.Activation("linear", name="activation_map")(places),
     }
     return keras.Model(image, outputs, name="kneeoa")
+
+
+def usual_maps(model: keras.Model, inputs: np.ndarray, batch: int = 64) -> np.ndarray:
+    """[h,w,5]: the mean over films [N,H,W,1] of an assembled model's map for every grade."""
+    maps = keras.Model(model.input, model.get_layer("grade_maps").output)
+    parts = np.array_split(inputs, -(-len(inputs) // batch))
+    return np.sum([np.asarray(maps.predict_on_batch(part)).sum(0) for part in parts], axis=0) / len(inputs)
 
 
 def _mean(values):

@@ -18,9 +18,10 @@ from kneeoa_hub.runtime import Network
 from . import steps
 from .calibrate import AXES, Calibration, answered, answers, calibrate, fit_refusal
 from .datasets import Knees, load_knees, stratified_subset
-from .ensemble import assemble
+from .ensemble import assemble, usual_maps
 from .metrics import Answers, confusion, ece_of_perfect, measure, number, recalls
-from .plots import plot_calibration, plot_confusion, plot_history
+from .plots import plot_calibration, plot_confusion, plot_history, plot_maps
+from .scrutiny import by_member, joint, predict, subgroups
 from .train import load_members, read_history
 
 REFERENCE_FILMS = 3000
@@ -43,14 +44,14 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
     datasets, base = record.get("datasets", ()), record.get("base")
     films = stratified_subset(load_knees(audit, "train", config).of(datasets), REFERENCE_FILMS)
     sets = {split: load_knees(audit, split, config) for split in (("val", "test") if test else ("val",))}
-    reference = _predict(model, films, "evaluate: training")
-    predicted = {split: _predict(model, knees, f"evaluate: {split}") for split, knees in sets.items()}
+    reference = predict(model, films, "evaluate: training")
+    predicted = {split: predict(model, knees, f"evaluate: {split}") for split, knees in sets.items()}
     fitted_on, rows = sets["val"].of(datasets), sets["val"].within(datasets)  # other datasets are foreign to these weights
     validation = {name: values[rows] for name, values in predicted["val"].items()}
     calibration = calibrate(*_fitted_on(base, validation, fitted_on, reference, films))
     contrasts = np.array([contrast(_content(fitted_on, row)) for row in range(len(fitted_on))])
     refusal = fit_refusal(reference["embedding"], validation["embedding"], contrasts)
-    metrics, tables, measured = {}, {}, {}
+    metrics, tables, groups, measured = {}, {}, {}, {}
     for split, knees in sets.items():
         for dataset in sorted(set(knees.datasets)):
             rows = knees.datasets == dataset
@@ -59,10 +60,17 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
             away = distances(predicted[split]["embedding"][rows], refusal)
             metrics[name] = measure(measured[name]) | {"refused": number((away > refusal.max_distance).mean(), n=int(rows.sum()))}
             tables[name] = _tables(measured[name])
+            groups[name] = subgroups(measured[name], knees.take(rows))
+    usual = usual_maps(model, films.inputs())
+    final = assemble(members, architecture, calibration.temperature, calibration.decision, usual)
+    looks, maps = joint(final, sets["val"], architecture, calibration.decision)
     evidence = {
         "schema_version": 1,
         "metrics": metrics,
         "by_grade": tables,
+        "subgroups": groups,
+        "members": by_member(members, architecture, sets, calibration),
+        "joint": looks,
         "calibration": _calibration(calibration, len(fitted_on)),
         "refusal": {"max_distance": number(refusal.max_distance, n=len(fitted_on)), "axes": number(min(AXES, len(refusal.components)))},
         "data": _data(audit),
@@ -78,20 +86,12 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
     figures.mkdir(exist_ok=True)
     plot_confusion({name: confusion(a.truth, a.grade) for name, a in measured.items()}, figures / "confusion.png")
     plot_calibration(measured, figures / "calibration.png")
+    if maps:
+        plot_maps(maps, figures / "maps.png")
     plot_history({m["seed"]: read_history(train, m["seed"]) for m in evidence["training"]["members"]}, figures / "training.png")
-    steps.write_json(out / "calibration.json", {**asdict(calibration), "refusal": asdict(refusal)})
+    steps.write_json(out / "calibration.json", {**asdict(calibration), "refusal": asdict(refusal), "usual_maps": usual.tolist()})
     steps.write_json(out / "evidence.json", evidence)
     return out
-
-
-def _predict(model: Any, knees: Knees, title: str, batch: int = 64) -> dict[str, np.ndarray]:
-    answered: dict[str, list[np.ndarray]] = {"probabilities": [], "embedding": []}
-    for start in steps.progress(range(0, len(knees), batch), title):
-        part = knees.take(np.arange(start, min(start + batch, len(knees)))).inputs()
-        outputs = model.predict_on_batch(part)
-        for name, values in answered.items():
-            values.append(np.asarray(outputs[name]))
-    return {name: np.concatenate(values) for name, values in answered.items()}
 
 
 def _fitted_on(

@@ -36,14 +36,15 @@ def export(evaluated: Path, out: Path, *, name: str = "kneeoa-cnn", version: str
         raise DataError(f"{out} is not empty; a bundle is written to a new folder, give another --out.")
     train, audit = steps.find_input(evaluated, "train"), steps.find_input(evaluated, "audit")
     evidence = steps.read_json(evaluated / "evidence.json")
-    config = _config(train, steps.read_json(evaluated / "calibration.json"), name, version)
+    fitted = steps.read_json(evaluated / "calibration.json")
+    config = _config(train, fitted, name, version)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     except OSError as error:
         raise OutputError(f"{out} can't be written ({error.strerror}); give an --out with room and permission.") from None
     try:
-        model = _save(beside, train, config)
+        model = _save(beside, train, config, np.array(fitted["usual_maps"], np.float32))
         knees = stratified_subset(load_knees(audit, "val", config.input), CHECKED_FILMS)
         difference = _difference(model, beside, config, knees.inputs())
         if not difference <= LARGEST_DIFFERENCE:
@@ -85,12 +86,12 @@ def _config(train: Path, fitted: dict[str, Any], name: str, version: str) -> Bun
     )
 
 
-def _save(folder: Path, train: Path, config: BundleConfig) -> Any:
+def _save(folder: Path, train: Path, config: BundleConfig, usual: np.ndarray) -> Any:
     """config.json, metadata.json, model.weights.h5 and model.onnx; returns the Keras model as a stranger would load it."""
     import keras
 
     architecture, members = load_members(train)
-    model = assemble(members, architecture, config.temperature, config.decision)
+    model = assemble(members, architecture, config.temperature, config.decision, usual)
     model.save(folder, zipped=False)
     shutil.rmtree(folder / "assets", ignore_errors=True)
     loaded = keras.saving.load_model(folder, compile=False, safe_mode=True)

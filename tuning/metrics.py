@@ -1,6 +1,6 @@
 """Figures of merit for grades and probabilities, with intervals by bootstrap over patients or clusters."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,11 +84,11 @@ METRICS: dict[str, Callable[[Answers], float]] = {
 """Each figure of evidence["metrics"][SET]; auc_oa is for KL 2 or more, coverage and set_size are of the grade sets."""
 
 
-def measure(answers: Answers, seed: int = 0) -> dict[str, dict[str, float | int]]:
-    """Every metric as {"value", "low", "high", "n"}: a 95% interval by bootstrap over groups."""
+def measure(answers: Answers, seed: int = 0, names: Collection[str] = tuple(METRICS)) -> dict[str, dict[str, float | int]]:
+    """Every named metric as {"value", "low", "high", "n"}: a 95% interval by bootstrap over groups."""
     resampled = [answers.take(rows) for rows in resamples(answers.groups, seed)]
     figures = {}
-    for name, metric in METRICS.items():
+    for name, metric in ((name, METRICS[name]) for name in names):
         value, drawn = metric(answers), np.array([metric(sample) for sample in resampled])
         if name == "ece":
             # Drawing films twice makes every bin noisier, which raises this error by itself: take that bias out.

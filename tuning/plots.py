@@ -93,3 +93,34 @@ def plot_history(histories: dict[int, list[dict[str, Any]]], path: Path) -> None
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
+
+
+def plot_maps(maps: dict[int, Any], path: Path) -> None:
+    """One panel a grade: its mean activation map over the canvas."""
+    pyplot = _pyplot()
+    figure, axes = pyplot.subplots(1, len(maps), figsize=(2.1 * len(maps), 2.5), squeeze=False)
+    for axis, (grade, values) in zip(axes.flat, sorted(maps.items()), strict=True):
+        axis.imshow(values, cmap="inferno", vmin=0, vmax=1, interpolation="bilinear")
+        axis.set(title=f"graded {grade}", xticks=[], yticks=[])
+        axis.set_xlabel("lateral - medial", fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def plot_films(films: Any, maps: Any, captions: list[str], columns: int, title: str, path: Path) -> None:
+    """Films [N,H,W] with their activation maps [N,h,w] over them, `columns` in a row."""
+    pyplot = _pyplot()
+    height, width = films.shape[1:]
+    rows = -(-len(films) // columns) or 1
+    figure, axes = pyplot.subplots(rows, columns, figsize=(2.4 * columns, 2.4 * rows * height / width + 0.35 * rows + 0.4), squeeze=False)
+    for axis, film, places, caption in zip(axes.flat, films, maps, captions, strict=False):
+        axis.imshow(film, cmap="gray", extent=(0, width, height, 0))
+        axis.imshow(places, cmap="inferno", alpha=0.3, extent=(0, width, height, 0), interpolation="bilinear")
+        axis.set_title(caption, fontsize=8)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    figure.suptitle(title, fontsize=10)
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)

@@ -1,0 +1,90 @@
+"""The card's sections beyond the headline: members, subgroups, the joint, and what others measured."""
+
+from collections.abc import Mapping
+from typing import Any
+
+SETS = {
+    "oai_test": "OAI, test half",
+    "oai_val": "OAI, validation",
+    "gornale_test": "Gornale, test fold",
+    "gornale_val": "Gornale, validation",
+}
+SUBGROUP_COLUMNS = {"qwk": "QWK", "accuracy": "accuracy", "mae": "MAE (grades)", "auc_oa": "AUC, KL >= 2"}
+PEERS = """## Others on the same split
+
+Figures of their authors, on the official OAI test split of 1,656 knees, of which "OAI, test half" is a random half by patient:
+
+| model | weights from | QWK | accuracy |
+|---|---|---|---|
+| [afzal2003/knee-oa-kl-grading](https://huggingface.co/afzal2003/knee-oa-kl-grading) | scratch | 0.753 (0.730-0.775) | 0.542 |
+| [Darshan13/KneeVision-models](https://huggingface.co/Darshan13/KneeVision-models) | ImageNet | 0.775-0.792 | 0.603 |
+| Chen et al., Comput. Med. Imaging Graph. 2019 (this split's authors) | ImageNet | | 0.697 |
+
+The CNN that this package grew out of (IEEE 10724941) reports a test accuracy of 0.515 on 165 films of the Gornale set, split by file."""
+
+
+def members(evidence: Mapping[str, Any]) -> str:
+    """Every member alone, and whether it grades a mirrored film alike."""
+    entries = evidence.get("members")
+    if not entries:
+        return ""
+    names = list(entries[0]["metrics"])
+    lines = ["Each member alone:", "", "| member | " + " | ".join(f"{title(name)}: QWK" for name in names) + " | mirrored film, equal grade |"]
+    lines.append("|---|" + "---|" * (len(names) + 1))
+    for number, entry in enumerate(entries):
+        cells = [figure(entry["metrics"][name]["qwk"]) for name in names]
+        lines.append(f"| {number} | " + " | ".join(cells) + f" | {figure(entry['mirrored_agreement'])} |")
+    return "\n".join(lines)
+
+
+def subgroups(evidence: Mapping[str, Any]) -> str:
+    """Figures by side and exposure."""
+    tables = {name: groups for name, groups in evidence.get("subgroups", {}).items() if groups}
+    if not tables:
+        return ""
+    lines = ["## By side and exposure", "", "Exposure: thirds of a set's films by the mean gray of what the network sees.", ""]
+    lines += ["| set | films | n | " + " | ".join(SUBGROUP_COLUMNS.values()) + " |", "|---|---|---|" + "---|" * len(SUBGROUP_COLUMNS)]
+    for name, groups in tables.items():
+        for group, metrics in groups.items():
+            cells = " | ".join(figure(metrics[key]) for key in SUBGROUP_COLUMNS)
+            lines.append(f"| {title(name)} | {group} | {metrics['qwk']['n']} | {cells} |")
+    return "\n".join(lines)
+
+
+def joint(evidence: Mapping[str, Any], figures: str) -> str:
+    """What covering the joint space costs, and where the maps peak."""
+    looks = evidence.get("joint")
+    if not looks:
+        return ""
+    masked = {name: row for name, row in looks["covered"].items() if name != "plain"}
+    lines = [
+        f"## Does it look at the joint?\n\nParts of the films of {title(looks['films'])} were blanked; QWK without a mask is "
+        f"{figure(looks['covered']['plain'])}. Random: a mask of the same size anywhere in the film. A difference below zero says that "
+        "the part matters more than its size.",
+        "",
+        "| blanked | share of the film | QWK | QWK, random | difference |",
+        "|---|---|---|---|---|",
+    ]
+    for name, row in masked.items():
+        cells = " | ".join(figure(row[key]) for key in ("qwk", "qwk_random", "difference"))
+        lines.append(f"| {name} | {row['share_covered']['value']:.2f} | {cells} |")
+    peak = looks["map_peak"]
+    lines += [
+        "",
+        f"The activation map peaks in the joint space in {figure(peak['in_joint'])} of these films; {peak['by_chance']['value']:.3f} of its places "
+        "lie there. A map shows where evidence beyond that of the mean film was found, in coarse places; it is no outline of disease.",
+        "",
+        f"![Mean map of each grade]({figures}maps.png)",
+    ]
+    return "\n".join(lines)
+
+
+def title(name: str) -> str:
+    """oai_test as words."""
+    return SETS.get(name, name.replace("_", ", "))
+
+
+def figure(number: Mapping[str, float], digits: int = 3) -> str:
+    """A number of the evidence with its 95% interval, such as .812 (.790-.834)."""
+    value, low, high = (f"{number[key]:.{digits}f}" for key in ("value", "low", "high"))
+    return value if low == high == value else f"{value} ({low}-{high})"
