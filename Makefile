@@ -30,7 +30,8 @@ weights: .venv/ready
 		--only widths=16-32-64-128,32-64-128-192,48-96-192 --only blocks=1,2 --only normalisation=True \
 		--only pooling=average,max,attention --only dense= --only dropout=0.2,0.4 --only learning_rate=0.001,0.002 \
 		--only augmentation=0.35,0.7,1.0
-	$(BIN)/python -m tuning train --data runs/search --out runs/train --epochs 60 --patience 60 --batch 32 --seeds 0,1,2 --mixup 0.4 --occlusion 0.5
+	$(BIN)/python -m tuning train --data runs/search --out runs/train --epochs 50 --patience 50 --batch 32 --seeds 0,1 \
+		--mixup 0.4 --occlusion 0.5 --precision mixed_bfloat16
 	$(BIN)/python -m tuning evaluate --data runs/train --out runs/evaluate
 	$(BIN)/python -m tuning export --data runs/evaluate --out runs/bundle
 

@@ -1,6 +1,7 @@
 """The whole loop on synthetic films, through the commands that a user types."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +16,9 @@ from tuning.sources import read_labels
 ROOT = Path(__file__).parent.parent
 
 
-def step(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "tuning", *map(str, arguments)], capture_output=True, text=True, cwd=ROOT)
+def step(*arguments: object, backend: str = "tensorflow") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tuning", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ | {"KERAS_BACKEND": backend})
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +116,18 @@ def test_a_training_on_one_dataset_is_measured_on_all_and_calibrated_on_its_own(
     done = step("train", "--data", tmp_path / "audit", "--out", tmp_path / "none", *arguments, "nowhere")
     assert done.returncode == 1
     assert "There is no film of nowhere; choose among here, there." in done.stderr
+
+
+@pytest.mark.slow
+def test_another_backend_trains_what_this_one_evaluates(loop, tmp_path):
+    done = step(
+        "train", "--data", loop / "search", "--out", tmp_path / "train", "--epochs", 1, "--batch", 16, "--precision", "mixed_bfloat16", backend="jax"
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    evaluated = step("evaluate", "--data", tmp_path / "train", "--out", tmp_path / "evaluate", "--validation-only", "--gallery", tmp_path / "films")
+    assert evaluated.returncode == 0, evaluated.stderr[-3000:]
+    evidence = json.loads((tmp_path / "evaluate" / "evidence.json").read_text())
+    assert evidence["test_looks"]["value"] == 0
+    kappa = evidence["metrics"]["synthetic_val"]["qwk"]
+    assert kappa["low"] <= kappa["value"] <= kappa["high"]
+    assert {path.name for path in (tmp_path / "films").iterdir()} == {"right.png", "wrong.png", "uncertain.png", "gallery.csv"}

@@ -9,6 +9,7 @@ import pytest
 from kneeoa_hub.errors import SettingsError
 from tuning.ensemble import assemble
 from tuning.space import NAMED, SPACE, Architecture, build, compiled, narrowed
+from tuning.train import precision
 
 BASELINE = NAMED["baseline-2023"]
 
@@ -76,3 +77,19 @@ def test_the_deepest_network_without_padding_fits_the_smallest_film(view, fold):
 def test_a_choice_that_is_not_in_the_space_is_refused_and_what_there_is_is_named(only):
     with pytest.raises(SettingsError, match=next(iter(only))):
         narrowed(only)
+
+
+@pytest.mark.parametrize("loss", SPACE["loss"])
+def test_in_mixed_precision_weights_and_answers_stay_exact(loss):
+    architecture = Architecture(size=96, widths="16-32-64-128", fold=True, loss=loss)
+    with precision("mixed_bfloat16"):
+        mixed = build(architecture)
+    exact = build(architecture)
+    exact.set_weights(mixed.get_weights())
+    films = np.random.default_rng(0).standard_normal((3, 96, 96, 1)).astype(np.float32)
+    assert mixed.get_layer("features").compute_dtype == "bfloat16"
+    assert {weight.dtype for weight in mixed.weights} == {"float32"}
+    answer = np.asarray(mixed(films))
+    assert answer.dtype == np.float32
+    assert np.abs(answer.sum(1) - 1).max() < 1e-6
+    assert np.abs(answer - np.asarray(exact(films))).max() < 0.01

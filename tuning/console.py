@@ -1,5 +1,6 @@
 """What a person sees of the loop: progress, one line for an error, and none of the start-up messages of TensorFlow."""
 
+import logging
 import os
 import shutil
 import subprocess
@@ -24,6 +25,7 @@ def prepare() -> None:
     """Set this process up for the loop; call it before TensorFlow is loaded."""
     # Its log level does not reach its Python errors: those are raised.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # several models in turn are no retracing to be warned of
     warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)  # in Keras, while it exports
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # in order with the progress, in a file too

@@ -116,7 +116,8 @@ def plot_films(films: Any, maps: Any, captions: list[str], columns: int, title: 
     figure, axes = pyplot.subplots(rows, columns, figsize=(2.4 * columns, 2.4 * rows * height / width + 0.35 * rows + 0.4), squeeze=False)
     for axis, film, places, caption in zip(axes.flat, films, maps, captions, strict=False):
         axis.imshow(film, cmap="gray", extent=(0, width, height, 0))
-        axis.imshow(places, cmap="inferno", alpha=0.3, extent=(0, width, height, 0), interpolation="bilinear")
+        heat = (places - places.min()) / max(float(places.max() - places.min()), 1e-6)
+        axis.imshow(heat, cmap="inferno", alpha=0.5 * heat, extent=(0, width, height, 0), interpolation="bilinear")
         axis.set_title(caption, fontsize=8)
     for axis in axes.flat:
         axis.set_axis_off()

@@ -126,7 +126,7 @@ def build(architecture: Architecture, name: str = "member") -> keras.Model:
     for width in architecture.hidden:
         x = layers.Dense(width, activation="relu")(x)
         x = layers.Dropout(architecture.dropout / 2)(x)
-    x = layers.Activation("linear", name="embedding")(x)
+    x = layers.Activation("linear", name="embedding", dtype="float32")(x)  # the head is exact in a training of mixed precision too
     model = keras.Model(image, _probabilities(x, architecture), name=name)
     if architecture.loss == "coral":
         model.get_layer("cut_points").set_weights([np.array([[1.5, 0.5, -0.5, -1.5]], np.float32)])
@@ -247,12 +247,12 @@ POOLING = {
 
 def _probabilities(embedding, architecture: Architecture):
     if architecture.loss != "coral":
-        return layers.Softmax(name="probabilities")(layers.Dense(NUM_GRADES, name="classifier")(embedding))
+        return layers.Softmax(name="probabilities", dtype="float32")(layers.Dense(NUM_GRADES, name="classifier", dtype="float32")(embedding))
     # CORAL: one severity, and four cut points on it; only built-in layers, so that any Keras can load it.
-    severity = layers.Dense(1, use_bias=False, name="classifier")(embedding)
-    cuts = layers.Dense(NUM_GRADES - 1, use_bias=False, name="cut_points")(ops.ones_like(severity))
+    severity = layers.Dense(1, use_bias=False, name="classifier", dtype="float32")(embedding)
+    cuts = layers.Dense(NUM_GRADES - 1, use_bias=False, name="cut_points", dtype="float32")(ops.ones_like(severity))
     over = ops.sigmoid(severity + cuts)
     edges = ops.concatenate([ops.ones_like(severity), over, ops.zeros_like(severity)], axis=-1)
     mass = ops.relu(edges[:, :-1] - edges[:, 1:]) + 1e-7
-    return layers.Activation("linear", name="probabilities")(mass / ops.sum(mass, axis=-1, keepdims=True))
+    return layers.Activation("linear", name="probabilities", dtype="float32")(mass / ops.sum(mass, axis=-1, keepdims=True))
 
