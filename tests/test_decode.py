@@ -89,3 +89,11 @@ def test_a_film_of_several_pages_is_an_error():
     page.save(buffer, "TIFF", save_all=True, append_images=[page])
     with pytest.raises(errors.SeveralFrames, match="2 frames"):
         decode(buffer.getvalue())
+
+
+def test_a_tiff_whose_zero_is_white_is_turned_to_bright_bone():
+    ramp = np.tile(np.arange(200, dtype=np.uint16), (160, 1))
+    deep = decode(encoded(ramp, "TIFF", tiffinfo={262: 0})).pixels
+    assert deep[0, 0] - deep[0, 199] == 199
+    eight = decode(encoded(ramp.astype(np.uint8), "TIFF", tiffinfo={262: 0})).pixels  # Pillow inverts these as it writes
+    assert eight[0, 199] - eight[0, 0] == 199

@@ -26,6 +26,8 @@ FILM_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".w
 """By which films are told from other files in a folder; a film that is given by itself may have any name."""
 READABLE = "PNG, JPEG, TIFF, BMP, WebP or DICOM"
 MIN_SIDE = 128
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
+"""TIFF 6.0, PhotometricInterpretation."""
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """ITU-R BT.601 weights of red, green and blue."""
 
@@ -46,13 +48,15 @@ class Film:
     """Decoded pixels: [H,W] float32, bright bone, in the file's own units.
 
     colour: mean difference between the largest and smallest channel, 0 (gray) to 1.
-    side: "left" or "right" when the file itself says so.
+    side: "left" or "right" when the file itself says so. ruled_out: the reason of a refusal (`gate.MESSAGES`) when the
+    file itself says that it shows no frontal knee.
     """
 
     pixels: np.ndarray
     name: str
     colour: float = 0.0
     side: str | None = None
+    ruled_out: str | None = None
     warnings: tuple[str, ...] = field(default=())
 
     @property
@@ -148,11 +152,14 @@ def _from_image(image: Image.Image, name: str, limits: Limits) -> Film:
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":
         raise SeveralFrames(f"{name} has {frames} frames; send one film a file.")
+    white_is_zero = image.format == "TIFF" and getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO
     image = ImageOps.exif_transpose(image)
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F", "L"):
         pixels = np.asarray(image).astype(np.float32)
         if not np.isfinite(pixels).all():
             raise DamagedFilm(f"{name} holds values that are not numbers; export it again.")
+        if white_is_zero and image.mode != "L":  # Pillow puts 8 bits right by itself, and leaves the others as they are
+            pixels = pixels.max() - pixels
         return Film(pixels, name)
     if image.mode == "1":
         return Film(np.asarray(image.convert("L")).astype(np.float32), name)

@@ -10,6 +10,9 @@ from .decode import Film
 MESSAGES = {
     "no-detail": "The film shows no detail (blank, or far too low in contrast). Export it again with its full gray scale.",
     "not-a-radiograph": "The picture is in colour, so it is no radiograph. Send the film itself, without colour or marks.",
+    "other-modality": "The film's header says that it is no plain radiograph (CT, MR, ultrasound or another kind). Send a plain knee film.",
+    "other-body-part": "The film's header names another part of the body. Send a knee film, or correct the header.",
+    "not-frontal": "The film's header says that the view is not frontal (lateral or axial). Send a frontal (AP or PA) view.",
     "not-a-knee": "This does not look like a frontal knee radiograph that the model knows. Send a frontal (AP or PA) knee film, upright.",
 }
 """Every reason for a refusal, with what it means and what to do."""
@@ -36,6 +39,8 @@ def contrast(pixels: np.ndarray) -> float:
 
 def check_pixels(film: Film, config: RefusalConfig) -> Refusal | None:
     """What can be told before the network has seen the film."""
+    if film.ruled_out:
+        return refusal(film.ruled_out, 1.0)
     if film.colour > config.max_colour:
         return refusal("not-a-radiograph", film.colour)
     spread = contrast(film.pixels)
