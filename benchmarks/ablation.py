@@ -1,7 +1,7 @@
 """What each idea of the model is worth: one small training a variant, all else equal, compared on validation films.
 
     python -m benchmarks.ablation --data runs/audit --out runs/ablation --epochs 15
-    python -m benchmarks.ablation --data runs/audit --out runs/ablation --epochs 15 --only folded "not folded"
+    python -m benchmarks.ablation --data runs/audit --out runs/ablation --epochs 15 --only "all kept" "not folded"
 
 Writes ablation.json and ablation.md: figures of each variant on the validation films of each dataset, and the difference in
 kappa from the first variant, with a 95% interval by paired bootstrap over patients or clusters. Takes up where it was stopped.
@@ -23,22 +23,27 @@ BATCH = 32
 
 
 def variants() -> dict:
-    """Name -> (architecture, settings); the first is what the others are compared with."""
-    from tuning.space import Architecture
+    """Name -> (architecture, settings); the first is what the others are compared with: the search's winner with half its channels."""
+    from tuning.space import NAMED, Architecture
     from tuning.train import TrainSettings
 
-    base = Architecture(size=160, block="residual", widths="32-64-128-192", fold=True, augmentation=0.7)
+    base = Architecture(
+        size=160, view="band", fold=True, block="plain", widths="16-32-64-128", blocks=2, pooling="attention", loss="coral", augmentation=1.0
+    )
     long = TrainSettings(batch=BATCH, mixup=0.4, occlusion=0.5)
     return {
-        "folded": (base, long),
+        "all kept": (base, long),
         "not folded": (replace(base, fold=False), long),
-        "band about the joint line": (replace(base, view="band"), long),
+        "the whole film": (replace(base, view="whole"), long),
         "no mixing of films": (base, replace(long, mixup=0.0)),
         "no occlusion": (base, replace(long, occlusion=0.0)),
         "mirrored only": (replace(base, augmentation=0.0), long),
+        "soft ordinal labels": (replace(base, loss="soft_ordinal"), long),
         "cross-entropy": (replace(base, loss="cross_entropy"), long),
-        "CORAL": (replace(base, loss="coral"), long),
+        "average pooling": (replace(base, pooling="average"), long),
+        "residual blocks": (replace(base, block="residual"), long),
         "96 pixels": (replace(base, size=96), long),
+        "hand-made residual net": (NAMED["residual"], long),
     }
 
 
@@ -98,6 +103,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--films", type=int, default=0, help="of training, a fixed stratified subset (default all)")
+    parser.add_argument("--precision", choices=("float32", "mixed_bfloat16"), default="float32")
     parser.add_argument("--only", nargs="+", metavar="VARIANT", help="these alone; the first is compared with")
     arguments = parser.parse_args()
     console.prepare()
@@ -109,7 +115,7 @@ def main() -> None:
     rows, first = [], None
     for name in arguments.only or chosen:
         architecture, settings = chosen[name]
-        settings = replace(settings, epochs=arguments.epochs, patience=arguments.epochs)
+        settings = replace(settings, epochs=arguments.epochs, patience=arguments.epochs, precision=arguments.precision)
         folder = arguments.out / name.replace(" ", "-")
         validation, answered = probabilities(architecture, settings, arguments.data, folder, arguments.films)
         first = answered if first is None else first

@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="output of python -m tuning search")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--precision", choices=("float32", "mixed_bfloat16"), default="float32")
     arguments = parser.parse_args()
     console.prepare()
     keep_freed_memory()
@@ -43,7 +44,7 @@ def main() -> None:
     rows = []
     for chosen in (*((name,) for name in datasets), ()):
         name = chosen[0] if chosen else "all"
-        settings = TrainSettings(arguments.epochs, arguments.epochs, 32, mixup=0.4, occlusion=0.5, datasets=chosen)
+        settings = TrainSettings(arguments.epochs, arguments.epochs, 32, mixup=0.4, occlusion=0.5, datasets=chosen, precision=arguments.precision)
         trained = train(arguments.data, arguments.out / name / "train", settings)
         evaluated = evaluate(trained, arguments.out / name / "evaluate", test=False)
         metrics = steps.read_json(evaluated / "evidence.json")["metrics"]
