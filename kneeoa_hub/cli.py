@@ -27,7 +27,7 @@ exit code: 0 all graded or refused, 1 a film failed or the model could not be ha
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; every error of the package becomes a line on standard error."""
-    parsed = _parser().parse_args(arguments)
+    parsed = parser().parse_args(arguments)
     try:
         return parsed.run(parsed)
     except (AddressError, SettingsError) as error:
@@ -43,15 +43,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line, with its subcommands."""
+    whole = argparse.ArgumentParser(
         prog="kneeoa",
         description="Kellgren-Lawrence grades of knee radiographs. Research use; not a medical device.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--version", action="version", version=f"kneeoa-hub {__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    whole.add_argument("--version", action="version", version=f"kneeoa-hub {__version__}")
+    commands = whole.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, run: Any, text: str) -> argparse.ArgumentParser:
         sub = commands.add_parser(name, help=text, description=text)
@@ -95,8 +96,8 @@ def _parser() -> argparse.ArgumentParser:
     addressed(card, positional=True)
     card.add_argument("--figures", default="figures/", help="prefix of the card's picture links (default figures/)")
     listing = command("list", _list, "the bundles that are known by a name")
-    listing.add_argument("--json", action="store_true")
-    return parser
+    listing.add_argument("--json", action="store_true", help="one object a bundle, in a list")
+    return whole
 
 
 def _folder(arguments: argparse.Namespace) -> Path:

@@ -1,14 +1,19 @@
 """What a user can meet is documented."""
 
 import inspect
+import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from kneeoa_hub import errors
 from kneeoa_hub.imaging.gate import MESSAGES
 from kneeoa_hub.imaging.phantom import sample_films
+
+from .commands_page import page
 
 ROOT = Path(__file__).parent.parent
 
@@ -19,6 +24,46 @@ def test_every_error_and_refusal_is_documented():
     assert len({kind.code for kind in kinds}) == len(kinds)
     assert all(f"| `{kind.__name__}` | `{kind.code}` | {kind.status} |" in text for kind in kinds)
     assert all(f"| `{reason}` | {message} |" in text for reason, message in MESSAGES.items())
+
+
+def test_every_command_and_option_is_documented():
+    assert (ROOT / "docs" / "commands.md").read_text("utf-8") == page()
+    assert all(meaning.strip() for meaning in re.findall(r"^\| `.*` \|(.*)\|$", page(), re.MULTILINE))
+
+
+def test_every_environment_variable_is_documented():
+    read = set()
+    for package in ("kneeoa_hub", "flask_app", "spaces", "tuning"):
+        for path in (ROOT / package).rglob("*.py"):
+            read |= set(re.findall(r"\b(?:KNEEOA|HF|KERAS)_[A-Z_]+\b", path.read_text("utf-8")))
+    documented = set(re.findall(r"`((?:KNEEOA|HF|KERAS)_[A-Z_]+)`", "".join(path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md"))))
+    assert "KNEEOA_MODEL" in read
+    assert read <= documented
+
+
+def test_every_exit_code_is_documented():
+    text = (ROOT / "docs" / "errors.md").read_text("utf-8")
+    returned = set(re.findall(r"return (?:1 if .* else )?(\d+)\b", (ROOT / "kneeoa_hub" / "cli.py").read_text("utf-8")))
+    assert {"0", "1", "2", "130"} >= returned
+    assert all(f"| {code} |" in text for code in returned)
+
+
+@pytest.mark.parametrize("name", ["bundle", "evidence", "manifest"])
+def test_every_field_of_a_bundle_is_in_its_schema(name):
+    document = json.loads((ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn" / f"{name}.json").read_text("utf-8"))
+    schema = json.loads((ROOT / "docs" / "schemas" / f"{name}.schema.json").read_text("utf-8"))
+    assert list(undescribed(document, schema)) == []
+
+
+def undescribed(value: object, schema: dict, path: str = "") -> Iterator[str]:
+    """Keys of an object that its schema does not name; below a figure, a file or a free map there is nothing to name."""
+    if not isinstance(value, dict) or ("additionalProperties" in schema and "properties" not in schema):
+        return
+    for key, below in value.items():
+        if key in schema.get("properties", {}):
+            yield from undescribed(below, schema["properties"][key], f"{path}/{key}")
+        elif "$ref" not in schema:
+            yield f"{path}/{key}"
 
 
 def test_the_links_of_the_readme_lead_somewhere():

@@ -19,17 +19,18 @@ EXAMPLES = """examples:
 
 def main(arguments: list[str] | None = None) -> int:
     """Exit code 0; 1 when a step fails for a reason that the message gives; 2 for a wrong command line or a wrong choice."""
-    parsed = _parser().parse_args(arguments)
+    parsed = parser().parse_args(arguments)
     console.prepare()
     keep_freed_memory()
     return console.exit_code(lambda: print(parsed.run(parsed)))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line, with its subcommands."""
+    whole = argparse.ArgumentParser(
         prog="python -m tuning", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    steps = parser.add_subparsers(metavar="STEP", required=True)
+    steps = whole.add_subparsers(metavar="STEP", required=True)
 
     def step(name: str, run, text: str, data: str, out: str = "folder for what the step writes") -> argparse.ArgumentParser:
         sub = steps.add_parser(name, help=text, description=text)
@@ -49,12 +50,12 @@ def _parser() -> argparse.ArgumentParser:
     search.add_argument("--iterations", type=_count, default=1, help="how often Hyperband starts anew (default 1)")
     search.add_argument("--films", type=_count, default=3000, help="most training films of a trial (default 3000)")
     search.add_argument("--validation-films", type=_count, default=1000, help="most validation films (default 1000)")
-    search.add_argument("--seed", type=int, default=0)
+    search.add_argument("--seed", type=int, default=0, help="of the draws and the weights (default 0)")
     search.add_argument("--only", action="append", default=[], metavar="NAME=V1,V2", help="narrow a choice, such as size=96,128")
     train = step("train", _train, "train the winner on all films", "output of search; of audit with --architecture")
-    train.add_argument("--epochs", type=_count, default=40)
+    train.add_argument("--epochs", type=_count, default=40, help="most epochs (default 40)")
     train.add_argument("--patience", type=_count, default=15, help="epochs without a better validation kappa (default 15)")
-    train.add_argument("--batch", type=_count, default=64)
+    train.add_argument("--batch", type=_count, default=64, help="films of one step (default 64)")
     train.add_argument("--seeds", default="0", help="one member each, such as 0,1,2 (default 0)")
     train.add_argument("--architecture", default="", help="a named one, such as baseline-2023, instead of the winner")
     train.add_argument("--mixup", type=_share, default=0.0, help="how much films of neighbouring grades are mixed, 0 to 1 (default 0)")
@@ -64,20 +65,20 @@ def _parser() -> argparse.ArgumentParser:
     adapt = step("adapt", _adapt, "fine-tune or only recalibrate a published model on your films", films)
     adapt.add_argument("--from", dest="address", metavar="ADDRESS", help="the bundle to start from (default: the shipped one)")
     adapt.add_argument("--recalibrate", action="store_true", help="leave the weights; fit temperature, decision rule, sets and refusal")
-    adapt.add_argument("--epochs", type=_count, default=15)
+    adapt.add_argument("--epochs", type=_count, default=15, help="of fine-tuning; the best one is kept (default 15)")
     adapt.add_argument("--seed", type=int, default=0, help="of the splits (default 0)")
     adapt.add_argument("--name", default="kneeoa-adapted", help="of the new bundle (default kneeoa-adapted)")
-    adapt.add_argument("--version", default="0.1.0")
+    adapt.add_argument("--version", default="0.1.0", help="of the new bundle (default 0.1.0)")
     evaluate = step("evaluate", _evaluate, "calibrate on validation and measure", "output of train")
     evaluate.add_argument("--validation-only", action="store_true", help="do not look at the test films")
     evaluate.add_argument("--gallery", metavar="DIR", help="also write sheets of right, wrong and uncertain validation films there")
     export = step("export", _export, "write the bundle", "output of evaluate", "the bundle's folder")
-    export.add_argument("--name", default="kneeoa-cnn")
-    export.add_argument("--version", default="0.1.0")
+    export.add_argument("--name", default="kneeoa-cnn", help="of the bundle (default kneeoa-cnn)")
+    export.add_argument("--version", default="0.1.0", help="of the bundle (default 0.1.0)")
     publish = step("publish", _publish, "push the bundle with its card", "a bundle", "a versioned folder, or org/name on the Hub")
     publish.add_argument("--tag", help="such as v1.0")
     publish.add_argument("--private", action="store_true", help="make a new Hub repo private")
-    return parser
+    return whole
 
 
 def _count(text: str) -> int:
