@@ -1,8 +1,9 @@
-"""Seconds from the command to the grade, in a new process each time, beside loading the same network in Keras.
+"""Seconds from the command to the answer, in a new process each time, each beside the least that it could take.
 
     python benchmarks/cold_start.py --runs 5
 
-Both grade one synthetic film with the shipped weights; the first, uncounted run of each warms the disk.
+`import kneeoa_hub` beside `import numpy`; `kneeoa --help`; `kneeoa grade` of one synthetic film beside bare Python with onnxruntime
+running the same graph once, and beside Keras loading the same network. The first, uncounted run of each warms the disk.
 """
 
 import argparse
@@ -19,12 +20,21 @@ from PIL import Image
 from kneeoa_hub.imaging.phantom import sample_films
 
 SHIPPED = Path(__file__).parent.parent / "kneeoa_hub" / "pretrained" / "kneeoa-cnn"
+ONNX = """
+import sys, numpy, onnxruntime
+from pathlib import Path
+from PIL import Image
+session = onnxruntime.InferenceSession(Path(sys.argv[1]) / "model.onnx", providers=["CPUExecutionProvider"])
+height, width = session.get_inputs()[0].shape[1:3]
+film = numpy.asarray(Image.open(sys.argv[2]).resize((width, height)), "float32")
+print(session.run(["probabilities"], {"image": ((film - film.mean()) / film.std())[None, ..., None]})[0].argmax())
+"""
 KERAS = """
 import sys, numpy, keras
 from PIL import Image
 model = keras.saving.load_model(sys.argv[1], compile=False, safe_mode=True)
-side = model.input_shape[1]
-film = numpy.asarray(Image.open(sys.argv[2]).resize((side, side)), "float32")
+height, width = model.input_shape[1:3]
+film = numpy.asarray(Image.open(sys.argv[2]).resize((width, height)), "float32")
 image = (film - film.mean()) / film.std()
 print(model.predict(image[None, ..., None], verbose=0)["probabilities"].argmax())
 """
@@ -48,11 +58,21 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         film = Path(folder) / "film.png"
         Image.fromarray(sample_films()["moderate"].pixels).save(film)
-        ours = seconds([sys.executable, "-m", "kneeoa_hub.cli", "grade", str(film)], runs)
-        keras = seconds([sys.executable, "-c", KERAS, str(SHIPPED), str(film)], runs)
-    print(f"kneeoa grade, cold:      {statistics.median(ours):6.2f} s (median of {runs}; {min(ours):.2f} to {max(ours):.2f})")
-    print(f"Keras load and predict:  {statistics.median(keras):6.2f} s ({min(keras):.2f} to {max(keras):.2f})")
-    print(f"ratio:                   {statistics.median(keras) / statistics.median(ours):6.1f}")
+        commands = {
+            "import numpy": ["-c", "import numpy"],
+            "import kneeoa_hub": ["-c", "import kneeoa_hub"],
+            "kneeoa --help": ["-m", "kneeoa_hub.cli", "--help"],
+            "onnxruntime, the graph once": ["-c", ONNX, str(SHIPPED), str(film)],
+            "kneeoa grade": ["-m", "kneeoa_hub.cli", "grade", str(film)],
+            "Keras, load and predict": ["-c", KERAS, str(SHIPPED), str(film)],
+        }
+        taken = {name: seconds([sys.executable, *command], runs) for name, command in commands.items()}
+    median = {name: statistics.median(values) for name, values in taken.items()}
+    for name, values in taken.items():
+        print(f"{name:<28}{median[name]:7.2f} s (median of {runs}; {min(values):.2f} to {max(values):.2f})")
+    print(f"import kneeoa_hub over numpy: {1000 * (median['import kneeoa_hub'] - median['import numpy']):.0f} ms more")
+    print(f"kneeoa grade over the bare graph: {median['kneeoa grade'] - median['onnxruntime, the graph once']:.2f} s more")
+    print(f"Keras over kneeoa grade: {median['Keras, load and predict'] / median['kneeoa grade']:.1f} times")
 
 
 if __name__ == "__main__":

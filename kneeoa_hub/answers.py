@@ -45,7 +45,8 @@ class AnswerFile:
     def __init__(self, path: Path, revision: str):
         if path.suffix.lower() not in FORMS:
             raise SettingsError(f"--out {path}: its name ends on .csv or .jsonl, by which it is written.")
-        self.path, self.form = path, FORMS[path.suffix.lower()]
+        self.path: Path = path
+        self.form: str = FORMS[path.suffix.lower()]
         self.done: set[str] = set()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

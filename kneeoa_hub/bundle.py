@@ -89,6 +89,7 @@ class BundleConfig:
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> str:
+        """The content of bundle.json."""
         return json.dumps(asdict(self), indent=1) + "\n"
 
 
@@ -103,6 +104,7 @@ class Bundle:
 
     @property
     def evidence(self) -> dict[str, Any]:
+        """The parsed evidence.json."""
         return json.loads((self.folder / "evidence.json").read_text("utf-8"))
 
 
@@ -184,6 +186,7 @@ def bundle_files(folder: Path) -> list[Path]:
 
 
 def sha256_of(path: Path) -> str:
+    """The file's sha256 as hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

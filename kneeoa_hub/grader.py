@@ -49,8 +49,8 @@ class KneeGrader:
     """Grades films with one verified bundle. It holds no state between films, so threads may share it."""
 
     def __init__(self, bundle: Bundle, revision: str | None = None, threads: int = 0):
-        self.bundle = bundle
-        self.revision = revision or bundle.digest
+        self.bundle: Bundle = bundle
+        self.revision: str = revision or bundle.digest
         self._network = Network(bundle.folder / "model.onnx", bundle.config.input, threads)
         settings = Settings.from_environ()
         self._limits = Limits(settings.max_bytes, settings.max_pixels)

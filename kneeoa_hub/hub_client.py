@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 WAITS_S = (0.5, 2.0)
 """Seconds before the second and the third try of a call that failed for a passing reason."""
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 

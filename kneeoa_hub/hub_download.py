@@ -17,7 +17,7 @@ from .hub_client import patiently, talking
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 
 def from_repo(repo: Repo, token: str | None, local_files_only: bool, cache_dir: str | Path | None) -> Path:

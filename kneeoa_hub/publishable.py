@@ -6,7 +6,7 @@ from .imaging.normalise import network_input
 from .imaging.phantom import knee_film
 from .runtime import Network
 
-METADATA = {"library_name": "keras", "pipeline_tag": "image-classification", "license": None}
+METADATA: dict[str, str | None] = {"library_name": "keras", "pipeline_tag": "image-classification", "license": None}
 """What the card's metadata must say for the Hub to show the model as what it is; None is anything."""
 
 

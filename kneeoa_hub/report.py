@@ -37,6 +37,7 @@ class KneeGrade:
     embedding: np.ndarray = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
+        """The knee as JSON values, by docs/schemas/report.schema.json; heatmap and embedding are left out."""
         return {
             "grade": self.grade,
             "label": self.label,

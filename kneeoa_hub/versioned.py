@@ -25,6 +25,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][\w.+-]*", re.ASCII)
 
 
 def is_versioned(folder: Path) -> bool:
+    """Whether the folder holds snapshots and refs."""
     return (folder / "snapshots").is_dir() and (folder / "refs").is_dir()
 
 

@@ -61,10 +61,12 @@ class Film:
 
     @property
     def height(self) -> int:
+        """Rows of pixels."""
         return self.pixels.shape[0]
 
     @property
     def width(self) -> int:
+        """Columns of pixels."""
         return self.pixels.shape[1]
 
 

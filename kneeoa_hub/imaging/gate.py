@@ -28,6 +28,7 @@ class Refusal:
 
 
 def refusal(reason: str, score: float) -> Refusal:
+    """A refusal for a key of MESSAGES, with its message."""
     return Refusal(reason, float(score), MESSAGES[reason])
 
 
