@@ -18,6 +18,7 @@ EXAMPLES = """examples:
   kneeoa grade films/*.png --csv > out.csv  one row a knee
   kneeoa grade films --out grades.csv       a folder, all cores; the same again goes on where it was stopped
   kneeoa grade films/*.png --overlays seen  also write each film with its grade and evidence drawn over it
+  kneeoa grade knee.dcm --report knee.pdf   also a report to print, with the film, its overlay and findings
   kneeoa pull org/name@v1.0                 download and verify a bundle, print where it lies
   kneeoa push my-bundle ./hub/kneeoa --tag v1.0
   kneeoa verify ./my-bundle                 check every file against the manifest
@@ -77,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     form.add_argument("--csv", action="store_true", help="one row a knee")
     form.add_argument("--out", type=Path, metavar="FILE", help="write to FILE.csv or FILE.jsonl as it goes; films that it holds are not graded again")
     grade.add_argument("--overlays", type=Path, metavar="DIR", help="write FILM.graded.png for each graded film")
+    grade.add_argument("--report", type=Path, metavar="FILE", help="also write the films with their grades to FILE.html or FILE.pdf, to print")
     addressed(command("pull", _pull, "download and verify a bundle, and print its folder"), positional=True)
     push = command("push", _push, "publish a bundle to a versioned folder or a Hub repo")
     push.add_argument("bundle", help="the bundle's folder")
@@ -127,6 +129,8 @@ def _grade(arguments: argparse.Namespace) -> int:
     answers: Iterable[tuple[str, Any]] = zip(left, grader.grade_batch(left, workers=workers), strict=True)
     if arguments.overlays:
         answers = _with_overlays(answers, arguments.overlays)
+    if arguments.report:
+        answers = _with_report(answers, arguments.report)
     if file is None:
         write = write_json if arguments.json else write_csv if arguments.csv else write_table
         return 1 if write(answers, sys.stdout) else 0
@@ -161,6 +165,21 @@ def _with_overlays(answers: Iterable[tuple[str, Any]], folder: Path) -> Iterator
             except OSError as error:
                 raise OutputError(f"{folder} can't be written ({error.strerror}); give --overlays a folder with room and access.") from None
         yield film, answer
+
+
+def _with_report(answers: Iterable[tuple[str, Any]], path: Path) -> Iterator[tuple[str, Any]]:
+    """The same answers; a report of all of them is written at the end."""
+    from .document import new_document
+
+    document = new_document(path)
+    for number, (film, answer) in enumerate(answers, 1):
+        document.add(f"{number}. {Path(film).name}", answer)
+        yield film, answer
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(document.content())
+    except OSError as error:
+        raise OutputError(f"{path} can't be written ({error.strerror}); give --report a place with room and access.") from None
 
 
 def _pull(arguments: argparse.Namespace) -> int:

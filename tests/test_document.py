@@ -1,0 +1,88 @@
+"""Reports to print: what a reader needs is in them, and nothing else."""
+
+import re
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kneeoa_hub.cli import main
+from kneeoa_hub.document import HtmlDocument, PdfDocument, new_document
+from kneeoa_hub.errors import SettingsError, UnsupportedFilm
+from kneeoa_hub.grades import GRADES
+from kneeoa_hub.report import DISCLAIMER
+
+
+def pdf_text(content: bytes) -> str:
+    """The strings that a PDF of ours shows, in their order."""
+    streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", content, re.DOTALL)
+    shown = b"".join(zlib.decompress(stream) for stream in streams if stream[:1] == b"x" and b"BT" in zlib.decompress(stream))
+    return " ".join(text.decode("latin-1") for text in re.findall(rb"\((.*?)\) Tj", shown))
+
+
+@pytest.fixture
+def answers(grader, films):
+    return [
+        ("1. both.png", grader.grade(films["both-knees"])),
+        ("2. blank.png", grader.grade(np.full((300, 300), 90, np.uint8))),
+        ("3. <b>.png", UnsupportedFilm("<b>.png is not an image that can be read.")),
+    ]
+
+
+def test_an_html_report_says_everything_and_needs_no_network(answers):
+    document = HtmlDocument()
+    for title, answer in answers:
+        document.add(title, answer)
+    page = document.content().decode()
+    both = answers[0][1]
+    for knee in both.knees:
+        assert f"{knee.side.capitalize()} knee: grade {knee.grade}, {knee.label}" in page
+        assert GRADES[knee.grade].criterion in page
+    assert page.count("data:image/png;base64,") == 3
+    assert DISCLAIMER in page
+    assert f"Model {both.model}, revision {both.revision}." in page
+    assert f"Not graded: {answers[1][1].refused.message}" in page
+    assert "Not read: &lt;b&gt;.png is not an image" in page
+    assert "<b>" not in page
+    assert not re.search(r"https?://|<script|<link", page)
+
+
+def test_a_pdf_report_has_a_page_for_every_film(answers):
+    document = PdfDocument()
+    for title, answer in answers:
+        document.add(title, answer)
+    content = document.content()
+    assert content.startswith(b"%PDF-")
+    assert len(re.findall(rb"/Type /Page\b(?!s)", content)) == 3
+    told = pdf_text(content)
+    for knee in answers[0][1].knees:
+        assert f"{knee.side.capitalize()} knee: grade {knee.grade}, {knee.label}" in told
+    assert told.count(DISCLAIMER) == 3
+    assert "Not read:" in told
+
+
+def test_a_grade_that_is_not_the_likeliest_is_explained(grader, films):
+    reports = [grader.grade(film) for film in films.values()]
+    knees = [knee for report in reports for knee in report.knees]
+    document = HtmlDocument()
+    for report in reports:
+        document.add("film", report)
+    differ = sum(int(np.argmax(knee.probabilities)) != knee.grade for knee in knees)
+    assert document.content().decode().count("The grade weighs all five probabilities") == differ
+
+
+def test_the_command_writes_a_report_beside_its_table(films, tmp_path, capsys):
+    assert main(["grade", str(films["severe"]), "--report", str(tmp_path / "new" / "knee.html")]) == 0
+    assert "Not a medical device" in capsys.readouterr().out
+    assert "1. " in (tmp_path / "new" / "knee.html").read_text("utf-8")
+    assert main(["grade", str(films["severe"]), "--report", str(tmp_path / "knee.doc")]) == 2
+    assert "ends on .html or .pdf" in capsys.readouterr().err
+    Image.new("L", (9, 9)).save(tmp_path / "file.png")
+    assert main(["grade", str(films["severe"]), "--report", str(tmp_path / "file.png" / "x.html")]) == 1
+    assert "can't be written" in capsys.readouterr().err
+
+
+def test_another_form_is_refused(tmp_path):
+    with pytest.raises(SettingsError, match=r"\.html or \.pdf"):
+        new_document(tmp_path / "report.docx")
