@@ -4,13 +4,12 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import count
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from . import __version__
-from .errors import AddressError, KneeOAError, OutputError, SettingsError
+from .errors import AddressError, KneeOAError, SettingsError
 
 EXAMPLES = """examples:
   kneeoa grade knee.png                     a readable table
@@ -79,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     form.add_argument("--out", type=Path, metavar="FILE", help="write to FILE.csv or FILE.jsonl as it goes; films that it holds are not graded again")
     grade.add_argument("--overlays", type=Path, metavar="DIR", help="write FILM.graded.png for each graded film")
     grade.add_argument("--report", type=Path, metavar="FILE", help="also write the films with their grades to FILE.html or FILE.pdf, to print")
+    grade.add_argument("--dicom", type=Path, metavar="DIR", help="also write a structured report and a secondary capture of each DICOM film")
     addressed(command("pull", _pull, "download and verify a bundle, and print its folder"), positional=True)
     push = command("push", _push, "publish a bundle to a versioned folder or a Hub repo")
     push.add_argument("bundle", help="the bundle's folder")
@@ -116,6 +116,7 @@ def _count(text: str) -> int:
 
 def _grade(arguments: argparse.Namespace) -> int:
     from .answers import AnswerFile, films_of, write_csv, write_json, write_table
+    from .beside import with_dicom, with_overlays, with_report
     from .grader import from_pretrained
 
     films = films_of(arguments.films)
@@ -127,10 +128,8 @@ def _grade(arguments: argparse.Namespace) -> int:
     file = AnswerFile(arguments.out, grader.revision) if arguments.out else None
     left = [film for film in films if file is None or film not in file.done]
     answers: Iterable[tuple[str, Any]] = zip(left, grader.grade_batch(left, workers=workers), strict=True)
-    if arguments.overlays:
-        answers = _with_overlays(answers, arguments.overlays)
-    if arguments.report:
-        answers = _with_report(answers, arguments.report)
+    for folder, writing in ((arguments.overlays, with_overlays), (arguments.dicom, with_dicom), (arguments.report, with_report)):
+        answers = writing(answers, folder) if folder else answers
     if file is None:
         write = write_json if arguments.json else write_csv if arguments.csv else write_table
         return 1 if write(answers, sys.stdout) else 0
@@ -150,36 +149,6 @@ def _watched(answers: Iterable[tuple[str, Any]], count: int) -> Iterable[tuple[s
     from tqdm import tqdm  # the Hub's client brings it
 
     return tqdm(answers, total=count, unit="film", disable=None, file=sys.stderr)
-
-
-def _with_overlays(answers: Iterable[tuple[str, Any]], folder: Path) -> Iterator[tuple[str, Any]]:
-    """The same answers; the overlay of each graded film is written on the way."""
-    taken: set[str] = set()
-    for film, answer in answers:
-        if not isinstance(answer, KneeOAError) and answer.knees:
-            name = next(n for n in (Path(film).stem + (f"-{i}" if i else "") for i in count()) if n not in taken)
-            taken.add(name)
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-                answer.overlay().save(folder / f"{name}.graded.png")
-            except OSError as error:
-                raise OutputError(f"{folder} can't be written ({error.strerror}); give --overlays a folder with room and access.") from None
-        yield film, answer
-
-
-def _with_report(answers: Iterable[tuple[str, Any]], path: Path) -> Iterator[tuple[str, Any]]:
-    """The same answers; a report of all of them is written at the end."""
-    from .document import new_document
-
-    document = new_document(path)
-    for number, (film, answer) in enumerate(answers, 1):
-        document.add(f"{number}. {Path(film).name}", answer)
-        yield film, answer
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(document.content())
-    except OSError as error:
-        raise OutputError(f"{path} can't be written ({error.strerror}); give --report a place with room and access.") from None
 
 
 def _pull(arguments: argparse.Namespace) -> int:
