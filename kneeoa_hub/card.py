@@ -180,6 +180,7 @@ def _architecture(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
     found = (
         f"Found by Keras Tuner ({search['tuner']}, {int(search['trials']['value'])} trials, best validation QWK "
         f"{search['best_val_qwk']['value']:.3f} within the search's short trials; best.json sha256 `{search['best_json_sha256'][:16]}`)."
+        + (f" Trial {search['trial']}, one of the best, was trained in full." if "trial" in search else "")
         if search["trials"]["value"]
         else "A named architecture, not searched."
     )

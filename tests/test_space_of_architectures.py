@@ -1,5 +1,6 @@
 """The space of architectures: every choice builds a network that answers, and the CNN of 2023 is a point of it."""
 
+import csv
 from dataclasses import asdict
 
 import keras
@@ -8,6 +9,7 @@ import pytest
 
 from kneeoa_hub.errors import SettingsError
 from tuning.ensemble import assemble
+from tuning.search import architecture_of
 from tuning.space import NAMED, SPACE, Architecture, build, compiled, narrowed
 from tuning.train import precision
 
@@ -32,6 +34,17 @@ def test_the_cnn_of_2023_has_the_layers_that_were_published():
     assert {layer.kernel_size for layer in layers if isinstance(layer, keras.layers.Conv2D)} == {(3, 3)}
     assert sum(layer.activation.__name__ == "relu" for layer in model.layers if isinstance(layer, keras.layers.Activation)) == 3
     assert round(model.count_params() / 1e6, 2) == 3.79
+
+
+def test_any_trial_of_a_search_can_be_built(tmp_path):
+    architectures = {"0000": Architecture(fold=True, dense=""), "0001": BASELINE, "0002": Architecture(fold=False, normalisation=True, pooling="max")}
+    with (tmp_path / "trials.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["trial", "val_qwk", *SPACE])
+        writer.writeheader()
+        writer.writerows({"trial": trial, "val_qwk": 0.5, **asdict(architecture)} for trial, architecture in architectures.items())
+    assert {trial: architecture_of(tmp_path, trial) for trial in architectures} == architectures
+    with pytest.raises(SettingsError, match=r"--trial 0003: .*trials.csv has 0000, 0001, 0002"):
+        architecture_of(tmp_path, "0003")
 
 
 def test_the_cnn_of_2023_is_a_point_of_the_space():

@@ -58,6 +58,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--batch", type=_count, default=64, help="films of one step (default 64)")
     train.add_argument("--seeds", default="0", help="one member each, such as 0,1,2 (default 0)")
     train.add_argument("--architecture", default="", help="a named one, such as baseline-2023, instead of the winner")
+    train.add_argument("--trial", default="", help="another finished trial of the search, as trials.csv numbers them, instead of the winner")
     train.add_argument("--mixup", type=_share, default=0.0, help="how much films of neighbouring grades are mixed, 0 to 1 (default 0)")
     train.add_argument("--occlusion", type=_share, default=0.0, help="share of the films with a blanked rectangle, 0 to 1 (default 0)")
     train.add_argument("--precision", choices=("float32", "mixed_bfloat16"), default="float32", help="mixed_bfloat16 is quicker where it is known")
@@ -124,6 +125,7 @@ def _train(arguments: argparse.Namespace) -> str:
     settings = TrainSettings(
         arguments.epochs, arguments.patience, arguments.batch, seeds_of(arguments.seeds), arguments.architecture,
         arguments.mixup, arguments.occlusion, tuple(name for name in arguments.datasets.split(",") if name), arguments.precision,
+        arguments.trial,
     )  # fmt: skip
     return f"train: {train(Path(arguments.data), Path(arguments.out), settings) / 'train.json'}"
 

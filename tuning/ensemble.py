@@ -55,7 +55,8 @@ def assemble(
     chosen = _reported(calibrated, decision)
     places = layers.Activation("linear", name="grade_maps")(_mean(maps))
     if usual is not None:
-        places = layers.Normalization(axis=(1, 2, 3), mean=usual, variance=np.ones_like(usual))(places)
+        # As nested lists they become a constant of the graph; an array would become a further input of the exported one.
+        places = layers.Rescaling(1.0, offset=(-usual[None]).tolist())(places)
     places = ops.sum(places * ops.expand_dims(ops.expand_dims(chosen, 1), 1), axis=-1)
     outputs = {
         "probabilities": layers.Activation("linear", name="probabilities")(calibrated),

@@ -165,8 +165,10 @@ def _search(train: Path) -> dict[str, Any]:
     folder = steps.find_input(train, "search")
     best = steps.read_json(folder / "best.json")
     settings = steps.settings_of(folder)
+    chosen = {"trial": record["trial"]} if record.get("trial") else {}
     return {
         "tuner": best["tuner"],
+        **chosen,
         "trials": number(best["trials"]),
         "best_val_qwk": number(best["val_qwk"], n=settings["validation_films"]),
         "best_json_sha256": record["best_json_sha256"],

@@ -83,9 +83,16 @@ def read_trials(folder: Path, epochs: int) -> list[dict[str, Any]]:
     return sorted(trials, key=lambda trial: -trial[OBJECTIVE])
 
 
-def best_architecture(folder: Path) -> Architecture:
-    """The winner of a search's best.json."""
-    return Architecture(**steps.read_json(folder / "best.json")["architecture"])
+def architecture_of(folder: Path, trial: str = "") -> Architecture:
+    """The winner of a search's best.json, or another finished trial of its trials.csv. Raises SettingsError for one not in there."""
+    if not trial:
+        return Architecture(**steps.read_json(folder / "best.json")["architecture"])
+    with (folder / "trials.csv").open(newline="", encoding="utf-8") as file:
+        rows = {row["trial"]: row for row in csv.DictReader(file)}
+    if trial not in rows:
+        raise SettingsError(f"--trial {trial}: {folder / 'trials.csv'} has {', '.join(rows)}.")
+    choices = {name: {str(value): value for value in SPACE[name]} for name in SPACE}
+    return Architecture(**{name: known[rows[trial][name]] for name, known in choices.items()})
 
 
 class _FilmHyperModel(KneeHyperModel):

@@ -15,7 +15,7 @@ from .augment import Mixing, TrainingBatches, one_hot
 from .checkpoint import Checkpoint, read_history
 from .console import Progress
 from .datasets import Knees, load_knees
-from .search import OBJECTIVE, best_architecture
+from .search import OBJECTIVE, architecture_of
 from .space import NAMED, Architecture, build, compiled, falling
 
 PRECISIONS = ("float32", "mixed_bfloat16")
@@ -28,7 +28,9 @@ STATISTICS_FILMS = 3200
 class TrainSettings:
     """epochs: most epochs. patience: epochs without a better validation kappa before it stops. seeds: one member each.
 
-    architecture: a name in space.NAMED; "" takes the winner of the search. mixup, occlusion: see `augment.Mixing`.
+    architecture: a name in space.NAMED; "" takes the winner of the search, or its trial of that number. A search's
+    trials are short: one of the best that learns slower or costs less may be better in the end.
+    mixup, occlusion: see `augment.Mixing`.
     datasets: train and validate on these alone; () is all of them. precision: of the layers' arithmetic; weights and head
     stay float32.
     """
@@ -42,6 +44,7 @@ class TrainSettings:
     occlusion: float = 0.0
     datasets: tuple[str, ...] = ()
     precision: str = PRECISIONS[0]
+    trial: str = ""
 
 
 def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) -> Path:
@@ -62,7 +65,7 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
         train_member(architecture, films, validation, seed, settings, out)
         history = read_history(out, seed)
         members.append({"seed": seed, "epochs": len(history), OBJECTIVE: max(float(row[OBJECTIVE]) for row in history)})
-    document = {"architecture": asdict(architecture), "best_json_sha256": best, "members": members, "films": len(films)}
+    document = {"architecture": asdict(architecture), "best_json_sha256": best, "trial": settings.trial, "members": members, "films": len(films)}
     document["datasets"] = sorted(set(films.datasets))
     steps.write_json(out / "train.json", document)
     return out
@@ -83,7 +86,7 @@ def load_members(folder: Path) -> tuple[Architecture, list[keras.Model]]:
 def _architecture(source: Path, settings: TrainSettings) -> tuple[Architecture, str]:
     if not settings.architecture:
         folder = steps.find_input(source, "search")
-        return best_architecture(folder), sha256_of(folder / "best.json")
+        return architecture_of(folder, settings.trial), sha256_of(folder / "best.json")
     if settings.architecture not in NAMED:
         raise SettingsError(f"--architecture {settings.architecture}: choose among {', '.join(NAMED)}.")
     return NAMED[settings.architecture], ""

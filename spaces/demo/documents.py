@@ -2,7 +2,6 @@
 
 import csv
 import hashlib
-import json
 import re
 from collections.abc import Iterator
 from html import escape
@@ -51,15 +50,16 @@ def search_record(bundle: Bundle) -> Iterator[tuple[str, str]]:
     yield (
         "markdown",
         f"Keras Tuner ({found['tuner']}) tried {int(found['trials']['value'])} architectures on a part of the training films. The best reached a "
-        f"quadratic weighted kappa of {found['best_val_qwk']['value']:.3f} on validation films within its short trial, and was then trained in full: "
+        f"quadratic weighted kappa of {found['best_val_qwk']['value']:.3f} on validation films within its short trial. One of them was then trained in full: "
         "the model's card has its figures. Quadratic weighted kappa is 1 when all grades agree with the reader's, 0 when they agree by chance.",
     )
     folder = next((parent / SEARCH for parent in Path(__file__).parents if (parent / SEARCH).is_dir()), None)
     if folder is None or hashlib.sha256((folder / "best.json").read_bytes()).hexdigest() != found["best_json_sha256"]:
         yield "markdown", "The record of its trials is not at hand here; the model's own repository tells of it."
         return
-    yield "markdown", "## The winner"
-    yield "html", _choices(json.loads((folder / "best.json").read_text("utf-8"))["architecture"])
+    trial = f"Trial {found['trial']}, one of the best, is the one that was trained in full." if "trial" in found else ""
+    yield "markdown", f"## The architecture\n\n{trial}"
+    yield "html", _choices(bundle.config.members[0]["architecture"])
     yield "markdown", "## Every trial, by choice\n\nHyperband gives each candidate a few epochs and only the better ones more: the larger dots."
     yield "html", _picture(folder / "search.png", "Validation kappa of every trial, by choice")
     yield "html", _trials(folder / "trials.csv")
