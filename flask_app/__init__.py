@@ -11,7 +11,7 @@ from flask import Flask, Request, Response
 from kneeoa_hub.settings import Settings
 
 from . import api, health, pages, problems
-from .source import Grader, GraderSource, from_settings
+from .source import Grader, GraderSource, from_settings, source
 
 MAX_FILMS = 50
 """Films of one request."""
@@ -70,7 +70,15 @@ def create_app(config: Settings | None = None, grader: Grader | None = None) -> 
     app.register_blueprint(health.blueprint)
     problems.register(app)
     app.after_request(_secure)
+    app.after_request(_signed)
     return app
+
+
+def _signed(response: Response) -> Response:
+    """Every answer says whose it is."""
+    if grader := source().loaded:
+        response.headers["KneeOA-Model"], response.headers["KneeOA-Revision"] = grader.model, grader.revision
+    return response
 
 
 def _secure(response: Response) -> Response:

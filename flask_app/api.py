@@ -2,25 +2,29 @@
 
 from typing import Any
 
-from flask import Blueprint, Response, jsonify
+from flask import Blueprint, Response, jsonify, render_template
 
 from kneeoa_hub import KneeOAError
+from kneeoa_hub.dicom_objects import structured_report, to_bytes
 
-from .problems import problem
+from . import openapi
+from .problems import OneFilmOnly, problem
 from .source import answers, source
-from .uploads import uploads
+from .uploads import contents
 
-blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
+DICOM = "application/dicom"
+
+blueprint = Blueprint("api", __name__)
 
 
-@blueprint.post("/grade")
+@blueprint.post("/api/v1/grade")
 def grade() -> Response:
-    """Grade the films of the field `film`, in their order.
+    """Grade the films of the field `film`, in their order, or the film that is the body.
 
     A film alone that can't be graded is the request's error; among others it is reported in its place.
     A refusal is an answer, not an error.
     """
-    films = [upload.content for upload in uploads()]
+    films = contents()
     grader = source().get()
     graded = answers(grader, films)
     if len(graded) == 1 and isinstance(graded[0], KneeOAError):
@@ -28,7 +32,19 @@ def grade() -> Response:
     return jsonify(films=[_entry(answer) for answer in graded], model=grader.model, revision=grader.revision)
 
 
-@blueprint.get("/model")
+@blueprint.post("/api/v1/dicom/report")
+def dicom_report() -> Response:
+    """Grade one DICOM film; answer with a structured report of its study, to store beside it."""
+    films = contents()
+    if len(films) != 1:
+        raise OneFilmOnly(f"{len(films)} films were sent; a structured report speaks of one, so send each by itself.")
+    (answer,) = answers(source().get(), films)
+    if isinstance(answer, KneeOAError):
+        raise answer
+    return Response(to_bytes(structured_report(films[0], answer)), mimetype=DICOM)
+
+
+@blueprint.get("/api/v1/model")
 def model() -> Response:
     """Which model answers, and how it decides."""
     grader = source().get()
@@ -42,6 +58,18 @@ def model() -> Response:
         grade_set_level=config.conformal.level,
         input={"height": config.input.height, "width": config.input.width},
     )
+
+
+@blueprint.get("/openapi.json")
+def description() -> Response:
+    """This API for programs that read descriptions."""
+    return jsonify(openapi.document())
+
+
+@blueprint.get("/docs")
+def documentation() -> str:
+    """The same for people."""
+    return render_template("docs.html", api=openapi.document(), problems=openapi.problem_types())
 
 
 def _entry(answer: Any) -> dict[str, Any]:

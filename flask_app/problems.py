@@ -6,7 +6,7 @@ from typing import Any
 from flask import Flask, Response, json, render_template, request
 from werkzeug.exceptions import HTTPException
 
-from kneeoa_hub.errors import FilmError, KneeOAError
+from kneeoa_hub.errors import FilmError, KneeOAError, MissingExtra
 
 from .source import RETRY_SECONDS, ModelUnavailable
 
@@ -31,8 +31,15 @@ class NoFilm(FilmError):
     status = 400
 
 
+class OneFilmOnly(FilmError):
+    """Several films where one is answered."""
+
+    code = "one-film-only"
+    status = 400
+
+
 class UnsupportedRequest(KneeOAError):
-    """The request's body is no multipart form."""
+    """The request's body is neither a form nor a film."""
 
     code = "unsupported-media-type"
     status = 415
@@ -64,7 +71,7 @@ def register(app: Flask) -> None:
 
 
 def _known(error: KneeOAError) -> Response:
-    if not isinstance(error, FilmError | ModelUnavailable | UnsupportedRequest):
+    if not isinstance(error, FilmError | ModelUnavailable | MissingExtra | UnsupportedRequest):
         return _unforeseen(error)
     response = _answer(problem(error))
     if isinstance(error, ModelUnavailable):

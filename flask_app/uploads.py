@@ -7,6 +7,9 @@ from flask import request
 from .problems import NoFilm, UnsupportedRequest
 
 FIELD = "film"
+FORM = "multipart/form-data"
+RAW_TYPES = ("application/dicom", "application/octet-stream", "image/bmp", "image/jpeg", "image/png", "image/tiff", "image/webp")
+"""What a body that is one film may call itself. What it is, its bytes say."""
 
 
 @dataclass(frozen=True)
@@ -18,10 +21,9 @@ class Upload:
 
 
 def uploads() -> list[Upload]:
-    """Every film of the request, in its order. Raises NoFilm or UnsupportedRequest."""
-    if request.mimetype != "multipart/form-data":
-        given = request.mimetype or "none"
-        raise UnsupportedRequest(f"The content type is {given}; send multipart/form-data with each film in a part named {FIELD}.")
+    """Every film of a form, in its order. Raises NoFilm or UnsupportedRequest."""
+    if request.mimetype != FORM:
+        raise UnsupportedRequest(f"The content type is {_given()}; send {FORM} with each film in a part named {FIELD}.")
     # A browser sends one part without a name when no file was chosen.
     films = [Upload(file.filename, file.read()) for file in request.files.getlist(FIELD) if file.filename]
     if not films and FIELD in request.form:
@@ -31,3 +33,19 @@ def uploads() -> list[Upload]:
         seen = f" (received: {others})" if others else ""
         raise NoFilm(f"No film was sent{seen}; send at least one file in the field {FIELD}.")
     return films
+
+
+def contents() -> list[bytes]:
+    """The films of a form, or the one that is the body. Raises NoFilm or UnsupportedRequest."""
+    if request.mimetype == FORM:
+        return [upload.content for upload in uploads()]
+    if request.mimetype not in RAW_TYPES:
+        raise UnsupportedRequest(
+            f"The content type is {_given()}; send {FORM} with each film in a part named {FIELD}, or one film as the body with one of "
+            f"{', '.join(RAW_TYPES)}."
+        )
+    return [request.get_data(cache=False)]
+
+
+def _given() -> str:
+    return request.mimetype or "none"

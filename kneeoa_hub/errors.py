@@ -151,4 +151,4 @@ class MissingExtra(KneeOAError):
     """A part that needs packages which are not installed."""
 
     code = "missing-extra"
-    status = 500
+    status = 501

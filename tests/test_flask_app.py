@@ -235,7 +235,7 @@ def test_a_request_without_a_film_says_what_it_had(client: FlaskClient, data: di
     assert words in response.get_json(force=True)["detail"]
 
 
-@pytest.mark.parametrize("kind", ["application/json", "image/png", "", "multipart/mixed"])
+@pytest.mark.parametrize("kind", ["application/json", "application/x-www-form-urlencoded", "", "multipart/mixed"])
 def test_another_content_type_is_unsupported(client: FlaskClient, kind: str):
     assert_problem(client.post("/api/v1/grade", data=b"{}", content_type=kind), 415, "unsupported-media-type")
 
