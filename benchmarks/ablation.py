@@ -65,7 +65,8 @@ def probabilities(architecture, settings, audit: Path, out: Path, films: int):
 
 def compared(name: str, validation, answered: np.ndarray, first: np.ndarray) -> list[dict]:
     """A row a dataset: kappa and accuracy of the likeliest grade, kappa of the expected one, log loss, and the difference in kappa."""
-    from tuning.metrics import number, qwk, resamples
+    from kneeoa_hub.agreement import qwk, resamples
+    from tuning.metrics import number
 
     rows = []
     for dataset in sorted(set(validation.datasets)):

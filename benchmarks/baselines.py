@@ -26,12 +26,13 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import kneeoa_hub
+from kneeoa_hub.agreement import qwk, resamples
 from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.normalise import canvas
 from tuning import console, steps
 from tuning.audit import AuditedFilm, read_films
-from tuning.metrics import balanced_accuracy, number, qwk, resamples
+from tuning.metrics import balanced_accuracy, number
 from tuning.sources import FilmReader
 
 INPUT = InputConfig(128, 128)

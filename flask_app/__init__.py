@@ -6,22 +6,27 @@ Research software, not a medical device.
 from io import BytesIO
 from typing import IO
 
-from flask import Flask, Request, Response
+from flask import Flask, Request, Response, current_app
 
 from kneeoa_hub.settings import Settings
 
-from . import api, health, pages, problems
-from .source import Grader, GraderSource, from_settings, source
+from . import api, health, pages, problems, reader
+from .readings import EXTENSION, Readings
+from .results import Results
+from .source import Grader, GraderSource, from_settings
 
 MAX_FILMS = 50
 """Films of one request."""
+FORM_FIELDS = 200
+"""Other fields of a form, such as a reader's grades."""
 REQUEST_FILMS_OF_LARGEST_SIZE = 2
 """A request may be this many times as large as the largest film: one of those, or many ordinary ones."""
 MULTIPART_OVERHEAD = 64 * 1024
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
+        "base-uri 'none'; frame-ancestors 'none'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -60,14 +65,19 @@ def create_app(config: Settings | None = None, grader: Grader | None = None) -> 
     app = KneeOAApp(__name__)
     app.config.update(
         MAX_CONTENT_LENGTH=REQUEST_FILMS_OF_LARGEST_SIZE * settings.max_bytes + MULTIPART_OVERHEAD,
-        MAX_FORM_PARTS=MAX_FILMS,
+        MAX_FORM_PARTS=MAX_FILMS + FORM_FIELDS,
+        KNEEOA_MAX_FILMS=MAX_FILMS,
     )
     app.extensions["kneeoa"] = GraderSource((lambda: grader) if grader else from_settings(settings))
+    app.extensions["kneeoa_results"] = Results()
+    if settings.reader_db:
+        app.extensions[EXTENSION] = Readings(settings.reader_db)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(api.blueprint)
     app.register_blueprint(health.blueprint)
+    app.register_blueprint(reader.blueprint)
     problems.register(app)
     app.after_request(_secure)
     app.after_request(_signed)
@@ -76,7 +86,7 @@ def create_app(config: Settings | None = None, grader: Grader | None = None) -> 
 
 def _signed(response: Response) -> Response:
     """Every answer says whose it is."""
-    if grader := source().loaded:
+    if grader := current_app.extensions["kneeoa"].loaded:
         response.headers["KneeOA-Model"], response.headers["KneeOA-Revision"] = grader.model, grader.revision
     return response
 

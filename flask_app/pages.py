@@ -9,6 +9,8 @@ from flask import (
     Response,
     abort,
     current_app,
+    jsonify,
+    redirect,
     render_template,
     request,
     send_file,
@@ -16,6 +18,7 @@ from flask import (
     url_for,
 )
 from PIL import Image
+from werkzeug.wrappers import Response as AnyResponse
 
 from kneeoa_hub import KneeOAError
 from kneeoa_hub.grades import GRADES
@@ -24,8 +27,11 @@ from kneeoa_hub.imaging.phantom import sample_films
 from kneeoa_hub.report import DISCLAIMER
 
 from .card import card_html
+from .downloads import FORMS, download
 from .presentation import GradedFilm, osteoarthritis, percent, span
 from .problems import NoFilm
+from .readings import Readings, ReadingsUnavailable
+from .results import KEPT_SECONDS, Result, Results
 from .source import answers, source
 from .uploads import FIELD, Upload, uploads
 
@@ -51,6 +57,8 @@ def shared() -> dict[str, object]:
         "osteoarthritis": osteoarthritis,
         "percent": percent,
         "span": span,
+        "readings": Readings.of(current_app),
+        "kept_minutes": KEPT_SECONDS // 60,
     }
 
 
@@ -60,21 +68,57 @@ def upload() -> str:
 
 
 @blueprint.post("/")
-def result() -> Response:
-    """The films of the form, or the named synthetic one, graded. Only the answer holds them."""
+def grade() -> AnyResponse | tuple[Response, int]:
+    """The films of the form, or the named synthetic one, graded.
+
+    The result's page; for a script that asks for JSON its address, and a problem when nothing could be graded.
+    """
     sample = request.form.get("sample")
+    by_script = request.accept_mimetypes.best == "application/json"
     try:
         films = [_sample_upload(sample)] if sample else uploads()
     except NoFilm:
+        if by_script:
+            raise
         return Response(_upload_page("Choose at least one film first."), NoFilm.status)
-    grader = source().get()
-    graded = answers(grader, [film.content for film in films])
-    pairs = zip(films, graded, strict=True)
-    shown = [GradedFilm.of(film, answer, number) for number, (film, answer) in enumerate(pairs, 1)]
-    page = render_template("result.html", films=shown, grades=GRADES, grader=grader, sample=sample)
+    graded = answers(source().get(), [film.content for film in films])
+    shown = [GradedFilm.of(film, answer, number) for number, (film, answer) in enumerate(zip(films, graded, strict=True), 1)]
+    result = _results().keep(shown, sample=bool(sample))
+    blind = "blind" in request.form and Readings.of(current_app) is not None
     # A film alone that failed is the request's failure; among others it is reported in its place.
-    alone = graded[0]
-    return Response(page, alone.status if len(graded) == 1 and isinstance(alone, KneeOAError) else 200)
+    alone = graded[0] if len(graded) == 1 and isinstance(graded[0], KneeOAError) else None
+    if by_script:
+        if alone:
+            raise alone
+        return jsonify(result=url_for(".read_first" if blind else ".result", key=result.key)), 201
+    if blind and not alone:
+        return redirect(url_for(".read_first", key=result.key), 303)
+    return Response(_result_page(result), alone.status if alone else 200)
+
+
+@blueprint.get("/results/<key>")
+def result(key: str) -> str:
+    """A result again, while it is kept."""
+    return _result_page(_results().get(key))
+
+
+@blueprint.get("/results/<key>/read-first")
+def read_first(key: str) -> str:
+    """The films of a result without the model's answers, for a reader to grade them first."""
+    if Readings.of(current_app) is None:
+        abort(404)
+    return render_template("read_first.html", result=_results().get(key), grades=GRADES)
+
+
+@blueprint.get("/results/<key>/report.<form>")
+def report(key: str, form: str) -> Response:
+    """A result to save, as PDF, JSON or CSV; `film` picks one by its number."""
+    kept = _results().get(key)
+    number = request.args.get("film", type=int)
+    films = [film for film in kept.films if number in (None, film.number)]
+    if form not in FORMS or not films:
+        abort(404)
+    return download(form, films)
 
 
 @blueprint.get("/samples/<name>.png")
@@ -101,6 +145,19 @@ def figure(name: str) -> Response:
     return send_from_directory(source().get().bundle.folder / "figures", name)
 
 
+def _results() -> Results:
+    return current_app.extensions["kneeoa_results"]
+
+
+def _result_page(result: Result) -> str:
+    store = Readings.of(current_app)
+    try:
+        read = store.of_films({film.sha256 for film in result.films}) if store and not result.sample else {}
+    except ReadingsUnavailable:  # the grades of the films are worth showing all the same
+        read = {}
+    return render_template("result.html", result=result, films=result.films, grades=GRADES, read=read, forms=FORMS)
+
+
 def _upload_page(error: str | None = None) -> str:
     most = current_app.config["MAX_CONTENT_LENGTH"]
     return render_template(
@@ -109,7 +166,7 @@ def _upload_page(error: str | None = None) -> str:
         field=FIELD,
         readable=READABLE,
         most_bytes=most,
-        most_films=current_app.config["MAX_FORM_PARTS"],
+        most_films=current_app.config["KNEEOA_MAX_FILMS"],
         samples=SAMPLE_TITLES,
         grades=GRADES,
     )

@@ -1,10 +1,11 @@
-"""A graded film as the result page shows it."""
+"""A graded film as the pages and the downloads show it."""
 
 import base64
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from flask import json
+import numpy as np
 from PIL import Image
 
 from kneeoa_hub import FilmReport, KneeGrade, KneeOAError
@@ -14,7 +15,7 @@ from kneeoa_hub.report import film_picture
 from .uploads import Upload
 
 LONGEST_SIDE = 1400
-"""Pixels of a picture on the page; a larger film is shown smaller."""
+"""Pixels of a picture on a page; a larger film is shown smaller."""
 JPEG_QUALITY = 92
 
 
@@ -30,30 +31,41 @@ class Pictures:
 
 @dataclass(frozen=True)
 class GradedFilm:
-    """One film of the result page: either a report with its pictures, or an error.
+    """One film of a request: either a report or an error.
 
-    name: as its sender called it. json: the report as a data: address, to save.
+    name: as its sender called it. sha256: of the file. report: its film is a gray picture of LONGEST_SIDE at most, so that
+    little is held in memory; `document` is what the API answers for the film as it was sent.
     """
 
     number: int
     name: str
+    sha256: str
     report: FilmReport | None = None
     error: KneeOAError | None = None
-    pictures: Pictures | None = None
-    json: str = ""
+    document: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, upload: Upload, answer: FilmReport | KneeOAError, number: int) -> "GradedFilm":
         if isinstance(answer, KneeOAError):
-            return cls(number, upload.name, error=answer)
-        original, overlay = _shown(film_picture(answer.film)), _shown(answer.overlay())
-        pictures = Pictures(_jpeg(original), _jpeg(overlay), *original.size)
-        document = json.dumps(answer.to_dict(), indent=1).encode()
-        return cls(number, upload.name, answer, None, pictures, _data("application/json", document))
+            return cls(number, upload.name, upload.sha256, error=answer)
+        return cls(number, upload.name, upload.sha256, _small(answer), document=answer.to_dict())
 
     @property
     def anchor(self) -> str:
         return f"film-{self.number}"
+
+    @property
+    def answer(self) -> FilmReport | KneeOAError:
+        """Whichever there is."""
+        answer = self.report or self.error
+        assert answer
+        return answer
+
+    def pictures(self) -> Pictures:
+        """Drawn anew for each page. There must be a report."""
+        assert self.report
+        original = Image.fromarray(self.report.film)
+        return Pictures(_jpeg(original), _jpeg(self.report.overlay()), *original.size)
 
 
 def osteoarthritis(knee: KneeGrade) -> str:
@@ -76,16 +88,18 @@ def span(grades: tuple[int, ...]) -> str:
     return str(grades[0]) if len(grades) == 1 else f"{grades[0]} to {grades[-1]}"
 
 
-def _shown(picture: Image.Image) -> Image.Image:
+def _small(report: FilmReport) -> FilmReport:
+    picture = film_picture(report.film)
     picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
-    return picture
+    across, down = picture.width / report.film.shape[1], picture.height / report.film.shape[0]
+    knees = tuple(
+        replace(knee, box=(round(knee.box[0] * across), round(knee.box[1] * down), round(knee.box[2] * across), round(knee.box[3] * down)))
+        for knee in report.knees
+    )
+    return replace(report, knees=knees, film=np.asarray(picture))
 
 
 def _jpeg(picture: Image.Image) -> str:
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-    return _data("image/jpeg", file.getvalue())
-
-
-def _data(kind: str, content: bytes) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"

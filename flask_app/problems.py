@@ -31,6 +31,10 @@ class NoFilm(FilmError):
     status = 400
 
 
+class ShownError(KneeOAError):
+    """Base of the app's own errors that may be shown."""
+
+
 class OneFilmOnly(FilmError):
     """Several films where one is answered."""
 
@@ -71,7 +75,7 @@ def register(app: Flask) -> None:
 
 
 def _known(error: KneeOAError) -> Response:
-    if not isinstance(error, FilmError | ModelUnavailable | MissingExtra | UnsupportedRequest):
+    if not isinstance(error, FilmError | ModelUnavailable | MissingExtra | UnsupportedRequest | ShownError):
         return _unforeseen(error)
     response = _answer(problem(error))
     if isinstance(error, ModelUnavailable):
@@ -98,6 +102,6 @@ def _unforeseen(error: Exception) -> Response:
 
 
 def _answer(content: dict[str, Any]) -> Response:
-    if request.path.startswith(PROGRAM_PATHS):
+    if request.path.startswith(PROGRAM_PATHS) or request.accept_mimetypes.best == "application/json":
         return problem_response(content)
     return Response(render_template("problem.html", problem=content), content["status"])

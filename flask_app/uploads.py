@@ -1,8 +1,9 @@
 """The films of a request, as bytes in memory. A file's name is only shown back to its sender."""
 
+import hashlib
 from dataclasses import dataclass, field
 
-from flask import request
+from flask import abort, current_app, request
 
 from .problems import NoFilm, UnsupportedRequest
 
@@ -19,13 +20,21 @@ class Upload:
     name: str
     content: bytes = field(repr=False)
 
+    @property
+    def sha256(self) -> str:
+        """Of the file, in hexadecimal digits."""
+        return hashlib.sha256(self.content).hexdigest()
+
 
 def uploads() -> list[Upload]:
     """Every film of a form, in its order. Raises NoFilm or UnsupportedRequest."""
     if request.mimetype != FORM:
         raise UnsupportedRequest(f"The content type is {_given()}; send {FORM} with each film in a part named {FIELD}.")
     # A browser sends one part without a name when no file was chosen.
-    films = [Upload(file.filename, file.read()) for file in request.files.getlist(FIELD) if file.filename]
+    files = [file for file in request.files.getlist(FIELD) if file.filename]
+    if len(files) > current_app.config["KNEEOA_MAX_FILMS"]:
+        abort(413)
+    films = [Upload(file.filename or "", file.read()) for file in files]
     if not films and FIELD in request.form:
         raise NoFilm(f"The field {FIELD} came as text; send a file, as in curl -F {FIELD}=@knee.png.")
     if not films:

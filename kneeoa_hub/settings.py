@@ -22,6 +22,7 @@ class Settings:
     max_bytes, max_pixels: limits of one film, checked before it is decoded.
     timeout: seconds without progress after which a Hub is given up.
     host, port: where the Flask app listens.
+    reader_db: SQLAlchemy's address of the database in which the Flask app keeps readers' own grades; "" keeps none.
     data: folder with the real films that tests and benchmarks use; "" when there are none.
     """
 
@@ -33,6 +34,7 @@ class Settings:
     timeout: int = 30
     host: str = "127.0.0.1"
     port: int = 8000
+    reader_db: str = ""
     data: str = ""
 
     @classmethod

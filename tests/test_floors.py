@@ -6,7 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 FLOORS = [
     {"grades", "errors", "settings"},
-    {"bundle", "runtime", "decision"},
+    {"bundle", "runtime", "decision", "agreement"},
     {"imaging"},
     {"report", "card_sections", "card", "answers", "document", "dicom_objects", "beside"},
     {"address", "presets", "versioned", "hub_client", "hub_download", "hub_upload", "publishable", "hub"},

@@ -90,7 +90,7 @@ def test_another_run_in_the_same_folder_is_refused(loop):
 def test_quadratic_kappa_agrees_with_scikit_learn():
     from sklearn.metrics import cohen_kappa_score
 
-    from tuning.metrics import qwk
+    from kneeoa_hub.agreement import qwk
 
     rng = np.random.default_rng(0)
     truth, grade = rng.integers(0, 5, 200), rng.integers(0, 5, 200)

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from kneeoa_hub.agreement import qwk
 from kneeoa_hub.errors import FilmError
 from kneeoa_hub.imaging.locate import find_knees
 from kneeoa_hub.imaging.phantom import knee_film, sample_films, two_knee_film, write_films
-from tuning.metrics import qwk
 
 
 def test_the_same_seed_gives_the_same_film_and_another_another():

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from kneeoa_hub.agreement import confusion
 from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.grades import NUM_GRADES
@@ -19,7 +20,7 @@ from . import steps
 from .calibrate import AXES, Calibration, answered, answers, calibrate, fit_refusal
 from .datasets import Knees, load_knees, stratified_subset
 from .ensemble import assemble, usual_maps
-from .metrics import Answers, confusion, ece_of_perfect, measure, number, recalls
+from .metrics import Answers, ece_of_perfect, measure, number, recalls
 from .plots import plot_calibration, plot_confusion, plot_history, plot_maps
 from .scrutiny import by_member, joint, predict, subgroups
 from .train import load_members, read_history

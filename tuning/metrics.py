@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
+from kneeoa_hub.agreement import INTERVAL, RESAMPLES, confusion, qwk, resamples
 from kneeoa_hub.decision import oa_probability
 from kneeoa_hub.grades import NUM_GRADES, OSTEOARTHRITIS_FROM
 
 ECE_BINS = 15
-RESAMPLES = 1000
-INTERVAL = (2.5, 97.5)
 
 
 @dataclass(frozen=True)
@@ -30,19 +29,6 @@ class Answers:
 
     def take(self, rows: np.ndarray) -> "Answers":
         return Answers(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
-
-
-def confusion(truth: np.ndarray, grade: np.ndarray) -> np.ndarray:
-    """[5,5] counts, rows the truth."""
-    return np.bincount(truth * NUM_GRADES + grade, minlength=NUM_GRADES**2).reshape(NUM_GRADES, NUM_GRADES)
-
-
-def qwk(truth: np.ndarray, grade: np.ndarray) -> float:
-    """Cohen's kappa with quadratic weights; 0 when either side has one grade only."""
-    counts = confusion(truth, grade)
-    weights = np.subtract.outer(np.arange(NUM_GRADES), np.arange(NUM_GRADES)) ** 2
-    expected = (weights * np.outer(counts.sum(1), counts.sum(0))).sum() / counts.sum()
-    return float(1 - (weights * counts).sum() / expected) if expected else 0.0
 
 
 def balanced_accuracy(truth: np.ndarray, grade: np.ndarray) -> float:
@@ -108,15 +94,6 @@ def recalls(answers: Answers, seed: int = 0) -> dict[str, dict[str, float | int]
             low, high = np.percentile(shares, INTERVAL)
             result[str(grade)] = number(float((mine.grade == grade).mean()), low, high, len(mine.truth))
     return result
-
-
-def resamples(groups: np.ndarray, seed: int = 0, count: int = RESAMPLES) -> list[np.ndarray]:
-    """Row indices of `count` bootstrap samples, each drawing whole groups with replacement."""
-    _, index = np.unique(groups, return_inverse=True)
-    order = np.argsort(index, kind="stable")
-    rows = np.split(order, np.cumsum(np.bincount(index))[:-1])
-    rng = np.random.default_rng(seed)
-    return [np.concatenate([rows[i] for i in rng.integers(0, len(rows), len(rows))]) for _ in range(count)]
 
 
 def number(value: float, low: float | None = None, high: float | None = None, n: int = 0) -> dict[str, float | int]:

@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from kneeoa_hub.agreement import INTERVAL, qwk, resamples
 from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.imaging.normalise import seen
 
 from .datasets import Knees
-from .metrics import INTERVAL, number, qwk, resamples
+from .metrics import number
 
 DATASET = "oai"
 """Its films are crops about the joint, all alike; in others the joint lies anywhere, and no fixed box would hold it."""

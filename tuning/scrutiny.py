@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kneeoa_hub.agreement import resamples
 from kneeoa_hub.bundle import Decision
 from kneeoa_hub.decision import reported_grade
 
@@ -13,7 +14,7 @@ from . import steps
 from .calibrate import Calibration, answers, softened
 from .datasets import Knees
 from .ensemble import assemble
-from .metrics import Answers, measure, number, resamples
+from .metrics import Answers, measure, number
 from .occlusion import DATASET, covered, mean_maps, peaks
 from .space import Architecture
 

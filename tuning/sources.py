@@ -9,10 +9,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from kneeoa_hub.bundle import sha256_of
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.grades import LABELS, NUM_GRADES
 from kneeoa_hub.imaging.decode import FILM_SUFFIXES
 
+HASHED = "sha256:"
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 SIDES = {"l": "left", "left": "left", "r": "right", "right": "right", "": None}
@@ -145,16 +147,32 @@ def _read_csv(path: Path, dataset: str) -> Iterator[Labelled]:
         raise DataError(f"{path} can't be read as CSV ({error}).") from None
     if not rows or not {"file", "grade"} <= set(rows[0]):
         raise DataError(f"{path} needs a header with file,grade[,group,side,split] and rows under it.")
+    by_hash = _by_hash(path.parent) if any((row["file"] or "").startswith(HASHED) for row in rows) else {}
     for number, row in enumerate(rows, 2):
         where = f"{path}, line {number}"
         side, split = (row.get("side") or "").lower(), (row.get("split") or "").lower()
         if side not in SIDES or (split and split not in SPLITS):
             raise DataError(f"{where}: side {side!r}, split {split!r}; use left, right or nothing, and train, val, test or nothing.")
-        source, file = _locate(path.parent, row["file"] or "")
+        source, file = _locate(path.parent, _named(row["file"] or "", by_hash, where))
         yield Labelled(
             dataset, source, file, _grade(row["grade"] or "", where),
             group=row.get("group") or None, side=SIDES[side], split=SPLITS.get(split),
         )  # fmt: skip
+
+
+def _by_hash(folder: Path) -> dict[str, str]:
+    """sha256 -> path below the folder of each film there."""
+    films = sorted(path for path in folder.rglob("*") if path.suffix.lower() in FILM_SUFFIXES and path.is_file())
+    return {sha256_of(film): film.relative_to(folder).as_posix() for film in films}
+
+
+def _named(file: str, by_hash: dict[str, str], where: str) -> str:
+    """A path as it is, and for sha256:DIGITS the film that has it: who keeps grades by hash alone never learnt a name."""
+    if not file.startswith(HASHED):
+        return file
+    if file.removeprefix(HASHED) not in by_hash:
+        raise DataError(f"{where}: no film beside the CSV or below has {file}; put the films that were graded there.")
+    return by_hash[file.removeprefix(HASHED)]
 
 
 def _locate(folder: Path, file: str) -> tuple[str, str]:

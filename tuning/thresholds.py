@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from kneeoa_hub.agreement import qwk
 from kneeoa_hub.bundle import Decision
 from kneeoa_hub.decision import reported_grade, severity
-
-from .metrics import qwk
 
 STEP = 0.02
 """Grid of the thresholds, in grades."""

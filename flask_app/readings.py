@@ -1,0 +1,161 @@
+"""What readers grade themselves: kept by SQLAlchemy, with a film's hash and nothing else of it."""
+
+import csv
+import io
+from collections.abc import Collection, Iterable
+from dataclasses import astuple, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from flask import Flask
+from sqlalchemy import Boolean, Column, DateTime, Integer, MetaData, String, Table, UniqueConstraint, create_engine, delete, insert, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from kneeoa_hub.agreement import confusion, qwk, qwk_interval
+from kneeoa_hub.errors import SettingsError
+
+from .problems import ShownError
+
+EXTENSION = "kneeoa_readings"
+CSV_COLUMNS = ("file", "grade", "group", "side", "reader", "before", "model_grade", "model", "revision")
+TABLE = Table(
+    "readings",
+    MetaData(),
+    Column("id", Integer, primary_key=True),
+    Column("film_sha256", String(64), nullable=False, index=True),
+    Column("knee", Integer, nullable=False),
+    Column("side", String(5)),
+    Column("reader", String(32), nullable=False),
+    Column("before", Boolean, nullable=False),
+    Column("grade", Integer, nullable=False),
+    Column("model_grade", Integer, nullable=False),
+    Column("model", String(200), nullable=False),
+    Column("revision", String(40), nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    UniqueConstraint("film_sha256", "knee", "reader", "before"),
+)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One knee as a reader graded it.
+
+    film_sha256: of the file. knee: its number in the picture from the left, from 0. side: the patient's, or None.
+    reader: a code, not a name. before: the model's answer was not shown yet. model_grade: what it was.
+    """
+
+    film_sha256: str
+    knee: int
+    side: str | None
+    reader: str
+    before: bool
+    grade: int
+    model_grade: int
+    model: str
+    revision: str
+
+
+FIELDS = tuple(Reading.__dataclass_fields__)
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Of readers with the model. kappa: quadratically weighted; low, high: its 95% interval over films, None under two films.
+
+    counts: [5][5] knees, rows the reader's grade.
+    """
+
+    knees: int
+    films: int
+    kappa: float | None
+    low: float | None
+    high: float | None
+    same: float
+    counts: list[list[int]]
+
+
+class ReadingsUnavailable(ShownError):
+    """The database did not answer. Its reason may name hosts, so only the log has it."""
+
+    code = "readings-unavailable"
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("Readers' grades can't be kept now: their database does not answer. Nothing was saved; try again, then tell the operator.")
+
+
+class Readings:
+    """The table of readings at an address of SQLAlchemy's. Threads may share it."""
+
+    def __init__(self, address: str):
+        """Raises SettingsError for an address that can't be used."""
+        try:
+            self._engine = create_engine(address, poolclass=NullPool)  # readings are few; a database that was restarted is no concern
+            TABLE.metadata.create_all(self._engine)
+        except (SQLAlchemyError, ImportError) as error:
+            raise SettingsError(
+                f"KNEEOA_READER_DB can't be used ({type(error).__name__}); give sqlite:///readings.db, or postgresql+psycopg://USER:PASSWORD@HOST/NAME "
+                "of a database that answers."
+            ) from None
+
+    @classmethod
+    def of(cls, app: Flask) -> "Readings | None":
+        """The app's, or None where readers' grades are not kept."""
+        return app.extensions.get(EXTENSION)
+
+    def save(self, readings: Iterable[Reading]) -> None:
+        """All of them or none; a reader's new grade of a knee takes the place of the old one. Raises ReadingsUnavailable."""
+        now = datetime.now(UTC)
+        try:
+            with self._engine.begin() as connection:
+                for reading in readings:
+                    given = dict(zip(FIELDS, astuple(reading), strict=True))
+                    key = (TABLE.c[name] == given[name] for name in ("film_sha256", "knee", "reader", "before"))
+                    connection.execute(delete(TABLE).where(*key))
+                    connection.execute(insert(TABLE).values(**given, at=now))
+        except SQLAlchemyError as error:
+            raise ReadingsUnavailable from error
+
+    def all(self) -> list[Reading]:
+        """Every reading, oldest first. Raises ReadingsUnavailable."""
+        return self._select(select(*(TABLE.c[name] for name in FIELDS)).order_by(TABLE.c.id))
+
+    def of_films(self, hashes: Collection[str]) -> dict[tuple[str, int], list[Reading]]:
+        """The readings of some films, by film and knee. Raises ReadingsUnavailable."""
+        found: dict[tuple[str, int], list[Reading]] = {}
+        for reading in self._select(select(*(TABLE.c[name] for name in FIELDS)).where(TABLE.c.film_sha256.in_(hashes)).order_by(TABLE.c.id)):
+            found.setdefault((reading.film_sha256, reading.knee), []).append(reading)
+        return found
+
+    def _select(self, query: Any) -> list[Reading]:
+        try:
+            with self._engine.connect() as connection:
+                return [Reading(*row) for row in connection.execute(query)]
+        except SQLAlchemyError as error:
+            raise ReadingsUnavailable from error
+
+
+def agreement(readings: Collection[Reading]) -> Agreement | None:
+    """None when there are no readings."""
+    if not readings:
+        return None
+    given = np.array([reading.grade for reading in readings])
+    answered = np.array([reading.model_grade for reading in readings])
+    films = np.array([reading.film_sha256 for reading in readings])
+    several = len(np.unique(films)) > 1 and len(np.unique(np.concatenate([given, answered]))) > 1
+    low, high = qwk_interval(given, answered, films) if several else (None, None)
+    kappa = qwk(given, answered) if several else None
+    return Agreement(len(given), len(np.unique(films)), kappa, low, high, float((given == answered).mean()), confusion(given, answered).tolist())
+
+
+def as_csv(readings: Iterable[Reading]) -> str:
+    """By film and knee in the form that `python -m tuning` reads: `file` is the film's hash, and so is its group."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for one in readings:
+        film = (f"sha256:{one.film_sha256}", one.grade, one.film_sha256[:16], one.side or "")
+        writer.writerow((*film, one.reader, int(one.before), one.model_grade, one.model, one.revision))
+    return out.getvalue()

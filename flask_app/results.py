@@ -1,0 +1,75 @@
+"""Graded films for a few minutes, in memory, under an address that can't be guessed: to download, to read again, then gone."""
+
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from .presentation import GradedFilm
+from .problems import ShownError
+
+KEPT_SECONDS = 600
+MOST_BYTES = 128 * 2**20
+"""Of the pictures of all kept films together; above it the oldest go first."""
+
+
+class ResultGone(ShownError):
+    """No result is kept under this address, or not any more."""
+
+    code = "result-gone"
+    status = 404
+
+    def __init__(self) -> None:
+        super().__init__(f"This result is gone: films are forgotten {KEPT_SECONDS // 60} minutes after they were graded. Send them again.")
+
+
+@dataclass(frozen=True)
+class Result:
+    """The films of one request. key: its address's last part. kept_at: by the store's clock. sample: they are synthetic."""
+
+    key: str
+    films: tuple[GradedFilm, ...]
+    kept_at: float
+    sample: bool = False
+
+    @property
+    def bytes(self) -> int:
+        """Of the pictures that it holds."""
+        return sum(film.report.film.nbytes for film in self.films if film.report)
+
+
+class Results:
+    """What a process has graded lately. Threads may share it."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic):
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[str, Result] = OrderedDict()
+
+    def keep(self, films: Sequence[GradedFilm], sample: bool = False) -> Result:
+        """Hold the films under a new key of 128 random bits."""
+        result = Result(secrets.token_urlsafe(16), tuple(films), self._clock(), sample)
+        with self._lock:
+            self._kept[result.key] = result
+            self._forget()
+        return result
+
+    def get(self, key: str) -> Result:
+        """Raises ResultGone."""
+        with self._lock:
+            self._forget()
+            if key not in self._kept:
+                raise ResultGone
+            return self._kept[key]
+
+    def _forget(self) -> None:
+        now, total = self._clock(), sum(result.bytes for result in self._kept.values())
+        while self._kept:
+            oldest = next(iter(self._kept.values()))
+            alone = len(self._kept) == 1
+            if now - oldest.kept_at < KEPT_SECONDS and (total <= MOST_BYTES or alone):
+                return
+            del self._kept[oldest.key]
+            total -= oldest.bytes

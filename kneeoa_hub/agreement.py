@@ -1,0 +1,37 @@
+"""How far two gradings of the same knees agree, with an interval."""
+
+import numpy as np
+
+from .grades import NUM_GRADES
+
+RESAMPLES = 1000
+INTERVAL = (2.5, 97.5)
+"""Percentiles of the resampled values: a 95% interval."""
+
+
+def confusion(truth: np.ndarray, grade: np.ndarray) -> np.ndarray:
+    """[5,5] counts of two [N] arrays of grades 0..4, rows the first."""
+    return np.bincount(truth * NUM_GRADES + grade, minlength=NUM_GRADES**2).reshape(NUM_GRADES, NUM_GRADES)
+
+
+def qwk(truth: np.ndarray, grade: np.ndarray) -> float:
+    """Cohen's kappa with quadratic weights (Cohen, Psychol. Bull. 1968), -1 to 1; 0 when either side has one grade only."""
+    counts = confusion(truth, grade)
+    weights = np.subtract.outer(np.arange(NUM_GRADES), np.arange(NUM_GRADES)) ** 2
+    expected = (weights * np.outer(counts.sum(1), counts.sum(0))).sum() / counts.sum()
+    return float(1 - (weights * counts).sum() / expected) if expected else 0.0
+
+
+def resamples(groups: np.ndarray, seed: int = 0, count: int = RESAMPLES) -> list[np.ndarray]:
+    """Row indices of `count` bootstrap samples, each drawing whole groups with replacement, so that what belongs together stays so."""
+    _, index = np.unique(groups, return_inverse=True)
+    order = np.argsort(index, kind="stable")
+    rows = np.split(order, np.cumsum(np.bincount(index))[:-1])
+    rng = np.random.default_rng(seed)
+    return [np.concatenate([rows[i] for i in rng.integers(0, len(rows), len(rows))]) for _ in range(count)]
+
+
+def qwk_interval(truth: np.ndarray, grade: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
+    """95% interval of `qwk` by bootstrap over groups [N], such as films."""
+    low, high = np.percentile([qwk(truth[rows], grade[rows]) for rows in resamples(groups)], INTERVAL)
+    return float(low), float(high)
