@@ -57,12 +57,14 @@ class Reading:
     revision: str
 
 
+LEAST_FILMS = 10
+"""Under which a kappa, and its interval more so, would say nothing."""
 FIELDS = tuple(Reading.__dataclass_fields__)
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of readers with the model. kappa: quadratically weighted; low, high: its 95% interval over films, None under two films.
+    """Of readers with the model. kappa: quadratically weighted; low, high: its 95% interval over films; None under LEAST_FILMS films.
 
     counts: [5][5] knees, rows the reader's grade.
     """
@@ -144,7 +146,7 @@ def agreement(readings: Collection[Reading]) -> Agreement | None:
     given = np.array([reading.grade for reading in readings])
     answered = np.array([reading.model_grade for reading in readings])
     films = np.array([reading.film_sha256 for reading in readings])
-    several = len(np.unique(films)) > 1 and len(np.unique(np.concatenate([given, answered]))) > 1
+    several = len(np.unique(films)) >= LEAST_FILMS and len(np.unique(np.concatenate([given, answered]))) > 1
     low, high = qwk_interval(given, answered, films) if several else (None, None)
     kappa = qwk(given, answered) if several else None
     return Agreement(len(given), len(np.unique(films)), kappa, low, high, float((given == answered).mean()), confusion(given, answered).tolist())

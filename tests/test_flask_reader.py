@@ -154,8 +154,8 @@ def test_several_readings_are_kept_all_or_none(database: str):
 
 
 def test_agreement_is_kappa_with_an_interval_over_films():
-    pairs = [(0, 0), (1, 2), (2, 2), (3, 4), (4, 4), (2, 1), (0, 1), (3, 3)]
-    readings = [reading("abcdefgh"[number], grade=given, model_grade=answered) for number, (given, answered) in enumerate(pairs)]
+    pairs = [(0, 0), (1, 2), (2, 2), (3, 4), (4, 4), (2, 1), (0, 1), (3, 3), (1, 1), (0, 2)]
+    readings = [reading("abcdefghij"[number], grade=given, model_grade=answered) for number, (given, answered) in enumerate(pairs)]
     found = agreement(readings)
     assert found
     import numpy as np
@@ -163,12 +163,12 @@ def test_agreement_is_kappa_with_an_interval_over_films():
     given, answered = np.array(pairs).T
     assert found.kappa == pytest.approx(qwk(given, answered))
     assert found.low < found.kappa < found.high <= 1
-    assert (found.knees, found.films, found.same) == (8, 8, 0.5)
-    assert np.trace(found.counts) == 4
+    assert (found.knees, found.films, found.same) == (10, 10, 0.5)
+    assert np.trace(found.counts) == 5
     assert agreement([]) is None
-    alone = agreement(readings[:1])
-    assert alone
-    assert alone.kappa is None
+    few = agreement(readings[:9])
+    assert few
+    assert (few.kappa, few.low, few.films) == (None, None, 9)
 
 
 def test_an_address_that_can_t_be_used_is_said_without_its_password():
