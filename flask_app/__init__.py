@@ -66,7 +66,7 @@ def create_app(config: Settings | None = None, grader: Grader | None = None) -> 
     app.config.update(
         MAX_CONTENT_LENGTH=REQUEST_FILMS_OF_LARGEST_SIZE * settings.max_bytes + MULTIPART_OVERHEAD,
         MAX_FORM_PARTS=MAX_FILMS + FORM_FIELDS,
-        KNEEOA_MAX_FILMS=MAX_FILMS,
+        MAX_FILMS=MAX_FILMS,
     )
     app.extensions["kneeoa"] = GraderSource((lambda: grader) if grader else from_settings(settings))
     app.extensions["kneeoa_results"] = Results()

@@ -166,7 +166,7 @@ def _upload_page(error: str | None = None) -> str:
         field=FIELD,
         readable=READABLE,
         most_bytes=most,
-        most_films=current_app.config["KNEEOA_MAX_FILMS"],
+        most_films=current_app.config["MAX_FILMS"],
         samples=SAMPLE_TITLES,
         grades=GRADES,
     )

@@ -32,7 +32,7 @@ def uploads() -> list[Upload]:
         raise UnsupportedRequest(f"The content type is {_given()}; send {FORM} with each film in a part named {FIELD}.")
     # A browser sends one part without a name when no file was chosen.
     files = [file for file in request.files.getlist(FIELD) if file.filename]
-    if len(files) > current_app.config["KNEEOA_MAX_FILMS"]:
+    if len(files) > current_app.config["MAX_FILMS"]:
         abort(413)
     films = [Upload(file.filename or "", file.read()) for file in files]
     if not films and FIELD in request.form:
