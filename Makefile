@@ -37,6 +37,7 @@ weights: .venv/ready
 
 lint: .venv/ready
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
 .venv/ready: requirements.lock pyproject.toml

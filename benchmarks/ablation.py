@@ -27,9 +27,7 @@ def variants() -> dict:
     from tuning.space import NAMED, Architecture
     from tuning.train import TrainSettings
 
-    base = Architecture(
-        size=160, view="band", fold=True, block="plain", widths="16-32-64-128", blocks=2, pooling="attention", loss="coral", augmentation=1.0
-    )
+    base = Architecture(size=160, view="band", fold=True, block="plain", widths="16-32-64-128", blocks=2, pooling="attention", loss="coral", augmentation=1.0)
     long = TrainSettings(batch=BATCH, mixup=0.4, occlusion=0.5)
     return {
         "all kept": (base, long),

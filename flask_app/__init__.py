@@ -10,10 +10,11 @@ from flask import Flask, Request, Response, current_app
 
 from kneeoa_hub.settings import Settings
 
-from . import api, health, pages, problems, reader
+from . import api, guards, health, pages, problems, reader, watch
+from .queue import Queue
 from .readings import EXTENSION, Readings
 from .results import Results
-from .source import Grader, GraderSource, from_settings
+from .source import QUEUE, Grader, GraderSource, from_settings
 
 MAX_FILMS = 50
 """Films of one request."""
@@ -68,7 +69,13 @@ def create_app(config: Settings | None = None, grader: Grader | None = None) -> 
         MAX_FORM_PARTS=MAX_FILMS + FORM_FIELDS,
         MAX_FILMS=MAX_FILMS,
     )
-    app.extensions["kneeoa"] = GraderSource((lambda: grader) if grader else from_settings(settings))
+    watch.register(app)
+    guards.register(app, settings)
+    figures = watch.Figures.of(app)
+    app.extensions[QUEUE] = Queue(settings.queue, figures)
+    app.extensions["kneeoa"] = GraderSource(
+        (lambda: grader) if grader else from_settings(settings), lambda found: figures.model.info({"model": found.model, "revision": found.revision})
+    )
     app.extensions["kneeoa_results"] = Results()
     if settings.reader_db:
         app.extensions[EXTENSION] = Readings(settings.reader_db)

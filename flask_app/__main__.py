@@ -14,7 +14,9 @@ from kneeoa_hub.errors import HubUnreachable, KneeOAError
 from kneeoa_hub.report import DISCLAIMER
 from kneeoa_hub.settings import Settings
 
+from .guards import KEY_LINE, new_key
 from .server import serve
+from .watch import JsonLines
 
 EXAMPLES = f"""examples:
   python -m flask_app                                        the shipped model, at http://127.0.0.1:8000/
@@ -32,13 +34,17 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until stopped. Returns 0 after a stop, 1 when the server can't start; exits with 2 for usage."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     parser = _parser()
     try:
         settings = Settings.from_environ()
     except KneeOAError as error:
         parser.error(error.message)
     given = {name: value for name, value in vars(parser.parse_args(arguments)).items() if value is not None}
+    if name := given.pop("new_key", None):
+        return _show_key(name)
     settings = replace(settings, **given)
     if settings.port > LAST_PORT:  # from KNEEOA_PORT; the option has its own check
         parser.error(f"port {settings.port} does not exist; give one from 0 to {LAST_PORT}.")
@@ -77,7 +83,16 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="threads of one forward pass; 0: all cores (0)",
     )
+    parser.add_argument("--new-key", metavar="NAME", help="print a new API key and the line to keep of it, and end")
     return parser
+
+
+def _show_key(name: str) -> int:
+    key, digest = new_key()
+    if not KEY_LINE.fullmatch(f"{name}:{digest}"):
+        return _fail(f"{name!r} can't name a key; use 1 to 64 letters, digits, dots, dashes or underscores.")
+    print(f"Give this key to {name}; it is shown only now:\n  {key}\nand add this line to the file of KNEEOA_API_KEYS:\n  {name}:{digest}")
+    return 0
 
 
 def _whole(what: str, most: int) -> Callable[[str], int]:

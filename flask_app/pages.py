@@ -28,7 +28,7 @@ from kneeoa_hub.report import DISCLAIMER
 
 from .card import card_html
 from .downloads import FORMS, download
-from .presentation import GradedFilm, osteoarthritis, percent, span
+from .presentation import GradedFilm, percent, span
 from .problems import NoFilm
 from .readings import Readings, ReadingsUnavailable
 from .results import KEPT_SECONDS, Result, Results
@@ -54,7 +54,6 @@ def shared() -> dict[str, object]:
     return {
         "disclaimer": DISCLAIMER,
         "grader": source().loaded,
-        "osteoarthritis": osteoarthritis,
         "percent": percent,
         "span": span,
         "readings": Readings.of(current_app),

@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from kneeoa_hub import FilmReport, KneeGrade, KneeOAError
-from kneeoa_hub.grades import OSTEOARTHRITIS_FROM
+from kneeoa_hub import FilmReport, KneeOAError
 from kneeoa_hub.report import film_picture
 
 from .uploads import Upload
@@ -66,14 +65,6 @@ class GradedFilm:
         assert self.report
         original = Image.fromarray(self.report.film)
         return Pictures(_jpeg(original), _jpeg(self.report.overlay()), *original.size)
-
-
-def osteoarthritis(knee: KneeGrade) -> str:
-    """KL >= 2 in a word: the grade and the probability must agree to say yes or no."""
-    by_grade, by_probability = knee.grade >= OSTEOARTHRITIS_FROM, knee.oa_probability >= 0.5
-    if by_grade != by_probability:
-        return "Borderline"
-    return "Yes" if by_grade else "No"
 
 
 def percent(share: float) -> str:

@@ -32,7 +32,9 @@ class NoFilm(FilmError):
 
 
 class ShownError(KneeOAError):
-    """Base of the app's own errors that may be shown."""
+    """Base of the app's own errors that may be shown. retry_after: seconds after which trying again may help, 0 when it won't."""
+
+    retry_after = 0
 
 
 class OneFilmOnly(FilmError):
@@ -80,6 +82,10 @@ def _known(error: KneeOAError) -> Response:
     response = _answer(problem(error))
     if isinstance(error, ModelUnavailable):
         response.headers["Retry-After"] = str(RETRY_SECONDS)
+    if isinstance(error, ShownError) and error.retry_after:
+        response.headers["Retry-After"] = str(error.retry_after)
+    if error.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
     return response
 
 

@@ -11,9 +11,10 @@ from kneeoa_hub.settings import Settings
 
 from . import create_app
 
-THREADS = 4
-"""Requests answered at a time."""
+THREADS = 24
+"""Requests held at a time: most of them wait for their turn to be graded, and pages and health answer meanwhile."""
 TIMEOUT_SECONDS = 120
+MEMORY = "/dev/shm"
 GRACE_SECONDS = 30
 
 
@@ -28,16 +29,21 @@ def serve(settings: Settings, listener: socket.socket) -> None:
 def _serve_forked(settings: Settings, listener: socket.socket) -> None:
     from gunicorn.app.base import BaseApplication  # not importable on Windows
 
+    from .worker import Log, Worker
+
     class Server(BaseApplication):
         def load_config(self) -> None:
             options = {
                 "bind": f"fd://{listener.fileno()}",
-                "worker_class": "gthread",
+                "worker_class": Worker,
+                "logger_class": Log,
+                "loglevel": "warning",
                 "threads": THREADS,
                 "timeout": TIMEOUT_SECONDS,
                 "graceful_timeout": GRACE_SECONDS,
-                "loglevel": "warning",
                 "control_socket_disable": True,
+                # The worker's sign of life is a file without content; in memory it lives when the disk is full.
+                "worker_tmp_dir": MEMORY if os.access(MEMORY, os.W_OK) else None,
                 "preload_app": False,  # onnxruntime's threads do not survive a fork
                 "post_worker_init": lambda worker: _warm(worker.wsgi),
             }

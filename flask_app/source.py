@@ -16,6 +16,9 @@ from kneeoa_hub.bundle import Bundle
 from kneeoa_hub.errors import FilmError
 from kneeoa_hub.settings import Settings
 
+from .watch import Figures
+
+QUEUE = "kneeoa_queue"
 RETRY_SECONDS = 30
 """After a failure to load, requests are answered with it for this long before the next try."""
 WARM_UP_SIDE = 256
@@ -49,8 +52,9 @@ class ModelUnavailable(KneeOAError):
 class GraderSource:
     """One grader for all threads of a process."""
 
-    def __init__(self, load: Callable[[], Grader]):
-        self._load = load
+    def __init__(self, load: Callable[[], Grader], loaded: Callable[[Grader], None] = lambda grader: None):
+        """load: makes the grader. loaded: is told of it once."""
+        self._load, self._loaded = load, loaded
         self._lock = threading.Lock()
         self._grader: Grader | None = None
         self._failed_at: float | None = None
@@ -69,6 +73,7 @@ class GraderSource:
                     raise ModelUnavailable
                 try:
                     self._grader = _warmed_up(self._load())
+                    self._loaded(self._grader)
                 except Exception as error:  # whatever it was, the next try may succeed
                     self._failed_at = time.monotonic()
                     log.error("The model can't be loaded: %s", error)
@@ -101,13 +106,15 @@ def source() -> GraderSource:
 
 
 def answers(grader: Grader, films: list[bytes]) -> list[FilmReport | KneeOAError]:
-    """A report or an error that may be shown for each film."""
+    """A report or an error that may be shown for each film, when it is the request's turn. Raises Busy."""
     shown = []
-    for answer in grader.grade_batch(films):
-        if isinstance(answer, KneeOAError) and not isinstance(answer, FilmError):
-            log.error("A film could not be graded: %s", answer)
-            answer = ModelUnavailable()
-        shown.append(answer)
+    with current_app.extensions[QUEUE].turn():
+        for answer in grader.grade_batch(films):
+            if isinstance(answer, KneeOAError) and not isinstance(answer, FilmError):
+                log.error("A film could not be graded: %s", answer)
+                answer = ModelUnavailable()
+            shown.append(answer)
+    Figures.of(current_app).count(shown)
     return shown
 
 

@@ -50,8 +50,7 @@ def contents() -> list[bytes]:
         return [upload.content for upload in uploads()]
     if request.mimetype not in RAW_TYPES:
         raise UnsupportedRequest(
-            f"The content type is {_given()}; send {FORM} with each film in a part named {FIELD}, or one film as the body with one of "
-            f"{', '.join(RAW_TYPES)}."
+            f"The content type is {_given()}; send {FORM} with each film in a part named {FIELD}, or one film as the body with one of {', '.join(RAW_TYPES)}."
         )
     return [request.get_data(cache=False)]
 

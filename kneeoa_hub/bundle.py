@@ -178,11 +178,7 @@ def write_manifest(folder: Path) -> None:
 
 def bundle_files(folder: Path) -> list[Path]:
     """Every file of the bundle, figures and caches left out, in the order of their names."""
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and path.relative_to(folder).parts[0] not in NOT_LISTED_FOLDERS
-    )
+    return sorted(path for path in folder.rglob("*") if path.is_file() and path.relative_to(folder).parts[0] not in NOT_LISTED_FOLDERS)
 
 
 def sha256_of(path: Path) -> str:
@@ -226,9 +222,7 @@ def parse_config(content: bytes, source: str) -> BundleConfig:
 def _check_schema_version(document: dict[str, Any], source: str) -> None:
     version = document.get("schema_version")
     if version != SCHEMA_VERSION:
-        raise BundleUnsupported(
-            f"{source} has schema_version {version!r}; this release reads {SCHEMA_VERSION}. Upgrade kneeoa-hub or pull an older revision."
-        )
+        raise BundleUnsupported(f"{source} has schema_version {version!r}; this release reads {SCHEMA_VERSION}. Upgrade kneeoa-hub or pull an older revision.")
 
 
 def _json_object(content: bytes, source: str) -> dict[str, Any]:

@@ -39,8 +39,8 @@ def render(config: BundleConfig, evidence: Mapping[str, Any], figures: str = "fi
         f"# {config.name} {config.version}",
         "Grades the severity of knee osteoarthritis on a frontal radiograph: Kellgren-Lawrence (KL) 0 to 4.",
         f"**{DISCLAIMER}**",
-        "## Use\n\n```python\nimport kneeoa_hub\n\nreport = kneeoa_hub.from_pretrained().grade(\"knee.png\")\nprint(report.findings())\n```",
-        "```python\nimport keras\n\nmodel = keras.saving.load_model(\"hf://ORG/NAME\")  # where this bundle was pushed to, for fine-tuning\n```",
+        '## Use\n\n```python\nimport kneeoa_hub\n\nreport = kneeoa_hub.from_pretrained().grade("knee.png")\nprint(report.findings())\n```',
+        '```python\nimport keras\n\nmodel = keras.saving.load_model("hf://ORG/NAME")  # where this bundle was pushed to, for fine-tuning\n```',
         "## Intended use\n\n"
         "Research on automatic grading, teaching, a starting point for fine-tuning on a site's own films. Not for diagnosis, "
         "treatment, triage or insurance; not for children, implants, fractures, lateral or skyline views, photographs of films.",

@@ -25,6 +25,7 @@ EXAMPLES = """examples:
 exit code: 0 all graded or refused, 1 a film failed or the model could not be had, 2 a wrong command line, address or setting
 """
 
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; every error of the package becomes a line on standard error."""
     parsed = parser().parse_args(arguments)
@@ -122,9 +123,7 @@ def _grade(arguments: argparse.Namespace) -> int:
     films = films_of(arguments.films)
     workers = min(arguments.workers or _cores(), len(films))
     # Many films keep the cores busier than many threads of one film.
-    grader = from_pretrained(
-        arguments.address, revision=arguments.revision, local_files_only=arguments.offline, threads=1 if workers > 1 else 0
-    )
+    grader = from_pretrained(arguments.address, revision=arguments.revision, local_files_only=arguments.offline, threads=1 if workers > 1 else 0)
     file = AnswerFile(arguments.out, grader.revision) if arguments.out else None
     left = [film for film in films if file is None or film not in file.done]
     answers: Iterable[tuple[str, Any]] = zip(left, grader.grade_batch(left, workers=workers), strict=True)

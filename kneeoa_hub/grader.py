@@ -39,9 +39,7 @@ def from_pretrained(
 
     threads: of one forward pass; 0 lets onnxruntime choose. Raises AddressError, HubError or BundleError kinds.
     """
-    folder = pull(
-        address, revision=revision, token=token, local_files_only=local_files_only, cache_dir=cache_dir
-    )
+    folder = pull(address, revision=revision, token=token, local_files_only=local_files_only, cache_dir=cache_dir)
     return KneeGrader(read_bundle(folder), revision_of(folder), threads)
 
 
@@ -83,9 +81,7 @@ class KneeGrader:
         sides, warnings = _sides(decoded, len(found))
         knees = tuple(
             self._knee(decoded, box, side, *values)
-            for box, side, *values in zip(
-                found, sides, outputs.probabilities, outputs.embedding, outputs.activation_map, strict=True
-            )
+            for box, side, *values in zip(found, sides, outputs.probabilities, outputs.embedding, outputs.activation_map, strict=True)
         )
         if refused:
             warnings += (f"Graded by force although it was refused: {refused.message}",)
@@ -127,9 +123,7 @@ class KneeGrader:
             raise MissingExtra("The Keras model needs TensorFlow and Keras: pip install 'kneeoa-hub[tune]'") from None
         return keras.saving.load_model(self.bundle.folder, compile=False, safe_mode=True)
 
-    def _knee(
-        self, film: Film, box: Box, side: str | None, probabilities: np.ndarray, embedding: np.ndarray, places: np.ndarray
-    ) -> KneeGrade:
+    def _knee(self, film: Film, box: Box, side: str | None, probabilities: np.ndarray, embedding: np.ndarray, places: np.ndarray) -> KneeGrade:
         config = self.bundle.config
         grade = int(reported_grade(probabilities, config.decision))
         return KneeGrade(
@@ -145,13 +139,9 @@ class KneeGrader:
             embedding.astype(np.float32),
         )
 
-    def _report(
-        self, film: Film, knees: tuple[KneeGrade, ...], refused: Refusal | None, warnings: tuple[str, ...]
-    ) -> FilmReport:
+    def _report(self, film: Film, knees: tuple[KneeGrade, ...], refused: Refusal | None, warnings: tuple[str, ...]) -> FilmReport:
         level = self.bundle.config.conformal.level
-        return FilmReport(
-            knees, refused, film.warnings + warnings, self.model, self.revision, level, film.pixels
-        )
+        return FilmReport(knees, refused, film.warnings + warnings, self.model, self.revision, level, film.pixels)
 
 
 def _checked(boxes: Sequence[Sequence[int]], film: Film) -> tuple[Box, ...]:

@@ -102,8 +102,8 @@ def _committed(api: "HfApi", bundle: Bundle, repo: str, upload: Upload, branch: 
     if CARD in there and _card_was_edited(api, repo, head, bundle.folder / CARD):
         if upload.edited_card == "refuse":
             raise HubConflict(
-                f"{repo}: its {CARD} was changed since the last push, or is not of one. Keep it with edited_card=\"keep\" (--edited-card keep),"
-                " or take what you want of it into yours and push with \"replace\"."
+                f'{repo}: its {CARD} was changed since the last push, or is not of one. Keep it with edited_card="keep" (--edited-card keep),'
+                ' or take what you want of it into yours and push with "replace".'
             )
         if upload.edited_card == "keep":  # with the pictures that it may show
             names = [name for name in names if name != CARD]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .grades import GRADES
+from .grades import GRADES, OSTEOARTHRITIS_FROM
 from .imaging.gate import Refusal
 from .imaging.normalise import Box
 
@@ -35,6 +35,14 @@ class KneeGrade:
     side: str | None
     heatmap: np.ndarray = field(repr=False)
     embedding: np.ndarray = field(repr=False)
+
+    @property
+    def osteoarthritis(self) -> str:
+        """KL >= 2 in a word: "yes" or "no" when the grade and its probability agree, else "borderline"."""
+        by_grade, by_probability = self.grade >= OSTEOARTHRITIS_FROM, self.oa_probability >= 0.5
+        if by_grade != by_probability:
+            return "borderline"
+        return "yes" if by_grade else "no"
 
     def to_dict(self) -> dict[str, Any]:
         """The knee as JSON values, by docs/schemas/report.schema.json; heatmap and embedding are left out."""
@@ -118,7 +126,7 @@ class FilmReport:
         )
 
     def _impression(self, knee: KneeGrade) -> str:
-        present = "likely" if knee.oa_probability >= 0.5 else "not likely"
+        present = {"yes": "likely", "no": "not likely", "borderline": "borderline"}[knee.osteoarthritis]
         return f"{_named(knee)}: radiographic osteoarthritis (KL 2 or more) {present}, probability {knee.oa_probability:.0%}."
 
 

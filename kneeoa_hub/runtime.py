@@ -1,5 +1,6 @@
 """The bundle's network in onnxruntime: a session that threads may share."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,6 +26,8 @@ class Network:
     """`model.onnx` of a bundle. Raises BundleError when the graph can't be opened or has not the contract's shape."""
 
     def __init__(self, path: Path, config: InputConfig, threads: int = 0):
+        # From 1.29 on, onnxruntime tells its maker of every process and model, and keeps an id of the machine, unless this says otherwise.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime  # 0.3 s, and not needed to pull or verify
 
         options = onnxruntime.SessionOptions()

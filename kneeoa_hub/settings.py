@@ -22,6 +22,10 @@ class Settings:
     max_bytes, max_pixels: limits of one film, checked before it is decoded.
     timeout: seconds without progress after which a Hub is given up.
     host, port: where the Flask app listens.
+    trusted_hosts: names under which the Flask app may be asked, with commas between; "" is any.
+    api_keys: file of lines NAME:SHA256; with it the API needs one of those keys. "" asks for none.
+    rate_limit: of one client's gradings by the Flask app, such as "60 per minute"; "" is none.
+    queue: requests that may wait to be graded; the next one is told to come back.
     reader_db: SQLAlchemy's address of the database in which the Flask app keeps readers' own grades; "" keeps none.
     data: folder with the real films that tests and benchmarks use; "" when there are none.
     """
@@ -34,6 +38,10 @@ class Settings:
     timeout: int = 30
     host: str = "127.0.0.1"
     port: int = 8000
+    trusted_hosts: str = ""
+    api_keys: str = ""
+    rate_limit: str = ""
+    queue: int = 16
     reader_db: str = ""
     data: str = ""
 

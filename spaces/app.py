@@ -1,23 +1,29 @@
 """The public demo. A Space runs this file from its root, beside `demo/`; in a checkout: python -m spaces.app"""
 
+import os
+import tempfile
 from pathlib import Path
 
+if __name__ == "__main__":  # Gradio reads it when it is imported; a folder of its own may be swept
+    os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="kneeoa-films-")
+
 if __package__:
-    from .demo.page import build_demo
-    from .demo.pin import settings_of
-    from .demo.serve import load_demo, serve
+    from .demo.page import DELETE_AFTER_S, DELETE_EVERY_S, build_demo
+    from .demo.serve import demo_of, load_demo, serve
+    from .demo.sweep import swept
 else:
-    from demo.page import build_demo  # pyright: ignore[reportMissingImports]
-    from demo.pin import settings_of  # pyright: ignore[reportMissingImports]
-    from demo.serve import load_demo, serve  # pyright: ignore[reportMissingImports]
+    from demo.page import DELETE_AFTER_S, DELETE_EVERY_S, build_demo  # pyright: ignore[reportMissingImports]
+    from demo.serve import demo_of, load_demo, serve  # pyright: ignore[reportMissingImports]
+    from demo.sweep import swept  # pyright: ignore[reportMissingImports]
 
 __all__ = ["build_demo", "load_demo", "main"]
 
 
 def main() -> None:
     """Serve the model that the settings or the pin beside this file name."""
-    settings = settings_of(Path(__file__).parent)
-    serve(load_demo(settings), settings)
+    demo, settings = demo_of(Path(__file__).parent)
+    with swept(Path(os.environ["GRADIO_TEMP_DIR"]), DELETE_EVERY_S, DELETE_AFTER_S):
+        serve(demo, settings)
 
 
 if __name__ == "__main__":

@@ -38,12 +38,10 @@ def served(demo: gr.Blocks, settings: Settings | None = None) -> Iterator[str]:
 
 
 @contextmanager
-def space(folder: Path, **variables: str) -> Iterator[str]:
+def space(folder: Path, python: str = sys.executable, **variables: str) -> Iterator[str]:
     """The address of the Space whose files lie in `folder`. variables: the Space's own settings."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "KNEEOA_", "PYTHON"))}
-    process = subprocess.Popen(
-        [sys.executable, "app.py"], cwd=folder, env=environment | SPACE | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    )
+    process = subprocess.Popen([python, "app.py"], cwd=folder, env=environment | SPACE | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         assert process.stdout
         said = ""

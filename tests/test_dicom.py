@@ -5,6 +5,7 @@ import io
 import numpy as np
 import pydicom
 import pytest
+from imagecodecs import jpeg8_encode
 from PIL import Image
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
@@ -16,6 +17,9 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
     generate_uid,
@@ -70,6 +74,42 @@ LOSSLESS = [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian,
 @pytest.mark.parametrize("syntax", LOSSLESS)
 def test_a_lossless_transfer_syntax_keeps_every_bit(syntax):
     assert (decode(dicom(knee(), syntax)).pixels == knee()).all()
+
+
+def in_jpeg(pixels: np.ndarray, syntax: UID, bits: int, end: int | None = None, **header: object) -> bytes:
+    """A film in a kind of JPEG that pydicom does not write. end: of its frame, where that is cut off."""
+    kind = {"level": 95} if syntax == JPEGExtended12Bit else {"lossless": True}
+    film = pydicom.dcmread(io.BytesIO(dicom(pixels, BitsStored=bits, HighBit=bits - 1, **header)))
+    film.PixelData = encapsulate([jpeg8_encode(pixels, bitspersample=bits, **kind)[:end]])
+    film["PixelData"].VR, film.file_meta.TransferSyntaxUID = "OB", syntax
+    content = io.BytesIO()
+    pydicom.dcmwrite(content, film, enforce_file_format=True)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("syntax", [JPEGLosslessSV1, JPEGLossless])
+@pytest.mark.parametrize("bits", [12, 16])
+def test_the_lossless_jpeg_of_most_radiography_machines_keeps_every_bit(syntax: UID, bits: int):
+    assert (decode(in_jpeg(knee(bits), syntax, bits)).pixels == knee(bits)).all()
+
+
+def test_signed_values_in_lossless_jpeg_keep_their_sign():
+    signed = knee(12).astype(np.int16) - 1000
+    film = in_jpeg((signed & 4095).astype(np.uint16), JPEGLosslessSV1, 12, PixelRepresentation=1)
+    wanted = np.where(signed > 2047, signed - 4096, signed)
+    assert (decode(film).pixels == wanted).all()
+
+
+def test_lossy_jpeg_of_12_bits_is_read():
+    assert np.abs(decode(in_jpeg(knee(), JPEGExtended12Bit, 12)).pixels - knee()).max() < 4096 / 128
+
+
+@pytest.mark.parametrize("syntax", [JPEGLosslessSV1, JPEGExtended12Bit])
+def test_a_jpeg_that_is_cut_off_or_of_another_size_is_damaged(syntax: UID):
+    with pytest.raises(DamagedFilm):
+        decode(in_jpeg(knee(), syntax, 12, end=-1000))
+    with pytest.raises(DamagedFilm):
+        decode(in_jpeg(knee(), syntax, 12, Rows=100))
 
 
 def test_lossy_jpeg_is_read():

@@ -1,9 +1,11 @@
 """What `grader.grade` promises for any film, on the shipped bundle."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,8 @@ from kneeoa_hub import FilmReport, KneeOAError, errors, from_pretrained
 from kneeoa_hub.bundle import write_manifest
 from kneeoa_hub.grades import LABELS
 from kneeoa_hub.imaging.phantom import knee_film, sample_films, two_knee_film
+
+ROOT = Path(__file__).parent.parent
 
 
 def test_the_public_names_hold_what_they_promise(grader, films):
@@ -114,3 +118,12 @@ def test_a_band_is_the_middle_of_a_tall_crop_and_the_map_is_empty_outside_it(gra
     lit = np.flatnonzero(tall.heatmap.max(1))
     assert 5 <= lit.min() < lit.max() <= len(tall.heatmap) - 6
     assert tall.heatmap.max() == 1
+
+
+def test_a_grading_tells_nobody_and_leaves_no_file(tmp_path, films):
+    """onnxruntime would else write ids of the machine and of the process, to send them to its maker."""
+    code = "import sys, kneeoa_hub; print(len(kneeoa_hub.from_pretrained().grade(sys.argv[1]).knees))"
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("ORT_")} | {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code, str(films["mild"])], env=environ, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "1\n", done.stderr
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

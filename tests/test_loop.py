@@ -120,9 +120,7 @@ def test_a_training_on_one_dataset_is_measured_on_all_and_calibrated_on_its_own(
 
 @pytest.mark.slow
 def test_another_backend_trains_what_this_one_evaluates(loop, tmp_path):
-    done = step(
-        "train", "--data", loop / "search", "--out", tmp_path / "train", "--epochs", 1, "--batch", 16, "--precision", "mixed_bfloat16", backend="jax"
-    )
+    done = step("train", "--data", loop / "search", "--out", tmp_path / "train", "--epochs", 1, "--batch", 16, "--precision", "mixed_bfloat16", backend="jax")
     assert done.returncode == 0, done.stderr[-3000:]
     evaluated = step("evaluate", "--data", tmp_path / "train", "--out", tmp_path / "evaluate", "--validation-only", "--gallery", tmp_path / "films")
     assert evaluated.returncode == 0, evaluated.stderr[-3000:]

@@ -15,6 +15,7 @@ from gradio_client import Client, handle_file
 
 from kneeoa_hub.settings import Settings
 from spaces.demo.pin import PIN, settings_of
+from spaces.demo.serve import demo_of
 from spaces.deploy import space_files
 
 from .hub_server import HubServer
@@ -128,6 +129,13 @@ def test_the_settings_of_a_space_come_before_its_pin(tmp_path):
     assert settings_of(tmp_path, {}) == Settings(model="lab/kneeoa", revision="abc")
     assert settings_of(tmp_path, {"KNEEOA_MODEL": "me/mine"}) == Settings(model="me/mine")
     assert settings_of(tmp_path / "elsewhere", {}) == Settings()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"model": "lab/kneeoa"}', "null"])
+def test_a_pin_that_can_t_be_read_gives_a_page_that_says_so(tmp_path, content):
+    (tmp_path / PIN).write_text(content, "utf-8")
+    demo, _ = demo_of(tmp_path)
+    assert "model.json names no model and revision" in str(demo.get_config_file())
 
 
 def test_the_requirements_are_those_of_the_package_with_dicom():

@@ -19,9 +19,7 @@ BASELINE = NAMED["baseline-2023"]
 def test_the_cnn_of_2023_has_the_layers_that_were_published():
     model = build(BASELINE)
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.Activation)]
-    described = [
-        (type(layer).__name__, getattr(layer, "filters", getattr(layer, "units", getattr(layer, "rate", None)))) for layer in layers
-    ]
+    described = [(type(layer).__name__, getattr(layer, "filters", getattr(layer, "units", getattr(layer, "rate", None)))) for layer in layers]
     assert described == [
         ("InputLayer", None),
         ("Conv2D", 128), ("MaxPooling2D", None),
@@ -49,9 +47,7 @@ def test_any_trial_of_a_search_can_be_built(tmp_path):
 
 def test_the_cnn_of_2023_is_a_point_of_the_space():
     assert all(value in SPACE[name] for name, value in asdict(BASELINE).items())
-    assert narrowed({name: [str(value)] for name, value in asdict(BASELINE).items()}) == {
-        name: (value,) for name, value in asdict(BASELINE).items()
-    }
+    assert narrowed({name: [str(value)] for name, value in asdict(BASELINE).items()}) == {name: (value,) for name, value in asdict(BASELINE).items()}
 
 
 @pytest.mark.parametrize("turn", range(max(map(len, SPACE.values()))))

@@ -27,9 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The command line, with its subcommands."""
-    whole = argparse.ArgumentParser(
-        prog="python -m tuning", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    whole = argparse.ArgumentParser(prog="python -m tuning", description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter)
     steps = whole.add_subparsers(metavar="STEP", required=True)
 
     def step(name: str, run, text: str, data: str, out: str = "folder for what the step writes") -> argparse.ArgumentParser:

@@ -176,10 +176,7 @@ def _summary(films: list[AuditedFilm], pairs: list[tuple[int, int, bool]], unrea
     splits: dict[str, dict[str, list[int]]] = {}
     for dataset in sorted({film.dataset for film in films}):
         splits[dataset] = {
-            split: [
-                sum(f.dataset == dataset and f.split == split and f.grade == grade and f.use == "yes" for f in films)
-                for grade in range(NUM_GRADES)
-            ]
+            split: [sum(f.dataset == dataset and f.split == split and f.grade == grade and f.use == "yes" for f in films) for grade in range(NUM_GRADES)]
             for split in SPLITS
         }
     by_group: dict[str, set[int]] = defaultdict(set)

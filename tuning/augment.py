@@ -40,9 +40,7 @@ def augment(pixels: np.ndarray, content: np.ndarray, strength: float, rng: np.ra
     a, b = math.cos(angle) / scale, math.sin(angle) / scale
     cx, cy = width / 2, height / 2
     matrix = (a, b, cx - a * (cx + dx) - b * (cy + dy), -b, a, cy + b * (cx + dx) - a * (cy + dy))
-    moved = Image.fromarray(exposed).transform(
-        (width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=round(mean)
-    )
+    moved = Image.fromarray(exposed).transform((width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=round(mean))
     return (np.asarray(moved, np.float32) - mean) / deviation
 
 

@@ -38,9 +38,7 @@ def near_pairs(thumbnails: np.ndarray, threshold: float = NEAR) -> list[tuple[in
         block = flat[start : start + BLOCK]
         for other, is_mirrored in ((flat, False), (mirrored, True)):
             rows, columns = np.nonzero(block @ other[start:].T >= threshold)
-            pairs += [
-                (start + int(i), start + int(j), is_mirrored) for i, j in zip(rows, columns, strict=True) if i < j
-            ]
+            pairs += [(start + int(i), start + int(j), is_mirrored) for i, j in zip(rows, columns, strict=True) if i < j]
     return pairs
 
 

@@ -147,8 +147,7 @@ def _calibration(calibration: Calibration, films: int) -> dict[str, Any]:
         "decision_rule": calibration.decision.rule,
         "decision_thresholds": list(calibration.decision.thresholds),
         "decision_tried": {
-            rule: {"qwk": number(kappa, n=films), "accuracy": number(accuracy, n=films)}
-            for rule, (kappa, accuracy) in calibration.decision_tried.items()
+            rule: {"qwk": number(kappa, n=films), "accuracy": number(accuracy, n=films)} for rule, (kappa, accuracy) in calibration.decision_tried.items()
         },
         "conformal_threshold": number(calibration.conformal.threshold, n=films),
     }

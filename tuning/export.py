@@ -106,9 +106,4 @@ def _difference(model: Any, folder: Path, config: BundleConfig, inputs: np.ndarr
     """Largest absolute difference over all outputs and films, of the outputs' own scale where that is over 1."""
     keras_outputs = model.predict_on_batch(inputs)
     onnx_outputs = asdict(Network(folder / "model.onnx", config.input).run(inputs))
-    return max(
-        float(np.abs(np.asarray(keras_outputs[name]) - onnx_outputs[name]).max() / max(1.0, np.abs(onnx_outputs[name]).max()))
-        for name in OUTPUTS
-    )
-
-
+    return max(float(np.abs(np.asarray(keras_outputs[name]) - onnx_outputs[name]).max() / max(1.0, np.abs(onnx_outputs[name]).max())) for name in OUTPUTS)

@@ -81,7 +81,5 @@ def _write_table(path: Path, knees: Knees, graded: Graded) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("dataset", "file", "given", "graded", "probability", "set_size"))
-        for film, truth, grade, probability, size in zip(
-            knees.films, graded.truth, graded.grade, graded.probability, graded.set_size, strict=True
-        ):
+        for film, truth, grade, probability, size in zip(knees.films, graded.truth, graded.grade, graded.probability, graded.set_size, strict=True):
             writer.writerow((film.dataset, film.file, truth, grade, f"{probability:.4f}", size))

@@ -15,7 +15,7 @@ class SoftOrdinal(keras.losses.Loss):
     Diaz & Marathe, "Soft labels for ordinal regression", CVPR 2019; `spread` is in grades.
     """
 
-    def __init__(self, spread: float = 0.5, name: str = "soft_ordinal", **kwargs):
+    def __init__(self, spread: float = 0.4, name: str = "soft_ordinal", **kwargs):
         super().__init__(name=name, **kwargs)
         self.spread = spread
 
@@ -47,7 +47,7 @@ def _mass_over(probabilities):
 
 
 def loss_for(name: str) -> keras.losses.Loss:
-    """"cross_entropy", "soft_ordinal" or "coral"."""
+    """ "cross_entropy", "soft_ordinal" or "coral"."""
     return {
         "cross_entropy": keras.losses.CategoricalCrossentropy,
         "soft_ordinal": SoftOrdinal,

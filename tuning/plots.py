@@ -70,9 +70,7 @@ def plot_calibration(measured: dict[str, Any], path: Path) -> None:
         confidence = answers.probabilities.max(1)
         right = answers.probabilities.argmax(1) == answers.truth
         bins = np.array_split(np.argsort(confidence), max(2, min(10, len(confidence) // 20)))
-        axis.plot(
-            [confidence[b].mean() for b in bins], [right[b].mean() for b in bins], "o-", markersize=4, label=name.replace("_", " ")
-        )
+        axis.plot([confidence[b].mean() for b in bins], [right[b].mean() for b in bins], "o-", markersize=4, label=name.replace("_", " "))
     axis.set(xlabel="confidence", ylabel="share right", xlim=(0, 1), ylim=(0, 1))
     axis.legend(fontsize=8)
     axis.grid(alpha=0.25)

@@ -59,9 +59,7 @@ def by_member(members: Sequence[keras.Model], architecture: Architecture, sets: 
     return rows
 
 
-def joint(
-    model: keras.Model, knees: Knees, architecture: Architecture, decision: Decision
-) -> tuple[dict[str, Any] | None, dict[int, np.ndarray]]:
+def joint(model: keras.Model, knees: Knees, architecture: Architecture, decision: Decision) -> tuple[dict[str, Any] | None, dict[int, np.ndarray]]:
     """What covering the joint costs and where the maps peak, and the mean map of each reported grade; None where no film will do.
 
     model: as it is exported, with its temperature and its usual maps.

@@ -135,8 +135,7 @@ def _write(out: Path, trials: list[dict[str, Any]], space: dict[str, tuple[Any, 
     lines = [
         "# Search",
         "",
-        f"{len(trials)} trials by {settings.tuner}; objective: {OBJECTIVE}; at most {settings.films} training films and "
-        f"{settings.epochs} epochs a trial.",
+        f"{len(trials)} trials by {settings.tuner}; objective: {OBJECTIVE}; at most {settings.films} training films and {settings.epochs} epochs a trial.",
         "",
         "![Validation kappa of every trial, by choice](search.png)",
         "",

@@ -65,9 +65,7 @@ LEAST_UNPADDED = 8
 WARM_UP = 0.05
 """Share of the steps over which the learning rate rises."""
 
-BASELINE_2023 = Architecture(
-    256, "whole", "none", "unpadded", "128-64-32", 1, False, "flatten", "128-64", 0.2, "cross_entropy", 1e-3, 0.0
-)
+BASELINE_2023 = Architecture(256, "whole", "none", "unpadded", "128-64-32", 1, False, "flatten", "128-64", 0.2, "cross_entropy", 1e-3, 0.0)
 """The CNN of IEEE 10724941, as a point of the space."""
 NAMED = {"residual": Architecture(), "baseline-2023": BASELINE_2023}
 
@@ -149,9 +147,7 @@ def falling(learning_rate: float, steps: int) -> keras.optimizers.schedules.Lear
     Loshchilov & Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
     """
     warm_up = max(1, round(WARM_UP * steps))
-    return keras.optimizers.schedules.CosineDecay(
-        learning_rate / 25, max(1, steps - warm_up), alpha=0.01, warmup_target=learning_rate, warmup_steps=warm_up
-    )
+    return keras.optimizers.schedules.CosineDecay(learning_rate / 25, max(1, steps - warm_up), alpha=0.01, warmup_target=learning_rate, warmup_steps=warm_up)
 
 
 class KneeHyperModel(kt.HyperModel):
@@ -167,8 +163,7 @@ class KneeHyperModel(kt.HyperModel):
     def architecture(self, hp: kt.HyperParameters) -> Architecture:
         defaults = asdict(Architecture())
         values = {
-            name: hp.Choice(name, list(choices), default=defaults[name] if defaults[name] in choices else choices[0])
-            for name, choices in self.space.items()
+            name: hp.Choice(name, list(choices), default=defaults[name] if defaults[name] in choices else choices[0]) for name, choices in self.space.items()
         }
         return Architecture(**values)
 
@@ -194,9 +189,7 @@ def _unfolded(x):
     return ops.concatenate([left, ops.flip(right, axis=2)], axis=2)
 
 
-def _conv(
-    x, width: int, kernel: int, stride: int, architecture: Architecture, activation: str | None = "relu", separable: bool = False, padding: str = "same"
-):
+def _conv(x, width: int, kernel: int, stride: int, architecture: Architecture, activation: str | None = "relu", separable: bool = False, padding: str = "same"):
     kind = layers.SeparableConv2D if separable else layers.Conv2D
     normalise = architecture.normalisation
     x = kind(width, kernel, stride, padding=padding, use_bias=not normalise)(x)
@@ -255,4 +248,3 @@ def _probabilities(embedding, architecture: Architecture):
     edges = ops.concatenate([ops.ones_like(severity), over, ops.zeros_like(severity)], axis=-1)
     mass = ops.relu(edges[:, :-1] - edges[:, 1:]) + 1e-7
     return layers.Activation("linear", name="probabilities", dtype="float32")(mass / ops.sum(mass, axis=-1, keepdims=True))
-

@@ -92,9 +92,7 @@ def _architecture(source: Path, settings: TrainSettings) -> tuple[Architecture, 
     return NAMED[settings.architecture], ""
 
 
-def train_member(
-    architecture: Architecture, films: Knees, validation: Knees, seed: int, settings: TrainSettings, out: Path
-) -> None:
+def train_member(architecture: Architecture, films: Knees, validation: Knees, seed: int, settings: TrainSettings, out: Path) -> None:
     """Train for one seed and write member-SEED.weights.h5 and its history to `out`; what is there already is taken up."""
     weights = out / f"member-{seed}.weights.h5"
     if weights.exists():
@@ -153,7 +151,7 @@ def _told(checkpoint: Checkpoint) -> str:
 
 
 def seeds_of(text: str) -> tuple[int, ...]:
-    """"0,1,2" as numbers. Raises SettingsError otherwise."""
+    """ "0,1,2" as numbers. Raises SettingsError otherwise."""
     parts: Sequence[str] = text.split(",")
     if not all(part.strip().isdigit() for part in parts):
         raise SettingsError(f"--seeds {text}: give whole numbers with commas between, such as 0,1,2.")

@@ -84,10 +84,7 @@ def decode(film: FilmInput, limits: Limits = Limits()) -> Film:
         content, name = _read(film, limits)
         decoded = _from_bytes(content, name, limits)
     if min(decoded.pixels.shape) < limits.min_side:
-        raise FilmTooSmall(
-            f"{decoded.name} is {decoded.width}x{decoded.height} px; "
-            f"a knee film needs at least {limits.min_side} px on its shorter side."
-        )
+        raise FilmTooSmall(f"{decoded.name} is {decoded.width}x{decoded.height} px; a knee film needs at least {limits.min_side} px on its shorter side.")
     return decoded
 
 
@@ -120,10 +117,7 @@ def _read(film: Any, limits: Limits) -> tuple[bytes, str]:
 
 
 def _too_many_bytes(name: str, size: int, limits: Limits) -> FilmTooLarge:
-    return FilmTooLarge(
-        f"{name} has over {limits.max_bytes / 2**20:.0f} MiB ({size / 2**20:.1f} received); "
-        "send one film a file, or raise KNEEOA_MAX_BYTES."
-    )
+    return FilmTooLarge(f"{name} has over {limits.max_bytes / 2**20:.0f} MiB ({size / 2**20:.1f} received); send one film a file, or raise KNEEOA_MAX_BYTES.")
 
 
 def _from_bytes(content: bytes, name: str, limits: Limits) -> Film:
@@ -147,9 +141,7 @@ def _from_bytes(content: bytes, name: str, limits: Limits) -> Film:
 def _from_image(image: Image.Image, name: str, limits: Limits) -> Film:
     width, height = image.size
     if width * height > limits.max_pixels:
-        raise FilmTooLarge(
-            f"{name} is {width}x{height} px, over {limits.max_pixels} pixels; send a smaller film, or raise KNEEOA_MAX_PIXELS."
-        )
+        raise FilmTooLarge(f"{name} is {width}x{height} px, over {limits.max_pixels} pixels; send a smaller film, or raise KNEEOA_MAX_PIXELS.")
     # A phone's JPEG (MPO) holds previews after its first picture; in other formats a frame is a film.
     frames = getattr(image, "n_frames", 1)
     if frames > 1 and image.format != "MPO":

@@ -34,6 +34,8 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
     try:
         import pydicom
         from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+
+        from .jpeg import is_uncommon_jpeg, stored_values
     except ImportError:
         raise MissingExtra("DICOM films need pydicom; install it with: pip install 'kneeoa-hub[dicom]'") from None
     try:
@@ -52,7 +54,7 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
     if not photometric.startswith("MONOCHROME"):
         raise UnsupportedFilm(f"{name} is DICOM in colour ({photometric}); send the gray radiograph.")
     try:
-        stored = header.pixel_array
+        stored = stored_values(header) if is_uncommon_jpeg(header) else header.pixel_array
         pixels = np.asarray(apply_voi_lut(apply_modality_lut(stored, header), header), np.float32)
         padding = _padding(stored, header)
         side, ruled_out = SIDES.get(_text(header, "ImageLaterality") or _text(header, "Laterality")), _ruled_out(header)

@@ -79,9 +79,7 @@ class Disease:
     lips: tuple[float, float, float, float]
 
 
-def knee_film(
-    grade: int, seed: int, *, side: str = "right", height: int = 224, width: int = 224, bits: int = 8
-) -> Phantom:
+def knee_film(grade: int, seed: int, *, side: str = "right", height: int = 224, width: int = 224, bits: int = 8) -> Phantom:
     """One knee, filling the film as the crops of a dataset do. The same seed gives the two knees of one patient.
 
     Raises FilmError for a grade outside 0..4, a side that is neither, bits other than 8 and 16, an empty size.
@@ -91,9 +89,7 @@ def knee_film(
     return Phantom(_expose(attenuation, seed, width / CROP_MM, bits), (int(grade),), (box,), (side,), int(seed))
 
 
-def two_knee_film(
-    grades: tuple[int, int], seed: int, *, height: int = 240, width: int = 480, bits: int = 8
-) -> Phantom:
+def two_knee_film(grades: tuple[int, int], seed: int, *, height: int = 240, width: int = 480, bits: int = 8) -> Phantom:
     """Both knees of one patient with air between the legs; the picture's left is the patient's right.
 
     Raises FilmError as `knee_film` does.
@@ -135,9 +131,7 @@ def write_films(
     """
     patients = (count + 1) // 2
     if not 1 <= patients < PATIENTS_PER_SEED or seed < 0:
-        raise FilmError(
-            f"{count} films of seed {seed} were asked for; ask for 1 to {2 * PATIENTS_PER_SEED - 2}, of a seed of 0 or more."
-        )
+        raise FilmError(f"{count} films of seed {seed} were asked for; ask for 1 to {2 * PATIENTS_PER_SEED - 2}, of a seed of 0 or more.")
     numbers = range(patients)
     for index in progress(numbers, "synthetic films") if progress else numbers:
         block, grade = divmod(index, NUM_GRADES)
@@ -169,10 +163,7 @@ def _disease(grade: int, rng: np.random.Generator) -> Disease:
     """Each feature varies by itself around the grade. The same draws are made for every grade."""
     levels = np.arange(NUM_GRADES)
     own = grade + SEVERITY_SPREAD * rng.standard_normal(3).clip(-2, 2)
-    narrowing, osteophytes, sclerosis = (
-        float(np.interp(level, levels, table))
-        for level, table in zip(own, (NARROWING, OSTEOPHYTES, SCLEROSIS), strict=True)
-    )
+    narrowing, osteophytes, sclerosis = (float(np.interp(level, levels, table)) for level, table in zip(own, (NARROWING, OSTEOPHYTES, SCLEROSIS), strict=True))
     minor = rng.uniform(0.05, 0.35)
     lateral_first = rng.random() < 0.15
     shares = (1.0, minor) if lateral_first else (minor, 1.0)
@@ -212,9 +203,7 @@ def _knee(grade: int, seed: int, side: str, height: int, width: int, field_mm: f
     return (leg + bone + marks).astype(np.float32), box
 
 
-def _grid(
-    rng: np.random.Generator, side: str, height: int, width: int, scale: float
-) -> tuple[np.ndarray, np.ndarray, Box]:
+def _grid(rng: np.random.Generator, side: str, height: int, width: int, scale: float) -> tuple[np.ndarray, np.ndarray, Box]:
     """Anatomical x and y (mm) of each pixel after the leg's own turn and shift, and the box round the joint."""
     turn = math.radians(rng.uniform(-4, 4))
     centre_x = width / 2 + scale * rng.uniform(-2.5, 2.5)
@@ -233,9 +222,7 @@ def _grid(
     return (x if side == "right" else -x), y, box
 
 
-def _joint_line(
-    x: np.ndarray, y: np.ndarray, disease: Disease, rng: np.random.Generator
-) -> list[np.ndarray]:
+def _joint_line(x: np.ndarray, y: np.ndarray, disease: Disease, rng: np.random.Generator) -> list[np.ndarray]:
     """Depth in mm from the joint's surfaces into the femur and into the tibia."""
     across = np.linspace(-60, 60, 481)
     medial = 1 / (1 + np.exp(-across / 4))
@@ -248,10 +235,7 @@ def _joint_line(
     for spine in (-8.0, 7.0):
         tibia -= 2.5 * disease.spines * np.exp(-(((across - spine) / 1.8) ** 2))
     # The distance along y becomes the one along the contour's normal.
-    return [
-        sign * (y - _lookup(x, across, line)) * _lookup(x, across, 1 / np.hypot(1, np.gradient(line, across)))
-        for sign, line in ((-1, femur), (1, tibia))
-    ]
+    return [sign * (y - _lookup(x, across, line)) * _lookup(x, across, 1 / np.hypot(1, np.gradient(line, across))) for sign, line in ((-1, femur), (1, tibia))]
 
 
 def _lookup(at: np.ndarray, places: np.ndarray, values: np.ndarray) -> np.ndarray:
@@ -306,9 +290,7 @@ def _trabeculae(rng: np.random.Generator, height: int, width: int, scale: float)
     return _field(rng, height, width, tuple((share, long * scale, thin * scale) for share, long, thin in layers))
 
 
-def _field(
-    rng: np.random.Generator, height: int, width: int, layers: tuple[tuple[float, float, float], ...]
-) -> np.ndarray:
+def _field(rng: np.random.Generator, height: int, width: int, layers: tuple[tuple[float, float, float], ...]) -> np.ndarray:
     """Smooth noise [height,width] float32 of mean 0 and deviation 1; layers of (deviation, sigma_y, sigma_x) in px."""
     spectrum = np.fft.rfft2(rng.standard_normal((height, width), np.float32))
     down, across = np.fft.fftfreq(height), np.fft.rfftfreq(width)

@@ -13,6 +13,12 @@ CAUTION = (
 )
 
 
+def half(title: str, answer: Answer) -> str:
+    """The one film that was sent, and what is still needed."""
+    other = "now" if title == "Then" else "then"
+    return f'<p class="message">Now send the other film, in the box "{other.capitalize()}".</p><div class="both">{film(title, answer, title.lower())}</div>'
+
+
 def comparison(then: Answer, now: Answer, note: str = "") -> str:
     """The change of every knee that is in both films, above the films themselves."""
     parts = [f'<p class="message">{escape(note)}</p>'] if note else []
@@ -45,6 +51,8 @@ def pairs(then: FilmReport, now: FilmReport) -> Iterator[tuple[KneeGrade, KneeGr
 
 def _changes(then: FilmReport, now: FilmReport) -> str:
     found = list(pairs(then, now))
+    if then.refused or now.refused:  # the film itself says why
+        return '<p class="message note">One of the films was not graded, so there is nothing to compare.</p>'
     if not found:
         return '<p class="message note">No knee could be matched in the two films: send two films of the same knee, or two films with both knees.</p>'
     return "".join(_change(before, after) for before, after in found) + f'<p class="hint">{CAUTION}</p>'

@@ -50,19 +50,18 @@ def search_record(bundle: Bundle) -> Iterator[tuple[str, str]]:
     yield (
         "markdown",
         f"Keras Tuner ({found['tuner']}) tried {int(found['trials']['value'])} architectures on a part of the training films. The best reached a "
-        f"quadratic weighted kappa of {found['best_val_qwk']['value']:.3f} on validation films within its short trial. One of them was then trained in full: "
-        "the model's card has its figures. Quadratic weighted kappa is 1 when all grades agree with the reader's, 0 when they agree by chance.",
+        f"quadratic weighted kappa of {found['best_val_qwk']['value']:.3f} on validation films within its short trial. {_trained(found)} was then "
+        "trained in full: the model's card has its figures. The kappa is 1 when all grades agree with the reader's, 0 when they agree by chance.",
     )
     folder = next((parent / SEARCH for parent in Path(__file__).parents if (parent / SEARCH).is_dir()), None)
     if folder is None or hashlib.sha256((folder / "best.json").read_bytes()).hexdigest() != found["best_json_sha256"]:
         yield "markdown", "The record of its trials is not at hand here; the model's own repository tells of it."
         return
-    trial = f"Trial {found['trial']}, one of the best, is the one that was trained in full." if "trial" in found else ""
-    yield "markdown", f"## The architecture\n\n{trial}"
+    yield "markdown", "## The architecture"
     yield "html", _choices(bundle.config.members[0]["architecture"])
     yield "markdown", "## Every trial, by choice\n\nHyperband gives each candidate a few epochs and only the better ones more: the larger dots."
     yield "html", _picture(folder / "search.png", "Validation kappa of every trial, by choice")
-    yield "html", _trials(folder / "trials.csv")
+    yield "html", _trials(folder / "trials.csv", found.get("trial", ""))
 
 
 def scale() -> str:
@@ -87,15 +86,24 @@ def _choices(architecture: dict[str, Any]) -> str:
     return '<dl class="choices">' + "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs) + "</dl>"
 
 
-def _trials(path: Path) -> str:
-    """The trials as a table of what differed between them, best first."""
+def _trained(found: dict[str, Any]) -> str:
+    return f"Trial {found['trial']}, another of the good ones," if found.get("trial") else "That one"
+
+
+def _trials(path: Path, trained: str) -> str:
+    """The trials as a table of what differed between them, best first. trained: the one of the model; "" is the best."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
+    trained = trained or rows[0]["trial"]
     names = [name for name in rows[0] if len({row[name] for row in rows}) > 1]
     head = "".join(f'<th scope="col">{escape(name.replace("_", " "))}</th>' for name in names)
-    body = "".join("<tr>" + "".join(f"<td>{escape(_cell(name, row[name]))}</td>" for name in names) + "</tr>" for row in rows)
+    body = "".join(
+        f"<tr{' class=trained' * (row['trial'] == trained)}>" + "".join(f"<td>{escape(_cell(name, row[name]))}</td>" for name in names) + "</tr>"
+        for row in rows
+    )
     return (
-        f'<details class="trials"><summary>All {len(rows)} trials as a table</summary><div class="scroll" tabindex="0" role="region" aria-label="Trials">'
+        f'<details class="trials"><summary>All {len(rows)} trials as a table; the one that became this model is marked</summary>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="Trials">'
         f'<table class="plain small"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></details>'
     )
 

@@ -3,14 +3,27 @@ document.addEventListener("input", (event) => {
   if (event.target.matches(".strength input")) event.target.closest("article").style.setProperty("--heat", event.target.value / 100);
 });
 
-// A pasted picture goes the way of a chosen one.
+// A pasted picture goes the way of a chosen one, into the first free box of the tab that is seen.
 document.addEventListener("paste", (event) => {
-  const input = document.querySelector("#film input[type=file]");
+  const boxes = [...document.querySelectorAll("#film, #then, #now")].filter((box) => box.getClientRects().length);
+  const input = boxes.map((box) => box.querySelector("input[type=file]")).find((found) => found);
   if (!input || !event.clipboardData.files.length) return;
   event.preventDefault();
   input.files = event.clipboardData.files;
   input.dispatchEvent(new Event("change", { bubbles: true }));
 });
+
+// Own films are not a sample; on a narrow screen the answer lies below what was pressed.
+document.addEventListener("change", (event) => {
+  if (!event.target.closest("#film")) return;
+  for (const button of document.querySelectorAll("button[data-sample]")) button.setAttribute("aria-pressed", false);
+});
+new MutationObserver((changes) => {
+  const result = changes.map((change) => change.target.closest?.("#result, #change")).find((found) => found);
+  if (result && matchMedia("(max-width: 640px)").matches && scrollY + innerHeight < result.getBoundingClientRect().top + scrollY + 200) {
+    result.scrollIntoView({ block: "start" });
+  }
+}).observe(document, { childList: true, subtree: true });
 
 // The findings' text; where the clipboard is closed to pages, it is at least selected.
 document.addEventListener("click", async (event) => {

@@ -11,7 +11,7 @@ from kneeoa_hub import KneeGrader, KneeOAError
 from kneeoa_hub.report import DISCLAIMER
 
 from . import present, samples
-from .changes import comparison
+from .changes import comparison, half
 from .documents import model_card, scale, search_record
 from .pictures import THUMBNAIL_SIDE, film_address
 
@@ -77,8 +77,8 @@ def _grade_tab(grader: KneeGrader, turn: dict[str, Any]) -> None:
             raise gr.Error(f"{len(paths)} films were sent; send at most {MAX_FILMS} at once.", print_exception=False)
         return _shown(grader, paths)
 
-    def show_sample(event: gr.EventData) -> Shown:
-        return prepared[event.sample]
+    def show_sample(event: gr.EventData) -> tuple[str, Any, None]:
+        return *prepared[event.sample], None  # the visitor's own films leave their box, since they are not what is shown
 
     first = prepared[samples.FIRST]
     with gr.Row(elem_classes="sides"):
@@ -92,15 +92,18 @@ def _grade_tab(grader: KneeGrader, turn: dict[str, Any]) -> None:
                 answer = gr.JSON(first[1], label="Report")
     outputs = [result, answer]
     gr.on([film.upload, film.delete, film.clear], show, film, outputs, show_progress_on=result, **turn, **PRIVATE)
-    chooser.click(show_sample, None, outputs, queue=False, show_progress="hidden", **PRIVATE)
+    chooser.click(show_sample, None, [*outputs, film], queue=False, show_progress="hidden", **PRIVATE)
 
 
 def _compare_tab(grader: KneeGrader, turn: dict[str, Any]) -> None:
     example = comparison(*samples.then_and_now(grader), samples.PAIR_NOTE)
 
     def compare(then: str | None, now: str | None) -> str:
-        if then is None or now is None:
+        if then is None and now is None:
             return example
+        if then is None or now is None:
+            (answer,) = grader.grade_batch([then or now or ""])
+            return half("Then" if then else "Now", answer)
         before, after = grader.grade_batch([then, now])
         return comparison(before, after)
 
@@ -173,14 +176,16 @@ def _shown(grader: KneeGrader, paths: list[str]) -> Shown:
 SAMPLE_CLICK = """
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-sample]");
-  if (button) trigger("click", { sample: button.dataset.sample });
+  if (!button) return;
+  for (const other of element.querySelectorAll("button[data-sample]")) other.setAttribute("aria-pressed", other === button);
+  trigger("click", { sample: button.dataset.sample });
 });
 """
 
 
 def _sample_buttons(graded: dict[str, samples.Sample]) -> str:
     buttons = "".join(
-        f'<button type="button" data-sample="{name}" aria-label="Show the synthetic film: {sample.title}">'
+        f'<button type="button" data-sample="{name}" aria-pressed="{str(name == samples.FIRST).lower()}" aria-label="Show the synthetic film: {sample.title}">'
         f'<img src="{film_address(sample.film.pixels, THUMBNAIL_SIDE)}" alt="">{sample.title}</button>'
         for name, sample in graded.items()
     )
@@ -188,9 +193,7 @@ def _sample_buttons(graded: dict[str, samples.Sample]) -> str:
 
 
 def _banner() -> str:
-    return (
-        f'<header class="top"><strong>KneeOA</strong><span>Kellgren-Lawrence grade of a frontal knee film</span></header><p class="notice">{DISCLAIMER}</p>'
-    )
+    return f'<header class="top"><strong>KneeOA</strong><span>Kellgren-Lawrence grade of a frontal knee film</span></header><p class="notice">{DISCLAIMER}</p>'
 
 
 def _footer(grader: KneeGrader) -> str:

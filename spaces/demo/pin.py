@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.settings import Settings
 
 PIN = "model.json"
@@ -17,4 +18,8 @@ def settings_of(folder: Path, environ: Mapping[str, str] | None = None) -> Setti
     pin = folder / PIN
     if settings.model or not pin.is_file():
         return settings
-    return replace(settings, **json.loads(pin.read_text("utf-8")))
+    try:
+        named = json.loads(pin.read_text("utf-8"))
+        return replace(settings, model=str(named["model"]), revision=str(named["revision"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        raise SettingsError(f"{PIN} names no model and revision; deploy the Space again, or set KNEEOA_MODEL.") from None

@@ -4,11 +4,13 @@ from collections.abc import Callable, Sequence
 from html import escape
 
 from kneeoa_hub import FilmReport, KneeGrade, KneeOAError
-from kneeoa_hub.grades import GRADES, OSTEOARTHRITIS_FROM
+from kneeoa_hub.errors import FilmNotFound
+from kneeoa_hub.grades import GRADES
 
 from .pictures import film_address, heat_address, place
 
 Answer = FilmReport | KneeOAError
+GONE = "It was deleted meanwhile, as every film is after ten minutes; send it again."
 
 
 def films(answers: Sequence[tuple[str, Answer]], note: str = "") -> str:
@@ -26,7 +28,8 @@ def film(title: str, answer: Answer, anchor: str, more: Callable[[FilmReport], s
     """One film: pictures, what was found, notes, and what `more` adds; or why there is nothing of that."""
     heading = f'<h2 id="{anchor}">{escape(title)}</h2>'
     if isinstance(answer, KneeOAError):
-        body = f'<p class="message bad" role="alert"><strong>This film could not be graded.</strong> {escape(answer.message)}</p>'
+        reason = GONE if answer.code == FilmNotFound.code else answer.message
+        body = f'<p class="message bad" role="alert"><strong>This film could not be graded.</strong> {escape(reason)}</p>'
     else:
         body = refusal(answer) + pictures(answer) + knees(answer, anchor) + warnings(answer) + more(answer)
     return f'<article class="film" aria-labelledby="{anchor}">{heading}{body}</article>'
@@ -97,7 +100,8 @@ def _knee(knee: KneeGrade, level: float) -> str:
         f'<div><p class="side">{named(knee)}{"" if knee.side else ", side not known"}</p>'
         f'<p class="verdict">Grade {knee.grade} · {label}</p></div></header>'
         f'<p class="criterion">{escape(GRADES[knee.grade].criterion)}</p><dl class="facts">'
-        f"<div><dt>Osteoarthritis (KL 2 or more)</dt><dd>{osteoarthritis(knee)} <small>probability {percent(knee.oa_probability)}</small></dd></div>"
+        f"<div><dt>Osteoarthritis (KL 2 or more)</dt><dd>{knee.osteoarthritis.capitalize()} "
+        f"<small>probability {percent(knee.oa_probability)}</small></dd></div>"
         f"<div><dt>Not ruled out, at {percent(level)} confidence</dt><dd>Grade{'s' * (len(knee.grade_set) > 1)} {span(knee.grade_set)}</dd></div>"
         f"<div><dt>Severity</dt><dd>{knee.severity:.1f} <small>of 4, the mean grade</small></dd></div></dl></div>"
         f'<div><table class="bars"><caption>Probability of each grade</caption><tbody>{_bars(knee)}</tbody></table>'
@@ -126,7 +130,7 @@ def _table(answers: Sequence[tuple[str, Answer]]) -> str:
         else:
             rows += [
                 f'<tr><th scope="row">{link}</th><td>{(knee.side or "not known").capitalize()}</td><td>{badge(knee.grade)} {escape(knee.label)}</td>'
-                f"<td>{osteoarthritis(knee)} ({percent(knee.oa_probability)})</td><td>{span(knee.grade_set)}</td></tr>"
+                f"<td>{knee.osteoarthritis.capitalize()} ({percent(knee.oa_probability)})</td><td>{span(knee.grade_set)}</td></tr>"
                 for knee in answer.knees
             ]
     head = "".join(f'<th scope="col">{title}</th>' for title in ("Film", "Side", "Grade", "KL 2 or more", "Not ruled out"))
@@ -142,14 +146,6 @@ def named(knee: KneeGrade) -> str:
 
 def badge(grade: int) -> str:
     return f'<span class="badge g{grade}">{grade}</span>'
-
-
-def osteoarthritis(knee: KneeGrade) -> str:
-    """KL >= 2 in a word: the grade and the probability must agree to say yes or no."""
-    by_grade, by_probability = knee.grade >= OSTEOARTHRITIS_FROM, knee.oa_probability >= 0.5
-    if by_grade != by_probability:
-        return "Borderline"
-    return "Yes" if by_grade else "No"
 
 
 def percent(share: float) -> str:

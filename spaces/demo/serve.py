@@ -1,6 +1,7 @@
 """From settings to a running page: the demo of a model, and the switches that Gradio is started with."""
 
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -10,6 +11,16 @@ from kneeoa_hub.settings import Settings
 
 from .look import THEME, head
 from .page import build_demo, unavailable
+from .pin import settings_of
+
+
+def demo_of(folder: Path) -> tuple[gr.Blocks, Settings]:
+    """The demo of a Space's folder and the settings to serve it with; a page that says so where they can't be read."""
+    try:
+        settings = settings_of(folder)
+    except KneeOAError as error:
+        return unavailable(error.message), Settings()
+    return load_demo(settings), settings
 
 
 def load_demo(settings: Settings) -> gr.Blocks:

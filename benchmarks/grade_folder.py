@@ -1,0 +1,46 @@
+"""`kneeoa grade` on a folder of films: one at a time, and as many as there are cores.
+
+    python -m benchmarks.grade_folder --films 1000
+
+The films are synthetic. Both runs write the same CSV; the second number is how many times as fast the second run is.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from kneeoa_hub.imaging.phantom import write_films
+
+
+def seconds(folder: Path, out: Path, workers: int) -> float:
+    """Wall-clock time of the whole command."""
+    command = [sys.executable, "-m", "kneeoa_hub.cli", "grade", str(folder), "--workers", str(workers), "--out", str(out)]
+    start = time.perf_counter()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--films", type=int, default=1000)
+    count = parser.parse_args().films
+    cores = len(os.sched_getaffinity(0))
+    with TemporaryDirectory() as place:
+        folder = Path(place) / "films"
+        write_films(folder, count)
+        films = sum(1 for path in folder.rglob("*.png"))
+        taken = {workers: seconds(folder, Path(place) / f"{workers}.csv", workers) for workers in (1, cores)}
+        rows = [sorted((Path(place) / f"{workers}.csv").read_text("utf-8").splitlines()) for workers in taken]
+    if rows[0] != rows[-1]:
+        raise SystemExit("the two runs differ")
+    for workers, time_taken in taken.items():
+        print(f"{workers} at a time: {time_taken:.1f} s for {films} films, {films / time_taken:.0f} a second")
+    print(f"{cores} cores: {taken[1] / taken[cores]:.2f} times as fast as one film at a time")
+
+
+if __name__ == "__main__":
+    main()

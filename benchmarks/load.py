@@ -1,0 +1,222 @@
+"""The Flask app under load, beside the same grader in process and beside the way of 2023.
+
+    python -m benchmarks.load                       about ten minutes, on a machine with two cores that do nothing else
+    python -m benchmarks.load --requests 20000      also the server's memory over so many requests
+
+The server and the run in process have the first core, whoever asks has the second. Each kind of film goes by itself. The way of 2023 is
+Flask's own server with Keras's `load_model` and `predict`, for the small film alone: it reads no DICOM.
+"""
+
+import argparse
+import http.client
+import io
+import json
+import os
+import re
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from kneeoa_hub.imaging.phantom import knee_film
+
+ROOT = Path(__file__).parent.parent
+SERVER_CORE, CALLER_CORE = 0, 1
+BOUNDARY = "kneeoa-load"
+IN_PROCESS = """
+import sys, time
+import kneeoa_hub
+film = sys.stdin.buffer.read()
+grader = kneeoa_hub.from_pretrained()
+assert grader.grade(film).knees
+count, start = 0, time.perf_counter()
+while time.perf_counter() - start < float(sys.argv[1]):
+    grader.grade(film)
+    count += 1
+print(count / (time.perf_counter() - start))
+"""
+OLD_WAY = """
+import sys
+import keras
+import numpy as np
+from flask import Flask, request
+from PIL import Image
+app = Flask(__name__)
+model = keras.saving.load_model(sys.argv[1], compile=False, safe_mode=True)
+height, width = model.input_shape[1:3]
+
+@app.post("/api/v1/grade")
+def grade():
+    film = np.asarray(Image.open(request.files["film"]).convert("L").resize((width, height)), "float32")
+    image = (film - film.mean()) / film.std()
+    return {"grade": int(model.predict(image[None, ..., None], verbose=0)["probabilities"].argmax())}
+
+from werkzeug.serving import make_server
+server = make_server("127.0.0.1", 0, app, threaded=True)
+print(f"http://127.0.0.1:{server.port}/", flush=True)
+server.serve_forever()
+"""
+
+
+@dataclass(frozen=True)
+class Load:
+    """Of one kind of film. Rates in films a second, times in milliseconds."""
+
+    films: int
+    errors: int
+    rate: float
+    median: float
+    p99: float
+
+
+def films() -> dict[str, bytes]:
+    """A knee as teaching sets hold it, and as a machine's archive does."""
+    small = Image.fromarray(knee_film(2, 7).pixels).convert("L").resize((224, 224), Image.Resampling.BICUBIC)
+    png = io.BytesIO()
+    small.save(png, "PNG")
+    large = np.asarray(Image.fromarray(knee_film(2, 7, bits=16).pixels.astype(np.float32)).resize((2000, 2500), Image.Resampling.BICUBIC))
+    noisy = large + np.random.default_rng(0).normal(0, 40, large.shape)
+    return {"224-pixel PNG": png.getvalue(), "2000x2500 16-bit DICOM": _dicom(np.clip(noisy, 0, 65535).astype(np.uint16))}
+
+
+def _dicom(pixels: np.ndarray) -> bytes:
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
+
+    film = Dataset()
+    film.file_meta = FileMetaDataset()
+    film.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    film.file_meta.MediaStorageSOPClassUID = film.SOPClassUID = DigitalXRayImageStorageForPresentation
+    film.file_meta.MediaStorageSOPInstanceUID = film.SOPInstanceUID = generate_uid()
+    film.Modality, film.PhotometricInterpretation, film.SamplesPerPixel = "DX", "MONOCHROME2", 1
+    film.Rows, film.Columns = pixels.shape
+    film.BitsAllocated, film.BitsStored, film.HighBit, film.PixelRepresentation = 16, 16, 15, 0
+    film.PixelData = pixels.tobytes()
+    film["PixelData"].VR = "OW"
+    content = io.BytesIO()
+    film.save_as(content, enforce_file_format=True)
+    return content.getvalue()
+
+
+def _pinned(core: int) -> Callable[[], None]:
+    return lambda: os.sched_setaffinity(0, {core})
+
+
+def _environ() -> dict[str, str]:
+    return os.environ | {"KNEEOA_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def in_process(film: bytes, seconds: float) -> float:
+    """Films a second of a loop around `grader.grade`, on the server's core."""
+    command = [sys.executable, "-c", IN_PROCESS, str(seconds)]
+    done = subprocess.run(command, input=film, cwd=ROOT, env=_environ(), stdout=subprocess.PIPE, check=True, preexec_fn=_pinned(SERVER_CORE))
+    return float(done.stdout)
+
+
+@contextmanager
+def serving(command: list[str]) -> Iterator[tuple[str, int]]:
+    """A server on its core: host:port that it prints, and the number of its process."""
+    process = subprocess.Popen(command, cwd=ROOT, env=_environ(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, preexec_fn=_pinned(SERVER_CORE))
+    try:
+        assert process.stdout
+        found = re.search(r"http://([^ /]+)", process.stdout.readline())
+        if not found:
+            raise SystemExit(f"{' '.join(command)[:80]} did not start")
+        yield found[1], process.pid
+    finally:
+        process.terminate()
+        process.wait(60)
+
+
+def drive(address: str, film: bytes, clients: int, seconds: float, most: int = 0) -> Load:
+    """Clients that each send the film again as soon as it is answered. most: requests after which to end, 0 for none."""
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="film"; filename="film"\r\nContent-Type: application/octet-stream\r\n\r\n'
+    body = head.encode() + film + f"\r\n--{BOUNDARY}--\r\n".encode()
+    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    taken: list[float] = []
+    errors: list[int] = []
+    end = time.perf_counter() + seconds
+
+    def client() -> None:
+        connection = http.client.HTTPConnection(address, timeout=120)
+        while time.perf_counter() < end and not (most and len(taken) >= most):
+            start = time.perf_counter()
+            try:
+                connection.request("POST", "/api/v1/grade", body, headers)
+                answer = connection.getresponse()
+                answer.read()
+                status = answer.status
+            except (OSError, http.client.HTTPException):
+                connection.close()
+                status = 0
+            taken.append(time.perf_counter() - start)
+            if status != 200:
+                errors.append(status)
+
+    drive_one = http.client.HTTPConnection(address, timeout=120)
+    drive_one.request("POST", "/api/v1/grade", body, headers)  # the first answer waits for the model
+    drive_one.getresponse().read()
+    threads = [threading.Thread(target=client) for _ in range(clients)]
+    start = time.perf_counter()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    whole = time.perf_counter() - start
+    milliseconds = [1000 * one for one in taken]
+    p99 = statistics.quantiles(milliseconds, n=100)[98]
+    return Load(len(taken), len(errors), len(taken) / whole, statistics.median(milliseconds), p99)
+
+
+def resident(pid: int) -> float:
+    """Megabytes of a process and those that it started."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6 + sum(resident(int(child)) for child in children)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=60, help="of each run (60)")
+    parser.add_argument("--clients", type=int, default=16, help="that ask at once (16)")
+    parser.add_argument("--requests", type=int, default=0, help="of small films, over which to watch the memory (0: not)")
+    parser.add_argument("--out", type=Path, help="write the figures as JSON here")
+    given = parser.parse_args()
+    os.sched_setaffinity(0, {CALLER_CORE})
+    app = [sys.executable, "-m", "flask_app", "--port", "0", "--threads", "1"]
+    figures: dict[str, object] = {}
+    for kind, film in films().items():
+        alone = in_process(film, given.seconds)
+        with serving(app) as (address, pid):
+            load = drive(address, film, given.clients, given.seconds)
+            figures[kind] = asdict(load) | {"in_process": alone, "share": load.rate / alone, "p99_over_median": load.p99 / load.median, "memory": resident(pid)}
+        print(f"{kind}: {load.rate:.1f} films a second over HTTP, {alone:.1f} in process ({load.rate / alone:.0%}); {load.errors} errors of {load.films}")
+        print(f"  median {load.median:.0f} ms, p99 {load.p99:.0f} ms ({load.p99 / load.median:.1f} times)", flush=True)
+    small = films()["224-pixel PNG"]
+    with serving([sys.executable, "-c", OLD_WAY, str(ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn")]) as (address, pid):
+        old = drive(address, small, given.clients, given.seconds)
+        figures["2023"] = asdict(old) | {"memory": resident(pid)}
+    now = figures["224-pixel PNG"]
+    print(f"Flask, load_model, predict: {old.rate:.1f} films a second, {figures['2023']['memory']:.0f} MB: now {now['rate'] / old.rate:.1f} times as many")  # type: ignore[index]
+    if given.requests:
+        memory = []
+        with serving(app) as (address, pid):
+            for part in range(10):
+                drive(address, small, given.clients, float("inf"), given.requests // 10)
+                memory.append(resident(pid))
+                print(f"  after {(part + 1) * given.requests // 10} requests {memory[-1]:.0f} MB", flush=True)
+        figures["memory"] = memory
+    if given.out:
+        given.out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,101 @@
+"""What the package stands on: the licence of every package that its extras bring, and a software bill of materials.
+
+    python -m benchmarks.supply_chain > docs/licences.md
+    python -m benchmarks.supply_chain --sbom runs/sbom.cdx.json --python .venv/bin/python
+
+The licences are read from the installed packages' own metadata. The bill is CycloneDX (ECMA-424), of the environment of that Python.
+Ends with 1 when a licence is none of those that agree with Apache-2.0.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from pathlib import Path
+
+from packaging.requirements import Requirement
+
+PROJECT = "kneeoa-hub"
+EXTRAS = ("dicom", "report", "flask", "postgres", "space", "tune")
+"""Those of users; `dev` and `bench` are tools that stay with whoever works on the package."""
+PERMITTED = ("0BSD", "3-Clause BSD", "Apache", "BSD", "CC0", "HPND", "ISC", "LGPL", "MIT", "Mozilla", "MPL", "PSF", "Python Software", "Zlib", "Zope")
+"""How the names of licences begin under which a package may be used by Apache-2.0 software, unchanged and apart (LGPL, MPL), as here."""
+CLASSIFIER = "License :: OSI Approved :: "
+HEADER = """# Licences
+
+What the package's extras bring, with the licence that each package's own metadata names. `python -m benchmarks.supply_chain` makes this
+page and fails on a licence that does not agree with Apache-2.0; `--sbom FILE` writes a bill of materials (CycloneDX) instead.
+The `dicom` extra reads JPEG by libjpeg-turbo (imagecodecs) rather than by pylibjpeg-libjpeg, which is under the GPL.
+
+| package | version | licence |
+|---|---|---|"""
+
+
+def brought(extras: tuple[str, ...] = EXTRAS) -> list[Distribution]:
+    """Every package that the project and its extras need on this machine, by name."""
+    found: dict[str, Distribution] = {}
+    seen: set[tuple[str, frozenset[str]]] = set()
+    waiting = [(PROJECT, frozenset(extras))]
+    while waiting:
+        name, wanted = waiting.pop()
+        if (name, wanted) in seen:
+            continue
+        seen.add((name, wanted))
+        try:
+            found[name] = distribution(name)
+        except PackageNotFoundError:
+            continue  # an extra of an extra that is not needed here
+        waiting += _needs(found[name], wanted)
+    return [found[name] for name in sorted(found) if name != PROJECT]
+
+
+def _needs(package: Distribution, extras: frozenset[str]) -> Iterator[tuple[str, frozenset[str]]]:
+    for line in package.requires or []:
+        need = Requirement(line)
+        if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in {"", *extras}):
+            yield re.sub(r"[-_.]+", "-", need.name).lower(), frozenset(need.extras)
+
+
+def licence(package: Distribution) -> str:
+    """As the metadata names it: the expression, else the classifiers, else the first line of the free text, else the name in the licence's file."""
+    if spoken := package.metadata.get("License-Expression"):
+        return spoken
+    classes = [line.removeprefix(CLASSIFIER) for line in package.metadata.get_all("Classifier") or [] if line.startswith(CLASSIFIER)]
+    files = [file.read_text() for file in package.files or [] if "licenses" in file.parts]
+    named = re.search(r"Apache License|MIT License|BSD \d-Clause|GNU [A-Z].*", files[0]) if files else None
+    text = " or ".join(classes) or package.metadata.get("License") or (named[0] if named else "none named")
+    return text.strip().splitlines()[0][:60]
+
+
+def is_permitted(name: str) -> bool:
+    """Whether each part of an expression begins as a permitted licence does, or of alternatives one."""
+    parts = [part.strip(" ()") for part in re.split(r"\bAND\b|;", name)]
+    return all(any(one.strip(" ()").removeprefix("The ").startswith(PERMITTED) for one in re.split(r"\bOR\b|\bor\b", part)) for part in parts)
+
+
+def page(packages: list[Distribution]) -> str:
+    """docs/licences.md."""
+    return "\n".join([HEADER, *(f"| {package.metadata['Name']} | {package.version} | {licence(package)} |" for package in packages)])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sbom", type=Path, help="write a bill of materials here, instead of the licences")
+    parser.add_argument("--python", default=sys.executable, help="of the environment to describe in the bill (this one)")
+    given = parser.parse_args()
+    if given.sbom:
+        given.sbom.parent.mkdir(parents=True, exist_ok=True)
+        tool = [sys.executable, "-m", "cyclonedx_py", "environment", "--pyproject", "pyproject.toml", "--output-reproducible", "--of", "JSON"]
+        return subprocess.run([*tool, "-o", str(given.sbom), given.python]).returncode
+    packages = brought()
+    print(page(packages))
+    refused = [f"{package.metadata['Name']}: {licence(package)}" for package in packages if not is_permitted(licence(package))]
+    for line in refused:
+        print(f"does not agree with Apache-2.0, or is not known to: {line}", file=sys.stderr)
+    return 1 if refused else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

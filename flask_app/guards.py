@@ -1,0 +1,157 @@
+"""Who may ask, and how often: trusted hosts, no requests that another site makes in a visitor's name, API keys, rates."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from pathlib import Path
+
+import limits
+from flask import Flask, g, request
+from flask_limiter import Limiter, RequestLimit
+from flask_limiter.util import get_remote_address
+from werkzeug.sansio.utils import host_is_trusted
+
+from kneeoa_hub.errors import SettingsError
+from kneeoa_hub.settings import Settings
+
+from .problems import ShownError
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
+API = "/api/"
+PROBES = ("/health/", "/metrics")
+"""What orchestrators and Prometheus ask by an address of the network."""
+KEY_LINE = re.compile(r"([A-Za-z0-9._-]{1,64}):([0-9a-f]{64})")
+
+
+class UnknownHost(ShownError):
+    """The app was asked under a name that is not its own."""
+
+    code = "unknown-host"
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__("This server does not answer under that name; use the address that its operator gave you.")
+
+
+class CrossSite(ShownError):
+    """Another site's page made the visitor's browser ask."""
+
+    code = "cross-site"
+    status = 403
+
+    def __init__(self) -> None:
+        super().__init__("The request comes from another site's page; open this app's own page and send it from there.")
+
+
+class KeyNeeded(ShownError):
+    """No API key, or one that is not known."""
+
+    code = "key-needed"
+    status = 401
+
+    def __init__(self) -> None:
+        super().__init__("This API needs a key; send the header Authorization: Bearer KEY, with a key that its operator gave you.")
+
+
+class TooManyRequests(ShownError):
+    """Over the rate that the operator allows."""
+
+    code = "too-many-requests"
+    status = 429
+
+    def __init__(self, limit: str) -> None:
+        super().__init__(f"More requests came from you than the limit of {limit}; wait as long as the header Retry-After says.")
+
+
+def register(app: Flask, settings: Settings) -> None:
+    """Guard the app by the settings. Raises SettingsError for ones that can't be used."""
+    hosts = [host.strip() for host in settings.trusted_hosts.split(",") if host.strip()]
+    if hosts:  # not by Flask's own TRUSTED_HOSTS, after which no page that tells of it can be made
+        app.before_request(lambda: _trusted(hosts))
+    app.before_request(_no_cross_site)
+    if settings.api_keys:
+        keys = read_keys(Path(settings.api_keys))
+        app.before_request(lambda: _with_key(keys))
+    if settings.rate_limit:
+        _limit(app, settings.rate_limit)
+
+
+def new_key() -> tuple[str, str]:
+    """A key of 256 random bits to give away once, and its sha256 to keep."""
+    key = secrets.token_urlsafe(32)
+    return key, _hashed(key)
+
+
+def read_keys(path: Path) -> dict[str, str]:
+    """sha256 -> name of each line NAME:SHA256. Raises SettingsError."""
+    try:
+        lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"KNEEOA_API_KEYS {path} can't be read ({error.__class__.__name__}); give a file of lines NAME:SHA256.") from None
+    found = {}
+    for number, line in enumerate(lines, 1):
+        if not line or line.startswith("#"):
+            continue
+        parts = KEY_LINE.fullmatch(line)
+        if not parts:
+            raise SettingsError(f"KNEEOA_API_KEYS {path}, line {number} is not NAME:SHA256; make one with python -m flask_app --new-key NAME.")
+        found[parts[2]] = parts[1]
+    if not found:
+        raise SettingsError(f"KNEEOA_API_KEYS {path} holds no key; make one with python -m flask_app --new-key NAME.")
+    return found
+
+
+def _trusted(hosts: list[str]) -> None:
+    if not request.path.startswith(PROBES) and not host_is_trusted(request.host, hosts):
+        raise UnknownHost
+
+
+def _no_cross_site() -> None:
+    """A browser says where a request comes from (Fetch Metadata, W3C); a program that says nothing has no visitor to misuse."""
+    if request.method in SAFE_METHODS:
+        return
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is not None:
+        if site not in ("same-origin", "none"):
+            raise CrossSite
+    elif origin is not None and origin != f"{request.scheme}://{request.host}" and origin.split("://")[-1] != request.host:
+        raise CrossSite
+
+
+def _with_key(keys: dict[str, str]) -> None:
+    if not request.path.startswith(API):
+        return
+    kind, _, key = request.headers.get("Authorization", "").partition(" ")
+    given = _hashed(key.strip())
+    names = [name for known, name in keys.items() if hmac.compare_digest(known, given)]
+    if kind.lower() != "bearer" or not names:
+        raise KeyNeeded
+    g.kneeoa_key = names[0]
+
+
+def _hashed(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()
+
+
+def _asker() -> str:
+    return g.get("kneeoa_key") or get_remote_address()
+
+
+def _limit(app: Flask, rate: str) -> None:
+    def over(limit: RequestLimit) -> None:
+        raise TooManyRequests(rate)
+
+    try:
+        limits.parse_many(rate)
+    except ValueError:
+        raise SettingsError(f"KNEEOA_RATE_LIMIT is {rate!r}; give a rate such as 60 per minute.") from None
+    Limiter(
+        _asker,
+        app=app,
+        application_limits=[rate],
+        application_limits_exempt_when=lambda: request.method in SAFE_METHODS,
+        headers_enabled=True,
+        storage_uri="memory://",
+        on_breach=over,
+    )

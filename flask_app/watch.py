@@ -1,0 +1,101 @@
+"""What an operator sees: a log of requests as JSON, and figures for Prometheus. Neither holds names, keys, films or pixels."""
+
+import json
+import logging
+import re
+import time
+import uuid
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from flask import Blueprint, Flask, Response, current_app, g, request
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+
+from kneeoa_hub import FilmReport, KneeOAError
+
+REQUEST_ID = "X-Request-ID"
+OWN_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+"""What a caller's request id may look like to be taken over."""
+BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+"""Seconds."""
+EXTENSION = "kneeoa_figures"
+
+blueprint = Blueprint("watch", __name__)
+log = logging.getLogger(__name__)
+
+
+class Figures:
+    """One app's metrics, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter("kneeoa_requests", "Requests answered.", ("route", "method", "status"), registry=self.registry)
+        self.seconds = Histogram("kneeoa_request_seconds", "Time to answer.", ("route",), buckets=BUCKETS, registry=self.registry)
+        self.grades = Counter("kneeoa_grades", "Knees graded, by grade.", ("grade",), registry=self.registry)
+        self.refusals = Counter("kneeoa_refusals", "Films refused, by reason.", ("reason",), registry=self.registry)
+        self.failures = Counter("kneeoa_failures", "Films that could not be graded, by code.", ("code",), registry=self.registry)
+        self.waiting = Gauge("kneeoa_waiting", "Requests that wait for their turn to be graded.", registry=self.registry)
+        self.turned_away = Counter("kneeoa_turned_away", "Requests turned away because too many were waiting.", registry=self.registry)
+        self.model = Info("kneeoa_model", "The model that answers.", registry=self.registry)
+
+    @classmethod
+    def of(cls, app: Flask) -> "Figures":
+        """The app's."""
+        return app.extensions[EXTENSION]
+
+    def count(self, answers: Iterable[FilmReport | KneeOAError]) -> None:
+        """Films that were answered."""
+        for answer in answers:
+            if isinstance(answer, KneeOAError):
+                self.failures.labels(answer.code).inc()
+                continue
+            if answer.refused:
+                self.refusals.labels(answer.refused.reason).inc()
+            for knee in answer.knees:
+                self.grades.labels(str(knee.grade)).inc()
+
+
+class JsonLines(logging.Formatter):
+    """A line of JSON a record."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {"time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"), "level": record.levelname.lower()}
+        line |= {"logger": record.name, "message": record.getMessage(), **getattr(record, "fields", {})}
+        if record.exc_info:
+            line["trace"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False)
+
+
+def register(app: Flask) -> None:
+    """Watch every request of the app."""
+    app.extensions[EXTENSION] = Figures()
+    app.before_request(_begin)
+    app.after_request(_end)
+    app.register_blueprint(blueprint)
+
+
+@blueprint.get("/metrics")
+def metrics() -> Response:
+    """For Prometheus."""
+    return Response(generate_latest(Figures.of(current_app).registry), content_type=CONTENT_TYPE_LATEST)
+
+
+def _begin() -> None:
+    given = request.headers.get(REQUEST_ID, "")
+    g.kneeoa_id = given if OWN_ID.fullmatch(given) else uuid.uuid4().hex
+    g.kneeoa_began = time.perf_counter()
+
+
+def _end(response: Response) -> Response:
+    if "kneeoa_id" not in g:  # the request was not understood so far
+        _begin()
+    taken = time.perf_counter() - g.kneeoa_began
+    # The rule and not the address: that may hold the key of a result.
+    route = request.url_rule.rule if request.url_rule else "none"
+    figures = Figures.of(current_app)
+    figures.requests.labels(route, request.method if request.url_rule else "none", str(response.status_code)).inc()
+    figures.seconds.labels(route).observe(taken)
+    response.headers[REQUEST_ID] = g.kneeoa_id
+    fields = {"request": g.kneeoa_id, "method": request.method, "route": route, "status": response.status_code, "milliseconds": round(1000 * taken, 1)}
+    log.info("answered", extra={"fields": fields})
+    return response

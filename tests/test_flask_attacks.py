@@ -1,0 +1,196 @@
+"""What an attacker would try on the Flask app, beside the bad films (test_bad_films.py), forged hosts and forms (test_flask_guards.py)."""
+
+import gzip
+import json
+import re
+import socket
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+from PIL import Image
+
+from flask_app import create_app
+from kneeoa_hub import KneeGrader
+from kneeoa_hub.settings import Settings
+
+from .flask_requests import assert_discreet, assert_problem, file, grade, huge_png, post
+from .flask_serving import ROOT, serving
+from .test_flask_results import address
+
+NAMES = [
+    "../../../../etc/passwd",
+    "..\\..\\windows\\system32\\config",
+    "/dev/stdin",
+    "C:\\boot.ini",
+    "file:///etc/passwd",
+    "knee.png\0.exe",
+    "a" * 5000 + ".png",
+    "knee\r\nSet-Cookie: session=stolen\r\n.png",
+    '"><script>alert(1)</script>.png',
+    "=HYPERLINK(1).png",
+    "\u202egnp.exe",
+]
+
+
+@pytest.fixture(scope="module")
+def client(grader: KneeGrader) -> FlaskClient:
+    return create_app(Settings(), grader).test_client()
+
+
+@pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[:20])
+def test_a_film_s_name_is_nothing_but_a_text_to_show(client: FlaskClient, films: dict[str, Path], name: str):
+    film = films["mild"].read_bytes()
+    page = post(client, "/", film, names=(name,))
+    assert "<script>alert" not in page.text
+    if '"' in name or "\n" in name:  # such a form can be read in two ways
+        assert page.status_code == 400
+        return
+    assert page.status_code == 200
+    assert not page.headers.getlist("Set-Cookie")
+    for form in ("pdf", "json", "csv"):
+        kept = client.get(f"{address(page.text)}/report.{form}")
+        assert kept.status_code == 200
+        assert re.fullmatch(r"attachment; filename=[\w.-]+", kept.headers["Content-Disposition"])
+    answer = grade(client, film, names=(name,))
+    assert answer.status_code == 200
+    assert "root:" not in answer.text
+
+
+@pytest.mark.parametrize("value", ["a\r\nSet-Cookie: x=1", "<script>", "x" * 500, "é", "../../log"])
+def test_a_request_s_id_that_is_no_id_is_not_taken_over(client: FlaskClient, value: str):
+    answer = client.get("/health/live", environ_overrides={"HTTP_X_REQUEST_ID": value})
+    assert re.fullmatch(r"[0-9a-f]{32}", answer.headers["X-Request-ID"])
+    assert not answer.headers.getlist("Set-Cookie")
+
+
+@pytest.mark.parametrize("path", ["/", "/about", "/docs", "/health/live", "/api/v1/model"])
+def test_no_answer_sets_a_cookie_or_repeats_the_host_that_was_asked(client: FlaskClient, path: str):
+    answer = client.get(path, headers={"Host": "evil.example"})
+    assert not answer.headers.getlist("Set-Cookie")
+    assert "evil.example" not in answer.text + str(answer.headers)
+
+
+@pytest.mark.parametrize(
+    "path", ["/static/../__init__.py", "/static/%2e%2e/__init__.py", "/static//etc/passwd", "/results/../readings", "/results/x/report.pdf"]
+)
+def test_no_address_leads_out_of_what_is_served(client: FlaskClient, path: str):
+    answer = client.get(path, follow_redirects=True)
+    assert answer.status_code in (404, 405)
+    assert_discreet(answer.text)
+
+
+def _bomb(side: int, kind: int = 0) -> bytes:
+    """A PNG of few bytes that unfolds to side x side pixels, all of them there."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    rows = zlib.compressobj(9)
+    line = bytes(1 + side)
+    packed = b"".join(rows.compress(line) for _ in range(side)) + rows.flush()
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, kind, 0, 0, 0)) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+
+
+def test_a_film_that_unfolds_beyond_the_limit_is_not_unfolded(client: FlaskClient):
+    bombs = {"promised": huge_png(), "real": _bomb(8000)}
+    assert len(bombs["real"]) < 100_000
+    for film in bombs.values():
+        assert_problem(grade(client, film), 413, "film-too-large")
+
+
+def test_a_text_chunk_that_unfolds_is_not_unfolded(client: FlaskClient):
+    """PNG's compressed text is no film, so its size in the picture's header says nothing of it."""
+    film = file(Image.fromarray(np.tile(np.arange(256, dtype=np.uint8), (256, 1))))
+    packed = b"Comment\0\0" + zlib.compress(bytes(50_000_000), 9)
+    chunk = struct.pack(">I", len(packed)) + b"zTXt" + packed + struct.pack(">I", zlib.crc32(b"zTXt" + packed))
+    answer = grade(client, film[:33] + chunk + film[33:])
+    assert answer.status_code < 500
+    assert_discreet(answer.text)
+
+
+def test_a_body_that_is_compressed_is_not_unfolded(client: FlaskClient):
+    body = gzip.compress(bytes(50_000_000))
+    answer = client.post("/api/v1/grade", data=body, content_type="image/png", headers={"Content-Encoding": "gzip"})
+    assert 400 <= answer.status_code < 500
+
+
+def test_a_form_of_thousands_of_parts_or_endless_names_is_turned_away(client: FlaskClient):
+    many = {f"field{number}": "x" for number in range(2000)}
+    assert client.post("/", data=many, content_type="multipart/form-data").status_code == 413
+    assert client.post("/api/v1/grade", data={"x" * 1_000_000: "y"}, content_type="multipart/form-data").status_code in (400, 413)
+
+
+def test_a_text_field_as_large_as_a_film_is_turned_away(client: FlaskClient):
+    assert client.post("/", data={"sample": "x" * 10_000_000}, content_type="multipart/form-data").status_code == 413
+
+
+@pytest.mark.parametrize(
+    "kind", ["multipart/form-data", "multipart/form-data; boundary=" + "b" * 5000, "multipart/form-data; boundary=x", "text/xml", "\u00e9"]
+)
+def test_a_form_that_is_none_is_the_sender_s_fault(client: FlaskClient, kind: str):
+    for path in ("/", "/api/v1/grade"):
+        answer = client.post(path, data=b"--x\r\nContent-Disposition: form-data; name=\r\n\r\n" + bytes(100), content_type=kind)
+        assert 400 <= answer.status_code < 500
+        assert_discreet(answer.text)
+
+
+def test_a_client_that_sends_without_end_is_cut_off(films: dict[str, Path], tmp_path: Path):
+    """By chunks, so that no length is told in advance."""
+    head = b"POST /api/v1/grade HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with serving(log=tmp_path / "log", KNEEOA_MAX_BYTES="1000000") as (where, _):
+        host, _, port = where.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=60) as connection:
+            sent = 0
+            try:
+                connection.sendall(head)
+                while sent < 200_000_000:
+                    connection.sendall(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+                    sent += 0x10000
+            except OSError:
+                pass
+        assert sent < 50_000_000
+    assert all("trace" not in json.loads(line) for line in (tmp_path / "log").read_text("utf-8").splitlines())
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /readings HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 50\r\n\r\nhello",
+        b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 100_000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost : x\r\n\r\n",
+        b"GET /\0 HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"TRACE / HTTP/1.1\r\nHost: x\r\nAuthorization: secret\r\n\r\n",
+    ],
+    ids=["two lengths", "two contents", "long header", "space in a name", "zero in a path", "trace"],
+)
+def test_a_request_that_could_be_read_in_two_ways_is_not_read(server: tuple[str, int], head: bytes):
+    with socket.create_connection(server, timeout=30) as connection:
+        connection.sendall(head)
+        answer = connection.recv(65536)
+    assert re.match(rb"HTTP/1.1 4\d\d ", answer), answer[:100]
+    assert b"secret" not in answer
+
+
+@pytest.fixture(scope="module")
+def server():
+    with serving() as (where, _):
+        host, _, port = where.removeprefix("http://").partition(":")
+        yield host, int(port)
+
+
+def test_nothing_of_this_project_that_is_served_names_a_folder_of_the_server(client: FlaskClient):
+    for path in ("/", "/about", "/docs", "/openapi.json", "/metrics", "/api/v1/model"):
+        assert str(ROOT) not in client.get(path).text
+
+
+def test_a_picture_that_is_graded_comes_back_as_another_file(client: FlaskClient, films: dict[str, Path]):
+    """What the page shows is drawn anew: nothing that was hidden in the film's file is in it."""
+    hidden = films["mild"].read_bytes() + b"<script>alert('zyzzyva')</script>"
+    page = post(client, "/", hidden)
+    assert page.status_code == 200
+    assert b"zyzzyva" not in page.data

@@ -1,0 +1,44 @@
+"""What the package stands on: no dependency without use, licences that agree, versions by hash, and a bill of materials."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks.supply_chain import brought, is_permitted, licence
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_every_dependency_is_used_and_every_import_is_declared():
+    command = [str(Path(sys.executable).parent / "deptry"), "kneeoa_hub", "flask_app", "spaces", "tuning", "--no-ansi"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_every_package_that_an_extra_brings_is_listed_and_agrees_with_the_project_s_licence():
+    page = (ROOT / "docs" / "licences.md").read_text("utf-8")
+    listed = {row[0]: row[1] for row in re.findall(r"^\| (\S+) \| \S+ \| (.+?) \|$", page, re.MULTILINE)}
+    packages = {package.metadata["Name"]: licence(package) for package in brought()}
+    assert len(packages) > 50
+    assert {name for name in packages if name not in listed} == set()
+    assert {f"{name}: {words}" for name, words in packages.items() if not is_permitted(words)} == set()
+
+
+@pytest.mark.parametrize("words", ["GPL-3.0-only", "GNU General Public License v3 (GPLv3)", "MIT AND GPL-2.0-or-later", "Proprietary", "none named"])
+def test_a_licence_that_does_not_agree_is_told(words: str):
+    assert not is_permitted(words)
+    assert is_permitted("Apache-2.0 OR GPL-2.0")
+
+
+def test_the_bill_of_materials_names_what_is_installed(tmp_path: Path):
+    file = tmp_path / "sbom.cdx.json"
+    ended = subprocess.run([sys.executable, "-m", "benchmarks.supply_chain", "--sbom", str(file)], cwd=ROOT, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    bill = json.loads(file.read_text("utf-8"))
+    assert bill["bomFormat"] == "CycloneDX"
+    named = {(part["name"], part["version"]) for part in bill["components"]}
+    assert {(package.metadata["Name"], package.version) for package in brought() if package.metadata["Name"] in ("Flask", "numpy")} <= named
