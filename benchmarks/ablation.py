@@ -49,16 +49,21 @@ def probabilities(architecture, settings, audit: Path, out: Path, films: int):
     """Trains, or takes up what is there; the validation knees and their probabilities [N,5]."""
     from tuning import steps
     from tuning.datasets import load_knees, stratified_subset
-    from tuning.ensemble import assemble
+    from tuning.ensemble import Member, assemble
     from tuning.space import build
     from tuning.train import train_member
 
     training, validation = (load_knees(audit, split, architecture.input) for split in ("train", "val"))
-    steps.begin(out, "ablation", str(audit), {"architecture": asdict(architecture), "films": films, **asdict(settings), "seeds": [SEED], "datasets": []})
-    train_member(architecture, stratified_subset(training, films or len(training)), validation, SEED, settings, out)
+    steps.begin(
+        out,
+        "ablation",
+        str(audit),
+        {"architecture": asdict(architecture), "films": films, **asdict(settings), "seeds": [SEED], "datasets": [], "architectures": []},
+    )
+    train_member(architecture, stratified_subset(training, films or len(training)), validation, str(SEED), SEED, settings, out)
     member = build(architecture)
     member.load_weights(out / f"member-{SEED}.weights.h5")
-    return validation, np.asarray(assemble([member], architecture).predict(validation.inputs(), batch_size=64, verbose=0)["probabilities"])
+    return validation, np.asarray(assemble([Member("", architecture, member)]).predict(validation.inputs(), batch_size=64, verbose=0)["probabilities"])
 
 
 def compared(name: str, validation, answered: np.ndarray, first: np.ndarray) -> list[dict]:

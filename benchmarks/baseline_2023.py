@@ -76,7 +76,7 @@ def main() -> None:
     for name, split in (("leaky", leaky), ("clean", clean)):
         out = steps.begin(arguments.out / name, "baseline-2023", str(arguments.data), {"epochs": arguments.epochs, "split": name})
         training, validation, test = split(arguments.data, BASELINE_2023.size)
-        train_member(BASELINE_2023, training, validation, 0, settings, out)
+        train_member(BASELINE_2023, training, validation, "0", 0, settings, out)
         model = build(BASELINE_2023)
         model.load_weights(out / "member-0.weights.h5")
         grades = model.predict(test.inputs(), batch_size=BATCH, verbose=0).argmax(1)

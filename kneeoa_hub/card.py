@@ -5,7 +5,7 @@ from typing import Any
 
 from . import card_sections
 from .bundle import BundleConfig
-from .card_sections import SETS, figure, title
+from .card_sections import SETS, architectures, figure, origin, title
 from .grades import GRADES
 from .report import DISCLAIMER
 
@@ -176,27 +176,30 @@ def _left_out(reasons: Mapping[str, int]) -> str:
 
 def _architecture(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
     search, export = evidence["search"], evidence["export"]
-    choices = config.members[0]["architecture"]
     found = (
         f"Found by Keras Tuner ({search['tuner']}, {int(search['trials']['value'])} trials, best validation QWK "
         f"{search['best_val_qwk']['value']:.3f} within the search's short trials; best.json sha256 `{search['best_json_sha256'][:16]}`)."
-        + (f" Trial {search['trial']}, one of the best, was trained in full." if "trial" in search else "")
         if search["trials"]["value"]
-        else "A named architecture, not searched."
+        else "Not searched."
     )
+    parts = "; ".join(origin(name) for name in architectures(config.members))
     return (
-        f"## Architecture\n\n{found} {len(config.members)} member(s), {int(export['parameters']['value'])} parameters, ONNX graph "
+        f"## Architecture\n\n{found} Trained in full: {parts}. {len(config.members)} member(s), {int(export['parameters']['value'])} parameters, ONNX graph "
         f"{export['onnx_megabytes']['value']:.1f} MB; ONNX and Keras differ by at most {export['onnx_keras_difference']['value']:.0e}. "
         f"Input: gray, {config.input.height}x{config.input.width}{_cropped(config)}, aspect kept, percentiles {config.input.low:g} to {config.input.high:g} "
-        f"stretched, standardised by film; {_mirrored(choices)}.\n\n"
-        + "\n".join(f"- {key.replace('_', ' ')}: {value if value != '' else 'none'}" for key, value in choices.items())
+        "stretched, standardised by film; shrunk in the network for a member of smaller size. Each member's answers are averaged over the film "
+        "and its mirror image; one that folds lets the right half, mirrored, through the same layers as the left one, to the same end.\n\n" + _choices(config)
     )
 
 
-def _mirrored(choices: Mapping[str, Any]) -> str:
-    if choices.get("fold"):
-        return "the right half of the film, mirrored, goes through the same layers as the left one, so that a mirrored film gets the same answer"
-    return "answers averaged over the film and its mirror image"
+def _choices(config: BundleConfig) -> str:
+    """A column an architecture."""
+    columns = architectures(config.members)
+    lines = ["| choice | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
+    for key in next(iter(columns.values())):
+        cells = " | ".join("none" if choices[key] == "" else str(choices[key]) for choices in columns.values())
+        lines.append(f"| {key.replace('_', ' ')} | {cells} |")
+    return "\n".join(lines)
 
 
 def _cropped(config: BundleConfig) -> str:

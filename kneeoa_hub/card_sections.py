@@ -1,6 +1,6 @@
 """The card's sections beyond the headline: members, subgroups, the joint, and what others measured."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 SETS = {
@@ -31,10 +31,22 @@ def members(evidence: Mapping[str, Any]) -> str:
     names = list(entries[0]["metrics"])
     lines = ["Each member alone:", "", "| member | " + " | ".join(f"{title(name)}: QWK" for name in names) + " | mirrored film, equal grade |"]
     lines.append("|---|" + "---|" * (len(names) + 1))
-    for number, entry in enumerate(entries):
+    for entry in entries:
         cells = [figure(entry["metrics"][name]["qwk"]) for name in names]
-        lines.append(f"| {number} | " + " | ".join(cells) + f" | {figure(entry['mirrored_agreement'])} |")
+        lines.append(f"| {entry['name']} | " + " | ".join(cells) + f" | {figure(entry['mirrored_agreement'])} |")
     return "\n".join(lines)
+
+
+def architectures(members: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The choices of each architecture among a bundle's members, by the name that its training gave it."""
+    return {entry.get("name", "winner-").rpartition("-")[0]: entry["architecture"] for entry in members}
+
+
+def origin(name: str) -> str:
+    """Where an architecture comes from: `python -m tuning train --architecture`."""
+    if name == "winner":
+        return "the winner of the search"
+    return f"trial {name} of the search" if name.isdigit() else f"{name}, designed by hand"
 
 
 def subgroups(evidence: Mapping[str, Any]) -> str:

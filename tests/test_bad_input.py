@@ -48,7 +48,11 @@ def said(capsys) -> str:
         (["search", "--data", "AUDIT", "--only", "depth=3"], 2, "--only depth: there is no such choice"),
         (["search", "--data", "AUDIT", "--only", "size=100"], 2, "--only size=100: choose among 96"),
         (["train", "--data", "AUDIT"], 1, "does not come from the step 'search'"),
-        (["train", "--data", "AUDIT", "--architecture", "vgg"], 2, "--architecture vgg: choose among residual, baseline-2023"),
+        (
+            ["train", "--data", "AUDIT", "--architecture", "vgg"],
+            2,
+            "--architecture vgg: choose winner, a trial's number, or one of residual, folded, joint-line, baseline-2023",
+        ),
         (["train", "--data", "AUDIT", "--architecture", "residual", "--seeds", "a"], 2, "--seeds a: give whole numbers"),
         (["evaluate", "--data", "AUDIT"], 1, "does not come from the step 'train'"),
         (["export", "--data", "AUDIT"], 1, "does not come from the step 'train'"),

@@ -56,7 +56,7 @@ def graded(address: str, film: bytes) -> dict | None:
     """The film's report, or None when the connection broke."""
     try:
         answer = requests.post(f"{address}/api/v1/grade", files={"film": film}, timeout=60)
-    except requests.ConnectionError:
+    except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):  # before the answer, or amid it
         return None
     return answer.json()["films"][0] if answer.status_code == 200 else {"status": answer.status_code}
 

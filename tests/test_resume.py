@@ -47,20 +47,20 @@ def kill_when(process: subprocess.Popen[str], happened) -> None:
 def test_a_killed_training_repeats_at_most_one_epoch(audited, tmp_path):
     out = tmp_path / "train"
     command = ("train", "--data", audited, "--out", out, "--architecture", "residual", "--epochs", EPOCHS, "--patience", EPOCHS, "--batch", 8)
-    kill_when(start(*command), lambda: len(read_history(out, 0)) >= 2 and (out / "member-0.backup" / "latest.weights.h5").exists())
-    before = read_history(out, 0)
+    kill_when(start(*command), lambda: len(read_history(out, "residual-0")) >= 2 and (out / "member-residual-0.backup" / "latest.weights.h5").exists())
+    before = read_history(out, "residual-0")
     assert not (out / "train.json").exists()
     again = start(*command)
     _, told = again.communicate()
     assert again.returncode == 0, told
-    after = read_history(out, 0)
+    after = read_history(out, "residual-0")
     assert [int(row["epoch"]) for row in after] == list(range(EPOCHS))
     # The row of an epoch whose weights were not kept yet is made again; those before it stay as they were.
     assert after[: len(before) - 1] == before[:-1]
     record = json.loads((out / "train.json").read_text("utf-8"))
     assert record["members"][0]["epochs"] == EPOCHS
-    assert (out / "member-0.weights.h5").exists()
-    assert not (out / "member-0.backup").exists()
+    assert (out / "member-residual-0.weights.h5").exists()
+    assert not (out / "member-residual-0.backup").exists()
 
 
 @pytest.mark.slow
@@ -110,9 +110,9 @@ def train(model: keras.Model, checkpoint: Checkpoint, kappas: list[float]) -> No
 
 
 def test_the_best_epoch_is_kept_and_patience_counts_across_a_kill(model, tmp_path):
-    train(model, Checkpoint(tmp_path, 0, 10, 2, STEPS), [0.1, 0.5])
+    train(model, Checkpoint(tmp_path, "0", 10, 2, STEPS), [0.1, 0.5])
     best = [np.array(value) for value in model.get_weights()]
-    resumed = Checkpoint(tmp_path, 0, 10, 2, STEPS)
+    resumed = Checkpoint(tmp_path, "0", 10, 2, STEPS)
     assert resumed.resume(model) == 2
     train(model, resumed, [0.4])
     assert not resumed.finished
@@ -126,24 +126,24 @@ def test_the_best_epoch_is_kept_and_patience_counts_across_a_kill(model, tmp_pat
 
 
 def test_a_kill_between_history_and_weights_costs_that_epoch_alone(model, tmp_path):
-    train(model, Checkpoint(tmp_path, 0, 10, 9, STEPS), [0.1, 0.2])
+    train(model, Checkpoint(tmp_path, "0", 10, 9, STEPS), [0.1, 0.2])
     history = tmp_path / "member-0.history.csv"
     history.write_text(history.read_text("utf-8") + "2,0.9\n", "utf-8")
-    resumed = Checkpoint(tmp_path, 0, 10, 9, STEPS)
+    resumed = Checkpoint(tmp_path, "0", 10, 9, STEPS)
     assert resumed.resume(model) == 2
     assert resumed.kappas == [0.1, 0.2]
 
 
 def test_a_kill_before_the_best_was_copied_is_made_good(model, tmp_path):
-    train(model, Checkpoint(tmp_path, 0, 10, 9, STEPS), [0.1, 0.2])
+    train(model, Checkpoint(tmp_path, "0", 10, 9, STEPS), [0.1, 0.2])
     (tmp_path / "member-0.best.weights.h5").unlink()
-    Checkpoint(tmp_path, 0, 10, 9, STEPS).resume(model)
+    Checkpoint(tmp_path, "0", 10, 9, STEPS).resume(model)
     assert (tmp_path / "member-0.best.weights.h5").read_bytes() == (tmp_path / "member-0.backup" / "latest.weights.h5").read_bytes()
 
 
 def test_kept_weights_that_are_damaged_are_named(model, tmp_path):
-    train(model, Checkpoint(tmp_path, 0, 10, 9, STEPS), [0.1])
+    train(model, Checkpoint(tmp_path, "0", 10, 9, STEPS), [0.1])
     newest = tmp_path / "member-0.backup" / "latest.weights.h5"
     newest.write_bytes(newest.read_bytes()[:100])
     with pytest.raises(DataError, match=r"latest\.weights\.h5 can't be read"):
-        Checkpoint(tmp_path, 0, 10, 9, STEPS).resume(model)
+        Checkpoint(tmp_path, "0", 10, 9, STEPS).resume(model)

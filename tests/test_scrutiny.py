@@ -6,7 +6,7 @@ import pytest
 from kneeoa_hub.bundle import InputConfig
 from tuning.audit import AuditedFilm
 from tuning.datasets import Knees
-from tuning.ensemble import assemble, usual_maps
+from tuning.ensemble import Member, assemble, usual_maps
 from tuning.gallery import COLUMNS, Graded, chosen
 from tuning.metrics import Answers
 from tuning.occlusion import covered, joint_boxes, mean_maps, peaks
@@ -111,8 +111,8 @@ def test_a_map_shows_what_the_mean_film_does_not():
     architecture = Architecture(size=64, widths="16-32-64-128", blocks=1, fold=True)
     member = build(architecture)
     films = np.random.default_rng(0).standard_normal((3, 64, 64, 1)).astype(np.float32)
-    usual = usual_maps(assemble([member], architecture), films[:1])
-    maps = np.asarray(assemble([member], architecture, usual=usual)(films)["activation_map"])
+    usual = usual_maps(assemble([Member("", architecture, member)]), films[:1])
+    maps = np.asarray(assemble([Member("", architecture, member)], usual=usual)(films)["activation_map"])
     assert np.abs(maps[0]).max() < 1e-5
     assert np.abs(maps[1:]).max() > 1e-3
 

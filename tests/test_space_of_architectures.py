@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kneeoa_hub.errors import SettingsError
-from tuning.ensemble import assemble
+from tuning.ensemble import Member, assemble
 from tuning.search import architecture_of
 from tuning.space import NAMED, SPACE, Architecture, build, compiled, narrowed
 from tuning.train import precision
@@ -41,7 +41,7 @@ def test_any_trial_of_a_search_can_be_built(tmp_path):
         writer.writeheader()
         writer.writerows({"trial": trial, "val_qwk": 0.5, **asdict(architecture)} for trial, architecture in architectures.items())
     assert {trial: architecture_of(tmp_path, trial) for trial in architectures} == architectures
-    with pytest.raises(SettingsError, match=r"--trial 0003: .*trials.csv has 0000, 0001, 0002"):
+    with pytest.raises(SettingsError, match=r"--architecture 0003: .*trials.csv has 0000, 0001, 0002"):
         architecture_of(tmp_path, "0003")
 
 
@@ -70,7 +70,7 @@ def test_a_folded_network_takes_a_knee_and_its_mirror_image_for_one(view):
     member = build(architecture)
     assert np.allclose(member(films), member(films[:, :, ::-1]), atol=1e-6)
     assert not np.allclose(member(films), member(films[:, ::-1]), atol=1e-6)
-    answer, mirrored = (assemble([member], architecture)(x) for x in (films, films[:, :, ::-1]))
+    answer, mirrored = (assemble([Member("", architecture, member)])(x) for x in (films, films[:, :, ::-1]))
     assert answer["embedding"].shape == (2, 2 * architecture.stages[-1])
     assert np.allclose(answer["activation_map"], np.asarray(mirrored["activation_map"])[:, :, ::-1], atol=1e-5)
 

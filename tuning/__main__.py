@@ -50,13 +50,15 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument("--validation-films", type=_count, default=1000, help="most validation films (default 1000)")
     search.add_argument("--seed", type=int, default=0, help="of the draws and the weights (default 0)")
     search.add_argument("--only", action="append", default=[], metavar="NAME=V1,V2", help="narrow a choice, such as size=96,128")
-    train = step("train", _train, "train the winner on all films", "output of search; of audit with --architecture")
+    train = step("train", _train, "train the winner, or several architectures, on all films", "output of search, or of audit for named architectures")
     train.add_argument("--epochs", type=_count, default=40, help="most epochs (default 40)")
     train.add_argument("--patience", type=_count, default=15, help="epochs without a better validation kappa (default 15)")
     train.add_argument("--batch", type=_count, default=64, help="films of one step (default 64)")
     train.add_argument("--seeds", default="0", help="one member each, such as 0,1,2 (default 0)")
-    train.add_argument("--architecture", default="", help="a named one, such as baseline-2023, instead of the winner")
-    train.add_argument("--trial", default="", help="another finished trial of the search, as trials.csv numbers them, instead of the winner")
+    train.add_argument(
+        "--architecture", default="winner", metavar="NAME,...",
+        help="the search's winner, the number of another of its trials, or a named one, such as folded; each of several gives members (default winner)",
+    )  # fmt: skip
     train.add_argument("--mixup", type=_share, default=0.0, help="how much films of neighbouring grades are mixed, 0 to 1 (default 0)")
     train.add_argument("--occlusion", type=_share, default=0.0, help="share of the films with a blanked rectangle, 0 to 1 (default 0)")
     train.add_argument("--precision", choices=("float32", "mixed_bfloat16"), default="float32", help="mixed_bfloat16 is quicker where it is known")
@@ -121,9 +123,8 @@ def _train(arguments: argparse.Namespace) -> str:
         from .train import TrainSettings, seeds_of, train
 
     settings = TrainSettings(
-        arguments.epochs, arguments.patience, arguments.batch, seeds_of(arguments.seeds), arguments.architecture,
+        arguments.epochs, arguments.patience, arguments.batch, seeds_of(arguments.seeds), tuple(arguments.architecture.split(",")),
         arguments.mixup, arguments.occlusion, tuple(name for name in arguments.datasets.split(",") if name), arguments.precision,
-        arguments.trial,
     )  # fmt: skip
     return f"train: {train(Path(arguments.data), Path(arguments.out), settings) / 'train.json'}"
 

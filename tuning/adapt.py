@@ -16,10 +16,11 @@ from .audit import audit
 from .augment import Mixing, TrainingBatches, one_hot
 from .console import Progress
 from .datasets import Knees, load_knees
-from .ensemble import assemble
+from .ensemble import Member, assemble
 from .losses import QuadraticKappa, loss_for
 from .search import OBJECTIVE
 from .space import Architecture, build, falling
+from .train import weights_of
 
 LEAST_FILMS = 50
 SAME = 1e-4
@@ -56,59 +57,57 @@ def adapt(address: str | None, data: Sequence[str], out: Path, settings: AdaptSe
     if (trained / "train.json").exists():
         return trained
     bundle = read_bundle(folder)
-    architecture, members = members_of(bundle)
-    training, validation = (load_knees(audited, split, architecture.input) for split in ("train", "val"))
-    entries = []
-    for number, member in enumerate(members):
+    entries, films = [], 0
+    for number, member in enumerate(members_of(bundle)):
         epochs = 0
         if not settings.recalibrate:
-            epochs = _fine_tune(member, architecture, training, validation, settings, number)
-        member.save_weights(trained / f"member-{number}.weights.h5")
-        entries.append({"seed": number, "epochs": epochs})
+            training, validation = (load_knees(audited, split, member.architecture.input) for split in ("train", "val"))
+            epochs, films = _fine_tune(member, training, validation, settings, number), len(training)
+        member.network.save_weights(weights_of(trained, member.name))
+        entries.append({"name": member.name, "seed": number, "epochs": epochs, "architecture": asdict(member.architecture)})
     document = {
-        "architecture": asdict(architecture),
         "best_json_sha256": bundle.evidence["search"].get("best_json_sha256", ""),
         "members": entries,
-        "films": 0 if settings.recalibrate else len(training),
+        "films": films,
         "base": {**base, "name": bundle.config.name, "search": bundle.evidence["search"], "recalibrated_only": settings.recalibrate},
     }
     steps.write_json(trained / "train.json", document)
     return trained
 
 
-def members_of(bundle: Bundle) -> tuple[Architecture, list[keras.Model]]:
+def members_of(bundle: Bundle) -> list[Member]:
     """The members inside a bundle's Keras model, by themselves. Raises DataError when together they are not that model."""
-    architecture = Architecture(**bundle.config.members[0]["architecture"])
     whole = keras.saving.load_model(bundle.folder, compile=False, safe_mode=True)
     members = []
-    for number in range(len(bundle.config.members)):
-        member = build(architecture)
-        member.set_weights(whole.get_layer(f"member_{number}").get_weights())
-        members.append(member)
-    size = (8, architecture.input.height, architecture.input.width, 1)
+    for number, entry in enumerate(bundle.config.members):
+        architecture = Architecture(**entry["architecture"])
+        members.append(Member(entry.get("name", f"winner-{number}"), architecture, build(architecture)))
+        members[-1].network.set_weights(whole.get_layer(f"member_{number}").get_weights())
+    size = (8, bundle.config.input.height, bundle.config.input.width, 1)
     noise = np.random.default_rng(0).standard_normal(size).astype(np.float32)
-    again = assemble(members, architecture, bundle.config.temperature, bundle.config.decision)
+    again = assemble(members, bundle.config.input, bundle.config.temperature, bundle.config.decision)
     difference = np.abs(np.asarray(again(noise)["probabilities"]) - np.asarray(whole(noise)["probabilities"])).max()
     if not difference <= SAME:
         raise DataError(f"{bundle.folder}: its Keras model is not put together as this release does it; adapt it with the release that made it.")
-    return architecture, members
+    return members
 
 
-def _fine_tune(member: keras.Model, architecture: Architecture, films: Knees, validation: Knees, settings: AdaptSettings, seed: int) -> int:
+def _fine_tune(member: Member, films: Knees, validation: Knees, settings: AdaptSettings, seed: int) -> int:
     """Train a member further, and leave it with the weights of its best epoch; returns how many epochs that took.
 
     Its running statistics of normalisation stay: a few films are too few for better ones.
     """
     keras.utils.set_random_seed(seed)
-    for layer in member.layers:
+    network = member.network
+    for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
-    batches = TrainingBatches(films, settings.batch, architecture.augmentation, seed, Mixing(settings.mixup))
+    batches = TrainingBatches(films, settings.batch, member.architecture.augmentation, seed, Mixing(settings.mixup))
     rate = falling(settings.learning_rate, settings.epochs * len(batches))
-    member.compile(keras.optimizers.AdamW(rate, weight_decay=0.01, clipnorm=5.0), loss_for(architecture.loss), metrics=[QuadraticKappa()])
+    network.compile(keras.optimizers.AdamW(rate, weight_decay=0.01, clipnorm=5.0), loss_for(member.architecture.loss), metrics=[QuadraticKappa()])
     targets = (validation.inputs(), one_hot(validation.grades))
-    with Progress(f"adapt, member {seed}", settings.epochs) as progress:
+    with Progress(f"adapt {member.name}", settings.epochs) as progress:
         best = keras.callbacks.EarlyStopping("val_loss", patience=settings.epochs, restore_best_weights=True, start_from_epoch=0)
         told = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: progress.at(epoch + 1, f"validation kappa {logs[OBJECTIVE]:.3f}"))
-        member.fit(batches, epochs=settings.epochs, validation_data=targets, validation_batch_size=128, verbose=0, callbacks=[best, told])
+        network.fit(batches, epochs=settings.epochs, validation_data=targets, validation_batch_size=128, verbose=0, callbacks=[best, told])
     return best.best_epoch + 1

@@ -19,13 +19,13 @@ from .tuners import OBJECTIVE
 class Checkpoint(keras.callbacks.Callback):
     """Of one member in `folder`: its history, the newest weights, the best ones, and whether it has trained enough."""
 
-    def __init__(self, folder: Path, seed: int, epochs: int, patience: int, steps: int):
+    def __init__(self, folder: Path, member: str, epochs: int, patience: int, steps: int):
         super().__init__()
         self.epochs, self.patience, self.steps = epochs, patience, steps
-        self.history = _history_path(folder, seed)
-        self.newest = folder / f"member-{seed}.backup" / "latest.weights.h5"
-        self.best = folder / f"member-{seed}.best.weights.h5"
-        self.rows = read_history(folder, seed)
+        self.history = _history_path(folder, member)
+        self.newest = folder / f"member-{member}.backup" / "latest.weights.h5"
+        self.best = folder / f"member-{member}.best.weights.h5"
+        self.rows = read_history(folder, member)
         self.done = 0
 
     @property
@@ -81,9 +81,9 @@ class Checkpoint(keras.callbacks.Callback):
             part.replace(self.best)
 
 
-def read_history(folder: Path, seed: int) -> list[dict[str, Any]]:
+def read_history(folder: Path, member: str) -> list[dict[str, Any]]:
     """One row an epoch, from the first."""
-    path = _history_path(folder, seed)
+    path = _history_path(folder, member)
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -100,5 +100,5 @@ def _write_history(path: Path, rows: list[dict[str, Any]]) -> None:
     part.replace(path)
 
 
-def _history_path(folder: Path, seed: int) -> Path:
-    return folder / f"member-{seed}.history.csv"
+def _history_path(folder: Path, member: str) -> Path:
+    return folder / f"member-{member}.history.csv"

@@ -19,7 +19,7 @@ from kneeoa_hub.runtime import Network
 from . import steps
 from .calibrate import AXES, Calibration, answered, answers, calibrate, fit_refusal
 from .datasets import Knees, load_knees, stratified_subset
-from .ensemble import assemble, usual_maps
+from .ensemble import assemble, input_of, usual_maps
 from .metrics import Answers, ece_of_perfect, measure, number, recalls
 from .plots import plot_calibration, plot_confusion, plot_history, plot_maps
 from .scrutiny import by_member, joint, predict, subgroups
@@ -35,12 +35,12 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
     test: also look at the test films; every look is counted in the evidence. Choose models with test=False.
     """
     train, audit = steps.find_input(train, "train"), steps.find_input(train, "audit")
-    architecture, members = load_members(train)
+    members = load_members(train)
     steps.begin(out, "evaluate", str(train), {"test": test})
     if (out / "evidence.json").exists():
         return out
-    config = architecture.input
-    model = assemble(members, architecture)
+    config = input_of([member.architecture for member in members])
+    model = assemble(members)
     record = steps.read_json(train / "train.json")
     datasets, base = record.get("datasets", ()), record.get("base")
     films = stratified_subset(load_knees(audit, "train", config).of(datasets), REFERENCE_FILMS)
@@ -63,14 +63,14 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
             tables[name] = _tables(measured[name])
             groups[name] = subgroups(measured[name], knees.take(rows))
     usual = usual_maps(model, films.inputs())
-    final = assemble(members, architecture, calibration.temperature, calibration.decision, usual)
-    looks, maps = joint(final, sets["val"], architecture, calibration.decision)
+    final = assemble(members, config, calibration.temperature, calibration.decision, usual)
+    looks, maps = joint(final, sets["val"], config, calibration.decision)
     evidence = {
         "schema_version": 1,
         "metrics": metrics,
         "by_grade": tables,
         "subgroups": groups,
-        "members": by_member(members, architecture, sets, calibration),
+        "members": by_member(members, config, sets, calibration),
         "joint": looks,
         "calibration": _calibration(calibration, len(fitted_on)),
         "refusal": {"max_distance": number(refusal.max_distance, n=len(fitted_on)), "axes": number(min(AXES, len(refusal.components)))},
@@ -89,7 +89,7 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
     plot_calibration(measured, figures / "calibration.png")
     if maps:
         plot_maps(maps, figures / "maps.png")
-    plot_history({m["seed"]: read_history(train, m["seed"]) for m in evidence["training"]["members"]}, figures / "training.png")
+    plot_history({member.name: read_history(train, member.name) for member in members}, figures / "training.png")
     steps.write_json(out / "calibration.json", {**asdict(calibration), "refusal": asdict(refusal), "usual_maps": usual.tolist()})
     steps.write_json(out / "evidence.json", evidence)
     return out
@@ -165,10 +165,8 @@ def _search(train: Path) -> dict[str, Any]:
     folder = steps.find_input(train, "search")
     best = steps.read_json(folder / "best.json")
     settings = steps.settings_of(folder)
-    chosen = {"trial": record["trial"]} if record.get("trial") else {}
     return {
         "tuner": best["tuner"],
-        **chosen,
         "trials": number(best["trials"]),
         "best_val_qwk": number(best["val_qwk"], n=settings["validation_films"]),
         "best_json_sha256": record["best_json_sha256"],

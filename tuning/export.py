@@ -18,7 +18,7 @@ from kneeoa_hub.runtime import OUTPUTS, Network
 
 from . import steps
 from .datasets import load_knees, stratified_subset
-from .ensemble import assemble
+from .ensemble import assemble, input_of
 from .metrics import number
 from .space import Architecture
 from .train import load_members
@@ -52,7 +52,7 @@ def export(evaluated: Path, out: Path, *, name: str = "kneeoa-cnn", version: str
         evidence["export"] = {
             "onnx_keras_difference": number(difference, n=len(knees)),
             "onnx_megabytes": number((beside / "model.onnx").stat().st_size / 1e6),
-            "parameters": number(model.count_params()),
+            "parameters": number(sum(model.get_layer(f"member_{index}").count_params() for index in range(len(config.members)))),
         }
         (beside / "bundle.json").write_text(config.to_json(), "utf-8")
         steps.write_json(beside / "evidence.json", evidence)
@@ -72,13 +72,13 @@ def export(evaluated: Path, out: Path, *, name: str = "kneeoa-cnn", version: str
 
 
 def _config(train: Path, fitted: dict[str, Any], name: str, version: str) -> BundleConfig:
-    record = steps.read_json(train / "train.json")
+    members = steps.read_json(train / "train.json")["members"]
     return BundleConfig(
         name,
         version,
         LABELS,
-        Architecture(**record["architecture"]).input,
-        tuple({**member, "architecture": record["architecture"]} for member in record["members"]),
+        input_of([Architecture(**member["architecture"]) for member in members]),
+        tuple(members),
         Decision(fitted["decision"]["rule"], tuple(fitted["decision"]["thresholds"])),
         fitted["temperature"],
         Conformal(**fitted["conformal"]),
@@ -90,8 +90,7 @@ def _save(folder: Path, train: Path, config: BundleConfig, usual: np.ndarray) ->
     """config.json, metadata.json, model.weights.h5 and model.onnx; returns the Keras model as a stranger would load it."""
     import keras
 
-    architecture, members = load_members(train)
-    model = assemble(members, architecture, config.temperature, config.decision, usual)
+    model = assemble(load_members(train), None, config.temperature, config.decision, usual)
     model.save(folder, zipped=False)
     shutil.rmtree(folder / "assets", ignore_errors=True)
     loaded = keras.saving.load_model(folder, compile=False, safe_mode=True)

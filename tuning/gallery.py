@@ -13,7 +13,7 @@ from kneeoa_hub.grades import NUM_GRADES
 
 from . import steps
 from .datasets import Knees, load_knees
-from .ensemble import assemble
+from .ensemble import assemble, input_of
 from .plots import plot_films
 from .scrutiny import predict
 from .train import load_members
@@ -41,10 +41,10 @@ def gallery(evaluated: Path, folder: Path) -> Path:
     """Write right.png, wrong.png, uncertain.png and gallery.csv to `folder`, from the validation films; returns it."""
     train, audit = steps.find_input(evaluated, "train"), steps.find_input(evaluated, "audit")
     fitted = steps.read_json(evaluated / "calibration.json")
-    architecture, members = load_members(train)
+    members = load_members(train)
     decision = Decision(fitted["decision"]["rule"], tuple(fitted["decision"]["thresholds"]))
-    model = assemble(members, architecture, fitted["temperature"], decision, np.array(fitted["usual_maps"], np.float32))
-    knees = load_knees(audit, "val", architecture.input)
+    model = assemble(members, None, fitted["temperature"], decision, np.array(fitted["usual_maps"], np.float32))
+    knees = load_knees(audit, "val", input_of([member.architecture for member in members]))
     predicted = predict(model, knees, "gallery")
     grades = reported_grade(predicted["probabilities"], decision)
     threshold = fitted["conformal"]["threshold"]

@@ -79,12 +79,12 @@ def plot_calibration(measured: dict[str, Any], path: Path) -> None:
     pyplot.close(figure)
 
 
-def plot_history(histories: dict[int, list[dict[str, Any]]], path: Path) -> None:
+def plot_history(histories: dict[str, list[dict[str, Any]]], path: Path) -> None:
     """Validation kappa by epoch, one line a member."""
     pyplot = _pyplot()
     figure, axis = pyplot.subplots(figsize=(5.2, 3.4))
-    for seed, rows in histories.items():
-        axis.plot([float(row["val_qwk"]) for row in rows], label=f"seed {seed}")
+    for name, rows in histories.items():
+        axis.plot([float(row["val_qwk"]) for row in rows], label=name)
     axis.set(xlabel="epoch", ylabel="validation QWK")
     axis.legend(fontsize=8)
     axis.grid(alpha=0.25)

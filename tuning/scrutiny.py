@@ -7,16 +7,15 @@ import keras
 import numpy as np
 
 from kneeoa_hub.agreement import resamples
-from kneeoa_hub.bundle import Decision
+from kneeoa_hub.bundle import Decision, InputConfig
 from kneeoa_hub.decision import reported_grade
 
 from . import steps
 from .calibrate import Calibration, answers, softened
 from .datasets import Knees
-from .ensemble import assemble
+from .ensemble import Member, assemble, seen_alone
 from .metrics import Answers, measure, number
 from .occlusion import DATASET, covered, mean_maps, peaks
-from .space import Architecture
 
 FIGURES = ("qwk", "accuracy", "mae", "auc_oa")
 EXPOSURES = ("dark", "middle", "bright")
@@ -45,21 +44,21 @@ def subgroups(measured: Answers, knees: Knees) -> dict[str, Any]:
     return {name: measure(measured.take(rows), names=FIGURES) for name, rows in groups.items() if rows.sum() >= LEAST}
 
 
-def by_member(members: Sequence[keras.Model], architecture: Architecture, sets: dict[str, Knees], calibration: Calibration) -> list[dict[str, Any]]:
+def by_member(members: Sequence[Member], config: InputConfig, sets: dict[str, Knees], calibration: Calibration) -> list[dict[str, Any]]:
     """For each member alone: figures on each dataset of each split, and how often it gives a mirrored film its grade."""
     rows = []
-    for index, member in enumerate(members):
-        alone = assemble([member], architecture)
+    for member in members:
+        alone = assemble([member], config)
         figures: dict[str, Any] = {}
         for split, knees in sets.items():
-            answered = answers(predict(alone, knees, f"evaluate: member {index}, {split}")["probabilities"], knees, calibration)
+            answered = answers(predict(alone, knees, f"evaluate: {member.name}, {split}")["probabilities"], knees, calibration)
             for dataset in sorted(set(knees.datasets)):
                 figures[f"{dataset}_{split}"] = measure(answered.take(knees.datasets == dataset), names=("qwk", "accuracy"))
-        rows.append({"metrics": figures, "mirrored_agreement": _mirrored(member, sets["val"], calibration)})
+        rows.append({"name": member.name, "metrics": figures, "mirrored_agreement": _mirrored(seen_alone(member, config), sets["val"], calibration)})
     return rows
 
 
-def joint(model: keras.Model, knees: Knees, architecture: Architecture, decision: Decision) -> tuple[dict[str, Any] | None, dict[int, np.ndarray]]:
+def joint(model: keras.Model, knees: Knees, config: InputConfig, decision: Decision) -> tuple[dict[str, Any] | None, dict[int, np.ndarray]]:
     """What covering the joint costs and where the maps peak, and the mean map of each reported grade; None where no film will do.
 
     model: as it is exported, with its temperature and its usual maps.
@@ -75,8 +74,8 @@ def joint(model: keras.Model, knees: Knees, architecture: Architecture, decision
 
     figures = {
         "films": f"{DATASET}_val",
-        "covered": covered(graded, films, architecture.input),
-        "map_peak": peaks(predicted["activation_map"], films, architecture.input),
+        "covered": covered(graded, films, config),
+        "map_peak": peaks(predicted["activation_map"], films, config),
     }
     return figures, mean_maps(predicted["activation_map"], reported_grade(predicted["probabilities"], decision), films)
 

@@ -90,7 +90,7 @@ def architecture_of(folder: Path, trial: str = "") -> Architecture:
     with (folder / "trials.csv").open(newline="", encoding="utf-8") as file:
         rows = {row["trial"]: row for row in csv.DictReader(file)}
     if trial not in rows:
-        raise SettingsError(f"--trial {trial}: {folder / 'trials.csv'} has {', '.join(rows)}.")
+        raise SettingsError(f"--architecture {trial}: {folder / 'trials.csv'} has {', '.join(rows)}.")
     choices = {name: {str(value): value for value in SPACE[name]} for name in SPACE}
     return Architecture(**{name: known[rows[trial][name]] for name, known in choices.items()})
 

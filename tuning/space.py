@@ -19,7 +19,7 @@ from .losses import QuadraticKappa, loss_for
 class Architecture:
     """One point of the space: everything that says which network is trained, and how.
 
-    size: width of the input in pixels. view: "whole", a square, or "band", the rows about the joint line.
+    size: side of the square input in pixels. view: "whole", or "band": the network cuts out the rows about the joint line.
     fold: the right half of the film, mirrored, goes through the same layers as the left one: both compartments of
     the joint are read by one eye, and a knee and its mirror image are one (after Tiulpin et al., Sci. Rep. 2018).
     stem: "conv5" (5x5, stride 2) or "none". widths: channels of each stage.
@@ -45,9 +45,12 @@ class Architecture:
     @property
     def input(self) -> InputConfig:
         """What the network is fed."""
-        if self.view == "whole":
-            return InputConfig(self.size, self.size)
-        return InputConfig(BAND_STEP * round(BAND * self.size / BAND_STEP), self.size, crop="band")
+        return InputConfig(self.size, self.size)
+
+    @property
+    def margin(self) -> int:
+        """Rows above and below the joint line's band that the network does not look at."""
+        return 0 if self.view == "whole" else round((1 - BAND) / 2 * self.size / BAND_STEP) * BAND_STEP
 
     @property
     def stages(self) -> tuple[int, ...]:
@@ -58,8 +61,8 @@ class Architecture:
         return _numbers(self.dense)
 
 
-BAND, BAND_STEP = 0.7, 16
-"""Height of the band over its width, and what it is a multiple of, so that every stage halves it evenly."""
+BAND, BAND_STEP = 0.7, 32
+"""Height of the band over its width, and what its margins are a multiple of: the places of its features lie on those of the whole."""
 LEAST_UNPADDED = 8
 """Rows of a map under which a block without padding pads."""
 WARM_UP = 0.05
@@ -67,7 +70,12 @@ WARM_UP = 0.05
 
 BASELINE_2023 = Architecture(256, "whole", "none", "unpadded", "128-64-32", 1, False, "flatten", "128-64", 0.2, "cross_entropy", 1e-3, 0.0)
 """The CNN of IEEE 10724941, as a point of the space."""
-NAMED = {"residual": Architecture(), "baseline-2023": BASELINE_2023}
+NAMED = {
+    "residual": Architecture(),
+    "folded": Architecture(fold=True),
+    "joint-line": Architecture(192, "band", "conv5", "plain", "32-64-128-192", 2, True, "average", "", 0.2, "coral", 2e-3, 0.7),
+    "baseline-2023": BASELINE_2023,
+}
 
 SPACE: dict[str, tuple[Any, ...]] = {
     "size": (96, 128, 160, 192, 224, 256),
@@ -104,7 +112,8 @@ def narrowed(only: dict[str, list[str]]) -> dict[str, tuple[Any, ...]]:
 def build(architecture: Architecture, name: str = "member") -> keras.Model:
     """image [N,size,size,1] -> probabilities [N,5]. Layers "features", "embedding" and "classifier" are found by name."""
     image = keras.Input((architecture.input.height, architecture.input.width, 1), name="image")
-    x = _folded(image) if architecture.fold else image
+    x = layers.Cropping2D((architecture.margin, 0))(image) if architecture.margin else image
+    x = _folded(x) if architecture.fold else x
     if architecture.stem == "conv5":
         x = _conv(x, architecture.stages[0], 5, 2, architecture)
     for width in architecture.stages:

@@ -1,4 +1,4 @@
-"""Step 3: train the winner of the search on all training films, once for every seed. A killed training goes on where it stopped."""
+"""Step 3: train the winner of the search, or several architectures, on all training films. A killed training goes on where it stopped."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,9 +15,12 @@ from .augment import Mixing, TrainingBatches, one_hot
 from .checkpoint import Checkpoint, read_history
 from .console import Progress
 from .datasets import Knees, load_knees
+from .ensemble import Member
 from .search import OBJECTIVE, architecture_of
 from .space import NAMED, Architecture, build, compiled, falling
 
+WINNER = "winner"
+"""Of the search."""
 PRECISIONS = ("float32", "mixed_bfloat16")
 """The second takes two thirds of the time on processors and GPUs that know bfloat16."""
 STATISTICS_FILMS = 3200
@@ -26,10 +29,10 @@ STATISTICS_FILMS = 3200
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """epochs: most epochs. patience: epochs without a better validation kappa before it stops. seeds: one member each.
+    """epochs: most epochs. patience: epochs without a better validation kappa before it stops.
 
-    architecture: a name in space.NAMED; "" takes the winner of the search, or its trial of that number. A search's
-    trials are short: one of the best that learns slower or costs less may be better in the end.
+    architectures: each WINNER, another trial of the search by its number, or a name in space.NAMED. Networks that differ
+    err on different films, so that together they err less. seeds: one member of each architecture for each.
     mixup, occlusion: see `augment.Mixing`.
     datasets: train and validate on these alone; () is all of them. precision: of the layers' arithmetic; weights and head
     stay float32.
@@ -39,62 +42,65 @@ class TrainSettings:
     patience: int = 15
     batch: int = 64
     seeds: tuple[int, ...] = (0,)
-    architecture: str = ""
+    architectures: tuple[str, ...] = (WINNER,)
     mixup: float = 0.0
     occlusion: float = 0.0
     datasets: tuple[str, ...] = ()
     precision: str = PRECISIONS[0]
-    trial: str = ""
 
 
 def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) -> Path:
-    """Write member-SEED.weights.h5, its history, and train.json to `out`; returns it.
+    """Write member-NAME-SEED.weights.h5, its history, and train.json to `out`; returns it.
 
-    source: a search's folder, or an audit's when an architecture is named.
+    source: a search's folder, or an audit's when every architecture is one of space.NAMED.
     """
-    architecture, best = _architecture(source, settings)
+    architectures = {name: _architecture(source, name) for name in settings.architectures}
+    searched = any(name not in NAMED for name in architectures)
+    best = sha256_of(steps.find_input(source, "search") / "best.json") if searched else ""
     audit = steps.find_input(source, "audit")
-    chosen = asdict(settings) | {"seeds": list(settings.seeds), "datasets": list(settings.datasets)}
+    chosen = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
     steps.begin(out, "train", str(source), chosen)
     if (out / "train.json").exists():
         return out
-    config = architecture.input
-    films, validation = (load_knees(audit, split, config).of(settings.datasets) for split in ("train", "val"))
-    members = []
-    for seed in settings.seeds:
-        train_member(architecture, films, validation, seed, settings, out)
-        history = read_history(out, seed)
-        members.append({"seed": seed, "epochs": len(history), OBJECTIVE: max(float(row[OBJECTIVE]) for row in history)})
-    document = {"architecture": asdict(architecture), "best_json_sha256": best, "trial": settings.trial, "members": members, "films": len(films)}
-    document["datasets"] = sorted(set(films.datasets))
-    steps.write_json(out / "train.json", document)
+    members, films = [], 0
+    for name, architecture in architectures.items():
+        training, validation = (load_knees(audit, split, architecture.input).of(settings.datasets) for split in ("train", "val"))
+        films, datasets = len(training), sorted(set(training.datasets))
+        for seed in settings.seeds:
+            member = f"{name}-{seed}"
+            train_member(architecture, training, validation, member, seed, settings, out)
+            history = read_history(out, member)
+            kappa = max(float(row[OBJECTIVE]) for row in history)
+            members.append({"name": member, "seed": seed, "epochs": len(history), OBJECTIVE: kappa, "architecture": asdict(architecture)})
+    steps.write_json(out / "train.json", {"best_json_sha256": best, "members": members, "films": films, "datasets": datasets})
     return out
 
 
-def load_members(folder: Path) -> tuple[Architecture, list[keras.Model]]:
-    """The architecture and the trained members of a train step."""
-    record = steps.read_json(folder / "train.json")
-    architecture = Architecture(**record["architecture"])
+def load_members(folder: Path) -> list[Member]:
+    """The trained members of a train step."""
     members = []
-    for entry in record["members"]:
-        member = build(architecture)
-        member.load_weights(folder / f"member-{entry['seed']}.weights.h5")
+    for entry in steps.read_json(folder / "train.json")["members"]:
+        member = Member(entry["name"], Architecture(**entry["architecture"]), build(Architecture(**entry["architecture"])))
+        member.network.load_weights(weights_of(folder, member.name))
         members.append(member)
-    return architecture, members
+    return members
 
 
-def _architecture(source: Path, settings: TrainSettings) -> tuple[Architecture, str]:
-    if not settings.architecture:
-        folder = steps.find_input(source, "search")
-        return architecture_of(folder, settings.trial), sha256_of(folder / "best.json")
-    if settings.architecture not in NAMED:
-        raise SettingsError(f"--architecture {settings.architecture}: choose among {', '.join(NAMED)}.")
-    return NAMED[settings.architecture], ""
+def weights_of(folder: Path, member: str) -> Path:
+    return folder / f"member-{member}.weights.h5"
 
 
-def train_member(architecture: Architecture, films: Knees, validation: Knees, seed: int, settings: TrainSettings, out: Path) -> None:
-    """Train for one seed and write member-SEED.weights.h5 and its history to `out`; what is there already is taken up."""
-    weights = out / f"member-{seed}.weights.h5"
+def _architecture(source: Path, name: str) -> Architecture:
+    if name in NAMED:
+        return NAMED[name]
+    if name != WINNER and not name.isdigit():
+        raise SettingsError(f"--architecture {name}: choose {WINNER}, a trial's number, or one of {', '.join(NAMED)}.")
+    return architecture_of(steps.find_input(source, "search"), "" if name == WINNER else name)
+
+
+def train_member(architecture: Architecture, films: Knees, validation: Knees, name: str, seed: int, settings: TrainSettings, out: Path) -> None:
+    """Train one member and write member-NAME.weights.h5 and its history to `out`; what is there already is taken up."""
+    weights = weights_of(out, name)
     if weights.exists():
         return
     keras.utils.set_random_seed(seed)
@@ -102,12 +108,12 @@ def train_member(architecture: Architecture, films: Knees, validation: Knees, se
     with precision(settings.precision):
         model = compiled(architecture, falling(architecture.learning_rate, settings.epochs * len(batches)))
     _slow_statistics(model, settings.batch)
-    checkpoint = Checkpoint(out, seed, settings.epochs, settings.patience, len(batches))
+    checkpoint = Checkpoint(out, name, settings.epochs, settings.patience, len(batches))
     done = checkpoint.resume(model)
     batches.start_epoch(done)
     if not checkpoint.finished:
         start = f"goes on after epoch {done}" if done else "first epoch"
-        with Progress(f"train, seed {seed}", settings.epochs, done, start) as progress:
+        with Progress(f"train {name}", settings.epochs, done, start) as progress:
             model.fit(
                 batches,
                 initial_epoch=done,

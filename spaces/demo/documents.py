@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kneeoa_hub.bundle import Bundle
+from kneeoa_hub.card_sections import architectures, origin
 from kneeoa_hub.grades import GRADES
 
 from .pictures import film_address, picture_address
@@ -47,21 +48,24 @@ def search_record(bundle: Bundle) -> Iterator[tuple[str, str]]:
     if not found.get("trials", {}).get("value"):
         yield "markdown", "This model's architecture was chosen by name; no search led to it."
         return
+    parts = architectures(bundle.config.members)
     yield (
         "markdown",
         f"Keras Tuner ({found['tuner']}) tried {int(found['trials']['value'])} architectures on a part of the training films. The best reached a "
-        f"quadratic weighted kappa of {found['best_val_qwk']['value']:.3f} on validation films within its short trial. {_trained(found)} was then "
-        "trained in full: the model's card has its figures. The kappa is 1 when all grades agree with the reader's, 0 when they agree by chance.",
+        f"quadratic weighted kappa of {found['best_val_qwk']['value']:.3f} on validation films within its short trial. The kappa is 1 when all "
+        "grades agree with the reader's, 0 when they agree by chance. Trained in full, on all training films, and answering together in this "
+        f"model: {'; '.join(map(origin, parts))}. Its card has the figures.",
     )
     folder = next((parent / SEARCH for parent in Path(__file__).parents if (parent / SEARCH).is_dir()), None)
     if folder is None or hashlib.sha256((folder / "best.json").read_bytes()).hexdigest() != found["best_json_sha256"]:
         yield "markdown", "The record of its trials is not at hand here; the model's own repository tells of it."
         return
-    yield "markdown", "## The architecture"
-    yield "html", _choices(bundle.config.members[0]["architecture"])
+    for name, choices in parts.items():
+        yield "markdown", f"## The architecture: {origin(name)}"
+        yield "html", _choices(choices)
     yield "markdown", "## Every trial, by choice\n\nHyperband gives each candidate a few epochs and only the better ones more: the larger dots."
     yield "html", _picture(folder / "search.png", "Validation kappa of every trial, by choice")
-    yield "html", _trials(folder / "trials.csv", found.get("trial", ""))
+    yield "html", _trials(folder / "trials.csv", set(parts))
 
 
 def scale() -> str:
@@ -86,23 +90,19 @@ def _choices(architecture: dict[str, Any]) -> str:
     return '<dl class="choices">' + "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs) + "</dl>"
 
 
-def _trained(found: dict[str, Any]) -> str:
-    return f"Trial {found['trial']}, another of the good ones," if found.get("trial") else "That one"
-
-
-def _trials(path: Path, trained: str) -> str:
-    """The trials as a table of what differed between them, best first. trained: the one of the model; "" is the best."""
+def _trials(path: Path, trained: set[str]) -> str:
+    """The trials as a table of what differed between them, best first. trained: the numbers of those in the model, or "winner"."""
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    trained = trained or rows[0]["trial"]
+    trained = {rows[0]["trial"] if name == "winner" else name for name in trained}
     names = [name for name in rows[0] if len({row[name] for row in rows}) > 1]
     head = "".join(f'<th scope="col">{escape(name.replace("_", " "))}</th>' for name in names)
     body = "".join(
-        f"<tr{' class=trained' * (row['trial'] == trained)}>" + "".join(f"<td>{escape(_cell(name, row[name]))}</td>" for name in names) + "</tr>"
+        f"<tr{' class=trained' * (row['trial'] in trained)}>" + "".join(f"<td>{escape(_cell(name, row[name]))}</td>" for name in names) + "</tr>"
         for row in rows
     )
     return (
-        f'<details class="trials"><summary>All {len(rows)} trials as a table; the one that became this model is marked</summary>'
+        f'<details class="trials"><summary>All {len(rows)} trials as a table; what this model was made of is marked</summary>'
         '<div class="scroll" tabindex="0" role="region" aria-label="Trials">'
         f'<table class="plain small"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></details>'
     )
