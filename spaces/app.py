@@ -1,11 +1,13 @@
 """The public demo. A Space runs this file from its root, beside `demo/`; in a checkout: python -m spaces.app"""
 
 import os
+import signal
+import sys
 import tempfile
 from pathlib import Path
 
 if __name__ == "__main__":  # Gradio reads it when it is imported; a folder of its own may be swept
-    os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="kneeoa-films-")
+    os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="kneeoa-films-", dir=os.environ.get("GRADIO_TEMP_DIR"))
 
 if __package__:
     from .demo.page import DELETE_AFTER_S, DELETE_EVERY_S, build_demo
@@ -21,6 +23,7 @@ __all__ = ["build_demo", "load_demo", "main"]
 
 def main() -> None:
     """Serve the model that the settings or the pin beside this file name."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that the films are deleted then too
     demo, settings = demo_of(Path(__file__).parent)
     with swept(Path(os.environ["GRADIO_TEMP_DIR"]), DELETE_EVERY_S, DELETE_AFTER_S):
         serve(demo, settings)

@@ -141,6 +141,27 @@ def test_twenty_visitors_at_once_are_all_answered(url, grader, films):
         assert list(crowd.map(visit, range(VISITORS))) == [True] * VISITORS
 
 
+def test_a_full_queue_turns_visitors_away_with_a_word(grader, films, monkeypatch):
+    monkeypatch.setattr(page, "QUEUE", 1)
+    expected = grader.grade(films["severe"]).to_dict()
+    with served(page.build_demo(grader, 1)) as url:
+        visitors = [Client(url, verbose=False) for _ in range(VISITORS)]
+
+        def visit(visitor: Client) -> object:
+            try:
+                return visitor.predict(handle_file(films["severe"]), api_name="/grade")
+            except Exception as error:  # of gradio_client, whose kind differs
+                return str(error)
+
+        with ThreadPoolExecutor(VISITORS) as crowd:
+            answers = list(crowd.map(visit, visitors))
+        assert expected in answers
+        away = [answer for answer in answers if answer != expected]
+        assert away
+        assert all("full" in str(answer).lower() for answer in away), away
+        assert visit(visitors[0]) == expected
+
+
 def test_nothing_is_recorded_and_nothing_is_told_to_others(url):
     config = json.loads(urlopen(f"{url}config").read())
     assert config["analytics_enabled"] is False

@@ -149,6 +149,32 @@ def test_a_picture_is_pasted(page: Page):
     result(page, "pasted.png")
 
 
+def test_pictures_are_pasted_into_the_boxes_of_the_tab_that_is_seen(page: Page):
+    picture = page.get_by_role("button", name="Severe").locator("img").get_attribute("src")
+    open_tab(page, "Then and now")
+    page.evaluate(PASTE, picture)
+    expect(page.locator("#change")).to_contain_text('Now send the other film, in the box "Now".')
+    expect(page.locator("#change article")).to_have_count(1)
+    page.evaluate(PASTE, picture)
+    expect(page.locator("#change article")).to_have_count(2)
+    expect(page.get_by_role("region", name="Change: Knee")).to_contain_text("may be the same in both")
+
+
+def test_the_sample_that_is_shown_is_marked_and_none_beside_own_films(page: Page, films: dict[str, Path]):
+    pressed = page.locator("button[data-sample][aria-pressed=true]")
+    expect(pressed).to_have_text("Moderate")
+    page.get_by_role("button", name="Severe").click()
+    result(page, "Severe (synthetic)")
+    expect(pressed).to_have_text("Severe")
+    send(page, films["mild"])
+    result(page, "mild.png")
+    expect(pressed).to_have_count(0)
+    page.get_by_role("button", name="Normal").click()
+    result(page, "Normal (synthetic)")
+    expect(pressed).to_have_text("Normal")
+    expect(page.locator("#film")).not_to_contain_text("mild.png")
+
+
 def test_a_name_of_a_file_is_never_run(page: Page, films: dict[str, Path], tmp_path: Path):
     hostile = tmp_path / "<img src=x onerror=alert(1)>${1+1}{{2}}.png"
     hostile.write_bytes(films["mild"].read_bytes())
@@ -201,6 +227,15 @@ def test_on_a_phone_nothing_is_cut_off_and_the_notice_stays(page: Page, films: d
         page.mouse.wheel(0, 900)
         expect(page.locator(".notice", has_text=DISCLAIMER)).to_be_in_viewport()
         page.evaluate("scrollTo(0, 0)")
+
+
+def test_on_a_phone_the_visit_begins_at_the_top_and_the_answer_comes_into_view(page: Page, films: dict[str, Path]):
+    page.set_viewport_size(PHONE)
+    page.reload()
+    expect(page.locator("#result .verdict")).to_be_attached()
+    expect(page.locator("#film")).to_be_in_viewport()
+    send(page, films["severe"])
+    expect(result(page, "severe.png").locator("h2")).to_be_in_viewport()
 
 
 def test_the_dark_of_the_system_is_followed(browser: Browser, url: str):

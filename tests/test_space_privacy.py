@@ -35,7 +35,7 @@ def folder(tmp_path: Path) -> Path:
 def running(folder: Path, seconds: float, *, own: bool = False) -> Iterator[str]:
     """The demo's address; it keeps films in the folder, or in one of its own, for so many seconds."""
     command = [sys.executable, *(["-m", "spaces.app"] if own else ["-c", QUICK, str(seconds)])]
-    environ = os.environ | {"PYTHONUNBUFFERED": "1", "GRADIO_SERVER_PORT": str(_free_port())} | ({} if own else {"GRADIO_TEMP_DIR": str(folder)})
+    environ = os.environ | {"PYTHONUNBUFFERED": "1", "GRADIO_SERVER_PORT": str(_free_port()), "GRADIO_TEMP_DIR": str(folder)}
     process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         assert process.stdout
@@ -93,9 +93,13 @@ def test_whatever_came_is_deleted(folder: Path, films: dict[str, Path]):
 
 
 def test_the_program_keeps_films_in_a_folder_of_its_own(folder: Path, films: dict[str, Path]):
+    """Below the one that was named, if one was; and none is left when it ends."""
     with running(folder, 0, own=True) as url:
         (path,) = upload(url, films["mild"].read_bytes())
+        assert Path(path).is_relative_to(folder)
         assert "kneeoa-films-" in path
+        assert Path(path).exists()
+    assert files(folder) == []
 
 
 def test_a_sweep_takes_what_is_old_and_leaves_what_is_new(folder: Path):

@@ -42,4 +42,9 @@ def head() -> str:
     """Style and script for the page's head, where Gradio leaves both as they are."""
     folder = Path(__file__).parent
     style, script = ((folder / name).read_text("utf-8") for name in ("style.css", "page.js"))
-    return f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style><script>{script}</script>'
+    return (
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        '<meta property="og:title" content="Knee osteoarthritis grading">'
+        '<meta property="og:description" content="Kellgren-Lawrence grade of a frontal knee film. Research software, not a medical device.">'
+        f"<style>{style}</style><script>{script}</script>"
+    )

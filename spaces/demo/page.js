@@ -13,16 +13,22 @@ document.addEventListener("paste", (event) => {
   input.dispatchEvent(new Event("change", { bubbles: true }));
 });
 
-// Own films are not a sample; on a narrow screen the answer lies below what was pressed.
+// Own films are not a sample; on a narrow screen the answer lies below what was pressed, and comes into view once for each press.
+let awaited = false;
 document.addEventListener("change", (event) => {
+  if (!event.target.closest("#film, #then, #now")) return;
+  awaited = true;
   if (!event.target.closest("#film")) return;
   for (const button of document.querySelectorAll("button[data-sample]")) button.setAttribute("aria-pressed", false);
 });
+document.addEventListener("click", (event) => {
+  if (event.target.closest("button[data-sample]")) awaited = true;
+});
 new MutationObserver((changes) => {
-  const result = changes.map((change) => change.target.closest?.("#result, #change")).find((found) => found);
-  if (result && matchMedia("(max-width: 640px)").matches && scrollY + innerHeight < result.getBoundingClientRect().top + scrollY + 200) {
-    result.scrollIntoView({ block: "start" });
-  }
+  const result = awaited && changes.map((change) => change.target.closest?.("#result, #change")).find((found) => found);
+  if (!result || !result.querySelector("article")) return;
+  awaited = false;
+  if (matchMedia("(max-width: 640px)").matches && innerHeight < result.getBoundingClientRect().top + 200) result.scrollIntoView({ block: "start" });
 }).observe(document, { childList: true, subtree: true });
 
 // The findings' text; where the clipboard is closed to pages, it is at least selected.

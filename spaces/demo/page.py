@@ -20,7 +20,7 @@ MAX_FILMS = 10
 QUEUE = 64
 """Films and questions that may wait; more are told to come back later."""
 CONCURRENCY = 2
-"""Turns of grading at once: docs/space.md has the measurement behind it."""
+"""Turns of grading at once: `benchmarks/space.py` measured it."""
 DELETE_EVERY_S, DELETE_AFTER_S = 60, 600
 """Uploads older than the second are deleted, looked at as often as the first."""
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}

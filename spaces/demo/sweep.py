@@ -23,7 +23,7 @@ def sweep(folder: Path, older_than_s: float) -> None:
 
 @contextmanager
 def swept(folder: Path, every_s: float, older_than_s: float) -> Iterator[None]:
-    """Sweep the folder again and again, in a thread, until left."""
+    """Sweep the folder again and again, in a thread, until left; then empty it."""
     ended = threading.Event()
 
     def run() -> None:
@@ -37,3 +37,4 @@ def swept(folder: Path, every_s: float, older_than_s: float) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
+        sweep(folder, 0)
