@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import numpy as np
 from PIL import Image
 
 ROOT = Path(__file__).parent.parent
@@ -41,14 +42,15 @@ def main() -> None:
     from spaces.demo.page import CONCURRENCY
 
     grader = from_pretrained()
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, TemporaryDirectory() as sent:
         films = {side: Path(folder) / f"{side}.png" for side in SIDES}
         for side, path in films.items():
-            Image.fromarray(knee_film(3, 1, height=side, width=side, bits=16).pixels).save(path)
+            drawn = knee_film(3, 1, height=500, width=500, bits=16).pixels
+            Image.fromarray(np.kron(drawn, np.ones((side // 500, side // 500), drawn.dtype))).save(path)
         starts, peaks, times = [], [], {side: [] for side in SIDES}
         for _ in range(arguments.starts):
             begun = time.perf_counter()
-            with started() as (url, process):
+            with started(sent) as (url, process):
                 client = Client(url, verbose=False)
                 client.predict(handle_file(films[SIDES[0]]), api_name="/grade")
                 starts.append(time.perf_counter() - begun)
@@ -63,7 +65,7 @@ def main() -> None:
             )
         for limit in arguments.limits:
             code = f"import spaces.demo.page as page, spaces.app as app; page.build_demo.__defaults__ = ({limit},); app.main()"
-            with started("-c", code) as (url, _):
+            with started(sent, "-c", code) as (url, _):
                 alone, crowd, total = visited([Client(url, verbose=False) for _ in range(VISITORS)], handle_file(films[SIDES[0]]))
             print(
                 f"limit {limit}{' (the default)' * (limit == CONCURRENCY)}: alone {statistics.median(alone):.2f} s a film; {VISITORS} at once: "
@@ -72,9 +74,12 @@ def main() -> None:
 
 
 @contextmanager
-def started(*command: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The demo in a process of its own, at its address."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "KNEEOA_"))} | {"PYTHONUNBUFFERED": "1"}
+def started(films: str, *command: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The demo in a process of its own, at its address. films: where it keeps what it is sent."""
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "KNEEOA_"))} | {
+        "PYTHONUNBUFFERED": "1",
+        "GRADIO_TEMP_DIR": films,
+    }
     process = subprocess.Popen([sys.executable, *(command or ("-m", "spaces.app"))], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout

@@ -34,6 +34,7 @@ def model_card(bundle: Bundle) -> Iterator[tuple[str, str]]:
     path = bundle.folder / "README.md"
     text = path.read_text("utf-8") if path.is_file() else f"# {bundle.config.name}\n\nThis model came without a card."
     text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+    text = re.sub(r"\((\d\.\d+)-(\d\.\d+)\)", "(\\1\N{NON-BREAKING HYPHEN}\\2)", text)  # an interval's ends stay together in a narrow column
     at = 0
     for match in _PICTURE.finditer(text):
         yield "markdown", text[at : match.start()]
@@ -86,8 +87,13 @@ def _picture(path: Path, title: str) -> str:
 
 
 def _choices(architecture: dict[str, Any]) -> str:
-    pairs = ((name.replace("_", " "), "none" if value == "" else str(value).replace("_", " ")) for name, value in architecture.items())
+    pairs = ((name.replace("_", " "), _said(value)) for name, value in architecture.items())
     return '<dl class="choices">' + "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs) + "</dl>"
+
+
+def _said(value: Any) -> str:
+    known = {"": "none", True: "yes", False: "no"}
+    return known[value] if isinstance(value, bool | str) and value in known else str(value).replace("_", " ")
 
 
 def _trials(path: Path, trained: set[str]) -> str:
