@@ -74,6 +74,13 @@ def test_a_bad_file_is_an_error_that_says_what_it_is(client, tmp_path, name, say
         client.predict(handle_file(path), api_name="/grade")
 
 
+@pytest.mark.parametrize("sent", ["Mrs Smith.png", 5, {"a": 1}, []])
+def test_what_is_no_file_is_an_error_that_says_so_and_is_not_logged(client, capfd, sent):
+    with pytest.raises(AppError, match="send the film as a file"):
+        client.predict(sent, api_name="/grade")
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
 def test_the_model_is_named(client, grader):
     assert client.predict(api_name="/model") == {"model": grader.model, "revision": grader.revision}
 

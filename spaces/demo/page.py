@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import gradio as gr
+from gradio.data_classes import FileData
 
 from kneeoa_hub import KneeGrader, KneeOAError
 from kneeoa_hub.report import DISCLAIMER
@@ -29,6 +30,16 @@ UPLOAD: dict[str, Any] = {"type": "filepath", "height": 160}
 
 Shown = tuple[str, Any]
 """Outputs of the first tab: the films as HTML, the report as JSON."""
+
+
+class SentFilm(FileData):
+    """What a program sends as a film; for anything else Gradio would say nothing to it, and much to the log."""
+
+    @classmethod
+    def model_validate(cls, obj: Any, **options: Any) -> Self:
+        if isinstance(obj, dict) and isinstance(obj.get("path"), str):
+            return super().model_validate(obj, **options)
+        raise gr.Error("That is no file; send the film as a file, as the page's API examples do.", print_exception=False)
 
 
 def build_demo(grader: KneeGrader, concurrency: int = CONCURRENCY) -> gr.Blocks:
@@ -157,6 +168,7 @@ def _endpoints(grader: KneeGrader, turn: dict[str, Any]) -> None:
         return {"model": grader.model, "revision": grader.revision}
 
     film, report = gr.File(visible=False, label="film"), gr.JSON(visible=False, label="report")
+    film.data_model = SentFilm
     gr.Button(visible=False).click(grade, film, report, api_name="grade", **turn)
     gr.Button(visible=False).click(model, None, report, api_name="model")
 
