@@ -25,12 +25,12 @@ weights: .venv/ready
 	$(BIN)/python benchmarks/gornale_protocol.py --data "$(KNEEOA_DATA)" --out runs/gornale.csv
 	$(BIN)/python -m tuning audit --data oai="$(KNEEOA_DATA)/oai_train.zip" --data oai="$(KNEEOA_DATA)/oai_val.zip" \
 		--data oai="$(KNEEOA_DATA)/oai_test.zip" --data gornale=runs/gornale.csv --out runs/audit
-	$(BIN)/python -m tuning search --data runs/audit --out runs/search --epochs 10 --films 2400 --validation-films 1057 \
-		--only size=160,192 --only fold=True --only stem=conv5 --only block=plain,residual,squeeze_excite \
+	$(BIN)/python -m tuning search --data runs/audit --out runs/search --epochs 10 --films 2400 --validation-films 900 \
+		--only size=128,160 --only view=whole --only fold=False --only stem=conv5 --only block=plain,residual,squeeze_excite \
 		--only widths=16-32-64-128,32-64-128-192,48-96-192 --only blocks=1,2 --only normalisation=True \
-		--only pooling=average,max,attention --only dense= --only dropout=0.2,0.4 --only learning_rate=0.001,0.002 \
+		--only pooling=average,max --only dense= --only dropout=0.0,0.2 --only learning_rate=0.001,0.002 \
 		--only augmentation=0.35,0.7,1.0
-	$(BIN)/python -m tuning train --data runs/search --out runs/train --epochs 50 --patience 50 --batch 32 --seeds 0,1 \
+	$(BIN)/python -m tuning train --data runs/search --out runs/train --architecture folded,joint-line --epochs 50 --patience 50 --batch 32 \
 		--mixup 0.4 --occlusion 0.5 --precision mixed_bfloat16
 	$(BIN)/python -m tuning evaluate --data runs/train --out runs/evaluate
 	$(BIN)/python -m tuning export --data runs/evaluate --out runs/bundle

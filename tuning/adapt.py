@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -77,7 +78,7 @@ def adapt(address: str | None, data: Sequence[str], out: Path, settings: AdaptSe
 
 def members_of(bundle: Bundle) -> list[Member]:
     """The members inside a bundle's Keras model, by themselves. Raises DataError when together they are not that model."""
-    whole = keras.saving.load_model(bundle.folder, compile=False, safe_mode=True)
+    whole: Any = keras.saving.load_model(bundle.folder, compile=False, safe_mode=True)
     members = []
     for number, entry in enumerate(bundle.config.members):
         architecture = Architecture(**entry["architecture"])

@@ -62,7 +62,7 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     steps.begin(out, "train", str(source), chosen)
     if (out / "train.json").exists():
         return out
-    members, films = [], 0
+    members, films, datasets = [], 0, []
     for name, architecture in architectures.items():
         training, validation = (load_knees(audit, split, architecture.input).of(settings.datasets) for split in ("train", "val"))
         films, datasets = len(training), sorted(set(training.datasets))
