@@ -41,7 +41,14 @@ def served(demo: gr.Blocks, settings: Settings | None = None) -> Iterator[str]:
 def space(folder: Path, python: str = sys.executable, **variables: str) -> Iterator[str]:
     """The address of the Space whose files lie in `folder`. variables: the Space's own settings."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "KNEEOA_", "PYTHON"))}
-    process = subprocess.Popen([python, "app.py"], cwd=folder, env=environment | SPACE | variables, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with launched([python, "app.py"], folder, environment | SPACE | variables) as url:
+        yield url
+
+
+@contextmanager
+def launched(command: list[str], folder: Path, environment: dict[str, str]) -> Iterator[str]:
+    """The address that a command tells when it serves."""
+    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         assert process.stdout
         said = ""

@@ -4,9 +4,7 @@ import asyncio
 import base64
 import html
 import os
-import re
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -19,7 +17,7 @@ import pytest
 
 from spaces.demo.sweep import sweep
 
-from .space_serving import ROOT
+from .space_serving import ROOT, launched
 from .test_space import upload
 
 QUICK = "import spaces.app as app; app.DELETE_EVERY_S, app.DELETE_AFTER_S = 0.2, float(__import__('sys').argv[1]); app.main()"
@@ -36,18 +34,8 @@ def running(folder: Path, seconds: float, *, own: bool = False) -> Iterator[str]
     """The demo's address; it keeps films in the folder, or in one of its own, for so many seconds."""
     command = [sys.executable, *(["-m", "spaces.app"] if own else ["-c", QUICK, str(seconds)])]
     environ = os.environ | {"PYTHONUNBUFFERED": "1", "GRADIO_SERVER_PORT": str(_free_port()), "GRADIO_TEMP_DIR": str(folder)}
-    process = subprocess.Popen(command, cwd=ROOT, env=environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    try:
-        assert process.stdout
-        said = ""
-        while not (found := re.search(r"http://[\d.]+:\d+", said)):
-            line = process.stdout.readline()
-            assert line, said
-            said += line
-        yield f"{found[0]}/"
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
+    with launched(command, ROOT, environ) as url:
+        yield f"{url}/"
 
 
 def _free_port() -> int:
