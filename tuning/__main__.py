@@ -57,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--seeds", default="0", help="one member each, such as 0,1,2 (default 0)")
     train.add_argument(
         "--architecture", default="winner", metavar="NAME,...",
-        help="the search's winner, the number of another of its trials, or a named one, such as folded; each of several gives members (default winner)",
+        help="the search's winner, another trial's number, or a name, such as folded; folded@224 goes on at 224 pixels; several give members (default winner)",
     )  # fmt: skip
     train.add_argument("--mixup", type=_share, default=0.0, help="how much films of neighbouring grades are mixed, 0 to 1 (default 0)")
     train.add_argument("--occlusion", type=_share, default=0.0, help="share of the films with a blanked rectangle, 0 to 1 (default 0)")

@@ -92,7 +92,8 @@ def architecture_of(folder: Path, trial: str = "") -> Architecture:
     if trial not in rows:
         raise SettingsError(f"--architecture {trial}: {folder / 'trials.csv'} has {', '.join(rows)}.")
     choices = {name: {str(value): value for value in SPACE[name]} for name in SPACE}
-    return Architecture(**{name: known[rows[trial][name]] for name, known in choices.items()})
+    # A choice that the space has gained since has its default in older trials.
+    return Architecture(**{name: known[rows[trial][name]] for name, known in choices.items() if name in rows[trial]})
 
 
 class _FilmHyperModel(KneeHyperModel):

@@ -1,14 +1,14 @@
 """Step 3: train the winner of the search, or several architectures, on all training films. A killed training goes on where it stopped."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import keras
 
 from kneeoa_hub.bundle import sha256_of
-from kneeoa_hub.errors import SettingsError
+from kneeoa_hub.errors import DataError, SettingsError
 
 from . import steps
 from .augment import Mixing, TrainingBatches, one_hot
@@ -17,10 +17,14 @@ from .console import Progress
 from .datasets import Knees, load_knees
 from .ensemble import Member
 from .search import OBJECTIVE, architecture_of
-from .space import NAMED, Architecture, build, compiled, falling
+from .space import NAMED, SPACE, Architecture, build, compiled, falling
 
 WINNER = "winner"
 """Of the search."""
+LARGER = "@"
+"""NAME@SIZE: the network of that name goes on from its weights on larger films."""
+LARGER_EPOCHS, LARGER_RATE = 0.3, 1 / 3
+"""Of the epochs, and of the learning rate, of the training before it."""
 PRECISIONS = ("float32", "mixed_bfloat16")
 """The second takes two thirds of the time on processors and GPUs that know bfloat16."""
 STATISTICS_FILMS = 3200
@@ -31,8 +35,10 @@ STATISTICS_FILMS = 3200
 class TrainSettings:
     """epochs: most epochs. patience: epochs without a better validation kappa before it stops.
 
-    architectures: each WINNER, another trial of the search by its number, or a name in space.NAMED. Networks that differ
-    err on different films, so that together they err less. seeds: one member of each architecture for each.
+    architectures: each WINNER, another trial of the search by its number, or a name in space.NAMED; NAME@SIZE first
+    trains that network at its own size and then for a shorter time on films of SIZE pixels, which costs less than training
+    at that size throughout (after Howard et al., fast.ai, 2018). Networks that differ err on different films, so that
+    together they err less. seeds: one member of each architecture for each.
     mixup, occlusion: see `augment.Mixing`.
     datasets: train and validate on these alone; () is all of them. precision: of the layers' arithmetic; weights and head
     stay float32.
@@ -55,23 +61,28 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     source: a search's folder, or an audit's when every architecture is one of space.NAMED.
     """
     architectures = {name: _architecture(source, name) for name in settings.architectures}
-    searched = any(name not in NAMED for name in architectures)
-    best = sha256_of(steps.find_input(source, "search") / "best.json") if searched else ""
+    best = _best_of_search(source, architectures)
     audit = steps.find_input(source, "audit")
     chosen = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
     steps.begin(out, "train", str(source), chosen)
     if (out / "train.json").exists():
         return out
-    members, films, datasets = [], 0, []
+    members, training = [], None
     for name, architecture in architectures.items():
-        training, validation = (load_knees(audit, split, architecture.input).of(settings.datasets) for split in ("train", "val"))
-        films, datasets = len(training), sorted(set(training.datasets))
+        smaller, larger, _ = name.partition(LARGER)
         for seed in settings.seeds:
-            member = f"{name}-{seed}"
-            train_member(architecture, training, validation, member, seed, settings, out)
-            history = read_history(out, member)
+            start = None
+            if larger:
+                before = _architecture(source, smaller)
+                start = train_member(before, *_films(audit, before, settings), f"{smaller}-{seed}", seed, settings, out)
+            length = replace(settings, epochs=max(1, round(LARGER_EPOCHS * settings.epochs))) if larger else settings
+            training, validation = _films(audit, architecture, settings)
+            train_member(architecture, training, validation, f"{name}-{seed}", seed, length, out, start)
+            history = read_history(out, f"{name}-{seed}")
             kappa = max(float(row[OBJECTIVE]) for row in history)
-            members.append({"name": member, "seed": seed, "epochs": len(history), OBJECTIVE: kappa, "architecture": asdict(architecture)})
+            members.append({"name": f"{name}-{seed}", "seed": seed, "epochs": len(history), OBJECTIVE: kappa, "architecture": asdict(architecture)})
+    assert training is not None  # there is an architecture, and a seed
+    films, datasets = len(training), sorted(set(training.datasets))
     steps.write_json(out / "train.json", {"best_json_sha256": best, "members": members, "films": films, "datasets": datasets})
     return out
 
@@ -91,29 +102,63 @@ def weights_of(folder: Path, member: str) -> Path:
 
 
 def _architecture(source: Path, name: str) -> Architecture:
+    name, larger, size = name.partition(LARGER)
     if name in NAMED:
-        return NAMED[name]
-    if name != WINNER and not name.isdigit():
+        architecture = NAMED[name]
+    elif name == WINNER or name.isdigit():
+        architecture = architecture_of(steps.find_input(source, "search"), "" if name == WINNER else name)
+    else:
         raise SettingsError(f"--architecture {name}: choose {WINNER}, a trial's number, or one of {', '.join(NAMED)}.")
-    return architecture_of(steps.find_input(source, "search"), "" if name == WINNER else name)
+    if not larger:
+        return architecture
+    sizes = [str(choice) for choice in SPACE["size"] if choice > architecture.size]
+    if size not in sizes or architecture.pooling == "flatten":
+        able = f"it has {architecture.size} pixels; choose among {', '.join(sizes)}" if architecture.pooling != "flatten" and sizes else "it can't be enlarged"
+        raise SettingsError(f"--architecture {name}{LARGER}{size}: {able}.")
+    return replace(architecture, size=int(size), learning_rate=LARGER_RATE * architecture.learning_rate)
 
 
-def train_member(architecture: Architecture, films: Knees, validation: Knees, name: str, seed: int, settings: TrainSettings, out: Path) -> None:
-    """Train one member and write member-NAME.weights.h5 and its history to `out`; what is there already is taken up."""
+def _best_of_search(source: Path, architectures: Collection[str]) -> str:
+    """SHA-256 of the best.json of the search behind `source`; "" when there was none and none was needed."""
+    try:
+        return sha256_of(steps.find_input(source, "search") / "best.json")
+    except DataError:
+        if any(name.partition(LARGER)[0] not in NAMED for name in architectures):
+            raise
+        return ""
+
+
+def _films(audit: Path, architecture: Architecture, settings: TrainSettings) -> tuple[Knees, Knees]:
+    """For training and for validation."""
+    training, validation = (load_knees(audit, split, architecture.input).of(settings.datasets) for split in ("train", "val"))
+    return training, validation
+
+
+def train_member(
+    architecture: Architecture, films: Knees, validation: Knees, name: str, seed: int, settings: TrainSettings, out: Path, start: Path | None = None
+) -> Path:
+    """Train one member and write member-NAME.weights.h5 and its history to `out`; what is there already is taken up.
+
+    start: weights of the same layers to begin with. Returns the weights' file.
+    """
     weights = weights_of(out, name)
     if weights.exists():
-        return
+        return weights
     keras.utils.set_random_seed(seed)
     batches = TrainingBatches(films, settings.batch, architecture.augmentation, seed, Mixing(settings.mixup, settings.occlusion))
     with precision(settings.precision):
         model = compiled(architecture, falling(architecture.learning_rate, settings.epochs * len(batches)))
+    if start:
+        smaller = build(architecture)
+        smaller.load_weights(start)
+        model.set_weights(smaller.get_weights())  # not the optimizer's state, which counts its steps
     _slow_statistics(model, settings.batch)
     checkpoint = Checkpoint(out, name, settings.epochs, settings.patience, len(batches))
     done = checkpoint.resume(model)
     batches.start_epoch(done)
     if not checkpoint.finished:
-        start = f"goes on after epoch {done}" if done else "first epoch"
-        with Progress(f"train {name}", settings.epochs, done, start) as progress:
+        note = f"goes on after epoch {done}" if done else "first epoch"
+        with Progress(f"train {name}", settings.epochs, done, note) as progress:
             model.fit(
                 batches,
                 initial_epoch=done,
@@ -131,6 +176,7 @@ def train_member(architecture: Architecture, films: Knees, validation: Knees, na
                 ],
             )
     checkpoint.finish(weights)
+    return weights
 
 
 @contextmanager

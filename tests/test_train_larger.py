@@ -1,0 +1,84 @@
+"""NAME@SIZE: a network that was trained on smaller films goes on, from its weights, on larger ones."""
+
+import csv
+from dataclasses import asdict
+
+import keras
+import numpy as np
+import pytest
+
+from kneeoa_hub.errors import SettingsError
+from kneeoa_hub.imaging.phantom import write_films
+from tuning import steps
+from tuning.audit import audit
+from tuning.checkpoint import read_history
+from tuning.space import NAMED, Architecture, build
+from tuning.train import LARGER_EPOCHS, LARGER_RATE, TrainSettings, load_members, train, weights_of
+
+SMALL = Architecture(size=96, block="plain", widths="16-32-64-128", dense="", fold=True)
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory):
+    """A search's folder whose trial 0000 is SMALL, and whose 0001 flattens its features."""
+    root = tmp_path_factory.mktemp("searched")
+    write_films(root / "films", 60)
+    audited = audit([f"synthetic={root / 'films'}"], root / "audit")
+    out = steps.begin(root / "search", "search", str(audited), {})
+    trials = {"0000": SMALL, "0001": Architecture(size=96, pooling="flatten")}
+    with (out / "trials.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, ["trial", *asdict(SMALL)])
+        writer.writeheader()
+        writer.writerows({"trial": trial, **asdict(architecture)} for trial, architecture in trials.items())
+    steps.write_json(out / "best.json", {"architecture": asdict(SMALL), "val_qwk": 0.5, "trials": 2, "tuner": "random"})
+    return out
+
+
+@pytest.mark.slow
+def test_it_goes_on_from_the_smaller_films_weights_for_a_shorter_time(searched, tmp_path, monkeypatch):
+    begun = {}
+    fit = keras.Model.fit
+
+    def watched(model, *args, **kwargs):
+        begun[model.input_shape[1]] = [np.array(weight) for weight in model.get_weights()]
+        return fit(model, *args, **kwargs)
+
+    monkeypatch.setattr(keras.Model, "fit", watched)
+    out = train(searched, tmp_path / "train", TrainSettings(epochs=4, patience=4, batch=8, architectures=("0000@128",)))
+    smaller = build(SMALL)
+    smaller.load_weights(weights_of(out, "0000-0"))
+    assert all(np.array_equal(a, b) for a, b in zip(begun[128], smaller.get_weights(), strict=True))
+    assert len(read_history(out, "0000-0")) == 4
+    assert len(read_history(out, "0000@128-0")) == round(LARGER_EPOCHS * 4)
+    (member,) = load_members(out)  # the smaller one is a step on the way, not a member
+    assert member.name == "0000@128-0"
+    assert member.architecture.size == 128
+    assert member.architecture.learning_rate == pytest.approx(SMALL.learning_rate * LARGER_RATE)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("0000@96", "it has 96 pixels; choose among 128, 160, 192, 224, 256"),
+        ("0000@large", "choose among"),
+        ("0001@128", "can't be enlarged"),
+        ("baseline-2023@512", "can't be enlarged"),
+        ("unheard-of@128", "choose winner, a trial's number"),
+    ],
+)
+def test_what_cannot_be_enlarged_is_told(searched, tmp_path, name, told):
+    with pytest.raises(SettingsError, match=told):
+        train(searched, tmp_path / "train", TrainSettings(architectures=(name,)))
+    assert not (tmp_path / "train").exists()
+
+
+def test_a_trial_of_an_older_space_has_the_defaults_of_newer_choices(searched, tmp_path):
+    from tuning.search import architecture_of
+
+    with (searched / "trials.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    with (tmp_path / "trials.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [name for name in rows[0] if name != "fold"], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    assert architecture_of(tmp_path, "0000").fold is NAMED["residual"].fold is False
