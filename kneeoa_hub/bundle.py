@@ -14,6 +14,8 @@ from .grades import LABELS, NUM_GRADES
 
 SCHEMA_VERSION = 1
 REQUIRED = ("bundle.json", "model.onnx", "evidence.json", "config.json", "metadata.json", "model.weights.h5")
+GATE = "gate.onnx"
+"""Whether a film is a knee: a bundle has it when its bundle.json has limits for it."""
 NOT_LISTED = ("manifest.json", "README.md", ".gitattributes")
 NOT_LISTED_FOLDERS = ("figures", ".cache", ".git")
 # What Python, the shell or the loader of a model would run. Whole-model .h5 and .keras files may carry code too.
@@ -64,13 +66,30 @@ class Conformal:
 
 @dataclass(frozen=True)
 class RefusalConfig:
-    """Limits beyond which a film is refused: see `imaging.gate`. Distances are in the embedding's whitened space."""
+    """Limits beyond which a film is refused, and from which it is warned of: see `imaging.gate`.
+
+    Distances are in the embedding's whitened space. Warned of: far_distance; max_clipped, share of black and white pixels.
+    """
 
     min_contrast: float
     max_colour: float
     max_distance: float
     mean: tuple[float, ...] = ()
     components: tuple[tuple[float, ...], ...] = ()
+    far_distance: float | None = None
+    max_clipped: float | None = None
+
+
+@dataclass(frozen=True)
+class GateConfig:
+    """Limits of gate.onnx, see `imaging.gate.verdict`. size: pixels of its square input.
+
+    min_upright: least probability of an upright knee to be graded. min_certain: of another position, to be put right.
+    """
+
+    size: int
+    min_upright: float
+    min_certain: float
 
 
 @dataclass(frozen=True)
@@ -86,11 +105,14 @@ class BundleConfig:
     temperature: float
     conformal: Conformal
     refusal: RefusalConfig
+    gate: GateConfig | None = None
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> str:
-        """The content of bundle.json."""
-        return json.dumps(asdict(self), indent=1) + "\n"
+        """The content of bundle.json; what a bundle does not have is left out."""
+        document = asdict(self)
+        document["refusal"] = {name: value for name, value in document["refusal"].items() if value is not None}
+        return json.dumps({name: value for name, value in document.items() if value is not None}, indent=1) + "\n"
 
 
 @dataclass(frozen=True)
@@ -118,6 +140,8 @@ def read_bundle(folder: Path | str) -> Bundle:
     manifest = verify(folder)
     digest = hashlib.sha256(manifest).hexdigest()[:12]
     config = parse_config((folder / "bundle.json").read_bytes(), str(folder / "bundle.json"))
+    if config.gate and GATE not in json.loads(manifest)["files"]:
+        raise BundleIncomplete(f"{folder}: bundle.json has limits for {GATE}, and manifest.json does not list it; pull the bundle again.")
     return Bundle(folder, config, digest)
 
 
@@ -208,7 +232,9 @@ def parse_config(content: bytes, source: str) -> BundleConfig:
                 float(refusal["max_distance"]),
                 tuple(map(float, refusal["mean"])),
                 tuple(tuple(map(float, row)) for row in refusal["components"]),
+                *(float(refusal[name]) if name in refusal else None for name in ("far_distance", "max_clipped")),
             ),
+            gate=GateConfig(**document["gate"]) if "gate" in document else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{source} does not follow schema version {SCHEMA_VERSION} ({error}).") from None

@@ -46,12 +46,14 @@ def render(config: BundleConfig, evidence: Mapping[str, Any], figures: str = "fi
         "treatment, triage or insurance; not for children, implants, fractures, lateral or skyline views, photographs of films.",
         _adapted(evidence),
         "## Figures\n\n" + _looks(evidence) + "\n\n" + _metrics(evidence),
-        _recalls(evidence),
+        _by_grade(evidence, "recall", "Recall by grade:"),
+        _by_grade(evidence, "coverage", "Knees whose 90% set holds their grade, by grade:"),
         card_sections.PEERS if "oai_test" in evidence["metrics"] and "members" in evidence else "",
         card_sections.subgroups(evidence),
         card_sections.joint(evidence, figures),
         f"![Confusion by set]({figures}confusion.png)\n\n![Confidence and share right]({figures}calibration.png)",
         _calibration(config, evidence),
+        card_sections.refusing(evidence),
         _data(evidence),
         _architecture(config, evidence),
         f"![Validation kappa by epoch]({figures}training.png)",
@@ -140,11 +142,14 @@ def _metrics(evidence: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n\n95% intervals by bootstrap over patients or clusters of copies."
 
 
-def _recalls(evidence: Mapping[str, Any]) -> str:
-    lines = ["Recall by grade:", "", "| set | " + " | ".join(f"{g.value} {g.label}" for g in GRADES) + " |", "|---|" + "---|" * len(GRADES)]
-    for name, tables in evidence["by_grade"].items():
-        cells = [figure(tables["recall"][str(g.value)], 2) if str(g.value) in tables["recall"] else "none" for g in GRADES]
-        lines.append(f"| {title(name)} | " + " | ".join(cells) + " |")
+def _by_grade(evidence: Mapping[str, Any], name: str, heading: str) -> str:
+    tables = {films: tables[name] for films, tables in evidence["by_grade"].items() if name in tables}
+    if not tables:
+        return ""
+    lines = [heading, "", "| set | " + " | ".join(f"{g.value} {g.label}" for g in GRADES) + " |", "|---|" + "---|" * len(GRADES)]
+    for films, figures in tables.items():
+        cells = [figure(figures[str(g.value)], 2) if str(g.value) in figures else "none" for g in GRADES]
+        lines.append(f"| {title(films)} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

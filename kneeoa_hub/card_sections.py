@@ -63,6 +63,28 @@ def subgroups(evidence: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def refusing(evidence: Mapping[str, Any]) -> str:
+    """What the gate refuses, puts right, and lets through."""
+    gate = evidence.get("refusal", {}).get("gate")
+    if not gate:
+        return ""
+    lines = [
+        "## What is refused\n\nBefore grading, a gate looks at each knee. Real knees of validation, as they are:",
+        "",
+        "| set | films | refused | wrongly turned or inverted |",
+        "|---|---|---|---|",
+        *(f"| {title(name)} | {row['refused']['n']} | {figure(row['refused'])} | {figure(row['wrongly_put_right'])} |" for name, row in gate["knees"].items()),
+        "",
+        "Made films, from validation knees and from pictures that the gate was not trained on; what is turned or inverted is put right when that is certain:",
+        "",
+        "| made film | films | refused | put right | let through |",
+        "|---|---|---|---|---|",
+    ]
+    for name, row in gate["made"].items():
+        lines.append(f"| {name} | {row['refused']['n']} | " + " | ".join(figure(row[key]) for key in ("refused", "put_right", "let_through")) + " |")
+    return "\n".join(lines)
+
+
 def joint(evidence: Mapping[str, Any], figures: str) -> str:
     """What covering the joint space costs, and where the maps peak."""
     looks = evidence.get("joint")

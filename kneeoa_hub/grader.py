@@ -3,26 +3,30 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from .bundle import Bundle, InputConfig, read_bundle
+from .bundle import GATE, Bundle, InputConfig, RefusalConfig, read_bundle
 from .decision import grade_set, oa_probability, reported_grade, severity
 from .errors import FilmError, KneeOAError, MissingExtra
 from .grades import LABELS
 from .hub import pull, revision_of
 from .imaging.decode import Film, FilmInput, Limits, decode
-from .imaging.gate import Refusal, check_pixels, distances, refusal
+from .imaging.gate import Refusal, check_pixels, clipped, distances, refusal
 from .imaging.locate import find_knees
-from .imaging.normalise import Box, canvas, network_input, seen
+from .imaging.normalise import Box, Canvas, canvas, seen, standardise
+from .imaging.sight import Look, Sight, placed_back
 from .report import FilmReport, KneeGrade
-from .runtime import Network
+from .runtime import GateNetwork, Network
 from .settings import Settings
 
 HEATMAP_SIDE = 32
+WIDE_SET = 4
+"""Grades in a set that says hardly anything."""
 SIDE_WARNING = "Sides follow the convention that the patient's right knee is at the picture's left; the film itself does not say."
 
 
@@ -49,7 +53,10 @@ class KneeGrader:
     def __init__(self, bundle: Bundle, revision: str | None = None, threads: int = 0):
         self.bundle: Bundle = bundle
         self.revision: str = revision or bundle.digest
-        self._network = Network(bundle.folder / "model.onnx", bundle.config.input, threads)
+        config = bundle.config
+        self._network = Network(bundle.folder / "model.onnx", config.input, threads)
+        gate = GateNetwork(bundle.folder / GATE, config.gate.size, threads) if config.gate else None
+        self._look = Look(find_knees, gate, config.gate)
         settings = Settings.from_environ()
         self._limits = Limits(settings.max_bytes, settings.max_pixels)
 
@@ -70,24 +77,26 @@ class KneeGrader:
         refused = check_pixels(decoded, config.refusal)
         if refused and not force:
             return self._report(decoded, (), refused, ())
-        found = _checked(boxes, decoded) if boxes is not None else find_knees(decoded.pixels)
-        inputs = np.stack([network_input(decoded.pixels, box, config.input) for box in found])
-        outputs = self._network.run(inputs)
+        sight = self._look(decoded, _checked(boxes, decoded) if boxes is not None else None)
+        refused = refused or sight.refused
+        if refused and not force:
+            return self._report(decoded, (), refused, ())
+        canvases = [canvas(sight.film.pixels, box, config.input) for box in sight.boxes]
+        outputs = self._network.run(np.stack([standardise(one.pixels, one.content)[..., None] for one in canvases]))
         away = distances(outputs.embedding, config.refusal)
         if not refused and away.min() > config.refusal.max_distance:
             refused = refusal("not-a-knee", float(away.min()))
         if refused and not force:
             return self._report(decoded, (), refused, ())
-        sides, warnings = _sides(decoded, len(found))
+        sides, warnings = _sides(decoded, len(sight.boxes))
         knees = tuple(
-            self._knee(decoded, box, side, *values)
-            for box, side, *values in zip(found, sides, outputs.probabilities, outputs.embedding, outputs.activation_map, strict=True)
+            self._knee(box, side, one, *values)
+            for box, side, one, *values in zip(sight.boxes, sides, canvases, outputs.probabilities, outputs.embedding, outputs.activation_map, strict=True)
         )
+        warnings += _doubts(sight, knees, away, canvases, config.refusal)
         if refused:
-            warnings += (f"Graded by force although it was refused: {refused.message}",)
-        elif away.max() > config.refusal.max_distance:
-            warnings += ("One of the knees does not look like those the model knows; do not rely on its grade.",)
-        return self._report(decoded, knees, refused, warnings)
+            warnings = (*warnings, f"Graded by force although it was refused: {refused.message}")
+        return self._report(decoded, _as_given(knees, sight), refused, warnings)
 
     def grade_batch(self, films: Iterable[FilmInput], *, workers: int = 1) -> Iterator[FilmReport | KneeOAError]:
         """A report or an error for each film, in order; never raises for a film. workers: films graded at a time."""
@@ -123,7 +132,7 @@ class KneeGrader:
             raise MissingExtra("The Keras model needs TensorFlow and Keras: pip install 'kneeoa-hub[tune]'") from None
         return keras.saving.load_model(self.bundle.folder, compile=False, safe_mode=True)
 
-    def _knee(self, film: Film, box: Box, side: str | None, probabilities: np.ndarray, embedding: np.ndarray, places: np.ndarray) -> KneeGrade:
+    def _knee(self, box: Box, side: str | None, seen: Canvas, probabilities: np.ndarray, embedding: np.ndarray, places: np.ndarray) -> KneeGrade:
         config = self.bundle.config
         grade = int(reported_grade(probabilities, config.decision))
         return KneeGrade(
@@ -135,7 +144,7 @@ class KneeGrader:
             grade_set(probabilities.tolist(), grade, config.conformal.threshold),
             box,
             side,
-            _heatmap(places, box, canvas(film.pixels, box, config.input).content, config.input),
+            _heatmap(places, box, seen.content, config.input),
             embedding.astype(np.float32),
         )
 
@@ -160,6 +169,35 @@ def _sides(film: Film, knees: int) -> tuple[tuple[str | None, ...], tuple[str, .
     if knees == 2:
         return ("right", "left"), (SIDE_WARNING,)
     return (film.side if knees == 1 else None,) * knees, ()
+
+
+def _doubts(sight: Sight, knees: Sequence[KneeGrade], away: np.ndarray, canvases: Sequence[Canvas], limits: RefusalConfig) -> tuple[str, ...]:
+    """Warnings of a film that is graded all the same."""
+    turns, inverted = sight.pose
+    doubts = []
+    if turns:
+        doubts.append(f"The film was turned by {90 * min(turns, 4 - turns)} degrees; it was graded upright.")
+    if inverted:
+        doubts.append("The film's grays were inverted; it was graded with bright bone.")
+    if away.max() > limits.max_distance:
+        doubts.append("One of the knees does not look like those the model knows; do not rely on its grade.")
+    elif limits.far_distance is not None and away.max() > limits.far_distance:
+        doubts.append("The film is unlike most films that the model has learnt from; its grade is less certain than the figures say.")
+    clip = max(clipped(one.pixels[one.content[1] : one.content[3], one.content[0] : one.content[2]]) for one in canvases)
+    if limits.max_clipped is not None and clip > limits.max_clipped:
+        doubts.append(f"The exposure is extreme: {clip:.0%} of the knee is plain black or white, and detail is lost there.")
+    if any(len(knee.grade_set) >= WIDE_SET for knee in knees):
+        doubts.append("The grade is uncertain: hardly any grade can be ruled out. A reader should look at the film.")
+    return tuple(doubts)
+
+
+def _as_given(knees: Sequence[KneeGrade], sight: Sight) -> tuple[KneeGrade, ...]:
+    """The knees of a film that was put right, in the film as it was given, left to right."""
+    film, turns = sight.film, sight.pose[0]
+    if not turns:
+        return tuple(knees)
+    back = [replace(knee, box=placed_back(knee.box, sight.pose, film.width, film.height), heatmap=np.rot90(knee.heatmap, turns)) for knee in knees]
+    return tuple(sorted(back, key=lambda knee: knee.box))
 
 
 def _heatmap(places: np.ndarray, box: Box, content: Box, config: InputConfig) -> np.ndarray:

@@ -12,7 +12,8 @@ EXAMPLES = """examples:
   python -m tuning search --data runs/audit --out runs/search --only size=128,160
   python -m tuning train --data runs/search --out runs/train --epochs 60 --seeds 0,1
   python -m tuning evaluate --data runs/train --out runs/evaluate
-  python -m tuning export --data runs/evaluate --out runs/bundle
+  python -m tuning gate --data runs/audit --out runs/gate
+  python -m tuning export --data runs/evaluate --out runs/bundle --gate runs/gate
   python -m tuning publish --data runs/bundle --out ./hub/kneeoa --tag v1.0
 """
 
@@ -73,9 +74,13 @@ def parser() -> argparse.ArgumentParser:
     evaluate = step("evaluate", _evaluate, "calibrate on validation and measure", "output of train")
     evaluate.add_argument("--validation-only", action="store_true", help="do not look at the test films")
     evaluate.add_argument("--gallery", metavar="DIR", help="also write sheets of right, wrong and uncertain validation films there")
+    gate = step("gate", _gate, "train and measure the network that tells knees from what is none", "output of audit")
+    gate.add_argument("--pictures", type=_count, default=20000, help="to train on (default 20000)")
+    gate.add_argument("--epochs", type=_count, default=12, help="(default 12)")
     export = step("export", _export, "write the bundle", "output of evaluate", "the bundle's folder")
     export.add_argument("--name", default="kneeoa-cnn", help="of the bundle (default kneeoa-cnn)")
     export.add_argument("--version", default="0.1.0", help="of the bundle (default 0.1.0)")
+    export.add_argument("--gate", metavar="DIR", type=Path, help="output of gate, to go into the bundle")
     publish = step("publish", _publish, "push the bundle with its card", "a bundle", "a versioned folder, or org/name on the Hub")
     publish.add_argument("--tag", help="such as v1.0")
     publish.add_argument("--private", action="store_true", help="make a new Hub repo private")
@@ -152,11 +157,18 @@ def _evaluate(arguments: argparse.Namespace) -> str:
     return f"evaluate: {out / 'evidence.json'}{sheets}"
 
 
+def _gate(arguments: argparse.Namespace) -> str:
+    with console.quiet_start():
+        from .gate import GateSettings, gate
+
+    return f"gate: {gate(Path(arguments.data), Path(arguments.out), GateSettings(arguments.pictures, arguments.epochs)) / 'gate.md'}"
+
+
 def _export(arguments: argparse.Namespace) -> str:
     with console.quiet_start():
         from .export import export
 
-    return f"bundle: {export(Path(arguments.data), Path(arguments.out), name=arguments.name, version=arguments.version)}"
+    return f"bundle: {export(Path(arguments.data), Path(arguments.out), name=arguments.name, version=arguments.version, gate=arguments.gate)}"
 
 
 def _publish(arguments: argparse.Namespace) -> str:

@@ -1,6 +1,7 @@
 """What is fitted on validation after training: temperature, decision rule, grade sets, and the limits of refusal."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ from scipy.optimize import minimize_scalar
 
 from kneeoa_hub.bundle import Conformal, Decision, RefusalConfig
 from kneeoa_hub.decision import grade_set, nested_masses, reported_grade
-from kneeoa_hub.imaging.gate import distances
+from kneeoa_hub.imaging.gate import clipped, contrast, distances
 
 from .ensemble import LEAST
 from .metrics import Answers
@@ -17,7 +18,10 @@ from .thresholds import choose_decision
 LEVEL = 0.9
 AXES = 24
 """Principal axes of the embedding in which a film's distance from the training films is taken."""
-FALSE_REFUSALS = 0.005
+FALSE_REFUSALS = 0.001
+"""Validation knees that are too far from the training films to be graded; most that are no knee are the gate's business."""
+FAR, CLIPPED = 0.02, 0.01
+"""Validation knees that are warned of, as far from the training films, and as exposed extremely."""
 MAX_COLOUR = 0.04
 """JPEG noise of a gray film measures under .01, a photo over .1."""
 
@@ -72,21 +76,25 @@ def answered(calibrated: np.ndarray, knees: Any, decision: Decision, threshold: 
     )
 
 
-def fit_refusal(training: np.ndarray, validation: np.ndarray, contrasts: np.ndarray) -> RefusalConfig:
-    """Limits from embeddings [N,D] of training and validation knees, and the validation films' contrasts [N]."""
+def fit_refusal(training: np.ndarray, validation: np.ndarray, contents: Sequence[np.ndarray]) -> RefusalConfig:
+    """Limits from embeddings [N,D] of training and validation knees, and the validation films' canvases without padding."""
     mean = training.mean(0)
     _, spread, axes = np.linalg.svd(training - mean, full_matrices=False)
     kept = min(AXES, len(spread), int((spread > 1e-3 * spread[0]).sum()))
     components = axes[:kept] / (spread[:kept, None] / np.sqrt(len(training)))
     config = RefusalConfig(
-        min_contrast=float(min(0.2, contrasts.min() / 2)),
+        min_contrast=min(0.2, min(map(contrast, contents)) / 2),
         max_colour=MAX_COLOUR,
         max_distance=np.inf,
         mean=tuple(round(float(v), 6) for v in mean),
         components=tuple(tuple(float(f"{v:.5g}") for v in row) for row in components),
     )
-    limit = float(np.quantile(distances(validation, config), 1 - FALSE_REFUSALS, method="higher"))
-    return RefusalConfig(config.min_contrast, config.max_colour, limit, config.mean, config.components)
+    away, clips = distances(validation, config), [clipped(content) for content in contents]
+
+    def limit(values: Sequence[float] | np.ndarray, beyond: float) -> float:
+        return float(np.quantile(values, 1 - beyond, method="higher"))
+
+    return replace(config, max_distance=limit(away, FALSE_REFUSALS), far_distance=limit(away, FAR), max_clipped=limit(clips, CLIPPED))
 
 
 def _temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:

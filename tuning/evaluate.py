@@ -13,14 +13,14 @@ from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.grades import NUM_GRADES
 from kneeoa_hub.hub import pull, revision_of
-from kneeoa_hub.imaging.gate import contrast, distances
+from kneeoa_hub.imaging.gate import distances
 from kneeoa_hub.runtime import Network
 
 from . import steps
 from .calibrate import AXES, Calibration, answered, answers, calibrate, fit_refusal
 from .datasets import Knees, load_knees, stratified_subset
 from .ensemble import assemble, input_of, usual_maps
-from .metrics import Answers, ece_of_perfect, measure, number, recalls
+from .metrics import Answers, coverages, ece_of_perfect, measure, number, recalls
 from .plots import plot_calibration, plot_confusion, plot_history, plot_maps
 from .scrutiny import by_member, joint, predict, subgroups
 from .train import load_members, read_history
@@ -50,8 +50,7 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
     fitted_on, rows = sets["val"].of(datasets), sets["val"].within(datasets)  # other datasets are foreign to these weights
     validation = {name: values[rows] for name, values in predicted["val"].items()}
     calibration = calibrate(*_fitted_on(base, validation, fitted_on, reference, films))
-    contrasts = np.array([contrast(_content(fitted_on, row)) for row in range(len(fitted_on))])
-    refusal = fit_refusal(reference["embedding"], validation["embedding"], contrasts)
+    refusal = fit_refusal(reference["embedding"], validation["embedding"], [_content(fitted_on, row) for row in range(len(fitted_on))])
     metrics, tables, groups, measured = {}, {}, {}, {}
     for split, knees in sets.items():
         for dataset in sorted(set(knees.datasets)):
@@ -134,6 +133,7 @@ def _tables(measured: Answers) -> dict[str, Any]:
     band = np.percentile(ece_of_perfect(measured.probabilities), (50, 5, 95))
     return {
         "recall": recalls(measured),
+        "coverage": coverages(measured),
         "confusion": confusion(measured.truth, measured.grade).tolist(),
         "films": np.bincount(measured.truth, minlength=NUM_GRADES).tolist(),
         "ece_if_perfect": number(*band, n=len(measured.truth)),

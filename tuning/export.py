@@ -4,14 +4,14 @@ import contextlib
 import io
 import shutil
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kneeoa_hub import card
-from kneeoa_hub.bundle import BundleConfig, Conformal, Decision, RefusalConfig, read_bundle, write_manifest
+from kneeoa_hub.bundle import GATE, BundleConfig, Conformal, Decision, GateConfig, RefusalConfig, read_bundle, write_manifest
 from kneeoa_hub.errors import DataError, OutputError
 from kneeoa_hub.grades import LABELS
 from kneeoa_hub.runtime import OUTPUTS, Network
@@ -27,8 +27,10 @@ LARGEST_DIFFERENCE = 1e-4
 CHECKED_FILMS = 64
 
 
-def export(evaluated: Path, out: Path, *, name: str = "kneeoa-cnn", version: str = "0.1.0") -> Path:
+def export(evaluated: Path, out: Path, *, name: str = "kneeoa-cnn", version: str = "0.1.0", gate: Path | None = None) -> Path:
     """Write the bundle folder `out`; returns it. Nothing is left there when a check fails.
+
+    gate: output of the step of that name, to go into the bundle with its figures.
 
     Raises DataError when ONNX and Keras differ by more than LARGEST_DIFFERENCE on validation films, or `out` exists.
     """
@@ -38,6 +40,11 @@ def export(evaluated: Path, out: Path, *, name: str = "kneeoa-cnn", version: str
     evidence = steps.read_json(evaluated / "evidence.json")
     fitted = steps.read_json(evaluated / "calibration.json")
     config = _config(train, fitted, name, version)
+    if gate:
+        gate = steps.find_input(gate, "gate")
+        measured = steps.read_json(gate / "gate.json")
+        config = replace(config, gate=GateConfig(**measured["config"]))
+        evidence["refusal"]["gate"] = measured["figures"]
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
@@ -54,6 +61,8 @@ def export(evaluated: Path, out: Path, *, name: str = "kneeoa-cnn", version: str
             "onnx_megabytes": number((beside / "model.onnx").stat().st_size / 1e6),
             "parameters": number(sum(model.get_layer(f"member_{index}").count_params() for index in range(len(config.members)))),
         }
+        if gate:
+            shutil.copy(gate / GATE, beside / GATE)
         (beside / "bundle.json").write_text(config.to_json(), "utf-8")
         steps.write_json(beside / "evidence.json", evidence)
         shutil.copytree(evaluated / "figures", beside / "figures")

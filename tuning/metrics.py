@@ -86,13 +86,21 @@ def measure(answers: Answers, seed: int = 0, names: Collection[str] = tuple(METR
 
 def recalls(answers: Answers, seed: int = 0) -> dict[str, dict[str, float | int]]:
     """Recall of each grade that occurs, as in `measure`."""
+    return _by_grade(answers, answers.grade == answers.truth, seed)
+
+
+def coverages(answers: Answers, seed: int = 0) -> dict[str, dict[str, float | int]]:
+    """Of the knees of each grade, how many have it in their set, as in `measure`."""
+    return _by_grade(answers, answers.in_set, seed)
+
+
+def _by_grade(answers: Answers, values: np.ndarray, seed: int) -> dict[str, dict[str, float | int]]:
     result = {}
     for grade in range(NUM_GRADES):
-        mine = answers.take(answers.truth == grade)
-        if len(mine.truth):
-            shares = [float((mine.grade[rows] == grade).mean()) for rows in resamples(mine.groups, seed)]
-            low, high = np.percentile(shares, INTERVAL)
-            result[str(grade)] = number(float((mine.grade == grade).mean()), low, high, len(mine.truth))
+        mine = answers.truth == grade
+        if mine.any():
+            shares = [float(values[mine][rows].mean()) for rows in resamples(answers.groups[mine], seed)]
+            result[str(grade)] = number(float(values[mine].mean()), *np.percentile(shares, INTERVAL), n=int(mine.sum()))
     return result
 
 

@@ -1,10 +1,11 @@
 """Whether a film may be graded at all. A refusal is an answer, not an error."""
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
-from ..bundle import RefusalConfig
+from ..bundle import GateConfig, RefusalConfig
 from .decode import Film
 
 MESSAGES = {
@@ -14,8 +15,21 @@ MESSAGES = {
     "other-body-part": "The film's header names another part of the body. Send a knee film, or correct the header.",
     "not-frontal": "The film's header says that the view is not frontal (lateral or axial). Send a frontal (AP or PA) view.",
     "not-a-knee": "This does not look like a frontal knee radiograph that the model knows. Send a frontal (AP or PA) knee film, upright.",
+    "no-knee-found": "No knee joint was found in the film. Send a frontal (AP or PA) view with the whole joint on it.",
+    "cut-off": "The knee is cut off: the middle of the joint is not in the picture. Send the film with the whole joint on it.",
+    "blurred": "The film is too blurred to be graded. Send it at its own resolution, or take it again.",
+    "inverted": "The film's grays seem to be inverted, which is not certain enough to put right. Send it with bright bone.",
+    "turned": "The knee seems not to stand upright, which is not certain enough to put right. Send it with the thigh at the top.",
 }
 """Every reason for a refusal, with what it means and what to do."""
+
+Pose = tuple[int, bool]
+"""Quarter turns anticlockwise that a film was given, and whether its grays were inverted."""
+POSES: tuple[Pose, ...] = tuple((turns, inverted) for inverted, turns in product((False, True), range(4)))
+CLASSES = (*POSES, "not-a-knee", "cut-off", "blurred")
+"""What the gate's network tells apart, in the order of its answer."""
+NOT_A_KNEE, CUT_OFF, BLURRED = range(len(POSES), len(CLASSES))
+UPRIGHT = 0
 
 
 @dataclass(frozen=True)
@@ -27,9 +41,48 @@ class Refusal:
     message: str
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """Of the gate's network on one knee. accepted: an upright knee. turn: the pose that it surely has, if another one.
+
+    reason: a key of MESSAGES when neither. score: the probability of an upright knee.
+    """
+
+    accepted: bool
+    score: float
+    turn: Pose | None = None
+    reason: str | None = None
+
+
 def refusal(reason: str, score: float) -> Refusal:
     """A refusal for a key of MESSAGES, with its message."""
     return Refusal(reason, float(score), MESSAGES[reason])
+
+
+def verdict(answer: np.ndarray, config: GateConfig) -> Verdict:
+    """From the network's probabilities of CLASSES [11]."""
+    upright = float(answer[UPRIGHT])
+    if upright >= config.min_upright:
+        return Verdict(True, upright)
+    likeliest = int(np.argmax(answer))
+    if likeliest >= len(POSES):
+        return Verdict(False, upright, reason=str(CLASSES[likeliest]))
+    if answer[likeliest] >= config.min_certain:
+        return Verdict(False, upright, turn=POSES[likeliest])
+    turns, _ = POSES[likeliest]
+    return Verdict(False, upright, reason="turned" if turns else "inverted")
+
+
+def put_right(pixels: np.ndarray, pose: Pose) -> np.ndarray:
+    """A [H,W] film of that pose, upright and with bright bone."""
+    turns, inverted = pose
+    upright = np.rot90(pixels, -turns)
+    return np.ascontiguousarray(upright.max() + upright.min() - upright if inverted else upright)
+
+
+def clipped(content: np.ndarray) -> float:
+    """Share of the windowed pixels uint8 [H,W] of `normalise.canvas` that are black or white: about .02 for a film exposed well."""
+    return float(((content <= 1) | (content >= 254)).mean())
 
 
 def contrast(pixels: np.ndarray) -> float:

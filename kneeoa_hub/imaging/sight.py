@@ -1,0 +1,82 @@
+"""What a film is seen to show: its knees, in the position in which they are graded, or why they are not to be graded."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..bundle import GateConfig
+from ..runtime import GateNetwork
+from .decode import Film
+from .gate import POSES, UPRIGHT, Pose, Refusal, Verdict, put_right, refusal, verdict
+from .normalise import Box, network_input
+
+Finder = Callable[[np.ndarray], tuple[Box, ...]]
+"""[H,W] bright bone -> boxes of the knees, left to right in the picture; none when no joint is seen."""
+
+
+@dataclass(frozen=True)
+class Sight:
+    """film: upright, bright bone. boxes: of the knees in it. pose: what the given film had to be put right from."""
+
+    film: Film
+    boxes: tuple[Box, ...]
+    pose: Pose = POSES[UPRIGHT]
+    refused: Refusal | None = None
+
+
+class Look:
+    """Finds the knees of a film and asks the bundle's gate, if it has one, whether they are upright frontal knees."""
+
+    def __init__(self, find: Finder, gate: GateNetwork | None = None, limits: GateConfig | None = None):
+        self._find, self._gate, self._limits = find, gate, limits
+
+    def __call__(self, film: Film, boxes: tuple[Box, ...] | None = None) -> Sight:
+        """boxes: given by the caller, so not looked for; a film with given boxes is not turned."""
+        whole = (0, 0, film.width, film.height)
+        found = boxes or self._find(film.pixels)
+        verdicts = self._judge(film, found)
+        if any(one.accepted for one in verdicts):
+            return Sight(film, found)
+        if boxes is None and whole not in found:  # where the finder was at a loss, the whole film may be one knee
+            verdicts += (alone := self._judge(film, (whole,)))
+            if not found and self._gate and alone[0].accepted:
+                return Sight(film, (whole,))
+        righted = self._righted(film, boxes, verdicts)
+        return righted or Sight(film, found or (whole,), refused=_refusal(verdicts, bool(found)))
+
+    def _righted(self, film: Film, boxes: tuple[Box, ...] | None, verdicts: Sequence[Verdict]) -> Sight | None:
+        """The film in the position that a verdict is sure of, if its knees are then accepted."""
+        for pose in dict.fromkeys(one.turn for one in verdicts if one.turn):
+            turns, _ = pose
+            if turns and boxes:
+                continue
+            upright = replace(film, pixels=put_right(film.pixels, pose))
+            found = boxes or self._find(upright.pixels) or ((0, 0, upright.width, upright.height),)
+            if any(one.accepted for one in self._judge(upright, found)):
+                return Sight(upright, found, pose)
+        return None
+
+    def _judge(self, film: Film, boxes: Sequence[Box]) -> tuple[Verdict, ...]:
+        if not self._gate or not self._limits:
+            return (Verdict(True, 1.0),) * len(boxes)
+        if not boxes:
+            return ()
+        inputs = np.stack([network_input(film.pixels, box, self._gate.input) for box in boxes])
+        return tuple(verdict(answer, self._limits) for answer in self._gate.run(inputs))
+
+
+def _refusal(verdicts: Sequence[Verdict], found: bool) -> Refusal:
+    """For the reason of the knee that came nearest to being accepted."""
+    best = max(verdicts, key=lambda one: one.score, default=Verdict(False, 0.0))
+    reason = best.reason or (("turned" if best.turn[0] else "inverted") if best.turn else "no-knee-found")
+    return refusal(reason if found or best.turn else "no-knee-found", best.score)
+
+
+def placed_back(box: Box, pose: Pose, width: int, height: int) -> Box:
+    """A box in an upright film of width x height, in the film as it was given."""
+    left, top, right, bottom = box
+    for _ in range(pose[0]):
+        left, top, right, bottom = top, width - right, bottom, width - left
+        width, height = height, width
+    return left, top, right, bottom

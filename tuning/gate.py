@@ -1,0 +1,224 @@
+"""The gate of a bundle: a small network that tells an upright frontal knee from one that is turned or inverted, and from what is none.
+
+    python -m tuning gate --data runs/audit --out runs/gate
+
+Trains on the audit's training films and on negatives made of them, fits its limits on validation films, and measures on those and on
+200 and more made films of each kind, some of kinds that it was not trained on. Writes gate.onnx, gate.json and gate.md.
+"""
+
+import contextlib
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers
+
+from kneeoa_hub.bundle import GateConfig, InputConfig
+from kneeoa_hub.imaging.decode import decode
+from kneeoa_hub.imaging.gate import BLURRED, CLASSES, CUT_OFF, NOT_A_KNEE, POSES, Verdict, verdict
+from kneeoa_hub.imaging.normalise import network_input
+from kneeoa_hub.imaging.phantom import knee_film, sample_films
+
+from . import negatives, steps
+from .audit import read_films
+from .metrics import number
+from .negatives import Films
+from .sources import FilmReader
+from .space import falling
+
+SIZE = 128
+BATCH = 64
+WIDTHS = (16, 32, 64, 96)
+KNEES, TURNED, OTHER, CUT, BLUR = 0.3, 0.26, 0.24, 0.1, 0.1
+"""Shares of the training pictures."""
+PHANTOMS = 300
+FIRST_SEED = 5000
+"""Of synthetic films for training; those that the documentation shows have other seeds."""
+FALSE_REFUSALS = 0.004
+CERTAIN = 0.9
+"""A film is turned or inverted when its position is at least as sure as this."""
+MEASURED = 250
+"""Made films of each kind."""
+
+
+@dataclass(frozen=True)
+class GateSettings:
+    pictures: int = 20000
+    epochs: int = 12
+    seed: int = 0
+
+
+def gate(audit: Path, out: Path, settings: GateSettings = GateSettings()) -> Path:
+    """Write gate.onnx, gate.json and gate.md to `out`; returns it."""
+    audit = steps.find_input(audit, "audit")
+    steps.begin(out, "gate", str(audit), {"pictures": settings.pictures, "epochs": settings.epochs, "seed": settings.seed})
+    if (out / "gate.json").exists():
+        return out
+    config = InputConfig(SIZE, SIZE)
+    films = {split: _films(audit, split) for split in ("train", "val")}
+    pictures, classes = _training(films["train"], config, settings)
+    model = _train(pictures, classes, out, settings)
+    del pictures
+    _export(model, out / "gate.onnx", config)
+
+    def answered(made: list[np.ndarray]) -> np.ndarray:
+        inputs = np.stack([_input(film, config) for film in made])
+        return np.asarray(model.predict(inputs, batch_size=BATCH, verbose=0))
+
+    knees = {dataset: answered(list(mine)) for dataset, mine in films["val"].items()}
+    limits = _limits(np.concatenate(list(knees.values())))
+    figures = {
+        "knees": {f"{dataset}_val": _refused(limits, values, films["val"][dataset]) for dataset, values in knees.items()},
+        "made": _made(answered, limits, [film for mine in films["val"].values() for film in mine]),
+        "samples_refused": number(sum(not verdict(row, limits).accepted for row in answered([f.pixels for f in _whole_samples()])), n=len(_whole_samples())),
+        "parameters": number(model.count_params()),
+    }
+    steps.write_json(out / "gate.json", {"config": {"size": SIZE, "min_upright": limits.min_upright, "min_certain": limits.min_certain}, "figures": figures})
+    (out / "gate.md").write_text(report(figures), "utf-8")
+    return out
+
+
+def _films(audit: Path, split: str) -> dict[str, list[np.ndarray]]:
+    """The usable single-knee films of a split, by dataset."""
+    rows = [film for film in read_films(audit) if film.split == split and film.use == "yes"]
+    films: dict[str, list[np.ndarray]] = {}
+    with FilmReader() as reader:
+        for film in steps.progress(rows, f"gate: load {split}"):
+            films.setdefault(film.dataset, []).append(decode(reader.read(film.source, film.file)).pixels)
+    return films
+
+
+def _training(films: dict[str, list[np.ndarray]], config: InputConfig, settings: GateSettings) -> tuple[np.ndarray, np.ndarray]:
+    """float16 [N,SIZE,SIZE,1] as the network gets them, and their classes [N]."""
+    rng = np.random.default_rng(settings.seed)
+    knees = [film for mine in films.values() for film in mine]
+    knees += [knee_film(n % 5, FIRST_SEED + n, side=("left", "right")[n % 2]).pixels.astype(np.float32) for n in range(PHANTOMS)]
+    counts = rng.multinomial(settings.pictures, (KNEES, TURNED, OTHER, CUT, BLUR))
+    classes = np.concatenate(
+        [
+            np.zeros(counts[0], int),
+            rng.integers(1, len(POSES), counts[1]),
+            *(np.full(count, kind) for count, kind in zip(counts[2:], (NOT_A_KNEE, CUT_OFF, BLURRED), strict=True)),
+        ]
+    )
+    makers = {NOT_A_KNEE: negatives.other, CUT_OFF: negatives.cut_off, BLURRED: negatives.blurred}
+    pictures = np.empty((len(classes), config.height, config.width, 1), np.float16)
+    for row in steps.progress(range(len(classes)), "gate: make pictures"):
+        kind = int(classes[row])
+        film = makers[kind](knees, rng) if kind in makers else negatives.positioned(negatives.knee(knees, rng), *POSES[kind])
+        pictures[row] = _input(film, config)
+    return pictures, classes
+
+
+def _input(film: np.ndarray, config: InputConfig) -> np.ndarray:
+    return network_input(film.astype(np.float32), (0, 0, film.shape[1], film.shape[0]), config)
+
+
+def build() -> keras.Model:
+    """image [N,SIZE,SIZE,1] -> probabilities of CLASSES [N,11]."""
+    image = keras.Input((SIZE, SIZE, 1), name="image")
+    x = image
+    for width in WIDTHS:
+        for stride in (2, 1):
+            x = layers.Conv2D(width, 3, stride, padding="same", use_bias=False)(x)
+            x = layers.BatchNormalization(momentum=0.9)(x)
+            x = layers.Activation("relu")(x)
+    x = layers.Concatenate()([layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)])
+    x = layers.Dropout(0.3)(x)
+    return keras.Model(image, layers.Dense(len(CLASSES), activation="softmax", name="kinds")(x), name="gate")
+
+
+def _train(pictures: np.ndarray, classes: np.ndarray, out: Path, settings: GateSettings) -> keras.Model:
+    keras.utils.set_random_seed(settings.seed)
+    model = build()
+    steps_each = max(1, len(classes) // BATCH)
+    model.compile(
+        keras.optimizers.AdamW(falling(2e-3, settings.epochs * steps_each), weight_decay=0.01, clipnorm=5.0),
+        keras.losses.CategoricalCrossentropy(label_smoothing=0.02),
+        metrics=["accuracy"],
+    )
+    targets = np.eye(len(CLASSES), dtype=np.float32)[classes]
+    for epoch in steps.progress(range(settings.epochs), "gate: train"):
+        order = np.random.default_rng((settings.seed, epoch)).permutation(len(classes))[: steps_each * BATCH].reshape(steps_each, -1)
+        for rows in order:
+            model.train_on_batch(pictures[rows].astype(np.float32), targets[rows])
+    model.save_weights(out / "gate.weights.h5")
+    return model
+
+
+def _export(model: keras.Model, path: Path, config: InputConfig) -> None:
+    model.predict_on_batch(np.zeros((1, config.height, config.width, 1), np.float32))  # Keras exports only a model that has been called
+    with contextlib.redirect_stdout(io.StringIO()):
+        model.export(path, format="onnx", verbose=False)
+
+
+def _limits(knees: np.ndarray) -> GateConfig:
+    """From the answers [N,11] for upright validation knees: the largest share of them that may be refused sets the limit."""
+    lowest = float(np.quantile(knees[:, 0], FALSE_REFUSALS, method="lower"))
+    return GateConfig(SIZE, round(min(0.5, max(0.02, lowest)), 4), CERTAIN)
+
+
+def _refused(limits: GateConfig, answers: np.ndarray, films: list[np.ndarray]) -> dict[str, Any]:
+    """Of real upright knees: the shares that are refused, or wrongly put right."""
+    verdicts = [verdict(row, limits) for row in answers]
+    refused = np.array([not v.accepted and v.turn is None for v in verdicts])
+    moved = np.array([v.turn is not None for v in verdicts])
+    return {"refused": _share(refused), "wrongly_put_right": _share(moved)}
+
+
+def _made(answered: Callable[[list[np.ndarray]], np.ndarray], limits: GateConfig, films: Films) -> dict[str, dict[str, Any]]:
+    """By kind of made film: how many were refused, put right, or let through."""
+    rng = np.random.default_rng(99)
+    kinds: dict[str, Callable[[], np.ndarray]] = {name: (lambda m=maker: m(films, rng)) for name, (maker, _) in negatives.OTHERS.items()}
+    kinds |= {name: (lambda m=maker: m(films, rng)) for name, maker in negatives.HELD_OUT.items()}
+    kinds |= {"cut off": lambda: negatives.cut_off(films, rng), "blurred beyond use": lambda: negatives.blurred(films, rng)}
+    positions = {
+        "inverted": (0, True),
+        "turned by 90 degrees": (1, False),
+        "turned by 270 degrees": (3, False),
+        "turned by 180 degrees": (2, False),
+        "turned by 180 degrees and inverted": (2, True),
+    }
+    table = {}
+    for name, make in kinds.items():
+        table[name] = _outcomes([verdict(row, limits) for row in answered([make() for _ in range(MEASURED)])], None)
+    for name, pose in positions.items():
+        made = [negatives.positioned(negatives.knee(films, rng), *pose) for _ in range(MEASURED)]
+        table[name] = _outcomes([verdict(row, limits) for row in answered(made)], pose)
+    return table
+
+
+def _outcomes(verdicts: list[Verdict], pose: tuple[int, bool] | None) -> dict[str, Any]:
+    """put_right: turned or inverted as it should be. let_through: accepted as it is, or put wrong."""
+    right = np.array([v.turn is not None and v.turn == pose for v in verdicts])
+    refused = np.array([not v.accepted and v.turn is None for v in verdicts])
+    return {"refused": _share(refused), "put_right": _share(right), "let_through": _share(~(refused | right))}
+
+
+def _share(values: np.ndarray) -> dict[str, float | int]:
+    """With its 95% interval by Wilson (JASA 1927)."""
+    n, p, z = len(values), float(values.mean()), 1.96
+    middle, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return number(p, max(0.0, (middle - half) / (1 + z * z / n)), min(1.0, (middle + half) / (1 + z * z / n)), n=n)
+
+
+def _whole_samples() -> list[Any]:
+    """The synthetic films of one knee that the documentation shows."""
+    return [film for film in sample_films().values() if len(film.grades) == 1]
+
+
+def report(figures: dict[str, Any]) -> str:
+    """The figures as Markdown."""
+
+    def cell(share: dict[str, float]) -> str:
+        return f"{share['value']:.1%} ({share['low']:.1%}-{share['high']:.1%})"
+
+    lines = ["| knees, as they are | films | refused | wrongly put right |", "|---|---|---|---|"]
+    lines += [f"| {n} | {f['refused']['n']} | {cell(f['refused'])} | {cell(f['wrongly_put_right'])} |" for n, f in figures["knees"].items()]
+    lines += ["", "| made film | films | refused | put right | let through |", "|---|---|---|---|---|"]
+    lines += [f"| {n} | {f['refused']['n']} | {cell(f['refused'])} | {cell(f['put_right'])} | {cell(f['let_through'])} |" for n, f in figures["made"].items()]
+    return "\n".join(lines) + "\n"
