@@ -11,15 +11,12 @@ clean baselines on the same films, with the difference in kappa by paired bootst
 """
 
 import argparse
-import io
 import json
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 from skimage.feature import hog
-from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
@@ -30,14 +27,13 @@ from kneeoa_hub.agreement import qwk, resamples
 from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.normalise import canvas
-from tuning import console, steps
+from tuning import console, shortcuts, steps
 from tuning.audit import AuditedFilm, read_films
 from tuning.metrics import balanced_accuracy, number
 from tuning.sources import FilmReader
 
 INPUT = InputConfig(128, 128)
 LEAKY_TEST = 0.1
-MODES = ("1", "L", "P", "RGB", "RGBA", "I", "I;16")
 
 
 def features(films: list[AuditedFilm]) -> dict[str, np.ndarray]:
@@ -46,24 +42,12 @@ def features(films: list[AuditedFilm]) -> dict[str, np.ndarray]:
     with FilmReader() as reader:
         for film in steps.progress(films, "features"):
             content = reader.read(film.source, film.file)
-            with Image.open(io.BytesIO(content)) as image:
-                deep = image.mode.startswith("I")
-                mode = MODES.index(image.mode) if image.mode in MODES else len(MODES)
-                header.append((*image.size, len(content), mode, format_number(image.format or "")))
+            header.append(shortcuts.header(content))
             pixels = decode(content).pixels
-            mean.append([float(pixels.mean()) / (65535 if deep else 255)])
+            mean.append(shortcuts.brightness(pixels))
             fitted = canvas(pixels, (0, 0, pixels.shape[1], pixels.shape[0]), INPUT).pixels
             gradients.append(hog(fitted, orientations=9, pixels_per_cell=(16, 16), cells_per_block=(2, 2), feature_vector=True))
     return {"header": np.array(header, float), "mean": np.array(mean), "hog": np.array(gradients, np.float32)}
-
-
-def format_number(name: str) -> int:
-    """A format's name as a number that is the same in every run."""
-    return sum(map(ord, name))
-
-
-def trees() -> HistGradientBoostingClassifier:
-    return HistGradientBoostingClassifier(max_iter=100, learning_rate=0.1, random_state=0)
 
 
 def linear() -> object:
@@ -71,10 +55,10 @@ def linear() -> object:
 
 
 BASELINES: dict[str, tuple[str, Callable[[], object]]] = {
-    "header and size only": ("header", trees),
-    "mean brightness only": ("mean", trees),
+    "header and size only": ("header", shortcuts.trees),
+    "mean brightness only": ("mean", shortcuts.trees),
     "HOG, linear": ("hog", linear),
-    "HOG, boosted trees": ("hog", trees),
+    "HOG, boosted trees": ("hog", shortcuts.trees),
 }
 
 

@@ -171,6 +171,7 @@ def _data(evidence: Mapping[str, Any]) -> str:
     for dataset, splits in evidence["data"]["splits"].items():
         lines += [f"| {dataset} | {split} | " + " | ".join(map(str, counts)) + " |" for split, counts in splits.items() if sum(counts)]
     lines += ["", "No patient and no cluster of copies is in two splits. Left out: " + _left_out(evidence["data"]["left_out"]) + "."]
+    lines += card_sections.shortcuts(evidence["data"])
     lines += ["", *(f"- {SOURCES[name]}" for name in evidence["data"]["splits"] if name in SOURCES)]
     return "\n".join(lines)
 

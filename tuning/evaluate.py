@@ -155,7 +155,7 @@ def _calibration(calibration: Calibration, films: int) -> dict[str, Any]:
 
 def _data(audit: Path) -> dict[str, Any]:
     summary = steps.read_json(audit / "audit.json")
-    return {name: summary[name] for name in ("fingerprint", "films", "groups", "splits", "left_out")}
+    return {name: summary[name] for name in ("fingerprint", "films", "groups", "splits", "left_out", "shortcuts", "overlaps")}
 
 
 def _search(train: Path) -> dict[str, Any]:

@@ -1,0 +1,106 @@
+"""The audit tells how a collection lies: shared pictures, shortcuts to the grade, contradicting labels; and finds the known faults of real sets."""
+
+import csv
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from benchmarks.gornale_protocol import write_protocol
+from kneeoa_hub.imaging.phantom import knee_film
+from tuning.audit import audit, read_films
+
+NAMES = ("0Normal", "1Doubtful", "2Mild", "3Moderate", "4Severe")
+
+
+def write(path: Path, pixels: np.ndarray) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+@pytest.fixture(scope="module")
+def experts(tmp_path_factory) -> dict:
+    """The audit.json of two experts' folders that hold the same 50 films; the second expert gives five of them another grade."""
+    root = tmp_path_factory.mktemp("experts")
+    for grade in range(5):
+        for number in range(10):
+            pixels = knee_film(grade, 10 * grade + number).pixels
+            other = min(4, grade + 1) if number == 0 else grade
+            write(root / "films" / "MedicalExpert-I" / NAMES[grade] / f"G{grade} ({number}).png", pixels)
+            write(root / "films" / "MedicalExpert-II" / NAMES[other] / f"G{grade} ({number}).png", pixels)
+    return json.loads((audit([str(root / "films")], root / "audit") / "audit.json").read_text("utf-8"))
+
+
+def test_two_experts_folders_with_the_same_films_are_told(experts):
+    (row,) = experts["overlaps"]["folders"]
+    assert (row["first"], row["second"]) == ("films/MedicalExpert-I", "films/MedicalExpert-II")
+    assert (row["films"], row["same_pixels"]) == (50, 50)
+    assert row["equal_grades"] == 0.92  # of the five, the most severe one can't be graded higher
+    assert 0.9 < row["qwk"] < 1
+    assert experts["same_picture_other_grade"] == 4
+    assert experts["overlaps"]["given_splits"] == []
+
+
+def test_a_patient_in_two_given_splits_is_told_and_left_out_of_one(tmp_path):
+    for grade in range(5):
+        for number in range(4):
+            patient = 9000000 + 10 * grade + number
+            for side in "LR":
+                split = "train" if side == "L" or number else "test"  # the first patient of each grade is in both
+                write(tmp_path / "films" / split / str(grade) / f"{patient}{side}.png", knee_film(grade, 2 * patient + (side == "R")).pixels)
+    out = audit([f"oai={tmp_path / 'films'}"], tmp_path / "audit")
+    (row,) = json.loads((out / "audit.json").read_text("utf-8"))["overlaps"]["given_splits"]
+    assert (row["first"], row["second"], row["films"], row["same_pixels"], row["same_group"]) == ("oai: test", "oai: train", 5, 0, 5)
+    assert Counter(film.use for film in read_films(out))["its group is also in test"] == 5
+
+
+def test_a_size_that_tells_the_grade_is_a_shortcut_and_brightness_that_does_not_is_none(tmp_path):
+    for grade in range(5):
+        for number in range(20):
+            write(tmp_path / "films" / str(grade) / f"{number}.png", knee_film(grade, 100 * grade + number, width=140 + 4 * grade, height=140).pixels)
+    out = audit([f"site={tmp_path / 'films'}"], tmp_path / "audit")
+    shortcuts = json.loads((out / "audit.json").read_text("utf-8"))["shortcuts"]["site"]
+    assert shortcuts["file header and size"]["qwk"]["low"] > 0.9
+    assert shortcuts["mean brightness"]["balanced_accuracy"]["low"] < 0.3
+    assert "| site | file header and size |" in (out / "report.md").read_text("utf-8")
+
+
+@pytest.mark.slow
+def test_the_known_faults_of_the_gornale_set_are_found(data, tmp_path):
+    """Counts and clusters that its labels file gives, which the audit does not read."""
+    with (data / "gornale_labels.csv").open(newline="", encoding="utf-8") as file:
+        rows = {row["file"]: row for row in csv.DictReader(file)}
+    folder = data / "gornale_original_png.tar"
+    out = audit([f"gornale={folder}"], tmp_path / "audit")
+    summary = json.loads((out / "audit.json").read_text("utf-8"))
+    films = {film.file.removeprefix("./"): film for film in read_films(out)}
+    assert set(films) == set(rows)
+    assert summary["byte_copies"] == len(rows) - len({row["sha256"] for row in rows.values()})
+    assert summary["pixel_copies"] == len(rows) - len({row["pixel_sha256"] for row in rows.values()})
+    assert [sum(film.grade == grade for film in films.values()) for grade in range(5)] == [395, 386, 186, 173, 165]
+    strips = {file for file, row in rows.items() if (row["width"], row["height"]) == ("640", "161")}
+    two = {file for file, film in films.items() if film.knees == 2}
+    assert len(strips) == 152
+    assert len(strips & two) >= 150
+    assert len(two - strips) <= 2
+    assert f1(pairs({file: film.group for file, film in films.items()}), pairs({file: row["near_dup_cluster"] for file, row in rows.items()})) >= 0.9
+    assert summary["shortcuts"]["gornale"]["file header and size"]["qwk"]["low"] > 0
+
+
+def pairs(clusters: dict[str, str]) -> set[tuple[str, str]]:
+    """Every two files of one cluster."""
+    members: dict[str, list[str]] = {}
+    for file in sorted(clusters):
+        members.setdefault(clusters[file], []).append(file)
+    return {(a, b) for files in members.values() for i, a in enumerate(files) for b in files[i + 1 :]}
+
+
+def f1(found: set, given: set) -> float:
+    return 2 * len(found & given) / (len(found) + len(given))
+
+
+def test_the_protocol_is_that_of_the_given_clusters(data, tmp_path):
+    assert write_protocol(data, tmp_path / "gornale.csv") == 1305
