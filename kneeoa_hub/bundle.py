@@ -5,11 +5,12 @@ Nothing is parsed before every file of the manifest has been found and hashed.
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from .errors import BundleChanged, BundleError, BundleIncomplete, BundleUnsupported
+from .errors import BundleChanged, BundleError, BundleIncomplete, BundleUnsupported, SettingsError
 from .grades import LABELS, NUM_GRADES
 
 SCHEMA_VERSION = 1
@@ -57,11 +58,22 @@ class Conformal:
 
     Starting at the reported grade, the set takes in its likelier neighbour as long as its mass stays
     at or under `threshold`, the calibration films' (n+1)*level/n quantile (ordinal APS: Lu et al., MICCAI 2022).
+    others: (level, threshold) of the further levels that may be asked for.
     """
 
     level: float
     threshold: float
     calibration_films: int
+    others: tuple[tuple[float, float], ...] = ()
+
+    def at(self, level: float | None) -> "Conformal":
+        """The sets of another of the bundle's levels; None is its own. Raises SettingsError for one that it has not."""
+        known = {self.level: self.threshold, **dict(self.others)}
+        if level is None:
+            return self
+        if level not in known:
+            raise SettingsError(f"The level {level} is not among those of this bundle: {', '.join(map(str, sorted(known)))}.")
+        return replace(self, level=level, threshold=known[level])
 
 
 @dataclass(frozen=True)
@@ -225,7 +237,7 @@ def parse_config(content: bytes, source: str) -> BundleConfig:
             members=tuple(document["members"]),
             decision=Decision(document["decision"]["rule"], tuple(map(float, document["decision"]["thresholds"]))),
             temperature=float(document["temperature"]),
-            conformal=Conformal(**document["conformal"]),
+            conformal=_conformal(**document["conformal"]),
             refusal=RefusalConfig(
                 float(refusal["min_contrast"]),
                 float(refusal["max_colour"]),
@@ -243,6 +255,10 @@ def parse_config(content: bytes, source: str) -> BundleConfig:
     if config.input.crop not in ("fit", "band") or len(config.decision.thresholds) != NUM_GRADES - 1:
         raise BundleError(f"{source} has a crop or thresholds that this release does not know; upgrade kneeoa-hub.")
     return config
+
+
+def _conformal(level: float, threshold: float, calibration_films: int, others: Sequence[Sequence[float]] = ()) -> Conformal:
+    return Conformal(float(level), float(threshold), int(calibration_films), tuple((float(one), float(limit)) for one, limit in others))
 
 
 def _check_schema_version(document: dict[str, Any], source: str) -> None:

@@ -53,6 +53,7 @@ def render(config: BundleConfig, evidence: Mapping[str, Any], figures: str = "fi
         card_sections.joint(evidence, figures),
         f"![Confusion by set]({figures}confusion.png)\n\n![Confidence and share right]({figures}calibration.png)",
         _calibration(config, evidence),
+        card_sections.levels(evidence),
         card_sections.refusing(evidence),
         _data(evidence),
         _architecture(config, evidence),
@@ -171,6 +172,7 @@ def _data(evidence: Mapping[str, Any]) -> str:
     for dataset, splits in evidence["data"]["splits"].items():
         lines += [f"| {dataset} | {split} | " + " | ".join(map(str, counts)) + " |" for split, counts in splits.items() if sum(counts)]
     lines += ["", "No patient and no cluster of copies is in two splits. Left out: " + _left_out(evidence["data"]["left_out"]) + "."]
+    lines += [f"Inverted grays, put right before use: {count} films of {name}." for name, count in evidence["data"].get("inverted", {}).items()]
     lines += card_sections.shortcuts(evidence["data"])
     lines += ["", *(f"- {SOURCES[name]}" for name in evidence["data"]["splits"] if name in SOURCES)]
     return "\n".join(lines)

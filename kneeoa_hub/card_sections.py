@@ -63,6 +63,17 @@ def subgroups(evidence: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def levels(evidence: Mapping[str, Any]) -> str:
+    """Grade sets of the further levels."""
+    found = evidence["calibration"].get("other_levels")
+    if not found:
+        return ""
+    lines = ["Grade sets of other levels, by `from_pretrained(level=...)`:", "", "| set | level | coverage | mean size |", "|---|---|---|---|"]
+    for name, rows in found.items():
+        lines += [f"| {title(name)} | {float(level):.0%} | {figure(row['coverage'])} | {figure(row['set_size'])} |" for level, row in rows.items()]
+    return "\n".join(lines)
+
+
 def shortcuts(data: Mapping[str, Any]) -> list[str]:
     """What tells the grade of these films without a look at the knee."""
     rows = [(dataset, seen, figures) for dataset, found in data.get("shortcuts", {}).items() for seen, figures in found.items()]

@@ -72,6 +72,7 @@ def parser() -> argparse.ArgumentParser:
     grade = command("grade", _grade, "grade films")
     grade.add_argument("films", nargs="+", metavar="FILE", help="PNG, JPEG, TIFF, BMP, WebP or DICOM, or a folder of such")
     addressed(grade, positional=False)
+    grade.add_argument("--level", type=float, metavar="SHARE", help="of the grade sets, such as 0.95, among the bundle's own (default 0.9)")
     grade.add_argument("--workers", type=_count, default=0, metavar="N", help="films graded at a time (default: as many as there are cores)")
     form = grade.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object a line, in the order given")
@@ -123,7 +124,13 @@ def _grade(arguments: argparse.Namespace) -> int:
     films = films_of(arguments.films)
     workers = min(arguments.workers or _cores(), len(films))
     # Many films keep the cores busier than many threads of one film.
-    grader = from_pretrained(arguments.address, revision=arguments.revision, local_files_only=arguments.offline, threads=1 if workers > 1 else 0)
+    grader = from_pretrained(
+        arguments.address,
+        revision=arguments.revision,
+        local_files_only=arguments.offline,
+        threads=1 if workers > 1 else 0,
+        level=arguments.level,
+    )
     file = AnswerFile(arguments.out, grader.revision) if arguments.out else None
     left = [film for film in films if file is None or film not in file.done]
     answers: Iterable[tuple[str, Any]] = zip(left, grader.grade_batch(left, workers=workers), strict=True)

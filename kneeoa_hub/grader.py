@@ -38,22 +38,25 @@ def from_pretrained(
     local_files_only: bool = False,
     cache_dir: str | Path | None = None,
     threads: int = 0,
+    level: float | None = None,
 ) -> "KneeGrader":
     """A grader from the shipped bundle, or from an address (docs/addresses.md): folder, shipped name, org/name on the Hub.
 
-    threads: of one forward pass; 0 lets onnxruntime choose. Raises AddressError, HubError or BundleError kinds.
+    threads: of one forward pass; 0 lets onnxruntime choose. level: of the grade sets, .9 unless another of the bundle's levels
+    is asked for (.8 or .95 of the shipped one). Raises AddressError, HubError or BundleError kinds, SettingsError for an unknown level.
     """
     folder = pull(address, revision=revision, token=token, local_files_only=local_files_only, cache_dir=cache_dir)
-    return KneeGrader(read_bundle(folder), revision_of(folder), threads)
+    return KneeGrader(read_bundle(folder), revision_of(folder), threads, level)
 
 
 class KneeGrader:
     """Grades films with one verified bundle. It holds no state between films, so threads may share it."""
 
-    def __init__(self, bundle: Bundle, revision: str | None = None, threads: int = 0):
+    def __init__(self, bundle: Bundle, revision: str | None = None, threads: int = 0, level: float | None = None):
         self.bundle: Bundle = bundle
         self.revision: str = revision or bundle.digest
         config = bundle.config
+        self._sets = config.conformal.at(level)
         self._network = Network(bundle.folder / "model.onnx", config.input, threads)
         gate = GateNetwork(bundle.folder / GATE, config.gate.size, threads) if config.gate else None
         self._look = Look(find_knees, gate, config.gate)
@@ -141,7 +144,7 @@ class KneeGrader:
             tuple(map(float, probabilities)),
             float(severity(probabilities)),
             float(oa_probability(probabilities)),
-            grade_set(probabilities.tolist(), grade, config.conformal.threshold),
+            grade_set(probabilities.tolist(), grade, self._sets.threshold),
             box,
             side,
             _heatmap(places, box, seen.content, config.input),
@@ -149,8 +152,7 @@ class KneeGrader:
         )
 
     def _report(self, film: Film, knees: tuple[KneeGrade, ...], refused: Refusal | None, warnings: tuple[str, ...]) -> FilmReport:
-        level = self.bundle.config.conformal.level
-        return FilmReport(knees, refused, film.warnings + warnings, self.model, self.revision, level, film.pixels)
+        return FilmReport(knees, refused, film.warnings + warnings, self.model, self.revision, self._sets.level, film.pixels)
 
 
 def _checked(boxes: Sequence[Sequence[int]], film: Film) -> tuple[Box, ...]:

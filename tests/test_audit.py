@@ -10,8 +10,11 @@ import pytest
 from PIL import Image
 
 from benchmarks.gornale_protocol import write_protocol
+from kneeoa_hub.bundle import InputConfig
+from kneeoa_hub.imaging.normalise import canvas
 from kneeoa_hub.imaging.phantom import knee_film
 from tuning.audit import audit, read_films
+from tuning.datasets import load_knees
 
 NAMES = ("0Normal", "1Doubtful", "2Mild", "3Moderate", "4Severe")
 
@@ -104,3 +107,19 @@ def f1(found: set, given: set) -> float:
 
 def test_the_protocol_is_that_of_the_given_clusters(data, tmp_path):
     assert write_protocol(data, tmp_path / "gornale.csv") == 1305
+
+
+def test_inverted_films_are_marked_and_put_right_when_they_are_used(tmp_path):
+    for grade in range(5):
+        for number in range(6):
+            pixels = knee_film(grade, 10 * grade + number).pixels
+            write(tmp_path / "films" / "train" / str(grade) / f"{number}.png", 255 - pixels if number == grade else pixels)
+    out = audit([f"site={tmp_path / 'films'}"], tmp_path / "audit")
+    assert {film.file for film in read_films(out) if film.inverted} == {f"train/{grade}/{grade}.png" for grade in range(5)}
+    assert json.loads((out / "audit.json").read_text("utf-8"))["inverted"] == {"site": 5}
+    assert "inverted grays, put right when they are used: 5 films of site" in (out / "report.md").read_text("utf-8")
+    knees = load_knees(out, "train", InputConfig(96, 96))
+    mirrored = {film.file: pixels.astype(int) for film, pixels in zip(knees.films, knees.pixels, strict=True)}
+    for grade in range(5):
+        straight = canvas(knee_film(grade, 11 * grade).pixels.astype(np.float32), (0, 0, 224, 224), InputConfig(96, 96)).pixels
+        assert np.abs(mirrored[f"train/{grade}/{grade}.png"] - straight).max() <= 1

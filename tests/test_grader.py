@@ -83,6 +83,22 @@ def test_force_grades_a_refused_film_and_says_so(grader):
     assert any("force" in warning for warning in report.warnings)
 
 
+def test_a_higher_level_widens_the_sets_and_an_unknown_one_is_told(grader, tmp_path):
+    folder = shutil.copytree(grader.bundle.folder, tmp_path / "levels")
+    config = json.loads((folder / "bundle.json").read_text("utf-8"))
+    config["conformal"]["others"] = [[0.5, 0.4], [0.99, 0.999]]
+    (folder / "bundle.json").write_text(json.dumps(config), "utf-8")
+    write_manifest(folder)
+    film = sample_films()["mild"].pixels
+    sets = [from_pretrained(folder, level=level).grade(film) for level in (0.5, None, 0.99)]
+    assert [report.level for report in sets] == [0.5, 0.9, 0.99]
+    narrow, usual, wide = (set(report.knees[0].grade_set) for report in sets)
+    assert narrow <= usual <= wide
+    assert narrow < wide
+    with pytest.raises(errors.SettingsError, match=r"0\.7 is not among those of this bundle: 0\.5, 0\.9, 0\.99"):
+        from_pretrained(folder, level=0.7)
+
+
 def test_a_bad_film_in_a_batch_is_reported_and_the_rest_go_on(grader, films):
     good = films["moderate"]
     answers = list(grader.grade_batch([good, b"", "missing.png", good]))

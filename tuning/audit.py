@@ -18,6 +18,7 @@ from kneeoa_hub.imaging.locate import find_knees
 from . import steps
 from .duplicates import clusters, near_pairs, pixel_hash, thumbnail
 from .overlaps import folder_of, overlaps
+from .polarity import inverted, small
 from .shortcuts import brightness, header, told
 from .sources import FilmReader, Labelled, read_labels
 
@@ -27,7 +28,10 @@ SPLITS = tuple(SHARES)
 
 @dataclass(frozen=True)
 class AuditedFilm:
-    """One row of films.csv. `use` is "yes", or why the film is left out of training and of the headline."""
+    """One row of films.csv. `use` is "yes", or why the film is left out of training and of the headline.
+
+    inverted: 1 when its grays are the negative of the other films'; see `datasets.bright_bone`.
+    """
 
     dataset: str
     source: str
@@ -41,6 +45,7 @@ class AuditedFilm:
     width: int
     height: int
     knees: int
+    inverted: int
     use: str
 
 
@@ -53,9 +58,10 @@ def audit(data: Sequence[str], out: Path, seed: int = 0) -> Path:
     steps.begin(out, "audit", "", {"data": [str(item) for item in data], "seed": seed})
     if (out / "audit.json").exists():
         return out
-    films, thumbnails, seen, unreadable = _decode_all(labels)
+    films, thumbnails, smalls, seen, unreadable = _decode_all(labels)
     if not films:
         raise DataError(f"None of {len(labels)} films could be read; the first: {unreadable[0]['error']}")
+    films = _mark_inverted(films, np.stack(smalls))
     pairs = near_pairs(np.stack(thumbnails))
     films = _split(grouped := _group(films, pairs), seed)
     write_films(out / "films.csv", films)
@@ -91,9 +97,11 @@ def write_films(path: Path, films: Sequence[AuditedFilm]) -> None:
         writer.writerows(asdict(film) for film in films)
 
 
-def _decode_all(labels: list[Labelled]) -> tuple[list[AuditedFilm], list[np.ndarray], dict[str, list[tuple[float, ...]]], list[dict[str, str]]]:
-    """Films, their thumbnails, what a shortcut would see of each, and what could not be read."""
-    films, thumbnails, unreadable = [], [], []
+def _decode_all(
+    labels: list[Labelled],
+) -> tuple[list[AuditedFilm], list[np.ndarray], list[np.ndarray], dict[str, list[tuple[float, ...]]], list[dict[str, str]]]:
+    """Films, their thumbnails for finding copies and for telling polarity, what a shortcut would see of each, and what could not be read."""
+    films, thumbnails, smalls, unreadable = [], [], [], []
     seen: dict[str, list[tuple[float, ...]]] = {"file header and size": [], "mean brightness": []}
     with FilmReader() as reader:
         for label in steps.progress(labels, "audit: decoding"):
@@ -105,9 +113,20 @@ def _decode_all(labels: list[Labelled]) -> tuple[list[AuditedFilm], list[np.ndar
                 continue
             films.append(_audited(label, content, film))
             thumbnails.append(thumbnail(film.pixels))
+            smalls.append(small(film.pixels))
             seen["file header and size"].append(header(content))
             seen["mean brightness"].append(brightness(film.pixels))
-    return films, thumbnails, seen, unreadable
+    return films, thumbnails, smalls, seen, unreadable
+
+
+def _mark_inverted(films: list[AuditedFilm], smalls: np.ndarray) -> list[AuditedFilm]:
+    """Compared with the other single knees of the same dataset."""
+    marked = list(films)
+    for dataset in sorted({film.dataset for film in films}):
+        rows = [row for row, film in enumerate(films) if film.dataset == dataset and film.knees == 1]
+        for row in np.array(rows)[inverted(smalls[rows])] if rows else ():
+            marked[row] = replace(films[row], inverted=1)
+    return marked
 
 
 def _shortcuts(films: list[AuditedFilm], seen: dict[str, list[tuple[float, ...]]]) -> dict[str, dict[str, Any]]:
@@ -136,6 +155,7 @@ def _audited(label: Labelled, content: bytes, film: Film) -> AuditedFilm:
         film.width,
         film.height,
         knees,
+        0,
         "yes" if knees == 1 else "several knees under one grade",
     )
 
@@ -218,6 +238,7 @@ def _summary(films: list[AuditedFilm], pairs: list[tuple[int, int, bool]], unrea
         "pixel_copies": pixel_copies,
         "near_duplicate_pairs": sum(not mirrored for _, _, mirrored in pairs),
         "mirrored_pairs": sum(mirrored for _, _, mirrored in pairs),
+        "inverted": dict(sorted(Counter(f.dataset for f in films if f.inverted).items())),
         "same_picture_other_grade": sum(len(grades) > 1 for grades in conflicts.values()),
         "left_out": dict(Counter(f.use for f in films if f.use != "yes")),
         "splits": splits,
@@ -234,6 +255,7 @@ def _report(summary: dict[str, Any]) -> str:
         f"- byte copies: {summary['byte_copies']}; pixel copies: {summary['pixel_copies']}",
         f"- near-duplicate pairs: {summary['near_duplicate_pairs']}; mirrored pairs: {summary['mirrored_pairs']}",
         f"- the same pixels under different grades: {summary['same_picture_other_grade']}",
+        *(f"- inverted grays, put right when they are used: {count} films of {dataset}" for dataset, count in summary["inverted"].items()),
         *(f"- left out, {reason}: {count}" for reason, count in sorted(summary["left_out"].items())),
         "",
         "| dataset | split | " + " | ".join(LABELS) + " | all |",

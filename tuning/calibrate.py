@@ -15,7 +15,7 @@ from .ensemble import LEAST
 from .metrics import Answers
 from .thresholds import choose_decision
 
-LEVEL = 0.9
+LEVEL, OTHER_LEVELS = 0.9, (0.8, 0.95)
 AXES = 24
 """Principal axes of the embedding in which a film's distance from the training films is taken."""
 FALSE_REFUSALS = 0.001
@@ -44,9 +44,13 @@ def calibrate(probabilities: np.ndarray, truth: np.ndarray, groups: np.ndarray) 
     decision, tried = choose_decision(calibrated, truth, groups)
     grades = reported_grade(calibrated, decision)
     scores = np.array([dict(nested_masses(row, int(g)))[int(t)] for row, g, t in zip(calibrated, grades, truth, strict=True)])
-    rank = min(1.0, np.ceil((len(scores) + 1) * LEVEL) / len(scores))
-    threshold = float(np.quantile(scores, rank, method="higher"))
-    return Calibration(temperature, decision, Conformal(LEVEL, threshold, len(scores)), tried)
+
+    def threshold(level: float) -> float:
+        rank = min(1.0, np.ceil((len(scores) + 1) * level) / len(scores))
+        return float(np.quantile(scores, rank, method="higher"))
+
+    sets = Conformal(LEVEL, threshold(LEVEL), len(scores), tuple((level, threshold(level)) for level in OTHER_LEVELS))
+    return Calibration(temperature, decision, sets, tried)
 
 
 def softened(probabilities: np.ndarray, temperature: float) -> np.ndarray:

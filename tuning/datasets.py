@@ -10,6 +10,7 @@ from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.grades import NUM_GRADES
 from kneeoa_hub.imaging.decode import decode
+from kneeoa_hub.imaging.gate import put_right
 from kneeoa_hub.imaging.normalise import canvas, standardise
 
 from . import steps
@@ -68,6 +69,12 @@ class Knees:
         return batch
 
 
+def bright_bone(reader: FilmReader, film: AuditedFilm) -> np.ndarray:
+    """[H,W] float32: the film's pixels, put right when the audit found its grays inverted, as the gate of a bundle would."""
+    pixels = decode(reader.read(film.source, film.file)).pixels
+    return put_right(pixels, (0, True)) if film.inverted else pixels
+
+
 def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
     """The films of a split that the audit lets be used. Raises DataError when there is none."""
     films = tuple(film for film in read_films(audit) if film.split == split and film.use == "yes")
@@ -81,8 +88,7 @@ def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
     contents = np.empty((len(films), 4), np.int16)
     with FilmReader() as reader:
         for row, film in enumerate(steps.progress(films, f"load {split} {config.height} px")):
-            decoded = decode(reader.read(film.source, film.file)).pixels
-            fitted = canvas(decoded, (0, 0, film.width, film.height), config)
+            fitted = canvas(bright_bone(reader, film), (0, 0, film.width, film.height), config)
             pixels[row], contents[row] = fitted.pixels, fitted.content
     cache.parent.mkdir(exist_ok=True)
     part = cache.with_suffix(".part.npz")

@@ -51,7 +51,7 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
     validation = {name: values[rows] for name, values in predicted["val"].items()}
     calibration = calibrate(*_fitted_on(base, validation, fitted_on, reference, films))
     refusal = fit_refusal(reference["embedding"], validation["embedding"], [_content(fitted_on, row) for row in range(len(fitted_on))])
-    metrics, tables, groups, measured = {}, {}, {}, {}
+    metrics, tables, groups, measured, levels = {}, {}, {}, {}, {}
     for split, knees in sets.items():
         for dataset in sorted(set(knees.datasets)):
             rows = knees.datasets == dataset
@@ -60,6 +60,10 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
             away = distances(predicted[split]["embedding"][rows], refusal)
             metrics[name] = measure(measured[name]) | {"refused": number((away > refusal.max_distance).mean(), n=int(rows.sum()))}
             tables[name] = _tables(measured[name])
+            levels[name] = {
+                str(level): measure(answered(measured[name].probabilities, knees.take(rows), calibration.decision, threshold), names=("coverage", "set_size"))
+                for level, threshold in calibration.conformal.others
+            }
             groups[name] = subgroups(measured[name], knees.take(rows))
     usual = usual_maps(model, films.inputs())
     final = assemble(members, config, calibration.temperature, calibration.decision, usual)
@@ -71,7 +75,7 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
         "subgroups": groups,
         "members": by_member(members, config, sets, calibration),
         "joint": looks,
-        "calibration": _calibration(calibration, len(fitted_on)),
+        "calibration": _calibration(calibration, len(fitted_on)) | {"other_levels": levels},
         "refusal": {"max_distance": number(refusal.max_distance, n=len(fitted_on)), "axes": number(min(AXES, len(refusal.components)))},
         "data": _data(audit),
         "search": base["search"] if base else _search(train),
@@ -155,7 +159,7 @@ def _calibration(calibration: Calibration, films: int) -> dict[str, Any]:
 
 def _data(audit: Path) -> dict[str, Any]:
     summary = steps.read_json(audit / "audit.json")
-    return {name: summary[name] for name in ("fingerprint", "films", "groups", "splits", "left_out", "shortcuts", "overlaps")}
+    return {name: summary[name] for name in ("fingerprint", "films", "groups", "splits", "left_out", "inverted", "shortcuts", "overlaps")}
 
 
 def _search(train: Path) -> dict[str, Any]:

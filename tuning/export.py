@@ -90,7 +90,7 @@ def _config(train: Path, fitted: dict[str, Any], name: str, version: str) -> Bun
         tuple(members),
         Decision(fitted["decision"]["rule"], tuple(fitted["decision"]["thresholds"])),
         fitted["temperature"],
-        Conformal(**fitted["conformal"]),
+        Conformal(**fitted["conformal"] | {"others": tuple(map(tuple, fitted["conformal"]["others"]))}),
         RefusalConfig(**fitted["refusal"]),
     )
 

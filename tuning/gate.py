@@ -18,13 +18,14 @@ import numpy as np
 from keras import layers
 
 from kneeoa_hub.bundle import GateConfig, InputConfig
-from kneeoa_hub.imaging.decode import decode
-from kneeoa_hub.imaging.gate import BLURRED, CLASSES, CUT_OFF, NOT_A_KNEE, POSES, Verdict, verdict
+from kneeoa_hub.imaging.gate import BLURRED, CLASSES, CUT_OFF, NOT_A_KNEE, POSES, UPRIGHT, Verdict, verdict
 from kneeoa_hub.imaging.normalise import network_input
 from kneeoa_hub.imaging.phantom import knee_film, sample_films
+from kneeoa_hub.runtime import GATE_OUTPUT
 
 from . import negatives, steps
 from .audit import read_films
+from .datasets import bright_bone
 from .metrics import number
 from .negatives import Films
 from .sources import FilmReader
@@ -88,7 +89,7 @@ def _films(audit: Path, split: str) -> dict[str, list[np.ndarray]]:
     films: dict[str, list[np.ndarray]] = {}
     with FilmReader() as reader:
         for film in steps.progress(rows, f"gate: load {split}"):
-            films.setdefault(film.dataset, []).append(decode(reader.read(film.source, film.file)).pixels)
+            films.setdefault(film.dataset, []).append(bright_bone(reader, film))
     return films
 
 
@@ -129,7 +130,7 @@ def build() -> keras.Model:
             x = layers.Activation("relu")(x)
     x = layers.Concatenate()([layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)])
     x = layers.Dropout(0.3)(x)
-    return keras.Model(image, layers.Dense(len(CLASSES), activation="softmax", name="kinds")(x), name="gate")
+    return keras.Model(image, layers.Dense(len(CLASSES), activation="softmax")(x), name="gate")
 
 
 def _train(pictures: np.ndarray, classes: np.ndarray, out: Path, settings: GateSettings) -> keras.Model:
@@ -151,6 +152,7 @@ def _train(pictures: np.ndarray, classes: np.ndarray, out: Path, settings: GateS
 
 
 def _export(model: keras.Model, path: Path, config: InputConfig) -> None:
+    model = keras.Model(model.input, {GATE_OUTPUT: layers.Activation("linear", name=GATE_OUTPUT)(model.output)})  # by which ONNX names it
     model.predict_on_batch(np.zeros((1, config.height, config.width, 1), np.float32))  # Keras exports only a model that has been called
     with contextlib.redirect_stdout(io.StringIO()):
         model.export(path, format="onnx", verbose=False)
@@ -158,8 +160,7 @@ def _export(model: keras.Model, path: Path, config: InputConfig) -> None:
 
 def _limits(knees: np.ndarray) -> GateConfig:
     """From the answers [N,11] for upright validation knees: the largest share of them that may be refused sets the limit."""
-    lowest = float(np.quantile(knees[:, 0], FALSE_REFUSALS, method="lower"))
-    return GateConfig(SIZE, round(min(0.5, max(0.02, lowest)), 4), CERTAIN)
+    return GateConfig(SIZE, round(min(0.5, float(np.quantile(knees[:, UPRIGHT], FALSE_REFUSALS, method="lower"))), 4), CERTAIN)
 
 
 def _refused(limits: GateConfig, answers: np.ndarray, films: list[np.ndarray]) -> dict[str, Any]:

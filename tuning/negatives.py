@@ -156,6 +156,23 @@ def texture(films: Films, rng: np.random.Generator) -> np.ndarray:
     return ((film - low) / (high - low)).astype(np.float32)
 
 
+def scene(films: Films, rng: np.random.Generator) -> np.ndarray:
+    """Shapes that lie one upon another, shaded and sharp, as in photographs of things (dead leaves: Lee et al., IJCV 2001)."""
+    picture = Image.new("L", (SIDE, SIDE), int(rng.integers(256)))
+    draw = ImageDraw.Draw(picture)
+    for _ in range(int(rng.integers(5, 80))):
+        x, y, size = rng.uniform(0, SIDE), rng.uniform(0, SIDE), SIDE * 0.5 * rng.random() ** 2 + 3
+        shade = int(rng.integers(256))
+        if rng.random() < 0.5:
+            draw.ellipse((x - size, y - size * rng.uniform(0.3, 1), x + size, y + size * rng.uniform(0.3, 1)), fill=shade)
+        else:
+            corners = [(x + size * np.cos(a), y + size * np.sin(a)) for a in np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(3, 7))))]
+            draw.polygon(corners, fill=shade)
+    film = np.asarray(picture, np.float32) / 255
+    light = gaussian_filter(rng.standard_normal((SIDE, SIDE)), 25) * 60 + gaussian_filter(rng.standard_normal((SIDE, SIDE)), 1) * rng.uniform(0, 0.3)
+    return exposed((film + 0.3 * light).astype(np.float32), rng)
+
+
 def blank(films: Films, rng: np.random.Generator) -> np.ndarray:
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE
     film = rng.uniform(0, 1) + rng.uniform(-0.2, 0.2) * x + rng.uniform(-0.2, 0.2) * y + rng.uniform(0, 0.02) * rng.standard_normal((SIDE, SIDE))
@@ -168,10 +185,11 @@ def noise(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 Maker = Callable[[Films, np.random.Generator], np.ndarray]
 OTHERS: dict[str, tuple[Maker, float]] = {
-    "other body parts, simulated": (simulated, 0.45),
-    "other body parts, composed of pieces of knees": (patchwork, 0.23),
-    "photographs": (photograph, 0.12),
-    "text": (text, 0.06),
+    "other body parts, simulated": (simulated, 0.4),
+    "other body parts, composed of pieces of knees": (patchwork, 0.25),
+    "photographs": (photograph, 0.1),
+    "scenes of shapes": (scene, 0.08),
+    "text": (text, 0.05),
     "textures": (texture, 0.06),
     "blank": (blank, 0.04),
     "noise": (noise, 0.04),
