@@ -14,6 +14,8 @@ from .grades import LABELS, NUM_GRADES
 
 SCHEMA_VERSION = 1
 REQUIRED = ("bundle.json", "model.onnx", "evidence.json", "config.json", "metadata.json", "model.weights.h5")
+LOCATOR = "locator.onnx"
+"""The network that finds the joints; a bundle without a `locator` in bundle.json has none."""
 NOT_LISTED = ("manifest.json", "README.md", ".gitattributes")
 NOT_LISTED_FOLDERS = ("figures", ".cache", ".git")
 # What Python, the shell or the loader of a model would run. Whole-model .h5 and .keras files may carry code too.
@@ -74,6 +76,14 @@ class RefusalConfig:
 
 
 @dataclass(frozen=True)
+class LocatorConfig:
+    """How a film becomes the input of locator.onnx, and the heat, 0..1, from which a peak is a joint: see `imaging.locate`."""
+
+    input: InputConfig
+    threshold: float
+
+
+@dataclass(frozen=True)
 class BundleConfig:
     """The parsed bundle.json."""
 
@@ -86,11 +96,15 @@ class BundleConfig:
     temperature: float
     conformal: Conformal
     refusal: RefusalConfig
+    locator: LocatorConfig | None = None
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> str:
         """The content of bundle.json."""
-        return json.dumps(asdict(self), indent=1) + "\n"
+        document = asdict(self)
+        if self.locator is None:
+            del document["locator"]
+        return json.dumps(document, indent=1) + "\n"
 
 
 @dataclass(frozen=True)
@@ -118,6 +132,8 @@ def read_bundle(folder: Path | str) -> Bundle:
     manifest = verify(folder)
     digest = hashlib.sha256(manifest).hexdigest()[:12]
     config = parse_config((folder / "bundle.json").read_bytes(), str(folder / "bundle.json"))
+    if config.locator and LOCATOR not in json.loads(manifest)["files"]:
+        raise BundleIncomplete(f"{folder}: bundle.json has a locator, and manifest.json does not list {LOCATOR}; export or pull the bundle again.")
     return Bundle(folder, config, digest)
 
 
@@ -209,6 +225,7 @@ def parse_config(content: bytes, source: str) -> BundleConfig:
                 tuple(map(float, refusal["mean"])),
                 tuple(tuple(map(float, row)) for row in refusal["components"]),
             ),
+            locator=_locator(document.get("locator")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{source} does not follow schema version {SCHEMA_VERSION} ({error}).") from None
@@ -217,6 +234,10 @@ def parse_config(content: bytes, source: str) -> BundleConfig:
     if config.input.crop not in ("fit", "band") or len(config.decision.thresholds) != NUM_GRADES - 1:
         raise BundleError(f"{source} has a crop or thresholds that this release does not know; upgrade kneeoa-hub.")
     return config
+
+
+def _locator(entry: dict[str, Any] | None) -> LocatorConfig | None:
+    return LocatorConfig(InputConfig(**entry["input"]), float(entry["threshold"])) if entry else None
 
 
 def _check_schema_version(document: dict[str, Any], source: str) -> None:

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .bundle import Bundle, InputConfig, read_bundle
+from .bundle import LOCATOR, Bundle, InputConfig, read_bundle
 from .decision import grade_set, oa_probability, reported_grade, severity
 from .errors import FilmError, KneeOAError, MissingExtra
 from .grades import LABELS
 from .hub import pull, revision_of
 from .imaging.decode import Film, FilmInput, Limits, decode
 from .imaging.gate import Refusal, check_pixels, distances, refusal
-from .imaging.locate import find_knees
+from .imaging.locate import Locator, find_knees
 from .imaging.normalise import Box, canvas, network_input, seen
 from .report import FilmReport, KneeGrade
 from .runtime import Network
@@ -50,6 +50,8 @@ class KneeGrader:
         self.bundle: Bundle = bundle
         self.revision: str = revision or bundle.digest
         self._network = Network(bundle.folder / "model.onnx", bundle.config.input, threads)
+        locator = bundle.config.locator
+        self._find = Locator(bundle.folder / LOCATOR, locator, threads).find if locator else find_knees
         settings = Settings.from_environ()
         self._limits = Limits(settings.max_bytes, settings.max_pixels)
 
@@ -70,7 +72,12 @@ class KneeGrader:
         refused = check_pixels(decoded, config.refusal)
         if refused and not force:
             return self._report(decoded, (), refused, ())
-        found = _checked(boxes, decoded) if boxes is not None else find_knees(decoded.pixels)
+        found = _checked(boxes, decoded) if boxes is not None else self._find(decoded.pixels)
+        if not found:
+            refused = refused or refusal("no-knee-found", 0.0)
+            if not force:
+                return self._report(decoded, (), refused, ())
+            found = ((0, 0, decoded.width, decoded.height),)
         inputs = np.stack([network_input(decoded.pixels, box, config.input) for box in found])
         outputs = self._network.run(inputs)
         away = distances(outputs.embedding, config.refusal)

@@ -3,6 +3,7 @@
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,21 @@ from .errors import BundleError
 from .grades import NUM_GRADES
 
 OUTPUTS = ("probabilities", "embedding", "activation_map")
+
+
+def open_graph(path: Path, threads: int = 0) -> Any:
+    """An onnxruntime session; threads: of one forward pass, 0 lets onnxruntime choose. Raises BundleError."""
+    # From 1.29 on, onnxruntime tells its maker of every process and model, and keeps an id of the machine, unless this says otherwise.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime  # 0.3 s, and not needed to pull or verify
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's own exceptions have no common public base
+        raise BundleError(f"{path} can't be opened by onnxruntime ({error}); pull the bundle again.") from None
 
 
 @dataclass(frozen=True)
@@ -26,17 +42,7 @@ class Network:
     """`model.onnx` of a bundle. Raises BundleError when the graph can't be opened or has not the contract's shape."""
 
     def __init__(self, path: Path, config: InputConfig, threads: int = 0):
-        # From 1.29 on, onnxruntime tells its maker of every process and model, and keeps an id of the machine, unless this says otherwise.
-        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-        import onnxruntime  # 0.3 s, and not needed to pull or verify
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # onnxruntime's own exceptions have no common public base
-            raise BundleError(f"{path} can't be opened by onnxruntime ({error}); pull the bundle again.") from None
+        self._session = open_graph(path, threads)
         shapes = {value.name: value.shape for value in self._session.get_inputs()}
         outputs = {value.name for value in self._session.get_outputs()}
         if list(shapes) != ["image"] or shapes["image"][1:] != [config.height, config.width, 1]:

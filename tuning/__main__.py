@@ -12,7 +12,8 @@ EXAMPLES = """examples:
   python -m tuning search --data runs/audit --out runs/search --only size=128,160
   python -m tuning train --data runs/search --out runs/train --epochs 60 --seeds 0,1
   python -m tuning evaluate --data runs/train --out runs/evaluate
-  python -m tuning export --data runs/evaluate --out runs/bundle
+  python -m tuning locator --data runs/audit --out runs/locator
+  python -m tuning export --data runs/evaluate --locator runs/locator --out runs/bundle
   python -m tuning publish --data runs/bundle --out ./hub/kneeoa --tag v1.0
 """
 
@@ -73,9 +74,16 @@ def parser() -> argparse.ArgumentParser:
     evaluate = step("evaluate", _evaluate, "calibrate on validation and measure", "output of train")
     evaluate.add_argument("--validation-only", action="store_true", help="do not look at the test films")
     evaluate.add_argument("--gallery", metavar="DIR", help="also write sheets of right, wrong and uncertain validation films there")
+    locator = step("locator", _locator, "train the network that finds the joints, and measure it", "output of audit")
+    locator.add_argument("--films", type=_count, default=4500, help="composed from training knees (default 4500)")
+    locator.add_argument("--epochs", type=_count, default=5, help="over them, as many crops as a third, and a few synthetic films (default 5)")
+    locator.add_argument("--test-films", type=_count, default=600, help="composed from validation knees, to measure on (default 600)")
+    locator.add_argument("--grader", metavar="ADDRESS", help="the bundle that grades what was found (default: the shipped one)")
+    locator.add_argument("--seed", type=int, default=0, help="of the draws and the weights (default 0)")
     export = step("export", _export, "write the bundle", "output of evaluate", "the bundle's folder")
     export.add_argument("--name", default="kneeoa-cnn", help="of the bundle (default kneeoa-cnn)")
     export.add_argument("--version", default="0.1.0", help="of the bundle (default 0.1.0)")
+    export.add_argument("--locator", metavar="DIR", help="output of locator; without it the bundle finds knees by rule alone")
     publish = step("publish", _publish, "push the bundle with its card", "a bundle", "a versioned folder, or org/name on the Hub")
     publish.add_argument("--tag", help="such as v1.0")
     publish.add_argument("--private", action="store_true", help="make a new Hub repo private")
@@ -156,7 +164,16 @@ def _export(arguments: argparse.Namespace) -> str:
     with console.quiet_start():
         from .export import export
 
-    return f"bundle: {export(Path(arguments.data), Path(arguments.out), name=arguments.name, version=arguments.version)}"
+    found = Path(arguments.locator) if arguments.locator else None
+    return f"bundle: {export(Path(arguments.data), Path(arguments.out), name=arguments.name, version=arguments.version, locator=found)}"
+
+
+def _locator(arguments: argparse.Namespace) -> str:
+    with console.quiet_start():
+        from .locator import LocatorSettings, locator
+
+    settings = LocatorSettings(arguments.films, arguments.epochs, test_films=arguments.test_films, seed=arguments.seed, grader=arguments.grader)
+    return f"locator: {locator(Path(arguments.data), Path(arguments.out), settings) / 'locator.json'}"
 
 
 def _publish(arguments: argparse.Namespace) -> str:

@@ -4,14 +4,14 @@ import contextlib
 import io
 import shutil
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kneeoa_hub import card
-from kneeoa_hub.bundle import BundleConfig, Conformal, Decision, RefusalConfig, read_bundle, write_manifest
+from kneeoa_hub.bundle import LOCATOR, BundleConfig, Conformal, Decision, InputConfig, LocatorConfig, RefusalConfig, read_bundle, write_manifest
 from kneeoa_hub.errors import DataError, OutputError
 from kneeoa_hub.grades import LABELS
 from kneeoa_hub.runtime import OUTPUTS, Network
@@ -27,9 +27,10 @@ LARGEST_DIFFERENCE = 1e-4
 CHECKED_FILMS = 64
 
 
-def export(evaluated: Path, out: Path, *, name: str = "kneeoa-cnn", version: str = "0.1.0") -> Path:
+def export(evaluated: Path, out: Path, *, name: str = "kneeoa-cnn", version: str = "0.1.0", locator: Path | None = None) -> Path:
     """Write the bundle folder `out`; returns it. Nothing is left there when a check fails.
 
+    locator: the output of `python -m tuning locator`, which goes into the bundle with its figures.
     Raises DataError when ONNX and Keras differ by more than LARGEST_DIFFERENCE on validation films, or `out` exists.
     """
     if out.exists() and any(out.iterdir()):
@@ -38,6 +39,8 @@ def export(evaluated: Path, out: Path, *, name: str = "kneeoa-cnn", version: str
     evidence = steps.read_json(evaluated / "evidence.json")
     fitted = steps.read_json(evaluated / "calibration.json")
     config = _config(train, fitted, name, version)
+    if locator:
+        config, evidence["finding"] = _with_locator(config, locator)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
@@ -56,6 +59,8 @@ def export(evaluated: Path, out: Path, *, name: str = "kneeoa-cnn", version: str
         }
         (beside / "bundle.json").write_text(config.to_json(), "utf-8")
         steps.write_json(beside / "evidence.json", evidence)
+        if locator:
+            shutil.copyfile(locator / LOCATOR, beside / LOCATOR)
         shutil.copytree(evaluated / "figures", beside / "figures")
         (beside / "README.md").write_text(card.render(config, evidence), "utf-8")
         write_manifest(beside)
@@ -84,6 +89,13 @@ def _config(train: Path, fitted: dict[str, Any], name: str, version: str) -> Bun
         Conformal(**fitted["conformal"]),
         RefusalConfig(**fitted["refusal"]),
     )
+
+
+def _with_locator(config: BundleConfig, locator: Path) -> tuple[BundleConfig, dict[str, Any]]:
+    """The configuration with the locator's settings, and the locator's figures."""
+    result = steps.read_json(steps.find_input(locator, "locator") / "locator.json")
+    settings = result["locator"]
+    return replace(config, locator=LocatorConfig(InputConfig(**settings["input"]), settings["threshold"])), result["finding"]
 
 
 def _save(folder: Path, train: Path, config: BundleConfig, usual: np.ndarray) -> Any:
