@@ -118,9 +118,10 @@ def finding(evidence: Mapping[str, Any]) -> str:
     ]
     lines += [f"| {text} | {figure(found[key])} | {found[key]['n']} |" for key, text in FINDING.items()]
     ratio = found["composed_side_ratio"]
+    graded_by = "Graded by the bundle that this one was made from. " if "base" in evidence else ""
     lines += [
         "",
-        f"A found box has {ratio['value']:.2f} times the true one's side (median; 95% of them {ratio['low']:.2f} to {ratio['high']:.2f}). On "
+        f"{graded_by}A found box has {ratio['value']:.2f} times the true one's side (median; 95% of them {ratio['low']:.2f} to {ratio['high']:.2f}). On "
         f"{found['qwk_found']['n']} joints of the composed films QWK is {figure(found['qwk_found'])} as found, {figure(found['qwk_true_box'])} in their true "
         f"boxes (difference {figure(found['qwk_found_less_true_box'])}), and {figure(found['qwk_crop'])} in the crops that the films were composed from.",
     ]

@@ -83,7 +83,7 @@ def parser() -> argparse.ArgumentParser:
     export = step("export", _export, "write the bundle", "output of evaluate", "the bundle's folder")
     export.add_argument("--name", default="kneeoa-cnn", help="of the bundle (default kneeoa-cnn)")
     export.add_argument("--version", default="0.1.0", help="of the bundle (default 0.1.0)")
-    export.add_argument("--locator", metavar="DIR", help="output of locator; without it the bundle finds knees by rule alone")
+    export.add_argument("--locator", metavar="DIR", help="output of locator, or a bundle that has one; without it the bundle finds knees by rule alone")
     publish = step("publish", _publish, "push the bundle with its card", "a bundle", "a versioned folder, or org/name on the Hub")
     publish.add_argument("--tag", help="such as v1.0")
     publish.add_argument("--private", action="store_true", help="make a new Hub repo private")
@@ -139,6 +139,9 @@ def _train(arguments: argparse.Namespace) -> str:
 
 def _adapt(arguments: argparse.Namespace) -> str:
     with console.quiet_start():
+        from kneeoa_hub.bundle import read_bundle
+        from kneeoa_hub.hub import pull
+
         from .adapt import AdaptSettings, adapt
         from .evaluate import evaluate
         from .export import export
@@ -147,7 +150,9 @@ def _adapt(arguments: argparse.Namespace) -> str:
     settings = AdaptSettings(arguments.recalibrate, arguments.epochs, seed=arguments.seed)
     trained = adapt(arguments.address, arguments.data, out, settings)
     evaluated = evaluate(trained, out / "evaluate")
-    return f"bundle: {export(evaluated, out / 'bundle', name=arguments.name, version=arguments.version)}"
+    base = pull(arguments.address)
+    finds = base if read_bundle(base).config.locator else None
+    return f"bundle: {export(evaluated, out / 'bundle', name=arguments.name, version=arguments.version, locator=finds)}"
 
 
 def _evaluate(arguments: argparse.Namespace) -> str:

@@ -30,7 +30,7 @@ CHECKED_FILMS = 64
 def export(evaluated: Path, out: Path, *, name: str = "kneeoa-cnn", version: str = "0.1.0", locator: Path | None = None) -> Path:
     """Write the bundle folder `out`; returns it. Nothing is left there when a check fails.
 
-    locator: the output of `python -m tuning locator`, which goes into the bundle with its figures.
+    locator: the output of `python -m tuning locator`, or a bundle: what finds the joints goes into this one too, with its figures.
     Raises DataError when ONNX and Keras differ by more than LARGEST_DIFFERENCE on validation films, or `out` exists.
     """
     if out.exists() and any(out.iterdir()):
@@ -39,8 +39,10 @@ def export(evaluated: Path, out: Path, *, name: str = "kneeoa-cnn", version: str
     evidence = steps.read_json(evaluated / "evidence.json")
     fitted = steps.read_json(evaluated / "calibration.json")
     config = _config(train, fitted, name, version)
+    graph = None
     if locator:
-        config, evidence["finding"] = _with_locator(config, locator)
+        graph, settings, evidence["finding"] = _found_by(locator)
+        config = replace(config, locator=settings)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
@@ -59,8 +61,8 @@ def export(evaluated: Path, out: Path, *, name: str = "kneeoa-cnn", version: str
         }
         (beside / "bundle.json").write_text(config.to_json(), "utf-8")
         steps.write_json(beside / "evidence.json", evidence)
-        if locator:
-            shutil.copyfile(locator / LOCATOR, beside / LOCATOR)
+        if graph:
+            shutil.copyfile(graph, beside / LOCATOR)
         shutil.copytree(evaluated / "figures", beside / "figures")
         (beside / "README.md").write_text(card.render(config, evidence), "utf-8")
         write_manifest(beside)
@@ -91,11 +93,17 @@ def _config(train: Path, fitted: dict[str, Any], name: str, version: str) -> Bun
     )
 
 
-def _with_locator(config: BundleConfig, locator: Path) -> tuple[BundleConfig, dict[str, Any]]:
-    """The configuration with the locator's settings, and the locator's figures."""
-    result = steps.read_json(steps.find_input(locator, "locator") / "locator.json")
+def _found_by(locator: Path) -> tuple[Path, LocatorConfig, dict[str, Any]]:
+    """locator.onnx, its settings and its figures, from the step's output or from a bundle that has one. Raises DataError for neither."""
+    if (locator / "bundle.json").is_file():
+        bundle = read_bundle(locator)
+        if not bundle.config.locator:
+            raise DataError(f"{locator} is a bundle without a locator; give the --out of `python -m tuning locator`.")
+        return locator / LOCATOR, bundle.config.locator, bundle.evidence["finding"]
+    folder = steps.find_input(locator, "locator")
+    result = steps.read_json(folder / "locator.json")
     settings = result["locator"]
-    return replace(config, locator=LocatorConfig(InputConfig(**settings["input"]), settings["threshold"])), result["finding"]
+    return folder / LOCATOR, LocatorConfig(InputConfig(**settings["input"]), settings["threshold"]), result["finding"]
 
 
 def _save(folder: Path, train: Path, config: BundleConfig, usual: np.ndarray) -> Any:

@@ -27,7 +27,8 @@ from .space import falling
 
 LARGEST_MEGABYTES = 2.0
 THRESHOLDS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
-CHOOSING_FILMS = 300
+CHOOSING_SHARE = 15
+"""The threshold is chosen on as many composed films as this part of those of the training."""
 KEPT = ("examples.npz", "trained.weights.h5")
 """What a run that was stopped leaves, so that the same command goes on from there."""
 MOST_CUT = 0.12
@@ -156,7 +157,7 @@ def train(seen: Examples, config: InputConfig, settings: LocatorSettings) -> ker
 
 def threshold(model: keras.Model, knees: Sequence[Knee], config: InputConfig, settings: LocatorSettings) -> float:
     """The heat from which a peak is a joint: the one that counts most films right, composed in the training's style from validation knees."""
-    films = [compose(knees, TRAINING, 10**9 + number) for number in range(CHOOSING_FILMS)]
+    films = [compose(knees, TRAINING, 10**9 + number) for number in range(max(1, settings.films // CHOOSING_SHARE))]
     given = model.predict(np.stack([locator_input(film.pixels, config)[0] for film in films]), batch_size=settings.batch, verbose=0)
     heat, shape = 1 / (1 + np.exp(-given[..., 0])), given[..., 1:]
     right = {
