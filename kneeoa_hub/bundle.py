@@ -17,6 +17,8 @@ SCHEMA_VERSION = 1
 REQUIRED = ("bundle.json", "model.onnx", "evidence.json", "config.json", "metadata.json", "model.weights.h5")
 GATE = "gate.onnx"
 """Whether a film is a knee: a bundle has it when its bundle.json has limits for it."""
+LOCATOR = "locator.onnx"
+"""The network that finds the joints; a bundle without a `locator` in bundle.json has none."""
 NOT_LISTED = ("manifest.json", "README.md", ".gitattributes")
 NOT_LISTED_FOLDERS = ("figures", ".cache", ".git")
 # What Python, the shell or the loader of a model would run. Whole-model .h5 and .keras files may carry code too.
@@ -105,6 +107,14 @@ class GateConfig:
 
 
 @dataclass(frozen=True)
+class LocatorConfig:
+    """How a film becomes the input of locator.onnx, and the heat, 0..1, from which a peak is a joint: see `imaging.locate`."""
+
+    input: InputConfig
+    threshold: float
+
+
+@dataclass(frozen=True)
 class BundleConfig:
     """The parsed bundle.json."""
 
@@ -118,6 +128,7 @@ class BundleConfig:
     conformal: Conformal
     refusal: RefusalConfig
     gate: GateConfig | None = None
+    locator: LocatorConfig | None = None
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> str:
@@ -154,6 +165,8 @@ def read_bundle(folder: Path | str) -> Bundle:
     config = parse_config((folder / "bundle.json").read_bytes(), str(folder / "bundle.json"))
     if config.gate and GATE not in json.loads(manifest)["files"]:
         raise BundleIncomplete(f"{folder}: bundle.json has limits for {GATE}, and manifest.json does not list it; pull the bundle again.")
+    if config.locator and LOCATOR not in json.loads(manifest)["files"]:
+        raise BundleIncomplete(f"{folder}: bundle.json has a locator, and manifest.json does not list {LOCATOR}; export or pull the bundle again.")
     return Bundle(folder, config, digest)
 
 
@@ -247,6 +260,7 @@ def parse_config(content: bytes, source: str) -> BundleConfig:
                 *(float(refusal[name]) if name in refusal else None for name in ("far_distance", "max_clipped")),
             ),
             gate=GateConfig(**document["gate"]) if "gate" in document else None,
+            locator=_locator(document.get("locator")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{source} does not follow schema version {SCHEMA_VERSION} ({error}).") from None
@@ -259,6 +273,10 @@ def parse_config(content: bytes, source: str) -> BundleConfig:
 
 def _conformal(level: float, threshold: float, calibration_films: int, others: Sequence[Sequence[float]] = ()) -> Conformal:
     return Conformal(float(level), float(threshold), int(calibration_films), tuple((float(one), float(limit)) for one, limit in others))
+
+
+def _locator(entry: dict[str, Any] | None) -> LocatorConfig | None:
+    return LocatorConfig(InputConfig(**entry["input"]), float(entry["threshold"])) if entry else None
 
 
 def _check_schema_version(document: dict[str, Any], source: str) -> None:

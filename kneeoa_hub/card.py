@@ -50,6 +50,7 @@ def render(config: BundleConfig, evidence: Mapping[str, Any], figures: str = "fi
         _by_grade(evidence, "coverage", "Knees whose 90% set holds their grade, by grade:"),
         card_sections.PEERS if "oai_test" in evidence["metrics"] and "members" in evidence else "",
         card_sections.subgroups(evidence),
+        card_sections.finding(evidence),
         card_sections.joint(evidence, figures),
         f"![Confusion by set]({figures}confusion.png)\n\n![Confidence and share right]({figures}calibration.png)",
         _calibration(config, evidence),

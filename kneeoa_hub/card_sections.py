@@ -10,6 +10,18 @@ SETS = {
     "gornale_val": "Gornale, validation",
 }
 SUBGROUP_COLUMNS = {"qwk": "QWK", "accuracy": "accuracy", "mae": "MAE (grades)", "auc_oa": "AUC, KL >= 2"}
+FINDING = {
+    "two_knee_strips": "strips of two knees: one joint found in each half",
+    "single_strips": "strips of one knee: one joint found",
+    "crops": "validation crops: one joint found",
+    "crops_same_grade": "validation crops: same grade with the finder as without",
+    "strips_same_grade": "validation strips of one knee: the same",
+    "composed_count": "composed films: as many joints found as are there",
+    "composed_empty": "composed films without a joint: none found",
+    "composed_within_10": "joints of composed films: middle within 10% of the joint's width",
+    "composed_within_5": "within 5%",
+    "composed_same_grade_as_true_box": "joints of composed films: the grade of their true box",
+}
 PEERS = """## Others on the same split
 
 Figures of their authors, on the official OAI test split of 1,656 knees, of which "OAI, test half" is a random half by patient:
@@ -131,6 +143,31 @@ def joint(evidence: Mapping[str, Any], figures: str) -> str:
         "lie there. A map shows where evidence beyond that of the mean film was found, in coarse places; it is no outline of disease.",
         "",
         f"![Mean map of each grade]({figures}maps.png)",
+    ]
+    return "\n".join(lines)
+
+
+def finding(evidence: Mapping[str, Any]) -> str:
+    """How well the locator finds joints, and what that does to their grades."""
+    found = evidence.get("finding")
+    if not found:
+        return ""
+    lines = [
+        "## Finding the knees\n\nA small network finds each joint; a film that one joint fills is graded whole. Whole-leg and larger bilateral films "
+        "are not in the data: these were composed from validation crops, with shafts, backgrounds, metal and letters that no training used. "
+        "They are no films of whole legs, and such films may be found less well.",
+        "",
+        "| what | share (95% interval) | of |",
+        "|---|---|---|",
+    ]
+    lines += [f"| {text} | {figure(found[key])} | {found[key]['n']} |" for key, text in FINDING.items()]
+    ratio = found["composed_side_ratio"]
+    graded_by = "Graded by the bundle that this one was made from. " if "base" in evidence else ""
+    lines += [
+        "",
+        f"{graded_by}A found box has {ratio['value']:.2f} times the true one's side (median; 95% of them {ratio['low']:.2f} to {ratio['high']:.2f}). On "
+        f"{found['qwk_found']['n']} joints of the composed films QWK is {figure(found['qwk_found'])} as found, {figure(found['qwk_true_box'])} in their true "
+        f"boxes (difference {figure(found['qwk_found_less_true_box'])}), and {figure(found['qwk_crop'])} in the crops that the films were composed from.",
     ]
     return "\n".join(lines)
 

@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .bundle import GATE, Bundle, InputConfig, RefusalConfig, read_bundle
+from .bundle import GATE, LOCATOR, Bundle, InputConfig, RefusalConfig, read_bundle
 from .decision import grade_set, oa_probability, reported_grade, severity
 from .errors import FilmError, KneeOAError, MissingExtra
 from .grades import LABELS
 from .hub import pull, revision_of
 from .imaging.decode import Film, FilmInput, Limits, decode
 from .imaging.gate import Refusal, check_pixels, clipped, distances, refusal
-from .imaging.locate import find_knees
+from .imaging.locate import Locator, find_knees
 from .imaging.normalise import Box, Canvas, canvas, seen, standardise
 from .imaging.sight import Look, Sight, placed_back
 from .report import FilmReport, KneeGrade
@@ -59,7 +59,8 @@ class KneeGrader:
         self._sets = config.conformal.at(level)
         self._network = Network(bundle.folder / "model.onnx", config.input, threads)
         gate = GateNetwork(bundle.folder / GATE, config.gate.size, threads) if config.gate else None
-        self._look = Look(find_knees, gate, config.gate)
+        find = Locator(bundle.folder / LOCATOR, config.locator, threads).find if config.locator else find_knees
+        self._look = Look(find, gate, config.gate)
         settings = Settings.from_environ()
         self._limits = Limits(settings.max_bytes, settings.max_pixels)
 

@@ -1,10 +1,11 @@
 """What a bundle must be before others are offered it: whole, described, measured, and able to grade a film."""
 
-from .bundle import Bundle
+from .bundle import GATE, LOCATOR, Bundle
 from .errors import BundleError, BundleIncomplete
+from .imaging.locate import Locator
 from .imaging.normalise import network_input
 from .imaging.phantom import knee_film
-from .runtime import Network
+from .runtime import GateNetwork, Network
 
 METADATA: dict[str, str | None] = {"library_name": "keras", "pipeline_tag": "image-classification", "license": None}
 """What the card's metadata must say for the Hub to show the model as what it is; None is anything."""
@@ -38,9 +39,18 @@ def _check_grades(bundle: Bundle) -> None:
     config = bundle.config.input
     film = knee_film(2, seed=0).pixels
     network = Network(bundle.folder / "model.onnx", config)
+    locator = Locator(bundle.folder / LOCATOR, bundle.config.locator) if bundle.config.locator else None
+    gate = GateNetwork(bundle.folder / GATE, bundle.config.gate.size) if bundle.config.gate else None
+    whole = (0, 0, film.shape[1], film.shape[0])
     try:
-        network.run(network_input(film, (0, 0, film.shape[1], film.shape[0]), config)[None])
+        if locator:
+            locator.find(film)
+        if gate:
+            gate.run(network_input(film, whole, gate.input)[None])
+        network.run(network_input(film, whole, config)[None])
     except BundleError:
         raise
     except Exception as error:  # onnxruntime's own exceptions have no common public base
-        raise BundleError(f"{bundle.folder}: model.onnx can't grade a sample film ({type(error).__name__}: {error}); export the bundle again.") from None
+        raise BundleError(
+            f"{bundle.folder}: its networks can't find and grade a sample film ({type(error).__name__}: {error}); export the bundle again."
+        ) from None

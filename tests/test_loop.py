@@ -10,8 +10,11 @@ import numpy as np
 import pytest
 
 import kneeoa_hub
+from kneeoa_hub.bundle import LOCATOR, read_bundle
 from kneeoa_hub.imaging.phantom import knee_film, write_films
 from tuning.sources import read_labels
+
+from .test_schemas import schema
 
 ROOT = Path(__file__).parent.parent
 
@@ -56,6 +59,27 @@ def test_the_published_bundle_is_pulled_and_grades(loop):
     assert len(grader.bundle.config.members) == 2
     assert len(grader.grade(knee_film(2, 3).pixels, force=True).knees) == 1
     assert grader.bundle.evidence["test_looks"]["value"] == 1
+
+
+@pytest.mark.slow
+def test_a_locator_goes_into_a_bundle_with_its_figures_and_from_there_into_another(loop, tmp_path):
+    for command in (
+        ("locator", "--data", loop / "audit", "--out", tmp_path / "locator", "--films", 30, "--epochs", 1, "--test-films", 6, "--grader", loop / "bundle"),
+        ("export", "--data", loop / "evaluate", "--locator", tmp_path / "locator", "--out", tmp_path / "bundle"),
+        ("export", "--data", loop / "evaluate", "--locator", tmp_path / "bundle", "--out", tmp_path / "other"),
+    ):
+        done = step(*command)
+        assert done.returncode == 0, done.stderr[-3000:]
+    first, second = (read_bundle(tmp_path / name) for name in ("bundle", "other"))
+    assert first.config.locator == second.config.locator
+    assert first.evidence["finding"] == second.evidence["finding"]
+    assert (first.folder / LOCATOR).read_bytes() == (second.folder / LOCATOR).read_bytes()
+    schema("evidence").validate(first.evidence)
+    assert "## Finding the knees" in (first.folder / "README.md").read_text("utf-8")
+    assert kneeoa_hub.from_pretrained(first.folder).grade(knee_film(2, 3).pixels, force=True).knees
+    done = step("export", "--data", loop / "evaluate", "--locator", loop / "bundle", "--out", tmp_path / "none")
+    assert done.returncode == 1
+    assert "a bundle without a locator" in done.stderr
 
 
 @pytest.mark.slow

@@ -12,8 +12,9 @@ EXAMPLES = """examples:
   python -m tuning search --data runs/audit --out runs/search --only size=128,160
   python -m tuning train --data runs/search --out runs/train --epochs 60 --seeds 0,1
   python -m tuning evaluate --data runs/train --out runs/evaluate
+  python -m tuning locator --data runs/audit --out runs/locator
   python -m tuning gate --data runs/audit --out runs/gate
-  python -m tuning export --data runs/evaluate --out runs/bundle --gate runs/gate
+  python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/bundle
   python -m tuning publish --data runs/bundle --out ./hub/kneeoa --tag v1.0
 """
 
@@ -77,10 +78,17 @@ def parser() -> argparse.ArgumentParser:
     gate = step("gate", _gate, "train and measure the network that tells knees from what is none", "output of audit")
     gate.add_argument("--pictures", type=_count, default=20000, help="to train on (default 20000)")
     gate.add_argument("--epochs", type=_count, default=12, help="(default 12)")
+    locator = step("locator", _locator, "train the network that finds the joints, and measure it", "output of audit")
+    locator.add_argument("--films", type=_count, default=4500, help="composed from training knees (default 4500)")
+    locator.add_argument("--epochs", type=_count, default=5, help="over them, as many crops as a third, and a few synthetic films (default 5)")
+    locator.add_argument("--test-films", type=_count, default=600, help="composed from validation knees, to measure on (default 600)")
+    locator.add_argument("--grader", metavar="ADDRESS", help="the bundle that grades what was found (default: the shipped one)")
+    locator.add_argument("--seed", type=int, default=0, help="of the draws and the weights (default 0)")
     export = step("export", _export, "write the bundle", "output of evaluate", "the bundle's folder")
     export.add_argument("--name", default="kneeoa-cnn", help="of the bundle (default kneeoa-cnn)")
     export.add_argument("--version", default="0.1.0", help="of the bundle (default 0.1.0)")
-    export.add_argument("--gate", metavar="DIR", type=Path, help="output of gate, to go into the bundle")
+    export.add_argument("--locator", metavar="DIR", help="output of locator, or a bundle that has one; without it the bundle finds knees by rule alone")
+    export.add_argument("--gate", metavar="DIR", help="output of gate, or a bundle that has one; without it the bundle refuses by contrast and distance alone")
     publish = step("publish", _publish, "push the bundle with its card", "a bundle", "a versioned folder, or org/name on the Hub")
     publish.add_argument("--tag", help="such as v1.0")
     publish.add_argument("--private", action="store_true", help="make a new Hub repo private")
@@ -136,6 +144,9 @@ def _train(arguments: argparse.Namespace) -> str:
 
 def _adapt(arguments: argparse.Namespace) -> str:
     with console.quiet_start():
+        from kneeoa_hub.bundle import read_bundle
+        from kneeoa_hub.hub import pull
+
         from .adapt import AdaptSettings, adapt
         from .evaluate import evaluate
         from .export import export
@@ -144,7 +155,10 @@ def _adapt(arguments: argparse.Namespace) -> str:
     settings = AdaptSettings(arguments.recalibrate, arguments.epochs, seed=arguments.seed)
     trained = adapt(arguments.address, arguments.data, out, settings)
     evaluated = evaluate(trained, out / "evaluate")
-    return f"bundle: {export(evaluated, out / 'bundle', name=arguments.name, version=arguments.version)}"
+    base = pull(arguments.address)
+    config = read_bundle(base).config
+    finds, gate = base if config.locator else None, base if config.gate else None
+    return f"bundle: {export(evaluated, out / 'bundle', name=arguments.name, version=arguments.version, locator=finds, gate=gate)}"
 
 
 def _evaluate(arguments: argparse.Namespace) -> str:
@@ -168,7 +182,16 @@ def _export(arguments: argparse.Namespace) -> str:
     with console.quiet_start():
         from .export import export
 
-    return f"bundle: {export(Path(arguments.data), Path(arguments.out), name=arguments.name, version=arguments.version, gate=arguments.gate)}"
+    found, gate = (Path(given) if given else None for given in (arguments.locator, arguments.gate))
+    return f"bundle: {export(Path(arguments.data), Path(arguments.out), name=arguments.name, version=arguments.version, locator=found, gate=gate)}"
+
+
+def _locator(arguments: argparse.Namespace) -> str:
+    with console.quiet_start():
+        from .locator import LocatorSettings, locator
+
+    settings = LocatorSettings(arguments.films, arguments.epochs, test_films=arguments.test_films, seed=arguments.seed, grader=arguments.grader)
+    return f"locator: {locator(Path(arguments.data), Path(arguments.out), settings) / 'locator.json'}"
 
 
 def _publish(arguments: argparse.Namespace) -> str:

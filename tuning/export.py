@@ -11,7 +11,19 @@ from typing import Any
 import numpy as np
 
 from kneeoa_hub import card
-from kneeoa_hub.bundle import GATE, BundleConfig, Conformal, Decision, GateConfig, RefusalConfig, read_bundle, write_manifest
+from kneeoa_hub.bundle import (
+    GATE,
+    LOCATOR,
+    BundleConfig,
+    Conformal,
+    Decision,
+    GateConfig,
+    InputConfig,
+    LocatorConfig,
+    RefusalConfig,
+    read_bundle,
+    write_manifest,
+)  # fmt: skip
 from kneeoa_hub.errors import DataError, OutputError
 from kneeoa_hub.grades import LABELS
 from kneeoa_hub.runtime import OUTPUTS, Network
@@ -27,11 +39,11 @@ LARGEST_DIFFERENCE = 1e-4
 CHECKED_FILMS = 64
 
 
-def export(evaluated: Path, out: Path, *, name: str = "kneeoa-cnn", version: str = "0.1.0", gate: Path | None = None) -> Path:
+def export(evaluated: Path, out: Path, *, name: str = "kneeoa-cnn", version: str = "0.1.0", locator: Path | None = None, gate: Path | None = None) -> Path:
     """Write the bundle folder `out`; returns it. Nothing is left there when a check fails.
 
-    gate: output of the step of that name, to go into the bundle with its figures.
-
+    locator, gate: the outputs of these steps, or bundles that have one: what finds the joints, and what refuses, go into this one too,
+    with their figures.
     Raises DataError when ONNX and Keras differ by more than LARGEST_DIFFERENCE on validation films, or `out` exists.
     """
     if out.exists() and any(out.iterdir()):
@@ -40,11 +52,13 @@ def export(evaluated: Path, out: Path, *, name: str = "kneeoa-cnn", version: str
     evidence = steps.read_json(evaluated / "evidence.json")
     fitted = steps.read_json(evaluated / "calibration.json")
     config = _config(train, fitted, name, version)
+    graphs: dict[str, Path] = {}
+    if locator:
+        graphs[LOCATOR], settings, evidence["finding"] = _found_by(locator)
+        config = replace(config, locator=settings)
     if gate:
-        gate = steps.find_input(gate, "gate")
-        measured = steps.read_json(gate / "gate.json")
-        config = replace(config, gate=GateConfig(**measured["config"]))
-        evidence["refusal"]["gate"] = measured["figures"]
+        graphs[GATE], limits, evidence["refusal"]["gate"] = _refused_by(gate)
+        config = replace(config, gate=limits)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
@@ -61,10 +75,10 @@ def export(evaluated: Path, out: Path, *, name: str = "kneeoa-cnn", version: str
             "onnx_megabytes": number((beside / "model.onnx").stat().st_size / 1e6),
             "parameters": number(sum(model.get_layer(f"member_{index}").count_params() for index in range(len(config.members)))),
         }
-        if gate:
-            shutil.copy(gate / GATE, beside / GATE)
         (beside / "bundle.json").write_text(config.to_json(), "utf-8")
         steps.write_json(beside / "evidence.json", evidence)
+        for file, graph in graphs.items():
+            shutil.copyfile(graph, beside / file)
         shutil.copytree(evaluated / "figures", beside / "figures")
         (beside / "README.md").write_text(card.render(config, evidence), "utf-8")
         write_manifest(beside)
@@ -93,6 +107,31 @@ def _config(train: Path, fitted: dict[str, Any], name: str, version: str) -> Bun
         Conformal(**fitted["conformal"] | {"others": tuple(map(tuple, fitted["conformal"]["others"]))}),
         RefusalConfig(**fitted["refusal"]),
     )
+
+
+def _found_by(locator: Path) -> tuple[Path, LocatorConfig, dict[str, Any]]:
+    """locator.onnx, its settings and its figures, from the step's output or from a bundle that has one. Raises DataError for neither."""
+    if (locator / "bundle.json").is_file():
+        bundle = read_bundle(locator)
+        if not bundle.config.locator:
+            raise DataError(f"{locator} is a bundle without a locator; give the --out of `python -m tuning locator`.")
+        return locator / LOCATOR, bundle.config.locator, bundle.evidence["finding"]
+    folder = steps.find_input(locator, "locator")
+    result = steps.read_json(folder / "locator.json")
+    settings = result["locator"]
+    return folder / LOCATOR, LocatorConfig(InputConfig(**settings["input"]), settings["threshold"]), result["finding"]
+
+
+def _refused_by(gate: Path) -> tuple[Path, GateConfig, dict[str, Any]]:
+    """gate.onnx, its limits and its figures, from the step's output or from a bundle that has one. Raises DataError for neither."""
+    if (gate / "bundle.json").is_file():
+        bundle = read_bundle(gate)
+        if not bundle.config.gate:
+            raise DataError(f"{gate} is a bundle without a gate; give the --out of `python -m tuning gate`.")
+        return gate / GATE, bundle.config.gate, bundle.evidence["refusal"]["gate"]
+    folder = steps.find_input(gate, "gate")
+    result = steps.read_json(folder / "gate.json")
+    return folder / GATE, GateConfig(**result["config"]), result["figures"]
 
 
 def _save(folder: Path, train: Path, config: BundleConfig, usual: np.ndarray) -> Any:

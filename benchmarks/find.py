@@ -1,0 +1,73 @@
+"""Finding the knees in a large film: the bundle's locator beside the rule that serves without one, and its grading.
+
+    python -m benchmarks.find --locator runs/locator
+
+A synthetic two-knee film of 2500x2000 px, 16 bits, on one machine and in one run; two threads a forward pass. `--locator` names
+the output of `python -m tuning locator`; without it the shipped bundle's own is measured.
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from kneeoa_hub import from_pretrained
+from kneeoa_hub.bundle import LOCATOR, InputConfig, LocatorConfig
+from kneeoa_hub.imaging.locate import Locator, find_knees, locator_input
+from kneeoa_hub.imaging.phantom import two_knee_film
+
+THREADS = 2
+
+
+def milliseconds(call: Callable[[], object], runs: int) -> list[float]:
+    """Of each run; a first one is left out."""
+    taken = []
+    for _ in range(runs + 1):
+        start = time.perf_counter()
+        call()
+        taken.append(1000 * (time.perf_counter() - start))
+    return taken[1:]
+
+
+def opened(folder: Path | None) -> tuple[Locator, LocatorConfig]:
+    """The locator of a step's output, or of the shipped bundle."""
+    if folder:
+        settings = json.loads((folder / "locator.json").read_text("utf-8"))["locator"]
+        config = LocatorConfig(InputConfig(**settings["input"]), settings["threshold"])
+        return Locator(folder / LOCATOR, config, THREADS), config
+    bundle = from_pretrained().bundle
+    if not bundle.config.locator:
+        raise SystemExit("the shipped bundle has no locator; give --locator")
+    return Locator(bundle.folder / LOCATOR, bundle.config.locator, THREADS), bundle.config.locator
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--locator", type=Path, metavar="DIR")
+    parser.add_argument("--runs", type=int, default=50)
+    arguments = parser.parse_args()
+    locator, config = opened(arguments.locator)
+    film = two_knee_film((1, 3), 5, height=2000, width=2500, bits=16).pixels.astype(np.float32)
+    grader = from_pretrained(threads=THREADS)
+    boxes = locator.find(film)
+    if len(boxes) != 2:
+        raise SystemExit(f"the film's two knees were found as {boxes}")
+    calls = {
+        "locator, whole": lambda: locator.find(film),
+        "of it, shrinking the film": lambda: locator_input(film, config.input),
+        "rule": lambda: find_knees(film),
+        "grading both, boxes given": lambda: grader.grade(film, boxes=boxes, force=True),
+    }
+    taken = {name: milliseconds(call, arguments.runs) for name, call in calls.items()}
+    median = {name: statistics.median(values) for name, values in taken.items()}
+    for name, values in taken.items():
+        print(f"{name:<28}{median[name]:7.1f} ms (median of {arguments.runs}; {min(values):.1f} to {max(values):.1f})")
+    print(f"locator over grading: {median['locator, whole'] / median['grading both, boxes given']:.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""Locators for tests: a graph whose answer is written into it, and a bundle that carries one."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from kneeoa_hub.bundle import LOCATOR, InputConfig, LocatorConfig, write_manifest
+
+CONFIG = LocatorConfig(InputConfig(64, 64), 0.5)
+CELLS = 8
+
+
+def graph_that_finds(joints: Sequence[tuple[int, int, float]]) -> bytes:
+    """Whatever the film, the joints (row, column, side) are found: places of an 8x8 grid, and the side as a share of the film's."""
+    heat, shape = np.zeros((1, CELLS, CELLS), np.float32), np.zeros((1, CELLS, CELLS, 3), np.float32)
+    for row, column, side in joints:
+        heat[0, row, column], shape[0, row, column, 2] = 1, np.log(side)
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", CONFIG.input.height, CONFIG.input.width, 1])
+    outputs = [
+        helper.make_tensor_value_info("heat", TensorProto.FLOAT, [1, CELLS, CELLS]),
+        helper.make_tensor_value_info("shape", TensorProto.FLOAT, [1, CELLS, CELLS, 3]),
+    ]
+    weights = {"zero": np.zeros(1, np.float32), "all": np.arange(4), "heat_": heat, "shape_": shape}
+    nodes = [
+        helper.make_node("ReduceMean", ["image", "all"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"]),
+        helper.make_node("Add", ["heat_", "nothing"], ["heat"]),
+        helper.make_node("Add", ["shape_", "nothing"], ["shape"]),
+    ]
+    graph = helper.make_graph(nodes, "fixed", [image], outputs, [numpy_helper.from_array(value, name) for name, value in weights.items()])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def with_locator(bundle: Path, folder: Path, graph: bytes | None, config: LocatorConfig = CONFIG) -> Path:
+    """A copy of a bundle in `folder` that has a locator; with graph=None its file is missing."""
+    shutil.copytree(bundle, folder)
+    document = json.loads((folder / "bundle.json").read_text("utf-8"))
+    document["locator"] = asdict(config)
+    (folder / "bundle.json").write_text(json.dumps(document), "utf-8")
+    (folder / LOCATOR).unlink(missing_ok=True)
+    if graph is not None:
+        (folder / LOCATOR).write_bytes(graph)
+    write_manifest(folder)
+    return folder

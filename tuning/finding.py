@@ -1,0 +1,157 @@
+"""How well joints are found, and what that does to their grades: figures on real strips and crops and on composed films."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from scipy.stats import binomtest
+
+from kneeoa_hub.agreement import INTERVAL, qwk, resamples
+from kneeoa_hub.grader import KneeGrader
+from kneeoa_hub.imaging.decode import decode
+from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, Joint, Locator, as_boxes, find_knees
+from kneeoa_hub.imaging.normalise import Box
+
+from . import steps
+from .audit import AuditedFilm
+from .compose import HELD_OUT, ComposedFilm, Knee, compose
+from .metrics import number
+from .sources import FilmReader
+
+NEAR = (0.1, 0.05)
+"""A middle that is this near to the true one, in widths of the joint, is right."""
+SAME_JOINT = 0.5
+"""What was found belongs to a true joint when it lies this near to it, in widths of the joint."""
+
+GRADED = ("truth", "crop", "true_box", "found", "group")
+"""What is known of each joint that was found in a composed film: its grades, and its patient."""
+
+
+def measure(
+    locator: Locator, grader: KneeGrader, films: Sequence[AuditedFilm], knees: Sequence[Knee], origin: Sequence[AuditedFilm], count: int, seed: int
+) -> dict[str, Any]:
+    """Every figure of evidence["finding"].
+
+    films: of the audit. knees: of the validation films `origin`, in the same order, from which `count` films are composed
+    with shafts and surroundings that no training used.
+    """
+    return _real(locator, grader, films) | _composed(locator, grader, knees, origin, count, seed)
+
+
+def share(right: Sequence[bool]) -> dict[str, float | int]:
+    """A proportion with its 95% interval (Wilson, J. Am. Stat. Assoc. 1927)."""
+    if not len(right):
+        return number(0.0)
+    interval = binomtest(int(sum(right)), len(right)).proportion_ci(0.95, "wilson")
+    return number(sum(right) / len(right), interval.low, interval.high, len(right))
+
+
+def _real(locator: Locator, grader: KneeGrader, films: Sequence[AuditedFilm]) -> dict[str, Any]:
+    """On films as they are: strips of one and of two knees of all splits, and crops of the validation split."""
+    right: dict[str, list[bool]] = {"two_knee_strips": [], "single_strips": [], "crops": [], "crops_same_grade": [], "strips_same_grade": []}
+    wanted = [film for film in films if film.width >= TWO_KNEES_FROM * film.height or (film.split == "val" and film.use == "yes")]
+    with FilmReader() as reader:
+        for film in steps.progress(wanted, "locator: measuring on real films"):
+            pixels = decode(reader.read(film.source, film.file)).pixels
+            found = locator.find(pixels)
+            strip = film.width >= TWO_KNEES_FROM * film.height
+            # A strip holds two knees when it is twice as long as the others: the classical cut errs on one of those.
+            if strip and film.knees == 2 and film.width >= 3 * film.height:
+                right["two_knee_strips"].append(_one_each(found, find_knees(pixels)))
+                continue
+            right["single_strips" if strip else "crops"].append(len(found) == 1)
+            if film.split == "val" and film.use == "yes":
+                right["strips_same_grade" if strip else "crops_same_grade"].append(_same_grade(grader, pixels, found))
+    return {name: share(values) for name, values in right.items()}
+
+
+def _one_each(found: Sequence[Box], halves: Sequence[Box]) -> bool:
+    """Two joints, one with its middle in each half."""
+    middles = [(left + right) / 2 for left, _, right, _ in found]
+    return len(middles) == 2 and middles[0] < halves[0][2] <= middles[1]
+
+
+def _same_grade(grader: KneeGrader, pixels: np.ndarray, found: tuple[Box, ...]) -> bool:
+    whole = (0, 0, pixels.shape[1], pixels.shape[0])
+    return found == (whole,) or (len(found) == 1 and _grades(grader, pixels, (whole,)) == _grades(grader, pixels, found))
+
+
+def _composed(locator: Locator, grader: KneeGrader, knees: Sequence[Knee], origin: Sequence[AuditedFilm], count: int, seed: int) -> dict[str, Any]:
+    counted, empty, away, sides = [], [], [], []
+    grades: list[tuple[int, int, int, int, str]] = []
+    crops: dict[int, int] = {}
+    for index in steps.progress(range(count), "locator: measuring on composed films"):
+        film = compose(knees, HELD_OUT, seed * 1_000_003 + index)
+        found = locator.joints(film.pixels.astype(np.float32))
+        counted.append(len(found) == len(film.joints))
+        if not len(film.joints):
+            empty.append(not found)
+            continue
+        matches = [_nearest(joint, found) for joint in film.joints]
+        away += [match[1] if match else np.inf for match in matches]
+        sides += [match[0].side / joint[2] for match, joint in zip(matches, film.joints, strict=True) if match]
+        grades += _graded(grader, film, found, matches, origin, crops, knees)
+    rows = {name: np.array([row[column] for row in grades], str if name == "group" else int) for column, name in enumerate(GRADED)}
+    drawn = resamples(rows["group"], seed) if grades else []
+    figures: dict[str, Any] = {"composed_count": share(counted), "composed_empty": share(empty)}
+    figures |= {f"composed_within_{near:.0%}".rstrip("%"): share([bool(value <= near) for value in away]) for near in NEAR}
+    figures["composed_side_ratio"] = _middle(sides)
+    for name in ("crop", "true_box", "found"):
+        figures[f"qwk_{name}"] = _interval(lambda at, name=name: qwk(rows["truth"][at], rows[name][at]), drawn, len(grades))
+    for name in ("true_box", "crop"):
+        figures[f"qwk_found_less_{name}"] = _interval(
+            lambda at, name=name: qwk(rows["truth"][at], rows["found"][at]) - qwk(rows["truth"][at], rows[name][at]), drawn, len(grades)
+        )
+        figures[f"composed_same_grade_as_{name}"] = share((rows["found"] == rows[name]).tolist())
+    return figures
+
+
+def _nearest(joint: np.ndarray, found: Sequence[Joint]) -> tuple[Joint, float] | None:
+    """What was found of a true joint, and how far off, in widths of the joint."""
+    away = [float(np.hypot(other.x - joint[0], other.y - joint[1]) / joint[2]) for other in found]
+    return (found[int(np.argmin(away))], min(away)) if away and min(away) <= SAME_JOINT else None
+
+
+def _graded(
+    grader: KneeGrader,
+    film: ComposedFilm,
+    found: tuple[Joint, ...],
+    matches: Sequence[tuple[Joint, float] | None],
+    origin: Sequence[AuditedFilm],
+    crops: dict[int, int],
+    knees: Sequence[Knee],
+) -> list[tuple[int, int, int, int, str]]:
+    """Of each joint that was found: the given grade, and the grade of its crop, in its true box and as found; and its group."""
+    pixels = film.pixels.astype(np.float32)
+    boxes = as_boxes(found, pixels.shape)
+    kept = [place for place, match in enumerate(matches) if match and found.index(match[0]) < len(boxes)]
+    if not kept:
+        return []
+    true_grades = _grades(grader, pixels, tuple(film.boxes[place] for place in kept))
+    found_grades = _grades(grader, pixels, tuple(boxes[found.index(matches[place][0])] for place in kept))
+    rows = []
+    for place, true_grade, found_grade in zip(kept, true_grades, found_grades, strict=True):
+        index = film.knees[place]
+        if index not in crops:
+            crop = knees[index].crop
+            crops[index] = _grades(grader, crop, ((0, 0, crop.shape[1], crop.shape[0]),))[0]
+        rows.append((origin[index].grade, crops[index], true_grade, found_grade, origin[index].group))
+    return rows
+
+
+def _grades(grader: KneeGrader, pixels: np.ndarray, boxes: tuple[Box, ...]) -> list[int]:
+    """One grade a box, left to right."""
+    return [knee.grade for knee in grader.grade(pixels, boxes=boxes, force=True).knees]
+
+
+def _middle(values: list[float]) -> dict[str, float | int]:
+    """The median, between the values that hold 95% of all."""
+    low, middle, high = np.percentile(values or [0.0], (INTERVAL[0], 50, INTERVAL[1]))
+    return number(middle, low, high, len(values))
+
+
+def _interval(figure: Any, drawn: list[np.ndarray], n: int) -> dict[str, float | int]:
+    if not drawn:
+        return number(0.0)
+    low, high = np.percentile([figure(rows) for rows in drawn], INTERVAL)
+    return number(figure(slice(None)), low, high, n)
