@@ -13,6 +13,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter
 
+from kneeoa_hub.errors import MissingExtra
+
 from .bodyparts import HELD_OUT_PARTS, PARTS, SIDE, body_part
 
 Films = Sequence[np.ndarray]
@@ -219,7 +221,10 @@ def _photographs(packages: tuple[tuple[str, str], ...]) -> tuple[np.ndarray, ...
             if path.suffix in (".jpg", ".png"):
                 with Image.open(path) as picture:
                     pictures.append(np.asarray(picture.convert("L"), np.float32) / 255)
-    return tuple(picture for picture in pictures if min(picture.shape) >= SIDE)
+    large = tuple(picture for picture in pictures if min(picture.shape) >= SIDE)
+    if not large:
+        raise MissingExtra(f"The pictures of {', '.join(package for package, _ in packages)} are needed: pip install 'kneeoa-hub[tune]'")
+    return large
 
 
 def _cropped(pictures: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:

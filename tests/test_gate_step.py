@@ -1,0 +1,56 @@
+"""The gate's step writes a graph that answers as its Keras model does, with figures of every kind of made film."""
+
+import json
+
+import numpy as np
+import pytest
+
+from kneeoa_hub.imaging.gate import CLASSES
+from kneeoa_hub.imaging.phantom import write_films
+from kneeoa_hub.runtime import GateNetwork
+from tuning import gate as step
+from tuning import negatives
+from tuning.audit import audit
+from tuning.gate import GateSettings, gate
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")  # in Keras, while it exports
+def test_it_writes_graph_limits_and_figures(tmp_path, monkeypatch):
+    monkeypatch.setattr(step, "MEASURED", 4)
+    monkeypatch.setattr(step, "PHANTOMS", 5)
+    write_films(tmp_path / "films", 60)
+    audited = audit([f"site={tmp_path / 'films'}"], tmp_path / "audit")
+    out = gate(audited, tmp_path / "gate", GateSettings(pictures=160, epochs=1))
+    result = json.loads((out / "gate.json").read_text("utf-8"))
+    assert 0 <= result["config"]["min_upright"] <= 0.5
+    assert set(result["figures"]["knees"]) == {"site_val"}
+    for name in (*negatives.OTHERS, *negatives.HELD_OUT, "cut off", "inverted", "turned by 180 degrees"):
+        row = result["figures"]["made"][name]
+        assert sum(row[key]["value"] for key in ("refused", "put_right", "let_through")) == pytest.approx(1)
+        assert f"| {name} | 4 |" in (out / "gate.md").read_text("utf-8")
+    model = step.build()
+    model.load_weights(out / "gate.weights.h5")
+    images = np.random.default_rng(0).standard_normal((3, step.SIZE, step.SIZE, 1)).astype(np.float32)
+    answers = GateNetwork(out / "gate.onnx", step.SIZE).run(images)
+    assert answers.shape == (3, len(CLASSES))
+    assert np.abs(answers - np.asarray(model(images))).max() < 1e-5
+    assert gate(audited, out, GateSettings(pictures=160, epochs=1)) == out  # what is there is taken up
+
+
+def test_made_films_are_the_same_every_time_and_differ_among_themselves():
+    films = [np.random.default_rng(n).random((150, 150), np.float32) for n in range(3)]
+    for maker in (negatives.knee, negatives.cut_off, negatives.blurred, negatives.other, negatives.scene, *negatives.HELD_OUT.values()):
+        first, again, other = (maker(films, np.random.default_rng(seed)) for seed in (1, 1, 2))
+        assert np.array_equal(first, again)
+        assert first.shape != other.shape or not np.array_equal(first, other)
+        assert first.ndim == 2
+        assert np.isfinite(first).all()
+
+
+def test_no_picture_that_is_measured_on_is_trained_on():
+    trained = {hash(picture.tobytes()) for picture in negatives._photographs(negatives.PHOTOGRAPHS)}
+    measured = {hash(picture.tobytes()) for picture in negatives._photographs(negatives.HELD_OUT_PHOTOGRAPHS)}
+    assert len(trained) >= 3
+    assert len(measured) >= 10
+    assert not trained & measured
