@@ -33,7 +33,9 @@ weights: .venv/ready
 	$(BIN)/python -m tuning train --data runs/search --out runs/train --architecture winner,folded@224,joint-line,0025 --epochs 45 --patience 45 --batch 32 \
 		--mixup 0.4 --occlusion 0.5 --precision mixed_bfloat16
 	$(BIN)/python -m tuning evaluate --data runs/train --out runs/evaluate
-	$(BIN)/python -m tuning export --data runs/evaluate --out runs/bundle
+	$(BIN)/python -m tuning locator --data runs/audit --out runs/locator
+	$(BIN)/python -m tuning gate --data runs/audit --out runs/gate
+	$(BIN)/python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/bundle
 
 lint: .venv/ready
 	$(BIN)/ruff check .
