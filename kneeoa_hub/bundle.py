@@ -5,7 +5,9 @@ Nothing is parsed before every file of the manifest has been found and hashed.
 
 import hashlib
 import json
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,13 +23,14 @@ LOCATOR = "locator.onnx"
 """The network that finds the joints; a bundle without a `locator` in bundle.json has none."""
 NOT_LISTED = ("manifest.json", "README.md", ".gitattributes")
 NOT_LISTED_FOLDERS = ("figures", ".cache", ".git")
-# What Python, the shell or the loader of a model would run. Whole-model .h5 and .keras files may carry code too.
 CODE_SUFFIXES = frozenset(
     [
-        *(".py", ".pyc", ".pyd", ".pyw", ".pth", ".so", ".dll", ".dylib", ".exe", ".sh", ".bat", ".cmd", ".ps1", ".js", ".jar"),
-        *(".pkl", ".pickle", ".pt", ".joblib", ".npy", ".npz", ".keras", ".h5"),
+        *(".py", ".pyc", ".pyd", ".pyw", ".pyz", ".pth", ".ipynb", ".so", ".dll", ".dylib", ".exe", ".sh", ".bat", ".cmd", ".ps1", ".js", ".jar", ".whl"),
+        *(".pkl", ".pickle", ".dill", ".pt", ".bin", ".ckpt", ".joblib", ".npy", ".npz", ".pb", ".keras", ".h5", ".hdf5"),
     ]
 )
+"""What Python, the shell or the loader of a model would run: pickles by all their names, and whole models of Keras and TensorFlow."""
+_PLAIN_NAME = re.compile(r"(?!.*\.\.)[\w.-]{1,100}(/[\w.-]{1,100}){0,5}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -131,11 +134,15 @@ class BundleConfig:
     locator: LocatorConfig | None = None
     schema_version: int = SCHEMA_VERSION
 
-    def to_json(self) -> str:
-        """The content of bundle.json; what a bundle does not have is left out."""
+    def to_dict(self) -> dict[str, Any]:
+        """bundle.json as values; what a bundle does not have is left out."""
         document = asdict(self)
         document["refusal"] = {name: value for name, value in document["refusal"].items() if value is not None}
-        return json.dumps({name: value for name, value in document.items() if value is not None}, indent=1) + "\n"
+        return {name: value for name, value in document.items() if value is not None}
+
+    def to_json(self) -> str:
+        """The content of bundle.json."""
+        return json.dumps(self.to_dict(), indent=1) + "\n"
 
 
 @dataclass(frozen=True)
@@ -149,8 +156,9 @@ class Bundle:
 
     @property
     def evidence(self) -> dict[str, Any]:
-        """The parsed evidence.json."""
-        return json.loads((self.folder / "evidence.json").read_text("utf-8"))
+        """The parsed evidence.json. Raises BundleError when it is no JSON object."""
+        path = self.folder / "evidence.json"
+        return _json_object(path.read_bytes(), str(path))
 
 
 def read_bundle(folder: Path | str) -> Bundle:
@@ -184,11 +192,16 @@ def verify(folder: Path) -> bytes:
             raise BundleIncomplete(f"{folder}: {name} is missing; pull the bundle again.")
         if path.stat().st_size != entry["size"] or sha256_of(path) != entry["sha256"]:
             raise BundleChanged(f"{folder}: {name} differs from the manifest's sha256; pull the bundle again and do not use this copy.")
-    for path in bundle_files(folder):
-        name = path.relative_to(folder).as_posix()
-        if path.suffix.lower() in CODE_SUFFIXES and name != "model.weights.h5":
-            raise BundleChanged(f"{folder}: {name} could run code and has no place in a bundle; do not use this copy.")
+    everything = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+    refuse_code(sorted(name.as_posix() for name in everything if name.parts[0] != ".git"), str(folder))
     return content
+
+
+def refuse_code(names: Iterable[str], place: str) -> None:
+    """Raises BundleChanged that names the first of a bundle's files that could run code, be it listed or not."""
+    for name in names:
+        if name != "model.weights.h5" and CODE_SUFFIXES.intersection(suffix.lower() for suffix in Path(name).suffixes[-2:]):
+            raise BundleChanged(f"{place}: {name} could run code and has no place in a bundle; do not use this copy.")
 
 
 def read_manifest(folder: Path) -> tuple[bytes, dict[str, dict[str, Any]]]:
@@ -206,9 +219,8 @@ def read_manifest(folder: Path) -> tuple[bytes, dict[str, dict[str, Any]]]:
     if not isinstance(files, dict):
         raise BundleError(f"{path} has no object `files`; pull the bundle again.")
     for name, entry in files.items():
-        parts = name.split("/")
-        if name.startswith("/") or "\\" in name or ":" in name or any(part in ("", ".", "..") for part in parts):
-            raise BundleChanged(f"{path} lists {name!r}, which is not a plain relative name; do not use this copy.")
+        if not _PLAIN_NAME.fullmatch(name):
+            raise BundleChanged(f"{path} lists {name[:100]!r}, which is not a plain relative name; do not use this copy.")
         if not (isinstance(entry, dict) and isinstance(entry.get("sha256"), str) and isinstance(entry.get("size"), int)):
             raise BundleError(f"{path}: the entry of {name} needs a `sha256` and a `size`; pull the bundle again.")
     return content, files
@@ -241,7 +253,7 @@ def parse_config(content: bytes, source: str) -> BundleConfig:
     document = _json_object(content, source)
     _check_schema_version(document, source)
     try:
-        refusal = document["refusal"]
+        refusal, conformal = document["refusal"], document["conformal"]
         config = BundleConfig(
             name=str(document["name"]),
             version=str(document["version"]),
@@ -250,7 +262,7 @@ def parse_config(content: bytes, source: str) -> BundleConfig:
             members=tuple(document["members"]),
             decision=Decision(document["decision"]["rule"], tuple(map(float, document["decision"]["thresholds"]))),
             temperature=float(document["temperature"]),
-            conformal=_conformal(**document["conformal"]),
+            conformal=_conformal(**conformal),
             refusal=RefusalConfig(
                 float(refusal["min_contrast"]),
                 float(refusal["max_colour"]),
@@ -266,6 +278,9 @@ def parse_config(content: bytes, source: str) -> BundleConfig:
         raise BundleError(f"{source} does not follow schema version {SCHEMA_VERSION} ({error}).") from None
     if config.grades != LABELS or config.decision.rule not in ("argmax", "expected"):
         raise BundleError(f"{source} has grades or a decision rule that this release does not know; upgrade kneeoa-hub.")
+    components = config.refusal.components
+    if not (math.isfinite(config.temperature) and config.temperature > 0) or any(len(row) != len(config.refusal.mean) for row in components):
+        raise BundleError(f"{source} has a temperature or refusal statistics that make no sense; pull the bundle again.")
     if config.input.crop not in ("fit", "band") or len(config.decision.thresholds) != NUM_GRADES - 1:
         raise BundleError(f"{source} has a crop or thresholds that this release does not know; upgrade kneeoa-hub.")
     return config
@@ -281,7 +296,7 @@ def _locator(entry: dict[str, Any] | None) -> LocatorConfig | None:
 
 def _check_schema_version(document: dict[str, Any], source: str) -> None:
     version = document.get("schema_version")
-    if version != SCHEMA_VERSION:
+    if version is True or version != SCHEMA_VERSION:
         raise BundleUnsupported(f"{source} has schema_version {version!r}; this release reads {SCHEMA_VERSION}. Upgrade kneeoa-hub or pull an older revision.")
 
 

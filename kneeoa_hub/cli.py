@@ -11,19 +11,38 @@ from typing import Any
 from . import __version__
 from .errors import AddressError, KneeOAError, SettingsError
 
-EXAMPLES = """examples:
-  kneeoa grade knee.png                     a readable table
-  kneeoa grade films/*.png --json           one JSON report a line
-  kneeoa grade films/*.png --csv > out.csv  one row a knee
-  kneeoa grade films --out grades.csv       a folder, all cores; the same again goes on where it was stopped
-  kneeoa grade films/*.png --overlays seen  also write each film with its grade and evidence drawn over it
-  kneeoa grade knee.dcm --report knee.pdf   also a report to print, with the film, its overlay and findings
-  kneeoa pull org/name@v1.0                 download and verify a bundle, print where it lies
+EXAMPLES = {
+    "grade": """
+  kneeoa grade knee.png                     # a readable table
+  kneeoa grade films/*.png --json           # one JSON report a line
+  kneeoa grade films/*.png --csv > out.csv  # one row a knee
+  kneeoa grade films --out grades.csv       # a folder, all cores; the same again goes on where it was stopped
+  kneeoa grade films/*.png --overlays seen  # also write each film with its grade and evidence drawn over it
+  kneeoa grade knee.dcm --report knee.pdf   # also a report to print, with the film, its overlay and findings
+""",
+    "pull": """
+  kneeoa pull org/name@v1.0                 # download and verify a bundle, print where it lies
+  kneeoa pull org/name@v1.0 --offline       # the copy that was pulled before, without a network
+""",
+    "push": """
   kneeoa push my-bundle ./hub/kneeoa --tag v1.0
-  kneeoa verify ./my-bundle                 check every file against the manifest
-
-exit code: 0 all graded or refused, 1 a film failed or the model could not be had, 2 a wrong command line, address or setting
-"""
+  kneeoa push my-bundle org/name --tag v1.0 --private --dry-run
+""",
+    "info": """
+  kneeoa info                               # the shipped bundle and its figures
+  kneeoa info org/name@v1.0 --json
+""",
+    "verify": """
+  kneeoa verify ./my-bundle                 # check every file against the manifest
+""",
+    "card": """
+  kneeoa card ./my-bundle > my-bundle/README.md
+""",
+    "list": """
+  kneeoa list                               # name, size, licence and headline figures
+""",
+}
+EXIT_CODES = "exit code: 0 all graded or refused, 1 a film failed or the model could not be had, 2 a wrong command line, address or setting, 130 interrupted\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,14 +68,14 @@ def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(
         prog="kneeoa",
         description="Kellgren-Lawrence grades of knee radiographs. Research use; not a medical device.",
-        epilog=EXAMPLES,
+        epilog=_epilog(*EXAMPLES),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     whole.add_argument("--version", action="version", version=f"kneeoa-hub {__version__}")
     commands = whole.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, run: Any, text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text)
+        sub = commands.add_parser(name, help=text, description=text, epilog=_epilog(name), formatter_class=argparse.RawDescriptionHelpFormatter)
         sub.set_defaults(run=run)
         return sub
 
@@ -81,7 +100,9 @@ def parser() -> argparse.ArgumentParser:
     grade.add_argument("--overlays", type=Path, metavar="DIR", help="write FILM.graded.png for each graded film")
     grade.add_argument("--report", type=Path, metavar="FILE", help="also write the films with their grades to FILE.html or FILE.pdf, to print")
     grade.add_argument("--dicom", type=Path, metavar="DIR", help="also write a structured report and a secondary capture of each DICOM film")
-    addressed(command("pull", _pull, "download and verify a bundle, and print its folder"), positional=True)
+    pull = command("pull", _pull, "download and verify a bundle, and print its folder")
+    addressed(pull, positional=True)
+    pull.add_argument("--json", action="store_true", help="one object: folder and revision")
     push = command("push", _push, "publish a bundle to a versioned folder or a Hub repo")
     push.add_argument("bundle", help="the bundle's folder")
     push.add_argument("address", help="./folder or org/name")
@@ -91,17 +112,25 @@ def parser() -> argparse.ArgumentParser:
     push.add_argument("--pull-request", action="store_true", help="open one instead of changing main")
     push.add_argument("--edited-card", default="refuse", choices=("refuse", "keep", "replace"), help="a card that was changed on the Hub (default refuse)")
     push.add_argument("--message", help="of the commit")
-    push.add_argument("--dry-run", action="store_true", help="check, and send nothing")
+    push.add_argument("--dry-run", action="store_true", help="check, list what would go, and send nothing")
+    push.add_argument("--json", action="store_true", help="one object: address, files and what is taken away")
     info = command("info", _info, "what a bundle is and what it measured")
     addressed(info, positional=True)
     info.add_argument("--json", action="store_true", help="bundle.json and evidence.json in one object")
-    addressed(command("verify", _verify, "check every file of a bundle against its manifest"), positional=True)
+    verify = command("verify", _verify, "check every file of a bundle against its manifest")
+    addressed(verify, positional=True)
+    verify.add_argument("--json", action="store_true", help="one object: folder, revision and digest of the manifest")
     card = command("card", _card, "render the model card from bundle and evidence")
     addressed(card, positional=True)
     card.add_argument("--figures", default="figures/", help="prefix of the card's picture links (default figures/)")
+    card.add_argument("--json", action="store_true", help="one object: name, version and the card's text")
     listing = command("list", _list, "the bundles that are known by a name")
     listing.add_argument("--json", action="store_true", help="one object a bundle, in a list")
     return whole
+
+
+def _epilog(*commands: str) -> str:
+    return "examples:\n" + "".join(EXAMPLES[name].removeprefix("\n") for name in commands) + "\n" + EXIT_CODES
 
 
 def _folder(arguments: argparse.Namespace) -> Path:
@@ -137,6 +166,8 @@ def _grade(arguments: argparse.Namespace) -> int:
     for folder, writing in ((arguments.overlays, with_overlays), (arguments.dicom, with_dicom), (arguments.report, with_report)):
         answers = writing(answers, folder) if folder else answers
     if file is None:
+        if len(left) > 1 and not sys.stdout.isatty():  # else the answers themselves show how far it is
+            answers = _watched(answers, len(left))
         write = write_json if arguments.json else write_csv if arguments.csv else write_table
         return 1 if write(answers, sys.stdout) else 0
     failed = file.write(_watched(answers, len(left)))
@@ -158,31 +189,45 @@ def _watched(answers: Iterable[tuple[str, Any]], count: int) -> Iterable[tuple[s
 
 
 def _pull(arguments: argparse.Namespace) -> int:
-    print(_folder(arguments))
+    from .hub import revision_of
+
+    folder = _folder(arguments)
+    print(json.dumps({"folder": str(folder), "revision": revision_of(folder)}) if arguments.json else folder)
     return 0
 
 
 def _push(arguments: argparse.Namespace) -> int:
-    from .hub import push
+    from .hub import Upload, deliver
 
-    address = push(
-        Path(arguments.bundle), arguments.address, tag=arguments.tag, private=arguments.private, message=arguments.message,
-        branch=arguments.branch, pull_request=arguments.pull_request, edited_card=arguments.edited_card, dry_run=arguments.dry_run,
+    upload = Upload(
+        arguments.tag, arguments.branch, arguments.pull_request, arguments.private, arguments.message, arguments.edited_card, arguments.dry_run
     )  # fmt: skip
-    print(f"{'would be' if arguments.dry_run else 'published:'} {address}")
+    done = deliver(Path(arguments.bundle), arguments.address, upload)
+    if arguments.json:
+        files = [{"name": name, "size": size} for name, size in done.files]
+        print(json.dumps({"address": done.address, "dry_run": upload.dry_run, "files": files, "removed": done.removed}))
+        return 0
+    if upload.dry_run:
+        for name, size in done.files:
+            print(f"would send    {name} ({size / 1e6:.2f} MB)")
+        for name in done.removed:
+            print(f"would remove  {name}")
+        if not done.files:
+            print("would send nothing: it is there already")
+    print(f"{'would be' if upload.dry_run else 'published:'} {done.address}")
     return 0
 
 
 def _info(arguments: argparse.Namespace) -> int:
-    from dataclasses import asdict
 
     from .bundle import read_bundle
     from .card import COLUMNS, figure
+    from .hub import revision_of
 
     bundle = read_bundle(_folder(arguments))
     config, evidence = bundle.config, bundle.evidence
     if arguments.json:
-        print(json.dumps({"bundle": asdict(config), "evidence": evidence, "digest": bundle.digest}))
+        print(json.dumps({"bundle": config.to_dict(), "evidence": evidence, "digest": bundle.digest, "revision": revision_of(bundle.folder)}))
         return 0
     print(f"{config.name} {config.version}, {bundle.digest}, {bundle.folder}")
     print(f"input {config.input.height}x{config.input.width}, {len(config.members)} member(s), grade by {config.decision.rule}")
@@ -193,8 +238,12 @@ def _info(arguments: argparse.Namespace) -> int:
 
 def _verify(arguments: argparse.Namespace) -> int:
     from .bundle import read_bundle
+    from .hub import revision_of
 
     bundle = read_bundle(_folder(arguments))
+    if arguments.json:
+        print(json.dumps({"folder": str(bundle.folder), "revision": revision_of(bundle.folder), "digest": bundle.digest}))
+        return 0
     print(f"{bundle.folder}: every file is as the manifest {bundle.digest} says")
     return 0
 
@@ -204,7 +253,11 @@ def _card(arguments: argparse.Namespace) -> int:
     from .card import render
 
     bundle = read_bundle(_folder(arguments))
-    sys.stdout.write(render(bundle.config, bundle.evidence, arguments.figures))
+    text = render(bundle.config, bundle.evidence, arguments.figures)
+    if arguments.json:
+        print(json.dumps({"name": bundle.config.name, "version": bundle.config.version, "text": text}))
+        return 0
+    sys.stdout.write(text)
     return 0
 
 

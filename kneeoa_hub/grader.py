@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from .bundle import GATE, LOCATOR, Bundle, InputConfig, RefusalConfig, read_bundle
+from .bundle import GATE, LOCATOR, Bundle, InputConfig, RefusalConfig, read_bundle, verify
 from .decision import grade_set, oa_probability, reported_grade, severity
-from .errors import FilmError, KneeOAError, MissingExtra
+from .errors import BundleError, FilmError, KneeOAError, MissingExtra
 from .grades import LABELS
 from .hub import pull, revision_of
 from .imaging.decode import Film, FilmInput, Limits, decode
@@ -129,12 +129,22 @@ class KneeGrader:
             return FilmError(f"The film can't be graded ({type(error).__name__}: {error}); look at it by itself.")
 
     def keras_model(self) -> Any:
-        """The Keras 3 model with the ensemble inside (extra `tune`), not compiled. Raises MissingExtra without Keras."""
+        """The Keras 3 model with the ensemble inside (extra `tune`), not compiled.
+
+        image [N,H,W,1] float32 -> {"probabilities" [N,5], "embedding" [N,D], "activation_map" [N,h,w]}. To train it on, take
+        the one output: `keras.Model(model.inputs, model.output["probabilities"])`, and compile that.
+        Raises MissingExtra without Keras, BundleError kinds when the files changed since, or are no such model of safe layers alone.
+        """
         try:
             import keras
         except ImportError:
             raise MissingExtra("The Keras model needs TensorFlow and Keras: pip install 'kneeoa-hub[tune]'") from None
-        return keras.saving.load_model(self.bundle.folder, compile=False, safe_mode=True)
+        verify(self.bundle.folder)
+        try:
+            return keras.saving.load_model(self.bundle.folder, compile=False, safe_mode=True)
+        except Exception as error:  # whatever the reading of a foreign configuration comes upon
+            reason = str(error).split("\n")[0][:200]
+            raise BundleError(f"{self.bundle.folder}: its Keras model is not whole, or not safe to load ({reason}); export it again.") from None
 
     def _knee(self, box: Box, side: str | None, seen: Canvas, probabilities: np.ndarray, embedding: np.ndarray, places: np.ndarray) -> KneeGrade:
         config = self.bundle.config

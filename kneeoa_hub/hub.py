@@ -12,6 +12,7 @@ from .hub_download import from_repo
 from .hub_upload import Upload, to_repo
 from .presets import DEFAULT, find_preset
 from .publishable import check_publishable
+from .versioned import Delivery
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -59,26 +60,28 @@ def push(
 
     For a Hub repo: private, of one that this makes; message, of the commit; branch, made when there is none;
     pull_request, to main; edited_card: "refuse", "keep" or "replace" a card that was changed there since the last push.
-    dry_run: check everything, change nothing. The same bundle twice changes nothing.
+    dry_run: check everything, change nothing; `deliver` tells what would go. The same bundle twice changes nothing.
     Raises BundleError kinds before anything is sent, when the bundle is damaged, its graph grades no film, or card or
-    evidence are not whole; HubConflict when the tag names another bundle or a card would be lost; AddressError, other
-    HubError kinds, or OutputError.
+    evidence are not whole; HubConflict when the tag names another bundle, a card would be lost, or what should be
+    private is not; AddressError, other HubError kinds, or OutputError.
     """
-    upload = Upload(tag, branch, pull_request, private, message, edited_card, dry_run)
+    return deliver(Path(bundle), address, Upload(tag, branch, pull_request, private, message, edited_card, dry_run), token).address
+
+
+def deliver(bundle: Path, address: str | Path, upload: Upload, token: str | None = None) -> Delivery:
+    """As `push`; returns what was sent, or for a dry run what would be."""
     target = parse_address(address)
-    if tag is not None:
-        versioned.check_tag(tag)
+    if upload.tag is not None:
+        versioned.check_tag(upload.tag)
     if isinstance(target, Shipped):
         raise AddressError(f"{str(address)!r} is a name of the package; push to a folder ('./{target.name}') or a Hub repo ('org/name').")
     if target.revision:
         raise AddressError(f"{str(address)!r}: a push makes its own revision; leave out @{target.revision}, or give it as the tag.")
-    checked = read_bundle(Path(bundle))
+    checked = read_bundle(bundle)
     check_publishable(checked)
     if isinstance(target, Repo):
         return to_repo(checked, target.name, token, upload)
-    published = versioned.publish(checked, target.path, tag, dry_run=dry_run)
-    path = target.path.as_posix()
-    return f"{path if target.path.is_absolute() or path.startswith('../') else './' + path}@{published}"
+    return versioned.publish(checked, target.path, upload.tag, dry_run=upload.dry_run)
 
 
 def revision_of(folder: Path) -> str:

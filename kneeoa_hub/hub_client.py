@@ -4,10 +4,12 @@ and whatever it raises becomes one of this package's errors.
 
 import json
 import logging
+import os
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import HubConflict, HubDenied, HubError, HubNotFound, HubUnreachable, KneeOAError, OutputError
 from .settings import Settings
@@ -20,6 +22,7 @@ WAITS_S = (0.5, 2.0)
 
 log: logging.Logger = logging.getLogger(__name__)
 T = TypeVar("T")
+_TURN = threading.RLock()
 
 
 def patiently(call: Callable[[], T]) -> T:
@@ -37,54 +40,97 @@ def patiently(call: Callable[[], T]) -> T:
 
 @contextmanager
 def talking(repo: str) -> Iterator[None]:
-    """For calls of the Hub's client about `repo`: a limit to silence and to vain tries, and this package's errors.
+    """For calls of the Hub's client about `repo`: a limit to silence, a token that stays at the Hub, this package's errors.
 
-    The limit is KNEEOA_TIMEOUT, 30 s by default. Raises HubError kinds, and OutputError when the cache can't be written.
+    The limit is KNEEOA_TIMEOUT, 30 s by default. Threads take turns, since the client has one session for all of them.
+    Raises HubError kinds, and OutputError when the cache can't be written.
     """
     import httpx2
-    from huggingface_hub.utils import get_session
+    from huggingface_hub import constants
 
-    limit = Settings.from_environ().timeout
-    session = get_session()
-    unlimited, hooks = httpx2.Timeout(None), session.event_hooks
-    limited = session.timeout == unlimited  # else the user has set one
+    limit = max(1, Settings.from_environ().timeout)
+    with _TURN, _guarded(_Guard(limit, httpx2.URL(constants.ENDPOINT))):
+        _limit_xet(limit)
+        try:
+            yield
+        except (httpx2.HTTPError, OSError, ValueError, RuntimeError) as error:
+            raise _explanation(error, repo) from error
+
+
+@contextmanager
+def _guarded(guard: "_Guard") -> Iterator[None]:
+    """The guard sees every request and answer, of this session and of those that the client makes after a failed connection."""
+    from huggingface_hub.utils import _http, get_session
+
+    sessions: list[tuple[httpx2.Client, Any]] = []
+
+    def watch(session: "httpx2.Client") -> "httpx2.Client":
+        hooks = session.event_hooks
+        sessions.append((session, hooks))
+        session.event_hooks = {"request": [*hooks["request"], guard.asked], "response": [*hooks["response"], guard.answered]}
+        return session
+
+    watch(get_session())
+    make = getattr(_http, "_GLOBAL_CLIENT_FACTORY", None)  # the client has no public way to ask for it
+    if make:
+        _http._GLOBAL_CLIENT_FACTORY = lambda: watch(make())
     try:
-        if limited:
-            session.timeout = httpx2.Timeout(limit)
-        session.event_hooks = {**hooks, "request": [*hooks["request"], _Progress(limit).asked]}
         yield
-    except (httpx2.HTTPError, OSError, ValueError, RuntimeError) as error:
-        raise _explanation(error, repo) from error
     finally:
-        session.event_hooks = hooks
-        if limited:
-            session.timeout = unlimited
+        if make:
+            _http._GLOBAL_CLIENT_FACTORY = make
+        for session, hooks in sessions:
+            session.event_hooks = hooks
 
 
-class _Progress:
-    """Gives up when the client has asked for nothing new for `limit` seconds.
+class _Guard:
+    """Gives up when nothing new was asked for `limit` seconds, and lets no token go to another place than the Hub.
 
-    It repeats by itself what failed, up to a minute a request. A download that goes on where it was cut asks for
-    another range, so whatever brings bytes is new.
+    The client repeats by itself what failed, waits a minute for some answers, without end for others, and for as long as
+    a busy Hub asks it to. A download that goes on where it was cut asks for another range, so whatever brings bytes is new.
     """
 
-    def __init__(self, limit: float):
-        self.limit = limit
+    def __init__(self, limit: float, home: "httpx2.URL"):
+        self.limit, self.home = limit, home
         self.known: set[tuple[str, str, str]] = set()
         self.since = time.monotonic()
 
     def asked(self, request: "httpx2.Request") -> None:
-        address = str(request.url.copy_with(query=None))
-        what = (request.method, address, request.headers.get("Range", ""))
+        if "Authorization" in request.headers and not self._is_home(request.url):
+            raise HubError(f"{self.home} wants the token to be sent on to {request.url.host}. Nothing was sent there; see that HF_ENDPOINT is right.")
+        what = (request.method, str(request.url.copy_with(query=None)), request.headers.get("Range", ""))
         now = time.monotonic()
         if what not in self.known:
             self.known.add(what)
             self.since = now
-        elif now - self.since > self.limit:
+        elif now - self.since >= self.limit:
             raise HubUnreachable(
                 f"{request.url.host} has not answered {request.url.path} for {now - self.since:.0f} s;"
                 " try again later, or wait longer by KNEEOA_TIMEOUT (seconds)."
             )
+        left = max(1.0, self.limit - (now - self.since))
+        given = request.extensions.get("timeout", {})
+        request.extensions["timeout"] = {what: min(given.get(what) or left, left) for what in ("connect", "read", "write", "pool")}
+
+    def answered(self, response: "httpx2.Response") -> None:
+        from huggingface_hub.utils import parse_ratelimit_headers
+
+        wanted = response.headers.get("Retry-After", "")
+        rate = parse_ratelimit_headers(response.headers) if response.status_code == 429 else None
+        wait = rate.reset_in_seconds if rate and rate.remaining == 0 else int(wanted) if wanted.isdecimal() else 0
+        if response.is_error and wait > self.limit:
+            raise HubUnreachable(f"{response.url.host} is busy and asks to wait {wait} s ({response.status_code}); try again then.")
+
+    def _is_home(self, url: "httpx2.URL") -> bool:
+        same = (url.scheme, url.port) == (self.home.scheme, self.home.port)
+        return url.host == self.home.host and (same or url.scheme == "https")
+
+
+def _limit_xet(limit: int) -> None:
+    """Xet's library asks the store of chunks by itself, and waits two minutes for each answer unless these say otherwise."""
+    answer = f"{max(1, limit // 3)}s"
+    for name, value in (("HF_XET_CLIENT_CONNECT_TIMEOUT", answer), ("HF_XET_CLIENT_READ_TIMEOUT", answer), ("HF_XET_CLIENT_RETRY_MAX_ATTEMPTS", "1")):
+        os.environ.setdefault(name, value)
 
 
 def _may_pass(error: Exception) -> bool:
@@ -129,4 +175,6 @@ def _explanation(error: Exception, repo: str) -> KneeOAError:
         return HubUnreachable(f"No proper answer from {hub} ({type(error).__name__}: {error}); check the network and HF_ENDPOINT, and try again.")
     if isinstance(error, OSError) and error.errno:
         return OutputError(f"{error.filename or 'The cache'} can't be written ({error.strerror}); make room or give access, or set HF_HOME or cache_dir=.")
+    if isinstance(error, RuntimeError):  # of Xet's library
+        return HubUnreachable(f"{hub}'s store of chunks gave nothing of {repo} ({error}); try again later, or without it: HF_HUB_DISABLE_XET=1.")
     return HubError(f"{repo}: {error}")

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import versioned
 from .address import Repo, did_you_mean
-from .bundle import read_manifest, sha256_of, verify
+from .bundle import read_manifest, refuse_code, sha256_of, verify
 from .errors import BundleError, BundleIncomplete, HubNotFound, HubUnreachable
 from .hub_client import patiently, talking
 
@@ -65,13 +65,15 @@ def _fetched(repo: Repo, token: str | None, cache: Path) -> Path:
 
     api = HfApi(token=token)
     try:
-        info = patiently(lambda: api.model_info(repo.name, revision=repo.revision, timeout=10))
+        info = patiently(lambda: api.model_info(repo.name, revision=repo.revision))
     except RevisionNotFoundError:
         refs = patiently(lambda: api.list_repo_refs(repo.name))
         known = sorted(ref.name for ref in (*refs.tags, *refs.branches))
         guess = did_you_mean(repo.revision or versioned.MAIN, known)
         raise HubNotFound(f"{repo.name} has no revision {repo.revision!r}.{guess} It has {', '.join(known)}.") from None
-    card = [file.rfilename for file in info.siblings or () if versioned.is_card(file.rfilename)]
+    there = [file.rfilename for file in info.siblings or ()]
+    refuse_code(there, str(repo))
+    card = [name for name in there if versioned.is_card(name)]
 
     def download(name: str) -> Path:
         try:

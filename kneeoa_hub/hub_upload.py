@@ -8,9 +8,10 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from . import versioned
-from .bundle import Bundle, read_manifest, sha256_of
+from .bundle import Bundle, read_manifest, refuse_code, sha256_of
 from .errors import AddressError, BundleError, HubConflict, HubUnreachable
 from .hub_client import patiently, talking
+from .versioned import Delivery, delivery
 
 if TYPE_CHECKING:
     from huggingface_hub import HfApi
@@ -44,8 +45,8 @@ class Upload:
             versioned.check_tag(self.branch)
 
 
-def to_repo(bundle: Bundle, repo: str, token: str | None, upload: Upload) -> str:
-    """The address to pull the bundle from, once it is there."""
+def to_repo(bundle: Bundle, repo: str, token: str | None, upload: Upload) -> Delivery:
+    """What was sent, and the address to pull the bundle from once it is there; for a dry run, what would be."""
     from huggingface_hub import HfApi, constants
     from huggingface_hub.errors import RepositoryNotFoundError
 
@@ -54,14 +55,14 @@ def to_repo(bundle: Bundle, repo: str, token: str | None, upload: Upload) -> str
     api = HfApi(token=token)
     tag, named = upload.tag, f"{repo}@{upload.tag or upload.branch}" if upload.tag or upload.branch else repo
 
-    def attempt() -> str:
+    def attempt() -> Delivery:
         if not upload.dry_run:
             api.create_repo(repo, private=upload.private, exist_ok=True)
         try:
             refs = api.list_repo_refs(repo)
         except RepositoryNotFoundError:
             if upload.dry_run:  # the push would make it
-                return named
+                return delivery(named, bundle.folder, versioned.travelling_files(bundle.folder))
             raise
         tags = {ref.name: ref.target_commit for ref in refs.tags}
         if tag in tags:
@@ -71,64 +72,81 @@ def to_repo(bundle: Bundle, repo: str, token: str | None, upload: Upload) -> str
                     f"{repo}: the tag {tag} already names another bundle ({there[0] if there else 'none of this package'}),"
                     f" and this one is {bundle.digest}; use a new tag."
                 )
-            return named
-        has_branch = upload.branch is None or upload.branch in {ref.name for ref in refs.branches}
-        if not has_branch and not upload.dry_run:
-            api.create_branch(repo, branch=upload.branch or "", exist_ok=True)
-        commit = _committed(api, bundle, repo, upload, upload.branch if has_branch or not upload.dry_run else None)
-        if tag and not upload.dry_run:
-            api.create_tag(repo, tag=tag, revision=commit)
-        return named if tag or upload.dry_run else f"{repo}@{commit}"
+            return Delivery(named)
+        head = api.model_info(repo)
+        if upload.private and not head.private:
+            raise HubConflict(f"{repo} is there already, and everybody can read it; make it private on its page first, or push to a new repo.")
+        if upload.branch and upload.branch in {ref.name for ref in refs.branches}:
+            head = api.model_info(repo, revision=upload.branch)
+        names, removed = _changes(api, bundle, repo, head, upload.edited_card)
+        commit = head.sha or ""
+        if not upload.dry_run:
+            if upload.branch:
+                api.create_branch(repo, branch=upload.branch, revision=commit, exist_ok=True)
+            if names:
+                commit = _committed(api, bundle, repo, upload, commit, names, removed)
+            if tag:
+                api.create_tag(repo, tag=tag, revision=commit)
+        return delivery(named if tag or upload.dry_run else f"{repo}@{commit}", bundle.folder, names, removed)
 
     with talking(repo):
         return patiently(attempt)  # as a whole, since what an earlier try has done is found and not done again
 
 
-def _committed(api: "HfApi", bundle: Bundle, repo: str, upload: Upload, branch: str | None) -> str:
-    """The commit at the head of the branch, after one that brings the bundle there unless it is there already.
+def _changes(api: "HfApi", bundle: Bundle, repo: str, head: "ModelInfo", edited_card: str) -> tuple[list[str], list[str]]:
+    """The files to send on top of a commit, and those to take away: what the bundle before has left, nothing that others have added.
 
-    Takes away what the bundle before it has left: its files and pictures, but nothing that others have added.
+    No files when the bundle is there already.
     """
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
-
-    head = api.model_info(repo, revision=branch, timeout=10)
-    commit = head.sha or ""
     there = {file.rfilename for file in head.siblings or ()}
-    before = _manifest_at(api, repo, commit) if "manifest.json" in there else None
-    if before and before[0] == bundle.digest:
-        return commit
+    before = _manifest_at(api, repo, head.sha or "") if "manifest.json" in there else None
+    same = before is not None and before[0] == bundle.digest
     names = versioned.travelling_files(bundle.folder)
     left = {name for name in there if name in (before[1] if before else ()) or versioned.is_card(name)} - {*names, CARD}
-    if CARD in there and _card_was_edited(api, repo, head, bundle.folder / CARD):
-        if upload.edited_card == "refuse":
+    refuse_code(sorted(there - left), repo)
+    if CARD not in there:
+        return names, sorted(left)
+    text = _card_at(api, repo, head)
+    if text == (bundle.folder / CARD).read_bytes():
+        return ([], []) if same else (names, sorted(left))
+    if _was_edited(api, repo, head, text):
+        if edited_card != "replace" and same:
+            return [], []
+        if edited_card == "refuse":
             raise HubConflict(
                 f'{repo}: its {CARD} was changed since the last push, or is not of one. Keep it with edited_card="keep" (--edited-card keep),'
                 ' or take what you want of it into yours and push with "replace".'
             )
-        if upload.edited_card == "keep":  # with the pictures that it may show
-            names = [name for name in names if name != CARD]
-            left = {name for name in left if not versioned.is_card(name)}
-    if upload.dry_run:
-        return commit
+        if edited_card == "keep":  # with the pictures that it may show
+            return [name for name in names if name != CARD], sorted(name for name in left if not versioned.is_card(name))
+    return names, sorted(left)
+
+
+def _committed(api: "HfApi", bundle: Bundle, repo: str, upload: Upload, parent: str, names: list[str], removed: list[str]) -> str:
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
     operations = [CommitOperationAdd(name, str(bundle.folder / name)) for name in names]
-    operations += [CommitOperationDelete(name) for name in sorted(left)]
-    description = f"README.md sha256: {sha256_of(bundle.folder / CARD)}" if CARD in names else ""
-    text = upload.message or f"{bundle.config.name} {bundle.config.version}"
+    operations += [CommitOperationDelete(name) for name in removed]
     return api.create_commit(
-        repo, operations, commit_message=text, commit_description=description,
-        revision=branch, create_pr=upload.pull_request, parent_commit=commit,
-    ).oid  # fmt: skip
+        repo,
+        operations,
+        commit_message=upload.message or f"{bundle.config.name} {bundle.config.version}",
+        commit_description=f"README.md sha256: {sha256_of(bundle.folder / CARD)}" if CARD in names else "",
+        revision=upload.branch,
+        create_pr=upload.pull_request,
+        parent_commit=parent,
+    ).oid
 
 
-def _card_was_edited(api: "HfApi", repo: str, head: "ModelInfo", mine: Path) -> bool:
-    """Whether the card at a commit is neither the one that the last push brought nor the one that this push brings."""
+def _card_at(api: "HfApi", repo: str, head: "ModelInfo") -> bytes:
     with TemporaryDirectory() as folder:
-        text = Path(api.hf_hub_download(repo, CARD, revision=head.sha, cache_dir=folder)).read_bytes()
-    if mine.is_file() and text == mine.read_bytes():
-        return False
+        return Path(api.hf_hub_download(repo, CARD, revision=head.sha, cache_dir=folder)).read_bytes()
+
+
+def _was_edited(api: "HfApi", repo: str, head: "ModelInfo", card: bytes) -> bool:
+    """Whether the card at a commit is another than the last push brought."""
     brought = (_TRAILER.search(commit.message) for commit in api.list_repo_commits(repo, revision=head.sha))
-    last = next((match[1] for match in brought if match), None)
-    return hashlib.sha256(text).hexdigest() != last
+    return hashlib.sha256(card).hexdigest() != next((match[1] for match in brought if match), None)
 
 
 def _manifest_at(api: "HfApi", repo: str, commit: str) -> tuple[str, dict[str, Any]] | None:

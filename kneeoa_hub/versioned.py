@@ -9,8 +9,9 @@ The Hub client's cache of a repo has the same layout, with commits for revisions
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -22,6 +23,24 @@ MAIN = "main"
 PICTURES = frozenset((".png", ".jpg", ".jpeg", ".svg", ".webp"))
 _REVISION = re.compile(r"[0-9a-f]{12}|[0-9a-f]{40}")
 _TAG = re.compile(r"[A-Za-z0-9_][\w.+-]*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What a push has done, or in a dry run would do.
+
+    address: to pull the bundle from. files: names and bytes of what is sent, none when all is there already.
+    removed: names of what the bundle before has left and is taken away.
+    """
+
+    address: str
+    files: tuple[tuple[str, int], ...] = ()
+    removed: tuple[str, ...] = ()
+
+
+def delivery(address: str, folder: Path, names: Iterable[str], removed: Iterable[str] = ()) -> Delivery:
+    """A delivery of some of a folder's files."""
+    return Delivery(address, tuple((name, (folder / name).stat().st_size) for name in names), tuple(removed))
 
 
 def is_versioned(folder: Path) -> bool:
@@ -72,6 +91,27 @@ def write_ref(folder: Path, name: str, revision: str) -> None:
         beside.unlink(missing_ok=True)
 
 
+def _write_tag(folder: Path, tag: str, revision: str) -> None:
+    """A new tag, as `write_ref` writes one; of two pushes that make it at once, the later one is told so."""
+    beside = folder / "refs" / f".{tag}.{uuid4().hex[:8]}"
+    try:
+        beside.write_text(revision + "\n", "ascii")
+        os.link(beside, folder / "refs" / tag)
+    except FileExistsError:
+        if read_ref(folder, tag) is None:
+            raise
+        if read_ref(folder, tag) != revision:
+            raise _taken(folder, tag, revision) from None
+    except OSError:  # a file system without hard links
+        write_ref(folder, tag, revision)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _taken(folder: Path, tag: str, revision: str) -> HubConflict:
+    return HubConflict(f"{folder}: the tag {tag} already names {read_ref(folder, tag)}, and this bundle is {revision}; use a new tag.")
+
+
 def check_tag(tag: str) -> None:
     """Raises AddressError for a tag that could be taken for something else."""
     if not _TAG.fullmatch(tag) or ".." in tag:
@@ -92,8 +132,8 @@ def is_card(name: str) -> bool:
     return name == "README.md" or (name.startswith("figures/") and Path(name).suffix.lower() in PICTURES)
 
 
-def publish(bundle: Bundle, folder: Path, tag: str | None = None, *, dry_run: bool = False) -> str:
-    """Keep a verified bundle in a versioned folder; returns the tag, or the revision without one.
+def publish(bundle: Bundle, folder: Path, tag: str | None = None, *, dry_run: bool = False) -> Delivery:
+    """Keep a verified bundle in a versioned folder.
 
     A tag that already names this bundle changes nothing. Raises HubConflict when it names another, AddressError
     when the folder holds other things, OutputError when it can't be written; then nothing of this push is left.
@@ -102,8 +142,8 @@ def publish(bundle: Bundle, folder: Path, tag: str | None = None, *, dry_run: bo
         _check_target(folder)
         snapshot = folder / "snapshots" / bundle.digest
         named = read_ref(folder, tag) if tag else None
-        if named not in (None, bundle.digest):
-            raise HubConflict(f"{folder}: the tag {tag} already names {named}, and this bundle is {bundle.digest}; use a new tag.")
+        if tag and named not in (None, bundle.digest):
+            raise _taken(folder, tag, bundle.digest)
         kept = snapshot.is_dir()
         if kept:
             _check_kept(snapshot)
@@ -112,8 +152,10 @@ def publish(bundle: Bundle, folder: Path, tag: str | None = None, *, dry_run: bo
                 _copy(bundle, snapshot)
             write_ref(folder, MAIN, bundle.digest)
             if tag:  # last, so that a push that was cut off is finished by the next one
-                write_ref(folder, tag, bundle.digest)
-    return tag or bundle.digest
+                _write_tag(folder, tag, bundle.digest)
+    path = folder.as_posix()
+    address = f"{path if folder.is_absolute() or path.startswith('../') else './' + path}@{tag or bundle.digest}"
+    return delivery(address, bundle.folder, [] if kept else travelling_files(bundle.folder))
 
 
 def _check_target(folder: Path) -> None:

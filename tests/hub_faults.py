@@ -62,7 +62,8 @@ class Scene:
         if "error" in told:
             message = told["message"].replace(self.server.url, "HUB").replace(str(self.folder), "...")
             # The client fetches several files at a time: which one is told of is chance.
-            for pattern, word in ((r"for \d+ s", "for N s"), (r"\b[0-9a-f]{40}\b", "COMMIT"), (r"/cdn/[0-9a-f]{64}/\S+", "/cdn/SHA256/FILE")):
+            masked = ((r"for \d+ s", "for N s"), (r"\b[0-9a-f]{40}\b", "COMMIT"), (r"/cdn/[0-9a-f]{64}/\S+", "/cdn/SHA256/FILE"), (r"\b[0-9a-f]{64}\b", "HASH"))
+            for pattern, word in masked:
                 message = re.sub(pattern, word, message)
             return f"{told['error']}: {message}"
         return RIGHT if contents(Path(told["answer"])) == contents(self.bundle) else "ANOTHER MODEL"
@@ -166,6 +167,58 @@ def cache_not_writable(scene: Scene) -> str:
     return scene.pull(cache_dir=scene.folder / "file" / "cache")
 
 
+def guest_with_a_copy(scene: Scene) -> str:
+    """The cache belongs to somebody else, as in a container that brings the model along."""
+    scene.stranger.pulls(f"{REPO}@v1.0")
+    _read_only(scene)
+    return scene.pull(guest=True)
+
+
+def guest_without_a_copy(scene: Scene) -> str:
+    scene.stranger.cache.mkdir(parents=True)
+    _read_only(scene)
+    return scene.pull(guest=True)
+
+
+def _read_only(scene: Scene) -> None:
+    home = scene.stranger.cache.parent
+    for path in (home, *home.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o555 if path.is_dir() else 0o444)
+
+
+def chunks_that_never_come(scene: Scene) -> str:
+    scene.stranger.environment["HF_HUB_DISABLE_XET"] = "0"
+    scene.server.announce((scene.bundle / "model.weights.h5").read_bytes())
+    scene.server.store = f"{scene.server.url}/chunks"
+    scene.server.fault("hang", "GET", "/chunks/", times=99)
+    first = scene.pull()
+    scene.server.chunked.clear()
+    return f"{first}; then {scene.pull()}"
+
+
+def code_beside_it(scene: Scene) -> str:
+    scene.server.commit(REPO, scene.server.files(REPO) | {"setup.py": b"print()"})
+    return f"{scene.pull(REPO)}; then {scene.pull()}"
+
+
+def renamed_elsewhere(scene: Scene) -> str:
+    scene.server.moved_to = scene.server.cdn
+    renamed(scene)
+    return _no_stray(scene, scene.pull(token="r"))
+
+
+def token_wanted_elsewhere(scene: Scene) -> str:
+    scene.stranger.environment["HF_HUB_DISABLE_XET"] = "0"
+    scene.server.announce((scene.bundle / "model.weights.h5").read_bytes())
+    scene.server.token_at = scene.server.cdn
+    return _no_stray(scene, scene.pull(token="r"))
+
+
+def _no_stray(scene: Scene, observed: str) -> str:
+    return f"{observed}, and {'no token was' if not scene.server.strays else 'A TOKEN WAS'} sent there"
+
+
 def two_at_once(scene: Scene) -> str:
     scene.server.fault("slow", "GET", "/cdn/", times=2)
     calls = [scene.stranger.starts("pull", f"{REPO}@v1.0") for _ in range(2)]
@@ -219,7 +272,7 @@ def renamed(scene: Scene) -> str:
 def elsewhere(scene: Scene) -> str:
     observed = scene.pull(token="r")
     assert any("/cdn/" in path for _, path in scene.server.requests)
-    return f"{observed}, and {'no token was' if not scene.server.strays else 'A TOKEN WAS'} sent there"
+    return _no_stray(scene, observed)
 
 
 ROWS = (
@@ -229,13 +282,17 @@ ROWS = (
     Row("connection closed in the middle of a file", RIGHT, pulled_through("cut", "GET", "model.onnx")),
     Row("TCP reset in the middle of a file", RIGHT, pulled_through("reset", "GET", "model.onnx")),
     Row("reset every time, and later well again", f"HubUnreachable; {RIGHT}", pulled_after("reset", "GET", "/cdn/")),
+    Row("connection closed in the middle every time, and later well again", f"HubUnreachable; {RIGHT}", pulled_after("cut", "GET", "/cdn/")),
     Row("one byte changed on the way, once", RIGHT, pulled_through("flip", "GET", "model.onnx")),
     Row("one byte changed every time, and later well again", f"BundleChanged; {RIGHT}", pulled_after("flip", "GET", "model.onnx")),
     Row("a file changed in the cache: without network, then with", f"BundleChanged; {RIGHT}", changed_in_the_cache),
     Row("a slow server", RIGHT, pulled_through("slow", "GET", "/cdn/")),
+    Row("a busy server that asks to wait an hour: metadata", f"HubUnreachable; {RIGHT}", pulled_after("busy", "GET", "/revision/")),
+    Row("a busy server that asks to wait an hour: a file's head", f"HubUnreachable; {RIGHT}", pulled_after("busy", "HEAD", "/resolve/")),
     Row("a server that answers nothing: metadata", f"HubUnreachable; {RIGHT}", pulled_after("hang", "GET", "/revision/")),
     Row("a server that answers nothing: a file's head", f"HubUnreachable; {RIGHT}", pulled_after("hang", "HEAD", "/resolve/")),
     Row("a server that stops in the middle of a file", f"HubUnreachable; {RIGHT}", pulled_after("stall", "GET", "/cdn/")),
+    Row("a server that answers nothing: Xet's chunks", f"HubUnreachable; {RIGHT}", chunks_that_never_come),
     Row("a server that answers nothing: push", "HubUnreachable", push_given_up),
     Row("a log-in page of the network in place of the Hub", f"HubUnreachable; {RIGHT}", pulled_after("portal", "GET", "/")),
     Row("server down, nothing pulled before", "HubUnreachable", down_and_empty),
@@ -246,6 +303,9 @@ ROWS = (
     Row("HF_HUB_OFFLINE, the tag never pulled", "HubUnreachable", offline_never_pulled),
     Row("full disk, and later room", f"OutputError; {RIGHT}", disk_full),
     Row("a cache that can't be written", "OutputError", cache_not_writable),
+    Row("a cache that only others may write, with the model in it", RIGHT, guest_with_a_copy),
+    Row("a cache that only others may write, without it", "OutputError", guest_without_a_copy),
+    Row("a file of code in the repo, and a tag without it", f"BundleChanged; {RIGHT}", code_beside_it),
     Row("two processes pull at once", f"{RIGHT} and {RIGHT}", two_at_once),
     Row("killed in the middle of a pull, then again", RIGHT, killed_in_a_pull),
     Row("killed in the middle of a push, then again", ONE, killed_in_a_push),
@@ -259,6 +319,8 @@ ROWS = (
     Row("private repo, no token", "HubDenied", private),
     Row("gated repo", "HubDenied", gated),
     Row("renamed repo", RIGHT, renamed),
+    Row("renamed repo, told by a redirect to another host", "HubUnreachable", renamed_elsewhere),
+    Row("a Hub that wants the token sent to another host", "HubError", token_wanted_elsewhere),
     Row("files that lie on another host", f"{RIGHT}, and no token was sent there", elsewhere),
 )  # fmt: skip
 

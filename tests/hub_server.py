@@ -81,7 +81,8 @@ class HubServer:
     """`with HubServer() as server:` listens on a free port of the loopback.
 
     requests: (method, path) of what was asked. objects: the large files, by sha256. cdn: the host that serves them, and
-    strays: tokens that were sent there. renamed: old -> new names of repos.
+    strays: tokens that were sent there. renamed: old -> new names of repos, told by a redirect to moved_to.
+    token_at: the host that Xet's tokens are said to come from. store: what is said to hold Xet's chunks.
     cas: a folder for Xet's chunks; large files then go through it, and `announce` says which may come.
     """
 
@@ -95,6 +96,7 @@ class HubServer:
         self.requests: list[tuple[str, str]] = []
         self.strays: set[str] = set()
         self.renamed: dict[str, str] = {}
+        self.moved_to = ""
         self.faults: list[Fault] = []
         self.lock = threading.RLock()
         self.stopped = threading.Event()
@@ -102,6 +104,8 @@ class HubServer:
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_port}"
         self.cdn = f"http://localhost:{self._http.server_port}"  # another host to the client, as the real one is
+        self.token_at = self.url
+        self.store = f"local://{cas}" if cas else ""
         self._thread = threading.Thread(target=self._http.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
 
     def __enter__(self) -> "HubServer":
@@ -142,7 +146,7 @@ class HubServer:
 
     def fault(self, kind: str, method: str, path: str, times: int = 1) -> None:
         """fail: 503. cut: closed in the middle, of a POST after it was done. reset: TCP reset. flip: one byte changed.
-        hang: no answer. stall: half an answer. slow. portal: a network's log-in page in place of the Hub."""
+        busy: 429, and to wait an hour. hang: no answer. stall: half an answer. slow. portal: a network's log-in page in place of the Hub."""
         self.faults.append(Fault(kind, method, path, times))
 
     def announce(self, content: bytes) -> None:
@@ -160,9 +164,9 @@ class HubServer:
 
     def xet_token(self, ask: "Ask") -> Any:
         self.repo(ask, "write" if ask.part["may"] == "write" else "read")
-        if self.cas is None:
+        if not self.store:
             raise Refused(404, "This Hub has no Xet")
-        return {"accessToken": "x", "exp": XET_EXPIRES, "casUrl": f"local://{self.cas}"}
+        return {"accessToken": "x", "exp": XET_EXPIRES, "casUrl": self.store}
 
     def struck(self, method: str, path: str) -> str:
         with self.lock:
@@ -391,7 +395,7 @@ class HubServer:
         oid = hashlib.sha256(content).hexdigest()
         headers = {"X-Repo-Commit": commit, "X-Linked-Etag": f'"{oid}"', "X-Linked-Size": str(len(content))}
         if oid in self.chunked:
-            token = f"{self.url}/api/{ask.part['kind']}/{ask.part['repo']}/xet-read-token/{commit}"
+            token = f"{self.token_at}/api/{ask.part['kind']}/{ask.part['repo']}/xet-read-token/{commit}"
             headers |= {"X-Xet-Hash": self.chunked[oid], "Link": f'<{token}>; rel="xet-auth"'}
         return headers, content, f"{self.cdn}/cdn/{oid}/{quote(name)}"
 
@@ -507,7 +511,7 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             token = self.headers.get("Authorization", "").removeprefix("Bearer ")
             hub.requests.append((self.command, address.path))
-            if token and CDN.fullmatch(address.path):
+            if token and (CDN.fullmatch(address.path) or hub.cdn.endswith(self.headers.get("Host", "-"))):
                 hub.strays.add(token)
             struck = hub.struck(self.command, address.path)
             if struck == "hang":
@@ -518,12 +522,15 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
             try:
                 if struck == "fail":
                     raise Refused(503, "Service unavailable")
+                if struck == "busy":
+                    self.send(429, b"Slow down", {"Retry-After": "3600"})
+                    return
                 if struck == "portal":
                     self.send(200, b"<html>Please log in</html>", {"Content-Type": "text/html"})
                     return
                 moved = hub.renaming(address.path)
                 if moved:
-                    self.send(307, b"", {"Location": moved})
+                    self.send(307, b"", {"Location": hub.moved_to + moved})
                     return
                 with hub.lock:
                     status, content, headers = self.act(ask, address.path)

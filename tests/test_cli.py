@@ -3,13 +3,18 @@
 import csv
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
 
 import pytest
 from PIL import Image
 
+from kneeoa_hub.bundle import write_manifest
 from kneeoa_hub.cli import main
+
+from .bundles import make_bundle
 
 
 def test_grade_prints_a_table_and_says_what_it_is_not(films, capsys):
@@ -162,3 +167,71 @@ def test_list_info_and_card_speak_of_the_shipped_bundle(grader, capsys):
     for command in (["list"], ["info"], ["card"]):
         assert main(command) == 0
         assert "kneeoa-cnn" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["grade", "pull", "push", "info", "verify", "card", "list"])
+def test_help_of_every_command_shows_an_example_and_the_exit_codes(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    out = capsys.readouterr().out
+    assert f"examples:\n  kneeoa {command}" in out
+    assert "exit code: 0 all graded or refused" in out
+
+
+def test_a_dry_run_lists_what_would_go_and_then_that_nothing_would(grader, tmp_path, capsys):
+    hub = str(tmp_path / "hub")
+    command = ["push", str(grader.bundle.folder), hub, "--tag", "v1.0"]
+    assert main([*command, "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    names = {path.relative_to(grader.bundle.folder).as_posix() for path in grader.bundle.folder.rglob("*") if path.is_file()}
+    assert {line.split()[2] for line in lines[:-1]} == names
+    assert lines[-1] == f"would be {hub}@v1.0"
+    assert not (tmp_path / "hub").exists()
+    main(command)
+    capsys.readouterr()
+    assert main([*command, "--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "would send nothing: it is there already"
+
+
+def test_evidence_that_is_no_json_is_an_error_in_one_line(tmp_path, capsys):
+    bundle = make_bundle(tmp_path / "bundle")
+    (bundle / "evidence.json").write_text("none", "utf-8")
+    write_manifest(bundle)
+    assert main(["info", str(bundle)]) == 1
+    assert "evidence.json is not JSON" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such terminals")
+def test_bars_are_drawn_on_a_terminal_and_nothing_in_a_pipe(films, tmp_path):
+    import pty
+    import termios
+
+    command = [sys.executable, "-m", "kneeoa_hub.cli", "grade", "--csv", str(films["mild"]), str(films["severe"])]
+    assert subprocess.run(command, capture_output=True, check=True).stderr == b""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=theirs, check=True)
+    assert b"2/2" in os.read(ours, 100_000)
+    os.close(ours)
+    os.close(theirs)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no such signal")
+def test_an_interrupt_ends_the_command_quietly_and_the_next_one_goes_on(films, tmp_path):
+    out = tmp_path / "grades.jsonl"
+    (tmp_path / "films").mkdir()
+    for number in range(300):
+        (tmp_path / "films" / f"{number:03}.png").write_bytes(films["both-knees"].read_bytes())
+    command = [sys.executable, "-m", "kneeoa_hub.cli", "grade", str(tmp_path / "films"), "--out", str(out)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
+        while not (out.exists() and out.read_text("utf-8").count("\n") >= 5):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.stderr
+        assert process.stderr.read() == b""
+    assert process.returncode == 130
+    done = out.read_text("utf-8").count("\n")
+    assert done < 300
+    assert main(["grade", str(tmp_path / "films"), "--out", str(out)]) == 0
+    assert out.read_text("utf-8").count("\n") == 300

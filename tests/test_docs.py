@@ -1,17 +1,21 @@
 """What a user can meet is documented."""
 
+import argparse
 import inspect
 import json
 import re
+import shlex
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from kneeoa_hub import errors
+from kneeoa_hub import cli, errors
 from kneeoa_hub.imaging.gate import MESSAGES
 from kneeoa_hub.imaging.phantom import sample_films
+from tuning import __main__ as tuning
 
 from .commands_page import page
 
@@ -29,6 +33,41 @@ def test_every_error_and_refusal_is_documented():
 def test_every_command_and_option_is_documented():
     assert (ROOT / "docs" / "commands.md").read_text("utf-8") == page()
     assert all(meaning.strip() for meaning in re.findall(r"^\| `.*` \|(.*)\|$", page(), re.MULTILINE))
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """The words of each line of a block, and of each span of code, that calls one of this project's commands."""
+    lines = re.findall(r"^(?: {4,}|```.*\n)?(.+)$", text, re.MULTILINE) + re.findall(r"`([^`\n]+)`", text)
+    for line in lines:
+        command = re.match(r"\s*(?:[A-Z_]+=\S+ )*((?:kneeoa|make|(?:\S*/)?python -m) [^|>#]*)", line)
+        if command and "..." not in command[1]:
+            yield shlex.split(command[1].replace("[", "").replace("]", ""))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_the_commands_of_the_docs_are_understood(path, capsys):
+    parsers = {("kneeoa",): cli.parser, ("python", "-m", "tuning"): tuning.parser}
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    for words in commands(path.read_text("utf-8")):
+        words[0] = Path(words[0]).name
+        parser = next((make() for start, make in parsers.items() if tuple(words[: len(start)]) == start), None)
+        if words[0] == "make":
+            assert words[1] in targets, words
+        elif parser is None:
+            assert find_spec(words[2]), words
+        elif len(arguments := words[1:] if words[0] == "kneeoa" else words[3:]) > 1:  # a command alone is spoken of, not called
+            assert understood(parser, arguments), (words, capsys.readouterr().err)
+
+
+def understood(parser: argparse.ArgumentParser, arguments: list[str]) -> bool:
+    try:
+        parser.parse_args(arguments)
+    except SystemExit as stopped:  # of --help, or of what is wrong
+        return stopped.code == 0
+    return True
 
 
 def test_every_environment_variable_is_documented():

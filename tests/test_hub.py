@@ -1,5 +1,7 @@
 """Push to and pull from a Hub, with the unmodified client against the local server, through the faults that happen."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -192,8 +194,59 @@ def test_a_pull_request_changes_nothing_until_it_is_merged(server, published, ne
 
 
 def test_nothing_but_the_bundle_and_its_card_is_fetched(server, published, stranger):
-    server.commit(REPO, server.files(REPO) | {"huge.bin": bytes(9), "setup.py": b"print()"})
+    server.commit(REPO, server.files(REPO) | {"huge.dat": bytes(9), "NOTICE": b"by hand"})
     assert contents(stranger.pulls(REPO)) == contents(published)
+
+
+@pytest.mark.parametrize("name", ["setup.py", "figures/run.py", "pytorch_model.bin", "whole.h5"])
+def test_a_repo_with_code_in_it_is_neither_pulled_nor_pushed_to(server, published, newer, stranger, person, name):
+    server.commit(REPO, server.files(REPO) | {name: b"print()"})
+    for said in (stranger.does("pull", REPO), person.does("push", newer, REPO, tag="v2.0")):
+        assert said["error"] == "BundleChanged"
+        assert f"{name} could run code" in said["message"]
+    assert "v2.0" not in server.refs(REPO)
+    assert contents(stranger.pulls(f"{REPO}@v1.0")) == contents(published)
+
+
+def test_what_should_be_private_does_not_go_to_a_public_repo(server, published, newer, person):
+    commits = server.commits(REPO)
+    for options in ({}, {"dry_run": True}):
+        said = person.does("push", newer, REPO, private=True, **options)
+        assert said["error"] == "HubConflict"
+        assert "everybody can read it" in said["message"]
+    assert server.commits(REPO) == commits
+
+
+def test_a_card_with_new_words_is_one_more_commit_of_the_same_bundle(server, published, person):
+    card = published / "README.md"
+    card.write_text(CARD + "New words.\n", "utf-8")
+    person.does("push", published, REPO)
+    assert server.files(REPO)["README.md"] == card.read_bytes()
+    commits = server.commits(REPO)
+    person.does("push", published, REPO)
+    assert server.commits(REPO) == commits
+
+
+def test_the_same_bundle_again_leaves_a_card_that_a_person_edited(server, published, person):
+    edited = server.files(REPO)["README.md"] + b"Our hospital uses it.\n"
+    commit = server.commit(REPO, server.files(REPO) | {"README.md": edited})
+    assert person.does("push", published, REPO, tag="stable")["answer"] == f"{REPO}@stable"
+    assert server.refs(REPO)["stable"] == commit
+    assert server.files(REPO)["README.md"] == edited
+
+
+def test_threads_of_one_process_pull_and_each_gets_its_model(server, published, stranger):
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+from huggingface_hub.utils import get_session
+from kneeoa_hub import pull
+hooks = get_session().event_hooks
+with ThreadPoolExecutor(4) as pool:
+    print(len(set(pool.map(pull, ["lab/kneeoa@v1.0"] * 4))))
+assert get_session().event_hooks == hooks
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=stranger.environment, timeout=120)
+    assert done.stdout == "1\n", done.stderr
 
 
 def test_bytes_that_changed_on_the_way_are_fetched_once_more(server, published, stranger):

@@ -1,15 +1,18 @@
 """The hub that is a folder: what is pushed comes back byte by byte, for good, and a failed push leaves nothing."""
 
+import json
 import os
+import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from kneeoa_hub import pull, push
 from kneeoa_hub.bundle import read_bundle, write_manifest
-from kneeoa_hub.errors import AddressError, BundleChanged, BundleIncomplete, HubConflict, OutputError
+from kneeoa_hub.errors import AddressError, BundleChanged, BundleError, BundleIncomplete, HubConflict, OutputError
 from kneeoa_hub.hub import revision_of
 
 from .bundles import contents, make_bundle
@@ -93,8 +96,66 @@ def test_a_kept_copy_does_not_follow_the_bundle_it_came_from(bundle, tmp_path):
 def test_only_the_bundle_and_its_card_travel(bundle, tmp_path):
     before = contents(bundle)
     (bundle / "notes.txt").write_text("private")
-    (bundle / "figures" / "run.py").write_text("print()")
+    (bundle / "figures" / "draft.txt").write_text("private")
     assert contents(pull(push(bundle, tmp_path / "hub"))) == before
+
+
+@pytest.mark.parametrize("name", ["run.py", "figures/run.py", "PICKLE.PKL", "pytorch_model.bin", "lib.so.1", "whole.h5", "sub/model.weights.h5", ".cache/x.py"])
+def test_what_could_run_code_is_refused_by_name_at_every_load_and_push(bundle, tmp_path, name):
+    (bundle / name).parent.mkdir(exist_ok=True)
+    (bundle / name).write_bytes(b"print()")
+    for call in (lambda: pull(bundle), lambda: push(bundle, tmp_path / "hub"), lambda: read_bundle(bundle)):
+        with pytest.raises(BundleChanged, match=f"{re.escape(name)} could run code"):
+            call()
+    write_manifest(bundle)
+    with pytest.raises(BundleChanged, match="could run code"):
+        pull(bundle)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "../x", "/etc/x", "a//b", "a\\b", "C:x", "é", ""])
+def test_a_manifest_with_a_name_that_is_not_plain_is_refused(bundle, name):
+    manifest = json.loads((bundle / "manifest.json").read_text("utf-8"))
+    manifest["files"][name] = {"sha256": "0" * 64, "size": 1}
+    (bundle / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    with pytest.raises(BundleChanged, match="not a plain relative name"):
+        pull(bundle)
+
+
+@pytest.mark.parametrize(
+    ("part", "name", "value"),
+    [
+        *((None, "temperature", value) for value in (float("nan"), 0, -1, None)),
+        *(("conformal", "threshold", value) for value in ("x", None)),
+        ("refusal", "components", [[1.0], [1.0, 2.0]]),
+        (None, "schema_version", True),
+        (None, "members", 5),
+    ],
+)
+def test_a_value_of_bundle_json_that_makes_no_sense_is_a_bundle_error_at_the_load(bundle, part, name, value):
+    document = json.loads((bundle / "bundle.json").read_text("utf-8"))
+    (document[part] if part else document)[name] = value
+    (bundle / "bundle.json").write_text(json.dumps(document), "utf-8")
+    write_manifest(bundle)
+    with pytest.raises(BundleError, match=r"bundle\.json"):
+        read_bundle(bundle)
+
+
+def test_two_pushes_of_one_new_tag_at_once_leave_one_of_them_and_tell_the_other(tmp_path):
+    hub = tmp_path / "hub"
+    push(make_bundle(tmp_path / "first", version="0"), hub)
+    bundles = [make_bundle(tmp_path / str(number), version=str(number)) for number in range(1, 5)]
+
+    def pushed(bundle: Path) -> str:
+        try:
+            return push(bundle, hub, tag="v1.0")
+        except HubConflict:
+            return "told"
+
+    with ThreadPoolExecutor(4) as pool:
+        said = list(pool.map(pushed, bundles))
+    assert sorted(said) == sorted([f"{hub}@v1.0", "told", "told", "told"])
+    assert contents(pull(hub, revision="v1.0")) == contents(bundles[said.index(f"{hub}@v1.0")])
+    assert list((hub / "refs").glob(".*")) == []
 
 
 def test_a_changed_copy_is_refused_by_pull_and_by_push(bundle, tmp_path):
