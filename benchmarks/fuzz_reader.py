@@ -22,6 +22,7 @@ import traceback
 import warnings
 import zlib
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -46,6 +47,7 @@ def main() -> int:
     parser.add_argument("--runs", type=int, default=30_000, help="inputs of each format (default 30000)")
     parser.add_argument("--formats", nargs="+", default=FORMATS, choices=FORMATS)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=1, help="formats at a time (default 1)")
     parser.add_argument("--out", type=Path, default=Path("runs/fuzzing.json"))
     parser.add_argument("--child", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -53,9 +55,10 @@ def main() -> int:
         fuzz(given.child)
         return 0
     results = {}
-    with TemporaryDirectory() as folder:
-        for form in given.formats:
-            results[form] = fuzzed(form, given.runs, given.seed, Path(folder) / form)
+    with TemporaryDirectory() as folder, ThreadPoolExecutor(given.jobs) as pool:
+        running = {form: pool.submit(fuzzed, form, given.runs, given.seed, Path(folder) / form) for form in given.formats}
+        for form, future in running.items():
+            results[form] = future.result()
             print(form, json.dumps(results[form]), flush=True)
     document = {
         "inputs": sum(result["inputs"] for result in results.values()),
