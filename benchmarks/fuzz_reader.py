@@ -1,6 +1,6 @@
 """Coverage-guided fuzzing of the reader of films, by atheris (libFuzzer; extra `fuzz`, Linux): docs/fuzzing.md, docs/evidence/fuzzing.json.
 
-    python -m benchmarks.fuzz_reader --runs 30000 --out docs/evidence/fuzzing.json
+    nice -n 10 python -m benchmarks.fuzz_reader --runs 36000 --jobs 6 --out docs/evidence/fuzzing.json --page docs/fuzzing.md
 
 For each format a process of its own mutates synthetic films and, with KNEEOA_DATA, real ones: small ones in every kind of that format, and
 keeps what reaches new places in the code of kneeoa_hub.imaging, Pillow and pydicom. The checksums of PNG are put right after each
@@ -31,7 +31,7 @@ import numpy as np
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WebP", "DICOM")
 SECONDS, MEGABYTES, LONGEST = 2, 512, 32_768
-HANGS_AFTER = 60
+HANGS_AFTER = 600
 """Seconds of the clock after which libFuzzer ends an input that never comes back."""
 PIXELS = 2_000_000
 """The reader's own limit while it is fuzzed: what it does below it, it does up to any other."""
@@ -49,6 +49,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--jobs", type=int, default=1, help="formats at a time (default 1)")
     parser.add_argument("--out", type=Path, default=Path("runs/fuzzing.json"))
+    parser.add_argument("--page", type=Path, help="also write the figures as Markdown here")
     parser.add_argument("--child", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.child is not None:
@@ -68,9 +69,37 @@ def main() -> int:
     }
     given.out.parent.mkdir(parents=True, exist_ok=True)
     given.out.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    if given.page:
+        given.page.write_text(page(document), "utf-8")
     findings = sum(len(result["findings"]) for result in results.values())
     print(f"{document['inputs']} inputs, {findings} findings")
     return 1 if findings else 0
+
+
+def page(document: dict) -> str:
+    """docs/fuzzing.md."""
+    limits, formats = document["limits"], document["formats"]
+    lines = [
+        "# The reader, fuzzed",
+        "",
+        "`python -m benchmarks.fuzz_reader` made this page and `docs/evidence/fuzzing.json`: atheris (libFuzzer), guided by the coverage of",
+        f"kneeoa_hub.imaging, Pillow and pydicom; {document['inputs']} inputs of at most {limits['bytes']} bytes, seed {document['seed']}. A finding is any error",
+        f"but the package's own, a crash, over {limits['seconds']} s of the processor for one input, over {limits['megabytes']} MB for the whole process, a film",
+        f"that cannot be, or a patient's name in an error, a warning or a log. The reader's own limit was {limits['pixels']} pixels. Edges and features are",
+        "libFuzzer's, first of the seeds alone; kept are the inputs that reached something new.",
+        "",
+        "| format | inputs | seeds, synthetic | seeds, real | edges | features | kept | read | errors of the package | findings |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for form, result in formats.items():
+        seeds, reached, outcomes = result["seeds"], result["coverage"], result["outcomes"]
+        counted = (result["inputs"], seeds["synthetic"], seeds["real"])
+        edges = (f"{reached['edges_of_seeds']} to {reached['edges']}", f"{reached['features_of_seeds']} to {reached['features']}")
+        read = outcomes.get("read", 0)
+        row = (form, *counted, *edges, result["kept"], read, sum(outcomes.values()) - read, len(result["findings"]))
+        lines.append(f"| {' | '.join(map(str, row))} |")
+    found = [f"- {form}: {one['kind']}. {one['error']} ({', '.join(one['place'])})" for form, result in formats.items() for one in result["findings"]]
+    return "\n".join([*lines, "", *(found or ["Nothing was found."]), ""])
 
 
 def fuzzed(form: str, runs: int, seed: int, folder: Path) -> dict:
