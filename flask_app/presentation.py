@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from kneeoa_hub import FilmReport, KneeOAError
-from kneeoa_hub.report import film_picture
+from kneeoa_hub.overlay import film_picture
 
 from .uploads import Upload
 

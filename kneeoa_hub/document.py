@@ -11,12 +11,14 @@ from PIL import Image
 
 from .errors import KneeOAError, MissingExtra, SettingsError
 from .grades import GRADES, OSTEOARTHRITIS_FROM
-from .report import DISCLAIMER, FilmReport, KneeGrade, film_picture
+from .overlay import film_picture
+from .report import DISCLAIMER, FilmReport, KneeGrade, named, percent, span, weighed
 
 FORMS = (".html", ".pdf")
 PICTURE_SIDE = 900
 """Most pixels of a picture's longer side."""
 COLOURS = ("#26707c", "#4a7a2d", "#8f6a00", "#b4540f", "#b3262e")
+FILM, EVIDENCE = "The film, its contrast stretched.", "What the grade rests on: most where it is yellow."
 HEADING = "Knee osteoarthritis: Kellgren-Lawrence grades"
 SCALE = tuple(f"{grade.value} {grade.label}: {grade.criterion}" for grade in GRADES)
 STYLE = """
@@ -104,7 +106,7 @@ class PdfDocument(Document):
         if isinstance(answer, KneeOAError):
             self._line(f"Not read: {answer.message}", 11)
             return
-        self._draw([picture for picture, _ in _pictures(answer)])
+        self._draw(_pictures(answer))
         if answer.refused:
             self._line(f"Not graded: {answer.refused.message}", 11, "B")
         for knee in answer.knees:
@@ -127,14 +129,18 @@ class PdfDocument(Document):
         # The PDF's own fonts know Latin letters only.
         self._pdf.multi_cell(0, size * 0.5, text.encode("latin-1", "replace").decode("latin-1"), new_x="LMARGIN", new_y="NEXT")
 
-    def _draw(self, pictures: Sequence[Image.Image]) -> None:
+    def _draw(self, pictures: Sequence[tuple[Image.Image, str]]) -> None:
         """Beside each other, so high that a page holds what is said of two knees below."""
         top, tallest = self._pdf.get_y(), 0.0
-        for place, picture in enumerate(pictures):
+        self._pdf.set_font("Helvetica", "", 8)
+        for place, (picture, caption) in enumerate(pictures):
             width = min(92.0, 100.0 * picture.width / picture.height)
-            self._pdf.image(_small(picture), x=self._pdf.l_margin + 95 * place, y=top, w=width)
-            tallest = max(tallest, width * picture.height / picture.width)
-        self._pdf.set_y(top + tallest + 4)
+            height, left = width * picture.height / picture.width, self._pdf.l_margin + 95 * place
+            self._pdf.image(_small(picture), x=left, y=top, w=width)
+            self._pdf.set_xy(left - self._pdf.c_margin, top + height + 1)
+            self._pdf.cell(92, 4, caption)
+            tallest = max(tallest, height)
+        self._pdf.set_xy(self._pdf.l_margin, top + tallest + 7)
 
     def _bars(self, knee: KneeGrade) -> None:
         pdf = self._pdf
@@ -144,19 +150,19 @@ class PdfDocument(Document):
             pdf.set_fill_color(COLOURS[grade.value])
             pdf.rect(pdf.get_x(), pdf.get_y() + 1, max(0.3, 80 * probability), 3, "F")
             pdf.set_x(pdf.get_x() + 83)
-            pdf.cell(20, 5, f"{probability:.0%}", new_x="LMARGIN", new_y="NEXT")
+            pdf.cell(20, 5, percent(probability), new_x="LMARGIN", new_y="NEXT")
         pdf.ln(2)
 
 
 def _pictures(answer: FilmReport) -> list[tuple[Image.Image, str]]:
-    pictures = [(film_picture(answer.film), "The film")]
-    return [*pictures, (answer.overlay(), "Where the evidence for the grade lies")] if answer.knees else pictures
+    pictures = [(film_picture(answer.film), FILM)]
+    return [*pictures, (answer.overlay(), EVIDENCE)] if answer.knees else pictures
 
 
 def _knee_html(knee: KneeGrade, level: float) -> str:
     rows = "".join(
         f"<tr{' class=reported' if grade.value == knee.grade else ''}><th scope='row'>{grade.value} {grade.label}</th>"
-        f"<td><span class='bar' style='width:{12 * probability:.2f}rem;background:{COLOURS[grade.value]}'></span>{probability:.0%}</td></tr>"
+        f"<td><span class='bar' style='width:{12 * probability:.2f}rem;background:{COLOURS[grade.value]}'></span>{html.escape(percent(probability))}</td></tr>"
         for grade, probability in zip(GRADES, knee.probabilities, strict=True)
     )
     facts = "<br>".join(map(html.escape, _facts(knee, level)))
@@ -164,19 +170,17 @@ def _knee_html(knee: KneeGrade, level: float) -> str:
 
 
 def _title(knee: KneeGrade) -> str:
-    return f"{f'{knee.side.capitalize()} knee' if knee.side else 'Knee'}: grade {knee.grade}, {knee.label}"
+    return f"{named(knee)}: grade {knee.grade}, {knee.label}"
 
 
 def _facts(knee: KneeGrade, level: float) -> tuple[str, ...]:
-    first, last = knee.grade_set[0], knee.grade_set[-1]
-    span = f"grade {first}" if first == last else f"grades {first} to {last}"
-    likeliest = max(range(len(GRADES)), key=knee.probabilities.__getitem__)
-    weighed = f"The grade weighs all five probabilities; the likeliest single one is {likeliest} {GRADES[likeliest].label}."
+    said = knee.osteoarthritis.capitalize()
     return (
         GRADES[knee.grade].criterion,
-        *([weighed] if likeliest != knee.grade else []),
-        f"Cannot be ruled out, at {level:.0%} confidence: {span}.",
-        f"Radiographic osteoarthritis (KL {OSTEOARTHRITIS_FROM} or more): probability {knee.oa_probability:.0%}.",
+        *([weighed(knee).strip()] if weighed(knee) else []),
+        f"Radiographic osteoarthritis (KL {OSTEOARTHRITIS_FROM} or more): {said}, probability {percent(knee.oa_probability)}.",
+        f"Not ruled out, at {percent(level)} confidence: {span(knee.grade_set)}. Severity {knee.severity:.1f} of 4.",
+        *([] if knee.side else ["The film does not say which side this is."]),
     )
 
 

@@ -4,15 +4,15 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from .grades import GRADES, OSTEOARTHRITIS_FROM
 from .imaging.gate import Refusal
 from .imaging.normalise import Box
+from .overlay import Mark, drawn
 
 SCHEMA_VERSION = 1
 DISCLAIMER = "Research use only. Not a medical device; not for diagnosis or treatment."
-HEAT_OPACITY = 0.45
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,55 +102,44 @@ class FilmReport:
 
     def overlay(self) -> Image.Image:
         """The film at full size, RGB, with each knee's box, grade and evidence drawn over it."""
-        picture = film_picture(self.film).convert("RGB")
-        for knee in self.knees:
-            _draw_heat(picture, knee)
-        draw = ImageDraw.Draw(picture)
-        stroke = max(1, round(min(picture.size) / 220))
-        font = ImageFont.load_default(size=max(11, round(min(picture.size) / 16)))
-        for knee in self.knees:
-            left, top, right, bottom = knee.box
-            draw.rectangle((left, top, right - 1, bottom - 1), outline="#ffd166", width=stroke)
-            text = f"KL {knee.grade} {knee.label}"
-            place = (left + 3 * stroke, top + 2 * stroke)
-            draw.rectangle(draw.textbbox(place, text, font=font), fill="#101820")
-            draw.text(place, text, fill="#ffd166", font=font)
-        return picture
+        return drawn(self.film, (Mark(knee.box, _label(knee), knee.heatmap) for knee in self.knees))
 
     def _finding(self, knee: KneeGrade) -> str:
-        likely = max(knee.probabilities)
-        span = _span(knee.grade_set)
         return (
-            f"{_named(knee)}: Kellgren-Lawrence grade {knee.grade} ({knee.label}). {GRADES[knee.grade].criterion} "
-            f"Largest probability {likely:.0%}; {span} at {self.level:.0%} confidence; severity {knee.severity:.1f} of 4."
+            f"{named(knee)}: Kellgren-Lawrence grade {knee.grade} ({knee.label}), probability {percent(knee.probabilities[knee.grade])}. "
+            f"{GRADES[knee.grade].criterion} {weighed(knee)}Not ruled out, at {percent(self.level)} confidence: {span(knee.grade_set)}. "
+            f"Severity {knee.severity:.1f} of 4."
         )
 
     def _impression(self, knee: KneeGrade) -> str:
         present = {"yes": "likely", "no": "not likely", "borderline": "borderline"}[knee.osteoarthritis]
-        return f"{_named(knee)}: radiographic osteoarthritis (KL 2 or more) {present}, probability {knee.oa_probability:.0%}."
+        return f"{named(knee)}: radiographic osteoarthritis (KL 2 or more) {present}, probability {percent(knee.oa_probability)}."
 
 
-def film_picture(pixels: np.ndarray) -> Image.Image:
-    """A [H,W] film of any range as an 8-bit gray picture, its 0.5th to 99.5th percentile stretched."""
-    low, high = np.percentile(pixels[:: max(1, pixels.shape[0] // 512), :: max(1, pixels.shape[1] // 512)], (0.5, 99.5))
-    scaled = (pixels - low) * (255 / max(float(high - low), 1e-6))
-    return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
-
-
-def _draw_heat(picture: Image.Image, knee: KneeGrade) -> None:
-    left, top, right, bottom = knee.box
-    size = (right - left, bottom - top)
-    heat = np.asarray(Image.fromarray(knee.heatmap).resize(size, Image.Resampling.BILINEAR)).clip(0, 1)
-    # Black over red to yellow: evidence reads in gray print too, since it only gets brighter.
-    colours = np.stack([np.minimum(1, 2 * heat), np.maximum(0, 2 * heat - 1) * 0.9, np.zeros_like(heat)], -1)
-    layer = Image.fromarray((colours * 255).astype(np.uint8))
-    mask = Image.fromarray((heat * HEAT_OPACITY * 255).astype(np.uint8))
-    picture.paste(layer, (left, top), mask)
-
-
-def _named(knee: KneeGrade) -> str:
+def named(knee: KneeGrade) -> str:
+    """Which knee, as far as it is known."""
     return f"{knee.side.capitalize()} knee" if knee.side else "Knee"
 
 
-def _span(grades: tuple[int, ...]) -> str:
+def _label(knee: KneeGrade) -> str:
+    return f"{knee.side.capitalize() + ': ' if knee.side else ''}KL {knee.grade} {knee.label}"
+
+
+def percent(share: float) -> str:
+    """0..1 in whole per cent; what is small but possible is not called zero, nor what is likely certain."""
+    if 0 < share < 0.005:
+        return "<1%"
+    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
+
+
+def span(grades: tuple[int, ...]) -> str:
+    """Contiguous grades in words."""
     return f"grade {grades[0]}" if len(grades) == 1 else f"grades {grades[0]} to {grades[-1]}"
+
+
+def weighed(knee: KneeGrade) -> str:
+    """Why a grade is reported that is not the likeliest one; "" where it is."""
+    likeliest = max(range(len(GRADES)), key=knee.probabilities.__getitem__)
+    if likeliest == knee.grade:
+        return ""
+    return f"The grade weighs all five probabilities; the likeliest single one is {likeliest} {GRADES[likeliest].label}. "

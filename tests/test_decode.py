@@ -1,14 +1,18 @@
 """Films in every form come out as the same pixels, or as an error that says what was received."""
 
 import io
+import logging
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.film_kinds import film_files, tiff
 from kneeoa_hub import errors
 from kneeoa_hub.imaging.decode import Limits, decode
+from kneeoa_hub.imaging.phantom import knee_film
 
+FILM = knee_film(2, 7, bits=16).pixels
 RAMP = np.arange(160 * 200, dtype=np.uint16).reshape(160, 200) * 2
 
 
@@ -27,6 +31,21 @@ def test_sixteen_bits_are_kept(form):
 def test_eight_bits_are_kept(form):
     gray = (RAMP // 256).astype(np.uint8)
     assert (decode(encoded(gray, form)).pixels == gray).all()
+
+
+@pytest.mark.parametrize("film", list(film_files(FILM)), ids=lambda film: f"{film.form} {film.kind}")
+def test_every_kind_of_file_gives_the_film_s_own_values(film):
+    """In its own units; where the kind holds fewer bits, their upper ones; where it is lossy, nearly."""
+    pixels = decode(film.content).pixels
+    bits = next((bits for bits in (8, 12) if f"{bits}-bit" in film.kind), 16)
+    wanted = (FILM >> (16 - bits)).astype(np.float64)
+    if "padding" in film.kind:
+        edge = FILM.shape[1] // 8
+        assert (pixels[:, :edge] == wanted.min()).all()
+        pixels = pixels[:, edge:-edge]
+    assert pixels.shape == wanted.shape
+    alike = (pixels - pixels.mean()) / pixels.std() - (wanted - wanted.mean()) / wanted.std()
+    assert np.abs(alike).max() < (1e-3 if film.exact else 0.2)
 
 
 def test_a_path_bytes_a_file_an_image_and_an_array_are_the_same_film(tmp_path):
@@ -87,8 +106,28 @@ def test_a_film_of_several_pages_is_an_error():
     buffer = io.BytesIO()
     page = Image.fromarray(np.zeros((200, 200), np.uint8))
     page.save(buffer, "TIFF", save_all=True, append_images=[page])
-    with pytest.raises(errors.SeveralFrames, match="2 frames"):
+    with pytest.raises(errors.SeveralFrames, match="several frames"):
         decode(buffer.getvalue())
+
+
+def test_a_16_bit_film_in_channels_is_held_to_the_same_limits_and_is_damaged_when_cut():
+    gray = np.stack([RAMP, RAMP], -1)
+    whole = tiff(gray, photometric="minisblack", extrasamples=["unassalpha"], compression="zlib")
+    with pytest.raises(errors.FilmTooLarge, match="200x160 px"):
+        decode(whole, Limits(max_pixels=1000))
+    with pytest.raises(errors.DamagedFilm):
+        decode(whole[:-500])
+    pages = tiff(np.stack([gray, gray]), photometric="minisblack", extrasamples=["unassalpha"])
+    with pytest.raises(errors.SeveralFrames):
+        decode(pages)
+
+
+def test_a_tag_of_a_tiff_reaches_no_log(caplog):
+    content = encoded(RAMP, "TIFF", tiffinfo={270: "DOE JANE", 315: "DR SECRET"})
+    caplog.set_level(logging.DEBUG)
+    decode(content)
+    assert "DOE" not in caplog.text
+    assert "SECRET" not in caplog.text
 
 
 def test_a_tiff_whose_zero_is_white_is_turned_to_bright_bone():

@@ -1,20 +1,17 @@
 """DICOM films: transfer syntaxes, transforms, and what the header says of the film."""
 
 import io
+import logging
+import warnings
 
 import numpy as np
 import pydicom
 import pytest
-from imagecodecs import jpeg8_encode
-from PIL import Image
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.encaps import encapsulate
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
 from pydicom.uid import (
+    MPEG2MPML,
     UID,
-    DigitalXRayImageStorageForPresentation,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
     JPEGExtended12Bit,
@@ -22,15 +19,14 @@ from pydicom.uid import (
     JPEGLosslessSV1,
     JPEGLSLossless,
     RLELossless,
-    generate_uid,
 )
 
-from kneeoa_hub.errors import DamagedFilm, FilmTooLarge, SeveralFrames, UnsupportedFilm
+from benchmarks.film_kinds import LOSSLESS, PATIENT, dicom
+from kneeoa_hub.errors import DamagedFilm, FilmError, FilmTooLarge, SeveralFrames, UnsupportedFilm
 from kneeoa_hub.imaging.decode import Limits, decode
+from kneeoa_hub.imaging.dicom import NO_WINDOW
 from kneeoa_hub.imaging.gate import MESSAGES, check_pixels
 from kneeoa_hub.imaging.phantom import knee_film
-
-PATIENT = "DOE^JANE"
 
 
 def knee(bits: int = 12) -> np.ndarray:
@@ -39,77 +35,55 @@ def knee(bits: int = 12) -> np.ndarray:
     return np.rint(film / film.max() * (2**bits - 1)).astype(np.uint16)
 
 
-def dicom(pixels: np.ndarray, syntax: UID = ExplicitVRLittleEndian, **header: object) -> bytes:
-    """A digital radiograph with the pixels as stored values."""
-    dataset = Dataset()
-    dataset.file_meta = FileMetaDataset()
-    dataset.file_meta.TransferSyntaxUID = syntax if syntax in (ImplicitVRLittleEndian, ExplicitVRBigEndian) else ExplicitVRLittleEndian
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = DigitalXRayImageStorageForPresentation
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.SOPInstanceUID = generate_uid(entropy_srcs=["kneeoa"])
-    dataset.PatientName, dataset.PatientID, dataset.Modality = PATIENT, "12345", "DX"
-    dataset.Rows, dataset.Columns = pixels.shape
-    dataset.SamplesPerPixel, dataset.PhotometricInterpretation, dataset.PixelRepresentation = 1, "MONOCHROME2", 0
-    dataset.BitsAllocated = dataset.BitsStored = 8 * pixels.itemsize
-    dataset.HighBit = dataset.BitsStored - 1
-    order = ">" if syntax == ExplicitVRBigEndian else "<"
-    dataset.PixelData = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
-    dataset["PixelData"].VR = "OB" if pixels.itemsize == 1 else "OW"
-    for name, value in header.items():
-        setattr(dataset, name, value)
-    if syntax == JPEGBaseline8Bit:
-        content = io.BytesIO()
-        Image.fromarray(pixels).save(content, "JPEG", quality=100)
-        dataset.PixelData = encapsulate([content.getvalue()])
-        dataset["PixelData"].VR, dataset.file_meta.TransferSyntaxUID = "OB", syntax
-    elif dataset.file_meta.TransferSyntaxUID != syntax:
-        dataset.compress(syntax, generate_instance_uid=False)
-    content = io.BytesIO()
-    pydicom.dcmwrite(content, dataset, enforce_file_format=True)
-    return content.getvalue()
-
-
-LOSSLESS = [ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless, JPEG2000Lossless, JPEGLSLossless]
-
-
 @pytest.mark.parametrize("syntax", LOSSLESS)
 def test_a_lossless_transfer_syntax_keeps_every_bit(syntax):
     assert (decode(dicom(knee(), syntax)).pixels == knee()).all()
 
 
-def in_jpeg(pixels: np.ndarray, syntax: UID, bits: int, end: int | None = None, **header: object) -> bytes:
-    """A film in a kind of JPEG that pydicom does not write. end: of its frame, where that is cut off."""
-    kind = {"level": 95} if syntax == JPEGExtended12Bit else {"lossless": True}
-    film = pydicom.dcmread(io.BytesIO(dicom(pixels, BitsStored=bits, HighBit=bits - 1, **header)))
-    film.PixelData = encapsulate([jpeg8_encode(pixels, bitspersample=bits, **kind)[:end]])
-    film["PixelData"].VR, film.file_meta.TransferSyntaxUID = "OB", syntax
-    content = io.BytesIO()
-    pydicom.dcmwrite(content, film, enforce_file_format=True)
-    return content.getvalue()
+def stored(pixels: np.ndarray, syntax: UID, bits: int, end: int | None = None, **header: object) -> bytes:
+    """A film with so many bits stored in 16. end: of its compressed frame, where that is cut off."""
+    return dicom(pixels, syntax, end, BitsStored=bits, HighBit=bits - 1, **header)
 
 
 @pytest.mark.parametrize("syntax", [JPEGLosslessSV1, JPEGLossless])
 @pytest.mark.parametrize("bits", [12, 16])
 def test_the_lossless_jpeg_of_most_radiography_machines_keeps_every_bit(syntax: UID, bits: int):
-    assert (decode(in_jpeg(knee(bits), syntax, bits)).pixels == knee(bits)).all()
+    assert (decode(stored(knee(bits), syntax, bits)).pixels == knee(bits)).all()
 
 
 def test_signed_values_in_lossless_jpeg_keep_their_sign():
     signed = knee(12).astype(np.int16) - 1000
-    film = in_jpeg((signed & 4095).astype(np.uint16), JPEGLosslessSV1, 12, PixelRepresentation=1)
+    film = stored((signed & 4095).astype(np.uint16), JPEGLosslessSV1, 12, PixelRepresentation=1)
     wanted = np.where(signed > 2047, signed - 4096, signed)
     assert (decode(film).pixels == wanted).all()
 
 
 def test_lossy_jpeg_of_12_bits_is_read():
-    assert np.abs(decode(in_jpeg(knee(), JPEGExtended12Bit, 12)).pixels - knee()).max() < 4096 / 128
+    assert np.abs(decode(stored(knee(), JPEGExtended12Bit, 12)).pixels - knee()).max() < 4096 / 128
 
 
-@pytest.mark.parametrize("syntax", [JPEGLosslessSV1, JPEGExtended12Bit])
-def test_a_jpeg_that_is_cut_off_or_of_another_size_is_damaged(syntax: UID):
+@pytest.mark.parametrize("syntax", [JPEGLosslessSV1, JPEGExtended12Bit, JPEGLSLossless, JPEG2000Lossless, RLELossless])
+def test_a_compressed_film_that_is_cut_off_or_of_another_size_is_damaged(syntax: UID):
     with pytest.raises(DamagedFilm):
-        decode(in_jpeg(knee(), syntax, 12, end=-1000))
-    with pytest.raises(DamagedFilm):
-        decode(in_jpeg(knee(), syntax, 12, Rows=100))
+        decode(dicom(knee(), syntax)[:-3000] if syntax == RLELossless else stored(knee(), syntax, 12, end=-1000))
+    for rows in (200, 300, 4000):
+        with pytest.raises(DamagedFilm):
+            decode(stored(knee(), syntax, 12, Rows=rows))
+
+
+def test_what_would_unfold_to_any_size_or_is_a_video_is_not_read():
+    uncompressed, content = b"1.2.840.10008.1.2.1\0", dicom(knee())
+    assert uncompressed in content
+    with pytest.raises(UnsupportedFilm, match="deflated"):
+        decode(content + b"1.2.840.10008.1.2.1.99")
+    with pytest.raises(UnsupportedFilm, match="transfer syntax"):
+        decode(content.replace(uncompressed, MPEG2MPML[:20].encode()))
+
+
+def test_a_window_of_no_width_is_left_out_with_a_warning():
+    film = decode(dicom(knee(), WindowCenter=2000, WindowWidth=0))
+    assert (film.pixels == knee()).all()
+    assert film.warnings == (NO_WINDOW,)
 
 
 def test_lossy_jpeg_is_read():
@@ -205,10 +179,35 @@ def test_a_damaged_or_oversized_film_is_an_error_before_its_pixels_are_read():
         decode(dicom(knee(), Rows=60000, Columns=60000))
 
 
-def test_a_value_against_the_standard_is_read_without_a_word_in_any_log(caplog):
+def test_a_value_against_the_standard_is_read():
     content = dicom(knee(), ViewPosition="LATERAL", PatientID="SECRET").replace(b"LATERAL ", b"lateral ").replace(PATIENT.encode(), b"doe^\xffjan")
     assert decode(content).ruled_out == "not-frontal"
-    assert caplog.text == ""
+
+
+def test_a_patient_s_name_in_any_element_reaches_no_error_no_warning_and_no_log(caplog):
+    """As when a fault shifts what is written: each value in turn is written over with a name."""
+    header = {"WindowCenter": "2048", "WindowWidth": "4096", "RescaleSlope": "1", "RescaleIntercept": "0", "NumberOfFrames": "1", "ViewPosition": "AP"}
+    about = {"PatientBirthDate": "19500101", "StudyDate": "20200101", "StudyInstanceUID": "1.2.3.4.5.6", "SpecificCharacterSet": "ISO_IR 100"}
+    content = dicom(knee(), **header, **about)
+    places = [
+        (element.value_tell, element.length)
+        for element in pydicom.dcmread(io.BytesIO(content)).values()
+        if isinstance(element, RawDataElement) and element.length < 100
+    ]
+    meta = content.index(b"1.2.840.10008.1.2.1")
+    caplog.set_level(logging.DEBUG)
+    told = []
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        for at, length in [*places, (meta, 20)]:
+            changed = content[:at] + b"DOE^JANE^MARKER^OF^HER^OWN^WITH^ALL^NAMES"[:length] + content[at + length :]
+            try:
+                told.append(str(decode(changed).warnings))
+            except FilmError as error:
+                told.append(error.message)
+    assert len(told) > 20
+    assert any("transfer syntax" in words for words in told)
+    assert "DOE" not in caplog.text + "".join(told) + "".join(str(warning.message) for warning in warned)
 
 
 def test_nothing_of_the_patient_leaves_the_header(grader):

@@ -8,15 +8,15 @@ FLOORS = [
     {"grades", "errors", "settings"},
     {"bundle", "runtime", "decision", "agreement"},
     {"imaging"},
-    {"report", "card_sections", "card", "answers", "document", "dicom_objects", "beside"},
+    {"overlay", "report", "card_sections", "card", "answers", "document", "dicom_objects", "beside"},
     {"address", "presets", "versioned", "hub_client", "hub_download", "hub_upload", "publishable", "hub"},
     {"grader"},
     {"cli"},
 ]
 # Within a floor, a module may use those named before it here.
 WITHIN = {
-    "runtime": {"bundle"}, "decision": {"bundle"}, "imaging": {"imaging"}, "card": {"report", "card_sections"}, "settings": {"errors"},
-    "answers": {"report"}, "document": {"report"}, "dicom_objects": {"report"}, "beside": {"answers", "document", "dicom_objects"},
+    "report": {"overlay"}, "runtime": {"bundle"}, "decision": {"bundle"}, "imaging": {"imaging"}, "card": {"report", "card_sections"}, "settings": {"errors"},
+    "answers": {"report"}, "document": {"overlay", "report"}, "dicom_objects": {"report"}, "beside": {"answers", "document", "dicom_objects"},
     "hub": {"address", "presets", "versioned", "hub_download", "hub_upload", "publishable"},
     "hub_download": {"address", "versioned", "hub_client"}, "hub_upload": {"versioned", "hub_client"},
     "presets": {"address"}, "versioned": {"address"},

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION
 
 from ..errors import (
     DamagedFilm,
@@ -16,18 +17,21 @@ from ..errors import (
     FilmNotFound,
     FilmTooLarge,
     FilmTooSmall,
+    KneeOAError,
     SeveralFrames,
     UnsupportedFilm,
 )
 from ..settings import Settings
+from .channels import ORIENTATION, WHITE_IS_ZERO, DeepHeader, channels, deep_header
+from .unheard import unheard
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 FILM_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".dcm"))
 """By which films are told from other files in a folder; a film that is given by itself may have any name."""
 READABLE = "PNG, JPEG, TIFF, BMP, WebP or DICOM"
 MIN_SIDE = 128
-PHOTOMETRIC, WHITE_IS_ZERO = 262, 0
-"""TIFF 6.0, PhotometricInterpretation."""
+BLOCK = 256
+"""Rows that are worked on at a time, so that a large film takes little memory beside its pixels."""
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """ITU-R BT.601 weights of red, green and blue."""
 
@@ -76,16 +80,20 @@ def decode(film: FilmInput, limits: Limits = Limits()) -> Film:
     Raises a FilmError that says what was received: EmptyFilm, UnsupportedFilm, DamagedFilm, FilmTooLarge,
     FilmTooSmall, SeveralFrames or FilmNotFound.
     """
-    if isinstance(film, np.ndarray):
-        decoded = _from_array(film, limits)
-    elif isinstance(film, Image.Image):
-        decoded = _from_image(film, "the image", limits)
-    else:
-        content, name = _read(film, limits)
-        decoded = _from_bytes(content, name, limits)
+    with unheard():
+        decoded = _decoded(film, limits)
     if min(decoded.pixels.shape) < limits.min_side:
         raise FilmTooSmall(f"{decoded.name} is {decoded.width}x{decoded.height} px; a knee film needs at least {limits.min_side} px on its shorter side.")
     return decoded
+
+
+def _decoded(film: FilmInput, limits: Limits) -> Film:
+    if isinstance(film, np.ndarray):
+        return _from_array(film, limits)
+    if isinstance(film, Image.Image):
+        return _from_image(film, "the image", limits)
+    content, name = _read(film, limits)
+    return _from_bytes(content, name, limits)
 
 
 def _read(film: Any, limits: Limits) -> tuple[bytes, str]:
@@ -126,27 +134,62 @@ def _from_bytes(content: bytes, name: str, limits: Limits) -> Film:
 
         return read_dicom(content, name, limits)
     try:
-        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            return _from_image(image, name, limits)
-    except FilmError:
+        return _from_picture(content, name, limits)
+    except KneeOAError:
         raise
-    except UnidentifiedImageError:
-        raise UnsupportedFilm(f"{name} is not an image that can be read; send {READABLE}.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise FilmTooLarge(f"{name} has far over {limits.max_pixels} pixels; send a smaller film.") from None
-    except Exception as error:  # Pillow's readers raise many kinds for a corrupt file
-        raise DamagedFilm(f"{name} is truncated or damaged ({error}); export it again.") from None
+    except Exception as error:  # the decoders raise many kinds for a corrupt file
+        raise DamagedFilm(f"{name} is truncated or damaged ({type(error).__name__}); export it again.") from None
+
+
+def _from_picture(content: bytes, name: str, limits: Limits) -> Film:
+    image = _opened(content)
+    if header := _deep(content, image):
+        return _from_channels(content, header, name, limits)
+    if image is None:
+        raise UnsupportedFilm(f"{name} is not an image that can be read; send {READABLE}.")
+    with image:
+        return _from_image(image, name, limits)
+
+
+def _opened(content: bytes) -> Image.Image | None:
+    try:
+        return Image.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError:
+        return None
+
+
+def _deep(content: bytes, image: Image.Image | None) -> DeepHeader | None:
+    try:
+        return deep_header(content, image)
+    except Exception:  # whatever is wrong with a TIFF, Pillow tells it
+        return None
+
+
+def _check(width: int, height: int, several: bool, name: str, limits: Limits) -> None:
+    """Before anything is decoded."""
+    if width * height > limits.max_pixels:
+        raise FilmTooLarge(f"{name} is {width}x{height} px, over {limits.max_pixels} pixels; send a smaller film, or raise KNEEOA_MAX_PIXELS.")
+    if several:
+        raise SeveralFrames(f"{name} has several frames; send one film a file.")
+
+
+def _from_channels(content: bytes, header: DeepHeader, name: str, limits: Limits) -> Film:
+    _check(header.width, header.height, header.pages, name, limits)
+    values = channels(content, header, name)
+    gray, colour = (values.astype(np.float32), 0.0) if values.ndim == 2 else _gray(values, max(int(values.max()), 1))
+    if header.white_is_zero:
+        gray = gray.max() - gray
+    image = Image.fromarray(gray)
+    image.getexif()[ORIENTATION] = header.orientation
+    return Film(np.array(ImageOps.exif_transpose(image)), name, colour=colour)
 
 
 def _from_image(image: Image.Image, name: str, limits: Limits) -> Film:
-    width, height = image.size
-    if width * height > limits.max_pixels:
-        raise FilmTooLarge(f"{name} is {width}x{height} px, over {limits.max_pixels} pixels; send a smaller film, or raise KNEEOA_MAX_PIXELS.")
-    # A phone's JPEG (MPO) holds previews after its first picture; in other formats a frame is a film.
-    frames = getattr(image, "n_frames", 1)
-    if frames > 1 and image.format != "MPO":
-        raise SeveralFrames(f"{name} has {frames} frames; send one film a file.")
-    white_is_zero = image.format == "TIFF" and getattr(image, "tag_v2", {}).get(PHOTOMETRIC) == WHITE_IS_ZERO
+    # A phone's JPEG (MPO) holds previews after its first picture; in other formats a frame is a film. Not counted: a file can hold millions.
+    _check(*image.size, getattr(image, "is_animated", False) and image.format != "MPO", name, limits)
+    white_is_zero = image.format == "TIFF" and getattr(image, "tag_v2", {}).get(PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO
     image = ImageOps.exif_transpose(image)
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F", "L"):
         pixels = np.asarray(image).astype(np.float32)
@@ -157,9 +200,18 @@ def _from_image(image: Image.Image, name: str, limits: Limits) -> Film:
         return Film(pixels, name)
     if image.mode == "1":
         return Film(np.asarray(image.convert("L")).astype(np.float32), name)
-    channels = np.asarray(image.convert("RGB"))
-    colour = float((channels.max(-1) - channels.min(-1)).mean() / 255)
-    return Film(channels.astype(np.float32) @ LUMA, name, colour=colour)
+    pixels, colour = _gray(np.asarray(image.convert("RGB")), 255)
+    return Film(pixels, name, colour=colour)
+
+
+def _gray(values: np.ndarray, largest: int) -> tuple[np.ndarray, float]:
+    """[H,W,3] as float32 [H,W] in the same units, and how colourful it is: 0 (gray) to 1. largest: that a value can be."""
+    gray, colour = np.empty(values.shape[:2], np.float32), 0.0
+    for start in range(0, len(values), BLOCK):
+        rows = values[start : start + BLOCK]
+        gray[start : start + BLOCK] = rows.astype(np.float32) @ LUMA
+        colour += float((rows.max(-1) - rows.min(-1)).sum(dtype=np.float64))
+    return gray, colour / (gray.size * largest)
 
 
 def _from_array(array: np.ndarray, limits: Limits) -> Film:

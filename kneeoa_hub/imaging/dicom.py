@@ -10,8 +10,20 @@ from typing import Any
 import numpy as np
 
 from ..errors import DamagedFilm, FilmTooLarge, MissingExtra, SeveralFrames, UnsupportedFilm
-from .decode import Film, Limits
+from .decode import BLOCK, Film, Limits
+from .unheard import unwarned
 
+DEFLATED = b"1.2.840.10008.1.2.1.99"
+"""UID of the transfer syntax Deflated Explicit VR Little Endian."""
+READ = (
+    *("Modality", "BodyPartExamined", "ViewPosition", "Laterality", "ImageLaterality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel"),
+    *("PhotometricInterpretation", "PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue"),
+    *("PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "WindowCenter", "WindowWidth"),
+    *("VOILUTFunction", "VOILUTSequence", "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData"),
+)
+"""The header's elements that are read; all others are passed over unseen."""
+COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
+NO_WINDOW = "The film's own window can't be applied; its values are taken as they are."
 SIDES = {"L": "left", "R": "right"}
 PLAIN_FILM = ("", "CR", "DX", "DR", "RG", "OT", "SC")
 """Modalities that a plain radiograph is filed under: computed, digital, film digitised; other; secondary capture."""
@@ -33,67 +45,93 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
     """
     try:
         import pydicom
-        from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
-        from .jpeg import is_uncommon_jpeg, stored_values
+        from .encapsulated import SYNTAXES, UNCOMPRESSED, stored_values
     except ImportError:
         raise MissingExtra("DICOM films need pydicom; install it with: pip install 'kneeoa-hub[dicom]'") from None
+    if DEFLATED in content:  # it would be inflated as a whole, to whatever size
+        raise UnsupportedFilm(f"{name} is deflated DICOM; export it uncompressed.")
     try:
-        header = pydicom.dcmread(io.BytesIO(content))
-        rows, columns = int(header.get("Rows", 0)), int(header.get("Columns", 0))
-        photometric = str(header.get("PhotometricInterpretation", ""))
-        frames = int(header.get("NumberOfFrames", None) or 1)
+        with unwarned():
+            header = pydicom.dcmread(io.BytesIO(content), specific_tags=list(READ))
+            values = {element.keyword: element.value for element in header}  # converts each, now
+            syntax = header.file_meta.TransferSyntaxUID
+        rows, columns = int(values.get("Rows", 0)), int(values.get("Columns", 0))
+        photometric = str(values.get("PhotometricInterpretation", ""))
+        frames = int(values.get("NumberOfFrames") or 1)
     except Exception as error:  # pydicom raises many kinds for a corrupt file
         raise DamagedFilm(f"{name} is damaged DICOM ({type(error).__name__}); export it again.") from None
-    if not rows or not columns or "PixelData" not in header:
+    if not values:
+        raise DamagedFilm(f"{name} is DICOM that is empty or cut off; export it again.")
+    if not rows or not columns:
         raise UnsupportedFilm(f"{name} is DICOM without an image; send the radiograph itself.")
+    if "PixelData" not in header:
+        raise DamagedFilm(f"{name} is DICOM whose pixel data are missing or cut off; export it again.")
     if rows * columns > limits.max_pixels:
         raise FilmTooLarge(f"{name} is {columns}x{rows} px, over {limits.max_pixels} pixels; send a smaller film.")
     if frames > 1:
         raise SeveralFrames(f"{name} has {frames} frames; send one film a file.")
     if not photometric.startswith("MONOCHROME"):
-        raise UnsupportedFilm(f"{name} is DICOM in colour ({photometric}); send the gray radiograph.")
+        kind = photometric if photometric in COLOUR else "of an unknown kind"
+        raise UnsupportedFilm(f"{name} is DICOM in colour ({kind}); send the gray radiograph.")
+    if syntax not in (*SYNTAXES, *UNCOMPRESSED):
+        raise UnsupportedFilm(f"{name} is DICOM in a transfer syntax that is not read; export it uncompressed.")
     try:
-        stored = stored_values(header) if is_uncommon_jpeg(header) else header.pixel_array
-        pixels = np.asarray(apply_voi_lut(apply_modality_lut(stored, header), header), np.float32)
-        padding = _padding(stored, header)
-        side, ruled_out = SIDES.get(_text(header, "ImageLaterality") or _text(header, "Laterality")), _ruled_out(header)
+        stored = stored_values(header) if syntax in SYNTAXES else header.pixel_array
+        if stored.ndim != 2:
+            raise ValueError(f"{stored.ndim} dimensions")
+        pixels, warnings = _shown(stored, header)
+        padding = _padding(stored, values)
+        side, ruled_out = SIDES.get(_text(values, "ImageLaterality") or _text(values, "Laterality")), _ruled_out(values)
     except Exception as error:  # a missing decoder, or corrupt pixel data
         raise DamagedFilm(
             f"{name}: the DICOM pixel data can't be decoded ({type(error).__name__}); export it uncompressed, "
             "or install the decoders with: pip install 'kneeoa-hub[dicom]'"
         ) from None
-    if pixels.ndim != 2 or not np.isfinite(pixels).all():
-        raise DamagedFilm(f"{name} is damaged DICOM (its values are no gray film); export it again.")
+    if not np.isfinite(pixels).all():
+        raise DamagedFilm(f"{name} is damaged DICOM (its values are no numbers); export it again.")
     if photometric == "MONOCHROME1":
         pixels = pixels.max() - pixels
     if padding.any() and not padding.all():
-        pixels[padding] = pixels[~padding].min()
-    return Film(pixels, name, side=side, ruled_out=ruled_out)
+        pixels[padding] = pixels.min(where=~padding, initial=np.inf)
+    return Film(pixels, name, side=side, ruled_out=ruled_out, warnings=warnings)
 
 
-def _ruled_out(header: Any) -> str | None:
+def _shown(stored: np.ndarray, header: Any) -> tuple[np.ndarray, tuple[str, ...]]:
+    """[H,W] float32 after modality and VOI transforms, and a warning where the film has a window or table that can't be."""
+    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+
+    shown, window, warnings = np.empty(stored.shape, np.float32), apply_voi_lut, ()
+    try:
+        window(apply_modality_lut(stored[:1], header), header)
+    except (ValueError, TypeError, AttributeError, KeyError, IndexError, NotImplementedError):  # as of a width of 0, which machines do write
+        window, warnings = lambda values, _: values, (NO_WINDOW,)
+    for start in range(0, len(stored), BLOCK):  # pydicom works in float64
+        shown[start : start + BLOCK] = window(apply_modality_lut(stored[start : start + BLOCK], header), header)
+    return shown, warnings
+
+
+def _ruled_out(values: dict[str, Any]) -> str | None:
     """The reason of a refusal when the header itself says that this is no frontal plain film of a knee."""
-    if _text(header, "Modality") not in PLAIN_FILM:
+    if _text(values, "Modality") not in PLAIN_FILM:
         return "other-modality"
-    words = _text(header, "BodyPartExamined").replace("_", " ").replace("/", " ").split()
+    words = _text(values, "BodyPartExamined").replace("_", " ").replace("/", " ").split()
     if any(word in OTHER_PARTS for word in words) and not any("KNEE" in word for word in words):
         return "other-body-part"
-    return "not-frontal" if _text(header, "ViewPosition") in OTHER_VIEWS else None
+    return "not-frontal" if _text(values, "ViewPosition") in OTHER_VIEWS else None
 
 
-def _text(header: Any, keyword: str) -> str:
-    """A header's value in capitals; of several values the first. Read raw: pydicom would log a value that it finds wrong."""
-    element = header.get_item(keyword)
-    value = element.value if element is not None else b""
-    text = value.decode("ascii", "ignore") if isinstance(value, bytes) else str(value or "")
-    return text.split("\\")[0].strip(" \0").upper()
+def _text(values: dict[str, Any], keyword: str) -> str:
+    """A value in capitals; of several the first."""
+    value = values.get(keyword)
+    text = value if isinstance(value, str) else next(iter(value or ()), "")
+    return str(text).strip(" \0").upper()
 
 
-def _padding(stored: np.ndarray, header: Any) -> np.ndarray:
+def _padding(stored: np.ndarray, values: dict[str, Any]) -> np.ndarray:
     """[H,W] bool: stored values that fill what the detector did not see."""
-    if "PixelPaddingValue" not in header:
+    if values.get("PixelPaddingValue") is None:
         return np.zeros(stored.shape, bool)
-    first = int(header.PixelPaddingValue)
-    last = int(header.get("PixelPaddingRangeLimit", first))
+    first = int(values["PixelPaddingValue"])
+    last = int(values.get("PixelPaddingRangeLimit", first))
     return (stored >= min(first, last)) & (stored <= max(first, last))

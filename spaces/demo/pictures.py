@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from kneeoa_hub import FilmReport, KneeGrade
-from kneeoa_hub.report import film_picture
+from kneeoa_hub.overlay import film_picture
 
 LONGEST_SIDE = 1200
 """Pixels of a film on the page; a larger one is shown smaller."""

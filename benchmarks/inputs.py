@@ -1,0 +1,196 @@
+"""Every kind of input that was tried, and what came of it: docs/inputs.md.
+
+    python -m benchmarks.inputs --real 3 > docs/inputs.md
+
+One knee a grade is drawn (kneeoa_hub.imaging.phantom) and, with KNEEOA_DATA, real films of both collections are taken: each in every
+kind of file of benchmarks.film_kinds, with the same answer wanted as from the film itself. Then come faults, and what shows no knee.
+Nothing of a real film is kept. Ends with 1 where a film is read differently from one kind of file than from another.
+"""
+
+import argparse
+import csv
+import io
+import struct
+import sys
+import tarfile
+import zipfile
+import zlib
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from kneeoa_hub import FilmReport, KneeGrader, KneeOAError, from_pretrained
+from kneeoa_hub.imaging.phantom import knee_film, sample_films
+from kneeoa_hub.settings import Settings
+
+from .film_kinds import dicom, eight, film_files, picture
+
+CLOSE = 0.01
+"""By which probabilities may differ between kinds of file, of which some hold fewer bits or are lossy."""
+
+
+@dataclass
+class Row:
+    """outcomes: how many came out how. grades: agreed with the film itself of how many graded. away: largest difference of a probability."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    agreed: int = 0
+    compared: int = 0
+    away: float = 0.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--real", type=int, default=3, help="real films of each collection and depth (default 3)")
+    real = parser.parse_args().real
+    grader = from_pretrained()
+    drawn, given = [knee_film(grade, 11, bits=16).pixels for grade in range(5)], list(real_films(real))
+    kinds: dict[tuple[str, str], Row] = defaultdict(Row)
+    for film in (*drawn, *given):
+        wanted = answer(grader, film)
+        for file in film_files(film):
+            enter(kinds[file.form, file.kind], answer(grader, file.content), wanted)
+    others: dict[tuple[str, str], Row] = defaultdict(Row)
+    for group, kind, content in (*faults(), *strangers()):
+        enter(others[group, kind], answer(grader, content), None)
+    print(page(grader, len(drawn), len(given), kinds, others))
+    return 1 if any(row.agreed < row.compared or row.away > CLOSE or errors(row) for row in kinds.values()) else 0
+
+
+def answer(grader: KneeGrader, film: bytes | np.ndarray) -> FilmReport | KneeOAError:
+    (report,) = grader.grade_batch([film])
+    return report
+
+
+def enter(row: Row, got: FilmReport | KneeOAError, wanted: FilmReport | KneeOAError | None) -> None:
+    """Count an answer. wanted: for the film itself, where there is one."""
+    if isinstance(got, KneeOAError):
+        row.outcomes[f"error `{got.code}`"] += 1
+        return
+    row.outcomes[f"refused `{got.refused.reason}`" if got.refused else "graded, warned" if got.warnings else "graded"] += 1
+    if isinstance(wanted, FilmReport) and (got.knees or wanted.knees):
+        row.compared += 1
+        row.agreed += [knee.grade for knee in got.knees] == [knee.grade for knee in wanted.knees]
+        for mine, other in zip(got.knees, wanted.knees, strict=False):
+            row.away = max(row.away, float(np.abs(np.subtract(mine.probabilities, other.probabilities)).max()))
+
+
+def errors(row: Row) -> int:
+    return sum(count for outcome, count in row.outcomes.items() if outcome.startswith("error"))
+
+
+def real_films(count: int) -> Iterator[np.ndarray]:
+    """[H,W] uint16 films: some of the OAI's, and of the Gornale set's of 8 and of 16 bits; none without KNEEOA_DATA."""
+    data = Settings.from_environ().data
+    if not data or not count:
+        return
+    with zipfile.ZipFile(Path(data) / "oai_val.zip") as archive:
+        names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))
+        contents = [archive.read(name) for name in names[:: len(names) // count][:count]]
+    with (Path(data) / "gornale_labels.csv").open(newline="", encoding="utf-8") as file:
+        rows = [row for row in csv.DictReader(file) if int(row["width"]) < 2 * int(row["height"])]
+    with tarfile.open(Path(data) / "gornale_original_png.tar") as archive:
+        for deep in (False, True):
+            chosen = [row["file"] for row in rows if row["mode"].startswith("I") == deep]
+            files = (archive.extractfile(name) for name in chosen[:: max(1, len(chosen) // count)][:count])
+            contents += [file.read() for file in files if file]
+    for content in contents:
+        pixels = np.asarray(Image.open(io.BytesIO(content)))
+        if pixels.ndim == 3:
+            pixels = np.asarray(Image.fromarray(pixels).convert("L"))
+        yield pixels.astype(np.uint16) * (257 if pixels.dtype == np.uint8 else 1)
+
+
+def faults() -> Iterator[tuple[str, str, bytes]]:
+    """Files that can't be read as one film, or not as they are."""
+    film = knee_film(2, 7, bits=16).pixels
+    for form in ("PNG", "JPEG", "TIFF", "BMP", "WEBP"):
+        whole = picture(Image.fromarray(eight(film)), form)
+        for share in (0.1, 0.5, 0.9):
+            yield "cut off", f"{form}, {share:.0%} left", whole[: round(share * len(whole))]
+    for file in film_files(film):
+        if file.form == "DICOM" and file.kind.startswith("12-bit,"):
+            yield "cut off", f"DICOM {file.kind}, half left", file.content[: len(file.content) // 2]
+    twelve = film >> 4
+    yield "several films", "TIFF of two pages", picture(Image.fromarray(film), "TIFF", save_all=True, append_images=[Image.fromarray(film)])
+    yield "several films", "animated WebP", picture(Image.fromarray(eight(film)), "WEBP", save_all=True, append_images=[Image.new("L", film.shape)])
+    yield "several films", "DICOM of two frames", dicom(twelve, NumberOfFrames=2)
+    yield "over a limit", "PNG of 50,000 x 50,000", _png_header(50_000, 50_000)
+    yield "over a limit", "DICOM of 60,000 x 60,000", dicom(twelve, Rows=60_000, Columns=60_000)
+    yield "over a limit", "127 pixels high", picture(np.zeros((127, 400), np.uint8), "PNG")
+    yield "over a limit", "no bytes", b""
+    yield "another format", "GIF", picture(Image.fromarray(eight(film)), "GIF")
+    yield "another format", "PDF", b"%PDF-1.7\n" + bytes(2000)
+    yield "another format", "text", b"Patient: none\n" * 40
+    yield "DICOM header", "colour", dicom(eight(film), PhotometricInterpretation="RGB")
+    yield "DICOM header", "window of no width", dicom(twelve, WindowCenter=2000, WindowWidth=0)
+    yield "DICOM header", "modality MR", dicom(twelve, Modality="MR")
+    yield "DICOM header", "body part CHEST", dicom(twelve, BodyPartExamined="CHEST")
+    yield "DICOM header", "view LATERAL", dicom(twelve, ViewPosition="LATERAL")
+    yield "DICOM header", "side L", dicom(twelve, ImageLaterality="L")
+
+
+def _png_header(width: int, height: int) -> bytes:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(bytes(100)))
+
+
+def strangers() -> Iterator[tuple[str, str, bytes]]:
+    """Films that are read, but hard or impossible to grade."""
+    rng = np.random.default_rng(0)
+    for name, film in sample_films().items():
+        yield "synthetic sample", name, picture(film.pixels, "PNG")
+    knees = [knee_film(grade, 11).pixels for grade in range(5)]
+    for knee in knees:
+        yield "exposure", "an eighth of the range, dark", picture((knee // 8).astype(np.uint8), "PNG")
+        yield "exposure", "an eighth of the range, bright", picture((223 + knee // 8).astype(np.uint8), "PNG")
+        yield "turned without saying so", "90 degrees", picture(np.ascontiguousarray(np.rot90(knee)), "PNG")
+        yield "turned without saying so", "180 degrees", picture(np.ascontiguousarray(np.rot90(knee, 2)), "PNG")
+        yield "not put right", "inverted", picture(255 - knee, "PNG")
+        yield "no film", "noise", picture(rng.integers(0, 256, knee.shape, np.uint8), "PNG")
+        yield "no film", "blank", picture(np.full(knee.shape, rng.integers(256), np.uint8), "PNG")
+    data = Settings.from_environ().data
+    if data:
+        with zipfile.ZipFile(Path(data) / "not_knee.zip") as archive:
+            for name in archive.namelist():
+                if not name.endswith(("/", ".csv", ".md", ".txt")):
+                    yield "given, not knees", Path(name).suffix[1:].lower(), archive.read(name)
+
+
+def page(grader: KneeGrader, drawn: int, given: int, kinds: dict[tuple[str, str], Row], others: dict[tuple[str, str], Row]) -> str:
+    """docs/inputs.md."""
+    lines = [
+        "# What was tried, and what came out",
+        "",
+        f"`python -m benchmarks.inputs` made this page with {grader.model}, revision {grader.revision}: {drawn} synthetic knees, one a grade, and {given} real",
+        f"films, each in {len(kinds)} kinds of file ({sum(sum(row.outcomes.values()) for row in kinds.values())} files), then faults and what is no knee",
+        f"({sum(sum(row.outcomes.values()) for row in others.values())} files). Nothing of a real film is kept.",
+        "",
+        "## The same film in every kind of file",
+        "",
+        "Same grade: as from the film's own array of 16 bits. Off: the largest difference of a probability. Kinds of 8 bits and lossy ones hold less than it.",
+        "",
+        "| format | kind | films | came out | same grade | off |",
+        "|---|---|---|---|---|---|",
+    ]
+    for (form, kind), row in kinds.items():
+        count = sum(row.outcomes.values())
+        lines.append(f"| {form} | {kind} | {count} | {told(row.outcomes)} | {row.agreed} of {row.compared} | {row.away:.4f} |")
+    lines += ["", "## Faults, and what is hard or impossible to grade", "", "| group | kind | files | came out |", "|---|---|---|---|"]
+    lines += [f"| {group} | {kind} | {sum(row.outcomes.values())} | {told(row.outcomes)} |" for (group, kind), row in others.items()]
+    return "\n".join(lines)
+
+
+def told(outcomes: Iterable[str]) -> str:
+    counts = Counter(outcomes) if not isinstance(outcomes, Counter) else outcomes
+    return ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""A film as a picture, and over it each knee's box, grade and evidence."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from .imaging.normalise import Box
+
+HEAT_FROM, HEAT_OPACITY = 0.3, 0.5
+"""Evidence below this share of its maximum is not drawn, so that the bone under it stays to be seen; opacity at the maximum."""
+FRAME, DARK = "#ffd166", "#101820"
+SMALLEST_TEXT = 10
+
+
+@dataclass(frozen=True, eq=False)
+class Mark:
+    """What is drawn of one knee. heat: [h,w] over the box, 0..1."""
+
+    box: Box
+    text: str
+    heat: np.ndarray
+
+
+def film_picture(pixels: np.ndarray) -> Image.Image:
+    """A [H,W] film of any range as an 8-bit gray picture, its 0.5th to 99.5th percentile stretched; a blank one is mid-gray."""
+    low, high = np.percentile(pixels[:: max(1, pixels.shape[0] // 512), :: max(1, pixels.shape[1] // 512)], (0.5, 99.5))
+    if high <= low:
+        return Image.new("L", pixels.shape[::-1], 128)
+    scaled = (pixels - low) * (255 / max(float(high - low), 1e-6))
+    return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
+
+
+def drawn(film: np.ndarray, marks: Iterable[Mark]) -> Image.Image:
+    """RGB, as large as the [H,W] film."""
+    picture = film_picture(film).convert("RGB")
+    marks = list(marks)
+    for mark in marks:
+        _draw_heat(picture, mark)
+    draw = ImageDraw.Draw(picture)
+    stroke = max(1, round(min(picture.size) / 220))
+    for mark in marks:
+        left, top, right, bottom = mark.box
+        draw.rectangle((left, top, right - 1, bottom - 1), outline=FRAME, width=stroke)
+        _label(draw, mark, picture, stroke)
+    return picture
+
+
+def _label(draw: ImageDraw.ImageDraw, mark: Mark, picture: Image.Image, stroke: int) -> None:
+    """In the box's upper left corner, as large as the film allows and the box is wide."""
+    text, (left, top, right, _) = mark.text, mark.box
+    size = max(SMALLEST_TEXT, round(min(picture.size) / 18))
+    pad = max(2, size // 4)
+    room = right - left - 2 * (pad + stroke)
+    size = max(SMALLEST_TEXT, min(size, int(size * room / draw.textlength(text, ImageFont.load_default(size)))))
+    font = ImageFont.load_default(size)
+    x = max(0, min(left + stroke, picture.width - round(draw.textlength(text, font)) - 2 * pad))
+    y = top + stroke
+    shape = draw.textbbox((x + pad, y + pad), text, font=font)
+    draw.rectangle((x, y, shape[2] + pad, shape[3] + pad), fill=DARK)
+    draw.text((x + pad, y + pad), text, fill=FRAME, font=font)
+
+
+def _draw_heat(picture: Image.Image, mark: Mark) -> None:
+    left, top, right, bottom = mark.box
+    heat = np.asarray(Image.fromarray(mark.heat).resize((right - left, bottom - top), Image.Resampling.BILINEAR)).clip(0, 1)
+    # Black over red to yellow: evidence reads in gray print too, since it only gets brighter.
+    colours = np.stack([np.minimum(1, 2 * heat), np.maximum(0, 2 * heat - 1) * 0.9, np.zeros_like(heat)], -1)
+    layer = Image.fromarray((colours * 255).astype(np.uint8))
+    shown = ((heat - HEAT_FROM) / (1 - HEAT_FROM)).clip(0, 1)
+    picture.paste(layer, (left, top), Image.fromarray((shown * HEAT_OPACITY * 255).astype(np.uint8)))
