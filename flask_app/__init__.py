@@ -10,7 +10,8 @@ from flask import Flask, Request, Response, current_app
 
 from kneeoa_hub.settings import Settings
 
-from . import api, guards, health, pages, problems, reader, watch
+from . import api, forms, guards, health, pages, problems, reader, watch
+from .bodies import Bodies
 from .queue import Queue
 from .readings import EXTENSION, Readings
 from .results import Results
@@ -23,6 +24,8 @@ FORM_FIELDS = 200
 REQUEST_FILMS_OF_LARGEST_SIZE = 2
 """A request may be this many times as large as the largest film: one of those, or many ordinary ones."""
 MULTIPART_OVERHEAD = 64 * 1024
+LARGEST_REQUESTS_AT_A_TIME = 2
+"""So many bytes are held of the bodies of all requests under way."""
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -71,7 +74,9 @@ def create_app(config: Settings | None = None, grader: Grader | None = None) -> 
     )
     watch.register(app)
     guards.register(app, settings)
+    forms.protect(app, settings.secret_key, api.blueprint)
     figures = watch.Figures.of(app)
+    app.wsgi_app = Bodies(app.wsgi_app, LARGEST_REQUESTS_AT_A_TIME * app.config["MAX_CONTENT_LENGTH"], figures)
     app.extensions[QUEUE] = Queue(settings.queue, figures)
     app.extensions["kneeoa"] = GraderSource(
         (lambda: grader) if grader else from_settings(settings), lambda found: figures.model.info({"model": found.model, "revision": found.revision})

@@ -77,6 +77,14 @@ def register(app: Flask, settings: Settings) -> None:
         _limit(app, settings.rate_limit)
 
 
+def check(settings: Settings) -> None:
+    """Raises SettingsError for settings of this module that can't be used."""
+    if settings.api_keys:
+        read_keys(Path(settings.api_keys))
+    if settings.rate_limit:
+        _check_rate(settings.rate_limit)
+
+
 def new_key() -> tuple[str, str]:
     """A key of 256 random bits to give away once, and its sha256 to keep."""
     key = secrets.token_urlsafe(32)
@@ -138,14 +146,18 @@ def _asker() -> str:
     return g.get("kneeoa_key") or get_remote_address()
 
 
-def _limit(app: Flask, rate: str) -> None:
-    def over(limit: RequestLimit) -> None:
-        raise TooManyRequests(rate)
-
+def _check_rate(rate: str) -> None:
     try:
         limits.parse_many(rate)
     except ValueError:
         raise SettingsError(f"KNEEOA_RATE_LIMIT is {rate!r}; give a rate such as 60 per minute.") from None
+
+
+def _limit(app: Flask, rate: str) -> None:
+    def over(limit: RequestLimit) -> None:
+        raise TooManyRequests(rate)
+
+    _check_rate(rate)
     Limiter(
         _asker,
         app=app,

@@ -1,8 +1,10 @@
 """The production server: gunicorn with threads where processes can fork, waitress elsewhere."""
 
 import os
+import secrets
 import signal
 import socket
+from dataclasses import replace
 from typing import Any
 
 from flask import Flask
@@ -15,11 +17,14 @@ THREADS = 24
 """Requests held at a time: most of them wait for their turn to be graded, and pages and health answer meanwhile."""
 TIMEOUT_SECONDS = 120
 MEMORY = "/dev/shm"
-GRACE_SECONDS = 30
+GRACE_SECONDS = 40
+"""After a stop, for the requests under way; more than what one has to be graded in."""
 
 
 def serve(settings: Settings, listener: socket.socket) -> None:
     """Serve on a bound socket until stopped."""
+    # Drawn before the fork: the pages that one worker has made are good for the next.
+    settings = replace(settings, secret_key=settings.secret_key or secrets.token_hex(32))
     if hasattr(os, "fork"):
         _serve_forked(settings, listener)
     else:
