@@ -144,7 +144,6 @@ def drive(address: str, film: bytes, clients: int, seconds: float, most: int = 0
     headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
     taken: list[float] = []
     errors: list[int] = []
-    end = time.perf_counter() + seconds
 
     def client() -> None:
         connection = http.client.HTTPConnection(address, timeout=120)
@@ -167,6 +166,7 @@ def drive(address: str, film: bytes, clients: int, seconds: float, most: int = 0
     drive_one.getresponse().read()
     threads = [threading.Thread(target=client) for _ in range(clients)]
     start = time.perf_counter()
+    end = start + seconds
     for thread in threads:
         thread.start()
     for thread in threads:

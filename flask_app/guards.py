@@ -21,6 +21,7 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 API = "/api/"
 PROBES = ("/health/", "/metrics")
 """What orchestrators and Prometheus ask by an address of the network."""
+PORT = re.compile(r":\d+$")
 KEY_LINE = re.compile(r"([A-Za-z0-9._-]{1,64}):([0-9a-f]{64})")
 
 
@@ -111,7 +112,9 @@ def read_keys(path: Path) -> dict[str, str]:
 
 
 def _trusted(hosts: list[str]) -> None:
-    if not request.path.startswith(PROBES) and not host_is_trusted(request.host, hosts):
+    if request.path.startswith(PROBES) or host_is_trusted(request.host, hosts):
+        return
+    if PORT.sub("", request.host) not in hosts:  # Werkzeug knows no address of IPv6 in a list
         raise UnknownHost
 
 
