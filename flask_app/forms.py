@@ -2,8 +2,8 @@
 
 import secrets
 
-from flask import Blueprint, Flask, request
-from flask.sessions import SecureCookieSessionInterface
+from flask import Blueprint, Flask, Request, request
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_wtf.csrf import CSRFError, CSRFProtect
 
 from .problems import ShownError
@@ -24,6 +24,10 @@ class FormExpired(ShownError):
 
 class Sessions(SecureCookieSessionInterface):
     """Cookies that travel by TLS alone where TLS is."""
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Empty for a program, without a look at what cookies are signed with."""
+        return super().open_session(app, request) if request.cookies else self.session_class()
 
     def get_cookie_secure(self, app: Flask) -> bool:
         """Nobody gains by pretending the header: it makes the sender's own cookie stricter, and nothing else."""
