@@ -137,21 +137,22 @@ def serving(command: list[str]) -> Iterator[tuple[str, int]]:
         process.wait(60)
 
 
-def ask(connection: socket.socket, request: bytes) -> int:
-    """Send a request on a connection that stays open; its answer's status. Raises OSError."""
+def ask(connection: socket.socket, request: bytes) -> tuple[int, bool]:
+    """Send a request; its answer's status, and whether the server closes the connection with it. Raises OSError."""
     connection.sendall(request)
     answer = connection.makefile("rb")
     status = answer.readline().split()
     if not status:
         raise ConnectionResetError
-    length = 0
+    length, last = 0, status[0] == b"HTTP/1.0"
     while (line := answer.readline().strip()) != b"":
         name, _, value = line.partition(b":")
         if name.lower() == b"content-length":
             length = int(value)
+        last |= name.lower() == b"connection" and value.strip().lower() == b"close"
     if len(answer.read(length)) != length:
         raise ConnectionResetError
-    return int(status[1])
+    return int(status[1]), last
 
 
 def drive(address: str, film: bytes, clients: int, seconds: float, most: int = 0) -> Load:
@@ -169,9 +170,10 @@ def drive(address: str, film: bytes, clients: int, seconds: float, most: int = 0
         while time.perf_counter() < end and not (most and len(taken) >= most):
             start = time.perf_counter()
             try:
-                status = ask(connection, request)
+                status, last = ask(connection, request)
             except OSError:
-                status = 0
+                status, last = 0, True
+            if last:
                 connection.close()
                 connection = socket.create_connection((host, int(port)), timeout=120)
             taken.append(time.perf_counter() - start)
@@ -180,7 +182,7 @@ def drive(address: str, film: bytes, clients: int, seconds: float, most: int = 0
         connection.close()
 
     with socket.create_connection((host, int(port)), timeout=120) as connection:
-        assert ask(connection, request) == 200  # the first answer waits for the model
+        assert ask(connection, request)[0] == 200  # the first answer waits for the model
     threads = [threading.Thread(target=client) for _ in range(clients)]
     start = time.perf_counter()
     end = start + seconds
