@@ -7,6 +7,7 @@ RUN python -m venv /opt/venv && \
     /opt/venv/bin/python -m pip install --quiet --no-cache-dir --only-binary :all: --require-hashes -r /opt/requirements.lock
 COPY kneeoa_hub /opt/kneeoa/kneeoa_hub
 COPY flask_app /opt/kneeoa/flask_app
+COPY docs/schemas /opt/kneeoa/docs/schemas
 RUN /opt/venv/bin/python -m compileall -q /opt/kneeoa
 
 FROM python:${PYTHON}-slim

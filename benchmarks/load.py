@@ -1,18 +1,18 @@
 """The Flask app under load, beside the same grader in process and beside the way of 2023.
 
-    python -m benchmarks.load                       about ten minutes, on a machine with two cores that do nothing else
-    python -m benchmarks.load --requests 20000      also the server's memory over so many requests
+    python -m benchmarks.load --out docs/evidence/flask/load.json                      about six minutes, on a machine with two cores that do nothing else
+    python -m benchmarks.load --requests 20000 --out docs/evidence/flask/memory.json   the server's memory over so many requests instead; no idle cores needed
 
 The server and the run in process have the first core, whoever asks has the second. Each kind of film goes by itself. The way of 2023 is
 Flask's own server with Keras's `load_model` and `predict`, for the small film alone: it reads no DICOM.
 """
 
 import argparse
-import http.client
 import io
 import json
 import os
 import re
+import socket
 import statistics
 import subprocess
 import sys
@@ -31,6 +31,7 @@ from kneeoa_hub.imaging.phantom import knee_film
 ROOT = Path(__file__).parent.parent
 SERVER_CORE, CALLER_CORE = 0, 1
 BOUNDARY = "kneeoa-load"
+APP = [sys.executable, "-m", "flask_app", "--port", "0", "--threads", "1"]
 IN_PROCESS = """
 import sys, time
 import kneeoa_hub
@@ -136,36 +137,55 @@ def serving(command: list[str]) -> Iterator[tuple[str, int]]:
         process.wait(60)
 
 
+def ask(connection: socket.socket, request: bytes) -> tuple[int, bool]:
+    """Send a request; its answer's status, and whether the server closes the connection with it. Raises OSError."""
+    connection.sendall(request)
+    answer = connection.makefile("rb")
+    status = answer.readline().split()
+    if not status:
+        raise ConnectionResetError
+    length, last = 0, status[0] == b"HTTP/1.0"
+    while (line := answer.readline().strip()) != b"":
+        name, _, value = line.partition(b":")
+        if name.lower() == b"content-length":
+            length = int(value)
+        last |= name.lower() == b"connection" and value.strip().lower() == b"close"
+    if len(answer.read(length)) != length:
+        raise ConnectionResetError
+    return int(status[1]), last
+
+
 def drive(address: str, film: bytes, clients: int, seconds: float, most: int = 0) -> Load:
     """Clients that each send the film again as soon as it is answered. most: requests after which to end, 0 for none."""
     head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="film"; filename="film"\r\nContent-Type: application/octet-stream\r\n\r\n'
     body = head.encode() + film + f"\r\n--{BOUNDARY}--\r\n".encode()
-    headers = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+    start_line = f"POST /api/v1/grade HTTP/1.1\r\nHost: {address}\r\n"
+    request = f"{start_line}Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    host, _, port = address.partition(":")
     taken: list[float] = []
     errors: list[int] = []
-    end = time.perf_counter() + seconds
 
     def client() -> None:
-        connection = http.client.HTTPConnection(address, timeout=120)
+        connection = socket.create_connection((host, int(port)), timeout=120)
         while time.perf_counter() < end and not (most and len(taken) >= most):
             start = time.perf_counter()
             try:
-                connection.request("POST", "/api/v1/grade", body, headers)
-                answer = connection.getresponse()
-                answer.read()
-                status = answer.status
-            except (OSError, http.client.HTTPException):
+                status, last = ask(connection, request)
+            except OSError:
+                status, last = 0, True
+            if last:
                 connection.close()
-                status = 0
+                connection = socket.create_connection((host, int(port)), timeout=120)
             taken.append(time.perf_counter() - start)
             if status != 200:
                 errors.append(status)
+        connection.close()
 
-    drive_one = http.client.HTTPConnection(address, timeout=120)
-    drive_one.request("POST", "/api/v1/grade", body, headers)  # the first answer waits for the model
-    drive_one.getresponse().read()
+    with socket.create_connection((host, int(port)), timeout=120) as connection:
+        assert ask(connection, request)[0] == 200  # the first answer waits for the model
     threads = [threading.Thread(target=client) for _ in range(clients)]
     start = time.perf_counter()
+    end = start + seconds
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -187,35 +207,46 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60, help="of each run (60)")
     parser.add_argument("--clients", type=int, default=16, help="that ask at once (16)")
-    parser.add_argument("--requests", type=int, default=0, help="of small films, over which to watch the memory (0: not)")
+    parser.add_argument("--requests", type=int, default=0, help="of small films, over which to watch the memory instead (0: not)")
     parser.add_argument("--out", type=Path, help="write the figures as JSON here")
     given = parser.parse_args()
     os.sched_setaffinity(0, {CALLER_CORE})
-    app = [sys.executable, "-m", "flask_app", "--port", "0", "--threads", "1"]
-    figures: dict[str, object] = {}
+    figures = memory(given.clients, given.requests) if given.requests else load(given.clients, given.seconds)
+    if given.out:
+        given.out.parent.mkdir(parents=True, exist_ok=True)
+        given.out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+
+
+def memory(clients: int, requests: int) -> dict[str, object]:
+    """Megabytes of the server after each tenth of the requests."""
+    small = films()["224-pixel PNG"]
+    after: list[float] = []
+    errors = 0
+    with serving(APP) as (address, pid):
+        for part in range(10):
+            errors += drive(address, small, clients, float("inf"), requests // 10).errors
+            after.append(resident(pid))
+            print(f"after {(part + 1) * requests // 10} requests {after[-1]:.0f} MB", flush=True)
+    return {"requests": requests, "clients": clients, "errors": errors, "memory": after}
+
+
+def load(clients: int, seconds: float) -> dict[str, object]:
+    """Each kind of film by itself, then the way of 2023. load_average: of the machine's last minute, before and after, this benchmark's own two cores in it."""
+    figures: dict[str, object] = {"clients": clients, "seconds": seconds, "cores": os.cpu_count(), "load_average_before": os.getloadavg()[0]}
     for kind, film in films().items():
-        alone = in_process(film, given.seconds)
-        with serving(app) as (address, pid):
-            load = drive(address, film, given.clients, given.seconds)
-            figures[kind] = asdict(load) | {"in_process": alone, "share": load.rate / alone, "p99_over_median": load.p99 / load.median, "memory": resident(pid)}
-        print(f"{kind}: {load.rate:.1f} films a second over HTTP, {alone:.1f} in process ({load.rate / alone:.0%}); {load.errors} errors of {load.films}")
-        print(f"  median {load.median:.0f} ms, p99 {load.p99:.0f} ms ({load.p99 / load.median:.1f} times)", flush=True)
+        alone = in_process(film, seconds)
+        with serving(APP) as (address, pid):
+            now = drive(address, film, clients, seconds)
+            figures[kind] = asdict(now) | {"in_process": alone, "share": now.rate / alone, "p99_over_median": now.p99 / now.median, "memory": resident(pid)}
+        print(f"{kind}: {now.rate:.1f} films a second over HTTP, {alone:.1f} in process ({now.rate / alone:.0%}); {now.errors} errors of {now.films}")
+        print(f"  median {now.median:.0f} ms, p99 {now.p99:.0f} ms ({now.p99 / now.median:.1f} times)", flush=True)
     small = films()["224-pixel PNG"]
     with serving([sys.executable, "-c", OLD_WAY, str(ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn")]) as (address, pid):
-        old = drive(address, small, given.clients, given.seconds)
+        old = drive(address, small, clients, seconds)
         figures["2023"] = asdict(old) | {"memory": resident(pid)}
     now = figures["224-pixel PNG"]
     print(f"Flask, load_model, predict: {old.rate:.1f} films a second, {figures['2023']['memory']:.0f} MB: now {now['rate'] / old.rate:.1f} times as many")  # type: ignore[index]
-    if given.requests:
-        memory = []
-        with serving(app) as (address, pid):
-            for part in range(10):
-                drive(address, small, given.clients, float("inf"), given.requests // 10)
-                memory.append(resident(pid))
-                print(f"  after {(part + 1) * given.requests // 10} requests {memory[-1]:.0f} MB", flush=True)
-        figures["memory"] = memory
-    if given.out:
-        given.out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    return figures | {"ratio_to_2023": now["rate"] / old.rate, "load_average_after": os.getloadavg()[0]}  # type: ignore[index]
 
 
 if __name__ == "__main__":

@@ -3,14 +3,17 @@
 Research software, not a medical device.
 """
 
+from collections.abc import Callable, Iterable
 from io import BytesIO
-from typing import IO
+from typing import IO, Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask, Request, Response, current_app
 
 from kneeoa_hub.settings import Settings
 
-from . import api, guards, health, pages, problems, reader, watch
+from . import api, forms, guards, health, pages, problems, reader, watch
+from .bodies import Bodies
 from .queue import Queue
 from .readings import EXTENSION, Readings
 from .results import Results
@@ -23,6 +26,8 @@ FORM_FIELDS = 200
 REQUEST_FILMS_OF_LARGEST_SIZE = 2
 """A request may be this many times as large as the largest film: one of those, or many ordinary ones."""
 MULTIPART_OVERHEAD = 64 * 1024
+LARGEST_REQUESTS_AT_A_TIME = 2
+"""So many bytes are held of the bodies of all requests under way."""
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -71,7 +76,9 @@ def create_app(config: Settings | None = None, grader: Grader | None = None) -> 
     )
     watch.register(app)
     guards.register(app, settings)
+    forms.protect(app, settings.secret_key, api.blueprint)
     figures = watch.Figures.of(app)
+    app.wsgi_app = _secured(Bodies(app.wsgi_app, LARGEST_REQUESTS_AT_A_TIME * app.config["MAX_CONTENT_LENGTH"], figures))  # type: ignore[method-assign]  # as Flask says to
     app.extensions[QUEUE] = Queue(settings.queue, figures)
     app.extensions["kneeoa"] = GraderSource(
         (lambda: grader) if grader else from_settings(settings), lambda found: figures.model.info({"model": found.model, "revision": found.revision})
@@ -86,7 +93,6 @@ def create_app(config: Settings | None = None, grader: Grader | None = None) -> 
     app.register_blueprint(health.blueprint)
     app.register_blueprint(reader.blueprint)
     problems.register(app)
-    app.after_request(_secure)
     app.after_request(_signed)
     return app
 
@@ -98,9 +104,15 @@ def _signed(response: Response) -> Response:
     return response
 
 
-def _secure(response: Response) -> Response:
-    for name, value in SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
-    if "Cache-Control" not in response.headers:
-        response.headers["Cache-Control"] = "no-store"  # an answer may show a film
-    return response
+def _secured(app: WSGIApplication) -> WSGIApplication:
+    """Every answer has the headers above; Flask's own would check each of their values anew in every answer."""
+    common = list(SECURITY_HEADERS.items())
+
+    def secured(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Callable[[bytes], object]:
+            stored = any(name == "Cache-Control" for name, _ in headers)
+            return start_response(status, headers + common + ([] if stored else [("Cache-Control", "no-store")]), *error)  # it may show a film
+
+        return app(environ, start)
+
+    return secured

@@ -14,7 +14,8 @@ from kneeoa_hub.errors import HubUnreachable, KneeOAError
 from kneeoa_hub.report import DISCLAIMER
 from kneeoa_hub.settings import Settings
 
-from .guards import KEY_LINE, new_key
+from .guards import KEY_LINE, check, new_key
+from .readings import Readings, ReadingsUnavailable
 from .server import serve
 from .watch import JsonLines
 
@@ -30,6 +31,8 @@ docs/flask.md has them all.
 LAST_PORT = 65535
 MOST_THREADS = 256
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
+OWN_NAMES = "localhost,127.0.0.1,[::1]"
+"""Under which an app on loopback is asked by this machine; a page elsewhere whose name leads to 127.0.0.1 asks under that name."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -48,6 +51,13 @@ def main(arguments: list[str] | None = None) -> int:
     settings = replace(settings, **given)
     if settings.port > LAST_PORT:  # from KNEEOA_PORT; the option has its own check
         parser.error(f"port {settings.port} does not exist; give one from 0 to {LAST_PORT}.")
+    if settings.host in LOOPBACK and not settings.trusted_hosts:
+        settings = replace(settings, trusted_hosts=OWN_NAMES)
+    try:
+        check(settings)
+        _check_readings(settings)
+    except KneeOAError as error:
+        parser.error(error.message)
     try:
         _check_model(settings)
         listener = _listen(settings.host, settings.port)
@@ -60,6 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
     host, port = listener.getsockname()[:2]
     if settings.host not in LOOPBACK:
         logging.warning("Other machines can reach %s: it has no encryption and no passwords.", settings.host)
+        if not settings.trusted_hosts:
+            logging.warning("It answers under any name; give its own in KNEEOA_TRUSTED_HOSTS.")
     address = f"[{host}]" if ":" in host else host
     print(f"KneeOA answers at http://{address}:{port}/ (Ctrl+C stops it). {DISCLAIMER}", flush=True)
     serve(settings, listener)
@@ -112,6 +124,15 @@ def _check_model(settings: Settings) -> None:
         read_bundle(kneeoa_hub.pull(settings.model or None, revision=settings.revision or None))
     except HubUnreachable as error:
         logging.warning("%s The app starts and tries again.", error)
+
+
+def _check_readings(settings: Settings) -> None:
+    """Fail now for an address that is none. Without a database that answers films are graded all the same."""
+    if settings.reader_db:
+        try:
+            Readings(settings.reader_db).all()
+        except ReadingsUnavailable:
+            logging.warning("The app starts; readers' grades are refused until the database answers.")
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -4,7 +4,7 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template
 
-from kneeoa_hub import KneeOAError
+from kneeoa_hub import FilmReport, KneeOAError
 from kneeoa_hub.dicom_objects import structured_report, to_bytes
 
 from . import openapi
@@ -26,10 +26,8 @@ def grade() -> Response:
     """
     films = contents()
     grader = source().get()
-    graded = answers(grader, films)
-    if len(graded) == 1 and isinstance(graded[0], KneeOAError):
-        raise graded[0]
-    return jsonify(films=[_entry(answer) for answer in graded], model=grader.model, revision=grader.revision)
+    entries = answers(grader, films, _raised if len(films) == 1 else _entry)
+    return jsonify(films=entries, model=grader.model, revision=grader.revision)
 
 
 @blueprint.post("/api/v1/dicom/report")
@@ -38,7 +36,7 @@ def dicom_report() -> Response:
     films = contents()
     if len(films) != 1:
         raise OneFilmOnly(f"{len(films)} films were sent; a structured report speaks of one, so send each by itself.")
-    (answer,) = answers(source().get(), films)
+    (answer,) = answers(source().get(), films, lambda answer: answer)
     if isinstance(answer, KneeOAError):
         raise answer
     return Response(to_bytes(structured_report(films[0], answer)), mimetype=DICOM)
@@ -72,5 +70,11 @@ def documentation() -> str:
     return render_template("docs.html", api=openapi.document(), problems=openapi.problem_types())
 
 
-def _entry(answer: Any) -> dict[str, Any]:
+def _entry(answer: FilmReport | KneeOAError) -> dict[str, Any]:
     return {"error": problem(answer)} if isinstance(answer, KneeOAError) else answer.to_dict()
+
+
+def _raised(answer: FilmReport | KneeOAError) -> dict[str, Any]:
+    if isinstance(answer, KneeOAError):
+        raise answer
+    return answer.to_dict()

@@ -21,6 +21,7 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 API = "/api/"
 PROBES = ("/health/", "/metrics")
 """What orchestrators and Prometheus ask by an address of the network."""
+PORT = re.compile(r":\d+$")
 KEY_LINE = re.compile(r"([A-Za-z0-9._-]{1,64}):([0-9a-f]{64})")
 
 
@@ -77,6 +78,14 @@ def register(app: Flask, settings: Settings) -> None:
         _limit(app, settings.rate_limit)
 
 
+def check(settings: Settings) -> None:
+    """Raises SettingsError for settings of this module that can't be used."""
+    if settings.api_keys:
+        read_keys(Path(settings.api_keys))
+    if settings.rate_limit:
+        _check_rate(settings.rate_limit)
+
+
 def new_key() -> tuple[str, str]:
     """A key of 256 random bits to give away once, and its sha256 to keep."""
     key = secrets.token_urlsafe(32)
@@ -103,7 +112,9 @@ def read_keys(path: Path) -> dict[str, str]:
 
 
 def _trusted(hosts: list[str]) -> None:
-    if not request.path.startswith(PROBES) and not host_is_trusted(request.host, hosts):
+    if request.path.startswith(PROBES) or host_is_trusted(request.host, hosts):
+        return
+    if PORT.sub("", request.host) not in hosts:  # Werkzeug knows no address of IPv6 in a list
         raise UnknownHost
 
 
@@ -138,14 +149,18 @@ def _asker() -> str:
     return g.get("kneeoa_key") or get_remote_address()
 
 
-def _limit(app: Flask, rate: str) -> None:
-    def over(limit: RequestLimit) -> None:
-        raise TooManyRequests(rate)
-
+def _check_rate(rate: str) -> None:
     try:
         limits.parse_many(rate)
     except ValueError:
         raise SettingsError(f"KNEEOA_RATE_LIMIT is {rate!r}; give a rate such as 60 per minute.") from None
+
+
+def _limit(app: Flask, rate: str) -> None:
+    def over(limit: RequestLimit) -> None:
+        raise TooManyRequests(rate)
+
+    _check_rate(rate)
     Limiter(
         _asker,
         app=app,

@@ -10,7 +10,9 @@ from kneeoa_hub.errors import FilmError, MissingExtra
 from kneeoa_hub.grades import GRADES
 from kneeoa_hub.report import DISCLAIMER
 
+from .guards import CrossSite, KeyNeeded, TooManyRequests, UnknownHost
 from .problems import HTTP_ERRORS, URN, UnsupportedRequest
+from .queue import Busy
 from .source import ModelUnavailable
 from .uploads import FIELD, FORM, RAW_TYPES
 
@@ -69,7 +71,7 @@ with open("report.dcm", "wb") as report:
 
 def problem_types() -> list[tuple[str, int, str]]:
     """Code, status and meaning of every problem that the API may answer with."""
-    kinds = [*_below(FilmError), UnsupportedRequest, ModelUnavailable, MissingExtra]
+    kinds = [*_below(FilmError), UnsupportedRequest, ModelUnavailable, MissingExtra, Busy, CrossSite, KeyNeeded, TooManyRequests, UnknownHost]
     named = [(kind.code, kind.status, (kind.__doc__ or "").split("\n")[0]) for kind in kinds]
     return [*named, *((code, status, detail) for status, (code, detail) in HTTP_ERRORS.items())]
 
@@ -143,7 +145,7 @@ DICOM_ANSWER = {
 
 
 def _operation(name: str, summary: str, words: str, body: dict[str, Any] | None, answers: dict[str, Any]) -> dict[str, Any]:
-    statuses = (400, 413, 415, 422, 500, 501, 503) if body else (500, 503)
+    statuses = (400, 401, 403, 413, 415, 422, 429, 500, 501, 503) if body else (400, 401, 500, 503)
     problems = {str(status): _json("A problem (RFC 9457).", "Problem", "application/problem+json") for status in statuses}
     samples = [{"lang": language, "source": source} for language, sources in SAMPLES[name].items() for source in sources]
     operation = {"operationId": name, "summary": summary, "description": words, "responses": answers | problems, "x-codeSamples": samples}

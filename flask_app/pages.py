@@ -20,7 +20,7 @@ from flask import (
 from PIL import Image
 from werkzeug.wrappers import Response as AnyResponse
 
-from kneeoa_hub import KneeOAError
+from kneeoa_hub import FilmReport, KneeOAError
 from kneeoa_hub.grades import GRADES
 from kneeoa_hub.imaging.decode import READABLE
 from kneeoa_hub.imaging.phantom import sample_films
@@ -31,7 +31,7 @@ from .downloads import FORMS, download
 from .presentation import GradedFilm, percent, span
 from .problems import NoFilm
 from .readings import Readings, ReadingsUnavailable
-from .results import KEPT_SECONDS, Result, Results
+from .results import KEPT_SECONDS, Results
 from .source import answers, source
 from .uploads import FIELD, Upload, uploads
 
@@ -80,25 +80,30 @@ def grade() -> AnyResponse | tuple[Response, int]:
         if by_script:
             raise
         return Response(_upload_page("Choose at least one film first."), NoFilm.status)
-    graded = answers(source().get(), [film.content for film in films])
-    shown = [GradedFilm.of(film, answer, number) for number, (film, answer) in enumerate(zip(films, graded, strict=True), 1)]
-    result = _results().keep(shown, sample=bool(sample))
+    places = iter(enumerate(films, 1))
+
+    def show(answer: FilmReport | KneeOAError) -> GradedFilm:
+        number, film = next(places)
+        return GradedFilm.of(film, answer, number)
+
+    graded = answers(source().get(), [film.content for film in films], show)
+    result = _results().keep(graded, sample=bool(sample))
     blind = "blind" in request.form and Readings.of(current_app) is not None
     # A film alone that failed is the request's failure; among others it is reported in its place.
-    alone = graded[0] if len(graded) == 1 and isinstance(graded[0], KneeOAError) else None
+    alone = graded[0].error if len(graded) == 1 else None
     if by_script:
         if alone:
             raise alone
         return jsonify(result=url_for(".read_first" if blind else ".result", key=result.key)), 201
     if blind and not alone:
         return redirect(url_for(".read_first", key=result.key), 303)
-    return Response(_result_page(result), alone.status if alone else 200)
+    return Response(_result_page(result.key), alone.status if alone else 200)
 
 
 @blueprint.get("/results/<key>")
 def result(key: str) -> str:
     """A result again, while it is kept."""
-    return _result_page(_results().get(key))
+    return _result_page(key)
 
 
 @blueprint.get("/results/<key>/read-first")
@@ -112,7 +117,7 @@ def read_first(key: str) -> str:
 @blueprint.get("/results/<key>/report.<form>")
 def report(key: str, form: str) -> Response:
     """A result to save, as PDF, JSON or CSV; `film` picks one by its number."""
-    kept = _results().get(key)
+    kept = _results().show(key)
     number = request.args.get("film", type=int)
     films = [film for film in kept.films if number in (None, film.number)]
     if form not in FORMS or not films:
@@ -148,7 +153,8 @@ def _results() -> Results:
     return current_app.extensions["kneeoa_results"]
 
 
-def _result_page(result: Result) -> str:
+def _result_page(key: str) -> str:
+    result = _results().show(key)
     store = Readings.of(current_app)
     try:
         read = store.of_films({film.sha256 for film in result.films}) if store and not result.sample else {}

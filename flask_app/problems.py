@@ -102,7 +102,8 @@ def _http(error: HTTPException) -> Response | HTTPException:
 
 
 def _unforeseen(error: Exception) -> Response:
-    log.error("%s %s failed", request.method, request.path, exc_info=error)
+    # The rule and not the address: that may hold the key of a result.
+    log.error("%s %s failed", request.method, request.url_rule or "none", exc_info=error)
     code, detail = HTTP_ERRORS[500]
     return _answer(document(code, 500, detail))
 

@@ -8,7 +8,9 @@ from contextlib import contextmanager
 from .problems import ShownError
 from .watch import Figures
 
-AT_A_TIME = max(1, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+MOST_AT_A_TIME = 4
+"""Each may unpack a film of KNEEOA_MAX_PIXELS, which takes a quarter of a gigabyte."""
+AT_A_TIME = min(MOST_AT_A_TIME, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 """Requests that are graded at once: one a core, since more only take turns."""
 BUSY_SECONDS = 5
 

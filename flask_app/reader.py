@@ -25,6 +25,16 @@ class BadReading(ShownError):
     status = 400
 
 
+class AlreadyShown(ShownError):
+    """A grade that says it was given before the model's answer, and comes after it."""
+
+    code = "already-shown"
+    status = 409
+
+    def __init__(self) -> None:
+        super().__init__("The model's answers to these films were shown already, so no grade can be counted as given before them; nothing was changed.")
+
+
 @blueprint.post("/results/<key>/readings")
 def record(key: str) -> AnyResponse:
     """Keep the grades of the form, then show the result with the model's answers."""
@@ -33,7 +43,11 @@ def record(key: str) -> AnyResponse:
     result = results.get(key)
     if result.sample:
         raise BadReading("Synthetic films are for trying the tool; readers' grades are kept of films that were sent.")
-    store.save(_readings(result))
+    readings = _readings(result)
+    # A form that is sent again, by the Back button or by whoever has seen it, changes no grade that was given blind.
+    if any(reading.before for reading in readings) and results.was_shown(key):
+        raise AlreadyShown
+    store.save(readings)
     return redirect(url_for("pages.result", key=key), 303)
 
 

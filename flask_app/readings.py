@@ -2,7 +2,9 @@
 
 import csv
 import io
-from collections.abc import Collection, Iterable
+import logging
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +21,7 @@ from kneeoa_hub.errors import SettingsError
 from .problems import ShownError
 
 EXTENSION = "kneeoa_readings"
+log = logging.getLogger(__name__)
 CSV_COLUMNS = ("file", "grade", "group", "side", "reader", "before", "model_grade", "model", "revision")
 TABLE = Table(
     "readings",
@@ -92,15 +95,15 @@ class Readings:
     """The table of readings at an address of SQLAlchemy's. Threads may share it."""
 
     def __init__(self, address: str):
-        """Raises SettingsError for an address that can't be used."""
+        """Raises SettingsError for an address that is none. Whether a database answers there is seen when it is needed."""
         try:
-            self._engine = create_engine(address, poolclass=NullPool)  # readings are few; a database that was restarted is no concern
-            TABLE.metadata.create_all(self._engine)
+            # Readings are few, so none is kept connected; a database that was restarted is no concern. Their values are no concern of a log.
+            self._engine = create_engine(address, poolclass=NullPool, hide_parameters=True)
         except (SQLAlchemyError, ImportError) as error:
             raise SettingsError(
-                f"KNEEOA_READER_DB can't be used ({type(error).__name__}); give sqlite:///readings.db, or postgresql+psycopg://USER:PASSWORD@HOST/NAME "
-                "of a database that answers."
+                f"KNEEOA_READER_DB can't be used ({type(error).__name__}); give sqlite:///readings.db, or postgresql+psycopg://USER:PASSWORD@HOST/NAME."
             ) from None
+        self._made = False
 
     @classmethod
     def of(cls, app: Flask) -> "Readings | None":
@@ -110,15 +113,12 @@ class Readings:
     def save(self, readings: Iterable[Reading]) -> None:
         """All of them or none; a reader's new grade of a knee takes the place of the old one. Raises ReadingsUnavailable."""
         now = datetime.now(UTC)
-        try:
-            with self._engine.begin() as connection:
-                for reading in readings:
-                    given = dict(zip(FIELDS, astuple(reading), strict=True))
-                    key = (TABLE.c[name] == given[name] for name in ("film_sha256", "knee", "reader", "before"))
-                    connection.execute(delete(TABLE).where(*key))
-                    connection.execute(insert(TABLE).values(**given, at=now))
-        except SQLAlchemyError as error:
-            raise ReadingsUnavailable from error
+        with self._answering(), self._engine.begin() as connection:
+            for reading in readings:
+                given = dict(zip(FIELDS, astuple(reading), strict=True))
+                key = (TABLE.c[name] == given[name] for name in ("film_sha256", "knee", "reader", "before"))
+                connection.execute(delete(TABLE).where(*key))
+                connection.execute(insert(TABLE).values(**given, at=now))
 
     def all(self) -> list[Reading]:
         """Every reading, oldest first. Raises ReadingsUnavailable."""
@@ -132,10 +132,19 @@ class Readings:
         return found
 
     def _select(self, query: Any) -> list[Reading]:
+        with self._answering(), self._engine.connect() as connection:
+            return [Reading(*row) for row in connection.execute(query)]
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        """The table is made before it is first used, and not again: one that is gone later is told, not replaced by an empty one."""
         try:
-            with self._engine.connect() as connection:
-                return [Reading(*row) for row in connection.execute(query)]
+            if not self._made:
+                TABLE.metadata.create_all(self._engine)
+                self._made = True
+            yield
         except SQLAlchemyError as error:
+            log.error("The readers' database does not answer: %s", getattr(error, "orig", None) or type(error).__name__)
             raise ReadingsUnavailable from error
 
 

@@ -47,6 +47,7 @@ class Results:
         self._clock = clock
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, Result] = OrderedDict()
+        self._shown: set[str] = set()
 
     def keep(self, films: Sequence[GradedFilm], sample: bool = False) -> Result:
         """Hold the films under a new key of 128 random bits."""
@@ -64,6 +65,16 @@ class Results:
                 raise ResultGone
             return self._kept[key]
 
+    def show(self, key: str) -> Result:
+        """The result, for a page that has the model's answers in it. Raises ResultGone."""
+        result = self.get(key)
+        self._shown.add(key)
+        return result
+
+    def was_shown(self, key: str) -> bool:
+        """Whether somebody has seen the model's answers."""
+        return key in self._shown
+
     def _forget(self) -> None:
         now, total = self._clock(), sum(result.bytes for result in self._kept.values())
         while self._kept:
@@ -72,4 +83,5 @@ class Results:
             if now - oldest.kept_at < KEPT_SECONDS and (total <= MOST_BYTES or alone):
                 return
             del self._kept[oldest.key]
+            self._shown.discard(oldest.key)
             total -= oldest.bytes

@@ -3,9 +3,9 @@
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from flask import current_app
@@ -21,7 +21,11 @@ from .watch import Figures
 QUEUE = "kneeoa_queue"
 RETRY_SECONDS = 30
 """After a failure to load, requests are answered with it for this long before the next try."""
+GRADING_SECONDS = 30
+"""Of one request's turn; the films that it has not come to by then are told so."""
 WARM_UP_SIDE = 256
+
+Shown = TypeVar("Shown")
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +51,16 @@ class ModelUnavailable(KneeOAError):
 
     def __init__(self) -> None:
         super().__init__(f"The model is not available; try again in {RETRY_SECONDS} seconds. The server's log says why.")
+
+
+class OutOfTime(FilmError):
+    """The other films of its request took too long."""
+
+    code = "out-of-time"
+    status = 413
+
+    def __init__(self) -> None:
+        super().__init__(f"The films before this one took {GRADING_SECONDS} seconds, which is all that a request has; send it again with fewer others.")
 
 
 class GraderSource:
@@ -105,17 +119,27 @@ def source() -> GraderSource:
     return current_app.extensions["kneeoa"]
 
 
-def answers(grader: Grader, films: list[bytes]) -> list[FilmReport | KneeOAError]:
-    """A report or an error that may be shown for each film, when it is the request's turn. Raises Busy."""
-    shown = []
+def answers(grader: Grader, films: Sequence[bytes], show: Callable[[FilmReport | KneeOAError], Shown]) -> list[Shown]:
+    """What `show` makes of the report, or of the error that may be shown, of each film, when it is the request's turn. Raises Busy.
+
+    Film by film, since a report holds its film unpacked: fifty files of a few kilobytes may unfold to gigabytes.
+    """
+    shown, figures = [], Figures.of(current_app)
     with current_app.extensions[QUEUE].turn():
-        for answer in grader.grade_batch(films):
-            if isinstance(answer, KneeOAError) and not isinstance(answer, FilmError):
-                log.error("A film could not be graded: %s", answer)
-                answer = ModelUnavailable()
-            shown.append(answer)
-    Figures.of(current_app).count(shown)
+        end = time.monotonic() + GRADING_SECONDS
+        for film in films:
+            answer = OutOfTime() if shown and time.monotonic() >= end else _answer(grader, film)
+            figures.count(answer)
+            shown.append(show(answer))
     return shown
+
+
+def _answer(grader: Grader, film: bytes) -> FilmReport | KneeOAError:
+    (answer,) = grader.grade_batch([film])
+    if isinstance(answer, KneeOAError) and not isinstance(answer, FilmError):
+        log.error("A film could not be graded: %s", answer)
+        return ModelUnavailable()
+    return answer
 
 
 def _warmed_up(grader: Grader) -> Grader:

@@ -2,6 +2,8 @@
 
 import hashlib
 from dataclasses import dataclass, field
+from io import BytesIO
+from typing import cast
 
 from flask import abort, current_app, request
 
@@ -34,7 +36,7 @@ def uploads() -> list[Upload]:
     files = [file for file in request.files.getlist(FIELD) if file.filename]
     if len(files) > current_app.config["MAX_FILMS"]:
         abort(413)
-    films = [Upload(file.filename or "", file.read()) for file in files]
+    films = [Upload(file.filename or "", cast(BytesIO, file.stream).getvalue()) for file in files]  # read() would copy each
     if not films and FIELD in request.form:
         raise NoFilm(f"The field {FIELD} came as text; send a file, as in curl -F {FIELD}=@knee.png.")
     if not films:

@@ -4,8 +4,8 @@ import json
 import logging
 import re
 import time
+import traceback
 import uuid
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
 from flask import Blueprint, Flask, Response, current_app, g, request
@@ -43,16 +43,15 @@ class Figures:
         """The app's."""
         return app.extensions[EXTENSION]
 
-    def count(self, answers: Iterable[FilmReport | KneeOAError]) -> None:
-        """Films that were answered."""
-        for answer in answers:
-            if isinstance(answer, KneeOAError):
-                self.failures.labels(answer.code).inc()
-                continue
-            if answer.refused:
-                self.refusals.labels(answer.refused.reason).inc()
-            for knee in answer.knees:
-                self.grades.labels(str(knee.grade)).inc()
+    def count(self, answer: FilmReport | KneeOAError) -> None:
+        """A film that was answered."""
+        if isinstance(answer, KneeOAError):
+            self.failures.labels(answer.code).inc()
+            return
+        if answer.refused:
+            self.refusals.labels(answer.refused.reason).inc()
+        for knee in answer.knees:
+            self.grades.labels(str(knee.grade)).inc()
 
 
 class JsonLines(logging.Formatter):
@@ -61,8 +60,10 @@ class JsonLines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {"time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"), "level": record.levelname.lower()}
         line |= {"logger": record.name, "message": record.getMessage(), **getattr(record, "fields", {})}
-        if record.exc_info:
-            line["trace"] = self.formatException(record.exc_info)
+        if record.exc_info and record.exc_info[1]:
+            # Where it happened and what kind it was. What it says may repeat a film's header, a name or a key.
+            fault = record.exc_info[1]
+            line["trace"] = "".join(traceback.format_tb(fault.__traceback__)) + type(fault).__name__
         return json.dumps(line, ensure_ascii=False)
 
 

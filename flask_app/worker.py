@@ -3,16 +3,27 @@
 import errno
 import socket
 import time
+from http import HTTPStatus
+from typing import Any
 
 from gunicorn.config import Config
 from gunicorn.glogging import Logger
+from gunicorn.http import errors
 from gunicorn.http.parser import Parser
 from gunicorn.http.unreader import SocketUnreader
+from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 GRACE_SECONDS = 20
 SLOWEST = 50_000
 """Bytes a second: a request may take the grace and a second for every so many bytes."""
+STATUSES = {
+    errors.UnsupportedTransferCoding: HTTPStatus.NOT_IMPLEMENTED,
+    errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
+    errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
+    errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
+}
+"""Of what is wrong with a request; the rest of it is a bad request."""
 SEND_SECONDS = 60
 """In which a client must have taken its answer."""
 
@@ -62,6 +73,21 @@ class Worker(ThreadWorker):
         if isinstance(conn.parser, Parser) and isinstance(conn.parser.unreader, PacedUnreader):
             conn.parser.unreader.begin()
         super().enqueue_req(conn)
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
+        """A request that is not HTTP, or an answer that failed. gunicorn's own repeats the request's words, in the log too."""
+        bad = HTTPStatus.BAD_REQUEST if isinstance(exc, errors.ParseException) else HTTPStatus.INTERNAL_SERVER_ERROR
+        status = STATUSES.get(type(exc), bad)
+        if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.log.error("A request failed", exc_info=exc)
+        else:
+            self.log.warning("A request could not be read (%s)", type(exc).__name__)
+        text = f"{status.phrase}\n"
+        head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\n"
+        try:
+            write_nonblock(client, f"{head}Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\r\n{text}".encode("ascii"))
+        except OSError:
+            self.log.debug("The client went before it was told.")
 
 
 class Log(Logger):

@@ -5,7 +5,7 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from .errors import SettingsError
 
@@ -25,6 +25,7 @@ class Settings:
     trusted_hosts: names under which the Flask app may be asked, with commas between; "" is any.
     api_keys: file of lines NAME:SHA256; with it the API needs one of those keys. "" asks for none.
     rate_limit: of one client's gradings by the Flask app, such as "60 per minute"; "" is none.
+    secret_key: what the Flask app signs its cookie with; "" draws one at every start.
     queue: requests that may wait to be graded; the next one is told to come back.
     reader_db: SQLAlchemy's address of the database in which the Flask app keeps readers' own grades; "" keeps none.
     data: folder with the real films that tests and benchmarks use; "" when there are none.
@@ -41,6 +42,7 @@ class Settings:
     trusted_hosts: str = ""
     api_keys: str = ""
     rate_limit: str = ""
+    secret_key: str = field(default="", repr=False)
     queue: int = 16
     reader_db: str = ""
     data: str = ""
@@ -50,10 +52,10 @@ class Settings:
         """Read `KNEEOA_*`. Raises SettingsError for a number that is none, or a negative one."""
         environ = os.environ if environ is None else environ
         values: dict[str, str | int] = {}
-        for field in fields(cls):
-            text = environ.get(PREFIX + field.name.upper(), "")
+        for one in fields(cls):
+            text = environ.get(PREFIX + one.name.upper(), "")
             if text:
-                values[field.name] = _number(field.name, text) if isinstance(field.default, int) else text
+                values[one.name] = _number(one.name, text) if isinstance(one.default, int) else text
         return cls(**values)  # type: ignore[arg-type]
 
 

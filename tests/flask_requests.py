@@ -1,8 +1,12 @@
 """Requests to the Flask app, films to send, and what every problem must look like."""
 
 import io
+import re
 import struct
 import zlib
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import requests
@@ -22,7 +26,34 @@ def grade(client: FlaskClient, *films: bytes, names: tuple[str, ...] = ()) -> Te
 def post(client: FlaskClient, path: str, *films: bytes, names: tuple[str, ...] = ()) -> TestResponse:
     names = names or tuple(f"{number}.png" for number in range(len(films)))
     parts = [(io.BytesIO(film), name) for film, name in zip(films, names, strict=True)]
-    return client.post(path, data={"film": parts}, content_type="multipart/form-data")
+    if path.startswith("/api/"):
+        return client.post(path, data={"film": parts}, content_type="multipart/form-data")
+    return submit(client, path, {"film": parts})
+
+
+def submit(client: FlaskClient, path: str, fields: Mapping[str, object], **options: Any) -> TestResponse:
+    """A form of the app's pages, filled in and sent as a browser does."""
+    token = token_of(client.get("/").text)
+    return client.post(path, data={"csrf_token": token, **fields}, content_type="multipart/form-data", **options)
+
+
+def token_of(page: str) -> str:
+    """The token of the first form of a page."""
+    found = re.search(r'name="csrf_token" value="([^"]+)"', page)
+    assert found
+    return found[1]
+
+
+class Visitor:
+    """A browser at a running server, with its cookie and the token of its forms."""
+
+    def __init__(self, address: str):
+        self._address, self._session = address, requests.Session()
+        self._token = token_of(self._session.get(f"{address}/", timeout=60).text)
+
+    def submit(self, path: str, fields: Mapping[str, str] = MappingProxyType({}), **options: Any) -> requests.Response:
+        """The form's answer itself, without the page that it leads to."""
+        return self._session.post(self._address + path, {"csrf_token": self._token, **fields}, timeout=60, allow_redirects=False, **options)
 
 
 def file(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:

@@ -84,6 +84,8 @@ def test_the_image_answers_as_its_user_writes_nothing_and_stops_cleanly(image: I
         with films["moderate"].open("rb") as film:
             answer = requests.post(f"http://127.0.0.1:{port}/api/v1/grade", files={"film": film}, timeout=60)
         assert len(answer.json()["films"][0]["knees"]) == 1
+        for page in ("/", "/docs", "/openapi.json", "/about", "/api/v1/model", "/metrics", "/static/style.css"):
+            assert requests.get(f"http://127.0.0.1:{port}{page}", timeout=60).status_code == 200, page
     finally:
         server.terminate()
         assert server.wait(60) == 0

@@ -22,7 +22,7 @@ from kneeoa_hub.report import DISCLAIMER
 from kneeoa_hub.settings import Settings
 
 from .bundles import make_bundle
-from .flask_requests import URN, assert_discreet, assert_problem, colours, file, grade, huge_png, noise, post, two_pages
+from .flask_requests import URN, assert_discreet, assert_problem, colours, file, grade, huge_png, noise, post, submit, two_pages
 
 
 @pytest.fixture(scope="module")
@@ -71,10 +71,10 @@ def test_the_result_page_shows_what_the_library_says(client: FlaskClient, grader
 
 
 def test_a_sample_is_graded_by_its_name_and_said_to_be_synthetic(client: FlaskClient):
-    page = client.post("/", data={"sample": "severe"})
+    page = submit(client, "/", {"sample": "severe"})
     assert page.status_code == 200
     assert "A synthetic film: drawn by a program" in page.text
-    assert client.post("/", data={"sample": "../severe"}).status_code == 404
+    assert submit(client, "/", {"sample": "../severe"}).status_code == 404
 
 
 def test_a_sample_can_be_fetched_as_a_film(client: FlaskClient):
@@ -102,7 +102,7 @@ def test_a_refusal_is_told_in_its_own_words(client: FlaskClient):
 
 
 def test_a_form_without_a_film_is_shown_again_with_the_reason(client: FlaskClient):
-    response = client.post("/", data={"film": (io.BytesIO(b""), "")}, content_type="multipart/form-data")
+    response = submit(client, "/", {"film": (io.BytesIO(b""), "")})
     assert response.status_code == 400
     assert "Choose at least one film first." in response.text
     assert '<input class="drop"' in response.text

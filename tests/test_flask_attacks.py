@@ -5,19 +5,23 @@ import json
 import re
 import socket
 import struct
+import time
+import tracemalloc
 import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+import requests
 from flask.testing import FlaskClient
 from PIL import Image
 
+import flask_app.source
 from flask_app import create_app
 from kneeoa_hub import KneeGrader
 from kneeoa_hub.settings import Settings
 
-from .flask_requests import assert_discreet, assert_problem, file, grade, huge_png, post
+from .flask_requests import URN, assert_discreet, assert_problem, file, grade, huge_png, post
 from .flask_serving import ROOT, serving
 from .test_flask_results import address
 
@@ -50,7 +54,7 @@ def test_a_film_s_name_is_nothing_but_a_text_to_show(client: FlaskClient, films:
         assert page.status_code == 400
         return
     assert page.status_code == 200
-    assert not page.headers.getlist("Set-Cookie")
+    assert "stolen" not in str(page.headers)
     for form in ("pdf", "json", "csv"):
         kept = client.get(f"{address(page.text)}/report.{form}")
         assert kept.status_code == 200
@@ -68,9 +72,9 @@ def test_a_request_s_id_that_is_no_id_is_not_taken_over(client: FlaskClient, val
 
 
 @pytest.mark.parametrize("path", ["/", "/about", "/docs", "/health/live", "/api/v1/model"])
-def test_no_answer_sets_a_cookie_or_repeats_the_host_that_was_asked(client: FlaskClient, path: str):
+def test_no_answer_repeats_the_host_that_was_asked_and_only_a_page_with_a_form_sets_a_cookie(client: FlaskClient, path: str):
     answer = client.get(path, headers={"Host": "evil.example"})
-    assert not answer.headers.getlist("Set-Cookie")
+    assert bool(answer.headers.getlist("Set-Cookie")) == (path == "/")
     assert "evil.example" not in answer.text + str(answer.headers)
 
 
@@ -100,6 +104,79 @@ def test_a_film_that_unfolds_beyond_the_limit_is_not_unfolded(client: FlaskClien
     assert len(bombs["real"]) < 100_000
     for film in bombs.values():
         assert_problem(grade(client, film), 413, "film-too-large")
+
+
+def test_of_many_films_that_unfold_one_is_held_at_a_time(client: FlaskClient):
+    """Fifty files of 40 kB may be told in one request; together they would unfold to gigabytes."""
+    bomb = _bomb(3000)
+    grade(client, bomb)
+    for path in ("/", "/api/v1/grade"):
+        peaks = []
+        for films in (1, 8):
+            tracemalloc.start()
+            assert post(client, path, *[bomb] * films).status_code == 200
+            peaks.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.stop()
+        assert peaks[1] < 1.6 * peaks[0] + 8 * 1400 * 1400
+
+
+def test_a_request_that_takes_too_long_is_answered_for_the_films_so_far(client: FlaskClient, films: dict[str, Path], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(flask_app.source, "GRADING_SECONDS", 0)
+    first, *others = grade(client, *[films["mild"].read_bytes()] * 3).get_json()["films"]
+    assert len(first["knees"]) == 1
+    assert [(one["error"]["type"], one["error"]["status"]) for one in others] == [(URN + "out-of-time", 413)] * 2
+    assert grade(client, films["mild"].read_bytes()).status_code == 200
+
+
+def test_bodies_that_come_at_once_are_held_up_to_a_limit(films: dict[str, Path]):
+    """Unfinished ones, which are let go as soon as their senders have gone."""
+    film = films["mild"].read_bytes()
+    with serving(KNEEOA_MAX_BYTES=str(4 * len(film))) as (where, _):
+        host, _, port = where.removeprefix("http://").partition(":")
+        most = 2 * (2 * 4 * len(film) + 65536)
+        head = f"POST /api/v1/grade HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: {most // 2}\r\n\r\n"
+        begin = b'--b\r\nContent-Disposition: form-data; name="film"; filename="f"\r\n\r\n'
+        held = [socket.create_connection((host, int(port))) for _ in range(3)]
+        for connection in held:
+            connection.sendall((head.encode() + begin).ljust(len(head) + most // 2 - 9, b"x"))
+        answers = []
+        while not answers or answers[-1].status_code == 200:  # until all three have come
+            answers.append(requests.post(f"{where}/api/v1/grade", files={"film": film}, timeout=60))
+            assert len(answers) < 1000
+        assert_problem(answers[-1], 503, "busy")
+        assert answers[-1].headers["Retry-After"] == "5"
+        assert requests.get(f"{where}/health/live", timeout=60).status_code == 200
+        for connection in held:
+            connection.close()
+        end = time.monotonic() + 60
+        while (status := requests.post(f"{where}/api/v1/grade", files={"film": film}, timeout=60).status_code) == 503:
+            assert time.monotonic() < end
+        assert status == 200
+        assert re.search(r"kneeoa_turned_away_total [1-9]", requests.get(f"{where}/metrics", timeout=60).text)
+
+
+def test_what_is_wrong_with_a_request_is_told_and_logged_without_its_words(tmp_path: Path):
+    log = tmp_path / "log"
+    beginnings = [
+        (b"DOE^JANE\r\n\r\n", 400),
+        (b"GET /DOE^JANE \0 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nPatient DOE: x\r\n\r\n", 400),
+        (b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: DOE\r\n\r\n", 501),
+        (b"GET /" + b"DOE" * 4000 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 414),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nDOE: " + b"x" * 20_000 + b"\r\n\r\n", 431),
+    ]
+    with serving(log=log) as (where, _):
+        host, _, port = where.removeprefix("http://").partition(":")
+        for content, status in beginnings:
+            with socket.create_connection((host, int(port)), timeout=30) as connection:
+                connection.sendall(content)
+                answer = connection.recv(65536)
+            assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+            assert b"DOE" not in answer
+            assert b"nosniff" in answer
+    lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
+    assert sum("could not be read" in line["message"] for line in lines) == len(beginnings)
+    assert "DOE" not in log.read_text("utf-8")
 
 
 def test_a_text_chunk_that_unfolds_is_not_unfolded(client: FlaskClient):

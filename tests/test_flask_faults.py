@@ -52,6 +52,7 @@ def test_an_unforeseen_fault_is_logged_and_tells_nothing_outside(
     client.get("/api/v1/model")
     monkeypatch.setattr(grader, "grade_batch", fail)
     assert_problem(grade(client, films["mild"].read_bytes()), 500, "internal")
+    assert "POST /api/v1/grade failed" in caplog.text
     page = post(client, "/", films["mild"].read_bytes())
     assert page.status_code == 500
     assert_discreet(page.text)

@@ -21,7 +21,7 @@ from kneeoa_hub.imaging.phantom import write_films
 from kneeoa_hub.settings import Settings
 from tuning.sources import read_labels
 
-from .flask_requests import post
+from .flask_requests import post, submit
 from .test_flask_results import address
 
 PLACES = (*Path("/usr/lib/postgresql").glob("*/bin"), Path(shutil.which("initdb") or "-").parent)  # Debian leaves it out of PATH
@@ -76,7 +76,7 @@ def test_a_reading_after_the_answer_is_kept_shown_and_exported(client: FlaskClie
     film = films["both-knees"].read_bytes()
     page = post(client, "/", film)
     assert "Your own grade" in page.text
-    answer = client.post(f"{address(page.text)}/readings", data={"reader": "ab-1", "grade-1-0": "4", "grade-1-1": "0"}, follow_redirects=True)
+    answer = submit(client, f"{address(page.text)}/readings", {"reader": "ab-1", "grade-1-0": "4", "grade-1-1": "0"}, follow_redirects=True)
     assert answer.status_code == 200
     text = re.sub(r"<[^>]+>", "", answer.text)
     assert "Reader ab-1, right knee: grade 4, after seeing the model's" in text
@@ -92,13 +92,13 @@ def test_a_reading_after_the_answer_is_kept_shown_and_exported(client: FlaskClie
 
 def test_a_reader_may_grade_before_the_answer_is_shown(client: FlaskClient, films: dict[str, Path]):
     data = {"film": [(films["severe"].open("rb"), "x.png")], "blind": "1"}
-    page = client.post("/", data=data, content_type="multipart/form-data", follow_redirects=True)
+    page = submit(client, "/", data, follow_redirects=True)
     assert "Your reading first" in page.text
     assert 'class="verdict"' not in page.text
     assert page.text.count("data:image/jpeg") == 1  # no overlay
     place = re.search(r'action="(/results/[^"]+)/readings"', page.text)
     assert place
-    shown = client.post(f"{place[1]}/readings", data={"reader": "r", "before": "1", "grade-1-0": "3"}, follow_redirects=True)
+    shown = submit(client, f"{place[1]}/readings", {"reader": "r", "before": "1", "grade-1-0": "3"}, follow_redirects=True)
     assert "before seeing the model" in shown.text
     assert 'class="verdict"' in shown.text
     assert "Graded before the model" in client.get("/readings").text
@@ -117,16 +117,16 @@ def test_a_reader_may_grade_before_the_answer_is_shown(client: FlaskClient, film
 )
 def test_a_form_that_can_t_be_kept_says_why_and_nothing_is_kept(client: FlaskClient, films: dict[str, Path], form: dict[str, str], words: str):
     place = address(post(client, "/", films["mild"].read_bytes()).text)
-    answer = client.post(f"{place}/readings", data=form)
+    answer = submit(client, f"{place}/readings", form)
     assert answer.status_code == 400
     assert words in answer.text
     assert "No reader has graded a film here yet" in client.get("/readings").text
 
 
 def test_no_reading_is_kept_of_a_synthetic_film(client: FlaskClient):
-    page = client.post("/", data={"sample": "mild"}).text
+    page = submit(client, "/", {"sample": "mild"}).text
     assert "Your own grade" not in page
-    assert client.post(f"{address(page)}/readings", data={"reader": "r", "grade-1-0": "2"}).status_code == 400
+    assert submit(client, f"{address(page)}/readings", {"reader": "r", "grade-1-0": "2"}).status_code == 400
 
 
 def test_without_a_database_there_is_no_reader(grader: KneeGrader, films: dict[str, Path]):
@@ -135,7 +135,7 @@ def test_without_a_database_there_is_no_reader(grader: KneeGrader, films: dict[s
     assert "Your own grade" not in page
     assert "grade the films myself" not in client.get("/").text
     assert client.get("/readings").status_code == client.get("/readings.csv").status_code == 404
-    assert client.post(f"{address(page)}/readings", data={"reader": "r", "grade-1-0": "2"}).status_code == 404
+    assert submit(client, f"{address(page)}/readings", {"reader": "r", "grade-1-0": "2"}).status_code == 404
 
 
 def test_a_new_grade_takes_the_place_of_the_old_one_and_before_stays_beside_after(database: str):
@@ -171,12 +171,28 @@ def test_agreement_is_kappa_with_an_interval_over_films():
     assert (few.kappa, few.low, few.films) == (None, None, 9)
 
 
-def test_an_address_that_can_t_be_used_is_said_without_its_password():
+@pytest.mark.parametrize("address", ["no address:secret", "nosuch+driver://reader:secret@127.0.0.1/none"])
+def test_an_address_that_can_t_be_used_is_said_without_its_password(address: str):
     with pytest.raises(SettingsError, match=r"KNEEOA_READER_DB can't be used .*give sqlite:///readings.db") as error:
-        Readings("postgresql+psycopg://reader:secret@127.0.0.1:1/none")
+        Readings(address)
     assert "secret" not in error.value.message
-    with pytest.raises(SettingsError):
-        Readings("no address")
+
+
+def test_a_database_that_does_not_answer_yet_is_no_fault_of_its_address_and_its_password_is_not_logged(caplog: pytest.LogCaptureFixture):
+    store = Readings("postgresql+psycopg://reader:secret@127.0.0.1:1/none")
+    with pytest.raises(ReadingsUnavailable):
+        store.all()
+    assert "does not answer" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_table_is_made_when_its_database_comes(tmp_path: Path):
+    store = Readings(f"sqlite:///{tmp_path / 'later' / 'readings.db'}")
+    with pytest.raises(ReadingsUnavailable):
+        store.save([reading()])
+    (tmp_path / "later").mkdir()
+    store.save([reading()])
+    assert len(store.all()) == 1
 
 
 def test_a_database_that_is_gone_gives_a_clear_page_and_films_are_still_graded(tmp_path: Path, grader: KneeGrader, films: dict[str, Path]):
@@ -185,7 +201,7 @@ def test_a_database_that_is_gone_gives_a_clear_page_and_films_are_still_graded(t
     client = create_app(Settings(reader_db=f"sqlite:///{folder / 'readings.db'}"), grader).test_client()
     place = address(post(client, "/", films["mild"].read_bytes()).text)
     shutil.rmtree(folder)
-    answer = client.post(f"{place}/readings", data={"reader": "r", "grade-1-0": "2"})
+    answer = submit(client, f"{place}/readings", {"reader": "r", "grade-1-0": "2"})
     assert answer.status_code == 503
     assert "Nothing was saved" in answer.text
     assert str(tmp_path) not in answer.text

@@ -17,7 +17,7 @@ from flask_app.uploads import Upload
 from kneeoa_hub import KneeGrader
 from kneeoa_hub.settings import Settings
 
-from .flask_requests import URN, assert_problem, noise, post
+from .flask_requests import URN, assert_problem, noise, post, submit
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_another_form_is_not_found(client: FlaskClient, films: dict[str, Path]):
 def test_a_script_gets_the_result_s_address_or_the_problem(client: FlaskClient, films: dict[str, Path]):
     def send(*parts: bytes):
         data = {"film": [(io.BytesIO(part), "f.png") for part in parts]}
-        return client.post("/", data=data, content_type="multipart/form-data", headers={"Accept": "application/json"})
+        return submit(client, "/", data, headers={"Accept": "application/json"})
 
     answer = send(films["mild"].read_bytes())
     assert answer.status_code == 201

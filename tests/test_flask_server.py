@@ -90,6 +90,9 @@ def test_the_server_answers_at_the_address_that_it_prints_until_it_is_stopped(fi
         ([], {"KNEEOA_PORT": "70000"}, 2, "port 70000 does not exist"),
         ([], {"KNEEOA_PORT": "http"}, 2, "KNEEOA_PORT is 'http'"),
         (["--threads", "-1"], {}, 2, "is no number of threads"),
+        ([], {"KNEEOA_API_KEYS": "/nowhere"}, 2, "KNEEOA_API_KEYS /nowhere can't be read"),
+        ([], {"KNEEOA_RATE_LIMIT": "often"}, 2, "give a rate such as 60 per minute"),
+        ([], {"KNEEOA_READER_DB": "bogus"}, 2, "KNEEOA_READER_DB can't be used"),
         (["--model", "./nowhere"], {}, 1, "nowhere"),
         (["--model", "kneeoa-cmm"], {}, 1, "kneeoa-cnn"),
         (["--host", "192.0.2.1"], {}, 1, "can't listen on 192.0.2.1"),
@@ -100,6 +103,18 @@ def test_a_start_that_can_t_be_says_why(options: list[str], variables: dict[str,
     assert (ended.returncode, ended.stdout) == (status, "")
     assert words in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_on_loopback_it_answers_under_this_machine_s_names_alone():
+    """A page elsewhere whose name was made to lead to 127.0.0.1 is of the same site, as a browser sees it."""
+    with serving() as (address, _):
+        port = address.rpartition(":")[2]
+        for name in ("localhost", "127.0.0.1", "[::1]"):
+            assert requests.get(f"{address}/", headers={"Host": f"{name}:{port}"}, timeout=60).status_code == 200
+        for name in (f"evil.example:{port}", "127.0.0.1.evil.example"):
+            assert requests.get(f"{address}/", headers={"Host": name}, timeout=60).status_code == 400
+    with serving(KNEEOA_TRUSTED_HOSTS="knees.hospital.example") as (address, _):
+        assert requests.get(f"{address}/", headers={"Host": "knees.hospital.example"}, timeout=60).status_code == 200
 
 
 def test_a_port_in_use_is_said_at_once():

@@ -21,8 +21,9 @@ import requests
 
 from kneeoa_hub import KneeGrader
 
-from .flask_requests import assert_problem
+from .flask_requests import Visitor, assert_problem
 from .flask_serving import ROOT, serving
+from .hub_server import HubServer
 
 BUNDLE = ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn"
 IMPATIENT = "import runpy, flask_app.worker as w; w.GRACE_SECONDS = 1; w.SLOWEST = 1_000_000; runpy.run_module('flask_app', run_name='__main__')"
@@ -144,9 +145,10 @@ def test_where_nothing_can_be_written_films_are_graded_and_readings_are_refused(
     full = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))  # noqa: E731
     with serving(KNEEOA_READER_DB=f"sqlite:///{tmp_path / 'readings.db'}", before=full) as (address, _):
         ready(address)
-        place = _sent(address, films["mild"])
+        visitor = Visitor(address)
+        place = _sent(visitor, films["mild"])
         assert place
-        answer = _read(address, place, "r1")
+        answer = _read(visitor, place, "r1")
         assert answer.status_code == 503
         assert "Nothing was saved" in answer.text
         assert graded(address, films["mild"].read_bytes())
@@ -157,18 +159,38 @@ def test_a_database_that_is_locked_or_gone_is_told_and_films_are_graded(films: d
     database = _database(tmp_path / "readings.db")
     with serving(KNEEOA_READER_DB=f"sqlite:///{database}") as (address, _):
         ready(address)
-        place = _sent(address, films["mild"])
+        visitor = Visitor(address)
+        place = _sent(visitor, films["mild"])
         assert place
         with sqlite3.connect(database, isolation_level=None) as other:
             other.execute("BEGIN EXCLUSIVE")
-            assert _read(address, place, "r1").status_code == 503
+            assert _read(visitor, place, "r1").status_code == 503
             other.execute("ROLLBACK")
         other.close()
-        assert _read(address, place, "r2").status_code == 200
+        assert _read(visitor, place, "r2").status_code == 303
         assert [reader for reader, *_ in _kept(database)] == ["r2"]
         database.unlink()
-        assert _read(address, place, "r3").status_code == 503
+        assert _read(visitor, place, "r3").status_code == 503
         assert graded(address, films["mild"].read_bytes())
+
+
+def test_a_worker_that_starts_while_the_database_is_locked_grades_films_and_keeps_readings_later(films: dict[str, Path], tmp_path: Path):
+    database = _database(tmp_path / "readings.db")
+    with serving(KNEEOA_READER_DB=f"sqlite:///{database}", log=tmp_path / "log") as (address, process):
+        ready(address)
+        visitor = Visitor(address)
+        with sqlite3.connect(database, isolation_level=None) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            kill_worker(process)
+            ready(address)
+            place = _sent(visitor, films["mild"])
+            assert place
+            assert _read(visitor, place, "r1").status_code == 503
+            other.execute("ROLLBACK")
+        other.close()
+        assert _read(visitor, place, "r2").status_code == 303
+    assert [reader for reader, *_ in _kept(database)] == ["r2"]
+    assert "database is locked" in (tmp_path / "log").read_text("utf-8")
 
 
 def test_a_model_that_is_changed_on_disk_is_never_used(grader: KneeGrader, films: dict[str, Path], tmp_path: Path):
@@ -231,13 +253,14 @@ def test_of_readings_written_while_workers_are_killed_none_is_lost_and_none_is_t
 
         def reader(number: int) -> None:
             count = 0
+            visitor = Visitor(address)  # the pages of the first worker are good for all
             while not stop.is_set():
-                place = _sent(address, films["mild"])
+                place = _sent(visitor, films["mild"])
                 for _ in range(20 if place else 0):
                     name = f"r{number}-{count}"
                     count += 1
                     try:
-                        if _read(address, place or "", name).status_code == 200:
+                        if _read(visitor, place or "", name).status_code == 303:
                             confirmed.append(name)
                         else:
                             break  # the worker that knew this result is gone
@@ -265,7 +288,7 @@ def _database(path: Path) -> Path:
     """A database as the app makes it."""
     from flask_app.readings import Readings
 
-    Readings(f"sqlite:///{path}")
+    assert Readings(f"sqlite:///{path}").all() == []
     return path
 
 
@@ -276,21 +299,18 @@ def _kept(path: Path) -> list[tuple]:
     return rows
 
 
-def _sent(address: str, film: Path) -> str | None:
+def _sent(visitor: Visitor, film: Path) -> str | None:
     """Where the film's result is."""
     try:
-        answer = requests.post(f"{address}/", files={"film": film.read_bytes()}, headers=ACCEPT_JSON, timeout=60)
+        answer = visitor.submit("/", files={"film": film.read_bytes()}, headers=ACCEPT_JSON)
     except requests.RequestException:
         return None
     return answer.json()["result"] if answer.status_code == 201 else None
 
 
-def _read(address: str, place: str, reader: str) -> requests.Response:
+def _read(visitor: Visitor, place: str, reader: str) -> requests.Response:
     """A reader's grade of the film's one knee, sent without the page that follows."""
-    page = requests.post(f"{address}{place}/readings", data={"reader": reader, "grade-1-0": "3"}, timeout=60, allow_redirects=False)
-    if page.status_code == 303:
-        page.status_code = 200
-    return page
+    return visitor.submit(f"{place}/readings", {"reader": reader, "grade-1-0": "3"})
 
 
 @pytest.mark.parametrize("variables", [{"KNEEOA_MODEL": "lab/knees", "HF_ENDPOINT": "http://127.0.0.1:9", "KNEEOA_TIMEOUT": "2"}])
@@ -301,3 +321,18 @@ def test_a_hub_that_is_down_at_the_start_is_waited_for(variables: dict[str, str]
         assert graded(address, films["mild"].read_bytes()) == {"status": 503}
         assert process.poll() is None
         assert re.search("kneeoa_failures|kneeoa_requests", requests.get(f"{address}/metrics", timeout=60).text)
+
+
+def test_a_hub_that_comes_back_is_pulled_from(films: dict[str, Path], tmp_path: Path):
+    soon = "import runpy, flask_app.source as s; s.RETRY_SECONDS = 1; runpy.run_module('flask_app', run_name='__main__')"
+    with HubServer() as hub:
+        hub.add_repo("lab/knees").add({path.relative_to(BUNDLE).as_posix(): path.read_bytes() for path in BUNDLE.rglob("*") if path.is_file()})
+        for method in ("HEAD", "GET"):
+            hub.fault("fail", method, "lab/knees", 10**6)
+        with serving(code=soon, KNEEOA_MODEL="lab/knees", HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path), KNEEOA_TIMEOUT="2") as (address, _):
+            assert_problem(requests.get(f"{address}/health/ready", timeout=60), 503, "model-unavailable")
+            hub.faults.clear()
+            ready(address)
+            report = graded(address, films["mild"].read_bytes())
+            assert report
+            assert len(report["knees"]) == 1
