@@ -15,6 +15,7 @@ def all_observed() -> dict[str, str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)  # the first row waits for all of them
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.fault)
 def test_a_fault_ends_as_expected_and_as_the_docs_say(row, all_observed):
     observed = all_observed[row.fault]
