@@ -24,9 +24,9 @@ SIDE = InputConfig(96, 96)
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory) -> Locator:
-    """A locator that has seen a few hundred synthetic films."""
+    """A locator that has seen a hundred and fifty films."""
     knees = [as_knee(knee_film(seed % 5, seed).pixels) for seed in range(12)]
-    settings = LocatorSettings(films=300, epochs=8, batch=16, side=96)
+    settings = LocatorSettings(films=150, epochs=8, batch=16, side=96)
     path = tmp_path_factory.mktemp("locator") / LOCATOR
     write_onnx(train(examples(knees, SIDE, settings), SIDE, settings), path)
     return Locator(path, LocatorConfig(SIDE, 0.3))
@@ -45,8 +45,8 @@ def test_joints_of_synthetic_and_composed_films_are_found_where_they_are(small):
         assert near(small.joints(film.pixels), joints)
         assert small.find(knee_film(seed % 5, seed).pixels) == ((0, 0, 224, 224),)
     unseen = [as_knee(knee_film(seed % 5, 500 + seed).pixels) for seed in range(10)]
-    films = [compose(unseen, TRAINING, 10_000 + seed) for seed in range(60)]
-    assert np.mean([near(small.joints(film.pixels), film.joints) for film in films]) >= 0.6
+    films = [compose(unseen, TRAINING, 10_000 + seed) for seed in range(40)]
+    assert np.mean([near(small.joints(film.pixels), film.joints) for film in films]) >= 0.75
 
 
 def test_the_heat_is_highest_at_the_joint_and_every_place_about_it_points_there():

@@ -142,7 +142,7 @@ def train(seen: Examples, config: InputConfig, settings: LocatorSettings) -> ker
     model = build(config)
     batches = max(1, len(seen.joints) // settings.batch)
     optimizer = keras.optimizers.AdamW(falling(settings.learning_rate, settings.epochs * batches), weight_decay=0.01, clipnorm=5.0)
-    model.compile(optimizer, loss)
+    model.compile(optimizer, loss, jit_compile=False)  # compiling takes longer than it saves in so short a training
     order = np.concatenate([rng.permutation(len(seen.joints))[: batches * settings.batch] for _ in range(settings.epochs)])
     for rows in steps.progress(order.reshape(-1, min(settings.batch, len(seen.joints))), "locator: training"):
         model.train_on_batch(*_varied(seen, rows, config, rng))
