@@ -10,6 +10,7 @@ from PIL import Image
 
 from kneeoa_hub import errors, from_pretrained
 from kneeoa_hub.bundle import InputConfig, LocatorConfig, parse_config, read_bundle
+from kneeoa_hub.imaging import locate
 from kneeoa_hub.imaging.gate import MESSAGES
 from kneeoa_hub.imaging.locate import Joint, as_boxes, find_knees, locator_input, peaks
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
@@ -39,7 +40,8 @@ def test_force_grades_the_whole_film_when_no_joint_is_found(grader, tmp_path):
     assert [knee.box for knee in report.knees] == [(0, 0, 224, 224)]
 
 
-def test_joints_become_boxes_in_film_pixels_from_left_to_right(grader, tmp_path):
+def test_joints_become_boxes_in_film_pixels_from_left_to_right(grader, tmp_path, monkeypatch):
+    monkeypatch.setattr(locate, "WINDOW", 100)  # so large that a second look shows no more than the first
     finds = grader_that_finds(grader, tmp_path, (4, 6, 0.25), (3, 1, 0.5))
     report = finds.grade(np.tile(knee_film(2, 1, height=448, width=448).pixels, (2, 2)), force=True)
     # Places of 112 px, whose middles lie half a place further; 896 px, of which the sides are a quarter and a half.
@@ -78,12 +80,12 @@ def test_no_joint_is_found_twice_and_no_more_than_four():
 
 
 def test_a_large_film_is_seen_like_its_reduction():
-    film = two_knee_film((1, 3), 5, height=1500, width=3000)
+    film = two_knee_film((1, 3), 5, height=900, width=1800)
     small = np.asarray(Image.fromarray(film.pixels).resize((384, 192), Image.Resampling.BOX))
     config = InputConfig(96, 96)
     (large, scale, offset), (same, _, there) = locator_input(film.pixels, config), locator_input(small, config)
     assert offset == there == (0, 24)
-    assert scale == pytest.approx(96 / 3000)
+    assert scale == pytest.approx(96 / 1800)
     content = np.s_[24:72]
     assert np.corrcoef(large[content].ravel(), same[content].ravel())[0, 1] > 0.99
 

@@ -24,9 +24,9 @@ SIDE = InputConfig(96, 96)
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory) -> Locator:
-    """A locator that has seen a few hundred synthetic films."""
+    """A locator that has seen a hundred and fifty films."""
     knees = [as_knee(knee_film(seed % 5, seed).pixels) for seed in range(12)]
-    settings = LocatorSettings(films=300, epochs=8, batch=16, side=96)
+    settings = LocatorSettings(films=150, epochs=8, batch=16, side=96)
     path = tmp_path_factory.mktemp("locator") / LOCATOR
     write_onnx(train(examples(knees, SIDE, settings), SIDE, settings), path)
     return Locator(path, LocatorConfig(SIDE, 0.3))
@@ -45,17 +45,17 @@ def test_joints_of_synthetic_and_composed_films_are_found_where_they_are(small):
         assert near(small.joints(film.pixels), joints)
         assert small.find(knee_film(seed % 5, seed).pixels) == ((0, 0, 224, 224),)
     unseen = [as_knee(knee_film(seed % 5, 500 + seed).pixels) for seed in range(10)]
-    films = [compose(unseen, TRAINING, 10_000 + seed) for seed in range(60)]
-    assert np.mean([near(small.joints(film.pixels), film.joints) for film in films]) >= 0.6
+    films = [compose(unseen, TRAINING, 10_000 + seed) for seed in range(40)]
+    assert np.mean([near(small.joints(film.pixels), film.joints) for film in films]) >= 0.75
 
 
 def test_the_heat_is_highest_at_the_joint_and_every_place_about_it_points_there():
-    (wanted,) = targets([np.array([[40.0, 60.0, 32.0]])], SIDE)
+    (wanted,) = targets([np.array([[41.0, 61.0, 32.0]])], SIDE)
     row, column = np.unravel_index(wanted[..., 0].argmax(), wanted.shape[:2])
-    assert (row, column) == (60 // STRIDE, 40 // STRIDE)
+    assert (row, column) == (61 // STRIDE, 41 // STRIDE)
     for y, x in [(row, column), (row - 1, column), (row, column + 1)]:
-        assert (x + 0.5) * STRIDE + wanted[y, x, 1] * 32 == pytest.approx(40)
-        assert (y + 0.5) * STRIDE + wanted[y, x, 2] * 32 == pytest.approx(60)
+        assert (x + 0.5) * STRIDE + wanted[y, x, 1] * 32 == pytest.approx(41)
+        assert (y + 0.5) * STRIDE + wanted[y, x, 2] * 32 == pytest.approx(61)
         assert 96 * np.exp(wanted[y, x, 3]) == pytest.approx(32)
 
 

@@ -14,7 +14,7 @@ from kneeoa_hub.bundle import LOCATOR, InputConfig, LocatorConfig
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.grader import from_pretrained
 from kneeoa_hub.imaging.decode import decode
-from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, Locator, locator_input, peaks
+from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, Joint, Locator, locator_input
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
 
 from . import steps
@@ -29,8 +29,8 @@ LARGEST_MEGABYTES = 2.0
 THRESHOLDS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 CHOOSING_SHARE = 15
 """The threshold is chosen on as many composed films as this part of those of the training."""
-KEPT = ("examples.npz", "trained.weights.h5")
-"""What a run that was stopped leaves, so that the same command goes on from there."""
+COMPOSED = "examples.npz"
+"""Kept until the step has ended, so that a run that was stopped need not compose again."""
 MOST_CUT = 0.12
 """A crop in training loses up to this share of itself on each side, so that a joint that the film cuts is known too."""
 
@@ -44,7 +44,7 @@ class LocatorSettings:
     batch: int = 32
     learning_rate: float = 2e-3
     side: int = 192
-    test_films: int = 600
+    test_films: int = 500
     seed: int = 0
     grader: str | None = None
 
@@ -72,34 +72,28 @@ def locator(audit: Path, out: Path, settings: LocatorSettings = LocatorSettings(
         if not found:
             raise DataError(f"{audit} has no film of one tight joint in the split {split!r}; a finder is trained on films composed from such.")
     config = InputConfig(settings.side, settings.side)
-    trained = _trained(crops["train"], out, config, settings)
-    write_onnx(trained, out / LOCATOR)
+    if not (out / LOCATOR).exists():
+        _train(crops["train"], out, config, settings)
     size = (out / LOCATOR).stat().st_size / 1e6
     if size > LARGEST_MEGABYTES:
         raise DataError(f"{out / LOCATOR} has {size:.1f} MB; at most {LARGEST_MEGABYTES} are let through.")
     knees = read_knees(crops["val"])
-    chosen = LocatorConfig(config, threshold(trained, knees, config, settings))
+    strips = [film for film in films if film.split == "val" and film.width >= TWO_KNEES_FROM * film.height]
+    chosen = LocatorConfig(config, threshold(out / LOCATOR, knees, strips, config, settings))
     figures = measure(Locator(out / LOCATOR, chosen), from_pretrained(settings.grader), films, knees, crops["val"], settings.test_films, settings.seed)
-    steps.write_json(out / "locator.json", {"locator": asdict(chosen), "megabytes": size, "parameters": trained.count_params(), "finding": figures})
-    for name in KEPT:
-        (out / name).unlink(missing_ok=True)
+    steps.write_json(out / "locator.json", {"locator": asdict(chosen), "megabytes": size, "finding": figures})
+    (out / COMPOSED).unlink(missing_ok=True)
     return out
 
 
-def _trained(films: Sequence[AuditedFilm], out: Path, config: InputConfig, settings: LocatorSettings) -> keras.Model:
-    """The trained network; what a stopped run has composed or trained is taken up."""
-    composed, weights = (out / name for name in KEPT)
-    if weights.exists():
-        model = build(config)
-        model.load_weights(weights)
-        return model
+def _train(films: Sequence[AuditedFilm], out: Path, config: InputConfig, settings: LocatorSettings) -> None:
+    """Write locator.onnx; what a stopped run has composed is taken up."""
+    composed = out / COMPOSED
     if not composed.exists():
         _keep(examples(read_knees(films), config, settings), composed)
-    model = train(_kept(composed), config, settings)
-    part = weights.with_name("part.weights.h5")
-    model.save_weights(part)
-    part.replace(weights)
-    return model
+    part = out / "part.onnx"
+    write_onnx(train(_kept(composed), config, settings), part)
+    part.replace(out / LOCATOR)
 
 
 def _keep(seen: Examples, path: Path) -> None:
@@ -148,24 +142,33 @@ def train(seen: Examples, config: InputConfig, settings: LocatorSettings) -> ker
     model = build(config)
     batches = max(1, len(seen.joints) // settings.batch)
     optimizer = keras.optimizers.AdamW(falling(settings.learning_rate, settings.epochs * batches), weight_decay=0.01, clipnorm=5.0)
-    model.compile(optimizer, loss)
+    model.compile(optimizer, loss, jit_compile=False)  # compiling takes longer than it saves in so short a training
     order = np.concatenate([rng.permutation(len(seen.joints))[: batches * settings.batch] for _ in range(settings.epochs)])
     for rows in steps.progress(order.reshape(-1, min(settings.batch, len(seen.joints))), "locator: training"):
         model.train_on_batch(*_varied(seen, rows, config, rng))
     return model
 
 
-def threshold(model: keras.Model, knees: Sequence[Knee], config: InputConfig, settings: LocatorSettings) -> float:
-    """The heat from which a peak is a joint: the one that counts most films right, composed in the training's style from validation knees."""
-    films = [compose(knees, TRAINING, 10**9 + number) for number in range(max(1, settings.films // CHOOSING_SHARE))]
-    given = model.predict(np.stack([locator_input(film.pixels, config)[0] for film in films]), batch_size=settings.batch, verbose=0)
-    heat, shape = 1 / (1 + np.exp(-given[..., 0])), given[..., 1:]
-    right = {
-        value: sum(len(peaks(heat[row], shape[row], LocatorConfig(config, value))) == len(film.joints) for row, film in enumerate(films))
-        for value in THRESHOLDS
-    }
-    best = [value for value, count in right.items() if count == max(right.values())]
-    return best[len(best) // 2]
+def threshold(graph: Path, knees: Sequence[Knee], strips: Sequence[AuditedFilm], config: InputConfig, settings: LocatorSettings) -> float:
+    """The heat from which a peak is a joint: the one that counts best on validation films.
+
+    Half the weight have films composed in the training's style from validation knees, half the real strips of that split.
+    """
+    lowest = Locator(graph, LocatorConfig(config, THRESHOLDS[0]))
+    composed = [compose(knees, TRAINING, 10**9 + number) for number in range(max(1, settings.films // CHOOSING_SHARE))]
+    shares = [_counted_right([(lowest.joints(film.pixels), len(film.joints)) for film in composed])]
+    if strips:
+        with FilmReader() as reader:
+            found = [lowest.joints(decode(reader.read(film.source, film.file)).pixels) for film in strips]
+        shares.append(_counted_right([(joints, film.knees) for joints, film in zip(found, strips, strict=True)]))
+    right = np.mean(shares, axis=0)
+    best = np.flatnonzero(right == right.max())
+    return THRESHOLDS[best[len(best) // 2]]
+
+
+def _counted_right(films: Sequence[tuple[Sequence[Joint], int]]) -> list[float]:
+    """By each of THRESHOLDS, the share of the films with as many joints above it as there are."""
+    return [float(np.mean([sum(joint.heat >= value for joint in found) == true for found, true in films])) for value in THRESHOLDS]
 
 
 def _cut(knee: Knee, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -5,6 +5,7 @@ After Zhou et al., "Objects as points" (2019): a heat map of middles, and beside
 
 import contextlib
 import io
+import warnings
 from pathlib import Path
 
 import keras
@@ -83,7 +84,8 @@ def write_onnx(model: keras.Model, path: Path) -> None:
     heat = layers.Reshape(logit.shape[1:3])(layers.Activation("sigmoid")(logit))
     whole = keras.Model(model.input, {"heat": heat, "shape": shape})
     whole.predict_on_batch(np.zeros((1, *model.input.shape[1:]), np.float32))
-    with contextlib.redirect_stdout(io.StringIO()):
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)  # in Keras's exporter
         whole.export(path, format="onnx", verbose=False)
 
 

@@ -19,6 +19,10 @@ PROFILE_WIDTH = 64
 MOST_KNEES = 4
 THINNED_TO = 4
 """A large film is thinned to at least this many times the network's input before it is shrunk exactly: quick, and too fine to alias."""
+WINDOW = 2.0
+"""Side of the window in which a joint is looked at again, in sides of the joint."""
+LARGE_ENOUGH = 0.8
+"""Where that window is this share of the film, the first look was as near."""
 APART = 0.5
 """Two peaks nearer to each other than this share of a joint's side are one joint."""
 FILLED = 0.85
@@ -54,10 +58,25 @@ class Locator:
 
     def joints(self, pixels: np.ndarray) -> tuple[Joint, ...]:
         """The joints of a [H,W] film, left to right, before their boxes are cut to the film."""
+        found = self._seen(pixels)
+        return tuple(sorted((self._nearer(pixels, joint) for joint in found), key=lambda joint: joint.x))
+
+    def _seen(self, pixels: np.ndarray) -> list[Joint]:
         image, scale, (left, top) = locator_input(pixels, self._config.input)
         heat, shape = self._session.run(["heat", "shape"], {"image": image[None]})
         found = peaks(heat[0], shape[0], self._config)
-        return tuple(Joint((joint.x - left) / scale, (joint.y - top) / scale, joint.side / scale, joint.heat) for joint in found)
+        return [Joint((joint.x - left) / scale, (joint.y - top) / scale, joint.side / scale, joint.heat) for joint in found]
+
+    def _nearer(self, pixels: np.ndarray, joint: Joint) -> Joint:
+        """The same joint, looked at again in a window of the film that it nearly fills: in a whole leg a joint has few input pixels."""
+        reach = joint.side * WINDOW / 2
+        left, top = max(0, round(joint.x - reach)), max(0, round(joint.y - reach))
+        window = pixels[top : round(joint.y + reach), left : round(joint.x + reach)]
+        if min(window.shape) >= LARGE_ENOUGH * max(pixels.shape):
+            return joint
+        again = [Joint(other.x + left, other.y + top, other.side, joint.heat) for other in self._seen(window)]
+        away = [np.hypot(other.x - joint.x, other.y - joint.y) / joint.side for other in again]
+        return again[int(np.argmin(away))] if away and min(away) < APART else joint
 
 
 def locator_input(pixels: np.ndarray, config: InputConfig) -> tuple[np.ndarray, float, tuple[int, int]]:
