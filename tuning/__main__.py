@@ -80,7 +80,7 @@ def parser() -> argparse.ArgumentParser:
     gate.add_argument("--epochs", type=_count, default=12, help="(default 12)")
     locator = step("locator", _locator, "train the network that finds the joints, and measure it", "output of audit")
     locator.add_argument("--films", type=_count, default=4500, help="composed from training knees (default 4500)")
-    locator.add_argument("--epochs", type=_count, default=5, help="over them, as many crops as a third, and a few synthetic films (default 5)")
+    locator.add_argument("--epochs", type=_count, default=12, help="over them, as many crops as a third, and a few synthetic films (default 12)")
     locator.add_argument("--test-films", type=_count, default=500, help="composed from validation knees, to measure on (default 500)")
     locator.add_argument("--grader", metavar="ADDRESS", help="the bundle that grades what was found (default: the shipped one)")
     locator.add_argument("--seed", type=int, default=0, help="of the draws and the weights (default 0)")

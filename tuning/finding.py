@@ -8,13 +8,13 @@ from scipy.stats import binomtest
 
 from kneeoa_hub.agreement import INTERVAL, qwk, resamples
 from kneeoa_hub.grader import KneeGrader
-from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, Joint, Locator, as_boxes, find_knees
 from kneeoa_hub.imaging.normalise import Box
 
 from . import steps
 from .audit import AuditedFilm
 from .compose import HELD_OUT, ComposedFilm, Knee, compose
+from .datasets import bright_bone
 from .metrics import number
 from .sources import FilmReader
 
@@ -52,7 +52,7 @@ def _real(locator: Locator, grader: KneeGrader, films: Sequence[AuditedFilm]) ->
     wanted = [film for film in films if film.width >= TWO_KNEES_FROM * film.height or (film.split == "val" and film.use == "yes")]
     with FilmReader() as reader:
         for film in steps.progress(wanted, "locator: measuring on real films"):
-            pixels = decode(reader.read(film.source, film.file)).pixels
+            pixels = bright_bone(reader, film)
             found = locator.find(pixels)
             strip = film.width >= TWO_KNEES_FROM * film.height
             # A strip holds two knees when it is twice as long as the others: the classical cut errs on one of those.

@@ -13,13 +13,13 @@ import numpy as np
 from kneeoa_hub.bundle import LOCATOR, InputConfig, LocatorConfig
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.grader import from_pretrained
-from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, Joint, Locator, locator_input
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
 
 from . import steps
 from .audit import AuditedFilm, read_films
 from .compose import TRAINING, Knee, as_knee, compose
+from .datasets import bright_bone
 from .finding import measure
 from .locator_net import build, loss, targets, write_onnx
 from .sources import FilmReader
@@ -40,7 +40,7 @@ class LocatorSettings:
     """films: composed for training; a third as many crops, and a few synthetic films, are seen beside them. test_films: composed to measure on."""
 
     films: int = 4500
-    epochs: int = 5
+    epochs: int = 12
     batch: int = 32
     learning_rate: float = 2e-3
     side: int = 192
@@ -115,7 +115,7 @@ def is_crop(film: AuditedFilm) -> bool:
 def read_knees(films: Sequence[AuditedFilm]) -> list[Knee]:
     """The films as what `compose` draws with."""
     with FilmReader() as reader:
-        return [as_knee(decode(reader.read(film.source, film.file)).pixels, film.side) for film in steps.progress(films, "locator: reading knees")]
+        return [as_knee(bright_bone(reader, film), film.side) for film in steps.progress(films, "locator: reading knees")]
 
 
 def examples(knees: Sequence[Knee], config: InputConfig, settings: LocatorSettings) -> Examples:
@@ -159,7 +159,7 @@ def threshold(graph: Path, knees: Sequence[Knee], strips: Sequence[AuditedFilm],
     shares = [_counted_right([(lowest.joints(film.pixels), len(film.joints)) for film in composed])]
     if strips:
         with FilmReader() as reader:
-            found = [lowest.joints(decode(reader.read(film.source, film.file)).pixels) for film in strips]
+            found = [lowest.joints(bright_bone(reader, film)) for film in strips]
         shares.append(_counted_right([(joints, film.knees) for joints, film in zip(found, strips, strict=True)]))
     right = np.mean(shares, axis=0)
     best = np.flatnonzero(right == right.max())
