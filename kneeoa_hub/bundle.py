@@ -138,6 +138,8 @@ class BundleConfig:
         """bundle.json as values; what a bundle does not have is left out."""
         document = asdict(self)
         document["refusal"] = {name: value for name, value in document["refusal"].items() if value is not None}
+        if not self.conformal.others:
+            del document["conformal"]["others"]
         return {name: value for name, value in document.items() if value is not None}
 
     def to_json(self) -> str:
@@ -271,7 +273,7 @@ def parse_config(content: bytes, source: str) -> BundleConfig:
                 tuple(tuple(map(float, row)) for row in refusal["components"]),
                 *(float(refusal[name]) if name in refusal else None for name in ("far_distance", "max_clipped")),
             ),
-            gate=GateConfig(**document["gate"]) if "gate" in document else None,
+            gate=_gate(document.get("gate")),
             locator=_locator(document.get("locator")),
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -288,6 +290,10 @@ def parse_config(content: bytes, source: str) -> BundleConfig:
 
 def _conformal(level: float, threshold: float, calibration_films: int, others: Sequence[Sequence[float]] = ()) -> Conformal:
     return Conformal(float(level), float(threshold), int(calibration_films), tuple((float(one), float(limit)) for one, limit in others))
+
+
+def _gate(entry: dict[str, Any] | None) -> GateConfig | None:
+    return GateConfig(int(entry["size"]), float(entry["min_upright"]), float(entry["min_certain"])) if entry else None
 
 
 def _locator(entry: dict[str, Any] | None) -> LocatorConfig | None:

@@ -103,20 +103,20 @@ def refusing(evidence: Mapping[str, Any]) -> str:
     if not gate:
         return ""
     lines = [
-        "## What is refused\n\nBefore grading, a gate looks at each knee. Real knees of validation, as they are:",
+        "## What is refused\n\nBefore grading, a gate looks at each knee. Real knees of validation, on which its limit was fitted, each film taken whole:",
         "",
         "| set | films | refused | wrongly turned or inverted |",
         "|---|---|---|---|",
         *(f"| {title(name)} | {row['refused']['n']} | {figure(row['refused'])} | {figure(row['wrongly_put_right'])} |" for name, row in gate["knees"].items()),
         "",
-        "Made films, from validation knees and from pictures that the gate was not trained on; what is turned or inverted is put right when that is certain:",
+        "Made films, from validation knees and pictures that the gate was not trained on, each taken whole; what is surely turned or inverted is put right:",
         "",
         "| made film | films | refused | put right | let through |",
         "|---|---|---|---|---|",
     ]
     for name, row in gate["made"].items():
         lines.append(f"| {name} | {row['refused']['n']} | " + " | ".join(figure(row[key]) for key in ("refused", "put_right", "let_through")) + " |")
-    return "\n".join(lines)
+    return "\n".join([*lines, "", f"All of these but blank films and noise, refused or put right: {figure(gate['headline'])}."])
 
 
 def joint(evidence: Mapping[str, Any], figures: str) -> str:
@@ -160,9 +160,10 @@ def finding(evidence: Mapping[str, Any]) -> str:
         "| what | share (95% interval) | of |",
         "|---|---|---|",
     ]
-    lines += [f"| {text} | {figure(found[key])} | {found[key]['n']} |" for key, text in FINDING.items()]
+    lines += [f"| {text} | {figure(found[key])} | {found[key]['n']} |" for key, text in FINDING.items() if found[key]["n"]]
     ratio = found["composed_side_ratio"]
-    graded_by = "Graded by the bundle that this one was made from. " if "base" in evidence else ""
+    grader = found.get("grader")
+    graded_by = f"Graded by {grader['name']}, revision `{grader['revision']}`. " if grader else ""
     lines += [
         "",
         f"{graded_by}A found box has {ratio['value']:.2f} times the true one's side (median; 95% of them {ratio['low']:.2f} to {ratio['high']:.2f}). On "

@@ -92,7 +92,7 @@ class KneeGrader:
             refused = refusal("not-a-knee", float(away.min()))
         if refused and not force:
             return self._report(decoded, (), refused, ())
-        sides, warnings = _sides(decoded, len(sight.boxes))
+        sides, warnings = _sides(decoded, len(sight.boxes), bool(sight.pose[0]))
         knees = tuple(
             self._knee(box, side, one, *values)
             for box, side, one, *values in zip(sight.boxes, sides, canvases, outputs.probabilities, outputs.embedding, outputs.activation_map, strict=True)
@@ -178,9 +178,12 @@ def _checked(boxes: Sequence[Sequence[int]], film: Film) -> tuple[Box, ...]:
     return tuple(sorted(checked))
 
 
-def _sides(film: Film, knees: int) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
+def _sides(film: Film, knees: int, turned: bool) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
+    """By the file's own word for a lone knee; by convention for two of which it says nothing."""
+    if knees == 2 and film.side is None:
+        return ("right", "left"), (SIDE_WARNING.replace("picture's left", "upright picture's left") if turned else SIDE_WARNING,)
     if knees == 2:
-        return ("right", "left"), (SIDE_WARNING,)
+        return (None, None), (f"The file's header says {film.side}, and two knees were found: which is which is not known.",)
     return (film.side if knees == 1 else None,) * knees, ()
 
 
@@ -192,7 +195,10 @@ def _doubts(sight: Sight, knees: Sequence[KneeGrade], away: np.ndarray, canvases
         doubts.append(f"The film was turned by {90 * min(turns, 4 - turns)} degrees; it was graded upright.")
     if inverted:
         doubts.append("The film's grays were inverted; it was graded with bright bone.")
-    if away.max() > limits.max_distance:
+    if sight.doubtful:
+        graded = "graded all the same, as its box was given" if set(sight.doubtful) <= set(sight.boxes) else "left out"
+        doubts.append(f"{len(sight.doubtful)} of what was found in the film looks like no upright frontal knee; {graded}.")
+    if away.max() > limits.max_distance and not away.min() > limits.max_distance:
         doubts.append("One of the knees does not look like those the model knows; do not rely on its grade.")
     elif limits.far_distance is not None and away.max() > limits.far_distance:
         doubts.append("The film is unlike most films that the model has learnt from; its grade is less certain than the figures say.")

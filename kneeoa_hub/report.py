@@ -20,7 +20,7 @@ class KneeGrade:
     """One knee.
 
     grade: 0..4 by the bundle's rule. probabilities: five floats that sum to 1. severity: sum of i * p_i, 0..4.
-    oa_probability: p_2 + p_3 + p_4. grade_set: contiguous grades that hold the reader's grade at the bundle's level.
+    oa_probability: p_2 + p_3 + p_4. grade_set: contiguous grades that hold the reader's grade at the report's level.
     box: (left, top, right, bottom) in film pixels. side: the patient's, or None when not known.
     heatmap: float32 [h,w] over the box, 0..1, where the evidence for the grade lies. embedding: float32 [D].
     """
@@ -83,6 +83,7 @@ class FilmReport:
             "refused": asdict(self.refused) if self.refused else None,
             "knees": [knee.to_dict() for knee in self.knees],
             "warnings": list(self.warnings),
+            "level": self.level,
             "model": self.model,
             "revision": self.revision,
             "disclaimer": DISCLAIMER,

@@ -12,7 +12,7 @@ from .errors import BundleError
 from .grades import NUM_GRADES
 
 OUTPUTS = ("probabilities", "embedding", "activation_map")
-GATE_OUTPUT = "kinds"
+GATE_OUTPUT, GATE_CLASSES = "kinds", 11
 
 
 @dataclass(frozen=True)
@@ -71,4 +71,7 @@ class GateNetwork:
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """[N,size,size,1] float32 from `imaging.normalise.network_input` -> probabilities [N,11]."""
-        return np.asarray(self._session.run([GATE_OUTPUT], {"image": images})[0])
+        answers = np.asarray(self._session.run([GATE_OUTPUT], {"image": images})[0])
+        if answers.shape != (len(images), GATE_CLASSES) or not np.isfinite(answers).all():
+            raise BundleError(f"The gate answered {answers.shape} or values that are not finite; pull the bundle again.")
+        return answers

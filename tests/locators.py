@@ -40,9 +40,10 @@ def graph_that_finds(joints: Sequence[tuple[int, int, float]]) -> bytes:
 
 
 def with_locator(bundle: Path, folder: Path, graph: bytes | None, config: LocatorConfig = CONFIG) -> Path:
-    """A copy of a bundle in `folder` that has a locator; with graph=None its file is missing."""
+    """A copy of a bundle in `folder` that has a locator and no gate; with graph=None its file is missing."""
     shutil.copytree(bundle, folder)
     document = json.loads((folder / "bundle.json").read_text("utf-8"))
+    document.pop("gate", None)
     document["locator"] = asdict(config)
     (folder / "bundle.json").write_text(json.dumps(document), "utf-8")
     (folder / LOCATOR).unlink(missing_ok=True)

@@ -3,16 +3,17 @@
 import json
 import tarfile
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from kneeoa_hub import errors, from_pretrained
-from kneeoa_hub.bundle import InputConfig, LocatorConfig, parse_config, read_bundle
+from kneeoa_hub.bundle import LOCATOR, InputConfig, LocatorConfig, parse_config, read_bundle
 from kneeoa_hub.imaging import locate
 from kneeoa_hub.imaging.gate import MESSAGES
-from kneeoa_hub.imaging.locate import Joint, as_boxes, find_knees, locator_input, peaks
+from kneeoa_hub.imaging.locate import Joint, Locator, as_boxes, find_knees, locator_input, peaks
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
 
 from .bundles import CONFIG as BUNDLE_CONFIG
@@ -77,6 +78,25 @@ def test_no_joint_is_found_twice_and_no_more_than_four():
     heat[::2, ::2] = 0.7
     assert len(peaks(heat, shape, CONFIG)) == 4
     assert peaks(np.full((8, 8), 0.4, np.float32), shape, CONFIG) == []
+
+
+def test_two_peaks_of_one_joint_are_one_joint_after_the_second_look(grader, tmp_path, monkeypatch):
+    finds = Locator(with_locator(grader.bundle.folder, tmp_path / "bundle", graph_that_finds([])) / LOCATOR, CONFIG)
+    peaks = [Joint(400, 500, 100, 0.9), Joint(455, 500, 100, 0.6)]
+    monkeypatch.setattr(Locator, "_seen", lambda self, pixels: list(peaks))
+    monkeypatch.setattr(Locator, "_nearer", lambda self, pixels, joint: Joint(427, 500, 100, joint.heat))
+    assert finds.joints(np.zeros((1000, 1000), np.float32)) == (Joint(427, 500, 100, 0.9),)
+
+
+def test_a_lone_side_in_the_header_is_not_given_to_two_knees(grader, tmp_path, monkeypatch):
+    from kneeoa_hub import grader as module
+
+    finds = grader_that_finds(grader, tmp_path, (4, 2, 0.25), (4, 6, 0.25))
+    decode = module.decode
+    monkeypatch.setattr(module, "decode", lambda film, limits: replace(decode(film, limits), side="left"))
+    report = finds.grade(knee_film(2, 1, height=448, width=448).pixels, force=True)
+    assert [knee.side for knee in report.knees] == [None, None]
+    assert any("header says left" in warning for warning in report.warnings)
 
 
 def test_a_large_film_is_seen_like_its_reduction():

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from kneeoa_hub.bundle import GateConfig
+from kneeoa_hub.bundle import GateConfig, InputConfig
+from kneeoa_hub.imaging.decode import Film
 from kneeoa_hub.imaging.gate import BLURRED, CLASSES, CUT_OFF, MESSAGES, NOT_A_KNEE, POSES, put_right, verdict
-from kneeoa_hub.imaging.sight import placed_back
+from kneeoa_hub.imaging.sight import Look, placed_back
 
 LIMITS = GateConfig(128, 0.3, 0.9)
 
@@ -31,6 +32,11 @@ def test_another_position_is_put_right_when_certain_and_else_refused(number):
     assert unsure.reason == ("turned" if POSES[number][0] else "inverted")
 
 
+def test_a_knee_that_may_well_be_upright_is_not_called_inverted():
+    unsure = verdict(answer(_0=0.29), LIMITS)
+    assert (unsure.accepted, unsure.turn, unsure.reason) == (False, None, "not-a-knee")
+
+
 @pytest.mark.parametrize(("number", "reason"), [(NOT_A_KNEE, "not-a-knee"), (CUT_OFF, "cut-off"), (BLURRED, "blurred")])
 def test_every_other_class_has_a_reason_with_its_own_message(number, reason):
     assert verdict(answer(**{f"_{number}": 0.9}), LIMITS).reason == reason
@@ -47,3 +53,53 @@ def test_what_is_put_right_is_the_upright_film_and_a_box_finds_its_way_back(pose
     left, top, right, bottom = placed_back((8, 5, 20, 25), pose, 40, 60)
     assert np.array_equal(np.unique(given[top:bottom, left:right]), [upright.min() if inverted else 255])
     assert (right - left) * (bottom - top) == 12 * 20
+
+
+def looked(film: np.ndarray, found: list, classes: dict[tuple, int], boxes=None):
+    """What `Look` says of a film when the finder finds these boxes and the gate answers these classes for the boxes."""
+
+    class Gate:
+        input = InputConfig(16, 16)
+
+        def run(self, images: np.ndarray) -> np.ndarray:
+            return np.stack([answer(**{f"_{number}": 0.95}) for number in asked.pop(0)])
+
+    asked: list[list[int]] = []
+    look = Look(lambda pixels: tuple(found), Gate(), LIMITS)
+    judge = look._judge
+
+    def judged(film, boxes):
+        if boxes:
+            asked.append([classes[tuple(box)] for box in boxes])
+        return judge(film, boxes)
+
+    look._judge = judged
+    return look(Film(film, "the film"), boxes)
+
+
+LEFT, RIGHT, WHOLE = (0, 0, 100, 100), (100, 0, 200, 100), (0, 0, 200, 100)
+PAIR = np.random.default_rng(0).random((100, 200)).astype(np.float32)
+
+
+def test_what_the_finder_took_for_a_knee_and_the_gate_does_not_is_left_out():
+    sight = looked(PAIR, [LEFT, RIGHT], {LEFT: 0, RIGHT: NOT_A_KNEE})
+    assert (sight.boxes, sight.doubtful, sight.refused) == ((LEFT,), (RIGHT,), None)
+
+
+def test_a_given_box_that_the_gate_doubts_is_kept_and_told():
+    sight = looked(PAIR, [], {LEFT: 0, RIGHT: NOT_A_KNEE}, boxes=(LEFT, RIGHT))
+    assert (sight.boxes, sight.doubtful, sight.refused) == ((LEFT, RIGHT), (RIGHT,), None)
+
+
+def test_where_the_finder_is_at_a_loss_a_film_as_high_as_wide_may_be_one_knee_and_a_wide_one_may_not():
+    square, box = PAIR[:, :100], (0, 0, 100, 100)
+    assert looked(square, [], {box: 0}).boxes == (box,)
+    refused = looked(PAIR, [], {WHOLE: 0}).refused
+    assert (refused.reason, refused.score) == ("no-knee-found", 0.0)
+    assert looked(PAIR, [LEFT], {LEFT: CUT_OFF, WHOLE: 0}).refused.reason == "cut-off"
+
+
+def test_the_reason_is_that_of_what_was_found():
+    refused = looked(PAIR, [LEFT, RIGHT], {LEFT: BLURRED, RIGHT: BLURRED, WHOLE: NOT_A_KNEE}).refused
+    assert refused.reason == "blurred"
+    assert refused.score < LIMITS.min_upright

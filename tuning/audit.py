@@ -285,7 +285,8 @@ def _overlap_lines(found: dict[str, list[dict[str, Any]]]) -> list[str]:
     lines = []
     for kind, rows in found.items():
         for row in rows:
-            grades = f"; of these {row['equal_grades']:.1%} have equal grades, kappa {row['qwk']:.3f}" if row["same_pixels"] else ""
+            grades = f"; of these {row['equal_grades']:.1%} have equal grades" if row["same_pixels"] else ""
+            grades += f", kappa {row['qwk']:.3f}" if row["qwk"] is not None else ""
             lines.append(
                 f"- {kind.replace('_', ' ')}: of {row['films']} films of {row['first']}, {row['same_pixels']} lie in {row['second']} pixel by pixel{grades}; "
                 f"{row['same_group']} have a copy or the same patient there"

@@ -113,8 +113,8 @@ def _found_by(locator: Path) -> tuple[Path, LocatorConfig, dict[str, Any]]:
     """locator.onnx, its settings and its figures, from the step's output or from a bundle that has one. Raises DataError for neither."""
     if (locator / "bundle.json").is_file():
         bundle = read_bundle(locator)
-        if not bundle.config.locator:
-            raise DataError(f"{locator} is a bundle without a locator; give the --out of `python -m tuning locator`.")
+        if not bundle.config.locator or "finding" not in bundle.evidence:
+            raise DataError(f"{locator} is a bundle without a locator and its figures; give the --out of `python -m tuning locator`.")
         return locator / LOCATOR, bundle.config.locator, bundle.evidence["finding"]
     folder = steps.find_input(locator, "locator")
     result = steps.read_json(folder / "locator.json")
@@ -126,8 +126,8 @@ def _refused_by(gate: Path) -> tuple[Path, GateConfig, dict[str, Any]]:
     """gate.onnx, its limits and its figures, from the step's output or from a bundle that has one. Raises DataError for neither."""
     if (gate / "bundle.json").is_file():
         bundle = read_bundle(gate)
-        if not bundle.config.gate:
-            raise DataError(f"{gate} is a bundle without a gate; give the --out of `python -m tuning gate`.")
+        if not bundle.config.gate or "gate" not in bundle.evidence.get("refusal", {}):
+            raise DataError(f"{gate} is a bundle without a gate and its figures; give the --out of `python -m tuning gate`.")
         return gate / GATE, bundle.config.gate, bundle.evidence["refusal"]["gate"]
     folder = steps.find_input(gate, "gate")
     result = steps.read_json(folder / "gate.json")

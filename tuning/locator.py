@@ -80,7 +80,9 @@ def locator(audit: Path, out: Path, settings: LocatorSettings = LocatorSettings(
     knees = read_knees(crops["val"])
     strips = [film for film in films if film.split == "val" and film.width >= TWO_KNEES_FROM * film.height]
     chosen = LocatorConfig(config, threshold(out / LOCATOR, knees, strips, config, settings))
-    figures = measure(Locator(out / LOCATOR, chosen), from_pretrained(settings.grader), films, knees, crops["val"], settings.test_films, settings.seed)
+    grader = from_pretrained(settings.grader)
+    figures = measure(Locator(out / LOCATOR, chosen), grader, films, knees, crops["val"], settings.test_films, settings.seed)
+    figures["grader"] = {"name": grader.model, "revision": grader.revision}
     steps.write_json(out / "locator.json", {"locator": asdict(chosen), "megabytes": size, "finding": figures})
     (out / COMPOSED).unlink(missing_ok=True)
     return out

@@ -58,7 +58,7 @@ def overlaps(films: Sequence[Placed], places: Sequence[str]) -> list[dict[str, o
                 "same_pixels": len(pairs),
                 "same_group": related,
                 "equal_grades": sum(a == b for a, b in pairs) / len(pairs) if pairs else None,
-                "qwk": qwk(*np.array(pairs).T) if pairs else None,
+                "qwk": qwk(*np.array(pairs).T) if len({grade for pair in pairs for grade in pair}) > 1 else None,
             }
         )
     return found

@@ -64,13 +64,14 @@ def verdict(answer: np.ndarray, config: GateConfig) -> Verdict:
     upright = float(answer[UPRIGHT])
     if upright >= config.min_upright:
         return Verdict(True, upright)
-    likeliest = int(np.argmax(answer))
+    likeliest = UPRIGHT + 1 + int(np.argmax(answer[UPRIGHT + 1 :]))
     if likeliest >= len(POSES):
         return Verdict(False, upright, reason=str(CLASSES[likeliest]))
     if answer[likeliest] >= config.min_certain:
         return Verdict(False, upright, turn=POSES[likeliest])
+    # A knee that may well be upright, and is not surely anything else, is refused for what it is: one that the gate does not know.
     turns, _ = POSES[likeliest]
-    return Verdict(False, upright, reason="turned" if turns else "inverted")
+    return Verdict(False, upright, reason="not-a-knee" if upright > answer[likeliest] else "turned" if turns else "inverted")
 
 
 def put_right(pixels: np.ndarray, pose: Pose) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Where the knees are in a film: one tight joint, a whole leg, or both sides."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -58,8 +59,8 @@ class Locator:
 
     def joints(self, pixels: np.ndarray) -> tuple[Joint, ...]:
         """The joints of a [H,W] film, left to right, before their boxes are cut to the film."""
-        found = self._seen(pixels)
-        return tuple(sorted((self._nearer(pixels, joint) for joint in found), key=lambda joint: joint.x))
+        found = sorted((self._nearer(pixels, joint) for joint in self._seen(pixels)), key=lambda joint: -joint.heat)
+        return tuple(sorted(_apart(found), key=lambda joint: joint.x))
 
     def _seen(self, pixels: np.ndarray) -> list[Joint]:
         image, scale, (left, top) = locator_input(pixels, self._config.input)
@@ -101,10 +102,17 @@ def peaks(heat: np.ndarray, shape: np.ndarray, config: LocatorConfig) -> list[Jo
         around = np.s_[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
         if heat[around].max() > heat[row, column]:
             continue
-        joint = _read(heat, shape, around, cell, config.input.width)
+        kept = _apart([*kept, _read(heat, shape, around, cell, config.input.width)])
+    return sorted(kept, key=lambda joint: joint.x)
+
+
+def _apart(joints: Iterable[Joint]) -> list[Joint]:
+    """The joints but for those that lie on one before them."""
+    kept: list[Joint] = []
+    for joint in joints:
         if all(np.hypot(joint.x - other.x, joint.y - other.y) > APART * max(joint.side, other.side) for other in kept):
             kept.append(joint)
-    return sorted(kept, key=lambda joint: joint.x)
+    return kept
 
 
 def _read(heat: np.ndarray, shape: np.ndarray, around: tuple[slice, slice], cell: float, width: int) -> Joint:

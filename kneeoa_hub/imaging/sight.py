@@ -9,6 +9,7 @@ from ..bundle import GateConfig
 from ..runtime import GateNetwork
 from .decode import Film
 from .gate import POSES, UPRIGHT, Pose, Refusal, Verdict, put_right, refusal, verdict
+from .locate import TWO_KNEES_FROM
 from .normalise import Box, network_input
 
 Finder = Callable[[np.ndarray], tuple[Box, ...]]
@@ -17,12 +18,16 @@ Finder = Callable[[np.ndarray], tuple[Box, ...]]
 
 @dataclass(frozen=True)
 class Sight:
-    """film: upright, bright bone. boxes: of the knees in it. pose: what the given film had to be put right from."""
+    """film: upright, bright bone. boxes: of the knees in it. pose: what the given film had to be put right from.
+
+    doubtful: boxes that the gate would refuse: those found are left out of `boxes`, those given are in it.
+    """
 
     film: Film
     boxes: tuple[Box, ...]
     pose: Pose = POSES[UPRIGHT]
     refused: Refusal | None = None
+    doubtful: tuple[Box, ...] = ()
 
 
 class Look:
@@ -33,17 +38,19 @@ class Look:
 
     def __call__(self, film: Film, boxes: tuple[Box, ...] | None = None) -> Sight:
         """boxes: given by the caller, so not looked for; a film with given boxes is not turned."""
-        whole = (0, 0, film.width, film.height)
         found = boxes or self._find(film.pixels)
         verdicts = self._judge(film, found)
-        if any(one.accepted for one in verdicts):
-            return Sight(film, found)
-        if boxes is None and whole not in found:  # where the finder was at a loss, the whole film may be one knee
-            verdicts += (alone := self._judge(film, (whole,)))
-            if not found and self._gate and alone[0].accepted:
+        if accepted := _accepted(film, found, verdicts, given=boxes is not None):
+            return accepted
+        whole = (0, 0, film.width, film.height)
+        if boxes is None and whole not in found:
+            # Where the finder is at a loss, a film that may be one knee is asked of the gate as a whole.
+            alone = self._judge(film, (whole,))
+            if self._gate and alone[0].accepted and film.width < TWO_KNEES_FROM * film.height:
                 return Sight(film, (whole,))
+            verdicts += tuple(one for one in alone if one.turn)
         righted = self._righted(film, boxes, verdicts)
-        return righted or Sight(film, found or (whole,), refused=_refusal(verdicts, bool(found)))
+        return righted or Sight(film, found or (whole,), refused=_refusal(verdicts))
 
     def _righted(self, film: Film, boxes: tuple[Box, ...] | None, verdicts: Sequence[Verdict]) -> Sight | None:
         """The film in the position that a verdict is sure of, if its knees are then accepted."""
@@ -53,8 +60,8 @@ class Look:
                 continue
             upright = replace(film, pixels=put_right(film.pixels, pose))
             found = boxes or self._find(upright.pixels) or ((0, 0, upright.width, upright.height),)
-            if any(one.accepted for one in self._judge(upright, found)):
-                return Sight(upright, found, pose)
+            if accepted := _accepted(upright, found, self._judge(upright, found), given=boxes is not None):
+                return replace(accepted, pose=pose)
         return None
 
     def _judge(self, film: Film, boxes: Sequence[Box]) -> tuple[Verdict, ...]:
@@ -66,11 +73,20 @@ class Look:
         return tuple(verdict(answer, self._limits) for answer in self._gate.run(inputs))
 
 
-def _refusal(verdicts: Sequence[Verdict], found: bool) -> Refusal:
+def _accepted(film: Film, boxes: Sequence[Box], verdicts: Sequence[Verdict], given: bool) -> Sight | None:
+    """The knees that may be graded, if there is one; what else the finder took for a knee is left out."""
+    doubtful = tuple(box for box, one in zip(boxes, verdicts, strict=True) if not one.accepted)
+    if len(doubtful) == len(boxes):
+        return None
+    return Sight(film, tuple(boxes) if given else tuple(box for box in boxes if box not in doubtful), doubtful=doubtful)
+
+
+def _refusal(verdicts: Sequence[Verdict]) -> Refusal:
     """For the reason of the knee that came nearest to being accepted."""
-    best = max(verdicts, key=lambda one: one.score, default=Verdict(False, 0.0))
-    reason = best.reason or (("turned" if best.turn[0] else "inverted") if best.turn else "no-knee-found")
-    return refusal(reason if found or best.turn else "no-knee-found", best.score)
+    if not verdicts:
+        return refusal("no-knee-found", 0.0)
+    best = max(verdicts, key=lambda one: one.score)
+    return refusal(best.reason or ("turned" if best.turn and best.turn[0] else "inverted"), best.score)
 
 
 def placed_back(box: Box, pose: Pose, width: int, height: int) -> Box:
