@@ -197,8 +197,15 @@ def _architecture(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
         f"{export['onnx_megabytes']['value']:.1f} MB; ONNX and Keras differ by at most {export['onnx_keras_difference']['value']:.0e}. "
         f"Input: gray, {config.input.height}x{config.input.width}{_cropped(config)}, aspect kept, percentiles {config.input.low:g} to {config.input.high:g} "
         "stretched, standardised by film; shrunk in the network for a member of smaller size. Each member's answers are averaged over the film "
-        "and its mirror image; one that folds lets the right half, mirrored, through the same layers as the left one, to the same end.\n\n" + _choices(config)
+        f"and its mirror image; one that folds lets the right half, mirrored, through the same layers as the left one, to the same end.{_origin(evidence)}\n\n"
+        + _choices(config)
     )
+
+
+def _origin(evidence: Mapping[str, Any]) -> str:
+    """Where members come from that were not trained for this version."""
+    origin = evidence["training"].get("origin")
+    return f" {origin[:1].upper()}{origin[1:]}." if origin else ""
 
 
 def _choices(config: BundleConfig) -> str:

@@ -92,7 +92,8 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
     plot_calibration(measured, figures / "calibration.png")
     if maps:
         plot_maps(maps, figures / "maps.png")
-    plot_history({member.name: read_history(train, member.name) for member in members}, figures / "training.png")
+    histories = {member.name: read_history(train, member.name) for member in members}
+    plot_history({name: rows for name, rows in histories.items() if rows}, figures / "training.png")  # a member taken from another bundle has none
     steps.write_json(out / "calibration.json", {**asdict(calibration), "refusal": asdict(refusal), "usual_maps": usual.tolist()})
     steps.write_json(out / "evidence.json", evidence)
     return out
