@@ -30,7 +30,7 @@ weights: .venv/ready
 		--only widths=16-32-64-128,32-64-128-192,48-96-192 --only blocks=1,2 --only normalisation=True \
 		--only pooling=average,max --only dense= --only dropout=0.0,0.2 --only learning_rate=0.001,0.002 \
 		--only augmentation=0.35,0.7,1.0
-	$(BIN)/python -m tuning train --data runs/search --out runs/train --architecture winner,folded@224,joint-line,0025 --epochs 45 --patience 45 --batch 32 \
+	$(BIN)/python -m tuning train --data runs/search --out runs/train --architecture winner,folded@224,joint-line --epochs 45 --patience 45 --batch 32 \
 		--mixup 0.4 --occlusion 0.5 --precision mixed_bfloat16
 	$(BIN)/python -m tuning evaluate --data runs/train --out runs/evaluate
 	$(BIN)/python -m tuning locator --data runs/audit --out runs/locator

@@ -28,7 +28,8 @@ SOURCES = {
 }
 REPRODUCE = (
     "## Reproduce\n\n`make weights` with `KNEEOA_DATA` naming a folder with the two datasets audits, searches, trains, evaluates and "
-    "exports as these weights were made. What changed from version to version: CHANGELOG.md of the package."
+    "exports in the way in which these weights were made; no two trainings end with the same weights. What changed from version to "
+    "version: CHANGELOG.md of the package."
 )
 
 
