@@ -97,6 +97,7 @@ def test_where_the_finder_is_at_a_loss_a_film_as_high_as_wide_may_be_one_knee_an
     refused = looked(PAIR, [], {WHOLE: 0}).refused
     assert (refused.reason, refused.score) == ("no-knee-found", 0.0)
     assert looked(PAIR, [LEFT], {LEFT: CUT_OFF, WHOLE: 0}).refused.reason == "cut-off"
+    assert looked(PAIR, [], {WHOLE: BLURRED}).refused.reason == "blurred"
 
 
 def test_the_reason_is_that_of_what_was_found():

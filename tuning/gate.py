@@ -42,8 +42,8 @@ PHANTOMS = 300
 FIRST_SEED = 5000
 """Of synthetic films for training; those that the documentation shows have other seeds."""
 FALSE_REFUSALS = 0.004
-CERTAIN = 0.9
-"""A film is turned or inverted when its position is at least as sure as this."""
+CERTAIN = 0.6
+"""A film is put right when its position is at least as sure as this; it is looked at again afterwards, and refused if it is then no upright knee."""
 LEAST_UPRIGHT = 0.05
 """The limit is no lower, however odd a small validation set's films are: below it the gate would be open."""
 MEASURED = 250

@@ -48,7 +48,8 @@ class Look:
             alone = self._judge(film, (whole,))
             if self._gate and alone[0].accepted and film.width < TWO_KNEES_FROM * film.height:
                 return Sight(film, (whole,))
-            verdicts += tuple(one for one in alone if one.turn)
+            # Of what was found its own reason is told, and of a film in which nothing was found that of the whole.
+            verdicts += tuple(one for one in alone if one.turn or not (found or one.accepted))
         righted = self._righted(film, boxes, verdicts)
         return righted or Sight(film, found or (whole,), refused=_refusal(verdicts))
 
