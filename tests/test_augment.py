@@ -12,7 +12,7 @@ def films(count: int) -> Knees:
     pixels = rng.integers(0, 256, (count, 64, 64)).astype(np.uint8)
     contents = np.tile(np.array([0, 0, 64, 64], np.int16), (count, 1))
 
-    rows = (AuditedFilm("noise", "", f"{number}.png", number % 5, str(number), "", "train", "", "", 64, 64, 1, "yes") for number in range(count))
+    rows = (AuditedFilm("noise", "", f"{number}.png", number % 5, str(number), "", "train", "", "", 64, 64, 1, 0, "yes") for number in range(count))
     return Knees(pixels, contents, tuple(rows))
 
 

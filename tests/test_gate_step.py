@@ -25,7 +25,8 @@ def test_it_writes_graph_limits_and_figures(tmp_path, monkeypatch):
     result = json.loads((out / "gate.json").read_text("utf-8"))
     assert 0 <= result["config"]["min_upright"] <= 0.5
     assert set(result["figures"]["knees"]) == {"site_val"}
-    for name in (*negatives.OTHERS, *negatives.HELD_OUT, "cut off", "inverted", "turned by 180 degrees"):
+    assert "photographs" not in result["figures"]["made"]  # which it was trained on
+    for name in ({*negatives.OTHERS, *negatives.HELD_OUT} - {"photographs"}) | {"cut off", "inverted", "turned by 180 degrees"}:
         row = result["figures"]["made"][name]
         assert sum(row[key]["value"] for key in ("refused", "put_right", "let_through")) == pytest.approx(1)
         assert f"| {name} | 4 |" in (out / "gate.md").read_text("utf-8")

@@ -20,7 +20,7 @@ JOINT = np.s_[22:34, 4:46]
 
 def knees(pixels: np.ndarray, grades: np.ndarray, sides: list[str] | None = None, width: int = SIZE, height: int = SIZE) -> Knees:
     films = tuple(
-        AuditedFilm("oai", "", f"{row}.png", int(grade), str(row // 2), sides[row] if sides else "left", "val", "", "", width, height, 1, "yes")
+        AuditedFilm("oai", "", f"{row}.png", int(grade), str(row // 2), sides[row] if sides else "left", "val", "", "", width, height, 1, 0, "yes")
         for row, grade in enumerate(grades)
     )
     content = np.tile([0, 0, pixels.shape[2], pixels.shape[1]], (len(films), 1))

@@ -86,7 +86,8 @@ def plot_history(histories: dict[str, list[dict[str, Any]]], path: Path) -> None
     for name, rows in histories.items():
         axis.plot([float(row["val_qwk"]) for row in rows], label=name)
     axis.set(xlabel="epoch", ylabel="validation QWK")
-    axis.legend(fontsize=8)
+    if histories:
+        axis.legend(fontsize=8)
     axis.grid(alpha=0.25)
     figure.tight_layout()
     figure.savefig(path, dpi=110)
