@@ -131,6 +131,7 @@ def answers(grader: Grader, films: Sequence[bytes], show: Callable[[FilmReport |
             answer = OutOfTime() if shown and time.monotonic() >= end else _answer(grader, film)
             figures.count(answer)
             shown.append(show(answer))
+            del answer  # before the next film is unpacked beside it
     return shown
 
 

@@ -66,7 +66,7 @@ class GateNetwork:
     """`gate.onnx` of a bundle: what a knee's picture shows, see `imaging.gate.CLASSES`."""
 
     def __init__(self, path: Path, size: int, threads: int = 0):
-        self.input = InputConfig(size, size)
+        self.input: InputConfig = InputConfig(size, size)
         self._session = open_graph(path, (size, size), (GATE_OUTPUT,), threads)
 
     def run(self, images: np.ndarray) -> np.ndarray:

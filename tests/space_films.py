@@ -54,7 +54,7 @@ BAD = {
     "empty.png": "is empty",
     "cut.png": "truncated or damaged",
     "small.png": "at least 128 px",
-    "pages.tif": "has 2 frames",
+    "pages.tif": "has several frames",
     "broken.dcm": "DICOM",
 }
 """Names of files that can't be graded, and what their error says."""

@@ -130,17 +130,18 @@ def test_a_request_that_takes_too_long_is_answered_for_the_films_so_far(client: 
 
 def test_bodies_that_come_at_once_are_held_up_to_a_limit(films: dict[str, Path]):
     """Unfinished ones, which are let go as soon as their senders have gone."""
-    film = films["mild"].read_bytes()
+    film = films["sixteen-bit"].read_bytes()  # of more than the blocks in which bodies are read, since those on their way are not counted
+    assert len(film) > 3 * 65536
     with serving(KNEEOA_MAX_BYTES=str(4 * len(film))) as (where, _):
         host, _, port = where.removeprefix("http://").partition(":")
         most = 2 * (2 * 4 * len(film) + 65536)
         head = f"POST /api/v1/grade HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: {most // 2}\r\n\r\n"
         begin = b'--b\r\nContent-Disposition: form-data; name="film"; filename="f"\r\n\r\n'
-        held = [socket.create_connection((host, int(port))) for _ in range(3)]
+        held = [socket.create_connection((host, int(port))) for _ in range(2)]  # a third might turn one of these away
         for connection in held:
             connection.sendall((head.encode() + begin).ljust(len(head) + most // 2 - 9, b"x"))
         answers = []
-        while not answers or answers[-1].status_code == 200:  # until all three have come
+        while not answers or answers[-1].status_code == 200:  # until both have come
             answers.append(requests.post(f"{where}/api/v1/grade", files={"film": film}, timeout=60))
             assert len(answers) < 1000
         assert_problem(answers[-1], 503, "busy")

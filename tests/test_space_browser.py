@@ -150,7 +150,7 @@ def test_a_picture_is_pasted(page: Page):
 
 
 def test_pictures_are_pasted_into_the_boxes_of_the_tab_that_is_seen(page: Page):
-    picture = page.get_by_role("button", name="Severe").locator("img").get_attribute("src")
+    picture = page.get_by_role("button", name="Moderate").locator("img").get_attribute("src")
     open_tab(page, "Then and now")
     page.evaluate(PASTE, picture)
     expect(page.locator("#change")).to_contain_text('Now send the other film, in the box "Now".')

@@ -223,7 +223,7 @@ def _photographs(packages: tuple[tuple[str, str], ...]) -> tuple[np.ndarray, ...
                     pictures.append(np.asarray(picture.convert("L"), np.float32) / 255)
     large = tuple(picture for picture in pictures if min(picture.shape) >= SIDE)
     if not large:
-        raise MissingExtra(f"The pictures of {', '.join(package for package, _ in packages)} are needed: pip install 'kneeoa-hub[tune]'")
+        raise MissingExtra(f"The pictures of {', '.join(package for package, _ in packages)} are needed: pip install 'kneeoa-hub[bench]'")
     return large
 
 

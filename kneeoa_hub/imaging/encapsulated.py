@@ -26,11 +26,11 @@ from pydicom.uid import (
 )
 
 END_OF_IMAGE = b"\xff\xd9"
-JPEG = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
+JPEG: tuple[str, ...] = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
 """ITU-T T.81."""
-UNCOMPRESSED = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
+UNCOMPRESSED: tuple[str, ...] = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 """What pydicom reads by itself."""
-SYNTAXES = (*JPEG, JPEGLSLossless, JPEGLSNearLossless, JPEG2000Lossless, JPEG2000, RLELossless)
+SYNTAXES: tuple[str, ...] = (*JPEG, JPEGLSLossless, JPEGLSNearLossless, JPEG2000Lossless, JPEG2000, RLELossless)
 
 
 def stored_values(header: Any) -> np.ndarray:
