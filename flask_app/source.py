@@ -97,7 +97,8 @@ class GraderSource:
     def warm(self) -> None:
         """Begin to load in the background; returns at once."""
         if self._grader is None and not (self._warming and self._warming.is_alive()):
-            self._warming = threading.Thread(target=self._warm, name="warm-up", daemon=True)
+            # No daemon: a process that ends amid the making of a network's threads would abort.
+            self._warming = threading.Thread(target=self._warm, name="warm-up")
             self._warming.start()
 
     def _warm(self) -> None:
