@@ -21,8 +21,8 @@ Films = Sequence[np.ndarray]
 """[H,W] float32 each, upright single knees that fill the film."""
 
 BLURRED = 0.02, 0.06
-"""Standard deviation of a blur beyond use, in widths of the knee: from the first on, half of the agreement with the sharp film's grade
-is gone (benchmarks/blur.py)."""
+"""Standard deviation of a blur beyond use, in widths of the knee: at the first the grade's kappa with that of the sharp film is .61
+(benchmarks/blur.py)."""
 SHARP = 0.008
 """The most blur of a film that is to be graded."""
 CUT = 0.28, 0.46
