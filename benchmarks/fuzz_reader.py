@@ -214,7 +214,13 @@ def fuzz(arguments: list[str]) -> None:
         from kneeoa_hub.errors import FilmError
         from kneeoa_hub.imaging import channels, dicom, encapsulated  # noqa: F401
         from kneeoa_hub.imaging.decode import Limits, decode
-    limits = Limits(max_pixels=PIXELS, min_side=1)
+
+        from .film_kinds import film_files
+
+        limits = Limits(max_pixels=PIXELS, min_side=1)
+        for file in film_files(synthetic()[0]):
+            if file.form == form:  # so that what a decoder imports at its first film is instrumented, and takes no input's time
+                decode(file.content, limits)
     told = io.StringIO()
     logging.basicConfig(stream=told, level=logging.WARNING, force=True)
     logging.getLogger("pydicom").propagate = True

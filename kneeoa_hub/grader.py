@@ -211,11 +211,8 @@ def _doubts(sight: Sight, knees: Sequence[KneeGrade], away: np.ndarray, canvases
 
 
 def _as_given(knees: Sequence[KneeGrade], sight: Sight) -> tuple[KneeGrade, ...]:
-    """The knees of a film that was put right, in the film as it was given, left to right."""
-    film, turns = sight.film, sight.pose[0]
-    if not turns:
-        return tuple(knees)
-    back = [replace(knee, box=placed_back(knee.box, sight.pose, film.width, film.height), heatmap=np.rot90(knee.heatmap, turns)) for knee in knees]
+    """The knees of a film that was put right or cut, in the film as it was given, left to right."""
+    back = [replace(knee, box=placed_back(knee.box, sight), heatmap=np.rot90(knee.heatmap, sight.pose[0])) for knee in knees]
     return tuple(sorted(back, key=lambda knee: knee.box))
 
 

@@ -128,6 +128,26 @@ def test_the_side_comes_from_the_header():
     assert decode(dicom(knee())).side is None
 
 
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("turns", [0, 1])
+def test_the_padding_round_a_film_changes_no_answer_but_where_the_knee_is(grader, photometric, turns):
+    bare = np.rot90(knee() + 1, turns)
+    wide = np.pad(bare, ((9, 0), (40, 25)), constant_values=0)
+    alone, padded = (grader.grade(dicom(film, PixelPaddingValue=0, PhotometricInterpretation=photometric)) for film in (bare, wide))
+    assert alone.refused is None
+    assert padded.warnings == alone.warnings
+    for one, other in zip(padded.knees, alone.knees, strict=True):
+        assert one.probabilities == other.probabilities
+        assert np.array_equal(one.heatmap, other.heatmap)
+        assert one.box == tuple(edge + shift for edge, shift in zip(other.box, (40, 9, 40, 9), strict=True))
+
+
+def test_padding_that_leaves_less_than_a_film_may_be_is_left_where_it_is():
+    film = np.zeros((200, 200), np.uint16)
+    film[:100, :100] = knee()[:100, :100] + 1
+    assert decode(dicom(film, PixelPaddingValue=0)).exposed is None
+
+
 @pytest.mark.parametrize(
     ("header", "reason"),
     [

@@ -6,7 +6,7 @@ import pytest
 from kneeoa_hub.bundle import GateConfig, InputConfig
 from kneeoa_hub.imaging.decode import Film
 from kneeoa_hub.imaging.gate import BLURRED, CLASSES, CUT_OFF, MESSAGES, NOT_A_KNEE, POSES, put_right, verdict
-from kneeoa_hub.imaging.sight import Look, placed_back
+from kneeoa_hub.imaging.sight import Look, Sight, placed_back
 
 LIMITS = GateConfig(128, 0.3, 0.9)
 
@@ -50,7 +50,7 @@ def test_what_is_put_right_is_the_upright_film_and_a_box_finds_its_way_back(pose
     upright[5:25, 8:20] = 255
     given = np.rot90(upright.max() + upright.min() - upright if inverted else upright, turns)
     assert np.array_equal(put_right(given, pose), upright)
-    left, top, right, bottom = placed_back((8, 5, 20, 25), pose, 40, 60)
+    left, top, right, bottom = placed_back((8, 5, 20, 25), Sight(Film(upright, "film"), (), pose))
     assert np.array_equal(np.unique(given[top:bottom, left:right]), [upright.min() if inverted else 255])
     assert (right - left) * (bottom - top) == 12 * 20
 

@@ -60,12 +60,13 @@ class Mixing:
 class TrainingBatches(keras.utils.PyDataset):
     """Shuffled batches of (image [B,H,W,1] float32, grade [B,5], one-hot unless mixed); every epoch has its own random changes."""
 
-    def __init__(self, knees: Knees, batch: int, strength: float, seed: int, mixing: Mixing = Mixing()):
+    def __init__(self, knees: Knees, batch: int, strength: float, seed: int, mixing: Mixing = Mixing(), targets: np.ndarray | None = None):
+        """targets: [N,5] shares of the grades, in place of the knees' own grades."""
         super().__init__(workers=1, use_multiprocessing=False, max_queue_size=8)
         self.mixing = mixing
         self.knees, self.batch, self.strength, self.seed, self.epoch = knees, batch, strength, seed, 0
         self.order = np.random.default_rng(seed).permutation(len(knees))
-        self.targets = one_hot(knees.grades)
+        self.targets = one_hot(knees.grades) if targets is None else targets.astype(np.float32)
 
     def __len__(self) -> int:
         return max(1, len(self.knees) // self.batch)

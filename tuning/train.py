@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import keras
+import numpy as np
 
 from kneeoa_hub.bundle import sha256_of
 from kneeoa_hub.errors import DataError, SettingsError
 
-from . import steps
+from . import steps, teacher
 from .augment import Mixing, TrainingBatches, one_hot
 from .checkpoint import Checkpoint, read_history
 from .console import Progress
@@ -41,7 +42,7 @@ class TrainSettings:
     together they err less. seeds: one member of each architecture for each.
     mixup, occlusion: see `augment.Mixing`.
     datasets: train and validate on these alone; () is all of them. precision: of the layers' arithmetic; weights and head
-    stay float32.
+    stay float32. teacher: address of a bundle whose answers share the target with the labels, see `teacher`; "" for none.
     """
 
     epochs: int = 40
@@ -53,6 +54,7 @@ class TrainSettings:
     occlusion: float = 0.0
     datasets: tuple[str, ...] = ()
     precision: str = PRECISIONS[0]
+    teacher: str = ""
 
 
 def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) -> Path:
@@ -68,16 +70,17 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     if (out / "train.json").exists():
         return out
     members, training = [], None
+    targets = teacher.targets(audit, settings.teacher, settings.datasets) if settings.teacher else None
     for name, architecture in architectures.items():
         smaller, larger, _ = name.partition(LARGER)
         for seed in settings.seeds:
             start = None
             if larger:
                 before = _architecture(source, smaller)
-                start = train_member(before, *_films(audit, before, settings), f"{smaller}-{seed}", seed, settings, out)
+                start = train_member(before, *_films(audit, before, settings), f"{smaller}-{seed}", seed, settings, out, targets=targets)
             length = replace(settings, epochs=max(1, round(LARGER_EPOCHS * settings.epochs))) if larger else settings
             training, validation = _films(audit, architecture, settings)
-            train_member(architecture, training, validation, f"{name}-{seed}", seed, length, out, start)
+            train_member(architecture, training, validation, f"{name}-{seed}", seed, length, out, start, targets)
             history = read_history(out, f"{name}-{seed}")
             kappa = max(float(row[OBJECTIVE]) for row in history)
             members.append({"name": f"{name}-{seed}", "seed": seed, "epochs": len(history), OBJECTIVE: kappa, "architecture": asdict(architecture)})
@@ -135,17 +138,25 @@ def _films(audit: Path, architecture: Architecture, settings: TrainSettings) -> 
 
 
 def train_member(
-    architecture: Architecture, films: Knees, validation: Knees, name: str, seed: int, settings: TrainSettings, out: Path, start: Path | None = None
+    architecture: Architecture,
+    films: Knees,
+    validation: Knees,
+    name: str,
+    seed: int,
+    settings: TrainSettings,
+    out: Path,
+    start: Path | None = None,
+    targets: np.ndarray | None = None,
 ) -> Path:
     """Train one member and write member-NAME.weights.h5 and its history to `out`; what is there already is taken up.
 
-    start: weights of the same layers to begin with. Returns the weights' file.
+    start: weights of the same layers to begin with. targets: [N,5] in place of the films' grades. Returns the weights' file.
     """
     weights = weights_of(out, name)
     if weights.exists():
         return weights
     keras.utils.set_random_seed(seed)
-    batches = TrainingBatches(films, settings.batch, architecture.augmentation, seed, Mixing(settings.mixup, settings.occlusion))
+    batches = TrainingBatches(films, settings.batch, architecture.augmentation, seed, Mixing(settings.mixup, settings.occlusion), targets)
     with precision(settings.precision):
         model = compiled(architecture, falling(architecture.learning_rate, settings.epochs * len(batches)))
     if start:

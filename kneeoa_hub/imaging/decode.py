@@ -52,6 +52,7 @@ class Film:
     """Decoded pixels: [H,W] float32, bright bone, in the file's own units.
 
     colour: mean difference between the largest and smallest channel, 0 (gray) to 1.
+    exposed: (left, top, right, bottom) of what is not the padding that the file itself declares; None when it declares none.
     side: "left" or "right" when the file itself says so. ruled_out: the reason of a refusal (`gate.MESSAGES`) when the
     file itself says that it shows no frontal knee.
     """
@@ -59,6 +60,7 @@ class Film:
     pixels: np.ndarray
     name: str
     colour: float = 0.0
+    exposed: tuple[int, int, int, int] | None = None
     side: str | None = None
     ruled_out: str | None = None
     warnings: tuple[str, ...] = field(default=())

@@ -40,7 +40,7 @@ OTHER_VIEWS = ("LL", "RL", "LLD", "RLD", "LAT", "LATERAL", "ML", "LM", "AXIAL", 
 def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
     """Pixels after modality and VOI transforms, bright bone (MONOCHROME1 is inverted), with the side when it is given.
 
-    Padding takes the darkest value of the film. Raises MissingExtra without pydicom, UnsupportedFilm without pixels or with
+    Padding takes the darkest value of the film, and the rest is told as `exposed`. Raises MissingExtra without pydicom, UnsupportedFilm without pixels or with
     colour, SeveralFrames, FilmTooLarge, DamagedFilm.
     """
     try:
@@ -92,9 +92,11 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
         raise DamagedFilm(f"{name} is damaged DICOM (its values are no numbers); export it again.")
     if photometric == "MONOCHROME1":
         pixels = pixels.max() - pixels
+    exposed = None
     if padding.any() and not padding.all():
         pixels[padding] = pixels.min(where=~padding, initial=np.inf)
-    return Film(pixels, name, side=side, ruled_out=ruled_out, warnings=warnings)
+        exposed = _bounds(~padding, limits.min_side)
+    return Film(pixels, name, exposed=exposed, side=side, ruled_out=ruled_out, warnings=warnings)
 
 
 def _shown(stored: np.ndarray, header: Any) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -126,6 +128,14 @@ def _text(values: dict[str, Any], keyword: str) -> str:
     value = values.get(keyword)
     text = value if isinstance(value, str) else next(iter(value or ()), "")
     return str(text).strip(" \0").upper()
+
+
+def _bounds(mask: np.ndarray, least: int) -> tuple[int, int, int, int] | None:
+    """(left, top, right, bottom) of what is True in [H,W]; None when that is the whole, or has a side under `least`."""
+    across, down = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
+    box = (int(across[0]), int(down[0]), int(across[-1]) + 1, int(down[-1]) + 1)
+    whole = box == (0, 0, mask.shape[1], mask.shape[0])
+    return None if whole or min(box[2] - box[0], box[3] - box[1]) < least else box
 
 
 def _padding(stored: np.ndarray, values: dict[str, Any]) -> np.ndarray:

@@ -18,8 +18,9 @@ Finder = Callable[[np.ndarray], tuple[Box, ...]]
 
 @dataclass(frozen=True)
 class Sight:
-    """film: upright, bright bone. boxes: of the knees in it. pose: what the given film had to be put right from.
+    """film: upright, bright bone, without padding. boxes: of the knees in it. pose: what the given film had to be put right from.
 
+    origin: (left, top) of what was left of the given film when its padding was cut off, before it was put right.
     doubtful: boxes that the gate would refuse: those found are left out of `boxes`, those given are in it.
     """
 
@@ -28,6 +29,7 @@ class Sight:
     pose: Pose = POSES[UPRIGHT]
     refused: Refusal | None = None
     doubtful: tuple[Box, ...] = ()
+    origin: tuple[int, int] = (0, 0)
 
 
 class Look:
@@ -37,7 +39,10 @@ class Look:
         self._find, self._gate, self._limits = find, gate, limits
 
     def __call__(self, film: Film, boxes: tuple[Box, ...] | None = None) -> Sight:
-        """boxes: given by the caller, so not looked for; a film with given boxes is not turned."""
+        """boxes: given by the caller, so not looked for; a film with given boxes is not turned, nor cut."""
+        if film.exposed and boxes is None:
+            left, top, right, bottom = film.exposed
+            return replace(self(replace(film, pixels=film.pixels[top:bottom, left:right], exposed=None)), origin=(left, top))
         found = boxes or self._find(film.pixels)
         verdicts = self._judge(film, found)
         if accepted := _accepted(film, found, verdicts, given=boxes is not None):
@@ -90,10 +95,11 @@ def _refusal(verdicts: Sequence[Verdict]) -> Refusal:
     return refusal(best.reason or ("turned" if best.turn and best.turn[0] else "inverted"), best.score)
 
 
-def placed_back(box: Box, pose: Pose, width: int, height: int) -> Box:
-    """A box in an upright film of width x height, in the film as it was given."""
-    left, top, right, bottom = box
-    for _ in range(pose[0]):
+def placed_back(box: Box, sight: Sight) -> Box:
+    """A box in the sight's film, in the film as it was given."""
+    (left, top, right, bottom), (across, down) = box, sight.origin
+    width, height = sight.film.width, sight.film.height
+    for _ in range(sight.pose[0]):
         left, top, right, bottom = top, width - right, bottom, width - left
         width, height = height, width
-    return left, top, right, bottom
+    return left + across, top + down, right + across, bottom + down

@@ -1,0 +1,37 @@
+"""Targets of training that a published model shares: what it answers for the training films, beside their labels.
+
+Two readers of knee films agree on the exact grade in about two films of three, so a label says less than it seems to; a
+teacher's probabilities also say which films lie between two grades, and a network that is taught by one of its own kind
+grades better than it (Furlanello et al., "Born-again neural networks", ICML 2018). The teacher may have seen the training
+films only, never validation or test films.
+"""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from kneeoa_hub.bundle import read_bundle
+from kneeoa_hub.hub import pull
+from kneeoa_hub.runtime import Network
+
+from .augment import one_hot
+from .datasets import Knees, load_knees
+
+SHARE = 0.5
+"""Of the target; the rest is the label."""
+BATCH = 64
+
+
+def targets(audit: Path, address: str, datasets: Collection[str] = ()) -> np.ndarray:
+    """[N,5] float32 for the training knees of `audit`, of these datasets (default all). address: of the teacher's bundle."""
+    folder = pull(address)
+    knees = load_knees(audit, "train", read_bundle(folder).config.input).of(datasets)
+    return SHARE * probabilities(folder, knees) + (1 - SHARE) * one_hot(knees.grades)
+
+
+def probabilities(folder: Path, knees: Knees) -> np.ndarray:
+    """[N,5] float32: what the bundle in `folder` answers for knees loaded for its input."""
+    network = Network(folder / "model.onnx", read_bundle(folder).config.input)
+    rows = np.array_split(np.arange(len(knees)), -(-len(knees) // BATCH))
+    return np.concatenate([network.run(knees.take(part).inputs()).probabilities for part in rows])
