@@ -197,8 +197,13 @@ def _pull(arguments: argparse.Namespace) -> int:
 
 
 def _push(arguments: argparse.Namespace) -> int:
+    from huggingface_hub import constants
+    from huggingface_hub.utils import disable_progress_bars
+
     from .hub import Upload, deliver
 
+    if not sys.stderr.isatty() and constants.HF_HUB_DISABLE_PROGRESS_BARS is None:
+        disable_progress_bars()  # the Hub's client draws those of an upload in a pipe, too
     upload = Upload(
         arguments.tag, arguments.branch, arguments.pull_request, arguments.private, arguments.message, arguments.edited_card, arguments.dry_run
     )  # fmt: skip
