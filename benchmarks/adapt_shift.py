@@ -67,8 +67,9 @@ def main() -> None:
                 raise SystemExit(1)
             evidence = json.loads((folder / "bundle" / "evidence.json").read_text("utf-8"))
             if not measured:
-                measured.append({"clusters": 0, "done": "nothing", "metrics": evidence["before"]["site_test"]})
-            measured.append({"clusters": count, "done": done, "metrics": evidence["metrics"]["site_test"]})
+                measured.append({"clusters": 0, "done": "nothing", "base": evidence["base"]["revision"], "metrics": evidence["before"]["site_test"]})
+            temperature = evidence["calibration"]["temperature"]["value"]
+            measured.append({"clusters": count, "done": done, "temperature": temperature, "metrics": evidence["metrics"]["site_test"]})
     (arguments.out / "adapt.json").write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
     (arguments.out / "adapt.md").write_text(table(measured), "utf-8")
     print(table(measured))

@@ -16,10 +16,12 @@ from .report import FilmReport
 Answer = FilmReport | KneeOAError
 CSV_COLUMNS: tuple[str, ...] = (
     *("film", "knee", "side", "grade", "label", "severity", "oa_probability"),
-    *("p0", "p1", "p2", "p3", "p4", "grade_set", "refused", "error", "model", "revision"),
+    *("p0", "p1", "p2", "p3", "p4", "grade_set", "level", "refused", "error", "model", "revision"),
 )
 FORMS = {".csv": "csv", ".jsonl": "json"}
 """What a file's name says of its form."""
+NAMES = "surrogateescape"
+"""How a film's name that is no UTF-8 is written: byte by byte, as it is."""
 
 
 def films_of(paths: Iterable[str]) -> list[str]:
@@ -39,10 +41,11 @@ def films_of(paths: Iterable[str]) -> list[str]:
 class AnswerFile:
     """A CSV or JSON lines file that a run which was stopped left behind, or a new one.
 
-    `done` are the films that it answers. The last of them is taken out and graded again: its lines may not be whole.
+    `done` are the films that it answers. The last of them is taken out and graded again, as its lines may not be whole, and so is
+    each that failed.
     """
 
-    def __init__(self, path: Path, revision: str):
+    def __init__(self, path: Path, revision: str, level: float):
         if path.suffix.lower() not in FORMS:
             raise SettingsError(f"--out {path}: its name ends on .csv or .jsonl, by which it is written.")
         self.path: Path = path
@@ -50,25 +53,25 @@ class AnswerFile:
         self.done: set[str] = set()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._take_up(revision)
+            self._take_up(revision, level)
         except OSError as error:
             raise OutputError(f"{path} can't be written ({error.strerror}); give an --out with room and access.") from None
 
     def write(self, answers: Iterable[tuple[str, Answer]]) -> int:
         """Add the answers as they come; returns how many films failed."""
         try:
-            with self.path.open("a", encoding="utf-8", newline="") as out:
+            with self.path.open("a", encoding="utf-8", errors=NAMES, newline="") as out:
                 if self.form == "json":
                     return write_json(answers, out)
                 return write_csv(answers, out, header=out.tell() == 0)
         except OSError as error:
             raise OutputError(f"{self.path} can't be written ({error.strerror}); make room, and give the same command again to go on.") from None
 
-    def _take_up(self, revision: str) -> None:
+    def _take_up(self, revision: str, level: float) -> None:
         if not self.path.exists():
             return
         content = self.path.read_bytes()
-        text = content[: content.rfind(b"\n") + 1].decode("utf-8", "replace")  # a last line without its end was cut off
+        text = content[: content.rfind(b"\n") + 1].decode("utf-8", NAMES)  # a last line without its end was cut off
         try:
             records = list(_csv_records(text) if self.form == "csv" else _json_records(text))
         except (KeyError, ValueError, TypeError, csv.Error) as error:
@@ -76,9 +79,11 @@ class AnswerFile:
         for record in records:
             if record.revision not in ("", revision):
                 raise SettingsError(f"--out {self.path} holds answers of revision {record.revision}, and this model is {revision}; give another --out.")
-        kept = [record for record in records if record.film != records[-1].film]
+            if record.level is not None and record.level != level:
+                raise SettingsError(f"--out {self.path} holds sets at the level {record.level:g}, and {level:g} is asked for; give another --out.")
+        kept = [record for record in records if record.film != records[-1].film and not record.failed]
         beside = self.path.with_name(self.path.name + ".part")
-        with beside.open("w", encoding="utf-8", newline="") as out:
+        with beside.open("w", encoding="utf-8", errors=NAMES, newline="") as out:
             if self.form == "csv" and kept:
                 out.write(_line(CSV_COLUMNS))
             out.writelines(record.text for record in kept)
@@ -88,26 +93,32 @@ class AnswerFile:
 
 @dataclass(frozen=True)
 class _Record:
-    """One line of an answer file. revision: "" where a film failed."""
+    """One line of an answer file. revision: "" where a film failed. level: of the sets in it, if there are any."""
 
     film: str
     revision: str
+    level: float | None
     text: str
+
+    @property
+    def failed(self) -> bool:
+        return not self.revision
 
 
 def _csv_records(text: str) -> Iterator[_Record]:
     rows = list(csv.reader(io.StringIO(text)))
     if rows and tuple(rows[0]) != CSV_COLUMNS:
         raise ValueError(f"columns {','.join(rows[0])}")
-    film, revision = CSV_COLUMNS.index("film"), CSV_COLUMNS.index("revision")
+    film, revision, level = (CSV_COLUMNS.index(name) for name in ("film", "revision", "level"))
     for row in rows[1:]:
-        yield _Record(row[film], row[revision], _line(row))
+        yield _Record(row[film], row[revision], float(row[level]) if row[level] else None, _line(row))
 
 
 def _json_records(text: str) -> Iterator[_Record]:
     for line in text.split("\n")[:-1]:
         document = json.loads(line)
-        yield _Record(document["film"], document.get("report", {}).get("revision", ""), line + "\n")
+        film, report = document["film"], document.get("report", {})
+        yield _Record(film, report.get("revision", ""), report.get("level"), line + "\n")
 
 
 def _line(row: Sequence[str]) -> str:
@@ -153,7 +164,7 @@ def _rows(film: str, report: FilmReport) -> Iterator[dict[str, Any]]:
         values = {"knee": number, "side": knee.side or "", "grade": knee.grade, "label": knee.label}
         values |= {"severity": knee.severity, "oa_probability": knee.oa_probability}
         values |= {f"p{grade}": p for grade, p in enumerate(knee.probabilities)}
-        yield common | values | {"grade_set": " ".join(map(str, knee.grade_set))}
+        yield common | values | {"grade_set": " ".join(map(str, knee.grade_set)), "level": report.level}
 
 
 def write_table(answers: Iterable[tuple[str, Answer]], out: TextIO) -> int:

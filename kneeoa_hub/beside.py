@@ -59,7 +59,8 @@ def with_report(answers: Passing, path: Path) -> Iterator[tuple[str, Answer]]:
 
     document = new_document(path)
     for number, (film, answer) in enumerate(answers, 1):
-        document.add(f"{number}. {Path(film).name}", answer)
+        name = Path(film).name.encode("utf-8", "replace").decode()  # of a name that is no UTF-8, what is readable
+        document.add(f"{number}. {name}", answer)
         yield film, answer
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -23,13 +23,13 @@ LOCATOR = "locator.onnx"
 """The network that finds the joints; a bundle without a `locator` in bundle.json has none."""
 NOT_LISTED = ("manifest.json", "README.md", ".gitattributes")
 NOT_LISTED_FOLDERS = ("figures", ".cache", ".git")
-CODE_SUFFIXES = frozenset(
-    [
-        *(".py", ".pyc", ".pyd", ".pyw", ".pyz", ".pth", ".ipynb", ".so", ".dll", ".dylib", ".exe", ".sh", ".bat", ".cmd", ".ps1", ".js", ".jar", ".whl"),
-        *(".pkl", ".pickle", ".dill", ".pt", ".bin", ".ckpt", ".joblib", ".npy", ".npz", ".pb", ".keras", ".h5", ".hdf5"),
-    ]
+WEIGHTS = "model.weights.h5"
+HARMLESS = frozenset(["", *[".json", ".jsonl", ".md", ".txt", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".cff", ".bib", ".onnx", ".png", ".jpg", ".jpeg", ".svg", ".webp"]])
+"""Endings of what a bundle may list beside its weights: no program runs or unpickles it, while code and pickles go by more names than can be told."""
+CODE = frozenset(
+    [".py", ".pyc", ".pyd", ".pyo", ".pyw", ".pyz", ".pth", ".ipynb", ".so", ".dll", ".dylib", ".exe", ".sh", ".bat", ".cmd", ".ps1", ".js", ".jar", ".whl", ".p", ".pk", ".pkl", ".pickle", ".dill", ".sav", ".pt", ".bin", ".ckpt", ".joblib", ".npy", ".npz", ".pb", ".keras", ".h5", ".hdf5"]
 )
-"""What Python, the shell or the loader of a model would run: pickles by all their names, and whole models of Keras and TensorFlow."""
+"""Endings that files beside a bundle may not have either: what Python, the shell or the loader of a model would run."""
 _PLAIN_NAME = re.compile(r"(?!.*\.\.)[\w.-]{1,100}(/[\w.-]{1,100}){0,5}", re.ASCII)
 
 
@@ -195,14 +195,16 @@ def verify(folder: Path) -> bytes:
         if path.stat().st_size != entry["size"] or sha256_of(path) != entry["sha256"]:
             raise BundleChanged(f"{folder}: {name} differs from the manifest's sha256; pull the bundle again and do not use this copy.")
     everything = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    refuse_code(sorted(name.as_posix() for name in everything if name.parts[0] != ".git"), str(folder))
+    refuse_code(sorted(name.as_posix() for name in everything if name.parts[0] != ".git"), str(folder), files)
     return content
 
 
-def refuse_code(names: Iterable[str], place: str) -> None:
-    """Raises BundleChanged that names the first of a bundle's files that could run code, be it listed or not."""
-    for name in names:
-        if name != "model.weights.h5" and CODE_SUFFIXES.intersection(suffix.lower() for suffix in Path(name).suffixes[-2:]):
+def refuse_code(names: Iterable[str], place: str, listed: Iterable[str] = ()) -> None:
+    """Raises BundleChanged that names the first file that could run code: of those that a manifest lists, the first that is not known to be mere data."""
+    unknown = [name for name in listed if Path(name.rstrip(".")).suffix.lower() not in HARMLESS]
+    code = [name for name in names if CODE.intersection(suffix.lower() for suffix in Path(name).suffixes)]
+    for name in (*unknown, *code):
+        if name != WEIGHTS:
             raise BundleChanged(f"{place}: {name} could run code and has no place in a bundle; do not use this copy.")
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from . import card_sections
 from .bundle import BundleConfig
 from .card_sections import SETS, architectures, figure, origin, title
+from .errors import BundleIncomplete
 from .grades import GRADES
 from .report import DISCLAIMER
 
@@ -26,6 +27,8 @@ SOURCES = {
     ),
     "gornale": "Gornale, Shivanand; Patravali, Pooja (2020), Digital Knee X-ray Images, Mendeley Data V1, doi:10.17632/t9ndx37v5h.1.",
 }
+SHIPPED = "kneeoa-cnn"
+"""The bundle that `from_pretrained()` gives without an address."""
 REPRODUCE = (
     "## Reproduce\n\n`make weights` with `KNEEOA_DATA` naming a folder with the two datasets audits, searches, trains, evaluates and "
     "exports in the way in which these weights were made; no two trainings end with the same weights. What changed from version to "
@@ -34,14 +37,20 @@ REPRODUCE = (
 
 
 def render(config: BundleConfig, evidence: Mapping[str, Any], figures: str = "figures/") -> str:
-    """The card as Markdown with Hub metadata; `figures` is the prefix of its picture links."""
+    """The card as Markdown with Hub metadata; `figures` is the prefix of its picture links. Raises BundleIncomplete when the evidence lacks a figure."""
+    try:
+        return _rendered(config, evidence, figures)
+    except KeyError as error:
+        raise BundleIncomplete(f"evidence.json holds no {error}, which the card is made of; evaluate and export the bundle again.") from None
+
+
+def _rendered(config: BundleConfig, evidence: Mapping[str, Any], figures: str) -> str:
     parts = [
         _metadata(config, evidence),
         f"# {config.name} {config.version}",
         "Grades the severity of knee osteoarthritis on a frontal radiograph: Kellgren-Lawrence (KL) 0 to 4.",
         f"**{DISCLAIMER}**",
-        '## Use\n\n```python\nimport kneeoa_hub\n\nreport = kneeoa_hub.from_pretrained().grade("knee.png")\nprint(report.findings())\n```',
-        '```python\nimport keras\n\nmodel = keras.saving.load_model("hf://ORG/NAME")  # where this bundle was pushed to, for fine-tuning\n```',
+        _use(config),
         "## Intended use\n\n"
         "Research on automatic grading, teaching, a starting point for fine-tuning on a site's own films. Not for diagnosis, "
         "treatment, triage or insurance; not for children, implants, fractures, lateral or skyline views, photographs of films.",
@@ -61,7 +70,7 @@ def render(config: BundleConfig, evidence: Mapping[str, Any], figures: str = "fi
         _architecture(config, evidence),
         f"![Validation kappa by epoch]({figures}training.png)",
         card_sections.members(evidence),
-        REPRODUCE if "members" in evidence and "base" not in evidence else "",
+        REPRODUCE if config.name == SHIPPED else "",
         "## What could not be measured\n\nAge, sex, race, site, and machine are not in the data, so nothing is known about differences "
         "between such groups. Grades come from one reading protocol each; readers of knee films agree with each other with a kappa "
         "of about .5 to .75, and the grades are no better than that. Films of other hospitals differ: recalibrate on your own first.",
@@ -69,6 +78,15 @@ def render(config: BundleConfig, evidence: Mapping[str, Any], figures: str = "fi
         "The scale: " + "; ".join(f"{g.value} {g.label}: {g.criterion.rstrip('.').lower()}" for g in GRADES) + ".",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _use(config: BundleConfig) -> str:
+    address = "" if config.name == SHIPPED else '"ORG/NAME"'
+    where = "" if config.name == SHIPPED else "  # or ./the/folder of this bundle"
+    return (
+        f'## Use\n\n```python\nimport kneeoa_hub\n\ngrader = kneeoa_hub.from_pretrained({address}){where}\nprint(grader.grade("knee.png").findings())\n```\n\n'
+        'For fine-tuning, from where this bundle was pushed to:\n\n```python\nimport keras\n\nmodel = keras.saving.load_model("hf://ORG/NAME")\n```'
+    )
 
 
 def headline(evidence: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
@@ -156,13 +174,17 @@ def _by_grade(evidence: Mapping[str, Any], name: str, heading: str) -> str:
     return "\n".join(lines)
 
 
+FITTED_ON = {"val": "validation films", "train+val": "training and validation films, which the weights have not seen"}
+
+
 def _calibration(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
     cuts = ", ".join(f"{cut:.2f}" for cut in config.decision.thresholds)
     rule = "the likeliest" if config.decision.rule == "argmax" else f"the expected grade, cut at {cuts}"
     bands = "; ".join(f"{title(name)} {figure(tables['ece_if_perfect'])}" for name, tables in evidence["by_grade"].items())
     return (
         f"## Calibration and refusal\n\nTemperature {config.temperature:.3f}; reported grade: {rule}; both chosen on "
-        f"validation. A perfectly calibrated model would show, over as many films, an ECE of (median, 5 to 95%): {bands}. "
+        f"{FITTED_ON[evidence['calibration']['fitted_on']]}. A perfectly "
+        f"calibrated model would show, over as many films, an ECE of (median, 5 to 95%): {bands}. "
         "A film far from the training films in the network's embedding is refused; share refused: "
         + "; ".join(f"{title(name)} {metrics['refused']['value']:.3f}" for name, metrics in evidence["metrics"].items())
         + "."

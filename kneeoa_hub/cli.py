@@ -1,6 +1,7 @@
 """kneeoa grade | pull | push | info | verify | card | list. Exit code: 0 all graded or refused, 1 a film failed, 2 usage."""
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -47,9 +48,14 @@ EXIT_CODES = "exit code: 0 all graded or refused, 1 a film failed or the model c
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; every error of the package becomes a line on standard error."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape")  # names of films that are no UTF-8
     parsed = parser().parse_args(arguments)
     try:
-        return parsed.run(parsed)
+        code = parsed.run(parsed)
+        sys.stdout.flush()
+        return code
     except (AddressError, SettingsError) as error:
         print(f"kneeoa: {error.message}", file=sys.stderr)
         return 2
@@ -59,8 +65,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:  # as of `kneeoa grade films | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still buffered
+        _drop_output()
         return 130
+    except OSError as error:  # as of `kneeoa list > /dev/full`
+        print(f"kneeoa: {error.filename or 'the output'} can't be written or read ({error.strerror}); make room or give access.", file=sys.stderr)
+        _drop_output()
+        return 1
+
+
+def _drop_output() -> None:
+    """What is still buffered for it goes nowhere, instead of failing once more at the end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser() -> argparse.ArgumentParser:
@@ -160,8 +175,10 @@ def _grade(arguments: argparse.Namespace) -> int:
         threads=1 if workers > 1 else 0,
         level=arguments.level,
     )
-    file = AnswerFile(arguments.out, grader.revision) if arguments.out else None
+    file = AnswerFile(arguments.out, grader.revision, grader.level) if arguments.out else None
     left = [film for film in films if file is None or film not in file.done]
+    if arguments.report and len(left) < len(films):
+        raise SettingsError(f"--report would lack the {len(films) - len(left)} films that {arguments.out} holds already; give another --out, or none.")
     answers: Iterable[tuple[str, Any]] = zip(left, grader.grade_batch(left, workers=workers), strict=True)
     for folder, writing in ((arguments.overlays, with_overlays), (arguments.dicom, with_dicom), (arguments.report, with_report)):
         answers = writing(answers, folder) if folder else answers
@@ -224,7 +241,6 @@ def _push(arguments: argparse.Namespace) -> int:
 
 
 def _info(arguments: argparse.Namespace) -> int:
-
     from .bundle import read_bundle
     from .card import COLUMNS, figure
     from .hub import revision_of
@@ -237,7 +253,7 @@ def _info(arguments: argparse.Namespace) -> int:
     print(f"{config.name} {config.version}, {bundle.digest}, {bundle.folder}")
     print(f"input {config.input.height}x{config.input.width}, {len(config.members)} member(s), grade by {config.decision.rule}")
     for name, metrics in evidence["metrics"].items():
-        print(f"{name} ({metrics['qwk']['n']} knees): " + ", ".join(f"{title} {figure(metrics[key])}" for key, title in COLUMNS.items()))
+        print(f"{name} ({metrics['qwk']['n']} knees): " + ", ".join(f"{title} {figure(metrics[key])}" for key, title in COLUMNS.items() if key in metrics))
     return 0
 
 

@@ -69,6 +69,11 @@ class KneeGrader:
         """The bundle's name."""
         return self.bundle.config.name
 
+    @property
+    def level(self) -> float:
+        """Of the grade sets: how many of them hold the reader's grade, on films like those that it was fitted on."""
+        return self._sets.level
+
     def grade(self, film: FilmInput, boxes: Sequence[Sequence[int]] | None = None, *, force: bool = False) -> FilmReport:
         """Grade every knee of a film.
 
@@ -163,7 +168,7 @@ class KneeGrader:
         )
 
     def _report(self, film: Film, knees: tuple[KneeGrade, ...], refused: Refusal | None, warnings: tuple[str, ...]) -> FilmReport:
-        return FilmReport(knees, refused, film.warnings + warnings, self.model, self.revision, self._sets.level, film.pixels)
+        return FilmReport(knees, refused, film.warnings + warnings, self.model, self.revision, self.level, film.pixels)
 
 
 def _checked(boxes: Sequence[Sequence[int]], film: Film) -> tuple[Box, ...]:

@@ -8,6 +8,7 @@ from . import versioned
 from .address import Folder, Repo, Shipped, did_you_mean, parse_address
 from .bundle import read_bundle, sha256_of, verify
 from .errors import AddressError, BundleError
+from .hub_client import check_client, checked_token
 from .hub_download import from_repo
 from .hub_upload import Upload, to_repo
 from .presets import DEFAULT, find_preset
@@ -39,7 +40,8 @@ def pull(
         case Folder(path, selected):
             folder = _from_folder(path, selected)
         case Repo() as repo:
-            folder = from_repo(repo, token, local_files_only, cache_dir)
+            check_client()
+            folder = from_repo(repo, checked_token(token), local_files_only, cache_dir)
     return folder
 
 
@@ -77,10 +79,13 @@ def deliver(bundle: Path, address: str | Path, upload: Upload, token: str | None
         raise AddressError(f"{str(address)!r} is a name of the package; push to a folder ('./{target.name}') or a Hub repo ('org/name').")
     if target.revision:
         raise AddressError(f"{str(address)!r}: a push makes its own revision; leave out @{target.revision}, or give it as the tag.")
+    if isinstance(target, Folder) and (asked := upload.asks_of_a_repo()):
+        raise AddressError(f"{str(address)!r} is a folder, which has no {asked}; leave that out, or push to org/name on the Hub.")
+    check_client()
     checked = read_bundle(bundle)
     check_publishable(checked)
     if isinstance(target, Repo):
-        return to_repo(checked, target.name, token, upload)
+        return to_repo(checked, target.name, checked_token(token), upload)
     return versioned.publish(checked, target.path, upload.tag, dry_run=upload.dry_run)
 
 

@@ -5,13 +5,14 @@ and whatever it raises becomes one of this package's errors.
 import json
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .errors import HubConflict, HubDenied, HubError, HubNotFound, HubUnreachable, KneeOAError, OutputError
+from .errors import HubConflict, HubDenied, HubError, HubNotFound, HubUnreachable, KneeOAError, OutputError, SettingsError
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -23,6 +24,22 @@ WAITS_S = (0.5, 2.0)
 log: logging.Logger = logging.getLogger(__name__)
 T = TypeVar("T")
 _TURN = threading.RLock()
+
+
+def checked_token(token: str | None) -> str | None:
+    """The token without the space that a file or a clipboard puts round it. Raises HubDenied for what is none, which it does not quote."""
+    token = token.strip() if token else None
+    if token and not re.fullmatch(r"[!-~]+", token):
+        raise HubDenied("The token that was given has characters in it that no token has; copy it anew from the Hub's settings.")
+    return token
+
+
+def check_client() -> None:
+    """Raises SettingsError when the Hub's client can't even be loaded: it reads its variables while it is imported."""
+    try:
+        import huggingface_hub.constants  # noqa: F401
+    except ValueError as error:
+        raise SettingsError(f"huggingface_hub can't be loaded with HF_ENDPOINT and its other variables as they are ({error}); correct them.") from None
 
 
 def patiently(call: Callable[[], T]) -> T:
@@ -49,11 +66,12 @@ def talking(repo: str) -> Iterator[None]:
     from huggingface_hub import constants
 
     limit = max(1, Settings.from_environ().timeout)
-    with _TURN, _guarded(_Guard(limit, httpx2.URL(constants.ENDPOINT))):
-        _limit_xet(limit)
+    with _TURN:
         try:
-            yield
-        except (httpx2.HTTPError, OSError, ValueError, RuntimeError) as error:
+            with _guarded(_Guard(limit, httpx2.URL(constants.ENDPOINT))):
+                _limit_xet(limit)
+                yield
+        except (httpx2.HTTPError, httpx2.InvalidURL, ImportError, OSError, ValueError, RuntimeError, AttributeError, KeyError, TypeError) as error:
             raise _explanation(error, repo) from error
 
 
@@ -147,8 +165,10 @@ def _may_pass(error: Exception) -> bool:
 def _explanation(error: Exception, repo: str) -> KneeOAError:
     import httpx2
     from huggingface_hub import constants
-    from huggingface_hub.errors import FileMetadataError, GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import FileMetadataError, GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, LocalTokenNotFoundError
 
+    if isinstance(error, LocalTokenNotFoundError):
+        return HubDenied(f"A push to {repo} needs a token that may write; give token=, or set HF_TOKEN.")
     if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):
         error = error.__cause__
     hub = constants.ENDPOINT
@@ -169,7 +189,9 @@ def _explanation(error: Exception, repo: str) -> KneeOAError:
         if status not in (408, 429) and status < 500:
             return HubError(f"{hub} refused {repo}: {said}.")
         return HubUnreachable(f"{hub} is out of order or busy ({said}); try again later.")
-    if isinstance(error, FileMetadataError):
+    if isinstance(error, httpx2.InvalidURL | ImportError):
+        return HubUnreachable(f"{hub} can't be asked ({error}); check HF_ENDPOINT and the proxy's settings.")
+    if isinstance(error, FileMetadataError | AttributeError | KeyError | TypeError):  # the last three for JSON without what a Hub answers
         return HubUnreachable(f"{hub} does not answer like a Hub; check HF_ENDPOINT and the proxy's settings.")
     if isinstance(error, httpx2.HTTPError | ConnectionError | LocalEntryNotFoundError | json.JSONDecodeError):
         return HubUnreachable(f"No proper answer from {hub} ({type(error).__name__}: {error}); check the network and HF_ENDPOINT, and try again.")

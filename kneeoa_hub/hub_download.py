@@ -6,7 +6,9 @@ checked against the bundle's own manifest, and what is damaged is fetched once m
 
 import logging
 import re
-from contextlib import suppress
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from . import versioned
@@ -14,8 +16,11 @@ from .address import Repo, did_you_mean
 from .bundle import read_manifest, refuse_code, sha256_of, verify
 from .errors import BundleError, BundleIncomplete, HubNotFound, HubUnreachable
 from .hub_client import patiently, talking
+from .settings import Settings
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+
+LOOK_EVERY_S = 0.2
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -39,15 +44,57 @@ def from_repo(repo: Repo, token: str | None, local_files_only: bool, cache_dir: 
     if snapshot and _COMMIT.fullmatch(wanted) and _is_whole(snapshot):
         return snapshot
     try:
-        with talking(repo.name):
+        with _alone(kept), talking(repo.name):
             snapshot = _fetched(repo, token, cache)
-            if wanted != snapshot.name:  # so that the tag is found when the network is off
-                versioned.write_ref(kept, wanted, snapshot.name)
+            if wanted != snapshot.name:
+                with suppress(OSError):  # the bundle is whole; without the ref its tag is not found when the network is off
+                    versioned.write_ref(kept, wanted, snapshot.name)
     except HubUnreachable as error:
         if snapshot is None or not _is_whole(snapshot):
             raise
         log.warning("%s Using the copy of %s that was pulled before, %s.", error.message, repo, snapshot.name)
     return snapshot
+
+
+@contextmanager
+def _alone(kept: Path) -> Iterator[None]:
+    """One process at a time pulls into a repo's folder of the cache; another waits as long as that one's files grow.
+
+    Raises HubUnreachable when they have not for KNEEOA_TIMEOUT, as when that process was stopped: the Hub's client would wait without end.
+    """
+    from filelock import FileLock, Timeout
+
+    limit = max(1, Settings.from_environ().timeout)
+    path = kept.parent / ".locks" / kept.name / "kneeoa.lock"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        seen, since = _grown(kept), time.monotonic()
+        while True:
+            try:
+                lock.acquire(timeout=LOOK_EVERY_S)
+                break
+            except Timeout:
+                if (now := _grown(kept)) != seen:
+                    seen, since = now, time.monotonic()
+                elif time.monotonic() - since >= limit:
+                    raise HubUnreachable(f"Another process pulls into {kept} and got nowhere for {limit} s; end it, and try again.") from None
+    except (OSError, NotImplementedError):  # a cache that can't be written, which the download will tell, or where nothing can be locked
+        yield
+        return
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _grown(kept: Path) -> tuple[int, int]:
+    """How many files a repo's folder holds of blobs, and their bytes."""
+    sizes = [0]
+    for path in kept.glob("blobs/*"):
+        with suppress(OSError):  # renamed meanwhile
+            sizes.append(path.stat().st_size)
+    return len(sizes), sum(sizes)
 
 
 def _is_whole(folder: Path) -> bool:
@@ -84,7 +131,9 @@ def _fetched(repo: Repo, token: str | None, cache: Path) -> Path:
     for last in (False, True):
         folder = download("manifest.json").parent
         try:
-            for name in (*read_manifest(folder)[1], *card):
+            listed = read_manifest(folder)[1]
+            refuse_code((), str(repo), listed)
+            for name in (*listed, *card):
                 download(name)
             verify(folder)
             break

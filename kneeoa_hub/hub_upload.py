@@ -1,15 +1,15 @@
 """From a checked bundle to a Hub repo: one commit, and a tag on it last, so that no half version has a tag."""
 
-import hashlib
 import re
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from . import versioned
 from .bundle import Bundle, read_manifest, refuse_code, sha256_of
-from .errors import AddressError, BundleError, HubConflict, HubUnreachable
+from .errors import AddressError, BundleError, HubConflict, HubDenied, HubUnreachable
 from .hub_client import patiently, talking
 from .versioned import Delivery, delivery
 
@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 CARD = "README.md"
 EDITED_CARD = ("refuse", "keep", "replace")
 """What a push does with a card that was changed on the Hub since the last push."""
-_TRAILER = re.compile(r"^README\.md sha256: ([0-9a-f]{64})$", re.MULTILINE)
-"""In the description of every commit that brings a card, so that the next push can tell an edited one."""
+_TRAILER = re.compile(r"^(\S+) sha256: ([0-9a-f]{64})$", re.MULTILINE)
+"""A line for each file of the card in the description of the commit that brings it, so that the next push can tell what was edited or added."""
+_BRANCH = re.compile(r"(?!.*(?:\.\.|//|\.lock$))[A-Za-z0-9_][\w./+-]*(?<![./])", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,14 @@ class Upload:
             raise AddressError(f"edited_card is {self.edited_card!r}; choose among {', '.join(EDITED_CARD)}.")
         if self.pull_request and (self.tag or self.branch):
             raise AddressError("A pull request goes to main and gets its tag when it was merged; leave out the tag and the branch.")
-        if self.branch:
-            versioned.check_tag(self.branch)
+        if self.branch and not _BRANCH.fullmatch(self.branch):
+            raise AddressError(f"{self.branch!r} is no branch; use letters, digits and . _ + - /, as in next or try/larger.")
+
+    def asks_of_a_repo(self) -> str:
+        """What of this a folder can't do; "" for nothing."""
+        asked = {"branch": self.branch, "pull request": self.pull_request, "privacy": self.private, "commit message": self.message}
+        asked["edited card"] = self.edited_card != "refuse"
+        return ", ".join(name for name, value in asked.items() if value)
 
 
 def to_repo(bundle: Bundle, repo: str, token: str | None, upload: Upload) -> Delivery:
@@ -56,6 +63,7 @@ def to_repo(bundle: Bundle, repo: str, token: str | None, upload: Upload) -> Del
     tag, named = upload.tag, f"{repo}@{upload.tag or upload.branch}" if upload.tag or upload.branch else repo
 
     def attempt() -> Delivery:
+        _check_rights(api, bundle, repo)
         if not upload.dry_run:
             api.create_repo(repo, private=upload.private, exist_ok=True)
         try:
@@ -64,6 +72,9 @@ def to_repo(bundle: Bundle, repo: str, token: str | None, upload: Upload) -> Del
             if upload.dry_run:  # the push would make it
                 return delivery(named, bundle.folder, versioned.travelling_files(bundle.folder))
             raise
+        head = api.model_info(repo)
+        if upload.private and not head.private:
+            raise HubConflict(f"{repo} is there already, and everybody can read it; make it private on its page first, or push to a new repo.")
         tags = {ref.name: ref.target_commit for ref in refs.tags}
         if tag in tags:
             there = _manifest_at(api, repo, tags[tag])
@@ -73,9 +84,6 @@ def to_repo(bundle: Bundle, repo: str, token: str | None, upload: Upload) -> Del
                     f" and this one is {bundle.digest}; use a new tag."
                 )
             return Delivery(named)
-        head = api.model_info(repo)
-        if upload.private and not head.private:
-            raise HubConflict(f"{repo} is there already, and everybody can read it; make it private on its page first, or push to a new repo.")
         if upload.branch and upload.branch in {ref.name for ref in refs.branches}:
             head = api.model_info(repo, revision=upload.branch)
         names, removed = _changes(api, bundle, repo, head, upload.edited_card)
@@ -93,6 +101,19 @@ def to_repo(bundle: Bundle, repo: str, token: str | None, upload: Upload) -> Del
         return patiently(attempt)  # as a whole, since what an earlier try has done is found and not done again
 
 
+def _check_rights(api: "HfApi", bundle: Bundle, repo: str) -> None:
+    """Raises HubDenied or HubError for what the Hub would refuse, before a repo is made for it."""
+    from huggingface_hub import ModelCard
+
+    account = api.whoami()
+    owner, names = repo.partition("/")[0], [account["name"], *(one["name"] for one in account.get("orgs", ()))]
+    if account.get("auth", {}).get("accessToken", {}).get("role") == "read":
+        raise HubDenied(f"The token of {account['name']} may read only; make one that may write, for a push to {repo}.")
+    if owner not in names:
+        raise HubDenied(f"{account['name']} has no account or organisation {owner}; push to one of {', '.join(names)}.")
+    ModelCard((bundle.folder / CARD).read_text("utf-8")).validate(repo_type="model")
+
+
 def _changes(api: "HfApi", bundle: Bundle, repo: str, head: "ModelInfo", edited_card: str) -> tuple[list[str], list[str]]:
     """The files to send on top of a commit, and those to take away: what the bundle before has left, nothing that others have added.
 
@@ -102,23 +123,25 @@ def _changes(api: "HfApi", bundle: Bundle, repo: str, head: "ModelInfo", edited_
     before = _manifest_at(api, repo, head.sha or "") if "manifest.json" in there else None
     same = before is not None and before[0] == bundle.digest
     names = versioned.travelling_files(bundle.folder)
-    left = {name for name in there if name in (before[1] if before else ()) or versioned.is_card(name)} - {*names, CARD}
+    brought = _brought(api, repo, head) if CARD in there else {}
+    left = {name for name in there if name in (before[1] if before else ()) or name in brought} - {*names, CARD}
     refuse_code(sorted(there - left), repo)
-    if CARD not in there:
-        return names, sorted(left)
-    text = _card_at(api, repo, head)
-    if text == (bundle.folder / CARD).read_bytes():
-        return ([], []) if same else (names, sorted(left))
-    if _was_edited(api, repo, head, text):
-        if edited_card != "replace" and same:
+    mine = {name for name in names if versioned.is_card(name)}
+    shown = {name: sha256(_content_at(api, repo, head, name)).hexdigest() for name in sorted(there & (mine | {CARD} | brought.keys()))}
+    if same and all(shown.get(name) == sha256_of(bundle.folder / name) for name in mine):
+        return [], []
+    edited = [name for name, found in shown.items() if brought.get(name, found if name != CARD else "") != found]
+    edited = [name for name in edited if name not in mine or shown[name] != sha256_of(bundle.folder / name)]
+    if edited and edited_card != "replace":
+        if same:
             return [], []
         if edited_card == "refuse":
             raise HubConflict(
-                f'{repo}: its {CARD} was changed since the last push, or is not of one. Keep it with edited_card="keep" (--edited-card keep),'
+                f'{repo}: its {", ".join(edited)} was changed since the last push, or is not of one. Keep it with edited_card="keep" (--edited-card keep),'
                 ' or take what you want of it into yours and push with "replace".'
             )
-        if edited_card == "keep":  # with the pictures that it may show
-            return [name for name in names if name != CARD], sorted(name for name in left if not versioned.is_card(name))
+        kept = set(edited) | (shown.keys() if CARD in edited else set())  # a card with the pictures that it shows
+        return [name for name in names if name not in kept], sorted(left - kept)
     return names, sorted(left)
 
 
@@ -131,22 +154,25 @@ def _committed(api: "HfApi", bundle: Bundle, repo: str, upload: Upload, parent: 
         repo,
         operations,
         commit_message=upload.message or f"{bundle.config.name} {bundle.config.version}",
-        commit_description=f"README.md sha256: {sha256_of(bundle.folder / CARD)}" if CARD in names else "",
+        commit_description="\n".join(f"{name} sha256: {sha256_of(bundle.folder / name)}" for name in names if versioned.is_card(name)),
         revision=upload.branch,
         create_pr=upload.pull_request,
         parent_commit=parent,
     ).oid
 
 
-def _card_at(api: "HfApi", repo: str, head: "ModelInfo") -> bytes:
+def _content_at(api: "HfApi", repo: str, head: "ModelInfo", name: str) -> bytes:
     with TemporaryDirectory() as folder:
-        return Path(api.hf_hub_download(repo, CARD, revision=head.sha, cache_dir=folder)).read_bytes()
+        return Path(api.hf_hub_download(repo, name, revision=head.sha, cache_dir=folder)).read_bytes()
 
 
-def _was_edited(api: "HfApi", repo: str, head: "ModelInfo", card: bytes) -> bool:
-    """Whether the card at a commit is another than the last push brought."""
-    brought = (_TRAILER.search(commit.message) for commit in api.list_repo_commits(repo, revision=head.sha))
-    return hashlib.sha256(card).hexdigest() != next((match[1] for match in brought if match), None)
+def _brought(api: "HfApi", repo: str, head: "ModelInfo") -> dict[str, str]:
+    """Files of the card, and their sha256, as pushes up to a commit have brought them."""
+    brought: dict[str, str] = {}
+    for commit in api.list_repo_commits(repo, revision=head.sha):  # the newest first
+        for name, digest in _TRAILER.findall(commit.message):
+            brought.setdefault(name, digest)
+    return brought
 
 
 def _manifest_at(api: "HfApi", repo: str, commit: str) -> tuple[str, dict[str, Any]] | None:

@@ -142,7 +142,9 @@ class HubServer:
 
     def commit(self, name: str, files: dict[str, bytes]) -> str:
         """As if a person had changed the repo in the browser."""
-        return self.repos["models", name].add(files)
+        repo = self.repos["models", name]
+        self.objects |= {hashlib.sha256(files[large]).hexdigest(): files[large] for large in repo.large & files.keys()}
+        return repo.add(files)
 
     def fault(self, kind: str, method: str, path: str, times: int = 1) -> None:
         """fail: 503. cut: closed in the middle, of a POST after it was done. reset: TCP reset. flip: one byte changed.
@@ -524,6 +526,9 @@ def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
                     raise Refused(503, "Service unavailable")
                 if struck == "busy":
                     self.send(429, b"Slow down", {"Retry-After": "3600"})
+                    return
+                if struck.startswith("says "):
+                    self.send(200, struck.removeprefix("says ").encode(), {"Content-Type": "application/json"})
                     return
                 if struck == "portal":
                     self.send(200, b"<html>Please log in</html>", {"Content-Type": "text/html"})

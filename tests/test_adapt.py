@@ -39,6 +39,9 @@ def test_recalibrating_leaves_the_weights_and_fits_the_rest(site, grader, tmp_pa
     card = (tmp_path / "bundle" / "README.md").read_text("utf-8")
     assert f"its weights are those of kneeoa-cnn (kneeoa-cnn, revision `{grader.revision}`)" in card
     evidence = json.loads((tmp_path / "bundle" / "evidence.json").read_text("utf-8"))
+    assert evidence["calibration"]["fitted_on"] == "train+val"
+    assert evidence["calibration"]["temperature"]["n"] == new.conformal.calibration_films
+    assert "chosen on training and validation films" in card
     assert set(evidence["before"]) == set(evidence["metrics"]) == {"site_val", "site_test"}
 
 

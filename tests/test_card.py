@@ -2,11 +2,13 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import yaml
 
-from kneeoa_hub.card import render
+from kneeoa_hub.card import SHIPPED, render
+from kneeoa_hub.presets import DEFAULT
 
 ROOT = Path(__file__).parent.parent
 FIGURES = "kneeoa_hub/pretrained/kneeoa-cnn/figures/"
@@ -41,6 +43,14 @@ def test_the_pictures_of_the_card_exist(grader):
     links = re.findall(r"!\[[^]]*\]\(([^)]+)\)", card)
     assert links
     assert all((grader.bundle.folder / link).is_file() for link in links)
+
+
+def test_the_card_of_another_bundle_does_not_lead_to_the_shipped_one(grader):
+    assert SHIPPED == DEFAULT
+    card = render(replace(grader.bundle.config, name="ours"), grader.bundle.evidence)
+    assert 'from_pretrained("ORG/NAME")' in card
+    assert "from_pretrained()" not in card
+    assert "make weights" not in card
 
 
 def test_the_usage_snippet_runs(grader, films, tmp_path, monkeypatch, capsys):

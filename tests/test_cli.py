@@ -4,9 +4,11 @@ import csv
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -129,6 +131,69 @@ def test_answers_of_another_model_are_not_mixed_with_this_ones(films, tmp_path, 
     out.write_text(content.replace(revision, "0" * 12), "utf-8")
     assert main(["grade", str(films["mild"]), "--out", str(out)]) == 2
     assert f"holds answers of revision {'0' * 12}, and this model is {revision}" in capsys.readouterr().err
+
+
+def test_a_film_that_failed_is_tried_again_and_fails_the_command_again(films, tmp_path, capsys):
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "a.png").write_bytes(b"\x89PNG\r\n")
+    for name in ("mild", "severe"):
+        (tmp_path / "films" / f"{name}.png").write_bytes(films[name].read_bytes())
+    for form in ("csv", "jsonl"):
+        command = ["grade", str(tmp_path / "films"), "--out", str(tmp_path / f"grades.{form}")]
+        assert (main(command), main(command)) == (1, 1)
+    (tmp_path / "films" / "a.png").write_bytes(films["normal"].read_bytes())
+    for form in ("csv", "jsonl"):
+        out = tmp_path / f"grades.{form}"
+        assert main(["grade", str(tmp_path / "films"), "--out", str(out)]) == 0
+        assert sorted({Path(name).name for name in re.findall(r"films/(\w+\.png)", out.read_text("utf-8"))}) == ["a.png", "mild.png", "severe.png"]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_answers_at_two_levels_are_not_mixed(films, tmp_path, capsys, form):
+    out = tmp_path / f"grades.{form}"
+    assert main(["grade", str(films["mild"]), str(films["severe"]), "--out", str(out)]) == 0
+    assert main(["grade", str(films["mild"]), str(films["severe"]), "--out", str(out), "--level", "0.95"]) == 2
+    assert "holds sets at the level 0.9, and 0.95 is asked for" in capsys.readouterr().err
+
+
+def test_a_report_that_would_lack_films_is_not_written(films, tmp_path, capsys):
+    command = ["grade", str(films["mild"]), str(films["severe"]), "--out", str(tmp_path / "grades.csv")]
+    assert main(command) == 0
+    assert main([*command, "--report", str(tmp_path / "report.html")]) == 2
+    assert "--report would lack the 1 films" in capsys.readouterr().err
+    assert not (tmp_path / "report.html").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are Unicode, and there is no /dev/full")
+def test_a_name_that_is_no_utf8_goes_through_and_a_full_output_is_told(films, tmp_path):
+    folder = os.fsencode(tmp_path) + b"/films"
+    os.mkdir(folder)
+    for name in (b"a\xff.png", b"b.png"):
+        with open(folder + b"/" + name, "wb") as file:
+            file.write(films["mild"].read_bytes())
+
+    def kneeoa(*arguments: object, **streams: object) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "kneeoa_hub.cli", *map(str, arguments)]
+        return subprocess.run(command, stderr=subprocess.PIPE, timeout=120, check=False, **({"stdout": subprocess.PIPE} | streams))
+
+    for form in ("csv", "jsonl"):
+        command = ("grade", tmp_path / "films", "--out", tmp_path / f"grades.{form}")
+        for done in (kneeoa(*command, "--report", tmp_path / f"{form}.html", "--overlays", tmp_path / "seen"), kneeoa(*command)):
+            assert done.returncode == 0, done.stderr
+    assert b"a\xff.png," in (tmp_path / "grades.csv").read_bytes()
+    assert b"a\xff.png" in kneeoa("grade", tmp_path / "films").stdout
+    with open("/dev/full", "wb") as full:
+        done = kneeoa("list", stdout=full)
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert b"can't be written" in done.stderr
+
+
+def test_evidence_without_the_card_s_figures_is_told(tmp_path, capsys):
+    bundle = make_bundle(tmp_path / "bundle")
+    assert main(["info", str(bundle)]) == 0
+    assert "QWK 0.801" in capsys.readouterr().out
+    assert main(["card", str(bundle)]) == 1
+    assert "evidence.json holds no" in capsys.readouterr().err
 
 
 def test_a_folder_without_films_and_a_place_that_cannot_be_written_are_told(films, tmp_path, capsys):

@@ -74,8 +74,8 @@ def test_every_environment_variable_is_documented():
     read = set()
     for package in ("kneeoa_hub", "flask_app", "spaces", "tuning"):
         for path in (ROOT / package).rglob("*.py"):
-            read |= set(re.findall(r"\b(?:KNEEOA|HF|KERAS)_[A-Z_]+\b", path.read_text("utf-8")))
-    documented = set(re.findall(r"`((?:KNEEOA|HF|KERAS)_[A-Z_]+)`", "".join(path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md"))))
+            read |= set(re.findall(r"\b(?:KNEEOA|HF|KERAS|GRADIO)_[A-Z_]+\b", path.read_text("utf-8")))
+    documented = set(re.findall(r"`((?:KNEEOA|HF|KERAS|GRADIO)_[A-Z_]+)`", "".join(path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md"))))
     assert "KNEEOA_MODEL" in read
     assert read <= documented
 

@@ -1,10 +1,15 @@
 """Push to and pull from a Hub, with the unmodified client against the local server, through the faults that happen."""
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from kneeoa_hub import push
+from kneeoa_hub.errors import AddressError
 
 from .bundles import CARD, contents, make_bundle
 from .hub_people import REPO, Person
@@ -50,7 +55,7 @@ def published(server, person, bundle):
 
 def changing(server) -> list[str]:
     """The requests that change something."""
-    return [path for method, path in server.requests if method not in ("GET", "HEAD")]
+    return [path for method, path in server.requests if method not in ("GET", "HEAD") and path != "/api/validate-yaml"]
 
 
 def test_a_bundle_is_one_tagged_commit_and_comes_back_byte_by_byte(server, published, stranger):
@@ -84,12 +89,28 @@ def test_a_tag_never_moves_to_another_bundle(server, published, newer, person):
     assert server.commits(REPO) == commits
 
 
-def test_a_newer_bundle_takes_away_what_the_older_left_and_nothing_else(server, published, newer, person, stranger):
-    server.commit(REPO, server.files(REPO) | {"NOTICE": b"by hand", "figures/old.png": b"old"})
+def test_a_newer_bundle_takes_away_what_the_older_left_and_nothing_that_others_added(server, bundle, newer, person, stranger):
+    (bundle / "figures" / "old.png").write_bytes((bundle / "figures" / "confusion.png").read_bytes())
+    person.does("push", bundle, REPO, tag="v1.0")
+    assert "figures/old.png" in server.files(REPO)
+    by_hand = {"NOTICE": b"by hand", "figures/ours.png": b"by hand"}
+    server.commit(REPO, server.files(REPO) | by_hand)
     person.does("push", newer, REPO, tag="v2.0")
-    assert set(server.files(REPO)) == {".gitattributes", "NOTICE", *contents(newer)}
-    assert contents(stranger.pulls(REPO)) == contents(newer)
-    assert contents(stranger.pulls(REPO, revision="v1.0")) == contents(published)
+    assert set(server.files(REPO)) == {".gitattributes", *by_hand, *contents(newer)}
+    assert contents(stranger.pulls(REPO)) == contents(newer) | {"figures/ours.png": b"by hand"}
+    assert contents(stranger.pulls(REPO, revision="v1.0")) == contents(bundle)
+
+
+def test_a_picture_of_the_card_that_a_person_changed_is_not_lost(server, published, newer, person):
+    server.commit(REPO, server.files(REPO) | {"figures/confusion.png": b"theirs"})
+    said = person.does("push", newer, REPO, tag="v2.0")
+    assert said["error"] == "HubConflict"
+    assert "figures/confusion.png was changed" in said["message"]
+    person.does("push", newer, REPO, tag="v2.0", edited_card="keep")
+    assert server.files(REPO)["figures/confusion.png"] == b"theirs"
+    assert server.files(REPO)["bundle.json"] == (newer / "bundle.json").read_bytes()
+    person.does("push", published, REPO, edited_card="replace")
+    assert server.files(REPO)["figures/confusion.png"] == (published / "figures" / "confusion.png").read_bytes()
 
 
 def test_a_dry_run_asks_and_sends_nothing(server, bundle, newer, person):
@@ -107,19 +128,76 @@ def test_a_damaged_bundle_is_refused_before_anything_is_asked(server, bundle, pe
     assert server.requests == []
 
 
-def test_a_card_that_the_hub_does_not_accept_leaves_the_repo_as_it_was(server, person, tmp_path):
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_card_that_the_hub_does_not_accept_makes_no_repo(server, person, tmp_path, dry_run):
     bundle = make_bundle(tmp_path / "bundle", card=CARD.replace("cc-by-4.0", "my-own"))
-    said = person.does("push", bundle, REPO)
+    said = person.does("push", bundle, REPO, dry_run=dry_run)
     assert said["error"] == "HubError"
-    assert "README.md" in said["message"]
-    assert len(server.commits(REPO)) == 1
+    assert "license" in said["message"]
+    assert ("models", REPO) not in server.repos
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
 @pytest.mark.parametrize("token", [None, "r", "unknown", "expired"])
-def test_a_push_needs_a_token_that_may_write(server, bundle, tmp_path, token):
-    said = Person(tmp_path / "home", server.url, token).does("push", bundle, REPO)
+def test_a_push_needs_a_token_that_may_write(server, bundle, tmp_path, token, dry_run):
+    said = Person(tmp_path / "home", server.url, token).does("push", bundle, REPO, dry_run=dry_run)
     assert said["error"] == "HubDenied"
-    assert "HF_TOKEN" in said["message"]
+    assert "may read only" in said["message"] if token == "r" else "HF_TOKEN" in said["message"]
+    assert ("models", REPO) not in server.repos
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_push_to_another_s_account_is_denied(server, bundle, person, dry_run):
+    said = person.does("push", bundle, "stranger/kneeoa", dry_run=dry_run)
+    assert said["error"] == "HubDenied"
+    assert "no account or organisation stranger; push to one of lab" in said["message"]
+
+
+def test_a_token_that_is_none_is_refused_and_not_quoted(server, published, person):
+    for name, arguments in (("pull", [REPO]), ("push", [published, REPO])):
+        said = person.does(name, *arguments, token="hf_SECRET\nX")
+        assert said["error"] == "HubDenied"
+        assert "SECRET" not in said["message"]
+    assert server.requests == []
+    assert person.does("pull", REPO, token=" w\n")["answer"]
+
+
+@pytest.mark.parametrize("options", [{"private": True}, {"branch": "next"}, {"edited_card": "keep"}, {"message": "x"}, {"pull_request": True}])
+def test_what_only_a_hub_can_do_is_not_asked_of_a_folder(bundle, tmp_path, options):
+    with pytest.raises(AddressError, match="which has no"):
+        push(bundle, tmp_path / "hub", **options)
+    assert not (tmp_path / "hub").exists()
+
+
+@pytest.mark.parametrize("answer", ["{}", "[]", "null", "3"])
+def test_json_that_is_no_hub_s_is_told_as_such(server, stranger, answer):
+    server.fault(f"says {answer}", "GET", "/api/models/", times=99)
+    said = stranger.does("pull", REPO)
+    assert said["error"] == "HubUnreachable"
+    assert "check HF_ENDPOINT" in said["message"]
+
+
+@pytest.mark.parametrize("variable", [{"HF_ENDPOINT": "http://[bad"}, {"HF_ENDPOINT": "http://localhost:99999"}, {"ALL_PROXY": "socks5://127.0.0.1:1"}])
+def test_an_endpoint_or_a_proxy_that_can_t_be_is_told(server, stranger, variable):
+    stranger.environment.update(variable)
+    said = stranger.does("pull", REPO)
+    assert said["error"] in ("HubUnreachable", "SettingsError", "HubError")
+    assert any(word in said["message"] for word in ("check HF_ENDPOINT and the proxy", "can't be loaded with HF_ENDPOINT", "Port out of range"))
+
+
+def test_a_pull_that_was_stopped_keeps_no_other_waiting(server, published, stranger):
+    server.fault("hang", "GET", "model.onnx", times=99)
+    first = stranger.starts("pull", REPO)
+    while not any("model.onnx" in path for _, path in server.requests):
+        time.sleep(0.05)
+    first.send_signal(signal.SIGSTOP)
+    try:
+        said = stranger.does("pull", REPO)
+    finally:
+        first.kill()
+        first.communicate()
+    assert said["error"] == "HubUnreachable"
+    assert "got nowhere for 3 s" in said["message"]
 
 
 def test_a_private_repo_is_pulled_with_a_token_alone(server, person, bundle, stranger):
@@ -210,8 +288,8 @@ def test_a_repo_with_code_in_it_is_neither_pulled_nor_pushed_to(server, publishe
 
 def test_what_should_be_private_does_not_go_to_a_public_repo(server, published, newer, person):
     commits = server.commits(REPO)
-    for options in ({}, {"dry_run": True}):
-        said = person.does("push", newer, REPO, private=True, **options)
+    for options in ({}, {"dry_run": True}, {"tag": "v1.0"}):
+        said = person.does("push", published if "tag" in options else newer, REPO, private=True, **options)
         assert said["error"] == "HubConflict"
         assert "everybody can read it" in said["message"]
     assert server.commits(REPO) == commits

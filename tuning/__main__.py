@@ -86,7 +86,7 @@ def parser() -> argparse.ArgumentParser:
     locator.add_argument("--grader", metavar="ADDRESS", help="the bundle that grades what was found (default: the shipped one)")
     locator.add_argument("--seed", type=int, default=0, help="of the draws and the weights (default 0)")
     export = step("export", _export, "write the bundle", "output of evaluate", "the bundle's folder")
-    export.add_argument("--name", default="kneeoa-cnn", help="of the bundle (default kneeoa-cnn)")
+    export.add_argument("--name", default="kneeoa-local", help="of the bundle (default kneeoa-local)")
     export.add_argument("--version", default="0.1.0", help="of the bundle (default 0.1.0)")
     export.add_argument("--locator", metavar="DIR", help="output of locator, or a bundle that has one; without it the bundle finds knees by rule alone")
     export.add_argument("--gate", metavar="DIR", help="output of gate, or a bundle that has one; without it the bundle refuses by contrast and distance alone")

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
 from kneeoa_hub.bundle import Bundle, read_bundle
 from kneeoa_hub.errors import DataError
+from kneeoa_hub.grader import KneeGrader
 from kneeoa_hub.hub import pull, revision_of
 
 from . import steps
@@ -78,7 +78,7 @@ def adapt(address: str | None, data: Sequence[str], out: Path, settings: AdaptSe
 
 def members_of(bundle: Bundle) -> list[Member]:
     """The members inside a bundle's Keras model, by themselves. Raises DataError when together they are not that model."""
-    whole: Any = keras.saving.load_model(bundle.folder, compile=False, safe_mode=True)
+    whole = KneeGrader(bundle).keras_model()
     members = []
     for number, entry in enumerate(bundle.config.members):
         architecture = Architecture(**entry["architecture"])

@@ -22,6 +22,8 @@ FALSE_REFUSALS = 0.001
 """Validation knees that are too far from the training films to be graded; most that are no knee are the gate's business."""
 FAR, CLIPPED = 0.02, 0.01
 """Validation knees that are warned of, as far from the training films, and as exposed extremely."""
+TEMPERATURES = (-4.0, 4.0)
+"""Bounds of the temperature's logarithm: beyond them all probabilities are nearly the same, or nearly one."""
 MAX_COLOUR = 0.04
 """JPEG noise of a gray film measures under .01, a photo over .1."""
 
@@ -106,4 +108,4 @@ def _temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
         calibrated = softened(probabilities, float(np.exp(log_temperature)))
         return float(-np.log(np.maximum(calibrated[np.arange(len(truth)), truth], LEAST)).mean())
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-1.5, 1.5), method="bounded").x))
+    return float(np.exp(minimize_scalar(loss, bounds=TEMPERATURES, method="bounded").x))

@@ -14,9 +14,8 @@ from kneeoa_hub.errors import DataError
 from kneeoa_hub.grades import NUM_GRADES
 from kneeoa_hub.hub import pull, revision_of
 from kneeoa_hub.imaging.gate import distances
-from kneeoa_hub.runtime import Network
 
-from . import steps
+from . import steps, teacher
 from .calibrate import AXES, Calibration, answered, answers, calibrate, fit_refusal
 from .datasets import Knees, load_knees, stratified_subset
 from .ensemble import assemble, input_of, usual_maps
@@ -49,7 +48,8 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
     predicted = {split: predict(model, knees, f"evaluate: {split}") for split, knees in sets.items()}
     fitted_on, rows = sets["val"].of(datasets), sets["val"].within(datasets)  # other datasets are foreign to these weights
     validation = {name: values[rows] for name, values in predicted["val"].items()}
-    calibration = calibrate(*_fitted_on(base, validation, fitted_on, reference, films))
+    calibrated_on = _fitted_on(base, validation, fitted_on, reference, films)
+    calibration = calibrate(*calibrated_on)
     refusal = fit_refusal(reference["embedding"], validation["embedding"], [_content(fitted_on, row) for row in range(len(fitted_on))])
     metrics, tables, groups, measured, levels = {}, {}, {}, {}, {}
     for split, knees in sets.items():
@@ -75,7 +75,8 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
         "subgroups": groups,
         "members": by_member(members, config, sets, calibration),
         "joint": looks,
-        "calibration": _calibration(calibration, len(fitted_on)) | {"other_levels": levels},
+        "calibration": _calibration(calibration, len(calibrated_on[0]), "train+val" if base and base["recalibrated_only"] else "val")
+        | {"other_levels": levels},
         "refusal": {"max_distance": number(refusal.max_distance, n=len(fitted_on)), "axes": number(min(AXES, len(refusal.components)))},
         "data": _data(audit),
         "search": base["search"] if base else _search(train),
@@ -118,11 +119,9 @@ def _before(base: dict[str, Any], sets: dict[str, Knees]) -> dict[str, Any]:
     if revision_of(folder) != base["revision"]:
         raise DataError(f"{base['address']} is now {revision_of(folder)}, and {base['revision']} was adapted; give the address with its revision.")
     config = read_bundle(folder).config
-    network = Network(folder / "model.onnx", config.input)
     metrics = {}
     for split, knees in sets.items():
-        rows = np.array_split(np.arange(len(knees)), -(-len(knees) // 64))
-        probabilities = np.concatenate([network.run(knees.take(part).inputs()).probabilities for part in rows])
+        probabilities = teacher.probabilities(folder, knees)
         for dataset in sorted(set(knees.datasets)):
             rows = knees.datasets == dataset
             metrics[f"{dataset}_{split}"] = measure(answered(probabilities[rows], knees.take(rows), config.decision, config.conformal.threshold))
@@ -145,9 +144,9 @@ def _tables(measured: Answers) -> dict[str, Any]:
     }
 
 
-def _calibration(calibration: Calibration, films: int) -> dict[str, Any]:
+def _calibration(calibration: Calibration, films: int, splits: str) -> dict[str, Any]:
     return {
-        "fitted_on": "val",
+        "fitted_on": splits,
         "temperature": number(calibration.temperature, n=films),
         "decision_rule": calibration.decision.rule,
         "decision_thresholds": list(calibration.decision.thresholds),

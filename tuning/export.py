@@ -39,7 +39,7 @@ LARGEST_DIFFERENCE = 1e-4
 CHECKED_FILMS = 64
 
 
-def export(evaluated: Path, out: Path, *, name: str = "kneeoa-cnn", version: str = "0.1.0", locator: Path | None = None, gate: Path | None = None) -> Path:
+def export(evaluated: Path, out: Path, *, name: str = "kneeoa-local", version: str = "0.1.0", locator: Path | None = None, gate: Path | None = None) -> Path:
     """Write the bundle folder `out`; returns it. Nothing is left there when a check fails.
 
     locator, gate: the outputs of these steps, or bundles that have one: what finds the joints, and what refuses, go into this one too,
