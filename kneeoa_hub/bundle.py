@@ -24,10 +24,19 @@ LOCATOR = "locator.onnx"
 NOT_LISTED = ("manifest.json", "README.md", ".gitattributes")
 NOT_LISTED_FOLDERS = ("figures", ".cache", ".git")
 WEIGHTS = "model.weights.h5"
-HARMLESS = frozenset(["", *[".json", ".jsonl", ".md", ".txt", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".cff", ".bib", ".onnx", ".png", ".jpg", ".jpeg", ".svg", ".webp"]])
+HARMLESS = frozenset(
+    [
+        *("", ".json", ".jsonl", ".md", ".txt", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".cff", ".bib", ".onnx"),
+        *(".png", ".jpg", ".jpeg", ".svg", ".webp"),
+    ]
+)
 """Endings of what a bundle may list beside its weights: no program runs or unpickles it, while code and pickles go by more names than can be told."""
 CODE = frozenset(
-    [".py", ".pyc", ".pyd", ".pyo", ".pyw", ".pyz", ".pth", ".ipynb", ".so", ".dll", ".dylib", ".exe", ".sh", ".bat", ".cmd", ".ps1", ".js", ".jar", ".whl", ".p", ".pk", ".pkl", ".pickle", ".dill", ".sav", ".pt", ".bin", ".ckpt", ".joblib", ".npy", ".npz", ".pb", ".keras", ".h5", ".hdf5"]
+    [
+        *(".py", ".pyc", ".pyd", ".pyo", ".pyw", ".pyz", ".pth", ".ipynb", ".so", ".dll", ".dylib", ".exe", ".sh", ".bat", ".cmd", ".ps1"),
+        *(".js", ".jar", ".whl", ".p", ".pk", ".pkl", ".pickle", ".dill", ".sav", ".pt", ".bin", ".ckpt", ".joblib", ".npy", ".npz", ".pb"),
+        *(".keras", ".h5", ".hdf5"),
+    ]
 )
 """Endings that files beside a bundle may not have either: what Python, the shell or the loader of a model would run."""
 _PLAIN_NAME = re.compile(r"(?!.*\.\.)[\w.-]{1,100}(/[\w.-]{1,100}){0,5}", re.ASCII)
