@@ -13,6 +13,9 @@ Box = tuple[int, int, int, int]
 PERCENTILE_SAMPLE = 512
 """Percentiles are taken over at most this many rows and columns: enough for a histogram, and quick on a large film."""
 
+BLOCK = 256
+"""Rows that are windowed at a time, so that a large film takes little memory beside its pixels."""
+
 
 @dataclass(frozen=True)
 class Canvas:
@@ -64,5 +67,8 @@ def network_input(pixels: np.ndarray, box: Box, config: InputConfig) -> np.ndarr
 def _window(crop: np.ndarray, config: InputConfig) -> np.ndarray:
     steps = [max(1, -(-side // PERCENTILE_SAMPLE)) for side in crop.shape]
     low, high = np.percentile(crop[:: steps[0], :: steps[1]], (config.low, config.high))
-    scaled = (crop - low) * (255 / max(high - low, 1e-6))
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    factor, windowed = 255 / max(high - low, 1e-6), np.empty(crop.shape, np.uint8)
+    for start in range(0, len(crop), BLOCK):  # the limits are float64, and so is what is reckoned with them
+        rows = crop[start : start + BLOCK]
+        windowed[start : start + BLOCK] = np.clip(np.rint((rows - low) * factor), 0, 255).astype(np.uint8)
+    return windowed
