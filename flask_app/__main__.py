@@ -15,9 +15,9 @@ from kneeoa_hub.report import DISCLAIMER
 from kneeoa_hub.settings import Settings
 
 from .guards import KEY_LINE, check, new_key
-from .readings import Readings, ReadingsUnavailable
+from .readings import Readings
 from .server import serve
-from .watch import JsonLines
+from .watch import log_as_json
 
 EXAMPLES = f"""examples:
   python -m flask_app                                        the shipped model, at http://127.0.0.1:8000/
@@ -37,9 +37,7 @@ OWN_NAMES = "localhost,127.0.0.1,[::1]"
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until stopped. Returns 0 after a stop, 1 when the server can't start; exits with 2 for usage."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(JsonLines())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    log_as_json()
     parser = _parser()
     try:
         settings = Settings.from_environ()
@@ -127,12 +125,12 @@ def _check_model(settings: Settings) -> None:
 
 
 def _check_readings(settings: Settings) -> None:
-    """Fail now for an address that is none. Without a database that answers films are graded all the same."""
-    if settings.reader_db:
-        try:
-            Readings(settings.reader_db).all()
-        except ReadingsUnavailable:
-            logging.warning("The app starts; readers' grades are refused until the database answers.")
+    """Fail now for an address that is none, and make SQLite's file. A database elsewhere is not waited for: the server asks it."""
+    if not settings.reader_db:
+        return
+    store = Readings(settings.reader_db)
+    if store.is_file:
+        store.ask()
 
 
 def _listen(host: str, port: int) -> socket.socket:

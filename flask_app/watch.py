@@ -3,10 +3,13 @@
 import json
 import logging
 import re
+import threading
 import time
 import traceback
 import uuid
+import warnings
 from datetime import UTC, datetime
+from typing import TextIO
 
 from flask import Blueprint, Flask, Response, current_app, g, request
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
@@ -65,6 +68,26 @@ class JsonLines(logging.Formatter):
             fault = record.exc_info[1]
             line["trace"] = "".join(traceback.format_tb(fault.__traceback__)) + type(fault).__name__
         return json.dumps(line, ensure_ascii=False)
+
+
+def log_as_json() -> None:
+    """Whatever the process says on standard error is a line of JSON: messages, warnings of libraries, and faults of threads."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonLines())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.raiseExceptions = False  # what can't be logged would be printed
+    warnings.showwarning = _warned
+    threading.excepthook = _failed
+
+
+def _warned(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None) -> None:
+    """Where it comes from and what kind it is. What it says may repeat a film's header: libraries warn of a patient's name."""
+    log.warning("A library warns", extra={"fields": {"category": category.__name__, "place": f"{filename}:{lineno}"}})
+
+
+def _failed(fault: threading.ExceptHookArgs) -> None:
+    if fault.exc_value:
+        log.error("A thread failed", exc_info=fault.exc_value)
 
 
 def register(app: Flask) -> None:

@@ -1,7 +1,8 @@
 """Answers as DICOM objects for an archive: a structured report and a secondary capture (extra `dicom`).
 
 They take over patient and study from the film that was graded, as objects of the same study must; nothing else that this package
-writes holds them. Structured report: TID 1500, Measurement Report (DICOM PS3.16). Codes that no standard has are ours (99KNEEOA).
+writes holds them, nor does a warning or a log: the packages that read and make them repeat what they doubt.
+Structured report: TID 1500, Measurement Report (DICOM PS3.16). Codes that no standard has are ours (99KNEEOA).
 """
 
 import hashlib
@@ -14,6 +15,7 @@ from PIL import Image
 from . import __version__
 from .errors import FilmError, MissingExtra, UnsupportedFilm
 from .grades import GRADES
+from .imaging.unheard import unheard, unwarned
 from .report import FilmReport, KneeGrade
 
 MAKER = "kneeoa_hub"
@@ -24,6 +26,8 @@ SIDES = {"left": ("7771000", "Left"), "right": ("24028007", "Right")}
 """SNOMED CT."""
 
 
+@unheard()
+@unwarned()
 def structured_report(film: bytes, report: FilmReport) -> Any:
     """A Comprehensive SR as a pydicom dataset: each knee's grade, set, probabilities and severity, and the findings as text.
 
@@ -66,6 +70,8 @@ def structured_report(film: bytes, report: FilmReport) -> Any:
         raise _lacking(error) from None
 
 
+@unheard()
+@unwarned()
 def secondary_capture(film: bytes, report: FilmReport) -> Any:
     """The overlay as a Secondary Capture in colour, a pydicom dataset; the words RESEARCH USE ONLY are burnt in.
 
@@ -87,6 +93,8 @@ def secondary_capture(film: bytes, report: FilmReport) -> Any:
         raise _lacking(error) from None
 
 
+@unheard()
+@unwarned()
 def to_bytes(dataset: Any) -> bytes:
     """The dataset as a DICOM file."""
     content = io.BytesIO()

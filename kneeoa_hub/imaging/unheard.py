@@ -6,7 +6,10 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-LOGGERS = ("pydicom", "PIL.TiffImagePlugin", "PIL.PngImagePlugin")
+LOGGERS = (
+    *("pydicom", "PIL.TiffImagePlugin", "PIL.PngImagePlugin"),
+    *("highdicom.base", "highdicom.image", "highdicom.sc.sop", "highdicom.sr.sop", "highdicom.sr.content", "highdicom.sr.templates"),
+)
 _this_thread = threading.local()
 _one_at_a_time = threading.Lock()
 
