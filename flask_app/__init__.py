@@ -3,7 +3,7 @@
 Research software, not a medical device.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from io import BytesIO
 from typing import IO, Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -26,8 +26,7 @@ FORM_FIELDS = 200
 REQUEST_FILMS_OF_LARGEST_SIZE = 2
 """A request may be this many times as large as the largest film: one of those, or many ordinary ones."""
 MULTIPART_OVERHEAD = 64 * 1024
-LARGEST_REQUESTS_AT_A_TIME = 2
-"""So many bytes are held of the bodies of all requests under way."""
+BODIES = "kneeoa_bodies"
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -59,12 +58,18 @@ class InMemoryRequest(Request):
 class KneeOAApp(Flask):
     request_class = InMemoryRequest
 
+    def stop(self) -> None:
+        """The server is being stopped: requests that wait are told to come back, those that are being graded are answered."""
+        self.extensions[QUEUE].stop()
+        self.extensions[BODIES].stop()
 
-def create_app(config: Settings | None = None, grader: Grader | None = None) -> Flask:
+
+def create_app(config: Settings | None = None, grader: Grader | None = None, keys: Mapping[str, str] | None = None, make_readings: bool = True) -> KneeOAApp:
     """The WSGI application.
 
     config: by default what the `KNEEOA_*` variables say. grader: by default the one at config's model and
-    revision, loaded by the server's start, the first film or the first question whether the app is ready.
+    revision, loaded by the server's start, the first film or the first question whether the app is ready. keys: of the API, as
+    `guards.read_keys` gives them; by default those of config's file. make_readings: whether SQLite's file for readers' grades may be made.
     Raises SettingsError for a variable that can't be used.
     """
     settings = config or Settings.from_environ()
@@ -75,17 +80,18 @@ def create_app(config: Settings | None = None, grader: Grader | None = None) -> 
         MAX_FILMS=MAX_FILMS,
     )
     watch.register(app)
-    guards.register(app, settings)
+    guards.register(app, settings, keys)
     forms.protect(app, settings.secret_key, api.blueprint)
     figures = watch.Figures.of(app)
-    app.wsgi_app = _secured(Bodies(app.wsgi_app, LARGEST_REQUESTS_AT_A_TIME * app.config["MAX_CONTENT_LENGTH"], figures))  # type: ignore[method-assign]  # as Flask says to
+    app.extensions[BODIES] = Bodies(app.wsgi_app, figures)
+    app.wsgi_app = _secured(app.extensions[BODIES])  # type: ignore[method-assign]  # as Flask says to
     app.extensions[QUEUE] = Queue(settings.queue, figures)
     app.extensions["kneeoa"] = GraderSource(
         (lambda: grader) if grader else from_settings(settings), lambda found: figures.model.info({"model": found.model, "revision": found.revision})
     )
     app.extensions["kneeoa_results"] = Results()
     if settings.reader_db:
-        app.extensions[EXTENSION] = Readings(settings.reader_db)
+        app.extensions[EXTENSION] = Readings(settings.reader_db, make_readings)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_blueprint(pages.blueprint)

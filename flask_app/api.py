@@ -36,10 +36,8 @@ def dicom_report() -> Response:
     films = contents()
     if len(films) != 1:
         raise OneFilmOnly(f"{len(films)} films were sent; a structured report speaks of one, so send each by itself.")
-    (answer,) = answers(source().get(), films, lambda answer: answer)
-    if isinstance(answer, KneeOAError):
-        raise answer
-    return Response(to_bytes(structured_report(films[0], answer)), mimetype=DICOM)
+    (content,) = answers(source().get(), films, lambda answer: _object(films[0], answer))
+    return Response(content, mimetype=DICOM)
 
 
 @blueprint.get("/api/v1/model")
@@ -72,6 +70,12 @@ def documentation() -> str:
 
 def _entry(answer: FilmReport | KneeOAError) -> dict[str, Any]:
     return {"error": problem(answer)} if isinstance(answer, KneeOAError) else answer.to_dict()
+
+
+def _object(film: bytes, answer: FilmReport | KneeOAError) -> bytes:
+    if isinstance(answer, KneeOAError):
+        raise answer
+    return to_bytes(structured_report(film, answer))
 
 
 def _raised(answer: FilmReport | KneeOAError) -> dict[str, Any]:

@@ -1,53 +1,108 @@
-"""The bodies of the requests under way: memory holds so much of them at a time, and whoever sends more is told to come back."""
+"""The bodies of the requests under way: when memory holds enough of them, all but the eldest wait to come in, and none may dawdle."""
 
 import threading
+import time
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import IO
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from .queue import Busy
+from .queue import Busy, Stopping
 from .watch import Figures
+
+ROOM = 32 * 2**20
+"""Bytes that bodies take together before others wait; the eldest comes in whatever its size, so that none waits for another's end in vain."""
+SMALL = 2 * 2**20
+"""A body that says it has no more never waits: those who send large films hold up each other alone."""
+PATIENCE_SECONDS = 20
+"""After which who waits is told to come back."""
+BRISK = 500_000
+"""Bytes a second in which a body must come while others wait for its end."""
+LOOK_SECONDS = 3
+"""Over which that is reckoned."""
+
+
+@dataclass(eq=False)
+class Pace:
+    """received: bytes of a body. lately, seconds: bytes that came since the last look, and the time that it took to read them."""
+
+    received: int = 0
+    lately: int = 0
+    seconds: float = 0.0
 
 
 class Bodies:
-    """A WSGI application before another. most: bytes that have come of all its requests together."""
+    """A WSGI application before another. room, patience: see ROOM and PATIENCE_SECONDS."""
 
-    def __init__(self, app: WSGIApplication, most: int, figures: Figures):
-        self._app, self._most, self._figures = app, most, figures
-        self._lock = threading.Lock()
-        self._held = 0
+    def __init__(self, app: WSGIApplication, figures: Figures, room: int = ROOM, patience: float = PATIENCE_SECONDS):
+        self._app, self._figures, self._room, self._patience = app, figures, room, patience
+        self._changed = threading.Condition()
+        self._bodies: dict[CountedBody, Pace] = {}  # in the order of their first reading
+        self._waiting = 0
+        self._stopped = False
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        body = CountedBody(environ["wsgi.input"], self)
+        length = str(environ.get("CONTENT_LENGTH") or "")
+        body = CountedBody(environ["wsgi.input"], self, small=length.isdecimal() and int(length) <= SMALL)
         try:
             return self._app(environ | {"wsgi.input": body}, start_response)
         finally:
-            self.let_go(body.received)
+            with self._changed:
+                self._bodies.pop(body, None)
+                self._changed.notify_all()
 
-    def hold(self, size: int) -> None:
-        """So many bytes have come. Raises Busy."""
-        with self._lock:
-            if self._held + size > self._most:
-                self._figures.turned_away.inc()
-                raise Busy
-            self._held += size
+    def stop(self) -> None:
+        """The server is being stopped: who waits is told."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
 
-    def let_go(self, size: int) -> None:
-        """So many bytes are not needed any more."""
-        with self._lock:
-            self._held -= size
+    def admit(self, body: "CountedBody") -> None:
+        """Returns when more of the body may come. Raises Busy when that takes too long."""
+        with self._changed:
+            self._bodies.setdefault(body, Pace())
+            if body.small or self._may_come(body):
+                return
+            self._waiting += 1
+            try:
+                came = self._changed.wait_for(lambda: self._stopped or self._may_come(body), self._patience)
+            finally:
+                self._waiting -= 1
+            if self._stopped and not self._may_come(body):
+                raise Stopping
+            if not came:
+                self._turn_away()
+
+    def hold(self, body: "CountedBody", size: int, seconds: float) -> None:
+        """So many bytes of it have come, in so many seconds. Raises Busy when it keeps others waiting by its slowness."""
+        with self._changed:
+            pace = self._bodies[body]
+            pace.received += size
+            pace.lately += size
+            pace.seconds += seconds
+            if pace.seconds >= LOOK_SECONDS:
+                if self._waiting and pace.lately < BRISK * pace.seconds:
+                    self._turn_away()
+                pace.lately, pace.seconds = 0, 0.0
+
+    def _may_come(self, body: "CountedBody") -> bool:
+        return body is next(iter(self._bodies)) or sum(pace.received for pace in self._bodies.values()) < self._room
+
+    def _turn_away(self) -> None:
+        self._figures.turned_away.inc()
+        raise Busy
 
 
 class CountedBody:
     """A request's body that counts what was read of it; Werkzeug calls nothing else."""
 
-    def __init__(self, stream: IO[bytes], bodies: Bodies):
-        self._stream, self._bodies = stream, bodies
-        self.received = 0
+    def __init__(self, stream: IO[bytes], bodies: Bodies, small: bool):
+        self._stream, self._bodies, self.small = stream, bodies, small
 
     def read(self, size: int = -1) -> bytes:
         """Raises Busy."""
+        self._bodies.admit(self)
+        began = time.monotonic()
         content = self._stream.read(size)
-        self._bodies.hold(len(content))
-        self.received += len(content)
+        self._bodies.hold(self, len(content), time.monotonic() - began)
         return content

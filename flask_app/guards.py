@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 import limits
@@ -65,15 +66,15 @@ class TooManyRequests(ShownError):
         super().__init__(f"More requests came from you than the limit of {limit}; wait as long as the header Retry-After says.")
 
 
-def register(app: Flask, settings: Settings) -> None:
-    """Guard the app by the settings. Raises SettingsError for ones that can't be used."""
+def register(app: Flask, settings: Settings, keys: Mapping[str, str] | None = None) -> None:
+    """Guard the app by the settings. keys: of the API, where they were read already. Raises SettingsError for settings that can't be used."""
     hosts = [host.strip() for host in settings.trusted_hosts.split(",") if host.strip()]
     if hosts:  # not by Flask's own TRUSTED_HOSTS, after which no page that tells of it can be made
         app.before_request(lambda: _trusted(hosts))
     app.before_request(_no_cross_site)
     if settings.api_keys:
-        keys = read_keys(Path(settings.api_keys))
-        app.before_request(lambda: _with_key(keys))
+        known = keys or read_keys(Path(settings.api_keys))
+        app.before_request(lambda: _with_key(known))
     if settings.rate_limit:
         _limit(app, settings.rate_limit)
 
@@ -130,7 +131,7 @@ def _no_cross_site() -> None:
         raise CrossSite
 
 
-def _with_key(keys: dict[str, str]) -> None:
+def _with_key(keys: Mapping[str, str]) -> None:
     if not request.path.startswith(API):
         return
     kind, _, key = request.headers.get("Authorization", "").partition(" ")

@@ -4,12 +4,13 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from .problems import ShownError
 from .watch import Figures
 
 MOST_AT_A_TIME = 4
-"""Each may unpack a film of KNEEOA_MAX_PIXELS, which takes a quarter of a gigabyte."""
+"""Each may unpack a film that is not large (sizes.LARGE), which takes some sixty megabytes, and one beside them a film of KNEEOA_MAX_PIXELS."""
 AT_A_TIME = min(MOST_AT_A_TIME, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 """Requests that are graded at once: one a core, since more only take turns."""
 BUSY_SECONDS = 5
@@ -22,39 +23,73 @@ class Busy(ShownError):
     status = 503
     retry_after = BUSY_SECONDS
 
+    def __init__(self, reason: str = "Too many films are waiting to be graded") -> None:
+        super().__init__(f"{reason}; nothing was kept of yours. Send them again in {BUSY_SECONDS} seconds.")
+
+
+class Stopping(Busy):
+    """The server is being stopped, as for an upgrade."""
+
     def __init__(self) -> None:
-        super().__init__(f"Too many films are waiting to be graded; nothing was kept of yours. Send them again in {BUSY_SECONDS} seconds.")
+        super().__init__("This server is being stopped")
+
+
+@dataclass(eq=False)
+class _Ticket:
+    large: bool
 
 
 class Queue:
-    """Turns for the requests of one process. most: that may wait."""
+    """Turns for the requests of one process, in the order in which they came. most: that may wait."""
 
     def __init__(self, most: int, figures: Figures):
         self._most, self._figures = most, figures
-        self._turns = threading.BoundedSemaphore(AT_A_TIME)
-        self._lock = threading.Lock()
-        self._waiting = 0
+        self._changed = threading.Condition()
+        self._waiting: list[_Ticket] = []
+        self._under_way: list[_Ticket] = []
+        self._stopped = False
+
+    def stop(self) -> None:
+        """The server is being stopped: who waits is told, who has a turn is left to end it."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait for a turn and hold it. Raises Busy."""
-        if not self._turns.acquire(blocking=False):
-            self._wait()
+    def turn(self, large: bool = False) -> Iterator[None]:
+        """Wait for a turn and hold it. large: with a large film, of which one has a turn at a time; others pass by. Raises Busy."""
+        ticket = _Ticket(large)
+        with self._changed:
+            self._admit(ticket)
+            self._under_way.append(ticket)
         try:
             yield
         finally:
-            self._turns.release()
+            with self._changed:
+                self._under_way.remove(ticket)
+                self._changed.notify_all()
 
-    def _wait(self) -> None:
-        with self._lock:
-            if self._waiting >= self._most:
+    def _admit(self, ticket: _Ticket) -> None:
+        self._waiting.append(ticket)
+        try:
+            if self._may_begin(ticket):
+                return
+            if not self._stopped and len(self._waiting) > self._most:
                 self._figures.turned_away.inc()
                 raise Busy
-            self._waiting += 1
             self._figures.waiting.inc()
-        try:
-            self._turns.acquire()
-        finally:
-            with self._lock:
-                self._waiting -= 1
+            try:
+                self._changed.wait_for(lambda: self._stopped or self._may_begin(ticket))
+            finally:
                 self._figures.waiting.dec()
+            if not self._may_begin(ticket):
+                raise Stopping
+        finally:
+            self._waiting.remove(ticket)
+            self._changed.notify_all()
+
+    def _may_begin(self, ticket: _Ticket) -> bool:
+        if len(self._under_way) >= AT_A_TIME:
+            return False
+        taken = any(one.large for one in self._under_way)
+        return ticket is next((one for one in self._waiting if not (taken and one.large)), None)

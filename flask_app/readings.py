@@ -3,16 +3,35 @@
 import csv
 import io
 import logging
+import threading
+import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from flask import Flask
-from sqlalchemy import Boolean, Column, DateTime, Integer, MetaData, String, Table, UniqueConstraint, create_engine, delete, insert, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import (
+    URL,
+    Boolean,
+    Column,
+    DateTime,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    UniqueConstraint,
+    create_engine,
+    delete,
+    event,
+    insert,
+    make_url,
+    select,
+)
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from kneeoa_hub.agreement import confusion, qwk, qwk_interval
@@ -60,6 +79,12 @@ class Reading:
     revision: str
 
 
+ANSWER_SECONDS = 3
+"""In which a database must take a connection, and do what it is asked to."""
+ASIDE_SECONDS = 10
+"""For which pages do not ask a database that failed to answer."""
+ATTEMPTS = 8
+"""Of a save, when another one of the same reader's grade of the same knee came between."""
 LEAST_FILMS = 10
 """Under which a kappa, and its interval more so, would say nothing."""
 FIELDS = tuple(Reading.__dataclass_fields__)
@@ -92,44 +117,83 @@ class ReadingsUnavailable(ShownError):
 
 
 class Readings:
-    """The table of readings at an address of SQLAlchemy's. Threads may share it."""
+    """The table of readings at an address of SQLAlchemy's. Threads may share it.
 
-    def __init__(self, address: str):
+    make: whether it may make SQLite's file; without it a file that is gone is told, and not replaced by an empty one.
+    """
+
+    def __init__(self, address: str, make: bool = True):
         """Raises SettingsError for an address that is none. Whether a database answers there is seen when it is needed."""
         try:
+            url = make_url(address)
             # Readings are few, so none is kept connected; a database that was restarted is no concern. Their values are no concern of a log.
-            self._engine = create_engine(address, poolclass=NullPool, hide_parameters=True)
+            self._engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=_limits(url))
         except (SQLAlchemyError, ImportError) as error:
             raise SettingsError(
                 f"KNEEOA_READER_DB can't be used ({type(error).__name__}); give sqlite:///readings.db, or postgresql+psycopg://USER:PASSWORD@HOST/NAME."
             ) from None
-        self._made = False
+        self._make, self._made = make, False
+        self._making = threading.Lock()
+        self._failed_at: float | None = None
+        if self._engine.dialect.name == "sqlite":
+            event.listen(self._engine, "do_connect", self._open_sqlite)
 
     @classmethod
     def of(cls, app: Flask) -> "Readings | None":
         """The app's, or None where readers' grades are not kept."""
         return app.extensions.get(EXTENSION)
 
+    @property
+    def is_file(self) -> bool:
+        """On this machine, and made by whoever opens it."""
+        return self._engine.dialect.name == "sqlite"
+
+    def ask(self) -> None:
+        """Make the table if need be; when the database does not answer, the log says so and what follows from it."""
+        try:
+            self.of_films(())
+        except ReadingsUnavailable:
+            log.warning("The app starts; readers' grades are refused until their database answers. A file that is not there is made at a start alone.")
+
     def save(self, readings: Iterable[Reading]) -> None:
         """All of them or none; a reader's new grade of a knee takes the place of the old one. Raises ReadingsUnavailable."""
-        now = datetime.now(UTC)
-        with self._answering(), self._engine.begin() as connection:
-            for reading in readings:
-                given = dict(zip(FIELDS, astuple(reading), strict=True))
-                key = (TABLE.c[name] == given[name] for name in ("film_sha256", "knee", "reader", "before"))
-                connection.execute(delete(TABLE).where(*key))
-                connection.execute(insert(TABLE).values(**given, at=now))
+        wanted = sorted(readings, key=lambda reading: (reading.film_sha256, reading.knee, reading.before))  # so that two saves can't wait for each other
+        with self._answering():
+            for left in reversed(range(ATTEMPTS)):
+                try:
+                    self._replace(wanted)
+                    return
+                except IntegrityError:  # the same form twice at once: the other's rows are there now, to be replaced
+                    if not left:
+                        raise
 
     def all(self) -> list[Reading]:
         """Every reading, oldest first. Raises ReadingsUnavailable."""
         return self._select(select(*(TABLE.c[name] for name in FIELDS)).order_by(TABLE.c.id))
 
     def of_films(self, hashes: Collection[str]) -> dict[tuple[str, int], list[Reading]]:
-        """The readings of some films, by film and knee. Raises ReadingsUnavailable."""
+        """The readings of some films, by film and knee. Raises ReadingsUnavailable, for a moment after a failure without asking again."""
+        if self._failed_at is not None and time.monotonic() - self._failed_at < ASIDE_SECONDS:
+            raise ReadingsUnavailable
         found: dict[tuple[str, int], list[Reading]] = {}
         for reading in self._select(select(*(TABLE.c[name] for name in FIELDS)).where(TABLE.c.film_sha256.in_(hashes)).order_by(TABLE.c.id)):
             found.setdefault((reading.film_sha256, reading.knee), []).append(reading)
         return found
+
+    def _replace(self, readings: Iterable[Reading]) -> None:
+        now = datetime.now(UTC)
+        with self._engine.begin() as connection:
+            for reading in readings:
+                given = dict(zip(FIELDS, astuple(reading), strict=True))
+                key = (TABLE.c[name] == given[name] for name in ("film_sha256", "knee", "reader", "before"))
+                connection.execute(delete(TABLE).where(*key))
+                connection.execute(insert(TABLE).values(**given, at=now))
+
+    def _open_sqlite(self, dialect: Any, record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
+        """SQLite makes a file that is not there, unless it is told not to."""
+        name = arguments[0]
+        if (self._made or not self._make) and not options.get("uri") and name != ":memory:":
+            arguments[0], options["uri"] = f"file:{quote(name)}?mode=rw", True
 
     def _select(self, query: Any) -> list[Reading]:
         with self._answering(), self._engine.connect() as connection:
@@ -139,13 +203,34 @@ class Readings:
     def _answering(self) -> Iterator[None]:
         """The table is made before it is first used, and not again: one that is gone later is told, not replaced by an empty one."""
         try:
-            if not self._made:
-                TABLE.metadata.create_all(self._engine)
-                self._made = True
+            with self._making:
+                if not self._made:
+                    TABLE.metadata.create_all(self._engine)
+                    self._made = True
             yield
+            self._failed_at = None
         except SQLAlchemyError as error:
-            log.error("The readers' database does not answer: %s", getattr(error, "orig", None) or type(error).__name__)
+            self._failed_at = time.monotonic()
+            log.error("The readers' database does not answer (%s)", _kind(error))
             raise ReadingsUnavailable from error
+
+
+def _limits(url: URL) -> dict[str, Any]:
+    """The driver's own settings by which it gives up, but for what the address itself says of them."""
+    if url.get_backend_name() == "sqlite":
+        return {} if "timeout" in url.query else {"timeout": ANSWER_SECONDS}
+    if url.get_driver_name() not in ("psycopg", "psycopg2"):
+        return {}
+    milliseconds = 1000 * ANSWER_SECONDS
+    limits = {"connect_timeout": ANSWER_SECONDS, "tcp_user_timeout": milliseconds, "options": f"-c statement_timeout={milliseconds}"}
+    return {name: value for name, value in limits.items() if name not in url.query}
+
+
+def _kind(error: SQLAlchemyError) -> str:
+    """Its class, and the database's own code. What it says may repeat a film's hash and a reader's code, or name hosts."""
+    cause = getattr(error, "orig", None) or error
+    code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
+    return f"{type(cause).__name__}, {code}" if code else type(cause).__name__
 
 
 def agreement(readings: Collection[Reading]) -> Agreement | None:

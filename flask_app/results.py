@@ -1,18 +1,23 @@
 """Graded films for a few minutes, in memory, under an address that can't be guessed: to download, to read again, then gone."""
 
+import json
 import secrets
 import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from .presentation import GradedFilm
 from .problems import ShownError
 
 KEPT_SECONDS = 600
+MARGIN_SECONDS = 1
 MOST_BYTES = 128 * 2**20
-"""Of the pictures of all kept films together; above it the oldest go first."""
+"""Of all kept films together; above it the oldest go first."""
+FILM_OVERHEAD = 4096
+"""Bytes of what is kept of each film beside its picture, name and document."""
 
 
 class ResultGone(ShownError):
@@ -34,10 +39,11 @@ class Result:
     kept_at: float
     sample: bool = False
 
-    @property
+    @cached_property
     def bytes(self) -> int:
-        """Of the pictures that it holds."""
-        return sum(film.report.film.nbytes for film in self.films if film.report)
+        """That it takes, roughly: pictures, maps, names and documents."""
+        pictures = sum(film.report.film.nbytes + sum(knee.heatmap.nbytes for knee in film.report.knees) for film in self.films if film.report)
+        return pictures + sum(FILM_OVERHEAD + len(film.name.encode("utf-8", "replace")) + len(json.dumps(film.document)) for film in self.films)
 
 
 class Results:
@@ -48,6 +54,7 @@ class Results:
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, Result] = OrderedDict()
         self._shown: set[str] = set()
+        self._timer: threading.Timer | None = None
 
     def keep(self, films: Sequence[GradedFilm], sample: bool = False) -> Result:
         """Hold the films under a new key of 128 random bits."""
@@ -55,6 +62,7 @@ class Results:
         with self._lock:
             self._kept[result.key] = result
             self._forget()
+            self._watch()
         return result
 
     def get(self, key: str) -> Result:
@@ -68,12 +76,28 @@ class Results:
     def show(self, key: str) -> Result:
         """The result, for a page that has the model's answers in it. Raises ResultGone."""
         result = self.get(key)
-        self._shown.add(key)
+        with self._lock:
+            if key in self._kept:
+                self._shown.add(key)
         return result
 
     def was_shown(self, key: str) -> bool:
         """Whether somebody has seen the model's answers."""
         return key in self._shown
+
+    def _watch(self) -> None:
+        """Look again when the oldest is due, so that a film goes in time though nobody asks for anything any more."""
+        if self._timer is None and self._kept:
+            due = next(iter(self._kept.values())).kept_at + KEPT_SECONDS
+            self._timer = threading.Timer(max(due - self._clock(), 0) + MARGIN_SECONDS, self._look)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def _look(self) -> None:
+        with self._lock:
+            self._timer = None
+            self._forget()
+            self._watch()
 
     def _forget(self) -> None:
         now, total = self._clock(), sum(result.bytes for result in self._kept.values())

@@ -16,6 +16,7 @@ from kneeoa_hub.bundle import Bundle
 from kneeoa_hub.errors import FilmError
 from kneeoa_hub.settings import Settings
 
+from .sizes import is_large
 from .watch import Figures
 
 QUEUE = "kneeoa_queue"
@@ -123,10 +124,11 @@ def source() -> GraderSource:
 def answers(grader: Grader, films: Sequence[bytes], show: Callable[[FilmReport | KneeOAError], Shown]) -> list[Shown]:
     """What `show` makes of the report, or of the error that may be shown, of each film, when it is the request's turn. Raises Busy.
 
-    Film by film, since a report holds its film unpacked: fifty files of a few kilobytes may unfold to gigabytes.
+    Film by film, since a report holds its film unpacked: fifty files of a few kilobytes may unfold to gigabytes. A request with a
+    large film waits for others of its kind.
     """
     shown, figures = [], Figures.of(current_app)
-    with current_app.extensions[QUEUE].turn():
+    with current_app.extensions[QUEUE].turn(any(map(is_large, films))):
         end = time.monotonic() + GRADING_SECONDS
         for film in films:
             answer = OutOfTime() if shown and time.monotonic() >= end else _answer(grader, film)

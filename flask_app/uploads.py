@@ -11,6 +11,8 @@ from .problems import NoFilm, UnsupportedRequest
 
 FIELD = "film"
 FORM = "multipart/form-data"
+NAME_CHARACTERS = 200
+"""Of a film's name that are shown back, from its end."""
 RAW_TYPES = ("application/dicom", "application/octet-stream", "image/bmp", "image/jpeg", "image/png", "image/tiff", "image/webp")
 """What a body that is one film may call itself. What it is, its bytes say."""
 
@@ -36,7 +38,7 @@ def uploads() -> list[Upload]:
     files = [file for file in request.files.getlist(FIELD) if file.filename]
     if len(files) > current_app.config["MAX_FILMS"]:
         abort(413)
-    films = [Upload(file.filename or "", cast(BytesIO, file.stream).getvalue()) for file in files]  # read() would copy each
+    films = [Upload((file.filename or "")[-NAME_CHARACTERS:], cast(BytesIO, file.stream).getvalue()) for file in files]  # read() would copy each
     if not films and FIELD in request.form:
         raise NoFilm(f"The field {FIELD} came as text; send a file, as in curl -F {FIELD}=@knee.png.")
     if not films:

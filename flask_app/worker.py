@@ -1,9 +1,18 @@
-"""gunicorn's threaded worker, which waits for a client only so long: twenty-four that send nothing would else hold all threads."""
+"""gunicorn's threaded worker, made so that no client that is slow or idle keeps others waiting.
+
+Heads are read, and closed connections seen off, by the main loop; a thread is taken only by a request that is understood to its body. Requests
+without a body, such as pages and questions of health, have threads of their own, so that bodies that stall hold up other bodies alone.
+"""
 
 import errno
+import re
 import socket
 import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from http import HTTPStatus
+from selectors import EVENT_READ
 from typing import Any
 
 from gunicorn.config import Config
@@ -14,9 +23,27 @@ from gunicorn.http.unreader import SocketUnreader
 from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from .watch import log_as_json
+
+HEAD_SECONDS = 10
+"""In which a request's head must have come, or the first byte of it."""
+HEAD_BYTES = 65536
+HEAD_END = b"\r\n\r\n"
+HAS_BODY = re.compile(rb"^(content-length[ \t]*:[ \t]*0*[1-9]|transfer-encoding)", re.IGNORECASE | re.MULTILINE)
+SILENCE_SECONDS = 5
+"""In which more of a body must have come."""
 GRACE_SECONDS = 20
 SLOWEST = 50_000
-"""Bytes a second: a request may take the grace and a second for every so many bytes."""
+"""Bytes a second: a body may take the grace and a second for every so many bytes of it."""
+BODY_SECONDS = 120
+"""For a body, whatever its pace."""
+SEND_SECONDS = 60
+"""In which a client must have taken its answer."""
+LINGER_SECONDS = 2
+"""For which a connection that was closed is kept, for its client to read the last answer (RFC 9112, 9.6)."""
+MOST_LINGERING = 128
+LIGHT_THREADS = 8
+"""Of requests without a body."""
 STATUSES = {
     errors.UnsupportedTransferCoding: HTTPStatus.NOT_IMPLEMENTED,
     errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
@@ -24,8 +51,6 @@ STATUSES = {
     errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
 }
 """Of what is wrong with a request; the rest of it is a bad request."""
-SEND_SECONDS = 60
-"""In which a client must have taken its answer."""
 
 
 class PacedUnreader(SocketUnreader):
@@ -41,9 +66,9 @@ class PacedUnreader(SocketUnreader):
 
     def chunk(self, size_hint: int | None = None) -> bytes:
         """What comes next. Raises ConnectionResetError, which gunicorn takes as the client's going."""
-        left = self._began + GRACE_SECONDS + self._received / SLOWEST - time.monotonic()
+        left = self._began + min(GRACE_SECONDS + self._received / SLOWEST, BODY_SECONDS) - time.monotonic()
         try:
-            self.sock.settimeout(max(left, 0.001))
+            self.sock.settimeout(max(min(left, SILENCE_SECONDS), 0.001))
             received = super().chunk(size_hint)  # pyright: ignore[reportCallIssue]  # its stubs are older
         except TimeoutError:
             raise ConnectionResetError(errno.ECONNRESET, "the client was too slow") from None
@@ -54,25 +79,161 @@ class PacedUnreader(SocketUnreader):
 
 
 class PacedConnection(TConn):
-    """A client's connection that is read in pace."""
+    """A client's connection whose heads the main loop reads, and whose bodies are read in pace.
+
+    head: what has come of the next request. due: until when the rest must. linger: takes the socket when the last answer was sent.
+    """
+
+    head: bytearray
+    due: float
+    linger: Callable[[socket.socket], None]
 
     def init(self) -> None:
-        """Called in a thread before the first request is read."""
+        """Called in a thread before each request is read."""
         fresh = not self.initialized
         super().init()
-        if fresh and isinstance(self.parser, Parser):
+        if not isinstance(self.parser, Parser):
+            return
+        if fresh:
             self.parser.unreader = PacedUnreader(self.sock)
+        if isinstance(self.parser.unreader, PacedUnreader):
+            self.parser.unreader.begin()
+            self.parser.unreader.unread(bytes(self.head))
+            self.head.clear()
+
+    def close(self, graceful: bool = False) -> None:
+        """gunicorn's own lingers in the main loop, where all others wait for it."""
+        if graceful:
+            self.linger(self.sock)
+        else:
+            super().close()
 
 
 class Worker(ThreadWorker):
-    """Threads with paced connections."""
+    """Threads for what was read; a main loop that never waits for one client."""
+
+    def init_process(self) -> None:
+        """Called once in the new process; runs it."""
+        self._heads: dict[PacedConnection, None] = {}  # in the order in which they are due
+        self._lingering: dict[socket.socket, float] = {}  # until when, in that order
+        self._light = ThreadPoolExecutor(LIGHT_THREADS, "light")
+        super().init_process()
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        """A stop: who waits to be graded is told to come back, and who is being graded is answered."""
+        super().handle_exit(sig, frame)
+        self.method_queue.defer(self._stop)
+
+    def _stop(self) -> None:
+        for conn in self._heads:
+            conn.due = min(conn.due, time.monotonic() + LINGER_SECONDS)
+        if stop := getattr(self.wsgi, "stop", None):
+            stop()
+
+    def accept(self, listener: Any) -> None:
+        """A new connection. The one that has waited longest for its head makes room for it."""
+        while self.nr_conns >= self.worker_connections - 1 and self._heads:
+            self._drop(next(iter(self._heads)))
+        super().accept(listener)
 
     def enqueue_req(self, conn: TConn) -> None:
-        """A connection has something to read."""
+        """A connection that is new, or has something to read again."""
         conn.__class__ = PacedConnection  # gunicorn has no setting for the kind of its connections
-        if isinstance(conn.parser, Parser) and isinstance(conn.parser.unreader, PacedUnreader):
-            conn.parser.unreader.begin()
-        super().enqueue_req(conn)
+        assert isinstance(conn, PacedConnection)
+        ahead = conn.parser.unreader.take_buffered() if isinstance(conn.parser, Parser) else b""  # pyright: ignore[reportAttributeAccessIssue]  # its stubs are older
+        conn.head, conn.due, conn.linger = bytearray(ahead), time.monotonic() + HEAD_SECONDS, self._linger
+        if self.cfg.is_ssl:  # the head is read by gunicorn then, in a thread
+            super().enqueue_req(conn)
+            return
+        conn.sock.setblocking(False)
+        self._heads[conn] = None
+        self.poller.register(conn.sock, EVENT_READ, partial(self._read_head, conn))
+        if not self._went_on(conn):
+            self._read_head(conn, conn.sock)
+
+    def _read_head(self, conn: PacedConnection, _: Any) -> None:
+        """Called by the poller when something has come."""
+        if conn not in self._heads:  # dropped by another event of the same moment
+            return
+        try:
+            received = conn.sock.recv(HEAD_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self._drop(conn)
+            return
+        conn.head += received
+        if not self._went_on(conn) and not received:
+            self._drop(conn)
+
+    def _went_on(self, conn: PacedConnection) -> bool:
+        """Whether the head is whole, or never will be, and was handed on."""
+        end = conn.head.find(HEAD_END)
+        if end < 0 and len(conn.head) > HEAD_BYTES:
+            self._forget(conn)
+            self.handle_error(None, conn.sock, conn.client, errors.LimitRequestHeaders("head"))
+            self.nr_conns -= 1
+            conn.close(graceful=True)
+        elif end >= 0:
+            self._forget(conn)
+            conn.data_ready = True
+            pool = self.tpool if HAS_BODY.search(conn.head, 0, end) else self._light
+            assert pool
+            pool.submit(self.handle, conn).add_done_callback(partial(self._handled, conn))
+        else:
+            return False
+        return True
+
+    def _handled(self, conn: PacedConnection, done: Future[Any]) -> None:
+        self.method_queue.defer(self.finish_request, conn, done)
+
+    def murder_pending(self) -> None:
+        """Called every second and after each event: closes what is due."""
+        super().murder_pending()
+        now = time.monotonic()
+        while self._heads and (first := next(iter(self._heads))).due <= now:
+            self._drop(first)
+        while self._lingering and self._lingering[sock := next(iter(self._lingering))] <= now:
+            self._let_go(sock)
+
+    def _forget(self, conn: PacedConnection) -> None:
+        del self._heads[conn]
+        self.poller.unregister(conn.sock)
+
+    def _drop(self, conn: PacedConnection) -> None:
+        self._forget(conn)
+        self.nr_conns -= 1
+        conn.close()
+
+    def _linger(self, sock: socket.socket) -> None:
+        """Tell the client that no more comes, and read what it still sends for a moment: a reset would take the answer from it."""
+        try:
+            sock.setblocking(False)
+            sock.shutdown(socket.SHUT_WR)
+            self.poller.register(sock, EVENT_READ, self._read_on)
+        except OSError:
+            sock.close()
+            return
+        self._lingering[sock] = time.monotonic() + LINGER_SECONDS
+        if len(self._lingering) > MOST_LINGERING:
+            self._let_go(next(iter(self._lingering)))
+
+    def _read_on(self, sock: socket.socket) -> None:
+        if sock not in self._lingering:
+            return
+        try:
+            more = sock.recv(HEAD_BYTES)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            more = b""
+        if not more:
+            self._let_go(sock)
+
+    def _let_go(self, sock: socket.socket) -> None:
+        del self._lingering[sock]
+        self.poller.unregister(sock)
+        sock.close()
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
         """A request that is not HTTP, or an answer that failed. gunicorn's own repeats the request's words, in the log too."""
@@ -91,10 +252,11 @@ class Worker(ThreadWorker):
 
 
 class Log(Logger):
-    """gunicorn's own messages among the app's, in one form."""
+    """gunicorn's own messages among the app's, in one form, also where gunicorn was started by its own command."""
 
     def setup(self, cfg: Config) -> None:
         """Called once a process."""
         super().setup(cfg)
+        log_as_json()
         self.error_log.handlers.clear()
         self.error_log.propagate = True
