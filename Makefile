@@ -30,12 +30,17 @@ weights: .venv/ready
 		--only widths=16-32-64-128,32-64-128-192,48-96-192 --only blocks=1,2 --only normalisation=True \
 		--only pooling=average,max --only dense= --only dropout=0.0,0.2 --only learning_rate=0.001,0.002 \
 		--only augmentation=0.35,0.7,1.0
-	$(BIN)/python -m tuning train --data runs/search --out runs/train --architecture winner,folded@224,joint-line --epochs 45 --patience 45 --batch 32 \
+	$(BIN)/python -m tuning train --data runs/search --out runs/teacher-train --architecture winner,folded@224,joint-line --epochs 45 --patience 45 --batch 32 \
 		--mixup 0.4 --occlusion 0.5 --precision mixed_bfloat16
+	$(BIN)/python -m tuning evaluate --data runs/teacher-train --out runs/teacher-evaluate --validation-only
+	$(BIN)/python -m tuning export --data runs/teacher-evaluate --out runs/teacher
+	$(BIN)/python -m tuning train --data runs/search --out runs/train --architecture folded@224 --seeds 1 --epochs 70 --patience 70 --batch 32 \
+		--mixup 0.2 --occlusion 0.5 --precision mixed_bfloat16 --teacher ./runs/teacher \
+		--join runs/teacher-train/member-winner-0.weights.h5 --join runs/teacher-train/member-folded@224-0.weights.h5
 	$(BIN)/python -m tuning evaluate --data runs/train --out runs/evaluate
 	$(BIN)/python -m tuning locator --data runs/audit --out runs/locator
 	$(BIN)/python -m tuning gate --data runs/audit --out runs/gate
-	$(BIN)/python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/bundle
+	$(BIN)/python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/bundle --name kneeoa-cnn
 
 lint: .venv/ready
 	$(BIN)/ruff check .

@@ -1,9 +1,11 @@
 """Step 3: train the winner of the search, or several architectures, on all training films. A killed training goes on where it stopped."""
 
+import shutil
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -42,7 +44,8 @@ class TrainSettings:
     together they err less. seeds: one member of each architecture for each.
     mixup, occlusion: see `augment.Mixing`.
     datasets: train and validate on these alone; () is all of them. precision: of the layers' arithmetic; weights and head
-    stay float32. teacher: address of a bundle whose answers share the target with the labels, see `teacher`; "" for none.
+    stay float32. teacher: address of a bundle whose answers share the target with the labels, see `teacher`; "" for none. joined: weights' files of members of other trainings,
+    such as runs/before/member-folded-0.weights.h5, that go before the new ones.
     """
 
     epochs: int = 40
@@ -55,6 +58,7 @@ class TrainSettings:
     datasets: tuple[str, ...] = ()
     precision: str = PRECISIONS[0]
     teacher: str = ""
+    joined: tuple[str, ...] = ()
 
 
 def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) -> Path:
@@ -69,7 +73,7 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     steps.begin(out, "train", str(source), chosen)
     if (out / "train.json").exists():
         return out
-    members, training = [], None
+    members, training = [_joined(Path(weights), out) for weights in settings.joined], None
     targets = teacher.targets(audit, settings.teacher, settings.datasets) if settings.teacher else None
     for name, architecture in architectures.items():
         smaller, larger, _ = name.partition(LARGER)
@@ -102,6 +106,19 @@ def load_members(folder: Path) -> list[Member]:
 
 def weights_of(folder: Path, member: str) -> Path:
     return folder / f"member-{member}.weights.h5"
+
+
+def _joined(weights: Path, out: Path) -> dict[str, Any]:
+    """The entry of a member of another training, whose weights and history are copied. Raises DataError when that is none."""
+    entries = steps.read_json(steps.find_input(weights.parent, "train") / "train.json")["members"]
+    entry = next((one for one in entries if weights_of(weights.parent, one["name"]) == weights), None)
+    if entry is None or not weights.is_file():
+        names = ", ".join(weights_of(weights.parent, one["name"]).name for one in entries)
+        raise DataError(f"{weights} is no member of a training; choose among {names} in that folder.")
+    for path in weights.parent.glob(f"member-{entry['name'].replace('@', '[@]')}.*"):
+        if path.is_file():
+            shutil.copyfile(path, out / path.name)
+    return entry
 
 
 def _architecture(source: Path, name: str) -> Architecture:

@@ -1,0 +1,51 @@
+"""A published model's answers share the target with the labels, and members of other trainings join one."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from kneeoa_hub.bundle import read_bundle
+from kneeoa_hub.errors import DataError
+from kneeoa_hub.imaging.phantom import write_films
+from tuning import teacher
+from tuning.audit import audit
+from tuning.augment import TrainingBatches, one_hot
+from tuning.datasets import load_knees
+from tuning.space import NAMED
+from tuning.train import TrainSettings, load_members, train, weights_of
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory):
+    root = tmp_path_factory.mktemp("taught")
+    write_films(root / "films", 60)
+    return audit([f"synthetic={root / 'films'}"], root / "audit")
+
+
+def test_half_of_a_target_is_the_label_and_half_the_teachers_answer(audited, grader):
+    folder = str(grader.bundle.folder)
+    targets = teacher.targets(audited, folder)
+    knees = load_knees(audited, "train", read_bundle(grader.bundle.folder).config.input)
+    assert np.allclose(targets.sum(1), 1, atol=1e-5)
+    answered = 2 * targets - one_hot(knees.grades)
+    asked = grader.grade(knees.pixels[3], boxes=[tuple(map(int, knees.contents[3]))], force=True).knees[0].probabilities
+    assert np.allclose(answered[3], asked, atol=0.05)  # the canvas was windowed once more
+    batches = TrainingBatches(knees, 8, 0.0, 0, targets=targets)
+    assert np.allclose(batches[0][1], targets[batches.order[:8]])
+
+
+@pytest.mark.slow
+def test_a_member_of_another_training_joins_as_it_is(audited, grader, tmp_path):
+    settings = {"epochs": 2, "patience": 2, "batch": 16, "architectures": ("residual",)}
+    before = train(audited, tmp_path / "before", TrainSettings(**settings))
+    joined = (str(weights_of(before, "residual-0")),)
+    taught = train(audited, tmp_path / "after", TrainSettings(**settings, seeds=(1,), teacher=str(grader.bundle.folder), joined=joined))
+    assert [member.name for member in load_members(taught)] == ["residual-0", "residual-1"]
+    for name in ("member-residual-0.weights.h5", "member-residual-0.history.csv"):
+        assert (taught / name).read_bytes() == (before / name).read_bytes()
+    assert json.loads((taught / "train.json").read_text("utf-8"))["members"][0]["architecture"]["size"] == NAMED["residual"].size
+    shutil.copy(before / "member-residual-0.weights.h5", before / "member-other-0.weights.h5")
+    with pytest.raises(DataError, match="is no member of a training; choose among member-residual-0.weights.h5"):
+        train(audited, tmp_path / "wrong", TrainSettings(**settings, joined=(str(before / "member-other-0.weights.h5"),)))
