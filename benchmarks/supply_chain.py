@@ -15,14 +15,29 @@ from collections.abc import Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
+from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from packaging.requirements import Requirement
 
 PROJECT = "kneeoa-hub"
 EXTRAS = ("dicom", "report", "flask", "postgres", "space", "tune")
 """Those of users; `dev` and `bench` are tools that stay with whoever works on the package."""
-PERMITTED = ("0BSD", "3-Clause BSD", "Apache", "BSD", "CC0", "HPND", "ISC", "LGPL", "MIT", "Mozilla", "MPL", "PSF", "Python Software", "Zlib", "Zope")
-"""How the names of licences begin under which a package may be used by Apache-2.0 software, unchanged and apart (LGPL, MPL), as here."""
+PERMITTED = frozenset(
+    (
+        *("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "HPND", "ISC", "LGPL-2.1-only", "LGPL-2.1-or-later", "LGPL-3.0-only"),
+        *("LGPL-3.0-or-later", "MIT", "MIT-0", "MIT-CMU", "MPL-2.0", "PSF-2.0", "Python-2.0", "Unlicense", "Zlib", "ZPL-2.1"),
+    )
+)
+"""SPDX's names of licences under which a package may be used by Apache-2.0 software, unchanged and apart (LGPL, MPL), as here."""
+NAMED = frozenset(
+    (
+        *("3-Clause BSD License", "Apache License", "Apache License 2.0", "Apache Software License", "BSD License", "ISC License (ISCL)", "MIT License"),
+        *("Mozilla Public License 2.0 (MPL 2.0)", "Python Software Foundation License", "Zope Public License"),
+    )
+)
+"""The same as they are called where no expression of SPDX is given, word for word."""
 CLASSIFIER = "License :: OSI Approved :: "
+OTHERWISE = " or "
+"""Between several classifiers. Whether they are alternatives is not said, so each must be permitted."""
 HEADER = """# Licences
 
 What the package's extras bring, with the licence that each package's own metadata names. `python -m benchmarks.supply_chain` makes this
@@ -65,14 +80,47 @@ def licence(package: Distribution) -> str:
     classes = [line.removeprefix(CLASSIFIER) for line in package.metadata.get_all("Classifier") or [] if line.startswith(CLASSIFIER)]
     files = [file.read_text() for file in package.files or [] if "licenses" in file.parts]
     named = re.search(r"Apache License|MIT License|BSD \d-Clause|GNU [A-Z].*", files[0]) if files else None
-    text = " or ".join(classes) or package.metadata.get("License") or (named[0] if named else "none named")
+    text = OTHERWISE.join(classes) or package.metadata.get("License") or (named[0] if named else "none named")
     return text.strip().splitlines()[0][:60]
 
 
 def is_permitted(name: str) -> bool:
-    """Whether each part of an expression begins as a permitted licence does, or of alternatives one."""
-    parts = [part.strip(" ()") for part in re.split(r"\bAND\b|;", name)]
-    return all(any(one.strip(" ()").removeprefix("The ").startswith(PERMITTED) for one in re.split(r"\bOR\b|\bor\b", part)) for part in parts)
+    """Whether an expression of SPDX leaves a way to use the package by permitted licences alone; of other names, whether it is one of NAMED."""
+    if name in NAMED:
+        return True
+    try:
+        words = canonicalize_license_expression(name).replace("(", " ( ").replace(")", " ) ").split()
+    except InvalidLicenseExpression:
+        return all(one in NAMED for one in name.split(OTHERWISE))
+    return _either(words[::-1])
+
+
+def _either(left: list[str]) -> bool:
+    """What is left of an expression, the next word last: alternatives, of which one must be permitted."""
+    permitted = _both(left)
+    while left and left[-1] == "OR":
+        left.pop()
+        permitted = _both(left) or permitted
+    return permitted
+
+
+def _both(left: list[str]) -> bool:
+    permitted = _one(left)
+    while left and left[-1] == "AND":
+        left.pop()
+        permitted = _one(left) and permitted
+    return permitted
+
+
+def _one(left: list[str]) -> bool:
+    word = left.pop()
+    if word == "(":
+        permitted = _either(left)
+        left.pop()
+        return permitted
+    if left and left[-1] == "WITH":  # an exception takes a condition away, and so does no harm
+        del left[-2:]
+    return word in PERMITTED
 
 
 def page(packages: list[Distribution]) -> str:

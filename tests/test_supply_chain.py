@@ -28,10 +28,23 @@ def test_every_package_that_an_extra_brings_is_listed_and_agrees_with_the_projec
     assert {f"{name}: {words}" for name, words in packages.items() if not is_permitted(words)} == set()
 
 
-@pytest.mark.parametrize("words", ["GPL-3.0-only", "GNU General Public License v3 (GPLv3)", "MIT AND GPL-2.0-or-later", "Proprietary", "none named"])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *("GPL-3.0-only", "GNU General Public License v3 (GPLv3)", "MIT AND GPL-2.0-or-later", "Proprietary", "none named", ""),
+        *("BSD-3-Clause, GPL-3.0", "MIT/GPL-3.0", "Apache-2.0 with Commons Clause", "MIT License or GNU General Public License v3 (GPLv3)"),
+        *("GPL-2.0-only WITH Classpath-exception-2.0", "MIT AND (GPL-2.0-only OR AGPL-3.0-only)", "LicenseRef-Apache-2.0", "Apache-2.0 OR"),
+    ],
+)
 def test_a_licence_that_does_not_agree_is_told(words: str):
     assert not is_permitted(words)
-    assert is_permitted("Apache-2.0 OR GPL-2.0")
+
+
+@pytest.mark.parametrize(
+    "words", ["MIT", "mit", "GPL-2.0-only OR Apache-2.0", "MPL-2.0 AND (GPL-2.0-only OR MIT)", "Apache-2.0 WITH LLVM-exception", "ISC License (ISCL)"]
+)
+def test_a_licence_that_agrees_is_not(words: str):
+    assert is_permitted(words)
 
 
 def test_the_bill_of_materials_names_what_is_installed(tmp_path: Path):
