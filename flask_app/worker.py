@@ -41,6 +41,8 @@ SEND_SECONDS = 60
 """In which a client must have taken its answer."""
 LINGER_SECONDS = 2
 """For which a connection that was closed is kept, for its client to read the last answer (RFC 9112, 9.6)."""
+LINGER_BYTES = 8 * 2**20
+"""Of what it still sends meanwhile."""
 MOST_LINGERING = 128
 LIGHT_THREADS = 8
 """Of requests without a body."""
@@ -116,6 +118,7 @@ class Worker(ThreadWorker):
         """Called once in the new process; runs it."""
         self._heads: dict[PacedConnection, None] = {}  # in the order in which they are due
         self._lingering: dict[socket.socket, float] = {}  # until when, in that order
+        self._read_since: dict[socket.socket, int] = {}  # bytes, of each that lingers
         self._light = ThreadPoolExecutor(LIGHT_THREADS, "light")
         super().init_process()
 
@@ -214,7 +217,7 @@ class Worker(ThreadWorker):
         except OSError:
             sock.close()
             return
-        self._lingering[sock] = time.monotonic() + LINGER_SECONDS
+        self._lingering[sock], self._read_since[sock] = time.monotonic() + LINGER_SECONDS, 0
         if len(self._lingering) > MOST_LINGERING:
             self._let_go(next(iter(self._lingering)))
 
@@ -222,16 +225,17 @@ class Worker(ThreadWorker):
         if sock not in self._lingering:
             return
         try:
-            more = sock.recv(HEAD_BYTES)
+            more = len(sock.recv(HEAD_BYTES))
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            more = b""
-        if not more:
+            more = 0
+        self._read_since[sock] += more
+        if not more or self._read_since[sock] > LINGER_BYTES:
             self._let_go(sock)
 
     def _let_go(self, sock: socket.socket) -> None:
-        del self._lingering[sock]
+        del self._lingering[sock], self._read_since[sock]
         self.poller.unregister(sock)
         sock.close()
 

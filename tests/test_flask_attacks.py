@@ -1,29 +1,43 @@
 """What an attacker would try on the Flask app, beside the bad films (test_bad_films.py), forged hosts and forms (test_flask_guards.py)."""
 
 import gzip
+import io
 import json
 import re
 import socket
 import struct
+import subprocess
+import sys
+import threading
 import time
 import tracemalloc
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+import pydicom
 import pytest
 import requests
 from flask.testing import FlaskClient
 from PIL import Image
 
+import flask_app.bodies
 import flask_app.source
 from flask_app import create_app
+from flask_app.bodies import Bodies
+from flask_app.queue import Busy
+from flask_app.watch import Figures
 from kneeoa_hub import KneeGrader
 from kneeoa_hub.settings import Settings
 
 from .flask_requests import URN, assert_discreet, assert_problem, file, grade, huge_png, post
 from .flask_serving import ROOT, serving
+from .test_dicom_objects import study
 from .test_flask_results import address
+from .test_flask_survival import ready, workers
 
 NAMES = [
     "../../../../etc/passwd",
@@ -128,30 +142,118 @@ def test_a_request_that_takes_too_long_is_answered_for_the_films_so_far(client: 
     assert grade(client, films["mild"].read_bytes()).status_code == 200
 
 
-def test_bodies_that_come_at_once_are_held_up_to_a_limit(films: dict[str, Path]):
-    """Unfinished ones, which are let go as soon as their senders have gone."""
-    film = films["sixteen-bit"].read_bytes()  # of more than the blocks in which bodies are read, since those on their way are not counted
-    assert len(film) > 3 * 65536
-    with serving(KNEEOA_MAX_BYTES=str(4 * len(film))) as (where, _):
-        host, _, port = where.removeprefix("http://").partition(":")
-        most = 2 * (2 * 4 * len(film) + 65536)
-        head = f"POST /api/v1/grade HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: {most // 2}\r\n\r\n"
-        begin = b'--b\r\nContent-Disposition: form-data; name="film"; filename="f"\r\n\r\n'
-        held = [socket.create_connection((host, int(port))) for _ in range(2)]  # a third might turn one of these away
-        for connection in held:
-            connection.sendall((head.encode() + begin).ljust(len(head) + most // 2 - 9, b"x"))
-        time.sleep(2)  # the server reads what has come; a film sent meanwhile might turn one of these away in its place
-        answers = [requests.post(f"{where}/api/v1/grade", files={"film": film}, timeout=60)]
-        assert_problem(answers[-1], 503, "busy")
-        assert answers[-1].headers["Retry-After"] == "5"
-        assert requests.get(f"{where}/health/live", timeout=60).status_code == 200
+def test_films_of_many_pixels_are_unpacked_one_at_a_time(films: dict[str, Path]):
+    """Three of 40 million pixels, in files of a megabyte and a half, on a machine of four cores."""
+    large = file(Image.open(films["mild"]).resize((6300, 6300)))
+    four = "import os, runpy; os.sched_getaffinity = lambda _: {0, 1, 2, 3}; runpy.run_module('flask_app', run_name='__main__')"
+    with serving(code=four) as (where, process), ThreadPoolExecutor(3) as pool:
+        ready(where)
+        sent = [pool.submit(requests.post, f"{where}/api/v1/grade", files={"film": large}, timeout=120) for _ in range(3)]
+        assert [one.result().status_code for one in sent] == [200] * 3
+        (worker,) = workers(process)
+        peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{worker}/status").read_text())
+    assert peak
+    assert int(peak[1]) < 650_000  # one at a time takes some 400 MB, two take 600
+
+
+def stalled(where: str, size: int) -> socket.socket:
+    """A client that announces a body of the largest size, sends so much of it as is taken at once, and no more."""
+    host, _, port = where.removeprefix("http://").partition(":")
+    connection = socket.create_connection((host, int(port)), timeout=60)
+    head = f"POST /api/v1/grade HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: {128 * 2**20}\r\n\r\n"
+    connection.sendall(head.encode())
+    connection.setblocking(False)
+    with suppress(BlockingIOError):
+        sent = 0
+        while sent < size:
+            sent += connection.send(bytes(2**20))
+            time.sleep(0.01)
+    return connection
+
+
+def test_large_bodies_that_stall_shut_nobody_out(films: dict[str, Path]):
+    small = films["mild"].read_bytes()
+    large = small + bytes(10 * 2**20)  # after its end a PNG may hold what it likes
+    with serving() as (where, _):
+        ready(where)
+        held = [stalled(where, 40 * 2**20) for _ in range(3)]
+        for film, most in ((small, 5), (large, 25)):
+            began = time.monotonic()
+            assert requests.post(f"{where}/api/v1/grade", files={"film": film}, timeout=60).status_code == 200
+            assert time.monotonic() - began < most
         for connection in held:
             connection.close()
-        end = time.monotonic() + 60
-        while (status := requests.post(f"{where}/api/v1/grade", files={"film": film}, timeout=60).status_code) == 503:
-            assert time.monotonic() < end
-        assert status == 200
-        assert re.search(r"kneeoa_turned_away_total [1-9]", requests.get(f"{where}/metrics", timeout=60).text)
+
+
+def test_bodies_that_come_at_once_are_held_up_to_a_limit_and_the_others_wait():
+    """The eldest comes in whatever its size, one that says it is small always, and who waits in vain is told to come back."""
+    figures, begun, release, sizes = Figures(), threading.Event(), threading.Event(), {}
+
+    def app(environ, start_response):
+        name, stream = environ["name"], environ["wsgi.input"]
+        sizes[name] = 0
+        while content := stream.read(100):
+            sizes[name] += len(content)
+        begun.set()
+        if name == "eldest":
+            assert release.wait(30)
+        return [b""]
+
+    bodies = Bodies(app, figures, room=1000, patience=0.2)
+
+    def send(name: str, size: int, length: str = "") -> None:
+        bodies({"name": name, "wsgi.input": io.BytesIO(bytes(size)), "CONTENT_LENGTH": length}, lambda *_: lambda _: None)
+
+    eldest = threading.Thread(target=send, args=("eldest", 3000))
+    eldest.start()
+    assert begun.wait(30)
+    send("small", 500, "500")
+    with pytest.raises(Busy):
+        send("another", 500)
+    waits = threading.Thread(target=send, args=("patient", 500))
+    bodies._patience = 30
+    waits.start()
+    release.set()
+    eldest.join(30)
+    waits.join(30)
+    assert sizes == {"eldest": 3000, "small": 500, "another": 0, "patient": 500}
+    assert figures.turned_away._value.get() == 1
+
+
+def test_a_body_that_dawdles_while_others_wait_is_turned_away(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(flask_app.bodies, "LOOK_SECONDS", 0.1)
+    figures, begun = Figures(), threading.Event()
+
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            time.sleep(0.05)
+            begun.set()
+            return super().read(size)
+
+    def app(environ, start_response):
+        while environ["wsgi.input"].read(1000):
+            pass
+        return [b""]
+
+    bodies, ends = Bodies(app, figures, room=500), []
+
+    def send(stream: io.BytesIO) -> None:
+        try:
+            bodies({"wsgi.input": stream}, lambda *_: lambda _: None)
+            ends.append("read")
+        except Busy:
+            ends.append("turned away")
+
+    alone = Slow(bytes(5000))
+    send(alone)  # nobody waits for it
+    assert ends == ["read"]
+    begun.clear()
+    slow = threading.Thread(target=send, args=(Slow(bytes(1_000_000)),))
+    slow.start()
+    assert begun.wait(30)
+    send(io.BytesIO(bytes(800)))
+    slow.join(30)
+    assert ends[1:] == ["turned away", "read"]
 
 
 def test_what_is_wrong_with_a_request_is_told_and_logged_without_its_words(tmp_path: Path):
@@ -176,6 +278,39 @@ def test_what_is_wrong_with_a_request_is_told_and_logged_without_its_words(tmp_p
     lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
     assert sum("could not be read" in line["message"] for line in lines) == len(beginnings)
     assert "DOE" not in log.read_text("utf-8")
+
+
+def test_no_patient_reaches_the_log_though_libraries_warn_of_the_header(tmp_path: Path):
+    """Of names of one component, of an unknown character set, and of values that are longer than they may be."""
+    content = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        odd = pydicom.dcmread(io.BytesIO(study(PatientName="ROE RICHARD", PatientID="ROE" * 30, AccessionNumber="ROE" * 20)))
+        odd.SpecificCharacterSet = "ISO_IR 100"
+        odd.save_as(content)
+    films = [content.getvalue(), content.getvalue().replace(b"ISO_IR 100", b"ROE_RICH_1")]
+    log = tmp_path / "log"
+    with serving(log=log) as (where, _):
+        for path in ("/api/v1/grade", "/api/v1/dicom/report"):
+            for film in films:
+                answer = requests.post(f"{where}{path}", data=film, headers={"Content-Type": "application/dicom"}, timeout=60)
+                assert answer.status_code in (200, 415), answer.text
+                if path == "/api/v1/dicom/report" and film is films[0]:
+                    assert pydicom.dcmread(io.BytesIO(answer.content)).PatientName == "ROE RICHARD"
+    told = log.read_text("utf-8")
+    assert len([json.loads(line) for line in told.splitlines()]) >= 4
+    assert "ROE" not in told
+    assert odd.SOPInstanceUID not in told
+
+
+def test_a_warning_and_a_fault_of_a_thread_are_lines_of_json_without_their_words():
+    code = "import threading, warnings; from flask_app.watch import log_as_json; log_as_json(); warnings.warn('ROE')\n"
+    code += "def fail(): raise ValueError(chr(82) + 'OE')\nthreading.Thread(target=fail).start()"
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    warning, fault = (json.loads(line) for line in ended.stderr.splitlines())
+    assert (warning["category"], warning["place"]) == ("UserWarning", "<string>:1")
+    assert fault["trace"].endswith("ValueError")
+    assert "ROE" not in ended.stderr
 
 
 def test_a_text_chunk_that_unfolds_is_not_unfolded(client: FlaskClient):

@@ -7,21 +7,28 @@ import re
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
+import numpy as np
 import pytest
 from flask.testing import FlaskClient
+from PIL import Image
 
+import flask_app.queue
 from flask_app import create_app
 from flask_app.guards import new_key, read_keys
 from flask_app.queue import AT_A_TIME, Busy, Queue
+from flask_app.sizes import is_large
 from flask_app.watch import Figures, JsonLines
 from kneeoa_hub import KneeGrader
 from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.settings import Settings
 
-from .flask_requests import assert_problem, grade, noise, post, submit
+from .flask_requests import assert_problem, file, grade, huge_png, noise, post, submit
 from .flask_serving import ROOT
+from .test_dicom import dicom
 
 SENT = ["/", "/api/v1/grade"]
 
@@ -140,16 +147,79 @@ def test_when_too_many_wait_the_next_is_told_to_come_back_and_those_who_wait_are
     release.set()
     for thread in (*holders, waiter):
         thread.join(30)
-    assert sorted(map(str, served)) == ["0", "1", "waited"]
+    assert sorted(map(str, served)) == sorted([*map(str, range(AT_A_TIME)), "waited"])
     assert (figures.waiting._value.get(), figures.turned_away._value.get()) == (0, 1)
     with queue.turn():
         pass
 
 
+def test_large_films_take_turns_and_others_pass_by(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(flask_app.queue, "AT_A_TIME", 3)
+    figures, order = Figures(), []
+    queue = Queue(5, figures)
+
+    def wait() -> None:
+        with queue.turn(large=True):
+            order.append("large")
+
+    with queue.turn(large=True):
+        waiter = threading.Thread(target=wait)
+        waiter.start()
+        while figures.waiting._value.get() < 1:
+            pass
+        with queue.turn():
+            order.append("small")
+    waiter.join(30)
+    assert order == ["small", "large"]
+
+
+def test_at_a_stop_who_waits_is_told_and_who_has_a_turn_ends_it():
+    figures, told = Figures(), []
+    queue = Queue(5, figures)
+
+    def wait() -> None:
+        try:
+            with queue.turn():
+                told.append("graded")
+        except Busy as busy:
+            told.append(busy.message)
+
+    with ExitStack() as turns:
+        for _ in range(AT_A_TIME):
+            turns.enter_context(queue.turn())
+        waiter = threading.Thread(target=wait)
+        waiter.start()
+        while figures.waiting._value.get() < 1:
+            pass
+        queue.stop()
+        waiter.join(30)
+        assert len(told) == 1
+        assert "being stopped" in told[0]
+        assert figures.turned_away._value.get() == 0
+
+
+@pytest.mark.parametrize(
+    ("film", "large"),
+    [
+        (lambda: file(Image.new("L", (2000, 3999))), False),
+        (lambda: file(Image.new("L", (2000, 4000))), True),
+        (lambda: dicom(np.zeros((2000, 3999), np.uint16)), False),
+        (lambda: dicom(np.zeros((2000, 4000), np.uint16)), True),
+        (lambda: dicom(np.zeros((200, 200), np.uint16))[:200], True),
+        (huge_png, True),
+        (lambda: b"no film", True),
+    ],
+)
+def test_a_film_s_size_is_told_by_its_header_and_one_without_is_taken_for_large(film: Callable[[], bytes], large: bool):
+    assert is_large(film()) == large
+
+
 def test_a_full_queue_is_a_problem_with_the_time_to_come_back(grader: KneeGrader, films: dict[str, Path]):
     client = client_of(grader, queue=0)
     queue = client.application.extensions["kneeoa_queue"]
-    with queue.turn(), queue.turn():
+    with ExitStack() as turns:
+        for _ in range(AT_A_TIME):
+            turns.enter_context(queue.turn())
         answer = grade(client, films["mild"].read_bytes())
         assert_problem(answer, 503, "busy")
         assert answer.headers["Retry-After"] == "5"

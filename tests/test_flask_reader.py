@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,24 @@ def test_a_new_grade_takes_the_place_of_the_old_one_and_before_stays_beside_afte
     store.save([reading(grade=4), reading(before=False, grade=0), reading(reader="r2", grade=3)])
     assert {(one.reader, one.before, one.grade) for one in store.all()} == {("r1", True, 4), ("r1", False, 0), ("r2", True, 3)}
     assert len(Readings(database).all()) == 3  # another process
+
+
+def test_the_same_form_sent_many_times_at_once_is_kept_once(database: str):
+    store = Readings(database)
+    store.all()
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(5):
+            list(pool.map(lambda grade: store.save([reading(grade=grade), reading("b", grade=grade)]), range(4)))
+    assert sorted(one.film_sha256[0] for one in store.all()) == ["a", "b"]
+
+
+def test_what_a_database_says_of_a_row_is_not_logged(database: str, caplog: pytest.LogCaptureFixture):
+    store = Readings(database)
+    with pytest.raises(ReadingsUnavailable):
+        store.save([reading(reader="reader-7", grade=None)])
+    assert "IntegrityError" in caplog.text or "NotNullViolation" in caplog.text
+    assert "reader-7" not in caplog.text
+    assert "aaaa" not in caplog.text
 
 
 def test_several_readings_are_kept_all_or_none(database: str):

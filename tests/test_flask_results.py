@@ -4,12 +4,15 @@ import csv
 import io
 import json
 import re
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
 
+import flask_app.results
 from flask_app import create_app
 from flask_app.presentation import LONGEST_SIDE, GradedFilm
 from flask_app.results import KEPT_SECONDS, MOST_BYTES, ResultGone, Results
@@ -115,6 +118,30 @@ def test_results_go_after_ten_minutes(grader: KneeGrader, films: dict[str, Path]
     with pytest.raises(ResultGone):
         results.get(first.key)
     assert results.get(second.key) is second
+
+
+def test_results_go_although_nobody_asks_for_any(grader: KneeGrader, films: dict[str, Path], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(flask_app.results, "KEPT_SECONDS", 0.3)
+    monkeypatch.setattr(flask_app.results, "MARGIN_SECONDS", 0)
+    results = Results()
+    film = graded(grader, films["mild"].read_bytes())
+    results.keep([film])
+    time.sleep(0.2)
+    results.keep([film])
+    end = time.monotonic() + 30
+    while results._kept:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_names_and_documents_count_and_of_an_endless_name_its_end_is_kept(client: FlaskClient, grader: KneeGrader, films: dict[str, Path]):
+    film = graded(grader, films["mild"].read_bytes())
+    assert film.report
+    one = Results().keep([film]).bytes
+    assert Results().keep([replace(film, name="n" * 1_000_000)]).bytes > one + 990_000
+    assert one > film.report.film.nbytes + len(json.dumps(film.document))
+    page = post(client, "/", films["mild"].read_bytes(), b"x", names=("n" * 400_000, "m" * 5000 + ".png"))
+    assert [one["name"] for one in client.get(f"{address(page.text)}/report.json").get_json()] == ["n" * 200, "m" * 196 + ".png"]
 
 
 def test_the_oldest_results_go_when_the_memory_for_them_is_full(grader: KneeGrader):

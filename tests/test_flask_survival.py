@@ -19,14 +19,16 @@ from pathlib import Path
 import pytest
 import requests
 
+import kneeoa_hub
+from flask_app.guards import new_key
 from kneeoa_hub import KneeGrader
+from kneeoa_hub.bundle import write_manifest
 
 from .flask_requests import Visitor, assert_problem
 from .flask_serving import ROOT, serving
 from .hub_server import HubServer
 
 BUNDLE = ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn"
-IMPATIENT = "import runpy, flask_app.worker as w; w.GRACE_SECONDS = 1; w.SLOWEST = 1_000_000; runpy.run_module('flask_app', run_name='__main__')"
 ACCEPT_JSON = {"Accept": "application/json"}
 
 
@@ -105,24 +107,101 @@ def test_a_stop_lets_the_request_under_way_be_answered(films: dict[str, Path]):
         assert process.wait(60) == 0
 
 
+@pytest.mark.parametrize("fork", [True, False])
+def test_a_stop_answers_what_is_graded_and_tells_what_waits_to_come_back(films: dict[str, Path], tmp_path: Path, fork: bool):
+    with serving(fork=fork, log=tmp_path / "log") as (address, process), ThreadPoolExecutor(12) as pool:
+        ready(address)
+        many = [("film", films["both-knees"].read_bytes())] * 40
+        sent = [pool.submit(requests.post, f"{address}/api/v1/grade", files=many, timeout=120) for _ in range(12)]
+        end = time.monotonic() + 60
+        while not re.search(r"kneeoa_waiting [1-9]", requests.get(f"{address}/metrics", timeout=10).text):
+            assert time.monotonic() < end
+        time.sleep(1)
+        process.terminate()
+        answers = [one.result() for one in sent]
+        assert process.wait(60) == 0
+    kinds = Counter(answer.status_code for answer in answers)
+    assert kinds.keys() == {200, 503}
+    assert all(len(answer.json()["films"]) == 40 for answer in answers if answer.status_code == 200)
+    for answer in answers:
+        if answer.status_code == 503:
+            assert_problem(answer, 503, "busy")
+            assert answer.headers["Retry-After"] == "5"
+            assert "being stopped" in answer.text
+    assert all("trace" not in json.loads(line) for line in (tmp_path / "log").read_text("utf-8").splitlines())
+
+
+def test_more_requests_than_may_wait_are_told_to_come_back_and_the_others_are_answered(films: dict[str, Path]):
+    many = [("film", films["both-knees"].read_bytes())] * 10
+    with serving(KNEEOA_QUEUE="1") as (address, _), ThreadPoolExecutor(12) as pool:
+        ready(address)
+        answers = list(pool.map(lambda _: requests.post(f"{address}/api/v1/grade", files=many, timeout=120), range(12)))
+    kinds = Counter(answer.status_code for answer in answers)
+    assert kinds.keys() == {200, 503}
+    assert kinds[200] >= 2
+    for answer in answers:
+        if answer.status_code == 503:
+            assert_problem(answer, 503, "busy")
+            assert answer.headers["Retry-After"] == "5"
+
+
 def test_clients_that_send_slowly_or_nothing_do_not_keep_others_out(films: dict[str, Path], tmp_path: Path):
     beginnings = (b"", b"POST /api/v1/grade HT", b"POST /api/v1/grade HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\nContent-Type: image/png\r\n\r\nabc")
-    with serving(code=IMPATIENT, log=tmp_path / "log") as (address, _):
+    with serving(log=tmp_path / "log") as (address, _):
         ready(address)
-        host, _, port = address.removeprefix("http://").partition(":")
-        held = [socket.create_connection((host, int(port))) for _ in range(60)]
+        held = [connected(address) for _ in range(120)]  # of each kind more than there are threads
         for number, connection in enumerate(held):
             connection.sendall(beginnings[number % len(beginnings)])
+        time.sleep(0.5)
+        assert slowest(address) < 1
         report = graded(address, films["mild"].read_bytes())
         assert report
         assert len(report["knees"]) == 1
         for number, connection in enumerate(held):
             connection.settimeout(30)
-            if number % len(beginnings):  # those that began a request are cut off, told 400 when their head was understood
-                left = connection.recv(4096)
-                assert not left or left.startswith(b"HTTP/1.1 400 ")
+            left = connection.recv(4096)  # each is cut off, told 400 when its head was understood
+            assert left.startswith(b"HTTP/1.1 400 ") if number % len(beginnings) == 2 else not left
             connection.close()
     assert all("trace" not in json.loads(line) for line in (tmp_path / "log").read_text("utf-8").splitlines())
+
+
+def test_clients_that_keep_an_answered_connection_open_do_not_keep_others_out():
+    with serving() as (address, _):
+        ready(address)
+        held = [connected(address) for _ in range(200)]
+        for connection in held:
+            connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert slowest(address) < 1
+        for connection in held:
+            connection.settimeout(30)
+            assert connection.makefile("rb").read().endswith(b'{"status":"live"}\n')
+            connection.close()
+
+
+def test_more_connections_than_are_held_make_room_for_each_other(films: dict[str, Path]):
+    with serving() as (address, process):
+        ready(address)
+        (worker,) = workers(process)
+        held = [connected(address) for _ in range(600)]
+        assert slowest(address) < 1
+        assert workers(process) == [worker]
+        for connection in held:
+            connection.close()
+
+
+def connected(address: str) -> socket.socket:
+    host, _, port = address.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)), timeout=30)
+
+
+def slowest(address: str) -> float:
+    """Seconds of the slowest of five answers to whether the server lives."""
+    taken = []
+    for _ in range(5):
+        began = time.monotonic()
+        assert requests.get(f"{address}/health/live", timeout=60).status_code == 200
+        taken.append(time.monotonic() - began)
+    return max(taken)
 
 
 def test_clients_that_go_away_while_they_send_leave_nothing_behind(films: dict[str, Path], tmp_path: Path):
@@ -190,7 +269,78 @@ def test_a_worker_that_starts_while_the_database_is_locked_grades_films_and_keep
         other.close()
         assert _read(visitor, place, "r2").status_code == 303
     assert [reader for reader, *_ in _kept(database)] == ["r2"]
-    assert "database is locked" in (tmp_path / "log").read_text("utf-8")
+    assert "SQLITE_BUSY" in (tmp_path / "log").read_text("utf-8")
+
+
+def test_a_database_file_that_is_gone_is_not_replaced_by_an_empty_one(films: dict[str, Path], tmp_path: Path):
+    database = tmp_path / "readings 1%.db"
+    with serving(KNEEOA_READER_DB=f"sqlite:///{database}") as (address, process):
+        ready(address)
+        visitor = Visitor(address)
+        place = _sent(visitor, films["mild"])
+        assert _read(visitor, place or "", "r1").status_code == 303
+        kept = database.read_bytes()
+        database.unlink()
+        assert _read(visitor, place or "", "r2").status_code == 503
+        assert not database.exists()
+        kill_worker(process)
+        ready(address)
+        place = _sent(visitor, films["mild"])
+        assert _read(visitor, place or "", "r3").status_code == 503
+        assert not database.exists()
+        database.write_bytes(kept)
+        assert _read(visitor, place or "", "r4").status_code == 303
+    assert [reader for reader, *_ in _kept(database)] == ["r1", "r4"]
+
+
+def test_a_database_that_takes_a_connection_and_says_nothing_delays_no_start_and_no_page_for_long(films: dict[str, Path], tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        where = f"postgresql+psycopg://reader:secret@127.0.0.1:{silent.getsockname()[1]}/none"
+        with serving(KNEEOA_READER_DB=where, log=tmp_path / "log") as (address, _):
+            assert requests.get(f"{address}/health/live", timeout=60).status_code == 200
+            assert time.monotonic() - began < 10
+            ready(address)
+            visitor = Visitor(address)
+            began = time.monotonic()
+            place = _sent(visitor, films["mild"])
+            assert requests.get(f"{address}{place}", timeout=60).status_code == 200
+            assert _read(visitor, place or "", "r1").status_code == 503
+            assert time.monotonic() - began < 15
+    assert "does not answer" in (tmp_path / "log").read_text("utf-8")
+    assert "secret" not in (tmp_path / "log").read_text("utf-8")
+
+
+def test_a_file_of_keys_that_is_gone_stops_no_worker_and_opens_no_door(films: dict[str, Path], tmp_path: Path):
+    key, digest = new_key()
+    (tmp_path / "keys").write_text(f"lab:{digest}\n")
+    with serving(KNEEOA_API_KEYS=str(tmp_path / "keys")) as (address, process):
+        ready(address)
+        (tmp_path / "keys").unlink()
+        kill_worker(process)
+        ready(address)
+        assert graded(address, films["mild"].read_bytes()) == {"status": 401}
+        film = {"film": films["mild"].read_bytes()}
+        assert requests.post(f"{address}/api/v1/grade", files=film, headers={"Authorization": f"Bearer {key}"}, timeout=60).status_code == 200
+
+
+def test_a_rollback_answers_as_before(films: dict[str, Path], tmp_path: Path):
+    """Revisions of a versioned folder: the first, a newer one whose rule of decision differs, and the first again."""
+    newer = shutil.copytree(BUNDLE, tmp_path / "newer")
+    config = json.loads((newer / "bundle.json").read_text("utf-8"))
+    (newer / "bundle.json").write_text(json.dumps(config | {"version": "9.9.9"}), "utf-8")
+    write_manifest(newer)
+    where = str(tmp_path / "hub")
+    for bundle, tag in ((BUNDLE, "v1"), (newer, "v2")):
+        kneeoa_hub.push(bundle, where, tag=tag)
+    answers = []
+    for tag in ("v1", "v2", "v1"):
+        with serving("--model", where, "--revision", tag) as (address, _):
+            ready(address)
+            answers.append((requests.get(f"{address}/api/v1/model", timeout=60).json(), graded(address, films["severe"].read_bytes())))
+    assert answers[0] == answers[2]
+    assert answers[1][0]["version"] == "9.9.9"
+    assert answers[1][0]["revision"] != answers[0][0]["revision"]
 
 
 def test_a_model_that_is_changed_on_disk_is_never_used(grader: KneeGrader, films: dict[str, Path], tmp_path: Path):
@@ -264,6 +414,7 @@ def test_of_readings_written_while_workers_are_killed_none_is_lost_and_none_is_t
                             confirmed.append(name)
                         else:
                             break  # the worker that knew this result is gone
+                        _read(visitor, place or "", name)  # the form again, as by an impatient hand
                     except requests.RequestException:
                         break
 
