@@ -17,7 +17,8 @@ LABEL org.opencontainers.image.title="kneeoa-hub" \
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /opt/kneeoa /opt/kneeoa
 RUN install -d -o 10001 -g 10001 /var/lib/kneeoa
-ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp KNEEOA_HOST=0.0.0.0 KNEEOA_PORT=8000
+ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HOME=/tmp KNEEOA_HOST=0.0.0.0 KNEEOA_PORT=8000 \
+    HF_HOME=/var/lib/kneeoa/huggingface
 WORKDIR /opt/kneeoa
 USER 10001:10001
 EXPOSE 8000

@@ -2,6 +2,7 @@
 
     python -m benchmarks.load --out docs/evidence/flask/load.json                      about six minutes, on a machine with two cores that do nothing else
     python -m benchmarks.load --requests 20000 --out docs/evidence/flask/memory.json   the server's memory over so many requests instead; no idle cores needed
+    python -m benchmarks.load --requests 400 --large --out docs/evidence/flask/memory-large.json   the same with the large film
 
 The server and the run in process have the first core, whoever asks has the second. Each kind of film goes by itself. The way of 2023 is
 Flask's own server with Keras's `load_model` and `predict`, for the small film alone: it reads no DICOM.
@@ -31,6 +32,7 @@ from kneeoa_hub.imaging.phantom import knee_film
 ROOT = Path(__file__).parent.parent
 SERVER_CORE, CALLER_CORE = 0, 1
 BOUNDARY = "kneeoa-load"
+SMALL, LARGE = "224-pixel PNG", "2000x2500 16-bit DICOM"
 APP = [sys.executable, "-m", "flask_app", "--port", "0", "--threads", "1"]
 IN_PROCESS = """
 import sys, time
@@ -85,7 +87,7 @@ def films() -> dict[str, bytes]:
     small.save(png, "PNG")
     large = np.asarray(Image.fromarray(knee_film(2, 7, bits=16).pixels.astype(np.float32)).resize((2000, 2500), Image.Resampling.BICUBIC))
     noisy = large + np.random.default_rng(0).normal(0, 40, large.shape)
-    return {"224-pixel PNG": png.getvalue(), "2000x2500 16-bit DICOM": _dicom(np.clip(noisy, 0, 65535).astype(np.uint16))}
+    return {SMALL: png.getvalue(), LARGE: _dicom(np.clip(noisy, 0, 65535).astype(np.uint16))}
 
 
 def _dicom(pixels: np.ndarray) -> bytes:
@@ -203,31 +205,41 @@ def resident(pid: int) -> float:
     return pages * os.sysconf("SC_PAGE_SIZE") / 1e6 + sum(resident(int(child)) for child in children)
 
 
+def peak(pid: int) -> float:
+    """Megabytes that the largest of a process and those that it started ever had."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return max([int(found[1]) * 1024 / 1e6 if found else 0.0, *(peak(int(child)) for child in children)])
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60, help="of each run (60)")
     parser.add_argument("--clients", type=int, default=16, help="that ask at once (16)")
     parser.add_argument("--requests", type=int, default=0, help="of small films, over which to watch the memory instead (0: not)")
+    parser.add_argument("--large", action="store_true", help="with --requests: of the large film")
     parser.add_argument("--out", type=Path, help="write the figures as JSON here")
     given = parser.parse_args()
     os.sched_setaffinity(0, {CALLER_CORE})
-    figures = memory(given.clients, given.requests) if given.requests else load(given.clients, given.seconds)
+    figures = memory(given.clients, given.requests, LARGE if given.large else SMALL) if given.requests else load(given.clients, given.seconds)
     if given.out:
         given.out.parent.mkdir(parents=True, exist_ok=True)
         given.out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
 
 
-def memory(clients: int, requests: int) -> dict[str, object]:
-    """Megabytes of the server after each tenth of the requests."""
-    small = films()["224-pixel PNG"]
+def memory(clients: int, requests: int, kind: str) -> dict[str, object]:
+    """Megabytes of the server after each tenth of the requests, and the most that its worker ever had."""
+    film = films()[kind]
     after: list[float] = []
     errors = 0
     with serving(APP) as (address, pid):
         for part in range(10):
-            errors += drive(address, small, clients, float("inf"), requests // 10).errors
+            errors += drive(address, film, clients, float("inf"), requests // 10).errors
             after.append(resident(pid))
             print(f"after {(part + 1) * requests // 10} requests {after[-1]:.0f} MB", flush=True)
-    return {"requests": requests, "clients": clients, "errors": errors, "memory": after}
+        most = peak(pid)
+    print(f"at most {most:.0f} MB")
+    return {"film": kind, "requests": requests, "clients": clients, "errors": errors, "memory": after, "peak": most}
 
 
 def load(clients: int, seconds: float) -> dict[str, object]:
@@ -240,11 +252,11 @@ def load(clients: int, seconds: float) -> dict[str, object]:
             figures[kind] = asdict(now) | {"in_process": alone, "share": now.rate / alone, "p99_over_median": now.p99 / now.median, "memory": resident(pid)}
         print(f"{kind}: {now.rate:.1f} films a second over HTTP, {alone:.1f} in process ({now.rate / alone:.0%}); {now.errors} errors of {now.films}")
         print(f"  median {now.median:.0f} ms, p99 {now.p99:.0f} ms ({now.p99 / now.median:.1f} times)", flush=True)
-    small = films()["224-pixel PNG"]
+    small = films()[SMALL]
     with serving([sys.executable, "-c", OLD_WAY, str(ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn")]) as (address, pid):
         old = drive(address, small, clients, seconds)
         figures["2023"] = asdict(old) | {"memory": resident(pid)}
-    now = figures["224-pixel PNG"]
+    now = figures[SMALL]
     print(f"Flask, load_model, predict: {old.rate:.1f} films a second, {figures['2023']['memory']:.0f} MB: now {now['rate'] / old.rate:.1f} times as many")  # type: ignore[index]
     return figures | {"ratio_to_2023": now["rate"] / old.rate, "load_average_after": os.getloadavg()[0]}  # type: ignore[index]
 

@@ -45,6 +45,8 @@ def test_compose_is_closed_by_default():
     assert service["image"] == f"kneeoa-hub:{kneeoa_hub.__version__}"
     assert (service["read_only"], service["cap_drop"], service["security_opt"]) == (True, ["ALL"], ["no-new-privileges:true"])
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    assert service["environment"]["HF_HOME"].startswith("${HF_HOME:-/var/lib/kneeoa/")  # where the read-only root can be written
+    assert service["environment"]["HF_HUB_OFFLINE"] == "${HF_HUB_OFFLINE:-0}"
     assert ("USER", "10001:10001") in set(instructions())
 
 

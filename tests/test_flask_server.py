@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -22,6 +24,7 @@ from kneeoa_hub.settings import Settings
 
 from .flask_requests import noise
 from .flask_serving import ROOT, command, serving
+from .test_flask_survival import ready
 
 DOCUMENTATION = (ROOT / "docs" / "flask.md").read_text("utf-8")
 
@@ -115,6 +118,26 @@ def test_on_loopback_it_answers_under_this_machine_s_names_alone():
             assert requests.get(f"{address}/", headers={"Host": name}, timeout=60).status_code == 400
     with serving(KNEEOA_TRUSTED_HOSTS="knees.hospital.example") as (address, _):
         assert requests.get(f"{address}/", headers={"Host": "knees.hospital.example"}, timeout=60).status_code == 200
+
+
+def test_the_documented_command_of_gunicorn_logs_json_and_answers_under_the_names_that_it_is_given(tmp_path: Path):
+    found = re.search(r"`(gunicorn .+)`", DOCUMENTATION)
+    assert found
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    program, *options = shlex.split(found[1])
+    with (tmp_path / "log").open("w") as log:
+        environ = os.environ | {"KNEEOA_TRUSTED_HOSTS": "127.0.0.1"}
+        started = subprocess.Popen([str(Path(sys.executable).parent / program), "--bind", address, *options], cwd=ROOT, env=environ, stderr=log)
+        try:
+            ready(f"http://{address}")
+            assert requests.get(f"http://{address}/", timeout=60).status_code == 200
+            assert requests.get(f"http://{address}/", headers={"Host": "evil.example"}, timeout=60).status_code == 400
+        finally:
+            started.terminate()
+            assert started.wait(60) == 0
+    lines = [json.loads(line) for line in (tmp_path / "log").read_text("utf-8").splitlines()]
+    assert {"flask_app.watch", "gunicorn.error"} <= {line["logger"] for line in lines}
 
 
 def test_a_port_in_use_is_said_at_once():
