@@ -13,7 +13,7 @@ Box = tuple[int, int, int, int]
 PERCENTILE_SAMPLE = 512
 """Percentiles are taken over at most this many rows and columns: enough for a histogram, and quick on a large film."""
 
-BLOCK = 256
+BLOCK = 64
 """Rows that are windowed at a time, so that a large film takes little memory beside its pixels."""
 
 
