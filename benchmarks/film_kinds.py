@@ -153,7 +153,7 @@ def _dicoms(deep: np.ndarray) -> Iterator[FilmFile]:
     table.LUTDescriptor, table.LUTData = [4096, 0, 16], list(range(0, 65536, 16))
     table["LUTDescriptor"].VR = table["LUTData"].VR = "US"
     yield FilmFile("DICOM", "12-bit with a VOI table", dicom(twelve, VOILUTSequence=[table], **about))
-    padded = np.pad(twelve, ((0, 0), (deep.shape[1] // 8,) * 2), constant_values=4095)
+    padded = np.pad(np.minimum(twelve, 4094), ((0, 0), (deep.shape[1] // 8,) * 2), constant_values=4095)
     yield FilmFile("DICOM", "12-bit with pixel padding", dicom(padded, PixelPaddingValue=4095, **about), exact=False)
 
 

@@ -48,7 +48,7 @@ def main() -> int:
     parser.add_argument("--real", type=int, default=3, help="real films of each collection and depth (default 3)")
     real = parser.parse_args().real
     grader = from_pretrained()
-    drawn, given = [knee_film(grade, 11, bits=16).pixels for grade in range(5)], list(real_films(real))
+    drawn, given = [knee_film(grade, 7, bits=16).pixels for grade in range(5)], list(real_films(real))
     kinds: dict[tuple[str, str], Row] = defaultdict(Row)
     for film in (*drawn, *given):
         wanted = answer(grader, film)
@@ -146,7 +146,7 @@ def strangers() -> Iterator[tuple[str, str, bytes]]:
     rng = np.random.default_rng(0)
     for name, film in sample_films().items():
         yield "synthetic sample", name, picture(film.pixels, "PNG")
-    knees = [knee_film(grade, 11).pixels for grade in range(5)]
+    knees = [knee_film(grade, 7).pixels for grade in range(5)]
     for knee in knees:
         yield "exposure", "an eighth of the range, dark", picture((knee // 8).astype(np.uint8), "PNG")
         yield "exposure", "an eighth of the range, bright", picture((223 + knee // 8).astype(np.uint8), "PNG")

@@ -26,7 +26,7 @@ LARGE_ENOUGH = 0.8
 """Where that window is this share of the film, the first look was as near."""
 APART = 0.5
 """Two peaks nearer to each other than this share of a joint's side are one joint."""
-FILLED = 0.9, 0.9
+FILLED = 0.85, 0.85
 """A lone joint whose box is this share of the film's width and height fills it: the film is its own crop. No real crop has less than .94."""
 STRIP_FILLED = 0.5, 0.7
 """The same for a strip round the joint line; of real ones with one knee all but some in a hundred have more."""
