@@ -137,6 +137,8 @@ class Readings:
         self._failed_at: float | None = None
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "do_connect", self._open_sqlite)
+        if self._engine.dialect.name == "postgresql" and "options" not in url.query:
+            event.listen(self._engine, "connect", _limit_statements)
 
     @classmethod
     def of(cls, app: Flask) -> "Readings | None":
@@ -221,9 +223,15 @@ def _limits(url: URL) -> dict[str, Any]:
         return {} if "timeout" in url.query else {"timeout": ANSWER_SECONDS}
     if url.get_driver_name() not in ("psycopg", "psycopg2"):
         return {}
-    milliseconds = 1000 * ANSWER_SECONDS
-    limits = {"connect_timeout": ANSWER_SECONDS, "tcp_user_timeout": milliseconds, "options": f"-c statement_timeout={milliseconds}"}
+    limits = {"connect_timeout": ANSWER_SECONDS, "tcp_user_timeout": 1000 * ANSWER_SECONDS}
     return {name: value for name, value in limits.items() if name not in url.query}
+
+
+def _limit_statements(connection: Any, record: Any) -> None:
+    """Not by an option of the connection, which PgBouncer refuses."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET statement_timeout = {1000 * ANSWER_SECONDS}")
+    connection.commit()
 
 
 def _kind(error: SQLAlchemyError) -> str:

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -154,6 +155,20 @@ def test_the_same_form_sent_many_times_at_once_is_kept_once(database: str):
         for _ in range(5):
             list(pool.map(lambda grade: store.save([reading(grade=grade), reading("b", grade=grade)]), range(4)))
     assert sorted(one.film_sha256[0] for one in store.all()) == ["a", "b"]
+
+
+def test_a_table_that_another_holds_locked_is_told_in_seconds(postgresql: str):
+    from sqlalchemy import NullPool, create_engine, text
+
+    store = Readings(postgresql)
+    store.all()
+    with create_engine(postgresql, poolclass=NullPool).begin() as other:
+        other.execute(text("LOCK TABLE readings IN ACCESS EXCLUSIVE MODE"))
+        began = time.monotonic()
+        with pytest.raises(ReadingsUnavailable):
+            store.all()
+        assert time.monotonic() - began < 10
+    assert isinstance(store.all(), list)
 
 
 def test_what_a_database_says_of_a_row_is_not_logged(database: str, caplog: pytest.LogCaptureFixture):
