@@ -44,7 +44,7 @@ class Settings:
     rate_limit: str = ""
     secret_key: str = field(default="", repr=False)
     queue: int = 16
-    reader_db: str = ""
+    reader_db: str = field(default="", repr=False)
     data: str = ""
 
     @classmethod

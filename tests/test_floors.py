@@ -17,7 +17,7 @@ FLOORS = [
 WITHIN = {
     "report": {"overlay"}, "runtime": {"bundle"}, "decision": {"bundle"}, "imaging": {"imaging"}, "card": {"report", "card_sections"}, "settings": {"errors"},
     "answers": {"report"}, "document": {"overlay", "report"}, "dicom_objects": {"report"}, "beside": {"answers", "document", "dicom_objects"},
-    "hub": {"address", "presets", "versioned", "hub_download", "hub_upload", "publishable"},
+    "hub": {"address", "presets", "versioned", "hub_client", "hub_download", "hub_upload", "publishable"},
     "hub_download": {"address", "versioned", "hub_client"}, "hub_upload": {"versioned", "hub_client"},
     "presets": {"address"}, "versioned": {"address"},
 }  # fmt: skip
