@@ -1,8 +1,7 @@
 """How much of the shift between two hospitals `python -m tuning adapt` closes, on real films.
 
-    python -m tuning train --data runs/search --datasets oai --out runs/train-oai --epochs 50 --mixup 0.4 --occlusion 0.5
-    python -m tuning evaluate --data runs/train-oai --out runs/evaluate-oai
-    python -m tuning export --data runs/evaluate-oai --out runs/bundle-oai --name kneeoa-oai
+    python -m benchmarks.cross_domain --data runs/search --out runs/cross --epochs 30 --precision mixed_bfloat16
+    python -m tuning export --data runs/cross/oai/evaluate --out runs/bundle-oai --name kneeoa-oai
     python -m benchmarks.adapt_shift --from ./runs/bundle-oai --films runs/gornale.csv --out runs/adapt
 
 films: the CSV of benchmarks/gornale_protocol.py. Weights that have seen OAI films alone are recalibrated, and fine-tuned, on
