@@ -47,5 +47,5 @@ def test_a_member_of_another_training_joins_as_it_is(audited, grader, tmp_path):
         assert (taught / name).read_bytes() == (before / name).read_bytes()
     assert json.loads((taught / "train.json").read_text("utf-8"))["members"][0]["architecture"]["size"] == NAMED["residual"].size
     shutil.copy(before / "member-residual-0.weights.h5", before / "member-other-0.weights.h5")
-    with pytest.raises(DataError, match="is no member of a training; choose among member-residual-0.weights.h5"):
+    with pytest.raises(DataError, match=r"is no member of a training; choose among member-residual-0\.weights\.h5"):
         train(audited, tmp_path / "wrong", TrainSettings(**settings, joined=(str(before / "member-other-0.weights.h5"),)))

@@ -44,8 +44,8 @@ class TrainSettings:
     together they err less. seeds: one member of each architecture for each.
     mixup, occlusion: see `augment.Mixing`.
     datasets: train and validate on these alone; () is all of them. precision: of the layers' arithmetic; weights and head
-    stay float32. teacher: address of a bundle whose answers share the target with the labels, see `teacher`; "" for none. joined: weights' files of members of other trainings,
-    such as runs/before/member-folded-0.weights.h5, that go before the new ones.
+    stay float32. teacher: address of a bundle whose answers share the target with the labels, see `teacher`; "" for none.
+    joined: weights' files of members of other trainings, such as runs/before/member-folded-0.weights.h5, that go before the new ones.
     """
 
     epochs: int = 40
