@@ -4,6 +4,7 @@ Each row makes the fault happen to the real client and tells what came of it.
 """
 
 import re
+import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -225,6 +226,21 @@ def two_at_once(scene: Scene) -> str:
     return " and ".join(scene.outcome(said(call)) for call in calls)
 
 
+def stopped_in_a_pull(scene: Scene) -> str:
+    scene.server.fault("hang", "GET", "model.onnx", times=99)
+    first = scene.stranger.starts("pull", f"{REPO}@v1.0")
+    while not any("model.onnx" in path for _, path in scene.server.requests):
+        time.sleep(0.05)
+    first.send_signal(signal.SIGSTOP)
+    try:
+        told = scene.pull()
+    finally:
+        first.kill()
+        first.communicate()
+    scene.server.faults.clear()
+    return f"{told}; then {scene.pull()}"
+
+
 def killed_in_a_pull(scene: Scene) -> str:
     scene.server.fault("stall", "GET", "/cdn/")
     _kill(scene, "pull", f"{REPO}@v1.0", at="/cdn/")
@@ -297,6 +313,7 @@ ROWS = (
     Row("a log-in page of the network in place of the Hub", f"HubUnreachable; {RIGHT}", pulled_after("portal", "GET", "/")),
     Row("server down, nothing pulled before", "HubUnreachable", down_and_empty),
     Row("server down, part of the model pulled before", "HubUnreachable", down_with_a_part),
+    Row("a server that answers JSON and is no Hub", f"HubUnreachable; {RIGHT}", pulled_after("says {}", "GET", "/api/models/")),
     Row("server down, the model pulled before", RIGHT, down_with_a_copy),
     Row("server down at a push", "HubUnreachable", down_at_a_push),
     Row("HF_HUB_OFFLINE, the tag pulled before", RIGHT, offline),
@@ -307,6 +324,7 @@ ROWS = (
     Row("a cache that only others may write, without it", "OutputError", guest_without_a_copy),
     Row("a file of code in the repo, and a tag without it", f"BundleChanged; {RIGHT}", code_beside_it),
     Row("two processes pull at once", f"{RIGHT} and {RIGHT}", two_at_once),
+    Row("another process that was stopped in the middle of a pull, and later killed", f"HubUnreachable; {RIGHT}", stopped_in_a_pull),
     Row("killed in the middle of a pull, then again", RIGHT, killed_in_a_pull),
     Row("killed in the middle of a push, then again", ONE, killed_in_a_push),
     *(Row(f"push: {name}: 503 once", ONE, pushed_through("fail", "POST", path)) for name, path in (
