@@ -187,10 +187,20 @@ def _grade(arguments: argparse.Namespace) -> int:
             answers = _watched(answers, len(left))
         write = write_json if arguments.json else write_csv if arguments.csv else write_table
         return 1 if write(answers, sys.stdout) else 0
-    failed = file.write(_watched(answers, len(left)))
+    failed = file.write(_faults_told(_watched(answers, len(left))))
     before = f", {len(films) - len(left)} were there before" if len(films) > len(left) else ""
     print(f"{arguments.out}: {len(left)} films{before}, {failed} failed.", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _faults_told(answers: Iterable[tuple[str, Any]]) -> Iterable[tuple[str, Any]]:
+    """The same answers; why a film failed is told on the way."""
+    from tqdm import tqdm
+
+    for film, answer in answers:
+        if isinstance(answer, KneeOAError):
+            tqdm.write(f"kneeoa: {film}: {answer.message}", file=sys.stderr)
+        yield film, answer
 
 
 def _cores() -> int:

@@ -85,7 +85,9 @@ def folder(films, tmp_path):
 def test_a_folder_is_graded_into_a_file_as_the_films_are_one_by_one(folder, tmp_path, capsys, form):
     out = tmp_path / f"grades.{form}"
     assert main(["grade", str(folder), "--out", str(out), "--workers", "3"]) == 1
-    assert "6 films, 1 failed" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "6 films, 1 failed" in told
+    assert "5.png: " in told
     one_by_one = sorted(str(path) for path in folder.rglob("*.png"))
     assert main(["grade", f"--{form.removesuffix('l')}", "--workers", "1", *one_by_one]) == 1
     assert out.read_text("utf-8") == capsys.readouterr().out

@@ -41,7 +41,7 @@ def quickstart(out: Path) -> None:
     tell(f"a film drawn as grade {TRIED_GRADE}, graded by the pulled bundle:")
     tell(*report.findings().splitlines(), before="   | ")
     say("The shipped weights on sample films")
-    samples = _grade_samples(out / "samples")
+    samples = _grade_samples(out / "samples", out / "overlays")
     print(f"""
 Done in {(time.monotonic() - began) / 60:.1f} minutes. Synthetic films show that the loop runs, not how well a model grades.
 
@@ -49,7 +49,8 @@ What lies where:
   {out / "search" / "report.md"}   the search and its plots
   {bundle / "README.md"}   the model card of the synthetic bundle
   {address}   where it was published
-  {samples}   sample films, and how the shipped weights grade them
+  {samples}   sample films
+  {out / "overlays"}   how the shipped weights grade them
 
 What to try next:
   .venv/bin/kneeoa grade {samples / "moderate.png"}
@@ -100,13 +101,14 @@ def _splits(summary: dict[str, Any]) -> str:
     return f"{summary['films']} films of {summary['groups']} patients: " + ", ".join(f"{count} {split}" for split, count in counts.items())
 
 
-def _grade_samples(folder: Path) -> Path:
+def _grade_samples(folder: Path, overlays: Path) -> Path:
     grader = from_pretrained()
     folder.mkdir(exist_ok=True)
+    overlays.mkdir(exist_ok=True)
     for name, phantom in sample_films().items():
         Image.fromarray(phantom.pixels).save(folder / f"{name}.png")
         report = grader.grade(folder / f"{name}.png")
-        report.overlay().save(folder / f"{name}-graded.png")
+        report.overlay().save(overlays / f"{name}.png")
         answers = ", ".join(f"{knee.grade} {knee.label}" for knee in report.knees) or f"not graded: {report.refused.message if report.refused else ''}"
         tell(f"{name:<12} drawn as {', '.join(map(str, phantom.grades)):<5} graded {answers}")
     return folder
