@@ -204,17 +204,28 @@ class Readings:
     @contextmanager
     def _answering(self) -> Iterator[None]:
         """The table is made before it is first used, and not again: one that is gone later is told, not replaced by an empty one."""
+        began = time.monotonic()
         try:
             with self._making:
                 if not self._made:
-                    TABLE.metadata.create_all(self._engine)
-                    self._made = True
+                    self._make_table(began)
             yield
             self._failed_at = None
         except SQLAlchemyError as error:
             self._failed_at = time.monotonic()
             log.error("The readers' database does not answer (%s)", _kind(error))
             raise ReadingsUnavailable from error
+
+    def _make_table(self, began: float) -> None:
+        """Not once more for whoever waited, since `began`, for a try that failed."""
+        if self._failed_at is not None and self._failed_at >= began:
+            raise ReadingsUnavailable
+        try:
+            TABLE.metadata.create_all(self._engine)
+        except SQLAlchemyError:
+            self._failed_at = time.monotonic()
+            raise
+        self._made = True
 
 
 def _limits(url: URL) -> dict[str, Any]:

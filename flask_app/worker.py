@@ -94,6 +94,7 @@ class PacedConnection(TConn):
         """Called in a thread before each request is read."""
         fresh = not self.initialized
         super().init()
+        self.sock.settimeout(SEND_SECONDS)  # for an answer whose request brought no body to wait for, too
         if not isinstance(self.parser, Parser):
             return
         if fresh:
