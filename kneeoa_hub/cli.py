@@ -48,13 +48,13 @@ EXIT_CODES = "exit code: 0 all graded or refused, 1 a film failed or the model c
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; every error of the package becomes a line on standard error."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="surrogateescape")  # names of films that are no UTF-8
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() == "utf-8":
+        sys.stdout.reconfigure(errors="surrogateescape")  # names of films that are no UTF-8
     parsed = parser().parse_args(arguments)
     try:
         code = parsed.run(parsed)
-        sys.stdout.flush()
+        if sys.stdout:  # which is closed by >&-
+            sys.stdout.flush()
         return code
     except (AddressError, SettingsError) as error:
         print(f"kneeoa: {error.message}", file=sys.stderr)

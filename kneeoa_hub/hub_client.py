@@ -28,7 +28,7 @@ _TURN = threading.RLock()
 
 def checked_token(token: str | None) -> str | None:
     """The token without the space that a file or a clipboard puts round it. Raises HubDenied for what is none, which it does not quote."""
-    token = token.strip() if token else None
+    token = (token or "").strip() or None
     if token and not re.fullmatch(r"[!-~]+", token):
         raise HubDenied("The token that was given has characters in it that no token has; copy it anew from the Hub's settings.")
     return token

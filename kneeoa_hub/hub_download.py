@@ -44,7 +44,7 @@ def from_repo(repo: Repo, token: str | None, local_files_only: bool, cache_dir: 
     if snapshot and _COMMIT.fullmatch(wanted) and _is_whole(snapshot):
         return snapshot
     try:
-        with _alone(kept), talking(repo.name):
+        with talking(repo.name), _alone(kept):
             snapshot = _fetched(repo, token, cache)
             if wanted != snapshot.name:
                 with suppress(OSError):  # the bundle is whole; without the ref its tag is not found when the network is off

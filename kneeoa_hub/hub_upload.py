@@ -171,7 +171,8 @@ def _brought(api: "HfApi", repo: str, head: "ModelInfo") -> dict[str, str]:
     brought: dict[str, str] = {}
     for commit in api.list_repo_commits(repo, revision=head.sha):  # the newest first
         for name, digest in _TRAILER.findall(commit.message):
-            brought.setdefault(name, digest)
+            if versioned.is_card(name):  # whatever else somebody's message tells of
+                brought.setdefault(name, digest)
     return brought
 
 

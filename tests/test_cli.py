@@ -294,7 +294,7 @@ def test_an_interrupt_ends_the_command_quietly_and_the_next_one_goes_on(films, t
     (tmp_path / "films").mkdir()
     for number in range(FILMS):
         (tmp_path / "films" / f"{number:03}.png").write_bytes(films["both-knees"].read_bytes())
-    command = [sys.executable, "-m", "kneeoa_hub.cli", "grade", str(tmp_path / "films"), "--out", str(out)]
+    command = [sys.executable, "-m", "kneeoa_hub.cli", "grade", str(tmp_path / "films"), "--out", str(out), "--workers", "1"]
     with subprocess.Popen(command, stderr=subprocess.PIPE) as process:
         while not (out.exists() and out.read_text("utf-8").count("\n") >= 5):
             assert process.poll() is None
