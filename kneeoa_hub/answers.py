@@ -50,16 +50,18 @@ class AnswerFile:
             raise SettingsError(f"--out {path}: its name ends on .csv or .jsonl, by which it is written.")
         self.path: Path = path
         self.form: str = FORMS[path.suffix.lower()]
-        self.done: set[str] = set()
+        self._kept: list[_Record] = []
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._take_up(revision, level)
         except OSError as error:
             raise OutputError(f"{path} can't be written ({error.strerror}); give an --out with room and access.") from None
+        self.done: set[str] = {record.film for record in self._kept}
 
     def write(self, answers: Iterable[tuple[str, Answer]]) -> int:
         """Add the answers as they come; returns how many films failed."""
         try:
+            self._leave_the_kept()
             with self.path.open("a", encoding="utf-8", errors=NAMES, newline="") as out:
                 if self.form == "json":
                     return write_json(answers, out)
@@ -81,14 +83,18 @@ class AnswerFile:
                 raise SettingsError(f"--out {self.path} holds answers of revision {record.revision}, and this model is {revision}; give another --out.")
             if record.level is not None and record.level != level:
                 raise SettingsError(f"--out {self.path} holds sets at the level {record.level:g}, and {level:g} is asked for; give another --out.")
-        kept = [record for record in records if record.film != records[-1].film and not record.failed]
+        self._kept = [record for record in records if record.film != records[-1].film and not record.failed]
+
+    def _leave_the_kept(self) -> None:
+        """Take what is graded again out of the file."""
+        if not self.path.exists():
+            return
         beside = self.path.with_name(self.path.name + ".part")
         with beside.open("w", encoding="utf-8", errors=NAMES, newline="") as out:
-            if self.form == "csv" and kept:
+            if self.form == "csv" and self._kept:
                 out.write(_line(CSV_COLUMNS))
-            out.writelines(record.text for record in kept)
+            out.writelines(record.text for record in self._kept)
         beside.replace(self.path)
-        self.done = {record.film for record in kept}
 
 
 @dataclass(frozen=True)

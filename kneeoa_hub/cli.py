@@ -224,10 +224,12 @@ def _pull(arguments: argparse.Namespace) -> int:
 
 
 def _push(arguments: argparse.Namespace) -> int:
+    from .hub import Upload, deliver
+    from .hub_client import check_client
+
+    check_client()
     from huggingface_hub import constants
     from huggingface_hub.utils import disable_progress_bars
-
-    from .hub import Upload, deliver
 
     if not sys.stderr.isatty() and constants.HF_HUB_DISABLE_PROGRESS_BARS is None:
         disable_progress_bars()  # the Hub's client draws those of an upload in a pipe, too

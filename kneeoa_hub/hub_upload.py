@@ -63,7 +63,7 @@ def to_repo(bundle: Bundle, repo: str, token: str | None, upload: Upload) -> Del
     tag, named = upload.tag, f"{repo}@{upload.tag or upload.branch}" if upload.tag or upload.branch else repo
 
     def attempt() -> Delivery:
-        _check_rights(api, bundle, repo)
+        _check_rights(api, bundle, repo, anybody=upload.pull_request)
         if not upload.dry_run:
             api.create_repo(repo, private=upload.private, exist_ok=True)
         try:
@@ -101,15 +101,15 @@ def to_repo(bundle: Bundle, repo: str, token: str | None, upload: Upload) -> Del
         return patiently(attempt)  # as a whole, since what an earlier try has done is found and not done again
 
 
-def _check_rights(api: "HfApi", bundle: Bundle, repo: str) -> None:
-    """Raises HubDenied or HubError for what the Hub would refuse, before a repo is made for it."""
+def _check_rights(api: "HfApi", bundle: Bundle, repo: str, anybody: bool) -> None:
+    """Raises HubDenied or HubError for what the Hub would refuse, before a repo is made for it. anybody: may do it, whosever the repo is."""
     from huggingface_hub import ModelCard
 
     account = api.whoami()
     owner, names = repo.partition("/")[0], [account["name"], *(one["name"] for one in account.get("orgs", ()))]
     if account.get("auth", {}).get("accessToken", {}).get("role") == "read":
         raise HubDenied(f"The token of {account['name']} may read only; make one that may write, for a push to {repo}.")
-    if owner not in names:
+    if owner not in names and not anybody:
         raise HubDenied(f"{account['name']} has no account or organisation {owner}; push to one of {', '.join(names)}.")
     ModelCard((bundle.folder / CARD).read_text("utf-8")).validate(repo_type="model")
 

@@ -161,9 +161,11 @@ def test_answers_at_two_levels_are_not_mixed(films, tmp_path, capsys, form):
 def test_a_report_that_would_lack_films_is_not_written(films, tmp_path, capsys):
     command = ["grade", str(films["mild"]), str(films["severe"]), "--out", str(tmp_path / "grades.csv")]
     assert main(command) == 0
+    whole = (tmp_path / "grades.csv").read_bytes()
     assert main([*command, "--report", str(tmp_path / "report.html")]) == 2
     assert "--report would lack the 1 films" in capsys.readouterr().err
     assert not (tmp_path / "report.html").exists()
+    assert (tmp_path / "grades.csv").read_bytes() == whole
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are Unicode, and there is no /dev/full")

@@ -151,6 +151,14 @@ def test_a_push_to_another_s_account_is_denied(server, bundle, person, dry_run):
     assert "no account or organisation stranger; push to one of lab" in said["message"]
 
 
+def test_a_client_that_cannot_be_loaded_is_told_by_the_command_too(bundle, person):
+    environment = person.environment | {"HF_HUB_DOWNLOAD_TIMEOUT": "soon"}
+    command = [sys.executable, "-m", "kneeoa_hub.cli", "push", str(bundle), REPO]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "huggingface_hub can't be loaded" in done.stderr
+
+
 def test_a_token_that_is_none_is_refused_and_not_quoted(server, published, person):
     for name, arguments in (("pull", [REPO]), ("push", [published, REPO])):
         said = person.does(name, *arguments, token="hf_SECRET\nX")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kneeoa_hub.bundle import read_bundle
-from kneeoa_hub.errors import DataError
+from kneeoa_hub.errors import DataError, SettingsError
 from kneeoa_hub.imaging.phantom import write_films
 from tuning import teacher
 from tuning.audit import audit
@@ -49,3 +49,9 @@ def test_a_member_of_another_training_joins_as_it_is(audited, grader, tmp_path):
     shutil.copy(before / "member-residual-0.weights.h5", before / "member-other-0.weights.h5")
     with pytest.raises(DataError, match=r"is no member of a training; choose among member-residual-0\.weights\.h5"):
         train(audited, tmp_path / "wrong", TrainSettings(**settings, joined=(str(before / "member-other-0.weights.h5"),)))
+    with pytest.raises(SettingsError, match="Two members would be called residual-0"):
+        train(audited, tmp_path / "twice", TrainSettings(**settings, joined=joined))
+    write_films(tmp_path / "others", 60, seed=9)
+    elsewhere = audit([f"synthetic={tmp_path / 'others'}"], tmp_path / "other-audit")
+    with pytest.raises(DataError, match="was trained on other films"):
+        train(elsewhere, tmp_path / "foreign", TrainSettings(**settings, seeds=(1,), joined=joined))

@@ -73,8 +73,9 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     steps.begin(out, "train", str(source), chosen)
     if (out / "train.json").exists():
         return out
-    members, training = [_joined(Path(weights), out) for weights in settings.joined], None
+    members, training = [_joined(Path(weights), audit, out) for weights in settings.joined], None
     targets = teacher.targets(audit, settings.teacher, settings.datasets) if settings.teacher else None
+    _check_names([member["name"] for member in members], settings)
     for name, architecture in architectures.items():
         smaller, larger, _ = name.partition(LARGER)
         for seed in settings.seeds:
@@ -108,8 +109,18 @@ def weights_of(folder: Path, member: str) -> Path:
     return folder / f"member-{member}.weights.h5"
 
 
-def _joined(weights: Path, out: Path) -> dict[str, Any]:
-    """The entry of a member of another training, whose weights and history are copied. Raises DataError when that is none."""
+def _check_names(joined: Sequence[str], settings: TrainSettings) -> None:
+    """Raises SettingsError when a member that joins has the name of another."""
+    new = [f"{part}-{seed}" for name in settings.architectures for part in {name, name.partition(LARGER)[0]} for seed in settings.seeds]
+    if double := sorted({name for name in joined if joined.count(name) > 1 or name in new}):
+        raise SettingsError(f"Two members would be called {', '.join(double)}; give other --seeds, or join one of them.")
+
+
+def _joined(weights: Path, audit: Path, out: Path) -> dict[str, Any]:
+    """The entry of a member of another training on the same films, whose weights and history are copied. Raises DataError when it is none."""
+    films = [steps.read_json(place / "audit.json")["fingerprint"] for place in (audit, steps.find_input(weights.parent, "audit"))]
+    if films[0] != films[1]:
+        raise DataError(f"{weights} was trained on other films than those of {audit}, maybe on its test films; train it on these.")
     entries = steps.read_json(steps.find_input(weights.parent, "train") / "train.json")["members"]
     entry = next((one for one in entries if weights_of(weights.parent, one["name"]) == weights), None)
     if entry is None or not weights.is_file():
