@@ -1,9 +1,11 @@
 """What the package stands on: the licence of every package that its extras bring, and a software bill of materials.
 
     python -m benchmarks.supply_chain > docs/licences.md
+    python -m benchmarks.supply_chain --sbom runs/sbom.cdx.json
     python -m benchmarks.supply_chain --sbom runs/sbom.cdx.json --python .venv/bin/python
 
-The licences are read from the installed packages' own metadata. The bill is CycloneDX (ECMA-424), of the environment of that Python.
+The licences are read from the installed packages' own metadata. The bill is CycloneDX (ECMA-424): of what the Flask app's image
+installs, with its hashes, or of the environment of that Python, with its licences.
 Ends with 1 when a licence is none of those that agree with Apache-2.0.
 """
 
@@ -19,6 +21,7 @@ from packaging.licenses import InvalidLicenseExpression, canonicalize_license_ex
 from packaging.requirements import Requirement
 
 PROJECT = "kneeoa-hub"
+IMAGE = "flask_app/requirements.lock"
 EXTRAS = ("dicom", "report", "flask", "postgres", "space", "tune")
 """Those of users; `dev` and `bench` are tools that stay with whoever works on the package."""
 PERMITTED = frozenset(
@@ -131,12 +134,13 @@ def page(packages: list[Distribution]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sbom", type=Path, help="write a bill of materials here, instead of the licences")
-    parser.add_argument("--python", default=sys.executable, help="of the environment to describe in the bill (this one)")
+    parser.add_argument("--python", help=f"of the environment to describe in the bill, in place of what {IMAGE} names")
     given = parser.parse_args()
     if given.sbom:
         given.sbom.parent.mkdir(parents=True, exist_ok=True)
-        tool = [sys.executable, "-m", "cyclonedx_py", "environment", "--pyproject", "pyproject.toml", "--output-reproducible", "--of", "JSON"]
-        return subprocess.run([*tool, "-o", str(given.sbom), given.python]).returncode
+        described = ["environment", given.python] if given.python else ["requirements", IMAGE]
+        tool = [sys.executable, "-W", "ignore", "-m", "cyclonedx_py", *described, "--pyproject", "pyproject.toml", "--output-reproducible"]
+        return subprocess.run([*tool, "--of", "JSON", "-o", str(given.sbom)]).returncode
     packages = brought()
     print(page(packages))
     refused = [f"{package.metadata['Name']}: {licence(package)}" for package in packages if not is_permitted(licence(package))]

@@ -135,9 +135,12 @@ class Worker(ThreadWorker):
             stop()
 
     def accept(self, listener: Any) -> None:
-        """A new connection. The one that has waited longest for its head makes room for it."""
-        while self.nr_conns >= self.worker_connections - 1 and self._heads:
-            self._drop(next(iter(self._heads)))
+        """A new connection. One that was answered makes room for it, or the one that has waited longest for its head."""
+        while self.nr_conns >= self.worker_connections - 1 and (self._lingering or self._heads):
+            if self._lingering:
+                self._let_go(next(iter(self._lingering)))
+            else:
+                self._drop(next(iter(self._heads)))
         super().accept(listener)
 
     def enqueue_req(self, conn: TConn) -> None:
@@ -219,6 +222,7 @@ class Worker(ThreadWorker):
             sock.close()
             return
         self._lingering[sock], self._read_since[sock] = time.monotonic() + LINGER_SECONDS, 0
+        self.nr_conns += 1  # a stop waits for it, too
         if len(self._lingering) > MOST_LINGERING:
             self._let_go(next(iter(self._lingering)))
 
@@ -238,6 +242,7 @@ class Worker(ThreadWorker):
     def _let_go(self, sock: socket.socket) -> None:
         del self._lingering[sock], self._read_since[sock]
         self.poller.unregister(sock)
+        self.nr_conns -= 1
         sock.close()
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:

@@ -3,12 +3,16 @@
 import os
 import re
 import shutil
+import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import requests
 from playwright.sync_api import Browser, sync_playwright
 
 ROOT = Path(__file__).parent.parent
@@ -50,6 +54,53 @@ def serving(
     finally:
         process.terminate()
         process.communicate(timeout=60)
+
+
+def workers(process: subprocess.Popen[str]) -> list[int]:
+    """The numbers of the processes that a server's parent has forked."""
+    return [int(number) for number in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+
+
+def kill_worker(process: subprocess.Popen[str]) -> None:
+    for number in workers(process):
+        os.kill(number, signal.SIGKILL)
+
+
+def ready(address: str) -> None:
+    """Wait until films can be sent."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            if requests.get(f"{address}/health/ready", timeout=10).status_code == 200:
+                return
+        except requests.RequestException:
+            pass
+        time.sleep(0.1)
+    raise AssertionError("not ready after a minute")
+
+
+def graded(address: str, film: bytes) -> dict | None:
+    """The film's report, or None when the connection broke."""
+    try:
+        answer = requests.post(f"{address}/api/v1/grade", files={"film": film}, timeout=60)
+    except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):  # before the answer, or amid it
+        return None
+    return answer.json()["films"][0] if answer.status_code == 200 else {"status": answer.status_code}
+
+
+def connected(address: str) -> socket.socket:
+    host, _, port = address.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)), timeout=30)
+
+
+def slowest(address: str) -> float:
+    """Seconds of the slowest of five answers to whether the server lives."""
+    taken = []
+    for _ in range(5):
+        began = time.monotonic()
+        assert requests.get(f"{address}/health/live", timeout=60).status_code == 200
+        taken.append(time.monotonic() - began)
+    return max(taken)
 
 
 def chromium_path() -> str | None:

@@ -23,8 +23,7 @@ from kneeoa_hub.errors import FilmError, KneeOAError
 from kneeoa_hub.settings import Settings
 
 from .flask_requests import noise
-from .flask_serving import ROOT, command, serving
-from .test_flask_survival import ready
+from .flask_serving import ROOT, command, ready, serving
 
 DOCUMENTATION = (ROOT / "docs" / "flask.md").read_text("utf-8")
 

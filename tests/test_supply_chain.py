@@ -47,11 +47,22 @@ def test_a_licence_that_agrees_is_not(words: str):
     assert is_permitted(words)
 
 
-def test_the_bill_of_materials_names_what_is_installed(tmp_path: Path):
-    file = tmp_path / "sbom.cdx.json"
-    ended = subprocess.run([sys.executable, "-m", "benchmarks.supply_chain", "--sbom", str(file)], cwd=ROOT, capture_output=True, text=True)
+def bill_of_materials(file: Path, *options: str) -> list[dict]:
+    """What the bill that is written to `file` lists."""
+    ended = subprocess.run([sys.executable, "-m", "benchmarks.supply_chain", "--sbom", str(file), *options], cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     bill = json.loads(file.read_text("utf-8"))
     assert bill["bomFormat"] == "CycloneDX"
-    named = {(part["name"], part["version"]) for part in bill["components"]}
+    return bill["components"]
+
+
+def test_the_bill_of_materials_is_of_what_the_image_installs_with_its_hashes(tmp_path: Path):
+    parts = bill_of_materials(tmp_path / "sbom.cdx.json")
+    locked = re.findall(r"^([\w.-]+)==([\w.]+)", (ROOT / "flask_app" / "requirements.lock").read_text("utf-8"), re.MULTILINE)
+    assert sorted((part["name"], part["version"]) for part in parts) == sorted(locked)
+    assert all(reference["hashes"] for part in parts for reference in part["externalReferences"] if reference["type"] == "distribution")
+
+
+def test_the_bill_of_an_environment_names_what_is_installed(tmp_path: Path):
+    named = {(part["name"], part["version"]) for part in bill_of_materials(tmp_path / "sbom.cdx.json", "--python", sys.executable)}
     assert {(package.metadata["Name"], package.version) for package in brought() if package.metadata["Name"] in ("Flask", "numpy")} <= named

@@ -1,0 +1,119 @@
+"""The running server with clients that are slow, many, vanished or no clients of HTTP at all. Nobody else waits for them."""
+
+import json
+import random
+import socket
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from .flask_serving import connected, graded, ready, serving, slowest, workers
+
+
+def test_clients_that_send_slowly_or_nothing_do_not_keep_others_out(films: dict[str, Path], tmp_path: Path):
+    beginnings = (b"", b"POST /api/v1/grade HT", b"POST /api/v1/grade HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\nContent-Type: image/png\r\n\r\nabc")
+    with serving(log=tmp_path / "log") as (address, _):
+        ready(address)
+        held = [connected(address) for _ in range(120)]  # of each kind more than there are threads
+        for number, connection in enumerate(held):
+            connection.sendall(beginnings[number % len(beginnings)])
+        time.sleep(0.5)
+        assert slowest(address) < 1
+        report = graded(address, films["mild"].read_bytes())
+        assert report
+        assert len(report["knees"]) == 1
+        for number, connection in enumerate(held):
+            connection.settimeout(30)
+            left = connection.recv(4096)  # each is cut off, told 400 when its head was understood
+            assert left.startswith(b"HTTP/1.1 400 ") if number % len(beginnings) == 2 else not left
+            connection.close()
+    assert all("trace" not in json.loads(line) for line in (tmp_path / "log").read_text("utf-8").splitlines())
+
+
+def test_clients_that_keep_an_answered_connection_open_do_not_keep_others_out():
+    with serving() as (address, _):
+        ready(address)
+        held = [connected(address) for _ in range(200)]
+        for connection in held:
+            connection.sendall(b"GET /health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert slowest(address) < 1
+        for connection in held:
+            connection.settimeout(30)
+            assert connection.makefile("rb").read().endswith(b'{"status":"live"}\n')
+            connection.close()
+
+
+def test_more_connections_than_are_held_make_room_for_each_other(films: dict[str, Path]):
+    with serving() as (address, process):
+        ready(address)
+        (worker,) = workers(process)
+        held = [connected(address) for _ in range(600)]
+        assert slowest(address) < 1
+        assert workers(process) == [worker]
+        for connection in held:
+            connection.close()
+
+
+def test_clients_that_go_away_while_they_send_leave_nothing_behind(films: dict[str, Path], tmp_path: Path):
+    with serving(log=tmp_path / "log", TMPDIR=str(tmp_path)) as (address, process):
+        ready(address)
+        host, _, port = address.removeprefix("http://").partition(":")
+        for _ in range(50):
+            with socket.create_connection((host, int(port))) as connection:
+                connection.sendall(b"POST /api/v1/grade HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\nContent-Type: image/png\r\n\r\n" + bytes(300_000))
+        assert graded(address, films["mild"].read_bytes())
+        (worker,) = workers(process)
+        assert len(list(Path(f"/proc/{worker}/fd").iterdir())) < 60
+    assert [path for path in tmp_path.iterdir() if path.name != "log" and path.is_file()] == []
+    assert all("trace" not in json.loads(line) for line in (tmp_path / "log").read_text("utf-8").splitlines())
+
+
+def test_ten_thousand_malformed_requests_change_nothing(films: dict[str, Path], tmp_path: Path):
+    draw = random.Random(1)
+    heads = [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"POST /api/v1/grade HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Type: image/png\r\n\r\nabcd"]
+    with serving(log=tmp_path / "log") as (address, process):
+        ready(address)
+        host, _, port = address.removeprefix("http://").partition(":")
+        (worker,) = workers(process)
+        statuses: Counter[bytes] = Counter()
+
+        def send(content: bytes) -> bytes:
+            with socket.create_connection((host, int(port)), timeout=30) as connection:
+                try:
+                    connection.sendall(content)
+                    connection.shutdown(socket.SHUT_WR)
+                    return connection.recv(64)[9:12]
+                except OSError:
+                    return b"cut"
+
+        def malformed(_: int) -> bytes:
+            content = bytearray(draw.choice(heads))
+            for _ in range(draw.randint(1, 8)):
+                place = draw.randrange(len(content))
+                content[place : place + draw.randint(0, 3)] = draw.randbytes(draw.randint(0, 40))
+            return bytes(content)
+
+        with ThreadPoolExecutor(8) as pool:
+            statuses.update(pool.map(send, map(malformed, range(10_000))))
+        assert sum(statuses.values()) == 10_000
+        assert not {status for status in statuses if status.startswith(b"5")}, statuses
+        assert statuses[b"400"] > 1000
+        assert workers(process) == [worker]
+        assert graded(address, films["mild"].read_bytes())
+    assert all("trace" not in json.loads(line) for line in (tmp_path / "log").read_text("utf-8").splitlines())
+
+
+def test_who_was_turned_away_as_the_server_stops_can_read_why():
+    """A connection that is reset while its client still sends loses the answer, so a stop waits a moment for it."""
+    with serving() as (address, process):
+        ready(address)
+        with connected(address) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nX: " + bytes(66_000))
+            time.sleep(0.5)
+            process.terminate()
+            for _ in range(10):
+                time.sleep(0.1)
+                connection.sendall(bytes(1000))
+            assert connection.recv(4096).startswith(b"HTTP/1.1 431 ")
+        assert process.wait(30) == 0
