@@ -16,6 +16,8 @@ SMALL = 2 * 2**20
 """A body that says it has no more never waits: those who send large films hold up each other alone."""
 PATIENCE_SECONDS = 20
 """After which who waits is told to come back."""
+STOP_SECONDS = 20
+"""After a stop, for bodies that still come; then they are told to come back, while the server still answers."""
 BRISK = 500_000
 """Bytes a second in which a body must come while others wait for its end."""
 LOOK_SECONDS = 3
@@ -39,7 +41,7 @@ class Bodies:
         self._changed = threading.Condition()
         self._bodies: dict[CountedBody, Pace] = {}  # in the order of their first reading
         self._waiting = 0
-        self._stopped = False
+        self._stopped: float | None = None
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         length = str(environ.get("CONTENT_LENGTH") or "")
@@ -52,23 +54,25 @@ class Bodies:
                 self._changed.notify_all()
 
     def stop(self) -> None:
-        """The server is being stopped: who waits is told."""
+        """The server is being stopped: who waits is told, and soon who still sends."""
         with self._changed:
-            self._stopped = True
+            self._stopped = time.monotonic()
             self._changed.notify_all()
 
     def admit(self, body: "CountedBody") -> None:
-        """Returns when more of the body may come. Raises Busy when that takes too long."""
+        """Returns when more of the body may come. Raises Busy when that takes too long, or has taken too long at a stop."""
         with self._changed:
             self._bodies.setdefault(body, Pace())
+            if self._stopped is not None and time.monotonic() > self._stopped + STOP_SECONDS:
+                raise Stopping
             if body.small or self._may_come(body):
                 return
             self._waiting += 1
             try:
-                came = self._changed.wait_for(lambda: self._stopped or self._may_come(body), self._patience)
+                came = self._changed.wait_for(lambda: self._stopped is not None or self._may_come(body), self._patience)
             finally:
                 self._waiting -= 1
-            if self._stopped and not self._may_come(body):
+            if self._stopped is not None and not self._may_come(body):
                 raise Stopping
             if not came:
                 self._turn_away()

@@ -121,6 +121,26 @@ def test_a_body_that_dawdles_while_others_wait_is_turned_away(monkeypatch: pytes
     assert ends[1:] == ["turned away", "read"]
 
 
+def test_a_body_that_still_comes_long_after_a_stop_is_told_to_come_back():
+    soon = "import runpy, flask_app.bodies as b; b.STOP_SECONDS = 1; runpy.run_module('flask_app', run_name='__main__')"
+    with serving(code=soon) as (where, process):
+        ready(where)
+        with connected(where) as connection:
+            connection.sendall(b"POST /api/v1/grade HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 1000000\r\n\r\n")
+            connection.settimeout(0.2)
+            answer, end = b"", time.monotonic() + 15
+            while not answer and time.monotonic() < end:
+                connection.sendall(bytes(20_000))
+                if process.poll() is None:
+                    process.terminate()
+                with suppress(TimeoutError):
+                    answer = connection.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"Retry-After: 5" in answer
+        assert b"being stopped" in answer
+        assert process.wait(30) == 0
+
+
 def test_a_client_that_sends_without_end_is_cut_off(films: dict[str, Path], tmp_path: Path):
     """By chunks, so that no length is told in advance."""
     head = b"POST /api/v1/grade HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
