@@ -198,6 +198,16 @@ def chunks_that_never_come(scene: Scene) -> str:
     return f"{first}; then {scene.pull()}"
 
 
+def chunks_that_are_never_taken(scene: Scene) -> str:
+    scene.publisher.environment["HF_HUB_DISABLE_XET"] = "0"
+    scene.server.store = f"{scene.server.url}/chunks"
+    for method in ("GET", "HEAD", "POST", "PUT"):
+        scene.server.fault("hang", method, "/chunks/", times=99)
+    first = scene.push()
+    scene.publisher.environment["HF_HUB_DISABLE_XET"] = "1"
+    return f"{first}; then {scene.push() or scene.pushed()}"
+
+
 def code_beside_it(scene: Scene) -> str:
     scene.server.commit(REPO, scene.server.files(REPO) | {"setup.py": b"print()"})
     return f"{scene.pull(REPO)}; then {scene.pull()}"
@@ -310,6 +320,7 @@ ROWS = (
     Row("a server that stops in the middle of a file", f"HubUnreachable; {RIGHT}", pulled_after("stall", "GET", "/cdn/")),
     Row("a server that answers nothing: Xet's chunks", f"HubUnreachable; {RIGHT}", chunks_that_never_come),
     Row("a server that answers nothing: push", "HubUnreachable", push_given_up),
+    Row("a server that answers nothing: push of Xet's chunks, and later without Xet", f"HubUnreachable; {ONE}", chunks_that_are_never_taken),
     Row("a log-in page of the network in place of the Hub", f"HubUnreachable; {RIGHT}", pulled_after("portal", "GET", "/")),
     Row("server down, nothing pulled before", "HubUnreachable", down_and_empty),
     Row("server down, part of the model pulled before", "HubUnreachable", down_with_a_part),

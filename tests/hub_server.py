@@ -8,73 +8,18 @@ import base64
 import hashlib
 import json
 import re
-import socket
-import struct
 import threading
 from collections.abc import Callable
-from contextlib import suppress
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 import yaml
 
-NAMESPACE = "lab"
-MAY = {"w": ("read", "write"), "r": ("read",)}
-LICENSES = ("apache-2.0", "mit", "cc-by-4.0", "other")
-TASKS = ("image-classification",)
-PLAIN_PATH = re.compile(r"(?!.*(^|/)\.{1,2}(/|$))[\w.][\w./-]*")
-OID = re.compile(r"[0-9a-f]{64}")
-REPO_ID = r"(?P<repo>[\w.-]+/[\w.-]+)"
-API = rf"/api/(?P<kind>models|spaces)/{REPO_ID}"
-
-
-class Refused(Exception):
-    """An answer that is not a success. code: the Hub's X-Error-Code."""
-
-    def __init__(self, status: int, message: str, code: str = "", **body: Any):
-        super().__init__(message)
-        self.status, self.code, self.body = status, code, {"error": message, **body}
-
-
-@dataclass
-class Repo:
-    """commits: id -> its files, oldest first. branches, tags: name -> commit. told: commit -> title and description."""
-
-    private: bool = False
-    gated: bool = False
-    commits: dict[str, dict[str, bytes]] = field(default_factory=dict)
-    branches: dict[str, str] = field(default_factory=dict)
-    tags: dict[str, str] = field(default_factory=dict)
-    large: set[str] = field(default_factory=set)
-    told: dict[str, tuple[str, str]] = field(default_factory=dict)
-
-    def add(self, files: dict[str, bytes], branch: str = "main", title: str = "by hand", description: str = "") -> str:
-        seed = json.dumps([[name, hashlib.sha256(files[name]).hexdigest()] for name in sorted(files)] + [len(self.commits)])
-        commit = hashlib.sha1(seed.encode()).hexdigest()
-        self.commits[commit] = dict(files)
-        self.branches[branch] = commit
-        self.told[commit] = title, description
-        return commit
-
-    def at(self, revision: str) -> str:
-        for known in (self.branches, self.tags):
-            if revision in known:
-                return known[revision]
-        if revision in self.commits:
-            return revision
-        raise Refused(404, f"Invalid rev id: {revision}", "RevisionNotFound")
-
-
-@dataclass
-class Fault:
-    kind: str
-    method: str
-    path: str
-    times: int
+from .hub_http import handler
+from .hub_store import API, CDN, MAY, NAMESPACE, OID, PLAIN_PATH, REPO_ID, XET_EXPIRES, Ask, Fault, Refused, Repo, card_errors, git_id, xet_download, xet_upload
 
 
 class HubServer:
@@ -100,7 +45,7 @@ class HubServer:
         self.faults: list[Fault] = []
         self.lock = threading.RLock()
         self.stopped = threading.Event()
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
         self._http.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._http.server_port}"
         self.cdn = f"http://localhost:{self._http.server_port}"  # another host to the client, as the real one is
@@ -164,7 +109,7 @@ class HubServer:
             content = xet_download(self.chunked[oid], self.granted.get(oid, 0), self.cas, Path(folder) / "file")
         return content if content and hashlib.sha256(content).hexdigest() == oid else None
 
-    def xet_token(self, ask: "Ask") -> Any:
+    def xet_token(self, ask: Ask) -> Any:
         self.repo(ask, "write" if ask.part["may"] == "write" else "read")
         if not self.store:
             raise Refused(404, "This Hub has no Xet")
@@ -180,27 +125,30 @@ class HubServer:
 
     # What is asked over HTTP; `ask` holds method, path parts, query, body, token
 
-    def allowed(self, ask: "Ask", action: str) -> None:
+    def allowed(self, ask: Ask, action: str) -> None:
         if ask.token and ask.token not in MAY:
             raise Refused(401, f"Invalid credentials in Authorization header ({'expired' if ask.token == 'expired' else 'unknown'} token)")
         if action not in MAY.get(ask.token, ()):
             raise Refused(403 if ask.token else 401, f"This needs a token with the permission to {action}.")
 
-    def repo(self, ask: "Ask", action: str = "read") -> Repo:
+    def repo(self, ask: Ask, action: str = "read") -> Repo:
+        """action: read, write, or suggest, which may be done to another's repo."""
         repo = self.repos.get((ask.part["kind"], ask.part["repo"]))
-        if action == "write":
+        if action != "read":
             self.allowed(ask, "write")
+            if action == "write" and repo and ask.part["repo"].split("/")[0] != NAMESPACE:
+                raise Refused(403, "You don't have the rights to write to this repo; open a pull request")
         elif ask.token and ask.token not in MAY:
             self.allowed(ask, "read")
         if repo is None or (repo.private and not ask.token):
             raise Refused(404 if ask.token else 401, "Repository not found", "RepoNotFound")
         return repo
 
-    def whoami(self, ask: "Ask") -> Any:
+    def whoami(self, ask: Ask) -> Any:
         self.allowed(ask, "read")
         return {"type": "user", "name": NAMESPACE, "orgs": [], "auth": {"accessToken": {"role": "write" if ask.token == "w" else "read"}}}
 
-    def create(self, ask: "Ask") -> Any:
+    def create(self, ask: Ask) -> Any:
         self.allowed(ask, "write")
         name, kind = f"{ask.json.get('organization') or NAMESPACE}/{ask.json['name']}", f"{ask.json.get('type') or 'model'}s"
         if not re.fullmatch(REPO_ID, name):
@@ -215,14 +163,14 @@ class HubServer:
         self.add_repo(name, private=ask.json.get("visibility") == "private" or bool(ask.json.get("private")), kind=kind)
         return answer
 
-    def validate(self, ask: "Ask") -> Any:
+    def validate(self, ask: Ask) -> Any:
         errors = card_errors(ask.json["content"], ask.json["repoType"])
         if errors:
             raise Refused(400, "Invalid metadata", errors=[{"message": error} for error in errors])
         return {"errors": [], "warnings": []}
 
-    def preupload(self, ask: "Ask") -> Any:
-        self.repo(ask, "write").at(ask.part["rev"])
+    def preupload(self, ask: Ask) -> Any:
+        self.repo(ask, "suggest").at(ask.part["rev"])
         answers = []
         for file in ask.json["files"]:
             sample = base64.b64decode(file["sample"], validate=True)
@@ -233,9 +181,9 @@ class HubServer:
             answers.append({"path": file["path"], "uploadMode": mode, "shouldIgnore": False, "oid": None})
         return {"files": answers}
 
-    def lfs_batch(self, ask: "Ask") -> Any:
+    def lfs_batch(self, ask: Ask) -> Any:
         ask.part["kind"] = "spaces" if ask.part.get("space") else "models"
-        self.repo(ask, "write")
+        self.repo(ask, "suggest")
         if ask.json.get("operation") != "upload" or ask.json.get("hash_algo") != "sha256" or "basic" not in ask.json.get("transfers", ()):
             raise Refused(422, "LFS batch: an upload with sha256 and the transfer basic is wanted")
         answers = []
@@ -250,7 +198,7 @@ class HubServer:
             answers.append(answer)
         return {"transfer": "basic", "objects": answers}
 
-    def lfs_put(self, ask: "Ask") -> Any:
+    def lfs_put(self, ask: Ask) -> Any:
         oid = ask.part["oid"]
         if oid not in self.granted:
             raise Refused(403, "No batch has granted this upload")
@@ -261,20 +209,20 @@ class HubServer:
         self.objects[oid] = ask.body
         return {}
 
-    def lfs_verify(self, ask: "Ask") -> Any:
+    def lfs_verify(self, ask: Ask) -> Any:
         self.allowed(ask, "write")
         if len(self.objects.get(ask.json["oid"], b"")) != ask.json["size"]:
             raise Refused(404, "There is no such object of that size")
         return {}
 
-    def take_commit(self, ask: "Ask") -> Any:
-        repo = self.repo(ask, "write")
-        if ask.part["rev"] not in repo.branches:
+    def take_commit(self, ask: Ask) -> Any:
+        branch, asked = ask.part["rev"], ask.query.get("create_pr") == ["1"]
+        repo = self.repo(ask, "suggest" if asked else "write")
+        if branch not in repo.branches:
             raise Refused(404, "A commit goes to a branch", "RevisionNotFound")
         head, *operations = [json.loads(line) for line in ask.body.splitlines()]
         if head.get("key") != "header" or not head["value"].get("summary"):
             raise Refused(400, "A commit starts with a header that has a summary")
-        branch, asked = ask.part["rev"], ask.query.get("create_pr") == ["1"]
         parent = head["value"].get("parentCommit", repo.branches[branch])
         if parent != repo.branches[branch]:
             raise Refused(412, "The branch has moved since that parent commit")
@@ -303,7 +251,7 @@ class HubServer:
         commit = parent if files == repo.commits[parent] else repo.add(files, "refs/pr/1" if asked else branch, summary, description)
         return {"success": True, "commitOid": commit, "commitUrl": f"{place}/commit/{commit}", "pullRequestUrl": f"{place}/discussions/1" if asked else None}
 
-    def branch(self, ask: "Ask") -> Any:
+    def branch(self, ask: Ask) -> Any:
         repo = self.repo(ask, "write")
         name = ask.part["rev"]
         if not re.fullmatch(r"[\w][\w.-]*", name):
@@ -313,7 +261,7 @@ class HubServer:
         repo.branches[name] = repo.at(ask.json.get("startingPoint") or "main")
         return {}
 
-    def list_commits(self, ask: "Ask") -> Any:
+    def list_commits(self, ask: Ask) -> Any:
         """Newest first, those that were made before the one asked for and itself."""
         repo = self.repo(ask)
         known = list(repo.commits)
@@ -340,7 +288,7 @@ class HubServer:
             raise Refused(400, f"{value['path']}: there is no large file with that sha256 and size")
         return content
 
-    def tag(self, ask: "Ask") -> Any:
+    def tag(self, ask: Ask) -> Any:
         repo = self.repo(ask, "write")
         name, commit = ask.json["tag"], repo.at(ask.part["rev"])
         if not re.fullmatch(r"[\w][\w.-]*", name):
@@ -350,7 +298,7 @@ class HubServer:
         repo.tags[name] = commit
         return {}
 
-    def list_refs(self, ask: "Ask") -> Any:
+    def list_refs(self, ask: Ask) -> Any:
         repo = self.repo(ask)
 
         def listed(known: dict[str, str], prefix: str) -> list[dict[str, str]]:
@@ -358,7 +306,7 @@ class HubServer:
 
         return {"branches": listed(repo.branches, "heads"), "tags": listed(repo.tags, "tags"), "converts": []}
 
-    def info(self, ask: "Ask") -> Any:
+    def info(self, ask: Ask) -> Any:
         repo = self.repo(ask)
         commit = repo.at(ask.part.get("rev") or "main")
         files = repo.commits[commit]
@@ -370,7 +318,7 @@ class HubServer:
             "cardData": yaml.safe_load(card[1]) if card else None,
         }
 
-    def tree(self, ask: "Ask") -> Any:
+    def tree(self, ask: Ask) -> Any:
         repo = self.repo(ask)
         files = repo.commits[repo.at(ask.part["rev"])]
         entries = []
@@ -381,7 +329,7 @@ class HubServer:
             entries.append(entry)
         return entries
 
-    def resolve(self, ask: "Ask") -> tuple[dict[str, str], bytes, str]:
+    def resolve(self, ask: Ask) -> tuple[dict[str, str], bytes, str]:
         """Headers, content, and where the content really lies."""
         ask.part["kind"] = "spaces" if ask.part.get("space") else "models"
         repo = self.repo(ask)
@@ -408,19 +356,26 @@ class HubServer:
                 return path.replace(old, new, 1)
         return ""
 
-
-@dataclass
-class Ask:
-    """One request."""
-
-    part: dict[str, str]
-    query: dict[str, list[str]]
-    body: bytes
-    token: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.body)
+    def act(self, ask: Ask, method: str, path: str) -> tuple[int, bytes, dict[str, str]]:
+        """Status, content and headers."""
+        for asked, pattern, act in ROUTES:
+            match = re.fullmatch(pattern, path)
+            if asked == method and match:
+                ask.part = {key: unquote(value) for key, value in match.groupdict().items() if value}
+                answer = act(self, ask)
+                headers = {"Content-Type": "application/json"}
+                if act is HubServer.xet_token:  # the client reads the headers, and its Xet library the body
+                    headers |= {"X-Xet-Cas-Url": answer["casUrl"], "X-Xet-Access-Token": answer["accessToken"]}
+                    headers["X-Xet-Token-Expiration"] = str(answer["exp"])
+                return 200, json.dumps(answer).encode(), headers
+        if method in ("GET", "HEAD"):
+            if match := RESOLVE.fullmatch(path):
+                ask.part = {key: unquote(value) for key, value in match.groupdict().items() if value}
+                headers, content, elsewhere = self.resolve(ask)
+                return (302, b"", {**headers, "Location": elsewhere}) if elsewhere else (200, content, headers)
+            if (match := CDN.fullmatch(path)) and match["oid"] in self.objects:
+                return 200, self.objects[match["oid"]], {}
+        raise Refused(404, f"{method} {path} is not of this Hub")
 
 
 ROUTES: tuple[tuple[str, str, Callable[[HubServer, Ask], Any]], ...] = (
@@ -441,174 +396,3 @@ ROUTES: tuple[tuple[str, str, Callable[[HubServer, Ask], Any]], ...] = (
     ("GET", rf"{API}(/revision/(?P<rev>[^/]+))?", HubServer.info),
 )
 RESOLVE = re.compile(rf"/(?P<space>spaces/)?{REPO_ID}/resolve/(?P<rev>[^/]+)/(?P<name>.+)")
-XET_EXPIRES = 4102444800
-"""Unix time, in 2100."""
-CDN = re.compile(r"/cdn/(?P<oid>[0-9a-f]{64})/.+")
-
-
-def xet_upload(content: bytes, cas: Path) -> str:
-    """Bring a file into a store of chunks; returns its Xet hash."""
-    from huggingface_hub.utils._xet import get_xet_session
-
-    with get_xet_session().new_upload_commit(endpoint=f"local://{cas}", token="x", token_expiry_unix_secs=XET_EXPIRES) as commit:
-        handle = commit.start_upload_bytes(content, sha256=hashlib.sha256(content).hexdigest())
-    return handle.result().xet_info.hash
-
-
-def xet_download(name: str, size: int, cas: Path, to: Path) -> bytes | None:
-    """A file by its Xet hash, or None when the store does not have it."""
-    from hf_xet import XetFileInfo
-    from huggingface_hub.utils._xet import get_xet_session
-
-    with suppress(RuntimeError, OSError, ValueError):
-        with get_xet_session().new_file_download_group(endpoint=f"local://{cas}", token="x", token_expiry_unix_secs=XET_EXPIRES) as group:
-            group.start_download_file(XetFileInfo(name, size), str(to))
-        return to.read_bytes()
-    return None
-
-
-def git_id(content: bytes) -> str:
-    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-
-
-def card_errors(text: str, kind: str) -> list[str]:
-    """What a Hub finds wrong in the metadata of a README."""
-    front = re.match(r"---\n(.*?)\n---\s", text, re.DOTALL)
-    if not front:
-        return []  # a card without metadata is let through
-    try:
-        card = yaml.safe_load(front[1])
-    except yaml.YAMLError as error:
-        return [f"not YAML: {error}"]
-    if not isinstance(card, dict):
-        return ["the metadata is not a mapping"]
-    errors = [] if card.get("license", "other") in LICENSES else [f"license: {card['license']} is not known"]
-    if kind == "space":
-        return errors + [f"{key} is missing" for key in ("sdk", "sdk_version", "app_file") if key not in card]
-    if card.get("pipeline_tag", TASKS[0]) not in TASKS:
-        errors.append(f"pipeline_tag: {card['pipeline_tag']} is not known")
-    for model in card.get("model-index", ()):
-        for number, result in enumerate(model.get("results", ())):
-            wanted = {"task": ("type",), "dataset": ("type", "name")}
-            errors += [f"model-index {number}: {a}.{b} is missing" for a, keys in wanted.items() for b in keys if b not in result.get(a, {})]
-            metrics = result.get("metrics", ())
-            if not metrics or not all("type" in metric and "value" in metric for metric in metrics):
-                errors.append(f"model-index {number}: each metric has a type and a value")
-    return errors
-
-
-def _handler(hub: HubServer) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-        def handle_one_request(self) -> None:
-            with suppress(ConnectionError, ValueError):  # the client has gone, or a fault closed the connection
-                super().handle_one_request()
-
-        def answer(self) -> None:
-            address = urlsplit(self.path)
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-            hub.requests.append((self.command, address.path))
-            if token and (CDN.fullmatch(address.path) or hub.cdn.endswith(self.headers.get("Host", "-"))):
-                hub.strays.add(token)
-            struck = hub.struck(self.command, address.path)
-            if struck == "hang":
-                hub.stopped.wait(60)
-                self.close_connection = True
-                return
-            ask = Ask({}, parse_qs(address.query), body, token)
-            try:
-                if struck == "fail":
-                    raise Refused(503, "Service unavailable")
-                if struck == "busy":
-                    self.send(429, b"Slow down", {"Retry-After": "3600"})
-                    return
-                if struck.startswith("says "):
-                    self.send(200, struck.removeprefix("says ").encode(), {"Content-Type": "application/json"})
-                    return
-                if struck == "portal":
-                    self.send(200, b"<html>Please log in</html>", {"Content-Type": "text/html"})
-                    return
-                moved = hub.renaming(address.path)
-                if moved:
-                    self.send(307, b"", {"Location": hub.moved_to + moved})
-                    return
-                with hub.lock:
-                    status, content, headers = self.act(ask, address.path)
-            except Refused as refused:
-                status, content = refused.status, json.dumps(refused.body).encode()
-                headers = {"X-Error-Code": refused.code, "X-Error-Message": " ".join(refused.body["error"].split()), "Content-Type": "application/json"}
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                status, content, headers = 400, json.dumps({"error": f"Bad request: {error!r}"}).encode(), {}
-            self.send(status, content, headers, struck)
-
-        do_GET = do_HEAD = do_POST = do_PUT = answer
-
-        def act(self, ask: Ask, path: str) -> tuple[int, bytes, dict[str, str]]:
-            for method, pattern, act in ROUTES:
-                match = re.fullmatch(pattern, path)
-                if method == self.command and match:
-                    ask.part = {key: unquote(value) for key, value in match.groupdict().items() if value}
-                    answer = act(hub, ask)
-                    headers = {"Content-Type": "application/json"}
-                    if act is HubServer.xet_token:  # the client reads the headers, and its Xet library the body
-                        headers |= {"X-Xet-Cas-Url": answer["casUrl"], "X-Xet-Access-Token": answer["accessToken"]}
-                        headers["X-Xet-Token-Expiration"] = str(answer["exp"])
-                    return 200, json.dumps(answer).encode(), headers
-            if self.command in ("GET", "HEAD"):
-                if match := RESOLVE.fullmatch(path):
-                    ask.part = {key: unquote(value) for key, value in match.groupdict().items() if value}
-                    headers, content, elsewhere = hub.resolve(ask)
-                    return (302, b"", {**headers, "Location": elsewhere}) if elsewhere else (200, content, headers)
-                if (match := CDN.fullmatch(path)) and match["oid"] in hub.objects:
-                    return 200, hub.objects[match["oid"]], {}
-            raise Refused(404, f"{self.command} {path} is not of this Hub")
-
-        def send(self, status: int, content: bytes, headers: dict[str, str], struck: str = "") -> None:
-            wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")) if status == 200 else None
-            whole = len(content)
-            if wanted:
-                status, content = 206, content[int(wanted[1]) :]
-                headers = {**headers, "Content-Range": f"bytes {wanted[1]}-{whole - 1}/{whole}"}
-            if struck in ("cut", "reset") and self.command != "GET":
-                self.hang_up(struck)  # it was done, and nobody hears of it
-                return
-            if struck == "flip" and content:
-                content = content[:-1] + bytes([content[-1] ^ 1])
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if self.command == "HEAD":
-                return
-            if struck in ("cut", "reset"):
-                self.wfile.write(content[: len(content) // 2])
-                self.hang_up(struck)
-                return
-            if struck == "stall":
-                self.wfile.write(content[: len(content) // 2])
-                hub.stopped.wait(60)
-                self.close_connection = True
-                return
-            if struck == "slow":
-                for start in range(0, len(content), max(1, len(content) // 20)):
-                    self.wfile.write(content[start : start + max(1, len(content) // 20)])
-                    hub.stopped.wait(0.05)
-                return
-            self.wfile.write(content)
-
-        def hang_up(self, how: str) -> None:
-            self.wfile.flush()
-            if how == "reset":
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.connection.close()
-            else:
-                self.connection.shutdown(socket.SHUT_RDWR)
-            self.close_connection = True
-
-    return Handler

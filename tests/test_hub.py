@@ -262,6 +262,19 @@ def test_a_pull_request_changes_nothing_until_it_is_merged(server, published, ne
     assert person.does("push", newer, REPO, pull_request=True, tag="v2.0")["error"] == "AddressError"
 
 
+def test_a_pull_request_may_go_to_another_s_repo_and_nothing_else_may(server, bundle, person):
+    server.add_repo("others/knees")
+    before = server.commits("others/knees")
+    told = person.does("push", bundle, "others/knees")
+    assert told["error"] == "HubDenied"
+    assert "lab" in told["message"]
+    assert "answer" in person.does("push", bundle, "others/knees", pull_request=True)
+    assert "model.onnx" not in server.files("others/knees")
+    added = [commit for commit in server.commits("others/knees") if commit not in before]
+    assert list(server.refs("others/knees")) == ["main", "refs/pr/1"]
+    assert added == [server.refs("others/knees")["refs/pr/1"]]
+
+
 def test_nothing_but_the_bundle_and_its_card_is_fetched(server, published, stranger):
     server.commit(REPO, server.files(REPO) | {"huge.dat": bytes(9), "NOTICE": b"by hand"})
     assert contents(stranger.pulls(REPO)) == contents(published)

@@ -1,10 +1,13 @@
 """Every row of the table of faults: what was expected is observed, and docs/hub-faults.md tells it."""
 
+import time
 from pathlib import Path
 
 import pytest
 
 from .hub_faults import HEAD, ROWS, line, observe_all
+from .hub_people import REPO, Person
+from .hub_server import HubServer
 
 TABLE = Path(__file__).parent.parent / "docs" / "hub-faults.md"
 
@@ -30,3 +33,18 @@ def test_the_docs_tell_these_faults_and_no_others():
     text = TABLE.read_text("utf-8")
     assert text.startswith(HEAD)
     assert [row.split(" | ")[0].removeprefix("| ") for row in text.removeprefix(HEAD).splitlines()] == [row.fault for row in ROWS]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("method", "place"), [("GET", "/api/models/"), ("HEAD", "/resolve/")])
+def test_a_hub_that_is_silent_is_given_up_after_half_a_minute_when_nothing_else_was_said(method: str, place: str, tmp_path: Path):
+    with HubServer() as server:
+        server.add_repo(REPO).add({"manifest.json": b"{}"})
+        server.fault("hang", method, place, times=99)
+        person = Person(tmp_path, server.url)
+        for name in ("KNEEOA_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT"):
+            del person.environment[name]
+        began = time.monotonic()
+        told = person.does("pull", REPO)
+        assert told["error"] == "HubUnreachable", told
+        assert 25 < time.monotonic() - began < 60

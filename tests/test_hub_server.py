@@ -91,6 +91,13 @@ def test_a_token_that_may_not_write_writes_nothing(server, token, status):
     assert len(server.commits(REPO)) == 1
 
 
+def test_another_s_repo_takes_suggestions_alone(server):
+    server.add_repo("others/knees")
+    head = json.dumps({"key": "header", "value": {"summary": "more"}}).encode()
+    for place, status in (("commit/main", 403), ("commit/main?create_pr=1", 200), ("branch/next", 403), ("tag/main", 403)):
+        assert ask(server, "POST", f"/api/models/others/knees/{place}", head if "commit" in place else {"tag": "v1.0"})[0] == status, place
+
+
 def test_a_private_repo_is_not_there_for_strangers(server):
     server.add_repo("lab/secret", private=True)
     status, headers, _ = ask(server, "GET", "/api/models/lab/secret", token=None)

@@ -1,0 +1,112 @@
+"""How the local Hub speaks HTTP, and the faults that strike it there."""
+
+import json
+import re
+import socket
+import struct
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, urlsplit
+
+from .hub_store import CDN, Ask, Refused
+
+if TYPE_CHECKING:
+    from .hub_server import HubServer
+
+
+def handler(hub: "HubServer") -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def handle_one_request(self) -> None:
+            with suppress(ConnectionError, ValueError):  # the client has gone, or a fault closed the connection
+                super().handle_one_request()
+
+        def answer(self) -> None:
+            address = urlsplit(self.path)
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+            hub.requests.append((self.command, address.path))
+            if token and (CDN.fullmatch(address.path) or hub.cdn.endswith(self.headers.get("Host", "-"))):
+                hub.strays.add(token)
+            struck = hub.struck(self.command, address.path)
+            if struck == "hang":
+                hub.stopped.wait(60)
+                self.close_connection = True
+                return
+            ask = Ask({}, parse_qs(address.query), body, token)
+            try:
+                if struck == "fail":
+                    raise Refused(503, "Service unavailable")
+                if struck == "busy":
+                    self.send(429, b"Slow down", {"Retry-After": "3600"})
+                    return
+                if struck.startswith("says "):
+                    self.send(200, struck.removeprefix("says ").encode(), {"Content-Type": "application/json"})
+                    return
+                if struck == "portal":
+                    self.send(200, b"<html>Please log in</html>", {"Content-Type": "text/html"})
+                    return
+                moved = hub.renaming(address.path)
+                if moved:
+                    self.send(307, b"", {"Location": hub.moved_to + moved})
+                    return
+                with hub.lock:
+                    status, content, headers = hub.act(ask, self.command, address.path)
+            except Refused as refused:
+                status, content = refused.status, json.dumps(refused.body).encode()
+                headers = {"X-Error-Code": refused.code, "X-Error-Message": " ".join(refused.body["error"].split()), "Content-Type": "application/json"}
+            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                status, content, headers = 400, json.dumps({"error": f"Bad request: {error!r}"}).encode(), {}
+            self.send(status, content, headers, struck)
+
+        do_GET = do_HEAD = do_POST = do_PUT = answer
+
+        def send(self, status: int, content: bytes, headers: dict[str, str], struck: str = "") -> None:
+            wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")) if status == 200 else None
+            whole = len(content)
+            if wanted:
+                status, content = 206, content[int(wanted[1]) :]
+                headers = {**headers, "Content-Range": f"bytes {wanted[1]}-{whole - 1}/{whole}"}
+            if struck in ("cut", "reset") and self.command != "GET":
+                self.hang_up(struck)  # it was done, and nobody hears of it
+                return
+            if struck == "flip" and content:
+                content = content[:-1] + bytes([content[-1] ^ 1])
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            if self.command == "HEAD":
+                return
+            if struck in ("cut", "reset"):
+                self.wfile.write(content[: len(content) // 2])
+                self.hang_up(struck)
+                return
+            if struck == "stall":
+                self.wfile.write(content[: len(content) // 2])
+                hub.stopped.wait(60)
+                self.close_connection = True
+                return
+            if struck == "slow":
+                for start in range(0, len(content), max(1, len(content) // 20)):
+                    self.wfile.write(content[start : start + max(1, len(content) // 20)])
+                    hub.stopped.wait(0.05)
+                return
+            self.wfile.write(content)
+
+        def hang_up(self, how: str) -> None:
+            self.wfile.flush()
+            if how == "reset":
+                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                self.connection.close()
+            else:
+                self.connection.shutdown(socket.SHUT_RDWR)
+            self.close_connection = True
+
+    return Handler
