@@ -1,6 +1,6 @@
 # The Flask app with its dependencies (versions by hash) and the weights inside: nothing is fetched when it runs.
 # docs/self-hosting.md says how to build, run, upgrade and roll back.
-ARG PYTHON=3.12
+ARG PYTHON=3.11
 FROM python:${PYTHON}-slim AS build
 COPY flask_app/requirements.lock /opt/requirements.lock
 RUN python -m venv /opt/venv && \

@@ -13,6 +13,7 @@ import argparse
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
@@ -23,7 +24,9 @@ from packaging.requirements import Requirement
 PROJECT = "kneeoa-hub"
 IMAGE = "flask_app/requirements.lock"
 EXTRAS = ("dicom", "report", "flask", "postgres", "space", "tune")
-"""Those of users; `dev` and `bench` are tools that stay with whoever works on the package."""
+"""Those of users."""
+TOOLS = ("dev", "bench", "fuzz")
+"""Those of whoever works on the package: nothing of them is brought to users, so that they are listed, whatever their licence."""
 PERMITTED = frozenset(
     (
         *("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "HPND", "ISC", "LGPL-2.1-only", "LGPL-2.1-or-later", "LGPL-3.0-only"),
@@ -46,6 +49,13 @@ HEADER = """# Licences
 What the package's extras bring, with the licence that each package's own metadata names. `python -m benchmarks.supply_chain` makes this
 page and fails on a licence that does not agree with Apache-2.0; `--sbom FILE` writes a bill of materials (CycloneDX) instead.
 The `dicom` extra reads JPEG by libjpeg-turbo (imagecodecs) rather than by pylibjpeg-libjpeg, which is under the GPL.
+
+| package | version | licence |
+|---|---|---|"""
+TOOLS_HEADER = """
+## Tools
+
+What tests, measures and packs the project, and is brought to nobody who uses it.
 
 | package | version | licence |
 |---|---|---|"""
@@ -126,9 +136,21 @@ def _one(left: list[str]) -> bool:
     return word in PERMITTED
 
 
+def installed_by_image() -> str:
+    """Those lines of IMAGE that hold for Linux and the Dockerfile's Python."""
+    python = re.findall(r"^ARG PYTHON=(\S+)", Path("Dockerfile").read_text("utf-8"), re.MULTILINE)[0]
+    there = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "python_version": python, "python_full_version": f"{python}.0"}
+    blocks = re.findall(r"^\S+==(?:.*\\\n)+.*\n?", Path(IMAGE).read_text("utf-8"), re.MULTILINE)
+    needs = ((block, Requirement(block.partition("\\")[0])) for block in blocks)
+    return "".join(block for block, need in needs if need.marker is None or need.marker.evaluate(there))
+
+
 def page(packages: list[Distribution]) -> str:
     """docs/licences.md."""
-    return "\n".join([HEADER, *(f"| {package.metadata['Name']} | {package.version} | {licence(package)} |" for package in packages)])
+    known = {package.metadata["Name"] for package in packages}
+    tools = [package for package in brought(TOOLS) if package.metadata["Name"] not in known]
+    rows, others = ([f"| {package.metadata['Name']} | {package.version} | {licence(package)} |" for package in some] for some in (packages, tools))
+    return "\n".join([HEADER, *rows, TOOLS_HEADER, *others])
 
 
 def main() -> int:
@@ -138,9 +160,12 @@ def main() -> int:
     given = parser.parse_args()
     if given.sbom:
         given.sbom.parent.mkdir(parents=True, exist_ok=True)
-        described = ["environment", given.python] if given.python else ["requirements", IMAGE]
-        tool = [sys.executable, "-W", "ignore", "-m", "cyclonedx_py", *described, "--pyproject", "pyproject.toml", "--output-reproducible"]
-        return subprocess.run([*tool, "--of", "JSON", "-o", str(given.sbom)]).returncode
+        with tempfile.TemporaryDirectory() as folder:
+            lock = Path(folder) / "requirements.txt"
+            lock.write_text(installed_by_image())
+            described = ["environment", given.python] if given.python else ["requirements", str(lock)]
+            tool = [sys.executable, "-W", "ignore", "-m", "cyclonedx_py", *described, "--pyproject", "pyproject.toml", "--output-reproducible"]
+            return subprocess.run([*tool, "--of", "JSON", "-o", str(given.sbom)]).returncode
     packages = brought()
     print(page(packages))
     refused = [f"{package.metadata['Name']}: {licence(package)}" for package in packages if not is_permitted(licence(package))]

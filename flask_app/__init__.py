@@ -14,6 +14,8 @@ from kneeoa_hub.settings import Settings
 
 from . import api, forms, guards, health, pages, problems, reader, watch
 from .bodies import Bodies
+from .drawing import EXTENSION as DRAWING
+from .drawing import Drawing
 from .queue import Queue
 from .readings import EXTENSION, Readings
 from .results import Results
@@ -30,7 +32,7 @@ BODIES = "kneeoa_bodies"
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; "
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
         "base-uri 'none'; frame-ancestors 'none'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -63,6 +65,10 @@ class KneeOAApp(Flask):
         self.extensions[QUEUE].stop()
         self.extensions[BODIES].stop()
 
+    def count_turned_away(self) -> None:
+        """The server had no room for a request."""
+        watch.Figures.of(self).turned_away.inc()
+
 
 def create_app(config: Settings | None = None, grader: Grader | None = None, keys: Mapping[str, str] | None = None, make_readings: bool = True) -> KneeOAApp:
     """The WSGI application.
@@ -90,6 +96,7 @@ def create_app(config: Settings | None = None, grader: Grader | None = None, key
         (lambda: grader) if grader else from_settings(settings), lambda found: figures.model.info({"model": found.model, "revision": found.revision})
     )
     app.extensions["kneeoa_results"] = Results()
+    app.extensions[DRAWING] = Drawing()
     if settings.reader_db:
         app.extensions[EXTENSION] = Readings(settings.reader_db, make_readings)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True

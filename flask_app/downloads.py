@@ -11,6 +11,7 @@ from kneeoa_hub import KneeOAError
 from kneeoa_hub.answers import write_csv
 from kneeoa_hub.document import new_document
 
+from .drawing import Drawing
 from .presentation import GradedFilm
 from .problems import problem
 
@@ -19,18 +20,20 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """With what a cell begins that a spreadsheet would compute."""
 
 
-def download(form: str, films: Sequence[GradedFilm]) -> Response:
-    """The films in one of FORMS, as an attachment. Raises MissingExtra for a PDF without its package."""
-    content = {"pdf": _pdf, "json": _json, "csv": _csv}[form](films)
+def download(form: str, films: Sequence[GradedFilm], drawing: Drawing) -> Response:
+    """The films in one of FORMS, as an attachment. Raises MissingExtra for a PDF without its package, Busy when others make too many."""
+    content = _pdf(films, drawing) if form == "pdf" else {"json": _json, "csv": _csv}[form](films)
     name = f"kneeoa-film-{films[0].number}.{form}" if len(films) == 1 else f"kneeoa-films.{form}"
     return Response(content, mimetype=FORMS[form], headers={"Content-Disposition": f"attachment; filename={name}"})
 
 
-def _pdf(films: Sequence[GradedFilm]) -> bytes:
-    document = new_document(Path("report.pdf"))
-    for film in films:
-        document.add(f"Film {film.number}: {film.name}", film.answer)
-    return document.content()
+def _pdf(films: Sequence[GradedFilm], drawing: Drawing) -> bytes:
+    with drawing.document():
+        document = new_document(Path("report.pdf"))
+        for film in films:
+            with drawing.picture():
+                document.add(f"Film {film.number}: {film.name}", film.answer)
+        return document.content()
 
 
 def _json(films: Sequence[GradedFilm]) -> str:

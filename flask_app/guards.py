@@ -152,9 +152,11 @@ def _asker() -> str:
 
 def _check_rate(rate: str) -> None:
     try:
-        limits.parse_many(rate)
+        possible = all(one.amount > 0 for one in limits.parse_many(rate))
     except ValueError:
-        raise SettingsError(f"KNEEOA_RATE_LIMIT is {rate!r}; give a rate such as 60 per minute.") from None
+        possible = False
+    if not possible:
+        raise SettingsError(f"KNEEOA_RATE_LIMIT is {rate!r}; give a rate such as 60 per minute.")
 
 
 def _limit(app: Flask, rate: str) -> None:

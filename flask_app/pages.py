@@ -28,7 +28,8 @@ from kneeoa_hub.report import DISCLAIMER
 
 from .card import card_html
 from .downloads import FORMS, download
-from .presentation import GradedFilm, percent, span
+from .drawing import Drawing
+from .presentation import FILM, PICTURES, GradedFilm, percent, span
 from .problems import NoFilm
 from .readings import Readings, ReadingsUnavailable
 from .results import KEPT_SECONDS, Results
@@ -114,6 +115,19 @@ def read_first(key: str) -> str:
     return render_template("read_first.html", result=_results().get(key), grades=GRADES)
 
 
+@blueprint.get("/results/<key>/films/<int:number>/<name>.jpg")
+def picture(key: str, number: int, name: str) -> Response:
+    """A film of a result, or its overlay. Each by an address of its own, so that a page of fifty films holds none of them."""
+    kept = _results().get(key)
+    film = next((film for film in kept.films if film.number == number and film.report), None)
+    if film is None or name not in PICTURES:
+        abort(404)
+    if name != FILM:
+        _results().show(key)
+    with Drawing.of(current_app).picture():
+        return Response(film.picture(name), mimetype="image/jpeg")
+
+
 @blueprint.get("/results/<key>/report.<form>")
 def report(key: str, form: str) -> Response:
     """A result to save, as PDF, JSON or CSV; `film` picks one by its number."""
@@ -122,7 +136,7 @@ def report(key: str, form: str) -> Response:
     films = [film for film in kept.films if number in (None, film.number)]
     if form not in FORMS or not films:
         abort(404)
-    return download(form, films)
+    return download(form, films, Drawing.of(current_app))
 
 
 @blueprint.get("/samples/<name>.png")

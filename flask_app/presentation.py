@@ -1,6 +1,5 @@
 """A graded film as the pages and the downloads show it."""
 
-import base64
 import io
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -16,16 +15,9 @@ from .uploads import Upload
 LONGEST_SIDE = 1400
 """Pixels of a picture on a page; a larger film is shown smaller."""
 JPEG_QUALITY = 92
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """The film and its overlay as data: addresses, and their size in pixels."""
-
-    original: str
-    overlay: str
-    width: int
-    height: int
+FILM, OVERLAY = "film", "overlay"
+PICTURES = (FILM, OVERLAY)
+"""The film alone, and with each knee's frame, grade and evidence."""
 
 
 @dataclass(frozen=True)
@@ -60,11 +52,16 @@ class GradedFilm:
         assert answer
         return answer
 
-    def pictures(self) -> Pictures:
-        """Drawn anew for each page. There must be a report."""
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of its pictures in pixels. There must be a report."""
         assert self.report
-        original = Image.fromarray(self.report.film)
-        return Pictures(_jpeg(original), _jpeg(self.report.overlay()), *original.size)
+        return self.report.film.shape[1], self.report.film.shape[0]
+
+    def picture(self, name: str) -> bytes:
+        """One of PICTURES as a JPEG file. There must be a report."""
+        assert self.report
+        return _jpeg(Image.fromarray(self.report.film) if name == FILM else self.report.overlay())
 
 
 def percent(share: float) -> str:
@@ -90,7 +87,7 @@ def _small(report: FilmReport) -> FilmReport:
     return replace(report, knees=knees, film=np.asarray(picture))
 
 
-def _jpeg(picture: Image.Image) -> str:
+def _jpeg(picture: Image.Image) -> bytes:
     file = io.BytesIO()
     picture.save(file, "JPEG", quality=JPEG_QUALITY, subsampling=0)
-    return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
+    return file.getvalue()

@@ -13,6 +13,8 @@ MOST_AT_A_TIME = 4
 """Each may unpack a film that is not large (sizes.LARGE), which takes some sixty megabytes, and one beside them a film of KNEEOA_MAX_PIXELS."""
 AT_A_TIME = min(MOST_AT_A_TIME, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 """Requests that are graded at once: one a core, since more only take turns."""
+WAIT_SECONDS = 60
+"""For a turn; a proxy before the app that waits two minutes has its answer in time."""
 BUSY_SECONDS = 5
 
 
@@ -79,11 +81,14 @@ class Queue:
                 raise Busy
             self._figures.waiting.inc()
             try:
-                self._changed.wait_for(lambda: self._stopped or self._may_begin(ticket))
+                self._changed.wait_for(lambda: self._stopped or self._may_begin(ticket), WAIT_SECONDS)
             finally:
                 self._figures.waiting.dec()
             if not self._may_begin(ticket):
-                raise Stopping
+                if self._stopped:
+                    raise Stopping
+                self._figures.turned_away.inc()
+                raise Busy
         finally:
             self._waiting.remove(ticket)
             self._changed.notify_all()

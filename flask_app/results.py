@@ -27,7 +27,8 @@ class ResultGone(ShownError):
     status = 404
 
     def __init__(self) -> None:
-        super().__init__(f"This result is gone: films are forgotten {KEPT_SECONDS // 60} minutes after they were graded. Send them again.")
+        kept = f"{KEPT_SECONDS // 60} minutes after they were graded, or sooner when many are graded"
+        super().__init__(f"This result is gone: films are forgotten {kept}. Send them again.")
 
 
 @dataclass(frozen=True)

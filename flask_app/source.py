@@ -13,7 +13,7 @@ from flask import current_app
 import kneeoa_hub
 from kneeoa_hub import FilmReport, KneeOAError
 from kneeoa_hub.bundle import Bundle
-from kneeoa_hub.errors import FilmError
+from kneeoa_hub.errors import FilmError, MissingExtra
 from kneeoa_hub.settings import Settings
 
 from .sizes import is_large
@@ -140,7 +140,7 @@ def answers(grader: Grader, films: Sequence[bytes], show: Callable[[FilmReport |
 
 def _answer(grader: Grader, film: bytes) -> FilmReport | KneeOAError:
     (answer,) = grader.grade_batch([film])
-    if isinstance(answer, KneeOAError) and not isinstance(answer, FilmError):
+    if isinstance(answer, KneeOAError) and not isinstance(answer, FilmError | MissingExtra):
         log.error("A film could not be graded: %s", answer)
         return ModelUnavailable()
     return answer

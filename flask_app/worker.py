@@ -1,10 +1,12 @@
 """gunicorn's threaded worker, made so that no client that is slow or idle keeps others waiting.
 
 Heads are read, and closed connections seen off, by the main loop; a thread is taken only by a request that is understood to its body. Requests
-without a body, such as pages and questions of health, have threads of their own, so that bodies that stall hold up other bodies alone.
+without a body, such as pages, have threads of their own, and questions of health others again, so that bodies that stall hold up other bodies
+alone, and neither them nor pages that are long to make hides that the process lives.
 """
 
 import errno
+import json
 import re
 import socket
 import time
@@ -23,6 +25,8 @@ from gunicorn.http.unreader import SocketUnreader
 from gunicorn.util import write_nonblock
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from .problems import problem
+from .queue import Busy
 from .watch import log_as_json
 
 HEAD_SECONDS = 10
@@ -46,13 +50,19 @@ LINGER_BYTES = 8 * 2**20
 MOST_LINGERING = 128
 LIGHT_THREADS = 8
 """Of requests without a body."""
+PROBE_THREADS = 2
+PROBE = re.compile(rb"(GET|HEAD) (/health/|/metrics)")
+"""What an orchestrator asks."""
+MOST_BODIES = 100
+"""Requests with a body that have a thread or wait for one; more are told to come back."""
 STATUSES = {
     errors.UnsupportedTransferCoding: HTTPStatus.NOT_IMPLEMENTED,
     errors.LimitRequestLine: HTTPStatus.REQUEST_URI_TOO_LONG,
     errors.LimitRequestHeaders: HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE,
     errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
+    Busy: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-"""Of what is wrong with a request; the rest of it is a bad request."""
+"""Of what is wrong with a request; the rest of it is a bad request, and what fails for no reason of these is the server's fault."""
 
 
 class PacedUnreader(SocketUnreader):
@@ -120,7 +130,9 @@ class Worker(ThreadWorker):
         self._heads: dict[PacedConnection, None] = {}  # in the order in which they are due
         self._lingering: dict[socket.socket, float] = {}  # until when, in that order
         self._read_since: dict[socket.socket, int] = {}  # bytes, of each that lingers
+        self._bodies = 0  # requests with a body, begun or waiting for a thread
         self._light = ThreadPoolExecutor(LIGHT_THREADS, "light")
+        self._probes = ThreadPoolExecutor(PROBE_THREADS, "probe")
         super().init_process()
 
     def handle_exit(self, sig: int, frame: Any) -> None:
@@ -177,22 +189,39 @@ class Worker(ThreadWorker):
         """Whether the head is whole, or never will be, and was handed on."""
         end = conn.head.find(HEAD_END)
         if end < 0 and len(conn.head) > HEAD_BYTES:
-            self._forget(conn)
-            self.handle_error(None, conn.sock, conn.client, errors.LimitRequestHeaders("head"))
-            self.nr_conns -= 1
-            conn.close(graceful=True)
+            self._turn_away(conn, errors.LimitRequestHeaders("head"))
         elif end >= 0:
-            self._forget(conn)
-            conn.data_ready = True
-            pool = self.tpool if HAS_BODY.search(conn.head, 0, end) else self._light
-            assert pool
-            pool.submit(self.handle, conn).add_done_callback(partial(self._handled, conn))
+            self._hand_on(conn, has_body=bool(HAS_BODY.search(conn.head, 0, end)))
         else:
             return False
         return True
 
-    def _handled(self, conn: PacedConnection, done: Future[Any]) -> None:
-        self.method_queue.defer(self.finish_request, conn, done)
+    def _hand_on(self, conn: PacedConnection, has_body: bool) -> None:
+        """To a thread."""
+        if has_body and self._bodies >= MOST_BODIES:
+            self._turn_away(conn, Busy("Too many films are on their way"))
+            return
+        self._forget(conn)
+        self._bodies += has_body
+        conn.data_ready = True
+        pool = self.tpool if has_body else self._probes if PROBE.match(conn.head) else self._light
+        assert pool
+        pool.submit(self.handle, conn).add_done_callback(partial(self._handled, conn, has_body))
+
+    def _handled(self, conn: PacedConnection, had_body: bool, done: Future[Any]) -> None:
+        self.method_queue.defer(self._finish, conn, had_body, done)
+
+    def _finish(self, conn: PacedConnection, had_body: bool, done: Future[Any]) -> None:
+        self._bodies -= had_body
+        self.finish_request(conn, done)
+
+    def _turn_away(self, conn: PacedConnection, error: Exception) -> None:
+        self._forget(conn)
+        if isinstance(error, Busy) and (count := getattr(self.wsgi, "count_turned_away", None)):
+            count()
+        self.handle_error(None, conn.sock, conn.client, error)
+        self.nr_conns -= 1
+        conn.close(graceful=True)
 
     def murder_pending(self) -> None:
         """Called every second and after each event: closes what is due."""
@@ -246,15 +275,17 @@ class Worker(ThreadWorker):
         sock.close()
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
-        """A request that is not HTTP, or an answer that failed. gunicorn's own repeats the request's words, in the log too."""
+        """A request that is not HTTP, or has no place, or an answer that failed. gunicorn's own repeats the request's words, in the log too."""
         bad = HTTPStatus.BAD_REQUEST if isinstance(exc, errors.ParseException) else HTTPStatus.INTERNAL_SERVER_ERROR
         status = STATUSES.get(type(exc), bad)
         if status == HTTPStatus.INTERNAL_SERVER_ERROR:
             self.log.error("A request failed", exc_info=exc)
         else:
-            self.log.warning("A request could not be read (%s)", type(exc).__name__)
-        text = f"{status.phrase}\n"
-        head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {len(text)}\r\n"
+            self.log.warning("A request could not be taken (%s)", type(exc).__name__)
+        kind, text = "text/plain", f"{status.phrase}\n"
+        if isinstance(exc, Busy):
+            kind, text = f"application/problem+json\r\nRetry-After: {exc.retry_after}", json.dumps(problem(exc))
+        head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {len(text)}\r\n"
         try:
             write_nonblock(client, f"{head}Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\r\n{text}".encode("ascii"))
         except OSError:

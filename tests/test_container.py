@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from shutil import which
 
@@ -18,6 +19,7 @@ import yaml
 import kneeoa_hub
 
 from .container import ROOT, Image, build, instructions
+from .flask_serving import ready, serving, workers
 
 BIN = Path(sys.executable).parent
 
@@ -48,6 +50,21 @@ def test_compose_is_closed_by_default():
     assert service["environment"]["HF_HOME"].startswith("${HF_HOME:-/var/lib/kneeoa/")  # where the read-only root can be written
     assert service["environment"]["HF_HUB_OFFLINE"] == "${HF_HUB_OFFLINE:-0}"
     assert ("USER", "10001:10001") in set(instructions())
+
+
+def test_what_compose_lets_it_have_is_enough_for_every_thread(films: dict[str, Path]):
+    """However many cores its host has."""
+    service = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]["kneeoa"]
+    threads = re.fullmatch(r"\$\{KNEEOA_THREADS:-(\d+)\}", service["environment"]["KNEEOA_THREADS"])
+    assert threads
+    film = films["mild"].read_bytes()
+    with serving(KNEEOA_THREADS=threads[1]) as (address, process), ThreadPoolExecutor(40) as pool:
+        ready(address)
+        answers = [pool.submit(requests.post, f"{address}/api/v1/grade", files={"film": film}, timeout=120) for _ in range(80)]
+        answers += [pool.submit(requests.get, f"{address}/about", timeout=120) for _ in range(80)]
+        assert {answer.result().status_code for answer in answers} <= {200, 503}
+        held = sum(len(list(Path(f"/proc/{number}/task").iterdir())) for number in (process.pid, *workers(process)))
+    assert 20 < held < service["pids_limit"] / 2
 
 
 @pytest.fixture(scope="module")

@@ -169,7 +169,7 @@ def test_what_is_wrong_with_a_request_is_told_and_logged_without_its_words(tmp_p
             assert b"DOE" not in answer
             assert b"nosniff" in answer
     lines = [json.loads(line) for line in log.read_text("utf-8").splitlines()]
-    assert sum("could not be read" in line["message"] for line in lines) == len(beginnings)
+    assert sum("could not be taken" in line["message"] for line in lines) == len(beginnings)
     assert "DOE" not in log.read_text("utf-8")
 
 

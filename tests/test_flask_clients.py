@@ -2,13 +2,19 @@
 
 import json
 import random
+import re
 import socket
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from .flask_serving import connected, graded, ready, serving, slowest, workers
+import numpy as np
+import requests
+from PIL import Image
+
+from .flask_requests import Visitor, file
+from .flask_serving import ACCEPT_JSON, connected, graded, ready, serving, slowest, workers
 
 
 def test_clients_that_send_slowly_or_nothing_do_not_keep_others_out(films: dict[str, Path], tmp_path: Path):
@@ -53,6 +59,49 @@ def test_more_connections_than_are_held_make_room_for_each_other(films: dict[str
         assert workers(process) == [worker]
         for connection in held:
             connection.close()
+
+
+def test_more_heads_than_may_wait_for_their_body_are_told_to_come_back():
+    """Each is whole, and nothing follows it, so that none can be dropped as unfinished."""
+    head = b"POST /api/v1/grade HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 100000\r\n\r\n"
+    with serving() as (address, process):
+        ready(address)
+        (worker,) = workers(process)
+        held = []
+        for _ in range(620):
+            held.append(connected(address))
+            held[-1].sendall(head)
+        assert slowest(address) < 2
+        told = held[300]
+        told.settimeout(30)
+        answer = told.makefile("rb").read().decode()
+        assert answer.startswith("HTTP/1.1 503 ")
+        assert "Retry-After: 5" in answer
+        assert json.loads(answer.partition("\r\n\r\n")[2])["type"] == "urn:kneeoa:error:busy"
+        assert float(re.findall(r"kneeoa_turned_away_total (\d+)", requests.get(f"{address}/metrics", timeout=60).text)[0]) >= 400
+        assert workers(process) == [worker]
+        for connection in held:
+            connection.close()
+
+
+def test_documents_that_are_long_to_make_keep_neither_pages_nor_health_waiting():
+    """Twelve films without a smooth place, as PDF for eight clients at once."""
+    noise = file(Image.fromarray(np.random.default_rng(0).integers(0, 256, (1400, 1400), dtype=np.uint8)), "JPEG", quality=40)
+    with serving() as (address, process), ThreadPoolExecutor(8) as pool:
+        ready(address)
+        (worker,) = workers(process)
+        place = Visitor(address).submit("/", files=[("film", noise)] * 12, headers=ACCEPT_JSON).json()["result"]
+        page = requests.get(f"{address}{place}", timeout=60)
+        assert len(page.content) < 200_000
+        documents = [pool.submit(requests.get, f"{address}{place}/report.pdf", timeout=120) for _ in range(8)]
+        time.sleep(0.5)
+        assert not any(document.done() for document in documents)
+        assert slowest(address) < 2
+        assert {document.result().status_code for document in documents} <= {200, 503}
+        assert sum(document.result().status_code == 200 for document in documents) >= 2
+        peak = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{worker}/status").read_text())
+        assert peak
+        assert int(peak[1]) < 450_000
 
 
 def test_clients_that_go_away_while_they_send_leave_nothing_behind(films: dict[str, Path], tmp_path: Path):

@@ -12,9 +12,7 @@ from pathlib import Path
 import requests
 
 from .flask_requests import Visitor
-from .flask_serving import graded, kill_worker, ready, serving
-
-ACCEPT_JSON = {"Accept": "application/json"}
+from .flask_serving import ACCEPT_JSON, graded, kill_worker, ready, serving
 
 
 def test_where_nothing_can_be_written_films_are_graded_and_readings_are_refused(films: dict[str, Path], tmp_path: Path):

@@ -14,7 +14,7 @@ import flask_app.source
 from flask_app import create_app
 from flask_app.source import GraderSource, ModelUnavailable
 from kneeoa_hub import KneeGrader
-from kneeoa_hub.errors import BundleError
+from kneeoa_hub.errors import BundleError, MissingExtra
 from kneeoa_hub.settings import Settings
 
 from .flask_requests import assert_discreet, assert_problem, file, grade, post
@@ -63,6 +63,14 @@ def test_a_fault_of_the_model_while_grading_does_not_name_its_folder(grader: Kne
     client = create_app(Settings(), grader).test_client()
     monkeypatch.setattr(grader, "grade_batch", lambda films: iter([BundleError(f"{ROOT}/model.onnx is damaged")]))
     assert_problem(grade(client, films["mild"].read_bytes()), 503, "model-unavailable")
+
+
+def test_a_package_that_is_missing_is_named_and_is_no_fault_of_the_model(grader: KneeGrader, monkeypatch: pytest.MonkeyPatch, films: dict[str, Path]):
+    client = create_app(Settings(), grader).test_client()
+    monkeypatch.setattr(grader, "grade_batch", lambda films: iter([MissingExtra("DICOM films need pydicom")]))
+    answer = grade(client, films["mild"].read_bytes())
+    assert_problem(answer, 501, "missing-extra")
+    assert "pydicom" in answer.text
 
 
 def test_a_model_that_can_t_be_loaded_is_unavailable_and_its_reason_stays_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture, films: dict[str, Path]):

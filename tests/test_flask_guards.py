@@ -4,9 +4,11 @@ import io
 import json
 import logging
 import re
+import struct
 import subprocess
 import sys
 import threading
+import zlib
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -113,9 +115,10 @@ def test_gradings_over_the_rate_are_turned_away_and_pages_are_not(grader: KneeGr
     assert other.status_code == 200
 
 
-def test_a_rate_that_is_none_is_said(grader: KneeGrader):
+@pytest.mark.parametrize("rate", ["often", "0 per minute", "5 per second; 0 per hour"])
+def test_a_rate_that_is_none_is_said(grader: KneeGrader, rate: str):
     with pytest.raises(SettingsError, match="give a rate such as 60 per minute"):
-        client_of(grader, rate_limit="often")
+        client_of(grader, rate_limit=rate)
 
 
 def test_when_too_many_wait_the_next_is_told_to_come_back_and_those_who_wait_are_served():
@@ -148,6 +151,20 @@ def test_when_too_many_wait_the_next_is_told_to_come_back_and_those_who_wait_are
     for thread in (*holders, waiter):
         thread.join(30)
     assert sorted(map(str, served)) == sorted([*map(str, range(AT_A_TIME)), "waited"])
+    assert (figures.waiting._value.get(), figures.turned_away._value.get()) == (0, 1)
+    with queue.turn():
+        pass
+
+
+def test_who_has_waited_long_for_a_turn_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(flask_app.queue, "WAIT_SECONDS", 0.1)
+    figures = Figures()
+    queue = Queue(5, figures)
+    with ExitStack() as turns:
+        for _ in range(AT_A_TIME):
+            turns.enter_context(queue.turn())
+        with pytest.raises(Busy, match="Too many films"), queue.turn():
+            pass
     assert (figures.waiting._value.get(), figures.turned_away._value.get()) == (0, 1)
     with queue.turn():
         pass
@@ -198,6 +215,16 @@ def test_at_a_stop_who_waits_is_told_and_who_has_a_turn_ends_it():
         assert figures.turned_away._value.get() == 0
 
 
+def with_a_chunk_before_its_header(png: bytes) -> bytes:
+    text = b"tEXta\0b"
+    return png[:8] + struct.pack(">I", 3) + text + struct.pack(">I", zlib.crc32(text)) + png[8:]
+
+
+def told_again_after_its_pixels(film: bytes, side: int) -> bytes:
+    """A DICOM file with other Rows and Columns at its end."""
+    return film + b"".join(struct.pack("<HH2sHH", 0x28, element, b"US", 2, side) for element in (0x10, 0x11))
+
+
 @pytest.mark.parametrize(
     ("film", "large"),
     [
@@ -207,6 +234,8 @@ def test_at_a_stop_who_waits_is_told_and_who_has_a_turn_ends_it():
         (lambda: dicom(np.zeros((2000, 4000), np.uint16)), True),
         (lambda: dicom(np.zeros((200, 200), np.uint16))[:200], True),
         (huge_png, True),
+        (lambda: with_a_chunk_before_its_header(file(Image.new("L", (200, 200)))), True),
+        (lambda: told_again_after_its_pixels(dicom(np.zeros((200, 200), np.uint16)), 3000), True),
         (lambda: b"no film", True),
     ],
 )
