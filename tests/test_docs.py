@@ -94,6 +94,23 @@ def test_every_field_of_a_bundle_is_in_its_schema(name):
     assert list(undescribed(document, schema)) == []
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "schemas").glob("*.json")), ids=lambda path: path.name)
+def test_every_field_of_a_schema_says_what_it_is(path: Path):
+    assert [name for name, field in fields(json.loads(path.read_text("utf-8"))) if len(field.get("description", "")) < 5] == []
+
+
+def fields(schema: dict, path: str = "") -> Iterator[tuple[str, dict]]:
+    """Every property that a schema names, at any depth."""
+    for name, below in schema.get("properties", {}).items():
+        yield f"{path}/{name}", below
+        yield from fields(below, f"{path}/{name}")
+    for name, below in schema.get("$defs", {}).items():
+        yield from fields(below, f"{path}/{name}")
+    for below in (schema.get("items"), schema.get("additionalProperties"), *schema.get("anyOf", ())):
+        if isinstance(below, dict):
+            yield from fields(below, f"{path}/*")
+
+
 def undescribed(value: object, schema: dict, path: str = "") -> Iterator[str]:
     """Keys of an object that its schema does not name; below a figure, a file or a free map there is nothing to name."""
     if not isinstance(value, dict) or ("additionalProperties" in schema and "properties" not in schema):
