@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -32,11 +33,24 @@ def test_it_writes_graph_limits_and_figures(tmp_path, monkeypatch):
         assert f"| {name} | 4 |" in (out / "gate.md").read_text("utf-8")
     model = step.build()
     model.load_weights(out / "gate.weights.h5")
+    model = step.both_ways(model)
     images = np.random.default_rng(0).standard_normal((3, step.SIZE, step.SIZE, 1)).astype(np.float32)
     answers = GateNetwork(out / "gate.onnx", step.SIZE).run(images)
     assert answers.shape == (3, len(CLASSES))
     assert np.abs(answers - np.asarray(model(images))).max() < 1e-5
     assert gate(audited, out, GateSettings(pictures=160, epochs=1)) == out  # what is there is taken up
+
+
+def test_a_film_and_its_mirror_image_get_one_answer_but_for_the_quarter_turns():
+    keras.utils.set_random_seed(3)
+    model = step.both_ways(step.build())
+    films = np.random.default_rng(3).standard_normal((4, step.SIZE, step.SIZE, 1)).astype(np.float32)
+    answers, mirrored = (np.asarray(model.predict(inputs, verbose=0)) for inputs in (films, films[:, :, ::-1]))
+    other = {(1, False): (3, False), (3, False): (1, False), (1, True): (3, True), (3, True): (1, True)}
+    places = [CLASSES.index(other[kind]) if kind in other else place for place, kind in enumerate(CLASSES)]
+    assert mirrored[:, places] == pytest.approx(answers, abs=1e-5)
+    assert not np.allclose(mirrored, answers, atol=1e-4)
+    assert answers.sum(1) == pytest.approx(np.ones(4), abs=1e-5)
 
 
 def test_made_films_are_the_same_every_time_and_differ_among_themselves():

@@ -15,7 +15,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 from kneeoa_hub.bundle import GateConfig, InputConfig
 from kneeoa_hub.errors import DataError
@@ -52,8 +52,8 @@ MEASURED = 250
 
 @dataclass(frozen=True)
 class GateSettings:
-    pictures: int = 20000
-    epochs: int = 12
+    pictures: int = 40000
+    epochs: int = 16
     seed: int = 0
 
 
@@ -69,6 +69,7 @@ def gate(audit: Path, out: Path, settings: GateSettings = GateSettings()) -> Pat
         _train(*_training(films["train"], config, settings), out, settings)
     model = build()
     model.load_weights(out / WEIGHTS)
+    model = both_ways(model)
     _export(model, out / "gate.onnx", config)
 
     def answered(made: list[np.ndarray]) -> np.ndarray:
@@ -140,6 +141,13 @@ def build() -> keras.Model:
     x = layers.Concatenate()([layers.GlobalAveragePooling2D()(x), layers.GlobalMaxPooling2D()(x)])
     x = layers.Dropout(0.3)(x)
     return keras.Model(image, layers.Dense(len(CLASSES), activation="softmax")(x), name="gate")
+
+
+def both_ways(model: keras.Model) -> keras.Model:
+    """The same of a film and its mirror image, averaged: a knee and its mirror image stand alike, but for quarter turns, which change places."""
+    swapped = [CLASSES.index((-kind[0] % 4, kind[1])) if isinstance(kind, tuple) else place for place, kind in enumerate(CLASSES)]
+    mirrored = ops.take(model(ops.flip(model.input, axis=2)), swapped, axis=1)
+    return keras.Model(model.input, (model.output + mirrored) / 2, name="gate")
 
 
 def _train(pictures: np.ndarray, classes: np.ndarray, out: Path, settings: GateSettings) -> None:
