@@ -21,6 +21,10 @@ FINDING = {
     "composed_within_10": "joints of composed films: middle within 10% of the joint's width",
     "composed_within_5": "within 5%",
     "composed_same_grade_as_true_box": "joints of composed films: the grade of their true box",
+    "two_knee_strips_refused": "strips of two knees: refused",
+    "single_strips_refused": "validation strips of one knee: refused",
+    "composed_refused": "composed films with a joint: refused",
+    "composed_empty_refused": "composed films without a joint: refused, as they should be",
 }
 PEERS = """## Others on the same split
 
@@ -160,7 +164,7 @@ def finding(evidence: Mapping[str, Any]) -> str:
         "| what | share (95% interval) | of |",
         "|---|---|---|",
     ]
-    lines += [f"| {text} | {figure(found[key])} | {found[key]['n']} |" for key, text in FINDING.items() if found[key]["n"]]
+    lines += [f"| {text} | {figure(found[key])} | {found[key]['n']} |" for key, text in FINDING.items() if found.get(key, {"n": 0})["n"]]
     ratio = found["composed_side_ratio"]
     grader = found.get("grader")
     graded_by = f"Graded by {grader['name']}, revision `{grader['revision']}`. " if grader else ""

@@ -49,6 +49,7 @@ def share(right: Sequence[bool]) -> dict[str, float | int]:
 def _real(locator: Locator, grader: KneeGrader, films: Sequence[AuditedFilm]) -> dict[str, Any]:
     """On films as they are: strips of one and of two knees of all splits, and crops of the validation split."""
     right: dict[str, list[bool]] = {"two_knee_strips": [], "single_strips": [], "crops": [], "crops_same_grade": [], "strips_same_grade": []}
+    refused: dict[str, list[bool]] = {"two_knee_strips_refused": [], "single_strips_refused": []}
     wanted = [film for film in films if film.width >= TWO_KNEES_FROM * film.height or (film.split == "val" and film.use == "yes")]
     with FilmReader() as reader:
         for film in steps.progress(wanted, "locator: measuring on real films"):
@@ -58,11 +59,19 @@ def _real(locator: Locator, grader: KneeGrader, films: Sequence[AuditedFilm]) ->
             # A strip holds two knees when it is twice as long as the others: the classical cut errs on one of those.
             if strip and film.knees == 2 and film.width >= 3 * film.height:
                 right["two_knee_strips"].append(_one_each(found, find_knees(pixels)))
+                refused["two_knee_strips_refused"].append(_refused(grader, pixels))
                 continue
             right["single_strips" if strip else "crops"].append(len(found) == 1)
             if film.split == "val" and film.use == "yes":
                 right["strips_same_grade" if strip else "crops_same_grade"].append(_same_grade(grader, pixels, found))
-    return {name: share(values) for name, values in right.items()}
+                if strip:
+                    refused["single_strips_refused"].append(_refused(grader, pixels))
+    return {name: share(values) for name, values in (right | refused).items()}
+
+
+def _refused(grader: KneeGrader, pixels: np.ndarray) -> bool:
+    """By all that the grader does with a film whose boxes nobody gave."""
+    return grader.grade(pixels).refused is not None
 
 
 def _one_each(found: Sequence[Box], halves: Sequence[Box]) -> bool:
@@ -78,12 +87,14 @@ def _same_grade(grader: KneeGrader, pixels: np.ndarray, found: tuple[Box, ...]) 
 
 def _composed(locator: Locator, grader: KneeGrader, knees: Sequence[Knee], origin: Sequence[AuditedFilm], count: int, seed: int) -> dict[str, Any]:
     counted, empty, away, sides = [], [], [], []
+    refused: dict[bool, list[bool]] = {True: [], False: []}  # with a joint, and without
     grades: list[tuple[int, int, int, int, str]] = []
     crops: dict[int, int] = {}
     for index in steps.progress(range(count), "locator: measuring on composed films"):
         film = compose(knees, HELD_OUT, seed * 1_000_003 + index)
         found = locator.joints(film.pixels.astype(np.float32))
         counted.append(len(found) == len(film.joints))
+        refused[len(film.joints) > 0].append(_refused(grader, film.pixels.astype(np.float32)))
         if not len(film.joints):
             empty.append(not found)
             continue
@@ -94,6 +105,7 @@ def _composed(locator: Locator, grader: KneeGrader, knees: Sequence[Knee], origi
     rows = {name: np.array([row[column] for row in grades], str if name == "group" else int) for column, name in enumerate(GRADED)}
     drawn = resamples(rows["group"], seed) if grades else []
     figures: dict[str, Any] = {"composed_count": share(counted), "composed_empty": share(empty)}
+    figures |= {"composed_refused": share(refused[True]), "composed_empty_refused": share(refused[False])}
     figures |= {f"composed_within_{near:.0%}".rstrip("%"): share([bool(value <= near) for value in away]) for near in NEAR}
     figures["composed_side_ratio"] = _middle(sides)
     for name in ("crop", "true_box", "found"):
