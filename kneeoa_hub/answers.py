@@ -117,6 +117,8 @@ def _csv_records(text: str) -> Iterator[_Record]:
         raise ValueError(f"columns {','.join(rows[0])}")
     film, revision, level = (CSV_COLUMNS.index(name) for name in ("film", "revision", "level"))
     for row in rows[1:]:
+        if len(row) != len(CSV_COLUMNS):
+            raise ValueError(f"a row of {len(row)} columns")
         yield _Record(row[film], row[revision], float(row[level]) if row[level] else None, _line(row))
 
 
@@ -124,6 +126,8 @@ def _json_records(text: str) -> Iterator[_Record]:
     for line in text.split("\n")[:-1]:
         document = json.loads(line)
         film, report = document["film"], document.get("report", {})
+        if not isinstance(film, str) or not isinstance(report, dict):
+            raise ValueError("a line that is no answer")
         yield _Record(film, report.get("revision", ""), report.get("level"), line + "\n")
 
 

@@ -5,13 +5,13 @@ Nothing is parsed before every file of the manifest has been found and hashed.
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from . import values
 from .errors import BundleChanged, BundleError, BundleIncomplete, BundleUnsupported, SettingsError
 from .grades import LABELS, NUM_GRADES
 
@@ -35,10 +35,21 @@ CODE = frozenset(
     [
         *(".py", ".pyc", ".pyd", ".pyo", ".pyw", ".pyz", ".pth", ".ipynb", ".so", ".dll", ".dylib", ".exe", ".sh", ".bat", ".cmd", ".ps1"),
         *(".js", ".jar", ".whl", ".p", ".pk", ".pkl", ".pickle", ".dill", ".sav", ".pt", ".bin", ".ckpt", ".joblib", ".npy", ".npz", ".pb"),
-        *(".keras", ".h5", ".hdf5"),
+        *(".keras", ".h5", ".hdf5", ".pt2", ".pts", ".cloudpickle", ".pck", ".msgpack"),
+        *(".bash", ".zsh", ".csh", ".ksh", ".fish", ".command", ".vbs", ".vbe", ".wsf", ".wsh", ".hta", ".com", ".scr", ".msi", ".lnk", ".psm1"),
+        *(".mjs", ".cjs", ".ts", ".node", ".wasm", ".rb", ".pl", ".php", ".lua", ".r", ".jl", ".class", ".a", ".o", ".app", ".desktop"),
     ]
 )
 """Endings that files beside a bundle may not have either: what Python, the shell or the loader of a model would run."""
+PROGRAMS = (b"#!", b"MZ", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
+"""How scripts, and programs of Windows, Linux and macOS, begin, whatever their name."""
+INPUT_SIDES = 32, 4096
+"""Pixels of a network's input."""
+LEAST_WINDOW = 1.0
+"""Between the percentiles that become black and white."""
+TEMPERATURES = 1e-3, 1e3
+WARNED = ("far_distance", "max_clipped")
+"""Limits that a bundle may leave out."""
 _PLAIN_NAME = re.compile(r"(?!.*\.\.)[\w.-]{1,100}(/[\w.-]{1,100}){0,5}", re.ASCII)
 
 
@@ -203,8 +214,12 @@ def verify(folder: Path) -> bytes:
             raise BundleIncomplete(f"{folder}: {name} is missing; pull the bundle again.")
         if path.stat().st_size != entry["size"] or sha256_of(path) != entry["sha256"]:
             raise BundleChanged(f"{folder}: {name} differs from the manifest's sha256; pull the bundle again and do not use this copy.")
-    everything = (path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
-    refuse_code(sorted(name.as_posix() for name in everything if name.parts[0] != ".git"), str(folder), files)
+    everything = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.relative_to(folder).parts[0] != ".git"]
+    refuse_code([path.relative_to(folder).as_posix() for path in everything], str(folder), files)
+    for path in everything:
+        with path.open("rb") as file:
+            if file.read(4).startswith(PROGRAMS):
+                raise BundleChanged(f"{folder}: {path.relative_to(folder)} begins like a program and has no place in a bundle; do not use this copy.")
     return content
 
 
@@ -266,60 +281,73 @@ def parse_config(content: bytes, source: str) -> BundleConfig:
     document = _json_object(content, source)
     _check_schema_version(document, source)
     try:
-        refusal, conformal = document["refusal"], document["conformal"]
         config = BundleConfig(
-            name=str(document["name"]),
-            version=str(document["version"]),
+            name=values.line(document["name"]),
+            version=values.line(document["version"]),
             grades=tuple(document["grades"]),
-            input=InputConfig(**document["input"]),
+            input=_input(document["input"]),
             members=tuple(document["members"]),
-            decision=Decision(document["decision"]["rule"], tuple(map(float, document["decision"]["thresholds"]))),
-            temperature=float(document["temperature"]),
-            conformal=_conformal(**conformal),
-            refusal=RefusalConfig(
-                float(refusal["min_contrast"]),
-                float(refusal["max_colour"]),
-                float(refusal["max_distance"]),
-                tuple(map(float, refusal["mean"])),
-                tuple(tuple(map(float, row)) for row in refusal["components"]),
-                *(float(refusal[name]) if name in refusal else None for name in ("far_distance", "max_clipped")),
-            ),
+            decision=Decision(document["decision"]["rule"], tuple(map(values.real, document["decision"]["thresholds"]))),
+            temperature=values.real(document["temperature"], *TEMPERATURES),
+            conformal=_conformal(**document["conformal"]),
+            refusal=_refusal(document["refusal"]),
             gate=_gate(document.get("gate")),
             locator=_locator(document.get("locator")),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise BundleError(f"{source} does not follow schema version {SCHEMA_VERSION} ({error}).") from None
     if config.grades != LABELS or config.decision.rule not in ("argmax", "expected"):
         raise BundleError(f"{source} has grades or a decision rule that this release does not know; upgrade kneeoa-hub.")
-    components = config.refusal.components
-    if not (math.isfinite(config.temperature) and config.temperature > 0) or any(len(row) != len(config.refusal.mean) for row in components):
-        raise BundleError(f"{source} has a temperature or refusal statistics that make no sense; pull the bundle again.")
     if config.input.crop not in ("fit", "band") or len(config.decision.thresholds) != NUM_GRADES - 1:
         raise BundleError(f"{source} has a crop or thresholds that this release does not know; upgrade kneeoa-hub.")
     return config
 
 
+def _input(entry: dict[str, Any]) -> InputConfig:
+    config = InputConfig(**entry)
+    for side in (config.height, config.width):
+        values.whole(side, *INPUT_SIDES)
+    values.real(config.high, values.real(config.low, 0, 100) + LEAST_WINDOW, 100)
+    return config
+
+
 def _conformal(level: float, threshold: float, calibration_films: int, others: Sequence[Sequence[float]] = ()) -> Conformal:
-    return Conformal(float(level), float(threshold), int(calibration_films), tuple((float(one), float(limit)) for one, limit in others))
+    known = tuple((values.real(one, 0, 1), values.real(limit)) for one, limit in others)
+    return Conformal(values.real(level, 0, 1), values.real(threshold), values.whole(calibration_films, 1, 10**9), known)
+
+
+def _refusal(entry: dict[str, Any]) -> RefusalConfig:
+    mean = tuple(map(values.real, entry["mean"]))
+    components = tuple(tuple(map(values.real, row)) for row in entry["components"])
+    if any(len(row) != len(mean) for row in components):
+        raise ValueError("refusal: a row of components has another length than mean")
+    limits = {name: values.real(entry[name], 0) for name in ("min_contrast", "max_colour", "max_distance")}
+    return RefusalConfig(**limits, mean=mean, components=components, **{name: values.real(entry[name], 0) for name in WARNED if name in entry})
 
 
 def _gate(entry: dict[str, Any] | None) -> GateConfig | None:
-    return GateConfig(int(entry["size"]), float(entry["min_upright"]), float(entry["min_certain"])) if entry else None
+    if not entry:
+        return None
+    return GateConfig(values.whole(entry["size"], *INPUT_SIDES), *(values.real(entry[name], 0, 1) for name in ("min_upright", "min_certain")))
 
 
 def _locator(entry: dict[str, Any] | None) -> LocatorConfig | None:
-    return LocatorConfig(InputConfig(**entry["input"]), float(entry["threshold"])) if entry else None
+    return LocatorConfig(_input(entry["input"]), values.real(entry["threshold"], 0, 1)) if entry else None
 
 
 def _check_schema_version(document: dict[str, Any], source: str) -> None:
     version = document.get("schema_version")
-    if version is True or version != SCHEMA_VERSION:
+    if type(version) is not int or version != SCHEMA_VERSION:
         raise BundleUnsupported(f"{source} has schema_version {version!r}; this release reads {SCHEMA_VERSION}. Upgrade kneeoa-hub or pull an older revision.")
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
 
 
 def _json_object(content: bytes, source: str) -> dict[str, Any]:
     try:
-        document = json.loads(content)
+        document = json.loads(content, parse_constant=_no_number)
     except (ValueError, RecursionError):
         raise BundleError(f"{source} is not JSON; pull the bundle again.") from None
     if not isinstance(document, dict):

@@ -40,8 +40,20 @@ def render(config: BundleConfig, evidence: Mapping[str, Any], figures: str = "fi
     """The card as Markdown with Hub metadata; `figures` is the prefix of its picture links. Raises BundleIncomplete when the evidence lacks a figure."""
     try:
         return _rendered(config, evidence, figures)
-    except KeyError as error:
-        raise BundleIncomplete(f"evidence.json holds no {error}, which the card is made of; evaluate and export the bundle again.") from None
+    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
+        lacks = f"no {error}, which the card is made of" if isinstance(error, KeyError) else f"something else than its schema says ({error})"
+        raise BundleIncomplete(f"evidence.json holds {lacks}; evaluate and export the bundle again.") from None
+
+
+def summary(evidence: Mapping[str, Any]) -> list[str]:
+    """A line for each set, of its headline figures. Raises BundleIncomplete when the evidence lacks them."""
+    try:
+        return [
+            f"{name} ({metrics['qwk']['n']} knees): " + ", ".join(f"{title} {figure(metrics[key])}" for key, title in COLUMNS.items() if key in metrics)
+            for name, metrics in evidence["metrics"].items()
+        ]
+    except (KeyError, TypeError, AttributeError, ValueError):
+        raise BundleIncomplete("evidence.json holds no measured figures as its schema has them; evaluate and export the bundle again.") from None
 
 
 def _rendered(config: BundleConfig, evidence: Mapping[str, Any], figures: str) -> str:

@@ -254,7 +254,7 @@ def _push(arguments: argparse.Namespace) -> int:
 
 def _info(arguments: argparse.Namespace) -> int:
     from .bundle import read_bundle
-    from .card import COLUMNS, figure
+    from .card import summary
     from .hub import revision_of
 
     bundle = read_bundle(_folder(arguments))
@@ -264,8 +264,7 @@ def _info(arguments: argparse.Namespace) -> int:
         return 0
     print(f"{config.name} {config.version}, {bundle.digest}, {bundle.folder}")
     print(f"input {config.input.height}x{config.input.width}, {len(config.members)} member(s), grade by {config.decision.rule}")
-    for name, metrics in evidence["metrics"].items():
-        print(f"{name} ({metrics['qwk']['n']} knees): " + ", ".join(f"{title} {figure(metrics[key])}" for key, title in COLUMNS.items() if key in metrics))
+    print("\n".join(summary(evidence)))
     return 0
 
 

@@ -58,6 +58,9 @@ class KneeGrader:
         config = bundle.config
         self._sets = config.conformal.at(level)
         self._network = Network(bundle.folder / "model.onnx", config.input, threads)
+        wide = self._network.embedding_width
+        if isinstance(wide, int) and wide != len(config.refusal.mean):
+            raise BundleError(f"{bundle.folder}: the network's embedding has {wide} values, the mean in bundle.json {len(config.refusal.mean)}; pull it again.")
         gate = GateNetwork(bundle.folder / GATE, config.gate.size, threads) if config.gate else None
         find = Locator(bundle.folder / LOCATOR, config.locator, threads).find if config.locator else find_knees
         self._look = Look(find, gate, config.gate)

@@ -33,15 +33,18 @@ def pull(
     When the Hub can't be reached, the copy that was pulled last is used, with a warning in the log.
     Raises AddressError, HubError or BundleError kinds; OutputError when the cache can't be written.
     """
-    match parse_address(DEFAULT if address is None else address, revision):
-        case Shipped(name):
-            folder = find_preset(name).folder
-            verify(folder)
-        case Folder(path, selected):
-            folder = _from_folder(path, selected)
-        case Repo() as repo:
-            check_client()
-            folder = from_repo(repo, checked_token(token), local_files_only, cache_dir)
+    try:
+        match parse_address(DEFAULT if address is None else address, revision):
+            case Shipped(name):
+                folder = find_preset(name).folder
+                verify(folder)
+            case Folder(path, selected):
+                folder = _from_folder(path, selected)
+            case Repo() as repo:
+                check_client()
+                folder = from_repo(repo, checked_token(token), local_files_only, cache_dir)
+    except OSError as error:  # of what lies on this machine; the network's errors are told by then
+        raise BundleError(f"{error.filename or address} can't be read ({error.strerror}); check its permissions.") from None
     return folder
 
 
@@ -99,12 +102,9 @@ def _from_folder(path: Path, revision: str | None) -> Path:
     if not os.path.isdir(path):
         beside = [other.name for other in path.parent.iterdir()] if os.path.isdir(path.parent) else []
         raise AddressError(f"There is no folder {str(path)!r}.{did_you_mean(path.name, beside)}")
-    try:
-        if versioned.is_versioned(path):
-            path = versioned.resolve(path, revision)
-        elif revision:
-            raise AddressError(f"{path} is not a versioned folder, so it has no revision {revision!r}; leave that out.")
-        verify(path)
-    except OSError as error:
-        raise BundleError(f"{error.filename or path} can't be read ({error.strerror}); check its permissions.") from None
+    if versioned.is_versioned(path):
+        path = versioned.resolve(path, revision)
+    elif revision:
+        raise AddressError(f"{path} is not a versioned folder, so it has no revision {revision!r}; leave that out.")
+    verify(path)
     return path

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 WAITS_S = (0.5, 2.0)
 """Seconds before the second and the third try of a call that failed for a passing reason."""
 
+LONGEST_S = 24 * 3600
+"""That anybody would wait."""
+
 log: logging.Logger = logging.getLogger(__name__)
 T = TypeVar("T")
 _TURN = threading.RLock()
@@ -65,7 +68,7 @@ def talking(repo: str) -> Iterator[None]:
     import httpx2
     from huggingface_hub import constants
 
-    limit = max(1, Settings.from_environ().timeout)
+    limit = min(max(1, Settings.from_environ().timeout), LONGEST_S)
     with _TURN:
         try:
             with _guarded(_Guard(limit, httpx2.URL(constants.ENDPOINT))):
@@ -167,6 +170,12 @@ def _explanation(error: Exception, repo: str) -> KneeOAError:
     from huggingface_hub import constants
     from huggingface_hub.errors import FileMetadataError, GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, LocalTokenNotFoundError
 
+    told = error
+    while isinstance(told, RuntimeError) and isinstance(told.__cause__, Exception):  # as the client wraps what befalls an upload
+        told = told.__cause__
+    if isinstance(told, KneeOAError):
+        return told
+    error = told if isinstance(told, httpx2.HTTPError | OSError) else error
     if isinstance(error, LocalTokenNotFoundError):
         return HubDenied(f"A push to {repo} needs a token that may write; give token=, or set HF_TOKEN.")
     if isinstance(error, LocalEntryNotFoundError) and isinstance(error.__cause__, Exception):

@@ -14,7 +14,7 @@ from pathlib import Path
 from . import versioned
 from .address import Repo, did_you_mean
 from .bundle import read_manifest, refuse_code, sha256_of, verify
-from .errors import BundleError, BundleIncomplete, HubNotFound, HubUnreachable
+from .errors import BundleError, BundleIncomplete, HubError, HubNotFound, HubUnreachable
 from .hub_client import patiently, talking
 from .settings import Settings
 
@@ -32,6 +32,7 @@ def from_repo(repo: Repo, token: str | None, local_files_only: bool, cache_dir: 
     wanted = repo.revision or versioned.MAIN
     cache = Path(cache_dir or constants.HF_HUB_CACHE).expanduser()
     kept = cache / f"models--{repo.name.replace('/', '--')}"
+    pinned = _COMMIT.fullmatch(wanted) is not None
     snapshot = versioned.find(kept, wanted)
     if local_files_only or constants.is_offline_mode():
         if snapshot is None:
@@ -41,12 +42,12 @@ def from_repo(repo: Repo, token: str | None, local_files_only: bool, cache_dir: 
             )
         verify(snapshot)
         return snapshot
-    if snapshot and _COMMIT.fullmatch(wanted) and _is_whole(snapshot):
+    if snapshot and pinned and _is_whole(snapshot):
         return snapshot
     try:
         with talking(repo.name), _alone(kept):
             snapshot = _fetched(repo, token, cache)
-            if wanted != snapshot.name:
+            if not pinned:
                 with suppress(OSError):  # the bundle is whole; without the ref its tag is not found when the network is off
                     versioned.write_ref(kept, wanted, snapshot.name)
     except HubUnreachable as error:
@@ -118,18 +119,23 @@ def _fetched(repo: Repo, token: str | None, cache: Path) -> Path:
         known = sorted(ref.name for ref in (*refs.tags, *refs.branches))
         guess = did_you_mean(repo.revision or versioned.MAIN, known)
         raise HubNotFound(f"{repo.name} has no revision {repo.revision!r}.{guess} It has {', '.join(known)}.") from None
+    commit = info.sha or ""
+    if not _COMMIT.fullmatch(commit) or (_COMMIT.fullmatch(repo.revision or "") and commit != repo.revision):
+        raise HubError(f"Asked for {repo}, the Hub answered with the commit {commit or 'of no name'}; see that HF_ENDPOINT is a Hub, and try again.")
     there = [file.rfilename for file in info.siblings or ()]
     refuse_code(there, str(repo))
     card = [name for name in there if versioned.is_card(name)]
 
     def download(name: str) -> Path:
         try:
-            return Path(patiently(lambda: api.hf_hub_download(repo.name, name, revision=info.sha, cache_dir=cache)))
+            return Path(patiently(lambda: api.hf_hub_download(repo.name, name, revision=commit, cache_dir=cache)))
         except RemoteEntryNotFoundError:
             raise BundleIncomplete(f"{repo} has no {name}, so it is not a whole bundle of this package; see that the address is right.") from None
 
     for last in (False, True):
         folder = download("manifest.json").parent
+        if folder.name != commit:
+            raise HubError(f"Asked for {repo}, the Hub sent a file of the commit {folder.name} in place of {commit}; try again.")
         try:
             listed = read_manifest(folder)[1]
             refuse_code((), str(repo), listed)

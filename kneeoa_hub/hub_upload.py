@@ -84,6 +84,10 @@ def to_repo(bundle: Bundle, repo: str, token: str | None, upload: Upload) -> Del
                     f" and this one is {bundle.digest}; use a new tag."
                 )
             return Delivery(named)
+        if upload.branch and upload.branch in tags:
+            raise HubConflict(f"{repo}: {upload.branch} is a tag, so a branch of that name could not be told from it; choose another name.")
+        if upload.pull_request and (proposed := _proposed(api, bundle, repo)):
+            return Delivery(f"{repo}@{proposed}")
         if upload.branch and upload.branch in {ref.name for ref in refs.branches}:
             head = api.model_info(repo, revision=upload.branch)
         names, removed = _changes(api, bundle, repo, head, upload.edited_card)
@@ -112,6 +116,17 @@ def _check_rights(api: "HfApi", bundle: Bundle, repo: str, anybody: bool) -> Non
     if owner not in names and not anybody:
         raise HubDenied(f"{account['name']} has no account or organisation {owner}; push to one of {', '.join(names)}.")
     ModelCard((bundle.folder / CARD).read_text("utf-8")).validate(repo_type="model")
+
+
+def _proposed(api: "HfApi", bundle: Bundle, repo: str) -> str | None:
+    """The commit of an open pull request that brings this bundle with this card, if there is one."""
+    card = (bundle.folder / CARD).read_bytes()
+    for request in api.get_repo_discussions(repo, discussion_type="pull_request", discussion_status="open"):
+        head = api.model_info(repo, revision=request.git_reference)
+        there = _manifest_at(api, repo, head.sha or "")
+        if there and there[0] == bundle.digest and _content_at(api, repo, head, CARD) == card:
+            return head.sha
+    return None
 
 
 def _changes(api: "HfApi", bundle: Bundle, repo: str, head: "ModelInfo", edited_card: str) -> tuple[list[str], list[str]]:

@@ -33,8 +33,10 @@ def open_graph(path: Path, size: tuple[int, int], outputs: tuple[str, ...], thre
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
+    # A graph may name other files that hold its weights, which no manifest lists: from bytes, and from a folder that can't be, it gets none.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path / "none"))
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's own exceptions have no common public base
         raise BundleError(f"{path} can't be opened by onnxruntime ({error}); pull the bundle again.") from None
     shapes = {value.name: value.shape for value in session.get_inputs()}
@@ -51,6 +53,8 @@ class Network:
 
     def __init__(self, path: Path, config: InputConfig, threads: int = 0):
         self._session = open_graph(path, (config.height, config.width), OUTPUTS, threads)
+        shapes = {value.name: value.shape for value in self._session.get_outputs()}
+        self.embedding_width: Any = shapes["embedding"][-1] if shapes["embedding"] else None
 
     def run(self, images: np.ndarray) -> Outputs:
         """images: [N,H,W,1] float32 from `imaging.normalise.network_input`."""

@@ -49,8 +49,8 @@ def is_versioned(folder: Path) -> bool:
 
 
 def find(folder: Path, revision: str) -> Path | None:
-    """The snapshot that a tag, branch or revision names, or None."""
-    name = read_ref(folder, revision) or revision
+    """The snapshot that a tag, branch or revision names, or None. A revision names itself, whatever a ref of its name says."""
+    name = revision if _REVISION.fullmatch(revision) else read_ref(folder, revision) or ""
     snapshot = folder / "snapshots" / name
     return snapshot if _REVISION.fullmatch(name) and snapshot.is_dir() else None
 

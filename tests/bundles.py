@@ -65,15 +65,15 @@ def tiny_graph() -> bytes:
     return model.SerializeToString()
 
 
-def make_bundle(folder: Path, *, model: bytes | None = None, card: str = CARD, **changes: Any) -> Path:
-    """A complete bundle of about 20 kB in a new folder. changes: fields of its BundleConfig, such as version="2.0"."""
+def make_bundle(folder: Path, *, model: bytes | None = None, weights: int = 0, card: str = CARD, **changes: Any) -> Path:
+    """A complete bundle of about 20 kB in a new folder. weights: of what byte they are. changes: fields of its BundleConfig, such as version="2.0"."""
     (folder / "figures").mkdir(parents=True)
     (folder / "bundle.json").write_text(replace(CONFIG, **changes).to_json(), "utf-8")
     (folder / "model.onnx").write_bytes(tiny_graph() if model is None else model)
     (folder / "evidence.json").write_text(json.dumps(EVIDENCE), "utf-8")
     (folder / "config.json").write_text("{}", "utf-8")
     (folder / "metadata.json").write_text("{}", "utf-8")
-    (folder / "model.weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(4000))
+    (folder / "model.weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes([0, weights]) * 2000)
     (folder / "README.md").write_text(card, "utf-8")
     Image.new("L", (8, 8), 128).save(folder / "figures" / "confusion.png")
     write_manifest(folder)

@@ -50,7 +50,7 @@ class Scene:
     @property
     def newer(self) -> Path:
         folder = self.folder / "newer"
-        return folder if folder.exists() else make_bundle(folder, version="2.0")
+        return folder if folder.exists() else make_bundle(folder, version="2.0", weights=1)
 
     def pushed(self) -> str:
         """What a push of the newer bundle has left on the Hub."""
@@ -106,6 +106,18 @@ def pushed_through(kind: str, method: str, path: str) -> Act:
     def act(scene: Scene) -> str:
         scene.server.fault(kind, method, path)
         return scene.push() or scene.pushed()
+
+    return act
+
+
+def pushed_after(kind: str, method: str, path: str) -> Act:
+    """A push that fails, and the next one, when the fault has gone."""
+
+    def act(scene: Scene) -> str:
+        scene.server.fault(kind, method, path, times=99)
+        first = scene.push()
+        scene.server.faults.clear()
+        return f"{first}; then {scene.push() or scene.pushed()}"
 
     return act
 
@@ -338,10 +350,14 @@ ROWS = (
     Row("another process that was stopped in the middle of a pull, and later killed", f"HubUnreachable; {RIGHT}", stopped_in_a_pull),
     Row("killed in the middle of a pull, then again", RIGHT, killed_in_a_pull),
     Row("killed in the middle of a push, then again", ONE, killed_in_a_push),
+    Row("push: whoami: 503 once", ONE, pushed_through("fail", "GET", "/whoami")),
     *(Row(f"push: {name}: 503 once", ONE, pushed_through("fail", "POST", path)) for name, path in (
         ("create_repo", "/api/repos/create"), ("validate-yaml", "/api/validate-yaml"), ("preupload", "/preupload/"),
         ("commit", "/commit/"), ("tag", "/tag/"))),
     Row("push: a large file: 503 once", ONE, pushed_through("fail", "PUT", "/lfs/")),
+    Row("push: a large file: connection cut, once", ONE, pushed_through("cut", "PUT", "/lfs/")),
+    Row("push: a large file: no answer, and later well again", f"HubUnreachable; {ONE}", pushed_after("hang", "PUT", "/lfs/")),
+    Row("push: a large file: a busy server that asks to wait an hour, and later well again", f"HubUnreachable; {ONE}", pushed_after("busy", "PUT", "/lfs/")),
     Row("push: cut after the commit was made", ONE, pushed_through("cut", "POST", "/commit/")),
     Row("push: cut after the tag was made", ONE, pushed_through("cut", "POST", "/tag/")),
     Row("expired token", "HubDenied", expired),
@@ -371,7 +387,9 @@ def observe(row: Row, folder: Path) -> str:
         scene = Scene(server, folder, make_bundle(folder / "bundle"), Person(folder / "home", server.url, "w"), Person(folder / "elsewhere", server.url))
         assert scene.publisher.does("push", scene.bundle, REPO, tag="v1.0")["answer"] == f"{REPO}@v1.0"
         server.requests.clear()
-        return row.act(scene)
+        observed = row.act(scene)
+        assert any(fault.struck for fault in server.arranged) or not server.arranged, f"{row.fault}: nothing of it happened"
+        return observed
 
 
 def line(row: Row, observed: str) -> str:

@@ -27,6 +27,7 @@ class HubServer:
 
     requests: (method, path) of what was asked. objects: the large files, by sha256. cdn: the host that serves them, and
     strays: tokens that were sent there. renamed: old -> new names of repos, told by a redirect to moved_to.
+    mistaken: the commit that a repo's metadata tells in place of the right one.
     token_at: the host that Xet's tokens are said to come from. store: what is said to hold Xet's chunks.
     cas: a folder for Xet's chunks; large files then go through it, and `announce` says which may come.
     """
@@ -42,7 +43,9 @@ class HubServer:
         self.strays: set[str] = set()
         self.renamed: dict[str, str] = {}
         self.moved_to = ""
+        self.mistaken = ""
         self.faults: list[Fault] = []
+        self.arranged: list[Fault] = []  # all that ever were, for a test to see which have struck
         self.lock = threading.RLock()
         self.stopped = threading.Event()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
@@ -95,6 +98,7 @@ class HubServer:
         """fail: 503. cut: closed in the middle, of a POST after it was done. reset: TCP reset. flip: one byte changed.
         busy: 429, and to wait an hour. hang: no answer. stall: half an answer. slow. portal: a network's log-in page in place of the Hub."""
         self.faults.append(Fault(kind, method, path, times))
+        self.arranged.append(self.faults[-1])
 
     def announce(self, content: bytes) -> None:
         """Tell which large file may come by Xet, as the store of chunks tells a real Hub; it does not bring the file."""
@@ -120,6 +124,7 @@ class HubServer:
             for fault in self.faults:
                 if fault.times and fault.method == method and fault.path in path:
                     fault.times -= 1
+                    fault.struck += 1
                     return fault.kind
         return ""
 
@@ -248,8 +253,20 @@ class HubServer:
         repo.large = large
         summary, description = head["value"]["summary"], head["value"].get("description", "")
         place = f"{self.url}/{ask.part['repo']}"
-        commit = parent if files == repo.commits[parent] else repo.add(files, "refs/pr/1" if asked else branch, summary, description)
-        return {"success": True, "commitOid": commit, "commitUrl": f"{place}/commit/{commit}", "pullRequestUrl": f"{place}/discussions/1" if asked else None}
+        number = 1 + sum(name.startswith("refs/pr/") for name in repo.branches)
+        commit = parent if files == repo.commits[parent] else repo.add(files, f"refs/pr/{number}" if asked else branch, summary, description)
+        request = f"{place}/discussions/{number}" if asked else None
+        return {"success": True, "commitOid": commit, "commitUrl": f"{place}/commit/{commit}", "pullRequestUrl": request}
+
+    def discussions(self, ask: Ask) -> Any:
+        """Open pull requests alone; nobody closes one here."""
+        repo = self.repo(ask)
+        if ask.query.get("type") != ["pull_request"] or ask.query.get("status") != ["open"]:
+            raise Refused(400, "Only open pull requests are kept here")
+        numbers = [int(name.rpartition("/")[2]) for name in repo.branches if name.startswith("refs/pr/")]
+        about = {"author": {"name": NAMESPACE}, "createdAt": "2026-01-01T00:00:00.000Z", "status": "open", "isPullRequest": True}
+        about |= {"repo": {"name": ask.part["repo"], "type": "model"}, "title": "a bundle"}
+        return {"count": len(numbers), "start": 0, "discussions": [about | {"num": number} for number in numbers]}
 
     def branch(self, ask: Ask) -> Any:
         repo = self.repo(ask, "write")
@@ -312,7 +329,7 @@ class HubServer:
         files = repo.commits[commit]
         card = re.match(r"---\n(.*?)\n---", files.get("README.md", b"").decode(errors="replace"), re.DOTALL)
         return {
-            **{"_id": commit[:24], "id": ask.part["repo"], "modelId": ask.part["repo"], "sha": commit},
+            **{"_id": commit[:24], "id": ask.part["repo"], "modelId": ask.part["repo"], "sha": self.mistaken or commit},
             **{"private": repo.private, "gated": "auto" if repo.gated else False, "disabled": False, "tags": [], "downloads": 0, "likes": 0},
             "siblings": [{"rfilename": name} for name in sorted(files)],
             "cardData": yaml.safe_load(card[1]) if card else None,
@@ -392,6 +409,7 @@ ROUTES: tuple[tuple[str, str, Callable[[HubServer, Ask], Any]], ...] = (
     ("POST", rf"{API}/branch/(?P<rev>[^/]+)", HubServer.branch),
     ("GET", rf"{API}/commits/(?P<rev>[^/]+)", HubServer.list_commits),
     ("GET", rf"{API}/refs", HubServer.list_refs),
+    ("GET", rf"{API}/discussions", HubServer.discussions),
     ("GET", rf"{API}/tree/(?P<rev>[^/]+)", HubServer.tree),
     ("GET", rf"{API}(/revision/(?P<rev>[^/]+))?", HubServer.info),
 )

@@ -66,6 +66,7 @@ class Fault:
     method: str
     path: str
     times: int
+    struck: int = 0
 
 
 @dataclass

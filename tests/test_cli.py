@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from kneeoa_hub.answers import CSV_COLUMNS
 from kneeoa_hub.bundle import write_manifest
 from kneeoa_hub.cli import main
 
@@ -114,7 +115,13 @@ def test_a_finished_file_has_its_last_film_graded_again_and_no_other(folder, tmp
 
 @pytest.mark.parametrize(
     ("name", "content", "told"),
-    [("grades.txt", None, "ends on .csv or .jsonl"), ("thesis.csv", "a,b\n1,2\n", "something else than answers"), ("thesis.jsonl", "[1]\n", "something else")],
+    [
+        ("grades.txt", None, "ends on .csv or .jsonl"),
+        ("thesis.csv", "a,b\n1,2\n", "something else than answers"),
+        ("short.csv", ",".join(CSV_COLUMNS) + "\na,0\n", "something else"),
+        ("blank.csv", ",".join(CSV_COLUMNS) + "\n\n", "something else"),
+        *(("thesis.jsonl", f"{line}\n", "something else") for line in ("[1]", '{"film": "a", "report": null}', '{"film": 1}')),
+    ],
 )
 def test_a_file_of_something_else_is_not_written_into(films, tmp_path, capsys, name, content, told):
     path = tmp_path / name
@@ -198,6 +205,18 @@ def test_evidence_without_the_card_s_figures_is_told(tmp_path, capsys):
     assert "QWK 0.801" in capsys.readouterr().out
     assert main(["card", str(bundle)]) == 1
     assert "evidence.json holds no" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("evidence", [{}, {"metrics": None}, {"metrics": {"oai_test": {}}}, {"metrics": {"oai_test": {"qwk": None}}}, {"metrics": [1]}])
+def test_evidence_that_is_not_as_its_schema_has_it_is_told_in_one_line(tmp_path, capsys, evidence):
+    bundle = make_bundle(tmp_path / "bundle")
+    (bundle / "evidence.json").write_text(json.dumps(evidence), "utf-8")
+    write_manifest(bundle)
+    for command in ("info", "card"):
+        assert main([command, str(bundle)]) == 1
+        told = capsys.readouterr().err
+        assert "evidence.json holds" in told
+        assert told.count("\n") == 1
 
 
 def test_a_folder_without_films_and_a_place_that_cannot_be_written_are_told(films, tmp_path, capsys):

@@ -262,6 +262,54 @@ def test_a_pull_request_changes_nothing_until_it_is_merged(server, published, ne
     assert person.does("push", newer, REPO, pull_request=True, tag="v2.0")["error"] == "AddressError"
 
 
+def test_the_same_pull_request_twice_or_cut_in_the_middle_is_one(server, published, newer, person, stranger):
+    server.fault("cut", "POST", "/commit/")
+    address = person.does("push", newer, REPO, pull_request=True)["answer"]
+    assert person.does("push", newer, REPO, pull_request=True)["answer"] == address
+    assert [name for name in server.refs(REPO) if name.startswith("refs/pr/")] == ["refs/pr/1"]
+    assert contents(stranger.pulls(address)) == contents(newer)
+
+
+def test_a_branch_is_not_called_as_a_tag_is(server, published, newer, person):
+    said = person.does("push", newer, REPO, branch="v1.0")
+    assert said["error"] == "HubConflict"
+    assert "v1.0" not in server.repos["models", REPO].branches
+
+
+@pytest.mark.parametrize("answer", ["another", ""])
+def test_a_commit_that_was_asked_for_is_the_one_that_comes_or_none(server, published, newer, person, stranger, answer):
+    """A mirror that is behind answers with another commit, once."""
+    (wanted,) = (commit for name, commit in server.refs(REPO).items() if name == "v1.0")
+    person.does("push", newer, REPO, tag="v2.0")
+    server.mistaken = server.refs(REPO)["v2.0"] if answer else "no commit"
+    said = stranger.does("pull", f"{REPO}@{wanted}")
+    assert said["error"] == "HubError"
+    server.mistaken = ""
+    assert stranger.pulls(f"{REPO}@{wanted}").name == wanted
+    assert contents(stranger.pulls(f"{REPO}@{wanted}", local_files_only=True)) == contents(published)
+
+
+def test_a_ref_of_the_cache_that_is_named_like_a_commit_is_not_followed(server, published, newer, person, stranger):
+    wanted, other = server.refs(REPO)["v1.0"], stranger.pulls(REPO)
+    (other.parent.parent / "refs" / ("0" * 40)).write_text(wanted)
+    assert stranger.does("pull", f"{REPO}@{'0' * 40}", local_files_only=True)["error"] == "HubUnreachable"
+
+
+@pytest.mark.parametrize("what", ["blobs", "refs/v1.0", "manifest"])
+def test_a_cache_that_cannot_be_read_is_told(server, published, stranger, what):
+    folder = stranger.pulls(f"{REPO}@v1.0")
+    path = (folder / "manifest.json").resolve() if what == "manifest" else folder.parent.parent / what
+    path.chmod(0)
+    try:
+        for offline in (True, False):
+            said = stranger.does("pull", f"{REPO}@v1.0", guest=True, local_files_only=offline)
+            if offline or "error" in said:  # with the network what can't be read may be fetched anew
+                assert said["error"] in ("BundleError", "BundleIncomplete", "OutputError"), said
+                assert "can't be" in said["message"] or "missing" in said["message"]
+    finally:
+        path.chmod(0o755)
+
+
 def test_a_pull_request_may_go_to_another_s_repo_and_nothing_else_may(server, bundle, person):
     server.add_repo("others/knees")
     before = server.commits("others/knees")

@@ -3,19 +3,21 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import onnx
 import pytest
 
-from kneeoa_hub import pull, push
+from kneeoa_hub import from_pretrained, pull, push
 from kneeoa_hub.bundle import read_bundle, write_manifest
 from kneeoa_hub.errors import AddressError, BundleChanged, BundleError, BundleIncomplete, HubConflict, OutputError
 from kneeoa_hub.hub import revision_of
 
-from .bundles import contents, make_bundle
+from .bundles import contents, make_bundle, tiny_graph
 
 
 @pytest.fixture
@@ -100,6 +102,16 @@ def test_only_the_bundle_and_its_card_travel(bundle, tmp_path):
     assert contents(pull(push(bundle, tmp_path / "hub"))) == before
 
 
+@pytest.mark.parametrize("number", ["Infinity", "1e400", "1" * 400])
+def test_a_number_that_no_machine_holds_is_a_bundle_error(bundle, number):
+    text = (bundle / "bundle.json").read_text("utf-8").replace('"temperature": 1.0', f'"temperature": {number}')
+    assert number in text
+    (bundle / "bundle.json").write_text(text, "utf-8")
+    write_manifest(bundle)
+    with pytest.raises(BundleError, match=r"bundle\.json"):
+        read_bundle(bundle)
+
+
 @pytest.mark.parametrize("name", ["run.py", "figures/run.py", "PICKLE.PKL", "pytorch_model.bin", "lib.so.1", "whole.h5", "sub/model.weights.h5", ".cache/x.py"])
 def test_what_could_run_code_is_refused_by_name_at_every_load_and_push(bundle, tmp_path, name):
     (bundle / name).parent.mkdir(exist_ok=True)
@@ -110,6 +122,31 @@ def test_what_could_run_code_is_refused_by_name_at_every_load_and_push(bundle, t
     write_manifest(bundle)
     with pytest.raises(BundleChanged, match="could run code"):
         pull(bundle)
+
+
+@pytest.mark.parametrize("start", [b"#!/bin/sh\n", b"MZ\x90", b"\x7fELF"])
+@pytest.mark.parametrize("name", ["run", "figures/chart.png", "LICENSE"])
+def test_what_begins_like_a_program_is_refused_whatever_its_name(bundle, name, start):
+    (bundle / name).write_bytes(start)
+    for _ in range(2):  # unlisted, then listed
+        with pytest.raises(BundleChanged, match=f"{name} begins like a program"):
+            pull(bundle)
+        write_manifest(bundle)
+
+
+def test_a_graph_whose_weights_lie_in_another_file_is_refused(tmp_path, monkeypatch):
+    """Whoever changes that file would change the grades, and no manifest lists it."""
+    model = onnx.load_from_string(tiny_graph())
+    (tmp_path / "graph").mkdir()
+    onnx.save(model, tmp_path / "graph" / "model.onnx", save_as_external_data=True, location="w.png", size_threshold=0)
+    bundle = make_bundle(tmp_path / "bundle", model=(tmp_path / "graph" / "model.onnx").read_bytes())
+    for place in (bundle, bundle / "figures"):
+        shutil.copy(tmp_path / "graph" / "w.png", place)
+    monkeypatch.chdir(bundle)
+    with pytest.raises(BundleError, match="can't be opened"):
+        from_pretrained(bundle)
+    with pytest.raises(BundleError, match="can't be opened"):
+        push(bundle, tmp_path / "hub")
 
 
 @pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "../x", "/etc/x", "a//b", "a\\b", "C:x", "é", ""])
@@ -126,7 +163,16 @@ def test_a_manifest_with_a_name_that_is_not_plain_is_refused(bundle, name):
     [
         *((None, "temperature", value) for value in (float("nan"), 0, -1, None)),
         *(("conformal", "threshold", value) for value in ("x", None)),
+        *(("conformal", "calibration_films", value) for value in (0, 1.5, True)),
+        *(("conformal", "level", value) for value in (1.1, float("inf"))),
+        *(("input", "height", value) for value in (256.0, 0, 10**9, "256")),
+        *(("input", "low", value) for value in ("x", 99.5, -1)),
+        ("input", "high", 200),
+        *(("refusal", "max_distance", value) for value in (float("nan"), "1", -1)),
+        ("refusal", "mean", [0.0] * 7 + [float("nan")]),
         ("refusal", "components", [[1.0], [1.0, 2.0]]),
+        *((None, "name", value) for value in ("a\x1b[2Jb", "", 5, "x" * 5000)),
+        *((None, "schema_version", value) for value in (1.0, "1")),
         (None, "schema_version", True),
         (None, "members", 5),
     ],
