@@ -6,6 +6,7 @@ The films are synthetic. Both runs write the same CSV; the second number is how 
 """
 
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -27,7 +28,9 @@ def seconds(folder: Path, out: Path, workers: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--films", type=int, default=1000)
-    count = parser.parse_args().films
+    parser.add_argument("--out", type=Path, help="also write the figures here, as JSON")
+    given = parser.parse_args()
+    count = given.films
     cores = len(os.sched_getaffinity(0))
     with TemporaryDirectory() as place:
         folder = Path(place) / "films"
@@ -40,6 +43,10 @@ def main() -> None:
     for workers, time_taken in taken.items():
         print(f"{workers} at a time: {time_taken:.1f} s for {films} films, {films / time_taken:.0f} a second")
     print(f"{cores} cores: {taken[1] / taken[cores]:.2f} times as fast as one film at a time")
+    if given.out:
+        figures = {"films": films, "cores": cores, "seconds": taken, "load_average": os.getloadavg()[0]}
+        given.out.parent.mkdir(parents=True, exist_ok=True)
+        given.out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
 
 
 if __name__ == "__main__":

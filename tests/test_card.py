@@ -5,6 +5,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import yaml
 
 from kneeoa_hub.card import SHIPPED, render
@@ -36,6 +37,17 @@ def test_the_metadata_is_what_the_hub_reads(grader):
     results = metadata["model-index"][0]["results"]
     assert [metric["type"] for metric in results[0]["metrics"]] == ["cohen_kappa", "accuracy"]
     assert metadata["datasets"] == ["gornale", "oai"]
+
+
+@pytest.mark.parametrize(
+    ("address", "told"), [("hf://lab/knees@v1", "lab/knees"), ("lab/knees", "lab/knees"), ("kneeoa-cnn", None), ("./our/bundle", None), ("/srv/bundle", None)]
+)
+def test_the_card_of_an_adapted_bundle_names_a_base_that_the_hub_has(grader, address, told):
+    base = {"name": "kneeoa-cnn", "address": address, "revision": "0" * 12, "recalibrated_only": True}
+    evidence = {**grader.bundle.evidence, "base": base, "before": grader.bundle.evidence["metrics"]}
+    card = render(replace(grader.bundle.config, name="ours"), evidence)
+    assert yaml.safe_load(card.split("---\n")[1]).get("base_model") == told
+    assert f"those of kneeoa-cnn ({address}, revision `{'0' * 12}`)" in card
 
 
 def test_the_pictures_of_the_card_exist(grader):
