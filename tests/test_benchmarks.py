@@ -65,6 +65,8 @@ def test_a_part_of_the_clusters_is_drawn_and_the_test_fold_stays(tmp_path):
 
 def test_the_variants_of_the_ablation_differ_from_the_first_in_one_thing_each():
     variants = {name: (vars(architecture), vars(settings)) for name, (architecture, settings) in ablation.variants().items()}
+    for apart in (ablation.WINNER, "hand-made, of the winner's cost", "hand-made residual net"):  # that stand beside each other
+        assert variants.pop(apart)[1] == variants["all kept"][1]
     first, *others = variants.values()
     for other in others:
         assert sum(first[part][name] != value for part in (0, 1) for name, value in other[part].items()) == 1
