@@ -36,11 +36,10 @@ def test_the_docs_tell_these_faults_and_no_others():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("method", "place"), [("GET", "/api/models/"), ("HEAD", "/resolve/")])
-def test_a_hub_that_is_silent_is_given_up_after_half_a_minute_when_nothing_else_was_said(method: str, place: str, tmp_path: Path):
+def test_a_hub_that_is_silent_is_given_up_after_half_a_minute_when_nothing_else_was_said(tmp_path: Path):
     with HubServer() as server:
         server.add_repo(REPO).add({"manifest.json": b"{}"})
-        server.fault("hang", method, place, times=99)
+        server.fault("hang", "HEAD", "/resolve/", times=99)
         person = Person(tmp_path, server.url)
         for name in ("KNEEOA_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT"):
             del person.environment[name]
