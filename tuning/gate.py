@@ -8,7 +8,8 @@ Trains on the audit's training films and on negatives made of them, fits its lim
 
 import contextlib
 import io
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,8 @@ KNEES, TURNED, OTHER, CUT, BLUR = 0.3, 0.26, 0.24, 0.1, 0.1
 PHANTOMS = 300
 FIRST_SEED = 5000
 """Of synthetic films for training; those that the documentation shows have other seeds."""
-FALSE_REFUSALS = 0.004
+FALSE_REFUSALS = 0.01
+"""The largest share of a dataset's upright validation knees that may be refused."""
 CERTAIN = 0.6
 """A film is put right when its position is at least as sure as this; it is looked at again afterwards, and refused if it is then no upright knee."""
 LEAST_UPRIGHT = 0.05
@@ -77,7 +79,7 @@ def gate(audit: Path, out: Path, settings: GateSettings = GateSettings()) -> Pat
         return np.asarray(model.predict(inputs, batch_size=BATCH, verbose=0))
 
     knees = {dataset: answered(list(mine)) for dataset, mine in films["val"].items()}
-    limits = _limits(np.concatenate(list(knees.values())))
+    limits = _limits(list(knees.values()))
     made = _made(answered, limits, [film for mine in films["val"].values() for film in mine])
     figures = {
         "knees": {f"{dataset}_val": _refused(limits, values, films["val"][dataset]) for dataset, values in knees.items()},
@@ -177,10 +179,10 @@ def _export(model: keras.Model, path: Path, config: InputConfig) -> None:
         model.export(path, format="onnx", verbose=False)
 
 
-def _limits(knees: np.ndarray) -> GateConfig:
-    """From the answers [N,11] for upright validation knees: the largest share of them that may be refused sets the limit."""
-    lowest = float(np.quantile(knees[:, UPRIGHT], FALSE_REFUSALS, method="lower"))
-    return GateConfig(SIZE, round(min(0.5, max(LEAST_UPRIGHT, lowest)), 4), CERTAIN)
+def _limits(knees: Sequence[np.ndarray]) -> GateConfig:
+    """From the answers [N,11] for each dataset's upright validation knees: as strict as the share of them that may be refused allows, in each dataset."""
+    lowest = min(float(np.sort(answers[:, UPRIGHT])[int(FALSE_REFUSALS * len(answers))]) for answers in knees)
+    return GateConfig(SIZE, math.floor(1e4 * min(0.5, max(LEAST_UPRIGHT, lowest))) / 1e4, CERTAIN)
 
 
 def _refused(limits: GateConfig, answers: np.ndarray, films: list[np.ndarray]) -> dict[str, Any]:
