@@ -34,9 +34,14 @@ weights: .venv/ready
 		--mixup 0.4 --occlusion 0.5 --precision mixed_bfloat16
 	$(BIN)/python -m tuning evaluate --data runs/teacher-train --out runs/teacher-evaluate --validation-only
 	$(BIN)/python -m tuning export --data runs/teacher-evaluate --out runs/teacher
-	$(BIN)/python -m tuning train --data runs/search --out runs/train --architecture folded@224 --seeds 1 --epochs 70 --patience 70 --batch 32 \
+	$(BIN)/python -m tuning train --data runs/search --out runs/taught-train --architecture folded@224 --seeds 1 --epochs 70 --patience 70 --batch 32 \
 		--mixup 0.2 --occlusion 0.5 --precision mixed_bfloat16 --teacher ./runs/teacher \
 		--join runs/teacher-train/member-winner-0.weights.h5 --join runs/teacher-train/member-folded@224-0.weights.h5
+	$(BIN)/python -m tuning evaluate --data runs/taught-train --out runs/taught-evaluate --validation-only
+	$(BIN)/python -m tuning export --data runs/taught-evaluate --out runs/taught
+	$(BIN)/python -m tuning train --data runs/search --out runs/train --architecture folded@224 --seeds 2 --epochs 75 --patience 75 --batch 32 \
+		--mixup 0.2 --occlusion 0.5 --precision mixed_bfloat16 --teacher ./runs/taught --join runs/taught-train/member-winner-0.weights.h5 \
+		--join runs/taught-train/member-folded@224-0.weights.h5 --join runs/taught-train/member-folded@224-1.weights.h5
 	$(BIN)/python -m tuning evaluate --data runs/train --out runs/evaluate
 	$(BIN)/python -m tuning locator --data runs/audit --out runs/locator
 	$(BIN)/python -m tuning gate --data runs/audit --out runs/gate

@@ -8,6 +8,7 @@ the output of `python -m tuning locator`; without it the shipped bundle's own is
 
 import argparse
 import json
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -49,6 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--locator", type=Path, metavar="DIR")
     parser.add_argument("--runs", type=int, default=50)
+    parser.add_argument("--out", type=Path, help="also write the figures here, as JSON")
     arguments = parser.parse_args()
     locator, config = opened(arguments.locator)
     film = two_knee_film((1, 3), 5, height=2000, width=2500, bits=16).pixels.astype(np.float32)
@@ -66,6 +68,10 @@ def main() -> None:
     median = {name: statistics.median(values) for name, values in taken.items()}
     for name, values in taken.items():
         print(f"{name:<28}{median[name]:7.1f} ms (median of {arguments.runs}; {min(values):.1f} to {max(values):.1f})")
+    if arguments.out:
+        figures = {"milliseconds": {name: [median[name], min(values), max(values)] for name, values in taken.items()}, "load_average": os.getloadavg()[0]}
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
+        arguments.out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
     print(f"locator over grading: {median['locator, whole'] / median['grading both, boxes given']:.2f}")
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kneeoa_hub.card import SHIPPED, render
+from kneeoa_hub.card import SHIPPED, figure, render
+from kneeoa_hub.card_sections import SETS
 from kneeoa_hub.presets import DEFAULT
 
 ROOT = Path(__file__).parent.parent
@@ -19,6 +20,14 @@ def test_the_shipped_card_is_what_bundle_and_evidence_render_to(grader):
     bundle = grader.bundle
     assert (bundle.folder / "README.md").read_text("utf-8") == render(bundle.config, bundle.evidence)
     assert (ROOT / "model_card.md").read_text("utf-8") == render(bundle.config, bundle.evidence, FIGURES)
+
+
+def test_the_readme_s_figures_are_the_evidence_s(grader):
+    text = (ROOT / "README.md").read_text("utf-8")
+    for name in ("oai_test", "gornale_test"):
+        metrics = grader.bundle.evidence["metrics"][name]
+        cells = [SETS[name], str(metrics["qwk"]["n"]), *(figure(metrics[key]) for key in ("qwk", "accuracy", "mae", "auc_oa"))]
+        assert f"| {' | '.join(cells)} |" in text
 
 
 def test_a_changed_figure_changes_the_card(grader):
