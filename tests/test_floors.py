@@ -5,7 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 FLOORS = [
-    {"grades", "errors", "settings"},
+    {"grades", "errors", "settings", "values"},
     {"bundle", "runtime", "decision", "agreement"},
     {"imaging"},
     {"overlay", "report", "card_sections", "card", "answers", "document", "dicom_objects", "beside"},
