@@ -199,10 +199,10 @@ def drive(address: str, film: bytes, clients: int, seconds: float, most: int = 0
 
 
 def resident(pid: int) -> float:
-    """Megabytes of a process and those that it started."""
+    """Megabytes of a process and those that it started; a page that several share counts in parts (Linux's proportional set size)."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 1e6 + sum(resident(int(child)) for child in children)
+    kilobytes = int(re.findall(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)[0])
+    return kilobytes * 1024 / 1e6 + sum(resident(int(child)) for child in children)
 
 
 def peak(pid: int) -> float:

@@ -1,5 +1,6 @@
 """The Flask app as its own process, and a browser to look at it with."""
 
+import json
 import os
 import re
 import shutil
@@ -87,6 +88,11 @@ def graded(address: str, film: bytes) -> dict | None:
     except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):  # before the answer, or amid it
         return None
     return answer.json()["films"][0] if answer.status_code == 200 else {"status": answer.status_code}
+
+
+def faults(log: Path) -> list[dict]:
+    """The lines of a server's log that tell of a fault of its own."""
+    return [line for line in map(json.loads, log.read_text("utf-8").splitlines()) if "trace" in line]
 
 
 def connected(address: str) -> socket.socket:

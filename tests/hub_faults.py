@@ -92,12 +92,15 @@ def pulled_through(kind: str, method: str, path: str, times: int = 1) -> Act:
 
 def pulled_after(kind: str, method: str, path: str) -> Act:
     """A pull that fails, and the next one, when the fault has gone."""
+    return _tried_after(kind, method, path, Scene.pull)
 
+
+def _tried_after(kind: str, method: str, path: str, what: Act) -> Act:
     def act(scene: Scene) -> str:
         scene.server.fault(kind, method, path, times=99)
-        first = scene.pull()
+        first = what(scene)
         scene.server.faults.clear()
-        return f"{first}; then {scene.pull()}"
+        return f"{first}; then {what(scene)}"
 
     return act
 
@@ -112,14 +115,7 @@ def pushed_through(kind: str, method: str, path: str) -> Act:
 
 def pushed_after(kind: str, method: str, path: str) -> Act:
     """A push that fails, and the next one, when the fault has gone."""
-
-    def act(scene: Scene) -> str:
-        scene.server.fault(kind, method, path, times=99)
-        first = scene.push()
-        scene.server.faults.clear()
-        return f"{first}; then {scene.push() or scene.pushed()}"
-
-    return act
+    return _tried_after(kind, method, path, lambda scene: scene.push() or scene.pushed())
 
 
 def push_given_up(scene: Scene) -> str:

@@ -7,12 +7,56 @@ import struct
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
-from .hub_store import CDN, Ask, Refused
+from .hub_store import API, CDN, REPO_ID, Ask, Refused
 
 if TYPE_CHECKING:
     from .hub_server import HubServer
+
+
+ROUTES: tuple[tuple[str, str, str], ...] = (
+    ("GET", r"/api/whoami-v2", "whoami"),
+    ("POST", r"/api/repos/create", "create"),
+    ("POST", r"/api/validate-yaml", "validate"),
+    ("POST", rf"{API}/preupload/(?P<rev>[^/]+)", "preupload"),
+    ("POST", rf"/(?P<space>spaces/)?{REPO_ID}\.git/info/lfs/objects/batch", "lfs_batch"),
+    ("PUT", r"/lfs/(?P<oid>[0-9a-f]+)", "lfs_put"),
+    ("POST", r"/lfs-verify/.*", "lfs_verify"),
+    ("POST", rf"{API}/commit/(?P<rev>[^/]+)", "take_commit"),
+    ("POST", rf"{API}/tag/(?P<rev>[^/]+)", "tag"),
+    ("GET", rf"{API}/xet-(?P<may>read|write)-token/(?P<rev>[^/]+)", "xet_token"),
+    ("POST", rf"{API}/branch/(?P<rev>[^/]+)", "branch"),
+    ("GET", rf"{API}/commits/(?P<rev>[^/]+)", "list_commits"),
+    ("GET", rf"{API}/refs", "list_refs"),
+    ("GET", rf"{API}/discussions", "discussions"),
+    ("GET", rf"{API}/tree/(?P<rev>[^/]+)", "tree"),
+    ("GET", rf"{API}(/revision/(?P<rev>[^/]+))?", "info"),
+)
+"""Method, path, and what of the Hub answers."""
+RESOLVE = re.compile(rf"/(?P<space>spaces/)?{REPO_ID}/resolve/(?P<rev>[^/]+)/(?P<name>.+)")
+
+
+def act(hub: "HubServer", ask: Ask, method: str, path: str) -> tuple[int, bytes, dict[str, str]]:
+    """Status, content and headers."""
+    for asked, pattern, name in ROUTES:
+        match = re.fullmatch(pattern, path)
+        if asked == method and match:
+            ask.part = {key: unquote(value) for key, value in match.groupdict().items() if value}
+            answer = getattr(hub, name)(ask)
+            headers = {"Content-Type": "application/json"}
+            if name == "xet_token":  # the client reads the headers, and its Xet library the body
+                headers |= {"X-Xet-Cas-Url": answer["casUrl"], "X-Xet-Access-Token": answer["accessToken"]}
+                headers["X-Xet-Token-Expiration"] = str(answer["exp"])
+            return 200, json.dumps(answer).encode(), headers
+    if method in ("GET", "HEAD"):
+        if match := RESOLVE.fullmatch(path):
+            ask.part = {key: unquote(value) for key, value in match.groupdict().items() if value}
+            headers, content, elsewhere = hub.resolve(ask)
+            return (302, b"", {**headers, "Location": elsewhere}) if elsewhere else (200, content, headers)
+        if (match := CDN.fullmatch(path)) and match["oid"] in hub.objects:
+            return 200, hub.objects[match["oid"]], {}
+    raise Refused(404, f"{method} {path} is not of this Hub")
 
 
 def handler(hub: "HubServer") -> type[BaseHTTPRequestHandler]:
@@ -56,7 +100,7 @@ def handler(hub: "HubServer") -> type[BaseHTTPRequestHandler]:
                     self.send(307, b"", {"Location": hub.moved_to + moved})
                     return
                 with hub.lock:
-                    status, content, headers = hub.act(ask, self.command, address.path)
+                    status, content, headers = act(hub, ask, self.command, address.path)
             except Refused as refused:
                 status, content = refused.status, json.dumps(refused.body).encode()
                 headers = {"X-Error-Code": refused.code, "X-Error-Message": " ".join(refused.body["error"].split()), "Content-Type": "application/json"}

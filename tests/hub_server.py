@@ -9,7 +9,6 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Callable
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,7 +18,7 @@ from urllib.parse import quote, unquote
 import yaml
 
 from .hub_http import handler
-from .hub_store import API, CDN, MAY, NAMESPACE, OID, PLAIN_PATH, REPO_ID, XET_EXPIRES, Ask, Fault, Refused, Repo, card_errors, git_id, xet_download, xet_upload
+from .hub_store import MAY, NAMESPACE, OID, PLAIN_PATH, REPO_ID, XET_EXPIRES, Ask, Fault, Refused, Repo, card_errors, git_id, xet_download, xet_upload
 
 
 class HubServer:
@@ -372,45 +371,3 @@ class HubServer:
             if re.search(rf"/{re.escape(old)}(/|$)", path):
                 return path.replace(old, new, 1)
         return ""
-
-    def act(self, ask: Ask, method: str, path: str) -> tuple[int, bytes, dict[str, str]]:
-        """Status, content and headers."""
-        for asked, pattern, act in ROUTES:
-            match = re.fullmatch(pattern, path)
-            if asked == method and match:
-                ask.part = {key: unquote(value) for key, value in match.groupdict().items() if value}
-                answer = act(self, ask)
-                headers = {"Content-Type": "application/json"}
-                if act is HubServer.xet_token:  # the client reads the headers, and its Xet library the body
-                    headers |= {"X-Xet-Cas-Url": answer["casUrl"], "X-Xet-Access-Token": answer["accessToken"]}
-                    headers["X-Xet-Token-Expiration"] = str(answer["exp"])
-                return 200, json.dumps(answer).encode(), headers
-        if method in ("GET", "HEAD"):
-            if match := RESOLVE.fullmatch(path):
-                ask.part = {key: unquote(value) for key, value in match.groupdict().items() if value}
-                headers, content, elsewhere = self.resolve(ask)
-                return (302, b"", {**headers, "Location": elsewhere}) if elsewhere else (200, content, headers)
-            if (match := CDN.fullmatch(path)) and match["oid"] in self.objects:
-                return 200, self.objects[match["oid"]], {}
-        raise Refused(404, f"{method} {path} is not of this Hub")
-
-
-ROUTES: tuple[tuple[str, str, Callable[[HubServer, Ask], Any]], ...] = (
-    ("GET", r"/api/whoami-v2", HubServer.whoami),
-    ("POST", r"/api/repos/create", HubServer.create),
-    ("POST", r"/api/validate-yaml", HubServer.validate),
-    ("POST", rf"{API}/preupload/(?P<rev>[^/]+)", HubServer.preupload),
-    ("POST", rf"/(?P<space>spaces/)?{REPO_ID}\.git/info/lfs/objects/batch", HubServer.lfs_batch),
-    ("PUT", r"/lfs/(?P<oid>[0-9a-f]+)", HubServer.lfs_put),
-    ("POST", r"/lfs-verify/.*", HubServer.lfs_verify),
-    ("POST", rf"{API}/commit/(?P<rev>[^/]+)", HubServer.take_commit),
-    ("POST", rf"{API}/tag/(?P<rev>[^/]+)", HubServer.tag),
-    ("GET", rf"{API}/xet-(?P<may>read|write)-token/(?P<rev>[^/]+)", HubServer.xet_token),
-    ("POST", rf"{API}/branch/(?P<rev>[^/]+)", HubServer.branch),
-    ("GET", rf"{API}/commits/(?P<rev>[^/]+)", HubServer.list_commits),
-    ("GET", rf"{API}/refs", HubServer.list_refs),
-    ("GET", rf"{API}/discussions", HubServer.discussions),
-    ("GET", rf"{API}/tree/(?P<rev>[^/]+)", HubServer.tree),
-    ("GET", rf"{API}(/revision/(?P<rev>[^/]+))?", HubServer.info),
-)
-RESOLVE = re.compile(rf"/(?P<space>spaces/)?{REPO_ID}/resolve/(?P<rev>[^/]+)/(?P<name>.+)")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import ablation, adapt_shift, baselines
+from benchmarks import ablation, adapt_shift, baselines, members
 from tuning.audit import audit, read_films
 
 
@@ -70,3 +70,18 @@ def test_the_variants_of_the_ablation_differ_from_the_first_in_one_thing_each():
     first, *others = variants.values()
     for other in others:
         assert sum(first[part][name] != value for part in (0, 1) for name, value in other[part].items()) == 1
+
+
+def test_every_choice_of_members_is_measured_and_two_that_err_apart_are_best():
+    truth = np.arange(100) % 5
+    sure, other = np.full((100, 5), 0.05), np.full((100, 5), 0.05)
+    for answers, wrong in ((sure, slice(0, 20)), (other, slice(80, 100))):
+        given = truth.copy()
+        given[wrong] = (given[wrong] + 1) % 5
+        answers[np.arange(100), given] = 0.8
+    found = sorted(members.rows(truth, {"one": sure, "other": other, "noise": np.full((100, 5), 0.2)}), key=lambda row: row["log_loss"])
+    assert len(found) == 7
+    assert found[0]["members"][:2] == ["one", "other"]
+    assert found[0]["log_loss"] < min(row["log_loss"] for row in found if len(row["members"]) == 1)
+    assert {row["accuracy"] for row in found if row["members"] in (["one"], ["other"])} == {0.8}
+    assert "| one alone |" in members.table({"made_val": found})

@@ -4,7 +4,6 @@ import gzip
 import io
 import json
 import re
-import socket
 import struct
 import subprocess
 import sys
@@ -28,7 +27,7 @@ from kneeoa_hub import KneeGrader
 from kneeoa_hub.settings import Settings
 
 from .flask_requests import URN, assert_discreet, assert_problem, file, grade, huge_png, post
-from .flask_serving import ROOT, ready, serving, workers
+from .flask_serving import ROOT, connected, ready, serving, workers
 from .test_dicom_objects import study
 from .test_flask_results import address
 
@@ -160,9 +159,8 @@ def test_what_is_wrong_with_a_request_is_told_and_logged_without_its_words(tmp_p
         (b"GET / HTTP/1.1\r\nHost: x\r\nDOE: " + b"x" * 20_000 + b"\r\n\r\n", 431),
     ]
     with serving(log=log) as (where, _):
-        host, _, port = where.removeprefix("http://").partition(":")
         for content, status in beginnings:
-            with socket.create_connection((host, int(port)), timeout=30) as connection:
+            with connected(where) as connection:
                 connection.sendall(content)
                 answer = connection.recv(65536)
             assert answer.startswith(f"HTTP/1.1 {status} ".encode())
@@ -254,8 +252,8 @@ def test_a_form_that_is_none_is_the_sender_s_fault(client: FlaskClient, kind: st
     ],
     ids=["two lengths", "two contents", "long header", "space in a name", "zero in a path", "trace"],
 )
-def test_a_request_that_could_be_read_in_two_ways_is_not_read(server: tuple[str, int], head: bytes):
-    with socket.create_connection(server, timeout=30) as connection:
+def test_a_request_that_could_be_read_in_two_ways_is_not_read(server: str, head: bytes):
+    with connected(server) as connection:
         connection.sendall(head)
         answer = connection.recv(65536)
     assert re.match(rb"HTTP/1.1 4\d\d ", answer), answer[:100]
@@ -265,8 +263,7 @@ def test_a_request_that_could_be_read_in_two_ways_is_not_read(server: tuple[str,
 @pytest.fixture(scope="module")
 def server():
     with serving() as (where, _):
-        host, _, port = where.removeprefix("http://").partition(":")
-        yield host, int(port)
+        yield where
 
 
 def test_nothing_of_this_project_that_is_served_names_a_folder_of_the_server(client: FlaskClient):

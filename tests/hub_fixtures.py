@@ -1,0 +1,44 @@
+"""A Hub, those who use it, and what they publish, for the tests that import them."""
+
+import pytest
+
+from .bundles import make_bundle
+from .hub_people import REPO, Person
+from .hub_server import HubServer
+
+
+@pytest.fixture
+def server():
+    with HubServer() as server:
+        yield server
+        assert server.strays == set(), "a token has left for another host"
+
+
+@pytest.fixture
+def person(server, tmp_path):
+    """May write to the Hub."""
+    return Person(tmp_path / "home", server.url, "w")
+
+
+@pytest.fixture
+def stranger(server, tmp_path):
+    """Has no token, and pulled nothing so far."""
+    return Person(tmp_path / "elsewhere", server.url)
+
+
+@pytest.fixture
+def bundle(tmp_path):
+    return make_bundle(tmp_path / "bundle")
+
+
+@pytest.fixture
+def newer(tmp_path):
+    return make_bundle(tmp_path / "newer", version="2.0")
+
+
+@pytest.fixture
+def published(server, person, bundle):
+    """The bundle on the Hub as lab/kneeoa@v1.0; what was asked so far is forgotten."""
+    assert person.does("push", bundle, REPO, tag="v1.0")["answer"] == f"{REPO}@v1.0"
+    server.requests.clear()
+    return bundle
