@@ -10,7 +10,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from .queue import Busy, Stopping
 from .watch import Figures
 
-ROOM = 24 * 2**20
+ROOM = 16 * 2**20
 """Bytes that bodies take together before others wait; the eldest comes in whatever its size, so that none waits for another's end in vain."""
 SMALL = 2 * 2**20
 """A body that says it has no more never waits: those who send large films hold up each other alone."""
