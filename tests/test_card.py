@@ -30,6 +30,17 @@ def test_the_readme_s_figures_are_the_evidence_s(grader):
         assert f"| {' | '.join(cells)} |" in text
 
 
+def test_the_versions_figures_are_their_evidence_s(grader):
+    text = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    versions = json.loads((ROOT / "docs" / "evidence" / "versions" / "versions.json").read_text("utf-8"))
+    for version, sets in versions.items():
+        aimed = [figure(sets["oai_test"][key]) for key in ("qwk", "accuracy", "balanced_accuracy", "mae", "auc_oa")]
+        cells = [version, *aimed, figure(sets["gornale_test"]["qwk"]), figure(sets["oai_val"]["qwk"])]
+        assert f"| {' | '.join(cells)} |" in text
+    shipped = grader.bundle.evidence["metrics"]
+    assert all(shipped[name][key] == number for name, row in versions[grader.bundle.config.version].items() for key, number in row.items())
+
+
 def test_a_changed_figure_changes_the_card(grader):
     evidence = json.loads(json.dumps(grader.bundle.evidence))
     name = next(iter(evidence["metrics"]))
