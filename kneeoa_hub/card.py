@@ -1,5 +1,6 @@
 """The model card: a rendering of bundle.json and evidence.json, so no number in it is typed by hand."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,12 +28,24 @@ SOURCES = {
     ),
     "gornale": "Gornale, Shivanand; Patravali, Pooja (2020), Digital Knee X-ray Images, Mendeley Data V1, doi:10.17632/t9ndx37v5h.1.",
 }
+READERS = {
+    "oai": (
+        "Grades of the OAI set: those of the Osteoarthritis Initiative's central reading of fixed-flexion films, as the set's author sorted them by folder; "
+        "one grade a knee, the readers are not told apart."
+    ),
+    "gornale": (
+        "Grades of the Gornale set: the folders of its first expert. Those of the second expert hold the same files, 99.3% under the same grade, so they "
+        "are no second reading and are not used. How the experts read is not published."
+    ),
+}
+"""How the labels were made, as far as their sources say."""
 SHIPPED = "kneeoa-cnn"
 """The bundle that `from_pretrained()` gives without an address."""
 REPRODUCE = (
     "## Reproduce\n\n`make weights` with `KNEEOA_DATA` naming a folder with the two datasets audits, searches, trains, evaluates and "
-    "exports in the way in which these weights were made; no two trainings end with the same weights. What changed from version to "
-    "version: CHANGELOG.md of the package."
+    "exports as these weights would be made today: the same architectures, lengths of training and generations of teachers, on the films that today's audit "
+    "lets through, with inverted ones put right. No two trainings end with the same weights. What changed from version to version: CHANGELOG.md of the "
+    "package; the test figures of every version side by side: docs/benchmarks.md there."
 )
 
 
@@ -68,14 +81,18 @@ def _rendered(config: BundleConfig, evidence: Mapping[str, Any], figures: str) -
         "treatment, triage or insurance; not for children, implants, fractures, lateral or skyline views, photographs of films.",
         _adapted(evidence),
         "## Figures\n\n" + _looks(evidence) + "\n\n" + _metrics(evidence),
+        card_sections.without_seen(evidence),
         _by_grade(evidence, "recall", "Recall by grade:"),
-        _by_grade(evidence, "coverage", "Knees whose 90% set holds their grade, by grade:"),
+        card_sections.osteoarthritis(evidence),
+        _by_grade(evidence, "coverage", "Knees whose 90% set holds their grade, by grade. The level is kept over all knees together, not within each grade:"),
+        f"![Grade sets by grade]({figures}sets.png)" if card_sections.reported_apart(evidence) else "",
         card_sections.PEERS if "oai_test" in evidence["metrics"] and "members" in evidence else "",
         card_sections.subgroups(evidence),
         card_sections.finding(evidence),
         card_sections.joint(evidence, figures),
         f"![Confusion by set]({figures}confusion.png)\n\n![Confidence and share right]({figures}calibration.png)",
         _calibration(config, evidence),
+        card_sections.rules_tried(evidence),
         card_sections.levels(evidence),
         card_sections.refusing(evidence),
         _data(evidence),
@@ -84,8 +101,9 @@ def _rendered(config: BundleConfig, evidence: Mapping[str, Any], figures: str) -
         card_sections.members(evidence),
         REPRODUCE if config.name == SHIPPED else "",
         "## What could not be measured\n\nAge, sex, race, site, and machine are not in the data, so nothing is known about differences "
-        "between such groups. Grades come from one reading protocol each; readers of knee films agree with each other with a kappa "
-        "of about .5 to .75, and the grades are no better than that. Films of other hospitals differ: recalibrate on your own first.",
+        "between such groups. Grades come from one reading protocol each, and are no better than readers are: published kappas, not "
+        "weighted, are .46 to .50 between readers and .57 to .75 for one reader twice; the quadratic weighted kappas above are of another "
+        "kind and not to be set beside them. Films of other hospitals differ: adapt and recalibrate on your own first.",
         "## Licence and citation\n\nWeights: CC BY 4.0. Code: Apache-2.0. Cite this package (CITATION.cff) and the data above.",
         "The scale: " + "; ".join(f"{g.value} {g.label}: {g.criterion.rstrip('.').lower()}" for g in GRADES) + ".",
     ]
@@ -124,7 +142,8 @@ def _metadata(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
         f"- name: {config.name}",
         "  results:",
     ]
-    for name, metrics in evidence["metrics"].items():
+    held_out = {name: metrics for name, metrics in evidence["metrics"].items() if name.endswith("_test")}
+    for name, metrics in (held_out or evidence["metrics"]).items():
         lines += [
             "  - task: {type: image-classification, name: Kellgren-Lawrence grading}",
             f"    dataset: {{name: {title(name)!r}, type: {_dataset(name)}, split: {name.rsplit('_', 1)[-1]}}}",
@@ -164,7 +183,10 @@ def _looks(evidence: Mapping[str, Any]) -> str:
     if not looks:
         return "The held-out test films have not been looked at for this version. Calibration was fitted on these validation films, so they flatter it."
     times = {1: "once", 2: "twice"}.get(looks, f"{looks} times")
-    return f"Test films were looked at {times} for this version; everything was chosen on validation films."
+    return (
+        f"Test films were looked at {times} for this version; everything was chosen on validation films. Rows of validation films are of those that "
+        "temperature, rule and sets were fitted on, and flatter them."
+    )
 
 
 def _metrics(evidence: Mapping[str, Any]) -> str:
@@ -172,7 +194,11 @@ def _metrics(evidence: Mapping[str, Any]) -> str:
     for name, metrics in evidence["metrics"].items():
         cells = " | ".join(figure(metrics[key]) for key in COLUMNS)
         lines.append(f"| {title(name)} | {metrics['qwk']['n']} | {cells} |")
-    return "\n".join(lines) + "\n\n95% intervals by bootstrap over patients or clusters of copies."
+    return "\n".join(lines) + (
+        "\n\n95% intervals by bootstrap over patients or clusters of copies; shares in the tables of finding and refusing, and shares of 0 and 1, by "
+        "Wilson over films. "
+        "ECE is of the likeliest grade, over 15 bins; its interval is centred, since drawing films twice raises it by itself."
+    )
 
 
 def _by_grade(evidence: Mapping[str, Any], name: str, heading: str) -> str:
@@ -192,13 +218,11 @@ FITTED_ON = {"val": "validation films", "train+val": "training and validation fi
 def _calibration(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
     cuts = ", ".join(f"{cut:.2f}" for cut in config.decision.thresholds)
     rule = "the likeliest" if config.decision.rule == "argmax" else f"the expected grade, cut at {cuts}"
-    bands = "; ".join(f"{title(name)} {figure(tables['ece_if_perfect'])}" for name, tables in evidence["by_grade"].items())
     return (
         f"## Calibration and refusal\n\nTemperature {config.temperature:.3f}; reported grade: {rule}; both chosen on "
-        f"{FITTED_ON[evidence['calibration']['fitted_on']]}. A perfectly "
-        f"calibrated model would show, over as many films, an ECE of (median, 5 to 95%): {bands}. "
+        f"{FITTED_ON[evidence['calibration']['fitted_on']]} of all datasets together.\n\n{card_sections.calibration(evidence)}\n\n"
         "A film far from the training films in the network's embedding is refused; share refused: "
-        + "; ".join(f"{title(name)} {metrics['refused']['value']:.3f}" for name, metrics in evidence["metrics"].items())
+        + "; ".join(f"{title(name)} {figure(metrics['refused'])}" for name, metrics in evidence["metrics"].items())
         + "."
     )
 
@@ -207,10 +231,12 @@ def _data(evidence: Mapping[str, Any]) -> str:
     lines = ["## Data", "", "| dataset | split | 0 | 1 | 2 | 3 | 4 |", "|---|---|---|---|---|---|---|"]
     for dataset, splits in evidence["data"]["splits"].items():
         lines += [f"| {dataset} | {split} | " + " | ".join(map(str, counts)) + " |" for split, counts in splits.items() if sum(counts)]
-    lines += ["", "No patient and no cluster of copies is in two splits. Left out: " + _left_out(evidence["data"]["left_out"]) + "."]
+    lines += ["", "No patient and no cluster of copies that was known at training is in two splits. Left out: " + _left_out(evidence["data"]["left_out"]) + "."]
+    lines += card_sections.shown_twice(evidence["data"])
     lines += [f"Inverted grays, put right before use: {count} films of {name}." for name, count in evidence["data"].get("inverted", {}).items()]
     lines += card_sections.shortcuts(evidence["data"])
     lines += ["", *(f"- {SOURCES[name]}" for name in evidence["data"]["splits"] if name in SOURCES)]
+    lines += ["", *(READERS[name] for name in evidence["data"]["splits"] if name in READERS)]
     return "\n".join(lines)
 
 
@@ -221,14 +247,15 @@ def _left_out(reasons: Mapping[str, int]) -> str:
 def _architecture(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
     search, export = evidence["search"], evidence["export"]
     found = (
-        f"Found by Keras Tuner ({search['tuner']}, {int(search['trials']['value'])} trials, best validation QWK "
+        f"Searched by Keras Tuner ({search['tuner']}, {int(search['trials']['value'])} trials, best validation QWK "
         f"{search['best_val_qwk']['value']:.3f} within the search's short trials; best.json sha256 `{search['best_json_sha256'][:16]}`)."
         if search["trials"]["value"]
         else "Not searched."
     )
-    parts = "; ".join(origin(name) for name in architectures(config.members))
+    counts = Counter(name for entry in config.members for name in architectures([entry]))
+    parts = "; ".join(f"{origin(name)} ({count} of {len(config.members)} members)" for name, count in counts.items())
     return (
-        f"## Architecture\n\n{found} Trained in full: {parts}. {len(config.members)} member(s), {int(export['parameters']['value'])} parameters, ONNX graph "
+        f"## Architecture\n\n{found} Trained in full: {parts}. {int(export['parameters']['value'])} parameters, ONNX graph "
         f"{export['onnx_megabytes']['value']:.1f} MB; ONNX and Keras differ by at most {export['onnx_keras_difference']['value']:.0e}. "
         f"Input: gray, {config.input.height}x{config.input.width}{_cropped(config)}, aspect kept, percentiles {config.input.low:g} to {config.input.high:g} "
         "stretched, standardised by film; shrunk in the network for a member of smaller size. Each member's answers are averaged over the film "
@@ -248,9 +275,13 @@ def _choices(config: BundleConfig) -> str:
     columns = architectures(config.members)
     lines = ["| choice | " + " | ".join(columns) + " |", "|---|" + "---|" * len(columns)]
     for key in next(iter(columns.values())):
-        cells = " | ".join("none" if choices[key] == "" else str(choices[key]) for choices in columns.values())
+        cells = " | ".join(_told(choices[key]) for choices in columns.values())
         lines.append(f"| {key.replace('_', ' ')} | {cells} |")
     return "\n".join(lines)
+
+
+def _told(choice: object) -> str:
+    return "none" if choice == "" else f"{choice:.3g}" if isinstance(choice, float) else str(choice)
 
 
 def _cropped(config: BundleConfig) -> str:

@@ -57,7 +57,33 @@ def test_a_patient_in_two_given_splits_is_told_and_left_out_of_one(tmp_path):
     out = audit([f"oai={tmp_path / 'films'}"], tmp_path / "audit")
     (row,) = json.loads((out / "audit.json").read_text("utf-8"))["overlaps"]["given_splits"]
     assert (row["first"], row["second"], row["films"], row["same_pixels"], row["same_group"]) == ("oai: test", "oai: train", 5, 0, 5)
-    assert Counter(film.use for film in read_films(out))["its group is also in test"] == 5
+    assert Counter(film.use for film in read_films(out))["the same patient or knee is also in test"] == 5
+
+
+def test_a_knee_shown_again_elsewhere_in_another_film_is_kin_and_crosses_no_split(tmp_path):
+    for grade in range(5):
+        for number in range(6):
+            write(tmp_path / "films" / "train" / str(grade) / f"{grade}{number}.png", knee_film(grade, 10 * grade + number).pixels)
+    whole = knee_film(2, 23).pixels
+    part = whole[8:, : whole.shape[1] - 12]
+    brighter = (255 * (part / 255) ** 0.8).astype(np.uint8)
+    write(tmp_path / "films" / "test" / "2" / "shifted.png", np.pad(brighter[:, ::-1], ((0, 8), (0, 12)), mode="edge"))
+    out = audit([f"site={tmp_path / 'films'}"], tmp_path / "audit")
+    films = {Path(film.file).name: film for film in read_films(out)}
+    assert films["23.png"].group != films["shifted.png"].group
+    assert {name for name, film in films.items() if film.kin == films["shifted.png"].kin} == {"23.png", "shifted.png"}
+    assert films["23.png"].use == "the same patient or knee is also in test"
+    summary = json.loads((out / "audit.json").read_text("utf-8"))
+    assert (summary["shifted_pairs"], summary["left_out"]) == (1, {"the same patient or knee is also in test": 1})
+
+
+def test_the_same_pixels_under_two_grades_teach_nothing(tmp_path):
+    for grade in range(5):
+        for number in range(4):
+            write(tmp_path / "films" / "train" / str(grade) / f"{number}.png", knee_film(grade, 10 * grade + number).pixels)
+    write(tmp_path / "films" / "train" / "3" / "again.png", knee_film(1, 10).pixels)
+    out = audit([f"site={tmp_path / 'films'}"], tmp_path / "audit")
+    assert {film.file for film in read_films(out) if film.use == "the same picture has another grade"} == {"train/1/0.png", "train/3/again.png"}
 
 
 def test_a_size_that_tells_the_grade_is_a_shortcut_and_brightness_that_does_not_is_none(tmp_path):
@@ -89,6 +115,14 @@ def test_the_known_faults_of_the_gornale_set_are_found(data, tmp_path):
     assert len(strips) == 152
     assert len(strips & two) >= 150
     assert len(two - strips) <= 2
+    assert summary["files_of_16_bits"] == sum(row["mode"].startswith("I") for row in rows.values()) == 64
+    given = [
+        {row["expert1_grade"] for row in rows.values() if row["near_dup_cluster"] == cluster} for cluster in {row["near_dup_cluster"] for row in rows.values()}
+    ]
+    found = summary["clusters"]["gornale"]
+    assert abs(found["groups"] - len(given)) <= 0.05 * len(given)
+    assert abs(found["of_several_grades"] - sum(len(grades) > 1 for grades in given)) <= 2
+    assert summary["shifted_pairs"] > 100
     assert f1(pairs({file: film.group for file, film in films.items()}), pairs({file: row["near_dup_cluster"] for file, row in rows.items()})) >= 0.9
     assert summary["shortcuts"]["gornale"]["file header and size"]["qwk"]["low"] > 0
 

@@ -76,6 +76,7 @@ def parser() -> argparse.ArgumentParser:
     adapt.add_argument("--version", default="0.1.0", help="of the new bundle (default 0.1.0)")
     evaluate = step("evaluate", _evaluate, "calibrate on validation and measure", "output of train")
     evaluate.add_argument("--validation-only", action="store_true", help="do not look at the test films")
+    evaluate.add_argument("--copies", metavar="AUDIT", help="a newer audit of the same films: knees that training saw in another film are told apart")
     evaluate.add_argument("--gallery", metavar="DIR", help="also write sheets of right, wrong and uncertain validation films there")
     gate = step("gate", _gate, "train and measure the network that tells knees from what is none", "output of audit")
     gate.add_argument("--pictures", type=_count, default=40000, help="to train on (default 40000)")
@@ -169,7 +170,7 @@ def _evaluate(arguments: argparse.Namespace) -> str:
         from .evaluate import evaluate
         from .gallery import gallery
 
-    out = evaluate(Path(arguments.data), Path(arguments.out), test=not arguments.validation_only)
+    out = evaluate(Path(arguments.data), Path(arguments.out), test=not arguments.validation_only, copies=Path(arguments.copies) if arguments.copies else None)
     sheets = f"\ngallery: {gallery(out, Path(arguments.gallery))}" if arguments.gallery else ""
     return f"evaluate: {out / 'evidence.json'}{sheets}"
 

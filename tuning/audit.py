@@ -16,20 +16,22 @@ from kneeoa_hub.imaging.decode import Film, Limits, decode
 from kneeoa_hub.imaging.locate import find_knees
 
 from . import steps
-from .duplicates import clusters, near_pairs, pixel_hash, thumbnail
+from .duplicates import clusters, detail, near_pairs, pixel_hash, shifted_pairs, thumbnail
 from .overlaps import folder_of, overlaps
 from .polarity import inverted, small
-from .shortcuts import brightness, header, told
+from .shortcuts import brightness, deep, header, told
 from .sources import FilmReader, Labelled, read_labels
 
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 SPLITS = tuple(SHARES)
+SEVERAL = "several knees under one grade"
 
 
 @dataclass(frozen=True)
 class AuditedFilm:
     """One row of films.csv. `use` is "yes", or why the film is left out of training and of the headline.
 
+    group: a patient, or a cluster of copies. kin: the same, joined where films of several show one knee, if shifted; no split cuts it.
     inverted: 1 when its grays are the negative of the other films'; see `datasets.bright_bone`.
     """
 
@@ -47,6 +49,7 @@ class AuditedFilm:
     knees: int
     inverted: int
     use: str
+    kin: str = ""
 
 
 def audit(data: Sequence[str], out: Path, seed: int = 0) -> Path:
@@ -58,19 +61,21 @@ def audit(data: Sequence[str], out: Path, seed: int = 0) -> Path:
     steps.begin(out, "audit", "", {"data": [str(item) for item in data], "seed": seed})
     if (out / "audit.json").exists():
         return out
-    films, thumbnails, smalls, seen, unreadable = _decode_all(labels)
+    films, thumbnails, details, smalls, seen, unreadable = _decode_all(labels)
     if not films:
         raise DataError(f"None of {len(labels)} films could be read; the first: {unreadable[0]['error']}")
     films = _mark_inverted(films, np.stack(smalls))
     pairs = near_pairs(np.stack(thumbnails))
-    films = _split(grouped := _group(films, pairs), seed)
+    shifted = shifted_pairs(np.stack(details))
+    films = _split(grouped := _group(films, pairs, shifted), seed)
     write_films(out / "films.csv", films)
-    summary = _summary(films, pairs, unreadable)
+    summary = _summary(films, pairs, shifted, unreadable)
     summary["overlaps"] = {
         "folders": overlaps(grouped, [folder_of(film) for film in grouped]),
         "given_splits": overlaps(grouped, [f"{film.dataset}: {film.split}" if film.split else "" for film in grouped]),
     }
     summary["shortcuts"] = _shortcuts(films, seen)
+    summary["files_of_16_bits"] = sum(map(deep, seen["file header and size"]))
     (out / "report.md").write_text(_report(summary), "utf-8")
     steps.write_json(out / "audit.json", summary)
     return out
@@ -99,9 +104,9 @@ def write_films(path: Path, films: Sequence[AuditedFilm]) -> None:
 
 def _decode_all(
     labels: list[Labelled],
-) -> tuple[list[AuditedFilm], list[np.ndarray], list[np.ndarray], dict[str, list[tuple[float, ...]]], list[dict[str, str]]]:
-    """Films, their thumbnails for finding copies and for telling polarity, what a shortcut would see of each, and what could not be read."""
-    films, thumbnails, smalls, unreadable = [], [], [], []
+) -> tuple[list[AuditedFilm], list[np.ndarray], list[np.ndarray], list[np.ndarray], dict[str, list[tuple[float, ...]]], list[dict[str, str]]]:
+    """Films, their thumbnails and details for finding copies, others for telling polarity, what a shortcut would see of each, and what could not be read."""
+    films, thumbnails, details, smalls, unreadable = [], [], [], [], []
     seen: dict[str, list[tuple[float, ...]]] = {"file header and size": [], "mean brightness": []}
     with FilmReader() as reader:
         for label in steps.progress(labels, "audit: decoding"):
@@ -113,10 +118,11 @@ def _decode_all(
                 continue
             films.append(_audited(label, content, film))
             thumbnails.append(thumbnail(film.pixels))
+            details.append(detail(film.pixels))
             smalls.append(small(film.pixels))
             seen["file header and size"].append(header(content))
             seen["mean brightness"].append(brightness(film.pixels))
-    return films, thumbnails, smalls, seen, unreadable
+    return films, thumbnails, details, smalls, seen, unreadable
 
 
 def _mark_inverted(films: list[AuditedFilm], smalls: np.ndarray) -> list[AuditedFilm]:
@@ -156,35 +162,35 @@ def _audited(label: Labelled, content: bytes, film: Film) -> AuditedFilm:
         film.height,
         knees,
         0,
-        "yes" if knees == 1 else "several knees under one grade",
+        "yes" if knees == 1 else SEVERAL,
     )
 
 
-def _group(films: list[AuditedFilm], pairs: list[tuple[int, int, bool]]) -> list[AuditedFilm]:
-    """Join patients and copies, be they of bytes, of pixels, near or mirrored, into groups."""
+def _group(films: list[AuditedFilm], pairs: list[tuple[int, int, bool]], shifted: list[tuple[int, int, bool]]) -> list[AuditedFilm]:
+    """Join patients and copies, be they of bytes, of pixels, near or mirrored, into groups, and those that show one knee shifted into kin."""
     links = [(i, j) for i, j, _ in pairs]
     for key in ("group", "sha256", "pixel_sha256"):
         first: dict[str, int] = {}
         for index, film in enumerate(films):
             if getattr(film, key):
                 links.append((first.setdefault(getattr(film, key), index), index))
-    roots = clusters(len(films), links)
-    grouped = []
-    for film, root in zip(films, roots, strict=True):
-        group = films[root].group or f"{films[root].dataset}:cluster-{root}"
-        grouped.append(replace(film, group=group))
-    return grouped
+
+    def names(links: list[tuple[int, int]]) -> list[str]:
+        return [films[root].group or f"{films[root].dataset}:cluster-{root}" for root in clusters(len(films), links)]
+
+    groups, kin = names(links), names(links + [(i, j) for i, j, _ in shifted])
+    return [replace(film, group=group, kin=shared) for film, group, shared in zip(films, groups, kin, strict=True)]
 
 
 def _split(films: list[AuditedFilm], seed: int) -> list[AuditedFilm]:
-    """Give each group without a split the one that its grade lacks most; a group with a given split keeps it.
+    """Give each kin without a split the one that its grade lacks most; one with a given split keeps it.
 
-    Where a group was given several splits, its films outside the most held-out one are left out. A training film's
-    copies are left out too; held-out films all count, as their convention says.
+    Where kin were given several splits, their films outside the most held-out one are left out. A training film's
+    copies are left out too, and all of them where the same pixels have two grades; held-out films all count, as their convention says.
     """
     groups: dict[str, list[AuditedFilm]] = defaultdict(list)
     for film in films:
-        groups[film.group].append(film)
+        groups[film.kin].append(film)
     filled: Counter[tuple[int, str]] = Counter()
     chosen: dict[str, str] = {}
 
@@ -203,10 +209,13 @@ def _split(films: list[AuditedFilm], seed: int) -> list[AuditedFilm]:
         filled[grade, chosen[group]] += 1
     result = []
     trained: set[str] = set()
+    grades = _grades_of_pixels(films)
     for film in films:
-        split, use = film.split or chosen[film.group], film.use
-        if use == "yes" and split != chosen[film.group]:
-            use = f"its group is also in {chosen[film.group]}"
+        split, use = film.split or chosen[film.kin], film.use
+        if use == "yes" and split != chosen[film.kin]:
+            use = f"the same patient or knee is also in {chosen[film.kin]}"
+        if use == "yes" and split == "train" and len(grades[film.pixel_sha256]) > 1:
+            use = "the same picture has another grade"
         if use == "yes" and split == "train" and film.pixel_sha256 in trained:
             use = "copy of another training film"
         trained.add(film.pixel_sha256)
@@ -214,34 +223,55 @@ def _split(films: list[AuditedFilm], seed: int) -> list[AuditedFilm]:
     return result
 
 
-def _summary(films: list[AuditedFilm], pairs: list[tuple[int, int, bool]], unreadable: list[dict[str, str]]) -> dict[str, Any]:
+def _grades_of_pixels(films: Sequence[AuditedFilm]) -> dict[str, set[int]]:
+    """By pixel hash, the grades that the picture was given."""
+    grades = defaultdict(set)
+    for film in films:
+        grades[film.pixel_sha256].add(film.grade)
+    return grades
+
+
+def _summary(
+    films: list[AuditedFilm], pairs: list[tuple[int, int, bool]], shifted: list[tuple[int, int, bool]], unreadable: list[dict[str, str]]
+) -> dict[str, Any]:
     splits: dict[str, dict[str, list[int]]] = {}
     for dataset in sorted({film.dataset for film in films}):
         splits[dataset] = {
             split: [sum(f.dataset == dataset and f.split == split and f.grade == grade and f.use == "yes" for f in films) for grade in range(NUM_GRADES)]
             for split in SPLITS
         }
-    by_group: dict[str, set[int]] = defaultdict(set)
-    for film in films:
-        by_group[film.group].add(film.grade)
     copies = sum(n - 1 for n in Counter(f.sha256 for f in films).values())
     pixel_copies = sum(n - 1 for n in Counter(f.pixel_sha256 for f in films).values())
-    conflicts = defaultdict(set)
-    for film in films:
-        conflicts[film.pixel_sha256].add(film.grade)
+    new = [(films[i], films[j]) for i, j, _ in shifted if films[i].group != films[j].group]
     return {
         "films": len(films),
         "unreadable": unreadable,
         "fingerprint": steps.hash_of(sorted((f.sha256, f.grade, f.split) for f in films)),
-        "groups": len(by_group),
+        "groups": len({film.group for film in films}),
+        "clusters": {dataset: _clusters([film for film in films if film.dataset == dataset]) for dataset in sorted({film.dataset for film in films})},
         "byte_copies": copies,
         "pixel_copies": pixel_copies,
         "near_duplicate_pairs": sum(not mirrored for _, _, mirrored in pairs),
         "mirrored_pairs": sum(mirrored for _, _, mirrored in pairs),
+        "shifted_pairs": len(new),
+        "shifted_pairs_other_grade": sum(one.grade != other.grade for one, other in new),
+        "shifted_pairs_of_two_datasets": sum(one.dataset != other.dataset for one, other in new),
         "inverted": dict(sorted(Counter(f.dataset for f in films if f.inverted).items())),
-        "same_picture_other_grade": sum(len(grades) > 1 for grades in conflicts.values()),
+        "same_picture_other_grade": sum(len(grades) > 1 for grades in _grades_of_pixels(films).values()),
         "left_out": dict(Counter(f.use for f in films if f.use != "yes")),
         "splits": splits,
+    }
+
+
+def _clusters(films: list[AuditedFilm]) -> dict[str, int]:
+    """How many groups there are, how many of several films, and how many of these under several grades."""
+    grades = defaultdict(list)
+    for film in films:
+        grades[film.group].append(film.grade)
+    return {
+        "groups": len(grades),
+        "of_several_films": sum(len(given) > 1 for given in grades.values()),
+        "of_several_grades": sum(len(set(given)) > 1 for given in grades.values()),
     }
 
 
@@ -250,11 +280,18 @@ def _report(summary: dict[str, Any]) -> str:
         "# Audit of the films",
         "",
         f"{summary['films']} films were read, {len(summary['unreadable'])} could not be. They make {summary['groups']} groups "
-        "(patients, and clusters of copies); no group crosses a split.",
+        "(patients, and clusters of copies); of those used, no group, and no knee that was found in several, crosses a split.",
         "",
         f"- byte copies: {summary['byte_copies']}; pixel copies: {summary['pixel_copies']}",
+        f"- pictures of 16 bits (PNG, TIFF): {summary['files_of_16_bits']}; films of several knees: {summary['left_out'].get(SEVERAL, 0)}",
         f"- near-duplicate pairs: {summary['near_duplicate_pairs']}; mirrored pairs: {summary['mirrored_pairs']}",
+        f"- pairs beyond these that show one knee, shifted: {summary['shifted_pairs']}, {summary['shifted_pairs_other_grade']} of them under different grades, "
+        f"{summary['shifted_pairs_of_two_datasets']} of them of two datasets",
         f"- the same pixels under different grades: {summary['same_picture_other_grade']}",
+        *(
+            f"- {dataset}: {found['groups']} groups, {found['of_several_films']} of several films, {found['of_several_grades']} of several grades"
+            for dataset, found in summary["clusters"].items()
+        ),
         *(f"- inverted grays, put right when they are used: {count} films of {dataset}" for dataset, count in summary["inverted"].items()),
         *(f"- left out, {reason}: {count}" for reason, count in sorted(summary["left_out"].items())),
         "",

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,26 +16,30 @@ from kneeoa_hub.hub import pull, revision_of
 from kneeoa_hub.imaging.gate import distances
 
 from . import steps, teacher
+from .audit import AuditedFilm, read_films
 from .calibrate import AXES, Calibration, answered, answers, calibrate, fit_refusal
 from .datasets import Knees, load_knees, stratified_subset
 from .ensemble import assemble, input_of, usual_maps
 from .metrics import Answers, coverages, ece_of_perfect, measure, number, recalls
-from .plots import plot_calibration, plot_confusion, plot_history, plot_maps
+from .plots import plot_calibration, plot_confusion, plot_history, plot_maps, plot_sets
 from .scrutiny import by_member, joint, predict, subgroups
 from .train import load_members, read_history
 
 REFERENCE_FILMS = 3000
+UNSEEN = ("qwk", "accuracy", "mae", "auc_oa")
 VERSIONS = ("tensorflow", "keras", "keras-tuner", "numpy", "pillow", "onnxruntime")
 
 
-def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
+def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None = None) -> Path:
     """Write calibration.json, evidence.json and figures/ to `out`; returns it.
 
     test: also look at the test films; every look is counted in the evidence. Choose models with test=False.
+    copies: a newer audit of the same films, that knows more copies than the one which the networks were trained on: nothing is
+    calibrated on a film whose knee they were trained on, and figures are also given without such films.
     """
     train, audit = steps.find_input(train, "train"), steps.find_input(train, "audit")
     members = load_members(train)
-    steps.begin(out, "evaluate", str(train), {"test": test})
+    steps.begin(out, "evaluate", str(train), {"test": test} | ({"copies": str(copies)} if copies else {}))
     if (out / "evidence.json").exists():
         return out
     config = input_of([member.architecture for member in members])
@@ -44,14 +48,18 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
     datasets, base = record.get("datasets", ()), record.get("base")
     films = stratified_subset(load_knees(audit, "train", config).of(datasets), REFERENCE_FILMS)
     sets = {split: load_knees(audit, split, config) for split in (("val", "test") if test else ("val",))}
+    seen = {}
+    if copies:
+        sets, seen = told_apart(sets, read_films(audit), read_films(copies))
     reference = predict(model, films, "evaluate: training")
     predicted = {split: predict(model, knees, f"evaluate: {split}") for split, knees in sets.items()}
-    fitted_on, rows = sets["val"].of(datasets), sets["val"].within(datasets)  # other datasets are foreign to these weights
+    rows = sets["val"].within(datasets) & ~seen.get("val", np.zeros(len(sets["val"]), bool))  # other datasets are foreign to these weights
+    fitted_on = sets["val"].take(rows)
     validation = {name: values[rows] for name, values in predicted["val"].items()}
     calibrated_on = _fitted_on(base, validation, fitted_on, reference, films)
     calibration = calibrate(*calibrated_on)
     refusal = fit_refusal(reference["embedding"], validation["embedding"], [_content(fitted_on, row) for row in range(len(fitted_on))])
-    metrics, tables, groups, measured, levels = {}, {}, {}, {}, {}
+    metrics, tables, groups, measured, levels, unseen = {}, {}, {}, {}, {}, {}
     for split, knees in sets.items():
         for dataset in sorted(set(knees.datasets)):
             rows = knees.datasets == dataset
@@ -65,6 +73,9 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
                 for level, threshold in calibration.conformal.others
             }
             groups[name] = subgroups(measured[name], knees.take(rows))
+            if copies:
+                fresh = ~seen[split][rows]
+                unseen[name] = {"films_seen": number((~fresh).sum(), n=len(fresh)), "metrics": measure(measured[name].take(fresh), names=UNSEEN)}
     usual = usual_maps(model, films.inputs())
     final = assemble(members, config, calibration.temperature, calibration.decision, usual)
     looks, maps = joint(final, sets["val"], config, calibration.decision)
@@ -78,7 +89,7 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
         "calibration": _calibration(calibration, len(calibrated_on[0]), "train+val" if base and base["recalibrated_only"] else "val")
         | {"other_levels": levels},
         "refusal": {"max_distance": number(refusal.max_distance, n=len(fitted_on)), "axes": number(min(AXES, len(refusal.components)))},
-        "data": _data(audit),
+        "data": _data(audit, copies or audit),
         "search": base["search"] if base else _search(train),
         "training": record,
         "test_looks": number(_looks(train, test)),
@@ -87,10 +98,13 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
     if base:
         evidence["base"] = {name: base[name] for name in ("name", "address", "revision", "recalibrated_only")}
         evidence["before"] = _before(base, sets)
+    if copies:
+        evidence["without_seen"] = unseen
     figures = out / "figures"
     figures.mkdir(exist_ok=True)
     plot_confusion({name: confusion(a.truth, a.grade) for name, a in measured.items()}, figures / "confusion.png")
     plot_calibration(measured, figures / "calibration.png")
+    plot_sets(measured, calibration.conformal.level, figures / "sets.png")
     if maps:
         plot_maps(maps, figures / "maps.png")
     histories = {member.name: read_history(train, member.name) for member in members}
@@ -98,6 +112,19 @@ def evaluate(train: Path, out: Path, *, test: bool = True) -> Path:
     steps.write_json(out / "calibration.json", {**asdict(calibration), "refusal": asdict(refusal), "usual_maps": usual.tolist()})
     steps.write_json(out / "evidence.json", evidence)
     return out
+
+
+def told_apart(sets: dict[str, Knees], trained: list[AuditedFilm], newer: list[AuditedFilm]) -> tuple[dict[str, Knees], dict[str, np.ndarray]]:
+    """The sets with the kin that a newer audit found, and for each which of its knees the networks have seen, in another film: [N] bool.
+
+    trained: the films of the audit that the networks were trained on. Raises DataError when the newer audit is of other films.
+    """
+    kin = {(film.dataset, film.file): film.kin for film in newer}
+    if lacking := [film.file for film in trained if (film.dataset, film.file) not in kin]:
+        raise DataError(f"The audit of the copies has no {lacking[0]} and {len(lacking) - 1} others that these networks were trained or are measured on.")
+    shown = {kin[film.dataset, film.file] for film in trained if film.split == "train" and film.use == "yes"}
+    joined = {split: replace(knees, films=tuple(replace(film, kin=kin[film.dataset, film.file]) for film in knees.films)) for split, knees in sets.items()}
+    return joined, {split: np.array([film.kin in shown for film in knees.films], bool) for split, knees in joined.items()}
 
 
 def _fitted_on(
@@ -157,9 +184,11 @@ def _calibration(calibration: Calibration, films: int, splits: str) -> dict[str,
     }
 
 
-def _data(audit: Path) -> dict[str, Any]:
-    summary = steps.read_json(audit / "audit.json")
-    return {name: summary[name] for name in ("fingerprint", "films", "groups", "splits", "left_out", "inverted", "shortcuts", "overlaps")}
+def _data(audit: Path, newer: Path) -> dict[str, Any]:
+    """What the networks were trained and measured on, and the copies that the newer audit knows of."""
+    summary, copies = (steps.read_json(folder / "audit.json") for folder in (audit, newer))
+    used = {name: summary[name] for name in ("fingerprint", "films", "groups", "splits", "left_out", "inverted", "shortcuts")}
+    return used | {name: copies[name] for name in ("overlaps", "shifted_pairs", "shifted_pairs_other_grade", "shifted_pairs_of_two_datasets") if name in copies}
 
 
 def _search(train: Path) -> dict[str, Any]:

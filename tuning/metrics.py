@@ -28,6 +28,11 @@ class Answers:
     set_size: np.ndarray
     groups: np.ndarray
 
+    @property
+    def confidence(self) -> np.ndarray:
+        """[N]: the probability of the reported grade."""
+        return self.probabilities[np.arange(len(self.grade)), self.grade]
+
     def take(self, rows: np.ndarray) -> "Answers":
         return Answers(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
@@ -58,6 +63,12 @@ def _auc(answers: Answers) -> float:
     return float(roc_auc_score(present, oa_probability(answers.probabilities))) if 0 < present.mean() < 1 else float("nan")
 
 
+def _share_graded_alike(answers: Answers, *, present: bool) -> float:
+    """Of the knees with osteoarthritis (KL 2 or more), or of those without, the share whose reported grade says so too."""
+    mine = (answers.truth >= OSTEOARTHRITIS_FROM) == present
+    return float(((answers.grade[mine] >= OSTEOARTHRITIS_FROM) == present).mean()) if mine.any() else float("nan")
+
+
 METRICS: dict[str, Callable[[Answers], float]] = {
     "qwk": lambda a: qwk(a.truth, a.grade),
     "accuracy": lambda a: float((a.truth == a.grade).mean()),
@@ -65,10 +76,14 @@ METRICS: dict[str, Callable[[Answers], float]] = {
     "mae": lambda a: float(np.abs(a.truth - a.grade).mean()),
     "auc_oa": _auc,
     "ece": lambda a: calibration_error(a.probabilities.max(1), a.probabilities.argmax(1) == a.truth),
+    "ece_reported": lambda a: calibration_error(a.confidence, a.grade == a.truth),
+    "sensitivity_oa": lambda a: _share_graded_alike(a, present=True),
+    "specificity_oa": lambda a: _share_graded_alike(a, present=False),
     "coverage": lambda a: float(a.in_set.mean()),
     "set_size": lambda a: float(a.set_size.mean()),
 }
-"""Each figure of evidence["metrics"][SET]; auc_oa is for KL 2 or more, coverage and set_size are of the grade sets."""
+"""Each figure of evidence["metrics"][SET]; ece is of the likeliest grade, ece_reported of the reported one, *_oa are for KL 2 or more,
+coverage and set_size are of the grade sets."""
 
 
 def measure(answers: Answers, seed: int = 0, names: Collection[str] = tuple(METRICS)) -> dict[str, dict[str, float | int]]:
@@ -77,7 +92,7 @@ def measure(answers: Answers, seed: int = 0, names: Collection[str] = tuple(METR
     figures = {}
     for name, metric in ((name, METRICS[name]) for name in names):
         value, drawn = metric(answers), np.array([metric(sample) for sample in resampled])
-        if name == "ece":
+        if name.startswith("ece"):
             # Drawing films twice makes every bin noisier, which raises this error by itself: take that bias out.
             drawn = np.maximum(drawn - np.median(drawn) + value, 0)
         low, high = np.nanpercentile(drawn, INTERVAL)
@@ -86,7 +101,7 @@ def measure(answers: Answers, seed: int = 0, names: Collection[str] = tuple(METR
 
 
 def recalls(answers: Answers, seed: int = 0) -> dict[str, dict[str, float | int]]:
-    """Recall of each grade that occurs, as in `measure`."""
+    """Recall of each grade that occurs, as in `measure`; where it is 0 or 1, with the interval of `share`."""
     return _by_grade(answers, answers.grade == answers.truth, seed)
 
 
@@ -101,7 +116,8 @@ def _by_grade(answers: Answers, values: np.ndarray, seed: int) -> dict[str, dict
         mine = answers.truth == grade
         if mine.any():
             shares = [float(values[mine][rows].mean()) for rows in resamples(answers.groups[mine], seed)]
-            result[str(grade)] = number(float(values[mine].mean()), *np.percentile(shares, INTERVAL), n=int(mine.sum()))
+            all_alike = values[mine].all() or not values[mine].any()  # of which a bootstrap would say that it is certain
+            result[str(grade)] = share(values[mine]) if all_alike else number(float(values[mine].mean()), *np.percentile(shares, INTERVAL), n=int(mine.sum()))
     return result
 
 

@@ -21,7 +21,7 @@ class Placed(Protocol):
     @property
     def grade(self) -> int: ...
     @property
-    def group(self) -> str: ...
+    def kin(self) -> str: ...
     @property
     def pixel_sha256(self) -> str: ...
 
@@ -33,8 +33,8 @@ def folder_of(film: Placed) -> str:
 
 
 def overlaps(films: Sequence[Placed], places: Sequence[str]) -> list[dict[str, object]]:
-    """For each two places that share a picture: how many films of the first have their very pixels, and how many a near copy or another
-    film of the same patient, in the second; over the same pixels, the share with equal grades, and the readers' quadratic kappa.
+    """For each two places that share a picture: how many films of the first have their very pixels, and how many a copy, the same knee or
+    another film of the same patient, in the second; over the same pixels, the share with equal grades, and the readers' quadratic kappa.
 
     places: where each film lies. Two folders that hold the same films under other readers' grades are one set, not two.
     """
@@ -45,9 +45,9 @@ def overlaps(films: Sequence[Placed], places: Sequence[str]) -> list[dict[str, o
     found = []
     for first, second in combinations(sorted(by_place), 2):
         other = {film.pixel_sha256: film.grade for film in by_place[second]}
-        groups = {film.group for film in by_place[second]}
+        kin = {film.kin for film in by_place[second]}
         pairs = [(film.grade, other[film.pixel_sha256]) for film in by_place[first] if film.pixel_sha256 in other]
-        related = sum(film.group in groups for film in by_place[first])
+        related = sum(film.kin in kin for film in by_place[first])
         if not related:
             continue
         found.append(

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from .metrics import share
+
 COLOUR = "#1f5f8b"
 
 
@@ -60,20 +62,53 @@ def plot_confusion(tables: dict[str, Any], path: Path) -> None:
 
 
 def plot_calibration(measured: dict[str, Any], path: Path) -> None:
-    """Share of right answers by confidence, one line a set, in bins of equal numbers of films."""
+    """One panel a set: share of right answers by confidence, of the likeliest and of the reported grade, in bins of equal numbers of films.
+
+    Bars: 95% of what so few films would show by chance (Wilson).
+    """
     pyplot = _pyplot()
     import numpy as np
 
-    figure, axis = pyplot.subplots(figsize=(4.6, 4.4))
-    axis.plot([0, 1], [0, 1], "--", color="gray", linewidth=1, label="perfect")
-    for name, answers in measured.items():
-        confidence = answers.probabilities.max(1)
-        right = answers.probabilities.argmax(1) == answers.truth
-        bins = np.array_split(np.argsort(confidence), max(2, min(10, len(confidence) // 20)))
-        axis.plot([confidence[b].mean() for b in bins], [right[b].mean() for b in bins], "o-", markersize=4, label=name.replace("_", " "))
-    axis.set(xlabel="confidence", ylabel="share right", xlim=(0, 1), ylim=(0, 1))
-    axis.legend(fontsize=8)
-    axis.grid(alpha=0.25)
+    figure, axes = pyplot.subplots(1, len(measured), figsize=(3.3 * len(measured), 3.6), squeeze=False, sharey=True)
+    for axis, (name, answers) in zip(axes.flat, measured.items(), strict=True):
+        axis.plot([0, 1], [0, 1], "--", color="gray", linewidth=1, label="perfect")
+        likeliest = answers.probabilities.max(1), answers.probabilities.argmax(1) == answers.truth
+        reported = answers.confidence, answers.grade == answers.truth
+        for label, colour, (confidence, right) in (("likeliest grade", COLOUR, likeliest), ("reported grade", "#c2571a", reported)):
+            bins = np.array_split(np.argsort(confidence), max(2, min(8, len(confidence) // 25)))
+            shares = [share(right[b]) for b in bins]
+            ends = [[s["value"] - s["low"] for s in shares], [s["high"] - s["value"] for s in shares]]
+            places = [confidence[b].mean() for b in bins]
+            axis.errorbar(places, [s["value"] for s in shares], ends, fmt="o-", markersize=4, linewidth=1, capsize=2, color=colour, label=label)
+        axis.set(title=f"{name.replace('_', ' ')}, {len(answers.truth)} films", xlabel="probability given to the grade", xlim=(0, 1), ylim=(0, 1))
+        axis.grid(alpha=0.25)
+    axes[0, 0].set_ylabel("share right")
+    axes[0, 0].legend(fontsize=8, loc="upper left")
+    figure.tight_layout()
+    figure.savefig(path, dpi=110)
+    pyplot.close(figure)
+
+
+def plot_sets(measured: dict[str, Any], level: float, path: Path) -> None:
+    """One column a set: how many knees of each grade have it in their grade set, with 95% intervals (Wilson), and how large the sets are."""
+    pyplot = _pyplot()
+    import numpy as np
+
+    figure, axes = pyplot.subplots(2, len(measured), figsize=(3.3 * len(measured), 5.4), squeeze=False, sharey="row")
+    for (above, below), (name, answers) in zip(axes.T, measured.items(), strict=True):
+        for grade in sorted(set(answers.truth)):
+            covered = share(answers.in_set[answers.truth == grade])
+            ends = [[covered["value"] - covered["low"]], [covered["high"] - covered["value"]]]
+            above.errorbar([grade], [covered["value"]], ends, fmt="o", capsize=3, color=COLOUR)
+        above.axhline(level, linestyle="--", color="gray", linewidth=1)
+        above.set(title=f"{name.replace('_', ' ')}, {len(answers.truth)} films", xlabel="given grade", xticks=range(5), ylim=(0, 1.03))
+        counts = np.bincount(answers.set_size, minlength=6)[1:6]
+        below.bar(range(1, 6), counts / counts.sum(), color=COLOUR, alpha=0.8)
+        below.set(xlabel="grades in the set", xticks=range(1, 6), ylim=(0, 1))
+        for axis in (above, below):
+            axis.grid(alpha=0.25)
+    axes[0, 0].set_ylabel("share with the given grade in the set")
+    axes[1, 0].set_ylabel("share of knees")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

@@ -33,6 +33,11 @@ def header(content: bytes) -> tuple[float, ...]:
         return (0, 0, len(content), -1, 0)
 
 
+def deep(header: tuple[float, ...]) -> bool:
+    """Whether a picture whose `header` is given has 16 bits; of DICOM it isn't told."""
+    return header[3] in (MODES.index("I"), MODES.index("I;16"))
+
+
 def brightness(pixels: np.ndarray) -> tuple[float, ...]:
     """Mean of a film [H,W], over the largest value of 8 or of 16 bits."""
     return (float(pixels.mean()) / (255 if pixels.max() <= 255 else 65535),)
