@@ -6,7 +6,9 @@ import pytest
 from kneeoa_hub.bundle import GateConfig, InputConfig
 from kneeoa_hub.imaging.decode import Film
 from kneeoa_hub.imaging.gate import BLURRED, CLASSES, CUT_OFF, MESSAGES, NOT_A_KNEE, POSES, put_right, verdict
+from kneeoa_hub.imaging.phantom import knee_film
 from kneeoa_hub.imaging.sight import Look, Sight, placed_back
+from tuning.compose import HELD_OUT, as_knee, compose
 
 LIMITS = GateConfig(128, 0.3, 0.9)
 
@@ -55,17 +57,17 @@ def test_what_is_put_right_is_the_upright_film_and_a_box_finds_its_way_back(pose
     assert (right - left) * (bottom - top) == 12 * 20
 
 
-def looked(film: np.ndarray, found: list, classes: dict[tuple, int], boxes=None):
+def looked(film: np.ndarray, found: list, classes: dict[tuple, int], boxes=None, share=0.95):
     """What `Look` says of a film when the finder finds these boxes and the gate answers these classes for the boxes."""
 
     class Gate:
         input = InputConfig(16, 16)
 
         def run(self, images: np.ndarray) -> np.ndarray:
-            return np.stack([answer(**{f"_{number}": 0.95}) for number in asked.pop(0)])
+            return np.stack([answer(**{f"_{number}": share}) for number in asked.pop(0)])
 
     asked: list[list[int]] = []
-    look = Look(lambda pixels: tuple(found), Gate(), LIMITS)
+    look = Look(lambda pixels: tuple(found) if pixels.shape == film.shape else (), Gate(), LIMITS)
     judge = look._judge
 
     def judged(film, boxes):
@@ -91,10 +93,11 @@ def test_a_given_box_that_the_gate_doubts_is_kept_and_told():
     assert (sight.boxes, sight.doubtful, sight.refused) == ((LEFT, RIGHT), (RIGHT,), None)
 
 
-def test_where_the_finder_is_at_a_loss_a_film_as_high_as_wide_may_be_one_knee_and_a_wide_one_may_not():
+def test_where_the_finder_is_at_a_loss_a_film_as_high_as_wide_may_be_one_knee_and_of_a_wide_one_the_gate_has_to_be_sure():
     square, box = PAIR[:, :100], (0, 0, 100, 100)
-    assert looked(square, [], {box: 0}).boxes == (box,)
-    refused = looked(PAIR, [], {WHOLE: 0}).refused
+    assert looked(square, [], {box: 0}, share=0.5).boxes == (box,)
+    assert looked(PAIR, [], {WHOLE: 0}).boxes == (WHOLE,)
+    refused = looked(PAIR, [], {WHOLE: 0}, share=0.5).refused
     assert (refused.reason, refused.score) == ("no-knee-found", 0.0)
     assert looked(PAIR, [LEFT], {LEFT: CUT_OFF, WHOLE: 0}).refused.reason == "cut-off"
     assert looked(PAIR, [], {WHOLE: BLURRED}).refused.reason == "blurred"
@@ -104,3 +107,26 @@ def test_the_reason_is_that_of_what_was_found():
     refused = looked(PAIR, [LEFT, RIGHT], {LEFT: BLURRED, RIGHT: BLURRED, WHOLE: NOT_A_KNEE}).refused
     assert refused.reason == "blurred"
     assert refused.score < LIMITS.min_upright
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pose", POSES)
+@pytest.mark.parametrize("seed", [0, 1, 2, 3])
+def test_whole_legs_and_pairs_of_legs_are_put_right_from_every_position(grader, seed, pose):
+    """The shipped finder and gate on composed films, of one leg and of two."""
+    turns, inverted = pose
+    knees = [as_knee(knee_film(grade, number).pixels.astype(np.float32), "right") for grade in range(5) for number in range(4)]
+    composed = compose(knees, HELD_OUT, seed)
+    bright = composed.pixels.astype(np.float32)
+    report = grader.grade(np.ascontiguousarray(np.rot90(bright.max() + bright.min() - bright if inverted else bright, turns)))
+    height, width = bright.shape
+    unmoved = Sight(Film(bright, "film"), (), pose)
+    assert report.refused is None
+    for box in composed.boxes:
+        clipped = (max(0, box[0]), max(0, box[1]), min(width, box[2]), min(height, box[3]))
+        middle = np.array(placed_back(clipped, unmoved)).reshape(2, 2).mean(0)
+        near = [np.linalg.norm(np.array(knee.box).reshape(2, 2).mean(0) - middle) for knee in report.knees]
+        assert min(near) < 0.25 * (box[2] - box[0])
+    assert len(report.knees) == len(composed.boxes)
+    assert any("was turned by" in warning for warning in report.warnings) == bool(turns)
+    assert any("were inverted" in warning for warning in report.warnings) == inverted
