@@ -70,7 +70,7 @@ class HtmlDocument(Document):
             return
         self._models.add(_model(answer))
         if answer.refused:
-            self._parts.append(f"<p class='bad'>Not graded: {html.escape(answer.refused.message)}</p>")
+            self._parts.append(f"<p class='bad'>{html.escape(answer.refusal)}</p>")
         pictures = "".join(_figure(picture, caption) for picture, caption in _pictures(answer))
         self._parts.append(f"<div class='films'>{pictures}</div>")
         self._parts += [_knee_html(knee, answer.level) for knee in answer.knees]
@@ -108,7 +108,7 @@ class PdfDocument(Document):
             return
         self._draw(_pictures(answer))
         if answer.refused:
-            self._line(f"Not graded: {answer.refused.message}", 11, "B")
+            self._line(answer.refusal, 11, "B")
         for knee in answer.knees:
             self._line(_title(knee), 12, "B")
             for text in _facts(knee, answer.level):

@@ -107,7 +107,7 @@ class KneeGrader:
         )
         warnings += _doubts(sight, knees, away, canvases, config.refusal)
         if refused:
-            warnings = (*warnings, f"Graded by force although it was refused: {refused.message}")
+            warnings = (*warnings, "Graded by force although it was refused; do not rely on the grade.")
         return self._report(decoded, _as_given(knees, sight), refused, warnings)
 
     def grade_batch(self, films: Iterable[FilmInput], *, workers: int = 1) -> Iterator[FilmReport | KneeOAError]:

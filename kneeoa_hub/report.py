@@ -89,11 +89,17 @@ class FilmReport:
             "disclaimer": DISCLAIMER,
         }
 
+    @property
+    def refusal(self) -> str:
+        """Why the film was refused, in a line, and whether it was graded all the same; "" where it was not refused."""
+        if not self.refused:
+            return ""
+        return f"{'Refused, but graded by force' if self.knees else 'Not graded'}: {self.refused.message}"
+
     def findings(self) -> str:
         """Findings and Impression in plain words, to copy into a note."""
         lines = ["FINDINGS"]
-        if self.refused:
-            lines.append(f"Not graded: {self.refused.message}")
+        lines += [self.refusal] if self.refused else []
         lines += [self._finding(knee) for knee in self.knees]
         lines += [f"Note: {warning}" for warning in self.warnings]
         if self.knees:

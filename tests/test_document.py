@@ -1,5 +1,7 @@
 """Reports to print: what a reader needs is in them, and nothing else."""
 
+import csv
+import io
 import re
 import zlib
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from kneeoa_hub.answers import write_csv, write_table
 from kneeoa_hub.cli import main
 from kneeoa_hub.document import HtmlDocument, PdfDocument, new_document
 from kneeoa_hub.errors import SettingsError, UnsupportedFilm
@@ -60,6 +63,21 @@ def test_a_pdf_report_has_a_page_for_every_film(answers):
         assert f"{knee.side.capitalize()} knee: grade {knee.grade}, {knee.label}" in told
     assert told.count(DISCLAIMER) == 3
     assert "Not read:" in told
+
+
+def test_a_film_graded_by_force_is_not_called_ungraded_anywhere(grader):
+    forced = grader.grade(np.full((300, 300), 90, np.uint8), force=True)
+    page, printed = HtmlDocument(), PdfDocument()
+    for document in (page, printed):
+        document.add("1. blank.png", forced)
+    table, rows = io.StringIO(), io.StringIO()
+    write_table([("blank.png", forced)], table)
+    write_csv([("blank.png", forced)], rows)
+    for told in (page.content().decode(), pdf_text(printed.content()), table.getvalue(), forced.findings()):
+        assert "Refused, but graded by force: The film shows no detail" in told
+        assert "not graded" not in told.lower()
+    (row,) = csv.DictReader(io.StringIO(rows.getvalue()))
+    assert (row["refused"], row["grade"]) == ("no-detail", str(forced.knees[0].grade))
 
 
 def test_a_grade_that_is_not_the_likeliest_is_explained(grader, films):

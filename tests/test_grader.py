@@ -81,6 +81,10 @@ def test_force_grades_a_refused_film_and_says_so(grader):
     assert report.refused.reason == "no-detail"
     assert len(report.knees) == 1
     assert any("force" in warning for warning in report.warnings)
+    assert report.refusal == f"Refused, but graded by force: {report.refused.message}"
+    assert report.refusal in report.findings()
+    assert report.findings().count(report.refused.message) == 1
+    assert "Not graded" not in report.findings()
 
 
 def test_a_higher_level_widens_the_sets_and_an_unknown_one_is_told(grader, tmp_path):
