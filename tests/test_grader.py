@@ -1,5 +1,6 @@
 """What `grader.grade` promises for any film, on the shipped bundle."""
 
+import html
 import json
 import os
 import shutil
@@ -12,8 +13,11 @@ import pytest
 
 from kneeoa_hub import FilmReport, KneeOAError, errors, from_pretrained
 from kneeoa_hub.bundle import write_manifest
+from kneeoa_hub.document import HtmlDocument
 from kneeoa_hub.grades import LABELS
 from kneeoa_hub.imaging.phantom import knee_film, sample_films, two_knee_film
+
+from .test_dicom import dicom
 
 ROOT = Path(__file__).parent.parent
 
@@ -49,6 +53,35 @@ def test_both_knees_are_found_and_sides_are_said_with_a_warning(grader):
 
 def test_a_lone_crop_has_no_side(grader):
     assert grader.grade(knee_film(2, seed=1).pixels).knees[0].side is None
+
+
+def boxes(*centres: tuple[int, int]) -> list[tuple[int, int, int, int]]:
+    return [(x - 200, y - 200, x + 200, y + 200) for x, y in centres]
+
+
+@pytest.mark.parametrize(
+    ("places", "names"),
+    [
+        ([(200, 300)], ["Knee"]),
+        ([(700, 200), (200, 300)], ["Knee at the picture's left", "Knee at the picture's right"]),
+        ([(250, 900), (300, 200)], ["Knee at the picture's bottom", "Knee at the picture's top"]),
+        ([(200, 300), (500, 300), (900, 200)], [f"Knee {n} of 3 from the picture's left" for n in (1, 2, 3)]),
+        ([(200, 1000), (210, 200), (220, 600)], [f"Knee {n} of 3 from the picture's top" for n in (3, 1, 2)]),
+        ([(200, 200), (200, 700), (800, 200), (800, 700)], [f"Knee {n} of 4 from the picture's left" for n in (1, 2, 3, 4)]),
+    ],
+)
+def test_knees_without_a_known_side_are_told_apart_by_their_place(grader, places, names):
+    film = np.tile(knee_film(2, seed=1).pixels, (6, 6))
+    report = grader.grade(dicom(film.astype(np.uint16), ImageLaterality="R") if len(places) == 2 else film, boxes=boxes(*places), force=True)
+    assert [knee.side for knee in report.knees] == [None] * len(places)
+    assert list(report.names) == names
+    findings, impression = report.findings().split("IMPRESSION")
+    document = HtmlDocument()
+    document.add("film", report)
+    for name, knee in zip(names, report.knees, strict=True):
+        assert f"\n{name}: Kellgren-Lawrence grade {knee.grade}" in findings
+        assert f"\n{name}: radiographic osteoarthritis" in impression
+        assert f"{html.escape(name)}: grade {knee.grade}, {knee.label}" in document.content().decode()
 
 
 def test_boxes_skip_the_finder(grader):
