@@ -155,7 +155,6 @@ def test_padding_that_leaves_less_than_a_film_may_be_is_left_where_it_is():
         ({"BodyPartExamined": "CHEST"}, "other-body-part"),
         ({"BodyPartExamined": "LEFT_HAND"}, "other-body-part"),
         ({"ViewPosition": "LL"}, "not-frontal"),
-        ({"ViewPosition": "LATERAL"}, "not-frontal"),
     ],
 )
 def test_a_header_that_says_it_is_no_frontal_knee_is_believed(grader, header, reason):
@@ -164,6 +163,35 @@ def test_a_header_that_says_it_is_no_frontal_knee_is_believed(grader, header, re
     assert (report.refused.reason, report.refused.message) == (reason, MESSAGES[reason])
     assert report.knees == ()
     assert len(grader.grade(content, force=True).knees) == 1
+
+
+VIEWS = (
+    *("LL", "RL", "ML", "LM", "LLD", "RLD", "LLO", "RLO", "LPO", "RPO", "LAO", "RAO", "MLO", "LMO", "OBLIQUE", "AP OBL", "LAT", "LATERAL", "LAT KNEE"),
+    *("LATERAL_KNEE", "KNEE-LAT.", "XTABLE LAT", "MEDIOLATERAL", "LATEROMEDIAL", "AXIAL", "TANGENTIAL", "SKYLINE VIEW", "SUNRISE", "MERCHANT 45"),
+)
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")  # which films do have
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_that_is_not_frontal_is_told_by_its_words(view):
+    assert decode(dicom(knee(), ViewPosition=view)).ruled_out == "not-frontal"
+
+
+@pytest.mark.parametrize("view", ["AP", "PA", "AP BILATERAL", "AP LL", "PA FLEX 30", "ROSENBERG", "STANDING", "WEIGHT BEARING"])
+def test_a_frontal_view_and_what_is_not_known_pass(view):
+    assert decode(dicom(knee(), ViewPosition=view)).ruled_out is None
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")  # which films do have
+@pytest.mark.parametrize("part", ["HANDS", "FEET", "TOES", "BOTH HIPS", "HIP", "C-SPINE", "PELVIS", "ANKLE FOOT", "CHEST/ABDOMEN", ["ABDOMEN", "CHEST"]])
+def test_another_part_is_told_by_its_words(part):
+    assert decode(dicom(knee(), BodyPartExamined=part)).ruled_out == "other-body-part"
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")  # which films do have
+@pytest.mark.parametrize("part", ["HIP TO ANKLE", "HIP-ANKLE", "HIPS TO ANKLES", "PELVIS_FOOT", ["HIP", "ANKLE"], ["HIP", "KNEE"], "KNEES", "LEG", "CHESTNUT"])
+def test_a_whole_leg_and_what_may_hold_a_knee_pass(part):
+    assert decode(dicom(knee(), BodyPartExamined=part)).ruled_out is None
 
 
 @pytest.mark.parametrize(

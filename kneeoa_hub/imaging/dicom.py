@@ -5,6 +5,7 @@ modality, body part, view and laterality.
 """
 
 import io
+import re
 from typing import Any
 
 import numpy as np
@@ -27,14 +28,21 @@ NO_WINDOW = "The film's own window can't be applied; its values are taken as the
 SIDES = {"L": "left", "R": "right"}
 PLAIN_FILM = ("", "CR", "DX", "DR", "RG", "OT", "SC")
 """Modalities that a plain radiograph is filed under: computed, digital, film digitised; other; secondary capture."""
-OTHER_PARTS = (
-    *("ABDOMEN", "ANKLE", "ARM", "BREAST", "CHEST", "CLAVICLE", "COCCYX", "CSPINE", "ELBOW", "FINGER", "FOOT", "FOREARM", "HAND"),
+OTHER_PARTS = {
+    *("ABDOMEN", "ANKLE", "ARM", "BREAST", "CHEST", "CLAVICLE", "COCCYX", "CSPINE", "ELBOW", "FEET", "FINGER", "FOOT", "FOREARM", "HAND"),
     *("HEAD", "HEART", "HIP", "HUMERUS", "JAW", "LSPINE", "LUNG", "NECK", "PELVIS", "RIB", "SHOULDER", "SKULL", "SPINE", "SSPINE"),
-    *("STERNUM", "THORAX", "TOE", "TOOTH", "TSPINE", "WRIST"),
-)
-"""Words of Body Part Examined (0018,0015) that rule a knee out. Any other text, in whatever language, rules out nothing."""
-OTHER_VIEWS = ("LL", "RL", "LLD", "RLD", "LAT", "LATERAL", "ML", "LM", "AXIAL", "SKYLINE", "SUNRISE", "MERCHANT", "TANGENTIAL")
-"""Values of View Position (0018,5101) that are no frontal view."""
+    *("STERNUM", "TEETH", "THORAX", "TOE", "TOOTH", "TSPINE", "WRIST"),
+}
+"""Words of Body Part Examined (0018,0015) that rule a knee out, by PS3.16 Annex L. Any other text, in whatever language, rules out nothing."""
+ABOVE_THE_KNEE, BELOW_THE_KNEE = {"HIP", "PELVIS"}, {"ANKLE", "FEET", "FOOT"}
+"""From one of these to one of those is a whole leg, with its knee."""
+OTHER_VIEWS = {"LL", "RL", "ML", "LM"}
+"""Values of View Position (0018,5101) that are no frontal view; among other words they may mean something else, as the lower limb."""
+OTHER_VIEW_WORDS = {
+    *("LLD", "RLD", "LLO", "RLO", "LPO", "RPO", "LAO", "RAO", "MLO", "LMO", "OBL", "OBLIQUE", "LAT", "LATERAL", "MEDIOLATERAL", "LATEROMEDIAL"),
+    *("AXIAL", "TANGENTIAL", "SKYLINE", "SUNRISE", "MERCHANT"),
+}
+"""Words of it that say so: defined terms of PS3.3 C.8.1.1, views of PS3.16 CID 4010 and 4014, and the names of views of the kneecap."""
 
 
 def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
@@ -117,10 +125,12 @@ def _ruled_out(values: dict[str, Any]) -> str | None:
     """The reason of a refusal when the header itself says that this is no frontal plain film of a knee."""
     if _text(values, "Modality") not in PLAIN_FILM:
         return "other-modality"
-    words = _text(values, "BodyPartExamined").replace("_", " ").replace("/", " ").split()
-    if any(word in OTHER_PARTS for word in words) and not any("KNEE" in word for word in words):
+    parts = {word if word in OTHER_PARTS else word.removesuffix("S") for word in _words(values, "BodyPartExamined")}
+    whole_leg = parts & ABOVE_THE_KNEE and parts & BELOW_THE_KNEE
+    if parts & OTHER_PARTS and not whole_leg and not any("KNEE" in part for part in parts):
         return "other-body-part"
-    return "not-frontal" if _text(values, "ViewPosition") in OTHER_VIEWS else None
+    view = _words(values, "ViewPosition")
+    return "not-frontal" if view & OTHER_VIEW_WORDS or (len(view) == 1 and view & OTHER_VIEWS) else None
 
 
 def _text(values: dict[str, Any], keyword: str) -> str:
@@ -128,6 +138,13 @@ def _text(values: dict[str, Any], keyword: str) -> str:
     value = values.get(keyword)
     text = value if isinstance(value, str) else next(iter(value or ()), "")
     return str(text).strip(" \0").upper()
+
+
+def _words(values: dict[str, Any], keyword: str) -> set[str]:
+    """The runs of letters in a value, or in several, in capitals."""
+    value = values.get(keyword)
+    texts = [value] if isinstance(value, str) else value or ()
+    return {word for text in texts for word in re.findall(r"[^\W\d_]+", str(text).upper())}
 
 
 def _bounds(mask: np.ndarray, least: int) -> tuple[int, int, int, int] | None:
