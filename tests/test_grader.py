@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -90,6 +91,33 @@ def test_boxes_skip_the_finder(grader):
     assert [knee.box for knee in report.knees] == [film.boxes[1]]
     with pytest.raises(errors.FilmError, match="does not lie in the film"):
         grader.grade(film.pixels, boxes=[(0, 0, 9999, 10)])
+
+
+@pytest.mark.parametrize(
+    ("boxes", "said"),
+    [
+        ([(0, 0, math.nan, 5)], "four numbers"),
+        ([(0, 0, math.inf, 5)], "four numbers"),
+        ([(0, 0, 200)], "four numbers"),
+        ([(0, 0, 100, None)], "four numbers"),
+        (["abcd"], "The box 'abcd' is not four numbers"),
+        (["0099"], "four numbers"),
+        ((0, 0, 100, 100), "The box 0 is not four numbers"),
+        ([[[0, 0, 100, 100]]], "four numbers"),
+        ("abcd", "four numbers"),
+        (7, "boxes=7 is no list"),
+        ([], "No box was given"),
+    ],
+)
+def test_what_is_no_box_is_an_error_of_the_package(grader, boxes, said):
+    with pytest.raises(errors.FilmError, match=said):
+        grader.grade(knee_film(2, seed=1).pixels, boxes=boxes)
+
+
+def test_a_box_may_be_of_any_numbers(grader):
+    film = knee_film(2, seed=1).pixels
+    for box in ((10, 10, 200, 210), [10.0, 10.5, 200.0, 210.0], np.array([10, 10, 200, 210], np.float32), np.array([10, 10, 200, 210], np.uint8)):
+        assert [knee.box for knee in grader.grade(film, boxes=[box], force=True).knees] == [(10, 10, 200, 210)]
 
 
 @pytest.mark.parametrize("scale", [256, 257])
