@@ -174,11 +174,10 @@ def _title(name: str, knee: KneeGrade) -> str:
 
 
 def _facts(knee: KneeGrade, level: float) -> tuple[str, ...]:
-    said = knee.osteoarthritis.capitalize()
     return (
         GRADES[knee.grade].criterion,
         *([weighed(knee).strip()] if weighed(knee) else []),
-        f"Radiographic osteoarthritis (KL {OSTEOARTHRITIS_FROM} or more): {said}, probability {percent(knee.oa_probability)}.",
+        f"Radiographic osteoarthritis (KL {OSTEOARTHRITIS_FROM} or more) {knee.osteoarthritis}, probability {percent(knee.oa_probability)}.",
         f"Not ruled out, at {percent(level)} confidence: {span(knee.grade_set)}. Severity {knee.severity:.1f} of 4.",
         *([] if knee.side else ["The film does not say which side this is."]),
     )

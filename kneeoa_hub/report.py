@@ -39,11 +39,11 @@ class KneeGrade:
 
     @property
     def osteoarthritis(self) -> str:
-        """KL >= 2 in a word: "yes" or "no" when the grade and its probability agree, else "borderline"."""
+        """KL >= 2 in a word or two: "likely" or "not likely" when the grade and its probability agree, else "borderline"."""
         by_grade, by_probability = self.grade >= OSTEOARTHRITIS_FROM, self.oa_probability >= 0.5
         if by_grade != by_probability:
             return "borderline"
-        return "yes" if by_grade else "no"
+        return "likely" if by_grade else "not likely"
 
     def to_dict(self) -> dict[str, Any]:
         """The knee as JSON values, by docs/schemas/report.schema.json; heatmap and embedding are left out."""
@@ -126,8 +126,7 @@ class FilmReport:
         )
 
     def _impression(self, name: str, knee: KneeGrade) -> str:
-        present = {"yes": "likely", "no": "not likely", "borderline": "borderline"}[knee.osteoarthritis]
-        return f"{name}: radiographic osteoarthritis (KL 2 or more) {present}, probability {percent(knee.oa_probability)}."
+        return f"{name}: radiographic osteoarthritis (KL 2 or more) {knee.osteoarthritis}, probability {percent(knee.oa_probability)}."
 
 
 def _places(boxes: Sequence[Box]) -> list[str]:
