@@ -217,6 +217,23 @@ def test_several_frames_colour_and_no_image_are_errors():
         decode(dicom(knee(), Rows=0))
 
 
+@pytest.mark.parametrize("planes", [0, 1])
+def test_a_gray_film_filed_as_rgb_is_read_and_a_coloured_one_is_not(planes):
+    gray = knee(8).astype(np.uint8)
+    rgb = np.stack([gray] * 3, -1)
+    about = {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": planes}
+
+    def filed(pixels: np.ndarray) -> bytes:
+        return dicom(gray, PixelData=(np.moveaxis(pixels, -1, 0) if planes else pixels).tobytes(), **about)
+
+    assert (decode(filed(rgb)).pixels == gray).all()
+    rgb[0, 0, 2] ^= 1
+    with pytest.raises(UnsupportedFilm, match="RGB"):
+        decode(filed(rgb))
+    with pytest.raises(DamagedFilm):
+        decode(dicom(gray, **about))
+
+
 def test_a_damaged_or_oversized_film_is_an_error_before_its_pixels_are_read():
     whole = dicom(knee())
     with pytest.raises(DamagedFilm):

@@ -79,18 +79,22 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
         raise FilmTooLarge(f"{name} is {columns}x{rows} px, over {limits.max_pixels} pixels; send a smaller film.")
     if frames > 1:
         raise SeveralFrames(f"{name} has {frames} frames; send one film a file.")
-    if not photometric.startswith("MONOCHROME"):
-        kind = photometric if photometric in COLOUR else "of an unknown kind"
-        raise UnsupportedFilm(f"{name} is DICOM in colour ({kind}); send the gray radiograph.")
+    channels = photometric == "RGB" and values.get("SamplesPerPixel") == 3 and syntax in UNCOMPRESSED
+    if not photometric.startswith("MONOCHROME") and not channels:
+        raise _in_colour(name, photometric)
     if syntax not in (*SYNTAXES, *UNCOMPRESSED):
         raise UnsupportedFilm(f"{name} is DICOM in a transfer syntax that is not read; export it uncompressed.")
     try:
         stored = stored_values(header) if syntax in SYNTAXES else header.pixel_array
+        if channels:
+            stored = _gray(stored, name)
         if stored.ndim != 2:
             raise ValueError(f"{stored.ndim} dimensions")
         pixels, warnings = _shown(stored, header)
         padding = _padding(stored, values)
         side, ruled_out = SIDES.get(_text(values, "ImageLaterality") or _text(values, "Laterality")), _ruled_out(values)
+    except UnsupportedFilm:
+        raise
     except Exception as error:  # a missing decoder, or corrupt pixel data
         raise DamagedFilm(
             f"{name}: the DICOM pixel data can't be decoded ({type(error).__name__}); export it uncompressed, "
@@ -105,6 +109,19 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
         pixels[padding] = pixels.min(where=~padding, initial=np.inf)
         exposed = _bounds(~padding, limits.min_side)
     return Film(pixels, name, exposed=exposed, side=side, ruled_out=ruled_out, warnings=warnings)
+
+
+def _in_colour(name: str, photometric: str) -> UnsupportedFilm:
+    kind = photometric if photometric in COLOUR else "of an unknown kind"
+    return UnsupportedFilm(f"{name} is DICOM in colour ({kind}); send the gray radiograph.")
+
+
+def _gray(stored: np.ndarray, name: str) -> np.ndarray:
+    """[H,W] of [H,W,3]: a gray film that was filed as RGB, as scanners do. Raises UnsupportedFilm for colour."""
+    red, green, blue = np.moveaxis(stored, -1, 0)
+    if not np.array_equal(red, green) or not np.array_equal(red, blue):
+        raise _in_colour(name, "RGB")
+    return red
 
 
 def _shown(stored: np.ndarray, header: Any) -> tuple[np.ndarray, tuple[str, ...]]:
