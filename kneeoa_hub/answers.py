@@ -167,9 +167,9 @@ def write_csv(answers: Iterable[tuple[str, Answer]], out: TextIO, header: bool =
 
 
 def _rows(film: str, report: FilmReport) -> Iterator[dict[str, Any]]:
-    common = {"film": film, "model": report.model, "revision": report.revision}
+    common = {"film": film, "refused": report.refused.reason if report.refused else "", "model": report.model, "revision": report.revision}
     if report.refused and not report.knees:
-        yield common | {"refused": report.refused.reason}
+        yield common
     for number, knee in enumerate(report.knees):
         values = {"knee": number, "side": knee.side or "", "grade": knee.grade, "label": knee.label}
         values |= {"severity": knee.severity, "oa_probability": knee.oa_probability}
@@ -190,7 +190,7 @@ def write_table(answers: Iterable[tuple[str, Answer]], out: TextIO) -> int:
             continue
         model = f"model {answer.model}, revision {answer.revision}"
         if answer.refused:
-            print(f"{name:<28} not graded: {answer.refused.message}", file=out)
+            print(f"{name:<28} {answer.refusal}", file=out)
         for knee in answer.knees:
             span = str(knee.grade_set[0]) if len(knee.grade_set) == 1 else f"{knee.grade_set[0]}-{knee.grade_set[-1]}"
             shares = " ".join(f"{p:.2f}" for p in knee.probabilities)

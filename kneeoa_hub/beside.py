@@ -1,11 +1,13 @@
 """What a grading writes beside its answers, as they pass: overlays, DICOM objects, and a report at the end."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
 from .answers import Answer
 from .errors import KneeOAError, OutputError
+from .report import FilmReport
 
 Passing = Iterable[tuple[str, Answer]]
 
@@ -23,34 +25,47 @@ def with_overlays(answers: Passing, folder: Path) -> Iterator[tuple[str, Answer]
         yield film, answer
 
 
-def with_dicom(answers: Passing, folder: Path) -> Iterator[tuple[str, Answer]]:
-    """The same answers; FILM.sr.dcm, and FILM.sc.dcm of each graded film, are written on the way.
+class DicomObjects:
+    """Writes FILM.sr.dcm, and FILM.sc.dcm of each graded film, below a folder. failed: DICOM films so far whose objects could not be made."""
 
-    A film that is no DICOM, or belongs to no study, is answered by the error that says so.
-    """
-    from .dicom_objects import secondary_capture, structured_report, to_bytes
+    def __init__(self, folder: Path) -> None:
+        self.failed: int = 0
+        self._folder = folder
+        self._names = _Names()
 
-    names = _Names()
-    for film, answer in answers:
-        if isinstance(answer, KneeOAError):
+    def beside(self, answers: Passing) -> Iterator[tuple[str, Answer]]:
+        """The same answers. Of a film that has no objects, as it is no DICOM or belongs to no study, standard error tells why."""
+        for film, answer in answers:
+            if not isinstance(answer, KneeOAError):
+                self._write(film, answer)
             yield film, answer
-            continue
+
+    def _write(self, film: str, report: FilmReport) -> None:
+        from .dicom_objects import is_dicom, secondary_capture, structured_report, to_bytes
+
+        content = Path(film).read_bytes()
         try:
-            content = Path(film).read_bytes()
-            objects = {"sr": to_bytes(structured_report(content, answer))}
-            if answer.knees:
-                objects["sc"] = to_bytes(secondary_capture(content, answer))
-            name = names.of(film)
-            for kind, made in objects.items():
-                _inside(folder, f"{name}.{kind}.dcm", "--dicom").write_bytes(made)
-        except OSError as error:
-            raise _unwritable(folder, "--dicom", error) from None
-        except OutputError:
-            raise
+            objects = {"sr": to_bytes(structured_report(content, report))}
+            if report.knees:
+                objects["sc"] = to_bytes(secondary_capture(content, report))
         except KneeOAError as error:
-            yield film, error
-            continue
-        yield film, answer
+            self.failed += is_dicom(content)
+            tell_fault(film, error)
+            return
+        name = self._names.of(film)
+        for kind, made in objects.items():
+            path = _inside(self._folder, f"{name}.{kind}.dcm", "--dicom")
+            try:
+                path.write_bytes(made)
+            except OSError as error:
+                raise _unwritable(self._folder, "--dicom", error) from None
+
+
+def tell_fault(film: str, error: KneeOAError) -> None:
+    """A line on standard error, above whatever bar is drawn there."""
+    from tqdm import tqdm
+
+    tqdm.write(f"kneeoa: {film}: {error.message}", file=sys.stderr)
 
 
 def with_report(answers: Passing, path: Path) -> Iterator[tuple[str, Answer]]:

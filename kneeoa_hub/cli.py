@@ -43,7 +43,10 @@ EXAMPLES = {
   kneeoa list                               # name, size, licence and headline figures
 """,
 }
-EXIT_CODES = "exit code: 0 all graded or refused, 1 a film failed or the model could not be had, 2 a wrong command line, address or setting, 130 interrupted\n"
+EXIT_CODES = (
+    "exit code: 0 all graded or refused, 1 a film failed or its DICOM objects or the model could not be had, "
+    "2 a wrong command line, address or setting, 130 interrupted\n"
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -162,7 +165,7 @@ def _count(text: str) -> int:
 
 def _grade(arguments: argparse.Namespace) -> int:
     from .answers import AnswerFile, films_of, write_csv, write_json, write_table
-    from .beside import with_dicom, with_overlays, with_report
+    from .beside import DicomObjects, with_overlays, with_report
     from .grader import from_pretrained
 
     films = films_of(arguments.films)
@@ -180,26 +183,32 @@ def _grade(arguments: argparse.Namespace) -> int:
     if arguments.report and len(left) < len(films):
         raise SettingsError(f"--report would lack the {len(films) - len(left)} films that {arguments.out} holds already; give another --out, or none.")
     answers: Iterable[tuple[str, Any]] = zip(left, grader.grade_batch(left, workers=workers), strict=True)
-    for folder, writing in ((arguments.overlays, with_overlays), (arguments.dicom, with_dicom), (arguments.report, with_report)):
-        answers = writing(answers, folder) if folder else answers
+    objects = DicomObjects(arguments.dicom) if arguments.dicom else None
+    if arguments.overlays:
+        answers = with_overlays(answers, arguments.overlays)
+    if objects:
+        answers = objects.beside(answers)
+    if arguments.report:
+        answers = with_report(answers, arguments.report)
     if file is None:
         if len(left) > 1 and not sys.stdout.isatty():  # else the answers themselves show how far it is
             answers = _watched(answers, len(left))
         write = write_json if arguments.json else write_csv if arguments.csv else write_table
-        return 1 if write(answers, sys.stdout) else 0
+        failed = write(answers, sys.stdout)
+        return 1 if failed or (objects and objects.failed) else 0
     failed = file.write(_faults_told(_watched(answers, len(left))))
     before = f", {len(films) - len(left)} were there before" if len(films) > len(left) else ""
     print(f"{arguments.out}: {len(left)} films{before}, {failed} failed.", file=sys.stderr)
-    return 1 if failed else 0
+    return 1 if failed or (objects and objects.failed) else 0
 
 
 def _faults_told(answers: Iterable[tuple[str, Any]]) -> Iterable[tuple[str, Any]]:
     """The same answers; why a film failed is told on the way."""
-    from tqdm import tqdm
+    from .beside import tell_fault
 
     for film, answer in answers:
         if isinstance(answer, KneeOAError):
-            tqdm.write(f"kneeoa: {film}: {answer.message}", file=sys.stderr)
+            tell_fault(film, answer)
         yield film, answer
 
 

@@ -24,6 +24,8 @@ REPORT_SERIES, CAPTURE_SERIES = 9901, 9902
 """Series numbers that a study hardly has."""
 SIDES = {"left": ("7771000", "Left"), "right": ("24028007", "Right")}
 """SNOMED CT."""
+FAULTS = (AttributeError, ValueError, KeyError, TypeError)
+"""What comes of a header whose elements are missing or not as the standard has them."""
 
 
 @unheard()
@@ -66,7 +68,7 @@ def structured_report(film: bytes, report: FilmReport) -> Any:
             instance_number=1, manufacturer=MAKER, is_complete=True, content_qualification="RESEARCH",
             coding_schemes=[CodingSchemeIdentificationItem(SCHEME, name=MAKER, responsible_organization=MAKER)], **_described(report),
         )  # fmt: skip
-    except (AttributeError, ValueError) as error:
+    except FAULTS as error:
         raise _lacking(error) from None
 
 
@@ -89,7 +91,7 @@ def secondary_capture(film: bytes, report: FilmReport) -> Any:
             patient_orientation=_orientation(header), laterality=_laterality(report), transfer_syntax_uid="1.2.840.10008.1.2.1",
             content_qualification="RESEARCH", **_described(report),
         )  # fmt: skip
-    except (AttributeError, ValueError) as error:
+    except FAULTS as error:
         raise _lacking(error) from None
 
 
@@ -100,6 +102,11 @@ def to_bytes(dataset: Any) -> bytes:
     content = io.BytesIO()
     dataset.save_as(content, enforce_file_format=True)
     return content.getvalue()
+
+
+def is_dicom(film: bytes) -> bool:
+    """Whether a file says that it is DICOM (PS3.10, 7.1)."""
+    return film[128:132] == b"DICM"
 
 
 def _group(knee: KneeGrade, number: int) -> Any:

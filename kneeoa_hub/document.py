@@ -12,7 +12,7 @@ from PIL import Image
 from .errors import KneeOAError, MissingExtra, SettingsError
 from .grades import GRADES, OSTEOARTHRITIS_FROM
 from .overlay import film_picture
-from .report import DISCLAIMER, FilmReport, KneeGrade, named, percent, span, weighed
+from .report import DISCLAIMER, FilmReport, KneeGrade, percent, span, weighed
 
 FORMS = (".html", ".pdf")
 PICTURE_SIDE = 900
@@ -70,10 +70,10 @@ class HtmlDocument(Document):
             return
         self._models.add(_model(answer))
         if answer.refused:
-            self._parts.append(f"<p class='bad'>Not graded: {html.escape(answer.refused.message)}</p>")
+            self._parts.append(f"<p class='bad'>{html.escape(answer.refusal)}</p>")
         pictures = "".join(_figure(picture, caption) for picture, caption in _pictures(answer))
         self._parts.append(f"<div class='films'>{pictures}</div>")
-        self._parts += [_knee_html(knee, answer.level) for knee in answer.knees]
+        self._parts += [_knee_html(name, knee, answer.level) for name, knee in zip(answer.names, answer.knees, strict=True)]
         self._parts += [f"<p>Note: {html.escape(warning)}</p>" for warning in answer.warnings]
 
     def content(self) -> bytes:
@@ -108,9 +108,9 @@ class PdfDocument(Document):
             return
         self._draw(_pictures(answer))
         if answer.refused:
-            self._line(f"Not graded: {answer.refused.message}", 11, "B")
-        for knee in answer.knees:
-            self._line(_title(knee), 12, "B")
+            self._line(answer.refusal, 11, "B")
+        for name, knee in zip(answer.names, answer.knees, strict=True):
+            self._line(_title(name, knee), 12, "B")
             for text in _facts(knee, answer.level):
                 self._line(text)
             self._bars(knee)
@@ -159,26 +159,25 @@ def _pictures(answer: FilmReport) -> list[tuple[Image.Image, str]]:
     return [*pictures, (answer.overlay(), EVIDENCE)] if answer.knees else pictures
 
 
-def _knee_html(knee: KneeGrade, level: float) -> str:
+def _knee_html(name: str, knee: KneeGrade, level: float) -> str:
     rows = "".join(
         f"<tr{' class=reported' if grade.value == knee.grade else ''}><th scope='row'>{grade.value} {grade.label}</th>"
         f"<td><span class='bar' style='width:{12 * probability:.2f}rem;background:{COLOURS[grade.value]}'></span>{html.escape(percent(probability))}</td></tr>"
         for grade, probability in zip(GRADES, knee.probabilities, strict=True)
     )
     facts = "<br>".join(map(html.escape, _facts(knee, level)))
-    return f"<h3>{html.escape(_title(knee))}</h3><p>{facts}</p><table>{rows}</table>"
+    return f"<h3>{html.escape(_title(name, knee))}</h3><p>{facts}</p><table>{rows}</table>"
 
 
-def _title(knee: KneeGrade) -> str:
-    return f"{named(knee)}: grade {knee.grade}, {knee.label}"
+def _title(name: str, knee: KneeGrade) -> str:
+    return f"{name}: grade {knee.grade}, {knee.label}"
 
 
 def _facts(knee: KneeGrade, level: float) -> tuple[str, ...]:
-    said = knee.osteoarthritis.capitalize()
     return (
         GRADES[knee.grade].criterion,
         *([weighed(knee).strip()] if weighed(knee) else []),
-        f"Radiographic osteoarthritis (KL {OSTEOARTHRITIS_FROM} or more): {said}, probability {percent(knee.oa_probability)}.",
+        f"Radiographic osteoarthritis (KL {OSTEOARTHRITIS_FROM} or more) {knee.osteoarthritis}, probability {percent(knee.oa_probability)}.",
         f"Not ruled out, at {percent(level)} confidence: {span(knee.grade_set)}. Severity {knee.severity:.1f} of 4.",
         *([] if knee.side else ["The film does not say which side this is."]),
     )

@@ -1,9 +1,12 @@
 """The one grader behind the library, the command line, Flask and the Space."""
 
+import math
+import reprlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -77,12 +80,12 @@ class KneeGrader:
         """Of the grade sets: how many of them hold the reader's grade, on films like those that it was fitted on."""
         return self._sets.level
 
-    def grade(self, film: FilmInput, boxes: Sequence[Sequence[int]] | None = None, *, force: bool = False) -> FilmReport:
+    def grade(self, film: FilmInput, boxes: Sequence[Sequence[float]] | None = None, *, force: bool = False) -> FilmReport:
         """Grade every knee of a film.
 
         film: a path, bytes, a binary file, a PIL image, or [H,W] uint8 | uint16 | finite float, bright bone.
         boxes: (left, top, right, bottom) of each knee in film pixels; skips the finder. force: grade a refused film too.
-        Raises a FilmError when the film can't be decoded or is over a limit.
+        Raises a FilmError when the film can't be decoded or is over a limit, or a box is none in it.
         """
         decoded = decode(film, self._limits)
         config = self.bundle.config
@@ -107,7 +110,7 @@ class KneeGrader:
         )
         warnings += _doubts(sight, knees, away, canvases, config.refusal)
         if refused:
-            warnings = (*warnings, f"Graded by force although it was refused: {refused.message}")
+            warnings = (*warnings, "Graded by force although it was refused; do not rely on the grade.")
         return self._report(decoded, _as_given(knees, sight), refused, warnings)
 
     def grade_batch(self, films: Iterable[FilmInput], *, workers: int = 1) -> Iterator[FilmReport | KneeOAError]:
@@ -174,16 +177,23 @@ class KneeGrader:
         return FilmReport(knees, refused, film.warnings + warnings, self.model, self.revision, self.level, film.pixels)
 
 
-def _checked(boxes: Sequence[Sequence[int]], film: Film) -> tuple[Box, ...]:
-    checked = []
-    for box in boxes:
-        values = tuple(int(edge) for edge in box)
-        if len(values) != 4 or not (0 <= values[0] < values[2] <= film.width and 0 <= values[1] < values[3] <= film.height):
-            raise FilmError(f"The box {tuple(box)} does not lie in the film of {film.width}x{film.height} px; give left, top, right, bottom.")
-        checked.append(values)
+def _checked(boxes: Sequence[Sequence[float]], film: Film) -> tuple[Box, ...]:
+    if not isinstance(boxes, Iterable):
+        raise FilmError(f"boxes={reprlib.repr(boxes)} is no list; give [(left, top, right, bottom), ...].")
+    checked = tuple(sorted(_checked_box(box, film) for box in boxes))
     if not checked:
         raise FilmError("No box was given; leave boxes= out to have the knees found.")
-    return tuple(sorted(checked))
+    return checked
+
+
+def _checked_box(box: object, film: Film) -> Box:
+    edges = tuple(box) if isinstance(box, Iterable) else ()
+    if len(edges) != 4 or not all(isinstance(edge, Real) and math.isfinite(edge) for edge in edges):
+        raise FilmError(f"The box {reprlib.repr(box)} is not four numbers; give boxes=[(left, top, right, bottom), ...].")
+    left, top, right, bottom = map(int, edges)
+    if not (0 <= left < right <= film.width and 0 <= top < bottom <= film.height):
+        raise FilmError(f"The box {(left, top, right, bottom)} does not lie in the film of {film.width}x{film.height} px; give left, top, right, bottom.")
+    return left, top, right, bottom
 
 
 def _sides(film: Film, knees: int, turned: bool) -> tuple[tuple[str | None, ...], tuple[str, ...]]:

@@ -1,6 +1,7 @@
 """A film as a picture, and over it each knee's box, grade and evidence."""
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,26 +41,34 @@ def drawn(film: np.ndarray, marks: Iterable[Mark]) -> Image.Image:
         _draw_heat(picture, mark)
     draw = ImageDraw.Draw(picture)
     stroke = max(1, round(min(picture.size) / 220))
+    taken = [mark.box for mark in marks]
     for mark in marks:
         left, top, right, bottom = mark.box
         draw.rectangle((left, top, right - 1, bottom - 1), outline=FRAME, width=stroke)
-        _label(draw, mark, picture, stroke)
+        taken.append(_label(draw, mark, taken, picture, stroke))
     return picture
 
 
-def _label(draw: ImageDraw.ImageDraw, mark: Mark, picture: Image.Image, stroke: int) -> None:
-    """In the box's upper left corner, as large as the film allows and the box is wide."""
-    text, (left, top, right, _) = mark.text, mark.box
+def _label(draw: ImageDraw.ImageDraw, mark: Mark, taken: Sequence[Box], picture: Image.Image, stroke: int) -> Box:
+    """As large as the film allows and the box is wide: above the box, else below it, where nothing else is; else inside at its upper edge."""
+    text, (left, top, right, bottom) = mark.text, mark.box
     size = max(SMALLEST_TEXT, round(min(picture.size) / 18))
     pad = max(2, size // 4)
     room = right - left - 2 * (pad + stroke)
     size = max(SMALLEST_TEXT, min(size, int(size * room / draw.textlength(text, ImageFont.load_default(size)))))
     font = ImageFont.load_default(size)
-    x = max(0, min(left + stroke, picture.width - round(draw.textlength(text, font)) - 2 * pad))
-    y = top + stroke
-    shape = draw.textbbox((x + pad, y + pad), text, font=font)
-    draw.rectangle((x, y, shape[2] + pad, shape[3] + pad), fill=DARK)
+    across, down = draw.textbbox((0, 0), text, font=font)[2:]
+    width, height = math.ceil(across) + 2 * pad, math.ceil(down) + 2 * pad
+    x = max(0, min(left, picture.width - width))
+
+    def free(y: int) -> bool:
+        covers = any(x < box[2] and box[0] < x + width and y < box[3] and box[1] < y + height for box in taken)
+        return 0 <= y <= picture.height - height and not covers
+
+    y = next(filter(free, (top - height, bottom)), top)
+    draw.rectangle((x, y, x + width - 1, y + height - 1), fill=DARK)
     draw.text((x + pad, y + pad), text, fill=FRAME, font=font)
+    return x, y, x + width, y + height
 
 
 def _draw_heat(picture: Image.Image, mark: Mark) -> None:

@@ -1,5 +1,6 @@
 """What is answered for a film: grades or a refusal, as values, text and pictures."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -38,11 +39,11 @@ class KneeGrade:
 
     @property
     def osteoarthritis(self) -> str:
-        """KL >= 2 in a word: "yes" or "no" when the grade and its probability agree, else "borderline"."""
+        """KL >= 2 in a word or two: "likely" or "not likely" when the grade and its probability agree, else "borderline"."""
         by_grade, by_probability = self.grade >= OSTEOARTHRITIS_FROM, self.oa_probability >= 0.5
         if by_grade != by_probability:
             return "borderline"
-        return "yes" if by_grade else "no"
+        return "likely" if by_grade else "not likely"
 
     def to_dict(self) -> dict[str, Any]:
         """The knee as JSON values, by docs/schemas/report.schema.json; heatmap and embedding are left out."""
@@ -89,15 +90,27 @@ class FilmReport:
             "disclaimer": DISCLAIMER,
         }
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Which knee each is, in words: by its side, or by its place in the picture when there are others from which no side tells it."""
+        places = _places([knee.box for knee in self.knees])
+        return tuple(f"{knee.side.capitalize()} knee" if knee.side else place for knee, place in zip(self.knees, places, strict=True))
+
+    @property
+    def refusal(self) -> str:
+        """Why the film was refused, in a line, and whether it was graded all the same; "" where it was not refused."""
+        if not self.refused:
+            return ""
+        return f"{'Refused, but graded by force' if self.knees else 'Not graded'}: {self.refused.message}"
+
     def findings(self) -> str:
         """Findings and Impression in plain words, to copy into a note."""
         lines = ["FINDINGS"]
-        if self.refused:
-            lines.append(f"Not graded: {self.refused.message}")
-        lines += [self._finding(knee) for knee in self.knees]
+        lines += [self.refusal] if self.refused else []
+        lines += map(self._finding, self.names, self.knees)
         lines += [f"Note: {warning}" for warning in self.warnings]
         if self.knees:
-            lines += ["", "IMPRESSION", *(self._impression(knee) for knee in self.knees)]
+            lines += ["", "IMPRESSION", *map(self._impression, self.names, self.knees)]
         lines += ["", f"Model {self.model}, revision {self.revision}. {DISCLAIMER}"]
         return "\n".join(lines)
 
@@ -105,21 +118,30 @@ class FilmReport:
         """The film at full size, RGB, with each knee's box, grade and evidence drawn over it."""
         return drawn(self.film, (Mark(knee.box, _label(knee), knee.heatmap) for knee in self.knees))
 
-    def _finding(self, knee: KneeGrade) -> str:
+    def _finding(self, name: str, knee: KneeGrade) -> str:
         return (
-            f"{named(knee)}: Kellgren-Lawrence grade {knee.grade} ({knee.label}), probability {percent(knee.probabilities[knee.grade])}. "
+            f"{name}: Kellgren-Lawrence grade {knee.grade} ({knee.label}), probability {percent(knee.probabilities[knee.grade])}. "
             f"{GRADES[knee.grade].criterion} {weighed(knee)}Not ruled out, at {percent(self.level)} confidence: {span(knee.grade_set)}. "
             f"Severity {knee.severity:.1f} of 4."
         )
 
-    def _impression(self, knee: KneeGrade) -> str:
-        present = {"yes": "likely", "no": "not likely", "borderline": "borderline"}[knee.osteoarthritis]
-        return f"{named(knee)}: radiographic osteoarthritis (KL 2 or more) {present}, probability {percent(knee.oa_probability)}."
+    def _impression(self, name: str, knee: KneeGrade) -> str:
+        return f"{name}: radiographic osteoarthritis (KL 2 or more) {knee.osteoarthritis}, probability {percent(knee.oa_probability)}."
 
 
-def named(knee: KneeGrade) -> str:
-    """Which knee, as far as it is known."""
-    return f"{knee.side.capitalize()} knee" if knee.side else "Knee"
+def _places(boxes: Sequence[Box]) -> list[str]:
+    """A name for each knee by where it lies among the others, along the direction in which they lie farther apart."""
+    if len(boxes) < 2:
+        return ["Knee"] * len(boxes)
+    centres = [((left + right) / 2, (top + bottom) / 2) for left, top, right, bottom in boxes]
+    across, down = (max(values) - min(values) for values in zip(*centres, strict=True))
+    first, last = ("left", "right") if across >= down else ("top", "bottom")
+    in_order = sorted(range(len(boxes)), key=lambda knee: centres[knee] if across >= down else centres[knee][::-1])
+    if len(boxes) == 2:
+        words = [f"Knee at the picture's {first}", f"Knee at the picture's {last}"]
+    else:
+        words = [f"Knee {number} of {len(boxes)} from the picture's {first}" for number in range(1, len(boxes) + 1)]
+    return [words[in_order.index(knee)] for knee in range(len(boxes))]
 
 
 def _label(knee: KneeGrade) -> str:

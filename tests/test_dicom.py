@@ -155,7 +155,6 @@ def test_padding_that_leaves_less_than_a_film_may_be_is_left_where_it_is():
         ({"BodyPartExamined": "CHEST"}, "other-body-part"),
         ({"BodyPartExamined": "LEFT_HAND"}, "other-body-part"),
         ({"ViewPosition": "LL"}, "not-frontal"),
-        ({"ViewPosition": "LATERAL"}, "not-frontal"),
     ],
 )
 def test_a_header_that_says_it_is_no_frontal_knee_is_believed(grader, header, reason):
@@ -164,6 +163,35 @@ def test_a_header_that_says_it_is_no_frontal_knee_is_believed(grader, header, re
     assert (report.refused.reason, report.refused.message) == (reason, MESSAGES[reason])
     assert report.knees == ()
     assert len(grader.grade(content, force=True).knees) == 1
+
+
+VIEWS = (
+    *("LL", "RL", "ML", "LM", "LLD", "RLD", "LLO", "RLO", "LPO", "RPO", "LAO", "RAO", "MLO", "LMO", "OBLIQUE", "AP OBL", "LAT", "LATERAL", "LAT KNEE"),
+    *("LATERAL_KNEE", "KNEE-LAT.", "XTABLE LAT", "MEDIOLATERAL", "LATEROMEDIAL", "AXIAL", "TANGENTIAL", "SKYLINE VIEW", "SUNRISE", "MERCHANT 45"),
+)
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")  # which films do have
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_view_that_is_not_frontal_is_told_by_its_words(view):
+    assert decode(dicom(knee(), ViewPosition=view)).ruled_out == "not-frontal"
+
+
+@pytest.mark.parametrize("view", ["AP", "PA", "AP BILATERAL", "AP LL", "PA FLEX 30", "ROSENBERG", "STANDING", "WEIGHT BEARING"])
+def test_a_frontal_view_and_what_is_not_known_pass(view):
+    assert decode(dicom(knee(), ViewPosition=view)).ruled_out is None
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")  # which films do have
+@pytest.mark.parametrize("part", ["HANDS", "FEET", "TOES", "BOTH HIPS", "HIP", "C-SPINE", "PELVIS", "ANKLE FOOT", "CHEST/ABDOMEN", ["ABDOMEN", "CHEST"]])
+def test_another_part_is_told_by_its_words(part):
+    assert decode(dicom(knee(), BodyPartExamined=part)).ruled_out == "other-body-part"
+
+
+@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")  # which films do have
+@pytest.mark.parametrize("part", ["HIP TO ANKLE", "HIP-ANKLE", "HIPS TO ANKLES", "PELVIS_FOOT", ["HIP", "ANKLE"], ["HIP", "KNEE"], "KNEES", "LEG", "CHESTNUT"])
+def test_a_whole_leg_and_what_may_hold_a_knee_pass(part):
+    assert decode(dicom(knee(), BodyPartExamined=part)).ruled_out is None
 
 
 @pytest.mark.parametrize(
@@ -187,6 +215,23 @@ def test_several_frames_colour_and_no_image_are_errors():
         decode(dicom(knee(8).astype(np.uint8), PhotometricInterpretation="RGB"))
     with pytest.raises(UnsupportedFilm, match="without an image"):
         decode(dicom(knee(), Rows=0))
+
+
+@pytest.mark.parametrize("planes", [0, 1])
+def test_a_gray_film_filed_as_rgb_is_read_and_a_coloured_one_is_not(planes):
+    gray = knee(8).astype(np.uint8)
+    rgb = np.stack([gray] * 3, -1)
+    about = {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": planes}
+
+    def filed(pixels: np.ndarray) -> bytes:
+        return dicom(gray, PixelData=(np.moveaxis(pixels, -1, 0) if planes else pixels).tobytes(), **about)
+
+    assert (decode(filed(rgb)).pixels == gray).all()
+    rgb[0, 0, 2] ^= 1
+    with pytest.raises(UnsupportedFilm, match="RGB"):
+        decode(filed(rgb))
+    with pytest.raises(DamagedFilm):
+        decode(dicom(gray, **about))
 
 
 def test_a_damaged_or_oversized_film_is_an_error_before_its_pixels_are_read():

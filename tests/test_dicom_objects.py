@@ -1,6 +1,7 @@
 """Answers as DICOM objects: of the film's study, accepted by a validator, and saying what the report says."""
 
 import io
+import re
 import shutil
 import subprocess
 
@@ -109,3 +110,35 @@ def test_the_command_writes_both_objects_beside_its_table(film, tmp_path, capsys
     assert main(["grade", str(tmp_path / "knee.dcm"), "--dicom", str(tmp_path / "out")]) == 0
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"knee.sr.dcm", "knee.sc.dcm"}
     capsys.readouterr()
+
+
+@pytest.mark.parametrize("out", [(), ("--json",), ("--csv",), ("--out", "grades.csv")])
+def test_a_film_without_objects_stays_graded_and_only_a_dicom_one_fails(film, films, tmp_path, capsys, monkeypatch, out):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "knee.dcm").write_bytes(film)
+    (tmp_path / "mild.png").write_bytes(films["mild"].read_bytes())
+
+    def graded(*names: str) -> tuple[int, str, str]:
+        for old in tmp_path.glob("grades.csv"):
+            old.unlink()
+        code = main(["grade", *names, *out, "--dicom", "objects", "--report", "report.html"])
+        told = capsys.readouterr()
+        return code, told.out + "".join(path.read_text("utf-8") for path in tmp_path.glob("grades.csv")), told.err
+
+    code, answers, told = graded("knee.dcm", "mild.png")
+    assert (code, told.count("mild.png"), told.count("is not DICOM")) == (0, 1, 1)
+    assert not re.search("error\\W+code|ERROR|is not DICOM", answers)
+    assert "mild.png" in answers
+    page = (tmp_path / "report.html").read_text("utf-8")
+    assert "Not read" not in page
+    assert page.count("Radiographic osteoarthritis") == 2
+    assert {path.name for path in (tmp_path / "objects").iterdir()} == {"knee.sr.dcm", "knee.sc.dcm"}
+    for element in ("StudyDate", "SOPClassUID"):
+        header = pydicom.dcmread(io.BytesIO(film))
+        delattr(header, element)
+        header.save_as(tmp_path / "odd.dcm")
+        code, answers, told = graded("mild.png", "odd.dcm")
+        assert (code, told.count("odd.dcm: The film's DICOM header lacks")) == (1, 1)
+        assert not re.search("error\\W+code|ERROR|lacks", answers)
+        assert "odd.dcm" in answers
+        assert "Not read" not in (tmp_path / "report.html").read_text("utf-8")

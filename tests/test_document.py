@@ -1,17 +1,22 @@
 """Reports to print: what a reader needs is in them, and nothing else."""
 
+import csv
+import io
 import re
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from kneeoa_hub.answers import write_csv, write_table
 from kneeoa_hub.cli import main
 from kneeoa_hub.document import HtmlDocument, PdfDocument, new_document
 from kneeoa_hub.errors import SettingsError, UnsupportedFilm
 from kneeoa_hub.grades import GRADES
 from kneeoa_hub.report import DISCLAIMER
+from spaces.demo import present
 
 
 def pdf_text(content: bytes) -> str:
@@ -60,6 +65,35 @@ def test_a_pdf_report_has_a_page_for_every_film(answers):
         assert f"{knee.side.capitalize()} knee: grade {knee.grade}, {knee.label}" in told
     assert told.count(DISCLAIMER) == 3
     assert "Not read:" in told
+
+
+@pytest.mark.parametrize(("grade", "probability", "words"), [(2, 0.76, "likely"), (1, 0.2, "not likely"), (1, 0.6, "borderline"), (2, 0.4, "borderline")])
+def test_osteoarthritis_is_told_in_the_same_careful_words_everywhere(answers, grade, probability, words):
+    report = answers[0][1]
+    report = replace(report, knees=tuple(replace(knee, grade=grade, oa_probability=probability, grade_set=(0, 1, 2)) for knee in report.knees))
+    page, printed = HtmlDocument(), PdfDocument()
+    for document in (page, printed):
+        document.add("film", report)
+    said = f"adiographic osteoarthritis (KL 2 or more) {words}, probability {probability:.0%}."
+    for told in (page.content().decode(), pdf_text(printed.content()).replace("\\", ""), report.findings()):
+        assert told.count(said) == 2
+    place = f"{words.capitalize()} <small>probability {probability:.0%}"
+    assert present.knees(report, "film").count(place) == 2
+
+
+def test_a_film_graded_by_force_is_not_called_ungraded_anywhere(grader):
+    forced = grader.grade(np.full((300, 300), 90, np.uint8), force=True)
+    page, printed = HtmlDocument(), PdfDocument()
+    for document in (page, printed):
+        document.add("1. blank.png", forced)
+    table, rows = io.StringIO(), io.StringIO()
+    write_table([("blank.png", forced)], table)
+    write_csv([("blank.png", forced)], rows)
+    for told in (page.content().decode(), pdf_text(printed.content()), table.getvalue(), forced.findings()):
+        assert "Refused, but graded by force: The film shows no detail" in told
+        assert "not graded" not in told.lower()
+    (row,) = csv.DictReader(io.StringIO(rows.getvalue()))
+    assert (row["refused"], row["grade"]) == ("no-detail", str(forced.knees[0].grade))
 
 
 def test_a_grade_that_is_not_the_likeliest_is_explained(grader, films):

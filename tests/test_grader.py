@@ -1,6 +1,8 @@
 """What `grader.grade` promises for any film, on the shipped bundle."""
 
+import html
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -12,8 +14,11 @@ import pytest
 
 from kneeoa_hub import FilmReport, KneeOAError, errors, from_pretrained
 from kneeoa_hub.bundle import write_manifest
+from kneeoa_hub.document import HtmlDocument
 from kneeoa_hub.grades import LABELS
 from kneeoa_hub.imaging.phantom import knee_film, sample_films, two_knee_film
+
+from .test_dicom import dicom
 
 ROOT = Path(__file__).parent.parent
 
@@ -51,12 +56,68 @@ def test_a_lone_crop_has_no_side(grader):
     assert grader.grade(knee_film(2, seed=1).pixels).knees[0].side is None
 
 
+def boxes(*centres: tuple[int, int]) -> list[tuple[int, int, int, int]]:
+    return [(x - 200, y - 200, x + 200, y + 200) for x, y in centres]
+
+
+@pytest.mark.parametrize(
+    ("places", "names"),
+    [
+        ([(200, 300)], ["Knee"]),
+        ([(700, 200), (200, 300)], ["Knee at the picture's left", "Knee at the picture's right"]),
+        ([(250, 900), (300, 200)], ["Knee at the picture's bottom", "Knee at the picture's top"]),
+        ([(200, 300), (500, 300), (900, 200)], [f"Knee {n} of 3 from the picture's left" for n in (1, 2, 3)]),
+        ([(200, 1000), (210, 200), (220, 600)], [f"Knee {n} of 3 from the picture's top" for n in (3, 1, 2)]),
+        ([(200, 200), (200, 700), (800, 200), (800, 700)], [f"Knee {n} of 4 from the picture's left" for n in (1, 2, 3, 4)]),
+    ],
+)
+def test_knees_without_a_known_side_are_told_apart_by_their_place(grader, places, names):
+    film = np.tile(knee_film(2, seed=1).pixels, (6, 6))
+    report = grader.grade(dicom(film.astype(np.uint16), ImageLaterality="R") if len(places) == 2 else film, boxes=boxes(*places), force=True)
+    assert [knee.side for knee in report.knees] == [None] * len(places)
+    assert list(report.names) == names
+    findings, impression = report.findings().split("IMPRESSION")
+    document = HtmlDocument()
+    document.add("film", report)
+    for name, knee in zip(names, report.knees, strict=True):
+        assert f"\n{name}: Kellgren-Lawrence grade {knee.grade}" in findings
+        assert f"\n{name}: radiographic osteoarthritis" in impression
+        assert f"{html.escape(name)}: grade {knee.grade}, {knee.label}" in document.content().decode()
+
+
 def test_boxes_skip_the_finder(grader):
     film = two_knee_film((0, 4), seed=5)
     report = grader.grade(film.pixels, boxes=[film.boxes[1]])
     assert [knee.box for knee in report.knees] == [film.boxes[1]]
     with pytest.raises(errors.FilmError, match="does not lie in the film"):
         grader.grade(film.pixels, boxes=[(0, 0, 9999, 10)])
+
+
+@pytest.mark.parametrize(
+    ("boxes", "said"),
+    [
+        ([(0, 0, math.nan, 5)], "four numbers"),
+        ([(0, 0, math.inf, 5)], "four numbers"),
+        ([(0, 0, 200)], "four numbers"),
+        ([(0, 0, 100, None)], "four numbers"),
+        (["abcd"], "The box 'abcd' is not four numbers"),
+        (["0099"], "four numbers"),
+        ((0, 0, 100, 100), "The box 0 is not four numbers"),
+        ([[[0, 0, 100, 100]]], "four numbers"),
+        ("abcd", "four numbers"),
+        (7, "boxes=7 is no list"),
+        ([], "No box was given"),
+    ],
+)
+def test_what_is_no_box_is_an_error_of_the_package(grader, boxes, said):
+    with pytest.raises(errors.FilmError, match=said):
+        grader.grade(knee_film(2, seed=1).pixels, boxes=boxes)
+
+
+def test_a_box_may_be_of_any_numbers(grader):
+    film = knee_film(2, seed=1).pixels
+    for box in ((10, 10, 200, 210), [10.0, 10.5, 200.0, 210.0], np.array([10, 10, 200, 210], np.float32), np.array([10, 10, 200, 210], np.uint8)):
+        assert [knee.box for knee in grader.grade(film, boxes=[box], force=True).knees] == [(10, 10, 200, 210)]
 
 
 @pytest.mark.parametrize("scale", [256, 257])
@@ -81,6 +142,10 @@ def test_force_grades_a_refused_film_and_says_so(grader):
     assert report.refused.reason == "no-detail"
     assert len(report.knees) == 1
     assert any("force" in warning for warning in report.warnings)
+    assert report.refusal == f"Refused, but graded by force: {report.refused.message}"
+    assert report.refusal in report.findings()
+    assert report.findings().count(report.refused.message) == 1
+    assert "Not graded" not in report.findings()
 
 
 def test_a_higher_level_widens_the_sets_and_an_unknown_one_is_told(grader, tmp_path):

@@ -5,6 +5,7 @@ modality, body part, view and laterality.
 """
 
 import io
+import re
 from typing import Any
 
 import numpy as np
@@ -27,14 +28,21 @@ NO_WINDOW = "The film's own window can't be applied; its values are taken as the
 SIDES = {"L": "left", "R": "right"}
 PLAIN_FILM = ("", "CR", "DX", "DR", "RG", "OT", "SC")
 """Modalities that a plain radiograph is filed under: computed, digital, film digitised; other; secondary capture."""
-OTHER_PARTS = (
-    *("ABDOMEN", "ANKLE", "ARM", "BREAST", "CHEST", "CLAVICLE", "COCCYX", "CSPINE", "ELBOW", "FINGER", "FOOT", "FOREARM", "HAND"),
+OTHER_PARTS = {
+    *("ABDOMEN", "ANKLE", "ARM", "BREAST", "CHEST", "CLAVICLE", "COCCYX", "CSPINE", "ELBOW", "FEET", "FINGER", "FOOT", "FOREARM", "HAND"),
     *("HEAD", "HEART", "HIP", "HUMERUS", "JAW", "LSPINE", "LUNG", "NECK", "PELVIS", "RIB", "SHOULDER", "SKULL", "SPINE", "SSPINE"),
-    *("STERNUM", "THORAX", "TOE", "TOOTH", "TSPINE", "WRIST"),
-)
-"""Words of Body Part Examined (0018,0015) that rule a knee out. Any other text, in whatever language, rules out nothing."""
-OTHER_VIEWS = ("LL", "RL", "LLD", "RLD", "LAT", "LATERAL", "ML", "LM", "AXIAL", "SKYLINE", "SUNRISE", "MERCHANT", "TANGENTIAL")
-"""Values of View Position (0018,5101) that are no frontal view."""
+    *("STERNUM", "TEETH", "THORAX", "TOE", "TOOTH", "TSPINE", "WRIST"),
+}
+"""Words of Body Part Examined (0018,0015) that rule a knee out, by PS3.16 Annex L. Any other text, in whatever language, rules out nothing."""
+ABOVE_THE_KNEE, BELOW_THE_KNEE = {"HIP", "PELVIS"}, {"ANKLE", "FEET", "FOOT"}
+"""From one of these to one of those is a whole leg, with its knee."""
+OTHER_VIEWS = {"LL", "RL", "ML", "LM"}
+"""Values of View Position (0018,5101) that are no frontal view; among other words they may mean something else, as the lower limb."""
+OTHER_VIEW_WORDS = {
+    *("LLD", "RLD", "LLO", "RLO", "LPO", "RPO", "LAO", "RAO", "MLO", "LMO", "OBL", "OBLIQUE", "LAT", "LATERAL", "MEDIOLATERAL", "LATEROMEDIAL"),
+    *("AXIAL", "TANGENTIAL", "SKYLINE", "SUNRISE", "MERCHANT"),
+}
+"""Words of it that say so: defined terms of PS3.3 C.8.1.1, views of PS3.16 CID 4010 and 4014, and the names of views of the kneecap."""
 
 
 def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
@@ -71,18 +79,22 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
         raise FilmTooLarge(f"{name} is {columns}x{rows} px, over {limits.max_pixels} pixels; send a smaller film.")
     if frames > 1:
         raise SeveralFrames(f"{name} has {frames} frames; send one film a file.")
-    if not photometric.startswith("MONOCHROME"):
-        kind = photometric if photometric in COLOUR else "of an unknown kind"
-        raise UnsupportedFilm(f"{name} is DICOM in colour ({kind}); send the gray radiograph.")
+    channels = photometric == "RGB" and values.get("SamplesPerPixel") == 3 and syntax in UNCOMPRESSED
+    if not photometric.startswith("MONOCHROME") and not channels:
+        raise _in_colour(name, photometric)
     if syntax not in (*SYNTAXES, *UNCOMPRESSED):
         raise UnsupportedFilm(f"{name} is DICOM in a transfer syntax that is not read; export it uncompressed.")
     try:
         stored = stored_values(header) if syntax in SYNTAXES else header.pixel_array
+        if channels:
+            stored = _gray(stored, name)
         if stored.ndim != 2:
             raise ValueError(f"{stored.ndim} dimensions")
         pixels, warnings = _shown(stored, header)
         padding = _padding(stored, values)
         side, ruled_out = SIDES.get(_text(values, "ImageLaterality") or _text(values, "Laterality")), _ruled_out(values)
+    except UnsupportedFilm:
+        raise
     except Exception as error:  # a missing decoder, or corrupt pixel data
         raise DamagedFilm(
             f"{name}: the DICOM pixel data can't be decoded ({type(error).__name__}); export it uncompressed, "
@@ -97,6 +109,19 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
         pixels[padding] = pixels.min(where=~padding, initial=np.inf)
         exposed = _bounds(~padding, limits.min_side)
     return Film(pixels, name, exposed=exposed, side=side, ruled_out=ruled_out, warnings=warnings)
+
+
+def _in_colour(name: str, photometric: str) -> UnsupportedFilm:
+    kind = photometric if photometric in COLOUR else "of an unknown kind"
+    return UnsupportedFilm(f"{name} is DICOM in colour ({kind}); send the gray radiograph.")
+
+
+def _gray(stored: np.ndarray, name: str) -> np.ndarray:
+    """[H,W] of [H,W,3]: a gray film that was filed as RGB, as scanners do. Raises UnsupportedFilm for colour."""
+    red, green, blue = np.moveaxis(stored, -1, 0)
+    if not np.array_equal(red, green) or not np.array_equal(red, blue):
+        raise _in_colour(name, "RGB")
+    return red
 
 
 def _shown(stored: np.ndarray, header: Any) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -117,10 +142,12 @@ def _ruled_out(values: dict[str, Any]) -> str | None:
     """The reason of a refusal when the header itself says that this is no frontal plain film of a knee."""
     if _text(values, "Modality") not in PLAIN_FILM:
         return "other-modality"
-    words = _text(values, "BodyPartExamined").replace("_", " ").replace("/", " ").split()
-    if any(word in OTHER_PARTS for word in words) and not any("KNEE" in word for word in words):
+    parts = {word if word in OTHER_PARTS else word.removesuffix("S") for word in _words(values, "BodyPartExamined")}
+    whole_leg = parts & ABOVE_THE_KNEE and parts & BELOW_THE_KNEE
+    if parts & OTHER_PARTS and not whole_leg and not any("KNEE" in part for part in parts):
         return "other-body-part"
-    return "not-frontal" if _text(values, "ViewPosition") in OTHER_VIEWS else None
+    view = _words(values, "ViewPosition")
+    return "not-frontal" if view & OTHER_VIEW_WORDS or (len(view) == 1 and view & OTHER_VIEWS) else None
 
 
 def _text(values: dict[str, Any], keyword: str) -> str:
@@ -128,6 +155,13 @@ def _text(values: dict[str, Any], keyword: str) -> str:
     value = values.get(keyword)
     text = value if isinstance(value, str) else next(iter(value or ()), "")
     return str(text).strip(" \0").upper()
+
+
+def _words(values: dict[str, Any], keyword: str) -> set[str]:
+    """The runs of letters in a value, or in several, in capitals."""
+    value = values.get(keyword)
+    texts = [value] if isinstance(value, str) else value or ()
+    return {word for text in texts for word in re.findall(r"[^\W\d_]+", str(text).upper())}
 
 
 def _bounds(mask: np.ndarray, least: int) -> tuple[int, int, int, int] | None:

@@ -79,25 +79,26 @@ def pictures(report: FilmReport) -> str:
 
 def knees(report: FilmReport, anchor: str) -> str:
     """What was found in each knee; of two, one is shown at a time."""
-    panels = "".join(_knee(knee, report.level) for knee in report.knees)
+    named = list(zip(report.names, report.knees, strict=True))
+    panels = "".join(_knee(name, knee, report.level) for name, knee in named)
     if len(report.knees) < 2:
         return f'<div class="knees">{panels}</div>' if panels else ""
     tabs = "".join(
         f'<input type="radio" name="{anchor}-knee" id="{anchor}-knee-{number}"{" checked" if number == 1 else ""}>'
-        f'<label for="{anchor}-knee-{number}">{named(knee)} {badge(knee.grade)}</label>'
-        for number, knee in enumerate(report.knees, 1)
+        f'<label for="{anchor}-knee-{number}">{escape(name)} {badge(knee.grade)}</label>'
+        for number, (name, knee) in enumerate(named, 1)
     )
     return f'<div class="knees tabbed" role="group" aria-label="Knees of this film">{tabs}{panels}</div>'
 
 
-def _knee(knee: KneeGrade, level: float) -> str:
+def _knee(name: str, knee: KneeGrade, level: float) -> str:
     label = escape(knee.label)
     likeliest = knee.probabilities.index(max(knee.probabilities))
     weighed = "" if likeliest == knee.grade else " The grade weighs all five probabilities, so here it is not the likeliest one."
     return (
-        f'<section class="knee" aria-label="{named(knee)}"><div>'
+        f'<section class="knee" aria-label="{escape(name)}"><div>'
         f'<header><span class="grade g{knee.grade}" aria-hidden="true">{knee.grade}</span>'
-        f'<div><p class="side">{named(knee)}{"" if knee.side else ", side not known"}</p>'
+        f'<div><p class="side">{escape(name)}{"" if knee.side else ", side not known"}</p>'
         f'<p class="verdict">Grade {knee.grade} · {label}</p></div></header>'
         f'<p class="criterion">{escape(GRADES[knee.grade].criterion)}</p><dl class="facts">'
         f"<div><dt>Osteoarthritis (KL 2 or more)</dt><dd>{knee.osteoarthritis.capitalize()} "

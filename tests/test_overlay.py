@@ -1,0 +1,48 @@
+"""What is drawn over a film leaves the knee to be seen."""
+
+import numpy as np
+import pytest
+
+from kneeoa_hub.overlay import DARK, Mark, drawn
+
+LABEL = tuple(bytes.fromhex(DARK[1:]))
+"""The ground of a label: a blue that no gray film has."""
+
+
+def labelled(shape: tuple[int, int], *boxes: tuple[int, int, int, int]) -> np.ndarray:
+    """[H,W] bool: where labels are, over a film of noise."""
+    film = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
+    picture = drawn(film, [Mark(box, "Right: KL 2 Mild", np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)) for box in boxes])
+    return (np.asarray(picture) == LABEL).all(-1)
+
+
+@pytest.mark.parametrize(
+    ("boxes", "rows"),
+    [
+        ([(200, 900, 400, 1100)], (700, 900)),
+        ([(550, 900, 600, 950)], (700, 900)),
+        ([(200, 10, 400, 210)], (210, 400)),
+        ([(100, 900, 290, 1090), (310, 920, 500, 1110)], (800, 920)),
+        ([(200, 600, 400, 900), (210, 910, 410, 1210)], (400, 1400)),
+    ],
+    ids=["above", "above, wider than the box", "below, where the film ends above", "two legs", "below, where another knee is above"],
+)
+def test_a_label_is_beside_the_box_and_hides_no_knee(boxes, rows):
+    labels = labelled((2000, 600), *boxes)
+    for left, top, right, bottom in boxes:
+        assert not labels[top:bottom, left:right].any()
+    assert labels.any()
+    assert not labels[: rows[0]].any()
+    assert not labels[rows[1] :].any()
+
+
+def test_labels_of_small_knees_side_by_side_do_not_hide_each_other():
+    labels = labelled((2000, 600), (250, 900, 290, 950), (300, 900, 340, 950))
+    assert labels[:900].any()
+    assert labels[950:].any()
+
+
+def test_a_knee_that_fills_the_film_has_its_label_at_its_upper_edge():
+    labels = labelled((400, 400), (0, 0, 400, 400))
+    assert labels[:40].any()
+    assert not labels[40:].any()
