@@ -96,7 +96,7 @@ class KneeGrader:
         refused = refused or sight.refused
         if refused and not force:
             return self._report(decoded, (), refused, ())
-        canvases = [canvas(sight.film.pixels, box, config.input) for box in sight.boxes]
+        canvases = [canvas(sight.film.pixels, region, config.input) for region in sight.graded]
         outputs = self._network.run(np.stack([standardise(one.pixels, one.content)[..., None] for one in canvases]))
         away = distances(outputs.embedding, config.refusal)
         if not refused and away.min() > config.refusal.max_distance:
@@ -105,8 +105,10 @@ class KneeGrader:
             return self._report(decoded, (), refused, ())
         sides, warnings = _sides(decoded, len(sight.boxes), bool(sight.pose[0]))
         knees = tuple(
-            self._knee(box, side, one, *values)
-            for box, side, one, *values in zip(sight.boxes, sides, canvases, outputs.probabilities, outputs.embedding, outputs.activation_map, strict=True)
+            self._knee(box, region, side, one, *values)
+            for box, region, side, one, *values in zip(
+                sight.boxes, sight.graded, sides, canvases, outputs.probabilities, outputs.embedding, outputs.activation_map, strict=True
+            )
         )
         warnings += _doubts(sight, knees, away, canvases, config.refusal)
         if refused:
@@ -157,7 +159,7 @@ class KneeGrader:
             reason = str(error).split("\n")[0][:200]
             raise BundleError(f"{self.bundle.folder}: its Keras model is not whole, or not safe to load ({reason}); export it again.") from None
 
-    def _knee(self, box: Box, side: str | None, seen: Canvas, probabilities: np.ndarray, embedding: np.ndarray, places: np.ndarray) -> KneeGrade:
+    def _knee(self, box: Box, region: Box, side: str | None, seen: Canvas, probabilities: np.ndarray, embedding: np.ndarray, places: np.ndarray) -> KneeGrade:
         config = self.bundle.config
         grade = int(reported_grade(probabilities, config.decision))
         return KneeGrade(
@@ -169,7 +171,7 @@ class KneeGrader:
             grade_set(probabilities.tolist(), grade, self._sets.threshold),
             box,
             side,
-            _heatmap(places, box, seen.content, config.input),
+            _heatmap(places, box, region, seen.content, config.input),
             embedding.astype(np.float32),
         )
 
@@ -234,14 +236,14 @@ def _as_given(knees: Sequence[KneeGrade], sight: Sight) -> tuple[KneeGrade, ...]
     return tuple(sorted(back, key=lambda knee: knee.box))
 
 
-def _heatmap(places: np.ndarray, box: Box, content: Box, config: InputConfig) -> np.ndarray:
-    """An activation map [h,w] over the canvas as a map over the knee's box, 0..1; 0 where the network does not look."""
+def _heatmap(places: np.ndarray, box: Box, region: Box, content: Box, config: InputConfig) -> np.ndarray:
+    """An activation map [h,w] over the canvas of what was graded as a map over the knee's box in it, 0..1; 0 where the network does not look."""
     scale = (places.shape[1] / config.width, places.shape[0] / config.height) * 2
     part = tuple(edge * factor for edge, factor in zip(content, scale, strict=True))
-    left, top, right, bottom = box
-    shrink = HEATMAP_SIDE / max(right - left, bottom - top)
+    shrink = HEATMAP_SIDE / max(box[2] - box[0], box[3] - box[1])
+    left, top, right, bottom = region
     width, height = max(1, round((right - left) * shrink)), max(1, round((bottom - top) * shrink))
-    _, first, _, last = seen(box, config)
+    _, first, _, last = seen(region, config)
     start = min(round((first - top) * shrink), height - 1)
     stop = min(max(round((last - top) * shrink), start + 1), height)
     cut = np.asarray(Image.fromarray(places.astype(np.float32)).resize((width, stop - start), Image.Resampling.BILINEAR, box=part))
@@ -249,4 +251,5 @@ def _heatmap(places: np.ndarray, box: Box, content: Box, config: InputConfig) ->
     heat = np.zeros((height, width), np.float32)
     if high > low:
         heat[start:stop] = (cut - low) / (high - low)
-    return heat
+    across, down = (min(round((edge - begin) * shrink), size - 1) for edge, begin, size in ((box[0], left, width), (box[1], top, height)))
+    return heat[down : down + max(1, round((box[3] - box[1]) * shrink)), across : across + max(1, round((box[2] - box[0]) * shrink))]

@@ -99,7 +99,10 @@ def test_where_the_finder_is_at_a_loss_a_film_as_high_as_wide_may_be_one_knee_an
     assert looked(PAIR, [], {WHOLE: 0}).boxes == (WHOLE,)
     refused = looked(PAIR, [], {WHOLE: 0}, share=0.5).refused
     assert (refused.reason, refused.score) == ("no-knee-found", 0.0)
-    assert looked(PAIR, [LEFT], {LEFT: CUT_OFF, WHOLE: 0}).refused.reason == "cut-off"
+    small = (10, 10, 90, 90)
+    assert looked(PAIR, [small], {small: CUT_OFF, WHOLE: 0}).refused.reason == "cut-off"
+    strip = looked(PAIR, [LEFT], {WHOLE: 0})  # one joint in half of it: graded whole, and told where it lies
+    assert (strip.boxes, strip.graded) == ((LEFT,), (WHOLE,))
     assert looked(PAIR, [], {WHOLE: BLURRED}).refused.reason == "blurred"
 
 

@@ -7,8 +7,11 @@ import numpy as np
 
 from kneeoa_hub.agreement import INTERVAL, qwk, resamples
 from kneeoa_hub.grader import KneeGrader
-from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, Joint, Locator, as_boxes, find_knees
+from kneeoa_hub.imaging.decode import Film
+from kneeoa_hub.imaging.gate import POSES, Pose
+from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, Joint, Locator, as_boxes, find_knees, regions
 from kneeoa_hub.imaging.normalise import Box
+from kneeoa_hub.imaging.sight import Sight, placed_back
 
 from . import steps
 from .audit import AuditedFilm
@@ -73,11 +76,13 @@ def _one_each(found: Sequence[Box], halves: Sequence[Box]) -> bool:
 
 def _same_grade(grader: KneeGrader, pixels: np.ndarray, found: tuple[Box, ...]) -> bool:
     whole = (0, 0, pixels.shape[1], pixels.shape[0])
-    return found == (whole,) or (len(found) == 1 and _grades(grader, pixels, (whole,)) == _grades(grader, pixels, found))
+    graded = regions(found, pixels.shape)
+    return graded == (whole,) or (len(found) == 1 and _grades(grader, pixels, (whole,)) == _grades(grader, pixels, graded))
 
 
 def _composed(locator: Locator, grader: KneeGrader, knees: Sequence[Knee], origin: Sequence[AuditedFilm], count: int, seed: int) -> dict[str, Any]:
-    counted, empty, away, sides = [], [], [], []
+    counted, empty, away, sides, reported = [], [], [], [], []
+    posed: dict[bool, list[bool]] = {True: [], False: []}
     refused: dict[bool, list[bool]] = {True: [], False: []}  # with a joint, and without
     grades: list[tuple[int, int, int, int, str]] = []
     crops: dict[int, int] = {}
@@ -85,10 +90,15 @@ def _composed(locator: Locator, grader: KneeGrader, knees: Sequence[Knee], origi
         film = compose(knees, HELD_OUT, seed * 1_000_003 + index)
         found = locator.joints(film.pixels.astype(np.float32))
         counted.append(len(found) == len(film.joints))
-        refused[len(film.joints) > 0].append(_refused(grader, film.pixels.astype(np.float32)))
+        report = grader.grade(film.pixels.astype(np.float32))
+        refused[len(film.joints) > 0].append(report.refused is not None)
+        turned = _turned(film, POSES[1 + index % (len(POSES) - 1)], grader)
+        posed[len(film.joints) > 0].append(turned)
         if not len(film.joints):
             empty.append(not found)
             continue
+        if report.knees:
+            reported += [bool(near <= NEAR[0]) for near in _middles_off(film, [knee.box for knee in report.knees])]
         matches = [_nearest(joint, found) for joint in film.joints]
         away += [match[1] if match else np.inf for match in matches]
         sides += [match[0].side / joint[2] for match, joint in zip(matches, film.joints, strict=True) if match]
@@ -98,6 +108,8 @@ def _composed(locator: Locator, grader: KneeGrader, knees: Sequence[Knee], origi
     figures: dict[str, Any] = {"composed_count": share(counted), "composed_empty": share(empty)}
     figures |= {"composed_refused": share(refused[True]), "composed_empty_refused": share(refused[False])}
     figures |= {f"composed_within_{near:.0%}".rstrip("%"): share([bool(value <= near) for value in away]) for near in NEAR}
+    figures |= {"composed_reported_within_10": share(reported)}
+    figures |= {"composed_posed_right": share(posed[True]), "composed_empty_posed_refused": share(posed[False])}
     figures["composed_side_ratio"] = _middle(sides)
     for name in ("crop", "true_box", "found"):
         figures[f"qwk_{name}"] = _interval(lambda at, name=name: qwk(rows["truth"][at], rows[name][at]), drawn, len(grades))
@@ -107,6 +119,36 @@ def _composed(locator: Locator, grader: KneeGrader, knees: Sequence[Knee], origi
         )
         figures[f"composed_same_grade_as_{name}"] = share((rows["found"] == rows[name]).tolist())
     return figures
+
+
+def _turned(film: ComposedFilm, pose: Pose, grader: KneeGrader) -> bool:
+    """Whether the film, given in another pose, is put right and its every joint graded; or refused, when it shows none."""
+    turns, inverted = pose
+    bright = film.pixels.astype(np.float32)
+    report = grader.grade(np.ascontiguousarray(np.rot90(bright.max() + bright.min() - bright if inverted else bright, turns)))
+    if not len(film.joints):
+        return report.refused is not None
+    back = Sight(Film(bright, "composed"), (), pose)
+    height, width = bright.shape
+    posed = [placed_back(_cut(box, height, width), back) for box in film.boxes]
+    return len(report.knees) == len(posed) and all(near <= SAME_JOINT for near in _off(posed, [knee.box for knee in report.knees]))
+
+
+def _middles_off(film: ComposedFilm, boxes: Sequence[Box]) -> list[float]:
+    """How far the nearest box of a report lies from each true one, both as far as they lie in the film, in widths of the joint."""
+    return _off([_cut(box, *film.pixels.shape) for box in film.boxes], boxes)
+
+
+def _off(true: Sequence[Box], found: Sequence[Box]) -> list[float]:
+    def middle(box: Box) -> np.ndarray:
+        return np.array(box, float).reshape(2, 2).mean(0)
+
+    return [min(float(np.linalg.norm(middle(box) - middle(other))) for other in found) / (box[2] - box[0]) for box in true] if found else []
+
+
+def _cut(box: Sequence[int], height: int, width: int) -> Box:
+    left, top, right, bottom = (int(edge) for edge in box)
+    return max(0, left), max(0, top), min(width, right), min(height, bottom)
 
 
 def _nearest(joint: np.ndarray, found: Sequence[Joint]) -> tuple[Joint, float] | None:
@@ -131,7 +173,8 @@ def _graded(
     if not kept:
         return []
     true_grades = _grades(grader, pixels, tuple(film.boxes[place] for place in kept))
-    found_grades = _grades(grader, pixels, tuple(boxes[found.index(matches[place][0])] for place in kept))
+    graded = regions(boxes, pixels.shape)
+    found_grades = _grades(grader, pixels, tuple(graded[found.index(matches[place][0])] for place in kept))
     rows = []
     for place, true_grade, found_grade in zip(kept, true_grades, found_grades, strict=True):
         index = film.knees[place]

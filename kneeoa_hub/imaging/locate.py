@@ -29,7 +29,8 @@ APART = 0.5
 FILLED = 0.85, 0.85
 """A lone joint whose box is this share of the film's width and height fills it: the film is its own crop. No real crop has less than .94."""
 STRIP_FILLED = 0.5, 0.7
-"""The same for a strip round the joint line; of real ones with one knee all but some in a hundred have more."""
+"""The same for a strip round the joint line, which is graded whole, since networks learnt from such strips; of real ones with one knee all but some in
+a hundred have more."""
 
 
 @dataclass(frozen=True)
@@ -134,13 +135,20 @@ def as_boxes(joints: tuple[Joint, ...], shape: tuple[int, ...]) -> tuple[Box, ..
         box = (max(0, round(joint.x - half)), max(0, round(joint.y - half)), min(width, round(joint.x + half)), min(height, round(joint.y + half)))
         if box[0] < box[2] and box[1] < box[3]:
             boxes.append(box)
-    if len(boxes) == 1 and _fills(boxes[0], height, width):
+    if len(boxes) == 1 and _fills(boxes[0], height, width, FILLED):
         return ((0, 0, width, height),)
     return tuple(boxes)
 
 
-def _fills(box: Box, height: int, width: int) -> bool:
-    across, down = STRIP_FILLED if width >= TWO_KNEES_FROM * height else FILLED
+def regions(boxes: tuple[Box, ...], shape: tuple[int, ...]) -> tuple[Box, ...]:
+    """What is graded of a film [H,W] for each box that was found in it: the box, or the whole film where it is a strip round one joint."""
+    height, width = shape
+    strip = len(boxes) == 1 and width >= TWO_KNEES_FROM * height and _fills(boxes[0], height, width, STRIP_FILLED)
+    return ((0, 0, width, height),) if strip else boxes
+
+
+def _fills(box: Box, height: int, width: int, shares: tuple[float, float]) -> bool:
+    across, down = shares
     return box[2] - box[0] >= across * width and box[3] - box[1] >= down * height
 
 

@@ -9,7 +9,7 @@ from ..bundle import GateConfig
 from ..runtime import GateNetwork
 from .decode import Film
 from .gate import POSES, UPRIGHT, Pose, Refusal, Verdict, put_right, refusal, verdict
-from .locate import TWO_KNEES_FROM
+from .locate import TWO_KNEES_FROM, regions
 from .normalise import Box, network_input
 
 SURE = 0.8
@@ -23,6 +23,7 @@ Finder = Callable[[np.ndarray], tuple[Box, ...]]
 class Sight:
     """film: upright, bright bone, without padding. boxes: of the knees in it. pose: what the given film had to be put right from.
 
+    regions: what is graded for each box, see `locate.regions`; the boxes themselves when it is empty.
     origin: (left, top) of what was left of the given film when its padding was cut off, before it was put right.
     doubtful: boxes that the gate would refuse: those found are left out of `boxes`, those given are in it.
     """
@@ -33,6 +34,12 @@ class Sight:
     refused: Refusal | None = None
     doubtful: tuple[Box, ...] = ()
     origin: tuple[int, int] = (0, 0)
+    regions: tuple[Box, ...] = ()
+
+    @property
+    def graded(self) -> tuple[Box, ...]:
+        """What is graded for each box."""
+        return self.regions or self.boxes
 
 
 class Look:
@@ -47,13 +54,14 @@ class Look:
             left, top, right, bottom = film.exposed
             return replace(self(replace(film, pixels=film.pixels[top:bottom, left:right], exposed=None)), origin=(left, top))
         found = boxes or self._find(film.pixels)
-        verdicts = self._judge(film, found)
-        if accepted := _accepted(film, found, verdicts, given=boxes is not None):
+        graded = boxes or regions(found, film.pixels.shape)
+        verdicts = self._judge(film, graded)
+        if accepted := _accepted(film, found, graded, verdicts, given=boxes is not None):
             return accepted
         if righted := self._in_another_pose(film, boxes):
             return righted
         whole = (0, 0, film.width, film.height)
-        if boxes is None and whole not in found:
+        if boxes is None and whole not in graded:
             # Where the finder is at a loss, a film that may be one knee is asked of the gate as a whole.
             alone = self._judge(film, (whole,))
             if self._limits and alone[0].accepted and (film.width < TWO_KNEES_FROM * film.height or (not found and alone[0].score >= self._limits.min_certain)):
@@ -70,9 +78,10 @@ class Look:
                 continue
             upright = replace(film, pixels=put_right(film.pixels, pose))
             found = boxes or self._find(upright.pixels)
-            scores = [one.score if one.accepted else 0.0 for one in self._judge(upright, found)]
+            graded = boxes or regions(found, upright.pixels.shape)
+            scores = [one.score if one.accepted else 0.0 for one in self._judge(upright, graded)]
             if scores and min(scores) > 0 and float(np.mean(scores)) >= least:
-                best, least = Sight(upright, found, pose), float(np.mean(scores))
+                best, least = Sight(upright, found, pose, regions=graded), float(np.mean(scores))
         return best
 
     def _as_told(self, film: Film, verdicts: Sequence[Verdict], boxes: tuple[Box, ...] | None) -> Sight | None:
@@ -93,12 +102,13 @@ class Look:
         return tuple(verdict(answer, self._limits) for answer in self._gate.run(inputs))
 
 
-def _accepted(film: Film, boxes: Sequence[Box], verdicts: Sequence[Verdict], given: bool) -> Sight | None:
+def _accepted(film: Film, boxes: Sequence[Box], graded: Sequence[Box], verdicts: Sequence[Verdict], given: bool) -> Sight | None:
     """The knees that may be graded, if there is one; what else the finder took for a knee is left out."""
     doubtful = tuple(box for box, one in zip(boxes, verdicts, strict=True) if not one.accepted)
     if len(doubtful) == len(boxes):
         return None
-    return Sight(film, tuple(boxes) if given else tuple(box for box in boxes if box not in doubtful), doubtful=doubtful)
+    kept = [row for row, box in enumerate(boxes) if given or box not in doubtful]
+    return Sight(film, tuple(boxes[row] for row in kept), doubtful=doubtful, regions=tuple(graded[row] for row in kept))
 
 
 def _refusal(verdicts: Sequence[Verdict]) -> Refusal:
