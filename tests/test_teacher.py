@@ -36,6 +36,13 @@ def test_half_of_a_target_is_the_label_and_half_the_teachers_answer(audited, gra
     assert np.allclose(batches[0][1], targets[batches.order[:8]])
 
 
+def test_a_teacher_of_other_films_of_the_same_dataset_is_refused(tmp_path, grader):
+    write_films(tmp_path / "films", 60)
+    mine = audit([f"oai={tmp_path / 'films'}"], tmp_path / "audit")
+    with pytest.raises(DataError, match="was trained on other films of oai"):
+        teacher.targets(mine, str(grader.bundle.folder))
+
+
 @pytest.mark.slow
 def test_a_member_of_another_training_joins_as_it_is(audited, grader, tmp_path):
     settings = {"epochs": 2, "patience": 2, "batch": 16, "architectures": ("residual",)}

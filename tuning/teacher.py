@@ -2,8 +2,8 @@
 
 Two readers of knee films agree on the exact grade in about two films of three, so a label says less than it seems to; a
 teacher's probabilities also say which films lie between two grades, and a network that is taught by one of its own kind
-grades better than it (Furlanello et al., "Born-again neural networks", ICML 2018). The teacher may have seen the training
-films only, never validation or test films.
+grades better than it (Furlanello et al., "Born-again neural networks", ICML 2018). A teacher's weights may have seen the training
+films, never validation or test films; temperature and rule were fitted on validation films, as its own card says.
 """
 
 from collections.abc import Collection
@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from kneeoa_hub.bundle import read_bundle
+from kneeoa_hub.errors import DataError
 from kneeoa_hub.hub import pull
 from kneeoa_hub.runtime import Network
 
+from . import steps
 from .augment import one_hot
 from .datasets import Knees, load_knees
 
@@ -24,9 +26,19 @@ BATCH = 64
 
 
 def targets(audit: Path, address: str, datasets: Collection[str] = ()) -> np.ndarray:
-    """[N,5] float32 for the training knees of `audit`, of these datasets (default all). address: of the teacher's bundle."""
+    """[N,5] float32 for the training knees of `audit`, of these datasets (default all). address: of the teacher's bundle.
+
+    Raises DataError for a teacher that was trained on other films of these datasets, maybe on this audit's test films.
+    """
     folder = pull(address)
-    knees = load_knees(audit, "train", read_bundle(folder).config.input).of(datasets)
+    bundle = read_bundle(folder)
+    summary = steps.read_json(audit / "audit.json")
+    shared = set(bundle.evidence["data"]["splits"]) & set(summary["splits"])
+    if shared and bundle.evidence["data"]["fingerprint"] != summary["fingerprint"]:
+        raise DataError(
+            f"{address} was trained on other films of {', '.join(sorted(shared))} than those of {audit}, maybe on its test films; take a teacher of these."
+        )
+    knees = load_knees(audit, "train", bundle.config.input).of(datasets)
     return SHARE * probabilities(folder, knees) + (1 - SHARE) * one_hot(knees.grades)
 
 
