@@ -81,7 +81,7 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
         if stored.ndim != 2:
             raise ValueError(f"{stored.ndim} dimensions")
         pixels, warnings = _shown(stored, header)
-        padding = _padding(stored, values)
+        seen = _seen(stored, values)
         side, ruled_out = SIDES.get(_text(values, "ImageLaterality") or _text(values, "Laterality")), _ruled_out(values)
     except Exception as error:  # a missing decoder, or corrupt pixel data
         raise DamagedFilm(
@@ -90,12 +90,12 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
         ) from None
     if not np.isfinite(pixels).all():
         raise DamagedFilm(f"{name} is damaged DICOM (its values are no numbers); export it again.")
-    if photometric == "MONOCHROME1":
-        pixels = pixels.max() - pixels
+    if photometric == "MONOCHROME1":  # by what was seen: padding may lie far beyond it
+        np.subtract(pixels.max(where=seen, initial=-np.inf), pixels, out=pixels)
     exposed = None
-    if padding.any() and not padding.all():
-        pixels[padding] = pixels.min(where=~padding, initial=np.inf)
-        exposed = _bounds(~padding, limits.min_side)
+    if not seen.all():
+        pixels[~seen] = pixels.min(where=seen, initial=np.inf)
+        exposed = _bounds(seen, limits.min_side)
     return Film(pixels, name, exposed=exposed, side=side, ruled_out=ruled_out, warnings=warnings)
 
 
@@ -138,10 +138,11 @@ def _bounds(mask: np.ndarray, least: int) -> tuple[int, int, int, int] | None:
     return None if whole or min(box[2] - box[0], box[3] - box[1]) < least else box
 
 
-def _padding(stored: np.ndarray, values: dict[str, Any]) -> np.ndarray:
-    """[H,W] bool: stored values that fill what the detector did not see."""
+def _seen(stored: np.ndarray, values: dict[str, Any]) -> np.ndarray:
+    """[H,W] bool: what the detector saw, as the stored values there are not those that pad; all of it when nothing else is left."""
     if values.get("PixelPaddingValue") is None:
-        return np.zeros(stored.shape, bool)
+        return np.ones(stored.shape, bool)
     first = int(values["PixelPaddingValue"])
     last = int(values.get("PixelPaddingRangeLimit", first))
-    return (stored >= min(first, last)) & (stored <= max(first, last))
+    seen = (stored < min(first, last)) | (stored > max(first, last))
+    return seen if seen.any() else ~seen
