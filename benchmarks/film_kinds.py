@@ -63,7 +63,7 @@ def eight(deep: np.ndarray) -> np.ndarray:
 def marked(pixels: np.ndarray) -> np.ndarray:
     """The [H,W] uint16 film with a small marker of the highest value in a corner, as machines burn in."""
     film = pixels.copy()
-    film[4:12, 4:20] = OPAQUE
+    film[2:6, 2:10] = OPAQUE
     return film
 
 

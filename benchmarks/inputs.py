@@ -132,6 +132,9 @@ def faults() -> Iterator[tuple[str, str, bytes]]:
     yield "another format", "text", b"Patient: none\n" * 40
     yield "DICOM header", "colour", dicom(eight(film), PhotometricInterpretation="RGB")
     yield "DICOM header", "window of no width", dicom(twelve, WindowCenter=2000, WindowWidth=0)
+    yield "DICOM header", "window of -5200 to -4800", dicom(twelve, WindowCenter=-5000, WindowWidth=400)
+    yield "DICOM header", "window of a CT, -160 to 240", dicom(twelve, WindowCenter=40, WindowWidth=400)
+    yield "DICOM header", "rescale slope of 1e300", dicom(twelve, RescaleSlope="1e300", RescaleIntercept=0, RescaleType="US")
     yield "DICOM header", "modality MR", dicom(twelve, Modality="MR")
     yield "DICOM header", "body part CHEST", dicom(twelve, BodyPartExamined="CHEST")
     yield "DICOM header", "view LATERAL", dicom(twelve, ViewPosition="LATERAL")

@@ -24,7 +24,7 @@ from pydicom.uid import (
 from benchmarks.film_kinds import LOSSLESS, PATIENT, dicom
 from kneeoa_hub.errors import DamagedFilm, FilmError, FilmTooLarge, SeveralFrames, UnsupportedFilm
 from kneeoa_hub.imaging.decode import Limits, decode
-from kneeoa_hub.imaging.dicom import NO_WINDOW
+from kneeoa_hub.imaging.dicom import MISSED_WINDOW, NO_WINDOW
 from kneeoa_hub.imaging.gate import MESSAGES, check_pixels
 from kneeoa_hub.imaging.phantom import knee_film
 
@@ -84,6 +84,34 @@ def test_a_window_of_no_width_is_left_out_with_a_warning():
     film = decode(dicom(knee(), WindowCenter=2000, WindowWidth=0))
     assert (film.pixels == knee()).all()
     assert film.warnings == (NO_WINDOW,)
+
+
+@pytest.mark.parametrize(("centre", "width"), [(-5000, 400), (40, 400), (9000, 400), ("1e400", "1e400"), (2048, "1e400"), (2048, "1e300"), ("-1e300", 1)])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_window_that_misses_the_film_is_left_out_with_a_warning(centre, width, photometric):
+    stored = knee()
+    stored[:, :70] %= 200  # a background, of which a window of low values would show the noise
+    film = decode(dicom(stored, WindowCenter=centre, WindowWidth=width, PhotometricInterpretation=photometric))
+    assert film.warnings == (MISSED_WINDOW,)
+    assert (film.pixels == (stored if photometric == "MONOCHROME2" else stored.max() - stored)).all()
+
+
+@pytest.mark.parametrize(("centre", "width"), [(2048, 4096), (1000, 1200), (3500, 1000), (2048, 100_000), ([2048, 40], [4096, 400])])
+def test_any_other_window_is_applied(centre, width):
+    film = decode(dicom(knee(), WindowCenter=centre, WindowWidth=width))
+    assert film.warnings == ()
+    assert not (film.pixels == knee()).all()
+
+
+@pytest.mark.parametrize("header", [{"RescaleSlope": "1e300"}, {"RescaleSlope": "1e400"}, {"RescaleSlope": "1e300", "WindowCenter": 40, "WindowWidth": 400}])
+def test_values_beyond_any_gray_are_an_error_and_warn_of_nothing(header):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(DamagedFilm, match="no numbers"):
+            decode(dicom(knee(), RescaleIntercept=5, RescaleType="US", **header))
+        with pytest.raises(FilmError, match="not finite"):
+            decode(knee().astype(np.float64) * 1e300)
+        decode(dicom(knee(), WindowCenter="1e400", WindowWidth="1e400"))
 
 
 def test_lossy_jpeg_is_read():

@@ -100,7 +100,7 @@ def decode(film: FilmInput, limits: Limits = Limits()) -> Film:
     Raises a FilmError that says what was received: EmptyFilm, UnsupportedFilm, DamagedFilm, FilmTooLarge,
     FilmTooSmall, SeveralFrames or FilmNotFound.
     """
-    with unheard():
+    with unheard(), np.errstate(all="ignore"):  # values beyond float32 are told as an error, and warn of nothing before
         decoded = _decoded(film, limits)
     if min(decoded.pixels.shape) < limits.min_side:
         raise FilmTooSmall(f"{decoded.name} is {decoded.width}x{decoded.height} px; a knee film needs at least {limits.min_side} px on its shorter side.")

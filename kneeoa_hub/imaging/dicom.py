@@ -24,6 +24,11 @@ READ = (
 """The header's elements that are read; all others are passed over unseen."""
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 NO_WINDOW = "The film's own window can't be applied; its values are taken as they are."
+MISSED_WINDOW = "The film's own window shows hardly any of its values; they are taken as they are."
+NARROW, FEW = 0.1, 0.5
+"""A window misses the film when it holds less than these shares of the spread of its values and of its pixels."""
+SAMPLE = 512
+"""A window is judged over at most this many rows and columns."""
 SIDES = {"L": "left", "R": "right"}
 PLAIN_FILM = ("", "CR", "DX", "DR", "RG", "OT", "SC")
 """Modalities that a plain radiograph is filed under: computed, digital, film digitised; other; secondary capture."""
@@ -80,8 +85,8 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
         stored = stored_values(header) if syntax in SYNTAXES else header.pixel_array
         if stored.ndim != 2:
             raise ValueError(f"{stored.ndim} dimensions")
-        pixels, warnings = _shown(stored, header)
         seen = _seen(stored, values)
+        pixels, warnings = _shown(stored, seen, header)
         side, ruled_out = SIDES.get(_text(values, "ImageLaterality") or _text(values, "Laterality")), _ruled_out(values)
     except Exception as error:  # a missing decoder, or corrupt pixel data
         raise DamagedFilm(
@@ -99,18 +104,38 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
     return Film(pixels, name, exposed=exposed, side=side, ruled_out=ruled_out, warnings=warnings)
 
 
-def _shown(stored: np.ndarray, header: Any) -> tuple[np.ndarray, tuple[str, ...]]:
-    """[H,W] float32 after modality and VOI transforms, and a warning where the film has a window or table that can't be."""
+def _shown(stored: np.ndarray, seen: np.ndarray, header: Any) -> tuple[np.ndarray, tuple[str, ...]]:
+    """[H,W] float32 after modality and VOI transforms, and a warning where the film has a window or table that is of no use."""
     from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
-    shown, window, warnings = np.empty(stored.shape, np.float32), apply_voi_lut, ()
+    thin = tuple(slice(None, None, -(-side // SAMPLE)) for side in stored.shape)
+    sample, warnings = stored[thin][seen[thin]], ()
     try:
-        window(apply_modality_lut(stored[:1], header), header)
+        values = apply_modality_lut(sample, header)
+        if _misses(values, apply_voi_lut(values, header), header):
+            warnings = (MISSED_WINDOW,)
     except (ValueError, TypeError, AttributeError, KeyError, IndexError, NotImplementedError):  # as of a width of 0, which machines do write
-        window, warnings = lambda values, _: values, (NO_WINDOW,)
+        warnings = (NO_WINDOW,)
+    shown = np.empty(stored.shape, np.float32)
     for start in range(0, len(stored), BLOCK):  # pydicom works in float64
-        shown[start : start + BLOCK] = window(apply_modality_lut(stored[start : start + BLOCK], header), header)
+        rows = apply_modality_lut(stored[start : start + BLOCK], header)
+        shown[start : start + BLOCK] = rows if warnings else apply_voi_lut(rows, header)
     return shown, warnings
+
+
+def _misses(values: np.ndarray, windowed: np.ndarray, header: Any) -> bool:
+    """Whether a film's window or table leaves hardly anything of its values [N] to be seen."""
+    if not values.size:
+        return False
+    if not np.isfinite(windowed).all() or (np.ptp(windowed.astype(np.float32)) == 0 < np.ptp(values)):
+        return True
+    if "WindowCenter" not in header or "VOILUTSequence" in header:
+        return False
+    centre, width = (float(np.atleast_1d(value)[0]) for value in (header.WindowCenter, header.WindowWidth))
+    first, last = centre - width / 2, centre + width / 2
+    low, high = np.percentile(values, (1, 99))
+    narrow = min(last, high) - max(first, low) < NARROW * (high - low)
+    return bool(narrow and ((values > first) & (values < last)).mean() < FEW)
 
 
 def _ruled_out(values: dict[str, Any]) -> str | None:
