@@ -71,7 +71,8 @@ class Film:
 
     colour: mean difference between the largest and smallest channel, 0 (gray) to 1.
     exposed: (left, top, right, bottom) of what is not the padding that the file itself declares; None when it declares none.
-    side: "left" or "right" when the file itself says so. ruled_out: the reason of a refusal (`gate.MESSAGES`) when the
+    side: "left" or "right" when the file itself says so. orientation: where in the patient the picture's right and its bottom lie,
+    each "L", "R", "A", "P", "H" or "F"; "" where the file does not say. ruled_out: the reason of a refusal (`gate.MESSAGES`) when the
     file itself says that it shows no frontal knee.
     """
 
@@ -80,6 +81,7 @@ class Film:
     colour: float = 0.0
     exposed: tuple[int, int, int, int] | None = None
     side: str | None = None
+    orientation: tuple[str, str] = ("", "")
     ruled_out: str | None = None
     warnings: tuple[str, ...] = field(default=())
 

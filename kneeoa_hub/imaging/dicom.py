@@ -1,7 +1,7 @@
 """DICOM films, by pydicom (extra `dicom`). Of the header only what follows is read; no name, date or id leaves it.
 
 Pixels: DICOM PS3.3 C.7.6.3 (pixel padding, photometric interpretation), C.11.1 (modality LUT), C.11.2 (VOI LUT). What the film is:
-modality, body part, view and laterality.
+modality, body part, view, laterality and patient orientation (C.7.6.1.1.1).
 """
 
 import io
@@ -19,7 +19,7 @@ READ = (
     *("Modality", "BodyPartExamined", "ViewPosition", "Laterality", "ImageLaterality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel"),
     *("PhotometricInterpretation", "PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue"),
     *("PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "WindowCenter", "WindowWidth"),
-    *("VOILUTFunction", "VOILUTSequence", "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData"),
+    *("PatientOrientation", "VOILUTFunction", "VOILUTSequence", "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData"),
 )
 """The header's elements that are read; all others are passed over unseen."""
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
@@ -88,6 +88,7 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
         seen = _seen(stored, values)
         pixels, warnings = _shown(stored, seen, header)
         side, ruled_out = SIDES.get(_text(values, "ImageLaterality") or _text(values, "Laterality")), _ruled_out(values)
+        orientation = _orientation(values)
     except Exception as error:  # a missing decoder, or corrupt pixel data
         raise DamagedFilm(
             f"{name}: the DICOM pixel data can't be decoded ({type(error).__name__}); export it uncompressed, "
@@ -101,7 +102,7 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
     if not seen.all():
         pixels[~seen] = pixels.min(where=seen, initial=np.inf)
         exposed = _bounds(seen, limits.min_side)
-    return Film(pixels, name, exposed=exposed, side=side, ruled_out=ruled_out, warnings=warnings)
+    return Film(pixels, name, exposed=exposed, side=side, orientation=orientation, ruled_out=ruled_out, warnings=warnings)
 
 
 def _shown(stored: np.ndarray, seen: np.ndarray, header: Any) -> tuple[np.ndarray, tuple[str, ...]]:
@@ -153,6 +154,13 @@ def _text(values: dict[str, Any], keyword: str) -> str:
     value = values.get(keyword)
     text = value if isinstance(value, str) else next(iter(value or ()), "")
     return str(text).strip(" \0").upper()
+
+
+def _orientation(values: dict[str, Any]) -> tuple[str, str]:
+    """Where rows and columns point: of each the letter that says the most."""
+    value = values.get("PatientOrientation")
+    letters = [] if isinstance(value, str) else [str(one).strip().upper()[:1] for one in value or ()]
+    return (letters[0], letters[1]) if len(letters) == 2 else ("", "")
 
 
 def _bounds(mask: np.ndarray, least: int) -> tuple[int, int, int, int] | None:
