@@ -62,7 +62,7 @@ def main() -> int:
 
 
 def close(kind: str) -> float:
-    return CLOSE_LOSSY if "lossy" in kind or "Near-Lossless" in kind else CLOSE
+    return CLOSE_LOSSY if any(word in kind for word in ("lossy", "Near-Lossless", "marker")) else CLOSE
 
 
 def answer(grader: KneeGrader, film: bytes | np.ndarray) -> FilmReport | KneeOAError:
@@ -182,7 +182,8 @@ def page(grader: KneeGrader, drawn: int, given: int, kinds: dict[tuple[str, str]
         "## The same film in every kind of file",
         "",
         "Same grade: as from the film's own array of 16 bits. Off: the largest difference of a probability. Kinds of 8 bits hold less than it, and may be off",
-        f"by {CLOSE}; those that are called lossy or near-lossless lose some of the film before anyone reads them, and may be off by {CLOSE_LOSSY}.",
+        f"by {CLOSE}; those that are called lossy or near-lossless, or hold a marker, lose some of the film before anyone reads them, and may be",
+        f"off by {CLOSE_LOSSY}.",
         "",
         "| format | kind | films | came out | same grade | off |",
         "|---|---|---|---|---|---|",

@@ -99,7 +99,7 @@ def contrast(pixels: np.ndarray) -> float:
     ordered = np.sort(pixels[:: steps[0], :: steps[1]], axis=None)
     tail = len(ordered) // 100
     middle = ordered[tail : len(ordered) - tail]
-    return min(1.0, np.count_nonzero(middle[1:] != middle[:-1]) / MANY_LEVELS)
+    return min(1.0, float(np.count_nonzero(middle[1:] != middle[:-1])) / MANY_LEVELS)
 
 
 def check_pixels(film: Film, config: RefusalConfig) -> Refusal | None:
