@@ -60,6 +60,13 @@ def eight(deep: np.ndarray) -> np.ndarray:
     return (deep >> 8).astype(np.uint8)
 
 
+def marked(pixels: np.ndarray) -> np.ndarray:
+    """The [H,W] uint16 film with a small marker of the highest value in a corner, as machines burn in."""
+    film = pixels.copy()
+    film[2:6, 2:10] = OPAQUE
+    return film
+
+
 def picture(pixels: np.ndarray | Image.Image, form: str, **options: Any) -> bytes:
     """A file by Pillow."""
     content = io.BytesIO()
@@ -94,6 +101,8 @@ def _pictures(deep: np.ndarray) -> Iterator[FilmFile]:
             yield FilmFile("TIFF", f"{bits}-bit gray, {compression or 'uncompressed'}", tiff(values, compression=compression))
         yield FilmFile("TIFF", f"{bits}-bit gray, big-endian", tiff(values, byteorder=">"))
         yield FilmFile("TIFF", f"{bits}-bit gray, white is zero", tiff(values.max() - values, photometric="miniswhite"))
+    raised = (deep >> 4) + np.uint16(20000)
+    yield FilmFile("PNG", "12-bit gray above 20000", picture(raised, "PNG"))
     yield FilmFile("TIFF", "32-bit float", tiff(deep.astype(np.float32)))
     for mode, name in (("LA", "gray and alpha"), ("RGB", "RGB"), ("RGBA", "RGBA"), ("P", "palette")):
         yield FilmFile("TIFF", f"8-bit {name}", picture(image.convert(mode), "TIFF"))
@@ -155,6 +164,19 @@ def _dicoms(deep: np.ndarray) -> Iterator[FilmFile]:
     yield FilmFile("DICOM", "12-bit with a VOI table", dicom(twelve, VOILUTSequence=[table], **about))
     padded = np.pad(np.minimum(twelve, 4094), ((0, 0), (deep.shape[1] // 8,) * 2), constant_values=4095)
     yield FilmFile("DICOM", "12-bit with pixel padding", dicom(padded, PixelPaddingValue=4095, **about), exact=False)
+    yield from _far_from_zero(twelve)
+
+
+def _far_from_zero(twelve: np.ndarray) -> Iterator[FilmFile]:
+    """A [H,W] film of 12 bits whose zero, padding or marker lies far from its grays."""
+    negative: dict[str, Any] = {"PhotometricInterpretation": "MONOCHROME1"}
+    padded = np.pad(4095 - twelve, ((0, 0), (twelve.shape[1] // 8,) * 2), constant_values=OPAQUE)
+    yield FilmFile("DICOM", "12-bit MONOCHROME1 with pixel padding of 65535", dicom(padded, PixelPaddingValue=OPAQUE, **negative))
+    yield FilmFile("DICOM", "12-bit MONOCHROME1 with a marker of 65535", dicom(marked(4095 - twelve), **negative), exact=False)
+    yield FilmFile("DICOM", "12-bit above 8000 of 14 bits", dicom(twelve + np.uint16(8000), BitsStored=14, HighBit=13))
+    for intercept in (-30000, 30000):
+        about = {"RescaleSlope": 1, "RescaleIntercept": intercept, "RescaleType": "US", "BitsStored": 12, "HighBit": 11}
+        yield FilmFile("DICOM", f"12-bit with a rescale intercept of {intercept}", dicom(twelve, **about))
 
 
 def dicom(pixels: np.ndarray, syntax: UID = ExplicitVRLittleEndian, end: int | None = None, **header: object) -> bytes:

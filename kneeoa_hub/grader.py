@@ -31,6 +31,9 @@ HEATMAP_SIDE = 32
 WIDE_SET = 4
 """Grades in a set that says hardly anything."""
 SIDE_WARNING = "Sides follow the convention that the patient's right knee is at the picture's left; the film itself does not say."
+STACKED_WARNING = "The knees do not lie beside each other in the film, so their sides are not known."
+MIRRORED_WARNING = "By the film's header the picture is mirrored: the patient's left knee is at the upright picture's left."
+OPPOSITE = {"L": "R", "R": "L"}
 
 
 def from_pretrained(
@@ -103,7 +106,7 @@ class KneeGrader:
             refused = refusal("not-a-knee", float(away.min()))
         if refused and not force:
             return self._report(decoded, (), refused, ())
-        sides, warnings = _sides(decoded, len(sight.boxes), bool(sight.pose[0]))
+        sides, warnings = _sides(decoded, sight)
         knees = tuple(
             self._knee(box, region, side, one, *values)
             for box, region, side, one, *values in zip(
@@ -198,13 +201,30 @@ def _checked_box(box: object, film: Film) -> Box:
     return left, top, right, bottom
 
 
-def _sides(film: Film, knees: int, turned: bool) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
-    """By the file's own word for a lone knee; by convention for two of which it says nothing."""
-    if knees == 2 and film.side is None:
-        return ("right", "left"), (SIDE_WARNING.replace("picture's left", "upright picture's left") if turned else SIDE_WARNING,)
-    if knees == 2:
-        return (None, None), (f"The file's header says {film.side}, and two knees were found: which is which is not known.",)
-    return (film.side if knees == 1 else None,) * knees, ()
+def _sides(film: Film, sight: Sight) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
+    """Of each graded knee: by the file's own word for a lone one, by their places for two that lie beside each other."""
+    found, unknown = {*sight.boxes, *sight.doubtful}, (None,) * len(sight.boxes)
+    if len(found) == 1:
+        return (film.side,), ()
+    if film.side:  # it may be that of a knee that is left out
+        return unknown, (f"The film's header says {film.side}, and more than one knee was found: which is which is not known.",)
+    if len(sight.boxes) != 2 or len(found) != 2:
+        return unknown, ()
+    if sight.boxes[0][2] > sight.boxes[1][0]:
+        return unknown, (STACKED_WARNING,)
+    turns = sight.pose[0]
+    toward = _toward(film, turns)
+    if toward == "R":
+        return ("left", "right"), (MIRRORED_WARNING,)
+    warning = SIDE_WARNING.replace("picture's left", "upright picture's left") if turns else SIDE_WARNING
+    return ("right", "left"), () if toward == "L" else (warning,)
+
+
+def _toward(film: Film, turns: int) -> str:
+    """Where in the patient the right of the upright picture lies: "L", "R" or what else the file says; the film lay turned anticlockwise."""
+    right, down = film.orientation
+    left, up = OPPOSITE.get(right, ""), OPPOSITE.get(down, "")
+    return (right, up, left, down)[turns]
 
 
 def _doubts(sight: Sight, knees: Sequence[KneeGrade], away: np.ndarray, canvases: Sequence[Canvas], limits: RefusalConfig) -> tuple[str, ...]:

@@ -19,7 +19,7 @@ class Settings:
     model: address of the bundle to serve; "" is the one that ships with the package.
     revision: pinned revision of that address; "" is its newest.
     threads: threads of one forward pass, 0 lets onnxruntime choose.
-    max_bytes, max_pixels: limits of one film, checked before it is decoded.
+    max_bytes, max_pixels: limits of one film, checked before it is decoded. Pixels of WebP, and of 16 bits in several channels, count twice.
     timeout: seconds without progress after which a Hub is given up.
     host, port: where the Flask app listens.
     trusted_hosts: names under which the Flask app may be asked, with commas between; "" is any.

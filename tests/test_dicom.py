@@ -20,13 +20,15 @@ from pydicom.uid import (
     JPEGLSLossless,
     RLELossless,
 )
+from scipy.ndimage import gaussian_filter
 
 from benchmarks.film_kinds import LOSSLESS, PATIENT, dicom
 from kneeoa_hub.errors import DamagedFilm, FilmError, FilmTooLarge, SeveralFrames, UnsupportedFilm
+from kneeoa_hub.grader import MIRRORED_WARNING, STACKED_WARNING, _toward
 from kneeoa_hub.imaging.decode import Limits, decode
-from kneeoa_hub.imaging.dicom import NO_WINDOW
+from kneeoa_hub.imaging.dicom import MISSED_WINDOW, NO_WINDOW
 from kneeoa_hub.imaging.gate import MESSAGES, check_pixels
-from kneeoa_hub.imaging.phantom import knee_film
+from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
 
 
 def knee(bits: int = 12) -> np.ndarray:
@@ -86,6 +88,34 @@ def test_a_window_of_no_width_is_left_out_with_a_warning():
     assert film.warnings == (NO_WINDOW,)
 
 
+@pytest.mark.parametrize(("centre", "width"), [(-5000, 400), (40, 400), (9000, 400), ("1e400", "1e400"), (2048, "1e400"), (2048, "1e300"), ("-1e300", 1)])
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+def test_a_window_that_misses_the_film_is_left_out_with_a_warning(centre, width, photometric):
+    stored = knee()
+    stored[:, :70] %= 200  # a background, of which a window of low values would show the noise
+    film = decode(dicom(stored, WindowCenter=centre, WindowWidth=width, PhotometricInterpretation=photometric))
+    assert film.warnings == (MISSED_WINDOW,)
+    assert (film.pixels == (stored if photometric == "MONOCHROME2" else stored.max() - stored)).all()
+
+
+@pytest.mark.parametrize(("centre", "width"), [(2048, 4096), (1000, 1200), (3500, 1000), (2048, 100_000), ([2048, 40], [4096, 400])])
+def test_any_other_window_is_applied(centre, width):
+    film = decode(dicom(knee(), WindowCenter=centre, WindowWidth=width))
+    assert film.warnings == ()
+    assert not (film.pixels == knee()).all()
+
+
+@pytest.mark.parametrize("header", [{"RescaleSlope": "1e300"}, {"RescaleSlope": "1e400"}, {"RescaleSlope": "1e300", "WindowCenter": 40, "WindowWidth": 400}])
+def test_values_beyond_any_gray_are_an_error_and_warn_of_nothing(header):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(DamagedFilm, match="no numbers"):
+            decode(dicom(knee(), RescaleIntercept=5, RescaleType="US", **header))
+        with pytest.raises(FilmError, match="not finite"):
+            decode(knee().astype(np.float64) * 1e300)
+        decode(dicom(knee(), WindowCenter="1e400", WindowWidth="1e400"))
+
+
 def test_lossy_jpeg_is_read():
     eight = knee(8).astype(np.uint8)
     assert np.abs(decode(dicom(eight, JPEGBaseline8Bit)).pixels - eight).max() < 8
@@ -126,6 +156,66 @@ def test_the_side_comes_from_the_header():
     assert decode(dicom(knee(), Laterality="L")).side == "left"
     assert decode(dicom(knee(), ImageLaterality="B")).side is None
     assert decode(dicom(knee())).side is None
+
+
+@pytest.fixture(scope="module")
+def both() -> np.ndarray:
+    """Both knees, uint16 [400,800]."""
+    return two_knee_film((0, 4), 5, height=400, width=800, bits=16).pixels
+
+
+@pytest.mark.parametrize("blurred", [None, "right", "left"])
+def test_a_header_s_side_names_no_knee_of_a_film_that_shows_two_even_if_one_is_left_out(grader, both, blurred):
+    film = both.copy()
+    if blurred:
+        half = np.s_[:, :400] if blurred == "right" else np.s_[:, 400:]
+        film[half] = gaussian_filter(film[half].astype(np.float32), 16)
+    report = grader.grade(dicom(film, Laterality="L"))
+    assert [knee.side for knee in report.knees] == [None] * (1 if blurred else 2)
+    assert any("header says left, and more than one knee was found" in warning for warning in report.warnings)
+
+
+def test_knees_one_above_the_other_have_no_sides(grader):
+    knee = knee_film(2, 7, height=400, width=400).pixels
+    stacked = np.zeros((900, 500), np.uint8)
+    stacked[20:420, 20:420] = stacked[470:870, 80:480] = knee
+    report = grader.grade(stacked)
+    assert [knee.side for knee in report.knees] == [None, None]
+    assert report.warnings[:1] == (STACKED_WARNING,)
+    beside = [(20, 20, 220, 220), (200, 20, 420, 220)], [(20, 20, 220, 220), (220, 20, 420, 220)]
+    assert [[knee.side for knee in grader.grade(stacked, boxes=boxes, force=True).knees] for boxes in beside] == [[None, None], ["right", "left"]]
+
+
+@pytest.mark.parametrize(
+    ("orientation", "turns", "mirrored"),
+    [(["L", "F"], 0, False), (["R", "F"], 0, True), (["RP", "FA"], 0, True), (["F", "R"], 1, False), (["H", "R"], 3, True)],
+)
+def test_sides_follow_the_patient_orientation(grader, both, orientation, turns, mirrored):
+    sides = np.repeat([["right", "left"]], 400, 1).repeat(400, 0)
+    film, where = (np.rot90(one[:, ::-1] if mirrored else one, turns) for one in (both, sides))
+    report = grader.grade(dicom(np.ascontiguousarray(film), PatientOrientation=orientation))
+    middles = [((knee.box[1] + knee.box[3]) // 2, (knee.box[0] + knee.box[2]) // 2) for knee in report.knees]
+    assert [knee.side for knee in report.knees] == [where[middle] for middle in middles]
+    assert {knee.side for knee in report.knees} == {"left", "right"}
+    assert (MIRRORED_WARNING in report.warnings) == mirrored
+    assert not any("convention" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize("orientation", [["A", "F"], ["L"], ["", ""], ["PL", "F"], ["F", "L"]])
+def test_any_other_patient_orientation_leaves_the_convention(grader, both, orientation):
+    report = grader.grade(dicom(both, PatientOrientation=orientation))
+    assert [knee.side for knee in report.knees] == ["right", "left"]
+    assert any("convention" in warning for warning in report.warnings)
+
+
+@pytest.mark.parametrize(("turns", "usual"), list(enumerate([("L", "F"), ("F", "R"), ("R", "H"), ("H", "L")])))
+def test_the_patient_orientation_is_that_of_the_film_as_it_lay(both, turns, usual):
+    """usual: of a film that lies turned anticlockwise."""
+    swapped = {"L": "R", "R": "L", "F": "F", "H": "H"}
+    for letters, toward in ((usual, "L"), (tuple(map(swapped.get, usual)), "R")):
+        film = decode(dicom(both, PatientOrientation=list(letters)))
+        assert film.orientation == letters
+        assert _toward(film, turns) == toward
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])

@@ -135,6 +135,16 @@ def test_a_blank_film_and_a_colour_picture_are_refused_with_a_reason(grader):
     assert "Not graded" in blank.findings()
 
 
+@pytest.mark.parametrize(("zero", "unit"), [(20000, 1), (-30000, 1), (8000, 16), (0, 1e-9), (1e30, 1e28)])
+def test_the_zero_and_the_unit_of_the_grays_refuse_no_film_and_save_no_blank_one(grader, zero, unit):
+    knee, noise = knee_film(3, seed=9).pixels, np.random.default_rng(0).normal(90, 20, (300, 300))
+    usual = grader.grade(knee).knees[0]
+    other = grader.grade(zero + unit * knee.astype(np.float64)).knees[0]
+    assert (other.grade, other.probabilities) == (usual.grade, pytest.approx(usual.probabilities, abs=0.01))
+    reasons = [grader.grade(zero + unit * film.astype(np.float64)).refused.reason for film in (np.full((300, 300), 90), knee // 64, noise)]
+    assert reasons == ["no-detail", "no-detail", "not-a-knee"]
+
+
 def test_force_grades_a_refused_film_and_says_so(grader):
     blank = np.full((300, 300), 90, np.uint8)
     blank[:150] = 92

@@ -1,7 +1,9 @@
 """PNG and TIFF films of 16 bits in several channels, which Pillow cuts down to 8 bits or does not know. By imagecodecs (extra `dicom`)."""
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -12,11 +14,12 @@ from ..errors import MissingExtra
 
 ORIENTATION, WHITE_IS_ZERO = 0x0112, 0
 """EXIF, and TIFF 6.0."""
+TILE_WIDTH, TILE_LENGTH = 322, 323
 
 
 @dataclass(frozen=True)
 class DeepHeader:
-    """What a file says of itself. orientation: 1..8 as of EXIF. gray: one channel, or one with transparency."""
+    """What a file says of itself. orientation: 1..8 as of EXIF. gray: one channel, or one with transparency. tile: as of `tile_of`."""
 
     form: str
     width: int
@@ -25,6 +28,7 @@ class DeepHeader:
     gray: bool = False
     white_is_zero: bool = False
     pages: bool = False
+    tile: tuple[int, int] = (1, 1)
 
 
 def deep_header(content: bytes, image: Image.Image | None) -> DeepHeader | None:
@@ -33,8 +37,22 @@ def deep_header(content: bytes, image: Image.Image | None) -> DeepHeader | None:
         kind = str(image.tile[0].args) if image.tile else ""
         if image.mode not in ("RGB", "RGBA") or not kind.endswith(";16B"):
             return None
-        return DeepHeader("PNG", *image.size, image.getexif().get(ORIENTATION, 1), kind.startswith("LA"))
+        if exif := _exif_of_png(content):
+            image.info["exif"] = exif
+        # Not PngImageFile's own, which decodes the pixels to look behind them.
+        return DeepHeader("PNG", *image.size, Image.Image.getexif(image).get(ORIENTATION, 1), kind.startswith("LA"))
     return _of_tiff(content) if content[:4] in PREFIXES else None
+
+
+def _exif_of_png(content: bytes) -> bytes | None:
+    """The chunk eXIf, before or behind the pixels (PNG, third edition, 11.3.4.5)."""
+    at = 8
+    while at + 12 <= len(content):
+        length = int.from_bytes(content[at : at + 4], "big")
+        if content[at + 4 : at + 8] == b"eXIf":
+            return b"Exif\0\0" + content[at + 8 : at + 8 + length]
+        at += 12 + length
+    return None
 
 
 def _of_tiff(content: bytes) -> DeepHeader | None:
@@ -54,7 +72,13 @@ def _of_tiff(content: bytes) -> DeepHeader | None:
         len(bits) == 2,
         len(bits) == 2 and tags.get(PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO,
         bool(tags.next),
+        tile_of(tags),
     )
+
+
+def tile_of(tags: Mapping[int, Any]) -> tuple[int, int]:
+    """Width and height of a TIFF's tiles; of a pixel when it has none."""
+    return max(1, int(tags.get(TILE_WIDTH, 1))), max(1, int(tags.get(TILE_LENGTH, 1)))
 
 
 def channels(content: bytes, header: DeepHeader, name: str) -> np.ndarray:

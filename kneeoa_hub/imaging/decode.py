@@ -2,12 +2,13 @@
 
 import io
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION
 
 from ..errors import (
@@ -22,7 +23,7 @@ from ..errors import (
     UnsupportedFilm,
 )
 from ..settings import Settings
-from .channels import ORIENTATION, WHITE_IS_ZERO, DeepHeader, channels, deep_header
+from .channels import ORIENTATION, WHITE_IS_ZERO, DeepHeader, channels, deep_header, tile_of
 from .unheard import unheard
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
@@ -30,17 +31,34 @@ FILM_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".w
 """By which films are told from other files in a folder; a film that is given by itself may have any name."""
 READABLE = "PNG, JPEG, TIFF, BMP, WebP or DICOM"
 MIN_SIDE = 128
-BLOCK = 256
-"""Rows that are worked on at a time, so that a large film takes little memory beside its pixels."""
+BLOCK = 64
+"""Rows that are worked on at a time, so that a large film takes little memory beside its pixels, and they stay near the processor."""
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """ITU-R BT.601 weights of red, green and blue."""
+
+GRAY = ("I;16", "I;16B", "I;16L", "I", "F", "L")
+"""Pillow's modes that are gray as they are."""
+UPRIGHT_AS_STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: np.fliplr,
+    3: lambda upright: np.rot90(upright, 2),
+    4: np.flipud,
+    5: np.transpose,
+    6: np.rot90,
+    7: lambda upright: np.rot90(upright, 2).T,
+    8: lambda upright: np.rot90(upright, -1),
+}
+"""By EXIF orientation: the view of an upright picture [H,W] that is as the file holds it, so that it is filled without a copy."""
+ON_ITS_SIDE = (5, 6, 7, 8)
 
 FilmInput = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Most bytes and pixels of one film, and the fewest pixels on its shorter side."""
+    """Most bytes and pixels of one film, and the fewest pixels on its shorter side.
+
+    Pixels of WebP, and of 16 bits in several channels, count twice; of a TIFF in tiles whole tiles count.
+    """
 
     max_bytes: int = Settings.max_bytes
     max_pixels: int = Settings.max_pixels
@@ -53,7 +71,8 @@ class Film:
 
     colour: mean difference between the largest and smallest channel, 0 (gray) to 1.
     exposed: (left, top, right, bottom) of what is not the padding that the file itself declares; None when it declares none.
-    side: "left" or "right" when the file itself says so. ruled_out: the reason of a refusal (`gate.MESSAGES`) when the
+    side: "left" or "right" when the file itself says so. orientation: where in the patient the picture's right and its bottom lie,
+    each "L", "R", "A", "P", "H" or "F"; "" where the file does not say. ruled_out: the reason of a refusal (`gate.MESSAGES`) when the
     file itself says that it shows no frontal knee.
     """
 
@@ -62,6 +81,7 @@ class Film:
     colour: float = 0.0
     exposed: tuple[int, int, int, int] | None = None
     side: str | None = None
+    orientation: tuple[str, str] = ("", "")
     ruled_out: str | None = None
     warnings: tuple[str, ...] = field(default=())
 
@@ -82,7 +102,7 @@ def decode(film: FilmInput, limits: Limits = Limits()) -> Film:
     Raises a FilmError that says what was received: EmptyFilm, UnsupportedFilm, DamagedFilm, FilmTooLarge,
     FilmTooSmall, SeveralFrames or FilmNotFound.
     """
-    with unheard():
+    with unheard(), np.errstate(all="ignore"):  # values beyond float32 are told as an error, and warn of nothing before
         decoded = _decoded(film, limits)
     if min(decoded.pixels.shape) < limits.min_side:
         raise FilmTooSmall(f"{decoded.name} is {decoded.width}x{decoded.height} px; a knee film needs at least {limits.min_side} px on its shorter side.")
@@ -169,51 +189,67 @@ def _deep(content: bytes, image: Image.Image | None) -> DeepHeader | None:
         return None
 
 
-def _check(width: int, height: int, several: bool, name: str, limits: Limits) -> None:
-    """Before anything is decoded."""
-    if width * height > limits.max_pixels:
-        raise FilmTooLarge(f"{name} is {width}x{height} px, over {limits.max_pixels} pixels; send a smaller film, or raise KNEEOA_MAX_PIXELS.")
+def _check(width: int, height: int, several: bool, name: str, limits: Limits, costly: str = "", tile: tuple[int, int] = (1, 1)) -> None:
+    """Before anything is decoded. costly: what takes its decoder twice the memory of any other film, so that its pixels count twice.
+
+    tile: width and height of a TIFF's, which is decoded as a whole however little of it the film covers.
+    """
+    across, down = (-(-side // step) * step for side, step in zip((width, height), tile, strict=True))
+    if across * down * (2 if costly else 1) > limits.max_pixels:
+        counted = f" of {costly}, which count twice" if costly else "" if tile == (1, 1) else f" in tiles of {tile[0]}x{tile[1]}"
+        raise FilmTooLarge(f"{name} is {width}x{height} px{counted}, over {limits.max_pixels} pixels; send a smaller film, or raise KNEEOA_MAX_PIXELS.")
     if several:
         raise SeveralFrames(f"{name} has several frames; send one film a file.")
 
 
 def _from_channels(content: bytes, header: DeepHeader, name: str, limits: Limits) -> Film:
-    _check(header.width, header.height, header.pages, name, limits)
+    _check(header.width, header.height, header.pages, name, limits, "16 bits in several channels", header.tile)
     values = channels(content, header, name)
-    gray, colour = (values.astype(np.float32), 0.0) if values.ndim == 2 else _gray(values, max(int(values.max()), 1))
-    if header.white_is_zero:
-        gray = gray.max() - gray
-    image = Image.fromarray(gray)
-    image.getexif()[ORIENTATION] = header.orientation
-    return Film(np.array(ImageOps.exif_transpose(image)), name, colour=colour)
+    pixels, colour = _gray(lambda rows: values[rows], values.shape[:2], header.orientation, int(values.max()))
+    return Film(_bright(pixels) if header.white_is_zero else pixels, name, colour=colour)
 
 
 def _from_image(image: Image.Image, name: str, limits: Limits) -> Film:
     # A phone's JPEG (MPO) holds previews after its first picture; in other formats a frame is a film. Not counted: a file can hold millions.
-    _check(*image.size, getattr(image, "is_animated", False) and image.format != "MPO", name, limits)
-    white_is_zero = image.format == "TIFF" and getattr(image, "tag_v2", {}).get(PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO
-    image = ImageOps.exif_transpose(image)
-    if image.mode in ("I;16", "I;16B", "I;16L", "I", "F", "L"):
-        pixels = np.asarray(image).astype(np.float32)
-        if not np.isfinite(pixels).all():
-            raise DamagedFilm(f"{name} holds values that are not numbers; export it again.")
-        if white_is_zero and image.mode != "L":  # Pillow puts 8 bits right by itself, and leaves the others as they are
-            pixels = pixels.max() - pixels
-        return Film(pixels, name)
-    if image.mode == "1":
-        return Film(np.asarray(image.convert("L")).astype(np.float32), name)
-    pixels, colour = _gray(np.asarray(image.convert("RGB")), 255)
+    several = getattr(image, "is_animated", False) and image.format != "MPO"
+    tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
+    _check(*image.size, several, name, limits, "WebP" if image.format == "WEBP" else "", tile_of(tags))
+    white_is_zero = tags.get(PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO
+    image.load()  # which turns a TIFF upright, and brings what a PNG says after its pixels
+
+    def values(rows: slice) -> np.ndarray:
+        part = image.crop((0, rows.start, image.width, min(rows.stop, image.height)))
+        return np.asarray(part if part.mode in GRAY else part.convert("L" if part.mode == "1" else "RGB"))
+
+    pixels, colour = _gray(values, (image.height, image.width), image.getexif().get(ORIENTATION, 1), 255)
+    if white_is_zero and image.mode in GRAY and image.mode != "L":  # Pillow puts 8 bits right by itself, and leaves the others as they are
+        pixels = _bright(pixels)
+    if not np.isfinite(pixels).all():
+        raise DamagedFilm(f"{name} holds values that are not numbers; export it again.")
     return Film(pixels, name, colour=colour)
 
 
-def _gray(values: np.ndarray, largest: int) -> tuple[np.ndarray, float]:
-    """[H,W,3] as float32 [H,W] in the same units, and how colourful it is: 0 (gray) to 1. largest: that a value can be."""
-    gray, colour = np.empty(values.shape[:2], np.float32), 0.0
-    for start in range(0, len(values), BLOCK):
-        rows = values[start : start + BLOCK]
-        gray[start : start + BLOCK] = rows.astype(np.float32) @ LUMA
-        colour += float((rows.max(-1) - rows.min(-1)).sum(dtype=np.float64))
-    return gray, colour / (gray.size * largest)
+def _gray(values: Callable[[slice], np.ndarray], shape: tuple[int, int], orientation: int, largest: int) -> tuple[np.ndarray, float]:
+    """An upright film as float32 [H,W] in its own units, and how colourful it is: 0 (gray) to 1.
+
+    values: of rows of the stored picture, [h,W] or [h,W,3]. shape: of that picture. orientation: as of EXIF. largest: that a value can be.
+    """
+    pixels, colour = np.empty(shape[::-1] if orientation in ON_ITS_SIDE else shape, np.float32), 0.0
+    stored = UPRIGHT_AS_STORED.get(orientation, np.asarray)(pixels)
+    for start in range(0, len(stored), BLOCK):
+        part = values(slice(start, start + BLOCK))
+        if part.ndim == 3:
+            red, green, blue = np.moveaxis(part, -1, 0)
+            spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
+            colour += float(spread.sum(dtype=np.float64))
+            part = part.astype(np.float32) @ LUMA if spread.any() else red
+        stored[start : start + BLOCK] = part
+    return pixels, colour / (pixels.size * max(largest, 1))
+
+
+def _bright(pixels: np.ndarray) -> np.ndarray:
+    """The negative of float32 [H,W], in its place."""
+    return np.subtract(pixels.max(), pixels, out=pixels)
 
 
 def _from_array(array: np.ndarray, limits: Limits) -> Film:

@@ -1,7 +1,7 @@
 """DICOM films, by pydicom (extra `dicom`). Of the header only what follows is read; no name, date or id leaves it.
 
 Pixels: DICOM PS3.3 C.7.6.3 (pixel padding, photometric interpretation), C.11.1 (modality LUT), C.11.2 (VOI LUT). What the film is:
-modality, body part, view and laterality.
+modality, body part, view, laterality and patient orientation (C.7.6.1.1.1).
 """
 
 import io
@@ -20,11 +20,16 @@ READ = (
     *("Modality", "BodyPartExamined", "ViewPosition", "Laterality", "ImageLaterality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel"),
     *("PhotometricInterpretation", "PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue"),
     *("PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "WindowCenter", "WindowWidth"),
-    *("VOILUTFunction", "VOILUTSequence", "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData"),
+    *("PatientOrientation", "VOILUTFunction", "VOILUTSequence", "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData"),
 )
 """The header's elements that are read; all others are passed over unseen."""
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
 NO_WINDOW = "The film's own window can't be applied; its values are taken as they are."
+MISSED_WINDOW = "The film's own window shows hardly any of its values; they are taken as they are."
+NARROW, FEW = 0.1, 0.5
+"""A window misses the film when it holds less than these shares of the spread of its values and of its pixels."""
+SAMPLE = 512
+"""A window is judged over at most this many rows and columns."""
 SIDES = {"L": "left", "R": "right"}
 PLAIN_FILM = ("", "CR", "DX", "DR", "RG", "OT", "SC")
 """Modalities that a plain radiograph is filed under: computed, digital, film digitised; other; secondary capture."""
@@ -90,9 +95,10 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
             stored = _gray(stored, name)
         if stored.ndim != 2:
             raise ValueError(f"{stored.ndim} dimensions")
-        pixels, warnings = _shown(stored, header)
-        padding = _padding(stored, values)
+        seen = _seen(stored, values)
+        pixels, warnings = _shown(stored, seen, header)
         side, ruled_out = SIDES.get(_text(values, "ImageLaterality") or _text(values, "Laterality")), _ruled_out(values)
+        orientation = _orientation(values)
     except UnsupportedFilm:
         raise
     except Exception as error:  # a missing decoder, or corrupt pixel data
@@ -102,13 +108,13 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
         ) from None
     if not np.isfinite(pixels).all():
         raise DamagedFilm(f"{name} is damaged DICOM (its values are no numbers); export it again.")
-    if photometric == "MONOCHROME1":
-        pixels = pixels.max() - pixels
+    if photometric == "MONOCHROME1":  # by what was seen: padding may lie far beyond it
+        np.subtract(pixels.max(where=seen, initial=-np.inf), pixels, out=pixels)
     exposed = None
-    if padding.any() and not padding.all():
-        pixels[padding] = pixels.min(where=~padding, initial=np.inf)
-        exposed = _bounds(~padding, limits.min_side)
-    return Film(pixels, name, exposed=exposed, side=side, ruled_out=ruled_out, warnings=warnings)
+    if not seen.all():
+        pixels[~seen] = pixels.min(where=seen, initial=np.inf)
+        exposed = _bounds(seen, limits.min_side)
+    return Film(pixels, name, exposed=exposed, side=side, orientation=orientation, ruled_out=ruled_out, warnings=warnings)
 
 
 def _in_colour(name: str, photometric: str) -> UnsupportedFilm:
@@ -124,18 +130,38 @@ def _gray(stored: np.ndarray, name: str) -> np.ndarray:
     return red
 
 
-def _shown(stored: np.ndarray, header: Any) -> tuple[np.ndarray, tuple[str, ...]]:
-    """[H,W] float32 after modality and VOI transforms, and a warning where the film has a window or table that can't be."""
+def _shown(stored: np.ndarray, seen: np.ndarray, header: Any) -> tuple[np.ndarray, tuple[str, ...]]:
+    """[H,W] float32 after modality and VOI transforms, and a warning where the film has a window or table that is of no use."""
     from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
-    shown, window, warnings = np.empty(stored.shape, np.float32), apply_voi_lut, ()
+    thin = tuple(slice(None, None, -(-side // SAMPLE)) for side in stored.shape)
+    sample, warnings = stored[thin][seen[thin]], ()
     try:
-        window(apply_modality_lut(stored[:1], header), header)
+        values = apply_modality_lut(sample, header)
+        if _misses(values, apply_voi_lut(values, header), header):
+            warnings = (MISSED_WINDOW,)
     except (ValueError, TypeError, AttributeError, KeyError, IndexError, NotImplementedError):  # as of a width of 0, which machines do write
-        window, warnings = lambda values, _: values, (NO_WINDOW,)
+        warnings = (NO_WINDOW,)
+    shown = np.empty(stored.shape, np.float32)
     for start in range(0, len(stored), BLOCK):  # pydicom works in float64
-        shown[start : start + BLOCK] = window(apply_modality_lut(stored[start : start + BLOCK], header), header)
+        rows = apply_modality_lut(stored[start : start + BLOCK], header)
+        shown[start : start + BLOCK] = rows if warnings else apply_voi_lut(rows, header)
     return shown, warnings
+
+
+def _misses(values: np.ndarray, windowed: np.ndarray, header: Any) -> bool:
+    """Whether a film's window or table leaves hardly anything of its values [N] to be seen."""
+    if not values.size:
+        return False
+    if not np.isfinite(windowed).all() or (np.ptp(windowed.astype(np.float32)) == 0 < np.ptp(values)):
+        return True
+    if "WindowCenter" not in header or "VOILUTSequence" in header:
+        return False
+    centre, width = (float(np.atleast_1d(value)[0]) for value in (header.WindowCenter, header.WindowWidth))
+    first, last = centre - width / 2, centre + width / 2
+    low, high = np.percentile(values, (1, 99))
+    narrow = min(last, high) - max(first, low) < NARROW * (high - low)
+    return bool(narrow and ((values > first) & (values < last)).mean() < FEW)
 
 
 def _ruled_out(values: dict[str, Any]) -> str | None:
@@ -164,6 +190,13 @@ def _words(values: dict[str, Any], keyword: str) -> set[str]:
     return {word for text in texts for word in re.findall(r"[^\W\d_]+", str(text).upper())}
 
 
+def _orientation(values: dict[str, Any]) -> tuple[str, str]:
+    """Where rows and columns point: of each the letter that says the most."""
+    value = values.get("PatientOrientation")
+    letters = [] if isinstance(value, str) else [str(one).strip().upper()[:1] for one in value or ()]
+    return (letters[0], letters[1]) if len(letters) == 2 else ("", "")
+
+
 def _bounds(mask: np.ndarray, least: int) -> tuple[int, int, int, int] | None:
     """(left, top, right, bottom) of what is True in [H,W]; None when that is the whole, or has a side under `least`."""
     across, down = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
@@ -172,10 +205,11 @@ def _bounds(mask: np.ndarray, least: int) -> tuple[int, int, int, int] | None:
     return None if whole or min(box[2] - box[0], box[3] - box[1]) < least else box
 
 
-def _padding(stored: np.ndarray, values: dict[str, Any]) -> np.ndarray:
-    """[H,W] bool: stored values that fill what the detector did not see."""
+def _seen(stored: np.ndarray, values: dict[str, Any]) -> np.ndarray:
+    """[H,W] bool: what the detector saw, as the stored values there are not those that pad; all of it when nothing else is left."""
     if values.get("PixelPaddingValue") is None:
-        return np.zeros(stored.shape, bool)
+        return np.ones(stored.shape, bool)
     first = int(values["PixelPaddingValue"])
     last = int(values.get("PixelPaddingRangeLimit", first))
-    return (stored >= min(first, last)) & (stored <= max(first, last))
+    seen = (stored < min(first, last)) | (stored > max(first, last))
+    return seen if seen.any() else ~seen
