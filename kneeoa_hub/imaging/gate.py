@@ -13,7 +13,7 @@ MESSAGES = {
     "not-a-radiograph": "The picture is in colour, so it is no radiograph. Send the film itself, without colour or marks.",
     "other-modality": "The film's header says that it is no plain radiograph (CT, MR, ultrasound or another kind). Send a plain knee film.",
     "other-body-part": "The film's header names another part of the body. Send a knee film, or correct the header.",
-    "not-frontal": "The film's header says that the view is not frontal (lateral or axial). Send a frontal (AP or PA) view.",
+    "not-frontal": "The film's header says that the view is not frontal (lateral, oblique or axial). Send a frontal (AP or PA) view.",
     "no-knee-found": "No knee joint was found in the film. Send a frontal (AP or PA) film that shows the whole joint, or say where it is with boxes.",
     "not-a-knee": "This does not look like a frontal knee radiograph that the model knows. Send a frontal (AP or PA) knee film, upright.",
     "cut-off": "The knee is cut off: the middle of the joint is not in the picture. Send the film with the whole joint on it.",
