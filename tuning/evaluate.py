@@ -20,7 +20,7 @@ from .audit import AuditedFilm, read_films
 from .calibrate import AXES, Calibration, answered, answers, calibrate, fit_refusal
 from .datasets import Knees, load_knees, stratified_subset
 from .ensemble import assemble, input_of, usual_maps
-from .metrics import Answers, coverages, ece_of_perfect, measure, number, recalls
+from .metrics import Answers, coverages, ece_of_perfect, measure, number, recalls, share
 from .plots import plot_calibration, plot_confusion, plot_history, plot_maps, plot_sets
 from .scrutiny import by_member, joint, predict, subgroups
 from .train import load_members, read_history
@@ -66,7 +66,7 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
             name = f"{dataset}_{split}"
             measured[name] = answers(predicted[split]["probabilities"][rows], knees.take(rows), calibration)
             away = distances(predicted[split]["embedding"][rows], refusal)
-            metrics[name] = measure(measured[name]) | {"refused": number((away > refusal.max_distance).mean(), n=int(rows.sum()))}
+            metrics[name] = measure(measured[name]) | {"refused": share(away > refusal.max_distance)}
             tables[name] = _tables(measured[name])
             levels[name] = {
                 str(level): measure(answered(measured[name].probabilities, knees.take(rows), calibration.decision, threshold), names=("coverage", "set_size"))

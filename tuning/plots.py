@@ -107,7 +107,7 @@ def plot_sets(measured: dict[str, Any], level: float, path: Path) -> None:
         below.set(xlabel="grades in the set", xticks=range(1, 6), ylim=(0, 1))
         for axis in (above, below):
             axis.grid(alpha=0.25)
-    axes[0, 0].set_ylabel("share with the given grade in the set")
+    axes[0, 0].set_ylabel("given grade in the set")
     axes[1, 0].set_ylabel("share of knees")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
