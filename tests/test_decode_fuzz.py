@@ -70,5 +70,5 @@ def test_a_file_that_is_nearly_a_film_is_a_film_or_an_error_of_the_package(form)
 
     tried()
     assert outcomes.total() >= 200
-    assert outcomes["read"] >= 5  # the changes are small enough to reach the decoders
+    assert outcomes["read"] >= 2  # the changes are small enough to reach the decoders
     assert {"film-damaged", "film-unsupported"} <= set(outcomes)

@@ -16,7 +16,7 @@ FLOORS = [
 # Within a floor, a module may use those named before it here.
 WITHIN = {
     "report": {"overlay"}, "runtime": {"bundle"}, "decision": {"bundle"}, "imaging": {"imaging"}, "card": {"report", "card_sections"}, "settings": {"errors"},
-    "answers": {"report"}, "document": {"overlay", "report"}, "dicom_objects": {"report"}, "beside": {"answers", "document", "dicom_objects"},
+    "answers": {"report"}, "document": {"overlay", "report"}, "dicom_objects": {"report"}, "beside": {"answers", "report", "document", "dicom_objects"},
     "hub": {"address", "presets", "versioned", "hub_client", "hub_download", "hub_upload", "publishable"},
     "hub_download": {"address", "versioned", "hub_client"}, "hub_upload": {"versioned", "hub_client"},
     "presets": {"address"}, "versioned": {"address"},
