@@ -117,7 +117,12 @@ def parser() -> argparse.ArgumentParser:
     form.add_argument("--out", type=Path, metavar="FILE", help="write to FILE.csv or FILE.jsonl as it goes; films that it holds are not graded again")
     grade.add_argument("--overlays", type=Path, metavar="DIR", help="write FILM.graded.png for each graded film")
     grade.add_argument("--report", type=Path, metavar="FILE", help="also write the films with their grades to FILE.html or FILE.pdf, to print")
-    grade.add_argument("--dicom", type=Path, metavar="DIR", help="also write a structured report and a secondary capture of each DICOM film")
+    grade.add_argument(
+        "--dicom",
+        type=Path,
+        metavar="DIR",
+        help="also write a structured report and a secondary capture of each DICOM film; of those that --out holds already none again",
+    )
     pull = command("pull", _pull, "download and verify a bundle, and print its folder")
     addressed(pull, positional=True)
     pull.add_argument("--json", action="store_true", help="one object: folder and revision")

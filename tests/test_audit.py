@@ -15,6 +15,7 @@ from kneeoa_hub.imaging.normalise import canvas
 from kneeoa_hub.imaging.phantom import knee_film
 from tuning.audit import audit, read_films
 from tuning.datasets import load_knees
+from tuning.duplicates import detail, shifted_pairs
 
 NAMES = ("0Normal", "1Doubtful", "2Mild", "3Moderate", "4Severe")
 
@@ -75,6 +76,20 @@ def test_a_knee_shown_again_elsewhere_in_another_film_is_kin_and_crosses_no_spli
     assert films["23.png"].use == "the same patient or knee is also in test"
     summary = json.loads((out / "audit.json").read_text("utf-8"))
     assert (summary["shifted_pairs"], summary["left_out"]) == (1, {"the same patient or knee is also in test": 1})
+
+
+@pytest.mark.parametrize("frame", [8, 16, 32])
+def test_a_frame_that_all_films_have_makes_no_kin_of_them(frame):
+    films = [np.pad(knee_film(number % 5, number).pixels.astype(np.float32), frame) for number in range(20)]
+    for film in films:
+        film[4:12, 4:12] = 65535  # a marker far brighter than bone
+    assert shifted_pairs(np.stack([detail(film) for film in films])) == []
+
+
+def test_one_film_and_black_films_are_no_copies_of_each_other():
+    black = detail(np.zeros((200, 300), np.float32))
+    assert not black.any()
+    assert shifted_pairs(np.stack([black])) == shifted_pairs(np.stack([black] * 3)) == []
 
 
 def test_the_same_pixels_under_two_grades_teach_nothing(tmp_path):

@@ -37,6 +37,12 @@ def knee(bits: int = 12) -> np.ndarray:
     return np.rint(film / film.max() * (2**bits - 1)).astype(np.uint16)
 
 
+def test_padding_that_nobody_declared_is_no_reason_to_leave_out_the_window():
+    film = np.pad(4095 - knee(12), 70, constant_values=65535)
+    read = decode(dicom(film, PhotometricInterpretation="MONOCHROME1", WindowCenter=2048, WindowWidth=4096))
+    assert read.warnings == ()
+
+
 @pytest.mark.parametrize("syntax", LOSSLESS)
 def test_a_lossless_transfer_syntax_keeps_every_bit(syntax):
     assert (decode(dicom(knee(), syntax)).pixels == knee()).all()

@@ -13,6 +13,7 @@ from pydicom.uid import JPEG2000Lossless
 
 from benchmarks.film_kinds import dicom, picture, tiff
 from kneeoa_hub.imaging.decode import Limits, decode
+from kneeoa_hub.imaging.phantom import knee_film
 
 MOST = 512
 """MB beside the interpreter with its libraries."""
@@ -71,6 +72,37 @@ def test_a_film_as_large_as_the_limits_let_it_be_takes_half_a_gigabyte_at_most(k
     assert done.returncode == 0, done.stderr
     height, width, grown = map(int, done.stdout.split())
     assert (height, width) == (side, side)
+    assert grown < MOST
+
+
+GRADED = """
+import sys
+from pathlib import Path
+import numpy as np
+import kneeoa_hub
+from kneeoa_hub.imaging.phantom import knee_film
+
+def peak():
+    return next(int(line.split()[1]) / 1024 for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+
+grader = kneeoa_hub.from_pretrained()
+grader.grade(np.rot90(255 - knee_film(2, 7).pixels))
+film, before = Path(sys.argv[1]).read_bytes(), peak()
+report = grader.grade(film)
+print(len(report.knees), len(report.warnings), round(peak() - before))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux alone tells a process's own peak")
+def test_a_large_film_that_is_turned_and_inverted_takes_no_more_to_be_put_right(tmp_path: Path):
+    knee = Image.fromarray(knee_film(2, 7).pixels).resize((SIDE, SIDE))
+    path = tmp_path / "film.png"
+    path.write_bytes(picture(Image.fromarray(255 - np.rot90(np.asarray(knee))), "PNG"))
+    done = subprocess.run([sys.executable, "-c", GRADED, str(path)], capture_output=True, text=True, cwd=Path(__file__).parent.parent)
+    assert done.returncode == 0, done.stderr
+    knees, warnings, grown = map(int, done.stdout.split())
+    assert knees == 1
+    assert warnings >= 2  # that it was turned, and inverted
     assert grown < MOST
 
 

@@ -254,6 +254,7 @@ def _summary(
         "near_duplicate_pairs": sum(not mirrored for _, _, mirrored in pairs),
         "mirrored_pairs": sum(mirrored for _, _, mirrored in pairs),
         "shifted_pairs": len(new),
+        "largest_kin": max(Counter(film.kin for film in films).values()),
         "shifted_pairs_other_grade": sum(one.grade != other.grade for one, other in new),
         "shifted_pairs_of_two_datasets": sum(one.dataset != other.dataset for one, other in new),
         "inverted": dict(sorted(Counter(f.dataset for f in films if f.inverted).items())),
@@ -286,7 +287,8 @@ def _report(summary: dict[str, Any]) -> str:
         f"- pictures of 16 bits (PNG, TIFF): {summary['files_of_16_bits']}; films of several knees: {summary['left_out'].get(SEVERAL, 0)}",
         f"- near-duplicate pairs: {summary['near_duplicate_pairs']}; mirrored pairs: {summary['mirrored_pairs']}",
         f"- pairs beyond these that show one knee, shifted: {summary['shifted_pairs']}, {summary['shifted_pairs_other_grade']} of them under different grades, "
-        f"{summary['shifted_pairs_of_two_datasets']} of them of two datasets",
+        f"{summary['shifted_pairs_of_two_datasets']} of them of two datasets; the largest kin has "
+        f"{summary['largest_kin']} films (many more than a knee is likely to have been filmed are a fault of the films, such as a frame that they share)",
         f"- the same pixels under different grades: {summary['same_picture_other_grade']}",
         *(
             f"- {dataset}: {found['groups']} groups, {found['of_several_films']} of several films, {found['of_several_grades']} of several grades"

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import numpy as np
 from PIL import Image
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter
 
 from . import steps
 
@@ -16,6 +16,10 @@ NEAR = 0.985
 BLOCK = 1024
 DETAIL, BLUR = 96, 3.0
 """Side of the pictures in which a knee is looked for that another film shows elsewhere, and the blur in pixels that is taken from them."""
+SAME_INSIDE = 0.75
+"""And so much at least without what lies beside plain areas, so that a frame that many films share makes no knee of them."""
+PLAIN = 0.003
+"""Share of a film's grays that neighbouring pixels of a plain area differ by at most."""
 NEIGHBOURS = 4
 """Films of the likeliest spectra that each film is laid over, and as many for its mirror image."""
 FURTHEST = DETAIL // 4
@@ -54,21 +58,33 @@ def near_pairs(thumbnails: np.ndarray, threshold: float = NEAR) -> list[tuple[in
 
 
 def detail(pixels: np.ndarray) -> np.ndarray:
-    """[DETAIL,DETAIL] float32 of mean 0 and length 1: trabeculae and edges, without what all knees have in common."""
+    """[2,DETAIL,DETAIL] float32, each of mean 0 and length 1: trabeculae and edges, without what all knees have in common; and the same
+    without what lies beside a plain area, all 0 where nothing is left: edges of frames, beams and markers are alike in many films."""
     small = np.asarray(Image.fromarray(pixels).resize((DETAIL, DETAIL), Image.Resampling.BOX), np.float32)
-    fine = small - gaussian_filter(small, BLUR)
-    fine -= fine.mean()
+    low, high = np.percentile(small, (1, 99))
+    clipped = small.clip(low, high)
+    plain = maximum_filter(clipped, 3) - minimum_filter(clipped, 3) <= PLAIN * (high - low)
+    inside = ~maximum_filter(plain, 2 * round(2 * BLUR) + 1)
+    return np.stack([_fine(small, np.ones_like(inside)), _fine(clipped, inside)])
+
+
+def _fine(small: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    fine = np.where(seen, small - gaussian_filter(small, BLUR), 0)
+    fine = np.where(seen, fine - fine.sum() / max(1, seen.sum()), 0)
     return (fine / max(float(np.linalg.norm(fine)), 1e-6)).astype(np.float32)
 
 
 def shifted_pairs(details: np.ndarray) -> list[tuple[int, int, bool]]:
-    """Pairs (i, j, mirrored), i < j, of [N,DETAIL,DETAIL] details that show one knee, if shifted by up to FURTHEST.
+    """Pairs (i, j, mirrored), i < j, of [N,2,DETAIL,DETAIL] details that show one knee, if shifted by up to FURTHEST.
 
     A shift leaves the amplitudes of a picture's spectrum as they are, so films of like amplitudes are found first, and laid over one another then.
     """
     pairs = []
+    details, inside = details[:, 0], details[:, 1]
+    if not len(candidates := _alike(details)):
+        return pairs
     spectra = np.fft.rfft2(details, (DETAIL + FURTHEST, DETAIL + FURTHEST)).astype(np.complex64)
-    for block in steps.progress(np.array_split(candidates := _alike(details), -(-len(candidates) // BLOCK) or 1), "audit: copies"):
+    for block in steps.progress(np.array_split(candidates, -(-len(candidates) // BLOCK)), "audit: copies"):
         first, second, mirrored = block[:, 0], block[:, 1], block[:, 2].astype(bool)
         other = np.where(mirrored[:, None, None], details[second][:, :, ::-1], details[second])
         crossed = spectra[first] * np.fft.rfft2(other, spectra.shape[1:2] * 2).conj()
@@ -76,16 +92,18 @@ def shifted_pairs(details: np.ndarray) -> list[tuple[int, int, bool]]:
         places = np.r_[0 : FURTHEST + 1, -FURTHEST:0]
         best = shifts[:, places][:, :, places].reshape(len(block), -1).argmax(1)
         down, right = places[best // len(places)], places[best % len(places)]
-        pairs += [
-            (int(i), int(j), bool(m))
-            for i, j, m, film, y, x in zip(first, second, mirrored, other, down, right, strict=True)
-            if _overlaid(details[i], film, y, x) >= SAME_KNEE
-        ]
+        for row, (i, j, is_mirrored) in enumerate(block.tolist()):
+            place = down[row], right[row]
+            within = inside[j][:, ::-1] if is_mirrored else inside[j]
+            if _overlaid(details[i], other[row], *place) >= SAME_KNEE and _overlaid(inside[i], within, *place) >= SAME_INSIDE:
+                pairs.append((i, j, bool(is_mirrored)))
     return pairs
 
 
 def _alike(details: np.ndarray) -> np.ndarray:
     """[M,3] int: pairs (i, j, mirrored), i < j, among which are each film's NEIGHBOURS by the amplitudes of its spectrum."""
+    if len(details) < 2:
+        return np.empty((0, 3), int)
     window = np.hanning(DETAIL + 2)[1:-1]
     spread = details / np.maximum(details.std((1, 2), keepdims=True), 1e-6)
     amplitudes = np.log1p(np.abs(np.fft.rfft2(spread.clip(-3, 3) * np.outer(window, window)))).astype(np.float32)

@@ -45,7 +45,7 @@ OTHER_VIEWS = {"LL", "RL", "ML", "LM"}
 """Values of View Position (0018,5101) that are no frontal view; among other words they may mean something else, as the lower limb."""
 OTHER_VIEW_WORDS = {
     *("LLD", "RLD", "LLO", "RLO", "LPO", "RPO", "LAO", "RAO", "MLO", "LMO", "OBL", "OBLIQUE", "LAT", "LATERAL", "MEDIOLATERAL", "LATEROMEDIAL"),
-    *("AXIAL", "TANGENTIAL", "SKYLINE", "SUNRISE", "MERCHANT"),
+    *("AXIAL", "INFEROSUPERIOR", "SUPEROINFERIOR", "TANGENTIAL", "SKYLINE", "SUNRISE", "MERCHANT", "CROSS", "CROSSTABLE"),
 }
 """Words of it that say so: defined terms of PS3.3 C.8.1.1, views of PS3.16 CID 4010 and 4014, and the names of views of the kneecap."""
 
@@ -159,6 +159,8 @@ def _misses(values: np.ndarray, windowed: np.ndarray, header: Any) -> bool:
         return False
     centre, width = (float(np.atleast_1d(value)[0]) for value in (header.WindowCenter, header.WindowWidth))
     first, last = centre - width / 2, centre + width / 2
+    between = values[(values > values.min()) & (values < values.max())]  # undeclared padding, shutters and plain air say nothing of the knee
+    values = between if between.size else values
     low, high = np.percentile(values, (1, 99))
     narrow = min(last, high) - max(first, low) < NARROW * (high - low)
     return bool(narrow and ((values > first) & (values < last)).mean() < FEW)
@@ -173,7 +175,8 @@ def _ruled_out(values: dict[str, Any]) -> str | None:
     if parts & OTHER_PARTS and not whole_leg and not any("KNEE" in part for part in parts):
         return "other-body-part"
     view = _words(values, "ViewPosition")
-    return "not-frontal" if view & OTHER_VIEW_WORDS or (len(view) == 1 and view & OTHER_VIEWS) else None
+    view |= {word.removesuffix("S") for word in view}
+    return "not-frontal" if view & OTHER_VIEW_WORDS or (len(view) == 1 and view <= OTHER_VIEWS) else None
 
 
 def _text(values: dict[str, Any], keyword: str) -> str:

@@ -81,8 +81,8 @@ def verdict(answer: np.ndarray, config: GateConfig) -> Verdict:
 def put_right(pixels: np.ndarray, pose: Pose) -> np.ndarray:
     """A [H,W] film of that pose, upright and with bright bone."""
     turns, inverted = pose
-    upright = np.rot90(pixels, -turns)
-    return np.ascontiguousarray(upright.max() + upright.min() - upright if inverted else upright)
+    upright = np.array(np.rot90(pixels, -turns), order="C")
+    return np.subtract(upright.max() + upright.min(), upright, out=upright) if inverted else upright
 
 
 def clipped(content: np.ndarray) -> float:

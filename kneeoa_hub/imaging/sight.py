@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from PIL import Image
 
 from ..bundle import GateConfig
 from ..runtime import GateNetwork
@@ -12,6 +13,8 @@ from .gate import POSES, UPRIGHT, Pose, Refusal, Verdict, put_right, refusal, ve
 from .locate import TWO_KNEES_FROM, regions
 from .normalise import Box, network_input
 
+THINNED_TO = 1536
+"""Pixels of the longer side of a film whose poses are tried."""
 SURE = 0.8
 """Mean probability of an upright knee from which all that is found in a film in another pose is taken for its knees. Of composed films with
 joints all but some in a hundred have more than .95 in their right pose, and none more than .1 in another."""
@@ -68,21 +71,32 @@ class Look:
                 return Sight(film, (whole,))  # a wide film may show two, so the gate has to be sure of it, and the finder to have seen none
             # Of what was found its own reason is told, and of a film in which nothing was found that of the whole.
             verdicts += tuple(one for one in alone if one.turn or not (found or one.accepted))
-        return self._as_told(film, verdicts, boxes) or Sight(film, found or (whole,), refused=_refusal(verdicts))
+        return self._as_told(film, verdicts, boxes) or Sight(film, found or (whole,), refused=_refusal(verdicts), regions=graded or (whole,))
 
     def _in_another_pose(self, film: Film, boxes: tuple[Box, ...] | None) -> Sight | None:
-        """The film in the pose in which all that is found in it is surely an upright knee, and more surely so than in any other."""
-        best, least = None, SURE if self._limits and self._gate else np.inf
-        for pose in POSES[UPRIGHT + 1 :]:
-            if boxes and pose[0]:
-                continue
-            upright = replace(film, pixels=put_right(film.pixels, pose))
-            found = boxes or self._find(upright.pixels)
-            graded = boxes or regions(found, upright.pixels.shape)
-            scores = [one.score if one.accepted else 0.0 for one in self._judge(upright, graded)]
-            if scores and min(scores) > 0 and float(np.mean(scores)) >= least:
-                best, least = Sight(upright, found, pose, regions=graded), float(np.mean(scores))
-        return best
+        """The film in the pose in which all that is found in it is surely an upright knee, and more surely so than in any other.
+
+        The poses are tried on a film that is thinned, so that a large one is turned once at most.
+        """
+        if not self._limits or not self._gate:
+            return None
+        step = 1 if boxes else max(1, max(film.pixels.shape) // THINNED_TO)
+        thin = replace(film, pixels=np.asarray(Image.fromarray(film.pixels).reduce(step)) if step > 1 else film.pixels)
+        tried = {pose: self._surely(thin, pose, boxes) for pose in POSES[UPRIGHT + 1 :] if not boxes or not pose[0]}
+        best = max((sight for sight in tried.values() if sight), key=lambda found: found[1], default=None)
+        if best is None or step == 1:
+            return best[0] if best else None
+        whole = self._surely(film, best[0].pose, boxes)
+        return whole[0] if whole else None
+
+    def _surely(self, film: Film, pose: Pose, boxes: tuple[Box, ...] | None) -> tuple[Sight, float] | None:
+        """The film as it stands upright if it was given in that pose, and the mean score of what is found in it, if that is surely its knees."""
+        upright = replace(film, pixels=put_right(film.pixels, pose))
+        found = boxes or self._find(upright.pixels)
+        graded = boxes or regions(found, upright.pixels.shape)
+        verdicts = self._judge(upright, graded)
+        score = float(np.mean([one.score for one in verdicts])) if verdicts and all(one.accepted for one in verdicts) else 0.0
+        return (Sight(upright, found, pose, regions=graded), score) if score >= SURE else None
 
     def _as_told(self, film: Film, verdicts: Sequence[Verdict], boxes: tuple[Box, ...] | None) -> Sight | None:
         """The film, in which the finder sees nothing in any pose, in the one that the gate is sure of; it is one knee then."""
