@@ -119,7 +119,7 @@ def main() -> None:
     arguments = parser.parse_args()
     console.prepare()
     films = [film for film in read_films(arguments.data) if film.width]
-    grades, groups = np.array([film.grade for film in films]), np.array([film.kin or film.group for film in films])
+    grades, groups = np.array([film.grade for film in films]), np.array([film.together for film in films])
     seen = features(films)
     rows = []
     for dataset in sorted({film.dataset for film in films}):

@@ -51,6 +51,11 @@ class AuditedFilm:
     use: str
     kin: str = ""
 
+    @property
+    def together(self) -> str:
+        """What no split and no bootstrap may cut; audits that knew no kin have the group alone."""
+        return self.kin or self.group
+
 
 def audit(data: Sequence[str], out: Path, seed: int = 0) -> Path:
     """Write films.csv, audit.json and report.md to `out`; returns it.

@@ -40,7 +40,7 @@ class Knees:
     @property
     def groups(self) -> np.ndarray:
         """[N] str: what a split or a bootstrap must keep together."""
-        return np.array([film.kin or film.group for film in self.films], str)
+        return np.array([film.together for film in self.films], str)
 
     @property
     def datasets(self) -> np.ndarray:

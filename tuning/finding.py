@@ -181,7 +181,7 @@ def _graded(
         if index not in crops:
             crop = knees[index].crop
             crops[index] = _grades(grader, crop, ((0, 0, crop.shape[1], crop.shape[0]),))[0]
-        rows.append((origin[index].grade, crops[index], true_grade, found_grade, origin[index].kin or origin[index].group))
+        rows.append((origin[index].grade, crops[index], true_grade, found_grade, origin[index].together))
     return rows
 
 
