@@ -36,6 +36,8 @@ UNCOMPRESSED = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEnd
 LOSSLESS = (*UNCOMPRESSED, RLELossless, JPEGLossless, JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless)
 LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000)
 OPAQUE = 65535
+PREAMBLE = 132
+"""Bytes of a DICOM file before its first element."""
 
 
 @dataclass(frozen=True)
@@ -164,6 +166,10 @@ def _dicoms(deep: np.ndarray) -> Iterator[FilmFile]:
     yield FilmFile("DICOM", "12-bit with a VOI table", dicom(twelve, VOILUTSequence=[table], **about))
     padded = np.pad(np.minimum(twelve, 4094), ((0, 0), (deep.shape[1] // 8,) * 2), constant_values=4095)
     yield FilmFile("DICOM", "12-bit with pixel padding", dicom(padded, PixelPaddingValue=4095, **about), exact=False)
+    for syntax in (ExplicitVRLittleEndian, JPEGLosslessSV1):
+        yield FilmFile("DICOM", f"12-bit without preamble, {syntax.name}", dicom(twelve, syntax, **about)[PREAMBLE:])
+    for syntax in (ImplicitVRLittleEndian, ExplicitVRLittleEndian):
+        yield FilmFile("DICOM", f"12-bit, data set alone, {syntax.name}", bare(dicom(twelve, syntax, **about)))
     yield from _far_from_zero(twelve)
 
 
@@ -204,6 +210,14 @@ def dicom(pixels: np.ndarray, syntax: UID = ExplicitVRLittleEndian, end: int | N
         setattr(dataset, name, value)
     content = io.BytesIO()
     pydicom.dcmwrite(content, dataset, enforce_file_format=True)
+    return content.getvalue()
+
+
+def bare(film: bytes) -> bytes:
+    """The data set of an uncompressed DICOM file as it is sent, with nothing before it that names its syntax."""
+    dataset = pydicom.dcmread(io.BytesIO(film))
+    content = io.BytesIO()
+    pydicom.dcmwrite(content, Dataset(dataset), implicit_vr=dataset.original_encoding[0], little_endian=True, enforce_file_format=False)
     return content.getvalue()
 
 

@@ -5,7 +5,7 @@ import logging
 
 from PIL import Image
 
-from kneeoa_hub.imaging.decode import FORMATS
+from kneeoa_hub.imaging.decode import FORMATS, is_dicom
 from kneeoa_hub.imaging.dicom import DEFLATED
 from kneeoa_hub.imaging.unheard import unheard, unwarned
 
@@ -19,7 +19,7 @@ def is_large(film: bytes) -> bool:
     """Whether its header tells of LARGE pixels or more, or tells nothing that is understood."""
     try:
         with unheard():
-            across, down = _dicom(film) if film[128:132] == b"DICM" else _picture(film)
+            across, down = _dicom(film) if is_dicom(film) else _picture(film)
     except Exception as error:  # whatever is wrong with it, the decoder tells
         log.debug("The size of a film is not known (%s)", type(error).__name__)
         return True
@@ -32,7 +32,7 @@ def _dicom(film: bytes) -> tuple[int, int]:
     if DEFLATED in film:  # it would be inflated as a whole; the decoder refuses it
         return 0, 0
     with unwarned():
-        header = pydicom.dcmread(io.BytesIO(film), specific_tags=["Rows", "Columns"])  # to its end: what is told twice counts as told last
+        header = pydicom.dcmread(io.BytesIO(film), specific_tags=["Rows", "Columns"], force=True)  # to its end: what is told twice counts as told last
         return int(header.Columns), int(header.Rows)
 
 

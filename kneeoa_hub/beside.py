@@ -41,7 +41,8 @@ class DicomObjects:
             yield film, answer
 
     def _write(self, film: str, report: FilmReport) -> None:
-        from .dicom_objects import is_dicom, secondary_capture, structured_report, to_bytes
+        from .dicom_objects import secondary_capture, structured_report, to_bytes
+        from .imaging.decode import is_dicom
 
         content = Path(film).read_bytes()
         try:

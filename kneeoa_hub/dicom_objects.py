@@ -15,6 +15,7 @@ from PIL import Image
 from . import __version__
 from .errors import FilmError, MissingExtra, UnsupportedFilm
 from .grades import GRADES
+from .imaging.decode import is_dicom
 from .imaging.unheard import unheard, unwarned
 from .report import FilmReport, KneeGrade
 
@@ -104,11 +105,6 @@ def to_bytes(dataset: Any) -> bytes:
     return content.getvalue()
 
 
-def is_dicom(film: bytes) -> bool:
-    """Whether a file says that it is DICOM (PS3.10, 7.1)."""
-    return film[128:132] == b"DICM"
-
-
 def _group(knee: KneeGrade, number: int) -> Any:
     """TID 1501: one knee's grade and figures."""
     from highdicom.sr import CodedConcept, FindingSite, Measurement, MeasurementsAndQualitativeEvaluations, QualitativeEvaluation, TrackingIdentifier
@@ -177,7 +173,7 @@ def _header(film: bytes) -> Any:
     except ImportError:
         raise MissingExtra("DICOM films need pydicom; install it with: pip install 'kneeoa-hub[dicom]'") from None
     try:
-        return pydicom.dcmread(io.BytesIO(film), stop_before_pixels=True)
+        return pydicom.dcmread(io.BytesIO(film), stop_before_pixels=True, force=is_dicom(film))
     except Exception:  # pydicom raises many kinds for what is no DICOM
         raise UnsupportedFilm("The film is not DICOM, so it has no study to which a DICOM object could belong; give the DICOM file.") from None
 

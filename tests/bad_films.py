@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
+from benchmarks.film_kinds import bare
 from kneeoa_hub.imaging.phantom import sample_films
 
 from .flask_requests import file, huge_png, two_pages
@@ -50,6 +51,11 @@ def unreadable() -> dict[str, bytes]:
     for syntax in (RLELossless, JPEG2000Lossless):
         whole = dicom(knee(), syntax)
         files[f"dicom {syntax.name} cut in half"] = whole[: len(whole) // 2]
+    files |= {
+        "data set alone, cut in half": bare(dicom(knee()))[: knee().nbytes // 2],
+        "data set alone, of no image": b"\x08\0\x16\0UI\x02\0" + b"1.",
+        "what begins like a data set": b"\x02\0\0\0UL" + bytes(range(256)) * 9,
+    }
     return files
 
 

@@ -10,6 +10,7 @@ import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
+from benchmarks.film_kinds import PREAMBLE, bare
 from kneeoa_hub.cli import main
 from kneeoa_hub.dicom_objects import secondary_capture, structured_report, to_bytes
 from kneeoa_hub.errors import FilmError, UnsupportedFilm
@@ -67,6 +68,15 @@ def test_the_structured_report_says_what_the_report_says(film, report):
     assert [item.TextValue for item in items if name_of(item) == "121106"] == [report.findings()]
     assert made.DeviceSerialNumber == report.revision
     assert made.SeriesDescription.startswith("Research use only")
+
+
+@pytest.mark.parametrize("stripped", [lambda film: film[PREAMBLE:], bare], ids=["no preamble", "data set alone"])
+def test_a_film_without_a_preamble_has_objects_too(stripped, film, report, grader):
+    again = grader.grade(stripped(film))
+    assert [knee.probabilities for knee in again.knees] == [knee.probabilities for knee in report.knees]
+    for make in (structured_report, secondary_capture):
+        made = pydicom.dcmread(io.BytesIO(to_bytes(make(stripped(film), again))))
+        assert made.StudyInstanceUID == pydicom.dcmread(io.BytesIO(film)).StudyInstanceUID
 
 
 def walked(item: pydicom.Dataset):

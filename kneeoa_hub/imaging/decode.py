@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -49,6 +50,8 @@ UPRIGHT_AS_STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 """By EXIF orientation: the view of an upright picture [H,W] that is as the file holds it, so that it is filled without a copy."""
 ON_ITS_SIDE = (5, 6, 7, 8)
+BARE_DICOM = re.compile(rb"[\x02\x08]\0.\0(?:[A-Z]{2}|..\0\0)", re.DOTALL)
+"""How a data set begins that is filed as it is sent, in little endian: an element of group 2 or 8, with its kind or a short length."""
 
 FilmInput = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray
 
@@ -109,6 +112,11 @@ def decode(film: FilmInput, limits: Limits = Limits()) -> Film:
     return decoded
 
 
+def is_dicom(content: bytes) -> bool:
+    """Whether a file is DICOM by its mark (PS3.10, 7.1), or by its first element when it has none, as in some older archives."""
+    return content[128:132] == b"DICM" or BARE_DICOM.match(content) is not None
+
+
 def _decoded(film: FilmInput, limits: Limits) -> Film:
     if isinstance(film, np.ndarray):
         return _from_array(film, limits)
@@ -151,7 +159,7 @@ def _too_many_bytes(name: str, size: int, limits: Limits) -> FilmTooLarge:
 
 
 def _from_bytes(content: bytes, name: str, limits: Limits) -> Film:
-    if content[128:132] == b"DICM":
+    if is_dicom(content):
         from .dicom import read_dicom  # pydicom is an extra
 
         return read_dicom(content, name, limits)

@@ -59,15 +59,17 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
     try:
         import pydicom
 
-        from .encapsulated import SYNTAXES, UNCOMPRESSED, stored_values
+        from .encapsulated import BARE_SYNTAXES, SYNTAXES, UNCOMPRESSED, stored_values
     except ImportError:
         raise MissingExtra("DICOM films need pydicom; install it with: pip install 'kneeoa-hub[dicom]'") from None
     if DEFLATED in content:  # it would be inflated as a whole, to whatever size
         raise UnsupportedFilm(f"{name} is deflated DICOM; export it uncompressed.")
     try:
         with unwarned():
-            header = pydicom.dcmread(io.BytesIO(content), specific_tags=list(READ))
+            header = pydicom.dcmread(io.BytesIO(content), specific_tags=list(READ), force=True)
             values = {element.keyword: element.value for element in header}  # converts each, now
+            if "TransferSyntaxUID" not in header.file_meta:
+                header.file_meta.TransferSyntaxUID = BARE_SYNTAXES[header.original_encoding]
             syntax = header.file_meta.TransferSyntaxUID
         rows, columns = int(values.get("Rows", 0)), int(values.get("Columns", 0))
         photometric = str(values.get("PhotometricInterpretation", ""))

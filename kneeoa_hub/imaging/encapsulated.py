@@ -30,6 +30,8 @@ JPEG: tuple[str, ...] = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEG
 """ITU-T T.81."""
 UNCOMPRESSED: tuple[str, ...] = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 """What pydicom reads by itself."""
+BARE_SYNTAXES = {(True, True): ImplicitVRLittleEndian, (False, True): ExplicitVRLittleEndian}
+"""Of a data set that names none, by what pydicom finds of it: (kinds left out, little endian). Its pixels can't be compressed."""
 SYNTAXES: tuple[str, ...] = (*JPEG, JPEGLSLossless, JPEGLSNearLossless, JPEG2000Lossless, JPEG2000, RLELossless)
 
 
