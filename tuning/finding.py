@@ -43,6 +43,7 @@ def measure(
 def _real(locator: Locator, grader: KneeGrader, films: Sequence[AuditedFilm]) -> dict[str, Any]:
     """On films as they are: strips of one and of two knees of all splits, and crops of the validation split."""
     right: dict[str, list[bool]] = {"two_knee_strips": [], "single_strips": [], "crops": [], "crops_same_grade": [], "strips_same_grade": []}
+    by_rule: dict[str, list[bool]] = {"rule_two_knee_strips": [], "rule_single_strips": []}
     refused: dict[str, list[bool]] = {"two_knee_strips_refused": [], "single_strips_refused": []}
     wanted = [film for film in films if film.width >= TWO_KNEES_FROM * film.height or (film.split == "val" and film.use == "yes")]
     with FilmReader() as reader:
@@ -52,15 +53,19 @@ def _real(locator: Locator, grader: KneeGrader, films: Sequence[AuditedFilm]) ->
             strip = film.width >= TWO_KNEES_FROM * film.height
             # A strip holds two knees when it is twice as long as the others: the classical cut errs on one of those.
             if strip and film.knees == 2 and film.width >= 3 * film.height:
-                right["two_knee_strips"].append(_one_each(found, find_knees(pixels)))
+                halves = find_knees(pixels)
+                right["two_knee_strips"].append(_one_each(found, halves))
+                by_rule["rule_two_knee_strips"].append(len(halves) == 2)
                 refused["two_knee_strips_refused"].append(_refused(grader, pixels))
                 continue
             right["single_strips" if strip else "crops"].append(len(found) == 1)
+            if strip:
+                by_rule["rule_single_strips"].append(len(find_knees(pixels)) == 1)
             if film.split == "val" and film.use == "yes":
                 right["strips_same_grade" if strip else "crops_same_grade"].append(_same_grade(grader, pixels, found))
                 if strip:
                     refused["single_strips_refused"].append(_refused(grader, pixels))
-    return {name: share(values) for name, values in (right | refused).items()}
+    return {name: share(values) for name, values in (right | refused | by_rule).items()}
 
 
 def _refused(grader: KneeGrader, pixels: np.ndarray) -> bool:
@@ -81,7 +86,7 @@ def _same_grade(grader: KneeGrader, pixels: np.ndarray, found: tuple[Box, ...]) 
 
 
 def _composed(locator: Locator, grader: KneeGrader, knees: Sequence[Knee], origin: Sequence[AuditedFilm], count: int, seed: int) -> dict[str, Any]:
-    counted, empty, away, sides, reported = [], [], [], [], []
+    counted, empty, away, sides, reported, by_rule = [], [], [], [], [], []
     posed: dict[bool, list[bool]] = {True: [], False: []}
     refused: dict[bool, list[bool]] = {True: [], False: []}  # with a joint, and without
     grades: list[tuple[int, int, int, int, str]] = []
@@ -97,8 +102,9 @@ def _composed(locator: Locator, grader: KneeGrader, knees: Sequence[Knee], origi
         if not len(film.joints):
             empty.append(not found)
             continue
+        by_rule += [near <= NEAR[0] for near in _middles_off(film, find_knees(film.pixels))]
         if report.knees:
-            reported += [bool(near <= NEAR[0]) for near in _middles_off(film, [knee.box for knee in report.knees])]
+            reported += [near <= NEAR[0] for near in _middles_off(film, [knee.box for knee in report.knees])]
         matches = [_nearest(joint, found) for joint in film.joints]
         away += [match[1] if match else np.inf for match in matches]
         sides += [match[0].side / joint[2] for match, joint in zip(matches, film.joints, strict=True) if match]
@@ -108,7 +114,7 @@ def _composed(locator: Locator, grader: KneeGrader, knees: Sequence[Knee], origi
     figures: dict[str, Any] = {"composed_count": share(counted), "composed_empty": share(empty)}
     figures |= {"composed_refused": share(refused[True]), "composed_empty_refused": share(refused[False])}
     figures |= {f"composed_within_{near:.0%}".rstrip("%"): share([bool(value <= near) for value in away]) for near in NEAR}
-    figures |= {"composed_reported_within_10": share(reported)}
+    figures |= {"composed_reported_within_10": share(reported), "rule_composed_within_10": share(by_rule)}
     figures |= {"composed_posed_right": share(posed[True]), "composed_empty_posed_refused": share(posed[False])}
     figures["composed_side_ratio"] = _middle(sides)
     for name in ("crop", "true_box", "found"):
