@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -143,8 +144,9 @@ def test_a_training_on_one_dataset_is_measured_on_all_and_calibrated_on_its_own(
 
 
 @pytest.mark.slow
-def test_another_backend_trains_what_this_one_evaluates(loop, tmp_path):
-    done = step("train", "--data", loop / "search", "--out", tmp_path / "train", "--epochs", 1, "--batch", 16, "--precision", "mixed_bfloat16", backend="jax")
+@pytest.mark.parametrize("backend", ["jax", pytest.param("torch", marks=pytest.mark.skipif(not find_spec("torch"), reason="PyTorch is not installed"))])
+def test_another_backend_trains_what_this_one_evaluates(loop, tmp_path, backend):
+    done = step("train", "--data", loop / "search", "--out", tmp_path / "train", "--epochs", 1, "--batch", 16, "--precision", "mixed_bfloat16", backend=backend)
     assert done.returncode == 0, done.stderr[-3000:]
     evaluated = step("evaluate", "--data", tmp_path / "train", "--out", tmp_path / "evaluate", "--validation-only", "--gallery", tmp_path / "films")
     assert evaluated.returncode == 0, evaluated.stderr[-3000:]
