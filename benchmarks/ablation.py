@@ -41,6 +41,7 @@ def variants() -> dict:
         "the joint line alone": (replace(base, view="band"), long),
         "no mixing of films": (base, replace(long, mixup=0.0)),
         "no occlusion": (base, replace(long, occlusion=0.0)),
+        "taught by the shipped model": (base, replace(long, teacher="kneeoa-cnn")),
         "mirrored only": (replace(base, augmentation=0.0), long),
         "cross-entropy": (replace(base, loss="cross_entropy"), long),
         "CORAL": (replace(base, loss="coral"), long),
@@ -57,7 +58,9 @@ def variants() -> dict:
 
 def probabilities(architecture, settings, audit: Path, out: Path, films: int):
     """Trains, or takes up what is there; the validation knees, their probabilities [N,5], and the seconds that answering takes."""
-    from tuning import steps
+    from kneeoa_hub.bundle import read_bundle
+    from kneeoa_hub.hub import pull
+    from tuning import steps, teacher
     from tuning.datasets import load_knees, stratified_subset
     from tuning.ensemble import Member, assemble
     from tuning.space import build
@@ -71,7 +74,12 @@ def probabilities(architecture, settings, audit: Path, out: Path, films: int):
         {"architecture": asdict(architecture), "films": films, **asdict(settings), "datasets": [], "architectures": []},
     )
     (seed,) = settings.seeds
-    train_member(architecture, stratified_subset(training, films or len(training)), validation, str(seed), seed, settings, out)
+    targets = None
+    if settings.teacher:
+        folder = pull(settings.teacher)
+        seen = load_knees(audit, "train", read_bundle(folder).config.input)
+        targets = teacher.blended(folder, stratified_subset(seen, films or len(seen)))
+    train_member(architecture, stratified_subset(training, films or len(training)), validation, str(seed), seed, settings, out, targets=targets)
     member = build(architecture)
     member.load_weights(out / f"member-{seed}.weights.h5")
     model = assemble([Member("", architecture, member)])

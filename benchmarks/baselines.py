@@ -7,7 +7,8 @@ Four baselines: boosted trees that see only a file's header and size, or only a 
 shortcut, not radiology), and histograms of oriented gradients (Dalal & Triggs, CVPR 2005) with a linear model or boosted trees.
 Clean: trained on the audit's training films, measured on its test films; no patient or near-duplicate is on both sides. Leaky:
 all files of a dataset shuffled and cut, as IEEE 10724941 did. With --model, that bundle (default: the shipped one) is set beside the
-clean baselines on the same films, with the difference in kappa by paired bootstrap. Writes baselines.json and baselines.md.
+clean baselines on the same films, with the difference in kappa by paired bootstrap. Writes baselines.json and baselines.md, and
+answers.npz, so that another model is set beside the same audit's baselines without fitting them again.
 """
 
 import argparse
@@ -73,6 +74,24 @@ def splits(films: list[AuditedFilm], dataset: str) -> dict[str, tuple[np.ndarray
     return {"clean": (np.flatnonzero(used & (split == "train")), np.flatnonzero(used & (split == "test"))), "leaky": (leaky[0], leaky[1])}
 
 
+def answers(audit: Path, out: Path, films: list[AuditedFilm]) -> dict[str, np.ndarray]:
+    """What each baseline answers for the films it is measured on, by dataset, split and name; kept in `out` for the same audit."""
+    kept, fingerprint = out / "answers.npz", steps.read_json(audit / "audit.json")["fingerprint"]
+    if kept.exists():
+        with np.load(kept) as arrays:
+            if str(arrays["fingerprint"]) == fingerprint:
+                return {name: arrays[name] for name in arrays.files}
+    grades, seen = np.array([film.grade for film in films]), features(films)
+    answered = {"fingerprint": np.array(fingerprint)}
+    for dataset in sorted({film.dataset for film in films}):
+        for split, (training, test) in splits(films, dataset).items():
+            for name, (kind, model) in BASELINES.items():
+                answered[f"{dataset} {split} {name}"] = model().fit(seen[kind][training], grades[training]).predict(seen[kind][test])
+    out.mkdir(parents=True, exist_ok=True)
+    np.savez(kept, **answered)
+    return answered
+
+
 def measured(truth: np.ndarray, grade: np.ndarray, groups: np.ndarray) -> dict[str, dict[str, float | int]]:
     figures = {"qwk": qwk, "accuracy": lambda t, g: float((t == g).mean()), "balanced_accuracy": balanced_accuracy}
     drawn = resamples(groups)
@@ -120,22 +139,20 @@ def main() -> None:
     console.prepare()
     films = [film for film in read_films(arguments.data) if film.width]
     grades, groups = np.array([film.grade for film in films]), np.array([film.together for film in films])
-    seen = features(films)
+    baselines = answers(arguments.data, arguments.out, films)
     rows = []
     for dataset in sorted({film.dataset for film in films}):
-        for split, (training, test) in splits(films, dataset).items():
+        for split, (_, test) in splits(films, dataset).items():
             model_grades = None
             if split == "clean" and arguments.model is not None:
                 model_grades = graded([films[row] for row in test], arguments.model or None)
                 rows.append({"baseline": "the model", "dataset": dataset, "split": split, **measured(grades[test], model_grades, groups[test])})
-            for name, (kind, model) in BASELINES.items():
-                fitted = model().fit(seen[kind][training], grades[training])
-                answered = fitted.predict(seen[kind][test])
+            for name in BASELINES:
+                answered = baselines[f"{dataset} {split} {name}"]
                 figures = measured(grades[test], answered, groups[test])
                 if model_grades is not None:
                     figures["model_above"] = above(grades[test], model_grades, answered, groups[test])
                 rows.append({"baseline": name, "dataset": dataset, "split": split, **figures})
-    arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "baselines.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     (arguments.out / "baselines.md").write_text(table(rows), "utf-8")
     print(table(rows))

@@ -92,10 +92,11 @@ class KneeGrader:
         """
         decoded = decode(film, self._limits)
         config = self.bundle.config
-        refused = check_pixels(decoded, config.refusal)
+        given = _checked(boxes, decoded) if boxes is not None else None
+        refused = check_pixels(decoded, config.refusal, given or ())
         if refused and not force:
             return self._report(decoded, (), refused, ())
-        sight = self._look(decoded, _checked(boxes, decoded) if boxes is not None else None)
+        sight = self._look(decoded, given)
         refused = refused or sight.refused
         if refused and not force:
             return self._report(decoded, (), refused, ())
@@ -205,7 +206,7 @@ def _sides(film: Film, sight: Sight) -> tuple[tuple[str | None, ...], tuple[str,
     """Of each graded knee: by the file's own word for a lone one, by their places for two that lie beside each other."""
     found, unknown = {*sight.boxes, *sight.doubtful}, (None,) * len(sight.boxes)
     if len(found) == 1:
-        return (film.side,), ()
+        return (film.side,) * len(sight.boxes), ()
     if film.side:  # it may be that of a knee that is left out
         return unknown, (f"The film's header says {film.side}, and more than one knee was found: which is which is not known.",)
     if len(sight.boxes) != 2 or len(found) != 2:

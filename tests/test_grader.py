@@ -135,7 +135,7 @@ def test_a_blank_film_and_a_colour_picture_are_refused_with_a_reason(grader):
     assert "Not graded" in blank.findings()
 
 
-@pytest.mark.parametrize(("zero", "unit"), [(20000, 1), (-30000, 1), (8000, 16), (0, 1e-9), (1e30, 1e28)])
+@pytest.mark.parametrize(("zero", "unit"), [(20000, 1), (-30000, 1), (8000, 16), (0, 1e-9), (0, 1e-33), (1e30, 1e28)])
 def test_the_zero_and_the_unit_of_the_grays_refuse_no_film_and_save_no_blank_one(grader, zero, unit):
     knee, noise = knee_film(3, seed=9).pixels, np.random.default_rng(0).normal(90, 20, (300, 300))
     usual = grader.grade(knee).knees[0]
@@ -143,6 +143,25 @@ def test_the_zero_and_the_unit_of_the_grays_refuse_no_film_and_save_no_blank_one
     assert (other.grade, other.probabilities) == (usual.grade, pytest.approx(usual.probabilities, abs=0.01))
     reasons = [grader.grade(zero + unit * film.astype(np.float64)).refused.reason for film in (np.full((300, 300), 90), knee // 64, noise)]
     assert reasons == ["no-detail", "no-detail", "not-a-knee"]
+
+
+def test_a_small_knee_in_a_black_film_is_not_taken_for_blank(grader):
+    knee = knee_film(3, seed=9, height=448, width=448).pixels
+    film = np.zeros((5000, 5000), np.uint8)
+    film[2000:2448, 2000:2448] = knee
+    box = (2000, 2000, 2448, 2448)
+    (alone,), (within,) = grader.grade(knee).knees, grader.grade(film, boxes=[box]).knees
+    assert within.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
+    found = grader.grade(film)
+    assert not found.refused or found.refused.reason != "no-detail"
+    lettered = np.zeros((3000, 3000), np.uint8)
+    lettered[100:140, 100:110] = np.arange(40)[:, None] * 6
+    assert grader.grade(lettered).refused.reason == "no-detail"
+
+
+def test_a_box_that_is_given_twice_is_graded_twice(grader):
+    one, other = grader.grade(knee_film(3, seed=9).pixels, boxes=[(0, 0, 224, 224)] * 2).knees
+    assert one.probabilities == other.probabilities
 
 
 def test_force_grades_a_refused_film_and_says_so(grader):

@@ -80,6 +80,10 @@ def test_no_joint_is_found_twice_and_no_more_than_four():
     shape[..., 2] = np.log(0.2)
     heat[::2, ::2] = 0.7
     assert len(peaks(heat, shape, CONFIG)) == 4
+    for row, column in ((0, 0), (0, 7), (7, 0), (7, 7)):
+        corner = np.zeros((8, 8), np.float32)
+        corner[row, column] = 0.9
+        assert [joint.heat for joint in peaks(corner, shape, CONFIG)] == [pytest.approx(0.9)]
     assert peaks(np.full((8, 8), 0.4, np.float32), shape, CONFIG) == []
 
 

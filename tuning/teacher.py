@@ -38,7 +38,11 @@ def targets(audit: Path, address: str, datasets: Collection[str] = ()) -> np.nda
         raise DataError(
             f"{address} was trained on other films of {', '.join(sorted(shared))} than those of {audit}, maybe on its test films; take a teacher of these."
         )
-    knees = load_knees(audit, "train", bundle.config.input).of(datasets)
+    return blended(folder, load_knees(audit, "train", bundle.config.input).of(datasets))
+
+
+def blended(folder: Path, knees: Knees) -> np.ndarray:
+    """[N,5] float32: the labels of knees loaded for the input of the bundle in `folder`, and its answers."""
     return SHARE * probabilities(folder, knees) + (1 - SHARE) * one_hot(knees.grades)
 
 

@@ -1,5 +1,6 @@
 """Whether a film may be graded at all. A refusal is an answer, not an error."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -7,6 +8,7 @@ import numpy as np
 
 from ..bundle import GateConfig, RefusalConfig
 from .decode import Film
+from .normalise import Box
 
 MESSAGES = {
     "no-detail": "The film shows no detail (blank, or far too low in contrast). Export it again with its full gray scale.",
@@ -32,6 +34,8 @@ NOT_A_KNEE, CUT_OFF, BLURRED = range(len(POSES), len(CLASSES))
 UPRIGHT = 0
 MANY_LEVELS = 64
 """Gray levels from which a film's contrast is full. The poorest of a thousand real knees has 38, a blank film one."""
+LEAST_SHOWN = 0.001
+"""Where less of a film is neither its darkest nor its brightest value, it is blank but for a letter."""
 LEVELS_SAMPLE = 512
 """Levels are counted over at most this many rows and columns."""
 
@@ -93,22 +97,24 @@ def clipped(content: np.ndarray) -> float:
 def contrast(pixels: np.ndarray) -> float:
     """Gray levels that a [H,W] film uses, 1st to 99th percentile, of MANY_LEVELS: 0 (blank) to 1. Their zero and unit do not matter.
 
-    Noise uses many as well: it is the network's to tell.
+    Plain black and white are left out, since a knee may be a hundredth of its film. Noise uses many levels as well: it is the network's to tell.
     """
     steps = [-(-side // LEVELS_SAMPLE) for side in pixels.shape]
     ordered = np.sort(pixels[:: steps[0], :: steps[1]], axis=None)
+    shown = ordered[np.searchsorted(ordered, ordered[0], "right") : np.searchsorted(ordered, ordered[-1], "left")]
+    ordered = shown if len(shown) >= LEAST_SHOWN * len(ordered) else ordered
     tail = len(ordered) // 100
     middle = ordered[tail : len(ordered) - tail]
     return min(1.0, float(np.count_nonzero(middle[1:] != middle[:-1])) / MANY_LEVELS)
 
 
-def check_pixels(film: Film, config: RefusalConfig) -> Refusal | None:
-    """What can be told before the network has seen the film."""
+def check_pixels(film: Film, config: RefusalConfig, boxes: Sequence[Box] = ()) -> Refusal | None:
+    """What can be told before the network has seen the film. boxes: of knees, where they are known; detail is looked for in them then."""
     if film.ruled_out:
         return refusal(film.ruled_out, 1.0)
     if film.colour > config.max_colour:
         return refusal("not-a-radiograph", film.colour)
-    spread = contrast(film.pixels)
+    spread = max(contrast(film.pixels[top:bottom, left:right]) for left, top, right, bottom in boxes or [(0, 0, film.width, film.height)])
     return refusal("no-detail", spread) if spread < config.min_contrast else None
 
 

@@ -100,7 +100,7 @@ def peaks(heat: np.ndarray, shape: np.ndarray, config: LocatorConfig) -> list[Jo
         row, column = divmod(int(place), columns)
         if heat[row, column] < config.threshold or len(kept) == MOST_KNEES:
             break
-        around = np.s_[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2]
+        around = np.s_[max(0, row - 1) : min(row + 2, heat.shape[0]), max(0, column - 1) : min(column + 2, columns)]
         if heat[around].max() > heat[row, column]:
             continue
         kept = _apart([*kept, _read(heat, shape, around, cell, config.input.width)])

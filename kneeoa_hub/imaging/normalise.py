@@ -13,6 +13,9 @@ Box = tuple[int, int, int, int]
 PERCENTILE_SAMPLE = 512
 """Percentiles are taken over at most this many rows and columns: enough for a histogram, and quick on a large film."""
 
+LEAST_SPREAD = float(np.finfo(np.float32).tiny)
+"""Below it a film is flat; its values may be of any unit."""
+
 BLOCK = 64
 """Rows that are windowed at a time, so that a large film takes little memory beside its pixels."""
 
@@ -67,7 +70,7 @@ def network_input(pixels: np.ndarray, box: Box, config: InputConfig) -> np.ndarr
 def _window(crop: np.ndarray, config: InputConfig) -> np.ndarray:
     steps = [max(1, -(-side // PERCENTILE_SAMPLE)) for side in crop.shape]
     low, high = np.percentile(crop[:: steps[0], :: steps[1]], (config.low, config.high))
-    factor, windowed = 255 / max(high - low, 1e-6), np.empty(crop.shape, np.uint8)
+    factor, windowed = 255 / max(high - low, LEAST_SPREAD), np.empty(crop.shape, np.uint8)
     for start in range(0, len(crop), BLOCK):  # the limits are float64, and so is what is reckoned with them
         rows = crop[start : start + BLOCK]
         windowed[start : start + BLOCK] = np.clip(np.rint((rows - low) * factor), 0, 255).astype(np.uint8)
