@@ -214,21 +214,35 @@ def refusing(evidence: Mapping[str, Any]) -> str:
     gate = evidence.get("refusal", {}).get("gate")
     if not gate:
         return ""
+    found = evidence.get("finding", {})
+    knees, made = found.get("knees_refused", {}), found.get("made", {})
     lines = [
-        "## What is refused\n\nBefore grading, a gate looks at each knee. Real knees of validation, on which its limit was fitted, each film taken whole:",
+        "## What is refused\n\nBefore grading, a gate looks at each knee. Real knees of validation, on which its limit was fitted, each film taken whole"
+        + ("; the whole grader also looks in parts of a film and in other positions:" if knees else ":"),
         "",
-        "| set | films | refused | wrongly turned or inverted |",
-        "|---|---|---|---|",
-        *(f"| {title(name)} | {row['refused']['n']} | {figure(row['refused'])} | {figure(row['wrongly_put_right'])} |" for name, row in gate["knees"].items()),
-        "",
-        "Made films, from validation knees and pictures that the gate was not trained on, each taken whole; what is surely turned or inverted is put right:",
-        "",
-        "| made film | films | refused | put right | let through |",
-        "|---|---|---|---|---|",
+        f"| set | films | refused | wrongly turned or inverted |{' refused by the whole grader |' if knees else ''}",
+        f"|---|---|---|---|{'---|' if knees else ''}",
     ]
-    for name, row in gate["made"].items():
+    for name, row in gate["knees"].items():
+        whole = f" {figure(knees[name])} |" if name in knees else ""
+        lines.append(f"| {title(name)} | {row['refused']['n']} | {figure(row['refused'])} | {figure(row['wrongly_put_right'])} |{whole}")
+    lines += ["", "Made films, from validation knees and pictures that the gate was not trained on; what is surely turned or inverted is put right."]
+    if made:
+        lines += [
+            f"By the whole grader; of all but blank films and noise, refused or put right: {figure(found['made_headline'])}.",
+            "",
+            *_outcomes(made),
+        ]
+    lines += ["", f"By the gate alone, each film taken whole; of all but blank films and noise, refused or put right: {figure(gate['headline'])}.", ""]
+    return "\n".join([*lines, *_outcomes(gate["made"])])
+
+
+def _outcomes(made: Mapping[str, Any]) -> list[str]:
+    """A row a kind of made film."""
+    lines = ["| made film | films | refused | put right | let through |", "|---|---|---|---|---|"]
+    for name, row in made.items():
         lines.append(f"| {name} | {row['refused']['n']} | " + " | ".join(figure(row[key]) for key in ("refused", "put_right", "let_through")) + " |")
-    return "\n".join([*lines, "", f"All of these but blank films and noise, refused or put right: {figure(gate['headline'])}."])
+    return lines
 
 
 def joint(evidence: Mapping[str, Any], figures: str) -> str:

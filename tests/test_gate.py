@@ -30,6 +30,12 @@ def test_no_sample_film_is_refused_or_warned_of_as_turned(grader):
         assert not any("turned" in warning or "inverted" in warning for warning in report.warnings)
 
 
+def test_parts_of_the_body_that_no_gate_has_learnt_are_refused_wherever_the_finder_looks(grader):
+    rng = np.random.default_rng(5)
+    films = [negatives.simulated_held_out([], rng) for _ in range(40)]
+    assert sum(grader.grade(film).refused is None for film in films) <= 1
+
+
 def positioned(pixels: np.ndarray, pose: tuple[int, bool]) -> np.ndarray:
     turns, inverted = pose
     return np.ascontiguousarray(np.rot90(255 - pixels if inverted else pixels, turns))

@@ -70,7 +70,7 @@ def test_a_share_comes_with_an_interval_that_is_not_empty_at_one():
 def test_the_step_writes_a_locator_with_figures_as_the_schema_has_them(tmp_path):
     write_films(tmp_path / "films", 60)
     audited = audit([f"synthetic={tmp_path / 'films'}"], tmp_path / "audit")
-    settings = LocatorSettings(films=40, epochs=1, batch=8, side=96, test_films=8)
+    settings = LocatorSettings(films=40, epochs=1, batch=8, side=96, test_films=8, made_films=1)
     out = locator(audited, tmp_path / "locator", settings)
     result = json.loads((out / "locator.json").read_text("utf-8"))
     evidence = schema("evidence").schema

@@ -106,6 +106,17 @@ def test_where_the_finder_is_at_a_loss_a_film_as_high_as_wide_may_be_one_knee_an
     assert looked(PAIR, [], {WHOLE: BLURRED}).refused.reason == "blurred"
 
 
+def test_in_a_part_of_a_film_the_gate_has_to_be_sure_of_a_knee():
+    small, other = (10, 10, 40, 40), (60, 10, 90, 40)
+    square = PAIR[:, :100]
+    whole = (0, 0, 100, 100)
+    unsure = looked(square, [small], {small: 0, whole: NOT_A_KNEE}, share=0.7).refused
+    assert (unsure.reason, round(unsure.score, 2)) == ("not-a-knee", 0.7)
+    assert looked(square, [small], {small: 0}, share=0.9).boxes == (small,)
+    assert looked(square, [small, other], {small: 0, other: CUT_OFF}, share=0.9).boxes == (small,)
+    assert looked(square, [small], {small: 0, whole: 0}, share=0.7).boxes == (whole,)  # an unsure place in what may be one knee
+
+
 def test_the_reason_is_that_of_what_was_found():
     refused = looked(PAIR, [LEFT, RIGHT], {LEFT: BLURRED, RIGHT: BLURRED, WHOLE: NOT_A_KNEE}).refused
     assert refused.reason == "blurred"

@@ -66,7 +66,7 @@ def gate(audit: Path, out: Path, settings: GateSettings = GateSettings()) -> Pat
     if (out / "gate.json").exists():
         return out
     config = InputConfig(SIZE, SIZE)
-    films = {split: _films(audit, split) for split in ("train", "val")}
+    films = {split: usable_films(audit, split) for split in ("train", "val")}
     if not (out / WEIGHTS).exists():  # else a run that was stopped while it measured
         _train(*_training(films["train"], config, settings), out, settings)
     model = build()
@@ -84,7 +84,7 @@ def gate(audit: Path, out: Path, settings: GateSettings = GateSettings()) -> Pat
     figures = {
         "knees": {f"{dataset}_val": _refused(limits, values, films["val"][dataset]) for dataset, values in knees.items()},
         "made": made,
-        "headline": _headline(made),
+        "headline": negatives.headline(made),
         "samples_refused": number(sum(not verdict(row, limits).accepted for row in answered([f.pixels for f in _whole_samples()])), n=len(_whole_samples())),
         "parameters": number(model.count_params()),
     }
@@ -93,7 +93,7 @@ def gate(audit: Path, out: Path, settings: GateSettings = GateSettings()) -> Pat
     return out
 
 
-def _films(audit: Path, split: str) -> dict[str, list[np.ndarray]]:
+def usable_films(audit: Path, split: str) -> dict[str, list[np.ndarray]]:
     """The usable single-knee films of a split, by dataset."""
     rows = [film for film in read_films(audit) if film.split == split and film.use == "yes"]
     if not rows:
@@ -195,33 +195,13 @@ def _refused(limits: GateConfig, answers: np.ndarray, films: list[np.ndarray]) -
 
 def _made(answered: Callable[[list[np.ndarray]], np.ndarray], limits: GateConfig, films: Films) -> dict[str, dict[str, Any]]:
     """By kind of made film: how many were refused, put right, or let through."""
-    rng = np.random.default_rng(99)
-    kinds: dict[str, Callable[[], np.ndarray]] = {
-        name: (lambda m=maker: m(films, rng)) for name, (maker, _) in negatives.OTHERS.items() if maker is not negatives.photograph
-    }  # photographs are measured on others' sources alone
-    kinds |= {name: (lambda m=maker: m(films, rng)) for name, maker in negatives.HELD_OUT.items()}
-    kinds |= {"cut off": lambda: negatives.cut_off(films, rng), "blurred beyond use": lambda: negatives.blurred(films, rng)}
-    positions = {
-        "inverted": (0, True),
-        "turned by 90 degrees": (1, False),
-        "turned by 270 degrees": (3, False),
-        "turned by 180 degrees": (2, False),
-        "turned by 180 degrees and inverted": (2, True),
-    }
     table = {}
-    for name, make in kinds.items():
-        table[name] = _outcomes([verdict(row, limits) for row in answered([make() for _ in range(MEASURED)])], None)
-    for name, pose in positions.items():
-        made = [negatives.positioned(negatives.knee(films, rng), *pose) for _ in range(MEASURED)]
+    for name, (make, pose) in negatives.measured(films, np.random.default_rng(99)).items():
+        made = [make() for _ in range(MEASURED)]
+        if pose:
+            made = [negatives.positioned(film, *pose) for film in made]
         table[name] = _outcomes([verdict(row, limits) for row in answered(made)], pose)
     return table
-
-
-def _headline(made: dict[str, dict[str, Any]]) -> dict[str, float | int]:
-    """Of all made films, refused or put right; what is told too easily is left out."""
-    rows = [row["let_through"] for name, row in made.items() if name not in negatives.NO_HEADLINE]
-    through = [np.arange(row["n"]) < round(row["value"] * row["n"]) for row in rows]
-    return share(~np.concatenate(through))
 
 
 def _outcomes(verdicts: list[Verdict], pose: tuple[int, bool] | None) -> dict[str, Any]:

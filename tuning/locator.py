@@ -16,11 +16,12 @@ from kneeoa_hub.grader import from_pretrained
 from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, Joint, Locator, locator_input
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
 
-from . import steps
+from . import refusing, steps
 from .audit import AuditedFilm, read_films
 from .compose import TRAINING, Knee, as_knee, compose
 from .datasets import bright_bone
 from .finding import measure
+from .gate import usable_films
 from .locator_net import build, loss, targets, write_onnx
 from .sources import FilmReader
 from .space import falling
@@ -37,7 +38,10 @@ MOST_CUT = 0.12
 
 @dataclass(frozen=True)
 class LocatorSettings:
-    """films: composed for training; a third as many crops, and a few synthetic films, are seen beside them. test_films: composed to measure on."""
+    """films: composed for training; a third as many crops, and a few synthetic films, are seen beside them. test_films: composed to measure on.
+
+    made_films: of each kind that is to be refused or put right, to measure on.
+    """
 
     films: int = 4500
     epochs: int = 12
@@ -45,6 +49,7 @@ class LocatorSettings:
     learning_rate: float = 2e-3
     side: int = 192
     test_films: int = 500
+    made_films: int = 200
     seed: int = 0
     grader: str | None = None
 
@@ -82,6 +87,7 @@ def locator(audit: Path, out: Path, settings: LocatorSettings = LocatorSettings(
     chosen = LocatorConfig(config, threshold(out / LOCATOR, knees, strips, config, settings))
     grader = from_pretrained(settings.grader)
     figures = measure(Locator(out / LOCATOR, chosen), grader, films, knees, crops["val"], settings.test_films, settings.seed)
+    figures |= refusing.measure(grader, usable_films(audit, "val"), settings.made_films)
     figures["grader"] = {"name": grader.model, "revision": grader.revision}
     steps.write_json(out / "locator.json", {"locator": asdict(chosen), "megabytes": size, "finding": figures})
     (out / COMPOSED).unlink(missing_ok=True)

@@ -5,17 +5,20 @@ Matplotlib bring, from text and from noise.
 """
 
 import importlib.util
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter
 
 from kneeoa_hub.errors import MissingExtra
+from kneeoa_hub.imaging.gate import Pose
 
 from .bodyparts import HELD_OUT_PARTS, PARTS, SIDE, body_part
+from .metrics import share
 
 Films = Sequence[np.ndarray]
 """[H,W] float32 each, upright single knees that fill the film."""
@@ -200,6 +203,31 @@ OTHERS: dict[str, tuple[Maker, float]] = {
 HELD_OUT: dict[str, Maker] = {"other body parts, kinds not trained on": simulated_held_out, "photographs, sources not trained on": photograph_held_out}
 NO_HEADLINE = ("blank", "noise")
 """Kinds so easily told that they would flatter the others' mean."""
+
+
+POSITIONS: dict[str, Pose] = {
+    "inverted": (0, True),
+    "turned by 90 degrees": (1, False),
+    "turned by 270 degrees": (3, False),
+    "turned by 180 degrees": (2, False),
+    "turned by 180 degrees and inverted": (2, True),
+}
+"""Quarter turns anticlockwise and inversion of upright knees."""
+
+
+def measured(films: Films, rng: np.random.Generator) -> dict[str, tuple[Callable[[], np.ndarray], Pose | None]]:
+    """Every kind of film that is measured: what makes one, and the position in which an upright knee is then to be given, None for what is to be refused."""
+    makers = {name: maker for name, (maker, _) in OTHERS.items() if maker is not photograph}  # photographs are measured on others' sources alone
+    makers |= HELD_OUT | {"cut off": cut_off, "blurred beyond use": blurred}
+    kinds: dict[str, tuple[Callable[[], np.ndarray], Pose | None]] = {name: ((lambda m=maker: m(films, rng)), None) for name, maker in makers.items()}
+    return kinds | {name: ((lambda: knee(films, rng)), pose) for name, pose in POSITIONS.items()}
+
+
+def headline(made: Mapping[str, dict[str, Any]]) -> dict[str, float | int]:
+    """Of all made films, refused or put right; what is told too easily is left out."""
+    rows = [row["let_through"] for name, row in made.items() if name not in NO_HEADLINE]
+    through = [np.arange(row["n"]) < round(row["value"] * row["n"]) for row in rows]
+    return share(~np.concatenate(through))
 
 
 def other(films: Films, rng: np.random.Generator) -> np.ndarray:
