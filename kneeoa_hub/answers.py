@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from .errors import FilmError, KneeOAError, OutputError, SettingsError
-from .imaging.decode import FILM_SUFFIXES
+from .imaging.decode import FILM_SUFFIXES, is_dicom
 from .report import FilmReport
 
 Answer = FilmReport | KneeOAError
@@ -24,18 +24,43 @@ NAMES = "surrogateescape"
 """How a film's name that is no UTF-8 is written: byte by byte, as it is."""
 
 
-def films_of(paths: Iterable[str]) -> list[str]:
-    """The paths; in place of a folder, the films below it by the order of their names. Raises FilmError when it holds none."""
+HEAD = 132
+"""Bytes that hold the mark of DICOM."""
+
+
+def films_of(paths: Iterable[str]) -> tuple[list[str], dict[str, int]]:
+    """The paths, in place of a folder the films below it by the order of their names; and of each folder how many files are no films.
+
+    Raises FilmError for a folder that holds no film.
+    """
     films: list[str] = []
+    others: dict[str, int] = {}
     for path in paths:
         if not os.path.isdir(path):
             films.append(path)
             continue
-        found = sorted(str(file) for file in Path(path).rglob("*") if file.suffix.lower() in FILM_SUFFIXES and file.is_file())
+        files = [file for file in Path(path).rglob("*") if file.is_file()]
+        found = sorted(str(file) for file in files if _is_film(file))
         if not found:
-            raise FilmError(f"{path} is a folder without films ({', '.join(sorted(FILM_SUFFIXES))}); give one that holds some.")
+            kinds = f"{', '.join(sorted(FILM_SUFFIXES))}, or DICOM without a suffix"
+            raise FilmError(f"{path} is a folder without films ({kinds}); give one that holds some.")
         films += found
-    return films
+        others[path] = len(files) - len(found)
+    return films, others
+
+
+def _is_film(file: Path) -> bool:
+    """By its suffix; without one, or with the last number of a UID in its place, by its first bytes. An archive's table of contents is none."""
+    suffix = file.suffix.lower()
+    if suffix in FILM_SUFFIXES:
+        return True
+    if suffix.strip(".0123456789") or file.name.upper() == "DICOMDIR":
+        return False
+    try:
+        with file.open("rb") as content:
+            return is_dicom(content.read(HEAD))
+    except OSError:
+        return False
 
 
 class AnswerFile:

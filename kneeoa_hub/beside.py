@@ -1,15 +1,36 @@
-"""What a grading writes beside its answers, as they pass: overlays, DICOM objects, and a report at the end."""
+"""What a grading writes beside its answers, as they pass: overlays, DICOM objects, and a report at the end; `check_places` makes their folders."""
 
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import count
 from pathlib import Path
 
 from .answers import Answer
-from .errors import KneeOAError, OutputError
+from .errors import FilmError, FilmNotFound, KneeOAError, OutputError
 from .report import FilmReport
 
 Passing = Iterable[tuple[str, Answer]]
+
+
+def check_places(*, overlays: Path | None, dicom: Path | None, report: Path | None) -> None:
+    """Make the folders, and raise now what would come up when all films are graded: OutputError, or SettingsError for a report's name."""
+    from .document import new_document
+
+    for option, folder in (("--overlays", overlays), ("--dicom", dicom)):
+        if folder:
+            try:
+                _try_folder(folder)
+            except OSError as error:
+                raise _unwritable(folder, option, error) from None
+    if report:
+        new_document(report)
+        try:
+            _try_folder(report.parent)
+            if report.exists():
+                report.open("ab").close()
+        except OSError as error:
+            raise _unwritable(report, "--report", error) from None
 
 
 def with_overlays(answers: Passing, folder: Path) -> Iterator[tuple[str, Answer]]:
@@ -17,9 +38,8 @@ def with_overlays(answers: Passing, folder: Path) -> Iterator[tuple[str, Answer]
     names = _Names()
     for film, answer in answers:
         if not isinstance(answer, KneeOAError) and answer.knees:
-            path = _inside(folder, f"{names.of(film)}.graded.png", "--overlays")
             try:
-                answer.overlay().save(path)
+                answer.overlay().save(folder / f"{names.of(film)}.graded.png")
             except OSError as error:
                 raise _unwritable(folder, "--overlays", error) from None
         yield film, answer
@@ -41,23 +61,33 @@ class DicomObjects:
             yield film, answer
 
     def _write(self, film: str, report: FilmReport) -> None:
+        """Each object by itself: what is wrong with one is told, and hinders neither the other nor the films to come."""
         from .dicom_objects import secondary_capture, structured_report, to_bytes
         from .imaging.decode import is_dicom
 
-        content = Path(film).read_bytes()
         try:
-            objects = {"sr": to_bytes(structured_report(content, report))}
-            if report.knees:
-                objects["sc"] = to_bytes(secondary_capture(content, report))
-        except KneeOAError as error:
-            self.failed += is_dicom(content)
-            tell_fault(film, error)
+            content = Path(film).read_bytes()
+        except OSError as error:
+            self.failed += 1
+            tell_fault(film, FilmNotFound(f"The film can't be read again for its DICOM objects ({error.strerror}); leave it in its place meanwhile."))
             return
-        name = self._names.of(film)
-        for kind, made in objects.items():
-            path = _inside(self._folder, f"{name}.{kind}.dcm", "--dicom")
+        made: dict[str, bytes] = {}
+        faults: dict[str, KneeOAError] = {}
+        makers = {"sr": structured_report} | ({"sc": secondary_capture} if report.knees else {})
+        for kind, make in makers.items():
             try:
-                path.write_bytes(made)
+                made[kind] = to_bytes(make(content, report))
+            except Exception as error:  # one film must never end the batch
+                bug = f"FILM.{kind}.dcm can't be made ({type(error).__name__}), by no known fault of the film; tell the package's maintainers."
+                fault = error if isinstance(error, KneeOAError) else FilmError(bug)
+                faults.setdefault(fault.message, fault)
+        self.failed += bool(faults) and is_dicom(content)
+        for fault in faults.values():
+            tell_fault(film, fault)
+        name = self._names.of(film) if made else ""
+        for kind, content_made in made.items():
+            try:
+                (self._folder / f"{name}.{kind}.dcm").write_bytes(content_made)
             except OSError as error:
                 raise _unwritable(self._folder, "--dicom", error) from None
 
@@ -79,10 +109,9 @@ def with_report(answers: Passing, path: Path) -> Iterator[tuple[str, Answer]]:
         document.add(f"{number}. {name}", answer)
         yield film, answer
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(document.content())
     except OSError as error:
-        raise OutputError(f"{path} can't be written ({error.strerror}); give --report a place with room and access.") from None
+        raise _unwritable(path, "--report", error) from None
 
 
 class _Names:
@@ -97,13 +126,11 @@ class _Names:
         return name
 
 
-def _inside(folder: Path, name: str, option: str) -> Path:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise _unwritable(folder, option, error) from None
-    return folder / name
+def _try_folder(folder: Path) -> None:
+    """Make it, and a file in it that is gone at once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=folder).close()
 
 
-def _unwritable(folder: Path, option: str, error: OSError) -> OutputError:
-    return OutputError(f"{folder} can't be written ({error.strerror}); give {option} a folder with room and access.")
+def _unwritable(place: Path, option: str, error: OSError) -> OutputError:
+    return OutputError(f"{place} can't be written ({error.strerror}); give {option} a place with room and access.")

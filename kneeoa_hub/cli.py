@@ -48,6 +48,11 @@ EXIT_CODES = (
     "2 a wrong command line, address or setting, 130 interrupted\n"
 )
 
+FOLDER = (
+    "its films are told by .png, .jpg, .jpeg, .jfif, .tif, .tiff, .bmp, .webp, .dcm, .dic or .dicom, DICOM without a suffix by its content; "
+    "how many other files are passed over is told"
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; every error of the package becomes a line on standard error."""
@@ -107,7 +112,7 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--offline", action="store_true", help="use only what was pulled before")
 
     grade = command("grade", _grade, "grade films")
-    grade.add_argument("films", nargs="+", metavar="FILE", help="PNG, JPEG, TIFF, BMP, WebP or DICOM, or a folder of such")
+    grade.add_argument("films", nargs="+", metavar="FILE", help=f"PNG, JPEG, TIFF, BMP, WebP or DICOM, or a folder of such: {FOLDER}")
     addressed(grade, positional=False)
     grade.add_argument("--level", type=float, metavar="SHARE", help="of the grade sets, such as 0.95, among the bundle's own (default 0.9)")
     grade.add_argument("--workers", type=_count, default=0, metavar="N", help="films graded at a time (default: as many as there are cores)")
@@ -170,10 +175,18 @@ def _count(text: str) -> int:
 
 def _grade(arguments: argparse.Namespace) -> int:
     from .answers import AnswerFile, films_of, write_csv, write_json, write_table
-    from .beside import DicomObjects, with_overlays, with_report
+    from .beside import DicomObjects, check_places, with_overlays, with_report
     from .grader import from_pretrained
 
-    films = films_of(arguments.films)
+    films, others = films_of(arguments.films)
+    for folder, count in others.items():
+        if count:
+            files = "file" if count == 1 else "files"
+            print(f"kneeoa: {folder}: {count} other {files} passed over (no film by name, nor DICOM without a suffix).", file=sys.stderr)
+    for film in films if arguments.dicom else ():
+        if os.path.exists(film) and not os.path.isfile(film):
+            raise SettingsError(f"{film} can be read only once, as a pipe, and --dicom reads a film twice; give it as a file.")
+    check_places(overlays=arguments.overlays, dicom=arguments.dicom, report=arguments.report)
     workers = min(arguments.workers or _cores(), len(films))
     # Many films keep the cores busier than many threads of one film.
     grader = from_pretrained(

@@ -3,7 +3,7 @@
 import base64
 import html
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ class HtmlDocument(Document):
         return (
             "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
             f"<title>{HEADING}</title><style>{STYLE}</style></head><body>{''.join(self._parts)}<footer><p>{foot}</p></footer></body></html>\n"
-        ).encode()
+        ).encode("utf-8", "replace")  # a message may hold a film's name that is no UTF-8
 
 
 class PdfDocument(Document):
@@ -129,7 +129,7 @@ class PdfDocument(Document):
         # The PDF's own fonts know Latin letters only.
         self._pdf.multi_cell(0, size * 0.5, text.encode("latin-1", "replace").decode("latin-1"), new_x="LMARGIN", new_y="NEXT")
 
-    def _draw(self, pictures: Sequence[tuple[Image.Image, str]]) -> None:
+    def _draw(self, pictures: Iterable[tuple[Image.Image, str]]) -> None:
         """Beside each other, so high that a page holds what is said of two knees below."""
         top, tallest = self._pdf.get_y(), 0.0
         self._pdf.set_font("Helvetica", "", 8)
@@ -154,9 +154,11 @@ class PdfDocument(Document):
         pdf.ln(2)
 
 
-def _pictures(answer: FilmReport) -> list[tuple[Image.Image, str]]:
-    pictures = [(film_picture(answer.film), FILM)]
-    return [*pictures, (answer.overlay(), EVIDENCE)] if answer.knees else pictures
+def _pictures(answer: FilmReport) -> Iterator[tuple[Image.Image, str]]:
+    """One after the other, as a large film's take much memory."""
+    yield film_picture(answer.film), FILM
+    if answer.knees:
+        yield answer.overlay(), EVIDENCE
 
 
 def _knee_html(name: str, knee: KneeGrade, level: float) -> str:
@@ -189,7 +191,7 @@ def _figure(picture: Image.Image, caption: str) -> str:
 
 
 def _small(picture: Image.Image) -> io.BytesIO:
-    picture = picture.copy()
+    """As PNG; the picture itself is made small, since its copy would be as large."""
     picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
     content = io.BytesIO()
     picture.save(content, "PNG")

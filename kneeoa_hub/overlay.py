@@ -13,6 +13,8 @@ HEAT_FROM, HEAT_OPACITY = 0.3, 0.5
 """Evidence below this share of its maximum is not drawn, so that the bone under it stays to be seen; opacity at the maximum."""
 FRAME, DARK = "#ffd166", "#101820"
 SMALLEST_TEXT = 10
+BLOCK = 64
+"""Rows that are drawn at a time: in floats a large film takes many times the memory of its picture."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,8 +31,11 @@ def film_picture(pixels: np.ndarray) -> Image.Image:
     low, high = np.percentile(pixels[:: max(1, pixels.shape[0] // 512), :: max(1, pixels.shape[1] // 512)], (0.5, 99.5))
     if high <= low:
         return Image.new("L", pixels.shape[::-1], 128)
-    scaled = (pixels - low) * (255 / max(float(high - low), 1e-6))
-    return Image.fromarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
+    gray = np.empty(pixels.shape, np.uint8)
+    for start in range(0, len(pixels), BLOCK):
+        scaled = (pixels[start : start + BLOCK] - low) * (255 / max(float(high - low), 1e-6))
+        gray[start : start + BLOCK] = np.clip(np.rint(scaled), 0, 255)
+    return Image.fromarray(gray)
 
 
 def drawn(film: np.ndarray, marks: Iterable[Mark]) -> Image.Image:
@@ -73,9 +78,11 @@ def _label(draw: ImageDraw.ImageDraw, mark: Mark, taken: Sequence[Box], picture:
 
 def _draw_heat(picture: Image.Image, mark: Mark) -> None:
     left, top, right, bottom = mark.box
-    heat = np.asarray(Image.fromarray(mark.heat).resize((right - left, bottom - top), Image.Resampling.BILINEAR)).clip(0, 1)
-    # Black over red to yellow: evidence reads in gray print too, since it only gets brighter.
-    colours = np.stack([np.minimum(1, 2 * heat), np.maximum(0, 2 * heat - 1) * 0.9, np.zeros_like(heat)], -1)
-    layer = Image.fromarray((colours * 255).astype(np.uint8))
-    shown = ((heat - HEAT_FROM) / (1 - HEAT_FROM)).clip(0, 1)
-    picture.paste(layer, (left, top), Image.fromarray((shown * HEAT_OPACITY * 255).astype(np.uint8)))
+    evidence = Image.fromarray(mark.heat).resize((right - left, bottom - top), Image.Resampling.BILINEAR)
+    for start in range(0, evidence.height, BLOCK):
+        heat = np.asarray(evidence.crop((0, start, evidence.width, min(start + BLOCK, evidence.height)))).clip(0, 1)
+        # Black over red to yellow: evidence reads in gray print too, since it only gets brighter.
+        colours = np.stack([np.minimum(1, 2 * heat), np.maximum(0, 2 * heat - 1) * 0.9, np.zeros_like(heat)], -1)
+        layer = Image.fromarray((colours * 255).astype(np.uint8))
+        shown = ((heat - HEAT_FROM) / (1 - HEAT_FROM)).clip(0, 1)
+        picture.paste(layer, (left, top + start), Image.fromarray((shown * HEAT_OPACITY * 255).astype(np.uint8)))

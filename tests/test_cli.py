@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,11 @@ from PIL import Image
 
 from kneeoa_hub.answers import CSV_COLUMNS
 from kneeoa_hub.bundle import write_manifest
-from kneeoa_hub.cli import main
+from kneeoa_hub.cli import FOLDER, main
+from kneeoa_hub.imaging.decode import FILM_SUFFIXES
 
 from .bundles import make_bundle
+from .test_dicom import dicom, knee
 
 
 def test_grade_prints_a_table_and_says_what_it_is_not(films, capsys):
@@ -225,6 +228,47 @@ def test_a_folder_without_films_and_a_place_that_cannot_be_written_are_told(film
     assert "is a folder without films" in capsys.readouterr().err
     assert main(["grade", str(films["mild"]), "--out", str(films["mild"] / "grades.csv")]) == 1
     assert "--out with room and access" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--report", "--overlays", "--dicom", "--out"])
+def test_a_place_that_cannot_be_written_is_told_before_any_film_is_graded(films, tmp_path, capsys, option):
+    place = films["mild"] / ("grades.csv" if option == "--out" else "report.html")
+    assert main(["grade", str(films["mild"]), option, str(place)]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert f"{place} can't be written" in told.err
+    assert option in told.err
+
+
+def test_a_folder_takes_in_dicom_without_a_suffix_and_counts_what_it_passes_over(films, tmp_path, capsys):
+    film = dicom(knee())
+    folder = tmp_path / "films"
+    (folder / "deeper").mkdir(parents=True)
+    for name in ("a.dicom", "b.dic", "IM0001", "deeper/1.2.840.10008.7", "DICOMDIR", "c.bin"):
+        (folder / name).write_bytes(film)
+    Image.open(films["mild"]).save(folder / "d.JFIF", "JPEG")
+    for name in ("README", "notes.txt", ".DS_Store"):
+        (folder / name).write_text("mine", "utf-8")
+    assert main(["grade", str(folder), "--csv"]) == 0
+    told = capsys.readouterr()
+    graded = {Path(row["film"]).relative_to(folder).as_posix() for row in csv.DictReader(io.StringIO(told.out))}
+    assert graded == {"a.dicom", "b.dic", "IM0001", "deeper/1.2.840.10008.7", "d.JFIF"}
+    assert told.err == f"kneeoa: {folder}: 5 other files passed over (no film by name, nor DICOM without a suffix).\n"
+
+
+def test_the_help_names_every_suffix_of_a_folder_s_films():
+    assert all(f" {suffix}" in FOLDER for suffix in FILM_SUFFIXES)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
+def test_a_pipe_is_graded_but_not_for_dicom_objects(tmp_path, capsys):
+    os.mkfifo(tmp_path / "film")
+    command = ["grade", str(tmp_path / "film")]
+    assert main([*command, "--dicom", str(tmp_path / "out")]) == 2
+    assert "can be read only once" in capsys.readouterr().err
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit((tmp_path / "film").write_bytes, dicom(knee()))
+        assert main(command) == 0
 
 
 @pytest.mark.parametrize("arguments", [[], ["grade"], ["grade", "a.png", "--workers", "0"], ["grade", "a.png", "--json", "--csv"], ["polish"]])

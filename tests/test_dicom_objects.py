@@ -4,28 +4,35 @@ import io
 import re
 import shutil
 import subprocess
+import warnings
+from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
-from benchmarks.film_kinds import PREAMBLE, bare
+from benchmarks.film_kinds import PATIENT_ID, PREAMBLE, bare
+from kneeoa_hub.beside import DicomObjects
 from kneeoa_hub.cli import main
 from kneeoa_hub.dicom_objects import secondary_capture, structured_report, to_bytes
-from kneeoa_hub.errors import FilmError, UnsupportedFilm
+from kneeoa_hub.errors import DamagedFilm, FilmError, UnsupportedFilm
+from kneeoa_hub.imaging.phantom import two_knee_film
 
 from .test_dicom import PATIENT, dicom, knee
 
 
 def study(pixels: np.ndarray | None = None, **header: object) -> bytes:
-    """A digital radiograph as an archive holds it."""
+    """A digital radiograph as an archive holds it. header: None leaves an element out."""
     about = {
         "StudyInstanceUID": generate_uid(entropy_srcs=["study"]), "SeriesInstanceUID": generate_uid(entropy_srcs=["series"]), "StudyID": "1",
         "StudyDate": "20200101", "StudyTime": "120000", "AccessionNumber": "A1", "ReferringPhysicianName": "", "PatientBirthDate": "19500101",
         "PatientSex": "F", "ImageLaterality": "R",
     }  # fmt: skip
-    return dicom(knee() if pixels is None else pixels, **(about | header))
+    with pydicom.config.disable_value_validation(), warnings.catch_warnings(action="ignore"):
+        given = {name: value for name, value in (about | header).items() if value is not None}
+        return dicom(knee() if pixels is None else pixels, **given)
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +45,95 @@ def report(grader, film):
     return grader.grade(film, force=True)
 
 
+def two_knees() -> np.ndarray:
+    return two_knee_film((1, 3), 21, height=400, width=800, bits=16).pixels
+
+
+ODD = {
+    "PatientBirthDate": "1950", "PatientSex": "X", "StudyTime": "999999", "PatientOrientation": ["X", "Y"], "StudyID": "1" * 40, "PatientName": "a=b=c=d=e",
+}  # fmt: skip
+MISSING = ("AccessionNumber", "StudyID", "StudyDate", "StudyTime", "PatientBirthDate", "PatientSex", "PatientName", "PatientID", "ReferringPhysicianName")
+HEADERS = {
+    "right": ({}, "R", None),
+    "left": ({"ImageLaterality": "L"}, "L", None),
+    "no side": ({"ImageLaterality": None}, "", None),
+    "both sides of one knee": ({"ImageLaterality": "B"}, "", None),
+    "two knees": ({"ImageLaterality": None, "PatientOrientation": ["L", "F"]}, None, "B"),
+    "two knees by convention": ({"ImageLaterality": None}, None, "B"),
+    "two knees of one side": ({"ImageLaterality": None, "Laterality": "L"}, "", None),
+    "odd": (ODD, "R", None),
+    "no date": ({"PatientBirthDate": "00000000", "StudyDate": "20200231"}, "R", None),
+    "missing": (dict.fromkeys(MISSING), "R", None),
+    "between two directions": ({"PatientOrientation": ["L", "FA"]}, "R", None),
+    "empty character set": ({"SpecificCharacterSet": ""}, "R", None),
+    "unknown character set": ({"SpecificCharacterSet": "ISO_IR 9999", "PatientName": "M\xfcl^J"}, "R", None),
+    "Japanese": ({"SpecificCharacterSet": ["", "ISO 2022 IR 87"], "PatientName": "Yamada^Tarou=\u5c71\u7530^\u592a\u90ce"}, "R", None),
+}
+"""What a header says, then Laterality and Image Laterality of its secondary capture."""
+TRUE = ("actually unknown", "needed to build DICOMDIR")
+"""Warnings of what is so: a side that is not known, elements that the film has not."""
+
+
 @pytest.mark.skipif(not shutil.which("dciodvfy"), reason="dciodvfy (Debian: dicom3tools) is not installed")
-@pytest.mark.parametrize("make", [structured_report, secondary_capture])
-def test_a_validator_accepts_the_object(make, film, report, tmp_path):
-    (tmp_path / "object.dcm").write_bytes(to_bytes(make(film, report)))
-    done = subprocess.run(["dciodvfy", tmp_path / "object.dcm"], capture_output=True, text=True)
+@pytest.mark.parametrize("header", HEADERS.values(), ids=HEADERS)
+def test_a_validator_accepts_the_objects_of_each_film(header, grader, tmp_path):
+    film = study(two_knees() if header[2] or header[0].get("Laterality") else None, **header[0])
+    report = grader.grade(film, force=True)
+    capture = secondary_capture(film, report)
+    assert (capture.get("Laterality"), capture.get("ImageLaterality")) == header[1:]
+    accepted(to_bytes(structured_report(film, report)), tmp_path / "sr.dcm")
+    accepted(to_bytes(capture), tmp_path / "sc.dcm")
+
+
+def accepted(made: bytes, path) -> None:
+    path.write_bytes(made)
+    done = subprocess.run(["dciodvfy", path], capture_output=True, encoding="latin-1")
     told = done.stdout + done.stderr
     assert done.returncode == 0, told
     assert "Error" not in told
-    assert [line for line in told.splitlines() if "Warning" in line and "99KNEEOA" not in line] == []
+    assert [line for line in told.splitlines() if "Warning" in line and "99KNEEOA" not in line and not any(words in line for words in TRUE)] == []
+
+
+@pytest.mark.skipif(not shutil.which("dciodvfy"), reason="dciodvfy (Debian: dicom3tools) is not installed")
+def test_a_validator_accepts_the_report_of_a_refused_film(grader, tmp_path):
+    blank = study(np.full((300, 300), 90, np.uint16))
+    accepted(to_bytes(structured_report(blank, grader.grade(blank))), tmp_path / "sr.dcm")
+
+
+def test_what_is_odd_is_left_empty_and_what_tells_the_film_is_kept(report):
+    film = study(**ODD, AccessionNumber="2020-0000-1111-2222-3333", StudyInstanceUID="1.2.03.4", SeriesInstanceUID="a.b")
+    for make in (structured_report, secondary_capture):
+        with warnings.catch_warnings(action="ignore"):
+            made = pydicom.dcmread(io.BytesIO(to_bytes(make(film, report))))
+            assert not any(made[name].value for name in ODD if name in made)
+            assert {*ODD} - {"PatientOrientation"} <= {element.keyword for element in made}
+            assert (made.PatientID, made.AccessionNumber, made.StudyInstanceUID) == (PATIENT_ID, "2020-0000-1111-2222-3333", "1.2.03.4")
+            assert made.StudyDate == "20200101"
+
+
+def changed(film: bytes, keyword: str, kind: bytes, value: bytes) -> bytes:
+    """The film, one element of its header filed as of another kind and with another value."""
+    tag = pydicom.tag.Tag(keyword)
+    start = film.index(tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little"), PREAMBLE)
+    end = start + 8 + int.from_bytes(film[start + 6 : start + 8], "little")
+    length = bytes(2) + len(value).to_bytes(4, "little") if kind in (b"SQ", b"UN") else len(value).to_bytes(2, "little")
+    return film[: start + 4] + kind + length + value + film[end:]
+
+
+def test_a_header_of_garbage_gives_objects_or_the_name_of_an_element(film, report):
+    keywords = ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID", "SOPClassUID", "StudyDate", "StudyID", "PatientSex", "AccessionNumber")
+    values = (b"", b"\xff\xfe\xff\xff", b"a\\b\\c ", b"\xfe\xff\x00\xe0\x08\0\0\0")
+    told = {}
+    for number, (keyword, kind, value) in enumerate(product(keywords, (b"LO", b"UI", b"ZZ", b"FD", b"SQ", b"PN", b"IS", b"UN"), values)):
+        odd = changed(film, keyword, kind, value)
+        for make in (structured_report, secondary_capture)[: 2 if number % 16 == 0 else 1]:
+            try:
+                to_bytes(make(odd, report))
+            except (UnsupportedFilm, DamagedFilm) as error:
+                told[keyword, kind, value] = error.message
+    assert not any(PATIENT in message or PATIENT_ID in message for message in told.values())
+    assert [(case, message) for case, message in told.items() if case[0] not in message] == []
+    assert {keyword for keyword, _, _ in told} == {"PatientID", "StudyInstanceUID", "SOPClassUID"}
 
 
 def test_the_structured_report_says_what_the_report_says(film, report):
@@ -143,12 +230,38 @@ def test_a_film_without_objects_stays_graded_and_only_a_dicom_one_fails(film, fi
     assert "Not read" not in page
     assert page.count("Radiographic osteoarthritis") == 2
     assert {path.name for path in (tmp_path / "objects").iterdir()} == {"knee.sr.dcm", "knee.sc.dcm"}
-    for element in ("StudyDate", "SOPClassUID"):
+    for element, made in (("StudyInstanceUID", set()), ("SOPClassUID", {"odd.sc.dcm"})):
         header = pydicom.dcmread(io.BytesIO(film))
         delattr(header, element)
         header.save_as(tmp_path / "odd.dcm")
         code, answers, told = graded("mild.png", "odd.dcm")
-        assert (code, told.count("odd.dcm: The film's DICOM header lacks")) == (1, 1)
+        assert (code, told.count("odd.dcm: The film's DICOM header lacks"), told.count(element)) == (1, 1, 1)
         assert not re.search("error\\W+code|ERROR|lacks", answers)
         assert "odd.dcm" in answers
         assert "Not read" not in (tmp_path / "report.html").read_text("utf-8")
+        assert {path.name for path in (tmp_path / "objects").glob("odd.*")} == made
+
+
+@pytest.mark.parametrize(("kind", "value"), [(b"SQ", b"a\\b\\c "), (b"SQ", bytes(2)), (b"PN", b"DOE^JOHN")])
+def test_one_malformed_header_ends_no_batch(film, tmp_path, capsys, kind, value):
+    (tmp_path / "odd.dcm").write_bytes(changed(film, "PatientID", kind, value))
+    (tmp_path / "sound.dcm").write_bytes(film)
+    assert main(["grade", str(tmp_path / "odd.dcm"), str(tmp_path / "sound.dcm"), "--dicom", str(tmp_path / "out")]) == 1
+    told = capsys.readouterr()
+    assert told.out.count("odd.dcm") == told.out.count("sound.dcm") == 1
+    assert told.err.count("PatientID, but empty or not as the standard has it") == told.err.count("\n") == 1
+    assert "DOE" not in told.err
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"sound.sr.dcm", "sound.sc.dcm"}
+
+
+def test_a_fault_of_ours_is_not_told_as_one_of_the_film(film, report, tmp_path, capsys):
+    (tmp_path / "knee.dcm").write_bytes(film)
+    ours = replace(report, revision=5)
+    with pytest.raises(TypeError):
+        structured_report(film, ours)
+    objects, answers = DicomObjects(tmp_path), [(str(tmp_path / "knee.dcm"), ours), (str(tmp_path / "gone.dcm"), report)]
+    assert list(objects.beside(answers)) == answers
+    told = capsys.readouterr().err
+    assert told.count("(TypeError), by no known fault of the film") == 2
+    assert "gone.dcm: The film can't be read again" in told
+    assert objects.failed == 2

@@ -120,3 +120,11 @@ def test_the_command_writes_a_report_beside_its_table(films, tmp_path, capsys):
 def test_another_form_is_refused(tmp_path):
     with pytest.raises(SettingsError, match=r"\.html or \.pdf"):
         new_document(tmp_path / "report.docx")
+
+
+def test_a_message_with_a_name_that_is_no_utf8_is_written():
+    for document in (HtmlDocument(), PdfDocument()):
+        document.add("1. bad.png", UnsupportedFilm("bad\udcff.png is not an image that can be read."))
+        content = document.content()
+        told = content.decode() if isinstance(document, HtmlDocument) else pdf_text(content)
+        assert "Not read: bad?.png" in told

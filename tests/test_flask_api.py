@@ -22,7 +22,7 @@ from kneeoa_hub.settings import Settings
 
 from .flask_requests import URN, assert_problem, grade, noise
 from .flask_serving import serving
-from .test_dicom_objects import study
+from .test_dicom_objects import ODD, changed, study
 
 HERE = "http://127.0.0.1:8000"
 
@@ -77,6 +77,17 @@ def test_a_dicom_film_is_answered_by_a_structured_report_of_its_study(client: Fl
     made, header = pydicom.dcmread(io.BytesIO(answer.data)), pydicom.dcmread(io.BytesIO(film))
     assert made.Modality == "SR"
     assert (made.StudyInstanceUID, made.PatientID) == (header.StudyInstanceUID, header.PatientID)
+
+
+def test_an_odd_header_gives_a_report_or_the_name_of_what_is_wrong(client: FlaskClient):
+    answer = client.post("/api/v1/dicom/report", data=study(**ODD), content_type="application/dicom")
+    assert answer.status_code == 200
+    assert pydicom.dcmread(io.BytesIO(answer.data)).PatientSex == ""
+    for kind in (b"SQ", b"PN"):
+        answer = client.post("/api/v1/dicom/report", data=changed(study(), "PatientID", kind, b"KNEE 11 "), content_type="application/dicom")
+        assert_problem(answer, 415, "film-unsupported")
+        assert "header has PatientID, but" in answer.text
+        assert "KNEE 11" not in answer.text
 
 
 def test_a_structured_report_needs_one_dicom_film(client: FlaskClient, films: dict[str, Path]):

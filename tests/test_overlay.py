@@ -1,8 +1,11 @@
 """What is drawn over a film leaves the knee to be seen."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from kneeoa_hub import overlay
 from kneeoa_hub.overlay import DARK, Mark, drawn
 
 LABEL = tuple(bytes.fromhex(DARK[1:]))
@@ -46,3 +49,16 @@ def test_a_knee_that_fills_the_film_has_its_label_at_its_upper_edge():
     labels = labelled((400, 400), (0, 0, 400, 400))
     assert labels[:40].any()
     assert not labels[40:].any()
+
+
+def test_a_film_is_drawn_by_rows_to_the_same_picture_in_little_memory(monkeypatch):
+    film = np.random.default_rng(0).integers(0, 4096, (1500, 1300)).astype(np.float32)
+    marks = [Mark((0, 0, 1300, 700), "KL 2 Mild", np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8))]
+    marks.append(Mark((101, 777, 1205, 1499), "KL 3 Moderate", np.linspace(1, 0, 1024, dtype=np.float32).reshape(32, 32)))
+    tracemalloc.start()
+    picture = drawn(film, marks)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert most < film.nbytes
+    monkeypatch.setattr(overlay, "BLOCK", len(film))
+    assert (np.asarray(picture) == np.asarray(drawn(film, marks))).all()

@@ -28,7 +28,7 @@ from .channels import ORIENTATION, WHITE_IS_ZERO, DeepHeader, channels, deep_hea
 from .unheard import unheard
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
-FILM_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".dcm"))
+FILM_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dic", ".dicom"))
 """By which films are told from other files in a folder; a film that is given by itself may have any name."""
 READABLE = "PNG, JPEG, TIFF, BMP, WebP or DICOM"
 MIN_SIDE = 128
