@@ -13,6 +13,8 @@ HEAT_FROM, HEAT_OPACITY = 0.3, 0.5
 """Evidence below this share of its maximum is not drawn, so that the bone under it stays to be seen; opacity at the maximum."""
 FRAME, DARK = "#ffd166", "#101820"
 SMALLEST_TEXT = 10
+LARGEST = 1e37
+"""By which the grays of a film are stretched at most, so that they stay numbers."""
 BLOCK = 64
 """Rows that are drawn at a time: in floats a large film takes many times the memory of its picture."""
 
@@ -33,7 +35,7 @@ def film_picture(pixels: np.ndarray) -> Image.Image:
         return Image.new("L", pixels.shape[::-1], 128)
     gray = np.empty(pixels.shape, np.uint8)
     for start in range(0, len(pixels), BLOCK):
-        scaled = (pixels[start : start + BLOCK] - low) * (255 / max(float(high - low), 1e-6))
+        scaled = (pixels[start : start + BLOCK] - low) * min(255 / float(high - low), LARGEST)
         gray[start : start + BLOCK] = np.clip(np.rint(scaled), 0, 255)
     return Image.fromarray(gray)
 

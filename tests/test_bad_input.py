@@ -51,7 +51,7 @@ def said(capsys) -> str:
         (
             ["train", "--data", "AUDIT", "--architecture", "vgg"],
             2,
-            "--architecture vgg: choose winner, a trial's number, or one of residual, folded, joint-line, baseline-2023",
+            "--architecture vgg: choose winner, a trial's number, or one of residual, folded, folded-joint-line, joint-line, baseline-2023",
         ),
         (["train", "--data", "AUDIT", "--architecture", "residual", "--seeds", "a"], 2, "--seeds a: give whole numbers"),
         (["evaluate", "--data", "AUDIT"], 1, "does not come from the step 'train'"),

@@ -73,6 +73,7 @@ BASELINE_2023 = Architecture(256, "whole", "none", "unpadded", "128-64-32", 1, F
 NAMED = {
     "residual": Architecture(),
     "folded": Architecture(fold=True),
+    "folded-joint-line": Architecture(fold=True, view="band"),
     "joint-line": Architecture(192, "band", "conv5", "plain", "32-64-128-192", 2, True, "average", "", 0.2, "coral", 2e-3, 0.7),
     "baseline-2023": BASELINE_2023,
 }
