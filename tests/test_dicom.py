@@ -29,7 +29,7 @@ from benchmarks.film_kinds import LOSSLESS, PATIENT, PREAMBLE, dicom
 from kneeoa_hub.errors import DamagedFilm, FilmError, FilmTooLarge, SeveralFrames, UnsupportedFilm
 from kneeoa_hub.grader import MIRRORED_WARNING, STACKED_WARNING, _toward
 from kneeoa_hub.imaging.decode import Limits, decode
-from kneeoa_hub.imaging.dicom import MISSED_WINDOW, NO_WINDOW, UNKNOWN_GRAYS
+from kneeoa_hub.imaging.dicom import MISSED_WINDOW, NO_WINDOW, OTHER_PARTS, UNKNOWN_GRAYS
 from kneeoa_hub.imaging.gate import MESSAGES, check_pixels
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
 
@@ -427,10 +427,34 @@ def test_a_frontal_view_and_what_is_not_known_pass(view):
     assert decode(dicom(knee(), ViewPosition=view)).ruled_out is None
 
 
+OTHER_WORDS = (
+    *("HANDS", "FEET", "TOES", "BOTH HIPS", "HIP", "C-SPINE", "PELVIS", "ANKLE FOOT", "CHEST/ABDOMEN"),
+    *("THUMBS", "SKULL_AP", "L SPINE", "OS CALCANEUS", "METATARSALS", "HAND FOOT"),
+)
+
+
 @pytest.mark.filterwarnings("ignore:Invalid value for VR CS")  # which films do have
-@pytest.mark.parametrize("part", ["HANDS", "FEET", "TOES", "BOTH HIPS", "HIP", "C-SPINE", "PELVIS", "ANKLE FOOT", "CHEST/ABDOMEN", ["ABDOMEN", "CHEST"]])
+@pytest.mark.parametrize("part", [*OTHER_WORDS, ["ABDOMEN", "CHEST"]])
 def test_another_part_is_told_by_its_words(part):
     assert decode(dicom(knee(), BodyPartExamined=part)).ruled_out == "other-body-part"
+
+
+@pytest.mark.parametrize("part", sorted(OTHER_PARTS))
+@pytest.mark.filterwarnings("ignore:.*for VR CS")  # which films do have
+def test_each_other_part_is_refused_and_not_beside_a_knee(part: str):
+    assert decode(dicom(knee(), BodyPartExamined=part)).ruled_out == "other-body-part"
+    assert decode(dicom(knee(), BodyPartExamined=f"{part} KNEE")).ruled_out is None
+
+
+MAY_HOLD_A_KNEE = (
+    *("KNEE", "PATELLA", "FEMUR", "TIBIA", "FIBULA", "TIBIAFIBULA", "LEG", "LOWERLEG", "LOWLEG", "LOWERLIMB", "THIGH", "CALF", "EXTREMITY", "WHOLEBODY"),
+    *("LEGS", "TIBIAS", "JOINT", "BONE", "SKELETON", "GENOU FACE", "PROFIL", "HIP TO TOES", "PELVIS HEEL"),
+)
+
+
+@pytest.mark.parametrize("part", MAY_HOLD_A_KNEE)
+def test_a_part_that_may_hold_a_knee_passes(part: str):
+    assert decode(dicom(knee(), BodyPartExamined=part)).ruled_out is None
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR CS")  # which films do have

@@ -39,12 +39,18 @@ SIDES = {"L": "left", "R": "right"}
 PLAIN_FILM = ("", "CR", "DX", "DR", "RG", "OT", "SC")
 """Modalities that a plain radiograph is filed under: computed, digital, film digitised; other; secondary capture."""
 OTHER_PARTS = {
-    *("ABDOMEN", "ANKLE", "ARM", "BREAST", "CHEST", "CLAVICLE", "COCCYX", "CSPINE", "ELBOW", "FEET", "FINGER", "FOOT", "FOREARM", "HAND"),
-    *("HEAD", "HEART", "HIP", "HUMERUS", "JAW", "LSPINE", "LUNG", "NECK", "PELVIS", "RIB", "SHOULDER", "SKULL", "SPINE", "SSPINE"),
-    *("STERNUM", "TEETH", "THORAX", "TOE", "TOOTH", "TSPINE", "WRIST"),
+    *("BRAIN", "CRANIUM", "FACIAL", "HEAD", "HEADNECK", "JAW", "MANDIBLE", "MASTOID", "MAXILLA", "NOSE", "ORBIT", "SINUS", "SKULL", "TEETH", "TMJ"),
+    *("TOOTH", "ZYGOMA", "CERVICAL", "COCCYX", "CSPINE", "CTSPINE", "LSPINE", "LSSPINE", "LUMBAR", "NECK", "SACRUM", "SPINE", "SSPINE", "THORACIC"),
+    *("THORACOLUMBAR", "TLSPINE", "TSPINE", "VERTEBRA", "VERTEBRAE", "ABDOMEN", "ABDOMENPELVIS", "BREAST", "CHEST", "CHESTABDOMEN", "CHESTABDPELVIS"),
+    *("HEART", "LUNG", "NECKCHEST", "NECKCHESTABDOMEN", "NECKCHESTABDPELV", "RIB", "STERNUM", "THORAX", "ACJOINT", "ARM", "CLAVICLE", "ELBOW", "FINGER"),
+    *("FOREARM", "HAND", "HUMERUS", "LOWERARM", "METACARPAL", "METACARPUS", "RADIUS", "RADIUSULNA", "SCAPULA", "SCJOINT", "SHOULDER", "THUMB", "ULNA"),
+    *("UPPERARM", "WRIST", "HIP", "ILIUM", "PELVIS", "SIJOINT", "ANKLE", "CALCANEUS", "FEET", "FOOT", "FOREFOOT", "HEEL", "HINDFOOT", "METATARSAL"),
+    *("METATARSUS", "TALUS", "TARSUS", "TOE"),
 }
-"""Words of Body Part Examined (0018,0015) that rule a knee out, by PS3.16 Annex L. Any other text, in whatever language, rules out nothing."""
-ABOVE_THE_KNEE, BELOW_THE_KNEE = {"HIP", "PELVIS"}, {"ANKLE", "FEET", "FOOT"}
+"""Words of Body Part Examined (0018,0015) that rule a knee out: of the skeletal terms of PS3.16 Annex L those of parts that lie away from it, and
+common names of the same parts. A selection: any other text, in whatever language, rules out nothing ("FACE" not, which is French for frontal)."""
+ABOVE_THE_KNEE = {"HIP", "PELVIS"}
+BELOW_THE_KNEE = {"ANKLE", "CALCANEUS", "FEET", "FOOT", "HEEL", "TALUS", "TOE"}
 """From one of these to one of those is a whole leg, with its knee."""
 OTHER_VIEWS = {"LL", "RL", "ML", "LM"}
 """Values of View Position (0018,5101) that are no frontal view; among other words they may mean something else, as the lower limb."""
