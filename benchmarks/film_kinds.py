@@ -170,7 +170,25 @@ def _dicoms(deep: np.ndarray) -> Iterator[FilmFile]:
         yield FilmFile("DICOM", f"12-bit without preamble, {syntax.name}", dicom(twelve, syntax, **about)[PREAMBLE:])
     for syntax in (ImplicitVRLittleEndian, ExplicitVRLittleEndian):
         yield FilmFile("DICOM", f"12-bit, data set alone, {syntax.name}", bare(dicom(twelve, syntax, **about)))
+    yield from _in_part_of_its_cells(twelve)
     yield from _far_from_zero(twelve)
+
+
+def _in_part_of_its_cells(twelve: np.ndarray) -> Iterator[FilmFile]:
+    """A [H,W] film of 12 bits beside other things in cells of 16, or in their upper bits, as older machines wrote it."""
+    below, upper = {"BitsStored": 12, "HighBit": 11}, {"BitsStored": 12, "HighBit": 15}
+    overlay = twelve | (np.indices(twelve.shape).sum(0) % 7 == 0).astype(np.uint16) << 12
+    for syntax in (ExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless, JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless):
+        yield FilmFile("DICOM", f"12-bit with an overlay in the bits above, {syntax.name}", dicom(overlay, syntax, **below))
+        yield FilmFile("DICOM", f"12-bit in the upper bits of 16, {syntax.name}", dicom(twelve << 4 | 5, syntax, **upper))
+    signed = (twelve.astype(np.int16) - 2048).view(np.uint16)
+    for syntax in (ExplicitVRLittleEndian, RLELossless):
+        yield FilmFile(
+            "DICOM",
+            f"12-bit signed with an overlay in the bits above, {syntax.name}",
+            dicom(signed & 4095 | overlay & 4096, syntax, PixelRepresentation=1, **below),
+        )
+        yield FilmFile("DICOM", f"12-bit signed in the upper bits of 16, {syntax.name}", dicom(signed << 4, syntax, PixelRepresentation=1, **upper))
 
 
 def _far_from_zero(twelve: np.ndarray) -> Iterator[FilmFile]:
@@ -186,7 +204,7 @@ def _far_from_zero(twelve: np.ndarray) -> Iterator[FilmFile]:
 
 
 def dicom(pixels: np.ndarray, syntax: UID = ExplicitVRLittleEndian, end: int | None = None, **header: object) -> bytes:
-    """A digital radiograph with the [H,W] uint8 or uint16 pixels as stored values. end: of its compressed frame, where that is cut off."""
+    """A digital radiograph with the [H,W] uint8 or uint16 pixels as its cells. end: of its compressed frame, where that is cut off."""
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax if syntax in UNCOMPRESSED else ExplicitVRLittleEndian
@@ -200,7 +218,8 @@ def dicom(pixels: np.ndarray, syntax: UID = ExplicitVRLittleEndian, end: int | N
     order = ">" if syntax == ExplicitVRBigEndian else "<"
     dataset.PixelData = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
     dataset["PixelData"].VR = "OB" if pixels.itemsize == 1 else "OW"
-    bits = int(header.get("BitsStored", dataset.BitsStored))  # pyright: ignore[reportArgumentType]
+    stored = int(header.get("BitsStored", dataset.BitsStored))  # pyright: ignore[reportArgumentType]
+    bits = max(stored, int(pixels.max()).bit_length())  # of a frame that is compressed: whatever else the cells hold is in it
     if syntax == RLELossless:
         dataset.compress(syntax, generate_instance_uid=False)
     elif syntax not in UNCOMPRESSED:

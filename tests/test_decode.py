@@ -2,17 +2,22 @@
 
 import io
 import logging
+import os
 import struct
+import threading
+import warnings
 import zlib
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from imagecodecs import png_encode
-from PIL import Image
+from PIL import Image, ImageCms
 
 from benchmarks.film_kinds import film_files, tiff, turned
 from kneeoa_hub import errors
-from kneeoa_hub.imaging.decode import Limits, decode
+from kneeoa_hub.imaging.decode import BARE_DICOM, Limits, decode, is_dicom
 from kneeoa_hub.imaging.phantom import knee_film
 
 FILM = knee_film(2, 7, bits=16).pixels
@@ -20,8 +25,12 @@ RAMP = np.arange(160 * 200, dtype=np.uint16).reshape(160, 200) * 2
 
 
 def encoded(array: np.ndarray, form: str, **options) -> bytes:
+    return encoded_image(Image.fromarray(array), form, **options)
+
+
+def encoded_image(image: Image.Image, form: str, **options) -> bytes:
     buffer = io.BytesIO()
-    Image.fromarray(array).save(buffer, form, **options)
+    image.save(buffer, form, **options)
     return buffer.getvalue()
 
 
@@ -61,6 +70,144 @@ def test_a_path_bytes_a_file_an_image_and_an_array_are_the_same_film(tmp_path):
     with path.open("rb") as file:
         forms = [path, str(path), content, file, Image.fromarray(gray), gray, gray.astype(np.float64)]
         assert all((decode(form).pixels == gray).all() for form in forms)
+
+
+GRAY = (RAMP // 256).astype(np.uint8)
+PNG = encoded(GRAY, "PNG")
+
+
+def in_mode(mode: str) -> Image.Image:
+    """A gray image in another of Pillow's modes."""
+    gray = Image.fromarray(GRAY)
+    if mode == "LAB":
+        profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+        converted = ImageCms.profileToProfile(gray.convert("RGB"), *profiles, outputMode=mode)
+        assert converted
+        return converted
+    if mode.startswith("I;16"):
+        return Image.frombytes(mode, gray.size, RAMP.astype(">u2" if mode == "I;16B" else "<u2" if mode == "I;16L" else "u2").tobytes())
+    by = {"La": "LA", "RGBa": "RGBA", "PA": "P"}
+    return gray.convert(by[mode]).convert(mode) if mode in by else gray.convert(mode)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV", "LA", "La", "PA", "I", "F"])
+def test_an_image_in_any_mode_of_pillow_is_the_same_film(mode: str):
+    assert np.abs(decode(in_mode(mode)).pixels - GRAY).max() <= 2  # by way of other colours
+
+
+@pytest.mark.parametrize("mode", ["I;16", "I;16B", "I;16L", "I;16N"])
+def test_an_image_of_16_bits_in_any_byte_order_keeps_them(mode: str):
+    assert (decode(in_mode(mode)).pixels == RAMP).all()
+
+
+def test_an_image_of_one_bit_is_black_and_white():
+    assert set(np.unique(decode(in_mode("1")).pixels)) == {0, 255}
+
+
+def test_transparency_is_left_out_without_a_warning():
+    palette = encoded_image(Image.fromarray(GRAY).convert("P"), "PNG", transparency=bytes(range(256)))
+    premultiplied = Image.merge("LA", (Image.fromarray(GRAY), Image.new("L", (200, 160), 128))).convert("La")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert (decode(palette).pixels == GRAY).all()
+        assert np.abs(decode(premultiplied).pixels - GRAY).max() <= 2
+
+
+@pytest.mark.parametrize("kind", [">u2", "<u2", ">f4", "<f8", ">f8"])
+def test_an_array_in_any_byte_order_is_the_same_film(kind: str):
+    assert (decode(RAMP.astype(kind)).pixels == RAMP).all()
+
+
+def closed_image() -> Image.Image:
+    image = Image.open(io.BytesIO(PNG))
+    image.close()
+    return image
+
+
+def image_of_closed_file() -> Image.Image:
+    file = io.BytesIO(PNG)
+    image = Image.open(file)
+    file.close()
+    return image
+
+
+def closed_file() -> io.BytesIO:
+    file = io.BytesIO(PNG)
+    file.close()
+    return file
+
+
+class Drips(io.RawIOBase):
+    """A file that gives a few bytes at a time, as a pipe does."""
+
+    def __init__(self, content: bytes):
+        self.rest = io.BytesIO(content)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        part = self.rest.read(min(len(buffer), 1000))
+        buffer[: len(part)] = part
+        return len(part)
+
+
+@pytest.mark.parametrize(
+    ("made", "error", "said"),
+    [
+        (closed_file, errors.FilmError, "it is closed"),
+        (closed_image, errors.FilmError, "is closed"),
+        (image_of_closed_file, errors.FilmError, "is closed"),
+        (lambda: Image.open(io.BytesIO(PNG[: len(PNG) // 2])), errors.DamagedFilm, "truncated"),
+        (lambda: Image.new("L", (0, 0)), errors.FilmTooSmall, "0x0 px"),
+        (lambda: io.BufferedWriter(io.BytesIO()), errors.FilmError, "open for reading"),
+        (lambda: Drips(b""), errors.EmptyFilm, "0 bytes"),
+    ],
+)
+def test_what_is_closed_or_cut_off_before_it_is_given_is_an_error_of_the_package(made: Callable, error: type[errors.FilmError], said: str):
+    with pytest.raises(error, match=said) as told:
+        decode(made())
+    assert type(told.value) is error
+
+
+def test_a_picture_that_was_opened_as_text_is_told_so(tmp_path: Path):
+    path = tmp_path / "film.png"
+    path.write_bytes(PNG)
+    with path.open(encoding="utf-8") as file, pytest.raises(errors.FilmError, match=r"film\.png was opened as text"):
+        decode(file)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_file_that_gives_a_little_at_a_time_is_read_to_its_end():
+    assert (decode(Drips(PNG)).pixels == GRAY).all()
+    with pytest.raises(errors.FilmTooLarge, match="MiB"):
+        decode(Drips(PNG), Limits(max_bytes=len(PNG) - 1))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_what_tells_no_size_is_read_no_further_than_the_limit(tmp_path: Path):
+    """A pipe, and a device that never ends."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(PNG,))
+    writer.start()
+    assert (decode(pipe).pixels == GRAY).all()
+    writer.join()
+    if Path("/dev/zero").exists():
+        with pytest.raises(errors.FilmTooLarge, match="MiB"):
+            decode("/dev/zero", Limits(max_bytes=100_000))
+
+
+def test_no_other_picture_is_taken_for_dicom():
+    Image.init()
+    for form in sorted(Image.SAVE):
+        for mode in ("L", "RGB", "1", "P"):
+            try:
+                content = encoded_image(Image.fromarray(GRAY).convert(mode), form)
+            except Exception:  # not every format holds every mode
+                continue
+            assert not is_dicom(content), form
+    for start in (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"II+\0", b"MM\0+", b"BM", b"RIFF"):
+        assert not BARE_DICOM.match(start + bytes(16))
 
 
 def test_the_orientation_of_a_photo_is_put_right():

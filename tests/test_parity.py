@@ -22,6 +22,7 @@ KINDS = {
     ("WebP", "8-bit RGB, lossless"), ("DICOM", "12-bit MONOCHROME1, Explicit VR Little Endian"),
     ("DICOM", "12-bit, JPEG 2000 Image Compression (Lossless Only)"), ("DICOM", "12-bit MONOCHROME1, JPEG 2000 Image Compression (Lossless Only)"),
     ("DICOM", "16-bit, JPEG-LS Lossless Image Compression"), ("DICOM", "12-bit, RLE Lossless"),
+    ("DICOM", "12-bit with an overlay in the bits above, RLE Lossless"), ("DICOM", "12-bit in the upper bits of 16, Explicit VR Little Endian"),
     ("PNG", "12-bit gray above 20000"), ("DICOM", "12-bit above 8000 of 14 bits"), ("DICOM", "12-bit with a rescale intercept of -30000"),
     ("DICOM", "12-bit with a rescale intercept of 30000"), ("DICOM", "12-bit MONOCHROME1 with a marker of 65535"),
     ("DICOM", "12-bit MONOCHROME1 with pixel padding of 65535"),

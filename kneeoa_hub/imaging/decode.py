@@ -3,7 +3,8 @@
 import io
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -37,8 +38,10 @@ BLOCK = 64
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """ITU-R BT.601 weights of red, green and blue."""
 
-GRAY = ("I;16", "I;16B", "I;16L", "I", "F", "L")
+GRAY = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F", "L")
 """Pillow's modes that are gray as they are."""
+PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
+"""Pillow's modes of which the values have to be put back to what they are without transparency."""
 UPRIGHT_AS_STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: np.fliplr,
     3: lambda upright: np.rot90(upright, 2),
@@ -121,7 +124,8 @@ def _decoded(film: FilmInput, limits: Limits) -> Film:
     if isinstance(film, np.ndarray):
         return _from_array(film, limits)
     if isinstance(film, Image.Image):
-        return _from_image(film, "the image", limits)
+        with _damage_told("the image", limits, is_open=False):
+            return _from_image(film, "the image", limits)
     content, name = _read(film, limits)
     return _from_bytes(content, name, limits)
 
@@ -131,20 +135,19 @@ def _read(film: Any, limits: Limits) -> tuple[bytes, str]:
     if isinstance(film, bytes | bytearray | memoryview):
         content, name = bytes(film), "the film"
     elif isinstance(film, str | os.PathLike):
-        path = Path(film)
+        path = Path(os.fsdecode(film))
         name = path.name
         try:
             if path.stat().st_size > limits.max_bytes:
                 raise _too_many_bytes(name, path.stat().st_size, limits)
-            content = path.read_bytes()
+            with path.open("rb") as file:
+                content = file.read(limits.max_bytes + 1)  # no more, as a pipe or a device tells no size
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise FilmNotFound(f"{name or film} can't be read ({reason}); give the path of a film's file.") from None
     elif hasattr(film, "read"):
         name = Path(str(getattr(film, "name", None) or "the film")).name
-        content = film.read(limits.max_bytes + 1)
-        if not isinstance(content, bytes):
-            raise FilmError(f"{name} was opened as text; open it in binary mode, as in open(path, 'rb').")
+        content = _read_open(film, name, limits)
     else:
         raise FilmError(f"A {type(film).__name__} is not a film; give a path, bytes, a file, a PIL image or an array.")
     if len(content) > limits.max_bytes:
@@ -152,6 +155,22 @@ def _read(film: Any, limits: Limits) -> tuple[bytes, str]:
     if not content:
         raise EmptyFilm(f"{name} is empty (0 bytes); send it again.")
     return content, name
+
+
+def _read_open(file: Any, name: str, limits: Limits) -> bytes:
+    """To the end of a file, which may give less at a time than it is asked for, or to just beyond the limit."""
+    parts: list[bytes] = []
+    left = limits.max_bytes + 1
+    try:
+        while left > 0 and (part := file.read(left)):
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
+    except Exception as error:  # a file may be anything that can be read
+        if isinstance(error, UnicodeDecodeError) or any(isinstance(part, str) for part in parts):
+            raise FilmError(f"{name} was opened as text; open it in binary mode, as in open(path, 'rb').") from None
+        reason = "it is closed" if getattr(file, "closed", False) else type(error).__name__
+        raise FilmError(f"{name} can't be read ({reason}); give a file that is open for reading, as by open(path, 'rb').") from None
 
 
 def _too_many_bytes(name: str, size: int, limits: Limits) -> FilmTooLarge:
@@ -163,13 +182,22 @@ def _from_bytes(content: bytes, name: str, limits: Limits) -> Film:
         from .dicom import read_dicom  # pydicom is an extra
 
         return read_dicom(content, name, limits)
-    try:
+    with _damage_told(name, limits):
         return _from_picture(content, name, limits)
+
+
+@contextmanager
+def _damage_told(name: str, limits: Limits, is_open: bool = True) -> Iterator[None]:
+    """What goes wrong with a picture in the block is told as an error of the package. is_open: whether nobody can have closed it."""
+    try:
+        yield
     except KneeOAError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise FilmTooLarge(f"{name} has far over {limits.max_pixels} pixels; send a smaller film.") from None
     except Exception as error:  # the decoders raise many kinds for a corrupt file
+        if not is_open and isinstance(error, ValueError) and "closed" in str(error):  # Pillow's word of an image, and Python's of its file
+            raise FilmError(f"{name} is closed; open it again.") from None
         raise DamagedFilm(f"{name} is truncated or damaged ({type(error).__name__}); export it again.") from None
 
 
@@ -227,6 +255,9 @@ def _from_image(image: Image.Image, name: str, limits: Limits) -> Film:
 
     def values(rows: slice) -> np.ndarray:
         part = image.crop((0, rows.start, image.width, min(rows.stop, image.height)))
+        if part.mode in PREMULTIPLIED:
+            part = part.convert(PREMULTIPLIED[part.mode])
+        part.info.pop("transparency", None)  # of which Pillow would warn, and which is left out as any other
         return np.asarray(part if part.mode in GRAY else part.convert("L" if part.mode == "1" else "RGB"))
 
     pixels, colour = _gray(values, (image.height, image.width), image.getexif().get(ORIENTATION, 1), 255)
@@ -252,7 +283,7 @@ def _gray(values: Callable[[slice], np.ndarray], shape: tuple[int, int], orienta
             colour += float(spread.sum(dtype=np.float64))
             part = part.astype(np.float32) @ LUMA if spread.any() else red
         stored[start : start + BLOCK] = part
-    return pixels, colour / (pixels.size * max(largest, 1))
+    return pixels, colour / max(pixels.size * largest, 1)
 
 
 def _bright(pixels: np.ndarray) -> np.ndarray:
@@ -264,11 +295,11 @@ def _from_array(array: np.ndarray, limits: Limits) -> Film:
     described = f"An array of shape {array.shape} and type {array.dtype}"
     if array.ndim != 2 or 0 in array.shape:
         raise FilmError(f"{described} is not a film; give [height, width].")
-    if array.dtype not in (np.uint8, np.uint16) and not np.issubdtype(array.dtype, np.floating):
+    if array.dtype.newbyteorder("=") not in (np.uint8, np.uint16) and not np.issubdtype(array.dtype, np.floating):
         raise FilmError(f"{described} is not a film; give uint8, uint16 or float values.")
     if array.size > limits.max_pixels:
         raise FilmTooLarge(f"{described} has over {limits.max_pixels} pixels; give a smaller film.")
-    pixels = array.astype(np.float32)
+    pixels = np.array(array, np.float32)  # a plain one, of whatever kind was given
     if not np.isfinite(pixels).all():
         raise FilmError(f"{described} holds values that are not finite; replace them first.")
     return Film(pixels, "the array")

@@ -6,11 +6,12 @@ modality, body part, view, laterality and patient orientation (C.7.6.1.1.1).
 
 import io
 import re
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
-from ..errors import DamagedFilm, FilmTooLarge, MissingExtra, SeveralFrames, UnsupportedFilm
+from ..errors import DamagedFilm, FilmError, FilmTooLarge, MissingExtra, SeveralFrames, UnsupportedFilm
 from .decode import BLOCK, Film, Limits
 from .unheard import unwarned
 
@@ -23,7 +24,11 @@ READ = (
     *("PatientOrientation", "VOILUTFunction", "VOILUTSequence", "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData"),
 )
 """The header's elements that are read; all others are passed over unseen."""
+GRAY = ("MONOCHROME1", "MONOCHROME2")
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
+CELLS = (8, 16, 32)
+"""Bits Allocated of films that are read uncompressed."""
+UNKNOWN_GRAYS = "The film's header does not say whether its low values are black or white; they are taken as black."
 NO_WINDOW = "The film's own window can't be applied; its values are taken as they are."
 MISSED_WINDOW = "The film's own window shows hardly any of its values; they are taken as they are."
 NARROW, FEW = 0.1, 0.5
@@ -34,12 +39,18 @@ SIDES = {"L": "left", "R": "right"}
 PLAIN_FILM = ("", "CR", "DX", "DR", "RG", "OT", "SC")
 """Modalities that a plain radiograph is filed under: computed, digital, film digitised; other; secondary capture."""
 OTHER_PARTS = {
-    *("ABDOMEN", "ANKLE", "ARM", "BREAST", "CHEST", "CLAVICLE", "COCCYX", "CSPINE", "ELBOW", "FEET", "FINGER", "FOOT", "FOREARM", "HAND"),
-    *("HEAD", "HEART", "HIP", "HUMERUS", "JAW", "LSPINE", "LUNG", "NECK", "PELVIS", "RIB", "SHOULDER", "SKULL", "SPINE", "SSPINE"),
-    *("STERNUM", "TEETH", "THORAX", "TOE", "TOOTH", "TSPINE", "WRIST"),
+    *("BRAIN", "CRANIUM", "FACIAL", "HEAD", "HEADNECK", "JAW", "MANDIBLE", "MASTOID", "MAXILLA", "NOSE", "ORBIT", "SINUS", "SKULL", "TEETH", "TMJ"),
+    *("TOOTH", "ZYGOMA", "CERVICAL", "COCCYX", "CSPINE", "CTSPINE", "LSPINE", "LSSPINE", "LUMBAR", "NECK", "SACRUM", "SPINE", "SSPINE", "THORACIC"),
+    *("THORACOLUMBAR", "TLSPINE", "TSPINE", "VERTEBRA", "VERTEBRAE", "ABDOMEN", "ABDOMENPELVIS", "BREAST", "CHEST", "CHESTABDOMEN", "CHESTABDPELVIS"),
+    *("HEART", "LUNG", "NECKCHEST", "NECKCHESTABDOMEN", "NECKCHESTABDPELV", "RIB", "STERNUM", "THORAX", "ACJOINT", "ARM", "CLAVICLE", "ELBOW", "FINGER"),
+    *("FOREARM", "HAND", "HUMERUS", "LOWERARM", "METACARPAL", "METACARPUS", "RADIUS", "RADIUSULNA", "SCAPULA", "SCJOINT", "SHOULDER", "THUMB", "ULNA"),
+    *("UPPERARM", "WRIST", "HIP", "ILIUM", "PELVIS", "SIJOINT", "ANKLE", "CALCANEUS", "FEET", "FOOT", "FOREFOOT", "HEEL", "HINDFOOT", "METATARSAL"),
+    *("METATARSUS", "TALUS", "TARSUS", "TOE"),
 }
-"""Words of Body Part Examined (0018,0015) that rule a knee out, by PS3.16 Annex L. Any other text, in whatever language, rules out nothing."""
-ABOVE_THE_KNEE, BELOW_THE_KNEE = {"HIP", "PELVIS"}, {"ANKLE", "FEET", "FOOT"}
+"""Words of Body Part Examined (0018,0015) that rule a knee out: of the skeletal terms of PS3.16 Annex L those of parts that lie away from it, and
+common names of the same parts. A selection: any other text, in whatever language, rules out nothing ("FACE" not, which is French for frontal)."""
+ABOVE_THE_KNEE = {"HIP", "PELVIS"}
+BELOW_THE_KNEE = {"ANKLE", "CALCANEUS", "FEET", "FOOT", "HEEL", "TALUS", "TOE"}
 """From one of these to one of those is a whole leg, with its knee."""
 OTHER_VIEWS = {"LL", "RL", "ML", "LM"}
 """Values of View Position (0018,5101) that are no frontal view; among other words they may mean something else, as the lower limb."""
@@ -54,12 +65,12 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
     """Pixels after modality and VOI transforms, bright bone (MONOCHROME1 is inverted), with the side when it is given.
 
     Padding takes the darkest value of the film, and the rest is told as `exposed`. Raises MissingExtra without pydicom, UnsupportedFilm without pixels or with
-    colour, SeveralFrames, FilmTooLarge, DamagedFilm.
+    colour, SeveralFrames, FilmTooLarge, DamagedFilm. Warns where the header leaves open whether the film is a negative.
     """
     try:
         import pydicom
 
-        from .encapsulated import BARE_SYNTAXES, SYNTAXES, UNCOMPRESSED, stored_values
+        from .encapsulated import BARE_SYNTAXES, SYNTAXES, UNCOMPRESSED, high_bit, stored_values
     except ImportError:
         raise MissingExtra("DICOM films need pydicom; install it with: pip install 'kneeoa-hub[dicom]'") from None
     if DEFLATED in content:  # it would be inflated as a whole, to whatever size
@@ -72,8 +83,8 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
                 header.file_meta.TransferSyntaxUID = BARE_SYNTAXES[header.original_encoding]
             syntax = header.file_meta.TransferSyntaxUID
         rows, columns = int(values.get("Rows", 0)), int(values.get("Columns", 0))
-        photometric = str(values.get("PhotometricInterpretation", ""))
-        frames = int(values.get("NumberOfFrames") or 1)
+        photometric, samples = _text(values, "PhotometricInterpretation"), int(values.get("SamplesPerPixel") or 1)
+        frames, allocated = int(values.get("NumberOfFrames") or 1), int(values.get("BitsAllocated") or 0)
     except Exception as error:  # pydicom raises many kinds for a corrupt file
         raise DamagedFilm(f"{name} is damaged DICOM ({type(error).__name__}); export it again.") from None
     if not values:
@@ -86,22 +97,24 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
         raise FilmTooLarge(f"{name} is {columns}x{rows} px, over {limits.max_pixels} pixels; send a smaller film.")
     if frames > 1:
         raise SeveralFrames(f"{name} has {frames} frames; send one film a file.")
-    channels = photometric == "RGB" and values.get("SamplesPerPixel") == 3 and syntax in UNCOMPRESSED
-    if not photometric.startswith("MONOCHROME") and not channels:
+    channels = photometric == "RGB" and samples == 3 and syntax in UNCOMPRESSED
+    if not channels and (samples != 1 or photometric in COLOUR):
         raise _in_colour(name, photometric)
-    if syntax not in (*SYNTAXES, *UNCOMPRESSED):
+    if syntax not in SYNTAXES:
         raise UnsupportedFilm(f"{name} is DICOM in a transfer syntax that is not read; export it uncompressed.")
+    if syntax in UNCOMPRESSED and allocated not in CELLS:
+        raise UnsupportedFilm(f"{name} is DICOM whose pixels do not take 8, 16 or 32 bits each; export it with 16.")
     try:
-        stored = stored_values(header) if syntax in SYNTAXES else header.pixel_array
+        if not 0 < int(header.BitsStored) <= high_bit(header) + 1 <= allocated:
+            raise DamagedFilm(f"{name} is damaged DICOM (its bits allocated, bits stored and high bit contradict each other); export it again.")
+        stored = stored_values(header, samples)
         if channels:
             stored = _gray(stored, name)
-        if stored.ndim != 2:
-            raise ValueError(f"{stored.ndim} dimensions")
         seen = _seen(stored, values)
         pixels, warnings = _shown(stored, seen, header)
         side, ruled_out = SIDES.get(_text(values, "ImageLaterality") or _text(values, "Laterality")), _ruled_out(values)
         orientation = _orientation(values)
-    except UnsupportedFilm:
+    except FilmError:
         raise
     except Exception as error:  # a missing decoder, or corrupt pixel data
         raise DamagedFilm(
@@ -110,6 +123,8 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
         ) from None
     if not np.isfinite(pixels).all():
         raise DamagedFilm(f"{name} is damaged DICOM (its values are no numbers); export it again.")
+    if photometric not in (*GRAY, "RGB"):
+        warnings += (UNKNOWN_GRAYS,)
     if photometric == "MONOCHROME1":  # by what was seen: padding may lie far beyond it
         np.subtract(pixels.max(where=seen, initial=-np.inf), pixels, out=pixels)
     exposed = None
@@ -139,15 +154,18 @@ def _shown(stored: np.ndarray, seen: np.ndarray, header: Any) -> tuple[np.ndarra
     thin = tuple(slice(None, None, -(-side // SAMPLE)) for side in stored.shape)
     sample, warnings = stored[thin][seen[thin]], ()
     try:
-        values = apply_modality_lut(sample, header)
-        if _misses(values, apply_voi_lut(values, header), header):
+        with unwarned():  # converts the elements of tables, now
+            values = apply_modality_lut(sample, header)
+            windowed = apply_voi_lut(values, header)
+        if _misses(values, windowed, header):
             warnings = (MISSED_WINDOW,)
     except (ValueError, TypeError, AttributeError, KeyError, IndexError, NotImplementedError):  # as of a width of 0, which machines do write
         warnings = (NO_WINDOW,)
     shown = np.empty(stored.shape, np.float32)
     for start in range(0, len(stored), BLOCK):  # pydicom works in float64
         rows = apply_modality_lut(stored[start : start + BLOCK], header)
-        shown[start : start + BLOCK] = rows if warnings else apply_voi_lut(rows, header)
+        with unwarned() if "VOILUTSequence" in header else nullcontext():  # of which it warns after any rescaling
+            shown[start : start + BLOCK] = rows if warnings else apply_voi_lut(rows, header)
     return shown, warnings
 
 
@@ -210,11 +228,19 @@ def _bounds(mask: np.ndarray, least: int) -> tuple[int, int, int, int] | None:
     return None if whole or min(box[2] - box[0], box[3] - box[1]) < least else box
 
 
+def _as_stored(value: int, values: dict[str, Any]) -> int:
+    """A padding value as the film's values are, of which the highest alone may have been filled up to the whole cell; a sign may be left untold."""
+    allocated, highest = int(values["BitsAllocated"]), 2 ** int(values["BitsStored"]) - 1
+    if values["PixelRepresentation"]:
+        return value - 2**allocated if value >= 2 ** (allocated - 1) else value
+    return highest if value & highest == highest else value
+
+
 def _seen(stored: np.ndarray, values: dict[str, Any]) -> np.ndarray:
     """[H,W] bool: what the detector saw, as the stored values there are not those that pad; all of it when nothing else is left."""
     if values.get("PixelPaddingValue") is None:
         return np.ones(stored.shape, bool)
-    first = int(values["PixelPaddingValue"])
-    last = int(values.get("PixelPaddingRangeLimit", first))
+    first = _as_stored(int(values["PixelPaddingValue"]), values)
+    last = _as_stored(int(values.get("PixelPaddingRangeLimit", first)), values)
     seen = (stored < min(first, last)) | (stored > max(first, last))
     return seen if seen.any() else ~seen
