@@ -31,3 +31,16 @@ def test_the_likeliest_grade_is_kept_when_nothing_serves_better():
     decision, tried = choose_decision(shares_of(truth.astype(float)), truth, np.arange(60).astype(str))
     assert tried["argmax"] == (1.0, 1.0)
     assert decision.rule == "argmax"
+
+
+def test_fitted_cuts_that_are_better_by_chance_alone_are_left():
+    chosen = {}
+    for seed in (1, 10):
+        rng = np.random.default_rng(seed)
+        severity = rng.uniform(0, 4, 400)
+        truth = (np.clip(severity + rng.normal(0, 0.6, 400), 0, 4)[:, None] > np.array([0.6, 1.5, 2.4, 3.5])).sum(1)
+        chosen[seed], tried = choose_decision(shares_of(severity), truth, np.arange(400).astype(str))
+        merits = {name: kappa + accuracy / 2 for name, (kappa, accuracy) in tried.items()}
+        assert max(merits, key=merits.__getitem__) == "fitted"
+    assert chosen[1].rule == "expected"
+    assert chosen[10].rule == "argmax"
