@@ -84,7 +84,7 @@ def parser() -> argparse.ArgumentParser:
     locator = step("locator", _locator, "train the network that finds the joints, and measure it", "output of audit")
     locator.add_argument("--films", type=_count, default=4500, help="composed from training knees (default 4500)")
     locator.add_argument("--epochs", type=_count, default=12, help="over them, as many crops as a third, and a few synthetic films (default 12)")
-    locator.add_argument("--test-films", type=_count, default=500, help="composed from validation knees, to measure on (default 500)")
+    locator.add_argument("--test-films", type=_count, default=1500, help="composed from validation knees, to measure on (default 1500)")
     locator.add_argument("--grader", metavar="ADDRESS", help="the bundle that grades what was found (default: the shipped one)")
     locator.add_argument("--seed", type=int, default=0, help="of the draws and the weights (default 0)")
     export = step("export", _export, "write the bundle", "output of evaluate", "the bundle's folder")

@@ -48,7 +48,7 @@ class LocatorSettings:
     batch: int = 32
     learning_rate: float = 2e-3
     side: int = 192
-    test_films: int = 500
+    test_films: int = 1500
     made_films: int = 200
     seed: int = 0
     grader: str | None = None
