@@ -121,7 +121,11 @@ class _Names:
         self._taken: set[str] = set()
 
     def of(self, film: str) -> str:
-        name = next(n for n in (Path(film).stem + (f"-{i}" if i else "") for i in count()) if n not in self._taken)
+        from .imaging.decode import FILM_SUFFIXES
+
+        path = Path(film)
+        stem = path.stem if path.suffix.lower() in FILM_SUFFIXES else path.name  # the end of a UID is no suffix
+        name = next(n for n in (stem + (f"-{i}" if i else "") for i in count()) if n not in self._taken)
         self._taken.add(name)
         return name
 

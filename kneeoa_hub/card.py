@@ -46,7 +46,7 @@ REPRODUCE = (
     "exports as these weights would be made today: the same architectures, generations of teachers and lengths of training (but for the "
     "search's winner, 45 epochs in place of 50), on the films that today's audit lets through, with inverted ones put right. No two "
     "trainings end with the same weights. What changed from version to version: CHANGELOG.md of the package; the test figures of every "
-    "version side by side: docs/benchmarks.md there."
+    "version, and of one that was not published, side by side: docs/benchmarks.md there."
 )
 
 

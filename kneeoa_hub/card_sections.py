@@ -28,9 +28,9 @@ FINDING = {
     "single_strips_refused": "validation strips of one knee: refused",
     "composed_refused": "composed films with a joint: refused",
     "composed_empty_refused": "composed films without a joint: refused, as they should be",
-    "rule_two_knee_strips": "without the network, by the dark gap between two legs: strips of two knees cut in two",
-    "rule_single_strips": "the same: strips of one knee left whole",
-    "rule_composed_within_10": "the same: joints of composed films within 10%",
+    "rule_two_knee_strips": "by a simple rule in place of the network (a dark gap parts two legs): strips of two knees cut in two",
+    "rule_single_strips": "by that rule: strips of one knee left whole",
+    "rule_composed_within_10": "by that rule: joints of composed films within 10%",
 }
 PEERS = """## Others on the same split
 
@@ -289,7 +289,7 @@ def finding(evidence: Mapping[str, Any]) -> str:
     lines += [f"| {text} | {figure(found[key])} | {found[key]['n']} |" for key, text in FINDING.items() if found.get(key, {"n": 0})["n"]]
     ratio = found["composed_side_ratio"]
     grader = found.get("grader")
-    graded_by = f"Graded by {grader['name']}, revision `{grader['revision']}`; these figures, once in a bundle, give it another. " if grader else ""
+    graded_by = f"Graded by {grader['name']}, revision `{grader['revision']}`; a bundle that holds these figures has another. " if grader else ""
     lines += [
         "",
         f"{graded_by}A found box has {ratio['value']:.2f} times the true one's side (median; 95% of them {ratio['low']:.2f} to {ratio['high']:.2f}). On "

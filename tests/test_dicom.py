@@ -548,3 +548,12 @@ def test_nothing_of_the_patient_leaves_the_header(grader):
     report = grader.grade(dicom(knee(), StudyDate="20200131", InstitutionName="GENERAL"), force=True)
     told = f"{report.to_dict()} {report.findings()} {report!r}"
     assert not any(secret in told for secret in (PATIENT, "12345", "20200131", "GENERAL"))
+
+
+@pytest.mark.parametrize("stored_bits", [10, 11])
+def test_a_frame_that_is_deeper_than_the_header_says_is_read_whole(stored_bits):
+    film = pydicom.dcmread(io.BytesIO(stored(knee(12), JPEG2000Lossless, 12)))
+    film.BitsStored, film.HighBit = stored_bits, stored_bits - 1
+    content = io.BytesIO()
+    film.save_as(content)
+    assert (decode(content.getvalue()).pixels == knee(12)).all()

@@ -37,11 +37,13 @@ JPEG_2000: tuple[str, ...] = (JPEG2000Lossless, JPEG2000)
 LOSSY: tuple[str, ...] = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000)
 """In which a value may come out somewhat beyond the highest one."""
 UNCOMPRESSED: tuple[str, ...] = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
-BARE_SYNTAXES: dict[tuple[bool | None, bool | None], UID] = {(True, True): ImplicitVRLittleEndian, (False, True): ExplicitVRLittleEndian}
+BARE_SYNTAXES: dict[tuple[bool | None, bool | None], str] = {(True, True): ImplicitVRLittleEndian, (False, True): ExplicitVRLittleEndian}
 """Of a data set that names none, by what pydicom finds of it: (kinds left out, little endian). Its pixels can't be compressed."""
 SYNTAXES: tuple[str, ...] = (*UNCOMPRESSED, *JPEG, *JPEG_LS, *JPEG_2000, RLELossless)
 CODESTREAM, DEPTH = b"\xff\x4f\xff\x51", 42
 """How JPEG 2000 begins, and how far from there the depth of its first channel lies (ITU-T T.800, A.5.1)."""
+JUDGED = 256
+"""Rows by which it is told what the upper bits of a frame are."""
 FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 """Markers of JPEG (T.81, table B.1) and of JPEG-LS (T.87) after which the depth stands."""
 
@@ -61,13 +63,15 @@ def stored_values(header: Any, samples: int = 1) -> np.ndarray:
         cells = _from_rle(frame, (header.Rows, header.Columns), np.uint8 if header.BitsAllocated <= 8 else np.uint16)
         return _of_cells(cells, stored, high, header.PixelRepresentation)
     # Of what is missing libjpeg would make gray, and CharLS would look for it for seconds.
-    if syntax in (*JPEG, *JPEG_LS) and not frame.rstrip(b"\0").endswith(END_OF_IMAGE):
+    if syntax in (*JPEG, *JPEG_LS) and not frame.rstrip(b"\0\xff").endswith(END_OF_IMAGE):
         raise ValueError("the film is cut off")
     depth = _depth(frame, syntax)
     cells = np.empty((header.Rows, header.Columns), np.uint8 if depth <= 8 else np.uint16)
     _decoder(syntax)(frame, out=cells)
     if depth <= max(stored, high):  # the frame holds values, not the cells that they lay in
         high = stored - 1
+    elif high == stored - 1 and syntax not in LOSSY and _belong(cells, stored):  # a header that says less than the frame holds
+        stored, high = depth, depth - 1
     if syntax in LOSSY and not header.PixelRepresentation:
         np.minimum(cells, 2 ** min(high + 1, 8 * cells.itemsize) - 1, out=cells)
     return _of_cells(cells, stored, high, header.PixelRepresentation)
@@ -93,6 +97,13 @@ def _of_cells(cells: np.ndarray, stored: int, high: int, signed: int) -> np.ndar
     if signed:
         values = values.view(values.dtype.str.replace("u", "i"))
     return np.right_shift(values, width - stored, out=values) if stored < width else values
+
+
+def _belong(cells: np.ndarray, stored: int) -> bool:
+    """Whether the bits above the `stored` ones are part of the values: neighbours differ less with them, where an overlay makes them differ more."""
+    rows = cells[:: max(1, len(cells) // JUDGED)].astype(np.int64)
+    whole, cut = (np.abs(np.diff(values, axis=1)).sum() for values in (rows, rows & (2**stored - 1)))
+    return bool(whole < cut)
 
 
 def _uncompressed(header: Any, samples: int) -> np.ndarray:

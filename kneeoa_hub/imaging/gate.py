@@ -11,7 +11,8 @@ from .decode import Film
 from .normalise import Box
 
 MESSAGES = {
-    "no-detail": "The film shows no detail (blank, or far too low in contrast). Export it again with its full gray scale.",
+    "no-detail": "The film shows no detail where the knee should be (blank, or far too low in contrast). Export it again with its full gray scale, "
+    "or mend the box that was given.",
     "not-a-radiograph": "The picture is in colour, so it is no radiograph. Send the film itself, without colour or marks.",
     "other-modality": "The film's header says that it is no plain radiograph (CT, MR, ultrasound or another kind). Send a plain knee film.",
     "other-body-part": "The film's header names another part of the body. Send a knee film, or correct the header.",
