@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from kneeoa_hub import overlay
+from kneeoa_hub.beside import _Names
 from kneeoa_hub.overlay import DARK, Mark, drawn
 
 LABEL = tuple(bytes.fromhex(DARK[1:]))
@@ -62,3 +63,9 @@ def test_a_film_is_drawn_by_rows_to_the_same_picture_in_little_memory(monkeypatc
     assert most < film.nbytes
     monkeypatch.setattr(overlay, "BLOCK", len(film))
     assert (np.asarray(picture) == np.asarray(drawn(film, marks))).all()
+
+
+def test_what_is_written_beside_films_keeps_the_whole_of_a_uid_for_a_name():
+    names = _Names()
+    given = ("a/1.2.840.5.1", "a/1.2.840.5.10", "a/knee.dcm", "b/knee.dcm", "c.PNG")
+    assert [names.of(film) for film in given] == ["1.2.840.5.1", "1.2.840.5.10", "knee", "knee-1", "c"]

@@ -80,7 +80,7 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
             header = pydicom.dcmread(io.BytesIO(content), specific_tags=list(READ), force=True)
             values = {element.keyword: element.value for element in header}  # converts each, now
             if "TransferSyntaxUID" not in header.file_meta:
-                header.file_meta.TransferSyntaxUID = pydicom.uid.UID(BARE_SYNTAXES[header.original_encoding])
+                header.file_meta.TransferSyntaxUID = BARE_SYNTAXES[header.original_encoding]
             syntax = header.file_meta.TransferSyntaxUID
         rows, columns = int(values.get("Rows", 0)), int(values.get("Columns", 0))
         photometric, samples = _text(values, "PhotometricInterpretation"), int(values.get("SamplesPerPixel") or 1)

@@ -37,7 +37,7 @@ JPEG_2000: tuple[str, ...] = (JPEG2000Lossless, JPEG2000)
 LOSSY: tuple[str, ...] = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000)
 """In which a value may come out somewhat beyond the highest one."""
 UNCOMPRESSED: tuple[str, ...] = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
-BARE_SYNTAXES: dict[tuple[bool | None, bool | None], str] = {(True, True): ImplicitVRLittleEndian, (False, True): ExplicitVRLittleEndian}
+BARE_SYNTAXES: dict[tuple[bool | None, bool | None], Any] = {(True, True): ImplicitVRLittleEndian, (False, True): ExplicitVRLittleEndian}
 """Of a data set that names none, by what pydicom finds of it: (kinds left out, little endian). Its pixels can't be compressed."""
 SYNTAXES: tuple[str, ...] = (*UNCOMPRESSED, *JPEG, *JPEG_LS, *JPEG_2000, RLELossless)
 CODESTREAM, DEPTH = b"\xff\x4f\xff\x51", 42
