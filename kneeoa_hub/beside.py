@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .answers import Answer
 from .errors import FilmError, FilmNotFound, KneeOAError, OutputError
+from .imaging.decode import FILM_SUFFIXES, is_dicom
 from .report import FilmReport
 
 Passing = Iterable[tuple[str, Answer]]
@@ -63,7 +64,6 @@ class DicomObjects:
     def _write(self, film: str, report: FilmReport) -> None:
         """Each object by itself: what is wrong with one is told, and hinders neither the other nor the films to come."""
         from .dicom_objects import secondary_capture, structured_report, to_bytes
-        from .imaging.decode import is_dicom
 
         try:
             content = Path(film).read_bytes()
@@ -121,8 +121,6 @@ class _Names:
         self._taken: set[str] = set()
 
     def of(self, film: str) -> str:
-        from .imaging.decode import FILM_SUFFIXES
-
         path = Path(film)
         stem = path.stem if path.suffix.lower() in FILM_SUFFIXES else path.name  # the end of a UID is no suffix
         name = next(n for n in (stem + (f"-{i}" if i else "") for i in count()) if n not in self._taken)

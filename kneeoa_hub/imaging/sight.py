@@ -17,8 +17,9 @@ THINNED_TO = 1536
 """Pixels of the longer side of a film whose poses are tried."""
 SURE = 0.8
 """Probability of an upright knee that is asked of what is found in a part of a film, of the surest joint, and in another pose on average: there
-are many places and poses to be wrong in. Of composed films with joints nearly all have one of more than .95, and none has more than .1 in a wrong pose;
-of what was taken for a joint in made films that show none, nearly all have less than .75."""
+are many places and poses to be wrong in. When it was set, nearly all composed
+films with joints had one of more than .95, none had more than .1 in a wrong pose, and nearly all that was taken for a joint in made films
+that show none had less than .75."""
 Finder = Callable[[np.ndarray], tuple[Box, ...]]
 """[H,W] bright bone -> boxes of the knees, left to right in the picture; none when no joint is seen."""
 
