@@ -15,7 +15,7 @@ import pytest
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.imaging.phantom import write_films
 from tuning.audit import audit
-from tuning.checkpoint import Checkpoint, read_history
+from tuning.checkpoint import Checkpoint, kept_kappa, read_history
 
 ROOT = Path(__file__).parent.parent
 EPOCHS = 6
@@ -123,6 +123,23 @@ def test_the_best_epoch_is_kept_and_patience_counts_across_a_kill(model, tmp_pat
     assert not (tmp_path / "member-0.backup").exists()
     model.load_weights(tmp_path / "member-0.weights.h5")
     assert all(np.array_equal(a, b) for a, b in zip(best, model.get_weights(), strict=True))
+
+
+def test_without_patience_the_end_is_kept_whatever_its_kappa(model, tmp_path):
+    train(model, Checkpoint(tmp_path, "0", 4, 0, STEPS), [0.1, 0.5, 0.4])
+    resumed = Checkpoint(tmp_path, "0", 4, 0, STEPS)
+    assert resumed.resume(model) == 3
+    assert not resumed.finished  # however long the kappa has not been better
+    train(model, resumed, [0.3])
+    assert resumed.finished
+    end = [np.array(value) for value in model.get_weights()]
+    resumed.finish(tmp_path / "member-0.weights.h5")
+    assert not (tmp_path / "member-0.backup").exists()
+    assert not (tmp_path / "member-0.best.weights.h5").exists()
+    model.load_weights(tmp_path / "member-0.weights.h5")
+    assert all(np.array_equal(a, b) for a, b in zip(end, model.get_weights(), strict=True))
+    assert kept_kappa(read_history(tmp_path, "0"), patience=0) == 0.3
+    assert kept_kappa(read_history(tmp_path, "0"), patience=4) == 0.5
 
 
 def test_a_kill_between_history_and_weights_costs_that_epoch_alone(model, tmp_path):

@@ -54,7 +54,10 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument("--only", action="append", default=[], metavar="NAME=V1,V2", help="narrow a choice, such as size=96,128")
     train = step("train", _train, "train the winner, or several architectures, on all films", "output of search, or of audit for named architectures")
     train.add_argument("--epochs", type=_count, default=40, help="most epochs (default 40)")
-    train.add_argument("--patience", type=_count, default=15, help="epochs without a better validation kappa (default 15)")
+    train.add_argument(
+        "--patience", type=_count_or_none, default=0,
+        help="stop after so many epochs without a better validation kappa, and keep the best (default 0: train to the end, and keep that)",
+    )  # fmt: skip
     train.add_argument("--batch", type=_count, default=64, help="films of one step (default 64)")
     train.add_argument("--seeds", default="0", help="one member each, such as 0,1,2 (default 0)")
     train.add_argument(
@@ -102,6 +105,10 @@ def _count(text: str) -> int:
     if not text.isascii() or not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
     return int(text)
+
+
+def _count_or_none(text: str) -> int:
+    return 0 if text == "0" else _count(text)
 
 
 def _share(text: str) -> float:

@@ -1,7 +1,8 @@
 """The state of a training after every epoch: a kill at any moment costs the epoch that it met, and nothing else.
 
 The history is written first, then weights and optimizer in one file, which is what counts: the optimizer's steps say
-how many epochs are done, and rows of the history beyond them are dropped. The best weights are a copy made last.
+how many epochs are done, and rows of the history beyond them are dropped. With patience, the best weights are a copy made last;
+without, the newest ones are what the training is for, since the learning rate falls to its end.
 """
 
 import csv
@@ -17,7 +18,10 @@ from .tuners import OBJECTIVE
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Of one member in `folder`: its history, the newest weights, the best ones, and whether it has trained enough."""
+    """Of one member in `folder`: its history, the newest weights, and whether it has trained enough.
+
+    patience: epochs without a better validation kappa before it stops, of which the best is kept; 0 trains to the end and keeps that.
+    """
 
     def __init__(self, folder: Path, member: str, epochs: int, patience: int, steps: int):
         super().__init__()
@@ -36,7 +40,7 @@ class Checkpoint(keras.callbacks.Callback):
     @property
     def finished(self) -> bool:
         waited = len(self.rows) - 1 - self.kappas.index(max(self.kappas)) if self.rows else 0
-        return self.done >= self.epochs or waited >= self.patience
+        return self.done >= self.epochs or 0 < self.patience <= waited
 
     def resume(self, model: keras.Model) -> int:
         """Put the model where the training was left; returns the number of epochs done.
@@ -68,12 +72,12 @@ class Checkpoint(keras.callbacks.Callback):
         self.model.stop_training = self.finished
 
     def finish(self, weights: Path) -> None:
-        """Leave the best weights under their final name, and nothing else but the history."""
-        self.best.replace(weights)
+        """Leave the weights that are kept under their final name, and nothing else but the history."""
+        (self.best if self.patience else self.newest).replace(weights)
         shutil.rmtree(self.newest.parent, ignore_errors=True)
 
     def _keep_best(self) -> None:
-        if not self.rows:
+        if not self.rows or not self.patience:
             return
         if self.kappas[-1] > max(self.kappas[:-1], default=float("-inf")) or not self.best.exists():
             part = self.best.with_name(self.best.name.replace(".best.", ".part."))
@@ -89,6 +93,12 @@ def read_history(folder: Path, member: str) -> list[dict[str, Any]]:
     with path.open(newline="", encoding="utf-8") as file:
         # Should an epoch be there twice, the later one counts.
         return list({row["epoch"]: row for row in csv.DictReader(file)}.values())
+
+
+def kept_kappa(history: list[dict[str, Any]], patience: int) -> float:
+    """Validation kappa of the epoch whose weights are left."""
+    kappas = [float(row[OBJECTIVE]) for row in history]
+    return max(kappas) if patience else kappas[-1]
 
 
 def _write_history(path: Path, rows: list[dict[str, Any]]) -> None:

@@ -84,7 +84,7 @@ def _make_bundle(out: Path, bundle: Path) -> None:
     say("3 train: the winner, anew")
     trained = train(searched, out / "train", TrainSettings(**TRAIN))
     member = steps.read_json(trained / "train.json")["members"][0]
-    tell(f"{member['epochs']} epochs, best validation kappa {member['val_qwk']:.3f}")
+    tell(f"{member['epochs']} epochs, validation kappa {member['val_qwk']:.3f}")
     say("4 evaluate: calibrate on validation films, measure on test films")
     evaluated = evaluate(trained, out / "evaluate")
     kappa = steps.read_json(evaluated / "evidence.json")["metrics"]["synthetic_test"]["qwk"]

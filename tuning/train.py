@@ -15,7 +15,7 @@ from kneeoa_hub.errors import DataError, SettingsError
 
 from . import steps, teacher
 from .augment import Mixing, TrainingBatches, one_hot
-from .checkpoint import Checkpoint, read_history
+from .checkpoint import Checkpoint, kept_kappa, read_history
 from .console import Progress
 from .datasets import Knees, load_knees
 from .ensemble import Member
@@ -36,7 +36,8 @@ STATISTICS_FILMS = 3200
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """epochs: most epochs. patience: epochs without a better validation kappa before it stops.
+    """epochs: most epochs. patience: epochs without a better validation kappa before it stops and the best is kept; 0 trains to the end,
+    where the learning rate has fallen to a hundredth, and keeps that: the best of many noisy kappas is chance.
 
     architectures: each WINNER, another trial of the search by its number, or a name in space.NAMED; NAME@SIZE first
     trains that network at its own size and then for a shorter time on films of SIZE pixels, which costs less than training
@@ -49,7 +50,7 @@ class TrainSettings:
     """
 
     epochs: int = 40
-    patience: int = 15
+    patience: int = 0
     batch: int = 64
     seeds: tuple[int, ...] = (0,)
     architectures: tuple[str, ...] = (WINNER,)
@@ -87,7 +88,7 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
             training, validation = _films(audit, architecture, settings)
             train_member(architecture, training, validation, f"{name}-{seed}", seed, length, out, start, targets)
             history = read_history(out, f"{name}-{seed}")
-            kappa = max(float(row[OBJECTIVE]) for row in history)
+            kappa = kept_kappa(history, settings.patience)
             members.append({"name": f"{name}-{seed}", "seed": seed, "epochs": len(history), OBJECTIVE: kappa, "architecture": asdict(architecture)})
     assert training is not None  # there is an architecture, and a seed
     films, datasets = len(training), sorted(set(training.datasets))
