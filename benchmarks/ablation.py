@@ -25,16 +25,20 @@ BATCH = 32
 FOUND = Path(__file__).parent.parent / "docs" / "evidence" / "search" / "best.json"
 """What the search found."""
 WINNER = "the search's winner"
+FINE = "a residual stage for a stem"
 TIMED = 3
 
 
-def variants() -> dict:
-    """Name -> (architecture, settings); the first is what the others are compared with: the folded members as they are before their larger films."""
+def variants(epochs: int) -> dict:
+    """Name -> (architecture, settings) of trainings whose best epoch is kept.
+
+    The first, a folded member as it is before its larger films, is what the others are compared with.
+    """
     from tuning.space import NAMED, Architecture
     from tuning.train import TrainSettings
 
     base = NAMED["folded"]
-    long = TrainSettings(batch=BATCH, mixup=0.2, occlusion=0.5)
+    long = TrainSettings(epochs=epochs, patience=epochs, batch=BATCH, mixup=0.2, occlusion=0.5)
     return {
         "all kept": (base, long),
         "not folded": (replace(base, fold=False), long),
@@ -48,6 +52,9 @@ def variants() -> dict:
         "attention pooling": (replace(base, pooling="attention"), long),
         "plain blocks": (replace(base, block="plain"), long),
         "96 pixels": (replace(base, size=96), long),
+        "two blocks a stage": (replace(base, blocks=2), long),
+        FINE: (NAMED["folded-fine"], long),
+        "the end kept, not the best epoch": (base, replace(long, patience=0)),
         "seed 1": (base, replace(long, seeds=(1,))),
         "seed 2": (base, replace(long, seeds=(2,))),
         WINNER: (Architecture(**json.loads(FOUND.read_text("utf-8"))["architecture"]), long),
@@ -143,13 +150,13 @@ def main() -> None:
     console.prepare()
     keep_freed_memory()
     with console.quiet_start():
-        chosen = variants()
+        chosen = variants(arguments.epochs)
     if unknown := set(arguments.only or ()) - set(chosen):
         parser.error(f"no variant {', '.join(sorted(unknown))}; choose among {', '.join(chosen)}")
     rows, first, least = [], None, 0.0
     for name in arguments.only or chosen:
         architecture, settings = chosen[name]
-        settings = replace(settings, epochs=arguments.epochs, patience=arguments.epochs, precision=arguments.precision)
+        settings = replace(settings, precision=arguments.precision)
         folder = arguments.out / name.replace(" ", "-")
         validation, answered, taken = probabilities(architecture, settings, arguments.data, folder, arguments.films)
         if first is None:

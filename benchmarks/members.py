@@ -2,24 +2,25 @@
 
     python -m benchmarks.members --data runs/train --data runs/other-train --out runs/members
 
-Each choice is averaged and its temperature fitted, and has its figures on the validation films of each dataset; the best by log loss
-come first, then each network alone. No test film is looked at. Writes members.json and members.md.
+Each choice is averaged and its temperature fitted, and has its figures on the validation films of each dataset, with 95% intervals by
+bootstrap over patients or clusters; the best by log loss come first, then each network alone. How far a choice is from the first is
+paired. No test film is looked at. Writes members.json and members.md.
 """
 
 import argparse
 import json
-from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
+from kneeoa_hub.agreement import INTERVAL
 from tuning import console
 from tuning.memory import keep_freed_memory
 
 SHOWN = 8
 """Choices of several networks in the table, by dataset."""
-COLUMNS = ("log_loss", "qwk", "accuracy", "auc_oa")
+COLUMNS = ("qwk", "accuracy", "auc_oa")
 
 
 def probabilities(trainings: list[Path]):
@@ -39,36 +40,37 @@ def probabilities(trainings: list[Path]):
     return next(iter(knees.values())), answers
 
 
-def rows(truth: np.ndarray, answers: dict[str, np.ndarray]) -> Iterator[dict]:
-    """A row for every choice: its log loss, kappa and accuracy of the likeliest grade, and AUC for KL of 2 and more."""
-    from sklearn.metrics import log_loss, roc_auc_score
-
-    from kneeoa_hub.agreement import qwk
-    from kneeoa_hub.decision import oa_probability
-    from kneeoa_hub.grades import NUM_GRADES, OSTEOARTHRITIS_FROM
+def rows(truth: np.ndarray, groups: np.ndarray, answers: dict[str, np.ndarray]) -> list[dict]:
+    """A row for every choice, the best by log loss first: its figures, of the likeliest grade, and how far its log loss is from the first row's."""
+    from kneeoa_hub.agreement import resamples
     from tuning.calibrate import fitted_temperature, softened
+    from tuning.metrics import Answers, measure, number
 
-    for count in range(1, len(answers) + 1):
-        for names in combinations(answers, count):
-            mean = np.mean([answers[name] for name in names], axis=0)
-            given = softened(mean, fitted_temperature(mean, truth))
-            likeliest = given.argmax(1)
-            figures = (
-                log_loss(truth, given, labels=range(NUM_GRADES)),
-                qwk(truth, likeliest),
-                (truth == likeliest).mean(),
-                roc_auc_score(truth >= OSTEOARTHRITIS_FROM, oa_probability(given)),
-            )
-            yield {"members": list(names), **{name: float(value) for name, value in zip(COLUMNS, figures, strict=True)}}
+    drawn = np.stack([np.bincount(sample, minlength=len(truth)) / len(sample) for sample in resamples(groups)])
+    choices = []
+    for names in (names for count in range(1, len(answers) + 1) for names in combinations(answers, count)):
+        mean = np.mean([answers[name] for name in names], axis=0)
+        given = softened(mean, fitted_temperature(mean, truth))
+        likeliest = given.argmax(1)
+        figures = measure(Answers(truth, likeliest, given, likeliest == truth, np.ones_like(truth), groups), names=COLUMNS)
+        choices.append(({"members": list(names), **figures}, -np.log(np.maximum(given[np.arange(len(truth)), truth], 1e-7))))
+    choices.sort(key=lambda choice: choice[1].mean())
+    best = choices[0][1]
+    for row, losses in choices:
+        for name, values in (("log_loss", losses), ("log_loss_difference", losses - best)):
+            row[name] = number(values.mean(), *np.percentile(drawn @ values, INTERVAL), n=len(truth))
+    return [row for row, _ in choices]
 
 
 def table(found: dict[str, list[dict]]) -> str:
     lines = []
     for name, choices in found.items():
-        several = [row for row in choices if len(row["members"]) > 1][:SHOWN]
-        lines += [f"| {name} | log loss | QWK | accuracy | AUC, KL >= 2 |", "|---|---|---|---|---|"]
-        lines += [f"| {', '.join(row['members'])} | {' | '.join(f'{row[key]:.3f}' for key in COLUMNS)} |" for row in several]
-        lines += [f"| {row['members'][0]} alone | {' | '.join(f'{row[key]:.3f}' for key in COLUMNS)} |" for row in choices if len(row["members"]) == 1]
+        alone = [row for row in choices if len(row["members"]) == 1]
+        lines += [f"| {name} | log loss | more than the first | QWK | accuracy | AUC, KL >= 2 |", "|---|---|---|---|---|---|"]
+        for row in [row for row in choices if len(row["members"]) > 1][:SHOWN] + alone:
+            who = ", ".join(row["members"]) + (" alone" if row in alone else "")
+            cells = [f"{row[key]['value']:.3f} ({row[key]['low']:.3f} to {row[key]['high']:.3f})" for key in ("log_loss", "log_loss_difference", *COLUMNS)]
+            lines.append(f"| {who} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -85,8 +87,7 @@ def main() -> None:
     found = {}
     for dataset in sorted(set(knees.datasets)):
         mine = knees.datasets == dataset
-        choices = rows(knees.grades[mine], {name: values[mine] for name, values in answers.items()})
-        found[f"{dataset}_val"] = sorted(choices, key=lambda row: row["log_loss"])
+        found[f"{dataset}_val"] = rows(knees.grades[mine], knees.groups[mine], {name: values[mine] for name, values in answers.items()})
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "members.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     (given.out / "members.md").write_text(table(found), "utf-8")

@@ -64,8 +64,8 @@ def test_a_part_of_the_clusters_is_drawn_and_the_test_fold_stays(tmp_path):
 
 
 def test_the_variants_of_the_ablation_differ_from_the_first_in_one_thing_each():
-    variants = {name: (vars(architecture), vars(settings)) for name, (architecture, settings) in ablation.variants().items()}
-    for apart in (ablation.WINNER, "hand-made, of the winner's cost", "hand-made residual net"):  # that stand beside each other
+    variants = {name: (vars(architecture), vars(settings)) for name, (architecture, settings) in ablation.variants(12).items()}
+    for apart in (ablation.WINNER, ablation.FINE, "hand-made, of the winner's cost", "hand-made residual net"):  # that stand beside each other
         assert variants.pop(apart)[1] == variants["all kept"][1]
     first, *others = variants.values()
     for other in others:
@@ -79,9 +79,13 @@ def test_every_choice_of_members_is_measured_and_two_that_err_apart_are_best():
         given = truth.copy()
         given[wrong] = (given[wrong] + 1) % 5
         answers[np.arange(100), given] = 0.8
-    found = sorted(members.rows(truth, {"one": sure, "other": other, "noise": np.full((100, 5), 0.2)}), key=lambda row: row["log_loss"])
+    found = members.rows(truth, np.arange(100), {"one": sure, "other": other, "noise": np.full((100, 5), 0.2)})
     assert len(found) == 7
     assert found[0]["members"][:2] == ["one", "other"]
-    assert found[0]["log_loss"] < min(row["log_loss"] for row in found if len(row["members"]) == 1)
-    assert {row["accuracy"] for row in found if row["members"] in (["one"], ["other"])} == {0.8}
+    alone = [row for row in found if len(row["members"]) == 1]
+    assert all(row["log_loss"]["value"] > found[0]["log_loss"]["value"] for row in alone)
+    assert all(row["log_loss_difference"]["low"] > 0 for row in alone)  # of the same films, so that this is surer than two intervals
+    assert {name: found[0]["log_loss_difference"][name] for name in ("value", "low", "high")} == {"value": 0, "low": 0, "high": 0}
+    assert {row["accuracy"]["value"] for row in found if row["members"] in (["one"], ["other"])} == {0.8}
+    assert all(row[name]["low"] < row[name]["value"] < row[name]["high"] for row in alone[:2] for name in ("log_loss", "qwk", "accuracy"))
     assert "| one alone |" in members.table({"made_val": found})

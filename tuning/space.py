@@ -73,6 +73,7 @@ BASELINE_2023 = Architecture(256, "whole", "none", "unpadded", "128-64-32", 1, F
 NAMED = {
     "residual": Architecture(),
     "folded": Architecture(fold=True),
+    "folded-fine": Architecture(fold=True, stem="none", widths="16-32-64-128-192"),
     "folded-joint-line": Architecture(fold=True, view="band"),
     "joint-line": Architecture(192, "band", "conv5", "plain", "32-64-128-192", 2, True, "average", "", 0.2, "coral", 2e-3, 0.7),
     "baseline-2023": BASELINE_2023,
@@ -84,7 +85,7 @@ SPACE: dict[str, tuple[Any, ...]] = {
     "fold": (False, True),
     "stem": ("conv5", "none"),
     "block": ("plain", "residual", "separable", "squeeze_excite", "unpadded"),
-    "widths": ("16-32-64-128", "32-64-128-192", "48-96-192", "128-64-32"),
+    "widths": ("16-32-64-128", "32-64-128-192", "48-96-192", "128-64-32", "16-32-64-128-192"),
     "blocks": (1, 2),
     "normalisation": (True, False),
     "pooling": ("average", "max", "attention", "flatten"),
