@@ -183,11 +183,16 @@ def _looks(evidence: Mapping[str, Any]) -> str:
     looks = int(evidence["test_looks"]["value"])
     if not looks:
         return "The held-out test films have not been looked at for this version. Calibration was fitted on these validation films, so they flatter it."
-    times = {1: "once", 2: "twice"}.get(looks, f"{looks} times")
+    before = int(evidence.get("test_looks_before", {"value": 0})["value"])
+    earlier = f" They had been looked at {_times(before)} before, for earlier choices of networks of which some are here." if before else ""
     return (
-        f"Test films were looked at {times} for this version; everything was chosen on validation films. Rows of validation films are of those that "
-        "temperature, rule and sets were fitted on, and flatter them."
+        f"Test films were looked at {_times(looks)} for this version; everything was chosen on validation films.{earlier} Rows of validation films are of "
+        "those that temperature, rule and sets were fitted on, and flatter them."
     )
+
+
+def _times(count: int) -> str:
+    return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def _metrics(evidence: Mapping[str, Any]) -> str:

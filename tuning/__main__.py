@@ -69,7 +69,11 @@ def parser() -> argparse.ArgumentParser:
     train.add_argument("--precision", choices=("float32", "mixed_bfloat16"), default="float32", help="mixed_bfloat16 is quicker where it is known")
     train.add_argument("--datasets", default="", help="train on these alone, such as oai (default all)")
     train.add_argument("--teacher", default="", metavar="ADDRESS", help="a bundle trained on the same films: its answers count as half of the label")
-    train.add_argument("--join", action="append", default=[], metavar="FILE", help="a member-NAME.weights.h5 of another training; may be given several times")
+    train.add_argument(
+        "--join", action="append", default=[], metavar="FILE|ADDRESS",
+        help="members as they are: a member-NAME.weights.h5 of another training, or a bundle; may be given several times; --architecture none adds no new one",
+    )  # fmt: skip
+    train.add_argument("--members", default="", metavar="NAME,...", help="of the members that join, these alone (default all)")
     adapt = step("adapt", _adapt, "fine-tune or only recalibrate a published model on your films", films)
     adapt.add_argument("--from", dest="address", metavar="ADDRESS", help="the bundle to start from (default: the shipped one)")
     adapt.add_argument("--recalibrate", action="store_true", help="leave the weights; fit temperature, decision rule, sets and refusal")
@@ -148,7 +152,7 @@ def _train(arguments: argparse.Namespace) -> str:
     settings = TrainSettings(
         arguments.epochs, arguments.patience, arguments.batch, seeds_of(arguments.seeds), tuple(arguments.architecture.split(",")),
         arguments.mixup, arguments.occlusion, tuple(name for name in arguments.datasets.split(",") if name), arguments.precision, arguments.teacher,
-        tuple(arguments.join),
+        tuple(arguments.join), tuple(filter(None, arguments.members.split(","))),
     )  # fmt: skip
     return f"train: {train(Path(arguments.data), Path(arguments.out), settings) / 'train.json'}"
 

@@ -5,27 +5,24 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import keras
-import numpy as np
 
-from kneeoa_hub.bundle import Bundle, read_bundle
+from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import DataError
-from kneeoa_hub.grader import KneeGrader
 from kneeoa_hub.hub import pull, revision_of
 
 from . import steps
 from .audit import audit
 from .augment import Mixing, TrainingBatches, one_hot
+from .checkpoint import weights_of
 from .console import Progress
 from .datasets import Knees, load_knees
-from .ensemble import Member, assemble
+from .ensemble import Member
+from .joining import members_of
 from .losses import QuadraticKappa, loss_for
 from .search import OBJECTIVE
-from .space import Architecture, build, falling
-from .train import weights_of
+from .space import falling
 
 LEAST_FILMS = 50
-SAME = 1e-4
-"""Most by which the members taken out of a bundle may differ from it, in probability."""
 
 
 @dataclass(frozen=True)
@@ -74,23 +71,6 @@ def adapt(address: str | None, data: Sequence[str], out: Path, settings: AdaptSe
     }
     steps.write_json(trained / "train.json", document)
     return trained
-
-
-def members_of(bundle: Bundle) -> list[Member]:
-    """The members inside a bundle's Keras model, by themselves. Raises DataError when together they are not that model."""
-    whole = KneeGrader(bundle).keras_model()
-    members = []
-    for number, entry in enumerate(bundle.config.members):
-        architecture = Architecture(**entry["architecture"])
-        members.append(Member(entry.get("name", f"winner-{number}"), architecture, build(architecture)))
-        members[-1].network.set_weights(whole.get_layer(f"member_{number}").get_weights())
-    size = (8, bundle.config.input.height, bundle.config.input.width, 1)
-    noise = np.random.default_rng(0).standard_normal(size).astype(np.float32)
-    again = assemble(members, bundle.config.input, bundle.config.temperature, bundle.config.decision)
-    difference = np.abs(np.asarray(again(noise)["probabilities"]) - np.asarray(whole(noise)["probabilities"])).max()
-    if not difference <= SAME:
-        raise DataError(f"{bundle.folder}: its Keras model is not put together as this release does it; adapt it with the release that made it.")
-    return members
 
 
 def _fine_tune(member: Member, films: Knees, validation: Knees, settings: AdaptSettings, seed: int) -> int:

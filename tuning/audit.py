@@ -251,7 +251,7 @@ def _summary(
     return {
         "films": len(films),
         "unreadable": unreadable,
-        "fingerprint": steps.hash_of(sorted((f.sha256, f.grade, f.split) for f in films)),
+        "fingerprint": steps.hash_of(sorted((f.sha256, f.grade, f.split, f.use) for f in films)),
         "groups": len({film.group for film in films}),
         "clusters": {dataset: _clusters([film for film in films if film.dataset == dataset]) for dataset in sorted({film.dataset for film in films})},
         "byte_copies": copies,

@@ -95,6 +95,11 @@ def read_history(folder: Path, member: str) -> list[dict[str, Any]]:
         return list({row["epoch"]: row for row in csv.DictReader(file)}.values())
 
 
+def weights_of(folder: Path, member: str) -> Path:
+    """Where a trained member's weights are kept."""
+    return folder / f"member-{member}.weights.h5"
+
+
 def kept_kappa(history: list[dict[str, Any]], patience: int) -> float:
     """Validation kappa of the epoch whose weights are left."""
     kappas = [float(row[OBJECTIVE]) for row in history]

@@ -1,7 +1,6 @@
 """Step 4: calibrate on validation, measure, and write every number of the card to evidence.json with its interval."""
 
 import importlib.metadata
-import json
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from .audit import AuditedFilm, read_films
 from .calibrate import AXES, Calibration, answered, answers, calibrate, fit_refusal
 from .datasets import Knees, load_knees, stratified_subset
 from .ensemble import assemble, input_of, usual_maps
+from .joining import LEDGER, looks_of
 from .metrics import Answers, coverages, ece_of_perfect, measure, number, recalls, share
 from .plots import plot_calibration, plot_confusion, plot_history, plot_maps, plot_sets
 from .scrutiny import by_member, joint, predict, subgroups
@@ -93,6 +93,7 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
         "search": base["search"] if base else _search(train),
         "training": record,
         "test_looks": number(_looks(train, test)),
+        "test_looks_before": number(record.get("looks_before", 0)),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
     }
     if base:
@@ -209,8 +210,7 @@ def _search(train: Path) -> dict[str, Any]:
 
 def _looks(train: Path, test: bool) -> int:
     """How often these weights' test films have been looked at, this look included."""
-    ledger = train / "test_looks.json"
-    looks = (json.loads(ledger.read_text("utf-8")) if ledger.exists() else 0) + int(test)
+    looks = looks_of(train) + int(test)
     if test:
-        steps.write_json(ledger, looks)
+        steps.write_json(train / LEDGER, looks)
     return looks

@@ -1,9 +1,9 @@
 """Targets of training that a published model shares: what it answers for the training films, beside their labels.
 
-Two readers of knee films agree on the exact grade in about two films of three, so a label says less than it seems to; a
-teacher's probabilities also say which films lie between two grades, and a network that is taught by one of its own kind
-grades better than it (Furlanello et al., "Born-again neural networks", ICML 2018). A teacher's weights may have seen the training
-films, never validation or test films; temperature and rule were fitted on validation films, as its own card says.
+Readers of knee films differ, so a label says less than it seems to; a teacher's probabilities also say which films lie between
+two grades, and a network that is taught by one of its own kind can be better than it (Furlanello et al., "Born-again neural
+networks", ICML 2018). A teacher's weights may have seen the training films, never validation or test films; temperature and rule
+were fitted on validation films, as its own card says.
 """
 
 from collections.abc import Collection
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kneeoa_hub.bundle import read_bundle
+from kneeoa_hub.bundle import Bundle, read_bundle
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.hub import pull
 from kneeoa_hub.runtime import Network
@@ -32,13 +32,18 @@ def targets(audit: Path, address: str, datasets: Collection[str] = ()) -> np.nda
     """
     folder = pull(address)
     bundle = read_bundle(folder)
+    check_films(address, bundle, audit)
+    return blended(folder, load_knees(audit, "train", bundle.config.input).of(datasets))
+
+
+def check_films(address: str, bundle: Bundle, audit: Path) -> None:
+    """Raises DataError when a bundle was trained on other films of this audit's datasets, maybe on its test films."""
     summary = steps.read_json(audit / "audit.json")
     shared = set(bundle.evidence["data"]["splits"]) & set(summary["splits"])
     if shared and bundle.evidence["data"]["fingerprint"] != summary["fingerprint"]:
         raise DataError(
-            f"{address} was trained on other films of {', '.join(sorted(shared))} than those of {audit}, maybe on its test films; take a teacher of these."
+            f"{address} was trained on other films of {', '.join(sorted(shared))} than those of {audit}, maybe on its test films; take one of these."
         )
-    return blended(folder, load_knees(audit, "train", bundle.config.input).of(datasets))
 
 
 def blended(folder: Path, knees: Knees) -> np.ndarray:

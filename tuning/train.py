@@ -1,11 +1,9 @@
 """Step 3: train the winner of the search, or several architectures, on all training films. A killed training goes on where it stopped."""
 
-import shutil
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
@@ -13,9 +11,10 @@ import numpy as np
 from kneeoa_hub.bundle import sha256_of
 from kneeoa_hub.errors import DataError, SettingsError
 
-from . import steps, teacher
+from . import joining, steps, teacher
+from .audit import read_films
 from .augment import Mixing, TrainingBatches, one_hot
-from .checkpoint import Checkpoint, kept_kappa, read_history
+from .checkpoint import Checkpoint, kept_kappa, read_history, weights_of
 from .console import Progress
 from .datasets import Knees, load_knees
 from .ensemble import Member
@@ -24,6 +23,8 @@ from .space import NAMED, SPACE, Architecture, build, compiled, falling
 
 WINNER = "winner"
 """Of the search."""
+NONE = "none"
+"""In place of an architecture: members of other trainings alone."""
 LARGER = "@"
 """NAME@SIZE: the network of that name goes on from its weights on larger films."""
 LARGER_EPOCHS, LARGER_RATE = 0.3, 1 / 3
@@ -46,7 +47,8 @@ class TrainSettings:
     mixup, occlusion: see `augment.Mixing`.
     datasets: train and validate on these alone; () is all of them. precision: of the layers' arithmetic; weights and head
     stay float32. teacher: address of a bundle whose answers share the target with the labels, see `teacher`; "" for none.
-    joined: weights' files of members of other trainings, such as runs/before/member-folded-0.weights.h5, that go before the new ones.
+    joined: weights' files of members of other trainings, such as runs/before/member-folded-0.weights.h5, or addresses of bundles, whose
+    members go before the new ones. members: names of those of them that are taken; () is all. architectures: NONE for no new one.
     """
 
     epochs: int = 40
@@ -60,6 +62,7 @@ class TrainSettings:
     precision: str = PRECISIONS[0]
     teacher: str = ""
     joined: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
 
 
 def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) -> Path:
@@ -67,16 +70,22 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
 
     source: a search's folder, or an audit's when every architecture is one of space.NAMED.
     """
-    architectures = {name: _architecture(source, name) for name in settings.architectures}
+    named = () if settings.architectures == (NONE,) else settings.architectures
+    if not named and not settings.joined:
+        raise SettingsError(f"--architecture {NONE} trains nothing; give the members that make the ensemble with --join, or name an architecture.")
+    architectures = {name: _architecture(source, name) for name in named}
     best = _best_of_search(source, architectures)
     audit = steps.find_input(source, "audit")
     chosen = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
     steps.begin(out, "train", str(source), chosen)
     if (out / "train.json").exists():
         return out
-    members, training = [_joined(Path(weights), audit, out) for weights in settings.joined], None
-    targets = teacher.targets(audit, settings.teacher, settings.datasets) if settings.teacher else None
+    joined = joining.chosen([joining.joining(one, audit) for one in settings.joined], settings.members)
+    members = [entry for one in joined for entry in one.entries]
     _check_names([member["name"] for member in members], settings)
+    targets = teacher.targets(audit, settings.teacher, settings.datasets) if settings.teacher else None
+    for one in joined:
+        one.write(out)
     for name, architecture in architectures.items():
         smaller, larger, _ = name.partition(LARGER)
         for seed in settings.seeds:
@@ -90,9 +99,13 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
             history = read_history(out, f"{name}-{seed}")
             kappa = kept_kappa(history, settings.patience)
             members.append({"name": f"{name}-{seed}", "seed": seed, "epochs": len(history), OBJECTIVE: kappa, "architecture": asdict(architecture)})
-    assert training is not None  # there is an architecture, and a seed
-    films, datasets = len(training), sorted(set(training.datasets))
-    steps.write_json(out / "train.json", {"best_json_sha256": best, "members": members, "films": films, "datasets": datasets})
+    films = [film for film in read_films(audit) if film.split == "train" and film.use == "yes" and film.dataset in (settings.datasets or film.dataset)]
+    record = {"best_json_sha256": best, "members": members, "films": len(films), "datasets": sorted({film.dataset for film in films})}
+    if joined:
+        record["looks_before"] = max(one.looks for one in joined)
+        if origins := [f"{', '.join(entry['name'] for entry in one.entries)}: {one.origin}" for one in joined if one.origin and one.entries]:
+            record["origin"] = "; ".join(origins)
+    steps.write_json(out / "train.json", record)
     return out
 
 
@@ -106,31 +119,11 @@ def load_members(folder: Path) -> list[Member]:
     return members
 
 
-def weights_of(folder: Path, member: str) -> Path:
-    return folder / f"member-{member}.weights.h5"
-
-
 def _check_names(joined: Sequence[str], settings: TrainSettings) -> None:
     """Raises SettingsError when a member that joins has the name of another."""
     new = [f"{part}-{seed}" for name in settings.architectures for part in {name, name.partition(LARGER)[0]} for seed in settings.seeds]
     if double := sorted({name for name in joined if joined.count(name) > 1 or name in new}):
         raise SettingsError(f"Two members would be called {', '.join(double)}; give other --seeds, or join one of them.")
-
-
-def _joined(weights: Path, audit: Path, out: Path) -> dict[str, Any]:
-    """The entry of a member of another training on the same films, whose weights and history are copied. Raises DataError when it is none."""
-    films = [steps.read_json(place / "audit.json")["fingerprint"] for place in (audit, steps.find_input(weights.parent, "audit"))]
-    if films[0] != films[1]:
-        raise DataError(f"{weights} was trained on other films than those of {audit}, maybe on its test films; train it on these.")
-    entries = steps.read_json(steps.find_input(weights.parent, "train") / "train.json")["members"]
-    entry = next((one for one in entries if weights_of(weights.parent, one["name"]) == weights), None)
-    if entry is None or not weights.is_file():
-        names = ", ".join(weights_of(weights.parent, one["name"]).name for one in entries)
-        raise DataError(f"{weights} is no member of a training; choose among {names} in that folder.")
-    for path in weights.parent.glob(f"member-{entry['name'].replace('@', '[@]')}.*"):
-        if path.is_file():
-            shutil.copyfile(path, out / path.name)
-    return entry
 
 
 def _architecture(source: Path, name: str) -> Architecture:

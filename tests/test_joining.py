@@ -1,0 +1,114 @@
+"""Members join an ensemble as they are, with what they have seen: knees that are held out here keep them out."""
+
+import json
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kneeoa_hub.errors import DataError, SettingsError
+from kneeoa_hub.imaging.phantom import write_films
+from tuning import steps
+from tuning.audit import audit, read_films
+from tuning.audit import write_films as write_rows
+from tuning.checkpoint import weights_of
+from tuning.joining import members_of
+from tuning.space import NAMED, build
+from tuning.train import TrainSettings, load_members, train
+
+ALONE = {"architectures": ("none",)}
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("joining")
+    write_films(root / "films", 60)
+    return audit([f"synthetic={root / 'films'}"], root / "audit")
+
+
+def trained(audited: Path, folder: Path, looks: int = 0) -> Path:
+    """A training on that audit, whose test films were looked at so often, without the time that it takes."""
+    out = steps.begin(folder, "train", str(audited), {})
+    build(NAMED["residual"]).save_weights(weights_of(out, "residual-0"))
+    entry = {"name": "residual-0", "seed": 0, "epochs": 1, "val_qwk": 0.0, "architecture": asdict(NAMED["residual"])}
+    steps.write_json(out / "train.json", {"best_json_sha256": "", "members": [entry], "films": 1, "datasets": ["synthetic"]})
+    if looks:
+        steps.write_json(out / "test_looks.json", looks)
+    return weights_of(out, "residual-0")
+
+
+def another_audit(audited: Path, folder: Path, change) -> Path:
+    """The same films, of which this audit knows more: change(rows) -> rows."""
+    shutil.copytree(audited, folder)
+    write_rows(folder / "films.csv", change(read_films(audited)))
+    return folder
+
+
+def test_members_of_a_bundle_make_an_ensemble_by_themselves(audited, grader, tmp_path):
+    address, name = str(grader.bundle.folder), grader.bundle.config.members[-1]["name"]
+    out = train(audited, tmp_path / "train", TrainSettings(**ALONE, joined=(address,), members=(name,)))
+    (member,) = load_members(out)
+    original = next(one for one in members_of(grader.bundle) if one.name == name)
+    assert member.architecture == original.architecture
+    assert all(np.array_equal(a, b) for a, b in zip(member.network.get_weights(), original.network.get_weights(), strict=True))
+    record = json.loads((out / "train.json").read_text("utf-8"))
+    evidence = grader.bundle.evidence
+    assert record["looks_before"] == evidence["test_looks"]["value"] + evidence.get("test_looks_before", {"value": 0})["value"] >= 1
+    assert record["origin"].startswith(f"{name}: of kneeoa-cnn {grader.bundle.config.version} (revision ")
+    assert record["films"] == sum(film.split == "train" and film.use == "yes" for film in read_films(audited))
+
+
+def test_looks_at_test_films_go_with_the_weights(audited, tmp_path):
+    weights = trained(audited, tmp_path / "before", looks=3)
+    out = train(audited, tmp_path / "after", TrainSettings(**ALONE, joined=(str(weights),)))
+    assert json.loads((out / "train.json").read_text("utf-8"))["looks_before"] == 3
+    again = train(audited, tmp_path / "later", TrainSettings(**ALONE, joined=(str(weights_of(out, "residual-0")),)))
+    assert json.loads((again / "train.json").read_text("utf-8"))["looks_before"] == 3
+
+
+def test_a_member_that_saw_a_held_out_knee_in_another_film_is_refused(audited, tmp_path):
+    weights = trained(audited, tmp_path / "before")
+
+    def kin_found(films):
+        seen = next(n for n, film in enumerate(films) if film.split == "train")
+        held_out = next(n for n, film in enumerate(films) if film.split == "test")
+        films[seen] = replace(films[seen], kin=films[held_out].together, use="its knee is also in test")
+        return films
+
+    newer = another_audit(audited, tmp_path / "newer", kin_found)
+    with pytest.raises(DataError, match=r"was trained on films of 1 knees or patients that .* holds out"):
+        train(newer, tmp_path / "after", TrainSettings(**ALONE, joined=(str(weights),)))
+    assert not list((tmp_path / "after").glob("member-*"))
+    # The other way round nothing leaks: what the newer audit leaves for training is training here too.
+    assert load_members(train(audited, tmp_path / "other", TrainSettings(**ALONE, joined=(str(trained(newer, tmp_path / "newer-before")),))))
+
+
+def test_a_member_of_films_that_are_not_here_is_refused(audited, tmp_path):
+    weights = trained(audited, tmp_path / "before")
+    fewer = another_audit(audited, tmp_path / "fewer", lambda films: films[: len(films) // 2])
+    with pytest.raises(DataError, match="was trained on other films than those of"):
+        train(fewer, tmp_path / "after", TrainSettings(**ALONE, joined=(str(weights),)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, "--architecture none trains nothing; give the members"),
+        ({"members": ("winner-9",)}, "--members winner-9: none that joins is called so; choose among residual-0"),
+    ],
+)
+def test_what_is_asked_amiss_is_said(audited, tmp_path, settings, told):
+    weights = trained(audited, tmp_path / "before")
+    joined = (str(weights),) if settings else ()
+    with pytest.raises(SettingsError, match=told):
+        train(audited, tmp_path / "after", TrainSettings(**ALONE, joined=joined, **settings))
+
+
+def test_the_same_films_with_another_use_are_another_audit(audited, tmp_path):
+    """Or a teacher that learnt from a knee that is held out by now would pass for one of the same films."""
+    films = read_films(audited)
+    fingerprint = steps.read_json(audited / "audit.json")["fingerprint"]
+    assert fingerprint == steps.hash_of(sorted((f.sha256, f.grade, f.split, f.use) for f in films))
+    assert fingerprint != steps.hash_of(sorted((f.sha256, f.grade, f.split, "yes" if n else "no") for n, f in enumerate(films)))
