@@ -45,7 +45,8 @@ weights: .venv/ready
 	$(BIN)/python -m tuning evaluate --data runs/train --out runs/evaluate
 	$(BIN)/python -m tuning locator --data runs/audit --out runs/locator
 	$(BIN)/python -m tuning gate --data runs/audit --out runs/gate
-	$(BIN)/python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/bundle --name kneeoa-cnn
+	$(BIN)/python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/bundle --name kneeoa-cnn \
+		--cross-domain docs/evidence/cross-domain/cross-domain.json
 
 lint: .venv/ready
 	$(BIN)/ruff check .

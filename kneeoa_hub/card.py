@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from . import card_sections
+from . import card_outside, card_sections
 from .bundle import BundleConfig
 from .card_sections import SETS, architectures, figure, origin, title
 from .errors import BundleIncomplete
@@ -82,6 +82,7 @@ def _rendered(config: BundleConfig, evidence: Mapping[str, Any], figures: str) -
         "treatment, triage or insurance; not for children, implants, fractures, lateral or skyline views, photographs of films.",
         _adapted(evidence),
         "## Figures\n\n" + _looks(evidence) + "\n\n" + _metrics(evidence),
+        card_outside.cross_domain(evidence),
         card_sections.without_seen(evidence),
         _by_grade(evidence, "recall", "Recall by grade:"),
         card_sections.osteoarthritis(evidence),

@@ -8,14 +8,15 @@ FLOORS = [
     {"grades", "errors", "settings", "values"},
     {"bundle", "runtime", "decision", "agreement"},
     {"imaging"},
-    {"overlay", "report", "card_sections", "card", "answers", "document", "dicom_objects", "beside"},
+    {"overlay", "report", "card_sections", "card_outside", "card", "answers", "document", "dicom_objects", "beside"},
     {"address", "presets", "versioned", "hub_client", "hub_download", "hub_upload", "publishable", "hub"},
     {"grader"},
     {"cli"},
 ]
 # Within a floor, a module may use those named before it here.
 WITHIN = {
-    "report": {"overlay"}, "runtime": {"bundle"}, "decision": {"bundle"}, "imaging": {"imaging"}, "card": {"report", "card_sections"}, "settings": {"errors"},
+    "report": {"overlay"}, "runtime": {"bundle"}, "decision": {"bundle"}, "imaging": {"imaging"}, "settings": {"errors"},
+    "card": {"report", "card_sections", "card_outside"}, "card_outside": {"card_sections"},
     "answers": {"report"}, "document": {"overlay", "report"}, "dicom_objects": {"report"}, "beside": {"answers", "report", "document", "dicom_objects"},
     "hub": {"address", "presets", "versioned", "hub_client", "hub_download", "hub_upload", "publishable"},
     "hub_download": {"address", "versioned", "hub_client"}, "hub_upload": {"versioned", "hub_client"},

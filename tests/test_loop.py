@@ -84,6 +84,21 @@ def test_a_locator_goes_into_a_bundle_with_its_figures_and_from_there_into_anoth
 
 
 @pytest.mark.slow
+def test_what_carries_over_to_another_collection_goes_into_the_bundle(loop, tmp_path):
+    measured = ROOT / "docs" / "evidence" / "cross-domain" / "cross-domain.json"
+    done = step("export", "--data", loop / "evaluate", "--cross-domain", measured, "--out", tmp_path / "bundle")
+    assert done.returncode == 0, done.stderr[-3000:]
+    bundle = read_bundle(tmp_path / "bundle")
+    schema("evidence").validate(bundle.evidence)
+    assert [row["qwk"] for row in bundle.evidence["cross_domain"]] == [row["qwk"] for row in json.loads(measured.read_text("utf-8"))]
+    assert "From one collection to another" in (bundle.folder / "README.md").read_text("utf-8")
+    done = step("export", "--data", loop / "evaluate", "--cross-domain", loop / "audit" / "audit.json", "--out", tmp_path / "none")
+    assert done.returncode == 1
+    assert "is not what `python -m benchmarks.cross_domain` writes" in done.stderr
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.slow
 def test_keras_alone_loads_the_bundle_and_agrees_with_onnx(loop):
     code = (
         "import sys, numpy, keras, kneeoa_hub; from pathlib import Path\n"

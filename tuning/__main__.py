@@ -99,6 +99,7 @@ def parser() -> argparse.ArgumentParser:
     export.add_argument("--version", default="0.1.0", help="of the bundle (default 0.1.0)")
     export.add_argument("--locator", metavar="DIR", help="output of locator, or a bundle that has one; without it the bundle finds knees by rule alone")
     export.add_argument("--gate", metavar="DIR", help="output of gate, or a bundle that has one; without it the bundle refuses by contrast and distance alone")
+    export.add_argument("--cross-domain", metavar="FILE", help="cross-domain.json of `python -m benchmarks.cross_domain`, for the card to tell of")
     publish = step("publish", _publish, "push the bundle with its card", "a bundle", "a versioned folder, or org/name on the Hub")
     publish.add_argument("--tag", help="such as v1.0")
     publish.add_argument("--private", action="store_true", help="make a new Hub repo private")
@@ -197,8 +198,9 @@ def _export(arguments: argparse.Namespace) -> str:
     with console.quiet_start():
         from .export import export
 
-    found, gate = (Path(given) if given else None for given in (arguments.locator, arguments.gate))
-    return f"bundle: {export(Path(arguments.data), Path(arguments.out), name=arguments.name, version=arguments.version, locator=found, gate=gate)}"
+    found, gate, carried = (Path(given) if given else None for given in (arguments.locator, arguments.gate, arguments.cross_domain))
+    named = {"name": arguments.name, "version": arguments.version}
+    return f"bundle: {export(Path(arguments.data), Path(arguments.out), **named, locator=found, gate=gate, cross_domain=carried)}"
 
 
 def _locator(arguments: argparse.Namespace) -> str:

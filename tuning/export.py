@@ -36,14 +36,26 @@ from .space import Architecture
 from .train import load_members
 
 LARGEST_DIFFERENCE = 1e-4
+CARRIED_OVER = ("qwk", "accuracy", "mae", "auc_oa", "coverage")
+"""Figures of a network on films of a collection that it was not trained on."""
 CHECKED_FILMS = 64
 
 
-def export(evaluated: Path, out: Path, *, name: str = "kneeoa-local", version: str = "0.1.0", locator: Path | None = None, gate: Path | None = None) -> Path:
+def export(
+    evaluated: Path,
+    out: Path,
+    *,
+    name: str = "kneeoa-local",
+    version: str = "0.1.0",
+    locator: Path | None = None,
+    gate: Path | None = None,
+    cross_domain: Path | None = None,
+) -> Path:
     """Write the bundle folder `out`; returns it. Nothing is left there when a check fails.
 
     locator, gate: the outputs of these steps, or bundles that have one: what finds the joints, and what refuses, go into this one too,
     with their figures.
+    cross_domain: the cross-domain.json of `benchmarks.cross_domain`, whose figures go into the evidence.
     Raises DataError when ONNX and Keras differ by more than LARGEST_DIFFERENCE on validation films, or `out` exists.
     """
     if out.exists() and any(out.iterdir()):
@@ -59,6 +71,8 @@ def export(evaluated: Path, out: Path, *, name: str = "kneeoa-local", version: s
     if gate:
         graphs[GATE], limits, evidence["refusal"]["gate"] = _refused_by(gate)
         config = replace(config, gate=limits)
+    if cross_domain:
+        evidence["cross_domain"] = _carried_over(cross_domain)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
@@ -132,6 +146,15 @@ def _refused_by(gate: Path) -> tuple[Path, GateConfig, dict[str, Any]]:
     folder = steps.find_input(gate, "gate")
     result = steps.read_json(folder / "gate.json")
     return folder / GATE, GateConfig(**result["config"]), result["figures"]
+
+
+def _carried_over(file: Path) -> list[dict[str, Any]]:
+    """What networks that were trained on one collection are worth on each. Raises DataError for another file."""
+    rows: Any = steps.read_json(file)
+    try:
+        return [{"trained_on": row["trained_on"], "measured_on": row["measured_on"], **{key: number(**row[key]) for key in CARRIED_OVER}} for row in rows]
+    except (TypeError, KeyError):
+        raise DataError(f"{file} is not what `python -m benchmarks.cross_domain` writes; give its cross-domain.json.") from None
 
 
 def _save(folder: Path, train: Path, config: BundleConfig, usual: np.ndarray) -> Any:
