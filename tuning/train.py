@@ -203,6 +203,7 @@ def train_member(
                 batches,
                 initial_epoch=done,
                 epochs=settings.epochs,
+                shuffle=False,  # by Python's generator, which does not know the epoch; the batches have their own order
                 validation_data=(validation.inputs(), one_hot(validation.grades)),
                 validation_batch_size=128,
                 verbose=0,
