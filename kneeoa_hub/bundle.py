@@ -82,7 +82,7 @@ class Conformal:
     """Contiguous prediction sets that hold the reader's grade with probability `level`.
 
     Starting at the reported grade, the set takes in its likelier neighbour as long as its mass stays
-    at or under `threshold`, the calibration films' (n+1)*level/n quantile (ordinal APS: Lu et al., MICCAI 2022).
+    at or under `threshold`, the ceil((n+1)*level)-th smallest of the calibration films' masses (ordinal APS: Lu et al., MICCAI 2022).
     others: (level, threshold) of the further levels that may be asked for.
     """
 

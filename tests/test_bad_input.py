@@ -11,6 +11,7 @@ import pytest
 from kneeoa_hub.imaging.phantom import write_films
 from tuning.__main__ import main
 from tuning.quickstart import main as quickstart
+from tuning.train import seeds_of
 
 ROOT = Path(__file__).parent.parent
 
@@ -51,9 +52,13 @@ def said(capsys) -> str:
         (
             ["train", "--data", "AUDIT", "--architecture", "vgg"],
             2,
-            "--architecture vgg: choose winner, a trial's number, or one of residual, folded, folded-joint-line, joint-line, baseline-2023",
+            "--architecture vgg: choose winner, a trial's number, or one of residual, folded, folded-fine, folded-joint-line, joint-line, baseline-2023",
         ),
-        (["train", "--data", "AUDIT", "--architecture", "residual", "--seeds", "a"], 2, "--seeds a: give whole numbers"),
+        (["train", "--data", "AUDIT", "--architecture", "residual", "--seeds", "a"], 2, "--seeds a: 'a' is not a whole number from 0 to 4294967295; give"),
+        (["train", "--data", "AUDIT", "--architecture", "residual", "--seeds", "²"], 2, "--seeds ²: '²' is not a whole number"),
+        (["train", "--data", "AUDIT", "--architecture", "residual", "--seeds", "0,4294967296"], 2, "'4294967296' is not a whole number from 0 to 4294967295"),
+        (["train", "--data", "AUDIT", "--architecture", "residual", "--seeds", "9" * 5000], 2, "is not a whole number from 0 to 4294967295"),
+        (["train", "--data", "AUDIT", "--architecture", "residual", "--seeds", "0,1,00"], 2, "0 is there twice and would give the same member again"),
         (["evaluate", "--data", "AUDIT"], 1, "does not come from the step 'train'"),
         (["export", "--data", "AUDIT"], 1, "does not come from the step 'train'"),
         (["publish", "--data", "AUDIT"], 1, "bundle"),
@@ -72,6 +77,26 @@ def test_a_wrong_command_line_exits_2(arguments):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize("step", ["audit", "search", "adapt", "locator"])
+@pytest.mark.parametrize("seed", ["-1", "4294967296", "²", "1.5", "", pytest.param("9" * 5000, id="long")])
+def test_a_seed_that_no_generator_takes_is_told_by_the_command_line(tmp_path, capsys, step, seed):
+    with pytest.raises(SystemExit) as stopped:
+        main([step, "--data", str(tmp_path), "--out", str(tmp_path / "out"), f"--seed={seed}"])
+    assert stopped.value.code == 2
+    assert f"argument --seed: {seed!r} is not a whole number from 0 to 4294967295" in capsys.readouterr().err
+
+
+def test_the_seeds_that_are_taken():
+    assert seeds_of("0, 4294967295,7") == (0, 4294967295, 7)
+
+
+@pytest.mark.parametrize(("option", "value", "least"), [("--patience", "-1", 0), ("--patience", "²", 0), ("--epochs", "-1", 1), ("--epochs", "0", 1)])
+def test_what_a_count_may_be_is_told_as_it_is(capsys, option, value, least):
+    with pytest.raises(SystemExit):
+        main(["train", "--data", "x", "--out", "y", f"{option}={value}"])
+    assert f"argument {option}: {value!r} is not a whole number of {least} or more" in capsys.readouterr().err
 
 
 def damaged(films: Path, to: Path) -> Path:

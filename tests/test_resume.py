@@ -14,8 +14,11 @@ import pytest
 
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.imaging.phantom import write_films
-from tuning.audit import audit
+from tuning.audit import AuditedFilm, audit
 from tuning.checkpoint import Checkpoint, kept_kappa, read_history
+from tuning.datasets import Knees
+from tuning.space import Architecture
+from tuning.train import TrainSettings, train_member
 
 ROOT = Path(__file__).parent.parent
 EPOCHS = 6
@@ -44,9 +47,10 @@ def kill_when(process: subprocess.Popen[str], happened) -> None:
 
 
 @pytest.mark.slow
-def test_a_killed_training_repeats_at_most_one_epoch(audited, tmp_path):
+@pytest.mark.parametrize("patience", [(), ("--patience", EPOCHS)], ids=["the end", "the best"])
+def test_a_killed_training_repeats_at_most_one_epoch(audited, tmp_path, patience):
     out = tmp_path / "train"
-    command = ("train", "--data", audited, "--out", out, "--architecture", "residual", "--epochs", EPOCHS, "--patience", EPOCHS, "--batch", 8)
+    command = ("train", "--data", audited, "--out", out, "--architecture", "residual", "--epochs", EPOCHS, "--batch", 8, *patience)
     kill_when(start(*command), lambda: len(read_history(out, "residual-0")) >= 2 and (out / "member-residual-0.backup" / "latest.weights.h5").exists())
     before = read_history(out, "residual-0")
     assert not (out / "train.json").exists()
@@ -58,9 +62,42 @@ def test_a_killed_training_repeats_at_most_one_epoch(audited, tmp_path):
     # The row of an epoch whose weights were not kept yet is made again; those before it stay as they were.
     assert after[: len(before) - 1] == before[:-1]
     record = json.loads((out / "train.json").read_text("utf-8"))
+    kappas = [float(row["val_qwk"]) for row in after]
     assert record["members"][0]["epochs"] == EPOCHS
-    assert (out / "member-residual-0.weights.h5").exists()
-    assert not (out / "member-residual-0.backup").exists()
+    assert record["members"][0]["val_qwk"] == (max(kappas) if patience else kappas[-1])
+    assert {path.name for path in out.glob("member-*")} == {"member-residual-0.weights.h5", "member-residual-0.history.csv"}
+
+
+def noise(count: int, seed: int) -> Knees:
+    """Films of 32 pixels a side that show nothing, so that what a training makes of them is their order's doing."""
+    rows = (AuditedFilm("noise", "", f"{n}.png", n % 5, str(n), "", "train", "", "", 32, 32, 1, 0, "yes") for n in range(count))
+    pixels = np.random.default_rng(seed).integers(0, 256, (count, 32, 32)).astype(np.uint8)
+    return Knees(pixels, np.tile(np.array([0, 0, 32, 32], np.int16), (count, 1)), tuple(rows))
+
+
+def test_a_resumed_training_sees_the_batches_of_an_unbroken_one_in_the_same_order(tmp_path, monkeypatch):
+    tiny = Architecture(size=32, widths="4-8", block="plain", dropout=0.0, learning_rate=0.01)  # masks of dropout begin anew
+    films, validation, settings = noise(48, 0), noise(20, 1), TrainSettings(epochs=4, batch=4, mixup=0.2, occlusion=0.5)
+    kept = Checkpoint.on_epoch_end
+
+    def stopped(checkpoint: Checkpoint, epoch: int, logs: dict[str, float] | None = None) -> None:
+        kept(checkpoint, epoch, logs)
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    histories = []
+    for out in (tmp_path / "unbroken", tmp_path / "broken"):
+        out.mkdir()
+        if out.name == "broken":
+            monkeypatch.setattr(Checkpoint, "on_epoch_end", stopped)
+            with pytest.raises(KeyboardInterrupt):
+                train_member(tiny, films, validation, "tiny", 3, settings, out)
+            monkeypatch.undo()
+            assert len(read_history(out, "tiny")) == 2
+        train_member(tiny, films, validation, "tiny", 3, settings, out)
+        histories.append([{name: float(value) for name, value in row.items()} for row in read_history(out, "tiny")])
+    assert len(histories[0]) == 4
+    assert histories[1] == [pytest.approx(row, rel=1e-4, abs=1e-6) for row in histories[0]]
 
 
 @pytest.mark.slow

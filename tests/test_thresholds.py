@@ -1,6 +1,7 @@
 """The decision rule is the one that serves best on films that it was not fitted on."""
 
 import numpy as np
+import pytest
 
 from kneeoa_hub.decision import reported_grade
 from tuning.thresholds import choose_decision, fit_thresholds, merit
@@ -44,3 +45,20 @@ def test_fitted_cuts_that_are_better_by_chance_alone_are_left():
         assert max(merits, key=merits.__getitem__) == "fitted"
     assert chosen[1].rule == "expected"
     assert chosen[10].rule == "argmax"
+
+
+def test_films_of_one_group_choose_among_the_plain_rules():
+    severity = np.random.default_rng(3).uniform(0, 4, 80)
+    truth = (severity[:, None] > np.array([0.9, 1.5, 2.2, 3.2])).sum(1)
+    decision, tried = choose_decision(shares_of(severity), truth, np.full(80, "one patient"))
+    assert set(tried) == {"argmax", "expected"}
+    assert decision.thresholds == (0.5, 1.5, 2.5, 3.5)
+
+
+@pytest.mark.parametrize("groups", [2, 3, 11])
+def test_every_film_is_graded_once_by_cuts_of_other_groups(groups):
+    severity = np.random.default_rng(5).uniform(0, 4, 40 * groups)
+    truth = (severity[:, None] > np.array([0.9, 1.5, 2.2, 3.2])).sum(1)
+    _, tried = choose_decision(shares_of(severity), truth, np.arange(40 * groups) // 40)
+    assert tried["fitted"][0] > tried["expected"][0]
+    assert tried["fitted"][1] > 0.9

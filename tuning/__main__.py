@@ -6,6 +6,7 @@ from pathlib import Path
 
 from . import console
 from .memory import keep_freed_memory
+from .steps import seed_of
 
 EXAMPLES = """examples:
   python -m tuning audit --data oai_train.zip --data oai_val.zip --data gornale.csv --out runs/audit
@@ -42,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
 
     films = "folder, .zip, .tar or CSV of labelled films, as PATH or NAME=PATH; may be given several times"
     audit = step("audit", _audit, "decode every film, find copies, make splits", films)
-    audit.add_argument("--seed", type=int, default=0, help="of the splits (default 0)")
+    audit.add_argument("--seed", type=_seed, default=0, help="of the splits (default 0)")
     search = step("search", _search, "search CNN architectures with Keras Tuner", "output of audit")
     search.add_argument("--tuner", default="hyperband", help="hyperband, bayesian or random (default hyperband)")
     search.add_argument("--trials", type=_count, default=12, help="for bayesian and random (default 12)")
@@ -50,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     search.add_argument("--iterations", type=_count, default=1, help="how often Hyperband starts anew (default 1)")
     search.add_argument("--films", type=_count, default=3000, help="most training films of a trial (default 3000)")
     search.add_argument("--validation-films", type=_count, default=1000, help="most validation films (default 1000)")
-    search.add_argument("--seed", type=int, default=0, help="of the draws and the weights (default 0)")
+    search.add_argument("--seed", type=_seed, default=0, help="of the draws and the weights (default 0)")
     search.add_argument("--only", action="append", default=[], metavar="NAME=V1,V2", help="narrow a choice, such as size=96,128")
     train = step("train", _train, "train the winner, or several architectures, on all films", "output of search, or of audit for named architectures")
     train.add_argument("--epochs", type=_count, default=40, help="most epochs (default 40)")
@@ -78,7 +79,7 @@ def parser() -> argparse.ArgumentParser:
     adapt.add_argument("--from", dest="address", metavar="ADDRESS", help="the bundle to start from (default: the shipped one)")
     adapt.add_argument("--recalibrate", action="store_true", help="leave the weights; fit temperature, decision rule, sets and refusal")
     adapt.add_argument("--epochs", type=_count, default=15, help="of fine-tuning; the best one is kept (default 15)")
-    adapt.add_argument("--seed", type=int, default=0, help="of the splits (default 0)")
+    adapt.add_argument("--seed", type=_seed, default=0, help="of the splits (default 0)")
     adapt.add_argument("--name", default="kneeoa-adapted", help="of the new bundle (default kneeoa-adapted)")
     adapt.add_argument("--version", default="0.1.0", help="of the new bundle (default 0.1.0)")
     evaluate = step("evaluate", _evaluate, "calibrate on validation and measure", "output of train")
@@ -93,7 +94,7 @@ def parser() -> argparse.ArgumentParser:
     locator.add_argument("--epochs", type=_count, default=12, help="over them, as many crops as a third, and a few synthetic films (default 12)")
     locator.add_argument("--test-films", type=_count, default=1500, help="composed from validation knees, to measure on (default 1500)")
     locator.add_argument("--grader", metavar="ADDRESS", help="the bundle that grades what was found (default: the shipped one)")
-    locator.add_argument("--seed", type=int, default=0, help="of the draws and the weights (default 0)")
+    locator.add_argument("--seed", type=_seed, default=0, help="of the draws and the weights (default 0)")
     export = step("export", _export, "write the bundle", "output of evaluate", "the bundle's folder")
     export.add_argument("--name", default="kneeoa-local", help="of the bundle (default kneeoa-local)")
     export.add_argument("--version", default="0.1.0", help="of the bundle (default 0.1.0)")
@@ -113,7 +114,16 @@ def _count(text: str) -> int:
 
 
 def _count_or_none(text: str) -> int:
-    return 0 if text == "0" else _count(text)
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    try:
+        return seed_of(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _share(text: str) -> float:

@@ -90,5 +90,7 @@ def _fine_tune(member: Member, films: Knees, validation: Knees, settings: AdaptS
     with Progress(f"adapt {member.name}", settings.epochs) as progress:
         best = keras.callbacks.EarlyStopping("val_loss", patience=settings.epochs, restore_best_weights=True, start_from_epoch=0)
         told = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: progress.at(epoch + 1, f"validation kappa {logs[OBJECTIVE]:.3f}"))
-        network.fit(batches, epochs=settings.epochs, validation_data=targets, validation_batch_size=128, verbose=0, callbacks=[best, told])
+        network.fit(
+            batches, epochs=settings.epochs, shuffle=False, validation_data=targets, validation_batch_size=128, verbose=0, callbacks=[best, told]
+        )  # fmt: skip
     return best.best_epoch + 1

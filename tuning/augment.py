@@ -58,7 +58,10 @@ class Mixing:
 
 
 class TrainingBatches(keras.utils.PyDataset):
-    """Shuffled batches of (image [B,H,W,1] float32, grade [B,5], one-hot unless mixed); every epoch has its own random changes."""
+    """Shuffled batches of (image [B,H,W,1] float32, grade [B,5], one-hot unless mixed); every epoch has its own random changes.
+
+    Give `fit` shuffle=False: it would shuffle them once more, by a generator that a resumed training begins anew.
+    """
 
     def __init__(self, knees: Knees, batch: int, strength: float, seed: int, mixing: Mixing = Mixing(), targets: np.ndarray | None = None):
         """targets: [N,5] shares of the grades, in place of the knees' own grades."""

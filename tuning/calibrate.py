@@ -1,5 +1,6 @@
 """What is fitted on validation after training: temperature, decision rule, grade sets, and the limits of refusal."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,8 @@ from .metrics import Answers
 from .thresholds import choose_decision
 
 LEVEL, OTHER_LEVELS = 0.9, (0.8, 0.95)
+EVERY_GRADE = 2.0
+"""A threshold that no set's mass reaches, however the probabilities are rounded."""
 AXES = 24
 """Principal axes of the embedding in which a film's distance from the training films is taken."""
 FALSE_REFUSALS = 0.001
@@ -46,13 +49,17 @@ def calibrate(probabilities: np.ndarray, truth: np.ndarray, groups: np.ndarray) 
     decision, tried = choose_decision(calibrated, truth, groups)
     grades = reported_grade(calibrated, decision)
     scores = np.array([dict(nested_masses(row, int(g)))[int(t)] for row, g, t in zip(calibrated, grades, truth, strict=True)])
+    others = tuple((level, conformal_threshold(scores, level)) for level in OTHER_LEVELS)
+    return Calibration(temperature, decision, Conformal(LEVEL, conformal_threshold(scores, LEVEL), len(scores), others), tried)
 
-    def threshold(level: float) -> float:
-        rank = min(1.0, np.ceil((len(scores) + 1) * level) / len(scores))
-        return float(np.quantile(scores, rank, method="higher"))
 
-    sets = Conformal(LEVEL, threshold(LEVEL), len(scores), tuple((level, threshold(level)) for level in OTHER_LEVELS))
-    return Calibration(temperature, decision, sets, tried)
+def conformal_threshold(scores: np.ndarray, level: float) -> float:
+    """The ceil((N+1)*level)-th smallest of the scores [N], under which a new one lies with probability `level` (Vovk et al., 2005).
+
+    A score is the mass of the set that has just taken in the truth. Of too few films for the level no score is high enough: EVERY_GRADE.
+    """
+    rank = math.ceil(round((len(scores) + 1) * level, 9))  # rounded, since 0.95 is no binary fraction
+    return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else EVERY_GRADE
 
 
 def softened(probabilities: np.ndarray, temperature: float) -> np.ndarray:

@@ -115,7 +115,7 @@ class _FilmHyperModel(KneeHyperModel):
         # training; under a constant rate the search prefers rates that are too low for that.
         epochs = kwargs["epochs"]
         fresh = compiled(architecture, falling(architecture.learning_rate, epochs * len(batches)))
-        given = {**kwargs, "verbose": 0, "initial_epoch": 0}
+        given = {**kwargs, "verbose": 0, "initial_epoch": 0, "shuffle": False}
         return fresh.fit(batches, *args, validation_data=validation, validation_batch_size=128, **given)
 
     def _films(self, config: InputConfig) -> Any:

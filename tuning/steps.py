@@ -12,6 +12,8 @@ from .console import Progress
 
 T = TypeVar("T")
 RECORD = "step.json"
+SEEDS = 2**32
+"""Keras takes seeds below it."""
 
 
 def progress(items: Collection[T], title: str) -> Iterator[T]:
@@ -71,6 +73,13 @@ def find_input(folder: str | Path, step: str) -> Path:
             break
         place = Path(record["input"])
     raise DataError(f"{folder} does not come from the step {step!r}; run `python -m tuning {step}` first and give its --out.")
+
+
+def seed_of(text: str) -> int:
+    """A seed that a user typed. Raises ValueError for what is none."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= len(str(SEEDS)) and int(text) < SEEDS):
+        raise ValueError(f"{text!r} is not a whole number from 0 to {SEEDS - 1}")
+    return int(text)
 
 
 def settings_of(folder: Path) -> dict[str, Any]:

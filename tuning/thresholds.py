@@ -18,20 +18,29 @@ def choose_decision(probabilities: np.ndarray, truth: np.ndarray, groups: np.nda
     """The rule of the best merit, and for each rule its (kappa, accuracy), that of fitted thresholds on films held out.
 
     Fitted thresholds are chosen only when they are better by more than the standard error of the difference (Breiman et al., Classification
-    and Regression Trees, 1984, 3.4.3): a thousand films fit them to chance as well.
+    and Regression Trees, 1984, 3.4.3): a thousand films fit them to chance as well. Of a single group none can be held out, and none are fitted.
 
     probabilities: [N,5] calibrated; truth: [N] int; groups: [N] str, what a fold must keep together.
     """
     rules = {"argmax": Decision("argmax"), "expected": Decision("expected")}
     grades = {name: reported_grade(probabilities, rule) for name, rule in rules.items()}
-    grades["fitted"] = np.empty_like(truth)
+    plain = max(rules, key=lambda name: merit(truth, grades[name]))
+    chosen = rules[plain]
+    if len(np.unique(groups)) > 1:
+        grades["fitted"] = _graded_when_held_out(probabilities, truth, groups)
+        gains = [merit(truth[rows], grades["fitted"][rows]) - merit(truth[rows], grades[plain][rows]) for rows in (slice(None), *resamples(groups))]
+        if gains[0] > np.std(gains[1:]):
+            chosen = Decision("expected", fit_thresholds(severity(probabilities), truth))
+    return chosen, {name: (qwk(truth, answer), float((truth == answer).mean())) for name, answer in grades.items()}
+
+
+def _graded_when_held_out(probabilities: np.ndarray, truth: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """[N] int: grades by thresholds that were fitted on the other folds, of which there are two or more."""
+    grades = np.empty_like(truth)
     for held_out in _folds(groups):
         thresholds = fit_thresholds(severity(probabilities[~held_out]), truth[~held_out])
-        grades["fitted"][held_out] = reported_grade(probabilities[held_out], Decision("expected", thresholds))
-    plain = max(rules, key=lambda name: merit(truth, grades[name]))
-    gains = [merit(truth[rows], grades["fitted"][rows]) - merit(truth[rows], grades[plain][rows]) for rows in (slice(None), *resamples(groups))]
-    chosen = Decision("expected", fit_thresholds(severity(probabilities), truth)) if gains[0] > np.std(gains[1:]) else rules[plain]
-    return chosen, {name: (qwk(truth, answer), float((truth == answer).mean())) for name, answer in grades.items()}
+        grades[held_out] = reported_grade(probabilities[held_out], Decision("expected", thresholds))
+    return grades
 
 
 def merit(truth: np.ndarray, grade: np.ndarray) -> float:
@@ -67,6 +76,5 @@ def _folds(groups: np.ndarray) -> Iterator[np.ndarray]:
     names = np.unique(groups)
     fold_of = dict(zip(names, np.random.default_rng(0).permutation(len(names)) % FOLDS, strict=True))
     fold = np.array([fold_of[name] for name in groups])
-    for number in range(FOLDS):
-        if (fold == number).any() and (fold != number).any():
-            yield fold == number
+    for number in np.unique(fold):
+        yield fold == number

@@ -196,6 +196,7 @@ def train_member(
                 batches,
                 initial_epoch=done,
                 epochs=settings.epochs,
+                shuffle=False,  # by Python's generator, which does not know the epoch; the batches have their own order
                 validation_data=(validation.inputs(), one_hot(validation.grades)),
                 validation_batch_size=128,
                 verbose=0,
@@ -236,8 +237,11 @@ def _told(checkpoint: Checkpoint) -> str:
 
 
 def seeds_of(text: str) -> tuple[int, ...]:
-    """ "0,1,2" as numbers. Raises SettingsError otherwise."""
-    parts: Sequence[str] = text.split(",")
-    if not all(part.strip().isdigit() for part in parts):
-        raise SettingsError(f"--seeds {text}: give whole numbers with commas between, such as 0,1,2.")
-    return tuple(int(part) for part in parts)
+    """ "0,1,2" as numbers. Raises SettingsError for what is no seed, and for one given twice, which would be the same member again."""
+    try:
+        seeds = tuple(steps.seed_of(part.strip()) for part in text.split(","))
+    except ValueError as error:
+        raise SettingsError(f"--seeds {text}: {error}; give whole numbers with commas between, such as 0,1,2.") from None
+    if double := sorted({str(seed) for seed in seeds if seeds.count(seed) > 1}):
+        raise SettingsError(f"--seeds {text}: {', '.join(double)} is there twice and would give the same member again; give each seed once.")
+    return seeds
