@@ -1,4 +1,4 @@
-"""Finding the knees in a large film: the bundle's locator beside the rule that serves without one, and its grading.
+"""Finding the knees in a large film: the bundle's locator beside the rule that serves without one, its grading, and the graph alone.
 
     python -m benchmarks.find --locator runs/locator
 
@@ -20,6 +20,7 @@ from kneeoa_hub import from_pretrained
 from kneeoa_hub.bundle import LOCATOR, InputConfig, LocatorConfig
 from kneeoa_hub.imaging.locate import Locator, find_knees, locator_input
 from kneeoa_hub.imaging.phantom import two_knee_film
+from kneeoa_hub.runtime import Network
 
 THREADS = 2
 
@@ -58,7 +59,11 @@ def main() -> None:
     boxes = locator.find(film)
     if len(boxes) != 2:
         raise SystemExit(f"the film's two knees were found as {boxes}")
+    bundle = grader.bundle
+    graph = Network(bundle.folder / "model.onnx", bundle.config.input, THREADS)
+    knee = np.zeros((1, bundle.config.input.height, bundle.config.input.width, 1), np.float32)
     calls = {
+        "the grading graph, one knee": lambda: graph.run(knee),
         "locator, whole": lambda: locator.find(film),
         "of it, shrinking the film": lambda: locator_input(film, config.input),
         "rule": lambda: find_knees(film),
