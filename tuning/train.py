@@ -70,13 +70,13 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     architectures = {name: _architecture(source, name) for name in settings.architectures}
     best = _best_of_search(source, architectures)
     audit = steps.find_input(source, "audit")
+    _check_names([_member_of(weights) for weights in settings.joined], settings)
     chosen = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
     steps.begin(out, "train", str(source), chosen)
     if (out / "train.json").exists():
         return out
     members, training = [_joined(Path(weights), audit, out) for weights in settings.joined], None
     targets = teacher.targets(audit, settings.teacher, settings.datasets) if settings.teacher else None
-    _check_names([member["name"] for member in members], settings)
     for name, architecture in architectures.items():
         smaller, larger, _ = name.partition(LARGER)
         for seed in settings.seeds:
@@ -108,6 +108,11 @@ def load_members(folder: Path) -> list[Member]:
 
 def weights_of(folder: Path, member: str) -> Path:
     return folder / f"member-{member}.weights.h5"
+
+
+def _member_of(weights: str) -> str:
+    """The member's name in that of its weights' file."""
+    return Path(weights).name.removeprefix("member-").removesuffix(".weights.h5")
 
 
 def _check_names(joined: Sequence[str], settings: TrainSettings) -> None:
