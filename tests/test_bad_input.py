@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kneeoa_hub.imaging.phantom import write_films
+from tuning import steps
 from tuning.__main__ import main
 from tuning.quickstart import main as quickstart
 from tuning.train import seeds_of
@@ -70,6 +71,25 @@ def test_a_wrong_input_or_choice_is_one_line_and_leaves_nothing(audited, tmp_pat
     assert main([str(audited) if argument == "AUDIT" else argument for argument in arguments] + ["--out", str(out)]) == code
     assert text in said(capsys)
     assert not out.exists()
+
+
+@pytest.mark.parametrize(
+    ("unfinished", "lacks", "arguments"),
+    [
+        *(("audit", "audit.json", [step]) for step in ("search", "gate", "locator")),
+        ("audit", "audit.json", ["train", "--architecture", "residual"]),
+        ("search", "best.json", ["train"]),
+        ("train", "train.json", ["evaluate"]),
+        ("train", "train.json", ["export"]),
+    ],
+)
+def test_a_step_that_has_not_finished_is_named_before_the_next_begins(audited, tmp_path, capsys, unfinished, lacks, arguments):
+    folder = steps.begin(tmp_path / "before", unfinished, "" if unfinished == "audit" else str(audited), {})
+    (folder / "films.csv").write_bytes((audited / "films.csv").read_bytes())
+    capsys.readouterr()
+    assert main([*arguments, "--data", str(folder), "--out", str(tmp_path / "out")]) == 1
+    assert f"{folder} has no {lacks}: its step {unfinished!r} has not finished. Give `python -m tuning {unfinished}` once more" in said(capsys)
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("arguments", [[], ["polish"], ["audit"], ["train", "--data", "x", "--out", "y", "--epochs", "0"]])
@@ -156,6 +176,7 @@ def test_the_quickstart_says_the_same_in_one_line(tmp_path, capsys):
 FULL = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+from tuning import steps
 from tuning.__main__ import main
 sys.exit(main(sys.argv[1:]))
 """

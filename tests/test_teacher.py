@@ -56,9 +56,14 @@ def test_a_member_of_another_training_joins_as_it_is(audited, grader, tmp_path):
     shutil.copy(before / "member-residual-0.weights.h5", before / "member-other-0.weights.h5")
     with pytest.raises(DataError, match=r"is no member of a training; choose among member-residual-0\.weights\.h5"):
         train(audited, tmp_path / "wrong", TrainSettings(**settings, joined=(str(before / "member-other-0.weights.h5"),)))
-    with pytest.raises(SettingsError, match="Two members would be called residual-0"):
-        train(audited, tmp_path / "twice", TrainSettings(**settings, joined=joined))
     write_films(tmp_path / "others", 60, seed=9)
     elsewhere = audit([f"synthetic={tmp_path / 'others'}"], tmp_path / "other-audit")
     with pytest.raises(DataError, match="was trained on other films"):
         train(elsewhere, tmp_path / "foreign", TrainSettings(**settings, seeds=(1,), joined=joined))
+
+
+@pytest.mark.parametrize("joined", [("before/member-residual-0.weights.h5",), ("a/member-other-0.weights.h5", "b/member-other-0.weights.h5")])
+def test_two_members_of_one_name_are_told_before_anything_is_written(audited, tmp_path, joined):
+    with pytest.raises(SettingsError, match=r"Two members would be called (residual|other)-0; give other --seeds, or join one of them"):
+        train(audited, tmp_path / "twice", TrainSettings(architectures=("residual",), joined=joined))
+    assert not (tmp_path / "twice").exists()

@@ -12,6 +12,8 @@ from .console import Progress
 
 T = TypeVar("T")
 RECORD = "step.json"
+RESULTS = {"audit": "audit.json", "search": "best.json", "train": "train.json", "locator": "locator.json", "gate": "gate.json"}
+"""What each step writes last of what later ones need."""
 SEEDS = 2**32
 """Keras takes seeds below it."""
 
@@ -61,13 +63,15 @@ def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
 
 
 def find_input(folder: str | Path, step: str) -> Path:
-    """The output folder of `step`, at `folder` or along the chain of inputs behind it."""
+    """The output folder of `step`, at `folder` or along the chain of inputs behind it. Raises DataError when there is none, or it is not finished."""
     place = Path(folder)
     if not place.exists():
         raise DataError(f"There is no folder {folder}; give the --out of `python -m tuning {step}` or of a step after it.")
     while (place / RECORD).is_file():
         record = read_json(place / RECORD)
         if record.get("step") == step:
+            if not (place / RESULTS[step]).is_file():
+                raise DataError(f"{place} has no {RESULTS[step]}: its step {step!r} has not finished. Give `python -m tuning {step}` once more as before.")
             return place
         if not record.get("input"):
             break
