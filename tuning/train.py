@@ -76,22 +76,17 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     architectures = {name: _architecture(source, name) for name in named}
     best = _best_of_search(source, architectures)
     audit = steps.find_input(source, "audit")
-    _check_names([_member_of(weights) for weights in settings.joined], settings)
-    chosen = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
-    steps.begin(out, "train", str(source), chosen)
-    if (out / "train.json").exists():
-        return out
-<<<<<<< HEAD
-    joined = joining.chosen([joining.joining(one, audit) for one in settings.joined], settings.members)
+    finished = (out / "train.json").exists()
+    joined = [] if finished else joining.chosen([joining.joining(one, audit) for one in settings.joined], settings.members)
     members = [entry for one in joined for entry in one.entries]
     _check_names([member["name"] for member in members], settings)
+    chosen = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
+    steps.begin(out, "train", str(source), chosen)
+    if finished:
+        return out
     targets = teacher.targets(audit, settings.teacher, settings.datasets) if settings.teacher else None
     for one in joined:
         one.write(out)
-=======
-    members, training = [_joined(Path(weights), audit, out) for weights in settings.joined], None
-    targets = teacher.targets(audit, settings.teacher, settings.datasets) if settings.teacher else None
->>>>>>> 1d17d1ad36fe9c8899898cc228855cfbaab64557
     for name, architecture in architectures.items():
         smaller, larger, _ = name.partition(LARGER)
         for seed in settings.seeds:
@@ -125,18 +120,6 @@ def load_members(folder: Path) -> list[Member]:
     return members
 
 
-<<<<<<< HEAD
-=======
-def weights_of(folder: Path, member: str) -> Path:
-    return folder / f"member-{member}.weights.h5"
-
-
-def _member_of(weights: str) -> str:
-    """The member's name in that of its weights' file."""
-    return Path(weights).name.removeprefix("member-").removesuffix(".weights.h5")
-
-
->>>>>>> 1d17d1ad36fe9c8899898cc228855cfbaab64557
 def _check_names(joined: Sequence[str], settings: TrainSettings) -> None:
     """Raises SettingsError when a member that joins has the name of another."""
     new = [f"{part}-{seed}" for name in settings.architectures for part in {name, name.partition(LARGER)[0]} for seed in settings.seeds]
