@@ -9,6 +9,7 @@ from tuning.datasets import Knees
 from tuning.ensemble import Member, assemble, usual_maps
 from tuning.gallery import COLUMNS, Graded, chosen
 from tuning.metrics import Answers
+from tuning.occlusion import JOINT as JOINT_SHARES
 from tuning.occlusion import covered, joint_boxes, mean_maps, peaks
 from tuning.scrutiny import subgroups
 from tuning.space import Architecture, build
@@ -91,7 +92,10 @@ def test_peaks_counts_the_maps_whose_largest_place_lies_in_the_joint(graded_in_j
 def test_mean_maps_turn_left_knees_over():
     films = knees(np.zeros((2, SIZE, SIZE), np.uint8), np.array([3, 3]), ["left", "right"])
     maps = np.array([[[1.0, 0.0]], [[0.0, 1.0]]])
-    assert mean_maps(maps, np.array([3, 3]), films)[3].tolist() == [[0.0, 1.0]]
+    means = mean_maps(maps, np.array([3, 3]), films, InputConfig(SIZE, SIZE))
+    assert means.by_grade[3].tolist() == [[0.0, 1.0]]
+    assert means.knees == {3: 2}
+    assert means.joint == pytest.approx(JOINT_SHARES, abs=0.01)
 
 
 def test_subgroups_split_the_films_by_side_and_by_exposure():

@@ -104,7 +104,7 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
     figures.mkdir(exist_ok=True)
     plot_confusion({name: confusion(a.truth, a.grade) for name, a in measured.items()}, figures / "confusion.png")
     plot_calibration(measured, figures / "calibration.png")
-    plot_sets(measured, calibration.conformal.level, figures / "sets.png")
+    plot_sets(measured, {name: table["coverage"] for name, table in tables.items()}, calibration.conformal.level, figures / "sets.png")
     if maps:
         plot_maps(maps, figures / "maps.png")
     histories = {member.name: read_history(train, member.name) for member in members}

@@ -15,7 +15,7 @@ from .calibrate import Calibration, answers, softened
 from .datasets import Knees
 from .ensemble import Member, assemble, seen_alone
 from .metrics import Answers, measure, number
-from .occlusion import DATASET, covered, mean_maps, peaks
+from .occlusion import DATASET, MeanMaps, covered, mean_maps, peaks
 
 FIGURES = ("qwk", "accuracy", "mae", "auc_oa")
 EXPOSURES = ("dark", "middle", "bright")
@@ -58,14 +58,14 @@ def by_member(members: Sequence[Member], config: InputConfig, sets: dict[str, Kn
     return rows
 
 
-def joint(model: keras.Model, knees: Knees, config: InputConfig, decision: Decision) -> tuple[dict[str, Any] | None, dict[int, np.ndarray]]:
+def joint(model: keras.Model, knees: Knees, config: InputConfig, decision: Decision) -> tuple[dict[str, Any] | None, MeanMaps | None]:
     """What covering the joint costs and where the maps peak, and the mean map of each reported grade; None where no film will do.
 
     model: as it is exported, with its temperature and its usual maps.
     """
     films = knees.take(knees.datasets == DATASET)
     if not len(films):
-        return None, {}
+        return None, None
     predicted = predict(model, films, "evaluate: maps")
 
     def graded(inputs: np.ndarray) -> np.ndarray:
@@ -77,7 +77,7 @@ def joint(model: keras.Model, knees: Knees, config: InputConfig, decision: Decis
         "covered": covered(graded, films, config),
         "map_peak": peaks(predicted["activation_map"], films, config),
     }
-    return figures, mean_maps(predicted["activation_map"], reported_grade(predicted["probabilities"], decision), films)
+    return figures, mean_maps(predicted["activation_map"], reported_grade(predicted["probabilities"], decision), films, config)
 
 
 def _mirrored(member: keras.Model, knees: Knees, calibration: Calibration) -> dict[str, float | int]:
