@@ -12,6 +12,11 @@ SETS = {
 }
 NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 SUBGROUP_COLUMNS = {"qwk": "QWK", "accuracy": "accuracy", "mae": "MAE (grades)", "auc_oa": "AUC, KL >= 2"}
+EXPOSURE = {
+    "film gray": "Film gray: thirds of a set's films by their mean gray as decoded, with bright bone, before any gray was stretched: how dark the films are.",
+    "exposure": "Exposure: thirds of a set's films by the mean gray of what the network sees, whose grays are stretched already: not how dark the films were.",
+}
+"""By the kind of subgroup; evidence of 0.7.0 and before has the second."""
 FINDING = {
     "two_knee_strips": "strips of two knees: one joint found in each half",
     "single_strips": "strips of one knee: one joint found",
@@ -167,7 +172,8 @@ def subgroups(evidence: Mapping[str, Any]) -> str:
     tables = {name: groups for name, groups in evidence.get("subgroups", {}).items() if groups}
     if not tables:
         return ""
-    lines = ["## By side and exposure", "", "Exposure: thirds of a set's films by the mean gray of what the network sees.", ""]
+    kinds = {group.partition(":")[0] for groups in tables.values() for group in groups}
+    lines = ["## By side and exposure", "", *(text + "\n" for kind, text in EXPOSURE.items() if kind in kinds)]
     lines += ["| set | films | n | " + " | ".join(SUBGROUP_COLUMNS.values()) + " |", "|---|---|---|" + "---|" * len(SUBGROUP_COLUMNS)]
     for name, groups in tables.items():
         for group, metrics in groups.items():

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from kneeoa_hub.card import render
+from kneeoa_hub.card_sections import subgroups
 from kneeoa_hub.card_training import members, reproduce
 
 
@@ -61,3 +62,13 @@ def test_the_lengths_of_training_are_the_evidence_s(grader):
     assert "Epochs of these networks, of one with @ on films of that size: winner-0 77, folded@224-1 21;" in told
     assert "in place of" not in told
     assert "Epochs of these" not in reproduce({"training": {}})
+
+
+@pytest.mark.parametrize(("kind", "told"), [("film gray", "how dark the films are."), ("exposure", "not how dark the films were."), ("side", "")])
+def test_the_card_says_of_which_gray_its_thirds_are(kind, told):
+    number = {"value": 0.8, "low": 0.7, "high": 0.9, "n": 100}
+    row = dict.fromkeys(("qwk", "accuracy", "mae", "auc_oa"), number)
+    text = subgroups({"subgroups": {"oai_val": {f"{kind}: dark": row}}})
+    assert f"| {kind}: dark | 100 |" in text
+    assert ("how dark" in text) == bool(told)
+    assert told in text

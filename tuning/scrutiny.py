@@ -12,12 +12,14 @@ from kneeoa_hub.decision import reported_grade
 
 from . import steps
 from .calibrate import Calibration, answers, softened
-from .datasets import Knees
+from .datasets import Knees, exposures
 from .ensemble import Member, assemble, seen_alone
 from .metrics import Answers, measure, number
 from .occlusion import DATASET, MeanMaps, covered, mean_maps, peaks
 
 FIGURES = ("qwk", "accuracy", "mae", "auc_oa")
+EXPOSURE = "film gray"
+"""Not "exposure", by which older evidence means the mean gray of canvases that were stretched already."""
 EXPOSURES = ("dark", "middle", "bright")
 LEAST = 50
 """Knees under which a subgroup's figures would be noise."""
@@ -35,12 +37,12 @@ def predict(model: keras.Model, knees: Knees, title: str) -> dict[str, np.ndarra
 
 
 def subgroups(measured: Answers, knees: Knees) -> dict[str, Any]:
-    """Figures by the patient's side, and by thirds of the mean gray of what the network sees."""
+    """Figures by the patient's side, and by thirds of the films' exposure where it is known."""
     sides = np.array([film.side for film in knees.films])
-    grays = np.array([knees.pixels[row, top:bottom, left:right].mean() for row, (left, top, right, bottom) in enumerate(knees.contents)])
-    third = np.searchsorted(np.quantile(grays, (1 / 3, 2 / 3)), grays)
     groups = {f"side: {side}": sides == side for side in ("left", "right")}
-    groups |= {f"exposure: {name}": third == number for number, name in enumerate(EXPOSURES)}
+    if (grays := exposures(knees)) is not None:
+        third = np.searchsorted(np.quantile(grays, (1 / 3, 2 / 3)), grays)
+        groups |= {f"{EXPOSURE}: {name}": third == number for number, name in enumerate(EXPOSURES)}
     return {name: measure(measured.take(rows), names=FIGURES) for name, rows in groups.items() if rows.sum() >= LEAST}
 
 
