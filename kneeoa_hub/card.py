@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from . import card_outside, card_sections
+from . import card_outside, card_sections, card_training
 from .bundle import BundleConfig
 from .card_sections import SETS, architectures, figure, origin, title
 from .errors import BundleIncomplete
@@ -41,13 +41,6 @@ READERS = {
 """How the labels were made, as far as their sources say."""
 SHIPPED = "kneeoa-cnn"
 """The bundle that `from_pretrained()` gives without an address."""
-REPRODUCE = (
-    "## Reproduce\n\n`make weights` with `KNEEOA_DATA` naming a folder with the two datasets audits, searches, trains, evaluates and "
-    "exports as these weights would be made today: the same architectures, generations of teachers and lengths of training (but for the "
-    "search's winner, 45 epochs in place of 50), on the films that today's audit lets through, with inverted ones put right. No two "
-    "trainings end with the same weights. What changed from version to version: CHANGELOG.md of the package; the test figures of every "
-    "version, and of one that was not published, side by side: docs/benchmarks.md there."
-)
 
 
 def render(config: BundleConfig, evidence: Mapping[str, Any], figures: str = "figures/") -> str:
@@ -88,7 +81,7 @@ def _rendered(config: BundleConfig, evidence: Mapping[str, Any], figures: str) -
         card_sections.osteoarthritis(evidence),
         _by_grade(evidence, "coverage", "Knees whose 90% set holds their grade, by grade. The level is kept over all knees together, not within each grade:"),
         f"![Grade sets by grade]({figures}sets.png)" if card_sections.reported_apart(evidence) else "",
-        card_sections.PEERS if "oai_test" in evidence["metrics"] and "members" in evidence else "",
+        card_outside.peers(evidence),
         card_sections.subgroups(evidence),
         card_sections.finding(evidence),
         card_sections.joint(evidence, figures),
@@ -99,9 +92,9 @@ def _rendered(config: BundleConfig, evidence: Mapping[str, Any], figures: str) -
         card_sections.refusing(evidence),
         _data(evidence),
         _architecture(config, evidence),
-        f"![Validation kappa by epoch]({figures}training.png)",
-        card_sections.members(evidence),
-        REPRODUCE if config.name == SHIPPED else "",
+        card_training.curves(config, evidence, figures),
+        card_training.members(config, evidence),
+        card_training.reproduce(evidence) if config.name == SHIPPED else "",
         "## What could not be measured\n\nAge, sex, race, site, and machine are not in the data, so nothing is known about differences "
         "between such groups. Grades come from one reading protocol each, and are no better than readers are: published kappas, not "
         "weighted, are .46 to .50 between readers and .57 to .75 for one reader twice; the quadratic weighted kappas above are of another "
@@ -144,8 +137,7 @@ def _metadata(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
         f"- name: {config.name}",
         "  results:",
     ]
-    held_out = {name: metrics for name, metrics in evidence["metrics"].items() if name.endswith("_test")}
-    for name, metrics in (held_out or evidence["metrics"]).items():
+    for name, metrics in card_sections.held_out(evidence).items():
         lines += [
             "  - task: {type: image-classification, name: Kellgren-Lawrence grading}",
             f"    dataset: {{name: {title(name)!r}, type: {_dataset(name)}, split: {name.rsplit('_', 1)[-1]}}}",

@@ -1,6 +1,7 @@
 """The card's sections on what lies outside: films of a collection that was not trained on, and what others measured."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .card_sections import figure, title
@@ -8,6 +9,51 @@ from .card_sections import figure, title
 COLUMNS = {"qwk": "QWK", "accuracy": "accuracy", "auc_oa": "AUC, KL >= 2", "coverage": "90% set: coverage"}
 SLIGHT = 0.2
 """A kappa under it is called slight (Landis & Koch, Biometrics 1977)."""
+
+
+@dataclass(frozen=True)
+class Peer:
+    """A model of others, with the figures that its authors give for the official OAI test split; "" where they give none."""
+
+    name: str
+    weights: str
+    accuracy: str
+    qwk: str = ""
+    balanced_accuracy: str = ""
+    mae: str = ""
+
+
+PEERS = (
+    Peer(
+        "[afzal2003/knee-oa-kl-grading](https://huggingface.co/afzal2003/knee-oa-kl-grading)",
+        "scratch", "0.542", "0.753 (0.730-0.775)", "0.644 (0.621-0.666)",
+    ),
+    Peer("[Darshan13/KneeVision-models](https://huggingface.co/Darshan13/KneeVision-models)", "ImageNet", "0.603", "0.775-0.792"),
+    Peer("Chen et al., Comput. Med. Imaging Graph. 2019 (this split's authors)", "ImageNet", "0.697", mae="0.344"),
+    Peer("KneeXNet 2024, one network", "ImageNet", "0.69-0.70"),
+    Peer("KneeXNet 2024, ten networks", "ImageNet", "0.72"),
+)  # fmt: skip
+
+
+def peers(evidence: Mapping[str, Any]) -> str:
+    """What others measured on the split that this bundle was tested on a half of, and which of them grade better."""
+    if "oai_test" not in evidence["metrics"] or "members" not in evidence:
+        return ""
+    accuracy = evidence["metrics"]["oai_test"]["accuracy"]
+    better = [one.name.partition("](")[0].removeprefix("[") for one in PEERS if float(one.accuracy.rpartition("-")[2]) > accuracy["value"]]
+    lines = [
+        "## Others on the same split",
+        "",
+        'Figures of their authors, on the official OAI test split of 1,656 knees, of which "OAI, test half" is a random half by patient:',
+        "",
+        "| model | weights from | QWK | accuracy | balanced accuracy | MAE (grades) |",
+        "|---|---|---|---|---|---|",
+    ]
+    lines += [f"| {one.name} | {one.weights} | {one.qwk} | {one.accuracy} | {one.balanced_accuracy} | {one.mae} |" for one in PEERS]
+    if better:
+        lines += ["", f"Of these, a higher accuracy than this bundle's {figure(accuracy)} have: {'; '.join(better)}."]
+    lines += ["", "The CNN that this package grew out of (IEEE 10724941) reports a test accuracy of 0.515 on 165 films of the Gornale set, split by file."]
+    return "\n".join(lines)
 
 
 def cross_domain(evidence: Mapping[str, Any]) -> str:

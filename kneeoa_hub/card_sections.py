@@ -1,6 +1,7 @@
-"""The card's sections beyond the headline: members, subgroups, the joint, and what others measured."""
+"""The card's sections beyond the headline: subgroups, finding, refusing, the joint."""
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from typing import Any
 
 SETS = {
@@ -9,7 +10,13 @@ SETS = {
     "gornale_test": "Gornale, test fold",
     "gornale_val": "Gornale, validation",
 }
+NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 SUBGROUP_COLUMNS = {"qwk": "QWK", "accuracy": "accuracy", "mae": "MAE (grades)", "auc_oa": "AUC, KL >= 2"}
+EXPOSURE = {
+    "film gray": "Film gray: thirds of a set's films by their mean gray as decoded, with bright bone, before any gray was stretched: how dark the films are.",
+    "exposure": "Exposure: thirds of a set's films by the mean gray of what the network sees, whose grays are stretched already: not how dark the films were.",
+}
+"""By the kind of subgroup; evidence of 0.7.0 and before has the second."""
 FINDING = {
     "two_knee_strips": "strips of two knees: one joint found in each half",
     "single_strips": "strips of one knee: one joint found",
@@ -32,21 +39,6 @@ FINDING = {
     "rule_single_strips": "by that rule: strips of one knee left whole",
     "rule_composed_within_10": "by that rule: joints of composed films within 10%",
 }
-PEERS = """## Others on the same split
-
-Figures of their authors, on the official OAI test split of 1,656 knees, of which "OAI, test half" is a random half by patient:
-
-| model | weights from | QWK | accuracy | balanced accuracy | MAE (grades) |
-|---|---|---|---|---|---|
-| [afzal2003/knee-oa-kl-grading](https://huggingface.co/afzal2003/knee-oa-kl-grading) | scratch | 0.753 (0.730-0.775) | 0.542 | 0.644 (0.621-0.666) | |
-| [Darshan13/KneeVision-models](https://huggingface.co/Darshan13/KneeVision-models) | ImageNet | 0.775-0.792 | 0.603 | | |
-| Chen et al., Comput. Med. Imaging Graph. 2019 (this split's authors) | ImageNet | | 0.697 | | 0.344 |
-| KneeXNet 2024, one network | ImageNet | | 0.69-0.70 | | |
-| KneeXNet 2024, ten networks | ImageNet | | 0.72 | | |
-
-The networks of the last three rows have a higher accuracy than this one.
-
-The CNN that this package grew out of (IEEE 10724941) reports a test accuracy of 0.515 on 165 films of the Gornale set, split by file."""
 
 
 def reported_apart(evidence: Mapping[str, Any]) -> bool:
@@ -77,14 +69,30 @@ def osteoarthritis(evidence: Mapping[str, Any]) -> str:
     """KL 2 and more, which is called osteoarthritis, as the reported grade says it."""
     if not reported_apart(evidence):
         return ""
+    missed = {name: 1 - row["sensitivity_oa"]["value"] for name, row in held_out(evidence).items()}
+    told = " and ".join(f"{_one_in(share)} ({title(name)})" for name, share in missed.items() if isfinite(share))
     lines = [
-        "KL 2 and more is what is usually called radiographic osteoarthritis. By the reported grade, of which many a KL 2 is missed:",
+        "KL 2 and more is what is usually called radiographic osteoarthritis."
+        + (f" By the reported grade, of the knees with it {told} are graded lower." if told else ""),
         "",
         "| set | sensitivity for KL >= 2 | specificity |",
         "|---|---|---|",
     ]
     lines += [f"| {title(name)} | {figure(row['sensitivity_oa'])} | {figure(row['specificity_oa'])} |" for name, row in evidence["metrics"].items()]
     return "\n".join(lines)
+
+
+def held_out(evidence: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Figures of the test films; of all films where none of these was looked at."""
+    return {name: row for name, row in evidence["metrics"].items() if name.endswith("_test")} or evidence["metrics"]
+
+
+def _one_in(share: float) -> str:
+    """A share in words, as people count."""
+    if share < 0.01:
+        return "fewer than one in a hundred"
+    count = round(1 / share)
+    return f"about one in {NUMBERS[count - 2] if count < len(NUMBERS) + 2 else count}" if count > 1 else "nearly all"
 
 
 def calibration(evidence: Mapping[str, Any]) -> str:
@@ -147,20 +155,6 @@ def shown_twice(data: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def members(evidence: Mapping[str, Any]) -> str:
-    """Every member alone, and whether it grades a mirrored film alike."""
-    entries = evidence.get("members")
-    if not entries:
-        return ""
-    names = list(entries[0]["metrics"])
-    lines = ["Each member alone:", "", "| member | " + " | ".join(f"{title(name)}: QWK" for name in names) + " | mirrored film, equal grade |"]
-    lines.append("|---|" + "---|" * (len(names) + 1))
-    for entry in entries:
-        cells = [figure(entry["metrics"][name]["qwk"]) for name in names]
-        lines.append(f"| {entry['name']} | " + " | ".join(cells) + f" | {figure(entry['mirrored_agreement'])} |")
-    return "\n".join(lines)
-
-
 def architectures(members: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """The choices of each architecture among a bundle's members, by the name that its training gave it."""
     return {entry.get("name", "winner-").rpartition("-")[0]: entry["architecture"] for entry in members}
@@ -178,7 +172,8 @@ def subgroups(evidence: Mapping[str, Any]) -> str:
     tables = {name: groups for name, groups in evidence.get("subgroups", {}).items() if groups}
     if not tables:
         return ""
-    lines = ["## By side and exposure", "", "Exposure: thirds of a set's films by the mean gray of what the network sees.", ""]
+    kinds = {group.partition(":")[0] for groups in tables.values() for group in groups}
+    lines = ["## By side and exposure", "", *(text + "\n" for kind, text in EXPOSURE.items() if kind in kinds)]
     lines += ["| set | films | n | " + " | ".join(SUBGROUP_COLUMNS.values()) + " |", "|---|---|---|" + "---|" * len(SUBGROUP_COLUMNS)]
     for name, groups in tables.items():
         for group, metrics in groups.items():

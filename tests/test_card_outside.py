@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from kneeoa_hub.card import figure, render
-from kneeoa_hub.card_outside import cross_domain
+from kneeoa_hub.card_outside import PEERS, cross_domain, peers
+from kneeoa_hub.card_sections import osteoarthritis
 from tuning.export import CARRIED_OVER
 
 from .test_schemas import schema
@@ -58,3 +59,39 @@ def test_the_readme_and_the_bundle_say_what_was_measured(grader, carried_over):
     kappas = " and ".join(f"{row['qwk']['value']:.2f}" for row in across)
     assert f"with a kappa of {kappas}:" in (ROOT / "README.md").read_text("utf-8")
     assert grader.bundle.evidence.get("cross_domain", carried_over) == carried_over
+
+
+def changed_evidence(grader, **changed: float) -> dict:
+    """The shipped evidence with other figures of the OAI test films."""
+    evidence = copy.deepcopy(dict(grader.bundle.evidence))
+    for name, value in changed.items():
+        evidence["metrics"]["oai_test"][name]["value"] = value
+    return evidence
+
+
+@pytest.mark.parametrize(("accuracy", "better"), [(0.5, 5), (0.6, 4), (0.695, 3), (0.698, 2), (0.71, 1)])
+def test_the_models_that_grade_better_are_those_with_a_higher_accuracy(grader, accuracy, better):
+    told = peers(changed_evidence(grader, accuracy=accuracy))
+    (sentence,) = [line for line in told.splitlines() if line.startswith("Of these, a higher accuracy")]
+    assert f"than this bundle's {accuracy:.3f} (" in sentence
+    assert sentence.count(";") == better - 1
+    assert "KneeXNet 2024, ten networks." in sentence
+
+
+def test_a_bundle_that_grades_best_is_not_said_to_be_beaten(grader):
+    told = peers(changed_evidence(grader, accuracy=0.75))
+    assert "higher accuracy" not in told
+    assert all(f"| {peer.name} |" in told for peer in PEERS)
+
+
+@pytest.mark.parametrize(("sensitivity", "told"), [(0.74, "one in four"), (0.9, "one in ten"), (0.915, "one in 12"), (0.52, "one in two"), (0.2, "nearly all")])
+def test_how_many_knees_with_osteoarthritis_are_missed_is_told_as_people_count(grader, sensitivity, told):
+    assert f"{told} (OAI, test half) are graded lower." in osteoarthritis(changed_evidence(grader, sensitivity_oa=sensitivity))
+
+
+def test_missed_knees_are_told_of_validation_films_where_no_test_films_were_looked_at(grader):
+    evidence = changed_evidence(grader)
+    evidence["metrics"] = {"oai_val": evidence["metrics"]["oai_val"]}
+    assert "(OAI, validation) are graded lower." in osteoarthritis(evidence)
+    evidence["metrics"]["oai_val"]["sensitivity_oa"]["value"] = float("nan")
+    assert "are graded lower" not in osteoarthritis(evidence)

@@ -8,7 +8,7 @@ FLOORS = [
     {"grades", "errors", "settings", "values"},
     {"bundle", "runtime", "decision", "agreement"},
     {"imaging"},
-    {"overlay", "report", "card_sections", "card_outside", "card", "answers", "document", "dicom_objects", "beside"},
+    {"overlay", "report", "card_sections", "card_outside", "card_training", "card", "answers", "document", "dicom_objects", "beside"},
     {"address", "presets", "versioned", "hub_client", "hub_download", "hub_upload", "publishable", "hub"},
     {"grader"},
     {"cli"},
@@ -16,7 +16,7 @@ FLOORS = [
 # Within a floor, a module may use those named before it here.
 WITHIN = {
     "report": {"overlay"}, "runtime": {"bundle"}, "decision": {"bundle"}, "imaging": {"imaging"}, "settings": {"errors"},
-    "card": {"report", "card_sections", "card_outside"}, "card_outside": {"card_sections"},
+    "card": {"report", "card_sections", "card_outside", "card_training"}, "card_outside": {"card_sections"}, "card_training": {"card_sections"},
     "answers": {"report"}, "document": {"overlay", "report"}, "dicom_objects": {"report"}, "beside": {"answers", "report", "document", "dicom_objects"},
     "hub": {"address", "presets", "versioned", "hub_client", "hub_download", "hub_upload", "publishable"},
     "hub_download": {"address", "versioned", "hub_client"}, "hub_upload": {"versioned", "hub_client"},

@@ -1,14 +1,21 @@
 """What the evidence says of where a model looks, of subgroups, and of the films on the gallery's sheets."""
 
+import csv
+import shutil
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from kneeoa_hub.bundle import InputConfig
-from tuning.audit import AuditedFilm
-from tuning.datasets import Knees
+from kneeoa_hub.imaging.phantom import knee_film
+from tuning.audit import AuditedFilm, audit
+from tuning.datasets import Knees, exposures, load_knees
 from tuning.ensemble import Member, assemble, usual_maps
 from tuning.gallery import COLUMNS, Graded, chosen
 from tuning.metrics import Answers
+from tuning.occlusion import JOINT as JOINT_SHARES
 from tuning.occlusion import covered, joint_boxes, mean_maps, peaks
 from tuning.scrutiny import subgroups
 from tuning.space import Architecture, build
@@ -91,20 +98,58 @@ def test_peaks_counts_the_maps_whose_largest_place_lies_in_the_joint(graded_in_j
 def test_mean_maps_turn_left_knees_over():
     films = knees(np.zeros((2, SIZE, SIZE), np.uint8), np.array([3, 3]), ["left", "right"])
     maps = np.array([[[1.0, 0.0]], [[0.0, 1.0]]])
-    assert mean_maps(maps, np.array([3, 3]), films)[3].tolist() == [[0.0, 1.0]]
+    means = mean_maps(maps, np.array([3, 3]), films, InputConfig(SIZE, SIZE))
+    assert means.by_grade[3].tolist() == [[0.0, 1.0]]
+    assert means.knees == {3: 2}
+    assert means.joint == pytest.approx(JOINT_SHARES, abs=0.01)
 
 
-def test_subgroups_split_the_films_by_side_and_by_exposure():
+def of_exposure(films: Knees, brightness: np.ndarray) -> Knees:
+    return replace(films, films=tuple(replace(film, brightness=float(gray)) for film, gray in zip(films.films, brightness, strict=True)))
+
+
+def test_subgroups_split_the_films_by_side_and_by_the_films_own_gray():
     grades = np.arange(300) % 5
-    pixels = np.tile(np.arange(300)[:, None, None] % 250, (1, 8, 8)).astype(np.uint8)
-    films = knees(pixels, grades, ["left", "right"] * 150)
-    wrong_on_the_left = np.where(np.arange(300) % 2 == 0, 4 - grades, grades)
-    answers = Answers(grades, wrong_on_the_left, np.full((300, 5), 0.2), np.ones(300, bool), np.ones(300, int), films.groups)
+    films = of_exposure(knees(np.full((300, 8, 8), 128, np.uint8), grades, ["left", "right"] * 150), np.repeat([0.2, 0.5, 0.8], 100))
+    wrong = np.arange(300) < 100  # the dark ones, whose canvases are as bright as the others
+    answers = Answers(grades, np.where(wrong, 4 - grades, grades), np.full((300, 5), 0.2), np.ones(300, bool), np.ones(300, int), films.groups)
     figures = subgroups(answers, films)
-    assert set(figures) == {"side: left", "side: right", "exposure: dark", "exposure: middle", "exposure: bright"}
-    assert figures["side: right"]["accuracy"]["value"] == 1.0
-    assert figures["side: left"]["accuracy"]["value"] < 0.3
-    assert sum(figures[f"exposure: {name}"]["qwk"]["n"] for name in ("dark", "middle", "bright")) == 300
+    assert set(figures) == {"side: left", "side: right", "film gray: dark", "film gray: middle", "film gray: bright"}
+    assert [round(figures[f"film gray: {name}"]["accuracy"]["value"], 1) for name in ("dark", "middle", "bright")] == [0.2, 1.0, 1.0]
+    assert {figures[f"film gray: {name}"]["qwk"]["n"] for name in ("dark", "middle", "bright")} == {100}
+    assert {figures[f"side: {side}"]["qwk"]["n"] for side in ("left", "right")} == {150}
+
+
+def test_films_whose_gray_was_not_noted_are_read_again_and_left_out_when_they_are_gone(tmp_path):
+    rng = np.random.default_rng(0)
+    for grade in range(5):
+        for number in range(6):
+            (tmp_path / "films" / "train" / str(grade)).mkdir(parents=True, exist_ok=True)
+            pixels = (knee_film(grade, 10 * grade + number).pixels * rng.uniform(0.3, 1)).astype(np.uint8)
+            Image.fromarray(255 - pixels if number == grade else pixels).save(tmp_path / "films" / "train" / str(grade) / f"{number}.png")
+    out = audit([f"site={tmp_path / 'films'}"], tmp_path / "audit")
+    noted = load_knees(out, "train", InputConfig(96, 96))
+    grays = exposures(noted)
+    assert grays is not None
+    assert np.ptp(grays) > 0.1
+    with (out / "films.csv").open(newline="", encoding="utf-8") as file:
+        rows = [{name: value for name, value in row.items() if name != "brightness"} for row in csv.DictReader(file)]
+    with (out / "films.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    older = load_knees(out, "train", InputConfig(96, 96))
+    assert {film.brightness for film in older.films} == {None}
+    assert exposures(older) == pytest.approx(grays, abs=1e-5)
+    shutil.rmtree(tmp_path / "films")
+    assert exposures(older) is None
+    assert exposures(noted) is not None
+
+
+def test_an_inverted_film_is_as_bright_as_it_is_when_it_is_put_right():
+    films = of_exposure(knees(np.zeros((2, 8, 8), np.uint8), np.zeros(2, int)), np.array([0.3, 0.3]))
+    inverted = replace(films, films=(films.films[0], replace(films.films[1], inverted=1)))
+    assert exposures(inverted) == pytest.approx([0.3, 0.7])
 
 
 def test_a_map_shows_what_the_mean_film_does_not():

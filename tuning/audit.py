@@ -33,6 +33,7 @@ class AuditedFilm:
 
     group: a patient, or a cluster of copies. kin: the same, joined where films of several show one knee, if shifted; no split cuts it.
     inverted: 1 when its grays are the negative of the other films'; see `datasets.bright_bone`.
+    brightness: mean gray of the decoded film, 0 to 1; None in the films.csv of an audit that did not note it.
     """
 
     dataset: str
@@ -50,11 +51,20 @@ class AuditedFilm:
     inverted: int
     use: str
     kin: str = ""
+    brightness: float | None = None
+
+    @property
+    def exposure(self) -> float | None:
+        """Mean gray with bright bone, 0 to 1."""
+        return 1 - self.brightness if self.brightness is not None and self.inverted else self.brightness
 
     @property
     def together(self) -> str:
         """What no split and no bootstrap may cut; audits that knew no kin have the group alone."""
         return self.kin or self.group
+
+
+INTEGERS = {field.name for field in fields(AuditedFilm) if field.type in (int, "int")}
 
 
 def audit(data: Sequence[str], out: Path, seed: int = 0) -> Path:
@@ -91,13 +101,16 @@ def read_films(folder: Path) -> list[AuditedFilm]:
     path = folder / "films.csv"
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            numbers = {field.name for field in fields(AuditedFilm) if field.type in (int, "int")}
-            return [
-                AuditedFilm(**{key: int(value) if key in numbers else value for key, value in row.items()})  # type: ignore[arg-type]
-                for row in csv.DictReader(file)
-            ]
+            return [AuditedFilm(**{name: _read_as(name, value) for name, value in row.items()}) for row in csv.DictReader(file)]
     except (OSError, TypeError, ValueError) as error:
         raise DataError(f"{path} can't be read ({error}); run the audit again.") from None
+
+
+def _read_as(name: str, value: str) -> Any:
+    """A cell of films.csv as its field has it."""
+    if name == "brightness":
+        return float(value) if value else None
+    return int(value) if name in INTEGERS else value
 
 
 def write_films(path: Path, films: Sequence[AuditedFilm]) -> None:
@@ -168,6 +181,7 @@ def _audited(label: Labelled, content: bytes, film: Film) -> AuditedFilm:
         knees,
         0,
         "yes" if knees == 1 else SEVERAL,
+        brightness=round(brightness(film.pixels)[0], 6),
     )
 
 

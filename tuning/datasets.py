@@ -1,13 +1,13 @@
 """Audited films as arrays: gray, aspect kept, fitted to the input, cached beside the audit."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from kneeoa_hub.bundle import InputConfig
-from kneeoa_hub.errors import DataError
+from kneeoa_hub.errors import DataError, FilmError
 from kneeoa_hub.grades import NUM_GRADES
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.gate import put_right
@@ -15,6 +15,7 @@ from kneeoa_hub.imaging.normalise import canvas, standardise
 
 from . import steps
 from .audit import AuditedFilm, read_films
+from .shortcuts import brightness
 from .sources import FilmReader
 
 
@@ -73,6 +74,23 @@ def bright_bone(reader: FilmReader, film: AuditedFilm) -> np.ndarray:
     """[H,W] float32: the film's pixels, put right when the audit found its grays inverted, as the gate of a bundle would."""
     pixels = decode(reader.read(film.source, film.file)).pixels
     return put_right(pixels, (0, True)) if film.inverted else pixels
+
+
+def exposures(knees: Knees) -> np.ndarray | None:
+    """[N]: mean gray of each film as it was decoded, with bright bone; canvases are stretched by percentiles and don't tell it.
+
+    Where an audit did not note it, the films are read again; None when that is no longer possible.
+    """
+    try:
+        with FilmReader() as reader:
+            films = [film if film.brightness is not None else _measured(reader, film) for film in knees.films]
+    except (DataError, FilmError):
+        return None
+    return np.array([film.exposure for film in films], float)
+
+
+def _measured(reader: FilmReader, film: AuditedFilm) -> AuditedFilm:
+    return replace(film, brightness=brightness(decode(reader.read(film.source, film.file)).pixels)[0])
 
 
 def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:

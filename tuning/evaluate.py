@@ -45,6 +45,8 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
     config = input_of([member.architecture for member in members])
     model = assemble(members)
     record = steps.read_json(train / "train.json")
+    kept = {member.name: read_history(train, member.name) for member in members}
+    histories = {name: rows for name, rows in kept.items() if rows}  # a member taken from another bundle has none
     datasets, base = record.get("datasets", ()), record.get("base")
     films = stratified_subset(load_knees(audit, "train", config).of(datasets), REFERENCE_FILMS)
     sets = {split: load_knees(audit, split, config) for split in (("val", "test") if test else ("val",))}
@@ -91,7 +93,7 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
         "refusal": {"max_distance": number(refusal.max_distance, n=len(fitted_on)), "axes": number(min(AXES, len(refusal.components)))},
         "data": _data(audit, copies or audit),
         "search": base["search"] if base else _search(train),
-        "training": record,
+        "training": record | {"drawn": list(histories)},
         "test_looks": number(_looks(train, test)),
         "test_looks_before": number(record.get("looks_before", 0)),
         "versions": {name: importlib.metadata.version(name) for name in VERSIONS},
@@ -105,11 +107,10 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
     figures.mkdir(exist_ok=True)
     plot_confusion({name: confusion(a.truth, a.grade) for name, a in measured.items()}, figures / "confusion.png")
     plot_calibration(measured, figures / "calibration.png")
-    plot_sets(measured, calibration.conformal.level, figures / "sets.png")
+    plot_sets(measured, {name: table["coverage"] for name, table in tables.items()}, calibration.conformal.level, figures / "sets.png")
     if maps:
         plot_maps(maps, figures / "maps.png")
-    histories = {member.name: read_history(train, member.name) for member in members}
-    plot_history({name: rows for name, rows in histories.items() if rows}, figures / "training.png")  # a member taken from another bundle has none
+    plot_history(histories, figures / "training.png")
     steps.write_json(out / "calibration.json", {**asdict(calibration), "refusal": asdict(refusal), "usual_maps": usual.tolist()})
     steps.write_json(out / "evidence.json", evidence)
     return out

@@ -111,14 +111,16 @@ def coverages(answers: Answers, seed: int = 0) -> dict[str, dict[str, float | in
 
 
 def _by_grade(answers: Answers, values: np.ndarray, seed: int) -> dict[str, dict[str, float | int]]:
-    result = {}
-    for grade in range(NUM_GRADES):
-        mine = answers.truth == grade
-        if mine.any():
-            shares = [float(values[mine][rows].mean()) for rows in resamples(answers.groups[mine], seed)]
-            all_alike = values[mine].all() or not values[mine].any()  # of which a bootstrap would say that it is certain
-            result[str(grade)] = share(values[mine]) if all_alike else number(float(values[mine].mean()), *np.percentile(shares, INTERVAL), n=int(mine.sum()))
-    return result
+    rows = {str(grade): answers.truth == grade for grade in range(NUM_GRADES)}
+    return {grade: grouped_share(values[mine], answers.groups[mine], seed) for grade, mine in rows.items() if mine.any()}
+
+
+def grouped_share(right: np.ndarray, groups: np.ndarray, seed: int = 0) -> dict[str, float | int]:
+    """A proportion of [N] bool with its 95% interval by bootstrap over groups [N]; where it is 0 or 1, with that of `share`."""
+    if right.all() or not right.any():  # of which a bootstrap would say that it is certain
+        return share(right)
+    drawn = [float(right[rows].mean()) for rows in resamples(groups, seed)]
+    return number(float(right.mean()), *np.percentile(drawn, INTERVAL), n=len(right))
 
 
 def number(value: float, low: float | None = None, high: float | None = None, n: int = 0) -> dict[str, float | int]:

@@ -4,6 +4,7 @@ Occlusion as in Zeiler & Fergus, "Visualizing and understanding convolutional ne
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,20 @@ BORDER = 0.1
 """Width of the border, as a share of the sides."""
 DRAWS = 5
 """Random places for every mask."""
+
+
+@dataclass(frozen=True)
+class MeanMaps:
+    """Activation maps of the knees that were given each grade, all turned to look like a right knee (lateral side left).
+
+    by_grade: grade -> their mean [h,w], of which each was scaled to 0..1. knees: grade -> how many. joint: left, top, right
+    and bottom of the joint space, as shares of the canvas's sides, over all of them.
+    """
+
+    by_grade: dict[int, np.ndarray]
+    knees: dict[int, int]
+    joint: tuple[float, float, float, float]
+
 
 Graded = Callable[[np.ndarray], np.ndarray]
 """Inputs [N,H,W,1] -> reported grades [N]."""
@@ -85,13 +100,20 @@ def peaks(maps: np.ndarray, knees: Knees, config: InputConfig) -> dict[str, Any]
     }
 
 
-def mean_maps(maps: np.ndarray, grades: np.ndarray, knees: Knees) -> dict[int, np.ndarray]:
-    """Grade -> mean map [h,w], 0..1, of the knees that were given it, all turned to look like a right knee (lateral side left)."""
+def mean_maps(maps: np.ndarray, grades: np.ndarray, knees: Knees, config: InputConfig) -> MeanMaps:
+    """maps: [N,h,w]. grades: [N], the reported ones."""
     left = np.array([film.side == "left" for film in knees.films])
     turned = np.where(left[:, None, None], maps[:, :, ::-1], maps)
     low, high = turned.min((1, 2), keepdims=True), turned.max((1, 2), keepdims=True)
     scaled = (turned - low) / np.maximum(high - low, 1e-6)
-    return {int(grade): scaled[grades == grade].mean(0) for grade in np.unique(grades)}
+    boxes = joint_boxes(knees, config) / (config.width, config.height, config.width, config.height)
+    boxes[left, 0], boxes[left, 2] = 1 - boxes[left, 2], 1 - boxes[left, 0]
+    given, counts = np.unique(grades, return_counts=True)
+    return MeanMaps(
+        {int(grade): scaled[grades == grade].mean(0) for grade in given},
+        dict(zip(given.tolist(), counts.tolist(), strict=True)),
+        tuple(boxes.mean(0).tolist()),
+    )
 
 
 def _inside(boxes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

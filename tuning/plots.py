@@ -3,7 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from .metrics import share
+from kneeoa_hub.card_sections import title
+
+from .metrics import grouped_share
 
 COLOUR = "#1f5f8b"
 
@@ -47,7 +49,7 @@ def _pyplot() -> Any:
 def plot_confusion(tables: dict[str, Any], path: Path) -> None:
     """One panel a set: shares of each true grade's films by the grade that was answered."""
     pyplot = _pyplot()
-    figure, axes = pyplot.subplots(1, len(tables), figsize=(3.5 * len(tables), 3.6), squeeze=False)
+    figure, axes = pyplot.subplots(1, len(tables), figsize=(3.5 * len(tables), 3.8), squeeze=False)
     for axis, (name, counts) in zip(axes.flat, tables.items(), strict=True):
         shares = counts / counts.sum(1, keepdims=True).clip(1)
         axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -55,7 +57,7 @@ def plot_confusion(tables: dict[str, Any], path: Path) -> None:
             for grade in range(len(counts)):
                 ink = "white" if shares[truth, grade] > 0.5 else "black"
                 axis.text(grade, truth, counts[truth, grade], ha="center", va="center", fontsize=9, color=ink)
-        axis.set(title=name.replace("_", " "), xlabel="graded", ylabel="given", xticks=range(5), yticks=range(5))
+        axis.set(title=title(name), xlabel="graded", ylabel="given", xticks=range(5), yticks=range(5))
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
@@ -64,7 +66,7 @@ def plot_confusion(tables: dict[str, Any], path: Path) -> None:
 def plot_calibration(measured: dict[str, Any], path: Path) -> None:
     """One panel a set: share of right answers by confidence, of the likeliest and of the reported grade, in bins of equal numbers of films.
 
-    Bars: 95% of what so few films would show by chance (Wilson).
+    Bars: 95% intervals by bootstrap over patients, as in the card's tables.
     """
     pyplot = _pyplot()
     import numpy as np
@@ -76,11 +78,11 @@ def plot_calibration(measured: dict[str, Any], path: Path) -> None:
         reported = answers.confidence, answers.grade == answers.truth
         for label, colour, (confidence, right) in (("likeliest grade", COLOUR, likeliest), ("reported grade", "#c2571a", reported)):
             bins = np.array_split(np.argsort(confidence), max(2, min(8, len(confidence) // 25)))
-            shares = [share(right[b]) for b in bins]
-            ends = [[s["value"] - s["low"] for s in shares], [s["high"] - s["value"] for s in shares]]
+            shares = [grouped_share(right[b], answers.groups[b]) for b in bins]
             places = [confidence[b].mean() for b in bins]
-            axis.errorbar(places, [s["value"] for s in shares], ends, fmt="o-", markersize=4, linewidth=1, capsize=2, color=colour, label=label)
-        axis.set(title=f"{name.replace('_', ' ')}, {len(answers.truth)} films", xlabel="probability given to the grade", xlim=(0, 1), ylim=(0, 1))
+            axis.errorbar(places, *_with_ends(shares), fmt="o-", markersize=4, linewidth=1, capsize=2, color=colour, label=label)
+        axis.set(xlabel="probability given to the grade", xlim=(0, 1), ylim=(0, 1))
+        axis.set_title(f"{title(name)}, {len(answers.truth)} films", fontsize=10)
         axis.grid(alpha=0.25)
     axes[0, 0].set_ylabel("share right")
     axes[0, 0].legend(fontsize=8, loc="upper left")
@@ -89,29 +91,36 @@ def plot_calibration(measured: dict[str, Any], path: Path) -> None:
     pyplot.close(figure)
 
 
-def plot_sets(measured: dict[str, Any], level: float, path: Path) -> None:
-    """One column a set: how many knees of each grade have it in their grade set, with 95% intervals (Wilson), and how large the sets are."""
+def plot_sets(measured: dict[str, Any], covered: dict[str, Any], level: float, path: Path) -> None:
+    """One column a set: how many knees of each grade have it in their grade set, and how large the sets are.
+
+    covered: of each set, `metrics.coverages`: what the card's table shows.
+    """
     pyplot = _pyplot()
     import numpy as np
 
     figure, axes = pyplot.subplots(2, len(measured), figsize=(3.3 * len(measured), 5.4), squeeze=False, sharey="row")
     for (above, below), (name, answers) in zip(axes.T, measured.items(), strict=True):
-        for grade in sorted(set(answers.truth)):
-            covered = share(answers.in_set[answers.truth == grade])
-            ends = [[covered["value"] - covered["low"]], [covered["high"] - covered["value"]]]
-            above.errorbar([grade], [covered["value"]], ends, fmt="o", capsize=3, color=COLOUR)
+        above.errorbar([int(grade) for grade in covered[name]], *_with_ends(covered[name].values()), fmt="o", capsize=3, color=COLOUR)
         above.axhline(level, linestyle="--", color="gray", linewidth=1)
-        above.set(title=f"{name.replace('_', ' ')}, {len(answers.truth)} films", xlabel="given grade", xticks=range(5), ylim=(0, 1.03))
+        above.set(xlabel="given grade", xticks=range(5), ylim=(0, 1.03))
+        above.set_title(f"{title(name)}, {len(answers.truth)} films", fontsize=10)
         counts = np.bincount(answers.set_size, minlength=6)[1:6]
         below.bar(range(1, 6), counts / counts.sum(), color=COLOUR, alpha=0.8)
         below.set(xlabel="grades in the set", xticks=range(1, 6), ylim=(0, 1))
         for axis in (above, below):
             axis.grid(alpha=0.25)
-    axes[0, 0].set_ylabel("given grade in the set")
+    axes[0, 0].set_ylabel("share of knees with\ntheir grade in the set")
     axes[1, 0].set_ylabel("share of knees")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
+
+
+def _with_ends(shares: Any) -> tuple[list[float], list[list[float]]]:
+    """Figures of the evidence as matplotlib's error bars take them."""
+    values = [share["value"] for share in shares]
+    return values, [[share["value"] - share["low"] for share in shares], [share["high"] - share["value"] for share in shares]]
 
 
 def plot_history(histories: dict[str, list[dict[str, Any]]], path: Path) -> None:
@@ -129,15 +138,21 @@ def plot_history(histories: dict[str, list[dict[str, Any]]], path: Path) -> None
     pyplot.close(figure)
 
 
-def plot_maps(maps: dict[int, Any], path: Path) -> None:
-    """One panel a grade: its mean activation map over the canvas."""
+def plot_maps(maps: Any, path: Path) -> None:
+    """One panel a grade: its mean activation map over the canvas, of `occlusion.mean_maps`; the frame is the joint space."""
     pyplot = _pyplot()
-    figure, axes = pyplot.subplots(1, len(maps), figsize=(2.1 * len(maps), 2.5), squeeze=False)
-    for axis, (grade, values) in zip(axes.flat, sorted(maps.items()), strict=True):
-        axis.imshow(values, cmap="inferno", vmin=0, vmax=1, interpolation="bilinear")
-        axis.set(title=f"graded {grade}", xticks=[], yticks=[])
+    left, top, right, bottom = maps.joint
+    figure, axes = pyplot.subplots(1, len(maps.by_grade), figsize=(2.1 * len(maps.by_grade) + 0.9, 2.9), squeeze=False, layout="constrained")
+    for axis, (grade, values) in zip(axes.flat, sorted(maps.by_grade.items()), strict=True):
+        axis.imshow(values, cmap="inferno", vmin=0, vmax=1, interpolation="bilinear", extent=(0, 1, 1, 0))
+        axis.add_patch(pyplot.Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor="white", linestyle="--", linewidth=1))
+        axis.set(title=f"graded {grade}, {maps.knees[grade]} knees", xticks=[], yticks=[])
+        axis.title.set_fontsize(10)
         axis.set_xlabel("lateral - medial", fontsize=8)
-    figure.tight_layout()
+    scale = figure.colorbar(axes[0, 0].images[0], ax=list(axes.flat), fraction=0.05, pad=0.02, ticks=(0, 0.5, 1))
+    scale.set_label("mean over the knees;\neach map from 0 to 1", fontsize=8)
+    scale.ax.tick_params(labelsize=8)
+    figure.supxlabel("dashed: the joint space, where the peaks are counted", fontsize=8)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 

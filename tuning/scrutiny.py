@@ -12,12 +12,14 @@ from kneeoa_hub.decision import reported_grade
 
 from . import steps
 from .calibrate import Calibration, answers, softened
-from .datasets import Knees
+from .datasets import Knees, exposures
 from .ensemble import Member, assemble, seen_alone
 from .metrics import Answers, measure, number
-from .occlusion import DATASET, covered, mean_maps, peaks
+from .occlusion import DATASET, MeanMaps, covered, mean_maps, peaks
 
 FIGURES = ("qwk", "accuracy", "mae", "auc_oa")
+EXPOSURE = "film gray"
+"""Not "exposure", by which older evidence means the mean gray of canvases that were stretched already."""
 EXPOSURES = ("dark", "middle", "bright")
 LEAST = 50
 """Knees under which a subgroup's figures would be noise."""
@@ -35,12 +37,12 @@ def predict(model: keras.Model, knees: Knees, title: str) -> dict[str, np.ndarra
 
 
 def subgroups(measured: Answers, knees: Knees) -> dict[str, Any]:
-    """Figures by the patient's side, and by thirds of the mean gray of what the network sees."""
+    """Figures by the patient's side, and by thirds of the films' exposure where it is known."""
     sides = np.array([film.side for film in knees.films])
-    grays = np.array([knees.pixels[row, top:bottom, left:right].mean() for row, (left, top, right, bottom) in enumerate(knees.contents)])
-    third = np.searchsorted(np.quantile(grays, (1 / 3, 2 / 3)), grays)
     groups = {f"side: {side}": sides == side for side in ("left", "right")}
-    groups |= {f"exposure: {name}": third == number for number, name in enumerate(EXPOSURES)}
+    if (grays := exposures(knees)) is not None:
+        third = np.searchsorted(np.quantile(grays, (1 / 3, 2 / 3)), grays)
+        groups |= {f"{EXPOSURE}: {name}": third == number for number, name in enumerate(EXPOSURES)}
     return {name: measure(measured.take(rows), names=FIGURES) for name, rows in groups.items() if rows.sum() >= LEAST}
 
 
@@ -58,14 +60,14 @@ def by_member(members: Sequence[Member], config: InputConfig, sets: dict[str, Kn
     return rows
 
 
-def joint(model: keras.Model, knees: Knees, config: InputConfig, decision: Decision) -> tuple[dict[str, Any] | None, dict[int, np.ndarray]]:
+def joint(model: keras.Model, knees: Knees, config: InputConfig, decision: Decision) -> tuple[dict[str, Any] | None, MeanMaps | None]:
     """What covering the joint costs and where the maps peak, and the mean map of each reported grade; None where no film will do.
 
     model: as it is exported, with its temperature and its usual maps.
     """
     films = knees.take(knees.datasets == DATASET)
     if not len(films):
-        return None, {}
+        return None, None
     predicted = predict(model, films, "evaluate: maps")
 
     def graded(inputs: np.ndarray) -> np.ndarray:
@@ -77,7 +79,7 @@ def joint(model: keras.Model, knees: Knees, config: InputConfig, decision: Decis
         "covered": covered(graded, films, config),
         "map_peak": peaks(predicted["activation_map"], films, config),
     }
-    return figures, mean_maps(predicted["activation_map"], reported_grade(predicted["probabilities"], decision), films)
+    return figures, mean_maps(predicted["activation_map"], reported_grade(predicted["probabilities"], decision), films, config)
 
 
 def _mirrored(member: keras.Model, knees: Knees, calibration: Calibration) -> dict[str, float | int]:

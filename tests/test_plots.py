@@ -1,0 +1,92 @@
+"""What the card's pictures show is what its tables say."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tuning import plots
+from tuning.metrics import Answers, coverages, grouped_share, share
+from tuning.occlusion import MeanMaps
+
+
+def answers(count: int, seed: int = 0, per_patient: int = 1) -> Answers:
+    """Made answers, nearly right, of patients with as many knees each that are answered alike."""
+    rng = np.random.default_rng(seed)
+    patient = np.arange(count) // per_patient
+    truth = (patient % 5).astype(int)
+    off = rng.integers(-1, 2, patient.max() + 1)[patient]
+    grade = np.clip(truth + off, 0, 4)
+    probabilities = np.full((count, 5), 0.05)
+    probabilities[np.arange(count), grade] = 0.4 + 0.4 * rng.random(patient.max() + 1)[patient]
+    probabilities /= probabilities.sum(1, keepdims=True)
+    return Answers(truth, grade, probabilities, off < 1, np.where(off < 1, 2, 1), patient.astype(str))
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What was drawn, as matplotlib has it: its figures, which are kept open."""
+    pyplot = plots._pyplot()
+    figures = []
+    monkeypatch.setattr(pyplot, "close", figures.append)
+    yield figures
+    monkeypatch.undo()
+    pyplot.close("all")
+
+
+def bars(axis) -> np.ndarray:
+    """[N,2]: lower and upper end of the vertical error bars of the first series, from left to right."""
+    segments = np.array(axis.containers[0].lines[2][0].get_segments())
+    return segments[:, :, 1]
+
+
+def test_the_bars_of_the_grade_sets_are_the_table_s(drawn, tmp_path):
+    measured = {"gornale_val": answers(200, per_patient=4), "oai_test": answers(300, 1)}
+    tables = {name: coverages(one) for name, one in measured.items()}
+    plots.plot_sets(measured, tables, 0.9, tmp_path / "sets.png")
+    for axis, table in zip(drawn[0].axes[:2], tables.values(), strict=True):
+        assert bars(axis) == pytest.approx(np.array([(figure["low"], figure["high"]) for figure in table.values()]))
+    assert [axis.get_title() for axis in drawn[0].axes[:2]] == ["Gornale, validation, 200 films", "OAI, test half, 300 films"]
+
+
+def test_no_label_of_the_grade_sets_lies_outside_its_panel(drawn, tmp_path):
+    measured = {"gornale_val": answers(100), "oai_val": answers(100), "gornale_test": answers(100), "oai_test": answers(100)}
+    plots.plot_sets(measured, {name: coverages(one) for name, one in measured.items()}, 0.9, tmp_path / "sets.png")
+    for axis in drawn[0].axes:
+        if axis.get_ylabel():
+            panel, label = axis.get_window_extent(), axis.yaxis.label.get_window_extent()
+            assert panel.y0 <= label.y0
+            assert label.y1 <= panel.y1
+            assert label.x0 >= 0
+
+
+def test_the_bars_of_calibration_are_wider_where_patients_have_several_knees(drawn, tmp_path):
+    measured = {"one_val": answers(400), "several_val": answers(400, per_patient=8)}
+    plots.plot_calibration(measured, tmp_path / "calibration.png")
+    one, several = (np.diff(bars(axis)).mean() for axis in drawn[0].axes)
+    assert several > 1.5 * one
+
+
+def test_a_share_by_groups_is_wider_than_over_films_and_not_certain_at_one():
+    right = np.repeat(np.arange(40) % 3 > 0, 5)
+    groups = np.repeat(np.arange(40), 5)
+    grouped, plain = grouped_share(right, groups), share(right)
+    assert grouped["value"] == plain["value"]
+    assert grouped["high"] - grouped["low"] > 1.5 * (plain["high"] - plain["low"])
+    assert grouped_share(np.ones(20, bool), np.arange(20)) == share(np.ones(20, bool))
+
+
+def test_the_mean_maps_come_with_a_scale_a_frame_and_their_numbers(drawn, tmp_path):
+    maps = {grade: np.random.default_rng(grade).random((7, 7)) for grade in range(3)}
+    plots.plot_maps(MeanMaps(maps, {0: 300, 1: 120, 2: 9}, (0.08, 0.44, 0.92, 0.68)), tmp_path / "maps.png")
+    *panels, scale = drawn[0].axes
+    assert [axis.get_title() for axis in panels] == ["graded 0, 300 knees", "graded 1, 120 knees", "graded 2, 9 knees"]
+    for axis in panels:
+        (frame,) = axis.patches
+        assert (*frame.get_xy(), frame.get_x() + frame.get_width(), frame.get_y() + frame.get_height()) == pytest.approx((0.08, 0.44, 0.92, 0.68))
+    assert scale.get_ylim() == (0, 1)
+    assert Image.open(tmp_path / "maps.png").width > 600
+
+
+def test_the_confusion_is_titled_as_in_the_card(drawn, tmp_path):
+    plots.plot_confusion({"oai_val": np.eye(5, dtype=int), "site_test": np.eye(5, dtype=int)}, tmp_path / "confusion.png")
+    assert [axis.get_title() for axis in drawn[0].axes] == ["OAI, validation", "site, test"]
