@@ -67,3 +67,21 @@ def test_what_crosses_between_collections_is_that_of_its_evidence():
 )
 def test_a_table_beside_its_figures_is_made_of_them(name, table):
     assert (DOCS / "evidence" / f"{name}.md").read_text("utf-8") == table(evidence(name))
+
+
+def test_the_figures_of_the_five_networks_are_those_of_their_evidence():
+    metrics = json.loads((DOCS / "evidence" / "versions" / "five-networks.json").read_text("utf-8"))["metrics"]
+    (row,) = [line for line in PAGE.splitlines() if line.startswith("| the five as a version")]
+    validation, test = metrics["oai_val"], metrics["oai_test"]
+    spread = {name: f"{bare(test[name]['value'])} ({bare(test[name]['low'])}-{bare(test[name]['high'])})" for name in ("qwk", "accuracy", "auc_oa")}
+    told = (
+        f"QWK {bare(validation['qwk']['value'])}, accuracy {bare(validation['accuracy']['value'])} on validation",
+        f"QWK {spread['qwk']}, accuracy {spread['accuracy']}, balanced {bare(test['balanced_accuracy']['value'])}, MAE {bare(test['mae']['value'])}, "
+        f"AUC {spread['auc_oa']}, ECE {bare(test['ece']['value'])}; Gornale test fold: QWK {bare(metrics['gornale_test']['qwk']['value'])}",
+    )
+    assert all(part in row for part in told), told
+
+
+def bare(value: float) -> str:
+    """A figure under 1 as the page's prose writes it."""
+    return f"{value:.3f}".removeprefix("0")
