@@ -6,7 +6,7 @@
 Four baselines: boosted trees that see only a file's header and size, or only a film's mean brightness (what these reach is a
 shortcut, not radiology), and histograms of oriented gradients (Dalal & Triggs, CVPR 2005) with a linear model or boosted trees.
 Clean: trained on the audit's training films, measured on its test films; no patient or near-duplicate is on both sides. Leaky:
-all files of a dataset shuffled and cut, as IEEE 10724941 did. With --model, that bundle (default: the shipped one) is set beside the
+all files of a dataset shuffled and cut, as IEEE 10724941 did, but within each grade. With --model, that bundle (default: the shipped one) is set beside the
 clean baselines on the same films, with the difference in kappa by paired bootstrap. Writes baselines.json and baselines.md, and
 answers.npz, so that another model is set beside the same audit's baselines without fitting them again.
 """

@@ -101,14 +101,18 @@ def test_the_same_pixels_under_two_grades_teach_nothing(tmp_path):
     assert {film.file for film in read_films(out) if film.use == "the same picture has another grade"} == {"train/1/0.png", "train/3/again.png"}
 
 
-def test_a_size_that_tells_the_grade_is_a_shortcut_and_brightness_that_does_not_is_none(tmp_path):
+def test_a_size_that_tells_the_grade_is_a_shortcut_and_a_brightness_that_all_films_share_is_none(tmp_path):
     for grade in range(5):
-        for number in range(20):
-            write(tmp_path / "films" / str(grade) / f"{number}.png", knee_film(grade, 100 * grade + number, width=140 + 4 * grade, height=140).pixels)
+        for number in range(30):  # of which the trees see 24 at a time, and take no fewer than 20 for a leaf
+            film = knee_film(grade, 100 * grade + number, height=128, width=128 + 8 * grade).pixels
+            flat = np.empty_like(film.ravel())
+            flat[np.argsort(film.ravel(), kind="stable")] = np.arange(film.size) * 256 // film.size  # every gray equally often
+            write(tmp_path / "films" / str(grade) / f"{number}.png", flat.reshape(film.shape))
     out = audit([f"site={tmp_path / 'films'}"], tmp_path / "audit")
     shortcuts = json.loads((out / "audit.json").read_text("utf-8"))["shortcuts"]["site"]
-    assert shortcuts["file header and size"]["qwk"]["low"] > 0.9
-    assert shortcuts["mean brightness"]["balanced_accuracy"]["low"] < 0.3
+    assert shortcuts["file header and size"]["qwk"] == {"value": 1, "low": 1, "high": 1, "n": 150}
+    assert shortcuts["mean brightness"]["qwk"] == {"value": 0, "low": 0, "high": 0, "n": 150}
+    assert shortcuts["mean brightness"]["balanced_accuracy"]["value"] == pytest.approx(0.2)
     assert "| site | file header and size |" in (out / "report.md").read_text("utf-8")
 
 

@@ -12,16 +12,17 @@ from tuning.audit import audit, read_films
 
 @pytest.fixture(scope="module")
 def leaky_set(tmp_path_factory):
-    """Pictures of noise, each in two copies that differ a little, whose width alone tells the grade."""
+    """Pictures of noise, each in two copies that differ a little, whose width alone tells the grade; all are of one brightness."""
     folder = tmp_path_factory.mktemp("leaky")
     rng = np.random.default_rng(0)
     with (folder / "films.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["file", "grade", "group"])
         for number in range(120):
-            pixels = rng.integers(0, 256, (128, 128 + 8 * (number % 5)), np.uint8)
+            width = 128 + 8 * (number % 5)
+            pixels = rng.permutation(np.arange(128 * width) % 256).reshape(128, width).astype(np.uint8)  # each gray equally often
             for copy in range(2):
-                pixels[0, copy] ^= 1
+                pixels[0, :2] = pixels[0, 1::-1]
                 Image.fromarray(pixels).save(folder / f"{number}-{copy}.png")
                 writer.writerow([f"{number}-{copy}.png", number % 5, number])
     return audit([f"noise={folder / 'films.csv'}"], folder / "audit")
@@ -41,9 +42,12 @@ def test_a_shortcut_in_the_header_is_found_and_one_that_is_not_there_is_not(leak
     monkeypatch.setattr("sys.argv", ["baselines", "--data", str(leaky_set), "--out", str(tmp_path)])
     monkeypatch.setattr(baselines, "BASELINES", {name: baselines.BASELINES[name] for name in ("header and size only", "mean brightness only")})
     baselines.main()
-    told = {tuple(line.split(" | ")[:3]): float(line.split(" | ")[4].split()[0]) for line in capsys.readouterr().out.splitlines()[2:] if line}
-    assert told["| header and size only", "noise", "clean"] > 0.9
-    assert abs(told["| mean brightness only", "noise", "clean"]) < 0.5
+    told = {tuple(line.split(" | ")[:3]): line.split(" | ")[4:7] for line in capsys.readouterr().out.splitlines()[2:] if line}
+    for split in ("clean", "leaky"):
+        assert told["| header and size only", "noise", split] == ["1.000 (1.000-1.000)"] * 3
+        kappa, _, balanced = told["| mean brightness only", "noise", split]
+        assert kappa == "0.000 (0.000-0.000)"  # all films get one grade
+        assert balanced.startswith("0.200 ")
 
 
 def test_a_part_of_the_clusters_is_drawn_and_the_test_fold_stays(tmp_path):

@@ -2,8 +2,10 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,6 +15,8 @@ import pytest
 import kneeoa_hub
 from kneeoa_hub.bundle import LOCATOR, read_bundle
 from kneeoa_hub.imaging.phantom import knee_film, write_films
+from tuning.audit import read_films
+from tuning.audit import write_films as write_table
 from tuning.sources import read_labels
 
 from .test_schemas import schema
@@ -156,6 +160,27 @@ def test_a_training_on_one_dataset_is_measured_on_all_and_calibrated_on_its_own(
     done = step("train", "--data", tmp_path / "audit", "--out", tmp_path / "none", *arguments, "nowhere")
     assert done.returncode == 1
     assert "There is no film of nowhere; choose among here, there." in done.stderr
+
+
+@pytest.mark.slow
+def test_nothing_is_calibrated_on_a_knee_that_a_newer_audit_knows_from_training(loop, tmp_path):
+    films = read_films(loop / "audit")
+    taught = next(film for film in films if film.split == "train" and film.use == "yes")
+    copies = [film.file for film in films if film.split == "val" and film.use == "yes"][:4]
+    shutil.copytree(loop / "audit", tmp_path / "newer", ignore=shutil.ignore_patterns("canvases"))
+    write_table(tmp_path / "newer" / "films.csv", [replace(film, kin=taught.together) if film.file in copies else film for film in films])
+    evaluate = ("evaluate", "--data", loop / "train", "--validation-only")
+    for out, more in (("all", ()), ("apart", ("--copies", tmp_path / "newer"))):
+        done = step(*evaluate, "--out", tmp_path / out, *more)
+        assert done.returncode == 0, done.stderr[-3000:]
+    plain, apart = (json.loads((tmp_path / out / "evidence.json").read_text("utf-8")) for out in ("all", "apart"))
+    count = plain["metrics"]["synthetic_val"]["qwk"]["n"]
+    assert plain["calibration"]["temperature"]["n"] == count
+    assert apart["calibration"]["temperature"]["n"] == count - 4
+    assert apart["metrics"]["synthetic_val"]["qwk"]["n"] == count
+    assert apart["without_seen"]["synthetic_val"]["films_seen"]["value"] == 4
+    assert apart["without_seen"]["synthetic_val"]["metrics"]["qwk"]["n"] == count - 4
+    assert "without_seen" not in plain
 
 
 @pytest.mark.slow

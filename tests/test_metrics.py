@@ -1,0 +1,140 @@
+"""Figures of merit beside what is worked out by hand, and their intervals where it is known how wide they must be."""
+
+import math
+
+import numpy as np
+import pytest
+
+from kneeoa_hub.agreement import RESAMPLES, qwk_interval, resamples
+from tuning.metrics import METRICS, Answers, balanced_accuracy, calibration_error, coverages, ece_of_perfect, measure, recalls, share
+
+
+def answers(groups: np.ndarray, seed: int = 0) -> Answers:
+    """[N] answers to made films, right in seven of ten, one a film; groups: [N]."""
+    rng = np.random.default_rng(seed)
+    count = len(groups)
+    truth = rng.integers(0, 5, count)
+    grade = np.where(rng.random(count) < 0.7, truth, rng.integers(0, 5, count))
+    probabilities = rng.dirichlet(np.ones(5), count) + 2 * np.eye(5)[grade]
+    return Answers(truth, grade, probabilities / probabilities.sum(1, keepdims=True), rng.random(count) < 0.9, rng.integers(1, 5, count), groups)
+
+
+def names(count: int) -> np.ndarray:
+    return np.array([f"{number:04d}" for number in range(count)])
+
+
+def copied(given: Answers, times: int) -> Answers:
+    """Every film so many times, the copies in the film's group and not beside each other."""
+    return given.take(np.tile(np.arange(len(given.truth)), times))
+
+
+def test_a_bootstrap_draws_whole_groups():
+    groups = np.random.default_rng(0).permutation(np.repeat(names(20), np.arange(20) % 4 + 1))
+    drawn = resamples(groups, count=50)
+    for rows in drawn:
+        times = np.bincount(rows, minlength=len(groups))
+        of_group = {name: set(times[groups == name].tolist()) for name in set(groups)}
+        assert all(len(same) == 1 for same in of_group.values())
+        assert sum(same.pop() for same in of_group.values()) == 20
+    assert len({tuple(rows) for rows in drawn}) == 50
+    assert all(np.array_equal(a, b) for a, b in zip(drawn, resamples(groups, count=50), strict=True))
+    assert not np.array_equal(drawn[0], resamples(groups, seed=1, count=1)[0])
+
+
+def test_every_group_is_drawn_as_often_as_every_other():
+    times = np.bincount(np.concatenate(resamples(names(10))), minlength=10) / RESAMPLES
+    assert times == pytest.approx(np.ones(10), abs=4 / math.sqrt(RESAMPLES))
+
+
+def test_copies_within_a_group_say_nothing_new_and_as_films_of_their_own_would_seem_to():
+    alone = answers(names(60))
+    together = copied(alone, 4)
+    apart = Answers(*(getattr(together, name) for name in ("truth", "grade", "probabilities", "in_set", "set_size")), names(240))
+    seen, grouped, single = measure(alone), measure(together), measure(apart)
+    assert set(seen) == set(METRICS)
+    for name, figure in seen.items():
+        assert {key: grouped[name][key] for key in ("value", "low", "high")} == pytest.approx({key: figure[key] for key in ("value", "low", "high")}), name
+        assert grouped[name]["n"] == 240
+        width = single[name]["high"] - single[name]["low"]
+        assert width == pytest.approx((figure["high"] - figure["low"]) / 2, rel=0.3), name  # of four times as many films
+    assert qwk_interval(together.truth, together.grade, together.groups) == pytest.approx((seen["qwk"]["low"], seen["qwk"]["high"]))
+    for by_grade in (recalls, coverages):
+        assert all(by_grade(together)[grade]["low"] == pytest.approx(figure["low"]) for grade, figure in by_grade(alone).items() if 0 < figure["value"] < 1)
+
+
+def test_the_interval_of_an_accuracy_is_that_of_a_proportion():
+    right = np.arange(400) % 5 > 0
+    truth = np.arange(400) % 4
+    given = Answers(truth, np.where(right, truth, truth + 1), np.full((400, 5), 0.2), right, np.ones(400, int), names(400))
+    figure = measure(given, names=["accuracy"])["accuracy"]
+    error = 1.96 * math.sqrt(0.8 * 0.2 / 400)
+    assert figure == pytest.approx({"value": 0.8, "low": 0.8 - error, "high": 0.8 + error, "n": 400}, abs=0.005)
+
+
+def test_figures_worked_out_by_hand():
+    truth, grade = np.array([0, 0, 0, 1, 3, 4]), np.array([0, 0, 2, 1, 1, 4])
+    probabilities = np.eye(5)[grade] * 0.375 + 0.125
+    given = Answers(truth, grade, probabilities, np.array([1, 1, 0, 1, 0, 1], bool), np.array([1, 2, 3, 1, 2, 3]), names(6))
+    worked = {
+        "accuracy": 4 / 6,
+        "balanced_accuracy": (2 / 3 + 1 + 0 + 1) / 4,
+        "mae": (2 + 2) / 6,
+        "qwk": 1 - (4 + 4) / ((3 * 22 + 12 + 28 + 54) / 6),  # squares, and those of every truth beside every grade
+        "ece": 4 / 6 - 0.5,
+        "ece_reported": 4 / 6 - 0.5,
+        "sensitivity_oa": 1 / 2,
+        "specificity_oa": 3 / 4,
+        "auc_oa": (3 * 0.5 + 0 + 3 * 1 + 0.5) / (2 * 4),  # the film of KL 3 beside the four without, then that of KL 4
+        "coverage": 4 / 6,
+        "set_size": 2,
+    }
+    assert {name: metric(given) for name, metric in METRICS.items()} == pytest.approx(worked)
+
+
+def test_balanced_accuracy_is_the_mean_recall_of_the_grades_that_occur():
+    assert balanced_accuracy(np.array([0, 0, 0, 1, 2]), np.array([0, 0, 1, 1, 0])) == pytest.approx((2 / 3 + 1 + 0) / 3)
+    assert balanced_accuracy(np.array([3, 3]), np.array([3, 4])) == 0.5
+    assert balanced_accuracy(np.arange(5), np.zeros(5, int)) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "right", "error"),
+    [
+        ([0.9, 0.9, 0.5, 0.5], [1, 0, 1, 1], (abs(1.8 - 1) + abs(1.0 - 2)) / 4),
+        ([0.5, 0.5], [1, 0], 0.0),  # in one bin what is too sure and what is too unsure make up for each other
+        ([0.4, 0.6], [1, 0], 0.6),  # in two they do not
+        ([1.0, 1.0], [1, 0], 0.5),
+        ([0.94, 1.0], [1, 0], 0.47),  # the last bin is from 14/15 to 1
+        ([0.93, 1.0], [1, 0], 0.535),
+    ],
+)
+def test_calibration_errors_worked_out_by_hand(confidence, right, error):
+    assert calibration_error(np.array(confidence), np.array(right, bool)) == pytest.approx(error)
+
+
+def test_the_error_of_a_perfect_model_is_that_of_its_draws():
+    assert np.array_equal(ece_of_perfect(np.eye(5)), np.zeros(RESAMPLES))  # of what is sure nothing is left to chance
+    half = ece_of_perfect(np.tile([0.5, 0.5, 0, 0, 0], (400, 1)))
+    assert len(half) == RESAMPLES
+    assert half.mean() == pytest.approx(math.sqrt(2 / math.pi) * math.sqrt(0.25 / 400), rel=0.05)  # the mean distance of a coin's share from 1/2
+    assert np.array_equal(half, ece_of_perfect(np.tile([0.5, 0.5, 0, 0, 0], (400, 1))))
+
+
+def test_a_model_that_is_right_as_often_as_it_says_lies_within_the_band_and_a_surer_one_above():
+    rng = np.random.default_rng(2)
+    probabilities = rng.dirichlet(np.full(5, 0.7), 2000)
+    truth = (rng.random(2000)[:, None] > probabilities.cumsum(1)[:, :4]).sum(1)
+    surer = probabilities**2 / (probabilities**2).sum(1, keepdims=True)
+    for given, within in ((probabilities, True), (surer, False)):
+        low, high = np.percentile(ece_of_perfect(given), (5, 95))
+        error = calibration_error(given.max(1), given.argmax(1) == truth)
+        assert (low < error < high) == within
+        assert within or error > 2 * high
+
+
+def test_a_share_has_wilsons_interval_also_where_it_is_certain():
+    z = 1.959964
+    assert share([False] * 10) == pytest.approx({"value": 0, "low": 0, "high": z**2 / (10 + z**2), "n": 10}, abs=1e-6)
+    middle, half = (0.5 + z**2 / 20) / (1 + z**2 / 10), z * math.sqrt(0.025 + z**2 / 400) / (1 + z**2 / 10)
+    assert share([True, False] * 5) == pytest.approx({"value": 0.5, "low": middle - half, "high": middle + half, "n": 10}, abs=1e-6)
+    assert share([]) == {"value": 0, "low": 0, "high": 0, "n": 0}
