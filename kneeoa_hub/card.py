@@ -77,6 +77,7 @@ def _rendered(config: BundleConfig, evidence: Mapping[str, Any], figures: str) -
         "## Figures\n\n" + _looks(evidence) + "\n\n" + _metrics(evidence),
         card_outside.cross_domain(evidence),
         card_sections.without_seen(evidence),
+        card_outside.two_knee_strips(evidence),
         _by_grade(evidence, "recall", "Recall by grade:"),
         card_sections.osteoarthritis(evidence),
         _by_grade(evidence, "coverage", "Knees whose 90% set holds their grade, by grade. The level is kept over all knees together, not within each grade:"),

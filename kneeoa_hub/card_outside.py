@@ -1,4 +1,4 @@
-"""The card's sections on what lies outside: films of a collection that was not trained on, and what others measured."""
+"""The card's sections on what lies outside: films of a kind that was not trained on, and what others measured."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,8 +7,25 @@ from typing import Any
 from .card_sections import figure, title
 
 COLUMNS = {"qwk": "QWK", "accuracy": "accuracy", "auc_oa": "AUC, KL >= 2", "coverage": "90% set: coverage"}
+STRIP_COLUMNS = {"qwk": "QWK", "accuracy": "accuracy", "mae": "MAE (grades)"}
 SLIGHT = 0.2
 """A kappa under it is called slight (Landis & Koch, Biometrics 1977)."""
+
+
+def two_knee_strips(evidence: Mapping[str, Any]) -> str:
+    """Films of two knees under one grade, which no network was trained on."""
+    found = evidence.get("two_knee_strips")
+    if not found:
+        return ""
+    lines = [
+        "Strips of two knees under one grade are not among these films, nor were networks trained on them. Each was cut in two by rule; the grade of its "
+        "worse knee against the strip's, of which it is not known for which knee it was given:",
+        "",
+        "| set | strips | " + " | ".join(STRIP_COLUMNS.values()) + " |",
+        "|---|---|" + "---|" * len(STRIP_COLUMNS),
+    ]
+    lines += [f"| {title(name)} | {row['qwk']['n']} | " + " | ".join(figure(row[key]) for key in STRIP_COLUMNS) + " |" for name, row in found.items()]
+    return "\n".join(lines)
 
 
 @dataclass(frozen=True)

@@ -95,3 +95,15 @@ def test_missed_knees_are_told_of_validation_films_where_no_test_films_were_look
     assert "(OAI, validation) are graded lower." in osteoarthritis(evidence)
     evidence["metrics"]["oai_val"]["sensitivity_oa"]["value"] = float("nan")
     assert "are graded lower" not in osteoarthritis(evidence)
+
+
+def test_strips_of_two_knees_are_told_apart_and_only_where_they_were_measured(grader):
+    evidence = dict(grader.bundle.evidence) | {
+        "two_knee_strips": {"gornale_test": {name: grader.bundle.evidence["metrics"]["gornale_test"][name] for name in ("qwk", "accuracy", "mae")}}
+    }
+    schema("evidence").validate(evidence)
+    qwk = evidence["metrics"]["gornale_test"]["qwk"]
+    table = render(grader.bundle.config, evidence).partition("Strips of two knees under one grade")[2]
+    assert f"| Gornale, test fold | {qwk['n']} | {figure(qwk)} |" in table
+    without = {name: value for name, value in evidence.items() if name != "two_knee_strips"}
+    assert "Strips of two knees under one grade" not in render(grader.bundle.config, without)

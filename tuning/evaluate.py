@@ -23,6 +23,7 @@ from .joining import LEDGER, looks_of
 from .metrics import Answers, coverages, ece_of_perfect, measure, number, recalls, share
 from .plots import plot_calibration, plot_confusion, plot_history, plot_maps, plot_sets
 from .scrutiny import by_member, joint, predict, subgroups
+from .strips import two_knee_strips
 from .train import load_members, read_history
 
 REFERENCE_FILMS = 3000
@@ -78,6 +79,7 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
             if copies:
                 fresh = ~seen[split][rows]
                 unseen[name] = {"films_seen": number((~fresh).sum(), n=len(fresh)), "metrics": measure(measured[name].take(fresh), names=UNSEEN)}
+    strips = {name: row for split in sets for name, row in two_knee_strips(model, audit, copies or audit, split, config, calibration).items()}
     usual = usual_maps(model, films.inputs())
     final = assemble(members, config, calibration.temperature, calibration.decision, usual)
     looks, maps = joint(final, sets["val"], config, calibration.decision)
@@ -103,6 +105,8 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
         evidence["before"] = _before(base, sets)
     if copies:
         evidence["without_seen"] = unseen
+    if strips:
+        evidence["two_knee_strips"] = strips
     figures = out / "figures"
     figures.mkdir(exist_ok=True)
     plot_confusion({name: confusion(a.truth, a.grade) for name, a in measured.items()}, figures / "confusion.png")

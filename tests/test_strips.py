@@ -1,0 +1,75 @@
+"""Strips of two knees are graded by their worse knee, apart from all other films."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kneeoa_hub.bundle import Conformal, Decision, InputConfig
+from kneeoa_hub.imaging.phantom import knee_film
+from tuning.audit import SEVERAL, audit, read_films, write_films
+from tuning.calibrate import Calibration
+from tuning.strips import LEAST, two_knee_strips
+
+CALIBRATION = Calibration(1.0, Decision(), Conformal(0.9, 0.9, 100), {})
+CONFIG = InputConfig(96, 96)
+
+
+class ByTurns:
+    """Answers with grades in their turn, whatever it is shown."""
+
+    def __init__(self, grades: list[int]):
+        self.grades = grades
+        self.shown = 0
+
+    def predict_on_batch(self, films: np.ndarray) -> dict[str, np.ndarray]:
+        given = self.grades[self.shown : self.shown + len(films)]
+        self.shown += len(films)
+        rest = np.zeros((len(films), 1))
+        return {"probabilities": 0.02 + 0.9 * np.eye(5)[given], "embedding": rest, "activation_map": rest}
+
+
+def by_turns(grades: list[int]) -> Any:
+    """In place of a network."""
+    return ByTurns(grades)
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory):
+    """Strips of validation, of two knees each, side by side with black between."""
+    root = tmp_path_factory.mktemp("strips")
+    for number in range(15):
+        grade = number % 5
+        left, right = (knee_film(grade, 2 * number + side).pixels for side in (0, 1))
+        strip = np.concatenate([left, np.zeros((len(left), 160), np.uint8), right], 1)
+        path = root / "films" / "val" / str(grade) / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(strip).save(path)
+    return audit([f"site={root / 'films'}"], root / "audit")
+
+
+def test_the_worse_knee_stands_for_its_strip(audited):
+    strips = [film for film in read_films(audited) if film.use == SEVERAL]
+    assert len(strips) == 15
+    grades = [grade for film in strips for grade in ((film.grade, 0) if film.grade % 2 else (0, film.grade))]
+    figures = two_knee_strips(by_turns(grades), audited, audited, "val", CONFIG, CALIBRATION)
+    assert figures["site_val"]["accuracy"]["value"] == figures["site_val"]["qwk"]["value"] == 1
+    assert figures["site_val"]["accuracy"]["n"] == 15
+    assert two_knee_strips(by_turns([4] * 30), audited, audited, "val", CONFIG, CALIBRATION)["site_val"]["accuracy"]["value"] == pytest.approx(0.2)
+    assert two_knee_strips(by_turns([]), audited, audited, "test", CONFIG, CALIBRATION) == {}
+
+
+def test_a_strip_whose_knee_was_trained_on_is_left_out_and_few_are_not_measured(audited, tmp_path):
+    films = read_films(audited)
+    for seen in (3, 15 - LEAST + 1):
+        trained = [replace(film, split="train", use="yes", file=f"trained-{film.file}") for film in films[:seen]]
+        write_films(tmp_path / "films.csv", [*films, *trained])
+        figures = two_knee_strips(by_turns([0] * 30), tmp_path, tmp_path, "val", CONFIG, CALIBRATION)
+        assert [row["qwk"]["n"] for row in figures.values()] == ([15 - seen] if 15 - seen >= LEAST else [])
+
+
+def test_without_the_films_nothing_is_measured(audited, tmp_path):
+    write_films(tmp_path / "films.csv", [replace(film, source=str(tmp_path / "gone")) for film in read_films(audited)])
+    assert two_knee_strips(by_turns([]), tmp_path, tmp_path, "val", CONFIG, CALIBRATION) == {}
