@@ -39,6 +39,7 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
     calibrated on a film whose knee they were trained on, and figures are also given without such films.
     """
     train, audit = steps.find_input(train, "train"), steps.find_input(train, "audit")
+    copies = steps.find_input(copies, "audit") if copies else None
     members = load_members(train)
     steps.begin(out, "evaluate", str(train), {"test": test} | ({"copies": str(copies)} if copies else {}))
     if (out / "evidence.json").exists():
