@@ -73,7 +73,7 @@ def osteoarthritis(evidence: Mapping[str, Any]) -> str:
     told = " and ".join(f"{_one_in(share)} ({title(name)})" for name, share in missed.items() if isfinite(share))
     lines = [
         "KL 2 and more is what is usually called radiographic osteoarthritis."
-        + (f" By the reported grade, of the knees with it {told} are graded lower." if told else ""),
+        + (f" By the reported grade, of the knees with it {told} are graded lower than KL 2." if told else ""),
         "",
         "| set | sensitivity for KL >= 2 | specificity |",
         "|---|---|---|",

@@ -86,13 +86,13 @@ def test_a_bundle_that_grades_best_is_not_said_to_be_beaten(grader):
 
 @pytest.mark.parametrize(("sensitivity", "told"), [(0.74, "one in four"), (0.9, "one in ten"), (0.915, "one in 12"), (0.52, "one in two"), (0.2, "nearly all")])
 def test_how_many_knees_with_osteoarthritis_are_missed_is_told_as_people_count(grader, sensitivity, told):
-    assert f"{told} (OAI, test half) are graded lower." in osteoarthritis(changed_evidence(grader, sensitivity_oa=sensitivity))
+    assert f"{told} (OAI, test half) are graded lower than KL 2." in osteoarthritis(changed_evidence(grader, sensitivity_oa=sensitivity))
 
 
 def test_missed_knees_are_told_of_validation_films_where_no_test_films_were_looked_at(grader):
     evidence = changed_evidence(grader)
     evidence["metrics"] = {"oai_val": evidence["metrics"]["oai_val"]}
-    assert "(OAI, validation) are graded lower." in osteoarthritis(evidence)
+    assert "(OAI, validation) are graded lower than KL 2." in osteoarthritis(evidence)
     evidence["metrics"]["oai_val"]["sensitivity_oa"]["value"] = float("nan")
     assert "are graded lower" not in osteoarthritis(evidence)
 
