@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .presets import list_pretrained
     from .report import FilmReport, KneeGrade
 
-__version__ = "0.7.0"
+__version__ = "0.8.0"
 __all__ = ["FilmReport", "KneeGrade", "KneeGrader", "KneeOAError", "from_pretrained", "list_pretrained", "pull", "push"]
 
 _HOME = {

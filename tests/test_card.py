@@ -41,6 +41,17 @@ def test_the_versions_figures_are_their_evidence_s(grader):
     assert all(shipped[name][key] == number for name, row in versions[grader.bundle.config.version].items() for key, number in row.items())
 
 
+def test_every_earlier_look_at_the_test_films_is_counted(grader):
+    folder = ROOT / "docs" / "evidence" / "versions"
+    versions = json.loads((folder / "versions.json").read_text("utf-8"))
+    earlier = [sets["oai_test"] for version, sets in versions.items() if version != grader.bundle.config.version]
+    looked = len({json.dumps(figures) for figures in earlier})  # a version that was not looked at anew has the figures of the one before
+    unpublished = len(list(folder.glob("*.json"))) - 1
+    assert grader.bundle.evidence["test_looks"]["value"] == 1
+    assert grader.bundle.evidence["test_looks_before"]["value"] == looked + unpublished
+    assert f"They had been looked at {looked + unpublished} times before" in (ROOT / "model_card.md").read_text("utf-8")
+
+
 def test_a_changed_figure_changes_the_card(grader):
     evidence = json.loads(json.dumps(grader.bundle.evidence))
     name = next(iter(evidence["metrics"]))

@@ -115,7 +115,8 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
     plot_sets(measured, {name: table["coverage"] for name, table in tables.items()}, calibration.conformal.level, figures / "sets.png")
     if maps:
         plot_maps(maps, figures / "maps.png")
-    plot_history(histories, figures / "training.png")
+    if histories:
+        plot_history(histories, figures / "training.png")
     steps.write_json(out / "calibration.json", {**asdict(calibration), "refusal": asdict(refusal), "usual_maps": usual.tolist()})
     steps.write_json(out / "evidence.json", evidence)
     return out
