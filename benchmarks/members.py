@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from kneeoa_hub.agreement import INTERVAL
+from kneeoa_hub.errors import DataError
 from tuning import console
 from tuning.memory import keep_freed_memory
 
@@ -28,10 +29,17 @@ def probabilities(trainings: list[Path]):
     from tuning import steps
     from tuning.datasets import load_knees
     from tuning.ensemble import assemble
-    from tuning.train import load_members
+    from tuning.joining import joining
+    from tuning.train import load_members, weights_of
 
-    members = {member.name: member for training in trainings for member in load_members(training)}
     audit = steps.find_input(trainings[0], "audit")
+    members = {}
+    for training in trainings:
+        for member in load_members(training):
+            joining(str(weights_of(training, member.name)), audit)  # raises where these validation films are not new to it
+            if member.name in members:
+                raise DataError(f"{training} has another member of the name {member.name}; give trainings whose members have names of their own.")
+            members[member.name] = member
     knees = {size: load_knees(audit, "val", size) for size in {member.architecture.input for member in members.values()}}
     answers = {
         name: np.asarray(assemble([member]).predict(knees[member.architecture.input].inputs(), batch_size=64, verbose=0)["probabilities"])

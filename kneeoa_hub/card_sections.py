@@ -88,11 +88,13 @@ def held_out(evidence: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _one_in(share: float) -> str:
-    """A share in words, as people count."""
+    """A share in words, as people count; where no such words are near it, as a per cent."""
     if share < 0.01:
         return "fewer than one in a hundred"
+    if share > 0.3:
+        return f"{share:.0%}"
     count = round(1 / share)
-    return f"about one in {NUMBERS[count - 2] if count < len(NUMBERS) + 2 else count}" if count > 1 else "nearly all"
+    return f"about one in {NUMBERS[count - 2] if count < len(NUMBERS) + 2 else count}"
 
 
 def calibration(evidence: Mapping[str, Any]) -> str:

@@ -49,7 +49,9 @@ def members(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
 def reproduce(evidence: Mapping[str, Any]) -> str:
     """How the shipped weights are made again, and how long these were trained."""
     lengths = [f"{entry['name']} {entry['epochs']}" for entry in evidence["training"].get("members", ()) if {"name", "epochs"} <= set(entry)]
-    larger = f", of one with {LARGER} on films of that size" if any(LARGER in length for length in lengths) else ""
+    larger = (
+        f" (of one with {LARGER} those at that size alone, after a longer training on smaller films)" if any(LARGER in length for length in lengths) else ""
+    )
     trained = f" Epochs of these networks{larger}: {', '.join(lengths)}; the recipe may have others by now." if lengths else ""
     return (
         "## Reproduce\n\n`make weights` with `KNEEOA_DATA` naming a folder with the two datasets audits, searches, trains, evaluates and exports by today's "

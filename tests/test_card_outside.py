@@ -42,7 +42,7 @@ def test_a_network_that_carries_over_is_not_called_one_that_does_not(carried_ove
         row["qwk"]["value"] = 0.6
     told = cross_domain({"cross_domain": better})
     assert "hardly anything" not in told
-    assert "From one collection to another a part was lost" in told
+    assert "From one collection to another not all may carry over" in told
 
 
 @pytest.mark.parametrize("rows", [None, [], ["at home alone"]])
@@ -58,7 +58,7 @@ def test_the_readme_and_the_bundle_say_what_was_measured(grader, carried_over):
     across = [row for row in carried_over if row["trained_on"] != "all" and not row["measured_on"].startswith(row["trained_on"])]
     kappas = " and ".join(f"{row['qwk']['value']:.2f}" for row in across)
     assert f"with a kappa of {kappas}:" in (ROOT / "README.md").read_text("utf-8")
-    assert grader.bundle.evidence.get("cross_domain", carried_over) == carried_over
+    assert grader.bundle.evidence["cross_domain"] == carried_over
 
 
 def changed_evidence(grader, **changed: float) -> dict:
@@ -84,7 +84,7 @@ def test_a_bundle_that_grades_best_is_not_said_to_be_beaten(grader):
     assert all(f"| {peer.name} |" in told for peer in PEERS)
 
 
-@pytest.mark.parametrize(("sensitivity", "told"), [(0.74, "one in four"), (0.9, "one in ten"), (0.915, "one in 12"), (0.52, "one in two"), (0.2, "nearly all")])
+@pytest.mark.parametrize(("sensitivity", "told"), [(0.74, "one in four"), (0.9, "one in ten"), (0.915, "one in 12"), (0.67, "33%"), (0.2, "80%")])
 def test_how_many_knees_with_osteoarthritis_are_missed_is_told_as_people_count(grader, sensitivity, told):
     assert f"{told} (OAI, test half) are graded lower than KL 2." in osteoarthritis(changed_evidence(grader, sensitivity_oa=sensitivity))
 

@@ -56,7 +56,7 @@ def test_members_of_a_bundle_make_an_ensemble_by_themselves(audited, grader, tmp
     record = json.loads((out / "train.json").read_text("utf-8"))
     evidence = grader.bundle.evidence
     assert record["looks_before"] == evidence["test_looks"]["value"] + evidence.get("test_looks_before", {"value": 0})["value"] >= 1
-    assert record["origin"].startswith(f"{name}: of kneeoa-cnn {grader.bundle.config.version} (revision ")
+    assert record["origin"] == f"{name}: of {record['members'][0]['origin']}"
     assert record["films"] == sum(film.split == "train" and film.use == "yes" for film in read_films(audited))
 
 
@@ -83,6 +83,62 @@ def test_a_member_that_saw_a_held_out_knee_in_another_film_is_refused(audited, t
     assert not list((tmp_path / "after").glob("member-*"))
     # The other way round nothing leaks: what the newer audit leaves for training is training here too.
     assert load_members(train(audited, tmp_path / "other", TrainSettings(**ALONE, joined=(str(trained(newer, tmp_path / "newer-before")),))))
+
+
+def test_what_a_member_saw_goes_with_it_through_another_training(audited, tmp_path):
+    """One that has seen knees that a newer audit holds out would else pass by way of an ensemble on films without them."""
+    weights = trained(audited, tmp_path / "before")
+
+    def without(films):
+        shown = next(n for n, film in enumerate(films) if film.split == "train")
+        films[shown] = replace(films[shown], use="left out")
+        return films
+
+    between = another_audit(audited, tmp_path / "between", without)
+    through = train(between, tmp_path / "through", TrainSettings(**ALONE, joined=(str(weights),)))
+
+    def held_out(films):
+        shown = next(n for n, film in enumerate(films) if film.split == "train")
+        films[shown] = replace(films[shown], split="test")
+        return films
+
+    newer = another_audit(audited, tmp_path / "newer", held_out)
+    for one in (weights, weights_of(through, "residual-0")):
+        with pytest.raises(DataError, match=r"that .* holds out"):
+            train(newer, tmp_path / "after", TrainSettings(**ALONE, joined=(str(one),)))
+
+
+def test_a_member_that_is_not_taken_leaves_nothing_behind(audited, grader, tmp_path):
+    """Its weights would else be taken for those of a new member of its name."""
+    weights, name = trained(audited, tmp_path / "before"), grader.bundle.config.members[0]["name"]
+    joined = (str(weights), str(grader.bundle.folder))
+    out = train(audited, tmp_path / "after", TrainSettings(**ALONE, joined=joined, members=(name,)))
+    assert [path.name for path in out.glob("member-*")] == [weights_of(out, name).name]
+
+
+def test_looks_of_all_that_members_come_from_add_up(audited, tmp_path):
+    first = trained(audited, tmp_path / "first", looks=2)
+    second = trained(audited, tmp_path / "second", looks=3)
+    renamed = second.with_name("member-residual-1.weights.h5")
+    second.rename(renamed)
+    record = json.loads((renamed.parent / "train.json").read_text("utf-8"))
+    record["members"][0]["name"] = "residual-1"
+    steps.write_json(renamed.parent / "train.json", record)
+    out = train(audited, tmp_path / "after", TrainSettings(**ALONE, joined=(str(first), str(renamed))))
+    assert json.loads((out / "train.json").read_text("utf-8"))["looks_before"] == 5
+
+
+def test_an_adapted_member_is_refused_since_its_films_are_not_listed(audited, tmp_path):
+    weights = trained(audited, tmp_path / "before")
+    record = json.loads((weights.parent / "train.json").read_text("utf-8"))
+    steps.write_json(weights.parent / "train.json", {name: value for name, value in record.items() if name != "datasets"} | {"base": {"name": "kneeoa-cnn"}})
+    with pytest.raises(DataError, match="was adapted from kneeoa-cnn, whose films are not listed"):
+        train(audited, tmp_path / "after", TrainSettings(**ALONE, joined=(str(weights),)))
+
+
+def test_a_dataset_that_is_not_there_is_told(audited, tmp_path):
+    with pytest.raises(DataError, match="has no film for training of oia"):
+        train(audited, tmp_path / "after", TrainSettings(**ALONE, joined=(str(trained(audited, tmp_path / "before")),), datasets=("oia",)))
 
 
 def test_a_member_of_films_that_are_not_here_is_refused(audited, tmp_path):

@@ -17,6 +17,7 @@ from kneeoa_hub.imaging.gate import distances
 from . import steps, teacher
 from .audit import AuditedFilm, read_films
 from .calibrate import AXES, Calibration, answered, answers, calibrate, fit_refusal
+from .checkpoint import read_history
 from .datasets import Knees, load_knees, stratified_subset
 from .ensemble import assemble, input_of, usual_maps
 from .joining import LEDGER, looks_of
@@ -24,7 +25,7 @@ from .metrics import Answers, coverages, ece_of_perfect, measure, number, recall
 from .plots import plot_calibration, plot_confusion, plot_history, plot_maps, plot_sets
 from .scrutiny import by_member, joint, predict, subgroups
 from .strips import two_knee_strips
-from .train import load_members, read_history
+from .train import load_members
 
 REFERENCE_FILMS = 3000
 UNSEEN = ("qwk", "accuracy", "mae", "auc_oa")

@@ -1,13 +1,14 @@
-"""Members that join a training as they are: one of another training, or those of a published bundle.
+"""Members that join a training as they are: of another training, or of a published bundle.
 
-Whoever joins brings what it has seen: a member is refused whose training films show a knee that this audit holds out, and how often
-the test films of what it comes from were looked at is carried on.
+Whoever joins brings what it has seen: a member of a training is refused whose own training films, wherever it came by, show a knee that
+this audit holds out, and how often test films were looked at is carried on. A bundle does not list its films: it is known by the
+fingerprint of its audit, where the two share the name of a dataset.
 """
 
 import json
 import shutil
-from collections.abc import Collection
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,42 +30,57 @@ SAME = 1e-4
 """Most by which the members taken out of a bundle may differ from it, in probability."""
 LEDGER = "test_looks.json"
 """Beside a training's weights: how often `evaluate` looked at its test films."""
+SEEN = "seen.json"
+"""Beside a training's weights: of each member, the sha256 of every film that it was trained on."""
 
 
 @dataclass(frozen=True)
 class Joining:
-    """What joins. entries: of train.json. files: to copy. members: to write. looks: at the test films, before. origin: what they are members of, or ""."""
+    """A member that joins. entry: of train.json. seen: sha256 of its training films. source: whose looks at test films were `looks`.
 
-    entries: list[dict[str, Any]]
+    files: its weights and history, to copy; or member: to write.
+    """
+
+    entry: dict[str, Any]
+    seen: frozenset[str]
+    source: str
     looks: int
-    files: list[Path] = field(default_factory=list)
-    members: list[Member] = field(default_factory=list)
-    origin: str = ""
+    files: tuple[Path, ...] = ()
+    member: Member | None = None
 
-    def only(self, names: Collection[str]) -> "Joining":
-        """Those of these names."""
-        kept = [number for number, entry in enumerate(self.entries) if entry["name"] in names]
-        return Joining([self.entries[n] for n in kept], self.looks, self.files, [self.members[n] for n in kept if self.members], self.origin)
+    @property
+    def name(self) -> str:
+        return self.entry["name"]
 
     def write(self, out: Path) -> None:
-        """Their weights, and histories where there are any, in `out`."""
+        """Its weights, and its history where there is one, in `out`."""
         for path in self.files:
             shutil.copyfile(path, out / path.name)
-        for member in self.members:
-            member.network.save_weights(weights_of(out, member.name))
+        if self.member:
+            self.member.network.save_weights(weights_of(out, self.name))
 
 
-def joining(source: str, audit: Path) -> Joining:
+def joining(source: str, audit: Path) -> list[Joining]:
     """source: a member-NAME.weights.h5 of another training, or a bundle's address. Raises DataError for what may not join."""
-    return _of_training(Path(source), audit) if source.endswith(".weights.h5") else _of_bundle(source, audit)
+    return [_of_training(Path(source), audit)] if source.endswith(".weights.h5") else _of_bundle(source, audit)
 
 
-def chosen(joined: list[Joining], names: Collection[str]) -> list[Joining]:
+def chosen(joined: Sequence[Joining], names: Collection[str]) -> list[Joining]:
     """The members of these names, of all when none is named. Raises SettingsError for a name that none has."""
-    there = [entry["name"] for one in joined for entry in one.entries]
+    there = [one.name for one in joined]
     if unknown := sorted(set(names) - set(there)):
         raise SettingsError(f"--members {','.join(unknown)}: none that joins is called so; choose among {', '.join(there) or 'none: give --join'}.")
-    return [one.only(names) for one in joined] if names else joined
+    return [one for one in joined if not names or one.name in names]
+
+
+def looks_before(joined: Sequence[Joining]) -> int:
+    """Looks at the test films of all that the members come from; those of one source count once."""
+    return sum({one.source: one.looks for one in joined}.values())
+
+
+def trained_on(audit: Path, datasets: Collection[str] = ()) -> list[str]:
+    """sha256 of the films that an audit gives to training, of these datasets (default all)."""
+    return sorted(film.sha256 for film in read_films(audit) if film.split == "train" and film.use == "yes" and film.dataset in (datasets or film.dataset))
 
 
 def members_of(bundle: Bundle) -> list[Member]:
@@ -80,7 +96,7 @@ def members_of(bundle: Bundle) -> list[Member]:
     again = assemble(members, bundle.config.input, bundle.config.temperature, bundle.config.decision)
     difference = np.abs(np.asarray(again(noise)["probabilities"]) - np.asarray(whole(noise)["probabilities"])).max()
     if not difference <= SAME:
-        raise DataError(f"{bundle.folder}: its Keras model is not put together as this release does it; adapt it with the release that made it.")
+        raise DataError(f"{bundle.folder}: its Keras model is not put together as this release does it; take it apart with the release that made it.")
     return members
 
 
@@ -93,32 +109,38 @@ def looks_of(training: Path) -> int:
 def _of_training(weights: Path, audit: Path) -> Joining:
     folder = steps.find_input(weights.parent, "train")
     record = steps.read_json(folder / "train.json")
+    if base := record.get("base"):
+        raise DataError(f"{weights} was adapted from {base['name']}, whose films are not listed; train members on {audit} instead.")
     entry = next((one for one in record["members"] if weights_of(folder, one["name"]) == weights), None)
     if entry is None or not weights.is_file():
         names = ", ".join(weights_of(folder, one["name"]).name for one in record["members"])
         raise DataError(f"{weights} is no member of a training; choose among {names} in that folder.")
-    _check_knees(weights, steps.find_input(folder, "audit"), audit, record["datasets"])
-    history = sorted(path for path in folder.glob(f"member-{entry['name'].replace('@', '[@]')}.*") if path.is_file())
-    return Joining([entry], looks_of(folder) + int(record.get("looks_before", 0)), history)
+    # A training of before this was noted saw films of its own audit alone.
+    listed = steps.read_json(folder / SEEN) if (folder / SEEN).exists() else {}
+    seen = frozenset(listed[entry["name"]] if entry["name"] in listed else trained_on(steps.find_input(folder, "audit")))
+    _check_knees(weights, seen, audit)
+    kept = sorted(path for path in folder.glob(f"member-{entry['name'].replace('@', '[@]')}.*") if path.is_file())
+    return Joining(entry, seen, str(folder.absolute()), looks_of(folder) + int(record.get("looks_before", 0)), files=tuple(kept))
 
 
-def _of_bundle(address: str, audit: Path) -> Joining:
+def _of_bundle(address: str, audit: Path) -> list[Joining]:
     folder = pull(address)
     bundle = read_bundle(folder)
     check_films(address, bundle, audit)
     members, evidence = members_of(bundle), bundle.evidence
-    entries = evidence["training"]["members"]
-    if [(member.name, asdict(member.architecture)) for member in members] != [(entry["name"], entry["architecture"]) for entry in entries]:
+    entries = [entry | {"name": member.name} for member, entry in zip(members, evidence["training"]["members"], strict=False)]
+    if [asdict(member.architecture) for member in members] != [entry.get("architecture") for entry in entries]:
         raise DataError(f"{address}: its evidence tells of other members than its bundle.json lists; take the member files of its training.")
     looks = int(evidence["test_looks"]["value"] + evidence.get("test_looks_before", {"value": 0})["value"])
-    before = evidence["training"].get("origin", "")
-    origin = f"of {bundle.config.name} {bundle.config.version} (revision {revision_of(folder)})" + (f", whose card says: {before}" if before else "")
-    return Joining([dict(entry) for entry in entries], looks, members=members, origin=origin)
+    version = f"{bundle.config.name} {bundle.config.version} (revision {revision_of(folder)})"
+    # Of this audit's films a bundle has seen those for training, of datasets that both have; the first origin stays, however often a member joins.
+    shared = set(evidence["data"]["splits"]) & set(steps.read_json(audit / "audit.json")["splits"])
+    seen = frozenset(trained_on(audit, shared) if shared else ())
+    return [Joining({"origin": version} | entry, seen, address, looks, member=member) for entry, member in zip(entries, members, strict=True)]
 
 
-def _check_knees(weights: Path, other: Path, audit: Path, datasets: Collection[str]) -> None:
-    """Raises DataError when a training on films of `other`, of these datasets, has seen a knee that `audit` holds out, or films it doesn't know."""
-    trained = {film.sha256 for film in read_films(other) if film.split == "train" and film.use == "yes" and film.dataset in datasets}
+def _check_knees(weights: Path, trained: frozenset[str], audit: Path) -> None:
+    """Raises DataError when the films of a training show a knee that `audit` holds out, or are not known to it."""
     films = read_films(audit)
     if unknown := trained - {film.sha256 for film in films}:
         raise DataError(f"{weights} was trained on other films than those of {audit}, {len(unknown)} of them, maybe copies of its test films.")

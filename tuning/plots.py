@@ -85,7 +85,7 @@ def plot_calibration(measured: dict[str, Any], path: Path) -> None:
         axis.set_title(f"{title(name)}, {len(answers.truth)} films", fontsize=10)
         axis.grid(alpha=0.25)
     axes[0, 0].set_ylabel("share right")
-    axes[0, 0].legend(fontsize=8, loc="upper left")
+    axes[0, 0].legend(fontsize=8, loc="lower right")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
     pyplot.close(figure)

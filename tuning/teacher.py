@@ -37,12 +37,18 @@ def targets(audit: Path, address: str, datasets: Collection[str] = ()) -> np.nda
 
 
 def check_films(address: str, bundle: Bundle, audit: Path) -> None:
-    """Raises DataError when a bundle was trained on other films of this audit's datasets, maybe on its test films."""
+    """Raises DataError when a bundle was trained on other films of this audit's datasets, maybe on its test films, or was adapted.
+
+    Datasets are told by name, and audits by fingerprint: a bundle does not list its films.
+    """
+    if base := bundle.evidence.get("base"):
+        raise DataError(f"{address} was adapted from {base['name']}, so that its films are known in part only; take one that was trained on {audit}.")
     summary = steps.read_json(audit / "audit.json")
     shared = set(bundle.evidence["data"]["splits"]) & set(summary["splits"])
     if shared and bundle.evidence["data"]["fingerprint"] != summary["fingerprint"]:
         raise DataError(
-            f"{address} was trained on other films of {', '.join(sorted(shared))} than those of {audit}, maybe on its test films; take one of these."
+            f"{address} was trained on other films of {', '.join(sorted(shared))} than those that {audit} gives to training, maybe on its test films; "
+            "take one of these."
         )
 
 

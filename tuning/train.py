@@ -77,9 +77,12 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     best = _best_of_search(source, architectures)
     audit = steps.find_input(source, "audit")
     finished = (out / "train.json").exists()
-    joined = [] if finished else joining.chosen([joining.joining(one, audit) for one in settings.joined], settings.members)
-    members = [entry for one in joined for entry in one.entries]
-    _check_names([member["name"] for member in members], settings)
+    joined = [] if finished else joining.chosen([one for source in settings.joined for one in joining.joining(source, audit)], settings.members)
+    _check_names([one.name for one in joined], settings)
+    seen = {one.name: sorted(one.seen) for one in joined}
+    films = joining.trained_on(audit, settings.datasets)
+    if not films:
+        raise DataError(f"{audit} has no film for training of {', '.join(settings.datasets) or 'any dataset'}; name datasets that its audit.json has.")
     chosen = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
     steps.begin(out, "train", str(source), chosen)
     if finished:
@@ -87,6 +90,7 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     targets = teacher.targets(audit, settings.teacher, settings.datasets) if settings.teacher else None
     for one in joined:
         one.write(out)
+    members = [one.entry for one in joined]
     for name, architecture in architectures.items():
         smaller, larger, _ = name.partition(LARGER)
         for seed in settings.seeds:
@@ -99,13 +103,16 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
             train_member(architecture, training, validation, f"{name}-{seed}", seed, length, out, start, targets)
             history = read_history(out, f"{name}-{seed}")
             kappa = kept_kappa(history, settings.patience)
+            seen[f"{name}-{seed}"] = films
             members.append({"name": f"{name}-{seed}", "seed": seed, "epochs": len(history), OBJECTIVE: kappa, "architecture": asdict(architecture)})
-    films = [film for film in read_films(audit) if film.split == "train" and film.use == "yes" and film.dataset in (settings.datasets or film.dataset)]
-    record = {"best_json_sha256": best, "members": members, "films": len(films), "datasets": sorted({film.dataset for film in films})}
+    there = {film.dataset for film in read_films(audit) if film.split == "train" and film.use == "yes"}
+    datasets = sorted(there & set(settings.datasets or there))
+    record = {"best_json_sha256": best, "members": members, "films": len(films), "datasets": datasets}
     if joined:
-        record["looks_before"] = max(one.looks for one in joined)
-        if origins := [f"{', '.join(entry['name'] for entry in one.entries)}: {one.origin}" for one in joined if one.origin and one.entries]:
+        record["looks_before"] = joining.looks_before(joined)
+        if origins := [f"{one.name}: of {one.entry['origin']}" for one in joined if one.entry.get("origin")]:
             record["origin"] = "; ".join(origins)
+    steps.write_json(out / joining.SEEN, seen)
     steps.write_json(out / "train.json", record)
     return out
 
