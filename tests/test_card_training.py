@@ -59,7 +59,7 @@ def test_the_lengths_of_training_are_the_evidence_s(grader):
     evidence = copy.deepcopy(dict(grader.bundle.evidence))
     evidence["training"]["members"] = [{"name": "winner-0", "epochs": 77}, {"name": "folded@224-1", "epochs": 21}]
     told = reproduce(evidence)
-    assert "Epochs of these networks, of one with @ on films of that size: winner-0 77, folded@224-1 21;" in told
+    assert "Epochs of these networks (of one with @ those at that size alone, after a longer training on smaller films): winner-0 77, folded@224-1 21;" in told
     assert "in place of" not in told
     assert "Epochs of these" not in reproduce({"training": {}})
 
