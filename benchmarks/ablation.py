@@ -59,7 +59,6 @@ def variants(epochs: int) -> dict:
         "seed 2": (base, replace(long, seeds=(2,))),
         WINNER: (Architecture(**json.loads(FOUND.read_text("utf-8"))["architecture"]), long),
         "hand-made, of the winner's cost": (Architecture(size=128, widths="16-32-64-128", blocks=2, augmentation=0.7), long),
-        "hand-made residual net": (NAMED["residual"], long),
     }
 
 
