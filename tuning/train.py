@@ -31,8 +31,9 @@ LARGER_EPOCHS, LARGER_RATE = 0.3, 1 / 3
 """Of the epochs, and of the learning rate, of the training before it."""
 PRECISIONS = ("float32", "mixed_bfloat16")
 """The second takes two thirds of the time on processors and GPUs that know bfloat16."""
-STATISTICS_FILMS = 3200
-"""Films that the running statistics of normalisation remember in a long training."""
+STATISTICS_FILMS, STATISTICS_SHARE = 3200, 0.1
+"""Films that the running statistics of normalisation remember in a long training, and in a short one the share of all that it sees: what they
+begin with has to be forgotten by its end."""
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ def train_member(
         smaller = build(architecture)
         smaller.load_weights(start)
         model.set_weights(smaller.get_weights())  # not the optimizer's state, which counts its steps
-    _slow_statistics(model, settings.batch)
+    _slow_statistics(model, settings.batch, settings.epochs * len(films))
     checkpoint = Checkpoint(out, name, settings.epochs, settings.patience, len(batches))
     done = checkpoint.resume(model)
     batches.start_epoch(done)
@@ -232,11 +233,12 @@ def precision(policy: str) -> Iterator[None]:
         keras.config.set_dtype_policy(before)
 
 
-def _slow_statistics(model: keras.Model, batch: int) -> None:
-    """Let the running means of normalisation span STATISTICS_FILMS films, whatever the batch: over fewer they are noise."""
+def _slow_statistics(model: keras.Model, batch: int, seen: int) -> None:
+    """Let the running means of normalisation span many films, whatever the batch: over fewer they are noise. seen: films of the whole training."""
+    span = min(STATISTICS_FILMS, STATISTICS_SHARE * seen)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            layer.momentum = max(layer.momentum, 1 - batch / STATISTICS_FILMS)
+            layer.momentum = max(layer.momentum, 1 - batch / span)
 
 
 def _told(checkpoint: Checkpoint) -> str:
