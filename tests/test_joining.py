@@ -85,6 +85,14 @@ def test_a_member_that_saw_a_held_out_knee_in_another_film_is_refused(audited, t
     assert load_members(train(audited, tmp_path / "other", TrainSettings(**ALONE, joined=(str(trained(newer, tmp_path / "newer-before")),))))
 
 
+@pytest.mark.parametrize(("folders", "architecture"), [(("one",), "residual"), (("one", "other"), "none")])
+def test_two_members_of_one_name_are_told_before_anything_is_written(audited, tmp_path, folders, architecture):
+    joined = tuple(str(trained(audited, tmp_path / folder)) for folder in folders)
+    with pytest.raises(SettingsError, match="Two members would be called residual-0; give other --seeds, or join one of them"):
+        train(audited, tmp_path / "twice", TrainSettings(architectures=(architecture,), joined=joined))
+    assert not (tmp_path / "twice").exists()
+
+
 def test_what_a_member_saw_goes_with_it_through_another_training(audited, tmp_path):
     """One that has seen knees that a newer audit holds out would else pass by way of an ensemble on films without them."""
     weights = trained(audited, tmp_path / "before")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kneeoa_hub.bundle import read_bundle
-from kneeoa_hub.errors import DataError, SettingsError
+from kneeoa_hub.errors import DataError
 from kneeoa_hub.imaging.phantom import write_films
 from tuning import teacher
 from tuning.audit import audit
@@ -60,10 +60,3 @@ def test_a_member_of_another_training_joins_as_it_is(audited, grader, tmp_path):
     elsewhere = audit([f"synthetic={tmp_path / 'others'}"], tmp_path / "other-audit")
     with pytest.raises(DataError, match="was trained on other films"):
         train(elsewhere, tmp_path / "foreign", TrainSettings(**settings, seeds=(1,), joined=joined))
-
-
-@pytest.mark.parametrize("joined", [("before/member-residual-0.weights.h5",), ("a/member-other-0.weights.h5", "b/member-other-0.weights.h5")])
-def test_two_members_of_one_name_are_told_before_anything_is_written(audited, tmp_path, joined):
-    with pytest.raises(SettingsError, match=r"Two members would be called (residual|other)-0; give other --seeds, or join one of them"):
-        train(audited, tmp_path / "twice", TrainSettings(architectures=("residual",), joined=joined))
-    assert not (tmp_path / "twice").exists()
