@@ -145,7 +145,7 @@ def test_an_adapted_member_is_refused_since_its_films_are_not_listed(audited, tm
 
 
 def test_a_dataset_that_is_not_there_is_told(audited, tmp_path):
-    with pytest.raises(DataError, match="has no film for training of oia"):
+    with pytest.raises(DataError, match="There is no film of oia; choose among synthetic"):
         train(audited, tmp_path / "after", TrainSettings(**ALONE, joined=(str(trained(audited, tmp_path / "before")),), datasets=("oia",)))
 
 

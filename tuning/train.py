@@ -81,9 +81,10 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     joined = [] if finished else joining.chosen([one for source in settings.joined for one in joining.joining(source, audit)], settings.members)
     _check_names([one.name for one in joined], settings)
     seen = {one.name: sorted(one.seen) for one in joined}
+    there = {film.dataset for film in read_films(audit) if film.split == "train" and film.use == "yes"}
+    if missing := set(settings.datasets) - there:
+        raise DataError(f"There is no film of {', '.join(sorted(missing))}; choose among {', '.join(sorted(there))}.")
     films = joining.trained_on(audit, settings.datasets)
-    if not films:
-        raise DataError(f"{audit} has no film for training of {', '.join(settings.datasets) or 'any dataset'}; name datasets that its audit.json has.")
     chosen = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
     steps.begin(out, "train", str(source), chosen)
     if finished:
@@ -106,7 +107,6 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
             kappa = kept_kappa(history, settings.patience)
             seen[f"{name}-{seed}"] = films
             members.append({"name": f"{name}-{seed}", "seed": seed, "epochs": len(history), OBJECTIVE: kappa, "architecture": asdict(architecture)})
-    there = {film.dataset for film in read_films(audit) if film.split == "train" and film.use == "yes"}
     datasets = sorted(there & set(settings.datasets or there))
     record = {"best_json_sha256": best, "members": members, "films": len(films), "datasets": datasets}
     if joined:
