@@ -59,6 +59,11 @@ class AuditedFilm:
         return 1 - self.brightness if self.brightness is not None and self.inverted else self.brightness
 
     @property
+    def trains(self) -> bool:
+        """Whether training sees it."""
+        return self.split == "train" and self.use == "yes"
+
+    @property
     def together(self) -> str:
         """What no split and no bootstrap may cut; audits that knew no kin have the group alone."""
         return self.kin or self.group

@@ -131,7 +131,7 @@ def told_apart(sets: dict[str, Knees], trained: list[AuditedFilm], newer: list[A
     kin = {(film.dataset, film.file): film.kin for film in newer}
     if lacking := [film.file for film in trained if (film.dataset, film.file) not in kin]:
         raise DataError(f"The audit of the copies has no {lacking[0]} and {len(lacking) - 1} others that these networks were trained or are measured on.")
-    shown = {kin[film.dataset, film.file] for film in trained if film.split == "train" and film.use == "yes"}
+    shown = {kin[film.dataset, film.file] for film in trained if film.trains}
     joined = {split: replace(knees, films=tuple(replace(film, kin=kin[film.dataset, film.file]) for film in knees.films)) for split, knees in sets.items()}
     return joined, {split: np.array([film.kin in shown for film in knees.films], bool) for split, knees in joined.items()}
 

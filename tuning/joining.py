@@ -80,7 +80,7 @@ def looks_before(joined: Sequence[Joining]) -> int:
 
 def trained_on(audit: Path, datasets: Collection[str] = ()) -> list[str]:
     """sha256 of the films that an audit gives to training, of these datasets (default all)."""
-    return sorted(film.sha256 for film in read_films(audit) if film.split == "train" and film.use == "yes" and film.dataset in (datasets or film.dataset))
+    return sorted(film.sha256 for film in read_films(audit) if film.trains and film.dataset in (datasets or film.dataset))
 
 
 def members_of(bundle: Bundle) -> list[Member]:

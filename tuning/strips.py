@@ -29,7 +29,7 @@ def two_knee_strips(model: keras.Model, audit: Path, newer: Path, split: str, co
     model: the uncalibrated ensemble. newer: the audit whose kin count: a strip whose knee another film of training shows is left out.
     """
     films, kin = read_films(audit), {(film.dataset, film.file): film.together for film in read_films(newer)}
-    trained = {kin[film.dataset, film.file] for film in films if film.split == "train" and film.use == "yes"}
+    trained = {kin[film.dataset, film.file] for film in films if film.trains}
     strips = [film for film in films if film.split == split and film.use == SEVERAL and kin[film.dataset, film.file] not in trained]
     figures = {}
     for dataset in sorted({film.dataset for film in strips}):

@@ -81,7 +81,7 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     joined = [] if finished else joining.chosen([one for source in settings.joined for one in joining.joining(source, audit)], settings.members)
     _check_names([one.name for one in joined], settings)
     seen = {one.name: sorted(one.seen) for one in joined}
-    there = {film.dataset for film in read_films(audit) if film.split == "train" and film.use == "yes"}
+    there = {film.dataset for film in read_films(audit) if film.trains}
     if missing := set(settings.datasets) - there:
         raise DataError(f"There is no film of {', '.join(sorted(missing))}; choose among {', '.join(sorted(there))}.")
     films = joining.trained_on(audit, settings.datasets)
