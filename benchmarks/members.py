@@ -25,12 +25,16 @@ COLUMNS = ("qwk", "accuracy", "auc_oa")
 
 
 def probabilities(trainings: list[Path]):
-    """The validation knees, and of each network of the trainings, by name, its flip-averaged probabilities [N,5]."""
+    """The validation knees, and of each network of the trainings, by name, its flip-averaged probabilities [N,5].
+
+    Raises DataError for networks of one name, and for one that has seen a validation film's knee.
+    """
     from tuning import steps
+    from tuning.checkpoint import weights_of
     from tuning.datasets import load_knees
     from tuning.ensemble import assemble
     from tuning.joining import joining
-    from tuning.train import load_members, weights_of
+    from tuning.train import load_members
 
     audit = steps.find_input(trainings[0], "audit")
     members = {}
@@ -90,8 +94,11 @@ def main() -> None:
     given = parser.parse_args()
     console.prepare()
     keep_freed_memory()
-    with console.quiet_start():
-        knees, answers = probabilities(given.data)
+    try:
+        with console.quiet_start():
+            knees, answers = probabilities(given.data)
+    except DataError as error:
+        parser.error(str(error))
     found = {}
     for dataset in sorted(set(knees.datasets)):
         mine = knees.datasets == dataset

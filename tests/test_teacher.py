@@ -12,9 +12,10 @@ from kneeoa_hub.imaging.phantom import write_films
 from tuning import teacher
 from tuning.audit import audit
 from tuning.augment import TrainingBatches, one_hot
+from tuning.checkpoint import weights_of
 from tuning.datasets import load_knees
 from tuning.space import NAMED
-from tuning.train import TrainSettings, load_members, train, weights_of
+from tuning.train import TrainSettings, load_members, train
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,10 @@ from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.imaging.phantom import write_films
 from tuning import steps
 from tuning.audit import audit
-from tuning.checkpoint import read_history
+from tuning.checkpoint import read_history, weights_of
 from tuning.datasets import load_knees
 from tuning.space import NAMED, Architecture, build
-from tuning.train import LARGER_EPOCHS, LARGER_RATE, TrainSettings, load_members, train, weights_of
+from tuning.train import LARGER_EPOCHS, LARGER_RATE, TrainSettings, load_members, train
 
 SMALL = Architecture(size=96, block="plain", widths="16-32-64-128", dense="", fold=True)
 

@@ -1,0 +1,53 @@
+"""Where faults between a person and a Hub happen: what is published there, who pulls and pushes, and what came of it in words."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from .bundles import contents, make_bundle
+from .hub_people import REPO, Person
+from .hub_server import HubServer
+
+RIGHT = "right model"
+ONE = "one commit, tagged, right model"
+
+
+@dataclass
+class Scene:
+    """A Hub with `bundle` published as lab/kneeoa@v1.0, its publisher, and a stranger who has pulled nothing."""
+
+    server: HubServer
+    folder: Path
+    bundle: Path
+    publisher: Person
+    stranger: Person
+
+    def pull(self, address: str = f"{REPO}@v1.0", by: Person | None = None, **options: object) -> str:
+        return self.outcome((by or self.stranger).does("pull", address, **options))
+
+    def push(self, tag: str = "v2.0", **options: object) -> str:
+        """Of a newer bundle; "" when it went well."""
+        told = self.publisher.does("push", self.newer, REPO, tag=tag, **options)
+        return "" if "answer" in told else self.outcome(told)
+
+    @property
+    def newer(self) -> Path:
+        folder = self.folder / "newer"
+        return folder if folder.exists() else make_bundle(folder, version="2.0", weights=1)
+
+    def pushed(self) -> str:
+        """What a push of the newer bundle has left on the Hub."""
+        commits, refs = self.server.commits(REPO), self.server.refs(REPO)
+        fetched = contents(Person(self.folder / "another", self.server.url).pulls(f"{REPO}@v2.0"))
+        assert fetched == contents(self.newer)
+        return ONE if len(commits) == 3 and refs["v2.0"] == commits[-1] else f"{len(commits) - 2} commits, tags {refs}"
+
+    def outcome(self, told: dict[str, str]) -> str:
+        if "error" in told:
+            message = told["message"].replace(self.server.url, "HUB").replace(str(self.folder), "...")
+            # The client fetches several files at a time: which one is told of is chance.
+            masked = ((r"for \d+ s", "for N s"), (r"\b[0-9a-f]{40}\b", "COMMIT"), (r"/cdn/[0-9a-f]{64}/\S+", "/cdn/SHA256/FILE"), (r"\b[0-9a-f]{64}\b", "HASH"))
+            for pattern, word in masked:
+                message = re.sub(pattern, word, message)
+            return f"{told['error']}: {message}"
+        return RIGHT if contents(Path(told["answer"])) == contents(self.bundle) else "ANOTHER MODEL"
