@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from kneeoa_hub.decision import severity
-from tuning import console
-from tuning.memory import keep_freed_memory
+from tuning.run import console
+from tuning.run.memory import keep_freed_memory
 
 BATCH = 32
 FOUND = Path(__file__).parent.parent / "docs" / "evidence" / "search" / "best.json"
@@ -34,7 +34,7 @@ def variants(epochs: int) -> dict:
 
     The first, a folded member as it is before its larger films, is what the others are compared with.
     """
-    from tuning.space import NAMED, Architecture
+    from tuning.networks.architecture import NAMED, Architecture
     from tuning.train import TrainSettings
 
     base = NAMED["folded"]
@@ -65,12 +65,13 @@ def variants(epochs: int) -> dict:
 def probabilities(architecture, settings, audit: Path, out: Path, films: int):
     """Trains, or takes up what is there; the validation knees, their probabilities [N,5], and the seconds that answering takes."""
     from kneeoa_hub.bundle import read_bundle
-    from kneeoa_hub.hub import pull
-    from tuning import steps, teacher
-    from tuning.datasets import load_knees, stratified_subset
-    from tuning.ensemble import Member, assemble
-    from tuning.space import build
+    from kneeoa_hub.hub.pull_push import pull
+    from tuning.data.datasets import load_knees, stratified_subset
+    from tuning.networks.architecture import build
+    from tuning.networks.ensemble import Member, assemble
+    from tuning.run import steps
     from tuning.train import train_member
+    from tuning.training import distillation
 
     training, validation = (load_knees(audit, split, architecture.input) for split in ("train", "val"))
     steps.begin(
@@ -84,7 +85,7 @@ def probabilities(architecture, settings, audit: Path, out: Path, films: int):
     if settings.teacher:
         folder = pull(settings.teacher)
         seen = load_knees(audit, "train", read_bundle(folder).config.input)
-        targets = teacher.blended(folder, stratified_subset(seen, films or len(seen)))
+        targets = distillation.blended(folder, stratified_subset(seen, films or len(seen)))
     train_member(architecture, stratified_subset(training, films or len(training)), validation, str(seed), seed, settings, out, targets=targets)
     member = build(architecture)
     member.load_weights(out / f"member-{seed}.weights.h5")
@@ -101,7 +102,7 @@ def probabilities(architecture, settings, audit: Path, out: Path, films: int):
 def compared(name: str, validation, answered: np.ndarray, first: np.ndarray, cost: float) -> list[dict]:
     """A row a dataset: kappa and accuracy of the likeliest grade, kappa of the expected one, log loss, the difference in kappa, and the cost."""
     from kneeoa_hub.agreement import qwk, resamples
-    from tuning.metrics import number
+    from tuning.run.figures import number
 
     rows = []
     for dataset in sorted(set(validation.datasets)):

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tuning import console, steps
-from tuning.memory import keep_freed_memory
+from tuning.run import console, steps
+from tuning.run.memory import keep_freed_memory
 
 from .baselines import LEAKY_TEST, above, graded, measured, table
 
@@ -29,9 +29,9 @@ BATCH = 32
 def squashed(audit: Path, side: int):
     """Every readable film of the dataset as its author saw it: gray, 8 bits, squashed to a square."""
     from kneeoa_hub.imaging.decode import decode
-    from tuning.audit import read_films
-    from tuning.datasets import Knees
-    from tuning.sources import FilmReader
+    from tuning.data.datasets import Knees
+    from tuning.data.sources import FilmReader
+    from tuning.data.table import read_films
 
     films = tuple(film for film in read_films(audit) if film.dataset == DATASET and film.width)
     pixels = np.empty((len(films), side, side), np.uint8)
@@ -56,7 +56,7 @@ def leaky(audit: Path, side: int):
 def clean(audit: Path, side: int):
     """Training, validation and test knees of the audit."""
     from kneeoa_hub.bundle import InputConfig
-    from tuning.datasets import load_knees
+    from tuning.data.datasets import load_knees
 
     return tuple(load_knees(audit, split, InputConfig(side, side)).of([DATASET]) for split in ("train", "val", "test"))
 
@@ -71,7 +71,7 @@ def main() -> None:
     console.prepare()
     keep_freed_memory()
     with console.quiet_start():
-        from tuning.space import BASELINE_2023, build
+        from tuning.networks.architecture import BASELINE_2023, build
         from tuning.train import TrainSettings, train_member
 
     settings = TrainSettings(arguments.epochs, arguments.epochs, BATCH)

@@ -27,11 +27,12 @@ import kneeoa_hub
 from kneeoa_hub.agreement import qwk, resamples
 from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.imaging.decode import decode
-from kneeoa_hub.imaging.normalise import canvas
-from tuning import console, shortcuts, steps
-from tuning.audit import AuditedFilm, read_films
-from tuning.metrics import balanced_accuracy, number
-from tuning.sources import FilmReader
+from kneeoa_hub.imaging.letterbox import canvas
+from tuning.data import shortcuts
+from tuning.data.sources import FilmReader
+from tuning.data.table import AuditedFilm, read_films
+from tuning.run import console, steps
+from tuning.run.figures import balanced_accuracy, number
 
 INPUT = InputConfig(128, 128)
 LEAKY_TEST = 0.1

@@ -25,8 +25,8 @@ def main() -> None:
     import kneeoa_hub
     from kneeoa_hub.agreement import qwk
     from kneeoa_hub.imaging.decode import decode
-    from tuning.audit import read_films
-    from tuning.sources import FilmReader
+    from tuning.data.sources import FilmReader
+    from tuning.data.table import read_films
 
     grader = kneeoa_hub.from_pretrained()
     rows = [film for film in read_films(arguments.data) if (film.split, film.use, film.dataset) == ("val", "yes", "oai")]

@@ -11,8 +11,8 @@ import argparse
 import json
 from pathlib import Path
 
-from tuning import console, steps
-from tuning.memory import keep_freed_memory
+from tuning.run import console, steps
+from tuning.run.memory import keep_freed_memory
 
 COLUMNS = {"qwk": "QWK", "accuracy": "accuracy", "mae": "MAE (grades)", "auc_oa": "AUC, KL >= 2", "ece": "ECE", "coverage": "90% set: coverage"}
 
@@ -35,7 +35,7 @@ def main() -> None:
     console.prepare()
     keep_freed_memory()
     with console.quiet_start():
-        from tuning.audit import read_films
+        from tuning.data.table import read_films
         from tuning.evaluate import evaluate
         from tuning.train import TrainSettings, train
 

@@ -16,8 +16,8 @@ import numpy as np
 
 from kneeoa_hub.agreement import INTERVAL
 from kneeoa_hub.errors import DataError
-from tuning import console
-from tuning.memory import keep_freed_memory
+from tuning.run import console
+from tuning.run.memory import keep_freed_memory
 
 SHOWN = 8
 """Choices of several networks in the table, by dataset."""
@@ -29,12 +29,11 @@ def probabilities(trainings: list[Path]):
 
     Raises DataError for networks of one name, and for one that has seen a validation film's knee.
     """
-    from tuning import steps
-    from tuning.checkpoint import weights_of
-    from tuning.datasets import load_knees
-    from tuning.ensemble import assemble
-    from tuning.joining import joining
-    from tuning.train import load_members
+    from tuning.data.datasets import load_knees
+    from tuning.networks.ensemble import assemble
+    from tuning.run import steps
+    from tuning.training.checkpoint import weights_of
+    from tuning.training.members import joining, load_members
 
     audit = steps.find_input(trainings[0], "audit")
     members = {}
@@ -55,8 +54,9 @@ def probabilities(trainings: list[Path]):
 def rows(truth: np.ndarray, groups: np.ndarray, answers: dict[str, np.ndarray]) -> list[dict]:
     """A row for every choice, the best by log loss first: its figures, of the likeliest grade, and how far its log loss is from the first row's."""
     from kneeoa_hub.agreement import resamples
-    from tuning.calibrate import fitted_temperature, softened
-    from tuning.metrics import Answers, measure, number
+    from tuning.evaluation.calibration import fitted_temperature, softened
+    from tuning.evaluation.metrics import Answers, measure
+    from tuning.run.figures import number
 
     drawn = np.stack([np.bincount(sample, minlength=len(truth)) / len(sample) for sample in resamples(groups)])
     choices = []

@@ -1,4 +1,4 @@
-"""Training speed of the searched network with and without keeping freed memory (tuning/memory.py), as a ratio.
+"""Training speed of the searched network with and without keeping freed memory (tuning/run/memory.py), as a ratio.
 
     python -m benchmarks.training_speed --steps 40
 
@@ -18,7 +18,7 @@ def images_per_second(steps: int) -> float:
     import keras
     import numpy as np
 
-    from tuning.space import Architecture, compiled
+    from tuning.networks.architecture import Architecture, compiled
 
     keras.utils.set_random_seed(0)
     architecture = replace(Architecture(), size=160)
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--way", choices=("kept", "given-back"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.way:
-        from tuning.memory import keep_freed_memory
+        from tuning.run.memory import keep_freed_memory
 
         if arguments.way == "kept":
             keep_freed_memory()

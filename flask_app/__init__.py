@@ -12,14 +12,13 @@ from flask import Flask, Request, Response, current_app
 
 from kneeoa_hub.settings import Settings
 
-from . import api, forms, guards, health, pages, problems, reader, watch
+from . import api, guards, pages, problems, reader, watch
 from .bodies import Bodies
-from .drawing import EXTENSION as DRAWING
-from .drawing import Drawing
-from .queue import Queue
-from .readings import EXTENSION, Readings
+from .queue import EXTENSION as DRAWING
+from .queue import Drawing, Queue
 from .results import Results
 from .source import QUEUE, Grader, GraderSource, from_settings
+from .store import EXTENSION, Readings
 
 MAX_FILMS = 50
 """Films of one request."""
@@ -87,7 +86,7 @@ def create_app(config: Settings | None = None, grader: Grader | None = None, key
     )
     watch.register(app)
     guards.register(app, settings, keys)
-    forms.protect(app, settings.secret_key, api.blueprint)
+    guards.protect(app, settings.secret_key, api.blueprint)
     figures = watch.Figures.of(app)
     app.extensions[BODIES] = Bodies(app.wsgi_app, figures)
     app.wsgi_app = _secured(app.extensions[BODIES])  # type: ignore[method-assign]  # as Flask says to
@@ -103,7 +102,7 @@ def create_app(config: Settings | None = None, grader: Grader | None = None, key
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_blueprint(pages.blueprint)
     app.register_blueprint(api.blueprint)
-    app.register_blueprint(health.blueprint)
+    app.register_blueprint(watch.health)
     app.register_blueprint(reader.blueprint)
     problems.register(app)
     app.after_request(_signed)

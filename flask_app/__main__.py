@@ -15,8 +15,8 @@ from kneeoa_hub.report import DISCLAIMER
 from kneeoa_hub.settings import Settings
 
 from .guards import KEY_LINE, check, new_key
-from .readings import Readings
 from .server import serve
+from .store import Readings
 from .watch import log_as_json
 
 EXAMPLES = f"""examples:

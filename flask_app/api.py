@@ -5,7 +5,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify, render_template
 
 from kneeoa_hub import FilmReport, KneeOAError
-from kneeoa_hub.dicom_objects import structured_report, to_bytes
+from kneeoa_hub.output.dicom import structured_report, to_bytes
 
 from . import openapi
 from .problems import OneFilmOnly, problem

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import IO
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from .figures import Figures
 from .queue import Busy, Stopping
-from .watch import Figures
 
 ROOM = 16 * 2**20
 """Bytes that bodies take together before others wait; the eldest comes in whatever its size, so that none waits for another's end in vain."""

@@ -27,13 +27,12 @@ from kneeoa_hub.imaging.phantom import sample_films
 from kneeoa_hub.report import DISCLAIMER
 
 from .card import card_html
-from .downloads import FORMS, download
-from .drawing import Drawing
 from .presentation import FILM, PICTURES, GradedFilm, percent, span
 from .problems import NoFilm
-from .readings import Readings, ReadingsUnavailable
-from .results import KEPT_SECONDS, Results
+from .queue import Drawing
+from .results import FORMS, KEPT_SECONDS, Results, download
 from .source import answers, source
+from .store import Readings, ReadingsUnavailable
 from .uploads import FIELD, Upload, uploads
 
 SAMPLE_TITLES = {

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from flask import Flask
+
+from .figures import Figures
 from .problems import ShownError
-from .watch import Figures
 
 MOST_AT_A_TIME = 4
 """Each may unpack a film that is not large (sizes.LARGE), which takes some sixty megabytes, and one beside them a film of KNEEOA_MAX_PIXELS."""
@@ -98,3 +100,39 @@ class Queue:
             return False
         taken = any(one.large for one in self._under_way)
         return ticket is next((one for one in self._waiting if not (taken and one.large)), None)
+
+
+EXTENSION = "kneeoa_drawing"
+MOST_DOCUMENTS = 2
+"""Made at a time; they take turns film by film, with each other and with pictures."""
+PATIENCE_SECONDS = 5
+"""After which who waits to make a document is told to come back."""
+
+
+class Drawing:
+    """Of one process."""
+
+    def __init__(self) -> None:
+        self._pen = threading.Lock()
+        self._documents = threading.BoundedSemaphore(MOST_DOCUMENTS)
+
+    @classmethod
+    def of(cls, app: Flask) -> "Drawing":
+        """The app's."""
+        return app.extensions[EXTENSION]
+
+    @contextmanager
+    def picture(self) -> Iterator[None]:
+        """Hold the pen."""
+        with self._pen:
+            yield
+
+    @contextmanager
+    def document(self) -> Iterator[None]:
+        """Be one of those who make a document. Raises Busy."""
+        if not self._documents.acquire(timeout=PATIENCE_SECONDS):
+            raise Busy("Too many documents are being made")
+        try:
+            yield
+        finally:
+            self._documents.release()

@@ -8,8 +8,8 @@ from werkzeug.wrappers import Response as AnyResponse
 from kneeoa_hub.grades import GRADES, NUM_GRADES
 
 from .problems import ShownError
-from .readings import Reading, Readings, agreement, as_csv
 from .results import Result, Results
+from .store import Reading, Readings, agreement, as_csv
 
 READER = re.compile(r"[A-Za-z0-9._-]{1,32}")
 FIELD = re.compile(r"grade-(\d{1,3})-(\d{1,2})")

@@ -19,7 +19,7 @@ from kneeoa_hub.settings import Settings
 
 from . import KneeOAApp, create_app
 from .guards import read_keys
-from .readings import Readings
+from .store import Readings
 
 THREADS = 24
 """Requests held at a time: most of them wait for their turn to be graded, and pages and health answer meanwhile."""

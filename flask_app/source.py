@@ -14,10 +14,10 @@ import kneeoa_hub
 from kneeoa_hub import FilmReport, KneeOAError
 from kneeoa_hub.bundle import Bundle
 from kneeoa_hub.errors import FilmError, MissingExtra
+from kneeoa_hub.imaging.sizes import is_large
 from kneeoa_hub.settings import Settings
 
-from .sizes import is_large
-from .watch import Figures
+from .figures import Figures
 
 QUEUE = "kneeoa_queue"
 RETRY_SECONDS = 30

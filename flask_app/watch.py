@@ -11,50 +11,18 @@ import warnings
 from datetime import UTC, datetime
 from typing import TextIO
 
-from flask import Blueprint, Flask, Response, current_app, g, request
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, Info, generate_latest
+from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from kneeoa_hub import FilmReport, KneeOAError
+from .figures import EXTENSION, Figures
+from .source import ModelUnavailable, source
 
 REQUEST_ID = "X-Request-ID"
 OWN_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 """What a caller's request id may look like to be taken over."""
-BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-"""Seconds."""
-EXTENSION = "kneeoa_figures"
 
 blueprint = Blueprint("watch", __name__)
 log = logging.getLogger(__name__)
-
-
-class Figures:
-    """One app's metrics, in a registry of their own."""
-
-    def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter("kneeoa_requests", "Requests answered.", ("route", "method", "status"), registry=self.registry)
-        self.seconds = Histogram("kneeoa_request_seconds", "Time to answer.", ("route",), buckets=BUCKETS, registry=self.registry)
-        self.grades = Counter("kneeoa_grades", "Knees graded, by grade.", ("grade",), registry=self.registry)
-        self.refusals = Counter("kneeoa_refusals", "Films refused, by reason.", ("reason",), registry=self.registry)
-        self.failures = Counter("kneeoa_failures", "Films that could not be graded, by code.", ("code",), registry=self.registry)
-        self.waiting = Gauge("kneeoa_waiting", "Requests that wait for their turn to be graded.", registry=self.registry)
-        self.turned_away = Counter("kneeoa_turned_away", "Requests turned away because too many were waiting.", registry=self.registry)
-        self.model = Info("kneeoa_model", "The model that answers.", registry=self.registry)
-
-    @classmethod
-    def of(cls, app: Flask) -> "Figures":
-        """The app's."""
-        return app.extensions[EXTENSION]
-
-    def count(self, answer: FilmReport | KneeOAError) -> None:
-        """A film that was answered."""
-        if isinstance(answer, KneeOAError):
-            self.failures.labels(answer.code).inc()
-            return
-        if answer.refused:
-            self.refusals.labels(answer.refused.reason).inc()
-        for knee in answer.knees:
-            self.grades.labels(str(knee.grade)).inc()
 
 
 class JsonLines(logging.Formatter):
@@ -123,3 +91,22 @@ def _end(response: Response) -> Response:
     fields = {"request": g.kneeoa_id, "method": request.method, "route": route, "status": response.status_code, "milliseconds": round(1000 * taken, 1)}
     log.info("answered", extra={"fields": fields})
     return response
+
+
+health = Blueprint("health", __name__, url_prefix="/health")
+
+
+@health.get("/live")
+def live() -> Response:
+    """200 as long as the process answers at all."""
+    return jsonify(status="live")
+
+
+@health.get("/ready")
+def ready() -> Response:
+    """200 once the model is loaded and warmed up; before that 503, and loading begins."""
+    grader = source().loaded
+    if grader is None:
+        source().warm()
+        raise ModelUnavailable
+    return jsonify(status="ready", model=grader.model, revision=grader.revision)

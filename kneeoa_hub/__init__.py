@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .errors import KneeOAError
     from .grader import KneeGrader, from_pretrained
-    from .hub import pull, push
-    from .presets import list_pretrained
+    from .hub.presets import list_pretrained
+    from .hub.pull_push import pull, push
     from .report import FilmReport, KneeGrade
 
 __version__ = "0.8.0"
@@ -19,9 +19,9 @@ _HOME = {
     "KneeGrader": "grader",
     "KneeOAError": "errors",
     "from_pretrained": "grader",
-    "list_pretrained": "presets",
-    "pull": "hub",
-    "push": "hub",
+    "list_pretrained": "hub.presets",
+    "pull": "hub.pull_push",
+    "push": "hub.pull_push",
 }
 
 

@@ -5,17 +5,19 @@ Nothing is parsed before every file of the manifest has been found and hashed.
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from . import values
 from .errors import BundleChanged, BundleError, BundleIncomplete, BundleUnsupported, SettingsError
 from .grades import LABELS, NUM_GRADES
 
 SCHEMA_VERSION = 1
+MOST_LETTERS = 200
+"""Of a line in bundle.json."""
 REQUIRED = ("bundle.json", "model.onnx", "evidence.json", "config.json", "metadata.json", "model.weights.h5")
 GATE = "gate.onnx"
 """Whether a film is a knee: a bundle has it when its bundle.json has limits for it."""
@@ -282,13 +284,13 @@ def parse_config(content: bytes, source: str) -> BundleConfig:
     _check_schema_version(document, source)
     try:
         config = BundleConfig(
-            name=values.line(document["name"]),
-            version=values.line(document["version"]),
+            name=line(document["name"]),
+            version=line(document["version"]),
             grades=tuple(document["grades"]),
             input=_input(document["input"]),
             members=tuple(document["members"]),
-            decision=Decision(document["decision"]["rule"], tuple(map(values.real, document["decision"]["thresholds"]))),
-            temperature=values.real(document["temperature"], *TEMPERATURES),
+            decision=Decision(document["decision"]["rule"], tuple(map(real, document["decision"]["thresholds"]))),
+            temperature=real(document["temperature"], *TEMPERATURES),
             conformal=_conformal(**document["conformal"]),
             refusal=_refusal(document["refusal"]),
             gate=_gate(document.get("gate")),
@@ -306,33 +308,33 @@ def parse_config(content: bytes, source: str) -> BundleConfig:
 def _input(entry: dict[str, Any]) -> InputConfig:
     config = InputConfig(**entry)
     for side in (config.height, config.width):
-        values.whole(side, *INPUT_SIDES)
-    values.real(config.high, values.real(config.low, 0, 100) + LEAST_WINDOW, 100)
+        whole(side, *INPUT_SIDES)
+    real(config.high, real(config.low, 0, 100) + LEAST_WINDOW, 100)
     return config
 
 
 def _conformal(level: float, threshold: float, calibration_films: int, others: Sequence[Sequence[float]] = ()) -> Conformal:
-    known = tuple((values.real(one, 0, 1), values.real(limit)) for one, limit in others)
-    return Conformal(values.real(level, 0, 1), values.real(threshold), values.whole(calibration_films, 1, 10**9), known)
+    known = tuple((real(one, 0, 1), real(limit)) for one, limit in others)
+    return Conformal(real(level, 0, 1), real(threshold), whole(calibration_films, 1, 10**9), known)
 
 
 def _refusal(entry: dict[str, Any]) -> RefusalConfig:
-    mean = tuple(map(values.real, entry["mean"]))
-    components = tuple(tuple(map(values.real, row)) for row in entry["components"])
+    mean = tuple(map(real, entry["mean"]))
+    components = tuple(tuple(map(real, row)) for row in entry["components"])
     if any(len(row) != len(mean) for row in components):
         raise ValueError("refusal: a row of components has another length than mean")
-    limits = {name: values.real(entry[name], 0) for name in ("min_contrast", "max_colour", "max_distance")}
-    return RefusalConfig(**limits, mean=mean, components=components, **{name: values.real(entry[name], 0) for name in WARNED if name in entry})
+    limits = {name: real(entry[name], 0) for name in ("min_contrast", "max_colour", "max_distance")}
+    return RefusalConfig(**limits, mean=mean, components=components, **{name: real(entry[name], 0) for name in WARNED if name in entry})
 
 
 def _gate(entry: dict[str, Any] | None) -> GateConfig | None:
     if not entry:
         return None
-    return GateConfig(values.whole(entry["size"], *INPUT_SIDES), *(values.real(entry[name], 0, 1) for name in ("min_upright", "min_certain")))
+    return GateConfig(whole(entry["size"], *INPUT_SIDES), *(real(entry[name], 0, 1) for name in ("min_upright", "min_certain")))
 
 
 def _locator(entry: dict[str, Any] | None) -> LocatorConfig | None:
-    return LocatorConfig(_input(entry["input"]), values.real(entry["threshold"], 0, 1)) if entry else None
+    return LocatorConfig(_input(entry["input"]), real(entry["threshold"], 0, 1)) if entry else None
 
 
 def _check_schema_version(document: dict[str, Any], source: str) -> None:
@@ -353,3 +355,24 @@ def _json_object(content: bytes, source: str) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise BundleError(f"{source} is not a JSON object; pull the bundle again.")
     return document
+
+
+def real(value: Any, low: float = -math.inf, high: float = math.inf) -> float:
+    """A finite number of that range. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not low <= value <= high:
+        raise ValueError(f"{str(value)[:40]} is no number of {low:g} to {high:g}")
+    return float(value)
+
+
+def whole(value: Any, low: int, high: int) -> int:
+    """A whole number of that range. Raises ValueError."""
+    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
+        raise ValueError(f"{str(value)[:40]} is no whole number of {low} to {high}")
+    return value
+
+
+def line(value: Any) -> str:
+    """Some printable letters. Raises ValueError."""
+    if not isinstance(value, str) or not 0 < len(value) <= MOST_LETTERS or not value.isprintable():
+        raise ValueError(f"{str(value)[:40]!r} is no line of 1 to {MOST_LETTERS} printable letters")
+    return value

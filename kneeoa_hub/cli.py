@@ -162,7 +162,7 @@ def _epilog(*commands: str) -> str:
 
 
 def _folder(arguments: argparse.Namespace) -> Path:
-    from .hub import pull
+    from .hub.pull_push import pull
 
     return pull(arguments.address, revision=arguments.revision, local_files_only=arguments.offline)
 
@@ -174,9 +174,9 @@ def _count(text: str) -> int:
 
 
 def _grade(arguments: argparse.Namespace) -> int:
-    from .answers import AnswerFile, films_of, write_csv, write_json, write_table
-    from .beside import DicomObjects, check_places, with_overlays, with_report
     from .grader import from_pretrained
+    from .output.sidecars import DicomObjects, check_places, with_overlays, with_report
+    from .output.tables import AnswerFile, films_of, write_csv, write_json, write_table
 
     films, others = films_of(arguments.films)
     for folder, count in others.items():
@@ -222,7 +222,7 @@ def _grade(arguments: argparse.Namespace) -> int:
 
 def _faults_told(answers: Iterable[tuple[str, Any]]) -> Iterable[tuple[str, Any]]:
     """The same answers; why a film failed is told on the way."""
-    from .beside import tell_fault
+    from .output.sidecars import tell_fault
 
     for film, answer in answers:
         if isinstance(answer, KneeOAError):
@@ -243,7 +243,7 @@ def _watched(answers: Iterable[tuple[str, Any]], count: int) -> Iterable[tuple[s
 
 
 def _pull(arguments: argparse.Namespace) -> int:
-    from .hub import revision_of
+    from .hub.pull_push import revision_of
 
     folder = _folder(arguments)
     print(json.dumps({"folder": str(folder), "revision": revision_of(folder)}) if arguments.json else folder)
@@ -251,8 +251,8 @@ def _pull(arguments: argparse.Namespace) -> int:
 
 
 def _push(arguments: argparse.Namespace) -> int:
-    from .hub import Upload, deliver
-    from .hub_client import check_client
+    from .hub.client import check_client
+    from .hub.pull_push import Upload, deliver
 
     check_client()
     from huggingface_hub import constants
@@ -281,8 +281,8 @@ def _push(arguments: argparse.Namespace) -> int:
 
 def _info(arguments: argparse.Namespace) -> int:
     from .bundle import read_bundle
-    from .card import summary
-    from .hub import revision_of
+    from .card.render import summary
+    from .hub.pull_push import revision_of
 
     bundle = read_bundle(_folder(arguments))
     config, evidence = bundle.config, bundle.evidence
@@ -297,7 +297,7 @@ def _info(arguments: argparse.Namespace) -> int:
 
 def _verify(arguments: argparse.Namespace) -> int:
     from .bundle import read_bundle
-    from .hub import revision_of
+    from .hub.pull_push import revision_of
 
     bundle = read_bundle(_folder(arguments))
     if arguments.json:
@@ -309,7 +309,7 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 def _card(arguments: argparse.Namespace) -> int:
     from .bundle import read_bundle
-    from .card import render
+    from .card.render import render
 
     bundle = read_bundle(_folder(arguments))
     text = render(bundle.config, bundle.evidence, arguments.figures)
@@ -323,7 +323,7 @@ def _card(arguments: argparse.Namespace) -> int:
 def _list(arguments: argparse.Namespace) -> int:
     from dataclasses import asdict
 
-    from .presets import list_pretrained
+    from .hub.presets import list_pretrained
 
     presets = list_pretrained()
     if arguments.json:

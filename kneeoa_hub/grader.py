@@ -17,12 +17,13 @@ from .bundle import GATE, LOCATOR, Bundle, InputConfig, RefusalConfig, read_bund
 from .decision import grade_set, oa_probability, reported_grade, severity
 from .errors import BundleError, FilmError, KneeOAError, MissingExtra
 from .grades import LABELS
-from .hub import pull, revision_of
-from .imaging.decode import Film, FilmInput, Limits, decode
+from .hub.pull_push import pull, revision_of
+from .imaging.decode import FilmInput, decode
+from .imaging.film import Film, Limits
 from .imaging.gate import Refusal, check_pixels, clipped, distances, refusal
+from .imaging.letterbox import Box, Canvas, canvas, seen, standardise
 from .imaging.locate import Locator, find_knees
-from .imaging.normalise import Box, Canvas, canvas, seen, standardise
-from .imaging.sight import Look, Sight, placed_back
+from .imaging.screen import Look, Sight, placed_back
 from .report import FilmReport, KneeGrade
 from .runtime import GateNetwork, Network
 from .settings import Settings

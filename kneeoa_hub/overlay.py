@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from .imaging.normalise import Box
+from .imaging.letterbox import Box
 
 HEAT_FROM, HEAT_OPACITY = 0.3, 0.5
 """Evidence below this share of its maximum is not drawn, so that the bone under it stays to be seen; opacity at the maximum."""

@@ -9,7 +9,7 @@ from PIL import Image
 
 from .grades import GRADES, OSTEOARTHRITIS_FROM
 from .imaging.gate import Refusal
-from .imaging.normalise import Box
+from .imaging.letterbox import Box
 from .overlay import Mark, drawn
 
 SCHEMA_VERSION = 1

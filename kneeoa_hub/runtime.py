@@ -57,7 +57,7 @@ class Network:
         self.embedding_width: Any = shapes["embedding"][-1] if shapes["embedding"] else None
 
     def run(self, images: np.ndarray) -> Outputs:
-        """images: [N,H,W,1] float32 from `imaging.normalise.network_input`."""
+        """images: [N,H,W,1] float32 from `imaging.letterbox.network_input`."""
         probabilities, embedding, activation_map = self._session.run(list(OUTPUTS), {"image": images})
         probabilities = np.asarray(probabilities, np.float64)
         if probabilities.shape != (len(images), NUM_GRADES) or not np.isfinite(probabilities).all():
@@ -74,7 +74,7 @@ class GateNetwork:
         self._session = open_graph(path, (size, size), (GATE_OUTPUT,), threads)
 
     def run(self, images: np.ndarray) -> np.ndarray:
-        """[N,size,size,1] float32 from `imaging.normalise.network_input` -> probabilities [N,11]."""
+        """[N,size,size,1] float32 from `imaging.letterbox.network_input` -> probabilities [N,11]."""
         answers = np.asarray(self._session.run([GATE_OUTPUT], {"image": images})[0])
         if answers.shape != (len(images), GATE_CLASSES) or not np.isfinite(answers).all():
             raise BundleError(f"The gate answered {answers.shape} or values that are not finite; pull the bundle again.")

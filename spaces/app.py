@@ -10,13 +10,13 @@ if __name__ == "__main__":  # Gradio reads it when it is imported; a folder of i
     os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="kneeoa-films-", dir=os.environ.get("GRADIO_TEMP_DIR"))
 
 if __package__:
+    from .demo.cleanup import swept
     from .demo.page import DELETE_AFTER_S, DELETE_EVERY_S, build_demo
     from .demo.serve import demo_of, load_demo, serve
-    from .demo.sweep import swept
 else:
+    from demo.cleanup import swept  # pyright: ignore[reportMissingImports]
     from demo.page import DELETE_AFTER_S, DELETE_EVERY_S, build_demo  # pyright: ignore[reportMissingImports]
     from demo.serve import demo_of, load_demo, serve  # pyright: ignore[reportMissingImports]
-    from demo.sweep import swept  # pyright: ignore[reportMissingImports]
 
 __all__ = ["build_demo", "load_demo", "main"]
 

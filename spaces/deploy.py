@@ -12,14 +12,15 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from kneeoa_hub import KneeOAError, pull, versioned
-from kneeoa_hub.address import Repo, parse_address
+from kneeoa_hub import KneeOAError, pull
 from kneeoa_hub.errors import AddressError, HubUnreachable
-from kneeoa_hub.hub import revision_of
-from kneeoa_hub.hub_client import patiently, talking
+from kneeoa_hub.hub import versioned
+from kneeoa_hub.hub.address import Repo, parse_address
+from kneeoa_hub.hub.client import patiently, talking
+from kneeoa_hub.hub.pull_push import revision_of
 
-from .demo.documents import SEARCH
-from .demo.pin import PIN
+from .demo.about import SEARCH
+from .demo.pinned import PIN
 
 ROOT = Path(__file__).parent.parent
 OWN = ("app.py", "README.md", "requirements.txt", PIN)

@@ -9,7 +9,7 @@ import pytest
 import kneeoa_hub
 from kneeoa_hub.imaging.phantom import knee_film, write_films
 from tuning.__main__ import main
-from tuning.joining import members_of
+from tuning.training.members import members_of
 
 from .test_docs import undescribed
 from .test_schemas import schema

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from kneeoa_hub import presets, pull
-from kneeoa_hub.address import Folder, Repo, Shipped, parse_address
+from kneeoa_hub import pull
 from kneeoa_hub.errors import AddressError, BundleIncomplete
+from kneeoa_hub.hub import presets
+from kneeoa_hub.hub.address import Folder, Repo, Shipped, parse_address
 
 from .bundles import make_bundle
 

@@ -11,11 +11,12 @@ from PIL import Image
 
 from benchmarks.gornale_protocol import write_protocol
 from kneeoa_hub.bundle import InputConfig
-from kneeoa_hub.imaging.normalise import canvas
+from kneeoa_hub.imaging.letterbox import canvas
 from kneeoa_hub.imaging.phantom import knee_film
-from tuning.audit import audit, read_films
-from tuning.datasets import load_knees
-from tuning.duplicates import detail, shifted_pairs
+from tuning.audit import audit
+from tuning.data.datasets import load_knees
+from tuning.data.duplicates import detail, shifted_pairs
+from tuning.data.table import read_films
 
 NAMES = ("0Normal", "1Doubtful", "2Mild", "3Moderate", "4Severe")
 

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from tuning.audit import AuditedFilm
-from tuning.augment import Mixing, TrainingBatches, augment, mix, occlude, one_hot
-from tuning.datasets import Knees
+from tuning.data.augment import Mixing, TrainingBatches, augment, mix, occlude, one_hot
+from tuning.data.datasets import Knees
+from tuning.data.table import AuditedFilm
 
 
 def films(count: int) -> Knees:

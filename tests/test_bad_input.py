@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from kneeoa_hub.imaging.phantom import write_films
-from tuning import steps
 from tuning.__main__ import main
 from tuning.quickstart import main as quickstart
+from tuning.run import steps
 from tuning.train import seeds_of
 
 ROOT = Path(__file__).parent.parent

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from benchmarks import ablation, adapt_shift, baselines, members
-from tuning.audit import audit, read_films
+from tuning.audit import audit
+from tuning.data.table import read_films
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 
 from kneeoa_hub.bundle import Decision
 from kneeoa_hub.decision import grade_set, reported_grade
-from tuning.calibrate import EVERY_GRADE, calibrate, conformal_threshold, softened
+from tuning.evaluation.calibration import EVERY_GRADE, calibrate, conformal_threshold, softened
 
 LEVELS = ("0.5", "0.8", "0.9", "0.95", "0.99")
 

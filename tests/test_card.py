@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from kneeoa_hub.card import SHIPPED, figure, render
-from kneeoa_hub.card_sections import SETS
-from kneeoa_hub.presets import DEFAULT
+from kneeoa_hub.card.render import SHIPPED, figure, render
+from kneeoa_hub.card.sections import SETS
+from kneeoa_hub.hub.presets import DEFAULT
 
 ROOT = Path(__file__).parent.parent
 FIGURES = "kneeoa_hub/pretrained/kneeoa-cnn/figures/"

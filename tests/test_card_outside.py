@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from kneeoa_hub.card import figure, render
-from kneeoa_hub.card_outside import PEERS, cross_domain, peers
-from kneeoa_hub.card_sections import osteoarthritis
+from kneeoa_hub.card.external import PEERS, cross_domain, peers
+from kneeoa_hub.card.render import figure, render
+from kneeoa_hub.card.sections import osteoarthritis
 from tuning.export import CARRIED_OVER
 
 from .test_schemas import schema

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import pytest
 
-from kneeoa_hub.card import render
-from kneeoa_hub.card_sections import subgroups
-from kneeoa_hub.card_training import members, reproduce
+from kneeoa_hub.card.render import render
+from kneeoa_hub.card.sections import subgroups
+from kneeoa_hub.card.training import members, reproduce
 
 
 @pytest.fixture

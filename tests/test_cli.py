@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from kneeoa_hub.answers import CSV_COLUMNS
 from kneeoa_hub.bundle import write_manifest
 from kneeoa_hub.cli import FOLDER, main
 from kneeoa_hub.imaging.decode import FILM_SUFFIXES
+from kneeoa_hub.output.tables import CSV_COLUMNS
 
 from .bundles import make_bundle
 from .test_dicom import dicom, knee

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from kneeoa_hub.imaging.phantom import knee_film
-from tuning.compose import HELD_OUT, SHOWN, TRAINING, as_knee, compose
+from tuning.synthetic.compose import HELD_OUT, SHOWN, TRAINING, as_knee, compose
 
 
 @pytest.fixture(scope="module")

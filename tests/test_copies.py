@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from kneeoa_hub.errors import DataError
-from tuning.audit import AuditedFilm
-from tuning.datasets import Knees
+from tuning.data.datasets import Knees
+from tuning.data.table import AuditedFilm
 from tuning.evaluate import told_apart
 
 

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from benchmarks.film_kinds import film_files
 from benchmarks.fuzz_reader import FORMATS, PIXELS, small, with_checksums
 from kneeoa_hub.errors import FilmError
-from kneeoa_hub.imaging.decode import Limits, decode
+from kneeoa_hub.imaging.decode import decode
+from kneeoa_hub.imaging.film import Limits
 from kneeoa_hub.imaging.phantom import knee_film
 
 LIMITS = Limits(max_pixels=PIXELS, min_side=1)

@@ -26,8 +26,9 @@ from pydicom.uid import (
 
 from benchmarks.film_kinds import LOSSLESS, PATIENT, PREAMBLE, dicom
 from kneeoa_hub.errors import DamagedFilm, FilmError, FilmTooLarge, SeveralFrames, UnsupportedFilm
-from kneeoa_hub.imaging.decode import Limits, decode
+from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.dicom import MISSED_WINDOW, NO_WINDOW, UNKNOWN_GRAYS
+from kneeoa_hub.imaging.film import Limits
 from kneeoa_hub.imaging.phantom import knee_film
 
 

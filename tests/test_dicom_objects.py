@@ -14,11 +14,11 @@ import pytest
 from pydicom.uid import generate_uid
 
 from benchmarks.film_kinds import PATIENT_ID, PREAMBLE, bare
-from kneeoa_hub.beside import DicomObjects
 from kneeoa_hub.cli import main
-from kneeoa_hub.dicom_objects import secondary_capture, structured_report, to_bytes
 from kneeoa_hub.errors import DamagedFilm, FilmError, UnsupportedFilm
 from kneeoa_hub.imaging.phantom import two_knee_film
+from kneeoa_hub.output.dicom import secondary_capture, structured_report, to_bytes
+from kneeoa_hub.output.sidecars import DicomObjects
 
 from .test_dicom import PATIENT, dicom, knee
 

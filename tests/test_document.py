@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kneeoa_hub.answers import write_csv, write_table
 from kneeoa_hub.cli import main
-from kneeoa_hub.document import HtmlDocument, PdfDocument, new_document
 from kneeoa_hub.errors import SettingsError, UnsupportedFilm
 from kneeoa_hub.grades import GRADES
+from kneeoa_hub.output.printable import HtmlDocument, PdfDocument, new_document
+from kneeoa_hub.output.tables import write_csv, write_table
 from kneeoa_hub.report import DISCLAIMER
-from spaces.demo import present
+from spaces.demo import render
 
 
 def pdf_text(content: bytes) -> str:
@@ -78,7 +78,7 @@ def test_osteoarthritis_is_told_in_the_same_careful_words_everywhere(answers, gr
     for told in (page.content().decode(), pdf_text(printed.content()).replace("\\", ""), report.findings()):
         assert told.count(said) == 2
     place = f"{words.capitalize()} <small>probability {probability:.0%}"
-    assert present.knees(report, "film").count(place) == 2
+    assert render.knees(report, "film").count(place) == 2
 
 
 def test_a_film_graded_by_force_is_not_called_ungraded_anywhere(grader):

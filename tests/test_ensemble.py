@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from kneeoa_hub.runtime import OUTPUTS, Network
-from tuning.ensemble import Member, assemble, input_of, seen_alone
-from tuning.space import Architecture, build
+from tuning.networks.architecture import Architecture, build
+from tuning.networks.ensemble import Member, assemble, input_of, seen_alone
 
 SMALL = {"widths": "16-32-64-128", "blocks": 1, "block": "plain"}
 ARCHITECTURES = [

@@ -14,8 +14,8 @@ import flask_app.bodies
 import flask_app.source
 import flask_app.worker
 from flask_app.bodies import Bodies
+from flask_app.figures import Figures
 from flask_app.queue import Busy
-from flask_app.watch import Figures
 
 from .flask_serving import connected, faults, ready, serving, slowest
 

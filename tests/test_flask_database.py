@@ -151,7 +151,7 @@ def test_of_readings_written_while_workers_are_killed_none_is_lost_and_none_is_t
 
 def _database(path: Path) -> Path:
     """A database as the app makes it."""
-    from flask_app.readings import Readings
+    from flask_app.store import Readings
 
     assert Readings(f"sqlite:///{path}").all() == []
     return path

@@ -20,12 +20,13 @@ from PIL import Image
 
 import flask_app.queue
 from flask_app import create_app
+from flask_app.figures import Figures
 from flask_app.guards import new_key, read_keys
 from flask_app.queue import AT_A_TIME, Busy, Queue
-from flask_app.sizes import is_large
-from flask_app.watch import Figures, JsonLines
+from flask_app.watch import JsonLines
 from kneeoa_hub import KneeGrader
 from kneeoa_hub.errors import SettingsError
+from kneeoa_hub.imaging.sizes import is_large
 from kneeoa_hub.settings import Settings
 
 from .flask_requests import assert_problem, file, grade, huge_png, noise, post, submit

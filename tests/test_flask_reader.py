@@ -15,13 +15,13 @@ import pytest
 from flask.testing import FlaskClient
 
 from flask_app import create_app
-from flask_app.readings import Reading, Readings, ReadingsUnavailable, agreement, as_csv
+from flask_app.store import Reading, Readings, ReadingsUnavailable, agreement, as_csv
 from kneeoa_hub import KneeGrader
 from kneeoa_hub.agreement import qwk
 from kneeoa_hub.errors import DataError, SettingsError
 from kneeoa_hub.imaging.phantom import write_films
 from kneeoa_hub.settings import Settings
-from tuning.sources import read_labels
+from tuning.data.sources import read_labels
 
 from .flask_requests import post, submit
 from .test_flask_results import address

@@ -15,9 +15,9 @@ import pytest
 import requests
 
 from flask_app import create_app
+from flask_app.figures import Figures
 from flask_app.problems import HTTP_ERRORS, ShownError
 from flask_app.source import ModelUnavailable
-from flask_app.watch import Figures
 from kneeoa_hub import KneeGrader
 from kneeoa_hub.errors import FilmError, KneeOAError
 from kneeoa_hub.settings import Settings

@@ -16,9 +16,9 @@ from kneeoa_hub.errors import BundleIncomplete
 from kneeoa_hub.grader import from_pretrained
 from kneeoa_hub.imaging.gate import POSES
 from kneeoa_hub.imaging.phantom import knee_film, sample_films, two_knee_film
-from kneeoa_hub.imaging.sight import Sight
-from tuning import bodyparts, negatives
-from tuning.bodyparts import body_part
+from kneeoa_hub.imaging.screen import Sight
+from tuning.synthetic import bodyparts, negatives
+from tuning.synthetic.bodyparts import body_part
 
 KNEES = [knee_film(grade, 40 + grade, side=("left", "right")[grade % 2], height=400, width=400).pixels for grade in range(5)]
 

@@ -10,9 +10,9 @@ from kneeoa_hub.imaging.gate import CLASSES
 from kneeoa_hub.imaging.phantom import write_films
 from kneeoa_hub.runtime import GateNetwork
 from tuning import gate as step
-from tuning import negatives
 from tuning.audit import audit
 from tuning.gate import GateSettings, gate
+from tuning.synthetic import negatives
 
 
 @pytest.mark.slow

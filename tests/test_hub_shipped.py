@@ -78,7 +78,7 @@ def test_a_stranger_gets_the_same_grades_from_it(hub, grader, films):
 
 @pytest.mark.slow
 def test_the_snippet_of_the_hubs_page_loads_the_keras_model(hub, grader, tmp_path):
-    from kneeoa_hub.imaging.normalise import network_input
+    from kneeoa_hub.imaging.letterbox import network_input
 
     _, stranger = hub
     pixels = sample_films()["severe"].pixels

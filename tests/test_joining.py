@@ -10,13 +10,14 @@ import pytest
 
 from kneeoa_hub.errors import DataError, SettingsError
 from kneeoa_hub.imaging.phantom import write_films
-from tuning import steps
-from tuning.audit import audit, read_films
-from tuning.audit import write_films as write_rows
-from tuning.checkpoint import weights_of
-from tuning.joining import members_of
-from tuning.space import NAMED, build
-from tuning.train import TrainSettings, load_members, train
+from tuning.audit import audit
+from tuning.data.table import read_films
+from tuning.data.table import write_films as write_rows
+from tuning.networks.architecture import NAMED, build
+from tuning.run import steps
+from tuning.train import TrainSettings, train
+from tuning.training.checkpoint import weights_of
+from tuning.training.members import load_members, members_of
 
 ALONE = {"architectures": ("none",)}
 

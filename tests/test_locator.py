@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from kneeoa_hub.bundle import LOCATOR, InputConfig, LocatorConfig
-from kneeoa_hub.card_sections import finding
+from kneeoa_hub.card.sections import finding
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.imaging.locate import Joint, Locator
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film, write_films
 from tuning.audit import audit
-from tuning.compose import TRAINING, as_knee, compose
 from tuning.locator import LocatorSettings, examples, locator, train
-from tuning.locator_net import STRIDE, targets, write_onnx
-from tuning.metrics import share
+from tuning.networks.locator_net import STRIDE, targets, write_onnx
+from tuning.run.figures import share
+from tuning.synthetic.compose import TRAINING, as_knee, compose
 
 from .test_schemas import schema
 

@@ -15,9 +15,9 @@ import pytest
 import kneeoa_hub
 from kneeoa_hub.bundle import LOCATOR, read_bundle
 from kneeoa_hub.imaging.phantom import knee_film, write_films
-from tuning.audit import read_films
-from tuning.audit import write_films as write_table
-from tuning.sources import read_labels
+from tuning.data.sources import read_labels
+from tuning.data.table import read_films
+from tuning.data.table import write_films as write_table
 
 from .test_schemas import schema
 

@@ -12,7 +12,8 @@ from PIL import Image
 from pydicom.uid import JPEG2000Lossless
 
 from benchmarks.film_kinds import dicom, picture, tiff
-from kneeoa_hub.imaging.decode import Limits, decode
+from kneeoa_hub.imaging.decode import decode
+from kneeoa_hub.imaging.film import Limits
 from kneeoa_hub.imaging.phantom import knee_film
 
 MOST = 512
@@ -27,7 +28,7 @@ READ = """
 import sys
 from pathlib import Path
 from imagecodecs import jpeg2k_decode, png_decode, tiff_decode
-import kneeoa_hub.imaging.dicom, kneeoa_hub.imaging.encapsulated, pydicom.pixels.processing
+import kneeoa_hub.imaging.dicom, kneeoa_hub.imaging.pixel_data, pydicom.pixels.processing
 from kneeoa_hub.imaging.decode import decode
 
 def peak():

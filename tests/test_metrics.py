@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from kneeoa_hub.agreement import RESAMPLES, qwk_interval, resamples
-from tuning.metrics import METRICS, Answers, balanced_accuracy, calibration_error, coverages, ece_of_perfect, measure, recalls, share
+from tuning.evaluation.metrics import METRICS, Answers, calibration_error, coverages, ece_of_perfect, measure, recalls
+from tuning.run.figures import balanced_accuracy, share
 
 
 def answers(groups: np.ndarray, seed: int = 0) -> Answers:

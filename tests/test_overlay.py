@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kneeoa_hub import overlay
-from kneeoa_hub.beside import _Names
+from kneeoa_hub.output.sidecars import _Names
 from kneeoa_hub.overlay import DARK, Mark, drawn
 
 LABEL = tuple(bytes.fromhex(DARK[1:]))

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tuning import plots
-from tuning.metrics import Answers, coverages, grouped_share, share
-from tuning.occlusion import MeanMaps
+from tuning.evaluation import plots
+from tuning.evaluation.metrics import Answers, coverages
+from tuning.evaluation.occlusion import MeanMaps
+from tuning.run.figures import grouped_share, share
 
 
 def answers(count: int, seed: int = 0, per_patient: int = 1) -> Answers:

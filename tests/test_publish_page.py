@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from flask_app import create_app
-from spaces.demo.pin import PIN
+from spaces.demo.pinned import PIN
 
 from .hub_people import Person
 from .hub_server import HubServer

@@ -14,11 +14,12 @@ import pytest
 
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.imaging.phantom import write_films
-from tuning.audit import AuditedFilm, audit
-from tuning.checkpoint import Checkpoint, kept_kappa, read_history
-from tuning.datasets import Knees
-from tuning.space import Architecture
+from tuning.audit import audit
+from tuning.data.datasets import Knees
+from tuning.data.table import AuditedFilm
+from tuning.networks.architecture import Architecture
 from tuning.train import TrainSettings, train_member
+from tuning.training.checkpoint import Checkpoint, kept_kappa, read_history
 
 ROOT = Path(__file__).parent.parent
 EPOCHS = 6

@@ -10,15 +10,16 @@ from PIL import Image
 
 from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.imaging.phantom import knee_film
-from tuning.audit import AuditedFilm, audit
-from tuning.datasets import Knees, exposures, load_knees
-from tuning.ensemble import Member, assemble, usual_maps
-from tuning.gallery import COLUMNS, Graded, chosen
-from tuning.metrics import Answers
-from tuning.occlusion import JOINT as JOINT_SHARES
-from tuning.occlusion import covered, joint_boxes, mean_maps, peaks
-from tuning.scrutiny import subgroups
-from tuning.space import Architecture, build
+from tuning.audit import audit
+from tuning.data.datasets import Knees, exposures, load_knees
+from tuning.data.table import AuditedFilm
+from tuning.evaluation.gallery import COLUMNS, Graded, chosen
+from tuning.evaluation.metrics import Answers
+from tuning.evaluation.occlusion import JOINT as JOINT_SHARES
+from tuning.evaluation.occlusion import covered, joint_boxes, mean_maps, peaks
+from tuning.evaluation.subgroups import subgroups
+from tuning.networks.architecture import Architecture, build
+from tuning.networks.ensemble import Member, assemble, usual_maps
 
 SIZE = 50
 JOINT = np.s_[22:34, 4:46]

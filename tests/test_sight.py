@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from kneeoa_hub.bundle import GateConfig, InputConfig
-from kneeoa_hub.imaging.decode import Film
+from kneeoa_hub.imaging.film import Film
 from kneeoa_hub.imaging.gate import BLURRED, CLASSES, CUT_OFF, MESSAGES, NOT_A_KNEE, POSES, put_right, verdict
 from kneeoa_hub.imaging.phantom import knee_film
-from kneeoa_hub.imaging.sight import Look, Sight, placed_back
-from tuning.compose import HELD_OUT, as_knee, compose
+from kneeoa_hub.imaging.screen import Look, Sight, placed_back
+from tuning.synthetic.compose import HELD_OUT, as_knee, compose
 
 LIMITS = GateConfig(128, 0.3, 0.9)
 

@@ -10,8 +10,9 @@ from PIL import Image
 
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.imaging.phantom import knee_film
-from tuning.audit import audit, read_films
-from tuning.sources import FilmReader, read_labels
+from tuning.audit import audit
+from tuning.data.sources import FilmReader, read_labels
+from tuning.data.table import read_films
 
 NAMES = ("0Normal", "1Doubtful", "2Mild", "3Moderate", "4Severe")
 

@@ -14,7 +14,7 @@ import yaml
 from gradio_client import Client, handle_file
 
 from kneeoa_hub.settings import Settings
-from spaces.demo.pin import PIN, settings_of
+from spaces.demo.pinned import PIN, settings_of
 from spaces.demo.serve import demo_of
 from spaces.deploy import space_files
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from kneeoa_hub.errors import SettingsError
-from tuning.ensemble import Member, assemble
+from tuning.networks.architecture import NAMED, SPACE, Architecture, build, compiled, narrowed
+from tuning.networks.ensemble import Member, assemble
 from tuning.search import architecture_of
-from tuning.space import NAMED, SPACE, Architecture, build, compiled, narrowed
 from tuning.train import precision
 
 BASELINE = NAMED["baseline-2023"]

@@ -15,7 +15,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from spaces.demo.sweep import sweep
+from spaces.demo.cleanup import sweep
 
 from .space_serving import ROOT, launched
 from .test_space import upload

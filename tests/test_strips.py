@@ -9,9 +9,10 @@ from PIL import Image
 
 from kneeoa_hub.bundle import Conformal, Decision, InputConfig
 from kneeoa_hub.imaging.phantom import knee_film
-from tuning.audit import SEVERAL, audit, read_films, write_films
-from tuning.calibrate import Calibration
-from tuning.strips import LEAST, two_knee_strips
+from tuning.audit import audit
+from tuning.data.table import SEVERAL, read_films, write_films
+from tuning.evaluation.calibration import Calibration
+from tuning.evaluation.strips import LEAST, two_knee_strips
 
 CALIBRATION = Calibration(1.0, Decision(), Conformal(0.9, 0.9, 100), {})
 CONFIG = InputConfig(96, 96)

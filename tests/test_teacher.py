@@ -9,13 +9,14 @@ import pytest
 from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.imaging.phantom import write_films
-from tuning import teacher
 from tuning.audit import audit
-from tuning.augment import TrainingBatches, one_hot
-from tuning.checkpoint import weights_of
-from tuning.datasets import load_knees
-from tuning.space import NAMED
-from tuning.train import TrainSettings, load_members, train
+from tuning.data.augment import TrainingBatches, one_hot
+from tuning.data.datasets import load_knees
+from tuning.networks.architecture import NAMED
+from tuning.train import TrainSettings, train
+from tuning.training import distillation
+from tuning.training.checkpoint import weights_of
+from tuning.training.members import load_members
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def audited(tmp_path_factory):
 
 def test_half_of_a_target_is_the_label_and_half_the_teachers_answer(audited, grader):
     folder = str(grader.bundle.folder)
-    targets = teacher.targets(audited, folder)
+    targets = distillation.targets(audited, folder)
     knees = load_knees(audited, "train", read_bundle(grader.bundle.folder).config.input)
     assert np.allclose(targets.sum(1), 1, atol=1e-5)
     answered = 2 * targets - one_hot(knees.grades)
@@ -41,7 +42,7 @@ def test_a_teacher_of_other_films_of_the_same_dataset_is_refused(tmp_path, grade
     write_films(tmp_path / "films", 60)
     mine = audit([f"oai={tmp_path / 'films'}"], tmp_path / "audit")
     with pytest.raises(DataError, match="was trained on other films of oai"):
-        teacher.targets(mine, str(grader.bundle.folder))
+        distillation.targets(mine, str(grader.bundle.folder))
 
 
 @pytest.mark.slow

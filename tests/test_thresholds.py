@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kneeoa_hub.decision import reported_grade
-from tuning.thresholds import choose_decision, fit_thresholds, merit
+from tuning.evaluation.thresholds import choose_decision, fit_thresholds, merit
 
 
 def shares_of(severity: np.ndarray) -> np.ndarray:

@@ -9,12 +9,13 @@ import pytest
 
 from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.imaging.phantom import write_films
-from tuning import steps
 from tuning.audit import audit
-from tuning.checkpoint import read_history, weights_of
-from tuning.datasets import load_knees
-from tuning.space import NAMED, Architecture, build
-from tuning.train import LARGER_EPOCHS, LARGER_RATE, TrainSettings, load_members, train
+from tuning.data.datasets import load_knees
+from tuning.networks.architecture import NAMED, Architecture, build
+from tuning.run import steps
+from tuning.train import LARGER_EPOCHS, LARGER_RATE, TrainSettings, train
+from tuning.training.checkpoint import read_history, weights_of
+from tuning.training.members import load_members
 
 SMALL = Architecture(size=96, block="plain", widths="16-32-64-128", dense="", fold=True)
 

@@ -15,7 +15,7 @@ import pytest
 from kneeoa_hub import from_pretrained, pull, push
 from kneeoa_hub.bundle import read_bundle, write_manifest
 from kneeoa_hub.errors import AddressError, BundleChanged, BundleError, BundleIncomplete, HubConflict, OutputError
-from kneeoa_hub.hub import revision_of
+from kneeoa_hub.hub.pull_push import revision_of
 
 from .bundles import contents, make_bundle, tiny_graph
 
@@ -329,5 +329,5 @@ def test_a_disk_that_takes_no_more_bytes_is_an_output_error_and_nothing_half_wri
 
 
 def test_the_package_and_its_hub_load_no_client_until_a_repo_is_asked_for():
-    check = "import sys, kneeoa_hub.hub; assert not {'huggingface_hub', 'httpx2', 'onnxruntime'} & set(sys.modules)"
+    check = "import sys, kneeoa_hub.hub.pull_push; assert not {'huggingface_hub', 'httpx2', 'onnxruntime'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", check], check=True)

@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import console
-from .memory import keep_freed_memory
-from .steps import seed_of
+from .run import console
+from .run.memory import keep_freed_memory
+from .run.steps import seed_of
 
 EXAMPLES = """examples:
   python -m tuning audit --data oai_train.zip --data oai_val.zip --data gornale.csv --out runs/audit
@@ -145,7 +145,8 @@ def _audit(arguments: argparse.Namespace) -> str:
 
 def _search(arguments: argparse.Namespace) -> str:
     with console.quiet_start():
-        from .search import SearchSettings, search
+        from .search import search
+        from .training.tuners import SearchSettings
 
     only = {name: values.split(",") for name, _, values in (text.partition("=") for text in arguments.only)}
     settings = SearchSettings(
@@ -171,7 +172,7 @@ def _train(arguments: argparse.Namespace) -> str:
 def _adapt(arguments: argparse.Namespace) -> str:
     with console.quiet_start():
         from kneeoa_hub.bundle import read_bundle
-        from kneeoa_hub.hub import pull
+        from kneeoa_hub.hub.pull_push import pull
 
         from .adapt import AdaptSettings, adapt
         from .evaluate import evaluate
@@ -190,7 +191,7 @@ def _adapt(arguments: argparse.Namespace) -> str:
 def _evaluate(arguments: argparse.Namespace) -> str:
     with console.quiet_start():
         from .evaluate import evaluate
-        from .gallery import gallery
+        from .evaluation.gallery import gallery
 
     out = evaluate(Path(arguments.data), Path(arguments.out), test=not arguments.validation_only, copies=Path(arguments.copies) if arguments.copies else None)
     sheets = f"\ngallery: {gallery(out, Path(arguments.gallery))}" if arguments.gallery else ""

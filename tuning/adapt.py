@@ -8,19 +8,19 @@ import keras
 
 from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import DataError
-from kneeoa_hub.hub import pull, revision_of
+from kneeoa_hub.hub.pull_push import pull, revision_of
 
-from . import steps
 from .audit import audit
-from .augment import Mixing, TrainingBatches, one_hot
-from .checkpoint import weights_of
-from .console import Progress
-from .datasets import Knees, load_knees
-from .ensemble import Member
-from .joining import members_of
-from .losses import QuadraticKappa, loss_for
-from .search import OBJECTIVE
-from .space import falling
+from .data.augment import Mixing, TrainingBatches, one_hot
+from .data.datasets import Knees, load_knees
+from .networks.ensemble import Member
+from .networks.losses import QuadraticKappa, loss_for
+from .run import steps
+from .run.console import Progress
+from .training.checkpoint import weights_of
+from .training.members import members_of
+from .training.schedule import falling
+from .training.tuners import OBJECTIVE
 
 LEAST_FILMS = 50
 

@@ -1,10 +1,9 @@
 """Step 1: decode every film, find copies, make splits that no patient and no copy crosses."""
 
-import csv
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,64 +11,20 @@ import numpy as np
 
 from kneeoa_hub.errors import DataError, FilmError
 from kneeoa_hub.grades import LABELS, NUM_GRADES
-from kneeoa_hub.imaging.decode import Film, Limits, decode
+from kneeoa_hub.imaging.decode import decode
+from kneeoa_hub.imaging.film import Film, Limits
 from kneeoa_hub.imaging.locate import find_knees
 
-from . import steps
-from .duplicates import clusters, detail, near_pairs, pixel_hash, shifted_pairs, thumbnail
-from .overlaps import folder_of, overlaps
-from .polarity import inverted, small
-from .shortcuts import brightness, deep, header, told
-from .sources import FilmReader, Labelled, read_labels
+from .data.duplicates import clusters, detail, near_pairs, pixel_hash, shifted_pairs, thumbnail
+from .data.exposure import brightness, inverted, small
+from .data.overlaps import folder_of, overlaps
+from .data.shortcuts import deep, header, told
+from .data.sources import FilmReader, Labelled, read_labels
+from .data.table import SEVERAL, AuditedFilm, write_films
+from .run import steps
 
 SHARES = {"train": 0.7, "val": 0.15, "test": 0.15}
 SPLITS = tuple(SHARES)
-SEVERAL = "several knees under one grade"
-
-
-@dataclass(frozen=True)
-class AuditedFilm:
-    """One row of films.csv. `use` is "yes", or why the film is left out of training and of the headline.
-
-    group: a patient, or a cluster of copies. kin: the same, joined where films of several show one knee, if shifted; no split cuts it.
-    inverted: 1 when its grays are the negative of the other films'; see `datasets.bright_bone`.
-    brightness: mean gray of the decoded film, 0 to 1; None in the films.csv of an audit that did not note it.
-    """
-
-    dataset: str
-    source: str
-    file: str
-    grade: int
-    group: str
-    side: str
-    split: str
-    sha256: str
-    pixel_sha256: str
-    width: int
-    height: int
-    knees: int
-    inverted: int
-    use: str
-    kin: str = ""
-    brightness: float | None = None
-
-    @property
-    def exposure(self) -> float | None:
-        """Mean gray with bright bone, 0 to 1."""
-        return 1 - self.brightness if self.brightness is not None and self.inverted else self.brightness
-
-    @property
-    def trains(self) -> bool:
-        """Whether training sees it."""
-        return self.split == "train" and self.use == "yes"
-
-    @property
-    def together(self) -> str:
-        """What no split and no bootstrap may cut; audits that knew no kin have the group alone."""
-        return self.kin or self.group
-
-
-INTEGERS = {field.name for field in fields(AuditedFilm) if field.type in (int, "int")}
 
 
 def audit(data: Sequence[str], out: Path, seed: int = 0) -> Path:
@@ -99,30 +54,6 @@ def audit(data: Sequence[str], out: Path, seed: int = 0) -> Path:
     (out / "report.md").write_text(_report(summary), "utf-8")
     steps.write_json(out / "audit.json", summary)
     return out
-
-
-def read_films(folder: Path) -> list[AuditedFilm]:
-    """The rows of an audit's films.csv."""
-    path = folder / "films.csv"
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [AuditedFilm(**{name: _read_as(name, value) for name, value in row.items()}) for row in csv.DictReader(file)]
-    except (OSError, TypeError, ValueError) as error:
-        raise DataError(f"{path} can't be read ({error}); run the audit again.") from None
-
-
-def _read_as(name: str, value: str) -> Any:
-    """A cell of films.csv as its field has it."""
-    if name == "brightness":
-        return float(value) if value else None
-    return int(value) if name in INTEGERS else value
-
-
-def write_films(path: Path, films: Sequence[AuditedFilm]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(AuditedFilm)])
-        writer.writeheader()
-        writer.writerows(asdict(film) for film in films)
 
 
 def _decode_all(

@@ -11,21 +11,22 @@ from kneeoa_hub.agreement import confusion
 from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.grades import NUM_GRADES
-from kneeoa_hub.hub import pull, revision_of
+from kneeoa_hub.hub.pull_push import pull, revision_of
 from kneeoa_hub.imaging.gate import distances
 
-from . import steps, teacher
-from .audit import AuditedFilm, read_films
-from .calibrate import AXES, Calibration, answered, answers, calibrate, fit_refusal
-from .checkpoint import read_history
-from .datasets import Knees, load_knees, stratified_subset
-from .ensemble import assemble, input_of, usual_maps
-from .joining import LEDGER, looks_of
-from .metrics import Answers, coverages, ece_of_perfect, measure, number, recalls, share
-from .plots import plot_calibration, plot_confusion, plot_history, plot_maps, plot_sets
-from .scrutiny import by_member, joint, predict, subgroups
-from .strips import two_knee_strips
-from .train import load_members
+from .data.datasets import Knees, load_knees, stratified_subset
+from .data.table import AuditedFilm, read_films
+from .evaluation.calibration import AXES, Calibration, answered, answers, calibrate, fit_refusal
+from .evaluation.metrics import Answers, coverages, ece_of_perfect, measure, recalls
+from .evaluation.plots import plot_calibration, plot_confusion, plot_history, plot_maps, plot_sets
+from .evaluation.strips import two_knee_strips
+from .evaluation.subgroups import by_member, joint, predict, subgroups
+from .networks.ensemble import assemble, input_of, usual_maps
+from .run import steps
+from .run.figures import number, share
+from .training import distillation
+from .training.checkpoint import read_history
+from .training.members import LEDGER, load_members, looks_of
 
 REFERENCE_FILMS = 3000
 UNSEEN = ("qwk", "accuracy", "mae", "auc_oa")
@@ -157,7 +158,7 @@ def _before(base: dict[str, Any], sets: dict[str, Knees]) -> dict[str, Any]:
     config = read_bundle(folder).config
     metrics = {}
     for split, knees in sets.items():
-        probabilities = teacher.probabilities(folder, knees)
+        probabilities = distillation.probabilities(folder, knees)
         for dataset in sorted(set(knees.datasets)):
             rows = knees.datasets == dataset
             metrics[f"{dataset}_{split}"] = measure(answered(probabilities[rows], knees.take(rows), config.decision, config.conformal.threshold))

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from kneeoa_hub import card
 from kneeoa_hub.bundle import (
     GATE,
     LOCATOR,
@@ -24,16 +23,17 @@ from kneeoa_hub.bundle import (
     read_bundle,
     write_manifest,
 )  # fmt: skip
+from kneeoa_hub.card.render import render
 from kneeoa_hub.errors import DataError, OutputError
 from kneeoa_hub.grades import LABELS
 from kneeoa_hub.runtime import OUTPUTS, Network
 
-from . import steps
-from .datasets import load_knees, stratified_subset
-from .ensemble import assemble, input_of
-from .metrics import number
-from .space import Architecture
-from .train import load_members
+from .data.datasets import load_knees, stratified_subset
+from .networks.architecture import Architecture
+from .networks.ensemble import assemble, input_of
+from .run import steps
+from .run.figures import number
+from .training.members import load_members
 
 LARGEST_DIFFERENCE = 1e-4
 CARRIED_OVER = ("qwk", "accuracy", "mae", "auc_oa", "coverage")
@@ -94,7 +94,7 @@ def export(
         for file, graph in graphs.items():
             shutil.copyfile(graph, beside / file)
         shutil.copytree(evaluated / "figures", beside / "figures")
-        (beside / "README.md").write_text(card.render(config, evidence), "utf-8")
+        (beside / "README.md").write_text(render(config, evidence), "utf-8")
         write_manifest(beside)
         read_bundle(beside)
         if out.exists():

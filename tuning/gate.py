@@ -19,19 +19,17 @@ import numpy as np
 from keras import layers, ops
 
 from kneeoa_hub.bundle import GateConfig, InputConfig
-from kneeoa_hub.errors import DataError
 from kneeoa_hub.imaging.gate import BLURRED, CLASSES, CUT_OFF, NOT_A_KNEE, POSES, UPRIGHT, Verdict, verdict
-from kneeoa_hub.imaging.normalise import network_input
+from kneeoa_hub.imaging.letterbox import network_input
 from kneeoa_hub.imaging.phantom import knee_film, sample_films
 from kneeoa_hub.runtime import GATE_OUTPUT
 
-from . import negatives, steps
-from .audit import read_films
-from .datasets import bright_bone
-from .metrics import number, share
-from .negatives import Films
-from .sources import FilmReader
-from .space import falling
+from .data.datasets import usable_films
+from .run import steps
+from .run.figures import number, share
+from .synthetic import negatives
+from .synthetic.negatives import Films
+from .training.schedule import falling
 
 SIZE = 128
 WEIGHTS = "gate.weights.h5"
@@ -91,18 +89,6 @@ def gate(audit: Path, out: Path, settings: GateSettings = GateSettings()) -> Pat
     steps.write_json(out / "gate.json", {"config": {"size": SIZE, "min_upright": limits.min_upright, "min_certain": limits.min_certain}, "figures": figures})
     (out / "gate.md").write_text(report(figures), "utf-8")
     return out
-
-
-def usable_films(audit: Path, split: str) -> dict[str, list[np.ndarray]]:
-    """The usable single-knee films of a split, by dataset."""
-    rows = [film for film in read_films(audit) if film.split == split and film.use == "yes"]
-    if not rows:
-        raise DataError(f"{audit} has no film in the split {split!r}; give more films, or a CSV with that split.")
-    films: dict[str, list[np.ndarray]] = {}
-    with FilmReader() as reader:
-        for film in steps.progress(rows, f"gate: load {split}"):
-            films.setdefault(film.dataset, []).append(bright_bone(reader, film))
-    return films
 
 
 def _training(films: dict[str, list[np.ndarray]], config: InputConfig, settings: GateSettings) -> tuple[np.ndarray, np.ndarray]:

@@ -16,15 +16,15 @@ from kneeoa_hub.grader import from_pretrained
 from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, Joint, Locator, locator_input
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
 
-from . import refusing, steps
-from .audit import AuditedFilm, read_films
-from .compose import TRAINING, Knee, as_knee, compose
-from .datasets import bright_bone
-from .finding import measure
-from .gate import usable_films
-from .locator_net import build, loss, targets, write_onnx
-from .sources import FilmReader
-from .space import falling
+from .data.datasets import bright_bone, usable_films
+from .data.sources import FilmReader
+from .data.table import AuditedFilm, read_films
+from .evaluation import refusal_metrics
+from .evaluation.locator_metrics import measure
+from .networks.locator_net import build, loss, targets, write_onnx
+from .run import steps
+from .synthetic.compose import TRAINING, Knee, as_knee, compose
+from .training.schedule import falling
 
 LARGEST_MEGABYTES = 2.0
 THRESHOLDS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
@@ -87,7 +87,7 @@ def locator(audit: Path, out: Path, settings: LocatorSettings = LocatorSettings(
     chosen = LocatorConfig(config, threshold(out / LOCATOR, knees, strips, config, settings))
     grader = from_pretrained(settings.grader)
     figures = measure(Locator(out / LOCATOR, chosen), grader, films, knees, crops["val"], settings.test_films, settings.seed)
-    figures |= refusing.measure(grader, usable_films(audit, "val"), settings.made_films)
+    figures |= refusal_metrics.measure(grader, usable_films(audit, "val"), settings.made_films)
     figures["grader"] = {"name": grader.model, "revision": grader.revision}
     steps.write_json(out / "locator.json", {"locator": asdict(chosen), "megabytes": size, "finding": figures})
     (out / COMPOSED).unlink(missing_ok=True)

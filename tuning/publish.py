@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from kneeoa_hub.hub import push
+from kneeoa_hub.hub.pull_push import push
 
 
 def publish(bundle: Path, address: str | Path, *, tag: str | None = None, private: bool = False) -> str:

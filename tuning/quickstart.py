@@ -11,8 +11,8 @@ from PIL import Image
 from kneeoa_hub import from_pretrained
 from kneeoa_hub.imaging.phantom import knee_film, sample_films, write_films
 
-from . import console, steps
-from .memory import keep_freed_memory
+from .run import console, steps
+from .run.memory import keep_freed_memory
 
 FILMS = 400
 SPACE = {"size": ["96"], "stem": ["conv5"], "widths": ["16-32-64-128", "48-96-192"], "normalisation": ["True"], "dense": [""],
@@ -74,8 +74,9 @@ def _make_bundle(out: Path, bundle: Path) -> None:
     with console.quiet_start():
         from .evaluate import evaluate
         from .export import export
-        from .search import SearchSettings, search
+        from .search import search
         from .train import TrainSettings, train
+        from .training.tuners import SearchSettings
     say(f"2 search: Keras Tuner, {SEARCH['trials']} architectures")
     searched = search(audited, out / "search", SearchSettings(**SEARCH))
     best = steps.read_json(searched / "best.json")

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,30 +12,13 @@ import keras_tuner as kt
 from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.errors import DataError, KneeOAError, SettingsError
 
-from . import steps
-from .augment import TrainingBatches, one_hot
-from .datasets import load_knees, stratified_subset
-from .plots import plot_search
-from .space import SPACE, Architecture, KneeHyperModel, compiled, falling, narrowed
-from .tuners import OBJECTIVE, TUNERS, run_trials
-
-
-@dataclass(frozen=True)
-class SearchSettings:
-    """tuner: one of TUNERS. trials: for bayesian and random. epochs: most epochs of one trial.
-
-    iterations: how often Hyperband starts anew. films, validation_films: most films of a trial, stratified by grade. only: narrowed choices.
-    """
-
-    tuner: str = "hyperband"
-    trials: int = 12
-    epochs: int = 9
-    iterations: int = 1
-    films: int = 3000
-    validation_films: int = 1000
-    batch: int = 32
-    seed: int = 0
-    only: dict[str, list[str]] | None = None
+from .data.augment import TrainingBatches, one_hot
+from .data.datasets import load_knees, stratified_subset
+from .evaluation.plots import plot_search
+from .networks.architecture import SPACE, Architecture, KneeHyperModel, compiled, narrowed
+from .run import steps
+from .training.schedule import falling
+from .training.tuners import OBJECTIVE, TUNERS, SearchSettings, run_trials
 
 
 def search(audit: Path, out: Path, settings: SearchSettings = SearchSettings()) -> Path:

@@ -11,15 +11,17 @@ import numpy as np
 from kneeoa_hub.bundle import sha256_of
 from kneeoa_hub.errors import DataError, SettingsError
 
-from . import joining, steps, teacher
-from .audit import read_films
-from .augment import Mixing, TrainingBatches, one_hot
-from .checkpoint import Checkpoint, kept_kappa, read_history, weights_of
-from .console import Progress
-from .datasets import Knees, load_knees
-from .ensemble import Member
-from .search import OBJECTIVE, architecture_of
-from .space import NAMED, SPACE, Architecture, build, compiled, falling
+from .data.augment import Mixing, TrainingBatches, one_hot
+from .data.datasets import Knees, load_knees
+from .data.table import read_films
+from .networks.architecture import NAMED, SPACE, Architecture, build, compiled
+from .run import steps
+from .run.console import Progress
+from .search import architecture_of
+from .training import distillation, members
+from .training.checkpoint import Checkpoint, kept_kappa, read_history, weights_of
+from .training.schedule import falling
+from .training.tuners import OBJECTIVE
 
 WINNER = "winner"
 """Of the search."""
@@ -47,7 +49,7 @@ class TrainSettings:
     together they err less. seeds: one member of each architecture for each.
     mixup, occlusion: see `augment.Mixing`.
     datasets: train and validate on these alone; () is all of them. precision: of the layers' arithmetic; weights and head
-    stay float32. teacher: address of a bundle whose answers share the target with the labels, see `teacher`; "" for none.
+    stay float32. teacher: address of a bundle whose answers share the target with the labels, see `training.distillation`; "" for none.
     joined: weights' files of members of other trainings, such as runs/before/member-folded-0.weights.h5, or addresses of bundles, whose
     members go before the new ones. members: names of those of them that are taken; () is all. architectures: NONE for no new one.
     """
@@ -78,21 +80,21 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     best = _best_of_search(source, architectures)
     audit = steps.find_input(source, "audit")
     finished = (out / "train.json").exists()
-    joined = [] if finished else joining.chosen([one for source in settings.joined for one in joining.joining(source, audit)], settings.members)
+    joined = [] if finished else members.chosen([one for source in settings.joined for one in members.joining(source, audit)], settings.members)
     _check_names([one.name for one in joined], settings)
     seen = {one.name: sorted(one.seen) for one in joined}
     there = {film.dataset for film in read_films(audit) if film.trains}
     if missing := set(settings.datasets) - there:
         raise DataError(f"There is no film of {', '.join(sorted(missing))}; choose among {', '.join(sorted(there))}.")
-    films = joining.trained_on(audit, settings.datasets)
+    films = members.trained_on(audit, settings.datasets)
     chosen = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
     steps.begin(out, "train", str(source), chosen)
     if finished:
         return out
-    targets = teacher.targets(audit, settings.teacher, settings.datasets) if settings.teacher else None
+    targets = distillation.targets(audit, settings.teacher, settings.datasets) if settings.teacher else None
     for one in joined:
         one.write(out)
-    members = [one.entry for one in joined]
+    entries = [one.entry for one in joined]
     for name, architecture in architectures.items():
         smaller, larger, _ = name.partition(LARGER)
         for seed in settings.seeds:
@@ -106,26 +108,16 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
             history = read_history(out, f"{name}-{seed}")
             kappa = kept_kappa(history, settings.patience)
             seen[f"{name}-{seed}"] = films
-            members.append({"name": f"{name}-{seed}", "seed": seed, "epochs": len(history), OBJECTIVE: kappa, "architecture": asdict(architecture)})
+            entries.append({"name": f"{name}-{seed}", "seed": seed, "epochs": len(history), OBJECTIVE: kappa, "architecture": asdict(architecture)})
     datasets = sorted(there & set(settings.datasets or there))
-    record = {"best_json_sha256": best, "members": members, "films": len(films), "datasets": datasets}
+    record = {"best_json_sha256": best, "members": entries, "films": len(films), "datasets": datasets}
     if joined:
-        record["looks_before"] = joining.looks_before(joined)
+        record["looks_before"] = members.looks_before(joined)
         if origins := [f"{one.name}: of {one.entry['origin']}" for one in joined if one.entry.get("origin")]:
             record["origin"] = "; ".join(origins)
-    steps.write_json(out / joining.SEEN, seen)
+    steps.write_json(out / members.SEEN, seen)
     steps.write_json(out / "train.json", record)
     return out
-
-
-def load_members(folder: Path) -> list[Member]:
-    """The trained members of a train step."""
-    members = []
-    for entry in steps.read_json(folder / "train.json")["members"]:
-        member = Member(entry["name"], Architecture(**entry["architecture"]), build(Architecture(**entry["architecture"])))
-        member.network.load_weights(weights_of(folder, member.name))
-        members.append(member)
-    return members
 
 
 def _check_names(joined: Sequence[str], settings: TrainSettings) -> None:

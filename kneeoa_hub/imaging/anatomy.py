@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..grades import NUM_GRADES
-from .normalise import Box
+from .letterbox import Box
 
 CROP_MM = 92.0
 """Width of tissue that a one-knee film shows, and the side of a joint's box."""

@@ -5,7 +5,6 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -24,17 +23,14 @@ from ..errors import (
     SeveralFrames,
     UnsupportedFilm,
 )
-from ..settings import Settings
-from .channels import ORIENTATION, WHITE_IS_ZERO, DeepHeader, channels, deep_header, tile_of
-from .unheard import unheard
+from .deep_color import ORIENTATION, WHITE_IS_ZERO, DeepHeader, channels, deep_header, tile_of
+from .film import BLOCK, Film, Limits
+from .quiet import unheard
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 FILM_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dic", ".dicom"))
 """By which films are told from other files in a folder; a film that is given by itself may have any name."""
 READABLE = "PNG, JPEG, TIFF, BMP, WebP or DICOM"
-MIN_SIDE = 128
-BLOCK = 64
-"""Rows that are worked on at a time, so that a large film takes little memory beside its pixels, and they stay near the processor."""
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """ITU-R BT.601 weights of red, green and blue."""
 
@@ -57,49 +53,6 @@ BARE_DICOM = re.compile(rb"[\x02\x08]\0.\0(?:[A-Z]{2}|..\0\0)", re.DOTALL)
 """How a data set begins that is filed as it is sent, in little endian: an element of group 2 or 8, with its kind or a short length."""
 
 FilmInput = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray
-
-
-@dataclass(frozen=True)
-class Limits:
-    """Most bytes and pixels of one film, and the fewest pixels on its shorter side.
-
-    Pixels of WebP, and of 16 bits in several channels, count twice; of a TIFF in tiles whole tiles count.
-    """
-
-    max_bytes: int = Settings.max_bytes
-    max_pixels: int = Settings.max_pixels
-    min_side: int = MIN_SIDE
-
-
-@dataclass(frozen=True)
-class Film:
-    """Decoded pixels: [H,W] float32, bright bone, in the file's own units.
-
-    colour: mean difference between the largest and smallest channel, 0 (gray) to 1.
-    exposed: (left, top, right, bottom) of what is not the padding that the file itself declares; None when it declares none.
-    side: "left" or "right" when the file itself says so. orientation: where in the patient the picture's right and its bottom lie,
-    each "L", "R", "A", "P", "H" or "F"; "" where the file does not say. ruled_out: the reason of a refusal (`gate.MESSAGES`) when the
-    file itself says that it shows no frontal knee.
-    """
-
-    pixels: np.ndarray
-    name: str
-    colour: float = 0.0
-    exposed: tuple[int, int, int, int] | None = None
-    side: str | None = None
-    orientation: tuple[str, str] = ("", "")
-    ruled_out: str | None = None
-    warnings: tuple[str, ...] = field(default=())
-
-    @property
-    def height(self) -> int:
-        """Rows of pixels."""
-        return self.pixels.shape[0]
-
-    @property
-    def width(self) -> int:
-        """Columns of pixels."""
-        return self.pixels.shape[1]
 
 
 def decode(film: FilmInput, limits: Limits = Limits()) -> Film:

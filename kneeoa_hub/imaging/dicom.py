@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import DamagedFilm, FilmError, FilmTooLarge, MissingExtra, SeveralFrames, UnsupportedFilm
-from .decode import BLOCK, Film, Limits
-from .unheard import unwarned
+from .film import BLOCK, Film, Limits
+from .quiet import unwarned
 
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 """UID of the transfer syntax Deflated Explicit VR Little Endian."""
@@ -70,7 +70,7 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
     try:
         import pydicom
 
-        from .encapsulated import BARE_SYNTAXES, SYNTAXES, UNCOMPRESSED, high_bit, stored_values
+        from .pixel_data import BARE_SYNTAXES, SYNTAXES, UNCOMPRESSED, high_bit, stored_values
     except ImportError:
         raise MissingExtra("DICOM films need pydicom; install it with: pip install 'kneeoa-hub[dicom]'") from None
     if DEFLATED in content:  # it would be inflated as a whole, to whatever size

@@ -7,8 +7,8 @@ from itertools import product
 import numpy as np
 
 from ..bundle import GateConfig, RefusalConfig
-from .decode import Film
-from .normalise import Box
+from .film import Film
+from .letterbox import Box
 
 MESSAGES = {
     "no-detail": "The film shows no detail where the knee should be (blank, or far too low in contrast). Export it again with its full gray scale, "
@@ -91,7 +91,7 @@ def put_right(pixels: np.ndarray, pose: Pose) -> np.ndarray:
 
 
 def clipped(content: np.ndarray) -> float:
-    """Share of the windowed pixels uint8 [H,W] of `normalise.canvas` that are black or white: about .02 for a film exposed well."""
+    """Share of the windowed pixels uint8 [H,W] of `letterbox.canvas` that are black or white: about .02 for a film exposed well."""
     return float(((content <= 1) | (content >= 254)).mean())
 
 

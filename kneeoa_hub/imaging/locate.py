@@ -9,7 +9,7 @@ import numpy as np
 
 from ..bundle import InputConfig, LocatorConfig
 from ..runtime import open_graph
-from .normalise import Box, canvas, standardise
+from .letterbox import Box, canvas, standardise
 
 TWO_KNEES_FROM = 1.5
 """Width over height from which a film may show both knees."""

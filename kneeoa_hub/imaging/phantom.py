@@ -15,7 +15,7 @@ from PIL import Image
 from ..errors import FilmError
 from ..grades import NUM_GRADES
 from .anatomy import CROP_MM, attenuation, exposed
-from .normalise import Box
+from .letterbox import Box
 
 LEG_MM = 136.0
 """Width of tissue for each leg of a two-knee film: the leg with air on both sides."""

@@ -11,9 +11,9 @@ from gradio.data_classes import FileData
 from kneeoa_hub import KneeGrader, KneeOAError
 from kneeoa_hub.report import DISCLAIMER
 
-from . import present, samples
-from .changes import comparison, half
-from .documents import model_card, scale, search_record
+from . import render, samples
+from .about import model_card, scale, search_record
+from .compare import comparison, half
 from .pictures import THUMBNAIL_SIDE, film_address
 
 TITLE = "Knee osteoarthritis grading"
@@ -77,7 +77,7 @@ def _grade_tab(grader: KneeGrader, turn: dict[str, Any]) -> None:
 
     def of_sample(name: str) -> Shown:
         report = graded[name].report
-        return present.films([(f"{graded[name].title} (synthetic)", report)], samples.NOTE), report.to_dict()
+        return render.films([(f"{graded[name].title} (synthetic)", report)], samples.NOTE), report.to_dict()
 
     prepared = {name: of_sample(name) for name in graded}
 
@@ -182,7 +182,7 @@ def _shown(grader: KneeGrader, paths: list[str]) -> Shown:
     names = [Path(path).name for path in paths]
     answers = list(zip(names, grader.grade_batch(paths), strict=True))
     reports = [answer.to_dict() if not isinstance(answer, KneeOAError) else {"error": {"code": answer.code, "detail": answer.message}} for _, answer in answers]
-    return present.films(answers), reports[0] if len(reports) == 1 else {"films": reports}
+    return render.films(answers), reports[0] if len(reports) == 1 else {"films": reports}
 
 
 SAMPLE_CLICK = """

@@ -9,9 +9,9 @@ import gradio as gr
 from kneeoa_hub import KneeOAError, from_pretrained
 from kneeoa_hub.settings import Settings
 
-from .look import THEME, head
 from .page import build_demo, unavailable
-from .pin import settings_of
+from .pinned import settings_of
+from .theme import THEME, head
 
 
 def demo_of(folder: Path) -> tuple[gr.Blocks, Settings]:

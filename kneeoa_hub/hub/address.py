@@ -1,0 +1,97 @@
+"""A model's address: what a person types to say which bundle they mean.
+
+kneeoa-cnn                        a bundle that ships with the package
+./hub/kneeoa  ../x  /srv/x  ~/x   a folder, as is any Path; @tag or @revision selects from a versioned one
+org/name  hf://org/name@v1.0      a Hub repo; @ selects a tag, branch or commit
+"""
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from ..errors import AddressError
+
+_FOLDER = re.compile(r"\.{1,2}([\\/]|$)|[\\/]|~|[A-Za-z]:[\\/]")
+_WEB_PAGE = re.compile(r"https?://[^/]+/([^/]+/[^/@?#]+)")
+_REPO = re.compile(r"[A-Za-z0-9_]([\w.-]*\w)?/[A-Za-z0-9_]([\w.-]*\w)?", re.ASCII)
+_REVISION = re.compile(r"[A-Za-z0-9_][\w.+-]*(/[A-Za-z0-9_][\w.+-]*)*", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """A name in `presets.PRESETS`, if spelt right."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A bundle, or a versioned folder with bundles in it. It need not exist."""
+
+    path: Path
+    revision: str | None = None
+
+
+@dataclass(frozen=True)
+class Repo:
+    """A model repo on the Hub, `org/name`."""
+
+    name: str
+    revision: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.name}@{self.revision}" if self.revision else self.name
+
+
+Address = Shipped | Folder | Repo
+
+
+def parse_address(address: str | Path, revision: str | None = None) -> Address:
+    """What the address names. A revision never holds what could leave a folder ("..", a leading dot or slash).
+
+    Raises AddressError when it follows none of the forms, or when the revision is given twice or makes no sense.
+    """
+    text = str(address)
+    if isinstance(address, Path) or _FOLDER.match(text):
+        return _folder(text, revision)
+    if page := _WEB_PAGE.match(text):
+        raise AddressError(f"{text!r} is a web page; write {page[1]!r} for that Hub repo.")
+    name, at, selected = text.removeprefix("hf://").partition("@")
+    if "/" in name or text.startswith("hf://"):
+        if not _REPO.fullmatch(name) or ".." in name or "--" in name or name.endswith(".git"):
+            raise AddressError(f"{text!r} is not an address. A Hub repo is 'org/name'; a folder starts with ./ ../ / or ~ ('./{name}').")
+        return Repo(name, _one_revision(text, selected if at else None, revision))
+    if at or revision is not None:
+        raise AddressError(f"{name!r} is a shipped name, which has no revisions; leave out {at + selected or 'revision='}.")
+    if not name:
+        raise AddressError("The address is empty; leave it out for the shipped model.")
+    return Shipped(name)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The question with the nearest of the known names and a blank before it; "" when none is near."""
+    near = get_close_matches(name.lower(), known, 1, 0.5)
+    return f" Did you mean {near[0]!r}?" if near else ""
+
+
+def _folder(text: str, revision: str | None) -> Folder:
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:
+        raise AddressError(f"{text!r}: there is no home folder of that name; write the whole path.") from None
+    stem, at, selected = path.name.rpartition("@")
+    if at and stem and not os.path.lexists(path):  # a folder whose own name holds an @ goes first
+        return Folder(path.with_name(stem), _one_revision(text, selected, revision))
+    return Folder(path, _one_revision(text, None, revision))
+
+
+def _one_revision(address: str, selected: str | None, revision: str | None) -> str | None:
+    if selected is not None and revision is not None:
+        raise AddressError(f"Two revisions: the address {address!r} has one, and revision={revision!r}; give one of them.")
+    chosen = revision if selected is None else selected
+    if chosen is not None and (not _REVISION.fullmatch(chosen) or ".." in chosen or len(chosen) > 200):
+        raise AddressError(f"{chosen!r} in {address!r} is no revision; give a tag such as v1.0, a branch or a commit.")
+    return chosen

@@ -1,0 +1,56 @@
+"""What a bundle must be before others are offered it: whole, described, measured, and able to grade a film."""
+
+from ..bundle import GATE, LOCATOR, Bundle
+from ..errors import BundleError, BundleIncomplete
+from ..imaging.letterbox import network_input
+from ..imaging.locate import Locator
+from ..imaging.phantom import knee_film
+from ..runtime import GateNetwork, Network
+
+METADATA: dict[str, str | None] = {"library_name": "keras", "pipeline_tag": "image-classification", "license": None}
+"""What the card's metadata must say for the Hub to show the model as what it is; None is anything."""
+
+
+def check_publishable(bundle: Bundle) -> None:
+    """Raises BundleError kinds that say what is missing; the bundle's files were verified before."""
+    if not bundle.evidence.get("metrics"):
+        raise BundleIncomplete(f"{bundle.folder}: evidence.json holds no measured figures; run `python -m tuning evaluate` and export again.")
+    _check_card(bundle)
+    _check_grades(bundle)
+
+
+def _check_card(bundle: Bundle) -> None:
+    from huggingface_hub import metadata_load
+
+    path = bundle.folder / "README.md"
+    if not path.is_file():
+        raise BundleIncomplete(f"{bundle.folder}: README.md, the model card, is missing; write it with `kneeoa card {bundle.folder} > README.md`.")
+    try:
+        metadata = metadata_load(path) or {}
+    except Exception as error:  # of YAML, and of what the client makes of it
+        raise BundleError(f"{path}: its metadata is not YAML ({' '.join(str(error).split())}); write it anew with `kneeoa card`.") from None
+    for name, wanted in METADATA.items():
+        if not metadata.get(name) or (wanted and metadata[name] != wanted):
+            raise BundleError(f"{path}: its metadata says {name}: {metadata.get(name)}, and {wanted or 'one'} is wanted; write it anew with `kneeoa card`.")
+
+
+def _check_grades(bundle: Bundle) -> None:
+    """The graph runs on a sample film and answers in the contract's shape."""
+    config = bundle.config.input
+    film = knee_film(2, seed=0).pixels
+    network = Network(bundle.folder / "model.onnx", config)
+    locator = Locator(bundle.folder / LOCATOR, bundle.config.locator) if bundle.config.locator else None
+    gate = GateNetwork(bundle.folder / GATE, bundle.config.gate.size) if bundle.config.gate else None
+    whole = (0, 0, film.shape[1], film.shape[0])
+    try:
+        if locator:
+            locator.find(film)
+        if gate:
+            gate.run(network_input(film, whole, gate.input)[None])
+        network.run(network_input(film, whole, config)[None])
+    except BundleError:
+        raise
+    except Exception as error:  # onnxruntime's own exceptions have no common public base
+        raise BundleError(
+            f"{bundle.folder}: its networks can't find and grade a sample film ({type(error).__name__}: {error}); export the bundle again."
+        ) from None

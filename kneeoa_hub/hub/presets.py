@@ -1,0 +1,97 @@
+"""The bundles that ship with the package, as data."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..bundle import bundle_files, read_bundle
+from ..errors import AddressError
+from .address import did_you_mean
+
+_PRETRAINED = Path(__file__).parent.parent / "pretrained"
+HEADLINES = (("oai_test", "qwk"),)
+"""The figures of evidence["metrics"] that a list of models shows: test set and metric."""
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A shipped bundle: its name, what it is, the licence of its weights, and its folder in the package."""
+
+    name: str
+    description: str
+    licence: str
+    folder: Path
+
+
+DEFAULT = "kneeoa-cnn"
+PRESETS = {
+    preset.name: preset
+    for preset in (
+        Preset(
+            "kneeoa-cnn",
+            "Kellgren-Lawrence grades of frontal knee radiographs, by convolutional networks found with Keras Tuner",
+            "CC BY 4.0",
+            _PRETRAINED / "kneeoa-cnn",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A measured value with its 95% interval, over n films."""
+
+    test_set: str
+    metric: str
+    value: float
+    low: float
+    high: float
+    n: int
+
+    def __str__(self) -> str:
+        return f"{self.metric.upper()} {self.value:.3f} ({self.low:.3f} to {self.high:.3f}; {self.test_set}, n={self.n})"
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """One line of `list_pretrained`. size: bytes of the bundle. figures: those of HEADLINES that its evidence holds."""
+
+    name: str
+    version: str
+    description: str
+    licence: str
+    size: int
+    figures: tuple[Figure, ...]
+
+    def __str__(self) -> str:
+        parts = (f"{self.name} {self.version}", self.description, f"{self.size / 1e6:.1f} MB", self.licence, *map(str, self.figures))
+        return "; ".join(parts)
+
+
+def find_preset(name: str) -> Preset:
+    """The preset of that name. Raises AddressError with the nearest name, and how other kinds of address are written."""
+    if name in PRESETS:
+        return PRESETS[name]
+    guess = did_you_mean(name, PRESETS)
+    known = ", ".join(PRESETS)
+    raise AddressError(f"No shipped model is called {name!r}.{guess} Shipped: {known}. A folder is written './{name}', a Hub repo 'org/name'.")
+
+
+def list_pretrained() -> list[Pretrained]:
+    """Every shipped bundle, verified. Raises BundleError kinds when one is damaged."""
+    return [_described(preset) for preset in PRESETS.values()]
+
+
+def _described(preset: Preset) -> Pretrained:
+    bundle = read_bundle(preset.folder)
+    size = sum(path.stat().st_size for path in bundle_files(preset.folder))
+    figures = tuple(_headlines(bundle.evidence))
+    return Pretrained(preset.name, bundle.config.version, preset.description, preset.licence, size, figures)
+
+
+def _headlines(evidence: dict[str, Any]) -> Iterator[Figure]:
+    for test_set, metric in HEADLINES:
+        entry = evidence.get("metrics", {}).get(test_set, {}).get(metric)
+        if entry:
+            yield Figure(test_set, metric, entry["value"], entry["low"], entry["high"], entry["n"])

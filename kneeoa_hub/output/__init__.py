@@ -1,0 +1,1 @@
+"""What is written beside an answer: tables, sidecars, printable reports and DICOM objects."""

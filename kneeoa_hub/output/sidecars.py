@@ -1,0 +1,138 @@
+"""What a grading writes beside its answers, as they pass: overlays, DICOM objects, and a report at the end; `check_places` makes their folders."""
+
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from itertools import count
+from pathlib import Path
+
+from ..errors import FilmError, FilmNotFound, KneeOAError, OutputError
+from ..imaging.decode import FILM_SUFFIXES, is_dicom
+from ..report import FilmReport
+from .tables import Answer
+
+Passing = Iterable[tuple[str, Answer]]
+
+
+def check_places(*, overlays: Path | None, dicom: Path | None, report: Path | None) -> None:
+    """Make the folders, and raise now what would come up when all films are graded: OutputError, or SettingsError for a report's name."""
+    from .printable import new_document
+
+    for option, folder in (("--overlays", overlays), ("--dicom", dicom)):
+        if folder:
+            try:
+                _try_folder(folder)
+            except OSError as error:
+                raise _unwritable(folder, option, error) from None
+    if report:
+        new_document(report)
+        try:
+            _try_folder(report.parent)
+            if report.exists():
+                report.open("ab").close()
+        except OSError as error:
+            raise _unwritable(report, "--report", error) from None
+
+
+def with_overlays(answers: Passing, folder: Path) -> Iterator[tuple[str, Answer]]:
+    """The same answers; FILM.graded.png of each graded film is written on the way."""
+    names = _Names()
+    for film, answer in answers:
+        if not isinstance(answer, KneeOAError) and answer.knees:
+            try:
+                answer.overlay().save(folder / f"{names.of(film)}.graded.png")
+            except OSError as error:
+                raise _unwritable(folder, "--overlays", error) from None
+        yield film, answer
+
+
+class DicomObjects:
+    """Writes FILM.sr.dcm, and FILM.sc.dcm of each graded film, below a folder. failed: DICOM films so far whose objects could not be made."""
+
+    def __init__(self, folder: Path) -> None:
+        self.failed: int = 0
+        self._folder = folder
+        self._names = _Names()
+
+    def beside(self, answers: Passing) -> Iterator[tuple[str, Answer]]:
+        """The same answers. Of a film that has no objects, as it is no DICOM or belongs to no study, standard error tells why."""
+        for film, answer in answers:
+            if not isinstance(answer, KneeOAError):
+                self._write(film, answer)
+            yield film, answer
+
+    def _write(self, film: str, report: FilmReport) -> None:
+        """Each object by itself: what is wrong with one is told, and hinders neither the other nor the films to come."""
+        from .dicom import secondary_capture, structured_report, to_bytes
+
+        try:
+            content = Path(film).read_bytes()
+        except OSError as error:
+            self.failed += 1
+            tell_fault(film, FilmNotFound(f"The film can't be read again for its DICOM objects ({error.strerror}); leave it in its place meanwhile."))
+            return
+        made: dict[str, bytes] = {}
+        faults: dict[str, KneeOAError] = {}
+        makers = {"sr": structured_report} | ({"sc": secondary_capture} if report.knees else {})
+        for kind, make in makers.items():
+            try:
+                made[kind] = to_bytes(make(content, report))
+            except Exception as error:  # one film must never end the batch
+                bug = f"FILM.{kind}.dcm can't be made ({type(error).__name__}), by no known fault of the film; tell the package's maintainers."
+                fault = error if isinstance(error, KneeOAError) else FilmError(bug)
+                faults.setdefault(fault.message, fault)
+        self.failed += bool(faults) and is_dicom(content)
+        for fault in faults.values():
+            tell_fault(film, fault)
+        name = self._names.of(film) if made else ""
+        for kind, content_made in made.items():
+            try:
+                (self._folder / f"{name}.{kind}.dcm").write_bytes(content_made)
+            except OSError as error:
+                raise _unwritable(self._folder, "--dicom", error) from None
+
+
+def tell_fault(film: str, error: KneeOAError) -> None:
+    """A line on standard error, above whatever bar is drawn there."""
+    from tqdm import tqdm
+
+    tqdm.write(f"kneeoa: {film}: {error.message}", file=sys.stderr)
+
+
+def with_report(answers: Passing, path: Path) -> Iterator[tuple[str, Answer]]:
+    """The same answers; a report of all of them is written at the end."""
+    from .printable import new_document
+
+    document = new_document(path)
+    for number, (film, answer) in enumerate(answers, 1):
+        name = Path(film).name.encode("utf-8", "replace").decode()  # of a name that is no UTF-8, what is readable
+        document.add(f"{number}. {name}", answer)
+        yield film, answer
+    try:
+        path.write_bytes(document.content())
+    except OSError as error:
+        raise _unwritable(path, "--report", error) from None
+
+
+class _Names:
+    """Names for files that are written side by side, from films that lie in several folders."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+
+    def of(self, film: str) -> str:
+        path = Path(film)
+        stem = path.stem if path.suffix.lower() in FILM_SUFFIXES else path.name  # the end of a UID is no suffix
+        name = next(n for n in (stem + (f"-{i}" if i else "") for i in count()) if n not in self._taken)
+        self._taken.add(name)
+        return name
+
+
+def _try_folder(folder: Path) -> None:
+    """Make it, and a file in it that is gone at once."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tempfile.TemporaryFile(dir=folder).close()
+
+
+def _unwritable(place: Path, option: str, error: OSError) -> OutputError:
+    return OutputError(f"{place} can't be written ({error.strerror}); give {option} a place with room and access.")

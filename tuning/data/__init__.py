@@ -1,0 +1,1 @@
+"""Films and their labels: read, audited for copies, and made into batches."""

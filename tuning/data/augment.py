@@ -1,0 +1,122 @@
+"""Random changes of training films that leave the grade alone, and the batches that training reads."""
+
+import math
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from PIL import Image
+
+from kneeoa_hub.grades import NUM_GRADES
+from kneeoa_hub.imaging.letterbox import standardise
+
+from .datasets import Knees
+
+ROTATION, ZOOM, SHIFT, GAMMA = 12.0, 0.15, 0.08, 0.5
+"""At strength 1: degrees; log of the scale; share of the side; log of the exponent."""
+OCCLUDED = 0.1, 0.4
+"""Shares of a side that an occlusion covers."""
+LEVELS = np.linspace(0, 1, 256)
+
+
+def augment(pixels: np.ndarray, content: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+    """A changed copy of one canvas as float32 [H,W], standardised; at strength 0 only mirrored half of the time.
+
+    pixels: uint8 [H,W]; content: its box without the padding; strength: 0 to 1.
+    """
+    left, top, right, bottom = (int(edge) for edge in content)
+    if rng.random() < 0.5:
+        pixels, left, right = pixels[:, ::-1], pixels.shape[1] - right, pixels.shape[1] - left
+    if not strength:
+        return standardise(pixels, (left, top, right, bottom))
+    gamma = math.exp(rng.uniform(-GAMMA, GAMMA) * strength)
+    exposed = np.rint(255 * LEVELS**gamma).astype(np.uint8)[pixels]
+    inside = exposed[top:bottom, left:right]
+    mean, deviation = float(inside.mean()), max(float(inside.std()), 1.0)
+    height, width = pixels.shape
+    angle = math.radians(rng.uniform(-ROTATION, ROTATION) * strength)
+    scale = math.exp(rng.uniform(-ZOOM, ZOOM) * strength)
+    dx, dy = rng.uniform(-SHIFT, SHIFT, 2) * strength * (width, height)
+    a, b = math.cos(angle) / scale, math.sin(angle) / scale
+    cx, cy = width / 2, height / 2
+    matrix = (a, b, cx - a * (cx + dx) - b * (cy + dy), -b, a, cy + b * (cx + dx) - a * (cy + dy))
+    moved = Image.fromarray(exposed).transform((width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=round(mean))
+    return (np.asarray(moved, np.float32) - mean) / deviation
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """What a long training does to its batches against learning films by heart; short trials are hindered by it.
+
+    mixup: parameter of the Beta distribution of the share of another film, of the same or a neighbouring grade; 0 is none
+    (Zhang et al., "mixup: beyond empirical risk minimization", ICLR 2018).
+    occlusion: share of the films in which a rectangle is blanked (Zhong et al., "Random erasing", AAAI 2020).
+    """
+
+    mixup: float = 0.0
+    occlusion: float = 0.0
+
+
+class TrainingBatches(keras.utils.PyDataset):
+    """Shuffled batches of (image [B,H,W,1] float32, grade [B,5], one-hot unless mixed); every epoch has its own random changes.
+
+    Give `fit` shuffle=False: it would shuffle them once more, by a generator that a resumed training begins anew.
+    """
+
+    def __init__(self, knees: Knees, batch: int, strength: float, seed: int, mixing: Mixing = Mixing(), targets: np.ndarray | None = None):
+        """targets: [N,5] shares of the grades, in place of the knees' own grades."""
+        super().__init__(workers=1, use_multiprocessing=False, max_queue_size=8)
+        self.mixing = mixing
+        self.knees, self.batch, self.strength, self.seed, self.epoch = knees, batch, strength, seed, 0
+        self.order = np.random.default_rng(seed).permutation(len(knees))
+        self.targets = one_hot(knees.grades) if targets is None else targets.astype(np.float32)
+
+    def __len__(self) -> int:
+        return max(1, len(self.knees) // self.batch)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        rows = self.order[index * self.batch : (index + 1) * self.batch]
+        rng = np.random.default_rng((self.seed, self.epoch, index))
+        images = np.stack([augment(self.knees.pixels[row], self.knees.contents[row], self.strength, rng) for row in rows])
+        targets = self.targets[rows]
+        if self.mixing.occlusion:
+            occlude(images, self.mixing.occlusion, rng)
+        if self.mixing.mixup:
+            images, targets = mix(images, targets, self.mixing.mixup, rng)
+        return images[..., None], targets
+
+    def on_epoch_end(self) -> None:
+        self.start_epoch(self.epoch + 1)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Batches depend on seed and epoch alone, so a resumed training sees what an unbroken one would."""
+        self.epoch = epoch
+        self.order = np.random.default_rng((self.seed, epoch)).permutation(len(self.knees))
+
+
+def occlude(images: np.ndarray, share: float, rng: np.random.Generator) -> None:
+    """Blank a rectangle of a tenth to four tenths of each side in `share` of the images [B,H,W], in place."""
+    height, width = images.shape[1:]
+    for index in np.flatnonzero(rng.random(len(images)) < share):
+        image = images[index]
+        h, w = (max(1, round(side * rng.uniform(*OCCLUDED))) for side in (height, width))
+        top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
+        image[top : top + h, left : left + w] = 0.0
+
+
+def mix(images: np.ndarray, targets: np.ndarray, alpha: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Each image [B,H,W] and target [B,5] with a part of another's whose grade is the same or next to it."""
+    grades = targets.argmax(1)
+    near = np.abs(grades[:, None] - grades[None, :]) <= 1
+    partners = np.array([rng.choice(np.flatnonzero(row)) for row in near])
+    shares = rng.beta(alpha, alpha, len(images)).astype(np.float32)
+    shares = np.minimum(shares, 1 - shares)  # of the other, at most half
+    return (
+        images + shares[:, None, None] * (images[partners] - images),
+        targets + shares[:, None] * (targets[partners] - targets),
+    )
+
+
+def one_hot(grades: np.ndarray) -> np.ndarray:
+    """[N,5] float32."""
+    return np.eye(NUM_GRADES, dtype=np.float32)[grades]

@@ -1,0 +1,1 @@
+"""What trained networks are worth: figures, calibration, subgroups, plots."""

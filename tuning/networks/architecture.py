@@ -1,0 +1,250 @@
+"""The architectures that are searched: a frozen `Architecture`, its network, and the space that Keras Tuner draws from."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import keras
+import keras_tuner as kt
+import numpy as np
+from keras import layers, ops
+
+from kneeoa_hub.bundle import InputConfig
+from kneeoa_hub.errors import SettingsError
+from kneeoa_hub.grades import NUM_GRADES
+
+from .losses import QuadraticKappa, loss_for
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One point of the space: everything that says which network is trained, and how.
+
+    size: side of the square input in pixels. view: "whole", or "band": the network cuts out the rows about the joint line.
+    fold: the right half of the film, mirrored, goes through the same layers as the left one: both compartments of
+    the joint are read by one eye, and a knee and its mirror image are one (after Tiulpin et al., Sci. Rep. 2018).
+    stem: "conv5" (5x5, stride 2) or "none". widths: channels of each stage.
+    blocks: blocks a stage; every stage halves the resolution. pooling: from features to a vector.
+    dense: widths of hidden layers before the classifier, "" for none. augmentation: strength, 0 to 1.
+    """
+
+    size: int = 160
+    view: str = "whole"
+    stem: str = "conv5"
+    block: str = "residual"
+    widths: str = "32-64-128-192"
+    blocks: int = 1
+    normalisation: bool = True
+    pooling: str = "average"
+    dense: str = ""
+    dropout: float = 0.2
+    loss: str = "soft_ordinal"
+    learning_rate: float = 2e-3
+    augmentation: float = 0.7
+    fold: bool = False
+
+    @property
+    def input(self) -> InputConfig:
+        """What the network is fed."""
+        return InputConfig(self.size, self.size)
+
+    @property
+    def margin(self) -> int:
+        """Rows above and below the joint line's band that the network does not look at."""
+        return 0 if self.view == "whole" else round((1 - BAND) / 2 * self.size / BAND_STEP) * BAND_STEP
+
+    @property
+    def stages(self) -> tuple[int, ...]:
+        return _numbers(self.widths)
+
+    @property
+    def hidden(self) -> tuple[int, ...]:
+        return _numbers(self.dense)
+
+
+BAND, BAND_STEP = 0.7, 32
+"""Height of the band over its width, and what its margins are a multiple of: the places of its features lie on those of the whole."""
+LEAST_UNPADDED = 8
+"""Rows of a map under which a block without padding pads."""
+
+BASELINE_2023 = Architecture(256, "whole", "none", "unpadded", "128-64-32", 1, False, "flatten", "128-64", 0.2, "cross_entropy", 1e-3, 0.0)
+"""The CNN of IEEE 10724941, as a point of the space."""
+NAMED = {
+    "residual": Architecture(),
+    "folded": Architecture(fold=True),
+    "folded-fine": Architecture(fold=True, stem="none", widths="16-32-64-128-192"),
+    "folded-joint-line": Architecture(fold=True, view="band"),
+    "joint-line": Architecture(192, "band", "conv5", "plain", "32-64-128-192", 2, True, "average", "", 0.2, "coral", 2e-3, 0.7),
+    "baseline-2023": BASELINE_2023,
+}
+
+SPACE: dict[str, tuple[Any, ...]] = {
+    "size": (96, 128, 160, 192, 224, 256),
+    "view": ("whole", "band"),
+    "fold": (False, True),
+    "stem": ("conv5", "none"),
+    "block": ("plain", "residual", "separable", "squeeze_excite", "unpadded"),
+    "widths": ("16-32-64-128", "32-64-128-192", "48-96-192", "128-64-32", "16-32-64-128-192"),
+    "blocks": (1, 2),
+    "normalisation": (True, False),
+    "pooling": ("average", "max", "attention", "flatten"),
+    "dense": ("", "64", "128-64"),
+    "dropout": (0.0, 0.2, 0.4),
+    "loss": ("cross_entropy", "soft_ordinal", "coral"),
+    "learning_rate": (3e-4, 1e-3, 2e-3, 4e-3),
+    "augmentation": (0.0, 0.35, 0.7, 1.0),
+}
+
+
+def narrowed(only: dict[str, list[str]]) -> dict[str, tuple[Any, ...]]:
+    """The space with some choices left out: {"size": ["128", "160"]}. Raises SettingsError for what is not in it."""
+    space = dict(SPACE)
+    for name, texts in only.items():
+        if name not in space:
+            raise SettingsError(f"--only {name}: there is no such choice; the space has {', '.join(SPACE)}.")
+        known = {str(value): value for value in SPACE[name]}
+        unknown = [text for text in texts if text not in known]
+        if unknown:
+            raise SettingsError(f"--only {name}={','.join(unknown)}: choose among {', '.join(known)}.")
+        space[name] = tuple(known[text] for text in texts)
+    return space
+
+
+def build(architecture: Architecture, name: str = "member") -> keras.Model:
+    """image [N,size,size,1] -> probabilities [N,5]. Layers "features", "embedding" and "classifier" are found by name."""
+    image = keras.Input((architecture.input.height, architecture.input.width, 1), name="image")
+    x = layers.Cropping2D((architecture.margin, 0))(image) if architecture.margin else image
+    x = _folded(x) if architecture.fold else x
+    if architecture.stem == "conv5":
+        x = _conv(x, architecture.stages[0], 5, 2, architecture)
+    for width in architecture.stages:
+        for block in range(architecture.blocks):
+            halve = block == 0
+            x = BLOCKS[architecture.block](x, width, 2 if halve else 1, architecture)
+    if architecture.pooling == "attention":
+        x = layers.Multiply()([x, layers.Conv2D(1, 1, activation="sigmoid")(x)])
+    x = layers.Activation("linear", name="features")(_unfolded(x) if architecture.fold else x)
+    pool = POOLING[architecture.pooling]()
+    if architecture.fold:  # what both compartments show, and what the worse one does
+        left, right = map(pool, _halves(x))
+        x = ops.concatenate([(left + right) / 2, ops.maximum(left, right)], axis=-1)
+    else:
+        x = pool(x)
+    x = layers.Dropout(architecture.dropout)(x)
+    for width in architecture.hidden:
+        x = layers.Dense(width, activation="relu")(x)
+        x = layers.Dropout(architecture.dropout / 2)(x)
+    x = layers.Activation("linear", name="embedding", dtype="float32")(x)  # the head is exact in a training of mixed precision too
+    model = keras.Model(image, _probabilities(x, architecture), name=name)
+    if architecture.loss == "coral":
+        model.get_layer("cut_points").set_weights([np.array([[1.5, 0.5, -0.5, -1.5]], np.float32)])
+    return model
+
+
+def compiled(architecture: Architecture, learning_rate: Any = None) -> keras.Model:
+    """The network with its loss, AdamW, and the validation metric `val_qwk`."""
+    model = build(architecture)
+    optimizer = keras.optimizers.AdamW(learning_rate or architecture.learning_rate, weight_decay=0.01, clipnorm=5.0)
+    # Keras Tuner restores a promoted trial's optimizer only if its variables exist by then.
+    optimizer.build(model.trainable_variables)
+    model.compile(optimizer, loss_for(architecture.loss), metrics=[QuadraticKappa(), "accuracy"])
+    return model
+
+
+class KneeHyperModel(kt.HyperModel):
+    """Draws an Architecture from the (narrowed) space and builds it."""
+
+    def __init__(self, space: dict[str, tuple[Any, ...]]):
+        super().__init__(name="knee")
+        self.space = space
+
+    def build(self, hp: kt.HyperParameters) -> keras.Model:
+        return compiled(self.architecture(hp))
+
+    def architecture(self, hp: kt.HyperParameters) -> Architecture:
+        defaults = asdict(Architecture())
+        values = {
+            name: hp.Choice(name, list(choices), default=defaults[name] if defaults[name] in choices else choices[0]) for name, choices in self.space.items()
+        }
+        return Architecture(**values)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("-") if part)
+
+
+def _halves(x):
+    """[N,H,W,C] -> two of [N,H,W/2,C]: the left half, and the right one mirrored."""
+    middle = x.shape[2] // 2
+    return x[:, :, :middle], ops.flip(x[:, :, -middle:], axis=2)
+
+
+def _folded(x):
+    """[N,H,W,C] -> [2N,H,W/2,C]: the halves as films of their own, so that neither sees the other."""
+    return ops.concatenate(_halves(x), axis=0)
+
+
+def _unfolded(x):
+    """[2N,h,w,C] -> [N,h,2w,C]."""
+    left, right = ops.split(x, 2, axis=0)
+    return ops.concatenate([left, ops.flip(right, axis=2)], axis=2)
+
+
+def _conv(x, width: int, kernel: int, stride: int, architecture: Architecture, activation: str | None = "relu", separable: bool = False, padding: str = "same"):
+    kind = layers.SeparableConv2D if separable else layers.Conv2D
+    normalise = architecture.normalisation
+    x = kind(width, kernel, stride, padding=padding, use_bias=not normalise)(x)
+    if normalise:
+        x = layers.BatchNormalization(momentum=0.9)(x)
+    return layers.Activation(activation)(x) if activation else x
+
+
+def _plain(x, width: int, stride: int, architecture: Architecture, padding: str = "same"):
+    x = _conv(x, width, 3, 1, architecture, padding=padding)
+    return layers.MaxPooling2D(stride, padding="same" if min(x.shape[1:3]) < stride else "valid")(x) if stride > 1 else x
+
+
+def _residual(x, width: int, stride: int, architecture: Architecture, separable: bool = False, excite: bool = False):
+    shortcut = x
+    x = _conv(x, width, 3, stride, architecture, separable=separable)
+    x = _conv(x, width, 3, 1, architecture, None, separable=separable)
+    if excite:
+        weights = layers.GlobalAveragePooling2D(keepdims=True)(x)
+        weights = layers.Dense(max(width // 8, 4), activation="relu")(weights)
+        x = layers.Multiply()([x, layers.Dense(width, activation="sigmoid")(weights)])
+    if stride > 1 or shortcut.shape[-1] != width:
+        if stride > 1:
+            shortcut = layers.AveragePooling2D(stride, padding="same")(shortcut)
+        shortcut = _conv(shortcut, width, 1, 1, architecture, None)
+    return layers.Activation("relu")(layers.Add()([x, shortcut]))
+
+
+def _unpadded(x, width: int, stride: int, architecture: Architecture):
+    """The plain block of 2023, which loses a row on every side; where few are left, it keeps them."""
+    return _plain(x, width, stride, architecture, "valid" if min(x.shape[1:3]) > LEAST_UNPADDED else "same")
+
+
+BLOCKS = {
+    "plain": _plain,
+    "residual": _residual,
+    "separable": lambda x, width, stride, architecture: _residual(x, width, stride, architecture, separable=True),
+    "squeeze_excite": lambda x, width, stride, architecture: _residual(x, width, stride, architecture, excite=True),
+    "unpadded": _unpadded,
+}
+POOLING = {
+    "average": layers.GlobalAveragePooling2D,
+    "attention": layers.GlobalAveragePooling2D,
+    "max": layers.GlobalMaxPooling2D,
+    "flatten": layers.Flatten,
+}
+
+
+def _probabilities(embedding, architecture: Architecture):
+    if architecture.loss != "coral":
+        return layers.Softmax(name="probabilities", dtype="float32")(layers.Dense(NUM_GRADES, name="classifier", dtype="float32")(embedding))
+    # CORAL: one severity, and four cut points on it; only built-in layers, so that any Keras can load it.
+    severity = layers.Dense(1, use_bias=False, name="classifier", dtype="float32")(embedding)
+    cuts = layers.Dense(NUM_GRADES - 1, use_bias=False, name="cut_points", dtype="float32")(ops.ones_like(severity))
+    over = ops.sigmoid(severity + cuts)
+    edges = ops.concatenate([ops.ones_like(severity), over, ops.zeros_like(severity)], axis=-1)
+    mass = ops.relu(edges[:, :-1] - edges[:, 1:]) + 1e-7
+    return layers.Activation("linear", name="probabilities", dtype="float32")(mass / ops.sum(mass, axis=-1, keepdims=True))

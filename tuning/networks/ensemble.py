@@ -1,0 +1,157 @@
+"""The members, of whatever architectures, as one model: flip-averaged, calibrated, with its embedding and activation map.
+
+Only layers and operations that Keras itself ships are used, so `keras.saving.load_model` needs no code of ours.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from keras import layers, ops
+from PIL import Image
+
+from kneeoa_hub.bundle import Decision, InputConfig
+from kneeoa_hub.grades import NUM_GRADES
+
+from .architecture import Architecture
+
+LEAST = 1e-7
+"""Probabilities are kept off zero, so that their logarithm is finite."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One trained network and what it is. name: such as "folded-0", its architecture and its seed."""
+
+    name: str
+    architecture: Architecture
+    network: keras.Model
+
+
+def input_of(architectures: Sequence[Architecture]) -> InputConfig:
+    """What an ensemble is fed: the input of the member that sees most; each of the others shrinks it to its own."""
+    return max((architecture.input for architecture in architectures), key=lambda config: config.width)
+
+
+def assemble(
+    members: Sequence[Member],
+    config: InputConfig | None = None,
+    temperature: float = 1.0,
+    decision: Decision = Decision(),
+    usual: np.ndarray | None = None,
+) -> keras.Model:
+    """image [N,H,W,1] -> {"probabilities" [N,5], "embedding" [N,D], "activation_map" [N,h,w]}.
+
+    config: the input, if not `input_of` the members. Each member answers for the film and its mirror image, unless it
+    folds the film: then both are one. The map speaks for the grade that `decision` reports: the classifier applied to
+    every place of the features, less its mean over the grades (class activation map: Zhou et al., CVPR 2016), less
+    what it is in the mean film: `usual` [h,w,5], see `usual_maps`. Without that, a map shows foremost what every film
+    has there, such as the padding.
+    """
+    config = config or input_of([member.architecture for member in members])
+    image = keras.Input((config.height, config.width, 1), name="image")
+    parts = [_parts(member, f"member_{number}") for number, member in enumerate(members)]
+    places = max(part.output_shape[2][1] for part in parts), max(part.output_shape[2][2] for part in parts)
+    probabilities, vectors, maps = [], [], []
+    for member, part in zip(members, parts, strict=True):
+        side = member.architecture.size
+        seen = _resized(image, side, side, Image.Resampling.BICUBIC)
+        views = [part(seen)]
+        if not member.architecture.fold:
+            probability, vector, mapped = part(ops.flip(seen, axis=2))
+            views.append([probability, vector, ops.flip(mapped, axis=2)])
+        probabilities.append(_mean([view[0] for view in views]))
+        vectors.append(_mean([view[1] for view in views]))
+        maps.append(_resized(_mean([view[2] for view in views]), *places, Image.Resampling.BILINEAR))
+    calibrated = ops.softmax(ops.log(ops.maximum(_mean(probabilities), LEAST)) / temperature, axis=-1)
+    vector = ops.concatenate(vectors, axis=-1) if len(vectors) > 1 else vectors[0]
+    chosen = _reported(calibrated, decision)
+    evidence = layers.Activation("linear", name="grade_maps")(_mean(maps))
+    if usual is not None:
+        # As nested lists they become a constant of the graph; an array would become a further input of the exported one.
+        evidence = layers.Rescaling(1.0, offset=(-usual[None]).tolist())(evidence)
+    evidence = ops.sum(evidence * ops.expand_dims(ops.expand_dims(chosen, 1), 1), axis=-1)
+    outputs = {
+        "probabilities": layers.Activation("linear", name="probabilities")(calibrated),
+        "embedding": layers.Activation("linear", name="embedding")(vector),
+        "activation_map": layers.Activation("linear", name="activation_map")(evidence),
+    }
+    return keras.Model(image, outputs, name="kneeoa")
+
+
+def usual_maps(model: keras.Model, inputs: np.ndarray, batch: int = 64) -> np.ndarray:
+    """[h,w,5]: the mean over films [N,H,W,1] of an assembled model's map for every grade."""
+    maps = keras.Model(model.input, model.get_layer("grade_maps").output)
+    parts = np.array_split(inputs, -(-len(inputs) // batch))
+    return np.sum([np.asarray(maps.predict_on_batch(part)).sum(0) for part in parts], axis=0) / len(inputs)
+
+
+def seen_alone(member: Member, config: InputConfig) -> keras.Model:
+    """image [N,H,W,1] as the ensemble gets it -> the member's probabilities [N,5], without the mirror image."""
+    image = keras.Input((config.height, config.width, 1), name="image")
+    return keras.Model(image, member.network(_resized(image, member.architecture.size, member.architecture.size, Image.Resampling.BICUBIC)))
+
+
+def _mean(values):
+    return values[0] if len(values) == 1 else ops.sum(ops.stack(values), axis=0) / len(values)
+
+
+def _reported(probabilities, decision: Decision):
+    """[N,5] -> [N,5]: one at the grade that the bundle's rule reports. Without argmax, which has no ONNX form here."""
+    if decision.rule == "argmax":
+        return ops.cast(probabilities >= ops.max(probabilities, axis=-1, keepdims=True), "float32")
+    ones = ops.ones_like(probabilities[:, :1])
+    grades = ops.concatenate([ones * grade for grade in range(NUM_GRADES)], axis=-1)
+    severity = ops.sum(probabilities * grades, axis=-1, keepdims=True)
+    over = [ops.cast(severity > threshold, "float32") for threshold in decision.thresholds]
+    steps = ops.concatenate([ones, *over, ones * 0.0], axis=-1)
+    return steps[:, :-1] - steps[:, 1:]
+
+
+def _parts(member: Member, name: str) -> keras.Model:
+    """image -> [probabilities [N,5], embedding [N,D], evidence for each grade at each place [N,h,w,5]]."""
+    network = member.network
+    return keras.Model(network.input, [network.output, network.get_layer("embedding").output, _grade_maps(network, member.architecture)], name=name)
+
+
+def _grade_maps(network: keras.Model, architecture: Architecture):
+    features = network.get_layer("features").output
+    # A band's places lie amid those of the whole film; outside it there is no evidence.
+    margin = round(features.shape[1] * architecture.margin / (architecture.size - 2 * architecture.margin))
+    evidence = _grade_evidence(network, features, architecture)
+    return layers.ZeroPadding2D((margin, 0))(evidence) if margin else evidence
+
+
+def _grade_evidence(network: keras.Model, features, architecture: Architecture):
+    if architecture.hidden or architecture.pooling == "flatten":
+        # Behind hidden layers no place has weights of its own: the mean activation stands for every grade.
+        return ops.repeat(ops.mean(features, axis=-1, keepdims=True), NUM_GRADES, axis=-1)
+    if architecture.fold:  # as if both halves showed what this place does
+        features = ops.concatenate([features, features], axis=-1)
+    places = network.get_layer("classifier")(features)
+    if architecture.loss == "coral":
+        return ops.concatenate([-places] + [places] * (NUM_GRADES - 1), axis=-1)
+    return places - ops.mean(places, axis=-1, keepdims=True)
+
+
+def _resized(x, height: int, width: int, filter: Image.Resampling):
+    """[N,H,W,C] -> [N,height,width,C] with Pillow's filter, as `imaging.canvas` resizes: two products with fixed matrices.
+
+    Layers that resize have no antialiasing in ONNX.
+    """
+    if tuple(x.shape[1:3]) == (height, width):
+        return x
+    x = _weighed(layers.Permute((1, 3, 2))(x), width, filter)  # [N,H,C,width]
+    x = _weighed(layers.Permute((3, 2, 1))(x), height, filter)  # [N,width,C,height]
+    return layers.Permute((3, 1, 2))(x)
+
+
+def _weighed(x, length: int, filter: Image.Resampling):
+    """[...,L] -> [...,length]."""
+    given = x.shape[-1]
+    weights = Image.fromarray(np.eye(given, dtype=np.float32)).resize((length, given), filter)
+    layer = layers.Dense(length, use_bias=False, trainable=False)
+    resized = layer(x)
+    layer.set_weights([np.asarray(weights)])
+    return resized

@@ -1,0 +1,1 @@
+"""What every step needs to run: folders, console, memory, figures."""

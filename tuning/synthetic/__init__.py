@@ -1,0 +1,1 @@
+"""Films that are made: composed legs, body parts, and what is no knee."""

@@ -1,0 +1,1 @@
+"""How networks are trained: schedule, checkpoints, tuners, members, distillation."""
