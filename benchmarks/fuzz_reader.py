@@ -34,7 +34,7 @@ SECONDS, MEGABYTES, LONGEST = 2, 512, 32_768
 HANGS_AFTER = 600
 """Seconds of the clock after which libFuzzer ends an input that never comes back."""
 PIXELS = 2_000_000
-"""The reader's own limit while it is fuzzed, so that inputs are quick. What a film takes up to the default limit, tests/test_memory.py tells."""
+"""The reader's own limit while it is fuzzed, so that inputs are quick. What a film takes up to the default limit, tests/library/test_memory.py tells."""
 SIDE = 40
 REAL_FILMS = 12
 MARK = "DOE^JANE"
@@ -86,7 +86,7 @@ def page(document: dict) -> str:
         f"kneeoa_hub.imaging, Pillow and pydicom; {document['inputs']} inputs of at most {limits['bytes']} bytes, seed {document['seed']}. A finding is",
         f"any error but the package's own, a crash, over {limits['seconds']} s of the processor for one input, over {limits['megabytes']} MB for the whole",
         f"process, a film that cannot be, or a patient's name in an error, a warning or a log. The reader's own limit was {limits['pixels']} pixels;",
-        "what a film takes up to the default limit, `tests/test_memory.py` tells. Edges and features are",
+        "what a film takes up to the default limit, `tests/library/test_memory.py` tells. Edges and features are",
         "libFuzzer's, first of the seeds alone; kept are the inputs that reached something new.",
         "",
         "| format | inputs | seeds, synthetic | seeds, real | edges | features | kept | read | errors of the package | findings |",

@@ -1,0 +1,116 @@
+"""The image that hospitals build: its Dockerfile's steps by hand, and what they make as the user that it names."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from shutil import which
+
+import pytest
+import requests
+import yaml
+
+import kneeoa_hub
+
+from ..support.container import ROOT, Image, build, instructions
+from ..support.flask_serving import ready, serving, workers
+
+BIN = Path(sys.executable).parent
+
+
+def test_the_dockerfile_and_the_compose_file_have_no_lint():
+    for command in (["hadolint", "Dockerfile"], ["check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml"]):
+        ended = subprocess.run([str(BIN / command[0]), *command[1:]], cwd=ROOT, capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+
+
+def test_the_lock_of_the_app_holds_the_versions_that_are_tested():
+    pins = {name: {line.split()[0] for line in (ROOT / name).read_text("utf-8").splitlines() if "==" in line} for name in _LOCKS}
+    assert pins["flask_app/requirements.lock"] <= pins["requirements.lock"]
+    for name in _LOCKS:
+        text = (ROOT / name).read_text("utf-8")
+        assert all("--hash=sha256:" in block for block in re.findall(r"^\S+==(?:.*\\\n)+.*", text, re.MULTILINE))
+        assert "http" not in re.sub(r"httpcore\S*|httpx\S*|httptools\S*", "", text)
+
+
+_LOCKS = ("requirements.lock", "flask_app/requirements.lock")
+
+
+def test_compose_is_closed_by_default():
+    service = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]["kneeoa"]
+    assert service["image"] == f"kneeoa-hub:{kneeoa_hub.__version__}"
+    assert (service["read_only"], service["cap_drop"], service["security_opt"]) == (True, ["ALL"], ["no-new-privileges:true"])
+    assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+    assert service["environment"]["HF_HOME"].startswith("${HF_HOME:-/var/lib/kneeoa/")  # where the read-only root can be written
+    assert service["environment"]["HF_HUB_OFFLINE"] == "${HF_HUB_OFFLINE:-0}"
+    assert ("USER", "10001:10001") in set(instructions())
+
+
+def test_what_compose_lets_it_have_is_enough_for_every_thread(films: dict[str, Path]):
+    """However many cores its host has."""
+    service = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]["kneeoa"]
+    threads = re.fullmatch(r"\$\{KNEEOA_THREADS:-(\d+)\}", service["environment"]["KNEEOA_THREADS"])
+    assert threads
+    film = films["mild"].read_bytes()
+    with serving(KNEEOA_THREADS=threads[1]) as (address, process), ThreadPoolExecutor(40) as pool:
+        ready(address)
+        answers = [pool.submit(requests.post, f"{address}/api/v1/grade", files={"film": film}, timeout=120) for _ in range(80)]
+        answers += [pool.submit(requests.get, f"{address}/about", timeout=120) for _ in range(80)]
+        assert {answer.result().status_code for answer in answers} <= {200, 503}
+        held = sum(len(list(Path(f"/proc/{number}/task").iterdir())) for number in (process.pid, *workers(process)))
+    assert 20 < held < service["pids_limit"] / 2
+
+
+@pytest.fixture(scope="module")
+def image() -> Iterator[Image]:
+    with tempfile.TemporaryDirectory() as folder:  # not pytest's own, which other users can't enter
+        Path(folder).chmod(0o755)
+        yield build(Path(folder))
+
+
+def as_its_user(image: Image) -> dict[str, object]:
+    """What makes subprocess run as the image's user, where this process may and that user can reach this Python."""
+    base = Path(sys.executable).resolve()
+    reachable = all(folder.stat().st_mode & 0o001 for folder in [base, *base.parents])
+    return {"user": image.user, "group": image.user, "extra_groups": []} if os.geteuid() == 0 and reachable else {}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(which("install") is None, reason="the image's base has coreutils, this machine has not")
+def test_the_image_answers_as_its_user_writes_nothing_and_stops_cleanly(image: Image, films: dict[str, Path], tmp_path: Path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    # Loopback in place of every address: this is no container. The Hub is a port where nothing listens.
+    env = image.env | {"KNEEOA_HOST": "127.0.0.1", "KNEEOA_PORT": port, "HF_ENDPOINT": "http://127.0.0.1:9"}
+    env["PATH"] = image.env["PATH"].replace("$PATH", os.defpath)
+    python = str(image.root / "opt/venv/bin/python")
+    before = _files(image)
+    kinds = {"cwd": image.workdir, "env": env, "text": True, **as_its_user(image)}
+    with (tmp_path / "log").open("w") as log:
+        server = subprocess.Popen([python, *image.entrypoint[1:]], stdout=log, stderr=log, **kinds)  # type: ignore[call-overload]
+    try:
+        end = time.monotonic() + 60
+        while subprocess.run([python, *image.healthcheck[1:]], capture_output=True, **kinds).returncode:  # type: ignore[call-overload]
+            assert time.monotonic() < end
+            assert server.poll() is None, (tmp_path / "log").read_text("utf-8")
+            time.sleep(0.5)
+        with films["moderate"].open("rb") as film:
+            answer = requests.post(f"http://127.0.0.1:{port}/api/v1/grade", files={"film": film}, timeout=60)
+        assert len(answer.json()["films"][0]["knees"]) == 1
+        for page in ("/", "/docs", "/openapi.json", "/about", "/api/v1/model", "/metrics", "/static/style.css"):
+            assert requests.get(f"http://127.0.0.1:{port}{page}", timeout=60).status_code == 200, page
+    finally:
+        server.terminate()
+        assert server.wait(60) == 0
+    assert "Traceback" not in (tmp_path / "log").read_text("utf-8")
+    assert _files(image) == before
+
+
+def _files(image: Image) -> set[Path]:
+    return {path for path in image.root.rglob("*") if "__pycache__" not in path.parts or image.root / "opt/kneeoa" in path.parents}

@@ -1,0 +1,150 @@
+"""API v1 as it is described: the description is valid, its examples run, and a fuzzer that reads it finds nothing."""
+
+import io
+import re
+import subprocess
+from pathlib import Path
+
+import jsonschema
+import pydicom
+import pytest
+import schemathesis
+from flask import Flask
+from flask.testing import FlaskClient
+from hypothesis import HealthCheck, given, settings
+from hypothesis.strategies import one_of
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from flask_app import create_app
+from flask_app.openapi import SAMPLES, document, problem_types
+from kneeoa_hub import KneeGrader
+from kneeoa_hub.settings import Settings
+
+from ..library.test_dicom_objects import ODD, changed, study
+from ..support.flask_requests import URN, assert_problem, grade, noise
+from ..support.flask_serving import serving
+
+HERE = "http://127.0.0.1:8000"
+
+
+@pytest.fixture(scope="module")
+def app(grader: KneeGrader) -> Flask:
+    app = create_app(Settings(), grader)
+    app.extensions["kneeoa"].get()
+    return app
+
+
+@pytest.fixture(scope="module")
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.mark.parametrize(("path", "method"), [(path, method) for path, operations in document()["paths"].items() for method in operations])
+def test_a_fuzzer_that_reads_the_description_finds_nothing(app: Flask, path: str, method: str):
+    operation = schemathesis.openapi.from_wsgi("/openapi.json", app)[path][method.upper()]
+    modes = [operation.as_strategy(generation_mode=mode) for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)]
+
+    @settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @given(case=one_of(modes if method == "post" else modes[:1]))
+    def fuzz(case: schemathesis.Case) -> None:
+        # No schema says which bytes are a film, so that most bodies that it allows are turned away is no fault.
+        case.call_and_validate(excluded_checks=[positive_data_acceptance])
+
+    fuzz()
+
+
+@pytest.mark.parametrize("kind", ["image/png", "application/octet-stream"])
+def test_a_body_that_is_a_film_is_graded_as_in_a_form(client: FlaskClient, films: dict[str, Path], kind: str):
+    film = films["both-knees"].read_bytes()
+    answer = client.post("/api/v1/grade", data=film, content_type=kind)
+    assert answer.status_code == 200
+    assert answer.get_json() == grade(client, film).get_json()
+
+
+def test_an_empty_body_is_an_empty_film(client: FlaskClient):
+    assert_problem(client.post("/api/v1/grade", data=b"", content_type="image/png"), 400, "film-empty")
+
+
+def test_a_body_over_the_limit_is_turned_away(grader: KneeGrader):
+    client = create_app(Settings(max_bytes=10_000), grader).test_client()
+    assert_problem(client.post("/api/v1/grade", data=bytes(100_000), content_type="image/png"), 413, "request-too-large")
+
+
+def test_a_dicom_film_is_answered_by_a_structured_report_of_its_study(client: FlaskClient):
+    film = study()
+    answer = client.post("/api/v1/dicom/report", data=film, content_type="application/dicom")
+    assert (answer.status_code, answer.mimetype) == (200, "application/dicom")
+    made, header = pydicom.dcmread(io.BytesIO(answer.data)), pydicom.dcmread(io.BytesIO(film))
+    assert made.Modality == "SR"
+    assert (made.StudyInstanceUID, made.PatientID) == (header.StudyInstanceUID, header.PatientID)
+
+
+def test_an_odd_header_gives_a_report_or_the_name_of_what_is_wrong(client: FlaskClient):
+    answer = client.post("/api/v1/dicom/report", data=study(**ODD), content_type="application/dicom")
+    assert answer.status_code == 200
+    assert pydicom.dcmread(io.BytesIO(answer.data)).PatientSex == ""
+    for kind in (b"SQ", b"PN"):
+        answer = client.post("/api/v1/dicom/report", data=changed(study(), "PatientID", kind, b"KNEE 11 "), content_type="application/dicom")
+        assert_problem(answer, 415, "film-unsupported")
+        assert "header has PatientID, but" in answer.text
+        assert "KNEE 11" not in answer.text
+
+
+def test_a_structured_report_needs_one_dicom_film(client: FlaskClient, films: dict[str, Path]):
+    film = films["mild"].read_bytes()
+    assert_problem(client.post("/api/v1/dicom/report", data=film, content_type="image/png"), 415, "film-unsupported")
+    two = {"film": [(io.BytesIO(film), "a.dcm"), (io.BytesIO(film), "b.dcm")]}
+    assert_problem(client.post("/api/v1/dicom/report", data=two, content_type="multipart/form-data"), 400, "one-film-only")
+
+
+@pytest.mark.parametrize("path", ["/api/v1/model", "/api/v1/nowhere", "/", "/health/live"])
+def test_every_answer_carries_model_and_revision(client: FlaskClient, grader: KneeGrader, path: str):
+    headers = client.get(path).headers
+    assert (headers["KneeOA-Model"], headers["KneeOA-Revision"]) == (grader.model, grader.revision)
+
+
+def test_answers_are_as_described(client: FlaskClient, films: dict[str, Path]):
+    answer = grade(client, films["mild"].read_bytes(), b"", noise()).get_json()
+    components = {"components": document()["components"]}
+    jsonschema.validate(answer, {"$ref": "#/components/schemas/Answer"} | components, cls=jsonschema.Draft202012Validator)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**answer, "more": 1}, {"$ref": "#/components/schemas/Answer"} | components, cls=jsonschema.Draft202012Validator)
+
+
+def test_every_route_of_the_api_is_described(app: Flask):
+    routes = {(rule.rule, method.lower()) for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/") for method in rule.methods or ()}
+    described = {(path, method) for path, operations in document()["paths"].items() for method in operations}
+    assert {route for route in routes if route[1] not in ("head", "options")} == described
+
+
+def test_the_page_of_the_api_shows_each_operation_example_and_problem(client: FlaskClient):
+    page = client.get("/docs").text
+    for path, operations in document()["paths"].items():
+        assert path in page
+        assert all(operation["summary"] in page for operation in operations.values())
+    assert all(f"{URN}{code}" in page for code, _, _ in problem_types())
+    assert page.count("<pre") == sum(len(sources) for languages in SAMPLES.values() for sources in languages.values())
+    assert re.findall(r"(?:src|href)=\"(?!/|#|data:)[^\"]*", page) == []
+
+
+def test_the_examples_run(films: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "knee.png").write_bytes(films["both-knees"].read_bytes())
+    (tmp_path / "other.png").write_bytes(noise())
+    (tmp_path / "knee.dcm").write_bytes(study())
+    with serving() as (address, _):
+        for name, languages in SAMPLES.items():
+            for source in languages["Shell"]:
+                done = subprocess.run(source.replace(HERE, address), shell=True, capture_output=True, text=True)
+                assert done.returncode == 0, done.stderr
+                assert {"grade": '"side":"left"', "model": '"decision"', "dicomReport": ""}[name] in done.stdout
+                if name == "dicomReport":
+                    assert pydicom.dcmread(tmp_path / "report.dcm").Modality == "SR"
+                    (tmp_path / "report.dcm").unlink()
+            for source in languages["Python"]:
+                exec(compile(source.replace(HERE, address), name, "exec"), {})
+    assert pydicom.dcmread(tmp_path / "report.dcm").Modality == "SR"
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("[('right', ")
+    assert printed[1].startswith("not graded: ")
+    assert printed[2].startswith("kneeoa-cnn ")

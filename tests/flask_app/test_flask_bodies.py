@@ -1,0 +1,176 @@
+"""Bodies and answers of any size at any pace: memory and threads are for those who keep up."""
+
+import io
+import socket
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+import requests
+
+import flask_app.bodies
+import flask_app.source
+import flask_app.worker
+from flask_app.bodies import Bodies
+from flask_app.figures import Figures
+from flask_app.queue import Busy
+
+from ..support.flask_serving import connected, faults, ready, serving, slowest
+
+
+def stalled(where: str, size: int) -> socket.socket:
+    """A client that announces a body of the largest size, sends so much of it as is taken at once, and no more."""
+    connection = connected(where)
+    head = f"POST /api/v1/grade HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: {128 * 2**20}\r\n\r\n"
+    connection.sendall(head.encode())
+    connection.setblocking(False)
+    with suppress(BlockingIOError):
+        sent = 0
+        while sent < size:
+            sent += connection.send(bytes(2**20))
+            time.sleep(0.01)
+    return connection
+
+
+def test_large_bodies_that_stall_shut_nobody_out(films: dict[str, Path]):
+    small = films["mild"].read_bytes()
+    large = small + bytes(10 * 2**20)  # after its end a PNG may hold what it likes
+    with serving() as (where, _):
+        ready(where)
+        held = [stalled(where, 40 * 2**20) for _ in range(3)]
+        for film, most in ((small, 5), (large, 25)):
+            began = time.monotonic()
+            assert requests.post(f"{where}/api/v1/grade", files={"film": film}, timeout=60).status_code == 200
+            assert time.monotonic() - began < most
+        for connection in held:
+            connection.close()
+
+
+def test_bodies_that_come_at_once_are_held_up_to_a_limit_and_the_others_wait():
+    """The eldest comes in whatever its size, one that says it is small always, and who waits in vain is told to come back."""
+    figures, begun, release, sizes = Figures(), threading.Event(), threading.Event(), {}
+
+    def app(environ, start_response):
+        name, stream = environ["name"], environ["wsgi.input"]
+        sizes[name] = 0
+        while content := stream.read(100):
+            sizes[name] += len(content)
+        begun.set()
+        if name == "eldest":
+            assert release.wait(30)
+        return [b""]
+
+    bodies = Bodies(app, figures, room=1000, patience=0.2)
+
+    def send(name: str, size: int, length: str = "") -> None:
+        bodies({"name": name, "wsgi.input": io.BytesIO(bytes(size)), "CONTENT_LENGTH": length}, lambda *_: lambda _: None)
+
+    eldest = threading.Thread(target=send, args=("eldest", 3000))
+    eldest.start()
+    assert begun.wait(30)
+    send("small", 500, "500")
+    with pytest.raises(Busy):
+        send("another", 500)
+    waits = threading.Thread(target=send, args=("patient", 500))
+    bodies._patience = 30
+    waits.start()
+    release.set()
+    eldest.join(30)
+    waits.join(30)
+    assert sizes == {"eldest": 3000, "small": 500, "another": 0, "patient": 500}
+    assert figures.turned_away._value.get() == 1
+
+
+def test_a_body_that_dawdles_while_others_wait_is_turned_away(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(flask_app.bodies, "LOOK_SECONDS", 0.1)
+    figures, begun = Figures(), threading.Event()
+
+    class Slow(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            time.sleep(0.05)
+            begun.set()
+            return super().read(size)
+
+    def app(environ, start_response):
+        while environ["wsgi.input"].read(1000):
+            pass
+        return [b""]
+
+    bodies, ends = Bodies(app, figures, room=500), []
+
+    def send(stream: io.BytesIO) -> None:
+        try:
+            bodies({"wsgi.input": stream}, lambda *_: lambda _: None)
+            ends.append("read")
+        except Busy:
+            ends.append("turned away")
+
+    alone = Slow(bytes(5000))
+    send(alone)  # nobody waits for it
+    assert ends == ["read"]
+    begun.clear()
+    slow = threading.Thread(target=send, args=(Slow(bytes(1_000_000)),))
+    slow.start()
+    assert begun.wait(30)
+    send(io.BytesIO(bytes(800)))
+    slow.join(30)
+    assert ends[1:] == ["turned away", "read"]
+
+
+def test_a_body_that_still_comes_long_after_a_stop_is_told_to_come_back():
+    soon = "import runpy, flask_app.bodies as b; b.STOP_SECONDS = 1; runpy.run_module('flask_app', run_name='__main__')"
+    with serving(code=soon) as (where, process):
+        ready(where)
+        with connected(where) as connection:
+            connection.sendall(b"POST /api/v1/grade HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 1000000\r\n\r\n")
+            connection.settimeout(0.2)
+            answer, end = b"", time.monotonic() + 15
+            while not answer and time.monotonic() < end:
+                connection.sendall(bytes(20_000))
+                if process.poll() is None:
+                    process.terminate()
+                with suppress(TimeoutError):
+                    answer = connection.recv(4096)
+            while more := connection.recv(4096) if not answer.endswith(b"}") else b"":  # the body may come after the head
+                answer += more
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        assert b"Retry-After: 5" in answer
+        assert b"being stopped" in answer
+        assert process.wait(30) == 0
+
+
+def test_a_client_that_sends_without_end_is_cut_off(films: dict[str, Path], tmp_path: Path):
+    """By chunks, so that no length is told in advance."""
+    head = b"POST /api/v1/grade HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with serving(log=tmp_path / "log", KNEEOA_MAX_BYTES="1000000") as (where, _):
+        with connected(where) as connection:
+            sent = 0
+            try:
+                connection.sendall(head)
+                while sent < 200_000_000:
+                    connection.sendall(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+                    sent += 0x10000
+            except OSError:
+                pass
+        assert sent < 50_000_000
+    assert faults(tmp_path / "log") == []
+
+
+def test_an_answer_that_nobody_takes_frees_its_thread():
+    """Clients that ask for page after page and read none, more of them than there are threads for pages."""
+    soon = "import runpy, flask_app.worker as w; w.SEND_SECONDS = 1; runpy.run_module('flask_app', run_name='__main__')"
+    with serving(code=soon) as (where, _):
+        ready(where)
+        held = [connected(where) for _ in range(2 * flask_app.worker.LIGHT_THREADS)]
+        for connection in held:
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            connection.setblocking(False)
+            with suppress(BlockingIOError):
+                for _ in range(100_000):
+                    connection.send(b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        time.sleep(3)  # their answers fill all that lies between, and every thread waits
+        assert slowest(where) < 2
+        for connection in held:
+            connection.close()

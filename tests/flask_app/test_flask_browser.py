@@ -1,0 +1,248 @@
+"""The Flask app in a real browser: what a person sees and can do."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
+
+from flask_app import MAX_FILMS
+from kneeoa_hub.report import DISCLAIMER
+
+from ..support.flask_requests import noise
+from ..support.flask_serving import chromium, chromium_path, serving
+
+pytestmark = pytest.mark.skipif(not chromium_path(), reason="Chromium is not installed: no browser here")
+
+PHONE: ViewportSize = {"width": 320, "height": 700}
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with serving() as (address, _):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:
+    """The upload page; at the end the browser must have had nothing to complain of, a breach of the policy included."""
+    page = browser.new_page(base_url=address)
+    complaints: list[str] = []
+    page.complaints = complaints  # type: ignore[attr-defined]
+    page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto("/")
+    yield page
+    page.close()
+    assert complaints == []
+
+
+def upload(page: Page, *films: Path) -> None:
+    page.get_by_label("Your films").set_input_files(films)
+    page.get_by_role("button", name="Grade").first.click()
+    page.wait_for_url("**/results/*")
+
+
+def test_a_film_is_uploaded_and_shown_beside_its_overlay(page: Page, films: dict[str, Path]):
+    upload(page, films["both-knees"])
+    expect(page.get_by_role("heading", name="Result")).to_be_visible()
+    expect(page.get_by_role("region", name="Right knee")).to_contain_text("Grade ")
+    expect(page.get_by_role("region", name="Left knee")).to_contain_text("Not ruled out, at 90% confidence")
+    film, overlay = page.get_by_alt_text("The film, in gray"), page.get_by_alt_text("The film with each knee's frame, grade and evidence")
+    assert film.evaluate("image => image.naturalWidth") == overlay.evaluate("image => image.naturalWidth") == 800
+    left, right = film.bounding_box(), overlay.bounding_box()
+    assert left
+    assert right
+    assert left["y"] == right["y"]
+    assert left["x"] + left["width"] <= right["x"]
+    expect(page.get_by_text(DISCLAIMER, exact=True)).to_be_in_viewport()
+
+
+def test_the_bars_are_as_long_as_the_probabilities(page: Page, films: dict[str, Path]):
+    upload(page, films["severe"])
+    rows = page.locator(".bars tr").all()
+    assert len(rows) == 5
+    for row in rows:
+        track, bar = row.locator(".back").bounding_box(), row.locator(".fore").bounding_box()
+        share = row.locator(".share").inner_text().strip("<>%")
+        assert track
+        assert bar
+        assert abs(100 * bar["width"] / track["width"] - float(share)) <= 1
+
+
+def test_chosen_films_are_listed_and_many_are_graded_with_a_table(page: Page, films: dict[str, Path], tmp_path: Path):
+    refused, broken = tmp_path / "noise.png", tmp_path / "notes.txt"
+    refused.write_bytes(noise())
+    broken.write_bytes(b"no image")
+    page.get_by_label("Your films").set_input_files([films["mild"], refused, broken])
+    expect(page.locator(".chosen li")).to_have_count(3)
+    page.get_by_role("button", name="Grade 3 films").click()
+    table = page.get_by_role("region", name="All films")
+    expect(table).to_contain_text("Not graded")
+    expect(table).to_contain_text("Failed")
+    table.get_by_role("link", name="2. noise.png").click()
+    expect(page.get_by_role("article", name="noise.png")).to_be_in_viewport()
+    expect(page.get_by_role("article", name="noise.png")).to_contain_text("does not look like a frontal knee")
+
+
+def test_too_many_films_are_noticed_before_they_are_sent(page: Page, films: dict[str, Path]):
+    page.get_by_label("Your films").set_input_files([films["mild"]] * (MAX_FILMS + 1))
+    expect(page.get_by_role("alert")).to_contain_text(f"{MAX_FILMS + 1} films are chosen; send at most {MAX_FILMS}")
+    expect(page.get_by_role("button", name="Grade 51 films")).to_be_disabled()
+
+
+def test_a_sample_is_graded_by_keyboard_alone(page: Page):
+    button = page.get_by_role("button", name="Grade the synthetic film: Severe")
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        if button.evaluate("element => element === document.activeElement"):
+            break
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Severe (synthetic)")).to_be_visible()
+
+
+def test_the_viewer_fades_zooms_moves_and_resets(page: Page, films: dict[str, Path]):
+    upload(page, films["mild"])
+    overlay = page.get_by_alt_text("The film with each knee's frame, grade and evidence")
+    film = page.get_by_alt_text("The film, in gray")
+
+    def style(image: Locator, name: str) -> str:
+        return image.evaluate("(image, name) => getComputedStyle(image)[name]", name)
+
+    page.get_by_role("slider", name="Overlay").fill("0")
+    assert style(overlay, "opacity") == "0"  # the film itself is behind it
+    page.get_by_role("slider", name="Zoom").fill("200")
+    assert style(film, "transform") == style(overlay, "transform") == "matrix(2, 0, 0, 2, 0, 0)"
+    page.get_by_role("group", name="Film: arrow keys").focus()
+    page.keyboard.press("ArrowRight")
+    moved = style(film, "transform")
+    assert moved != "matrix(2, 0, 0, 2, 0, 0)"
+    for _ in range(40):
+        page.keyboard.press("ArrowRight")
+    far = style(film, "transform")
+    page.keyboard.press("ArrowRight")
+    assert style(film, "transform") == far != moved  # not beyond the edge
+    page.get_by_role("slider", name="Level").fill("150")
+    page.get_by_role("slider", name="Window").fill("50")
+    assert style(film, "filter") == "brightness(1.5) contrast(2)"
+    page.get_by_role("button", name="Reset").click()
+    assert (style(overlay, "opacity"), style(film, "transform"), style(film, "filter")) == ("1", "matrix(1, 0, 0, 1, 0, 0)", "brightness(1) contrast(1)")
+
+
+def test_a_film_that_can_t_be_graded_is_told_on_the_upload_page_and_it_goes_on(page: Page, films: dict[str, Path], tmp_path: Path):
+    broken = tmp_path / "notes.txt"
+    broken.write_bytes(b"no image")
+    page.get_by_label("Your films").set_input_files(broken)
+    page.get_by_role("button", name="Grade").first.click()
+    expect(page.get_by_role("alert")).to_contain_text("send PNG, JPEG, TIFF, BMP, WebP or DICOM")
+    page.complaints.clear()  # type: ignore[attr-defined]  # the browser's own line about the status
+    upload(page, films["mild"])
+    expect(page.get_by_role("heading", name="mild.png")).to_be_visible()
+
+
+def test_a_result_is_found_again_by_its_address(page: Page, films: dict[str, Path]):
+    upload(page, films["severe"])
+    page.reload()
+    expect(page.get_by_role("heading", name="severe.png")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_role("button", name="Grade", exact=True)).to_be_enabled()
+
+
+def test_a_reader_grades_first_and_sees_the_agreement(browser: Browser, films: dict[str, Path], tmp_path: Path):
+    with serving(KNEEOA_READER_DB=f"sqlite:///{tmp_path / 'readings.db'}") as (address, _):
+        page = browser.new_page(base_url=address)
+        page.goto("/")
+        page.get_by_label("I want to grade the films myself").check()
+        page.get_by_label("Your films").set_input_files([films["mild"], films["severe"]])
+        page.get_by_role("button", name="Grade 2 films").click()
+        page.wait_for_url("**/read-first")
+        expect(page.get_by_role("heading", name="Your reading first")).to_be_visible()
+        expect(page.locator(".verdict")).to_have_count(0)
+        for film, grade in (("1. mild.png", "2 Mild"), ("2. severe.png", "4 Severe")):
+            page.get_by_role("article", name=film).get_by_label(grade).check()
+        page.get_by_label("Reader's code").fill("r-1")
+        page.get_by_role("button", name="Keep my grades").click()
+        expect(page.get_by_role("heading", name="Results of 2 films")).to_be_visible()
+        page.get_by_text("Your own grade", exact=True).first.click()
+        expect(page.get_by_text("Reader r-1")).to_have_count(2)
+        page.get_by_role("link", name="Readers").click()
+        expect(page.get_by_role("heading", name="Graded before the model's answer was shown")).to_be_visible()
+        expect(page.get_by_role("table")).to_contain_text("4 Severe")
+        assert serious_faults(page) == []
+        page.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_no_serious_fault(page: Page, films: dict[str, Path], tmp_path: Path, scheme: str):
+    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    refused = tmp_path / "noise.png"
+    refused.write_bytes(noise())
+    found = {"upload": serious_faults(page)}
+    upload(page, films["both-knees"], refused)
+    found["result"] = serious_faults(page)
+    for path in ("/about", "/docs", "/nowhere"):
+        page.goto(path)
+        found[path] = serious_faults(page)
+    page.complaints.clear()  # type: ignore[attr-defined]  # of the page that is not there
+    assert found == {place: [] for place in found}
+
+
+def serious_faults(page: Page) -> list[str]:
+    """What axe-core finds by WCAG that a user would stumble over."""
+    found = Axe().run(page).response["violations"]
+    return [f"{fault['id']}: {node['html']}" for fault in found if fault["impact"] in ("serious", "critical") for node in fault["nodes"]]
+
+
+def test_the_findings_are_copied_and_the_report_saved(page: Page, tmp_path: Path):
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.get_by_role("button", name="Mild").click()
+    page.get_by_role("button", name="Copy text").click()
+    expect(page.get_by_role("button", name="Copied")).to_be_visible()
+    assert page.evaluate("navigator.clipboard.readText()").startswith("FINDINGS\nKnee: Kellgren-Lawrence grade")
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Save as JSON").click()
+    download.value.save_as(tmp_path / "report.json")
+    assert '"grade_set"' in (tmp_path / "report.json").read_text("utf-8")
+
+
+def test_everything_works_without_javascript(browser: Browser, address: str, films: dict[str, Path]):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(address)
+    page.get_by_label("Your films").set_input_files(films["moderate"])
+    page.get_by_role("button", name="Grade").first.click()
+    expect(page.get_by_role("heading", name="moderate.png")).to_be_visible()
+    expect(page.get_by_text("IMPRESSION")).to_be_visible()
+    expect(page.get_by_role("button", name="Copy text")).to_be_hidden()
+    expect(page.get_by_role("slider", name="Zoom")).to_be_hidden()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Save as PDF").click()
+    assert download.value.path().read_bytes().startswith(b"%PDF-")
+    page.get_by_role("link", name="About the model").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("kneeoa-cnn")
+    context.close()
+
+
+def test_nothing_is_cut_off_on_a_phone(page: Page, films: dict[str, Path]):
+    page.set_viewport_size(PHONE)
+    fits = "document.documentElement.scrollWidth <= window.innerWidth"
+    assert page.evaluate(fits)
+    upload(page, films["both-knees"], films["mild"])
+    page.get_by_role("heading", name="Results").wait_for()
+    assert page.evaluate(fits)
+    page.goto("/about")
+    assert page.evaluate(fits)
+
+
+def test_the_dark_of_the_system_is_followed(page: Page):
+    brightness = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).reduce((sum, value) => sum + Number(value), 0)"
+    assert page.evaluate(brightness) > 600
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate(brightness) < 150

@@ -1,0 +1,164 @@
+"""A result after its page: to open again and to save for a few minutes, then gone."""
+
+import csv
+import io
+import json
+import re
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flask.testing import FlaskClient
+
+import flask_app.results
+from flask_app import create_app
+from flask_app.presentation import LONGEST_SIDE, GradedFilm
+from flask_app.results import KEPT_SECONDS, MOST_BYTES, ResultGone, Results
+from flask_app.uploads import Upload
+from kneeoa_hub import KneeGrader
+from kneeoa_hub.settings import Settings
+
+from ..support.flask_requests import URN, assert_problem, noise, post, submit
+
+
+@pytest.fixture(scope="module")
+def client(grader: KneeGrader) -> FlaskClient:
+    return create_app(Settings(), grader).test_client()
+
+
+def address(page: str) -> str:
+    found = re.search(r'href="(/results/[^/"]+)/report.pdf"', page)
+    assert found
+    return found[1]
+
+
+def graded(grader: KneeGrader, film: bytes | np.ndarray, name: str = "film.png", number: int = 1) -> GradedFilm:
+    content = film if isinstance(film, bytes) else film.tobytes()
+    return GradedFilm.of(Upload(name, content), grader.grade(film, force=True), number)
+
+
+def test_a_result_can_be_opened_again_and_saved_in_three_forms(client: FlaskClient, grader: KneeGrader, films: dict[str, Path]):
+    page = post(client, "/", films["both-knees"].read_bytes(), b"no image", noise(), names=("knees.png", "text.txt", "noise.png"))
+    place = address(page.text)
+    assert client.get(place).text == page.text
+    told = client.get(f"{place}/report.json")
+    assert "attachment; filename=kneeoa-films.json" in told.headers["Content-Disposition"]
+    first, second, third = json.loads(told.text)
+    assert first == {"name": "knees.png", **grader.grade(films["both-knees"]).to_dict()}
+    assert second["error"]["type"] == URN + "film-unsupported"
+    assert third["refused"]["reason"] == "not-a-knee"
+    rows = list(csv.DictReader(io.StringIO(client.get(f"{place}/report.csv").text)))
+    assert [row["film"] for row in rows] == ["knees.png", "knees.png", "text.txt", "noise.png"]
+    assert [row["grade"] for row in rows[:2]] == [str(knee["grade"]) for knee in first["knees"]]
+    pdf = client.get(f"{place}/report.pdf")
+    assert (pdf.mimetype, pdf.data[:5]) == ("application/pdf", b"%PDF-")
+    assert pdf.data.count(b"/Type /Page\n") == 3
+
+
+def test_one_film_of_many_can_be_saved_alone(client: FlaskClient, films: dict[str, Path]):
+    place = address(post(client, "/", films["mild"].read_bytes(), films["severe"].read_bytes(), names=("a.png", "b.png")).text)
+    alone = client.get(f"{place}/report.json?film=2")
+    assert json.loads(alone.text)["name"] == "b.png"
+    assert "filename=kneeoa-film-2.json" in alone.headers["Content-Disposition"]
+    assert client.get(f"{place}/report.json?film=3").status_code == 404
+
+
+def test_a_large_film_s_frames_are_told_in_its_own_pixels(client: FlaskClient, grader: KneeGrader, films: dict[str, Path]):
+    pixels = np.kron(np.asarray(grader.grade(films["severe"]).film, np.float32), np.ones((4, 4), np.float32))
+    film = graded(grader, pixels)
+    assert film.report
+    assert max(film.report.film.shape) == LONGEST_SIDE
+    assert film.document["knees"][0]["box"] == list(grader.grade(pixels, force=True).knees[0].box)
+    left, top, right, bottom = film.report.knees[0].box
+    assert 0 <= left < right <= film.report.film.shape[1]
+    assert 0 <= top < bottom <= film.report.film.shape[0]
+
+
+def test_a_name_that_a_spreadsheet_would_compute_is_made_inert(client: FlaskClient, films: dict[str, Path]):
+    place = address(post(client, "/", films["mild"].read_bytes(), names=("=HYPERLINK(1).png",)).text)
+    (row,) = csv.DictReader(io.StringIO(client.get(f"{place}/report.csv").text))
+    assert row["film"] == "'=HYPERLINK(1).png"
+
+
+@pytest.mark.parametrize("path", ["/results/nowhere", "/results/nowhere/report.pdf"])
+def test_a_result_that_is_gone_says_so(client: FlaskClient, path: str):
+    page = client.get(path)
+    assert page.status_code == 404
+    assert "films are forgotten 10 minutes after they were graded" in page.text
+
+
+def test_another_form_is_not_found(client: FlaskClient, films: dict[str, Path]):
+    place = address(post(client, "/", films["mild"].read_bytes()).text)
+    assert client.get(f"{place}/report.docx").status_code == 404
+
+
+def test_a_script_gets_the_result_s_address_or_the_problem(client: FlaskClient, films: dict[str, Path]):
+    def send(*parts: bytes):
+        data = {"film": [(io.BytesIO(part), "f.png") for part in parts]}
+        return submit(client, "/", data, headers={"Accept": "application/json"})
+
+    answer = send(films["mild"].read_bytes())
+    assert answer.status_code == 201
+    assert "Grade " in client.get(answer.get_json()["result"]).text
+    assert_problem(send(b"no image"), 415, "film-unsupported")
+    assert_problem(send(), 400, "no-film")
+    assert client.get(send(b"no image", films["mild"].read_bytes()).get_json()["result"]).status_code == 200
+
+
+def test_results_go_after_ten_minutes(grader: KneeGrader, films: dict[str, Path]):
+    now = [0.0]
+    results = Results(clock=lambda: now[0])
+    first = results.keep([graded(grader, films["mild"].read_bytes())])
+    now[0] = KEPT_SECONDS - 1
+    second = results.keep([graded(grader, films["mild"].read_bytes())])
+    assert results.get(first.key) is first
+    now[0] = KEPT_SECONDS
+    with pytest.raises(ResultGone):
+        results.get(first.key)
+    assert results.get(second.key) is second
+
+
+def test_results_go_although_nobody_asks_for_any(grader: KneeGrader, films: dict[str, Path], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(flask_app.results, "KEPT_SECONDS", 0.3)
+    monkeypatch.setattr(flask_app.results, "MARGIN_SECONDS", 0)
+    results = Results()
+    film = graded(grader, films["mild"].read_bytes())
+    results.keep([film])
+    time.sleep(0.2)
+    results.keep([film])
+    end = time.monotonic() + 30
+    while results._kept:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_names_and_documents_count_and_of_an_endless_name_its_end_is_kept(client: FlaskClient, grader: KneeGrader, films: dict[str, Path]):
+    film = graded(grader, films["mild"].read_bytes())
+    assert film.report
+    one = Results().keep([film]).bytes
+    assert Results().keep([replace(film, name="n" * 1_000_000)]).bytes > one + 990_000
+    assert one > film.report.film.nbytes + len(json.dumps(film.document))
+    page = post(client, "/", films["mild"].read_bytes(), b"x", names=("n" * 400_000, "m" * 5000 + ".png"))
+    assert [one["name"] for one in client.get(f"{address(page.text)}/report.json").get_json()] == ["n" * 200, "m" * 196 + ".png"]
+
+
+def test_the_oldest_results_go_when_the_memory_for_them_is_full(grader: KneeGrader):
+    rng = np.random.default_rng(0)
+    film = graded(grader, rng.integers(0, 256, (LONGEST_SIDE, LONGEST_SIDE)).astype(np.uint8))
+    results = Results()
+    kept = [results.keep([film] * 16) for _ in range(6)]
+    assert kept[0].bytes * 6 > MOST_BYTES
+    held = sum(result.bytes for result in results._kept.values())
+    assert held <= MOST_BYTES < held + kept[0].bytes
+    assert results.get(kept[-1].key) is kept[-1]
+    with pytest.raises(ResultGone):
+        results.get(kept[0].key)
+
+
+def test_keys_can_t_be_guessed(grader: KneeGrader):
+    results = Results()
+    keys = {results.keep([]).key for _ in range(100)}
+    assert len(keys) == 100
+    assert min(map(len, keys)) >= 22  # 128 bits in base64

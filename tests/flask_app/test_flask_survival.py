@@ -1,0 +1,178 @@
+"""The running server through what happens in years: killed workers, stops, changed models, a Hub that is down. Never a wrong answer."""
+
+import json
+import re
+import shutil
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+import kneeoa_hub
+from flask_app.guards import new_key
+from kneeoa_hub import KneeGrader
+from kneeoa_hub.bundle import write_manifest
+
+from ..support.flask_requests import assert_problem
+from ..support.flask_serving import ROOT, faults, graded, kill_worker, ready, serving
+from ..support.hub_server import HubServer
+
+BUNDLE = ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn"
+
+
+def test_a_killed_worker_is_replaced_and_no_answer_is_ever_wrong(grader: KneeGrader, films: dict[str, Path]):
+    names = ("normal", "severe")
+    right = {name: grader.grade(films[name]).to_dict() for name in names}
+    stop = threading.Event()
+    with serving() as (address, process):
+        ready(address)
+
+        def client(name: str) -> list[dict | None]:
+            answers = []
+            while not stop.is_set():
+                answers.append(graded(address, films[name].read_bytes()))
+            return answers
+
+        with ThreadPoolExecutor(6) as pool:
+            waiting = [(name, pool.submit(client, name)) for name in names * 3]
+            for _ in range(3):
+                time.sleep(1.5)
+                kill_worker(process)
+            ready(address)
+            time.sleep(1)
+            stop.set()
+            answers = [(name, answer) for name, future in waiting for answer in future.result()]
+        assert graded(address, films["severe"].read_bytes()) == right["severe"]
+    told = [(name, answer) for name, answer in answers if answer is not None and "status" not in answer]
+    assert len(told) > 10
+    assert all(answer == right[name] for name, answer in told)
+    assert {answer["status"] for _, answer in answers if answer and "status" in answer} <= {503}
+
+
+def test_a_stop_lets_the_request_under_way_be_answered(films: dict[str, Path]):
+    with serving() as (address, process), ThreadPoolExecutor(1) as pool:
+        ready(address)
+        many = [("film", films["both-knees"].read_bytes())] * 40
+        answer = pool.submit(requests.post, f"{address}/api/v1/grade", files=many, timeout=60)
+        while "kneeoa_waiting" not in requests.get(f"{address}/metrics", timeout=10).text:
+            pass
+        time.sleep(0.5)  # sent, and not answered: forty films take longer
+        assert not answer.done()
+        process.terminate()
+        assert len(answer.result().json()["films"]) == 40
+        assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("fork", [True, False])
+def test_a_stop_answers_what_is_graded_and_tells_what_waits_to_come_back(films: dict[str, Path], tmp_path: Path, fork: bool):
+    with serving(fork=fork, log=tmp_path / "log") as (address, process), ThreadPoolExecutor(20) as pool:
+        ready(address)
+        many = [("film", films["both-knees"].read_bytes())] * 14  # so small a body never waits for room
+        sent = [pool.submit(requests.post, f"{address}/api/v1/grade", files=many, timeout=120) for _ in range(20)]
+        end = time.monotonic() + 60
+        while not re.search(r"kneeoa_waiting [1-9]", requests.get(f"{address}/metrics", timeout=10).text):
+            assert time.monotonic() < end
+        time.sleep(0.3)
+        process.terminate()
+        answers = [one.result() for one in sent]
+        assert process.wait(60) == 0
+    kinds = Counter(answer.status_code for answer in answers)
+    assert kinds.keys() == {200, 503}
+    assert all(len(answer.json()["films"]) == 14 for answer in answers if answer.status_code == 200)
+    told = [answer for answer in answers if answer.status_code == 503]
+    for answer in told:
+        assert_problem(answer, 503, "busy")
+        assert answer.headers["Retry-After"] == "5"
+    assert any("being stopped" in answer.text for answer in told)
+    assert faults(tmp_path / "log") == []
+
+
+def test_more_requests_than_may_wait_are_told_to_come_back_and_the_others_are_answered(films: dict[str, Path]):
+    many = [("film", films["both-knees"].read_bytes())] * 10
+    with serving(KNEEOA_QUEUE="1") as (address, _), ThreadPoolExecutor(12) as pool:
+        ready(address)
+        answers = list(pool.map(lambda _: requests.post(f"{address}/api/v1/grade", files=many, timeout=120), range(12)))
+    kinds = Counter(answer.status_code for answer in answers)
+    assert kinds.keys() == {200, 503}
+    assert kinds[200] >= 2
+    for answer in answers:
+        if answer.status_code == 503:
+            assert_problem(answer, 503, "busy")
+            assert answer.headers["Retry-After"] == "5"
+
+
+def test_a_file_of_keys_that_is_gone_stops_no_worker_and_opens_no_door(films: dict[str, Path], tmp_path: Path):
+    key, digest = new_key()
+    (tmp_path / "keys").write_text(f"lab:{digest}\n")
+    with serving(KNEEOA_API_KEYS=str(tmp_path / "keys")) as (address, process):
+        ready(address)
+        (tmp_path / "keys").unlink()
+        kill_worker(process)
+        ready(address)
+        assert graded(address, films["mild"].read_bytes()) == {"status": 401}
+        film = {"film": films["mild"].read_bytes()}
+        assert requests.post(f"{address}/api/v1/grade", files=film, headers={"Authorization": f"Bearer {key}"}, timeout=60).status_code == 200
+
+
+def test_a_rollback_answers_as_before(films: dict[str, Path], tmp_path: Path):
+    """Revisions of a versioned folder: the first, a newer one whose rule of decision differs, and the first again."""
+    newer = shutil.copytree(BUNDLE, tmp_path / "newer")
+    config = json.loads((newer / "bundle.json").read_text("utf-8"))
+    (newer / "bundle.json").write_text(json.dumps(config | {"version": "9.9.9"}), "utf-8")
+    write_manifest(newer)
+    where = str(tmp_path / "hub")
+    for bundle, tag in ((BUNDLE, "v1"), (newer, "v2")):
+        kneeoa_hub.push(bundle, where, tag=tag)
+    answers = []
+    for tag in ("v1", "v2", "v1"):
+        with serving("--model", where, "--revision", tag) as (address, _):
+            ready(address)
+            answers.append((requests.get(f"{address}/api/v1/model", timeout=60).json(), graded(address, films["severe"].read_bytes())))
+    assert answers[0] == answers[2]
+    assert answers[1][0]["version"] == "9.9.9"
+    assert answers[1][0]["revision"] != answers[0][0]["revision"]
+
+
+def test_a_model_that_is_changed_on_disk_is_never_used(grader: KneeGrader, films: dict[str, Path], tmp_path: Path):
+    bundle = shutil.copytree(BUNDLE, tmp_path / "bundle")
+    right = grader.grade(films["severe"]).to_dict()
+    with serving("--model", str(bundle)) as (address, process):
+        ready(address)
+        content = (bundle / "model.onnx").read_bytes()
+        (bundle / "model.onnx").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+        assert graded(address, films["severe"].read_bytes()) == right  # the one in memory is the right one
+        kill_worker(process)
+        end = time.monotonic() + 60
+        while (report := graded(address, films["severe"].read_bytes())) is None:  # until the next worker has started
+            assert time.monotonic() < end
+        assert report == {"status": 503}
+        assert_problem(requests.get(f"{address}/health/ready", timeout=60), 503, "model-unavailable")
+
+
+@pytest.mark.parametrize("variables", [{"KNEEOA_MODEL": "lab/knees", "HF_ENDPOINT": "http://127.0.0.1:9", "KNEEOA_TIMEOUT": "2"}])
+def test_a_hub_that_is_down_at_the_start_is_waited_for(variables: dict[str, str], films: dict[str, Path], tmp_path: Path):
+    with serving(HF_HOME=str(tmp_path), **variables) as (address, process):
+        assert requests.get(f"{address}/", timeout=60).status_code == 200
+        assert_problem(requests.get(f"{address}/health/ready", timeout=60), 503, "model-unavailable")
+        assert graded(address, films["mild"].read_bytes()) == {"status": 503}
+        assert process.poll() is None
+        assert re.search("kneeoa_failures|kneeoa_requests", requests.get(f"{address}/metrics", timeout=60).text)
+
+
+def test_a_hub_that_comes_back_is_pulled_from(films: dict[str, Path], tmp_path: Path):
+    soon = "import runpy, flask_app.source as s; s.RETRY_SECONDS = 1; runpy.run_module('flask_app', run_name='__main__')"
+    with HubServer() as hub:
+        hub.add_repo("lab/knees").add({path.relative_to(BUNDLE).as_posix(): path.read_bytes() for path in BUNDLE.rglob("*") if path.is_file()})
+        for method in ("HEAD", "GET"):
+            hub.fault("fail", method, "lab/knees", 10**6)
+        with serving(code=soon, KNEEOA_MODEL="lab/knees", HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path), KNEEOA_TIMEOUT="2") as (address, _):
+            assert_problem(requests.get(f"{address}/health/ready", timeout=60), 503, "model-unavailable")
+            hub.faults.clear()
+            ready(address)
+            report = graded(address, films["mild"].read_bytes())
+            assert report
+            assert len(report["knees"]) == 1

@@ -1,0 +1,105 @@
+"""The card says what bundle and evidence say, and nothing else."""
+
+import json
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kneeoa_hub.card.render import SHIPPED, figure, render
+from kneeoa_hub.card.sections import SETS
+from kneeoa_hub.hub.presets import DEFAULT
+
+ROOT = Path(__file__).parents[2]
+FIGURES = "kneeoa_hub/pretrained/kneeoa-cnn/figures/"
+
+
+def test_the_shipped_card_is_what_bundle_and_evidence_render_to(grader):
+    bundle = grader.bundle
+    assert (bundle.folder / "README.md").read_text("utf-8") == render(bundle.config, bundle.evidence)
+    assert (ROOT / "model_card.md").read_text("utf-8") == render(bundle.config, bundle.evidence, FIGURES)
+
+
+def test_the_readme_s_figures_are_the_evidence_s(grader):
+    text = (ROOT / "README.md").read_text("utf-8")
+    for name in ("oai_test", "gornale_test"):
+        metrics = grader.bundle.evidence["metrics"][name]
+        cells = [SETS[name], str(metrics["qwk"]["n"]), *(figure(metrics[key]) for key in ("qwk", "accuracy", "mae", "auc_oa"))]
+        assert f"| {' | '.join(cells)} |" in text
+
+
+def test_the_versions_figures_are_their_evidence_s(grader):
+    text = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
+    versions = json.loads((ROOT / "docs" / "evidence" / "versions" / "versions.json").read_text("utf-8"))
+    for version, sets in versions.items():
+        aimed = [figure(sets["oai_test"][key]) for key in ("qwk", "accuracy", "balanced_accuracy", "mae", "auc_oa")]
+        cells = [version, *aimed, figure(sets["gornale_test"]["qwk"]), figure(sets["oai_val"]["qwk"])]
+        assert f"| {' | '.join(cells)} |" in text
+    shipped = grader.bundle.evidence["metrics"]
+    assert all(shipped[name][key] == number for name, row in versions[grader.bundle.config.version].items() for key, number in row.items())
+
+
+def test_every_earlier_look_at_the_test_films_is_counted(grader):
+    folder = ROOT / "docs" / "evidence" / "versions"
+    versions = json.loads((folder / "versions.json").read_text("utf-8"))
+    earlier = [sets["oai_test"] for version, sets in versions.items() if version != grader.bundle.config.version]
+    looked = len({json.dumps(figures) for figures in earlier})  # a version that was not looked at anew has the figures of the one before
+    unpublished = len(list(folder.glob("*.json"))) - 1
+    assert grader.bundle.evidence["test_looks"]["value"] == 1
+    assert grader.bundle.evidence["test_looks_before"]["value"] == looked + unpublished
+    assert f"They had been looked at {looked + unpublished} times before" in (ROOT / "model_card.md").read_text("utf-8")
+
+
+def test_a_changed_figure_changes_the_card(grader):
+    evidence = json.loads(json.dumps(grader.bundle.evidence))
+    name = next(iter(evidence["metrics"]))
+    evidence["metrics"][name]["qwk"]["value"] = 0.123456
+    changed = render(grader.bundle.config, evidence)
+    assert "0.123" in changed
+    assert changed != render(grader.bundle.config, grader.bundle.evidence)
+
+
+def test_the_metadata_is_what_the_hub_reads(grader):
+    front = (grader.bundle.folder / "README.md").read_text("utf-8").split("---\n")[1]
+    metadata = yaml.safe_load(front)
+    assert (metadata["library_name"], metadata["pipeline_tag"], metadata["license"]) == ("keras", "image-classification", "cc-by-4.0")
+    results = metadata["model-index"][0]["results"]
+    assert [metric["type"] for metric in results[0]["metrics"]] == ["cohen_kappa", "accuracy"]
+    assert metadata["datasets"] == ["gornale", "oai"]
+
+
+@pytest.mark.parametrize(
+    ("address", "told"), [("hf://lab/knees@v1", "lab/knees"), ("lab/knees", "lab/knees"), ("kneeoa-cnn", None), ("./our/bundle", None), ("/srv/bundle", None)]
+)
+def test_the_card_of_an_adapted_bundle_names_a_base_that_the_hub_has(grader, address, told):
+    base = {"name": "kneeoa-cnn", "address": address, "revision": "0" * 12, "recalibrated_only": True}
+    evidence = {**grader.bundle.evidence, "base": base, "before": grader.bundle.evidence["metrics"]}
+    card = render(replace(grader.bundle.config, name="ours"), evidence)
+    assert yaml.safe_load(card.split("---\n")[1]).get("base_model") == told
+    assert f"those of kneeoa-cnn ({address}, revision `{'0' * 12}`)" in card
+
+
+def test_the_pictures_of_the_card_exist(grader):
+    card = (grader.bundle.folder / "README.md").read_text("utf-8")
+    links = re.findall(r"!\[[^]]*\]\(([^)]+)\)", card)
+    assert links
+    assert all((grader.bundle.folder / link).is_file() for link in links)
+
+
+def test_the_card_of_another_bundle_does_not_lead_to_the_shipped_one(grader):
+    assert SHIPPED == DEFAULT
+    card = render(replace(grader.bundle.config, name="ours"), grader.bundle.evidence)
+    assert 'from_pretrained("ORG/NAME")' in card
+    assert "from_pretrained()" not in card
+    assert "make weights" not in card
+
+
+def test_the_usage_snippet_runs(grader, films, tmp_path, monkeypatch, capsys):
+    card = (grader.bundle.folder / "README.md").read_text("utf-8")
+    snippet = next(code for code in re.findall(r"```python\n(.*?)```", card, re.DOTALL) if "from_pretrained" in code)
+    (tmp_path / "knee.png").write_bytes(films["moderate"].read_bytes())
+    monkeypatch.chdir(tmp_path)
+    exec(snippet, {})
+    assert "Kellgren-Lawrence grade" in capsys.readouterr().out

@@ -1,0 +1,109 @@
+"""The card tells what carries over to films of another collection, and who grades better."""
+
+import copy
+import json
+from pathlib import Path
+
+import pytest
+
+from kneeoa_hub.card.external import PEERS, cross_domain, peers
+from kneeoa_hub.card.render import figure, render
+from kneeoa_hub.card.sections import osteoarthritis
+from tuning.export import CARRIED_OVER
+
+from .test_schemas import schema
+
+ROOT = Path(__file__).parents[2]
+MEASURED = ROOT / "docs" / "evidence" / "cross-domain" / "cross-domain.json"
+
+
+@pytest.fixture
+def carried_over() -> list[dict]:
+    """The rows as an export takes them over."""
+    rows = json.loads(MEASURED.read_text("utf-8"))
+    return [{name: row[name] for name in ("trained_on", "measured_on", *CARRIED_OVER)} for row in rows]
+
+
+def test_what_carries_over_stands_below_the_headline_figures_in_plain_words(grader, carried_over):
+    evidence = {**grader.bundle.evidence, "cross_domain": carried_over}
+    schema("evidence").validate(evidence)
+    card = render(grader.bundle.config, evidence)
+    assert card.index("| OAI, test half |") < card.index("**From one collection to another hardly anything carried over.**") < card.index("Recall by grade:")
+    assert 'had a kappa of 0.04 and 0.06, where 0 is chance and 1 is perfect; its "90%" sets held the grade in 0.53 and 0.69 of the films' in card
+    assert "one seed, on validation films" in card
+    for row in carried_over:
+        assert f"| {row['trained_on']} | " in card
+        assert f" | {row['qwk']['n']} | {figure(row['qwk'])} |" in card
+
+
+def test_a_network_that_carries_over_is_not_called_one_that_does_not(carried_over):
+    better = copy.deepcopy(carried_over)
+    for row in better:
+        row["qwk"]["value"] = 0.6
+    told = cross_domain({"cross_domain": better})
+    assert "hardly anything" not in told
+    assert "From one collection to another not all may carry over" in told
+
+
+@pytest.mark.parametrize("rows", [None, [], ["at home alone"]])
+def test_without_films_of_another_collection_nothing_is_said(grader, carried_over, rows):
+    at_home = [row for row in carried_over if row["measured_on"].startswith(row["trained_on"])]
+    evidence = {name: value for name, value in grader.bundle.evidence.items() if name != "cross_domain"}
+    if rows is not None:
+        evidence["cross_domain"] = at_home if rows else []
+    assert "From one collection to another" not in render(grader.bundle.config, evidence)
+
+
+def test_the_readme_and_the_bundle_say_what_was_measured(grader, carried_over):
+    across = [row for row in carried_over if row["trained_on"] != "all" and not row["measured_on"].startswith(row["trained_on"])]
+    kappas = " and ".join(f"{row['qwk']['value']:.2f}" for row in across)
+    assert f"with a kappa of {kappas}:" in (ROOT / "README.md").read_text("utf-8")
+    assert grader.bundle.evidence["cross_domain"] == carried_over
+
+
+def changed_evidence(grader, **changed: float) -> dict:
+    """The shipped evidence with other figures of the OAI test films."""
+    evidence = copy.deepcopy(dict(grader.bundle.evidence))
+    for name, value in changed.items():
+        evidence["metrics"]["oai_test"][name]["value"] = value
+    return evidence
+
+
+@pytest.mark.parametrize(("accuracy", "better"), [(0.5, 5), (0.6, 4), (0.695, 3), (0.698, 2), (0.71, 1)])
+def test_the_models_that_grade_better_are_those_with_a_higher_accuracy(grader, accuracy, better):
+    told = peers(changed_evidence(grader, accuracy=accuracy))
+    (sentence,) = [line for line in told.splitlines() if line.startswith("Of these, a higher accuracy")]
+    assert f"than this bundle's {accuracy:.3f} (" in sentence
+    assert sentence.count(";") == better - 1
+    assert "KneeXNet 2024, ten networks." in sentence
+
+
+def test_a_bundle_that_grades_best_is_not_said_to_be_beaten(grader):
+    told = peers(changed_evidence(grader, accuracy=0.75))
+    assert "higher accuracy" not in told
+    assert all(f"| {peer.name} |" in told for peer in PEERS)
+
+
+@pytest.mark.parametrize(("sensitivity", "told"), [(0.74, "one in four"), (0.9, "one in ten"), (0.915, "one in 12"), (0.67, "33%"), (0.2, "80%")])
+def test_how_many_knees_with_osteoarthritis_are_missed_is_told_as_people_count(grader, sensitivity, told):
+    assert f"{told} (OAI, test half) are graded lower than KL 2." in osteoarthritis(changed_evidence(grader, sensitivity_oa=sensitivity))
+
+
+def test_missed_knees_are_told_of_validation_films_where_no_test_films_were_looked_at(grader):
+    evidence = changed_evidence(grader)
+    evidence["metrics"] = {"oai_val": evidence["metrics"]["oai_val"]}
+    assert "(OAI, validation) are graded lower than KL 2." in osteoarthritis(evidence)
+    evidence["metrics"]["oai_val"]["sensitivity_oa"]["value"] = float("nan")
+    assert "are graded lower" not in osteoarthritis(evidence)
+
+
+def test_strips_of_two_knees_are_told_apart_and_only_where_they_were_measured(grader):
+    evidence = dict(grader.bundle.evidence) | {
+        "two_knee_strips": {"gornale_test": {name: grader.bundle.evidence["metrics"]["gornale_test"][name] for name in ("qwk", "accuracy", "mae")}}
+    }
+    schema("evidence").validate(evidence)
+    qwk = evidence["metrics"]["gornale_test"]["qwk"]
+    table = render(grader.bundle.config, evidence).partition("Strips of two knees under one grade")[2]
+    assert f"| Gornale, test fold | {qwk['n']} | {figure(qwk)} |" in table
+    without = {name: value for name, value in evidence.items() if name != "two_knee_strips"}
+    assert "Strips of two knees under one grade" not in render(grader.bundle.config, without)

@@ -1,0 +1,51 @@
+"""A bundle that others could not use is refused before anything of it is sent."""
+
+import json
+
+import pytest
+
+from kneeoa_hub import push
+from kneeoa_hub.bundle import write_manifest
+from kneeoa_hub.errors import BundleError, BundleIncomplete
+
+from ..support.bundles import CARD, make_bundle
+
+
+def test_a_whole_bundle_is_let_through(tmp_path):
+    assert push(make_bundle(tmp_path / "bundle"), tmp_path / "hub", tag="v1").endswith("@v1")
+
+
+@pytest.mark.parametrize(
+    ("card", "told"),
+    [
+        (CARD.replace("keras", "torch"), "library_name: torch, and keras is wanted"),
+        (CARD.replace("license: cc-by-4.0\n", ""), "license: None, and one is wanted"),
+        (CARD.replace("library_name: keras", "bad: [1"), "is not YAML"),
+        ("# No metadata\n", "library_name: None"),
+    ],
+)
+def test_a_card_without_what_the_hub_shows_is_refused(tmp_path, card, told):
+    with pytest.raises(BundleError, match=told):
+        push(make_bundle(tmp_path / "bundle", card=card), tmp_path / "hub")
+    assert not (tmp_path / "hub").exists()
+
+
+def test_a_bundle_without_a_card_is_refused(tmp_path):
+    bundle = make_bundle(tmp_path / "bundle")
+    (bundle / "README.md").unlink()
+    with pytest.raises(BundleIncomplete, match=r"README\.md, the model card, is missing"):
+        push(bundle, tmp_path / "hub")
+
+
+def test_a_bundle_without_measured_figures_is_refused(tmp_path):
+    bundle = make_bundle(tmp_path / "bundle")
+    (bundle / "evidence.json").write_text(json.dumps({"metrics": {}}), "utf-8")
+    write_manifest(bundle)
+    with pytest.raises(BundleIncomplete, match="no measured figures"):
+        push(bundle, tmp_path / "hub")
+
+
+def test_a_bundle_whose_graph_does_not_run_is_refused(tmp_path):
+    with pytest.raises(BundleError, match="can't be opened by onnxruntime"):
+        push(make_bundle(tmp_path / "bundle", model=b"no graph" * 2000), tmp_path / "hub")
+    assert not (tmp_path / "hub").exists()

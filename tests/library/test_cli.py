@@ -1,0 +1,374 @@
+"""The command line: what it prints, where, and its exit codes."""
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from kneeoa_hub.bundle import write_manifest
+from kneeoa_hub.cli import FOLDER, main
+from kneeoa_hub.imaging.decode import FILM_SUFFIXES
+from kneeoa_hub.output.tables import CSV_COLUMNS
+
+from ..support.bundles import make_bundle
+from .test_dicom import dicom, knee
+
+
+def test_grade_prints_a_table_and_says_what_it_is_not(films, capsys):
+    assert main(["grade", str(films["severe"]), str(films["both-knees"])]) == 0
+    out = capsys.readouterr().out
+    assert "severe.png" in out
+    assert "Not a medical device" in out
+    assert out.count("both-knees.png") == 2
+
+
+def test_json_is_one_report_a_line_and_a_failed_film_exits_1(films, tmp_path, grader, capsys):
+    bad = tmp_path / "bad.png"
+    bad.write_bytes(b"nothing of the kind")
+    assert main(["grade", "--json", str(films["mild"]), str(bad), str(films["normal"])]) == 1
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert lines[0]["report"] == grader.grade(films["mild"]).to_dict()
+    assert lines[1]["error"]["code"] == "film-unsupported"
+    assert "report" in lines[2]
+
+
+def test_a_reader_that_goes_away_ends_the_command_without_a_word(films):
+    command = [sys.executable, "-m", "kneeoa_hub.cli", "grade", "--json", "--workers", "1", *[str(films["mild"])] * 200]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline().startswith(b'{"film"')
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 130
+
+
+def test_csv_has_a_row_a_knee(films, capsys):
+    assert main(["grade", "--csv", str(films["both-knees"]), "missing.png"]) == 1
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["knee"] for row in rows] == ["0", "1", ""]
+    assert "missing.png" in rows[2]["error"]
+
+
+def test_overlays_are_written_one_a_graded_film_at_full_size(films, tmp_path, capsys):
+    again = tmp_path / "again" / films["mild"].name
+    again.parent.mkdir()
+    again.write_bytes(films["mild"].read_bytes())
+    assert main(["grade", str(films["mild"]), str(again), "missing.png", "--overlays", str(tmp_path / "seen")]) == 1
+    written = sorted((tmp_path / "seen").iterdir())
+    assert [path.name for path in written] == ["mild-1.graded.png", "mild.graded.png"]
+    with Image.open(written[0]) as overlay, Image.open(films["mild"]) as film:
+        assert overlay.size == film.size
+        assert overlay.mode == "RGB"
+    assert main(["grade", str(films["mild"]), "--overlays", str(films["mild"] / "below")]) == 1
+    assert "--overlays" in capsys.readouterr().err
+
+
+@pytest.fixture
+def folder(films, tmp_path):
+    """Six films in folders, one of them damaged, and something else."""
+    for number, name in enumerate(("mild", "severe", "both-knees", "normal", "moderate")):
+        path = tmp_path / "films" / str(number % 2) / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(films[name].read_bytes())
+    (tmp_path / "films" / "5.png").write_bytes(b"nothing of the kind")
+    (tmp_path / "films" / "notes.txt").write_text("mine")
+    return tmp_path / "films"
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_folder_is_graded_into_a_file_as_the_films_are_one_by_one(folder, tmp_path, capsys, form):
+    out = tmp_path / f"grades.{form}"
+    assert main(["grade", str(folder), "--out", str(out), "--workers", "3"]) == 1
+    told = capsys.readouterr().err
+    assert "6 films, 1 failed" in told
+    assert "5.png: " in told
+    one_by_one = sorted(str(path) for path in folder.rglob("*.png"))
+    assert main(["grade", f"--{form.removesuffix('l')}", "--workers", "1", *one_by_one]) == 1
+    assert out.read_text("utf-8") == capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize("at", [0, 3, 0.3, 0.6, 0.95])
+def test_a_run_that_was_stopped_anywhere_goes_on_and_leaves_the_same_file(folder, tmp_path, form, at):
+    out = tmp_path / f"grades.{form}"
+    main(["grade", str(folder), "--out", str(out)])
+    whole = out.read_bytes()
+    out.write_bytes(whole[: int(at * len(whole)) if isinstance(at, float) else at])
+    assert main(["grade", str(folder), "--out", str(out)]) == 1
+    assert out.read_bytes() == whole
+
+
+def test_a_finished_file_has_its_last_film_graded_again_and_no_other(folder, tmp_path, capsys):
+    out = tmp_path / "grades.csv"
+    main(["grade", str(folder), "--out", str(out)])
+    capsys.readouterr()
+    main(["grade", str(folder), "--out", str(out)])
+    assert "1 films, 5 were there before" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("grades.txt", None, "ends on .csv or .jsonl"),
+        ("thesis.csv", "a,b\n1,2\n", "something else than answers"),
+        ("short.csv", ",".join(CSV_COLUMNS) + "\na,0\n", "something else"),
+        ("blank.csv", ",".join(CSV_COLUMNS) + "\n\n", "something else"),
+        *(("thesis.jsonl", f"{line}\n", "something else") for line in ("[1]", '{"film": "a", "report": null}', '{"film": 1}')),
+    ],
+)
+def test_a_file_of_something_else_is_not_written_into(films, tmp_path, capsys, name, content, told):
+    path = tmp_path / name
+    if content:
+        path.write_text(content, "utf-8")
+    assert main(["grade", str(films["mild"]), "--out", str(path)]) == 2
+    assert told in capsys.readouterr().err
+    assert content is None or path.read_text("utf-8") == content
+
+
+def test_answers_of_another_model_are_not_mixed_with_this_ones(films, tmp_path, capsys):
+    out = tmp_path / "grades.csv"
+    main(["grade", str(films["mild"]), str(films["severe"]), "--out", str(out)])
+    content = out.read_text("utf-8")
+    revision = content.splitlines()[-1].split(",")[-1]
+    out.write_text(content.replace(revision, "0" * 12), "utf-8")
+    assert main(["grade", str(films["mild"]), "--out", str(out)]) == 2
+    assert f"holds answers of revision {'0' * 12}, and this model is {revision}" in capsys.readouterr().err
+
+
+def test_a_film_that_failed_is_tried_again_and_fails_the_command_again(films, tmp_path, capsys):
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "a.png").write_bytes(b"\x89PNG\r\n")
+    for name in ("mild", "severe"):
+        (tmp_path / "films" / f"{name}.png").write_bytes(films[name].read_bytes())
+    for form in ("csv", "jsonl"):
+        command = ["grade", str(tmp_path / "films"), "--out", str(tmp_path / f"grades.{form}")]
+        assert (main(command), main(command)) == (1, 1)
+    (tmp_path / "films" / "a.png").write_bytes(films["normal"].read_bytes())
+    for form in ("csv", "jsonl"):
+        out = tmp_path / f"grades.{form}"
+        assert main(["grade", str(tmp_path / "films"), "--out", str(out)]) == 0
+        assert sorted({Path(name).name for name in re.findall(r"films/(\w+\.png)", out.read_text("utf-8"))}) == ["a.png", "mild.png", "severe.png"]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_answers_at_two_levels_are_not_mixed(films, tmp_path, capsys, form):
+    out = tmp_path / f"grades.{form}"
+    assert main(["grade", str(films["mild"]), str(films["severe"]), "--out", str(out)]) == 0
+    assert main(["grade", str(films["mild"]), str(films["severe"]), "--out", str(out), "--level", "0.95"]) == 2
+    assert "holds sets at the level 0.9, and 0.95 is asked for" in capsys.readouterr().err
+
+
+def test_a_report_that_would_lack_films_is_not_written(films, tmp_path, capsys):
+    command = ["grade", str(films["mild"]), str(films["severe"]), "--out", str(tmp_path / "grades.csv")]
+    assert main(command) == 0
+    whole = (tmp_path / "grades.csv").read_bytes()
+    assert main([*command, "--report", str(tmp_path / "report.html")]) == 2
+    assert "--report would lack the 1 films" in capsys.readouterr().err
+    assert not (tmp_path / "report.html").exists()
+    assert (tmp_path / "grades.csv").read_bytes() == whole
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are Unicode, and there is no /dev/full")
+def test_a_name_that_is_no_utf8_goes_through_and_a_full_output_is_told(films, tmp_path):
+    folder = os.fsencode(tmp_path) + b"/films"
+    os.mkdir(folder)
+    for name in (b"a\xff.png", b"b.png"):
+        with open(folder + b"/" + name, "wb") as file:
+            file.write(films["mild"].read_bytes())
+
+    def kneeoa(*arguments: object, **streams: object) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "kneeoa_hub.cli", *map(str, arguments)]
+        return subprocess.run(command, stderr=subprocess.PIPE, timeout=120, check=False, **({"stdout": subprocess.PIPE} | streams))
+
+    for form in ("csv", "jsonl"):
+        command = ("grade", tmp_path / "films", "--out", tmp_path / f"grades.{form}")
+        for done in (kneeoa(*command, "--report", tmp_path / f"{form}.html", "--overlays", tmp_path / "seen"), kneeoa(*command)):
+            assert done.returncode == 0, done.stderr
+    assert b"a\xff.png," in (tmp_path / "grades.csv").read_bytes()
+    assert b"a\xff.png" in kneeoa("grade", tmp_path / "films").stdout
+    with open("/dev/full", "wb") as full:
+        done = kneeoa("list", stdout=full)
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert b"can't be written" in done.stderr
+
+
+def test_evidence_without_the_card_s_figures_is_told(tmp_path, capsys):
+    bundle = make_bundle(tmp_path / "bundle")
+    assert main(["info", str(bundle)]) == 0
+    assert "QWK 0.801" in capsys.readouterr().out
+    assert main(["card", str(bundle)]) == 1
+    assert "evidence.json holds no" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("evidence", [{}, {"metrics": None}, {"metrics": {"oai_test": {}}}, {"metrics": {"oai_test": {"qwk": None}}}, {"metrics": [1]}])
+def test_evidence_that_is_not_as_its_schema_has_it_is_told_in_one_line(tmp_path, capsys, evidence):
+    bundle = make_bundle(tmp_path / "bundle")
+    (bundle / "evidence.json").write_text(json.dumps(evidence), "utf-8")
+    write_manifest(bundle)
+    for command in ("info", "card"):
+        assert main([command, str(bundle)]) == 1
+        told = capsys.readouterr().err
+        assert "evidence.json holds" in told
+        assert told.count("\n") == 1
+
+
+def test_a_folder_without_films_and_a_place_that_cannot_be_written_are_told(films, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert main(["grade", str(tmp_path / "empty")]) == 1
+    assert "is a folder without films" in capsys.readouterr().err
+    assert main(["grade", str(films["mild"]), "--out", str(films["mild"] / "grades.csv")]) == 1
+    assert "--out with room and access" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--report", "--overlays", "--dicom", "--out"])
+def test_a_place_that_cannot_be_written_is_told_before_any_film_is_graded(films, tmp_path, capsys, option):
+    place = films["mild"] / ("grades.csv" if option == "--out" else "report.html")
+    assert main(["grade", str(films["mild"]), option, str(place)]) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert f"{place} can't be written" in told.err
+    assert option in told.err
+
+
+def test_a_folder_takes_in_dicom_without_a_suffix_and_counts_what_it_passes_over(films, tmp_path, capsys):
+    film = dicom(knee())
+    folder = tmp_path / "films"
+    (folder / "deeper").mkdir(parents=True)
+    for name in ("a.dicom", "b.dic", "IM0001", "deeper/1.2.840.10008.7", "DICOMDIR", "c.bin"):
+        (folder / name).write_bytes(film)
+    Image.open(films["mild"]).save(folder / "d.JFIF", "JPEG")
+    for name in ("README", "notes.txt", ".DS_Store"):
+        (folder / name).write_text("mine", "utf-8")
+    assert main(["grade", str(folder), "--csv"]) == 0
+    told = capsys.readouterr()
+    graded = {Path(row["film"]).relative_to(folder).as_posix() for row in csv.DictReader(io.StringIO(told.out))}
+    assert graded == {"a.dicom", "b.dic", "IM0001", "deeper/1.2.840.10008.7", "d.JFIF"}
+    assert told.err == f"kneeoa: {folder}: 5 other files passed over (no film by name, nor DICOM without a suffix).\n"
+
+
+def test_the_help_names_every_suffix_of_a_folder_s_films():
+    assert all(f" {suffix}" in FOLDER for suffix in FILM_SUFFIXES)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
+def test_a_pipe_is_graded_but_not_for_dicom_objects(tmp_path, capsys):
+    os.mkfifo(tmp_path / "film")
+    command = ["grade", str(tmp_path / "film")]
+    assert main([*command, "--dicom", str(tmp_path / "out")]) == 2
+    assert "can be read only once" in capsys.readouterr().err
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit((tmp_path / "film").write_bytes, dicom(knee()))
+        assert main(command) == 0
+
+
+@pytest.mark.parametrize("arguments", [[], ["grade"], ["grade", "a.png", "--workers", "0"], ["grade", "a.png", "--json", "--csv"], ["polish"]])
+def test_a_wrong_command_line_exits_2(arguments, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+
+
+def test_no_such_model_is_usage_and_suggests_the_nearest(capsys):
+    assert main(["info", "kneeoa-cmn"]) == 2
+    assert "kneeoa-cnn" in capsys.readouterr().err
+
+
+def test_a_changed_bundle_is_refused_and_the_file_is_named(grader, tmp_path, capsys):
+    import shutil
+
+    copy = shutil.copytree(grader.bundle.folder, tmp_path / "bundle")
+    assert main(["verify", str(copy)]) == 0
+    content = bytearray((copy / "model.onnx").read_bytes())
+    content[1000] ^= 1
+    (copy / "model.onnx").write_bytes(content)
+    assert main(["verify", str(copy)]) == 1
+    assert "model.onnx differs" in capsys.readouterr().err
+
+
+def test_list_info_and_card_speak_of_the_shipped_bundle(grader, capsys):
+    for command in (["list"], ["info"], ["card"]):
+        assert main(command) == 0
+        assert "kneeoa-cnn" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("command", ["grade", "pull", "push", "info", "verify", "card", "list"])
+def test_help_of_every_command_shows_an_example_and_the_exit_codes(command, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        main([command, "--help"])
+    assert stopped.value.code == 0
+    out = capsys.readouterr().out
+    assert f"examples:\n  kneeoa {command}" in out
+    assert "exit code: 0 all graded or refused" in out
+
+
+def test_a_dry_run_lists_what_would_go_and_then_that_nothing_would(grader, tmp_path, capsys):
+    hub = str(tmp_path / "hub")
+    command = ["push", str(grader.bundle.folder), hub, "--tag", "v1.0"]
+    assert main([*command, "--dry-run"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    names = {path.relative_to(grader.bundle.folder).as_posix() for path in grader.bundle.folder.rglob("*") if path.is_file()}
+    assert {line.split()[2] for line in lines[:-1]} == names
+    assert lines[-1] == f"would be {hub}@v1.0"
+    assert not (tmp_path / "hub").exists()
+    main(command)
+    capsys.readouterr()
+    assert main([*command, "--dry-run"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "would send nothing: it is there already"
+
+
+def test_evidence_that_is_no_json_is_an_error_in_one_line(tmp_path, capsys):
+    bundle = make_bundle(tmp_path / "bundle")
+    (bundle / "evidence.json").write_text("none", "utf-8")
+    write_manifest(bundle)
+    assert main(["info", str(bundle)]) == 1
+    assert "evidence.json is not JSON" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such terminals")
+def test_bars_are_drawn_on_a_terminal_and_nothing_in_a_pipe(films, tmp_path):
+    import pty
+    import termios
+
+    command = [sys.executable, "-m", "kneeoa_hub.cli", "grade", "--csv", str(films["mild"]), str(films["severe"])]
+    assert subprocess.run(command, capture_output=True, check=True).stderr == b""
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, 80))
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=theirs, check=True)
+    assert b"2/2" in os.read(ours, 100_000)
+    os.close(ours)
+    os.close(theirs)
+
+
+FILMS = 200
+"""Of a run that is interrupted: more than a machine with other work grades before it comes to the interrupt."""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows sends no such signal")
+def test_an_interrupt_ends_the_command_quietly_and_the_next_one_goes_on(films, tmp_path):
+    out = tmp_path / "grades.jsonl"
+    (tmp_path / "films").mkdir()
+    for number in range(FILMS):
+        (tmp_path / "films" / f"{number:03}.png").write_bytes(films["both-knees"].read_bytes())
+    command = [sys.executable, "-m", "kneeoa_hub.cli", "grade", str(tmp_path / "films"), "--out", str(out), "--workers", "1"]
+    heeding = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731  # which a shell's background job ignores, and its children
+    with subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=heeding) as process:
+        while not (out.exists() and out.read_text("utf-8").count("\n") >= 5):
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.stderr
+        assert process.stderr.read() == b""
+    assert process.returncode == 130
+    done = out.read_text("utf-8").count("\n")
+    assert done < FILMS
+    assert main(["grade", str(tmp_path / "films"), "--out", str(out)]) == 0
+    assert out.read_text("utf-8").count("\n") == FILMS

@@ -1,0 +1,145 @@
+"""What a user can meet is documented."""
+
+import argparse
+import inspect
+import json
+import re
+import shlex
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from kneeoa_hub import cli, errors
+from kneeoa_hub.imaging.gate import MESSAGES
+from kneeoa_hub.imaging.phantom import sample_films
+from tuning import __main__ as tuning
+
+from ..support.commands_page import page
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_every_error_and_refusal_is_documented():
+    text = (ROOT / "docs" / "errors.md").read_text("utf-8")
+    kinds = [c for c in vars(errors).values() if inspect.isclass(c) and issubclass(c, errors.KneeOAError)]
+    assert len({kind.code for kind in kinds}) == len(kinds)
+    assert all(f"| `{kind.__name__}` | `{kind.code}` | {kind.status} |" in text for kind in kinds)
+    assert all(f"| `{reason}` | {message} |" in text for reason, message in MESSAGES.items())
+
+
+def test_every_command_and_option_is_documented():
+    assert (ROOT / "docs" / "commands.md").read_text("utf-8") == page()
+    assert all(meaning.strip() for meaning in re.findall(r"^\| `.*` \|(.*)\|$", page(), re.MULTILINE))
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """The words of each line of a block, and of each span of code, that calls one of this project's commands."""
+    lines = re.findall(r"^(?: {4,}|```.*\n)?(.+)$", text, re.MULTILINE) + re.findall(r"`([^`\n]+)`", text)
+    for line in lines:
+        command = re.match(r"\s*(?:[A-Z_]+=\S+ )*((?:kneeoa|make|(?:\S*/)?python -m) [^|>#]*)", line)
+        if command and "..." not in command[1]:
+            yield shlex.split(command[1].replace("[", "").replace("]", ""))
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_the_commands_of_the_docs_are_understood(path, capsys):
+    parsers = {("kneeoa",): cli.parser, ("python", "-m", "tuning"): tuning.parser}
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    for words in commands(path.read_text("utf-8")):
+        words[0] = Path(words[0]).name
+        parser = next((make() for start, make in parsers.items() if tuple(words[: len(start)]) == start), None)
+        if words[0] == "make":
+            assert words[1] in targets, words
+        elif parser is None:
+            assert find_spec(words[2]), words
+        elif len(arguments := words[1:] if words[0] == "kneeoa" else words[3:]) > 1:  # a command alone is spoken of, not called
+            assert understood(parser, arguments), (words, capsys.readouterr().err)
+
+
+def understood(parser: argparse.ArgumentParser, arguments: list[str]) -> bool:
+    try:
+        parser.parse_args(arguments)
+    except SystemExit as stopped:  # of --help, or of what is wrong
+        return stopped.code == 0
+    return True
+
+
+def test_every_environment_variable_is_documented():
+    read = set()
+    for package in ("kneeoa_hub", "flask_app", "spaces", "tuning"):
+        for path in (ROOT / package).rglob("*.py"):
+            read |= set(re.findall(r"\b(?:KNEEOA|HF|KERAS|GRADIO)_[A-Z_]+\b", path.read_text("utf-8")))
+    documented = set(re.findall(r"`((?:KNEEOA|HF|KERAS|GRADIO)_[A-Z_]+)`", "".join(path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md"))))
+    assert "KNEEOA_MODEL" in read
+    assert read <= documented
+
+
+def test_every_exit_code_is_documented():
+    text = (ROOT / "docs" / "errors.md").read_text("utf-8")
+    returned = set(re.findall(r"return (?:1 if .* else )?(\d+)\b", (ROOT / "kneeoa_hub" / "cli.py").read_text("utf-8")))
+    assert {"0", "1", "2", "130"} >= returned
+    assert all(f"| {code} |" in text for code in returned)
+
+
+@pytest.mark.parametrize("name", ["bundle", "evidence", "manifest"])
+def test_every_field_of_a_bundle_is_in_its_schema(name):
+    document = json.loads((ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn" / f"{name}.json").read_text("utf-8"))
+    schema = json.loads((ROOT / "docs" / "schemas" / f"{name}.schema.json").read_text("utf-8"))
+    assert list(undescribed(document, schema)) == []
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "schemas").glob("*.json")), ids=lambda path: path.name)
+def test_every_field_of_a_schema_says_what_it_is(path: Path):
+    assert [name for name, field in fields(json.loads(path.read_text("utf-8"))) if len(field.get("description", "")) < 5] == []
+
+
+def fields(schema: dict, path: str = "") -> Iterator[tuple[str, dict]]:
+    """Every property that a schema names, at any depth."""
+    for name, below in schema.get("properties", {}).items():
+        yield f"{path}/{name}", below
+        yield from fields(below, f"{path}/{name}")
+    for name, below in schema.get("$defs", {}).items():
+        yield from fields(below, f"{path}/{name}")
+    for below in (schema.get("items"), schema.get("additionalProperties"), *schema.get("anyOf", ())):
+        if isinstance(below, dict):
+            yield from fields(below, f"{path}/*")
+
+
+def undescribed(value: object, schema: dict, path: str = "") -> Iterator[str]:
+    """Keys of an object that its schema does not name; below a figure, a file or a free map there is nothing to name."""
+    if not isinstance(value, dict) or ("additionalProperties" in schema and "properties" not in schema):
+        return
+    for key, below in value.items():
+        if key in schema.get("properties", {}):
+            yield from undescribed(below, schema["properties"][key], f"{path}/{key}")
+        elif "$ref" not in schema:
+            yield f"{path}/{key}"
+
+
+def test_the_links_of_the_readme_lead_somewhere():
+    text = (ROOT / "README.md").read_text("utf-8")
+    links = [link for link in re.findall(r"\]\(([^)#]+)\)", text) if not link.startswith("http")]
+    assert links
+    assert all((ROOT / link).exists() for link in links)
+
+
+def test_the_readme_example_runs(tmp_path, monkeypatch, capsys):
+    text = (ROOT / "README.md").read_text("utf-8")
+    code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+    Image.fromarray(sample_films()["severe"].pixels).save(tmp_path / "knee.png")
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    assert (tmp_path / "graded.png").stat().st_size > 0
+    assert "Kellgren-Lawrence grade" in capsys.readouterr().out
+
+
+def test_no_path_of_a_machine_is_in_the_bundle_or_its_card():
+    folder = ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn"
+    for path in [*folder.glob("*.json"), folder / "README.md", ROOT / "model_card.md"]:
+        assert not re.search(r"(/tmp/|/root/|/home/|/work/|[A-Z]:\\\\)", path.read_text("utf-8")), path

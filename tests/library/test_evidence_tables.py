@@ -1,0 +1,87 @@
+"""The tables of figures in the docs are those of their evidence, figure by figure and row by row."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from benchmarks import ablation, adapt_shift, baselines, cross_domain
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = (DOCS / "benchmarks.md").read_text("utf-8")
+
+
+def evidence(name: str) -> list[dict]:
+    return json.loads((DOCS / "evidence" / f"{name}.json").read_text("utf-8"))
+
+
+def tables(text: str) -> Iterator[list[dict[str, str]]]:
+    """The rows of each Markdown table, by its columns."""
+    for block in text.split("\n\n"):
+        lines = [[cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split("|")] for line in block.split("\n") if line[:1] == "|"]
+        if len(lines) > 2:
+            yield [dict(zip(lines[0], cells, strict=True)) for cells in lines[2:]]
+
+
+def in_page(*columns: str) -> list[dict[str, str]]:
+    """The one table of the page that begins with these columns."""
+    (found,) = [rows for rows in tables(PAGE) if tuple(rows[0])[: len(columns)] == columns]
+    return found
+
+
+def rendered(table: str) -> list[dict[str, str]]:
+    (rows,) = tables(table)
+    return rows
+
+
+def in_order(rows: list[dict[str, str]]) -> list[list[tuple[str, str]]]:
+    return sorted(sorted(row.items()) for row in rows)
+
+
+def test_the_baselines_are_those_of_their_evidence():
+    rows = evidence("baselines/baselines") + evidence("baselines/baseline-2023")
+    assert in_order(in_page("baseline", "dataset", "split")) == in_order(rendered(baselines.table(rows)))
+
+
+def test_the_ablation_is_that_of_its_evidence():
+    shown, rows = in_page("variant", "films"), evidence("ablation/ablation")
+    times = all("time_ratio" in row for row in rows)
+    of_rows = rendered(ablation.table([{"time_ratio": 0.0} | row for row in rows]))
+    expected = [{column: cell for column, cell in row.items() if times or column != "time against it"} for row in of_rows]
+    assert in_order(shown) == in_order(expected)
+
+
+def test_what_crosses_between_collections_is_that_of_its_evidence():
+    assert in_page("trained on", "measured on") == rendered(cross_domain.table(evidence("cross-domain/cross-domain")))
+
+
+@pytest.mark.parametrize(
+    ("name", "table"),
+    [
+        ("baselines/baselines", baselines.table),
+        ("baselines/baseline-2023", baselines.table),
+        ("cross-domain/cross-domain", cross_domain.table),
+        ("adapt/adapt", adapt_shift.table),
+    ],
+)
+def test_a_table_beside_its_figures_is_made_of_them(name, table):
+    assert (DOCS / "evidence" / f"{name}.md").read_text("utf-8") == table(evidence(name))
+
+
+def test_the_figures_of_the_five_networks_are_those_of_their_evidence():
+    metrics = json.loads((DOCS / "evidence" / "versions" / "five-networks.json").read_text("utf-8"))["metrics"]
+    (row,) = [line for line in PAGE.splitlines() if line.startswith("| the five as a version")]
+    validation, test = metrics["oai_val"], metrics["oai_test"]
+    spread = {name: f"{bare(test[name]['value'])} ({bare(test[name]['low'])}-{bare(test[name]['high'])})" for name in ("qwk", "accuracy", "auc_oa")}
+    told = (
+        f"QWK {bare(validation['qwk']['value'])}, accuracy {bare(validation['accuracy']['value'])} on validation",
+        f"QWK {spread['qwk']}, accuracy {spread['accuracy']}, balanced {bare(test['balanced_accuracy']['value'])}, MAE {bare(test['mae']['value'])}, "
+        f"AUC {spread['auc_oa']}, ECE {bare(test['ece']['value'])}; Gornale test fold: QWK {bare(metrics['gornale_test']['qwk']['value'])}",
+    )
+    assert all(part in row for part in told), told
+
+
+def bare(value: float) -> str:
+    """A figure under 1 as the page's prose writes it."""
+    return f"{value:.3f}".removeprefix("0")

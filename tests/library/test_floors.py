@@ -1,0 +1,111 @@
+"""Imports go downwards only and never in a circle, and environment variables are read in one place."""
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+LIBRARY = [
+    {"grades", "errors", "settings"},
+    {"bundle", "evidence", "runtime", "decision", "agreement"},
+    {"imaging"},
+    {"overlay", "report"},
+    {"output", "card"},
+    {"hub"},
+    {"grader"},
+    {"cli"},
+]
+TUNING = [{"run"}, {"data"}, {"networks"}, {"training"}, {"synthetic"}, {"evaluation"}]
+"""Rooms; what lies beside them is a step, above all of them."""
+WITHIN = {"settings": {"errors"}, "runtime": {"bundle"}, "decision": {"bundle"}, "evidence": {"bundle"}, "report": {"overlay"}}
+"""Within a floor of the library, a module may use those named here."""
+ABOVE = ("flask_app", "spaces", "tuning")
+
+
+def modules() -> dict[str, Path]:
+    """Files of the packages by the name they are imported by."""
+    found = {}
+    for package in ("kneeoa_hub", *ABOVE):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            parts = path.relative_to(ROOT).with_suffix("").parts
+            found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+MODULES = modules()
+
+
+def imports(name: str) -> set[str]:
+    """Modules of ours that a module imports, anywhere in its file; a name that a package resolves when it is first used is none."""
+    path = MODULES[name]
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            found |= {inner if (inner := f"{base}.{alias.name}") in MODULES else base for alias in node.names}
+    return (found & set(MODULES)) - {name, "kneeoa_hub"}
+
+
+def room(name: str) -> str:
+    return name.split(".")[1]
+
+
+def floors(rooms: list[set[str]]) -> dict[str, int]:
+    return {name: number for number, names in enumerate(rooms) for name in names}
+
+
+def test_the_library_imports_downwards_only():
+    floor, wrong = floors(LIBRARY), []
+    for name in MODULES:
+        if not name.startswith("kneeoa_hub."):
+            continue
+        for other in imports(name):
+            if not other.startswith("kneeoa_hub.") or (
+                room(other) != room(name) and floor[room(other)] >= floor[room(name)] and room(other) not in WITHIN.get(room(name), set())
+            ):
+                wrong.append(f"{name} imports {other}")
+    assert wrong == []
+
+
+def test_the_rooms_of_tuning_import_downwards_only():
+    floor, wrong = floors(TUNING), []
+    for name in MODULES:
+        if name.startswith("tuning."):
+            others = (other for other in imports(name) if other.startswith("tuning."))
+            above = [other for other in others if room(other) != room(name) and floor.get(room(other), 9) >= floor.get(room(name), 10)]
+            wrong += [f"{name} imports {other}" for other in above]
+    assert wrong == []
+
+
+def test_what_stands_on_the_library_stands_apart():
+    """The app, the Space and tuning know the library and nothing of each other."""
+    wrong = []
+    for name in MODULES:
+        if name.partition(".")[0] in ABOVE:
+            own = (name.partition(".")[0], "kneeoa_hub")
+            wrong += [f"{name} imports {other}" for other in imports(name) if other.partition(".")[0] not in own]
+    assert wrong == []
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    graph = {name: imports(name) for name in MODULES if name != "kneeoa_hub"}
+    assert len(list(TopologicalSorter(graph).static_order())) == len(graph)
+
+
+def test_environment_variables_of_the_package_are_documented_and_read_in_settings_alone():
+    from dataclasses import fields
+
+    from kneeoa_hub.settings import Settings
+
+    documented = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    assert all(f"`KNEEOA_{field.name.upper()}`" in documented for field in fields(Settings))
+    for folder in ("kneeoa_hub", "flask_app", "spaces", "tuning"):
+        for path in (ROOT / folder).rglob("*.py"):
+            if path.name != "settings.py":
+                text = path.read_text("utf-8")
+                assert 'environ["KNEEOA' not in text, path
+                assert 'environ.get("KNEEOA' not in text, path

@@ -1,0 +1,239 @@
+"""What `grader.grade` promises for any film, on the shipped bundle."""
+
+import html
+import json
+import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kneeoa_hub import FilmReport, KneeOAError, errors, from_pretrained
+from kneeoa_hub.bundle import write_manifest
+from kneeoa_hub.grades import LABELS
+from kneeoa_hub.imaging.phantom import knee_film, sample_films, two_knee_film
+from kneeoa_hub.output.printable import HtmlDocument
+
+from .test_dicom import dicom
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_public_names_hold_what_they_promise(grader, films):
+    for path in films.values():
+        report = grader.grade(path)
+        assert report.refused is None
+        for knee in report.knees:
+            assert knee.label == LABELS[knee.grade]
+            assert sum(knee.probabilities) == pytest.approx(1, abs=1e-6)
+            assert knee.severity == pytest.approx(sum(i * p for i, p in enumerate(knee.probabilities)))
+            assert knee.oa_probability == pytest.approx(sum(knee.probabilities[2:]))
+            assert knee.grade in knee.grade_set
+            assert knee.grade_set == tuple(range(knee.grade_set[0], knee.grade_set[-1] + 1))
+            assert knee.heatmap.dtype == np.float32
+            assert knee.heatmap.min() >= 0
+            assert knee.heatmap.max() == 1 or not knee.heatmap.any()
+            assert knee.embedding.dtype == np.float32
+            assert knee.embedding.ndim == 1
+        assert json.loads(json.dumps(report.to_dict()))["model"] == grader.model
+        assert grader.revision in report.findings()
+        assert report.overlay().size == (report.film.shape[1], report.film.shape[0])
+
+
+def test_both_knees_are_found_and_sides_are_said_with_a_warning(grader):
+    film = two_knee_film((0, 4), seed=5)
+    report = grader.grade(film.pixels)
+    assert [knee.side for knee in report.knees] == ["right", "left"]
+    assert report.knees[0].box[0] < report.knees[1].box[0]
+    assert any("right" in warning for warning in report.warnings)
+
+
+def test_a_lone_crop_has_no_side(grader):
+    assert grader.grade(knee_film(2, seed=1).pixels).knees[0].side is None
+
+
+def boxes(*centres: tuple[int, int]) -> list[tuple[int, int, int, int]]:
+    return [(x - 200, y - 200, x + 200, y + 200) for x, y in centres]
+
+
+@pytest.mark.parametrize(
+    ("places", "names"),
+    [
+        ([(200, 300)], ["Knee"]),
+        ([(700, 200), (200, 300)], ["Knee at the picture's left", "Knee at the picture's right"]),
+        ([(250, 900), (300, 200)], ["Knee at the picture's bottom", "Knee at the picture's top"]),
+        ([(200, 300), (500, 300), (900, 200)], [f"Knee {n} of 3 from the picture's left" for n in (1, 2, 3)]),
+        ([(200, 1000), (210, 200), (220, 600)], [f"Knee {n} of 3 from the picture's top" for n in (3, 1, 2)]),
+        ([(200, 200), (200, 700), (800, 200), (800, 700)], [f"Knee {n} of 4 from the picture's left" for n in (1, 2, 3, 4)]),
+    ],
+)
+def test_knees_without_a_known_side_are_told_apart_by_their_place(grader, places, names):
+    film = np.tile(knee_film(2, seed=1).pixels, (6, 6))
+    report = grader.grade(dicom(film.astype(np.uint16), ImageLaterality="R") if len(places) == 2 else film, boxes=boxes(*places), force=True)
+    assert [knee.side for knee in report.knees] == [None] * len(places)
+    assert list(report.names) == names
+    findings, impression = report.findings().split("IMPRESSION")
+    document = HtmlDocument()
+    document.add("film", report)
+    for name, knee in zip(names, report.knees, strict=True):
+        assert f"\n{name}: Kellgren-Lawrence grade {knee.grade}" in findings
+        assert f"\n{name}: radiographic osteoarthritis" in impression
+        assert f"{html.escape(name)}: grade {knee.grade}, {knee.label}" in document.content().decode()
+
+
+def test_boxes_skip_the_finder(grader):
+    film = two_knee_film((0, 4), seed=5)
+    report = grader.grade(film.pixels, boxes=[film.boxes[1]])
+    assert [knee.box for knee in report.knees] == [film.boxes[1]]
+    with pytest.raises(errors.FilmError, match="does not lie in the film"):
+        grader.grade(film.pixels, boxes=[(0, 0, 9999, 10)])
+
+
+@pytest.mark.parametrize(
+    ("boxes", "said"),
+    [
+        ([(0, 0, math.nan, 5)], "four numbers"),
+        ([(0, 0, math.inf, 5)], "four numbers"),
+        ([(0, 0, 200)], "four numbers"),
+        ([(0, 0, 100, None)], "four numbers"),
+        (["abcd"], "The box 'abcd' is not four numbers"),
+        (["0099"], "four numbers"),
+        ((0, 0, 100, 100), "The box 0 is not four numbers"),
+        ([[[0, 0, 100, 100]]], "four numbers"),
+        ("abcd", "four numbers"),
+        (7, "boxes=7 is no list"),
+        ([], "No box was given"),
+    ],
+)
+def test_what_is_no_box_is_an_error_of_the_package(grader, boxes, said):
+    with pytest.raises(errors.FilmError, match=said):
+        grader.grade(knee_film(2, seed=1).pixels, boxes=boxes)
+
+
+def test_a_box_may_be_of_any_numbers(grader):
+    film = knee_film(2, seed=1).pixels
+    for box in ((10, 10, 200, 210), [10.0, 10.5, 200.0, 210.0], np.array([10, 10, 200, 210], np.float32), np.array([10, 10, 200, 210], np.uint8)):
+        assert [knee.box for knee in grader.grade(film, boxes=[box], force=True).knees] == [(10, 10, 200, 210)]
+
+
+@pytest.mark.parametrize("scale", [256, 257])
+def test_exposure_and_bit_depth_do_not_change_the_grade(grader, scale):
+    pixels = knee_film(3, seed=9).pixels
+    eight, sixteen = grader.grade(pixels).knees[0], grader.grade(pixels.astype(np.uint16) * scale).knees[0]
+    assert sixteen.grade == eight.grade
+    assert sixteen.probabilities == pytest.approx(eight.probabilities, abs=0.01)
+
+
+def test_a_blank_film_and_a_colour_picture_are_refused_with_a_reason(grader):
+    blank = grader.grade(np.full((300, 300), 90, np.uint8))
+    assert (blank.refused.reason, blank.knees) == ("no-detail", ())
+    assert "refused" not in blank.findings()
+    assert "Not graded" in blank.findings()
+
+
+@pytest.mark.parametrize(("zero", "unit"), [(20000, 1), (-30000, 1), (8000, 16), (0, 1e-9), (0, 1e-33), (1e30, 1e28)])
+def test_the_zero_and_the_unit_of_the_grays_refuse_no_film_and_save_no_blank_one(grader, zero, unit):
+    knee, noise = knee_film(3, seed=9).pixels, np.random.default_rng(0).normal(90, 20, (300, 300))
+    usual = grader.grade(knee).knees[0]
+    other = grader.grade(zero + unit * knee.astype(np.float64)).knees[0]
+    assert (other.grade, other.probabilities) == (usual.grade, pytest.approx(usual.probabilities, abs=0.01))
+    reasons = [grader.grade(zero + unit * film.astype(np.float64)).refused.reason for film in (np.full((300, 300), 90), knee // 64, noise)]
+    assert reasons == ["no-detail", "no-detail", "not-a-knee"]
+
+
+def test_a_small_knee_in_a_black_film_is_not_taken_for_blank(grader):
+    knee = knee_film(3, seed=9, height=448, width=448).pixels
+    film = np.zeros((5000, 5000), np.uint8)
+    film[2000:2448, 2000:2448] = knee
+    box = (2000, 2000, 2448, 2448)
+    (alone,), (within,) = grader.grade(knee).knees, grader.grade(film, boxes=[box]).knees
+    assert within.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
+    found = grader.grade(film)
+    assert not found.refused or found.refused.reason != "no-detail"
+    lettered = np.zeros((3000, 3000), np.uint8)
+    lettered[100:140, 100:110] = np.arange(40)[:, None] * 6
+    assert grader.grade(lettered).refused.reason == "no-detail"
+
+
+def test_a_box_that_is_given_twice_is_graded_twice(grader):
+    one, other = grader.grade(knee_film(3, seed=9).pixels, boxes=[(0, 0, 224, 224)] * 2).knees
+    assert one.probabilities == other.probabilities
+
+
+def test_force_grades_a_refused_film_and_says_so(grader):
+    blank = np.full((300, 300), 90, np.uint8)
+    blank[:150] = 92
+    report = grader.grade(blank, force=True)
+    assert report.refused.reason == "no-detail"
+    assert len(report.knees) == 1
+    assert any("force" in warning for warning in report.warnings)
+    assert report.refusal == f"Refused, but graded by force: {report.refused.message}"
+    assert report.refusal in report.findings()
+    assert report.findings().count(report.refused.message) == 1
+    assert "Not graded" not in report.findings()
+
+
+def test_a_higher_level_widens_the_sets_and_an_unknown_one_is_told(grader, tmp_path):
+    folder = shutil.copytree(grader.bundle.folder, tmp_path / "levels")
+    config = json.loads((folder / "bundle.json").read_text("utf-8"))
+    config["conformal"]["others"] = [[0.5, 0.4], [0.99, 0.999]]
+    (folder / "bundle.json").write_text(json.dumps(config), "utf-8")
+    write_manifest(folder)
+    film = sample_films()["mild"].pixels
+    sets = [from_pretrained(folder, level=level).grade(film) for level in (0.5, None, 0.99)]
+    assert [report.level for report in sets] == [0.5, 0.9, 0.99]
+    narrow, usual, wide = (set(report.knees[0].grade_set) for report in sets)
+    assert narrow <= usual <= wide
+    assert narrow < wide
+    with pytest.raises(errors.SettingsError, match=r"0\.7 is not among those of this bundle: 0\.5, 0\.9, 0\.99"):
+        from_pretrained(folder, level=0.7)
+
+
+def test_a_bad_film_in_a_batch_is_reported_and_the_rest_go_on(grader, films):
+    good = films["moderate"]
+    answers = list(grader.grade_batch([good, b"", "missing.png", good]))
+    assert [isinstance(answer, FilmReport) for answer in answers] == [True, False, False, True]
+    assert all(isinstance(answer, KneeOAError) for answer in answers[1:3])
+    assert answers[0].to_dict() == answers[3].to_dict()
+
+
+def test_importing_the_package_loads_nothing_heavy():
+    code = (
+        "import sys, kneeoa_hub; "
+        "print([m for m in ('tensorflow', 'keras', 'gradio', 'flask', 'onnxruntime', 'pydicom', 'huggingface_hub') if m in sys.modules])"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+
+
+def test_every_sample_film_is_named(films):
+    assert set(films) == set(sample_films())
+
+
+def test_a_band_is_the_middle_of_a_tall_crop_and_the_map_is_empty_outside_it(grader, tmp_path):
+    folder = shutil.copytree(grader.bundle.folder, tmp_path / "band")
+    config = json.loads((folder / "bundle.json").read_text("utf-8"))
+    config["input"]["crop"] = "band"
+    (folder / "bundle.json").write_text(json.dumps(config), "utf-8")
+    write_manifest(folder)
+    band, film = from_pretrained(folder), np.pad(sample_films()["moderate"].pixels, ((150, 150), (0, 0)), mode="reflect")
+    rows = round(448 * config["input"]["height"] / config["input"]["width"])
+    top = (748 - rows) // 2
+    (tall,) = band.grade(film, boxes=[(0, 0, 448, 748)], force=True).knees
+    (middle,) = grader.grade(film, boxes=[(0, top, 448, top + rows)], force=True).knees
+    assert tall.probabilities == middle.probabilities
+    lit = np.flatnonzero(tall.heatmap.max(1))
+    assert 5 <= lit.min() < lit.max() <= len(tall.heatmap) - 6
+    assert tall.heatmap.max() == 1
+
+
+def test_a_grading_tells_nobody_and_leaves_no_file(tmp_path, films):
+    """onnxruntime would else write ids of the machine and of the process, to send them to its maker."""
+    code = "import sys, kneeoa_hub; print(len(kneeoa_hub.from_pretrained().grade(sys.argv[1]).knees))"
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("ORT_")} | {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code, str(films["mild"])], env=environ, capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "1\n", done.stderr
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

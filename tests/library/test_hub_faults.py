@@ -1,0 +1,49 @@
+"""Every row of the table of faults: what was expected is observed, and docs/hub-faults.md tells it."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from ..support.hub_faults import HEAD, ROWS, line, observe_all
+from ..support.hub_people import REPO, Person
+from ..support.hub_server import HubServer
+
+TABLE = Path(__file__).parents[2] / "docs" / "hub-faults.md"
+
+
+@pytest.fixture(scope="module")
+def all_observed() -> dict[str, str]:
+    return observe_all()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1500)  # the first row waits for all of them
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.fault)
+def test_a_fault_ends_as_expected_and_as_the_docs_say(row, all_observed):
+    observed = all_observed[row.fault]
+    parts = observed.split("; then ")
+    wanted = row.expected.split("; ")
+    assert len(parts) == len(wanted)
+    assert all(part.startswith(want) for part, want in zip(parts, wanted, strict=True)), observed
+    assert line(row, observed) in TABLE.read_text("utf-8")
+
+
+def test_the_docs_tell_these_faults_and_no_others():
+    text = TABLE.read_text("utf-8")
+    assert text.startswith(HEAD)
+    assert [row.split(" | ")[0].removeprefix("| ") for row in text.removeprefix(HEAD).splitlines()] == [row.fault for row in ROWS]
+
+
+@pytest.mark.slow
+def test_a_hub_that_is_silent_is_given_up_after_half_a_minute_when_nothing_else_was_said(tmp_path: Path):
+    with HubServer() as server:
+        server.add_repo(REPO).add({"manifest.json": b"{}"})
+        server.fault("hang", "HEAD", "/resolve/", times=99)
+        person = Person(tmp_path, server.url)
+        for name in ("KNEEOA_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT"):
+            del person.environment[name]
+        began = time.monotonic()
+        told = person.does("pull", REPO)
+        assert told["error"] == "HubUnreachable", told
+        assert 25 < time.monotonic() - began < 60

@@ -1,0 +1,231 @@
+"""The demo answers programs as the library answers its caller, keeps nothing, and stands a crowd."""
+
+import ast
+import asyncio
+import base64
+import importlib.metadata
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+import numpy as np
+import pytest
+import yaml
+from gradio_client import Client, handle_file
+from gradio_client.exceptions import AppError
+from PIL import Image
+from playwright._impl._driver import compute_driver_executable
+
+from kneeoa_hub.imaging.phantom import knee_film
+from kneeoa_hub.settings import Settings
+from spaces.app import load_demo
+from spaces.demo import page
+
+from ..support.space_films import BAD, FILES, bad_file, film_files
+from ..support.space_serving import ROOT, served, serving
+
+VISITORS = 20
+EXAMPLE_ADDRESS = "http://127.0.0.1:7860/"
+
+
+@pytest.fixture(scope="module")
+def url(grader):
+    with serving(grader) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def client(url):
+    return Client(url, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def every_kind(tmp_path_factory):
+    return film_files(tmp_path_factory.mktemp("kinds"))
+
+
+@pytest.mark.parametrize("kind", FILES)
+def test_every_kind_of_film_is_graded_as_by_the_library(client, grader, every_kind, kind):
+    path = every_kind[kind]
+    answer = client.predict(handle_file(path), api_name="/grade")
+    assert answer == grader.grade(path).to_dict()
+    assert bool(answer["refused"]) == (kind in ("colour photograph", "blank"))
+
+
+def test_sixteen_bits_are_kept(client, tmp_path):
+    """All detail lies in the lowest of 256 steps: what is cut to 8 bits on its way is blank."""
+    deep = knee_film(2, 16, bits=16).pixels
+    Image.fromarray((deep // 256).astype(np.uint16)).save(tmp_path / "dark.png")
+    assert client.predict(handle_file(tmp_path / "dark.png"), api_name="/grade")["refused"] is None
+
+
+@pytest.mark.parametrize(("name", "says"), BAD.items())
+def test_a_bad_file_is_an_error_that_says_what_it_is(client, tmp_path, name, says):
+    path = tmp_path / name
+    path.write_bytes(bad_file(name))
+    with pytest.raises(AppError, match=says):
+        client.predict(handle_file(path), api_name="/grade")
+
+
+@pytest.mark.parametrize("sent", ["Mrs Smith.png", 5, {"a": 1}, []])
+def test_what_is_no_file_is_an_error_that_says_so_and_is_not_logged(client, capfd, sent):
+    with pytest.raises(AppError, match="send the film as a file"):
+        client.predict(sent, api_name="/grade")
+    assert "Traceback" not in "".join(capfd.readouterr())
+
+
+def test_the_model_is_named(client, grader):
+    assert client.predict(api_name="/model") == {"model": grader.model, "revision": grader.revision}
+
+
+def test_only_the_two_endpoints_are_for_programs(client):
+    described = client.view_api(return_format="dict")
+    assert set(described["named_endpoints"]) == {"/grade", "/model"}
+    assert described["unnamed_endpoints"] == {}
+    assert [value["parameter_name"] for value in described["named_endpoints"]["/grade"]["parameters"]] == ["film"]
+
+
+def example(language: str, url: str) -> str:
+    text = (ROOT / "docs" / "space.md").read_text("utf-8")
+    (code,) = re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
+    assert EXAMPLE_ADDRESS in code
+    return code.replace(EXAMPLE_ADDRESS, url)
+
+
+def test_the_python_example_runs(url, grader, films, tmp_path, monkeypatch, capsys):
+    shutil.copy(films["both-knees"], tmp_path / "knee.png")
+    monkeypatch.chdir(tmp_path)
+    exec(example("python", url), {})
+    said = capsys.readouterr().out
+    assert str(grader.revision) in said
+    assert [line.split()[0] for line in said.splitlines()[-2:]] == ["right", "left"]
+
+
+def test_the_javascript_example_runs(url, films, tmp_path):
+    shutil.copy(films["both-knees"], tmp_path / "knee.png")
+    (tmp_path / "example.mjs").write_text(example("javascript", url), "utf-8")
+    node, _ = compute_driver_executable()
+    done = subprocess.run([node, "example.mjs"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["right", "left"]
+
+
+def test_an_assistant_can_grade_a_film(url, grader, films):
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamable_http_client
+
+    film = "data:image/png;base64," + base64.b64encode(films["severe"].read_bytes()).decode()
+
+    async def visit():
+        async with streamable_http_client(f"{url}gradio_api/mcp/") as (read, write, _), ClientSession(read, write) as session:
+            await session.initialize()
+            tools = (await session.list_tools()).tools
+            return tools, await session.call_tool(next(tool.name for tool in tools if tool.name.endswith("grade")), {"film": film})
+
+    tools, answer = asyncio.run(visit())
+    assert len(tools) == 2
+    assert all("Kellgren-Lawrence" in tool.description or "revision" in tool.description for tool in tools)
+    assert not answer.isError
+    assert ast.literal_eval(answer.content[0].text) == grader.grade(films["severe"]).to_dict()
+
+
+def test_twenty_visitors_at_once_are_all_answered(url, grader, films):
+    paths = list(films.values())
+    expected = {path: grader.grade(path).to_dict() for path in paths}
+
+    def visit(number: int) -> bool:
+        path = paths[number % len(paths)]
+        return Client(url, verbose=False).predict(handle_file(path), api_name="/grade") == expected[path]
+
+    with ThreadPoolExecutor(VISITORS) as crowd:
+        assert list(crowd.map(visit, range(VISITORS))) == [True] * VISITORS
+
+
+def test_a_full_queue_turns_visitors_away_with_a_word(grader, films, monkeypatch):
+    monkeypatch.setattr(page, "QUEUE", 1)
+    expected = grader.grade(films["severe"]).to_dict()
+    with served(page.build_demo(grader, 1)) as url:
+        visitors = [Client(url, verbose=False) for _ in range(VISITORS)]
+
+        def visit(visitor: Client) -> object:
+            try:
+                return visitor.predict(handle_file(films["severe"]), api_name="/grade")
+            except Exception as error:  # of gradio_client, whose kind differs
+                return str(error)
+
+        with ThreadPoolExecutor(VISITORS) as crowd:
+            answers = list(crowd.map(visit, visitors))
+        assert expected in answers
+        away = [answer for answer in answers if answer != expected]
+        assert away
+        assert all("full" in str(answer).lower() for answer in away), away
+        assert visit(visitors[0]) == expected
+
+
+def test_nothing_is_recorded_and_nothing_is_told_to_others(url):
+    config = json.loads(urlopen(f"{url}config").read())
+    assert config["analytics_enabled"] is False
+    assert config["run_history"] is False
+    assert config["show_error"] is False
+    assert "flag" not in json.dumps(config["dependencies"])
+    with pytest.raises(HTTPError, match=r"40[34]"):
+        urlopen(f"{url}monitoring/summary")
+
+
+def test_an_upload_is_deleted_and_the_page_goes_on(grader, films, monkeypatch):
+    monkeypatch.setattr(page, "DELETE_EVERY_S", 1)
+    monkeypatch.setattr(page, "DELETE_AFTER_S", 1)
+    with serving(grader) as url:
+        (path,) = upload(url, films["mild"].read_bytes())
+        assert Path(path).is_file()
+        client = Client(url, verbose=False)
+        stored = {"path": path, "meta": {"_type": "gradio.FileData"}}
+        assert client.predict(stored, api_name="/grade")["knees"]
+        until = time.monotonic() + 30
+        while Path(path).is_file() and time.monotonic() < until:
+            time.sleep(0.2)
+        assert not Path(path).exists()
+        assert client.predict(handle_file(films["mild"]), api_name="/grade")["knees"]
+
+
+def test_a_film_over_the_limit_is_not_taken(films):
+    with served(page.unavailable("none"), Settings(max_bytes=1000)) as url, pytest.raises(HTTPError) as refused:
+        upload(url, films["mild"].read_bytes())
+    assert refused.value.code == 413
+
+
+def upload(url: str, content: bytes) -> list[str]:
+    """What a browser sends; returns where the server has put it."""
+    body = b'--edge\r\nContent-Disposition: form-data; name="files"; filename="film.png"\r\n\r\n' + content + b"\r\n--edge--\r\n"
+    request = Request(f"{url}gradio_api/upload", body, {"Content-Type": "multipart/form-data; boundary=edge"})
+    return json.loads(urlopen(request).read())
+
+
+@pytest.mark.parametrize(("settings", "says"), [(Settings(model="./no-such-bundle"), "no-such-bundle"), (Settings(model="a b c"), "a b c")])
+def test_a_missing_model_gives_a_page_that_says_so(settings, says):
+    config = str(load_demo(settings).get_config_file())
+    assert "The model is not available" in config
+    assert says in config
+
+
+def test_deploying_does_not_wait_for_gradio():
+    code = "import sys, spaces.deploy; print({'gradio', 'onnxruntime', 'tensorflow'} & set(sys.modules))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == "set()"
+
+
+def test_the_header_is_valid_and_names_the_locked_gradio():
+    header = yaml.safe_load((ROOT / "spaces" / "README.md").read_text("utf-8").split("---\n")[1])
+    assert header["sdk_version"] == importlib.metadata.version("gradio")
+    assert (ROOT / "spaces" / header["app_file"]).is_file()
+    assert header["python_version"] in ("3.11", "3.12", "3.13")
+    assert len(header["short_description"]) <= 60
+    assert header["suggested_hardware"] == "cpu-basic"
+    colours = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+    assert {header["colorFrom"], header["colorTo"]} <= colours

@@ -1,0 +1,144 @@
+"""A Space is made in one commit, and what was uploaded starts and answers as Hugging Face would start it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+import yaml
+from gradio_client import Client, handle_file
+
+from kneeoa_hub.settings import Settings
+from spaces.demo.pinned import PIN, settings_of
+from spaces.demo.serve import demo_of
+from spaces.deploy import space_files
+
+from ..support.hub_server import HubServer
+from ..support.space_serving import ROOT, lay_out, space
+
+BUNDLE = ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn"
+MODEL = "lab/kneeoa"
+PUSH = "import kneeoa_hub, sys; kneeoa_hub.push(sys.argv[1], sys.argv[2], tag='v1.0')"
+
+
+@pytest.fixture(scope="module")
+def hub():
+    """A Hub that holds the shipped bundle as lab/kneeoa@v1.0."""
+    with HubServer() as hub:
+        subprocess.run([sys.executable, "-c", PUSH, str(BUNDLE), MODEL], env=environment(hub), check=True)
+        yield hub
+
+
+def environment(hub: HubServer, token: str = "w", **variables: str) -> dict[str, str]:
+    plain = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
+    return plain | {"HF_ENDPOINT": hub.url, "HF_TOKEN": token, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"} | variables
+
+
+def deploys(hub: HubServer, home: Path, *arguments: str, token: str = "w") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "spaces.deploy", *arguments]
+    return subprocess.run(command, cwd=ROOT, env=environment(hub, token, HF_HOME=str(home)), capture_output=True, text=True, timeout=120)
+
+
+def header_of(readme: bytes) -> dict:
+    return yaml.safe_load(readme.decode().split("---\n")[1])
+
+
+def test_the_uploaded_space_starts_and_answers_as_the_library_does(hub, tmp_path, grader, films):
+    done = deploys(hub, tmp_path / "home", "lab/knees", "--model", f"{MODEL}@v1.0")
+    assert done.returncode == 0, done.stderr
+    assert len(hub.commits("lab/knees", "spaces")) == 2  # the first is the Hub's own
+    files = hub.files("lab/knees", "spaces")
+    commit = hub.refs(MODEL)["v1.0"]
+    assert json.loads(files[PIN]) == {"model": MODEL, "revision": commit}
+    assert header_of(files["README.md"])["models"] == [MODEL]
+    assert header_of(files["README.md"])["preload_from_hub"][0].endswith(commit)
+    assert not any(name.startswith(("spaces/", "kneeoa_hub/pretrained/", "tests/")) for name in files)
+
+    folder = lay_out(tmp_path / "space", files)
+    spec = "import importlib.util as u; print(u.find_spec('spaces'), u.find_spec('kneeoa_hub').origin)"
+    found = subprocess.run([sys.executable, "-c", spec], cwd=folder, capture_output=True, text=True, check=True).stdout.split()
+    assert found == ["None", str(folder / "kneeoa_hub" / "__init__.py")]
+    with space(folder, HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path / "cache"), HF_HUB_DISABLE_XET="1") as url:
+        client = Client(url, verbose=False)
+        assert client.predict(api_name="/model") == {"model": grader.model, "revision": commit}
+        answer = client.predict(handle_file(films["both-knees"]), api_name="/grade")
+        assert answer == grader.grade(films["both-knees"]).to_dict() | {"revision": commit}
+
+
+def test_a_space_whose_model_was_changed_shows_a_page_that_says_so(tmp_path):
+    shutil.copytree(BUNDLE, tmp_path / "bundle")
+    with (tmp_path / "bundle" / "model.onnx").open("r+b") as file:
+        file.write(b"changed")
+    folder = lay_out(tmp_path / "space", space_files(MODEL, "0" * 40))
+    with space(folder, KNEEOA_MODEL=str(tmp_path / "bundle")) as url:
+        page = urlopen(f"{url}/config").read().decode()
+    assert "The model is not available" in page
+    assert "model.onnx differs from the manifest" in page
+
+
+def test_deploying_the_same_again_changes_nothing_and_a_newer_demo_takes_away_what_it_left(hub, tmp_path):
+    for _ in range(2):
+        assert deploys(hub, tmp_path, "lab/twice", "--model", f"{MODEL}@v1.0").returncode == 0
+    assert len(hub.commits("lab/twice", "spaces")) == 2
+    hub.repos["spaces", "lab/twice"].add(hub.files("lab/twice", "spaces") | {"demo/old.py": b"", "notes.md": b"mine"})
+    assert deploys(hub, tmp_path, "lab/twice", "--model", f"{MODEL}@v1.0").returncode == 0
+    files = hub.files("lab/twice", "spaces")
+    assert "demo/old.py" not in files
+    assert files["notes.md"] == b"mine"
+
+
+def test_a_dry_run_lists_the_files_and_changes_nothing(hub, tmp_path):
+    done = deploys(hub, tmp_path, "lab/dry", "--model", f"{MODEL}@v1.0", "--dry-run", token="r")
+    assert done.returncode == 0, done.stderr
+    assert {"app.py", "README.md", PIN, "demo/page.py", "kneeoa_hub/grader.py"} <= set(done.stdout.split())
+    assert ("spaces", "lab/dry") not in hub.repos
+
+
+@pytest.mark.parametrize(
+    ("arguments", "token", "code", "says"),
+    [
+        (["lab/knees", "--model", MODEL], "w", 2, "is not pinned"),
+        (["lab/knees", "--model", "./hub/kneeoa@v1.0"], "w", 2, "is not pinned"),
+        (["knees", "--model", f"{MODEL}@v1.0"], "w", 2, "give ORG/NAME"),
+        (["lab/knees", "--model", f"{MODEL}@v9"], "w", 1, "has no revision 'v9'"),
+        (["lab/denied", "--model", f"{MODEL}@v1.0"], "r", 1, "HF_TOKEN"),
+    ],
+)
+def test_what_can_not_be_deployed_is_said_without_a_trace(hub, tmp_path, arguments, token, code, says):
+    done = deploys(hub, tmp_path, *arguments, token=token)
+    assert done.returncode == code
+    assert says in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_private_model_is_left_to_the_running_space_to_fetch(hub, tmp_path):
+    repo = hub.add_repo("lab/secret", private=True)
+    repo.add(hub.files(MODEL))
+    done = deploys(hub, tmp_path, "lab/private", "--model", "lab/secret@main")
+    assert done.returncode == 0, done.stderr
+    assert "preload_from_hub" not in header_of(hub.files("lab/private", "spaces")["README.md"])
+
+
+def test_the_settings_of_a_space_come_before_its_pin(tmp_path):
+    (tmp_path / PIN).write_text('{"model": "lab/kneeoa", "revision": "abc"}', "utf-8")
+    assert settings_of(tmp_path, {}) == Settings(model="lab/kneeoa", revision="abc")
+    assert settings_of(tmp_path, {"KNEEOA_MODEL": "me/mine"}) == Settings(model="me/mine")
+    assert settings_of(tmp_path / "elsewhere", {}) == Settings()
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"model": "lab/kneeoa"}', "null"])
+def test_a_pin_that_can_t_be_read_gives_a_page_that_says_so(tmp_path, content):
+    (tmp_path / PIN).write_text(content, "utf-8")
+    demo, _ = demo_of(tmp_path)
+    assert "model.json names no model and revision" in str(demo.get_config_file())
+
+
+def test_the_requirements_are_those_of_the_package_with_dicom():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = project["dependencies"] + project["optional-dependencies"]["dicom"]
+    assert (ROOT / "spaces" / "requirements.txt").read_text("utf-8").split("\n") == [*wanted, ""]

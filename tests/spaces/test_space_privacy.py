@@ -1,0 +1,115 @@
+"""What a visitor sent to the demo is gone after a while, on whichever way it came."""
+
+import asyncio
+import base64
+import html
+import os
+import socket
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlparse
+from urllib.request import urlopen
+
+import pytest
+
+from spaces.demo.cleanup import sweep
+
+from ..support.space_serving import ROOT, launched
+from .test_space import upload
+
+QUICK = "import spaces.app as app; app.DELETE_EVERY_S, app.DELETE_AFTER_S = 0.2, float(__import__('sys').argv[1]); app.main()"
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "films").mkdir()
+    return tmp_path / "films"
+
+
+@contextmanager
+def running(folder: Path, seconds: float, *, own: bool = False) -> Iterator[str]:
+    """The demo's address; it keeps films in the folder, or in one of its own, for so many seconds."""
+    command = [sys.executable, *(["-m", "spaces.app"] if own else ["-c", QUICK, str(seconds)])]
+    environ = os.environ | {"PYTHONUNBUFFERED": "1", "GRADIO_SERVER_PORT": str(_free_port()), "GRADIO_TEMP_DIR": str(folder)}
+    with launched(command, ROOT, environ) as url:
+        yield f"{url}/"
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return free.getsockname()[1]
+
+
+def files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
+
+
+def test_whatever_came_is_deleted(folder: Path, films: dict[str, Path]):
+    """By a form, by an assistant as a data: address, and by a form that broke off."""
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamable_http_client
+
+    film = films["mild"].read_bytes()
+    with running(folder, 5) as url:
+        upload(url, film)
+
+        async def visit() -> None:
+            async with streamable_http_client(f"{url}gradio_api/mcp/") as (read, write, _), ClientSession(read, write) as session:
+                await session.initialize()
+                tools = (await session.list_tools()).tools
+                data = "data:image/png;base64," + base64.b64encode(film).decode()
+                assert not (await session.call_tool(next(tool.name for tool in tools if tool.name.endswith("grade")), {"film": data})).isError
+
+        asyncio.run(visit())
+        came = len(files(folder))
+        assert came >= 2
+        place = urlparse(url)
+        with socket.create_connection((place.hostname, place.port)) as connection:
+            head = (
+                f"POST /gradio_api/upload HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 9000000\r\n\r\n"
+            )
+            part = '--b\r\nContent-Disposition: form-data; name="files"; filename="film.png"\r\n\r\n'
+            connection.sendall(head.encode() + part.encode() + bytes(3_000_000))
+        end = time.monotonic() + 60
+        while files(folder):
+            assert time.monotonic() < end, files(folder)
+            time.sleep(0.2)
+        assert upload(url, film)  # and it goes on
+
+
+def test_the_program_keeps_films_in_a_folder_of_its_own(folder: Path, films: dict[str, Path]):
+    """Below the one that was named, if one was; and none is left when it ends."""
+    with running(folder, 0, own=True) as url:
+        (path,) = upload(url, films["mild"].read_bytes())
+        assert Path(path).is_relative_to(folder)
+        assert "kneeoa-films-" in path
+        assert Path(path).exists()
+    assert files(folder) == []
+
+
+def test_a_sweep_takes_what_is_old_and_leaves_what_is_new(folder: Path):
+    old, new = folder / "a" / "b" / "old.png", folder / "c" / "new.png"
+    for path in (old, new):
+        path.parent.mkdir(parents=True)
+        path.write_bytes(b"film")
+    for path in (old, old.parent, old.parent.parent):
+        os.utime(path, (1, 1))
+    sweep(folder, 600)
+    assert files(folder) == [new]
+    for path in (folder / "a" / "b", folder / "a"):
+        if path.exists():  # a folder counts as written when something in it is deleted
+            os.utime(path, (1, 1))
+    sweep(folder, 600)
+    assert not (folder / "a" / "b").exists()
+
+
+@pytest.mark.parametrize(("variable", "value"), [("KNEEOA_THREADS", "many"), ("KNEEOA_MAX_BYTES", "-1")])
+def test_a_setting_that_can_t_be_read_gives_a_page_that_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str):
+    monkeypatch.setenv(variable, value)
+    with running(folder, 5) as url:
+        page = html.unescape(urlopen(f"{url}config").read().decode())
+        assert "The model is not available" in page
+        assert f"{variable} is '{value}'" in page

@@ -1,0 +1,46 @@
+"""docs/commands.md, made from the parsers themselves: python -m tests.support.commands_page > docs/commands.md"""
+
+import argparse
+from collections.abc import Iterator
+
+from kneeoa_hub import cli
+from tuning import __main__ as tuning
+
+HEAD = """# Commands
+
+Made by `python -m tests.support.commands_page`; a test fails when it differs from the commands. Exit codes: [errors.md](errors.md).
+What `--json` prints: [commands.schema.json](schemas/commands.schema.json). Bars of progress are drawn on a terminal alone.
+"""
+
+
+def page() -> str:
+    """The page as Markdown."""
+    return "\n".join([HEAD, *_commands("kneeoa", cli.parser()), *_commands("python -m tuning", tuning.parser())])
+
+
+def _commands(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
+    choices = next(action for action in parser._actions if isinstance(action, argparse._SubParsersAction)).choices
+    for command, sub in choices.items():
+        yield f"## `{name} {command}`\n\n{sub.description}\n\n| argument | meaning |\n|---|---|"
+        for action in sub._actions:
+            if not isinstance(action, argparse._HelpAction):
+                yield f"| {_called(action)} | {_meaning(action)} |"
+        if sub.epilog:
+            yield "\n" + sub.epilog.replace("examples:\n", "").split("exit code:")[0].replace("\n  ", "\n    ").replace("  kneeoa", "    kneeoa", 1).rstrip()
+        yield ""
+
+
+def _called(action: argparse.Action) -> str:
+    if not action.option_strings:
+        return f"`{action.metavar or action.dest}`"
+    value = "" if action.nargs == 0 else f" {action.metavar or action.dest.upper()}"
+    return ", ".join(f"`{option}{value}`" for option in action.option_strings)
+
+
+def _meaning(action: argparse.Action) -> str:
+    one_of = f"one of {', '.join(map(str, action.choices))}" if action.choices else ""
+    return "; ".join(text for text in (action.help or "", one_of) if text)
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -1,0 +1,123 @@
+"""The Flask app as its own process, and a browser to look at it with."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+from playwright.sync_api import Browser, sync_playwright
+
+ROOT = Path(__file__).parents[2]
+ACCEPT_JSON = {"Accept": "application/json"}
+WITHOUT_FORK = "import os, runpy; del os.fork; runpy.run_module('flask_app', run_name='__main__')"
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+
+
+def command(*options: str, fork: bool = True, code: str = "") -> list[str]:
+    """What starts the app; without fork, as on a system that has none; or by some code that changes it first."""
+    code = code or ("" if fork else WITHOUT_FORK)
+    return [sys.executable, *(["-c", code] if code else ["-m", "flask_app"]), *options]
+
+
+@contextmanager
+def serving(
+    *options: str, fork: bool = True, code: str = "", log: Path | None = None, before: Callable[[], None] | None = None, **variables: str
+) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    """The app on a free port: the address that it prints, and its process.
+
+    log: file for what it says. before: called in the new process before it runs. variables: of its environment.
+    """
+    # Never a pipe that nobody reads: a server that can't log stops answering.
+    with (log or Path(os.devnull)).open("a") as errors:
+        process = subprocess.Popen(
+            command("--port", "0", *options, fork=fork, code=code),
+            cwd=ROOT,
+            env=os.environ | variables,
+            preexec_fn=before,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
+    try:
+        assert process.stdout
+        line = process.stdout.readline()
+        found = re.search(r"http://[^ /]+", line)
+        assert found, line
+        yield found[0], process
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def workers(process: subprocess.Popen[str]) -> list[int]:
+    """The numbers of the processes that a server's parent has forked."""
+    return [int(number) for number in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
+
+
+def kill_worker(process: subprocess.Popen[str]) -> None:
+    for number in workers(process):
+        os.kill(number, signal.SIGKILL)
+
+
+def ready(address: str) -> None:
+    """Wait until films can be sent."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            if requests.get(f"{address}/health/ready", timeout=10).status_code == 200:
+                return
+        except requests.RequestException:
+            pass
+        time.sleep(0.1)
+    raise AssertionError("not ready after a minute")
+
+
+def graded(address: str, film: bytes) -> dict | None:
+    """The film's report, or None when the connection broke."""
+    try:
+        answer = requests.post(f"{address}/api/v1/grade", files={"film": film}, timeout=60)
+    except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):  # before the answer, or amid it
+        return None
+    return answer.json()["films"][0] if answer.status_code == 200 else {"status": answer.status_code}
+
+
+def faults(log: Path) -> list[dict]:
+    """The lines of a server's log that tell of a fault of its own."""
+    return [line for line in map(json.loads, log.read_text("utf-8").splitlines()) if "trace" in line]
+
+
+def connected(address: str) -> socket.socket:
+    host, _, port = address.removeprefix("http://").partition(":")
+    return socket.create_connection((host, int(port)), timeout=30)
+
+
+def slowest(address: str) -> float:
+    """Seconds of the slowest of five answers to whether the server lives."""
+    taken = []
+    for _ in range(5):
+        began = time.monotonic()
+        assert requests.get(f"{address}/health/live", timeout=60).status_code == 200
+        taken.append(time.monotonic() - began)
+    return max(taken)
+
+
+def chromium_path() -> str | None:
+    return next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=QUIET)
+        yield browser
+        browser.close()

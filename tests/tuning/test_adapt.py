@@ -1,0 +1,66 @@
+"""A published bundle becomes a site's own: the same weights recalibrated, or trained further, with a card that says so."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kneeoa_hub
+from kneeoa_hub.imaging.phantom import knee_film, write_films
+from tuning.__main__ import main
+from tuning.training.members import members_of
+
+from ..library.test_docs import undescribed
+from ..library.test_schemas import schema
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("site") / "films"
+    write_films(folder, 60)
+    return folder
+
+
+def test_the_members_of_the_shipped_bundle_can_be_taken_out(grader):
+    members = members_of(grader.bundle)
+    assert len(members) == len(grader.bundle.config.members)
+
+
+@pytest.mark.slow
+def test_recalibrating_leaves_the_weights_and_fits_the_rest(site, grader, tmp_path):
+    assert main(["adapt", "--data", f"site={site}", "--out", str(tmp_path), "--recalibrate"]) == 0
+    adapted = kneeoa_hub.from_pretrained(tmp_path / "bundle")
+    old, new = grader.bundle.config, adapted.bundle.config
+    assert new.temperature != old.temperature
+    assert new.conformal.calibration_films >= 45
+    film = knee_film(2, 5).pixels
+    before, after = (g.grade(film, force=True).knees[0].probabilities for g in (grader, adapted))
+    # Undone, both temperatures leave the same network.
+    plain = [np.array(p) ** t / (np.array(p) ** t).sum() for p, t in ((before, old.temperature), (after, new.temperature))]
+    assert np.allclose(plain[0], plain[1], atol=1e-4)
+    card = (tmp_path / "bundle" / "README.md").read_text("utf-8")
+    assert f"its weights are those of kneeoa-cnn (kneeoa-cnn, revision `{grader.revision}`)" in card
+    evidence = json.loads((tmp_path / "bundle" / "evidence.json").read_text("utf-8"))
+    assert evidence["calibration"]["fitted_on"] == "train+val"
+    assert evidence["calibration"]["temperature"]["n"] == new.conformal.calibration_films
+    assert "chosen on training and validation films" in card
+    assert set(evidence["before"]) == set(evidence["metrics"]) == {"site_val", "site_test"}
+
+
+@pytest.mark.slow
+def test_fine_tuning_changes_the_weights_and_serves_the_site(site, grader, tmp_path):
+    assert main(["adapt", "--data", f"site={site}", "--out", str(tmp_path), "--epochs", "2", "--name", "our-knees"]) == 0
+    adapted = kneeoa_hub.from_pretrained(tmp_path / "bundle")
+    assert adapted.model == "our-knees"
+    card = (tmp_path / "bundle" / "README.md").read_text("utf-8")
+    assert "Fine-tuned from kneeoa-cnn" in card
+    assert list(undescribed(adapted.bundle.evidence, schema("evidence").schema)) == []
+    schema("evidence").validate(adapted.bundle.evidence)
+    assert main(["adapt", "--data", f"site={site}", "--out", str(tmp_path), "--epochs", "3"]) == 1
+
+
+def test_too_few_films_are_refused(tmp_path, capsys):
+    write_films(tmp_path / "films", 40)
+    assert main(["adapt", "--data", str(tmp_path / "films"), "--out", str(tmp_path / "out")]) == 1
+    assert "40 films that can be used are too few to adapt to" in capsys.readouterr().err

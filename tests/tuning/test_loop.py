@@ -1,0 +1,197 @@
+"""The whole loop on synthetic films, through the commands that a user types."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kneeoa_hub
+from kneeoa_hub.bundle import LOCATOR, read_bundle
+from kneeoa_hub.imaging.phantom import knee_film, write_films
+from tuning.data.sources import read_labels
+from tuning.data.table import read_films
+from tuning.data.table import write_films as write_table
+
+from ..library.test_schemas import schema
+
+ROOT = Path(__file__).parents[2]
+
+
+def step(*arguments: object, backend: str = "tensorflow") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "tuning", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ | {"KERAS_BACKEND": backend})
+
+
+@pytest.fixture(scope="module")
+def loop(tmp_path_factory) -> Path:
+    """A folder with the output of every step."""
+    root = tmp_path_factory.mktemp("loop")
+    write_films(root / "films", 100)
+    small = [f"--only={choice}" for choice in ("size=96", "stem=conv5", "widths=16-32-64-128", "block=residual,plain", "blocks=1", "dense=")]
+    commands = [
+        ("audit", "--data", f"synthetic={root / 'films'}", "--out", root / "audit"),
+        ("search", "--data", root / "audit", "--out", root / "search", "--tuner", "random", "--trials", 2, "--epochs", 1, "--films", 40, *small),
+        ("train", "--data", root / "search", "--out", root / "train", "--epochs", 2, "--batch", 16, "--seeds", "0,1"),
+        ("evaluate", "--data", root / "train", "--out", root / "evaluate"),
+        ("export", "--data", root / "evaluate", "--out", root / "bundle", "--name", "kneeoa-synthetic"),
+        ("publish", "--data", root / "bundle", "--out", root / "hub", "--tag", "v0.1"),
+    ]
+    for command in commands:
+        done = step(*command)
+        assert done.returncode == 0, done.stderr[-3000:]
+    return root
+
+
+@pytest.mark.slow
+def test_every_step_leaves_what_it_promises(loop):
+    for name in ("search/trials.csv", "search/report.md", "search/search.png", "search/best.json", "audit/report.md", "bundle/README.md"):
+        assert (loop / name).stat().st_size > 0
+    labels = read_labels([str(loop / "films")])
+    assert len(labels) == 100
+
+
+@pytest.mark.slow
+def test_the_published_bundle_is_pulled_and_grades(loop):
+    grader = kneeoa_hub.from_pretrained(str(loop / "hub") + "@v0.1")
+    assert grader.model == "kneeoa-synthetic"
+    assert len(grader.bundle.config.members) == 2
+    assert len(grader.grade(knee_film(2, 3).pixels, force=True).knees) == 1
+    assert grader.bundle.evidence["test_looks"]["value"] == 1
+
+
+@pytest.mark.slow
+def test_a_locator_goes_into_a_bundle_with_its_figures_and_from_there_into_another(loop, tmp_path):
+    for command in (
+        ("locator", "--data", loop / "audit", "--out", tmp_path / "locator", "--films", 30, "--epochs", 1, "--test-films", 6, "--grader", loop / "bundle"),
+        ("export", "--data", loop / "evaluate", "--locator", tmp_path / "locator", "--out", tmp_path / "bundle"),
+        ("export", "--data", loop / "evaluate", "--locator", tmp_path / "bundle", "--out", tmp_path / "other"),
+    ):
+        done = step(*command)
+        assert done.returncode == 0, done.stderr[-3000:]
+    first, second = (read_bundle(tmp_path / name) for name in ("bundle", "other"))
+    assert first.config.locator == second.config.locator
+    assert first.evidence["finding"] == second.evidence["finding"]
+    assert (first.folder / LOCATOR).read_bytes() == (second.folder / LOCATOR).read_bytes()
+    schema("evidence").validate(first.evidence)
+    assert "## Finding the knees" in (first.folder / "README.md").read_text("utf-8")
+    assert kneeoa_hub.from_pretrained(first.folder).grade(knee_film(2, 3).pixels, force=True).knees
+    done = step("export", "--data", loop / "evaluate", "--locator", loop / "bundle", "--out", tmp_path / "none")
+    assert done.returncode == 1
+    assert "a bundle without a locator" in done.stderr
+
+
+@pytest.mark.slow
+def test_what_carries_over_to_another_collection_goes_into_the_bundle(loop, tmp_path):
+    measured = ROOT / "docs" / "evidence" / "cross-domain" / "cross-domain.json"
+    done = step("export", "--data", loop / "evaluate", "--cross-domain", measured, "--out", tmp_path / "bundle")
+    assert done.returncode == 0, done.stderr[-3000:]
+    bundle = read_bundle(tmp_path / "bundle")
+    schema("evidence").validate(bundle.evidence)
+    assert [row["qwk"] for row in bundle.evidence["cross_domain"]] == [row["qwk"] for row in json.loads(measured.read_text("utf-8"))]
+    assert "From one collection to another" in (bundle.folder / "README.md").read_text("utf-8")
+    done = step("export", "--data", loop / "evaluate", "--cross-domain", loop / "audit" / "audit.json", "--out", tmp_path / "none")
+    assert done.returncode == 1
+    assert "is not what `python -m benchmarks.cross_domain` writes" in done.stderr
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.slow
+def test_keras_alone_loads_the_bundle_and_agrees_with_onnx(loop):
+    code = (
+        "import sys, numpy, keras, kneeoa_hub; from pathlib import Path\n"
+        "folder = Path(sys.argv[1]); grader = kneeoa_hub.from_pretrained(folder)\n"
+        "images = numpy.random.default_rng(0).standard_normal((3, grader.bundle.config.input.height, grader.bundle.config.input.width, 1)).astype('float32')\n"
+        "model = keras.saving.load_model(folder, compile=False, safe_mode=True)\n"
+        "print(numpy.abs(model.predict(images, verbose=0)['probabilities'] - grader._network.run(images).probabilities).max())"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(loop / "bundle")], capture_output=True, text=True, check=True)
+    assert float(done.stdout.split()[-1]) < 1e-4
+
+
+@pytest.mark.slow
+def test_a_step_without_the_one_before_says_so_and_leaves_nothing(loop, tmp_path):
+    done = step("train", "--data", loop / "films", "--out", tmp_path / "out")
+    assert done.returncode == 1
+    assert "does not come from the step" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+def test_another_run_in_the_same_folder_is_refused(loop):
+    done = step("audit", "--data", f"synthetic={loop / 'films'}", "--out", loop / "audit", "--seed", 9)
+    assert done.returncode == 1
+    assert "other input or settings" in done.stderr
+
+
+def test_quadratic_kappa_agrees_with_scikit_learn():
+    from sklearn.metrics import cohen_kappa_score
+
+    from kneeoa_hub.agreement import qwk
+
+    rng = np.random.default_rng(0)
+    truth, grade = rng.integers(0, 5, 200), rng.integers(0, 5, 200)
+    assert qwk(truth, grade) == pytest.approx(cohen_kappa_score(truth, grade, weights="quadratic"))
+
+
+@pytest.mark.slow
+def test_a_training_on_one_dataset_is_measured_on_all_and_calibrated_on_its_own(loop, tmp_path):
+    write_films(tmp_path / "others", 60, seed=1)
+    both = ("--data", f"here={loop / 'films'}", "--data", f"there={tmp_path / 'others'}")
+    arguments = ("--epochs", 1, "--batch", 16, "--architecture", "residual", "--datasets")
+    for command in (
+        ("audit", *both, "--out", tmp_path / "audit"),
+        ("train", "--data", tmp_path / "audit", "--out", tmp_path / "train", *arguments, "here"),
+        ("evaluate", "--data", tmp_path / "train", "--out", tmp_path / "evaluate"),
+    ):
+        done = step(*command)
+        assert done.returncode == 0, done.stderr[-3000:]
+    evidence = json.loads((tmp_path / "evaluate" / "evidence.json").read_text("utf-8"))
+    assert evidence["training"]["datasets"] == ["here"]
+    assert set(evidence["metrics"]) == {"here_val", "here_test", "there_val", "there_test"}
+    assert evidence["calibration"]["temperature"]["n"] == evidence["metrics"]["here_val"]["qwk"]["n"]
+    done = step("train", "--data", tmp_path / "audit", "--out", tmp_path / "none", *arguments, "nowhere")
+    assert done.returncode == 1
+    assert "There is no film of nowhere; choose among here, there." in done.stderr
+
+
+@pytest.mark.slow
+def test_nothing_is_calibrated_on_a_knee_that_a_newer_audit_knows_from_training(loop, tmp_path):
+    films = read_films(loop / "audit")
+    taught = next(film for film in films if film.split == "train" and film.use == "yes")
+    copies = [film.file for film in films if film.split == "val" and film.use == "yes"][:4]
+    shutil.copytree(loop / "audit", tmp_path / "newer", ignore=shutil.ignore_patterns("canvases"))
+    write_table(tmp_path / "newer" / "films.csv", [replace(film, kin=taught.together) if film.file in copies else film for film in films])
+    evaluate = ("evaluate", "--data", loop / "train", "--validation-only")
+    for out, more in (("all", ()), ("apart", ("--copies", tmp_path / "newer"))):
+        done = step(*evaluate, "--out", tmp_path / out, *more)
+        assert done.returncode == 0, done.stderr[-3000:]
+    plain, apart = (json.loads((tmp_path / out / "evidence.json").read_text("utf-8")) for out in ("all", "apart"))
+    count = plain["metrics"]["synthetic_val"]["qwk"]["n"]
+    assert plain["calibration"]["temperature"]["n"] == count
+    assert apart["calibration"]["temperature"]["n"] == count - 4
+    assert apart["metrics"]["synthetic_val"]["qwk"]["n"] == count
+    assert apart["without_seen"]["synthetic_val"]["films_seen"]["value"] == 4
+    assert apart["without_seen"]["synthetic_val"]["metrics"]["qwk"]["n"] == count - 4
+    assert "without_seen" not in plain
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["jax", pytest.param("torch", marks=pytest.mark.skipif(not find_spec("torch"), reason="PyTorch is not installed"))])
+def test_another_backend_trains_what_this_one_evaluates(loop, tmp_path, backend):
+    done = step("train", "--data", loop / "search", "--out", tmp_path / "train", "--epochs", 1, "--batch", 16, "--precision", "mixed_bfloat16", backend=backend)
+    assert done.returncode == 0, done.stderr[-3000:]
+    evaluated = step("evaluate", "--data", tmp_path / "train", "--out", tmp_path / "evaluate", "--validation-only", "--gallery", tmp_path / "films")
+    assert evaluated.returncode == 0, evaluated.stderr[-3000:]
+    evidence = json.loads((tmp_path / "evaluate" / "evidence.json").read_text())
+    assert evidence["test_looks"]["value"] == 0
+    kappa = evidence["metrics"]["synthetic_val"]["qwk"]
+    assert kappa["low"] <= kappa["value"] <= kappa["high"]
+    assert {path.name for path in (tmp_path / "films").iterdir()} == {"right.png", "wrong.png", "uncertain.png", "gallery.csv"}

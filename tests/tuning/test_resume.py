@@ -1,0 +1,204 @@
+"""A search or a training that is killed without warning goes on where it stopped, with the same command."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from kneeoa_hub.errors import DataError
+from kneeoa_hub.imaging.phantom import write_films
+from tuning.audit import audit
+from tuning.data.datasets import Knees
+from tuning.data.table import AuditedFilm
+from tuning.networks.architecture import Architecture
+from tuning.train import TrainSettings, train_member
+from tuning.training.checkpoint import Checkpoint, kept_kappa, read_history
+
+ROOT = Path(__file__).parents[2]
+EPOCHS = 6
+STEPS = 2
+
+
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("audited")
+    write_films(root / "films", 60)
+    return audit([f"synthetic={root / 'films'}"], root / "audit")
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen([sys.executable, "-m", "tuning", *map(str, arguments)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+
+
+def kill_when(process: subprocess.Popen[str], happened) -> None:
+    """SIGKILL, as a machine that loses power would."""
+    while not happened():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.02)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("patience", [(), ("--patience", EPOCHS)], ids=["the end", "the best"])
+def test_a_killed_training_repeats_at_most_one_epoch(audited, tmp_path, patience):
+    out = tmp_path / "train"
+    command = ("train", "--data", audited, "--out", out, "--architecture", "residual", "--epochs", EPOCHS, "--batch", 8, *patience)
+    kill_when(start(*command), lambda: len(read_history(out, "residual-0")) >= 2 and (out / "member-residual-0.backup" / "latest.weights.h5").exists())
+    before = read_history(out, "residual-0")
+    assert not (out / "train.json").exists()
+    again = start(*command)
+    _, told = again.communicate()
+    assert again.returncode == 0, told
+    after = read_history(out, "residual-0")
+    assert [int(row["epoch"]) for row in after] == list(range(EPOCHS))
+    # The row of an epoch whose weights were not kept yet is made again; those before it stay as they were.
+    assert after[: len(before) - 1] == before[:-1]
+    record = json.loads((out / "train.json").read_text("utf-8"))
+    kappas = [float(row["val_qwk"]) for row in after]
+    assert record["members"][0]["epochs"] == EPOCHS
+    assert record["members"][0]["val_qwk"] == (max(kappas) if patience else kappas[-1])
+    assert {path.name for path in out.glob("member-*")} == {"member-residual-0.weights.h5", "member-residual-0.history.csv"}
+
+
+def noise(count: int, seed: int) -> Knees:
+    """Films of 32 pixels a side that show nothing, so that what a training makes of them is their order's doing."""
+    rows = (AuditedFilm("noise", "", f"{n}.png", n % 5, str(n), "", "train", "", "", 32, 32, 1, 0, "yes") for n in range(count))
+    pixels = np.random.default_rng(seed).integers(0, 256, (count, 32, 32)).astype(np.uint8)
+    return Knees(pixels, np.tile(np.array([0, 0, 32, 32], np.int16), (count, 1)), tuple(rows))
+
+
+def test_a_resumed_training_sees_the_batches_of_an_unbroken_one_in_the_same_order(tmp_path, monkeypatch):
+    tiny = Architecture(size=32, widths="4-8", block="plain", dropout=0.0, learning_rate=0.01)  # masks of dropout begin anew
+    films, validation, settings = noise(48, 0), noise(20, 1), TrainSettings(epochs=4, batch=4, mixup=0.2, occlusion=0.5)
+    kept = Checkpoint.on_epoch_end
+
+    def stopped(checkpoint: Checkpoint, epoch: int, logs: dict[str, float] | None = None) -> None:
+        kept(checkpoint, epoch, logs)
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    histories = []
+    for out in (tmp_path / "unbroken", tmp_path / "broken"):
+        out.mkdir()
+        if out.name == "broken":
+            monkeypatch.setattr(Checkpoint, "on_epoch_end", stopped)
+            with pytest.raises(KeyboardInterrupt):
+                train_member(tiny, films, validation, "tiny", 3, settings, out)
+            monkeypatch.undo()
+            assert len(read_history(out, "tiny")) == 2
+        train_member(tiny, films, validation, "tiny", 3, settings, out)
+        histories.append([{name: float(value) for name, value in row.items()} for row in read_history(out, "tiny")])
+    assert len(histories[0]) == 4
+    assert histories[1] == [pytest.approx(row, rel=1e-4, abs=1e-6) for row in histories[0]]
+
+
+@pytest.mark.slow
+def test_a_killed_search_keeps_the_trials_that_were_finished(audited, tmp_path):
+    out = tmp_path / "search"
+    only = [f"--only={choice}" for choice in ("size=96", "stem=conv5", "widths=16-32-64-128", "blocks=1", "pooling=average", "dense=", "view=whole")]
+    command = ("search", "--data", audited, "--out", out, "--tuner", "random", "--trials", 3, "--epochs", 1, "--films", 40, *only)
+
+    def finished() -> list[Path]:
+        """Their trial.json, once the tuner's own record holds them: a trial is repeated that was killed before that."""
+        try:
+            ended = json.loads((out / "tuner" / "oracle.json").read_text("utf-8")).get("end_order", [])
+        except (FileNotFoundError, json.JSONDecodeError):  # not there yet, or being written
+            return []
+        return [out / "tuner" / f"trial_{trial}" / "trial.json" for trial in ended]
+
+    kill_when(start(*command), finished)
+    scores = {path: json.loads(path.read_text("utf-8"))["score"] for path in finished()}
+    assert 1 <= len(scores) < 3
+    again = start(*command)
+    _, told = again.communicate()
+    assert again.returncode == 0, told
+    assert {path: json.loads(path.read_text("utf-8"))["score"] for path in scores} == scores
+    with (out / "trials.csv").open(newline="", encoding="utf-8") as file:
+        trials = list(csv.DictReader(file))
+    assert len(trials) == len({row["trial"] for row in trials}) == 3
+    assert json.loads((out / "best.json").read_text("utf-8"))["trials"] == 3
+
+
+@pytest.fixture
+def model() -> keras.Model:
+    image = keras.Input((2,))
+    model = keras.Model(image, keras.layers.Dense(1)(image))
+    optimizer = keras.optimizers.AdamW(0.1)
+    optimizer.build(model.trainable_variables)
+    model.compile(optimizer, "mse")
+    return model
+
+
+def train(model: keras.Model, checkpoint: Checkpoint, kappas: list[float]) -> None:
+    """As many epochs as there are kappas, of STEPS steps each, reported as if each had reached its kappa."""
+    checkpoint.set_model(model)
+    for kappa in kappas:
+        for _ in range(STEPS):
+            model.train_on_batch(np.ones((1, 2), np.float32), np.zeros((1, 1), np.float32))
+        checkpoint.on_epoch_end(len(checkpoint.rows), {"val_qwk": kappa})
+
+
+def test_the_best_epoch_is_kept_and_patience_counts_across_a_kill(model, tmp_path):
+    train(model, Checkpoint(tmp_path, "0", 10, 2, STEPS), [0.1, 0.5])
+    best = [np.array(value) for value in model.get_weights()]
+    resumed = Checkpoint(tmp_path, "0", 10, 2, STEPS)
+    assert resumed.resume(model) == 2
+    train(model, resumed, [0.4])
+    assert not resumed.finished
+    train(model, resumed, [0.3])
+    assert resumed.finished
+    assert model.stop_training
+    resumed.finish(tmp_path / "member-0.weights.h5")
+    assert not (tmp_path / "member-0.backup").exists()
+    model.load_weights(tmp_path / "member-0.weights.h5")
+    assert all(np.array_equal(a, b) for a, b in zip(best, model.get_weights(), strict=True))
+
+
+def test_without_patience_the_end_is_kept_whatever_its_kappa(model, tmp_path):
+    train(model, Checkpoint(tmp_path, "0", 4, 0, STEPS), [0.1, 0.5, 0.4])
+    resumed = Checkpoint(tmp_path, "0", 4, 0, STEPS)
+    assert resumed.resume(model) == 3
+    assert not resumed.finished  # however long the kappa has not been better
+    train(model, resumed, [0.3])
+    assert resumed.finished
+    end = [np.array(value) for value in model.get_weights()]
+    resumed.finish(tmp_path / "member-0.weights.h5")
+    assert not (tmp_path / "member-0.backup").exists()
+    assert not (tmp_path / "member-0.best.weights.h5").exists()
+    model.load_weights(tmp_path / "member-0.weights.h5")
+    assert all(np.array_equal(a, b) for a, b in zip(end, model.get_weights(), strict=True))
+    assert kept_kappa(read_history(tmp_path, "0"), patience=0) == 0.3
+    assert kept_kappa(read_history(tmp_path, "0"), patience=4) == 0.5
+
+
+def test_a_kill_between_history_and_weights_costs_that_epoch_alone(model, tmp_path):
+    train(model, Checkpoint(tmp_path, "0", 10, 9, STEPS), [0.1, 0.2])
+    history = tmp_path / "member-0.history.csv"
+    history.write_text(history.read_text("utf-8") + "2,0.9\n", "utf-8")
+    resumed = Checkpoint(tmp_path, "0", 10, 9, STEPS)
+    assert resumed.resume(model) == 2
+    assert resumed.kappas == [0.1, 0.2]
+
+
+def test_a_kill_before_the_best_was_copied_is_made_good(model, tmp_path):
+    train(model, Checkpoint(tmp_path, "0", 10, 9, STEPS), [0.1, 0.2])
+    (tmp_path / "member-0.best.weights.h5").unlink()
+    Checkpoint(tmp_path, "0", 10, 9, STEPS).resume(model)
+    assert (tmp_path / "member-0.best.weights.h5").read_bytes() == (tmp_path / "member-0.backup" / "latest.weights.h5").read_bytes()
+
+
+def test_kept_weights_that_are_damaged_are_named(model, tmp_path):
+    train(model, Checkpoint(tmp_path, "0", 10, 9, STEPS), [0.1])
+    newest = tmp_path / "member-0.backup" / "latest.weights.h5"
+    newest.write_bytes(newest.read_bytes()[:100])
+    with pytest.raises(DataError, match=r"latest\.weights\.h5 can't be read"):
+        Checkpoint(tmp_path, "0", 10, 9, STEPS).resume(model)
