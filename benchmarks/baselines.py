@@ -27,7 +27,7 @@ import kneeoa_hub
 from kneeoa_hub.agreement import qwk, resamples
 from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.imaging.decode import decode
-from kneeoa_hub.imaging.letterbox import canvas
+from kneeoa_hub.imaging.letterbox import letterbox
 from tuning.data import shortcuts
 from tuning.data.sources import FilmReader
 from tuning.data.table import AuditedFilm, read_films
@@ -47,7 +47,7 @@ def features(films: list[AuditedFilm]) -> dict[str, np.ndarray]:
             header.append(shortcuts.header(content))
             pixels = decode(content).pixels
             mean.append(shortcuts.brightness(pixels))
-            fitted = canvas(pixels, (0, 0, pixels.shape[1], pixels.shape[0]), INPUT).pixels
+            fitted = letterbox(pixels, (0, 0, pixels.shape[1], pixels.shape[0]), INPUT).pixels
             gradients.append(hog(fitted, orientations=9, pixels_per_cell=(16, 16), cells_per_block=(2, 2), feature_vector=True))
     return {"header": np.array(header, float), "mean": np.array(mean), "hog": np.array(gradients, np.float32)}
 

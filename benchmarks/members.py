@@ -54,17 +54,17 @@ def probabilities(trainings: list[Path]):
 def rows(truth: np.ndarray, groups: np.ndarray, answers: dict[str, np.ndarray]) -> list[dict]:
     """A row for every choice, the best by log loss first: its figures, of the likeliest grade, and how far its log loss is from the first row's."""
     from kneeoa_hub.agreement import resamples
-    from tuning.evaluation.calibration import fitted_temperature, softened
-    from tuning.evaluation.metrics import Answers, measure
+    from tuning.evaluation.calibration import apply_temperature, fitted_temperature
+    from tuning.evaluation.metrics import Predictions, measure
     from tuning.run.figures import number
 
     drawn = np.stack([np.bincount(sample, minlength=len(truth)) / len(sample) for sample in resamples(groups)])
     choices = []
     for names in (names for count in range(1, len(answers) + 1) for names in combinations(answers, count)):
         mean = np.mean([answers[name] for name in names], axis=0)
-        given = softened(mean, fitted_temperature(mean, truth))
+        given = apply_temperature(mean, fitted_temperature(mean, truth))
         likeliest = given.argmax(1)
-        figures = measure(Answers(truth, likeliest, given, likeliest == truth, np.ones_like(truth), groups), names=COLUMNS)
+        figures = measure(Predictions(truth, likeliest, given, likeliest == truth, np.ones_like(truth), groups), names=COLUMNS)
         choices.append(({"members": list(names), **figures}, -np.log(np.maximum(given[np.arange(len(truth)), truth], 1e-7))))
     choices.sort(key=lambda choice: choice[1].mean())
     best = choices[0][1]

@@ -9,7 +9,7 @@ from kneeoa_hub.output.dicom import structured_report, to_bytes
 
 from . import openapi
 from .problems import OneFilmOnly, problem
-from .source import answers, source
+from .source import grade_films, source
 from .uploads import contents
 
 DICOM = "application/dicom"
@@ -26,7 +26,7 @@ def grade() -> Response:
     """
     films = contents()
     grader = source().get()
-    entries = answers(grader, films, _raised if len(films) == 1 else _entry)
+    entries = grade_films(grader, films, _raised if len(films) == 1 else _entry)
     return jsonify(films=entries, model=grader.model, revision=grader.revision)
 
 
@@ -36,7 +36,7 @@ def dicom_report() -> Response:
     films = contents()
     if len(films) != 1:
         raise OneFilmOnly(f"{len(films)} films were sent; a structured report speaks of one, so send each by itself.")
-    (content,) = answers(source().get(), films, lambda answer: _object(films[0], answer))
+    (content,) = grade_films(source().get(), films, lambda answer: _object(films[0], answer))
     return Response(content, mimetype=DICOM)
 
 

@@ -31,7 +31,7 @@ from .presentation import FILM, PICTURES, GradedFilm, percent, span
 from .problems import NoFilm
 from .queue import Drawing
 from .results import FORMS, KEPT_SECONDS, Results, download
-from .source import answers, source
+from .source import grade_films, source
 from .store import Readings, ReadingsUnavailable
 from .uploads import FIELD, Upload, uploads
 
@@ -86,7 +86,7 @@ def grade() -> AnyResponse | tuple[Response, int]:
         number, film = next(places)
         return GradedFilm.of(film, answer, number)
 
-    graded = answers(source().get(), [film.content for film in films], show)
+    graded = grade_films(source().get(), [film.content for film in films], show)
     result = _results().keep(graded, sample=bool(sample))
     blind = "blind" in request.form and Readings.of(current_app) is not None
     # A film alone that failed is the request's failure; among others it is reported in its place.

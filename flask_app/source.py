@@ -121,7 +121,7 @@ def source() -> GraderSource:
     return current_app.extensions["kneeoa"]
 
 
-def answers(grader: Grader, films: Sequence[bytes], show: Callable[[FilmReport | KneeOAError], Shown]) -> list[Shown]:
+def grade_films(grader: Grader, films: Sequence[bytes], show: Callable[[FilmReport | KneeOAError], Shown]) -> list[Shown]:
     """What `show` makes of the report, or of the error that may be shown, of each film, when it is the request's turn. Raises Busy.
 
     Film by film, since a report holds its film unpacked: fifty files of a few kilobytes may unfold to gigabytes. A request with a

@@ -21,9 +21,9 @@ from .hub.pull_push import pull, revision_of
 from .imaging.decode import FilmInput, decode
 from .imaging.film import Film, Limits
 from .imaging.gate import Refusal, check_pixels, clipped, distances, refusal
-from .imaging.letterbox import Box, Canvas, canvas, seen, standardise
+from .imaging.letterbox import Box, Letterboxed, letterbox, seen, standardise
 from .imaging.locate import Locator, find_knees
-from .imaging.screen import Look, Sight, placed_back
+from .imaging.screen import Screener, Screening, placed_back
 from .report import FilmReport, KneeGrade
 from .runtime import GateNetwork, Network
 from .settings import Settings
@@ -70,7 +70,7 @@ class KneeGrader:
             raise BundleError(f"{bundle.folder}: the network's embedding has {wide} values, the mean in bundle.json {len(config.refusal.mean)}; pull it again.")
         gate = GateNetwork(bundle.folder / GATE, config.gate.size, threads) if config.gate else None
         find = Locator(bundle.folder / LOCATOR, config.locator, threads).find if config.locator else find_knees
-        self._look = Look(find, gate, config.gate)
+        self._screen = Screener(find, gate, config.gate)
         settings = Settings.from_environ()
         self._limits = Limits(settings.max_bytes, settings.max_pixels)
 
@@ -97,28 +97,28 @@ class KneeGrader:
         refused = check_pixels(decoded, config.refusal, given or ())
         if refused and not force:
             return self._report(decoded, (), refused, ())
-        sight = self._look(decoded, given)
-        refused = refused or sight.refused
+        screening = self._screen(decoded, given)
+        refused = refused or screening.refused
         if refused and not force:
             return self._report(decoded, (), refused, ())
-        canvases = [canvas(sight.film.pixels, region, config.input) for region in sight.graded]
-        outputs = self._network.run(np.stack([standardise(one.pixels, one.content)[..., None] for one in canvases]))
+        letterboxed = [letterbox(screening.film.pixels, region, config.input) for region in screening.graded]
+        outputs = self._network.run(np.stack([standardise(one.pixels, one.content)[..., None] for one in letterboxed]))
         away = distances(outputs.embedding, config.refusal)
         if not refused and away.min() > config.refusal.max_distance:
             refused = refusal("not-a-knee", float(away.min()))
         if refused and not force:
             return self._report(decoded, (), refused, ())
-        sides, warnings = _sides(decoded, sight)
+        sides, warnings = _sides(decoded, screening)
         knees = tuple(
             self._knee(box, region, side, one, *values)
             for box, region, side, one, *values in zip(
-                sight.boxes, sight.graded, sides, canvases, outputs.probabilities, outputs.embedding, outputs.activation_map, strict=True
+                screening.boxes, screening.graded, sides, letterboxed, outputs.probabilities, outputs.embedding, outputs.activation_map, strict=True
             )
         )
-        warnings += _doubts(sight, knees, away, canvases, config.refusal)
+        warnings += _doubts(screening, knees, away, letterboxed, config.refusal)
         if refused:
             warnings = (*warnings, "Graded by force although it was refused; do not rely on the grade.")
-        return self._report(decoded, _as_given(knees, sight), refused, warnings)
+        return self._report(decoded, _as_given(knees, screening), refused, warnings)
 
     def grade_batch(self, films: Iterable[FilmInput], *, workers: int = 1) -> Iterator[FilmReport | KneeOAError]:
         """A report or an error for each film, in order; never raises for a film. workers: films graded at a time."""
@@ -164,7 +164,9 @@ class KneeGrader:
             reason = str(error).split("\n")[0][:200]
             raise BundleError(f"{self.bundle.folder}: its Keras model is not whole, or not safe to load ({reason}); export it again.") from None
 
-    def _knee(self, box: Box, region: Box, side: str | None, seen: Canvas, probabilities: np.ndarray, embedding: np.ndarray, places: np.ndarray) -> KneeGrade:
+    def _knee(
+        self, box: Box, region: Box, side: str | None, seen: Letterboxed, probabilities: np.ndarray, embedding: np.ndarray, activation_map: np.ndarray
+    ) -> KneeGrade:
         config = self.bundle.config
         grade = int(reported_grade(probabilities, config.decision))
         return KneeGrade(
@@ -176,7 +178,7 @@ class KneeGrader:
             grade_set(probabilities.tolist(), grade, self._sets.threshold),
             box,
             side,
-            _heatmap(places, box, region, seen.content, config.input),
+            _heatmap(activation_map, box, region, seen.content, config.input),
             embedding.astype(np.float32),
         )
 
@@ -203,18 +205,18 @@ def _checked_box(box: object, film: Film) -> Box:
     return left, top, right, bottom
 
 
-def _sides(film: Film, sight: Sight) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
+def _sides(film: Film, screening: Screening) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
     """Of each graded knee: by the file's own word for a lone one, by their places for two that lie beside each other."""
-    found, unknown = {*sight.boxes, *sight.doubtful}, (None,) * len(sight.boxes)
+    found, unknown = {*screening.boxes, *screening.doubtful}, (None,) * len(screening.boxes)
     if len(found) == 1:
-        return (film.side,) * len(sight.boxes), ()
+        return (film.side,) * len(screening.boxes), ()
     if film.side:  # it may be that of a knee that is left out
         return unknown, (f"The film's header says {film.side}, and more than one knee was found: which is which is not known.",)
-    if len(sight.boxes) != 2 or len(found) != 2:
+    if len(screening.boxes) != 2 or len(found) != 2:
         return unknown, ()
-    if sight.boxes[0][2] > sight.boxes[1][0]:
+    if screening.boxes[0][2] > screening.boxes[1][0]:
         return unknown, (STACKED_WARNING,)
-    turns = sight.pose[0]
+    turns = screening.pose[0]
     toward = _toward(film, turns)
     if toward == "R":
         return ("left", "right"), (MIRRORED_WARNING,)
@@ -229,22 +231,22 @@ def _toward(film: Film, turns: int) -> str:
     return (right, up, left, down)[turns]
 
 
-def _doubts(sight: Sight, knees: Sequence[KneeGrade], away: np.ndarray, canvases: Sequence[Canvas], limits: RefusalConfig) -> tuple[str, ...]:
+def _doubts(screening: Screening, knees: Sequence[KneeGrade], away: np.ndarray, letterboxed: Sequence[Letterboxed], limits: RefusalConfig) -> tuple[str, ...]:
     """Warnings of a film that is graded all the same."""
-    turns, inverted = sight.pose
+    turns, inverted = screening.pose
     doubts = []
     if turns:
         doubts.append(f"The film was turned by {90 * min(turns, 4 - turns)} degrees; it was graded upright.")
     if inverted:
         doubts.append("The film's grays were inverted; it was graded with bright bone.")
-    if sight.doubtful:
-        graded = "graded all the same, as its box was given" if set(sight.doubtful) <= set(sight.boxes) else "left out"
-        doubts.append(f"{len(sight.doubtful)} of what was found in the film looks like no upright frontal knee; {graded}.")
+    if screening.doubtful:
+        graded = "graded all the same, as its box was given" if set(screening.doubtful) <= set(screening.boxes) else "left out"
+        doubts.append(f"{len(screening.doubtful)} of what was found in the film looks like no upright frontal knee; {graded}.")
     if away.max() > limits.max_distance and not away.min() > limits.max_distance:
         doubts.append("One of the knees does not look like those the model knows; do not rely on its grade.")
     elif limits.far_distance is not None and away.max() > limits.far_distance:
         doubts.append("The film is unlike most films that the model has learnt from; its grade is less certain than the figures say.")
-    clip = max(clipped(one.pixels[one.content[1] : one.content[3], one.content[0] : one.content[2]]) for one in canvases)
+    clip = max(clipped(one.pixels[one.content[1] : one.content[3], one.content[0] : one.content[2]]) for one in letterboxed)
     if limits.max_clipped is not None and clip > limits.max_clipped:
         doubts.append(f"The exposure is extreme: {clip:.0%} of the knee is plain black or white, and detail is lost there.")
     if any(len(knee.grade_set) >= WIDE_SET for knee in knees):
@@ -252,15 +254,15 @@ def _doubts(sight: Sight, knees: Sequence[KneeGrade], away: np.ndarray, canvases
     return tuple(doubts)
 
 
-def _as_given(knees: Sequence[KneeGrade], sight: Sight) -> tuple[KneeGrade, ...]:
+def _as_given(knees: Sequence[KneeGrade], screening: Screening) -> tuple[KneeGrade, ...]:
     """The knees of a film that was put right or cut, in the film as it was given, left to right."""
-    back = [replace(knee, box=placed_back(knee.box, sight), heatmap=np.rot90(knee.heatmap, sight.pose[0])) for knee in knees]
+    back = [replace(knee, box=placed_back(knee.box, screening), heatmap=np.rot90(knee.heatmap, screening.pose[0])) for knee in knees]
     return tuple(sorted(back, key=lambda knee: knee.box))
 
 
-def _heatmap(places: np.ndarray, box: Box, region: Box, content: Box, config: InputConfig) -> np.ndarray:
+def _heatmap(activation_map: np.ndarray, box: Box, region: Box, content: Box, config: InputConfig) -> np.ndarray:
     """An activation map [h,w] over the canvas of what was graded as a map over the knee's box in it, 0..1; 0 where the network does not look."""
-    scale = (places.shape[1] / config.width, places.shape[0] / config.height) * 2
+    scale = (activation_map.shape[1] / config.width, activation_map.shape[0] / config.height) * 2
     part = tuple(edge * factor for edge, factor in zip(content, scale, strict=True))
     shrink = HEATMAP_SIDE / max(box[2] - box[0], box[3] - box[1])
     left, top, right, bottom = region
@@ -268,10 +270,10 @@ def _heatmap(places: np.ndarray, box: Box, region: Box, content: Box, config: In
     _, first, _, last = seen(region, config)
     start = min(round((first - top) * shrink), height - 1)
     stop = min(max(round((last - top) * shrink), start + 1), height)
-    cut = np.asarray(Image.fromarray(places.astype(np.float32)).resize((width, stop - start), Image.Resampling.BILINEAR, box=part))
+    cut = np.asarray(Image.fromarray(activation_map.astype(np.float32)).resize((width, stop - start), Image.Resampling.BILINEAR, box=part))
     low, high = float(cut.min()), float(cut.max())
-    heat = np.zeros((height, width), np.float32)
+    heatmap = np.zeros((height, width), np.float32)
     if high > low:
-        heat[start:stop] = (cut - low) / (high - low)
+        heatmap[start:stop] = (cut - low) / (high - low)
     across, down = (min(round((edge - begin) * shrink), size - 1) for edge, begin, size in ((box[0], left, width), (box[1], top, height)))
-    return heat[down : down + max(1, round((box[3] - box[1]) * shrink)), across : across + max(1, round((box[2] - box[0]) * shrink))]
+    return heatmap[down : down + max(1, round((box[3] - box[1]) * shrink)), across : across + max(1, round((box[2] - box[0]) * shrink))]

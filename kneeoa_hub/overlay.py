@@ -21,11 +21,11 @@ BLOCK = 64
 
 @dataclass(frozen=True, eq=False)
 class Mark:
-    """What is drawn of one knee. heat: [h,w] over the box, 0..1."""
+    """What is drawn of one knee. heatmap: [h,w] over the box, 0..1."""
 
     box: Box
     text: str
-    heat: np.ndarray
+    heatmap: np.ndarray
 
 
 def film_picture(pixels: np.ndarray) -> Image.Image:
@@ -80,11 +80,11 @@ def _label(draw: ImageDraw.ImageDraw, mark: Mark, taken: Sequence[Box], picture:
 
 def _draw_heat(picture: Image.Image, mark: Mark) -> None:
     left, top, right, bottom = mark.box
-    evidence = Image.fromarray(mark.heat).resize((right - left, bottom - top), Image.Resampling.BILINEAR)
+    evidence = Image.fromarray(mark.heatmap).resize((right - left, bottom - top), Image.Resampling.BILINEAR)
     for start in range(0, evidence.height, BLOCK):
-        heat = np.asarray(evidence.crop((0, start, evidence.width, min(start + BLOCK, evidence.height)))).clip(0, 1)
+        heatmap = np.asarray(evidence.crop((0, start, evidence.width, min(start + BLOCK, evidence.height)))).clip(0, 1)
         # Black over red to yellow: evidence reads in gray print too, since it only gets brighter.
-        colours = np.stack([np.minimum(1, 2 * heat), np.maximum(0, 2 * heat - 1) * 0.9, np.zeros_like(heat)], -1)
+        colours = np.stack([np.minimum(1, 2 * heatmap), np.maximum(0, 2 * heatmap - 1) * 0.9, np.zeros_like(heatmap)], -1)
         layer = Image.fromarray((colours * 255).astype(np.uint8))
-        shown = ((heat - HEAT_FROM) / (1 - HEAT_FROM)).clip(0, 1)
+        shown = ((heatmap - HEAT_FROM) / (1 - HEAT_FROM)).clip(0, 1)
         picture.paste(layer, (left, top + start), Image.fromarray((shown * HEAT_OPACITY * 255).astype(np.uint8)))

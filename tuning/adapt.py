@@ -19,7 +19,7 @@ from .run import steps
 from .run.console import Progress
 from .training.checkpoint import weights_of
 from .training.members import members_of
-from .training.schedule import falling
+from .training.schedule import warmup_cosine
 from .training.tuners import OBJECTIVE
 
 LEAST_FILMS = 50
@@ -84,7 +84,7 @@ def _fine_tune(member: Member, films: Knees, validation: Knees, settings: AdaptS
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
     batches = TrainingBatches(films, settings.batch, member.architecture.augmentation, seed, Mixing(settings.mixup))
-    rate = falling(settings.learning_rate, settings.epochs * len(batches))
+    rate = warmup_cosine(settings.learning_rate, settings.epochs * len(batches))
     network.compile(keras.optimizers.AdamW(rate, weight_decay=0.01, clipnorm=5.0), loss_for(member.architecture.loss), metrics=[QuadraticKappa()])
     targets = (validation.inputs(), one_hot(validation.grades))
     with Progress(f"adapt {member.name}", settings.epochs) as progress:

@@ -18,7 +18,7 @@ from kneeoa_hub.imaging.locate import find_knees
 from .data.duplicates import clusters, detail, near_pairs, pixel_hash, shifted_pairs, thumbnail
 from .data.exposure import brightness, inverted, small
 from .data.overlaps import folder_of, overlaps
-from .data.shortcuts import deep, header, told
+from .data.shortcuts import deep, header, shortcut_scores
 from .data.sources import FilmReader, Labelled, read_labels
 from .data.table import SEVERAL, AuditedFilm, write_films
 from .run import steps
@@ -95,7 +95,7 @@ def _shortcuts(films: list[AuditedFilm], seen: dict[str, list[tuple[float, ...]]
     for dataset in sorted({film.dataset for film in films}):
         rows = [row for row, film in enumerate(films) if film.dataset == dataset]
         grades, groups = np.array([films[row].grade for row in rows]), np.array([films[row].group for row in rows])
-        figures = {name: told([values[row] for row in rows], grades, groups) for name, values in seen.items()}
+        figures = {name: shortcut_scores([values[row] for row in rows], grades, groups) for name, values in seen.items()}
         result[dataset] = {name: figure for name, figure in figures.items() if figure}
     return result
 
@@ -133,8 +133,8 @@ def _group(films: list[AuditedFilm], pairs: list[tuple[int, int, bool]], shifted
     def names(links: list[tuple[int, int]]) -> list[str]:
         return [films[root].group or f"{films[root].dataset}:cluster-{root}" for root in clusters(len(films), links)]
 
-    groups, kin = names(links), names(links + [(i, j) for i, j, _ in shifted])
-    return [replace(film, group=group, kin=shared) for film, group, shared in zip(films, groups, kin, strict=True)]
+    groups, leakage_groups = names(links), names(links + [(i, j) for i, j, _ in shifted])
+    return [replace(film, group=group, leakage_group=shared) for film, group, shared in zip(films, groups, leakage_groups, strict=True)]
 
 
 def _split(films: list[AuditedFilm], seed: int) -> list[AuditedFilm]:
@@ -145,7 +145,7 @@ def _split(films: list[AuditedFilm], seed: int) -> list[AuditedFilm]:
     """
     groups: dict[str, list[AuditedFilm]] = defaultdict(list)
     for film in films:
-        groups[film.kin].append(film)
+        groups[film.leakage_group].append(film)
     filled: Counter[tuple[int, str]] = Counter()
     chosen: dict[str, str] = {}
 
@@ -166,9 +166,9 @@ def _split(films: list[AuditedFilm], seed: int) -> list[AuditedFilm]:
     trained: set[str] = set()
     grades = _grades_of_pixels(films)
     for film in films:
-        split, use = film.split or chosen[film.kin], film.use
-        if use == "yes" and split != chosen[film.kin]:
-            use = f"the same patient or knee is also in {chosen[film.kin]}"
+        split, use = film.split or chosen[film.leakage_group], film.use
+        if use == "yes" and split != chosen[film.leakage_group]:
+            use = f"the same patient or knee is also in {chosen[film.leakage_group]}"
         if use == "yes" and split == "train" and len(grades[film.pixel_sha256]) > 1:
             use = "the same picture has another grade"
         if use == "yes" and split == "train" and film.pixel_sha256 in trained:
@@ -209,7 +209,7 @@ def _summary(
         "near_duplicate_pairs": sum(not mirrored for _, _, mirrored in pairs),
         "mirrored_pairs": sum(mirrored for _, _, mirrored in pairs),
         "shifted_pairs": len(new),
-        "largest_kin": max(Counter(film.kin for film in films).values()),
+        "largest_kin": max(Counter(film.leakage_group for film in films).values()),
         "shifted_pairs_other_grade": sum(one.grade != other.grade for one, other in new),
         "shifted_pairs_of_two_datasets": sum(one.dataset != other.dataset for one, other in new),
         "inverted": dict(sorted(Counter(f.dataset for f in films if f.inverted).items())),

@@ -16,12 +16,12 @@ from kneeoa_hub.imaging.gate import distances
 
 from .data.datasets import Knees, load_knees, stratified_subset
 from .data.table import AuditedFilm, read_films
-from .evaluation.calibration import AXES, Calibration, answered, answers, calibrate, fit_refusal
-from .evaluation.metrics import Answers, coverages, ece_of_perfect, measure, recalls
+from .evaluation.calibration import AXES, Calibration, answered, calibrate, fit_refusal, predictions
+from .evaluation.metrics import Predictions, coverages, ece_of_perfect, measure, recalls
 from .evaluation.plots import plot_calibration, plot_confusion, plot_history, plot_maps, plot_sets
 from .evaluation.strips import two_knee_strips
 from .evaluation.subgroups import by_member, joint, predict, subgroups
-from .networks.ensemble import assemble, input_of, usual_maps
+from .networks.ensemble import assemble, input_of, mean_class_maps
 from .run import steps
 from .run.figures import number, share
 from .training import distillation
@@ -70,7 +70,7 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
         for dataset in sorted(set(knees.datasets)):
             rows = knees.datasets == dataset
             name = f"{dataset}_{split}"
-            measured[name] = answers(predicted[split]["probabilities"][rows], knees.take(rows), calibration)
+            measured[name] = predictions(predicted[split]["probabilities"][rows], knees.take(rows), calibration)
             away = distances(predicted[split]["embedding"][rows], refusal)
             metrics[name] = measure(measured[name]) | {"refused": share(away > refusal.max_distance)}
             tables[name] = _tables(measured[name])
@@ -83,7 +83,7 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
                 fresh = ~seen[split][rows]
                 unseen[name] = {"films_seen": number((~fresh).sum(), n=len(fresh)), "metrics": measure(measured[name].take(fresh), names=UNSEEN)}
     strips = {name: row for split in sets for name, row in two_knee_strips(model, audit, copies or audit, split, config, calibration).items()}
-    usual = usual_maps(model, films.inputs())
+    usual = mean_class_maps(model, films.inputs())
     final = assemble(members, config, calibration.temperature, calibration.decision, usual)
     looks, maps = joint(final, sets["val"], config, calibration.decision)
     evidence = {
@@ -129,12 +129,15 @@ def told_apart(sets: dict[str, Knees], trained: list[AuditedFilm], newer: list[A
 
     trained: the films of the audit that the networks were trained on. Raises DataError when the newer audit is of other films.
     """
-    kin = {(film.dataset, film.file): film.kin for film in newer}
-    if lacking := [film.file for film in trained if (film.dataset, film.file) not in kin]:
+    leakage_group = {(film.dataset, film.file): film.leakage_group for film in newer}
+    if lacking := [film.file for film in trained if (film.dataset, film.file) not in leakage_group]:
         raise DataError(f"The audit of the copies has no {lacking[0]} and {len(lacking) - 1} others that these networks were trained or are measured on.")
-    shown = {kin[film.dataset, film.file] for film in trained if film.trains}
-    joined = {split: replace(knees, films=tuple(replace(film, kin=kin[film.dataset, film.file]) for film in knees.films)) for split, knees in sets.items()}
-    return joined, {split: np.array([film.kin in shown for film in knees.films], bool) for split, knees in joined.items()}
+    shown = {leakage_group[film.dataset, film.file] for film in trained if film.trains}
+    joined = {
+        split: replace(knees, films=tuple(replace(film, leakage_group=leakage_group[film.dataset, film.file]) for film in knees.films))
+        for split, knees in sets.items()
+    }
+    return joined, {split: np.array([film.leakage_group in shown for film in knees.films], bool) for split, knees in joined.items()}
 
 
 def _fitted_on(
@@ -170,7 +173,7 @@ def _content(knees: Knees, row: int) -> np.ndarray:
     return knees.pixels[row, top:bottom, left:right]
 
 
-def _tables(measured: Answers) -> dict[str, Any]:
+def _tables(measured: Predictions) -> dict[str, Any]:
     band = np.percentile(ece_of_perfect(measured.probabilities), (50, 5, 95))
     return {
         "recall": recalls(measured),

@@ -29,7 +29,7 @@ from .run import steps
 from .run.figures import number, share
 from .synthetic import negatives
 from .synthetic.negatives import Films
-from .training.schedule import falling
+from .training.schedule import warmup_cosine
 
 SIZE = 128
 WEIGHTS = "gate.weights.h5"
@@ -144,7 +144,7 @@ def _train(pictures: np.ndarray, classes: np.ndarray, out: Path, settings: GateS
     model = build()
     steps_each = max(1, len(classes) // BATCH)
     model.compile(
-        keras.optimizers.AdamW(falling(2e-3, settings.epochs * steps_each), weight_decay=0.01, clipnorm=5.0),
+        keras.optimizers.AdamW(warmup_cosine(2e-3, settings.epochs * steps_each), weight_decay=0.01, clipnorm=5.0),
         keras.losses.CategoricalCrossentropy(label_smoothing=0.02),
         metrics=["accuracy"],
     )

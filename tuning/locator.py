@@ -24,7 +24,7 @@ from .evaluation.locator_metrics import measure
 from .networks.locator_net import build, loss, targets, write_onnx
 from .run import steps
 from .synthetic.compose import TRAINING, Knee, as_knee, compose
-from .training.schedule import falling
+from .training.schedule import warmup_cosine
 
 LARGEST_MEGABYTES = 2.0
 THRESHOLDS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
@@ -149,7 +149,7 @@ def train(seen: Examples, config: InputConfig, settings: LocatorSettings) -> ker
     rng = np.random.default_rng([settings.seed, 1])
     model = build(config)
     batches = max(1, len(seen.joints) // settings.batch)
-    optimizer = keras.optimizers.AdamW(falling(settings.learning_rate, settings.epochs * batches), weight_decay=0.01, clipnorm=5.0)
+    optimizer = keras.optimizers.AdamW(warmup_cosine(settings.learning_rate, settings.epochs * batches), weight_decay=0.01, clipnorm=5.0)
     model.compile(optimizer, loss, jit_compile=False)  # compiling takes longer than it saves in so short a training
     order = np.concatenate([rng.permutation(len(seen.joints))[: batches * settings.batch] for _ in range(settings.epochs)])
     for rows in steps.progress(order.reshape(-1, min(settings.batch, len(seen.joints))), "locator: training"):

@@ -15,9 +15,9 @@ from kneeoa_hub.errors import DataError, KneeOAError, SettingsError
 from .data.augment import TrainingBatches, one_hot
 from .data.datasets import load_knees, stratified_subset
 from .evaluation.plots import plot_search
-from .networks.architecture import SPACE, Architecture, KneeHyperModel, compiled, narrowed
+from .networks.architecture import SEARCH_SPACE, Architecture, KneeHyperModel, compiled, narrowed
 from .run import steps
-from .training.schedule import falling
+from .training.schedule import warmup_cosine
 from .training.tuners import OBJECTIVE, TUNERS, SearchSettings, run_trials
 
 
@@ -27,18 +27,18 @@ def search(audit: Path, out: Path, settings: SearchSettings = SearchSettings()) 
     A search that was killed goes on with the next trial. A trial that fails leaves its traceback in `failed/`;
     too many in a row end the search with a DataError. Raises SettingsError for a tuner or a choice that there is not.
     """
-    space = narrowed(settings.only or {})
+    search_space = narrowed(settings.only or {})
     if settings.tuner not in TUNERS:
         raise SettingsError(f"--tuner {settings.tuner}: choose among {', '.join(TUNERS)}.")
     audit = steps.find_input(audit, "audit")
     steps.begin(out, "search", str(audit), asdict(settings))
     if (out / "best.json").exists():
         return out
-    run_trials(_FilmHyperModel(space, audit, settings), out, settings)
+    run_trials(_FilmHyperModel(search_space, audit, settings), out, settings)
     trials = read_trials(out / "tuner", settings.epochs)
     if not trials:
         raise DataError(f"No trial of the search finished; why is in {out / 'failed'}.")
-    _write(out, trials, space, settings)
+    _write(out, trials, search_space, settings)
     # Every trial left a checkpoint of its weights; the winner is trained anew, so they only fill the disk.
     for checkpoint in (out / "tuner").glob("trial_*/*.h5"):
         checkpoint.unlink()
@@ -60,7 +60,7 @@ def read_trials(folder: Path, epochs: int) -> list[dict[str, Any]]:
                 "epochs": values.get("tuner/epochs", epochs),
                 "bracket": values.get("tuner/bracket", ""),
                 # Keras Tuner keeps a truth value as 0 or 1.
-                **{name: type(SPACE[name][0])(values[name]) for name in SPACE},
+                **{name: type(SEARCH_SPACE[name][0])(values[name]) for name in SEARCH_SPACE},
             }
         )
     return sorted(trials, key=lambda trial: -trial[OBJECTIVE])
@@ -74,7 +74,7 @@ def architecture_of(folder: Path, trial: str = "") -> Architecture:
         rows = {row["trial"]: row for row in csv.DictReader(file)}
     if trial not in rows:
         raise SettingsError(f"--architecture {trial}: {folder / 'trials.csv'} has {', '.join(rows)}.")
-    choices = {name: {str(value): value for value in SPACE[name]} for name in SPACE}
+    choices = {name: {str(value): value for value in SEARCH_SPACE[name]} for name in SEARCH_SPACE}
     # A choice that the space has gained since has its default in older trials.
     return Architecture(**{name: known[rows[trial][name]] for name, known in choices.items() if name in rows[trial]})
 
@@ -82,8 +82,8 @@ def architecture_of(folder: Path, trial: str = "") -> Architecture:
 class _FilmHyperModel(KneeHyperModel):
     """Trains each trial on films of the size that it drew."""
 
-    def __init__(self, space: dict[str, tuple[Any, ...]], audit: Path, settings: SearchSettings):
-        super().__init__(space)
+    def __init__(self, search_space: dict[str, tuple[Any, ...]], audit: Path, settings: SearchSettings):
+        super().__init__(search_space)
         self.audit, self.settings = audit, settings
         self.knees: dict[InputConfig, Any] = {}
 
@@ -97,7 +97,7 @@ class _FilmHyperModel(KneeHyperModel):
         # Each rung of Hyperband starts anew, so that its rate can fall within its epochs as it will in the long
         # training; under a constant rate the search prefers rates that are too low for that.
         epochs = kwargs["epochs"]
-        fresh = compiled(architecture, falling(architecture.learning_rate, epochs * len(batches)))
+        fresh = compiled(architecture, warmup_cosine(architecture.learning_rate, epochs * len(batches)))
         given = {**kwargs, "verbose": 0, "initial_epoch": 0, "shuffle": False}
         return fresh.fit(batches, *args, validation_data=validation, validation_batch_size=128, **given)
 
@@ -109,13 +109,13 @@ class _FilmHyperModel(KneeHyperModel):
         return self.knees[config]
 
 
-def _write(out: Path, trials: list[dict[str, Any]], space: dict[str, tuple[Any, ...]], settings: SearchSettings) -> None:
+def _write(out: Path, trials: list[dict[str, Any]], search_space: dict[str, tuple[Any, ...]], settings: SearchSettings) -> None:
     with (out / "trials.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(trials[0]))
         writer.writeheader()
         writer.writerows(trials)
     plot_search(trials, out / "search.png")
-    best = {name: trials[0][name] for name in SPACE}
+    best = {name: trials[0][name] for name in SEARCH_SPACE}
     lines = [
         "# Search",
         "",
@@ -127,7 +127,7 @@ def _write(out: Path, trials: list[dict[str, Any]], space: dict[str, tuple[Any, 
         "|" + "---|" * len(trials[0]),
         *("| " + " | ".join(_cell(value) for value in trial.values()) + " |" for trial in trials[:15]),
         "",
-        "Space: " + "; ".join(f"{name} {', '.join(map(str, choices))}" for name, choices in space.items()) + ".",
+        "Space: " + "; ".join(f"{name} {', '.join(map(str, choices))}" for name, choices in search_space.items()) + ".",
         "",
     ]
     (out / "report.md").write_text("\n".join(lines), "utf-8")

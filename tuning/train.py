@@ -14,13 +14,13 @@ from kneeoa_hub.errors import DataError, SettingsError
 from .data.augment import Mixing, TrainingBatches, one_hot
 from .data.datasets import Knees, load_knees
 from .data.table import read_films
-from .networks.architecture import NAMED, SPACE, Architecture, build, compiled
+from .networks.architecture import NAMED, SEARCH_SPACE, Architecture, build, compiled
 from .run import steps
 from .run.console import Progress
 from .search import architecture_of
 from .training import distillation, members
 from .training.checkpoint import Checkpoint, kept_kappa, read_history, weights_of
-from .training.schedule import falling
+from .training.schedule import warmup_cosine
 from .training.tuners import OBJECTIVE
 
 WINNER = "winner"
@@ -43,7 +43,7 @@ class TrainSettings:
     """epochs: most epochs. patience: epochs without a better validation kappa before it stops and the best is kept; 0 trains to the end,
     where the learning rate has fallen to a hundredth, and keeps that: the best of many noisy kappas is chance.
 
-    architectures: each WINNER, another trial of the search by its number, or a name in space.NAMED; NAME@SIZE first
+    architectures: each WINNER, another trial of the search by its number, or a name in architecture.NAMED; NAME@SIZE first
     trains that network at its own size and then for a shorter time on films of SIZE pixels, which costs less than training
     at that size throughout (after Howard et al., fast.ai, 2018). Networks that differ err on different films, so that
     together they err less. seeds: one member of each architecture for each.
@@ -71,7 +71,7 @@ class TrainSettings:
 def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) -> Path:
     """Write member-NAME-SEED.weights.h5, its history, and train.json to `out`; returns it.
 
-    source: a search's folder, or an audit's when every architecture is one of space.NAMED.
+    source: a search's folder, or an audit's when every architecture is one of architecture.NAMED.
     """
     named = () if settings.architectures == (NONE,) else settings.architectures
     if not named and not settings.joined:
@@ -137,7 +137,7 @@ def _architecture(source: Path, name: str) -> Architecture:
         raise SettingsError(f"--architecture {name}: choose {WINNER}, a trial's number, or one of {', '.join(NAMED)}.")
     if not larger:
         return architecture
-    sizes = [str(choice) for choice in SPACE["size"] if choice > architecture.size]
+    sizes = [str(choice) for choice in SEARCH_SPACE["size"] if choice > architecture.size]
     if size not in sizes or architecture.pooling == "flatten":
         able = f"it has {architecture.size} pixels; choose among {', '.join(sizes)}" if architecture.pooling != "flatten" and sizes else "it can't be enlarged"
         raise SettingsError(f"--architecture {name}{LARGER}{size}: {able}.")
@@ -181,7 +181,7 @@ def train_member(
     keras.utils.set_random_seed(seed)
     batches = TrainingBatches(films, settings.batch, architecture.augmentation, seed, Mixing(settings.mixup, settings.occlusion), targets)
     with precision(settings.precision):
-        model = compiled(architecture, falling(architecture.learning_rate, settings.epochs * len(batches)))
+        model = compiled(architecture, warmup_cosine(architecture.learning_rate, settings.epochs * len(batches)))
     if start:
         smaller = build(architecture)
         smaller.load_weights(start)

@@ -91,7 +91,7 @@ def put_right(pixels: np.ndarray, pose: Pose) -> np.ndarray:
 
 
 def clipped(content: np.ndarray) -> float:
-    """Share of the windowed pixels uint8 [H,W] of `letterbox.canvas` that are black or white: about .02 for a film exposed well."""
+    """Share of the windowed pixels uint8 [H,W] of `letterbox.letterbox` that are black or white: about .02 for a film exposed well."""
     return float(((content <= 1) | (content >= 254)).mean())
 
 

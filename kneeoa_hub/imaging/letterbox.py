@@ -21,7 +21,7 @@ BLOCK = 64
 
 
 @dataclass(frozen=True)
-class Canvas:
+class Letterboxed:
     """The crop after windowing, resized to fit the input's shape: uint8 [H,W]; `content` is what is not padding."""
 
     pixels: np.ndarray
@@ -38,7 +38,7 @@ def seen(box: Box, config: InputConfig) -> Box:
     return left, start, right, start + rows
 
 
-def canvas(pixels: np.ndarray, box: Box, config: InputConfig) -> Canvas:
+def letterbox(pixels: np.ndarray, box: Box, config: InputConfig) -> Letterboxed:
     """Window what is seen of a box of a [H,W] film by its percentiles, and fit it, aspect kept, into the input's shape."""
     left, top, right, bottom = seen(box, config)
     crop = pixels[top:bottom, left:right]
@@ -51,7 +51,7 @@ def canvas(pixels: np.ndarray, box: Box, config: InputConfig) -> Canvas:
     x, y = (width - size[0]) // 2, (height - size[1]) // 2
     padded = np.full((height, width), round(float(fitted.mean())), np.uint8)
     padded[y : y + size[1], x : x + size[0]] = fitted
-    return Canvas(padded, (x, y, x + size[0], y + size[1]))
+    return Letterboxed(padded, (x, y, x + size[0], y + size[1]))
 
 
 def standardise(pixels: np.ndarray, content: Box) -> np.ndarray:
@@ -63,7 +63,7 @@ def standardise(pixels: np.ndarray, content: Box) -> np.ndarray:
 
 def network_input(pixels: np.ndarray, box: Box, config: InputConfig) -> np.ndarray:
     """[height,width,1] float32 for one knee."""
-    fitted = canvas(pixels, box, config)
+    fitted = letterbox(pixels, box, config)
     return standardise(fitted.pixels, fitted.content)[..., None]
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..bundle import InputConfig, LocatorConfig
 from ..runtime import open_graph
-from .letterbox import Box, canvas, standardise
+from .letterbox import Box, letterbox, standardise
 
 TWO_KNEES_FROM = 1.5
 """Width over height from which a film may show both knees."""
@@ -85,7 +85,7 @@ def locator_input(pixels: np.ndarray, config: InputConfig) -> tuple[np.ndarray, 
     """A [H,W] film as the locator's input: [height,width,1] float32, input pixels per film pixel, and where the film begins in it."""
     step = max(1, max(pixels.shape) // (THINNED_TO * max(config.height, config.width)))
     thin = pixels[::step, ::step]
-    fitted = canvas(thin, (0, 0, thin.shape[1], thin.shape[0]), config)
+    fitted = letterbox(thin, (0, 0, thin.shape[1], thin.shape[0]), config)
     left, top, right, bottom = fitted.content
     scale = max((right - left) / pixels.shape[1], (bottom - top) / pixels.shape[0])
     return standardise(fitted.pixels, fitted.content)[..., None], scale, (left, top)

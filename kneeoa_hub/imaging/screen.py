@@ -25,7 +25,7 @@ Finder = Callable[[np.ndarray], tuple[Box, ...]]
 
 
 @dataclass(frozen=True)
-class Sight:
+class Screening:
     """film: upright, bright bone, without padding. boxes: of the knees in it. pose: what the given film had to be put right from.
 
     regions: what is graded for each box, see `locate.regions`; the boxes themselves when it is empty.
@@ -47,13 +47,13 @@ class Sight:
         return self.regions or self.boxes
 
 
-class Look:
+class Screener:
     """Finds the knees of a film and asks the bundle's gate, if it has one, whether they are upright frontal knees."""
 
     def __init__(self, find: Finder, gate: GateNetwork | None = None, limits: GateConfig | None = None):
         self._find, self._gate, self._limits = find, gate, limits
 
-    def __call__(self, film: Film, boxes: tuple[Box, ...] | None = None) -> Sight:
+    def __call__(self, film: Film, boxes: tuple[Box, ...] | None = None) -> Screening:
         """boxes: given by the caller, so not looked for; a film with given boxes is not turned, nor cut."""
         if film.exposed and boxes is None:
             left, top, right, bottom = film.exposed
@@ -72,12 +72,12 @@ class Look:
             # Where the finder is at a loss, a film that may be one knee is asked of the gate as a whole.
             alone = self._judge(film, (whole,))
             if self._limits and alone[0].accepted and (film.width < TWO_KNEES_FROM * film.height or (not found and alone[0].score >= self._limits.min_certain)):
-                return Sight(film, (whole,))  # a wide film may show two, so the gate has to be sure of it, and the finder to have seen none
+                return Screening(film, (whole,))  # a wide film may show two, so the gate has to be sure of it, and the finder to have seen none
             # Of what was found its own reason is told, and of a film in which nothing was found that of the whole.
             verdicts += tuple(one for one in alone if one.turn or not (found or one.accepted))
-        return self._as_told(film, verdicts, boxes) or Sight(film, found or (whole,), refused=_refusal(verdicts), regions=graded or (whole,))
+        return self._as_told(film, verdicts, boxes) or Screening(film, found or (whole,), refused=_refusal(verdicts), regions=graded or (whole,))
 
-    def _in_another_pose(self, film: Film, boxes: tuple[Box, ...] | None) -> Sight | None:
+    def _in_another_pose(self, film: Film, boxes: tuple[Box, ...] | None) -> Screening | None:
         """The film in the pose in which all that is found in it is surely an upright knee, and more surely so than in any other.
 
         The poses are tried on a film that is thinned, so that a large one is turned once at most.
@@ -87,28 +87,28 @@ class Look:
         step = 1 if boxes else max(1, max(film.pixels.shape) // THINNED_TO)
         thin = replace(film, pixels=np.asarray(Image.fromarray(film.pixels).reduce(step)) if step > 1 else film.pixels)
         tried = {pose: self._surely(thin, pose, boxes) for pose in POSES[UPRIGHT + 1 :] if not boxes or not pose[0]}
-        best = max((sight for sight in tried.values() if sight), key=lambda found: found[1], default=None)
+        best = max((screening for screening in tried.values() if screening), key=lambda found: found[1], default=None)
         if best is None or step == 1:
             return best[0] if best else None
         whole = self._surely(film, best[0].pose, boxes)
         return whole[0] if whole else None
 
-    def _surely(self, film: Film, pose: Pose, boxes: tuple[Box, ...] | None) -> tuple[Sight, float] | None:
+    def _surely(self, film: Film, pose: Pose, boxes: tuple[Box, ...] | None) -> tuple[Screening, float] | None:
         """The film as it stands upright if it was given in that pose, and the mean score of what is found in it, if that is surely its knees."""
         upright = replace(film, pixels=put_right(film.pixels, pose))
         found = boxes or self._find(upright.pixels)
         graded = boxes or regions(found, upright.pixels.shape)
         verdicts = self._judge(upright, graded)
         score = float(np.mean([one.score for one in verdicts])) if verdicts and all(one.accepted for one in verdicts) else 0.0
-        return (Sight(upright, found, pose, regions=graded), score) if score >= SURE else None
+        return (Screening(upright, found, pose, regions=graded), score) if score >= SURE else None
 
-    def _as_told(self, film: Film, verdicts: Sequence[Verdict], boxes: tuple[Box, ...] | None) -> Sight | None:
+    def _as_told(self, film: Film, verdicts: Sequence[Verdict], boxes: tuple[Box, ...] | None) -> Screening | None:
         """The film, in which the finder sees nothing in any pose, in the one that the gate is sure of; it is one knee then."""
         for pose in dict.fromkeys(one.turn for one in verdicts if one.turn and not boxes):
             upright = replace(film, pixels=put_right(film.pixels, pose))
             whole = ((0, 0, upright.width, upright.height),)
             if self._judge(upright, whole)[0].accepted:
-                return Sight(upright, whole, pose)
+                return Screening(upright, whole, pose)
         return None
 
     def _judge(self, film: Film, boxes: Sequence[Box]) -> tuple[Verdict, ...]:
@@ -120,13 +120,13 @@ class Look:
         return tuple(verdict(answer, self._limits) for answer in self._gate.run(inputs))
 
 
-def _accepted(film: Film, boxes: Sequence[Box], graded: Sequence[Box], verdicts: Sequence[Verdict], given: bool) -> Sight | None:
+def _accepted(film: Film, boxes: Sequence[Box], graded: Sequence[Box], verdicts: Sequence[Verdict], given: bool) -> Screening | None:
     """The knees that may be graded, if there is one; what else the finder took for a knee is left out."""
     doubtful = tuple(box for box, one in zip(boxes, verdicts, strict=True) if not one.accepted)
     if len(doubtful) == len(boxes):
         return None
     kept = [row for row, box in enumerate(boxes) if given or box not in doubtful]
-    return Sight(film, tuple(boxes[row] for row in kept), doubtful=doubtful, regions=tuple(graded[row] for row in kept))
+    return Screening(film, tuple(boxes[row] for row in kept), doubtful=doubtful, regions=tuple(graded[row] for row in kept))
 
 
 def _doubted(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
@@ -144,11 +144,11 @@ def _refusal(verdicts: Sequence[Verdict]) -> Refusal:
     return refusal(best.reason or ("turned" if best.turn and best.turn[0] else "inverted"), best.score)
 
 
-def placed_back(box: Box, sight: Sight) -> Box:
-    """A box in the sight's film, in the film as it was given."""
-    (left, top, right, bottom), (across, down) = box, sight.origin
-    width, height = sight.film.width, sight.film.height
-    for _ in range(sight.pose[0]):
+def placed_back(box: Box, screening: Screening) -> Box:
+    """A box in the screening's film, in the film as it was given."""
+    (left, top, right, bottom), (across, down) = box, screening.origin
+    width, height = screening.film.width, screening.film.height
+    for _ in range(screening.pose[0]):
         left, top, right, bottom = top, width - right, bottom, width - left
         width, height = height, width
     return left + across, top + down, right + across, bottom + down

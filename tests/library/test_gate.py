@@ -16,7 +16,7 @@ from kneeoa_hub.errors import BundleIncomplete
 from kneeoa_hub.grader import from_pretrained
 from kneeoa_hub.imaging.gate import POSES
 from kneeoa_hub.imaging.phantom import knee_film, sample_films, two_knee_film
-from kneeoa_hub.imaging.screen import Sight
+from kneeoa_hub.imaging.screen import Screening
 from tuning.synthetic import bodyparts, negatives
 from tuning.synthetic.bodyparts import body_part
 
@@ -71,7 +71,7 @@ def test_boxes_and_map_of_a_turned_film_lie_on_the_film_as_it_was_given(grader, 
     film = two_knee_film((1, 3), 21, height=400, width=800)
     upright, given = grader.grade(film.pixels), np.ascontiguousarray(np.rot90(film.pixels, 2))
     boxes = tuple(knee.box for knee in upright.knees)
-    monkeypatch.setattr(grader, "_look", lambda decoded, boxes_: Sight(replace(decoded, pixels=film.pixels.astype(np.float32)), boxes, (2, False)))
+    monkeypatch.setattr(grader, "_screen", lambda decoded, boxes_: Screening(replace(decoded, pixels=film.pixels.astype(np.float32)), boxes, (2, False)))
     turned = grader.grade(given)
     assert [knee.grade for knee in turned.knees] == [knee.grade for knee in reversed(upright.knees)]
     # Upside down, the picture's left is the patient's left, and the warning says where right is.

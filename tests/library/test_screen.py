@@ -7,7 +7,7 @@ from kneeoa_hub.bundle import GateConfig, InputConfig
 from kneeoa_hub.imaging.film import Film
 from kneeoa_hub.imaging.gate import BLURRED, CLASSES, CUT_OFF, MESSAGES, NOT_A_KNEE, POSES, put_right, verdict
 from kneeoa_hub.imaging.phantom import knee_film
-from kneeoa_hub.imaging.screen import Look, Sight, placed_back
+from kneeoa_hub.imaging.screen import Screener, Screening, placed_back
 from tuning.synthetic.compose import HELD_OUT, as_knee, compose
 
 LIMITS = GateConfig(128, 0.3, 0.9)
@@ -52,13 +52,13 @@ def test_what_is_put_right_is_the_upright_film_and_a_box_finds_its_way_back(pose
     upright[5:25, 8:20] = 255
     given = np.rot90(upright.max() + upright.min() - upright if inverted else upright, turns)
     assert np.array_equal(put_right(given, pose), upright)
-    left, top, right, bottom = placed_back((8, 5, 20, 25), Sight(Film(upright, "film"), (), pose))
+    left, top, right, bottom = placed_back((8, 5, 20, 25), Screening(Film(upright, "film"), (), pose))
     assert np.array_equal(np.unique(given[top:bottom, left:right]), [upright.min() if inverted else 255])
     assert (right - left) * (bottom - top) == 12 * 20
 
 
 def looked(film: np.ndarray, found: list, classes: dict[tuple, int], boxes=None, share=0.95):
-    """What `Look` says of a film when the finder finds these boxes and the gate answers these classes for the boxes."""
+    """What `Screener` says of a film when the finder finds these boxes and the gate answers these classes for the boxes."""
 
     class Gate:
         input = InputConfig(16, 16)
@@ -67,16 +67,16 @@ def looked(film: np.ndarray, found: list, classes: dict[tuple, int], boxes=None,
             return np.stack([answer(**{f"_{number}": share}) for number in asked.pop(0)])
 
     asked: list[list[int]] = []
-    look = Look(lambda pixels: tuple(found) if pixels.shape == film.shape else (), Gate(), LIMITS)
-    judge = look._judge
+    screen = Screener(lambda pixels: tuple(found) if pixels.shape == film.shape else (), Gate(), LIMITS)
+    judge = screen._judge
 
     def judged(film, boxes):
         if boxes:
             asked.append([classes[tuple(box)] for box in boxes])
         return judge(film, boxes)
 
-    look._judge = judged
-    return look(Film(film, "the film"), boxes)
+    screen._judge = judged
+    return screen(Film(film, "the film"), boxes)
 
 
 LEFT, RIGHT, WHOLE = (0, 0, 100, 100), (100, 0, 200, 100), (0, 0, 200, 100)
@@ -84,13 +84,13 @@ PAIR = np.random.default_rng(0).random((100, 200)).astype(np.float32)
 
 
 def test_what_the_finder_took_for_a_knee_and_the_gate_does_not_is_left_out():
-    sight = looked(PAIR, [LEFT, RIGHT], {LEFT: 0, RIGHT: NOT_A_KNEE})
-    assert (sight.boxes, sight.doubtful, sight.refused) == ((LEFT,), (RIGHT,), None)
+    screening = looked(PAIR, [LEFT, RIGHT], {LEFT: 0, RIGHT: NOT_A_KNEE})
+    assert (screening.boxes, screening.doubtful, screening.refused) == ((LEFT,), (RIGHT,), None)
 
 
 def test_a_given_box_that_the_gate_doubts_is_kept_and_told():
-    sight = looked(PAIR, [], {LEFT: 0, RIGHT: NOT_A_KNEE}, boxes=(LEFT, RIGHT))
-    assert (sight.boxes, sight.doubtful, sight.refused) == ((LEFT, RIGHT), (RIGHT,), None)
+    screening = looked(PAIR, [], {LEFT: 0, RIGHT: NOT_A_KNEE}, boxes=(LEFT, RIGHT))
+    assert (screening.boxes, screening.doubtful, screening.refused) == ((LEFT, RIGHT), (RIGHT,), None)
 
 
 def test_where_the_finder_is_at_a_loss_a_film_as_high_as_wide_may_be_one_knee_and_of_a_wide_one_the_gate_has_to_be_sure():
@@ -134,7 +134,7 @@ def test_whole_legs_and_pairs_of_legs_are_put_right_from_every_position(grader, 
     bright = composed.pixels.astype(np.float32)
     report = grader.grade(np.ascontiguousarray(np.rot90(bright.max() + bright.min() - bright if inverted else bright, turns)))
     height, width = bright.shape
-    unmoved = Sight(Film(bright, "film"), (), pose)
+    unmoved = Screening(Film(bright, "film"), (), pose)
     assert report.refused is None
     for box in composed.boxes:
         clipped = (max(0, box[0]), max(0, box[1]), min(width, box[2]), min(height, box[3]))

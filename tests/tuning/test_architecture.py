@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kneeoa_hub.errors import SettingsError
-from tuning.networks.architecture import NAMED, SPACE, Architecture, build, compiled, narrowed
+from tuning.networks.architecture import NAMED, SEARCH_SPACE, Architecture, build, compiled, narrowed
 from tuning.networks.ensemble import Member, assemble
 from tuning.search import architecture_of
 from tuning.train import precision
@@ -37,7 +37,7 @@ def test_the_cnn_of_2023_has_the_layers_that_were_published():
 def test_any_trial_of_a_search_can_be_built(tmp_path):
     architectures = {"0000": Architecture(fold=True, dense=""), "0001": BASELINE, "0002": Architecture(fold=False, normalisation=True, pooling="max")}
     with (tmp_path / "trials.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["trial", "val_qwk", *SPACE])
+        writer = csv.DictWriter(file, ["trial", "val_qwk", *SEARCH_SPACE])
         writer.writeheader()
         writer.writerows({"trial": trial, "val_qwk": 0.5, **asdict(architecture)} for trial, architecture in architectures.items())
     assert {trial: architecture_of(tmp_path, trial) for trial in architectures} == architectures
@@ -46,14 +46,14 @@ def test_any_trial_of_a_search_can_be_built(tmp_path):
 
 
 def test_the_cnn_of_2023_is_a_point_of_the_space():
-    assert all(value in SPACE[name] for name, value in asdict(BASELINE).items())
+    assert all(value in SEARCH_SPACE[name] for name, value in asdict(BASELINE).items())
     assert narrowed({name: [str(value)] for name, value in asdict(BASELINE).items()}) == {name: (value,) for name, value in asdict(BASELINE).items()}
 
 
-@pytest.mark.parametrize("turn", range(max(map(len, SPACE.values()))))
+@pytest.mark.parametrize("turn", range(max(map(len, SEARCH_SPACE.values()))))
 def test_every_choice_gives_a_network_whose_probabilities_sum_to_1(turn):
     """Each network takes the next value of every choice, so that together they take each value at least once."""
-    architecture = Architecture(**{name: choices[turn % len(choices)] for name, choices in SPACE.items()})
+    architecture = Architecture(**{name: choices[turn % len(choices)] for name, choices in SEARCH_SPACE.items()})
     model = compiled(architecture)
     height, width = architecture.input.height, architecture.input.width
     assert height <= width == architecture.size
@@ -63,7 +63,7 @@ def test_every_choice_gives_a_network_whose_probabilities_sum_to_1(turn):
     assert np.allclose(probabilities.sum(1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize("view", SPACE["view"])
+@pytest.mark.parametrize("view", SEARCH_SPACE["view"])
 def test_a_folded_network_takes_a_knee_and_its_mirror_image_for_one(view):
     architecture = Architecture(size=96, view=view, fold=True, normalisation=False)
     films = np.random.default_rng(0).standard_normal((2, architecture.input.height, 96, 1)).astype(np.float32)
@@ -75,8 +75,8 @@ def test_a_folded_network_takes_a_knee_and_its_mirror_image_for_one(view):
     assert np.allclose(answer["activation_map"], np.asarray(mirrored["activation_map"])[:, :, ::-1], atol=1e-5)
 
 
-@pytest.mark.parametrize("fold", SPACE["fold"])
-@pytest.mark.parametrize("view", SPACE["view"])
+@pytest.mark.parametrize("fold", SEARCH_SPACE["fold"])
+@pytest.mark.parametrize("view", SEARCH_SPACE["view"])
 def test_the_deepest_network_without_padding_fits_the_smallest_film(view, fold):
     deepest = Architecture(size=96, view=view, fold=fold, stem="conv5", block="unpadded", widths="16-32-64-128", blocks=2, pooling="flatten")
     assert build(deepest).output_shape == (None, 5)
@@ -88,7 +88,7 @@ def test_a_choice_that_is_not_in_the_space_is_refused_and_what_there_is_is_named
         narrowed(only)
 
 
-@pytest.mark.parametrize("loss", SPACE["loss"])
+@pytest.mark.parametrize("loss", SEARCH_SPACE["loss"])
 def test_in_mixed_precision_weights_and_answers_stay_exact(loss):
     architecture = Architecture(size=96, widths="16-32-64-128", fold=True, loss=loss)
     with precision("mixed_bfloat16"):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from benchmarks.gornale_protocol import write_protocol
 from kneeoa_hub.bundle import InputConfig
-from kneeoa_hub.imaging.letterbox import canvas
+from kneeoa_hub.imaging.letterbox import letterbox
 from kneeoa_hub.imaging.phantom import knee_film
 from tuning.audit import audit
 from tuning.data.datasets import load_knees
@@ -73,7 +73,7 @@ def test_a_knee_shown_again_elsewhere_in_another_film_is_kin_and_crosses_no_spli
     out = audit([f"site={tmp_path / 'films'}"], tmp_path / "audit")
     films = {Path(film.file).name: film for film in read_films(out)}
     assert films["23.png"].group != films["shifted.png"].group
-    assert {name for name, film in films.items() if film.kin == films["shifted.png"].kin} == {"23.png", "shifted.png"}
+    assert {name for name, film in films.items() if film.leakage_group == films["shifted.png"].leakage_group} == {"23.png", "shifted.png"}
     assert films["23.png"].use == "the same patient or knee is also in test"
     summary = json.loads((out / "audit.json").read_text("utf-8"))
     assert (summary["shifted_pairs"], summary["left_out"]) == (1, {"the same patient or knee is also in test": 1})
@@ -175,5 +175,5 @@ def test_inverted_films_are_marked_and_put_right_when_they_are_used(tmp_path):
     knees = load_knees(out, "train", InputConfig(96, 96))
     mirrored = {film.file: pixels.astype(int) for film, pixels in zip(knees.films, knees.pixels, strict=True)}
     for grade in range(5):
-        straight = canvas(knee_film(grade, 11 * grade).pixels.astype(np.float32), (0, 0, 224, 224), InputConfig(96, 96)).pixels
+        straight = letterbox(knee_film(grade, 11 * grade).pixels.astype(np.float32), (0, 0, 224, 224), InputConfig(96, 96)).pixels
         assert np.abs(mirrored[f"train/{grade}/{grade}.png"] - straight).max() <= 1

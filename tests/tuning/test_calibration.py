@@ -8,7 +8,7 @@ import pytest
 
 from kneeoa_hub.bundle import Decision
 from kneeoa_hub.decision import grade_set, reported_grade
-from tuning.evaluation.calibration import EVERY_GRADE, calibrate, conformal_threshold, softened
+from tuning.evaluation.calibration import EVERY_GRADE, apply_temperature, calibrate, conformal_threshold
 
 LEVELS = ("0.5", "0.8", "0.9", "0.95", "0.99")
 
@@ -55,7 +55,7 @@ def covered(probabilities: np.ndarray, truth: np.ndarray, decision: Decision, th
 def test_new_films_are_covered_at_each_level(made):
     probabilities, truth = made
     fitted = calibrate(probabilities[:2000], truth[:2000], np.arange(2000).astype(str))
-    new = softened(probabilities[2000:], fitted.temperature)
+    new = apply_temperature(probabilities[2000:], fitted.temperature)
     for level, threshold in ((fitted.conformal.level, fitted.conformal.threshold), *fitted.conformal.others):
         share, size = covered(new, truth[2000:], fitted.decision, threshold)
         assert share == pytest.approx(level, abs=0.02)

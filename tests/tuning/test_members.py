@@ -75,7 +75,7 @@ def test_a_member_that_saw_a_held_out_knee_in_another_film_is_refused(audited, t
     def kin_found(films):
         seen = next(n for n, film in enumerate(films) if film.split == "train")
         held_out = next(n for n, film in enumerate(films) if film.split == "test")
-        films[seen] = replace(films[seen], kin=films[held_out].together, use="its knee is also in test")
+        films[seen] = replace(films[seen], leakage_group=films[held_out].together, use="its knee is also in test")
         return films
 
     newer = another_audit(audited, tmp_path / "newer", kin_found)

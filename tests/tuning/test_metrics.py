@@ -6,25 +6,25 @@ import numpy as np
 import pytest
 
 from kneeoa_hub.agreement import RESAMPLES, qwk_interval, resamples
-from tuning.evaluation.metrics import METRICS, Answers, calibration_error, coverages, ece_of_perfect, measure, recalls
+from tuning.evaluation.metrics import METRICS, Predictions, calibration_error, coverages, ece_of_perfect, measure, recalls
 from tuning.run.figures import balanced_accuracy, share
 
 
-def answers(groups: np.ndarray, seed: int = 0) -> Answers:
+def predictions(groups: np.ndarray, seed: int = 0) -> Predictions:
     """[N] answers to made films, right in seven of ten, one a film; groups: [N]."""
     rng = np.random.default_rng(seed)
     count = len(groups)
     truth = rng.integers(0, 5, count)
     grade = np.where(rng.random(count) < 0.7, truth, rng.integers(0, 5, count))
     probabilities = rng.dirichlet(np.ones(5), count) + 2 * np.eye(5)[grade]
-    return Answers(truth, grade, probabilities / probabilities.sum(1, keepdims=True), rng.random(count) < 0.9, rng.integers(1, 5, count), groups)
+    return Predictions(truth, grade, probabilities / probabilities.sum(1, keepdims=True), rng.random(count) < 0.9, rng.integers(1, 5, count), groups)
 
 
 def names(count: int) -> np.ndarray:
     return np.array([f"{number:04d}" for number in range(count)])
 
 
-def copied(given: Answers, times: int) -> Answers:
+def copied(given: Predictions, times: int) -> Predictions:
     """Every film so many times, the copies in the film's group and not beside each other."""
     return given.take(np.tile(np.arange(len(given.truth)), times))
 
@@ -48,9 +48,9 @@ def test_every_group_is_drawn_as_often_as_every_other():
 
 
 def test_copies_within_a_group_say_nothing_new_and_as_films_of_their_own_would_seem_to():
-    alone = answers(names(60))
+    alone = predictions(names(60))
     together = copied(alone, 4)
-    apart = Answers(*(getattr(together, name) for name in ("truth", "grade", "probabilities", "in_set", "set_size")), names(240))
+    apart = Predictions(*(getattr(together, name) for name in ("truth", "grade", "probabilities", "in_set", "set_size")), names(240))
     seen, grouped, single = measure(alone), measure(together), measure(apart)
     assert set(seen) == set(METRICS)
     for name, figure in seen.items():
@@ -66,7 +66,7 @@ def test_copies_within_a_group_say_nothing_new_and_as_films_of_their_own_would_s
 def test_the_interval_of_an_accuracy_is_that_of_a_proportion():
     right = np.arange(400) % 5 > 0
     truth = np.arange(400) % 4
-    given = Answers(truth, np.where(right, truth, truth + 1), np.full((400, 5), 0.2), right, np.ones(400, int), names(400))
+    given = Predictions(truth, np.where(right, truth, truth + 1), np.full((400, 5), 0.2), right, np.ones(400, int), names(400))
     figure = measure(given, names=["accuracy"])["accuracy"]
     error = 1.96 * math.sqrt(0.8 * 0.2 / 400)
     assert figure == pytest.approx({"value": 0.8, "low": 0.8 - error, "high": 0.8 + error, "n": 400}, abs=0.005)
@@ -75,7 +75,7 @@ def test_the_interval_of_an_accuracy_is_that_of_a_proportion():
 def test_figures_worked_out_by_hand():
     truth, grade = np.array([0, 0, 0, 1, 3, 4]), np.array([0, 0, 2, 1, 1, 4])
     probabilities = np.eye(5)[grade] * 0.375 + 0.125
-    given = Answers(truth, grade, probabilities, np.array([1, 1, 0, 1, 0, 1], bool), np.array([1, 2, 3, 1, 2, 3]), names(6))
+    given = Predictions(truth, grade, probabilities, np.array([1, 1, 0, 1, 0, 1], bool), np.array([1, 2, 3, 1, 2, 3]), names(6))
     worked = {
         "accuracy": 4 / 6,
         "balanced_accuracy": (2 / 3 + 1 + 0 + 1) / 4,

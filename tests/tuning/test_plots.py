@@ -5,12 +5,12 @@ import pytest
 from PIL import Image
 
 from tuning.evaluation import plots
-from tuning.evaluation.metrics import Answers, coverages
+from tuning.evaluation.metrics import Predictions, coverages
 from tuning.evaluation.occlusion import MeanMaps
 from tuning.run.figures import grouped_share, share
 
 
-def answers(count: int, seed: int = 0, per_patient: int = 1) -> Answers:
+def predictions(count: int, seed: int = 0, per_patient: int = 1) -> Predictions:
     """Made answers, nearly right, of patients with as many knees each that are answered alike."""
     rng = np.random.default_rng(seed)
     patient = np.arange(count) // per_patient
@@ -20,7 +20,7 @@ def answers(count: int, seed: int = 0, per_patient: int = 1) -> Answers:
     probabilities = np.full((count, 5), 0.05)
     probabilities[np.arange(count), grade] = 0.4 + 0.4 * rng.random(patient.max() + 1)[patient]
     probabilities /= probabilities.sum(1, keepdims=True)
-    return Answers(truth, grade, probabilities, off < 1, np.where(off < 1, 2, 1), patient.astype(str))
+    return Predictions(truth, grade, probabilities, off < 1, np.where(off < 1, 2, 1), patient.astype(str))
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def bars(axis) -> np.ndarray:
 
 
 def test_the_bars_of_the_grade_sets_are_the_table_s(drawn, tmp_path):
-    measured = {"gornale_val": answers(200, per_patient=4), "oai_test": answers(300, 1)}
+    measured = {"gornale_val": predictions(200, per_patient=4), "oai_test": predictions(300, 1)}
     tables = {name: coverages(one) for name, one in measured.items()}
     plots.plot_sets(measured, tables, 0.9, tmp_path / "sets.png")
     for axis, table in zip(drawn[0].axes[:2], tables.values(), strict=True):
@@ -50,7 +50,7 @@ def test_the_bars_of_the_grade_sets_are_the_table_s(drawn, tmp_path):
 
 
 def test_no_label_of_the_grade_sets_lies_outside_its_panel(drawn, tmp_path):
-    measured = {"gornale_val": answers(100), "oai_val": answers(100), "gornale_test": answers(100), "oai_test": answers(100)}
+    measured = {"gornale_val": predictions(100), "oai_val": predictions(100), "gornale_test": predictions(100), "oai_test": predictions(100)}
     plots.plot_sets(measured, {name: coverages(one) for name, one in measured.items()}, 0.9, tmp_path / "sets.png")
     for axis in drawn[0].axes:
         if axis.get_ylabel():
@@ -61,7 +61,7 @@ def test_no_label_of_the_grade_sets_lies_outside_its_panel(drawn, tmp_path):
 
 
 def test_the_bars_of_calibration_are_wider_where_patients_have_several_knees(drawn, tmp_path):
-    measured = {"one_val": answers(400), "several_val": answers(400, per_patient=8)}
+    measured = {"one_val": predictions(400), "several_val": predictions(400, per_patient=8)}
     plots.plot_calibration(measured, tmp_path / "calibration.png")
     one, several = (np.diff(bars(axis)).mean() for axis in drawn[0].axes)
     assert several > 1.5 * one

@@ -14,12 +14,12 @@ from tuning.audit import audit
 from tuning.data.datasets import Knees, exposures, load_knees
 from tuning.data.table import AuditedFilm
 from tuning.evaluation.gallery import COLUMNS, Graded, chosen
-from tuning.evaluation.metrics import Answers
+from tuning.evaluation.metrics import Predictions
 from tuning.evaluation.occlusion import JOINT as JOINT_SHARES
 from tuning.evaluation.occlusion import covered, joint_boxes, mean_maps, peaks
 from tuning.evaluation.subgroups import subgroups
 from tuning.networks.architecture import Architecture, build
-from tuning.networks.ensemble import Member, assemble, usual_maps
+from tuning.networks.ensemble import Member, assemble, mean_class_maps
 
 SIZE = 50
 JOINT = np.s_[22:34, 4:46]
@@ -113,8 +113,8 @@ def test_subgroups_split_the_films_by_side_and_by_the_films_own_gray():
     grades = np.arange(300) % 5
     films = of_exposure(knees(np.full((300, 8, 8), 128, np.uint8), grades, ["left", "right"] * 150), np.repeat([0.2, 0.5, 0.8], 100))
     wrong = np.arange(300) < 100  # the dark ones, whose canvases are as bright as the others
-    answers = Answers(grades, np.where(wrong, 4 - grades, grades), np.full((300, 5), 0.2), np.ones(300, bool), np.ones(300, int), films.groups)
-    figures = subgroups(answers, films)
+    predictions = Predictions(grades, np.where(wrong, 4 - grades, grades), np.full((300, 5), 0.2), np.ones(300, bool), np.ones(300, int), films.groups)
+    figures = subgroups(predictions, films)
     assert set(figures) == {"side: left", "side: right", "film gray: dark", "film gray: middle", "film gray: bright"}
     assert [round(figures[f"film gray: {name}"]["accuracy"]["value"], 1) for name in ("dark", "middle", "bright")] == [0.2, 1.0, 1.0]
     assert {figures[f"film gray: {name}"]["qwk"]["n"] for name in ("dark", "middle", "bright")} == {100}
@@ -157,7 +157,7 @@ def test_a_map_shows_what_the_mean_film_does_not():
     architecture = Architecture(size=64, widths="16-32-64-128", blocks=1, fold=True)
     member = build(architecture)
     films = np.random.default_rng(0).standard_normal((3, 64, 64, 1)).astype(np.float32)
-    usual = usual_maps(assemble([Member("", architecture, member)]), films[:1])
+    usual = mean_class_maps(assemble([Member("", architecture, member)]), films[:1])
     maps = np.asarray(assemble([Member("", architecture, member)], usual=usual)(films)["activation_map"])
     assert np.abs(maps[0]).max() < 1e-5
     assert np.abs(maps[1:]).max() > 1e-3

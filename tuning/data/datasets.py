@@ -11,7 +11,7 @@ from kneeoa_hub.errors import DataError, FilmError
 from kneeoa_hub.grades import NUM_GRADES
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.gate import put_right
-from kneeoa_hub.imaging.letterbox import canvas, standardise
+from kneeoa_hub.imaging.letterbox import letterbox, standardise
 
 from ..run import steps
 from .exposure import brightness
@@ -23,7 +23,7 @@ from .table import AuditedFilm, read_films
 class Knees:
     """Knees of one split, one row each.
 
-    pixels: [N,H,W] uint8 canvases. contents: [N,4] their content boxes. films: their rows of films.csv.
+    pixels: [N,H,W] uint8, letterboxed. contents: [N,4] their content boxes. films: their rows of films.csv.
     """
 
     pixels: np.ndarray
@@ -106,7 +106,7 @@ def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
     contents = np.empty((len(films), 4), np.int16)
     with FilmReader() as reader:
         for row, film in enumerate(steps.progress(films, f"load {split} {config.height} px")):
-            fitted = canvas(bright_bone(reader, film), (0, 0, film.width, film.height), config)
+            fitted = letterbox(bright_bone(reader, film), (0, 0, film.width, film.height), config)
             pixels[row], contents[row] = fitted.pixels, fitted.content
     cache.parent.mkdir(exist_ok=True)
     part = cache.with_suffix(".part.npz")

@@ -21,7 +21,7 @@ class Placed(Protocol):
     @property
     def grade(self) -> int: ...
     @property
-    def kin(self) -> str: ...
+    def leakage_group(self) -> str: ...
     @property
     def pixel_sha256(self) -> str: ...
 
@@ -45,9 +45,9 @@ def overlaps(films: Sequence[Placed], places: Sequence[str]) -> list[dict[str, o
     found = []
     for first, second in combinations(sorted(by_place), 2):
         other = {film.pixel_sha256: film.grade for film in by_place[second]}
-        kin = {film.kin for film in by_place[second]}
+        leakage_groups = {film.leakage_group for film in by_place[second]}
         pairs = [(film.grade, other[film.pixel_sha256]) for film in by_place[first] if film.pixel_sha256 in other]
-        related = sum(film.kin in kin for film in by_place[first])
+        related = sum(film.leakage_group in leakage_groups for film in by_place[first])
         if not related:
             continue
         found.append(

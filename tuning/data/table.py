@@ -15,7 +15,7 @@ SEVERAL = "several knees under one grade"
 class AuditedFilm:
     """One row of films.csv. `use` is "yes", or why the film is left out of training and of the headline.
 
-    group: a patient, or a cluster of copies. kin: the same, joined where films of several show one knee, if shifted; no split cuts it.
+    group: a patient, or a cluster of copies. leakage_group: the same, joined where films of several show one knee, if shifted; no split cuts it.
     inverted: 1 when its grays are the negative of the other films'; see `datasets.bright_bone`.
     brightness: mean gray of the decoded film, 0 to 1; None in the films.csv of an audit that did not note it.
     """
@@ -34,7 +34,7 @@ class AuditedFilm:
     knees: int
     inverted: int
     use: str
-    kin: str = ""
+    leakage_group: str = ""
     brightness: float | None = None
 
     @property
@@ -49,10 +49,13 @@ class AuditedFilm:
 
     @property
     def together(self) -> str:
-        """What no split and no bootstrap may cut; audits that knew no kin have the group alone."""
-        return self.kin or self.group
+        """What no split and no bootstrap may cut; audits that knew no such group have the group alone."""
+        return self.leakage_group or self.group
 
 
+COLUMNS = {"leakage_group": "kin"}
+"""Of films.csv, where a field has another name: that of the audits there are."""
+FIELDS = {column: name for name, column in COLUMNS.items()}
 INTEGERS = {field.name for field in fields(AuditedFilm) if field.type in (int, "int")}
 
 
@@ -61,7 +64,7 @@ def read_films(folder: Path) -> list[AuditedFilm]:
     path = folder / "films.csv"
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return [AuditedFilm(**{name: _read_as(name, value) for name, value in row.items()}) for row in csv.DictReader(file)]
+            return [AuditedFilm(**{FIELDS.get(name, name): _read_as(name, value) for name, value in row.items()}) for row in csv.DictReader(file)]
     except (OSError, TypeError, ValueError) as error:
         raise DataError(f"{path} can't be read ({error}); run the audit again.") from None
 
@@ -75,6 +78,7 @@ def _read_as(name: str, value: str) -> Any:
 
 def write_films(path: Path, films: Sequence[AuditedFilm]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(AuditedFilm)])
-        writer.writeheader()
-        writer.writerows(asdict(film) for film in films)
+        names = [field.name for field in fields(AuditedFilm)]
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS.get(name, name) for name in names)
+        writer.writerows(asdict(film).values() for film in films)

@@ -13,7 +13,7 @@ from kneeoa_hub.decision import grade_set, nested_masses, reported_grade
 from kneeoa_hub.imaging.gate import clipped, contrast, distances
 
 from ..networks.ensemble import LEAST
-from .metrics import Answers
+from .metrics import Predictions
 from .thresholds import choose_decision
 
 LEVEL, OTHER_LEVELS = 0.9, (0.8, 0.95)
@@ -45,7 +45,7 @@ def calibrate(probabilities: np.ndarray, truth: np.ndarray, groups: np.ndarray) 
     decision_tried: (kappa, accuracy) of each rule, see `thresholds`.
     """
     temperature = fitted_temperature(probabilities, truth)
-    calibrated = softened(probabilities, temperature)
+    calibrated = apply_temperature(probabilities, temperature)
     decision, tried = choose_decision(calibrated, truth, groups)
     grades = reported_grade(calibrated, decision)
     scores = np.array([dict(nested_masses(row, int(g)))[int(t)] for row, g, t in zip(calibrated, grades, truth, strict=True)])
@@ -62,24 +62,24 @@ def conformal_threshold(scores: np.ndarray, level: float) -> float:
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else EVERY_GRADE
 
 
-def softened(probabilities: np.ndarray, temperature: float) -> np.ndarray:
+def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
     """[N,5] with its logarithm divided by the temperature, as the exported graph does."""
     logits = np.log(np.maximum(probabilities.astype(np.float64), LEAST)) / temperature
     powers = np.exp(logits - logits.max(1, keepdims=True))
     return powers / powers.sum(1, keepdims=True)
 
 
-def answers(probabilities: np.ndarray, knees: Any, calibration: Calibration) -> Answers:
+def predictions(probabilities: np.ndarray, knees: Any, calibration: Calibration) -> Predictions:
     """What the bundle will answer for knees whose uncalibrated probabilities are given."""
-    return answered(softened(probabilities, calibration.temperature), knees, calibration.decision, calibration.conformal.threshold)
+    return answered(apply_temperature(probabilities, calibration.temperature), knees, calibration.decision, calibration.conformal.threshold)
 
 
-def answered(calibrated: np.ndarray, knees: Any, decision: Decision, threshold: float) -> Answers:
+def answered(calibrated: np.ndarray, knees: Any, decision: Decision, threshold: float) -> Predictions:
     """What a bundle answers for knees whose calibrated probabilities are given."""
     grades = reported_grade(calibrated, decision)
     sets = [grade_set(row, int(grade), threshold) for row, grade in zip(calibrated, grades, strict=True)]
     truth = knees.grades
-    return Answers(
+    return Predictions(
         truth,
         grades,
         calibrated,
@@ -114,7 +114,7 @@ def fitted_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
     """The one of least log loss. probabilities: [N,5]; truth: [N] int."""
 
     def loss(log_temperature: float) -> float:
-        calibrated = softened(probabilities, float(np.exp(log_temperature)))
+        calibrated = apply_temperature(probabilities, float(np.exp(log_temperature)))
         return float(-np.log(np.maximum(calibrated[np.arange(len(truth)), truth], LEAST)).mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=TEMPERATURES, method="bounded").x))

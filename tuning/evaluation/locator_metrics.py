@@ -11,7 +11,7 @@ from kneeoa_hub.imaging.film import Film
 from kneeoa_hub.imaging.gate import POSES, Pose
 from kneeoa_hub.imaging.letterbox import Box
 from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, Joint, Locator, as_boxes, find_knees, regions
-from kneeoa_hub.imaging.screen import Sight, placed_back
+from kneeoa_hub.imaging.screen import Screening, placed_back
 
 from ..data.datasets import bright_bone
 from ..data.sources import FilmReader
@@ -134,7 +134,7 @@ def _turned(film: ComposedFilm, pose: Pose, grader: KneeGrader) -> bool:
     report = grader.grade(np.ascontiguousarray(np.rot90(bright.max() + bright.min() - bright if inverted else bright, turns)))
     if not len(film.joints):
         return report.refused is not None
-    back = Sight(Film(bright, "composed"), (), pose)
+    back = Screening(Film(bright, "composed"), (), pose)
     height, width = bright.shape
     posed = [placed_back(_cut(box, height, width), back) for box in film.boxes]
     return len(report.knees) == len(posed) and all(near <= SAME_JOINT for near in _off(posed, [knee.box for knee in report.knees]))

@@ -16,7 +16,7 @@ ECE_BINS = 15
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """What was given and what was answered for N knees.
 
     truth, grade: [N] int. probabilities: [N,5]. in_set: [N] bool, the truth is in the set. set_size: [N] int. groups: [N] str.
@@ -34,8 +34,8 @@ class Answers:
         """[N]: the probability of the reported grade."""
         return self.probabilities[np.arange(len(self.grade)), self.grade]
 
-    def take(self, rows: np.ndarray) -> "Answers":
-        return Answers(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+    def take(self, rows: np.ndarray) -> "Predictions":
+        return Predictions(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
@@ -52,18 +52,18 @@ def ece_of_perfect(probabilities: np.ndarray, seed: int = 0) -> np.ndarray:
     return np.array([calibration_error(confidence, rng.random(len(confidence)) < confidence) for _ in range(RESAMPLES)])
 
 
-def _auc(answers: Answers) -> float:
-    present = answers.truth >= OSTEOARTHRITIS_FROM
-    return float(roc_auc_score(present, oa_probability(answers.probabilities))) if 0 < present.mean() < 1 else float("nan")
+def _auc(predictions: Predictions) -> float:
+    present = predictions.truth >= OSTEOARTHRITIS_FROM
+    return float(roc_auc_score(present, oa_probability(predictions.probabilities))) if 0 < present.mean() < 1 else float("nan")
 
 
-def _share_graded_alike(answers: Answers, *, present: bool) -> float:
+def _share_graded_alike(predictions: Predictions, *, present: bool) -> float:
     """Of the knees with osteoarthritis (KL 2 or more), or of those without, the share whose reported grade says so too."""
-    mine = (answers.truth >= OSTEOARTHRITIS_FROM) == present
-    return float(((answers.grade[mine] >= OSTEOARTHRITIS_FROM) == present).mean()) if mine.any() else float("nan")
+    mine = (predictions.truth >= OSTEOARTHRITIS_FROM) == present
+    return float(((predictions.grade[mine] >= OSTEOARTHRITIS_FROM) == present).mean()) if mine.any() else float("nan")
 
 
-METRICS: dict[str, Callable[[Answers], float]] = {
+METRICS: dict[str, Callable[[Predictions], float]] = {
     "qwk": lambda a: qwk(a.truth, a.grade),
     "accuracy": lambda a: float((a.truth == a.grade).mean()),
     "balanced_accuracy": lambda a: balanced_accuracy(a.truth, a.grade),
@@ -80,30 +80,30 @@ METRICS: dict[str, Callable[[Answers], float]] = {
 coverage and set_size are of the grade sets."""
 
 
-def measure(answers: Answers, seed: int = 0, names: Collection[str] = tuple(METRICS)) -> dict[str, dict[str, float | int]]:
+def measure(predictions: Predictions, seed: int = 0, names: Collection[str] = tuple(METRICS)) -> dict[str, dict[str, float | int]]:
     """Every named metric as {"value", "low", "high", "n"}: a 95% interval by bootstrap over groups."""
-    resampled = [answers.take(rows) for rows in resamples(answers.groups, seed)]
+    resampled = [predictions.take(rows) for rows in resamples(predictions.groups, seed)]
     figures = {}
     for name, metric in ((name, METRICS[name]) for name in names):
-        value, drawn = metric(answers), np.array([metric(sample) for sample in resampled])
+        value, drawn = metric(predictions), np.array([metric(sample) for sample in resampled])
         if name.startswith("ece"):
             # Drawing films twice makes every bin noisier, which raises this error by itself: take that bias out.
             drawn = np.maximum(drawn - np.median(drawn) + value, 0)
         low, high = np.nanpercentile(drawn, INTERVAL)
-        figures[name] = number(value, low, high, len(answers.truth))
+        figures[name] = number(value, low, high, len(predictions.truth))
     return figures
 
 
-def recalls(answers: Answers, seed: int = 0) -> dict[str, dict[str, float | int]]:
+def recalls(predictions: Predictions, seed: int = 0) -> dict[str, dict[str, float | int]]:
     """Recall of each grade that occurs, as in `measure`; where it is 0 or 1, with the interval of `share`."""
-    return _by_grade(answers, answers.grade == answers.truth, seed)
+    return _by_grade(predictions, predictions.grade == predictions.truth, seed)
 
 
-def coverages(answers: Answers, seed: int = 0) -> dict[str, dict[str, float | int]]:
+def coverages(predictions: Predictions, seed: int = 0) -> dict[str, dict[str, float | int]]:
     """Of the knees of each grade, how many have it in their set, as in `measure`."""
-    return _by_grade(answers, answers.in_set, seed)
+    return _by_grade(predictions, predictions.in_set, seed)
 
 
-def _by_grade(answers: Answers, values: np.ndarray, seed: int) -> dict[str, dict[str, float | int]]:
-    rows = {str(grade): answers.truth == grade for grade in range(NUM_GRADES)}
-    return {grade: grouped_share(values[mine], answers.groups[mine], seed) for grade, mine in rows.items() if mine.any()}
+def _by_grade(predictions: Predictions, values: np.ndarray, seed: int) -> dict[str, dict[str, float | int]]:
+    rows = {str(grade): predictions.truth == grade for grade in range(NUM_GRADES)}
+    return {grade: grouped_share(values[mine], predictions.groups[mine], seed) for grade, mine in rows.items() if mine.any()}

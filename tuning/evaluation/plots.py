@@ -72,17 +72,17 @@ def plot_calibration(measured: dict[str, Any], path: Path) -> None:
     import numpy as np
 
     figure, axes = pyplot.subplots(1, len(measured), figsize=(3.3 * len(measured), 3.6), squeeze=False, sharey=True)
-    for axis, (name, answers) in zip(axes.flat, measured.items(), strict=True):
+    for axis, (name, predictions) in zip(axes.flat, measured.items(), strict=True):
         axis.plot([0, 1], [0, 1], "--", color="gray", linewidth=1, label="perfect")
-        likeliest = answers.probabilities.max(1), answers.probabilities.argmax(1) == answers.truth
-        reported = answers.confidence, answers.grade == answers.truth
+        likeliest = predictions.probabilities.max(1), predictions.probabilities.argmax(1) == predictions.truth
+        reported = predictions.confidence, predictions.grade == predictions.truth
         for label, colour, (confidence, right) in (("likeliest grade", COLOUR, likeliest), ("reported grade", "#c2571a", reported)):
             bins = np.array_split(np.argsort(confidence), max(2, min(8, len(confidence) // 25)))
-            shares = [grouped_share(right[b], answers.groups[b]) for b in bins]
+            shares = [grouped_share(right[b], predictions.groups[b]) for b in bins]
             places = [confidence[b].mean() for b in bins]
             axis.errorbar(places, *_with_ends(shares), fmt="o-", markersize=4, linewidth=1, capsize=2, color=colour, label=label)
         axis.set(xlabel="probability given to the grade", xlim=(0, 1), ylim=(0, 1))
-        axis.set_title(f"{title(name)}, {len(answers.truth)} films", fontsize=10)
+        axis.set_title(f"{title(name)}, {len(predictions.truth)} films", fontsize=10)
         axis.grid(alpha=0.25)
     axes[0, 0].set_ylabel("share right")
     axes[0, 0].legend(fontsize=8, loc="lower right")
@@ -100,12 +100,12 @@ def plot_sets(measured: dict[str, Any], covered: dict[str, Any], level: float, p
     import numpy as np
 
     figure, axes = pyplot.subplots(2, len(measured), figsize=(3.3 * len(measured), 5.4), squeeze=False, sharey="row")
-    for (above, below), (name, answers) in zip(axes.T, measured.items(), strict=True):
+    for (above, below), (name, predictions) in zip(axes.T, measured.items(), strict=True):
         above.errorbar([int(grade) for grade in covered[name]], *_with_ends(covered[name].values()), fmt="o", capsize=3, color=COLOUR)
         above.axhline(level, linestyle="--", color="gray", linewidth=1)
         above.set(xlabel="given grade", xticks=range(5), ylim=(0, 1.03))
-        above.set_title(f"{title(name)}, {len(answers.truth)} films", fontsize=10)
-        counts = np.bincount(answers.set_size, minlength=6)[1:6]
+        above.set_title(f"{title(name)}, {len(predictions.truth)} films", fontsize=10)
+        counts = np.bincount(predictions.set_size, minlength=6)[1:6]
         below.bar(range(1, 6), counts / counts.sum(), color=COLOUR, alpha=0.8)
         below.set(xlabel="grades in the set", xticks=range(1, 6), ylim=(0, 1))
         for axis in (above, below):

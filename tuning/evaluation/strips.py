@@ -8,13 +8,13 @@ import numpy as np
 
 from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.errors import DataError, FilmError
-from kneeoa_hub.imaging.letterbox import canvas
+from kneeoa_hub.imaging.letterbox import letterbox
 from kneeoa_hub.imaging.locate import find_knees
 
 from ..data.datasets import Knees, bright_bone
 from ..data.sources import FilmReader
 from ..data.table import SEVERAL, AuditedFilm, read_films
-from .calibration import Calibration, answers
+from .calibration import Calibration, predictions
 from .metrics import measure
 from .subgroups import predict
 
@@ -28,14 +28,14 @@ def two_knee_strips(model: keras.Model, audit: Path, newer: Path, split: str, co
 
     model: the uncalibrated ensemble. newer: the audit whose kin count: a strip whose knee another film of training shows is left out.
     """
-    films, kin = read_films(audit), {(film.dataset, film.file): film.together for film in read_films(newer)}
-    trained = {kin[film.dataset, film.file] for film in films if film.trains}
-    strips = [film for film in films if film.split == split and film.use == SEVERAL and kin[film.dataset, film.file] not in trained]
+    films, leakage_group = read_films(audit), {(film.dataset, film.file): film.together for film in read_films(newer)}
+    trained = {leakage_group[film.dataset, film.file] for film in films if film.trains}
+    strips = [film for film in films if film.split == split and film.use == SEVERAL and leakage_group[film.dataset, film.file] not in trained]
     figures = {}
     for dataset in sorted({film.dataset for film in strips}):
         halves = _halves([film for film in strips if film.dataset == dataset], config)
         if len(halves) >= 2 * LEAST:
-            answered = answers(predict(model, halves, f"evaluate: strips of two knees, {split}")["probabilities"], halves, calibration)
+            answered = predictions(predict(model, halves, f"evaluate: strips of two knees, {split}")["probabilities"], halves, calibration)
             worse = answered.grade.reshape(-1, 2).argmax(1) + np.arange(0, len(halves), 2)
             figures[f"{dataset}_{split}"] = measure(answered.take(worse), names=FIGURES)
     return figures
@@ -51,7 +51,7 @@ def _halves(strips: list[AuditedFilm], config: InputConfig) -> Knees:
             except (DataError, FilmError):
                 continue
             if len(boxes := find_knees(pixels)) == 2:
-                fitted += [canvas(pixels, box, config) for box in boxes]
+                fitted += [letterbox(pixels, box, config) for box in boxes]
                 films += [film, film]
     shape = (0, config.height, config.width)
     pixels = np.stack([one.pixels for one in fitted]) if fitted else np.empty(shape, np.uint8)

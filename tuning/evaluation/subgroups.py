@@ -14,8 +14,8 @@ from ..data.datasets import Knees, exposures
 from ..networks.ensemble import Member, assemble, seen_alone
 from ..run import steps
 from ..run.figures import number
-from .calibration import Calibration, answers, softened
-from .metrics import Answers, measure
+from .calibration import Calibration, apply_temperature, predictions
+from .metrics import Predictions, measure
 from .occlusion import DATASET, MeanMaps, covered, mean_maps, peaks
 
 FIGURES = ("qwk", "accuracy", "mae", "auc_oa")
@@ -37,7 +37,7 @@ def predict(model: keras.Model, knees: Knees, title: str) -> dict[str, np.ndarra
     return {name: np.concatenate(values) for name, values in answered.items()}
 
 
-def subgroups(measured: Answers, knees: Knees) -> dict[str, Any]:
+def subgroups(measured: Predictions, knees: Knees) -> dict[str, Any]:
     """Figures by the patient's side, and by thirds of the films' exposure where it is known."""
     sides = np.array([film.side for film in knees.films])
     groups = {f"side: {side}": sides == side for side in ("left", "right")}
@@ -54,7 +54,7 @@ def by_member(members: Sequence[Member], config: InputConfig, sets: dict[str, Kn
         alone = assemble([member], config)
         figures: dict[str, Any] = {}
         for split, knees in sets.items():
-            answered = answers(predict(alone, knees, f"evaluate: {member.name}, {split}")["probabilities"], knees, calibration)
+            answered = predictions(predict(alone, knees, f"evaluate: {member.name}, {split}")["probabilities"], knees, calibration)
             for dataset in sorted(set(knees.datasets)):
                 figures[f"{dataset}_{split}"] = measure(answered.take(knees.datasets == dataset), names=("qwk", "accuracy"))
         rows.append({"name": member.name, "metrics": figures, "mirrored_agreement": _mirrored(seen_alone(member, config), sets["val"], calibration)})
@@ -86,7 +86,7 @@ def joint(model: keras.Model, knees: Knees, config: InputConfig, decision: Decis
 def _mirrored(member: keras.Model, knees: Knees, calibration: Calibration) -> dict[str, float | int]:
     inputs = knees.inputs()
     film, mirrored = (
-        reported_grade(softened(member.predict(views, batch_size=BATCH, verbose=0), calibration.temperature), calibration.decision)
+        reported_grade(apply_temperature(member.predict(views, batch_size=BATCH, verbose=0), calibration.temperature), calibration.decision)
         for views in (inputs, inputs[:, :, ::-1])
     )
     same = film == mirrored

@@ -77,7 +77,7 @@ NAMED = {
     "baseline-2023": BASELINE_2023,
 }
 
-SPACE: dict[str, tuple[Any, ...]] = {
+SEARCH_SPACE: dict[str, tuple[Any, ...]] = {
     "size": (96, 128, 160, 192, 224, 256),
     "view": ("whole", "band"),
     "fold": (False, True),
@@ -97,16 +97,16 @@ SPACE: dict[str, tuple[Any, ...]] = {
 
 def narrowed(only: dict[str, list[str]]) -> dict[str, tuple[Any, ...]]:
     """The space with some choices left out: {"size": ["128", "160"]}. Raises SettingsError for what is not in it."""
-    space = dict(SPACE)
+    search_space = dict(SEARCH_SPACE)
     for name, texts in only.items():
-        if name not in space:
-            raise SettingsError(f"--only {name}: there is no such choice; the space has {', '.join(SPACE)}.")
-        known = {str(value): value for value in SPACE[name]}
+        if name not in search_space:
+            raise SettingsError(f"--only {name}: there is no such choice; the space has {', '.join(SEARCH_SPACE)}.")
+        known = {str(value): value for value in SEARCH_SPACE[name]}
         unknown = [text for text in texts if text not in known]
         if unknown:
             raise SettingsError(f"--only {name}={','.join(unknown)}: choose among {', '.join(known)}.")
-        space[name] = tuple(known[text] for text in texts)
-    return space
+        search_space[name] = tuple(known[text] for text in texts)
+    return search_space
 
 
 def build(architecture: Architecture, name: str = "member") -> keras.Model:
@@ -153,9 +153,9 @@ def compiled(architecture: Architecture, learning_rate: Any = None) -> keras.Mod
 class KneeHyperModel(kt.HyperModel):
     """Draws an Architecture from the (narrowed) space and builds it."""
 
-    def __init__(self, space: dict[str, tuple[Any, ...]]):
+    def __init__(self, search_space: dict[str, tuple[Any, ...]]):
         super().__init__(name="knee")
-        self.space = space
+        self.search_space = search_space
 
     def build(self, hp: kt.HyperParameters) -> keras.Model:
         return compiled(self.architecture(hp))
@@ -163,7 +163,8 @@ class KneeHyperModel(kt.HyperModel):
     def architecture(self, hp: kt.HyperParameters) -> Architecture:
         defaults = asdict(Architecture())
         values = {
-            name: hp.Choice(name, list(choices), default=defaults[name] if defaults[name] in choices else choices[0]) for name, choices in self.space.items()
+            name: hp.Choice(name, list(choices), default=defaults[name] if defaults[name] in choices else choices[0])
+            for name, choices in self.search_space.items()
         }
         return Architecture(**values)
 

@@ -46,7 +46,7 @@ def assemble(
     config: the input, if not `input_of` the members. Each member answers for the film and its mirror image, unless it
     folds the film: then both are one. The map speaks for the grade that `decision` reports: the classifier applied to
     every place of the features, less its mean over the grades (class activation map: Zhou et al., CVPR 2016), less
-    what it is in the mean film: `usual` [h,w,5], see `usual_maps`. Without that, a map shows foremost what every film
+    what it is in the mean film: `usual` [h,w,5], see `mean_class_maps`. Without that, a map shows foremost what every film
     has there, such as the padding.
     """
     config = config or input_of([member.architecture for member in members])
@@ -80,7 +80,7 @@ def assemble(
     return keras.Model(image, outputs, name="kneeoa")
 
 
-def usual_maps(model: keras.Model, inputs: np.ndarray, batch: int = 64) -> np.ndarray:
+def mean_class_maps(model: keras.Model, inputs: np.ndarray, batch: int = 64) -> np.ndarray:
     """[h,w,5]: the mean over films [N,H,W,1] of an assembled model's map for every grade."""
     maps = keras.Model(model.input, model.get_layer("grade_maps").output)
     parts = np.array_split(inputs, -(-len(inputs) // batch))
@@ -136,7 +136,7 @@ def _grade_evidence(network: keras.Model, features, architecture: Architecture):
 
 
 def _resized(x, height: int, width: int, filter: Image.Resampling):
-    """[N,H,W,C] -> [N,height,width,C] with Pillow's filter, as `imaging.canvas` resizes: two products with fixed matrices.
+    """[N,H,W,C] -> [N,height,width,C] with Pillow's filter, as `imaging.letterbox` resizes: two products with fixed matrices.
 
     Layers that resize have no antialiasing in ONNX.
     """

@@ -6,7 +6,7 @@ WARM_UP = 0.05
 """Share of the steps over which the learning rate rises."""
 
 
-def falling(learning_rate: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
+def warmup_cosine(learning_rate: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
     """A rate that rises over the first WARM_UP of the steps and falls to a hundredth along a cosine.
 
     Loshchilov & Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
