@@ -1,12 +1,13 @@
 """What each idea of the model is worth: one small training a variant, all else equal, compared on validation films.
 
     python -m benchmarks.ablation --data runs/audit --out runs/ablation --epochs 15
-    python -m benchmarks.ablation --data runs/audit --out runs/ablation --epochs 15 --films 2000 --only "all kept" "not folded"
+    python -m benchmarks.ablation --data runs/audit --out runs/ablation --epochs 15 --films 2000 \\
+        --only "all kept" "not folded"
 
-Writes ablation.json and ablation.md: figures of each variant on the validation films of each dataset, the time that a film takes against the first variant's,
-and the difference in kappa from the first variant, with a 95% interval by paired bootstrap over patients or clusters. Other seeds of
-the first show how much is chance; the search's winner stands beside hand-made nets, one of them of its cost. Takes up where it was
-stopped.
+Writes ablation.json and ablation.md: figures of each variant on the validation films of each dataset, the time that a
+film takes against the first variant's, and the difference in kappa from the first variant, with a 95% interval by
+paired bootstrap over patients or clusters. Other seeds of the first show how much is chance; the search's winner stands
+beside hand-made nets, one of them of its cost. Takes up where it was stopped.
 """
 
 import argparse
@@ -58,12 +59,17 @@ def variants(epochs: int) -> dict:
         "seed 1": (base, replace(long, seeds=(1,))),
         "seed 2": (base, replace(long, seeds=(2,))),
         WINNER: (Architecture(**json.loads(FOUND.read_text("utf-8"))["architecture"]), long),
-        "hand-made, of the winner's cost": (Architecture(size=128, widths="16-32-64-128", blocks=2, augmentation=0.7), long),
+        "hand-made, of the winner's cost": (
+            Architecture(size=128, widths="16-32-64-128", blocks=2, augmentation=0.7),
+            long,
+        ),
     }
 
 
 def probabilities(architecture, settings, audit: Path, out: Path, films: int):
-    """Trains, or takes up what is there; the validation knees, their probabilities [N,5], and the seconds that answering takes."""
+    """Trains, or takes up what is there; the validation knees, their probabilities [N,5], and the seconds that
+    answering takes.
+    """
     from kneeoa_hub.bundle import read_bundle
     from kneeoa_hub.hub.pull_push import pull
     from tuning.data.datasets import load_knees, stratified_subset
@@ -86,11 +92,21 @@ def probabilities(architecture, settings, audit: Path, out: Path, films: int):
         folder = pull(settings.teacher)
         seen = load_knees(audit, "train", read_bundle(folder).config.input)
         targets = distillation.blended(folder, stratified_subset(seen, films or len(seen)))
-    train_member(architecture, stratified_subset(training, films or len(training)), validation, str(seed), seed, settings, out, targets=targets)
+    train_member(
+        architecture,
+        stratified_subset(training, films or len(training)),
+        validation,
+        str(seed),
+        seed,
+        settings,
+        out,
+        targets=targets,
+    )
     member = build(architecture)
     member.load_weights(out / f"member-{seed}.weights.h5")
     model = assemble([Member("", architecture, member)])
-    answers = np.asarray(model.predict(validation.inputs(), batch_size=64, verbose=0)["probabilities"])  # in which the graph is made
+    # in which the graph is made
+    answers = np.asarray(model.predict(validation.inputs(), batch_size=64, verbose=0)["probabilities"])
     taken = []
     for _ in range(TIMED):
         start = time.perf_counter()
@@ -100,7 +116,9 @@ def probabilities(architecture, settings, audit: Path, out: Path, films: int):
 
 
 def compared(name: str, validation, answered: np.ndarray, first: np.ndarray, cost: float) -> list[dict]:
-    """A row a dataset: kappa and accuracy of the likeliest grade, kappa of the expected one, log loss, the difference in kappa, and the cost."""
+    """A row a dataset: kappa and accuracy of the likeliest grade, kappa of the expected one, log loss, the difference
+    in kappa, and the cost.
+    """
     from kneeoa_hub.agreement import qwk, resamples
     from tuning.run.figures import number
 
@@ -108,7 +126,10 @@ def compared(name: str, validation, answered: np.ndarray, first: np.ndarray, cos
     for dataset in sorted(set(validation.datasets)):
         mine = validation.datasets == dataset
         truth, given, other = validation.grades[mine], answered[mine], first[mine]
-        drawn = [qwk(truth[r], given[r].argmax(1)) - qwk(truth[r], other[r].argmax(1)) for r in resamples(validation.groups[mine])]
+        drawn = [
+            qwk(truth[r], given[r].argmax(1)) - qwk(truth[r], other[r].argmax(1))
+            for r in resamples(validation.groups[mine])
+        ]
         kappa = qwk(truth, given.argmax(1))
         rows.append(
             {
@@ -119,7 +140,9 @@ def compared(name: str, validation, answered: np.ndarray, first: np.ndarray, cos
                 "accuracy": number((truth == given.argmax(1)).mean(), n=len(truth)),
                 "log_loss": number(-np.log(np.maximum(given[np.arange(len(truth)), truth], 1e-7)).mean(), n=len(truth)),
                 "time_ratio": cost,
-                "qwk_difference": number(kappa - qwk(truth, other.argmax(1)), *np.percentile(drawn, (2.5, 97.5)), n=len(truth)),
+                "qwk_difference": number(
+                    kappa - qwk(truth, other.argmax(1)), *np.percentile(drawn, (2.5, 97.5)), n=len(truth)
+                ),
             }
         )
     return rows
@@ -134,7 +157,9 @@ def table(rows: list[dict]) -> str:
         difference = row["qwk_difference"]
         cells = [f"{row[name]['value']:.3f}" for name in ("qwk", "qwk_expected", "accuracy", "log_loss")]
         against = f"{difference['value']:+.3f} ({difference['low']:+.3f} to {difference['high']:+.3f})"
-        lines.append(f"| {row['variant']} | {row['films']} | {' | '.join(cells)} | {against} | {row['time_ratio']:.1f} |")
+        lines.append(
+            f"| {row['variant']} | {row['films']} | {' | '.join(cells)} | {against} | {row['time_ratio']:.1f} |"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -4,8 +4,9 @@
     python -m tuning export --data runs/cross/oai/evaluate --out runs/bundle-oai --name kneeoa-oai
     python -m benchmarks.adapt_shift --from ./runs/bundle-oai --films runs/gornale.csv --out runs/adapt
 
-films: the CSV of benchmarks/gornale_protocol.py. Weights that have seen OAI films alone are recalibrated, and fine-tuned, on
-50, 200 and all training clusters of the Gornale set, and measured before and after on its test fold. Writes adapt.json, adapt.md.
+films: the CSV of benchmarks/gornale_protocol.py. Weights that have seen OAI films alone are recalibrated, and
+fine-tuned, on 50, 200 and all training clusters of the Gornale set, and measured before and after on its test fold.
+Writes adapt.json, adapt.md.
 """
 
 import argparse
@@ -19,7 +20,15 @@ from tuning.__main__ import main as tuning
 
 CLUSTERS = (50, 200, 0)
 """Of the training and validation clusters; 0 is all of them."""
-FIGURES = {"qwk": "QWK", "accuracy": "accuracy", "mae": "MAE", "auc_oa": "AUC, KL >= 2", "ece": "ECE", "coverage": "coverage", "set_size": "set size"}
+FIGURES = {
+    "qwk": "QWK",
+    "accuracy": "accuracy",
+    "mae": "MAE",
+    "auc_oa": "AUC, KL >= 2",
+    "ece": "ECE",
+    "coverage": "coverage",
+    "set_size": "set size",
+}
 VALIDATION = 4
 """Every fourth cluster is kept for validation."""
 
@@ -44,7 +53,9 @@ def table(measured: list[dict]) -> str:
     """One row a way of adapting, one column a figure, 95% intervals in brackets."""
     lines = ["| clusters | what was done | " + " | ".join(FIGURES.values()) + " |", "|---|---|" + "---|" * len(FIGURES)]
     for entry in measured:
-        cells = [f"{v['value']:.3f} ({v['low']:.3f}-{v['high']:.3f})" for v in (entry["metrics"][name] for name in FIGURES)]
+        cells = [
+            f"{v['value']:.3f} ({v['low']:.3f}-{v['high']:.3f})" for v in (entry["metrics"][name] for name in FIGURES)
+        ]
         lines.append(f"| {entry['clusters'] or '-'} | {entry['done']} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -62,13 +73,29 @@ def main() -> None:
         count = write_part(arguments.films, part, clusters)
         for done, options in (("recalibrated", ["--recalibrate"]), ("fine-tuned", [])):
             folder = arguments.out / f"{clusters or 'all'}-{done}"
-            if not (folder / "bundle").exists() and tuning(["adapt", "--from", arguments.address, "--data", f"site={part}", "--out", str(folder), *options]):
+            if not (folder / "bundle").exists() and tuning(
+                ["adapt", "--from", arguments.address, "--data", f"site={part}", "--out", str(folder), *options]
+            ):
                 raise SystemExit(1)
             evidence = json.loads((folder / "bundle" / "evidence.json").read_text("utf-8"))
             if not measured:
-                measured.append({"clusters": 0, "done": "nothing", "base": evidence["base"]["revision"], "metrics": evidence["before"]["site_test"]})
+                measured.append(
+                    {
+                        "clusters": 0,
+                        "done": "nothing",
+                        "base": evidence["base"]["revision"],
+                        "metrics": evidence["before"]["site_test"],
+                    }
+                )
             temperature = evidence["calibration"]["temperature"]["value"]
-            measured.append({"clusters": count, "done": done, "temperature": temperature, "metrics": evidence["metrics"]["site_test"]})
+            measured.append(
+                {
+                    "clusters": count,
+                    "done": done,
+                    "temperature": temperature,
+                    "metrics": evidence["metrics"]["site_test"],
+                }
+            )
     (arguments.out / "adapt.json").write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
     (arguments.out / "adapt.md").write_text(table(measured), "utf-8")
     print(table(measured))

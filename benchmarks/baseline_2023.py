@@ -3,11 +3,12 @@
     python -m benchmarks.baseline_2023 --data runs/audit --out runs/baseline-2023 --epochs 12
     python -m benchmarks.baseline_2023 --data runs/audit --out runs/baseline-2023 --epochs 12 --model org/name@v1.0
 
-Leaky: every film of a dataset squashed to 256x256 and split by file, a tenth for the test, as in 2023. Clean: one knee a film,
-aspect kept, split by clusters of copies. The network is that of the paper (3.79 million parameters); optimizer, standardisation by
-film and the choice of the best epoch on validation films are this package's. The paper trained for 100 epochs, which takes hours on
-two cores; say how many with --epochs. With --model, that bundle (default: the shipped one) is set against it on the clean test
-films, with the difference in kappa by paired bootstrap. Writes baseline-2023.json and .md. Takes up where it was stopped.
+Leaky: every film of a dataset squashed to 256x256 and split by file, a tenth for the test, as in 2023. Clean: one knee
+a film, aspect kept, split by clusters of copies. The network is that of the paper (3.79 million parameters); optimizer,
+standardisation by film and the choice of the best epoch on validation films are this package's. The paper trained for
+100 epochs, which takes hours on two cores; say how many with --epochs. With --model, that bundle (default: the shipped
+one) is set against it on the clean test films, with the difference in kappa by paired bootstrap. Writes
+baseline-2023.json and .md. Takes up where it was stopped.
 """
 
 import argparse
@@ -66,7 +67,9 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="output of python -m tuning audit")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=12)
-    parser.add_argument("--model", nargs="?", const="", metavar="ADDRESS", help="a bundle to set against it on the clean test films")
+    parser.add_argument(
+        "--model", nargs="?", const="", metavar="ADDRESS", help="a bundle to set against it on the clean test films"
+    )
     arguments = parser.parse_args()
     console.prepare()
     keep_freed_memory()
@@ -77,7 +80,9 @@ def main() -> None:
     settings = TrainSettings(arguments.epochs, arguments.epochs, BATCH)
     rows = []
     for name, split in (("leaky", leaky), ("clean", clean)):
-        out = steps.begin(arguments.out / name, "baseline-2023", str(arguments.data), {"epochs": arguments.epochs, "split": name})
+        out = steps.begin(
+            arguments.out / name, "baseline-2023", str(arguments.data), {"epochs": arguments.epochs, "split": name}
+        )
         training, validation, test = split(arguments.data, BASELINE_2023.size)
         train_member(BASELINE_2023, training, validation, "0", 0, settings, out)
         model = build(BASELINE_2023)
@@ -86,7 +91,9 @@ def main() -> None:
         title = f"CNN of 2023, {arguments.epochs} epochs"
         row = {"baseline": title, "dataset": DATASET, "split": name, **measured(test.grades, grades, test.groups)}
         if split is clean and arguments.model is not None:
-            row["model_above"] = above(test.grades, graded(list(test.films), arguments.model or None), grades, test.groups)
+            row["model_above"] = above(
+                test.grades, graded(list(test.films), arguments.model or None), grades, test.groups
+            )
         rows.append(row)
     (arguments.out / "baseline-2023.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
     (arguments.out / "baseline-2023.md").write_text(table(rows), "utf-8")

@@ -3,12 +3,13 @@
     python -m benchmarks.baselines --data runs/audit --out runs/baselines
     python -m benchmarks.baselines --data runs/audit --out runs/baselines --model org/name@v1.0
 
-Four baselines: boosted trees that see only a file's header and size, or only a film's mean brightness (what these reach is a
-shortcut, not radiology), and histograms of oriented gradients (Dalal & Triggs, CVPR 2005) with a linear model or boosted trees.
-Clean: trained on the audit's training films, measured on its test films; no patient or near-duplicate is on both sides. Leaky:
-all files of a dataset shuffled and cut, as IEEE 10724941 did, but within each grade. With --model, that bundle (default: the shipped one) is set beside the
-clean baselines on the same films, with the difference in kappa by paired bootstrap. Writes baselines.json and baselines.md, and
-answers.npz, so that another model is set beside the same audit's baselines without fitting them again.
+Four baselines: boosted trees that see only a file's header and size, or only a film's mean brightness (what these reach
+is a shortcut, not radiology), and histograms of oriented gradients (Dalal & Triggs, CVPR 2005) with a linear model or
+boosted trees. Clean: trained on the audit's training films, measured on its test films; no patient or near-duplicate is
+on both sides. Leaky: all files of a dataset shuffled and cut, as IEEE 10724941 did, but within each grade. With
+--model, that bundle (default: the shipped one) is set beside the clean baselines on the same films, with the difference
+in kappa by paired bootstrap. Writes baselines.json and baselines.md, and answers.npz, so that another model is set
+beside the same audit's baselines without fitting them again.
 """
 
 import argparse
@@ -48,7 +49,9 @@ def features(films: list[AuditedFilm]) -> dict[str, np.ndarray]:
             pixels = decode(content).pixels
             mean.append(shortcuts.brightness(pixels))
             fitted = letterbox(pixels, (0, 0, pixels.shape[1], pixels.shape[0]), INPUT).pixels
-            gradients.append(hog(fitted, orientations=9, pixels_per_cell=(16, 16), cells_per_block=(2, 2), feature_vector=True))
+            gradients.append(
+                hog(fitted, orientations=9, pixels_per_cell=(16, 16), cells_per_block=(2, 2), feature_vector=True)
+            )
     return {"header": np.array(header, float), "mean": np.array(mean), "hog": np.array(gradients, np.float32)}
 
 
@@ -72,11 +75,16 @@ def splits(films: list[AuditedFilm], dataset: str) -> dict[str, tuple[np.ndarray
     grades = np.array([film.grade for film in films])
     rows = np.flatnonzero(mine)
     leaky = train_test_split(rows, test_size=LEAKY_TEST, random_state=0, stratify=grades[rows])
-    return {"clean": (np.flatnonzero(used & (split == "train")), np.flatnonzero(used & (split == "test"))), "leaky": (leaky[0], leaky[1])}
+    return {
+        "clean": (np.flatnonzero(used & (split == "train")), np.flatnonzero(used & (split == "test"))),
+        "leaky": (leaky[0], leaky[1]),
+    }
 
 
 def answers(audit: Path, out: Path, films: list[AuditedFilm]) -> dict[str, np.ndarray]:
-    """What each baseline answers for the films it is measured on, by dataset, split and name; kept in `out` for the same audit."""
+    """What each baseline answers for the films it is measured on, by dataset, split and name; kept in `out` for the
+    same audit.
+    """
     kept, fingerprint = out / "answers.npz", steps.read_json(audit / "audit.json")["fingerprint"]
     if kept.exists():
         with np.load(kept) as arrays:
@@ -87,7 +95,9 @@ def answers(audit: Path, out: Path, films: list[AuditedFilm]) -> dict[str, np.nd
     for dataset in sorted({film.dataset for film in films}):
         for split, (training, test) in splits(films, dataset).items():
             for name, (kind, model) in BASELINES.items():
-                answered[f"{dataset} {split} {name}"] = model().fit(seen[kind][training], grades[training]).predict(seen[kind][test])
+                answered[f"{dataset} {split} {name}"] = (
+                    model().fit(seen[kind][training], grades[training]).predict(seen[kind][test])
+                )
     out.mkdir(parents=True, exist_ok=True)
     np.savez(kept, **answered)
     return answered
@@ -97,7 +107,11 @@ def measured(truth: np.ndarray, grade: np.ndarray, groups: np.ndarray) -> dict[s
     figures = {"qwk": qwk, "accuracy": lambda t, g: float((t == g).mean()), "balanced_accuracy": balanced_accuracy}
     drawn = resamples(groups)
     return {
-        name: number(figure(truth, grade), *np.percentile([figure(truth[rows], grade[rows]) for rows in drawn], (2.5, 97.5)), n=len(truth))
+        name: number(
+            figure(truth, grade),
+            *np.percentile([figure(truth[rows], grade[rows]) for rows in drawn], (2.5, 97.5)),
+            n=len(truth),
+        )
         for name, figure in figures.items()
     }
 
@@ -109,7 +123,9 @@ def graded(films: list[AuditedFilm], address: str | None) -> np.ndarray:
     with FilmReader() as reader:
         for film in steps.progress(films, "graded by the model"):
             whole = [(0, 0, film.width, film.height)]
-            grades.append(grader.grade(decode(reader.read(film.source, film.file)).pixels, boxes=whole, force=True).knees[0].grade)
+            grades.append(
+                grader.grade(decode(reader.read(film.source, film.file)).pixels, boxes=whole, force=True).knees[0].grade
+            )
     return np.array(grades)
 
 
@@ -120,10 +136,17 @@ def above(truth: np.ndarray, model: np.ndarray, baseline: np.ndarray, groups: np
 
 
 def table(rows: list[dict]) -> str:
-    lines = ["| baseline | dataset | split | films | QWK | accuracy | balanced accuracy | the model's QWK above it |", "|---|---|---|---|---|---|---|---|"]
+    lines = [
+        "| baseline | dataset | split | films | QWK | accuracy | balanced accuracy | the model's QWK above it |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
     for row in rows:
-        cells = [cell(row[name]) if name in row else "" for name in ("qwk", "accuracy", "balanced_accuracy", "model_above")]
-        lines.append(f"| {row['baseline']} | {row['dataset']} | {row['split']} | {row['qwk']['n']} | {' | '.join(cells)} |")
+        cells = [
+            cell(row[name]) if name in row else "" for name in ("qwk", "accuracy", "balanced_accuracy", "model_above")
+        ]
+        lines.append(
+            f"| {row['baseline']} | {row['dataset']} | {row['split']} | {row['qwk']['n']} | {' | '.join(cells)} |"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -135,7 +158,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="output of python -m tuning audit")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--model", nargs="?", const="", metavar="ADDRESS", help="a bundle to set beside the clean baselines")
+    parser.add_argument(
+        "--model", nargs="?", const="", metavar="ADDRESS", help="a bundle to set beside the clean baselines"
+    )
     arguments = parser.parse_args()
     console.prepare()
     films = [film for film in read_films(arguments.data) if film.width]
@@ -147,7 +172,14 @@ def main() -> None:
             model_grades = None
             if split == "clean" and arguments.model is not None:
                 model_grades = graded([films[row] for row in test], arguments.model or None)
-                rows.append({"baseline": "the model", "dataset": dataset, "split": split, **measured(grades[test], model_grades, groups[test])})
+                rows.append(
+                    {
+                        "baseline": "the model",
+                        "dataset": dataset,
+                        "split": split,
+                        **measured(grades[test], model_grades, groups[test]),
+                    }
+                )
             for name in BASELINES:
                 answered = baselines[f"{dataset} {split} {name}"]
                 figures = measured(grades[test], answered, groups[test])

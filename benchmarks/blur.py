@@ -1,8 +1,10 @@
-"""How much blur a film bears: agreement of the grade of blurred validation films with that of the sharp ones, and with the reader's.
+"""How much blur a film bears: agreement of the grade of blurred validation films with that of the sharp ones, and with
+the reader's.
 
     python -m benchmarks.blur --data runs/audit
 
-Grades 250 OAI validation knees with the shipped weights at each blur. It says from where on a gate should refuse a film.
+Grades 250 OAI validation knees with the shipped weights at each blur. It says from where on a gate should refuse a
+film.
 """
 
 import argparse
@@ -29,14 +31,19 @@ def main() -> None:
     from tuning.data.table import read_films
 
     grader = kneeoa_hub.from_pretrained()
-    rows = [film for film in read_films(arguments.data) if (film.split, film.use, film.dataset) == ("val", "yes", "oai")]
+    rows = [
+        film for film in read_films(arguments.data) if (film.split, film.use, film.dataset) == ("val", "yes", "oai")
+    ]
     rows = [rows[index] for index in np.random.default_rng(0).permutation(len(rows))[: arguments.films]]
     with FilmReader() as reader:
         films = [decode(reader.read(row.source, row.file)).pixels for row in rows]
     truth, sharp = np.array([row.grade for row in rows]), np.empty(0)
     print("| blur, in widths | QWK with the sharp film's grade | QWK with the reader |\n|---|---|---|")
     for blur in BLURS:
-        graded = [grader.grade(gaussian_filter(film, blur * film.shape[1]) if blur else film, force=True).knees[0].grade for film in films]
+        graded = [
+            grader.grade(gaussian_filter(film, blur * film.shape[1]) if blur else film, force=True).knees[0].grade
+            for film in films
+        ]
         sharp = np.array(graded) if not blur else sharp
         print(f"| {blur:.3f} | {qwk(sharp, np.array(graded)):.3f} | {qwk(truth, np.array(graded)):.3f} |", flush=True)
 

@@ -2,9 +2,9 @@
 
     python benchmarks/cold_start.py --runs 5
 
-`import kneeoa_hub` beside `import numpy`; `kneeoa --help`; `kneeoa grade` of one synthetic film beside bare Python with onnxruntime
-running the same graph once, and beside Keras loading the same network. The first, uncounted run of each warms the disk.
-Ends with 1 when one of LIMITS is passed, which a machine that does other things meanwhile may do too.
+`import kneeoa_hub` beside `import numpy`; `kneeoa --help`; `kneeoa grade` of one synthetic film beside bare Python with
+onnxruntime running the same graph once, and beside Keras loading the same network. The first, uncounted run of each
+warms the disk. Ends with 1 when one of LIMITS is passed, which a machine that does other things meanwhile may do too.
 """
 
 import argparse

@@ -42,7 +42,10 @@ PREAMBLE = 132
 
 @dataclass(frozen=True)
 class FilmFile:
-    """form: PNG, JPEG, TIFF, BMP, WebP or DICOM. kind: what is particular. exact: no value of the film is changed by it."""
+    """form: PNG, JPEG, TIFF, BMP, WebP or DICOM.
+
+    kind: what is particular. exact: no value of the film is changed by it.
+    """
 
     form: str
     kind: str
@@ -51,7 +54,10 @@ class FilmFile:
 
 
 def film_files(deep: np.ndarray) -> Iterator[FilmFile]:
-    """Every kind of file of a [H,W] uint16 film, bright bone. An exact file of 8 bits holds its upper eight, one of 12 its upper twelve."""
+    """Every kind of file of a [H,W] uint16 film, bright bone.
+
+    An exact file of 8 bits holds its upper eight, one of 12 its upper twelve.
+    """
     yield from _pictures(deep)
     yield from _turned(deep)
     yield from _dicoms(deep)
@@ -100,7 +106,9 @@ def _pictures(deep: np.ndarray) -> Iterator[FilmFile]:
         yield FilmFile("JPEG", f"8-bit {mode}", picture(image.convert(mode), "JPEG", quality=97), exact=False)
     for values, bits in ((gray, 8), (deep, 16)):
         for compression in (None, "lzw", "zlib", "zstd"):
-            yield FilmFile("TIFF", f"{bits}-bit gray, {compression or 'uncompressed'}", tiff(values, compression=compression))
+            yield FilmFile(
+                "TIFF", f"{bits}-bit gray, {compression or 'uncompressed'}", tiff(values, compression=compression)
+            )
         yield FilmFile("TIFF", f"{bits}-bit gray, big-endian", tiff(values, byteorder=">"))
         yield FilmFile("TIFF", f"{bits}-bit gray, white is zero", tiff(values.max() - values, photometric="miniswhite"))
     raised = (deep >> 4) + np.uint16(20000)
@@ -109,10 +117,19 @@ def _pictures(deep: np.ndarray) -> Iterator[FilmFile]:
     for mode, name in (("LA", "gray and alpha"), ("RGB", "RGB"), ("RGBA", "RGBA"), ("P", "palette")):
         yield FilmFile("TIFF", f"8-bit {name}", picture(image.convert(mode), "TIFF"))
     for values, name in ((la, "gray and alpha"), (rgb, "RGB"), (rgba, "RGBA")):
-        about: dict[str, Any] = {"photometric": "minisblack" if values is la else "rgb", "extrasamples": None if values is rgb else ["unassalpha"]}
+        about: dict[str, Any] = {
+            "photometric": "minisblack" if values is la else "rgb",
+            "extrasamples": None if values is rgb else ["unassalpha"],
+        }
         yield FilmFile("TIFF", f"16-bit {name}", tiff(values, **about))
-        yield FilmFile("TIFF", f"16-bit {name}, big-endian, LZW", tiff(values, byteorder=">", compression="lzw", predictor=True, **about))
-        yield FilmFile("TIFF", f"16-bit {name}, in planes", tiff(np.moveaxis(values, -1, 0), planarconfig="separate", **about))
+        yield FilmFile(
+            "TIFF",
+            f"16-bit {name}, big-endian, LZW",
+            tiff(values, byteorder=">", compression="lzw", predictor=True, **about),
+        )
+        yield FilmFile(
+            "TIFF", f"16-bit {name}, in planes", tiff(np.moveaxis(values, -1, 0), planarconfig="separate", **about)
+        )
     for mode, name in (("L", "gray"), ("RGB", "RGB"), ("RGBA", "RGBA"), ("P", "palette")):
         yield FilmFile("BMP", f"8-bit {name}", picture(image.convert(mode), "BMP"))
     for mode in ("RGB", "RGBA"):
@@ -134,8 +151,12 @@ def _turned(deep: np.ndarray) -> Iterator[FilmFile]:
         gray, name = turned(eight(deep), orientation), f"EXIF orientation {orientation}"
         yield FilmFile("PNG", f"8-bit, {name}", picture(gray, "PNG", exif=exif))
         yield FilmFile("JPEG", f"8-bit, {name}", picture(gray, "JPEG", quality=97, exif=exif), exact=False)
-        yield FilmFile("TIFF", f"16-bit, {name}", picture(turned(deep, orientation), "TIFF", tiffinfo={ORIENTATION: orientation}))
-        yield FilmFile("WebP", f"8-bit, {name}", picture(Image.fromarray(gray).convert("RGB"), "WEBP", lossless=True, exif=exif))
+        yield FilmFile(
+            "TIFF", f"16-bit, {name}", picture(turned(deep, orientation), "TIFF", tiffinfo={ORIENTATION: orientation})
+        )
+        yield FilmFile(
+            "WebP", f"8-bit, {name}", picture(Image.fromarray(gray).convert("RGB"), "WEBP", lossless=True, exif=exif)
+        )
 
 
 def _dicoms(deep: np.ndarray) -> Iterator[FilmFile]:
@@ -153,11 +174,19 @@ def _dicoms(deep: np.ndarray) -> Iterator[FilmFile]:
     twelve = deep >> 4
     about = {"BitsStored": 12, "HighBit": 11}
     for syntax in (ExplicitVRLittleEndian, JPEGLosslessSV1, JPEG2000Lossless):
-        yield FilmFile("DICOM", f"12-bit MONOCHROME1, {syntax.name}", dicom(4095 - twelve, syntax, PhotometricInterpretation="MONOCHROME1", **about))
+        yield FilmFile(
+            "DICOM",
+            f"12-bit MONOCHROME1, {syntax.name}",
+            dicom(4095 - twelve, syntax, PhotometricInterpretation="MONOCHROME1", **about),
+        )
     signed = (twelve.astype(np.int16) - 2048).view(np.uint16) & 4095
     for syntax in (ExplicitVRLittleEndian, RLELossless, JPEGLosslessSV1):
         yield FilmFile("DICOM", f"12-bit signed, {syntax.name}", dicom(signed, syntax, PixelRepresentation=1, **about))
-    yield FilmFile("DICOM", "12-bit with rescale slope", dicom(twelve, RescaleSlope=2, RescaleIntercept=-1000, RescaleType="US", **about))
+    yield FilmFile(
+        "DICOM",
+        "12-bit with rescale slope",
+        dicom(twelve, RescaleSlope=2, RescaleIntercept=-1000, RescaleType="US", **about),
+    )
     window = {"WindowCenter": 2048, "WindowWidth": 4096}
     yield FilmFile("DICOM", "12-bit with a window", dicom(twelve, **window, **about))
     table = Dataset()
@@ -175,12 +204,25 @@ def _dicoms(deep: np.ndarray) -> Iterator[FilmFile]:
 
 
 def _in_part_of_its_cells(twelve: np.ndarray) -> Iterator[FilmFile]:
-    """A [H,W] film of 12 bits beside other things in cells of 16, or in their upper bits, as older machines wrote it."""
+    """A [H,W] film of 12 bits beside other things in cells of 16, or in their upper bits, as older machines wrote
+    it.
+    """
     below, upper = {"BitsStored": 12, "HighBit": 11}, {"BitsStored": 12, "HighBit": 15}
     overlay = twelve | (np.indices(twelve.shape).sum(0) % 7 == 0).astype(np.uint16) << 12
-    for syntax in (ExplicitVRLittleEndian, ExplicitVRBigEndian, RLELossless, JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless):
-        yield FilmFile("DICOM", f"12-bit with an overlay in the bits above, {syntax.name}", dicom(overlay, syntax, **below))
-        yield FilmFile("DICOM", f"12-bit in the upper bits of 16, {syntax.name}", dicom(twelve << 4 | 5, syntax, **upper))
+    for syntax in (
+        ExplicitVRLittleEndian,
+        ExplicitVRBigEndian,
+        RLELossless,
+        JPEGLosslessSV1,
+        JPEGLSLossless,
+        JPEG2000Lossless,
+    ):
+        yield FilmFile(
+            "DICOM", f"12-bit with an overlay in the bits above, {syntax.name}", dicom(overlay, syntax, **below)
+        )
+        yield FilmFile(
+            "DICOM", f"12-bit in the upper bits of 16, {syntax.name}", dicom(twelve << 4 | 5, syntax, **upper)
+        )
     signed = (twelve.astype(np.int16) - 2048).view(np.uint16)
     for syntax in (ExplicitVRLittleEndian, RLELossless):
         yield FilmFile(
@@ -188,15 +230,23 @@ def _in_part_of_its_cells(twelve: np.ndarray) -> Iterator[FilmFile]:
             f"12-bit signed with an overlay in the bits above, {syntax.name}",
             dicom(signed & 4095 | overlay & 4096, syntax, PixelRepresentation=1, **below),
         )
-        yield FilmFile("DICOM", f"12-bit signed in the upper bits of 16, {syntax.name}", dicom(signed << 4, syntax, PixelRepresentation=1, **upper))
+        yield FilmFile(
+            "DICOM",
+            f"12-bit signed in the upper bits of 16, {syntax.name}",
+            dicom(signed << 4, syntax, PixelRepresentation=1, **upper),
+        )
 
 
 def _far_from_zero(twelve: np.ndarray) -> Iterator[FilmFile]:
     """A [H,W] film of 12 bits whose zero, padding or marker lies far from its grays."""
     negative: dict[str, Any] = {"PhotometricInterpretation": "MONOCHROME1"}
     padded = np.pad(4095 - twelve, ((0, 0), (twelve.shape[1] // 8,) * 2), constant_values=OPAQUE)
-    yield FilmFile("DICOM", "12-bit MONOCHROME1 with pixel padding of 65535", dicom(padded, PixelPaddingValue=OPAQUE, **negative))
-    yield FilmFile("DICOM", "12-bit MONOCHROME1 with a marker of 65535", dicom(marked(4095 - twelve), **negative), exact=False)
+    yield FilmFile(
+        "DICOM", "12-bit MONOCHROME1 with pixel padding of 65535", dicom(padded, PixelPaddingValue=OPAQUE, **negative)
+    )
+    yield FilmFile(
+        "DICOM", "12-bit MONOCHROME1 with a marker of 65535", dicom(marked(4095 - twelve), **negative), exact=False
+    )
     yield FilmFile("DICOM", "12-bit above 8000 of 14 bits", dicom(twelve + np.uint16(8000), BitsStored=14, HighBit=13))
     for intercept in (-30000, 30000):
         about = {"RescaleSlope": 1, "RescaleIntercept": intercept, "RescaleType": "US", "BitsStored": 12, "HighBit": 11}
@@ -204,7 +254,10 @@ def _far_from_zero(twelve: np.ndarray) -> Iterator[FilmFile]:
 
 
 def dicom(pixels: np.ndarray, syntax: UID = ExplicitVRLittleEndian, end: int | None = None, **header: object) -> bytes:
-    """A digital radiograph with the [H,W] uint8 or uint16 pixels as its cells. end: of its compressed frame, where that is cut off."""
+    """A digital radiograph with the [H,W] uint8 or uint16 pixels as its cells.
+
+    end: of its compressed frame, where that is cut off.
+    """
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = syntax if syntax in UNCOMPRESSED else ExplicitVRLittleEndian
@@ -219,7 +272,8 @@ def dicom(pixels: np.ndarray, syntax: UID = ExplicitVRLittleEndian, end: int | N
     dataset.PixelData = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
     dataset["PixelData"].VR = "OB" if pixels.itemsize == 1 else "OW"
     stored = int(header.get("BitsStored", dataset.BitsStored))  # pyright: ignore[reportArgumentType]
-    bits = max(stored, int(pixels.max()).bit_length())  # of a frame that is compressed: whatever else the cells hold is in it
+    # of a frame that is compressed: whatever else the cells hold is in it
+    bits = max(stored, int(pixels.max()).bit_length())
     if syntax == RLELossless:
         dataset.compress(syntax, generate_instance_uid=False)
     elif syntax not in UNCOMPRESSED:
@@ -236,7 +290,13 @@ def bare(film: bytes) -> bytes:
     """The data set of an uncompressed DICOM file as it is sent, with nothing before it that names its syntax."""
     dataset = pydicom.dcmread(io.BytesIO(film))
     content = io.BytesIO()
-    pydicom.dcmwrite(content, Dataset(dataset), implicit_vr=dataset.original_encoding[0], little_endian=True, enforce_file_format=False)
+    pydicom.dcmwrite(
+        content,
+        Dataset(dataset),
+        implicit_vr=dataset.original_encoding[0],
+        little_endian=True,
+        enforce_file_format=False,
+    )
     return content.getvalue()
 
 
@@ -245,7 +305,9 @@ def _frame(pixels: np.ndarray, syntax: UID, bits: int) -> bytes:
         return jpegls_encode(pixels, level=0 if syntax == JPEGLSLossless else 2)
     if syntax in (JPEG2000Lossless, JPEG2000):
         lossless = syntax == JPEG2000Lossless
-        return jpeg2k_encode(pixels, codecformat="J2K", bitspersample=bits, reversible=lossless, level=0 if lossless else 60)
+        return jpeg2k_encode(
+            pixels, codecformat="J2K", bitspersample=bits, reversible=lossless, level=0 if lossless else 60
+        )
     if syntax in (JPEGBaseline8Bit, JPEGExtended12Bit):
         return jpeg8_encode(pixels, level=97, bitspersample=bits)
     return jpeg8_encode(pixels, lossless=True, bitspersample=bits)

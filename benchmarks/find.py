@@ -1,9 +1,10 @@
-"""Finding the knees in a large film: the bundle's locator beside the rule that serves without one, its grading, and the graph alone.
+"""Finding the knees in a large film: the bundle's locator beside the rule that serves without one, its grading, and the
+graph alone.
 
     python -m benchmarks.find --locator runs/locator
 
-A synthetic two-knee film of 2500x2000 px, 16 bits, on one machine and in one run; two threads a forward pass. `--locator` names
-the output of `python -m tuning locator`; without it the shipped bundle's own is measured.
+A synthetic two-knee film of 2500x2000 px, 16 bits, on one machine and in one run; two threads a forward pass.
+`--locator` names the output of `python -m tuning locator`; without it the shipped bundle's own is measured.
 """
 
 import argparse
@@ -74,7 +75,10 @@ def main() -> None:
     for name, values in taken.items():
         print(f"{name:<28}{median[name]:7.1f} ms (median of {arguments.runs}; {min(values):.1f} to {max(values):.1f})")
     if arguments.out:
-        figures = {"milliseconds": {name: [median[name], min(values), max(values)] for name, values in taken.items()}, "load_average": os.getloadavg()[0]}
+        figures = {
+            "milliseconds": {name: [median[name], min(values), max(values)] for name, values in taken.items()},
+            "load_average": os.getloadavg()[0],
+        }
         arguments.out.parent.mkdir(parents=True, exist_ok=True)
         arguments.out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
     print(f"locator over grading: {median['locator, whole'] / median['grading both, boxes given']:.2f}")

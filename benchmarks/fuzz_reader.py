@@ -1,12 +1,15 @@
-"""Coverage-guided fuzzing of the reader of films, by atheris (libFuzzer; extra `fuzz`, Linux): docs/fuzzing.md, docs/evidence/fuzzing.json.
+"""Coverage-guided fuzzing of the reader of films, by atheris (libFuzzer; extra `fuzz`, Linux): docs/fuzzing.md,
+docs/evidence/fuzzing.json.
 
-    nice -n 10 python -m benchmarks.fuzz_reader --runs 36000 --jobs 6 --out docs/evidence/fuzzing.json --page docs/fuzzing.md
+    nice -n 10 python -m benchmarks.fuzz_reader --runs 36000 --jobs 6 --out docs/evidence/fuzzing.json \\
+        --page docs/fuzzing.md
 
-For each format a process of its own mutates synthetic films and, with KNEEOA_DATA, real ones: small ones in every kind of that format, and
-keeps what reaches new places in the code of kneeoa_hub.imaging, Pillow and pydicom. The checksums of PNG are put right after each
-mutation, so that its decoder is reached. A finding is: any error but the package's own, a crash, over 2 s for one input, over 512 MB
-for the process, an impossible film, or a word of the patient in an error, a warning or a log. Real films and what is made of them are
-gone when it ends; only counts and the errors' places are written. Seconds are the processor's, since other work may share the machine.
+For each format a process of its own mutates synthetic films and, with KNEEOA_DATA, real ones: small ones in every kind
+of that format, and keeps what reaches new places in the code of kneeoa_hub.imaging, Pillow and pydicom. The checksums
+of PNG are put right after each mutation, so that its decoder is reached. A finding is: any error but the package's own,
+a crash, over 2 s for one input, over 512 MB for the process, an impossible film, or a word of the patient in an error,
+a warning or a log. Real films and what is made of them are gone when it ends; only counts and the errors' places are
+written. Seconds are the processor's, since other work may share the machine.
 """
 
 import argparse
@@ -34,7 +37,8 @@ SECONDS, MEGABYTES, LONGEST = 2, 512, 32_768
 HANGS_AFTER = 600
 """Seconds of the clock after which libFuzzer ends an input that never comes back."""
 PIXELS = 2_000_000
-"""The reader's own limit while it is fuzzed, so that inputs are quick. What a film takes up to the default limit, tests/library/test_memory.py tells."""
+"""The reader's own limit while it is fuzzed, so that inputs are quick. What a film takes up to the default limit,
+tests/library/test_memory.py tells."""
 SIDE = 40
 REAL_FILMS = 12
 MARK = "DOE^JANE"
@@ -57,7 +61,9 @@ def main() -> int:
         return 0
     results = {}
     with TemporaryDirectory() as folder, ThreadPoolExecutor(given.jobs) as pool:
-        running = {form: pool.submit(fuzzed, form, given.runs, given.seed, Path(folder) / form) for form in given.formats}
+        running = {
+            form: pool.submit(fuzzed, form, given.runs, given.seed, Path(folder) / form) for form in given.formats
+        }
         for form, future in running.items():
             results[form] = future.result()
             print(form, json.dumps(results[form]), flush=True)
@@ -82,29 +88,54 @@ def page(document: dict) -> str:
     lines = [
         "# The reader, fuzzed",
         "",
-        "`python -m benchmarks.fuzz_reader` made this page and `docs/evidence/fuzzing.json`: atheris (libFuzzer), guided by the coverage of",
-        f"kneeoa_hub.imaging, Pillow and pydicom; {document['inputs']} inputs of at most {limits['bytes']} bytes, seed {document['seed']}. A finding is",
-        f"any error but the package's own, a crash, over {limits['seconds']} s of the processor for one input, over {limits['megabytes']} MB for the whole",
-        f"process, a film that cannot be, or a patient's name in an error, a warning or a log. The reader's own limit was {limits['pixels']} pixels;",
+        (
+            "`python -m benchmarks.fuzz_reader` made this page and `docs/evidence/fuzzing.json`: atheris (libFuzzer),"
+            " guided by the coverage of"
+        ),
+        (
+            f"kneeoa_hub.imaging, Pillow and pydicom; {document['inputs']} inputs of at most {limits['bytes']} bytes,"
+            f" seed {document['seed']}. A finding is"
+        ),
+        (
+            f"any error but the package's own, a crash, over {limits['seconds']} s of the processor for one input, over"
+            f" {limits['megabytes']} MB for the whole"
+        ),
+        (
+            "process, a film that cannot be, or a patient's name in an error, a warning or a log. The reader's own"
+            f" limit was {limits['pixels']} pixels;"
+        ),
         "what a film takes up to the default limit, `tests/library/test_memory.py` tells. Edges and features are",
         "libFuzzer's, first of the seeds alone; kept are the inputs that reached something new.",
         "",
-        "| format | inputs | seeds, synthetic | seeds, real | edges | features | kept | read | errors of the package | findings |",
+        (
+            "| format | inputs | seeds, synthetic | seeds, real | edges | features | kept | read | errors of the"
+            " package | findings |"
+        ),
         "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for form, result in formats.items():
         seeds, reached, outcomes = result["seeds"], result["coverage"], result["outcomes"]
         counted = (result["inputs"], seeds["synthetic"], seeds["real"])
-        edges = (f"{reached['edges_of_seeds']} to {reached['edges']}", f"{reached['features_of_seeds']} to {reached['features']}")
+        edges = (
+            f"{reached['edges_of_seeds']} to {reached['edges']}",
+            f"{reached['features_of_seeds']} to {reached['features']}",
+        )
         read = outcomes.get("read", 0)
         row = (form, *counted, *edges, result["kept"], read, sum(outcomes.values()) - read, len(result["findings"]))
         lines.append(f"| {' | '.join(map(str, row))} |")
-    found = [f"- {form}: {one['kind']}. {one['error']} ({', '.join(one['place'])})" for form, result in formats.items() for one in result["findings"]]
+    found = [
+        f"- {form}: {one['kind']}. {one['error']} ({', '.join(one['place'])})"
+        for form, result in formats.items()
+        for one in result["findings"]
+    ]
     return "\n".join([*lines, "", *(found or ["Nothing was found."]), ""])
 
 
 def fuzzed(form: str, runs: int, seed: int, folder: Path) -> dict:
-    """The figures of one format. Begins again after a finding, with what was reached so far, until all inputs are used up."""
+    """The figures of one format.
+
+    Begins again after a finding, with what was reached so far, until all inputs are used up.
+    """
     corpus, found = folder / "corpus", folder / "found"
     for made in (corpus, found):
         made.mkdir(parents=True)
@@ -113,13 +144,22 @@ def fuzzed(form: str, runs: int, seed: int, folder: Path) -> dict:
     while done < runs and len(findings) < MOST_FINDINGS:
         counts = folder / "counts.json"
         options = [
-            *(f"-runs={runs - done}", f"-seed={seed + len(findings)}", f"-timeout={HANGS_AFTER}", f"-rss_limit_mb={MEGABYTES}", f"-max_len={LONGEST}"),
+            *(
+                f"-runs={runs - done}",
+                f"-seed={seed + len(findings)}",
+                f"-timeout={HANGS_AFTER}",
+                f"-rss_limit_mb={MEGABYTES}",
+                f"-max_len={LONGEST}",
+            ),
             *("-len_control=0", "-print_final_stats=1", f"-artifact_prefix={found}/"),
         ]
         command = [sys.executable, "-m", "benchmarks.fuzz_reader", "--child", form, str(counts), *options, str(corpus)]
         ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
         log = ended.stdout
-        executed = [int(n) for n in re.findall(r"^#(\d+)\s", log, re.MULTILINE) + re.findall(r"number_of_executed_units:\s+(\d+)", log)]
+        executed = [
+            int(n)
+            for n in re.findall(r"^#(\d+)\s", log, re.MULTILINE) + re.findall(r"number_of_executed_units:\s+(\d+)", log)
+        ]
         if not executed:
             raise SystemExit(log[-3000:])
         done += max(executed)
@@ -130,7 +170,12 @@ def fuzzed(form: str, runs: int, seed: int, folder: Path) -> dict:
     return {
         "inputs": done,
         "seeds": seeds,
-        "coverage": {"edges_of_seeds": reached[0][0], "edges": reached[-1][0], "features_of_seeds": reached[0][1], "features": reached[-1][1]},
+        "coverage": {
+            "edges_of_seeds": reached[0][0],
+            "edges": reached[-1][0],
+            "features_of_seeds": reached[0][1],
+            "features": reached[-1][1],
+        },
         "kept": len(list(corpus.iterdir())) - sum(seeds.values()),
         "outcomes": dict(outcomes.most_common()),
         "findings": findings,
@@ -142,8 +187,14 @@ def described(log: str) -> dict:
     """A finding without its input: that may be made of a real film."""
     kind = re.search(r"ERROR: libFuzzer: ([\w -]+)|(Uncaught Python exception)", log)
     error = re.findall(r"^(\w[\w.]*(?:Error|Exception|Warning|Exit|Finding)\b.*)$", log, re.MULTILINE)
-    places = [f"{'/'.join(Path(file).parts[-2:])}:{line}" for file, line in re.findall(r'File "([^"]+)", line (\d+)', log)]
-    return {"kind": (kind[1] or kind[2]).strip() if kind else "ended", "error": error[-1][:200] if error else "", "place": places[-3:]}
+    places = [
+        f"{'/'.join(Path(file).parts[-2:])}:{line}" for file, line in re.findall(r'File "([^"]+)", line (\d+)', log)
+    ]
+    return {
+        "kind": (kind[1] or kind[2]).strip() if kind else "ended",
+        "error": error[-1][:200] if error else "",
+        "place": places[-3:],
+    }
 
 
 def synthetic() -> list[np.ndarray]:
@@ -172,7 +223,9 @@ def real() -> list[np.ndarray]:
         members = (member for member in archive if member.name.endswith(".png"))
         files = (archive.extractfile(member) for member in islice(members, 0, 100 * REAL_FILMS, 100))
         contents += [file.read() for file in files if file]
-    return [small(np.asarray(Image.open(io.BytesIO(content)).convert("L")).astype(np.uint16) * 257) for content in contents]
+    return [
+        small(np.asarray(Image.open(io.BytesIO(content)).convert("L")).astype(np.uint16) * 257) for content in contents
+    ]
 
 
 def small(film: np.ndarray) -> np.ndarray:
@@ -220,7 +273,8 @@ def fuzz(arguments: list[str]) -> None:
 
         limits = Limits(max_pixels=PIXELS, min_side=1)
         for file in film_files(synthetic()[0]):
-            if file.form == form:  # so that what a decoder imports at its first film is instrumented, and takes no input's time
+            # so that what a decoder imports at its first film is instrumented, and takes no input's time
+            if file.form == form:
                 decode(file.content, limits)
     told = io.StringIO()
     logging.basicConfig(stream=told, level=logging.WARNING, force=True)
@@ -241,7 +295,12 @@ def fuzz(arguments: list[str]) -> None:
             print(error.message, file=told)
         else:
             outcomes["read"] += 1
-            if film.pixels.ndim != 2 or film.pixels.dtype != np.float32 or not np.isfinite(film.pixels).all() or not 0 <= film.colour <= 1:
+            if (
+                film.pixels.ndim != 2
+                or film.pixels.dtype != np.float32
+                or not np.isfinite(film.pixels).all()
+                or not 0 <= film.colour <= 1
+            ):
                 raise Finding(f"an impossible film of {film.pixels.shape} {film.pixels.dtype}, colour {film.colour}")
         if time.process_time() - begun > SECONDS:
             raise Finding(f"{time.process_time() - begun:.1f} s for one input")

@@ -19,7 +19,17 @@ from kneeoa_hub.imaging.phantom import write_films
 
 def seconds(folder: Path, out: Path, workers: int) -> float:
     """Wall-clock time of the whole command."""
-    command = [sys.executable, "-m", "kneeoa_hub.cli", "grade", str(folder), "--workers", str(workers), "--out", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "kneeoa_hub.cli",
+        "grade",
+        str(folder),
+        "--workers",
+        str(workers),
+        "--out",
+        str(out),
+    ]
     start = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     return time.perf_counter() - start

@@ -2,9 +2,10 @@
 
     python -m benchmarks.inputs --real 3 > docs/inputs.md
 
-One knee a grade is drawn (kneeoa_hub.imaging.phantom) and, with KNEEOA_DATA, real films of both collections are taken: each in every
-kind of file of benchmarks.film_kinds, with the same answer wanted as from the film itself. Then come faults, and what shows no knee.
-Nothing of a real film is kept. Ends with 1 where a film is read differently from one kind of file than from another.
+One knee a grade is drawn (kneeoa_hub.imaging.phantom) and, with KNEEOA_DATA, real films of both collections are taken:
+each in every kind of file of benchmarks.film_kinds, with the same answer wanted as from the film itself. Then come
+faults, and what shows no knee. Nothing of a real film is kept. Ends with 1 where a film is read differently from one
+kind of file than from another.
 """
 
 import argparse
@@ -30,12 +31,16 @@ from kneeoa_hub.settings import Settings
 from .film_kinds import dicom, eight, film_files, picture
 
 CLOSE, CLOSE_LOSSY = 0.01, 0.05
-"""By which probabilities may differ between kinds of file, of which some hold fewer bits; and where the file itself lost some of the film."""
+"""By which probabilities may differ between kinds of file, of which some hold fewer bits; and where the file itself
+lost some of the film."""
 
 
 @dataclass
 class Row:
-    """outcomes: how many came out how. grades: agreed with the film itself of how many graded. away: largest difference of a probability."""
+    """outcomes: how many came out how.
+
+    grades: agreed with the film itself of how many graded. away: largest difference of a probability.
+    """
 
     outcomes: Counter[str] = field(default_factory=Counter)
     agreed: int = 0
@@ -58,7 +63,11 @@ def main() -> int:
     for group, kind, content in (*faults(), *strangers()):
         enter(others[group, kind], answer(grader, content), None)
     print(page(grader, len(drawn), len(given), kinds, others))
-    return 1 if any(row.agreed < row.compared or row.away > close(kind) or errors(row) for (_, kind), row in kinds.items()) else 0
+    return (
+        1
+        if any(row.agreed < row.compared or row.away > close(kind) or errors(row) for (_, kind), row in kinds.items())
+        else 0
+    )
 
 
 def close(kind: str) -> float:
@@ -75,7 +84,9 @@ def enter(row: Row, got: FilmReport | KneeOAError, wanted: FilmReport | KneeOAEr
     if isinstance(got, KneeOAError):
         row.outcomes[f"error `{got.code}`"] += 1
         return
-    row.outcomes[f"refused `{got.refused.reason}`" if got.refused else "graded, warned" if got.warnings else "graded"] += 1
+    row.outcomes[
+        f"refused `{got.refused.reason}`" if got.refused else "graded, warned" if got.warnings else "graded"
+    ] += 1
     if isinstance(wanted, FilmReport) and (got.knees or wanted.knees):
         row.compared += 1
         row.agreed += [knee.grade for knee in got.knees] == [knee.grade for knee in wanted.knees]
@@ -120,8 +131,16 @@ def faults() -> Iterator[tuple[str, str, bytes]]:
         if file.form == "DICOM" and file.kind.startswith("12-bit,"):
             yield "cut off", f"DICOM {file.kind}, half left", file.content[: len(file.content) // 2]
     twelve = film >> 4
-    yield "several films", "TIFF of two pages", picture(Image.fromarray(film), "TIFF", save_all=True, append_images=[Image.fromarray(film)])
-    yield "several films", "animated WebP", picture(Image.fromarray(eight(film)), "WEBP", save_all=True, append_images=[Image.new("L", film.shape)])
+    yield (
+        "several films",
+        "TIFF of two pages",
+        picture(Image.fromarray(film), "TIFF", save_all=True, append_images=[Image.fromarray(film)]),
+    )
+    yield (
+        "several films",
+        "animated WebP",
+        picture(Image.fromarray(eight(film)), "WEBP", save_all=True, append_images=[Image.new("L", film.shape)]),
+    )
     yield "several films", "DICOM of two frames", dicom(twelve, NumberOfFrames=2)
     yield "over a limit", "PNG of 50,000 x 50,000", _png_header(50_000, 50_000)
     yield "over a limit", "DICOM of 60,000 x 60,000", dicom(twelve, Rows=60_000, Columns=60_000)
@@ -134,7 +153,11 @@ def faults() -> Iterator[tuple[str, str, bytes]]:
     yield "DICOM header", "window of no width", dicom(twelve, WindowCenter=2000, WindowWidth=0)
     yield "DICOM header", "window of -5200 to -4800", dicom(twelve, WindowCenter=-5000, WindowWidth=400)
     yield "DICOM header", "window of a CT, -160 to 240", dicom(twelve, WindowCenter=40, WindowWidth=400)
-    yield "DICOM header", "rescale slope of 1e300", dicom(twelve, RescaleSlope="1e300", RescaleIntercept=0, RescaleType="US")
+    yield (
+        "DICOM header",
+        "rescale slope of 1e300",
+        dicom(twelve, RescaleSlope="1e300", RescaleIntercept=0, RescaleType="US"),
+    )
     yield "DICOM header", "modality MR", dicom(twelve, Modality="MR")
     yield "DICOM header", "body part CHEST", dicom(twelve, BodyPartExamined="CHEST")
     yield "DICOM header", "view LATERAL", dicom(twelve, ViewPosition="LATERAL")
@@ -145,7 +168,11 @@ def _png_header(width: int, height: int) -> bytes:
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)) + chunk(b"IDAT", zlib.compress(bytes(100)))
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(bytes(100)))
+    )
 
 
 def strangers() -> Iterator[tuple[str, str, bytes]]:
@@ -170,19 +197,33 @@ def strangers() -> Iterator[tuple[str, str, bytes]]:
                     yield "given, not knees", Path(name).suffix[1:].lower(), archive.read(name)
 
 
-def page(grader: KneeGrader, drawn: int, given: int, kinds: dict[tuple[str, str], Row], others: dict[tuple[str, str], Row]) -> str:
+def page(
+    grader: KneeGrader, drawn: int, given: int, kinds: dict[tuple[str, str], Row], others: dict[tuple[str, str], Row]
+) -> str:
     """docs/inputs.md."""
     lines = [
         "# What was tried, and what came out",
         "",
-        f"`python -m benchmarks.inputs` made this page with {grader.model}, revision {grader.revision}: {drawn} synthetic knees, one a grade, and {given} real",
-        f"films, each in {len(kinds)} kinds of file ({sum(sum(row.outcomes.values()) for row in kinds.values())} files), then faults and what is no knee",
+        (
+            f"`python -m benchmarks.inputs` made this page with {grader.model}, revision {grader.revision}: {drawn}"
+            f" synthetic knees, one a grade, and {given} real"
+        ),
+        (
+            f"films, each in {len(kinds)} kinds of file ({sum(sum(row.outcomes.values()) for row in kinds.values())}"
+            " files), then faults and what is no knee"
+        ),
         f"({sum(sum(row.outcomes.values()) for row in others.values())} files). Nothing of a real film is kept.",
         "",
         "## The same film in every kind of file",
         "",
-        "Same grade: as from the film's own array of 16 bits. Off: the largest difference of a probability. Kinds of 8 bits hold less than it, and may be off",
-        f"by {CLOSE}; those that are called lossy or near-lossless, or hold a marker, lose some of the film before anyone reads them, and may be",
+        (
+            "Same grade: as from the film's own array of 16 bits. Off: the largest difference of a probability. Kinds"
+            " of 8 bits hold less than it, and may be off"
+        ),
+        (
+            f"by {CLOSE}; those that are called lossy or near-lossless, or hold a marker, lose some of the film before"
+            " anyone reads them, and may be"
+        ),
         f"off by {CLOSE_LOSSY}.",
         "",
         "| format | kind | films | came out | same grade | off |",
@@ -190,9 +231,20 @@ def page(grader: KneeGrader, drawn: int, given: int, kinds: dict[tuple[str, str]
     ]
     for (form, kind), row in kinds.items():
         count = sum(row.outcomes.values())
-        lines.append(f"| {form} | {kind} | {count} | {told(row.outcomes)} | {row.agreed} of {row.compared} | {row.away:.4f} |")
-    lines += ["", "## Faults, and what is hard or impossible to grade", "", "| group | kind | files | came out |", "|---|---|---|---|"]
-    lines += [f"| {group} | {kind} | {sum(row.outcomes.values())} | {told(row.outcomes)} |" for (group, kind), row in others.items()]
+        lines.append(
+            f"| {form} | {kind} | {count} | {told(row.outcomes)} | {row.agreed} of {row.compared} | {row.away:.4f} |"
+        )
+    lines += [
+        "",
+        "## Faults, and what is hard or impossible to grade",
+        "",
+        "| group | kind | files | came out |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {group} | {kind} | {sum(row.outcomes.values())} | {told(row.outcomes)} |"
+        for (group, kind), row in others.items()
+    ]
     return "\n".join(lines)
 
 

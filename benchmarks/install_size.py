@@ -1,4 +1,5 @@
-"""Size on disk of the install that only grades: this package with its bundle, numpy, pillow, huggingface-hub, onnxruntime.
+"""Size on disk of the install that only grades: this package with its bundle, numpy, pillow, huggingface-hub,
+onnxruntime.
 
     python benchmarks/install_size.py
 
@@ -33,9 +34,17 @@ def main() -> None:
         empty = megabytes(packages)
         subprocess.run([str(python), "-m", "pip", "install", "--quiet", str(ROOT)], check=True)
         installed = megabytes(packages) - empty
-        largest = sorted(((megabytes(path), path.name) for path in packages.iterdir() if path.is_dir()), reverse=True)[:6]
-        print(subprocess.run([str(python), "-c", GRADE], check=True, capture_output=True, text=True, cwd=folder).stdout, end="")
-    print(f"the install that grades: {installed:.0f} MB, of which " + ", ".join(f"{name} {size:.0f}" for size, name in largest))
+        largest = sorted(((megabytes(path), path.name) for path in packages.iterdir() if path.is_dir()), reverse=True)[
+            :6
+        ]
+        print(
+            subprocess.run([str(python), "-c", GRADE], check=True, capture_output=True, text=True, cwd=folder).stdout,
+            end="",
+        )
+    print(
+        f"the install that grades: {installed:.0f} MB, of which "
+        + ", ".join(f"{name} {size:.0f}" for size, name in largest)
+    )
     print(f"the shipped bundle:      {megabytes(ROOT / 'kneeoa_hub' / 'pretrained' / 'kneeoa-cnn'):.1f} MB")
 
 

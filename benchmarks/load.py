@@ -1,11 +1,15 @@
 """The Flask app under load, beside the same grader in process and beside the way of 2023.
 
-    python -m benchmarks.load --out docs/evidence/flask/load.json                      about six minutes, on a machine with two cores that do nothing else
-    python -m benchmarks.load --requests 20000 --out docs/evidence/flask/memory.json   the server's memory over so many requests instead; no idle cores needed
-    python -m benchmarks.load --requests 400 --large --out docs/evidence/flask/memory-large.json   the same with the large film
+    python -m benchmarks.load --out docs/evidence/flask/load.json
+        about six minutes, on a machine with two cores that do nothing else
+    python -m benchmarks.load --requests 20000 --out docs/evidence/flask/memory.json
+        the server's memory over so many requests instead; no idle cores needed
+    python -m benchmarks.load --requests 400 --large --out docs/evidence/flask/memory-large.json
+        the same with the large film
 
-The server and the run in process have the first core, whoever asks has the second. Each kind of film goes by itself. The way of 2023 is
-Flask's own server with Keras's `load_model` and `predict`, for the small film alone: it reads no DICOM.
+The server and the run in process have the first core, whoever asks has the second. Each kind of film goes by itself.
+The way of 2023 is Flask's own server with Keras's `load_model` and `predict`, for the small film alone: it reads no
+DICOM.
 """
 
 import argparse
@@ -85,7 +89,11 @@ def films() -> dict[str, bytes]:
     small = Image.fromarray(knee_film(2, 7).pixels).convert("L").resize((224, 224), Image.Resampling.BICUBIC)
     png = io.BytesIO()
     small.save(png, "PNG")
-    large = np.asarray(Image.fromarray(knee_film(2, 7, bits=16).pixels.astype(np.float32)).resize((2000, 2500), Image.Resampling.BICUBIC))
+    large = np.asarray(
+        Image.fromarray(knee_film(2, 7, bits=16).pixels.astype(np.float32)).resize(
+            (2000, 2500), Image.Resampling.BICUBIC
+        )
+    )
     noisy = large + np.random.default_rng(0).normal(0, 40, large.shape)
     return {SMALL: png.getvalue(), LARGE: _dicom(np.clip(noisy, 0, 65535).astype(np.uint16))}
 
@@ -120,14 +128,30 @@ def _environ() -> dict[str, str]:
 def in_process(film: bytes, seconds: float) -> float:
     """Films a second of a loop around `grader.grade`, on the server's core."""
     command = [sys.executable, "-c", IN_PROCESS, str(seconds)]
-    done = subprocess.run(command, input=film, cwd=ROOT, env=_environ(), stdout=subprocess.PIPE, check=True, preexec_fn=_pinned(SERVER_CORE))
+    done = subprocess.run(
+        command,
+        input=film,
+        cwd=ROOT,
+        env=_environ(),
+        stdout=subprocess.PIPE,
+        check=True,
+        preexec_fn=_pinned(SERVER_CORE),
+    )
     return float(done.stdout)
 
 
 @contextmanager
 def serving(command: list[str]) -> Iterator[tuple[str, int]]:
     """A server on its core: host:port that it prints, and the number of its process."""
-    process = subprocess.Popen(command, cwd=ROOT, env=_environ(), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, preexec_fn=_pinned(SERVER_CORE))
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=_environ(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        preexec_fn=_pinned(SERVER_CORE),
+    )
     try:
         assert process.stdout
         found = re.search(r"http://([^ /]+)", process.stdout.readline())
@@ -158,11 +182,19 @@ def ask(connection: socket.socket, request: bytes) -> tuple[int, bool]:
 
 
 def drive(address: str, film: bytes, clients: int, seconds: float, most: int = 0) -> Load:
-    """Clients that each send the film again as soon as it is answered. most: requests after which to end, 0 for none."""
-    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="film"; filename="film"\r\nContent-Type: application/octet-stream\r\n\r\n'
+    """Clients that each send the film again as soon as it is answered.
+
+    most: requests after which to end, 0 for none.
+    """
+    head = (
+        f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="film"; filename="film"\r\nContent-Type:'
+        " application/octet-stream\r\n\r\n"
+    )
     body = head.encode() + film + f"\r\n--{BOUNDARY}--\r\n".encode()
     start_line = f"POST /api/v1/grade HTTP/1.1\r\nHost: {address}\r\n"
-    request = f"{start_line}Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    request = (
+        f"{start_line}Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: {len(body)}\r\n\r\n"
+    ).encode() + body
     host, _, port = address.partition(":")
     taken: list[float] = []
     errors: list[int] = []
@@ -199,7 +231,9 @@ def drive(address: str, film: bytes, clients: int, seconds: float, most: int = 0
 
 
 def resident(pid: int) -> float:
-    """Megabytes of a process and those that it started; a page that several share counts in parts (Linux's proportional set size)."""
+    """Megabytes of a process and those that it started; a page that several share counts in parts (Linux's proportional
+    set size).
+    """
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     kilobytes = int(re.findall(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)[0])
     return kilobytes * 1024 / 1e6 + sum(resident(int(child)) for child in children)
@@ -216,12 +250,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=60, help="of each run (60)")
     parser.add_argument("--clients", type=int, default=16, help="that ask at once (16)")
-    parser.add_argument("--requests", type=int, default=0, help="of small films, over which to watch the memory instead (0: not)")
+    parser.add_argument(
+        "--requests", type=int, default=0, help="of small films, over which to watch the memory instead (0: not)"
+    )
     parser.add_argument("--large", action="store_true", help="with --requests: of the large film")
     parser.add_argument("--out", type=Path, help="write the figures as JSON here")
     given = parser.parse_args()
     os.sched_setaffinity(0, {CALLER_CORE})
-    figures = memory(given.clients, given.requests, LARGE if given.large else SMALL) if given.requests else load(given.clients, given.seconds)
+    figures = (
+        memory(given.clients, given.requests, LARGE if given.large else SMALL)
+        if given.requests
+        else load(given.clients, given.seconds)
+    )
     if given.out:
         given.out.parent.mkdir(parents=True, exist_ok=True)
         given.out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
@@ -243,22 +283,44 @@ def memory(clients: int, requests: int, kind: str) -> dict[str, object]:
 
 
 def load(clients: int, seconds: float) -> dict[str, object]:
-    """Each kind of film by itself, then the way of 2023. load_average: of the machine's last minute, before and after, this benchmark's own two cores in it."""
-    figures: dict[str, object] = {"clients": clients, "seconds": seconds, "cores": os.cpu_count(), "load_average_before": os.getloadavg()[0]}
+    """Each kind of film by itself, then the way of 2023.
+
+    load_average: of the machine's last minute, before and after, this benchmark's own two cores in it.
+    """
+    figures: dict[str, object] = {
+        "clients": clients,
+        "seconds": seconds,
+        "cores": os.cpu_count(),
+        "load_average_before": os.getloadavg()[0],
+    }
     for kind, film in films().items():
         alone = in_process(film, seconds)
         with serving(APP) as (address, pid):
             now = drive(address, film, clients, seconds)
-            figures[kind] = asdict(now) | {"in_process": alone, "share": now.rate / alone, "p99_over_median": now.p99 / now.median, "memory": resident(pid)}
-        print(f"{kind}: {now.rate:.1f} films a second over HTTP, {alone:.1f} in process ({now.rate / alone:.0%}); {now.errors} errors of {now.films}")
+            figures[kind] = asdict(now) | {
+                "in_process": alone,
+                "share": now.rate / alone,
+                "p99_over_median": now.p99 / now.median,
+                "memory": resident(pid),
+            }
+        print(
+            f"{kind}: {now.rate:.1f} films a second over HTTP, {alone:.1f} in process ({now.rate / alone:.0%});"
+            f" {now.errors} errors of {now.films}"
+        )
         print(f"  median {now.median:.0f} ms, p99 {now.p99:.0f} ms ({now.p99 / now.median:.1f} times)", flush=True)
     small = films()[SMALL]
-    with serving([sys.executable, "-c", OLD_WAY, str(ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn")]) as (address, pid):
+    with serving([sys.executable, "-c", OLD_WAY, str(ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn")]) as (
+        address,
+        pid,
+    ):
         old = drive(address, small, clients, seconds)
         figures["2023"] = asdict(old) | {"memory": resident(pid)}
-    now = figures[SMALL]
-    print(f"Flask, load_model, predict: {old.rate:.1f} films a second, {figures['2023']['memory']:.0f} MB: now {now['rate'] / old.rate:.1f} times as many")  # type: ignore[index]
-    return figures | {"ratio_to_2023": now["rate"] / old.rate, "load_average_after": os.getloadavg()[0]}  # type: ignore[index]
+    ratio = figures[SMALL]["rate"] / old.rate  # type: ignore[index]
+    print(
+        f"Flask, load_model, predict: {old.rate:.1f} films a second, {figures['2023']['memory']:.0f} MB: now"
+        f" {ratio:.1f} times as many"
+    )
+    return figures | {"ratio_to_2023": ratio, "load_average_after": os.getloadavg()[0]}
 
 
 if __name__ == "__main__":

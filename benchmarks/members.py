@@ -2,9 +2,9 @@
 
     python -m benchmarks.members --data runs/train --data runs/other-train --out runs/members
 
-Each choice is averaged and its temperature fitted, and has its figures on the validation films of each dataset, with 95% intervals by
-bootstrap over patients or clusters; the best by log loss come first, then each network alone. How far a choice is from the first is
-paired. No test film is looked at. Writes members.json and members.md.
+Each choice is averaged and its temperature fitted, and has its figures on the validation films of each dataset, with
+95% intervals by bootstrap over patients or clusters; the best by log loss come first, then each network alone. How far
+a choice is from the first is paired. No test film is looked at. Writes members.json and members.md.
 """
 
 import argparse
@@ -39,20 +39,32 @@ def probabilities(trainings: list[Path]):
     members = {}
     for training in trainings:
         for member in load_members(training):
-            joining(str(weights_of(training, member.name)), audit)  # raises where these validation films are not new to it
+            # raises where these validation films are not new to it
+            joining(str(weights_of(training, member.name)), audit)
             if member.name in members:
-                raise DataError(f"{training} has another member of the name {member.name}; give trainings whose members have names of their own.")
+                raise DataError(
+                    f"{training} has another member of the name {member.name}; give trainings whose members have names"
+                    " of their own."
+                )
             members[member.name] = member
-    knees = {size: load_knees(audit, "val", size) for size in {member.architecture.input for member in members.values()}}
+    knees = {
+        size: load_knees(audit, "val", size) for size in {member.architecture.input for member in members.values()}
+    }
     answers = {
-        name: np.asarray(assemble([member]).predict(knees[member.architecture.input].inputs(), batch_size=64, verbose=0)["probabilities"])
+        name: np.asarray(
+            assemble([member]).predict(knees[member.architecture.input].inputs(), batch_size=64, verbose=0)[
+                "probabilities"
+            ]
+        )
         for name, member in members.items()
     }
     return next(iter(knees.values())), answers
 
 
 def rows(truth: np.ndarray, groups: np.ndarray, answers: dict[str, np.ndarray]) -> list[dict]:
-    """A row for every choice, the best by log loss first: its figures, of the likeliest grade, and how far its log loss is from the first row's."""
+    """A row for every choice, the best by log loss first: its figures, of the likeliest grade, and how far its log loss
+    is from the first row's.
+    """
     from kneeoa_hub.agreement import resamples
     from tuning.evaluation.calibration import apply_temperature, fitted_temperature
     from tuning.evaluation.metrics import Predictions, measure
@@ -64,8 +76,12 @@ def rows(truth: np.ndarray, groups: np.ndarray, answers: dict[str, np.ndarray]) 
         mean = np.mean([answers[name] for name in names], axis=0)
         given = apply_temperature(mean, fitted_temperature(mean, truth))
         likeliest = given.argmax(1)
-        figures = measure(Predictions(truth, likeliest, given, likeliest == truth, np.ones_like(truth), groups), names=COLUMNS)
-        choices.append(({"members": list(names), **figures}, -np.log(np.maximum(given[np.arange(len(truth)), truth], 1e-7))))
+        figures = measure(
+            Predictions(truth, likeliest, given, likeliest == truth, np.ones_like(truth), groups), names=COLUMNS
+        )
+        choices.append(
+            ({"members": list(names), **figures}, -np.log(np.maximum(given[np.arange(len(truth)), truth], 1e-7)))
+        )
     choices.sort(key=lambda choice: choice[1].mean())
     best = choices[0][1]
     for row, losses in choices:
@@ -78,10 +94,16 @@ def table(found: dict[str, list[dict]]) -> str:
     lines = []
     for name, choices in found.items():
         alone = [row for row in choices if len(row["members"]) == 1]
-        lines += [f"| {name} | log loss | more than the first | QWK | accuracy | AUC, KL >= 2 |", "|---|---|---|---|---|---|"]
+        lines += [
+            f"| {name} | log loss | more than the first | QWK | accuracy | AUC, KL >= 2 |",
+            "|---|---|---|---|---|---|",
+        ]
         for row in [row for row in choices if len(row["members"]) > 1][:SHOWN] + alone:
             who = ", ".join(row["members"]) + (" alone" if row in alone else "")
-            cells = [f"{row[key]['value']:.3f} ({row[key]['low']:.3f} to {row[key]['high']:.3f})" for key in ("log_loss", "log_loss_difference", *COLUMNS)]
+            cells = [
+                f"{row[key]['value']:.3f} ({row[key]['low']:.3f} to {row[key]['high']:.3f})"
+                for key in ("log_loss", "log_loss_difference", *COLUMNS)
+            ]
             lines.append(f"| {who} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
@@ -89,7 +111,13 @@ def table(found: dict[str, list[dict]]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, action="append", required=True, help="output of python -m tuning train; may be given several times")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        action="append",
+        required=True,
+        help="output of python -m tuning train; may be given several times",
+    )
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     console.prepare()
@@ -102,7 +130,9 @@ def main() -> None:
     found = {}
     for dataset in sorted(set(knees.datasets)):
         mine = knees.datasets == dataset
-        found[f"{dataset}_val"] = rows(knees.grades[mine], knees.groups[mine], {name: values[mine] for name, values in answers.items()})
+        found[f"{dataset}_val"] = rows(
+            knees.grades[mine], knees.groups[mine], {name: values[mine] for name, values in answers.items()}
+        )
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "members.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
     (given.out / "members.md").write_text(table(found), "utf-8")

@@ -1,10 +1,11 @@
-"""The public demo as a Space starts it: seconds from start to first answer, seconds a film, memory, and a crowd at several limits.
+"""The public demo as a Space starts it: seconds from start to first answer, seconds a film, memory, and a crowd at
+several limits.
 
     python -m benchmarks.space --starts 3 --limits 1 2 4
 
-Films: a knee of 1500 pixels a side, about what a clinic has, and one of 4000, 16 bits each, synthetic. The crowd is 20 visitors who
-send five films each over the demo's own queue. Times of a machine say little elsewhere; beside each stands its ratio to the library's
-own time for the same film in this process.
+Films: a knee of 1500 pixels a side, about what a clinic has, and one of 4000, 16 bits each, synthetic. The crowd is 20
+visitors who send five films each over the demo's own queue. Times of a machine say little elsewhere; beside each stands
+its ratio to the library's own time for the same film in this process.
 """
 
 import argparse
@@ -33,7 +34,13 @@ REPEATS = 9
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--starts", type=int, default=3, help="how often the demo is started (default 3)")
-    parser.add_argument("--limits", type=int, nargs="*", default=[1, 2, 4], help="turns of grading at once to try the crowd with (default 1 2 4)")
+    parser.add_argument(
+        "--limits",
+        type=int,
+        nargs="*",
+        default=[1, 2, 4],
+        help="turns of grading at once to try the crowd with (default 1 2 4)",
+    )
     arguments = parser.parse_args()
     from gradio_client import Client, handle_file
 
@@ -57,19 +64,29 @@ def main() -> None:
                 for side, path in films.items():
                     times[side] += timed(partial(client.predict, handle_file(path), api_name="/grade"))
                 peaks.append(peak_memory(process.pid))
-        print(f"start to first answer: median {statistics.median(starts):.1f} s, longest {max(starts):.1f} s of {len(starts)}; peak memory {max(peaks):.0f} MB")
+        print(
+            f"start to first answer: median {statistics.median(starts):.1f} s, longest {max(starts):.1f} s of"
+            f" {len(starts)}; peak memory {max(peaks):.0f} MB"
+        )
         for side, path in films.items():
             library, median = statistics.median(timed(partial(grader.grade, path))), statistics.median(times[side])
             print(
-                f"a film of {side} pixels: median {median:.2f} s, longest {max(times[side]):.2f} s; {median / library:.1f} times the library's {library:.3f} s"
+                f"a film of {side} pixels: median {median:.2f} s, longest {max(times[side]):.2f} s;"
+                f" {median / library:.1f} times the library's {library:.3f} s"
             )
         for limit in arguments.limits:
-            code = f"import spaces.demo.page as page, spaces.app as app; page.build_demo.__defaults__ = ({limit},); app.main()"
+            code = (
+                f"import spaces.demo.page as page, spaces.app as app; page.build_demo.__defaults__ = ({limit},);"
+                " app.main()"
+            )
             with started(sent, "-c", code) as (url, _):
-                alone, crowd, total = visited([Client(url, verbose=False) for _ in range(VISITORS)], handle_file(films[SIDES[0]]))
+                alone, crowd, total = visited(
+                    [Client(url, verbose=False) for _ in range(VISITORS)], handle_file(films[SIDES[0]])
+                )
             print(
-                f"limit {limit}{' (the default)' * (limit == CONCURRENCY)}: alone {statistics.median(alone):.2f} s a film; {VISITORS} at once: "
-                f"median {statistics.median(crowd):.2f} s, longest {max(crowd):.2f} s, {len(crowd) / total:.1f} films a second"
+                f"limit {limit}{' (the default)' * (limit == CONCURRENCY)}: alone {statistics.median(alone):.2f} s a"
+                f" film; {VISITORS} at once: median {statistics.median(crowd):.2f} s, longest {max(crowd):.2f} s,"
+                f" {len(crowd) / total:.1f} films a second"
             )
 
 
@@ -80,7 +97,13 @@ def started(films: str, *command: str) -> Iterator[tuple[str, subprocess.Popen[s
         "PYTHONUNBUFFERED": "1",
         "GRADIO_TEMP_DIR": films,
     }
-    process = subprocess.Popen([sys.executable, *(command or ("-m", "spaces.app"))], cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, *(command or ("-m", "spaces.app"))],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     try:
         assert process.stdout
         for line in process.stdout:

@@ -4,9 +4,9 @@
     python -m benchmarks.supply_chain --sbom runs/sbom.cdx.json
     python -m benchmarks.supply_chain --sbom runs/sbom.cdx.json --python .venv/bin/python
 
-The licences are read from the installed packages' own metadata. The bill is CycloneDX (ECMA-424): of what the Flask app's image
-installs, with its hashes, or of the environment of that Python, with its licences.
-Ends with 1 when a licence is none of those that agree with Apache-2.0.
+The licences are read from the installed packages' own metadata. The bill is CycloneDX (ECMA-424): of what the Flask
+app's image installs, with its hashes, or of the environment of that Python, with its licences. Ends with 1 when a
+licence is none of those that agree with Apache-2.0.
 """
 
 import argparse
@@ -26,17 +26,49 @@ IMAGE = "flask_app/requirements.lock"
 EXTRAS = ("dicom", "report", "flask", "postgres", "space", "tune")
 """Those of users."""
 TOOLS = ("dev", "bench", "fuzz")
-"""Those of whoever works on the package: nothing of them is brought to users, so that they are listed, whatever their licence."""
+"""Those of whoever works on the package: nothing of them is brought to users, so that they are listed, whatever their
+licence."""
 PERMITTED = frozenset(
     (
-        *("0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "CC0-1.0", "HPND", "ISC", "LGPL-2.1-only", "LGPL-2.1-or-later", "LGPL-3.0-only"),
-        *("LGPL-3.0-or-later", "MIT", "MIT-0", "MIT-CMU", "MPL-2.0", "PSF-2.0", "Python-2.0", "Unlicense", "Zlib", "ZPL-2.1"),
+        *(
+            "0BSD",
+            "Apache-2.0",
+            "BSD-2-Clause",
+            "BSD-3-Clause",
+            "CC0-1.0",
+            "HPND",
+            "ISC",
+            "LGPL-2.1-only",
+            "LGPL-2.1-or-later",
+            "LGPL-3.0-only",
+        ),
+        *(
+            "LGPL-3.0-or-later",
+            "MIT",
+            "MIT-0",
+            "MIT-CMU",
+            "MPL-2.0",
+            "PSF-2.0",
+            "Python-2.0",
+            "Unlicense",
+            "Zlib",
+            "ZPL-2.1",
+        ),
     )
 )
-"""SPDX's names of licences under which a package may be used by Apache-2.0 software, unchanged and apart (LGPL, MPL), as here."""
+"""SPDX's names of licences under which a package may be used by Apache-2.0 software, unchanged and apart (LGPL, MPL),
+as here."""
 NAMED = frozenset(
     (
-        *("3-Clause BSD License", "Apache License", "Apache License 2.0", "Apache Software License", "BSD License", "ISC License (ISCL)", "MIT License"),
+        *(
+            "3-Clause BSD License",
+            "Apache License",
+            "Apache License 2.0",
+            "Apache Software License",
+            "BSD License",
+            "ISC License (ISCL)",
+            "MIT License",
+        ),
         *("Mozilla Public License 2.0 (MPL 2.0)", "Python Software Foundation License", "Zope Public License"),
     )
 )
@@ -46,9 +78,10 @@ OTHERWISE = " or "
 """Between several classifiers. Whether they are alternatives is not said, so each must be permitted."""
 HEADER = """# Licences
 
-What the package's extras bring, with the licence that each package's own metadata names. `python -m benchmarks.supply_chain` makes this
-page and fails on a licence that does not agree with Apache-2.0; `--sbom FILE` writes a bill of materials (CycloneDX) instead.
-The `dicom` extra reads JPEG by libjpeg-turbo (imagecodecs) rather than by pylibjpeg-libjpeg, which is under the GPL.
+What the package's extras bring, with the licence that each package's own metadata names. `python -m
+benchmarks.supply_chain` makes this page and fails on a licence that does not agree with Apache-2.0; `--sbom FILE`
+writes a bill of materials (CycloneDX) instead. The `dicom` extra reads JPEG by libjpeg-turbo (imagecodecs) rather
+than by pylibjpeg-libjpeg, which is under the GPL.
 
 | package | version | licence |
 |---|---|---|"""
@@ -87,10 +120,16 @@ def _needs(package: Distribution, extras: frozenset[str]) -> Iterator[tuple[str,
 
 
 def licence(package: Distribution) -> str:
-    """As the metadata names it: the expression, else the classifiers, else the first line of the free text, else the name in the licence's file."""
+    """As the metadata names it: the expression, else the classifiers, else the first line of the free text, else the
+    name in the licence's file.
+    """
     if spoken := package.metadata.get("License-Expression"):
         return spoken
-    classes = [line.removeprefix(CLASSIFIER) for line in package.metadata.get_all("Classifier") or [] if line.startswith(CLASSIFIER)]
+    classes = [
+        line.removeprefix(CLASSIFIER)
+        for line in package.metadata.get_all("Classifier") or []
+        if line.startswith(CLASSIFIER)
+    ]
     files = [file.read_text() for file in package.files or [] if "licenses" in file.parts]
     named = re.search(r"Apache License|MIT License|BSD \d-Clause|GNU [A-Z].*", files[0]) if files else None
     text = OTHERWISE.join(classes) or package.metadata.get("License") or (named[0] if named else "none named")
@@ -98,7 +137,9 @@ def licence(package: Distribution) -> str:
 
 
 def is_permitted(name: str) -> bool:
-    """Whether an expression of SPDX leaves a way to use the package by permitted licences alone; of other names, whether it is one of NAMED."""
+    """Whether an expression of SPDX leaves a way to use the package by permitted licences alone; of other names,
+    whether it is one of NAMED.
+    """
     if name in NAMED:
         return True
     try:
@@ -139,7 +180,13 @@ def _one(left: list[str]) -> bool:
 def installed_by_image() -> str:
     """Those lines of IMAGE that hold for Linux and the Dockerfile's Python."""
     python = re.findall(r"^ARG PYTHON=(\S+)", Path("Dockerfile").read_text("utf-8"), re.MULTILINE)[0]
-    there = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix", "python_version": python, "python_full_version": f"{python}.0"}
+    there = {
+        "sys_platform": "linux",
+        "platform_system": "Linux",
+        "os_name": "posix",
+        "python_version": python,
+        "python_full_version": f"{python}.0",
+    }
     blocks = re.findall(r"^\S+==(?:.*\\\n)+.*\n?", Path(IMAGE).read_text("utf-8"), re.MULTILINE)
     needs = ((block, Requirement(block.partition("\\")[0])) for block in blocks)
     return "".join(block for block, need in needs if need.marker is None or need.marker.evaluate(there))
@@ -149,7 +196,10 @@ def page(packages: list[Distribution]) -> str:
     """docs/licences.md."""
     known = {package.metadata["Name"] for package in packages}
     tools = [package for package in brought(TOOLS) if package.metadata["Name"] not in known]
-    rows, others = ([f"| {package.metadata['Name']} | {package.version} | {licence(package)} |" for package in some] for some in (packages, tools))
+    rows, others = (
+        [f"| {package.metadata['Name']} | {package.version} | {licence(package)} |" for package in some]
+        for some in (packages, tools)
+    )
     return "\n".join([HEADER, *rows, TOOLS_HEADER, *others])
 
 
@@ -164,11 +214,23 @@ def main() -> int:
             lock = Path(folder) / "requirements.txt"
             lock.write_text(installed_by_image())
             described = ["environment", given.python] if given.python else ["requirements", str(lock)]
-            tool = [sys.executable, "-W", "ignore", "-m", "cyclonedx_py", *described, "--pyproject", "pyproject.toml", "--output-reproducible"]
+            tool = [
+                sys.executable,
+                "-W",
+                "ignore",
+                "-m",
+                "cyclonedx_py",
+                *described,
+                "--pyproject",
+                "pyproject.toml",
+                "--output-reproducible",
+            ]
             return subprocess.run([*tool, "--of", "JSON", "-o", str(given.sbom)]).returncode
     packages = brought()
     print(page(packages))
-    refused = [f"{package.metadata['Name']}: {licence(package)}" for package in packages if not is_permitted(licence(package))]
+    refused = [
+        f"{package.metadata['Name']}: {licence(package)}" for package in packages if not is_permitted(licence(package))
+    ]
     for line in refused:
         print(f"does not agree with Apache-2.0, or is not known to: {line}", file=sys.stderr)
     return 1 if refused else 0

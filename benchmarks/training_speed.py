@@ -51,7 +51,10 @@ def main() -> None:
     for way in ("given-back", "kept"):
         command = [sys.executable, "-m", "benchmarks.training_speed", "--steps", str(arguments.steps), "--way", way]
         speed[way] = float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    print(f"freed memory given back: {speed['given-back']:6.0f} images/s\nfreed memory kept:       {speed['kept']:6.0f} images/s")
+    print(
+        f"freed memory given back: {speed['given-back']:6.0f} images/s\nfreed memory kept:       {speed['kept']:6.0f}"
+        " images/s"
+    )
     print(f"ratio:                   {speed['kept'] / speed['given-back']:6.2f}")
 
 

@@ -31,8 +31,8 @@ BODIES = "kneeoa_bodies"
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
-        "base-uri 'none'; frame-ancestors 'none'"
+        "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action"
+        " 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -60,7 +60,9 @@ class KneeOAApp(Flask):
     request_class = InMemoryRequest
 
     def stop(self) -> None:
-        """The server is being stopped: requests that wait are told to come back, those that are being graded are answered."""
+        """The server is being stopped: requests that wait are told to come back, those that are being graded are
+        answered.
+        """
         self.extensions[QUEUE].stop()
         self.extensions[BODIES].stop()
 
@@ -69,13 +71,18 @@ class KneeOAApp(Flask):
         watch.Figures.of(self).turned_away.inc()
 
 
-def create_app(config: Settings | None = None, grader: Grader | None = None, keys: Mapping[str, str] | None = None, make_readings: bool = True) -> KneeOAApp:
+def create_app(
+    config: Settings | None = None,
+    grader: Grader | None = None,
+    keys: Mapping[str, str] | None = None,
+    make_readings: bool = True,
+) -> KneeOAApp:
     """The WSGI application.
 
-    config: by default what the `KNEEOA_*` variables say. grader: by default the one at config's model and
-    revision, loaded by the server's start, the first film or the first question whether the app is ready. keys: of the API, as
-    `guards.read_keys` gives them; by default those of config's file. make_readings: whether SQLite's file for readers' grades may be made.
-    Raises SettingsError for a variable that can't be used.
+    config: by default what the `KNEEOA_*` variables say. grader: by default the one at config's model and revision,
+    loaded by the server's start, the first film or the first question whether the app is ready. keys: of the API, as
+    `guards.read_keys` gives them; by default those of config's file. make_readings: whether SQLite's file for readers'
+    grades may be made. Raises SettingsError for a variable that can't be used.
     """
     settings = config or Settings.from_environ()
     app = KneeOAApp(__name__)
@@ -92,7 +99,8 @@ def create_app(config: Settings | None = None, grader: Grader | None = None, key
     app.wsgi_app = _secured(app.extensions[BODIES])  # type: ignore[method-assign]  # as Flask says to
     app.extensions[QUEUE] = Queue(settings.queue, figures)
     app.extensions["kneeoa"] = GraderSource(
-        (lambda: grader) if grader else from_settings(settings), lambda found: figures.model.info({"model": found.model, "revision": found.revision})
+        (lambda: grader) if grader else from_settings(settings),
+        lambda found: figures.model.info({"model": found.model, "revision": found.revision}),
     )
     app.extensions["kneeoa_results"] = Results()
     app.extensions[DRAWING] = Drawing()
@@ -123,7 +131,10 @@ def _secured(app: WSGIApplication) -> WSGIApplication:
     def secured(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Callable[[bytes], object]:
             stored = any(name == "Cache-Control" for name, _ in headers)
-            return start_response(status, headers + common + ([] if stored else [("Cache-Control", "no-store")]), *error)  # it may show a film
+            # it may show a film
+            return start_response(
+                status, headers + common + ([] if stored else [("Cache-Control", "no-store")]), *error
+            )
 
         return app(environ, start)
 

@@ -32,7 +32,8 @@ LAST_PORT = 65535
 MOST_THREADS = 256
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 OWN_NAMES = "localhost,127.0.0.1,[::1]"
-"""Under which an app on loopback is asked by this machine; a page elsewhere whose name leads to 127.0.0.1 asks under that name."""
+"""Under which an app on loopback is asked by this machine; a page elsewhere whose name leads to 127.0.0.1 asks under
+that name."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -85,7 +86,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", help="address to listen on (127.0.0.1)")
     parser.add_argument("--port", type=_whole("port", LAST_PORT), metavar="PORT", help="0 takes a free one (8000)")
-    parser.add_argument("--model", metavar="ADDRESS", help="shipped name, folder, or org/name on the Hub (the shipped one)")
+    parser.add_argument(
+        "--model", metavar="ADDRESS", help="shipped name, folder, or org/name on the Hub (the shipped one)"
+    )
     parser.add_argument("--revision", help="tag or commit of the model (its newest)")
     parser.add_argument(
         "--threads",
@@ -101,7 +104,10 @@ def _show_key(name: str) -> int:
     key, digest = new_key()
     if not KEY_LINE.fullmatch(f"{name}:{digest}"):
         return _fail(f"{name!r} can't name a key; use 1 to 64 letters, digits, dots, dashes or underscores.")
-    print(f"Give this key to {name}; it is shown only now:\n  {key}\nand add this line to the file of KNEEOA_API_KEYS:\n  {name}:{digest}")
+    print(
+        f"Give this key to {name}; it is shown only now:\n  {key}\nand add this line to the file of KNEEOA_API_KEYS:\n "
+        f" {name}:{digest}"
+    )
     return 0
 
 
@@ -125,7 +131,10 @@ def _check_model(settings: Settings) -> None:
 
 
 def _check_readings(settings: Settings) -> None:
-    """Fail now for an address that is none, and make SQLite's file. A database elsewhere is not waited for: the server asks it."""
+    """Fail now for an address that is none, and make SQLite's file.
+
+    A database elsewhere is not waited for: the server asks it.
+    """
     if not settings.reader_db:
         return
     store = Readings(settings.reader_db)

@@ -1,4 +1,6 @@
-"""The bodies of the requests under way: when memory holds enough of them, all but the eldest wait to come in, and none may dawdle."""
+"""The bodies of the requests under way: when memory holds enough of them, all but the eldest wait to come in, and none
+may dawdle.
+"""
 
 import threading
 import time
@@ -11,7 +13,8 @@ from .figures import Figures
 from .queue import Busy, Stopping
 
 ROOM = 16 * 2**20
-"""Bytes that bodies take together before others wait; the eldest comes in whatever its size, so that none waits for another's end in vain."""
+"""Bytes that bodies take together before others wait; the eldest comes in whatever its size, so that none waits for
+another's end in vain."""
 SMALL = 2 * 2**20
 """A body that says it has no more never waits: those who send large films hold up each other alone."""
 PATIENCE_SECONDS = 20
@@ -26,7 +29,10 @@ LOOK_SECONDS = 3
 
 @dataclass(eq=False)
 class Pace:
-    """received: bytes of a body. lately, seconds: bytes that came since the last look, and the time that it took to read them."""
+    """received: bytes of a body.
+
+    lately, seconds: bytes that came since the last look, and the time that it took to read them.
+    """
 
     received: int = 0
     lately: int = 0
@@ -60,7 +66,10 @@ class Bodies:
             self._changed.notify_all()
 
     def admit(self, body: "CountedBody") -> None:
-        """Returns when more of the body may come. Raises Busy when that takes too long, or has taken too long at a stop."""
+        """Returns when more of the body may come.
+
+        Raises Busy when that takes too long, or has taken too long at a stop.
+        """
         with self._changed:
             self._bodies.setdefault(body, Pace())
             if self._stopped is not None and time.monotonic() > self._stopped + STOP_SECONDS:
@@ -78,7 +87,10 @@ class Bodies:
                 self._turn_away()
 
     def hold(self, body: "CountedBody", size: int, seconds: float) -> None:
-        """So many bytes of it have come, in so many seconds. Raises Busy when it keeps others waiting by its slowness."""
+        """So many bytes of it have come, in so many seconds.
+
+        Raises Busy when it keeps others waiting by its slowness.
+        """
         with self._changed:
             pace = self._bodies[body]
             pace.received += size

@@ -15,13 +15,23 @@ class Figures:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.requests = Counter("kneeoa_requests", "Requests answered.", ("route", "method", "status"), registry=self.registry)
-        self.seconds = Histogram("kneeoa_request_seconds", "Time to answer.", ("route",), buckets=BUCKETS, registry=self.registry)
+        self.requests = Counter(
+            "kneeoa_requests", "Requests answered.", ("route", "method", "status"), registry=self.registry
+        )
+        self.seconds = Histogram(
+            "kneeoa_request_seconds", "Time to answer.", ("route",), buckets=BUCKETS, registry=self.registry
+        )
         self.grades = Counter("kneeoa_grades", "Knees graded, by grade.", ("grade",), registry=self.registry)
         self.refusals = Counter("kneeoa_refusals", "Films refused, by reason.", ("reason",), registry=self.registry)
-        self.failures = Counter("kneeoa_failures", "Films that could not be graded, by code.", ("code",), registry=self.registry)
-        self.waiting = Gauge("kneeoa_waiting", "Requests that wait for their turn to be graded.", registry=self.registry)
-        self.turned_away = Counter("kneeoa_turned_away", "Requests turned away because too many were waiting.", registry=self.registry)
+        self.failures = Counter(
+            "kneeoa_failures", "Films that could not be graded, by code.", ("code",), registry=self.registry
+        )
+        self.waiting = Gauge(
+            "kneeoa_waiting", "Requests that wait for their turn to be graded.", registry=self.registry
+        )
+        self.turned_away = Counter(
+            "kneeoa_turned_away", "Requests turned away because too many were waiting.", registry=self.registry
+        )
         self.model = Info("kneeoa_model", "The model that answers.", registry=self.registry)
 
     @classmethod

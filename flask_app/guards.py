@@ -1,4 +1,6 @@
-"""Who may ask, and how often: trusted hosts, no requests that another site makes in a visitor's name, API keys, rates."""
+"""Who may ask, and how often: trusted hosts, no requests that another site makes in a visitor's name, API keys,
+rates.
+"""
 
 import hashlib
 import hmac
@@ -55,7 +57,9 @@ class KeyNeeded(ShownError):
     status = 401
 
     def __init__(self) -> None:
-        super().__init__("This API needs a key; send the header Authorization: Bearer KEY, with a key that its operator gave you.")
+        super().__init__(
+            "This API needs a key; send the header Authorization: Bearer KEY, with a key that its operator gave you."
+        )
 
 
 class TooManyRequests(ShownError):
@@ -65,11 +69,16 @@ class TooManyRequests(ShownError):
     status = 429
 
     def __init__(self, limit: str) -> None:
-        super().__init__(f"More requests came from you than the limit of {limit}; wait as long as the header Retry-After says.")
+        super().__init__(
+            f"More requests came from you than the limit of {limit}; wait as long as the header Retry-After says."
+        )
 
 
 def register(app: Flask, settings: Settings, keys: Mapping[str, str] | None = None) -> None:
-    """Guard the app by the settings. keys: of the API, where they were read already. Raises SettingsError for settings that can't be used."""
+    """Guard the app by the settings.
+
+    keys: of the API, where they were read already. Raises SettingsError for settings that can't be used.
+    """
     hosts = [host.strip() for host in settings.trusted_hosts.split(",") if host.strip()]
     if hosts:  # not by Flask's own TRUSTED_HOSTS, after which no page that tells of it can be made
         app.before_request(lambda: _trusted(hosts))
@@ -100,14 +109,19 @@ def read_keys(path: Path) -> dict[str, str]:
     try:
         lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"KNEEOA_API_KEYS {path} can't be read ({error.__class__.__name__}); give a file of lines NAME:SHA256.") from None
+        raise SettingsError(
+            f"KNEEOA_API_KEYS {path} can't be read ({error.__class__.__name__}); give a file of lines NAME:SHA256."
+        ) from None
     found = {}
     for number, line in enumerate(lines, 1):
         if not line or line.startswith("#"):
             continue
         parts = KEY_LINE.fullmatch(line)
         if not parts:
-            raise SettingsError(f"KNEEOA_API_KEYS {path}, line {number} is not NAME:SHA256; make one with python -m flask_app --new-key NAME.")
+            raise SettingsError(
+                f"KNEEOA_API_KEYS {path}, line {number} is not NAME:SHA256; make one with python -m flask_app --new-key"
+                " NAME."
+            )
         found[parts[2]] = parts[1]
     if not found:
         raise SettingsError(f"KNEEOA_API_KEYS {path} holds no key; make one with python -m flask_app --new-key NAME.")
@@ -122,14 +136,20 @@ def _trusted(hosts: list[str]) -> None:
 
 
 def _no_cross_site() -> None:
-    """A browser says where a request comes from (Fetch Metadata, W3C); a program that says nothing has no visitor to misuse."""
+    """A browser says where a request comes from (Fetch Metadata, W3C); a program that says nothing has no visitor to
+    misuse.
+    """
     if request.method in SAFE_METHODS:
         return
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is not None:
         if site not in ("same-origin", "none"):
             raise CrossSite
-    elif origin is not None and origin != f"{request.scheme}://{request.host}" and origin.split("://")[-1] != request.host:
+    elif (
+        origin is not None
+        and origin != f"{request.scheme}://{request.host}"
+        and origin.split("://")[-1] != request.host
+    ):
         raise CrossSite
 
 
@@ -188,7 +208,10 @@ class FormExpired(ShownError):
     status = 400
 
     def __init__(self) -> None:
-        super().__init__("This form is too old, or your browser did not keep the page's cookie; open the page again, allow its cookie, and send the form anew.")
+        super().__init__(
+            "This form is too old, or your browser did not keep the page's cookie; open the page again, allow its"
+            " cookie, and send the form anew."
+        )
 
 
 class Sessions(SecureCookieSessionInterface):
@@ -204,14 +227,18 @@ class Sessions(SecureCookieSessionInterface):
 
 
 def protect(app: Flask, secret_key: str, programs: Blueprint) -> None:
-    """Ask every form for its token. secret_key: "" draws one. programs: what they call, which keeps no cookie and needs no token."""
+    """Ask every form for its token.
+
+    secret_key: "" draws one. programs: what they call, which keeps no cookie and needs no token.
+    """
     app.config.update(
         SECRET_KEY=secret_key or secrets.token_hex(32),
         SESSION_COOKIE_NAME="kneeoa",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         WTF_CSRF_TIME_LIMIT=TOKEN_SECONDS,
-        WTF_CSRF_SSL_STRICT=False,  # _no_cross_site asks where a request comes from, by better headers than the referrer
+        # _no_cross_site asks where a request comes from, by better headers than the referrer
+        WTF_CSRF_SSL_STRICT=False,
     )
     app.session_interface = Sessions()
     CSRFProtect(app).exempt(programs)

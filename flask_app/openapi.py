@@ -19,7 +19,10 @@ from .uploads import FIELD, FORM, RAW_TYPES
 REPORT_SCHEMA = Path(__file__).parent.parent / "docs" / "schemas" / "report.schema.json"
 HERE = "http://127.0.0.1:8000"
 IDENTITY = {
-    "KneeOA-Model": {"description": "Name of the model that answers; absent while none is loaded.", "schema": {"type": "string"}},
+    "KneeOA-Model": {
+        "description": "Name of the model that answers; absent while none is loaded.",
+        "schema": {"type": "string"},
+    },
     "KneeOA-Revision": {"description": "Its revision.", "schema": {"type": "string"}},
 }
 SAMPLES = {
@@ -54,12 +57,19 @@ print(model["model"], model["revision"])""",
         ),
     },
     "dicomReport": {
-        "Shell": (f"curl --silent --fail --header 'Content-Type: application/dicom' --data-binary @knee.dcm --output report.dcm {HERE}/api/v1/dicom/report",),
+        "Shell": (
+            (
+                "curl --silent --fail --header 'Content-Type: application/dicom' --data-binary @knee.dcm --output"
+                f" report.dcm {HERE}/api/v1/dicom/report"
+            ),
+        ),
         "Python": (
             f"""import requests
 
 with open("knee.dcm", "rb") as film:
-    answer = requests.post("{HERE}/api/v1/dicom/report", data=film, headers={{"Content-Type": "application/dicom"}}, timeout=60)
+    answer = requests.post(
+        "{HERE}/api/v1/dicom/report", data=film, headers={{"Content-Type": "application/dicom"}}, timeout=60
+    )
 answer.raise_for_status()
 with open("report.dcm", "wb") as report:
     report.write(answer.content)""",
@@ -71,7 +81,17 @@ with open("report.dcm", "wb") as report:
 
 def problem_types() -> list[tuple[str, int, str]]:
     """Code, status and meaning of every problem that the API may answer with."""
-    kinds = [*_below(FilmError), UnsupportedRequest, ModelUnavailable, MissingExtra, Busy, CrossSite, KeyNeeded, TooManyRequests, UnknownHost]
+    kinds = [
+        *_below(FilmError),
+        UnsupportedRequest,
+        ModelUnavailable,
+        MissingExtra,
+        Busy,
+        CrossSite,
+        KeyNeeded,
+        TooManyRequests,
+        UnknownHost,
+    ]
     named = [(kind.code, kind.status, (kind.__doc__ or "").split("\n")[0]) for kind in kinds]
     return [*named, *((code, status, detail) for status, (code, detail) in HTTP_ERRORS.items())]
 
@@ -82,7 +102,11 @@ def document() -> dict[str, Any]:
     components = _report_schemas() | {
         "Answer": _object(
             {
-                "films": {"type": "array", "items": {"anyOf": [_schema("Report"), _schema("FailedFilm")]}, "description": "One a film, in the order sent."},
+                "films": {
+                    "type": "array",
+                    "items": {"anyOf": [_schema("Report"), _schema("FailedFilm")]},
+                    "description": "One a film, in the order sent.",
+                },
                 "model": {"type": "string"},
                 "revision": {"type": "string"},
             }
@@ -90,7 +114,11 @@ def document() -> dict[str, Any]:
         "FailedFilm": _object({"error": _schema("Problem")}),
         "Problem": _object(
             {
-                "type": {"type": "string", "enum": sorted({URN + code for code, _, _ in problem_types()}), "description": "Stable within API v1."},
+                "type": {
+                    "type": "string",
+                    "enum": sorted({URN + code for code, _, _ in problem_types()}),
+                    "description": "Stable within API v1.",
+                },
                 "title": {"type": "string"},
                 "status": {"type": "integer"},
                 "detail": {"type": "string", "description": "What was received and what to do."},
@@ -101,9 +129,17 @@ def document() -> dict[str, Any]:
                 "model": {"type": "string"},
                 "version": {"type": "string"},
                 "revision": {"type": "string"},
-                "grades": {"type": "array", "items": {"type": "string"}, "minItems": len(GRADES), "maxItems": len(GRADES)},
+                "grades": {
+                    "type": "array",
+                    "items": {"type": "string"},
+                    "minItems": len(GRADES),
+                    "maxItems": len(GRADES),
+                },
                 "decision": {"type": "string", "description": "How one grade is chosen from five probabilities."},
-                "grade_set_level": {"type": "number", "description": "Share of knees whose grade is meant to be in the set."},
+                "grade_set_level": {
+                    "type": "number",
+                    "description": "Share of knees whose grade is meant to be in the set.",
+                },
                 "input": _object({"height": {"type": "integer"}, "width": {"type": "integer"}}),
             }
         ),
@@ -114,27 +150,49 @@ def document() -> dict[str, Any]:
             "title": "KneeOA API",
             "version": "1",
             "summary": "Kellgren-Lawrence grades of knee radiographs.",
-            "description": f"{DISCLAIMER} Films stay in the server's memory for one answer. Served by kneeoa_hub {__version__}.",
+            "description": (
+                f"{DISCLAIMER} Films stay in the server's memory for one answer. Served by kneeoa_hub {__version__}."
+            ),
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
         "paths": {
-            "/api/v1/grade": {"post": _operation("grade", "Grade films", GRADE_WORDS, _films(many=True), {"200": _json("The films' reports.", "Answer")})},
-            "/api/v1/dicom/report": {
-                "post": _operation("dicomReport", "A structured report of a DICOM film", DICOM_WORDS, _films(many=False), {"200": DICOM_ANSWER})
+            "/api/v1/grade": {
+                "post": _operation(
+                    "grade",
+                    "Grade films",
+                    GRADE_WORDS,
+                    _films(many=True),
+                    {"200": _json("The films' reports.", "Answer")},
+                )
             },
-            "/api/v1/model": {"get": _operation("model", "Which model answers", MODEL_WORDS, None, {"200": _json("The model.", "Model")})},
+            "/api/v1/dicom/report": {
+                "post": _operation(
+                    "dicomReport",
+                    "A structured report of a DICOM film",
+                    DICOM_WORDS,
+                    _films(many=False),
+                    {"200": DICOM_ANSWER},
+                )
+            },
+            "/api/v1/model": {
+                "get": _operation(
+                    "model", "Which model answers", MODEL_WORDS, None, {"200": _json("The model.", "Model")}
+                )
+            },
         },
         "components": {"schemas": components},
     }
 
 
 GRADE_WORDS = (
-    f"Films in the field `{FIELD}` of a form, which may be repeated, or one film as the body. A film that is refused is an answer: status 200, "
-    "`refused` with its reason. A film alone that can't be graded is the request's problem; among others it is reported in its place."
+    f"Films in the field `{FIELD}` of a form, which may be repeated, or one film as the body. A film that is refused is"
+    " an answer: status 200, `refused` with its reason. A film alone that can't be graded is the request's problem;"
+    " among others it is reported in its place."
 )
 DICOM_WORDS = (
-    "One DICOM film; the answer is a Comprehensive SR (TID 1500) of the same study, to be stored beside it. It takes over patient and study from the film."
+    "One DICOM film; the answer is a Comprehensive SR (TID 1500) of the same study, to be stored beside it. It takes"
+    " over patient and study from the film."
 )
 MODEL_WORDS = "Name, version and revision of the model, its grades, decision rule and input."
 DICOM_ANSWER = {
@@ -144,11 +202,23 @@ DICOM_ANSWER = {
 }
 
 
-def _operation(name: str, summary: str, words: str, body: dict[str, Any] | None, answers: dict[str, Any]) -> dict[str, Any]:
+def _operation(
+    name: str, summary: str, words: str, body: dict[str, Any] | None, answers: dict[str, Any]
+) -> dict[str, Any]:
     statuses = (400, 401, 403, 413, 415, 422, 429, 500, 501, 503) if body else (400, 401, 500, 503)
-    problems = {str(status): _json("A problem (RFC 9457).", "Problem", "application/problem+json") for status in statuses}
-    samples = [{"lang": language, "source": source} for language, sources in SAMPLES[name].items() for source in sources]
-    operation = {"operationId": name, "summary": summary, "description": words, "responses": answers | problems, "x-codeSamples": samples}
+    problems = {
+        str(status): _json("A problem (RFC 9457).", "Problem", "application/problem+json") for status in statuses
+    }
+    samples = [
+        {"lang": language, "source": source} for language, sources in SAMPLES[name].items() for source in sources
+    ]
+    operation = {
+        "operationId": name,
+        "summary": summary,
+        "description": words,
+        "responses": answers | problems,
+        "x-codeSamples": samples,
+    }
     return operation | ({"requestBody": body} if body else {})
 
 
@@ -156,7 +226,13 @@ def _films(many: bool) -> dict[str, Any]:
     binary = {"type": "string", "contentMediaType": "application/octet-stream"}
     field = {"type": "array", "items": binary, "minItems": 1, "maxItems": 50 if many else 1}
     form = {"schema": {"type": "object", "properties": {FIELD: field}, "required": [FIELD]}}
-    return {"required": True, "content": {FORM: form, **{kind: {"schema": {"type": "string", "contentMediaType": kind}} for kind in RAW_TYPES}}}
+    return {
+        "required": True,
+        "content": {
+            FORM: form,
+            **{kind: {"schema": {"type": "string", "contentMediaType": kind}} for kind in RAW_TYPES},
+        },
+    }
 
 
 def _json(words: str, name: str, kind: str = "application/json") -> dict[str, Any]:

@@ -116,7 +116,10 @@ def read_first(key: str) -> str:
 
 @blueprint.get("/results/<key>/films/<int:number>/<name>.jpg")
 def picture(key: str, number: int, name: str) -> Response:
-    """A film of a result, or its overlay. Each by an address of its own, so that a page of fifty films holds none of them."""
+    """A film of a result, or its overlay.
+
+    Each by an address of its own, so that a page of fifty films holds none of them.
+    """
     kept = _results().get(key)
     film = next((film for film in kept.films if film.number == number and film.report), None)
     if film is None or name not in PICTURES:

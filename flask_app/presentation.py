@@ -24,8 +24,8 @@ PICTURES = (FILM, OVERLAY)
 class GradedFilm:
     """One film of a request: either a report or an error.
 
-    name: as its sender called it. sha256: of the file. report: its film is a gray picture of LONGEST_SIDE at most, so that
-    little is held in memory; `document` is what the API answers for the film as it was sent.
+    name: as its sender called it. sha256: of the file. report: its film is a gray picture of LONGEST_SIDE at most, so
+    that little is held in memory; `document` is what the API answers for the film as it was sent.
     """
 
     number: int
@@ -81,7 +81,15 @@ def _small(report: FilmReport) -> FilmReport:
     picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
     across, down = picture.width / report.film.shape[1], picture.height / report.film.shape[0]
     knees = tuple(
-        replace(knee, box=(round(knee.box[0] * across), round(knee.box[1] * down), round(knee.box[2] * across), round(knee.box[3] * down)))
+        replace(
+            knee,
+            box=(
+                round(knee.box[0] * across),
+                round(knee.box[1] * down),
+                round(knee.box[2] * across),
+                round(knee.box[3] * down),
+            ),
+        )
         for knee in report.knees
     )
     return replace(report, knees=knees, film=np.asarray(picture))

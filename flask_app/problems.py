@@ -32,7 +32,10 @@ class NoFilm(FilmError):
 
 
 class ShownError(KneeOAError):
-    """Base of the app's own errors that may be shown. retry_after: seconds after which trying again may help, 0 when it won't."""
+    """Base of the app's own errors that may be shown.
+
+    retry_after: seconds after which trying again may help, 0 when it won't.
+    """
 
     retry_after = 0
 

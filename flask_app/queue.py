@@ -1,4 +1,6 @@
-"""Films are graded a few requests at a time; those beyond wait, and when too many wait the next one is told to come back."""
+"""Films are graded a few requests at a time; those beyond wait, and when too many wait the next one is told to come
+back.
+"""
 
 import os
 import threading
@@ -12,8 +14,11 @@ from .figures import Figures
 from .problems import ShownError
 
 MOST_AT_A_TIME = 4
-"""Each may unpack a film that is not large (sizes.LARGE), which takes some sixty megabytes, and one beside them a film of KNEEOA_MAX_PIXELS."""
-AT_A_TIME = min(MOST_AT_A_TIME, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+"""Each may unpack a film that is not large (sizes.LARGE), which takes some sixty megabytes, and one beside them a film
+of KNEEOA_MAX_PIXELS."""
+AT_A_TIME = min(
+    MOST_AT_A_TIME, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+)
 """Requests that are graded at once: one a core, since more only take turns."""
 WAIT_SECONDS = 60
 """For a turn; a proxy before the app that waits two minutes has its answer in time."""
@@ -61,7 +66,10 @@ class Queue:
 
     @contextmanager
     def turn(self, large: bool = False) -> Iterator[None]:
-        """Wait for a turn and hold it. large: with a large film, of which one has a turn at a time; others pass by. Raises Busy."""
+        """Wait for a turn and hold it.
+
+        large: with a large film, of which one has a turn at a time; others pass by. Raises Busy.
+        """
         ticket = _Ticket(large)
         with self._changed:
             self._admit(ticket)

@@ -32,7 +32,10 @@ class AlreadyShown(ShownError):
     status = 409
 
     def __init__(self) -> None:
-        super().__init__("The model's answers to these films were shown already, so no grade can be counted as given before them; nothing was changed.")
+        super().__init__(
+            "The model's answers to these films were shown already, so no grade can be counted as given before them;"
+            " nothing was changed."
+        )
 
 
 @blueprint.post("/results/<key>/readings")
@@ -55,8 +58,16 @@ def record(key: str) -> AnyResponse:
 def overview() -> str:
     """How far readers and model agree."""
     readings = _store().all()
-    parts = {"before the model's answer was shown": [r for r in readings if r.before], "after it was shown": [r for r in readings if not r.before]}
-    return render_template("readings.html", parts={words: agreement(part) for words, part in parts.items()}, readings=readings, grades=GRADES)
+    parts = {
+        "before the model's answer was shown": [r for r in readings if r.before],
+        "after it was shown": [r for r in readings if not r.before],
+    }
+    return render_template(
+        "readings.html",
+        parts={words: agreement(part) for words, part in parts.items()},
+        readings=readings,
+        grades=GRADES,
+    )
 
 
 @blueprint.get("/readings.csv")
@@ -69,7 +80,9 @@ def export() -> Response:
 def _readings(result: Result) -> list[Reading]:
     reader, before = request.form.get("reader", "").strip(), request.form.get("before") == "1"
     if not READER.fullmatch(reader):
-        raise BadReading("Give your reader's code: 1 to 32 letters, digits, dots, dashes or underscores, and no patient's name.")
+        raise BadReading(
+            "Give your reader's code: 1 to 32 letters, digits, dots, dashes or underscores, and no patient's name."
+        )
     films = {film.number: film for film in result.films if film.report}
     found = []
     for field, text in request.form.items():
@@ -77,10 +90,30 @@ def _readings(result: Result) -> list[Reading]:
         if not place or not text:  # a knee that was left open
             continue
         film, number = films.get(int(place[1])), int(place[2])
-        if film is None or film.report is None or number >= len(film.report.knees) or text not in map(str, range(NUM_GRADES)):
-            raise BadReading("The form holds a grade that is not 0 to 4, or of a knee that is not in this result; open the result again.")
+        if (
+            film is None
+            or film.report is None
+            or number >= len(film.report.knees)
+            or text not in map(str, range(NUM_GRADES))
+        ):
+            raise BadReading(
+                "The form holds a grade that is not 0 to 4, or of a knee that is not in this result; open the result"
+                " again."
+            )
         knee = film.report.knees[number]
-        found.append(Reading(film.sha256, number, knee.side, reader, before, int(text), knee.grade, film.report.model, film.report.revision))
+        found.append(
+            Reading(
+                film.sha256,
+                number,
+                knee.side,
+                reader,
+                before,
+                int(text),
+                knee.grade,
+                film.report.model,
+                film.report.revision,
+            )
+        )
     if not found:
         raise BadReading("No knee was given a grade; choose one of 0 to 4 for at least one knee.")
     return found

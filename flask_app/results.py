@@ -1,4 +1,6 @@
-"""Graded films for a few minutes, in memory, under an address that can't be guessed: to download, to read again, then gone."""
+"""Graded films for a few minutes, in memory, under an address that can't be guessed: to download, to read again, then
+gone.
+"""
 
 import io
 import json
@@ -42,7 +44,10 @@ class ResultGone(ShownError):
 
 @dataclass(frozen=True)
 class Result:
-    """The films of one request. key: its address's last part. kept_at: by the store's clock. sample: they are synthetic."""
+    """The films of one request.
+
+    key: its address's last part. kept_at: by the store's clock. sample: they are synthetic.
+    """
 
     key: str
     films: tuple[GradedFilm, ...]
@@ -52,8 +57,15 @@ class Result:
     @cached_property
     def bytes(self) -> int:
         """That it takes, roughly: pictures, maps, names and documents."""
-        pictures = sum(film.report.film.nbytes + sum(knee.heatmap.nbytes for knee in film.report.knees) for film in self.films if film.report)
-        return pictures + sum(FILM_OVERHEAD + len(film.name.encode("utf-8", "replace")) + len(json.dumps(film.document)) for film in self.films)
+        pictures = sum(
+            film.report.film.nbytes + sum(knee.heatmap.nbytes for knee in film.report.knees)
+            for film in self.films
+            if film.report
+        )
+        return pictures + sum(
+            FILM_OVERHEAD + len(film.name.encode("utf-8", "replace")) + len(json.dumps(film.document))
+            for film in self.films
+        )
 
 
 class Results:
@@ -127,7 +139,10 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def download(form: str, films: Sequence[GradedFilm], drawing: Drawing) -> Response:
-    """The films in one of FORMS, as an attachment. Raises MissingExtra for a PDF without its package, Busy when others make too many."""
+    """The films in one of FORMS, as an attachment.
+
+    Raises MissingExtra for a PDF without its package, Busy when others make too many.
+    """
     content = _pdf(films, drawing) if form == "pdf" else {"json": _json, "csv": _csv}[form](films)
     name = f"kneeoa-film-{films[0].number}.{form}" if len(films) == 1 else f"kneeoa-films.{form}"
     return Response(content, mimetype=FORMS[form], headers={"Content-Disposition": f"attachment; filename={name}"})
@@ -143,7 +158,13 @@ def _pdf(films: Sequence[GradedFilm], drawing: Drawing) -> bytes:
 
 
 def _json(films: Sequence[GradedFilm]) -> str:
-    entries = [{"name": film.name, **({"error": problem(film.answer)} if isinstance(film.answer, KneeOAError) else film.document)} for film in films]
+    entries = [
+        {
+            "name": film.name,
+            **({"error": problem(film.answer)} if isinstance(film.answer, KneeOAError) else film.document),
+        }
+        for film in films
+    ]
     return json.dumps(entries[0] if len(entries) == 1 else entries, indent=1)
 
 

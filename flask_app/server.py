@@ -26,11 +26,12 @@ THREADS = 24
 TIMEOUT_SECONDS = 120
 MEMORY = "/dev/shm"
 ALLOCATOR = {-8: 1, -3: 32 * 2**20, -1: 32 * 2**20}
-"""mallopt(3): one arena; blocks of 32 MiB and more go back to the system when they are freed, and of the rest what is over 32 MiB at the end.
-As it comes, glibc keeps a gigabyte for the threads that have graded large films; where all goes back, every film of usual size has its memory made anew,
-which takes a tenth of the time."""
+"""mallopt(3): one arena; blocks of 32 MiB and more go back to the system when they are freed, and of the rest what is
+over 32 MiB at the end. As it comes, glibc keeps a gigabyte for the threads that have graded large films; where all goes
+back, every film of usual size has its memory made anew, which takes a tenth of the time."""
 GRACE_SECONDS = 40
-"""After a stop, for the requests that are being graded; more than what one has for it. Those that wait are told to come back."""
+"""After a stop, for the requests that are being graded; more than what one has for it. Those that wait are told to come
+back."""
 MOST_CONNECTIONS = 500
 """Held at a time, with a head that is still to come or between two requests."""
 POLL_SECONDS = 0.5
@@ -114,7 +115,10 @@ def _serve_threaded(load_app: Callable[[], KneeOAApp], listener: socket.socket) 
     app.stop()
     server.accepting = False
     end = time.monotonic() + GRACE_SECONDS
-    while any(channel.requests or channel.total_outbufs_len for channel in server.active_channels.values()) and time.monotonic() < end:
+    while (
+        any(channel.requests or channel.total_outbufs_len for channel in server.active_channels.values())
+        and time.monotonic() < end
+    ):
         wasyncore.loop(POLL_SECONDS, map=connections, count=1)
     server.task_dispatcher.shutdown()
     server.close()

@@ -51,7 +51,9 @@ class ModelUnavailable(KneeOAError):
     status = 503
 
     def __init__(self) -> None:
-        super().__init__(f"The model is not available; try again in {RETRY_SECONDS} seconds. The server's log says why.")
+        super().__init__(
+            f"The model is not available; try again in {RETRY_SECONDS} seconds. The server's log says why."
+        )
 
 
 class OutOfTime(FilmError):
@@ -61,7 +63,10 @@ class OutOfTime(FilmError):
     status = 413
 
     def __init__(self) -> None:
-        super().__init__(f"The films before this one took {GRADING_SECONDS} seconds, which is all that a request has; send it again with fewer others.")
+        super().__init__(
+            f"The films before this one took {GRADING_SECONDS} seconds, which is all that a request has; send it again"
+            " with fewer others."
+        )
 
 
 class GraderSource:
@@ -111,7 +116,9 @@ def from_settings(settings: Settings) -> Callable[[], Grader]:
     """What loads the grader at the settings' address."""
 
     def load() -> Grader:
-        return kneeoa_hub.from_pretrained(settings.model or None, revision=settings.revision or None, threads=settings.threads)
+        return kneeoa_hub.from_pretrained(
+            settings.model or None, revision=settings.revision or None, threads=settings.threads
+        )
 
     return load
 
@@ -121,11 +128,14 @@ def source() -> GraderSource:
     return current_app.extensions["kneeoa"]
 
 
-def grade_films(grader: Grader, films: Sequence[bytes], show: Callable[[FilmReport | KneeOAError], Shown]) -> list[Shown]:
-    """What `show` makes of the report, or of the error that may be shown, of each film, when it is the request's turn. Raises Busy.
+def grade_films(
+    grader: Grader, films: Sequence[bytes], show: Callable[[FilmReport | KneeOAError], Shown]
+) -> list[Shown]:
+    """What `show` makes of the report, or of the error that may be shown, of each film, when it is the request's turn.
+    Raises Busy.
 
-    Film by film, since a report holds its film unpacked: fifty files of a few kilobytes may unfold to gigabytes. A request with a
-    large film waits for others of its kind.
+    Film by film, since a report holds its film unpacked: fifty files of a few kilobytes may unfold to gigabytes. A
+    request with a large film waits for others of its kind.
     """
     shown, figures = [], Figures.of(current_app)
     with current_app.extensions[QUEUE].turn(any(map(is_large, films))):

@@ -92,7 +92,8 @@ FIELDS = tuple(Reading.__dataclass_fields__)
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of readers with the model. kappa: quadratically weighted; low, high: its 95% interval over films; None under LEAST_FILMS films.
+    """Of readers with the model. kappa: quadratically weighted; low, high: its 95% interval over films; None under
+    LEAST_FILMS films.
 
     counts: [5][5] knees, rows the reader's grade.
     """
@@ -113,7 +114,10 @@ class ReadingsUnavailable(ShownError):
     status = 503
 
     def __init__(self) -> None:
-        super().__init__("Readers' grades can't be kept now: their database does not answer. Nothing was saved; try again, then tell the operator.")
+        super().__init__(
+            "Readers' grades can't be kept now: their database does not answer. Nothing was saved; try again, then tell"
+            " the operator."
+        )
 
 
 class Readings:
@@ -123,14 +127,19 @@ class Readings:
     """
 
     def __init__(self, address: str, make: bool = True):
-        """Raises SettingsError for an address that is none. Whether a database answers there is seen when it is needed."""
+        """Raises SettingsError for an address that is none.
+
+        Whether a database answers there is seen when it is needed.
+        """
         try:
             url = make_url(address)
-            # Readings are few, so none is kept connected; a database that was restarted is no concern. Their values are no concern of a log.
+            # Readings are few, so none is kept connected; a database that was restarted is no concern. Their values are
+            # no concern of a log.
             self._engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=_limits(url))
         except (SQLAlchemyError, ImportError) as error:
             raise SettingsError(
-                f"KNEEOA_READER_DB can't be used ({type(error).__name__}); give sqlite:///readings.db, or postgresql+psycopg://USER:PASSWORD@HOST/NAME."
+                f"KNEEOA_READER_DB can't be used ({type(error).__name__}); give sqlite:///readings.db, or"
+                " postgresql+psycopg://USER:PASSWORD@HOST/NAME."
             ) from None
         self._make, self._made = make, False
         self._making = threading.Lock()
@@ -155,11 +164,18 @@ class Readings:
         try:
             self.of_films(())
         except ReadingsUnavailable:
-            log.warning("The app starts; readers' grades are refused until their database answers. A file that is not there is made at a start alone.")
+            log.warning(
+                "The app starts; readers' grades are refused until their database answers. A file that is not there is"
+                " made at a start alone."
+            )
 
     def save(self, readings: Iterable[Reading]) -> None:
-        """All of them or none; a reader's new grade of a knee takes the place of the old one. Raises ReadingsUnavailable."""
-        wanted = sorted(readings, key=lambda reading: (reading.film_sha256, reading.knee, reading.before))  # so that two saves can't wait for each other
+        """All of them or none; a reader's new grade of a knee takes the place of the old one.
+
+        Raises ReadingsUnavailable.
+        """
+        # so that two saves can't wait for each other
+        wanted = sorted(readings, key=lambda reading: (reading.film_sha256, reading.knee, reading.before))
         with self._answering():
             for left in reversed(range(ATTEMPTS)):
                 try:
@@ -174,11 +190,16 @@ class Readings:
         return self._select(select(*(TABLE.c[name] for name in FIELDS)).order_by(TABLE.c.id))
 
     def of_films(self, hashes: Collection[str]) -> dict[tuple[str, int], list[Reading]]:
-        """The readings of some films, by film and knee. Raises ReadingsUnavailable, for a moment after a failure without asking again."""
+        """The readings of some films, by film and knee.
+
+        Raises ReadingsUnavailable, for a moment after a failure without asking again.
+        """
         if self._failed_at is not None and time.monotonic() - self._failed_at < ASIDE_SECONDS:
             raise ReadingsUnavailable
         found: dict[tuple[str, int], list[Reading]] = {}
-        for reading in self._select(select(*(TABLE.c[name] for name in FIELDS)).where(TABLE.c.film_sha256.in_(hashes)).order_by(TABLE.c.id)):
+        for reading in self._select(
+            select(*(TABLE.c[name] for name in FIELDS)).where(TABLE.c.film_sha256.in_(hashes)).order_by(TABLE.c.id)
+        ):
             found.setdefault((reading.film_sha256, reading.knee), []).append(reading)
         return found
 
@@ -203,7 +224,9 @@ class Readings:
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
-        """The table is made before it is first used, and not again: one that is gone later is told, not replaced by an empty one."""
+        """The table is made before it is first used, and not again: one that is gone later is told, not replaced by an
+        empty one.
+        """
         began = time.monotonic()
         try:
             with self._making:
@@ -246,7 +269,10 @@ def _limit_statements(connection: Any, record: Any) -> None:
 
 
 def _kind(error: SQLAlchemyError) -> str:
-    """Its class, and the database's own code. What it says may repeat a film's hash and a reader's code, or name hosts."""
+    """Its class, and the database's own code.
+
+    What it says may repeat a film's hash and a reader's code, or name hosts.
+    """
     cause = getattr(error, "orig", None) or error
     code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
     return f"{type(cause).__name__}, {code}" if code else type(cause).__name__
@@ -262,7 +288,15 @@ def agreement(readings: Collection[Reading]) -> Agreement | None:
     several = len(np.unique(films)) >= LEAST_FILMS and len(np.unique(np.concatenate([given, answered]))) > 1
     low, high = qwk_interval(given, answered, films) if several else (None, None)
     kappa = qwk(given, answered) if several else None
-    return Agreement(len(given), len(np.unique(films)), kappa, low, high, float((given == answered).mean()), confusion(given, answered).tolist())
+    return Agreement(
+        len(given),
+        len(np.unique(films)),
+        kappa,
+        low,
+        high,
+        float((given == answered).mean()),
+        confusion(given, answered).tolist(),
+    )
 
 
 def as_csv(readings: Iterable[Reading]) -> str:

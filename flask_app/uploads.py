@@ -13,7 +13,15 @@ FIELD = "film"
 FORM = "multipart/form-data"
 NAME_CHARACTERS = 200
 """Of a film's name that are shown back, from its end."""
-RAW_TYPES = ("application/dicom", "application/octet-stream", "image/bmp", "image/jpeg", "image/png", "image/tiff", "image/webp")
+RAW_TYPES = (
+    "application/dicom",
+    "application/octet-stream",
+    "image/bmp",
+    "image/jpeg",
+    "image/png",
+    "image/tiff",
+    "image/webp",
+)
 """What a body that is one film may call itself. What it is, its bytes say."""
 
 
@@ -38,7 +46,8 @@ def uploads() -> list[Upload]:
     files = [file for file in request.files.getlist(FIELD) if file.filename]
     if len(files) > current_app.config["MAX_FILMS"]:
         abort(413)
-    films = [Upload((file.filename or "")[-NAME_CHARACTERS:], cast(BytesIO, file.stream).getvalue()) for file in files]  # read() would copy each
+    # read() would copy each
+    films = [Upload((file.filename or "")[-NAME_CHARACTERS:], cast(BytesIO, file.stream).getvalue()) for file in files]
     if not films and FIELD in request.form:
         raise NoFilm(f"The field {FIELD} came as text; send a file, as in curl -F {FIELD}=@knee.png.")
     if not films:
@@ -54,7 +63,8 @@ def contents() -> list[bytes]:
         return [upload.content for upload in uploads()]
     if request.mimetype not in RAW_TYPES:
         raise UnsupportedRequest(
-            f"The content type is {_given()}; send {FORM} with each film in a part named {FIELD}, or one film as the body with one of {', '.join(RAW_TYPES)}."
+            f"The content type is {_given()}; send {FORM} with each film in a part named {FIELD}, or one film as the"
+            f" body with one of {', '.join(RAW_TYPES)}."
         )
     return [request.get_data(cache=False)]
 

@@ -1,4 +1,7 @@
-"""What an operator sees: a log of requests as JSON, and figures for Prometheus. Neither holds names, keys, films or pixels."""
+"""What an operator sees: a log of requests as JSON, and figures for Prometheus.
+
+Neither holds names, keys, films or pixels.
+"""
 
 import json
 import logging
@@ -29,7 +32,10 @@ class JsonLines(logging.Formatter):
     """A line of JSON a record."""
 
     def format(self, record: logging.LogRecord) -> str:
-        line = {"time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"), "level": record.levelname.lower()}
+        line = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "level": record.levelname.lower(),
+        }
         line |= {"logger": record.name, "message": record.getMessage(), **getattr(record, "fields", {})}
         if record.exc_info and record.exc_info[1]:
             # Where it happened and what kind it was. What it says may repeat a film's header, a name or a key.
@@ -39,7 +45,9 @@ class JsonLines(logging.Formatter):
 
 
 def log_as_json() -> None:
-    """Whatever the process says on standard error is a line of JSON: messages, warnings of libraries, and faults of threads."""
+    """Whatever the process says on standard error is a line of JSON: messages, warnings of libraries, and faults of
+    threads.
+    """
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
@@ -48,8 +56,18 @@ def log_as_json() -> None:
     threading.excepthook = _failed
 
 
-def _warned(message: Warning | str, category: type[Warning], filename: str, lineno: int, file: TextIO | None = None, line: str | None = None) -> None:
-    """Where it comes from and what kind it is. What it says may repeat a film's header: libraries warn of a patient's name."""
+def _warned(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Where it comes from and what kind it is.
+
+    What it says may repeat a film's header: libraries warn of a patient's name.
+    """
     log.warning("A library warns", extra={"fields": {"category": category.__name__, "place": f"{filename}:{lineno}"}})
 
 
@@ -88,7 +106,13 @@ def _end(response: Response) -> Response:
     figures.requests.labels(route, request.method if request.url_rule else "none", str(response.status_code)).inc()
     figures.seconds.labels(route).observe(taken)
     response.headers[REQUEST_ID] = g.kneeoa_id
-    fields = {"request": g.kneeoa_id, "method": request.method, "route": route, "status": response.status_code, "milliseconds": round(1000 * taken, 1)}
+    fields = {
+        "request": g.kneeoa_id,
+        "method": request.method,
+        "route": route,
+        "status": response.status_code,
+        "milliseconds": round(1000 * taken, 1),
+    }
     log.info("answered", extra={"fields": fields})
     return response
 

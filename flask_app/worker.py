@@ -1,8 +1,9 @@
 """gunicorn's threaded worker, made so that no client that is slow or idle keeps others waiting.
 
-Heads are read, and closed connections seen off, by the main loop; a thread is taken only by a request that is understood to its body. Requests
-without a body, such as pages, have threads of their own, and questions of health others again, so that bodies that stall hold up other bodies
-alone, and neither them nor pages that are long to make hides that the process lives.
+Heads are read, and closed connections seen off, by the main loop; a thread is taken only by a request that is
+understood to its body. Requests without a body, such as pages, have threads of their own, and questions of health
+others again, so that bodies that stall hold up other bodies alone, and neither them nor pages that are long to make
+hides that the process lives.
 """
 
 import errno
@@ -62,7 +63,8 @@ STATUSES = {
     errors.ExpectationFailed: HTTPStatus.EXPECTATION_FAILED,
     Busy: HTTPStatus.SERVICE_UNAVAILABLE,
 }
-"""Of what is wrong with a request; the rest of it is a bad request, and what fails for no reason of these is the server's fault."""
+"""Of what is wrong with a request; the rest of it is a bad request, and what fails for no reason of these is the
+server's fault."""
 
 
 class PacedUnreader(SocketUnreader):
@@ -93,7 +95,8 @@ class PacedUnreader(SocketUnreader):
 class PacedConnection(TConn):
     """A client's connection whose heads the main loop reads, and whose bodies are read in pace.
 
-    head: what has come of the next request. due: until when the rest must. linger: takes the socket when the last answer was sent.
+    head: what has come of the next request. due: until when the rest must. linger: takes the socket when the last
+    answer was sent.
     """
 
     head: bytearray
@@ -147,7 +150,10 @@ class Worker(ThreadWorker):
             stop()
 
     def accept(self, listener: Any) -> None:
-        """A new connection. One that was answered makes room for it, or the one that has waited longest for its head."""
+        """A new connection.
+
+        One that was answered makes room for it, or the one that has waited longest for its head.
+        """
         while self.nr_conns >= self.worker_connections - 1 and (self._lingering or self._heads):
             if self._lingering:
                 self._let_go(next(iter(self._lingering)))
@@ -242,7 +248,9 @@ class Worker(ThreadWorker):
         conn.close()
 
     def _linger(self, sock: socket.socket) -> None:
-        """Tell the client that no more comes, and read what it still sends for a moment: a reset would take the answer from it."""
+        """Tell the client that no more comes, and read what it still sends for a moment: a reset would take the answer
+        from it.
+        """
         try:
             sock.setblocking(False)
             sock.shutdown(socket.SHUT_WR)
@@ -275,7 +283,10 @@ class Worker(ThreadWorker):
         sock.close()
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: BaseException) -> None:
-        """A request that is not HTTP, or has no place, or an answer that failed. gunicorn's own repeats the request's words, in the log too."""
+        """A request that is not HTTP, or has no place, or an answer that failed.
+
+        gunicorn's own repeats the request's words, in the log too.
+        """
         bad = HTTPStatus.BAD_REQUEST if isinstance(exc, errors.ParseException) else HTTPStatus.INTERNAL_SERVER_ERROR
         status = STATUSES.get(type(exc), bad)
         if status == HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -285,9 +296,15 @@ class Worker(ThreadWorker):
         kind, text = "text/plain", f"{status.phrase}\n"
         if isinstance(exc, Busy):
             kind, text = f"application/problem+json\r\nRetry-After: {exc.retry_after}", json.dumps(problem(exc))
-        head = f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length: {len(text)}\r\n"
+        head = (
+            f"HTTP/1.1 {status.value} {status.phrase}\r\nConnection: close\r\nContent-Type: {kind}\r\nContent-Length:"
+            f" {len(text)}\r\n"
+        )
         try:
-            write_nonblock(client, f"{head}Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\r\n{text}".encode("ascii"))
+            write_nonblock(
+                client,
+                f"{head}Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\r\n{text}".encode("ascii"),
+            )
         except OSError:
             self.log.debug("The client went before it was told.")
 

@@ -1,4 +1,7 @@
-"""Kellgren-Lawrence grading of knee radiographs: pretrained weights with one call. Research use; not a medical device."""
+"""Kellgren-Lawrence grading of knee radiographs: pretrained weights with one call.
+
+Research use; not a medical device.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any

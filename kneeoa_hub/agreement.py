@@ -15,7 +15,10 @@ def confusion(truth: np.ndarray, grade: np.ndarray) -> np.ndarray:
 
 
 def qwk(truth: np.ndarray, grade: np.ndarray) -> float:
-    """Cohen's kappa with quadratic weights (Cohen, Psychol. Bull. 1968), -1 to 1; 0 when either side has one grade only."""
+    """Cohen's kappa with quadratic weights (Cohen, Psychol.
+
+    Bull. 1968), -1 to 1; 0 when either side has one grade only.
+    """
     counts = confusion(truth, grade)
     weights = np.subtract.outer(np.arange(NUM_GRADES), np.arange(NUM_GRADES)) ** 2
     expected = (weights * np.outer(counts.sum(1), counts.sum(0))).sum() / counts.sum()
@@ -23,7 +26,9 @@ def qwk(truth: np.ndarray, grade: np.ndarray) -> float:
 
 
 def resamples(groups: np.ndarray, seed: int = 0, count: int = RESAMPLES) -> list[np.ndarray]:
-    """Row indices of `count` bootstrap samples, each drawing whole groups with replacement, so that what belongs together stays so."""
+    """Row indices of `count` bootstrap samples, each drawing whole groups with replacement, so that what belongs
+    together stays so.
+    """
     _, index = np.unique(groups, return_inverse=True)
     order = np.argsort(index, kind="stable")
     rows = np.split(order, np.cumsum(np.bincount(index))[:-1])

@@ -32,14 +32,83 @@ HARMLESS = frozenset(
         *(".png", ".jpg", ".jpeg", ".svg", ".webp"),
     ]
 )
-"""Endings of what a bundle may list beside its weights: no program runs or unpickles it, while code and pickles go by more names than can be told."""
+"""Endings of what a bundle may list beside its weights: no program runs or unpickles it, while code and pickles go by
+more names than can be told."""
 CODE = frozenset(
     [
-        *(".py", ".pyc", ".pyd", ".pyo", ".pyw", ".pyz", ".pth", ".ipynb", ".so", ".dll", ".dylib", ".exe", ".sh", ".bat", ".cmd", ".ps1"),
-        *(".js", ".jar", ".whl", ".p", ".pk", ".pkl", ".pickle", ".dill", ".sav", ".pt", ".bin", ".ckpt", ".joblib", ".npy", ".npz", ".pb"),
+        *(
+            ".py",
+            ".pyc",
+            ".pyd",
+            ".pyo",
+            ".pyw",
+            ".pyz",
+            ".pth",
+            ".ipynb",
+            ".so",
+            ".dll",
+            ".dylib",
+            ".exe",
+            ".sh",
+            ".bat",
+            ".cmd",
+            ".ps1",
+        ),
+        *(
+            ".js",
+            ".jar",
+            ".whl",
+            ".p",
+            ".pk",
+            ".pkl",
+            ".pickle",
+            ".dill",
+            ".sav",
+            ".pt",
+            ".bin",
+            ".ckpt",
+            ".joblib",
+            ".npy",
+            ".npz",
+            ".pb",
+        ),
         *(".keras", ".h5", ".hdf5", ".pt2", ".pts", ".cloudpickle", ".pck", ".msgpack"),
-        *(".bash", ".zsh", ".csh", ".ksh", ".fish", ".command", ".vbs", ".vbe", ".wsf", ".wsh", ".hta", ".com", ".scr", ".msi", ".lnk", ".psm1"),
-        *(".mjs", ".cjs", ".ts", ".node", ".wasm", ".rb", ".pl", ".php", ".lua", ".r", ".jl", ".class", ".a", ".o", ".app", ".desktop"),
+        *(
+            ".bash",
+            ".zsh",
+            ".csh",
+            ".ksh",
+            ".fish",
+            ".command",
+            ".vbs",
+            ".vbe",
+            ".wsf",
+            ".wsh",
+            ".hta",
+            ".com",
+            ".scr",
+            ".msi",
+            ".lnk",
+            ".psm1",
+        ),
+        *(
+            ".mjs",
+            ".cjs",
+            ".ts",
+            ".node",
+            ".wasm",
+            ".rb",
+            ".pl",
+            ".php",
+            ".lua",
+            ".r",
+            ".jl",
+            ".class",
+            ".a",
+            ".o",
+            ".app",
+            ".desktop",
+        ),
     ]
 )
 """Endings that files beside a bundle may not have either: what Python, the shell or the loader of a model would run."""
@@ -83,9 +152,9 @@ class Decision:
 class Conformal:
     """Contiguous prediction sets that hold the reader's grade with probability `level`.
 
-    Starting at the reported grade, the set takes in its likelier neighbour as long as its mass stays
-    at or under `threshold`, the ceil((n+1)*level)-th smallest of the calibration films' masses (ordinal APS: Lu et al., MICCAI 2022).
-    others: (level, threshold) of the further levels that may be asked for.
+    Starting at the reported grade, the set takes in its likelier neighbour as long as its mass stays at or under
+    `threshold`, the ceil((n+1)*level)-th smallest of the calibration films' masses (ordinal APS: Lu et al., MICCAI
+    2022). others: (level, threshold) of the further levels that may be asked for.
     """
 
     level: float
@@ -99,7 +168,9 @@ class Conformal:
         if level is None:
             return self
         if level not in known:
-            raise SettingsError(f"The level {level} is not among those of this bundle: {', '.join(map(str, sorted(known)))}.")
+            raise SettingsError(
+                f"The level {level} is not among those of this bundle: {', '.join(map(str, sorted(known)))}."
+            )
         return replace(self, level=level, threshold=known[level])
 
 
@@ -107,7 +178,8 @@ class Conformal:
 class RefusalConfig:
     """Limits beyond which a film is refused, and from which it is warned of: see `imaging.gate`.
 
-    Distances are in the embedding's whitened space. Warned of: far_distance; max_clipped, share of black and white pixels.
+    Distances are in the embedding's whitened space. Warned of: far_distance; max_clipped, share of black and white
+    pixels.
     """
 
     min_contrast: float
@@ -133,7 +205,9 @@ class GateConfig:
 
 @dataclass(frozen=True)
 class LocatorConfig:
-    """How a film becomes the input of locator.onnx, and the heat, 0..1, from which a peak is a joint: see `imaging.locate`."""
+    """How a film becomes the input of locator.onnx, and the heat, 0..1, from which a peak is a joint: see
+    `imaging.locate`.
+    """
 
     input: InputConfig
     threshold: float
@@ -196,9 +270,14 @@ def read_bundle(folder: Path | str) -> Bundle:
     digest = hashlib.sha256(manifest).hexdigest()[:12]
     config = parse_config((folder / "bundle.json").read_bytes(), str(folder / "bundle.json"))
     if config.gate and GATE not in json.loads(manifest)["files"]:
-        raise BundleIncomplete(f"{folder}: bundle.json has limits for {GATE}, and manifest.json does not list it; pull the bundle again.")
+        raise BundleIncomplete(
+            f"{folder}: bundle.json has limits for {GATE}, and manifest.json does not list it; pull the bundle again."
+        )
     if config.locator and LOCATOR not in json.loads(manifest)["files"]:
-        raise BundleIncomplete(f"{folder}: bundle.json has a locator, and manifest.json does not list {LOCATOR}; export or pull the bundle again.")
+        raise BundleIncomplete(
+            f"{folder}: bundle.json has a locator, and manifest.json does not list {LOCATOR}; export or pull the bundle"
+            " again."
+        )
     return Bundle(folder, config, digest)
 
 
@@ -215,18 +294,27 @@ def verify(folder: Path) -> bytes:
         if not path.is_file():
             raise BundleIncomplete(f"{folder}: {name} is missing; pull the bundle again.")
         if path.stat().st_size != entry["size"] or sha256_of(path) != entry["sha256"]:
-            raise BundleChanged(f"{folder}: {name} differs from the manifest's sha256; pull the bundle again and do not use this copy.")
-    everything = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.relative_to(folder).parts[0] != ".git"]
+            raise BundleChanged(
+                f"{folder}: {name} differs from the manifest's sha256; pull the bundle again and do not use this copy."
+            )
+    everything = [
+        path for path in sorted(folder.rglob("*")) if path.is_file() and path.relative_to(folder).parts[0] != ".git"
+    ]
     refuse_code([path.relative_to(folder).as_posix() for path in everything], str(folder), files)
     for path in everything:
         with path.open("rb") as file:
             if file.read(4).startswith(PROGRAMS):
-                raise BundleChanged(f"{folder}: {path.relative_to(folder)} begins like a program and has no place in a bundle; do not use this copy.")
+                raise BundleChanged(
+                    f"{folder}: {path.relative_to(folder)} begins like a program and has no place in a bundle; do not"
+                    " use this copy."
+                )
     return content
 
 
 def refuse_code(names: Iterable[str], place: str, listed: Iterable[str] = ()) -> None:
-    """Raises BundleChanged that names the first file that could run code: of those that a manifest lists, the first that is not known to be mere data."""
+    """Raises BundleChanged that names the first file that could run code: of those that a manifest lists, the first
+    that is not known to be mere data.
+    """
     unknown = [name for name in listed if Path(name.rstrip(".")).suffix.lower() not in HARMLESS]
     code = [name for name in names if CODE.intersection(suffix.lower() for suffix in Path(name).suffixes)]
     for name in (*unknown, *code):
@@ -250,8 +338,12 @@ def read_manifest(folder: Path) -> tuple[bytes, dict[str, dict[str, Any]]]:
         raise BundleError(f"{path} has no object `files`; pull the bundle again.")
     for name, entry in files.items():
         if not _PLAIN_NAME.fullmatch(name):
-            raise BundleChanged(f"{path} lists {name[:100]!r}, which is not a plain relative name; do not use this copy.")
-        if not (isinstance(entry, dict) and isinstance(entry.get("sha256"), str) and isinstance(entry.get("size"), int)):
+            raise BundleChanged(
+                f"{path} lists {name[:100]!r}, which is not a plain relative name; do not use this copy."
+            )
+        if not (
+            isinstance(entry, dict) and isinstance(entry.get("sha256"), str) and isinstance(entry.get("size"), int)
+        ):
             raise BundleError(f"{path}: the entry of {name} needs a `sha256` and a `size`; pull the bundle again.")
     return content, files
 
@@ -269,7 +361,11 @@ def write_manifest(folder: Path) -> None:
 
 def bundle_files(folder: Path) -> list[Path]:
     """Every file of the bundle, figures and caches left out, in the order of their names."""
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.relative_to(folder).parts[0] not in NOT_LISTED_FOLDERS)
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.relative_to(folder).parts[0] not in NOT_LISTED_FOLDERS
+    )
 
 
 def sha256_of(path: Path) -> str:
@@ -299,7 +395,9 @@ def parse_config(content: bytes, source: str) -> BundleConfig:
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise BundleError(f"{source} does not follow schema version {SCHEMA_VERSION} ({error}).") from None
     if config.grades != LABELS or config.decision.rule not in ("argmax", "expected"):
-        raise BundleError(f"{source} has grades or a decision rule that this release does not know; upgrade kneeoa-hub.")
+        raise BundleError(
+            f"{source} has grades or a decision rule that this release does not know; upgrade kneeoa-hub."
+        )
     if config.input.crop not in ("fit", "band") or len(config.decision.thresholds) != NUM_GRADES - 1:
         raise BundleError(f"{source} has a crop or thresholds that this release does not know; upgrade kneeoa-hub.")
     return config
@@ -313,7 +411,9 @@ def _input(entry: dict[str, Any]) -> InputConfig:
     return config
 
 
-def _conformal(level: float, threshold: float, calibration_films: int, others: Sequence[Sequence[float]] = ()) -> Conformal:
+def _conformal(
+    level: float, threshold: float, calibration_films: int, others: Sequence[Sequence[float]] = ()
+) -> Conformal:
     known = tuple((real(one, 0, 1), real(limit)) for one, limit in others)
     return Conformal(real(level, 0, 1), real(threshold), whole(calibration_films, 1, 10**9), known)
 
@@ -324,13 +424,17 @@ def _refusal(entry: dict[str, Any]) -> RefusalConfig:
     if any(len(row) != len(mean) for row in components):
         raise ValueError("refusal: a row of components has another length than mean")
     limits = {name: real(entry[name], 0) for name in ("min_contrast", "max_colour", "max_distance")}
-    return RefusalConfig(**limits, mean=mean, components=components, **{name: real(entry[name], 0) for name in WARNED if name in entry})
+    return RefusalConfig(
+        **limits, mean=mean, components=components, **{name: real(entry[name], 0) for name in WARNED if name in entry}
+    )
 
 
 def _gate(entry: dict[str, Any] | None) -> GateConfig | None:
     if not entry:
         return None
-    return GateConfig(whole(entry["size"], *INPUT_SIDES), *(real(entry[name], 0, 1) for name in ("min_upright", "min_certain")))
+    return GateConfig(
+        whole(entry["size"], *INPUT_SIDES), *(real(entry[name], 0, 1) for name in ("min_upright", "min_certain"))
+    )
 
 
 def _locator(entry: dict[str, Any] | None) -> LocatorConfig | None:
@@ -340,7 +444,10 @@ def _locator(entry: dict[str, Any] | None) -> LocatorConfig | None:
 def _check_schema_version(document: dict[str, Any], source: str) -> None:
     version = document.get("schema_version")
     if type(version) is not int or version != SCHEMA_VERSION:
-        raise BundleUnsupported(f"{source} has schema_version {version!r}; this release reads {SCHEMA_VERSION}. Upgrade kneeoa-hub or pull an older revision.")
+        raise BundleUnsupported(
+            f"{source} has schema_version {version!r}; this release reads {SCHEMA_VERSION}. Upgrade kneeoa-hub or pull"
+            " an older revision."
+        )
 
 
 def _no_number(name: str) -> None:
@@ -359,7 +466,12 @@ def _json_object(content: bytes, source: str) -> dict[str, Any]:
 
 def real(value: Any, low: float = -math.inf, high: float = math.inf) -> float:
     """A finite number of that range. Raises ValueError."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or not low <= value <= high:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not math.isfinite(value)
+        or not low <= value <= high
+    ):
         raise ValueError(f"{str(value)[:40]} is no number of {low:g} to {high:g}")
     return float(value)
 

@@ -1,4 +1,7 @@
-"""kneeoa grade | pull | push | info | verify | card | list. Exit code: 0 all graded or refused, 1 a film failed, 2 usage."""
+"""kneeoa grade | pull | push | info | verify | card | list.
+
+Exit code: 0 all graded or refused, 1 a film failed, 2 usage.
+"""
 
 import argparse
 import io
@@ -13,35 +16,49 @@ from . import __version__
 from .errors import AddressError, KneeOAError, SettingsError
 
 EXAMPLES = {
-    "grade": """
+    "grade": (
+        """
   kneeoa grade knee.png                     # a readable table
   kneeoa grade films/*.png --json           # one JSON report a line
   kneeoa grade films/*.png --csv > out.csv  # one row a knee
   kneeoa grade films --out grades.csv       # a folder, all cores; the same again goes on where it was stopped
   kneeoa grade films/*.png --overlays seen  # also write each film with its grade and evidence drawn over it
   kneeoa grade knee.dcm --report knee.pdf   # also a report to print, with the film, its overlay and findings
-""",
-    "pull": """
+"""
+    ),
+    "pull": (
+        """
   kneeoa pull org/name@v1.0                 # download and verify a bundle, print where it lies
   kneeoa pull org/name@v1.0 --offline       # the copy that was pulled before, without a network
-""",
-    "push": """
+"""
+    ),
+    "push": (
+        """
   kneeoa push my-bundle ./hub/kneeoa --tag v1.0
   kneeoa push my-bundle org/name --tag v1.0 --private --dry-run
-""",
-    "info": """
+"""
+    ),
+    "info": (
+        """
   kneeoa info                               # the shipped bundle and its figures
   kneeoa info org/name@v1.0 --json
-""",
-    "verify": """
+"""
+    ),
+    "verify": (
+        """
   kneeoa verify ./my-bundle                 # check every file against the manifest
-""",
-    "card": """
+"""
+    ),
+    "card": (
+        """
   kneeoa card ./my-bundle > my-bundle/README.md
-""",
-    "list": """
+"""
+    ),
+    "list": (
+        """
   kneeoa list                               # name, size, licence and headline figures
-""",
+"""
+    ),
 }
 EXIT_CODES = (
     "exit code: 0 all graded or refused, 1 a film failed or its DICOM objects or the model could not be had, "
@@ -49,8 +66,8 @@ EXIT_CODES = (
 )
 
 FOLDER = (
-    "its films are told by .png, .jpg, .jpeg, .jfif, .tif, .tiff, .bmp, .webp, .dcm, .dic or .dicom, DICOM without a suffix by its content; "
-    "how many other files are passed over is told"
+    "its films are told by .png, .jpg, .jpeg, .jfif, .tif, .tiff, .bmp, .webp, .dcm, .dic or .dicom, DICOM without a"
+    " suffix by its content; how many other files are passed over is told"
 )
 
 
@@ -76,7 +93,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         return 130
     except OSError as error:  # as of `kneeoa list > /dev/full`
-        print(f"kneeoa: {error.filename or 'the output'} can't be written or read ({error.strerror}); make room or give access.", file=sys.stderr)
+        print(
+            f"kneeoa: {error.filename or 'the output'} can't be written or read ({error.strerror}); make room or give"
+            " access.",
+            file=sys.stderr,
+        )
         _drop_output()
         return 1
 
@@ -98,7 +119,13 @@ def parser() -> argparse.ArgumentParser:
     commands = whole.add_subparsers(metavar="COMMAND", required=True)
 
     def command(name: str, run: Any, text: str) -> argparse.ArgumentParser:
-        sub = commands.add_parser(name, help=text, description=text, epilog=_epilog(name), formatter_class=argparse.RawDescriptionHelpFormatter)
+        sub = commands.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog=_epilog(name),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         sub.set_defaults(run=run)
         return sub
 
@@ -112,21 +139,47 @@ def parser() -> argparse.ArgumentParser:
         sub.add_argument("--offline", action="store_true", help="use only what was pulled before")
 
     grade = command("grade", _grade, "grade films")
-    grade.add_argument("films", nargs="+", metavar="FILE", help=f"PNG, JPEG, TIFF, BMP, WebP or DICOM, or a folder of such: {FOLDER}")
+    grade.add_argument(
+        "films", nargs="+", metavar="FILE", help=f"PNG, JPEG, TIFF, BMP, WebP or DICOM, or a folder of such: {FOLDER}"
+    )
     addressed(grade, positional=False)
-    grade.add_argument("--level", type=float, metavar="SHARE", help="of the grade sets, such as 0.95, among the bundle's own (default 0.9)")
-    grade.add_argument("--workers", type=_count, default=0, metavar="N", help="films graded at a time (default: as many as there are cores)")
+    grade.add_argument(
+        "--level",
+        type=float,
+        metavar="SHARE",
+        help="of the grade sets, such as 0.95, among the bundle's own (default 0.9)",
+    )
+    grade.add_argument(
+        "--workers",
+        type=_count,
+        default=0,
+        metavar="N",
+        help="films graded at a time (default: as many as there are cores)",
+    )
     form = grade.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object a line, in the order given")
     form.add_argument("--csv", action="store_true", help="one row a knee")
-    form.add_argument("--out", type=Path, metavar="FILE", help="write to FILE.csv or FILE.jsonl as it goes; films that it holds are not graded again")
+    form.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="write to FILE.csv or FILE.jsonl as it goes; films that it holds are not graded again",
+    )
     grade.add_argument("--overlays", type=Path, metavar="DIR", help="write FILM.graded.png for each graded film")
-    grade.add_argument("--report", type=Path, metavar="FILE", help="also write the films with their grades to FILE.html or FILE.pdf, to print")
+    grade.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="also write the films with their grades to FILE.html or FILE.pdf, to print",
+    )
     grade.add_argument(
         "--dicom",
         type=Path,
         metavar="DIR",
-        help="also write a structured report and a secondary capture of each DICOM film; of those that --out holds already none again",
+        help=(
+            "also write a structured report and a secondary capture of each DICOM film; of those that --out holds"
+            " already none again"
+        ),
     )
     pull = command("pull", _pull, "download and verify a bundle, and print its folder")
     addressed(pull, positional=True)
@@ -138,7 +191,12 @@ def parser() -> argparse.ArgumentParser:
     push.add_argument("--private", action="store_true", help="make a new Hub repo private")
     push.add_argument("--branch", help="of a Hub repo; made when there is none (default main)")
     push.add_argument("--pull-request", action="store_true", help="open one instead of changing main")
-    push.add_argument("--edited-card", default="refuse", choices=("refuse", "keep", "replace"), help="a card that was changed on the Hub (default refuse)")
+    push.add_argument(
+        "--edited-card",
+        default="refuse",
+        choices=("refuse", "keep", "replace"),
+        help="a card that was changed on the Hub (default refuse)",
+    )
     push.add_argument("--message", help="of the commit")
     push.add_argument("--dry-run", action="store_true", help="check, list what would go, and send nothing")
     push.add_argument("--json", action="store_true", help="one object: address, files and what is taken away")
@@ -182,10 +240,15 @@ def _grade(arguments: argparse.Namespace) -> int:
     for folder, count in others.items():
         if count:
             files = "file" if count == 1 else "files"
-            print(f"kneeoa: {folder}: {count} other {files} passed over (no film by name, nor DICOM without a suffix).", file=sys.stderr)
+            print(
+                f"kneeoa: {folder}: {count} other {files} passed over (no film by name, nor DICOM without a suffix).",
+                file=sys.stderr,
+            )
     for film in films if arguments.dicom else ():
         if os.path.exists(film) and not os.path.isfile(film):
-            raise SettingsError(f"{film} can be read only once, as a pipe, and --dicom reads a film twice; give it as a file.")
+            raise SettingsError(
+                f"{film} can be read only once, as a pipe, and --dicom reads a film twice; give it as a file."
+            )
     check_places(overlays=arguments.overlays, dicom=arguments.dicom, report=arguments.report)
     workers = min(arguments.workers or _cores(), len(films))
     # Many films keep the cores busier than many threads of one film.
@@ -199,7 +262,10 @@ def _grade(arguments: argparse.Namespace) -> int:
     file = AnswerFile(arguments.out, grader.revision, grader.level) if arguments.out else None
     left = [film for film in films if file is None or film not in file.done]
     if arguments.report and len(left) < len(films):
-        raise SettingsError(f"--report would lack the {len(films) - len(left)} films that {arguments.out} holds already; give another --out, or none.")
+        raise SettingsError(
+            f"--report would lack the {len(films) - len(left)} films that {arguments.out} holds already; give another"
+            " --out, or none."
+        )
     answers: Iterable[tuple[str, Any]] = zip(left, grader.grade_batch(left, workers=workers), strict=True)
     objects = DicomObjects(arguments.dicom) if arguments.dicom else None
     if arguments.overlays:
@@ -261,8 +327,14 @@ def _push(arguments: argparse.Namespace) -> int:
     if not sys.stderr.isatty() and constants.HF_HUB_DISABLE_PROGRESS_BARS is None:
         disable_progress_bars()  # the Hub's client draws those of an upload in a pipe, too
     upload = Upload(
-        arguments.tag, arguments.branch, arguments.pull_request, arguments.private, arguments.message, arguments.edited_card, arguments.dry_run
-    )  # fmt: skip
+        arguments.tag,
+        arguments.branch,
+        arguments.pull_request,
+        arguments.private,
+        arguments.message,
+        arguments.edited_card,
+        arguments.dry_run,
+    )
     done = deliver(Path(arguments.bundle), arguments.address, upload)
     if arguments.json:
         files = [{"name": name, "size": size} for name, size in done.files]
@@ -287,10 +359,22 @@ def _info(arguments: argparse.Namespace) -> int:
     bundle = read_bundle(_folder(arguments))
     config, evidence = bundle.config, bundle.evidence
     if arguments.json:
-        print(json.dumps({"bundle": config.to_dict(), "evidence": evidence, "digest": bundle.digest, "revision": revision_of(bundle.folder)}))
+        print(
+            json.dumps(
+                {
+                    "bundle": config.to_dict(),
+                    "evidence": evidence,
+                    "digest": bundle.digest,
+                    "revision": revision_of(bundle.folder),
+                }
+            )
+        )
         return 0
     print(f"{config.name} {config.version}, {bundle.digest}, {bundle.folder}")
-    print(f"input {config.input.height}x{config.input.width}, {len(config.members)} member(s), grade by {config.decision.rule}")
+    print(
+        f"input {config.input.height}x{config.input.width}, {len(config.members)} member(s), grade by"
+        f" {config.decision.rule}"
+    )
     print("\n".join(summary(evidence)))
     return 0
 
@@ -301,7 +385,9 @@ def _verify(arguments: argparse.Namespace) -> int:
 
     bundle = read_bundle(_folder(arguments))
     if arguments.json:
-        print(json.dumps({"folder": str(bundle.folder), "revision": revision_of(bundle.folder), "digest": bundle.digest}))
+        print(
+            json.dumps({"folder": str(bundle.folder), "revision": revision_of(bundle.folder), "digest": bundle.digest})
+        )
         return 0
     print(f"{bundle.folder}: every file is as the manifest {bundle.digest} says")
     return 0

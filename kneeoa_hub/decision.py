@@ -48,4 +48,6 @@ def nested_masses(probabilities: Sequence[float], grade: int) -> list[tuple[int,
 
 def grade_set(probabilities: Sequence[float], grade: int, threshold: float) -> tuple[int, ...]:
     """The contiguous grades whose nested mass stays at or under the threshold; always holds `grade`."""
-    return tuple(sorted(taken for taken, mass in nested_masses(probabilities, grade) if taken == grade or mass <= threshold))
+    return tuple(
+        sorted(taken for taken, mass in nested_masses(probabilities, grade) if taken == grade or mass <= threshold)
+    )

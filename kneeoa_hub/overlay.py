@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw, ImageFont
 from .imaging.letterbox import Box
 
 HEAT_FROM, HEAT_OPACITY = 0.3, 0.5
-"""Evidence below this share of its maximum is not drawn, so that the bone under it stays to be seen; opacity at the maximum."""
+"""Evidence below this share of its maximum is not drawn, so that the bone under it stays to be seen; opacity at the
+maximum."""
 FRAME, DARK = "#ffd166", "#101820"
 SMALLEST_TEXT = 10
 LARGEST = 1e37
@@ -29,7 +30,9 @@ class Mark:
 
 
 def film_picture(pixels: np.ndarray) -> Image.Image:
-    """A [H,W] film of any range as an 8-bit gray picture, its 0.5th to 99.5th percentile stretched; a blank one is mid-gray."""
+    """A [H,W] film of any range as an 8-bit gray picture, its 0.5th to 99.5th percentile stretched; a blank one is
+    mid-gray.
+    """
     low, high = np.percentile(pixels[:: max(1, pixels.shape[0] // 512), :: max(1, pixels.shape[1] // 512)], (0.5, 99.5))
     if high <= low:
         return Image.new("L", pixels.shape[::-1], 128)
@@ -57,7 +60,9 @@ def drawn(film: np.ndarray, marks: Iterable[Mark]) -> Image.Image:
 
 
 def _label(draw: ImageDraw.ImageDraw, mark: Mark, taken: Sequence[Box], picture: Image.Image, stroke: int) -> Box:
-    """As large as the film allows and the box is wide: above the box, else below it, where nothing else is; else inside at its upper edge."""
+    """As large as the film allows and the box is wide: above the box, else below it, where nothing else is; else inside
+    at its upper edge.
+    """
     text, (left, top, right, bottom) = mark.text, mark.box
     size = max(SMALLEST_TEXT, round(min(picture.size) / 18))
     pad = max(2, size // 4)
@@ -84,7 +89,9 @@ def _draw_heat(picture: Image.Image, mark: Mark) -> None:
     for start in range(0, evidence.height, BLOCK):
         heatmap = np.asarray(evidence.crop((0, start, evidence.width, min(start + BLOCK, evidence.height)))).clip(0, 1)
         # Black over red to yellow: evidence reads in gray print too, since it only gets brighter.
-        colours = np.stack([np.minimum(1, 2 * heatmap), np.maximum(0, 2 * heatmap - 1) * 0.9, np.zeros_like(heatmap)], -1)
+        colours = np.stack(
+            [np.minimum(1, 2 * heatmap), np.maximum(0, 2 * heatmap - 1) * 0.9, np.zeros_like(heatmap)], -1
+        )
         layer = Image.fromarray((colours * 255).astype(np.uint8))
         shown = ((heatmap - HEAT_FROM) / (1 - HEAT_FROM)).clip(0, 1)
         picture.paste(layer, (left, top + start), Image.fromarray((shown * HEAT_OPACITY * 255).astype(np.uint8)))

@@ -39,7 +39,9 @@ class KneeGrade:
 
     @property
     def osteoarthritis(self) -> str:
-        """KL >= 2 in a word or two: "likely" or "not likely" when the grade and its probability agree, else "borderline"."""
+        """KL >= 2 in a word or two: "likely" or "not likely" when the grade and its probability agree, else
+        "borderline".
+        """
         by_grade, by_probability = self.grade >= OSTEOARTHRITIS_FROM, self.oa_probability >= 0.5
         if by_grade != by_probability:
             return "borderline"
@@ -92,9 +94,14 @@ class FilmReport:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Which knee each is, in words: by its side, or by its place in the picture when there are others from which no side tells it."""
+        """Which knee each is, in words: by its side, or by its place in the picture when there are others from which no
+        side tells it.
+        """
         places = _places([knee.box for knee in self.knees])
-        return tuple(f"{knee.side.capitalize()} knee" if knee.side else place for knee, place in zip(self.knees, places, strict=True))
+        return tuple(
+            f"{knee.side.capitalize()} knee" if knee.side else place
+            for knee, place in zip(self.knees, places, strict=True)
+        )
 
     @property
     def refusal(self) -> str:
@@ -120,13 +127,16 @@ class FilmReport:
 
     def _finding(self, name: str, knee: KneeGrade) -> str:
         return (
-            f"{name}: Kellgren-Lawrence grade {knee.grade} ({knee.label}), probability {percent(knee.probabilities[knee.grade])}. "
-            f"{GRADES[knee.grade].criterion} {weighed(knee)}Not ruled out, at {percent(self.level)} confidence: {span(knee.grade_set)}. "
-            f"Severity {knee.severity:.1f} of 4."
+            f"{name}: Kellgren-Lawrence grade {knee.grade} ({knee.label}), probability"
+            f" {percent(knee.probabilities[knee.grade])}. {GRADES[knee.grade].criterion} {weighed(knee)}Not ruled out,"
+            f" at {percent(self.level)} confidence: {span(knee.grade_set)}. Severity {knee.severity:.1f} of 4."
         )
 
     def _impression(self, name: str, knee: KneeGrade) -> str:
-        return f"{name}: radiographic osteoarthritis (KL 2 or more) {knee.osteoarthritis}, probability {percent(knee.oa_probability)}."
+        return (
+            f"{name}: radiographic osteoarthritis (KL 2 or more) {knee.osteoarthritis}, probability"
+            f" {percent(knee.oa_probability)}."
+        )
 
 
 def _places(boxes: Sequence[Box]) -> list[str]:
@@ -165,4 +175,6 @@ def weighed(knee: KneeGrade) -> str:
     likeliest = max(range(len(GRADES)), key=knee.probabilities.__getitem__)
     if likeliest == knee.grade:
         return ""
-    return f"The grade weighs all five probabilities; the likeliest single one is {likeliest} {GRADES[likeliest].label}. "
+    return (
+        f"The grade weighs all five probabilities; the likeliest single one is {likeliest} {GRADES[likeliest].label}. "
+    )

@@ -25,15 +25,20 @@ class Outputs:
 
 
 def open_graph(path: Path, size: tuple[int, int], outputs: tuple[str, ...], threads: int = 0) -> Any:
-    """An onnxruntime session for a graph of input `image` [N,*size,1] and these outputs. Raises BundleError for another."""
-    # From 1.29 on, onnxruntime tells its maker of every process and model, and keeps an id of the machine, unless this says otherwise.
+    """An onnxruntime session for a graph of input `image` [N,*size,1] and these outputs.
+
+    Raises BundleError for another.
+    """
+    # From 1.29 on, onnxruntime tells its maker of every process and model, and keeps an id of the machine, unless this
+    # says otherwise.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime  # 0.3 s, and not needed to pull or verify
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    # A graph may name other files that hold its weights, which no manifest lists: from bytes, and from a folder that can't be, it gets none.
+    # A graph may name other files that hold its weights, which no manifest lists: from bytes, and from a folder that
+    # can't be, it gets none.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path / "none"))
     try:
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
@@ -61,7 +66,9 @@ class Network:
         probabilities, embedding, activation_map = self._session.run(list(OUTPUTS), {"image": images})
         probabilities = np.asarray(probabilities, np.float64)
         if probabilities.shape != (len(images), NUM_GRADES) or not np.isfinite(probabilities).all():
-            raise BundleError(f"The network answered {probabilities.shape} or values that are not finite; pull the bundle again.")
+            raise BundleError(
+                f"The network answered {probabilities.shape} or values that are not finite; pull the bundle again."
+            )
         probabilities /= probabilities.sum(1, keepdims=True)
         return Outputs(probabilities, np.asarray(embedding), np.asarray(activation_map))
 
@@ -77,5 +84,7 @@ class GateNetwork:
         """[N,size,size,1] float32 from `imaging.letterbox.network_input` -> probabilities [N,11]."""
         answers = np.asarray(self._session.run([GATE_OUTPUT], {"image": images})[0])
         if answers.shape != (len(images), GATE_CLASSES) or not np.isfinite(answers).all():
-            raise BundleError(f"The gate answered {answers.shape} or values that are not finite; pull the bundle again.")
+            raise BundleError(
+                f"The gate answered {answers.shape} or values that are not finite; pull the bundle again."
+            )
         return answers

@@ -16,19 +16,16 @@ PREFIX = "KNEEOA_"
 class Settings:
     """One field a variable: `KNEEOA_MODEL` is `model`, and so on.
 
-    model: address of the bundle to serve; "" is the one that ships with the package.
-    revision: pinned revision of that address; "" is its newest.
-    threads: threads of one forward pass, 0 lets onnxruntime choose.
-    max_bytes, max_pixels: limits of one film, checked before it is decoded. Pixels of WebP, and of 16 bits in several channels, count twice.
-    timeout: seconds without progress after which a Hub is given up.
-    host, port: where the Flask app listens.
-    trusted_hosts: names under which the Flask app may be asked, with commas between; "" is any.
-    api_keys: file of lines NAME:SHA256; with it the API needs one of those keys. "" asks for none.
-    rate_limit: of one client's gradings by the Flask app, such as "60 per minute"; "" is none.
-    secret_key: what the Flask app signs its cookie with; "" draws one at every start.
-    queue: requests that may wait to be graded; the next one is told to come back.
-    reader_db: SQLAlchemy's address of the database in which the Flask app keeps readers' own grades; "" keeps none.
-    data: folder with the real films that tests and benchmarks use; "" when there are none.
+    model: address of the bundle to serve; "" is the one that ships with the package. revision: pinned revision of that
+    address; "" is its newest. threads: threads of one forward pass, 0 lets onnxruntime choose. max_bytes, max_pixels:
+    limits of one film, checked before it is decoded. Pixels of WebP, and of 16 bits in several channels, count twice.
+    timeout: seconds without progress after which a Hub is given up. host, port: where the Flask app listens.
+    trusted_hosts: names under which the Flask app may be asked, with commas between; "" is any. api_keys: file of lines
+    NAME:SHA256; with it the API needs one of those keys. "" asks for none. rate_limit: of one client's gradings by the
+    Flask app, such as "60 per minute"; "" is none. secret_key: what the Flask app signs its cookie with; "" draws one
+    at every start. queue: requests that may wait to be graded; the next one is told to come back. reader_db:
+    SQLAlchemy's address of the database in which the Flask app keeps readers' own grades; "" keeps none. data: folder
+    with the real films that tests and benchmarks use; "" when there are none.
     """
 
     model: str = ""

@@ -1,4 +1,5 @@
-"""Create or update a Space of your own in one commit: python -m spaces.deploy ORG/NAME --model ORG/MODEL@REVISION [--dry-run]
+"""Create or update a Space of your own in one commit: python -m spaces.deploy ORG/NAME --model ORG/MODEL@REVISION
+[--dry-run]
 
 The Space holds app.py and `demo/` at its root, the library beside them and the pin of its model; the weights stay
 in their own repo. Docs: docs/space.md.
@@ -35,7 +36,9 @@ def space_files(model: str, revision: str, preloaded: Sequence[str] = ()) -> dic
     """
     here = ROOT / "spaces"
     files = {name: (here / name).read_bytes() for name in ("app.py", "requirements.txt")}
-    metadata = f"models:\n- {model}\n" + (f"preload_from_hub:\n- {model} {','.join(preloaded)} {revision}\n" if preloaded else "")
+    metadata = f"models:\n- {model}\n" + (
+        f"preload_from_hub:\n- {model} {','.join(preloaded)} {revision}\n" if preloaded else ""
+    )
     files["README.md"] = (here / "README.md").read_text("utf-8").replace("\n---\n", f"\n{metadata}---\n", 1).encode()
     files[PIN] = (json.dumps({"model": model, "revision": revision}, indent=1) + "\n").encode()
     for folder, root in (("demo", here), ("kneeoa_hub", ROOT), (SEARCH.as_posix(), ROOT)):
@@ -46,7 +49,9 @@ def space_files(model: str, revision: str, preloaded: Sequence[str] = ()) -> dic
     return files
 
 
-def deploy(space: str, model: str, *, token: str | None = None, private: bool = False, dry_run: bool = False) -> list[str]:
+def deploy(
+    space: str, model: str, *, token: str | None = None, private: bool = False, dry_run: bool = False
+) -> list[str]:
     """Bring the demo of `model` (org/name@revision) to the Space `space` (org/name); returns the paths of its files.
 
     The model is pulled and verified first, so a Space never starts on weights that can't be loaded. Twice the same
@@ -58,7 +63,10 @@ def deploy(space: str, model: str, *, token: str | None = None, private: bool = 
         raise AddressError(f"{space!r} is no name of a Space; give ORG/NAME.")
     address = parse_address(model)
     if not isinstance(address, Repo) or not address.revision:
-        raise AddressError(f"{model!r} is not pinned; give a Hub repo with a tag or commit, ORG/MODEL@REVISION, so that the Space keeps its weights.")
+        raise AddressError(
+            f"{model!r} is not pinned; give a Hub repo with a tag or commit, ORG/MODEL@REVISION, so that the Space"
+            " keeps its weights."
+        )
     if constants.is_offline_mode():
         raise HubUnreachable(f"{space} can't be deployed to while HF_HUB_OFFLINE is set; unset it.")
     folder = pull(model, token=token)
@@ -78,7 +86,9 @@ def deploy(space: str, model: str, *, token: str | None = None, private: bool = 
         stale = sorted(name for name in there - set(files) if name in OWN or name.startswith(OWN_FOLDERS))
         operations = [CommitOperationAdd(name, io.BytesIO(content)) for name, content in files.items()]
         operations += [CommitOperationDelete(name) for name in stale]
-        api.create_commit(space, operations, commit_message=f"Demo of {model}", repo_type="space", parent_commit=head.sha)
+        api.create_commit(
+            space, operations, commit_message=f"Demo of {model}", repo_type="space", parent_commit=head.sha
+        )
 
     with talking(space):
         patiently(attempt)
@@ -87,9 +97,13 @@ def deploy(space: str, model: str, *, token: str | None = None, private: bool = 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """0 deployed, 1 it failed, 2 wrong command line or address."""
-    parser = argparse.ArgumentParser(prog="python -m spaces.deploy", description="Create or update a Space that serves a model of yours.")
+    parser = argparse.ArgumentParser(
+        prog="python -m spaces.deploy", description="Create or update a Space that serves a model of yours."
+    )
     parser.add_argument("space", metavar="ORG/NAME", help="the Space; it is made when there is none")
-    parser.add_argument("--model", required=True, metavar="ORG/MODEL@REVISION", help="the weights, pinned to a tag or commit")
+    parser.add_argument(
+        "--model", required=True, metavar="ORG/MODEL@REVISION", help="the weights, pinned to a tag or commit"
+    )
     parser.add_argument("--private", action="store_true", help="make the Space private, when it is made")
     parser.add_argument("--dry-run", action="store_true", help="check the model, list the files, change nothing")
     options = parser.parse_args(arguments)
@@ -100,7 +114,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2 if isinstance(error, AddressError) else 1
     for name in names:
         print(name)
-    print(f"{len(names)} files {'would go' if options.dry_run else 'went'} to the Space {options.space}, in one commit.")
+    print(
+        f"{len(names)} files {'would go' if options.dry_run else 'went'} to the Space {options.space}, in one commit."
+    )
     return 0
 
 

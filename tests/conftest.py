@@ -11,7 +11,8 @@ import kneeoa_hub
 from kneeoa_hub.imaging.phantom import sample_films
 from kneeoa_hub.settings import Settings
 
-# absl, below Keras, closes the stream that it logs to when a server sets its own logging up. Not the one that pytest reads.
+# absl, below Keras, closes the stream that it logs to when a server sets its own logging up. Not the one that pytest
+# reads.
 absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 

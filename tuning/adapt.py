@@ -1,4 +1,6 @@
-"""Beside the loop: a published model, fine-tuned or only recalibrated on a site's own labelled films, as a new bundle."""
+"""Beside the loop: a published model, fine-tuned or only recalibrated on a site's own labelled films, as a new
+bundle.
+"""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -46,7 +48,13 @@ def adapt(address: str | None, data: Sequence[str], out: Path, settings: AdaptSe
     `evaluate` and `export` go on from it. data: as of `audit`. Raises DataError for fewer than LEAST_FILMS films.
     """
     audited = audit(data, out / "audit", settings.seed)
-    films = int(sum(sum(grades) for splits in steps.read_json(audited / "audit.json")["splits"].values() for grades in splits.values()))
+    films = int(
+        sum(
+            sum(grades)
+            for splits in steps.read_json(audited / "audit.json")["splits"].values()
+            for grades in splits.values()
+        )
+    )
     if films < LEAST_FILMS:
         raise DataError(f"{films} films that can be used are too few to adapt to; give {LEAST_FILMS} or more.")
     folder = pull(address)
@@ -62,12 +70,19 @@ def adapt(address: str | None, data: Sequence[str], out: Path, settings: AdaptSe
             training, validation = (load_knees(audited, split, member.architecture.input) for split in ("train", "val"))
             epochs, films = _fine_tune(member, training, validation, settings, number), len(training)
         member.network.save_weights(weights_of(trained, member.name))
-        entries.append({"name": member.name, "seed": number, "epochs": epochs, "architecture": asdict(member.architecture)})
+        entries.append(
+            {"name": member.name, "seed": number, "epochs": epochs, "architecture": asdict(member.architecture)}
+        )
     document = {
         "best_json_sha256": bundle.evidence["search"].get("best_json_sha256", ""),
         "members": entries,
         "films": films,
-        "base": {**base, "name": bundle.config.name, "search": bundle.evidence["search"], "recalibrated_only": settings.recalibrate},
+        "base": {
+            **base,
+            "name": bundle.config.name,
+            "search": bundle.evidence["search"],
+            "recalibrated_only": settings.recalibrate,
+        },
     }
     steps.write_json(trained / "train.json", document)
     return trained
@@ -85,12 +100,26 @@ def _fine_tune(member: Member, films: Knees, validation: Knees, settings: AdaptS
             layer.trainable = False
     batches = TrainingBatches(films, settings.batch, member.architecture.augmentation, seed, Mixing(settings.mixup))
     rate = warmup_cosine(settings.learning_rate, settings.epochs * len(batches))
-    network.compile(keras.optimizers.AdamW(rate, weight_decay=0.01, clipnorm=5.0), loss_for(member.architecture.loss), metrics=[QuadraticKappa()])
+    network.compile(
+        keras.optimizers.AdamW(rate, weight_decay=0.01, clipnorm=5.0),
+        loss_for(member.architecture.loss),
+        metrics=[QuadraticKappa()],
+    )
     targets = (validation.inputs(), one_hot(validation.grades))
     with Progress(f"adapt {member.name}", settings.epochs) as progress:
-        best = keras.callbacks.EarlyStopping("val_loss", patience=settings.epochs, restore_best_weights=True, start_from_epoch=0)
-        told = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: progress.at(epoch + 1, f"validation kappa {logs[OBJECTIVE]:.3f}"))
+        best = keras.callbacks.EarlyStopping(
+            "val_loss", patience=settings.epochs, restore_best_weights=True, start_from_epoch=0
+        )
+        told = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: progress.at(epoch + 1, f"validation kappa {logs[OBJECTIVE]:.3f}")
+        )
         network.fit(
-            batches, epochs=settings.epochs, shuffle=False, validation_data=targets, validation_batch_size=128, verbose=0, callbacks=[best, told]
-        )  # fmt: skip
+            batches,
+            epochs=settings.epochs,
+            shuffle=False,
+            validation_data=targets,
+            validation_batch_size=128,
+            verbose=0,
+            callbacks=[best, told],
+        )
     return best.best_epoch + 1

@@ -58,8 +58,17 @@ def audit(data: Sequence[str], out: Path, seed: int = 0) -> Path:
 
 def _decode_all(
     labels: list[Labelled],
-) -> tuple[list[AuditedFilm], list[np.ndarray], list[np.ndarray], list[np.ndarray], dict[str, list[tuple[float, ...]]], list[dict[str, str]]]:
-    """Films, their thumbnails and details for finding copies, others for telling polarity, what a shortcut would see of each, and what could not be read."""
+) -> tuple[
+    list[AuditedFilm],
+    list[np.ndarray],
+    list[np.ndarray],
+    list[np.ndarray],
+    dict[str, list[tuple[float, ...]]],
+    list[dict[str, str]],
+]:
+    """Films, their thumbnails and details for finding copies, others for telling polarity, what a shortcut would see of
+    each, and what could not be read.
+    """
     films, thumbnails, details, smalls, unreadable = [], [], [], [], []
     seen: dict[str, list[tuple[float, ...]]] = {"file header and size": [], "mean brightness": []}
     with FilmReader() as reader:
@@ -90,12 +99,16 @@ def _mark_inverted(films: list[AuditedFilm], smalls: np.ndarray) -> list[Audited
 
 
 def _shortcuts(films: list[AuditedFilm], seen: dict[str, list[tuple[float, ...]]]) -> dict[str, dict[str, Any]]:
-    """By dataset and by what is seen, how far the grade can be told from that alone; every film of the dataset counts."""
+    """By dataset and by what is seen, how far the grade can be told from that alone; every film of the dataset
+    counts.
+    """
     result: dict[str, dict[str, Any]] = {}
     for dataset in sorted({film.dataset for film in films}):
         rows = [row for row, film in enumerate(films) if film.dataset == dataset]
         grades, groups = np.array([films[row].grade for row in rows]), np.array([films[row].group for row in rows])
-        figures = {name: shortcut_scores([values[row] for row in rows], grades, groups) for name, values in seen.items()}
+        figures = {
+            name: shortcut_scores([values[row] for row in rows], grades, groups) for name, values in seen.items()
+        }
         result[dataset] = {name: figure for name, figure in figures.items() if figure}
     return result
 
@@ -121,8 +134,12 @@ def _audited(label: Labelled, content: bytes, film: Film) -> AuditedFilm:
     )
 
 
-def _group(films: list[AuditedFilm], pairs: list[tuple[int, int, bool]], shifted: list[tuple[int, int, bool]]) -> list[AuditedFilm]:
-    """Join patients and copies, be they of bytes, of pixels, near or mirrored, into groups, and those that show one knee shifted into kin."""
+def _group(
+    films: list[AuditedFilm], pairs: list[tuple[int, int, bool]], shifted: list[tuple[int, int, bool]]
+) -> list[AuditedFilm]:
+    """Join patients and copies, be they of bytes, of pixels, near or mirrored, into groups, and those that show one
+    knee shifted into kin.
+    """
     links = [(i, j) for i, j, _ in pairs]
     for key in ("group", "sha256", "pixel_sha256"):
         first: dict[str, int] = {}
@@ -134,14 +151,18 @@ def _group(films: list[AuditedFilm], pairs: list[tuple[int, int, bool]], shifted
         return [films[root].group or f"{films[root].dataset}:cluster-{root}" for root in clusters(len(films), links)]
 
     groups, leakage_groups = names(links), names(links + [(i, j) for i, j, _ in shifted])
-    return [replace(film, group=group, leakage_group=shared) for film, group, shared in zip(films, groups, leakage_groups, strict=True)]
+    return [
+        replace(film, group=group, leakage_group=shared)
+        for film, group, shared in zip(films, groups, leakage_groups, strict=True)
+    ]
 
 
 def _split(films: list[AuditedFilm], seed: int) -> list[AuditedFilm]:
     """Give each kin without a split the one that its grade lacks most; one with a given split keeps it.
 
     Where kin were given several splits, their films outside the most held-out one are left out. A training film's
-    copies are left out too, and all of them where the same pixels have two grades; held-out films all count, as their convention says.
+    copies are left out too, and all of them where the same pixels have two grades; held-out films all count, as their
+    convention says.
     """
     groups: dict[str, list[AuditedFilm]] = defaultdict(list)
     for film in films:
@@ -187,12 +208,18 @@ def _grades_of_pixels(films: Sequence[AuditedFilm]) -> dict[str, set[int]]:
 
 
 def _summary(
-    films: list[AuditedFilm], pairs: list[tuple[int, int, bool]], shifted: list[tuple[int, int, bool]], unreadable: list[dict[str, str]]
+    films: list[AuditedFilm],
+    pairs: list[tuple[int, int, bool]],
+    shifted: list[tuple[int, int, bool]],
+    unreadable: list[dict[str, str]],
 ) -> dict[str, Any]:
     splits: dict[str, dict[str, list[int]]] = {}
     for dataset in sorted({film.dataset for film in films}):
         splits[dataset] = {
-            split: [sum(f.dataset == dataset and f.split == split and f.grade == grade and f.use == "yes" for f in films) for grade in range(NUM_GRADES)]
+            split: [
+                sum(f.dataset == dataset and f.split == split and f.grade == grade and f.use == "yes" for f in films)
+                for grade in range(NUM_GRADES)
+            ]
             for split in SPLITS
         }
     copies = sum(n - 1 for n in Counter(f.sha256 for f in films).values())
@@ -203,7 +230,10 @@ def _summary(
         "unreadable": unreadable,
         "fingerprint": steps.hash_of(sorted((f.sha256, f.grade, f.split, f.use) for f in films)),
         "groups": len({film.group for film in films}),
-        "clusters": {dataset: _clusters([film for film in films if film.dataset == dataset]) for dataset in sorted({film.dataset for film in films})},
+        "clusters": {
+            dataset: _clusters([film for film in films if film.dataset == dataset])
+            for dataset in sorted({film.dataset for film in films})
+        },
         "byte_copies": copies,
         "pixel_copies": pixel_copies,
         "near_duplicate_pairs": sum(not mirrored for _, _, mirrored in pairs),
@@ -235,21 +265,35 @@ def _report(summary: dict[str, Any]) -> str:
     lines = [
         "# Audit of the films",
         "",
-        f"{summary['films']} films were read, {len(summary['unreadable'])} could not be. They make {summary['groups']} groups "
-        "(patients, and clusters of copies); of those used, no group, and no knee that was found in several, crosses a split.",
+        (
+            f"{summary['films']} films were read, {len(summary['unreadable'])} could not be. They make"
+            f" {summary['groups']} groups (patients, and clusters of copies); of those used, no group, and no knee that"
+            " was found in several, crosses a split."
+        ),
         "",
         f"- byte copies: {summary['byte_copies']}; pixel copies: {summary['pixel_copies']}",
-        f"- pictures of 16 bits (PNG, TIFF): {summary['files_of_16_bits']}; films of several knees: {summary['left_out'].get(SEVERAL, 0)}",
+        (
+            f"- pictures of 16 bits (PNG, TIFF): {summary['files_of_16_bits']}; films of several knees:"
+            f" {summary['left_out'].get(SEVERAL, 0)}"
+        ),
         f"- near-duplicate pairs: {summary['near_duplicate_pairs']}; mirrored pairs: {summary['mirrored_pairs']}",
-        f"- pairs beyond these that show one knee, shifted: {summary['shifted_pairs']}, {summary['shifted_pairs_other_grade']} of them under different grades, "
-        f"{summary['shifted_pairs_of_two_datasets']} of them of two datasets; the largest kin has "
-        f"{summary['largest_kin']} films (many more than a knee is likely to have been filmed are a fault of the films, such as a frame that they share)",
+        (
+            f"- pairs beyond these that show one knee, shifted: {summary['shifted_pairs']},"
+            f" {summary['shifted_pairs_other_grade']} of them under different grades,"
+            f" {summary['shifted_pairs_of_two_datasets']} of them of two datasets; the largest kin has"
+            f" {summary['largest_kin']} films (many more than a knee is likely to have been filmed are a fault of the"
+            " films, such as a frame that they share)"
+        ),
         f"- the same pixels under different grades: {summary['same_picture_other_grade']}",
         *(
-            f"- {dataset}: {found['groups']} groups, {found['of_several_films']} of several films, {found['of_several_grades']} of several grades"
+            f"- {dataset}: {found['groups']} groups, {found['of_several_films']} of several films,"
+            f" {found['of_several_grades']} of several grades"
             for dataset, found in summary["clusters"].items()
         ),
-        *(f"- inverted grays, put right when they are used: {count} films of {dataset}" for dataset, count in summary["inverted"].items()),
+        *(
+            f"- inverted grays, put right when they are used: {count} films of {dataset}"
+            for dataset, count in summary["inverted"].items()
+        ),
         *(f"- left out, {reason}: {count}" for reason, count in sorted(summary["left_out"].items())),
         "",
         "| dataset | split | " + " | ".join(LABELS) + " | all |",
@@ -267,10 +311,20 @@ def _shortcut_lines(shortcuts: dict[str, dict[str, Any]]) -> list[str]:
     rows = [(dataset, name, figures) for dataset, found in shortcuts.items() for name, figures in found.items()]
     if not rows:
         return []
-    lines = ["", "What tells the grade without a look at the knee (boosted trees, cross-validated by group; by chance 0 and .20):", ""]
+    lines = [
+        "",
+        (
+            "What tells the grade without a look at the knee (boosted trees, cross-validated by group; by chance 0 and"
+            " .20):"
+        ),
+        "",
+    ]
     lines += ["| dataset | seen | QWK | balanced accuracy |", "|---|---|---|---|"]
     for dataset, name, figures in rows:
-        cells = [f"{figures[key]['value']:.3f} ({figures[key]['low']:.3f}-{figures[key]['high']:.3f})" for key in ("qwk", "balanced_accuracy")]
+        cells = [
+            f"{figures[key]['value']:.3f} ({figures[key]['low']:.3f}-{figures[key]['high']:.3f})"
+            for key in ("qwk", "balanced_accuracy")
+        ]
         lines.append(f"| {dataset} | {name} | {' | '.join(cells)} |")
     return lines
 
@@ -282,7 +336,7 @@ def _overlap_lines(found: dict[str, list[dict[str, Any]]]) -> list[str]:
             grades = f"; of these {row['equal_grades']:.1%} have equal grades" if row["same_pixels"] else ""
             grades += f", kappa {row['qwk']:.3f}" if row["qwk"] is not None else ""
             lines.append(
-                f"- {kind.replace('_', ' ')}: of {row['films']} films of {row['first']}, {row['same_pixels']} lie in {row['second']} pixel by pixel{grades}; "
-                f"{row['same_group']} have a copy or the same patient there"
+                f"- {kind.replace('_', ' ')}: of {row['films']} films of {row['first']}, {row['same_pixels']} lie in"
+                f" {row['second']} pixel by pixel{grades}; {row['same_group']} have a copy or the same patient there"
             )
     return ["", "The same pictures in two places:", "", *lines] if lines else []

@@ -36,8 +36,8 @@ VERSIONS = ("tensorflow", "keras", "keras-tuner", "numpy", "pillow", "onnxruntim
 def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None = None) -> Path:
     """Write calibration.json, evidence.json and figures/ to `out`; returns it.
 
-    test: also look at the test films; every look is counted in the evidence. Choose models with test=False.
-    copies: a newer audit of the same films, that knows more copies than the one which the networks were trained on: nothing is
+    test: also look at the test films; every look is counted in the evidence. Choose models with test=False. copies: a
+    newer audit of the same films, that knows more copies than the one which the networks were trained on: nothing is
     calibrated on a film whose knee they were trained on, and figures are also given without such films.
     """
     train, audit = steps.find_input(train, "train"), steps.find_input(train, "audit")
@@ -59,12 +59,15 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
         sets, seen = told_apart(sets, read_films(audit), read_films(copies))
     reference = predict(model, films, "evaluate: training")
     predicted = {split: predict(model, knees, f"evaluate: {split}") for split, knees in sets.items()}
-    rows = sets["val"].within(datasets) & ~seen.get("val", np.zeros(len(sets["val"]), bool))  # other datasets are foreign to these weights
+    # other datasets are foreign to these weights
+    rows = sets["val"].within(datasets) & ~seen.get("val", np.zeros(len(sets["val"]), bool))
     fitted_on = sets["val"].take(rows)
     validation = {name: values[rows] for name, values in predicted["val"].items()}
     calibrated_on = _fitted_on(base, validation, fitted_on, reference, films)
     calibration = calibrate(*calibrated_on)
-    refusal = fit_refusal(reference["embedding"], validation["embedding"], [_content(fitted_on, row) for row in range(len(fitted_on))])
+    refusal = fit_refusal(
+        reference["embedding"], validation["embedding"], [_content(fitted_on, row) for row in range(len(fitted_on))]
+    )
     metrics, tables, groups, measured, levels, unseen = {}, {}, {}, {}, {}, {}
     for split, knees in sets.items():
         for dataset in sorted(set(knees.datasets)):
@@ -75,14 +78,24 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
             metrics[name] = measure(measured[name]) | {"refused": share(away > refusal.max_distance)}
             tables[name] = _tables(measured[name])
             levels[name] = {
-                str(level): measure(answered(measured[name].probabilities, knees.take(rows), calibration.decision, threshold), names=("coverage", "set_size"))
+                str(level): measure(
+                    answered(measured[name].probabilities, knees.take(rows), calibration.decision, threshold),
+                    names=("coverage", "set_size"),
+                )
                 for level, threshold in calibration.conformal.others
             }
             groups[name] = subgroups(measured[name], knees.take(rows))
             if copies:
                 fresh = ~seen[split][rows]
-                unseen[name] = {"films_seen": number((~fresh).sum(), n=len(fresh)), "metrics": measure(measured[name].take(fresh), names=UNSEEN)}
-    strips = {name: row for split in sets for name, row in two_knee_strips(model, audit, copies or audit, split, config, calibration).items()}
+                unseen[name] = {
+                    "films_seen": number((~fresh).sum(), n=len(fresh)),
+                    "metrics": measure(measured[name].take(fresh), names=UNSEEN),
+                }
+    strips = {
+        name: row
+        for split in sets
+        for name, row in two_knee_strips(model, audit, copies or audit, split, config, calibration).items()
+    }
     usual = mean_class_maps(model, films.inputs())
     final = assemble(members, config, calibration.temperature, calibration.decision, usual)
     looks, maps = joint(final, sets["val"], config, calibration.decision)
@@ -93,9 +106,16 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
         "subgroups": groups,
         "members": by_member(members, config, sets, calibration),
         "joint": looks,
-        "calibration": _calibration(calibration, len(calibrated_on[0]), "train+val" if base and base["recalibrated_only"] else "val")
-        | {"other_levels": levels},
-        "refusal": {"max_distance": number(refusal.max_distance, n=len(fitted_on)), "axes": number(min(AXES, len(refusal.components)))},
+        "calibration": (
+            _calibration(
+                calibration, len(calibrated_on[0]), "train+val" if base and base["recalibrated_only"] else "val"
+            )
+            | {"other_levels": levels}
+        ),
+        "refusal": {
+            "max_distance": number(refusal.max_distance, n=len(fitted_on)),
+            "axes": number(min(AXES, len(refusal.components))),
+        },
         "data": _data(audit, copies or audit),
         "search": base["search"] if base else _search(train),
         "training": record | {"drawn": list(histories)},
@@ -114,36 +134,61 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
     figures.mkdir(exist_ok=True)
     plot_confusion({name: confusion(a.truth, a.grade) for name, a in measured.items()}, figures / "confusion.png")
     plot_calibration(measured, figures / "calibration.png")
-    plot_sets(measured, {name: table["coverage"] for name, table in tables.items()}, calibration.conformal.level, figures / "sets.png")
+    plot_sets(
+        measured,
+        {name: table["coverage"] for name, table in tables.items()},
+        calibration.conformal.level,
+        figures / "sets.png",
+    )
     if maps:
         plot_maps(maps, figures / "maps.png")
     if histories:
         plot_history(histories, figures / "training.png")
-    steps.write_json(out / "calibration.json", {**asdict(calibration), "refusal": asdict(refusal), "usual_maps": usual.tolist()})
+    steps.write_json(
+        out / "calibration.json", {**asdict(calibration), "refusal": asdict(refusal), "usual_maps": usual.tolist()}
+    )
     steps.write_json(out / "evidence.json", evidence)
     return out
 
 
-def told_apart(sets: dict[str, Knees], trained: list[AuditedFilm], newer: list[AuditedFilm]) -> tuple[dict[str, Knees], dict[str, np.ndarray]]:
-    """The sets with the kin that a newer audit found, and for each which of its knees the networks have seen, in another film: [N] bool.
+def told_apart(
+    sets: dict[str, Knees], trained: list[AuditedFilm], newer: list[AuditedFilm]
+) -> tuple[dict[str, Knees], dict[str, np.ndarray]]:
+    """The sets with the kin that a newer audit found, and for each which of its knees the networks have seen, in
+    another film: [N] bool.
 
-    trained: the films of the audit that the networks were trained on. Raises DataError when the newer audit is of other films.
+    trained: the films of the audit that the networks were trained on. Raises DataError when the newer audit is of other
+    films.
     """
     leakage_group = {(film.dataset, film.file): film.leakage_group for film in newer}
     if lacking := [film.file for film in trained if (film.dataset, film.file) not in leakage_group]:
-        raise DataError(f"The audit of the copies has no {lacking[0]} and {len(lacking) - 1} others that these networks were trained or are measured on.")
+        raise DataError(
+            f"The audit of the copies has no {lacking[0]} and {len(lacking) - 1} others that these networks were"
+            " trained or are measured on."
+        )
     shown = {leakage_group[film.dataset, film.file] for film in trained if film.trains}
     joined = {
-        split: replace(knees, films=tuple(replace(film, leakage_group=leakage_group[film.dataset, film.file]) for film in knees.films))
+        split: replace(
+            knees,
+            films=tuple(replace(film, leakage_group=leakage_group[film.dataset, film.file]) for film in knees.films),
+        )
         for split, knees in sets.items()
     }
-    return joined, {split: np.array([film.leakage_group in shown for film in knees.films], bool) for split, knees in joined.items()}
+    return joined, {
+        split: np.array([film.leakage_group in shown for film in knees.films], bool) for split, knees in joined.items()
+    }
 
 
 def _fitted_on(
-    base: dict[str, Any] | None, validation: dict[str, np.ndarray], knees: Knees, reference: dict[str, np.ndarray], films: Knees
+    base: dict[str, Any] | None,
+    validation: dict[str, np.ndarray],
+    knees: Knees,
+    reference: dict[str, np.ndarray],
+    films: Knees,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Probabilities, grades and groups to calibrate on: validation, and training films too where no weights saw them."""
+    """Probabilities, grades and groups to calibrate on: validation, and training films too where no weights saw
+    them.
+    """
     if not (base and base["recalibrated_only"]):
         return validation["probabilities"], knees.grades, knees.groups
     return (
@@ -157,14 +202,19 @@ def _before(base: dict[str, Any], sets: dict[str, Knees]) -> dict[str, Any]:
     """What the bundle that was adapted measures on the same films."""
     folder = pull(base["address"])
     if revision_of(folder) != base["revision"]:
-        raise DataError(f"{base['address']} is now {revision_of(folder)}, and {base['revision']} was adapted; give the address with its revision.")
+        raise DataError(
+            f"{base['address']} is now {revision_of(folder)}, and {base['revision']} was adapted; give the address with"
+            " its revision."
+        )
     config = read_bundle(folder).config
     metrics = {}
     for split, knees in sets.items():
         probabilities = distillation.probabilities(folder, knees)
         for dataset in sorted(set(knees.datasets)):
             rows = knees.datasets == dataset
-            metrics[f"{dataset}_{split}"] = measure(answered(probabilities[rows], knees.take(rows), config.decision, config.conformal.threshold))
+            metrics[f"{dataset}_{split}"] = measure(
+                answered(probabilities[rows], knees.take(rows), config.decision, config.conformal.threshold)
+            )
     return metrics
 
 
@@ -191,7 +241,8 @@ def _calibration(calibration: Calibration, films: int, splits: str) -> dict[str,
         "decision_rule": calibration.decision.rule,
         "decision_thresholds": list(calibration.decision.thresholds),
         "decision_tried": {
-            rule: {"qwk": number(kappa, n=films), "accuracy": number(accuracy, n=films)} for rule, (kappa, accuracy) in calibration.decision_tried.items()
+            rule: {"qwk": number(kappa, n=films), "accuracy": number(accuracy, n=films)}
+            for rule, (kappa, accuracy) in calibration.decision_tried.items()
         },
         "conformal_threshold": number(calibration.conformal.threshold, n=films),
     }
@@ -200,8 +251,15 @@ def _calibration(calibration: Calibration, films: int, splits: str) -> dict[str,
 def _data(audit: Path, newer: Path) -> dict[str, Any]:
     """What the networks were trained and measured on, and the copies that the newer audit knows of."""
     summary, copies = (steps.read_json(folder / "audit.json") for folder in (audit, newer))
-    used = {name: summary[name] for name in ("fingerprint", "films", "groups", "splits", "left_out", "inverted", "shortcuts")}
-    return used | {name: copies[name] for name in ("overlaps", "shifted_pairs", "shifted_pairs_other_grade", "shifted_pairs_of_two_datasets") if name in copies}
+    used = {
+        name: summary[name]
+        for name in ("fingerprint", "films", "groups", "splits", "left_out", "inverted", "shortcuts")
+    }
+    return used | {
+        name: copies[name]
+        for name in ("overlaps", "shifted_pairs", "shifted_pairs_other_grade", "shifted_pairs_of_two_datasets")
+        if name in copies
+    }
 
 
 def _search(train: Path) -> dict[str, Any]:

@@ -53,10 +53,10 @@ def export(
 ) -> Path:
     """Write the bundle folder `out`; returns it. Nothing is left there when a check fails.
 
-    locator, gate: the outputs of these steps, or bundles that have one: what finds the joints, and what refuses, go into this one too,
-    with their figures.
-    cross_domain: the cross-domain.json of `benchmarks.cross_domain`, whose figures go into the evidence.
-    Raises DataError when ONNX and Keras differ by more than LARGEST_DIFFERENCE on validation films, or `out` exists.
+    locator, gate: the outputs of these steps, or bundles that have one: what finds the joints, and what refuses, go
+    into this one too, with their figures. cross_domain: the cross-domain.json of `benchmarks.cross_domain`, whose
+    figures go into the evidence. Raises DataError when ONNX and Keras differ by more than LARGEST_DIFFERENCE on
+    validation films, or `out` exists.
     """
     if out.exists() and any(out.iterdir()):
         raise DataError(f"{out} is not empty; a bundle is written to a new folder, give another --out.")
@@ -77,17 +77,24 @@ def export(
         out.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     except OSError as error:
-        raise OutputError(f"{out} can't be written ({error.strerror}); give an --out with room and permission.") from None
+        raise OutputError(
+            f"{out} can't be written ({error.strerror}); give an --out with room and permission."
+        ) from None
     try:
         model = _save(beside, train, config, np.array(fitted["usual_maps"], np.float32))
         knees = stratified_subset(load_knees(audit, "val", config.input), CHECKED_FILMS)
         difference = _difference(model, beside, config, knees.inputs())
         if not difference <= LARGEST_DIFFERENCE:
-            raise DataError(f"ONNX and Keras differ by {difference:.1e} on {len(knees)} films; at most {LARGEST_DIFFERENCE} is let through.")
+            raise DataError(
+                f"ONNX and Keras differ by {difference:.1e} on {len(knees)} films; at most {LARGEST_DIFFERENCE} is let"
+                " through."
+            )
         evidence["export"] = {
             "onnx_keras_difference": number(difference, n=len(knees)),
             "onnx_megabytes": number((beside / "model.onnx").stat().st_size / 1e6),
-            "parameters": number(sum(model.get_layer(f"member_{index}").count_params() for index in range(len(config.members)))),
+            "parameters": number(
+                sum(model.get_layer(f"member_{index}").count_params() for index in range(len(config.members)))
+            ),
         }
         (beside / "bundle.json").write_text(config.to_json(), "utf-8")
         steps.write_json(beside / "evidence.json", evidence)
@@ -102,7 +109,9 @@ def export(
         beside.chmod(0o755)
         beside.replace(out)
     except OSError as error:
-        raise OutputError(f"{out} can't be written ({error.strerror}); give an --out with room and permission.") from None
+        raise OutputError(
+            f"{out} can't be written ({error.strerror}); give an --out with room and permission."
+        ) from None
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return out
@@ -124,11 +133,17 @@ def _config(train: Path, fitted: dict[str, Any], name: str, version: str) -> Bun
 
 
 def _found_by(locator: Path) -> tuple[Path, LocatorConfig, dict[str, Any]]:
-    """locator.onnx, its settings and its figures, from the step's output or from a bundle that has one. Raises DataError for neither."""
+    """locator.onnx, its settings and its figures, from the step's output or from a bundle that has one.
+
+    Raises DataError for neither.
+    """
     if (locator / "bundle.json").is_file():
         bundle = read_bundle(locator)
         if not bundle.config.locator or "finding" not in bundle.evidence:
-            raise DataError(f"{locator} is a bundle without a locator and its figures; give the --out of `python -m tuning locator`.")
+            raise DataError(
+                f"{locator} is a bundle without a locator and its figures; give the --out of `python -m tuning"
+                " locator`."
+            )
         return locator / LOCATOR, bundle.config.locator, bundle.evidence["finding"]
     folder = steps.find_input(locator, "locator")
     result = steps.read_json(folder / "locator.json")
@@ -137,11 +152,16 @@ def _found_by(locator: Path) -> tuple[Path, LocatorConfig, dict[str, Any]]:
 
 
 def _refused_by(gate: Path) -> tuple[Path, GateConfig, dict[str, Any]]:
-    """gate.onnx, its limits and its figures, from the step's output or from a bundle that has one. Raises DataError for neither."""
+    """gate.onnx, its limits and its figures, from the step's output or from a bundle that has one.
+
+    Raises DataError for neither.
+    """
     if (gate / "bundle.json").is_file():
         bundle = read_bundle(gate)
         if not bundle.config.gate or "gate" not in bundle.evidence.get("refusal", {}):
-            raise DataError(f"{gate} is a bundle without a gate and its figures; give the --out of `python -m tuning gate`.")
+            raise DataError(
+                f"{gate} is a bundle without a gate and its figures; give the --out of `python -m tuning gate`."
+            )
         return gate / GATE, bundle.config.gate, bundle.evidence["refusal"]["gate"]
     folder = steps.find_input(gate, "gate")
     result = steps.read_json(folder / "gate.json")
@@ -152,13 +172,24 @@ def _carried_over(file: Path) -> list[dict[str, Any]]:
     """What networks that were trained on one collection are worth on each. Raises DataError for another file."""
     rows: Any = steps.read_json(file)
     try:
-        return [{"trained_on": row["trained_on"], "measured_on": row["measured_on"], **{key: number(**row[key]) for key in CARRIED_OVER}} for row in rows]
+        return [
+            {
+                "trained_on": row["trained_on"],
+                "measured_on": row["measured_on"],
+                **{key: number(**row[key]) for key in CARRIED_OVER},
+            }
+            for row in rows
+        ]
     except (TypeError, KeyError):
-        raise DataError(f"{file} is not what `python -m benchmarks.cross_domain` writes; give its cross-domain.json.") from None
+        raise DataError(
+            f"{file} is not what `python -m benchmarks.cross_domain` writes; give its cross-domain.json."
+        ) from None
 
 
 def _save(folder: Path, train: Path, config: BundleConfig, usual: np.ndarray) -> Any:
-    """config.json, metadata.json, model.weights.h5 and model.onnx; returns the Keras model as a stranger would load it."""
+    """config.json, metadata.json, model.weights.h5 and model.onnx; returns the Keras model as a stranger would load
+    it.
+    """
     import keras
 
     model = assemble(load_members(train), None, config.temperature, config.decision, usual)
@@ -176,4 +207,10 @@ def _difference(model: Any, folder: Path, config: BundleConfig, inputs: np.ndarr
     """Largest absolute difference over all outputs and films, of the outputs' own scale where that is over 1."""
     keras_outputs = model.predict_on_batch(inputs)
     onnx_outputs = asdict(Network(folder / "model.onnx", config.input).run(inputs))
-    return max(float(np.abs(np.asarray(keras_outputs[name]) - onnx_outputs[name]).max() / max(1.0, np.abs(onnx_outputs[name]).max())) for name in OUTPUTS)
+    return max(
+        float(
+            np.abs(np.asarray(keras_outputs[name]) - onnx_outputs[name]).max()
+            / max(1.0, np.abs(onnx_outputs[name]).max())
+        )
+        for name in OUTPUTS
+    )

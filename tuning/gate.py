@@ -1,9 +1,11 @@
-"""The gate of a bundle: a small network that tells an upright frontal knee from one that is turned or inverted, and from what is none.
+"""The gate of a bundle: a small network that tells an upright frontal knee from one that is turned or inverted, and
+from what is none.
 
     python -m tuning gate --data runs/audit --out runs/gate
 
-Trains on the audit's training films and on negatives made of them, fits its limits on validation films, and measures on those and on
-200 and more made films of each kind, some of kinds that it was not trained on. Writes gate.onnx, gate.json and gate.md.
+Trains on the audit's training films and on negatives made of them, fits its limits on validation films, and measures on
+those and on 200 and more made films of each kind, some of kinds that it was not trained on. Writes gate.onnx, gate.json
+and gate.md.
 """
 
 import contextlib
@@ -43,7 +45,8 @@ FIRST_SEED = 5000
 FALSE_REFUSALS = 0.01
 """The largest share of a dataset's upright validation knees that may be refused."""
 CERTAIN = 0.6
-"""A film is put right when its position is at least as sure as this; it is looked at again afterwards, and refused if it is then no upright knee."""
+"""A film is put right when its position is at least as sure as this; it is looked at again afterwards, and refused if
+it is then no upright knee."""
 LEAST_UPRIGHT = 0.05
 """The limit is no lower, however odd a small validation set's films are: below it the gate would be open."""
 MEASURED = 250
@@ -60,7 +63,9 @@ class GateSettings:
 def gate(audit: Path, out: Path, settings: GateSettings = GateSettings()) -> Path:
     """Write gate.onnx, gate.json and gate.md to `out`; returns it."""
     audit = steps.find_input(audit, "audit")
-    steps.begin(out, "gate", str(audit), {"pictures": settings.pictures, "epochs": settings.epochs, "seed": settings.seed})
+    steps.begin(
+        out, "gate", str(audit), {"pictures": settings.pictures, "epochs": settings.epochs, "seed": settings.seed}
+    )
     if (out / "gate.json").exists():
         return out
     config = InputConfig(SIZE, SIZE)
@@ -80,22 +85,38 @@ def gate(audit: Path, out: Path, settings: GateSettings = GateSettings()) -> Pat
     limits = _limits(list(knees.values()))
     made = _made(answered, limits, [film for mine in films["val"].values() for film in mine])
     figures = {
-        "knees": {f"{dataset}_val": _refused(limits, values, films["val"][dataset]) for dataset, values in knees.items()},
+        "knees": {
+            f"{dataset}_val": _refused(limits, values, films["val"][dataset]) for dataset, values in knees.items()
+        },
         "made": made,
         "headline": negatives.headline(made),
-        "samples_refused": number(sum(not verdict(row, limits).accepted for row in answered([f.pixels for f in _whole_samples()])), n=len(_whole_samples())),
+        "samples_refused": number(
+            sum(not verdict(row, limits).accepted for row in answered([f.pixels for f in _whole_samples()])),
+            n=len(_whole_samples()),
+        ),
         "parameters": number(model.count_params()),
     }
-    steps.write_json(out / "gate.json", {"config": {"size": SIZE, "min_upright": limits.min_upright, "min_certain": limits.min_certain}, "figures": figures})
+    steps.write_json(
+        out / "gate.json",
+        {
+            "config": {"size": SIZE, "min_upright": limits.min_upright, "min_certain": limits.min_certain},
+            "figures": figures,
+        },
+    )
     (out / "gate.md").write_text(report(figures), "utf-8")
     return out
 
 
-def _training(films: dict[str, list[np.ndarray]], config: InputConfig, settings: GateSettings) -> tuple[np.ndarray, np.ndarray]:
+def _training(
+    films: dict[str, list[np.ndarray]], config: InputConfig, settings: GateSettings
+) -> tuple[np.ndarray, np.ndarray]:
     """float16 [N,SIZE,SIZE,1] as the network gets them, and their classes [N]."""
     rng = np.random.default_rng(settings.seed)
     knees = [film for mine in films.values() for film in mine]
-    knees += [knee_film(n % 5, FIRST_SEED + n, side=("left", "right")[n % 2]).pixels.astype(np.float32) for n in range(PHANTOMS)]
+    knees += [
+        knee_film(n % 5, FIRST_SEED + n, side=("left", "right")[n % 2]).pixels.astype(np.float32)
+        for n in range(PHANTOMS)
+    ]
     counts = rng.multinomial(settings.pictures, (KNEES, TURNED, OTHER, CUT, BLUR))
     classes = np.concatenate(
         [
@@ -108,7 +129,11 @@ def _training(films: dict[str, list[np.ndarray]], config: InputConfig, settings:
     pictures = np.empty((len(classes), config.height, config.width, 1), np.float16)
     for row in steps.progress(range(len(classes)), "gate: make pictures"):
         kind = int(classes[row])
-        film = makers[kind](knees, rng) if kind in makers else negatives.positioned(negatives.knee(knees, rng), *POSES[kind])
+        film = (
+            makers[kind](knees, rng)
+            if kind in makers
+            else negatives.positioned(negatives.knee(knees, rng), *POSES[kind])
+        )
         pictures[row] = _input(film, config)
     return pictures, classes
 
@@ -132,8 +157,13 @@ def build() -> keras.Model:
 
 
 def both_ways(model: keras.Model) -> keras.Model:
-    """The same of a film and its mirror image, averaged: a knee and its mirror image stand alike, but for quarter turns, which change places."""
-    swapped = [CLASSES.index((-kind[0] % 4, kind[1])) if isinstance(kind, tuple) else place for place, kind in enumerate(CLASSES)]
+    """The same of a film and its mirror image, averaged: a knee and its mirror image stand alike, but for quarter
+    turns, which change places.
+    """
+    swapped = [
+        CLASSES.index((-kind[0] % 4, kind[1])) if isinstance(kind, tuple) else place
+        for place, kind in enumerate(CLASSES)
+    ]
     mirrored = ops.take(model(ops.flip(model.input, axis=2)), swapped, axis=1)
     return keras.Model(model.input, (model.output + mirrored) / 2, name="gate")
 
@@ -150,7 +180,11 @@ def _train(pictures: np.ndarray, classes: np.ndarray, out: Path, settings: GateS
     )
     targets = np.eye(len(CLASSES), dtype=np.float32)[classes]
     for epoch in steps.progress(range(settings.epochs), "gate: train"):
-        order = np.random.default_rng((settings.seed, epoch)).permutation(len(classes))[: steps_each * BATCH].reshape(steps_each, -1)
+        order = (
+            np.random.default_rng((settings.seed, epoch))
+            .permutation(len(classes))[: steps_each * BATCH]
+            .reshape(steps_each, -1)
+        )
         for rows in order:
             model.train_on_batch(pictures[rows].astype(np.float32), targets[rows])
     part = out / f"part.{WEIGHTS}"
@@ -159,14 +193,18 @@ def _train(pictures: np.ndarray, classes: np.ndarray, out: Path, settings: GateS
 
 
 def _export(model: keras.Model, path: Path, config: InputConfig) -> None:
-    model = keras.Model(model.input, {GATE_OUTPUT: layers.Activation("linear", name=GATE_OUTPUT)(model.output)})  # by which ONNX names it
-    model.predict_on_batch(np.zeros((1, config.height, config.width, 1), np.float32))  # Keras exports only a model that has been called
+    # by which ONNX names it
+    model = keras.Model(model.input, {GATE_OUTPUT: layers.Activation("linear", name=GATE_OUTPUT)(model.output)})
+    # Keras exports only a model that has been called
+    model.predict_on_batch(np.zeros((1, config.height, config.width, 1), np.float32))
     with contextlib.redirect_stdout(io.StringIO()):
         model.export(path, format="onnx", verbose=False)
 
 
 def _limits(knees: Sequence[np.ndarray]) -> GateConfig:
-    """From the answers [N,11] for each dataset's upright validation knees: as strict as the share of them that may be refused allows, in each dataset."""
+    """From the answers [N,11] for each dataset's upright validation knees: as strict as the share of them that may be
+    refused allows, in each dataset.
+    """
     lowest = min(float(np.sort(answers[:, UPRIGHT])[int(FALSE_REFUSALS * len(answers))]) for answers in knees)
     return GateConfig(SIZE, math.floor(1e4 * min(0.5, max(LEAST_UPRIGHT, lowest))) / 1e4, CERTAIN)
 
@@ -179,7 +217,9 @@ def _refused(limits: GateConfig, answers: np.ndarray, films: list[np.ndarray]) -
     return {"refused": share(refused), "wrongly_put_right": share(moved)}
 
 
-def _made(answered: Callable[[list[np.ndarray]], np.ndarray], limits: GateConfig, films: Films) -> dict[str, dict[str, Any]]:
+def _made(
+    answered: Callable[[list[np.ndarray]], np.ndarray], limits: GateConfig, films: Films
+) -> dict[str, dict[str, Any]]:
     """By kind of made film: how many were refused, put right, or let through."""
     table = {}
     for name, (make, pose) in negatives.measured(films, np.random.default_rng(99)).items():
@@ -209,8 +249,14 @@ def report(figures: dict[str, Any]) -> str:
         return f"{part['value']:.1%} ({part['low']:.1%}-{part['high']:.1%})"
 
     lines = ["| knees, as they are | films | refused | wrongly put right |", "|---|---|---|---|"]
-    lines += [f"| {n} | {f['refused']['n']} | {cell(f['refused'])} | {cell(f['wrongly_put_right'])} |" for n, f in figures["knees"].items()]
+    lines += [
+        f"| {n} | {f['refused']['n']} | {cell(f['refused'])} | {cell(f['wrongly_put_right'])} |"
+        for n, f in figures["knees"].items()
+    ]
     lines += ["", "| made film | films | refused | put right | let through |", "|---|---|---|---|---|"]
-    lines += [f"| {n} | {f['refused']['n']} | {cell(f['refused'])} | {cell(f['put_right'])} | {cell(f['let_through'])} |" for n, f in figures["made"].items()]
+    lines += [
+        f"| {n} | {f['refused']['n']} | {cell(f['refused'])} | {cell(f['put_right'])} | {cell(f['let_through'])} |"
+        for n, f in figures["made"].items()
+    ]
     lines += ["", f"All but {' and '.join(negatives.NO_HEADLINE)}, refused or put right: {cell(figures['headline'])}."]
     return "\n".join(lines) + "\n"

@@ -1,4 +1,5 @@
-"""The finder: trained on films composed from training knees, measured on strips, crops and films composed from validation knees.
+"""The finder: trained on films composed from training knees, measured on strips, crops and films composed from
+validation knees.
 
 A step beside the loop: it needs the audit alone, and `export --locator` puts what it wrote into a bundle.
 """
@@ -38,7 +39,8 @@ MOST_CUT = 0.12
 
 @dataclass(frozen=True)
 class LocatorSettings:
-    """films: composed for training; a third as many crops, and a few synthetic films, are seen beside them. test_films: composed to measure on.
+    """films: composed for training; a third as many crops, and a few synthetic films, are seen beside them. test_films:
+    composed to measure on.
 
     made_films: of each kind that is to be refused or put right, to measure on.
     """
@@ -72,10 +74,16 @@ def locator(audit: Path, out: Path, settings: LocatorSettings = LocatorSettings(
     if (out / "locator.json").exists():
         return out
     films = read_films(audit)
-    crops = {split: [film for film in films if film.split == split and film.use == "yes" and is_crop(film)] for split in ("train", "val")}
+    crops = {
+        split: [film for film in films if film.split == split and film.use == "yes" and is_crop(film)]
+        for split in ("train", "val")
+    }
     for split, found in crops.items():
         if not found:
-            raise DataError(f"{audit} has no film of one tight joint in the split {split!r}; a finder is trained on films composed from such.")
+            raise DataError(
+                f"{audit} has no film of one tight joint in the split {split!r}; a finder is trained on films composed"
+                " from such."
+            )
     config = InputConfig(settings.side, settings.side)
     if not (out / LOCATOR).exists():
         _train(crops["train"], out, config, settings)
@@ -86,7 +94,9 @@ def locator(audit: Path, out: Path, settings: LocatorSettings = LocatorSettings(
     strips = [film for film in films if film.split == "val" and film.width >= TWO_KNEES_FROM * film.height]
     chosen = LocatorConfig(config, threshold(out / LOCATOR, knees, strips, config, settings))
     grader = from_pretrained(settings.grader)
-    figures = measure(Locator(out / LOCATOR, chosen), grader, films, knees, crops["val"], settings.test_films, settings.seed)
+    figures = measure(
+        Locator(out / LOCATOR, chosen), grader, films, knees, crops["val"], settings.test_films, settings.seed
+    )
     figures |= refusal_metrics.measure(grader, usable_films(audit, "val"), settings.made_films)
     figures["grader"] = {"name": grader.model, "revision": grader.revision}
     steps.write_json(out / "locator.json", {"locator": asdict(chosen), "megabytes": size, "finding": figures})
@@ -106,7 +116,9 @@ def _train(films: Sequence[AuditedFilm], out: Path, config: InputConfig, setting
 
 def _keep(seen: Examples, path: Path) -> None:
     part = path.with_name("part.npz")
-    np.savez(part, images=seen.images, joints=np.concatenate(seen.joints), counts=[len(joints) for joints in seen.joints])
+    np.savez(
+        part, images=seen.images, joints=np.concatenate(seen.joints), counts=[len(joints) for joints in seen.joints]
+    )
     part.replace(path)
 
 
@@ -123,7 +135,9 @@ def is_crop(film: AuditedFilm) -> bool:
 def read_knees(films: Sequence[AuditedFilm]) -> list[Knee]:
     """The films as what `compose` draws with."""
     with FilmReader() as reader:
-        return [as_knee(bright_bone(reader, film), film.side) for film in steps.progress(films, "locator: reading knees")]
+        return [
+            as_knee(bright_bone(reader, film), film.side) for film in steps.progress(films, "locator: reading knees")
+        ]
 
 
 def examples(knees: Sequence[Knee], config: InputConfig, settings: LocatorSettings) -> Examples:
@@ -149,18 +163,25 @@ def train(seen: Examples, config: InputConfig, settings: LocatorSettings) -> ker
     rng = np.random.default_rng([settings.seed, 1])
     model = build(config)
     batches = max(1, len(seen.joints) // settings.batch)
-    optimizer = keras.optimizers.AdamW(warmup_cosine(settings.learning_rate, settings.epochs * batches), weight_decay=0.01, clipnorm=5.0)
+    optimizer = keras.optimizers.AdamW(
+        warmup_cosine(settings.learning_rate, settings.epochs * batches), weight_decay=0.01, clipnorm=5.0
+    )
     model.compile(optimizer, loss, jit_compile=False)  # compiling takes longer than it saves in so short a training
-    order = np.concatenate([rng.permutation(len(seen.joints))[: batches * settings.batch] for _ in range(settings.epochs)])
+    order = np.concatenate(
+        [rng.permutation(len(seen.joints))[: batches * settings.batch] for _ in range(settings.epochs)]
+    )
     for rows in steps.progress(order.reshape(-1, min(settings.batch, len(seen.joints))), "locator: training"):
         model.train_on_batch(*_varied(seen, rows, config, rng))
     return model
 
 
-def threshold(graph: Path, knees: Sequence[Knee], strips: Sequence[AuditedFilm], config: InputConfig, settings: LocatorSettings) -> float:
+def threshold(
+    graph: Path, knees: Sequence[Knee], strips: Sequence[AuditedFilm], config: InputConfig, settings: LocatorSettings
+) -> float:
     """The heat from which a peak is a joint: the one that counts best on validation films.
 
-    Half the weight have films composed in the training's style from validation knees, half the real strips of that split.
+    Half the weight have films composed in the training's style from validation knees, half the real strips of that
+    split.
     """
     lowest = Locator(graph, LocatorConfig(config, THRESHOLDS[0]))
     composed = [compose(knees, TRAINING, 10**9 + number) for number in range(max(1, settings.films // CHOOSING_SHARE))]
@@ -176,7 +197,10 @@ def threshold(graph: Path, knees: Sequence[Knee], strips: Sequence[AuditedFilm],
 
 def _counted_right(films: Sequence[tuple[Sequence[Joint], int]]) -> list[float]:
     """By each of THRESHOLDS, the share of the films with as many joints above it as there are."""
-    return [float(np.mean([sum(joint.heat >= value for joint in found) == true for found, true in films])) for value in THRESHOLDS]
+    return [
+        float(np.mean([sum(joint.heat >= value for joint in found) == true for found, true in films]))
+        for value in THRESHOLDS
+    ]
 
 
 def _cut(knee: Knee, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -200,7 +224,9 @@ def _synthetic(number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
     return film.pixels, np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2, side], 1)
 
 
-def _varied(seen: Examples, rows: np.ndarray, config: InputConfig, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def _varied(
+    seen: Examples, rows: np.ndarray, config: InputConfig, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """A batch: images [N,H,W,1] float32 and their targets."""
     images = seen.images[rows].astype(np.float32)
     joints = [seen.joints[row].copy() for row in rows]

@@ -15,8 +15,15 @@ from .run import console, steps
 from .run.memory import keep_freed_memory
 
 FILMS = 400
-SPACE = {"size": ["96"], "stem": ["conv5"], "widths": ["16-32-64-128", "48-96-192"], "normalisation": ["True"], "dense": [""],
-         "pooling": ["average", "max", "attention"], "blocks": ["1"]}  # fmt: skip
+SPACE = {
+    "size": ["96"],
+    "stem": ["conv5"],
+    "widths": ["16-32-64-128", "48-96-192"],
+    "normalisation": ["True"],
+    "dense": [""],
+    "pooling": ["average", "max", "attention"],
+    "blocks": ["1"],
+}
 SEARCH = {"tuner": "random", "trials": 4, "epochs": 3, "films": 240, "batch": 16, "only": SPACE}
 TRAIN = {"epochs": 10, "batch": 16}
 TRIED_GRADE, TRIED_SEED = 3, 987_654
@@ -43,7 +50,8 @@ def quickstart(out: Path) -> None:
     say("The shipped weights on sample films")
     samples = _grade_samples(out / "samples", out / "overlays")
     print(f"""
-Done in {(time.monotonic() - began) / 60:.1f} minutes. Synthetic films show that the loop runs, not how well a model grades.
+Done in {(time.monotonic() - began) / 60:.1f} minutes.
+Synthetic films show that the loop runs, not how well a model grades.
 
 What lies where:
   {out / "search" / "report.md"}   the search and its plots
@@ -80,7 +88,10 @@ def _make_bundle(out: Path, bundle: Path) -> None:
     say(f"2 search: Keras Tuner, {SEARCH['trials']} architectures")
     searched = search(audited, out / "search", SearchSettings(**SEARCH))
     best = steps.read_json(searched / "best.json")
-    shown = ", ".join(f"{name} {best['architecture'][name]}" for name in ("view", "block", "widths", "pooling", "loss", "learning_rate"))
+    shown = ", ".join(
+        f"{name} {best['architecture'][name]}"
+        for name in ("view", "block", "widths", "pooling", "loss", "learning_rate")
+    )
     tell(f"validation kappa {best['val_qwk']:.3f}: {shown}")
     say("3 train: the winner, anew")
     trained = train(searched, out / "train", TrainSettings(**TRAIN))
@@ -89,17 +100,25 @@ def _make_bundle(out: Path, bundle: Path) -> None:
     say("4 evaluate: calibrate on validation films, measure on test films")
     evaluated = evaluate(trained, out / "evaluate")
     kappa = steps.read_json(evaluated / "evidence.json")["metrics"]["synthetic_test"]["qwk"]
-    tell(f"test kappa {kappa['value']:.3f} (95% interval {kappa['low']:.3f} to {kappa['high']:.3f}) on {kappa['n']} films")
+    tell(
+        f"test kappa {kappa['value']:.3f} (95% interval {kappa['low']:.3f} to {kappa['high']:.3f}) on {kappa['n']}"
+        " films"
+    )
     say("5 export: the bundle, as Keras and as ONNX")
     export(evaluated, bundle, name="kneeoa-synthetic")
     exported = steps.read_json(bundle / "evidence.json")["export"]
     difference, size = exported["onnx_keras_difference"], exported["onnx_megabytes"]["value"]
-    tell(f"ONNX graph of {size:.1f} MB; on {difference['n']} films it differs from Keras by at most {difference['value']:.0e}")
+    tell(
+        f"ONNX graph of {size:.1f} MB; on {difference['n']} films it differs from Keras by at most"
+        f" {difference['value']:.0e}"
+    )
 
 
 def _splits(summary: dict[str, Any]) -> str:
     counts = {split: sum(grades) for split, grades in summary["splits"]["synthetic"].items()}
-    return f"{summary['films']} films of {summary['groups']} patients: " + ", ".join(f"{count} {split}" for split, count in counts.items())
+    return f"{summary['films']} films of {summary['groups']} patients: " + ", ".join(
+        f"{count} {split}" for split, count in counts.items()
+    )
 
 
 def _grade_samples(folder: Path, overlays: Path) -> Path:
@@ -110,7 +129,10 @@ def _grade_samples(folder: Path, overlays: Path) -> Path:
         Image.fromarray(phantom.pixels).save(folder / f"{name}.png")
         report = grader.grade(folder / f"{name}.png")
         report.overlay().save(overlays / f"{name}.png")
-        answers = ", ".join(f"{knee.grade} {knee.label}" for knee in report.knees) or f"not graded: {report.refused.message if report.refused else ''}"
+        answers = (
+            ", ".join(f"{knee.grade} {knee.label}" for knee in report.knees)
+            or f"not graded: {report.refused.message if report.refused else ''}"
+        )
         tell(f"{name:<12} drawn as {', '.join(map(str, phantom.grades)):<5} graded {answers}")
     return folder
 

@@ -67,7 +67,10 @@ def read_trials(folder: Path, epochs: int) -> list[dict[str, Any]]:
 
 
 def architecture_of(folder: Path, trial: str = "") -> Architecture:
-    """The winner of a search's best.json, or another finished trial of its trials.csv. Raises SettingsError for one not in there."""
+    """The winner of a search's best.json, or another finished trial of its trials.csv.
+
+    Raises SettingsError for one not in there.
+    """
     if not trial:
         return Architecture(**steps.read_json(folder / "best.json")["architecture"])
     with (folder / "trials.csv").open(newline="", encoding="utf-8") as file:
@@ -109,7 +112,9 @@ class _FilmHyperModel(KneeHyperModel):
         return self.knees[config]
 
 
-def _write(out: Path, trials: list[dict[str, Any]], search_space: dict[str, tuple[Any, ...]], settings: SearchSettings) -> None:
+def _write(
+    out: Path, trials: list[dict[str, Any]], search_space: dict[str, tuple[Any, ...]], settings: SearchSettings
+) -> None:
     with (out / "trials.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(trials[0]))
         writer.writeheader()
@@ -119,7 +124,10 @@ def _write(out: Path, trials: list[dict[str, Any]], search_space: dict[str, tupl
     lines = [
         "# Search",
         "",
-        f"{len(trials)} trials by {settings.tuner}; objective: {OBJECTIVE}; at most {settings.films} training films and {settings.epochs} epochs a trial.",
+        (
+            f"{len(trials)} trials by {settings.tuner}; objective: {OBJECTIVE}; at most {settings.films} training films"
+            f" and {settings.epochs} epochs a trial."
+        ),
         "",
         "![Validation kappa of every trial, by choice](search.png)",
         "",

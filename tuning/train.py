@@ -1,4 +1,7 @@
-"""Step 3: train the winner of the search, or several architectures, on all training films. A killed training goes on where it stopped."""
+"""Step 3: train the winner of the search, or several architectures, on all training films.
+
+A killed training goes on where it stopped.
+"""
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,24 +37,25 @@ LARGER_EPOCHS, LARGER_RATE = 0.3, 1 / 3
 PRECISIONS = ("float32", "mixed_bfloat16")
 """The second takes two thirds of the time on processors and GPUs that know bfloat16."""
 STATISTICS_FILMS, STATISTICS_SHARE = 3200, 0.1
-"""Films that the running statistics of normalisation remember in a long training, and in a short one the share of all that it sees: what they
-begin with has to be forgotten by its end."""
+"""Films that the running statistics of normalisation remember in a long training, and in a short one the share of all
+that it sees: what they begin with has to be forgotten by its end."""
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """epochs: most epochs. patience: epochs without a better validation kappa before it stops and the best is kept; 0 trains to the end,
-    where the learning rate has fallen to a hundredth, and keeps that: the best of many noisy kappas is chance.
+    """epochs: most epochs. patience: epochs without a better validation kappa before it stops and the best is kept; 0
+    trains to the end, where the learning rate has fallen to a hundredth, and keeps that: the best of many noisy kappas
+    is chance.
 
-    architectures: each WINNER, another trial of the search by its number, or a name in architecture.NAMED; NAME@SIZE first
-    trains that network at its own size and then for a shorter time on films of SIZE pixels, which costs less than training
-    at that size throughout (after Howard et al., fast.ai, 2018). Networks that differ err on different films, so that
-    together they err less. seeds: one member of each architecture for each.
-    mixup, occlusion: see `augment.Mixing`.
-    datasets: train and validate on these alone; () is all of them. precision: of the layers' arithmetic; weights and head
-    stay float32. teacher: address of a bundle whose answers share the target with the labels, see `training.distillation`; "" for none.
-    joined: weights' files of members of other trainings, such as runs/before/member-folded-0.weights.h5, or addresses of bundles, whose
-    members go before the new ones. members: names of those of them that are taken; () is all. architectures: NONE for no new one.
+    architectures: each WINNER, another trial of the search by its number, or a name in architecture.NAMED; NAME@SIZE
+    first trains that network at its own size and then for a shorter time on films of SIZE pixels, which costs less than
+    training at that size throughout (after Howard et al., fast.ai, 2018). Networks that differ err on different films,
+    so that together they err less. seeds: one member of each architecture for each. mixup, occlusion: see
+    `augment.Mixing`. datasets: train and validate on these alone; () is all of them. precision: of the layers'
+    arithmetic; weights and head stay float32. teacher: address of a bundle whose answers share the target with the
+    labels, see `training.distillation`; "" for none. joined: weights' files of members of other trainings, such as
+    runs/before/member-folded-0.weights.h5, or addresses of bundles, whose members go before the new ones. members:
+    names of those of them that are taken; () is all. architectures: NONE for no new one.
     """
 
     epochs: int = 40
@@ -75,12 +79,21 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     """
     named = () if settings.architectures == (NONE,) else settings.architectures
     if not named and not settings.joined:
-        raise SettingsError(f"--architecture {NONE} trains nothing; give the members that make the ensemble with --join, or name an architecture.")
+        raise SettingsError(
+            f"--architecture {NONE} trains nothing; give the members that make the ensemble with --join, or name an"
+            " architecture."
+        )
     architectures = {name: _architecture(source, name) for name in named}
     best = _best_of_search(source, architectures)
     audit = steps.find_input(source, "audit")
     finished = (out / "train.json").exists()
-    joined = [] if finished else members.chosen([one for source in settings.joined for one in members.joining(source, audit)], settings.members)
+    joined = (
+        []
+        if finished
+        else members.chosen(
+            [one for source in settings.joined for one in members.joining(source, audit)], settings.members
+        )
+    )
     _check_names([one.name for one in joined], settings)
     seen = {one.name: sorted(one.seen) for one in joined}
     there = {film.dataset for film in read_films(audit) if film.trains}
@@ -101,14 +114,24 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
             start = None
             if larger:
                 before = _architecture(source, smaller)
-                start = train_member(before, *_films(audit, before, settings), f"{smaller}-{seed}", seed, settings, out, targets=targets)
+                start = train_member(
+                    before, *_films(audit, before, settings), f"{smaller}-{seed}", seed, settings, out, targets=targets
+                )
             length = replace(settings, epochs=max(1, round(LARGER_EPOCHS * settings.epochs))) if larger else settings
             training, validation = _films(audit, architecture, settings)
             train_member(architecture, training, validation, f"{name}-{seed}", seed, length, out, start, targets)
             history = read_history(out, f"{name}-{seed}")
             kappa = kept_kappa(history, settings.patience)
             seen[f"{name}-{seed}"] = films
-            entries.append({"name": f"{name}-{seed}", "seed": seed, "epochs": len(history), OBJECTIVE: kappa, "architecture": asdict(architecture)})
+            entries.append(
+                {
+                    "name": f"{name}-{seed}",
+                    "seed": seed,
+                    "epochs": len(history),
+                    OBJECTIVE: kappa,
+                    "architecture": asdict(architecture),
+                }
+            )
     datasets = sorted(there & set(settings.datasets or there))
     record = {"best_json_sha256": best, "members": entries, "films": len(films), "datasets": datasets}
     if joined:
@@ -122,9 +145,16 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
 
 def _check_names(joined: Sequence[str], settings: TrainSettings) -> None:
     """Raises SettingsError when a member that joins has the name of another."""
-    new = [f"{part}-{seed}" for name in settings.architectures for part in {name, name.partition(LARGER)[0]} for seed in settings.seeds]
+    new = [
+        f"{part}-{seed}"
+        for name in settings.architectures
+        for part in {name, name.partition(LARGER)[0]}
+        for seed in settings.seeds
+    ]
     if double := sorted({name for name in joined if joined.count(name) > 1 or name in new}):
-        raise SettingsError(f"Two members would be called {', '.join(double)}; give other --seeds, or join one of them.")
+        raise SettingsError(
+            f"Two members would be called {', '.join(double)}; give other --seeds, or join one of them."
+        )
 
 
 def _architecture(source: Path, name: str) -> Architecture:
@@ -139,7 +169,11 @@ def _architecture(source: Path, name: str) -> Architecture:
         return architecture
     sizes = [str(choice) for choice in SEARCH_SPACE["size"] if choice > architecture.size]
     if size not in sizes or architecture.pooling == "flatten":
-        able = f"it has {architecture.size} pixels; choose among {', '.join(sizes)}" if architecture.pooling != "flatten" and sizes else "it can't be enlarged"
+        able = (
+            f"it has {architecture.size} pixels; choose among {', '.join(sizes)}"
+            if architecture.pooling != "flatten" and sizes
+            else "it can't be enlarged"
+        )
         raise SettingsError(f"--architecture {name}{LARGER}{size}: {able}.")
     return replace(architecture, size=int(size), learning_rate=LARGER_RATE * architecture.learning_rate)
 
@@ -156,7 +190,9 @@ def _best_of_search(source: Path, architectures: Collection[str]) -> str:
 
 def _films(audit: Path, architecture: Architecture, settings: TrainSettings) -> tuple[Knees, Knees]:
     """For training and for validation."""
-    training, validation = (load_knees(audit, split, architecture.input).of(settings.datasets) for split in ("train", "val"))
+    training, validation = (
+        load_knees(audit, split, architecture.input).of(settings.datasets) for split in ("train", "val")
+    )
     return training, validation
 
 
@@ -173,13 +209,16 @@ def train_member(
 ) -> Path:
     """Train one member and write member-NAME.weights.h5 and its history to `out`; what is there already is taken up.
 
-    start: weights of the same layers to begin with. targets: [N,5] in place of the films' grades. Returns the weights' file.
+    start: weights of the same layers to begin with. targets: [N,5] in place of the films' grades. Returns the weights'
+    file.
     """
     weights = weights_of(out, name)
     if weights.exists():
         return weights
     keras.utils.set_random_seed(seed)
-    batches = TrainingBatches(films, settings.batch, architecture.augmentation, seed, Mixing(settings.mixup, settings.occlusion), targets)
+    batches = TrainingBatches(
+        films, settings.batch, architecture.augmentation, seed, Mixing(settings.mixup, settings.occlusion), targets
+    )
     with precision(settings.precision):
         model = compiled(architecture, warmup_cosine(architecture.learning_rate, settings.epochs * len(batches)))
     if start:
@@ -205,7 +244,9 @@ def train_member(
                     checkpoint,
                     keras.callbacks.LambdaCallback(
                         on_epoch_begin=lambda epoch, logs: batches.start_epoch(epoch),
-                        on_train_batch_end=lambda batch, logs: progress.at(checkpoint.done + (batch + 1) / len(batches)),
+                        on_train_batch_end=lambda batch, logs: progress.at(
+                            checkpoint.done + (batch + 1) / len(batches)
+                        ),
                         on_epoch_end=lambda epoch, logs: progress.at(epoch + 1, _told(checkpoint)),
                     ),
                 ],
@@ -226,7 +267,10 @@ def precision(policy: str) -> Iterator[None]:
 
 
 def _slow_statistics(model: keras.Model, batch: int, seen: int) -> None:
-    """Let the running means of normalisation span many films, whatever the batch: over fewer they are noise. seen: films of the whole training."""
+    """Let the running means of normalisation span many films, whatever the batch: over fewer they are noise.
+
+    seen: films of the whole training.
+    """
     span = min(STATISTICS_FILMS, STATISTICS_SHARE * seen)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
@@ -235,15 +279,26 @@ def _slow_statistics(model: keras.Model, batch: int, seen: int) -> None:
 
 def _told(checkpoint: Checkpoint) -> str:
     early = ", stopped early" if checkpoint.finished and checkpoint.done < checkpoint.epochs else ""
-    return f"epoch {checkpoint.done} of {checkpoint.epochs}, validation kappa {checkpoint.kappas[-1]:.3f}, best {max(checkpoint.kappas):.3f}{early}"
+    return (
+        f"epoch {checkpoint.done} of {checkpoint.epochs}, validation kappa {checkpoint.kappas[-1]:.3f}, best"
+        f" {max(checkpoint.kappas):.3f}{early}"
+    )
 
 
 def seeds_of(text: str) -> tuple[int, ...]:
-    """ "0,1,2" as numbers. Raises SettingsError for what is no seed, and for one given twice, which would be the same member again."""
+    """ "0,1,2" as numbers.
+
+    Raises SettingsError for what is no seed, and for one given twice, which would be the same member again.
+    """
     try:
         seeds = tuple(steps.seed_of(part.strip()) for part in text.split(","))
     except ValueError as error:
-        raise SettingsError(f"--seeds {text}: {error}; give whole numbers with commas between, such as 0,1,2.") from None
+        raise SettingsError(
+            f"--seeds {text}: {error}; give whole numbers with commas between, such as 0,1,2."
+        ) from None
     if double := sorted({str(seed) for seed in seeds if seeds.count(seed) > 1}):
-        raise SettingsError(f"--seeds {text}: {', '.join(double)} is there twice and would give the same member again; give each seed once.")
+        raise SettingsError(
+            f"--seeds {text}: {', '.join(double)} is there twice and would give the same member again; give each seed"
+            " once."
+        )
     return seeds

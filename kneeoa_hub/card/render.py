@@ -23,19 +23,24 @@ COLUMNS = {
 }
 SOURCES = {
     "oai": (
-        "Chen, Pingjun (2018), Knee Osteoarthritis Severity Grading Dataset, Mendeley Data V1, doi:10.17632/56rmx5bjcr.1; "
-        "organised from the Osteoarthritis Initiative, whose own data-use terms apply to the raw study."
+        "Chen, Pingjun (2018), Knee Osteoarthritis Severity Grading Dataset, Mendeley Data V1,"
+        " doi:10.17632/56rmx5bjcr.1; organised from the Osteoarthritis Initiative, whose own data-use terms apply to"
+        " the raw study."
     ),
-    "gornale": "Gornale, Shivanand; Patravali, Pooja (2020), Digital Knee X-ray Images, Mendeley Data V1, doi:10.17632/t9ndx37v5h.1.",
+    "gornale": (
+        "Gornale, Shivanand; Patravali, Pooja (2020), Digital Knee X-ray Images, Mendeley Data V1,"
+        " doi:10.17632/t9ndx37v5h.1."
+    ),
 }
 READERS = {
     "oai": (
-        "Grades of the OAI set: those of the Osteoarthritis Initiative's central reading of fixed-flexion films, as the set's author sorted them by folder; "
-        "one grade a knee, the readers are not told apart."
+        "Grades of the OAI set: those of the Osteoarthritis Initiative's central reading of fixed-flexion films, as the"
+        " set's author sorted them by folder; one grade a knee, the readers are not told apart."
     ),
     "gornale": (
-        "Grades of the Gornale set: the folders of its first expert. Those of the second expert hold the same files, 99.3% under the same grade, so they "
-        "are no second reading and are not used. How the experts read is not published."
+        "Grades of the Gornale set: the folders of its first expert. Those of the second expert hold the same files,"
+        " 99.3% under the same grade, so they are no second reading and are not used. How the experts read is not"
+        " published."
     ),
 }
 """How the labels were made, as far as their sources say."""
@@ -44,11 +49,18 @@ SHIPPED = "kneeoa-cnn"
 
 
 def render(config: BundleConfig, evidence: Mapping[str, Any], figures: str = "figures/") -> str:
-    """The card as Markdown with Hub metadata; `figures` is the prefix of its picture links. Raises BundleIncomplete when the evidence lacks a figure."""
+    """The card as Markdown with Hub metadata; `figures` is the prefix of its picture links.
+
+    Raises BundleIncomplete when the evidence lacks a figure.
+    """
     try:
         return _rendered(config, evidence, figures)
     except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
-        lacks = f"no {error}, which the card is made of" if isinstance(error, KeyError) else f"something else than its schema says ({error})"
+        lacks = (
+            f"no {error}, which the card is made of"
+            if isinstance(error, KeyError)
+            else f"something else than its schema says ({error})"
+        )
         raise BundleIncomplete(f"evidence.json holds {lacks}; evaluate and export the bundle again.") from None
 
 
@@ -56,11 +68,14 @@ def summary(evidence: Mapping[str, Any]) -> list[str]:
     """A line for each set, of its headline figures. Raises BundleIncomplete when the evidence lacks them."""
     try:
         return [
-            f"{name} ({metrics['qwk']['n']} knees): " + ", ".join(f"{title} {figure(metrics[key])}" for key, title in COLUMNS.items() if key in metrics)
+            f"{name} ({metrics['qwk']['n']} knees): "
+            + ", ".join(f"{title} {figure(metrics[key])}" for key, title in COLUMNS.items() if key in metrics)
             for name, metrics in evidence["metrics"].items()
         ]
     except (KeyError, TypeError, AttributeError, ValueError):
-        raise BundleIncomplete("evidence.json holds no measured figures as its schema has them; evaluate and export the bundle again.") from None
+        raise BundleIncomplete(
+            "evidence.json holds no measured figures as its schema has them; evaluate and export the bundle again."
+        ) from None
 
 
 def _rendered(config: BundleConfig, evidence: Mapping[str, Any], figures: str) -> str:
@@ -70,9 +85,11 @@ def _rendered(config: BundleConfig, evidence: Mapping[str, Any], figures: str) -
         "Grades the severity of knee osteoarthritis on a frontal radiograph: Kellgren-Lawrence (KL) 0 to 4.",
         f"**{DISCLAIMER}**",
         _use(config),
-        "## Intended use\n\n"
-        "Research on automatic grading, teaching, a starting point for fine-tuning on a site's own films. Not for diagnosis, "
-        "treatment, triage or insurance; not for children, implants, fractures, lateral or skyline views, photographs of films.",
+        (
+            "## Intended use\n\nResearch on automatic grading, teaching, a starting point for fine-tuning on a site's"
+            " own films. Not for diagnosis, treatment, triage or insurance; not for children, implants, fractures,"
+            " lateral or skyline views, photographs of films."
+        ),
         _adapted(evidence),
         "## Figures\n\n" + _looks(evidence) + "\n\n" + _metrics(evidence),
         external.cross_domain(evidence),
@@ -80,7 +97,12 @@ def _rendered(config: BundleConfig, evidence: Mapping[str, Any], figures: str) -
         external.two_knee_strips(evidence),
         _by_grade(evidence, "recall", "Recall by grade:"),
         sections.osteoarthritis(evidence),
-        _by_grade(evidence, "coverage", "Knees whose 90% set holds their grade, by grade. The level is kept over all knees together, not within each grade:"),
+        _by_grade(
+            evidence,
+            "coverage",
+            "Knees whose 90% set holds their grade, by grade. The level is kept over all knees together, not within"
+            " each grade:",
+        ),
         f"![Grade sets by grade]({figures}sets.png)" if sections.reported_apart(evidence) else "",
         external.peers(evidence),
         sections.subgroups(evidence),
@@ -96,11 +118,17 @@ def _rendered(config: BundleConfig, evidence: Mapping[str, Any], figures: str) -
         training.curves(config, evidence, figures),
         training.members(config, evidence),
         training.reproduce(evidence) if config.name == SHIPPED else "",
-        "## What could not be measured\n\nAge, sex, race, site, and machine are not in the data, so nothing is known about differences "
-        "between such groups. Grades come from one reading protocol each, and are no better than readers are: published kappas, not "
-        "weighted, are .46 to .50 between readers and .57 to .75 for one reader twice; the quadratic weighted kappas above are of another "
-        "kind and not to be set beside them. Films of other hospitals differ: adapt and recalibrate on your own first.",
-        "## Licence and citation\n\nWeights: CC BY 4.0. Code: Apache-2.0. Cite this package (CITATION.cff) and the data above.",
+        (
+            "## What could not be measured\n\nAge, sex, race, site, and machine are not in the data, so nothing is"
+            " known about differences between such groups. Grades come from one reading protocol each, and are no"
+            " better than readers are: published kappas, not weighted, are .46 to .50 between readers and .57 to .75"
+            " for one reader twice; the quadratic weighted kappas above are of another kind and not to be set beside"
+            " them. Films of other hospitals differ: adapt and recalibrate on your own first."
+        ),
+        (
+            "## Licence and citation\n\nWeights: CC BY 4.0. Code: Apache-2.0. Cite this package (CITATION.cff) and the"
+            " data above."
+        ),
         "The scale: " + "; ".join(f"{g.value} {g.label}: {g.criterion.rstrip('.').lower()}" for g in GRADES) + ".",
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -110,8 +138,10 @@ def _use(config: BundleConfig) -> str:
     address = "" if config.name == SHIPPED else '"ORG/NAME"'
     where = "" if config.name == SHIPPED else "  # or ./the/folder of this bundle"
     return (
-        f'## Use\n\n```python\nimport kneeoa_hub\n\ngrader = kneeoa_hub.from_pretrained({address}){where}\nprint(grader.grade("knee.png").findings())\n```\n\n'
-        'For fine-tuning, from where this bundle was pushed to:\n\n```python\nimport keras\n\nmodel = keras.saving.load_model("hf://ORG/NAME")\n```'
+        "## Use\n\n```python\nimport kneeoa_hub\n\ngrader ="
+        f' kneeoa_hub.from_pretrained({address}){where}\nprint(grader.grade("knee.png").findings())\n```\n\nFor'
+        " fine-tuning, from where this bundle was pushed to:\n\n```python\nimport keras\n\nmodel ="
+        ' keras.saving.load_model("hf://ORG/NAME")\n```'
     )
 
 
@@ -161,7 +191,13 @@ def _adapted(evidence: Mapping[str, Any]) -> str:
     if not base:
         return ""
     how = "Only recalibrated: its weights are those of" if base["recalibrated_only"] else "Fine-tuned from"
-    lines = [f"## Where it comes from\n\n{how} {base['name']} ({base['address']}, revision `{base['revision']}`). That one, on the same films:", ""]
+    lines = [
+        (
+            f"## Where it comes from\n\n{how} {base['name']} ({base['address']}, revision `{base['revision']}`). That"
+            " one, on the same films:"
+        ),
+        "",
+    ]
     lines += ["| set | films | " + " | ".join(COLUMNS.values()) + " |", "|---|---|" + "---|" * len(COLUMNS)]
     for name, metrics in evidence["before"].items():
         cells = " | ".join(figure(metrics[key]) for key in COLUMNS)
@@ -176,12 +212,20 @@ def _dataset(name: str) -> str:
 def _looks(evidence: Mapping[str, Any]) -> str:
     looks = int(evidence["test_looks"]["value"])
     if not looks:
-        return "The held-out test films have not been looked at for this version. Calibration was fitted on these validation films, so they flatter it."
+        return (
+            "The held-out test films have not been looked at for this version. Calibration was fitted on these"
+            " validation films, so they flatter it."
+        )
     before = int(evidence.get("test_looks_before", {"value": 0})["value"])
-    earlier = f" They had been looked at {_times(before)} before, for earlier choices of networks of which some are here." if before else ""
+    earlier = (
+        f" They had been looked at {_times(before)} before, for earlier choices of networks of which some are here."
+        if before
+        else ""
+    )
     return (
-        f"Test films were looked at {_times(looks)} for this version; everything was chosen on validation films.{earlier} Rows of validation films are of "
-        "those that temperature, rule and sets were fitted on, and flatter them."
+        f"Test films were looked at {_times(looks)} for this version; everything was chosen on validation"
+        f" films.{earlier} Rows of validation films are of those that temperature, rule and sets were fitted on, and"
+        " flatter them."
     )
 
 
@@ -194,10 +238,11 @@ def _metrics(evidence: Mapping[str, Any]) -> str:
     for name, metrics in evidence["metrics"].items():
         cells = " | ".join(figure(metrics[key]) for key in COLUMNS)
         lines.append(f"| {title(name)} | {metrics['qwk']['n']} | {cells} |")
-    return "\n".join(lines) + (
-        "\n\n95% intervals by bootstrap over patients or clusters of copies; shares in the tables of finding and refusing, and shares of 0 and 1, by "
-        "Wilson over films. "
-        "ECE is of the likeliest grade, over 15 bins; its interval is centred, since drawing films twice raises it by itself."
+    return (
+        "\n".join(lines)
+        + "\n\n95% intervals by bootstrap over patients or clusters of copies; shares in the tables of finding and"
+        " refusing, and shares of 0 and 1, by Wilson over films. ECE is of the likeliest grade, over 15 bins; its"
+        " interval is centred, since drawing films twice raises it by itself."
     )
 
 
@@ -205,7 +250,12 @@ def _by_grade(evidence: Mapping[str, Any], name: str, heading: str) -> str:
     tables = {films: tables[name] for films, tables in evidence["by_grade"].items() if name in tables}
     if not tables:
         return ""
-    lines = [heading, "", "| set | " + " | ".join(f"{g.value} {g.label}" for g in GRADES) + " |", "|---|" + "---|" * len(GRADES)]
+    lines = [
+        heading,
+        "",
+        "| set | " + " | ".join(f"{g.value} {g.label}" for g in GRADES) + " |",
+        "|---|" + "---|" * len(GRADES),
+    ]
     for films, figures in tables.items():
         cells = [figure(figures[str(g.value)], 2) if str(g.value) in figures else "none" for g in GRADES]
         lines.append(f"| {title(films)} | " + " | ".join(cells) + " |")
@@ -219,9 +269,10 @@ def _calibration(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
     cuts = ", ".join(f"{cut:.2f}" for cut in config.decision.thresholds)
     rule = "the likeliest" if config.decision.rule == "argmax" else f"the expected grade, cut at {cuts}"
     return (
-        f"## Calibration and refusal\n\nTemperature {config.temperature:.3f}; reported grade: {rule}; both chosen on "
-        f"{FITTED_ON[evidence['calibration']['fitted_on']]} of all datasets together.\n\n{sections.calibration(evidence)}\n\n"
-        "A film far from the training films in the network's embedding is refused; share refused: "
+        f"## Calibration and refusal\n\nTemperature {config.temperature:.3f}; reported grade: {rule}; both chosen on"
+        f" {FITTED_ON[evidence['calibration']['fitted_on']]} of all datasets"
+        f" together.\n\n{sections.calibration(evidence)}\n\nA film far from the training films in the network's"
+        " embedding is refused; share refused: "
         + "; ".join(f"{title(name)} {figure(metrics['refused'])}" for name, metrics in evidence["metrics"].items())
         + "."
     )
@@ -230,10 +281,22 @@ def _calibration(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
 def _data(evidence: Mapping[str, Any]) -> str:
     lines = ["## Data", "", "| dataset | split | 0 | 1 | 2 | 3 | 4 |", "|---|---|---|---|---|---|---|"]
     for dataset, splits in evidence["data"]["splits"].items():
-        lines += [f"| {dataset} | {split} | " + " | ".join(map(str, counts)) + " |" for split, counts in splits.items() if sum(counts)]
-    lines += ["", "No patient and no cluster of copies that was known at training is in two splits. Left out: " + _left_out(evidence["data"]["left_out"]) + "."]
+        lines += [
+            f"| {dataset} | {split} | " + " | ".join(map(str, counts)) + " |"
+            for split, counts in splits.items()
+            if sum(counts)
+        ]
+    lines += [
+        "",
+        "No patient and no cluster of copies that was known at training is in two splits. Left out: "
+        + _left_out(evidence["data"]["left_out"])
+        + ".",
+    ]
     lines += sections.shown_twice(evidence["data"])
-    lines += [f"Inverted grays, put right before use: {count} films of {name}." for name, count in evidence["data"].get("inverted", {}).items()]
+    lines += [
+        f"Inverted grays, put right before use: {count} films of {name}."
+        for name, count in evidence["data"].get("inverted", {}).items()
+    ]
     lines += sections.shortcuts(evidence["data"])
     lines += ["", *(f"- {SOURCES[name]}" for name in evidence["data"]["splits"] if name in SOURCES)]
     lines += ["", *(READERS[name] for name in evidence["data"]["splits"] if name in READERS)]
@@ -247,19 +310,22 @@ def _left_out(reasons: Mapping[str, int]) -> str:
 def _architecture(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
     search, export = evidence["search"], evidence["export"]
     found = (
-        f"Searched by Keras Tuner ({search['tuner']}, {int(search['trials']['value'])} trials, best validation QWK "
-        f"{search['best_val_qwk']['value']:.3f} within the search's short trials; best.json sha256 `{search['best_json_sha256'][:16]}`)."
+        f"Searched by Keras Tuner ({search['tuner']}, {int(search['trials']['value'])} trials, best validation QWK"
+        f" {search['best_val_qwk']['value']:.3f} within the search's short trials; best.json sha256"
+        f" `{search['best_json_sha256'][:16]}`)."
         if search["trials"]["value"]
         else "Not searched."
     )
     counts = Counter(name for entry in config.members for name in architectures([entry]))
     parts = "; ".join(f"{origin(name)} ({count} of {len(config.members)} members)" for name, count in counts.items())
     return (
-        f"## Architecture\n\n{found} Trained in full: {parts}. {int(export['parameters']['value'])} parameters, ONNX graph "
-        f"{export['onnx_megabytes']['value']:.1f} MB; ONNX and Keras differ by at most {export['onnx_keras_difference']['value']:.0e}. "
-        f"Input: gray, {config.input.height}x{config.input.width}{_cropped(config)}, aspect kept, percentiles {config.input.low:g} to {config.input.high:g} "
-        "stretched, standardised by film; shrunk in the network for a member of smaller size. Each member's answers are averaged over the film "
-        f"and its mirror image; one that folds lets the right half, mirrored, through the same layers as the left one, to the same end.{_origin(evidence)}\n\n"
+        f"## Architecture\n\n{found} Trained in full: {parts}. {int(export['parameters']['value'])} parameters, ONNX"
+        f" graph {export['onnx_megabytes']['value']:.1f} MB; ONNX and Keras differ by at most"
+        f" {export['onnx_keras_difference']['value']:.0e}. Input: gray,"
+        f" {config.input.height}x{config.input.width}{_cropped(config)}, aspect kept, percentiles {config.input.low:g}"
+        f" to {config.input.high:g} stretched, standardised by film; shrunk in the network for a member of smaller"
+        " size. Each member's answers are averaged over the film and its mirror image; one that folds lets the right"
+        f" half, mirrored, through the same layers as the left one, to the same end.{_origin(evidence)}\n\n"
         + _choices(config)
     )
 

@@ -13,8 +13,14 @@ SETS = {
 NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 SUBGROUP_COLUMNS = {"qwk": "QWK", "accuracy": "accuracy", "mae": "MAE (grades)", "auc_oa": "AUC, KL >= 2"}
 EXPOSURE = {
-    "film gray": "Film gray: thirds of a set's films by their mean gray as decoded, with bright bone, before any gray was stretched: how dark the films are.",
-    "exposure": "Exposure: thirds of a set's films by the mean gray of what the network sees, whose grays are stretched already: not how dark the films were.",
+    "film gray": (
+        "Film gray: thirds of a set's films by their mean gray as decoded, with bright bone, before any gray was"
+        " stretched: how dark the films are."
+    ),
+    "exposure": (
+        "Exposure: thirds of a set's films by the mean gray of what the network sees, whose grays are stretched"
+        " already: not how dark the films were."
+    ),
 }
 """By the kind of subgroup; evidence of 0.7.0 and before has the second."""
 FINDING = {
@@ -35,7 +41,9 @@ FINDING = {
     "single_strips_refused": "validation strips of one knee: refused",
     "composed_refused": "composed films with a joint: refused",
     "composed_empty_refused": "composed films without a joint: refused, as they should be",
-    "rule_two_knee_strips": "by a simple rule in place of the network (a dark gap parts two legs): strips of two knees cut in two",
+    "rule_two_knee_strips": (
+        "by a simple rule in place of the network (a dark gap parts two legs): strips of two knees cut in two"
+    ),
     "rule_single_strips": "by that rule: strips of one knee left whole",
     "rule_composed_within_10": "by that rule: joints of composed films within 10%",
 }
@@ -52,8 +60,11 @@ def without_seen(evidence: Mapping[str, Any]) -> str:
     if not found:
         return ""
     lines = [
-        "Some knees are in the data more than once, shifted, zoomed or mirrored, which was found after these networks were trained. Without the films whose "
-        "knee another film of training shows (nothing was calibrated on such films):",
+        (
+            "Some knees are in the data more than once, shifted, zoomed or mirrored, which was found after these"
+            " networks were trained. Without the films whose knee another film of training shows (nothing was"
+            " calibrated on such films):"
+        ),
         "",
         "| set | films left out | films | " + " | ".join(SUBGROUP_COLUMNS.values()) + " |",
         "|---|---|---|" + "---|" * len(SUBGROUP_COLUMNS),
@@ -78,7 +89,10 @@ def osteoarthritis(evidence: Mapping[str, Any]) -> str:
         "| set | sensitivity for KL >= 2 | specificity |",
         "|---|---|---|",
     ]
-    lines += [f"| {title(name)} | {figure(row['sensitivity_oa'])} | {figure(row['specificity_oa'])} |" for name, row in evidence["metrics"].items()]
+    lines += [
+        f"| {title(name)} | {figure(row['sensitivity_oa'])} | {figure(row['specificity_oa'])} |"
+        for name, row in evidence["metrics"].items()
+    ]
     return "\n".join(lines)
 
 
@@ -112,7 +126,10 @@ def calibration(evidence: Mapping[str, Any]) -> str:
         within = "yes" if metrics["ece"]["value"] <= band["high"] else "no"
         lines.append(f"| {title(name)} | {figure(metrics['ece'])} | {figure(band)} | {reported}{within} |")
     if apart:
-        lines += ["", "Where the reported grade is not the likeliest one, the probability beside it is of the reported one."]
+        lines += [
+            "",
+            "Where the reported grade is not the likeliest one, the probability beside it is of the reported one.",
+        ]
     return "\n".join(lines)
 
 
@@ -132,7 +149,10 @@ def rules_tried(evidence: Mapping[str, Any]) -> str:
         "expected": "the expected grade, rounded",
         "fitted": "the expected grade, cut at fitted thresholds (cross-validated)",
     }
-    lines += [f"| {names.get(rule, rule)} | {row['qwk']['value']:.3f} | {row['accuracy']['value']:.3f} |" for rule, row in tried.items()]
+    lines += [
+        f"| {names.get(rule, rule)} | {row['qwk']['value']:.3f} | {row['accuracy']['value']:.3f} |"
+        for rule, row in tried.items()
+    ]
     return "\n".join(lines)
 
 
@@ -141,15 +161,20 @@ def shown_twice(data: Mapping[str, Any]) -> list[str]:
     lines = []
     if pairs := data.get("shifted_pairs"):
         lines.append(
-            f"Pairs of films that show one knee, shifted or mirrored: {pairs}, {data['shifted_pairs_other_grade']} of them under two grades, "
-            f"{data['shifted_pairs_of_two_datasets']} of them of two datasets."
+            f"Pairs of films that show one knee, shifted or mirrored: {pairs}, {data['shifted_pairs_other_grade']} of"
+            f" them under two grades, {data['shifted_pairs_of_two_datasets']} of them of two datasets."
         )
-    across = [row for row in data.get("overlaps", {}).get("given_splits", ()) if row["first"].partition(":")[0] != row["second"].partition(":")[0]]
+    across = [
+        row
+        for row in data.get("overlaps", {}).get("given_splits", ())
+        if row["first"].partition(":")[0] != row["second"].partition(":")[0]
+    ]
     if across:
         lines.append(
             "Some films of one dataset are of the other's knees: "
             + "; ".join(
-                f"of {row['films']} films of {row['first'].replace(': ', ', ')}, {row['same_group']} are in {row['second'].replace(': ', ', ')}"
+                f"of {row['films']} films of {row['first'].replace(': ', ', ')}, {row['same_group']} are in"
+                f" {row['second'].replace(': ', ', ')}"
                 for row in across
             )
             + "."
@@ -176,7 +201,10 @@ def subgroups(evidence: Mapping[str, Any]) -> str:
         return ""
     kinds = {group.partition(":")[0] for groups in tables.values() for group in groups}
     lines = ["## By side and exposure", "", *(text + "\n" for kind, text in EXPOSURE.items() if kind in kinds)]
-    lines += ["| set | films | n | " + " | ".join(SUBGROUP_COLUMNS.values()) + " |", "|---|---|---|" + "---|" * len(SUBGROUP_COLUMNS)]
+    lines += [
+        "| set | films | n | " + " | ".join(SUBGROUP_COLUMNS.values()) + " |",
+        "|---|---|---|" + "---|" * len(SUBGROUP_COLUMNS),
+    ]
     for name, groups in tables.items():
         for group, metrics in groups.items():
             cells = " | ".join(figure(metrics[key]) for key in SUBGROUP_COLUMNS)
@@ -189,21 +217,47 @@ def levels(evidence: Mapping[str, Any]) -> str:
     found = evidence["calibration"].get("other_levels")
     if not found:
         return ""
-    lines = ["Grade sets of other levels, by `from_pretrained(level=...)`:", "", "| set | level | coverage | mean size |", "|---|---|---|---|"]
+    lines = [
+        "Grade sets of other levels, by `from_pretrained(level=...)`:",
+        "",
+        "| set | level | coverage | mean size |",
+        "|---|---|---|---|",
+    ]
     for name, rows in found.items():
-        lines += [f"| {title(name)} | {float(level):.0%} | {figure(row['coverage'])} | {figure(row['set_size'])} |" for level, row in rows.items()]
+        lines += [
+            f"| {title(name)} | {float(level):.0%} | {figure(row['coverage'])} | {figure(row['set_size'])} |"
+            for level, row in rows.items()
+        ]
     return "\n".join(lines)
 
 
 def shortcuts(data: Mapping[str, Any]) -> list[str]:
     """What tells the grade of these films without a look at the knee."""
-    rows = [(dataset, seen, figures) for dataset, found in data.get("shortcuts", {}).items() for seen, figures in found.items()]
+    rows = [
+        (dataset, seen, figures)
+        for dataset, found in data.get("shortcuts", {}).items()
+        for seen, figures in found.items()
+    ]
     if not rows:
         return []
-    lines = ["", "How far the grade can be told without a look at the knee, by boosted trees over all films of a dataset (by chance 0 and 0.20):", ""]
+    lines = [
+        "",
+        (
+            "How far the grade can be told without a look at the knee, by boosted trees over all films of a dataset (by"
+            " chance 0 and 0.20):"
+        ),
+        "",
+    ]
     lines += ["| dataset | seen | QWK | balanced accuracy |", "|---|---|---|---|"]
-    lines += [f"| {dataset} | {seen} | {figure(figures['qwk'])} | {figure(figures['balanced_accuracy'])} |" for dataset, seen, figures in rows]
-    return [*lines, "", "The network gets neither: every film is windowed, brought to one size with its aspect kept, and standardised."]
+    lines += [
+        f"| {dataset} | {seen} | {figure(figures['qwk'])} | {figure(figures['balanced_accuracy'])} |"
+        for dataset, seen, figures in rows
+    ]
+    return [
+        *lines,
+        "",
+        "The network gets neither: every film is windowed, brought to one size with its aspect kept, and standardised.",
+    ]
 
 
 def refusing(evidence: Mapping[str, Any]) -> str:
@@ -214,7 +268,8 @@ def refusing(evidence: Mapping[str, Any]) -> str:
     found = evidence.get("finding", {})
     knees, made = found.get("knees_refused", {}), found.get("made", {})
     lines = [
-        "## What is refused\n\nBefore grading, a gate looks at each knee. Real knees of validation, on which its limit was fitted, each film taken whole"
+        "## What is refused\n\nBefore grading, a gate looks at each knee. Real knees of validation, on which its limit"
+        " was fitted, each film taken whole"
         + ("; the whole grader also looks in parts of a film and in other positions:" if knees else ":"),
         "",
         f"| set | films | refused | wrongly turned or inverted |{' refused by the whole grader |' if knees else ''}",
@@ -222,15 +277,34 @@ def refusing(evidence: Mapping[str, Any]) -> str:
     ]
     for name, row in gate["knees"].items():
         whole = f" {figure(knees[name])} |" if name in knees else ""
-        lines.append(f"| {title(name)} | {row['refused']['n']} | {figure(row['refused'])} | {figure(row['wrongly_put_right'])} |{whole}")
-    lines += ["", "Made films, from validation knees and pictures that the gate was not trained on; what is surely turned or inverted is put right."]
+        lines.append(
+            f"| {title(name)} | {row['refused']['n']} | {figure(row['refused'])} | {figure(row['wrongly_put_right'])}"
+            f" |{whole}"
+        )
+    lines += [
+        "",
+        (
+            "Made films, from validation knees and pictures that the gate was not trained on; what is surely turned or"
+            " inverted is put right."
+        ),
+    ]
     if made:
         lines += [
-            f"By the whole grader; of all but blank films and noise, refused or put right: {figure(found['made_headline'])}.",
+            (
+                "By the whole grader; of all but blank films and noise, refused or put right:"
+                f" {figure(found['made_headline'])}."
+            ),
             "",
             *_outcomes(made),
         ]
-    lines += ["", f"By the gate alone, each film taken whole; of all but blank films and noise, refused or put right: {figure(gate['headline'])}.", ""]
+    lines += [
+        "",
+        (
+            "By the gate alone, each film taken whole; of all but blank films and noise, refused or put right:"
+            f" {figure(gate['headline'])}."
+        ),
+        "",
+    ]
     return "\n".join([*lines, *_outcomes(gate["made"])])
 
 
@@ -238,7 +312,11 @@ def _outcomes(made: Mapping[str, Any]) -> list[str]:
     """A row a kind of made film."""
     lines = ["| made film | films | refused | put right | let through |", "|---|---|---|---|---|"]
     for name, row in made.items():
-        lines.append(f"| {name} | {row['refused']['n']} | " + " | ".join(figure(row[key]) for key in ("refused", "put_right", "let_through")) + " |")
+        lines.append(
+            f"| {name} | {row['refused']['n']} | "
+            + " | ".join(figure(row[key]) for key in ("refused", "put_right", "let_through"))
+            + " |"
+        )
     return lines
 
 
@@ -249,9 +327,11 @@ def joint(evidence: Mapping[str, Any], figures: str) -> str:
         return ""
     masked = {name: row for name, row in looks["covered"].items() if name != "plain"}
     lines = [
-        f"## Does it look at the joint?\n\nParts of the films of {title(looks['films'])} were blanked; QWK without a mask is "
-        f"{figure(looks['covered']['plain'])}. Random: a mask of the same size anywhere in the film. A difference below zero says that "
-        "the part matters more than its size.",
+        (
+            f"## Does it look at the joint?\n\nParts of the films of {title(looks['films'])} were blanked; QWK without"
+            f" a mask is {figure(looks['covered']['plain'])}. Random: a mask of the same size anywhere in the film. A"
+            " difference below zero says that the part matters more than its size."
+        ),
         "",
         "| blanked | share of the film | QWK | QWK, random | difference |",
         "|---|---|---|---|---|",
@@ -262,8 +342,11 @@ def joint(evidence: Mapping[str, Any], figures: str) -> str:
     peak = looks["map_peak"]
     lines += [
         "",
-        f"The activation map peaks in the joint space in {figure(peak['in_joint'])} of these films; {peak['by_chance']['value']:.3f} of its places "
-        "lie there. A map shows where evidence beyond that of the mean film was found, in coarse places; it is no outline of disease.",
+        (
+            f"The activation map peaks in the joint space in {figure(peak['in_joint'])} of these films;"
+            f" {peak['by_chance']['value']:.3f} of its places lie there. A map shows where evidence beyond that of the"
+            " mean film was found, in coarse places; it is no outline of disease."
+        ),
         "",
         f"![Mean map of each grade]({figures}maps.png)",
     ]
@@ -276,22 +359,37 @@ def finding(evidence: Mapping[str, Any]) -> str:
     if not found:
         return ""
     lines = [
-        "## Finding the knees\n\nA small network finds each joint; a film that one joint fills is graded whole. Whole-leg and larger bilateral films "
-        "are not in the data: these were composed from validation crops, with shafts, backgrounds, metal and letters that no training used. "
-        "They are no films of whole legs, and such films may be found less well.",
+        (
+            "## Finding the knees\n\nA small network finds each joint; a film that one joint fills is graded whole."
+            " Whole-leg and larger bilateral films are not in the data: these were composed from validation crops, with"
+            " shafts, backgrounds, metal and letters that no training used. They are no films of whole legs, and such"
+            " films may be found less well."
+        ),
         "",
         "| what | share (95% interval) | of |",
         "|---|---|---|",
     ]
-    lines += [f"| {text} | {figure(found[key])} | {found[key]['n']} |" for key, text in FINDING.items() if found.get(key, {"n": 0})["n"]]
+    lines += [
+        f"| {text} | {figure(found[key])} | {found[key]['n']} |"
+        for key, text in FINDING.items()
+        if found.get(key, {"n": 0})["n"]
+    ]
     ratio = found["composed_side_ratio"]
     grader = found.get("grader")
-    graded_by = f"Graded by {grader['name']}, revision `{grader['revision']}`; a bundle that holds these figures has another. " if grader else ""
+    graded_by = (
+        f"Graded by {grader['name']}, revision `{grader['revision']}`; a bundle that holds these figures has another. "
+        if grader
+        else ""
+    )
     lines += [
         "",
-        f"{graded_by}A found box has {ratio['value']:.2f} times the true one's side (median; 95% of them {ratio['low']:.2f} to {ratio['high']:.2f}). On "
-        f"{found['qwk_found']['n']} joints of the composed films QWK is {figure(found['qwk_found'])} as found, {figure(found['qwk_true_box'])} in their true "
-        f"boxes (difference {figure(found['qwk_found_less_true_box'])}), and {figure(found['qwk_crop'])} in the crops that the films were composed from.",
+        (
+            f"{graded_by}A found box has {ratio['value']:.2f} times the true one's side (median; 95% of them"
+            f" {ratio['low']:.2f} to {ratio['high']:.2f}). On {found['qwk_found']['n']} joints of the composed films"
+            f" QWK is {figure(found['qwk_found'])} as found, {figure(found['qwk_true_box'])} in their true boxes"
+            f" (difference {figure(found['qwk_found_less_true_box'])}), and {figure(found['qwk_crop'])} in the crops"
+            " that the films were composed from."
+        ),
     ]
     return "\n".join(lines)
 

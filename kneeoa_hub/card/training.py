@@ -20,7 +20,10 @@ def curves(config: BundleConfig, evidence: Mapping[str, Any], figures: str) -> s
     longer = [name for name in drawn if LARGER in name]
     notes = [f"The kappas of {_listed(lacking)} by epoch were not kept, and are not drawn."] if lacking else []
     if longer:
-        notes.append(f"Of {_listed(longer)} the epochs on larger films alone are drawn, without those on smaller films before them.")
+        notes.append(
+            f"Of {_listed(longer)} the epochs on larger films alone are drawn, without those on smaller films before"
+            " them."
+        )
     picture = [f"![Validation kappa by epoch]({figures}training.png)"] if drawn else []
     return "\n\n".join([*picture, *([" ".join(notes)] if notes else [])])
 
@@ -31,7 +34,11 @@ def members(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
     if not entries:
         return ""
     names = list(entries[0]["metrics"])
-    folding = {name for name, entry in zip(_names(config), config.members, strict=True) if entry.get("architecture", {}).get("fold")}
+    folding = {
+        name
+        for name, entry in zip(_names(config), config.members, strict=True)
+        if entry.get("architecture", {}).get("fold")
+    }
     lines = [
         "Each member alone, with the temperature and the rule that were fitted for all of them together:",
         "",
@@ -48,16 +55,27 @@ def members(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
 
 def reproduce(evidence: Mapping[str, Any]) -> str:
     """How the shipped weights are made again, and how long these were trained."""
-    lengths = [f"{entry['name']} {entry['epochs']}" for entry in evidence["training"].get("members", ()) if {"name", "epochs"} <= set(entry)]
+    lengths = [
+        f"{entry['name']} {entry['epochs']}"
+        for entry in evidence["training"].get("members", ())
+        if {"name", "epochs"} <= set(entry)
+    ]
     larger = (
-        f" (of one with {LARGER} those at that size alone, after a longer training on smaller films)" if any(LARGER in length for length in lengths) else ""
+        f" (of one with {LARGER} those at that size alone, after a longer training on smaller films)"
+        if any(LARGER in length for length in lengths)
+        else ""
     )
-    trained = f" Epochs of these networks{larger}: {', '.join(lengths)}; the recipe may have others by now." if lengths else ""
+    trained = (
+        f" Epochs of these networks{larger}: {', '.join(lengths)}; the recipe may have others by now."
+        if lengths
+        else ""
+    )
     return (
-        "## Reproduce\n\n`make weights` with `KNEEOA_DATA` naming a folder with the two datasets audits, searches, trains, evaluates and exports by today's "
-        f"recipe, on the films that today's audit lets through, with inverted ones put right.{trained} No two trainings end with the same weights. What "
-        "changed from version to version: CHANGELOG.md of the package; the test figures of every version, and of one that was not published, side by side: "
-        "docs/benchmarks.md there."
+        "## Reproduce\n\n`make weights` with `KNEEOA_DATA` naming a folder with the two datasets audits, searches,"
+        " trains, evaluates and exports by today's recipe, on the films that today's audit lets through, with inverted"
+        f" ones put right.{trained} No two trainings end with the same weights. What changed from version to version:"
+        " CHANGELOG.md of the package; the test figures of every version, and of one that was not published, side by"
+        " side: docs/benchmarks.md there."
     )
 
 

@@ -62,10 +62,15 @@ def parse_address(address: str | Path, revision: str | None = None) -> Address:
     name, at, selected = text.removeprefix("hf://").partition("@")
     if "/" in name or text.startswith("hf://"):
         if not _REPO.fullmatch(name) or ".." in name or "--" in name or name.endswith(".git"):
-            raise AddressError(f"{text!r} is not an address. A Hub repo is 'org/name'; a folder starts with ./ ../ / or ~ ('./{name}').")
+            raise AddressError(
+                f"{text!r} is not an address. A Hub repo is 'org/name'; a folder starts with ./ ../ / or ~"
+                f" ('./{name}')."
+            )
         return Repo(name, _one_revision(text, selected if at else None, revision))
     if at or revision is not None:
-        raise AddressError(f"{name!r} is a shipped name, which has no revisions; leave out {at + selected or 'revision='}.")
+        raise AddressError(
+            f"{name!r} is a shipped name, which has no revisions; leave out {at + selected or 'revision='}."
+        )
     if not name:
         raise AddressError("The address is empty; leave it out for the shipped model.")
     return Shipped(name)
@@ -90,7 +95,9 @@ def _folder(text: str, revision: str | None) -> Folder:
 
 def _one_revision(address: str, selected: str | None, revision: str | None) -> str | None:
     if selected is not None and revision is not None:
-        raise AddressError(f"Two revisions: the address {address!r} has one, and revision={revision!r}; give one of them.")
+        raise AddressError(
+            f"Two revisions: the address {address!r} has one, and revision={revision!r}; give one of them."
+        )
     chosen = revision if selected is None else selected
     if chosen is not None and (not _REVISION.fullmatch(chosen) or ".." in chosen or len(chosen) > 200):
         raise AddressError(f"{chosen!r} in {address!r} is no revision; give a tag such as v1.0, a branch or a commit.")

@@ -14,7 +14,10 @@ METADATA: dict[str, str | None] = {"library_name": "keras", "pipeline_tag": "ima
 def check_publishable(bundle: Bundle) -> None:
     """Raises BundleError kinds that say what is missing; the bundle's files were verified before."""
     if not bundle.evidence.get("metrics"):
-        raise BundleIncomplete(f"{bundle.folder}: evidence.json holds no measured figures; run `python -m tuning evaluate` and export again.")
+        raise BundleIncomplete(
+            f"{bundle.folder}: evidence.json holds no measured figures; run `python -m tuning evaluate` and export"
+            " again."
+        )
     _check_card(bundle)
     _check_grades(bundle)
 
@@ -24,14 +27,22 @@ def _check_card(bundle: Bundle) -> None:
 
     path = bundle.folder / "README.md"
     if not path.is_file():
-        raise BundleIncomplete(f"{bundle.folder}: README.md, the model card, is missing; write it with `kneeoa card {bundle.folder} > README.md`.")
+        raise BundleIncomplete(
+            f"{bundle.folder}: README.md, the model card, is missing; write it with `kneeoa card {bundle.folder} >"
+            " README.md`."
+        )
     try:
         metadata = metadata_load(path) or {}
     except Exception as error:  # of YAML, and of what the client makes of it
-        raise BundleError(f"{path}: its metadata is not YAML ({' '.join(str(error).split())}); write it anew with `kneeoa card`.") from None
+        raise BundleError(
+            f"{path}: its metadata is not YAML ({' '.join(str(error).split())}); write it anew with `kneeoa card`."
+        ) from None
     for name, wanted in METADATA.items():
         if not metadata.get(name) or (wanted and metadata[name] != wanted):
-            raise BundleError(f"{path}: its metadata says {name}: {metadata.get(name)}, and {wanted or 'one'} is wanted; write it anew with `kneeoa card`.")
+            raise BundleError(
+                f"{path}: its metadata says {name}: {metadata.get(name)}, and {wanted or 'one'} is wanted; write it"
+                " anew with `kneeoa card`."
+            )
 
 
 def _check_grades(bundle: Bundle) -> None:
@@ -52,5 +63,6 @@ def _check_grades(bundle: Bundle) -> None:
         raise
     except Exception as error:  # onnxruntime's own exceptions have no common public base
         raise BundleError(
-            f"{bundle.folder}: its networks can't find and grade a sample film ({type(error).__name__}: {error}); export the bundle again."
+            f"{bundle.folder}: its networks can't find and grade a sample film ({type(error).__name__}: {error});"
+            " export the bundle again."
         ) from None

@@ -12,7 +12,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..errors import HubConflict, HubDenied, HubError, HubNotFound, HubUnreachable, KneeOAError, OutputError, SettingsError
+from ..errors import (
+    HubConflict,
+    HubDenied,
+    HubError,
+    HubNotFound,
+    HubUnreachable,
+    KneeOAError,
+    OutputError,
+    SettingsError,
+)
 from ..settings import Settings
 
 if TYPE_CHECKING:
@@ -30,10 +39,15 @@ _TURN = threading.RLock()
 
 
 def checked_token(token: str | None) -> str | None:
-    """The token without the space that a file or a clipboard puts round it. Raises HubDenied for what is none, which it does not quote."""
+    """The token without the space that a file or a clipboard puts round it.
+
+    Raises HubDenied for what is none, which it does not quote.
+    """
     token = (token or "").strip() or None
     if token and not re.fullmatch(r"[!-~]+", token):
-        raise HubDenied("The token that was given has characters in it that no token has; copy it anew from the Hub's settings.")
+        raise HubDenied(
+            "The token that was given has characters in it that no token has; copy it anew from the Hub's settings."
+        )
     return token
 
 
@@ -42,7 +56,10 @@ def check_client() -> None:
     try:
         import huggingface_hub.constants  # noqa: F401
     except ValueError as error:
-        raise SettingsError(f"huggingface_hub can't be loaded with HF_ENDPOINT and its other variables as they are ({error}); correct them.") from None
+        raise SettingsError(
+            f"huggingface_hub can't be loaded with HF_ENDPOINT and its other variables as they are ({error}); correct"
+            " them."
+        ) from None
 
 
 def patiently(call: Callable[[], T]) -> T:
@@ -60,7 +77,8 @@ def patiently(call: Callable[[], T]) -> T:
 
 @contextmanager
 def talking(repo: str) -> Iterator[None]:
-    """For calls of the Hub's client about `repo`: a limit to silence, a token that stays at the Hub, this package's errors.
+    """For calls of the Hub's client about `repo`: a limit to silence, a token that stays at the Hub, this package's
+    errors.
 
     The limit is KNEEOA_TIMEOUT, 30 s by default. Threads take turns, since the client has one session for all of them.
     Raises HubError kinds, and OutputError when the cache can't be written.
@@ -74,13 +92,25 @@ def talking(repo: str) -> Iterator[None]:
             with _guarded(_Guard(limit, httpx2.URL(constants.ENDPOINT))):
                 _limit_xet(limit)
                 yield
-        except (httpx2.HTTPError, httpx2.InvalidURL, ImportError, OSError, ValueError, RuntimeError, AttributeError, KeyError, TypeError) as error:
+        except (
+            httpx2.HTTPError,
+            httpx2.InvalidURL,
+            ImportError,
+            OSError,
+            ValueError,
+            RuntimeError,
+            AttributeError,
+            KeyError,
+            TypeError,
+        ) as error:
             raise _explanation(error, repo) from error
 
 
 @contextmanager
 def _guarded(guard: "_Guard") -> Iterator[None]:
-    """The guard sees every request and answer, of this session and of those that the client makes after a failed connection."""
+    """The guard sees every request and answer, of this session and of those that the client makes after a failed
+    connection.
+    """
     from huggingface_hub.utils import _http, get_session
 
     sessions: list[tuple[httpx2.Client, Any]] = []
@@ -88,7 +118,10 @@ def _guarded(guard: "_Guard") -> Iterator[None]:
     def watch(session: "httpx2.Client") -> "httpx2.Client":
         hooks = session.event_hooks
         sessions.append((session, hooks))
-        session.event_hooks = {"request": [*hooks["request"], guard.asked], "response": [*hooks["response"], guard.answered]}
+        session.event_hooks = {
+            "request": [*hooks["request"], guard.asked],
+            "response": [*hooks["response"], guard.answered],
+        }
         return session
 
     watch(get_session())
@@ -107,8 +140,9 @@ def _guarded(guard: "_Guard") -> Iterator[None]:
 class _Guard:
     """Gives up when nothing new was asked for `limit` seconds, and lets no token go to another place than the Hub.
 
-    The client repeats by itself what failed, waits a minute for some answers, without end for others, and for as long as
-    a busy Hub asks it to. A download that goes on where it was cut asks for another range, so whatever brings bytes is new.
+    The client repeats by itself what failed, waits a minute for some answers, without end for others, and for as long
+    as a busy Hub asks it to. A download that goes on where it was cut asks for another range, so whatever brings bytes
+    is new.
     """
 
     def __init__(self, limit: float, home: "httpx2.URL"):
@@ -118,7 +152,10 @@ class _Guard:
 
     def asked(self, request: "httpx2.Request") -> None:
         if "Authorization" in request.headers and not self._is_home(request.url):
-            raise HubError(f"{self.home} wants the token to be sent on to {request.url.host}. Nothing was sent there; see that HF_ENDPOINT is right.")
+            raise HubError(
+                f"{self.home} wants the token to be sent on to {request.url.host}. Nothing was sent there; see that"
+                " HF_ENDPOINT is right."
+            )
         what = (request.method, str(request.url.copy_with(query=None)), request.headers.get("Range", ""))
         now = time.monotonic()
         if what not in self.known:
@@ -131,7 +168,9 @@ class _Guard:
             )
         left = max(1.0, self.limit - (now - self.since))
         given = request.extensions.get("timeout", {})
-        request.extensions["timeout"] = {what: min(given.get(what) or left, left) for what in ("connect", "read", "write", "pool")}
+        request.extensions["timeout"] = {
+            what: min(given.get(what) or left, left) for what in ("connect", "read", "write", "pool")
+        }
 
     def answered(self, response: "httpx2.Response") -> None:
         from huggingface_hub.utils import parse_ratelimit_headers
@@ -140,7 +179,9 @@ class _Guard:
         rate = parse_ratelimit_headers(response.headers) if response.status_code == 429 else None
         wait = rate.reset_in_seconds if rate and rate.remaining == 0 else int(wanted) if wanted.isdecimal() else 0
         if response.is_error and wait > self.limit:
-            raise HubUnreachable(f"{response.url.host} is busy and asks to wait {wait} s ({response.status_code}); try again then.")
+            raise HubUnreachable(
+                f"{response.url.host} is busy and asks to wait {wait} s ({response.status_code}); try again then."
+            )
 
     def _is_home(self, url: "httpx2.URL") -> bool:
         same = (url.scheme, url.port) == (self.home.scheme, self.home.port)
@@ -148,9 +189,15 @@ class _Guard:
 
 
 def _limit_xet(limit: int) -> None:
-    """Xet's library asks the store of chunks by itself, and waits two minutes for each answer unless these say otherwise."""
+    """Xet's library asks the store of chunks by itself, and waits two minutes for each answer unless these say
+    otherwise.
+    """
     answer = f"{max(1, limit // 3)}s"
-    for name, value in (("HF_XET_CLIENT_CONNECT_TIMEOUT", answer), ("HF_XET_CLIENT_READ_TIMEOUT", answer), ("HF_XET_CLIENT_RETRY_MAX_ATTEMPTS", "1")):
+    for name, value in (
+        ("HF_XET_CLIENT_CONNECT_TIMEOUT", answer),
+        ("HF_XET_CLIENT_READ_TIMEOUT", answer),
+        ("HF_XET_CLIENT_RETRY_MAX_ATTEMPTS", "1"),
+    ):
         os.environ.setdefault(name, value)
 
 
@@ -168,10 +215,17 @@ def _may_pass(error: Exception) -> bool:
 def _explanation(error: Exception, repo: str) -> KneeOAError:
     import httpx2
     from huggingface_hub import constants
-    from huggingface_hub.errors import FileMetadataError, GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError, LocalTokenNotFoundError
+    from huggingface_hub.errors import (
+        FileMetadataError,
+        GatedRepoError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        LocalTokenNotFoundError,
+    )
 
     told = error
-    while isinstance(told, RuntimeError) and isinstance(told.__cause__, Exception):  # as the client wraps what befalls an upload
+    # as the client wraps what befalls an upload
+    while isinstance(told, RuntimeError) and isinstance(told.__cause__, Exception):
         told = told.__cause__
     if isinstance(told, KneeOAError):
         return told
@@ -188,11 +242,14 @@ def _explanation(error: Exception, repo: str) -> KneeOAError:
             return HubDenied(f"{repo} wants its terms accepted: do so on {hub}/{repo}, then give that account's token.")
         if status in (401, 403):
             return HubDenied(
-                f"{hub} denies access to {repo} ({said}). See that its name is right; when it is private, or for a push,"
-                " give token= or set HF_TOKEN to a token that may read, or write, it."
+                f"{hub} denies access to {repo} ({said}). See that its name is right; when it is private, or for a"
+                " push, give token= or set HF_TOKEN to a token that may read, or write, it."
             )
         if status == 404:
-            return HubNotFound(f"{hub} has no repo {repo} that this account can see ({said}); check its name, and the token if it is private.")
+            return HubNotFound(
+                f"{hub} has no repo {repo} that this account can see ({said}); check its name, and the token if it is"
+                " private."
+            )
         if status in (409, 412):
             return HubConflict(f"{repo} was changed by someone else meanwhile ({said}); look at it, and push again.")
         if status not in (408, 429) and status < 500:
@@ -200,12 +257,22 @@ def _explanation(error: Exception, repo: str) -> KneeOAError:
         return HubUnreachable(f"{hub} is out of order or busy ({said}); try again later.")
     if isinstance(error, httpx2.InvalidURL | ImportError):
         return HubUnreachable(f"{hub} can't be asked ({error}); check HF_ENDPOINT and the proxy's settings.")
-    if isinstance(error, FileMetadataError | AttributeError | KeyError | TypeError):  # the last three for JSON without what a Hub answers
+    # the last three for JSON without what a Hub answers
+    if isinstance(error, FileMetadataError | AttributeError | KeyError | TypeError):
         return HubUnreachable(f"{hub} does not answer like a Hub; check HF_ENDPOINT and the proxy's settings.")
     if isinstance(error, httpx2.HTTPError | ConnectionError | LocalEntryNotFoundError | json.JSONDecodeError):
-        return HubUnreachable(f"No proper answer from {hub} ({type(error).__name__}: {error}); check the network and HF_ENDPOINT, and try again.")
+        return HubUnreachable(
+            f"No proper answer from {hub} ({type(error).__name__}: {error}); check the network and HF_ENDPOINT, and try"
+            " again."
+        )
     if isinstance(error, OSError) and error.errno:
-        return OutputError(f"{error.filename or 'The cache'} can't be written ({error.strerror}); make room or give access, or set HF_HOME or cache_dir=.")
+        return OutputError(
+            f"{error.filename or 'The cache'} can't be written ({error.strerror}); make room or give access, or set"
+            " HF_HOME or cache_dir=."
+        )
     if isinstance(error, RuntimeError):  # of Xet's library
-        return HubUnreachable(f"{hub}'s store of chunks gave nothing of {repo} ({error}); try again later, or without it: HF_HUB_DISABLE_XET=1.")
+        return HubUnreachable(
+            f"{hub}'s store of chunks gave nothing of {repo} ({error}); try again later, or without it:"
+            " HF_HUB_DISABLE_XET=1."
+        )
     return HubError(f"{repo}: {error}")

@@ -48,7 +48,8 @@ def from_repo(repo: Repo, token: str | None, local_files_only: bool, cache_dir: 
         with talking(repo.name), _alone(kept):
             snapshot = _fetched(repo, token, cache)
             if not pinned:
-                with suppress(OSError):  # the bundle is whole; without the ref its tag is not found when the network is off
+                # the bundle is whole; without the ref its tag is not found when the network is off
+                with suppress(OSError):
                     versioned.write_ref(kept, wanted, snapshot.name)
     except HubUnreachable as error:
         if snapshot is None or not _is_whole(snapshot):
@@ -61,7 +62,8 @@ def from_repo(repo: Repo, token: str | None, local_files_only: bool, cache_dir: 
 def _alone(kept: Path) -> Iterator[None]:
     """One process at a time pulls into a repo's folder of the cache; another waits as long as that one's files grow.
 
-    Raises HubUnreachable when they have not for KNEEOA_TIMEOUT, as when that process was stopped: the Hub's client would wait without end.
+    Raises HubUnreachable when they have not for KNEEOA_TIMEOUT, as when that process was stopped: the Hub's client
+    would wait without end.
     """
     from filelock import FileLock, Timeout
 
@@ -79,8 +81,11 @@ def _alone(kept: Path) -> Iterator[None]:
                 if (now := _grown(kept)) != seen:
                     seen, since = now, time.monotonic()
                 elif time.monotonic() - since >= limit:
-                    raise HubUnreachable(f"Another process pulls into {kept} and got nowhere for {limit} s; end it, and try again.") from None
-    except (OSError, NotImplementedError):  # a cache that can't be written, which the download will tell, or where nothing can be locked
+                    raise HubUnreachable(
+                        f"Another process pulls into {kept} and got nowhere for {limit} s; end it, and try again."
+                    ) from None
+    # a cache that can't be written, which the download will tell, or where nothing can be locked
+    except (OSError, NotImplementedError):
         yield
         return
     try:
@@ -121,7 +126,10 @@ def _fetched(repo: Repo, token: str | None, cache: Path) -> Path:
         raise HubNotFound(f"{repo.name} has no revision {repo.revision!r}.{guess} It has {', '.join(known)}.") from None
     commit = info.sha or ""
     if not _COMMIT.fullmatch(commit) or (_COMMIT.fullmatch(repo.revision or "") and commit != repo.revision):
-        raise HubError(f"Asked for {repo}, the Hub answered with the commit {commit or 'of no name'}; see that HF_ENDPOINT is a Hub, and try again.")
+        raise HubError(
+            f"Asked for {repo}, the Hub answered with the commit {commit or 'of no name'}; see that HF_ENDPOINT is a"
+            " Hub, and try again."
+        )
     there = [file.rfilename for file in info.siblings or ()]
     refuse_code(there, str(repo))
     card = [name for name in there if versioned.is_card(name)]
@@ -130,12 +138,16 @@ def _fetched(repo: Repo, token: str | None, cache: Path) -> Path:
         try:
             return Path(patiently(lambda: api.hf_hub_download(repo.name, name, revision=commit, cache_dir=cache)))
         except RemoteEntryNotFoundError:
-            raise BundleIncomplete(f"{repo} has no {name}, so it is not a whole bundle of this package; see that the address is right.") from None
+            raise BundleIncomplete(
+                f"{repo} has no {name}, so it is not a whole bundle of this package; see that the address is right."
+            ) from None
 
     for last in (False, True):
         folder = download("manifest.json").parent
         if folder.name != commit:
-            raise HubError(f"Asked for {repo}, the Hub sent a file of the commit {folder.name} in place of {commit}; try again.")
+            raise HubError(
+                f"Asked for {repo}, the Hub sent a file of the commit {folder.name} in place of {commit}; try again."
+            )
         try:
             listed = read_manifest(folder)[1]
             refuse_code((), str(repo), listed)
@@ -155,7 +167,11 @@ def _forget_damaged(folder: Path) -> None:
     damaged = ["manifest.json"]
     with suppress(BundleError):
         files = read_manifest(folder)[1]
-        damaged += [name for name, entry in files.items() if (folder / name).is_file() and sha256_of(folder / name) != entry["sha256"]]
+        damaged += [
+            name
+            for name, entry in files.items()
+            if (folder / name).is_file() and sha256_of(folder / name) != entry["sha256"]
+        ]
     for name in damaged:
         blob = (folder / name).resolve()
         (folder / name).unlink(missing_ok=True)

@@ -50,7 +50,9 @@ class Figure:
     n: int
 
     def __str__(self) -> str:
-        return f"{self.metric.upper()} {self.value:.3f} ({self.low:.3f} to {self.high:.3f}; {self.test_set}, n={self.n})"
+        return (
+            f"{self.metric.upper()} {self.value:.3f} ({self.low:.3f} to {self.high:.3f}; {self.test_set}, n={self.n})"
+        )
 
 
 @dataclass(frozen=True)
@@ -65,17 +67,29 @@ class Pretrained:
     figures: tuple[Figure, ...]
 
     def __str__(self) -> str:
-        parts = (f"{self.name} {self.version}", self.description, f"{self.size / 1e6:.1f} MB", self.licence, *map(str, self.figures))
+        parts = (
+            f"{self.name} {self.version}",
+            self.description,
+            f"{self.size / 1e6:.1f} MB",
+            self.licence,
+            *map(str, self.figures),
+        )
         return "; ".join(parts)
 
 
 def find_preset(name: str) -> Preset:
-    """The preset of that name. Raises AddressError with the nearest name, and how other kinds of address are written."""
+    """The preset of that name.
+
+    Raises AddressError with the nearest name, and how other kinds of address are written.
+    """
     if name in PRESETS:
         return PRESETS[name]
     guess = did_you_mean(name, PRESETS)
     known = ", ".join(PRESETS)
-    raise AddressError(f"No shipped model is called {name!r}.{guess} Shipped: {known}. A folder is written './{name}', a Hub repo 'org/name'.")
+    raise AddressError(
+        f"No shipped model is called {name!r}.{guess} Shipped: {known}. A folder is written './{name}', a Hub repo"
+        " 'org/name'."
+    )
 
 
 def list_pretrained() -> list[Pretrained]:

@@ -44,7 +44,9 @@ def pull(
                 check_client()
                 folder = from_repo(repo, checked_token(token), local_files_only, cache_dir)
     except OSError as error:  # of what lies on this machine; the network's errors are told by then
-        raise BundleError(f"{error.filename or address} can't be read ({error.strerror}); check its permissions.") from None
+        raise BundleError(
+            f"{error.filename or address} can't be read ({error.strerror}); check its permissions."
+        ) from None
     return folder
 
 
@@ -70,7 +72,9 @@ def push(
     evidence are not whole; HubConflict when the tag names another bundle, a card would be lost, or what should be
     private is not; AddressError, other HubError kinds, or OutputError.
     """
-    return deliver(Path(bundle), address, Upload(tag, branch, pull_request, private, message, edited_card, dry_run), token).address
+    return deliver(
+        Path(bundle), address, Upload(tag, branch, pull_request, private, message, edited_card, dry_run), token
+    ).address
 
 
 def deliver(bundle: Path, address: str | Path, upload: Upload, token: str | None = None) -> Delivery:
@@ -79,11 +83,18 @@ def deliver(bundle: Path, address: str | Path, upload: Upload, token: str | None
     if upload.tag is not None:
         versioned.check_tag(upload.tag)
     if isinstance(target, Shipped):
-        raise AddressError(f"{str(address)!r} is a name of the package; push to a folder ('./{target.name}') or a Hub repo ('org/name').")
+        raise AddressError(
+            f"{str(address)!r} is a name of the package; push to a folder ('./{target.name}') or a Hub repo"
+            " ('org/name')."
+        )
     if target.revision:
-        raise AddressError(f"{str(address)!r}: a push makes its own revision; leave out @{target.revision}, or give it as the tag.")
+        raise AddressError(
+            f"{str(address)!r}: a push makes its own revision; leave out @{target.revision}, or give it as the tag."
+        )
     if isinstance(target, Folder) and (asked := upload.asks_of_a_repo()):
-        raise AddressError(f"{str(address)!r} is a folder, which has no {asked}; leave that out, or push to org/name on the Hub.")
+        raise AddressError(
+            f"{str(address)!r} is a folder, which has no {asked}; leave that out, or push to org/name on the Hub."
+        )
     check_client()
     checked = read_bundle(bundle)
     check_publishable(checked)

@@ -21,7 +21,8 @@ CARD = "README.md"
 EDITED_CARD = ("refuse", "keep", "replace")
 """What a push does with a card that was changed on the Hub since the last push."""
 _TRAILER = re.compile(r"^(\S+) sha256: ([0-9a-f]{64})$", re.MULTILINE)
-"""A line for each file of the card in the description of the commit that brings it, so that the next push can tell what was edited or added."""
+"""A line for each file of the card in the description of the commit that brings it, so that the next push can tell what
+was edited or added."""
 _BRANCH = re.compile(r"(?!.*(?:\.\.|//|\.lock$))[A-Za-z0-9_][\w./+-]*(?<![./])", re.ASCII)
 
 
@@ -41,13 +42,22 @@ class Upload:
         if self.edited_card not in EDITED_CARD:
             raise AddressError(f"edited_card is {self.edited_card!r}; choose among {', '.join(EDITED_CARD)}.")
         if self.pull_request and (self.tag or self.branch):
-            raise AddressError("A pull request goes to main and gets its tag when it was merged; leave out the tag and the branch.")
+            raise AddressError(
+                "A pull request goes to main and gets its tag when it was merged; leave out the tag and the branch."
+            )
         if self.branch and not _BRANCH.fullmatch(self.branch):
-            raise AddressError(f"{self.branch!r} is no branch; use letters, digits and . _ + - /, as in next or try/larger.")
+            raise AddressError(
+                f"{self.branch!r} is no branch; use letters, digits and . _ + - /, as in next or try/larger."
+            )
 
     def asks_of_a_repo(self) -> str:
         """What of this a folder can't do; "" for nothing."""
-        asked = {"branch": self.branch, "pull request": self.pull_request, "privacy": self.private, "commit message": self.message}
+        asked = {
+            "branch": self.branch,
+            "pull request": self.pull_request,
+            "privacy": self.private,
+            "commit message": self.message,
+        }
         asked["edited card"] = self.edited_card != "refuse"
         return ", ".join(name for name, value in asked.items() if value)
 
@@ -74,18 +84,25 @@ def to_repo(bundle: Bundle, repo: str, token: str | None, upload: Upload) -> Del
             raise
         head = api.model_info(repo)
         if upload.private and not head.private:
-            raise HubConflict(f"{repo} is there already, and everybody can read it; make it private on its page first, or push to a new repo.")
+            raise HubConflict(
+                f"{repo} is there already, and everybody can read it; make it private on its page first, or push to a"
+                " new repo."
+            )
         tags = {ref.name: ref.target_commit for ref in refs.tags}
         if tag in tags:
             there = _manifest_at(api, repo, tags[tag])
             if there is None or there[0] != bundle.digest:
                 raise HubConflict(
-                    f"{repo}: the tag {tag} already names another bundle ({there[0] if there else 'none of this package'}),"
-                    f" and this one is {bundle.digest}; use a new tag."
+                    f"{repo}: the tag {tag} already names another bundle"
+                    f" ({there[0] if there else 'none of this package'}), and this one is {bundle.digest}; use a new"
+                    " tag."
                 )
             return Delivery(named)
         if upload.branch and upload.branch in tags:
-            raise HubConflict(f"{repo}: {upload.branch} is a tag, so a branch of that name could not be told from it; choose another name.")
+            raise HubConflict(
+                f"{repo}: {upload.branch} is a tag, so a branch of that name could not be told from it; choose another"
+                " name."
+            )
         if upload.pull_request and (proposed := _proposed(api, bundle, repo)):
             return Delivery(f"{repo}@{proposed}")
         if upload.branch and upload.branch in {ref.name for ref in refs.branches}:
@@ -106,7 +123,10 @@ def to_repo(bundle: Bundle, repo: str, token: str | None, upload: Upload) -> Del
 
 
 def _check_rights(api: "HfApi", bundle: Bundle, repo: str, anybody: bool) -> None:
-    """Raises HubDenied or HubError for what the Hub would refuse, before a repo is made for it. anybody: may do it, whosever the repo is."""
+    """Raises HubDenied or HubError for what the Hub would refuse, before a repo is made for it.
+
+    anybody: may do it, whosever the repo is.
+    """
     from huggingface_hub import ModelCard
 
     account = api.whoami()
@@ -129,8 +149,11 @@ def _proposed(api: "HfApi", bundle: Bundle, repo: str) -> str | None:
     return None
 
 
-def _changes(api: "HfApi", bundle: Bundle, repo: str, head: "ModelInfo", edited_card: str) -> tuple[list[str], list[str]]:
-    """The files to send on top of a commit, and those to take away: what the bundle before has left, nothing that others have added.
+def _changes(
+    api: "HfApi", bundle: Bundle, repo: str, head: "ModelInfo", edited_card: str
+) -> tuple[list[str], list[str]]:
+    """The files to send on top of a commit, and those to take away: what the bundle before has left, nothing that
+    others have added.
 
     No files when the bundle is there already.
     """
@@ -142,7 +165,10 @@ def _changes(api: "HfApi", bundle: Bundle, repo: str, head: "ModelInfo", edited_
     left = {name for name in there if name in (before[1] if before else ()) or name in brought} - {*names, CARD}
     refuse_code(sorted(there - left), repo)
     mine = {name for name in names if versioned.is_card(name)}
-    shown = {name: sha256(_content_at(api, repo, head, name)).hexdigest() for name in sorted(there & (mine | {CARD} | brought.keys()))}
+    shown = {
+        name: sha256(_content_at(api, repo, head, name)).hexdigest()
+        for name in sorted(there & (mine | {CARD} | brought.keys()))
+    }
     if same and all(shown.get(name) == sha256_of(bundle.folder / name) for name in mine):
         return [], []
     edited = [name for name, found in shown.items() if brought.get(name, found if name != CARD else "") != found]
@@ -152,15 +178,18 @@ def _changes(api: "HfApi", bundle: Bundle, repo: str, head: "ModelInfo", edited_
             return [], []
         if edited_card == "refuse":
             raise HubConflict(
-                f'{repo}: its {", ".join(edited)} was changed since the last push, or is not of one. Keep it with edited_card="keep" (--edited-card keep),'
-                ' or take what you want of it into yours and push with "replace".'
+                f"{repo}: its {', '.join(edited)} was changed since the last push, or is not of one. Keep it with"
+                ' edited_card="keep" (--edited-card keep), or take what you want of it into yours and push with'
+                ' "replace".'
             )
         kept = set(edited) | (shown.keys() if CARD in edited else set())  # a card with the pictures that it shows
         return [name for name in names if name not in kept], sorted(left - kept)
     return names, sorted(left)
 
 
-def _committed(api: "HfApi", bundle: Bundle, repo: str, upload: Upload, parent: str, names: list[str], removed: list[str]) -> str:
+def _committed(
+    api: "HfApi", bundle: Bundle, repo: str, upload: Upload, parent: str, names: list[str], removed: list[str]
+) -> str:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     operations = [CommitOperationAdd(name, str(bundle.folder / name)) for name in names]
@@ -169,7 +198,9 @@ def _committed(api: "HfApi", bundle: Bundle, repo: str, upload: Upload, parent: 
         repo,
         operations,
         commit_message=upload.message or f"{bundle.config.name} {bundle.config.version}",
-        commit_description="\n".join(f"{name} sha256: {sha256_of(bundle.folder / name)}" for name in names if versioned.is_card(name)),
+        commit_description="\n".join(
+            f"{name} sha256: {sha256_of(bundle.folder / name)}" for name in names if versioned.is_card(name)
+        ),
         revision=upload.branch,
         create_pr=upload.pull_request,
         parent_commit=parent,

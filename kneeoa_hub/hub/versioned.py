@@ -49,7 +49,10 @@ def is_versioned(folder: Path) -> bool:
 
 
 def find(folder: Path, revision: str) -> Path | None:
-    """The snapshot that a tag, branch or revision names, or None. A revision names itself, whatever a ref of its name says."""
+    """The snapshot that a tag, branch or revision names, or None.
+
+    A revision names itself, whatever a ref of its name says.
+    """
     name = revision if _REVISION.fullmatch(revision) else read_ref(folder, revision) or ""
     snapshot = folder / "snapshots" / name
     return snapshot if _REVISION.fullmatch(name) and snapshot.is_dir() else None
@@ -61,9 +64,14 @@ def resolve(folder: Path, revision: str | None) -> Path:
     if snapshot := find(folder, wanted):
         return snapshot
     if dangling := read_ref(folder, wanted):
-        raise AddressError(f"{folder}: {wanted} names {dangling}, but there is no such snapshot; push that bundle again.")
+        raise AddressError(
+            f"{folder}: {wanted} names {dangling}, but there is no such snapshot; push that bundle again."
+        )
     known = refs(folder)
-    raise AddressError(f"{folder} has no revision {wanted!r}.{did_you_mean(wanted, known)} It has {', '.join(known) or 'none yet; push a bundle to it'}.")
+    raise AddressError(
+        f"{folder} has no revision {wanted!r}.{did_you_mean(wanted, known)} It has"
+        f" {', '.join(known) or 'none yet; push a bundle to it'}."
+    )
 
 
 def refs(folder: Path) -> list[str]:
@@ -109,7 +117,9 @@ def _write_tag(folder: Path, tag: str, revision: str) -> None:
 
 
 def _taken(folder: Path, tag: str, revision: str) -> HubConflict:
-    return HubConflict(f"{folder}: the tag {tag} already names {read_ref(folder, tag)}, and this bundle is {revision}; use a new tag.")
+    return HubConflict(
+        f"{folder}: the tag {tag} already names {read_ref(folder, tag)}, and this bundle is {revision}; use a new tag."
+    )
 
 
 def check_tag(tag: str) -> None:
@@ -117,11 +127,15 @@ def check_tag(tag: str) -> None:
     if not _TAG.fullmatch(tag) or ".." in tag:
         raise AddressError(f"{tag!r} is no tag; use letters, digits and . _ + -, as in v1.0.")
     if tag == MAIN or _REVISION.fullmatch(tag):
-        raise AddressError(f"The tag {tag!r} would be taken for {'the newest' if tag == MAIN else 'a'} revision; use one such as v1.0.")
+        raise AddressError(
+            f"The tag {tag!r} would be taken for {'the newest' if tag == MAIN else 'a'} revision; use one such as v1.0."
+        )
 
 
 def travelling_files(folder: Path) -> list[str]:
-    """Names of what is published of a verified bundle: the manifest, what it lists, the card, and the card's pictures."""
+    """Names of what is published of a verified bundle: the manifest, what it lists, the card, and the card's
+    pictures.
+    """
     names = {"manifest.json", *read_manifest(folder)[1]}
     beside = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return sorted(names | set(filter(is_card, beside)))
@@ -164,14 +178,19 @@ def _check_target(folder: Path) -> None:
     if folder.is_dir() and not is_versioned(folder):
         others = sorted(path.name for path in folder.iterdir() if path.name not in ("snapshots", "refs"))
         if others:
-            raise AddressError(f"{folder} holds other things ({others[0]}); push to a new or empty folder, such as {folder / 'kneeoa'}.")
+            raise AddressError(
+                f"{folder} holds other things ({others[0]}); push to a new or empty folder, such as"
+                f" {folder / 'kneeoa'}."
+            )
 
 
 def _check_kept(snapshot: Path) -> None:
     try:
         verify(snapshot)
     except BundleError as error:
-        raise type(error)(f"The copy that was kept is damaged: {error.message} Remove {snapshot} and push again.") from None
+        raise type(error)(
+            f"The copy that was kept is damaged: {error.message} Remove {snapshot} and push again."
+        ) from None
 
 
 def _copy(bundle: Bundle, snapshot: Path) -> None:
@@ -196,7 +215,9 @@ def _copy(bundle: Bundle, snapshot: Path) -> None:
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
     """Turns a failure of the file system into OutputError, and takes away the empty folders that it would leave."""
-    new = [path for path in (folder / "snapshots", folder / "refs", folder, *folder.parents) if not os.path.lexists(path)]
+    new = [
+        path for path in (folder / "snapshots", folder / "refs", folder, *folder.parents) if not os.path.lexists(path)
+    ]
     try:
         yield
     except BaseException as error:
@@ -205,5 +226,7 @@ def _writing(folder: Path) -> Iterator[None]:
                 path.rmdir()
         if isinstance(error, OSError):
             reason = f"{error.strerror or error}: {error.filename or folder}"
-            raise OutputError(f"{folder} can't be written ({reason}); make room or give access, or push to another folder.") from None
+            raise OutputError(
+                f"{folder} can't be written ({reason}); make room or give access, or push to another folder."
+            ) from None
         raise

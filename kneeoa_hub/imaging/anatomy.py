@@ -41,7 +41,11 @@ TIBIA_EDGES = (
     (-38.5, -39, -39, -38, -34.5, -29.5, -23, -17, -13),
     (39, 40, 40, 39, 36, 31.5, 25, 18, 14),
 )
-FIBULA_EDGES = ((10, 14, 18, 24, 32, 44, 140), (-36, -41, -44.5, -45, -43, -40, -38), (-35, -31, -28, -26, -27, -29, -29))
+FIBULA_EDGES = (
+    (10, 14, 18, 24, 32, 44, 140),
+    (-36, -41, -44.5, -45, -43, -40, -38),
+    (-35, -31, -28, -26, -27, -29, -29),
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,10 @@ def _disease(grade: int, rng: np.random.Generator) -> Disease:
     """Each feature varies by itself around the grade. The same draws are made for every grade."""
     levels = np.arange(NUM_GRADES)
     own = grade + SEVERITY_SPREAD * rng.standard_normal(3).clip(-2, 2)
-    narrowing, osteophytes, sclerosis = (float(np.interp(level, levels, table)) for level, table in zip(own, (NARROWING, OSTEOPHYTES, SCLEROSIS), strict=True))
+    narrowing, osteophytes, sclerosis = (
+        float(np.interp(level, levels, table))
+        for level, table in zip(own, (NARROWING, OSTEOPHYTES, SCLEROSIS), strict=True)
+    )
     minor = rng.uniform(0.05, 0.35)
     lateral_first = rng.random() < 0.15
     shares = (1.0, minor) if lateral_first else (minor, 1.0)
@@ -86,7 +93,9 @@ def attenuation(grade: int, seed: int, side: str, height: int, width: int, field
     femur_contour, tibia_contour = _joint_line(x, y, disease, build)
     femur = _rounded(femur_contour, *_sides(x, y, FEMUR_EDGES, disease.lips[:2], -5.5, build.uniform(-1, 8)))
     tibia = _rounded(tibia_contour, *_sides(x, y, TIBIA_EDGES, disease.lips[2:], 4.5, build.uniform(-1, 8)))
-    fibula = _rounded(y - build.uniform(12, 19) - 0.03 * np.square(x + 36), *_sides(x, y, FIBULA_EDGES, (0.0, 0.0), 0.0, 0.0))
+    fibula = _rounded(
+        y - build.uniform(12, 19) - 0.03 * np.square(x + 36), *_sides(x, y, FIBULA_EDGES, (0.0, 0.0), 0.0, 0.0)
+    )
 
     mottle = 1 + 0.35 * _field(texture, height, width, ((1.0, 4 * scale, 4 * scale),))
     grain = _trabeculae(texture, height, width, scale) * build.uniform(0.004, 0.016)
@@ -99,7 +108,9 @@ def attenuation(grade: int, seed: int, side: str, height: int, width: int, field
     return (leg + bone + marks).astype(np.float32), box
 
 
-def _grid(rng: np.random.Generator, side: str, height: int, width: int, scale: float) -> tuple[np.ndarray, np.ndarray, Box]:
+def _grid(
+    rng: np.random.Generator, side: str, height: int, width: int, scale: float
+) -> tuple[np.ndarray, np.ndarray, Box]:
     """Anatomical x and y (mm) of each pixel after the leg's own turn and shift, and the box round the joint."""
     turn = math.radians(rng.uniform(-4, 4))
     centre_x = width / 2 + scale * rng.uniform(-2.5, 2.5)
@@ -131,14 +142,19 @@ def _joint_line(x: np.ndarray, y: np.ndarray, disease: Disease, rng: np.random.G
     for spine in (-8.0, 7.0):
         tibia -= 2.5 * disease.spines * np.exp(-(((across - spine) / 1.8) ** 2))
     # The distance along y becomes the one along the contour's normal.
-    return [sign * (y - _lookup(x, across, line)) * _lookup(x, across, 1 / np.hypot(1, np.gradient(line, across))) for sign, line in ((-1, femur), (1, tibia))]
+    return [
+        sign * (y - _lookup(x, across, line)) * _lookup(x, across, 1 / np.hypot(1, np.gradient(line, across)))
+        for sign, line in ((-1, femur), (1, tibia))
+    ]
 
 
 def _lookup(at: np.ndarray, places: np.ndarray, values: np.ndarray) -> np.ndarray:
     return np.interp(at, places, values).astype(np.float32)
 
 
-def _outline(at: np.ndarray, points: tuple[tuple[float, ...], tuple[float, ...]], rng: np.random.Generator) -> np.ndarray:
+def _outline(
+    at: np.ndarray, points: tuple[tuple[float, ...], tuple[float, ...]], rng: np.random.Generator
+) -> np.ndarray:
     """A smooth line through jittered points, at evenly spaced places of 0.25 mm."""
     values = np.asarray(points[1]) + rng.normal(0, 0.35, len(points[1]))
     return _smooth(np.interp(at, points[0], values), 6)
@@ -186,7 +202,9 @@ def _trabeculae(rng: np.random.Generator, height: int, width: int, scale: float)
     return _field(rng, height, width, tuple((share, long * scale, thin * scale) for share, long, thin in layers))
 
 
-def _field(rng: np.random.Generator, height: int, width: int, layers: tuple[tuple[float, float, float], ...]) -> np.ndarray:
+def _field(
+    rng: np.random.Generator, height: int, width: int, layers: tuple[tuple[float, float, float], ...]
+) -> np.ndarray:
     """Smooth noise [height,width] float32 of mean 0 and deviation 1; layers of (deviation, sigma_y, sigma_x) in px."""
     spectrum = np.fft.rfft2(rng.standard_normal((height, width), np.float32))
     down, across = np.fft.fftfreq(height), np.fft.rfftfreq(width)
@@ -246,7 +264,9 @@ def _landmarks(
         marks += inside * rng.uniform(0.005, 0.03) * _line(y - bend, 0.7) * np.clip(mottle - 0.6, 0, 1) * 2
     # Far rim of the plateau under its near one, and the thinner spines.
     rim = rng.uniform(2.0, 3.6) + 0.0012 * x**2
-    marks += in_tibia * rng.uniform(0.02, 0.07) * _line(plateau - rim, 0.6) * mottle * np.clip((np.abs(x) - 9) / 6, 0, 1)
+    marks += (
+        in_tibia * rng.uniform(0.02, 0.07) * _line(plateau - rim, 0.6) * mottle * np.clip((np.abs(x) - 9) / 6, 0, 1)
+    )
     return marks - 0.07 * in_tibia * np.clip((2 - y) / 8, 0, 1)
 
 

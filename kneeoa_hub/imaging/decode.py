@@ -28,7 +28,9 @@ from .film import BLOCK, Film, Limits
 from .quiet import unheard
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
-FILM_SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dic", ".dicom"))
+FILM_SUFFIXES = frozenset(
+    (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dic", ".dicom")
+)
 """By which films are told from other files in a folder; a film that is given by itself may have any name."""
 READABLE = "PNG, JPEG, TIFF, BMP, WebP or DICOM"
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -47,10 +49,12 @@ UPRIGHT_AS_STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     7: lambda upright: np.rot90(upright, 2).T,
     8: lambda upright: np.rot90(upright, -1),
 }
-"""By EXIF orientation: the view of an upright picture [H,W] that is as the file holds it, so that it is filled without a copy."""
+"""By EXIF orientation: the view of an upright picture [H,W] that is as the file holds it, so that it is filled without
+a copy."""
 ON_ITS_SIDE = (5, 6, 7, 8)
 BARE_DICOM = re.compile(rb"[\x02\x08]\0.\0(?:[A-Z]{2}|..\0\0)", re.DOTALL)
-"""How a data set begins that is filed as it is sent, in little endian: an element of group 2 or 8, with its kind or a short length."""
+"""How a data set begins that is filed as it is sent, in little endian: an element of group 2 or 8, with its kind or a
+short length."""
 
 FilmInput = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray
 
@@ -64,12 +68,17 @@ def decode(film: FilmInput, limits: Limits = Limits()) -> Film:
     with unheard(), np.errstate(all="ignore"):  # values beyond float32 are told as an error, and warn of nothing before
         decoded = _decoded(film, limits)
     if min(decoded.pixels.shape) < limits.min_side:
-        raise FilmTooSmall(f"{decoded.name} is {decoded.width}x{decoded.height} px; a knee film needs at least {limits.min_side} px on its shorter side.")
+        raise FilmTooSmall(
+            f"{decoded.name} is {decoded.width}x{decoded.height} px; a knee film needs at least {limits.min_side} px on"
+            " its shorter side."
+        )
     return decoded
 
 
 def is_dicom(content: bytes) -> bool:
-    """Whether a file is DICOM by its mark (PS3.10, 7.1), or by its first element when it has none, as in some older archives."""
+    """Whether a file is DICOM by its mark (PS3.10, 7.1), or by its first element when it has none, as in some older
+    archives.
+    """
     return content[128:132] == b"DICM" or BARE_DICOM.match(content) is not None
 
 
@@ -123,11 +132,16 @@ def _read_open(file: Any, name: str, limits: Limits) -> bytes:
         if isinstance(error, UnicodeDecodeError) or any(isinstance(part, str) for part in parts):
             raise FilmError(f"{name} was opened as text; open it in binary mode, as in open(path, 'rb').") from None
         reason = "it is closed" if getattr(file, "closed", False) else type(error).__name__
-        raise FilmError(f"{name} can't be read ({reason}); give a file that is open for reading, as by open(path, 'rb').") from None
+        raise FilmError(
+            f"{name} can't be read ({reason}); give a file that is open for reading, as by open(path, 'rb')."
+        ) from None
 
 
 def _too_many_bytes(name: str, size: int, limits: Limits) -> FilmTooLarge:
-    return FilmTooLarge(f"{name} has over {limits.max_bytes / 2**20:.0f} MiB ({size / 2**20:.1f} received); send one film a file, or raise KNEEOA_MAX_BYTES.")
+    return FilmTooLarge(
+        f"{name} has over {limits.max_bytes / 2**20:.0f} MiB ({size / 2**20:.1f} received); send one film a file, or"
+        " raise KNEEOA_MAX_BYTES."
+    )
 
 
 def _from_bytes(content: bytes, name: str, limits: Limits) -> Film:
@@ -141,7 +155,10 @@ def _from_bytes(content: bytes, name: str, limits: Limits) -> Film:
 
 @contextmanager
 def _damage_told(name: str, limits: Limits, is_open: bool = True) -> Iterator[None]:
-    """What goes wrong with a picture in the block is told as an error of the package. is_open: whether nobody can have closed it."""
+    """What goes wrong with a picture in the block is told as an error of the package.
+
+    is_open: whether nobody can have closed it.
+    """
     try:
         yield
     except KneeOAError:
@@ -149,7 +166,8 @@ def _damage_told(name: str, limits: Limits, is_open: bool = True) -> Iterator[No
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise FilmTooLarge(f"{name} has far over {limits.max_pixels} pixels; send a smaller film.") from None
     except Exception as error:  # the decoders raise many kinds for a corrupt file
-        if not is_open and isinstance(error, ValueError) and "closed" in str(error):  # Pillow's word of an image, and Python's of its file
+        # Pillow's word of an image, and Python's of its file
+        if not is_open and isinstance(error, ValueError) and "closed" in str(error):
             raise FilmError(f"{name} is closed; open it again.") from None
         raise DamagedFilm(f"{name} is truncated or damaged ({type(error).__name__}); export it again.") from None
 
@@ -178,15 +196,27 @@ def _deep(content: bytes, image: Image.Image | None) -> DeepHeader | None:
         return None
 
 
-def _check(width: int, height: int, several: bool, name: str, limits: Limits, costly: str = "", tile: tuple[int, int] = (1, 1)) -> None:
-    """Before anything is decoded. costly: what takes its decoder twice the memory of any other film, so that its pixels count twice.
+def _check(
+    width: int, height: int, several: bool, name: str, limits: Limits, costly: str = "", tile: tuple[int, int] = (1, 1)
+) -> None:
+    """Before anything is decoded. costly: what takes its decoder twice the memory of any other film, so that its pixels
+    count twice.
 
     tile: width and height of a TIFF's, which is decoded as a whole however little of it the film covers.
     """
     across, down = (-(-side // step) * step for side, step in zip((width, height), tile, strict=True))
     if across * down * (2 if costly else 1) > limits.max_pixels:
-        counted = f" of {costly}, which count twice" if costly else "" if tile == (1, 1) else f" in tiles of {tile[0]}x{tile[1]}"
-        raise FilmTooLarge(f"{name} is {width}x{height} px{counted}, over {limits.max_pixels} pixels; send a smaller film, or raise KNEEOA_MAX_PIXELS.")
+        counted = (
+            f" of {costly}, which count twice"
+            if costly
+            else ""
+            if tile == (1, 1)
+            else f" in tiles of {tile[0]}x{tile[1]}"
+        )
+        raise FilmTooLarge(
+            f"{name} is {width}x{height} px{counted}, over {limits.max_pixels} pixels; send a smaller film, or raise"
+            " KNEEOA_MAX_PIXELS."
+        )
     if several:
         raise SeveralFrames(f"{name} has several frames; send one film a file.")
 
@@ -199,7 +229,8 @@ def _from_channels(content: bytes, header: DeepHeader, name: str, limits: Limits
 
 
 def _from_image(image: Image.Image, name: str, limits: Limits) -> Film:
-    # A phone's JPEG (MPO) holds previews after its first picture; in other formats a frame is a film. Not counted: a file can hold millions.
+    # A phone's JPEG (MPO) holds previews after its first picture; in other formats a frame is a film. Not counted: a
+    # file can hold millions.
     several = getattr(image, "is_animated", False) and image.format != "MPO"
     tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
     _check(*image.size, several, name, limits, "WebP" if image.format == "WEBP" else "", tile_of(tags))
@@ -214,17 +245,21 @@ def _from_image(image: Image.Image, name: str, limits: Limits) -> Film:
         return np.asarray(part if part.mode in GRAY else part.convert("L" if part.mode == "1" else "RGB"))
 
     pixels, colour = _gray(values, (image.height, image.width), image.getexif().get(ORIENTATION, 1), 255)
-    if white_is_zero and image.mode in GRAY and image.mode != "L":  # Pillow puts 8 bits right by itself, and leaves the others as they are
+    # Pillow puts 8 bits right by itself, and leaves the others as they are
+    if white_is_zero and image.mode in GRAY and image.mode != "L":
         pixels = _bright(pixels)
     if not np.isfinite(pixels).all():
         raise DamagedFilm(f"{name} holds values that are not numbers; export it again.")
     return Film(pixels, name, colour=colour)
 
 
-def _gray(values: Callable[[slice], np.ndarray], shape: tuple[int, int], orientation: int, largest: int) -> tuple[np.ndarray, float]:
+def _gray(
+    values: Callable[[slice], np.ndarray], shape: tuple[int, int], orientation: int, largest: int
+) -> tuple[np.ndarray, float]:
     """An upright film as float32 [H,W] in its own units, and how colourful it is: 0 (gray) to 1.
 
-    values: of rows of the stored picture, [h,W] or [h,W,3]. shape: of that picture. orientation: as of EXIF. largest: that a value can be.
+    values: of rows of the stored picture, [h,W] or [h,W,3]. shape: of that picture. orientation: as of EXIF. largest:
+    that a value can be.
     """
     pixels, colour = np.empty(shape[::-1] if orientation in ON_ITS_SIDE else shape, np.float32), 0.0
     stored = UPRIGHT_AS_STORED.get(orientation, np.asarray)(pixels)

@@ -1,4 +1,7 @@
-"""PNG and TIFF films of 16 bits in several channels, which Pillow cuts down to 8 bits or does not know. By imagecodecs (extra `dicom`)."""
+"""PNG and TIFF films of 16 bits in several channels, which Pillow cuts down to 8 bits or does not know.
+
+By imagecodecs (extra `dicom`).
+"""
 
 import io
 from collections.abc import Mapping
@@ -8,7 +11,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import BITSPERSAMPLE, IMAGELENGTH, IMAGEWIDTH, PHOTOMETRIC_INTERPRETATION, PREFIXES, ImageFileDirectory_v2
+from PIL.TiffImagePlugin import (
+    BITSPERSAMPLE,
+    IMAGELENGTH,
+    IMAGEWIDTH,
+    PHOTOMETRIC_INTERPRETATION,
+    PREFIXES,
+    ImageFileDirectory_v2,
+)
 
 from ..errors import MissingExtra
 
@@ -19,7 +29,10 @@ TILE_WIDTH, TILE_LENGTH = 322, 323
 
 @dataclass(frozen=True)
 class DeepHeader:
-    """What a file says of itself. orientation: 1..8 as of EXIF. gray: one channel, or one with transparency. tile: as of `tile_of`."""
+    """What a file says of itself.
+
+    orientation: 1..8 as of EXIF. gray: one channel, or one with transparency. tile: as of `tile_of`.
+    """
 
     form: str
     width: int
@@ -32,7 +45,10 @@ class DeepHeader:
 
 
 def deep_header(content: bytes, image: Image.Image | None) -> DeepHeader | None:
-    """Of a film with 16 bits in each of several channels; None for any other. image: as Pillow opened it, not decoded, if it could."""
+    """Of a film with 16 bits in each of several channels; None for any other.
+
+    image: as Pillow opened it, not decoded, if it could.
+    """
     if isinstance(image, PngImageFile):
         kind = str(image.tile[0].args) if image.tile else ""
         if image.mode not in ("RGB", "RGBA") or not kind.endswith(";16B"):
@@ -56,7 +72,9 @@ def _exif_of_png(content: bytes) -> bytes | None:
 
 
 def _of_tiff(content: bytes) -> DeepHeader | None:
-    """Pillow reads gray with transparency of 16 bits not at all, and planes that are stored one after the other wrongly."""
+    """Pillow reads gray with transparency of 16 bits not at all, and planes that are stored one after the other
+    wrongly.
+    """
     file = io.BytesIO(content)
     tags = ImageFileDirectory_v2(content[: 16 if b"\x2b" in content[2:4] else 8])
     file.seek(tags.next)
@@ -89,7 +107,10 @@ def channels(content: bytes, header: DeepHeader, name: str) -> np.ndarray:
     try:
         from imagecodecs import png_decode, tiff_decode
     except ImportError:
-        raise MissingExtra(f"{name} has 16 bits in several channels, which needs imagecodecs: pip install 'kneeoa-hub[dicom]'; or save it as gray.") from None
+        raise MissingExtra(
+            f"{name} has 16 bits in several channels, which needs imagecodecs: pip install 'kneeoa-hub[dicom]'; or save"
+            " it as gray."
+        ) from None
     values = (png_decode if header.form == "PNG" else tiff_decode)(content)
     if values.ndim == 3 and values.shape[1:] == (header.height, header.width):  # planes
         values = np.moveaxis(values, 0, -1)

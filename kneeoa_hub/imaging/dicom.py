@@ -1,7 +1,7 @@
 """DICOM films, by pydicom (extra `dicom`). Of the header only what follows is read; no name, date or id leaves it.
 
-Pixels: DICOM PS3.3 C.7.6.3 (pixel padding, photometric interpretation), C.11.1 (modality LUT), C.11.2 (VOI LUT). What the film is:
-modality, body part, view, laterality and patient orientation (C.7.6.1.1.1).
+Pixels: DICOM PS3.3 C.7.6.3 (pixel padding, photometric interpretation), C.11.1 (modality LUT), C.11.2 (VOI LUT). What
+the film is: modality, body part, view, laterality and patient orientation (C.7.6.1.1.1).
 """
 
 import io
@@ -18,10 +18,43 @@ from .quiet import unwarned
 DEFLATED = b"1.2.840.10008.1.2.1.99"
 """UID of the transfer syntax Deflated Explicit VR Little Endian."""
 READ = (
-    *("Modality", "BodyPartExamined", "ViewPosition", "Laterality", "ImageLaterality", "Rows", "Columns", "NumberOfFrames", "SamplesPerPixel"),
-    *("PhotometricInterpretation", "PlanarConfiguration", "BitsAllocated", "BitsStored", "HighBit", "PixelRepresentation", "PixelPaddingValue"),
-    *("PixelPaddingRangeLimit", "RescaleSlope", "RescaleIntercept", "RescaleType", "ModalityLUTSequence", "WindowCenter", "WindowWidth"),
-    *("PatientOrientation", "VOILUTFunction", "VOILUTSequence", "ExtendedOffsetTable", "ExtendedOffsetTableLengths", "PixelData"),
+    *(
+        "Modality",
+        "BodyPartExamined",
+        "ViewPosition",
+        "Laterality",
+        "ImageLaterality",
+        "Rows",
+        "Columns",
+        "NumberOfFrames",
+        "SamplesPerPixel",
+    ),
+    *(
+        "PhotometricInterpretation",
+        "PlanarConfiguration",
+        "BitsAllocated",
+        "BitsStored",
+        "HighBit",
+        "PixelRepresentation",
+        "PixelPaddingValue",
+    ),
+    *(
+        "PixelPaddingRangeLimit",
+        "RescaleSlope",
+        "RescaleIntercept",
+        "RescaleType",
+        "ModalityLUTSequence",
+        "WindowCenter",
+        "WindowWidth",
+    ),
+    *(
+        "PatientOrientation",
+        "VOILUTFunction",
+        "VOILUTSequence",
+        "ExtendedOffsetTable",
+        "ExtendedOffsetTableLengths",
+        "PixelData",
+    ),
 )
 """The header's elements that are read; all others are passed over unseen."""
 GRAY = ("MONOCHROME1", "MONOCHROME2")
@@ -39,33 +72,150 @@ SIDES = {"L": "left", "R": "right"}
 PLAIN_FILM = ("", "CR", "DX", "DR", "RG", "OT", "SC")
 """Modalities that a plain radiograph is filed under: computed, digital, film digitised; other; secondary capture."""
 OTHER_PARTS = {
-    *("BRAIN", "CRANIUM", "FACIAL", "HEAD", "HEADNECK", "JAW", "MANDIBLE", "MASTOID", "MAXILLA", "NOSE", "ORBIT", "SINUS", "SKULL", "TEETH", "TMJ"),
-    *("TOOTH", "ZYGOMA", "CERVICAL", "COCCYX", "CSPINE", "CTSPINE", "LSPINE", "LSSPINE", "LUMBAR", "NECK", "SACRUM", "SPINE", "SSPINE", "THORACIC"),
-    *("THORACOLUMBAR", "TLSPINE", "TSPINE", "VERTEBRA", "VERTEBRAE", "ABDOMEN", "ABDOMENPELVIS", "BREAST", "CHEST", "CHESTABDOMEN", "CHESTABDPELVIS"),
-    *("HEART", "LUNG", "NECKCHEST", "NECKCHESTABDOMEN", "NECKCHESTABDPELV", "RIB", "STERNUM", "THORAX", "ACJOINT", "ARM", "CLAVICLE", "ELBOW", "FINGER"),
-    *("FOREARM", "HAND", "HUMERUS", "LOWERARM", "METACARPAL", "METACARPUS", "RADIUS", "RADIUSULNA", "SCAPULA", "SCJOINT", "SHOULDER", "THUMB", "ULNA"),
-    *("UPPERARM", "WRIST", "HIP", "ILIUM", "PELVIS", "SIJOINT", "ANKLE", "CALCANEUS", "FEET", "FOOT", "FOREFOOT", "HEEL", "HINDFOOT", "METATARSAL"),
+    *(
+        "BRAIN",
+        "CRANIUM",
+        "FACIAL",
+        "HEAD",
+        "HEADNECK",
+        "JAW",
+        "MANDIBLE",
+        "MASTOID",
+        "MAXILLA",
+        "NOSE",
+        "ORBIT",
+        "SINUS",
+        "SKULL",
+        "TEETH",
+        "TMJ",
+    ),
+    *(
+        "TOOTH",
+        "ZYGOMA",
+        "CERVICAL",
+        "COCCYX",
+        "CSPINE",
+        "CTSPINE",
+        "LSPINE",
+        "LSSPINE",
+        "LUMBAR",
+        "NECK",
+        "SACRUM",
+        "SPINE",
+        "SSPINE",
+        "THORACIC",
+    ),
+    *(
+        "THORACOLUMBAR",
+        "TLSPINE",
+        "TSPINE",
+        "VERTEBRA",
+        "VERTEBRAE",
+        "ABDOMEN",
+        "ABDOMENPELVIS",
+        "BREAST",
+        "CHEST",
+        "CHESTABDOMEN",
+        "CHESTABDPELVIS",
+    ),
+    *(
+        "HEART",
+        "LUNG",
+        "NECKCHEST",
+        "NECKCHESTABDOMEN",
+        "NECKCHESTABDPELV",
+        "RIB",
+        "STERNUM",
+        "THORAX",
+        "ACJOINT",
+        "ARM",
+        "CLAVICLE",
+        "ELBOW",
+        "FINGER",
+    ),
+    *(
+        "FOREARM",
+        "HAND",
+        "HUMERUS",
+        "LOWERARM",
+        "METACARPAL",
+        "METACARPUS",
+        "RADIUS",
+        "RADIUSULNA",
+        "SCAPULA",
+        "SCJOINT",
+        "SHOULDER",
+        "THUMB",
+        "ULNA",
+    ),
+    *(
+        "UPPERARM",
+        "WRIST",
+        "HIP",
+        "ILIUM",
+        "PELVIS",
+        "SIJOINT",
+        "ANKLE",
+        "CALCANEUS",
+        "FEET",
+        "FOOT",
+        "FOREFOOT",
+        "HEEL",
+        "HINDFOOT",
+        "METATARSAL",
+    ),
     *("METATARSUS", "TALUS", "TARSUS", "TOE"),
 }
-"""Words of Body Part Examined (0018,0015) that rule a knee out: of the skeletal terms of PS3.16 Annex L those of parts that lie away from it, and
-common names of the same parts. A selection: any other text, in whatever language, rules out nothing ("FACE" not, which is French for frontal)."""
+"""Words of Body Part Examined (0018,0015) that rule a knee out: of the skeletal terms of PS3.16 Annex L those of parts
+that lie away from it, and common names of the same parts. A selection: any other text, in whatever language, rules out
+nothing ("FACE" not, which is French for frontal)."""
 ABOVE_THE_KNEE = {"HIP", "PELVIS"}
 BELOW_THE_KNEE = {"ANKLE", "CALCANEUS", "FEET", "FOOT", "HEEL", "TALUS", "TOE"}
 """From one of these to one of those is a whole leg, with its knee."""
 OTHER_VIEWS = {"LL", "RL", "ML", "LM"}
-"""Values of View Position (0018,5101) that are no frontal view; among other words they may mean something else, as the lower limb."""
+"""Values of View Position (0018,5101) that are no frontal view; among other words they may mean something else, as the
+lower limb."""
 OTHER_VIEW_WORDS = {
-    *("LLD", "RLD", "LLO", "RLO", "LPO", "RPO", "LAO", "RAO", "MLO", "LMO", "OBL", "OBLIQUE", "LAT", "LATERAL", "MEDIOLATERAL", "LATEROMEDIAL"),
-    *("AXIAL", "INFEROSUPERIOR", "SUPEROINFERIOR", "TANGENTIAL", "SKYLINE", "SUNRISE", "MERCHANT", "CROSS", "CROSSTABLE"),
+    *(
+        "LLD",
+        "RLD",
+        "LLO",
+        "RLO",
+        "LPO",
+        "RPO",
+        "LAO",
+        "RAO",
+        "MLO",
+        "LMO",
+        "OBL",
+        "OBLIQUE",
+        "LAT",
+        "LATERAL",
+        "MEDIOLATERAL",
+        "LATEROMEDIAL",
+    ),
+    *(
+        "AXIAL",
+        "INFEROSUPERIOR",
+        "SUPEROINFERIOR",
+        "TANGENTIAL",
+        "SKYLINE",
+        "SUNRISE",
+        "MERCHANT",
+        "CROSS",
+        "CROSSTABLE",
+    ),
 }
-"""Words of it that say so: defined terms of PS3.3 C.8.1.1, views of PS3.16 CID 4010 and 4014, and the names of views of the kneecap."""
+"""Words of it that say so: defined terms of PS3.3 C.8.1.1, views of PS3.16 CID 4010 and 4014, and the names of views of
+the kneecap."""
 
 
 def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
     """Pixels after modality and VOI transforms, bright bone (MONOCHROME1 is inverted), with the side when it is given.
 
-    Padding takes the darkest value of the film, and the rest is told as `exposed`. Raises MissingExtra without pydicom, UnsupportedFilm without pixels or with
-    colour, SeveralFrames, FilmTooLarge, DamagedFilm. Warns where the header leaves open whether the film is a negative.
+    Padding takes the darkest value of the film, and the rest is told as `exposed`. Raises MissingExtra without pydicom,
+    UnsupportedFilm without pixels or with colour, SeveralFrames, FilmTooLarge, DamagedFilm. Warns where the header
+    leaves open whether the film is a negative.
     """
     try:
         import pydicom
@@ -106,7 +256,10 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
         raise UnsupportedFilm(f"{name} is DICOM whose pixels do not take 8, 16 or 32 bits each; export it with 16.")
     try:
         if not 0 < int(header.BitsStored) <= high_bit(header) + 1 <= allocated:
-            raise DamagedFilm(f"{name} is damaged DICOM (its bits allocated, bits stored and high bit contradict each other); export it again.")
+            raise DamagedFilm(
+                f"{name} is damaged DICOM (its bits allocated, bits stored and high bit contradict each other); export"
+                " it again."
+            )
         stored = stored_values(header, samples)
         if channels:
             stored = _gray(stored, name)
@@ -131,7 +284,9 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
     if not seen.all():
         pixels[~seen] = pixels.min(where=seen, initial=np.inf)
         exposed = _bounds(seen, limits.min_side)
-    return Film(pixels, name, exposed=exposed, side=side, orientation=orientation, ruled_out=ruled_out, warnings=warnings)
+    return Film(
+        pixels, name, exposed=exposed, side=side, orientation=orientation, ruled_out=ruled_out, warnings=warnings
+    )
 
 
 def _in_colour(name: str, photometric: str) -> UnsupportedFilm:
@@ -148,7 +303,9 @@ def _gray(stored: np.ndarray, name: str) -> np.ndarray:
 
 
 def _shown(stored: np.ndarray, seen: np.ndarray, header: Any) -> tuple[np.ndarray, tuple[str, ...]]:
-    """[H,W] float32 after modality and VOI transforms, and a warning where the film has a window or table that is of no use."""
+    """[H,W] float32 after modality and VOI transforms, and a warning where the film has a window or table that is of no
+    use.
+    """
     from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
     thin = tuple(slice(None, None, -(-side // SAMPLE)) for side in stored.shape)
@@ -159,7 +316,8 @@ def _shown(stored: np.ndarray, seen: np.ndarray, header: Any) -> tuple[np.ndarra
             windowed = apply_voi_lut(values, header)
         if _misses(values, windowed, header):
             warnings = (MISSED_WINDOW,)
-    except (ValueError, TypeError, AttributeError, KeyError, IndexError, NotImplementedError):  # as of a width of 0, which machines do write
+    # as of a width of 0, which machines do write
+    except (ValueError, TypeError, AttributeError, KeyError, IndexError, NotImplementedError):
         warnings = (NO_WINDOW,)
     shown = np.empty(stored.shape, np.float32)
     for start in range(0, len(stored), BLOCK):  # pydicom works in float64
@@ -179,7 +337,8 @@ def _misses(values: np.ndarray, windowed: np.ndarray, header: Any) -> bool:
         return False
     centre, width = (float(np.atleast_1d(value)[0]) for value in (header.WindowCenter, header.WindowWidth))
     first, last = centre - width / 2, centre + width / 2
-    between = values[(values > values.min()) & (values < values.max())]  # undeclared padding, shutters and plain air say nothing of the knee
+    # undeclared padding, shutters and plain air say nothing of the knee
+    between = values[(values > values.min()) & (values < values.max())]
     values = between if between.size else values
     low, high = np.percentile(values, (1, 99))
     narrow = min(last, high) - max(first, low) < NARROW * (high - low)
@@ -229,7 +388,9 @@ def _bounds(mask: np.ndarray, least: int) -> tuple[int, int, int, int] | None:
 
 
 def _as_stored(value: int, values: dict[str, Any]) -> int:
-    """A padding value as the film's values are, of which the highest alone may have been filled up to the whole cell; a sign may be left untold."""
+    """A padding value as the film's values are, of which the highest alone may have been filled up to the whole cell; a
+    sign may be left untold.
+    """
     allocated, highest = int(values["BitsAllocated"]), 2 ** int(values["BitsStored"]) - 1
     if values["PixelRepresentation"]:
         return value - 2**allocated if value >= 2 ** (allocated - 1) else value
@@ -237,7 +398,9 @@ def _as_stored(value: int, values: dict[str, Any]) -> int:
 
 
 def _seen(stored: np.ndarray, values: dict[str, Any]) -> np.ndarray:
-    """[H,W] bool: what the detector saw, as the stored values there are not those that pad; all of it when nothing else is left."""
+    """[H,W] bool: what the detector saw, as the stored values there are not those that pad; all of it when nothing else
+    is left.
+    """
     if values.get("PixelPaddingValue") is None:
         return np.ones(stored.shape, bool)
     first = _as_stored(int(values["PixelPaddingValue"]), values)

@@ -8,7 +8,8 @@ from ..settings import Settings
 
 MIN_SIDE = 128
 BLOCK = 64
-"""Rows that are worked on at a time, so that a large film takes little memory beside its pixels, and they stay near the processor."""
+"""Rows that are worked on at a time, so that a large film takes little memory beside its pixels, and they stay near the
+processor."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +28,10 @@ class Limits:
 class Film:
     """Decoded pixels: [H,W] float32, bright bone, in the file's own units.
 
-    colour: mean difference between the largest and smallest channel, 0 (gray) to 1.
-    exposed: (left, top, right, bottom) of what is not the padding that the file itself declares; None when it declares none.
-    side: "left" or "right" when the file itself says so. orientation: where in the patient the picture's right and its bottom lie,
-    each "L", "R", "A", "P", "H" or "F"; "" where the file does not say. ruled_out: the reason of a refusal (`gate.MESSAGES`) when the
+    colour: mean difference between the largest and smallest channel, 0 (gray) to 1. exposed: (left, top, right, bottom)
+    of what is not the padding that the file itself declares; None when it declares none. side: "left" or "right" when
+    the file itself says so. orientation: where in the patient the picture's right and its bottom lie, each "L", "R",
+    "A", "P", "H" or "F"; "" where the file does not say. ruled_out: the reason of a refusal (`gate.MESSAGES`) when the
     file itself says that it shows no frontal knee.
     """
 

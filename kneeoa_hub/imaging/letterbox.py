@@ -39,7 +39,9 @@ def seen(box: Box, config: InputConfig) -> Box:
 
 
 def letterbox(pixels: np.ndarray, box: Box, config: InputConfig) -> Letterboxed:
-    """Window what is seen of a box of a [H,W] film by its percentiles, and fit it, aspect kept, into the input's shape."""
+    """Window what is seen of a box of a [H,W] film by its percentiles, and fit it, aspect kept, into the input's
+    shape.
+    """
     left, top, right, bottom = seen(box, config)
     crop = pixels[top:bottom, left:right]
     window = _window(crop, config)

@@ -19,7 +19,8 @@ PROFILE_WIDTH = 64
 
 MOST_KNEES = 4
 THINNED_TO = 4
-"""A large film is thinned to at least this many times the network's input before it is shrunk exactly: quick, and too fine to alias."""
+"""A large film is thinned to at least this many times the network's input before it is shrunk exactly: quick, and too
+fine to alias."""
 WINDOW = 2.0
 """Side of the window in which a joint is looked at again, in sides of the joint."""
 LARGE_ENOUGH = 0.8
@@ -27,10 +28,11 @@ LARGE_ENOUGH = 0.8
 APART = 0.5
 """Two peaks nearer to each other than this share of a joint's side are one joint."""
 FILLED = 0.85, 0.85
-"""A lone joint whose box is this share of the film's width and height fills it: the film is its own crop. No real crop has less than .94."""
+"""A lone joint whose box is this share of the film's width and height fills it: the film is its own crop. No real crop
+has less than .94."""
 STRIP_FILLED = 0.5, 0.7
-"""The same for a strip round the joint line, which is graded whole, since networks learnt from such strips; of real ones with one knee all but some in
-a hundred have more."""
+"""The same for a strip round the joint line, which is graded whole, since networks learnt from such strips; of real
+ones with one knee all but some in a hundred have more."""
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,9 @@ class Joint:
 class Locator:
     """`locator.onnx` of a bundle; threads may share it. Raises BundleError when the graph has not the contract's shape.
 
-    The graph takes `image` [N,H,W,1] and gives, for each place of a coarse grid, `heat` [N,h,w], how surely a joint's middle
-    is there, and `shape` [N,h,w,3]: how far right and down the middle is, in sides of the joint, and log(side / W).
+    The graph takes `image` [N,H,W,1] and gives, for each place of a coarse grid, `heat` [N,h,w], how surely a joint's
+    middle is there, and `shape` [N,h,w,3]: how far right and down the middle is, in sides of the joint, and log(side /
+    W).
     """
 
     def __init__(self, path: Path, config: LocatorConfig, threads: int = 0):
@@ -67,10 +70,14 @@ class Locator:
         image, scale, (left, top) = locator_input(pixels, self._config.input)
         heat, shape = self._session.run(["heat", "shape"], {"image": image[None]})
         found = peaks(heat[0], shape[0], self._config)
-        return [Joint((joint.x - left) / scale, (joint.y - top) / scale, joint.side / scale, joint.heat) for joint in found]
+        return [
+            Joint((joint.x - left) / scale, (joint.y - top) / scale, joint.side / scale, joint.heat) for joint in found
+        ]
 
     def _nearer(self, pixels: np.ndarray, joint: Joint) -> Joint:
-        """The same joint, looked at again in a window of the film that it nearly fills: in a whole leg a joint has few input pixels."""
+        """The same joint, looked at again in a window of the film that it nearly fills: in a whole leg a joint has few
+        input pixels.
+        """
         reach = joint.side * WINDOW / 2
         left, top = max(0, round(joint.x - reach)), max(0, round(joint.y - reach))
         window = pixels[top : round(joint.y + reach), left : round(joint.x + reach)]
@@ -82,7 +89,9 @@ class Locator:
 
 
 def locator_input(pixels: np.ndarray, config: InputConfig) -> tuple[np.ndarray, float, tuple[int, int]]:
-    """A [H,W] film as the locator's input: [height,width,1] float32, input pixels per film pixel, and where the film begins in it."""
+    """A [H,W] film as the locator's input: [height,width,1] float32, input pixels per film pixel, and where the film
+    begins in it.
+    """
     step = max(1, max(pixels.shape) // (THINNED_TO * max(config.height, config.width)))
     thin = pixels[::step, ::step]
     fitted = letterbox(thin, (0, 0, thin.shape[1], thin.shape[0]), config)
@@ -92,7 +101,9 @@ def locator_input(pixels: np.ndarray, config: InputConfig) -> tuple[np.ndarray, 
 
 
 def peaks(heat: np.ndarray, shape: np.ndarray, config: LocatorConfig) -> list[Joint]:
-    """Joints in input pixels, left to right, from heat [h,w] and shape [h,w,3]: the highest peaks, none of them twice."""
+    """Joints in input pixels, left to right, from heat [h,w] and shape [h,w,3]: the highest peaks, none of them
+    twice.
+    """
     columns = heat.shape[1]
     cell = config.input.width / columns
     kept: list[Joint] = []
@@ -132,7 +143,12 @@ def as_boxes(joints: tuple[Joint, ...], shape: tuple[int, ...]) -> tuple[Box, ..
     boxes = []
     for joint in joints:
         half = joint.side / 2
-        box = (max(0, round(joint.x - half)), max(0, round(joint.y - half)), min(width, round(joint.x + half)), min(height, round(joint.y + half)))
+        box = (
+            max(0, round(joint.x - half)),
+            max(0, round(joint.y - half)),
+            min(width, round(joint.x + half)),
+            min(height, round(joint.y + half)),
+        )
         if box[0] < box[2] and box[1] < box[3]:
             boxes.append(box)
     if len(boxes) == 1 and _fills(boxes[0], height, width, FILLED):
@@ -141,7 +157,9 @@ def as_boxes(joints: tuple[Joint, ...], shape: tuple[int, ...]) -> tuple[Box, ..
 
 
 def regions(boxes: tuple[Box, ...], shape: tuple[int, ...]) -> tuple[Box, ...]:
-    """What is graded of a film [H,W] for each box that was found in it: the box, or the whole film where it is a strip round one joint."""
+    """What is graded of a film [H,W] for each box that was found in it: the box, or the whole film where it is a strip
+    round one joint.
+    """
     height, width = shape
     strip = len(boxes) == 1 and width >= TWO_KNEES_FROM * height and _fills(boxes[0], height, width, STRIP_FILLED)
     return ((0, 0, width, height),) if strip else boxes

@@ -36,7 +36,9 @@ class Phantom:
     seed: int
 
 
-def knee_film(grade: int, seed: int, *, side: str = "right", height: int = 224, width: int = 224, bits: int = 8) -> Phantom:
+def knee_film(
+    grade: int, seed: int, *, side: str = "right", height: int = 224, width: int = 224, bits: int = 8
+) -> Phantom:
     """One knee, filling the film as the crops of a dataset do. The same seed gives the two knees of one patient.
 
     Raises FilmError for a grade outside 0..4, a side that is neither, bits other than 8 and 16, an empty size.
@@ -88,7 +90,10 @@ def write_films(
     """
     patients = (count + 1) // 2
     if not 1 <= patients < PATIENTS_PER_SEED or seed < 0:
-        raise FilmError(f"{count} films of seed {seed} were asked for; ask for 1 to {2 * PATIENTS_PER_SEED - 2}, of a seed of 0 or more.")
+        raise FilmError(
+            f"{count} films of seed {seed} were asked for; ask for 1 to {2 * PATIENTS_PER_SEED - 2}, of a seed of 0 or"
+            " more."
+        )
     numbers = range(patients)
     for index in progress(numbers, "synthetic films") if progress else numbers:
         block, grade = divmod(index, NUM_GRADES)

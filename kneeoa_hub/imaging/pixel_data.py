@@ -1,8 +1,9 @@
 """Pixel data of DICOM films (PS3.5 8 and A.4): uncompressed, RLE, and every kind of JPEG that radiographs come in.
 
-What is compressed is decoded by imagecodecs, which writes into an array of the size that the header gives: a frame that claims another
-size is refused before it takes any memory. Of the decoders that pydicom would take some are under the GPL, or end the process on a
-corrupt film. What is not compressed is taken as it lies there: pydicom passes over High Bit, and warns with what the header says.
+What is compressed is decoded by imagecodecs, which writes into an array of the size that the header gives: a frame that
+claims another size is refused before it takes any memory. Of the decoders that pydicom would take some are under the
+GPL, or end the process on a corrupt film. What is not compressed is taken as it lies there: pydicom passes over High
+Bit, and warns with what the header says.
 """
 
 from collections.abc import Callable
@@ -37,8 +38,12 @@ JPEG_2000: tuple[str, ...] = (JPEG2000Lossless, JPEG2000)
 LOSSY: tuple[str, ...] = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000)
 """In which a value may come out somewhat beyond the highest one."""
 UNCOMPRESSED: tuple[str, ...] = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
-BARE_SYNTAXES: dict[tuple[bool | None, bool | None], Any] = {(True, True): ImplicitVRLittleEndian, (False, True): ExplicitVRLittleEndian}
-"""Of a data set that names none, by what pydicom finds of it: (kinds left out, little endian). Its pixels can't be compressed."""
+BARE_SYNTAXES: dict[tuple[bool | None, bool | None], Any] = {
+    (True, True): ImplicitVRLittleEndian,
+    (False, True): ExplicitVRLittleEndian,
+}
+"""Of a data set that names none, by what pydicom finds of it: (kinds left out, little endian). Its pixels can't be
+compressed."""
 SYNTAXES: tuple[str, ...] = (*UNCOMPRESSED, *JPEG, *JPEG_LS, *JPEG_2000, RLELossless)
 CODESTREAM, DEPTH = b"\xff\x4f\xff\x51", 42
 """How JPEG 2000 begins, and how far from there the depth of its first channel lies (ITU-T T.800, A.5.1)."""
@@ -49,10 +54,11 @@ FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 
 
 def stored_values(header: Any, samples: int = 1) -> np.ndarray:
-    """[H,W] stored values of a film of one frame in one of SYNTAXES; [H,W,3] of an uncompressed one of three samples. May be read-only.
+    """[H,W] stored values of a film of one frame in one of SYNTAXES; [H,W,3] of an uncompressed one of three samples.
+    May be read-only.
 
-    Raises ImportError without the decoders; ValueError, or an error of the decoder, for corrupt pixel data and for a frame of another
-    size or depth than the header's.
+    Raises ImportError without the decoders; ValueError, or an error of the decoder, for corrupt pixel data and for a
+    frame of another size or depth than the header's.
     """
     syntax, stored, high = header.file_meta.TransferSyntaxUID, int(header.BitsStored), high_bit(header)
     if syntax in UNCOMPRESSED:
@@ -70,7 +76,8 @@ def stored_values(header: Any, samples: int = 1) -> np.ndarray:
     _decoder(syntax)(frame, out=cells)
     if depth <= max(stored, high):  # the frame holds values, not the cells that they lay in
         high = stored - 1
-    elif high == stored - 1 and syntax not in LOSSY and _belong(cells, stored):  # a header that says less than the frame holds
+    # a header that says less than the frame holds
+    elif high == stored - 1 and syntax not in LOSSY and _belong(cells, stored):
         stored, high = depth, depth - 1
     if syntax in LOSSY and not header.PixelRepresentation:
         np.minimum(cells, 2 ** min(high + 1, 8 * cells.itemsize) - 1, out=cells)
@@ -84,7 +91,8 @@ def high_bit(header: Any) -> int:
 
 
 def _of_cells(cells: np.ndarray, stored: int, high: int, signed: int) -> np.ndarray:
-    """The values in unsigned cells, in their place where that may be written: of each the `stored` bits from `high` down (PS3.5 8.1.1).
+    """The values in unsigned cells, in their place where that may be written: of each the `stored` bits from `high`
+    down (PS3.5 8.1.1).
 
     The others may hold anything; older machines put overlays there.
     """
@@ -100,7 +108,9 @@ def _of_cells(cells: np.ndarray, stored: int, high: int, signed: int) -> np.ndar
 
 
 def _belong(cells: np.ndarray, stored: int) -> bool:
-    """Whether the bits above the `stored` ones are part of the values: neighbours differ less with them, where an overlay makes them differ more."""
+    """Whether the bits above the `stored` ones are part of the values: neighbours differ less with them, where an
+    overlay makes them differ more.
+    """
     rows = cells[:: max(1, len(cells) // JUDGED)].astype(np.int64)
     whole, cut = (np.abs(np.diff(values, axis=1)).sum() for values in (rows, rows & (2**stored - 1)))
     return bool(whole < cut)
@@ -113,12 +123,17 @@ def _uncompressed(header: Any, samples: int) -> np.ndarray:
     big = header.file_meta.TransferSyntaxUID == ExplicitVRBigEndian
     shape, kind = (header.Rows, header.Columns), np.dtype(f"{'>' if big else '<'}u{header.BitsAllocated // 8}")
     content = header.PixelData
-    if big and kind.itemsize == 1 and header["PixelData"].VR == "OW":  # two cells a word, the first one in its lower half
+    # two cells a word, the first one in its lower half
+    if big and kind.itemsize == 1 and header["PixelData"].VR == "OW":
         content = np.frombuffer(content, "u2").byteswap()
     cells = np.frombuffer(content, kind, shape[0] * shape[1] * samples)
     if samples == 1:
         return cells.reshape(shape)
-    return np.moveaxis(cells.reshape(samples, *shape), 0, -1) if header.PlanarConfiguration else cells.reshape(*shape, samples)
+    return (
+        np.moveaxis(cells.reshape(samples, *shape), 0, -1)
+        if header.PlanarConfiguration
+        else cells.reshape(*shape, samples)
+    )
 
 
 def _depth(frame: bytes, syntax: UID) -> int:
@@ -127,7 +142,8 @@ def _depth(frame: bytes, syntax: UID) -> int:
         return (frame[frame.index(CODESTREAM) + DEPTH] & 0x7F) + 1
     at = 2
     while frame[at] == 0xFF and frame[at + 1] not in FRAME_HEADERS:
-        at += 1 if frame[at + 1] == 0xFF else 2 + int.from_bytes(frame[at + 2 : at + 4])  # a marker may have any number of FF before it
+        # a marker may have any number of FF before it
+        at += 1 if frame[at + 1] == 0xFF else 2 + int.from_bytes(frame[at + 2 : at + 4])
     return frame[at + 4]
 
 

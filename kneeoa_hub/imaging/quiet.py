@@ -1,4 +1,6 @@
-"""Reading a film without a word in any log: the readers of headers tell values, at least those that they find wrong, and such may be a patient's."""
+"""Reading a film without a word in any log: the readers of headers tell values, at least those that they find wrong,
+and such may be a patient's.
+"""
 
 import logging
 import threading
@@ -8,7 +10,14 @@ from contextlib import contextmanager
 
 LOGGERS = (
     *("pydicom", "PIL.TiffImagePlugin", "PIL.PngImagePlugin"),
-    *("highdicom.base", "highdicom.image", "highdicom.sc.sop", "highdicom.sr.sop", "highdicom.sr.content", "highdicom.sr.templates"),
+    *(
+        "highdicom.base",
+        "highdicom.image",
+        "highdicom.sc.sop",
+        "highdicom.sr.sop",
+        "highdicom.sr.content",
+        "highdicom.sr.templates",
+    ),
 )
 _this_thread = threading.local()
 _one_at_a_time = threading.Lock()
@@ -35,7 +44,10 @@ def unheard() -> Iterator[None]:
 
 @contextmanager
 def unwarned() -> Iterator[None]:
-    """Nothing that the block does warns. One thread at a time, since Python's filters of warnings belong to the process: keep it short."""
+    """Nothing that the block does warns.
+
+    One thread at a time, since Python's filters of warnings belong to the process: keep it short.
+    """
     with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

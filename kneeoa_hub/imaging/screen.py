@@ -1,4 +1,6 @@
-"""What a film is seen to show: its knees, in the position in which they are graded, or why they are not to be graded."""
+"""What a film is seen to show: its knees, in the position in which they are graded, or why they are not to be
+graded.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,17 +18,18 @@ from .locate import TWO_KNEES_FROM, regions
 THINNED_TO = 1536
 """Pixels of the longer side of a film whose poses are tried."""
 SURE = 0.8
-"""Probability of an upright knee that is asked of what is found in a part of a film, of the surest joint, and in another pose on average: there
-are many places and poses to be wrong in. When it was set, nearly all composed
-films with joints had one of more than .95, none had more than .1 in a wrong pose, and nearly all that was taken for a joint in made films
-that show none had less than .75."""
+"""Probability of an upright knee that is asked of what is found in a part of a film, of the surest joint, and in
+another pose on average: there are many places and poses to be wrong in. When it was set, nearly all composed films with
+joints had one of more than .95, none had more than .1 in a wrong pose, and nearly all that was taken for a joint in
+made films that show none had less than .75."""
 Finder = Callable[[np.ndarray], tuple[Box, ...]]
 """[H,W] bright bone -> boxes of the knees, left to right in the picture; none when no joint is seen."""
 
 
 @dataclass(frozen=True)
 class Screening:
-    """film: upright, bright bone, without padding. boxes: of the knees in it. pose: what the given film had to be put right from.
+    """film: upright, bright bone, without padding. boxes: of the knees in it. pose: what the given film had to be put
+    right from.
 
     regions: what is graded for each box, see `locate.regions`; the boxes themselves when it is empty.
     origin: (left, top) of what was left of the given film when its padding was cut off, before it was put right.
@@ -57,7 +60,9 @@ class Screener:
         """boxes: given by the caller, so not looked for; a film with given boxes is not turned, nor cut."""
         if film.exposed and boxes is None:
             left, top, right, bottom = film.exposed
-            return replace(self(replace(film, pixels=film.pixels[top:bottom, left:right], exposed=None)), origin=(left, top))
+            return replace(
+                self(replace(film, pixels=film.pixels[top:bottom, left:right], exposed=None)), origin=(left, top)
+            )
         found = boxes or self._find(film.pixels)
         graded = boxes or regions(found, film.pixels.shape)
         verdicts = self._judge(film, graded)
@@ -71,14 +76,25 @@ class Screener:
         if boxes is None and whole not in graded:
             # Where the finder is at a loss, a film that may be one knee is asked of the gate as a whole.
             alone = self._judge(film, (whole,))
-            if self._limits and alone[0].accepted and (film.width < TWO_KNEES_FROM * film.height or (not found and alone[0].score >= self._limits.min_certain)):
-                return Screening(film, (whole,))  # a wide film may show two, so the gate has to be sure of it, and the finder to have seen none
+            if (
+                self._limits
+                and alone[0].accepted
+                and (
+                    film.width < TWO_KNEES_FROM * film.height
+                    or (not found and alone[0].score >= self._limits.min_certain)
+                )
+            ):
+                # a wide film may show two, so the gate has to be sure of it, and the finder to have seen none
+                return Screening(film, (whole,))
             # Of what was found its own reason is told, and of a film in which nothing was found that of the whole.
             verdicts += tuple(one for one in alone if one.turn or not (found or one.accepted))
-        return self._as_told(film, verdicts, boxes) or Screening(film, found or (whole,), refused=_refusal(verdicts), regions=graded or (whole,))
+        return self._as_told(film, verdicts, boxes) or Screening(
+            film, found or (whole,), refused=_refusal(verdicts), regions=graded or (whole,)
+        )
 
     def _in_another_pose(self, film: Film, boxes: tuple[Box, ...] | None) -> Screening | None:
-        """The film in the pose in which all that is found in it is surely an upright knee, and more surely so than in any other.
+        """The film in the pose in which all that is found in it is surely an upright knee, and more surely so than in
+        any other.
 
         The poses are tried on a film that is thinned, so that a large one is turned once at most.
         """
@@ -94,16 +110,24 @@ class Screener:
         return whole[0] if whole else None
 
     def _surely(self, film: Film, pose: Pose, boxes: tuple[Box, ...] | None) -> tuple[Screening, float] | None:
-        """The film as it stands upright if it was given in that pose, and the mean score of what is found in it, if that is surely its knees."""
+        """The film as it stands upright if it was given in that pose, and the mean score of what is found in it, if
+        that is surely its knees.
+        """
         upright = replace(film, pixels=put_right(film.pixels, pose))
         found = boxes or self._find(upright.pixels)
         graded = boxes or regions(found, upright.pixels.shape)
         verdicts = self._judge(upright, graded)
-        score = float(np.mean([one.score for one in verdicts])) if verdicts and all(one.accepted for one in verdicts) else 0.0
+        score = (
+            float(np.mean([one.score for one in verdicts]))
+            if verdicts and all(one.accepted for one in verdicts)
+            else 0.0
+        )
         return (Screening(upright, found, pose, regions=graded), score) if score >= SURE else None
 
     def _as_told(self, film: Film, verdicts: Sequence[Verdict], boxes: tuple[Box, ...] | None) -> Screening | None:
-        """The film, in which the finder sees nothing in any pose, in the one that the gate is sure of; it is one knee then."""
+        """The film, in which the finder sees nothing in any pose, in the one that the gate is sure of; it is one knee
+        then.
+        """
         for pose in dict.fromkeys(one.turn for one in verdicts if one.turn and not boxes):
             upright = replace(film, pixels=put_right(film.pixels, pose))
             whole = ((0, 0, upright.width, upright.height),)
@@ -120,13 +144,17 @@ class Screener:
         return tuple(verdict(answer, self._limits) for answer in self._gate.run(inputs))
 
 
-def _accepted(film: Film, boxes: Sequence[Box], graded: Sequence[Box], verdicts: Sequence[Verdict], given: bool) -> Screening | None:
+def _accepted(
+    film: Film, boxes: Sequence[Box], graded: Sequence[Box], verdicts: Sequence[Verdict], given: bool
+) -> Screening | None:
     """The knees that may be graded, if there is one; what else the finder took for a knee is left out."""
     doubtful = tuple(box for box, one in zip(boxes, verdicts, strict=True) if not one.accepted)
     if len(doubtful) == len(boxes):
         return None
     kept = [row for row, box in enumerate(boxes) if given or box not in doubtful]
-    return Screening(film, tuple(boxes[row] for row in kept), doubtful=doubtful, regions=tuple(graded[row] for row in kept))
+    return Screening(
+        film, tuple(boxes[row] for row in kept), doubtful=doubtful, regions=tuple(graded[row] for row in kept)
+    )
 
 
 def _doubted(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:

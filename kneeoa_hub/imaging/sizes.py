@@ -32,7 +32,8 @@ def _dicom(film: bytes) -> tuple[int, int]:
     if DEFLATED in film:  # it would be inflated as a whole; the decoder refuses it
         return 0, 0
     with unwarned():
-        header = pydicom.dcmread(io.BytesIO(film), specific_tags=["Rows", "Columns"], force=True)  # to its end: what is told twice counts as told last
+        # to its end: what is told twice counts as told last
+        header = pydicom.dcmread(io.BytesIO(film), specific_tags=["Rows", "Columns"], force=True)
         return int(header.Columns), int(header.Rows)
 
 

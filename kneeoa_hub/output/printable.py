@@ -22,13 +22,15 @@ FILM, EVIDENCE = "The film, its contrast stretched.", "What the grade rests on: 
 HEADING = "Knee osteoarthritis: Kellgren-Lawrence grades"
 SCALE = tuple(f"{grade.value} {grade.label}: {grade.criterion}" for grade in GRADES)
 STYLE = """
-body { font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Liberation Sans", Arial, sans-serif; color: #13232d; max-width: 60rem; margin: 0 auto; padding: 1rem; }
+body { font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Liberation Sans", Arial, sans-serif;
+  color: #13232d; max-width: 60rem; margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; border-top: 1px solid #d5dee4; padding-top: 1rem; }
 .notice { background: #fff4d6; color: #5b4300; padding: .4rem .8rem; font-weight: 600; }
 .bad { background: #fdeaea; color: #8c1d1d; padding: .4rem .8rem; }
 .films { display: flex; flex-wrap: wrap; gap: .6rem; } .films figure { margin: 0; flex: 1 1 18rem; max-width: 29rem; }
 .films img { width: 100%; background: #0b1116; } figcaption { font-size: .85rem; color: #4d606c; }
-table { border-collapse: collapse; margin: .5rem 0; } th, td { text-align: left; padding: .15rem .8rem .15rem 0; vertical-align: top; font-weight: 400; }
+table { border-collapse: collapse; margin: .5rem 0; }
+th, td { text-align: left; padding: .15rem .8rem .15rem 0; vertical-align: top; font-weight: 400; }
 .bar { display: inline-block; height: .7rem; margin-right: .4rem; } .reported th, .reported td { font-weight: 700; }
 footer { border-top: 1px solid #d5dee4; margin-top: 2rem; font-size: .85rem; color: #4d606c; }
 @media print { h2 { break-before: page; } h2:first-of-type { break-before: auto; } }
@@ -48,7 +50,10 @@ class Document:
 
 
 def new_document(path: Path) -> Document:
-    """By the ending of a name. Raises SettingsError for another one than FORMS, MissingExtra for a PDF without fpdf2."""
+    """By the ending of a name.
+
+    Raises SettingsError for another one than FORMS, MissingExtra for a PDF without fpdf2.
+    """
     form = path.suffix.lower()
     if form not in FORMS:
         raise SettingsError(f"{path}: a report's name ends on {' or '.join(FORMS)}.")
@@ -73,14 +78,17 @@ class HtmlDocument(Document):
             self._parts.append(f"<p class='bad'>{html.escape(answer.refusal)}</p>")
         pictures = "".join(_figure(picture, caption) for picture, caption in _pictures(answer))
         self._parts.append(f"<div class='films'>{pictures}</div>")
-        self._parts += [_knee_html(name, knee, answer.level) for name, knee in zip(answer.names, answer.knees, strict=True)]
+        self._parts += [
+            _knee_html(name, knee, answer.level) for name, knee in zip(answer.names, answer.knees, strict=True)
+        ]
         self._parts += [f"<p>Note: {html.escape(warning)}</p>" for warning in answer.warnings]
 
     def content(self) -> bytes:
         """As of Document."""
         foot = "<br>".join(map(html.escape, (*sorted(self._models), *SCALE)))
         return (
-            "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport' content='width=device-width'>"
+            "<!doctype html><html lang='en'><head><meta charset='utf-8'><meta name='viewport'"
+            " content='width=device-width'>"
             f"<title>{HEADING}</title><style>{STYLE}</style></head><body>{''.join(self._parts)}<footer><p>{foot}</p></footer></body></html>\n"
         ).encode("utf-8", "replace")  # a message may hold a film's name that is no UTF-8
 
@@ -92,7 +100,9 @@ class PdfDocument(Document):
         try:
             from fpdf import FPDF
         except ImportError:
-            raise MissingExtra("A PDF needs fpdf2; install it with: pip install 'kneeoa-hub[report]', or write .html") from None
+            raise MissingExtra(
+                "A PDF needs fpdf2; install it with: pip install 'kneeoa-hub[report]', or write .html"
+            ) from None
         self._pdf: Any = FPDF(format="A4")
         self._pdf.set_title(HEADING)
         self._pdf.set_auto_page_break(True, margin=15)
@@ -127,7 +137,9 @@ class PdfDocument(Document):
     def _line(self, text: str, size: int = 10, style: str = "") -> None:
         self._pdf.set_font("Helvetica", style, size)
         # The PDF's own fonts know Latin letters only.
-        self._pdf.multi_cell(0, size * 0.5, text.encode("latin-1", "replace").decode("latin-1"), new_x="LMARGIN", new_y="NEXT")
+        self._pdf.multi_cell(
+            0, size * 0.5, text.encode("latin-1", "replace").decode("latin-1"), new_x="LMARGIN", new_y="NEXT"
+        )
 
     def _draw(self, pictures: Iterable[tuple[Image.Image, str]]) -> None:
         """Beside each other, so high that a page holds what is said of two knees below."""
@@ -164,7 +176,9 @@ def _pictures(answer: FilmReport) -> Iterator[tuple[Image.Image, str]]:
 def _knee_html(name: str, knee: KneeGrade, level: float) -> str:
     rows = "".join(
         f"<tr{' class=reported' if grade.value == knee.grade else ''}><th scope='row'>{grade.value} {grade.label}</th>"
-        f"<td><span class='bar' style='width:{12 * probability:.2f}rem;background:{COLOURS[grade.value]}'></span>{html.escape(percent(probability))}</td></tr>"
+        "<td><span class='bar'"
+        f" style='width:{12 * probability:.2f}rem;background:{COLOURS[grade.value]}'></span>"
+        f"{html.escape(percent(probability))}</td></tr>"
         for grade, probability in zip(GRADES, knee.probabilities, strict=True)
     )
     facts = "<br>".join(map(html.escape, _facts(knee, level)))
@@ -179,7 +193,10 @@ def _facts(knee: KneeGrade, level: float) -> tuple[str, ...]:
     return (
         GRADES[knee.grade].criterion,
         *([weighed(knee).strip()] if weighed(knee) else []),
-        f"Radiographic osteoarthritis (KL {OSTEOARTHRITIS_FROM} or more) {knee.osteoarthritis}, probability {percent(knee.oa_probability)}.",
+        (
+            f"Radiographic osteoarthritis (KL {OSTEOARTHRITIS_FROM} or more) {knee.osteoarthritis}, probability"
+            f" {percent(knee.oa_probability)}."
+        ),
         f"Not ruled out, at {percent(level)} confidence: {span(knee.grade_set)}. Severity {knee.severity:.1f} of 4.",
         *([] if knee.side else ["The film does not say which side this is."]),
     )
@@ -187,7 +204,10 @@ def _facts(knee: KneeGrade, level: float) -> tuple[str, ...]:
 
 def _figure(picture: Image.Image, caption: str) -> str:
     content = base64.b64encode(_small(picture).getvalue()).decode()
-    return f"<figure><img alt='{caption}' src='data:image/png;base64,{content}'><figcaption>{caption}</figcaption></figure>"
+    return (
+        f"<figure><img alt='{caption}'"
+        f" src='data:image/png;base64,{content}'><figcaption>{caption}</figcaption></figure>"
+    )
 
 
 def _small(picture: Image.Image) -> io.BytesIO:

@@ -1,4 +1,6 @@
-"""What a grading writes beside its answers, as they pass: overlays, DICOM objects, and a report at the end; `check_places` makes their folders."""
+"""What a grading writes beside its answers, as they pass: overlays, DICOM objects, and a report at the end;
+`check_places` makes their folders.
+"""
 
 import sys
 import tempfile
@@ -15,7 +17,9 @@ Passing = Iterable[tuple[str, Answer]]
 
 
 def check_places(*, overlays: Path | None, dicom: Path | None, report: Path | None) -> None:
-    """Make the folders, and raise now what would come up when all films are graded: OutputError, or SettingsError for a report's name."""
+    """Make the folders, and raise now what would come up when all films are graded: OutputError, or SettingsError for a
+    report's name.
+    """
     from .printable import new_document
 
     for option, folder in (("--overlays", overlays), ("--dicom", dicom)):
@@ -47,7 +51,10 @@ def with_overlays(answers: Passing, folder: Path) -> Iterator[tuple[str, Answer]
 
 
 class DicomObjects:
-    """Writes FILM.sr.dcm, and FILM.sc.dcm of each graded film, below a folder. failed: DICOM films so far whose objects could not be made."""
+    """Writes FILM.sr.dcm, and FILM.sc.dcm of each graded film, below a folder.
+
+    failed: DICOM films so far whose objects could not be made.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.failed: int = 0
@@ -55,21 +62,32 @@ class DicomObjects:
         self._names = _Names()
 
     def beside(self, answers: Passing) -> Iterator[tuple[str, Answer]]:
-        """The same answers. Of a film that has no objects, as it is no DICOM or belongs to no study, standard error tells why."""
+        """The same answers.
+
+        Of a film that has no objects, as it is no DICOM or belongs to no study, standard error tells why.
+        """
         for film, answer in answers:
             if not isinstance(answer, KneeOAError):
                 self._write(film, answer)
             yield film, answer
 
     def _write(self, film: str, report: FilmReport) -> None:
-        """Each object by itself: what is wrong with one is told, and hinders neither the other nor the films to come."""
+        """Each object by itself: what is wrong with one is told, and hinders neither the other nor the films to
+        come.
+        """
         from .dicom import secondary_capture, structured_report, to_bytes
 
         try:
             content = Path(film).read_bytes()
         except OSError as error:
             self.failed += 1
-            tell_fault(film, FilmNotFound(f"The film can't be read again for its DICOM objects ({error.strerror}); leave it in its place meanwhile."))
+            tell_fault(
+                film,
+                FilmNotFound(
+                    f"The film can't be read again for its DICOM objects ({error.strerror}); leave it in its place"
+                    " meanwhile."
+                ),
+            )
             return
         made: dict[str, bytes] = {}
         faults: dict[str, KneeOAError] = {}
@@ -78,7 +96,10 @@ class DicomObjects:
             try:
                 made[kind] = to_bytes(make(content, report))
             except Exception as error:  # one film must never end the batch
-                bug = f"FILM.{kind}.dcm can't be made ({type(error).__name__}), by no known fault of the film; tell the package's maintainers."
+                bug = (
+                    f"FILM.{kind}.dcm can't be made ({type(error).__name__}), by no known fault of the film; tell the"
+                    " package's maintainers."
+                )
                 fault = error if isinstance(error, KneeOAError) else FilmError(bug)
                 faults.setdefault(fault.message, fault)
         self.failed += bool(faults) and is_dicom(content)

@@ -1,4 +1,6 @@
-"""Films in, lines out: a table for reading, CSV and JSON lines for programs, as each answer comes, and taken up again."""
+"""Films in, lines out: a table for reading, CSV and JSON lines for programs, as each answer comes, and taken up
+again.
+"""
 
 import csv
 import io
@@ -29,7 +31,8 @@ HEAD = 132
 
 
 def films_of(paths: Iterable[str]) -> tuple[list[str], dict[str, int]]:
-    """The paths, in place of a folder the films below it by the order of their names; and of each folder how many files are no films.
+    """The paths, in place of a folder the films below it by the order of their names; and of each folder how many files
+    are no films.
 
     Raises FilmError for a folder that holds no film.
     """
@@ -50,7 +53,10 @@ def films_of(paths: Iterable[str]) -> tuple[list[str], dict[str, int]]:
 
 
 def _is_film(file: Path) -> bool:
-    """By its suffix; without one, or with the last number of a UID in its place, by its first bytes. An archive's table of contents is none."""
+    """By its suffix; without one, or with the last number of a UID in its place, by its first bytes.
+
+    An archive's table of contents is none.
+    """
     suffix = file.suffix.lower()
     if suffix in FILM_SUFFIXES:
         return True
@@ -66,8 +72,8 @@ def _is_film(file: Path) -> bool:
 class AnswerFile:
     """A CSV or JSON lines file that a run which was stopped left behind, or a new one.
 
-    `done` are the films that it answers. The last of them is taken out and graded again, as its lines may not be whole, and so is
-    each that failed.
+    `done` are the films that it answers. The last of them is taken out and graded again, as its lines may not be whole,
+    and so is each that failed.
     """
 
     def __init__(self, path: Path, revision: str, level: float):
@@ -80,7 +86,9 @@ class AnswerFile:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._take_up(revision, level)
         except OSError as error:
-            raise OutputError(f"{path} can't be written ({error.strerror}); give an --out with room and access.") from None
+            raise OutputError(
+                f"{path} can't be written ({error.strerror}); give an --out with room and access."
+            ) from None
         self.done: set[str] = {record.film for record in self._kept}
 
     def write(self, answers: Iterable[tuple[str, Answer]]) -> int:
@@ -92,7 +100,9 @@ class AnswerFile:
                     return write_json(answers, out)
                 return write_csv(answers, out, header=out.tell() == 0)
         except OSError as error:
-            raise OutputError(f"{self.path} can't be written ({error.strerror}); make room, and give the same command again to go on.") from None
+            raise OutputError(
+                f"{self.path} can't be written ({error.strerror}); make room, and give the same command again to go on."
+            ) from None
 
     def _take_up(self, revision: str, level: float) -> None:
         if not self.path.exists():
@@ -102,12 +112,20 @@ class AnswerFile:
         try:
             records = list(_csv_records(text) if self.form == "csv" else _json_records(text))
         except (KeyError, ValueError, TypeError, csv.Error) as error:
-            raise SettingsError(f"--out {self.path} holds something else than answers ({error!r}); give another --out.") from None
+            raise SettingsError(
+                f"--out {self.path} holds something else than answers ({error!r}); give another --out."
+            ) from None
         for record in records:
             if record.revision not in ("", revision):
-                raise SettingsError(f"--out {self.path} holds answers of revision {record.revision}, and this model is {revision}; give another --out.")
+                raise SettingsError(
+                    f"--out {self.path} holds answers of revision {record.revision}, and this model is {revision}; give"
+                    " another --out."
+                )
             if record.level is not None and record.level != level:
-                raise SettingsError(f"--out {self.path} holds sets at the level {record.level:g}, and {level:g} is asked for; give another --out.")
+                raise SettingsError(
+                    f"--out {self.path} holds sets at the level {record.level:g}, and {level:g} is asked for; give"
+                    " another --out."
+                )
         self._kept = [record for record in records if record.film != records[-1].film and not record.failed]
 
     def _leave_the_kept(self) -> None:
@@ -192,7 +210,12 @@ def write_csv(answers: Iterable[tuple[str, Answer]], out: TextIO, header: bool =
 
 
 def _rows(film: str, report: FilmReport) -> Iterator[dict[str, Any]]:
-    common = {"film": film, "refused": report.refused.reason if report.refused else "", "model": report.model, "revision": report.revision}
+    common = {
+        "film": film,
+        "refused": report.refused.reason if report.refused else "",
+        "model": report.model,
+        "revision": report.revision,
+    }
     if report.refused and not report.knees:
         yield common
     for number, knee in enumerate(report.knees):
@@ -220,7 +243,8 @@ def write_table(answers: Iterable[tuple[str, Answer]], out: TextIO) -> int:
             span = str(knee.grade_set[0]) if len(knee.grade_set) == 1 else f"{knee.grade_set[0]}-{knee.grade_set[-1]}"
             shares = " ".join(f"{p:.2f}" for p in knee.probabilities)
             print(
-                f"{name:<28} {knee.side or '-':<6} {f'{knee.grade} {knee.label}':<12} {span:<6} {knee.oa_probability:>6.0%}  {shares}",
+                f"{name:<28} {knee.side or '-':<6} {f'{knee.grade} {knee.label}':<12} {span:<6}"
+                f" {knee.oa_probability:>6.0%}  {shares}",
                 file=out,
             )
         for warning in answer.warnings:

@@ -34,7 +34,8 @@ def model_card(bundle: Bundle) -> Iterator[tuple[str, str]]:
     path = bundle.folder / "README.md"
     text = path.read_text("utf-8") if path.is_file() else f"# {bundle.config.name}\n\nThis model came without a card."
     text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
-    text = re.sub(r"\((\d\.\d+)-(\d\.\d+)\)", "(\\1\N{NON-BREAKING HYPHEN}\\2)", text)  # an interval's ends stay together in a narrow column
+    # an interval's ends stay together in a narrow column
+    text = re.sub(r"\((\d\.\d+)-(\d\.\d+)\)", "(\\1\N{NON-BREAKING HYPHEN}\\2)", text)
     at = 0
     for match in _PICTURE.finditer(text):
         yield "markdown", text[at : match.start()]
@@ -44,7 +45,10 @@ def model_card(bundle: Bundle) -> Iterator[tuple[str, str]]:
 
 
 def search_record(bundle: Bundle) -> Iterator[tuple[str, str]]:
-    """How the architecture was found, as `model_card` yields it. The trials are shown only if this model came from them."""
+    """How the architecture was found, as `model_card` yields it.
+
+    The trials are shown only if this model came from them.
+    """
     found = bundle.evidence.get("search", {})
     if not found.get("trials", {}).get("value"):
         yield "markdown", "This model's architecture was chosen by name; no search led to it."
@@ -52,10 +56,13 @@ def search_record(bundle: Bundle) -> Iterator[tuple[str, str]]:
     parts = architectures(bundle.config.members)
     yield (
         "markdown",
-        f"Keras Tuner ({found['tuner']}) tried {int(found['trials']['value'])} architectures on a part of the training films. The best reached a "
-        f"quadratic weighted kappa of {found['best_val_qwk']['value']:.3f} on validation films within its short trial. The kappa is 1 when all "
-        "grades agree with the reader's, 0 when they agree by chance. Trained in full, on all training films, and answering together in this "
-        f"model: {'; '.join(map(origin, parts))}. Its card has the figures.",
+        (
+            f"Keras Tuner ({found['tuner']}) tried {int(found['trials']['value'])} architectures on a part of the"
+            f" training films. The best reached a quadratic weighted kappa of {found['best_val_qwk']['value']:.3f} on"
+            " validation films within its short trial. The kappa is 1 when all grades agree with the reader's, 0 when"
+            " they agree by chance. Trained in full, on all training films, and answering together in this model:"
+            f" {'; '.join(map(origin, parts))}. Its card has the figures."
+        ),
     )
     folder = next((parent / SEARCH for parent in Path(__file__).parents if (parent / SEARCH).is_dir()), None)
     if folder is None or hashlib.sha256((folder / "best.json").read_bytes()).hexdigest() != found["best_json_sha256"]:
@@ -64,7 +71,13 @@ def search_record(bundle: Bundle) -> Iterator[tuple[str, str]]:
     for name, choices in parts.items():
         yield "markdown", f"## The architecture: {origin(name)}"
         yield "html", _choices(choices)
-    yield "markdown", "## Every trial, by choice\n\nHyperband gives each candidate a few epochs and only the better ones more: the larger dots."
+    yield (
+        "markdown",
+        (
+            "## Every trial, by choice\n\nHyperband gives each candidate a few epochs and only the better ones more:"
+            " the larger dots."
+        ),
+    )
     yield "html", _picture(folder / "search.png", "Validation kappa of every trial, by choice")
     yield "html", _trials(folder / "trials.csv", set(parts))
 
@@ -74,7 +87,8 @@ def scale() -> str:
     cards = "".join(
         f'<section class="step" aria-label="Grade {grade.value}">'
         f'<img src="{film_address(film.pixels)}" alt="Synthetic knee film of grade {grade.value}">'
-        f"<h3>{badge(grade.value)} {grade.label}</h3><p>{escape(grade.criterion)}</p><p class='hint'>{sign}</p></section>"
+        f"<h3>{badge(grade.value)} {grade.label}</h3><p>{escape(grade.criterion)}</p><p"
+        f" class='hint'>{sign}</p></section>"
         for grade, film, sign in zip(GRADES, scale_films(), SIGNS, strict=True)
     )
     return f'<div class="scale">{cards}</div>'
@@ -83,12 +97,19 @@ def scale() -> str:
 def _picture(path: Path, title: str) -> str:
     if not path.is_file():
         return f'<p class="hint">{escape(title)}: the picture is missing.</p>'
-    return f'<figure class="plot"><img src="{picture_address(path)}" alt="{escape(title)}"><figcaption>{escape(title)}</figcaption></figure>'
+    return (
+        f'<figure class="plot"><img src="{picture_address(path)}"'
+        f' alt="{escape(title)}"><figcaption>{escape(title)}</figcaption></figure>'
+    )
 
 
 def _choices(architecture: dict[str, Any]) -> str:
     pairs = ((name.replace("_", " "), _said(value)) for name, value in architecture.items())
-    return '<dl class="choices">' + "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs) + "</dl>"
+    return (
+        '<dl class="choices">'
+        + "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs)
+        + "</dl>"
+    )
 
 
 def _said(value: Any) -> str:
@@ -97,20 +118,25 @@ def _said(value: Any) -> str:
 
 
 def _trials(path: Path, trained: set[str]) -> str:
-    """The trials as a table of what differed between them, best first. trained: the numbers of those in the model, or "winner"."""
+    """The trials as a table of what differed between them, best first.
+
+    trained: the numbers of those in the model, or "winner".
+    """
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     trained = {rows[0]["trial"] if name == "winner" else name for name in trained}
     names = [name for name in rows[0] if len({row[name] for row in rows}) > 1]
     head = "".join(f'<th scope="col">{escape(name.replace("_", " "))}</th>' for name in names)
     body = "".join(
-        f"<tr{' class=trained' * (row['trial'] in trained)}>" + "".join(f"<td>{escape(_cell(name, row[name]))}</td>" for name in names) + "</tr>"
+        f"<tr{' class=trained' * (row['trial'] in trained)}>"
+        + "".join(f"<td>{escape(_cell(name, row[name]))}</td>" for name in names)
+        + "</tr>"
         for row in rows
     )
     return (
-        f'<details class="trials"><summary>All {len(rows)} trials as a table; what this model was made of is marked</summary>'
-        '<div class="scroll" tabindex="0" role="region" aria-label="Trials">'
-        f'<table class="plain small"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></details>'
+        f'<details class="trials"><summary>All {len(rows)} trials as a table; what this model was made of is'
+        ' marked</summary><div class="scroll" tabindex="0" role="region" aria-label="Trials"><table class="plain'
+        f' small"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></details>'
     )
 
 

@@ -1,4 +1,6 @@
-"""What visitors sent is deleted, whoever wrote it down: Gradio forgets films that came through MCP and uploads that broke off."""
+"""What visitors sent is deleted, whoever wrote it down: Gradio forgets films that came through MCP and uploads that
+broke off.
+"""
 
 import threading
 import time

@@ -8,15 +8,18 @@ from kneeoa_hub import FilmReport, KneeGrade, KneeOAError
 from .render import Answer, badge, film, named, span
 
 CAUTION = (
-    "Each film is graded by itself; another pose, beam or exposure also moves a grade. Lost joint space hardly ever comes back, so a lower "
-    "grade now more often means a different film than a better knee."
+    "Each film is graded by itself; another pose, beam or exposure also moves a grade. Lost joint space hardly ever"
+    " comes back, so a lower grade now more often means a different film than a better knee."
 )
 
 
 def half(title: str, answer: Answer) -> str:
     """The one film that was sent, and what is still needed."""
     other = "now" if title == "Then" else "then"
-    return f'<p class="message">Now send the other film, in the box "{other.capitalize()}".</p><div class="both">{film(title, answer, title.lower())}</div>'
+    return (
+        f'<p class="message">Now send the other film, in the box "{other.capitalize()}".</p><div'
+        f' class="both">{film(title, answer, title.lower())}</div>'
+    )
 
 
 def comparison(then: Answer, now: Answer, note: str = "") -> str:
@@ -32,8 +35,14 @@ def verdict(then: KneeGrade, now: KneeGrade) -> str:
     """What may be said: only sets of grades without a common one speak for a change."""
     common = sorted(set(then.grade_set) & set(now.grade_set))
     if not common:
-        return f"The grades that are not ruled out have none in common: the model sees a {'higher' if now.grade > then.grade else 'lower'} grade now."
-    return f"Grade{'s' * (len(common) > 1)} {span(tuple(common))} can't be ruled out in either film, so the grade may be the same in both."
+        return (
+            "The grades that are not ruled out have none in common: the model sees a"
+            f" {'higher' if now.grade > then.grade else 'lower'} grade now."
+        )
+    return (
+        f"Grade{'s' * (len(common) > 1)} {span(tuple(common))} can't be ruled out in either film, so the grade may be"
+        " the same in both."
+    )
 
 
 def pairs(then: FilmReport, now: FilmReport) -> Iterator[tuple[KneeGrade, KneeGrade]]:
@@ -54,15 +63,19 @@ def _changes(then: FilmReport, now: FilmReport) -> str:
     if then.refused or now.refused:  # the film itself says why
         return '<p class="message note">One of the films was not graded, so there is nothing to compare.</p>'
     if not found:
-        return '<p class="message note">No knee could be matched in the two films: send two films of the same knee, or two films with both knees.</p>'
+        return (
+            '<p class="message note">No knee could be matched in the two films: send two films of the same knee, or two'
+            " films with both knees.</p>"
+        )
     return "".join(_change(before, after) for before, after in found) + f'<p class="hint">{CAUTION}</p>'
 
 
 def _change(before: KneeGrade, after: KneeGrade) -> str:
     name = named(after) if after.side else named(before)
     return (
-        f'<section class="change" aria-label="Change: {name}"><p><b>{name}</b> {badge(before.grade)} → {badge(after.grade)}</p>'
-        f"<p>{verdict(before, after)}</p>"
-        f'<dl class="facts"><div><dt>Severity, 0 to 4</dt><dd>{before.severity:.1f} → {after.severity:.1f} ({after.severity - before.severity:+.1f})</dd></div>'
-        f"<div><dt>Grades not ruled out</dt><dd>{span(before.grade_set)} → {span(after.grade_set)}</dd></div></dl></section>"
+        f'<section class="change" aria-label="Change: {name}"><p><b>{name}</b> {badge(before.grade)} →'
+        f' {badge(after.grade)}</p><p>{verdict(before, after)}</p><dl class="facts"><div><dt>Severity, 0 to'
+        f" 4</dt><dd>{before.severity:.1f} → {after.severity:.1f}"
+        f" ({after.severity - before.severity:+.1f})</dd></div><div><dt>Grades not ruled"
+        f" out</dt><dd>{span(before.grade_set)} → {span(after.grade_set)}</dd></div></dl></section>"
     )

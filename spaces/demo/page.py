@@ -39,7 +39,9 @@ class SentFilm(FileData):
     def model_validate(cls, obj: Any, **options: Any) -> Self:
         if isinstance(obj, dict) and isinstance(obj.get("path"), str):
             return super().model_validate(obj, **options)
-        raise gr.Error("That is no file; send the film as a file, as the page's API examples do.", print_exception=False)
+        raise gr.Error(
+            "That is no file; send the film as a file, as the page's API examples do.", print_exception=False
+        )
 
 
 def build_demo(grader: KneeGrader, concurrency: int = CONCURRENCY) -> gr.Blocks:
@@ -67,8 +69,14 @@ def unavailable(message: str) -> gr.Blocks:
     """The page of a Space whose model can't be loaded."""
     with gr.Blocks(title=TITLE, analytics_enabled=False) as demo:
         _html(_banner(), elem_classes="banner")
-        text = "Nothing can be graded until it is. If this Space is yours: see its address and revision in the settings, then restart it."
-        _html(f'<div class="message bad" role="alert"><h2>The model is not available</h2><p>{escape(message)}</p><p>{text}</p></div>')
+        text = (
+            "Nothing can be graded until it is. If this Space is yours: see its address and revision in the settings,"
+            " then restart it."
+        )
+        _html(
+            '<div class="message bad" role="alert"><h2>The model is not'
+            f" available</h2><p>{escape(message)}</p><p>{text}</p></div>"
+        )
     return demo
 
 
@@ -89,7 +97,8 @@ def _grade_tab(grader: KneeGrader, turn: dict[str, Any]) -> None:
         return _shown(grader, paths)
 
     def show_sample(event: gr.EventData) -> tuple[str, Any, None]:
-        return *prepared[event.sample], None  # the visitor's own films leave their box, since they are not what is shown
+        # the visitor's own films leave their box, since they are not what is shown
+        return *prepared[event.sample], None
 
     first = prepared[samples.FIRST]
     with gr.Row(elem_classes="sides"):
@@ -128,12 +137,16 @@ def _compare_tab(grader: KneeGrader, turn: dict[str, Any]) -> None:
 
 def _scale_tab() -> None:
     gr.Markdown(
-        "# The Kellgren-Lawrence scale\nFive grades of osteoarthritis on a frontal film of the knee (Kellgren and Lawrence, 1957). From grade 2 on "
-        "one speaks of radiographic osteoarthritis. Neighbouring grades flow into each other, and readers often differ by one: so does the model, "
-        "which is why it also names the grades that it can't rule out."
+        "# The Kellgren-Lawrence scale\nFive grades of osteoarthritis on a frontal film of the knee (Kellgren and"
+        " Lawrence, 1957). From grade 2 on one speaks of radiographic osteoarthritis. Neighbouring grades flow into"
+        " each other, and readers often differ by one: so does the model, which is why it also names the grades that it"
+        " can't rule out."
     )
     _html(scale())
-    gr.Markdown("The films are synthetic: one knee drawn at each grade, so that nothing but the grade differs. They are not for learning to diagnose.")
+    gr.Markdown(
+        "The films are synthetic: one knee drawn at each grade, so that nothing but the grade differs. They are not for"
+        " learning to diagnose."
+    )
 
 
 def _documents(parts: Iterable[tuple[str, str]]) -> None:
@@ -146,14 +159,15 @@ def _documents(parts: Iterable[tuple[str, str]]) -> None:
 
 def _endpoints(grader: KneeGrader, turn: dict[str, Any]) -> None:
     def grade(film: str) -> dict[str, Any]:
-        """Grade every knee of a frontal radiograph by the Kellgren-Lawrence scale, 0 to 4. Research use only, not for diagnosis.
+        """Grade every knee of a frontal radiograph by the Kellgren-Lawrence scale, 0 to 4. Research use only, not for
+        diagnosis.
 
         Args:
             film: one radiograph, PNG, JPEG, TIFF, BMP, WebP or DICOM, 8 or 16 bits
 
         Returns:
             for each knee grade, probabilities, the grades that can't be ruled out, severity, box and side; or why the film was refused
-        """
+        """  # noqa: E501
         try:
             return grader.grade(film).to_dict()
         except KneeOAError as error:
@@ -181,7 +195,14 @@ def _html(text: str, *, js_on_load: str | None = None, **options: Any) -> gr.HTM
 def _shown(grader: KneeGrader, paths: list[str]) -> Shown:
     names = [Path(path).name for path in paths]
     answers = list(zip(names, grader.grade_batch(paths), strict=True))
-    reports = [answer.to_dict() if not isinstance(answer, KneeOAError) else {"error": {"code": answer.code, "detail": answer.message}} for _, answer in answers]
+    reports = [
+        (
+            answer.to_dict()
+            if not isinstance(answer, KneeOAError)
+            else {"error": {"code": answer.code, "detail": answer.message}}
+        )
+        for _, answer in answers
+    ]
     return render.films(answers), reports[0] if len(reports) == 1 else {"films": reports}
 
 
@@ -189,7 +210,8 @@ SAMPLE_CLICK = """
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button[data-sample]");
   if (!button) return;
-  for (const other of element.querySelectorAll("button[data-sample]")) other.setAttribute("aria-pressed", other === button);
+  for (const other of element.querySelectorAll("button[data-sample]"))
+    other.setAttribute("aria-pressed", other === button);
   trigger("click", { sample: button.dataset.sample });
 });
 """
@@ -197,19 +219,24 @@ element.addEventListener("click", (event) => {
 
 def _sample_buttons(graded: dict[str, samples.Sample]) -> str:
     buttons = "".join(
-        f'<button type="button" data-sample="{name}" aria-pressed="{str(name == samples.FIRST).lower()}" aria-label="Show the synthetic film: {sample.title}">'
-        f'<img src="{film_address(sample.film.pixels, THUMBNAIL_SIDE)}" alt="">{sample.title}</button>'
+        f'<button type="button" data-sample="{name}" aria-pressed="{str(name == samples.FIRST).lower()}"'
+        f' aria-label="Show the synthetic film: {sample.title}"><img'
+        f' src="{film_address(sample.film.pixels, THUMBNAIL_SIDE)}" alt="">{sample.title}</button>'
         for name, sample in graded.items()
     )
     return f'<p class="hint">No film at hand? These are synthetic:</p><div class="samples">{buttons}</div>'
 
 
 def _banner() -> str:
-    return f'<header class="top"><strong>KneeOA</strong><span>Kellgren-Lawrence grade of a frontal knee film</span></header><p class="notice">{DISCLAIMER}</p>'
+    return (
+        '<header class="top"><strong>KneeOA</strong><span>Kellgren-Lawrence grade of a frontal knee'
+        f' film</span></header><p class="notice">{DISCLAIMER}</p>'
+    )
 
 
 def _footer(grader: KneeGrader) -> str:
     return (
-        f"<footer><p>Model <b>{escape(grader.model)}</b>, revision <code>{escape(grader.revision)}</code></p>"
-        f"<p>Uploads are deleted after {DELETE_AFTER_S // 60} minutes; nothing is kept, logged or shared. Do not send films with names burnt in.</p></footer>"
+        f"<footer><p>Model <b>{escape(grader.model)}</b>, revision <code>{escape(grader.revision)}</code></p><p>Uploads"
+        f" are deleted after {DELETE_AFTER_S // 60} minutes; nothing is kept, logged or shared. Do not send films with"
+        " names burnt in.</p></footer>"
     )

@@ -43,7 +43,12 @@ def place(report: FilmReport, knee: KneeGrade) -> str:
     """The knee's box in the film as CSS, in per cent."""
     height, width = report.film.shape
     left, top, right, bottom = knee.box
-    shares = {"left": left / width, "top": top / height, "width": (right - left) / width, "height": (bottom - top) / height}
+    shares = {
+        "left": left / width,
+        "top": top / height,
+        "width": (right - left) / width,
+        "height": (bottom - top) / height,
+    }
     return ";".join(f"{side}:{share:.3%}" for side, share in shares.items())
 
 

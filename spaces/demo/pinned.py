@@ -13,7 +13,10 @@ PIN = "model.json"
 
 
 def settings_of(folder: Path, environ: Mapping[str, str] | None = None) -> Settings:
-    """The environment's settings; where they name no model, the one that is pinned in `folder`. Raises SettingsError."""
+    """The environment's settings; where they name no model, the one that is pinned in `folder`.
+
+    Raises SettingsError.
+    """
     settings = Settings.from_environ(environ)
     pin = folder / PIN
     if settings.model or not pin.is_file():
@@ -22,4 +25,6 @@ def settings_of(folder: Path, environ: Mapping[str, str] | None = None) -> Setti
         named = json.loads(pin.read_text("utf-8"))
         return replace(settings, model=str(named["model"]), revision=str(named["revision"]))
     except (OSError, ValueError, KeyError, TypeError):
-        raise SettingsError(f"{PIN} names no model and revision; deploy the Space again, or set KNEEOA_MODEL.") from None
+        raise SettingsError(
+            f"{PIN} names no model and revision; deploy the Space again, or set KNEEOA_MODEL."
+        ) from None

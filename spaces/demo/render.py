@@ -29,7 +29,9 @@ def film(title: str, answer: Answer, anchor: str, more: Callable[[FilmReport], s
     heading = f'<h2 id="{anchor}">{escape(title)}</h2>'
     if isinstance(answer, KneeOAError):
         reason = GONE if answer.code == FilmNotFound.code else answer.message
-        body = f'<p class="message bad" role="alert"><strong>This film could not be graded.</strong> {escape(reason)}</p>'
+        body = (
+            f'<p class="message bad" role="alert"><strong>This film could not be graded.</strong> {escape(reason)}</p>'
+        )
     else:
         body = refusal(answer) + pictures(answer) + knees(answer, anchor) + warnings(answer) + more(answer)
     return f'<article class="film" aria-labelledby="{anchor}">{heading}{body}</article>'
@@ -51,8 +53,8 @@ def warnings(report: FilmReport) -> str:
 def findings(report: FilmReport) -> str:
     """The text to copy into a note."""
     return (
-        '<section class="findings" aria-label="Findings"><div><h3>Findings</h3><button type="button" class="copy">Copy text</button></div>'
-        f'<pre tabindex="0">{escape(report.findings())}</pre></section>'
+        '<section class="findings" aria-label="Findings"><div><h3>Findings</h3><button type="button" class="copy">Copy'
+        f' text</button></div><pre tabindex="0">{escape(report.findings())}</pre></section>'
     )
 
 
@@ -61,7 +63,10 @@ def pictures(report: FilmReport) -> str:
     address = film_address(report.film)
     height, width = report.film.shape
     shape = f"aspect-ratio:{width}/{height};max-width:calc(32rem*{width / height:.4f})"
-    original = f'<figure><div class="stack" style="{shape}"><img src="{address}" alt="The film, in gray"></div><figcaption>Film</figcaption></figure>'
+    original = (
+        f'<figure><div class="stack" style="{shape}"><img src="{address}" alt="The film, in'
+        ' gray"></div><figcaption>Film</figcaption></figure>'
+    )
     if not report.knees:
         return f'<div class="pictures single">{original}</div>'
     layers = "".join(
@@ -70,9 +75,10 @@ def pictures(report: FilmReport) -> str:
         for knee in report.knees
     )
     overlay = (
-        f'<figure><div class="stack" style="{shape}"><img src="{address}" alt="The film with each knee\'s frame, grade and evidence">{layers}</div>'
-        '<figcaption><label class="strength">Evidence, brighter where it is stronger'
-        '<input type="range" min="0" max="100" value="50" aria-label="Opacity of the evidence, in per cent"></label></figcaption></figure>'
+        f'<figure><div class="stack" style="{shape}"><img src="{address}" alt="The film with each knee\'s frame, grade'
+        f' and evidence">{layers}</div><figcaption><label class="strength">Evidence, brighter where it is'
+        ' stronger<input type="range" min="0" max="100" value="50" aria-label="Opacity of the evidence, in per'
+        ' cent"></label></figcaption></figure>'
     )
     return f'<div class="pictures">{original}{overlay}</div>'
 
@@ -94,7 +100,11 @@ def knees(report: FilmReport, anchor: str) -> str:
 def _knee(name: str, knee: KneeGrade, level: float) -> str:
     label = escape(knee.label)
     likeliest = knee.probabilities.index(max(knee.probabilities))
-    weighed = "" if likeliest == knee.grade else " The grade weighs all five probabilities, so here it is not the likeliest one."
+    weighed = (
+        ""
+        if likeliest == knee.grade
+        else " The grade weighs all five probabilities, so here it is not the likeliest one."
+    )
     return (
         f'<section class="knee" aria-label="{escape(name)}"><div>'
         f'<header><span class="grade g{knee.grade}" aria-hidden="true">{knee.grade}</span>'
@@ -103,7 +113,8 @@ def _knee(name: str, knee: KneeGrade, level: float) -> str:
         f'<p class="criterion">{escape(GRADES[knee.grade].criterion)}</p><dl class="facts">'
         f"<div><dt>Osteoarthritis (KL 2 or more)</dt><dd>{knee.osteoarthritis.capitalize()} "
         f"<small>probability {percent(knee.oa_probability)}</small></dd></div>"
-        f"<div><dt>Not ruled out, at {percent(level)} confidence</dt><dd>Grade{'s' * (len(knee.grade_set) > 1)} {span(knee.grade_set)}</dd></div>"
+        f"<div><dt>Not ruled out, at {percent(level)} confidence</dt><dd>Grade{'s' * (len(knee.grade_set) > 1)}"
+        f" {span(knee.grade_set)}</dd></div>"
         f"<div><dt>Severity</dt><dd>{knee.severity:.1f} <small>of 4, the mean grade</small></dd></div></dl></div>"
         f'<div><table class="bars"><caption>Probability of each grade</caption><tbody>{_bars(knee)}</tbody></table>'
         f'<p class="hint">The line at the left marks the grades that are not ruled out.{weighed}</p></div></section>'
@@ -125,18 +136,28 @@ def _table(answers: Sequence[tuple[str, Answer]]) -> str:
     for number, (name, answer) in enumerate(answers, 1):
         link = f'<a href="#film-{number}">{number}. {escape(name)}</a>'
         if isinstance(answer, KneeOAError):
-            rows.append(f'<tr><th scope="row">{link}</th><td colspan="4"><b>Failed.</b> {escape(answer.message)}</td></tr>')
+            rows.append(
+                f'<tr><th scope="row">{link}</th><td colspan="4"><b>Failed.</b> {escape(answer.message)}</td></tr>'
+            )
         elif answer.refused and not answer.knees:
-            rows.append(f'<tr><th scope="row">{link}</th><td colspan="4"><b>Not graded.</b> {escape(answer.refused.message)}</td></tr>')
+            rows.append(
+                f'<tr><th scope="row">{link}</th><td colspan="4"><b>Not graded.</b>'
+                f" {escape(answer.refused.message)}</td></tr>"
+            )
         else:
             rows += [
-                f'<tr><th scope="row">{link}</th><td>{(knee.side or "not known").capitalize()}</td><td>{badge(knee.grade)} {escape(knee.label)}</td>'
-                f"<td>{knee.osteoarthritis.capitalize()} ({percent(knee.oa_probability)})</td><td>{span(knee.grade_set)}</td></tr>"
+                "<tr><th"
+                f' scope="row">{link}</th><td>{(knee.side or "not known").capitalize()}</td><td>{badge(knee.grade)}'
+                f" {escape(knee.label)}</td><td>{knee.osteoarthritis.capitalize()}"
+                f" ({percent(knee.oa_probability)})</td><td>{span(knee.grade_set)}</td></tr>"
                 for knee in answer.knees
             ]
-    head = "".join(f'<th scope="col">{title}</th>' for title in ("Film", "Side", "Grade", "KL 2 or more", "Not ruled out"))
+    head = "".join(
+        f'<th scope="col">{title}</th>' for title in ("Film", "Side", "Grade", "KL 2 or more", "Not ruled out")
+    )
     return (
-        f'<div class="scroll" tabindex="0" role="region" aria-label="All films"><table class="plain"><thead><tr>{head}</tr></thead>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="All films"><table'
+        f' class="plain"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(rows)}</tbody></table></div>"
     )
 

@@ -26,13 +26,18 @@ def demo_of(folder: Path) -> tuple[gr.Blocks, Settings]:
 def load_demo(settings: Settings) -> gr.Blocks:
     """The demo of the model in the settings, or the page that says why there is none."""
     try:
-        return build_demo(from_pretrained(settings.model or None, revision=settings.revision or None, threads=settings.threads))
+        return build_demo(
+            from_pretrained(settings.model or None, revision=settings.revision or None, threads=settings.threads)
+        )
     except KneeOAError as error:
         return unavailable(error.message)
 
 
 def serve(demo: gr.Blocks, settings: Settings, **options: Any) -> tuple[Any, str, str]:
-    """Start the page as a public demo should run: nothing recorded, nothing shown of an error's inside. options: of `launch`."""
+    """Start the page as a public demo should run: nothing recorded, nothing shown of an error's inside.
+
+    options: of `launch`.
+    """
     return demo.launch(
         max_file_size=settings.max_bytes,
         show_error=False,

@@ -43,8 +43,7 @@ def head() -> str:
     folder = Path(__file__).parent
     style, script = ((folder / name).read_text("utf-8") for name in ("style.css", "page.js"))
     return (
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta property="og:title" content="Knee osteoarthritis grading">'
-        '<meta property="og:description" content="Kellgren-Lawrence grade of a frontal knee film. Research software, not a medical device.">'
-        f"<style>{style}</style><script>{script}</script>"
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><meta property="og:title" content="Knee'
+        ' osteoarthritis grading"><meta property="og:description" content="Kellgren-Lawrence grade of a frontal knee'
+        f' film. Research software, not a medical device."><style>{style}</style><script>{script}</script>'
     )

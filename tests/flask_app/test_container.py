@@ -25,13 +25,19 @@ BIN = Path(sys.executable).parent
 
 
 def test_the_dockerfile_and_the_compose_file_have_no_lint():
-    for command in (["hadolint", "Dockerfile"], ["check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml"]):
+    for command in (
+        ["hadolint", "Dockerfile"],
+        ["check-jsonschema", "--builtin-schema", "vendor.compose-spec", "compose.yaml"],
+    ):
         ended = subprocess.run([str(BIN / command[0]), *command[1:]], cwd=ROOT, capture_output=True, text=True)
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 def test_the_lock_of_the_app_holds_the_versions_that_are_tested():
-    pins = {name: {line.split()[0] for line in (ROOT / name).read_text("utf-8").splitlines() if "==" in line} for name in _LOCKS}
+    pins = {
+        name: {line.split()[0] for line in (ROOT / name).read_text("utf-8").splitlines() if "==" in line}
+        for name in _LOCKS
+    }
     assert pins["flask_app/requirements.lock"] <= pins["requirements.lock"]
     for name in _LOCKS:
         text = (ROOT / name).read_text("utf-8")
@@ -45,9 +51,14 @@ _LOCKS = ("requirements.lock", "flask_app/requirements.lock")
 def test_compose_is_closed_by_default():
     service = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]["kneeoa"]
     assert service["image"] == f"kneeoa-hub:{kneeoa_hub.__version__}"
-    assert (service["read_only"], service["cap_drop"], service["security_opt"]) == (True, ["ALL"], ["no-new-privileges:true"])
+    assert (service["read_only"], service["cap_drop"], service["security_opt"]) == (
+        True,
+        ["ALL"],
+        ["no-new-privileges:true"],
+    )
     assert all(port.startswith("127.0.0.1:") for port in service["ports"])
-    assert service["environment"]["HF_HOME"].startswith("${HF_HOME:-/var/lib/kneeoa/")  # where the read-only root can be written
+    # where the read-only root can be written
+    assert service["environment"]["HF_HOME"].startswith("${HF_HOME:-/var/lib/kneeoa/")
     assert service["environment"]["HF_HUB_OFFLINE"] == "${HF_HUB_OFFLINE:-0}"
     assert ("USER", "10001:10001") in set(instructions())
 
@@ -60,7 +71,9 @@ def test_what_compose_lets_it_have_is_enough_for_every_thread(films: dict[str, P
     film = films["mild"].read_bytes()
     with serving(KNEEOA_THREADS=threads[1]) as (address, process), ThreadPoolExecutor(40) as pool:
         ready(address)
-        answers = [pool.submit(requests.post, f"{address}/api/v1/grade", files={"film": film}, timeout=120) for _ in range(80)]
+        answers = [
+            pool.submit(requests.post, f"{address}/api/v1/grade", files={"film": film}, timeout=120) for _ in range(80)
+        ]
         answers += [pool.submit(requests.get, f"{address}/about", timeout=120) for _ in range(80)]
         assert {answer.result().status_code for answer in answers} <= {200, 503}
         held = sum(len(list(Path(f"/proc/{number}/task").iterdir())) for number in (process.pid, *workers(process)))
@@ -83,7 +96,9 @@ def as_its_user(image: Image) -> dict[str, object]:
 
 @pytest.mark.slow
 @pytest.mark.skipif(which("install") is None, reason="the image's base has coreutils, this machine has not")
-def test_the_image_answers_as_its_user_writes_nothing_and_stops_cleanly(image: Image, films: dict[str, Path], tmp_path: Path):
+def test_the_image_answers_as_its_user_writes_nothing_and_stops_cleanly(
+    image: Image, films: dict[str, Path], tmp_path: Path
+):
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
     # Loopback in place of every address: this is no container. The Hub is a port where nothing listens.
@@ -113,4 +128,8 @@ def test_the_image_answers_as_its_user_writes_nothing_and_stops_cleanly(image: I
 
 
 def _files(image: Image) -> set[Path]:
-    return {path for path in image.root.rglob("*") if "__pycache__" not in path.parts or image.root / "opt/kneeoa" in path.parents}
+    return {
+        path
+        for path in image.root.rglob("*")
+        if "__pycache__" not in path.parts or image.root / "opt/kneeoa" in path.parents
+    }

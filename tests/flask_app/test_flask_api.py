@@ -39,10 +39,15 @@ def client(app: Flask) -> FlaskClient:
     return app.test_client()
 
 
-@pytest.mark.parametrize(("path", "method"), [(path, method) for path, operations in document()["paths"].items() for method in operations])
+@pytest.mark.parametrize(
+    ("path", "method"), [(path, method) for path, operations in document()["paths"].items() for method in operations]
+)
 def test_a_fuzzer_that_reads_the_description_finds_nothing(app: Flask, path: str, method: str):
     operation = schemathesis.openapi.from_wsgi("/openapi.json", app)[path][method.upper()]
-    modes = [operation.as_strategy(generation_mode=mode) for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)]
+    modes = [
+        operation.as_strategy(generation_mode=mode)
+        for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
+    ]
 
     @settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
     @given(case=one_of(modes if method == "post" else modes[:1]))
@@ -67,7 +72,9 @@ def test_an_empty_body_is_an_empty_film(client: FlaskClient):
 
 def test_a_body_over_the_limit_is_turned_away(grader: KneeGrader):
     client = create_app(Settings(max_bytes=10_000), grader).test_client()
-    assert_problem(client.post("/api/v1/grade", data=bytes(100_000), content_type="image/png"), 413, "request-too-large")
+    assert_problem(
+        client.post("/api/v1/grade", data=bytes(100_000), content_type="image/png"), 413, "request-too-large"
+    )
 
 
 def test_a_dicom_film_is_answered_by_a_structured_report_of_its_study(client: FlaskClient):
@@ -84,7 +91,11 @@ def test_an_odd_header_gives_a_report_or_the_name_of_what_is_wrong(client: Flask
     assert answer.status_code == 200
     assert pydicom.dcmread(io.BytesIO(answer.data)).PatientSex == ""
     for kind in (b"SQ", b"PN"):
-        answer = client.post("/api/v1/dicom/report", data=changed(study(), "PatientID", kind, b"KNEE 11 "), content_type="application/dicom")
+        answer = client.post(
+            "/api/v1/dicom/report",
+            data=changed(study(), "PatientID", kind, b"KNEE 11 "),
+            content_type="application/dicom",
+        )
         assert_problem(answer, 415, "film-unsupported")
         assert "header has PatientID, but" in answer.text
         assert "KNEE 11" not in answer.text
@@ -94,7 +105,9 @@ def test_a_structured_report_needs_one_dicom_film(client: FlaskClient, films: di
     film = films["mild"].read_bytes()
     assert_problem(client.post("/api/v1/dicom/report", data=film, content_type="image/png"), 415, "film-unsupported")
     two = {"film": [(io.BytesIO(film), "a.dcm"), (io.BytesIO(film), "b.dcm")]}
-    assert_problem(client.post("/api/v1/dicom/report", data=two, content_type="multipart/form-data"), 400, "one-film-only")
+    assert_problem(
+        client.post("/api/v1/dicom/report", data=two, content_type="multipart/form-data"), 400, "one-film-only"
+    )
 
 
 @pytest.mark.parametrize("path", ["/api/v1/model", "/api/v1/nowhere", "/", "/health/live"])
@@ -106,13 +119,24 @@ def test_every_answer_carries_model_and_revision(client: FlaskClient, grader: Kn
 def test_answers_are_as_described(client: FlaskClient, films: dict[str, Path]):
     answer = grade(client, films["mild"].read_bytes(), b"", noise()).get_json()
     components = {"components": document()["components"]}
-    jsonschema.validate(answer, {"$ref": "#/components/schemas/Answer"} | components, cls=jsonschema.Draft202012Validator)
+    jsonschema.validate(
+        answer, {"$ref": "#/components/schemas/Answer"} | components, cls=jsonschema.Draft202012Validator
+    )
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate({**answer, "more": 1}, {"$ref": "#/components/schemas/Answer"} | components, cls=jsonschema.Draft202012Validator)
+        jsonschema.validate(
+            {**answer, "more": 1},
+            {"$ref": "#/components/schemas/Answer"} | components,
+            cls=jsonschema.Draft202012Validator,
+        )
 
 
 def test_every_route_of_the_api_is_described(app: Flask):
-    routes = {(rule.rule, method.lower()) for rule in app.url_map.iter_rules() if rule.rule.startswith("/api/") for method in rule.methods or ()}
+    routes = {
+        (rule.rule, method.lower())
+        for rule in app.url_map.iter_rules()
+        if rule.rule.startswith("/api/")
+        for method in rule.methods or ()
+    }
     described = {(path, method) for path, operations in document()["paths"].items() for method in operations}
     assert {route for route in routes if route[1] not in ("head", "options")} == described
 

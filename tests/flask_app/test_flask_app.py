@@ -22,7 +22,19 @@ from kneeoa_hub.report import DISCLAIMER
 from kneeoa_hub.settings import Settings
 
 from ..support.bundles import make_bundle
-from ..support.flask_requests import URN, assert_discreet, assert_problem, colours, file, grade, huge_png, noise, post, submit, two_pages
+from ..support.flask_requests import (
+    URN,
+    assert_discreet,
+    assert_problem,
+    colours,
+    file,
+    grade,
+    huge_png,
+    noise,
+    post,
+    submit,
+    two_pages,
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +58,9 @@ def test_a_page_always_says_that_it_is_no_medical_device(client: FlaskClient, pa
     assert DISCLAIMER in client.get(path).text
 
 
-def test_pages_have_neither_inline_script_nor_inline_style_nor_outside_hosts(client: FlaskClient, films: dict[str, Path]):
+def test_pages_have_neither_inline_script_nor_inline_style_nor_outside_hosts(
+    client: FlaskClient, films: dict[str, Path]
+):
     pages = [client.get("/").text, client.get("/about").text, post(client, "/", films["mild"].read_bytes()).text]
     for page in pages:
         assert re.findall(r"<script(?! src=\"/)|<style|\sstyle=|\son[a-z]+=", page) == []
@@ -54,11 +68,14 @@ def test_pages_have_neither_inline_script_nor_inline_style_nor_outside_hosts(cli
 
 
 @pytest.mark.parametrize("name", ["normal", "severe", "both-knees", "sixteen-bit"])
-def test_the_result_page_shows_what_the_library_says(client: FlaskClient, grader: KneeGrader, films: dict[str, Path], name: str):
+def test_the_result_page_shows_what_the_library_says(
+    client: FlaskClient, grader: KneeGrader, films: dict[str, Path], name: str
+):
     report = grader.grade(films[name])
     page = html.unescape(post(client, "/", films[name].read_bytes()).text)
     pictures = [client.get(place) for place in re.findall(r'src="(/results/[^"]+.jpg)"', page)]
-    assert [Image.open(io.BytesIO(picture.data)).size for picture in pictures] == [report.film.shape[::-1]] * 2  # the film and its overlay
+    # the film and its overlay
+    assert [Image.open(io.BytesIO(picture.data)).size for picture in pictures] == [report.film.shape[::-1]] * 2
     assert {picture.mimetype for picture in pictures} == {"image/jpeg"}
     assert page.count('<section class="knee"') == len(report.knees)
     for knee in report.knees:
@@ -86,7 +103,9 @@ def test_a_sample_can_be_fetched_as_a_film(client: FlaskClient):
     assert client.get("/samples/nowhere.png").status_code == 404
 
 
-def test_the_result_of_many_films_has_a_table_and_reports_the_bad_one_in_its_place(client: FlaskClient, films: dict[str, Path]):
+def test_the_result_of_many_films_has_a_table_and_reports_the_bad_one_in_its_place(
+    client: FlaskClient, films: dict[str, Path]
+):
     response = post(client, "/", films["mild"].read_bytes(), b"no image", noise(), films["both-knees"].read_bytes())
     assert response.status_code == 200
     assert "Results of 4 films" in response.text
@@ -133,13 +152,18 @@ def test_the_about_page_is_the_served_model_s_card(client: FlaskClient, grader: 
     assert client.get(figure[1]).mimetype == "image/png"
 
 
-@pytest.mark.parametrize("path", ["/about/figures/", "/about/figures/../model.onnx", "/about/figures/%2e%2e/bundle.json"])
+@pytest.mark.parametrize(
+    "path", ["/about/figures/", "/about/figures/../model.onnx", "/about/figures/%2e%2e/bundle.json"]
+)
 def test_no_other_file_of_the_bundle_is_served(client: FlaskClient, path: str):
     assert client.get(path).status_code == 404
 
 
 def test_html_in_a_card_is_shown_as_text_and_its_comments_are_left_out(tmp_path: Path):
-    card = "---\nlicense: x\n---\n# Card\n\n<script>alert(1)</script>\n\n<!-- secret -->\n[a](javascript:alert)\n![b](figures/c.png)\n"
+    card = (
+        "---\nlicense: x\n---\n# Card\n\n<script>alert(1)</script>\n\n<!-- secret"
+        " -->\n[a](javascript:alert)\n![b](figures/c.png)\n"
+    )
     shown = card_html(make_bundle(tmp_path / "bundle", card=card), "/about/figures/")
     assert shown
     assert "<script" not in shown
@@ -153,12 +177,20 @@ def test_html_in_a_card_is_shown_as_text_and_its_comments_are_left_out(tmp_path:
 
 
 @pytest.mark.parametrize("name", ["doubtful", "both-knees", "sixteen-bit"])
-def test_the_api_answers_as_the_library_does(client: FlaskClient, grader: KneeGrader, films: dict[str, Path], name: str):
+def test_the_api_answers_as_the_library_does(
+    client: FlaskClient, grader: KneeGrader, films: dict[str, Path], name: str
+):
     answer = grade(client, films[name].read_bytes()).get_json()
-    assert answer == {"films": [grader.grade(films[name]).to_dict()], "model": grader.model, "revision": grader.revision}
+    assert answer == {
+        "films": [grader.grade(films[name]).to_dict()],
+        "model": grader.model,
+        "revision": grader.revision,
+    }
 
 
-def test_many_films_keep_their_order_and_a_bad_one_is_reported_in_its_place(client: FlaskClient, grader: KneeGrader, films: dict[str, Path]):
+def test_many_films_keep_their_order_and_a_bad_one_is_reported_in_its_place(
+    client: FlaskClient, grader: KneeGrader, films: dict[str, Path]
+):
     response = grade(client, films["severe"].read_bytes(), b"", films["normal"].read_bytes(), noise())
     assert response.status_code == 200
     first, second, third, fourth = response.get_json()["films"]
@@ -283,7 +315,9 @@ def test_a_wrong_method_is_told_the_right_one(client: FlaskClient):
     assert "POST" in response.headers["Allow"]
 
 
-@pytest.mark.parametrize("path", ["/", "/nowhere", "/api/v1/model", "/api/v1/nowhere", "/health/live", "/static/style.css"])
+@pytest.mark.parametrize(
+    "path", ["/", "/nowhere", "/api/v1/model", "/api/v1/nowhere", "/health/live", "/static/style.css"]
+)
 def test_every_answer_has_the_security_headers(client: FlaskClient, path: str):
     with client.get(path) as response:
         assert dict(response.headers).items() >= SECURITY_HEADERS.items()

@@ -1,4 +1,6 @@
-"""What an attacker would try on the Flask app, beside the bad films (test_bad_films.py), forged hosts and forms (test_flask_guards.py)."""
+"""What an attacker would try on the Flask app, beside the bad films (test_bad_films.py), forged hosts and forms
+(test_flask_guards.py).
+"""
 
 import gzip
 import io
@@ -78,14 +80,23 @@ def test_a_request_s_id_that_is_no_id_is_not_taken_over(client: FlaskClient, val
 
 
 @pytest.mark.parametrize("path", ["/", "/about", "/docs", "/health/live", "/api/v1/model"])
-def test_no_answer_repeats_the_host_that_was_asked_and_only_a_page_with_a_form_sets_a_cookie(client: FlaskClient, path: str):
+def test_no_answer_repeats_the_host_that_was_asked_and_only_a_page_with_a_form_sets_a_cookie(
+    client: FlaskClient, path: str
+):
     answer = client.get(path, headers={"Host": "evil.example"})
     assert bool(answer.headers.getlist("Set-Cookie")) == (path == "/")
     assert "evil.example" not in answer.text + str(answer.headers)
 
 
 @pytest.mark.parametrize(
-    "path", ["/static/../__init__.py", "/static/%2e%2e/__init__.py", "/static//etc/passwd", "/results/../readings", "/results/x/report.pdf"]
+    "path",
+    [
+        "/static/../__init__.py",
+        "/static/%2e%2e/__init__.py",
+        "/static//etc/passwd",
+        "/results/../readings",
+        "/results/x/report.pdf",
+    ],
 )
 def test_no_address_leads_out_of_what_is_served(client: FlaskClient, path: str):
     answer = client.get(path, follow_redirects=True)
@@ -102,7 +113,12 @@ def _bomb(side: int, kind: int = 0) -> bytes:
     rows = zlib.compressobj(9)
     line = bytes(1 + side)
     packed = b"".join(rows.compress(line) for _ in range(side)) + rows.flush()
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, kind, 0, 0, 0)) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, kind, 0, 0, 0))
+        + chunk(b"IDAT", packed)
+        + chunk(b"IEND", b"")
+    )
 
 
 def test_a_film_that_unfolds_beyond_the_limit_is_not_unfolded(client: FlaskClient):
@@ -126,7 +142,9 @@ def test_of_many_films_that_unfold_one_is_held_at_a_time(client: FlaskClient):
         assert peaks[1] < 1.6 * peaks[0] + 8 * 1400 * 1400
 
 
-def test_a_request_that_takes_too_long_is_answered_for_the_films_so_far(client: FlaskClient, films: dict[str, Path], monkeypatch: pytest.MonkeyPatch):
+def test_a_request_that_takes_too_long_is_answered_for_the_films_so_far(
+    client: FlaskClient, films: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(flask_app.source, "GRADING_SECONDS", 0)
     first, *others = grade(client, *[films["mild"].read_bytes()] * 3).get_json()["films"]
     assert len(first["knees"]) == 1
@@ -137,10 +155,15 @@ def test_a_request_that_takes_too_long_is_answered_for_the_films_so_far(client: 
 def test_films_of_many_pixels_are_unpacked_one_at_a_time(films: dict[str, Path]):
     """Three of 40 million pixels, in files of a megabyte and a half, on a machine of four cores."""
     large = file(Image.open(films["mild"]).resize((6300, 6300)))
-    four = "import os, runpy; os.sched_getaffinity = lambda _: {0, 1, 2, 3}; runpy.run_module('flask_app', run_name='__main__')"
+    four = (
+        "import os, runpy; os.sched_getaffinity = lambda _: {0, 1, 2, 3}; runpy.run_module('flask_app',"
+        " run_name='__main__')"
+    )
     with serving(code=four) as (where, process), ThreadPoolExecutor(3) as pool:
         ready(where)
-        sent = [pool.submit(requests.post, f"{where}/api/v1/grade", files={"film": large}, timeout=120) for _ in range(3)]
+        sent = [
+            pool.submit(requests.post, f"{where}/api/v1/grade", files={"film": large}, timeout=120) for _ in range(3)
+        ]
         assert [one.result().status_code for one in sent] == [200] * 3
         (worker,) = workers(process)
         peak = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{worker}/status").read_text())
@@ -176,7 +199,9 @@ def test_no_patient_reaches_the_log_though_libraries_warn_of_the_header(tmp_path
     content = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        odd = pydicom.dcmread(io.BytesIO(study(PatientName="ROE RICHARD", PatientID="ROE" * 30, AccessionNumber="ROE" * 20)))
+        odd = pydicom.dcmread(
+            io.BytesIO(study(PatientName="ROE RICHARD", PatientID="ROE" * 30, AccessionNumber="ROE" * 20))
+        )
         odd.SpecificCharacterSet = "ISO_IR 100"
         odd.save_as(content)
     films = [content.getvalue(), content.getvalue().replace(b"ISO_IR 100", b"ROE_RICH_1")]
@@ -184,7 +209,9 @@ def test_no_patient_reaches_the_log_though_libraries_warn_of_the_header(tmp_path
     with serving(log=log) as (where, _):
         for path in ("/api/v1/grade", "/api/v1/dicom/report"):
             for film in films:
-                answer = requests.post(f"{where}{path}", data=film, headers={"Content-Type": "application/dicom"}, timeout=60)
+                answer = requests.post(
+                    f"{where}{path}", data=film, headers={"Content-Type": "application/dicom"}, timeout=60
+                )
                 assert answer.status_code in (200, 415), answer.text
                 if path == "/api/v1/dicom/report" and film is films[0]:
                     assert pydicom.dcmread(io.BytesIO(answer.content)).PatientName == "ROE RICHARD"
@@ -223,7 +250,9 @@ def test_a_body_that_is_compressed_is_not_unfolded(client: FlaskClient):
 def test_a_form_of_thousands_of_parts_or_endless_names_is_turned_away(client: FlaskClient):
     many = {f"field{number}": "x" for number in range(2000)}
     assert client.post("/", data=many, content_type="multipart/form-data").status_code == 413
-    assert client.post("/api/v1/grade", data={"x" * 1_000_000: "y"}, content_type="multipart/form-data").status_code in (400, 413)
+    assert client.post(
+        "/api/v1/grade", data={"x" * 1_000_000: "y"}, content_type="multipart/form-data"
+    ).status_code in (400, 413)
 
 
 def test_a_text_field_as_large_as_a_film_is_turned_away(client: FlaskClient):
@@ -231,11 +260,20 @@ def test_a_text_field_as_large_as_a_film_is_turned_away(client: FlaskClient):
 
 
 @pytest.mark.parametrize(
-    "kind", ["multipart/form-data", "multipart/form-data; boundary=" + "b" * 5000, "multipart/form-data; boundary=x", "text/xml", "\u00e9"]
+    "kind",
+    [
+        "multipart/form-data",
+        "multipart/form-data; boundary=" + "b" * 5000,
+        "multipart/form-data; boundary=x",
+        "text/xml",
+        "\u00e9",
+    ],
 )
 def test_a_form_that_is_none_is_the_sender_s_fault(client: FlaskClient, kind: str):
     for path in ("/", "/api/v1/grade"):
-        answer = client.post(path, data=b"--x\r\nContent-Disposition: form-data; name=\r\n\r\n" + bytes(100), content_type=kind)
+        answer = client.post(
+            path, data=b"--x\r\nContent-Disposition: form-data; name=\r\n\r\n" + bytes(100), content_type=kind
+        )
         assert 400 <= answer.status_code < 500
         assert_discreet(answer.text)
 
@@ -243,7 +281,10 @@ def test_a_form_that_is_none_is_the_sender_s_fault(client: FlaskClient, kind: st
 @pytest.mark.parametrize(
     "head",
     [
-        b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /readings HTTP/1.1\r\nHost: x\r\n\r\n",
+        (
+            b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET"
+            b" /readings HTTP/1.1\r\nHost: x\r\n\r\n"
+        ),
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 50\r\n\r\nhello",
         b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 100_000 + b"\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost : x\r\n\r\n",

@@ -23,7 +23,10 @@ from ..support.flask_serving import connected, faults, ready, serving, slowest
 def stalled(where: str, size: int) -> socket.socket:
     """A client that announces a body of the largest size, sends so much of it as is taken at once, and no more."""
     connection = connected(where)
-    head = f"POST /api/v1/grade HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: {128 * 2**20}\r\n\r\n"
+    head = (
+        "POST /api/v1/grade HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length:"
+        f" {128 * 2**20}\r\n\r\n"
+    )
     connection.sendall(head.encode())
     connection.setblocking(False)
     with suppress(BlockingIOError):
@@ -49,7 +52,9 @@ def test_large_bodies_that_stall_shut_nobody_out(films: dict[str, Path]):
 
 
 def test_bodies_that_come_at_once_are_held_up_to_a_limit_and_the_others_wait():
-    """The eldest comes in whatever its size, one that says it is small always, and who waits in vain is told to come back."""
+    """The eldest comes in whatever its size, one that says it is small always, and who waits in vain is told to come
+    back.
+    """
     figures, begun, release, sizes = Figures(), threading.Event(), threading.Event(), {}
 
     def app(environ, start_response):
@@ -65,7 +70,9 @@ def test_bodies_that_come_at_once_are_held_up_to_a_limit_and_the_others_wait():
     bodies = Bodies(app, figures, room=1000, patience=0.2)
 
     def send(name: str, size: int, length: str = "") -> None:
-        bodies({"name": name, "wsgi.input": io.BytesIO(bytes(size)), "CONTENT_LENGTH": length}, lambda *_: lambda _: None)
+        bodies(
+            {"name": name, "wsgi.input": io.BytesIO(bytes(size)), "CONTENT_LENGTH": length}, lambda *_: lambda _: None
+        )
 
     eldest = threading.Thread(target=send, args=("eldest", 3000))
     eldest.start()
@@ -124,7 +131,10 @@ def test_a_body_that_still_comes_long_after_a_stop_is_told_to_come_back():
     with serving(code=soon) as (where, process):
         ready(where)
         with connected(where) as connection:
-            connection.sendall(b"POST /api/v1/grade HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 1000000\r\n\r\n")
+            connection.sendall(
+                b"POST /api/v1/grade HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length:"
+                b" 1000000\r\n\r\n"
+            )
             connection.settimeout(0.2)
             answer, end = b"", time.monotonic() + 15
             while not answer and time.monotonic() < end:
@@ -133,7 +143,8 @@ def test_a_body_that_still_comes_long_after_a_stop_is_told_to_come_back():
                     process.terminate()
                 with suppress(TimeoutError):
                     answer = connection.recv(4096)
-            while more := connection.recv(4096) if not answer.endswith(b"}") else b"":  # the body may come after the head
+            # the body may come after the head
+            while more := connection.recv(4096) if not answer.endswith(b"}") else b"":
                 answer += more
         assert answer.startswith(b"HTTP/1.1 503 ")
         assert b"Retry-After: 5" in answer

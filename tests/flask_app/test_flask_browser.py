@@ -36,7 +36,9 @@ def page(browser: Browser, address: str) -> Iterator[Page]:
     page = browser.new_page(base_url=address)
     complaints: list[str] = []
     page.complaints = complaints  # type: ignore[attr-defined]
-    page.on("console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None)
+    page.on(
+        "console", lambda message: complaints.append(message.text) if message.type in ("error", "warning") else None
+    )
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.goto("/")
     yield page
@@ -55,7 +57,10 @@ def test_a_film_is_uploaded_and_shown_beside_its_overlay(page: Page, films: dict
     expect(page.get_by_role("heading", name="Result")).to_be_visible()
     expect(page.get_by_role("region", name="Right knee")).to_contain_text("Grade ")
     expect(page.get_by_role("region", name="Left knee")).to_contain_text("Not ruled out, at 90% confidence")
-    film, overlay = page.get_by_alt_text("The film, in gray"), page.get_by_alt_text("The film with each knee's frame, grade and evidence")
+    film, overlay = (
+        page.get_by_alt_text("The film, in gray"),
+        page.get_by_alt_text("The film with each knee's frame, grade and evidence"),
+    )
     assert film.evaluate("image => image.naturalWidth") == overlay.evaluate("image => image.naturalWidth") == 800
     left, right = film.bounding_box(), overlay.bounding_box()
     assert left
@@ -133,10 +138,16 @@ def test_the_viewer_fades_zooms_moves_and_resets(page: Page, films: dict[str, Pa
     page.get_by_role("slider", name="Window").fill("50")
     assert style(film, "filter") == "brightness(1.5) contrast(2)"
     page.get_by_role("button", name="Reset").click()
-    assert (style(overlay, "opacity"), style(film, "transform"), style(film, "filter")) == ("1", "matrix(1, 0, 0, 1, 0, 0)", "brightness(1) contrast(1)")
+    assert (style(overlay, "opacity"), style(film, "transform"), style(film, "filter")) == (
+        "1",
+        "matrix(1, 0, 0, 1, 0, 0)",
+        "brightness(1) contrast(1)",
+    )
 
 
-def test_a_film_that_can_t_be_graded_is_told_on_the_upload_page_and_it_goes_on(page: Page, films: dict[str, Path], tmp_path: Path):
+def test_a_film_that_can_t_be_graded_is_told_on_the_upload_page_and_it_goes_on(
+    page: Page, films: dict[str, Path], tmp_path: Path
+):
     broken = tmp_path / "notes.txt"
     broken.write_bytes(b"no image")
     page.get_by_label("Your films").set_input_files(broken)
@@ -197,7 +208,12 @@ def test_axe_finds_no_serious_fault(page: Page, films: dict[str, Path], tmp_path
 def serious_faults(page: Page) -> list[str]:
     """What axe-core finds by WCAG that a user would stumble over."""
     found = Axe().run(page).response["violations"]
-    return [f"{fault['id']}: {node['html']}" for fault in found if fault["impact"] in ("serious", "critical") for node in fault["nodes"]]
+    return [
+        f"{fault['id']}: {node['html']}"
+        for fault in found
+        if fault["impact"] in ("serious", "critical")
+        for node in fault["nodes"]
+    ]
 
 
 def test_the_findings_are_copied_and_the_report_saved(page: Page, tmp_path: Path):
@@ -242,7 +258,9 @@ def test_nothing_is_cut_off_on_a_phone(page: Page, films: dict[str, Path]):
 
 
 def test_the_dark_of_the_system_is_followed(page: Page):
-    brightness = "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).reduce((sum, value) => sum + Number(value), 0)"
+    brightness = (
+        "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).reduce((sum, value) => sum + Number(value), 0)"
+    )
     assert page.evaluate(brightness) > 600
     page.emulate_media(color_scheme="dark")
     assert page.evaluate(brightness) < 150

@@ -1,4 +1,7 @@
-"""The running server with clients that are slow, many, vanished or no clients of HTTP at all. Nobody else waits for them."""
+"""The running server with clients that are slow, many, vanished or no clients of HTTP at all.
+
+Nobody else waits for them.
+"""
 
 import json
 import random
@@ -18,7 +21,11 @@ from ..support.flask_serving import ACCEPT_JSON, connected, faults, graded, read
 
 
 def test_clients_that_send_slowly_or_nothing_do_not_keep_others_out(films: dict[str, Path], tmp_path: Path):
-    beginnings = (b"", b"POST /api/v1/grade HT", b"POST /api/v1/grade HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\nContent-Type: image/png\r\n\r\nabc")
+    beginnings = (
+        b"",
+        b"POST /api/v1/grade HT",
+        b"POST /api/v1/grade HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\nContent-Type: image/png\r\n\r\nabc",
+    )
     with serving(log=tmp_path / "log") as (address, _):
         ready(address)
         held = [connected(address) for _ in range(120)]  # of each kind more than there are threads
@@ -63,7 +70,9 @@ def test_more_connections_than_are_held_make_room_for_each_other(films: dict[str
 
 def test_more_heads_than_may_wait_for_their_body_are_told_to_come_back():
     """Each is whole, and nothing follows it, so that none can be dropped as unfinished."""
-    head = b"POST /api/v1/grade HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 100000\r\n\r\n"
+    head = (
+        b"POST /api/v1/grade HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 100000\r\n\r\n"
+    )
     with serving() as (address, process):
         ready(address)
         (worker,) = workers(process)
@@ -78,7 +87,10 @@ def test_more_heads_than_may_wait_for_their_body_are_told_to_come_back():
         assert answer.startswith("HTTP/1.1 503 ")
         assert "Retry-After: 5" in answer
         assert json.loads(answer.partition("\r\n\r\n")[2])["type"] == "urn:kneeoa:error:busy"
-        assert float(re.findall(r"kneeoa_turned_away_total (\d+)", requests.get(f"{address}/metrics", timeout=60).text)[0]) >= 400
+        assert (
+            float(re.findall(r"kneeoa_turned_away_total (\d+)", requests.get(f"{address}/metrics", timeout=60).text)[0])
+            >= 400
+        )
         assert workers(process) == [worker]
         for connection in held:
             connection.close()
@@ -86,7 +98,9 @@ def test_more_heads_than_may_wait_for_their_body_are_told_to_come_back():
 
 def test_documents_that_are_long_to_make_keep_neither_pages_nor_health_waiting():
     """Twelve films without a smooth place, as PDF for eight clients at once."""
-    noise = file(Image.fromarray(np.random.default_rng(0).integers(0, 256, (1400, 1400), dtype=np.uint8)), "JPEG", quality=40)
+    noise = file(
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (1400, 1400), dtype=np.uint8)), "JPEG", quality=40
+    )
     with serving() as (address, process), ThreadPoolExecutor(8) as pool:
         ready(address)
         (worker,) = workers(process)
@@ -108,7 +122,10 @@ def test_clients_that_go_away_while_they_send_leave_nothing_behind(films: dict[s
         ready(address)
         for _ in range(50):
             with connected(address) as connection:
-                connection.sendall(b"POST /api/v1/grade HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\nContent-Type: image/png\r\n\r\n" + bytes(300_000))
+                connection.sendall(
+                    b"POST /api/v1/grade HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\nContent-Type:"
+                    b" image/png\r\n\r\n" + bytes(300_000)
+                )
         assert graded(address, films["mild"].read_bytes())
         (worker,) = workers(process)
         assert len(list(Path(f"/proc/{worker}/fd").iterdir())) < 60
@@ -118,7 +135,10 @@ def test_clients_that_go_away_while_they_send_leave_nothing_behind(films: dict[s
 
 def test_ten_thousand_malformed_requests_change_nothing(films: dict[str, Path], tmp_path: Path):
     draw = random.Random(1)
-    heads = [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"POST /api/v1/grade HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Type: image/png\r\n\r\nabcd"]
+    heads = [
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /api/v1/grade HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nContent-Type: image/png\r\n\r\nabcd",
+    ]
     with serving(log=tmp_path / "log") as (address, process):
         ready(address)
         (worker,) = workers(process)

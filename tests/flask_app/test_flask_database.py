@@ -1,4 +1,7 @@
-"""The reader's database through what happens in years: locked, gone, a full disk, killed workers. What was confirmed is kept, once."""
+"""The reader's database through what happens in years: locked, gone, a full disk, killed workers.
+
+What was confirmed is kept, once.
+"""
 
 import resource
 import shutil
@@ -50,7 +53,9 @@ def test_a_database_that_is_locked_or_gone_is_told_and_films_are_graded(films: d
         assert graded(address, films["mild"].read_bytes())
 
 
-def test_a_worker_that_starts_while_the_database_is_locked_grades_films_and_keeps_readings_later(films: dict[str, Path], tmp_path: Path):
+def test_a_worker_that_starts_while_the_database_is_locked_grades_films_and_keeps_readings_later(
+    films: dict[str, Path], tmp_path: Path
+):
     database = _database(tmp_path / "readings.db")
     with serving(KNEEOA_READER_DB=f"sqlite:///{database}", log=tmp_path / "log") as (address, process):
         ready(address)
@@ -90,7 +95,9 @@ def test_a_database_file_that_is_gone_is_not_replaced_by_an_empty_one(films: dic
     assert [reader for reader, *_ in _kept(database)] == ["r1", "r4"]
 
 
-def test_a_database_that_takes_a_connection_and_says_nothing_delays_no_start_and_no_page_for_long(films: dict[str, Path], tmp_path: Path):
+def test_a_database_that_takes_a_connection_and_says_nothing_delays_no_start_and_no_page_for_long(
+    films: dict[str, Path], tmp_path: Path
+):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         began = time.monotonic()
         where = f"postgresql+psycopg://reader:secret@127.0.0.1:{silent.getsockname()[1]}/none"
@@ -108,7 +115,9 @@ def test_a_database_that_takes_a_connection_and_says_nothing_delays_no_start_and
     assert "secret" not in (tmp_path / "log").read_text("utf-8")
 
 
-def test_of_readings_written_while_workers_are_killed_none_is_lost_and_none_is_twice(films: dict[str, Path], tmp_path: Path):
+def test_of_readings_written_while_workers_are_killed_none_is_lost_and_none_is_twice(
+    films: dict[str, Path], tmp_path: Path
+):
     database = tmp_path / "readings.db"
     confirmed: list[str] = []
     with serving(KNEEOA_READER_DB=f"sqlite:///{database}") as (address, process):

@@ -59,13 +59,17 @@ def test_an_unforeseen_fault_is_logged_and_tells_nothing_outside(
     assert "secret" in caplog.text
 
 
-def test_a_fault_of_the_model_while_grading_does_not_name_its_folder(grader: KneeGrader, monkeypatch: pytest.MonkeyPatch, films: dict[str, Path]):
+def test_a_fault_of_the_model_while_grading_does_not_name_its_folder(
+    grader: KneeGrader, monkeypatch: pytest.MonkeyPatch, films: dict[str, Path]
+):
     client = create_app(Settings(), grader).test_client()
     monkeypatch.setattr(grader, "grade_batch", lambda films: iter([BundleError(f"{ROOT}/model.onnx is damaged")]))
     assert_problem(grade(client, films["mild"].read_bytes()), 503, "model-unavailable")
 
 
-def test_a_package_that_is_missing_is_named_and_is_no_fault_of_the_model(grader: KneeGrader, monkeypatch: pytest.MonkeyPatch, films: dict[str, Path]):
+def test_a_package_that_is_missing_is_named_and_is_no_fault_of_the_model(
+    grader: KneeGrader, monkeypatch: pytest.MonkeyPatch, films: dict[str, Path]
+):
     client = create_app(Settings(), grader).test_client()
     monkeypatch.setattr(grader, "grade_batch", lambda films: iter([MissingExtra("DICOM films need pydicom")]))
     answer = grade(client, films["mild"].read_bytes())
@@ -73,7 +77,9 @@ def test_a_package_that_is_missing_is_named_and_is_no_fault_of_the_model(grader:
     assert "pydicom" in answer.text
 
 
-def test_a_model_that_can_t_be_loaded_is_unavailable_and_its_reason_stays_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture, films: dict[str, Path]):
+def test_a_model_that_can_t_be_loaded_is_unavailable_and_its_reason_stays_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, films: dict[str, Path]
+):
     client = create_app(Settings(model=str(tmp_path / "nowhere"))).test_client()
     response = grade(client, films["mild"].read_bytes())
     assert_problem(response, 503, "model-unavailable")

@@ -57,7 +57,9 @@ def test_a_reader_s_form_needs_the_token_too(client: FlaskClient, films: dict[st
     assert "No reader has graded" in client.get("/readings").text
 
 
-def test_a_blind_grade_that_is_sent_again_after_the_answer_was_shown_changes_nothing(client: FlaskClient, films: dict[str, Path]):
+def test_a_blind_grade_that_is_sent_again_after_the_answer_was_shown_changes_nothing(
+    client: FlaskClient, films: dict[str, Path]
+):
     page = submit(client, "/", {"film": [(films["severe"].open("rb"), "x.png")], "blind": "1"}, follow_redirects=True)
     place = re.search(r'action="(/results/[^"]+)/readings"', page.text)
     assert place

@@ -44,7 +44,15 @@ def client_of(grader: KneeGrader, **settings: object) -> FlaskClient:
 
 
 @pytest.mark.parametrize("path", SENT)
-@pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}, {"Origin": "https://evil.example"}, {"Origin": "null"}])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Sec-Fetch-Site": "same-site"},
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+    ],
+)
 def test_another_site_can_t_send_in_a_visitor_s_name(grader: KneeGrader, path: str, headers: dict[str, str]):
     client = client_of(grader)
     answer = client.post(path, data={"sample": "mild"}, headers=headers)
@@ -54,7 +62,9 @@ def test_another_site_can_t_send_in_a_visitor_s_name(grader: KneeGrader, path: s
         assert_problem(answer, 403, "cross-site")
 
 
-@pytest.mark.parametrize("headers", [{}, {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}, {"Origin": "http://localhost"}])
+@pytest.mark.parametrize(
+    "headers", [{}, {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}, {"Origin": "http://localhost"}]
+)
 def test_the_app_s_own_pages_and_programs_can(grader: KneeGrader, headers: dict[str, str]):
     assert submit(client_of(grader), "/", {"sample": "mild"}, headers=headers).status_code == 200
 
@@ -74,7 +84,12 @@ def test_the_api_asks_for_a_key_when_there_are_keys_and_pages_do_not(grader: Kne
     (tmp_path / "keys").write_text(f"# of the archive\n\narchive:{digest}\n", "utf-8")
     assert key not in (tmp_path / "keys").read_text("utf-8")
     client = client_of(grader, api_keys=str(tmp_path / "keys"))
-    for headers in ({}, {"Authorization": "Bearer nonsense"}, {"Authorization": f"Basic {key}"}, {"Authorization": f"Bearer {digest}"}):
+    for headers in (
+        {},
+        {"Authorization": "Bearer nonsense"},
+        {"Authorization": f"Basic {key}"},
+        {"Authorization": f"Bearer {digest}"},
+    ):
         answer = client.get("/api/v1/model", headers=headers)
         assert_problem(answer, 401, "key-needed")
         assert answer.headers["WWW-Authenticate"] == "Bearer"
@@ -92,14 +107,21 @@ def test_a_file_of_keys_that_can_t_be_used_is_said(tmp_path: Path, content: str)
 
 
 def test_a_key_is_made_by_a_command_that_shows_it_once(tmp_path: Path):
-    done = subprocess.run([sys.executable, "-m", "flask_app", "--new-key", "archive"], capture_output=True, text=True, cwd=ROOT)
+    done = subprocess.run(
+        [sys.executable, "-m", "flask_app", "--new-key", "archive"], capture_output=True, text=True, cwd=ROOT
+    )
     assert done.returncode == 0, done.stderr
     key, line = (text.strip() for text in done.stdout.splitlines() if text.startswith("  "))
     (tmp_path / "keys").write_text(line, "utf-8")
     from hashlib import sha256
 
     assert read_keys(tmp_path / "keys") == {sha256(key.encode()).hexdigest(): "archive"}
-    assert subprocess.run([sys.executable, "-m", "flask_app", "--new-key", "a b"], capture_output=True, cwd=ROOT).returncode == 1
+    assert (
+        subprocess.run(
+            [sys.executable, "-m", "flask_app", "--new-key", "a b"], capture_output=True, cwd=ROOT
+        ).returncode
+        == 1
+    )
 
 
 # --- how often
@@ -112,7 +134,9 @@ def test_gradings_over_the_rate_are_turned_away_and_pages_are_not(grader: KneeGr
     assert_problem(answer, 429, "too-many-requests")
     assert 1 <= int(answer.headers["Retry-After"]) <= 61
     assert {client.get("/").status_code for _ in range(5)} == {200}
-    other = client.post("/api/v1/grade", data=noise(), content_type="image/png", environ_base={"REMOTE_ADDR": "10.0.0.9"})
+    other = client.post(
+        "/api/v1/grade", data=noise(), content_type="image/png", environ_base={"REMOTE_ADDR": "10.0.0.9"}
+    )
     assert other.status_code == 200
 
 
@@ -285,13 +309,21 @@ def test_the_log_is_json_with_the_request_s_id_and_no_name_key_or_address_of_a_r
 ):
     caplog.set_level(logging.INFO)
     client = client_of(grader)
-    page = submit(client, "/", {"film": [(io.BytesIO(films["mild"].read_bytes()), "DOE^JANE.png")]}, headers={"X-Request-ID": "from-a-proxy-1"})
+    page = submit(
+        client,
+        "/",
+        {"film": [(io.BytesIO(films["mild"].read_bytes()), "DOE^JANE.png")]},
+        headers={"X-Request-ID": "from-a-proxy-1"},
+    )
     assert page.headers["X-Request-ID"] == "from-a-proxy-1"
     place = re.search(r"/results/([^/\"]+)", page.text)
     assert place
     other = client.get(f"/results/{place[1]}", headers={"X-Request-ID": "x\ty"})
     assert re.fullmatch("[0-9a-f]{32}", other.headers["X-Request-ID"])
-    lines = [json.loads(JsonLines().format(record)) for record in caplog.records if record.name == "flask_app.watch"][1:]  # after the form's page
+    # after the form's page
+    lines = [json.loads(JsonLines().format(record)) for record in caplog.records if record.name == "flask_app.watch"][
+        1:
+    ]
     assert [(line["request"], line["method"], line["route"], line["status"]) for line in lines] == [
         ("from-a-proxy-1", "POST", "/", 200),
         (other.headers["X-Request-ID"], "GET", "/results/<key>", 200),
@@ -307,7 +339,9 @@ def test_a_fault_s_place_and_kind_are_in_the_log_as_one_line_and_not_what_it_say
     try:
         raise RuntimeError("DOE^JANE")
     except RuntimeError:
-        record = logging.getLogger("x").makeRecord("x", logging.ERROR, __file__, 1, "%s failed", ("it",), sys.exc_info())
+        record = logging.getLogger("x").makeRecord(
+            "x", logging.ERROR, __file__, 1, "%s failed", ("it",), sys.exc_info()
+        )
     text = JsonLines().format(record)
     assert "\n" not in text
     trace = json.loads(text)["trace"]

@@ -26,7 +26,8 @@ from tuning.data.sources import read_labels
 from ..support.flask_requests import post, submit
 from .test_flask_results import address
 
-PLACES = (*Path("/usr/lib/postgresql").glob("*/bin"), Path(shutil.which("initdb") or "-").parent)  # Debian leaves it out of PATH
+# Debian leaves it out of PATH
+PLACES = (*Path("/usr/lib/postgresql").glob("*/bin"), Path(shutil.which("initdb") or "-").parent)
 POSTGRES = next((folder for folder in PLACES if (folder / "initdb").exists()), None)
 
 
@@ -45,7 +46,9 @@ def postgresql(tmp_path_factory) -> Iterator[str]:
     options = {"check": True, "stdout": subprocess.DEVNULL, "cwd": "/", **user}
     subprocess.run([POSTGRES / "initdb", "-D", folder / "data", "-U", "reader", "--auth=trust"], **options)
     serve = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
-    subprocess.run([POSTGRES / "pg_ctl", "-D", folder / "data", "-l", folder / "log", "-w", "-o", serve, "start"], **options)
+    subprocess.run(
+        [POSTGRES / "pg_ctl", "-D", folder / "data", "-l", folder / "log", "-w", "-o", serve, "start"], **options
+    )
     try:
         yield f"postgresql+psycopg://reader@/postgres?host={folder}"
     finally:
@@ -70,15 +73,31 @@ def client(database: str, grader: KneeGrader) -> FlaskClient:
 
 
 def reading(film: str = "a", **changed: object) -> Reading:
-    values: dict = {"knee": 0, "side": None, "reader": "r1", "before": True, "grade": 2, "model_grade": 3, "model": "m", "revision": "r"}
+    values: dict = {
+        "knee": 0,
+        "side": None,
+        "reader": "r1",
+        "before": True,
+        "grade": 2,
+        "model_grade": 3,
+        "model": "m",
+        "revision": "r",
+    }
     return Reading(film * 64, **(values | changed))
 
 
-def test_a_reading_after_the_answer_is_kept_shown_and_exported(client: FlaskClient, grader: KneeGrader, films: dict[str, Path]):
+def test_a_reading_after_the_answer_is_kept_shown_and_exported(
+    client: FlaskClient, grader: KneeGrader, films: dict[str, Path]
+):
     film = films["both-knees"].read_bytes()
     page = post(client, "/", film)
     assert "Your own grade" in page.text
-    answer = submit(client, f"{address(page.text)}/readings", {"reader": "ab-1", "grade-1-0": "4", "grade-1-1": "0"}, follow_redirects=True)
+    answer = submit(
+        client,
+        f"{address(page.text)}/readings",
+        {"reader": "ab-1", "grade-1-0": "4", "grade-1-1": "0"},
+        follow_redirects=True,
+    )
     assert answer.status_code == 200
     text = re.sub(r"<[^>]+>", "", answer.text)
     assert "Reader ab-1, right knee: grade 4, after seeing the model's" in text
@@ -100,7 +119,9 @@ def test_a_reader_may_grade_before_the_answer_is_shown(client: FlaskClient, film
     assert [Path(place).name for place in re.findall(r'src="(/results/[^"]+)"', page.text)] == ["film.jpg"]
     place = re.search(r'action="(/results/[^"]+)/readings"', page.text)
     assert place
-    shown = submit(client, f"{place[1]}/readings", {"reader": "r", "before": "1", "grade-1-0": "3"}, follow_redirects=True)
+    shown = submit(
+        client, f"{place[1]}/readings", {"reader": "r", "before": "1", "grade-1-0": "3"}, follow_redirects=True
+    )
     assert "before seeing the model" in shown.text
     assert 'class="verdict"' in shown.text
     assert "Graded before the model" in client.get("/readings").text
@@ -117,7 +138,9 @@ def test_a_reader_may_grade_before_the_answer_is_shown(client: FlaskClient, film
         ({"reader": "r", "grade-7-0": "2"}, "not in this result"),
     ],
 )
-def test_a_form_that_can_t_be_kept_says_why_and_nothing_is_kept(client: FlaskClient, films: dict[str, Path], form: dict[str, str], words: str):
+def test_a_form_that_can_t_be_kept_says_why_and_nothing_is_kept(
+    client: FlaskClient, films: dict[str, Path], form: dict[str, str], words: str
+):
     place = address(post(client, "/", films["mild"].read_bytes()).text)
     answer = submit(client, f"{place}/readings", form)
     assert answer.status_code == 400
@@ -144,7 +167,11 @@ def test_a_new_grade_takes_the_place_of_the_old_one_and_before_stays_beside_afte
     store = Readings(database)
     store.save([reading(grade=1)])
     store.save([reading(grade=4), reading(before=False, grade=0), reading(reader="r2", grade=3)])
-    assert {(one.reader, one.before, one.grade) for one in store.all()} == {("r1", True, 4), ("r1", False, 0), ("r2", True, 3)}
+    assert {(one.reader, one.before, one.grade) for one in store.all()} == {
+        ("r1", True, 4),
+        ("r1", False, 0),
+        ("r2", True, 3),
+    }
     assert len(Readings(database).all()) == 3  # another process
 
 
@@ -189,7 +216,10 @@ def test_several_readings_are_kept_all_or_none(database: str):
 
 def test_agreement_is_kappa_with_an_interval_over_films():
     pairs = [(0, 0), (1, 2), (2, 2), (3, 4), (4, 4), (2, 1), (0, 1), (3, 3), (1, 1), (0, 2)]
-    readings = [reading("abcdefghij"[number], grade=given, model_grade=answered) for number, (given, answered) in enumerate(pairs)]
+    readings = [
+        reading("abcdefghij"[number], grade=given, model_grade=answered)
+        for number, (given, answered) in enumerate(pairs)
+    ]
     found = agreement(readings)
     assert found
     import numpy as np
@@ -212,7 +242,9 @@ def test_an_address_that_can_t_be_used_is_said_without_its_password(address: str
     assert "secret" not in error.value.message
 
 
-def test_a_database_that_does_not_answer_yet_is_no_fault_of_its_address_and_its_password_is_not_logged(caplog: pytest.LogCaptureFixture):
+def test_a_database_that_does_not_answer_yet_is_no_fault_of_its_address_and_its_password_is_not_logged(
+    caplog: pytest.LogCaptureFixture,
+):
     store = Readings("postgresql+psycopg://reader:secret@127.0.0.1:1/none")
     with pytest.raises(ReadingsUnavailable):
         store.all()
@@ -229,7 +261,9 @@ def test_a_table_is_made_when_its_database_comes(tmp_path: Path):
     assert len(store.all()) == 1
 
 
-def test_a_database_that_is_gone_gives_a_clear_page_and_films_are_still_graded(tmp_path: Path, grader: KneeGrader, films: dict[str, Path]):
+def test_a_database_that_is_gone_gives_a_clear_page_and_films_are_still_graded(
+    tmp_path: Path, grader: KneeGrader, films: dict[str, Path]
+):
     folder = tmp_path / "db"
     folder.mkdir()
     client = create_app(Settings(reader_db=f"sqlite:///{folder / 'readings.db'}"), grader).test_client()
@@ -249,7 +283,9 @@ def test_training_reads_the_exported_grades_by_the_films_hashes(tmp_path: Path, 
     paths = sorted(tmp_path.rglob("*.png"))
     from kneeoa_hub.bundle import sha256_of
 
-    readings = [Reading(sha256_of(path), 0, "left", "r", True, number % 5, 0, "m", "r") for number, path in enumerate(paths)]
+    readings = [
+        Reading(sha256_of(path), 0, "left", "r", True, number % 5, 0, "m", "r") for number, path in enumerate(paths)
+    ]
     (tmp_path / "readings.csv").write_text(as_csv(readings), "utf-8")
     films = read_labels([f"site={tmp_path / 'readings.csv'}"])
     assert [(tmp_path / film.file, film.grade, film.side, film.dataset) for film in films] == [

@@ -39,8 +39,17 @@ def graded(grader: KneeGrader, film: bytes | np.ndarray, name: str = "film.png",
     return GradedFilm.of(Upload(name, content), grader.grade(film, force=True), number)
 
 
-def test_a_result_can_be_opened_again_and_saved_in_three_forms(client: FlaskClient, grader: KneeGrader, films: dict[str, Path]):
-    page = post(client, "/", films["both-knees"].read_bytes(), b"no image", noise(), names=("knees.png", "text.txt", "noise.png"))
+def test_a_result_can_be_opened_again_and_saved_in_three_forms(
+    client: FlaskClient, grader: KneeGrader, films: dict[str, Path]
+):
+    page = post(
+        client,
+        "/",
+        films["both-knees"].read_bytes(),
+        b"no image",
+        noise(),
+        names=("knees.png", "text.txt", "noise.png"),
+    )
     place = address(page.text)
     assert client.get(place).text == page.text
     told = client.get(f"{place}/report.json")
@@ -58,14 +67,18 @@ def test_a_result_can_be_opened_again_and_saved_in_three_forms(client: FlaskClie
 
 
 def test_one_film_of_many_can_be_saved_alone(client: FlaskClient, films: dict[str, Path]):
-    place = address(post(client, "/", films["mild"].read_bytes(), films["severe"].read_bytes(), names=("a.png", "b.png")).text)
+    place = address(
+        post(client, "/", films["mild"].read_bytes(), films["severe"].read_bytes(), names=("a.png", "b.png")).text
+    )
     alone = client.get(f"{place}/report.json?film=2")
     assert json.loads(alone.text)["name"] == "b.png"
     assert "filename=kneeoa-film-2.json" in alone.headers["Content-Disposition"]
     assert client.get(f"{place}/report.json?film=3").status_code == 404
 
 
-def test_a_large_film_s_frames_are_told_in_its_own_pixels(client: FlaskClient, grader: KneeGrader, films: dict[str, Path]):
+def test_a_large_film_s_frames_are_told_in_its_own_pixels(
+    client: FlaskClient, grader: KneeGrader, films: dict[str, Path]
+):
     pixels = np.kron(np.asarray(grader.grade(films["severe"]).film, np.float32), np.ones((4, 4), np.float32))
     film = graded(grader, pixels)
     assert film.report
@@ -120,7 +133,9 @@ def test_results_go_after_ten_minutes(grader: KneeGrader, films: dict[str, Path]
     assert results.get(second.key) is second
 
 
-def test_results_go_although_nobody_asks_for_any(grader: KneeGrader, films: dict[str, Path], monkeypatch: pytest.MonkeyPatch):
+def test_results_go_although_nobody_asks_for_any(
+    grader: KneeGrader, films: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(flask_app.results, "KEPT_SECONDS", 0.3)
     monkeypatch.setattr(flask_app.results, "MARGIN_SECONDS", 0)
     results = Results()
@@ -134,14 +149,19 @@ def test_results_go_although_nobody_asks_for_any(grader: KneeGrader, films: dict
         time.sleep(0.05)
 
 
-def test_names_and_documents_count_and_of_an_endless_name_its_end_is_kept(client: FlaskClient, grader: KneeGrader, films: dict[str, Path]):
+def test_names_and_documents_count_and_of_an_endless_name_its_end_is_kept(
+    client: FlaskClient, grader: KneeGrader, films: dict[str, Path]
+):
     film = graded(grader, films["mild"].read_bytes())
     assert film.report
     one = Results().keep([film]).bytes
     assert Results().keep([replace(film, name="n" * 1_000_000)]).bytes > one + 990_000
     assert one > film.report.film.nbytes + len(json.dumps(film.document))
     page = post(client, "/", films["mild"].read_bytes(), b"x", names=("n" * 400_000, "m" * 5000 + ".png"))
-    assert [one["name"] for one in client.get(f"{address(page.text)}/report.json").get_json()] == ["n" * 200, "m" * 196 + ".png"]
+    assert [one["name"] for one in client.get(f"{address(page.text)}/report.json").get_json()] == [
+        "n" * 200,
+        "m" * 196 + ".png",
+    ]
 
 
 def test_the_oldest_results_go_when_the_memory_for_them_is_full(grader: KneeGrader):

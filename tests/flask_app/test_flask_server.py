@@ -30,16 +30,26 @@ DOCUMENTATION = (ROOT / "docs" / "flask.md").read_text("utf-8")
 
 def test_every_route_setting_and_problem_is_documented(grader: KneeGrader):
     app = create_app(Settings(), grader)
-    routes = {f"`{method} {rule.rule}`" for rule in app.url_map.iter_rules() for method in rule.methods or () if method in ("GET", "POST")}
+    routes = {
+        f"`{method} {rule.rule}`"
+        for rule in app.url_map.iter_rules()
+        for method in rule.methods or ()
+        if method in ("GET", "POST")
+    }
     kinds = {FilmError, ModelUnavailable, *_below(FilmError), *(_below(ShownError) - {ShownError})}
-    codes = {f"| `{kind.code}` | {kind.status} |" for kind in kinds} | {f"| `{code}` |" for code, _ in HTTP_ERRORS.values()}
+    codes = {f"| `{kind.code}` | {kind.status} |" for kind in kinds} | {
+        f"| `{code}` |" for code, _ in HTTP_ERRORS.values()
+    }
     settings = {f"`KNEEOA_{name.upper()}`" for name in Settings.__dataclass_fields__ if name != "data"}
     assert {words for words in routes | codes | settings if words not in DOCUMENTATION} == set()
 
 
 def test_every_figure_of_the_app_is_documented():
     guide = (ROOT / "docs" / "self-hosting.md").read_text("utf-8")
-    families = {family.name + {"counter": "_total", "info": "_info"}.get(family.type, "") for family in Figures().registry.collect()}
+    families = {
+        family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
+        for family in Figures().registry.collect()
+    }
     assert len(families) == 8
     assert {name for name in families if f"`{name}`" not in guide} == set()
 
@@ -56,7 +66,9 @@ def test_the_documented_examples_run(films: dict[str, Path], tmp_path: Path, mon
     assert shell
     assert python
     with serving() as (address, _):
-        curl = subprocess.run(shell[1].replace("http://127.0.0.1:8000", address).split(), capture_output=True, text=True)
+        curl = subprocess.run(
+            shell[1].replace("http://127.0.0.1:8000", address).split(), capture_output=True, text=True
+        )
         exec(compile(python[1].replace("http://127.0.0.1:8000", address), "docs/flask.md", "exec"), {})
     assert '"side":"left"' in curl.stdout, curl
     printed = capsys.readouterr().out.splitlines()
@@ -65,7 +77,9 @@ def test_the_documented_examples_run(films: dict[str, Path], tmp_path: Path, mon
 
 
 @pytest.mark.parametrize("fork", [True, False])
-def test_the_server_answers_at_the_address_that_it_prints_until_it_is_stopped(films: dict[str, Path], tmp_path: Path, fork: bool):
+def test_the_server_answers_at_the_address_that_it_prints_until_it_is_stopped(
+    films: dict[str, Path], tmp_path: Path, fork: bool
+):
     with serving(fork=fork, log=tmp_path / "log") as (address, process):
         assert address.startswith("http://127.0.0.1:")
         assert requests.get(f"{address}/health/live", timeout=60).json() == {"status": "live"}
@@ -76,7 +90,12 @@ def test_the_server_answers_at_the_address_that_it_prints_until_it_is_stopped(fi
         with films["severe"].open("rb") as film:
             answer = requests.post(f"{address}/api/v1/grade", files={"film": film}, timeout=60)
         assert len(answer.json()["films"][0]["knees"]) == 1
-        over = requests.post(f"{address}/api/v1/grade", data=bytes(140 * 2**20), headers={"Content-Type": "multipart/form-data; boundary=b"}, timeout=60)
+        over = requests.post(
+            f"{address}/api/v1/grade",
+            data=bytes(140 * 2**20),
+            headers={"Content-Type": "multipart/form-data; boundary=b"},
+            timeout=60,
+        )
         assert over.status_code == 413
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
@@ -101,7 +120,9 @@ def test_the_server_answers_at_the_address_that_it_prints_until_it_is_stopped(fi
     ],
 )
 def test_a_start_that_can_t_be_says_why(options: list[str], variables: dict[str, str], status: int, words: str):
-    ended = subprocess.run(command(*options), cwd=ROOT, env=os.environ | variables, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(
+        command(*options), cwd=ROOT, env=os.environ | variables, capture_output=True, text=True, timeout=60
+    )
     assert (ended.returncode, ended.stdout) == (status, "")
     assert words in ended.stderr
     assert "Traceback" not in ended.stderr
@@ -127,7 +148,9 @@ def test_the_documented_command_of_gunicorn_logs_json_and_answers_under_the_name
     program, *options = shlex.split(found[1])
     with (tmp_path / "log").open("w") as log:
         environ = os.environ | {"KNEEOA_TRUSTED_HOSTS": "127.0.0.1"}
-        started = subprocess.Popen([str(Path(sys.executable).parent / program), "--bind", address, *options], cwd=ROOT, env=environ, stderr=log)
+        started = subprocess.Popen(
+            [str(Path(sys.executable).parent / program), "--bind", address, *options], cwd=ROOT, env=environ, stderr=log
+        )
         try:
             ready(f"http://{address}")
             assert requests.get(f"http://{address}/", timeout=60).status_code == 200

@@ -1,4 +1,7 @@
-"""The running server through what happens in years: killed workers, stops, changed models, a Hub that is down. Never a wrong answer."""
+"""The running server through what happens in years: killed workers, stops, changed models, a Hub that is down.
+
+Never a wrong answer.
+"""
 
 import json
 import re
@@ -68,7 +71,9 @@ def test_a_stop_lets_the_request_under_way_be_answered(films: dict[str, Path]):
 
 
 @pytest.mark.parametrize("fork", [True, False])
-def test_a_stop_answers_what_is_graded_and_tells_what_waits_to_come_back(films: dict[str, Path], tmp_path: Path, fork: bool):
+def test_a_stop_answers_what_is_graded_and_tells_what_waits_to_come_back(
+    films: dict[str, Path], tmp_path: Path, fork: bool
+):
     with serving(fork=fork, log=tmp_path / "log") as (address, process), ThreadPoolExecutor(20) as pool:
         ready(address)
         many = [("film", films["both-knees"].read_bytes())] * 14  # so small a body never waits for room
@@ -115,7 +120,12 @@ def test_a_file_of_keys_that_is_gone_stops_no_worker_and_opens_no_door(films: di
         ready(address)
         assert graded(address, films["mild"].read_bytes()) == {"status": 401}
         film = {"film": films["mild"].read_bytes()}
-        assert requests.post(f"{address}/api/v1/grade", files=film, headers={"Authorization": f"Bearer {key}"}, timeout=60).status_code == 200
+        assert (
+            requests.post(
+                f"{address}/api/v1/grade", files=film, headers={"Authorization": f"Bearer {key}"}, timeout=60
+            ).status_code
+            == 200
+        )
 
 
 def test_a_rollback_answers_as_before(films: dict[str, Path], tmp_path: Path):
@@ -131,7 +141,12 @@ def test_a_rollback_answers_as_before(films: dict[str, Path], tmp_path: Path):
     for tag in ("v1", "v2", "v1"):
         with serving("--model", where, "--revision", tag) as (address, _):
             ready(address)
-            answers.append((requests.get(f"{address}/api/v1/model", timeout=60).json(), graded(address, films["severe"].read_bytes())))
+            answers.append(
+                (
+                    requests.get(f"{address}/api/v1/model", timeout=60).json(),
+                    graded(address, films["severe"].read_bytes()),
+                )
+            )
     assert answers[0] == answers[2]
     assert answers[1][0]["version"] == "9.9.9"
     assert answers[1][0]["revision"] != answers[0][0]["revision"]
@@ -153,8 +168,12 @@ def test_a_model_that_is_changed_on_disk_is_never_used(grader: KneeGrader, films
         assert_problem(requests.get(f"{address}/health/ready", timeout=60), 503, "model-unavailable")
 
 
-@pytest.mark.parametrize("variables", [{"KNEEOA_MODEL": "lab/knees", "HF_ENDPOINT": "http://127.0.0.1:9", "KNEEOA_TIMEOUT": "2"}])
-def test_a_hub_that_is_down_at_the_start_is_waited_for(variables: dict[str, str], films: dict[str, Path], tmp_path: Path):
+@pytest.mark.parametrize(
+    "variables", [{"KNEEOA_MODEL": "lab/knees", "HF_ENDPOINT": "http://127.0.0.1:9", "KNEEOA_TIMEOUT": "2"}]
+)
+def test_a_hub_that_is_down_at_the_start_is_waited_for(
+    variables: dict[str, str], films: dict[str, Path], tmp_path: Path
+):
     with serving(HF_HOME=str(tmp_path), **variables) as (address, process):
         assert requests.get(f"{address}/", timeout=60).status_code == 200
         assert_problem(requests.get(f"{address}/health/ready", timeout=60), 503, "model-unavailable")
@@ -164,12 +183,18 @@ def test_a_hub_that_is_down_at_the_start_is_waited_for(variables: dict[str, str]
 
 
 def test_a_hub_that_comes_back_is_pulled_from(films: dict[str, Path], tmp_path: Path):
-    soon = "import runpy, flask_app.source as s; s.RETRY_SECONDS = 1; runpy.run_module('flask_app', run_name='__main__')"
+    soon = (
+        "import runpy, flask_app.source as s; s.RETRY_SECONDS = 1; runpy.run_module('flask_app', run_name='__main__')"
+    )
     with HubServer() as hub:
-        hub.add_repo("lab/knees").add({path.relative_to(BUNDLE).as_posix(): path.read_bytes() for path in BUNDLE.rglob("*") if path.is_file()})
+        hub.add_repo("lab/knees").add(
+            {path.relative_to(BUNDLE).as_posix(): path.read_bytes() for path in BUNDLE.rglob("*") if path.is_file()}
+        )
         for method in ("HEAD", "GET"):
             hub.fault("fail", method, "lab/knees", 10**6)
-        with serving(code=soon, KNEEOA_MODEL="lab/knees", HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path), KNEEOA_TIMEOUT="2") as (address, _):
+        with serving(
+            code=soon, KNEEOA_MODEL="lab/knees", HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path), KNEEOA_TIMEOUT="2"
+        ) as (address, _):
             assert_problem(requests.get(f"{address}/health/ready", timeout=60), 503, "model-unavailable")
             hub.faults.clear()
             ready(address)

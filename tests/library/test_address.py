@@ -83,11 +83,18 @@ def test_a_wrong_address_is_an_error_that_says_how_to_write_it(address, revision
     assert told in caught.value.message
 
 
-@pytest.mark.parametrize(("name", "guess"), [("kneeoa-cn", " Did you mean 'kneeoa-cnn'?"), ("KneeOA-CNN", " Did you mean 'kneeoa-cnn'?"), ("zzz", "")])
+@pytest.mark.parametrize(
+    ("name", "guess"),
+    [("kneeoa-cn", " Did you mean 'kneeoa-cnn'?"), ("KneeOA-CNN", " Did you mean 'kneeoa-cnn'?"), ("zzz", "")],
+)
 def test_a_misspelt_name_suggests_the_nearest_and_the_other_forms(name, guess):
     with pytest.raises(AddressError) as caught:
         pull(name)
-    assert caught.value.message == (f"No shipped model is called {name!r}.{guess} Shipped: kneeoa-cnn. A folder is written './{name}', a Hub repo 'org/name'.")
+    assert (
+        caught.value.message
+        == f"No shipped model is called {name!r}.{guess} Shipped: kneeoa-cnn. A folder is written './{name}', a Hub"
+        " repo 'org/name'."
+    )
 
 
 @pytest.fixture

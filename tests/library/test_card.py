@@ -26,7 +26,11 @@ def test_the_readme_s_figures_are_the_evidence_s(grader):
     text = (ROOT / "README.md").read_text("utf-8")
     for name in ("oai_test", "gornale_test"):
         metrics = grader.bundle.evidence["metrics"][name]
-        cells = [SETS[name], str(metrics["qwk"]["n"]), *(figure(metrics[key]) for key in ("qwk", "accuracy", "mae", "auc_oa"))]
+        cells = [
+            SETS[name],
+            str(metrics["qwk"]["n"]),
+            *(figure(metrics[key]) for key in ("qwk", "accuracy", "mae", "auc_oa")),
+        ]
         assert f"| {' | '.join(cells)} |" in text
 
 
@@ -38,14 +42,19 @@ def test_the_versions_figures_are_their_evidence_s(grader):
         cells = [version, *aimed, figure(sets["gornale_test"]["qwk"]), figure(sets["oai_val"]["qwk"])]
         assert f"| {' | '.join(cells)} |" in text
     shipped = grader.bundle.evidence["metrics"]
-    assert all(shipped[name][key] == number for name, row in versions[grader.bundle.config.version].items() for key, number in row.items())
+    assert all(
+        shipped[name][key] == number
+        for name, row in versions[grader.bundle.config.version].items()
+        for key, number in row.items()
+    )
 
 
 def test_every_earlier_look_at_the_test_films_is_counted(grader):
     folder = ROOT / "docs" / "evidence" / "versions"
     versions = json.loads((folder / "versions.json").read_text("utf-8"))
     earlier = [sets["oai_test"] for version, sets in versions.items() if version != grader.bundle.config.version]
-    looked = len({json.dumps(figures) for figures in earlier})  # a version that was not looked at anew has the figures of the one before
+    # a version that was not looked at anew has the figures of the one before
+    looked = len({json.dumps(figures) for figures in earlier})
     unpublished = len(list(folder.glob("*.json"))) - 1
     assert grader.bundle.evidence["test_looks"]["value"] == 1
     assert grader.bundle.evidence["test_looks_before"]["value"] == looked + unpublished
@@ -64,14 +73,25 @@ def test_a_changed_figure_changes_the_card(grader):
 def test_the_metadata_is_what_the_hub_reads(grader):
     front = (grader.bundle.folder / "README.md").read_text("utf-8").split("---\n")[1]
     metadata = yaml.safe_load(front)
-    assert (metadata["library_name"], metadata["pipeline_tag"], metadata["license"]) == ("keras", "image-classification", "cc-by-4.0")
+    assert (metadata["library_name"], metadata["pipeline_tag"], metadata["license"]) == (
+        "keras",
+        "image-classification",
+        "cc-by-4.0",
+    )
     results = metadata["model-index"][0]["results"]
     assert [metric["type"] for metric in results[0]["metrics"]] == ["cohen_kappa", "accuracy"]
     assert metadata["datasets"] == ["gornale", "oai"]
 
 
 @pytest.mark.parametrize(
-    ("address", "told"), [("hf://lab/knees@v1", "lab/knees"), ("lab/knees", "lab/knees"), ("kneeoa-cnn", None), ("./our/bundle", None), ("/srv/bundle", None)]
+    ("address", "told"),
+    [
+        ("hf://lab/knees@v1", "lab/knees"),
+        ("lab/knees", "lab/knees"),
+        ("kneeoa-cnn", None),
+        ("./our/bundle", None),
+        ("/srv/bundle", None),
+    ],
 )
 def test_the_card_of_an_adapted_bundle_names_a_base_that_the_hub_has(grader, address, told):
     base = {"name": "kneeoa-cnn", "address": address, "revision": "0" * 12, "recalibrated_only": True}

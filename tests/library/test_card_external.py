@@ -28,8 +28,15 @@ def test_what_carries_over_stands_below_the_headline_figures_in_plain_words(grad
     evidence = {**grader.bundle.evidence, "cross_domain": carried_over}
     schema("evidence").validate(evidence)
     card = render(grader.bundle.config, evidence)
-    assert card.index("| OAI, test half |") < card.index("**From one collection to another hardly anything carried over.**") < card.index("Recall by grade:")
-    assert 'had a kappa of 0.04 and 0.06, where 0 is chance and 1 is perfect; its "90%" sets held the grade in 0.53 and 0.69 of the films' in card
+    assert (
+        card.index("| OAI, test half |")
+        < card.index("**From one collection to another hardly anything carried over.**")
+        < card.index("Recall by grade:")
+    )
+    assert (
+        'had a kappa of 0.04 and 0.06, where 0 is chance and 1 is perfect; its "90%" sets held the grade in 0.53 and'
+        " 0.69 of the films" in card
+    )
     assert "one seed, on validation films" in card
     for row in carried_over:
         assert f"| {row['trained_on']} | " in card
@@ -55,7 +62,11 @@ def test_without_films_of_another_collection_nothing_is_said(grader, carried_ove
 
 
 def test_the_readme_and_the_bundle_say_what_was_measured(grader, carried_over):
-    across = [row for row in carried_over if row["trained_on"] != "all" and not row["measured_on"].startswith(row["trained_on"])]
+    across = [
+        row
+        for row in carried_over
+        if row["trained_on"] != "all" and not row["measured_on"].startswith(row["trained_on"])
+    ]
     kappas = " and ".join(f"{row['qwk']['value']:.2f}" for row in across)
     assert f"with a kappa of {kappas}:" in (ROOT / "README.md").read_text("utf-8")
     assert grader.bundle.evidence["cross_domain"] == carried_over
@@ -84,9 +95,14 @@ def test_a_bundle_that_grades_best_is_not_said_to_be_beaten(grader):
     assert all(f"| {peer.name} |" in told for peer in PEERS)
 
 
-@pytest.mark.parametrize(("sensitivity", "told"), [(0.74, "one in four"), (0.9, "one in ten"), (0.915, "one in 12"), (0.67, "33%"), (0.2, "80%")])
+@pytest.mark.parametrize(
+    ("sensitivity", "told"),
+    [(0.74, "one in four"), (0.9, "one in ten"), (0.915, "one in 12"), (0.67, "33%"), (0.2, "80%")],
+)
 def test_how_many_knees_with_osteoarthritis_are_missed_is_told_as_people_count(grader, sensitivity, told):
-    assert f"{told} (OAI, test half) are graded lower than KL 2." in osteoarthritis(changed_evidence(grader, sensitivity_oa=sensitivity))
+    assert f"{told} (OAI, test half) are graded lower than KL 2." in osteoarthritis(
+        changed_evidence(grader, sensitivity_oa=sensitivity)
+    )
 
 
 def test_missed_knees_are_told_of_validation_films_where_no_test_films_were_looked_at(grader):
@@ -99,7 +115,11 @@ def test_missed_knees_are_told_of_validation_films_where_no_test_films_were_look
 
 def test_strips_of_two_knees_are_told_apart_and_only_where_they_were_measured(grader):
     evidence = dict(grader.bundle.evidence) | {
-        "two_knee_strips": {"gornale_test": {name: grader.bundle.evidence["metrics"]["gornale_test"][name] for name in ("qwk", "accuracy", "mae")}}
+        "two_knee_strips": {
+            "gornale_test": {
+                name: grader.bundle.evidence["metrics"]["gornale_test"][name] for name in ("qwk", "accuracy", "mae")
+            }
+        }
     }
     schema("evidence").validate(evidence)
     qwk = evidence["metrics"]["gornale_test"]["qwk"]

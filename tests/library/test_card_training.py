@@ -14,7 +14,10 @@ from kneeoa_hub.card.training import members, reproduce
 def config(grader):
     """Of a network that folds, one that does not, and one that went on with larger films."""
     architecture = grader.bundle.config.members[0]["architecture"]
-    made = [{"name": name, "architecture": {**architecture, "fold": "folded" in name}} for name in ("winner-0", "folded-0", "folded@224-0")]
+    made = [
+        {"name": name, "architecture": {**architecture, "fold": "folded" in name}}
+        for name in ("winner-0", "folded-0", "folded@224-0")
+    ]
     return replace(grader.bundle.config, members=tuple(made))
 
 
@@ -48,23 +51,34 @@ def test_the_card_of_a_bundle_that_does_not_know_what_was_drawn_shows_it_without
 
 def test_a_folded_network_grades_a_mirrored_film_alike_by_construction_and_another_by_merit(config):
     certain, most = ({"value": value, "low": value, "high": value, "n": 100} for value in (1.0, 0.9))
-    entries = [{"name": name, "metrics": {"oai_val": {"qwk": most}}, "mirrored_agreement": certain} for name in ("winner-0", "folded-0")]
+    entries = [
+        {"name": name, "metrics": {"oai_val": {"qwk": most}}, "mirrored_agreement": certain}
+        for name in ("winner-0", "folded-0")
+    ]
     table = members(config, {"members": entries})
     assert "| winner-0 | 0.900 | 1.000 |" in table
     assert "| folded-0 | 0.900 | 1.000, by construction |" in table
-    assert table.startswith("Each member alone, with the temperature and the rule that were fitted for all of them together:")
+    assert table.startswith(
+        "Each member alone, with the temperature and the rule that were fitted for all of them together:"
+    )
 
 
 def test_the_lengths_of_training_are_the_evidence_s(grader):
     evidence = copy.deepcopy(dict(grader.bundle.evidence))
     evidence["training"]["members"] = [{"name": "winner-0", "epochs": 77}, {"name": "folded@224-1", "epochs": 21}]
     told = reproduce(evidence)
-    assert "Epochs of these networks (of one with @ those at that size alone, after a longer training on smaller films): winner-0 77, folded@224-1 21;" in told
+    assert (
+        "Epochs of these networks (of one with @ those at that size alone, after a longer training on smaller films):"
+        " winner-0 77, folded@224-1 21;" in told
+    )
     assert "in place of" not in told
     assert "Epochs of these" not in reproduce({"training": {}})
 
 
-@pytest.mark.parametrize(("kind", "told"), [("film gray", "how dark the films are."), ("exposure", "not how dark the films were."), ("side", "")])
+@pytest.mark.parametrize(
+    ("kind", "told"),
+    [("film gray", "how dark the films are."), ("exposure", "not how dark the films were."), ("side", "")],
+)
 def test_the_card_says_of_which_gray_its_thirds_are(kind, told):
     number = {"value": 0.8, "low": 0.7, "high": 0.9, "n": 100}
     row = dict.fromkeys(("qwk", "accuracy", "mae", "auc_oa"), number)

@@ -123,7 +123,10 @@ def test_a_finished_file_has_its_last_film_graded_again_and_no_other(folder, tmp
         ("thesis.csv", "a,b\n1,2\n", "something else than answers"),
         ("short.csv", ",".join(CSV_COLUMNS) + "\na,0\n", "something else"),
         ("blank.csv", ",".join(CSV_COLUMNS) + "\n\n", "something else"),
-        *(("thesis.jsonl", f"{line}\n", "something else") for line in ("[1]", '{"film": "a", "report": null}', '{"film": 1}')),
+        *(
+            ("thesis.jsonl", f"{line}\n", "something else")
+            for line in ("[1]", '{"film": "a", "report": null}', '{"film": 1}')
+        ),
     ],
 )
 def test_a_file_of_something_else_is_not_written_into(films, tmp_path, capsys, name, content, told):
@@ -157,7 +160,11 @@ def test_a_film_that_failed_is_tried_again_and_fails_the_command_again(films, tm
     for form in ("csv", "jsonl"):
         out = tmp_path / f"grades.{form}"
         assert main(["grade", str(tmp_path / "films"), "--out", str(out)]) == 0
-        assert sorted({Path(name).name for name in re.findall(r"films/(\w+\.png)", out.read_text("utf-8"))}) == ["a.png", "mild.png", "severe.png"]
+        assert sorted({Path(name).name for name in re.findall(r"films/(\w+\.png)", out.read_text("utf-8"))}) == [
+            "a.png",
+            "mild.png",
+            "severe.png",
+        ]
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
@@ -188,11 +195,16 @@ def test_a_name_that_is_no_utf8_goes_through_and_a_full_output_is_told(films, tm
 
     def kneeoa(*arguments: object, **streams: object) -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-m", "kneeoa_hub.cli", *map(str, arguments)]
-        return subprocess.run(command, stderr=subprocess.PIPE, timeout=120, check=False, **({"stdout": subprocess.PIPE} | streams))
+        return subprocess.run(
+            command, stderr=subprocess.PIPE, timeout=120, check=False, **({"stdout": subprocess.PIPE} | streams)
+        )
 
     for form in ("csv", "jsonl"):
         command = ("grade", tmp_path / "films", "--out", tmp_path / f"grades.{form}")
-        for done in (kneeoa(*command, "--report", tmp_path / f"{form}.html", "--overlays", tmp_path / "seen"), kneeoa(*command)):
+        for done in (
+            kneeoa(*command, "--report", tmp_path / f"{form}.html", "--overlays", tmp_path / "seen"),
+            kneeoa(*command),
+        ):
             assert done.returncode == 0, done.stderr
     assert b"a\xff.png," in (tmp_path / "grades.csv").read_bytes()
     assert b"a\xff.png" in kneeoa("grade", tmp_path / "films").stdout
@@ -210,7 +222,10 @@ def test_evidence_without_the_card_s_figures_is_told(tmp_path, capsys):
     assert "evidence.json holds no" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("evidence", [{}, {"metrics": None}, {"metrics": {"oai_test": {}}}, {"metrics": {"oai_test": {"qwk": None}}}, {"metrics": [1]}])
+@pytest.mark.parametrize(
+    "evidence",
+    [{}, {"metrics": None}, {"metrics": {"oai_test": {}}}, {"metrics": {"oai_test": {"qwk": None}}}, {"metrics": [1]}],
+)
 def test_evidence_that_is_not_as_its_schema_has_it_is_told_in_one_line(tmp_path, capsys, evidence):
     bundle = make_bundle(tmp_path / "bundle")
     (bundle / "evidence.json").write_text(json.dumps(evidence), "utf-8")
@@ -271,7 +286,10 @@ def test_a_pipe_is_graded_but_not_for_dicom_objects(tmp_path, capsys):
         assert main(command) == 0
 
 
-@pytest.mark.parametrize("arguments", [[], ["grade"], ["grade", "a.png", "--workers", "0"], ["grade", "a.png", "--json", "--csv"], ["polish"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["grade"], ["grade", "a.png", "--workers", "0"], ["grade", "a.png", "--json", "--csv"], ["polish"]],
+)
 def test_a_wrong_command_line_exits_2(arguments, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
@@ -316,7 +334,9 @@ def test_a_dry_run_lists_what_would_go_and_then_that_nothing_would(grader, tmp_p
     command = ["push", str(grader.bundle.folder), hub, "--tag", "v1.0"]
     assert main([*command, "--dry-run"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    names = {path.relative_to(grader.bundle.folder).as_posix() for path in grader.bundle.folder.rglob("*") if path.is_file()}
+    names = {
+        path.relative_to(grader.bundle.folder).as_posix() for path in grader.bundle.folder.rglob("*") if path.is_file()
+    }
     assert {line.split()[2] for line in lines[:-1]} == names
     assert lines[-1] == f"would be {hub}@v1.0"
     assert not (tmp_path / "hub").exists()
@@ -359,7 +379,17 @@ def test_an_interrupt_ends_the_command_quietly_and_the_next_one_goes_on(films, t
     (tmp_path / "films").mkdir()
     for number in range(FILMS):
         (tmp_path / "films" / f"{number:03}.png").write_bytes(films["both-knees"].read_bytes())
-    command = [sys.executable, "-m", "kneeoa_hub.cli", "grade", str(tmp_path / "films"), "--out", str(out), "--workers", "1"]
+    command = [
+        sys.executable,
+        "-m",
+        "kneeoa_hub.cli",
+        "grade",
+        str(tmp_path / "films"),
+        "--out",
+        str(out),
+        "--workers",
+        "1",
+    ]
     heeding = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731  # which a shell's background job ignores, and its children
     with subprocess.Popen(command, stderr=subprocess.PIPE, preexec_fn=heeding) as process:
         while not (out.exists() and out.read_text("utf-8").count("\n") >= 5):

@@ -32,10 +32,22 @@ def test_every_example_runs(grader, films, tmp_path):
         for line in EXAMPLES:
             shell = f'kneeoa() {{ "{sys.executable}" -m kneeoa_hub.cli "$@"; }}; {line.replace("org/", "lab/")}'
             environment = person.environment | {"PYTHONPATH": str(ROOT)}
-            done = subprocess.run(["sh", "-c", shell], cwd=desk, env=environment, capture_output=True, text=True, timeout=120)
+            done = subprocess.run(
+                ["sh", "-c", shell], cwd=desk, env=environment, capture_output=True, text=True, timeout=120
+            )
             assert done.returncode == 0, (line, done.stderr)
-    assert {re.match(r"kneeoa (\w+)", line)[1] for line in EXAMPLES} == {"grade", "pull", "push", "info", "verify", "card", "list"}
-    assert (desk / "out.csv").read_text("utf-8").count("\n") == (desk / "grades.csv").read_text("utf-8").count("\n") == 3
+    assert {re.match(r"kneeoa (\w+)", line)[1] for line in EXAMPLES} == {
+        "grade",
+        "pull",
+        "push",
+        "info",
+        "verify",
+        "card",
+        "list",
+    }
+    assert (
+        (desk / "out.csv").read_text("utf-8").count("\n") == (desk / "grades.csv").read_text("utf-8").count("\n") == 3
+    )
     assert {Image.open(overlay).mode for overlay in (desk / "seen").iterdir()} == {"RGB"}
     assert (desk / "knee.pdf").read_bytes().startswith(b"%PDF")
     assert (desk / "hub" / "kneeoa" / "refs").exists()

@@ -86,12 +86,16 @@ def in_mode(mode: str) -> Image.Image:
         assert converted
         return converted
     if mode.startswith("I;16"):
-        return Image.frombytes(mode, gray.size, RAMP.astype(">u2" if mode == "I;16B" else "<u2" if mode == "I;16L" else "u2").tobytes())
+        return Image.frombytes(
+            mode, gray.size, RAMP.astype(">u2" if mode == "I;16B" else "<u2" if mode == "I;16L" else "u2").tobytes()
+        )
     by = {"La": "LA", "RGBa": "RGBA", "PA": "P"}
     return gray.convert(by[mode]).convert(mode) if mode in by else gray.convert(mode)
 
 
-@pytest.mark.parametrize("mode", ["L", "P", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV", "LA", "La", "PA", "I", "F"])
+@pytest.mark.parametrize(
+    "mode", ["L", "P", "RGB", "RGBA", "RGBX", "RGBa", "CMYK", "YCbCr", "LAB", "HSV", "LA", "La", "PA", "I", "F"]
+)
 def test_an_image_in_any_mode_of_pillow_is_the_same_film(mode: str):
     assert np.abs(decode(in_mode(mode)).pixels - GRAY).max() <= 2  # by way of other colours
 
@@ -165,7 +169,9 @@ class Drips(io.RawIOBase):
         (lambda: Drips(b""), errors.EmptyFilm, "0 bytes"),
     ],
 )
-def test_what_is_closed_or_cut_off_before_it_is_given_is_an_error_of_the_package(made: Callable, error: type[errors.FilmError], said: str):
+def test_what_is_closed_or_cut_off_before_it_is_given_is_an_error_of_the_package(
+    made: Callable, error: type[errors.FilmError], said: str
+):
     with pytest.raises(error, match=said) as told:
         decode(made())
     assert type(told.value) is error
@@ -261,8 +267,17 @@ def test_what_costs_twice_the_memory_counts_twice_and_a_tile_counts_whole():
     options = {"photometric": "minisblack", "tile": (1024, 1024), "compression": "zlib"}
     tiled = [tiff(RAMP, **options), tiff(np.stack([RAMP, RAMP], -1), extrasamples=["unassalpha"], **options)]
     once, twice = Limits(max_pixels=RAMP.size), Limits(max_pixels=2 * RAMP.size)
-    assert decode(gray, once).pixels.shape == decode(webp, twice).pixels.shape == decode(deep, twice).pixels.shape == RAMP.shape
-    for film, said in ((webp, "of WebP, which count twice"), (deep, "of 16 bits in several channels, which count twice"), (tiled[0], "in tiles of 1024x1024")):
+    assert (
+        decode(gray, once).pixels.shape
+        == decode(webp, twice).pixels.shape
+        == decode(deep, twice).pixels.shape
+        == RAMP.shape
+    )
+    for film, said in (
+        (webp, "of WebP, which count twice"),
+        (deep, "of 16 bits in several channels, which count twice"),
+        (tiled[0], "in tiles of 1024x1024"),
+    ):
         with pytest.raises(errors.FilmTooLarge, match=f"200x160 px {said}, over {RAMP.size} pixels"):
             decode(film, once)
     with pytest.raises(errors.FilmTooLarge):
@@ -312,5 +327,6 @@ def test_a_tiff_whose_zero_is_white_is_turned_to_bright_bone():
     ramp = np.tile(np.arange(200, dtype=np.uint16), (160, 1))
     deep = decode(encoded(ramp, "TIFF", tiffinfo={262: 0})).pixels
     assert deep[0, 0] - deep[0, 199] == 199
-    eight = decode(encoded(ramp.astype(np.uint8), "TIFF", tiffinfo={262: 0})).pixels  # Pillow inverts these as it writes
+    # Pillow inverts these as it writes
+    eight = decode(encoded(ramp.astype(np.uint8), "TIFF", tiffinfo={262: 0})).pixels
     assert eight[0, 199] - eight[0, 0] == 199

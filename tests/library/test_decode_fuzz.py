@@ -1,4 +1,5 @@
-"""The reader, given files that are nearly films: a film or an error of the package's FilmError family, and nothing else.
+"""The reader, given files that are nearly films: a film or an error of the package's FilmError family, and nothing
+else.
 
 A short, fixed part of what `benchmarks/fuzz_reader.py` does for hours, guided by coverage.
 """
@@ -22,7 +23,11 @@ LIMITS = Limits(max_pixels=PIXELS, min_side=1)
 PLACES = st.one_of(st.integers(0, 300), st.integers(0, 20_000))
 """In a file; the first ones twice as often, where most formats have their header."""
 EDITS = st.one_of(
-    st.tuples(st.just("write"), PLACES, st.sampled_from((b"\0", b"\xff", b"\x7f", b"\x80", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\0\x80", b"\x01"))),
+    st.tuples(
+        st.just("write"),
+        PLACES,
+        st.sampled_from((b"\0", b"\xff", b"\x7f", b"\x80", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\0\x80", b"\x01")),
+    ),
     st.tuples(st.just("write"), PLACES, st.binary(min_size=1, max_size=4)),
     st.tuples(st.just("leave out"), PLACES, st.integers(1, 64)),
     st.tuples(st.just("repeat"), PLACES, st.integers(1, 64)),
@@ -44,7 +49,9 @@ def mutated(content: bytes, edits: list[tuple[str, int, bytes | int | None]]) ->
         elif what is None:
             content = content[:at]
         else:
-            content = content[:at] + content[at + what :] if kind == "leave out" else content[: at + what] + content[at:]
+            content = (
+                content[:at] + content[at + what :] if kind == "leave out" else content[: at + what] + content[at:]
+            )
     return content
 
 

@@ -74,7 +74,9 @@ OVERLAY = (np.indices(knee().shape).sum(0) % 7 == 0).astype(np.uint16) << 12
 @pytest.mark.parametrize("syntax", IN_CELLS)
 @pytest.mark.parametrize("signed", [0, 1])
 def test_what_lies_beside_the_stored_bits_is_no_part_of_the_film(syntax: UID, signed: int):
-    """An overlay in the bits above, by which the same film was graded otherwise from one transfer syntax than from another."""
+    """An overlay in the bits above, by which the same film was graded otherwise from one transfer syntax than from
+    another.
+    """
     values = knee() - np.uint16(2048) if signed else knee()
     for junk in (OVERLAY, np.uint16(0x8000), np.uint16(0xF000)):
         film = dicom(values & 4095 | junk, syntax, BitsStored=12, HighBit=11, PixelRepresentation=signed)
@@ -87,7 +89,9 @@ def test_what_lies_beside_the_stored_bits_is_no_part_of_the_film(syntax: UID, si
 def test_values_that_lie_higher_up_in_their_cells_are_found_by_the_high_bit(syntax: UID, signed: int, high: int):
     values = (knee() - np.uint16(2048) if signed else knee()) & 4095
     around = 2 ** (high - 11) - 1
-    film = dicom(values << (high - 11) | np.uint16(around), syntax, BitsStored=12, HighBit=high, PixelRepresentation=signed)
+    film = dicom(
+        values << (high - 11) | np.uint16(around), syntax, BitsStored=12, HighBit=high, PixelRepresentation=signed
+    )
     assert (decode(film).pixels == knee().astype(np.float32) - 2048 * signed).all()
 
 
@@ -109,7 +113,14 @@ def test_lossy_values_beyond_the_highest_one_are_white_and_not_black():
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEGLosslessSV1])
 @pytest.mark.parametrize(
-    "header", [{"HighBit": 16}, {"BitsStored": 17, "HighBit": 16}, {"BitsStored": 12, "HighBit": 10}, {"BitsStored": 0}, {"BitsAllocated": 8}]
+    "header",
+    [
+        {"HighBit": 16},
+        {"BitsStored": 17, "HighBit": 16},
+        {"BitsStored": 12, "HighBit": 10},
+        {"BitsStored": 0},
+        {"BitsAllocated": 8},
+    ],
 )
 def test_bits_that_contradict_each_other_are_damage(syntax: UID, header: dict[str, int]):
     content = dicom(knee(), syntax, BitsStored=12, HighBit=11)
@@ -157,7 +168,14 @@ def written(dataset: Dataset) -> bytes:
 @pytest.mark.parametrize("signed", [0, 1])
 def test_padding_that_fills_whole_cells_is_known_again_in_the_stored_bits(syntax: UID, signed: int):
     film = np.pad(knee() // 2, ((0, 0), (70, 70)), constant_values=0xF800 if signed else 0xFFFF)
-    content = dicom(film, syntax, BitsStored=12, HighBit=11, PixelPaddingValue=-2048 if signed else 0xFFFF, PixelRepresentation=signed)
+    content = dicom(
+        film,
+        syntax,
+        BitsStored=12,
+        HighBit=11,
+        PixelPaddingValue=-2048 if signed else 0xFFFF,
+        PixelRepresentation=signed,
+    )
     assert decode(content).exposed == (70, 0, film.shape[1] - 70, film.shape[0])
 
 
@@ -189,7 +207,10 @@ def test_a_window_of_no_width_is_left_out_with_a_warning():
     assert film.warnings == (NO_WINDOW,)
 
 
-@pytest.mark.parametrize(("centre", "width"), [(-5000, 400), (40, 400), (9000, 400), ("1e400", "1e400"), (2048, "1e400"), (2048, "1e300"), ("-1e300", 1)])
+@pytest.mark.parametrize(
+    ("centre", "width"),
+    [(-5000, 400), (40, 400), (9000, 400), ("1e400", "1e400"), (2048, "1e400"), (2048, "1e300"), ("-1e300", 1)],
+)
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_a_window_that_misses_the_film_is_left_out_with_a_warning(centre, width, photometric):
     stored = knee()
@@ -199,14 +220,23 @@ def test_a_window_that_misses_the_film_is_left_out_with_a_warning(centre, width,
     assert (film.pixels == (stored if photometric == "MONOCHROME2" else stored.max() - stored)).all()
 
 
-@pytest.mark.parametrize(("centre", "width"), [(2048, 4096), (1000, 1200), (3500, 1000), (2048, 100_000), ([2048, 40], [4096, 400])])
+@pytest.mark.parametrize(
+    ("centre", "width"), [(2048, 4096), (1000, 1200), (3500, 1000), (2048, 100_000), ([2048, 40], [4096, 400])]
+)
 def test_any_other_window_is_applied(centre, width):
     film = decode(dicom(knee(), WindowCenter=centre, WindowWidth=width))
     assert film.warnings == ()
     assert not (film.pixels == knee()).all()
 
 
-@pytest.mark.parametrize("header", [{"RescaleSlope": "1e300"}, {"RescaleSlope": "1e400"}, {"RescaleSlope": "1e300", "WindowCenter": 40, "WindowWidth": 400}])
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"RescaleSlope": "1e300"},
+        {"RescaleSlope": "1e400"},
+        {"RescaleSlope": "1e300", "WindowCenter": 40, "WindowWidth": 400},
+    ],
+)
 def test_values_beyond_any_gray_are_an_error_and_warn_of_nothing(header):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -224,7 +254,9 @@ def test_lossy_jpeg_is_read():
 
 def test_bone_is_bright_in_either_photometric_interpretation():
     negative = 4095 - knee()
-    assert (decode(dicom(negative, PhotometricInterpretation="MONOCHROME1")).pixels == knee() - float(knee().min())).all()
+    assert (
+        decode(dicom(negative, PhotometricInterpretation="MONOCHROME1")).pixels == knee() - float(knee().min())
+    ).all()
 
 
 @pytest.mark.parametrize("photometric", ["monochrome1", "Monochrome1 ", "MONOCHROME1"])
@@ -263,7 +295,9 @@ def test_a_negative_that_does_not_say_so_is_graded_as_the_film_with_warnings_of_
 
 
 def test_nothing_that_the_header_says_is_printed_or_warned_of():
-    """By pydicom, which tells numbers of the header where they fit its pixel data badly, and tables in colours of its own."""
+    """By pydicom, which tells numbers of the header where they fit its pixel data badly, and tables in colours of its
+    own.
+    """
     table = Dataset()
     table.LUTDescriptor, table.LUTData = [4096, 0, 16], list(range(0, 65536, 16))
     table["LUTDescriptor"].VR = table["LUTData"].VR = "US"
@@ -341,14 +375,30 @@ def test_a_damaged_or_oversized_film_is_an_error_before_its_pixels_are_read():
 
 
 def test_a_value_against_the_standard_is_read():
-    content = dicom(knee(), ViewPosition="LATERAL", PatientID="SECRET").replace(b"LATERAL ", b"lateral ").replace(PATIENT.encode(), b"doe^\xffjan")
+    content = (
+        dicom(knee(), ViewPosition="LATERAL", PatientID="SECRET")
+        .replace(b"LATERAL ", b"lateral ")
+        .replace(PATIENT.encode(), b"doe^\xffjan")
+    )
     assert decode(content).ruled_out == "not-frontal"
 
 
 def test_a_patient_s_name_in_any_element_reaches_no_error_no_warning_and_no_log(caplog):
     """As when a fault shifts what is written: each value in turn is written over with a name."""
-    header = {"WindowCenter": "2048", "WindowWidth": "4096", "RescaleSlope": "1", "RescaleIntercept": "0", "NumberOfFrames": "1", "ViewPosition": "AP"}
-    about = {"PatientBirthDate": "19500101", "StudyDate": "20200101", "StudyInstanceUID": "1.2.3.4.5.6", "SpecificCharacterSet": "ISO_IR 100"}
+    header = {
+        "WindowCenter": "2048",
+        "WindowWidth": "4096",
+        "RescaleSlope": "1",
+        "RescaleIntercept": "0",
+        "NumberOfFrames": "1",
+        "ViewPosition": "AP",
+    }
+    about = {
+        "PatientBirthDate": "19500101",
+        "StudyDate": "20200101",
+        "StudyInstanceUID": "1.2.3.4.5.6",
+        "SpecificCharacterSet": "ISO_IR 100",
+    }
     content = dicom(knee(), **header, **about)
     places = [
         (element.value_tell, element.length)

@@ -46,12 +46,21 @@ def test_knees_one_above_the_other_have_no_sides(grader):
     assert [knee.side for knee in report.knees] == [None, None]
     assert report.warnings[:1] == (STACKED_WARNING,)
     beside = [(20, 20, 220, 220), (200, 20, 420, 220)], [(20, 20, 220, 220), (220, 20, 420, 220)]
-    assert [[knee.side for knee in grader.grade(stacked, boxes=boxes, force=True).knees] for boxes in beside] == [[None, None], ["right", "left"]]
+    assert [[knee.side for knee in grader.grade(stacked, boxes=boxes, force=True).knees] for boxes in beside] == [
+        [None, None],
+        ["right", "left"],
+    ]
 
 
 @pytest.mark.parametrize(
     ("orientation", "turns", "mirrored"),
-    [(["L", "F"], 0, False), (["R", "F"], 0, True), (["RP", "FA"], 0, True), (["F", "R"], 1, False), (["H", "R"], 3, True)],
+    [
+        (["L", "F"], 0, False),
+        (["R", "F"], 0, True),
+        (["RP", "FA"], 0, True),
+        (["F", "R"], 1, False),
+        (["H", "R"], 3, True),
+    ],
 )
 def test_sides_follow_the_patient_orientation(grader, both, orientation, turns, mirrored):
     sides = np.repeat([["right", "left"]], 400, 1).repeat(400, 0)
@@ -86,7 +95,9 @@ def test_the_patient_orientation_is_that_of_the_film_as_it_lay(both, turns, usua
 def test_the_padding_round_a_film_changes_no_answer_but_where_the_knee_is(grader, photometric, turns):
     bare = np.rot90(knee() + 1, turns)
     wide = np.pad(bare, ((9, 0), (40, 25)), constant_values=0)
-    alone, padded = (grader.grade(dicom(film, PixelPaddingValue=0, PhotometricInterpretation=photometric)) for film in (bare, wide))
+    alone, padded = (
+        grader.grade(dicom(film, PixelPaddingValue=0, PhotometricInterpretation=photometric)) for film in (bare, wide)
+    )
     assert alone.refused is None
     assert padded.warnings == alone.warnings
     for one, other in zip(padded.knees, alone.knees, strict=True):
@@ -119,8 +130,39 @@ def test_a_header_that_says_it_is_no_frontal_knee_is_believed(grader, header, re
 
 
 VIEWS = (
-    *("LL", "RL", "ML", "LM", "LLD", "RLD", "LLO", "RLO", "LPO", "RPO", "LAO", "RAO", "MLO", "LMO", "OBLIQUE", "AP OBL", "LAT", "LATERAL", "LAT KNEE"),
-    *("LATERAL_KNEE", "KNEE-LAT.", "XTABLE LAT", "MEDIOLATERAL", "LATEROMEDIAL", "AXIAL", "TANGENTIAL", "SKYLINE VIEW", "SUNRISE", "MERCHANT 45"),
+    *(
+        "LL",
+        "RL",
+        "ML",
+        "LM",
+        "LLD",
+        "RLD",
+        "LLO",
+        "RLO",
+        "LPO",
+        "RPO",
+        "LAO",
+        "RAO",
+        "MLO",
+        "LMO",
+        "OBLIQUE",
+        "AP OBL",
+        "LAT",
+        "LATERAL",
+        "LAT KNEE",
+    ),
+    *(
+        "LATERAL_KNEE",
+        "KNEE-LAT.",
+        "XTABLE LAT",
+        "MEDIOLATERAL",
+        "LATEROMEDIAL",
+        "AXIAL",
+        "TANGENTIAL",
+        "SKYLINE VIEW",
+        "SUNRISE",
+        "MERCHANT 45",
+    ),
 )
 
 
@@ -130,7 +172,9 @@ def test_a_view_that_is_not_frontal_is_told_by_its_words(view):
     assert decode(dicom(knee(), ViewPosition=view)).ruled_out == "not-frontal"
 
 
-@pytest.mark.parametrize("view", ["AP", "PA", "AP BILATERAL", "AP LL", "PA FLEX 30", "ROSENBERG", "STANDING", "WEIGHT BEARING"])
+@pytest.mark.parametrize(
+    "view", ["AP", "PA", "AP BILATERAL", "AP LL", "PA FLEX 30", "ROSENBERG", "STANDING", "WEIGHT BEARING"]
+)
 def test_a_frontal_view_and_what_is_not_known_pass(view):
     assert decode(dicom(knee(), ViewPosition=view)).ruled_out is None
 
@@ -155,7 +199,22 @@ def test_each_other_part_is_refused_and_not_beside_a_knee(part: str):
 
 
 MAY_HOLD_A_KNEE = (
-    *("KNEE", "PATELLA", "FEMUR", "TIBIA", "FIBULA", "TIBIAFIBULA", "LEG", "LOWERLEG", "LOWLEG", "LOWERLIMB", "THIGH", "CALF", "EXTREMITY", "WHOLEBODY"),
+    *(
+        "KNEE",
+        "PATELLA",
+        "FEMUR",
+        "TIBIA",
+        "FIBULA",
+        "TIBIAFIBULA",
+        "LEG",
+        "LOWERLEG",
+        "LOWLEG",
+        "LOWERLIMB",
+        "THIGH",
+        "CALF",
+        "EXTREMITY",
+        "WHOLEBODY",
+    ),
     *("LEGS", "TIBIAS", "JOINT", "BONE", "SKELETON", "GENOU FACE", "PROFIL", "HIP TO TOES", "PELVIS HEEL"),
 )
 
@@ -166,7 +225,20 @@ def test_a_part_that_may_hold_a_knee_passes(part: str):
 
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR CS")  # which films do have
-@pytest.mark.parametrize("part", ["HIP TO ANKLE", "HIP-ANKLE", "HIPS TO ANKLES", "PELVIS_FOOT", ["HIP", "ANKLE"], ["HIP", "KNEE"], "KNEES", "LEG", "CHESTNUT"])
+@pytest.mark.parametrize(
+    "part",
+    [
+        "HIP TO ANKLE",
+        "HIP-ANKLE",
+        "HIPS TO ANKLES",
+        "PELVIS_FOOT",
+        ["HIP", "ANKLE"],
+        ["HIP", "KNEE"],
+        "KNEES",
+        "LEG",
+        "CHESTNUT",
+    ],
+)
 def test_a_whole_leg_and_what_may_hold_a_knee_pass(part):
     assert decode(dicom(knee(), BodyPartExamined=part)).ruled_out is None
 

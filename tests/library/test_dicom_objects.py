@@ -26,10 +26,17 @@ from .test_dicom import PATIENT, dicom, knee
 def study(pixels: np.ndarray | None = None, **header: object) -> bytes:
     """A digital radiograph as an archive holds it. header: None leaves an element out."""
     about = {
-        "StudyInstanceUID": generate_uid(entropy_srcs=["study"]), "SeriesInstanceUID": generate_uid(entropy_srcs=["series"]), "StudyID": "1",
-        "StudyDate": "20200101", "StudyTime": "120000", "AccessionNumber": "A1", "ReferringPhysicianName": "", "PatientBirthDate": "19500101",
-        "PatientSex": "F", "ImageLaterality": "R",
-    }  # fmt: skip
+        "StudyInstanceUID": generate_uid(entropy_srcs=["study"]),
+        "SeriesInstanceUID": generate_uid(entropy_srcs=["series"]),
+        "StudyID": "1",
+        "StudyDate": "20200101",
+        "StudyTime": "120000",
+        "AccessionNumber": "A1",
+        "ReferringPhysicianName": "",
+        "PatientBirthDate": "19500101",
+        "PatientSex": "F",
+        "ImageLaterality": "R",
+    }
     with pydicom.config.disable_value_validation(), warnings.catch_warnings(action="ignore"):
         given = {name: value for name, value in (about | header).items() if value is not None}
         return dicom(knee() if pixels is None else pixels, **given)
@@ -50,9 +57,24 @@ def two_knees() -> np.ndarray:
 
 
 ODD = {
-    "PatientBirthDate": "1950", "PatientSex": "X", "StudyTime": "999999", "PatientOrientation": ["X", "Y"], "StudyID": "1" * 40, "PatientName": "a=b=c=d=e",
-}  # fmt: skip
-MISSING = ("AccessionNumber", "StudyID", "StudyDate", "StudyTime", "PatientBirthDate", "PatientSex", "PatientName", "PatientID", "ReferringPhysicianName")
+    "PatientBirthDate": "1950",
+    "PatientSex": "X",
+    "StudyTime": "999999",
+    "PatientOrientation": ["X", "Y"],
+    "StudyID": "1" * 40,
+    "PatientName": "a=b=c=d=e",
+}
+MISSING = (
+    "AccessionNumber",
+    "StudyID",
+    "StudyDate",
+    "StudyTime",
+    "PatientBirthDate",
+    "PatientSex",
+    "PatientName",
+    "PatientID",
+    "ReferringPhysicianName",
+)
 HEADERS = {
     "right": ({}, "R", None),
     "left": ({"ImageLaterality": "L"}, "L", None),
@@ -67,7 +89,11 @@ HEADERS = {
     "between two directions": ({"PatientOrientation": ["L", "FA"]}, "R", None),
     "empty character set": ({"SpecificCharacterSet": ""}, "R", None),
     "unknown character set": ({"SpecificCharacterSet": "ISO_IR 9999", "PatientName": "M\xfcl^J"}, "R", None),
-    "Japanese": ({"SpecificCharacterSet": ["", "ISO 2022 IR 87"], "PatientName": "Yamada^Tarou=\u5c71\u7530^\u592a\u90ce"}, "R", None),
+    "Japanese": (
+        {"SpecificCharacterSet": ["", "ISO 2022 IR 87"], "PatientName": "Yamada^Tarou=\u5c71\u7530^\u592a\u90ce"},
+        "R",
+        None,
+    ),
 }
 """What a header says, then Laterality and Image Laterality of its secondary capture."""
 TRUE = ("actually unknown", "needed to build DICOMDIR")
@@ -91,7 +117,11 @@ def accepted(made: bytes, path) -> None:
     told = done.stdout + done.stderr
     assert done.returncode == 0, told
     assert "Error" not in told
-    assert [line for line in told.splitlines() if "Warning" in line and "99KNEEOA" not in line and not any(words in line for words in TRUE)] == []
+    assert [
+        line
+        for line in told.splitlines()
+        if "Warning" in line and "99KNEEOA" not in line and not any(words in line for words in TRUE)
+    ] == []
 
 
 @pytest.mark.skipif(not shutil.which("dciodvfy"), reason="dciodvfy (Debian: dicom3tools) is not installed")
@@ -101,13 +131,19 @@ def test_a_validator_accepts_the_report_of_a_refused_film(grader, tmp_path):
 
 
 def test_what_is_odd_is_left_empty_and_what_tells_the_film_is_kept(report):
-    film = study(**ODD, AccessionNumber="2020-0000-1111-2222-3333", StudyInstanceUID="1.2.03.4", SeriesInstanceUID="a.b")
+    film = study(
+        **ODD, AccessionNumber="2020-0000-1111-2222-3333", StudyInstanceUID="1.2.03.4", SeriesInstanceUID="a.b"
+    )
     for make in (structured_report, secondary_capture):
         with warnings.catch_warnings(action="ignore"):
             made = pydicom.dcmread(io.BytesIO(to_bytes(make(film, report))))
             assert not any(made[name].value for name in ODD if name in made)
             assert {*ODD} - {"PatientOrientation"} <= {element.keyword for element in made}
-            assert (made.PatientID, made.AccessionNumber, made.StudyInstanceUID) == (PATIENT_ID, "2020-0000-1111-2222-3333", "1.2.03.4")
+            assert (made.PatientID, made.AccessionNumber, made.StudyInstanceUID) == (
+                PATIENT_ID,
+                "2020-0000-1111-2222-3333",
+                "1.2.03.4",
+            )
             assert made.StudyDate == "20200101"
 
 
@@ -121,10 +157,22 @@ def changed(film: bytes, keyword: str, kind: bytes, value: bytes) -> bytes:
 
 
 def test_a_header_of_garbage_gives_objects_or_the_name_of_an_element(film, report):
-    keywords = ("PatientID", "PatientName", "PatientBirthDate", "StudyInstanceUID", "SOPClassUID", "StudyDate", "StudyID", "PatientSex", "AccessionNumber")
+    keywords = (
+        "PatientID",
+        "PatientName",
+        "PatientBirthDate",
+        "StudyInstanceUID",
+        "SOPClassUID",
+        "StudyDate",
+        "StudyID",
+        "PatientSex",
+        "AccessionNumber",
+    )
     values = (b"", b"\xff\xfe\xff\xff", b"a\\b\\c ", b"\xfe\xff\x00\xe0\x08\0\0\0")
     told = {}
-    for number, (keyword, kind, value) in enumerate(product(keywords, (b"LO", b"UI", b"ZZ", b"FD", b"SQ", b"PN", b"IS", b"UN"), values)):
+    for number, (keyword, kind, value) in enumerate(
+        product(keywords, (b"LO", b"UI", b"ZZ", b"FD", b"SQ", b"PN", b"IS", b"UN"), values)
+    ):
         odd = changed(film, keyword, kind, value)
         for make in (structured_report, secondary_capture)[: 2 if number % 16 == 0 else 1]:
             try:
@@ -139,7 +187,11 @@ def test_a_header_of_garbage_gives_objects_or_the_name_of_an_element(film, repor
 def test_the_structured_report_says_what_the_report_says(film, report):
     made = pydicom.dcmread(io.BytesIO(to_bytes(structured_report(film, report))))
     header = pydicom.dcmread(io.BytesIO(film))
-    assert (made.PatientID, made.PatientName, made.StudyInstanceUID) == (header.PatientID, PATIENT, header.StudyInstanceUID)
+    assert (made.PatientID, made.PatientName, made.StudyInstanceUID) == (
+        header.PatientID,
+        PATIENT,
+        header.StudyInstanceUID,
+    )
     referenced = made.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
     assert referenced.ReferencedSOPInstanceUID == header.SOPInstanceUID
     items = list(walked(made))
@@ -210,7 +262,9 @@ def test_the_command_writes_both_objects_beside_its_table(film, tmp_path, capsys
 
 
 @pytest.mark.parametrize("out", [(), ("--json",), ("--csv",), ("--out", "grades.csv")])
-def test_a_film_without_objects_stays_graded_and_only_a_dicom_one_fails(film, films, tmp_path, capsys, monkeypatch, out):
+def test_a_film_without_objects_stays_graded_and_only_a_dicom_one_fails(
+    film, films, tmp_path, capsys, monkeypatch, out
+):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "knee.dcm").write_bytes(film)
     (tmp_path / "mild.png").write_bytes(films["mild"].read_bytes())
@@ -246,7 +300,9 @@ def test_a_film_without_objects_stays_graded_and_only_a_dicom_one_fails(film, fi
 def test_one_malformed_header_ends_no_batch(film, tmp_path, capsys, kind, value):
     (tmp_path / "odd.dcm").write_bytes(changed(film, "PatientID", kind, value))
     (tmp_path / "sound.dcm").write_bytes(film)
-    assert main(["grade", str(tmp_path / "odd.dcm"), str(tmp_path / "sound.dcm"), "--dicom", str(tmp_path / "out")]) == 1
+    assert (
+        main(["grade", str(tmp_path / "odd.dcm"), str(tmp_path / "sound.dcm"), "--dicom", str(tmp_path / "out")]) == 1
+    )
     told = capsys.readouterr()
     assert told.out.count("odd.dcm") == told.out.count("sound.dcm") == 1
     assert told.err.count("PatientID, but empty or not as the standard has it") == told.err.count("\n") == 1
@@ -259,7 +315,10 @@ def test_a_fault_of_ours_is_not_told_as_one_of_the_film(film, report, tmp_path, 
     ours = replace(report, revision=5)
     with pytest.raises(TypeError):
         structured_report(film, ours)
-    objects, answers = DicomObjects(tmp_path), [(str(tmp_path / "knee.dcm"), ours), (str(tmp_path / "gone.dcm"), report)]
+    objects, answers = (
+        DicomObjects(tmp_path),
+        [(str(tmp_path / "knee.dcm"), ours), (str(tmp_path / "gone.dcm"), report)],
+    )
     assert list(objects.beside(answers)) == answers
     told = capsys.readouterr().err
     assert told.count("(TypeError), by no known fault of the film") == 2

@@ -58,7 +58,8 @@ def test_the_commands_of_the_docs_are_understood(path, capsys):
             assert words[1] in targets, words
         elif parser is None:
             assert find_spec(words[2]), words
-        elif len(arguments := words[1:] if words[0] == "kneeoa" else words[3:]) > 1:  # a command alone is spoken of, not called
+        # a command alone is spoken of, not called
+        elif len(arguments := words[1:] if words[0] == "kneeoa" else words[3:]) > 1:
             assert understood(parser, arguments), (words, capsys.readouterr().err)
 
 
@@ -75,7 +76,12 @@ def test_every_environment_variable_is_documented():
     for package in ("kneeoa_hub", "flask_app", "spaces", "tuning"):
         for path in (ROOT / package).rglob("*.py"):
             read |= set(re.findall(r"\b(?:KNEEOA|HF|KERAS|GRADIO)_[A-Z_]+\b", path.read_text("utf-8")))
-    documented = set(re.findall(r"`((?:KNEEOA|HF|KERAS|GRADIO)_[A-Z_]+)`", "".join(path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md"))))
+    documented = set(
+        re.findall(
+            r"`((?:KNEEOA|HF|KERAS|GRADIO)_[A-Z_]+)`",
+            "".join(path.read_text("utf-8") for path in (ROOT / "docs").glob("*.md")),
+        )
+    )
     assert "KNEEOA_MODEL" in read
     assert read <= documented
 
@@ -96,7 +102,9 @@ def test_every_field_of_a_bundle_is_in_its_schema(name):
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs" / "schemas").glob("*.json")), ids=lambda path: path.name)
 def test_every_field_of_a_schema_says_what_it_is(path: Path):
-    assert [name for name, field in fields(json.loads(path.read_text("utf-8"))) if len(field.get("description", "")) < 5] == []
+    assert [
+        name for name, field in fields(json.loads(path.read_text("utf-8"))) if len(field.get("description", "")) < 5
+    ] == []
 
 
 def fields(schema: dict, path: str = "") -> Iterator[tuple[str, dict]]:
@@ -112,7 +120,9 @@ def fields(schema: dict, path: str = "") -> Iterator[tuple[str, dict]]:
 
 
 def undescribed(value: object, schema: dict, path: str = "") -> Iterator[str]:
-    """Keys of an object that its schema does not name; below a figure, a file or a free map there is nothing to name."""
+    """Keys of an object that its schema does not name; below a figure, a file or a free map there is nothing to
+    name.
+    """
     if not isinstance(value, dict) or ("additionalProperties" in schema and "properties" not in schema):
         return
     for key, below in value.items():

@@ -19,7 +19,11 @@ def evidence(name: str) -> list[dict]:
 def tables(text: str) -> Iterator[list[dict[str, str]]]:
     """The rows of each Markdown table, by its columns."""
     for block in text.split("\n\n"):
-        lines = [[cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split("|")] for line in block.split("\n") if line[:1] == "|"]
+        lines = [
+            [cell.strip() for cell in line.strip().removeprefix("|").removesuffix("|").split("|")]
+            for line in block.split("\n")
+            if line[:1] == "|"
+        ]
         if len(lines) > 2:
             yield [dict(zip(lines[0], cells, strict=True)) for cells in lines[2:]]
 
@@ -48,7 +52,9 @@ def test_the_ablation_is_that_of_its_evidence():
     shown, rows = in_page("variant", "films"), evidence("ablation/ablation")
     times = all("time_ratio" in row for row in rows)
     of_rows = rendered(ablation.table([{"time_ratio": 0.0} | row for row in rows]))
-    expected = [{column: cell for column, cell in row.items() if times or column != "time against it"} for row in of_rows]
+    expected = [
+        {column: cell for column, cell in row.items() if times or column != "time against it"} for row in of_rows
+    ]
     assert in_order(shown) == in_order(expected)
 
 
@@ -73,11 +79,17 @@ def test_the_figures_of_the_five_networks_are_those_of_their_evidence():
     metrics = json.loads((DOCS / "evidence" / "versions" / "five-networks.json").read_text("utf-8"))["metrics"]
     (row,) = [line for line in PAGE.splitlines() if line.startswith("| the five as a version")]
     validation, test = metrics["oai_val"], metrics["oai_test"]
-    spread = {name: f"{bare(test[name]['value'])} ({bare(test[name]['low'])}-{bare(test[name]['high'])})" for name in ("qwk", "accuracy", "auc_oa")}
+    spread = {
+        name: f"{bare(test[name]['value'])} ({bare(test[name]['low'])}-{bare(test[name]['high'])})"
+        for name in ("qwk", "accuracy", "auc_oa")
+    }
     told = (
         f"QWK {bare(validation['qwk']['value'])}, accuracy {bare(validation['accuracy']['value'])} on validation",
-        f"QWK {spread['qwk']}, accuracy {spread['accuracy']}, balanced {bare(test['balanced_accuracy']['value'])}, MAE {bare(test['mae']['value'])}, "
-        f"AUC {spread['auc_oa']}, ECE {bare(test['ece']['value'])}; Gornale test fold: QWK {bare(metrics['gornale_test']['qwk']['value'])}",
+        (
+            f"QWK {spread['qwk']}, accuracy {spread['accuracy']}, balanced {bare(test['balanced_accuracy']['value'])},"
+            f" MAE {bare(test['mae']['value'])}, AUC {spread['auc_oa']}, ECE {bare(test['ece']['value'])}; Gornale test"
+            f" fold: QWK {bare(metrics['gornale_test']['qwk']['value'])}"
+        ),
     )
     assert all(part in row for part in told), told
 

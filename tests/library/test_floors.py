@@ -17,7 +17,13 @@ LIBRARY = [
 ]
 TUNING = [{"run"}, {"data"}, {"networks"}, {"training"}, {"synthetic"}, {"evaluation"}]
 """Rooms; what lies beside them is a step, above all of them."""
-WITHIN = {"settings": {"errors"}, "runtime": {"bundle"}, "decision": {"bundle"}, "evidence": {"bundle"}, "report": {"overlay"}}
+WITHIN = {
+    "settings": {"errors"},
+    "runtime": {"bundle"},
+    "decision": {"bundle"},
+    "evidence": {"bundle"},
+    "report": {"overlay"},
+}
 """Within a floor of the library, a module may use those named here."""
 ABOVE = ("flask_app", "spaces", "tuning")
 
@@ -36,7 +42,9 @@ MODULES = modules()
 
 
 def imports(name: str) -> set[str]:
-    """Modules of ours that a module imports, anywhere in its file; a name that a package resolves when it is first used is none."""
+    """Modules of ours that a module imports, anywhere in its file; a name that a package resolves when it is first used
+    is none.
+    """
     path = MODULES[name]
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     found = set()
@@ -65,7 +73,9 @@ def test_the_library_imports_downwards_only():
             continue
         for other in imports(name):
             if not other.startswith("kneeoa_hub.") or (
-                room(other) != room(name) and floor[room(other)] >= floor[room(name)] and room(other) not in WITHIN.get(room(name), set())
+                room(other) != room(name)
+                and floor[room(other)] >= floor[room(name)]
+                and room(other) not in WITHIN.get(room(name), set())
             ):
                 wrong.append(f"{name} imports {other}")
     assert wrong == []
@@ -76,7 +86,11 @@ def test_the_rooms_of_tuning_import_downwards_only():
     for name in MODULES:
         if name.startswith("tuning."):
             others = (other for other in imports(name) if other.startswith("tuning."))
-            above = [other for other in others if room(other) != room(name) and floor.get(room(other), 9) >= floor.get(room(name), 10)]
+            above = [
+                other
+                for other in others
+                if room(other) != room(name) and floor.get(room(other), 9) >= floor.get(room(name), 10)
+            ]
             wrong += [f"{name} imports {other}" for other in above]
     assert wrong == []
 

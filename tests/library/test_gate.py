@@ -1,4 +1,6 @@
-"""The shipped gate: synthetic knees in every position are put right or refused, other films are refused with their reason, in each way in."""
+"""The shipped gate: synthetic knees in every position are put right or refused, other films are refused with their
+reason, in each way in.
+"""
 
 import io
 import json
@@ -20,7 +22,9 @@ from kneeoa_hub.imaging.screen import Screening
 from tuning.synthetic import bodyparts, negatives
 from tuning.synthetic.bodyparts import body_part
 
-KNEES = [knee_film(grade, 40 + grade, side=("left", "right")[grade % 2], height=400, width=400).pixels for grade in range(5)]
+KNEES = [
+    knee_film(grade, 40 + grade, side=("left", "right")[grade % 2], height=400, width=400).pixels for grade in range(5)
+]
 
 
 def test_no_sample_film_is_refused_or_warned_of_as_turned(grader):
@@ -62,7 +66,10 @@ def test_most_real_knees_in_another_position_are_put_right(grader, data, pose):
         films = [np.asarray(Image.open(io.BytesIO(archive.read(name))).convert("L")) for name in names]
     upright = [grader.grade(film) for film in films]
     moved = [grader.grade(positioned(film, pose)) for film in films]
-    same = [len(a.knees) == 1 and len(b.knees) == 1 and a.knees[0].grade == b.knees[0].grade for a, b in zip(upright, moved, strict=True)]
+    same = [
+        len(a.knees) == 1 and len(b.knees) == 1 and a.knees[0].grade == b.knees[0].grade
+        for a, b in zip(upright, moved, strict=True)
+    ]
     assert len(films) >= 15
     assert sum(same) >= 0.85 * len(films)
 
@@ -71,7 +78,11 @@ def test_boxes_and_map_of_a_turned_film_lie_on_the_film_as_it_was_given(grader, 
     film = two_knee_film((1, 3), 21, height=400, width=800)
     upright, given = grader.grade(film.pixels), np.ascontiguousarray(np.rot90(film.pixels, 2))
     boxes = tuple(knee.box for knee in upright.knees)
-    monkeypatch.setattr(grader, "_screen", lambda decoded, boxes_: Screening(replace(decoded, pixels=film.pixels.astype(np.float32)), boxes, (2, False)))
+    monkeypatch.setattr(
+        grader,
+        "_screen",
+        lambda decoded, boxes_: Screening(replace(decoded, pixels=film.pixels.astype(np.float32)), boxes, (2, False)),
+    )
     turned = grader.grade(given)
     assert [knee.grade for knee in turned.knees] == [knee.grade for knee in reversed(upright.knees)]
     # Upside down, the picture's left is the patient's left, and the warning says where right is.
@@ -91,7 +102,9 @@ def test_simulated_parts_of_the_body_are_refused(grader, part):
     assert all(report.knees == () for report in reports if report.refused)
 
 
-@pytest.mark.parametrize("kind", [negatives.photograph, negatives.text, negatives.texture, negatives.noise, negatives.scene])
+@pytest.mark.parametrize(
+    "kind", [negatives.photograph, negatives.text, negatives.texture, negatives.noise, negatives.scene]
+)
 def test_what_is_no_radiograph_is_refused(grader, kind):
     rng = np.random.default_rng(3)
     reports = [grader.grade(kind([], rng)) for _ in range(6)]
@@ -134,9 +147,13 @@ def test_a_bundle_whose_gate_is_missing_is_not_whole_and_one_without_a_gate_grad
 
 @pytest.mark.slow
 def test_real_knees_pass_and_given_films_of_other_things_do_not(grader, data):
-    """Of the 15 pictures that are no knees, which no training saw, at most one is let through; of real validation knees one in a hundred is refused."""
+    """Of the 15 pictures that are no knees, which no training saw, at most one is let through; of real validation knees
+    one in a hundred is refused.
+    """
     with zipfile.ZipFile(data / "not_knee.zip") as archive:
-        answers = list(grader.grade_batch(archive.read(name) for name in sorted(archive.namelist()) if not name.endswith(".csv")))
+        answers = list(
+            grader.grade_batch(archive.read(name) for name in sorted(archive.namelist()) if not name.endswith(".csv"))
+        )
     assert len(answers) == 15
     assert sum(answer.refused is None for answer in answers) <= 1
     with zipfile.ZipFile(data / "oai_val.zip") as archive:

@@ -68,12 +68,19 @@ def boxes(*centres: tuple[int, int]) -> list[tuple[int, int, int, int]]:
         ([(250, 900), (300, 200)], ["Knee at the picture's bottom", "Knee at the picture's top"]),
         ([(200, 300), (500, 300), (900, 200)], [f"Knee {n} of 3 from the picture's left" for n in (1, 2, 3)]),
         ([(200, 1000), (210, 200), (220, 600)], [f"Knee {n} of 3 from the picture's top" for n in (3, 1, 2)]),
-        ([(200, 200), (200, 700), (800, 200), (800, 700)], [f"Knee {n} of 4 from the picture's left" for n in (1, 2, 3, 4)]),
+        (
+            [(200, 200), (200, 700), (800, 200), (800, 700)],
+            [f"Knee {n} of 4 from the picture's left" for n in (1, 2, 3, 4)],
+        ),
     ],
 )
 def test_knees_without_a_known_side_are_told_apart_by_their_place(grader, places, names):
     film = np.tile(knee_film(2, seed=1).pixels, (6, 6))
-    report = grader.grade(dicom(film.astype(np.uint16), ImageLaterality="R") if len(places) == 2 else film, boxes=boxes(*places), force=True)
+    report = grader.grade(
+        dicom(film.astype(np.uint16), ImageLaterality="R") if len(places) == 2 else film,
+        boxes=boxes(*places),
+        force=True,
+    )
     assert [knee.side for knee in report.knees] == [None] * len(places)
     assert list(report.names) == names
     findings, impression = report.findings().split("IMPRESSION")
@@ -116,7 +123,12 @@ def test_what_is_no_box_is_an_error_of_the_package(grader, boxes, said):
 
 def test_a_box_may_be_of_any_numbers(grader):
     film = knee_film(2, seed=1).pixels
-    for box in ((10, 10, 200, 210), [10.0, 10.5, 200.0, 210.0], np.array([10, 10, 200, 210], np.float32), np.array([10, 10, 200, 210], np.uint8)):
+    for box in (
+        (10, 10, 200, 210),
+        [10.0, 10.5, 200.0, 210.0],
+        np.array([10, 10, 200, 210], np.float32),
+        np.array([10, 10, 200, 210], np.uint8),
+    ):
         assert [knee.box for knee in grader.grade(film, boxes=[box], force=True).knees] == [(10, 10, 200, 210)]
 
 
@@ -141,7 +153,10 @@ def test_the_zero_and_the_unit_of_the_grays_refuse_no_film_and_save_no_blank_one
     usual = grader.grade(knee).knees[0]
     other = grader.grade(zero + unit * knee.astype(np.float64)).knees[0]
     assert (other.grade, other.probabilities) == (usual.grade, pytest.approx(usual.probabilities, abs=0.01))
-    reasons = [grader.grade(zero + unit * film.astype(np.float64)).refused.reason for film in (np.full((300, 300), 90), knee // 64, noise)]
+    reasons = [
+        grader.grade(zero + unit * film.astype(np.float64)).refused.reason
+        for film in (np.full((300, 300), 90), knee // 64, noise)
+    ]
     assert reasons == ["no-detail", "no-detail", "not-a-knee"]
 
 
@@ -203,10 +218,12 @@ def test_a_bad_film_in_a_batch_is_reported_and_the_rest_go_on(grader, films):
 
 def test_importing_the_package_loads_nothing_heavy():
     code = (
-        "import sys, kneeoa_hub; "
-        "print([m for m in ('tensorflow', 'keras', 'gradio', 'flask', 'onnxruntime', 'pydicom', 'huggingface_hub') if m in sys.modules])"
+        "import sys, kneeoa_hub; print([m for m in ('tensorflow', 'keras', 'gradio', 'flask', 'onnxruntime', 'pydicom',"
+        " 'huggingface_hub') if m in sys.modules])"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_every_sample_film_is_named(films):
@@ -219,7 +236,10 @@ def test_a_band_is_the_middle_of_a_tall_crop_and_the_map_is_empty_outside_it(gra
     config["input"]["crop"] = "band"
     (folder / "bundle.json").write_text(json.dumps(config), "utf-8")
     write_manifest(folder)
-    band, film = from_pretrained(folder), np.pad(sample_films()["moderate"].pixels, ((150, 150), (0, 0)), mode="reflect")
+    band, film = (
+        from_pretrained(folder),
+        np.pad(sample_films()["moderate"].pixels, ((150, 150), (0, 0)), mode="reflect"),
+    )
     rows = round(448 * config["input"]["height"] / config["input"]["width"])
     top = (748 - rows) // 2
     (tall,) = band.grade(film, boxes=[(0, 0, 448, 748)], force=True).knees
@@ -233,7 +253,12 @@ def test_a_band_is_the_middle_of_a_tall_crop_and_the_map_is_empty_outside_it(gra
 def test_a_grading_tells_nobody_and_leaves_no_file(tmp_path, films):
     """onnxruntime would else write ids of the machine and of the process, to send them to its maker."""
     code = "import sys, kneeoa_hub; print(len(kneeoa_hub.from_pretrained().grade(sys.argv[1]).knees))"
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("ORT_")} | {"HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
-    done = subprocess.run([sys.executable, "-c", code, str(films["mild"])], env=environ, capture_output=True, text=True, cwd=ROOT)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("ORT_")} | {
+        "HOME": str(tmp_path),
+        "TMPDIR": str(tmp_path),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(films["mild"])], env=environ, capture_output=True, text=True, cwd=ROOT
+    )
     assert done.stdout == "1\n", done.stderr
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []

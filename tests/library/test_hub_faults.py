@@ -32,7 +32,9 @@ def test_a_fault_ends_as_expected_and_as_the_docs_say(row, all_observed):
 def test_the_docs_tell_these_faults_and_no_others():
     text = TABLE.read_text("utf-8")
     assert text.startswith(HEAD)
-    assert [row.split(" | ")[0].removeprefix("| ") for row in text.removeprefix(HEAD).splitlines()] == [row.fault for row in ROWS]
+    assert [row.split(" | ")[0].removeprefix("| ") for row in text.removeprefix(HEAD).splitlines()] == [
+        row.fault for row in ROWS
+    ]
 
 
 @pytest.mark.slow

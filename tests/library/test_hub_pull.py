@@ -1,4 +1,6 @@
-"""Pull from a Hub with the unmodified client against the local server, through what happens to networks, mirrors and caches."""
+"""Pull from a Hub with the unmodified client against the local server, through what happens to networks, mirrors and
+caches.
+"""
 
 import subprocess
 import sys
@@ -19,12 +21,18 @@ def test_json_that_is_no_hub_s_is_told_as_such(server, stranger, answer):
     assert "check HF_ENDPOINT" in said["message"]
 
 
-@pytest.mark.parametrize("variable", [{"HF_ENDPOINT": "http://[bad"}, {"HF_ENDPOINT": "http://localhost:99999"}, {"ALL_PROXY": "socks5://127.0.0.1:1"}])
+@pytest.mark.parametrize(
+    "variable",
+    [{"HF_ENDPOINT": "http://[bad"}, {"HF_ENDPOINT": "http://localhost:99999"}, {"ALL_PROXY": "socks5://127.0.0.1:1"}],
+)
 def test_an_endpoint_or_a_proxy_that_can_t_be_is_told(server, stranger, variable):
     stranger.environment.update(variable)
     said = stranger.does("pull", REPO)
     assert said["error"] in ("HubUnreachable", "SettingsError", "HubError")
-    assert any(word in said["message"] for word in ("check HF_ENDPOINT and the proxy", "can't be loaded with HF_ENDPOINT", "Port out of range"))
+    assert any(
+        word in said["message"]
+        for word in ("check HF_ENDPOINT and the proxy", "can't be loaded with HF_ENDPOINT", "Port out of range")
+    )
 
 
 def test_a_private_repo_is_pulled_with_a_token_alone(server, person, bundle, stranger):
@@ -117,7 +125,9 @@ with ThreadPoolExecutor(4) as pool:
     print(len(set(pool.map(pull, ["lab/kneeoa@v1.0"] * 4))))
 assert get_session().event_hooks == hooks
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=stranger.environment, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=stranger.environment, timeout=120
+    )
     assert done.stdout == "1\n", done.stderr
 
 
@@ -134,7 +144,9 @@ def test_bytes_that_change_every_time_are_refused(server, published, stranger):
 
 
 @pytest.mark.parametrize("name", ["model.onnx", "bundle.json", "manifest.json"])
-def test_a_file_that_changed_in_the_cache_is_fetched_again_and_refused_without_a_network(server, published, stranger, name):
+def test_a_file_that_changed_in_the_cache_is_fetched_again_and_refused_without_a_network(
+    server, published, stranger, name
+):
     folder = stranger.pulls(f"{REPO}@v1.0")
     blob = (folder / name).resolve()
     blob.write_bytes(blob.read_bytes()[::-1])

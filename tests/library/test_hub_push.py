@@ -22,7 +22,9 @@ def changing(server) -> list[str]:
 def test_a_bundle_is_one_tagged_commit_and_comes_back_byte_by_byte(server, published, stranger):
     _, commit = server.commits(REPO)
     assert server.refs(REPO) == {"main": commit, "v1.0": commit}
-    assert {name: content for name, content in server.files(REPO).items() if name != ".gitattributes"} == contents(published)
+    assert {name: content for name, content in server.files(REPO).items() if name != ".gitattributes"} == contents(
+        published
+    )
     said = stranger.does("pull", f"hf://{REPO}@v1.0")
     assert contents(Path(said["answer"])) == contents(published)
     assert said["revision"] == commit
@@ -50,7 +52,9 @@ def test_a_tag_never_moves_to_another_bundle(server, published, newer, person):
     assert server.commits(REPO) == commits
 
 
-def test_a_newer_bundle_takes_away_what_the_older_left_and_nothing_that_others_added(server, bundle, newer, person, stranger):
+def test_a_newer_bundle_takes_away_what_the_older_left_and_nothing_that_others_added(
+    server, bundle, newer, person, stranger
+):
     (bundle / "figures" / "old.png").write_bytes((bundle / "figures" / "confusion.png").read_bytes())
     person.does("push", bundle, REPO, tag="v1.0")
     assert "figures/old.png" in server.files(REPO)
@@ -131,7 +135,10 @@ def test_a_token_that_is_none_is_refused_and_not_quoted(server, published, perso
     assert person.does("pull", REPO, token=" w\n")["answer"]
 
 
-@pytest.mark.parametrize("options", [{"private": True}, {"branch": "next"}, {"edited_card": "keep"}, {"message": "x"}, {"pull_request": True}])
+@pytest.mark.parametrize(
+    "options",
+    [{"private": True}, {"branch": "next"}, {"edited_card": "keep"}, {"message": "x"}, {"pull_request": True}],
+)
 def test_what_only_a_hub_can_do_is_not_asked_of_a_folder(bundle, tmp_path, options):
     with pytest.raises(AddressError, match="which has no"):
         push(bundle, tmp_path / "hub", **options)
@@ -153,7 +160,9 @@ def test_a_card_that_a_person_edited_is_not_lost(server, published, newer, perso
     assert server.files(REPO)["bundle.json"] == (newer / "bundle.json").read_bytes()
 
 
-def test_an_edited_card_is_replaced_when_that_is_asked_for_and_known_again_afterwards(server, published, newer, person, tmp_path):
+def test_an_edited_card_is_replaced_when_that_is_asked_for_and_known_again_afterwards(
+    server, published, newer, person, tmp_path
+):
     server.commit(REPO, server.files(REPO) | {"README.md": b"mine"})
     assert person.does("push", newer, REPO, edited_card="replace")["answer"]
     assert server.files(REPO)["README.md"] == (newer / "README.md").read_bytes()

@@ -24,7 +24,9 @@ def server():
         yield server
 
 
-def ask(server: HubServer, method: str, path: str, body: Any = None, token: str | None = "w") -> tuple[int, dict[str, str], bytes]:
+def ask(
+    server: HubServer, method: str, path: str, body: Any = None, token: str | None = "w"
+) -> tuple[int, dict[str, str], bytes]:
     """Status, headers and content of one request; a body that is not bytes goes as JSON."""
     connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=5)
     try:
@@ -38,13 +40,22 @@ def ask(server: HubServer, method: str, path: str, body: Any = None, token: str 
 
 def announce(server: HubServer, path: str, content: bytes) -> None:
     sample = base64.b64encode(content[:512]).decode()
-    status, _, _ = ask(server, "POST", f"/api/models/{REPO}/preupload/main", {"files": [{"path": path, "sample": sample, "size": len(content)}]})
+    status, _, _ = ask(
+        server,
+        "POST",
+        f"/api/models/{REPO}/preupload/main",
+        {"files": [{"path": path, "sample": sample, "size": len(content)}]},
+    )
     assert status == 200
 
 
-def commit(server: HubServer, *operations: dict[str, Any], head: dict[str, Any] | None = None, token: str | None = "w") -> tuple[int, str]:
+def commit(
+    server: HubServer, *operations: dict[str, Any], head: dict[str, Any] | None = None, token: str | None = "w"
+) -> tuple[int, str]:
     lines = [{"key": "header", "value": {"summary": "more"} if head is None else head}, *operations]
-    status, _, content = ask(server, "POST", f"/api/models/{REPO}/commit/main", "\n".join(map(json.dumps, lines)).encode(), token)
+    status, _, content = ask(
+        server, "POST", f"/api/models/{REPO}/commit/main", "\n".join(map(json.dumps, lines)).encode(), token
+    )
     return status, content.decode()
 
 
@@ -57,7 +68,12 @@ def large(path: str, **other: Any) -> dict[str, Any]:
 
 
 def upload(server: HubServer, content: bytes = BIG) -> int:
-    batch = {"operation": "upload", "hash_algo": "sha256", "transfers": ["basic"], "objects": [{"oid": OID, "size": len(BIG)}]}
+    batch = {
+        "operation": "upload",
+        "hash_algo": "sha256",
+        "transfers": ["basic"],
+        "objects": [{"oid": OID, "size": len(BIG)}],
+    }
     status, _, answer = ask(server, "POST", f"/{REPO}.git/info/lfs/objects/batch", batch)
     assert status == 200
     href = json.loads(answer)["objects"][0]["actions"]["upload"]["href"]
@@ -94,8 +110,16 @@ def test_a_token_that_may_not_write_writes_nothing(server, token, status):
 def test_another_s_repo_takes_suggestions_alone(server):
     server.add_repo("others/knees")
     head = json.dumps({"key": "header", "value": {"summary": "more"}}).encode()
-    for place, status in (("commit/main", 403), ("commit/main?create_pr=1", 200), ("branch/next", 403), ("tag/main", 403)):
-        assert ask(server, "POST", f"/api/models/others/knees/{place}", head if "commit" in place else {"tag": "v1.0"})[0] == status, place
+    for place, status in (
+        ("commit/main", 403),
+        ("commit/main?create_pr=1", 200),
+        ("branch/next", 403),
+        ("tag/main", 403),
+    ):
+        assert (
+            ask(server, "POST", f"/api/models/others/knees/{place}", head if "commit" in place else {"tag": "v1.0"})[0]
+            == status
+        ), place
 
 
 def test_a_private_repo_is_not_there_for_strangers(server):
@@ -142,7 +166,12 @@ def test_a_preupload_tells_plain_paths_true_sizes_and_short_samples(server, file
     ],
 )
 def test_a_batch_uploads_by_sha256(server, wrong):
-    batch = {"operation": "upload", "hash_algo": "sha256", "transfers": ["basic"], "objects": [{"oid": OID, "size": len(BIG)}]}
+    batch = {
+        "operation": "upload",
+        "hash_algo": "sha256",
+        "transfers": ["basic"],
+        "objects": [{"oid": OID, "size": len(BIG)}],
+    }
     assert ask(server, "POST", f"/{REPO}.git/info/lfs/objects/batch", batch | wrong)[0] == 422
 
 
@@ -188,7 +217,11 @@ def test_a_commit_that_is_wrong_changes_nothing(server, operations, head, said):
     assert len(server.commits(REPO)) == 1
 
 
-RESULT = {"task": {"type": "image-classification"}, "dataset": {"type": "oai", "name": "OAI"}, "metrics": [{"type": "accuracy", "value": 1}]}
+RESULT = {
+    "task": {"type": "image-classification"},
+    "dataset": {"type": "oai", "name": "OAI"},
+    "metrics": [{"type": "accuracy", "value": 1}],
+}
 
 
 @pytest.mark.parametrize(
@@ -199,7 +232,10 @@ RESULT = {"task": {"type": "image-classification"}, "dataset": {"type": "oai", "
         ("license: my-own", "license"),
         ("pipeline_tag: fortune-telling", "pipeline_tag"),
         (json.dumps({"model-index": [{"name": "x", "results": [RESULT | {"task": {}}]}]}), "task.type"),
-        (json.dumps({"model-index": [{"name": "x", "results": [RESULT | {"metrics": [{"type": "accuracy"}]}]}]}), "metric"),
+        (
+            json.dumps({"model-index": [{"name": "x", "results": [RESULT | {"metrics": [{"type": "accuracy"}]}]}]}),
+            "metric",
+        ),
     ],
 )
 def test_a_card_has_valid_metadata(server, front, said):
@@ -217,13 +253,17 @@ def test_a_space_says_how_it_is_started(server):
     assert "app_file is missing" in str(content)
 
 
-@pytest.mark.parametrize(("tag", "revision", "status"), [("v1.0", "main", 409), ("v 2", "main", 400), ("v2", "nowhere", 404)])
+@pytest.mark.parametrize(
+    ("tag", "revision", "status"), [("v1.0", "main", 409), ("v 2", "main", 400), ("v2", "nowhere", 404)]
+)
 def test_a_tag_is_new_plain_and_names_what_exists(server, tag, revision, status):
     assert ask(server, "POST", f"/api/models/{REPO}/tag/main", {"tag": "v1.0"})[0] == 200
     assert ask(server, "POST", f"/api/models/{REPO}/tag/{revision}", {"tag": tag})[0] == status
 
 
-@pytest.mark.parametrize(("branch", "start", "status"), [("next", None, 409), ("v%202", None, 400), ("other", "nowhere", 404)])
+@pytest.mark.parametrize(
+    ("branch", "start", "status"), [("next", None, 409), ("v%202", None, 400), ("other", "nowhere", 404)]
+)
 def test_a_branch_is_new_plain_and_starts_at_what_exists(server, branch, start, status):
     assert ask(server, "POST", f"/api/models/{REPO}/branch/next", {})[0] == 200
     assert ask(server, "POST", f"/api/models/{REPO}/branch/{branch}", {"startingPoint": start})[0] == status

@@ -42,7 +42,9 @@ def hub(grader, tmp_path_factory):
 
 def run(person: Person, code: str, *arguments: object) -> str:
     environment = person.environment | {"TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run([sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, env=environment, timeout=180)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True, env=environment, timeout=180
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -51,18 +53,32 @@ def test_it_is_one_tagged_commit_of_all_its_files(hub, grader):
     server, _ = hub
     _, commit = server.commits(REPO)
     assert server.refs(REPO) == {"main": commit, "v1.0": commit}
-    assert {name: content for name, content in server.files(REPO).items() if name != ".gitattributes"} == contents(grader.bundle.folder)
+    assert {name: content for name, content in server.files(REPO).items() if name != ".gitattributes"} == contents(
+        grader.bundle.folder
+    )
 
 
 def test_its_card_has_the_metadata_that_the_hub_shows(hub, grader):
     server, _ = hub
     card = ModelCard(server.files(REPO)["README.md"].decode())
-    assert (card.data.library_name, card.data.pipeline_tag, card.data.license) == ("keras", "image-classification", "cc-by-4.0")
+    assert (card.data.library_name, card.data.pipeline_tag, card.data.license) == (
+        "keras",
+        "image-classification",
+        "cc-by-4.0",
+    )
     assert set(card.data.datasets) == {"gornale", "oai"}
     assert {result.metric_type for result in card.data.eval_results} == {"cohen_kappa", "accuracy"}
-    kappas = [result for result in card.data.eval_results if (result.dataset_type, result.metric_type) == ("oai", "cohen_kappa")]
+    kappas = [
+        result
+        for result in card.data.eval_results
+        if (result.dataset_type, result.metric_type) == ("oai", "cohen_kappa")
+    ]
     shown = {result.dataset_split: result.metric_value for result in kappas}
-    measured = {name.split("_")[1]: figures["qwk"]["value"] for name, figures in grader.bundle.evidence["metrics"].items() if name == "oai_test"}
+    measured = {
+        name.split("_")[1]: figures["qwk"]["value"]
+        for name, figures in grader.bundle.evidence["metrics"].items()
+        if name == "oai_test"
+    }
     assert shown == pytest.approx(measured, abs=1e-4)
 
 

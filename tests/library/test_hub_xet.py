@@ -32,7 +32,9 @@ def bundle(tmp_path):
 def published(server, bundle, tmp_path):
     for name in LARGE:
         server.announce((bundle / name).read_bytes())
-    assert with_xet(tmp_path / "home", server.url, "w").does("push", bundle, REPO, tag="v1.0")["answer"] == f"{REPO}@v1.0"
+    assert (
+        with_xet(tmp_path / "home", server.url, "w").does("push", bundle, REPO, tag="v1.0")["answer"] == f"{REPO}@v1.0"
+    )
     return bundle
 
 
@@ -60,7 +62,8 @@ def test_chunks_that_changed_are_no_model(server, published, tmp_path):
         if path.suffix != ".tagset":
             path.chmod(0o644)
             content = bytearray(path.read_bytes())
-            for place in range(20, len(content), 40):  # which file's chunk comes first is chance, and no manifest lists the picture
+            # which file's chunk comes first is chance, and no manifest lists the picture
+            for place in range(20, len(content), 40):
                 content[place] ^= 1
             path.write_bytes(content)
     said = with_xet(tmp_path / "elsewhere", server.url).does("pull", f"{REPO}@v1.0")

@@ -43,11 +43,20 @@ def test_files_that_changed_since_the_grader_was_made_are_not_opened(copy):
 
 def lambda_layer(document: dict) -> None:
     code = {"class_name": "__lambda__", "config": {"code": "4wE=", "defaults": None, "closure": None}}
-    _layer(document).update({"module": "keras.layers", "class_name": "Lambda", "config": {"name": "evil", "function": code}, "registered_name": None})
+    _layer(document).update(
+        {
+            "module": "keras.layers",
+            "class_name": "Lambda",
+            "config": {"name": "evil", "function": code},
+            "registered_name": None,
+        }
+    )
 
 
 def system_call(document: dict) -> None:
-    _layer(document).update({"module": "os", "class_name": "system", "config": {"command": "touch PLACE"}, "registered_name": None})
+    _layer(document).update(
+        {"module": "os", "class_name": "system", "config": {"command": "touch PLACE"}, "registered_name": None}
+    )
 
 
 def _layer(document: dict) -> dict:

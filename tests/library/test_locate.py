@@ -52,7 +52,9 @@ def test_joints_become_boxes_in_film_pixels_from_left_to_right(grader, tmp_path,
 
 def test_three_joints_have_no_side(grader, tmp_path):
     finds = grader_that_finds(grader, tmp_path, (4, 1, 0.25), (4, 4, 0.25), (4, 6, 0.25))
-    assert [knee.side for knee in finds.grade(knee_film(2, 1, height=448, width=448).pixels, force=True).knees] == [None] * 3
+    assert [knee.side for knee in finds.grade(knee_film(2, 1, height=448, width=448).pixels, force=True).knees] == [
+        None
+    ] * 3
 
 
 def test_a_joint_that_fills_the_film_is_graded_as_if_nobody_had_looked_for_it(grader, tmp_path):
@@ -69,7 +71,10 @@ def test_one_joint_in_a_strip_or_a_crop_is_the_whole_film_and_in_a_larger_film_i
     assert regions(strip, (224, 300)) == strip
     assert as_boxes((Joint(110, 115, 215, 1),), (224, 224)) == ((0, 0, 224, 224),)
     assert as_boxes((Joint(200, 500, 300, 1),), (1000, 400)) == ((50, 350, 350, 650),)
-    assert as_boxes((Joint(80, 80, 140, 1), Joint(230, 80, 140, 1)), (162, 300)) == ((10, 10, 150, 150), (160, 10, 300, 150))
+    assert as_boxes((Joint(80, 80, 140, 1), Joint(230, 80, 140, 1)), (162, 300)) == (
+        (10, 10, 150, 150),
+        (160, 10, 300, 150),
+    )
 
 
 def test_no_joint_is_found_twice_and_no_more_than_four():
@@ -143,7 +148,9 @@ def test_real_crops_are_graded_whole_and_real_strips_show_one_knee_or_two(grader
     assert len(boxes) >= 40
     assert sum(found == [(0, 0, 224, 224)] for found in boxes) >= 0.95 * len(boxes)
     with tarfile.open(data / "gornale_original_png.tar") as archive:
-        members = sorted((member for member in archive.getmembers() if member.isfile()), key=lambda member: member.name)[::30]
+        members = sorted(
+            (member for member in archive.getmembers() if member.isfile()), key=lambda member: member.name
+        )[::30]
         strips = [grader.grade(archive.extractfile(member).read(), force=True) for member in members]
     right = [len(report.knees) == 1 + (report.film.shape[1] == 640) for report in strips]
     assert sum(report.film.shape[1] == 640 for report in strips) >= 3

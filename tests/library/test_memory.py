@@ -32,7 +32,8 @@ import kneeoa_hub.imaging.dicom, kneeoa_hub.imaging.pixel_data, pydicom.pixels.p
 from kneeoa_hub.imaging.decode import decode
 
 def peak():
-    return next(int(line.split()[1]) / 1024 for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 film, before = Path(sys.argv[1]).read_bytes(), peak()
 print(*decode(film).pixels.shape, round(peak() - before))
@@ -56,7 +57,10 @@ FILMS: dict[str, tuple[int, Callable[[], bytes | bytearray]]] = {
     "TIFF float": (SIDE, lambda: tiff(np.zeros((SIDE, SIDE), np.float32), compression="lzw", photometric="miniswhite")),
     "TIFF RGBA": (SIDE, lambda: tiff(zeros(SIDE, 4).astype(np.uint8), compression="lzw", photometric="rgb")),
     "TIFF RGBA 16": (HALF, lambda: tiff(zeros(HALF, 4), compression="lzw", photometric="rgb", rowsperstrip=HALF)),
-    "JPEG CMYK": (SIDE, lambda: picture(Image.new("CMYK", (SIDE, SIDE)), "JPEG", progressive=True, exif=LIES_ON_ITS_SIDE)),
+    "JPEG CMYK": (
+        SIDE,
+        lambda: picture(Image.new("CMYK", (SIDE, SIDE)), "JPEG", progressive=True, exif=LIES_ON_ITS_SIDE),
+    ),
     "BMP": (SIDE, lambda: picture(Image.new("L", (SIDE, SIDE)), "BMP")),
     "WebP": (HALF, lambda: picture(Image.new("RGBA", (HALF, HALF)), "WEBP", lossless=True, method=0)),
     "DICOM": (SIDE, padded),
@@ -69,7 +73,9 @@ def test_a_film_as_large_as_the_limits_let_it_be_takes_half_a_gigabyte_at_most(k
     side, made = FILMS[kind]
     path = tmp_path / "film"
     path.write_bytes(made())
-    done = subprocess.run([sys.executable, "-c", READ, str(path)], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", READ, str(path)], capture_output=True, text=True, cwd=Path(__file__).parents[2]
+    )
     assert done.returncode == 0, done.stderr
     height, width, grown = map(int, done.stdout.split())
     assert (height, width) == (side, side)
@@ -84,7 +90,8 @@ import kneeoa_hub
 from kneeoa_hub.imaging.phantom import knee_film
 
 def peak():
-    return next(int(line.split()[1]) / 1024 for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 grader = kneeoa_hub.from_pretrained()
 grader.grade(np.rot90(255 - knee_film(2, 7).pixels))
@@ -99,7 +106,9 @@ def test_a_large_film_that_is_turned_and_inverted_takes_no_more_to_be_put_right(
     knee = Image.fromarray(knee_film(2, 7).pixels).resize((SIDE, SIDE))
     path = tmp_path / "film.png"
     path.write_bytes(picture(Image.fromarray(255 - np.rot90(np.asarray(knee))), "PNG"))
-    done = subprocess.run([sys.executable, "-c", GRADED, str(path)], capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    done = subprocess.run(
+        [sys.executable, "-c", GRADED, str(path)], capture_output=True, text=True, cwd=Path(__file__).parents[2]
+    )
     assert done.returncode == 0, done.stderr
     knees, warnings, grown = map(int, done.stdout.split())
     assert knees == 1

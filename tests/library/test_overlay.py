@@ -16,7 +16,9 @@ LABEL = tuple(bytes.fromhex(DARK[1:]))
 def labelled(shape: tuple[int, int], *boxes: tuple[int, int, int, int]) -> np.ndarray:
     """[H,W] bool: where labels are, over a film of noise."""
     film = np.random.default_rng(0).integers(0, 256, shape).astype(np.float32)
-    picture = drawn(film, [Mark(box, "Right: KL 2 Mild", np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)) for box in boxes])
+    picture = drawn(
+        film, [Mark(box, "Right: KL 2 Mild", np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8)) for box in boxes]
+    )
     return (np.asarray(picture) == LABEL).all(-1)
 
 
@@ -29,7 +31,13 @@ def labelled(shape: tuple[int, int], *boxes: tuple[int, int, int, int]) -> np.nd
         ([(100, 900, 290, 1090), (310, 920, 500, 1110)], (800, 920)),
         ([(200, 600, 400, 900), (210, 910, 410, 1210)], (400, 1400)),
     ],
-    ids=["above", "above, wider than the box", "below, where the film ends above", "two legs", "below, where another knee is above"],
+    ids=[
+        "above",
+        "above, wider than the box",
+        "below, where the film ends above",
+        "two legs",
+        "below, where another knee is above",
+    ],
 )
 def test_a_label_is_beside_the_box_and_hides_no_knee(boxes, rows):
     labels = labelled((2000, 600), *boxes)
@@ -55,7 +63,9 @@ def test_a_knee_that_fills_the_film_has_its_label_at_its_upper_edge():
 def test_a_film_is_drawn_by_rows_to_the_same_picture_in_little_memory(monkeypatch):
     film = np.random.default_rng(0).integers(0, 4096, (1500, 1300)).astype(np.float32)
     marks = [Mark((0, 0, 1300, 700), "KL 2 Mild", np.linspace(0, 1, 64, dtype=np.float32).reshape(8, 8))]
-    marks.append(Mark((101, 777, 1205, 1499), "KL 3 Moderate", np.linspace(1, 0, 1024, dtype=np.float32).reshape(32, 32)))
+    marks.append(
+        Mark((101, 777, 1205, 1499), "KL 3 Moderate", np.linspace(1, 0, 1024, dtype=np.float32).reshape(32, 32))
+    )
     tracemalloc.start()
     picture = drawn(film, marks)
     most = tracemalloc.get_traced_memory()[1]

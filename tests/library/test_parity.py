@@ -1,4 +1,6 @@
-"""The same knee in any kind of file, by any of the four ways in: the same grade, and probabilities within a hundredth."""
+"""The same knee in any kind of file, by any of the four ways in: the same grade, and probabilities within a
+hundredth.
+"""
 
 import io
 import json
@@ -17,16 +19,31 @@ from kneeoa_hub.imaging.phantom import knee_film
 from kneeoa_hub.settings import Settings
 
 KINDS = {
-    ("PNG", "8-bit gray"), ("PNG", "16-bit gray"), ("PNG", "8-bit RGB"), ("PNG", "16-bit RGB"), ("PNG", "8-bit palette"), ("PNG", "16-bit gray and alpha"),
-    ("JPEG", "8-bit, EXIF orientation 6"), ("TIFF", "16-bit, EXIF orientation 8"), ("TIFF", "16-bit gray and alpha"), ("BMP", "8-bit gray"),
-    ("WebP", "8-bit RGB, lossless"), ("DICOM", "12-bit MONOCHROME1, Explicit VR Little Endian"),
-    ("DICOM", "12-bit, JPEG 2000 Image Compression (Lossless Only)"), ("DICOM", "12-bit MONOCHROME1, JPEG 2000 Image Compression (Lossless Only)"),
-    ("DICOM", "16-bit, JPEG-LS Lossless Image Compression"), ("DICOM", "12-bit, RLE Lossless"),
-    ("DICOM", "12-bit with an overlay in the bits above, RLE Lossless"), ("DICOM", "12-bit in the upper bits of 16, Explicit VR Little Endian"),
-    ("PNG", "12-bit gray above 20000"), ("DICOM", "12-bit above 8000 of 14 bits"), ("DICOM", "12-bit with a rescale intercept of -30000"),
-    ("DICOM", "12-bit with a rescale intercept of 30000"), ("DICOM", "12-bit MONOCHROME1 with a marker of 65535"),
+    ("PNG", "8-bit gray"),
+    ("PNG", "16-bit gray"),
+    ("PNG", "8-bit RGB"),
+    ("PNG", "16-bit RGB"),
+    ("PNG", "8-bit palette"),
+    ("PNG", "16-bit gray and alpha"),
+    ("JPEG", "8-bit, EXIF orientation 6"),
+    ("TIFF", "16-bit, EXIF orientation 8"),
+    ("TIFF", "16-bit gray and alpha"),
+    ("BMP", "8-bit gray"),
+    ("WebP", "8-bit RGB, lossless"),
+    ("DICOM", "12-bit MONOCHROME1, Explicit VR Little Endian"),
+    ("DICOM", "12-bit, JPEG 2000 Image Compression (Lossless Only)"),
+    ("DICOM", "12-bit MONOCHROME1, JPEG 2000 Image Compression (Lossless Only)"),
+    ("DICOM", "16-bit, JPEG-LS Lossless Image Compression"),
+    ("DICOM", "12-bit, RLE Lossless"),
+    ("DICOM", "12-bit with an overlay in the bits above, RLE Lossless"),
+    ("DICOM", "12-bit in the upper bits of 16, Explicit VR Little Endian"),
+    ("PNG", "12-bit gray above 20000"),
+    ("DICOM", "12-bit above 8000 of 14 bits"),
+    ("DICOM", "12-bit with a rescale intercept of -30000"),
+    ("DICOM", "12-bit with a rescale intercept of 30000"),
+    ("DICOM", "12-bit MONOCHROME1 with a marker of 65535"),
     ("DICOM", "12-bit MONOCHROME1 with pixel padding of 65535"),
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +51,10 @@ def knees(data, tmp_path_factory) -> list[list[Path]]:
     """Of each knee its files; on the test machine's disk only."""
     folder = tmp_path_factory.mktemp("parity")
     films = [knee_film(3, 5, bits=16).pixels, *islice(real_films(1), 0, None, 2)]
-    return [[written(folder / f"{number}-{place}", file) for place, file in enumerate(chosen(film))] for number, film in enumerate(films)]
+    return [
+        [written(folder / f"{number}-{place}", file) for place, file in enumerate(chosen(film))]
+        for number, film in enumerate(films)
+    ]
 
 
 def chosen(film: np.ndarray) -> list:
@@ -62,7 +82,9 @@ def ways(grader) -> Iterator[dict[str, Callable[[list[Path]], list[dict]]]]:
     visitor = Client(url, verbose=False)
 
     def flask(paths: list[Path]) -> list[dict]:
-        return client.post("/api/v1/grade", data={"film": [(io.BytesIO(path.read_bytes()), path.name) for path in paths]}).json["films"]
+        return client.post(
+            "/api/v1/grade", data={"film": [(io.BytesIO(path.read_bytes()), path.name) for path in paths]}
+        ).json["films"]
 
     yield {
         "library": lambda paths: [grader.grade(path).to_dict() for path in paths],
@@ -86,11 +108,15 @@ def test_the_same_knee_gets_the_same_answer_in_any_file_by_any_way(knees, ways, 
             assert len(reports) == len(paths)
             for path, report in zip(paths, reports, strict=True):
                 assert [knee["grade"] for knee in report["knees"]] == [first["knees"][0]["grade"]], (name, path.name)
-                away = np.abs(np.subtract(report["knees"][0]["probabilities"], first["knees"][0]["probabilities"])).max()
+                away = np.abs(
+                    np.subtract(report["knees"][0]["probabilities"], first["knees"][0]["probabilities"])
+                ).max()
                 assert away < CLOSE, (name, path.name, away)
                 graded += 1
         for name, reports in answers.items():
             for mine, other in zip(answers["library"], reports, strict=True):
-                assert other["knees"][0]["probabilities"] == pytest.approx(mine["knees"][0]["probabilities"], abs=1e-6), name
+                assert other["knees"][0]["probabilities"] == pytest.approx(
+                    mine["knees"][0]["probabilities"], abs=1e-6
+                ), name
     assert graded == len(knees) * len(KINDS) * 4
     assert len(knees) == 3

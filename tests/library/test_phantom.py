@@ -24,7 +24,9 @@ def test_sizes_and_bits_are_as_asked(height, width):
 
 def test_mean_intensity_does_not_tell_the_grade():
     truth = np.arange(300) % 5
-    means = np.array([knee_film(int(grade), 1000 + i, height=128, width=128).pixels.mean() for i, grade in enumerate(truth)])
+    means = np.array(
+        [knee_film(int(grade), 1000 + i, height=128, width=128).pixels.mean() for i, grade in enumerate(truth)]
+    )
     slope, start = np.polyfit(means, truth, 1)
     guess = np.clip(np.rint(slope * means + start), 0, 4).astype(int)
     assert qwk(truth, guess) < 0.1

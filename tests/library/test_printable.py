@@ -22,7 +22,9 @@ from spaces.demo import render
 def pdf_text(content: bytes) -> str:
     """The strings that a PDF of ours shows, in their order."""
     streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", content, re.DOTALL)
-    shown = b"".join(zlib.decompress(stream) for stream in streams if stream[:1] == b"x" and b"BT" in zlib.decompress(stream))
+    shown = b"".join(
+        zlib.decompress(stream) for stream in streams if stream[:1] == b"x" and b"BT" in zlib.decompress(stream)
+    )
     return " ".join(text.decode("latin-1") for text in re.findall(rb"\((.*?)\) Tj", shown))
 
 
@@ -67,10 +69,18 @@ def test_a_pdf_report_has_a_page_for_every_film(answers):
     assert "Not read:" in told
 
 
-@pytest.mark.parametrize(("grade", "probability", "words"), [(2, 0.76, "likely"), (1, 0.2, "not likely"), (1, 0.6, "borderline"), (2, 0.4, "borderline")])
+@pytest.mark.parametrize(
+    ("grade", "probability", "words"),
+    [(2, 0.76, "likely"), (1, 0.2, "not likely"), (1, 0.6, "borderline"), (2, 0.4, "borderline")],
+)
 def test_osteoarthritis_is_told_in_the_same_careful_words_everywhere(answers, grade, probability, words):
     report = answers[0][1]
-    report = replace(report, knees=tuple(replace(knee, grade=grade, oa_probability=probability, grade_set=(0, 1, 2)) for knee in report.knees))
+    report = replace(
+        report,
+        knees=tuple(
+            replace(knee, grade=grade, oa_probability=probability, grade_set=(0, 1, 2)) for knee in report.knees
+        ),
+    )
     page, printed = HtmlDocument(), PdfDocument()
     for document in (page, printed):
         document.add("film", report)

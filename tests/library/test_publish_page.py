@@ -17,7 +17,11 @@ from ..support.hub_people import Person
 from ..support.hub_server import HubServer
 
 ROOT = Path(__file__).parents[2]
-LINES = re.findall(r"^ {4,}((?:[A-Z_]+=\S+ )*(?:kneeoa|python|make) .*)$", (ROOT / "docs" / "publish.md").read_text("utf-8"), re.MULTILINE)
+LINES = re.findall(
+    r"^ {4,}((?:[A-Z_]+=\S+ )*(?:kneeoa|python|make) .*)$",
+    (ROOT / "docs" / "publish.md").read_text("utf-8"),
+    re.MULTILINE,
+)
 MODULES = {"kneeoa": ["kneeoa_hub.cli"], "python": []}
 
 
@@ -36,7 +40,9 @@ def test_the_page_leads_from_a_bundle_to_a_tagged_repo_a_space_and_an_app(grader
                 continue
             program, *arguments = words
             command = [sys.executable, "-m", *MODULES[program], *(arguments if program == "kneeoa" else arguments[1:])]
-            done = subprocess.run(command, cwd=tmp_path, env=person.environment, capture_output=True, text=True, timeout=200)
+            done = subprocess.run(
+                command, cwd=tmp_path, env=person.environment, capture_output=True, text=True, timeout=200
+            )
             assert done.returncode == 0, (line, done.stderr)
             said[" ".join(words)] = done.stdout
         assert "would send    model.onnx" in said["kneeoa push runs/bundle lab/my-knees --tag v1.0 --dry-run"]

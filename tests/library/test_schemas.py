@@ -65,7 +65,11 @@ def test_what_a_command_prints_with_json_follows_its_schema(command, films, tmp_
 
 def test_every_command_with_json_has_a_schema():
     (commands,) = (action.choices for action in parser()._actions if isinstance(action, argparse._SubParsersAction))
-    assert {name for name, sub in commands.items() if "--json" in sub.format_help()} == set(COMMANDS) == set(schema("commands").schema["$defs"])
+    assert (
+        {name for name, sub in commands.items() if "--json" in sub.format_help()}
+        == set(COMMANDS)
+        == set(schema("commands").schema["$defs"])
+    )
 
 
 @pytest.mark.parametrize(

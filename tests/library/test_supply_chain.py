@@ -1,4 +1,6 @@
-"""What the package stands on: no dependency without use, licences that agree, versions by hash, and a bill of materials."""
+"""What the package stands on: no dependency without use, licences that agree, versions by hash, and a bill of
+materials.
+"""
 
 import json
 import re
@@ -11,7 +13,9 @@ import pytest
 from benchmarks.supply_chain import brought, is_permitted, licence, page
 
 ROOT = Path(__file__).parents[2]
-LIKE_THE_IMAGE = sys.platform == "linux" and f"ARG PYTHON={sys.version_info[0]}.{sys.version_info[1]}\n" in (ROOT / "Dockerfile").read_text("utf-8")
+LIKE_THE_IMAGE = sys.platform == "linux" and f"ARG PYTHON={sys.version_info[0]}.{sys.version_info[1]}\n" in (
+    ROOT / "Dockerfile"
+).read_text("utf-8")
 
 
 def test_every_dependency_is_used_and_every_import_is_declared():
@@ -34,9 +38,26 @@ def test_every_package_that_an_extra_brings_is_listed_and_agrees_with_the_projec
 @pytest.mark.parametrize(
     "words",
     [
-        *("GPL-3.0-only", "GNU General Public License v3 (GPLv3)", "MIT AND GPL-2.0-or-later", "Proprietary", "none named", ""),
-        *("BSD-3-Clause, GPL-3.0", "MIT/GPL-3.0", "Apache-2.0 with Commons Clause", "MIT License or GNU General Public License v3 (GPLv3)"),
-        *("GPL-2.0-only WITH Classpath-exception-2.0", "MIT AND (GPL-2.0-only OR AGPL-3.0-only)", "LicenseRef-Apache-2.0", "Apache-2.0 OR"),
+        *(
+            "GPL-3.0-only",
+            "GNU General Public License v3 (GPLv3)",
+            "MIT AND GPL-2.0-or-later",
+            "Proprietary",
+            "none named",
+            "",
+        ),
+        *(
+            "BSD-3-Clause, GPL-3.0",
+            "MIT/GPL-3.0",
+            "Apache-2.0 with Commons Clause",
+            "MIT License or GNU General Public License v3 (GPLv3)",
+        ),
+        *(
+            "GPL-2.0-only WITH Classpath-exception-2.0",
+            "MIT AND (GPL-2.0-only OR AGPL-3.0-only)",
+            "LicenseRef-Apache-2.0",
+            "Apache-2.0 OR",
+        ),
     ],
 )
 def test_a_licence_that_does_not_agree_is_told(words: str):
@@ -44,7 +65,15 @@ def test_a_licence_that_does_not_agree_is_told(words: str):
 
 
 @pytest.mark.parametrize(
-    "words", ["MIT", "mit", "GPL-2.0-only OR Apache-2.0", "MPL-2.0 AND (GPL-2.0-only OR MIT)", "Apache-2.0 WITH LLVM-exception", "ISC License (ISCL)"]
+    "words",
+    [
+        "MIT",
+        "mit",
+        "GPL-2.0-only OR Apache-2.0",
+        "MPL-2.0 AND (GPL-2.0-only OR MIT)",
+        "Apache-2.0 WITH LLVM-exception",
+        "ISC License (ISCL)",
+    ],
 )
 def test_a_licence_that_agrees_is_not(words: str):
     assert is_permitted(words)
@@ -52,7 +81,12 @@ def test_a_licence_that_agrees_is_not(words: str):
 
 def bill_of_materials(file: Path, *options: str) -> list[dict]:
     """What the bill that is written to `file` lists."""
-    ended = subprocess.run([sys.executable, "-m", "benchmarks.supply_chain", "--sbom", str(file), *options], cwd=ROOT, capture_output=True, text=True)
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchmarks.supply_chain", "--sbom", str(file), *options],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
     assert ended.returncode == 0, ended.stderr
     bill = json.loads(file.read_text("utf-8"))
     assert bill["bomFormat"] == "CycloneDX"
@@ -62,13 +96,28 @@ def bill_of_materials(file: Path, *options: str) -> list[dict]:
 def test_the_bill_of_materials_is_of_what_the_image_installs_with_its_hashes(tmp_path: Path):
     parts = bill_of_materials(tmp_path / "sbom.cdx.json")
     named = [(re.sub(r"[-_.]+", "-", part["name"]).lower(), part["version"]) for part in parts]
-    installed = {package.metadata["Name"].lower().replace("_", "-"): package.version for package in brought(("flask", "dicom", "report", "postgres"))}
+    installed = {
+        package.metadata["Name"].lower().replace("_", "-"): package.version
+        for package in brought(("flask", "dicom", "report", "postgres"))
+    }
     if LIKE_THE_IMAGE:
         assert dict(named) == installed
     assert len(named) == len(dict(named)) > 0.8 * len(installed)
-    assert all(reference["hashes"] for part in parts for reference in part["externalReferences"] if reference["type"] == "distribution")
+    assert all(
+        reference["hashes"]
+        for part in parts
+        for reference in part["externalReferences"]
+        if reference["type"] == "distribution"
+    )
 
 
 def test_the_bill_of_an_environment_names_what_is_installed(tmp_path: Path):
-    named = {(part["name"], part["version"]) for part in bill_of_materials(tmp_path / "sbom.cdx.json", "--python", sys.executable)}
-    assert {(package.metadata["Name"], package.version) for package in brought() if package.metadata["Name"] in ("Flask", "numpy")} <= named
+    named = {
+        (part["name"], part["version"])
+        for part in bill_of_materials(tmp_path / "sbom.cdx.json", "--python", sys.executable)
+    }
+    assert {
+        (package.metadata["Name"], package.version)
+        for package in brought()
+        if package.metadata["Name"] in ("Flask", "numpy")
+    } <= named

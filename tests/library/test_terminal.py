@@ -16,7 +16,13 @@ def on_a_terminal(environment: dict[str, str], *command: object) -> tuple[int, s
     """Exit code, what the terminal showed on standard error, and standard output, which goes into a pipe."""
     terminal, end = os.openpty()
     termios.tcsetwinsize(end, (24, 100))
-    running = subprocess.Popen([sys.executable, "-m", "kneeoa_hub.cli", *map(str, command)], stdout=subprocess.PIPE, stderr=end, text=True, env=environment)
+    running = subprocess.Popen(
+        [sys.executable, "-m", "kneeoa_hub.cli", *map(str, command)],
+        stdout=subprocess.PIPE,
+        stderr=end,
+        text=True,
+        env=environment,
+    )
     os.close(end)
     shown = b""
     while True:
@@ -33,19 +39,32 @@ def on_a_terminal(environment: dict[str, str], *command: object) -> tuple[int, s
 
 
 def in_a_pipe(environment: dict[str, str], *command: object) -> tuple[int, str, str]:
-    done = subprocess.run([sys.executable, "-m", "kneeoa_hub.cli", *map(str, command)], capture_output=True, text=True, env=environment, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-m", "kneeoa_hub.cli", *map(str, command)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=60,
+    )
     return done.returncode, done.stderr, done.stdout
 
 
 def person(home: Path, *login: str) -> dict[str, str]:
     """The environment of someone who did not switch the bars off."""
-    return {name: value for name, value in Person(home, *login).environment.items() if name != "HF_HUB_DISABLE_PROGRESS_BARS"}
+    return {
+        name: value
+        for name, value in Person(home, *login).environment.items()
+        if name != "HF_HUB_DISABLE_PROGRESS_BARS"
+    }
 
 
 def test_a_push_and_a_pull_show_bars_on_a_terminal_and_are_silent_in_a_pipe(grader, tmp_path):
     with HubServer() as server:
         for name, started in (("seen", on_a_terminal), ("piped", in_a_pipe)):
-            owner, stranger = person(tmp_path / f"{name}-owner", server.url, "w"), person(tmp_path / f"{name}-stranger", server.url)
+            owner, stranger = (
+                person(tmp_path / f"{name}-owner", server.url, "w"),
+                person(tmp_path / f"{name}-stranger", server.url),
+            )
             code, told, answer = started(owner, "push", grader.bundle.folder, f"{REPO}-{name}", "--tag", "v1.0")
             assert (code, answer) == (0, f"published: {REPO}-{name}@v1.0\n"), told
             assert ("100%" in told, bool(told)) == (name == "seen",) * 2

@@ -112,7 +112,19 @@ def test_a_number_that_no_machine_holds_is_a_bundle_error(bundle, number):
         read_bundle(bundle)
 
 
-@pytest.mark.parametrize("name", ["run.py", "figures/run.py", "PICKLE.PKL", "pytorch_model.bin", "lib.so.1", "whole.h5", "sub/model.weights.h5", ".cache/x.py"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "run.py",
+        "figures/run.py",
+        "PICKLE.PKL",
+        "pytorch_model.bin",
+        "lib.so.1",
+        "whole.h5",
+        "sub/model.weights.h5",
+        ".cache/x.py",
+    ],
+)
 def test_what_could_run_code_is_refused_by_name_at_every_load_and_push(bundle, tmp_path, name):
     (bundle / name).parent.mkdir(exist_ok=True)
     (bundle / name).write_bytes(b"print()")
@@ -233,7 +245,10 @@ def test_a_damaged_bundle_is_refused_before_anything_is_written(bundle, tmp_path
     assert not (tmp_path / "hub").exists()
 
 
-@pytest.mark.parametrize(("wanted", "told"), [("v1.O", "Did you mean 'v1.0'?"), ("zzz", "It has main, v1.0."), ("0123456789ab", "has no revision")])
+@pytest.mark.parametrize(
+    ("wanted", "told"),
+    [("v1.O", "Did you mean 'v1.0'?"), ("zzz", "It has main, v1.0."), ("0123456789ab", "has no revision")],
+)
 def test_an_unknown_revision_names_those_that_are_there(bundle, tmp_path, wanted, told):
     push(bundle, tmp_path / "hub", tag="v1.0")
     with pytest.raises(AddressError) as caught:
@@ -322,12 +337,19 @@ def test_a_disk_that_takes_no_more_bytes_is_an_output_error_and_nothing_half_wri
     larger = make_bundle(tmp_path / "larger", version="2.0")
     done = subprocess.run([sys.executable, "-c", FULL, larger, hub], capture_output=True, text=True, check=True)
     assert done.stdout.startswith("HubConflict")
-    done = subprocess.run([sys.executable, "-c", FULL.replace("v1.0", "v2.0"), larger, hub], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", FULL.replace("v1.0", "v2.0"), larger, hub], capture_output=True, text=True, check=True
+    )
     assert done.stdout.startswith("OutputError")
     after = listing(hub)
-    assert {name: time for name, time in after.items() if name != "snapshots"} == {k: v for k, v in before.items() if k != "snapshots"}
+    assert {name: time for name, time in after.items() if name != "snapshots"} == {
+        k: v for k, v in before.items() if k != "snapshots"
+    }
 
 
 def test_the_package_and_its_hub_load_no_client_until_a_repo_is_asked_for():
-    check = "import sys, kneeoa_hub.hub.pull_push; assert not {'huggingface_hub', 'httpx2', 'onnxruntime'} & set(sys.modules)"
+    check = (
+        "import sys, kneeoa_hub.hub.pull_push; assert not {'huggingface_hub', 'httpx2', 'onnxruntime'} &"
+        " set(sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", check], check=True)

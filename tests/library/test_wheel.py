@@ -53,16 +53,25 @@ def test_the_wheel_holds_the_library_its_weights_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     folders = {name.split("/")[0] for name in names}
     assert {folder for folder in folders if not folder.endswith(".dist-info")} == {"kneeoa_hub"}
-    shipped = {path.relative_to(ROOT).as_posix() for path in (ROOT / "kneeoa_hub" / "pretrained").rglob("*") if path.is_file()}
+    shipped = {
+        path.relative_to(ROOT).as_posix() for path in (ROOT / "kneeoa_hub" / "pretrained").rglob("*") if path.is_file()
+    }
     assert shipped <= set(names)
     assert "kneeoa_hub/py.typed" in names
 
 
 @pytest.mark.slow
 def test_its_types_are_complete(installed, tmp_path):
-    environment = os.environ | {"PATH": f"{installed}{os.pathsep}{os.environ['PATH']}"}  # where pyright looks for packages
+    # where pyright looks for packages
+    environment = os.environ | {"PATH": f"{installed}{os.pathsep}{os.environ['PATH']}"}
     pyright = Path(sys.executable).with_name("pyright")
-    done = subprocess.run([pyright, "--verifytypes", "kneeoa_hub", "--ignoreexternal"], capture_output=True, text=True, cwd=tmp_path, env=environment)
+    done = subprocess.run(
+        [pyright, "--verifytypes", "kneeoa_hub", "--ignoreexternal"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env=environment,
+    )
     assert "Type completeness score: 100%" in done.stdout, done.stdout
 
 

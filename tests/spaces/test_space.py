@@ -124,10 +124,15 @@ def test_an_assistant_can_grade_a_film(url, grader, films):
     film = "data:image/png;base64," + base64.b64encode(films["severe"].read_bytes()).decode()
 
     async def visit():
-        async with streamable_http_client(f"{url}gradio_api/mcp/") as (read, write, _), ClientSession(read, write) as session:
+        async with (
+            streamable_http_client(f"{url}gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
             await session.initialize()
             tools = (await session.list_tools()).tools
-            return tools, await session.call_tool(next(tool.name for tool in tools if tool.name.endswith("grade")), {"film": film})
+            return tools, await session.call_tool(
+                next(tool.name for tool in tools if tool.name.endswith("grade")), {"film": film}
+            )
 
     tools, answer = asyncio.run(visit())
     assert len(tools) == 2
@@ -203,12 +208,18 @@ def test_a_film_over_the_limit_is_not_taken(films):
 
 def upload(url: str, content: bytes) -> list[str]:
     """What a browser sends; returns where the server has put it."""
-    body = b'--edge\r\nContent-Disposition: form-data; name="files"; filename="film.png"\r\n\r\n' + content + b"\r\n--edge--\r\n"
+    body = (
+        b'--edge\r\nContent-Disposition: form-data; name="files"; filename="film.png"\r\n\r\n'
+        + content
+        + b"\r\n--edge--\r\n"
+    )
     request = Request(f"{url}gradio_api/upload", body, {"Content-Type": "multipart/form-data; boundary=edge"})
     return json.loads(urlopen(request).read())
 
 
-@pytest.mark.parametrize(("settings", "says"), [(Settings(model="./no-such-bundle"), "no-such-bundle"), (Settings(model="a b c"), "a b c")])
+@pytest.mark.parametrize(
+    ("settings", "says"), [(Settings(model="./no-such-bundle"), "no-such-bundle"), (Settings(model="a b c"), "a b c")]
+)
 def test_a_missing_model_gives_a_page_that_says_so(settings, says):
     config = str(load_demo(settings).get_config_file())
     assert "The model is not available" in config
@@ -217,7 +228,12 @@ def test_a_missing_model_gives_a_page_that_says_so(settings, says):
 
 def test_deploying_does_not_wait_for_gradio():
     code = "import sys, spaces.deploy; print({'gradio', 'onnxruntime', 'tensorflow'} & set(sys.modules))"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip() == "set()"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        ).stdout.strip()
+        == "set()"
+    )
 
 
 def test_the_header_is_valid_and_names_the_locked_gradio():

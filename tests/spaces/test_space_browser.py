@@ -52,9 +52,19 @@ def page(context, url: str) -> Iterator[Page]:
     """The page; at the end the browser must have had nothing to complain of, and asked no other server for anything."""
     page = context.new_page()
     noted: list[str] = []
-    page.on("console", lambda message: noted.append(message.text) if message.type in ("error", "warning") and message.text not in GRADIO_SAYS else None)
+    page.on(
+        "console",
+        lambda message: (
+            noted.append(message.text)
+            if message.type in ("error", "warning") and message.text not in GRADIO_SAYS
+            else None
+        ),
+    )
     page.on("pageerror", lambda error: noted.append(str(error)))
-    page.on("request", lambda request: None if request.url.startswith((url, "data:", "blob:")) else noted.append(request.url))
+    page.on(
+        "request",
+        lambda request: None if request.url.startswith((url, "data:", "blob:")) else noted.append(request.url),
+    )
     page.goto(url)
     expect(page.locator("#result .verdict")).to_be_visible()
     yield page
@@ -242,6 +252,9 @@ def test_the_dark_of_the_system_is_followed(browser: Browser, url: str):
     page = browser.new_page(color_scheme="dark")
     page.goto(url)
     expect(page.locator("#result .verdict")).to_be_visible()
-    light = "element => getComputedStyle(element).color.match(/\\d+/g).slice(0, 3).reduce((sum, value) => sum + Number(value), 0)"
+    light = (
+        "element => getComputedStyle(element).color.match(/\\d+/g).slice(0, 3).reduce((sum, value) => sum +"
+        " Number(value), 0)"
+    )
     assert page.locator("#result .verdict").evaluate(light) > 500
     page.close()

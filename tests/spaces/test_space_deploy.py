@@ -36,12 +36,18 @@ def hub():
 
 def environment(hub: HubServer, token: str = "w", **variables: str) -> dict[str, str]:
     plain = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
-    return plain | {"HF_ENDPOINT": hub.url, "HF_TOKEN": token, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"} | variables
+    return (
+        plain
+        | {"HF_ENDPOINT": hub.url, "HF_TOKEN": token, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        | variables
+    )
 
 
 def deploys(hub: HubServer, home: Path, *arguments: str, token: str = "w") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "spaces.deploy", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment(hub, token, HF_HOME=str(home)), capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        command, cwd=ROOT, env=environment(hub, token, HF_HOME=str(home)), capture_output=True, text=True, timeout=120
+    )
 
 
 def header_of(readme: bytes) -> dict:
@@ -61,7 +67,9 @@ def test_the_uploaded_space_starts_and_answers_as_the_library_does(hub, tmp_path
 
     folder = lay_out(tmp_path / "space", files)
     spec = "import importlib.util as u; print(u.find_spec('spaces'), u.find_spec('kneeoa_hub').origin)"
-    found = subprocess.run([sys.executable, "-c", spec], cwd=folder, capture_output=True, text=True, check=True).stdout.split()
+    found = subprocess.run(
+        [sys.executable, "-c", spec], cwd=folder, capture_output=True, text=True, check=True
+    ).stdout.split()
     assert found == ["None", str(folder / "kneeoa_hub" / "__init__.py")]
     with space(folder, HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path / "cache"), HF_HUB_DISABLE_XET="1") as url:
         client = Client(url, verbose=False)

@@ -24,17 +24,32 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = tmp_path_factory.mktemp("space") / "env"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     found = environment / "bin" / "python"
-    install = [found, "-m", "pip", "install", "--quiet", "-r", ROOT / "spaces" / "requirements.txt", f"gradio[oauth,mcp]=={header['sdk_version']}"]
+    install = [
+        found,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "-r",
+        ROOT / "spaces" / "requirements.txt",
+        f"gradio[oauth,mcp]=={header['sdk_version']}",
+    ]
     subprocess.run(install, check=True)
     return found
 
 
 @pytest.mark.slow
-def test_the_requirements_are_all_that_the_space_needs(python: Path, grader: KneeGrader, films: dict[str, Path], tmp_path: Path):
-    names = subprocess.run([python, "-m", "pip", "list", "--format=freeze"], capture_output=True, text=True, check=True).stdout
+def test_the_requirements_are_all_that_the_space_needs(
+    python: Path, grader: KneeGrader, films: dict[str, Path], tmp_path: Path
+):
+    names = subprocess.run(
+        [python, "-m", "pip", "list", "--format=freeze"], capture_output=True, text=True, check=True
+    ).stdout
     assert "tensorflow" not in names
     folder = lay_out(tmp_path / "space", space_files("lab/kneeoa", "0" * 40))
-    with space(folder, python=str(python), KNEEOA_MODEL=str(BUNDLE), HF_HUB_OFFLINE="1", HOME=os.environ["HOME"]) as url:
+    with space(
+        folder, python=str(python), KNEEOA_MODEL=str(BUNDLE), HF_HUB_OFFLINE="1", HOME=os.environ["HOME"]
+    ) as url:
         client = Client(url, verbose=False)
         for name in ("severe", "both-knees", "sixteen-bit"):
             assert client.predict(handle_file(films[name]), api_name="/grade") == grader.grade(films[name]).to_dict()

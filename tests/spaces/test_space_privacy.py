@@ -20,7 +20,10 @@ from spaces.demo.cleanup import sweep
 from ..support.space_serving import ROOT, launched
 from .test_space import upload
 
-QUICK = "import spaces.app as app; app.DELETE_EVERY_S, app.DELETE_AFTER_S = 0.2, float(__import__('sys').argv[1]); app.main()"
+QUICK = (
+    "import spaces.app as app; app.DELETE_EVERY_S, app.DELETE_AFTER_S = 0.2, float(__import__('sys').argv[1]);"
+    " app.main()"
+)
 
 
 @pytest.fixture
@@ -33,7 +36,11 @@ def folder(tmp_path: Path) -> Path:
 def running(folder: Path, seconds: float, *, own: bool = False) -> Iterator[str]:
     """The demo's address; it keeps films in the folder, or in one of its own, for so many seconds."""
     command = [sys.executable, *(["-m", "spaces.app"] if own else ["-c", QUICK, str(seconds)])]
-    environ = os.environ | {"PYTHONUNBUFFERED": "1", "GRADIO_SERVER_PORT": str(_free_port()), "GRADIO_TEMP_DIR": str(folder)}
+    environ = os.environ | {
+        "PYTHONUNBUFFERED": "1",
+        "GRADIO_SERVER_PORT": str(_free_port()),
+        "GRADIO_TEMP_DIR": str(folder),
+    }
     with launched(command, ROOT, environ) as url:
         yield f"{url}/"
 
@@ -57,11 +64,18 @@ def test_whatever_came_is_deleted(folder: Path, films: dict[str, Path]):
         upload(url, film)
 
         async def visit() -> None:
-            async with streamable_http_client(f"{url}gradio_api/mcp/") as (read, write, _), ClientSession(read, write) as session:
+            async with (
+                streamable_http_client(f"{url}gradio_api/mcp/") as (read, write, _),
+                ClientSession(read, write) as session,
+            ):
                 await session.initialize()
                 tools = (await session.list_tools()).tools
                 data = "data:image/png;base64," + base64.b64encode(film).decode()
-                assert not (await session.call_tool(next(tool.name for tool in tools if tool.name.endswith("grade")), {"film": data})).isError
+                assert not (
+                    await session.call_tool(
+                        next(tool.name for tool in tools if tool.name.endswith("grade")), {"film": data}
+                    )
+                ).isError
 
         asyncio.run(visit())
         came = len(files(folder))
@@ -69,7 +83,8 @@ def test_whatever_came_is_deleted(folder: Path, films: dict[str, Path]):
         place = urlparse(url)
         with socket.create_connection((place.hostname, place.port)) as connection:
             head = (
-                f"POST /gradio_api/upload HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: multipart/form-data; boundary=b\r\nContent-Length: 9000000\r\n\r\n"
+                f"POST /gradio_api/upload HTTP/1.1\r\nHost: {place.netloc}\r\nContent-Type: multipart/form-data;"
+                " boundary=b\r\nContent-Length: 9000000\r\n\r\n"
             )
             part = '--b\r\nContent-Disposition: form-data; name="files"; filename="film.png"\r\n\r\n'
             connection.sendall(head.encode() + part.encode() + bytes(3_000_000))
@@ -107,7 +122,9 @@ def test_a_sweep_takes_what_is_old_and_leaves_what_is_new(folder: Path):
 
 
 @pytest.mark.parametrize(("variable", "value"), [("KNEEOA_THREADS", "many"), ("KNEEOA_MAX_BYTES", "-1")])
-def test_a_setting_that_can_t_be_read_gives_a_page_that_says_so(folder: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str):
+def test_a_setting_that_can_t_be_read_gives_a_page_that_says_so(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
+):
     monkeypatch.setenv(variable, value)
     with running(folder, 5) as url:
         page = html.unescape(urlopen(f"{url}config").read().decode())

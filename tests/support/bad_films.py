@@ -33,7 +33,8 @@ def unreadable() -> dict[str, bytes]:
         "eps": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 300 300\n(evil) run\nshowpage\n",
         "png of 50,000 x 50,000": huge_png(),
         "png without pixels": png[:60],
-        "bmp of 60,000 x 60,000": b"BM" + struct.pack("<IHHIIiiHHIIiiII", 1000, 0, 0, 54, 40, 60_000, 60_000, 1, 8, 0, 0, 0, 0, 0, 0),
+        "bmp of 60,000 x 60,000": b"BM"
+        + struct.pack("<IHHIIiiHHIIiiII", 1000, 0, 0, 54, 40, 60_000, 60_000, 1, 8, 0, 0, 0, 0, 0, 0),
         "tiff of two pages": two_pages(),
         "webp that moves": file(shown, "WEBP", save_all=True, append_images=[Image.fromarray(255 - _pixels())]),
         "tiff whose directory is itself": b"II*\x00\x08\x00\x00\x00\x00\x00\x08\x00\x00\x00" + bytes(64),

@@ -59,14 +59,23 @@ def tiny_graph() -> bytes:
         helper.make_node("MatMul", ["mean", "features"], ["embedding"]),
         helper.make_node("ReduceMean", ["image", "over_channel"], ["activation_map"], keepdims=0),
     ]
-    graph = helper.make_graph(nodes, "tiny", [image], outputs, [numpy_helper.from_array(value, name) for name, value in weights.items()])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9, doc_string="of a test " * 2000)
+    graph = helper.make_graph(
+        nodes, "tiny", [image], outputs, [numpy_helper.from_array(value, name) for name, value in weights.items()]
+    )
+    model = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9, doc_string="of a test " * 2000
+    )
     onnx.checker.check_model(model)
     return model.SerializeToString()
 
 
-def make_bundle(folder: Path, *, model: bytes | None = None, weights: int = 0, card: str = CARD, **changes: Any) -> Path:
-    """A complete bundle of about 20 kB in a new folder. weights: of what byte they are. changes: fields of its BundleConfig, such as version="2.0"."""
+def make_bundle(
+    folder: Path, *, model: bytes | None = None, weights: int = 0, card: str = CARD, **changes: Any
+) -> Path:
+    """A complete bundle of about 20 kB in a new folder.
+
+    weights: of what byte they are. changes: fields of its BundleConfig, such as version="2.0".
+    """
     (folder / "figures").mkdir(parents=True)
     (folder / "bundle.json").write_text(replace(CONFIG, **changes).to_json(), "utf-8")
     (folder / "model.onnx").write_bytes(tiny_graph() if model is None else model)
@@ -82,4 +91,6 @@ def make_bundle(folder: Path, *, model: bytes | None = None, weights: int = 0, c
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below the folder, by name."""
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+    }

@@ -8,8 +8,9 @@ from tuning import __main__ as tuning
 
 HEAD = """# Commands
 
-Made by `python -m tests.support.commands_page`; a test fails when it differs from the commands. Exit codes: [errors.md](errors.md).
-What `--json` prints: [commands.schema.json](schemas/commands.schema.json). Bars of progress are drawn on a terminal alone.
+Made by `python -m tests.support.commands_page`; a test fails when it differs from the commands. Exit codes:
+[errors.md](errors.md). What `--json` prints: [commands.schema.json](schemas/commands.schema.json). Bars of progress
+are drawn on a terminal alone.
 """
 
 
@@ -26,7 +27,14 @@ def _commands(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
             if not isinstance(action, argparse._HelpAction):
                 yield f"| {_called(action)} | {_meaning(action)} |"
         if sub.epilog:
-            yield "\n" + sub.epilog.replace("examples:\n", "").split("exit code:")[0].replace("\n  ", "\n    ").replace("  kneeoa", "    kneeoa", 1).rstrip()
+            yield (
+                "\n"
+                + sub.epilog.replace("examples:\n", "")
+                .split("exit code:")[0]
+                .replace("\n  ", "\n    ")
+                .replace("  kneeoa", "    kneeoa", 1)
+                .rstrip()
+            )
         yield ""
 
 

@@ -1,4 +1,6 @@
-"""The Dockerfile's steps by hand, for machines without a container engine: its folders lie below one of this machine's."""
+"""The Dockerfile's steps by hand, for machines without a container engine: its folders lie below one of this
+machine's.
+"""
 
 import json
 import re
@@ -29,7 +31,15 @@ class Image:
 def build(root: Path) -> Image:
     """Run every step. A step of a kind that is not known here raises KeyError, so that none is left out."""
     image = Image(root)
-    steps = {"RUN": _run, "COPY": _copy, "ENV": _env, "WORKDIR": _workdir, "USER": _user, "ENTRYPOINT": _entrypoint, "HEALTHCHECK": _healthcheck}
+    steps = {
+        "RUN": _run,
+        "COPY": _copy,
+        "ENV": _env,
+        "WORKDIR": _workdir,
+        "USER": _user,
+        "ENTRYPOINT": _entrypoint,
+        "HEALTHCHECK": _healthcheck,
+    }
     left_out = dict.fromkeys(("ARG", "FROM", "LABEL", "EXPOSE", "VOLUME"), lambda image, text: None)
     for kind, text in instructions():
         (steps | left_out)[kind](image, text)

@@ -53,7 +53,9 @@ class Visitor:
 
     def submit(self, path: str, fields: Mapping[str, str] = MappingProxyType({}), **options: Any) -> requests.Response:
         """The form's answer itself, without the page that it leads to."""
-        return self._session.post(self._address + path, {"csrf_token": self._token, **fields}, timeout=60, allow_redirects=False, **options)
+        return self._session.post(
+            self._address + path, {"csrf_token": self._token, **fields}, timeout=60, allow_redirects=False, **options
+        )
 
 
 def file(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:

@@ -1,4 +1,6 @@
-"""Pictures of the Flask app for the documentation, with synthetic films alone: `python -m tests.support.flask_screenshots`."""
+"""Pictures of the Flask app for the documentation, with synthetic films alone: `python -m
+tests.support.flask_screenshots`.
+"""
 
 import sys
 import tempfile
@@ -19,7 +21,11 @@ def main(folder: Path = FOLDER) -> None:
     from PIL import Image
 
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as there, serving(KNEEOA_READER_DB=f"sqlite:///{there}/readings.db") as (address, _), chromium() as browser:
+    with (
+        tempfile.TemporaryDirectory() as there,
+        serving(KNEEOA_READER_DB=f"sqlite:///{there}/readings.db") as (address, _),
+        chromium() as browser,
+    ):
         films = {}
         for name, phantom in sample_films().items():
             films[name] = Path(there) / f"{name}.png"
@@ -58,7 +64,9 @@ def main(folder: Path = FOLDER) -> None:
 
 
 def opened(browser: Browser, address: str, dark: bool = False, phone: bool = False) -> Page:
-    context = browser.new_context(base_url=address, viewport=PHONE if phone else DESKTOP, color_scheme="dark" if dark else "light")  # type: ignore[arg-type]
+    context = browser.new_context(
+        base_url=address, viewport=PHONE if phone else DESKTOP, color_scheme="dark" if dark else "light"
+    )  # type: ignore[arg-type]
     page = context.new_page()
     page.goto("/")
     page.wait_for_load_state("networkidle")

@@ -19,7 +19,13 @@ from playwright.sync_api import Browser, sync_playwright
 ROOT = Path(__file__).parents[2]
 ACCEPT_JSON = {"Accept": "application/json"}
 WITHOUT_FORK = "import os, runpy; del os.fork; runpy.run_module('flask_app', run_name='__main__')"
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--no-first-run"]
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+]
 
 
 def command(*options: str, fork: bool = True, code: str = "") -> list[str]:
@@ -30,7 +36,12 @@ def command(*options: str, fork: bool = True, code: str = "") -> list[str]:
 
 @contextmanager
 def serving(
-    *options: str, fork: bool = True, code: str = "", log: Path | None = None, before: Callable[[], None] | None = None, **variables: str
+    *options: str,
+    fork: bool = True,
+    code: str = "",
+    log: Path | None = None,
+    before: Callable[[], None] | None = None,
+    **variables: str,
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """The app on a free port: the address that it prints, and its process.
 
@@ -111,7 +122,9 @@ def slowest(address: str) -> float:
 
 
 def chromium_path() -> str | None:
-    return next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+    return next(
+        (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
+    )
 
 
 @contextmanager

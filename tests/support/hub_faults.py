@@ -1,4 +1,5 @@
-"""Everything that goes wrong between a person and a Hub, as a table: python -m tests.support.hub_faults > docs/hub-faults.md
+"""Everything that goes wrong between a person and a Hub, as a table: python -m tests.support.hub_faults >
+docs/hub-faults.md
 
 Each row makes the fault happen to the real client and tells what came of it.
 """
@@ -18,9 +19,10 @@ from .hub_server import HubServer
 
 HEAD = """# Faults between you and a Hub
 
-What goes wrong, what should come of it, and what came of it: the table is written by the tests, which make each fault happen to the
-unmodified client against a strict Hub on this machine (`python -m tests.support.hub_faults > docs/hub-faults.md`). *Right model* means that every
-byte is as published; an error is one of [the package's own](errors.md), shown here by its kind and its message.
+What goes wrong, what should come of it, and what came of it: the table is written by the tests, which make each fault
+happen to the unmodified client against a strict Hub on this machine (`python -m tests.support.hub_faults >
+docs/hub-faults.md`). *Right model* means that every byte is as published; an error is one of [the package's
+own](errors.md), shown here by its kind and its message.
 
 | fault | expected | observed |
 |---|---|---|
@@ -272,23 +274,59 @@ ROWS = (
     Row("connection closed in the middle of a file", RIGHT, pulled_through("cut", "GET", "model.onnx")),
     Row("TCP reset in the middle of a file", RIGHT, pulled_through("reset", "GET", "model.onnx")),
     Row("reset every time, and later well again", f"HubUnreachable; {RIGHT}", pulled_after("reset", "GET", "/cdn/")),
-    Row("connection closed in the middle every time, and later well again", f"HubUnreachable; {RIGHT}", pulled_after("cut", "GET", "/cdn/")),
+    Row(
+        "connection closed in the middle every time, and later well again",
+        f"HubUnreachable; {RIGHT}",
+        pulled_after("cut", "GET", "/cdn/"),
+    ),
     Row("one byte changed on the way, once", RIGHT, pulled_through("flip", "GET", "model.onnx")),
-    Row("one byte changed every time, and later well again", f"BundleChanged; {RIGHT}", pulled_after("flip", "GET", "model.onnx")),
+    Row(
+        "one byte changed every time, and later well again",
+        f"BundleChanged; {RIGHT}",
+        pulled_after("flip", "GET", "model.onnx"),
+    ),
     Row("a file changed in the cache: without network, then with", f"BundleChanged; {RIGHT}", changed_in_the_cache),
     Row("a slow server", RIGHT, pulled_through("slow", "GET", "/cdn/")),
-    Row("a busy server that asks to wait an hour: metadata", f"HubUnreachable; {RIGHT}", pulled_after("busy", "GET", "/revision/")),
-    Row("a busy server that asks to wait an hour: a file's head", f"HubUnreachable; {RIGHT}", pulled_after("busy", "HEAD", "/resolve/")),
-    Row("a server that answers nothing: metadata", f"HubUnreachable; {RIGHT}", pulled_after("hang", "GET", "/revision/")),
-    Row("a server that answers nothing: a file's head", f"HubUnreachable; {RIGHT}", pulled_after("hang", "HEAD", "/resolve/")),
-    Row("a server that stops in the middle of a file", f"HubUnreachable; {RIGHT}", pulled_after("stall", "GET", "/cdn/")),
+    Row(
+        "a busy server that asks to wait an hour: metadata",
+        f"HubUnreachable; {RIGHT}",
+        pulled_after("busy", "GET", "/revision/"),
+    ),
+    Row(
+        "a busy server that asks to wait an hour: a file's head",
+        f"HubUnreachable; {RIGHT}",
+        pulled_after("busy", "HEAD", "/resolve/"),
+    ),
+    Row(
+        "a server that answers nothing: metadata", f"HubUnreachable; {RIGHT}", pulled_after("hang", "GET", "/revision/")
+    ),
+    Row(
+        "a server that answers nothing: a file's head",
+        f"HubUnreachable; {RIGHT}",
+        pulled_after("hang", "HEAD", "/resolve/"),
+    ),
+    Row(
+        "a server that stops in the middle of a file", f"HubUnreachable; {RIGHT}", pulled_after("stall", "GET", "/cdn/")
+    ),
     Row("a server that answers nothing: Xet's chunks", f"HubUnreachable; {RIGHT}", chunks_that_never_come),
     Row("a server that answers nothing: push", "HubUnreachable", push_given_up),
-    Row("a server that answers nothing: push of Xet's chunks, and later without Xet", f"HubUnreachable; {ONE}", chunks_that_are_never_taken),
-    Row("a log-in page of the network in place of the Hub", f"HubUnreachable; {RIGHT}", pulled_after("portal", "GET", "/")),
+    Row(
+        "a server that answers nothing: push of Xet's chunks, and later without Xet",
+        f"HubUnreachable; {ONE}",
+        chunks_that_are_never_taken,
+    ),
+    Row(
+        "a log-in page of the network in place of the Hub",
+        f"HubUnreachable; {RIGHT}",
+        pulled_after("portal", "GET", "/"),
+    ),
     Row("server down, nothing pulled before", "HubUnreachable", down_and_empty),
     Row("server down, part of the model pulled before", "HubUnreachable", down_with_a_part),
-    Row("a server that answers JSON and is no Hub", f"HubUnreachable; {RIGHT}", pulled_after("says {}", "GET", "/api/models/")),
+    Row(
+        "a server that answers JSON and is no Hub",
+        f"HubUnreachable; {RIGHT}",
+        pulled_after("says {}", "GET", "/api/models/"),
+    ),
     Row("server down, the model pulled before", RIGHT, down_with_a_copy),
     Row("server down at a push", "HubUnreachable", down_at_a_push),
     Row("HF_HUB_OFFLINE, the tag pulled before", RIGHT, offline),
@@ -299,17 +337,36 @@ ROWS = (
     Row("a cache that only others may write, without it", "OutputError", guest_without_a_copy),
     Row("a file of code in the repo, and a tag without it", f"BundleChanged; {RIGHT}", code_beside_it),
     Row("two processes pull at once", f"{RIGHT} and {RIGHT}", two_at_once),
-    Row("another process that was stopped in the middle of a pull, and later killed", f"HubUnreachable; {RIGHT}", stopped_in_a_pull),
+    Row(
+        "another process that was stopped in the middle of a pull, and later killed",
+        f"HubUnreachable; {RIGHT}",
+        stopped_in_a_pull,
+    ),
     Row("killed in the middle of a pull, then again", RIGHT, killed_in_a_pull),
     Row("killed in the middle of a push, then again", ONE, killed_in_a_push),
     Row("push: whoami: 503 once", ONE, pushed_through("fail", "GET", "/whoami")),
-    *(Row(f"push: {name}: 503 once", ONE, pushed_through("fail", "POST", path)) for name, path in (
-        ("create_repo", "/api/repos/create"), ("validate-yaml", "/api/validate-yaml"), ("preupload", "/preupload/"),
-        ("commit", "/commit/"), ("tag", "/tag/"))),
+    *(
+        Row(f"push: {name}: 503 once", ONE, pushed_through("fail", "POST", path))
+        for name, path in (
+            ("create_repo", "/api/repos/create"),
+            ("validate-yaml", "/api/validate-yaml"),
+            ("preupload", "/preupload/"),
+            ("commit", "/commit/"),
+            ("tag", "/tag/"),
+        )
+    ),
     Row("push: a large file: 503 once", ONE, pushed_through("fail", "PUT", "/lfs/")),
     Row("push: a large file: connection cut, once", ONE, pushed_through("cut", "PUT", "/lfs/")),
-    Row("push: a large file: no answer, and later well again", f"HubUnreachable; {ONE}", pushed_after("hang", "PUT", "/lfs/")),
-    Row("push: a large file: a busy server that asks to wait an hour, and later well again", f"HubUnreachable; {ONE}", pushed_after("busy", "PUT", "/lfs/")),
+    Row(
+        "push: a large file: no answer, and later well again",
+        f"HubUnreachable; {ONE}",
+        pushed_after("hang", "PUT", "/lfs/"),
+    ),
+    Row(
+        "push: a large file: a busy server that asks to wait an hour, and later well again",
+        f"HubUnreachable; {ONE}",
+        pushed_after("busy", "PUT", "/lfs/"),
+    ),
     Row("push: cut after the commit was made", ONE, pushed_through("cut", "POST", "/commit/")),
     Row("push: cut after the tag was made", ONE, pushed_through("cut", "POST", "/tag/")),
     Row("expired token", "HubDenied", expired),
@@ -319,7 +376,7 @@ ROWS = (
     Row("renamed repo, told by a redirect to another host", "HubUnreachable", renamed_elsewhere),
     Row("a Hub that wants the token sent to another host", "HubError", token_wanted_elsewhere),
     Row("files that lie on another host", f"{RIGHT}, and no token was sent there", elsewhere),
-)  # fmt: skip
+)
 
 
 def observe_all() -> dict[str, str]:
@@ -336,11 +393,19 @@ def observe_all() -> dict[str, str]:
 def observe(row: Row, folder: Path) -> str:
     """Make the fault happen in a new scene; what came of it."""
     with HubServer() as server:
-        scene = Scene(server, folder, make_bundle(folder / "bundle"), Person(folder / "home", server.url, "w"), Person(folder / "elsewhere", server.url))
+        scene = Scene(
+            server,
+            folder,
+            make_bundle(folder / "bundle"),
+            Person(folder / "home", server.url, "w"),
+            Person(folder / "elsewhere", server.url),
+        )
         assert scene.publisher.does("push", scene.bundle, REPO, tag="v1.0")["answer"] == f"{REPO}@v1.0"
         server.requests.clear()
         observed = row.act(scene)
-        assert any(fault.struck for fault in server.arranged) or not server.arranged, f"{row.fault}: nothing of it happened"
+        assert any(fault.struck for fault in server.arranged) or not server.arranged, (
+            f"{row.fault}: nothing of it happened"
+        )
         return observed
 
 

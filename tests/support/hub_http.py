@@ -103,7 +103,11 @@ def handler(hub: "HubServer") -> type[BaseHTTPRequestHandler]:
                     status, content, headers = act(hub, ask, self.command, address.path)
             except Refused as refused:
                 status, content = refused.status, json.dumps(refused.body).encode()
-                headers = {"X-Error-Code": refused.code, "X-Error-Message": " ".join(refused.body["error"].split()), "Content-Type": "application/json"}
+                headers = {
+                    "X-Error-Code": refused.code,
+                    "X-Error-Message": " ".join(refused.body["error"].split()),
+                    "Content-Type": "application/json",
+                }
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 status, content, headers = 400, json.dumps({"error": f"Bad request: {error!r}"}).encode(), {}
             self.send(status, content, headers, struck)

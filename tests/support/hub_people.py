@@ -39,17 +39,35 @@ class Person:
     def __init__(self, home: Path, endpoint: str, token: str | None = None):
         self.cache = home / "hub"
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("HF_")}
-        self.environment |= {"HF_HOME": str(home), "HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
+        self.environment |= {
+            "HF_HOME": str(home),
+            "HF_ENDPOINT": endpoint,
+            "HF_HUB_DISABLE_XET": "1",
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+        }
         self.environment |= {"KNEEOA_TIMEOUT": "3", "HF_HUB_DOWNLOAD_TIMEOUT": "1", "HF_HUB_ETAG_TIMEOUT": "1"}
         if token:
             self.environment["HF_TOKEN"] = token
 
-    def starts(self, name: str, *arguments: object, room: int = 0, guest: bool = False, **options: object) -> subprocess.Popen[str]:
-        """A call that goes on by itself. room: most bytes of a file, 0 for as many as there are. guest: one whom permissions stop, even as root."""
-        call = json.dumps((name, arguments, options, room, guest), default=str)
-        return subprocess.Popen([sys.executable, "-c", CHILD, call], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment)
+    def starts(
+        self, name: str, *arguments: object, room: int = 0, guest: bool = False, **options: object
+    ) -> subprocess.Popen[str]:
+        """A call that goes on by itself.
 
-    def does(self, name: str, *arguments: object, room: int = 0, guest: bool = False, **options: object) -> dict[str, str]:
+        room: most bytes of a file, 0 for as many as there are. guest: one whom permissions stop, even as root.
+        """
+        call = json.dumps((name, arguments, options, room, guest), default=str)
+        return subprocess.Popen(
+            [sys.executable, "-c", CHILD, call],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self.environment,
+        )
+
+    def does(
+        self, name: str, *arguments: object, room: int = 0, guest: bool = False, **options: object
+    ) -> dict[str, str]:
         return said(self.starts(name, *arguments, room=room, guest=guest, **options))
 
     def pulls(self, address: str, **options: object) -> Path:

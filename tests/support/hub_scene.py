@@ -1,4 +1,6 @@
-"""Where faults between a person and a Hub happen: what is published there, who pulls and pushes, and what came of it in words."""
+"""Where faults between a person and a Hub happen: what is published there, who pulls and pushes, and what came of it in
+words.
+"""
 
 import re
 from dataclasses import dataclass
@@ -46,7 +48,12 @@ class Scene:
         if "error" in told:
             message = told["message"].replace(self.server.url, "HUB").replace(str(self.folder), "...")
             # The client fetches several files at a time: which one is told of is chance.
-            masked = ((r"for \d+ s", "for N s"), (r"\b[0-9a-f]{40}\b", "COMMIT"), (r"/cdn/[0-9a-f]{64}/\S+", "/cdn/SHA256/FILE"), (r"\b[0-9a-f]{64}\b", "HASH"))
+            masked = (
+                (r"for \d+ s", "for N s"),
+                (r"\b[0-9a-f]{40}\b", "COMMIT"),
+                (r"/cdn/[0-9a-f]{64}/\S+", "/cdn/SHA256/FILE"),
+                (r"\b[0-9a-f]{64}\b", "HASH"),
+            )
             for pattern, word in masked:
                 message = re.sub(pattern, word, message)
             return f"{told['error']}: {message}"

@@ -1,4 +1,5 @@
-"""A strict Hub on this machine for the unmodified client: repos, commits, tags, large files, and the faults that happen.
+"""A strict Hub on this machine for the unmodified client: repos, commits, tags, large files, and the faults that
+happen.
 
 What a Hub would refuse is refused here too, and test_hub_server.py shows each refusal once. Tokens: "w" may write to
 the namespace `lab`, "r" may read it, "expired" was valid once.
@@ -18,7 +19,22 @@ from urllib.parse import quote, unquote
 import yaml
 
 from .hub_http import handler
-from .hub_store import MAY, NAMESPACE, OID, PLAIN_PATH, REPO_ID, XET_EXPIRES, Ask, Fault, Refused, Repo, card_errors, git_id, xet_download, xet_upload
+from .hub_store import (
+    MAY,
+    NAMESPACE,
+    OID,
+    PLAIN_PATH,
+    REPO_ID,
+    XET_EXPIRES,
+    Ask,
+    Fault,
+    Refused,
+    Repo,
+    card_errors,
+    git_id,
+    xet_download,
+    xet_upload,
+)
 
 
 class HubServer:
@@ -95,12 +111,15 @@ class HubServer:
 
     def fault(self, kind: str, method: str, path: str, times: int = 1) -> None:
         """fail: 503. cut: closed in the middle, of a POST after it was done. reset: TCP reset. flip: one byte changed.
-        busy: 429, and to wait an hour. hang: no answer. stall: half an answer. slow. portal: a network's log-in page in place of the Hub."""
+        busy: 429, and to wait an hour. hang: no answer. stall: half an answer. slow. portal: a network's log-in page in
+        place of the Hub."""
         self.faults.append(Fault(kind, method, path, times))
         self.arranged.append(self.faults[-1])
 
     def announce(self, content: bytes) -> None:
-        """Tell which large file may come by Xet, as the store of chunks tells a real Hub; it does not bring the file."""
+        """Tell which large file may come by Xet, as the store of chunks tells a real Hub; it does not bring the
+        file.
+        """
         with TemporaryDirectory() as elsewhere:
             self.chunked[hashlib.sha256(content).hexdigest()] = xet_upload(content, Path(elsewhere))
 
@@ -131,7 +150,11 @@ class HubServer:
 
     def allowed(self, ask: Ask, action: str) -> None:
         if ask.token and ask.token not in MAY:
-            raise Refused(401, f"Invalid credentials in Authorization header ({'expired' if ask.token == 'expired' else 'unknown'} token)")
+            raise Refused(
+                401,
+                f"Invalid credentials in Authorization header ({'expired' if ask.token == 'expired' else 'unknown'}"
+                " token)",
+            )
         if action not in MAY.get(ask.token, ()):
             raise Refused(403 if ask.token else 401, f"This needs a token with the permission to {action}.")
 
@@ -150,15 +173,25 @@ class HubServer:
 
     def whoami(self, ask: Ask) -> Any:
         self.allowed(ask, "read")
-        return {"type": "user", "name": NAMESPACE, "orgs": [], "auth": {"accessToken": {"role": "write" if ask.token == "w" else "read"}}}
+        return {
+            "type": "user",
+            "name": NAMESPACE,
+            "orgs": [],
+            "auth": {"accessToken": {"role": "write" if ask.token == "w" else "read"}},
+        }
 
     def create(self, ask: Ask) -> Any:
         self.allowed(ask, "write")
-        name, kind = f"{ask.json.get('organization') or NAMESPACE}/{ask.json['name']}", f"{ask.json.get('type') or 'model'}s"
+        name, kind = (
+            f"{ask.json.get('organization') or NAMESPACE}/{ask.json['name']}",
+            f"{ask.json.get('type') or 'model'}s",
+        )
         if not re.fullmatch(REPO_ID, name):
             raise Refused(400, f"Invalid repo name: {name}")
         if name.split("/")[0] != NAMESPACE:
-            raise Refused(403, f"You don't have the rights to create a {kind[:-1]} under the namespace {name.split('/')[0]}")
+            raise Refused(
+                403, f"You don't have the rights to create a {kind[:-1]} under the namespace {name.split('/')[0]}"
+            )
         if kind == "spaces" and ask.json.get("sdk") not in ("gradio", "docker", "static"):
             raise Refused(400, "A space needs its sdk")
         answer = {"url": f"{self.url}/{'spaces/' if kind == 'spaces' else ''}{name}", "name": name}
@@ -179,7 +212,9 @@ class HubServer:
         for file in ask.json["files"]:
             sample = base64.b64decode(file["sample"], validate=True)
             if not PLAIN_PATH.fullmatch(file["path"]) or len(sample) > 512 or len(sample) > file["size"]:
-                raise Refused(400, f"preupload of {file['path']}: a plain path, its size and its first bytes are wanted")
+                raise Refused(
+                    400, f"preupload of {file['path']}: a plain path, its size and its first bytes are wanted"
+                )
             mode = "lfs" if b"\0" in sample or file["size"] > 10**7 else "regular"
             self.modes[ask.part["repo"], file["path"]] = mode
             answers.append({"path": file["path"], "uploadMode": mode, "shouldIgnore": False, "oid": None})
@@ -188,7 +223,11 @@ class HubServer:
     def lfs_batch(self, ask: Ask) -> Any:
         ask.part["kind"] = "spaces" if ask.part.get("space") else "models"
         self.repo(ask, "suggest")
-        if ask.json.get("operation") != "upload" or ask.json.get("hash_algo") != "sha256" or "basic" not in ask.json.get("transfers", ()):
+        if (
+            ask.json.get("operation") != "upload"
+            or ask.json.get("hash_algo") != "sha256"
+            or "basic" not in ask.json.get("transfers", ())
+        ):
             raise Refused(422, "LFS batch: an upload with sha256 and the transfer basic is wanted")
         answers = []
         for wanted in ask.json["objects"]:
@@ -198,7 +237,10 @@ class HubServer:
             answer: dict[str, Any] = {"oid": oid, "size": size}
             if oid not in self.objects:
                 self.granted[oid] = size
-                answer["actions"] = {"upload": {"href": f"{self.url}/lfs/{oid}"}, "verify": {"href": f"{self.url}/lfs-verify/{ask.part['repo']}"}}
+                answer["actions"] = {
+                    "upload": {"href": f"{self.url}/lfs/{oid}"},
+                    "verify": {"href": f"{self.url}/lfs-verify/{ask.part['repo']}"},
+                }
             answers.append(answer)
         return {"transfer": "basic", "objects": answers}
 
@@ -253,9 +295,18 @@ class HubServer:
         summary, description = head["value"]["summary"], head["value"].get("description", "")
         place = f"{self.url}/{ask.part['repo']}"
         number = 1 + sum(name.startswith("refs/pr/") for name in repo.branches)
-        commit = parent if files == repo.commits[parent] else repo.add(files, f"refs/pr/{number}" if asked else branch, summary, description)
+        commit = (
+            parent
+            if files == repo.commits[parent]
+            else repo.add(files, f"refs/pr/{number}" if asked else branch, summary, description)
+        )
         request = f"{place}/discussions/{number}" if asked else None
-        return {"success": True, "commitOid": commit, "commitUrl": f"{place}/commit/{commit}", "pullRequestUrl": request}
+        return {
+            "success": True,
+            "commitOid": commit,
+            "commitUrl": f"{place}/commit/{commit}",
+            "pullRequestUrl": request,
+        }
 
     def discussions(self, ask: Ask) -> Any:
         """Open pull requests alone; nobody closes one here."""
@@ -263,7 +314,12 @@ class HubServer:
         if ask.query.get("type") != ["pull_request"] or ask.query.get("status") != ["open"]:
             raise Refused(400, "Only open pull requests are kept here")
         numbers = [int(name.rpartition("/")[2]) for name in repo.branches if name.startswith("refs/pr/")]
-        about = {"author": {"name": NAMESPACE}, "createdAt": "2026-01-01T00:00:00.000Z", "status": "open", "isPullRequest": True}
+        about = {
+            "author": {"name": NAMESPACE},
+            "createdAt": "2026-01-01T00:00:00.000Z",
+            "status": "open",
+            "isPullRequest": True,
+        }
         about |= {"repo": {"name": ask.part["repo"], "type": "model"}, "title": "a bundle"}
         return {"count": len(numbers), "start": 0, "discussions": [about | {"num": number} for number in numbers]}
 
@@ -283,7 +339,13 @@ class HubServer:
         known = list(repo.commits)
         until = known.index(repo.at(ask.part["rev"]))
         return [
-            {"id": commit, "title": repo.told[commit][0], "message": repo.told[commit][1], "date": "2026-01-01T00:00:00.000Z", "authors": [{"user": "lab"}]}
+            {
+                "id": commit,
+                "title": repo.told[commit][0],
+                "message": repo.told[commit][1],
+                "date": "2026-01-01T00:00:00.000Z",
+                "authors": [{"user": "lab"}],
+            }
             for commit in reversed(known[: until + 1])
         ]
 
@@ -318,7 +380,9 @@ class HubServer:
         repo = self.repo(ask)
 
         def listed(known: dict[str, str], prefix: str) -> list[dict[str, str]]:
-            return [{"name": name, "ref": f"refs/{prefix}/{name}", "targetCommit": commit} for name, commit in known.items()]
+            return [
+                {"name": name, "ref": f"refs/{prefix}/{name}", "targetCommit": commit} for name, commit in known.items()
+            ]
 
         return {"branches": listed(repo.branches, "heads"), "tags": listed(repo.tags, "tags"), "converts": []}
 
@@ -329,7 +393,14 @@ class HubServer:
         card = re.match(r"---\n(.*?)\n---", files.get("README.md", b"").decode(errors="replace"), re.DOTALL)
         return {
             **{"_id": commit[:24], "id": ask.part["repo"], "modelId": ask.part["repo"], "sha": self.mistaken or commit},
-            **{"private": repo.private, "gated": "auto" if repo.gated else False, "disabled": False, "tags": [], "downloads": 0, "likes": 0},
+            **{
+                "private": repo.private,
+                "gated": "auto" if repo.gated else False,
+                "disabled": False,
+                "tags": [],
+                "downloads": 0,
+                "likes": 0,
+            },
             "siblings": [{"rfilename": name} for name in sorted(files)],
             "cardData": yaml.safe_load(card[1]) if card else None,
         }

@@ -44,7 +44,9 @@ class Repo:
     told: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def add(self, files: dict[str, bytes], branch: str = "main", title: str = "by hand", description: str = "") -> str:
-        seed = json.dumps([[name, hashlib.sha256(files[name]).hexdigest()] for name in sorted(files)] + [len(self.commits)])
+        seed = json.dumps(
+            [[name, hashlib.sha256(files[name]).hexdigest()] for name in sorted(files)] + [len(self.commits)]
+        )
         commit = hashlib.sha1(seed.encode()).hexdigest()
         self.commits[commit] = dict(files)
         self.branches[branch] = commit
@@ -87,7 +89,9 @@ def xet_upload(content: bytes, cas: Path) -> str:
     """Bring a file into a store of chunks; returns its Xet hash."""
     from huggingface_hub.utils._xet import get_xet_session
 
-    with get_xet_session().new_upload_commit(endpoint=f"local://{cas}", token="x", token_expiry_unix_secs=XET_EXPIRES) as commit:
+    with get_xet_session().new_upload_commit(
+        endpoint=f"local://{cas}", token="x", token_expiry_unix_secs=XET_EXPIRES
+    ) as commit:
         handle = commit.start_upload_bytes(content, sha256=hashlib.sha256(content).hexdigest())
     return handle.result().xet_info.hash
 
@@ -98,7 +102,9 @@ def xet_download(name: str, size: int, cas: Path, to: Path) -> bytes | None:
     from huggingface_hub.utils._xet import get_xet_session
 
     with suppress(RuntimeError, OSError, ValueError):
-        with get_xet_session().new_file_download_group(endpoint=f"local://{cas}", token="x", token_expiry_unix_secs=XET_EXPIRES) as group:
+        with get_xet_session().new_file_download_group(
+            endpoint=f"local://{cas}", token="x", token_expiry_unix_secs=XET_EXPIRES
+        ) as group:
             group.start_download_file(XetFileInfo(name, size), str(to))
         return to.read_bytes()
     return None
@@ -127,7 +133,12 @@ def card_errors(text: str, kind: str) -> list[str]:
     for model in card.get("model-index", ()):
         for number, result in enumerate(model.get("results", ())):
             wanted = {"task": ("type",), "dataset": ("type", "name")}
-            errors += [f"model-index {number}: {a}.{b} is missing" for a, keys in wanted.items() for b in keys if b not in result.get(a, {})]
+            errors += [
+                f"model-index {number}: {a}.{b} is missing"
+                for a, keys in wanted.items()
+                for b in keys
+                if b not in result.get(a, {})
+            ]
             metrics = result.get("metrics", ())
             if not metrics or not all("type" in metric and "value" in metric for metric in metrics):
                 errors.append(f"model-index {number}: each metric has a type and a value")

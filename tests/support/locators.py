@@ -17,7 +17,9 @@ CELLS = 8
 
 
 def graph_that_finds(joints: Sequence[tuple[int, int, float]]) -> bytes:
-    """Whatever the film, the joints (row, column, side) are found: places of an 8x8 grid, and the side as a share of the film's."""
+    """Whatever the film, the joints (row, column, side) are found: places of an 8x8 grid, and the side as a share of
+    the film's.
+    """
     heat, shape = np.zeros((1, CELLS, CELLS), np.float32), np.zeros((1, CELLS, CELLS, 3), np.float32)
     for row, column, side in joints:
         heat[0, row, column], shape[0, row, column, 2] = 1, np.log(side)
@@ -33,7 +35,9 @@ def graph_that_finds(joints: Sequence[tuple[int, int, float]]) -> bytes:
         helper.make_node("Add", ["heat_", "nothing"], ["heat"]),
         helper.make_node("Add", ["shape_", "nothing"], ["shape"]),
     ]
-    graph = helper.make_graph(nodes, "fixed", [image], outputs, [numpy_helper.from_array(value, name) for name, value in weights.items()])
+    graph = helper.make_graph(
+        nodes, "fixed", [image], outputs, [numpy_helper.from_array(value, name) for name, value in weights.items()]
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.checker.check_model(model)
     return model.SerializeToString()

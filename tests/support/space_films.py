@@ -8,7 +8,18 @@ from PIL import Image
 
 from kneeoa_hub.imaging.phantom import knee_film, sample_films
 
-FILES = ("PNG", "PNG of 16 bits", "TIFF of 16 bits", "JPEG", "WebP", "BMP", "DICOM", "inverted DICOM", "colour photograph", "blank")
+FILES = (
+    "PNG",
+    "PNG of 16 bits",
+    "TIFF of 16 bits",
+    "JPEG",
+    "WebP",
+    "BMP",
+    "DICOM",
+    "inverted DICOM",
+    "colour photograph",
+    "blank",
+)
 
 
 def film_files(folder: Path) -> dict[str, Path]:

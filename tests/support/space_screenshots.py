@@ -1,4 +1,6 @@
-"""Pictures of the demo for the documentation, with synthetic films alone: `python -m tests.support.space_screenshots`."""
+"""Pictures of the demo for the documentation, with synthetic films alone: `python -m
+tests.support.space_screenshots`.
+"""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -24,7 +26,9 @@ def main() -> None:
         for path in films:
             Image.fromarray(sample_films()[path.stem].pixels).save(path)
         colour = Path(folder) / "holiday.png"
-        Image.merge("RGB", [Image.linear_gradient("L"), Image.radial_gradient("L"), Image.new("L", (256, 256), 90)]).save(colour)
+        Image.merge(
+            "RGB", [Image.linear_gradient("L"), Image.radial_gradient("L"), Image.new("L", (256, 256), 90)]
+        ).save(colour)
         broken = Path(folder) / "letter.png"
         broken.write_bytes(b"Dear colleague")
         page = visit(browser, url, DESK)
@@ -36,7 +40,12 @@ def main() -> None:
         page.locator("#film input[type=file]").set_input_files([*films, colour, broken])
         page.get_by_role("region", name="All films").wait_for()
         save(page, "several")
-        for tab, name in (("Then and now", "compare"), ("The scale", "scale"), ("The model", "model"), ("How it was found", "search")):
+        for tab, name in (
+            ("Then and now", "compare"),
+            ("The scale", "scale"),
+            ("The model", "model"),
+            ("How it was found", "search"),
+        ):
             open_tab(page, tab)
             save(page, name)
         page = visit(browser, url, DESK, dark=True)

@@ -48,7 +48,9 @@ def space(folder: Path, python: str = sys.executable, **variables: str) -> Itera
 @contextmanager
 def launched(command: list[str], folder: Path, environment: dict[str, str]) -> Iterator[str]:
     """The address that a command tells when it serves."""
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
     try:
         assert process.stdout
         said = ""

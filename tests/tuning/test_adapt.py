@@ -1,4 +1,6 @@
-"""A published bundle becomes a site's own: the same weights recalibrated, or trained further, with a card that says so."""
+"""A published bundle becomes a site's own: the same weights recalibrated, or trained further, with a card that says
+so.
+"""
 
 import json
 from pathlib import Path
@@ -37,7 +39,9 @@ def test_recalibrating_leaves_the_weights_and_fits_the_rest(site, grader, tmp_pa
     film = knee_film(2, 5).pixels
     before, after = (g.grade(film, force=True).knees[0].probabilities for g in (grader, adapted))
     # Undone, both temperatures leave the same network.
-    plain = [np.array(p) ** t / (np.array(p) ** t).sum() for p, t in ((before, old.temperature), (after, new.temperature))]
+    plain = [
+        np.array(p) ** t / (np.array(p) ** t).sum() for p, t in ((before, old.temperature), (after, new.temperature))
+    ]
     assert np.allclose(plain[0], plain[1], atol=1e-4)
     card = (tmp_path / "bundle" / "README.md").read_text("utf-8")
     assert f"its weights are those of kneeoa-cnn (kneeoa-cnn, revision `{grader.revision}`)" in card
@@ -50,7 +54,9 @@ def test_recalibrating_leaves_the_weights_and_fits_the_rest(site, grader, tmp_pa
 
 @pytest.mark.slow
 def test_fine_tuning_changes_the_weights_and_serves_the_site(site, grader, tmp_path):
-    assert main(["adapt", "--data", f"site={site}", "--out", str(tmp_path), "--epochs", "2", "--name", "our-knees"]) == 0
+    assert (
+        main(["adapt", "--data", f"site={site}", "--out", str(tmp_path), "--epochs", "2", "--name", "our-knees"]) == 0
+    )
     adapted = kneeoa_hub.from_pretrained(tmp_path / "bundle")
     assert adapted.model == "our-knees"
     card = (tmp_path / "bundle" / "README.md").read_text("utf-8")

@@ -19,7 +19,10 @@ BASELINE = NAMED["baseline-2023"]
 def test_the_cnn_of_2023_has_the_layers_that_were_published():
     model = build(BASELINE)
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.Activation)]
-    described = [(type(layer).__name__, getattr(layer, "filters", getattr(layer, "units", getattr(layer, "rate", None)))) for layer in layers]
+    described = [
+        (type(layer).__name__, getattr(layer, "filters", getattr(layer, "units", getattr(layer, "rate", None))))
+        for layer in layers
+    ]
     assert described == [
         ("InputLayer", None),
         ("Conv2D", 128), ("MaxPooling2D", None),
@@ -30,16 +33,25 @@ def test_the_cnn_of_2023_has_the_layers_that_were_published():
     ]  # fmt: skip
     assert model.input_shape == (None, 256, 256, 1)
     assert {layer.kernel_size for layer in layers if isinstance(layer, keras.layers.Conv2D)} == {(3, 3)}
-    assert sum(layer.activation.__name__ == "relu" for layer in model.layers if isinstance(layer, keras.layers.Activation)) == 3
+    assert (
+        sum(layer.activation.__name__ == "relu" for layer in model.layers if isinstance(layer, keras.layers.Activation))
+        == 3
+    )
     assert round(model.count_params() / 1e6, 2) == 3.79
 
 
 def test_any_trial_of_a_search_can_be_built(tmp_path):
-    architectures = {"0000": Architecture(fold=True, dense=""), "0001": BASELINE, "0002": Architecture(fold=False, normalisation=True, pooling="max")}
+    architectures = {
+        "0000": Architecture(fold=True, dense=""),
+        "0001": BASELINE,
+        "0002": Architecture(fold=False, normalisation=True, pooling="max"),
+    }
     with (tmp_path / "trials.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["trial", "val_qwk", *SEARCH_SPACE])
         writer.writeheader()
-        writer.writerows({"trial": trial, "val_qwk": 0.5, **asdict(architecture)} for trial, architecture in architectures.items())
+        writer.writerows(
+            {"trial": trial, "val_qwk": 0.5, **asdict(architecture)} for trial, architecture in architectures.items()
+        )
     assert {trial: architecture_of(tmp_path, trial) for trial in architectures} == architectures
     with pytest.raises(SettingsError, match=r"--architecture 0003: .*trials.csv has 0000, 0001, 0002"):
         architecture_of(tmp_path, "0003")
@@ -47,7 +59,9 @@ def test_any_trial_of_a_search_can_be_built(tmp_path):
 
 def test_the_cnn_of_2023_is_a_point_of_the_space():
     assert all(value in SEARCH_SPACE[name] for name, value in asdict(BASELINE).items())
-    assert narrowed({name: [str(value)] for name, value in asdict(BASELINE).items()}) == {name: (value,) for name, value in asdict(BASELINE).items()}
+    assert narrowed({name: [str(value)] for name, value in asdict(BASELINE).items()}) == {
+        name: (value,) for name, value in asdict(BASELINE).items()
+    }
 
 
 @pytest.mark.parametrize("turn", range(max(map(len, SEARCH_SPACE.values()))))
@@ -57,7 +71,9 @@ def test_every_choice_gives_a_network_whose_probabilities_sum_to_1(turn):
     model = compiled(architecture)
     height, width = architecture.input.height, architecture.input.width
     assert height <= width == architecture.size
-    probabilities = np.asarray(model(np.random.default_rng(0).standard_normal((2, height, width, 1)).astype(np.float32)))
+    probabilities = np.asarray(
+        model(np.random.default_rng(0).standard_normal((2, height, width, 1)).astype(np.float32))
+    )
     assert probabilities.shape == (2, 5)
     assert (probabilities >= 0).all()
     assert np.allclose(probabilities.sum(1), 1, atol=1e-5)
@@ -78,7 +94,16 @@ def test_a_folded_network_takes_a_knee_and_its_mirror_image_for_one(view):
 @pytest.mark.parametrize("fold", SEARCH_SPACE["fold"])
 @pytest.mark.parametrize("view", SEARCH_SPACE["view"])
 def test_the_deepest_network_without_padding_fits_the_smallest_film(view, fold):
-    deepest = Architecture(size=96, view=view, fold=fold, stem="conv5", block="unpadded", widths="16-32-64-128", blocks=2, pooling="flatten")
+    deepest = Architecture(
+        size=96,
+        view=view,
+        fold=fold,
+        stem="conv5",
+        block="unpadded",
+        widths="16-32-64-128",
+        blocks=2,
+        pooling="flatten",
+    )
     assert build(deepest).output_shape == (None, 5)
 
 

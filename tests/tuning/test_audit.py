@@ -1,4 +1,6 @@
-"""The audit tells how a collection lies: shared pictures, shortcuts to the grade, contradicting labels; and finds the known faults of real sets."""
+"""The audit tells how a collection lies: shared pictures, shortcuts to the grade, contradicting labels; and finds the
+known faults of real sets.
+"""
 
 import csv
 import json
@@ -28,7 +30,9 @@ def write(path: Path, pixels: np.ndarray) -> None:
 
 @pytest.fixture(scope="module")
 def experts(tmp_path_factory) -> dict:
-    """The audit.json of two experts' folders that hold the same 50 films; the second expert gives five of them another grade."""
+    """The audit.json of two experts' folders that hold the same 50 films; the second expert gives five of them another
+    grade.
+    """
     root = tmp_path_factory.mktemp("experts")
     for grade in range(5):
         for number in range(10):
@@ -55,17 +59,29 @@ def test_a_patient_in_two_given_splits_is_told_and_left_out_of_one(tmp_path):
             patient = 9000000 + 10 * grade + number
             for side in "LR":
                 split = "train" if side == "L" or number else "test"  # the first patient of each grade is in both
-                write(tmp_path / "films" / split / str(grade) / f"{patient}{side}.png", knee_film(grade, 2 * patient + (side == "R")).pixels)
+                write(
+                    tmp_path / "films" / split / str(grade) / f"{patient}{side}.png",
+                    knee_film(grade, 2 * patient + (side == "R")).pixels,
+                )
     out = audit([f"oai={tmp_path / 'films'}"], tmp_path / "audit")
     (row,) = json.loads((out / "audit.json").read_text("utf-8"))["overlaps"]["given_splits"]
-    assert (row["first"], row["second"], row["films"], row["same_pixels"], row["same_group"]) == ("oai: test", "oai: train", 5, 0, 5)
+    assert (row["first"], row["second"], row["films"], row["same_pixels"], row["same_group"]) == (
+        "oai: test",
+        "oai: train",
+        5,
+        0,
+        5,
+    )
     assert Counter(film.use for film in read_films(out))["the same patient or knee is also in test"] == 5
 
 
 def test_a_knee_shown_again_elsewhere_in_another_film_is_kin_and_crosses_no_split(tmp_path):
     for grade in range(5):
         for number in range(6):
-            write(tmp_path / "films" / "train" / str(grade) / f"{grade}{number}.png", knee_film(grade, 10 * grade + number).pixels)
+            write(
+                tmp_path / "films" / "train" / str(grade) / f"{grade}{number}.png",
+                knee_film(grade, 10 * grade + number).pixels,
+            )
     whole = knee_film(2, 23).pixels
     part = whole[8:, : whole.shape[1] - 12]
     brighter = (255 * (part / 255) ** 0.8).astype(np.uint8)
@@ -73,7 +89,10 @@ def test_a_knee_shown_again_elsewhere_in_another_film_is_kin_and_crosses_no_spli
     out = audit([f"site={tmp_path / 'films'}"], tmp_path / "audit")
     films = {Path(film.file).name: film for film in read_films(out)}
     assert films["23.png"].group != films["shifted.png"].group
-    assert {name for name, film in films.items() if film.leakage_group == films["shifted.png"].leakage_group} == {"23.png", "shifted.png"}
+    assert {name for name, film in films.items() if film.leakage_group == films["shifted.png"].leakage_group} == {
+        "23.png",
+        "shifted.png",
+    }
     assert films["23.png"].use == "the same patient or knee is also in test"
     summary = json.loads((out / "audit.json").read_text("utf-8"))
     assert (summary["shifted_pairs"], summary["left_out"]) == (1, {"the same patient or knee is also in test": 1})
@@ -96,10 +115,16 @@ def test_one_film_and_black_films_are_no_copies_of_each_other():
 def test_the_same_pixels_under_two_grades_teach_nothing(tmp_path):
     for grade in range(5):
         for number in range(4):
-            write(tmp_path / "films" / "train" / str(grade) / f"{number}.png", knee_film(grade, 10 * grade + number).pixels)
+            write(
+                tmp_path / "films" / "train" / str(grade) / f"{number}.png",
+                knee_film(grade, 10 * grade + number).pixels,
+            )
     write(tmp_path / "films" / "train" / "3" / "again.png", knee_film(1, 10).pixels)
     out = audit([f"site={tmp_path / 'films'}"], tmp_path / "audit")
-    assert {film.file for film in read_films(out) if film.use == "the same picture has another grade"} == {"train/1/0.png", "train/3/again.png"}
+    assert {film.file for film in read_films(out) if film.use == "the same picture has another grade"} == {
+        "train/1/0.png",
+        "train/3/again.png",
+    }
 
 
 def test_a_size_that_tells_the_grade_is_a_shortcut_and_a_brightness_that_all_films_share_is_none(tmp_path):
@@ -107,7 +132,8 @@ def test_a_size_that_tells_the_grade_is_a_shortcut_and_a_brightness_that_all_fil
         for number in range(30):  # of which the trees see 24 at a time, and take no fewer than 20 for a leaf
             film = knee_film(grade, 100 * grade + number, height=128, width=128 + 8 * grade).pixels
             flat = np.empty_like(film.ravel())
-            flat[np.argsort(film.ravel(), kind="stable")] = np.arange(film.size) * 256 // film.size  # every gray equally often
+            # every gray equally often
+            flat[np.argsort(film.ravel(), kind="stable")] = np.arange(film.size) * 256 // film.size
             write(tmp_path / "films" / str(grade) / f"{number}.png", flat.reshape(film.shape))
     out = audit([f"site={tmp_path / 'films'}"], tmp_path / "audit")
     shortcuts = json.loads((out / "audit.json").read_text("utf-8"))["shortcuts"]["site"]
@@ -137,13 +163,20 @@ def test_the_known_faults_of_the_gornale_set_are_found(data, tmp_path):
     assert len(two - strips) <= 2
     assert summary["files_of_16_bits"] == sum(row["mode"].startswith("I") for row in rows.values()) == 64
     given = [
-        {row["expert1_grade"] for row in rows.values() if row["near_dup_cluster"] == cluster} for cluster in {row["near_dup_cluster"] for row in rows.values()}
+        {row["expert1_grade"] for row in rows.values() if row["near_dup_cluster"] == cluster}
+        for cluster in {row["near_dup_cluster"] for row in rows.values()}
     ]
     found = summary["clusters"]["gornale"]
     assert abs(found["groups"] - len(given)) <= 0.05 * len(given)
     assert abs(found["of_several_grades"] - sum(len(grades) > 1 for grades in given)) <= 2
     assert summary["shifted_pairs"] > 100
-    assert f1(pairs({file: film.group for file, film in films.items()}), pairs({file: row["near_dup_cluster"] for file, row in rows.items()})) >= 0.9
+    assert (
+        f1(
+            pairs({file: film.group for file, film in films.items()}),
+            pairs({file: row["near_dup_cluster"] for file, row in rows.items()}),
+        )
+        >= 0.9
+    )
     assert summary["shortcuts"]["gornale"]["file header and size"]["qwk"]["low"] > 0
 
 
@@ -167,13 +200,19 @@ def test_inverted_films_are_marked_and_put_right_when_they_are_used(tmp_path):
     for grade in range(5):
         for number in range(6):
             pixels = knee_film(grade, 10 * grade + number).pixels
-            write(tmp_path / "films" / "train" / str(grade) / f"{number}.png", 255 - pixels if number == grade else pixels)
+            write(
+                tmp_path / "films" / "train" / str(grade) / f"{number}.png", 255 - pixels if number == grade else pixels
+            )
     out = audit([f"site={tmp_path / 'films'}"], tmp_path / "audit")
-    assert {film.file for film in read_films(out) if film.inverted} == {f"train/{grade}/{grade}.png" for grade in range(5)}
+    assert {film.file for film in read_films(out) if film.inverted} == {
+        f"train/{grade}/{grade}.png" for grade in range(5)
+    }
     assert json.loads((out / "audit.json").read_text("utf-8"))["inverted"] == {"site": 5}
     assert "inverted grays, put right when they are used: 5 films of site" in (out / "report.md").read_text("utf-8")
     knees = load_knees(out, "train", InputConfig(96, 96))
     mirrored = {film.file: pixels.astype(int) for film, pixels in zip(knees.films, knees.pixels, strict=True)}
     for grade in range(5):
-        straight = letterbox(knee_film(grade, 11 * grade).pixels.astype(np.float32), (0, 0, 224, 224), InputConfig(96, 96)).pixels
+        straight = letterbox(
+            knee_film(grade, 11 * grade).pixels.astype(np.float32), (0, 0, 224, 224), InputConfig(96, 96)
+        ).pixels
         assert np.abs(mirrored[f"train/{grade}/{grade}.png"] - straight).max() <= 1

@@ -12,7 +12,10 @@ def films(count: int) -> Knees:
     pixels = rng.integers(0, 256, (count, 64, 64)).astype(np.uint8)
     contents = np.tile(np.array([0, 0, 64, 64], np.int16), (count, 1))
 
-    rows = (AuditedFilm("noise", "", f"{number}.png", number % 5, str(number), "", "train", "", "", 64, 64, 1, 0, "yes") for number in range(count))
+    rows = (
+        AuditedFilm("noise", "", f"{number}.png", number % 5, str(number), "", "train", "", "", 64, 64, 1, 0, "yes")
+        for number in range(count)
+    )
     return Knees(pixels, contents, tuple(rows))
 
 
@@ -24,7 +27,9 @@ def test_mixed_films_and_grades_have_the_same_shares_and_only_neighbours_are_mix
     # Each image was as bright as its grade, so its brightness now is the grade expected of its target.
     assert np.allclose(mixed[:, 0, 0], targets @ np.arange(5), atol=1e-6)
     assert (targets.argmax(1) == grades).mean() > 0.95
-    assert all(set(np.flatnonzero(row)) <= {grade - 1, grade, grade + 1} for row, grade in zip(targets, grades, strict=True))
+    assert all(
+        set(np.flatnonzero(row)) <= {grade - 1, grade, grade + 1} for row, grade in zip(targets, grades, strict=True)
+    )
     assert (targets.max(1) < 1).any()
 
 
@@ -42,7 +47,9 @@ def test_an_occlusion_blanks_a_rectangle_in_its_share_of_the_films():
 
 def test_at_strength_0_a_film_is_at_most_mirrored():
     knees = films(1)
-    seen = {augment(knees.pixels[0], knees.contents[0], 0.0, np.random.default_rng(seed)).tobytes() for seed in range(20)}
+    seen = {
+        augment(knees.pixels[0], knees.contents[0], 0.0, np.random.default_rng(seed)).tobytes() for seed in range(20)
+    }
     assert len(seen) == 2
 
 

@@ -1,4 +1,6 @@
-"""What a step of the loop says when it is given something wrong: one line that helps, the right exit code, nothing half-written."""
+"""What a step of the loop says when it is given something wrong: one line that helps, the right exit code, nothing
+half-written.
+"""
 
 import json
 import os
@@ -53,13 +55,36 @@ def said(capsys) -> str:
         (
             ["train", "--data", "AUDIT", "--architecture", "vgg"],
             2,
-            "--architecture vgg: choose winner, a trial's number, or one of residual, folded, folded-fine, folded-joint-line, joint-line, baseline-2023",
+            (
+                "--architecture vgg: choose winner, a trial's number, or one of residual, folded, folded-fine,"
+                " folded-joint-line, joint-line, baseline-2023"
+            ),
         ),
-        (["train", "--data", "AUDIT", "--architecture", "residual", "--seeds", "a"], 2, "--seeds a: 'a' is not a whole number from 0 to 4294967295; give"),
-        (["train", "--data", "AUDIT", "--architecture", "residual", "--seeds", "²"], 2, "--seeds ²: '²' is not a whole number"),
-        (["train", "--data", "AUDIT", "--architecture", "residual", "--seeds", "0,4294967296"], 2, "'4294967296' is not a whole number from 0 to 4294967295"),
-        (["train", "--data", "AUDIT", "--architecture", "residual", "--seeds", "9" * 5000], 2, "is not a whole number from 0 to 4294967295"),
-        (["train", "--data", "AUDIT", "--architecture", "residual", "--seeds", "0,1,00"], 2, "0 is there twice and would give the same member again"),
+        (
+            ["train", "--data", "AUDIT", "--architecture", "residual", "--seeds", "a"],
+            2,
+            "--seeds a: 'a' is not a whole number from 0 to 4294967295; give",
+        ),
+        (
+            ["train", "--data", "AUDIT", "--architecture", "residual", "--seeds", "²"],
+            2,
+            "--seeds ²: '²' is not a whole number",
+        ),
+        (
+            ["train", "--data", "AUDIT", "--architecture", "residual", "--seeds", "0,4294967296"],
+            2,
+            "'4294967296' is not a whole number from 0 to 4294967295",
+        ),
+        (
+            ["train", "--data", "AUDIT", "--architecture", "residual", "--seeds", "9" * 5000],
+            2,
+            "is not a whole number from 0 to 4294967295",
+        ),
+        (
+            ["train", "--data", "AUDIT", "--architecture", "residual", "--seeds", "0,1,00"],
+            2,
+            "0 is there twice and would give the same member again",
+        ),
         (["evaluate", "--data", "AUDIT"], 1, "does not come from the step 'train'"),
         (["export", "--data", "AUDIT"], 1, "does not come from the step 'train'"),
         (["publish", "--data", "AUDIT"], 1, "bundle"),
@@ -68,7 +93,10 @@ def said(capsys) -> str:
 def test_a_wrong_input_or_choice_is_one_line_and_leaves_nothing(audited, tmp_path, capsys, arguments, code, text):
     out = tmp_path / "out"
     capsys.readouterr()
-    assert main([str(audited) if argument == "AUDIT" else argument for argument in arguments] + ["--out", str(out)]) == code
+    assert (
+        main([str(audited) if argument == "AUDIT" else argument for argument in arguments] + ["--out", str(out)])
+        == code
+    )
     assert text in said(capsys)
     assert not out.exists()
 
@@ -83,16 +111,23 @@ def test_a_wrong_input_or_choice_is_one_line_and_leaves_nothing(audited, tmp_pat
         ("train", "train.json", ["export"]),
     ],
 )
-def test_a_step_that_has_not_finished_is_named_before_the_next_begins(audited, tmp_path, capsys, unfinished, lacks, arguments):
+def test_a_step_that_has_not_finished_is_named_before_the_next_begins(
+    audited, tmp_path, capsys, unfinished, lacks, arguments
+):
     folder = steps.begin(tmp_path / "before", unfinished, "" if unfinished == "audit" else str(audited), {})
     (folder / "films.csv").write_bytes((audited / "films.csv").read_bytes())
     capsys.readouterr()
     assert main([*arguments, "--data", str(folder), "--out", str(tmp_path / "out")]) == 1
-    assert f"{folder} has no {lacks}: its step {unfinished!r} has not finished. Give `python -m tuning {unfinished}` once more" in said(capsys)
+    assert (
+        f"{folder} has no {lacks}: its step {unfinished!r} has not finished. Give `python -m tuning {unfinished}` once"
+        " more" in said(capsys)
+    )
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("arguments", [[], ["polish"], ["audit"], ["train", "--data", "x", "--out", "y", "--epochs", "0"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["polish"], ["audit"], ["train", "--data", "x", "--out", "y", "--epochs", "0"]]
+)
 def test_a_wrong_command_line_exits_2(arguments):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
@@ -112,7 +147,10 @@ def test_the_seeds_that_are_taken():
     assert seeds_of("0, 4294967295,7") == (0, 4294967295, 7)
 
 
-@pytest.mark.parametrize(("option", "value", "least"), [("--patience", "-1", 0), ("--patience", "²", 0), ("--epochs", "-1", 1), ("--epochs", "0", 1)])
+@pytest.mark.parametrize(
+    ("option", "value", "least"),
+    [("--patience", "-1", 0), ("--patience", "²", 0), ("--epochs", "-1", 1), ("--epochs", "0", 1)],
+)
 def test_what_a_count_may_be_is_told_as_it_is(capsys, option, value, least):
     with pytest.raises(SystemExit):
         main(["train", "--data", "x", "--out", "y", f"{option}={value}"])

@@ -13,7 +13,9 @@ from tuning.data.table import read_films
 
 @pytest.fixture(scope="module")
 def leaky_set(tmp_path_factory):
-    """Pictures of noise, each in two copies that differ a little, whose width alone tells the grade; all are of one brightness."""
+    """Pictures of noise, each in two copies that differ a little, whose width alone tells the grade; all are of one
+    brightness.
+    """
     folder = tmp_path_factory.mktemp("leaky")
     rng = np.random.default_rng(0)
     with (folder / "films.csv").open("w", newline="", encoding="utf-8") as file:
@@ -21,7 +23,8 @@ def leaky_set(tmp_path_factory):
         writer.writerow(["file", "grade", "group"])
         for number in range(120):
             width = 128 + 8 * (number % 5)
-            pixels = rng.permutation(np.arange(128 * width) % 256).reshape(128, width).astype(np.uint8)  # each gray equally often
+            # each gray equally often
+            pixels = rng.permutation(np.arange(128 * width) % 256).reshape(128, width).astype(np.uint8)
             for copy in range(2):
                 pixels[0, :2] = pixels[0, 1::-1]
                 Image.fromarray(pixels).save(folder / f"{number}-{copy}.png")
@@ -41,9 +44,17 @@ def test_the_clean_split_keeps_groups_together_and_the_leaky_one_does_not(leaky_
 
 def test_a_shortcut_in_the_header_is_found_and_one_that_is_not_there_is_not(leaky_set, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["baselines", "--data", str(leaky_set), "--out", str(tmp_path)])
-    monkeypatch.setattr(baselines, "BASELINES", {name: baselines.BASELINES[name] for name in ("header and size only", "mean brightness only")})
+    monkeypatch.setattr(
+        baselines,
+        "BASELINES",
+        {name: baselines.BASELINES[name] for name in ("header and size only", "mean brightness only")},
+    )
     baselines.main()
-    told = {tuple(line.split(" | ")[:3]): line.split(" | ")[4:7] for line in capsys.readouterr().out.splitlines()[2:] if line}
+    told = {
+        tuple(line.split(" | ")[:3]): line.split(" | ")[4:7]
+        for line in capsys.readouterr().out.splitlines()[2:]
+        if line
+    }
     for split in ("clean", "leaky"):
         assert told["| header and size only", "noise", split] == ["1.000 (1.000-1.000)"] * 3
         kappa, _, balanced = told["| mean brightness only", "noise", split]
@@ -62,14 +73,18 @@ def test_a_part_of_the_clusters_is_drawn_and_the_test_fold_stays(tmp_path):
         with (tmp_path / "part.csv").open(newline="", encoding="utf-8") as file:
             parts[clusters] = list(csv.DictReader(file))
     for clusters, rows in parts.items():
-        by_split = {split: {row["group"] for row in rows if row["split"] == split} for split in ("train", "val", "test")}
+        by_split = {
+            split: {row["group"] for row in rows if row["split"] == split} for split in ("train", "val", "test")
+        }
         assert len(by_split["train"]) == (clusters or 100) * 3 // 4
         assert len(by_split["train"] | by_split["val"]) == (clusters or 100)
         assert by_split["test"] == {str(group) for group in range(0, 150, 3)}
 
 
 def test_the_variants_of_the_ablation_differ_from_the_first_in_one_thing_each():
-    variants = {name: (vars(architecture), vars(settings)) for name, (architecture, settings) in ablation.variants(12).items()}
+    variants = {
+        name: (vars(architecture), vars(settings)) for name, (architecture, settings) in ablation.variants(12).items()
+    }
     for apart in (ablation.WINNER, ablation.FINE, "hand-made, of the winner's cost"):  # that stand beside each other
         assert variants.pop(apart)[1] == variants["all kept"][1]
     first, *others = variants.values()
@@ -89,8 +104,17 @@ def test_every_choice_of_members_is_measured_and_two_that_err_apart_are_best():
     assert found[0]["members"][:2] == ["one", "other"]
     alone = [row for row in found if len(row["members"]) == 1]
     assert all(row["log_loss"]["value"] > found[0]["log_loss"]["value"] for row in alone)
-    assert all(row["log_loss_difference"]["low"] > 0 for row in alone)  # of the same films, so that this is surer than two intervals
-    assert {name: found[0]["log_loss_difference"][name] for name in ("value", "low", "high")} == {"value": 0, "low": 0, "high": 0}
+    # of the same films, so that this is surer than two intervals
+    assert all(row["log_loss_difference"]["low"] > 0 for row in alone)
+    assert {name: found[0]["log_loss_difference"][name] for name in ("value", "low", "high")} == {
+        "value": 0,
+        "low": 0,
+        "high": 0,
+    }
     assert {row["accuracy"]["value"] for row in found if row["members"] in (["one"], ["other"])} == {0.8}
-    assert all(row[name]["low"] < row[name]["value"] < row[name]["high"] for row in alone[:2] for name in ("log_loss", "qwk", "accuracy"))
+    assert all(
+        row[name]["low"] < row[name]["value"] < row[name]["high"]
+        for row in alone[:2]
+        for name in ("log_loss", "qwk", "accuracy")
+    )
     assert "| one alone |" in members.table({"made_val": found})

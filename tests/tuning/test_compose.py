@@ -10,13 +10,18 @@ from tuning.synthetic.compose import HELD_OUT, SHOWN, TRAINING, as_knee, compose
 
 @pytest.fixture(scope="module")
 def knees():
-    return [as_knee(knee_film(seed % 5, seed, side=("left", "right")[seed % 2]).pixels, ("left", "right")[seed % 2]) for seed in range(10)]
+    return [
+        as_knee(knee_film(seed % 5, seed, side=("left", "right")[seed % 2]).pixels, ("left", "right")[seed % 2])
+        for seed in range(10)
+    ]
 
 
 def alike(film, knee, box) -> float:
     """Correlation of a joint's crop, as it is or mirrored, with what the film shows in a box."""
     left, top, right, bottom = box
-    shown = np.asarray(Image.fromarray(film[top:bottom, left:right].astype(np.float32)).resize((64, 64), Image.Resampling.BOX))
+    shown = np.asarray(
+        Image.fromarray(film[top:bottom, left:right].astype(np.float32)).resize((64, 64), Image.Resampling.BOX)
+    )
     crop = np.asarray(Image.fromarray(knee.crop).resize((64, 64), Image.Resampling.BOX))
     return max(float(np.corrcoef(shown.ravel(), view.ravel())[0, 1]) for view in (crop, crop[:, ::-1]))
 
@@ -38,7 +43,12 @@ def test_every_box_holds_the_joint_that_it_is_said_to(knees, style):
         height, width = film.pixels.shape
         for joint, box, index in zip(film.joints, film.boxes, film.knees, strict=True):
             moved = tuple(round(edge + 0.15 * joint[2]) for edge in box)
-            if box[2] - box[0] > 0.98 * joint[2] and box[3] - box[1] > 0.98 * joint[2] and moved[2] <= width and moved[3] <= height:
+            if (
+                box[2] - box[0] > 0.98 * joint[2]
+                and box[3] - box[1] > 0.98 * joint[2]
+                and moved[2] <= width
+                and moved[3] <= height
+            ):
                 near.append(alike(film.pixels, knees[index], box))
                 beside.append(alike(film.pixels, knees[index], moved))
     assert len(near) >= 8

@@ -12,7 +12,9 @@ from tuning.evaluate import told_apart
 
 
 def film(name: str, split: str, leakage_group: str = "", use: str = "yes", dataset: str = "oai") -> AuditedFilm:
-    return AuditedFilm(dataset, "", f"{name}.png", 2, f"group of {name}", "", split, "", "", 8, 8, 1, 0, use, leakage_group)
+    return AuditedFilm(
+        dataset, "", f"{name}.png", 2, f"group of {name}", "", split, "", "", 8, 8, 1, 0, use, leakage_group
+    )
 
 
 def knees(*films: AuditedFilm) -> Knees:
@@ -31,21 +33,35 @@ TRAINED = {
         ("copy of a validation film", "test", "yes"),
     )
 }
-LEAKAGE_GROUP = {"taught": "1", "copy": "1", "tested copy": "1", "left out": "2", "of one left out": "2", "other": "3", "copy of a validation film": "3"}
+LEAKAGE_GROUP = {
+    "taught": "1",
+    "copy": "1",
+    "tested copy": "1",
+    "left out": "2",
+    "of one left out": "2",
+    "other": "3",
+    "copy of a validation film": "3",
+}
 NEWER = [replace(film, leakage_group=LEAKAGE_GROUP[name]) for name, film in TRAINED.items()]
 SETS = {split: knees(*(film for film in TRAINED.values() if film.split == split)) for split in ("val", "test")}
 
 
 def test_a_knee_that_training_saw_in_another_film_is_told():
     joined, seen = told_apart(SETS, list(TRAINED.values()), NEWER)
-    assert {split: mask.tolist() for split, mask in seen.items()} == {"val": [True, False, False], "test": [True, False]}
+    assert {split: mask.tolist() for split, mask in seen.items()} == {
+        "val": [True, False, False],
+        "test": [True, False],
+    }
     assert joined["val"].groups.tolist() == ["1", "2", "3"]  # by which the bootstrap draws
     assert joined["test"].groups.tolist() == ["1", "3"]
     assert joined["val"].pixels is SETS["val"].pixels
 
 
 def test_a_film_of_the_same_name_in_another_dataset_is_another():
-    elsewhere = [film("other", "train", leakage_group="1", dataset="gornale"), film("copy", "train", leakage_group="9", dataset="gornale")]
+    elsewhere = [
+        film("other", "train", leakage_group="1", dataset="gornale"),
+        film("copy", "train", leakage_group="9", dataset="gornale"),
+    ]
     joined, seen = told_apart(SETS, [*TRAINED.values(), *elsewhere], [*elsewhere, *NEWER])
     assert joined["val"].groups.tolist() == ["1", "2", "3"]
     assert seen["val"].tolist() == [True, False, False]

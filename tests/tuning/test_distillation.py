@@ -50,14 +50,23 @@ def test_a_member_of_another_training_joins_as_it_is(audited, grader, tmp_path):
     settings = {"epochs": 2, "patience": 2, "batch": 16, "architectures": ("residual",)}
     before = train(audited, tmp_path / "before", TrainSettings(**settings))
     joined = (str(weights_of(before, "residual-0")),)
-    taught = train(audited, tmp_path / "after", TrainSettings(**settings, seeds=(1,), teacher=str(grader.bundle.folder), joined=joined))
+    taught = train(
+        audited,
+        tmp_path / "after",
+        TrainSettings(**settings, seeds=(1,), teacher=str(grader.bundle.folder), joined=joined),
+    )
     assert [member.name for member in load_members(taught)] == ["residual-0", "residual-1"]
     for name in ("member-residual-0.weights.h5", "member-residual-0.history.csv"):
         assert (taught / name).read_bytes() == (before / name).read_bytes()
-    assert json.loads((taught / "train.json").read_text("utf-8"))["members"][0]["architecture"]["size"] == NAMED["residual"].size
+    assert (
+        json.loads((taught / "train.json").read_text("utf-8"))["members"][0]["architecture"]["size"]
+        == NAMED["residual"].size
+    )
     shutil.copy(before / "member-residual-0.weights.h5", before / "member-other-0.weights.h5")
     with pytest.raises(DataError, match=r"is no member of a training; choose among member-residual-0\.weights\.h5"):
-        train(audited, tmp_path / "wrong", TrainSettings(**settings, joined=(str(before / "member-other-0.weights.h5"),)))
+        train(
+            audited, tmp_path / "wrong", TrainSettings(**settings, joined=(str(before / "member-other-0.weights.h5"),))
+        )
     write_films(tmp_path / "others", 60, seed=9)
     elsewhere = audit([f"synthetic={tmp_path / 'others'}"], tmp_path / "other-audit")
     with pytest.raises(DataError, match="was trained on other films"):

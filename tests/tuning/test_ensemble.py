@@ -30,11 +30,15 @@ def members() -> list[Member]:
 def films() -> np.ndarray:
     """[3,128,128,1], smooth as films are."""
     noise = np.random.default_rng(0).standard_normal((3, 16, 16)).astype(np.float32)
-    return np.stack([np.asarray(Image.fromarray(film).resize((128, 128), Image.Resampling.BICUBIC)) for film in noise])[..., None]
+    return np.stack([np.asarray(Image.fromarray(film).resize((128, 128), Image.Resampling.BICUBIC)) for film in noise])[
+        ..., None
+    ]
 
 
 def shrunk(films: np.ndarray, size: int) -> np.ndarray:
-    return np.stack([np.asarray(Image.fromarray(film[..., 0]).resize((size, size), Image.Resampling.BICUBIC)) for film in films])[..., None]
+    return np.stack(
+        [np.asarray(Image.fromarray(film[..., 0]).resize((size, size), Image.Resampling.BICUBIC)) for film in films]
+    )[..., None]
 
 
 def test_the_input_is_that_of_the_member_that_sees_most():

@@ -27,7 +27,11 @@ def test_it_writes_graph_limits_and_figures(tmp_path, monkeypatch):
     assert 0 <= result["config"]["min_upright"] <= 0.5
     assert set(result["figures"]["knees"]) == {"site_val"}
     assert "photographs" not in result["figures"]["made"]  # which it was trained on
-    for name in ({*negatives.OTHERS, *negatives.HELD_OUT} - {"photographs"}) | {"cut off", "inverted", "turned by 180 degrees"}:
+    for name in ({*negatives.OTHERS, *negatives.HELD_OUT} - {"photographs"}) | {
+        "cut off",
+        "inverted",
+        "turned by 180 degrees",
+    }:
         row = result["figures"]["made"][name]
         assert sum(row[key]["value"] for key in ("refused", "put_right", "let_through")) == pytest.approx(1)
         assert f"| {name} | 4 |" in (out / "gate.md").read_text("utf-8")
@@ -55,7 +59,14 @@ def test_a_film_and_its_mirror_image_get_one_answer_but_for_the_quarter_turns():
 
 def test_made_films_are_the_same_every_time_and_differ_among_themselves():
     films = [np.random.default_rng(n).random((150, 150), np.float32) for n in range(3)]
-    for maker in (negatives.knee, negatives.cut_off, negatives.blurred, negatives.other, negatives.scene, *negatives.HELD_OUT.values()):
+    for maker in (
+        negatives.knee,
+        negatives.cut_off,
+        negatives.blurred,
+        negatives.other,
+        negatives.scene,
+        *negatives.HELD_OUT.values(),
+    ):
         first, again, other = (maker(films, np.random.default_rng(seed)) for seed in (1, 1, 2))
         assert np.array_equal(first, again)
         assert first.shape != other.shape or not np.array_equal(first, other)

@@ -34,14 +34,18 @@ def small(tmp_path_factory) -> Locator:
 
 def near(found: tuple[Joint, ...], joints: np.ndarray) -> bool:
     """As many as are there, each within a quarter of its side."""
-    return len(found) == len(joints) and all(np.hypot(joint.x - x, joint.y - y) < side / 4 for joint, (x, y, side) in zip(found, joints, strict=True))
+    return len(found) == len(joints) and all(
+        np.hypot(joint.x - x, joint.y - y) < side / 4 for joint, (x, y, side) in zip(found, joints, strict=True)
+    )
 
 
 @pytest.mark.slow
 def test_joints_of_synthetic_and_composed_films_are_found_where_they_are(small):
     for seed in range(900, 910):
         film = two_knee_film((seed % 5, 2), seed)
-        joints = np.array([((left + right) / 2, (top + bottom) / 2, right - left) for left, top, right, bottom in film.boxes])
+        joints = np.array(
+            [((left + right) / 2, (top + bottom) / 2, right - left) for left, top, right, bottom in film.boxes]
+        )
         assert near(small.joints(film.pixels), joints)
         assert small.find(knee_film(seed % 5, seed).pixels) == ((0, 0, 224, 224),)
     unseen = [as_knee(knee_film(seed % 5, 500 + seed).pixels) for seed in range(10)]

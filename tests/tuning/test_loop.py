@@ -26,7 +26,9 @@ ROOT = Path(__file__).parents[2]
 
 def step(*arguments: object, backend: str = "tensorflow") -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "tuning", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=os.environ | {"KERAS_BACKEND": backend})
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=ROOT, env=os.environ | {"KERAS_BACKEND": backend}
+    )
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +36,28 @@ def loop(tmp_path_factory) -> Path:
     """A folder with the output of every step."""
     root = tmp_path_factory.mktemp("loop")
     write_films(root / "films", 100)
-    small = [f"--only={choice}" for choice in ("size=96", "stem=conv5", "widths=16-32-64-128", "block=residual,plain", "blocks=1", "dense=")]
+    small = [
+        f"--only={choice}"
+        for choice in ("size=96", "stem=conv5", "widths=16-32-64-128", "block=residual,plain", "blocks=1", "dense=")
+    ]
     commands = [
         ("audit", "--data", f"synthetic={root / 'films'}", "--out", root / "audit"),
-        ("search", "--data", root / "audit", "--out", root / "search", "--tuner", "random", "--trials", 2, "--epochs", 1, "--films", 40, *small),
+        (
+            "search",
+            "--data",
+            root / "audit",
+            "--out",
+            root / "search",
+            "--tuner",
+            "random",
+            "--trials",
+            2,
+            "--epochs",
+            1,
+            "--films",
+            40,
+            *small,
+        ),
         ("train", "--data", root / "search", "--out", root / "train", "--epochs", 2, "--batch", 16, "--seeds", "0,1"),
         ("evaluate", "--data", root / "train", "--out", root / "evaluate"),
         ("export", "--data", root / "evaluate", "--out", root / "bundle", "--name", "kneeoa-synthetic"),
@@ -51,7 +71,14 @@ def loop(tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 def test_every_step_leaves_what_it_promises(loop):
-    for name in ("search/trials.csv", "search/report.md", "search/search.png", "search/best.json", "audit/report.md", "bundle/README.md"):
+    for name in (
+        "search/trials.csv",
+        "search/report.md",
+        "search/search.png",
+        "search/best.json",
+        "audit/report.md",
+        "bundle/README.md",
+    ):
         assert (loop / name).stat().st_size > 0
     labels = read_labels([str(loop / "films")])
     assert len(labels) == 100
@@ -69,7 +96,21 @@ def test_the_published_bundle_is_pulled_and_grades(loop):
 @pytest.mark.slow
 def test_a_locator_goes_into_a_bundle_with_its_figures_and_from_there_into_another(loop, tmp_path):
     for command in (
-        ("locator", "--data", loop / "audit", "--out", tmp_path / "locator", "--films", 30, "--epochs", 1, "--test-films", 6, "--grader", loop / "bundle"),
+        (
+            "locator",
+            "--data",
+            loop / "audit",
+            "--out",
+            tmp_path / "locator",
+            "--films",
+            30,
+            "--epochs",
+            1,
+            "--test-films",
+            6,
+            "--grader",
+            loop / "bundle",
+        ),
         ("export", "--data", loop / "evaluate", "--locator", tmp_path / "locator", "--out", tmp_path / "bundle"),
         ("export", "--data", loop / "evaluate", "--locator", tmp_path / "bundle", "--out", tmp_path / "other"),
     ):
@@ -94,9 +135,19 @@ def test_what_carries_over_to_another_collection_goes_into_the_bundle(loop, tmp_
     assert done.returncode == 0, done.stderr[-3000:]
     bundle = read_bundle(tmp_path / "bundle")
     schema("evidence").validate(bundle.evidence)
-    assert [row["qwk"] for row in bundle.evidence["cross_domain"]] == [row["qwk"] for row in json.loads(measured.read_text("utf-8"))]
+    assert [row["qwk"] for row in bundle.evidence["cross_domain"]] == [
+        row["qwk"] for row in json.loads(measured.read_text("utf-8"))
+    ]
     assert "From one collection to another" in (bundle.folder / "README.md").read_text("utf-8")
-    done = step("export", "--data", loop / "evaluate", "--cross-domain", loop / "audit" / "audit.json", "--out", tmp_path / "none")
+    done = step(
+        "export",
+        "--data",
+        loop / "evaluate",
+        "--cross-domain",
+        loop / "audit" / "audit.json",
+        "--out",
+        tmp_path / "none",
+    )
     assert done.returncode == 1
     assert "is not what `python -m benchmarks.cross_domain` writes" in done.stderr
     assert not (tmp_path / "none").exists()
@@ -105,13 +156,15 @@ def test_what_carries_over_to_another_collection_goes_into_the_bundle(loop, tmp_
 @pytest.mark.slow
 def test_keras_alone_loads_the_bundle_and_agrees_with_onnx(loop):
     code = (
-        "import sys, numpy, keras, kneeoa_hub; from pathlib import Path\n"
-        "folder = Path(sys.argv[1]); grader = kneeoa_hub.from_pretrained(folder)\n"
-        "images = numpy.random.default_rng(0).standard_normal((3, grader.bundle.config.input.height, grader.bundle.config.input.width, 1)).astype('float32')\n"
-        "model = keras.saving.load_model(folder, compile=False, safe_mode=True)\n"
-        "print(numpy.abs(model.predict(images, verbose=0)['probabilities'] - grader._network.run(images).probabilities).max())"
+        "import sys, numpy, keras, kneeoa_hub; from pathlib import Path\nfolder = Path(sys.argv[1]); grader ="
+        " kneeoa_hub.from_pretrained(folder)\nimages = numpy.random.default_rng(0).standard_normal((3,"
+        " grader.bundle.config.input.height, grader.bundle.config.input.width, 1)).astype('float32')\nmodel ="
+        " keras.saving.load_model(folder, compile=False, safe_mode=True)\nprint(numpy.abs(model.predict(images,"
+        " verbose=0)['probabilities'] - grader._network.run(images).probabilities).max())"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(loop / "bundle")], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(loop / "bundle")], capture_output=True, text=True, check=True
+    )
     assert float(done.stdout.split()[-1]) < 1e-4
 
 
@@ -168,7 +221,10 @@ def test_nothing_is_calibrated_on_a_knee_that_a_newer_audit_knows_from_training(
     taught = next(film for film in films if film.split == "train" and film.use == "yes")
     copies = [film.file for film in films if film.split == "val" and film.use == "yes"][:4]
     shutil.copytree(loop / "audit", tmp_path / "newer", ignore=shutil.ignore_patterns("canvases"))
-    write_table(tmp_path / "newer" / "films.csv", [replace(film, leakage_group=taught.together) if film.file in copies else film for film in films])
+    write_table(
+        tmp_path / "newer" / "films.csv",
+        [replace(film, leakage_group=taught.together) if film.file in copies else film for film in films],
+    )
     evaluate = ("evaluate", "--data", loop / "train", "--validation-only")
     for out, more in (("all", ()), ("apart", ("--copies", tmp_path / "newer"))):
         done = step(*evaluate, "--out", tmp_path / out, *more)
@@ -184,14 +240,44 @@ def test_nothing_is_calibrated_on_a_knee_that_a_newer_audit_knows_from_training(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("backend", ["jax", pytest.param("torch", marks=pytest.mark.skipif(not find_spec("torch"), reason="PyTorch is not installed"))])
+@pytest.mark.parametrize(
+    "backend",
+    ["jax", pytest.param("torch", marks=pytest.mark.skipif(not find_spec("torch"), reason="PyTorch is not installed"))],
+)
 def test_another_backend_trains_what_this_one_evaluates(loop, tmp_path, backend):
-    done = step("train", "--data", loop / "search", "--out", tmp_path / "train", "--epochs", 1, "--batch", 16, "--precision", "mixed_bfloat16", backend=backend)
+    done = step(
+        "train",
+        "--data",
+        loop / "search",
+        "--out",
+        tmp_path / "train",
+        "--epochs",
+        1,
+        "--batch",
+        16,
+        "--precision",
+        "mixed_bfloat16",
+        backend=backend,
+    )
     assert done.returncode == 0, done.stderr[-3000:]
-    evaluated = step("evaluate", "--data", tmp_path / "train", "--out", tmp_path / "evaluate", "--validation-only", "--gallery", tmp_path / "films")
+    evaluated = step(
+        "evaluate",
+        "--data",
+        tmp_path / "train",
+        "--out",
+        tmp_path / "evaluate",
+        "--validation-only",
+        "--gallery",
+        tmp_path / "films",
+    )
     assert evaluated.returncode == 0, evaluated.stderr[-3000:]
     evidence = json.loads((tmp_path / "evaluate" / "evidence.json").read_text())
     assert evidence["test_looks"]["value"] == 0
     kappa = evidence["metrics"]["synthetic_val"]["qwk"]
     assert kappa["low"] <= kappa["value"] <= kappa["high"]
-    assert {path.name for path in (tmp_path / "films").iterdir()} == {"right.png", "wrong.png", "uncertain.png", "gallery.csv"}
+    assert {path.name for path in (tmp_path / "films").iterdir()} == {
+        "right.png",
+        "wrong.png",
+        "uncertain.png",
+        "gallery.csv",
+    }

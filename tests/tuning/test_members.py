@@ -34,7 +34,9 @@ def trained(audited: Path, folder: Path, looks: int = 0) -> Path:
     out = steps.begin(folder, "train", str(audited), {})
     build(NAMED["residual"]).save_weights(weights_of(out, "residual-0"))
     entry = {"name": "residual-0", "seed": 0, "epochs": 1, "val_qwk": 0.0, "architecture": asdict(NAMED["residual"])}
-    steps.write_json(out / "train.json", {"best_json_sha256": "", "members": [entry], "films": 1, "datasets": ["synthetic"]})
+    steps.write_json(
+        out / "train.json", {"best_json_sha256": "", "members": [entry], "films": 1, "datasets": ["synthetic"]}
+    )
     if looks:
         steps.write_json(out / "test_looks.json", looks)
     return weights_of(out, "residual-0")
@@ -53,10 +55,16 @@ def test_members_of_a_bundle_make_an_ensemble_by_themselves(audited, grader, tmp
     (member,) = load_members(out)
     original = next(one for one in members_of(grader.bundle) if one.name == name)
     assert member.architecture == original.architecture
-    assert all(np.array_equal(a, b) for a, b in zip(member.network.get_weights(), original.network.get_weights(), strict=True))
+    assert all(
+        np.array_equal(a, b) for a, b in zip(member.network.get_weights(), original.network.get_weights(), strict=True)
+    )
     record = json.loads((out / "train.json").read_text("utf-8"))
     evidence = grader.bundle.evidence
-    assert record["looks_before"] == evidence["test_looks"]["value"] + evidence.get("test_looks_before", {"value": 0})["value"] >= 1
+    assert (
+        record["looks_before"]
+        == evidence["test_looks"]["value"] + evidence.get("test_looks_before", {"value": 0})["value"]
+        >= 1
+    )
     assert record["origin"] == f"{name}: of {record['members'][0]['origin']}"
     assert record["films"] == sum(film.split == "train" and film.use == "yes" for film in read_films(audited))
 
@@ -83,19 +91,29 @@ def test_a_member_that_saw_a_held_out_knee_in_another_film_is_refused(audited, t
         train(newer, tmp_path / "after", TrainSettings(**ALONE, joined=(str(weights),)))
     assert not list((tmp_path / "after").glob("member-*"))
     # The other way round nothing leaks: what the newer audit leaves for training is training here too.
-    assert load_members(train(audited, tmp_path / "other", TrainSettings(**ALONE, joined=(str(trained(newer, tmp_path / "newer-before")),))))
+    assert load_members(
+        train(
+            audited,
+            tmp_path / "other",
+            TrainSettings(**ALONE, joined=(str(trained(newer, tmp_path / "newer-before")),)),
+        )
+    )
 
 
 @pytest.mark.parametrize(("folders", "architecture"), [(("one",), "residual"), (("one", "other"), "none")])
 def test_two_members_of_one_name_are_told_before_anything_is_written(audited, tmp_path, folders, architecture):
     joined = tuple(str(trained(audited, tmp_path / folder)) for folder in folders)
-    with pytest.raises(SettingsError, match="Two members would be called residual-0; give other --seeds, or join one of them"):
+    with pytest.raises(
+        SettingsError, match="Two members would be called residual-0; give other --seeds, or join one of them"
+    ):
         train(audited, tmp_path / "twice", TrainSettings(architectures=(architecture,), joined=joined))
     assert not (tmp_path / "twice").exists()
 
 
 def test_what_a_member_saw_goes_with_it_through_another_training(audited, tmp_path):
-    """One that has seen knees that a newer audit holds out would else pass by way of an ensemble on films without them."""
+    """One that has seen knees that a newer audit holds out would else pass by way of an ensemble on films without
+    them.
+    """
     weights = trained(audited, tmp_path / "before")
 
     def without(films):
@@ -140,14 +158,21 @@ def test_looks_of_all_that_members_come_from_add_up(audited, tmp_path):
 def test_an_adapted_member_is_refused_since_its_films_are_not_listed(audited, tmp_path):
     weights = trained(audited, tmp_path / "before")
     record = json.loads((weights.parent / "train.json").read_text("utf-8"))
-    steps.write_json(weights.parent / "train.json", {name: value for name, value in record.items() if name != "datasets"} | {"base": {"name": "kneeoa-cnn"}})
+    steps.write_json(
+        weights.parent / "train.json",
+        {name: value for name, value in record.items() if name != "datasets"} | {"base": {"name": "kneeoa-cnn"}},
+    )
     with pytest.raises(DataError, match="was adapted from kneeoa-cnn, whose films are not listed"):
         train(audited, tmp_path / "after", TrainSettings(**ALONE, joined=(str(weights),)))
 
 
 def test_a_dataset_that_is_not_there_is_told(audited, tmp_path):
     with pytest.raises(DataError, match="There is no film of oia; choose among synthetic"):
-        train(audited, tmp_path / "after", TrainSettings(**ALONE, joined=(str(trained(audited, tmp_path / "before")),), datasets=("oia",)))
+        train(
+            audited,
+            tmp_path / "after",
+            TrainSettings(**ALONE, joined=(str(trained(audited, tmp_path / "before")),), datasets=("oia",)),
+        )
 
 
 def test_a_member_of_films_that_are_not_here_is_refused(audited, tmp_path):
@@ -176,4 +201,6 @@ def test_the_same_films_with_another_use_are_another_audit(audited, tmp_path):
     films = read_films(audited)
     fingerprint = steps.read_json(audited / "audit.json")["fingerprint"]
     assert fingerprint == steps.hash_of(sorted((f.sha256, f.grade, f.split, f.use) for f in films))
-    assert fingerprint != steps.hash_of(sorted((f.sha256, f.grade, f.split, "yes" if n else "no") for n, f in enumerate(films)))
+    assert fingerprint != steps.hash_of(
+        sorted((f.sha256, f.grade, f.split, "yes" if n else "no") for n, f in enumerate(films))
+    )

@@ -6,7 +6,15 @@ import numpy as np
 import pytest
 
 from kneeoa_hub.agreement import RESAMPLES, qwk_interval, resamples
-from tuning.evaluation.metrics import METRICS, Predictions, calibration_error, coverages, ece_of_perfect, measure, recalls
+from tuning.evaluation.metrics import (
+    METRICS,
+    Predictions,
+    calibration_error,
+    coverages,
+    ece_of_perfect,
+    measure,
+    recalls,
+)
 from tuning.run.figures import balanced_accuracy, share
 
 
@@ -17,7 +25,14 @@ def predictions(groups: np.ndarray, seed: int = 0) -> Predictions:
     truth = rng.integers(0, 5, count)
     grade = np.where(rng.random(count) < 0.7, truth, rng.integers(0, 5, count))
     probabilities = rng.dirichlet(np.ones(5), count) + 2 * np.eye(5)[grade]
-    return Predictions(truth, grade, probabilities / probabilities.sum(1, keepdims=True), rng.random(count) < 0.9, rng.integers(1, 5, count), groups)
+    return Predictions(
+        truth,
+        grade,
+        probabilities / probabilities.sum(1, keepdims=True),
+        rng.random(count) < 0.9,
+        rng.integers(1, 5, count),
+        groups,
+    )
 
 
 def names(count: int) -> np.ndarray:
@@ -50,23 +65,36 @@ def test_every_group_is_drawn_as_often_as_every_other():
 def test_copies_within_a_group_say_nothing_new_and_as_films_of_their_own_would_seem_to():
     alone = predictions(names(60))
     together = copied(alone, 4)
-    apart = Predictions(*(getattr(together, name) for name in ("truth", "grade", "probabilities", "in_set", "set_size")), names(240))
+    apart = Predictions(
+        *(getattr(together, name) for name in ("truth", "grade", "probabilities", "in_set", "set_size")), names(240)
+    )
     seen, grouped, single = measure(alone), measure(together), measure(apart)
     assert set(seen) == set(METRICS)
     for name, figure in seen.items():
-        assert {key: grouped[name][key] for key in ("value", "low", "high")} == pytest.approx({key: figure[key] for key in ("value", "low", "high")}), name
+        assert {key: grouped[name][key] for key in ("value", "low", "high")} == pytest.approx(
+            {key: figure[key] for key in ("value", "low", "high")}
+        ), name
         assert grouped[name]["n"] == 240
         width = single[name]["high"] - single[name]["low"]
-        assert width == pytest.approx((figure["high"] - figure["low"]) / 2, rel=0.3), name  # of four times as many films
-    assert qwk_interval(together.truth, together.grade, together.groups) == pytest.approx((seen["qwk"]["low"], seen["qwk"]["high"]))
+        # of four times as many films
+        assert width == pytest.approx((figure["high"] - figure["low"]) / 2, rel=0.3), name
+    assert qwk_interval(together.truth, together.grade, together.groups) == pytest.approx(
+        (seen["qwk"]["low"], seen["qwk"]["high"])
+    )
     for by_grade in (recalls, coverages):
-        assert all(by_grade(together)[grade]["low"] == pytest.approx(figure["low"]) for grade, figure in by_grade(alone).items() if 0 < figure["value"] < 1)
+        assert all(
+            by_grade(together)[grade]["low"] == pytest.approx(figure["low"])
+            for grade, figure in by_grade(alone).items()
+            if 0 < figure["value"] < 1
+        )
 
 
 def test_the_interval_of_an_accuracy_is_that_of_a_proportion():
     right = np.arange(400) % 5 > 0
     truth = np.arange(400) % 4
-    given = Predictions(truth, np.where(right, truth, truth + 1), np.full((400, 5), 0.2), right, np.ones(400, int), names(400))
+    given = Predictions(
+        truth, np.where(right, truth, truth + 1), np.full((400, 5), 0.2), right, np.ones(400, int), names(400)
+    )
     figure = measure(given, names=["accuracy"])["accuracy"]
     error = 1.96 * math.sqrt(0.8 * 0.2 / 400)
     assert figure == pytest.approx({"value": 0.8, "low": 0.8 - error, "high": 0.8 + error, "n": 400}, abs=0.005)
@@ -75,7 +103,9 @@ def test_the_interval_of_an_accuracy_is_that_of_a_proportion():
 def test_figures_worked_out_by_hand():
     truth, grade = np.array([0, 0, 0, 1, 3, 4]), np.array([0, 0, 2, 1, 1, 4])
     probabilities = np.eye(5)[grade] * 0.375 + 0.125
-    given = Predictions(truth, grade, probabilities, np.array([1, 1, 0, 1, 0, 1], bool), np.array([1, 2, 3, 1, 2, 3]), names(6))
+    given = Predictions(
+        truth, grade, probabilities, np.array([1, 1, 0, 1, 0, 1], bool), np.array([1, 2, 3, 1, 2, 3]), names(6)
+    )
     worked = {
         "accuracy": 4 / 6,
         "balanced_accuracy": (2 / 3 + 1 + 0 + 1) / 4,
@@ -117,7 +147,8 @@ def test_the_error_of_a_perfect_model_is_that_of_its_draws():
     assert np.array_equal(ece_of_perfect(np.eye(5)), np.zeros(RESAMPLES))  # of what is sure nothing is left to chance
     half = ece_of_perfect(np.tile([0.5, 0.5, 0, 0, 0], (400, 1)))
     assert len(half) == RESAMPLES
-    assert half.mean() == pytest.approx(math.sqrt(2 / math.pi) * math.sqrt(0.25 / 400), rel=0.05)  # the mean distance of a coin's share from 1/2
+    # the mean distance of a coin's share from 1/2
+    assert half.mean() == pytest.approx(math.sqrt(2 / math.pi) * math.sqrt(0.25 / 400), rel=0.05)
     assert np.array_equal(half, ece_of_perfect(np.tile([0.5, 0.5, 0, 0, 0], (400, 1))))
 
 
@@ -137,5 +168,7 @@ def test_a_share_has_wilsons_interval_also_where_it_is_certain():
     z = 1.959964
     assert share([False] * 10) == pytest.approx({"value": 0, "low": 0, "high": z**2 / (10 + z**2), "n": 10}, abs=1e-6)
     middle, half = (0.5 + z**2 / 20) / (1 + z**2 / 10), z * math.sqrt(0.025 + z**2 / 400) / (1 + z**2 / 10)
-    assert share([True, False] * 5) == pytest.approx({"value": 0.5, "low": middle - half, "high": middle + half, "n": 10}, abs=1e-6)
+    assert share([True, False] * 5) == pytest.approx(
+        {"value": 0.5, "low": middle - half, "high": middle + half, "n": 10}, abs=1e-6
+    )
     assert share([]) == {"value": 0, "low": 0, "high": 0, "n": 0}

@@ -46,11 +46,19 @@ def test_the_bars_of_the_grade_sets_are_the_table_s(drawn, tmp_path):
     plots.plot_sets(measured, tables, 0.9, tmp_path / "sets.png")
     for axis, table in zip(drawn[0].axes[:2], tables.values(), strict=True):
         assert bars(axis) == pytest.approx(np.array([(figure["low"], figure["high"]) for figure in table.values()]))
-    assert [axis.get_title() for axis in drawn[0].axes[:2]] == ["Gornale, validation, 200 films", "OAI, test half, 300 films"]
+    assert [axis.get_title() for axis in drawn[0].axes[:2]] == [
+        "Gornale, validation, 200 films",
+        "OAI, test half, 300 films",
+    ]
 
 
 def test_no_label_of_the_grade_sets_lies_outside_its_panel(drawn, tmp_path):
-    measured = {"gornale_val": predictions(100), "oai_val": predictions(100), "gornale_test": predictions(100), "oai_test": predictions(100)}
+    measured = {
+        "gornale_val": predictions(100),
+        "oai_val": predictions(100),
+        "gornale_test": predictions(100),
+        "oai_test": predictions(100),
+    }
     plots.plot_sets(measured, {name: coverages(one) for name, one in measured.items()}, 0.9, tmp_path / "sets.png")
     for axis in drawn[0].axes:
         if axis.get_ylabel():
@@ -83,11 +91,17 @@ def test_the_mean_maps_come_with_a_scale_a_frame_and_their_numbers(drawn, tmp_pa
     assert [axis.get_title() for axis in panels] == ["graded 0, 300 knees", "graded 1, 120 knees", "graded 2, 9 knees"]
     for axis in panels:
         (frame,) = axis.patches
-        assert (*frame.get_xy(), frame.get_x() + frame.get_width(), frame.get_y() + frame.get_height()) == pytest.approx((0.08, 0.44, 0.92, 0.68))
+        assert (
+            *frame.get_xy(),
+            frame.get_x() + frame.get_width(),
+            frame.get_y() + frame.get_height(),
+        ) == pytest.approx((0.08, 0.44, 0.92, 0.68))
     assert scale.get_ylim() == (0, 1)
     assert Image.open(tmp_path / "maps.png").width > 600
 
 
 def test_the_confusion_is_titled_as_in_the_card(drawn, tmp_path):
-    plots.plot_confusion({"oai_val": np.eye(5, dtype=int), "site_test": np.eye(5, dtype=int)}, tmp_path / "confusion.png")
+    plots.plot_confusion(
+        {"oai_val": np.eye(5, dtype=int), "site_test": np.eye(5, dtype=int)}, tmp_path / "confusion.png"
+    )
     assert [axis.get_title() for axis in drawn[0].axes] == ["OAI, validation", "site, test"]

@@ -34,7 +34,13 @@ def audited(tmp_path_factory) -> Path:
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen([sys.executable, "-m", "tuning", *map(str, arguments)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    return subprocess.Popen(
+        [sys.executable, "-m", "tuning", *map(str, arguments)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=ROOT,
+    )
 
 
 def kill_when(process: subprocess.Popen[str], happened) -> None:
@@ -51,8 +57,27 @@ def kill_when(process: subprocess.Popen[str], happened) -> None:
 @pytest.mark.parametrize("patience", [(), ("--patience", EPOCHS)], ids=["the end", "the best"])
 def test_a_killed_training_repeats_at_most_one_epoch(audited, tmp_path, patience):
     out = tmp_path / "train"
-    command = ("train", "--data", audited, "--out", out, "--architecture", "residual", "--epochs", EPOCHS, "--batch", 8, *patience)
-    kill_when(start(*command), lambda: len(read_history(out, "residual-0")) >= 2 and (out / "member-residual-0.backup" / "latest.weights.h5").exists())
+    command = (
+        "train",
+        "--data",
+        audited,
+        "--out",
+        out,
+        "--architecture",
+        "residual",
+        "--epochs",
+        EPOCHS,
+        "--batch",
+        8,
+        *patience,
+    )
+    kill_when(
+        start(*command),
+        lambda: (
+            len(read_history(out, "residual-0")) >= 2
+            and (out / "member-residual-0.backup" / "latest.weights.h5").exists()
+        ),
+    )
     before = read_history(out, "residual-0")
     assert not (out / "train.json").exists()
     again = start(*command)
@@ -66,18 +91,25 @@ def test_a_killed_training_repeats_at_most_one_epoch(audited, tmp_path, patience
     kappas = [float(row["val_qwk"]) for row in after]
     assert record["members"][0]["epochs"] == EPOCHS
     assert record["members"][0]["val_qwk"] == (max(kappas) if patience else kappas[-1])
-    assert {path.name for path in out.glob("member-*")} == {"member-residual-0.weights.h5", "member-residual-0.history.csv"}
+    assert {path.name for path in out.glob("member-*")} == {
+        "member-residual-0.weights.h5",
+        "member-residual-0.history.csv",
+    }
 
 
 def noise(count: int, seed: int) -> Knees:
     """Films of 32 pixels a side that show nothing, so that what a training makes of them is their order's doing."""
-    rows = (AuditedFilm("noise", "", f"{n}.png", n % 5, str(n), "", "train", "", "", 32, 32, 1, 0, "yes") for n in range(count))
+    rows = (
+        AuditedFilm("noise", "", f"{n}.png", n % 5, str(n), "", "train", "", "", 32, 32, 1, 0, "yes")
+        for n in range(count)
+    )
     pixels = np.random.default_rng(seed).integers(0, 256, (count, 32, 32)).astype(np.uint8)
     return Knees(pixels, np.tile(np.array([0, 0, 32, 32], np.int16), (count, 1)), tuple(rows))
 
 
 def test_a_resumed_training_sees_the_batches_of_an_unbroken_one_in_the_same_order(tmp_path, monkeypatch):
-    tiny = Architecture(size=32, widths="4-8", block="plain", dropout=0.0, learning_rate=0.01)  # masks of dropout begin anew
+    # masks of dropout begin anew
+    tiny = Architecture(size=32, widths="4-8", block="plain", dropout=0.0, learning_rate=0.01)
     films, validation, settings = noise(48, 0), noise(20, 1), TrainSettings(epochs=4, batch=4, mixup=0.2, occlusion=0.5)
     kept = Checkpoint.on_epoch_end
 
@@ -104,8 +136,34 @@ def test_a_resumed_training_sees_the_batches_of_an_unbroken_one_in_the_same_orde
 @pytest.mark.slow
 def test_a_killed_search_keeps_the_trials_that_were_finished(audited, tmp_path):
     out = tmp_path / "search"
-    only = [f"--only={choice}" for choice in ("size=96", "stem=conv5", "widths=16-32-64-128", "blocks=1", "pooling=average", "dense=", "view=whole")]
-    command = ("search", "--data", audited, "--out", out, "--tuner", "random", "--trials", 3, "--epochs", 1, "--films", 40, *only)
+    only = [
+        f"--only={choice}"
+        for choice in (
+            "size=96",
+            "stem=conv5",
+            "widths=16-32-64-128",
+            "blocks=1",
+            "pooling=average",
+            "dense=",
+            "view=whole",
+        )
+    ]
+    command = (
+        "search",
+        "--data",
+        audited,
+        "--out",
+        out,
+        "--tuner",
+        "random",
+        "--trials",
+        3,
+        "--epochs",
+        1,
+        "--films",
+        40,
+        *only,
+    )
 
     def finished() -> list[Path]:
         """Their trial.json, once the tuner's own record holds them: a trial is repeated that was killed before that."""
@@ -193,7 +251,9 @@ def test_a_kill_before_the_best_was_copied_is_made_good(model, tmp_path):
     train(model, Checkpoint(tmp_path, "0", 10, 9, STEPS), [0.1, 0.2])
     (tmp_path / "member-0.best.weights.h5").unlink()
     Checkpoint(tmp_path, "0", 10, 9, STEPS).resume(model)
-    assert (tmp_path / "member-0.best.weights.h5").read_bytes() == (tmp_path / "member-0.backup" / "latest.weights.h5").read_bytes()
+    assert (tmp_path / "member-0.best.weights.h5").read_bytes() == (
+        tmp_path / "member-0.backup" / "latest.weights.h5"
+    ).read_bytes()
 
 
 def test_kept_weights_that_are_damaged_are_named(model, tmp_path):

@@ -90,7 +90,11 @@ def test_folders_without_all_grades_are_an_error_that_says_which(tmp_path, make,
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("name,kl\na,1\n", "needs a header"), ("file,grade\na.png,5\n", "line 2: the grade is '5'"), ("file,grade,split\na.png,1,later\n", "later")],
+    [
+        ("name,kl\na,1\n", "needs a header"),
+        ("file,grade\na.png,5\n", "line 2: the grade is '5'"),
+        ("file,grade,split\na.png,1,later\n", "later"),
+    ],
 )
 def test_a_wrong_csv_is_an_error_that_names_the_line(tmp_path, text, said):
     (tmp_path / "labels.csv").write_text(text, "utf-8")

@@ -58,7 +58,9 @@ def test_the_worse_knee_stands_for_its_strip(audited):
     figures = two_knee_strips(by_turns(grades), audited, audited, "val", CONFIG, CALIBRATION)
     assert figures["site_val"]["accuracy"]["value"] == figures["site_val"]["qwk"]["value"] == 1
     assert figures["site_val"]["accuracy"]["n"] == 15
-    assert two_knee_strips(by_turns([4] * 30), audited, audited, "val", CONFIG, CALIBRATION)["site_val"]["accuracy"]["value"] == pytest.approx(0.2)
+    assert two_knee_strips(by_turns([4] * 30), audited, audited, "val", CONFIG, CALIBRATION)["site_val"]["accuracy"][
+        "value"
+    ] == pytest.approx(0.2)
     assert two_knee_strips(by_turns([]), audited, audited, "test", CONFIG, CALIBRATION) == {}
 
 

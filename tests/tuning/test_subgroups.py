@@ -26,9 +26,26 @@ JOINT = np.s_[22:34, 4:46]
 """Rows and columns of the joint space in a square film of SIZE pixels that is seen whole."""
 
 
-def knees(pixels: np.ndarray, grades: np.ndarray, sides: list[str] | None = None, width: int = SIZE, height: int = SIZE) -> Knees:
+def knees(
+    pixels: np.ndarray, grades: np.ndarray, sides: list[str] | None = None, width: int = SIZE, height: int = SIZE
+) -> Knees:
     films = tuple(
-        AuditedFilm("oai", "", f"{row}.png", int(grade), str(row // 2), sides[row] if sides else "left", "val", "", "", width, height, 1, 0, "yes")
+        AuditedFilm(
+            "oai",
+            "",
+            f"{row}.png",
+            int(grade),
+            str(row // 2),
+            sides[row] if sides else "left",
+            "val",
+            "",
+            "",
+            width,
+            height,
+            1,
+            0,
+            "yes",
+        )
         for row, grade in enumerate(grades)
     )
     content = np.tile([0, 0, pixels.shape[2], pixels.shape[1]], (len(films), 1))
@@ -106,17 +123,33 @@ def test_mean_maps_turn_left_knees_over():
 
 
 def of_exposure(films: Knees, brightness: np.ndarray) -> Knees:
-    return replace(films, films=tuple(replace(film, brightness=float(gray)) for film, gray in zip(films.films, brightness, strict=True)))
+    return replace(
+        films,
+        films=tuple(replace(film, brightness=float(gray)) for film, gray in zip(films.films, brightness, strict=True)),
+    )
 
 
 def test_subgroups_split_the_films_by_side_and_by_the_films_own_gray():
     grades = np.arange(300) % 5
-    films = of_exposure(knees(np.full((300, 8, 8), 128, np.uint8), grades, ["left", "right"] * 150), np.repeat([0.2, 0.5, 0.8], 100))
+    films = of_exposure(
+        knees(np.full((300, 8, 8), 128, np.uint8), grades, ["left", "right"] * 150), np.repeat([0.2, 0.5, 0.8], 100)
+    )
     wrong = np.arange(300) < 100  # the dark ones, whose canvases are as bright as the others
-    predictions = Predictions(grades, np.where(wrong, 4 - grades, grades), np.full((300, 5), 0.2), np.ones(300, bool), np.ones(300, int), films.groups)
+    predictions = Predictions(
+        grades,
+        np.where(wrong, 4 - grades, grades),
+        np.full((300, 5), 0.2),
+        np.ones(300, bool),
+        np.ones(300, int),
+        films.groups,
+    )
     figures = subgroups(predictions, films)
     assert set(figures) == {"side: left", "side: right", "film gray: dark", "film gray: middle", "film gray: bright"}
-    assert [round(figures[f"film gray: {name}"]["accuracy"]["value"], 1) for name in ("dark", "middle", "bright")] == [0.2, 1.0, 1.0]
+    assert [round(figures[f"film gray: {name}"]["accuracy"]["value"], 1) for name in ("dark", "middle", "bright")] == [
+        0.2,
+        1.0,
+        1.0,
+    ]
     assert {figures[f"film gray: {name}"]["qwk"]["n"] for name in ("dark", "middle", "bright")} == {100}
     assert {figures[f"side: {side}"]["qwk"]["n"] for side in ("left", "right")} == {150}
 
@@ -127,7 +160,9 @@ def test_films_whose_gray_was_not_noted_are_read_again_and_left_out_when_they_ar
         for number in range(6):
             (tmp_path / "films" / "train" / str(grade)).mkdir(parents=True, exist_ok=True)
             pixels = (knee_film(grade, 10 * grade + number).pixels * rng.uniform(0.3, 1)).astype(np.uint8)
-            Image.fromarray(255 - pixels if number == grade else pixels).save(tmp_path / "films" / "train" / str(grade) / f"{number}.png")
+            Image.fromarray(255 - pixels if number == grade else pixels).save(
+                tmp_path / "films" / "train" / str(grade) / f"{number}.png"
+            )
     out = audit([f"site={tmp_path / 'films'}"], tmp_path / "audit")
     noted = load_knees(out, "train", InputConfig(96, 96))
     grays = exposures(noted)

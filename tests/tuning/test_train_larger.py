@@ -60,11 +60,15 @@ def test_it_goes_on_from_the_smaller_films_weights_for_a_shorter_time(searched, 
 
 @pytest.mark.slow
 def test_a_short_training_forgets_what_normalisation_began_with(searched, tmp_path):
-    """The end is kept, so that means and variances have to be those of the films by then, not still the zeros and ones of the beginning."""
+    """The end is kept, so that means and variances have to be those of the films by then, not still the zeros and ones
+    of the beginning.
+    """
     out = train(searched, tmp_path / "train", TrainSettings(epochs=12, batch=8, architectures=("0000",)))
     (member,) = load_members(out)
     layer = next(layer for layer in member.network.layers if isinstance(layer, keras.layers.BatchNormalization))
-    seen = keras.Model(member.network.input, layer.input)(load_knees(searched.parent / "audit", "train", SMALL.input).inputs())
+    seen = keras.Model(member.network.input, layer.input)(
+        load_knees(searched.parent / "audit", "train", SMALL.input).inputs()
+    )
     kept, actual = (np.asarray(values) for values in (layer.moving_variance, np.var(seen, axis=(0, 1, 2))))
     assert 0.5 < np.median(kept / actual) < 2
 

@@ -40,7 +40,9 @@ def augment(pixels: np.ndarray, content: np.ndarray, strength: float, rng: np.ra
     a, b = math.cos(angle) / scale, math.sin(angle) / scale
     cx, cy = width / 2, height / 2
     matrix = (a, b, cx - a * (cx + dx) - b * (cy + dy), -b, a, cy + b * (cx + dx) - a * (cy + dy))
-    moved = Image.fromarray(exposed).transform((width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=round(mean))
+    moved = Image.fromarray(exposed).transform(
+        (width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=round(mean)
+    )
     return (np.asarray(moved, np.float32) - mean) / deviation
 
 
@@ -48,9 +50,9 @@ def augment(pixels: np.ndarray, content: np.ndarray, strength: float, rng: np.ra
 class Mixing:
     """What a long training does to its batches against learning films by heart; short trials are hindered by it.
 
-    mixup: parameter of the Beta distribution of the share of another film, of the same or a neighbouring grade; 0 is none
-    (Zhang et al., "mixup: beyond empirical risk minimization", ICLR 2018).
-    occlusion: share of the films in which a rectangle is blanked (Zhong et al., "Random erasing", AAAI 2020).
+    mixup: parameter of the Beta distribution of the share of another film, of the same or a neighbouring grade; 0 is
+    none (Zhang et al., "mixup: beyond empirical risk minimization", ICLR 2018). occlusion: share of the films in which
+    a rectangle is blanked (Zhong et al., "Random erasing", AAAI 2020).
     """
 
     mixup: float = 0.0
@@ -58,12 +60,21 @@ class Mixing:
 
 
 class TrainingBatches(keras.utils.PyDataset):
-    """Shuffled batches of (image [B,H,W,1] float32, grade [B,5], one-hot unless mixed); every epoch has its own random changes.
+    """Shuffled batches of (image [B,H,W,1] float32, grade [B,5], one-hot unless mixed); every epoch has its own random
+    changes.
 
     Give `fit` shuffle=False: it would shuffle them once more, by a generator that a resumed training begins anew.
     """
 
-    def __init__(self, knees: Knees, batch: int, strength: float, seed: int, mixing: Mixing = Mixing(), targets: np.ndarray | None = None):
+    def __init__(
+        self,
+        knees: Knees,
+        batch: int,
+        strength: float,
+        seed: int,
+        mixing: Mixing = Mixing(),
+        targets: np.ndarray | None = None,
+    ):
         """targets: [N,5] shares of the grades, in place of the knees' own grades."""
         super().__init__(workers=1, use_multiprocessing=False, max_queue_size=8)
         self.mixing = mixing
@@ -77,7 +88,9 @@ class TrainingBatches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         rows = self.order[index * self.batch : (index + 1) * self.batch]
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        images = np.stack([augment(self.knees.pixels[row], self.knees.contents[row], self.strength, rng) for row in rows])
+        images = np.stack(
+            [augment(self.knees.pixels[row], self.knees.contents[row], self.strength, rng) for row in rows]
+        )
         targets = self.targets[rows]
         if self.mixing.occlusion:
             occlude(images, self.mixing.occlusion, rng)
@@ -104,7 +117,9 @@ def occlude(images: np.ndarray, share: float, rng: np.random.Generator) -> None:
         image[top : top + h, left : left + w] = 0.0
 
 
-def mix(images: np.ndarray, targets: np.ndarray, alpha: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def mix(
+    images: np.ndarray, targets: np.ndarray, alpha: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
     """Each image [B,H,W] and target [B,5] with a part of another's whose grade is the same or next to it."""
     grades = targets.argmax(1)
     near = np.abs(grades[:, None] - grades[None, :]) <= 1

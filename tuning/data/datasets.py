@@ -55,7 +55,10 @@ class Knees:
     def of(self, datasets: Collection[str]) -> "Knees":
         """The knees of these datasets; of all when none is named. Raises DataError for one that is not there."""
         if missing := set(datasets) - set(self.datasets):
-            raise DataError(f"There is no film of {', '.join(sorted(missing))}; choose among {', '.join(sorted(set(self.datasets)))}.")
+            raise DataError(
+                f"There is no film of {', '.join(sorted(missing))}; choose among"
+                f" {', '.join(sorted(set(self.datasets)))}."
+            )
         return self.take(self.within(datasets))
 
     def within(self, datasets: Collection[str]) -> np.ndarray:
@@ -71,13 +74,16 @@ class Knees:
 
 
 def bright_bone(reader: FilmReader, film: AuditedFilm) -> np.ndarray:
-    """[H,W] float32: the film's pixels, put right when the audit found its grays inverted, as the gate of a bundle would."""
+    """[H,W] float32: the film's pixels, put right when the audit found its grays inverted, as the gate of a bundle
+    would.
+    """
     pixels = decode(reader.read(film.source, film.file)).pixels
     return put_right(pixels, (0, True)) if film.inverted else pixels
 
 
 def exposures(knees: Knees) -> np.ndarray | None:
-    """[N]: mean gray of each film as it was decoded, with bright bone; canvases are stretched by percentiles and don't tell it.
+    """[N]: mean gray of each film as it was decoded, with bright bone; canvases are stretched by percentiles and don't
+    tell it.
 
     Where an audit did not note it, the films are read again; None when that is no longer possible.
     """
@@ -98,7 +104,9 @@ def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
     films = tuple(film for film in read_films(audit) if film.split == split and film.use == "yes")
     if not films:
         raise DataError(f"{audit} has no film in the split {split!r}; give more films, or a CSV with that split.")
-    cache = audit / "canvases" / f"{split}-{config.height}x{config.width}-{config.low:g}-{config.high:g}{'' if config.crop == 'fit' else '-' + config.crop}.npz"
+    crop = "" if config.crop == "fit" else f"-{config.crop}"
+    name = f"{split}-{config.height}x{config.width}-{config.low:g}-{config.high:g}{crop}.npz"
+    cache = audit / "canvases" / name
     if cache.exists():
         with np.load(cache) as arrays:
             return Knees(arrays["pixels"], arrays["contents"], films)

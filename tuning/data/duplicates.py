@@ -15,17 +15,19 @@ NEAR = 0.985
 """Two films are one picture when their thumbnails correlate at least so, as they lie or mirrored."""
 BLOCK = 1024
 DETAIL, BLUR = 96, 3.0
-"""Side of the pictures in which a knee is looked for that another film shows elsewhere, and the blur in pixels that is taken from them."""
+"""Side of the pictures in which a knee is looked for that another film shows elsewhere, and the blur in pixels that is
+taken from them."""
 SAME_INSIDE = 0.75
-"""And so much at least without what lies beside plain areas, so that a frame that many films share makes no knee of them."""
+"""And so much at least without what lies beside plain areas, so that a frame that many films share makes no knee of
+them."""
 PLAIN = 0.003
 """Share of a film's grays that neighbouring pixels of a plain area differ by at most."""
 NEIGHBOURS = 4
 """Films of the likeliest spectra that each film is laid over, and as many for its mirror image."""
 FURTHEST = DETAIL // 4
 SAME_KNEE = 0.8
-"""Two films show one knee when their detail, laid over one another, correlates at least so. Of films of different patients of the
-Osteoarthritis Initiative none comes to more than .76."""
+"""Two films show one knee when their detail, laid over one another, correlates at least so. Of films of different
+patients of the Osteoarthritis Initiative none comes to more than .76."""
 
 
 def pixel_hash(pixels: np.ndarray) -> str:
@@ -53,13 +55,16 @@ def near_pairs(thumbnails: np.ndarray, threshold: float = NEAR) -> list[tuple[in
         block = flat[start : start + BLOCK]
         for other, is_mirrored in ((flat, False), (mirrored, True)):
             rows, columns = np.nonzero(block @ other[start:].T >= threshold)
-            pairs += [(start + int(i), start + int(j), is_mirrored) for i, j in zip(rows, columns, strict=True) if i < j]
+            pairs += [
+                (start + int(i), start + int(j), is_mirrored) for i, j in zip(rows, columns, strict=True) if i < j
+            ]
     return pairs
 
 
 def detail(pixels: np.ndarray) -> np.ndarray:
-    """[2,DETAIL,DETAIL] float32, each of mean 0 and length 1: trabeculae and edges, without what all knees have in common; and the same
-    without what lies beside a plain area, all 0 where nothing is left: edges of frames, beams and markers are alike in many films."""
+    """[2,DETAIL,DETAIL] float32, each of mean 0 and length 1: trabeculae and edges, without what all knees have in
+    common; and the same without what lies beside a plain area, all 0 where nothing is left: edges of frames, beams and
+    markers are alike in many films."""
     small = np.asarray(Image.fromarray(pixels).resize((DETAIL, DETAIL), Image.Resampling.BOX), np.float32)
     low, high = np.percentile(small, (1, 99))
     clipped = small.clip(low, high)
@@ -77,7 +82,8 @@ def _fine(small: np.ndarray, seen: np.ndarray) -> np.ndarray:
 def shifted_pairs(details: np.ndarray) -> list[tuple[int, int, bool]]:
     """Pairs (i, j, mirrored), i < j, of [N,2,DETAIL,DETAIL] details that show one knee, if shifted by up to FURTHEST.
 
-    A shift leaves the amplitudes of a picture's spectrum as they are, so films of like amplitudes are found first, and laid over one another then.
+    A shift leaves the amplitudes of a picture's spectrum as they are, so films of like amplitudes are found first, and
+    laid over one another then.
     """
     pairs = []
     details, inside = details[:, 0], details[:, 1]
@@ -95,13 +101,18 @@ def shifted_pairs(details: np.ndarray) -> list[tuple[int, int, bool]]:
         for row, (i, j, is_mirrored) in enumerate(block.tolist()):
             place = down[row], right[row]
             within = inside[j][:, ::-1] if is_mirrored else inside[j]
-            if _overlaid(details[i], other[row], *place) >= SAME_KNEE and _overlaid(inside[i], within, *place) >= SAME_INSIDE:
+            if (
+                _overlaid(details[i], other[row], *place) >= SAME_KNEE
+                and _overlaid(inside[i], within, *place) >= SAME_INSIDE
+            ):
                 pairs.append((i, j, bool(is_mirrored)))
     return pairs
 
 
 def _alike(details: np.ndarray) -> np.ndarray:
-    """[M,3] int: pairs (i, j, mirrored), i < j, among which are each film's NEIGHBOURS by the amplitudes of its spectrum."""
+    """[M,3] int: pairs (i, j, mirrored), i < j, among which are each film's NEIGHBOURS by the amplitudes of its
+    spectrum.
+    """
     if len(details) < 2:
         return np.empty((0, 3), int)
     window = np.hanning(DETAIL + 2)[1:-1]
@@ -117,7 +128,12 @@ def _alike(details: np.ndarray) -> np.ndarray:
             likeness = flat[rows] @ other.T
             likeness[np.arange(len(rows)), rows] = -np.inf
             nearest = np.argpartition(-likeness, min(NEIGHBOURS, len(details) - 1), axis=1)[:, :NEIGHBOURS]
-            found |= {(min(i, j), max(i, j), is_mirrored) for i, row in zip(rows.tolist(), nearest.tolist(), strict=True) for j in row if i != j}
+            found |= {
+                (min(i, j), max(i, j), is_mirrored)
+                for i, row in zip(rows.tolist(), nearest.tolist(), strict=True)
+                for j in row
+                if i != j
+            }
     return np.array(sorted(found), int).reshape(-1, 3)
 
 

@@ -1,4 +1,6 @@
-"""Films whose grays are inverted among films that are not: archives hold both, and a picture file does not say which it is."""
+"""Films whose grays are inverted among films that are not: archives hold both, and a picture file does not say which it
+is.
+"""
 
 import numpy as np
 from PIL import Image
@@ -6,8 +8,8 @@ from PIL import Image
 SIDE = 24
 ROUNDS = 3
 INVERTED = -0.6
-"""Correlation with the usual film under which a film is inverted. In the OAI set 98 of 7,418 knees lie under -.67 and the others over
-.27; the lowest upright knee of the Gornale set, which shows legs anywhere in the picture, has -.54."""
+"""Correlation with the usual film under which a film is inverted. In the OAI set 98 of 7,418 knees lie under -.67 and
+the others over .27; the lowest upright knee of the Gornale set, which shows legs anywhere in the picture, has -.54."""
 
 
 def small(pixels: np.ndarray) -> np.ndarray:
@@ -18,7 +20,10 @@ def small(pixels: np.ndarray) -> np.ndarray:
 
 
 def inverted(films: np.ndarray) -> np.ndarray:
-    """[N] bool of [N,SIDE*SIDE] from `small`: which films look like the negative of most. The usual film is the median of all."""
+    """[N] bool of [N,SIDE*SIDE] from `small`: which films look like the negative of most.
+
+    The usual film is the median of all.
+    """
     signs = np.ones(len(films), np.float32)
     correlation = signs
     for _ in range(ROUNDS):

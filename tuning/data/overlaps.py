@@ -33,8 +33,9 @@ def folder_of(film: Placed) -> str:
 
 
 def overlaps(films: Sequence[Placed], places: Sequence[str]) -> list[dict[str, object]]:
-    """For each two places that share a picture: how many films of the first have their very pixels, and how many a copy, the same knee or
-    another film of the same patient, in the second; over the same pixels, the share with equal grades, and the readers' quadratic kappa.
+    """For each two places that share a picture: how many films of the first have their very pixels, and how many a
+    copy, the same knee or another film of the same patient, in the second; over the same pixels, the share with equal
+    grades, and the readers' quadratic kappa.
 
     places: where each film lies. Two folders that hold the same films under other readers' grades are one set, not two.
     """

@@ -1,7 +1,8 @@
-"""How far a grade can be told without looking at the knee: from a file's header and size, and from a film's mean brightness.
+"""How far a grade can be told without looking at the knee: from a file's header and size, and from a film's mean
+brightness.
 
-What these reach is a leak of the data, not radiology; a model that is no better has learnt nothing (Geirhos et al., "Shortcut
-learning in deep neural networks", Nat. Mach. Intell. 2020).
+What these reach is a leak of the data, not radiology; a model that is no better has learnt nothing (Geirhos et al.,
+"Shortcut learning in deep neural networks", Nat. Mach. Intell. 2020).
 """
 
 import io
@@ -43,8 +44,11 @@ def trees() -> HistGradientBoostingClassifier:
     return HistGradientBoostingClassifier(max_iter=60, learning_rate=0.1, random_state=0)
 
 
-def shortcut_scores(features: Sequence[Sequence[float]], grades: np.ndarray, groups: np.ndarray) -> dict[str, Any] | None:
-    """QWK and balanced accuracy of boosted trees on features [N,F], by cross-validation that cuts no group; None for too few films.
+def shortcut_scores(
+    features: Sequence[Sequence[float]], grades: np.ndarray, groups: np.ndarray
+) -> dict[str, Any] | None:
+    """QWK and balanced accuracy of boosted trees on features [N,F], by cross-validation that cuts no group; None for
+    too few films.
 
     By chance: kappa 0, balanced accuracy one in five.
     """
@@ -54,6 +58,10 @@ def shortcut_scores(features: Sequence[Sequence[float]], grades: np.ndarray, gro
     graded = np.asarray(cross_val_predict(trees(), np.asarray(features, float), grades, groups=groups, cv=folds))
     drawn = resamples(groups)
     return {
-        name: number(figure(grades, graded), *np.percentile([figure(grades[rows], graded[rows]) for rows in drawn], INTERVAL), n=len(grades))
+        name: number(
+            figure(grades, graded),
+            *np.percentile([figure(grades[rows], graded[rows]) for rows in drawn], INTERVAL),
+            n=len(grades),
+        )
         for name, figure in (("qwk", qwk), ("balanced_accuracy", balanced_accuracy))
     }

@@ -21,12 +21,18 @@ SIDES = {"l": "left", "left": "left", "r": "right", "right": "right", "": None}
 GRADE_FOLDER = re.compile(rf"^(\d+)[ _-]?({'|'.join(LABELS)})?$", re.IGNORECASE)
 PATIENT_FILE = re.compile(r"^(\d{6,8})([LR])(?![A-Za-z])")
 EXPERT_FOLDER = re.compile(r"^MedicalExpert-(I{1,2})$", re.IGNORECASE)
-LAYOUTS = "class folders such as 0Normal/ or train/0/, an archive of them, or a CSV with columns file,grade[,group,side,split]"
+LAYOUTS = (
+    "class folders such as 0Normal/ or train/0/, an archive of them, or a CSV with columns"
+    " file,grade[,group,side,split]"
+)
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """One film with its grade, and what its place or the CSV says of it. `group`: patient, or what must not be split."""
+    """One film with its grade, and what its place or the CSV says of it.
+
+    `group`: patient, or what must not be split.
+    """
 
     dataset: str
     source: str
@@ -48,7 +54,9 @@ def read_labels(arguments: Iterable[str]) -> list[Labelled]:
     present = {film.grade for film in films}
     missing = [f"{grade} ({LABELS[grade]})" for grade in range(NUM_GRADES) if grade not in present]
     if missing:
-        raise DataError(f"{len(films)} films, but none of grade {', '.join(missing)}; all five grades need a folder or rows.")
+        raise DataError(
+            f"{len(films)} films, but none of grade {', '.join(missing)}; all five grades need a folder or rows."
+        )
     return films
 
 
@@ -130,7 +138,8 @@ def _read_folders(path: Path, dataset: str | None) -> Iterator[Labelled]:
         expert = any(EXPERT_FOLDER.match(part) for part in above)
         split = next((SPLITS[part] for part in above if part in SPLITS), None)
         yield Labelled(
-            dataset or ("gornale" if expert else "oai" if patient and len(patient[1]) == 7 else path.name.split(".")[0]),
+            dataset
+            or ("gornale" if expert else "oai" if patient and len(patient[1]) == 7 else path.name.split(".")[0]),
             str(path),
             file,
             grade,
@@ -152,7 +161,9 @@ def _read_csv(path: Path, dataset: str) -> Iterator[Labelled]:
         where = f"{path}, line {number}"
         side, split = (row.get("side") or "").lower(), (row.get("split") or "").lower()
         if side not in SIDES or (split and split not in SPLITS):
-            raise DataError(f"{where}: side {side!r}, split {split!r}; use left, right or nothing, and train, val, test or nothing.")
+            raise DataError(
+                f"{where}: side {side!r}, split {split!r}; use left, right or nothing, and train, val, test or nothing."
+            )
         source, file = _locate(path.parent, _named(row["file"] or "", by_hash, where))
         yield Labelled(
             dataset, source, file, _grade(row["grade"] or "", where),
@@ -167,7 +178,9 @@ def _by_hash(folder: Path) -> dict[str, str]:
 
 
 def _named(file: str, by_hash: dict[str, str], where: str) -> str:
-    """A path as it is, and for sha256:DIGITS the film that has it: who keeps grades by hash alone never learnt a name."""
+    """A path as it is, and for sha256:DIGITS the film that has it: who keeps grades by hash alone never learnt a
+    name.
+    """
     if not file.startswith(HASHED):
         return file
     if file.removeprefix(HASHED) not in by_hash:

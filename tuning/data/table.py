@@ -15,9 +15,10 @@ SEVERAL = "several knees under one grade"
 class AuditedFilm:
     """One row of films.csv. `use` is "yes", or why the film is left out of training and of the headline.
 
-    group: a patient, or a cluster of copies. leakage_group: the same, joined where films of several show one knee, if shifted; no split cuts it.
-    inverted: 1 when its grays are the negative of the other films'; see `datasets.bright_bone`.
-    brightness: mean gray of the decoded film, 0 to 1; None in the films.csv of an audit that did not note it.
+    group: a patient, or a cluster of copies. leakage_group: the same, joined where films of several show one knee, if
+    shifted; no split cuts it. inverted: 1 when its grays are the negative of the other films'; see
+    `datasets.bright_bone`. brightness: mean gray of the decoded film, 0 to 1; None in the films.csv of an audit that
+    did not note it.
     """
 
     dataset: str
@@ -64,7 +65,10 @@ def read_films(folder: Path) -> list[AuditedFilm]:
     path = folder / "films.csv"
     try:
         with path.open(newline="", encoding="utf-8") as file:
-            return [AuditedFilm(**{FIELDS.get(name, name): _read_as(name, value) for name, value in row.items()}) for row in csv.DictReader(file)]
+            return [
+                AuditedFilm(**{FIELDS.get(name, name): _read_as(name, value) for name, value in row.items()})
+                for row in csv.DictReader(file)
+            ]
     except (OSError, TypeError, ValueError) as error:
         raise DataError(f"{path} can't be read ({error}); run the audit again.") from None
 

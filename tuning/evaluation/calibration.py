@@ -22,7 +22,8 @@ EVERY_GRADE = 2.0
 AXES = 24
 """Principal axes of the embedding in which a film's distance from the training films is taken."""
 FALSE_REFUSALS = 0.001
-"""Validation knees that are too far from the training films to be graded; most that are no knee are the gate's business."""
+"""Validation knees that are too far from the training films to be graded; most that are no knee are the gate's
+business."""
 FAR, CLIPPED = 0.02, 0.01
 """Validation knees that are warned of, as far from the training films, and as exposed extremely."""
 TEMPERATURES = (-4.0, 4.0)
@@ -48,15 +49,21 @@ def calibrate(probabilities: np.ndarray, truth: np.ndarray, groups: np.ndarray) 
     calibrated = apply_temperature(probabilities, temperature)
     decision, tried = choose_decision(calibrated, truth, groups)
     grades = reported_grade(calibrated, decision)
-    scores = np.array([dict(nested_masses(row, int(g)))[int(t)] for row, g, t in zip(calibrated, grades, truth, strict=True)])
+    scores = np.array(
+        [dict(nested_masses(row, int(g)))[int(t)] for row, g, t in zip(calibrated, grades, truth, strict=True)]
+    )
     others = tuple((level, conformal_threshold(scores, level)) for level in OTHER_LEVELS)
-    return Calibration(temperature, decision, Conformal(LEVEL, conformal_threshold(scores, LEVEL), len(scores), others), tried)
+    return Calibration(
+        temperature, decision, Conformal(LEVEL, conformal_threshold(scores, LEVEL), len(scores), others), tried
+    )
 
 
 def conformal_threshold(scores: np.ndarray, level: float) -> float:
-    """The ceil((N+1)*level)-th smallest of the scores [N], under which a new one lies with probability `level` (Vovk et al., 2005).
+    """The ceil((N+1)*level)-th smallest of the scores [N], under which a new one lies with probability `level` (Vovk et
+    al., 2005).
 
-    A score is the mass of the set that has just taken in the truth. Of too few films for the level no score is high enough: EVERY_GRADE.
+    A score is the mass of the set that has just taken in the truth. Of too few films for the level no score is high
+    enough: EVERY_GRADE.
     """
     rank = math.ceil(round((len(scores) + 1) * level, 9))  # rounded, since 0.95 is no binary fraction
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else EVERY_GRADE
@@ -71,7 +78,12 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
 
 def predictions(probabilities: np.ndarray, knees: Any, calibration: Calibration) -> Predictions:
     """What the bundle will answer for knees whose uncalibrated probabilities are given."""
-    return answered(apply_temperature(probabilities, calibration.temperature), knees, calibration.decision, calibration.conformal.threshold)
+    return answered(
+        apply_temperature(probabilities, calibration.temperature),
+        knees,
+        calibration.decision,
+        calibration.conformal.threshold,
+    )
 
 
 def answered(calibrated: np.ndarray, knees: Any, decision: Decision, threshold: float) -> Predictions:
@@ -90,7 +102,9 @@ def answered(calibrated: np.ndarray, knees: Any, decision: Decision, threshold: 
 
 
 def fit_refusal(training: np.ndarray, validation: np.ndarray, contents: Sequence[np.ndarray]) -> RefusalConfig:
-    """Limits from embeddings [N,D] of training and validation knees, and the validation films' canvases without padding."""
+    """Limits from embeddings [N,D] of training and validation knees, and the validation films' canvases without
+    padding.
+    """
     mean = training.mean(0)
     _, spread, axes = np.linalg.svd(training - mean, full_matrices=False)
     kept = min(AXES, len(spread), int((spread > 1e-3 * spread[0]).sum()))
@@ -107,7 +121,12 @@ def fit_refusal(training: np.ndarray, validation: np.ndarray, contents: Sequence
     def limit(values: Sequence[float] | np.ndarray, beyond: float) -> float:
         return float(np.quantile(values, 1 - beyond, method="higher"))
 
-    return replace(config, max_distance=limit(away, FALSE_REFUSALS), far_distance=limit(away, FAR), max_clipped=limit(clips, CLIPPED))
+    return replace(
+        config,
+        max_distance=limit(away, FALSE_REFUSALS),
+        far_distance=limit(away, FAR),
+        max_clipped=limit(clips, CLIPPED),
+    )
 
 
 def fitted_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:

@@ -1,4 +1,6 @@
-"""Films that the model got right, wrong, and was unsure of, chosen by rule, as contact sheets on the user's own disk."""
+"""Films that the model got right, wrong, and was unsure of, chosen by rule, as contact sheets on the user's own
+disk.
+"""
 
 import csv
 from dataclasses import dataclass
@@ -48,16 +50,32 @@ def gallery(evaluated: Path, folder: Path) -> Path:
     predicted = predict(model, knees, "gallery")
     grades = reported_grade(predicted["probabilities"], decision)
     threshold = fitted["conformal"]["threshold"]
-    sizes = np.array([len(grade_set(row, int(grade), threshold)) for row, grade in zip(predicted["probabilities"], grades, strict=True)])
+    sizes = np.array(
+        [
+            len(grade_set(row, int(grade), threshold))
+            for row, grade in zip(predicted["probabilities"], grades, strict=True)
+        ]
+    )
     graded = Graded(knees.grades, grades, sizes, predicted["probabilities"][np.arange(len(grades)), grades])
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, rows in chosen(graded).items():
-            captions = [f"given {graded.truth[row]}, graded {graded.grade[row]} ({graded.probability[row]:.0%})" for row in rows]
-            plot_films(knees.pixels[rows], predicted["activation_map"][rows], captions, COLUMNS, f"{name}: {RULES[name]}", folder / f"{name}.png")
+            captions = [
+                f"given {graded.truth[row]}, graded {graded.grade[row]} ({graded.probability[row]:.0%})" for row in rows
+            ]
+            plot_films(
+                knees.pixels[rows],
+                predicted["activation_map"][rows],
+                captions,
+                COLUMNS,
+                f"{name}: {RULES[name]}",
+                folder / f"{name}.png",
+            )
         _write_table(folder / "gallery.csv", knees, graded)
     except OSError as error:
-        raise OutputError(f"{folder} can't be written ({error.strerror}); give a --gallery with room and permission.") from None
+        raise OutputError(
+            f"{folder} can't be written ({error.strerror}); give a --gallery with room and permission."
+        ) from None
     return folder
 
 
@@ -72,7 +90,9 @@ def chosen(graded: Graded) -> dict[str, np.ndarray]:
     sheets = {}
     for name, (mask, keys) in orders.items():
         order = np.lexsort(keys)
-        of_grade = [[row for row in order if mask[row] and graded.truth[row] == grade][:COLUMNS] for grade in range(NUM_GRADES)]
+        of_grade = [
+            [row for row in order if mask[row] and graded.truth[row] == grade][:COLUMNS] for grade in range(NUM_GRADES)
+        ]
         sheets[name] = np.array([row for rows in of_grade for row in rows], int)
     return sheets
 
@@ -81,5 +101,7 @@ def _write_table(path: Path, knees: Knees, graded: Graded) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("dataset", "file", "given", "graded", "probability", "set_size"))
-        for film, truth, grade, probability, size in zip(knees.films, graded.truth, graded.grade, graded.probability, graded.set_size, strict=True):
+        for film, truth, grade, probability, size in zip(
+            knees.films, graded.truth, graded.grade, graded.probability, graded.set_size, strict=True
+        ):
             writer.writerow((film.dataset, film.file, truth, grade, f"{probability:.4f}", size))

@@ -1,4 +1,6 @@
-"""How well joints are found, and what that does to their grades: figures on real strips and crops and on composed films."""
+"""How well joints are found, and what that does to their grades: figures on real strips and crops and on composed
+films.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -30,22 +32,38 @@ GRADED = ("truth", "crop", "true_box", "found", "group")
 
 
 def measure(
-    locator: Locator, grader: KneeGrader, films: Sequence[AuditedFilm], knees: Sequence[Knee], origin: Sequence[AuditedFilm], count: int, seed: int
+    locator: Locator,
+    grader: KneeGrader,
+    films: Sequence[AuditedFilm],
+    knees: Sequence[Knee],
+    origin: Sequence[AuditedFilm],
+    count: int,
+    seed: int,
 ) -> dict[str, Any]:
     """Every figure of evidence["finding"].
 
-    films: of the audit. knees: of the validation films `origin`, in the same order, from which `count` films are composed
-    with shafts and surroundings that no training used.
+    films: of the audit. knees: of the validation films `origin`, in the same order, from which `count` films are
+    composed with shafts and surroundings that no training used.
     """
     return _real(locator, grader, films) | _composed(locator, grader, knees, origin, count, seed)
 
 
 def _real(locator: Locator, grader: KneeGrader, films: Sequence[AuditedFilm]) -> dict[str, Any]:
     """On films as they are: strips of one and of two knees of all splits, and crops of the validation split."""
-    right: dict[str, list[bool]] = {"two_knee_strips": [], "single_strips": [], "crops": [], "crops_same_grade": [], "strips_same_grade": []}
+    right: dict[str, list[bool]] = {
+        "two_knee_strips": [],
+        "single_strips": [],
+        "crops": [],
+        "crops_same_grade": [],
+        "strips_same_grade": [],
+    }
     by_rule: dict[str, list[bool]] = {"rule_two_knee_strips": [], "rule_single_strips": []}
     refused: dict[str, list[bool]] = {"two_knee_strips_refused": [], "single_strips_refused": []}
-    wanted = [film for film in films if film.width >= TWO_KNEES_FROM * film.height or (film.split == "val" and film.use == "yes")]
+    wanted = [
+        film
+        for film in films
+        if film.width >= TWO_KNEES_FROM * film.height or (film.split == "val" and film.use == "yes")
+    ]
     with FilmReader() as reader:
         for film in steps.progress(wanted, "locator: measuring on real films"):
             pixels = bright_bone(reader, film)
@@ -82,10 +100,14 @@ def _one_each(found: Sequence[Box], halves: Sequence[Box]) -> bool:
 def _same_grade(grader: KneeGrader, pixels: np.ndarray, found: tuple[Box, ...]) -> bool:
     whole = (0, 0, pixels.shape[1], pixels.shape[0])
     graded = regions(found, pixels.shape)
-    return graded == (whole,) or (len(found) == 1 and _grades(grader, pixels, (whole,)) == _grades(grader, pixels, graded))
+    return graded == (whole,) or (
+        len(found) == 1 and _grades(grader, pixels, (whole,)) == _grades(grader, pixels, graded)
+    )
 
 
-def _composed(locator: Locator, grader: KneeGrader, knees: Sequence[Knee], origin: Sequence[AuditedFilm], count: int, seed: int) -> dict[str, Any]:
+def _composed(
+    locator: Locator, grader: KneeGrader, knees: Sequence[Knee], origin: Sequence[AuditedFilm], count: int, seed: int
+) -> dict[str, Any]:
     counted, empty, away, sides, reported, by_rule = [], [], [], [], [], []
     posed: dict[bool, list[bool]] = {True: [], False: []}
     refused: dict[bool, list[bool]] = {True: [], False: []}  # with a joint, and without
@@ -109,39 +131,56 @@ def _composed(locator: Locator, grader: KneeGrader, knees: Sequence[Knee], origi
         away += [match[1] if match else np.inf for match in matches]
         sides += [match[0].side / joint[2] for match, joint in zip(matches, film.joints, strict=True) if match]
         grades += _graded(grader, film, found, matches, origin, crops, knees)
-    rows = {name: np.array([row[column] for row in grades], str if name == "group" else int) for column, name in enumerate(GRADED)}
+    rows = {
+        name: np.array([row[column] for row in grades], str if name == "group" else int)
+        for column, name in enumerate(GRADED)
+    }
     drawn = resamples(rows["group"], seed) if grades else []
     figures: dict[str, Any] = {"composed_count": share(counted), "composed_empty": share(empty)}
     figures |= {"composed_refused": share(refused[True]), "composed_empty_refused": share(refused[False])}
-    figures |= {f"composed_within_{near:.0%}".rstrip("%"): share([bool(value <= near) for value in away]) for near in NEAR}
+    figures |= {
+        f"composed_within_{near:.0%}".rstrip("%"): share([bool(value <= near) for value in away]) for near in NEAR
+    }
     figures |= {"composed_reported_within_10": share(reported), "rule_composed_within_10": share(by_rule)}
     figures |= {"composed_posed_right": share(posed[True]), "composed_empty_posed_refused": share(posed[False])}
     figures["composed_side_ratio"] = _middle(sides)
     for name in ("crop", "true_box", "found"):
-        figures[f"qwk_{name}"] = _interval(lambda at, name=name: qwk(rows["truth"][at], rows[name][at]), drawn, len(grades))
+        figures[f"qwk_{name}"] = _interval(
+            lambda at, name=name: qwk(rows["truth"][at], rows[name][at]), drawn, len(grades)
+        )
     for name in ("true_box", "crop"):
         figures[f"qwk_found_less_{name}"] = _interval(
-            lambda at, name=name: qwk(rows["truth"][at], rows["found"][at]) - qwk(rows["truth"][at], rows[name][at]), drawn, len(grades)
+            lambda at, name=name: qwk(rows["truth"][at], rows["found"][at]) - qwk(rows["truth"][at], rows[name][at]),
+            drawn,
+            len(grades),
         )
         figures[f"composed_same_grade_as_{name}"] = share((rows["found"] == rows[name]).tolist())
     return figures
 
 
 def _turned(film: ComposedFilm, pose: Pose, grader: KneeGrader) -> bool:
-    """Whether the film, given in another pose, is put right and its every joint graded; or refused, when it shows none."""
+    """Whether the film, given in another pose, is put right and its every joint graded; or refused, when it shows
+    none.
+    """
     turns, inverted = pose
     bright = film.pixels.astype(np.float32)
-    report = grader.grade(np.ascontiguousarray(np.rot90(bright.max() + bright.min() - bright if inverted else bright, turns)))
+    report = grader.grade(
+        np.ascontiguousarray(np.rot90(bright.max() + bright.min() - bright if inverted else bright, turns))
+    )
     if not len(film.joints):
         return report.refused is not None
     back = Screening(Film(bright, "composed"), (), pose)
     height, width = bright.shape
     posed = [placed_back(_cut(box, height, width), back) for box in film.boxes]
-    return len(report.knees) == len(posed) and all(near <= SAME_JOINT for near in _off(posed, [knee.box for knee in report.knees]))
+    return len(report.knees) == len(posed) and all(
+        near <= SAME_JOINT for near in _off(posed, [knee.box for knee in report.knees])
+    )
 
 
 def _middles_off(film: ComposedFilm, boxes: Sequence[Box]) -> list[float]:
-    """How far the nearest box of a report lies from each true one, both as far as they lie in the film, in widths of the joint."""
+    """How far the nearest box of a report lies from each true one, both as far as they lie in the film, in widths of
+    the joint.
+    """
     return _off([_cut(box, *film.pixels.shape) for box in film.boxes], boxes)
 
 
@@ -149,7 +188,11 @@ def _off(true: Sequence[Box], found: Sequence[Box]) -> list[float]:
     def middle(box: Box) -> np.ndarray:
         return np.array(box, float).reshape(2, 2).mean(0)
 
-    return [min(float(np.linalg.norm(middle(box) - middle(other))) for other in found) / (box[2] - box[0]) for box in true] if found else []
+    return (
+        [min(float(np.linalg.norm(middle(box) - middle(other))) for other in found) / (box[2] - box[0]) for box in true]
+        if found
+        else []
+    )
 
 
 def _cut(box: Sequence[int], height: int, width: int) -> Box:
@@ -172,7 +215,9 @@ def _graded(
     crops: dict[int, int],
     knees: Sequence[Knee],
 ) -> list[tuple[int, int, int, int, str]]:
-    """Of each joint that was found: the given grade, and the grade of its crop, in its true box and as found; and its group."""
+    """Of each joint that was found: the given grade, and the grade of its crop, in its true box and as found; and its
+    group.
+    """
     pixels = film.pixels.astype(np.float32)
     boxes = as_boxes(found, pixels.shape)
     kept = [place for place, match in enumerate(matches) if match and found.index(match[0]) < len(boxes)]

@@ -19,7 +19,8 @@ ECE_BINS = 15
 class Predictions:
     """What was given and what was answered for N knees.
 
-    truth, grade: [N] int. probabilities: [N,5]. in_set: [N] bool, the truth is in the set. set_size: [N] int. groups: [N] str.
+    truth, grade: [N] int. probabilities: [N,5]. in_set: [N] bool, the truth is in the set. set_size: [N] int. groups:
+    [N] str.
     """
 
     truth: np.ndarray
@@ -46,7 +47,9 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
 
 
 def ece_of_perfect(probabilities: np.ndarray, seed: int = 0) -> np.ndarray:
-    """[RESAMPLES] calibration errors of labels drawn from the probabilities: the band of a perfectly calibrated model."""
+    """[RESAMPLES] calibration errors of labels drawn from the probabilities: the band of a perfectly calibrated
+    model.
+    """
     rng = np.random.default_rng(seed)
     confidence = probabilities.max(1)
     return np.array([calibration_error(confidence, rng.random(len(confidence)) < confidence) for _ in range(RESAMPLES)])
@@ -54,11 +57,17 @@ def ece_of_perfect(probabilities: np.ndarray, seed: int = 0) -> np.ndarray:
 
 def _auc(predictions: Predictions) -> float:
     present = predictions.truth >= OSTEOARTHRITIS_FROM
-    return float(roc_auc_score(present, oa_probability(predictions.probabilities))) if 0 < present.mean() < 1 else float("nan")
+    return (
+        float(roc_auc_score(present, oa_probability(predictions.probabilities)))
+        if 0 < present.mean() < 1
+        else float("nan")
+    )
 
 
 def _share_graded_alike(predictions: Predictions, *, present: bool) -> float:
-    """Of the knees with osteoarthritis (KL 2 or more), or of those without, the share whose reported grade says so too."""
+    """Of the knees with osteoarthritis (KL 2 or more), or of those without, the share whose reported grade says so
+    too.
+    """
     mine = (predictions.truth >= OSTEOARTHRITIS_FROM) == present
     return float(((predictions.grade[mine] >= OSTEOARTHRITIS_FROM) == present).mean()) if mine.any() else float("nan")
 
@@ -76,11 +85,13 @@ METRICS: dict[str, Callable[[Predictions], float]] = {
     "coverage": lambda a: float(a.in_set.mean()),
     "set_size": lambda a: float(a.set_size.mean()),
 }
-"""Each figure of evidence["metrics"][SET]; ece is of the likeliest grade, ece_reported of the reported one, *_oa are for KL 2 or more,
-coverage and set_size are of the grade sets."""
+"""Each figure of evidence["metrics"][SET]; ece is of the likeliest grade, ece_reported of the reported one, *_oa are
+for KL 2 or more, coverage and set_size are of the grade sets."""
 
 
-def measure(predictions: Predictions, seed: int = 0, names: Collection[str] = tuple(METRICS)) -> dict[str, dict[str, float | int]]:
+def measure(
+    predictions: Predictions, seed: int = 0, names: Collection[str] = tuple(METRICS)
+) -> dict[str, dict[str, float | int]]:
     """Every named metric as {"value", "low", "high", "n"}: a 95% interval by bootstrap over groups."""
     resampled = [predictions.take(rows) for rows in resamples(predictions.groups, seed)]
     figures = {}
@@ -106,4 +117,6 @@ def coverages(predictions: Predictions, seed: int = 0) -> dict[str, dict[str, fl
 
 def _by_grade(predictions: Predictions, values: np.ndarray, seed: int) -> dict[str, dict[str, float | int]]:
     rows = {str(grade): predictions.truth == grade for grade in range(NUM_GRADES)}
-    return {grade: grouped_share(values[mine], predictions.groups[mine], seed) for grade, mine in rows.items() if mine.any()}
+    return {
+        grade: grouped_share(values[mine], predictions.groups[mine], seed) for grade, mine in rows.items() if mine.any()
+    }

@@ -28,10 +28,11 @@ DRAWS = 5
 
 @dataclass(frozen=True)
 class MeanMaps:
-    """Activation maps of the knees that were given each grade, all turned to look like a right knee (lateral side left).
+    """Activation maps of the knees that were given each grade, all turned to look like a right knee (lateral side
+    left).
 
-    by_grade: grade -> their mean [h,w], of which each was scaled to 0..1. knees: grade -> how many. joint: left, top, right
-    and bottom of the joint space, as shares of the canvas's sides, over all of them.
+    by_grade: grade -> their mean [h,w], of which each was scaled to 0..1. knees: grade -> how many. joint: left, top,
+    right and bottom of the joint space, as shares of the canvas's sides, over all of them.
     """
 
     by_grade: dict[int, np.ndarray]
@@ -55,8 +56,8 @@ def joint_boxes(knees: Knees, config: InputConfig, joint: tuple[float, float, fl
 
 
 def covered(graded: Graded, knees: Knees, config: InputConfig, seed: int = 0) -> dict[str, Any]:
-    """{"plain": kappa, "joint": ..., "all but the joint": ..., "border": ...}: kappa on films with that part blanked, kappa
-    with a mask of the same size at random places, and the difference of the two; each with a paired interval."""
+    """{"plain": kappa, "joint": ..., "all but the joint": ..., "border": ...}: kappa on films with that part blanked,
+    kappa with a mask of the same size at random places, and the difference of the two; each with a paired interval."""
     inputs, boxes = knees.inputs(), joint_boxes(knees, config)
     contents = knees.contents.astype(int)
     edge = np.rint(BORDER * (contents[:, 2:] - contents[:, :2])).astype(int)
@@ -73,7 +74,8 @@ def covered(graded: Graded, knees: Knees, config: InputConfig, seed: int = 0) ->
     figures: dict[str, Any] = {"plain": _interval(knees, samples, [plain])}
     for name, mask in masks.items():
         box = inner if name == "border" else boxes
-        # The same share of the film, anywhere: what is left of the border's kappa must be compared with a block as large.
+        # The same share of the film, anywhere: what is left of the border's kappa must be compared with a block as
+        # large.
         loose, hide = (_as_large(box, contents), masks["joint"]) if name == "border" else (box, mask)
         hidden = [graded(_blanked(inputs, mask(box)))]
         random = [graded(_blanked(inputs, hide(_anywhere(loose, contents, rng)))) for _ in range(DRAWS)]
@@ -87,9 +89,14 @@ def covered(graded: Graded, knees: Knees, config: InputConfig, seed: int = 0) ->
 
 
 def peaks(maps: np.ndarray, knees: Knees, config: InputConfig) -> dict[str, Any]:
-    """Share of the knees whose activation map [N,h,w] peaks in the joint space, and the share of places that lie there."""
+    """Share of the knees whose activation map [N,h,w] peaks in the joint space, and the share of places that lie
+    there.
+    """
     boxes = joint_boxes(knees, config)
-    rows, columns = ((np.arange(count) + 0.5) * side / count for count, side in zip(maps.shape[1:], (config.height, config.width), strict=True))
+    rows, columns = (
+        (np.arange(count) + 0.5) * side / count
+        for count, side in zip(maps.shape[1:], (config.height, config.width), strict=True)
+    )
     places = np.stack(np.meshgrid(columns, rows), -1)[None]
     inside = ((places >= boxes[:, None, None, :2]) & (places < boxes[:, None, None, 2:])).all(-1).reshape(len(maps), -1)
     hit = inside[np.arange(len(maps)), maps.reshape(len(maps), -1).argmax(1)]
@@ -131,7 +138,9 @@ def _blanked(inputs: np.ndarray, masks: np.ndarray) -> np.ndarray:
 def _anywhere(boxes: np.ndarray, contents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Boxes of the same sizes at random places within the contents."""
     size = boxes[:, 2:] - boxes[:, :2]
-    start = contents[:, :2] + np.floor(rng.random((len(boxes), 2)) * (contents[:, 2:] - contents[:, :2] - size + 1)).astype(int)
+    start = contents[:, :2] + np.floor(
+        rng.random((len(boxes), 2)) * (contents[:, 2:] - contents[:, :2] - size + 1)
+    ).astype(int)
     return np.concatenate([start, start + size], 1)
 
 
@@ -142,7 +151,9 @@ def _as_large(inner: np.ndarray, contents: np.ndarray) -> np.ndarray:
     return np.concatenate([contents[:, :2], contents[:, :2] + np.rint(size * np.sqrt(share)).astype(int)], 1)
 
 
-def _interval(knees: Knees, samples: list[np.ndarray], grades: list[np.ndarray], others: list[np.ndarray] | None = None) -> dict[str, Any]:
+def _interval(
+    knees: Knees, samples: list[np.ndarray], grades: list[np.ndarray], others: list[np.ndarray] | None = None
+) -> dict[str, Any]:
     """Mean kappa of several gradings; less the mean kappa of others."""
     truth = knees.grades
 

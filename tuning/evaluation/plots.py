@@ -24,7 +24,9 @@ def plot_search(trials: list[dict[str, Any]], path: Path) -> None:
         for trial in trials:
             size = 15 + 60 * trial["epochs"] / longest
             axis.scatter(values.index(trial[name]), trial["val_qwk"], s=size, alpha=0.55, color=COLOUR, linewidths=0)
-        axis.set_xticks(range(len(values)), [str(value) or "none" for value in values], rotation=30, ha="right", fontsize=8)
+        axis.set_xticks(
+            range(len(values)), [str(value) or "none" for value in values], rotation=30, ha="right", fontsize=8
+        )
         axis.set_title(name.replace("_", " "), fontsize=10)
         axis.grid(alpha=0.25)
     for axis in axes[:, 0]:
@@ -64,7 +66,8 @@ def plot_confusion(tables: dict[str, Any], path: Path) -> None:
 
 
 def plot_calibration(measured: dict[str, Any], path: Path) -> None:
-    """One panel a set: share of right answers by confidence, of the likeliest and of the reported grade, in bins of equal numbers of films.
+    """One panel a set: share of right answers by confidence, of the likeliest and of the reported grade, in bins of
+    equal numbers of films.
 
     Bars: 95% intervals by bootstrap over patients, as in the card's tables.
     """
@@ -76,11 +79,16 @@ def plot_calibration(measured: dict[str, Any], path: Path) -> None:
         axis.plot([0, 1], [0, 1], "--", color="gray", linewidth=1, label="perfect")
         likeliest = predictions.probabilities.max(1), predictions.probabilities.argmax(1) == predictions.truth
         reported = predictions.confidence, predictions.grade == predictions.truth
-        for label, colour, (confidence, right) in (("likeliest grade", COLOUR, likeliest), ("reported grade", "#c2571a", reported)):
+        for label, colour, (confidence, right) in (
+            ("likeliest grade", COLOUR, likeliest),
+            ("reported grade", "#c2571a", reported),
+        ):
             bins = np.array_split(np.argsort(confidence), max(2, min(8, len(confidence) // 25)))
             shares = [grouped_share(right[b], predictions.groups[b]) for b in bins]
             places = [confidence[b].mean() for b in bins]
-            axis.errorbar(places, *_with_ends(shares), fmt="o-", markersize=4, linewidth=1, capsize=2, color=colour, label=label)
+            axis.errorbar(
+                places, *_with_ends(shares), fmt="o-", markersize=4, linewidth=1, capsize=2, color=colour, label=label
+            )
         axis.set(xlabel="probability given to the grade", xlim=(0, 1), ylim=(0, 1))
         axis.set_title(f"{title(name)}, {len(predictions.truth)} films", fontsize=10)
         axis.grid(alpha=0.25)
@@ -101,7 +109,13 @@ def plot_sets(measured: dict[str, Any], covered: dict[str, Any], level: float, p
 
     figure, axes = pyplot.subplots(2, len(measured), figsize=(3.3 * len(measured), 5.4), squeeze=False, sharey="row")
     for (above, below), (name, predictions) in zip(axes.T, measured.items(), strict=True):
-        above.errorbar([int(grade) for grade in covered[name]], *_with_ends(covered[name].values()), fmt="o", capsize=3, color=COLOUR)
+        above.errorbar(
+            [int(grade) for grade in covered[name]],
+            *_with_ends(covered[name].values()),
+            fmt="o",
+            capsize=3,
+            color=COLOUR,
+        )
         above.axhline(level, linestyle="--", color="gray", linewidth=1)
         above.set(xlabel="given grade", xticks=range(5), ylim=(0, 1.03))
         above.set_title(f"{title(name)}, {len(predictions.truth)} films", fontsize=10)
@@ -120,7 +134,10 @@ def plot_sets(measured: dict[str, Any], covered: dict[str, Any], level: float, p
 def _with_ends(shares: Any) -> tuple[list[float], list[list[float]]]:
     """Figures of the evidence as matplotlib's error bars take them."""
     values = [share["value"] for share in shares]
-    return values, [[share["value"] - share["low"] for share in shares], [share["high"] - share["value"] for share in shares]]
+    return values, [
+        [share["value"] - share["low"] for share in shares],
+        [share["high"] - share["value"] for share in shares],
+    ]
 
 
 def plot_history(histories: dict[str, list[dict[str, Any]]], path: Path) -> None:
@@ -139,13 +156,21 @@ def plot_history(histories: dict[str, list[dict[str, Any]]], path: Path) -> None
 
 
 def plot_maps(maps: Any, path: Path) -> None:
-    """One panel a grade: its mean activation map over the canvas, of `occlusion.mean_maps`; the frame is the joint space."""
+    """One panel a grade: its mean activation map over the canvas, of `occlusion.mean_maps`; the frame is the joint
+    space.
+    """
     pyplot = _pyplot()
     left, top, right, bottom = maps.joint
-    figure, axes = pyplot.subplots(1, len(maps.by_grade), figsize=(2.1 * len(maps.by_grade) + 0.9, 2.9), squeeze=False, layout="constrained")
+    figure, axes = pyplot.subplots(
+        1, len(maps.by_grade), figsize=(2.1 * len(maps.by_grade) + 0.9, 2.9), squeeze=False, layout="constrained"
+    )
     for axis, (grade, values) in zip(axes.flat, sorted(maps.by_grade.items()), strict=True):
         axis.imshow(values, cmap="inferno", vmin=0, vmax=1, interpolation="bilinear", extent=(0, 1, 1, 0))
-        axis.add_patch(pyplot.Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor="white", linestyle="--", linewidth=1))
+        axis.add_patch(
+            pyplot.Rectangle(
+                (left, top), right - left, bottom - top, fill=False, edgecolor="white", linestyle="--", linewidth=1
+            )
+        )
         axis.set(title=f"graded {grade}, {maps.knees[grade]} knees", xticks=[], yticks=[])
         axis.title.set_fontsize(10)
         axis.set_xlabel("lateral - medial", fontsize=8)
@@ -162,7 +187,9 @@ def plot_films(films: Any, maps: Any, captions: list[str], columns: int, title: 
     pyplot = _pyplot()
     height, width = films.shape[1:]
     rows = -(-len(films) // columns) or 1
-    figure, axes = pyplot.subplots(rows, columns, figsize=(2.4 * columns, 2.4 * rows * height / width + 0.35 * rows + 0.4), squeeze=False)
+    figure, axes = pyplot.subplots(
+        rows, columns, figsize=(2.4 * columns, 2.4 * rows * height / width + 0.35 * rows + 0.4), squeeze=False
+    )
     for axis, film, places, caption in zip(axes.flat, films, maps, captions, strict=False):
         axis.imshow(film, cmap="gray", extent=(0, width, height, 0))
         heat = (places - places.min()) / max(float(places.max() - places.min()), 1e-6)

@@ -1,4 +1,6 @@
-"""What the whole grader does with real knees and with made films of each kind: the gate alone is not asked what the finder lays before it."""
+"""What the whole grader does with real knees and with made films of each kind: the gate alone is not asked what the
+finder lays before it.
+"""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -20,16 +22,22 @@ ALIKE = 0.05
 
 
 def measure(grader: KneeGrader, films: Mapping[str, Sequence[np.ndarray]], count: int) -> dict[str, Any]:
-    """Shares for evidence["finding"]: real validation knees that are refused, and made films, `count` of a kind, refused, put right and let through.
+    """Shares for evidence["finding"]: real validation knees that are refused, and made films, `count` of a kind,
+    refused, put right and let through.
 
     films: [H,W] float32 of single knees, bright bone, by dataset; the made films are made of all of them.
     """
     refused = {
-        f"{dataset}_val": share([grader.grade(film).refused is not None for film in steps.progress(mine, f"grader: knees of {dataset}")])
+        f"{dataset}_val": share(
+            [grader.grade(film).refused is not None for film in steps.progress(mine, f"grader: knees of {dataset}")]
+        )
         for dataset, mine in films.items()
     }
     makers = negatives.measured([film for mine in films.values() for film in mine], np.random.default_rng(98))
-    made = {name: _outcomes(grader, make, pose, count) for name, (make, pose) in steps.progress(list(makers.items()), "grader: made films")}
+    made = {
+        name: _outcomes(grader, make, pose, count)
+        for name, (make, pose) in steps.progress(list(makers.items()), "grader: made films")
+    }
     return {"knees_refused": refused, "made": made, "made_headline": negatives.headline(made)}
 
 
@@ -40,8 +48,14 @@ def _outcomes(grader: KneeGrader, make: Callable[[], np.ndarray], pose: Pose | N
         film = _large_enough(make().astype(np.float32))
         report = grader.grade(film if pose is None else negatives.positioned(film, *pose))
         refused.append(report.refused is not None)
-        right.append(pose is not None and not report.refused and _alike(report.knees, grader.grade(film, force=True).knees))
-    return {"refused": share(refused), "put_right": share(right), "let_through": share([not any(one) for one in zip(refused, right, strict=True)])}
+        right.append(
+            pose is not None and not report.refused and _alike(report.knees, grader.grade(film, force=True).knees)
+        )
+    return {
+        "refused": share(refused),
+        "put_right": share(right),
+        "let_through": share([not any(one) for one in zip(refused, right, strict=True)]),
+    }
 
 
 def _large_enough(film: np.ndarray) -> np.ndarray:
@@ -54,4 +68,6 @@ def _large_enough(film: np.ndarray) -> np.ndarray:
 
 
 def _alike(one: Sequence[Any], other: Sequence[Any]) -> bool:
-    return len(one) == len(other) and all(np.allclose(a.probabilities, b.probabilities, atol=ALIKE) for a, b in zip(one, other, strict=True))
+    return len(one) == len(other) and all(
+        np.allclose(a.probabilities, b.probabilities, atol=ALIKE) for a, b in zip(one, other, strict=True)
+    )

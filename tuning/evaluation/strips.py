@@ -23,26 +23,37 @@ LEAST = 10
 """Strips under which a figure would be noise."""
 
 
-def two_knee_strips(model: keras.Model, audit: Path, newer: Path, split: str, config: InputConfig, calibration: Calibration) -> dict[str, Any]:
+def two_knee_strips(
+    model: keras.Model, audit: Path, newer: Path, split: str, config: InputConfig, calibration: Calibration
+) -> dict[str, Any]:
     """By DATASET_SPLIT, how the grade of a strip's worse knee agrees with the strip's; none of a dataset with too few.
 
-    model: the uncalibrated ensemble. newer: the audit whose kin count: a strip whose knee another film of training shows is left out.
+    model: the uncalibrated ensemble. newer: the audit whose kin count: a strip whose knee another film of training
+    shows is left out.
     """
     films, leakage_group = read_films(audit), {(film.dataset, film.file): film.together for film in read_films(newer)}
     trained = {leakage_group[film.dataset, film.file] for film in films if film.trains}
-    strips = [film for film in films if film.split == split and film.use == SEVERAL and leakage_group[film.dataset, film.file] not in trained]
+    strips = [
+        film
+        for film in films
+        if film.split == split and film.use == SEVERAL and leakage_group[film.dataset, film.file] not in trained
+    ]
     figures = {}
     for dataset in sorted({film.dataset for film in strips}):
         halves = _halves([film for film in strips if film.dataset == dataset], config)
         if len(halves) >= 2 * LEAST:
-            answered = predictions(predict(model, halves, f"evaluate: strips of two knees, {split}")["probabilities"], halves, calibration)
+            answered = predictions(
+                predict(model, halves, f"evaluate: strips of two knees, {split}")["probabilities"], halves, calibration
+            )
             worse = answered.grade.reshape(-1, 2).argmax(1) + np.arange(0, len(halves), 2)
             figures[f"{dataset}_{split}"] = measure(answered.take(worse), names=FIGURES)
     return figures
 
 
 def _halves(strips: list[AuditedFilm], config: InputConfig) -> Knees:
-    """Both knees of every strip, one after the other, each with the strip's grade; of what can't be read or cut in two, none."""
+    """Both knees of every strip, one after the other, each with the strip's grade; of what can't be read or cut in two,
+    none.
+    """
     fitted, films = [], []
     with FilmReader() as reader:
         for film in strips:

@@ -47,22 +47,39 @@ def subgroups(measured: Predictions, knees: Knees) -> dict[str, Any]:
     return {name: measure(measured.take(rows), names=FIGURES) for name, rows in groups.items() if rows.sum() >= LEAST}
 
 
-def by_member(members: Sequence[Member], config: InputConfig, sets: dict[str, Knees], calibration: Calibration) -> list[dict[str, Any]]:
-    """For each member alone: figures on each dataset of each split, and how often it gives a mirrored film its grade."""
+def by_member(
+    members: Sequence[Member], config: InputConfig, sets: dict[str, Knees], calibration: Calibration
+) -> list[dict[str, Any]]:
+    """For each member alone: figures on each dataset of each split, and how often it gives a mirrored film its
+    grade.
+    """
     rows = []
     for member in members:
         alone = assemble([member], config)
         figures: dict[str, Any] = {}
         for split, knees in sets.items():
-            answered = predictions(predict(alone, knees, f"evaluate: {member.name}, {split}")["probabilities"], knees, calibration)
+            answered = predictions(
+                predict(alone, knees, f"evaluate: {member.name}, {split}")["probabilities"], knees, calibration
+            )
             for dataset in sorted(set(knees.datasets)):
-                figures[f"{dataset}_{split}"] = measure(answered.take(knees.datasets == dataset), names=("qwk", "accuracy"))
-        rows.append({"name": member.name, "metrics": figures, "mirrored_agreement": _mirrored(seen_alone(member, config), sets["val"], calibration)})
+                figures[f"{dataset}_{split}"] = measure(
+                    answered.take(knees.datasets == dataset), names=("qwk", "accuracy")
+                )
+        rows.append(
+            {
+                "name": member.name,
+                "metrics": figures,
+                "mirrored_agreement": _mirrored(seen_alone(member, config), sets["val"], calibration),
+            }
+        )
     return rows
 
 
-def joint(model: keras.Model, knees: Knees, config: InputConfig, decision: Decision) -> tuple[dict[str, Any] | None, MeanMaps | None]:
-    """What covering the joint costs and where the maps peak, and the mean map of each reported grade; None where no film will do.
+def joint(
+    model: keras.Model, knees: Knees, config: InputConfig, decision: Decision
+) -> tuple[dict[str, Any] | None, MeanMaps | None]:
+    """What covering the joint costs and where the maps peak, and the mean map of each reported grade; None where no
+    film will do.
 
     model: as it is exported, with its temperature and its usual maps.
     """
@@ -73,20 +90,27 @@ def joint(model: keras.Model, knees: Knees, config: InputConfig, decision: Decis
 
     def graded(inputs: np.ndarray) -> np.ndarray:
         parts = np.array_split(inputs, -(-len(inputs) // BATCH))
-        return np.concatenate([reported_grade(np.asarray(model.predict_on_batch(part)["probabilities"]), decision) for part in parts])
+        return np.concatenate(
+            [reported_grade(np.asarray(model.predict_on_batch(part)["probabilities"]), decision) for part in parts]
+        )
 
     figures = {
         "films": f"{DATASET}_val",
         "covered": covered(graded, films, config),
         "map_peak": peaks(predicted["activation_map"], films, config),
     }
-    return figures, mean_maps(predicted["activation_map"], reported_grade(predicted["probabilities"], decision), films, config)
+    return figures, mean_maps(
+        predicted["activation_map"], reported_grade(predicted["probabilities"], decision), films, config
+    )
 
 
 def _mirrored(member: keras.Model, knees: Knees, calibration: Calibration) -> dict[str, float | int]:
     inputs = knees.inputs()
     film, mirrored = (
-        reported_grade(apply_temperature(member.predict(views, batch_size=BATCH, verbose=0), calibration.temperature), calibration.decision)
+        reported_grade(
+            apply_temperature(member.predict(views, batch_size=BATCH, verbose=0), calibration.temperature),
+            calibration.decision,
+        )
         for views in (inputs, inputs[:, :, ::-1])
     )
     same = film == mirrored

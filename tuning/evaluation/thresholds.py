@@ -14,11 +14,14 @@ FOLDS = 10
 ROUNDS = 10
 
 
-def choose_decision(probabilities: np.ndarray, truth: np.ndarray, groups: np.ndarray) -> tuple[Decision, dict[str, tuple[float, float]]]:
+def choose_decision(
+    probabilities: np.ndarray, truth: np.ndarray, groups: np.ndarray
+) -> tuple[Decision, dict[str, tuple[float, float]]]:
     """The rule of the best merit, and for each rule its (kappa, accuracy), that of fitted thresholds on films held out.
 
-    Fitted thresholds are chosen only when they are better by more than the standard error of the difference (Breiman et al., Classification
-    and Regression Trees, 1984, 3.4.3): a thousand films fit them to chance as well. Of a single group none can be held out, and none are fitted.
+    Fitted thresholds are chosen only when they are better by more than the standard error of the difference (Breiman et
+    al., Classification and Regression Trees, 1984, 3.4.3): a thousand films fit them to chance as well. Of a single
+    group none can be held out, and none are fitted.
 
     probabilities: [N,5] calibrated; truth: [N] int; groups: [N] str, what a fold must keep together.
     """
@@ -28,7 +31,10 @@ def choose_decision(probabilities: np.ndarray, truth: np.ndarray, groups: np.nda
     chosen = rules[plain]
     if len(np.unique(groups)) > 1:
         grades["fitted"] = _graded_when_held_out(probabilities, truth, groups)
-        gains = [merit(truth[rows], grades["fitted"][rows]) - merit(truth[rows], grades[plain][rows]) for rows in (slice(None), *resamples(groups))]
+        gains = [
+            merit(truth[rows], grades["fitted"][rows]) - merit(truth[rows], grades[plain][rows])
+            for rows in (slice(None), *resamples(groups))
+        ]
         if gains[0] > np.std(gains[1:]):
             chosen = Decision("expected", fit_thresholds(severity(probabilities), truth))
     return chosen, {name: (qwk(truth, answer), float((truth == answer).mean())) for name, answer in grades.items()}
@@ -44,7 +50,9 @@ def _graded_when_held_out(probabilities: np.ndarray, truth: np.ndarray, groups: 
 
 
 def merit(truth: np.ndarray, grade: np.ndarray) -> float:
-    """Quadratic weighted kappa, what the search is for, plus half the accuracy: kappa alone is served by middle grades."""
+    """Quadratic weighted kappa, what the search is for, plus half the accuracy: kappa alone is served by middle
+    grades.
+    """
     return qwk(truth, grade) + float((truth == grade).mean()) / 2
 
 

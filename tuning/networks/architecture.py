@@ -1,4 +1,6 @@
-"""The architectures that are searched: a frozen `Architecture`, its network, and the space that Keras Tuner draws from."""
+"""The architectures that are searched: a frozen `Architecture`, its network, and the space that Keras Tuner draws
+from.
+"""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -19,12 +21,12 @@ from .losses import QuadraticKappa, loss_for
 class Architecture:
     """One point of the space: everything that says which network is trained, and how.
 
-    size: side of the square input in pixels. view: "whole", or "band": the network cuts out the rows about the joint line.
-    fold: the right half of the film, mirrored, goes through the same layers as the left one: both compartments of
-    the joint are read by one eye, and a knee and its mirror image are one (after Tiulpin et al., Sci. Rep. 2018).
-    stem: "conv5" (5x5, stride 2) or "none". widths: channels of each stage.
-    blocks: blocks a stage; every stage halves the resolution. pooling: from features to a vector.
-    dense: widths of hidden layers before the classifier, "" for none. augmentation: strength, 0 to 1.
+    size: side of the square input in pixels. view: "whole", or "band": the network cuts out the rows about the joint
+    line. fold: the right half of the film, mirrored, goes through the same layers as the left one: both compartments of
+    the joint are read by one eye, and a knee and its mirror image are one (after Tiulpin et al., Sci. Rep. 2018). stem:
+    "conv5" (5x5, stride 2) or "none". widths: channels of each stage. blocks: blocks a stage; every stage halves the
+    resolution. pooling: from features to a vector. dense: widths of hidden layers before the classifier, "" for none.
+    augmentation: strength, 0 to 1.
     """
 
     size: int = 160
@@ -62,18 +64,23 @@ class Architecture:
 
 
 BAND, BAND_STEP = 0.7, 32
-"""Height of the band over its width, and what its margins are a multiple of: the places of its features lie on those of the whole."""
+"""Height of the band over its width, and what its margins are a multiple of: the places of its features lie on those of
+the whole."""
 LEAST_UNPADDED = 8
 """Rows of a map under which a block without padding pads."""
 
-BASELINE_2023 = Architecture(256, "whole", "none", "unpadded", "128-64-32", 1, False, "flatten", "128-64", 0.2, "cross_entropy", 1e-3, 0.0)
+BASELINE_2023 = Architecture(
+    256, "whole", "none", "unpadded", "128-64-32", 1, False, "flatten", "128-64", 0.2, "cross_entropy", 1e-3, 0.0
+)
 """The CNN of IEEE 10724941, as a point of the space."""
 NAMED = {
     "residual": Architecture(),
     "folded": Architecture(fold=True),
     "folded-fine": Architecture(fold=True, stem="none", widths="16-32-64-128-192"),
     "folded-joint-line": Architecture(fold=True, view="band"),
-    "joint-line": Architecture(192, "band", "conv5", "plain", "32-64-128-192", 2, True, "average", "", 0.2, "coral", 2e-3, 0.7),
+    "joint-line": Architecture(
+        192, "band", "conv5", "plain", "32-64-128-192", 2, True, "average", "", 0.2, "coral", 2e-3, 0.7
+    ),
     "baseline-2023": BASELINE_2023,
 }
 
@@ -110,7 +117,10 @@ def narrowed(only: dict[str, list[str]]) -> dict[str, tuple[Any, ...]]:
 
 
 def build(architecture: Architecture, name: str = "member") -> keras.Model:
-    """image [N,size,size,1] -> probabilities [N,5]. Layers "features", "embedding" and "classifier" are found by name."""
+    """image [N,size,size,1] -> probabilities [N,5].
+
+    Layers "features", "embedding" and "classifier" are found by name.
+    """
     image = keras.Input((architecture.input.height, architecture.input.width, 1), name="image")
     x = layers.Cropping2D((architecture.margin, 0))(image) if architecture.margin else image
     x = _folded(x) if architecture.fold else x
@@ -133,7 +143,8 @@ def build(architecture: Architecture, name: str = "member") -> keras.Model:
     for width in architecture.hidden:
         x = layers.Dense(width, activation="relu")(x)
         x = layers.Dropout(architecture.dropout / 2)(x)
-    x = layers.Activation("linear", name="embedding", dtype="float32")(x)  # the head is exact in a training of mixed precision too
+    # the head is exact in a training of mixed precision too
+    x = layers.Activation("linear", name="embedding", dtype="float32")(x)
     model = keras.Model(image, _probabilities(x, architecture), name=name)
     if architecture.loss == "coral":
         model.get_layer("cut_points").set_weights([np.array([[1.5, 0.5, -0.5, -1.5]], np.float32)])
@@ -190,7 +201,16 @@ def _unfolded(x):
     return ops.concatenate([left, ops.flip(right, axis=2)], axis=2)
 
 
-def _conv(x, width: int, kernel: int, stride: int, architecture: Architecture, activation: str | None = "relu", separable: bool = False, padding: str = "same"):
+def _conv(
+    x,
+    width: int,
+    kernel: int,
+    stride: int,
+    architecture: Architecture,
+    activation: str | None = "relu",
+    separable: bool = False,
+    padding: str = "same",
+):
     kind = layers.SeparableConv2D if separable else layers.Conv2D
     normalise = architecture.normalisation
     x = kind(width, kernel, stride, padding=padding, use_bias=not normalise)(x)
@@ -201,7 +221,9 @@ def _conv(x, width: int, kernel: int, stride: int, architecture: Architecture, a
 
 def _plain(x, width: int, stride: int, architecture: Architecture, padding: str = "same"):
     x = _conv(x, width, 3, 1, architecture, padding=padding)
-    return layers.MaxPooling2D(stride, padding="same" if min(x.shape[1:3]) < stride else "valid")(x) if stride > 1 else x
+    return (
+        layers.MaxPooling2D(stride, padding="same" if min(x.shape[1:3]) < stride else "valid")(x) if stride > 1 else x
+    )
 
 
 def _residual(x, width: int, stride: int, architecture: Architecture, separable: bool = False, excite: bool = False):
@@ -241,11 +263,15 @@ POOLING = {
 
 def _probabilities(embedding, architecture: Architecture):
     if architecture.loss != "coral":
-        return layers.Softmax(name="probabilities", dtype="float32")(layers.Dense(NUM_GRADES, name="classifier", dtype="float32")(embedding))
+        return layers.Softmax(name="probabilities", dtype="float32")(
+            layers.Dense(NUM_GRADES, name="classifier", dtype="float32")(embedding)
+        )
     # CORAL: one severity, and four cut points on it; only built-in layers, so that any Keras can load it.
     severity = layers.Dense(1, use_bias=False, name="classifier", dtype="float32")(embedding)
     cuts = layers.Dense(NUM_GRADES - 1, use_bias=False, name="cut_points", dtype="float32")(ops.ones_like(severity))
     over = ops.sigmoid(severity + cuts)
     edges = ops.concatenate([ops.ones_like(severity), over, ops.zeros_like(severity)], axis=-1)
     mass = ops.relu(edges[:, :-1] - edges[:, 1:]) + 1e-7
-    return layers.Activation("linear", name="probabilities", dtype="float32")(mass / ops.sum(mass, axis=-1, keepdims=True))
+    return layers.Activation("linear", name="probabilities", dtype="float32")(
+        mass / ops.sum(mass, axis=-1, keepdims=True)
+    )

@@ -1,4 +1,5 @@
-"""The members, of whatever architectures, as one model: flip-averaged, calibrated, with its embedding and activation map.
+"""The members, of whatever architectures, as one model: flip-averaged, calibrated, with its embedding and activation
+map.
 
 Only layers and operations that Keras itself ships are used, so `keras.saving.load_model` needs no code of ours.
 """
@@ -45,8 +46,8 @@ def assemble(
 
     config: the input, if not `input_of` the members. Each member answers for the film and its mirror image, unless it
     folds the film: then both are one. The map speaks for the grade that `decision` reports: the classifier applied to
-    every place of the features, less its mean over the grades (class activation map: Zhou et al., CVPR 2016), less
-    what it is in the mean film: `usual` [h,w,5], see `mean_class_maps`. Without that, a map shows foremost what every film
+    every place of the features, less its mean over the grades (class activation map: Zhou et al., CVPR 2016), less what
+    it is in the mean film: `usual` [h,w,5], see `mean_class_maps`. Without that, a map shows foremost what every film
     has there, such as the padding.
     """
     config = config or input_of([member.architecture for member in members])
@@ -69,7 +70,8 @@ def assemble(
     chosen = _reported(calibrated, decision)
     evidence = layers.Activation("linear", name="grade_maps")(_mean(maps))
     if usual is not None:
-        # As nested lists they become a constant of the graph; an array would become a further input of the exported one.
+        # As nested lists they become a constant of the graph; an array would become a further input of the exported
+        # one.
         evidence = layers.Rescaling(1.0, offset=(-usual[None]).tolist())(evidence)
     evidence = ops.sum(evidence * ops.expand_dims(ops.expand_dims(chosen, 1), 1), axis=-1)
     outputs = {
@@ -90,7 +92,10 @@ def mean_class_maps(model: keras.Model, inputs: np.ndarray, batch: int = 64) -> 
 def seen_alone(member: Member, config: InputConfig) -> keras.Model:
     """image [N,H,W,1] as the ensemble gets it -> the member's probabilities [N,5], without the mirror image."""
     image = keras.Input((config.height, config.width, 1), name="image")
-    return keras.Model(image, member.network(_resized(image, member.architecture.size, member.architecture.size, Image.Resampling.BICUBIC)))
+    return keras.Model(
+        image,
+        member.network(_resized(image, member.architecture.size, member.architecture.size, Image.Resampling.BICUBIC)),
+    )
 
 
 def _mean(values):
@@ -112,7 +117,11 @@ def _reported(probabilities, decision: Decision):
 def _parts(member: Member, name: str) -> keras.Model:
     """image -> [probabilities [N,5], embedding [N,D], evidence for each grade at each place [N,h,w,5]]."""
     network = member.network
-    return keras.Model(network.input, [network.output, network.get_layer("embedding").output, _grade_maps(network, member.architecture)], name=name)
+    return keras.Model(
+        network.input,
+        [network.output, network.get_layer("embedding").output, _grade_maps(network, member.architecture)],
+        name=name,
+    )
 
 
 def _grade_maps(network: keras.Model, architecture: Architecture):
@@ -136,7 +145,8 @@ def _grade_evidence(network: keras.Model, features, architecture: Architecture):
 
 
 def _resized(x, height: int, width: int, filter: Image.Resampling):
-    """[N,H,W,C] -> [N,height,width,C] with Pillow's filter, as `imaging.letterbox` resizes: two products with fixed matrices.
+    """[N,H,W,C] -> [N,height,width,C] with Pillow's filter, as `imaging.letterbox` resizes: two products with fixed
+    matrices.
 
     Layers that resize have no antialiasing in ONNX.
     """

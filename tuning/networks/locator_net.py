@@ -1,4 +1,5 @@
-"""The finder's network: a small fully convolutional net that marks the middle of every joint and says how large the joint is.
+"""The finder's network: a small fully convolutional net that marks the middle of every joint and says how large the
+joint is.
 
 After Zhou et al., "Objects as points" (2019): a heat map of middles, and beside it what belongs to each.
 """
@@ -25,7 +26,9 @@ SHAPE_WEIGHT = 1.0
 
 
 def build(config: InputConfig) -> keras.Model:
-    """image [N,H,W,1] -> [N,H/8,W/8,4]: the heat's logit, then the joint's shape as `imaging.locate.Locator` reads it."""
+    """image [N,H,W,1] -> [N,H/8,W/8,4]: the heat's logit, then the joint's shape as `imaging.locate.Locator` reads
+    it.
+    """
     image = keras.Input((config.height, config.width, 1), name="image")
     x = _conv(image, WIDTHS[0], 5, 2)
     x = _conv(x, WIDTHS[1], 3, 2)
@@ -45,7 +48,9 @@ def build(config: InputConfig) -> keras.Model:
 
 
 def targets(joints: list[np.ndarray], config: InputConfig) -> np.ndarray:
-    """[N,h,w,4] float32 from the joints of N films, [K,3] each (x, y, side in input pixels): heat, then the shape of the nearest joint."""
+    """[N,h,w,4] float32 from the joints of N films, [K,3] each (x, y, side in input pixels): heat, then the shape of
+    the nearest joint.
+    """
     rows, columns = config.height // STRIDE, config.width // STRIDE
     y, x = ((np.mgrid[:rows, :columns] + 0.5) * STRIDE).astype(np.float32)
     wanted = np.zeros((len(joints), rows, columns, 4), np.float32)
@@ -64,7 +69,9 @@ def targets(joints: list[np.ndarray], config: InputConfig) -> np.ndarray:
 
 
 def loss(wanted, given):
-    """Focal loss of the heat (Law & Deng, "CornerNet", ECCV 2018), and the absolute error of the shape where the heat is."""
+    """Focal loss of the heat (Law & Deng, "CornerNet", ECCV 2018), and the absolute error of the shape where the heat
+    is.
+    """
     heat, logit = wanted[..., 0], given[..., 0]
     share = ops.sigmoid(logit)
     middle = ops.cast(heat >= 0.999, "float32")

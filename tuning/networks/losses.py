@@ -37,7 +37,10 @@ class Coral(keras.losses.Loss):
     """
 
     def call(self, y_true, y_pred):
-        over_true, over_pred = _mass_over(ops.cast(y_true, "float32")), ops.clip(_mass_over(y_pred), EPSILON, 1 - EPSILON)
+        over_true, over_pred = (
+            _mass_over(ops.cast(y_true, "float32")),
+            ops.clip(_mass_over(y_pred), EPSILON, 1 - EPSILON),
+        )
         return -ops.sum(over_true * ops.log(over_pred) + (1 - over_true) * ops.log(1 - over_pred), axis=-1)
 
 
@@ -72,6 +75,8 @@ class QuadraticKappa(keras.metrics.Metric):
         grades = ops.arange(NUM_GRADES, dtype="float32")
         weights = (grades[:, None] - grades[None, :]) ** 2
         observed = ops.sum(weights * self.confusion)
-        expected = ops.sum(weights * ops.sum(self.confusion, 1, keepdims=True) * ops.sum(self.confusion, 0, keepdims=True))
+        expected = ops.sum(
+            weights * ops.sum(self.confusion, 1, keepdims=True) * ops.sum(self.confusion, 0, keepdims=True)
+        )
         total = ops.sum(self.confusion)
         return 1.0 - ops.where(expected > 0, observed * total / ops.maximum(expected, EPSILON), 1.0)

@@ -12,9 +12,17 @@ from contextlib import contextmanager
 
 from kneeoa_hub.errors import AddressError, KneeOAError, SettingsError
 
-NOISE = ("absl::InitializeLog()", "oneDNN custom operations are on", "Could not find cuda drivers", "optimized to use available CPU instructions")
+NOISE = (
+    "absl::InitializeLog()",
+    "oneDNN custom operations are on",
+    "Could not find cuda drivers",
+    "optimized to use available CPU instructions",
+)
 """What TensorFlow writes to standard error while it loads, below every setting of its log level."""
-FILTER = f"import sys\nfor line in sys.stdin.buffer:\n if not any(n.encode() in line for n in {NOISE!r}): sys.stderr.buffer.write(line); sys.stderr.flush()"
+FILTER = (
+    f"import sys\nfor line in sys.stdin.buffer:\n if not any(n.encode() in line for n in {NOISE!r}):"
+    " sys.stderr.buffer.write(line); sys.stderr.flush()"
+)
 SHORT_S = 2.0
 """What took less leaves no line behind."""
 LINES_S = 15.0
@@ -112,4 +120,6 @@ def _terminal_bar(title: str, total: float, done: float):
 
     columns = min(110, shutil.get_terminal_size().columns)
     layout = "   {desc} {percentage:3.0f}%|{bar}| {elapsed}<{remaining}{postfix}"
-    return tqdm(desc=title, total=total, initial=done, file=sys.stderr, mininterval=0.2, ncols=columns, bar_format=layout)
+    return tqdm(
+        desc=title, total=total, initial=done, file=sys.stderr, mininterval=0.2, ncols=columns, bar_format=layout
+    )

@@ -16,7 +16,9 @@ def balanced_accuracy(truth: np.ndarray, grade: np.ndarray) -> float:
 
 
 def grouped_share(right: np.ndarray, groups: np.ndarray, seed: int = 0) -> dict[str, float | int]:
-    """A proportion of [N] bool with its 95% interval by bootstrap over groups [N]; where it is 0 or 1, with that of `share`."""
+    """A proportion of [N] bool with its 95% interval by bootstrap over groups [N]; where it is 0 or 1, with that of
+    `share`.
+    """
     if right.all() or not right.any():  # of which a bootstrap would say that it is certain
         return share(right)
     drawn = [float(right[rows].mean()) for rows in resamples(groups, seed)]

@@ -12,7 +12,13 @@ from .console import Progress
 
 T = TypeVar("T")
 RECORD = "step.json"
-RESULTS = {"audit": "audit.json", "search": "best.json", "train": "train.json", "locator": "locator.json", "gate": "gate.json"}
+RESULTS = {
+    "audit": "audit.json",
+    "search": "best.json",
+    "train": "train.json",
+    "locator": "locator.json",
+    "gate": "gate.json",
+}
 """What each step writes last of what later ones need."""
 SEEDS = 2**32
 """Keras takes seeds below it."""
@@ -42,12 +48,17 @@ def begin(out: Path, step: str, data: str, settings: dict[str, Any]) -> Path:
         # A run that failed before it wrote anything stands in nobody's way.
         if others and (before := read_json(out / RECORD)).get("hash") != record["hash"]:
             difference = _difference(before, record)
-            raise DataError(f"{out} holds {before.get('step')!r} made with other input or settings ({difference}); give another --out, or remove it.")
+            raise DataError(
+                f"{out} holds {before.get('step')!r} made with other input or settings ({difference}); give another"
+                " --out, or remove it."
+            )
         write_json(out / RECORD, record)
     except OSError as error:
         if new and out.is_dir():
             out.rmdir()
-        raise OutputError(f"{out} can't be written ({error.strerror}); give an --out with room and permission.") from None
+        raise OutputError(
+            f"{out} can't be written ({error.strerror}); give an --out with room and permission."
+        ) from None
     return out
 
 
@@ -58,25 +69,39 @@ def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
     if before.get("input") != now["input"]:
         return f"{before.get('input')}, not {now['input']}"
     old, new = before.get("settings", {}), now["settings"]
-    changed = [f"{name} {old.get(name)!r}, not {new.get(name)!r}" for name in sorted({*old, *new}) if old.get(name) != new.get(name)]
+    changed = [
+        f"{name} {old.get(name)!r}, not {new.get(name)!r}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    ]
     return "; ".join(changed)
 
 
 def find_input(folder: str | Path, step: str) -> Path:
-    """The output folder of `step`, at `folder` or along the chain of inputs behind it. Raises DataError when there is none, or it is not finished."""
+    """The output folder of `step`, at `folder` or along the chain of inputs behind it.
+
+    Raises DataError when there is none, or it is not finished.
+    """
     place = Path(folder)
     if not place.exists():
-        raise DataError(f"There is no folder {folder}; give the --out of `python -m tuning {step}` or of a step after it.")
+        raise DataError(
+            f"There is no folder {folder}; give the --out of `python -m tuning {step}` or of a step after it."
+        )
     while (place / RECORD).is_file():
         record = read_json(place / RECORD)
         if record.get("step") == step:
             if not (place / RESULTS[step]).is_file():
-                raise DataError(f"{place} has no {RESULTS[step]}: its step {step!r} has not finished. Give `python -m tuning {step}` once more as before.")
+                raise DataError(
+                    f"{place} has no {RESULTS[step]}: its step {step!r} has not finished. Give `python -m tuning"
+                    f" {step}` once more as before."
+                )
             return place
         if not record.get("input"):
             break
         place = Path(record["input"])
-    raise DataError(f"{folder} does not come from the step {step!r}; run `python -m tuning {step}` first and give its --out.")
+    raise DataError(
+        f"{folder} does not come from the step {step!r}; run `python -m tuning {step}` first and give its --out."
+    )
 
 
 def seed_of(text: str) -> int:
@@ -95,7 +120,9 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
-        raise DataError(f"{path} is missing or unreadable: the step that writes it has not finished; run it again.") from None
+        raise DataError(
+            f"{path} is missing or unreadable: the step that writes it has not finished; run it again."
+        ) from None
 
 
 def write_json(path: Path, document: Any) -> None:

@@ -1,7 +1,8 @@
-"""Simulated radiographs of other parts of the body, for a gate to learn what is no frontal knee. Never for judging a grade.
+"""Simulated radiographs of other parts of the body, for a gate to learn what is no frontal knee. Never for judging a
+grade.
 
-A part is a set of bones and of soft tissue, each a chain of round rods in units of half the picture's side, origin in the
-middle, y downwards. A rod attenuates as a cylinder does: by the length of the ray within it, less its marrow.
+A part is a set of bones and of soft tissue, each a chain of round rods in units of half the picture's side, origin in
+the middle, y downwards. A rod attenuates as a cylinder does: by the length of the ray within it, less its marrow.
 """
 
 from collections.abc import Callable
@@ -82,7 +83,9 @@ def _chain(points: list[tuple[float, float]], radius: float, gap: float = 0.0) -
     return rods
 
 
-def _rays(rng: np.random.Generator, spread: float, length: float, radius: float, root: tuple[float, float]) -> tuple[list[Rod], list[Rod]]:
+def _rays(
+    rng: np.random.Generator, spread: float, length: float, radius: float, root: tuple[float, float]
+) -> tuple[list[Rod], list[Rod]]:
     """Five rays of four bones, as of a hand or a foot."""
     bones, tissue = [], []
     for ray in range(5):
@@ -96,9 +99,21 @@ def _rays(rng: np.random.Generator, spread: float, length: float, radius: float,
     return bones, tissue
 
 
-def _blobs(rng: np.random.Generator, count: int, centre: tuple[float, float], spread: tuple[float, float], radius: float) -> list[Rod]:
+def _blobs(
+    rng: np.random.Generator, count: int, centre: tuple[float, float], spread: tuple[float, float], radius: float
+) -> list[Rod]:
     places = rng.uniform(-1, 1, (count, 2)) * spread + centre
-    return [(x, y, radius, x + rng.uniform(-radius, radius), y + rng.uniform(-radius, radius), radius * rng.uniform(0.7, 1.2)) for x, y in places]
+    return [
+        (
+            x,
+            y,
+            radius,
+            x + rng.uniform(-radius, radius),
+            y + rng.uniform(-radius, radius),
+            radius * rng.uniform(0.7, 1.2),
+        )
+        for x, y in places
+    ]
 
 
 def _hand(rng: np.random.Generator) -> Part:
@@ -123,18 +138,28 @@ def _chest(rng: np.random.Generator) -> Part:
             bones += [(*a, 0.028, *b, 0.028) for a, b in pairwise(arc)]
         bones += [(sign * 0.08, -0.8, 0.04, sign * 0.8, -0.95, 0.05)]
     lungs: list[Rod] = [(sign * 0.38, -0.5, 0.26, sign * 0.42, 0.35, 0.34) for sign in (-1, 1)]
-    return bones, [(0, -0.6, 0.8, 0, 1.2, 0.9), (0.12, 0.25, 0.33, 0.2, 0.4, 0.3), (0, 0.9, 0.8, 0, 1.3, 0.9)], lungs + lungs
+    return (
+        bones,
+        [(0, -0.6, 0.8, 0, 1.2, 0.9), (0.12, 0.25, 0.33, 0.2, 0.4, 0.3), (0, 0.9, 0.8, 0, 1.3, 0.9)],
+        lungs + lungs,
+    )
 
 
 def _pelvis(rng: np.random.Generator) -> Part:
     bones: list[Rod] = [(0, -0.9 + 0.17 * n, 0.12, 0, -0.85 + 0.17 * n, 0.12) for n in range(5)]
     for sign in (-1, 1):
-        wing = [(sign * x, y) for x, y in ((0.12, -0.1), (0.5, -0.55), (0.85, -0.4), (0.6, 0.05), (0.3, 0.15), (0.12, -0.1))]
+        wing = [
+            (sign * x, y) for x, y in ((0.12, -0.1), (0.5, -0.55), (0.85, -0.4), (0.6, 0.05), (0.3, 0.15), (0.12, -0.1))
+        ]
         ring = [(sign * x, y) for x, y in ((0.1, 0.3), (0.35, 0.15), (0.5, 0.35), (0.3, 0.6), (0.1, 0.3))]
         bones += [(*a, 0.07, *b, 0.07) for path in (wing, ring) for a, b in pairwise(path)]
         bones += [(sign * 0.58, 0.18, 0.15, sign * 0.6, 0.2, 0.15), (sign * 0.6, 0.2, 0.1, sign * 0.82, 0.32, 0.11)]
         bones += [(sign * 0.82, 0.32, 0.13, sign * rng.uniform(0.7, 0.8), 1.4, 0.1)]
-    return bones, [(0, -0.9, 0.85, 0, 0.6, 0.95), (-0.65, 0.5, 0.35, -0.6, 1.4, 0.33), (0.65, 0.5, 0.35, 0.6, 1.4, 0.33)], []
+    return (
+        bones,
+        [(0, -0.9, 0.85, 0, 0.6, 0.95), (-0.65, 0.5, 0.35, -0.6, 1.4, 0.33), (0.65, 0.5, 0.35, 0.6, 1.4, 0.33)],
+        [],
+    )
 
 
 def _spine(rng: np.random.Generator) -> Part:
@@ -156,36 +181,63 @@ def _forearm(rng: np.random.Generator) -> Part:
 
 def _shaft(rng: np.random.Generator) -> Part:
     thick = rng.uniform(0.14, 0.3)
-    bones: list[Rod] = [(rng.uniform(-0.1, 0.1), -1.5, thick, rng.uniform(-0.1, 0.1), 1.5, thick * rng.uniform(0.8, 1.2))]
+    bones: list[Rod] = [
+        (rng.uniform(-0.1, 0.1), -1.5, thick, rng.uniform(-0.1, 0.1), 1.5, thick * rng.uniform(0.8, 1.2))
+    ]
     if rng.random() < 0.5:
         bones.append((-0.45, -1.5, 0.07, -0.4, 1.5, 0.07))
     return bones, [(0, -1.5, rng.uniform(0.5, 0.8), 0, 1.5, rng.uniform(0.45, 0.8))], []
 
 
 def _shoulder(rng: np.random.Generator) -> Part:
-    bones: list[Rod] = [(0.25, -0.2, 0.24, 0.27, -0.15, 0.24), (0.3, -0.1, 0.2, rng.uniform(0.4, 0.6), 1.4, 0.12), (-1.2, -0.65, 0.07, 0.15, -0.6, 0.08)]
+    bones: list[Rod] = [
+        (0.25, -0.2, 0.24, 0.27, -0.15, 0.24),
+        (0.3, -0.1, 0.2, rng.uniform(0.4, 0.6), 1.4, 0.12),
+        (-1.2, -0.65, 0.07, 0.15, -0.6, 0.08),
+    ]
     blade = [(0.0, -0.25), (-0.5, -0.5), (-0.6, 0.9), (0.0, 0.0)]
     bones += [(*a, 0.06, *b, 0.06) for a, b in pairwise(blade)]
     bones += [(-1.3, y, 0.03, -0.3, y + 0.3, 0.03) for y in np.arange(-0.4, 1.2, 0.22)]
-    return bones, [(0.25, -0.3, 0.45, 0.5, 1.4, 0.3), (-1.0, -0.2, 0.8, -0.9, 1.3, 0.8)], [(-1.0, 0.2, 0.4, -0.9, 1.0, 0.5)]
+    return (
+        bones,
+        [(0.25, -0.3, 0.45, 0.5, 1.4, 0.3), (-1.0, -0.2, 0.8, -0.9, 1.3, 0.8)],
+        [(-1.0, 0.2, 0.4, -0.9, 1.0, 0.5)],
+    )
 
 
 def _lateral_knee(rng: np.random.Generator) -> Part:
     bend = np.radians(rng.uniform(10, 75))
     away = (1.6 * np.sin(bend), -1.6 * np.cos(bend))
-    bones: list[Rod] = [(0, 0, 0.34, 0.03, 0.02, 0.33), (0, -0.05, 0.27, *away, 0.18), (0.02, 0.5, 0.3, 0.05, 0.7, 0.24), (0.05, 0.6, 0.22, 0.0, 1.6, 0.15)]
+    bones: list[Rod] = [
+        (0, 0, 0.34, 0.03, 0.02, 0.33),
+        (0, -0.05, 0.27, *away, 0.18),
+        (0.02, 0.5, 0.3, 0.05, 0.7, 0.24),
+        (0.05, 0.6, 0.22, 0.0, 1.6, 0.15),
+    ]
     bones += [(-0.42, -0.28, 0.11, -0.45, -0.1, 0.1), (0.25, 0.65, 0.07, 0.25, 1.6, 0.06)]
     return bones, [(0.05, 0, 0.55, *away, 0.5), (0, 0.3, 0.5, 0.1, 1.6, 0.42)], []
 
 
 def _elbow(rng: np.random.Generator) -> Part:
-    bones: list[Rod] = [(0, -1.5, 0.13, 0, -0.35, 0.15), (-0.3, -0.08, 0.12, 0.28, -0.05, 0.15), (-0.3, -0.2, 0.07, 0, -0.4, 0.1)]
-    bones += [(-0.12, 0.1, 0.15, rng.uniform(-0.3, -0.1), 1.5, 0.09), (0.22, 0.2, 0.11, rng.uniform(0.1, 0.3), 1.5, 0.08), (-0.08, -0.3, 0.1, -0.1, 0.1, 0.13)]
+    bones: list[Rod] = [
+        (0, -1.5, 0.13, 0, -0.35, 0.15),
+        (-0.3, -0.08, 0.12, 0.28, -0.05, 0.15),
+        (-0.3, -0.2, 0.07, 0, -0.4, 0.1),
+    ]
+    bones += [
+        (-0.12, 0.1, 0.15, rng.uniform(-0.3, -0.1), 1.5, 0.09),
+        (0.22, 0.2, 0.11, rng.uniform(0.1, 0.3), 1.5, 0.08),
+        (-0.08, -0.3, 0.1, -0.1, 0.1, 0.13),
+    ]
     return bones, [(0, -1.5, 0.45, 0, 0, 0.48), (0, 0, 0.48, 0, 1.5, 0.4)], []
 
 
 def _ankle(rng: np.random.Generator) -> Part:
-    bones: list[Rod] = [(0.05, -1.5, 0.15, 0.05, -0.2, 0.26), (-0.33, -1.5, 0.06, -0.36, 0.15, 0.1), (0.33, -0.1, 0.08, 0.34, 0.1, 0.07)]
+    bones: list[Rod] = [
+        (0.05, -1.5, 0.15, 0.05, -0.2, 0.26),
+        (-0.33, -1.5, 0.06, -0.36, 0.15, 0.1),
+        (0.33, -0.1, 0.08, 0.34, 0.1, 0.07),
+    ]
     bones += [(-0.12, 0.17, 0.18, 0.16, 0.17, 0.18), (0.0, 0.55, 0.22, rng.uniform(-0.1, 0.1), 0.95, 0.24)]
     return bones, [(0, -1.5, 0.45, 0, 0, 0.5), (0, 0.1, 0.48, 0, 1.2, 0.42)], []
 

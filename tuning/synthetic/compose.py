@@ -25,8 +25,8 @@ SKIN = 0.12
 
 @dataclass(frozen=True)
 class Style:
-    """How films are composed. shaft and surround: of `shafts.KINDS` and `surrounds.KINDS`. side: pixels of a joint's box,
-    least and most. longest: pixels of a film's longer side at most."""
+    """How films are composed. shaft and surround: of `shafts.KINDS` and `surrounds.KINDS`. side: pixels of a joint's
+    box, least and most. longest: pixels of a film's longer side at most."""
 
     shaft: str
     surround: str
@@ -48,8 +48,8 @@ class Knee:
 
 @dataclass(frozen=True)
 class ComposedFilm:
-    """pixels: [H,W] uint8 or uint16. joints: [K,3] float32, centre x, centre y and side of each joint's box in pixels, left to
-    right in the picture; a box may reach beyond the film. knees: which of the given knees each joint is."""
+    """pixels: [H,W] uint8 or uint16. joints: [K,3] float32, centre x, centre y and side of each joint's box in pixels,
+    left to right in the picture; a box may reach beyond the film. knees: which of the given knees each joint is."""
 
     pixels: np.ndarray
     joints: np.ndarray
@@ -134,12 +134,15 @@ def _facing(knee: Knee, number: int, legs: int, rng: np.random.Generator) -> np.
     return np.ascontiguousarray(knee.crop[:, ::-1]) if mirror else knee.crop
 
 
-def _leg(crop: np.ndarray, joint: np.ndarray, size: tuple[int, int], style: Style, rng: np.random.Generator, shown: bool) -> np.ndarray:
+def _leg(
+    crop: np.ndarray, joint: np.ndarray, size: tuple[int, int], style: Style, rng: np.random.Generator, shown: bool
+) -> np.ndarray:
     """One leg on an empty film [H,W], turned a little about its joint."""
     height, width = size
     x, y, side = joint
     turn = rng.normal(0, 3.0)
-    if not shown and 0.3 * side < x < width - 0.3 * side:  # the joint lies beyond the film, so that the shaft alone is seen
+    # the joint lies beyond the film, so that the shaft alone is seen
+    if not shown and 0.3 * side < x < width - 0.3 * side:
         y = y + rng.choice((-1, 1)) * (height + 1.2 * side)
     spare = round(0.15 * max(size) + 0.2 * side)
     box, left, top = max(8, round(side)), round(x - side / 2), round(y - side / 2)
@@ -152,8 +155,13 @@ def _leg(crop: np.ndarray, joint: np.ndarray, size: tuple[int, int], style: Styl
     turned = Image.fromarray(drawn).rotate(turn, Image.Resampling.BICUBIC, center=centre, translate=offset)
     film = np.zeros(size, np.float32)
     first, start = left - far, top - margins[1]
-    rows, columns = slice(max(0, start), min(height, start + drawn.shape[0])), slice(max(0, first), min(width, first + drawn.shape[1]))
-    film[rows, columns] = np.asarray(turned)[rows.start - start : rows.stop - start, columns.start - first : columns.stop - first]
+    rows, columns = (
+        slice(max(0, start), min(height, start + drawn.shape[0])),
+        slice(max(0, first), min(width, first + drawn.shape[1])),
+    )
+    film[rows, columns] = np.asarray(turned)[
+        rows.start - start : rows.stop - start, columns.start - first : columns.stop - first
+    ]
     return film
 
 
@@ -176,4 +184,9 @@ def _developed(film: np.ndarray, joints: np.ndarray, style: Style, rng: np.rando
 def _clipped(joint: np.ndarray, shape: tuple[int, ...]) -> Box:
     x, y, side = map(float, joint)
     half = side / 2
-    return max(0, round(x - half)), max(0, round(y - half)), min(shape[1], round(x + half)), min(shape[0], round(y + half))
+    return (
+        max(0, round(x - half)),
+        max(0, round(y - half)),
+        min(shape[1], round(x + half)),
+        min(shape[0], round(y + half)),
+    )

@@ -1,7 +1,7 @@
 """What a gate learns from: knees in every position, and made films that are no knee, cut off, or blurred beyond use.
 
-Made from the tight single-knee films of an audit, from simulated parts of the body, from the photographs that scikit-learn and
-Matplotlib bring, from text and from noise.
+Made from the tight single-knee films of an audit, from simulated parts of the body, from the photographs that
+scikit-learn and Matplotlib bring, from text and from noise.
 """
 
 import importlib.util
@@ -24,8 +24,8 @@ Films = Sequence[np.ndarray]
 """[H,W] float32 each, upright single knees that fill the film."""
 
 BLURRED = 0.02, 0.06
-"""Standard deviation of a blur beyond use, in widths of the knee: at the first the grade's kappa with that of the sharp film is .61
-(benchmarks/blur.py)."""
+"""Standard deviation of a blur beyond use, in widths of the knee: at the first the grade's kappa with that of the sharp
+film is .61 (benchmarks/blur.py)."""
 SHARP = 0.008
 """The most blur of a film that is to be graded."""
 CUT = 0.28, 0.46
@@ -35,7 +35,24 @@ WHOLE = 0.78
 PHOTOGRAPHS = (("sklearn", "datasets/images"), ("matplotlib", "mpl-data/sample_data"))
 HELD_OUT_PHOTOGRAPHS = (("skimage", "data"),)
 """Packages whose pictures a gate is measured on, and never trained."""
-WORDS = ("REPORT", "FINDINGS", "knee", "joint", "study", "12", "left", "right", "AP", "view", "dose", "mAs", "kV", "series", "date", "normal")
+WORDS = (
+    "REPORT",
+    "FINDINGS",
+    "knee",
+    "joint",
+    "study",
+    "12",
+    "left",
+    "right",
+    "AP",
+    "view",
+    "dose",
+    "mAs",
+    "kV",
+    "series",
+    "date",
+    "normal",
+)
 
 
 def _any(films: Films, rng: np.random.Generator) -> np.ndarray:
@@ -52,7 +69,9 @@ def knee(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 
 def exposed(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """[H,W] in 0..1 with another contrast, some noise, and a blur that does no harm; a third of the films as they were."""
+    """[H,W] in 0..1 with another contrast, some noise, and a blur that does no harm; a third of the films as they
+    were.
+    """
     low, high = float(film.min()), float(film.max())
     film = (film - low) / max(high - low, 1e-6)
     if rng.random() < 1 / 3:
@@ -107,7 +126,9 @@ def patchwork(films: Films, rng: np.random.Generator) -> np.ndarray:
         count = int(rng.integers(2, 5))
         side = min(film.shape) // count
         tiles = [
-            np.rot90(film[side * r : side * (r + 1), film.shape[1] // count * c :][:, :side], int(rng.integers(4))) for r in range(count) for c in range(count)
+            np.rot90(film[side * r : side * (r + 1), film.shape[1] // count * c :][:, :side], int(rng.integers(4)))
+            for r in range(count)
+            for c in range(count)
         ]
         order = rng.permutation(len(tiles))
         return np.vstack([np.hstack([tiles[i] for i in order[count * r : count * (r + 1)]]) for r in range(count)])
@@ -152,7 +173,9 @@ def text(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 def texture(films: Films, rng: np.random.Generator) -> np.ndarray:
     """Clouds, bands and rings."""
-    film = sum(rng.standard_normal() * gaussian_filter(rng.standard_normal((SIDE, SIDE)), s) * s for s in rng.uniform(1, 30, 3))
+    film = sum(
+        rng.standard_normal() * gaussian_filter(rng.standard_normal((SIDE, SIDE)), s) * s for s in rng.uniform(1, 30, 3)
+    )
     if rng.random() < 0.5:
         y, x = np.mgrid[:SIDE, :SIDE] / SIDE - rng.uniform(0, 1, 2)[:, None, None]
         wave = np.hypot(x, y) if rng.random() < 0.5 else x * np.cos(turn := rng.uniform(0, np.pi)) + y * np.sin(turn)
@@ -162,30 +185,48 @@ def texture(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 
 def scene(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """Shapes that lie one upon another, shaded and sharp, as in photographs of things (dead leaves: Lee et al., IJCV 2001)."""
+    """Shapes that lie one upon another, shaded and sharp, as in photographs of things (dead leaves: Lee et al., IJCV
+    2001).
+    """
     picture = Image.new("L", (SIDE, SIDE), int(rng.integers(256)))
     draw = ImageDraw.Draw(picture)
     for _ in range(int(rng.integers(5, 80))):
         x, y, size = rng.uniform(0, SIDE), rng.uniform(0, SIDE), SIDE * 0.5 * rng.random() ** 2 + 3
         shade = int(rng.integers(256))
         if rng.random() < 0.5:
-            draw.ellipse((x - size, y - size * rng.uniform(0.3, 1), x + size, y + size * rng.uniform(0.3, 1)), fill=shade)
+            draw.ellipse(
+                (x - size, y - size * rng.uniform(0.3, 1), x + size, y + size * rng.uniform(0.3, 1)), fill=shade
+            )
         else:
-            corners = [(x + size * np.cos(a), y + size * np.sin(a)) for a in np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(3, 7))))]
+            corners = [
+                (x + size * np.cos(a), y + size * np.sin(a))
+                for a in np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(3, 7))))
+            ]
             draw.polygon(corners, fill=shade)
     film = np.asarray(picture, np.float32) / 255
-    light = gaussian_filter(rng.standard_normal((SIDE, SIDE)), 25) * 60 + gaussian_filter(rng.standard_normal((SIDE, SIDE)), 1) * rng.uniform(0, 0.3)
+    light = gaussian_filter(rng.standard_normal((SIDE, SIDE)), 25) * 60 + gaussian_filter(
+        rng.standard_normal((SIDE, SIDE)), 1
+    ) * rng.uniform(0, 0.3)
     return exposed((film + 0.3 * light).astype(np.float32), rng)
 
 
 def blank(films: Films, rng: np.random.Generator) -> np.ndarray:
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE
-    film = rng.uniform(0, 1) + rng.uniform(-0.2, 0.2) * x + rng.uniform(-0.2, 0.2) * y + rng.uniform(0, 0.02) * rng.standard_normal((SIDE, SIDE))
+    film = (
+        rng.uniform(0, 1)
+        + rng.uniform(-0.2, 0.2) * x
+        + rng.uniform(-0.2, 0.2) * y
+        + rng.uniform(0, 0.02) * rng.standard_normal((SIDE, SIDE))
+    )
     return np.clip(film, 0, 1).astype(np.float32)
 
 
 def noise(films: Films, rng: np.random.Generator) -> np.ndarray:
-    return rng.random((SIDE, SIDE), np.float32) if rng.random() < 0.5 else np.clip(0.5 + 0.2 * rng.standard_normal((SIDE, SIDE)), 0, 1).astype(np.float32)
+    return (
+        rng.random((SIDE, SIDE), np.float32)
+        if rng.random() < 0.5
+        else np.clip(0.5 + 0.2 * rng.standard_normal((SIDE, SIDE)), 0, 1).astype(np.float32)
+    )
 
 
 Maker = Callable[[Films, np.random.Generator], np.ndarray]
@@ -200,7 +241,10 @@ OTHERS: dict[str, tuple[Maker, float]] = {
     "noise": (noise, 0.04),
 }
 """Each kind of no knee that a gate is trained on, with its share."""
-HELD_OUT: dict[str, Maker] = {"other body parts, kinds not trained on": simulated_held_out, "photographs, sources not trained on": photograph_held_out}
+HELD_OUT: dict[str, Maker] = {
+    "other body parts, kinds not trained on": simulated_held_out,
+    "photographs, sources not trained on": photograph_held_out,
+}
 NO_HEADLINE = ("blank", "noise")
 """Kinds so easily told that they would flatter the others' mean."""
 
@@ -216,10 +260,15 @@ POSITIONS: dict[str, Pose] = {
 
 
 def measured(films: Films, rng: np.random.Generator) -> dict[str, tuple[Callable[[], np.ndarray], Pose | None]]:
-    """Every kind of film that is measured: what makes one, and the position in which an upright knee is then to be given, None for what is to be refused."""
-    makers = {name: maker for name, (maker, _) in OTHERS.items() if maker is not photograph}  # photographs are measured on others' sources alone
+    """Every kind of film that is measured: what makes one, and the position in which an upright knee is then to be
+    given, None for what is to be refused.
+    """
+    # photographs are measured on others' sources alone
+    makers = {name: maker for name, (maker, _) in OTHERS.items() if maker is not photograph}
     makers |= HELD_OUT | {"cut off": cut_off, "blurred beyond use": blurred}
-    kinds: dict[str, tuple[Callable[[], np.ndarray], Pose | None]] = {name: ((lambda m=maker: m(films, rng)), None) for name, maker in makers.items()}
+    kinds: dict[str, tuple[Callable[[], np.ndarray], Pose | None]] = {
+        name: ((lambda m=maker: m(films, rng)), None) for name, maker in makers.items()
+    }
     return kinds | {name: ((lambda: knee(films, rng)), pose) for name, pose in POSITIONS.items()}
 
 
@@ -251,7 +300,10 @@ def _photographs(packages: tuple[tuple[str, str], ...]) -> tuple[np.ndarray, ...
                     pictures.append(np.asarray(picture.convert("L"), np.float32) / 255)
     large = tuple(picture for picture in pictures if min(picture.shape) >= SIDE)
     if not large:
-        raise MissingExtra(f"The pictures of {', '.join(package for package, _ in packages)} are needed: pip install 'kneeoa-hub[bench]'")
+        raise MissingExtra(
+            f"The pictures of {', '.join(package for package, _ in packages)} are needed: pip install"
+            " 'kneeoa-hub[bench]'"
+        )
     return large
 
 

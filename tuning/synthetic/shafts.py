@@ -14,7 +14,9 @@ SMEARED = 0.06
 """Over this part of the crop's side its outermost pixels fade into the soft tissue drawn beside it."""
 
 
-def leg(crop: np.ndarray, side: int, margins: tuple[int, int, int, int], kind: str, rng: np.random.Generator) -> np.ndarray:
+def leg(
+    crop: np.ndarray, side: int, margins: tuple[int, int, int, int], kind: str, rng: np.random.Generator
+) -> np.ndarray:
     """A leg whose joint is `crop`: [top + side + bottom, left + side + right] float32, air 0, about 0..1.
 
     crop: [n,n] float32, 0..1, bright bone, upright. side: pixels of the crop in the leg. margins: pixels drawn to the
@@ -41,7 +43,10 @@ def _beside(joint: np.ndarray, left: int, right: int, rng: np.random.Generator) 
     """The joint's rows with soft tissue on both sides, which ends at the skin."""
     side = len(joint)
     parts = [joint]
-    for margin, edge, name in ((left, joint[:, : max(2, side // 50)].mean(1), "left"), (right, joint[:, -max(2, side // 50) :].mean(1), "right")):
+    for margin, edge, name in (
+        (left, joint[:, : max(2, side // 50)].mean(1), "left"),
+        (right, joint[:, -max(2, side // 50) :].mean(1), "right"),
+    ):
         away = (np.arange(margin, dtype=np.float32) + 0.5) / side
         reach = rng.uniform(0.1, 0.65) + 0.03 * grain(rng, side, 1, side / 2, 1)
         tissue = _blurred(np.minimum(edge, np.quantile(edge, 0.35)), side / 12)
@@ -52,8 +57,12 @@ def _beside(joint: np.ndarray, left: int, right: int, rng: np.random.Generator) 
     return np.concatenate(parts, axis=1)
 
 
-def _tube(band: np.ndarray, across: np.ndarray, rows: int, side: int, rng: np.random.Generator, thigh: bool) -> np.ndarray:
-    """Rows away from the joint: the band's first ones narrow to the shaft and turn into a hollow cylinder in a full one."""
+def _tube(
+    band: np.ndarray, across: np.ndarray, rows: int, side: int, rng: np.random.Generator, thigh: bool
+) -> np.ndarray:
+    """Rows away from the joint: the band's first ones narrow to the shaft and turn into a hollow cylinder in a full
+    one.
+    """
     away = (np.arange(rows) / side)[:, None]
     profile = band[: max(1, len(band) // 6)].mean(0)
     axis = _axis(profile, across)
@@ -63,7 +72,10 @@ def _tube(band: np.ndarray, across: np.ndarray, rows: int, side: int, rng: np.ra
     x = across - axis - shift
     sources = _squeezed(x, shrink, 0.42)
     carried = np.interp(sources + axis, across, profile)
-    level, limb = _level(profile, across), _width(profile, across) * (1 + rng.uniform(0.05, 0.45) * _eased(away) * (1 if thigh else -0.5))
+    level, limb = (
+        _level(profile, across),
+        _width(profile, across) * (1 + rng.uniform(0.05, 0.45) * _eased(away) * (1 if thigh else -0.5)),
+    )
     soft = level * rng.uniform(0.85, 1.05) * _round(np.abs(x) / limb)
     bone = _hollow(x, outer) * rng.uniform(0.35, 0.6)
     if not thigh:
@@ -75,15 +87,21 @@ def _tube(band: np.ndarray, across: np.ndarray, rows: int, side: int, rng: np.ra
     return _joined(values * (1 + (speckled - 1) * np.clip(away / 0.05, 0, 1)), band[0], away)
 
 
-def _carried(band: np.ndarray, across: np.ndarray, rows: int, side: int, rng: np.random.Generator, thigh: bool) -> np.ndarray:
-    """Rows away from the joint: the band's mean row, tapering along a bowed axis, with the band's own grain folded to and fro on it."""
+def _carried(
+    band: np.ndarray, across: np.ndarray, rows: int, side: int, rng: np.random.Generator, thigh: bool
+) -> np.ndarray:
+    """Rows away from the joint: the band's mean row, tapering along a bowed axis, with the band's own grain folded to
+    and fro on it.
+    """
     away = (np.arange(rows) / side)[:, None]
     profile = band.mean(0)
     axis = _axis(profile, across)
     taper = 1 - rng.uniform(0.35, 0.6) * np.clip(away / rng.uniform(0.35, 0.8), 0, 1) ** rng.uniform(0.8, 1.3)
     bow = rng.normal(0, 0.02) * away**2 / (1 + away)
     x = across - axis - bow
-    bulge = 1 + rng.uniform(0.1, 0.35) * np.sin(np.clip(away / rng.uniform(2.0, 3.5), 0, 1) * math.pi) * (1 if thigh else 0.7)
+    bulge = 1 + rng.uniform(0.1, 0.35) * np.sin(np.clip(away / rng.uniform(2.0, 3.5), 0, 1) * math.pi) * (
+        1 if thigh else 0.7
+    )
     sources = _squeezed(x / bulge, taper, 0.38) + axis
     values = np.interp(sources, across, profile)
     residue = band - profile
@@ -93,7 +111,9 @@ def _carried(band: np.ndarray, across: np.ndarray, rows: int, side: int, rng: np
     kept = rng.uniform(0.4, 0.8) * (1 - 0.9 * _eased(away / 0.5))
     values = values + kept * residue[np.clip(fold, 0, len(band) - 1)[:, None], columns]
     if rows:
-        values = values * (1 + rng.uniform(0.02, 0.06) * _eased(away / 0.3) * grain(rng, rows, len(across), side / 4, side / 30))
+        values = values * (
+            1 + rng.uniform(0.02, 0.06) * _eased(away / 0.3) * grain(rng, rows, len(across), side / 4, side / 30)
+        )
     edge = np.abs(np.abs(x) - 0.36 * taper)
     values = values + rng.uniform(0.05, 0.2) * np.exp(-((edge / rng.uniform(0.015, 0.035)) ** 2)) * _eased(away / 0.5)
     return _joined(values * (1 - rng.uniform(0, 0.1) * np.clip(away / 3, 0, 1)), band[0], away)
@@ -106,7 +126,9 @@ def _joined(values: np.ndarray, first: np.ndarray, away: np.ndarray) -> np.ndarr
 
 
 def _squeezed(x: np.ndarray, shrink: np.ndarray, bone: float) -> np.ndarray:
-    """Where a row's places come from in the profile when what lies within `bone` of the axis shrinks and the tissue makes up for it."""
+    """Where a row's places come from in the profile when what lies within `bone` of the axis shrinks and the tissue
+    makes up for it.
+    """
     inside = x / shrink
     beyond = np.sign(x) * (bone + (np.abs(x) - bone * shrink) * (1.0 / (1 + (1 - shrink) * bone)))
     return np.where(np.abs(inside) <= bone, inside, beyond)
@@ -138,7 +160,9 @@ def _hollow(x: np.ndarray, outer: float) -> np.ndarray:
 
 
 def _round(radius: np.ndarray) -> np.ndarray:
-    """A full cylinder's thickness at a distance from its axis in units of its radius; flatter in the middle, as exposed films are."""
+    """A full cylinder's thickness at a distance from its axis in units of its radius; flatter in the middle, as exposed
+    films are.
+    """
     return np.clip(1 - np.clip(radius, 0, 1) ** 3, 0, None) ** 0.7
 
 

@@ -74,7 +74,12 @@ def collimated(film: np.ndarray, boxes: Boxes, kind: str, rng: np.random.Generat
     half = boxes[:, 2] * 0.52
     left, top = max(0.0, (boxes[:, 0] - half).min()), max(0.0, (boxes[:, 1] - half).min())
     right, bottom = min(float(width), (boxes[:, 0] + half).max()), min(float(height), (boxes[:, 1] + half).max())
-    edges = (left * rng.random(), top * rng.random(), width - (width - right) * rng.random(), height - (height - bottom) * rng.random())
+    edges = (
+        left * rng.random(),
+        top * rng.random(),
+        width - (width - right) * rng.random(),
+        height - (height - bottom) * rng.random(),
+    )
     beam = Image.new("L", (width, height))
     draw = ImageDraw.Draw(beam)
     if kind == "plain":
@@ -90,7 +95,9 @@ def collimated(film: np.ndarray, boxes: Boxes, kind: str, rng: np.random.Generat
     return film * share + outside * (1 - share)
 
 
-def _plate(draw: ImageDraw.ImageDraw, x: float, start: float, end: float, side: float, rng: np.random.Generator) -> None:
+def _plate(
+    draw: ImageDraw.ImageDraw, x: float, start: float, end: float, side: float, rng: np.random.Generator
+) -> None:
     """A plate with screws, or a straight rod."""
     wide, top, bottom = side * rng.uniform(0.02, 0.06), min(start, end), max(start, end)
     if rng.random() < 0.5:
@@ -99,7 +106,11 @@ def _plate(draw: ImageDraw.ImageDraw, x: float, start: float, end: float, side: 
     x += side * rng.uniform(-0.2, 0.2)
     draw.rounded_rectangle((x - wide, top, x + wide, bottom), wide, fill=225)
     for y in np.arange(top, bottom, side * 0.16):
-        draw.line((x, y, x - side * rng.uniform(0.15, 0.35), y + side * rng.normal(0, 0.02)), fill=230, width=max(1, round(wide / 2)))
+        draw.line(
+            (x, y, x - side * rng.uniform(0.15, 0.35), y + side * rng.normal(0, 0.02)),
+            fill=230,
+            width=max(1, round(wide / 2)),
+        )
 
 
 def _nail(draw: ImageDraw.ImageDraw, x: float, start: float, end: float, side: float, rng: np.random.Generator) -> None:
@@ -108,13 +119,23 @@ def _nail(draw: ImageDraw.ImageDraw, x: float, start: float, end: float, side: f
     choice = rng.random()
     if choice < 0.4:
         draw.line((x, start, x + side * rng.normal(0, 0.06), end), fill=235, width=wide)
-        draw.line((x - side * 0.2, start, x + side * 0.2, start + side * rng.normal(0, 0.03)), fill=245, width=max(1, wide // 2))
+        draw.line(
+            (x - side * 0.2, start, x + side * 0.2, start + side * rng.normal(0, 0.03)),
+            fill=245,
+            width=max(1, wide // 2),
+        )
     elif choice < 0.7:
         for _ in range(3):
-            draw.line((x - side * rng.uniform(0.2, 0.6), start, x + side * rng.uniform(0.2, 0.6), end), fill=235, width=max(1, round(side * 0.012)))
+            draw.line(
+                (x - side * rng.uniform(0.2, 0.6), start, x + side * rng.uniform(0.2, 0.6), end),
+                fill=235,
+                width=max(1, round(side * 0.012)),
+            )
     else:
         middle, tall = (start + end) / 2, side * rng.uniform(0.08, 0.15)
-        draw.ellipse((x - side * 0.8, middle - tall, x + side * 0.8, middle + tall), outline=240, width=max(1, wide // 2))
+        draw.ellipse(
+            (x - side * 0.8, middle - tall, x + side * 0.8, middle + tall), outline=240, width=max(1, wide // 2)
+        )
 
 
 def _over(film: np.ndarray, layer: Image.Image, boxes: Boxes, level: float) -> np.ndarray:

@@ -1,8 +1,8 @@
 """The state of a training after every epoch: a kill at any moment costs the epoch that it met, and nothing else.
 
 The history is written first, then weights and optimizer in one file, which is what counts: the optimizer's steps say
-how many epochs are done, and rows of the history beyond them are dropped. With patience, the best weights are a copy made last;
-without, the newest ones are what the training is for, since the learning rate falls to its end.
+how many epochs are done, and rows of the history beyond them are dropped. With patience, the best weights are a copy
+made last; without, the newest ones are what the training is for, since the learning rate falls to its end.
 """
 
 import csv
@@ -20,7 +20,8 @@ from .tuners import OBJECTIVE
 class Checkpoint(keras.callbacks.Callback):
     """Of one member in `folder`: its history, the newest weights, and whether it has trained enough.
 
-    patience: epochs without a better validation kappa before it stops, of which the best is kept; 0 trains to the end and keeps that.
+    patience: epochs without a better validation kappa before it stops, of which the best is kept; 0 trains to the end
+    and keeps that.
     """
 
     def __init__(self, folder: Path, member: str, epochs: int, patience: int, steps: int):
@@ -53,7 +54,9 @@ class Checkpoint(keras.callbacks.Callback):
         try:
             model.load_weights(self.newest)
         except (OSError, ValueError, KeyError) as error:
-            raise DataError(f"{self.newest} can't be read ({error}); remove its folder to train this member anew.") from None
+            raise DataError(
+                f"{self.newest} can't be read ({error}); remove its folder to train this member anew."
+            ) from None
         self.done = int(model.optimizer.iterations) // self.steps
         self.rows = self.rows[: self.done]
         self._keep_best()

@@ -1,9 +1,9 @@
 """Targets of training that a published model shares: what it answers for the training films, beside their labels.
 
-Readers of knee films differ, so a label says less than it seems to; a teacher's probabilities also say which films lie between
-two grades, and a network that is taught by one of its own kind can be better than it (Furlanello et al., "Born-again neural
-networks", ICML 2018). A teacher's weights may have seen the training films, never validation or test films; temperature and rule
-were fitted on validation films, as its own card says.
+Readers of knee films differ, so a label says less than it seems to; a teacher's probabilities also say which films lie
+between two grades, and a network that is taught by one of its own kind can be better than it (Furlanello et al.,
+"Born-again neural networks", ICML 2018). A teacher's weights may have seen the training films, never validation or test
+films; temperature and rule were fitted on validation films, as its own card says.
 """
 
 from collections.abc import Collection
@@ -26,7 +26,8 @@ BATCH = 64
 
 
 def targets(audit: Path, address: str, datasets: Collection[str] = ()) -> np.ndarray:
-    """[N,5] float32 for the training knees of `audit`, of these datasets (default all). address: of the teacher's bundle.
+    """[N,5] float32 for the training knees of `audit`, of these datasets (default all). address: of the teacher's
+    bundle.
 
     Raises DataError for a teacher that was trained on other films of these datasets, maybe on this audit's test films.
     """
@@ -37,18 +38,22 @@ def targets(audit: Path, address: str, datasets: Collection[str] = ()) -> np.nda
 
 
 def check_films(address: str, bundle: Bundle, audit: Path) -> None:
-    """Raises DataError when a bundle was trained on other films of this audit's datasets, maybe on its test films, or was adapted.
+    """Raises DataError when a bundle was trained on other films of this audit's datasets, maybe on its test films, or
+    was adapted.
 
     Datasets are told by name, and audits by fingerprint: a bundle does not list its films.
     """
     if base := bundle.evidence.get("base"):
-        raise DataError(f"{address} was adapted from {base['name']}, so that its films are known in part only; take one that was trained on {audit}.")
+        raise DataError(
+            f"{address} was adapted from {base['name']}, so that its films are known in part only; take one that was"
+            f" trained on {audit}."
+        )
     summary = steps.read_json(audit / "audit.json")
     shared = set(bundle.evidence["data"]["splits"]) & set(summary["splits"])
     if shared and bundle.evidence["data"]["fingerprint"] != summary["fingerprint"]:
         raise DataError(
-            f"{address} was trained on other films of {', '.join(sorted(shared))} than those that {audit} gives to training, maybe on its test films; "
-            "take one of these."
+            f"{address} was trained on other films of {', '.join(sorted(shared))} than those that {audit} gives to"
+            " training, maybe on its test films; take one of these."
         )
 
 

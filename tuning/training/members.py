@@ -1,8 +1,8 @@
 """Members that join a training as they are: of another training, or of a published bundle.
 
-Whoever joins brings what it has seen: a member of a training is refused whose own training films, wherever it came by, show a knee that
-this audit holds out, and how often test films were looked at is carried on. A bundle does not list its films: it is known by the
-fingerprint of its audit, where the two share the name of a dataset.
+Whoever joins brings what it has seen: a member of a training is refused whose own training films, wherever it came by,
+show a knee that this audit holds out, and how often test films were looked at is carried on. A bundle does not list its
+films: it is known by the fingerprint of its audit, where the two share the name of a dataset.
 """
 
 import json
@@ -36,7 +36,8 @@ SEEN = "seen.json"
 
 @dataclass(frozen=True)
 class Joining:
-    """A member that joins. entry: of train.json. seen: sha256 of its training films. source: whose looks at test films were `looks`.
+    """A member that joins. entry: of train.json. seen: sha256 of its training films. source: whose looks at test films
+    were `looks`.
 
     files: its weights and history, to copy; or member: to write.
     """
@@ -61,7 +62,10 @@ class Joining:
 
 
 def joining(source: str, audit: Path) -> list[Joining]:
-    """source: a member-NAME.weights.h5 of another training, or a bundle's address. Raises DataError for what may not join."""
+    """source: a member-NAME.weights.h5 of another training, or a bundle's address.
+
+    Raises DataError for what may not join.
+    """
     return [_of_training(Path(source), audit)] if source.endswith(".weights.h5") else _of_bundle(source, audit)
 
 
@@ -69,7 +73,10 @@ def chosen(joined: Sequence[Joining], names: Collection[str]) -> list[Joining]:
     """The members of these names, of all when none is named. Raises SettingsError for a name that none has."""
     there = [one.name for one in joined]
     if unknown := sorted(set(names) - set(there)):
-        raise SettingsError(f"--members {','.join(unknown)}: none that joins is called so; choose among {', '.join(there) or 'none: give --join'}.")
+        raise SettingsError(
+            f"--members {','.join(unknown)}: none that joins is called so; choose among"
+            f" {', '.join(there) or 'none: give --join'}."
+        )
     return [one for one in joined if not names or one.name in names]
 
 
@@ -80,11 +87,16 @@ def looks_before(joined: Sequence[Joining]) -> int:
 
 def trained_on(audit: Path, datasets: Collection[str] = ()) -> list[str]:
     """sha256 of the films that an audit gives to training, of these datasets (default all)."""
-    return sorted(film.sha256 for film in read_films(audit) if film.trains and film.dataset in (datasets or film.dataset))
+    return sorted(
+        film.sha256 for film in read_films(audit) if film.trains and film.dataset in (datasets or film.dataset)
+    )
 
 
 def members_of(bundle: Bundle) -> list[Member]:
-    """The members inside a bundle's Keras model, by themselves. Raises DataError when together they are not that model."""
+    """The members inside a bundle's Keras model, by themselves.
+
+    Raises DataError when together they are not that model.
+    """
     whole = KneeGrader(bundle).keras_model()
     members = []
     for number, entry in enumerate(bundle.config.members):
@@ -96,7 +108,10 @@ def members_of(bundle: Bundle) -> list[Member]:
     again = assemble(members, bundle.config.input, bundle.config.temperature, bundle.config.decision)
     difference = np.abs(np.asarray(again(noise)["probabilities"]) - np.asarray(whole(noise)["probabilities"])).max()
     if not difference <= SAME:
-        raise DataError(f"{bundle.folder}: its Keras model is not put together as this release does it; take it apart with the release that made it.")
+        raise DataError(
+            f"{bundle.folder}: its Keras model is not put together as this release does it; take it apart with the"
+            " release that made it."
+        )
     return members
 
 
@@ -110,17 +125,23 @@ def _of_training(weights: Path, audit: Path) -> Joining:
     folder = steps.find_input(weights.parent, "train")
     record = steps.read_json(folder / "train.json")
     if base := record.get("base"):
-        raise DataError(f"{weights} was adapted from {base['name']}, whose films are not listed; train members on {audit} instead.")
+        raise DataError(
+            f"{weights} was adapted from {base['name']}, whose films are not listed; train members on {audit} instead."
+        )
     entry = next((one for one in record["members"] if weights_of(folder, one["name"]) == weights), None)
     if entry is None or not weights.is_file():
         names = ", ".join(weights_of(folder, one["name"]).name for one in record["members"])
         raise DataError(f"{weights} is no member of a training; choose among {names} in that folder.")
     # A training of before this was noted saw films of its own audit alone.
     listed = steps.read_json(folder / SEEN) if (folder / SEEN).exists() else {}
-    seen = frozenset(listed[entry["name"]] if entry["name"] in listed else trained_on(steps.find_input(folder, "audit")))
+    seen = frozenset(
+        listed[entry["name"]] if entry["name"] in listed else trained_on(steps.find_input(folder, "audit"))
+    )
     _check_knees(weights, seen, audit)
     kept = sorted(path for path in folder.glob(f"member-{entry['name'].replace('@', '[@]')}.*") if path.is_file())
-    return Joining(entry, seen, str(folder.absolute()), looks_of(folder) + int(record.get("looks_before", 0)), files=tuple(kept))
+    return Joining(
+        entry, seen, str(folder.absolute()), looks_of(folder) + int(record.get("looks_before", 0)), files=tuple(kept)
+    )
 
 
 def _of_bundle(address: str, audit: Path) -> list[Joining]:
@@ -128,32 +149,49 @@ def _of_bundle(address: str, audit: Path) -> list[Joining]:
     bundle = read_bundle(folder)
     check_films(address, bundle, audit)
     members, evidence = members_of(bundle), bundle.evidence
-    entries = [entry | {"name": member.name} for member, entry in zip(members, evidence["training"]["members"], strict=False)]
+    entries = [
+        entry | {"name": member.name} for member, entry in zip(members, evidence["training"]["members"], strict=False)
+    ]
     if [asdict(member.architecture) for member in members] != [entry.get("architecture") for entry in entries]:
-        raise DataError(f"{address}: its evidence tells of other members than its bundle.json lists; take the member files of its training.")
+        raise DataError(
+            f"{address}: its evidence tells of other members than its bundle.json lists; take the member files of its"
+            " training."
+        )
     looks = int(evidence["test_looks"]["value"] + evidence.get("test_looks_before", {"value": 0})["value"])
     version = f"{bundle.config.name} {bundle.config.version} (revision {revision_of(folder)})"
-    # Of this audit's films a bundle has seen those for training, of datasets that both have; the first origin stays, however often a member joins.
+    # Of this audit's films a bundle has seen those for training, of datasets that both have; the first origin stays,
+    # however often a member joins.
     shared = set(evidence["data"]["splits"]) & set(steps.read_json(audit / "audit.json")["splits"])
     seen = frozenset(trained_on(audit, shared) if shared else ())
-    return [Joining({"origin": version} | entry, seen, address, looks, member=member) for entry, member in zip(entries, members, strict=True)]
+    return [
+        Joining({"origin": version} | entry, seen, address, looks, member=member)
+        for entry, member in zip(entries, members, strict=True)
+    ]
 
 
 def _check_knees(weights: Path, trained: frozenset[str], audit: Path) -> None:
     """Raises DataError when the films of a training show a knee that `audit` holds out, or are not known to it."""
     films = read_films(audit)
     if unknown := trained - {film.sha256 for film in films}:
-        raise DataError(f"{weights} was trained on other films than those of {audit}, {len(unknown)} of them, maybe copies of its test films.")
+        raise DataError(
+            f"{weights} was trained on other films than those of {audit}, {len(unknown)} of them, maybe copies of its"
+            " test films."
+        )
     held_out = {film.together for film in films if film.split != "train"}
     if seen := held_out & {film.together for film in films if film.sha256 in trained}:
-        raise DataError(f"{weights} was trained on films of {len(seen)} knees or patients that {audit} holds out; train it on what that audit leaves.")
+        raise DataError(
+            f"{weights} was trained on films of {len(seen)} knees or patients that {audit} holds out; train it on what"
+            " that audit leaves."
+        )
 
 
 def load_members(folder: Path) -> list[Member]:
     """The trained members of a train step."""
     members = []
     for entry in steps.read_json(folder / "train.json")["members"]:
-        member = Member(entry["name"], Architecture(**entry["architecture"]), build(Architecture(**entry["architecture"])))
+        member = Member(
+            entry["name"], Architecture(**entry["architecture"]), build(Architecture(**entry["architecture"]))
+        )
         member.network.load_weights(weights_of(folder, member.name))
         members.append(member)
     return members

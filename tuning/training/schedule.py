@@ -12,4 +12,6 @@ def warmup_cosine(learning_rate: float, steps: int) -> keras.optimizers.schedule
     Loshchilov & Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
     """
     warm_up = max(1, round(WARM_UP * steps))
-    return keras.optimizers.schedules.CosineDecay(learning_rate / 25, max(1, steps - warm_up), alpha=0.01, warmup_target=learning_rate, warmup_steps=warm_up)
+    return keras.optimizers.schedules.CosineDecay(
+        learning_rate / 25, max(1, steps - warm_up), alpha=0.01, warmup_target=learning_rate, warmup_steps=warm_up
+    )

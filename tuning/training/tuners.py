@@ -38,7 +38,9 @@ def run_trials(hypermodel: kt.HyperModel, out: Path, settings: "SearchSettings")
             with contextlib.redirect_stdout(io.StringIO()):  # where it names the file that it loads
                 tuner = _tuner(hypermodel, out, settings, progress, sum(count for count, _ in planned))
         except (ValueError, KeyError, RuntimeError) as error:
-            raise DataError(f"{out / 'tuner'} can't be taken up again ({error}); remove {out} to search anew.") from None
+            raise DataError(
+                f"{out / 'tuner'} can't be taken up again ({error}); remove {out} to search anew."
+            ) from None
         try:
             tuner.search(verbose=0)
         except kt.errors.FatalError as error:
@@ -47,7 +49,9 @@ def run_trials(hypermodel: kt.HyperModel, out: Path, settings: "SearchSettings")
             if "consecutive failures" not in str(error):
                 raise
             last = str(error).strip().splitlines()[-1]
-            raise DataError(f"{FAILURES} trials failed in a row, the last by {last} Their tracebacks are in {out / 'failed'}.") from None
+            raise DataError(
+                f"{FAILURES} trials failed in a row, the last by {last} Their tracebacks are in {out / 'failed'}."
+            ) from None
 
 
 def rungs(settings: "SearchSettings") -> list[tuple[int, int]]:
@@ -62,7 +66,9 @@ def rungs(settings: "SearchSettings") -> list[tuple[int, int]]:
     return planned * settings.iterations
 
 
-def _tuner(hypermodel: kt.HyperModel, out: Path, settings: "SearchSettings", progress: Progress, planned: int) -> kt.Tuner:
+def _tuner(
+    hypermodel: kt.HyperModel, out: Path, settings: "SearchSettings", progress: Progress, planned: int
+) -> kt.Tuner:
     common: dict[str, Any] = {
         "objective": kt.Objective(OBJECTIVE, "max"),
         "directory": str(out),
@@ -72,9 +78,17 @@ def _tuner(hypermodel: kt.HyperModel, out: Path, settings: "SearchSettings", pro
     }
     if settings.tuner == "hyperband":
         kind = _watched(kt.Hyperband, out, progress, planned)
-        return kind(hypermodel, max_epochs=settings.epochs, factor=FACTOR, hyperband_iterations=settings.iterations, **common)
+        return kind(
+            hypermodel, max_epochs=settings.epochs, factor=FACTOR, hyperband_iterations=settings.iterations, **common
+        )
     # These two take the number of epochs from `search`, where Hyperband sets its own.
-    kind = _watched(kt.BayesianOptimization if settings.tuner == "bayesian" else kt.RandomSearch, out, progress, planned, epochs=settings.epochs)
+    kind = _watched(
+        kt.BayesianOptimization if settings.tuner == "bayesian" else kt.RandomSearch,
+        out,
+        progress,
+        planned,
+        epochs=settings.epochs,
+    )
     return kind(hypermodel, max_trials=settings.trials, **common)
 
 
@@ -95,10 +109,14 @@ def _watched(kind: Any, out: Path, progress: Progress, planned: int, **given: in
             ended = [other for other in self.oracle.trials.values() if other.status in ("COMPLETED", "FAILED")]
             best = max((other.score for other in ended if other.score is not None), default=None)
             self.before = sum(map(length, ended))
-            self.story = f"trial {len(ended) + 1} of {planned}" + (f", best kappa {best:.3f}" if best is not None else "")
+            self.story = f"trial {len(ended) + 1} of {planned}" + (
+                f", best kappa {best:.3f}" if best is not None else ""
+            )
             progress.at(self.before, self.story)
 
-        def on_epoch_end(self, trial: Any, model: keras.Model, epoch: int, logs: dict[str, float] | None = None) -> None:
+        def on_epoch_end(
+            self, trial: Any, model: keras.Model, epoch: int, logs: dict[str, float] | None = None
+        ) -> None:
             super().on_epoch_end(trial, model, epoch, logs=logs)
             progress.at(self.before + epoch + 1, f"{self.story}, epoch {epoch + 1} of {length(trial)}")
 
@@ -117,7 +135,8 @@ def _watched(kind: Any, out: Path, progress: Progress, planned: int, **given: in
 class SearchSettings:
     """tuner: one of TUNERS. trials: for bayesian and random. epochs: most epochs of one trial.
 
-    iterations: how often Hyperband starts anew. films, validation_films: most films of a trial, stratified by grade. only: narrowed choices.
+    iterations: how often Hyperband starts anew. films, validation_films: most films of a trial, stratified by grade.
+    only: narrowed choices.
     """
 
     tuner: str = "hyperband"
