@@ -214,7 +214,7 @@ def test_the_quickstart_says_the_same_in_one_line(tmp_path, capsys):
 FULL = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-from tuning import steps
+from tuning.run import steps
 from tuning.__main__ import main
 sys.exit(main(sys.argv[1:]))
 """
