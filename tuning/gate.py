@@ -21,6 +21,7 @@ import numpy as np
 from keras import layers, ops
 
 from kneeoa_hub.bundle import GateConfig, InputConfig
+from kneeoa_hub.files import replacing
 from kneeoa_hub.imaging.gate import BLURRED, CLASSES, CUT_OFF, NOT_A_KNEE, POSES, UPRIGHT, Verdict, verdict
 from kneeoa_hub.imaging.letterbox import network_input
 from kneeoa_hub.imaging.phantom import knee_film, sample_films
@@ -187,9 +188,8 @@ def _train(pictures: np.ndarray, classes: np.ndarray, out: Path, settings: GateS
         )
         for rows in order:
             model.train_on_batch(pictures[rows].astype(np.float32), targets[rows])
-    part = out / f"part.{WEIGHTS}"
-    model.save_weights(part)
-    part.replace(out / WEIGHTS)
+    with replacing(out / WEIGHTS) as part:
+        model.save_weights(part)
 
 
 def _export(model: keras.Model, path: Path, config: InputConfig) -> None:

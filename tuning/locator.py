@@ -13,6 +13,7 @@ import numpy as np
 
 from kneeoa_hub.bundle import LOCATOR, InputConfig, LocatorConfig
 from kneeoa_hub.errors import DataError
+from kneeoa_hub.files import replacing
 from kneeoa_hub.grader import from_pretrained
 from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, Joint, Locator, locator_input
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
@@ -109,17 +110,15 @@ def _train(films: Sequence[AuditedFilm], out: Path, config: InputConfig, setting
     composed = out / COMPOSED
     if not composed.exists():
         _keep(examples(read_knees(films), config, settings), composed)
-    part = out / "part.onnx"
-    write_onnx(train(_kept(composed), config, settings), part)
-    part.replace(out / LOCATOR)
+    model = train(_kept(composed), config, settings)
+    with replacing(out / LOCATOR) as part:
+        write_onnx(model, part)
 
 
 def _keep(seen: Examples, path: Path) -> None:
-    part = path.with_name("part.npz")
-    np.savez(
-        part, images=seen.images, joints=np.concatenate(seen.joints), counts=[len(joints) for joints in seen.joints]
-    )
-    part.replace(path)
+    counts = [len(joints) for joints in seen.joints]
+    with replacing(path) as part:
+        np.savez(part, images=seen.images, joints=np.concatenate(seen.joints), counts=counts)
 
 
 def _kept(path: Path) -> Examples:

@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image
 
 from kneeoa_hub import from_pretrained
+from kneeoa_hub.files import replacing
 from kneeoa_hub.imaging.phantom import knee_film, sample_films, write_films
 
 from .run import console, steps
@@ -72,8 +73,8 @@ def _make_bundle(out: Path, bundle: Path) -> None:
     films = out / "films"
     if not films.exists():
         say("Drawing synthetic films")
-        write_films(films.with_name("films.part"), FILMS, progress=steps.progress)
-        films.with_name("films.part").rename(films)
+        with replacing(films) as part:
+            write_films(part, FILMS, progress=steps.progress)
     from .audit import audit
 
     say("1 audit: copies and splits")

@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from ..bundle import Bundle, read_manifest, verify
 from ..errors import AddressError, BundleError, HubConflict, OutputError
+from ..files import replacing
 from .address import did_you_mean
 
 MAIN = "main"
@@ -91,12 +92,8 @@ def write_ref(folder: Path, name: str, revision: str) -> None:
         return
     path = folder / "refs" / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{uuid4().hex[:8]}")
-    try:
-        beside.write_text(revision + "\n", "ascii")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with replacing(path) as part:
+        part.write_text(revision + "\n", "ascii")
 
 
 def _write_tag(folder: Path, tag: str, revision: str) -> None:
@@ -194,22 +191,18 @@ def _check_kept(snapshot: Path) -> None:
 
 
 def _copy(bundle: Bundle, snapshot: Path) -> None:
-    beside = snapshot.with_name(f".{snapshot.name}.{uuid4().hex[:8]}")
     try:
-        beside.mkdir(parents=True)
-        for name in travelling_files(bundle.folder):
-            target = beside / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(bundle.folder / name, target)
-            target.chmod(0o444)  # a snapshot is never changed
-        verify(beside)
-        try:
-            beside.rename(snapshot)
-        except OSError:
-            if not snapshot.is_dir():  # else another push of the same bundle was faster
-                raise
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        with replacing(snapshot) as part:
+            part.mkdir(parents=True)
+            for name in travelling_files(bundle.folder):
+                target = part / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(bundle.folder / name, target)
+                target.chmod(0o444)  # a snapshot is never changed
+            verify(part)
+    except OSError:
+        if not snapshot.is_dir():  # otherwise another push of the same bundle was faster
+            raise
 
 
 @contextmanager

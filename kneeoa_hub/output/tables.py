@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ..errors import FilmError, KneeOAError, OutputError, SettingsError
+from ..files import replacing
 from ..imaging.decode import FILM_SUFFIXES, is_dicom
 from ..report import FilmReport
 
@@ -132,12 +133,10 @@ class AnswerFile:
         """Take what is graded again out of the file."""
         if not self.path.exists():
             return
-        beside = self.path.with_name(self.path.name + ".part")
-        with beside.open("w", encoding="utf-8", errors=NAMES, newline="") as out:
+        with replacing(self.path) as part, part.open("w", encoding="utf-8", errors=NAMES, newline="") as out:
             if self.form == "csv" and self._kept:
                 out.write(_line(CSV_COLUMNS))
             out.writelines(record.text for record in self._kept)
-        beside.replace(self.path)
 
 
 @dataclass(frozen=True)

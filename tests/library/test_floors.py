@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = [
-    {"grades", "errors", "settings"},
+    {"grades", "errors", "files", "settings"},
     {"bundle", "evidence", "runtime", "decision", "agreement"},
     {"imaging"},
     {"overlay", "report"},

@@ -8,6 +8,7 @@ import numpy as np
 
 from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.errors import DataError, FilmError
+from kneeoa_hub.files import replacing
 from kneeoa_hub.grades import NUM_GRADES
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.gate import put_right
@@ -117,9 +118,8 @@ def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
             fitted = letterbox(bright_bone(reader, film), (0, 0, film.width, film.height), config)
             pixels[row], contents[row] = fitted.pixels, fitted.content
     cache.parent.mkdir(exist_ok=True)
-    part = cache.with_suffix(".part.npz")
-    np.savez(part, pixels=pixels, contents=contents)
-    part.replace(cache)
+    with replacing(cache) as part:
+        np.savez(part, pixels=pixels, contents=contents)
     return Knees(pixels, contents, films)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from kneeoa_hub.errors import DataError, OutputError
+from kneeoa_hub.files import UNFINISHED, replacing
 
 from .console import Progress
 
@@ -42,7 +43,7 @@ def begin(out: Path, step: str, data: str, settings: dict[str, Any]) -> Path:
     new = not out.exists()
     try:
         out.mkdir(parents=True, exist_ok=True)
-        others = {path.name for path in out.iterdir()} - {RECORD, f"{RECORD}.part"}
+        others = [path for path in out.iterdir() if path.name != RECORD and not path.name.startswith(UNFINISHED)]
         if others and not (out / RECORD).exists():
             raise DataError(f"{out} is not empty and no step of this loop made it; give another --out.")
         # A run that failed before it wrote anything stands in nobody's way.
@@ -126,14 +127,9 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Written beside and renamed, so that a kill leaves the old file or the new one."""
-    beside = path.with_name(path.name + ".part")
-    try:
-        beside.write_text(json.dumps(document, indent=1, default=float) + "\n", "utf-8")
-        beside.replace(path)
-    except OSError:
-        beside.unlink(missing_ok=True)
-        raise
+    """Replace a JSON file; a kill leaves the old file or the new one."""
+    with replacing(path) as part:
+        part.write_text(json.dumps(document, indent=1, default=float) + "\n", "utf-8")
 
 
 def hash_of(document: Any) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 
 from kneeoa_hub.errors import DataError
+from kneeoa_hub.files import replacing
 
 from .tuners import OBJECTIVE
 
@@ -67,9 +68,8 @@ class Checkpoint(keras.callbacks.Callback):
         self.rows.append({"epoch": epoch, **values})
         _write_history(self.history, self.rows)
         self.newest.parent.mkdir(exist_ok=True)
-        part = self.newest.with_name("part.weights.h5")
-        self.model.save_weights(part)
-        part.replace(self.newest)
+        with replacing(self.newest) as part:
+            self.model.save_weights(part)
         self.done = epoch + 1
         self._keep_best()
         self.model.stop_training = self.finished
@@ -83,9 +83,8 @@ class Checkpoint(keras.callbacks.Callback):
         if not self.rows or not self.patience:
             return
         if self.kappas[-1] > max(self.kappas[:-1], default=float("-inf")) or not self.best.exists():
-            part = self.best.with_name(self.best.name.replace(".best.", ".part."))
-            shutil.copyfile(self.newest, part)
-            part.replace(self.best)
+            with replacing(self.best) as part:
+                shutil.copyfile(self.newest, part)
 
 
 def read_history(folder: Path, member: str) -> list[dict[str, Any]]:
@@ -110,12 +109,10 @@ def kept_kappa(history: list[dict[str, Any]], patience: int) -> float:
 
 
 def _write_history(path: Path, rows: list[dict[str, Any]]) -> None:
-    part = path.with_name(path.name + ".part")
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-    part.replace(path)
 
 
 def _history_path(folder: Path, member: str) -> Path:

@@ -1,0 +1,37 @@
+"""Files and folders that appear whole or not at all."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+UNFINISHED = ".part-"
+"""Start of the name of a file that is still being written; a process that is killed leaves such a file behind."""
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a free path beside `path`, and rename it to `path` when the block ends without an error.
+
+    Readers of `path` see the old content or the new content, never a part of it, even when the process is killed.
+    When the block fails, nothing of it stays. The block writes a file or makes a folder at the yielded path, whose name
+    ends as that of `path` does: Keras and NumPy choose their format by it. Two writers do not disturb each other; a
+    folder that is not empty is never replaced.
+
+    Args:
+        path: The file or folder to make or to replace. Its parent folder exists.
+
+    Raises:
+        OSError: The block or the renaming failed.
+    """
+    part = path.with_name(f"{UNFINISHED}{uuid4().hex[:8]}-{path.name}")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
