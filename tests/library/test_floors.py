@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = [
-    {"grades", "errors", "files", "settings"},
+    {"grades", "errors", "files", "settings", "typed_json"},
     {"bundle", "evidence", "runtime", "decision", "agreement"},
     {"imaging"},
     {"overlay", "report"},
@@ -21,7 +21,7 @@ WITHIN = {
     "settings": {"errors"},
     "runtime": {"bundle"},
     "decision": {"bundle"},
-    "evidence": {"bundle"},
+    "bundle": {"evidence"},
     "report": {"overlay"},
 }
 """Within a floor of the library, a module may use those named here."""

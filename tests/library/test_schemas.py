@@ -11,6 +11,8 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from kneeoa_hub.cli import main, parser
 
+from ..support.schemas import DERIVED, SCHEMAS, derived
+
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn"
 
@@ -24,6 +26,12 @@ def schema(name: str) -> Draft202012Validator:
 @pytest.mark.parametrize("name", ["bundle", "manifest", "evidence"])
 def test_the_shipped_bundle_follows_its_schemas(name):
     schema(name).validate(json.loads((SHIPPED / f"{name}.json").read_text("utf-8")))
+
+
+@pytest.mark.parametrize("name", DERIVED)
+def test_a_derived_schema_is_what_the_package_s_types_say(name):
+    """Where this fails, `python -m tests.support.schemas` writes the file anew."""
+    assert (SCHEMAS / f"{name}.schema.json").read_text("utf-8") == derived(name)
 
 
 def test_reports_follow_their_schema_graded_and_refused(grader, films):
