@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: run test app space bench weights lint clean
+.PHONY: run test app space bench weights docs lint clean
 
 run: .venv/ready
 	@$(BIN)/python -m tuning.quickstart
@@ -48,6 +48,9 @@ weights: .venv/ready
 	$(BIN)/python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/bundle --name kneeoa-cnn \
 		--cross-domain docs/evidence/cross-domain/cross-domain.json
 
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -60,4 +63,4 @@ lint: .venv/ready
 	touch $@
 
 clean:
-	rm -rf runs build dist
+	rm -rf runs build dist site

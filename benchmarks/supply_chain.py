@@ -1,4 +1,4 @@
-"""What the package stands on: the licence of every package that its extras bring, and a software bill of materials.
+"""Supply chain: the licence of every package that the extras install, and a software bill of materials.
 
     python -m benchmarks.supply_chain > docs/licences.md
     python -m benchmarks.supply_chain --sbom runs/sbom.cdx.json
@@ -78,17 +78,17 @@ OTHERWISE = " or "
 """Between several classifiers. Whether they are alternatives is not said, so each must be permitted."""
 HEADER = """# Licences
 
-What the package's extras bring, with the licence that each package's own metadata names. `python -m
-benchmarks.supply_chain` makes this page and fails on a licence that does not agree with Apache-2.0; `--sbom FILE`
-writes a bill of materials (CycloneDX) instead. The `dicom` extra reads JPEG by libjpeg-turbo (imagecodecs) rather
-than by pylibjpeg-libjpeg, which is under the GPL.
+These packages come with the extras of the project. The licence is the one that the metadata of each package names.
+`python -m benchmarks.supply_chain` makes this page, and fails on a licence that does not agree with Apache-2.0. With
+`--sbom FILE` it writes a bill of materials (CycloneDX) instead. The extra `dicom` reads JPEG with libjpeg-turbo, from
+imagecodecs, because pylibjpeg-libjpeg is under the GPL.
 
 | package | version | licence |
 |---|---|---|"""
 TOOLS_HEADER = """
 ## Tools
 
-What tests, measures and packs the project, and is brought to nobody who uses it.
+These packages test, measure and build the project. No user of the package installs them.
 
 | package | version | licence |
 |---|---|---|"""
