@@ -86,26 +86,29 @@ def page(document: dict) -> str:
     """docs/fuzzing.md."""
     limits, formats = document["limits"], document["formats"]
     lines = [
-        "# The reader, fuzzed",
+        "# Fuzzing of the film reader",
         "",
+        "`python -m benchmarks.fuzz_reader` made this page and `docs/evidence/fuzzing.json`. atheris (libFuzzer) made",
         (
-            "`python -m benchmarks.fuzz_reader` made this page and `docs/evidence/fuzzing.json`: atheris (libFuzzer),"
-            " guided by the coverage of"
+            f"{document['inputs']} inputs of at most {limits['bytes']} bytes, seed {document['seed']}, guided by the"
+            " coverage of `kneeoa_hub.imaging`, Pillow and"
         ),
         (
-            f"kneeoa_hub.imaging, Pillow and pydicom; {document['inputs']} inputs of at most {limits['bytes']} bytes,"
-            f" seed {document['seed']}. A finding is"
+            f"pydicom. The limit of the reader was {limits['pixels']} pixels. `tests/library/test_memory.py` covers"
+            " films up to the"
         ),
+        "default limit. These count as findings:",
+        "",
+        "- an error that is not one of the package's own, or a crash;",
         (
-            f"any error but the package's own, a crash, over {limits['seconds']} s of the processor for one input, over"
-            f" {limits['megabytes']} MB for the whole"
+            f"- more than {limits['seconds']} s of processor time for one input, or more than"
+            f" {limits['megabytes']} MB for the whole process;"
         ),
-        (
-            "process, a film that cannot be, or a patient's name in an error, a warning or a log. The reader's own"
-            f" limit was {limits['pixels']} pixels;"
-        ),
-        "what a film takes up to the default limit, `tests/library/test_memory.py` tells. Edges and features are",
-        "libFuzzer's, first of the seeds alone; kept are the inputs that reached something new.",
+        "- a decoded film that is not possible;",
+        "- a patient's name in an error, a warning or a log.",
+        "",
+        "*Edges* and *features* are those of libFuzzer: first with the seeds alone, then at the end. *Kept* inputs",
+        "reached something new.",
         "",
         (
             "| format | inputs | seeds, synthetic | seeds, real | edges | features | kept | read | errors of the"
@@ -128,7 +131,7 @@ def page(document: dict) -> str:
         for form, result in formats.items()
         for one in result["findings"]
     ]
-    return "\n".join([*lines, "", *(found or ["Nothing was found."]), ""])
+    return "\n".join([*lines, "", *(found or ["There were no findings."]), ""])
 
 
 def fuzzed(form: str, runs: int, seed: int, folder: Path) -> dict:

@@ -184,17 +184,17 @@ def strangers() -> Iterator[tuple[str, str, bytes]]:
     for knee in knees:
         yield "exposure", "an eighth of the range, dark", picture((knee // 8).astype(np.uint8), "PNG")
         yield "exposure", "an eighth of the range, bright", picture((223 + knee // 8).astype(np.uint8), "PNG")
-        yield "turned without saying so", "90 degrees", picture(np.ascontiguousarray(np.rot90(knee)), "PNG")
-        yield "turned without saying so", "180 degrees", picture(np.ascontiguousarray(np.rot90(knee, 2)), "PNG")
-        yield "not put right", "inverted", picture(255 - knee, "PNG")
-        yield "no film", "noise", picture(rng.integers(0, 256, knee.shape, np.uint8), "PNG")
-        yield "no film", "blank", picture(np.full(knee.shape, rng.integers(256), np.uint8), "PNG")
+        yield "turned, not stated in the file", "90 degrees", picture(np.ascontiguousarray(np.rot90(knee)), "PNG")
+        yield "turned, not stated in the file", "180 degrees", picture(np.ascontiguousarray(np.rot90(knee, 2)), "PNG")
+        yield "inverted, not stated in the file", "inverted", picture(255 - knee, "PNG")
+        yield "not a film", "noise", picture(rng.integers(0, 256, knee.shape, np.uint8), "PNG")
+        yield "not a film", "blank", picture(np.full(knee.shape, rng.integers(256), np.uint8), "PNG")
     data = Settings.from_environ().data
     if data:
         with zipfile.ZipFile(Path(data) / "not_knee.zip") as archive:
             for name in archive.namelist():
                 if not name.endswith(("/", ".csv", ".md", ".txt")):
-                    yield "given, not knees", Path(name).suffix[1:].lower(), archive.read(name)
+                    yield "images that show no knee", Path(name).suffix[1:].lower(), archive.read(name)
 
 
 def page(
@@ -202,31 +202,34 @@ def page(
 ) -> str:
     """docs/inputs.md."""
     lines = [
-        "# What was tried, and what came out",
+        "# Inputs that were tested",
         "",
         (
-            f"`python -m benchmarks.inputs` made this page with {grader.model}, revision {grader.revision}: {drawn}"
-            f" synthetic knees, one a grade, and {given} real"
+            f"`python -m benchmarks.inputs` made this page with {grader.model}, revision {grader.revision}. It used"
+            f" {drawn} synthetic knees,"
         ),
         (
-            f"films, each in {len(kinds)} kinds of file ({sum(sum(row.outcomes.values()) for row in kinds.values())}"
-            " files), then faults and what is no knee"
+            f"one per grade, and {given} real films, each in {len(kinds)} kinds of file"
+            f" ({sum(sum(row.outcomes.values()) for row in kinds.values())} files). It then tried"
         ),
-        f"({sum(sum(row.outcomes.values()) for row in others.values())} files). Nothing of a real film is kept.",
+        (
+            f"{sum(sum(row.outcomes.values()) for row in others.values())} files with faults, or without a knee."
+            " It keeps nothing of a real film."
+        ),
         "",
         "## The same film in every kind of file",
         "",
         (
-            "Same grade: as from the film's own array of 16 bits. Off: the largest difference of a probability. Kinds"
-            " of 8 bits hold less than it, and may be off"
+            "*Same grade* compares with the film's own array of 16 bits. *Difference* is the largest difference of a"
+            " probability. A kind of"
         ),
         (
-            f"by {CLOSE}; those that are called lossy or near-lossless, or hold a marker, lose some of the film before"
-            " anyone reads them, and may be"
+            f"8 bits holds less than the array, and may differ by {CLOSE}. A kind that is lossy or near-lossless, or"
+            " holds a marker, has lost"
         ),
-        f"off by {CLOSE_LOSSY}.",
+        f"a part of the film, and may differ by {CLOSE_LOSSY}.",
         "",
-        "| format | kind | films | came out | same grade | off |",
+        "| format | kind | films | answer | same grade | difference |",
         "|---|---|---|---|---|---|",
     ]
     for (form, kind), row in kinds.items():
@@ -236,9 +239,9 @@ def page(
         )
     lines += [
         "",
-        "## Faults, and what is hard or impossible to grade",
+        "## Faults, and films that are hard or impossible to grade",
         "",
-        "| group | kind | files | came out |",
+        "| group | kind | files | answer |",
         "|---|---|---|---|",
     ]
     lines += [

@@ -8,9 +8,9 @@ from tuning import __main__ as tuning
 
 HEAD = """# Commands
 
-Made by `python -m tests.support.commands_page`; a test fails when it differs from the commands. Exit codes:
-[errors.md](errors.md). What `--json` prints: [commands.schema.json](schemas/commands.schema.json). Bars of progress
-are drawn on a terminal alone.
+`python -m tests.support.commands_page` makes this page from the commands themselves. [Errors](errors.md) lists the exit
+codes. [commands.schema.json](schemas/commands.schema.json) describes what `--json` prints. Progress bars appear on a
+terminal only.
 """
 
 

@@ -19,10 +19,9 @@ from .hub_server import HubServer
 
 HEAD = """# Faults between you and a Hub
 
-What goes wrong, what should come of it, and what came of it: the table is written by the tests, which make each fault
-happen to the unmodified client against a strict Hub on this machine (`python -m tests.support.hub_faults >
-docs/hub-faults.md`). *Right model* means that every byte is as published; an error is one of [the package's
-own](errors.md), shown here by its kind and its message.
+The tests write this table. They cause each fault for the unmodified client, against a strict Hub on this machine
+(`python -m tests.support.hub_faults > docs/hub-faults.md`). *Right model* means that every byte is as published. An
+error is one of [the package's own](errors.md), shown with its class and its message.
 
 | fault | expected | observed |
 |---|---|---|
@@ -270,18 +269,18 @@ def elsewhere(scene: Scene) -> str:
 ROWS = (
     Row("a file: 503 once", RIGHT, pulled_through("fail", "GET", "model.onnx")),
     Row("the repo's metadata: 503 once, nothing pulled before", RIGHT, pulled_through("fail", "GET", "/revision/")),
-    Row("503 every time, and later well again", f"HubUnreachable; {RIGHT}", pulled_after("fail", "GET", "model.onnx")),
+    Row("503 every time, then healthy again", f"HubUnreachable; {RIGHT}", pulled_after("fail", "GET", "model.onnx")),
     Row("connection closed in the middle of a file", RIGHT, pulled_through("cut", "GET", "model.onnx")),
     Row("TCP reset in the middle of a file", RIGHT, pulled_through("reset", "GET", "model.onnx")),
-    Row("reset every time, and later well again", f"HubUnreachable; {RIGHT}", pulled_after("reset", "GET", "/cdn/")),
+    Row("reset every time, then healthy again", f"HubUnreachable; {RIGHT}", pulled_after("reset", "GET", "/cdn/")),
     Row(
-        "connection closed in the middle every time, and later well again",
+        "connection closed in the middle every time, then healthy again",
         f"HubUnreachable; {RIGHT}",
         pulled_after("cut", "GET", "/cdn/"),
     ),
     Row("one byte changed on the way, once", RIGHT, pulled_through("flip", "GET", "model.onnx")),
     Row(
-        "one byte changed every time, and later well again",
+        "one byte changed every time, then healthy again",
         f"BundleChanged; {RIGHT}",
         pulled_after("flip", "GET", "model.onnx"),
     ),
@@ -298,32 +297,32 @@ ROWS = (
         pulled_after("busy", "HEAD", "/resolve/"),
     ),
     Row(
-        "a server that answers nothing: metadata", f"HubUnreachable; {RIGHT}", pulled_after("hang", "GET", "/revision/")
+        "a server that does not answer: metadata", f"HubUnreachable; {RIGHT}", pulled_after("hang", "GET", "/revision/")
     ),
     Row(
-        "a server that answers nothing: a file's head",
+        "a server that does not answer: a file's head",
         f"HubUnreachable; {RIGHT}",
         pulled_after("hang", "HEAD", "/resolve/"),
     ),
     Row(
         "a server that stops in the middle of a file", f"HubUnreachable; {RIGHT}", pulled_after("stall", "GET", "/cdn/")
     ),
-    Row("a server that answers nothing: Xet's chunks", f"HubUnreachable; {RIGHT}", chunks_that_never_come),
-    Row("a server that answers nothing: push", "HubUnreachable", push_given_up),
+    Row("a server that does not answer: Xet's chunks", f"HubUnreachable; {RIGHT}", chunks_that_never_come),
+    Row("a server that does not answer: push", "HubUnreachable", push_given_up),
     Row(
-        "a server that answers nothing: push of Xet's chunks, and later without Xet",
+        "a server that does not answer: push of Xet's chunks, then without Xet",
         f"HubUnreachable; {ONE}",
         chunks_that_are_never_taken,
     ),
     Row(
-        "a log-in page of the network in place of the Hub",
+        "the network's log-in page in place of the Hub",
         f"HubUnreachable; {RIGHT}",
         pulled_after("portal", "GET", "/"),
     ),
     Row("server down, nothing pulled before", "HubUnreachable", down_and_empty),
     Row("server down, part of the model pulled before", "HubUnreachable", down_with_a_part),
     Row(
-        "a server that answers JSON and is no Hub",
+        "a server that answers JSON but is not a Hub",
         f"HubUnreachable; {RIGHT}",
         pulled_after("says {}", "GET", "/api/models/"),
     ),
@@ -331,14 +330,14 @@ ROWS = (
     Row("server down at a push", "HubUnreachable", down_at_a_push),
     Row("HF_HUB_OFFLINE, the tag pulled before", RIGHT, offline),
     Row("HF_HUB_OFFLINE, the tag never pulled", "HubUnreachable", offline_never_pulled),
-    Row("full disk, and later room", f"OutputError; {RIGHT}", disk_full),
+    Row("full disk, then space", f"OutputError; {RIGHT}", disk_full),
     Row("a cache that can't be written", "OutputError", cache_not_writable),
     Row("a cache that only others may write, with the model in it", RIGHT, guest_with_a_copy),
     Row("a cache that only others may write, without it", "OutputError", guest_without_a_copy),
     Row("a file of code in the repo, and a tag without it", f"BundleChanged; {RIGHT}", code_beside_it),
     Row("two processes pull at once", f"{RIGHT} and {RIGHT}", two_at_once),
     Row(
-        "another process that was stopped in the middle of a pull, and later killed",
+        "another process that was stopped in the middle of a pull, then killed",
         f"HubUnreachable; {RIGHT}",
         stopped_in_a_pull,
     ),
@@ -358,12 +357,12 @@ ROWS = (
     Row("push: a large file: 503 once", ONE, pushed_through("fail", "PUT", "/lfs/")),
     Row("push: a large file: connection cut, once", ONE, pushed_through("cut", "PUT", "/lfs/")),
     Row(
-        "push: a large file: no answer, and later well again",
+        "push: a large file: no answer, then healthy again",
         f"HubUnreachable; {ONE}",
         pushed_after("hang", "PUT", "/lfs/"),
     ),
     Row(
-        "push: a large file: a busy server that asks to wait an hour, and later well again",
+        "push: a large file: a busy server that asks to wait an hour, then healthy again",
         f"HubUnreachable; {ONE}",
         pushed_after("busy", "PUT", "/lfs/"),
     ),
@@ -373,7 +372,7 @@ ROWS = (
     Row("private repo, no token", "HubDenied", private),
     Row("gated repo", "HubDenied", gated),
     Row("renamed repo", RIGHT, renamed),
-    Row("renamed repo, told by a redirect to another host", "HubUnreachable", renamed_elsewhere),
+    Row("renamed repo, redirected to another host", "HubUnreachable", renamed_elsewhere),
     Row("a Hub that wants the token sent to another host", "HubError", token_wanted_elsewhere),
     Row("files that lie on another host", f"{RIGHT}, and no token was sent there", elsewhere),
 )
