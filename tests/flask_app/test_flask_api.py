@@ -20,7 +20,7 @@ from flask_app.openapi import SAMPLES, document, problem_types
 from kneeoa_hub import KneeGrader
 from kneeoa_hub.settings import Settings
 
-from ..library.test_dicom_objects import ODD, changed, study
+from ..support.dicom_films import ODD, changed, study
 from ..support.flask_requests import URN, assert_problem, grade, noise
 from ..support.flask_serving import serving
 

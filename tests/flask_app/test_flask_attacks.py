@@ -28,10 +28,9 @@ from flask_app import create_app
 from kneeoa_hub import KneeGrader
 from kneeoa_hub.settings import Settings
 
-from ..library.test_dicom_objects import study
-from ..support.flask_requests import URN, assert_discreet, assert_problem, file, grade, huge_png, post
+from ..support.dicom_films import study
+from ..support.flask_requests import URN, assert_discreet, assert_problem, file, grade, huge_png, post, result_address
 from ..support.flask_serving import ROOT, connected, ready, serving, workers
-from .test_flask_results import address
 
 NAMES = [
     "../../../../etc/passwd",
@@ -64,7 +63,7 @@ def test_a_film_s_name_is_nothing_but_a_text_to_show(client: FlaskClient, films:
     assert page.status_code == 200
     assert "stolen" not in str(page.headers)
     for form in ("pdf", "json", "csv"):
-        kept = client.get(f"{address(page.text)}/report.{form}")
+        kept = client.get(f"{result_address(page.text)}/report.{form}")
         assert kept.status_code == 200
         assert re.fullmatch(r"attachment; filename=[\w.-]+", kept.headers["Content-Disposition"])
     answer = grade(client, film, names=(name,))

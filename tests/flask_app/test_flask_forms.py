@@ -11,8 +11,7 @@ from flask_app import create_app
 from kneeoa_hub import KneeGrader
 from kneeoa_hub.settings import Settings
 
-from ..support.flask_requests import assert_problem, post, submit, token_of
-from .test_flask_results import address
+from ..support.flask_requests import assert_problem, post, result_address, submit, token_of
 
 BY_SCRIPT = {"Accept": "application/json"}
 
@@ -52,7 +51,7 @@ def test_a_token_grows_old(grader: KneeGrader, monkeypatch: pytest.MonkeyPatch):
 
 
 def test_a_reader_s_form_needs_the_token_too(client: FlaskClient, films: dict[str, Path]):
-    place = address(post(client, "/", films["mild"].read_bytes()).text)
+    place = result_address(post(client, "/", films["mild"].read_bytes()).text)
     assert client.post(f"{place}/readings", data={"reader": "r", "grade-1-0": "2"}).status_code == 400
     assert "No reader has graded" in client.get("/readings").text
 

@@ -19,6 +19,7 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 import flask_app.queue
+from benchmarks.film_kinds import dicom
 from flask_app import create_app
 from flask_app.figures import Figures
 from flask_app.guards import new_key, read_keys
@@ -29,7 +30,6 @@ from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.imaging.sizes import is_large
 from kneeoa_hub.settings import Settings
 
-from ..library.test_dicom import dicom
 from ..support.flask_requests import assert_problem, file, grade, huge_png, noise, post, submit
 from ..support.flask_serving import ROOT
 

@@ -23,8 +23,7 @@ from kneeoa_hub.imaging.phantom import write_films
 from kneeoa_hub.settings import Settings
 from tuning.data.sources import read_labels
 
-from ..support.flask_requests import post, submit
-from .test_flask_results import address
+from ..support.flask_requests import post, result_address, submit
 
 # Debian leaves it out of PATH
 PLACES = (*Path("/usr/lib/postgresql").glob("*/bin"), Path(shutil.which("initdb") or "-").parent)
@@ -94,7 +93,7 @@ def test_a_reading_after_the_answer_is_kept_shown_and_exported(
     assert "Your own grade" in page.text
     answer = submit(
         client,
-        f"{address(page.text)}/readings",
+        f"{result_address(page.text)}/readings",
         {"reader": "ab-1", "grade-1-0": "4", "grade-1-1": "0"},
         follow_redirects=True,
     )
@@ -141,7 +140,7 @@ def test_a_reader_may_grade_before_the_answer_is_shown(client: FlaskClient, film
 def test_a_form_that_can_t_be_kept_says_why_and_nothing_is_kept(
     client: FlaskClient, films: dict[str, Path], form: dict[str, str], words: str
 ):
-    place = address(post(client, "/", films["mild"].read_bytes()).text)
+    place = result_address(post(client, "/", films["mild"].read_bytes()).text)
     answer = submit(client, f"{place}/readings", form)
     assert answer.status_code == 400
     assert words in answer.text
@@ -151,7 +150,7 @@ def test_a_form_that_can_t_be_kept_says_why_and_nothing_is_kept(
 def test_no_reading_is_kept_of_a_synthetic_film(client: FlaskClient):
     page = submit(client, "/", {"sample": "mild"}).text
     assert "Your own grade" not in page
-    assert submit(client, f"{address(page)}/readings", {"reader": "r", "grade-1-0": "2"}).status_code == 400
+    assert submit(client, f"{result_address(page)}/readings", {"reader": "r", "grade-1-0": "2"}).status_code == 400
 
 
 def test_without_a_database_there_is_no_reader(grader: KneeGrader, films: dict[str, Path]):
@@ -160,7 +159,7 @@ def test_without_a_database_there_is_no_reader(grader: KneeGrader, films: dict[s
     assert "Your own grade" not in page
     assert "grade the films myself" not in client.get("/").text
     assert client.get("/readings").status_code == client.get("/readings.csv").status_code == 404
-    assert submit(client, f"{address(page)}/readings", {"reader": "r", "grade-1-0": "2"}).status_code == 404
+    assert submit(client, f"{result_address(page)}/readings", {"reader": "r", "grade-1-0": "2"}).status_code == 404
 
 
 def test_a_new_grade_takes_the_place_of_the_old_one_and_before_stays_beside_after(database: str):
@@ -267,7 +266,7 @@ def test_a_database_that_is_gone_gives_a_clear_page_and_films_are_still_graded(
     folder = tmp_path / "db"
     folder.mkdir()
     client = create_app(Settings(reader_db=f"sqlite:///{folder / 'readings.db'}"), grader).test_client()
-    place = address(post(client, "/", films["mild"].read_bytes()).text)
+    place = result_address(post(client, "/", films["mild"].read_bytes()).text)
     shutil.rmtree(folder)
     answer = submit(client, f"{place}/readings", {"reader": "r", "grade-1-0": "2"})
     assert answer.status_code == 503

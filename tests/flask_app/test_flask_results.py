@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -20,18 +19,12 @@ from flask_app.uploads import Upload
 from kneeoa_hub import KneeGrader
 from kneeoa_hub.settings import Settings
 
-from ..support.flask_requests import URN, assert_problem, noise, post, submit
+from ..support.flask_requests import URN, assert_problem, noise, post, result_address, submit
 
 
 @pytest.fixture(scope="module")
 def client(grader: KneeGrader) -> FlaskClient:
     return create_app(Settings(), grader).test_client()
-
-
-def address(page: str) -> str:
-    found = re.search(r'href="(/results/[^/"]+)/report.pdf"', page)
-    assert found
-    return found[1]
 
 
 def graded(grader: KneeGrader, film: bytes | np.ndarray, name: str = "film.png", number: int = 1) -> GradedFilm:
@@ -50,7 +43,7 @@ def test_a_result_can_be_opened_again_and_saved_in_three_forms(
         noise(),
         names=("knees.png", "text.txt", "noise.png"),
     )
-    place = address(page.text)
+    place = result_address(page.text)
     assert client.get(place).text == page.text
     told = client.get(f"{place}/report.json")
     assert "attachment; filename=kneeoa-films.json" in told.headers["Content-Disposition"]
@@ -67,7 +60,7 @@ def test_a_result_can_be_opened_again_and_saved_in_three_forms(
 
 
 def test_one_film_of_many_can_be_saved_alone(client: FlaskClient, films: dict[str, Path]):
-    place = address(
+    place = result_address(
         post(client, "/", films["mild"].read_bytes(), films["severe"].read_bytes(), names=("a.png", "b.png")).text
     )
     alone = client.get(f"{place}/report.json?film=2")
@@ -90,7 +83,7 @@ def test_a_large_film_s_frames_are_told_in_its_own_pixels(
 
 
 def test_a_name_that_a_spreadsheet_would_compute_is_made_inert(client: FlaskClient, films: dict[str, Path]):
-    place = address(post(client, "/", films["mild"].read_bytes(), names=("=HYPERLINK(1).png",)).text)
+    place = result_address(post(client, "/", films["mild"].read_bytes(), names=("=HYPERLINK(1).png",)).text)
     (row,) = csv.DictReader(io.StringIO(client.get(f"{place}/report.csv").text))
     assert row["film"] == "'=HYPERLINK(1).png"
 
@@ -103,7 +96,7 @@ def test_a_result_that_is_gone_says_so(client: FlaskClient, path: str):
 
 
 def test_another_form_is_not_found(client: FlaskClient, films: dict[str, Path]):
-    place = address(post(client, "/", films["mild"].read_bytes()).text)
+    place = result_address(post(client, "/", films["mild"].read_bytes()).text)
     assert client.get(f"{place}/report.docx").status_code == 404
 
 
@@ -158,7 +151,7 @@ def test_names_and_documents_count_and_of_an_endless_name_its_end_is_kept(
     assert Results().keep([replace(film, name="n" * 1_000_000)]).bytes > one + 990_000
     assert one > film.report.film.nbytes + len(json.dumps(film.document))
     page = post(client, "/", films["mild"].read_bytes(), b"x", names=("n" * 400_000, "m" * 5000 + ".png"))
-    assert [one["name"] for one in client.get(f"{address(page.text)}/report.json").get_json()] == [
+    assert [one["name"] for one in client.get(f"{result_address(page.text)}/report.json").get_json()] == [
         "n" * 200,
         "m" * 196 + ".png",
     ]

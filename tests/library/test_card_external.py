@@ -11,7 +11,7 @@ from kneeoa_hub.card.render import figure, render
 from kneeoa_hub.card.sections import osteoarthritis
 from tuning.export import CARRIED_OVER
 
-from .test_schemas import schema
+from ..support.schemas import schema
 
 ROOT = Path(__file__).parents[2]
 MEASURED = ROOT / "docs" / "evidence" / "cross-domain" / "cross-domain.json"

@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from benchmarks.film_kinds import dicom
 from kneeoa_hub.bundle import write_manifest
 from kneeoa_hub.cli import FOLDER, main
 from kneeoa_hub.imaging.decode import FILM_SUFFIXES
 from kneeoa_hub.output.tables import CSV_COLUMNS
 
 from ..support.bundles import make_bundle
-from .test_dicom import dicom, knee
+from ..support.dicom_films import knee
 
 
 def test_grade_prints_a_table_and_says_what_it_is_not(films, capsys):

@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from benchmarks.film_kinds import dicom
+
+from ..support.dicom_films import knee
 from ..support.hub_people import Person
 from ..support.hub_server import HubServer
-from .test_dicom import dicom, knee
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = re.findall(r"^ {4}(kneeoa .+)$", (ROOT / "docs" / "commands.md").read_text("utf-8"), re.MULTILINE)

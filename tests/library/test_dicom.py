@@ -29,13 +29,8 @@ from kneeoa_hub.errors import DamagedFilm, FilmError, FilmTooLarge, SeveralFrame
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.dicom import MISSED_WINDOW, NO_WINDOW, UNKNOWN_GRAYS
 from kneeoa_hub.imaging.film import Limits
-from kneeoa_hub.imaging.phantom import knee_film
 
-
-def knee(bits: int = 12) -> np.ndarray:
-    """A synthetic knee in the lower `bits` of uint16."""
-    film = knee_film(2, 7, bits=16).pixels.astype(np.float64)
-    return np.rint(film / film.max() * (2**bits - 1)).astype(np.uint16)
+from ..support.dicom_films import knee
 
 
 def test_padding_that_nobody_declared_is_no_reason_to_leave_out_the_window():

@@ -11,7 +11,7 @@ from kneeoa_hub.imaging.dicom import OTHER_PARTS
 from kneeoa_hub.imaging.gate import MESSAGES, check_pixels
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
 
-from .test_dicom import knee
+from ..support.dicom_films import knee
 
 
 def test_the_side_comes_from_the_header():

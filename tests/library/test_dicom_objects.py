@@ -11,35 +11,15 @@ from itertools import product
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import generate_uid
 
-from benchmarks.film_kinds import PATIENT_ID, PREAMBLE, bare
+from benchmarks.film_kinds import PATIENT, PATIENT_ID, PREAMBLE, bare, dicom
 from kneeoa_hub.cli import main
 from kneeoa_hub.errors import DamagedFilm, FilmError, UnsupportedFilm
 from kneeoa_hub.imaging.phantom import two_knee_film
 from kneeoa_hub.output.dicom import secondary_capture, structured_report, to_bytes
 from kneeoa_hub.output.sidecars import DicomObjects
 
-from .test_dicom import PATIENT, dicom, knee
-
-
-def study(pixels: np.ndarray | None = None, **header: object) -> bytes:
-    """A digital radiograph as an archive holds it. header: None leaves an element out."""
-    about = {
-        "StudyInstanceUID": generate_uid(entropy_srcs=["study"]),
-        "SeriesInstanceUID": generate_uid(entropy_srcs=["series"]),
-        "StudyID": "1",
-        "StudyDate": "20200101",
-        "StudyTime": "120000",
-        "AccessionNumber": "A1",
-        "ReferringPhysicianName": "",
-        "PatientBirthDate": "19500101",
-        "PatientSex": "F",
-        "ImageLaterality": "R",
-    }
-    with pydicom.config.disable_value_validation(), warnings.catch_warnings(action="ignore"):
-        given = {name: value for name, value in (about | header).items() if value is not None}
-        return dicom(knee() if pixels is None else pixels, **given)
+from ..support.dicom_films import ODD, changed, knee, study
 
 
 @pytest.fixture(scope="module")
@@ -56,14 +36,6 @@ def two_knees() -> np.ndarray:
     return two_knee_film((1, 3), 21, height=400, width=800, bits=16).pixels
 
 
-ODD = {
-    "PatientBirthDate": "1950",
-    "PatientSex": "X",
-    "StudyTime": "999999",
-    "PatientOrientation": ["X", "Y"],
-    "StudyID": "1" * 40,
-    "PatientName": "a=b=c=d=e",
-}
 MISSING = (
     "AccessionNumber",
     "StudyID",
@@ -145,15 +117,6 @@ def test_what_is_odd_is_left_empty_and_what_tells_the_film_is_kept(report):
                 "1.2.03.4",
             )
             assert made.StudyDate == "20200101"
-
-
-def changed(film: bytes, keyword: str, kind: bytes, value: bytes) -> bytes:
-    """The film, one element of its header filed as of another kind and with another value."""
-    tag = pydicom.tag.Tag(keyword)
-    start = film.index(tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little"), PREAMBLE)
-    end = start + 8 + int.from_bytes(film[start + 6 : start + 8], "little")
-    length = bytes(2) + len(value).to_bytes(4, "little") if kind in (b"SQ", b"UN") else len(value).to_bytes(2, "little")
-    return film[: start + 4] + kind + length + value + film[end:]
 
 
 def test_a_header_of_garbage_gives_objects_or_the_name_of_an_element(film, report):

@@ -123,3 +123,13 @@ def test_environment_variables_of_the_package_are_documented_and_read_in_setting
                 text = path.read_text("utf-8")
                 assert 'environ["KNEEOA' not in text, path
                 assert 'environ.get("KNEEOA' not in text, path
+
+
+def test_each_file_of_tests_stands_alone():
+    """What several need lies in `support` or in a conftest, so that a file can be moved, split or run by itself."""
+    wrong = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and "test_" in (node.module or ""):
+                wrong.append(f"{path.relative_to(ROOT)} imports {node.module}")
+    assert wrong == []

@@ -12,13 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.film_kinds import dicom
 from kneeoa_hub import FilmReport, KneeOAError, errors, from_pretrained
 from kneeoa_hub.bundle import write_manifest
 from kneeoa_hub.grades import LABELS
 from kneeoa_hub.imaging.phantom import knee_film, sample_films, two_knee_film
 from kneeoa_hub.output.printable import HtmlDocument
-
-from .test_dicom import dicom
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from ..support.bundles import contents
-from ..support.hub_fixtures import bundle, newer, person, published, server, stranger
 from ..support.hub_people import REPO
 
 

@@ -10,7 +10,6 @@ from kneeoa_hub import push
 from kneeoa_hub.errors import AddressError
 
 from ..support.bundles import CARD, contents, make_bundle
-from ..support.hub_fixtures import bundle, newer, person, published, server, stranger
 from ..support.hub_people import REPO, Person
 
 

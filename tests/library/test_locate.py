@@ -19,7 +19,7 @@ from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
 from ..support.bundles import CONFIG as BUNDLE_CONFIG
 from ..support.bundles import tiny_graph
 from ..support.locators import CONFIG, graph_that_finds, with_locator
-from .test_schemas import schema
+from ..support.schemas import schema
 
 
 def grader_that_finds(grader, tmp_path, *joints):

@@ -11,16 +11,10 @@ from jsonschema import Draft202012Validator, ValidationError
 
 from kneeoa_hub.cli import main, parser
 
-from ..support.schemas import DERIVED, SCHEMAS, derived
+from ..support.schemas import DERIVED, SCHEMAS, derived, schema
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn"
-
-
-def schema(name: str) -> Draft202012Validator:
-    document = json.loads((ROOT / "docs" / "schemas" / f"{name}.schema.json").read_text("utf-8"))
-    Draft202012Validator.check_schema(document)
-    return Draft202012Validator(document)
 
 
 @pytest.mark.parametrize("name", ["bundle", "manifest", "evidence"])

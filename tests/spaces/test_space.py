@@ -13,7 +13,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ from spaces.app import load_demo
 from spaces.demo import page
 
 from ..support.space_films import BAD, FILES, bad_file, film_files
-from ..support.space_serving import ROOT, served, serving
+from ..support.space_serving import ROOT, served, serving, upload
 
 VISITORS = 20
 EXAMPLE_ADDRESS = "http://127.0.0.1:7860/"
@@ -204,17 +204,6 @@ def test_a_film_over_the_limit_is_not_taken(films):
     with served(page.unavailable("none"), Settings(max_bytes=1000)) as url, pytest.raises(HTTPError) as refused:
         upload(url, films["mild"].read_bytes())
     assert refused.value.code == 413
-
-
-def upload(url: str, content: bytes) -> list[str]:
-    """What a browser sends; returns where the server has put it."""
-    body = (
-        b'--edge\r\nContent-Disposition: form-data; name="files"; filename="film.png"\r\n\r\n'
-        + content
-        + b"\r\n--edge--\r\n"
-    )
-    request = Request(f"{url}gradio_api/upload", body, {"Content-Type": "multipart/form-data; boundary=edge"})
-    return json.loads(urlopen(request).read())
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,7 @@ import pytest
 
 from spaces.demo.cleanup import sweep
 
-from ..support.space_serving import ROOT, launched
-from .test_space import upload
+from ..support.space_serving import ROOT, launched, upload
 
 QUICK = (
     "import spaces.app as app; app.DELETE_EVERY_S, app.DELETE_AFTER_S = 0.2, float(__import__('sys').argv[1]);"

@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 from pydicom.uid import JPEG2000Lossless, RLELossless
 
-from benchmarks.film_kinds import bare
+from benchmarks.film_kinds import bare, dicom
 from kneeoa_hub.imaging.phantom import sample_films
 
-from ..library.test_dicom import dicom, knee
+from .dicom_films import knee
 from .flask_requests import file, huge_png, two_pages
 
 

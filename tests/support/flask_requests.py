@@ -44,6 +44,13 @@ def token_of(page: str) -> str:
     return found[1]
 
 
+def result_address(page: str) -> str:
+    """Where the result that a page shows can be opened again."""
+    found = re.search(r'href="(/results/[^/"]+)/report.pdf"', page)
+    assert found
+    return found[1]
+
+
 class Visitor:
     """A browser at a running server, with its cookie and the token of its forms."""
 

@@ -1,10 +1,12 @@
-"""The published schemas that are derived from the package's types.
+"""The published JSON schemas: validators of them, and those that are derived from the package's types.
 
-`python -m tests.support.schemas` writes them anew.
+`python -m tests.support.schemas` writes the derived ones anew.
 """
 
 import json
 from pathlib import Path
+
+from jsonschema import Draft202012Validator
 
 from kneeoa_hub.evidence import evidence_schema
 
@@ -15,6 +17,13 @@ DERIVED = {"evidence": evidence_schema}
 def derived(name: str) -> str:
     """The text of a schema's file."""
     return json.dumps(DERIVED[name](), indent=1) + "\n"
+
+
+def schema(name: str) -> Draft202012Validator:
+    """A validator of the published schema of that name."""
+    document = json.loads((SCHEMAS / f"{name}.schema.json").read_text("utf-8"))
+    Draft202012Validator.check_schema(document)
+    return Draft202012Validator(document)
 
 
 if __name__ == "__main__":

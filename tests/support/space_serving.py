@@ -1,5 +1,6 @@
 """The demo in this process, or as a Space runs it: app.py at the root of a folder, in a process of its own."""
 
+import json
 import os
 import re
 import subprocess
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import gradio as gr
 from playwright.sync_api import Page
@@ -71,6 +73,17 @@ def lay_out(folder: Path, files: dict[str, bytes]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
     return folder
+
+
+def upload(url: str, content: bytes) -> list[str]:
+    """What a browser sends; returns where the server has put it."""
+    body = (
+        b'--edge\r\nContent-Disposition: form-data; name="files"; filename="film.png"\r\n\r\n'
+        + content
+        + b"\r\n--edge--\r\n"
+    )
+    request = Request(f"{url}gradio_api/upload", body, {"Content-Type": "multipart/form-data; boundary=edge"})
+    return json.loads(urlopen(request).read())
 
 
 def open_tab(page: Page, name: str) -> None:

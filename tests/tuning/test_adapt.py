@@ -13,7 +13,7 @@ from kneeoa_hub.imaging.phantom import knee_film, write_films
 from tuning.__main__ import main
 from tuning.training.members import members_of
 
-from ..library.test_schemas import schema
+from ..support.schemas import schema
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from tuning.networks.locator_net import STRIDE, targets, write_onnx
 from tuning.run.figures import share
 from tuning.synthetic.compose import TRAINING, as_knee, compose
 
-from ..library.test_schemas import schema
+from ..support.schemas import schema
 
 SIDE = InputConfig(96, 96)
 

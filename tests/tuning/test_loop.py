@@ -19,7 +19,7 @@ from tuning.data.sources import read_labels
 from tuning.data.table import read_films
 from tuning.data.table import write_films as write_table
 
-from ..library.test_schemas import schema
+from ..support.schemas import schema
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,10 +1,10 @@
-"""A Hub, those who use it, and what they publish, for the tests that import them."""
+"""A Hub, those who use it, and what they publish, for the tests of the library."""
 
 import pytest
 
-from .bundles import make_bundle
-from .hub_people import REPO, Person
-from .hub_server import HubServer
+from ..support.bundles import make_bundle
+from ..support.hub_people import REPO, Person
+from ..support.hub_server import HubServer
 
 
 @pytest.fixture

@@ -1,0 +1,54 @@
+"""DICOM films of a synthetic knee, as an archive holds them, and with what is odd in their headers."""
+
+import warnings
+
+import numpy as np
+import pydicom
+from pydicom.uid import generate_uid
+
+from benchmarks.film_kinds import PREAMBLE, dicom
+from kneeoa_hub.imaging.phantom import knee_film
+
+ODD = {
+    "PatientBirthDate": "1950",
+    "PatientSex": "X",
+    "StudyTime": "999999",
+    "PatientOrientation": ["X", "Y"],
+    "StudyID": "1" * 40,
+    "PatientName": "a=b=c=d=e",
+}
+"""Values of a header that break the standard and are met all the same."""
+
+
+def knee(bits: int = 12) -> np.ndarray:
+    """A synthetic knee in the lower `bits` of uint16."""
+    film = knee_film(2, 7, bits=16).pixels.astype(np.float64)
+    return np.rint(film / film.max() * (2**bits - 1)).astype(np.uint16)
+
+
+def study(pixels: np.ndarray | None = None, **header: object) -> bytes:
+    """A digital radiograph as an archive holds it. header: None leaves an element out."""
+    about = {
+        "StudyInstanceUID": generate_uid(entropy_srcs=["study"]),
+        "SeriesInstanceUID": generate_uid(entropy_srcs=["series"]),
+        "StudyID": "1",
+        "StudyDate": "20200101",
+        "StudyTime": "120000",
+        "AccessionNumber": "A1",
+        "ReferringPhysicianName": "",
+        "PatientBirthDate": "19500101",
+        "PatientSex": "F",
+        "ImageLaterality": "R",
+    }
+    with pydicom.config.disable_value_validation(), warnings.catch_warnings(action="ignore"):
+        given = {name: value for name, value in (about | header).items() if value is not None}
+        return dicom(knee() if pixels is None else pixels, **given)
+
+
+def changed(film: bytes, keyword: str, kind: bytes, value: bytes) -> bytes:
+    """The film, one element of its header filed as of another kind and with another value."""
+    tag = pydicom.tag.Tag(keyword)
+    start = film.index(tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little"), PREAMBLE)
+    end = start + 8 + int.from_bytes(film[start + 6 : start + 8], "little")
+    length = bytes(2) + len(value).to_bytes(4, "little") if kind in (b"SQ", b"UN") else len(value).to_bytes(2, "little")
+    return film[: start + 4] + kind + length + value + film[end:]
