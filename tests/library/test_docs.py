@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+import kneeoa_hub
 from kneeoa_hub import cli, errors
 from kneeoa_hub.imaging.gate import MESSAGES
 from kneeoa_hub.imaging.phantom import sample_films
@@ -35,7 +36,7 @@ def test_every_command_and_option_is_documented():
     assert all(meaning.strip() for meaning in re.findall(r"^\| `.*` \|(.*)\|$", page(), re.MULTILINE))
 
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "start").glob("*.md"))]
 
 
 def commands(text: str) -> Iterator[list[str]]:
@@ -139,14 +140,34 @@ def test_the_links_of_the_readme_lead_somewhere():
     assert all((ROOT / link).exists() for link in links)
 
 
-def test_the_readme_example_runs(tmp_path, monkeypatch, capsys):
-    text = (ROOT / "README.md").read_text("utf-8")
-    code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
+@pytest.mark.parametrize("page", ["README.md", "docs/api.md", "docs/start/researcher.md"])
+def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch, capsys):
+    code = "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL))
     Image.fromarray(sample_films()["severe"].pixels).save(tmp_path / "knee.png")
     monkeypatch.chdir(tmp_path)
     exec(code, {})
-    assert (tmp_path / "graded.png").stat().st_size > 0
-    assert "Kellgren-Lawrence grade" in capsys.readouterr().out
+    assert re.search(r"Kellgren-Lawrence grade|\b[34] (?:Moderate|Severe) ", capsys.readouterr().out)
+    assert page != "README.md" or (tmp_path / "graded.png").stat().st_size > 0
+
+
+def test_the_clinicians_page_has_the_sensitivity_of_the_evidence():
+    text = " ".join((ROOT / "docs" / "start" / "clinician.md").read_text("utf-8").split())
+    evidence = json.loads((ROOT / "kneeoa_hub/pretrained/kneeoa-cnn/evidence.json").read_text("utf-8"))
+    for name in ("oai_test", "gornale_test"):
+        number = evidence["metrics"][name]["sensitivity_oa"]
+        assert f"{number['value']:.2f} ({number['low']:.2f} to {number['high']:.2f})" in text
+
+
+def test_the_version_is_the_same_everywhere():
+    version = re.escape(kneeoa_hub.__version__)
+    for name, line in (
+        ("pyproject.toml", f'^version = "{version}"$'),
+        ("CITATION.cff", f"^version: {version}$"),
+        ("compose.yaml", f"image: kneeoa-hub:{version}$"),
+        ("docs/self-hosting.md", f"docker build -t kneeoa-hub:{version} "),
+        ("CHANGELOG.md", f"^## {version} "),
+    ):
+        assert re.search(line, (ROOT / name).read_text("utf-8"), re.MULTILINE), name
 
 
 def test_no_path_of_a_machine_is_in_the_bundle_or_its_card():
