@@ -4,7 +4,8 @@ import io
 import socket
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from flask_app.figures import Figures
 from flask_app.queue import Busy
 
 from ..support.flask_serving import connected, faults, ready, serving, slowest
+from ..support.waiting import until
 
 
 def stalled(where: str, size: int) -> socket.socket:
@@ -51,9 +53,10 @@ def test_large_bodies_that_stall_shut_nobody_out(films: dict[str, Path]):
             connection.close()
 
 
-def test_bodies_that_come_at_once_are_held_up_to_a_limit_and_the_others_wait():
-    """The eldest comes in whatever its size, one that says it is small always, and who waits in vain is told to come
-    back.
+@contextmanager
+def one_held(patience: float) -> Iterator[tuple[Callable[..., None], dict[str, int], Figures]]:
+    """While a body that fills the room for all is under way: what sends another, the bytes that were read of each by
+    name, and the figures.
     """
     figures, begun, release, sizes = Figures(), threading.Event(), threading.Event(), {}
 
@@ -64,10 +67,10 @@ def test_bodies_that_come_at_once_are_held_up_to_a_limit_and_the_others_wait():
             sizes[name] += len(content)
         begun.set()
         if name == "eldest":
-            assert release.wait(30)
+            assert release.wait(60)
         return [b""]
 
-    bodies = Bodies(app, figures, room=1000, patience=0.2)
+    bodies = Bodies(app, figures, room=1000, patience=patience)
 
     def send(name: str, size: int, length: str = "") -> None:
         bodies(
@@ -76,18 +79,30 @@ def test_bodies_that_come_at_once_are_held_up_to_a_limit_and_the_others_wait():
 
     eldest = threading.Thread(target=send, args=("eldest", 3000))
     eldest.start()
-    assert begun.wait(30)
-    send("small", 500, "500")
-    with pytest.raises(Busy):
-        send("another", 500)
-    waits = threading.Thread(target=send, args=("patient", 500))
-    bodies._patience = 30
-    waits.start()
+    assert begun.wait(60)
+    yield send, sizes, figures
     release.set()
-    eldest.join(30)
-    waits.join(30)
-    assert sizes == {"eldest": 3000, "small": 500, "another": 0, "patient": 500}
-    assert figures.turned_away._value.get() == 1
+    eldest.join(60)
+
+
+def test_over_a_limit_only_bodies_that_say_they_are_small_come_in_beside_the_eldest():
+    with one_held(patience=0.2) as (send, sizes, figures):
+        send("small", 500, "500")
+        with pytest.raises(Busy):
+            send("another", 500)
+    assert sizes == {"eldest": 3000, "small": 500, "another": 0}
+    assert figures.registry.get_sample_value("kneeoa_turned_away_total") == 1
+
+
+def test_a_body_waits_for_the_eldest_and_then_comes_in():
+    with one_held(patience=300) as (send, sizes, figures):
+        patient = threading.Thread(target=send, args=("patient", 500))
+        patient.start()
+        until(lambda: "patient" in sizes)
+        assert sizes["patient"] == 0
+    patient.join(60)
+    assert sizes == {"eldest": 3000, "patient": 500}
+    assert figures.registry.get_sample_value("kneeoa_turned_away_total") == 0
 
 
 def test_a_body_that_dawdles_while_others_wait_is_turned_away(monkeypatch: pytest.MonkeyPatch):

@@ -32,12 +32,21 @@ from kneeoa_hub.settings import Settings
 
 from ..support.flask_requests import assert_problem, file, grade, huge_png, noise, post, submit
 from ..support.flask_serving import ROOT
+from ..support.waiting import until
 
 SENT = ["/", "/api/v1/grade"]
 
 
 def client_of(grader: KneeGrader, **settings: object) -> FlaskClient:
     return create_app(Settings(**settings), grader).test_client()  # type: ignore[arg-type]
+
+
+def waiting(figures: Figures) -> float | None:
+    return figures.registry.get_sample_value("kneeoa_waiting")
+
+
+def turned_away(figures: Figures) -> float | None:
+    return figures.registry.get_sample_value("kneeoa_turned_away_total")
 
 
 # --- who
@@ -168,15 +177,14 @@ def test_when_too_many_wait_the_next_is_told_to_come_back_and_those_who_wait_are
         assert event.wait(30)
     waiter = threading.Thread(target=wait)
     waiter.start()
-    while figures.waiting._value.get() < 1:
-        pass
+    until(lambda: waiting(figures))
     with pytest.raises(Busy), queue.turn():
         pass
     release.set()
     for thread in (*holders, waiter):
         thread.join(30)
     assert sorted(map(str, served)) == sorted([*map(str, range(AT_A_TIME)), "waited"])
-    assert (figures.waiting._value.get(), figures.turned_away._value.get()) == (0, 1)
+    assert (waiting(figures), turned_away(figures)) == (0, 1)
     with queue.turn():
         pass
 
@@ -190,7 +198,7 @@ def test_who_has_waited_long_for_a_turn_is_told_to_come_back(monkeypatch: pytest
             turns.enter_context(queue.turn())
         with pytest.raises(Busy, match="Too many films"), queue.turn():
             pass
-    assert (figures.waiting._value.get(), figures.turned_away._value.get()) == (0, 1)
+    assert (waiting(figures), turned_away(figures)) == (0, 1)
     with queue.turn():
         pass
 
@@ -207,8 +215,7 @@ def test_large_films_take_turns_and_others_pass_by(monkeypatch: pytest.MonkeyPat
     with queue.turn(large=True):
         waiter = threading.Thread(target=wait)
         waiter.start()
-        while figures.waiting._value.get() < 1:
-            pass
+        until(lambda: waiting(figures))
         with queue.turn():
             order.append("small")
     waiter.join(30)
@@ -231,13 +238,12 @@ def test_at_a_stop_who_waits_is_told_and_who_has_a_turn_ends_it():
             turns.enter_context(queue.turn())
         waiter = threading.Thread(target=wait)
         waiter.start()
-        while figures.waiting._value.get() < 1:
-            pass
+        until(lambda: waiting(figures))
         queue.stop()
         waiter.join(30)
         assert len(told) == 1
         assert "being stopped" in told[0]
-        assert figures.turned_away._value.get() == 0
+        assert turned_away(figures) == 0
 
 
 def with_a_chunk_before_its_header(png: bytes) -> bytes:

@@ -92,12 +92,13 @@ def test_no_joint_is_found_twice_and_no_more_than_four():
     assert peaks(np.full((8, 8), 0.4, np.float32), shape, CONFIG) == []
 
 
-def test_two_peaks_of_one_joint_are_one_joint_after_the_second_look(grader, tmp_path, monkeypatch):
-    finds = Locator(with_locator(grader.bundle.folder, tmp_path / "bundle", graph_that_finds([])) / LOCATOR, CONFIG)
-    peaks = [Joint(400, 500, 100, 0.9), Joint(455, 500, 100, 0.6)]
-    monkeypatch.setattr(Locator, "_seen", lambda self, pixels: list(peaks))
-    monkeypatch.setattr(Locator, "_nearer", lambda self, pixels, joint: Joint(427, 500, 100, joint.heat))
-    assert finds.joints(np.zeros((1000, 1000), np.float32)) == (Joint(427, 500, 100, 0.9),)
+def test_two_parts_of_one_joint_are_one_joint_after_the_second_look(grader, tmp_path):
+    graph = graph_that_finds([(3, 2, 0.3), (3, 4, 0.3)], nearer=[(4, 3, 1.0)])
+    finds = Locator(with_locator(grader.bundle.folder, tmp_path / "bundle", graph) / LOCATOR, CONFIG)
+    film = np.zeros((1000, 1000), np.float32)
+    film[950:, 950:] = 255  # far from both parts, so that the windows about them are black
+    (joint,) = finds.joints(film)
+    assert (joint.x, joint.y, joint.side) == pytest.approx((274.5, 475.5, 600), abs=1.5)  # as seen about the surer part
 
 
 def test_a_lone_side_in_the_header_is_not_given_to_two_knees(grader, tmp_path, monkeypatch):

@@ -75,8 +75,8 @@ def test_made_films_are_the_same_every_time_and_differ_among_themselves():
 
 
 def test_no_picture_that_is_measured_on_is_trained_on():
-    trained = {hash(picture.tobytes()) for picture in negatives._photographs(negatives.PHOTOGRAPHS)}
-    measured = {hash(picture.tobytes()) for picture in negatives._photographs(negatives.HELD_OUT_PHOTOGRAPHS)}
+    trained = {hash(picture.tobytes()) for picture in negatives.photographs(negatives.PHOTOGRAPHS)}
+    measured = {hash(picture.tobytes()) for picture in negatives.photographs(negatives.HELD_OUT_PHOTOGRAPHS)}
     assert len(trained) >= 3
     assert len(measured) >= 10
     assert not trained & measured

@@ -1,5 +1,6 @@
 """What the card's pictures show is what its tables say."""
 
+import matplotlib
 import numpy as np
 import pytest
 from PIL import Image
@@ -26,7 +27,9 @@ def predictions(count: int, seed: int = 0, per_patient: int = 1) -> Predictions:
 @pytest.fixture
 def drawn(monkeypatch):
     """What was drawn, as matplotlib has it: its figures, which are kept open."""
-    pyplot = plots._pyplot()
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
     figures = []
     monkeypatch.setattr(pyplot, "close", figures.append)
     yield figures

@@ -149,11 +149,11 @@ def simulated_held_out(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 
 def photograph(films: Films, rng: np.random.Generator) -> np.ndarray:
-    return _cropped(_photographs(PHOTOGRAPHS), rng)
+    return _cropped(photographs(PHOTOGRAPHS), rng)
 
 
 def photograph_held_out(films: Films, rng: np.random.Generator) -> np.ndarray:
-    return _cropped(_photographs(HELD_OUT_PHOTOGRAPHS), rng)
+    return _cropped(photographs(HELD_OUT_PHOTOGRAPHS), rng)
 
 
 def text(films: Films, rng: np.random.Generator) -> np.ndarray:
@@ -287,7 +287,7 @@ def other(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 
 @cache
-def _photographs(packages: tuple[tuple[str, str], ...]) -> tuple[np.ndarray, ...]:
+def photographs(packages: tuple[tuple[str, str], ...]) -> tuple[np.ndarray, ...]:
     """The gray pictures of these packages, found without importing them."""
     pictures = []
     for package, folder in packages:
