@@ -13,13 +13,15 @@ beside hand-made nets, one of them of its cost. Takes up where it was stopped.
 import argparse
 import json
 import time
-from dataclasses import asdict, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from kneeoa_hub.decision import severity
-from tuning.run import console
+from kneeoa_hub.evidence import Estimate
+from tuning.run import console, steps
 from tuning.run.memory import keep_freed_memory
 
 BATCH = 32
@@ -115,7 +117,21 @@ def probabilities(architecture, settings, audit: Path, out: Path, films: int):
     return validation, answers, min(taken)
 
 
-def compared(name: str, validation, answered: np.ndarray, first: np.ndarray, cost: float) -> list[dict]:
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One variant on one set of films; `time_ratio` is its cost over that of the fastest."""
+
+    variant: str
+    films: str
+    qwk: Estimate
+    qwk_expected: Estimate
+    accuracy: Estimate
+    log_loss: Estimate
+    time_ratio: float = 0.0
+    qwk_difference: Estimate
+
+
+def compared(name: str, validation, answered: np.ndarray, first: np.ndarray, cost: float) -> list[Row]:
     """A row a dataset: kappa and accuracy of the likeliest grade, kappa of the expected one, log loss, the difference
     in kappa, and the cost.
     """
@@ -132,34 +148,32 @@ def compared(name: str, validation, answered: np.ndarray, first: np.ndarray, cos
         ]
         kappa = qwk(truth, given.argmax(1))
         rows.append(
-            {
-                "variant": name,
-                "films": f"{dataset}_val",
-                "qwk": number(kappa, n=len(truth)),
-                "qwk_expected": number(qwk(truth, np.rint(severity(given)).astype(int)), n=len(truth)),
-                "accuracy": number((truth == given.argmax(1)).mean(), n=len(truth)),
-                "log_loss": number(-np.log(np.maximum(given[np.arange(len(truth)), truth], 1e-7)).mean(), n=len(truth)),
-                "time_ratio": cost,
-                "qwk_difference": number(
+            Row(
+                variant=name,
+                films=f"{dataset}_val",
+                qwk=number(kappa, n=len(truth)),
+                qwk_expected=number(qwk(truth, np.rint(severity(given)).astype(int)), n=len(truth)),
+                accuracy=number((truth == given.argmax(1)).mean(), n=len(truth)),
+                log_loss=number(-np.log(np.maximum(given[np.arange(len(truth)), truth], 1e-7)).mean(), n=len(truth)),
+                time_ratio=cost,
+                qwk_difference=number(
                     kappa - qwk(truth, other.argmax(1)), *np.percentile(drawn, (2.5, 97.5)), n=len(truth)
                 ),
-            }
+            )
         )
     return rows
 
 
-def table(rows: list[dict]) -> str:
+def table(rows: Sequence[Row]) -> str:
     lines = [
         "| variant | films | QWK | by expected grade | accuracy | log loss | QWK against the first | time against it |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        difference = row["qwk_difference"]
-        cells = [f"{row[name]['value']:.3f}" for name in ("qwk", "qwk_expected", "accuracy", "log_loss")]
-        against = f"{difference['value']:+.3f} ({difference['low']:+.3f} to {difference['high']:+.3f})"
-        lines.append(
-            f"| {row['variant']} | {row['films']} | {' | '.join(cells)} | {against} | {row['time_ratio']:.1f} |"
-        )
+        difference = row.qwk_difference
+        cells = [f"{one.value:.3f}" for one in (row.qwk, row.qwk_expected, row.accuracy, row.log_loss)]
+        against = f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
+        lines.append(f"| {row.variant} | {row.films} | {' | '.join(cells)} | {against} | {row.time_ratio:.1f} |")
     return "\n".join(lines) + "\n"
 
 
@@ -187,7 +201,7 @@ def main() -> None:
         if first is None:
             first, least = answered, taken
         rows += compared(name, validation, answered, first, round(taken / least, 2))
-        (arguments.out / "ablation.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+        (arguments.out / "ablation.json").write_text(steps.as_json(rows), "utf-8")
         (arguments.out / "ablation.md").write_text(table(rows), "utf-8")
     print(table(rows))
 

@@ -11,24 +11,19 @@ Writes adapt.json, adapt.md.
 
 import argparse
 import csv
-import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from kneeoa_hub.evidence import SetEvidence, read_evidence
 from tuning.__main__ import main as tuning
+from tuning.run import steps
 
 CLUSTERS = (50, 200, 0)
 """Of the training and validation clusters; 0 is all of them."""
-FIGURES = {
-    "qwk": "QWK",
-    "accuracy": "accuracy",
-    "mae": "MAE",
-    "auc_oa": "AUC, KL >= 2",
-    "ece": "ECE",
-    "coverage": "coverage",
-    "set_size": "set size",
-}
+FIGURES = ("QWK", "accuracy", "MAE", "AUC, KL >= 2", "ECE", "coverage", "set size")
 VALIDATION = 4
 """Every fourth cluster is kept for validation."""
 
@@ -49,14 +44,25 @@ def write_part(films: Path, out: Path, clusters: int, seed: int = 0) -> int:
     return len(drawn)
 
 
-def table(measured: list[dict]) -> str:
-    """One row a way of adapting, one column a figure, 95% intervals in brackets."""
-    lines = ["| clusters | what was done | " + " | ".join(FIGURES.values()) + " |", "|---|---|" + "---|" * len(FIGURES)]
-    for entry in measured:
-        cells = [
-            f"{v['value']:.3f} ({v['low']:.3f}-{v['high']:.3f})" for v in (entry["metrics"][name] for name in FIGURES)
-        ]
-        lines.append(f"| {entry['clusters'] or '-'} | {entry['done']} | " + " | ".join(cells) + " |")
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """The test fold after one way of adapting. temperature: that was fitted; base: revision of what was adapted."""
+
+    clusters: int
+    done: str
+    temperature: float | None = None
+    base: str | None = None
+    metrics: SetEvidence
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Returns one row a way of adapting, one column a measure, 95% intervals in brackets."""
+    lines = ["| clusters | what was done | " + " | ".join(FIGURES) + " |", "|---|---|" + "---|" * len(FIGURES)]
+    for row in rows:
+        found = row.metrics
+        estimates = (found.qwk, found.accuracy, found.mae, found.auc_oa, found.ece, found.coverage, found.set_size)
+        cells = [f"{one:.3f}" if one else "-" for one in estimates]
+        lines.append(f"| {row.clusters or '-'} | {row.done} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -77,26 +83,13 @@ def main() -> None:
                 ["adapt", "--from", arguments.address, "--data", f"site={part}", "--out", str(folder), *options]
             ):
                 raise SystemExit(1)
-            evidence = json.loads((folder / "bundle" / "evidence.json").read_text("utf-8"))
+            evidence = read_evidence(folder / "bundle" / "evidence.json")
             if not measured:
-                measured.append(
-                    {
-                        "clusters": 0,
-                        "done": "nothing",
-                        "base": evidence["base"]["revision"],
-                        "metrics": evidence["before"]["site_test"],
-                    }
-                )
-            temperature = evidence["calibration"]["temperature"]["value"]
-            measured.append(
-                {
-                    "clusters": count,
-                    "done": done,
-                    "temperature": temperature,
-                    "metrics": evidence["metrics"]["site_test"],
-                }
-            )
-    (arguments.out / "adapt.json").write_text(json.dumps(measured, indent=1) + "\n", "utf-8")
+                base = evidence.base.revision if evidence.base else None
+                measured.append(Row(clusters=0, done="nothing", base=base, metrics=evidence.before["site_test"]))
+            temperature, metrics = evidence.calibration.temperature.value, evidence.metrics["site_test"]
+            measured.append(Row(clusters=count, done=done, temperature=temperature, metrics=metrics))
+    (arguments.out / "adapt.json").write_text(steps.as_json(measured), "utf-8")
     (arguments.out / "adapt.md").write_text(table(measured), "utf-8")
     print(table(measured))
 

@@ -12,7 +12,7 @@ baseline-2023.json and .md. Takes up where it was stopped.
 """
 
 import argparse
-import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from PIL import Image
 from tuning.run import console, steps
 from tuning.run.memory import keep_freed_memory
 
-from .baselines import LEAKY_TEST, above, graded, measured, table
+from .baselines import LEAKY_TEST, Row, above, graded, measured, table
 
 DATASET = "gornale"
 BATCH = 32
@@ -89,13 +89,12 @@ def main() -> None:
         model.load_weights(out / "member-0.weights.h5")
         grades = model.predict(test.inputs(), batch_size=BATCH, verbose=0).argmax(1)
         title = f"CNN of 2023, {arguments.epochs} epochs"
-        row = {"baseline": title, "dataset": DATASET, "split": name, **measured(test.grades, grades, test.groups)}
+        row = Row(baseline=title, dataset=DATASET, split=name, **measured(test.grades, grades, test.groups))
         if split is clean and arguments.model is not None:
-            row["model_above"] = above(
-                test.grades, graded(list(test.films), arguments.model or None), grades, test.groups
-            )
+            by_model = graded(list(test.films), arguments.model or None)
+            row = replace(row, model_above=above(test.grades, by_model, grades, test.groups))
         rows.append(row)
-    (arguments.out / "baseline-2023.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+    (arguments.out / "baseline-2023.json").write_text(steps.as_json(rows), "utf-8")
     (arguments.out / "baseline-2023.md").write_text(table(rows), "utf-8")
     print(table(rows))
 

@@ -13,8 +13,8 @@ beside the same audit's baselines without fitting them again.
 """
 
 import argparse
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -27,9 +27,11 @@ from sklearn.preprocessing import StandardScaler
 import kneeoa_hub
 from kneeoa_hub.agreement import qwk, resamples
 from kneeoa_hub.bundle import InputConfig
+from kneeoa_hub.evidence import Estimate
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.letterbox import letterbox
 from tuning.data import shortcuts
+from tuning.data.exposure import brightness
 from tuning.data.sources import FilmReader
 from tuning.data.table import AuditedFilm, read_films
 from tuning.run import console, steps
@@ -47,7 +49,7 @@ def features(films: list[AuditedFilm]) -> dict[str, np.ndarray]:
             content = reader.read(film.source, film.file)
             header.append(shortcuts.header(content))
             pixels = decode(content).pixels
-            mean.append(shortcuts.brightness(pixels))
+            mean.append(brightness(pixels))
             fitted = letterbox(pixels, (0, 0, pixels.shape[1], pixels.shape[0]), INPUT).pixels
             gradients.append(
                 hog(fitted, orientations=9, pixels_per_cell=(16, 16), cells_per_block=(2, 2), feature_vector=True)
@@ -103,7 +105,20 @@ def answers(audit: Path, out: Path, films: list[AuditedFilm]) -> dict[str, np.nd
     return answered
 
 
-def measured(truth: np.ndarray, grade: np.ndarray, groups: np.ndarray) -> dict[str, dict[str, float | int]]:
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One baseline on one split of one dataset, and how far the model's kappa is above its."""
+
+    baseline: str
+    dataset: str
+    split: str
+    qwk: Estimate
+    accuracy: Estimate
+    balanced_accuracy: Estimate
+    model_above: Estimate | None = None
+
+
+def measured(truth: np.ndarray, grade: np.ndarray, groups: np.ndarray) -> dict[str, Estimate]:
     figures = {"qwk": qwk, "accuracy": lambda t, g: float((t == g).mean()), "balanced_accuracy": balanced_accuracy}
     drawn = resamples(groups)
     return {
@@ -129,29 +144,22 @@ def graded(films: list[AuditedFilm], address: str | None) -> np.ndarray:
     return np.array(grades)
 
 
-def above(truth: np.ndarray, model: np.ndarray, baseline: np.ndarray, groups: np.ndarray) -> dict[str, float | int]:
+def above(truth: np.ndarray, model: np.ndarray, baseline: np.ndarray, groups: np.ndarray) -> Estimate:
     """Kappa of the model less that of the baseline."""
     drawn = [qwk(truth[rows], model[rows]) - qwk(truth[rows], baseline[rows]) for rows in resamples(groups)]
     return number(qwk(truth, model) - qwk(truth, baseline), *np.percentile(drawn, (2.5, 97.5)), n=len(truth))
 
 
-def table(rows: list[dict]) -> str:
+def table(rows: Sequence[Row]) -> str:
     lines = [
         "| baseline | dataset | split | films | QWK | accuracy | balanced accuracy | the model's QWK above it |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        cells = [
-            cell(row[name]) if name in row else "" for name in ("qwk", "accuracy", "balanced_accuracy", "model_above")
-        ]
-        lines.append(
-            f"| {row['baseline']} | {row['dataset']} | {row['split']} | {row['qwk']['n']} | {' | '.join(cells)} |"
-        )
+        estimates = (row.qwk, row.accuracy, row.balanced_accuracy, row.model_above)
+        cells = [f"{one:.3f}" if one else "" for one in estimates]
+        lines.append(f"| {row.baseline} | {row.dataset} | {row.split} | {row.qwk.n} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
-
-
-def cell(figure: dict) -> str:
-    return f"{figure['value']:.3f} ({figure['low']:.3f}-{figure['high']:.3f})"
 
 
 def main() -> None:
@@ -173,20 +181,20 @@ def main() -> None:
             if split == "clean" and arguments.model is not None:
                 model_grades = graded([films[row] for row in test], arguments.model or None)
                 rows.append(
-                    {
-                        "baseline": "the model",
-                        "dataset": dataset,
-                        "split": split,
+                    Row(
+                        baseline="the model",
+                        dataset=dataset,
+                        split=split,
                         **measured(grades[test], model_grades, groups[test]),
-                    }
+                    )
                 )
             for name in BASELINES:
                 answered = baselines[f"{dataset} {split} {name}"]
                 figures = measured(grades[test], answered, groups[test])
                 if model_grades is not None:
                     figures["model_above"] = above(grades[test], model_grades, answered, groups[test])
-                rows.append({"baseline": name, "dataset": dataset, "split": split, **figures})
-    (arguments.out / "baselines.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+                rows.append(Row(baseline=name, dataset=dataset, split=split, **figures))
+    (arguments.out / "baselines.json").write_text(steps.as_json(rows), "utf-8")
     (arguments.out / "baselines.md").write_text(table(rows), "utf-8")
     print(table(rows))
 

@@ -8,30 +8,32 @@ cross-domain.json and cross-domain.md. Takes up where it was stopped.
 """
 
 import argparse
-import json
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
+from kneeoa_hub.evidence import CrossDomainRow, Estimate, read_evidence
 from tuning.run import console, steps
 from tuning.run.memory import keep_freed_memory
 
-COLUMNS = {
-    "qwk": "QWK",
-    "accuracy": "accuracy",
-    "mae": "MAE (grades)",
-    "auc_oa": "AUC, KL >= 2",
-    "ece": "ECE",
-    "coverage": "90% set: coverage",
-}
+COLUMNS = ("QWK", "accuracy", "MAE (grades)", "AUC, KL >= 2", "ECE", "90% set: coverage")
 
 
-def table(rows: list[dict]) -> str:
+@dataclass(frozen=True, kw_only=True)
+class Row(CrossDomainRow):
+    """What a bundle's evidence takes over, and the calibration error."""
+
+    ece: Estimate
+
+
+def table(rows: Sequence[Row]) -> str:
     lines = [
-        "| trained on | measured on | films | " + " | ".join(COLUMNS.values()) + " |",
+        "| trained on | measured on | films | " + " | ".join(COLUMNS) + " |",
         "|---|---|---|" + "---|" * len(COLUMNS),
     ]
     for row in rows:
-        cells = [f"{row[n]['value']:.3f} ({row[n]['low']:.3f}-{row[n]['high']:.3f})" for n in COLUMNS]
-        lines.append(f"| {row['trained_on']} | {row['measured_on']} | {row['qwk']['n']} | {' | '.join(cells)} |")
+        cells = [f"{one:.3f}" for one in (row.qwk, row.accuracy, row.mae, row.auc_oa, row.ece, row.coverage)]
+        lines.append(f"| {row.trained_on} | {row.measured_on} | {row.qwk.n} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -65,12 +67,21 @@ def main() -> None:
         )
         trained = train(arguments.data, arguments.out / name / "train", settings)
         evaluated = evaluate(trained, arguments.out / name / "evaluate", test=False)
-        metrics = steps.read_json(evaluated / "evidence.json")["metrics"]
         rows += [
-            {"trained_on": name, "measured_on": films, **{key: figures[key] for key in COLUMNS}}
-            for films, figures in metrics.items()
+            Row(
+                trained_on=name,
+                measured_on=films,
+                qwk=measured.qwk,
+                accuracy=measured.accuracy,
+                mae=measured.mae,
+                auc_oa=measured.auc_oa,
+                ece=measured.ece,
+                coverage=measured.coverage,
+            )
+            for films, measured in read_evidence(evaluated / "evidence.json").metrics.items()
+            if measured.auc_oa
         ]
-    (arguments.out / "cross-domain.json").write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+    (arguments.out / "cross-domain.json").write_text(steps.as_json(rows), "utf-8")
     (arguments.out / "cross-domain.md").write_text(table(rows), "utf-8")
     print(table(rows))
 

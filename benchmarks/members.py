@@ -8,7 +8,7 @@ a choice is from the first is paired. No test film is looked at. Writes members.
 """
 
 import argparse
-import json
+from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 
@@ -16,7 +16,8 @@ import numpy as np
 
 from kneeoa_hub.agreement import INTERVAL
 from kneeoa_hub.errors import DataError
-from tuning.run import console
+from kneeoa_hub.evidence import Estimate
+from tuning.run import console, steps
 from tuning.run.memory import keep_freed_memory
 
 SHOWN = 8
@@ -31,7 +32,6 @@ def probabilities(trainings: list[Path]):
     """
     from tuning.data.datasets import load_knees
     from tuning.networks.ensemble import assemble
-    from tuning.run import steps
     from tuning.training.checkpoint import weights_of
     from tuning.training.members import joining, load_members
 
@@ -61,7 +61,19 @@ def probabilities(trainings: list[Path]):
     return next(iter(knees.values())), answers
 
 
-def rows(truth: np.ndarray, groups: np.ndarray, answers: dict[str, np.ndarray]) -> list[dict]:
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """What the networks of one choice measure together. log_loss_difference: from the first choice."""
+
+    members: tuple[str, ...]
+    qwk: Estimate
+    accuracy: Estimate
+    auc_oa: Estimate | None = None
+    log_loss: Estimate
+    log_loss_difference: Estimate
+
+
+def rows(truth: np.ndarray, groups: np.ndarray, answers: dict[str, np.ndarray]) -> list[Choice]:
     """A row for every choice, the best by log loss first: its figures, of the likeliest grade, and how far its log loss
     is from the first row's.
     """
@@ -79,31 +91,31 @@ def rows(truth: np.ndarray, groups: np.ndarray, answers: dict[str, np.ndarray]) 
         figures = measure(
             Predictions(truth, likeliest, given, likeliest == truth, np.ones_like(truth), groups), names=COLUMNS
         )
-        choices.append(
-            ({"members": list(names), **figures}, -np.log(np.maximum(given[np.arange(len(truth)), truth], 1e-7)))
-        )
-    choices.sort(key=lambda choice: choice[1].mean())
-    best = choices[0][1]
-    for row, losses in choices:
-        for name, values in (("log_loss", losses), ("log_loss_difference", losses - best)):
-            row[name] = number(values.mean(), *np.percentile(drawn @ values, INTERVAL), n=len(truth))
-    return [row for row, _ in choices]
+        choices.append((names, figures, -np.log(np.maximum(given[np.arange(len(truth)), truth], 1e-7))))
+    choices.sort(key=lambda choice: choice[2].mean())
+    best = choices[0][2]
+
+    def estimate(values: np.ndarray) -> Estimate:
+        return number(values.mean(), *np.percentile(drawn @ values, INTERVAL), n=len(truth))
+
+    return [
+        Choice(members=names, **figures, log_loss=estimate(losses), log_loss_difference=estimate(losses - best))
+        for names, figures, losses in choices
+    ]
 
 
-def table(found: dict[str, list[dict]]) -> str:
+def table(found: dict[str, list[Choice]]) -> str:
     lines = []
     for name, choices in found.items():
-        alone = [row for row in choices if len(row["members"]) == 1]
+        alone = [row for row in choices if len(row.members) == 1]
         lines += [
             f"| {name} | log loss | more than the first | QWK | accuracy | AUC, KL >= 2 |",
             "|---|---|---|---|---|---|",
         ]
-        for row in [row for row in choices if len(row["members"]) > 1][:SHOWN] + alone:
-            who = ", ".join(row["members"]) + (" alone" if row in alone else "")
-            cells = [
-                f"{row[key]['value']:.3f} ({row[key]['low']:.3f} to {row[key]['high']:.3f})"
-                for key in ("log_loss", "log_loss_difference", *COLUMNS)
-            ]
+        for row in [row for row in choices if len(row.members) > 1][:SHOWN] + alone:
+            who = ", ".join(row.members) + (" alone" if row in alone else "")
+            estimates = (row.log_loss, row.log_loss_difference, row.qwk, row.accuracy, row.auc_oa)
+            cells = [f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})" if one else "-" for one in estimates]
             lines.append(f"| {who} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
@@ -134,7 +146,7 @@ def main() -> None:
             knees.grades[mine], knees.groups[mine], {name: values[mine] for name, values in answers.items()}
         )
     given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "members.json").write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    (given.out / "members.json").write_text(steps.as_json(found), "utf-8")
     (given.out / "members.md").write_text(table(found), "utf-8")
     print(table(found))
 

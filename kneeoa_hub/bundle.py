@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BundleChanged, BundleError, BundleIncomplete, BundleUnsupported, SettingsError
+from .evidence import Evidence, read_evidence
 from .grades import LABELS, NUM_GRADES
 
 SCHEMA_VERSION = 1
@@ -253,10 +254,9 @@ class Bundle:
     """First 12 hex digits of the sha256 of manifest.json: the revision of a folder."""
 
     @property
-    def evidence(self) -> dict[str, Any]:
-        """The parsed evidence.json. Raises BundleError when it is no JSON object."""
-        path = self.folder / "evidence.json"
-        return _json_object(path.read_bytes(), str(path))
+    def evidence(self) -> Evidence:
+        """The numbers of evidence.json; `to_dict()` gives them as JSON. Raises BundleError kinds that name a field."""
+        return read_evidence(self.folder / "evidence.json")
 
 
 def read_bundle(folder: Path | str) -> Bundle:

@@ -363,7 +363,7 @@ def _info(arguments: argparse.Namespace) -> int:
             json.dumps(
                 {
                     "bundle": config.to_dict(),
-                    "evidence": evidence,
+                    "evidence": evidence.to_dict(),
                     "digest": bundle.digest,
                     "revision": revision_of(bundle.folder),
                 }

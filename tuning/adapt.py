@@ -74,13 +74,13 @@ def adapt(address: str | None, data: Sequence[str], out: Path, settings: AdaptSe
             {"name": member.name, "seed": number, "epochs": epochs, "architecture": asdict(member.architecture)}
         )
     document = {
-        "best_json_sha256": bundle.evidence["search"].get("best_json_sha256", ""),
+        "best_json_sha256": bundle.evidence.search.best_json_sha256,
         "members": entries,
         "films": films,
         "base": {
             **base,
             "name": bundle.config.name,
-            "search": bundle.evidence["search"],
+            "search": bundle.evidence.search,
             "recalibrated_only": settings.recalibrate,
         },
     }

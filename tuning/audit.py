@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kneeoa_hub.errors import DataError, FilmError
+from kneeoa_hub.evidence import Overlap, ShortcutEvidence
 from kneeoa_hub.grades import LABELS, NUM_GRADES
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.film import Film, Limits
@@ -98,11 +99,13 @@ def _mark_inverted(films: list[AuditedFilm], smalls: np.ndarray) -> list[Audited
     return marked
 
 
-def _shortcuts(films: list[AuditedFilm], seen: dict[str, list[tuple[float, ...]]]) -> dict[str, dict[str, Any]]:
+def _shortcuts(
+    films: list[AuditedFilm], seen: dict[str, list[tuple[float, ...]]]
+) -> dict[str, dict[str, ShortcutEvidence]]:
     """By dataset and by what is seen, how far the grade can be told from that alone; every film of the dataset
     counts.
     """
-    result: dict[str, dict[str, Any]] = {}
+    result: dict[str, dict[str, ShortcutEvidence]] = {}
     for dataset in sorted({film.dataset for film in films}):
         rows = [row for row, film in enumerate(films) if film.dataset == dataset]
         grades, groups = np.array([films[row].grade for row in rows]), np.array([films[row].group for row in rows])
@@ -307,8 +310,8 @@ def _report(summary: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _shortcut_lines(shortcuts: dict[str, dict[str, Any]]) -> list[str]:
-    rows = [(dataset, name, figures) for dataset, found in shortcuts.items() for name, figures in found.items()]
+def _shortcut_lines(shortcuts: dict[str, dict[str, ShortcutEvidence]]) -> list[str]:
+    rows = [(dataset, name, scores) for dataset, found in shortcuts.items() for name, scores in found.items()]
     if not rows:
         return []
     lines = [
@@ -320,23 +323,20 @@ def _shortcut_lines(shortcuts: dict[str, dict[str, Any]]) -> list[str]:
         "",
     ]
     lines += ["| dataset | seen | QWK | balanced accuracy |", "|---|---|---|---|"]
-    for dataset, name, figures in rows:
-        cells = [
-            f"{figures[key]['value']:.3f} ({figures[key]['low']:.3f}-{figures[key]['high']:.3f})"
-            for key in ("qwk", "balanced_accuracy")
-        ]
-        lines.append(f"| {dataset} | {name} | {' | '.join(cells)} |")
+    lines += [
+        f"| {dataset} | {name} | {scores.qwk:.3f} | {scores.balanced_accuracy:.3f} |" for dataset, name, scores in rows
+    ]
     return lines
 
 
-def _overlap_lines(found: dict[str, list[dict[str, Any]]]) -> list[str]:
+def _overlap_lines(found: dict[str, list[Overlap]]) -> list[str]:
     lines = []
     for kind, rows in found.items():
         for row in rows:
-            grades = f"; of these {row['equal_grades']:.1%} have equal grades" if row["same_pixels"] else ""
-            grades += f", kappa {row['qwk']:.3f}" if row["qwk"] is not None else ""
+            grades = f"; of these {row.equal_grades:.1%} have equal grades" if row.equal_grades is not None else ""
+            grades += f", kappa {row.qwk:.3f}" if row.qwk is not None else ""
             lines.append(
-                f"- {kind.replace('_', ' ')}: of {row['films']} films of {row['first']}, {row['same_pixels']} lie in"
-                f" {row['second']} pixel by pixel{grades}; {row['same_group']} have a copy or the same patient there"
+                f"- {kind.replace('_', ' ')}: of {row.films} films of {row.first}, {row.same_pixels} lie in"
+                f" {row.second} pixel by pixel{grades}; {row.same_group} have a copy or the same patient there"
             )
     return ["", "The same pictures in two places:", "", *lines] if lines else []

@@ -25,8 +25,16 @@ from kneeoa_hub.bundle import (
 )  # fmt: skip
 from kneeoa_hub.card.render import render
 from kneeoa_hub.errors import DataError, OutputError
+from kneeoa_hub.evidence import (
+    CrossDomainRow,
+    ExportEvidence,
+    FindingEvidence,
+    GateEvidence,
+    read_evidence,
+)
 from kneeoa_hub.grades import LABELS
 from kneeoa_hub.runtime import OUTPUTS, Network
+from kneeoa_hub.typed_json import FieldError, from_json
 
 from .data.datasets import load_knees, stratified_subset
 from .networks.architecture import Architecture
@@ -36,8 +44,6 @@ from .run.figures import number
 from .training.members import load_members
 
 LARGEST_DIFFERENCE = 1e-4
-CARRIED_OVER = ("qwk", "accuracy", "mae", "auc_oa", "coverage")
-"""Figures of a network on films of a collection that it was not trained on."""
 CHECKED_FILMS = 64
 
 
@@ -61,18 +67,21 @@ def export(
     if out.exists() and any(out.iterdir()):
         raise DataError(f"{out} is not empty; a bundle is written to a new folder, give another --out.")
     train, audit = steps.find_input(evaluated, "train"), steps.find_input(evaluated, "audit")
-    evidence = steps.read_json(evaluated / "evidence.json")
+    evidence = read_evidence(evaluated / "evidence.json")
     fitted = steps.read_json(evaluated / "calibration.json")
     config = _config(train, fitted, name, version)
     graphs: dict[str, Path] = {}
     if locator:
-        graphs[LOCATOR], settings, evidence["finding"] = _found_by(locator)
-        config = replace(config, locator=settings)
+        graphs[LOCATOR], settings, finding = _found_by(locator)
+        config, evidence = replace(config, locator=settings), replace(evidence, finding=finding)
     if gate:
-        graphs[GATE], limits, evidence["refusal"]["gate"] = _refused_by(gate)
-        config = replace(config, gate=limits)
+        graphs[GATE], limits, refused = _refused_by(gate)
+        config, evidence = (
+            replace(config, gate=limits),
+            replace(evidence, refusal=replace(evidence.refusal, gate=refused)),
+        )
     if cross_domain:
-        evidence["cross_domain"] = _carried_over(cross_domain)
+        evidence = replace(evidence, cross_domain=_carried_over(cross_domain))
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
@@ -89,13 +98,13 @@ def export(
                 f"ONNX and Keras differ by {difference:.1e} on {len(knees)} films; at most {LARGEST_DIFFERENCE} is let"
                 " through."
             )
-        evidence["export"] = {
-            "onnx_keras_difference": number(difference, n=len(knees)),
-            "onnx_megabytes": number((beside / "model.onnx").stat().st_size / 1e6),
-            "parameters": number(
-                sum(model.get_layer(f"member_{index}").count_params() for index in range(len(config.members)))
-            ),
-        }
+        parameters = sum(model.get_layer(f"member_{index}").count_params() for index in range(len(config.members)))
+        exported = ExportEvidence(
+            onnx_keras_difference=number(difference, n=len(knees)),
+            onnx_megabytes=number((beside / "model.onnx").stat().st_size / 1e6),
+            parameters=number(parameters),
+        )
+        evidence = replace(evidence, export=exported)
         (beside / "bundle.json").write_text(config.to_json(), "utf-8")
         steps.write_json(beside / "evidence.json", evidence)
         for file, graph in graphs.items():
@@ -132,57 +141,51 @@ def _config(train: Path, fitted: dict[str, Any], name: str, version: str) -> Bun
     )
 
 
-def _found_by(locator: Path) -> tuple[Path, LocatorConfig, dict[str, Any]]:
+def _found_by(locator: Path) -> tuple[Path, LocatorConfig, FindingEvidence]:
     """locator.onnx, its settings and its figures, from the step's output or from a bundle that has one.
 
     Raises DataError for neither.
     """
     if (locator / "bundle.json").is_file():
         bundle = read_bundle(locator)
-        if not bundle.config.locator or "finding" not in bundle.evidence:
+        if not bundle.config.locator or not bundle.evidence.finding:
             raise DataError(
                 f"{locator} is a bundle without a locator and its figures; give the --out of `python -m tuning"
                 " locator`."
             )
-        return locator / LOCATOR, bundle.config.locator, bundle.evidence["finding"]
+        return locator / LOCATOR, bundle.config.locator, bundle.evidence.finding
     folder = steps.find_input(locator, "locator")
     result = steps.read_json(folder / "locator.json")
     settings = result["locator"]
-    return folder / LOCATOR, LocatorConfig(InputConfig(**settings["input"]), settings["threshold"]), result["finding"]
+    finding = steps.typed(FindingEvidence, result["finding"], folder / "locator.json")
+    return folder / LOCATOR, LocatorConfig(InputConfig(**settings["input"]), settings["threshold"]), finding
 
 
-def _refused_by(gate: Path) -> tuple[Path, GateConfig, dict[str, Any]]:
+def _refused_by(gate: Path) -> tuple[Path, GateConfig, GateEvidence]:
     """gate.onnx, its limits and its figures, from the step's output or from a bundle that has one.
 
     Raises DataError for neither.
     """
     if (gate / "bundle.json").is_file():
         bundle = read_bundle(gate)
-        if not bundle.config.gate or "gate" not in bundle.evidence.get("refusal", {}):
+        if not bundle.config.gate or not bundle.evidence.refusal.gate:
             raise DataError(
                 f"{gate} is a bundle without a gate and its figures; give the --out of `python -m tuning gate`."
             )
-        return gate / GATE, bundle.config.gate, bundle.evidence["refusal"]["gate"]
+        return gate / GATE, bundle.config.gate, bundle.evidence.refusal.gate
     folder = steps.find_input(gate, "gate")
     result = steps.read_json(folder / "gate.json")
-    return folder / GATE, GateConfig(**result["config"]), result["figures"]
+    figures = steps.typed(GateEvidence, result["figures"], folder / "gate.json")
+    return folder / GATE, GateConfig(**result["config"]), figures
 
 
-def _carried_over(file: Path) -> list[dict[str, Any]]:
-    """What networks that were trained on one collection are worth on each. Raises DataError for another file."""
-    rows: Any = steps.read_json(file)
+def _carried_over(file: Path) -> tuple[CrossDomainRow, ...]:
+    """Returns what networks that were trained on one dataset are worth on each. Raises DataError for another file."""
     try:
-        return [
-            {
-                "trained_on": row["trained_on"],
-                "measured_on": row["measured_on"],
-                **{key: number(**row[key]) for key in CARRIED_OVER},
-            }
-            for row in rows
-        ]
-    except (TypeError, KeyError):
+        return from_json(tuple[CrossDomainRow, ...], steps.read_json(file))
+    except FieldError as error:
         raise DataError(
-            f"{file} is not what `python -m benchmarks.cross_domain` writes; give its cross-domain.json."
+            f"{file} is not what `python -m benchmarks.cross_domain` writes ({error}); give its cross-domain.json."
         ) from None
 
 

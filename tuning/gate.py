@@ -21,6 +21,7 @@ import numpy as np
 from keras import layers, ops
 
 from kneeoa_hub.bundle import GateConfig, InputConfig
+from kneeoa_hub.evidence import GateEvidence, GateKnees, Outcomes
 from kneeoa_hub.files import replacing
 from kneeoa_hub.imaging.gate import BLURRED, CLASSES, CUT_OFF, NOT_A_KNEE, POSES, UPRIGHT, Verdict, verdict
 from kneeoa_hub.imaging.letterbox import network_input
@@ -85,18 +86,16 @@ def gate(audit: Path, out: Path, settings: GateSettings = GateSettings()) -> Pat
     knees = {dataset: answered(list(mine)) for dataset, mine in films["val"].items()}
     limits = _limits(list(knees.values()))
     made = _made(answered, limits, [film for mine in films["val"].values() for film in mine])
-    figures = {
-        "knees": {
-            f"{dataset}_val": _refused(limits, values, films["val"][dataset]) for dataset, values in knees.items()
-        },
-        "made": made,
-        "headline": negatives.headline(made),
-        "samples_refused": number(
+    figures = GateEvidence(
+        knees={f"{dataset}_val": _refused(limits, values) for dataset, values in knees.items()},
+        made=made,
+        headline=negatives.headline(made),
+        samples_refused=number(
             sum(not verdict(row, limits).accepted for row in answered([f.pixels for f in _whole_samples()])),
             n=len(_whole_samples()),
         ),
-        "parameters": number(model.count_params()),
-    }
+        parameters=number(model.count_params()),
+    )
     steps.write_json(
         out / "gate.json",
         {
@@ -209,17 +208,15 @@ def _limits(knees: Sequence[np.ndarray]) -> GateConfig:
     return GateConfig(SIZE, math.floor(1e4 * min(0.5, max(LEAST_UPRIGHT, lowest))) / 1e4, CERTAIN)
 
 
-def _refused(limits: GateConfig, answers: np.ndarray, films: list[np.ndarray]) -> dict[str, Any]:
+def _refused(limits: GateConfig, answers: np.ndarray) -> GateKnees:
     """Of real upright knees: the shares that are refused, or wrongly put right."""
     verdicts = [verdict(row, limits) for row in answers]
     refused = np.array([not v.accepted and v.turn is None for v in verdicts])
     moved = np.array([v.turn is not None for v in verdicts])
-    return {"refused": share(refused), "wrongly_put_right": share(moved)}
+    return GateKnees(refused=share(refused), wrongly_put_right=share(moved))
 
 
-def _made(
-    answered: Callable[[list[np.ndarray]], np.ndarray], limits: GateConfig, films: Films
-) -> dict[str, dict[str, Any]]:
+def _made(answered: Callable[[list[np.ndarray]], np.ndarray], limits: GateConfig, films: Films) -> dict[str, Outcomes]:
     """By kind of made film: how many were refused, put right, or let through."""
     table = {}
     for name, (make, pose) in negatives.measured(films, np.random.default_rng(99)).items():
@@ -230,11 +227,11 @@ def _made(
     return table
 
 
-def _outcomes(verdicts: list[Verdict], pose: tuple[int, bool] | None) -> dict[str, Any]:
+def _outcomes(verdicts: list[Verdict], pose: tuple[int, bool] | None) -> Outcomes:
     """put_right: turned or inverted as it should be. let_through: accepted as it is, or put wrong."""
     right = np.array([v.turn is not None and v.turn == pose for v in verdicts])
     refused = np.array([not v.accepted and v.turn is None for v in verdicts])
-    return {"refused": share(refused), "put_right": share(right), "let_through": share(~(refused | right))}
+    return Outcomes(refused=share(refused), put_right=share(right), let_through=share(~(refused | right)))
 
 
 def _whole_samples() -> list[Any]:
@@ -242,21 +239,17 @@ def _whole_samples() -> list[Any]:
     return [film for film in sample_films().values() if len(film.grades) == 1]
 
 
-def report(figures: dict[str, Any]) -> str:
-    """The figures as Markdown."""
-
-    def cell(part: dict[str, float]) -> str:
-        return f"{part['value']:.1%} ({part['low']:.1%}-{part['high']:.1%})"
-
+def report(figures: GateEvidence) -> str:
+    """Returns the figures as Markdown."""
     lines = ["| knees, as they are | films | refused | wrongly put right |", "|---|---|---|---|"]
     lines += [
-        f"| {n} | {f['refused']['n']} | {cell(f['refused'])} | {cell(f['wrongly_put_right'])} |"
-        for n, f in figures["knees"].items()
+        f"| {name} | {row.refused.n} | {row.refused:.1%} | {row.wrongly_put_right:.1%} |"
+        for name, row in figures.knees.items()
     ]
     lines += ["", "| made film | films | refused | put right | let through |", "|---|---|---|---|---|"]
     lines += [
-        f"| {n} | {f['refused']['n']} | {cell(f['refused'])} | {cell(f['put_right'])} | {cell(f['let_through'])} |"
-        for n, f in figures["made"].items()
+        f"| {name} | {row.refused.n} | {row.refused:.1%} | {row.put_right:.1%} | {row.let_through:.1%} |"
+        for name, row in figures.made.items()
     ]
-    lines += ["", f"All but {' and '.join(negatives.NO_HEADLINE)}, refused or put right: {cell(figures['headline'])}."]
+    lines += ["", f"All but {' and '.join(negatives.NO_HEADLINE)}, refused or put right: {figures.headline:.1%}."]
     return "\n".join(lines) + "\n"

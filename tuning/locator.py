@@ -13,6 +13,7 @@ import numpy as np
 
 from kneeoa_hub.bundle import LOCATOR, InputConfig, LocatorConfig
 from kneeoa_hub.errors import DataError
+from kneeoa_hub.evidence import FindingEvidence, Grader
 from kneeoa_hub.files import replacing
 from kneeoa_hub.grader import from_pretrained
 from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, Joint, Locator, locator_input
@@ -99,8 +100,8 @@ def locator(audit: Path, out: Path, settings: LocatorSettings = LocatorSettings(
         Locator(out / LOCATOR, chosen), grader, films, knees, crops["val"], settings.test_films, settings.seed
     )
     figures |= refusal_metrics.measure(grader, usable_films(audit, "val"), settings.made_films)
-    figures["grader"] = {"name": grader.model, "revision": grader.revision}
-    steps.write_json(out / "locator.json", {"locator": asdict(chosen), "megabytes": size, "finding": figures})
+    finding = FindingEvidence(**figures, grader=Grader(name=grader.model, revision=grader.revision))
+    steps.write_json(out / "locator.json", {"locator": asdict(chosen), "megabytes": size, "finding": finding})
     (out / COMPOSED).unlink(missing_ok=True)
     return out
 

@@ -9,6 +9,7 @@ from typing import Any
 from PIL import Image
 
 from kneeoa_hub import from_pretrained
+from kneeoa_hub.evidence import read_evidence
 from kneeoa_hub.files import replacing
 from kneeoa_hub.imaging.phantom import knee_film, sample_films, write_films
 
@@ -100,19 +101,16 @@ def _make_bundle(out: Path, bundle: Path) -> None:
     tell(f"{member['epochs']} epochs, validation kappa {member['val_qwk']:.3f}")
     say("4 evaluate: calibrate on validation films, measure on test films")
     evaluated = evaluate(trained, out / "evaluate")
-    kappa = steps.read_json(evaluated / "evidence.json")["metrics"]["synthetic_test"]["qwk"]
-    tell(
-        f"test kappa {kappa['value']:.3f} (95% interval {kappa['low']:.3f} to {kappa['high']:.3f}) on {kappa['n']}"
-        " films"
-    )
+    kappa = read_evidence(evaluated / "evidence.json").metrics["synthetic_test"].qwk
+    tell(f"test kappa {kappa.value:.3f} (95% interval {kappa.low:.3f} to {kappa.high:.3f}) on {kappa.n} films")
     say("5 export: the bundle, as Keras and as ONNX")
     export(evaluated, bundle, name="kneeoa-synthetic")
-    exported = steps.read_json(bundle / "evidence.json")["export"]
-    difference, size = exported["onnx_keras_difference"], exported["onnx_megabytes"]["value"]
-    tell(
-        f"ONNX graph of {size:.1f} MB; on {difference['n']} films it differs from Keras by at most"
-        f" {difference['value']:.0e}"
-    )
+    if exported := read_evidence(bundle / "evidence.json").export:
+        difference = exported.onnx_keras_difference
+        tell(
+            f"ONNX graph of {exported.onnx_megabytes.value:.1f} MB; on {difference.n} films it differs from Keras by at"
+            f" most {difference.value:.0e}"
+        )
 
 
 def _splits(summary: dict[str, Any]) -> str:

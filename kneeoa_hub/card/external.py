@@ -1,9 +1,9 @@
 """The card's sections on what lies outside: films of a kind that was not trained on, and what others measured."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from ..evidence import CrossDomainRow, Evidence
 from .sections import figure, title
 
 COLUMNS = {"qwk": "QWK", "accuracy": "accuracy", "auc_oa": "AUC, KL >= 2", "coverage": "90% set: coverage"}
@@ -12,9 +12,9 @@ SLIGHT = 0.2
 """A kappa under it is called slight (Landis & Koch, Biometrics 1977)."""
 
 
-def two_knee_strips(evidence: Mapping[str, Any]) -> str:
+def two_knee_strips(evidence: Evidence) -> str:
     """Films of two knees under one grade, which no network was trained on."""
-    found = evidence.get("two_knee_strips")
+    found = evidence.two_knee_strips
     if not found:
         return ""
     lines = [
@@ -28,7 +28,7 @@ def two_knee_strips(evidence: Mapping[str, Any]) -> str:
         "|---|---|" + "---|" * len(STRIP_COLUMNS),
     ]
     lines += [
-        f"| {title(name)} | {row['qwk']['n']} | " + " | ".join(figure(row[key]) for key in STRIP_COLUMNS) + " |"
+        f"| {title(name)} | {row.qwk.n} | " + " | ".join(figure(getattr(row, key)) for key in STRIP_COLUMNS) + " |"
         for name, row in found.items()
     ]
     return "\n".join(lines)
@@ -68,15 +68,15 @@ PEERS = (
 )
 
 
-def peers(evidence: Mapping[str, Any]) -> str:
+def peers(evidence: Evidence) -> str:
     """What others measured on the split that this bundle was tested on a half of, and which of them grade better."""
-    if "oai_test" not in evidence["metrics"] or "members" not in evidence:
+    if "oai_test" not in evidence.metrics or not evidence.members:
         return ""
-    accuracy = evidence["metrics"]["oai_test"]["accuracy"]
+    accuracy = evidence.metrics["oai_test"].accuracy
     better = [
         one.name.partition("](")[0].removeprefix("[")
         for one in PEERS
-        if float(one.accuracy.rpartition("-")[2]) > accuracy["value"]
+        if float(one.accuracy.rpartition("-")[2]) > accuracy.value
     ]
     lines = [
         "## Others on the same split",
@@ -105,12 +105,10 @@ def peers(evidence: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def cross_domain(evidence: Mapping[str, Any]) -> str:
+def cross_domain(evidence: Evidence) -> str:
     """What a network that was trained on one collection is worth on another."""
-    rows = evidence.get("cross_domain", ())
-    across = [
-        row for row in rows if row["trained_on"] != "all" and not row["measured_on"].startswith(row["trained_on"] + "_")
-    ]
+    rows = evidence.cross_domain
+    across = [row for row in rows if row.trained_on != "all" and not row.measured_on.startswith(row.trained_on + "_")]
     if not across:
         return ""
     lines = [
@@ -120,8 +118,8 @@ def cross_domain(evidence: Mapping[str, Any]) -> str:
         "|---|---|---|" + "---|" * len(COLUMNS),
     ]
     for row in rows:
-        cells = " | ".join(figure(row[key]) for key in COLUMNS)
-        lines.append(f"| {row['trained_on']} | {title(row['measured_on'])} | {row['qwk']['n']} | {cells} |")
+        cells = " | ".join(figure(getattr(row, key)) for key in COLUMNS)
+        lines.append(f"| {row.trained_on} | {title(row.measured_on)} | {row.qwk.n} | {cells} |")
     lines += [
         "",
         (
@@ -133,14 +131,10 @@ def cross_domain(evidence: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _told(across: Sequence[Mapping[str, Any]]) -> str:
+def _told(across: Sequence[CrossDomainRow]) -> str:
     """The finding in words that need no statistics."""
-    kappas, held = (" and ".join(f"{row[key]['value']:.2f}" for row in across) for key in ("qwk", "coverage"))
-    lead = (
-        "hardly anything carried over"
-        if all(row["qwk"]["value"] < SLIGHT for row in across)
-        else "not all may carry over"
-    )
+    kappas, held = (" and ".join(f"{getattr(row, key).value:.2f}" for row in across) for key in ("qwk", "coverage"))
+    lead = "hardly anything carried over" if all(row.qwk.value < SLIGHT for row in across) else "not all may carry over"
     return (
         f"**From one collection to another {lead}.** A network that learnt from the films of one and graded those of"
         f" another had a kappa of {kappas}, "

@@ -2,14 +2,14 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any
 
 from ..bundle import BundleConfig
 from ..errors import BundleIncomplete
+from ..evidence import Evidence
 from ..grades import GRADES
 from ..report import DISCLAIMER
 from . import external, sections, training
-from .sections import SETS, architectures, figure, origin, title
+from .sections import architectures, figure, origin, title
 
 COLUMNS = {
     "qwk": "QWK",
@@ -48,37 +48,26 @@ SHIPPED = "kneeoa-cnn"
 """The bundle that `from_pretrained()` gives without an address."""
 
 
-def render(config: BundleConfig, evidence: Mapping[str, Any], figures: str = "figures/") -> str:
+def render(config: BundleConfig, evidence: Evidence, figures: str = "figures/") -> str:
     """The card as Markdown with Hub metadata; `figures` is the prefix of its picture links.
 
     Raises BundleIncomplete when the evidence lacks a figure.
     """
-    try:
-        return _rendered(config, evidence, figures)
-    except (KeyError, TypeError, AttributeError, ValueError, IndexError) as error:
-        lacks = (
-            f"no {error}, which the card is made of"
-            if isinstance(error, KeyError)
-            else f"something else than its schema says ({error})"
-        )
-        raise BundleIncomplete(f"evidence.json holds {lacks}; evaluate and export the bundle again.") from None
+    if evidence.export is None:
+        raise BundleIncomplete("evidence.json has no `export`; write the bundle with `python -m tuning export`.")
+    return _rendered(config, evidence, figures)
 
 
-def summary(evidence: Mapping[str, Any]) -> list[str]:
-    """A line for each set, of its headline figures. Raises BundleIncomplete when the evidence lacks them."""
-    try:
-        return [
-            f"{name} ({metrics['qwk']['n']} knees): "
-            + ", ".join(f"{title} {figure(metrics[key])}" for key, title in COLUMNS.items() if key in metrics)
-            for name, metrics in evidence["metrics"].items()
-        ]
-    except (KeyError, TypeError, AttributeError, ValueError):
-        raise BundleIncomplete(
-            "evidence.json holds no measured figures as its schema has them; evaluate and export the bundle again."
-        ) from None
+def summary(evidence: Evidence) -> list[str]:
+    """Returns a line for each set of films, of its main measures."""
+    return [
+        f"{name} ({metrics.qwk.n} knees): "
+        + ", ".join(f"{title} {figure(getattr(metrics, key))}" for key, title in COLUMNS.items())
+        for name, metrics in evidence.metrics.items()
+    ]
 
 
-def _rendered(config: BundleConfig, evidence: Mapping[str, Any], figures: str) -> str:
+def _rendered(config: BundleConfig, evidence: Evidence, figures: str) -> str:
     parts = [
         _metadata(config, evidence),
         f"# {config.name} {config.version}",
@@ -106,7 +95,7 @@ def _rendered(config: BundleConfig, evidence: Mapping[str, Any], figures: str) -
         f"![Grade sets by grade]({figures}sets.png)" if sections.reported_apart(evidence) else "",
         external.peers(evidence),
         sections.subgroups(evidence),
-        sections.finding(evidence),
+        sections.finding(evidence.finding),
         sections.joint(evidence, figures),
         f"![Confusion by set]({figures}confusion.png)\n\n![Confidence and share right]({figures}calibration.png)",
         _calibration(config, evidence),
@@ -145,14 +134,7 @@ def _use(config: BundleConfig) -> str:
     )
 
 
-def headline(evidence: Mapping[str, Any]) -> tuple[str, dict[str, float]]:
-    """The set that stands for the bundle and its quadratic weighted kappa: OAI test when it was looked at."""
-    metrics = evidence["metrics"]
-    name = next((name for name in SETS if name in metrics), next(iter(metrics)))
-    return name, metrics[name]["qwk"]
-
-
-def _metadata(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
+def _metadata(config: BundleConfig, evidence: Evidence) -> str:
     lines = [
         "---",
         "library_name: keras",
@@ -161,7 +143,7 @@ def _metadata(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
         "language: en",
         "tags: [medical, radiology, knee, osteoarthritis, kellgren-lawrence, onnx]",
         "datasets:",
-        *(f"- {name}" for name in sorted({_dataset(name) for name in evidence["metrics"]})),
+        *(f"- {name}" for name in sorted({_dataset(name) for name in evidence.metrics})),
         *_base_model(evidence),
         "metrics: [accuracy, cohen_kappa]",
         "model-index:",
@@ -173,35 +155,35 @@ def _metadata(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
             "  - task: {type: image-classification, name: Kellgren-Lawrence grading}",
             f"    dataset: {{name: {title(name)!r}, type: {_dataset(name)}, split: {name.rsplit('_', 1)[-1]}}}",
             "    metrics:",
-            f"    - {{type: cohen_kappa, name: quadratic weighted kappa, value: {metrics['qwk']['value']:.4f}}}",
-            f"    - {{type: accuracy, value: {metrics['accuracy']['value']:.4f}}}",
+            f"    - {{type: cohen_kappa, name: quadratic weighted kappa, value: {metrics.qwk.value:.4f}}}",
+            f"    - {{type: accuracy, value: {metrics.accuracy.value:.4f}}}",
         ]
     return "\n".join([*lines, "---"])
 
 
-def _base_model(evidence: Mapping[str, Any]) -> list[str]:
+def _base_model(evidence: Evidence) -> list[str]:
     """The metadata's line for a bundle made from one on the Hub."""
-    address = evidence.get("base", {}).get("address", "").removeprefix("hf://").partition("@")[0]
+    address = evidence.base.address.removeprefix("hf://").partition("@")[0] if evidence.base else ""
     on_hub = address.count("/") == 1 and not address.startswith((".", "/", "~"))
     return [f"base_model: {address}"] if on_hub else []
 
 
-def _adapted(evidence: Mapping[str, Any]) -> str:
-    base = evidence.get("base")
+def _adapted(evidence: Evidence) -> str:
+    base = evidence.base
     if not base:
         return ""
-    how = "Only recalibrated: its weights are those of" if base["recalibrated_only"] else "Fine-tuned from"
+    how = "Only recalibrated: its weights are those of" if base.recalibrated_only else "Fine-tuned from"
     lines = [
         (
-            f"## Where it comes from\n\n{how} {base['name']} ({base['address']}, revision `{base['revision']}`). That"
+            f"## Where it comes from\n\n{how} {base.name} ({base.address}, revision `{base.revision}`). That"
             " one, on the same films:"
         ),
         "",
     ]
     lines += ["| set | films | " + " | ".join(COLUMNS.values()) + " |", "|---|---|" + "---|" * len(COLUMNS)]
-    for name, metrics in evidence["before"].items():
-        cells = " | ".join(figure(metrics[key]) for key in COLUMNS)
-        lines.append(f"| {title(name)} | {metrics['qwk']['n']} | {cells} |")
+    for name, metrics in evidence.before.items():
+        cells = " | ".join(figure(getattr(metrics, key)) for key in COLUMNS)
+        lines.append(f"| {title(name)} | {metrics.qwk.n} | {cells} |")
     return "\n".join(lines)
 
 
@@ -209,14 +191,14 @@ def _dataset(name: str) -> str:
     return name.rsplit("_", 1)[0]
 
 
-def _looks(evidence: Mapping[str, Any]) -> str:
-    looks = int(evidence["test_looks"]["value"])
+def _looks(evidence: Evidence) -> str:
+    looks = int(evidence.test_looks.value)
     if not looks:
         return (
             "The held-out test films have not been looked at for this version. Calibration was fitted on these"
             " validation films, so they flatter it."
         )
-    before = int(evidence.get("test_looks_before", {"value": 0})["value"])
+    before = evidence.test_evaluations - looks
     earlier = (
         f" They had been looked at {_times(before)} before, for earlier choices of networks of which some are here."
         if before
@@ -233,11 +215,11 @@ def _times(count: int) -> str:
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
-def _metrics(evidence: Mapping[str, Any]) -> str:
+def _metrics(evidence: Evidence) -> str:
     lines = ["| set | films | " + " | ".join(COLUMNS.values()) + " |", "|---|---|" + "---|" * len(COLUMNS)]
-    for name, metrics in evidence["metrics"].items():
-        cells = " | ".join(figure(metrics[key]) for key in COLUMNS)
-        lines.append(f"| {title(name)} | {metrics['qwk']['n']} | {cells} |")
+    for name, metrics in evidence.metrics.items():
+        cells = " | ".join(figure(getattr(metrics, key)) for key in COLUMNS)
+        lines.append(f"| {title(name)} | {metrics.qwk.n} | {cells} |")
     return (
         "\n".join(lines)
         + "\n\n95% intervals by bootstrap over patients or clusters of copies; shares in the tables of finding and"
@@ -246,8 +228,8 @@ def _metrics(evidence: Mapping[str, Any]) -> str:
     )
 
 
-def _by_grade(evidence: Mapping[str, Any], name: str, heading: str) -> str:
-    tables = {films: tables[name] for films, tables in evidence["by_grade"].items() if name in tables}
+def _by_grade(evidence: Evidence, name: str, heading: str) -> str:
+    tables = {films: getattr(tables, name) for films, tables in evidence.by_grade.items() if getattr(tables, name)}
     if not tables:
         return ""
     lines = [
@@ -265,22 +247,22 @@ def _by_grade(evidence: Mapping[str, Any], name: str, heading: str) -> str:
 FITTED_ON = {"val": "validation films", "train+val": "training and validation films, which the weights have not seen"}
 
 
-def _calibration(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
+def _calibration(config: BundleConfig, evidence: Evidence) -> str:
     cuts = ", ".join(f"{cut:.2f}" for cut in config.decision.thresholds)
     rule = "the likeliest" if config.decision.rule == "argmax" else f"the expected grade, cut at {cuts}"
     return (
         f"## Calibration and refusal\n\nTemperature {config.temperature:.3f}; reported grade: {rule}; both chosen on"
-        f" {FITTED_ON[evidence['calibration']['fitted_on']]} of all datasets"
+        f" {FITTED_ON[evidence.calibration.fitted_on]} of all datasets"
         f" together.\n\n{sections.calibration(evidence)}\n\nA film far from the training films in the network's"
         " embedding is refused; share refused: "
-        + "; ".join(f"{title(name)} {figure(metrics['refused'])}" for name, metrics in evidence["metrics"].items())
+        + "; ".join(f"{title(name)} {figure(metrics.refused)}" for name, metrics in evidence.metrics.items())
         + "."
     )
 
 
-def _data(evidence: Mapping[str, Any]) -> str:
+def _data(evidence: Evidence) -> str:
     lines = ["## Data", "", "| dataset | split | 0 | 1 | 2 | 3 | 4 |", "|---|---|---|---|---|---|---|"]
-    for dataset, splits in evidence["data"]["splits"].items():
+    for dataset, splits in evidence.data.splits.items():
         lines += [
             f"| {dataset} | {split} | " + " | ".join(map(str, counts)) + " |"
             for split, counts in splits.items()
@@ -289,17 +271,17 @@ def _data(evidence: Mapping[str, Any]) -> str:
     lines += [
         "",
         "No patient and no cluster of copies that was known at training is in two splits. Left out: "
-        + _left_out(evidence["data"]["left_out"])
+        + _left_out(evidence.data.left_out)
         + ".",
     ]
-    lines += sections.shown_twice(evidence["data"])
+    lines += sections.shown_twice(evidence.data)
     lines += [
         f"Inverted grays, put right before use: {count} films of {name}."
-        for name, count in evidence["data"].get("inverted", {}).items()
+        for name, count in evidence.data.inverted.items()
     ]
-    lines += sections.shortcuts(evidence["data"])
-    lines += ["", *(f"- {SOURCES[name]}" for name in evidence["data"]["splits"] if name in SOURCES)]
-    lines += ["", *(READERS[name] for name in evidence["data"]["splits"] if name in READERS)]
+    lines += sections.shortcuts(evidence.data)
+    lines += ["", *(f"- {SOURCES[name]}" for name in evidence.data.splits if name in SOURCES)]
+    lines += ["", *(READERS[name] for name in evidence.data.splits if name in READERS)]
     return "\n".join(lines)
 
 
@@ -307,21 +289,22 @@ def _left_out(reasons: Mapping[str, int]) -> str:
     return "; ".join(f"{count} films ({reason})" for reason, count in sorted(reasons.items())) or "none"
 
 
-def _architecture(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
-    search, export = evidence["search"], evidence["export"]
+def _architecture(config: BundleConfig, evidence: Evidence) -> str:
+    search, export = evidence.search, evidence.export
+    assert export
     found = (
-        f"Searched by Keras Tuner ({search['tuner']}, {int(search['trials']['value'])} trials, best validation QWK"
-        f" {search['best_val_qwk']['value']:.3f} within the search's short trials; best.json sha256"
-        f" `{search['best_json_sha256'][:16]}`)."
-        if search["trials"]["value"]
+        f"Searched by Keras Tuner ({search.tuner}, {int(search.trials.value)} trials, best validation QWK"
+        f" {search.best_val_qwk.value:.3f} within the search's short trials; best.json sha256"
+        f" `{search.best_json_sha256[:16]}`)."
+        if search.trials.value and search.best_val_qwk
         else "Not searched."
     )
     counts = Counter(name for entry in config.members for name in architectures([entry]))
     parts = "; ".join(f"{origin(name)} ({count} of {len(config.members)} members)" for name, count in counts.items())
     return (
-        f"## Architecture\n\n{found} Trained in full: {parts}. {int(export['parameters']['value'])} parameters, ONNX"
-        f" graph {export['onnx_megabytes']['value']:.1f} MB; ONNX and Keras differ by at most"
-        f" {export['onnx_keras_difference']['value']:.0e}. Input: gray,"
+        f"## Architecture\n\n{found} Trained in full: {parts}. {int(export.parameters.value)} parameters, ONNX"
+        f" graph {export.onnx_megabytes.value:.1f} MB; ONNX and Keras differ by at most"
+        f" {export.onnx_keras_difference.value:.0e}. Input: gray,"
         f" {config.input.height}x{config.input.width}{_cropped(config)}, aspect kept, percentiles {config.input.low:g}"
         f" to {config.input.high:g} stretched, standardised by film; shrunk in the network for a member of smaller"
         " size. Each member's answers are averaged over the film and its mirror image; one that folds lets the right"
@@ -330,9 +313,9 @@ def _architecture(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
     )
 
 
-def _origin(evidence: Mapping[str, Any]) -> str:
+def _origin(evidence: Evidence) -> str:
     """Where members come from that were not trained for this version."""
-    origin = evidence["training"].get("origin")
+    origin = evidence.training.origin
     return f" {origin[:1].upper()}{origin[1:]}." if origin else ""
 
 

@@ -1,8 +1,9 @@
 """The card's sections beyond the headline: subgroups, finding, refusing, the joint."""
 
 from collections.abc import Mapping, Sequence
-from math import isfinite
 from typing import Any
+
+from ..evidence import DataEvidence, Estimate, Evidence, FindingEvidence, Outcomes, SetEvidence
 
 SETS = {
     "oai_test": "OAI, test half",
@@ -49,14 +50,14 @@ FINDING = {
 }
 
 
-def reported_apart(evidence: Mapping[str, Any]) -> bool:
+def reported_apart(evidence: Evidence) -> bool:
     """Whether the evidence tells the reported grade from the likeliest one, as that of 0.6.0 and later does."""
-    return all("ece_reported" in metrics for metrics in evidence["metrics"].values())
+    return all(metrics.ece_reported for metrics in evidence.metrics.values())
 
 
-def without_seen(evidence: Mapping[str, Any]) -> str:
+def without_seen(evidence: Evidence) -> str:
     """Figures without the films whose knee the networks were trained on, in another film."""
-    found = {name: row for name, row in evidence.get("without_seen", {}).items() if row["films_seen"]["value"]}
+    found = {name: row for name, row in evidence.without_seen.items() if row.films_seen.value}
     if not found:
         return ""
     lines = [
@@ -70,18 +71,18 @@ def without_seen(evidence: Mapping[str, Any]) -> str:
         "|---|---|---|" + "---|" * len(SUBGROUP_COLUMNS),
     ]
     for name, row in found.items():
-        seen, metrics = row["films_seen"], row["metrics"]
-        cells = " | ".join(figure(metrics[key]) for key in SUBGROUP_COLUMNS)
-        lines.append(f"| {title(name)} | {int(seen['value'])} | {metrics['qwk']['n']} | {cells} |")
+        seen, metrics = row.films_seen, row.metrics
+        cells = " | ".join(figure(getattr(metrics, key)) for key in SUBGROUP_COLUMNS)
+        lines.append(f"| {title(name)} | {int(seen.value)} | {metrics.qwk.n} | {cells} |")
     return "\n".join(lines)
 
 
-def osteoarthritis(evidence: Mapping[str, Any]) -> str:
+def osteoarthritis(evidence: Evidence) -> str:
     """KL 2 and more, which is called osteoarthritis, as the reported grade says it."""
     if not reported_apart(evidence):
         return ""
-    missed = {name: 1 - row["sensitivity_oa"]["value"] for name, row in held_out(evidence).items()}
-    told = " and ".join(f"{_one_in(share)} ({title(name)})" for name, share in missed.items() if isfinite(share))
+    missed = {name: 1 - row.sensitivity_oa.value for name, row in held_out(evidence).items() if row.sensitivity_oa}
+    told = " and ".join(f"{_one_in(share)} ({title(name)})" for name, share in missed.items())
     lines = [
         "KL 2 and more is what is usually called radiographic osteoarthritis."
         + (f" By the reported grade, of the knees with it {told} are graded lower than KL 2." if told else ""),
@@ -90,15 +91,15 @@ def osteoarthritis(evidence: Mapping[str, Any]) -> str:
         "|---|---|---|",
     ]
     lines += [
-        f"| {title(name)} | {figure(row['sensitivity_oa'])} | {figure(row['specificity_oa'])} |"
-        for name, row in evidence["metrics"].items()
+        f"| {title(name)} | {figure(row.sensitivity_oa)} | {figure(row.specificity_oa)} |"
+        for name, row in evidence.metrics.items()
     ]
     return "\n".join(lines)
 
 
-def held_out(evidence: Mapping[str, Any]) -> Mapping[str, Any]:
+def held_out(evidence: Evidence) -> Mapping[str, SetEvidence]:
     """Figures of the test films; of all films where none of these was looked at."""
-    return {name: row for name, row in evidence["metrics"].items() if name.endswith("_test")} or evidence["metrics"]
+    return {name: row for name, row in evidence.metrics.items() if name.endswith("_test")} or evidence.metrics
 
 
 def _one_in(share: float) -> str:
@@ -111,7 +112,7 @@ def _one_in(share: float) -> str:
     return f"about one in {NUMBERS[count - 2] if count < len(NUMBERS) + 2 else count}"
 
 
-def calibration(evidence: Mapping[str, Any]) -> str:
+def calibration(evidence: Evidence) -> str:
     """Calibration errors beside what a perfect model would show."""
     apart = reported_apart(evidence)
     lines = [
@@ -120,11 +121,11 @@ def calibration(evidence: Mapping[str, Any]) -> str:
         "| set | ECE, likeliest grade | band | " + ("ECE, reported grade | " if apart else "") + "within the band |",
         "|---|---|---|---|" + "---|" * apart,
     ]
-    for name, metrics in evidence["metrics"].items():
-        band = evidence["by_grade"][name]["ece_if_perfect"]
-        reported = f"{figure(metrics['ece_reported'])} | " if apart else ""
-        within = "yes" if metrics["ece"]["value"] <= band["high"] else "no"
-        lines.append(f"| {title(name)} | {figure(metrics['ece'])} | {figure(band)} | {reported}{within} |")
+    for name, metrics in evidence.metrics.items():
+        band = evidence.by_grade[name].ece_if_perfect
+        reported = f"{figure(metrics.ece_reported)} | " if apart else ""
+        within = "yes" if metrics.ece.value <= band.high else "no"
+        lines.append(f"| {title(name)} | {figure(metrics.ece)} | {figure(band)} | {reported}{within} |")
     if apart:
         lines += [
             "",
@@ -133,9 +134,9 @@ def calibration(evidence: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def rules_tried(evidence: Mapping[str, Any]) -> str:
+def rules_tried(evidence: Evidence) -> str:
     """Kappa and accuracy of each rule for the reported grade."""
-    tried = evidence["calibration"].get("decision_tried")
+    tried = evidence.calibration.decision_tried
     if not tried:
         return ""
     lines = [
@@ -150,31 +151,30 @@ def rules_tried(evidence: Mapping[str, Any]) -> str:
         "fitted": "the expected grade, cut at fitted thresholds (cross-validated)",
     }
     lines += [
-        f"| {names.get(rule, rule)} | {row['qwk']['value']:.3f} | {row['accuracy']['value']:.3f} |"
-        for rule, row in tried.items()
+        f"| {names.get(rule, rule)} | {row.qwk.value:.3f} | {row.accuracy.value:.3f} |" for rule, row in tried.items()
     ]
     return "\n".join(lines)
 
 
-def shown_twice(data: Mapping[str, Any]) -> list[str]:
+def shown_twice(data: DataEvidence) -> list[str]:
     """Knees that several films show, and films of one dataset in another."""
     lines = []
-    if pairs := data.get("shifted_pairs"):
+    if pairs := data.shifted_pairs:
         lines.append(
-            f"Pairs of films that show one knee, shifted or mirrored: {pairs}, {data['shifted_pairs_other_grade']} of"
-            f" them under two grades, {data['shifted_pairs_of_two_datasets']} of them of two datasets."
+            f"Pairs of films that show one knee, shifted or mirrored: {pairs}, {data.shifted_pairs_other_grade} of"
+            f" them under two grades, {data.shifted_pairs_of_two_datasets} of them of two datasets."
         )
     across = [
         row
-        for row in data.get("overlaps", {}).get("given_splits", ())
-        if row["first"].partition(":")[0] != row["second"].partition(":")[0]
+        for row in data.overlaps.get("given_splits", ())
+        if row.first.partition(":")[0] != row.second.partition(":")[0]
     ]
     if across:
         lines.append(
             "Some films of one dataset are of the other's knees: "
             + "; ".join(
-                f"of {row['films']} films of {row['first'].replace(': ', ', ')}, {row['same_group']} are in"
-                f" {row['second'].replace(': ', ', ')}"
+                f"of {row.films} films of {row.first.replace(': ', ', ')}, {row.same_group} are in"
+                f" {row.second.replace(': ', ', ')}"
                 for row in across
             )
             + "."
@@ -194,9 +194,9 @@ def origin(name: str) -> str:
     return f"trial {name} of the search" if name.isdigit() else f"{name}, designed by hand"
 
 
-def subgroups(evidence: Mapping[str, Any]) -> str:
+def subgroups(evidence: Evidence) -> str:
     """Figures by side and exposure."""
-    tables = {name: groups for name, groups in evidence.get("subgroups", {}).items() if groups}
+    tables = {name: groups for name, groups in evidence.subgroups.items() if groups}
     if not tables:
         return ""
     kinds = {group.partition(":")[0] for groups in tables.values() for group in groups}
@@ -207,14 +207,14 @@ def subgroups(evidence: Mapping[str, Any]) -> str:
     ]
     for name, groups in tables.items():
         for group, metrics in groups.items():
-            cells = " | ".join(figure(metrics[key]) for key in SUBGROUP_COLUMNS)
-            lines.append(f"| {title(name)} | {group} | {metrics['qwk']['n']} | {cells} |")
+            cells = " | ".join(figure(getattr(metrics, key)) for key in SUBGROUP_COLUMNS)
+            lines.append(f"| {title(name)} | {group} | {metrics.qwk.n} | {cells} |")
     return "\n".join(lines)
 
 
-def levels(evidence: Mapping[str, Any]) -> str:
+def levels(evidence: Evidence) -> str:
     """Grade sets of the further levels."""
-    found = evidence["calibration"].get("other_levels")
+    found = evidence.calibration.other_levels
     if not found:
         return ""
     lines = [
@@ -225,19 +225,15 @@ def levels(evidence: Mapping[str, Any]) -> str:
     ]
     for name, rows in found.items():
         lines += [
-            f"| {title(name)} | {float(level):.0%} | {figure(row['coverage'])} | {figure(row['set_size'])} |"
+            f"| {title(name)} | {float(level):.0%} | {figure(row.coverage)} | {figure(row.set_size)} |"
             for level, row in rows.items()
         ]
     return "\n".join(lines)
 
 
-def shortcuts(data: Mapping[str, Any]) -> list[str]:
+def shortcuts(data: DataEvidence) -> list[str]:
     """What tells the grade of these films without a look at the knee."""
-    rows = [
-        (dataset, seen, figures)
-        for dataset, found in data.get("shortcuts", {}).items()
-        for seen, figures in found.items()
-    ]
+    rows = [(dataset, seen, figures) for dataset, found in data.shortcuts.items() for seen, figures in found.items()]
     if not rows:
         return []
     lines = [
@@ -250,7 +246,7 @@ def shortcuts(data: Mapping[str, Any]) -> list[str]:
     ]
     lines += ["| dataset | seen | QWK | balanced accuracy |", "|---|---|---|---|"]
     lines += [
-        f"| {dataset} | {seen} | {figure(figures['qwk'])} | {figure(figures['balanced_accuracy'])} |"
+        f"| {dataset} | {seen} | {figure(figures.qwk)} | {figure(figures.balanced_accuracy)} |"
         for dataset, seen, figures in rows
     ]
     return [
@@ -260,13 +256,13 @@ def shortcuts(data: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def refusing(evidence: Mapping[str, Any]) -> str:
+def refusing(evidence: Evidence) -> str:
     """What the gate refuses, puts right, and lets through."""
-    gate = evidence.get("refusal", {}).get("gate")
+    gate = evidence.refusal.gate
     if not gate:
         return ""
-    found = evidence.get("finding", {})
-    knees, made = found.get("knees_refused", {}), found.get("made", {})
+    found = evidence.finding
+    knees, made = (found.knees_refused, found.made) if found else ({}, {})
     lines = [
         "## What is refused\n\nBefore grading, a gate looks at each knee. Real knees of validation, on which its limit"
         " was fitted, each film taken whole"
@@ -275,11 +271,10 @@ def refusing(evidence: Mapping[str, Any]) -> str:
         f"| set | films | refused | wrongly turned or inverted |{' refused by the whole grader |' if knees else ''}",
         f"|---|---|---|---|{'---|' if knees else ''}",
     ]
-    for name, row in gate["knees"].items():
+    for name, row in gate.knees.items():
         whole = f" {figure(knees[name])} |" if name in knees else ""
         lines.append(
-            f"| {title(name)} | {row['refused']['n']} | {figure(row['refused'])} | {figure(row['wrongly_put_right'])}"
-            f" |{whole}"
+            f"| {title(name)} | {row.refused.n} | {figure(row.refused)} | {figure(row.wrongly_put_right)} |{whole}"
         )
     lines += [
         "",
@@ -288,11 +283,11 @@ def refusing(evidence: Mapping[str, Any]) -> str:
             " inverted is put right."
         ),
     ]
-    if made:
+    if found and found.made_headline:
         lines += [
             (
                 "By the whole grader; of all but blank films and noise, refused or put right:"
-                f" {figure(found['made_headline'])}."
+                f" {figure(found.made_headline)}."
             ),
             "",
             *_outcomes(made),
@@ -301,35 +296,39 @@ def refusing(evidence: Mapping[str, Any]) -> str:
         "",
         (
             "By the gate alone, each film taken whole; of all but blank films and noise, refused or put right:"
-            f" {figure(gate['headline'])}."
+            f" {figure(gate.headline)}."
         ),
         "",
     ]
-    return "\n".join([*lines, *_outcomes(gate["made"])])
+    return "\n".join([*lines, *_outcomes(gate.made)])
 
 
-def _outcomes(made: Mapping[str, Any]) -> list[str]:
+def _outcomes(made: Mapping[str, Outcomes]) -> list[str]:
     """A row a kind of made film."""
     lines = ["| made film | films | refused | put right | let through |", "|---|---|---|---|---|"]
     for name, row in made.items():
         lines.append(
-            f"| {name} | {row['refused']['n']} | "
-            + " | ".join(figure(row[key]) for key in ("refused", "put_right", "let_through"))
+            f"| {name} | {row.refused.n} | "
+            + " | ".join(figure(getattr(row, key)) for key in ("refused", "put_right", "let_through"))
             + " |"
         )
     return lines
 
 
-def joint(evidence: Mapping[str, Any], figures: str) -> str:
+def joint(evidence: Evidence, figures: str) -> str:
     """What covering the joint space costs, and where the maps peak."""
-    looks = evidence.get("joint")
+    looks = evidence.joint
     if not looks:
         return ""
-    masked = {name: row for name, row in looks["covered"].items() if name != "plain"}
+    masked = {
+        "joint": looks.covered.joint,
+        "all but the joint": looks.covered.all_but_the_joint,
+        "border": looks.covered.border,
+    }
     lines = [
         (
-            f"## Does it look at the joint?\n\nParts of the films of {title(looks['films'])} were blanked; QWK without"
-            f" a mask is {figure(looks['covered']['plain'])}. Random: a mask of the same size anywhere in the film. A"
+            f"## Does it look at the joint?\n\nParts of the films of {title(looks.films)} were blanked; QWK without"
+            f" a mask is {figure(looks.covered.plain)}. Random: a mask of the same size anywhere in the film. A"
             " difference below zero says that the part matters more than its size."
         ),
         "",
@@ -337,14 +336,14 @@ def joint(evidence: Mapping[str, Any], figures: str) -> str:
         "|---|---|---|---|---|",
     ]
     for name, row in masked.items():
-        cells = " | ".join(figure(row[key]) for key in ("qwk", "qwk_random", "difference"))
-        lines.append(f"| {name} | {row['share_covered']['value']:.2f} | {cells} |")
-    peak = looks["map_peak"]
+        cells = " | ".join(figure(getattr(row, key)) for key in ("qwk", "qwk_random", "difference"))
+        lines.append(f"| {name} | {row.share_covered.value:.2f} | {cells} |")
+    peak = looks.map_peak
     lines += [
         "",
         (
-            f"The activation map peaks in the joint space in {figure(peak['in_joint'])} of these films;"
-            f" {peak['by_chance']['value']:.3f} of its places lie there. A map shows where evidence beyond that of the"
+            f"The activation map peaks in the joint space in {figure(peak.in_joint)} of these films;"
+            f" {peak.by_chance.value:.3f} of its places lie there. A map shows where evidence beyond that of the"
             " mean film was found, in coarse places; it is no outline of disease."
         ),
         "",
@@ -353,9 +352,8 @@ def joint(evidence: Mapping[str, Any], figures: str) -> str:
     return "\n".join(lines)
 
 
-def finding(evidence: Mapping[str, Any]) -> str:
+def finding(found: FindingEvidence | None) -> str:
     """How well the locator finds joints, and what that does to their grades."""
-    found = evidence.get("finding")
     if not found:
         return ""
     lines = [
@@ -370,24 +368,24 @@ def finding(evidence: Mapping[str, Any]) -> str:
         "|---|---|---|",
     ]
     lines += [
-        f"| {text} | {figure(found[key])} | {found[key]['n']} |"
+        f"| {text} | {figure(getattr(found, key))} | {getattr(found, key).n} |"
         for key, text in FINDING.items()
-        if found.get(key, {"n": 0})["n"]
+        if getattr(found, key) and getattr(found, key).n
     ]
-    ratio = found["composed_side_ratio"]
-    grader = found.get("grader")
+    ratio = found.composed_side_ratio
+    grader = found.grader
     graded_by = (
-        f"Graded by {grader['name']}, revision `{grader['revision']}`; a bundle that holds these figures has another. "
+        f"Graded by {grader.name}, revision `{grader.revision}`; a bundle that holds these figures has another. "
         if grader
         else ""
     )
     lines += [
         "",
         (
-            f"{graded_by}A found box has {ratio['value']:.2f} times the true one's side (median; 95% of them"
-            f" {ratio['low']:.2f} to {ratio['high']:.2f}). On {found['qwk_found']['n']} joints of the composed films"
-            f" QWK is {figure(found['qwk_found'])} as found, {figure(found['qwk_true_box'])} in their true boxes"
-            f" (difference {figure(found['qwk_found_less_true_box'])}), and {figure(found['qwk_crop'])} in the crops"
+            f"{graded_by}A found box has {ratio.value:.2f} times the true one's side (median; 95% of them"
+            f" {ratio.low:.2f} to {ratio.high:.2f}). On {found.qwk_found.n} joints of the composed films"
+            f" QWK is {figure(found.qwk_found)} as found, {figure(found.qwk_true_box)} in their true boxes"
+            f" (difference {figure(found.qwk_found_less_true_box)}), and {figure(found.qwk_crop)} in the crops"
             " that the films were composed from."
         ),
     ]
@@ -399,7 +397,6 @@ def title(name: str) -> str:
     return SETS.get(name, name.replace("_", ", "))
 
 
-def figure(number: Mapping[str, float], digits: int = 3) -> str:
-    """A number of the evidence with its 95% interval, such as .812 (.790-.834)."""
-    value, low, high = (f"{number[key]:.{digits}f}" for key in ("value", "low", "high"))
-    return value if low == high == value else f"{value} ({low}-{high})"
+def figure(estimate: Estimate | None, digits: int = 3) -> str:
+    """An estimate with its 95% interval, such as 0.812 (0.790-0.834); a dash where there is none."""
+    return f"{estimate:.{digits}f}" if estimate else "-"

@@ -1,19 +1,19 @@
 """The card's sections on the networks: their training, what each is worth alone, and how to make them again."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ..bundle import BundleConfig
+from ..evidence import Evidence
 from .sections import figure, title
 
 LARGER = "@"
 """NAME@SIZE went on from NAME's weights on larger films: `python -m tuning train`."""
 
 
-def curves(config: BundleConfig, evidence: Mapping[str, Any], figures: str) -> str:
+def curves(config: BundleConfig, evidence: Evidence, figures: str) -> str:
     """The picture of validation kappas, and what it does not show."""
     names = _names(config)
-    drawn = evidence["training"].get("drawn")
+    drawn = evidence.training.drawn
     if drawn is None:  # an older bundle does not say
         return f"![Validation kappa by epoch]({figures}training.png)"
     lacking = [name for name in names if name not in drawn]
@@ -28,12 +28,12 @@ def curves(config: BundleConfig, evidence: Mapping[str, Any], figures: str) -> s
     return "\n\n".join([*picture, *([" ".join(notes)] if notes else [])])
 
 
-def members(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
+def members(config: BundleConfig, evidence: Evidence) -> str:
     """Every member alone, and whether it grades a mirrored film alike."""
-    entries = evidence.get("members")
+    entries = evidence.members
     if not entries:
         return ""
-    names = list(entries[0]["metrics"])
+    names = list(entries[0].metrics)
     folding = {
         name
         for name, entry in zip(_names(config), config.members, strict=True)
@@ -46,20 +46,16 @@ def members(config: BundleConfig, evidence: Mapping[str, Any]) -> str:
         "|---|" + "---|" * (len(names) + 1),
     ]
     for entry in entries:
-        cells = [figure(entry["metrics"][name]["qwk"]) for name in names]
-        agreement = entry["mirrored_agreement"]
-        built = ", by construction" if entry["name"] in folding and agreement["value"] == 1 else ""
-        lines.append(f"| {entry['name']} | " + " | ".join(cells) + f" | {figure(agreement)}{built} |")
+        cells = [figure(entry.metrics[name].qwk) for name in names]
+        agreement = entry.mirrored_agreement
+        built = ", by construction" if entry.name in folding and agreement.value == 1 else ""
+        lines.append(f"| {entry.name} | " + " | ".join(cells) + f" | {figure(agreement)}{built} |")
     return "\n".join(lines)
 
 
-def reproduce(evidence: Mapping[str, Any]) -> str:
+def reproduce(evidence: Evidence) -> str:
     """How the shipped weights are made again, and how long these were trained."""
-    lengths = [
-        f"{entry['name']} {entry['epochs']}"
-        for entry in evidence["training"].get("members", ())
-        if {"name", "epochs"} <= set(entry)
-    ]
+    lengths = [f"{entry.name} {entry.epochs}" for entry in evidence.training.members if entry.name]
     larger = (
         f" (of one with {LARGER} those at that size alone, after a longer training on smaller films)"
         if any(LARGER in length for length in lengths)

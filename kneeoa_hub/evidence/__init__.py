@@ -123,6 +123,11 @@ class Evidence:
         "One network trained on one dataset, or on all, measured on the validation films of each.",
     ] = ()
 
+    @property
+    def test_evaluations(self) -> int:
+        """Evaluations on the test films so far, those before this version included."""
+        return int(self.test_looks.value + (self.test_looks_before.value if self.test_looks_before else 0))
+
     def to_dict(self) -> dict[str, Any]:
         """Returns the content of evidence.json as parsed JSON."""
         return to_json(self)

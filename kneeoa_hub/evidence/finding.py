@@ -32,7 +32,7 @@ class GateEvidence:
     headline: Annotated[
         Estimate, "Proportion of constructed films, without blank films and noise, that are refused or put right."
     ]
-    samples_refused: Annotated[Estimate, "Proportion of the synthetic sample films of one knee that are refused."]
+    samples_refused: Annotated[Estimate, "Number of the n synthetic sample films of one knee that are refused."]
     parameters: Annotated[Estimate, "Number of parameters of the gate's network."]
 
 

@@ -13,10 +13,9 @@ METADATA: dict[str, str | None] = {"library_name": "keras", "pipeline_tag": "ima
 
 def check_publishable(bundle: Bundle) -> None:
     """Raises BundleError kinds that say what is missing; the bundle's files were verified before."""
-    if not bundle.evidence.get("metrics"):
+    if bundle.evidence.export is None:
         raise BundleIncomplete(
-            f"{bundle.folder}: evidence.json holds no measured figures; run `python -m tuning evaluate` and export"
-            " again."
+            f"{bundle.folder}: evidence.json has no `export`; write the bundle with `python -m tuning export`."
         )
     _check_card(bundle)
     _check_grades(bundle)

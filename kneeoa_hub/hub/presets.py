@@ -3,15 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ..bundle import bundle_files, read_bundle
 from ..errors import AddressError
+from ..evidence import Evidence
 from .address import did_you_mean
 
 _PRETRAINED = Path(__file__).parent.parent / "pretrained"
-HEADLINES = (("oai_test", "qwk"),)
-"""The figures of evidence["metrics"] that a list of models shows: test set and metric."""
+HEADLINES = ("oai_test",)
+"""The test sets whose kappa a list of models shows."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,8 @@ def _described(preset: Preset) -> Pretrained:
     return Pretrained(preset.name, bundle.config.version, preset.description, preset.licence, size, figures)
 
 
-def _headlines(evidence: dict[str, Any]) -> Iterator[Figure]:
-    for test_set, metric in HEADLINES:
-        entry = evidence.get("metrics", {}).get(test_set, {}).get(metric)
-        if entry:
-            yield Figure(test_set, metric, entry["value"], entry["low"], entry["high"], entry["n"])
+def _headlines(evidence: Evidence) -> Iterator[Figure]:
+    for test_set in HEADLINES:
+        if measured := evidence.metrics.get(test_set):
+            qwk = measured.qwk
+            yield Figure(test_set, "qwk", qwk.value, qwk.low, qwk.high, qwk.n)

@@ -49,23 +49,23 @@ def search_record(bundle: Bundle) -> Iterator[tuple[str, str]]:
 
     The trials are shown only if this model came from them.
     """
-    found = bundle.evidence.get("search", {})
-    if not found.get("trials", {}).get("value"):
+    found = bundle.evidence.search
+    if not found.trials.value or not found.best_val_qwk:
         yield "markdown", "This model's architecture was chosen by name; no search led to it."
         return
     parts = architectures(bundle.config.members)
     yield (
         "markdown",
         (
-            f"Keras Tuner ({found['tuner']}) tried {int(found['trials']['value'])} architectures on a part of the"
-            f" training films. The best reached a quadratic weighted kappa of {found['best_val_qwk']['value']:.3f} on"
+            f"Keras Tuner ({found.tuner}) tried {found.trials.value:.0f} architectures on a part of the"
+            f" training films. The best reached a quadratic weighted kappa of {found.best_val_qwk.value:.3f} on"
             " validation films within its short trial. The kappa is 1 when all grades agree with the reader's, 0 when"
             " they agree by chance. Trained in full, on all training films, and answering together in this model:"
             f" {'; '.join(map(origin, parts))}. Its card has the figures."
         ),
     )
     folder = next((parent / SEARCH for parent in Path(__file__).parents if (parent / SEARCH).is_dir()), None)
-    if folder is None or hashlib.sha256((folder / "best.json").read_bytes()).hexdigest() != found["best_json_sha256"]:
+    if folder is None or hashlib.sha256((folder / "best.json").read_bytes()).hexdigest() != found.best_json_sha256:
         yield "markdown", "The record of its trials is not at hand here; the model's own repository tells of it."
         return
     for name, choices in parts.items():

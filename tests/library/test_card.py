@@ -10,6 +10,7 @@ import yaml
 
 from kneeoa_hub.card.render import SHIPPED, figure, render
 from kneeoa_hub.card.sections import SETS
+from kneeoa_hub.evidence import BaseModel, Estimate, parse_evidence
 from kneeoa_hub.hub.presets import DEFAULT
 
 ROOT = Path(__file__).parents[2]
@@ -25,12 +26,8 @@ def test_the_shipped_card_is_what_bundle_and_evidence_render_to(grader):
 def test_the_readme_s_figures_are_the_evidence_s(grader):
     text = (ROOT / "README.md").read_text("utf-8")
     for name in ("oai_test", "gornale_test"):
-        metrics = grader.bundle.evidence["metrics"][name]
-        cells = [
-            SETS[name],
-            str(metrics["qwk"]["n"]),
-            *(figure(metrics[key]) for key in ("qwk", "accuracy", "mae", "auc_oa")),
-        ]
+        row = grader.bundle.evidence.metrics[name]
+        cells = [SETS[name], str(row.qwk.n), *map(figure, (row.qwk, row.accuracy, row.mae, row.auc_oa))]
         assert f"| {' | '.join(cells)} |" in text
 
 
@@ -38,10 +35,11 @@ def test_the_versions_figures_are_their_evidence_s(grader):
     text = (ROOT / "docs" / "benchmarks.md").read_text("utf-8")
     versions = json.loads((ROOT / "docs" / "evidence" / "versions" / "versions.json").read_text("utf-8"))
     for version, sets in versions.items():
-        aimed = [figure(sets["oai_test"][key]) for key in ("qwk", "accuracy", "balanced_accuracy", "mae", "auc_oa")]
-        cells = [version, *aimed, figure(sets["gornale_test"]["qwk"]), figure(sets["oai_val"]["qwk"])]
+        aimed = [sets["oai_test"][key] for key in ("qwk", "accuracy", "balanced_accuracy", "mae", "auc_oa")]
+        shown = [*aimed, sets["gornale_test"]["qwk"], sets["oai_val"]["qwk"]]
+        cells = [version, *(figure(Estimate(**one)) for one in shown)]
         assert f"| {' | '.join(cells)} |" in text
-    shipped = grader.bundle.evidence["metrics"]
+    shipped = grader.bundle.evidence.to_dict()["metrics"]
     assert all(
         shipped[name][key] == number
         for name, row in versions[grader.bundle.config.version].items()
@@ -56,16 +54,15 @@ def test_every_earlier_look_at_the_test_films_is_counted(grader):
     # a version that was not looked at anew has the figures of the one before
     looked = len({json.dumps(figures) for figures in earlier})
     unpublished = len(list(folder.glob("*.json"))) - 1
-    assert grader.bundle.evidence["test_looks"]["value"] == 1
-    assert grader.bundle.evidence["test_looks_before"]["value"] == looked + unpublished
+    assert grader.bundle.evidence.test_looks.value == 1
+    assert grader.bundle.evidence.test_evaluations - 1 == looked + unpublished
     assert f"They had been looked at {looked + unpublished} times before" in (ROOT / "model_card.md").read_text("utf-8")
 
 
 def test_a_changed_figure_changes_the_card(grader):
-    evidence = json.loads(json.dumps(grader.bundle.evidence))
-    name = next(iter(evidence["metrics"]))
-    evidence["metrics"][name]["qwk"]["value"] = 0.123456
-    changed = render(grader.bundle.config, evidence)
+    document = grader.bundle.evidence.to_dict()
+    document["metrics"]["oai_val"]["qwk"]["value"] = 0.123456
+    changed = render(grader.bundle.config, parse_evidence(document, "evidence.json"))
     assert "0.123" in changed
     assert changed != render(grader.bundle.config, grader.bundle.evidence)
 
@@ -94,8 +91,8 @@ def test_the_metadata_is_what_the_hub_reads(grader):
     ],
 )
 def test_the_card_of_an_adapted_bundle_names_a_base_that_the_hub_has(grader, address, told):
-    base = {"name": "kneeoa-cnn", "address": address, "revision": "0" * 12, "recalibrated_only": True}
-    evidence = {**grader.bundle.evidence, "base": base, "before": grader.bundle.evidence["metrics"]}
+    base = BaseModel(name="kneeoa-cnn", address=address, revision="0" * 12, recalibrated_only=True)
+    evidence = replace(grader.bundle.evidence, base=base, before=grader.bundle.evidence.metrics)
     card = render(replace(grader.bundle.config, name="ours"), evidence)
     assert yaml.safe_load(card.split("---\n")[1]).get("base_model") == told
     assert f"those of kneeoa-cnn ({address}, revision `{'0' * 12}`)" in card

@@ -1,7 +1,7 @@
 """The card tells what carries over to films of another collection, and who grades better."""
 
-import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +9,8 @@ import pytest
 from kneeoa_hub.card.external import PEERS, cross_domain, peers
 from kneeoa_hub.card.render import figure, render
 from kneeoa_hub.card.sections import osteoarthritis
-from tuning.export import CARRIED_OVER
+from kneeoa_hub.evidence import CrossDomainRow, Evidence, StripEvidence
+from kneeoa_hub.typed_json import from_json
 
 from ..support.schemas import schema
 
@@ -18,15 +19,14 @@ MEASURED = ROOT / "docs" / "evidence" / "cross-domain" / "cross-domain.json"
 
 
 @pytest.fixture
-def carried_over() -> list[dict]:
+def carried_over() -> tuple[CrossDomainRow, ...]:
     """The rows as an export takes them over."""
-    rows = json.loads(MEASURED.read_text("utf-8"))
-    return [{name: row[name] for name in ("trained_on", "measured_on", *CARRIED_OVER)} for row in rows]
+    return from_json(tuple[CrossDomainRow, ...], json.loads(MEASURED.read_text("utf-8")))
 
 
 def test_what_carries_over_stands_below_the_headline_figures_in_plain_words(grader, carried_over):
-    evidence = {**grader.bundle.evidence, "cross_domain": carried_over}
-    schema("evidence").validate(evidence)
+    evidence = replace(grader.bundle.evidence, cross_domain=carried_over)
+    schema("evidence").validate(evidence.to_dict())
     card = render(grader.bundle.config, evidence)
     assert (
         card.index("| OAI, test half |")
@@ -39,50 +39,42 @@ def test_what_carries_over_stands_below_the_headline_figures_in_plain_words(grad
     )
     assert "one seed, on validation films" in card
     for row in carried_over:
-        assert f"| {row['trained_on']} | " in card
-        assert f" | {row['qwk']['n']} | {figure(row['qwk'])} |" in card
+        assert f"| {row.trained_on} | " in card
+        assert f" | {row.qwk.n} | {figure(row.qwk)} |" in card
 
 
-def test_a_network_that_carries_over_is_not_called_one_that_does_not(carried_over):
-    better = copy.deepcopy(carried_over)
-    for row in better:
-        row["qwk"]["value"] = 0.6
-    told = cross_domain({"cross_domain": better})
+def test_a_network_that_carries_over_is_not_called_one_that_does_not(grader, carried_over):
+    better = tuple(replace(row, qwk=replace(row.qwk, value=0.6)) for row in carried_over)
+    told = cross_domain(replace(grader.bundle.evidence, cross_domain=better))
     assert "hardly anything" not in told
     assert "From one collection to another not all may carry over" in told
 
 
-@pytest.mark.parametrize("rows", [None, [], ["at home alone"]])
-def test_without_films_of_another_collection_nothing_is_said(grader, carried_over, rows):
-    at_home = [row for row in carried_over if row["measured_on"].startswith(row["trained_on"])]
-    evidence = {name: value for name, value in grader.bundle.evidence.items() if name != "cross_domain"}
-    if rows is not None:
-        evidence["cross_domain"] = at_home if rows else []
-    assert "From one collection to another" not in render(grader.bundle.config, evidence)
+@pytest.mark.parametrize("at_home", [True, False])
+def test_without_films_of_another_collection_nothing_is_said(grader, carried_over, at_home):
+    rows = tuple(row for row in carried_over if at_home and row.measured_on.startswith(row.trained_on))
+    card = render(grader.bundle.config, replace(grader.bundle.evidence, cross_domain=rows))
+    assert "From one collection to another" not in card
 
 
 def test_the_readme_and_the_bundle_say_what_was_measured(grader, carried_over):
-    across = [
-        row
-        for row in carried_over
-        if row["trained_on"] != "all" and not row["measured_on"].startswith(row["trained_on"])
-    ]
-    kappas = " and ".join(f"{row['qwk']['value']:.2f}" for row in across)
+    across = [row for row in carried_over if row.trained_on != "all" and not row.measured_on.startswith(row.trained_on)]
+    kappas = " and ".join(f"{row.qwk.value:.2f}" for row in across)
     assert f"with a kappa of {kappas}:" in (ROOT / "README.md").read_text("utf-8")
-    assert grader.bundle.evidence["cross_domain"] == carried_over
+    assert grader.bundle.evidence.cross_domain == carried_over
 
 
-def changed_evidence(grader, **changed: float) -> dict:
-    """The shipped evidence with other figures of the OAI test films."""
-    evidence = copy.deepcopy(dict(grader.bundle.evidence))
-    for name, value in changed.items():
-        evidence["metrics"]["oai_test"][name]["value"] = value
-    return evidence
+def changed_evidence(grader, name: str, value: float) -> Evidence:
+    """The shipped evidence with another value of one measure of the OAI test films."""
+    evidence = grader.bundle.evidence
+    row = evidence.metrics["oai_test"]
+    changed = replace(row, **{name: replace(getattr(row, name), value=value)})
+    return replace(evidence, metrics=evidence.metrics | {"oai_test": changed})
 
 
 @pytest.mark.parametrize(("accuracy", "better"), [(0.5, 5), (0.6, 4), (0.695, 3), (0.698, 2), (0.71, 1)])
 def test_the_models_that_grade_better_are_those_with_a_higher_accuracy(grader, accuracy, better):
-    told = peers(changed_evidence(grader, accuracy=accuracy))
+    told = peers(changed_evidence(grader, "accuracy", accuracy))
     (sentence,) = [line for line in told.splitlines() if line.startswith("Of these, a higher accuracy")]
     assert f"than this bundle's {accuracy:.3f} (" in sentence
     assert sentence.count(";") == better - 1
@@ -90,7 +82,7 @@ def test_the_models_that_grade_better_are_those_with_a_higher_accuracy(grader, a
 
 
 def test_a_bundle_that_grades_best_is_not_said_to_be_beaten(grader):
-    told = peers(changed_evidence(grader, accuracy=0.75))
+    told = peers(changed_evidence(grader, "accuracy", 0.75))
     assert "higher accuracy" not in told
     assert all(f"| {peer.name} |" in told for peer in PEERS)
 
@@ -101,29 +93,24 @@ def test_a_bundle_that_grades_best_is_not_said_to_be_beaten(grader):
 )
 def test_how_many_knees_with_osteoarthritis_are_missed_is_told_as_people_count(grader, sensitivity, told):
     assert f"{told} (OAI, test half) are graded lower than KL 2." in osteoarthritis(
-        changed_evidence(grader, sensitivity_oa=sensitivity)
+        changed_evidence(grader, "sensitivity_oa", sensitivity)
     )
 
 
 def test_missed_knees_are_told_of_validation_films_where_no_test_films_were_looked_at(grader):
-    evidence = changed_evidence(grader)
-    evidence["metrics"] = {"oai_val": evidence["metrics"]["oai_val"]}
+    row = grader.bundle.evidence.metrics["oai_val"]
+    evidence = replace(grader.bundle.evidence, metrics={"oai_val": row})
     assert "(OAI, validation) are graded lower than KL 2." in osteoarthritis(evidence)
-    evidence["metrics"]["oai_val"]["sensitivity_oa"]["value"] = float("nan")
-    assert "are graded lower" not in osteoarthritis(evidence)
+    unknown = replace(evidence, metrics={"oai_val": replace(row, sensitivity_oa=None)})
+    assert "are graded lower" not in osteoarthritis(unknown)
 
 
 def test_strips_of_two_knees_are_told_apart_and_only_where_they_were_measured(grader):
-    evidence = dict(grader.bundle.evidence) | {
-        "two_knee_strips": {
-            "gornale_test": {
-                name: grader.bundle.evidence["metrics"]["gornale_test"][name] for name in ("qwk", "accuracy", "mae")
-            }
-        }
-    }
-    schema("evidence").validate(evidence)
-    qwk = evidence["metrics"]["gornale_test"]["qwk"]
+    row = grader.bundle.evidence.metrics["gornale_test"]
+    strips = {"gornale_test": StripEvidence(qwk=row.qwk, accuracy=row.accuracy, mae=row.mae)}
+    evidence = replace(grader.bundle.evidence, two_knee_strips=strips)
+    schema("evidence").validate(evidence.to_dict())
     table = render(grader.bundle.config, evidence).partition("Strips of two knees under one grade")[2]
-    assert f"| Gornale, test fold | {qwk['n']} | {figure(qwk)} |" in table
-    without = {name: value for name, value in evidence.items() if name != "two_knee_strips"}
+    assert f"| Gornale, test fold | {row.qwk.n} | {figure(row.qwk)} |" in table
+    without = replace(evidence, two_knee_strips={})
     assert "Strips of two knees under one grade" not in render(grader.bundle.config, without)

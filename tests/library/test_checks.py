@@ -39,9 +39,9 @@ def test_a_bundle_without_a_card_is_refused(tmp_path):
 
 def test_a_bundle_without_measured_figures_is_refused(tmp_path):
     bundle = make_bundle(tmp_path / "bundle")
-    (bundle / "evidence.json").write_text(json.dumps({"metrics": {}}), "utf-8")
+    (bundle / "evidence.json").write_text(json.dumps({"schema_version": 1}), "utf-8")
     write_manifest(bundle)
-    with pytest.raises(BundleIncomplete, match="no measured figures"):
+    with pytest.raises(BundleIncomplete, match="`metrics` is missing"):
         push(bundle, tmp_path / "hub")
 
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,7 @@ from kneeoa_hub.cli import FOLDER, main
 from kneeoa_hub.imaging.decode import FILM_SUFFIXES
 from kneeoa_hub.output.tables import CSV_COLUMNS
 
-from ..support.bundles import make_bundle
+from ..support.bundles import EVIDENCE, make_bundle
 from ..support.dicom_films import knee
 
 
@@ -215,26 +216,37 @@ def test_a_name_that_is_no_utf8_goes_through_and_a_full_output_is_told(films, tm
     assert b"can't be written" in done.stderr
 
 
-def test_evidence_without_the_card_s_figures_is_told(tmp_path, capsys):
+def test_the_least_evidence_is_enough_for_info_and_card_and_without_the_export_there_is_no_card(tmp_path, capsys):
     bundle = make_bundle(tmp_path / "bundle")
-    assert main(["info", str(bundle)]) == 0
-    assert "QWK 0.801" in capsys.readouterr().out
+    for command in ("info", "card"):
+        assert main([command, str(bundle)]) == 0
+        assert "0.801" in capsys.readouterr().out
+    (bundle / "evidence.json").write_text(json.dumps(replace(EVIDENCE, export=None).to_dict()), "utf-8")
+    write_manifest(bundle)
     assert main(["card", str(bundle)]) == 1
-    assert "evidence.json holds no" in capsys.readouterr().err
+    assert "evidence.json has no `export`; write the bundle with `python -m tuning export`." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    "evidence",
-    [{}, {"metrics": None}, {"metrics": {"oai_test": {}}}, {"metrics": {"oai_test": {"qwk": None}}}, {"metrics": [1]}],
+    ("changed", "field"),
+    [
+        ({}, "`metrics` is null; an object is needed"),
+        ({"metrics": {}}, "`metrics` has a length of 0; 1 or more is needed"),
+        ({"metrics": [1]}, "`metrics` is a list; an object is needed"),
+        ({"metrics": {"oai_test": {}}}, "`metrics.oai_test.qwk` is missing"),
+        ({"metrics": {"oai_test": {"qwk": None}}}, "`metrics.oai_test.qwk` is null; an object is needed"),
+        ({"test_looks": {"value": "1"}}, "`test_looks.value` is '1'; a finite number is needed"),
+    ],
 )
-def test_evidence_that_is_not_as_its_schema_has_it_is_told_in_one_line(tmp_path, capsys, evidence):
+def test_evidence_that_does_not_follow_its_schema_is_one_line_that_names_the_field(tmp_path, capsys, changed, field):
     bundle = make_bundle(tmp_path / "bundle")
-    (bundle / "evidence.json").write_text(json.dumps(evidence), "utf-8")
+    document = EVIDENCE.to_dict() | (changed or {"metrics": None})
+    (bundle / "evidence.json").write_text(json.dumps(document), "utf-8")
     write_manifest(bundle)
     for command in ("info", "card"):
         assert main([command, str(bundle)]) == 1
         told = capsys.readouterr().err
-        assert "evidence.json holds" in told
+        assert f"evidence.json: {field}. Evaluate and export the bundle again." in told
         assert told.count("\n") == 1
 
 

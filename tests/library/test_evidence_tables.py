@@ -3,17 +3,21 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
 from benchmarks import ablation, adapt_shift, baselines, cross_domain
+from kneeoa_hub.typed_json import from_json
+
+T = TypeVar("T")
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "benchmarks.md").read_text("utf-8")
 
 
-def evidence(name: str) -> list[dict]:
-    return json.loads((DOCS / "evidence" / f"{name}.json").read_text("utf-8"))
+def evidence(name: str, row: type[T]) -> tuple[T, ...]:
+    return from_json(tuple[row, ...], json.loads((DOCS / "evidence" / f"{name}.json").read_text("utf-8")))
 
 
 def tables(text: str) -> Iterator[list[dict[str, str]]]:
@@ -44,14 +48,14 @@ def in_order(rows: list[dict[str, str]]) -> list[list[tuple[str, str]]]:
 
 
 def test_the_baselines_are_those_of_their_evidence():
-    rows = evidence("baselines/baselines") + evidence("baselines/baseline-2023")
+    rows = evidence("baselines/baselines", baselines.Row) + evidence("baselines/baseline-2023", baselines.Row)
     assert in_order(in_page("baseline", "dataset", "split")) == in_order(rendered(baselines.table(rows)))
 
 
 def test_the_ablation_is_that_of_its_evidence():
-    shown, rows = in_page("variant", "films"), evidence("ablation/ablation")
-    times = all("time_ratio" in row for row in rows)
-    of_rows = rendered(ablation.table([{"time_ratio": 0.0} | row for row in rows]))
+    shown, rows = in_page("variant", "films"), evidence("ablation/ablation", ablation.Row)
+    times = all(row.time_ratio for row in rows)
+    of_rows = rendered(ablation.table(rows))
     expected = [
         {column: cell for column, cell in row.items() if times or column != "time against it"} for row in of_rows
     ]
@@ -59,20 +63,23 @@ def test_the_ablation_is_that_of_its_evidence():
 
 
 def test_what_crosses_between_collections_is_that_of_its_evidence():
-    assert in_page("trained on", "measured on") == rendered(cross_domain.table(evidence("cross-domain/cross-domain")))
+    assert in_page("trained on", "measured on") == rendered(
+        cross_domain.table(evidence("cross-domain/cross-domain", cross_domain.Row))
+    )
 
 
 @pytest.mark.parametrize(
-    ("name", "table"),
+    ("name", "benchmark"),
     [
-        ("baselines/baselines", baselines.table),
-        ("baselines/baseline-2023", baselines.table),
-        ("cross-domain/cross-domain", cross_domain.table),
-        ("adapt/adapt", adapt_shift.table),
+        ("baselines/baselines", baselines),
+        ("baselines/baseline-2023", baselines),
+        ("cross-domain/cross-domain", cross_domain),
+        ("adapt/adapt", adapt_shift),
     ],
 )
-def test_a_table_beside_its_figures_is_made_of_them(name, table):
-    assert (DOCS / "evidence" / f"{name}.md").read_text("utf-8") == table(evidence(name))
+def test_a_table_beside_its_figures_is_made_of_them(name, benchmark):
+    table = benchmark.table(evidence(name, benchmark.Row))
+    assert (DOCS / "evidence" / f"{name}.md").read_text("utf-8") == table
 
 
 def test_the_figures_of_the_five_networks_are_those_of_their_evidence():

@@ -75,8 +75,8 @@ def test_its_card_has_the_metadata_that_the_hub_shows(hub, grader):
     ]
     shown = {result.dataset_split: result.metric_value for result in kappas}
     measured = {
-        name.split("_")[1]: figures["qwk"]["value"]
-        for name, figures in grader.bundle.evidence["metrics"].items()
+        name.split("_")[1]: figures.qwk.value
+        for name, figures in grader.bundle.evidence.metrics.items()
         if name == "oai_test"
     }
     assert shown == pytest.approx(measured, abs=1e-4)

@@ -221,7 +221,7 @@ def test_scale_card_and_search_are_told_with_their_pictures(page: Page, grader):
     open_tab(page, "How it was found")
     expect(page.locator(".plot:visible img")).to_have_count(1)
     page.get_by_text("trials as a table").click()
-    trials = int(grader.bundle.evidence["search"]["trials"]["value"])
+    trials = int(grader.bundle.evidence.search.trials.value)
     expect(page.get_by_role("region", name="Trials").locator("tbody tr")).to_have_count(trials)
     assert page.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
 

@@ -12,6 +12,18 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from kneeoa_hub.bundle import BundleConfig, Conformal, Decision, InputConfig, RefusalConfig, write_manifest
+from kneeoa_hub.evidence import (
+    CalibrationEvidence,
+    DataEvidence,
+    Estimate,
+    Evidence,
+    ExportEvidence,
+    GradeEvidence,
+    RefusalEvidence,
+    SearchEvidence,
+    SetEvidence,
+    TrainingEvidence,
+)
 from kneeoa_hub.grades import LABELS
 
 CONFIG = BundleConfig(
@@ -19,13 +31,42 @@ CONFIG = BundleConfig(
     version="1.0",
     grades=LABELS,
     input=InputConfig(256, 256),
-    members=({"seed": 1},),
+    members=({"seed": 1, "architecture": {"size": 256}},),
     decision=Decision(),
     temperature=1.0,
     conformal=Conformal(0.9, 0.95, 800),
     refusal=RefusalConfig(0.02, 0.1, 100.0, (0.0,) * 8, (tuple(np.eye(8)[0].tolist()),)),
 )
-EVIDENCE = {"metrics": {"oai_test": {"qwk": {"value": 0.801, "low": 0.778, "high": 0.822, "n": 828}}}}
+_ONE = Estimate(1.0, 1.0, 1.0, 828)
+_FIVE = (100, 200, 300, 200, 28)
+EVIDENCE = Evidence(
+    schema_version=1,
+    metrics={
+        "oai_test": SetEvidence(
+            qwk=Estimate(0.801, 0.778, 0.822, 828),
+            accuracy=_ONE,
+            balanced_accuracy=_ONE,
+            mae=_ONE,
+            auc_oa=_ONE,
+            ece=_ONE,
+            coverage=_ONE,
+            set_size=_ONE,
+            refused=_ONE,
+        )
+    },
+    by_grade={"oai_test": GradeEvidence(recall={"0": _ONE}, confusion=(_FIVE,) * 5, films=_FIVE, ece_if_perfect=_ONE)},
+    calibration=CalibrationEvidence(
+        fitted_on="val", temperature=_ONE, decision_rule="argmax", conformal_threshold=_ONE
+    ),
+    refusal=RefusalEvidence(max_distance=_ONE, axes=_ONE),
+    data=DataEvidence(fingerprint="0", films=828, groups=400, splits={"oai": {"test": _FIVE}}, left_out={}),
+    search=SearchEvidence(tuner="none", trials=Estimate(0, 0, 0, 0)),
+    training=TrainingEvidence(),
+    export=ExportEvidence(onnx_keras_difference=_ONE, onnx_megabytes=_ONE, parameters=_ONE),
+    test_looks=_ONE,
+    versions={},
+)
+"""The least that a bundle's evidence may hold."""
 CARD = """---
 library_name: keras
 pipeline_tag: image-classification
@@ -79,7 +120,7 @@ def make_bundle(
     (folder / "figures").mkdir(parents=True)
     (folder / "bundle.json").write_text(replace(CONFIG, **changes).to_json(), "utf-8")
     (folder / "model.onnx").write_bytes(tiny_graph() if model is None else model)
-    (folder / "evidence.json").write_text(json.dumps(EVIDENCE), "utf-8")
+    (folder / "evidence.json").write_text(json.dumps(EVIDENCE.to_dict()), "utf-8")
     (folder / "config.json").write_text("{}", "utf-8")
     (folder / "metadata.json").write_text("{}", "utf-8")
     (folder / "model.weights.h5").write_bytes(b"\x89HDF\r\n\x1a\n" + bytes([0, weights]) * 2000)

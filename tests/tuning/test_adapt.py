@@ -60,7 +60,7 @@ def test_fine_tuning_changes_the_weights_and_serves_the_site(site, grader, tmp_p
     assert adapted.model == "our-knees"
     card = (tmp_path / "bundle" / "README.md").read_text("utf-8")
     assert "Fine-tuned from kneeoa-cnn" in card
-    schema("evidence").validate(adapted.bundle.evidence)
+    schema("evidence").validate(adapted.bundle.evidence.to_dict())
     assert main(["adapt", "--data", f"site={site}", "--out", str(tmp_path), "--epochs", "3"]) == 1
 
 

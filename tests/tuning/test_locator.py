@@ -9,8 +9,10 @@ import pytest
 from kneeoa_hub.bundle import LOCATOR, InputConfig, LocatorConfig
 from kneeoa_hub.card.sections import finding
 from kneeoa_hub.errors import DataError
+from kneeoa_hub.evidence import Estimate, FindingEvidence
 from kneeoa_hub.imaging.locate import Joint, Locator
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film, write_films
+from kneeoa_hub.typed_json import from_json
 from tuning.audit import audit
 from tuning.locator import LocatorSettings, examples, locator, train
 from tuning.networks.locator_net import STRIDE, targets, write_onnx
@@ -65,9 +67,9 @@ def test_the_heat_is_highest_at_the_joint_and_every_place_about_it_points_there(
 
 def test_a_share_comes_with_an_interval_that_is_not_empty_at_one():
     figure = share([True] * 100)
-    assert (figure["value"], figure["high"], figure["n"]) == (1.0, 1.0, 100)
-    assert 0.95 < figure["low"] < 0.98
-    assert share([]) == {"value": 0.0, "low": 0.0, "high": 0.0, "n": 0}
+    assert (figure.value, figure.high, figure.n) == (1.0, 1.0, 100)
+    assert 0.95 < figure.low < 0.98
+    assert share([]) == Estimate(0, 0, 0, 0)
 
 
 @pytest.mark.slow
@@ -78,11 +80,11 @@ def test_the_step_writes_a_locator_with_figures_as_the_schema_has_them(tmp_path)
     out = locator(audited, tmp_path / "locator", settings)
     result = json.loads((out / "locator.json").read_text("utf-8"))
     evidence = schema("evidence").schema
-    wanted = evidence["properties"]["finding"] | {"$defs": evidence["$defs"]}
+    wanted = {"$ref": "#/$defs/FindingEvidence", "$defs": evidence["$defs"]}
     schema("evidence").evolve(schema=wanted).validate(result["finding"])
     assert result["finding"]["crops"]["n"] == 12
     assert result["megabytes"] < 2
     assert {path.name for path in out.iterdir()} == {"step.json", LOCATOR, "locator.json"}
-    assert "| validation crops: one joint found |" in finding(result)
+    assert "| validation crops: one joint found |" in finding(from_json(FindingEvidence, result["finding"]))
     with pytest.raises(DataError, match="other input or settings"):
         locator(audited, out, replace(settings, epochs=2))

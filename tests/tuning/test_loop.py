@@ -90,7 +90,7 @@ def test_the_published_bundle_is_pulled_and_grades(loop):
     assert grader.model == "kneeoa-synthetic"
     assert len(grader.bundle.config.members) == 2
     assert len(grader.grade(knee_film(2, 3).pixels, force=True).knees) == 1
-    assert grader.bundle.evidence["test_looks"]["value"] == 1
+    assert grader.bundle.evidence.test_looks.value == 1
 
 
 @pytest.mark.slow
@@ -118,9 +118,9 @@ def test_a_locator_goes_into_a_bundle_with_its_figures_and_from_there_into_anoth
         assert done.returncode == 0, done.stderr[-3000:]
     first, second = (read_bundle(tmp_path / name) for name in ("bundle", "other"))
     assert first.config.locator == second.config.locator
-    assert first.evidence["finding"] == second.evidence["finding"]
+    assert first.evidence.finding == second.evidence.finding
     assert (first.folder / LOCATOR).read_bytes() == (second.folder / LOCATOR).read_bytes()
-    schema("evidence").validate(first.evidence)
+    schema("evidence").validate(json.loads((first.folder / "evidence.json").read_text("utf-8")))
     assert "## Finding the knees" in (first.folder / "README.md").read_text("utf-8")
     assert kneeoa_hub.from_pretrained(first.folder).grade(knee_film(2, 3).pixels, force=True).knees
     done = step("export", "--data", loop / "evaluate", "--locator", loop / "bundle", "--out", tmp_path / "none")
@@ -134,8 +134,9 @@ def test_what_carries_over_to_another_collection_goes_into_the_bundle(loop, tmp_
     done = step("export", "--data", loop / "evaluate", "--cross-domain", measured, "--out", tmp_path / "bundle")
     assert done.returncode == 0, done.stderr[-3000:]
     bundle = read_bundle(tmp_path / "bundle")
-    schema("evidence").validate(bundle.evidence)
-    assert [row["qwk"] for row in bundle.evidence["cross_domain"]] == [
+    written = json.loads((bundle.folder / "evidence.json").read_text("utf-8"))
+    schema("evidence").validate(written)
+    assert [row["qwk"] for row in written["cross_domain"]] == [
         row["qwk"] for row in json.loads(measured.read_text("utf-8"))
     ]
     assert "From one collection to another" in (bundle.folder / "README.md").read_text("utf-8")

@@ -1,11 +1,13 @@
 """Figures of merit beside what is worked out by hand, and their intervals where it is known how wide they must be."""
 
 import math
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
 from kneeoa_hub.agreement import RESAMPLES, qwk_interval, resamples
+from kneeoa_hub.evidence import Estimate
 from tuning.evaluation.metrics import (
     METRICS,
     Predictions,
@@ -71,21 +73,18 @@ def test_copies_within_a_group_say_nothing_new_and_as_films_of_their_own_would_s
     seen, grouped, single = measure(alone), measure(together), measure(apart)
     assert set(seen) == set(METRICS)
     for name, figure in seen.items():
-        assert {key: grouped[name][key] for key in ("value", "low", "high")} == pytest.approx(
-            {key: figure[key] for key in ("value", "low", "high")}
-        ), name
-        assert grouped[name]["n"] == 240
-        width = single[name]["high"] - single[name]["low"]
+        assert asdict(grouped[name]) == pytest.approx(asdict(figure) | {"n": 240}), name
+        width = single[name].high - single[name].low
         # of four times as many films
-        assert width == pytest.approx((figure["high"] - figure["low"]) / 2, rel=0.3), name
+        assert width == pytest.approx((figure.high - figure.low) / 2, rel=0.3), name
     assert qwk_interval(together.truth, together.grade, together.groups) == pytest.approx(
-        (seen["qwk"]["low"], seen["qwk"]["high"])
+        (seen["qwk"].low, seen["qwk"].high)
     )
     for by_grade in (recalls, coverages):
         assert all(
-            by_grade(together)[grade]["low"] == pytest.approx(figure["low"])
+            by_grade(together)[grade].low == pytest.approx(figure.low)
             for grade, figure in by_grade(alone).items()
-            if 0 < figure["value"] < 1
+            if 0 < figure.value < 1
         )
 
 
@@ -97,7 +96,8 @@ def test_the_interval_of_an_accuracy_is_that_of_a_proportion():
     )
     figure = measure(given, names=["accuracy"])["accuracy"]
     error = 1.96 * math.sqrt(0.8 * 0.2 / 400)
-    assert figure == pytest.approx({"value": 0.8, "low": 0.8 - error, "high": 0.8 + error, "n": 400}, abs=0.005)
+    ends = {"value": 0.8, "low": 0.8 - error, "high": 0.8 + error, "n": 400}
+    assert asdict(figure) == pytest.approx(ends, abs=0.005)
 
 
 def test_figures_worked_out_by_hand():
@@ -166,9 +166,11 @@ def test_a_model_that_is_right_as_often_as_it_says_lies_within_the_band_and_a_su
 
 def test_a_share_has_wilsons_interval_also_where_it_is_certain():
     z = 1.959964
-    assert share([False] * 10) == pytest.approx({"value": 0, "low": 0, "high": z**2 / (10 + z**2), "n": 10}, abs=1e-6)
+    assert asdict(share([False] * 10)) == pytest.approx(
+        {"value": 0, "low": 0, "high": z**2 / (10 + z**2), "n": 10}, abs=1e-6
+    )
     middle, half = (0.5 + z**2 / 20) / (1 + z**2 / 10), z * math.sqrt(0.025 + z**2 / 400) / (1 + z**2 / 10)
-    assert share([True, False] * 5) == pytest.approx(
+    assert asdict(share([True, False] * 5)) == pytest.approx(
         {"value": 0.5, "low": middle - half, "high": middle + half, "n": 10}, abs=1e-6
     )
-    assert share([]) == {"value": 0, "low": 0, "high": 0, "n": 0}
+    assert share([]) == Estimate(0, 0, 0, 0)

@@ -48,7 +48,7 @@ def test_the_bars_of_the_grade_sets_are_the_table_s(drawn, tmp_path):
     tables = {name: coverages(one) for name, one in measured.items()}
     plots.plot_sets(measured, tables, 0.9, tmp_path / "sets.png")
     for axis, table in zip(drawn[0].axes[:2], tables.values(), strict=True):
-        assert bars(axis) == pytest.approx(np.array([(figure["low"], figure["high"]) for figure in table.values()]))
+        assert bars(axis) == pytest.approx(np.array([(figure.low, figure.high) for figure in table.values()]))
     assert [axis.get_title() for axis in drawn[0].axes[:2]] == [
         "Gornale, validation, 200 films",
         "OAI, test half, 300 films",
@@ -82,8 +82,8 @@ def test_a_share_by_groups_is_wider_than_over_films_and_not_certain_at_one():
     right = np.repeat(np.arange(40) % 3 > 0, 5)
     groups = np.repeat(np.arange(40), 5)
     grouped, plain = grouped_share(right, groups), share(right)
-    assert grouped["value"] == plain["value"]
-    assert grouped["high"] - grouped["low"] > 1.5 * (plain["high"] - plain["low"])
+    assert grouped.value == plain.value
+    assert grouped.high - grouped.low > 1.5 * (plain.high - plain.low)
     assert grouped_share(np.ones(20, bool), np.arange(20)) == share(np.ones(20, bool))
 
 

@@ -56,11 +56,10 @@ def test_the_worse_knee_stands_for_its_strip(audited):
     assert len(strips) == 15
     grades = [grade for film in strips for grade in ((film.grade, 0) if film.grade % 2 else (0, film.grade))]
     figures = two_knee_strips(by_turns(grades), audited, audited, "val", CONFIG, CALIBRATION)
-    assert figures["site_val"]["accuracy"]["value"] == figures["site_val"]["qwk"]["value"] == 1
-    assert figures["site_val"]["accuracy"]["n"] == 15
-    assert two_knee_strips(by_turns([4] * 30), audited, audited, "val", CONFIG, CALIBRATION)["site_val"]["accuracy"][
-        "value"
-    ] == pytest.approx(0.2)
+    assert figures["site_val"].accuracy.value == figures["site_val"].qwk.value == 1
+    assert figures["site_val"].accuracy.n == 15
+    severe = two_knee_strips(by_turns([4] * 30), audited, audited, "val", CONFIG, CALIBRATION)
+    assert severe["site_val"].accuracy.value == pytest.approx(0.2)
     assert two_knee_strips(by_turns([]), audited, audited, "test", CONFIG, CALIBRATION) == {}
 
 
@@ -70,7 +69,7 @@ def test_a_strip_whose_knee_was_trained_on_is_left_out_and_few_are_not_measured(
         trained = [replace(film, split="train", use="yes", file=f"trained-{film.file}") for film in films[:seen]]
         write_films(tmp_path / "films.csv", [*films, *trained])
         figures = two_knee_strips(by_turns([0] * 30), tmp_path, tmp_path, "val", CONFIG, CALIBRATION)
-        assert [row["qwk"]["n"] for row in figures.values()] == ([15 - seen] if 15 - seen >= LEAST else [])
+        assert [row.qwk.n for row in figures.values()] == ([15 - seen] if 15 - seen >= LEAST else [])
 
 
 def test_without_the_films_nothing_is_measured(audited, tmp_path):

@@ -81,11 +81,11 @@ def test_the_joint_is_where_it_lies_in_a_film_seen_whole_and_in_its_band():
 
 def test_a_model_that_reads_the_joint_loses_its_kappa_with_it_and_with_nothing_else(graded_in_joint):
     figures = covered(read_joint, graded_in_joint, InputConfig(SIZE, SIZE))
-    assert figures["plain"]["value"] > 0.9
-    assert figures["joint"]["qwk"]["value"] < 0.3
-    assert figures["joint"]["difference"]["high"] < 0
-    assert figures["all but the joint"]["difference"]["low"] > 0
-    assert figures["border"]["difference"]["low"] > 0
+    assert figures.plain.value > 0.9
+    assert figures.joint.qwk.value < 0.3
+    assert figures.joint.difference.high < 0
+    assert figures.all_but_the_joint.difference.low > 0
+    assert figures.border.difference.low > 0
 
 
 def test_random_masks_are_as_large_as_the_masks_they_are_compared_with(graded_in_joint):
@@ -108,9 +108,9 @@ def test_peaks_counts_the_maps_whose_largest_place_lies_in_the_joint(graded_in_j
     maps[:30, 2, 2] = 1
     maps[30:, 0, 0] = 1
     figures = peaks(maps, graded_in_joint, InputConfig(SIZE, SIZE))
-    assert figures["in_joint"]["value"] == 0.5
-    assert figures["in_joint"]["low"] < 0.5 < figures["in_joint"]["high"]
-    assert figures["by_chance"]["value"] == pytest.approx(0.2)
+    assert figures.in_joint.value == 0.5
+    assert figures.in_joint.low < 0.5 < figures.in_joint.high
+    assert figures.by_chance.value == pytest.approx(0.2)
 
 
 def test_mean_maps_turn_left_knees_over():
@@ -145,13 +145,13 @@ def test_subgroups_split_the_films_by_side_and_by_the_films_own_gray():
     )
     figures = subgroups(predictions, films)
     assert set(figures) == {"side: left", "side: right", "film gray: dark", "film gray: middle", "film gray: bright"}
-    assert [round(figures[f"film gray: {name}"]["accuracy"]["value"], 1) for name in ("dark", "middle", "bright")] == [
+    assert [round(figures[f"film gray: {name}"].accuracy.value, 1) for name in ("dark", "middle", "bright")] == [
         0.2,
         1.0,
         1.0,
     ]
-    assert {figures[f"film gray: {name}"]["qwk"]["n"] for name in ("dark", "middle", "bright")} == {100}
-    assert {figures[f"side: {side}"]["qwk"]["n"] for side in ("left", "right")} == {150}
+    assert {figures[f"film gray: {name}"].qwk.n for name in ("dark", "middle", "bright")} == {100}
+    assert {figures[f"side: {side}"].qwk.n for side in ("left", "right")} == {150}
 
 
 def test_films_whose_gray_was_not_noted_are_read_again_and_left_out_when_they_are_gone(tmp_path):

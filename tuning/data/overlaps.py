@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from kneeoa_hub.agreement import qwk
+from kneeoa_hub.evidence import Overlap
 
 
 class Placed(Protocol):
@@ -32,7 +33,7 @@ def folder_of(film: Placed) -> str:
     return "/".join((Path(film.source).name, *above))
 
 
-def overlaps(films: Sequence[Placed], places: Sequence[str]) -> list[dict[str, object]]:
+def overlaps(films: Sequence[Placed], places: Sequence[str]) -> list[Overlap]:
     """For each two places that share a picture: how many films of the first have their very pixels, and how many a
     copy, the same knee or another film of the same patient, in the second; over the same pixels, the share with equal
     grades, and the readers' quadratic kappa.
@@ -52,14 +53,14 @@ def overlaps(films: Sequence[Placed], places: Sequence[str]) -> list[dict[str, o
         if not related:
             continue
         found.append(
-            {
-                "first": first,
-                "second": second,
-                "films": len(by_place[first]),
-                "same_pixels": len(pairs),
-                "same_group": related,
-                "equal_grades": sum(a == b for a, b in pairs) / len(pairs) if pairs else None,
-                "qwk": qwk(*np.array(pairs).T) if len({grade for pair in pairs for grade in pair}) > 1 else None,
-            }
+            Overlap(
+                first=first,
+                second=second,
+                films=len(by_place[first]),
+                same_pixels=len(pairs),
+                same_group=related,
+                equal_grades=sum(a == b for a, b in pairs) / len(pairs) if pairs else None,
+                qwk=qwk(*np.array(pairs).T) if len({grade for pair in pairs for grade in pair}) > 1 else None,
+            )
         )
     return found

@@ -6,8 +6,7 @@ What these reach is a leak of the data, not radiology; a model that is no better
 """
 
 import io
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image
@@ -15,6 +14,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
 from kneeoa_hub.agreement import INTERVAL, qwk, resamples
+from kneeoa_hub.evidence import Estimate, ShortcutEvidence
 
 from ..run.figures import balanced_accuracy, number
 
@@ -46,7 +46,7 @@ def trees() -> HistGradientBoostingClassifier:
 
 def shortcut_scores(
     features: Sequence[Sequence[float]], grades: np.ndarray, groups: np.ndarray
-) -> dict[str, Any] | None:
+) -> ShortcutEvidence | None:
     """QWK and balanced accuracy of boosted trees on features [N,F], by cross-validation that cuts no group; None for
     too few films.
 
@@ -57,11 +57,9 @@ def shortcut_scores(
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     graded = np.asarray(cross_val_predict(trees(), np.asarray(features, float), grades, groups=groups, cv=folds))
     drawn = resamples(groups)
-    return {
-        name: number(
-            figure(grades, graded),
-            *np.percentile([figure(grades[rows], graded[rows]) for rows in drawn], INTERVAL),
-            n=len(grades),
-        )
-        for name, figure in (("qwk", qwk), ("balanced_accuracy", balanced_accuracy))
-    }
+
+    def estimate(figure: Callable[[np.ndarray, np.ndarray], float]) -> Estimate:
+        ends = np.percentile([figure(grades[rows], graded[rows]) for rows in drawn], INTERVAL)
+        return number(figure(grades, graded), *ends, n=len(grades))
+
+    return ShortcutEvidence(qwk=estimate(qwk), balanced_accuracy=estimate(balanced_accuracy))

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from kneeoa_hub.agreement import INTERVAL, qwk, resamples
+from kneeoa_hub.evidence import Estimate
 from kneeoa_hub.grader import KneeGrader
 from kneeoa_hub.imaging.film import Film
 from kneeoa_hub.imaging.gate import POSES, Pose
@@ -39,8 +40,8 @@ def measure(
     origin: Sequence[AuditedFilm],
     count: int,
     seed: int,
-) -> dict[str, Any]:
-    """Every figure of evidence["finding"].
+) -> dict[str, Estimate]:
+    """Returns the fields of a `FindingEvidence` that the locator decides.
 
     films: of the audit. knees: of the validation films `origin`, in the same order, from which `count` films are
     composed with shafts and surroundings that no training used.
@@ -48,7 +49,7 @@ def measure(
     return _real(locator, grader, films) | _composed(locator, grader, knees, origin, count, seed)
 
 
-def _real(locator: Locator, grader: KneeGrader, films: Sequence[AuditedFilm]) -> dict[str, Any]:
+def _real(locator: Locator, grader: KneeGrader, films: Sequence[AuditedFilm]) -> dict[str, Estimate]:
     """On films as they are: strips of one and of two knees of all splits, and crops of the validation split."""
     right: dict[str, list[bool]] = {
         "two_knee_strips": [],
@@ -107,7 +108,7 @@ def _same_grade(grader: KneeGrader, pixels: np.ndarray, found: tuple[Box, ...]) 
 
 def _composed(
     locator: Locator, grader: KneeGrader, knees: Sequence[Knee], origin: Sequence[AuditedFilm], count: int, seed: int
-) -> dict[str, Any]:
+) -> dict[str, Estimate]:
     counted, empty, away, sides, reported, by_rule = [], [], [], [], [], []
     posed: dict[bool, list[bool]] = {True: [], False: []}
     refused: dict[bool, list[bool]] = {True: [], False: []}  # with a joint, and without
@@ -136,7 +137,7 @@ def _composed(
         for column, name in enumerate(GRADED)
     }
     drawn = resamples(rows["group"], seed) if grades else []
-    figures: dict[str, Any] = {"composed_count": share(counted), "composed_empty": share(empty)}
+    figures: dict[str, Estimate] = {"composed_count": share(counted), "composed_empty": share(empty)}
     figures |= {"composed_refused": share(refused[True]), "composed_empty_refused": share(refused[False])}
     figures |= {
         f"composed_within_{near:.0%}".rstrip("%"): share([bool(value <= near) for value in away]) for near in NEAR
@@ -241,13 +242,13 @@ def _grades(grader: KneeGrader, pixels: np.ndarray, boxes: tuple[Box, ...]) -> l
     return [knee.grade for knee in grader.grade(pixels, boxes=boxes, force=True).knees]
 
 
-def _middle(values: list[float]) -> dict[str, float | int]:
+def _middle(values: list[float]) -> Estimate:
     """The median, between the values that hold 95% of all."""
     low, middle, high = np.percentile(values or [0.0], (INTERVAL[0], 50, INTERVAL[1]))
     return number(middle, low, high, len(values))
 
 
-def _interval(figure: Any, drawn: list[np.ndarray], n: int) -> dict[str, float | int]:
+def _interval(figure: Any, drawn: list[np.ndarray], n: int) -> Estimate:
     if not drawn:
         return number(0.0)
     low, high = np.percentile([figure(rows) for rows in drawn], INTERVAL)

@@ -8,6 +8,7 @@ from sklearn.metrics import roc_auc_score
 
 from kneeoa_hub.agreement import INTERVAL, RESAMPLES, qwk, resamples
 from kneeoa_hub.decision import oa_probability
+from kneeoa_hub.evidence import Estimate
 from kneeoa_hub.grades import NUM_GRADES, OSTEOARTHRITIS_FROM
 
 from ..run.figures import balanced_accuracy, grouped_share, number
@@ -85,18 +86,21 @@ METRICS: dict[str, Callable[[Predictions], float]] = {
     "coverage": lambda a: float(a.in_set.mean()),
     "set_size": lambda a: float(a.set_size.mean()),
 }
-"""Each figure of evidence["metrics"][SET]; ece is of the likeliest grade, ece_reported of the reported one, *_oa are
+"""Each field of a `SetEvidence`; ece is of the likeliest grade, ece_reported of the reported one, *_oa are
 for KL 2 or more, coverage and set_size are of the grade sets."""
 
 
-def measure(
-    predictions: Predictions, seed: int = 0, names: Collection[str] = tuple(METRICS)
-) -> dict[str, dict[str, float | int]]:
-    """Every named metric as {"value", "low", "high", "n"}: a 95% interval by bootstrap over groups."""
+def measure(predictions: Predictions, seed: int = 0, names: Collection[str] = tuple(METRICS)) -> dict[str, Estimate]:
+    """Returns every named metric that the knees can tell, with its 95% interval by bootstrap over groups.
+
+    A metric of osteoarthritis is left out where all knees lie on one side of KL 2.
+    """
     resampled = [predictions.take(rows) for rows in resamples(predictions.groups, seed)]
     figures = {}
     for name, metric in ((name, METRICS[name]) for name in names):
         value, drawn = metric(predictions), np.array([metric(sample) for sample in resampled])
+        if np.isnan(value):
+            continue
         if name.startswith("ece"):
             # Drawing films twice makes every bin noisier, which raises this error by itself: take that bias out.
             drawn = np.maximum(drawn - np.median(drawn) + value, 0)
@@ -105,17 +109,17 @@ def measure(
     return figures
 
 
-def recalls(predictions: Predictions, seed: int = 0) -> dict[str, dict[str, float | int]]:
+def recalls(predictions: Predictions, seed: int = 0) -> dict[str, Estimate]:
     """Recall of each grade that occurs, as in `measure`; where it is 0 or 1, with the interval of `share`."""
     return _by_grade(predictions, predictions.grade == predictions.truth, seed)
 
 
-def coverages(predictions: Predictions, seed: int = 0) -> dict[str, dict[str, float | int]]:
+def coverages(predictions: Predictions, seed: int = 0) -> dict[str, Estimate]:
     """Of the knees of each grade, how many have it in their set, as in `measure`."""
     return _by_grade(predictions, predictions.in_set, seed)
 
 
-def _by_grade(predictions: Predictions, values: np.ndarray, seed: int) -> dict[str, dict[str, float | int]]:
+def _by_grade(predictions: Predictions, values: np.ndarray, seed: int) -> dict[str, Estimate]:
     rows = {str(grade): predictions.truth == grade for grade in range(NUM_GRADES)}
     return {
         grade: grouped_share(values[mine], predictions.groups[mine], seed) for grade, mine in rows.items() if mine.any()

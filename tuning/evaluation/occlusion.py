@@ -5,12 +5,12 @@ Occlusion as in Zeiler & Fergus, "Visualizing and understanding convolutional ne
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
 from kneeoa_hub.agreement import INTERVAL, qwk, resamples
 from kneeoa_hub.bundle import InputConfig
+from kneeoa_hub.evidence import Estimate, MapPeaks, MaskEvidence, MasksEvidence
 from kneeoa_hub.imaging.letterbox import seen
 
 from ..data.datasets import Knees
@@ -55,9 +55,10 @@ def joint_boxes(knees: Knees, config: InputConfig, joint: tuple[float, float, fl
     return np.rint(boxes).astype(int)
 
 
-def covered(graded: Graded, knees: Knees, config: InputConfig, seed: int = 0) -> dict[str, Any]:
-    """{"plain": kappa, "joint": ..., "all but the joint": ..., "border": ...}: kappa on films with that part blanked,
-    kappa with a mask of the same size at random places, and the difference of the two; each with a paired interval."""
+def covered(graded: Graded, knees: Knees, config: InputConfig, seed: int = 0) -> MasksEvidence:
+    """Returns the kappa of whole films and of films with each part blanked, and how far the latter differs from that of
+    a mask of the same size at random places; the differences have paired intervals.
+    """
     inputs, boxes = knees.inputs(), joint_boxes(knees, config)
     contents = knees.contents.astype(int)
     edge = np.rint(BORDER * (contents[:, 2:] - contents[:, :2])).astype(int)
@@ -65,13 +66,13 @@ def covered(graded: Graded, knees: Knees, config: InputConfig, seed: int = 0) ->
     shape = inputs.shape[1:3]
     masks: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         "joint": lambda box: _inside(box, shape),
-        "all but the joint": lambda box: ~_inside(box, shape),
+        "all_but_the_joint": lambda box: ~_inside(box, shape),
         "border": lambda box: ~_inside(box, shape),
     }
     rng = np.random.default_rng(seed)
     samples = resamples(knees.groups, seed)
     plain = graded(inputs)
-    figures: dict[str, Any] = {"plain": _interval(knees, samples, [plain])}
+    figures: dict[str, MaskEvidence] = {}
     for name, mask in masks.items():
         box = inner if name == "border" else boxes
         # The same share of the film, anywhere: what is left of the border's kappa must be compared with a block as
@@ -79,16 +80,16 @@ def covered(graded: Graded, knees: Knees, config: InputConfig, seed: int = 0) ->
         loose, hide = (_as_large(box, contents), masks["joint"]) if name == "border" else (box, mask)
         hidden = [graded(_blanked(inputs, mask(box)))]
         random = [graded(_blanked(inputs, hide(_anywhere(loose, contents, rng)))) for _ in range(DRAWS)]
-        figures[name] = {
-            "share_covered": number(float(mask(box).mean()), n=len(knees)),
-            "qwk": _interval(knees, samples, hidden),
-            "qwk_random": _interval(knees, samples, random),
-            "difference": _interval(knees, samples, hidden, random),
-        }
-    return figures
+        figures[name] = MaskEvidence(
+            share_covered=number(float(mask(box).mean()), n=len(knees)),
+            qwk=_interval(knees, samples, hidden),
+            qwk_random=_interval(knees, samples, random),
+            difference=_interval(knees, samples, hidden, random),
+        )
+    return MasksEvidence(plain=_interval(knees, samples, [plain]), **figures)
 
 
-def peaks(maps: np.ndarray, knees: Knees, config: InputConfig) -> dict[str, Any]:
+def peaks(maps: np.ndarray, knees: Knees, config: InputConfig) -> MapPeaks:
     """Share of the knees whose activation map [N,h,w] peaks in the joint space, and the share of places that lie
     there.
     """
@@ -101,10 +102,10 @@ def peaks(maps: np.ndarray, knees: Knees, config: InputConfig) -> dict[str, Any]
     inside = ((places >= boxes[:, None, None, :2]) & (places < boxes[:, None, None, 2:])).all(-1).reshape(len(maps), -1)
     hit = inside[np.arange(len(maps)), maps.reshape(len(maps), -1).argmax(1)]
     drawn = [hit[rows].mean() for rows in resamples(knees.groups)]
-    return {
-        "in_joint": number(hit.mean(), *np.percentile(drawn, INTERVAL), n=len(hit)),
-        "by_chance": number(inside.mean(), n=len(hit)),
-    }
+    return MapPeaks(
+        in_joint=number(hit.mean(), *np.percentile(drawn, INTERVAL), n=len(hit)),
+        by_chance=number(inside.mean(), n=len(hit)),
+    )
 
 
 def mean_maps(maps: np.ndarray, grades: np.ndarray, knees: Knees, config: InputConfig) -> MeanMaps:
@@ -153,7 +154,7 @@ def _as_large(inner: np.ndarray, contents: np.ndarray) -> np.ndarray:
 
 def _interval(
     knees: Knees, samples: list[np.ndarray], grades: list[np.ndarray], others: list[np.ndarray] | None = None
-) -> dict[str, Any]:
+) -> Estimate:
     """Mean kappa of several gradings; less the mean kappa of others."""
     truth = knees.grades
 

@@ -133,10 +133,9 @@ def plot_sets(measured: dict[str, Any], covered: dict[str, Any], level: float, p
 
 def _with_ends(shares: Any) -> tuple[list[float], list[list[float]]]:
     """Figures of the evidence as matplotlib's error bars take them."""
-    values = [share["value"] for share in shares]
-    return values, [
-        [share["value"] - share["low"] for share in shares],
-        [share["high"] - share["value"] for share in shares],
+    return [one.value for one in shares], [
+        [one.value - one.low for one in shares],
+        [one.high - one.value for one in shares],
     ]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from kneeoa_hub.evidence import Outcomes
 from kneeoa_hub.grader import KneeGrader
 from kneeoa_hub.imaging.film import MIN_SIDE
 from kneeoa_hub.imaging.gate import Pose
@@ -22,8 +23,8 @@ ALIKE = 0.05
 
 
 def measure(grader: KneeGrader, films: Mapping[str, Sequence[np.ndarray]], count: int) -> dict[str, Any]:
-    """Shares for evidence["finding"]: real validation knees that are refused, and made films, `count` of a kind,
-    refused, put right and let through.
+    """Returns fields of a `FindingEvidence`: real validation knees that are refused, and constructed films, `count` of
+    a kind, that are refused, put right and let through.
 
     films: [H,W] float32 of single knees, bright bone, by dataset; the made films are made of all of them.
     """
@@ -41,7 +42,7 @@ def measure(grader: KneeGrader, films: Mapping[str, Sequence[np.ndarray]], count
     return {"knees_refused": refused, "made": made, "made_headline": negatives.headline(made)}
 
 
-def _outcomes(grader: KneeGrader, make: Callable[[], np.ndarray], pose: Pose | None, count: int) -> dict[str, Any]:
+def _outcomes(grader: KneeGrader, make: Callable[[], np.ndarray], pose: Pose | None, count: int) -> Outcomes:
     """let_through: graded as it is, or put wrong."""
     refused, right = [], []
     for _ in range(count):
@@ -51,11 +52,8 @@ def _outcomes(grader: KneeGrader, make: Callable[[], np.ndarray], pose: Pose | N
         right.append(
             pose is not None and not report.refused and _alike(report.knees, grader.grade(film, force=True).knees)
         )
-    return {
-        "refused": share(refused),
-        "put_right": share(right),
-        "let_through": share([not any(one) for one in zip(refused, right, strict=True)]),
-    }
+    through = [not any(one) for one in zip(refused, right, strict=True)]
+    return Outcomes(refused=share(refused), put_right=share(right), let_through=share(through))
 
 
 def _large_enough(film: np.ndarray) -> np.ndarray:

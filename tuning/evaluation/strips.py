@@ -1,13 +1,13 @@
 """Strips that show two knees under one grade: left out of training and of the headline, and measured apart here."""
 
 from pathlib import Path
-from typing import Any
 
 import keras
 import numpy as np
 
 from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.errors import DataError, FilmError
+from kneeoa_hub.evidence import StripEvidence
 from kneeoa_hub.imaging.letterbox import letterbox
 from kneeoa_hub.imaging.locate import find_knees
 
@@ -25,7 +25,7 @@ LEAST = 10
 
 def two_knee_strips(
     model: keras.Model, audit: Path, newer: Path, split: str, config: InputConfig, calibration: Calibration
-) -> dict[str, Any]:
+) -> dict[str, StripEvidence]:
     """By DATASET_SPLIT, how the grade of a strip's worse knee agrees with the strip's; none of a dataset with too few.
 
     model: the uncalibrated ensemble. newer: the audit whose kin count: a strip whose knee another film of training
@@ -46,7 +46,7 @@ def two_knee_strips(
                 predict(model, halves, f"evaluate: strips of two knees, {split}")["probabilities"], halves, calibration
             )
             worse = answered.grade.reshape(-1, 2).argmax(1) + np.arange(0, len(halves), 2)
-            figures[f"{dataset}_{split}"] = measure(answered.take(worse), names=FIGURES)
+            figures[f"{dataset}_{split}"] = StripEvidence(**measure(answered.take(worse), names=FIGURES))
     return figures
 
 

@@ -1,7 +1,6 @@
 """Beyond the headline: figures by subgroup, by member, on mirrored films, and of where the model looks."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import keras
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from kneeoa_hub.agreement import resamples
 from kneeoa_hub.bundle import Decision, InputConfig
 from kneeoa_hub.decision import reported_grade
+from kneeoa_hub.evidence import Agreement, Estimate, JointEvidence, MemberEvidence, SubgroupEvidence
 
 from ..data.datasets import Knees, exposures
 from ..networks.ensemble import Member, assemble, seen_alone
@@ -37,47 +37,46 @@ def predict(model: keras.Model, knees: Knees, title: str) -> dict[str, np.ndarra
     return {name: np.concatenate(values) for name, values in answered.items()}
 
 
-def subgroups(measured: Predictions, knees: Knees) -> dict[str, Any]:
+def subgroups(measured: Predictions, knees: Knees) -> dict[str, SubgroupEvidence]:
     """Figures by the patient's side, and by thirds of the films' exposure where it is known."""
     sides = np.array([film.side for film in knees.films])
     groups = {f"side: {side}": sides == side for side in ("left", "right")}
     if (grays := exposures(knees)) is not None:
         third = np.searchsorted(np.quantile(grays, (1 / 3, 2 / 3)), grays)
         groups |= {f"{EXPOSURE}: {name}": third == number for number, name in enumerate(EXPOSURES)}
-    return {name: measure(measured.take(rows), names=FIGURES) for name, rows in groups.items() if rows.sum() >= LEAST}
+    return {
+        name: SubgroupEvidence(**measure(measured.take(rows), names=FIGURES))
+        for name, rows in groups.items()
+        if rows.sum() >= LEAST
+    }
 
 
 def by_member(
     members: Sequence[Member], config: InputConfig, sets: dict[str, Knees], calibration: Calibration
-) -> list[dict[str, Any]]:
+) -> tuple[MemberEvidence, ...]:
     """For each member alone: figures on each dataset of each split, and how often it gives a mirrored film its
     grade.
     """
     rows = []
     for member in members:
         alone = assemble([member], config)
-        figures: dict[str, Any] = {}
+        figures: dict[str, Agreement] = {}
         for split, knees in sets.items():
             answered = predictions(
                 predict(alone, knees, f"evaluate: {member.name}, {split}")["probabilities"], knees, calibration
             )
             for dataset in sorted(set(knees.datasets)):
-                figures[f"{dataset}_{split}"] = measure(
-                    answered.take(knees.datasets == dataset), names=("qwk", "accuracy")
+                figures[f"{dataset}_{split}"] = Agreement(
+                    **measure(answered.take(knees.datasets == dataset), names=("qwk", "accuracy"))
                 )
-        rows.append(
-            {
-                "name": member.name,
-                "metrics": figures,
-                "mirrored_agreement": _mirrored(seen_alone(member, config), sets["val"], calibration),
-            }
-        )
-    return rows
+        mirrored = _mirrored(seen_alone(member, config), sets["val"], calibration)
+        rows.append(MemberEvidence(name=member.name, metrics=figures, mirrored_agreement=mirrored))
+    return tuple(rows)
 
 
 def joint(
     model: keras.Model, knees: Knees, config: InputConfig, decision: Decision
-) -> tuple[dict[str, Any] | None, MeanMaps | None]:
+) -> tuple[JointEvidence | None, MeanMaps | None]:
     """What covering the joint costs and where the maps peak, and the mean map of each reported grade; None where no
     film will do.
 
@@ -94,17 +93,17 @@ def joint(
             [reported_grade(np.asarray(model.predict_on_batch(part)["probabilities"]), decision) for part in parts]
         )
 
-    figures = {
-        "films": f"{DATASET}_val",
-        "covered": covered(graded, films, config),
-        "map_peak": peaks(predicted["activation_map"], films, config),
-    }
+    figures = JointEvidence(
+        films=f"{DATASET}_val",
+        covered=covered(graded, films, config),
+        map_peak=peaks(predicted["activation_map"], films, config),
+    )
     return figures, mean_maps(
         predicted["activation_map"], reported_grade(predicted["probabilities"], decision), films, config
     )
 
 
-def _mirrored(member: keras.Model, knees: Knees, calibration: Calibration) -> dict[str, float | int]:
+def _mirrored(member: keras.Model, knees: Knees, calibration: Calibration) -> Estimate:
     inputs = knees.inputs()
     film, mirrored = (
         reported_grade(

@@ -3,11 +3,13 @@
 import hashlib
 import json
 from collections.abc import Collection, Iterator
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from kneeoa_hub.errors import DataError, OutputError
 from kneeoa_hub.files import UNFINISHED, replacing
+from kneeoa_hub.typed_json import FieldError, from_json, to_json
 
 from .console import Progress
 
@@ -126,10 +128,23 @@ def read_json(path: Path) -> dict[str, Any]:
         ) from None
 
 
+def typed(kind: type[T], value: Any, source: Path) -> T:
+    """Returns a part of the JSON file `source` as a dataclass. Raises DataError that names the field that is wrong."""
+    try:
+        return from_json(kind, value)
+    except FieldError as error:
+        raise DataError(f"{source}: {error}; run the step that writes it again.") from None
+
+
 def write_json(path: Path, document: Any) -> None:
     """Replace a JSON file; a kill leaves the old file or the new one."""
     with replacing(path) as part:
-        part.write_text(json.dumps(document, indent=1, default=float) + "\n", "utf-8")
+        part.write_text(as_json(document), "utf-8")
+
+
+def as_json(document: Any) -> str:
+    """Returns the text of a JSON file; dataclasses become objects, and NumPy's numbers become numbers."""
+    return json.dumps(document, indent=1, default=lambda one: to_json(one) if is_dataclass(one) else float(one)) + "\n"
 
 
 def hash_of(document: Any) -> str:

@@ -8,13 +8,13 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter
 
 from kneeoa_hub.errors import MissingExtra
+from kneeoa_hub.evidence import Estimate, Outcomes
 from kneeoa_hub.imaging.gate import Pose
 
 from ..run.figures import share
@@ -272,10 +272,10 @@ def measured(films: Films, rng: np.random.Generator) -> dict[str, tuple[Callable
     return kinds | {name: ((lambda: knee(films, rng)), pose) for name, pose in POSITIONS.items()}
 
 
-def headline(made: Mapping[str, dict[str, Any]]) -> dict[str, float | int]:
+def headline(made: Mapping[str, Outcomes]) -> Estimate:
     """Of all made films, refused or put right; what is told too easily is left out."""
-    rows = [row["let_through"] for name, row in made.items() if name not in NO_HEADLINE]
-    through = [np.arange(row["n"]) < round(row["value"] * row["n"]) for row in rows]
+    rows = [row.let_through for name, row in made.items() if name not in NO_HEADLINE]
+    through = [np.arange(row.n) < round(row.value * row.n) for row in rows]
     return share(~np.concatenate(through))
 
 

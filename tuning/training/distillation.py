@@ -43,14 +43,14 @@ def check_films(address: str, bundle: Bundle, audit: Path) -> None:
 
     Datasets are told by name, and audits by fingerprint: a bundle does not list its films.
     """
-    if base := bundle.evidence.get("base"):
+    if base := bundle.evidence.base:
         raise DataError(
-            f"{address} was adapted from {base['name']}, so that its films are known in part only; take one that was"
+            f"{address} was adapted from {base.name}, so that its films are known in part only; take one that was"
             f" trained on {audit}."
         )
     summary = steps.read_json(audit / "audit.json")
-    shared = set(bundle.evidence["data"]["splits"]) & set(summary["splits"])
-    if shared and bundle.evidence["data"]["fingerprint"] != summary["fingerprint"]:
+    shared = set(bundle.evidence.data.splits) & set(summary["splits"])
+    if shared and bundle.evidence.data.fingerprint != summary["fingerprint"]:
         raise DataError(
             f"{address} was trained on other films of {', '.join(sorted(shared))} than those that {audit} gives to"
             " training, maybe on its test films; take one of these."

@@ -18,6 +18,7 @@ from kneeoa_hub.bundle import Bundle, read_bundle
 from kneeoa_hub.errors import DataError, SettingsError
 from kneeoa_hub.grader import KneeGrader
 from kneeoa_hub.hub.pull_push import pull, revision_of
+from kneeoa_hub.typed_json import to_json
 
 from ..data.table import read_films
 from ..networks.architecture import Architecture, build
@@ -149,19 +150,18 @@ def _of_bundle(address: str, audit: Path) -> list[Joining]:
     bundle = read_bundle(folder)
     check_films(address, bundle, audit)
     members, evidence = members_of(bundle), bundle.evidence
-    entries = [
-        entry | {"name": member.name} for member, entry in zip(members, evidence["training"]["members"], strict=False)
-    ]
+    trained = [to_json(one) for one in evidence.training.members]
+    entries = [entry | {"name": member.name} for member, entry in zip(members, trained, strict=False)]
     if [asdict(member.architecture) for member in members] != [entry.get("architecture") for entry in entries]:
         raise DataError(
             f"{address}: its evidence tells of other members than its bundle.json lists; take the member files of its"
             " training."
         )
-    looks = int(evidence["test_looks"]["value"] + evidence.get("test_looks_before", {"value": 0})["value"])
+    looks = evidence.test_evaluations
     version = f"{bundle.config.name} {bundle.config.version} (revision {revision_of(folder)})"
     # Of this audit's films a bundle has seen those for training, of datasets that both have; the first origin stays,
     # however often a member joins.
-    shared = set(evidence["data"]["splits"]) & set(steps.read_json(audit / "audit.json")["splits"])
+    shared = set(evidence.data.splits) & set(steps.read_json(audit / "audit.json")["splits"])
     seen = frozenset(trained_on(audit, shared) if shared else ())
     return [
         Joining({"origin": version} | entry, seen, address, looks, member=member)
