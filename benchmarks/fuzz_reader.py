@@ -268,7 +268,7 @@ def fuzz(arguments: list[str]) -> None:
         import pydicom
 
         from kneeoa_hub.errors import FilmError
-        from kneeoa_hub.imaging import deep_color as channels  # noqa: F401
+        from kneeoa_hub.imaging import deep_color, picture  # noqa: F401
         from kneeoa_hub.imaging.decode import decode
         from kneeoa_hub.imaging.film import Limits
 

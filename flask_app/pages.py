@@ -22,7 +22,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from kneeoa_hub import FilmReport, KneeOAError
 from kneeoa_hub.grades import GRADES
-from kneeoa_hub.imaging.decode import READABLE
+from kneeoa_hub.imaging.formats import READABLE_FORMATS
 from kneeoa_hub.imaging.phantom import sample_films
 from kneeoa_hub.report import DISCLAIMER
 
@@ -185,7 +185,7 @@ def _upload_page(error: str | None = None) -> str:
         "upload.html",
         error=error,
         field=FIELD,
-        readable=READABLE,
+        readable=READABLE_FORMATS,
         most_bytes=most,
         most_films=current_app.config["MAX_FILMS"],
         samples=SAMPLE_TITLES,

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from .grades import GRADES, OSTEOARTHRITIS_FROM
-from .imaging.gate import Refusal
 from .imaging.letterbox import Box
+from .imaging.refusal import Refusal
 from .overlay import Mark, drawn
 
 SCHEMA_VERSION = 1

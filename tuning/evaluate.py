@@ -12,7 +12,7 @@ from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.grades import NUM_GRADES
 from kneeoa_hub.hub.pull_push import pull, revision_of
-from kneeoa_hub.imaging.gate import distances
+from kneeoa_hub.imaging.refusal import training_distances
 
 from .data.datasets import Knees, load_knees, stratified_subset
 from .data.table import AuditedFilm, read_films
@@ -74,7 +74,7 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
             rows = knees.datasets == dataset
             name = f"{dataset}_{split}"
             measured[name] = predictions(predicted[split]["probabilities"][rows], knees.take(rows), calibration)
-            away = distances(predicted[split]["embedding"][rows], refusal)
+            away = training_distances(predicted[split]["embedding"][rows], refusal)
             metrics[name] = measure(measured[name]) | {"refused": share(away > refusal.max_distance)}
             tables[name] = _tables(measured[name])
             levels[name] = {

@@ -211,8 +211,8 @@ def _limits(knees: Sequence[np.ndarray]) -> GateConfig:
 def _refused(limits: GateConfig, answers: np.ndarray) -> GateKnees:
     """Of real upright knees: the shares that are refused, or wrongly put right."""
     verdicts = [verdict(row, limits) for row in answers]
-    refused = np.array([not v.accepted and v.turn is None for v in verdicts])
-    moved = np.array([v.turn is not None for v in verdicts])
+    refused = np.array([not v.accepted and v.pose is None for v in verdicts])
+    moved = np.array([v.pose is not None for v in verdicts])
     return GateKnees(refused=share(refused), wrongly_put_right=share(moved))
 
 
@@ -229,8 +229,8 @@ def _made(answered: Callable[[list[np.ndarray]], np.ndarray], limits: GateConfig
 
 def _outcomes(verdicts: list[Verdict], pose: tuple[int, bool] | None) -> Outcomes:
     """put_right: turned or inverted as it should be. let_through: accepted as it is, or put wrong."""
-    right = np.array([v.turn is not None and v.turn == pose for v in verdicts])
-    refused = np.array([not v.accepted and v.turn is None for v in verdicts])
+    right = np.array([v.pose is not None and v.pose == pose for v in verdicts])
+    refused = np.array([not v.accepted and v.pose is None for v in verdicts])
     return Outcomes(refused=share(refused), put_right=share(right), let_through=share(~(refused | right)))
 
 

@@ -198,7 +198,7 @@ def threshold(
 def _counted_right(films: Sequence[tuple[Sequence[Joint], int]]) -> list[float]:
     """By each of THRESHOLDS, the share of the films with as many joints above it as there are."""
     return [
-        float(np.mean([sum(joint.heat >= value for joint in found) == true for found, true in films]))
+        float(np.mean([sum(joint.score >= value for joint in found) == true for found, true in films]))
         for value in THRESHOLDS
     ]
 

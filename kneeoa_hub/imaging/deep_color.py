@@ -1,6 +1,6 @@
-"""PNG and TIFF films of 16 bits in several channels, which Pillow cuts down to 8 bits or does not know.
+"""Deep colour: PNG and TIFF films with 16 bits in each of several channels.
 
-By imagecodecs (extra `dicom`).
+Pillow cuts these down to 8 bits or does not know them, so imagecodecs (extra `dicom`) decodes them.
 """
 
 import io
@@ -22,16 +22,27 @@ from PIL.TiffImagePlugin import (
 
 from ..errors import MissingExtra
 
-ORIENTATION, WHITE_IS_ZERO = 0x0112, 0
-"""EXIF, and TIFF 6.0."""
+ORIENTATION = 0x0112
+"""Tag of EXIF and TIFF that says how the stored picture lies, 1 to 8."""
+WHITE_IS_ZERO = 0
+"""Photometric interpretation of a TIFF film that is a negative (TIFF 6.0)."""
 TILE_WIDTH, TILE_LENGTH = 322, 323
+"""Tags of a TIFF for the size of its tiles, in pixels."""
 
 
 @dataclass(frozen=True)
 class DeepHeader:
-    """What a file says of itself.
+    """What a file says of itself before its pixels are decoded.
 
-    orientation: 1..8 as of EXIF. gray: one channel, or one with transparency. tile: as of `tile_of`.
+    Attributes:
+        form: "PNG" or "TIFF".
+        width: Columns of the stored picture.
+        height: Rows of the stored picture.
+        orientation: EXIF orientation, 1 to 8.
+        gray: Whether there is one channel, or one with transparency.
+        white_is_zero: Whether the film is a negative.
+        pages: Whether the file holds more than one picture.
+        tile: Width and height of a tile, see `tile_size`.
     """
 
     form: str
@@ -45,23 +56,33 @@ class DeepHeader:
 
 
 def deep_header(content: bytes, image: Image.Image | None) -> DeepHeader | None:
-    """Of a film with 16 bits in each of several channels; None for any other.
+    """Read the header of a film with 16 bits in each of several channels.
 
-    image: as Pillow opened it, not decoded, if it could.
+    Args:
+        content: The file's bytes.
+        image: The file as Pillow opened it, not yet decoded; None where Pillow cannot open it.
+
+    Returns:
+        The header, or None for any other film.
     """
     if isinstance(image, PngImageFile):
-        kind = str(image.tile[0].args) if image.tile else ""
-        if image.mode not in ("RGB", "RGBA") or not kind.endswith(";16B"):
-            return None
-        if exif := _exif_of_png(content):
-            image.info["exif"] = exif
-        # Not PngImageFile's own, which decodes the pixels to look behind them.
-        return DeepHeader("PNG", *image.size, Image.Image.getexif(image).get(ORIENTATION, 1), kind.startswith("LA"))
+        return _of_png(content, image)
     return _of_tiff(content) if content[:4] in PREFIXES else None
 
 
+def _of_png(content: bytes, image: PngImageFile) -> DeepHeader | None:
+    raw_mode = str(image.tile[0].args) if image.tile else ""
+    if image.mode not in ("RGB", "RGBA") or not raw_mode.endswith(";16B"):
+        return None
+    if exif := _exif_of_png(content):
+        image.info["exif"] = exif
+    # PngImageFile.getexif would decode the pixels to look for a chunk behind them.
+    orientation = Image.Image.getexif(image).get(ORIENTATION, 1)
+    return DeepHeader("PNG", *image.size, orientation, gray=raw_mode.startswith("LA"))
+
+
 def _exif_of_png(content: bytes) -> bytes | None:
-    """The chunk eXIf, before or behind the pixels (PNG, third edition, 11.3.4.5)."""
+    """Return the chunk eXIf, which may stand before or behind the pixels (PNG, third edition, 11.3.4.5)."""
     at = 8
     while at + 12 <= len(content):
         length = int.from_bytes(content[at : at + 4], "big")
@@ -72,8 +93,9 @@ def _exif_of_png(content: bytes) -> bytes | None:
 
 
 def _of_tiff(content: bytes) -> DeepHeader | None:
-    """Pillow reads gray with transparency of 16 bits not at all, and planes that are stored one after the other
-    wrongly.
+    """Read the tags of a TIFF.
+
+    Pillow does not read 16-bit gray with transparency, and reads planes that are stored one after the other wrongly.
     """
     file = io.BytesIO(content)
     tags = ImageFileDirectory_v2(content[: 16 if b"\x2b" in content[2:4] else 8])
@@ -82,37 +104,48 @@ def _of_tiff(content: bytes) -> DeepHeader | None:
     bits = tags.get(BITSPERSAMPLE, ())
     if len(bits) < 2 or set(bits) != {16}:
         return None
+    gray = len(bits) == 2
     return DeepHeader(
         "TIFF",
         tags[IMAGEWIDTH],
         tags[IMAGELENGTH],
         tags.get(ORIENTATION, 1),
-        len(bits) == 2,
-        len(bits) == 2 and tags.get(PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO,
-        bool(tags.next),
-        tile_of(tags),
+        gray,
+        white_is_zero=gray and tags.get(PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO,
+        pages=bool(tags.next),
+        tile=tile_size(tags),
     )
 
 
-def tile_of(tags: Mapping[int, Any]) -> tuple[int, int]:
-    """Width and height of a TIFF's tiles; of a pixel when it has none."""
+def tile_size(tags: Mapping[int, Any]) -> tuple[int, int]:
+    """Return width and height of a TIFF's tiles in pixels; (1, 1) where it has none."""
     return max(1, int(tags.get(TILE_WIDTH, 1))), max(1, int(tags.get(TILE_LENGTH, 1)))
 
 
-def channels(content: bytes, header: DeepHeader, name: str) -> np.ndarray:
-    """[H,W] gray or [H,W,3] colour, without transparency, in the file's units and the picture's stored orientation.
+def read_channels(content: bytes, header: DeepHeader, name: str) -> np.ndarray:
+    """Decode a film with 16 bits in several channels.
 
-    Raises MissingExtra without imagecodecs, and an error of its own for a corrupt file.
+    Args:
+        content: The file's bytes.
+        header: What `deep_header` returned for them.
+        name: What messages call the film.
+
+    Returns:
+        [H,W] gray or [H,W,3] colour, without transparency, in the file's units and as the file stores it.
+
+    Raises:
+        MissingExtra: imagecodecs is not installed.
+        ValueError: The pixels differ from the header. imagecodecs raises its own errors for a corrupt file.
     """
     try:
         from imagecodecs import png_decode, tiff_decode
     except ImportError:
         raise MissingExtra(
-            f"{name} has 16 bits in several channels, which needs imagecodecs: pip install 'kneeoa-hub[dicom]'; or save"
-            " it as gray."
+            f"{name} has 16 bits in several channels, which needs imagecodecs: pip install 'kneeoa-hub[dicom]'. Or save"
+            " the film as gray."
         ) from None
     values = (png_decode if header.form == "PNG" else tiff_decode)(content)
-    if values.ndim == 3 and values.shape[1:] == (header.height, header.width):  # planes
+    if values.ndim == 3 and values.shape[1:] == (header.height, header.width):  # stored in planes
         values = np.moveaxis(values, 0, -1)
     if values.ndim != 3 or values.shape[:2] != (header.height, header.width) or values.dtype != np.uint16:
         raise ValueError(f"{values.shape} values of {values.dtype}")

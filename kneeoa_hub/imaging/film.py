@@ -1,22 +1,27 @@
 """A decoded film, and the limits on what is read as one."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from ..settings import Settings
 
 MIN_SIDE = 128
-BLOCK = 64
-"""Rows that are worked on at a time, so that a large film takes little memory beside its pixels, and they stay near the
-processor."""
+"""Fewest pixels on the shorter side of a film: a smaller picture holds too little of the joint space to grade."""
+BLOCK_ROWS = 64
+"""Rows that are worked on at a time, so that a large film needs little memory beside its pixels, and each block stays
+in the processor's cache."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """Most bytes and pixels of one film, and the fewest pixels on its shorter side.
+    """The limits on one film, checked before it is decoded.
 
-    Pixels of WebP, and of 16 bits in several channels, count twice; of a TIFF in tiles whole tiles count.
+    Attributes:
+        max_bytes: Most bytes of the file.
+        max_pixels: Most pixels. Those of WebP, and of 16 bits in several channels, count twice, since their decoders
+            need twice the memory. Of a tiled TIFF whole tiles count.
+        min_side: Fewest pixels on the shorter side.
     """
 
     max_bytes: int = Settings.max_bytes
@@ -26,13 +31,19 @@ class Limits:
 
 @dataclass(frozen=True)
 class Film:
-    """Decoded pixels: [H,W] float32, bright bone, in the file's own units.
+    """A decoded film, and what its file says of it.
 
-    colour: mean difference between the largest and smallest channel, 0 (gray) to 1. exposed: (left, top, right, bottom)
-    of what is not the padding that the file itself declares; None when it declares none. side: "left" or "right" when
-    the file itself says so. orientation: where in the patient the picture's right and its bottom lie, each "L", "R",
-    "A", "P", "H" or "F"; "" where the file does not say. ruled_out: the reason of a refusal (`gate.MESSAGES`) when the
-    file itself says that it shows no frontal knee.
+    Attributes:
+        pixels: [H,W] float32 in the file's own units, with bright bone.
+        name: What messages call the film.
+        colour: Mean difference between the largest and the smallest channel of a pixel, 0 (gray) to 1.
+        exposed: Left, top, right and bottom of what is not declared padding; None where the file declares none.
+        side: "left" or "right" where the file names the patient's side.
+        orientation: Where in the patient the picture's right and bottom edges lie, each "L", "R", "A", "P", "H" or
+            "F"; "" where the file does not say.
+        ruled_out: The reason of a refusal, a key of `refusal.MESSAGES`, where the file itself says that it does not
+            show a frontal knee.
+        warnings: What the reader of the grade should know about the decoding.
     """
 
     pixels: np.ndarray
@@ -42,7 +53,7 @@ class Film:
     side: str | None = None
     orientation: tuple[str, str] = ("", "")
     ruled_out: str | None = None
-    warnings: tuple[str, ...] = field(default=())
+    warnings: tuple[str, ...] = ()
 
     @property
     def height(self) -> int:

@@ -1,4 +1,7 @@
-"""A knee's pixels as the network's input: one path for training, the library, Flask and the Space."""
+"""The letterbox: a knee's pixels, windowed and fitted into the network's input with their aspect kept.
+
+Training, the library, Flask and the Space all prepare a knee here, so that a network sees the same picture everywhere.
+"""
 
 from dataclasses import dataclass
 
@@ -6,74 +9,83 @@ import numpy as np
 from PIL import Image
 
 from ..bundle import InputConfig
+from .film import BLOCK_ROWS
 
 Box = tuple[int, int, int, int]
-"""(left, top, right, bottom) in the film's pixels; right and bottom are exclusive."""
+"""Left, top, right and bottom in pixels of the film; right and bottom are exclusive."""
 
-PERCENTILE_SAMPLE = 512
-"""Percentiles are taken over at most this many rows and columns: enough for a histogram, and quick on a large film."""
-
+PERCENTILE_SIDE = 512
+"""Percentiles are taken over at most this many rows and columns, which is enough and quick on a large film."""
 LEAST_SPREAD = float(np.finfo(np.float32).tiny)
-"""Below it a film is flat; its values may be of any unit."""
-
-BLOCK = 64
-"""Rows that are windowed at a time, so that a large film takes little memory beside its pixels."""
+"""A film whose percentiles lie closer together is flat. Its values may be of any unit, so this is the least float32."""
 
 
 @dataclass(frozen=True)
 class Letterboxed:
-    """The crop after windowing, resized to fit the input's shape: uint8 [H,W]; `content` is what is not padding."""
+    """A knee in the shape of the network's input.
+
+    Attributes:
+        pixels: uint8 [H,W], windowed, with padding where the knee's aspect differs from the input's.
+        content: The part of `pixels` that is not padding.
+    """
 
     pixels: np.ndarray
     content: Box
 
 
-def seen(box: Box, config: InputConfig) -> Box:
-    """The part of a knee's box that the network sees."""
+def visible_region(box: Box, config: InputConfig) -> Box:
+    """Return the part of a knee's box that the network sees: all of it, or the middle rows with the input's aspect."""
     left, top, right, bottom = box
     if config.crop == "fit":
         return box
     rows = min(bottom - top, max(1, round((right - left) * config.height / config.width)))
-    start = top + (bottom - top - rows) // 2
-    return left, start, right, start + rows
+    first = top + (bottom - top - rows) // 2
+    return left, first, right, first + rows
 
 
 def letterbox(pixels: np.ndarray, box: Box, config: InputConfig) -> Letterboxed:
-    """Window what is seen of a box of a [H,W] film by its percentiles, and fit it, aspect kept, into the input's
-    shape.
+    """Window the visible region of a box by its percentiles, and fit it into the input's shape with its aspect kept.
+
+    Args:
+        pixels: A film [H,W] with bright bone, in any unit.
+        box: The knee in the film.
+        config: The input's height and width, the window's percentiles, and what of the box is visible.
+
+    Returns:
+        The knee in the middle of a picture of the input's shape, whose padding has the knee's mean gray.
     """
-    left, top, right, bottom = seen(box, config)
-    crop = pixels[top:bottom, left:right]
-    window = _window(crop, config)
-    height, width = config.height, config.width
-    scale = min(width / crop.shape[1], height / crop.shape[0])
-    size = (max(1, round(crop.shape[1] * scale)), max(1, round(crop.shape[0] * scale)))
+    left, top, right, bottom = visible_region(box, config)
+    windowed = _windowed(pixels[top:bottom, left:right], config)
+    scale = min(config.width / windowed.shape[1], config.height / windowed.shape[0])
+    width, height = (max(1, round(side * scale)) for side in windowed.shape[::-1])
     # Pillow widens the filter when it shrinks a picture, so a large film does not alias.
-    fitted = np.asarray(Image.fromarray(window).resize(size, Image.Resampling.BICUBIC))
-    x, y = (width - size[0]) // 2, (height - size[1]) // 2
-    padded = np.full((height, width), round(float(fitted.mean())), np.uint8)
-    padded[y : y + size[1], x : x + size[0]] = fitted
-    return Letterboxed(padded, (x, y, x + size[0], y + size[1]))
+    fitted = np.asarray(Image.fromarray(windowed).resize((width, height), Image.Resampling.BICUBIC))
+    x, y = (config.width - width) // 2, (config.height - height) // 2
+    fill = round(float(fitted.mean()))
+    padded = np.full((config.height, config.width), fill, np.uint8)
+    padded[y : y + height, x : x + width] = fitted
+    return Letterboxed(padded, (x, y, x + width, y + height))
 
 
 def standardise(pixels: np.ndarray, content: Box) -> np.ndarray:
-    """float32 of the same shape; mean 0 and standard deviation 1 over the content, so exposure drops out."""
+    """Return float32 pixels of mean 0 and standard deviation 1 over the content, which takes the exposure out."""
     left, top, right, bottom = content
     values = pixels[top:bottom, left:right]
     return (pixels.astype(np.float32) - values.mean(dtype=np.float32)) / max(float(values.std()), 1.0)
 
 
 def network_input(pixels: np.ndarray, box: Box, config: InputConfig) -> np.ndarray:
-    """[height,width,1] float32 for one knee."""
+    """Return one knee of a [H,W] film as the network's input: float32 [height,width,1]."""
     fitted = letterbox(pixels, box, config)
     return standardise(fitted.pixels, fitted.content)[..., None]
 
 
-def _window(crop: np.ndarray, config: InputConfig) -> np.ndarray:
-    steps = [max(1, -(-side // PERCENTILE_SAMPLE)) for side in crop.shape]
-    low, high = np.percentile(crop[:: steps[0], :: steps[1]], (config.low, config.high))
+def _windowed(crop: np.ndarray, config: InputConfig) -> np.ndarray:
+    """Map a crop [H,W] to uint8, the config's lower percentile to 0 and its upper one to 255."""
+    rows, columns = (max(1, -(-side // PERCENTILE_SIDE)) for side in crop.shape)
+    low, high = np.percentile(crop[::rows, ::columns], (config.low, config.high))
     factor, windowed = 255 / max(high - low, LEAST_SPREAD), np.empty(crop.shape, np.uint8)
-    for start in range(0, len(crop), BLOCK):  # the limits are float64, and so is what is reckoned with them
-        rows = crop[start : start + BLOCK]
-        windowed[start : start + BLOCK] = np.clip(np.rint((rows - low) * factor), 0, 255).astype(np.uint8)
+    for start in range(0, len(crop), BLOCK_ROWS):  # the percentiles are float64, so each block is computed in float64
+        block = crop[start : start + BLOCK_ROWS]
+        windowed[start : start + BLOCK_ROWS] = np.clip(np.rint((block - low) * factor), 0, 255).astype(np.uint8)
     return windowed

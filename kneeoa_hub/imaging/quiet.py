@@ -1,5 +1,6 @@
-"""Reading a film without a word in any log: the readers of headers tell values, at least those that they find wrong,
-and such may be a patient's.
+"""Reading a film without a word in any log.
+
+The readers of headers report the values that they find wrong, and such a value may identify a patient.
 """
 
 import logging
@@ -9,16 +10,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 LOGGERS = (
-    *("pydicom", "PIL.TiffImagePlugin", "PIL.PngImagePlugin"),
-    *(
-        "highdicom.base",
-        "highdicom.image",
-        "highdicom.sc.sop",
-        "highdicom.sr.sop",
-        "highdicom.sr.content",
-        "highdicom.sr.templates",
-    ),
+    "pydicom",
+    "PIL.TiffImagePlugin",
+    "PIL.PngImagePlugin",
+    "highdicom.base",
+    "highdicom.image",
+    "highdicom.sc.sop",
+    "highdicom.sr.sop",
+    "highdicom.sr.content",
+    "highdicom.sr.templates",
 )
+"""The loggers of the libraries that read and write headers."""
 _this_thread = threading.local()
 _one_at_a_time = threading.Lock()
 
@@ -33,8 +35,8 @@ for _name in LOGGERS:
 
 
 @contextmanager
-def unheard() -> Iterator[None]:
-    """What this thread does in the block is not logged by the LOGGERS."""
+def quiet_logs() -> Iterator[None]:
+    """Keep LOGGERS from logging what this thread does in the block."""
     before, _this_thread.reads = getattr(_this_thread, "reads", False), True
     try:
         yield
@@ -43,10 +45,10 @@ def unheard() -> Iterator[None]:
 
 
 @contextmanager
-def unwarned() -> Iterator[None]:
-    """Nothing that the block does warns.
+def quiet_warnings() -> Iterator[None]:
+    """Suppress every warning of the block.
 
-    One thread at a time, since Python's filters of warnings belong to the process: keep it short.
+    Python's warning filters belong to the process, so one thread at a time enters the block: keep it short.
     """
     with _one_at_a_time, warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -16,8 +16,8 @@ from PIL import Image
 from .. import __version__
 from ..errors import DamagedFilm, FilmError, MissingExtra, UnsupportedFilm
 from ..grades import GRADES
-from ..imaging.decode import is_dicom
-from ..imaging.quiet import unheard, unwarned
+from ..imaging.formats import is_dicom
+from ..imaging.quiet import quiet_logs, quiet_warnings
 from ..report import FilmReport, KneeGrade
 
 MAKER = "kneeoa_hub"
@@ -54,8 +54,8 @@ the left."""
 UTF_8 = "ISO_IR 192"
 
 
-@unheard()
-@unwarned()
+@quiet_logs()
+@quiet_warnings()
 def structured_report(film: bytes, report: FilmReport) -> Any:
     """A Comprehensive SR as a pydicom dataset: each knee's grade, set, probabilities and severity, and the findings as
     text.
@@ -118,8 +118,8 @@ def structured_report(film: bytes, report: FilmReport) -> Any:
     return _spelt(made, header)
 
 
-@unheard()
-@unwarned()
+@quiet_logs()
+@quiet_warnings()
 def secondary_capture(film: bytes, report: FilmReport) -> Any:
     """The overlay as a Secondary Capture in colour, a pydicom dataset; the words RESEARCH USE ONLY are burnt in.
 
@@ -158,8 +158,8 @@ def secondary_capture(film: bytes, report: FilmReport) -> Any:
     return _spelt(made, header)
 
 
-@unheard()
-@unwarned()
+@quiet_logs()
+@quiet_warnings()
 def to_bytes(dataset: Any) -> bytes:
     """The dataset as a DICOM file."""
     content = io.BytesIO()

@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 
 from ..errors import FilmError, FilmNotFound, KneeOAError, OutputError
-from ..imaging.decode import FILM_SUFFIXES, is_dicom
+from ..imaging.formats import FILM_SUFFIXES, is_dicom
 from ..report import FilmReport
 from .tables import Answer
 

@@ -13,7 +13,7 @@ from typing import Any, TextIO
 
 from ..errors import FilmError, KneeOAError, OutputError, SettingsError
 from ..files import replacing
-from ..imaging.decode import FILM_SUFFIXES, is_dicom
+from ..imaging.formats import FILM_SUFFIXES, is_dicom
 from ..report import FilmReport
 
 Answer = FilmReport | KneeOAError

@@ -18,7 +18,7 @@ from PIL import Image
 from benchmarks.film_kinds import dicom
 from kneeoa_hub.bundle import write_manifest
 from kneeoa_hub.cli import FOLDER, main
-from kneeoa_hub.imaging.decode import FILM_SUFFIXES
+from kneeoa_hub.imaging.formats import FILM_SUFFIXES
 from kneeoa_hub.output.tables import CSV_COLUMNS
 
 from ..support.bundles import EVIDENCE, make_bundle

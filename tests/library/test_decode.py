@@ -17,8 +17,9 @@ from PIL import Image, ImageCms
 
 from benchmarks.film_kinds import film_files, tiff, turned
 from kneeoa_hub import errors
-from kneeoa_hub.imaging.decode import BARE_DICOM, decode, is_dicom
+from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.film import Limits
+from kneeoa_hub.imaging.formats import BARE_DICOM, is_dicom
 from kneeoa_hub.imaging.phantom import knee_film
 
 FILM = knee_film(2, 7, bits=16).pixels

@@ -27,7 +27,7 @@ from pydicom.uid import (
 from benchmarks.film_kinds import LOSSLESS, PATIENT, PREAMBLE, dicom
 from kneeoa_hub.errors import DamagedFilm, FilmError, FilmTooLarge, SeveralFrames, UnsupportedFilm
 from kneeoa_hub.imaging.decode import decode
-from kneeoa_hub.imaging.dicom import MISSED_WINDOW, NO_WINDOW, UNKNOWN_GRAYS
+from kneeoa_hub.imaging.dicom_grays import MISSED_WINDOW, NO_WINDOW, UNKNOWN_GRAYS
 from kneeoa_hub.imaging.film import Limits
 
 from ..support.dicom_films import knee
@@ -235,7 +235,7 @@ def test_any_other_window_is_applied(centre, width):
 def test_values_beyond_any_gray_are_an_error_and_warn_of_nothing(header):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(DamagedFilm, match="no numbers"):
+        with pytest.raises(DamagedFilm, match="not finite numbers"):
             decode(dicom(knee(), RescaleIntercept=5, RescaleType="US", **header))
         with pytest.raises(FilmError, match="not finite"):
             decode(knee().astype(np.float64) * 1e300)

@@ -5,11 +5,11 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from benchmarks.film_kinds import dicom
-from kneeoa_hub.grader import MIRRORED_WARNING, STACKED_WARNING, _toward
 from kneeoa_hub.imaging.decode import decode
-from kneeoa_hub.imaging.dicom import OTHER_PARTS
-from kneeoa_hub.imaging.gate import MESSAGES, check_pixels
+from kneeoa_hub.imaging.dicom_header import OTHER_PARTS
+from kneeoa_hub.imaging.laterality import MIRRORED_WARNING, STACKED_WARNING, right_of_upright
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
+from kneeoa_hub.imaging.refusal import MESSAGES, check_pixels
 
 from ..support.dicom_films import knee
 
@@ -35,7 +35,7 @@ def test_a_header_s_side_names_no_knee_of_a_film_that_shows_two_even_if_one_is_l
         film[half] = gaussian_filter(film[half].astype(np.float32), 16)
     report = grader.grade(dicom(film, Laterality="L"))
     assert [knee.side for knee in report.knees] == [None] * (1 if blurred else 2)
-    assert any("header says left, and more than one knee was found" in warning for warning in report.warnings)
+    assert any("header says left, but more than one knee was found" in warning for warning in report.warnings)
 
 
 def test_knees_one_above_the_other_have_no_sides(grader):
@@ -87,7 +87,7 @@ def test_the_patient_orientation_is_that_of_the_film_as_it_lay(both, turns, usua
     for letters, toward in ((usual, "L"), (tuple(map(swapped.get, usual)), "R")):
         film = decode(dicom(both, PatientOrientation=list(letters)))
         assert film.orientation == letters
-        assert _toward(film, turns) == toward
+        assert right_of_upright(film, turns) == toward
 
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])

@@ -14,8 +14,8 @@ from PIL import Image
 
 import kneeoa_hub
 from kneeoa_hub import cli, errors
-from kneeoa_hub.imaging.gate import MESSAGES
 from kneeoa_hub.imaging.phantom import sample_films
+from kneeoa_hub.imaging.refusal import MESSAGES
 from tuning import __main__ as tuning
 
 from ..support.commands_page import page

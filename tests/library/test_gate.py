@@ -80,7 +80,7 @@ def test_boxes_and_map_of_a_turned_film_lie_on_the_film_as_it_was_given(grader, 
     boxes = tuple(knee.box for knee in upright.knees)
     monkeypatch.setattr(
         grader,
-        "_screen",
+        "screener",
         lambda decoded, boxes_: Screening(replace(decoded, pixels=film.pixels.astype(np.float32)), boxes, (2, False)),
     )
     turned = grader.grade(given)

@@ -111,7 +111,7 @@ def test_boxes_skip_the_finder(grader):
         ((0, 0, 100, 100), "The box 0 is not four numbers"),
         ([[[0, 0, 100, 100]]], "four numbers"),
         ("abcd", "four numbers"),
-        (7, "boxes=7 is no list"),
+        (7, "boxes=7 is not a list"),
         ([], "No box was given"),
     ],
 )

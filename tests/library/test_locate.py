@@ -12,9 +12,9 @@ from PIL import Image
 from kneeoa_hub import errors, from_pretrained
 from kneeoa_hub.bundle import LOCATOR, InputConfig, LocatorConfig, parse_config, read_bundle
 from kneeoa_hub.imaging import locate
-from kneeoa_hub.imaging.gate import MESSAGES
-from kneeoa_hub.imaging.locate import Joint, Locator, as_boxes, find_knees, locator_input, peaks, regions
+from kneeoa_hub.imaging.locate import Joint, Locator, find_knees, graded_regions, joint_boxes, locator_input, peaks
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
+from kneeoa_hub.imaging.refusal import MESSAGES
 
 from ..support.bundles import CONFIG as BUNDLE_CONFIG
 from ..support.bundles import tiny_graph
@@ -65,13 +65,13 @@ def test_a_joint_that_fills_the_film_is_graded_as_if_nobody_had_looked_for_it(gr
 
 
 def test_one_joint_in_a_strip_or_a_crop_is_the_whole_film_and_in_a_larger_film_it_is_not():
-    strip = as_boxes((Joint(150, 80, 152, 1),), (162, 300))
+    strip = joint_boxes((Joint(150, 80, 152, 1),), (162, 300))
     assert strip == ((74, 4, 226, 156),)
-    assert regions(strip, (162, 300)) == ((0, 0, 300, 162),)
-    assert regions(strip, (224, 300)) == strip
-    assert as_boxes((Joint(110, 115, 215, 1),), (224, 224)) == ((0, 0, 224, 224),)
-    assert as_boxes((Joint(200, 500, 300, 1),), (1000, 400)) == ((50, 350, 350, 650),)
-    assert as_boxes((Joint(80, 80, 140, 1), Joint(230, 80, 140, 1)), (162, 300)) == (
+    assert graded_regions(strip, (162, 300)) == ((0, 0, 300, 162),)
+    assert graded_regions(strip, (224, 300)) == strip
+    assert joint_boxes((Joint(110, 115, 215, 1),), (224, 224)) == ((0, 0, 224, 224),)
+    assert joint_boxes((Joint(200, 500, 300, 1),), (1000, 400)) == ((50, 350, 350, 650),)
+    assert joint_boxes((Joint(80, 80, 140, 1), Joint(230, 80, 140, 1)), (162, 300)) == (
         (10, 10, 150, 150),
         (160, 10, 300, 150),
     )
@@ -88,7 +88,7 @@ def test_no_joint_is_found_twice_and_no_more_than_four():
     for row, column in ((0, 0), (0, 7), (7, 0), (7, 7)):
         corner = np.zeros((8, 8), np.float32)
         corner[row, column] = 0.9
-        assert [joint.heat for joint in peaks(corner, shape, CONFIG)] == [pytest.approx(0.9)]
+        assert [joint.score for joint in peaks(corner, shape, CONFIG)] == [pytest.approx(0.9)]
     assert peaks(np.full((8, 8), 0.4, np.float32), shape, CONFIG) == []
 
 

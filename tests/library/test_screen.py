@@ -2,19 +2,21 @@
 no knee is refused.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
-from kneeoa_hub.bundle import GateConfig, InputConfig
+from kneeoa_hub.bundle import GateConfig
 from kneeoa_hub.imaging.film import Film
-from kneeoa_hub.imaging.gate import BLURRED, CLASSES, CUT_OFF, MESSAGES, NOT_A_KNEE, POSES, put_right, verdict
-from kneeoa_hub.imaging.letterbox import network_input
+from kneeoa_hub.imaging.gate import BLURRED, CLASSES, CUT_OFF, NOT_A_KNEE, POSES, Verdict, to_upright, verdict
+from kneeoa_hub.imaging.letterbox import Box
 from kneeoa_hub.imaging.phantom import knee_film
-from kneeoa_hub.imaging.screen import Screener, Screening, placed_back
+from kneeoa_hub.imaging.refusal import MESSAGES
+from kneeoa_hub.imaging.screen import Screener, Screening, box_in_given_film
 from tuning.synthetic.compose import HELD_OUT, as_knee, compose
 
 LIMITS = GateConfig(128, 0.3, 0.9)
-GATE_INPUT = InputConfig(16, 16)
 
 
 def answer(**shares: float) -> np.ndarray:
@@ -33,14 +35,14 @@ def test_an_upright_knee_is_accepted_even_when_something_else_is_likelier():
 @pytest.mark.parametrize("number", range(1, len(POSES)))
 def test_another_position_is_put_right_when_certain_and_else_refused(number):
     sure, unsure = (verdict(answer(**{f"_{number}": share}), LIMITS) for share in (0.95, 0.8))
-    assert (sure.accepted, sure.turn, sure.reason) == (False, POSES[number], None)
-    assert (unsure.accepted, unsure.turn) == (False, None)
+    assert (sure.accepted, sure.pose, sure.reason) == (False, POSES[number], None)
+    assert (unsure.accepted, unsure.pose) == (False, None)
     assert unsure.reason == ("turned" if POSES[number][0] else "inverted")
 
 
 def test_a_knee_that_may_well_be_upright_is_not_called_inverted():
     unsure = verdict(answer(_0=0.29), LIMITS)
-    assert (unsure.accepted, unsure.turn, unsure.reason) == (False, None, "not-a-knee")
+    assert (unsure.accepted, unsure.pose, unsure.reason) == (False, None, "not-a-knee")
 
 
 @pytest.mark.parametrize(("number", "reason"), [(NOT_A_KNEE, "not-a-knee"), (CUT_OFF, "cut-off"), (BLURRED, "blurred")])
@@ -55,8 +57,8 @@ def test_what_is_put_right_is_the_upright_film_and_a_box_finds_its_way_back(pose
     upright = np.random.default_rng(0).integers(0, 200, (60, 40)).astype(np.float32)
     upright[5:25, 8:20] = 255
     given = np.rot90(upright.max() + upright.min() - upright if inverted else upright, turns)
-    assert np.array_equal(put_right(given, pose), upright)
-    left, top, right, bottom = placed_back((8, 5, 20, 25), Screening(Film(upright, "film"), (), pose))
+    assert np.array_equal(to_upright(given, pose), upright)
+    left, top, right, bottom = box_in_given_film((8, 5, 20, 25), Screening(Film(upright, "film"), (), pose))
     assert np.array_equal(np.unique(given[top:bottom, left:right]), [upright.min() if inverted else 255])
     assert (right - left) * (bottom - top) == 12 * 20
 
@@ -65,17 +67,14 @@ def looked(film: np.ndarray, found: list, classes: dict[tuple, int], boxes=None,
     """What `Screener` says of a film when the finder finds these boxes and the gate answers these classes for the
     boxes, in whatever pose the film is tried.
     """
-    upright = [tried for pose in POSES if (tried := put_right(film, pose)).shape == film.shape]
-    crops = [(network_input(tried, box, GATE_INPUT), number) for tried in upright for box, number in classes.items()]
 
     class Gate:
-        input = GATE_INPUT
+        limits = LIMITS
 
-        def run(self, images: np.ndarray) -> np.ndarray:
-            numbers = [next(number for crop, number in crops if np.array_equal(crop, image)) for image in images]
-            return np.stack([answer(**{f"_{number}": share}) for number in numbers])
+        def judge(self, pixels: np.ndarray, boxes: Sequence[Box]) -> tuple[Verdict, ...]:
+            return tuple(verdict(answer(**{f"_{classes[tuple(box)]}": share}), LIMITS) for box in boxes)
 
-    screen = Screener(lambda pixels: tuple(found) if pixels.shape == film.shape else (), Gate(), LIMITS)
+    screen = Screener(lambda pixels: tuple(found) if pixels.shape == film.shape else (), Gate())
     return screen(Film(film, "the film"), boxes)
 
 
@@ -145,7 +144,7 @@ def test_whole_legs_and_pairs_of_legs_are_put_right_from_every_position(grader, 
     assert report.refused is None
     for box in composed.boxes:
         clipped = (max(0, box[0]), max(0, box[1]), min(width, box[2]), min(height, box[3]))
-        middle = np.array(placed_back(clipped, unmoved)).reshape(2, 2).mean(0)
+        middle = np.array(box_in_given_film(clipped, unmoved)).reshape(2, 2).mean(0)
         near = [np.linalg.norm(np.array(knee.box).reshape(2, 2).mean(0) - middle) for knee in report.knees]
         assert min(near) < 0.25 * (box[2] - box[0])
     assert len(report.knees) == len(composed.boxes)

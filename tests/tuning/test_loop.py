@@ -161,7 +161,7 @@ def test_keras_alone_loads_the_bundle_and_agrees_with_onnx(loop):
         " kneeoa_hub.from_pretrained(folder)\nimages = numpy.random.default_rng(0).standard_normal((3,"
         " grader.bundle.config.input.height, grader.bundle.config.input.width, 1)).astype('float32')\nmodel ="
         " keras.saving.load_model(folder, compile=False, safe_mode=True)\nprint(numpy.abs(model.predict(images,"
-        " verbose=0)['probabilities'] - grader._network.run(images).probabilities).max())"
+        " verbose=0)['probabilities'] - grader.network.run(images).probabilities).max())"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(loop / "bundle")], capture_output=True, text=True, check=True

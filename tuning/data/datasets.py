@@ -11,7 +11,7 @@ from kneeoa_hub.errors import DataError, FilmError
 from kneeoa_hub.files import replacing
 from kneeoa_hub.grades import NUM_GRADES
 from kneeoa_hub.imaging.decode import decode
-from kneeoa_hub.imaging.gate import put_right
+from kneeoa_hub.imaging.gate import to_upright
 from kneeoa_hub.imaging.letterbox import letterbox, standardise
 
 from ..run import steps
@@ -79,7 +79,7 @@ def bright_bone(reader: FilmReader, film: AuditedFilm) -> np.ndarray:
     would.
     """
     pixels = decode(reader.read(film.source, film.file)).pixels
-    return put_right(pixels, (0, True)) if film.inverted else pixels
+    return to_upright(pixels, (0, True)) if film.inverted else pixels
 
 
 def exposures(knees: Knees) -> np.ndarray | None:

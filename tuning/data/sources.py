@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from kneeoa_hub.bundle import sha256_of
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.grades import LABELS, NUM_GRADES
-from kneeoa_hub.imaging.decode import FILM_SUFFIXES
+from kneeoa_hub.imaging.formats import FILM_SUFFIXES
 
 HASHED = "sha256:"
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")

@@ -10,7 +10,7 @@ from scipy.optimize import minimize_scalar
 
 from kneeoa_hub.bundle import Conformal, Decision, RefusalConfig
 from kneeoa_hub.decision import grade_set, nested_masses, reported_grade
-from kneeoa_hub.imaging.gate import clipped, contrast, distances
+from kneeoa_hub.imaging.refusal import clipped_proportion, contrast, training_distances
 
 from ..networks.ensemble import LEAST
 from .metrics import Predictions
@@ -116,7 +116,7 @@ def fit_refusal(training: np.ndarray, validation: np.ndarray, contents: Sequence
         mean=tuple(round(float(v), 6) for v in mean),
         components=tuple(tuple(float(f"{v:.5g}") for v in row) for row in components),
     )
-    away, clips = distances(validation, config), [clipped(content) for content in contents]
+    away, clips = training_distances(validation, config), [clipped_proportion(content) for content in contents]
 
     def limit(values: Sequence[float] | np.ndarray, beyond: float) -> float:
         return float(np.quantile(values, 1 - beyond, method="higher"))

@@ -13,8 +13,8 @@ from kneeoa_hub.grader import KneeGrader
 from kneeoa_hub.imaging.film import Film
 from kneeoa_hub.imaging.gate import POSES, Pose
 from kneeoa_hub.imaging.letterbox import Box
-from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, Joint, Locator, as_boxes, find_knees, regions
-from kneeoa_hub.imaging.screen import Screening, placed_back
+from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, Joint, Locator, find_knees, graded_regions, joint_boxes
+from kneeoa_hub.imaging.screen import Screening, box_in_given_film
 
 from ..data.datasets import bright_bone
 from ..data.sources import FilmReader
@@ -100,7 +100,7 @@ def _one_each(found: Sequence[Box], halves: Sequence[Box]) -> bool:
 
 def _same_grade(grader: KneeGrader, pixels: np.ndarray, found: tuple[Box, ...]) -> bool:
     whole = (0, 0, pixels.shape[1], pixels.shape[0])
-    graded = regions(found, pixels.shape)
+    graded = graded_regions(found, pixels.shape)
     return graded == (whole,) or (
         len(found) == 1 and _grades(grader, pixels, (whole,)) == _grades(grader, pixels, graded)
     )
@@ -172,7 +172,7 @@ def _turned(film: ComposedFilm, pose: Pose, grader: KneeGrader) -> bool:
         return report.refused is not None
     back = Screening(Film(bright, "composed"), (), pose)
     height, width = bright.shape
-    posed = [placed_back(_cut(box, height, width), back) for box in film.boxes]
+    posed = [box_in_given_film(_cut(box, height, width), back) for box in film.boxes]
     return len(report.knees) == len(posed) and all(
         near <= SAME_JOINT for near in _off(posed, [knee.box for knee in report.knees])
     )
@@ -220,12 +220,12 @@ def _graded(
     group.
     """
     pixels = film.pixels.astype(np.float32)
-    boxes = as_boxes(found, pixels.shape)
+    boxes = joint_boxes(found, pixels.shape)
     kept = [place for place, match in enumerate(matches) if match and found.index(match[0]) < len(boxes)]
     if not kept:
         return []
     true_grades = _grades(grader, pixels, tuple(film.boxes[place] for place in kept))
-    graded = regions(boxes, pixels.shape)
+    graded = graded_regions(boxes, pixels.shape)
     found_grades = _grades(grader, pixels, tuple(graded[found.index(matches[place][0])] for place in kept))
     rows = []
     for place, true_grade, found_grade in zip(kept, true_grades, found_grades, strict=True):

@@ -11,7 +11,7 @@ import numpy as np
 from kneeoa_hub.agreement import INTERVAL, qwk, resamples
 from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.evidence import Estimate, MapPeaks, MaskEvidence, MasksEvidence
-from kneeoa_hub.imaging.letterbox import seen
+from kneeoa_hub.imaging.letterbox import visible_region
 
 from ..data.datasets import Knees
 from ..run.figures import number
@@ -48,7 +48,7 @@ def joint_boxes(knees: Knees, config: InputConfig, joint: tuple[float, float, fl
     """[N,4] int: left, top, right, bottom of the joint space on the canvas of each knee."""
     boxes = []
     for film, content in zip(knees.films, knees.contents, strict=True):
-        shown = np.array(seen((0, 0, film.width, film.height), config), float).reshape(2, 2)
+        shown = np.array(visible_region((0, 0, film.width, film.height), config), float).reshape(2, 2)
         box = (np.array(joint).reshape(2, 2) * (film.width, film.height) - shown[0]) / (shown[1] - shown[0])
         start, stop = np.array(content, float).reshape(2, 2)
         boxes.append((start + box.clip(0, 1) * (stop - start)).ravel())

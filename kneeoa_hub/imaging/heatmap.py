@@ -1,0 +1,44 @@
+"""The heatmap: where in a knee's box the evidence for its reported grade lies."""
+
+import numpy as np
+from PIL import Image
+
+from ..bundle import InputConfig
+from .letterbox import Box, visible_region
+
+LONGER_SIDE = 32
+"""Pixels of a heatmap along the longer side of the knee's box. The network's activation map is coarser still."""
+
+
+def heatmap_over(activation_map: np.ndarray, box: Box, region: Box, content: Box, config: InputConfig) -> np.ndarray:
+    """Turn a network's activation map into a heatmap over a knee's box.
+
+    Args:
+        activation_map: [h,w] over the letterbox of what was graded.
+        box: The knee, in pixels of the film.
+        region: What was graded for it, in pixels of the film; `box` lies within it.
+        content: The part of the letterbox that is not padding.
+        config: The shape of the letterbox, and what of the region the network sees.
+
+    Returns:
+        float32 [h,w] over the box, 0 to 1; 0 where the network does not look, and everywhere where the map is flat.
+    """
+    across, down = activation_map.shape[1] / config.width, activation_map.shape[0] / config.height
+    part = content[0] * across, content[1] * down, content[2] * across, content[3] * down
+    shrink = LONGER_SIDE / max(box[2] - box[0], box[3] - box[1])
+    left, top, right, bottom = region
+    width, height = max(1, round((right - left) * shrink)), max(1, round((bottom - top) * shrink))
+    _, visible_top, _, visible_bottom = visible_region(region, config)
+    start = min(round((visible_top - top) * shrink), height - 1)
+    stop = min(max(round((visible_bottom - top) * shrink), start + 1), height)
+    visible = np.asarray(
+        Image.fromarray(activation_map.astype(np.float32)).resize(
+            (width, stop - start), Image.Resampling.BILINEAR, box=part
+        )
+    )
+    low, high = float(visible.min()), float(visible.max())
+    heatmap = np.zeros((height, width), np.float32)
+    if high > low:
+        heatmap[start:stop] = (visible - low) / (high - low)
+    x, y = min(round((box[0] - left) * shrink), width - 1), min(round((box[1] - top) * shrink), height - 1)
+    return heatmap[y : y + max(1, round((box[3] - box[1]) * shrink)), x : x + max(1, round((box[2] - box[0]) * shrink))]
