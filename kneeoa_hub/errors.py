@@ -1,8 +1,8 @@
-"""Every error that reaches a user. Each class has a stable `code` and the HTTP status that it maps to."""
+"""Errors that reach a user. Each class has a stable `code` and the HTTP status that it maps to."""
 
 
 class KneeOAError(Exception):
-    """Base of all errors of this package. The message says what was received and what to do."""
+    """This is the base class of all errors of the package. The message says what was received and what to do."""
 
     code = "error"
     status = 400
@@ -13,21 +13,21 @@ class KneeOAError(Exception):
 
 
 class FilmError(KneeOAError):
-    """A film that can't be graded as given."""
+    """The film cannot be graded as given."""
 
     code = "film"
     status = 422
 
 
 class EmptyFilm(FilmError):
-    """Nothing was received: zero bytes."""
+    """The file has zero bytes."""
 
     code = "film-empty"
     status = 400
 
 
 class UnsupportedFilm(FilmError):
-    """The bytes are not in a format that is read."""
+    """The format of the file is not supported."""
 
     code = "film-unsupported"
     status = 415
@@ -40,33 +40,33 @@ class DamagedFilm(FilmError):
 
 
 class FilmTooLarge(FilmError):
-    """Over the limit on bytes or pixels."""
+    """The film is over the limit on bytes or pixels."""
 
     code = "film-too-large"
     status = 413
 
 
 class FilmTooSmall(FilmError):
-    """Under the least number of pixels on the shorter side."""
+    """The shorter side of the film has too few pixels."""
 
     code = "film-too-small"
 
 
 class SeveralFrames(FilmError):
-    """More than one frame or page in the file."""
+    """The file holds more than one frame or page."""
 
     code = "film-several-frames"
 
 
 class FilmNotFound(FilmError):
-    """No readable file at the path."""
+    """There is no readable file at the path."""
 
     code = "film-not-found"
     status = 400
 
 
 class BundleError(KneeOAError):
-    """A bundle that can't be trusted or understood."""
+    """The bundle cannot be trusted or understood."""
 
     code = "bundle"
     status = 500
@@ -79,19 +79,19 @@ class BundleIncomplete(BundleError):
 
 
 class BundleChanged(BundleError):
-    """A file differs from the manifest's sha256, or is not listed there."""
+    """A file differs from its SHA-256 in the manifest, or may not be in a bundle."""
 
     code = "bundle-changed"
 
 
 class BundleUnsupported(BundleError):
-    """A schema version that this release does not know."""
+    """This release does not know the schema version of the bundle."""
 
     code = "bundle-unsupported"
 
 
 class AddressError(KneeOAError):
-    """A model's address that can't be understood, or names nothing."""
+    """The address of a model cannot be understood, or names nothing."""
 
     code = "address"
 
@@ -110,45 +110,45 @@ class HubNotFound(HubError):
 
 
 class HubDenied(HubError):
-    """The Hub wants a token, another token, or an accepted agreement."""
+    """The Hub requires a token, another token, or an accepted agreement."""
 
     code = "hub-denied"
 
 
 class HubUnreachable(HubError):
-    """No answer from the Hub within the bound, and nothing usable in the cache."""
+    """The Hub did not answer in time, and the cache holds nothing usable."""
 
     code = "hub-unreachable"
 
 
 class HubConflict(HubError):
-    """The Hub or folder already holds something else under that name or tag."""
+    """The Hub or the folder already holds something else under that name or tag."""
 
     code = "hub-conflict"
 
 
 class DataError(KneeOAError):
-    """Training films, labels or a step's input that can't be used."""
+    """Training films, labels or the input of a step cannot be used."""
 
     code = "data"
 
 
 class OutputError(KneeOAError):
-    """A place where nothing can be written: no space, no permission."""
+    """The output cannot be written: there is no space or no permission."""
 
     code = "output"
     status = 500
 
 
 class SettingsError(KneeOAError):
-    """An environment variable or option with a value that can't be used."""
+    """An environment variable or an option has a value that cannot be used."""
 
     code = "settings"
     status = 500
 
 
 class MissingExtra(KneeOAError):
-    """A part that needs packages which are not installed."""
+    """A part needs packages that are not installed."""
 
     code = "missing-extra"
     status = 501

@@ -27,7 +27,7 @@ def test_every_error_and_refusal_is_documented():
     text = (ROOT / "docs" / "errors.md").read_text("utf-8")
     kinds = [c for c in vars(errors).values() if inspect.isclass(c) and issubclass(c, errors.KneeOAError)]
     assert len({kind.code for kind in kinds}) == len(kinds)
-    assert all(f"| `{kind.__name__}` | `{kind.code}` | {kind.status} |" in text for kind in kinds)
+    assert all(f"| `{kind.__name__}` | `{kind.code}` | {kind.status} | {kind.__doc__} |" in text for kind in kinds)
     assert all(f"| `{reason}` | {message} |" in text for reason, message in MESSAGES.items())
 
 
