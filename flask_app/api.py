@@ -1,11 +1,12 @@
-"""API v1: films in, reports out."""
+"""Answers API v1: films in, reports out."""
 
 from typing import Any
 
 from flask import Blueprint, Response, jsonify, render_template
 
-from kneeoa_hub import FilmReport, KneeOAError
+from kneeoa_hub import KneeOAError
 from kneeoa_hub.output.dicom import structured_report, to_bytes
+from kneeoa_hub.report import Answer
 
 from . import openapi
 from .problems import OneFilmOnly, problem
@@ -19,10 +20,10 @@ blueprint = Blueprint("api", __name__)
 
 @blueprint.post("/api/v1/grade")
 def grade() -> Response:
-    """Grade the films of the field `film`, in their order, or the film that is the body.
+    """Grade the films of the field `film` in their order, or the film that is the body.
 
-    A film alone that can't be graded is the request's error; among others it is reported in its place.
-    A refusal is an answer, not an error.
+    When the only film cannot be graded, its error is that of the request. Among several films the error stands in the
+    film's place. A refusal is an answer, not an error.
     """
     films = contents()
     grader = source().get()
@@ -32,17 +33,19 @@ def grade() -> Response:
 
 @blueprint.post("/api/v1/dicom/report")
 def dicom_report() -> Response:
-    """Grade one DICOM film; answer with a structured report of its study, to store beside it."""
+    """Grade one DICOM film and answer with a structured report of its study, to store beside it."""
     films = contents()
     if len(films) != 1:
-        raise OneFilmOnly(f"{len(films)} films were sent; a structured report speaks of one, so send each by itself.")
+        raise OneFilmOnly(
+            f"The request holds {len(films)} films, and a structured report is about one. Send each film by itself."
+        )
     (content,) = grade_films(source().get(), films, lambda answer: _object(films[0], answer))
     return Response(content, mimetype=DICOM)
 
 
 @blueprint.get("/api/v1/model")
 def model() -> Response:
-    """Which model answers, and how it decides."""
+    """Say which model answers, and how it decides."""
     grader = source().get()
     config = grader.bundle.config
     return jsonify(
@@ -58,27 +61,27 @@ def model() -> Response:
 
 @blueprint.get("/openapi.json")
 def description() -> Response:
-    """This API for programs that read descriptions."""
+    """Send the OpenAPI description of this API."""
     return jsonify(openapi.document())
 
 
 @blueprint.get("/docs")
 def documentation() -> str:
-    """The same for people."""
+    """Show the same description to people."""
     return render_template("docs.html", api=openapi.document(), problems=openapi.problem_types())
 
 
-def _entry(answer: FilmReport | KneeOAError) -> dict[str, Any]:
+def _entry(answer: Answer) -> dict[str, Any]:
     return {"error": problem(answer)} if isinstance(answer, KneeOAError) else answer.to_dict()
 
 
-def _object(film: bytes, answer: FilmReport | KneeOAError) -> bytes:
+def _object(film: bytes, answer: Answer) -> bytes:
     if isinstance(answer, KneeOAError):
         raise answer
     return to_bytes(structured_report(film, answer))
 
 
-def _raised(answer: FilmReport | KneeOAError) -> dict[str, Any]:
+def _raised(answer: Answer) -> dict[str, Any]:
     if isinstance(answer, KneeOAError):
         raise answer
     return answer.to_dict()

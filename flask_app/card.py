@@ -1,4 +1,4 @@
-"""A bundle's model card as HTML."""
+"""Renders the model card of a bundle as HTML."""
 
 import re
 from pathlib import Path
@@ -12,10 +12,13 @@ TABLE_OPEN, TABLE_CLOSE = '<div class="scroll" tabindex="0" role="region" aria-l
 
 
 def card_html(folder: Path, figures: str) -> str | None:
-    """README.md of the bundle in `folder`, without its front matter; None when it has none.
+    """Return the card of the bundle in `folder` without its front matter, or None when the bundle has no card.
 
-    figures: address under which the bundle's figures are served. Raw HTML in the card is shown as text, since
-    the manifest does not vouch for the card.
+    Raw HTML in the card is shown as text, since the manifest does not cover the card.
+
+    Args:
+        folder: The bundle.
+        figures: The address under which the app serves the figures of the bundle.
     """
     try:
         text = (folder / "README.md").read_text("utf-8")

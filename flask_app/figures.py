@@ -1,17 +1,18 @@
-"""Figures for Prometheus. They hold no names, keys, films or pixels."""
+"""Metrics for Prometheus. They hold no names, keys, films or pixels."""
 
 from flask import Flask
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 
-from kneeoa_hub import FilmReport, KneeOAError
+from kneeoa_hub import KneeOAError
+from kneeoa_hub.report import Answer
 
 EXTENSION = "kneeoa_figures"
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-"""Seconds."""
+"""Upper bounds of the histogram of answer times, in seconds."""
 
 
 class Figures:
-    """One app's metrics, in a registry of their own."""
+    """The metrics of one app, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -26,21 +27,19 @@ class Figures:
         self.failures = Counter(
             "kneeoa_failures", "Films that could not be graded, by code.", ("code",), registry=self.registry
         )
-        self.waiting = Gauge(
-            "kneeoa_waiting", "Requests that wait for their turn to be graded.", registry=self.registry
-        )
+        self.waiting = Gauge("kneeoa_waiting", "Requests that wait for a turn to be graded.", registry=self.registry)
         self.turned_away = Counter(
-            "kneeoa_turned_away", "Requests turned away because too many were waiting.", registry=self.registry
+            "kneeoa_turned_away", "Requests that got 503 because too many were waiting.", registry=self.registry
         )
         self.model = Info("kneeoa_model", "The model that answers.", registry=self.registry)
 
     @classmethod
     def of(cls, app: Flask) -> "Figures":
-        """The app's."""
+        """Return the metrics of an app."""
         return app.extensions[EXTENSION]
 
-    def count(self, answer: FilmReport | KneeOAError) -> None:
-        """A film that was answered."""
+    def count(self, answer: Answer) -> None:
+        """Count the answer for a film."""
         if isinstance(answer, KneeOAError):
             self.failures.labels(answer.code).inc()
             return

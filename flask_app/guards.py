@@ -1,6 +1,4 @@
-"""Who may ask, and how often: trusted hosts, no requests that another site makes in a visitor's name, API keys,
-rates.
-"""
+"""Decides who may ask and how often: trusted hosts, cross-site requests, API keys, tokens of forms, rates."""
 
 import hashlib
 import hmac
@@ -25,62 +23,67 @@ from .problems import ShownError
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 API = "/api/"
 PROBES = ("/health/", "/metrics")
-"""What orchestrators and Prometheus ask by an address of the network."""
+"""Orchestrators and Prometheus ask these paths under an address of the network, so every host name may."""
 PORT = re.compile(r":\d+$")
 KEY_LINE = re.compile(r"([A-Za-z0-9._-]{1,64}):([0-9a-f]{64})")
 
 
 class UnknownHost(ShownError):
-    """The app was asked under a name that is not its own."""
+    """The request names a host that the app does not answer to."""
 
     code = "unknown-host"
     status = 400
 
     def __init__(self) -> None:
-        super().__init__("This server does not answer under that name; use the address that its operator gave you.")
+        super().__init__("This server does not answer to that host name. Use the address that its operator gave you.")
 
 
 class CrossSite(ShownError):
-    """Another site's page made the visitor's browser ask."""
+    """A page of another site made the visitor's browser send the request."""
 
     code = "cross-site"
     status = 403
 
     def __init__(self) -> None:
-        super().__init__("The request comes from another site's page; open this app's own page and send it from there.")
+        super().__init__(
+            "The request comes from a page of another site. Open this app's own page and send it from there."
+        )
 
 
 class KeyNeeded(ShownError):
-    """No API key, or one that is not known."""
+    """The request has no API key, or an unknown one."""
 
     code = "key-needed"
     status = 401
 
     def __init__(self) -> None:
         super().__init__(
-            "This API needs a key; send the header Authorization: Bearer KEY, with a key that its operator gave you."
+            "This API needs a key. Send the header Authorization: Bearer KEY with a key that its operator gave you."
         )
 
 
 class TooManyRequests(ShownError):
-    """Over the rate that the operator allows."""
+    """The client sends more requests than the operator allows."""
 
     code = "too-many-requests"
     status = 429
 
     def __init__(self, limit: str) -> None:
         super().__init__(
-            f"More requests came from you than the limit of {limit}; wait as long as the header Retry-After says."
+            f"You have sent more requests than the limit of {limit}. Wait as long as the header Retry-After says."
         )
 
 
 def register(app: Flask, settings: Settings, keys: Mapping[str, str] | None = None) -> None:
-    """Guard the app by the settings.
+    """Guard the app by the settings. Raises SettingsError for settings that cannot be used.
 
-    keys: of the API, where they were read already. Raises SettingsError for settings that can't be used.
+    Args:
+        app: The app.
+        settings: Its settings.
+        keys: The API keys as `read_keys` returns them; by default they are read from the file of the settings.
     """
     hosts = [host.strip() for host in settings.trusted_hosts.split(",") if host.strip()]
-    if hosts:  # not by Flask's own TRUSTED_HOSTS, after which no page that tells of it can be made
+    if hosts:  # Flask's own TRUSTED_HOSTS leaves no way to render a page about the error
         app.before_request(lambda: _trusted(hosts))
     app.before_request(_no_cross_site)
     if settings.api_keys:
@@ -91,7 +94,7 @@ def register(app: Flask, settings: Settings, keys: Mapping[str, str] | None = No
 
 
 def check(settings: Settings) -> None:
-    """Raises SettingsError for settings of this module that can't be used."""
+    """Raise SettingsError for settings of this module that cannot be used."""
     if settings.api_keys:
         read_keys(Path(settings.api_keys))
     if settings.rate_limit:
@@ -99,18 +102,18 @@ def check(settings: Settings) -> None:
 
 
 def new_key() -> tuple[str, str]:
-    """A key of 256 random bits to give away once, and its sha256 to keep."""
+    """Return a key of 256 random bits to hand out once, and its SHA-256 to keep."""
     key = secrets.token_urlsafe(32)
     return key, _hashed(key)
 
 
 def read_keys(path: Path) -> dict[str, str]:
-    """sha256 -> name of each line NAME:SHA256. Raises SettingsError."""
+    """Return the names of the keys in a file of lines NAME:SHA256, by SHA-256. Raises SettingsError."""
     try:
         lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
-            f"KNEEOA_API_KEYS {path} can't be read ({error.__class__.__name__}); give a file of lines NAME:SHA256."
+            f"KNEEOA_API_KEYS: {path} can't be read ({error.__class__.__name__}); give a file of lines NAME:SHA256."
         ) from None
     found = {}
     for number, line in enumerate(lines, 1):
@@ -119,12 +122,12 @@ def read_keys(path: Path) -> dict[str, str]:
         parts = KEY_LINE.fullmatch(line)
         if not parts:
             raise SettingsError(
-                f"KNEEOA_API_KEYS {path}, line {number} is not NAME:SHA256; make one with python -m flask_app --new-key"
-                " NAME."
+                f"KNEEOA_API_KEYS: line {number} of {path} is not NAME:SHA256; make one with python -m flask_app"
+                " --new-key NAME."
             )
         found[parts[2]] = parts[1]
     if not found:
-        raise SettingsError(f"KNEEOA_API_KEYS {path} holds no key; make one with python -m flask_app --new-key NAME.")
+        raise SettingsError(f"KNEEOA_API_KEYS: {path} holds no key; make one with python -m flask_app --new-key NAME.")
     return found
 
 
@@ -136,8 +139,9 @@ def _trusted(hosts: list[str]) -> None:
 
 
 def _no_cross_site() -> None:
-    """A browser says where a request comes from (Fetch Metadata, W3C); a program that says nothing has no visitor to
-    misuse.
+    """Turn away what another site's page made a browser send, by Fetch Metadata (W3C) or Origin.
+
+    A program sends neither header; it has no visitor whom another site could misuse.
     """
     if request.method in SAFE_METHODS:
         return
@@ -198,38 +202,41 @@ def _limit(app: Flask, rate: str) -> None:
 
 
 TOKEN_SECONDS = 12 * 3600
-"""A page that was left open for longer has to be opened again."""
+"""A form is good for this many seconds. A page that was open for longer has to be opened again."""
 
 
 class FormExpired(ShownError):
-    """A form without the token of one of the app's own pages, or with an old one."""
+    """The form has no token of one of the app's own pages, or an old one."""
 
     code = "form-expired"
     status = 400
 
     def __init__(self) -> None:
         super().__init__(
-            "This form is too old, or your browser did not keep the page's cookie; open the page again, allow its"
-            " cookie, and send the form anew."
+            "This form is too old, or your browser did not keep the page's cookie. Open the page again, allow its"
+            " cookie, and send the form again."
         )
 
 
 class Sessions(SecureCookieSessionInterface):
-    """Cookies that travel by TLS alone where TLS is."""
+    """Makes cookies that travel over TLS alone where there is TLS."""
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """Empty for a program, without a look at what cookies are signed with."""
+        """Return the session of a browser. A program sends no cookie and gets an empty session."""
         return super().open_session(app, request) if request.cookies else self.session_class()
 
     def get_cookie_secure(self, app: Flask) -> bool:
-        """Nobody gains by pretending the header: it makes the sender's own cookie stricter, and nothing else."""
+        """Trust the proxy's header: a client that forges it makes its own cookie stricter, and nothing else."""
         return request.is_secure or request.headers.get("X-Forwarded-Proto") == "https"
 
 
 def protect(app: Flask, secret_key: str, programs: Blueprint) -> None:
-    """Ask every form for its token.
+    """Require the token of one of the app's own pages in every form.
 
-    secret_key: "" draws one. programs: what they call, which keeps no cookie and needs no token.
+    Args:
+        app: The app.
+        secret_key: The key that signs the cookie; "" draws one.
+        programs: The API, which programs call without cookie and token.
     """
     app.config.update(
         SECRET_KEY=secret_key or secrets.token_hex(32),
@@ -237,7 +244,7 @@ def protect(app: Flask, secret_key: str, programs: Blueprint) -> None:
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         WTF_CSRF_TIME_LIMIT=TOKEN_SECONDS,
-        # _no_cross_site asks where a request comes from, by better headers than the referrer
+        # _no_cross_site decides by better headers than the referrer
         WTF_CSRF_SSL_STRICT=False,
     )
     app.session_interface = Sessions()

@@ -20,14 +20,14 @@ from flask import (
 from PIL import Image
 from werkzeug.wrappers import Response as AnyResponse
 
-from kneeoa_hub import FilmReport, KneeOAError
 from kneeoa_hub.grades import GRADES
 from kneeoa_hub.imaging.formats import READABLE_FORMATS
 from kneeoa_hub.imaging.phantom import sample_films
-from kneeoa_hub.report import DISCLAIMER
+from kneeoa_hub.output import knee_html
+from kneeoa_hub.report import DISCLAIMER, Answer, percent
 
 from .card import card_html
-from .presentation import FILM, PICTURES, GradedFilm, percent, span
+from .presentation import FILM, PICTURES, GradedFilm
 from .problems import NoFilm
 from .queue import Drawing
 from .results import FORMS, KEPT_SECONDS, Results, download
@@ -55,7 +55,7 @@ def shared() -> dict[str, object]:
         "disclaimer": DISCLAIMER,
         "grader": source().loaded,
         "percent": percent,
-        "span": span,
+        "html": knee_html,
         "readings": Readings.of(current_app),
         "kept_minutes": KEPT_SECONDS // 60,
     }
@@ -82,7 +82,7 @@ def grade() -> AnyResponse | tuple[Response, int]:
         return Response(_upload_page("Choose at least one film first."), NoFilm.status)
     places = iter(enumerate(films, 1))
 
-    def show(answer: FilmReport | KneeOAError) -> GradedFilm:
+    def show(answer: Answer) -> GradedFilm:
         number, film = next(places)
         return GradedFilm.of(film, answer, number)
 
@@ -141,6 +141,15 @@ def report(key: str, form: str) -> Response:
     return download(form, films, Drawing.of(current_app))
 
 
+@blueprint.get("/static/knee.css")
+def knee_style() -> Response:
+    """Send the style of a graded knee, which the app shares with the Space and the printable report."""
+    response = Response(knee_html.STYLE, mimetype="text/css")
+    response.headers["Cache-Control"] = "no-cache"
+    response.add_etag()
+    return response.make_conditional(request)
+
+
 @blueprint.get("/samples/<name>.png")
 def sample_film(name: str) -> Response:
     """A synthetic film, as the file that would be graded."""
@@ -176,7 +185,11 @@ def _result_page(key: str) -> str:
         read = store.of_films({film.sha256 for film in result.films}) if store and not result.sample else {}
     except ReadingsUnavailable:  # the grades of the films are worth showing all the same
         read = {}
-    return render_template("result.html", result=result, films=result.films, grades=GRADES, read=read, forms=FORMS)
+    films = result.films
+    table = [(film.anchor, film.view) for film in films]
+    return render_template(
+        "result.html", result=result, films=films, table=table, grades=GRADES, read=read, forms=FORMS
+    )
 
 
 def _upload_page(error: str | None = None) -> str:

@@ -1,4 +1,4 @@
-"""A graded film as the pages and the downloads show it."""
+"""Holds a graded film as pages and downloads show it."""
 
 import io
 from dataclasses import dataclass, field, replace
@@ -8,24 +8,31 @@ import numpy as np
 from PIL import Image
 
 from kneeoa_hub import FilmReport, KneeOAError
+from kneeoa_hub.output.knee_view import FilmView
 from kneeoa_hub.overlay import film_picture
+from kneeoa_hub.report import Answer
 
 from .uploads import Upload
 
 LONGEST_SIDE = 1400
-"""Pixels of a picture on a page; a larger film is shown smaller."""
+"""The longest side of a picture on a page in pixels; a larger film is shrunk."""
 JPEG_QUALITY = 92
 FILM, OVERLAY = "film", "overlay"
 PICTURES = (FILM, OVERLAY)
-"""The film alone, and with each knee's frame, grade and evidence."""
+"""The pictures of a film: alone, and with the box, grade and heatmap of each knee."""
 
 
 @dataclass(frozen=True)
 class GradedFilm:
-    """One film of a request: either a report or an error.
+    """One film of a request, with either a report or an error.
 
-    name: as its sender called it. sha256: of the file. report: its film is a gray picture of LONGEST_SIDE at most, so
-    that little is held in memory; `document` is what the API answers for the film as it was sent.
+    Attributes:
+        number: Its place in the request, from 1.
+        name: The name that its sender gave it.
+        sha256: The SHA-256 of the file.
+        report: The report. Its film is a gray picture of LONGEST_SIDE at most, so that it takes little memory.
+        error: The reason why there is no report.
+        document: The answer of the API for the film as it was sent.
     """
 
     number: int
@@ -36,44 +43,44 @@ class GradedFilm:
     document: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, upload: Upload, answer: FilmReport | KneeOAError, number: int) -> "GradedFilm":
+    def of(cls, upload: Upload, answer: Answer, number: int) -> "GradedFilm":
+        """Return what is kept of an upload and its answer."""
         if isinstance(answer, KneeOAError):
             return cls(number, upload.name, upload.sha256, error=answer)
         return cls(number, upload.name, upload.sha256, _small(answer), document=answer.to_dict())
 
     @property
     def anchor(self) -> str:
+        """The id of the film's section in a page."""
         return f"film-{self.number}"
 
     @property
-    def answer(self) -> FilmReport | KneeOAError:
-        """Whichever there is."""
+    def title(self) -> str:
+        """The film by its number and name."""
+        return f"{self.number}. {self.name}"
+
+    @property
+    def answer(self) -> Answer:
+        """The report or the error."""
         answer = self.report or self.error
         assert answer
         return answer
 
     @property
+    def view(self) -> FilmView:
+        """The words that a page shows for the film."""
+        return FilmView.of(self.title, self.answer)
+
+    @property
     def size(self) -> tuple[int, int]:
-        """Width and height of its pictures in pixels. There must be a report."""
+        """Width and height of its pictures in pixels, where there is a report."""
         assert self.report
         return self.report.film.shape[1], self.report.film.shape[0]
 
     def picture(self, name: str) -> bytes:
-        """One of PICTURES as a JPEG file. There must be a report."""
+        """Return one of PICTURES as a JPEG file, where there is a report."""
         assert self.report
         return _jpeg(Image.fromarray(self.report.film) if name == FILM else self.report.overlay())
-
-
-def percent(share: float) -> str:
-    """0..1 in whole per cent; what is small but possible is not called zero, nor what is likely certain."""
-    if 0 < share < 0.005:
-        return "<1%"
-    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
-
-
-def span(grades: tuple[int, ...]) -> str:
-    """Contiguous grades: "2" or "2 to 3"."""
-    return str(grades[0]) if len(grades) == 1 else f"{grades[0]} to {grades[-1]}"
 
 
 def _small(report: FilmReport) -> FilmReport:

@@ -1,4 +1,4 @@
-"""One shape for every error: problem+json (RFC 9457) for programs, a readable page for people."""
+"""Gives every error one shape: problem+json (RFC 9457) for programs, a readable page for people."""
 
 import logging
 from typing import Any
@@ -13,13 +13,16 @@ from .source import RETRY_SECONDS, ModelUnavailable
 URN = "urn:kneeoa:error:"
 PROGRAM_PATHS = ("/api/", "/health/")
 HTTP_ERRORS = {
-    400: ("bad-request", "The request could not be read; docs/flask.md shows its form."),
-    404: ("not-found", "Nothing is at this address."),
-    405: ("method-not-allowed", "This address does not take that method."),
-    413: ("request-too-large", "The upload is too large, or has too many parts; send fewer or smaller films."),
-    500: ("internal", "The server failed on this request and kept no film. Try again, then tell the operator."),
+    400: ("bad-request", "The server could not read the request. The page /docs shows its form."),
+    404: ("not-found", "There is nothing at this address."),
+    405: ("method-not-allowed", "This address does not accept that method."),
+    413: ("request-too-large", "The upload is too large or has too many parts. Send fewer or smaller films."),
+    500: (
+        "internal",
+        "The server failed on this request and kept no film. Try again. If it fails again, inform the operator.",
+    ),
 }
-"""Code and detail of the errors that HTTP itself knows, by status."""
+"""The code and the detail of each error of HTTP itself, by status."""
 
 log = logging.getLogger(__name__)
 
@@ -34,32 +37,34 @@ class NoFilm(FilmError):
 class ShownError(KneeOAError):
     """Base of the app's own errors that may be shown.
 
-    retry_after: seconds after which trying again may help, 0 when it won't.
+    Attributes:
+        retry_after: Seconds after which another try may succeed, or 0 when it will not.
     """
 
     retry_after = 0
 
 
 class OneFilmOnly(FilmError):
-    """Several films where one is answered."""
+    """The request holds several films where the API answers for one."""
 
     code = "one-film-only"
     status = 400
 
 
 class UnsupportedRequest(KneeOAError):
-    """The request's body is neither a form nor a film."""
+    """The body of the request is neither a form nor a film."""
 
     code = "unsupported-media-type"
     status = 415
 
 
 def problem(error: KneeOAError) -> dict[str, Any]:
-    """The error as a problem document; `type` is stable and listed in docs/flask.md."""
+    """Return the error as a problem document. Its `type` is stable and listed in docs/flask.md."""
     return document(error.code, error.status, error.message)
 
 
 def document(code: str, status: int, detail: str) -> dict[str, Any]:
+    """Return a problem document of RFC 9457 as JSON values."""
     return {
         "type": URN + code,
         "title": code.replace("-", " ").capitalize(),
@@ -69,11 +74,12 @@ def document(code: str, status: int, detail: str) -> dict[str, Any]:
 
 
 def problem_response(content: dict[str, Any]) -> Response:
+    """Return a problem document as a response with its own status."""
     return Response(json.dumps(content), content["status"], mimetype="application/problem+json")
 
 
 def register(app: Flask) -> None:
-    """Answer every error that leaves a view."""
+    """Answer every error that leaves a view of the app."""
     app.register_error_handler(KneeOAError, _known)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unforeseen)

@@ -1,5 +1,6 @@
-"""Films are graded a few requests at a time; those beyond wait, and when too many wait the next one is told to come
-back.
+"""Gives requests turns: a few grade at a time, others wait, and beyond a limit the next one is turned away.
+
+Pictures and documents have turns of their own, so that pages that draw never delay a grading.
 """
 
 import os
@@ -14,30 +15,31 @@ from .figures import Figures
 from .problems import ShownError
 
 MOST_AT_A_TIME = 4
-"""Each may unpack a film that is not large (sizes.LARGE), which takes some sixty megabytes, and one beside them a film
-of KNEEOA_MAX_PIXELS."""
+"""At most this many requests grade at once. Each may unpack a film that is not large (sizes.LARGE), which takes some
+sixty megabytes; one of them may unpack a film of KNEEOA_MAX_PIXELS."""
 AT_A_TIME = min(
     MOST_AT_A_TIME, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 )
-"""Requests that are graded at once: one a core, since more only take turns."""
+"""Requests that grade at once: one a core, since more would only take turns."""
 WAIT_SECONDS = 60
-"""For a turn; a proxy before the app that waits two minutes has its answer in time."""
+"""A request waits this many seconds for a turn, so that a proxy that waits two minutes gets an answer in time."""
 BUSY_SECONDS = 5
+"""A client that was turned away is asked to come back after this many seconds."""
 
 
 class Busy(ShownError):
-    """Too many requests wait already."""
+    """Too many requests are waiting already."""
 
     code = "busy"
     status = 503
     retry_after = BUSY_SECONDS
 
     def __init__(self, reason: str = "Too many films are waiting to be graded") -> None:
-        super().__init__(f"{reason}; nothing was kept of yours. Send them again in {BUSY_SECONDS} seconds.")
+        super().__init__(f"{reason}. The server kept nothing of your request; send it again in {BUSY_SECONDS} seconds.")
 
 
 class Stopping(Busy):
-    """The server is being stopped, as for an upgrade."""
+    """The server is about to stop, as for an upgrade."""
 
     def __init__(self) -> None:
         super().__init__("This server is being stopped")
@@ -49,7 +51,7 @@ class _Ticket:
 
 
 class Queue:
-    """Turns for the requests of one process, in the order in which they came. most: that may wait."""
+    """Gives turns to the requests of one process in the order in which they came. At most `most` of them wait."""
 
     def __init__(self, most: int, figures: Figures):
         self._most, self._figures = most, figures
@@ -59,16 +61,16 @@ class Queue:
         self._stopped = False
 
     def stop(self) -> None:
-        """The server is being stopped: who waits is told, who has a turn is left to end it."""
+        """Turn away the requests that wait. Requests with a turn may end it."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
 
     @contextmanager
     def turn(self, large: bool = False) -> Iterator[None]:
-        """Wait for a turn and hold it.
+        """Wait for a turn and hold it. Raises Busy.
 
-        large: with a large film, of which one has a turn at a time; others pass by. Raises Busy.
+        Of requests with a large film one has a turn at a time; requests without one may overtake them.
         """
         ticket = _Ticket(large)
         with self._changed:
@@ -112,13 +114,13 @@ class Queue:
 
 EXTENSION = "kneeoa_drawing"
 MOST_DOCUMENTS = 2
-"""Made at a time; they take turns film by film, with each other and with pictures."""
+"""At most this many documents are made at once. They take turns film by film, with each other and with pictures."""
 PATIENCE_SECONDS = 5
-"""After which who waits to make a document is told to come back."""
+"""A request waits this many seconds to begin a document."""
 
 
 class Drawing:
-    """Of one process."""
+    """Gives turns to the requests of one process that draw pictures or documents."""
 
     def __init__(self) -> None:
         self._pen = threading.Lock()
@@ -126,18 +128,18 @@ class Drawing:
 
     @classmethod
     def of(cls, app: Flask) -> "Drawing":
-        """The app's."""
+        """Return the turns of an app."""
         return app.extensions[EXTENSION]
 
     @contextmanager
     def picture(self) -> Iterator[None]:
-        """Hold the pen."""
+        """Wait for the pen and hold it."""
         with self._pen:
             yield
 
     @contextmanager
     def document(self) -> Iterator[None]:
-        """Be one of those who make a document. Raises Busy."""
+        """Be one of those that make a document. Raises Busy."""
         if not self._documents.acquire(timeout=PATIENCE_SECONDS):
             raise Busy("Too many documents are being made")
         try:

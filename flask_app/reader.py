@@ -1,4 +1,4 @@
-"""A second reader's own grades: recorded beside the model's, compared, and exported as the CSV that training reads."""
+"""Records the grades of a second reader beside the model's, compares them, and exports them as CSV for training."""
 
 import re
 
@@ -13,39 +13,39 @@ from .store import Reading, Readings, agreement, as_csv
 
 READER = re.compile(r"[A-Za-z0-9._-]{1,32}")
 FIELD = re.compile(r"grade-(\d{1,3})-(\d{1,2})")
-"""A form's field of film and knee, both by their number on the page."""
+"""The field of a form for one knee: the number of the film on the page, and of the knee on the film."""
 
 blueprint = Blueprint("reader", __name__)
 
 
 class BadReading(ShownError):
-    """A reader's form that can't be kept as it is."""
+    """The form of a reader holds something that cannot be saved."""
 
     code = "bad-reading"
     status = 400
 
 
 class AlreadyShown(ShownError):
-    """A grade that says it was given before the model's answer, and comes after it."""
+    """A grade claims to be given before the model's answer, but comes after it."""
 
     code = "already-shown"
     status = 409
 
     def __init__(self) -> None:
         super().__init__(
-            "The model's answers to these films were shown already, so no grade can be counted as given before them;"
-            " nothing was changed."
+            "The app has already shown the model's answers for these films, so it cannot count a grade as given before"
+            " them. Nothing was changed."
         )
 
 
 @blueprint.post("/results/<key>/readings")
 def record(key: str) -> AnyResponse:
-    """Keep the grades of the form, then show the result with the model's answers."""
+    """Save the grades of the form, then show the result with the model's answers."""
     store, results = _store(), current_app.extensions["kneeoa_results"]
     assert isinstance(results, Results)
     result = results.get(key)
     if result.sample:
-        raise BadReading("Synthetic films are for trying the tool; readers' grades are kept of films that were sent.")
+        raise BadReading("The app saves no reader's grade of a synthetic film. Send a film of your own.")
     readings = _readings(result)
     # A form that is sent again, by the Back button or by whoever has seen it, changes no grade that was given blind.
     if any(reading.before for reading in readings) and results.was_shown(key):
@@ -56,7 +56,7 @@ def record(key: str) -> AnyResponse:
 
 @blueprint.get("/readings")
 def overview() -> str:
-    """How far readers and model agree."""
+    """Show how far readers and model agree."""
     readings = _store().all()
     parts = {
         "before the model's answer was shown": [r for r in readings if r.before],
@@ -72,7 +72,7 @@ def overview() -> str:
 
 @blueprint.get("/readings.csv")
 def export() -> Response:
-    """Every reading."""
+    """Send every reading as CSV."""
     headers = {"Content-Disposition": "attachment; filename=kneeoa-readings.csv"}
     return Response(as_csv(_store().all()), mimetype="text/csv", headers=headers)
 
@@ -81,7 +81,8 @@ def _readings(result: Result) -> list[Reading]:
     reader, before = request.form.get("reader", "").strip(), request.form.get("before") == "1"
     if not READER.fullmatch(reader):
         raise BadReading(
-            "Give your reader's code: 1 to 32 letters, digits, dots, dashes or underscores, and no patient's name."
+            "Enter your reader code: 1 to 32 letters, digits, dots, dashes or underscores. Do not enter a"
+            " patient's name."
         )
     films = {film.number: film for film in result.films if film.report}
     found = []
@@ -97,8 +98,7 @@ def _readings(result: Result) -> list[Reading]:
             or text not in map(str, range(NUM_GRADES))
         ):
             raise BadReading(
-                "The form holds a grade that is not 0 to 4, or of a knee that is not in this result; open the result"
-                " again."
+                "The form holds a grade outside 0 to 4, or of a knee that is not in this result. Open the result again."
             )
         knee = film.report.knees[number]
         found.append(
@@ -115,7 +115,7 @@ def _readings(result: Result) -> list[Reading]:
             )
         )
     if not found:
-        raise BadReading("No knee was given a grade; choose one of 0 to 4 for at least one knee.")
+        raise BadReading("The form holds no grade. Choose 0 to 4 for at least one knee.")
     return found
 
 

@@ -1,6 +1,4 @@
-"""Graded films for a few minutes, in memory, under an address that can't be guessed: to download, to read again, then
-gone.
-"""
+"""Keeps graded films in memory for a few minutes, under an address that cannot be guessed, and offers them as files."""
 
 import io
 import json
@@ -24,11 +22,13 @@ from .problems import ShownError, problem
 from .queue import Drawing
 
 KEPT_SECONDS = 600
+"""A result is kept for this many seconds."""
 MARGIN_SECONDS = 1
+"""Seconds after a result is due at which the timer looks."""
 MOST_BYTES = 128 * 2**20
-"""Of all kept films together; above it the oldest go first."""
+"""All kept films together take at most this many bytes; beyond it the oldest go first."""
 FILM_OVERHEAD = 4096
-"""Bytes of what is kept of each film beside its picture, name and document."""
+"""Bytes of a kept film beside its picture, name and document."""
 
 
 class ResultGone(ShownError):
@@ -38,15 +38,21 @@ class ResultGone(ShownError):
     status = 404
 
     def __init__(self) -> None:
-        kept = f"{KEPT_SECONDS // 60} minutes after they were graded, or sooner when many are graded"
-        super().__init__(f"This result is gone: films are forgotten {kept}. Send them again.")
+        super().__init__(
+            f"This result is gone. The app deletes films {KEPT_SECONDS // 60} minutes after it has graded them, or"
+            " sooner when it grades many. Send them again."
+        )
 
 
 @dataclass(frozen=True)
 class Result:
     """The films of one request.
 
-    key: its address's last part. kept_at: by the store's clock. sample: they are synthetic.
+    Attributes:
+        key: The last part of the result's address.
+        films: The films in the order of the request.
+        kept_at: The time by the store's clock at which it was kept, in seconds.
+        sample: The films are synthetic.
     """
 
     key: str
@@ -56,7 +62,7 @@ class Result:
 
     @cached_property
     def bytes(self) -> int:
-        """That it takes, roughly: pictures, maps, names and documents."""
+        """The approximate size of pictures, maps, names and documents in bytes."""
         pictures = sum(
             film.report.film.nbytes + sum(knee.heatmap.nbytes for knee in film.report.knees)
             for film in self.films
@@ -69,7 +75,7 @@ class Result:
 
 
 class Results:
-    """What a process has graded lately. Threads may share it."""
+    """Holds what a process has graded lately. Threads may share it."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic):
         self._clock = clock
@@ -79,7 +85,7 @@ class Results:
         self._timer: threading.Timer | None = None
 
     def keep(self, films: Sequence[GradedFilm], sample: bool = False) -> Result:
-        """Hold the films under a new key of 128 random bits."""
+        """Keep the films under a new key of 128 random bits."""
         result = Result(secrets.token_urlsafe(16), tuple(films), self._clock(), sample)
         with self._lock:
             self._kept[result.key] = result
@@ -88,7 +94,7 @@ class Results:
         return result
 
     def get(self, key: str) -> Result:
-        """Raises ResultGone."""
+        """Return the result of a key. Raises ResultGone."""
         with self._lock:
             self._forget()
             if key not in self._kept:
@@ -96,7 +102,7 @@ class Results:
             return self._kept[key]
 
     def show(self, key: str) -> Result:
-        """The result, for a page that has the model's answers in it. Raises ResultGone."""
+        """Return the result for a page that shows the model's answers, and remember that. Raises ResultGone."""
         result = self.get(key)
         with self._lock:
             if key in self._kept:
@@ -104,11 +110,11 @@ class Results:
         return result
 
     def was_shown(self, key: str) -> bool:
-        """Whether somebody has seen the model's answers."""
+        """Return whether a page has shown the model's answers."""
         return key in self._shown
 
     def _watch(self) -> None:
-        """Look again when the oldest is due, so that a film goes in time though nobody asks for anything any more."""
+        """Start a timer for the oldest result, so that it goes in time even when no request comes any more."""
         if self._timer is None and self._kept:
             due = next(iter(self._kept.values())).kept_at + KEPT_SECONDS
             self._timer = threading.Timer(max(due - self._clock(), 0) + MARGIN_SECONDS, self._look)
@@ -134,14 +140,22 @@ class Results:
 
 
 FORMS = {"pdf": "application/pdf", "json": "application/json", "csv": "text/csv"}
+"""The content type of each form of download."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""With what a cell begins that a spreadsheet would compute."""
+"""A spreadsheet computes a cell that begins with one of these."""
 
 
 def download(form: str, films: Sequence[GradedFilm], drawing: Drawing) -> Response:
-    """The films in one of FORMS, as an attachment.
+    """Return the films in one of FORMS as an attachment.
 
-    Raises MissingExtra for a PDF without its package, Busy when others make too many.
+    Args:
+        form: The form.
+        films: The films of a result, or one of them.
+        drawing: The turns of the app.
+
+    Raises:
+        MissingExtra: A PDF needs a package that is not installed.
+        Busy: Others already make as many PDFs as may be made at once.
     """
     content = _pdf(films, drawing) if form == "pdf" else {"json": _json, "csv": _csv}[form](films)
     name = f"kneeoa-film-{films[0].number}.{form}" if len(films) == 1 else f"kneeoa-films.{form}"

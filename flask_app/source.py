@@ -1,4 +1,4 @@
-"""Where the app's grader comes from: loaded once, in the serving process; after a failure tried again."""
+"""Loads the app's grader once, in the serving process, and grades films by turns. A failed load is tried again."""
 
 import logging
 import threading
@@ -15,15 +15,16 @@ from kneeoa_hub import FilmReport, KneeOAError
 from kneeoa_hub.bundle import Bundle
 from kneeoa_hub.errors import FilmError, MissingExtra
 from kneeoa_hub.imaging.sizes import is_large
+from kneeoa_hub.report import Answer
 from kneeoa_hub.settings import Settings
 
 from .figures import Figures
 
 QUEUE = "kneeoa_queue"
 RETRY_SECONDS = 30
-"""After a failure to load, requests are answered with it for this long before the next try."""
+"""After a failed load, requests get that failure for this many seconds before the next try."""
 GRADING_SECONDS = 30
-"""Of one request's turn; the films that it has not come to by then are told so."""
+"""A request may grade for this many seconds; its remaining films are then answered with OutOfTime."""
 WARM_UP_SIDE = 256
 
 Shown = TypeVar("Shown")
@@ -32,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class Grader(Protocol):
-    """What the app needs of kneeoa_hub.KneeGrader."""
+    """The part of kneeoa_hub.KneeGrader that the app uses."""
 
     bundle: Bundle
     revision: str
@@ -41,39 +42,39 @@ class Grader(Protocol):
     def model(self) -> str: ...
 
     def grade(self, film: np.ndarray | bytes, *, force: bool = False) -> FilmReport: ...
-    def grade_batch(self, films: Iterable[bytes]) -> Iterator[FilmReport | KneeOAError]: ...
+    def grade_batch(self, films: Iterable[bytes]) -> Iterator[Answer]: ...
 
 
 class ModelUnavailable(KneeOAError):
-    """The model could not be loaded. Its reason may name paths of the server, so only the log has it."""
+    """The model could not be loaded. The log has the reason, which may name paths of the server."""
 
     code = "model-unavailable"
     status = 503
 
     def __init__(self) -> None:
         super().__init__(
-            f"The model is not available; try again in {RETRY_SECONDS} seconds. The server's log says why."
+            f"The model is not available. Try again in {RETRY_SECONDS} seconds. The server's log has the reason."
         )
 
 
 class OutOfTime(FilmError):
-    """The other films of its request took too long."""
+    """The other films of the request took too long."""
 
     code = "out-of-time"
     status = 413
 
     def __init__(self) -> None:
         super().__init__(
-            f"The films before this one took {GRADING_SECONDS} seconds, which is all that a request has; send it again"
-            " with fewer others."
+            f"The films before this one took the {GRADING_SECONDS} seconds that a request has. Send this film"
+            " again with fewer others."
         )
 
 
 class GraderSource:
-    """One grader for all threads of a process."""
+    """Holds one grader for all threads of a process."""
 
     def __init__(self, load: Callable[[], Grader], loaded: Callable[[Grader], None] = lambda grader: None):
-        """load: makes the grader. loaded: is told of it once."""
+        """Take `load`, which makes the grader, and `loaded`, which is called with it once."""
         self._load, self._loaded = load, loaded
         self._lock = threading.Lock()
         self._grader: Grader | None = None
@@ -82,11 +83,11 @@ class GraderSource:
 
     @property
     def loaded(self) -> Grader | None:
-        """The grader when it can grade at once, else None."""
+        """The grader when it can grade at once, otherwise None."""
         return self._grader
 
     def get(self) -> Grader:
-        """The grader, loaded and warmed up if need be. Raises ModelUnavailable."""
+        """Return the grader, after loading it where that is needed. Raises ModelUnavailable."""
         with self._lock:
             if self._grader is None:
                 if self._failed_at is not None and time.monotonic() - self._failed_at < RETRY_SECONDS:
@@ -101,9 +102,9 @@ class GraderSource:
             return self._grader
 
     def warm(self) -> None:
-        """Begin to load in the background; returns at once."""
+        """Begin to load in the background and return at once."""
         if self._grader is None and not (self._warming and self._warming.is_alive()):
-            # No daemon: a process that ends amid the making of a network's threads would abort.
+            # No daemon: a process that ends while a network starts its threads would abort.
             self._warming = threading.Thread(target=self._warm, name="warm-up")
             self._warming.start()
 
@@ -113,7 +114,7 @@ class GraderSource:
 
 
 def from_settings(settings: Settings) -> Callable[[], Grader]:
-    """What loads the grader at the settings' address."""
+    """Return a function that loads the grader at the settings' address."""
 
     def load() -> Grader:
         return kneeoa_hub.from_pretrained(
@@ -124,18 +125,20 @@ def from_settings(settings: Settings) -> Callable[[], Grader]:
 
 
 def source() -> GraderSource:
-    """The running app's source."""
+    """Return the source of the running app."""
     return current_app.extensions["kneeoa"]
 
 
-def grade_films(
-    grader: Grader, films: Sequence[bytes], show: Callable[[FilmReport | KneeOAError], Shown]
-) -> list[Shown]:
-    """What `show` makes of the report, or of the error that may be shown, of each film, when it is the request's turn.
-    Raises Busy.
+def grade_films(grader: Grader, films: Sequence[bytes], show: Callable[[Answer], Shown]) -> list[Shown]:
+    """Grade films when it is the request's turn, and return what `show` makes of each answer. Raises Busy.
 
-    Film by film, since a report holds its film unpacked: fifty files of a few kilobytes may unfold to gigabytes. A
-    request with a large film waits for others of its kind.
+    It handles film by film, since a report holds its film unpacked: fifty files of a few kilobytes may unfold to
+    gigabytes. A request with a large film waits for others with one.
+
+    Args:
+        grader: The model.
+        films: The files.
+        show: Makes a report, or an error that may be shown, into the small thing that the caller keeps.
     """
     shown, figures = [], Figures.of(current_app)
     with current_app.extensions[QUEUE].turn(any(map(is_large, films))):
@@ -148,7 +151,7 @@ def grade_films(
     return shown
 
 
-def _answer(grader: Grader, film: bytes) -> FilmReport | KneeOAError:
+def _answer(grader: Grader, film: bytes) -> Answer:
     (answer,) = grader.grade_batch([film])
     if isinstance(answer, KneeOAError) and not isinstance(answer, FilmError | MissingExtra):
         log.error("A film could not be graded: %s", answer)
@@ -157,7 +160,7 @@ def _answer(grader: Grader, film: bytes) -> FilmReport | KneeOAError:
 
 
 def _warmed_up(grader: Grader) -> Grader:
-    """The first pass of a network allocates its memory; it must not be a film's."""
+    """Run the network once, since its first pass allocates memory and must not delay a film."""
     ramp = np.tile(np.arange(WARM_UP_SIDE, dtype=np.uint8), (WARM_UP_SIDE, 1))
     grader.grade(ramp, force=True)
     return grader

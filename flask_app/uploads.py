@@ -1,4 +1,4 @@
-"""The films of a request, as bytes in memory. A file's name is only shown back to its sender."""
+"""Reads the films of a request into memory. The app shows a file's name to its sender and uses it for nothing else."""
 
 import hashlib
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from .problems import NoFilm, UnsupportedRequest
 FIELD = "film"
 FORM = "multipart/form-data"
 NAME_CHARACTERS = 200
-"""Of a film's name that are shown back, from its end."""
+"""The app keeps this many characters of a film's name, from its end."""
 RAW_TYPES = (
     "application/dicom",
     "application/octet-stream",
@@ -22,26 +22,26 @@ RAW_TYPES = (
     "image/tiff",
     "image/webp",
 )
-"""What a body that is one film may call itself. What it is, its bytes say."""
+"""The content types of a body that is one film. The decoder looks at the bytes alone."""
 
 
 @dataclass(frozen=True)
 class Upload:
-    """One film as it was sent. name: as the sender's browser gave it."""
+    """One film as it was sent, with the name that the sender's browser gave it."""
 
     name: str
     content: bytes = field(repr=False)
 
     @property
     def sha256(self) -> str:
-        """Of the file, in hexadecimal digits."""
+        """The SHA-256 of the file in hexadecimal digits."""
         return hashlib.sha256(self.content).hexdigest()
 
 
 def uploads() -> list[Upload]:
-    """Every film of a form, in its order. Raises NoFilm or UnsupportedRequest."""
+    """Return every film of a form in the order of its parts. Raises NoFilm or UnsupportedRequest."""
     if request.mimetype != FORM:
-        raise UnsupportedRequest(f"The content type is {_given()}; send {FORM} with each film in a part named {FIELD}.")
+        raise UnsupportedRequest(f"The content type is {_given()}. Send {FORM} with each film in a part named {FIELD}.")
     # A browser sends one part without a name when no file was chosen.
     files = [file for file in request.files.getlist(FIELD) if file.filename]
     if len(files) > current_app.config["MAX_FILMS"]:
@@ -49,25 +49,25 @@ def uploads() -> list[Upload]:
     # read() would copy each
     films = [Upload((file.filename or "")[-NAME_CHARACTERS:], cast(BytesIO, file.stream).getvalue()) for file in files]
     if not films and FIELD in request.form:
-        raise NoFilm(f"The field {FIELD} came as text; send a file, as in curl -F {FIELD}=@knee.png.")
+        raise NoFilm(f"The field {FIELD} holds text. Send a file, as in curl -F {FIELD}=@knee.png.")
     if not films:
         others = ", ".join(sorted({*request.files, *request.form} - {FIELD})[:5])
         seen = f" (received: {others})" if others else ""
-        raise NoFilm(f"No film was sent{seen}; send at least one file in the field {FIELD}.")
+        raise NoFilm(f"The request holds no film{seen}. Send at least one file in the field {FIELD}.")
     return films
 
 
 def contents() -> list[bytes]:
-    """The films of a form, or the one that is the body. Raises NoFilm or UnsupportedRequest."""
+    """Return the films of a form, or the film that is the body. Raises NoFilm or UnsupportedRequest."""
     if request.mimetype == FORM:
         return [upload.content for upload in uploads()]
     if request.mimetype not in RAW_TYPES:
         raise UnsupportedRequest(
-            f"The content type is {_given()}; send {FORM} with each film in a part named {FIELD}, or one film as the"
+            f"The content type is {_given()}. Send {FORM} with each film in a part named {FIELD}, or one film as the"
             f" body with one of {', '.join(RAW_TYPES)}."
         )
     return [request.get_data(cache=False)]
 
 
 def _given() -> str:
-    return request.mimetype or "none"
+    return request.mimetype or "missing"

@@ -1,6 +1,6 @@
-"""What an operator sees: a log of requests as JSON, and figures for Prometheus.
+"""Shows operators what the app does: a log of requests as JSON, metrics for Prometheus, and its health.
 
-Neither holds names, keys, films or pixels.
+None of them holds names, keys, films or pixels.
 """
 
 import json
@@ -22,36 +22,34 @@ from .source import ModelUnavailable, source
 
 REQUEST_ID = "X-Request-ID"
 OWN_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
-"""What a caller's request id may look like to be taken over."""
+"""The app takes over a caller's request id of this form, and makes its own for any other."""
 
 blueprint = Blueprint("watch", __name__)
 log = logging.getLogger(__name__)
 
 
 class JsonLines(logging.Formatter):
-    """A line of JSON a record."""
+    """Formats each record as a line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return the line. Of a fault it has the place and the kind: its message may repeat a name or a key."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
         }
         line |= {"logger": record.name, "message": record.getMessage(), **getattr(record, "fields", {})}
         if record.exc_info and record.exc_info[1]:
-            # Where it happened and what kind it was. What it says may repeat a film's header, a name or a key.
             fault = record.exc_info[1]
             line["trace"] = "".join(traceback.format_tb(fault.__traceback__)) + type(fault).__name__
         return json.dumps(line, ensure_ascii=False)
 
 
 def log_as_json() -> None:
-    """Whatever the process says on standard error is a line of JSON: messages, warnings of libraries, and faults of
-    threads.
-    """
+    """Write messages, warnings of libraries and faults of threads to standard error as lines of JSON."""
     handler = logging.StreamHandler()
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
-    logging.raiseExceptions = False  # what can't be logged would be printed
+    logging.raiseExceptions = False  # a record that cannot be logged would be printed
     warnings.showwarning = _warned
     threading.excepthook = _failed
 
@@ -64,10 +62,7 @@ def _warned(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Where it comes from and what kind it is.
-
-    What it says may repeat a film's header: libraries warn of a patient's name.
-    """
+    """Log the place and the category of a warning. Its message may repeat a film's header, such as a patient's name."""
     log.warning("A library warns", extra={"fields": {"category": category.__name__, "place": f"{filename}:{lineno}"}})
 
 
@@ -86,7 +81,7 @@ def register(app: Flask) -> None:
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    """For Prometheus."""
+    """Send the metrics in the text format of Prometheus."""
     return Response(generate_latest(Figures.of(current_app).registry), content_type=CONTENT_TYPE_LATEST)
 
 
@@ -97,10 +92,10 @@ def _begin() -> None:
 
 
 def _end(response: Response) -> Response:
-    if "kneeoa_id" not in g:  # the request was not understood so far
+    if "kneeoa_id" not in g:  # the request failed before any handler ran
         _begin()
     taken = time.perf_counter() - g.kneeoa_began
-    # The rule and not the address: that may hold the key of a result.
+    # The rule, since the address may hold the key of a result.
     route = request.url_rule.rule if request.url_rule else "none"
     figures = Figures.of(current_app)
     figures.requests.labels(route, request.method if request.url_rule else "none", str(response.status_code)).inc()
@@ -122,13 +117,13 @@ health = Blueprint("health", __name__, url_prefix="/health")
 
 @health.get("/live")
 def live() -> Response:
-    """200 as long as the process answers at all."""
+    """Answer 200 as long as the process answers at all."""
     return jsonify(status="live")
 
 
 @health.get("/ready")
 def ready() -> Response:
-    """200 once the model is loaded and warmed up; before that 503, and loading begins."""
+    """Answer 200 once the model is loaded and warmed up. Before that, begin to load it and answer 503."""
     grader = source().loaded
     if grader is None:
         source().warm()

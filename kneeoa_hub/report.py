@@ -1,4 +1,4 @@
-"""What is answered for a film: grades or a refusal, as values, text and pictures."""
+"""The answer for a film: grades or a refusal, as values, text and pictures."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from .errors import KneeOAError
 from .grades import GRADES, OSTEOARTHRITIS_FROM
 from .imaging.letterbox import Box
 from .imaging.refusal import Refusal
@@ -18,12 +19,19 @@ DISCLAIMER = "Research use only. Not a medical device; not for diagnosis or trea
 
 @dataclass(frozen=True, eq=False)
 class KneeGrade:
-    """One knee.
+    """The answer for one knee.
 
-    grade: 0..4 by the bundle's rule. probabilities: five floats that sum to 1. severity: sum of i * p_i, 0..4.
-    oa_probability: p_2 + p_3 + p_4. grade_set: contiguous grades that hold the reader's grade at the report's level.
-    box: (left, top, right, bottom) in film pixels. side: the patient's, or None when not known.
-    heatmap: float32 [h,w] over the box, 0..1, where the evidence for the grade lies. embedding: float32 [D].
+    Attributes:
+        grade: The reported grade, 0..4, by the bundle's decision rule.
+        label: The name of that grade.
+        probabilities: Five floats that sum to 1.
+        severity: The expected grade, the sum of i * p_i, 0..4.
+        oa_probability: p_2 + p_3 + p_4, the probability of KL 2 or more.
+        grade_set: The prediction set: contiguous grades that the model cannot rule out at the report's level.
+        box: (left, top, right, bottom) in film pixels.
+        side: The patient's side, "left" or "right", or None when it is not known.
+        heatmap: float32 [h,w] over the box, 0..1: where the evidence for the reported grade lies.
+        embedding: float32 [D], the network's vector of the knee.
     """
 
     grade: int
@@ -38,17 +46,20 @@ class KneeGrade:
     embedding: np.ndarray = field(repr=False)
 
     @property
+    def likeliest(self) -> int:
+        """The grade with the highest probability. It can differ from `grade`, and every output then says so."""
+        return max(range(len(self.probabilities)), key=self.probabilities.__getitem__)
+
+    @property
     def osteoarthritis(self) -> str:
-        """KL >= 2 in a word or two: "likely" or "not likely" when the grade and its probability agree, else
-        "borderline".
-        """
+        """KL 2 or more in words: "likely" or "not likely" where grade and probability agree, otherwise "borderline"."""
         by_grade, by_probability = self.grade >= OSTEOARTHRITIS_FROM, self.oa_probability >= 0.5
         if by_grade != by_probability:
             return "borderline"
         return "likely" if by_grade else "not likely"
 
     def to_dict(self) -> dict[str, Any]:
-        """The knee as JSON values, by docs/schemas/report.schema.json; heatmap and embedding are left out."""
+        """Return the knee as JSON values by docs/schemas/report.schema.json, without heatmap and embedding."""
         return {
             "grade": self.grade,
             "label": self.label,
@@ -64,9 +75,18 @@ class KneeGrade:
 
 @dataclass(frozen=True, eq=False)
 class FilmReport:
-    """One film: its knees from left to right in the picture, or why it was refused.
+    """The answer for one film: its knees from left to right in the picture, or the reason of a refusal.
 
-    film: the decoded pixels [H,W], for `overlay`; level: of the grade sets. No name, date or id is kept.
+    A report holds no name, date or identifier of the patient.
+
+    Attributes:
+        knees: One KneeGrade for each knee, empty for a refused film unless it was graded by force.
+        refused: The refusal, or None.
+        warnings: Sentences about what may make the grades less reliable.
+        model: The name of the model.
+        revision: Its revision.
+        level: The coverage level of the prediction sets, such as 0.9.
+        film: The decoded pixels [H,W], from which `overlay` draws.
     """
 
     knees: tuple[KneeGrade, ...]
@@ -78,7 +98,7 @@ class FilmReport:
     film: np.ndarray = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """The report as JSON values, by docs/schemas/report.schema.json."""
+        """Return the report as JSON values by docs/schemas/report.schema.json."""
         height, width = self.film.shape
         return {
             "schema_version": SCHEMA_VERSION,
@@ -94,9 +114,7 @@ class FilmReport:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Which knee each is, in words: by its side, or by its place in the picture when there are others from which no
-        side tells it.
-        """
+        """A name for each knee: by its side, or by its place in the picture where the side is not known."""
         places = _places([knee.box for knee in self.knees])
         return tuple(
             f"{knee.side.capitalize()} knee" if knee.side else place
@@ -105,13 +123,13 @@ class FilmReport:
 
     @property
     def refusal(self) -> str:
-        """Why the film was refused, in a line, and whether it was graded all the same; "" where it was not refused."""
+        """One line that says why the film was refused and whether it was graded by force; "" without a refusal."""
         if not self.refused:
             return ""
         return f"{'Refused, but graded by force' if self.knees else 'Not graded'}: {self.refused.message}"
 
     def findings(self) -> str:
-        """Findings and Impression in plain words, to copy into a note."""
+        """Return Findings and Impression as plain text, to copy into a note."""
         lines = ["FINDINGS"]
         lines += [self.refusal] if self.refused else []
         lines += map(self._finding, self.names, self.knees)
@@ -122,25 +140,24 @@ class FilmReport:
         return "\n".join(lines)
 
     def overlay(self) -> Image.Image:
-        """The film at full size, RGB, with each knee's box, grade and evidence drawn over it."""
+        """Return the film at full size as RGB, with the box, grade and heatmap of each knee drawn over it."""
         return drawn(self.film, (Mark(knee.box, _label(knee), knee.heatmap) for knee in self.knees))
 
     def _finding(self, name: str, knee: KneeGrade) -> str:
-        return (
-            f"{name}: Kellgren-Lawrence grade {knee.grade} ({knee.label}), probability"
-            f" {percent(knee.probabilities[knee.grade])}. {GRADES[knee.grade].criterion} {weighed(knee)}Not ruled out,"
-            f" at {percent(self.level)} confidence: {span(knee.grade_set)}. Severity {knee.severity:.1f} of 4."
-        )
+        graded = f"Kellgren-Lawrence grade {knee.grade} ({knee.label}), probability"
+        facts = " ".join((GRADES[knee.grade].criterion, *certainty(knee, self.level)))
+        return f"{name}: {graded} {percent(knee.probabilities[knee.grade])}. {facts}"
 
     def _impression(self, name: str, knee: KneeGrade) -> str:
-        return (
-            f"{name}: radiographic osteoarthritis (KL 2 or more) {knee.osteoarthritis}, probability"
-            f" {percent(knee.oa_probability)}."
-        )
+        return f"{name}: {osteoarthritis(knee)}"
+
+
+Answer = FilmReport | KneeOAError
+"""The answer for one film of many: its report, or the error that says why there is none."""
 
 
 def _places(boxes: Sequence[Box]) -> list[str]:
-    """A name for each knee by where it lies among the others, along the direction in which they lie farther apart."""
+    """Return a name for each box by its place, along the direction in which the boxes lie farther apart."""
     if len(boxes) < 2:
         return ["Knee"] * len(boxes)
     centres = [((left + right) / 2, (top + bottom) / 2) for left, top, right, bottom in boxes]
@@ -158,23 +175,39 @@ def _label(knee: KneeGrade) -> str:
     return f"{knee.side.capitalize() + ': ' if knee.side else ''}KL {knee.grade} {knee.label}"
 
 
-def percent(share: float) -> str:
-    """0..1 in whole per cent; what is small but possible is not called zero, nor what is likely certain."""
-    if 0 < share < 0.005:
+def percent(probability: float) -> str:
+    """Return a probability in whole per cent; a small one never becomes 0%, nor a high one 100%."""
+    if 0 < probability < 0.005:
         return "<1%"
-    return ">99%" if 0.995 <= share < 1 else f"{share:.0%}"
+    return ">99%" if 0.995 <= probability < 1 else f"{probability:.0%}"
 
 
-def span(grades: tuple[int, ...]) -> str:
-    """Contiguous grades in words."""
-    return f"grade {grades[0]}" if len(grades) == 1 else f"grades {grades[0]} to {grades[-1]}"
+def span(grades: Sequence[int]) -> str:
+    """Return contiguous grades as "2" or "2 to 3"."""
+    return str(grades[0]) if len(grades) == 1 else f"{grades[0]} to {grades[-1]}"
 
 
-def weighed(knee: KneeGrade) -> str:
-    """Why a grade is reported that is not the likeliest one; "" where it is."""
-    likeliest = max(range(len(GRADES)), key=knee.probabilities.__getitem__)
-    if likeliest == knee.grade:
-        return ""
+def osteoarthritis(knee: KneeGrade) -> str:
+    """Return the statement about KL 2 or more that an impression makes."""
     return (
-        f"The grade weighs all five probabilities; the likeliest single one is {likeliest} {GRADES[likeliest].label}. "
+        f"radiographic osteoarthritis (KL {OSTEOARTHRITIS_FROM} or more) {knee.osteoarthritis}, probability"
+        f" {percent(knee.oa_probability)}."
+    )
+
+
+def certainty(knee: KneeGrade, level: float) -> tuple[str, ...]:
+    """Return sentences on how certain a grade is: why it is not the likeliest one, the prediction set, the severity."""
+    return (
+        *([not_likeliest(knee)] if knee.likeliest != knee.grade else []),
+        f"Grades not ruled out at {percent(level)} confidence: {span(knee.grade_set)}.",
+        f"Severity (mean grade): {knee.severity:.1f} of 4.",
+    )
+
+
+def not_likeliest(knee: KneeGrade) -> str:
+    """Return a sentence that names the likeliest grade of a knee for which the decision rule reports another one."""
+    likeliest = GRADES[knee.likeliest]
+    return (
+        "The reported grade takes all five probabilities into account; the likeliest single grade is"
+        f" {likeliest.value} ({likeliest.label})."
     )

@@ -25,12 +25,12 @@ def read_content(film: Any, limits: Limits) -> tuple[bytes, str]:
         EmptyFilm: The film has no bytes.
     """
     if isinstance(film, bytes | bytearray | memoryview):
-        content, name = bytes(film), "the film"
+        content, name = bytes(film), "The film"
     elif isinstance(film, str | os.PathLike):
         path = Path(os.fsdecode(film))
         content, name = _from_path(path, str(film), limits), path.name
     elif hasattr(film, "read"):
-        name = Path(str(getattr(film, "name", None) or "the film")).name
+        name = Path(str(getattr(film, "name", None) or "The film")).name
         content = _from_file(film, name, limits)
     else:
         raise FilmError(f"A {type(film).__name__} is not a film; give a path, bytes, a file, a PIL image or an array.")

@@ -64,7 +64,7 @@ def read_image(image: Image.Image, limits: Limits) -> Film:
 
     Raises the errors of `read_picture`, and FilmError for a closed image.
     """
-    name = "the image"
+    name = "The image"
     with _decoder_errors(name, limits):
         try:
             return _from_image(image, name, limits)

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from ..errors import FilmError, FilmNotFound, KneeOAError, OutputError
 from ..imaging.formats import FILM_SUFFIXES, is_dicom
-from ..report import FilmReport
-from .tables import Answer
+from ..report import Answer, FilmReport
 
 Passing = Iterable[tuple[str, Answer]]
 

@@ -14,9 +14,8 @@ from typing import Any, TextIO
 from ..errors import FilmError, KneeOAError, OutputError, SettingsError
 from ..files import replacing
 from ..imaging.formats import FILM_SUFFIXES, is_dicom
-from ..report import FilmReport
+from ..report import Answer, FilmReport
 
-Answer = FilmReport | KneeOAError
 CSV_COLUMNS: tuple[str, ...] = (
     *("film", "knee", "side", "grade", "label", "severity", "oa_probability"),
     *("p0", "p1", "p2", "p3", "p4", "grade_set", "level", "refused", "error", "model", "revision"),

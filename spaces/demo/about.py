@@ -11,9 +11,9 @@ from typing import Any
 from kneeoa_hub.bundle import Bundle
 from kneeoa_hub.card.sections import architectures, origin
 from kneeoa_hub.grades import GRADES
+from kneeoa_hub.output.knee_html import badge
 
 from .pictures import film_address, picture_address
-from .render import badge
 from .samples import scale_films
 
 SEARCH = Path("docs/evidence/search")

@@ -4,6 +4,8 @@ from pathlib import Path
 
 from gradio.themes import Base, Color, sizes
 
+from kneeoa_hub.output.knee_html import STYLE
+
 SYSTEM_FONTS = ["system-ui", "Segoe UI", "Roboto", "Helvetica Neue", "Liberation Sans", "Arial", "sans-serif"]
 TEAL = Color(
     c50="#eef6f8", c100="#dcedf1", c200="#b6dae2", c300="#85bfcd", c400="#4a9db1", c500="#1f7a91",
@@ -45,5 +47,5 @@ def head() -> str:
     return (
         '<meta name="viewport" content="width=device-width, initial-scale=1"><meta property="og:title" content="Knee'
         ' osteoarthritis grading"><meta property="og:description" content="Kellgren-Lawrence grade of a frontal knee'
-        f' film. Research software, not a medical device."><style>{style}</style><script>{script}</script>'
+        f' film. Research software, not a medical device."><style>{STYLE}{style}</style><script>{script}</script>'
     )

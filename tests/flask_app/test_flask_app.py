@@ -15,10 +15,9 @@ from PIL import Image
 
 from flask_app import MAX_FILMS, SECURITY_HEADERS, create_app
 from flask_app.card import card_html
-from flask_app.presentation import percent
 from kneeoa_hub import KneeGrader
 from kneeoa_hub.grades import GRADES
-from kneeoa_hub.report import DISCLAIMER
+from kneeoa_hub.report import DISCLAIMER, percent
 from kneeoa_hub.settings import Settings
 
 from ..support.bundles import make_bundle
@@ -258,8 +257,8 @@ def test_a_dicom_file_is_graded(client: FlaskClient, films: dict[str, Path], tmp
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ({}, "No film was sent;"),
-        ({"film": "text"}, "came as text"),
+        ({}, "The request holds no film."),
+        ({"film": "text"}, "holds text"),
         ({"image": (io.BytesIO(b"x"), "x.png")}, "(received: image)"),
     ],
 )
@@ -305,7 +304,7 @@ def test_an_unknown_address_is_a_problem_for_programs_and_a_page_for_people(clie
     assert_problem(client.get("/api/v1/nowhere"), 404, "not-found")
     page = client.get("/nowhere")
     assert page.status_code == 404
-    assert "Nothing is at this address." in page.text
+    assert "There is nothing at this address." in page.text
     assert page.mimetype == "text/html"
 
 

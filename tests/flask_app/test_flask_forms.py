@@ -31,7 +31,7 @@ def test_a_form_without_the_page_s_token_is_turned_away(client: FlaskClient):
         assert_problem(sent(client, forged), 400, "form-expired")
     page = client.post("/", data={"sample": "mild"})
     assert page.status_code == 400
-    assert "open the page again" in page.text
+    assert "Open the page again" in page.text
     assert sent(client, token).status_code == 201
 
 

@@ -129,11 +129,11 @@ def test_a_reader_may_grade_before_the_answer_is_shown(client: FlaskClient, film
 @pytest.mark.parametrize(
     ("form", "words"),
     [
-        ({"grade-1-0": "2"}, "Give your reader"),
-        ({"reader": "Jane Doe", "grade-1-0": "2"}, "Give your reader"),
-        ({"reader": "r"}, "No knee was given a grade"),
-        ({"reader": "r", "grade-1-0": "5"}, "not 0 to 4"),
-        ({"reader": "r", "grade-1-9": "2"}, "not 0 to 4, or of a knee that is not in this result"),
+        ({"grade-1-0": "2"}, "Enter your reader code"),
+        ({"reader": "Jane Doe", "grade-1-0": "2"}, "Enter your reader code"),
+        ({"reader": "r"}, "The form holds no grade"),
+        ({"reader": "r", "grade-1-0": "5"}, "outside 0 to 4"),
+        ({"reader": "r", "grade-1-9": "2"}, "outside 0 to 4, or of a knee that is not in this result"),
         ({"reader": "r", "grade-7-0": "2"}, "not in this result"),
     ],
 )

@@ -94,7 +94,7 @@ def test_a_name_that_a_spreadsheet_would_compute_is_made_inert(client: FlaskClie
 def test_a_result_that_is_gone_says_so(client: FlaskClient, path: str):
     page = client.get(path)
     assert page.status_code == 404
-    assert "films are forgotten 10 minutes after they were graded" in page.text
+    assert "The app deletes films 10 minutes after it has graded them" in page.text
 
 
 def test_another_form_is_not_found(client: FlaskClient, films: dict[str, Path]):

@@ -111,7 +111,7 @@ def test_the_server_answers_at_the_address_that_it_prints_until_it_is_stopped(
         ([], {"KNEEOA_PORT": "70000"}, 2, "port 70000 does not exist"),
         ([], {"KNEEOA_PORT": "http"}, 2, "KNEEOA_PORT is 'http'"),
         (["--threads", "-1"], {}, 2, "is no number of threads"),
-        ([], {"KNEEOA_API_KEYS": "/nowhere"}, 2, "KNEEOA_API_KEYS /nowhere can't be read"),
+        ([], {"KNEEOA_API_KEYS": "/nowhere"}, 2, "KNEEOA_API_KEYS: /nowhere can't be read"),
         ([], {"KNEEOA_RATE_LIMIT": "often"}, 2, "give a rate such as 60 per minute"),
         ([], {"KNEEOA_READER_DB": "bogus"}, 2, "KNEEOA_READER_DB can't be used"),
         (["--model", "./nowhere"], {}, 1, "nowhere"),

@@ -86,14 +86,14 @@ def result(page: Page, title: str) -> Locator:
 def test_a_graded_film_with_true_bars_is_there_before_anything_is_sent(page: Page, grader):
     film = result(page, "Moderate (synthetic)")
     expect(film.get_by_role("region", name="Knee")).to_contain_text("Grade ")
-    expect(film).to_contain_text("Not ruled out, at 90% confidence")
+    expect(film).to_contain_text("Grades not ruled out at 90% confidence")
     expect(page.locator("#result")).to_contain_text("A synthetic film")
     expect(page.locator(".notice", has_text=DISCLAIMER)).to_be_in_viewport()
     expect(page.locator("footer", has_text=f"Model {grader.model}, revision {grader.revision}")).to_be_visible()
     rows = film.locator(".bars tr").all()
     assert len(rows) == 5
     for row in rows:
-        track, bar = row.locator(".track").bounding_box(), row.locator(".track span").bounding_box()
+        track, bar = row.locator(".back").bounding_box(), row.locator(".fore").bounding_box()
         share = row.locator(".share").inner_text().strip("<>%")
         assert track
         assert bar
@@ -139,8 +139,8 @@ def test_good_refused_and_bad_films_together_are_each_answered(page: Page, films
     bad.write_bytes(b"no image")
     send(page, films["mild"], blank, bad)
     table = page.get_by_role("region", name="All films")
-    expect(table).to_contain_text("Not graded.")
-    expect(table).to_contain_text("Failed.")
+    expect(table).to_contain_text("Not graded")
+    expect(table).to_contain_text("Failed")
     expect(result(page, "1. mild.png").get_by_role("region", name="Knee")).to_be_visible()
     expect(result(page, "2. blank.png").get_by_role("alert")).to_contain_text("shows no detail")
     expect(result(page, "3. notes.png").get_by_role("alert")).to_contain_text("not an image")
@@ -163,7 +163,7 @@ def test_pictures_are_pasted_into_the_boxes_of_the_tab_that_is_seen(page: Page):
     picture = page.get_by_role("button", name="Moderate").locator("img").get_attribute("src")
     open_tab(page, "Then and now")
     page.evaluate(PASTE, picture)
-    expect(page.locator("#change")).to_contain_text('Now send the other film, in the box "Now".')
+    expect(page.locator("#change")).to_contain_text('Send the other film in the box "Now".')
     expect(page.locator("#change article")).to_have_count(1)
     page.evaluate(PASTE, picture)
     expect(page.locator("#change article")).to_have_count(2)

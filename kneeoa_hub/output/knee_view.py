@@ -1,0 +1,139 @@
+"""The words that pages and printed reports show for a film and its knees, as values.
+
+Flask's pages, the Space and the printable report all show a `FilmView`, so that a knee reads the same in each of them.
+`knee_html` renders the views for the web; the PDF draws them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from ..errors import KneeOAError
+from ..grades import GRADES, OSTEOARTHRITIS_FROM, Grade
+from ..report import Answer, FilmReport, KneeGrade, certainty, not_likeliest, osteoarthritis, percent, span
+
+NOT_KNOWN = "Not known"
+OSTEOARTHRITIS = f"Osteoarthritis (KL {OSTEOARTHRITIS_FROM} or more)"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """The probability of one grade.
+
+    Attributes:
+        grade: The grade.
+        probability: Its probability, 0..1.
+        reported: The grade is the reported one.
+        in_set: The grade belongs to the prediction set.
+    """
+
+    grade: Grade
+    probability: float
+    reported: bool
+    in_set: bool
+
+
+@dataclass(frozen=True)
+class KneeView:
+    """The words for one knee.
+
+    Attributes:
+        name: The knee by its side or its place in the picture, such as "Right knee".
+        side: "Left", "Right" or NOT_KNOWN.
+        grade: The reported grade with its label and criterion.
+        note: A sentence that names the likeliest grade where another one is reported, otherwise "".
+        osteoarthritis: "Likely", "Not likely" or "Borderline".
+        oa_probability: The probability of KL 2 or more, such as "82%".
+        grade_set: The prediction set, such as "1 to 3".
+        level: Its coverage level, such as "90%".
+        severity: The mean grade with one decimal.
+        bars: The five probabilities, by grade.
+        sentences: The same facts as sentences, for paper.
+    """
+
+    name: str
+    side: str
+    grade: Grade
+    note: str
+    osteoarthritis: str
+    oa_probability: str
+    grade_set: str
+    level: str
+    severity: str
+    bars: tuple[Bar, ...]
+    sentences: tuple[str, ...]
+
+    @classmethod
+    def of(cls, name: str, knee: KneeGrade, level: float) -> "KneeView":
+        """Return the view of one knee of a report with the coverage level `level`."""
+        statement = osteoarthritis(knee)
+        unknown = () if knee.side else ("The film does not say which side this is.",)
+        return cls(
+            name=name,
+            side=knee.side.capitalize() if knee.side else NOT_KNOWN,
+            grade=GRADES[knee.grade],
+            note=not_likeliest(knee) if knee.likeliest != knee.grade else "",
+            osteoarthritis=knee.osteoarthritis.capitalize(),
+            oa_probability=percent(knee.oa_probability),
+            grade_set=span(knee.grade_set),
+            level=percent(level),
+            severity=f"{knee.severity:.1f}",
+            bars=tuple(
+                Bar(grade, probability, grade.value == knee.grade, grade.value in knee.grade_set)
+                for grade, probability in zip(GRADES, knee.probabilities, strict=True)
+            ),
+            sentences=(
+                GRADES[knee.grade].criterion,
+                *certainty(knee, level),
+                statement[0].upper() + statement[1:],
+                *unknown,
+            ),
+        )
+
+    @property
+    def side_known(self) -> bool:
+        """The film, or its place beside another knee, tells the side."""
+        return self.side != NOT_KNOWN
+
+
+@dataclass(frozen=True)
+class FilmView:
+    """The words for one film.
+
+    Attributes:
+        title: The film's name as the reader knows it.
+        failure: Why the film could not be graded, or "".
+        refusal: Why the film should not be graded, or "". A film that was graded by force has a refusal and knees.
+        knees: The knees from left to right in the picture.
+        warnings: Sentences about what may make the grades less reliable.
+        model: The model and its revision as a sentence, or "" after a failure.
+    """
+
+    title: str
+    failure: str = ""
+    refusal: str = ""
+    knees: tuple[KneeView, ...] = ()
+    warnings: tuple[str, ...] = ()
+    model: str = ""
+
+    @classmethod
+    def of(cls, title: str, answer: Answer) -> "FilmView":
+        """Return the view of an answer."""
+        if isinstance(answer, KneeOAError):
+            return cls(title, failure=answer.message)
+        return cls(
+            title,
+            refusal=answer.refused.message if answer.refused else "",
+            knees=tuple(_knees(answer)),
+            warnings=answer.warnings,
+            model=f"Model {answer.model}, revision {answer.revision}.",
+        )
+
+    @property
+    def refusal_title(self) -> str:
+        """What a refusal meant for this film."""
+        return "Refused, but graded by force" if self.knees else "Not graded"
+
+
+def _knees(report: FilmReport) -> Iterator[KneeView]:
+    for name, knee in zip(report.names, report.knees, strict=True):
+        yield KneeView.of(name, knee, report.level)
