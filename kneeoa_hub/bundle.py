@@ -5,166 +5,103 @@ Nothing is parsed before every file of the manifest has been found and hashed.
 
 import hashlib
 import json
-import math
 import re
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from .errors import BundleChanged, BundleError, BundleIncomplete, BundleUnsupported, SettingsError
 from .evidence import Evidence, read_evidence
 from .grades import LABELS, NUM_GRADES
+from .json_schema import schema_of
+from .typed_json import SCHEMA_VERSION, Length, Printable, Range, json_object, read_document, to_json
 
-SCHEMA_VERSION = 1
-MOST_LETTERS = 200
-"""Of a line in bundle.json."""
 REQUIRED = ("bundle.json", "model.onnx", "evidence.json", "config.json", "metadata.json", "model.weights.h5")
+"""Files that every bundle has."""
 GATE = "gate.onnx"
-"""Whether a film is a knee: a bundle has it when its bundle.json has limits for it."""
+"""The network that decides whether a film shows a knee; a bundle has it when bundle.json holds its limits."""
 LOCATOR = "locator.onnx"
-"""The network that finds the joints; a bundle without a `locator` in bundle.json has none."""
+"""The network that finds the joints; a bundle has it when bundle.json holds its settings."""
 NOT_LISTED = ("manifest.json", "README.md", ".gitattributes")
+"""Files that the manifest does not list."""
 NOT_LISTED_FOLDERS = ("figures", ".cache", ".git")
+"""Folders whose files the manifest does not list."""
 WEIGHTS = "model.weights.h5"
-HARMLESS = frozenset(
-    [
-        *("", ".json", ".jsonl", ".md", ".txt", ".csv", ".tsv", ".yaml", ".yml", ".toml", ".cff", ".bib", ".onnx"),
-        *(".png", ".jpg", ".jpeg", ".svg", ".webp"),
-    ]
-)
-"""Endings of what a bundle may list beside its weights: no program runs or unpickles it, while code and pickles go by
-more names than can be told."""
-CODE = frozenset(
-    [
-        *(
-            ".py",
-            ".pyc",
-            ".pyd",
-            ".pyo",
-            ".pyw",
-            ".pyz",
-            ".pth",
-            ".ipynb",
-            ".so",
-            ".dll",
-            ".dylib",
-            ".exe",
-            ".sh",
-            ".bat",
-            ".cmd",
-            ".ps1",
-        ),
-        *(
-            ".js",
-            ".jar",
-            ".whl",
-            ".p",
-            ".pk",
-            ".pkl",
-            ".pickle",
-            ".dill",
-            ".sav",
-            ".pt",
-            ".bin",
-            ".ckpt",
-            ".joblib",
-            ".npy",
-            ".npz",
-            ".pb",
-        ),
-        *(".keras", ".h5", ".hdf5", ".pt2", ".pts", ".cloudpickle", ".pck", ".msgpack"),
-        *(
-            ".bash",
-            ".zsh",
-            ".csh",
-            ".ksh",
-            ".fish",
-            ".command",
-            ".vbs",
-            ".vbe",
-            ".wsf",
-            ".wsh",
-            ".hta",
-            ".com",
-            ".scr",
-            ".msi",
-            ".lnk",
-            ".psm1",
-        ),
-        *(
-            ".mjs",
-            ".cjs",
-            ".ts",
-            ".node",
-            ".wasm",
-            ".rb",
-            ".pl",
-            ".php",
-            ".lua",
-            ".r",
-            ".jl",
-            ".class",
-            ".a",
-            ".o",
-            ".app",
-            ".desktop",
-        ),
-    ]
-)
-"""Endings that files beside a bundle may not have either: what Python, the shell or the loader of a model would run."""
+"""The only file of a bundle that may end like a whole Keras model; within Keras's folder layout it holds arrays."""
+_DATA = ".json .jsonl .md .txt .csv .tsv .yaml .yml .toml .cff .bib .onnx .png .jpg .jpeg .svg .webp"
+HARMLESS = frozenset(["", *_DATA.split()])
+"""Endings of what a bundle may list beside its weights. No program runs or unpickles these, while code and pickles have
+more endings than a list can hold.
+"""
+_PYTHON = ".py .pyc .pyd .pyo .pyw .pyz .pth .ipynb .whl"
+_BINARIES = ".so .dll .dylib .exe .com .scr .msi .lnk .app .desktop .a .o .node .wasm .jar .class"
+_PICKLES = ".p .pk .pkl .pickle .pck .dill .cloudpickle .sav .joblib .npy .npz .msgpack"
+_MODELS = ".pt .pt2 .pts .bin .ckpt .pb .keras .h5 .hdf5"
+_SHELLS = ".sh .bash .zsh .csh .ksh .fish .command .bat .cmd .ps1 .psm1 .vbs .vbe .wsf .wsh .hta"
+_LANGUAGES = ".js .mjs .cjs .ts .rb .pl .php .lua .r .jl"
+CODE = frozenset(" ".join([_PYTHON, _BINARIES, _PICKLES, _MODELS, _SHELLS, _LANGUAGES]).split())
+"""Endings that even an unlisted file of a bundle may not have: Python, a shell or a model's loader would run them."""
 PROGRAMS = (b"#!", b"MZ", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
-"""How scripts, and programs of Windows, Linux and macOS, begin, whatever their name."""
-INPUT_SIDES = 32, 4096
-"""Pixels of a network's input."""
+"""First bytes of scripts, and of programs for Windows, Linux and macOS, whatever their name."""
 LEAST_WINDOW = 1.0
-"""Between the percentiles that become black and white."""
-TEMPERATURES = 1e-3, 1e3
-WARNED = ("far_distance", "max_clipped")
-"""Limits that a bundle may leave out."""
+"""Least distance of the percentiles that become black and white."""
 _PLAIN_NAME = re.compile(r"(?!.*\.\.)[\w.-]{1,100}(/[\w.-]{1,100}){0,5}", re.ASCII)
+
+Line = Annotated[str, Length(1, 200), Printable()]
+Side = Annotated[int, Range(32, 4096)]
+Probability = Annotated[float, Range(0, 1)]
+Percentile = Annotated[float, Range(0, 100)]
+AtLeastZero = Annotated[float, Range(0)]
 
 
 @dataclass(frozen=True)
 class InputConfig:
-    """How a knee's pixels become the network's input.
+    """How a knee's pixels become a network's input."""
 
-    height, width: pixels of the input. low, high: percentiles of the crop that are mapped to black and white.
-    crop: "fit" keeps the aspect and pads to the input's shape with the crop's own mean; "band" first cuts what is
-    taller than the input's shape to the rows in the middle, where the joint line lies.
-    """
-
-    height: int
-    width: int
-    low: float = 1.0
-    high: float = 99.0
-    crop: str = "fit"
+    height: Annotated[Side, "Height of the input in pixels."]
+    width: Annotated[Side, "Width of the input in pixels."]
+    low: Annotated[Percentile, "Percentile of the crop's grays that becomes black."] = 1.0
+    high: Annotated[Percentile, "Percentile of the crop's grays that becomes white."] = 99.0
+    crop: Annotated[
+        Literal["fit", "band"],
+        "fit keeps the aspect and pads to the input's shape with the crop's mean; band first cuts a crop that is taller"
+        " than that shape to its middle rows, where the joint line lies.",
+    ] = "fit"
 
 
 @dataclass(frozen=True)
 class Decision:
-    """From probabilities to a grade: "argmax", or "expected": how many `thresholds` lie below sum of i * p_i."""
+    """How the reported grade follows from the probabilities."""
 
-    rule: str = "argmax"
-    thresholds: tuple[float, ...] = (0.5, 1.5, 2.5, 3.5)
+    rule: Annotated[
+        Literal["argmax", "expected"],
+        "argmax reports the most probable grade; expected counts the thresholds below the expected grade.",
+    ] = "argmax"
+    thresholds: Annotated[
+        Annotated[tuple[float, ...], Length(NUM_GRADES - 1, NUM_GRADES - 1)],
+        "Expected grades above which the next grade is reported, for the rule expected.",
+    ] = (0.5, 1.5, 2.5, 3.5)
 
 
 @dataclass(frozen=True)
 class Conformal:
     """Contiguous prediction sets that hold the reader's grade with probability `level`.
 
-    Starting at the reported grade, the set takes in its likelier neighbour as long as its mass stays at or under
-    `threshold`, the ceil((n+1)*level)-th smallest of the calibration films' masses (ordinal APS: Lu et al., MICCAI
-    2022). others: (level, threshold) of the further levels that may be asked for.
+    Starting at the reported grade, a set takes in its more probable neighbour while its mass stays at or under
+    `threshold`, the ceil((n+1)*level)-th smallest mass of the n calibration films (ordinal APS: Lu et al., MICCAI
+    2022).
     """
 
-    level: float
-    threshold: float
-    calibration_films: int
-    others: tuple[tuple[float, float], ...] = ()
+    level: Annotated[Probability, "Proportion of the knees whose set should hold the reader's grade."]
+    threshold: Annotated[float, "Probability mass at which a set stops growing."]
+    calibration_films: Annotated[int, Range(1, 10**9), "Number of knees that the threshold was fitted on."]
+    others: Annotated[
+        tuple[tuple[Probability, float], ...], "Level and threshold of each further level that a user may ask for."
+    ] = ()
 
     def at(self, level: float | None) -> "Conformal":
-        """The sets of another of the bundle's levels; None is its own. Raises SettingsError for one that it has not."""
+        """Returns the sets of another level of the bundle; None is its own. Raises SettingsError for an unknown one."""
         known = {self.level: self.threshold, **dict(self.others)}
         if level is None:
             return self
@@ -177,70 +114,71 @@ class Conformal:
 
 @dataclass(frozen=True)
 class RefusalConfig:
-    """Limits beyond which a film is refused, and from which it is warned of: see `imaging.gate`.
+    """Limits beyond which a film is refused or gets a warning: see `imaging.gate`."""
 
-    Distances are in the embedding's whitened space. Warned of: far_distance; max_clipped, share of black and white
-    pixels.
-    """
-
-    min_contrast: float
-    max_colour: float
-    max_distance: float
-    mean: tuple[float, ...] = ()
-    components: tuple[tuple[float, ...], ...] = ()
-    far_distance: float | None = None
-    max_clipped: float | None = None
+    min_contrast: Annotated[
+        AtLeastZero, "Least spread of the grays: 1st to 99th percentile, over their largest magnitude."
+    ]
+    max_colour: Annotated[AtLeastZero, "Largest mean difference of a film's channels, 0 (gray) to 1."]
+    max_distance: Annotated[
+        AtLeastZero, "Greatest distance from the training films, in the embedding's whitened space."
+    ]
+    mean: Annotated[tuple[float, ...], "Mean of the training films' embeddings."] = ()
+    components: Annotated[
+        tuple[tuple[float, ...], ...], "Principal axes of the embeddings, each divided by its spread."
+    ] = ()
+    far_distance: Annotated[AtLeastZero | None, "Distance from which a film gets a warning."] = None
+    max_clipped: Annotated[
+        AtLeastZero | None, "Proportion of black and white pixels from which a film gets a warning."
+    ] = None
 
 
 @dataclass(frozen=True)
 class GateConfig:
-    """Limits of gate.onnx, see `imaging.gate.verdict`. size: pixels of its square input.
+    """Limits of gate.onnx: see `imaging.gate.verdict`."""
 
-    min_upright: least probability of an upright knee to be graded. min_certain: of another position, to be put right.
-    """
-
-    size: int
-    min_upright: float
-    min_certain: float
+    size: Annotated[Side, "Side of its square input in pixels."]
+    min_upright: Annotated[Probability, "Least probability of an upright frontal knee that lets a film be graded."]
+    min_certain: Annotated[Probability, "Least probability of another position that lets a film be turned back."]
 
 
 @dataclass(frozen=True)
 class LocatorConfig:
-    """How a film becomes the input of locator.onnx, and the heat, 0..1, from which a peak is a joint: see
-    `imaging.locate`.
-    """
+    """How a film becomes the input of locator.onnx, and what counts as a joint: see `imaging.locate`."""
 
-    input: InputConfig
-    threshold: float
+    input: Annotated[InputConfig, "How a film becomes the network's input."]
+    threshold: Annotated[Probability, "Least value of a peak of the heatmap that counts as a joint."]
 
 
 @dataclass(frozen=True)
 class BundleConfig:
-    """The parsed bundle.json."""
+    """What the library needs to know to grade with model.onnx: the content of bundle.json."""
 
-    name: str
-    version: str
-    grades: tuple[str, ...]
-    input: InputConfig
-    members: tuple[dict[str, Any], ...]
-    decision: Decision
-    temperature: float
-    conformal: Conformal
-    refusal: RefusalConfig
-    gate: GateConfig | None = None
-    locator: LocatorConfig | None = None
-    schema_version: int = SCHEMA_VERSION
+    name: Annotated[Line, "Name of the model."]
+    version: Annotated[Line, "Version of the model."]
+    grades: Annotated[tuple[str, ...], "Names of the grades 0 to 4."]
+    input: Annotated[InputConfig, "How a crop of a film becomes the input of model.onnx."]
+    members: Annotated[
+        tuple[dict[str, Any], ...], "The networks whose answers are averaged: name, seed, epochs and architecture."
+    ]
+    decision: Annotated[Decision, "How the reported grade follows from the probabilities."]
+    temperature: Annotated[float, Range(1e-3, 1e3), "The temperature that model.onnx applies, for the record."]
+    conformal: Annotated[Conformal, "How prediction sets are made."]
+    refusal: Annotated[RefusalConfig, "Limits beyond which a film is refused or gets a warning."]
+    gate: Annotated[GateConfig | None, "Limits of gate.onnx; absent where the bundle has none."] = None
+    locator: Annotated[
+        LocatorConfig | None, "Settings of locator.onnx; absent where the bundle has none, and a rule finds the knees."
+    ] = None
+    schema_version: Annotated[
+        Literal[1], "Version of this format; a library that does not know it refuses the bundle."
+    ] = SCHEMA_VERSION
 
     def to_dict(self) -> dict[str, Any]:
-        """bundle.json as values; what a bundle does not have is left out."""
-        document = asdict(self)
-        document["refusal"] = {name: value for name, value in document["refusal"].items() if value is not None}
-        if not self.conformal.others:
-            del document["conformal"]["others"]
-        return {name: value for name, value in document.items() if value is not None}
+        """Returns the content of bundle.json as parsed JSON."""
+        return to_json(self)
 
     def to_json(self) -> str:
-        """The content of bundle.json."""
+        """Returns the text of bundle.json."""
         return json.dumps(self.to_dict(), indent=1) + "\n"
 
 
@@ -331,8 +269,7 @@ def read_manifest(folder: Path) -> tuple[bytes, dict[str, dict[str, Any]]]:
         raise BundleIncomplete(f"{folder}: manifest.json is missing; this is not a whole bundle.") from None
     except OSError as error:
         raise BundleError(f"{path} can't be read ({error.strerror}); check its permissions.") from None
-    document = _json_object(content, str(path))
-    _check_schema_version(document, str(path))
+    document = json_object(content, str(path))
     files = document.get("files")
     if not isinstance(files, dict):
         raise BundleError(f"{path} has no object `files`; pull the bundle again.")
@@ -375,116 +312,25 @@ def sha256_of(path: Path) -> str:
 
 
 def parse_config(content: bytes, source: str) -> BundleConfig:
-    """bundle.json's bytes as a BundleConfig; BundleUnsupported for another schema, BundleError for a wrong one."""
-    document = _json_object(content, source)
-    _check_schema_version(document, source)
-    try:
-        config = BundleConfig(
-            name=line(document["name"]),
-            version=line(document["version"]),
-            grades=tuple(document["grades"]),
-            input=_input(document["input"]),
-            members=tuple(document["members"]),
-            decision=Decision(document["decision"]["rule"], tuple(map(real, document["decision"]["thresholds"]))),
-            temperature=real(document["temperature"], *TEMPERATURES),
-            conformal=_conformal(**document["conformal"]),
-            refusal=_refusal(document["refusal"]),
-            gate=_gate(document.get("gate")),
-            locator=_locator(document.get("locator")),
-        )
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise BundleError(f"{source} does not follow schema version {SCHEMA_VERSION} ({error}).") from None
-    if config.grades != LABELS or config.decision.rule not in ("argmax", "expected"):
-        raise BundleError(
-            f"{source} has grades or a decision rule that this release does not know; upgrade kneeoa-hub."
-        )
-    if config.input.crop not in ("fit", "band") or len(config.decision.thresholds) != NUM_GRADES - 1:
-        raise BundleError(f"{source} has a crop or thresholds that this release does not know; upgrade kneeoa-hub.")
-    return config
+    """Returns bundle.json's bytes as a BundleConfig.
 
-
-def _input(entry: dict[str, Any]) -> InputConfig:
-    config = InputConfig(**entry)
-    for side in (config.height, config.width):
-        whole(side, *INPUT_SIDES)
-    real(config.high, real(config.low, 0, 100) + LEAST_WINDOW, 100)
-    return config
-
-
-def _conformal(
-    level: float, threshold: float, calibration_films: int, others: Sequence[Sequence[float]] = ()
-) -> Conformal:
-    known = tuple((real(one, 0, 1), real(limit)) for one, limit in others)
-    return Conformal(real(level, 0, 1), real(threshold), whole(calibration_films, 1, 10**9), known)
-
-
-def _refusal(entry: dict[str, Any]) -> RefusalConfig:
-    mean = tuple(map(real, entry["mean"]))
-    components = tuple(tuple(map(real, row)) for row in entry["components"])
-    if any(len(row) != len(mean) for row in components):
-        raise ValueError("refusal: a row of components has another length than mean")
-    limits = {name: real(entry[name], 0) for name in ("min_contrast", "max_colour", "max_distance")}
-    return RefusalConfig(
-        **limits, mean=mean, components=components, **{name: real(entry[name], 0) for name in WARNED if name in entry}
-    )
-
-
-def _gate(entry: dict[str, Any] | None) -> GateConfig | None:
-    if not entry:
-        return None
-    return GateConfig(
-        whole(entry["size"], *INPUT_SIDES), *(real(entry[name], 0, 1) for name in ("min_upright", "min_certain"))
-    )
-
-
-def _locator(entry: dict[str, Any] | None) -> LocatorConfig | None:
-    return LocatorConfig(_input(entry["input"]), real(entry["threshold"], 0, 1)) if entry else None
-
-
-def _check_schema_version(document: dict[str, Any], source: str) -> None:
-    version = document.get("schema_version")
-    if type(version) is not int or version != SCHEMA_VERSION:
+    Raises BundleUnsupported for another schema version and for grades of another scale; BundleError kinds that name the
+    field for one that is missing, unknown or wrong.
+    """
+    config = read_document(BundleConfig, content, source, closed=True)
+    if config.grades != LABELS:
         raise BundleUnsupported(
-            f"{source} has schema_version {version!r}; this release reads {SCHEMA_VERSION}. Upgrade kneeoa-hub or pull"
-            " an older revision."
+            f"{source}: `grades` are {', '.join(config.grades)[:200]}; this release knows {', '.join(LABELS)}. Upgrade"
+            " kneeoa-hub."
         )
+    for name, one in {"input": config.input, "locator.input": config.locator and config.locator.input}.items():
+        if one and one.high - one.low < LEAST_WINDOW:
+            raise BundleError(f"{source}: `{name}.high` is {one.high}; {LEAST_WINDOW} more than `low` is needed.")
+    if any(len(row) != len(config.refusal.mean) for row in config.refusal.components):
+        raise BundleError(f"{source}: a row of `refusal.components` has another length than `refusal.mean`.")
+    return config
 
 
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
-
-
-def _json_object(content: bytes, source: str) -> dict[str, Any]:
-    try:
-        document = json.loads(content, parse_constant=_no_number)
-    except (ValueError, RecursionError):
-        raise BundleError(f"{source} is not JSON; pull the bundle again.") from None
-    if not isinstance(document, dict):
-        raise BundleError(f"{source} is not a JSON object; pull the bundle again.")
-    return document
-
-
-def real(value: Any, low: float = -math.inf, high: float = math.inf) -> float:
-    """A finite number of that range. Raises ValueError."""
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not math.isfinite(value)
-        or not low <= value <= high
-    ):
-        raise ValueError(f"{str(value)[:40]} is no number of {low:g} to {high:g}")
-    return float(value)
-
-
-def whole(value: Any, low: int, high: int) -> int:
-    """A whole number of that range. Raises ValueError."""
-    if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-        raise ValueError(f"{str(value)[:40]} is no whole number of {low} to {high}")
-    return value
-
-
-def line(value: Any) -> str:
-    """Some printable letters. Raises ValueError."""
-    if not isinstance(value, str) or not 0 < len(value) <= MOST_LETTERS or not value.isprintable():
-        raise ValueError(f"{str(value)[:40]!r} is no line of 1 to {MOST_LETTERS} printable letters")
-    return value
+def bundle_schema() -> dict[str, Any]:
+    """Returns the JSON schema of bundle.json."""
+    return schema_of(BundleConfig, "bundle.json")

@@ -1,9 +1,11 @@
-"""Frozen dataclasses from JSON, back to JSON, and as a JSON schema.
+"""Frozen dataclasses from JSON and back: bundle.json and evidence.json.
 
 A field's type says what JSON may hold there. `Annotated` adds what the field means, as a string, and what the type
-can't say: a `Range`, a `Length`, or the `Key` by which JSON knows the field.
+can't say: a `Range`, a `Length`, a `Printable`, or the `Key` by which JSON knows the field. `json_schema.schema_of`
+derives the published schema from the same types.
 """
 
+import json
 import math
 import sys
 from collections.abc import Mapping
@@ -12,8 +14,11 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from .errors import BundleError, BundleIncomplete, BundleUnsupported
+
 T = TypeVar("T")
-DRAFT = "https://json-schema.org/draft/2020-12/schema"
+SCHEMA_VERSION = 1
+"""The version of bundle.json, evidence.json and manifest.json that this release reads and writes."""
 MOST_SHOWN = 40
 """Characters of a wrong value that an error shows."""
 
@@ -23,7 +28,6 @@ class FieldError(ValueError):
 
     def __init__(self, path: str, problem: str, *, missing: bool = False):
         super().__init__(f"`{path or 'the document'}` {problem}")
-        self.path = path
         self.missing = missing
 
 
@@ -44,6 +48,11 @@ class Length:
 
 
 @dataclass(frozen=True)
+class Printable:
+    """A text without control characters, which a terminal can show."""
+
+
+@dataclass(frozen=True)
 class Key:
     """The key of a field in JSON, where it can't be a name in Python."""
 
@@ -51,40 +60,85 @@ class Key:
 
 
 @dataclass(frozen=True)
-class _Field:
-    """A dataclass field as JSON knows it."""
+class Field:
+    """A dataclass field as JSON knows it.
+
+    kind: its type with all notes. required: whether JSON must hold it; a constant must always be there. empty: whether
+    it is empty by default.
+    """
 
     name: str
     key: str
     kind: Any
-    note: str
     required: bool
+    empty: bool
 
 
-def from_json(kind: type[T], value: Any, path: str = "") -> T:
+def read_document(kind: type[T], content: bytes, source: str, *, closed: bool = False) -> T:
+    """Returns a JSON file of a bundle as a dataclass.
+
+    Args:
+        kind: The dataclass that describes the file.
+        content: The file's bytes.
+        source: The file's path, for errors.
+        closed: Whether an unknown key is an error. Otherwise it is ignored, so that a later release may add some.
+
+    Raises:
+        BundleUnsupported: The file has another schema version.
+        BundleIncomplete: A field is missing; the error names it.
+        BundleError: The file is not JSON, or a field holds what its type does not allow; the error names it.
+    """
+    document = json_object(content, source)
+    try:
+        return from_json(kind, document, closed=closed)
+    except FieldError as error:
+        raised = BundleIncomplete if error.missing else BundleError
+        raise raised(f"{source}: {error}. Pull the bundle again, or export it again.") from None
+
+
+def json_object(content: bytes, source: str) -> dict[str, Any]:
+    """Returns a JSON object of this schema version. Raises BundleError kinds that name the `source`."""
+    try:
+        document = json.loads(content, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        raise BundleError(f"{source} is not JSON; pull the bundle again.") from None
+    if not isinstance(document, dict):
+        raise BundleError(f"{source} is not a JSON object; pull the bundle again.")
+    version = document.get("schema_version")
+    if type(version) is not int or version != SCHEMA_VERSION:
+        raise BundleUnsupported(
+            f"{source} has schema_version {_shown(version)}; this release reads {SCHEMA_VERSION}. Upgrade kneeoa-hub or"
+            " pull an older revision."
+        )
+    return document
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a number of JSON")
+
+
+def from_json(kind: type[T], value: Any, *, closed: bool = False) -> T:
     """Returns parsed JSON as a value of a type.
-
-    Unknown keys are ignored, so that a document of a later release can be read.
 
     Args:
         kind: A dataclass, or any type that a field of one may have.
         value: Parsed JSON.
-        path: Where the value lies in its document, such as ``metrics.oai_test``, for errors.
+        closed: Whether an unknown key is an error. Otherwise it is ignored.
 
     Raises:
         FieldError: A field is missing or holds what its type does not allow; the error names it.
     """
-    return _read(kind, value, path)
+    return _Reader(closed).read(kind, value, "")
 
 
 def to_json(value: Any) -> Any:
-    """Returns a value as JSON can hold it; optional fields that are None or empty are left out."""
+    """Returns a value as JSON can hold it; a field that is None, or empty by default, is left out."""
     if is_dataclass(value) and not isinstance(value, type):
-        pairs = ((field, getattr(value, field.name)) for field in _fields(type(value)))
+        pairs = ((field, getattr(value, field.name)) for field in fields_of(type(value)))
         return {
             field.key: to_json(inner)
             for field, inner in pairs
-            if field.required or not (inner is None or (isinstance(inner, tuple | Mapping) and not inner))
+            if field.required or not (inner is None or (field.empty and inner in ((), {})))
         }
     if isinstance(value, Mapping):
         return {str(key): to_json(inner) for key, inner in value.items()}
@@ -93,92 +147,95 @@ def to_json(value: Any) -> Any:
     return value
 
 
-def schema_of(kind: type, title: str) -> dict[str, Any]:
-    """Returns the JSON schema of documents that a dataclass describes; `title` is the document's name."""
-    definitions: dict[str, Any] = {}
-    whole = _object_schema(kind, definitions)
-    return {"$schema": DRAFT, "title": title, **whole, "$defs": dict(sorted(definitions.items()))}
-
-
 @cache
-def _fields(kind: type) -> tuple[_Field, ...]:
+def fields_of(kind: type) -> tuple[Field, ...]:
+    """Returns the fields of a dataclass as JSON knows them."""
     hints = get_type_hints(kind, include_extras=True)
     found = []
     for field in fields(kind):
-        notes = _split(hints[field.name])[1]
-        key = next((note.name for note in notes if isinstance(note, Key)), field.name)
-        text = next((note for note in notes if isinstance(note, str)), "")
-        required = field.default is MISSING and field.default_factory is MISSING
-        found.append(_Field(field.name, key, hints[field.name], text, required))
+        plain, notes = notes_of(hints[field.name])
+        keys = [note.name for note in notes if isinstance(note, Key)]
+        constant = get_origin(plain) is Literal and len(get_args(plain)) == 1
+        required = constant or (field.default is MISSING and field.default_factory is MISSING)
+        empty = field.default == () or field.default_factory is dict
+        found.append(Field(field.name, keys[0] if keys else field.name, hints[field.name], required, empty))
     return tuple(found)
 
 
-def _split(kind: Any) -> tuple[Any, tuple[Any, ...]]:
-    """The type itself, and what `Annotated` adds to it."""
+def notes_of(kind: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Returns a type itself, and what `Annotated` adds to it."""
     return (kind.__origin__, kind.__metadata__) if get_origin(kind) is Annotated else (kind, ())
 
 
-def _read(kind: Any, value: Any, path: str) -> Any:
-    kind, notes = _split(kind)
-    read = _read_plain(kind, value, path)
-    for note in notes:
-        _check(note, read, path)
-    return read
+def without_none(kind: Any) -> Any:
+    """Returns the one type that an optional type has besides None."""
+    (other,) = (one for one in get_args(kind) if one is not NoneType)
+    return other
 
 
-def _read_plain(kind: Any, value: Any, path: str) -> Any:
-    origin, arguments = get_origin(kind), get_args(kind)
-    if kind is Any:
+@dataclass(frozen=True)
+class _Reader:
+    """Reads JSON by types. `path` is where a value lies in its document, such as ``metrics.oai_test``."""
+
+    closed: bool
+
+    def read(self, kind: Any, value: Any, path: str) -> Any:
+        kind, notes = notes_of(kind)
+        read = self._plain(kind, value, path)
+        for note in notes:
+            _check(note, read, path)
+        return read
+
+    def _plain(self, kind: Any, value: Any, path: str) -> Any:
+        origin, arguments = get_origin(kind), get_args(kind)
+        if kind is Any:
+            return value
+        if origin in (Union, UnionType):
+            return None if value is None else self.read(without_none(kind), value, path)
+        if origin is Literal:
+            if not any(value == one and type(value) is type(one) for one in arguments):
+                raise FieldError(path, f"is {_shown(value)}; {' or '.join(map(repr, arguments))} is needed")
+            return value
+        if isinstance(kind, type) and is_dataclass(kind):
+            return self._object(kind, value, path)
+        if origin is dict:
+            _needs(value, dict, path)
+            return {key: self.read(arguments[1], inner, _below(path, key)) for key, inner in value.items()}
+        if origin is tuple:
+            _needs(value, list, path)
+            kinds = arguments[:1] * len(value) if arguments[1:] == (...,) else arguments
+            if len(kinds) != len(value):
+                raise FieldError(path, f"has {len(value)} items; {len(kinds)} are needed")
+            pairs = zip(kinds, value, strict=True)
+            return tuple(self.read(one, inner, _below(path, at)) for at, (one, inner) in enumerate(pairs))
+        if kind is float:
+            if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+                raise FieldError(path, f"is {_shown(value)}; a finite number is needed")
+            return float(value)
+        _needs(value, kind, path)
         return value
-    if origin in (Union, UnionType):
-        return None if value is None else _read(_not_none(arguments), value, path)
-    if origin is Literal:
-        if value not in arguments or isinstance(value, bool):
-            raise FieldError(path, f"is {_shown(value)}; {' or '.join(map(repr, arguments))} is needed")
-        return value
-    if isinstance(kind, type) and is_dataclass(kind):
-        _needs(value, dict, "an object", path)
-        return kind(**{field.name: _read_field(field, value, path) for field in _fields(kind) if _given(field, value)})
-    if origin is dict:
-        _needs(value, dict, "an object", path)
-        return {key: _read(arguments[1], inner, _below(path, key)) for key, inner in value.items()}
-    if origin is tuple:
-        _needs(value, list, "a list", path)
-        kinds = (arguments[0],) * len(value) if arguments[1:] == (...,) else arguments
-        if len(kinds) != len(value):
-            raise FieldError(path, f"has {len(value)} items; {len(kinds)} are needed")
-        return tuple(
-            _read(one, inner, _below(path, at)) for at, (one, inner) in enumerate(zip(kinds, value, strict=True))
-        )
-    return _scalar(kind, value, path)
+
+    def _object(self, kind: type, value: Any, path: str) -> Any:
+        _needs(value, dict, path)
+        known = fields_of(kind)
+        if self.closed and (unknown := sorted(value.keys() - {field.key for field in known})):
+            raise FieldError(_below(path, unknown[0][:MOST_SHOWN]), "is unknown to this release; upgrade kneeoa-hub")
+        found = {}
+        for field in known:
+            below = _below(path, field.key)
+            if field.required and field.key not in value:
+                raise FieldError(below, "is missing", missing=True)
+            if field.required or value.get(field.key) is not None:
+                found[field.name] = self.read(field.kind, value[field.key], below)
+        return kind(**found)
 
 
-def _given(field: _Field, value: Mapping[str, Any]) -> bool:
-    return field.required or value.get(field.key) is not None
+_NAMES = {dict: "an object", list: "a list", str: "text", int: "a whole number", bool: "true or false"}
 
 
-def _read_field(field: _Field, value: Mapping[str, Any], path: str) -> Any:
-    below = _below(path, field.key)
-    if field.key not in value:
-        raise FieldError(below, "is missing", missing=True)
-    return _read(field.kind, value[field.key], below)
-
-
-def _scalar(kind: Any, value: Any, path: str) -> Any:
-    if kind is float:
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
-            raise FieldError(path, f"is {_shown(value)}; a finite number is needed")
-        return float(value)
-    if kind is int and isinstance(value, bool):
-        raise FieldError(path, f"is {_shown(value)}; a whole number is needed")
-    names = {str: "text", int: "a whole number", bool: "true or false"}
-    _needs(value, kind, names[kind], path)
-    return value
-
-
-def _needs(value: Any, kind: type, name: str, path: str) -> None:
-    if not isinstance(value, kind):
-        raise FieldError(path, f"is {_shown(value)}; {name} is needed")
+def _needs(value: Any, kind: type, path: str) -> None:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise FieldError(path, f"is {_shown(value)}; {_NAMES[kind]} is needed")
 
 
 def _check(note: Any, value: Any, path: str) -> None:
@@ -187,16 +244,10 @@ def _check(note: Any, value: Any, path: str) -> None:
     if isinstance(note, Range) and not note.low <= value <= note.high:
         raise FieldError(path, f"is {_shown(value)}; a number of {note.low:g} to {note.high:g} is needed")
     if isinstance(note, Length) and not note.low <= len(value) <= (math.inf if note.high is None else note.high):
-        raise FieldError(path, f"has a length of {len(value)}; {_span(note)} is needed")
-
-
-def _span(length: Length) -> str:
-    return f"{length.low} or more" if length.high is None else f"{length.low} to {length.high}"
-
-
-def _not_none(arguments: tuple[Any, ...]) -> Any:
-    (kind,) = (one for one in arguments if one is not NoneType)
-    return kind
+        span = f"{note.low} or more" if note.high is None else f"{note.low} to {note.high}"
+        raise FieldError(path, f"has a length of {len(value)}; {span} is needed")
+    if isinstance(note, Printable) and not value.isprintable():
+        raise FieldError(path, f"is {_shown(value)}; a text without control characters is needed")
 
 
 def _below(path: str, key: object) -> str:
@@ -205,62 +256,5 @@ def _below(path: str, key: object) -> str:
 
 def _shown(value: Any) -> str:
     if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
+        return _NAMES[type(value)]
     return "null" if value is None else repr(value)[:MOST_SHOWN]
-
-
-def _object_schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
-    known = _fields(kind)
-    return {
-        "description": " ".join((kind.__doc__ or "").split()),
-        "type": "object",
-        "properties": {field.key: _schema(field.kind, definitions) for field in known},
-        "required": [field.key for field in known if field.required],
-        "additionalProperties": False,
-    }
-
-
-def _schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
-    kind, notes = _split(kind)
-    schema = _plain_schema(kind, definitions)
-    for note in notes:
-        schema |= _limits(note, schema)
-    return schema
-
-
-def _plain_schema(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
-    origin, arguments = get_origin(kind), get_args(kind)
-    if kind is Any:
-        return {}
-    if origin in (Union, UnionType):
-        return {"anyOf": [_schema(_not_none(arguments), definitions), {"type": "null"}]}
-    if origin is Literal:
-        return {"const": arguments[0]} if len(arguments) == 1 else {"enum": list(arguments)}
-    if isinstance(kind, type) and is_dataclass(kind):
-        name = kind.__name__
-        if name not in definitions:
-            definitions[name] = {}  # a place for types that hold themselves
-            definitions[name] = _object_schema(kind, definitions)
-        return {"$ref": f"#/$defs/{name}"}
-    if origin is dict:
-        return {"type": "object", "additionalProperties": _schema(arguments[1], definitions) or True}
-    if origin is tuple and arguments[1:] == (...,):
-        return {"type": "array", "items": _schema(arguments[0], definitions)}
-    if origin is tuple:
-        items = [_schema(one, definitions) for one in arguments]
-        return {"type": "array", "prefixItems": items, "items": False, "minItems": len(items)}
-    return {"type": {str: "string", int: "integer", float: "number", bool: "boolean"}[kind]}
-
-
-def _limits(note: Any, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The keywords of JSON Schema for one note of a field."""
-    if isinstance(note, str):
-        return {"description": note}
-    if isinstance(note, Range):
-        ends = {"minimum": note.low, "maximum": note.high}
-        return {name: int(end) if end == int(end) else end for name, end in ends.items() if math.isfinite(end)}
-    if isinstance(note, Length):
-        noun = {"string": "Length", "array": "Items", "object": "Properties"}[schema["type"]]
-        ends = {f"min{noun}": note.low or None, f"max{noun}": note.high}
-        return {name: end for name, end in ends.items() if end is not None}
-    return {}

@@ -4,13 +4,13 @@ The dataclasses are the format: `docs/schemas/evidence.schema.json` is derived f
 ``DATASET_SPLIT``, such as ``oai_test``. An optional field is absent where it was not measured.
 """
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from ..errors import BundleError, BundleIncomplete
-from ..typed_json import FieldError, Length, from_json, schema_of, to_json
+from ..errors import BundleError
+from ..json_schema import schema_of
+from ..typed_json import SCHEMA_VERSION, Length, read_document, to_json
 from .finding import FindingEvidence, GateEvidence, GateKnees, Grader, Outcomes, RefusalEvidence
 from .making import (
     BaseModel,
@@ -72,18 +72,15 @@ __all__ = [
     "TrainingEvidence",
     "UnseenEvidence",
     "evidence_schema",
-    "parse_evidence",
     "read_evidence",
 ]
-
-SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
     """Every number of the model card."""
 
-    schema_version: Annotated[Literal[1], "Version of this format."]
+    schema_version: Annotated[Literal[1], "Version of this format."] = SCHEMA_VERSION
     metrics: Annotated[dict[str, SetEvidence], Length(1), "By set of films, the main measures."]
     by_grade: Annotated[dict[str, GradeEvidence], "By set of films, the measures of each grade."]
     subgroups: Annotated[
@@ -133,27 +130,13 @@ class Evidence:
         return to_json(self)
 
 
-def parse_evidence(document: Any, source: str) -> Evidence:
-    """Returns parsed JSON as evidence; `source` names the document in errors.
-
-    Raises BundleIncomplete for a missing field and BundleError for one of another kind; both name the field.
-    """
-    try:
-        return from_json(Evidence, document)
-    except FieldError as error:
-        kind = BundleIncomplete if error.missing else BundleError
-        raise kind(f"{source}: {error}. Evaluate and export the bundle again.") from None
-
-
 def read_evidence(path: Path) -> Evidence:
     """Returns the evidence that a file holds. Raises BundleError kinds that name the file and the field."""
     try:
-        document = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
-        raise BundleError(f"{path} is not JSON; pull the bundle again.") from None
+        content = path.read_bytes()
     except OSError as error:
         raise BundleError(f"{path} can't be read ({error.strerror}); check its permissions.") from None
-    return parse_evidence(document, str(path))
+    return read_document(Evidence, content, str(path))
 
 
 def evidence_schema() -> dict[str, Any]:

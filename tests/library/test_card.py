@@ -10,8 +10,9 @@ import yaml
 
 from kneeoa_hub.card.render import SHIPPED, figure, render
 from kneeoa_hub.card.sections import SETS
-from kneeoa_hub.evidence import BaseModel, Estimate, parse_evidence
+from kneeoa_hub.evidence import BaseModel, Estimate, Evidence
 from kneeoa_hub.hub.presets import DEFAULT
+from kneeoa_hub.typed_json import from_json
 
 ROOT = Path(__file__).parents[2]
 FIGURES = "kneeoa_hub/pretrained/kneeoa-cnn/figures/"
@@ -62,7 +63,7 @@ def test_every_earlier_look_at_the_test_films_is_counted(grader):
 def test_a_changed_figure_changes_the_card(grader):
     document = grader.bundle.evidence.to_dict()
     document["metrics"]["oai_val"]["qwk"]["value"] = 0.123456
-    changed = render(grader.bundle.config, parse_evidence(document, "evidence.json"))
+    changed = render(grader.bundle.config, from_json(Evidence, document))
     assert "0.123" in changed
     assert changed != render(grader.bundle.config, grader.bundle.evidence)
 

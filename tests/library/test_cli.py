@@ -246,7 +246,7 @@ def test_evidence_that_does_not_follow_its_schema_is_one_line_that_names_the_fie
     for command in ("info", "card"):
         assert main([command, str(bundle)]) == 1
         told = capsys.readouterr().err
-        assert f"evidence.json: {field}. Evaluate and export the bundle again." in told
+        assert f"evidence.json: {field}. Pull the bundle again, or export it again." in told
         assert told.count("\n") == 1
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = [
-    {"grades", "errors", "files", "settings", "typed_json"},
+    {"grades", "errors", "files", "json_schema", "settings", "typed_json"},
     {"bundle", "evidence", "runtime", "decision", "agreement"},
     {"imaging"},
     {"overlay", "report"},
@@ -19,6 +19,8 @@ TUNING = [{"run"}, {"data"}, {"networks"}, {"training"}, {"synthetic"}, {"evalua
 """Rooms; what lies beside them is a step, above all of them."""
 WITHIN = {
     "settings": {"errors"},
+    "typed_json": {"errors"},
+    "json_schema": {"typed_json"},
     "runtime": {"bundle"},
     "decision": {"bundle"},
     "bundle": {"evidence"},

@@ -187,6 +187,8 @@ def test_a_manifest_with_a_name_that_is_not_plain_is_refused(bundle, name):
         *((None, "schema_version", value) for value in (1.0, "1")),
         (None, "schema_version", True),
         (None, "members", 5),
+        (None, "surplus", 1),
+        ("input", "surplus", 1),
     ],
 )
 def test_a_value_of_bundle_json_that_makes_no_sense_is_a_bundle_error_at_the_load(bundle, part, name, value):

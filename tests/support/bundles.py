@@ -40,7 +40,6 @@ CONFIG = BundleConfig(
 _ONE = Estimate(1.0, 1.0, 1.0, 828)
 _FIVE = (100, 200, 300, 200, 28)
 EVIDENCE = Evidence(
-    schema_version=1,
     metrics={
         "oai_test": SetEvidence(
             qwk=Estimate(0.801, 0.778, 0.822, 828),

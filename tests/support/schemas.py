@@ -8,10 +8,11 @@ from pathlib import Path
 
 from jsonschema import Draft202012Validator
 
+from kneeoa_hub.bundle import bundle_schema
 from kneeoa_hub.evidence import evidence_schema
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
-DERIVED = {"evidence": evidence_schema}
+DERIVED = {"bundle": bundle_schema, "evidence": evidence_schema}
 
 
 def derived(name: str) -> str:
