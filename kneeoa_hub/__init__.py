@@ -1,6 +1,6 @@
 """Kellgren-Lawrence grading of knee radiographs: pretrained weights with one call.
 
-Research use; not a medical device.
+This is research software, not a medical device.
 """
 
 from importlib import import_module
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 __version__ = "0.8.0"
 __all__ = ["FilmReport", "KneeGrade", "KneeGrader", "KneeOAError", "from_pretrained", "list_pretrained", "pull", "push"]
 
-_HOME = {
+_MODULE_OF = {
     "FilmReport": "report",
     "KneeGrade": "report",
     "KneeGrader": "grader",
@@ -29,7 +29,12 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Names resolve when first used, so that importing the package loads nothing heavy."""
-    if name not in _HOME:
+    """Resolve a public name when it is first used, so that importing the package loads nothing heavy."""
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_HOME[name]}", __name__), name)
+    return getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    """List the public names too, so that notebooks and shells complete them before they are first used."""
+    return sorted({*globals(), *__all__})

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Grade:
-    """One step of the scale: its number 0..4, its name, and its criterion in plain words."""
+    """One grade of the scale.
+
+    Attributes:
+        value: Its number, 0 to 4.
+        label: Its name.
+        criterion: Its criterion in plain words.
+    """
 
     value: int
     label: str
@@ -19,7 +25,10 @@ GRADES = (
     Grade(3, "Moderate", "Several osteophytes, definite narrowing of the joint space, some sclerosis."),
     Grade(4, "Severe", "Large osteophytes, marked narrowing of the joint space, severe sclerosis, deformed bone ends."),
 )
+"""The five grades, each at the place of its number."""
 LABELS = tuple(grade.label for grade in GRADES)
+"""The names of the grades."""
 NUM_GRADES = len(GRADES)
+"""The number of grades."""
 OSTEOARTHRITIS_FROM = 2
-"""Radiographic osteoarthritis is conventionally said to be present from this grade on."""
+"""The grade from which radiographic osteoarthritis is present, by convention."""

@@ -32,6 +32,15 @@ class KneeGrade:
         side: The patient's side, "left" or "right", or None when it is not known.
         heatmap: float32 [h,w] over the box, 0..1: where the evidence for the reported grade lies.
         embedding: float32 [D], the network's vector of the knee.
+
+    Examples:
+        >>> import kneeoa_hub
+        >>> from kneeoa_hub.imaging.phantom import sample_films
+        >>> (knee,) = kneeoa_hub.from_pretrained().grade(sample_films()["severe"].pixels).knees
+        >>> round(sum(knee.probabilities), 6)
+        1.0
+        >>> sorted(knee.to_dict())[:3]
+        ['box', 'criterion', 'grade']
     """
 
     grade: int
@@ -87,6 +96,17 @@ class FilmReport:
         revision: Its revision.
         level: The coverage level of the prediction sets, such as 0.9.
         film: The decoded pixels [H,W], from which `overlay` draws.
+
+    Examples:
+        >>> import kneeoa_hub
+        >>> from kneeoa_hub.imaging.phantom import sample_films
+        >>> report = kneeoa_hub.from_pretrained().grade(sample_films()["both-knees"].pixels)
+        >>> report.names
+        ('Right knee', 'Left knee')
+        >>> print(report.findings().splitlines()[0])
+        FINDINGS
+        >>> report.overlay().size
+        (800, 400)
     """
 
     knees: tuple[KneeGrade, ...]

@@ -1,6 +1,6 @@
-"""Every environment variable of the package, read here alone (docs/settings.md lists them).
+"""Every environment variable of the package. Only this module reads them (docs/settings.md lists them).
 
-`HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME` and `HF_HUB_OFFLINE` are huggingface_hub's own and are left to it.
+`HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME` and `HF_HUB_OFFLINE` belong to huggingface_hub, which reads them itself.
 """
 
 import os
@@ -10,22 +10,30 @@ from dataclasses import dataclass, field, fields
 from .errors import SettingsError
 
 PREFIX = "KNEEOA_"
+"""The start of every variable's name."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """One field a variable: `KNEEOA_MODEL` is `model`, and so on.
+    """The values of the environment variables: `KNEEOA_MODEL` is `model`, and so on.
 
-    model: address of the bundle to serve; "" is the one that ships with the package. revision: pinned revision of that
-    address; "" is its newest. threads: threads of one forward pass, 0 lets onnxruntime choose. max_bytes, max_pixels:
-    limits of one film, checked before it is decoded. Pixels of WebP, and of 16 bits in several channels, count twice.
-    timeout: seconds without progress after which a Hub is given up. host, port: where the Flask app listens.
-    trusted_hosts: names under which the Flask app may be asked, with commas between; "" is any. api_keys: file of lines
-    NAME:SHA256; with it the API needs one of those keys. "" asks for none. rate_limit: of one client's gradings by the
-    Flask app, such as "60 per minute"; "" is none. secret_key: what the Flask app signs its cookie with; "" draws one
-    at every start. queue: requests that may wait to be graded; the next one is told to come back. reader_db:
-    SQLAlchemy's address of the database in which the Flask app keeps readers' own grades; "" keeps none. data: folder
-    with the real films that tests and benchmarks use; "" when there are none.
+    Attributes:
+        model: Address of the bundle to serve; "" is the shipped bundle.
+        revision: Pinned revision of that address; "" is its newest one.
+        threads: Threads of one forward pass; 0 lets onnxruntime choose.
+        max_bytes: Most bytes of one film, checked before it is decoded.
+        max_pixels: Most pixels of one film, checked before it is decoded. Pixels of WebP, and of 16 bits in several
+            channels, count twice.
+        timeout: Seconds without progress after which a Hub is given up.
+        host: Address on which the Flask app listens.
+        port: Port on which the Flask app listens.
+        trusted_hosts: Host names under which the Flask app answers, separated by commas; "" is any.
+        api_keys: File with lines NAME:SHA256, of which the API then requires a key; "" requires none.
+        rate_limit: Limit on the gradings of one client of the Flask app, such as "60 per minute"; "" is none.
+        secret_key: Key with which the Flask app signs its cookie; "" draws one at every start.
+        queue: Requests that may wait to be graded. The Flask app asks the next one to come back later.
+        reader_db: SQLAlchemy address of the database in which the Flask app keeps readers' own grades; "" keeps none.
+        data: Folder with the real films that tests and benchmarks use; "" where there are none.
     """
 
     model: str = ""
@@ -46,7 +54,7 @@ class Settings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> "Settings":
-        """Read `KNEEOA_*`. Raises SettingsError for a number that is none, or a negative one."""
+        """Read the variables. Raises SettingsError for a value that should be a whole number of 0 or more."""
         environ = os.environ if environ is None else environ
         values: dict[str, str | int] = {}
         for one in fields(cls):

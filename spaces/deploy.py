@@ -17,8 +17,9 @@ from kneeoa_hub import KneeOAError, pull
 from kneeoa_hub.errors import AddressError, HubUnreachable
 from kneeoa_hub.hub import versioned
 from kneeoa_hub.hub.address import Repo, parse_address
-from kneeoa_hub.hub.client import patiently, talking
+from kneeoa_hub.hub.client import hub_session
 from kneeoa_hub.hub.pull_push import revision_of
+from kneeoa_hub.hub.retry import with_retries
 
 from .demo.about import SEARCH
 from .demo.pinned import PIN
@@ -71,10 +72,10 @@ def deploy(
         raise HubUnreachable(f"{space} can't be deployed to while HF_HUB_OFFLINE is set; unset it.")
     folder = pull(model, token=token)
     api = HfApi(token=token)
-    with talking(address.name):
-        info = patiently(lambda: api.model_info(address.name, timeout=10))
+    with hub_session(address.name):
+        info = with_retries(lambda: api.model_info(address.name, timeout=10))
     # A Space's build has no token, so it could not fetch these; the running Space does, by the secret HF_TOKEN.
-    names = () if info.private or info.gated else versioned.travelling_files(folder)
+    names = () if info.private or info.gated else versioned.published_files(folder)
     files = space_files(address.name, revision_of(folder), names)
     if dry_run:
         return list(files)
@@ -90,8 +91,8 @@ def deploy(
             space, operations, commit_message=f"Demo of {model}", repo_type="space", parent_commit=head.sha
         )
 
-    with talking(space):
-        patiently(attempt)
+    with hub_session(space):
+        with_retries(attempt)
     return list(files)
 
 

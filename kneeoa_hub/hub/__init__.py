@@ -1,1 +1,1 @@
-"""Where bundles come from and go to: addresses, the shipped presets, versioned folders and the Hugging Face Hub."""
+"""Where bundles come from and go to: addresses, shipped presets, versioned folders and the Hugging Face Hub."""

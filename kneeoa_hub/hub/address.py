@@ -1,8 +1,8 @@
-"""A model's address: what a person types to say which bundle they mean.
+"""A model's address: the string by which a person names a bundle.
 
 kneeoa-cnn                        a bundle that ships with the package
-./hub/kneeoa  ../x  /srv/x  ~/x   a folder, as is any Path; @tag or @revision selects from a versioned one
-org/name  hf://org/name@v1.0      a Hub repo; @ selects a tag, branch or commit
+./hub/kneeoa  ../x  /srv/x  ~/x   a folder, as is any Path; @tag or @revision selects a bundle of a versioned one
+org/name  hf://org/name@v1.0      a repo on the Hub; @ selects a tag, branch or commit
 """
 
 import os
@@ -22,14 +22,14 @@ _REVISION = re.compile(r"[A-Za-z0-9_][\w.+-]*(/[A-Za-z0-9_][\w.+-]*)*", re.ASCII
 
 @dataclass(frozen=True)
 class Shipped:
-    """A name in `presets.PRESETS`, if spelt right."""
+    """A shipped name: a key of `presets.PRESETS` where it is spelt correctly."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A bundle, or a versioned folder with bundles in it. It need not exist."""
+    """A bundle's folder, or a versioned folder with bundles in it. It may not exist."""
 
     path: Path
     revision: str | None = None
@@ -37,7 +37,7 @@ class Folder:
 
 @dataclass(frozen=True)
 class Repo:
-    """A model repo on the Hub, `org/name`."""
+    """A model repo on the Hub, org/name."""
 
     name: str
     revision: str | None = None
@@ -50,20 +50,34 @@ Address = Shipped | Folder | Repo
 
 
 def parse_address(address: str | Path, revision: str | None = None) -> Address:
-    """What the address names. A revision never holds what could leave a folder ("..", a leading dot or slash).
+    """Parse an address.
 
-    Raises AddressError when it follows none of the forms, or when the revision is given twice or makes no sense.
+    Args:
+        address: What the user typed, or a Path, which always names a folder.
+        revision: A tag, branch or commit that was given beside the address.
+
+    Returns:
+        What the address names. Its revision holds nothing that could lead out of a folder, such as "..".
+
+    Raises:
+        AddressError: The address follows none of the forms, or the revision is given twice or is not one.
+
+    Examples:
+        >>> parse_address("org/name@v1.0")
+        Repo(name='org/name', revision='v1.0')
+        >>> parse_address("kneeoa-cnn")
+        Shipped(name='kneeoa-cnn')
     """
     text = str(address)
     if isinstance(address, Path) or _FOLDER.match(text):
         return _folder(text, revision)
     if page := _WEB_PAGE.match(text):
-        raise AddressError(f"{text!r} is a web page; write {page[1]!r} for that Hub repo.")
+        raise AddressError(f"{text!r} is a web page; write {page[1]!r} for that repo on the Hub.")
     name, at, selected = text.removeprefix("hf://").partition("@")
     if "/" in name or text.startswith("hf://"):
         if not _REPO.fullmatch(name) or ".." in name or "--" in name or name.endswith(".git"):
             raise AddressError(
-                f"{text!r} is not an address. A Hub repo is 'org/name'; a folder starts with ./ ../ / or ~"
+                f"{text!r} is not an address. A repo on the Hub is 'org/name'; a folder starts with ./ ../ / or ~"
                 f" ('./{name}')."
             )
         return Repo(name, _one_revision(text, selected if at else None, revision))
@@ -77,7 +91,7 @@ def parse_address(address: str | Path, revision: str | None = None) -> Address:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The question with the nearest of the known names and a blank before it; "" when none is near."""
+    """Return " Did you mean ...?" with the nearest of the known names; "" where none is near."""
     near = get_close_matches(name.lower(), known, 1, 0.5)
     return f" Did you mean {near[0]!r}?" if near else ""
 
@@ -86,9 +100,9 @@ def _folder(text: str, revision: str | None) -> Folder:
     try:
         path = Path(text).expanduser()
     except RuntimeError:
-        raise AddressError(f"{text!r}: there is no home folder of that name; write the whole path.") from None
+        raise AddressError(f"{text!r}: there is no home folder of that name; write the full path.") from None
     stem, at, selected = path.name.rpartition("@")
-    if at and stem and not os.path.lexists(path):  # a folder whose own name holds an @ goes first
+    if at and stem and not os.path.lexists(path):  # otherwise it is a folder whose own name holds an @
         return Folder(path.with_name(stem), _one_revision(text, selected, revision))
     return Folder(path, _one_revision(text, None, revision))
 
@@ -96,9 +110,11 @@ def _folder(text: str, revision: str | None) -> Folder:
 def _one_revision(address: str, selected: str | None, revision: str | None) -> str | None:
     if selected is not None and revision is not None:
         raise AddressError(
-            f"Two revisions: the address {address!r} has one, and revision={revision!r}; give one of them."
+            f"Two revisions are given, in the address {address!r} and as revision={revision!r}; leave one out."
         )
     chosen = revision if selected is None else selected
     if chosen is not None and (not _REVISION.fullmatch(chosen) or ".." in chosen or len(chosen) > 200):
-        raise AddressError(f"{chosen!r} in {address!r} is no revision; give a tag such as v1.0, a branch or a commit.")
+        raise AddressError(
+            f"{chosen!r} in {address!r} is not a revision; give a tag such as v1.0, a branch or a commit."
+        )
     return chosen

@@ -1,4 +1,4 @@
-"""What a bundle must be before others are offered it: whole, described, measured, and able to grade a film."""
+"""What a bundle must be before it is published: complete, described, measured, and able to grade a film."""
 
 from ..bundle import GATE, LOCATOR, Bundle
 from ..errors import BundleError, BundleIncomplete
@@ -8,17 +8,17 @@ from ..imaging.phantom import knee_film
 from ..runtime import GateNetwork, Network
 
 METADATA: dict[str, str | None] = {"library_name": "keras", "pipeline_tag": "image-classification", "license": None}
-"""What the card's metadata must say for the Hub to show the model as what it is; None is anything."""
+"""The metadata by which the Hub recognises the model, and the value of each; None accepts any value."""
 
 
 def check_publishable(bundle: Bundle) -> None:
-    """Raises BundleError kinds that say what is missing; the bundle's files were verified before."""
+    """Raise a BundleError that names what a verified bundle lacks to be published."""
     if bundle.evidence.export is None:
         raise BundleIncomplete(
             f"{bundle.folder}: evidence.json has no `export`; write the bundle with `python -m tuning export`."
         )
     _check_card(bundle)
-    _check_grades(bundle)
+    _check_networks(bundle)
 
 
 def _check_card(bundle: Bundle) -> None:
@@ -32,20 +32,20 @@ def _check_card(bundle: Bundle) -> None:
         )
     try:
         metadata = metadata_load(path) or {}
-    except Exception as error:  # of YAML, and of what the client makes of it
+    except Exception as error:  # YAML and the Hub's client raise many types for a damaged header
         raise BundleError(
-            f"{path}: its metadata is not YAML ({' '.join(str(error).split())}); write it anew with `kneeoa card`."
+            f"{path}: its metadata is not YAML ({' '.join(str(error).split())}); write it again with `kneeoa card`."
         ) from None
     for name, wanted in METADATA.items():
         if not metadata.get(name) or (wanted and metadata[name] != wanted):
             raise BundleError(
-                f"{path}: its metadata says {name}: {metadata.get(name)}, and {wanted or 'one'} is wanted; write it"
-                " anew with `kneeoa card`."
+                f"{path}: its metadata has {name}: {metadata.get(name)}, but needs {wanted or 'a value'}; write it"
+                " again with `kneeoa card`."
             )
 
 
-def _check_grades(bundle: Bundle) -> None:
-    """The graph runs on a sample film and answers in the contract's shape."""
+def _check_networks(bundle: Bundle) -> None:
+    """Run every network of the bundle on a sample film."""
     config = bundle.config.input
     film = knee_film(2, seed=0).pixels
     network = Network(bundle.folder / "model.onnx", config)
@@ -60,7 +60,7 @@ def _check_grades(bundle: Bundle) -> None:
         network.run(network_input(film, whole, config)[None])
     except BundleError:
         raise
-    except Exception as error:  # onnxruntime's own exceptions have no common public base
+    except Exception as error:  # the exceptions of onnxruntime have no public base class
         raise BundleError(
             f"{bundle.folder}: its networks can't find and grade a sample film ({type(error).__name__}: {error});"
             " export the bundle again."

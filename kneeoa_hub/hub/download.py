@@ -1,7 +1,7 @@
 """From a Hub repo to a verified folder in the client's cache, with the network or without.
 
-The Hub's client accepts changed bytes of the right size and calls a partial folder a success, so every download is
-checked against the bundle's own manifest, and what is damaged is fetched once more.
+The Hub's client accepts changed bytes of the right size, and calls a partial folder a success. So every download is
+checked against the bundle's own manifest, and damaged files are downloaded a second time.
 """
 
 import logging
@@ -10,46 +10,58 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..bundle import read_manifest, refuse_code, sha256_of, verify
 from ..errors import BundleError, BundleIncomplete, HubError, HubNotFound, HubUnreachable
 from ..settings import Settings
 from . import versioned
 from .address import Repo, did_you_mean
-from .client import patiently, talking
+from .client import hub_session
+from .retry import with_retries
+
+if TYPE_CHECKING:
+    from filelock import FileLock
+    from huggingface_hub import HfApi
+    from huggingface_hub.hf_api import ModelInfo
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 LOOK_EVERY_S = 0.2
+"""Seconds between two looks at whether another process still downloads."""
 
 log: logging.Logger = logging.getLogger(__name__)
 
 
-def from_repo(repo: Repo, token: str | None, local_files_only: bool, cache_dir: str | Path | None) -> Path:
-    """The verified folder, in the Hub client's cache, of the bundle at a repo's revision."""
+def download_bundle(repo: Repo, token: str | None, local_files_only: bool, cache_dir: str | Path | None) -> Path:
+    """Bring the bundle at a repo's revision into the Hub client's cache.
+
+    Args:
+        repo: The repo and its revision.
+        token: A token of the Hub, or None.
+        local_files_only: Use no network.
+        cache_dir: The cache. None takes the Hub client's own.
+
+    Returns:
+        The verified folder. Where the Hub cannot be reached it is the one that was pulled last, with a warning in the
+        log.
+    """
     from huggingface_hub import constants
 
     wanted = repo.revision or versioned.MAIN
     cache = Path(cache_dir or constants.HF_HUB_CACHE).expanduser()
     kept = cache / f"models--{repo.name.replace('/', '--')}"
     pinned = _COMMIT.fullmatch(wanted) is not None
-    snapshot = versioned.find(kept, wanted)
+    snapshot = versioned.find_snapshot(kept, wanted)
     if local_files_only or constants.is_offline_mode():
-        if snapshot is None:
-            raise HubUnreachable(
-                f"{repo.name}@{wanted} was not pulled before into {cache}, and the network is switched off;"
-                " pull it once with the network on, or ask for a tag or whole commit that was pulled."
-            )
-        verify(snapshot)
-        return snapshot
+        return _without_network(snapshot, f"{repo.name}@{wanted}", cache)
     if snapshot and pinned and _is_whole(snapshot):
         return snapshot
     try:
-        with talking(repo.name), _alone(kept):
-            snapshot = _fetched(repo, token, cache)
+        with hub_session(repo.name), _one_process_at_a_time(kept):
+            snapshot = _downloaded(repo, token, cache)
             if not pinned:
-                # the bundle is whole; without the ref its tag is not found when the network is off
-                with suppress(OSError):
+                with suppress(OSError):  # the bundle is whole; without the ref only its tag is not found offline
                     versioned.write_ref(kept, wanted, snapshot.name)
     except HubUnreachable as error:
         if snapshot is None or not _is_whole(snapshot):
@@ -58,33 +70,31 @@ def from_repo(repo: Repo, token: str | None, local_files_only: bool, cache_dir: 
     return snapshot
 
 
+def _without_network(snapshot: Path | None, wanted: str, cache: Path) -> Path:
+    if snapshot is None:
+        raise HubUnreachable(
+            f"{wanted} was not pulled before into {cache}, and the network is switched off; pull it once with the"
+            " network on, or ask for a tag or a full commit that was pulled."
+        )
+    verify(snapshot)
+    return snapshot
+
+
 @contextmanager
-def _alone(kept: Path) -> Iterator[None]:
-    """One process at a time pulls into a repo's folder of the cache; another waits as long as that one's files grow.
+def _one_process_at_a_time(kept: Path) -> Iterator[None]:
+    """Let one process at a time pull into a repo's folder of the cache; others wait while its files grow.
 
-    Raises HubUnreachable when they have not for KNEEOA_TIMEOUT, as when that process was stopped: the Hub's client
-    would wait without end.
+    The Hub's client would wait without end for a process that was stopped. Raises HubUnreachable where the files have
+    not grown for KNEEOA_TIMEOUT seconds.
     """
-    from filelock import FileLock, Timeout
+    from filelock import FileLock
 
-    limit = max(1, Settings.from_environ().timeout)
     path = kept.parent / ".locks" / kept.name / "kneeoa.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
-        seen, since = _grown(kept), time.monotonic()
-        while True:
-            try:
-                lock.acquire(timeout=LOOK_EVERY_S)
-                break
-            except Timeout:
-                if (now := _grown(kept)) != seen:
-                    seen, since = now, time.monotonic()
-                elif time.monotonic() - since >= limit:
-                    raise HubUnreachable(
-                        f"Another process pulls into {kept} and got nowhere for {limit} s; end it, and try again."
-                    ) from None
-    # a cache that can't be written, which the download will tell, or where nothing can be locked
+        _acquire(lock, kept)
+    # The cache can't be written, as the download will say, or its file system has no locks.
     except (OSError, NotImplementedError):
         yield
         return
@@ -94,11 +104,29 @@ def _alone(kept: Path) -> Iterator[None]:
         lock.release()
 
 
-def _grown(kept: Path) -> tuple[int, int]:
-    """How many files a repo's folder holds of blobs, and their bytes."""
+def _acquire(lock: "FileLock", kept: Path) -> None:
+    from filelock import Timeout
+
+    limit = max(1, Settings.from_environ().timeout)
+    size, since = _size(kept), time.monotonic()
+    while True:
+        try:
+            lock.acquire(timeout=LOOK_EVERY_S)
+            return
+        except Timeout:
+            if (now := _size(kept)) != size:
+                size, since = now, time.monotonic()
+            elif time.monotonic() - since >= limit:
+                raise HubUnreachable(
+                    f"Another process is pulling into {kept} and made no progress for {limit} s; end it, and try again."
+                ) from None
+
+
+def _size(kept: Path) -> tuple[int, int]:
+    """Return how many blobs a repo's folder holds, and their bytes."""
     sizes = [0]
     for path in kept.glob("blobs/*"):
-        with suppress(OSError):  # renamed meanwhile
+        with suppress(OSError):  # it was renamed meanwhile
             sizes.append(path.stat().st_size)
     return len(sizes), sum(sizes)
 
@@ -111,59 +139,67 @@ def _is_whole(folder: Path) -> bool:
     return True
 
 
-def _fetched(repo: Repo, token: str | None, cache: Path) -> Path:
-    """Every needed file of the repo's one commit, verified; a file that is missing or changed is fetched once more."""
+def _downloaded(repo: Repo, token: str | None, cache: Path) -> Path:
+    """Download every needed file of one commit, and verify them; a missing or changed file is downloaded once more."""
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import RemoteEntryNotFoundError, RevisionNotFoundError
 
     api = HfApi(token=token)
-    try:
-        info = patiently(lambda: api.model_info(repo.name, revision=repo.revision))
-    except RevisionNotFoundError:
-        refs = patiently(lambda: api.list_repo_refs(repo.name))
-        known = sorted(ref.name for ref in (*refs.tags, *refs.branches))
-        guess = did_you_mean(repo.revision or versioned.MAIN, known)
-        raise HubNotFound(f"{repo.name} has no revision {repo.revision!r}.{guess} It has {', '.join(known)}.") from None
+    info = _model_info(api, repo)
     commit = info.sha or ""
     if not _COMMIT.fullmatch(commit) or (_COMMIT.fullmatch(repo.revision or "") and commit != repo.revision):
         raise HubError(
-            f"Asked for {repo}, the Hub answered with the commit {commit or 'of no name'}; see that HF_ENDPOINT is a"
-            " Hub, and try again."
+            f"The Hub answered the request for {repo} with the commit {commit or 'without a name'}; check that"
+            " HF_ENDPOINT is a Hub, and try again."
         )
     there = [file.rfilename for file in info.siblings or ()]
     refuse_code(there, str(repo))
     card = [name for name in there if versioned.is_card(name)]
-
-    def download(name: str) -> Path:
-        try:
-            return Path(patiently(lambda: api.hf_hub_download(repo.name, name, revision=commit, cache_dir=cache)))
-        except RemoteEntryNotFoundError:
-            raise BundleIncomplete(
-                f"{repo} has no {name}, so it is not a whole bundle of this package; see that the address is right."
-            ) from None
-
-    for last in (False, True):
-        folder = download("manifest.json").parent
+    for last_attempt in (False, True):
+        folder = _download(api, repo, commit, "manifest.json", cache).parent
         if folder.name != commit:
             raise HubError(
-                f"Asked for {repo}, the Hub sent a file of the commit {folder.name} in place of {commit}; try again."
+                f"The Hub answered the request for {repo} with a file of the commit {folder.name} in place of {commit};"
+                " try again."
             )
         try:
             listed = read_manifest(folder)[1]
             refuse_code((), str(repo), listed)
             for name in (*listed, *card):
-                download(name)
+                _download(api, repo, commit, name, cache)
             verify(folder)
             break
         except BundleError:
-            if last:
+            if last_attempt:
                 raise
             _forget_damaged(folder)
     return folder
 
 
+def _model_info(api: "HfApi", repo: Repo) -> "ModelInfo":
+    from huggingface_hub.errors import RevisionNotFoundError
+
+    try:
+        return with_retries(lambda: api.model_info(repo.name, revision=repo.revision))
+    except RevisionNotFoundError:
+        refs = with_retries(lambda: api.list_repo_refs(repo.name))
+        known = sorted(ref.name for ref in (*refs.tags, *refs.branches))
+        guess = did_you_mean(repo.revision or versioned.MAIN, known)
+        raise HubNotFound(f"{repo.name} has no revision {repo.revision!r}.{guess} It has {', '.join(known)}.") from None
+
+
+def _download(api: "HfApi", repo: Repo, commit: str, name: str, cache: Path) -> Path:
+    from huggingface_hub.errors import RemoteEntryNotFoundError
+
+    try:
+        return Path(with_retries(lambda: api.hf_hub_download(repo.name, name, revision=commit, cache_dir=cache)))
+    except RemoteEntryNotFoundError:
+        raise BundleIncomplete(
+            f"{repo} has no {name}, so it is not a complete bundle of this package; check the address."
+        ) from None
+
+
 def _forget_damaged(folder: Path) -> None:
-    """Take what differs from the manifest, and the manifest, out of the client's cache, so that it is fetched again."""
+    """Delete what differs from the manifest, and the manifest, from the client's cache, so that it is fetched again."""
     damaged = ["manifest.json"]
     with suppress(BundleError):
         files = read_manifest(folder)[1]

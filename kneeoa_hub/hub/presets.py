@@ -1,4 +1,4 @@
-"""The bundles that ship with the package, as data."""
+"""The bundles that ship with the package."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ HEADLINES = ("oai_test",)
 
 @dataclass(frozen=True)
 class Preset:
-    """A shipped bundle: its name, what it is, the licence of its weights, and its folder in the package."""
+    """A shipped bundle: its name, a description, the licence of its weights, and its folder in the package."""
 
     name: str
     description: str
@@ -25,6 +25,7 @@ class Preset:
 
 
 DEFAULT = "kneeoa-cnn"
+"""Name of the bundle that is used where no address is given."""
 PRESETS = {
     preset.name: preset
     for preset in (
@@ -57,7 +58,16 @@ class Figure:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """One line of `list_pretrained`. size: bytes of the bundle. figures: those of HEADLINES that its evidence holds."""
+    """A shipped bundle with its headline figures, as `list_pretrained` lists it.
+
+    Attributes:
+        name: The name to give to `from_pretrained`.
+        version: The bundle's version.
+        description: What it grades.
+        licence: The licence of its weights.
+        size: Its size in bytes.
+        figures: The figures of HEADLINES that its evidence holds.
+    """
 
     name: str
     version: str
@@ -78,22 +88,28 @@ class Pretrained:
 
 
 def find_preset(name: str) -> Preset:
-    """The preset of that name.
-
-    Raises AddressError with the nearest name, and how other kinds of address are written.
-    """
+    """Return the preset of that name. Raises AddressError with the nearest name and the other forms of address."""
     if name in PRESETS:
         return PRESETS[name]
     guess = did_you_mean(name, PRESETS)
     known = ", ".join(PRESETS)
     raise AddressError(
-        f"No shipped model is called {name!r}.{guess} Shipped: {known}. A folder is written './{name}', a Hub repo"
-        " 'org/name'."
+        f"No shipped model is called {name!r}.{guess} Shipped: {known}. A folder is written './{name}', a repo on the"
+        " Hub 'org/name'."
     )
 
 
 def list_pretrained() -> list[Pretrained]:
-    """Every shipped bundle, verified. Raises BundleError kinds when one is damaged."""
+    """Verify and describe every shipped bundle.
+
+    Raises:
+        BundleError: A shipped bundle is damaged.
+
+    Examples:
+        >>> import kneeoa_hub
+        >>> [model.name for model in kneeoa_hub.list_pretrained()]
+        ['kneeoa-cnn']
+    """
     return [_described(preset) for preset in PRESETS.values()]
 
 

@@ -10,10 +10,10 @@ from . import versioned
 from .address import Folder, Repo, Shipped, did_you_mean, parse_address
 from .checks import check_publishable
 from .client import check_client, checked_token
-from .download import from_repo
+from .download import download_bundle
 from .presets import DEFAULT, find_preset
-from .upload import Upload, to_repo
-from .versioned import Delivery
+from .push_options import PushOptions, PushResult
+from .upload import upload_bundle
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -26,12 +26,32 @@ def pull(
     local_files_only: bool = False,
     cache_dir: str | Path | None = None,
 ) -> Path:
-    """The folder of a bundle whose every file was just checked against its manifest.
+    """Get the folder of a bundle, each of whose files was just checked against its manifest.
 
-    address: see `address`; None is the shipped bundle. token: of the Hub, by default HF_TOKEN or the stored login.
-    local_files_only: no network at all, as with HF_HUB_OFFLINE=1. cache_dir: by default the Hub client's own.
-    When the Hub can't be reached, the copy that was pulled last is used, with a warning in the log.
-    Raises AddressError, HubError or BundleError kinds; OutputError when the cache can't be written.
+    Where the Hub cannot be reached, the copy that was pulled last is used, with a warning in the log.
+
+    Args:
+        address: A folder, a shipped name, or a repo on the Hub such as "org/name@v1.0" (docs/addresses.md). None is
+            the shipped bundle.
+        revision: A tag, branch or commit, where the address does not hold one.
+        token: A token of the Hub. None takes HF_TOKEN or the stored login.
+        local_files_only: Use no network, as HF_HUB_OFFLINE=1 does.
+        cache_dir: The cache for bundles of the Hub. None takes the Hub client's own.
+
+    Returns:
+        The bundle's folder. Do not change it: it may be shared.
+
+    Raises:
+        AddressError: The address or revision names nothing.
+        HubError: The Hub does not give the bundle.
+        BundleError: The bundle is damaged, incomplete or of an unknown version.
+        OutputError: The cache cannot be written.
+
+    Examples:
+        >>> import kneeoa_hub
+        >>> folder = kneeoa_hub.pull()
+        >>> (folder / "model.onnx").is_file()
+        True
     """
     try:
         match parse_address(DEFAULT if address is None else address, revision):
@@ -42,8 +62,8 @@ def pull(
                 folder = _from_folder(path, selected)
             case Repo() as repo:
                 check_client()
-                folder = from_repo(repo, checked_token(token), local_files_only, cache_dir)
-    except OSError as error:  # of what lies on this machine; the network's errors are told by then
+                folder = download_bundle(repo, checked_token(token), local_files_only, cache_dir)
+    except OSError as error:  # of files on this machine: hub_session has explained the network's errors
         raise BundleError(
             f"{error.filename or address} can't be read ({error.strerror}); check its permissions."
         ) from None
@@ -63,48 +83,80 @@ def push(
     edited_card: str = "refuse",
     dry_run: bool = False,
 ) -> str:
-    """Publish a bundle with its card; returns the address to pull it from, with the tag or else the revision.
+    """Publish a bundle with its card. Pushing the same bundle a second time changes nothing.
 
-    For a Hub repo: private, of one that this makes; message, of the commit; branch, made when there is none;
-    pull_request, to main; edited_card: "refuse", "keep" or "replace" a card that was changed there since the last push.
-    dry_run: check everything, change nothing; `deliver` tells what would go. The same bundle twice changes nothing.
-    Raises BundleError kinds before anything is sent, when the bundle is damaged, its graph grades no film, or card or
-    evidence are not whole; HubConflict when the tag names another bundle, a card would be lost, or what should be
-    private is not; AddressError, other HubError kinds, or OutputError.
+    Args:
+        bundle: The bundle's folder.
+        address: A versioned folder ("./hub/kneeoa") or a repo on the Hub ("org/name"); either is made where missing.
+        tag: A tag for this bundle, such as "v1.0".
+        token: A token of the Hub with write access. None takes HF_TOKEN or the stored login.
+        private: Make a new repo private.
+        message: The message of the commit.
+        branch: The branch of a repo, made where it is missing. None is main.
+        pull_request: Open a pull request to main in place of a commit on it.
+        edited_card: What to do with a card that was edited on the Hub since the last push: "refuse", "keep" or
+            "replace" it.
+        dry_run: Check everything, and change nothing.
+
+    Returns:
+        The address to pull the bundle from, with the tag, or else with the revision.
+
+    Raises:
+        BundleError: The bundle is damaged, its networks grade no film, or card or evidence are not complete. Nothing
+            was sent then.
+        HubConflict: The tag names another bundle, an edited card would be lost, or the repo is not private as asked.
+        AddressError: The address, tag or branch cannot be used.
+        HubError: The Hub does not take the bundle.
+        OutputError: The folder cannot be written.
+
+    Examples:
+        >>> import kneeoa_hub
+        >>> kneeoa_hub.push(kneeoa_hub.pull(), "./hub/kneeoa", tag="v1.0")
+        './hub/kneeoa@v1.0'
+        >>> kneeoa_hub.from_pretrained("./hub/kneeoa@v1.0").model
+        'kneeoa-cnn'
     """
-    return deliver(
-        Path(bundle), address, Upload(tag, branch, pull_request, private, message, edited_card, dry_run), token
-    ).address
+    options = PushOptions(tag, branch, pull_request, private, message, edited_card, dry_run)
+    return push_bundle(Path(bundle), address, options, token).address
 
 
-def deliver(bundle: Path, address: str | Path, upload: Upload, token: str | None = None) -> Delivery:
-    """As `push`; returns what was sent, or for a dry run what would be."""
+def push_bundle(bundle: Path, address: str | Path, options: PushOptions, token: str | None = None) -> PushResult:
+    """Publish a bundle as `push` does, with the same errors.
+
+    Args:
+        bundle: The bundle's folder.
+        address: A versioned folder or a repo on the Hub.
+        options: Tag, branch, privacy and the like.
+        token: A token of the Hub with write access.
+
+    Returns:
+        What was sent, or in a dry run would be, and the address to pull the bundle from.
+    """
     target = parse_address(address)
-    if upload.tag is not None:
-        versioned.check_tag(upload.tag)
+    if options.tag is not None:
+        versioned.check_tag(options.tag)
     if isinstance(target, Shipped):
         raise AddressError(
-            f"{str(address)!r} is a name of the package; push to a folder ('./{target.name}') or a Hub repo"
-            " ('org/name')."
+            f"{str(address)!r} is a shipped name; push to a folder ('./{target.name}') or a Hub repo ('org/name')."
         )
     if target.revision:
         raise AddressError(
             f"{str(address)!r}: a push makes its own revision; leave out @{target.revision}, or give it as the tag."
         )
-    if isinstance(target, Folder) and (asked := upload.asks_of_a_repo()):
+    if isinstance(target, Folder) and (unknown := options.for_repos_only()):
         raise AddressError(
-            f"{str(address)!r} is a folder, which has no {asked}; leave that out, or push to org/name on the Hub."
+            f"{str(address)!r} is a folder, which has no {unknown}; leave that out, or push to org/name on the Hub."
         )
     check_client()
     checked = read_bundle(bundle)
     check_publishable(checked)
     if isinstance(target, Repo):
-        return to_repo(checked, target.name, checked_token(token), upload)
-    return versioned.publish(checked, target.path, upload.tag, dry_run=upload.dry_run)
+        return upload_bundle(checked, target.name, checked_token(token), options)
+    return versioned.push_to_folder(checked, target.path, options.tag, dry_run=options.dry_run)
 
 
 def revision_of(folder: Path) -> str:
-    """The commit, 40 hex digits, of a snapshot in the Hub client's cache; else 12 digits of the manifest's sha256."""
+    """Return a bundle's revision: its commit, for a folder of the Hub client's cache, or the start of its digest."""
     in_cache = folder.parent.name == "snapshots" and folder.parent.parent.name.startswith("models--")
     return folder.name if in_cache and _COMMIT.fullmatch(folder.name) else sha256_of(folder / "manifest.json")[:12]
 
@@ -114,7 +166,7 @@ def _from_folder(path: Path, revision: str | None) -> Path:
         beside = [other.name for other in path.parent.iterdir()] if os.path.isdir(path.parent) else []
         raise AddressError(f"There is no folder {str(path)!r}.{did_you_mean(path.name, beside)}")
     if versioned.is_versioned(path):
-        path = versioned.resolve(path, revision)
+        path = versioned.resolve_snapshot(path, revision)
     elif revision:
         raise AddressError(f"{path} is not a versioned folder, so it has no revision {revision!r}; leave that out.")
     verify(path)

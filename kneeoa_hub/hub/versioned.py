@@ -1,17 +1,16 @@
-"""The versioned folder: a hub without a server. Bundles are kept once, for good, and tags point to them.
+"""The versioned folder: a hub without a server. Every bundle is kept once and for good, and tags point to bundles.
 
-    snapshots/<revision>/   a bundle; its revision is the first 12 hex digits of the sha256 of its manifest
-    refs/<tag>, refs/main   the revision that a tag names, and the one pushed last
+    snapshots/<revision>/   a bundle; its revision is the first 12 hex digits of the SHA-256 of its manifest
+    refs/<tag>, refs/main   the revision that a tag names, and the revision that was pushed last
 
-The Hub client's cache of a repo has the same layout, with commits for revisions, and is read by the same functions.
+The Hub client's cache of a repo has the same layout, with commits as revisions, and the same functions read it.
 """
 
 import os
 import re
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -19,75 +18,60 @@ from ..bundle import Bundle, read_manifest, verify
 from ..errors import AddressError, BundleError, HubConflict, OutputError
 from ..files import replacing
 from .address import did_you_mean
+from .push_options import PushResult
 
 MAIN = "main"
+"""The ref of the revision that was pushed last; on the Hub the main branch."""
 PICTURES = frozenset((".png", ".jpg", ".jpeg", ".svg", ".webp"))
+"""Suffixes of the pictures that a card may show."""
 _REVISION = re.compile(r"[0-9a-f]{12}|[0-9a-f]{40}")
 _TAG = re.compile(r"[A-Za-z0-9_][\w.+-]*", re.ASCII)
 
 
-@dataclass(frozen=True)
-class Delivery:
-    """What a push has done, or in a dry run would do.
-
-    address: to pull the bundle from. files: names and bytes of what is sent, none when all is there already.
-    removed: names of what the bundle before has left and is taken away.
-    """
-
-    address: str
-    files: tuple[tuple[str, int], ...] = ()
-    removed: tuple[str, ...] = ()
-
-
-def delivery(address: str, folder: Path, names: Iterable[str], removed: Iterable[str] = ()) -> Delivery:
-    """A delivery of some of a folder's files."""
-    return Delivery(address, tuple((name, (folder / name).stat().st_size) for name in names), tuple(removed))
-
-
 def is_versioned(folder: Path) -> bool:
-    """Whether the folder holds snapshots and refs."""
+    """Tell whether a folder holds snapshots and refs."""
     return (folder / "snapshots").is_dir() and (folder / "refs").is_dir()
 
 
-def find(folder: Path, revision: str) -> Path | None:
-    """The snapshot that a tag, branch or revision names, or None.
+def find_snapshot(folder: Path, revision: str) -> Path | None:
+    """Return the snapshot that a tag, branch or revision names, or None.
 
-    A revision names itself, whatever a ref of its name says.
+    A revision always names itself, even where a ref has the same name.
     """
     name = revision if _REVISION.fullmatch(revision) else read_ref(folder, revision) or ""
     snapshot = folder / "snapshots" / name
     return snapshot if _REVISION.fullmatch(name) and snapshot.is_dir() else None
 
 
-def resolve(folder: Path, revision: str | None) -> Path:
-    """The snapshot of `revision`, or of what was pushed last. Raises AddressError that suggests the nearest tag."""
+def resolve_snapshot(folder: Path, revision: str | None) -> Path:
+    """Return the snapshot of a revision, or of the last push. Raises AddressError that suggests the nearest tag."""
     wanted = revision or MAIN
-    if snapshot := find(folder, wanted):
+    if snapshot := find_snapshot(folder, wanted):
         return snapshot
     if dangling := read_ref(folder, wanted):
         raise AddressError(
             f"{folder}: {wanted} names {dangling}, but there is no such snapshot; push that bundle again."
         )
-    known = refs(folder)
+    known = list_refs(folder)
     raise AddressError(
         f"{folder} has no revision {wanted!r}.{did_you_mean(wanted, known)} It has"
         f" {', '.join(known) or 'none yet; push a bundle to it'}."
     )
 
 
-def refs(folder: Path) -> list[str]:
-    """The tags, and main, in the order of their names."""
+def list_refs(folder: Path) -> list[str]:
+    """Return the names of the tags, and main, in alphabetical order."""
     return sorted(path.name for path in (folder / "refs").iterdir() if path.is_file() and not path.name.startswith("."))
 
 
 def read_ref(folder: Path, name: str) -> str | None:
-    """The revision that a tag names, or None when there is no such tag."""
+    """Return the revision that a tag names, or None where there is no such tag."""
     path = folder / "refs" / name
     return path.read_text("ascii", "replace").strip() if path.is_file() else None
 
 
 def write_ref(folder: Path, name: str, revision: str) -> None:
-    """Point a tag at a revision: written beside and renamed, and only when that changes it."""
+    """Point a tag at a revision, in one step that no reader sees half done."""
     if read_ref(folder, name) == revision:
         return
     path = folder / "refs" / name
@@ -96,65 +80,74 @@ def write_ref(folder: Path, name: str, revision: str) -> None:
         part.write_text(revision + "\n", "ascii")
 
 
-def _write_tag(folder: Path, tag: str, revision: str) -> None:
-    """A new tag, as `write_ref` writes one; of two pushes that make it at once, the later one is told so."""
-    beside = folder / "refs" / f".{tag}.{uuid4().hex[:8]}"
+def _write_new_tag(folder: Path, tag: str, revision: str) -> None:
+    """Make a tag. Of two pushes that make it at the same time, the later one gets HubConflict."""
+    part = folder / "refs" / f".{tag}.{uuid4().hex[:8]}"
     try:
-        beside.write_text(revision + "\n", "ascii")
-        os.link(beside, folder / "refs" / tag)
+        part.write_text(revision + "\n", "ascii")
+        os.link(part, folder / "refs" / tag)
     except FileExistsError:
         if read_ref(folder, tag) is None:
             raise
         if read_ref(folder, tag) != revision:
-            raise _taken(folder, tag, revision) from None
-    except OSError:  # a file system without hard links
+            raise _tag_taken(folder, tag, revision) from None
+    except OSError:  # the file system has no hard links
         write_ref(folder, tag, revision)
     finally:
-        beside.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
 
 
-def _taken(folder: Path, tag: str, revision: str) -> HubConflict:
+def _tag_taken(folder: Path, tag: str, revision: str) -> HubConflict:
     return HubConflict(
         f"{folder}: the tag {tag} already names {read_ref(folder, tag)}, and this bundle is {revision}; use a new tag."
     )
 
 
 def check_tag(tag: str) -> None:
-    """Raises AddressError for a tag that could be taken for something else."""
+    """Raise AddressError for a tag that could be taken for something else."""
     if not _TAG.fullmatch(tag) or ".." in tag:
-        raise AddressError(f"{tag!r} is no tag; use letters, digits and . _ + -, as in v1.0.")
+        raise AddressError(f"{tag!r} is not a tag; use letters, digits and . _ + -, as in v1.0.")
     if tag == MAIN or _REVISION.fullmatch(tag):
         raise AddressError(
             f"The tag {tag!r} would be taken for {'the newest' if tag == MAIN else 'a'} revision; use one such as v1.0."
         )
 
 
-def travelling_files(folder: Path) -> list[str]:
-    """Names of what is published of a verified bundle: the manifest, what it lists, the card, and the card's
-    pictures.
-    """
+def published_files(folder: Path) -> list[str]:
+    """Return the names of what is published of a verified bundle: manifest, listed files, card and its pictures."""
     names = {"manifest.json", *read_manifest(folder)[1]}
-    beside = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(names | set(filter(is_card, beside)))
+    others = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    return sorted(names | set(filter(is_card, others)))
 
 
 def is_card(name: str) -> bool:
-    """Whether a file belongs to the model card: the README, and pictures in figures/."""
+    """Tell whether a file belongs to the model card: the README, and pictures in figures/."""
     return name == "README.md" or (name.startswith("figures/") and Path(name).suffix.lower() in PICTURES)
 
 
-def publish(bundle: Bundle, folder: Path, tag: str | None = None, *, dry_run: bool = False) -> Delivery:
-    """Keep a verified bundle in a versioned folder.
+def push_to_folder(bundle: Bundle, folder: Path, tag: str | None = None, *, dry_run: bool = False) -> PushResult:
+    """Keep a verified bundle in a versioned folder. A tag that already names this bundle changes nothing.
 
-    A tag that already names this bundle changes nothing. Raises HubConflict when it names another, AddressError
-    when the folder holds other things, OutputError when it can't be written; then nothing of this push is left.
+    Args:
+        bundle: The verified bundle.
+        folder: The versioned folder; it is made where it is missing.
+        tag: The tag to set; None sets none.
+        dry_run: Check everything, and change nothing.
+
+    Returns:
+        What was copied, and the address to pull the bundle from.
+
+    Raises:
+        HubConflict: The tag names another bundle.
+        AddressError: The folder holds other things.
+        OutputError: The folder cannot be written; then nothing of this push stays.
     """
     with _writing(folder):
         _check_target(folder)
         snapshot = folder / "snapshots" / bundle.digest
         named = read_ref(folder, tag) if tag else None
         if tag and named not in (None, bundle.digest):
-            raise _taken(folder, tag, bundle.digest)
+            raise _tag_taken(folder, tag, bundle.digest)
         kept = snapshot.is_dir()
         if kept:
             _check_kept(snapshot)
@@ -162,11 +155,11 @@ def publish(bundle: Bundle, folder: Path, tag: str | None = None, *, dry_run: bo
             if not kept:
                 _copy(bundle, snapshot)
             write_ref(folder, MAIN, bundle.digest)
-            if tag:  # last, so that a push that was cut off is finished by the next one
-                _write_tag(folder, tag, bundle.digest)
+            if tag:  # last, so that the next push finishes one that was cut off
+                _write_new_tag(folder, tag, bundle.digest)
     path = folder.as_posix()
     address = f"{path if folder.is_absolute() or path.startswith('../') else './' + path}@{tag or bundle.digest}"
-    return delivery(address, bundle.folder, [] if kept else travelling_files(bundle.folder))
+    return PushResult.of(address, bundle.folder, [] if kept else published_files(bundle.folder))
 
 
 def _check_target(folder: Path) -> None:
@@ -185,16 +178,14 @@ def _check_kept(snapshot: Path) -> None:
     try:
         verify(snapshot)
     except BundleError as error:
-        raise type(error)(
-            f"The copy that was kept is damaged: {error.message} Remove {snapshot} and push again."
-        ) from None
+        raise type(error)(f"The kept copy is damaged: {error.message} Remove {snapshot} and push again.") from None
 
 
 def _copy(bundle: Bundle, snapshot: Path) -> None:
     try:
         with replacing(snapshot) as part:
             part.mkdir(parents=True)
-            for name in travelling_files(bundle.folder):
+            for name in published_files(bundle.folder):
                 target = part / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(bundle.folder / name, target)
@@ -207,13 +198,13 @@ def _copy(bundle: Bundle, snapshot: Path) -> None:
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
-    """Turns a failure of the file system into OutputError, and takes away the empty folders that it would leave."""
+    """Turn a failure of the file system into OutputError, and remove the empty folders that it would leave."""
     new = [
         path for path in (folder / "snapshots", folder / "refs", folder, *folder.parents) if not os.path.lexists(path)
     ]
     try:
         yield
-    except BaseException as error:
+    except BaseException as error:  # an interruption leaves empty folders too
         for path in filter(os.path.isdir, new):
             if not any(path.iterdir()):
                 path.rmdir()

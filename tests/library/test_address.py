@@ -59,19 +59,19 @@ def test_a_folder_whose_own_name_holds_an_at_sign_is_found(tmp_path):
 @pytest.mark.parametrize(
     ("address", "revision", "told"),
     [
-        ("org/name@v1", "v2", "give one of them"),
-        ("./hub@v1", "v2", "give one of them"),
-        ("org/name@", None, "is no revision"),
-        ("./hub@", None, "is no revision"),
-        ("org/name", "", "is no revision"),
-        ("org/name@../../secret", None, "is no revision"),
-        ("./hub@..", None, "is no revision"),
-        ("org/name@" + "a" * 300, None, "is no revision"),
+        ("org/name@v1", "v2", "leave one out"),
+        ("./hub@v1", "v2", "leave one out"),
+        ("org/name@", None, "is not a revision"),
+        ("./hub@", None, "is not a revision"),
+        ("org/name", "", "is not a revision"),
+        ("org/name@../../secret", None, "is not a revision"),
+        ("./hub@..", None, "is not a revision"),
+        ("org/name@" + "a" * 300, None, "is not a revision"),
         ("kneeoa-cnn@v1", None, "shipped name, which has no revisions"),
         ("kneeoa-cnn", "v1", "shipped name, which has no revisions"),
         ("", None, "leave it out for the shipped model"),
         ("org/name/more", None, "('./org/name/more')"),
-        ("hf://name", None, "A Hub repo is 'org/name'"),
+        ("hf://name", None, "A repo on the Hub is 'org/name'"),
         ("org/../name", None, "is not an address"),
         ("https://huggingface.co/org/name", None, "write 'org/name'"),
         ("~no-such-person-here/x", None, "no home folder"),
@@ -92,8 +92,8 @@ def test_a_misspelt_name_suggests_the_nearest_and_the_other_forms(name, guess):
         pull(name)
     assert (
         caught.value.message
-        == f"No shipped model is called {name!r}.{guess} Shipped: kneeoa-cnn. A folder is written './{name}', a Hub"
-        " repo 'org/name'."
+        == f"No shipped model is called {name!r}.{guess} Shipped: kneeoa-cnn. A folder is written './{name}', a repo"
+        " on the Hub 'org/name'."
     )
 
 

@@ -18,8 +18,8 @@ def test_a_whole_bundle_is_let_through(tmp_path):
 @pytest.mark.parametrize(
     ("card", "told"),
     [
-        (CARD.replace("keras", "torch"), "library_name: torch, and keras is wanted"),
-        (CARD.replace("license: cc-by-4.0\n", ""), "license: None, and one is wanted"),
+        (CARD.replace("keras", "torch"), "library_name: torch, but needs keras"),
+        (CARD.replace("license: cc-by-4.0\n", ""), "license: None, but needs a value"),
         (CARD.replace("library_name: keras", "bad: [1"), "is not YAML"),
         ("# No metadata\n", "library_name: None"),
     ],

@@ -17,7 +17,8 @@ from PIL import Image
 
 from benchmarks.film_kinds import dicom
 from kneeoa_hub.bundle import write_manifest
-from kneeoa_hub.cli import FOLDER, main
+from kneeoa_hub.cli import main
+from kneeoa_hub.cli.options import FOLDER
 from kneeoa_hub.imaging.formats import FILM_SUFFIXES
 from kneeoa_hub.output.tables import CSV_COLUMNS
 
@@ -281,7 +282,7 @@ def test_a_folder_takes_in_dicom_without_a_suffix_and_counts_what_it_passes_over
     told = capsys.readouterr()
     graded = {Path(row["film"]).relative_to(folder).as_posix() for row in csv.DictReader(io.StringIO(told.out))}
     assert graded == {"a.dicom", "b.dic", "IM0001", "deeper/1.2.840.10008.7", "d.JFIF"}
-    assert told.err == f"kneeoa: {folder}: 5 other files passed over (no film by name, nor DICOM without a suffix).\n"
+    assert told.err == f"kneeoa: {folder}: skipped 5 other files (no film by suffix, and not DICOM without one).\n"
 
 
 def test_the_help_names_every_suffix_of_a_folder_s_films():
@@ -339,7 +340,7 @@ def test_help_of_every_command_shows_an_example_and_the_exit_codes(command, caps
     assert stopped.value.code == 0
     out = capsys.readouterr().out
     assert f"examples:\n  kneeoa {command}" in out
-    assert "exit code: 0 all graded or refused" in out
+    assert "exit code:\n  0    all films were graded or refused" in out
 
 
 def test_a_dry_run_lists_what_would_go_and_then_that_nothing_would(grader, tmp_path, capsys):

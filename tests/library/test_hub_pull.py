@@ -30,7 +30,7 @@ def test_an_endpoint_or_a_proxy_that_can_t_be_is_told(server, stranger, variable
     assert said["error"] in ("HubUnreachable", "SettingsError", "HubError")
     assert any(
         word in said["message"]
-        for word in ("check HF_ENDPOINT and the proxy", "can't be loaded with HF_ENDPOINT", "Port out of range")
+        for word in ("check HF_ENDPOINT and the proxy", "the present values of HF_ENDPOINT", "Port out of range")
     )
 
 

@@ -106,7 +106,7 @@ def test_a_card_that_the_hub_does_not_accept_makes_no_repo(server, person, tmp_p
 def test_a_push_needs_a_token_that_may_write(server, bundle, tmp_path, token, dry_run):
     said = Person(tmp_path / "home", server.url, token).does("push", bundle, REPO, dry_run=dry_run)
     assert said["error"] == "HubDenied"
-    assert "may read only" in said["message"] if token == "r" else "HF_TOKEN" in said["message"]
+    assert "may only read" in said["message"] if token == "r" else "HF_TOKEN" in said["message"]
     assert ("models", REPO) not in server.repos
 
 

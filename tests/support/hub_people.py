@@ -11,9 +11,9 @@ import json, logging, os, resource, sys
 from pathlib import Path
 logging.basicConfig(level=logging.WARNING)
 from kneeoa_hub import KneeOAError, pull, push
-from kneeoa_hub.hub import client
+from kneeoa_hub.hub import retry
 from kneeoa_hub.hub.pull_push import revision_of
-client.WAITS_S = (0.01, 0.01)
+retry.WAITS_S = (0.01, 0.01)
 name, arguments, options, room, guest = json.loads(sys.argv[1])
 if guest and os.geteuid() == 0:  # whom no permission stops, unless it gives up CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
     import ctypes

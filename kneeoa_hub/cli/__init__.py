@@ -1,0 +1,54 @@
+"""The command line: kneeoa grade | pull | push | info | verify | card | list."""
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+
+from ..errors import AddressError, KneeOAError, SettingsError
+from .options import parser
+
+__all__ = ["main", "parser"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command, and print every error of the package as a line on standard error.
+
+    Args:
+        arguments: The words of the command line. None takes those of the process.
+
+    Returns:
+        The exit code: 0 all films were graded or refused, 1 a film failed, 2 usage, 130 interrupted.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() == "utf-8":
+        sys.stdout.reconfigure(errors="surrogateescape")  # a film's name may not be UTF-8
+    parsed = parser().parse_args(arguments)
+    try:
+        code = parsed.run(parsed)
+        if sys.stdout:  # a shell may close it (>&-)
+            sys.stdout.flush()
+        return code
+    except (AddressError, SettingsError) as error:
+        print(f"kneeoa: {error.message}", file=sys.stderr)
+        return 2
+    except KneeOAError as error:
+        print(f"kneeoa: {error.message}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # for example `kneeoa grade films | head`
+        _drop_output()
+        return 130
+    except OSError as error:  # for example `kneeoa list > /dev/full`
+        print(
+            f"kneeoa: {error.filename or 'the output'} can't be written or read ({error.strerror}); make room or give"
+            " access.",
+            file=sys.stderr,
+        )
+        _drop_output()
+        return 1
+
+
+def _drop_output() -> None:
+    """Throw away what is still buffered for standard output, which would fail once more at the end of the process."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,119 @@
+"""The command `kneeoa grade`: films in; a table, lines or a file out, and what else was asked for beside them."""
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ..errors import KneeOAError, SettingsError
+
+if TYPE_CHECKING:
+    from ..output.sidecars import DicomObjects
+    from ..output.tables import AnswerFile
+
+Answers = Iterable[tuple[str, Any]]
+"""Each film's path with its report or error."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Grade the films, write what was asked for, and return the exit code."""
+    from ..grader import from_pretrained
+    from ..output.sidecars import DicomObjects, check_places
+    from ..output.tables import AnswerFile
+
+    films = _films(arguments)
+    check_places(overlays=arguments.overlays, dicom=arguments.dicom, report=arguments.report)
+    workers = min(arguments.workers or _cores(), len(films))
+    grader = from_pretrained(
+        arguments.address,
+        revision=arguments.revision,
+        local_files_only=arguments.offline,
+        threads=1 if workers > 1 else 0,  # many films keep the cores busier than many threads of one film
+        level=arguments.level,
+    )
+    file = AnswerFile(arguments.out, grader.revision, grader.level) if arguments.out else None
+    left = [film for film in films if file is None or film not in file.done]
+    if arguments.report and len(left) < len(films):
+        raise SettingsError(
+            f"--report would lack the {len(films) - len(left)} films that {arguments.out} already holds; give another"
+            " --out, or none."
+        )
+    objects = DicomObjects(arguments.dicom) if arguments.dicom else None
+    answers = zip(left, grader.grade_batch(left, workers=workers), strict=True)
+    answers = _with_sidecars(answers, arguments, objects)
+    failed = _write(answers, file, len(films), len(left)) if file else _print(answers, arguments, len(left))
+    return 1 if failed or (objects and objects.failed) else 0
+
+
+def _films(arguments: argparse.Namespace) -> list[str]:
+    """Return the paths of the films, and print how many other files the folders hold."""
+    from ..output.tables import films_of
+
+    films, others = films_of(arguments.films)
+    for folder, count in others.items():
+        if count:
+            files = "file" if count == 1 else "files"
+            print(
+                f"kneeoa: {folder}: skipped {count} other {files} (no film by suffix, and not DICOM without one).",
+                file=sys.stderr,
+            )
+    for film in films if arguments.dicom else ():
+        if os.path.exists(film) and not os.path.isfile(film):
+            raise SettingsError(
+                f"{film} can be read only once, as a pipe is, but --dicom reads a film twice; give it as a file."
+            )
+    return films
+
+
+def _with_sidecars(answers: Answers, arguments: argparse.Namespace, objects: "DicomObjects | None") -> Answers:
+    """Return the same answers, with overlays, DICOM objects and a report written as they pass."""
+    from ..output.sidecars import with_overlays, with_report
+
+    if arguments.overlays:
+        answers = with_overlays(answers, arguments.overlays)
+    if objects:
+        answers = objects.beside(answers)
+    if arguments.report:
+        answers = with_report(answers, arguments.report)
+    return answers
+
+
+def _print(answers: Answers, arguments: argparse.Namespace, count: int) -> int:
+    """Print the answers, and return how many films failed."""
+    from ..output.tables import write_csv, write_json, write_table
+
+    if count > 1 and not sys.stdout.isatty():  # on a terminal the answers themselves show the progress
+        answers = _with_progress(answers, count)
+    write = write_json if arguments.json else write_csv if arguments.csv else write_table
+    return write(answers, sys.stdout)
+
+
+def _write(answers: Answers, file: "AnswerFile", asked: int, left: int) -> int:
+    """Write the answers to the file, print a summary, and return how many films failed."""
+    failed = file.write(_with_faults(_with_progress(answers, left)))
+    before = f", {asked - left} were there before" if asked > left else ""
+    print(f"{file.path}: {left} films{before}, {failed} failed.", file=sys.stderr)
+    return failed
+
+
+def _with_faults(answers: Answers) -> Answers:
+    """Return the same answers, and print why a film failed as it passes."""
+    from ..output.sidecars import tell_fault
+
+    for film, answer in answers:
+        if isinstance(answer, KneeOAError):
+            tell_fault(film, answer)
+        yield film, answer
+
+
+def _with_progress(answers: Answers, count: int) -> Answers:
+    """Return the same answers, with a progress bar on a terminal."""
+    from tqdm import tqdm  # the Hub's client depends on it
+
+    return tqdm(answers, total=count, unit="film", disable=None, file=sys.stderr)
+
+
+def _cores() -> int:
+    """Return the number of cores that this process may use. Before Python 3.13 only Linux says."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,40 @@
+"""Retries: a call to the Hub that fails for a reason that may pass is made again."""
+
+import json
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+WAITS_S = (0.5, 2.0)
+"""Seconds before the second and before the third attempt of a call."""
+
+log: logging.Logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+
+def with_retries(call: Callable[[], T]) -> T:
+    """Return what the call returns, after at most three attempts.
+
+    The call is made again only where its failure may pass, and it has to be one that does no harm twice.
+    """
+    for wait in WAITS_S:
+        try:
+            return call()
+        except Exception as error:  # whatever it is, it is raised again unless it may pass
+            if not _may_pass(error):
+                raise
+            log.info("Trying again in %s s: %s", wait, error)
+            time.sleep(wait)
+    return call()
+
+
+def _may_pass(error: Exception) -> bool:
+    """Tell whether another attempt makes sense. After a timeout the Hub's client has waited long enough already."""
+    import httpx2
+    from huggingface_hub.errors import HfHubHTTPError
+
+    if isinstance(error, HfHubHTTPError):
+        return error.response.status_code >= 500
+    passing = isinstance(error, (httpx2.TransportError, json.JSONDecodeError))
+    return passing and not isinstance(error, httpx2.TimeoutException)
