@@ -1,19 +1,13 @@
 """Films for the tests: synthetic ones always, real ones where KNEEOA_DATA names their folder."""
 
-import sys
 from pathlib import Path
 
 import pytest
-from absl import logging as absl_logging
 from PIL import Image
 
 import kneeoa_hub
 from kneeoa_hub.imaging.phantom import sample_films
 from kneeoa_hub.settings import Settings
-
-# absl, below Keras, closes the stream that it logs to when a server sets its own logging up. Not the one that pytest
-# reads.
-absl_logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 @pytest.fixture(scope="session")

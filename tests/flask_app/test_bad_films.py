@@ -21,35 +21,37 @@ def client(grader: KneeGrader) -> FlaskClient:
     return app.test_client()
 
 
-@pytest.mark.parametrize("name", unreadable())
-def test_what_can_t_be_read_is_an_error_everywhere(grader: KneeGrader, client: FlaskClient, name: str):
-    film = unreadable()[name]
-    with pytest.raises(FilmError) as error:
-        grader.grade(film)
-    answer = grade(client, film)
-    assert 400 <= answer.status_code < 500
-    assert_problem(answer, error.value.status, error.value.code)
-    page = post(client, "/", film)
-    assert page.status_code == error.value.status
-    assert "could not be graded" in page.text
-    assert_discreet(page.text)
+def test_what_can_t_be_read_is_an_error_everywhere(grader: KneeGrader, client: FlaskClient, subtests: pytest.Subtests):
+    for name, film in unreadable().items():
+        with subtests.test(name):
+            with pytest.raises(FilmError) as error:
+                grader.grade(film)
+            answer = grade(client, film)
+            assert 400 <= answer.status_code < 500
+            assert_problem(answer, error.value.status, error.value.code)
+            page = post(client, "/", film)
+            assert page.status_code == error.value.status
+            assert "could not be graded" in page.text
+            assert_discreet(page.text)
 
 
-@pytest.mark.parametrize("name", odd())
-def test_what_is_odd_is_an_error_or_an_answer_alike_everywhere(grader: KneeGrader, client: FlaskClient, name: str):
-    film = odd()[name]
-    try:
-        expected = grader.grade(film)
-    except FilmError as error:
-        expected = error
-    answer, page = grade(client, film), post(client, "/", film)
-    assert_discreet(page.text)
-    if isinstance(expected, FilmReport):
-        assert json.loads(answer.text)["films"] == [expected.to_dict()]
-        assert page.status_code == 200
-    else:
-        assert_problem(answer, expected.status, expected.code)
-        assert page.status_code == expected.status
+def test_what_is_odd_is_an_error_or_an_answer_alike_everywhere(
+    grader: KneeGrader, client: FlaskClient, subtests: pytest.Subtests
+):
+    for name, film in odd().items():
+        with subtests.test(name):
+            try:
+                expected = grader.grade(film)
+            except FilmError as error:
+                expected = error
+            answer, page = grade(client, film), post(client, "/", film)
+            assert_discreet(page.text)
+            if isinstance(expected, FilmReport):
+                assert json.loads(answer.text)["films"] == [expected.to_dict()]
+                assert page.status_code == 200
+            else:
+                assert_problem(answer, expected.status, expected.code)
+                assert page.status_code == expected.status
 
 
 def test_no_file_is_counted_twice():

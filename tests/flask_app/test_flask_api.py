@@ -5,15 +5,10 @@ import re
 import subprocess
 from pathlib import Path
 
-import jsonschema
 import pydicom
 import pytest
-import schemathesis
 from flask import Flask
 from flask.testing import FlaskClient
-from hypothesis import HealthCheck, given, settings
-from hypothesis.strategies import one_of
-from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from flask_app import create_app
 from flask_app.openapi import SAMPLES, document, problem_types
@@ -43,6 +38,11 @@ def client(app: Flask) -> FlaskClient:
     ("path", "method"), [(path, method) for path, operations in document()["paths"].items() for method in operations]
 )
 def test_a_fuzzer_that_reads_the_description_finds_nothing(app: Flask, path: str, method: str):
+    import schemathesis
+    from hypothesis import HealthCheck, given, settings
+    from hypothesis.strategies import one_of
+    from schemathesis.specs.openapi.checks import positive_data_acceptance
+
     operation = schemathesis.openapi.from_wsgi("/openapi.json", app)[path][method.upper()]
     modes = [
         operation.as_strategy(generation_mode=mode)
@@ -117,6 +117,8 @@ def test_every_answer_carries_model_and_revision(client: FlaskClient, grader: Kn
 
 
 def test_answers_are_as_described(client: FlaskClient, films: dict[str, Path]):
+    import jsonschema
+
     answer = grade(client, films["mild"].read_bytes(), b"", noise()).get_json()
     components = {"components": document()["components"]}
     jsonschema.validate(

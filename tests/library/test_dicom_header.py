@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from scipy.ndimage import gaussian_filter
 
 from benchmarks.film_kinds import dicom
 from kneeoa_hub.imaging.decode import decode
@@ -29,6 +28,8 @@ def both() -> np.ndarray:
 
 @pytest.mark.parametrize("blurred", [None, "right", "left"])
 def test_a_header_s_side_names_no_knee_of_a_film_that_shows_two_even_if_one_is_left_out(grader, both, blurred):
+    from scipy.ndimage import gaussian_filter
+
     film = both.copy()
     if blurred:
         half = np.s_[:, :400] if blurred == "right" else np.s_[:, 400:]

@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
-from benchmarks import ablation, adapt_shift, baselines, cross_domain
+from benchmarks import ablation, cross_domain
 from kneeoa_hub.typed_json import from_json
 
 T = TypeVar("T")
@@ -48,6 +49,8 @@ def in_order(rows: list[dict[str, str]]) -> list[list[tuple[str, str]]]:
 
 
 def test_the_baselines_are_those_of_their_evidence():
+    from benchmarks import baselines
+
     rows = evidence("baselines/baselines", baselines.Row) + evidence("baselines/baseline-2023", baselines.Row)
     assert in_order(in_page("baseline", "dataset", "split")) == in_order(rendered(baselines.table(rows)))
 
@@ -71,14 +74,15 @@ def test_what_crosses_between_collections_is_that_of_its_evidence():
 @pytest.mark.parametrize(
     ("name", "benchmark"),
     [
-        ("baselines/baselines", baselines),
-        ("baselines/baseline-2023", baselines),
-        ("cross-domain/cross-domain", cross_domain),
-        ("adapt/adapt", adapt_shift),
+        ("baselines/baselines", "baselines"),
+        ("baselines/baseline-2023", "baselines"),
+        ("cross-domain/cross-domain", "cross_domain"),
+        ("adapt/adapt", "adapt_shift"),
     ],
 )
 def test_a_table_beside_its_figures_is_made_of_them(name, benchmark):
-    table = benchmark.table(evidence(name, benchmark.Row))
+    module = import_module(f"benchmarks.{benchmark}")
+    table = module.table(evidence(name, module.Row))
     assert (DOCS / "evidence" / f"{name}.md").read_text("utf-8") == table
 
 

@@ -11,20 +11,28 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PIL import Image
-from scipy.ndimage import gaussian_filter
 
+from kneeoa_hub import FilmReport
 from kneeoa_hub.bundle import GATE, write_manifest
 from kneeoa_hub.errors import BundleIncomplete
 from kneeoa_hub.grader import from_pretrained
 from kneeoa_hub.imaging.gate import POSES
 from kneeoa_hub.imaging.phantom import knee_film, sample_films, two_knee_film
 from kneeoa_hub.imaging.screen import Screening
-from tuning.synthetic import bodyparts, negatives
-from tuning.synthetic.bodyparts import body_part
 
-KNEES = [
-    knee_film(grade, 40 + grade, side=("left", "right")[grade % 2], height=400, width=400).pixels for grade in range(5)
-]
+BODY_PARTS = (
+    *("hand", "foot", "chest", "pelvis", "spine", "forearm"),
+    *("shaft", "shoulder", "lateral knee", "elbow", "ankle", "skull"),
+)
+
+
+@pytest.fixture(scope="module")
+def knees() -> list[np.ndarray]:
+    """An upright knee of each grade."""
+    return [
+        knee_film(grade, 40 + grade, side=("left", "right")[grade % 2], height=400, width=400).pixels
+        for grade in range(5)
+    ]
 
 
 def test_no_sample_film_is_refused_or_warned_of_as_turned(grader):
@@ -35,6 +43,8 @@ def test_no_sample_film_is_refused_or_warned_of_as_turned(grader):
 
 
 def test_parts_of_the_body_that_no_gate_has_learnt_are_refused_wherever_the_finder_looks(grader):
+    from tuning.synthetic import negatives
+
     rng = np.random.default_rng(5)
     films = [negatives.simulated_held_out([], rng) for _ in range(40)]
     assert sum(grader.grade(film).refused is None for film in films) <= 1
@@ -46,9 +56,9 @@ def positioned(pixels: np.ndarray, pose: tuple[int, bool]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("pose", POSES[1:])
-def test_a_knee_in_another_position_is_graded_as_if_upright_or_refused_with_a_reason(grader, pose):
+def test_a_knee_in_another_position_is_graded_as_if_upright_or_refused_with_a_reason(grader, pose, knees):
     turns, inverted = pose
-    for pixels in KNEES:
+    for pixels in knees:
         report = grader.grade(positioned(pixels, pose))
         if report.refused:
             assert report.refused.reason in ("turned", "inverted", "not-a-knee", "no-knee-found")
@@ -58,13 +68,19 @@ def test_a_knee_in_another_position_is_graded_as_if_upright_or_refused_with_a_re
         assert any("inverted" in warning for warning in report.warnings) == inverted
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("pose", POSES[1:])
-def test_most_real_knees_in_another_position_are_put_right(grader, data, pose):
+@pytest.fixture(scope="module")
+def real(grader, data) -> list[tuple[np.ndarray, FilmReport]]:
+    """Some real knees, and what is said of each as it stands."""
     with zipfile.ZipFile(data / "oai_val.zip") as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))[::55]
         films = [np.asarray(Image.open(io.BytesIO(archive.read(name))).convert("L")) for name in names]
-    upright = [grader.grade(film) for film in films]
+    return [(film, grader.grade(film)) for film in films]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pose", POSES[1:])
+def test_most_real_knees_in_another_position_are_put_right(grader, real, pose):
+    films, upright = zip(*real, strict=True)
     moved = [grader.grade(positioned(film, pose)) for film in films]
     same = [
         len(a.knees) == 1 and len(b.knees) == 1 and a.knees[0].grade == b.knees[0].grade
@@ -95,44 +111,56 @@ def test_boxes_and_map_of_a_turned_film_lie_on_the_film_as_it_was_given(grader, 
     assert turned.overlay().size == (800, 400)
 
 
-@pytest.mark.parametrize("part", list(bodyparts.PARTS))
+def test_every_simulated_part_of_the_body_is_tried():
+    from tuning.synthetic.bodyparts import PARTS
+
+    assert set(BODY_PARTS) == set(PARTS)
+
+
+@pytest.mark.parametrize("part", BODY_PARTS)
 def test_simulated_parts_of_the_body_are_refused(grader, part):
+    from tuning.synthetic.bodyparts import body_part
+
     reports = [grader.grade(body_part(part, np.random.default_rng([7, seed]), side=256)) for seed in range(6)]
     assert sum(report.refused is None for report in reports) <= 1
     assert all(report.knees == () for report in reports if report.refused)
 
 
-@pytest.mark.parametrize(
-    "kind", [negatives.photograph, negatives.text, negatives.texture, negatives.noise, negatives.scene]
-)
+@pytest.mark.parametrize("kind", ["photograph", "text", "texture", "noise", "scene"])
 def test_what_is_no_radiograph_is_refused(grader, kind):
+    from tuning.synthetic import negatives
+
     rng = np.random.default_rng(3)
-    reports = [grader.grade(kind([], rng)) for _ in range(6)]
+    reports = [grader.grade(getattr(negatives, kind)([], rng)) for _ in range(6)]
     assert sum(report.refused is None for report in reports) <= 1
 
 
-def test_a_blurred_knee_and_a_cut_one_are_refused_for_what_they_are(grader):
-    blurred = [grader.grade(gaussian_filter(pixels.astype(np.float32), 14)) for pixels in KNEES]
+def test_a_blurred_knee_and_a_cut_one_are_refused_for_what_they_are(grader, knees):
+    from scipy.ndimage import gaussian_filter
+
+    blurred = [grader.grade(gaussian_filter(pixels.astype(np.float32), 14)) for pixels in knees]
     assert [report.refused and report.refused.reason for report in blurred].count("blurred") >= 4
-    cut = [grader.grade(np.ascontiguousarray(pixels[:, :150])) for pixels in KNEES]
+    cut = [grader.grade(np.ascontiguousarray(pixels[:, :150])) for pixels in knees]
     assert all(report.refused for report in cut)
     assert [report.refused.reason for report in cut].count("cut-off") >= 3
 
 
 def test_a_refused_film_can_be_graded_by_force(grader):
+    from tuning.synthetic.bodyparts import body_part
+
     report = grader.grade(body_part("hand", np.random.default_rng(1), side=256), force=True)
     assert report.refused
     assert len(report.knees) >= 1
     assert any("by force" in warning for warning in report.warnings)
 
 
-def test_boxes_of_the_callers_are_asked_of_the_gate_and_not_turned(grader):
-    report = grader.grade(np.ascontiguousarray(np.rot90(KNEES[2], 2)), boxes=[(0, 0, 400, 400)])
+def test_boxes_of_the_callers_are_asked_of_the_gate_and_not_turned(grader, knees):
+    report = grader.grade(np.ascontiguousarray(np.rot90(knees[2], 2)), boxes=[(0, 0, 400, 400)])
     assert report.refused.reason in ("turned", "not-a-knee")
-    assert grader.grade(KNEES[2], boxes=[(0, 0, 400, 400)]).refused is None
+    assert grader.grade(knees[2], boxes=[(0, 0, 400, 400)]).refused is None
 
 
-def test_a_bundle_whose_gate_is_missing_is_not_whole_and_one_without_a_gate_grades(grader, tmp_path):
+def test_a_bundle_whose_gate_is_missing_is_not_whole_and_one_without_a_gate_grades(grader, knees, tmp_path):
     folder = shutil.copytree(grader.bundle.folder, tmp_path / "bundle")
     (folder / GATE).unlink()
     write_manifest(folder)
@@ -142,7 +170,7 @@ def test_a_bundle_whose_gate_is_missing_is_not_whole_and_one_without_a_gate_grad
     del config["gate"]
     (folder / "bundle.json").write_text(json.dumps(config), "utf-8")
     write_manifest(folder)
-    assert from_pretrained(folder).grade(KNEES[1]).refused is None
+    assert from_pretrained(folder).grade(knees[1]).refused is None
 
 
 @pytest.mark.slow

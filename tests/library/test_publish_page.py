@@ -10,9 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from flask_app import create_app
-from spaces.demo.pinned import PIN
-
 from ..support.hub_people import Person
 from ..support.hub_server import HubServer
 
@@ -27,6 +24,9 @@ MODULES = {"kneeoa": ["kneeoa_hub.cli"], "python": []}
 
 @pytest.mark.slow
 def test_the_page_leads_from_a_bundle_to_a_tagged_repo_a_space_and_an_app(grader, films, tmp_path, monkeypatch):
+    from flask_app import create_app
+    from spaces.demo.pinned import PIN
+
     shutil.copytree(grader.bundle.folder, tmp_path / "runs" / "bundle")
     shutil.copy(films["moderate"], tmp_path / "knee.png")
     with HubServer() as hub:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jsonschema import Draft202012Validator, ValidationError
 
 from kneeoa_hub.cli import main, parser
 
@@ -50,6 +49,8 @@ COMMANDS = {
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_what_a_command_prints_with_json_follows_its_schema(command, films, tmp_path, capsys):
+    from jsonschema import Draft202012Validator
+
     words = {"FILM": str(films["mild"]), "HUB": str(tmp_path / "hub")}
     assert main([words.get(word, word) for word in COMMANDS[command]]) == (1 if command == "grade" else 0)
     whole = schema("commands").schema
@@ -86,6 +87,8 @@ def test_every_command_with_json_has_a_schema():
     ],
 )
 def test_what_is_wrong_does_not_follow_the_schema(name, path, value):
+    from jsonschema import ValidationError
+
     document = copy.deepcopy(json.loads((SHIPPED / f"{name}.json").read_text("utf-8")))
     parent = document
     for key in path[:-1]:

@@ -18,15 +18,10 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 import yaml
-from gradio_client import Client, handle_file
-from gradio_client.exceptions import AppError
 from PIL import Image
-from playwright._impl._driver import compute_driver_executable
 
 from kneeoa_hub.imaging.phantom import knee_film
 from kneeoa_hub.settings import Settings
-from spaces.app import load_demo
-from spaces.demo import page
 
 from ..support.space_films import BAD, FILES, bad_file, film_files
 from ..support.space_serving import ROOT, served, serving, upload
@@ -43,6 +38,8 @@ def url(grader):
 
 @pytest.fixture(scope="module")
 def client(url):
+    from gradio_client import Client
+
     return Client(url, verbose=False)
 
 
@@ -53,6 +50,8 @@ def every_kind(tmp_path_factory):
 
 @pytest.mark.parametrize("kind", FILES)
 def test_every_kind_of_film_is_graded_as_by_the_library(client, grader, every_kind, kind):
+    from gradio_client import handle_file
+
     path = every_kind[kind]
     answer = client.predict(handle_file(path), api_name="/grade")
     assert answer == grader.grade(path).to_dict()
@@ -61,6 +60,8 @@ def test_every_kind_of_film_is_graded_as_by_the_library(client, grader, every_ki
 
 def test_sixteen_bits_are_kept(client, tmp_path):
     """All detail lies in the lowest of 256 steps: what is cut to 8 bits on its way is blank."""
+    from gradio_client import handle_file
+
     deep = knee_film(2, 16, bits=16).pixels
     Image.fromarray((deep // 256).astype(np.uint16)).save(tmp_path / "dark.png")
     assert client.predict(handle_file(tmp_path / "dark.png"), api_name="/grade")["refused"] is None
@@ -68,6 +69,9 @@ def test_sixteen_bits_are_kept(client, tmp_path):
 
 @pytest.mark.parametrize(("name", "says"), BAD.items())
 def test_a_bad_file_is_an_error_that_says_what_it_is(client, tmp_path, name, says):
+    from gradio_client import handle_file
+    from gradio_client.exceptions import AppError
+
     path = tmp_path / name
     path.write_bytes(bad_file(name))
     with pytest.raises(AppError, match=says):
@@ -76,6 +80,8 @@ def test_a_bad_file_is_an_error_that_says_what_it_is(client, tmp_path, name, say
 
 @pytest.mark.parametrize("sent", ["Mrs Smith.png", 5, {"a": 1}, []])
 def test_what_is_no_file_is_an_error_that_says_so_and_is_not_logged(client, capfd, sent):
+    from gradio_client.exceptions import AppError
+
     with pytest.raises(AppError, match="send the film as a file"):
         client.predict(sent, api_name="/grade")
     assert "Traceback" not in "".join(capfd.readouterr())
@@ -109,6 +115,8 @@ def test_the_python_example_runs(url, grader, films, tmp_path, monkeypatch, caps
 
 
 def test_the_javascript_example_runs(url, films, tmp_path):
+    from playwright._impl._driver import compute_driver_executable
+
     shutil.copy(films["both-knees"], tmp_path / "knee.png")
     (tmp_path / "example.mjs").write_text(example("javascript", url), "utf-8")
     node, _ = compute_driver_executable()
@@ -142,6 +150,8 @@ def test_an_assistant_can_grade_a_film(url, grader, films):
 
 
 def test_twenty_visitors_at_once_are_all_answered(url, grader, films):
+    from gradio_client import Client, handle_file
+
     paths = list(films.values())
     expected = {path: grader.grade(path).to_dict() for path in paths}
 
@@ -154,6 +164,10 @@ def test_twenty_visitors_at_once_are_all_answered(url, grader, films):
 
 
 def test_a_full_queue_turns_visitors_away_with_a_word(grader, films, monkeypatch):
+    from gradio_client import Client, handle_file
+
+    from spaces.demo import page
+
     monkeypatch.setattr(page, "QUEUE", 1)
     expected = grader.grade(films["severe"]).to_dict()
     with served(page.build_demo(grader, 1)) as url:
@@ -185,6 +199,10 @@ def test_nothing_is_recorded_and_nothing_is_told_to_others(url):
 
 
 def test_an_upload_is_deleted_and_the_page_goes_on(grader, films, monkeypatch):
+    from gradio_client import Client, handle_file
+
+    from spaces.demo import page
+
     monkeypatch.setattr(page, "DELETE_EVERY_S", 1)
     monkeypatch.setattr(page, "DELETE_AFTER_S", 1)
     with serving(grader) as url:
@@ -201,6 +219,8 @@ def test_an_upload_is_deleted_and_the_page_goes_on(grader, films, monkeypatch):
 
 
 def test_a_film_over_the_limit_is_not_taken(films):
+    from spaces.demo import page
+
     with served(page.unavailable("none"), Settings(max_bytes=1000)) as url, pytest.raises(HTTPError) as refused:
         upload(url, films["mild"].read_bytes())
     assert refused.value.code == 413
@@ -210,6 +230,8 @@ def test_a_film_over_the_limit_is_not_taken(films):
     ("settings", "says"), [(Settings(model="./no-such-bundle"), "no-such-bundle"), (Settings(model="a b c"), "a b c")]
 )
 def test_a_missing_model_gives_a_page_that_says_so(settings, says):
+    from spaces.app import load_demo
+
     config = str(load_demo(settings).get_config_file())
     assert "The model is not available" in config
     assert says in config

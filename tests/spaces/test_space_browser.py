@@ -7,7 +7,6 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from kneeoa_hub.report import DISCLAIMER
-from spaces.demo.page import MAX_FILMS
 
 from ..support.flask_serving import chromium, chromium_path
 from ..support.space_films import film_files
@@ -150,6 +149,8 @@ def test_good_refused_and_bad_films_together_are_each_answered(page: Page, films
 
 
 def test_too_many_films_are_turned_away_with_a_word(page: Page, films: dict[str, Path]):
+    from spaces.demo.page import MAX_FILMS
+
     send(page, *[films["mild"]] * (MAX_FILMS + 1))
     expect(page.get_by_text(f"send at most {MAX_FILMS} at once")).to_be_visible()
 

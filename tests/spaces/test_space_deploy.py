@@ -11,11 +11,9 @@ from urllib.request import urlopen
 
 import pytest
 import yaml
-from gradio_client import Client, handle_file
 
 from kneeoa_hub.settings import Settings
 from spaces.demo.pinned import PIN, settings_of
-from spaces.demo.serve import demo_of
 from spaces.deploy import space_files
 
 from ..support.hub_server import HubServer
@@ -55,6 +53,8 @@ def header_of(readme: bytes) -> dict:
 
 
 def test_the_uploaded_space_starts_and_answers_as_the_library_does(hub, tmp_path, grader, films):
+    from gradio_client import Client, handle_file
+
     done = deploys(hub, tmp_path / "home", "lab/knees", "--model", f"{MODEL}@v1.0")
     assert done.returncode == 0, done.stderr
     assert len(hub.commits("lab/knees", "spaces")) == 2  # the first is the Hub's own
@@ -141,6 +141,8 @@ def test_the_settings_of_a_space_come_before_its_pin(tmp_path):
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"model": "lab/kneeoa"}', "null"])
 def test_a_pin_that_can_t_be_read_gives_a_page_that_says_so(tmp_path, content):
+    from spaces.demo.serve import demo_of
+
     (tmp_path / PIN).write_text(content, "utf-8")
     demo, _ = demo_of(tmp_path)
     assert "model.json names no model and revision" in str(demo.get_config_file())

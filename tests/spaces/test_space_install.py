@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 import yaml
-from gradio_client import Client, handle_file
 
 from kneeoa_hub import KneeGrader
 from spaces.deploy import space_files
@@ -42,6 +41,8 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_requirements_are_all_that_the_space_needs(
     python: Path, grader: KneeGrader, films: dict[str, Path], tmp_path: Path
 ):
+    from gradio_client import Client, handle_file
+
     names = subprocess.run(
         [python, "-m", "pip", "list", "--format=freeze"], capture_output=True, text=True, check=True
     ).stdout

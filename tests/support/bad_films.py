@@ -92,6 +92,7 @@ def odd() -> dict[str, bytes]:
     return files
 
 
+@cache
 def _pixels() -> np.ndarray:
     return sample_films()["mild"].pixels.astype(np.uint8)
 

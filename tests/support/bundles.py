@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from kneeoa_hub.bundle import BundleConfig, Conformal, Decision, InputConfig, RefusalConfig, write_manifest
@@ -82,6 +80,9 @@ tags:
 @cache
 def tiny_graph() -> bytes:
     """A graph of the contract's shape that grades by the mean of the film; 20 kB, so that a full disk cuts it."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 256, 256, 1])
     outputs = [
         helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["N", 5]),

@@ -7,8 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
 
 from kneeoa_hub.bundle import LOCATOR, InputConfig, LocatorConfig, write_manifest
 
@@ -24,6 +22,9 @@ def graph_that_finds(
 
     nearer: what is found instead in a picture that is the same everywhere, such as a part of a film with one mark.
     """
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
     image = helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", CONFIG.input.height, CONFIG.input.width, 1])
     outputs = [
         helper.make_tensor_value_info("heat", TensorProto.FLOAT, [1, CELLS, CELLS]),

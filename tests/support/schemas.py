@@ -5,11 +5,13 @@
 
 import json
 from pathlib import Path
-
-from jsonschema import Draft202012Validator
+from typing import TYPE_CHECKING
 
 from kneeoa_hub.bundle import bundle_schema
 from kneeoa_hub.evidence import evidence_schema
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
 DERIVED = {"bundle": bundle_schema, "evidence": evidence_schema}
@@ -20,8 +22,10 @@ def derived(name: str) -> str:
     return json.dumps(DERIVED[name](), indent=1) + "\n"
 
 
-def schema(name: str) -> Draft202012Validator:
+def schema(name: str) -> "Draft202012Validator":
     """A validator of the published schema of that name."""
+    from jsonschema import Draft202012Validator
+
     document = json.loads((SCHEMAS / f"{name}.schema.json").read_text("utf-8"))
     Draft202012Validator.check_schema(document)
     return Draft202012Validator(document)

@@ -8,15 +8,16 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.request import Request, urlopen
 
-import gradio as gr
 from playwright.sync_api import Page
 
 from kneeoa_hub import KneeGrader
 from kneeoa_hub.settings import Settings
-from spaces.demo.page import build_demo
-from spaces.demo.serve import serve
+
+if TYPE_CHECKING:
+    import gradio as gr
 
 ROOT = Path(__file__).parents[2]
 SPACE = {"SPACE_ID": "lab/knees", "SYSTEM": "spaces", "PYTHONDONTWRITEBYTECODE": "1", "PYTHONUNBUFFERED": "1"}
@@ -25,13 +26,17 @@ SPACE = {"SPACE_ID": "lab/knees", "SYSTEM": "spaces", "PYTHONDONTWRITEBYTECODE":
 @contextmanager
 def serving(grader: KneeGrader) -> Iterator[str]:
     """The address of the demo, started in this process as app.py starts it."""
+    from spaces.demo.page import build_demo
+
     with served(build_demo(grader)) as url:
         yield url
 
 
 @contextmanager
-def served(demo: gr.Blocks, settings: Settings | None = None) -> Iterator[str]:
+def served(demo: "gr.Blocks", settings: Settings | None = None) -> Iterator[str]:
     """The address of any page, with the demo's own switches."""
+    from spaces.demo.serve import serve
+
     try:
         _, url, _ = serve(demo, settings or Settings(), prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
         yield url
