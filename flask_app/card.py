@@ -1,13 +1,12 @@
 """Renders the model card of a bundle as HTML."""
 
-import re
 from pathlib import Path
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-FRONT_MATTER = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
-COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
+from kneeoa_hub.card.reading import body
+
 TABLE_OPEN, TABLE_CLOSE = '<div class="scroll" tabindex="0" role="region" aria-label="Table">\n', "</div>\n"
 
 
@@ -25,7 +24,7 @@ def card_html(folder: Path, figures: str) -> str | None:
     except OSError:
         return None
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
-    tokens = parser.parse(COMMENT.sub("", FRONT_MATTER.sub("", text)))
+    tokens = parser.parse(body(text))
     for token in tokens:
         for child in token.children or ():
             if child.type == "image":

@@ -1,145 +1,95 @@
-"""The card's sections on what lies outside: films of a kind that was not trained on, and what others measured."""
-
-from collections.abc import Sequence
-from dataclasses import dataclass
+"""The card's sections on films of other sources, and on models of other groups."""
 
 from ..evidence import CrossDomainRow, Evidence
-from .sections import figure, title
+from .sources import sources
+from .text import escaped, label, section, table
 
-COLUMNS = {"qwk": "QWK", "accuracy": "accuracy", "auc_oa": "AUC, KL >= 2", "coverage": "90% set: coverage"}
-STRIP_COLUMNS = {"qwk": "QWK", "accuracy": "accuracy", "mae": "MAE (grades)"}
 SLIGHT = 0.2
-"""A kappa under it is called slight (Landis & Koch, Biometrics 1977)."""
+"""A kappa below it is called slight (Landis & Koch, Biometrics 1977)."""
+OFFICIAL = "oai_test"
+"""The set of films that other groups also measured on."""
+
+
+def across(evidence: Evidence) -> list[CrossDomainRow]:
+    """Returns the rows of networks that were measured on another collection than they were trained on."""
+    rows = evidence.cross_domain
+    return [row for row in rows if row.trained_on != "all" and not row.measured_on.startswith(row.trained_on + "_")]
+
+
+def other_sources(evidence: Evidence) -> str:
+    """In words, what a network is worth on films of another collection."""
+    rows = across(evidence)
+    advice = "compare with your readers, then adapt or recalibrate (`python -m tuning adapt`)."
+    if not rows:
+        return f"Films of other hospitals differ. Measure on your own films first: {advice}"
+    kappas = " and ".join(f"{row.qwk.value:.2f}" for row in rows)
+    held = " and ".join(f"{row.coverage.value:.2f}" for row in rows)
+    slight = all(row.qwk.value < SLIGHT for row in rows)
+    lead = "Hardly anything carried over" if slight else "The model may not carry over"
+    return (
+        f"{lead} to another collection. Networks that learned from one collection had a QWK of {kappas} on another."
+        f" Their 90% prediction sets held the reader's grade for {held} of the knees, not 0.90. Expect the same on your"
+        f" films until you have measured it: {advice}"
+    )
+
+
+def cross_domain(evidence: Evidence) -> str:
+    """What a network that was trained on one collection measures on another."""
+    if not across(evidence):
+        return ""
+    rows = [
+        (escaped(row.trained_on), label(row.measured_on), row.qwk.n, row.qwk, row.accuracy, row.auc_oa, row.coverage)
+        for row in evidence.cross_domain
+    ]
+    return section(
+        "### From one collection to another",
+        "One network that a search chose was trained anew on each collection, with one seed, and measured on validation"
+        " films. The collections differ in machine, readers and framing at once, so it is not known which of these is"
+        " the reason. Knees that are in the data twice are among these films.",
+        table(("trained on", "measured on", "knees", "QWK", "accuracy", "AUC, KL >= 2", "90% set: coverage"), rows),
+    )
 
 
 def two_knee_strips(evidence: Evidence) -> str:
     """Films of two knees under one grade, which no network was trained on."""
-    found = evidence.two_knee_strips
-    if not found:
+    rows = [(label(name), row.qwk.n, row.qwk, row.accuracy, row.mae) for name, row in evidence.two_knee_strips.items()]
+    if not rows:
         return ""
-    lines = [
-        (
-            "Strips of two knees under one grade are not among these films, nor were networks trained on them. Each was"
-            " cut in two by rule; the grade of its worse knee against the strip's, of which it is not known for which"
-            " knee it was given:"
-        ),
-        "",
-        "| set | strips | " + " | ".join(STRIP_COLUMNS.values()) + " |",
-        "|---|---|" + "---|" * len(STRIP_COLUMNS),
-    ]
-    lines += [
-        f"| {title(name)} | {row.qwk.n} | " + " | ".join(figure(getattr(row, key)) for key in STRIP_COLUMNS) + " |"
-        for name, row in found.items()
-    ]
-    return "\n".join(lines)
-
-
-@dataclass(frozen=True)
-class Peer:
-    """A model of others, with the figures that its authors give for the official OAI test split; "" where they give
-    none.
-    """
-
-    name: str
-    weights: str
-    accuracy: str
-    qwk: str = ""
-    balanced_accuracy: str = ""
-    mae: str = ""
-
-
-PEERS = (
-    Peer(
-        "[afzal2003/knee-oa-kl-grading](https://huggingface.co/afzal2003/knee-oa-kl-grading)",
-        "scratch",
-        "0.542",
-        "0.753 (0.730-0.775)",
-        "0.644 (0.621-0.666)",
-    ),
-    Peer(
-        "[Darshan13/KneeVision-models](https://huggingface.co/Darshan13/KneeVision-models)",
-        "ImageNet",
-        "0.603",
-        "0.775-0.792",
-    ),
-    Peer("Chen et al., Comput. Med. Imaging Graph. 2019 (this split's authors)", "ImageNet", "0.697", mae="0.344"),
-    Peer("KneeXNet 2024, one network", "ImageNet", "0.69-0.70"),
-    Peer("KneeXNet 2024, ten networks", "ImageNet", "0.72"),
-)
+    return section(
+        "### Strips of two knees",
+        "Strips that show two knees under one grade are not among the films above, and no network was trained on them."
+        " Each strip was cut in two by rule. The higher of its two reported grades was compared with the grade of the"
+        " strip. It is not known which of the two knees that grade was given for.",
+        table(("films", "strips", "QWK", "accuracy", "MAE (grades)"), rows),
+    )
 
 
 def peers(evidence: Evidence) -> str:
-    """What others measured on the split that this bundle was tested on a half of, and which of them grade better."""
-    if "oai_test" not in evidence.metrics or not evidence.members:
+    """What other groups measured on the split of which this bundle was tested on a half, and which grade better."""
+    if OFFICIAL not in evidence.metrics or not evidence.members:
         return ""
-    accuracy = evidence.metrics["oai_test"].accuracy
-    better = [
-        one.name.partition("](")[0].removeprefix("[")
-        for one in PEERS
-        if float(one.accuracy.rpartition("-")[2]) > accuracy.value
-    ]
-    lines = [
-        "## Others on the same split",
-        "",
+    accuracy = evidence.metrics[OFFICIAL].accuracy
+    known = sources().peers
+    better = "; ".join(one.name for one in known if float(one.accuracy.rpartition("-")[2]) > accuracy.value)
+    rows = [
         (
-            'Figures of their authors, on the official OAI test split of 1,656 knees, of which "OAI, test half" is a'
-            " random half by patient:"
-        ),
-        "",
-        "| model | weights from | QWK | accuracy | balanced accuracy | MAE (grades) |",
-        "|---|---|---|---|---|---|",
+            f"[{one.name}]({one.link})" if one.link else one.name,
+            one.weights,
+            one.qwk,
+            one.accuracy,
+            one.balanced_accuracy,
+            one.mae,
+        )
+        for one in known
     ]
-    lines += [
-        f"| {one.name} | {one.weights} | {one.qwk} | {one.accuracy} | {one.balanced_accuracy} | {one.mae} |"
-        for one in PEERS
-    ]
-    if better:
-        lines += ["", f"Of these, a higher accuracy than this bundle's {figure(accuracy)} have: {'; '.join(better)}."]
-    lines += [
-        "",
-        (
-            "The CNN that this package grew out of (IEEE 10724941) reports a test accuracy of 0.515 on 165 films of the"
-            " Gornale set, split by file."
-        ),
-    ]
-    return "\n".join(lines)
-
-
-def cross_domain(evidence: Evidence) -> str:
-    """What a network that was trained on one collection is worth on another."""
-    rows = evidence.cross_domain
-    across = [row for row in rows if row.trained_on != "all" and not row.measured_on.startswith(row.trained_on + "_")]
-    if not across:
-        return ""
-    lines = [
-        _told(across),
-        "",
-        "| trained on | measured on | films | " + " | ".join(COLUMNS.values()) + " |",
-        "|---|---|---|" + "---|" * len(COLUMNS),
-    ]
-    for row in rows:
-        cells = " | ".join(figure(getattr(row, key)) for key in COLUMNS)
-        lines.append(f"| {row.trained_on} | {title(row.measured_on)} | {row.qwk.n} | {cells} |")
-    lines += [
-        "",
-        (
-            "Of one network that a search chose, trained anew on each collection, one seed, on validation films. The"
-            " collections differ in machine, readers and framing at once, so which of these does the harm is not known."
-            " Knees that are in the data twice are among these films."
-        ),
-    ]
-    return "\n".join(lines)
-
-
-def _told(across: Sequence[CrossDomainRow]) -> str:
-    """The finding in words that need no statistics."""
-    kappas, held = (" and ".join(f"{getattr(row, key).value:.2f}" for row in across) for key in ("qwk", "coverage"))
-    lead = "hardly anything carried over" if all(row.qwk.value < SLIGHT for row in across) else "not all may carry over"
-    return (
-        f"**From one collection to another {lead}.** A network that learnt from the films of one and graded those of"
-        f" another had a kappa of {kappas}, "
-        f'where 0 is chance and 1 is perfect; its "90%" sets held the grade in {held} of the films in place of 0.90. '
-        "**Expect the same of your hospital's films until you have measured it**: compare with your readers' grades,"
-        " and adapt or recalibrate "
-        "(`python -m tuning adapt`), before you rely on a grade."
+    return section(
+        "### Other models on the same split",
+        "Measures by their authors, on the official OAI test split of 1,656 knees. A random half of these knees, drawn"
+        f' by patient, is the set "{label(OFFICIAL)}" of this card.',
+        table(("model", "initial weights", "QWK", "accuracy", "balanced accuracy", "MAE (grades)"), rows),
+        f"Of these models, the following have a higher accuracy than this bundle, {accuracy:.3f}: {better}."
+        if better
+        else "",
+        "The CNN that this package grew out of (IEEE 10724941) has a test accuracy of 0.515 on 165 films of the Gornale"
+        " set, split by file.",
     )

@@ -1,77 +1,123 @@
-"""The card's sections on the networks: their training, what each is worth alone, and how to make them again."""
+"""The card's sections on the networks: their architectures, their training, and each one alone."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from ..bundle import BundleConfig
-from ..evidence import Evidence
-from .sections import figure, title
+from ..evidence import Evidence, ExportEvidence, SearchEvidence
+from .sources import title
+from .text import escaped, listed, section, table
 
 LARGER = "@"
 """NAME@SIZE went on from NAME's weights on larger films: `python -m tuning train`."""
 
 
+def architecture(config: BundleConfig, evidence: Evidence, export: ExportEvidence) -> str:
+    """How the networks were found, how large they are, and what they receive."""
+    counts = Counter(name for entry in config.members for name in architectures([entry]))
+    parts = listed([f"{origin(name)} ({count})" for name, count in counts.items()])
+    low, high = config.input.low, config.input.high
+    cut = "" if config.input.crop == "fit" else ", cut from the middle rows of the film"
+    taken_over = evidence.training.origin
+    return section(
+        "## Architecture",
+        f"{_searched(evidence.search)} The bundle averages {len(config.members)} members: {parts}. It has"
+        f" {export.parameters.value:,.0f} parameters; model.onnx has {export.onnx_megabytes.value:.1f} MB. ONNX and"
+        f" Keras differ by at most {export.onnx_keras_difference.value:.0e}.",
+        f"Input: gray, {config.input.height}x{config.input.width} pixels{cut}. The aspect is kept. The percentiles"
+        f" {low:g} and {high:g} of the grays become black and white, and each film is standardised. A member of smaller"
+        " size shrinks the input inside the graph. Each member averages its answers for the film and for its mirror"
+        " image. A folded network passes both halves of a knee, the right one mirrored, through the same layers.",
+        f"Members that were taken over from earlier versions: {taken_over}." if taken_over else "",
+        _choices(config),
+    )
+
+
+def _searched(search: SearchEvidence) -> str:
+    if not search.trials.value or not search.best_val_qwk:
+        return "The architectures were chosen by name, without a search."
+    return (
+        f"Keras Tuner ({search.tuner}) ran {search.trials.value:.0f} trials. The best trial reached a"
+        f" validation QWK of {search.best_val_qwk.value:.3f} within its short training (best.json sha256"
+        f" `{search.best_json_sha256[:16]}`)."
+    )
+
+
+def _choices(config: BundleConfig) -> str:
+    """A column an architecture."""
+    columns = architectures(config.members)
+    keys = next(iter(columns.values()))
+    rows = [(key.replace("_", " "), *(_choice(one.get(key, "")) for one in columns.values())) for key in keys]
+    return table(("choice", *columns), rows)
+
+
+def _choice(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "none" if value == "" else f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def architectures(members: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Returns the choices of each architecture among a bundle's members, by its name in the training."""
+    return {entry.get("name", "winner-").rpartition("-")[0]: entry["architecture"] for entry in members}
+
+
+def origin(name: str) -> str:
+    """Returns in words where an architecture comes from: `python -m tuning train --architecture`."""
+    if name == "winner":
+        return "the winner of the search"
+    return f"trial {name} of the search" if name.isdigit() else f"{name}, designed by hand"
+
+
 def curves(config: BundleConfig, evidence: Evidence, figures: str) -> str:
     """The picture of validation kappas, and what it does not show."""
-    names = _names(config)
+    picture = f"![Validation QWK by epoch]({figures}training.png)"
     drawn = evidence.training.drawn
-    if drawn is None:  # an older bundle does not say
-        return f"![Validation kappa by epoch]({figures}training.png)"
-    lacking = [name for name in names if name not in drawn]
+    if drawn is None:  # evidence before 0.8.0 does not say
+        return picture
+    lacking = [name for name in _names(config) if name not in drawn]
     longer = [name for name in drawn if LARGER in name]
-    notes = [f"The kappas of {_listed(lacking)} by epoch were not kept, and are not drawn."] if lacking else []
-    if longer:
-        notes.append(
-            f"Of {_listed(longer)} the epochs on larger films alone are drawn, without those on smaller films before"
-            " them."
-        )
-    picture = [f"![Validation kappa by epoch]({figures}training.png)"] if drawn else []
-    return "\n\n".join([*picture, *([" ".join(notes)] if notes else [])])
+    notes = [
+        f"The QWK by epoch of {listed(lacking)} was not kept, and is not drawn." if lacking else "",
+        f"For {listed(longer)} only the epochs on larger films are drawn." if longer else "",
+    ]
+    return "\n\n".join(one for one in (picture if drawn else "", *notes) if one)
 
 
 def members(config: BundleConfig, evidence: Evidence) -> str:
-    """Every member alone, and whether it grades a mirrored film alike."""
+    """Each member alone, and whether it gives a mirrored film the same grade."""
     entries = evidence.members
     if not entries:
         return ""
-    names = list(entries[0].metrics)
-    folding = {
-        name
-        for name, entry in zip(_names(config), config.members, strict=True)
-        if entry.get("architecture", {}).get("fold")
+    sets = list(entries[0].metrics)
+    folded = {
+        name for name, entry in zip(_names(config), config.members, strict=True) if _architecture(entry).get("fold")
     }
-    lines = [
-        "Each member alone, with the temperature and the rule that were fitted for all of them together:",
-        "",
-        "| member | " + " | ".join(f"{title(name)}: QWK" for name in names) + " | mirrored film, equal grade |",
-        "|---|" + "---|" * (len(names) + 1),
-    ]
+    rows = []
     for entry in entries:
-        cells = [figure(entry.metrics[name].qwk) for name in names]
-        agreement = entry.mirrored_agreement
-        built = ", by construction" if entry.name in folding and agreement.value == 1 else ""
-        lines.append(f"| {entry.name} | " + " | ".join(cells) + f" | {figure(agreement)}{built} |")
-    return "\n".join(lines)
+        mirrored = f"{entry.mirrored_agreement:.3f}"
+        built = ", by construction" if entry.name in folded and entry.mirrored_agreement.value == 1 else ""
+        rows.append((entry.name, *(entry.metrics[name].qwk for name in sets), mirrored + built))
+    return section(
+        "### Each member alone",
+        "With the temperature and the decision rule that were fitted for all of them together:",
+        table(("member", *(f"{escaped(title(name))}: QWK" for name in sets), "mirrored film, same grade"), rows),
+    )
 
 
 def reproduce(evidence: Evidence) -> str:
-    """How the shipped weights are made again, and how long these were trained."""
+    """How to train such weights again, and how long these were trained."""
     lengths = [f"{entry.name} {entry.epochs}" for entry in evidence.training.members if entry.name]
-    larger = (
-        f" (of one with {LARGER} those at that size alone, after a longer training on smaller films)"
-        if any(LARGER in length for length in lengths)
-        else ""
-    )
-    trained = (
-        f" Epochs of these networks{larger}: {', '.join(lengths)}; the recipe may have others by now."
-        if lengths
-        else ""
-    )
-    return (
-        "## Reproduce\n\n`make weights` with `KNEEOA_DATA` naming a folder with the two datasets audits, searches,"
-        " trains, evaluates and exports by today's recipe, on the films that today's audit lets through, with inverted"
-        f" ones put right.{trained} No two trainings end with the same weights. What changed from version to version:"
-        " CHANGELOG.md of the package; the test figures of every version, and of one that was not published, side by"
-        " side: docs/benchmarks.md there."
+    larger = f", for a name with {LARGER} only those at that size" if any(LARGER in one for one in lengths) else ""
+    return section(
+        "## Reproduce",
+        "`make weights`, with `KNEEOA_DATA` naming a folder with both datasets, audits, searches, trains, evaluates and"
+        " exports by today's recipe. It uses the films that today's audit accepts, with inverted ones put right. No two"
+        " trainings end with the same weights.",
+        f"Epochs of these members{larger}: {', '.join(lengths)}. Today's recipe may differ." if lengths else "",
+        "CHANGELOG.md of the package says what changed in each version. Its docs/benchmarks.md compares the test"
+        " measures of all versions, and of one that was not published.",
     )
 
 
@@ -79,5 +125,5 @@ def _names(config: BundleConfig) -> list[str]:
     return [entry.get("name", f"winner-{number}") for number, entry in enumerate(config.members)]
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)
+def _architecture(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    return entry.get("architecture", {})

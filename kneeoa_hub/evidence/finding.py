@@ -16,7 +16,7 @@ class GateKnees:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcomes:
-    """What happens to constructed films of one kind."""
+    """What happens to synthetic unsuitable films of one kind."""
 
     refused: Annotated[Estimate, "Proportion refused."]
     put_right: Annotated[Estimate, "Proportion turned or inverted back as it should be."]
@@ -25,12 +25,13 @@ class Outcomes:
 
 @dataclass(frozen=True, kw_only=True)
 class GateEvidence:
-    """What the bundle's gate does with real knees, and with constructed films."""
+    """What the bundle's gate does with real knees, and with synthetic unsuitable films."""
 
     knees: Annotated[dict[str, GateKnees], "By set of films."]
-    made: Annotated[dict[str, Outcomes], "By kind of constructed film."]
+    made: Annotated[dict[str, Outcomes], "By kind of synthetic unsuitable film."]
     headline: Annotated[
-        Estimate, "Proportion of constructed films, without blank films and noise, that are refused or put right."
+        Estimate,
+        "Proportion of these films, blank films and noise left out, that are refused or put right.",
     ]
     samples_refused: Annotated[Estimate, "Number of the n synthetic sample films of one knee that are refused."]
     parameters: Annotated[Estimate, "Number of parameters of the gate's network."]
@@ -107,10 +108,10 @@ class FindingEvidence:
         dict[str, Estimate], "By set of films of one knee, the proportion that the whole grader refuses; from 0.7.0."
     ] = field(default_factory=dict)
     made: Annotated[
-        dict[str, Outcomes], "By kind of constructed film, what the whole grader does with it; from 0.7.0."
+        dict[str, Outcomes], "By kind of synthetic unsuitable film, what the whole grader does with it; from 0.7.0."
     ] = field(default_factory=dict)
     made_headline: Annotated[
         Estimate | None,
-        "Proportion of constructed films, without blank films and noise, that the whole grader refuses or puts right.",
+        "Proportion of these films, blank films and noise left out, that the whole grader refuses or puts right.",
     ] = None
     grader: Annotated[Grader | None, "The bundle that graded what was found."] = None

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from kneeoa_hub.bundle import Bundle
-from kneeoa_hub.card.sections import architectures, origin
+from kneeoa_hub.card.reading import Picture, body, pictures_apart
+from kneeoa_hub.card.training import architectures, origin
 from kneeoa_hub.grades import GRADES
 from kneeoa_hub.output.knee_html import badge
 
@@ -18,7 +19,6 @@ from .samples import scale_films
 
 SEARCH = Path("docs/evidence/search")
 """Where the search's record lies, in a checkout and in a Space alike."""
-_PICTURE = re.compile(r"!\[([^\]]*)\]\(([\w-]+(?:/[\w-]+)*\.png)\)")
 SIGNS = (
     "Wide, even joint space; smooth bone ends.",
     "The joint space may be a little narrower; a tiny lip at a bone's edge.",
@@ -30,18 +30,16 @@ SIGNS = (
 
 
 def model_card(bundle: Bundle) -> Iterator[tuple[str, str]]:
-    """The card in order, as ("markdown", text) and ("html", picture); without its metadata."""
+    """Yields the card in order, as ("markdown", text) and ("html", picture), without its metadata and comments."""
     path = bundle.folder / "README.md"
-    text = path.read_text("utf-8") if path.is_file() else f"# {bundle.config.name}\n\nThis model came without a card."
-    text = re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL)
+    card = path.read_text("utf-8") if path.is_file() else f"# {bundle.config.name}\n\nThis model came without a card."
     # an interval's ends stay together in a narrow column
-    text = re.sub(r"\((\d\.\d+)-(\d\.\d+)\)", "(\\1\N{NON-BREAKING HYPHEN}\\2)", text)
-    at = 0
-    for match in _PICTURE.finditer(text):
-        yield "markdown", text[at : match.start()]
-        yield "html", _picture(bundle.folder / match[2], match[1])
-        at = match.end()
-    yield "markdown", text[at:]
+    text = re.sub(r"\((\d\.\d+)-(\d\.\d+)\)", "(\\1\N{NON-BREAKING HYPHEN}\\2)", body(card))
+    for part in pictures_apart(text):
+        if isinstance(part, Picture):
+            yield "html", _picture(bundle.folder / part.path, part.text)
+        else:
+            yield "markdown", part
 
 
 def search_record(bundle: Bundle) -> Iterator[tuple[str, str]]:

@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 import yaml
+from markdown_it import MarkdownIt
 
-from kneeoa_hub.card.render import SHIPPED, figure, render
-from kneeoa_hub.card.sections import SETS
+from kneeoa_hub.card.reading import body
+from kneeoa_hub.card.render import SHIPPED, render
+from kneeoa_hub.card.sources import title
+from kneeoa_hub.card.text import figure
 from kneeoa_hub.evidence import BaseModel, Estimate, Evidence
 from kneeoa_hub.hub.presets import DEFAULT
+from kneeoa_hub.report import DISCLAIMER
 from kneeoa_hub.typed_json import from_json
 
 ROOT = Path(__file__).parents[2]
@@ -28,7 +32,7 @@ def test_the_readme_s_figures_are_the_evidence_s(grader):
     text = (ROOT / "README.md").read_text("utf-8")
     for name in ("oai_test", "gornale_test"):
         row = grader.bundle.evidence.metrics[name]
-        cells = [SETS[name], str(row.qwk.n), *map(figure, (row.qwk, row.accuracy, row.mae, row.auc_oa))]
+        cells = [title(name), str(row.qwk.n), *map(figure, (row.qwk, row.accuracy, row.mae, row.auc_oa))]
         assert f"| {' | '.join(cells)} |" in text
 
 
@@ -57,7 +61,8 @@ def test_every_earlier_look_at_the_test_films_is_counted(grader):
     unpublished = len(list(folder.glob("*.json"))) - 1
     assert grader.bundle.evidence.test_looks.value == 1
     assert grader.bundle.evidence.test_evaluations - 1 == looked + unpublished
-    assert f"They had been looked at {looked + unpublished} times before" in (ROOT / "model_card.md").read_text("utf-8")
+    card = (ROOT / "model_card.md").read_text("utf-8")
+    assert f"They had been evaluated {looked + unpublished} times before" in card
 
 
 def test_a_changed_figure_changes_the_card(grader):
@@ -68,9 +73,24 @@ def test_a_changed_figure_changes_the_card(grader):
     assert changed != render(grader.bundle.config, grader.bundle.evidence)
 
 
+def test_the_card_begins_with_what_a_reader_decides_on(grader):
+    card = (grader.bundle.folder / "README.md").read_text("utf-8").split("---\n", 2)[2]
+    headings = re.findall(r"^## (.*)$", card, re.MULTILINE)
+    assert headings[:3] == ["What it is for", "How well it grades", "Where it fails"]
+    first, _, rest = card.partition("## Use\n")
+    assert first.count("\n") < 40
+    assert DISCLAIMER in first
+    for name in ("oai_test", "gornale_test"):
+        row = grader.bundle.evidence.metrics[name]
+        cells = (title(name), row.qwk.n, *map(figure, (row.qwk, row.accuracy, row.auc_oa, row.sensitivity_oa)))
+        assert f"| {' | '.join(map(str, cells))} |" in first
+    assert "about one in four (OAI, test half) get a grade below 2." in first
+    assert "The recall is lowest for KL 2 (0.34; Gornale, test fold) and KL 1 (0.51; OAI, test half)." in first
+    assert "## All results" in rest
+
+
 def test_the_metadata_is_what_the_hub_reads(grader):
-    front = (grader.bundle.folder / "README.md").read_text("utf-8").split("---\n")[1]
-    metadata = yaml.safe_load(front)
+    metadata = front_matter((grader.bundle.folder / "README.md").read_text("utf-8"))
     assert (metadata["library_name"], metadata["pipeline_tag"], metadata["license"]) == (
         "keras",
         "image-classification",
@@ -79,6 +99,40 @@ def test_the_metadata_is_what_the_hub_reads(grader):
     results = metadata["model-index"][0]["results"]
     assert [metric["type"] for metric in results[0]["metrics"]] == ["cohen_kappa", "accuracy"]
     assert metadata["datasets"] == ["gornale", "oai"]
+
+
+def front_matter(card: str) -> dict:
+    return yaml.safe_load(card.split("---\n")[1])
+
+
+@pytest.mark.parametrize(
+    "dataset",
+    [
+        *("ward #3", "st mary: left", "x}y", "no", "null", "~", "[a]", "---"),
+        *("1e3", "-1.5", "0x1F", "0o17", "12:30", "2024-01-31"),
+        *("a|b", "*bold*", "<b>", "`code`", "under_score", "Klinik M\u00fcnchen", "it's", 'a "b"'),
+    ],
+)
+def test_a_dataset_of_any_name_is_itself_in_metadata_and_tables(grader, dataset):
+    row = grader.bundle.evidence.metrics["oai_test"]
+    evidence = replace(
+        grader.bundle.evidence,
+        metrics={f"{dataset}_val": row, f"{dataset}_test": row},
+        by_grade=dict.fromkeys((f"{dataset}_val", f"{dataset}_test"), grader.bundle.evidence.by_grade["oai_test"]),
+        data=replace(grader.bundle.evidence.data, splits={dataset: {"test": (1, 2, 3, 4, 5)}}),
+    )
+    card = render(replace(grader.bundle.config, name="ours"), evidence)
+    metadata = front_matter(card)
+    assert metadata["datasets"] == [dataset]
+    (result,) = metadata["model-index"][0]["results"]
+    assert result["dataset"] == {"name": f"{dataset}, test", "type": dataset, "split": "test"}
+    plain = re.search(r"^- (.*)$", card.partition("datasets:\n")[2], re.MULTILINE)[1]
+    # A reader of YAML 1.2 takes every plain scalar that begins like a number for one.
+    assert not re.match(r"[-+.]?[0-9]", plain)
+    tokens = MarkdownIt("commonmark").enable("table").parse(body(card))
+    cells = ["".join(part.content for part in token.children) for token in tokens if token.type == "inline"]
+    assert cells.count(f"{dataset}, test") >= 5
+    assert dataset in cells
 
 
 @pytest.mark.parametrize(
@@ -95,8 +149,8 @@ def test_the_card_of_an_adapted_bundle_names_a_base_that_the_hub_has(grader, add
     base = BaseModel(name="kneeoa-cnn", address=address, revision="0" * 12, recalibrated_only=True)
     evidence = replace(grader.bundle.evidence, base=base, before=grader.bundle.evidence.metrics)
     card = render(replace(grader.bundle.config, name="ours"), evidence)
-    assert yaml.safe_load(card.split("---\n")[1]).get("base_model") == told
-    assert f"those of kneeoa-cnn ({address}, revision `{'0' * 12}`)" in card
+    assert front_matter(card).get("base_model") == told
+    assert f"it has the weights of kneeoa-cnn ({address}, revision `{'0' * 12}`)" in card
 
 
 def test_the_pictures_of_the_card_exist(grader):

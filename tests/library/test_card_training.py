@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from kneeoa_hub.card.render import render
-from kneeoa_hub.card.sections import subgroups
+from kneeoa_hub.card.results import subgroups
 from kneeoa_hub.card.training import members, reproduce
 from kneeoa_hub.evidence import (
     Agreement,
@@ -37,8 +37,8 @@ def with_drawn(grader, *names: str) -> Evidence:
 
 def test_networks_and_epochs_that_the_picture_of_kappas_lacks_are_named(grader, config):
     card = render(config, with_drawn(grader, "folded-0", "folded@224-0"))
-    assert "The kappas of winner-0 by epoch were not kept, and are not drawn." in card
-    assert "Of folded@224-0 the epochs on larger films alone are drawn" in card
+    assert "The QWK by epoch of winner-0 was not kept, and is not drawn." in card
+    assert "For folded@224-0 only the epochs on larger films are drawn." in card
     assert "figures/training.png" in card
 
 
@@ -47,10 +47,10 @@ def test_a_picture_of_all_kappas_needs_no_excuse_and_one_of_none_is_not_shown(gr
     card = render(whole, with_drawn(grader, "winner-0", "folded-0"))
     assert "figures/training.png" in card
     assert "not drawn" not in card
-    assert "larger films alone" not in card
+    assert "larger films are drawn" not in card
     none = render(whole, with_drawn(grader))
     assert "figures/training.png" not in none
-    assert "The kappas of winner-0 and folded-0 by epoch were not kept, and are not drawn." in none
+    assert "The QWK by epoch of winner-0 and folded-0 was not kept, and is not drawn." in none
 
 
 def test_the_card_of_a_bundle_that_does_not_know_what_was_drawn_shows_it_without_comment(grader, config):
@@ -70,24 +70,25 @@ def test_a_folded_network_grades_a_mirrored_film_alike_by_construction_and_anoth
     assert "| winner-0 | 0.900 | 1.000 |" in table
     assert "| folded-0 | 0.900 | 1.000, by construction |" in table
     assert table.startswith(
-        "Each member alone, with the temperature and the rule that were fitted for all of them together:"
+        "### Each member alone\n\nWith the temperature and the decision rule that were fitted for all"
     )
 
 
 def test_the_lengths_of_training_are_the_evidence_s(grader):
     trained = (TrainedMember(name="winner-0", seed=0, epochs=77), TrainedMember(name="folded@224-1", seed=1, epochs=21))
     told = reproduce(replace(grader.bundle.evidence, training=TrainingEvidence(members=trained)))
-    assert (
-        "Epochs of these networks (of one with @ those at that size alone, after a longer training on smaller films):"
-        " winner-0 77, folded@224-1 21;" in told
-    )
+    assert "Epochs of these members, for a name with @ only those at that size: winner-0 77, folded@224-1 21." in told
     assert "in place of" not in told
     assert "Epochs of these" not in reproduce(replace(grader.bundle.evidence, training=TrainingEvidence()))
 
 
 @pytest.mark.parametrize(
     ("kind", "told"),
-    [("film gray", "how dark the films are."), ("exposure", "not how dark the films were."), ("side", "")],
+    [
+        ("film gray", "It says how dark the films are."),
+        ("exposure", "It does not say how dark the films are."),
+        ("side", ""),
+    ],
 )
 def test_the_card_says_of_which_gray_its_thirds_are(grader, kind, told):
     number = Estimate(0.8, 0.7, 0.9, 100)

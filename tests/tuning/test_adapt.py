@@ -43,11 +43,11 @@ def test_recalibrating_leaves_the_weights_and_fits_the_rest(site, grader, tmp_pa
     ]
     assert np.allclose(plain[0], plain[1], atol=1e-4)
     card = (tmp_path / "bundle" / "README.md").read_text("utf-8")
-    assert f"its weights are those of kneeoa-cnn (kneeoa-cnn, revision `{grader.revision}`)" in card
+    assert f"it has the weights of kneeoa-cnn (kneeoa-cnn, revision `{grader.revision}`)" in card
     evidence = json.loads((tmp_path / "bundle" / "evidence.json").read_text("utf-8"))
     assert evidence["calibration"]["fitted_on"] == "train+val"
     assert evidence["calibration"]["temperature"]["n"] == new.conformal.calibration_films
-    assert "chosen on training and validation films" in card
+    assert "chosen on the training and validation films" in card
     assert set(evidence["before"]) == set(evidence["metrics"]) == {"site_val", "site_test"}
 
 
@@ -59,7 +59,7 @@ def test_fine_tuning_changes_the_weights_and_serves_the_site(site, grader, tmp_p
     adapted = kneeoa_hub.from_pretrained(tmp_path / "bundle")
     assert adapted.model == "our-knees"
     card = (tmp_path / "bundle" / "README.md").read_text("utf-8")
-    assert "Fine-tuned from kneeoa-cnn" in card
+    assert "fine-tuned from kneeoa-cnn" in card
     schema("evidence").validate(adapted.bundle.evidence.to_dict())
     assert main(["adapt", "--data", f"site={site}", "--out", str(tmp_path), "--epochs", "3"]) == 1
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from kneeoa_hub.bundle import LOCATOR, InputConfig, LocatorConfig
-from kneeoa_hub.card.sections import finding
+from kneeoa_hub.card.finding import finding
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.evidence import Estimate, FindingEvidence
 from kneeoa_hub.imaging.locate import Joint, Locator

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from kneeoa_hub.card.sections import title
+from kneeoa_hub.card.sources import title
 
 from ..run.figures import grouped_share
 

@@ -1,0 +1,138 @@
+"""The card's sections on finding joints, on refusing films, and on what the model looks at."""
+
+from collections.abc import Mapping
+
+from ..evidence import Estimate, FindingEvidence, GateEvidence, JointEvidence, Outcomes
+from .text import figure, label, section, table
+
+
+def finding(found: FindingEvidence | None) -> str:
+    """How well the locator finds joints, and what that does to their grades."""
+    if not found:
+        return ""
+    rows = [(what, estimate, estimate.n) for what, estimate in _findings(found) if estimate and estimate.n]
+    ratio, grader = found.composed_side_ratio, found.grader
+    graded_by = (
+        f"The films were graded with {grader.name}, revision `{grader.revision}`. A bundle that holds these measures"
+        " has another revision. "
+        if grader
+        else ""
+    )
+    return section(
+        "## Finding the knees",
+        "A small network, the locator, finds each joint. A film that one joint fills is graded as a whole. Whole-leg"
+        " films and larger bilateral films are not in the data. Composed films stand for them: validation crops with"
+        " shafts, backgrounds, metal and letters that no training used. Real whole-leg films may give worse results.",
+        table(("what", "proportion (95% interval)", "of"), rows),
+        f"{graded_by}A found box has {ratio.value:.2f} times the side of the true box (median; 95% of them"
+        f" {ratio.low:.2f} to {ratio.high:.2f}). On {found.qwk_found.n} joints of composed films the QWK is"
+        f" {figure(found.qwk_found)} in the found boxes, {figure(found.qwk_true_box)} in the true boxes (difference"
+        f" {figure(found.qwk_found_less_true_box)}), and {figure(found.qwk_crop)} on the crops that the films are"
+        " composed of.",
+    )
+
+
+def _findings(found: FindingEvidence) -> list[tuple[str, Estimate | None]]:
+    return [
+        ("strips of two knees: one joint found in each half", found.two_knee_strips),
+        ("strips of one knee: one joint found", found.single_strips),
+        ("validation crops: one joint found", found.crops),
+        ("validation crops: same grade with the locator as without", found.crops_same_grade),
+        ("validation strips of one knee: same grade with the locator as without", found.strips_same_grade),
+        ("composed films: as many joints found as there are", found.composed_count),
+        ("composed films without a joint: none found", found.composed_empty),
+        ("joints of composed films: centre within 10% of the joint's width", found.composed_within_10),
+        ("joints of composed films: centre within 5% of the joint's width", found.composed_within_5),
+        (
+            "joints of composed films: centre of the reported box, cut to the film, within 10%",
+            found.composed_reported_within_10,
+        ),
+        ("composed films, inverted or turned: put right, and every joint graded", found.composed_posed_right),
+        (
+            "composed films without a joint, inverted or turned: refused, as they should be",
+            found.composed_empty_posed_refused,
+        ),
+        ("joints of composed films: same grade as in the true box", found.composed_same_grade_as_true_box),
+        ("strips of two knees: refused", found.two_knee_strips_refused),
+        ("validation strips of one knee: refused", found.single_strips_refused),
+        ("composed films with a joint: refused", found.composed_refused),
+        ("composed films without a joint: refused, as they should be", found.composed_empty_refused),
+        (
+            "a simple rule in place of the locator (a dark gap between two legs): strips of two knees cut in two",
+            found.rule_two_knee_strips,
+        ),
+        ("the simple rule: strips of one knee left whole", found.rule_single_strips),
+        ("the simple rule: joints of composed films within 10%", found.rule_composed_within_10),
+    ]
+
+
+def refusing(gate: GateEvidence | None, found: FindingEvidence | None) -> str:
+    """What the gate refuses, puts right and lets through."""
+    if not gate:
+        return ""
+    whole = found.knees_refused if found else {}
+    headings = ("films", "knees", "refused", "wrongly turned or inverted")
+    rows = [
+        (label(name), row.refused.n, row.refused, row.wrongly_put_right, *([whole.get(name)] if whole else []))
+        for name, row in gate.knees.items()
+    ]
+    by_grader = (
+        [
+            f"The whole grader refuses or puts right {figure(found.made_headline)} of them, blank films and noise left"
+            " out:",
+            _outcomes(found.made),
+        ]
+        if found and found.made_headline
+        else []
+    )
+    return section(
+        "## What is refused",
+        "A second network, the gate, looks at each knee before it is graded. The whole grader also looks at parts of a"
+        " film and at other positions. On real validation knees, on which the gate's limit was fitted, each film taken"
+        " whole:",
+        table((*headings, "refused by the whole grader") if whole else headings, rows),
+        "Unsuitable films are made from validation knees, and from pictures that the gate was not trained on. A film"
+        " that is certainly turned or inverted is put right.",
+        *by_grader,
+        f"The gate alone, each film taken whole, refuses or puts right {figure(gate.headline)} of them, blank films and"
+        " noise left out:",
+        _outcomes(gate.made),
+    )
+
+
+def unsuitable(gate: GateEvidence | None, found: FindingEvidence | None) -> str:
+    """In words, how many unsuitable films are graded."""
+    if not gate:
+        return "This bundle has no gate: it may grade a film that shows no knee."
+    refused = (found.made_headline if found else None) or gate.headline
+    return (
+        f"Of {refused.n} synthetic unsuitable films, {refused.value:.1%} were refused or put right. Other unsuitable"
+        " films may be graded."
+    )
+
+
+def _outcomes(made: Mapping[str, Outcomes]) -> str:
+    rows = [(name, row.refused.n, row.refused, row.put_right, row.let_through) for name, row in made.items()]
+    return table(("unsuitable film", "films", "refused", "put right", "let through"), rows)
+
+
+def joint(evidence: JointEvidence | None, figures: str) -> str:
+    """What blanking the joint space costs, and where the activation maps peak."""
+    if not evidence:
+        return ""
+    covered, peak = evidence.covered, evidence.map_peak
+    parts = {"joint": covered.joint, "all but the joint": covered.all_but_the_joint, "border": covered.border}
+    rows = [
+        (name, f"{row.share_covered.value:.2f}", row.qwk, row.qwk_random, row.difference) for name, row in parts.items()
+    ]
+    return section(
+        "## Does it look at the joint?",
+        f'Parts of the films of the set "{label(evidence.films)}" were blanked. Without a mask the QWK is'
+        f" {figure(covered.plain)}. A random mask has the same size at a random place. A difference below zero says"
+        " that the part matters more than its size.",
+        table(("blanked part", "proportion of the film", "QWK", "QWK, random mask", "difference"), rows),
+        f"The activation map peaks in the joint space for {figure(peak.in_joint)} of these knees. The joint space holds"
+        f" {peak.by_chance.value:.3f} of its positions. A map shows, at low resolution, where evidence beyond that of"
+        " the mean film was found. It does not outline disease.",
+        f"![Mean map of each grade]({figures}maps.png)",
+    )

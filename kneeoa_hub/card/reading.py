@@ -1,0 +1,52 @@
+"""A card as its readers see it: without metadata and comments, with its pictures apart.
+
+A card may come from anyone, so every function here takes time in proportion to the card's length.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+FENCE = "---\n"
+COMMENT, COMMENT_END = "<!--", "-->"
+_PICTURE = re.compile(r"!\[([^\[\]\n]*)\]\(([\w-]+(?:/[\w-]+)*\.png)\)")
+"""No part of it can match what begins another picture, so that a search never looks at a character twice."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture of a card: its text, and the path that it links to."""
+
+    text: str
+    path: str
+
+
+def body(card: str) -> str:
+    """Returns a card without its metadata and its comments."""
+    return _without_comments(_without_metadata(card))
+
+
+def _without_metadata(card: str) -> str:
+    if not card.startswith(FENCE):
+        return card
+    _, closed, rest = card[len(FENCE) - 1 :].partition("\n" + FENCE)
+    return rest if closed else card
+
+
+def _without_comments(text: str) -> str:
+    """A comment that is never closed stays: it is text."""
+    kept, at = [], 0
+    while (start := text.find(COMMENT, at)) >= 0 and (end := text.find(COMMENT_END, start + len(COMMENT))) >= 0:
+        kept.append(text[at:start])
+        at = end + len(COMMENT_END)
+    return "".join([*kept, text[at:]])
+
+
+def pictures_apart(text: str) -> Iterator[str | Picture]:
+    """Yields a card's text in order, with each PNG of the bundle as a `Picture`."""
+    at = 0
+    for match in _PICTURE.finditer(text):
+        yield text[at : match.start()]
+        yield Picture(match[1], match[2])
+        at = match.end()
+    yield text[at:]

@@ -1,0 +1,242 @@
+"""The card's sections on how well the bundle grades."""
+
+from collections.abc import Mapping
+
+from ..evidence import Estimate, Evidence, SetEvidence, SubgroupEvidence
+from ..grades import GRADES, NUM_GRADES
+from .text import figure, label, listed, one_in, section, table, times
+
+MEASURES = (
+    "QWK",
+    "accuracy",
+    "balanced accuracy",
+    "MAE (grades)",
+    "AUC, KL >= 2",
+    "ECE",
+    "90% set: coverage",
+    "90% set: mean size",
+)
+SUBGROUP_MEASURES = ("QWK", "accuracy", "MAE (grades)", "AUC, KL >= 2")
+GRADE_NAMES = tuple(f"{grade.value} {grade.label}" for grade in GRADES)
+EXPOSURE = {
+    "film gray": (
+        "Film gray: thirds of the films by the mean gray of the decoded film, with bright bone and before any"
+        " stretching. It says how dark the films are."
+    ),
+    "exposure": (
+        "Exposure: thirds of the films by the mean gray of the network's input, whose grays are already stretched. It"
+        " does not say how dark the films are."
+    ),
+}
+"""What a kind of subgroup means. Evidence up to 0.7.0 has the second."""
+
+
+def measures(row: SetEvidence) -> tuple[Estimate | None, ...]:
+    """Returns the estimates under the headings `MEASURES`."""
+    return (
+        row.qwk,
+        row.accuracy,
+        row.balanced_accuracy,
+        row.mae,
+        row.auc_oa,
+        row.ece,
+        row.coverage,
+        row.set_size,
+    )
+
+
+def _subgroup_measures(row: SubgroupEvidence) -> tuple[Estimate | None, ...]:
+    return row.qwk, row.accuracy, row.mae, row.auc_oa
+
+
+def held_out(evidence: Evidence) -> Mapping[str, SetEvidence]:
+    """Returns the measures on test films; on all films where no test films were evaluated."""
+    return {name: row for name, row in evidence.metrics.items() if name.endswith("_test")} or evidence.metrics
+
+
+def headline(evidence: Evidence) -> str:
+    """The table of the first screen."""
+    headings = ("films", "knees", "QWK", "accuracy", "AUC, KL >= 2", "sensitivity, KL >= 2", "specificity, KL >= 2")
+    rows = [
+        (label(name), row.qwk.n, row.qwk, row.accuracy, row.auc_oa, row.sensitivity_oa, row.specificity_oa)
+        for name, row in held_out(evidence).items()
+    ]
+    return table(headings, rows)
+
+
+def evaluations(evidence: Evidence) -> str:
+    """How often the test films were evaluated, and what validation films can't tell."""
+    now = int(evidence.test_looks.value)
+    earlier = evidence.test_evaluations - now
+    if not now:
+        return (
+            "The held-out test films were not evaluated for this version. Calibration was fitted on these validation"
+            " films, so the measures on them are optimistic."
+        )
+    before = (
+        f" They had been evaluated {times(earlier)} before, for earlier versions that share members with this one."
+        if earlier
+        else ""
+    )
+    return (
+        f"The test films were evaluated {times(now)} for this version.{before} Every choice was made on validation"
+        " films. The measures on these are optimistic: temperature, decision rule and prediction sets were fitted on"
+        " them."
+    )
+
+
+def all_sets(metrics: Mapping[str, SetEvidence]) -> str:
+    """Every main measure, a row a set of films."""
+    rows = [(label(name), row.qwk.n, *measures(row)) for name, row in metrics.items()]
+    return table(("films", "knees", *MEASURES), rows)
+
+
+def without_seen(evidence: Evidence) -> str:
+    """Measures without the films whose knee is on another training film."""
+    found = {name: row for name, row in evidence.without_seen.items() if row.films_seen.value}
+    if not found:
+        return ""
+    rows = [
+        (label(name), int(row.films_seen.value), row.metrics.qwk.n, *_subgroup_measures(row.metrics))
+        for name, row in found.items()
+    ]
+    return section(
+        "### Without knees that training films show",
+        "Some knees are in the data more than once: shifted, zoomed or mirrored. This was found after the training."
+        " Nothing was calibrated on films of such knees. The measures without them:",
+        table(("films", "films left out", "knees", *SUBGROUP_MEASURES), rows),
+    )
+
+
+def recall(evidence: Evidence) -> str:
+    """Recall of each grade."""
+    tables = {name: row.recall for name, row in evidence.by_grade.items()}
+    return section(
+        "### Recall by grade",
+        "Of the knees of each reader's grade, the proportion that the model reports with that grade:",
+        _by_grade(tables),
+    )
+
+
+def osteoarthritis(evidence: Evidence) -> str:
+    """KL 2 or more, which is called osteoarthritis, by the reported grade."""
+    rows = [
+        (label(name), row.sensitivity_oa, row.specificity_oa)
+        for name, row in evidence.metrics.items()
+        if row.sensitivity_oa or row.specificity_oa
+    ]
+    if not rows:
+        return ""
+    return section(
+        "### Osteoarthritis: KL 2 or more",
+        "KL 2 or more is the usual definition of radiographic osteoarthritis. By the reported grade:",
+        table(("films", "sensitivity for KL >= 2", "specificity for KL >= 2"), rows),
+    )
+
+
+def missed(evidence: Evidence) -> str:
+    """In words, how many knees with osteoarthritis get a lower grade."""
+    found = {name: 1 - row.sensitivity_oa.value for name, row in held_out(evidence).items() if row.sensitivity_oa}
+    words = listed([f"{one_in(proportion)} ({label(name)})" for name, proportion in found.items()])
+    return f"Of the knees with KL 2 or more, {words} get a grade below 2." if found else ""
+
+
+def set_coverage(evidence: Evidence, figures: str) -> str:
+    """Coverage of the prediction sets of each grade."""
+    tables = {name: row.coverage for name, row in evidence.by_grade.items() if row.coverage}
+    if not tables:
+        return ""
+    return section(
+        "### Prediction sets by grade",
+        "The proportion of knees whose 90% prediction set holds the reader's grade. The level of 90% holds over all"
+        " knees together, not for each grade:",
+        _by_grade(tables),
+        f"![Prediction sets by grade]({figures}sets.png)" if reported_apart(evidence) else "",
+    )
+
+
+def _by_grade(tables: Mapping[str, Mapping[str, Estimate]]) -> str:
+    rows = [
+        (label(name), *(figure(found.get(str(grade)), 2) for grade in range(NUM_GRADES)))
+        for name, found in tables.items()
+    ]
+    return table(("films", *GRADE_NAMES), rows)
+
+
+def lowest(tables: Mapping[str, Mapping[str, Estimate]]) -> str:
+    """In words, the grade with the lowest estimate on each set of films."""
+    words = []
+    for name, found in tables.items():
+        grade, least = min(found.items(), key=lambda item: item[1].value)
+        words.append(f"KL {grade} ({least.value:.2f}; {label(name)})")
+    return listed(words)
+
+
+def subgroups(evidence: Evidence) -> str:
+    """Measures by side and exposure."""
+    tables = {name: groups for name, groups in evidence.subgroups.items() if groups}
+    kinds = {group.partition(":")[0] for groups in tables.values() for group in groups}
+    rows = [
+        (label(name), group, row.qwk.n, *_subgroup_measures(row))
+        for name, groups in tables.items()
+        for group, row in groups.items()
+    ]
+    if not rows:
+        return ""
+    return section(
+        "### By side and exposure",
+        *(text for kind, text in EXPOSURE.items() if kind in kinds),
+        table(("films", "subgroup", "knees", *SUBGROUP_MEASURES), rows),
+    )
+
+
+def reported_apart(evidence: Evidence) -> bool:
+    """Whether the evidence distinguishes the reported grade from the likeliest one, as it does from 0.6.0 on."""
+    return all(row.ece_reported for row in evidence.metrics.values())
+
+
+def calibration_error(evidence: Evidence) -> str:
+    """Calibration errors beside those of a perfectly calibrated model."""
+    apart = reported_apart(evidence)
+    headings = ("films", "ECE, likeliest grade", "band", *(["ECE, reported grade"] if apart else []), "within the band")
+    rows = []
+    for name, row in evidence.metrics.items():
+        band = evidence.by_grade[name].ece_if_perfect
+        within = "yes" if row.ece.value <= band.high else "no"
+        rows.append((label(name), row.ece, band, *([row.ece_reported] if apart else []), within))
+    note = "Where the reported grade is not the likeliest one, outputs show the probability of the reported one."
+    return "\n\n".join([table(headings, rows), *([note] if apart else [])])
+
+
+def rules_tried(evidence: Evidence) -> str:
+    """Agreement of each decision rule that was tried."""
+    tried = evidence.calibration.decision_tried
+    if not tried:
+        return ""
+    names = {
+        "argmax": "the likeliest grade",
+        "expected": "the expected grade, rounded",
+        "fitted": "the expected grade, cut at fitted thresholds (cross-validated)",
+    }
+    rows = [(names.get(rule, rule), f"{row.qwk.value:.3f}", f"{row.accuracy.value:.3f}") for rule, row in tried.items()]
+    return section(
+        "### Decision rules",
+        "The rule with the highest QWK plus half the accuracy was chosen. On the films that it was chosen on:",
+        table(("rule", "QWK", "accuracy"), rows),
+    )
+
+
+def other_levels(evidence: Evidence) -> str:
+    """Prediction sets of the other levels."""
+    rows = [
+        (label(name), f"{float(level):.0%}", row.coverage, row.set_size)
+        for name, levels in evidence.calibration.other_levels.items()
+        for level, row in levels.items()
+    ]
+    if not rows:
+        return ""
+    return section(
+        "### Other levels",
+        "Prediction sets of other levels, with `from_pretrained(level=...)`:",
+        table(("films", "level", "coverage", "mean size"), rows),
+    )

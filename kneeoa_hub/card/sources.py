@@ -1,0 +1,68 @@
+"""What the card says of the collections that it knows by name, and of models of other groups: `sources.toml`."""
+
+import tomllib
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from ..typed_json import from_json
+
+SPLITS = {"val": "validation"}
+"""Names of splits in words; other splits keep their name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collection:
+    """A published collection of films: how the card calls it and its splits, whom to cite, and how it was graded."""
+
+    name: str
+    title: str
+    splits: dict[str, str]
+    citation: str
+    readers: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Peer:
+    """A model of another group, with the measures that its authors give for the official OAI test split.
+
+    A measure is empty where they give none.
+    """
+
+    name: str
+    link: str = ""
+    weights: str
+    qwk: str = ""
+    accuracy: str
+    balanced_accuracy: str = ""
+    mae: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """The content of sources.toml."""
+
+    collections: tuple[Collection, ...] = field(default=())
+    peers: tuple[Peer, ...] = field(default=())
+
+
+@cache
+def sources() -> Sources:
+    """Returns the known collections and models."""
+    text = (Path(__file__).parent / "sources.toml").read_text("utf-8")
+    return from_json(Sources, tomllib.loads(text), closed=True)
+
+
+def collection(name: str) -> Collection | None:
+    """Returns the known collection of a dataset's name; None for any other dataset."""
+    return next((one for one in sources().collections if one.name == name), None)
+
+
+def title(name: str) -> str:
+    """Returns the name of a set of films in words: ``oai_test`` is "OAI, test half"."""
+    dataset, _, split = name.rpartition("_")
+    if not dataset:
+        return name
+    known = collection(dataset)
+    words = SPLITS | (known.splits if known else {})
+    return f"{known.title if known else dataset}, {words.get(split, split)}"
