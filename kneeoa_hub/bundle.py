@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from .errors import BundleChanged, BundleError, BundleIncomplete, BundleUnsupported, SettingsError
 from .evidence import Evidence, read_evidence
 from .grades import LABELS, NUM_GRADES
+from .inside import leaving
 from .json_schema import schema_of
 from .typed_json import SCHEMA_VERSION, Length, Printable, Range, json_object, read_document, to_json
 
@@ -44,6 +45,12 @@ CODE = frozenset(" ".join([_PYTHON, _BINARIES, _PICKLES, _MODELS, _SHELLS, _LANG
 """Endings that even an unlisted file of a bundle may not have: Python, a shell or a model's loader would run them."""
 PROGRAMS = (b"#!", b"MZ", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 """First bytes of scripts, and of programs for Windows, Linux and macOS, whatever their name."""
+MOST_CARD = 2 * 1024**2
+"""Bytes of the longest file, figures left out, that the manifest does not list; a model card takes 50 kB."""
+MOST_FIGURE = 8 * 1024**2
+"""Bytes of the largest figure of a card."""
+MOST_UNLISTED = 100
+"""Files that a bundle may hold beside those that the manifest lists."""
 LEAST_WINDOW = 1.0
 """Least distance of the percentiles that become black and white."""
 _PLAIN_NAME = re.compile(r"(?!.*\.\.)[\w.-]{1,100}(/[\w.-]{1,100}){0,5}", re.ASCII)
@@ -223,6 +230,7 @@ def verify(folder: Path) -> bytes:
     """Hash every listed file and look for what is missing or unlisted; returns the manifest's bytes."""
     if not folder.is_dir():
         raise BundleIncomplete(f"{folder} is not a folder; a bundle is a folder with manifest.json in it.")
+    refuse_links(folder)
     content, files = read_manifest(folder)
     for name in REQUIRED:
         if name not in files:
@@ -239,6 +247,7 @@ def verify(folder: Path) -> bytes:
         path for path in sorted(folder.rglob("*")) if path.is_file() and path.relative_to(folder).parts[0] != ".git"
     ]
     refuse_code([path.relative_to(folder).as_posix() for path in everything], str(folder), files)
+    _refuse_unlisted([path for path in everything if path.relative_to(folder).as_posix() not in files], folder)
     for path in everything:
         with path.open("rb") as file:
             if file.read(4).startswith(PROGRAMS):
@@ -247,6 +256,33 @@ def verify(folder: Path) -> bytes:
                     " use this copy."
                 )
     return content
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise BundleChanged for the first link below the folder that leads out of the bundle: see `inside.leaving`."""
+    for path in leaving(folder):
+        raise BundleChanged(f"{path} is a link that leads out of the bundle; put the file in its place, or pull again.")
+
+
+def most_bytes(name: str) -> int:
+    """Return how long a file may be that the manifest does not list."""
+    return MOST_FIGURE if name.startswith("figures/") else MOST_CARD
+
+
+def _refuse_unlisted(paths: list[Path], folder: Path) -> None:
+    """Raise BundleChanged for more or longer files than a card needs, where no manifest says what they are."""
+    named = {path.relative_to(folder).as_posix(): path for path in paths}
+    kept = {name: path for name, path in named.items() if not name.startswith(".cache/")}
+    if len(kept) > MOST_UNLISTED:
+        raise BundleChanged(
+            f"{folder} holds {len(kept)} files that manifest.json does not list; at most {MOST_UNLISTED} may be there."
+        )
+    for name, path in kept.items():
+        if path.stat().st_size > most_bytes(name):
+            raise BundleChanged(
+                f"{folder}: {name} has {path.stat().st_size} bytes, and manifest.json does not list it; at most"
+                f" {most_bytes(name)} are read of such a file."
+            )
 
 
 def refuse_code(names: Iterable[str], place: str, listed: Iterable[str] = ()) -> None:
@@ -264,6 +300,8 @@ def read_manifest(folder: Path) -> tuple[bytes, dict[str, dict[str, Any]]]:
     """The manifest's bytes and its `files`, with names that can't leave the folder."""
     path = folder / "manifest.json"
     try:
+        if path.stat().st_size > MOST_CARD:
+            raise BundleChanged(f"{path} has {path.stat().st_size} bytes; at most {MOST_CARD} are read of a manifest.")
         content = path.read_bytes()
     except FileNotFoundError:
         raise BundleIncomplete(f"{folder}: manifest.json is missing; this is not a whole bundle.") from None

@@ -16,6 +16,8 @@ from .explain import explain
 if TYPE_CHECKING:
     import httpx2
 
+    from .answers import Body
+
 LONGEST_S = 24 * 3600
 """Most seconds of KNEEOA_TIMEOUT that count: longer than anybody would wait, and short enough for every timer."""
 
@@ -46,7 +48,7 @@ def check_client() -> None:
 
 
 @contextmanager
-def hub_session(repo: str) -> Iterator[None]:
+def hub_session(repo: str) -> Iterator["Guard"]:
     """Guard every call of the Hub's client in the block, and turn what it raises into errors of this package.
 
     A Hub that stays silent for KNEEOA_TIMEOUT seconds (30 by default) is given up, and the token stays at the Hub.
@@ -65,9 +67,10 @@ def hub_session(repo: str) -> Iterator[None]:
     limit = min(max(1, Settings.from_environ().timeout), LONGEST_S)
     with _TURN:
         try:
-            with _guarded(_Guard(limit, httpx2.URL(constants.ENDPOINT))):
+            guard = Guard(limit, httpx2.URL(constants.ENDPOINT))
+            with _guarded(guard):
                 _limit_xet(limit)
-                yield
+                yield guard
         except (
             httpx2.HTTPError,
             httpx2.InvalidURL,
@@ -83,7 +86,7 @@ def hub_session(repo: str) -> Iterator[None]:
 
 
 @contextmanager
-def _guarded(guard: "_Guard") -> Iterator[None]:
+def _guarded(guard: "Guard") -> Iterator[None]:
     """Show the guard every request and answer, also of sessions that the client makes after a failed connection."""
     from huggingface_hub.utils import _http, get_session
 
@@ -111,7 +114,7 @@ def _guarded(guard: "_Guard") -> Iterator[None]:
             session.event_hooks = hooks
 
 
-class _Guard:
+class Guard:
     """Gives up when nothing new was asked for during `limit` seconds, and lets a token go to the Hub alone.
 
     The client itself repeats what failed: it waits a minute for some answers, without end for others, and for as long
@@ -123,19 +126,35 @@ class _Guard:
         self.limit, self.home = limit, home
         self.known: set[tuple[str, str, str]] = set()
         self.since = time.monotonic()
+        self.most: int | None = None
+        self.place, self.asked_at = ("", ""), self.since
+        self.body: Body | None = None
+
+    @contextmanager
+    def at_most(self, size: int) -> Iterator[None]:
+        """Raise HubError for an answer in the block that is longer than `size` bytes."""
+        self.most = size
+        try:
+            yield
+        finally:
+            self.most = None
 
     def check_request(self, request: "httpx2.Request") -> None:
+        """Refuse to send the token elsewhere, and give up a Hub that has been silent for too long."""
         if "Authorization" in request.headers and not self._is_home(request.url):
             raise HubError(
                 f"{self.home} asks to send the token on to {request.url.host}. Nothing was sent there; check"
                 " HF_ENDPOINT."
             )
+        request.headers["Accept-Encoding"] = "identity"  # a packed answer may unpack to gigabytes
         wanted = (request.method, str(request.url.copy_with(query=None)), request.headers.get("Range", ""))
         now = time.monotonic()
         if wanted not in self.known:
             self.known.add(wanted)
-            self.since = now
-        elif now - self.since >= self.limit:
+            if not self._crawls(now, wanted[:2]):
+                self.since = now
+            self.asked_at, self.place = now, wanted[:2]
+        if now - self.since >= self.limit:
             raise HubUnreachable(
                 f"{request.url.host} has not answered {request.url.path} for {now - self.since:.0f} s;"
                 " try again later, or set KNEEOA_TIMEOUT (seconds) to wait longer."
@@ -147,8 +166,13 @@ class _Guard:
         }
 
     def check_response(self, response: "httpx2.Response") -> None:
+        """Refuse an answer that no Hub gives, and put its body under watch."""
         from huggingface_hub.utils import parse_ratelimit_headers
 
+        from .answers import check_answer, watched
+
+        check_answer(response, self.most)
+        response.stream = self.body = watched(response, self.most, self.limit)
         wanted = response.headers.get("Retry-After", "")
         rate = parse_ratelimit_headers(response.headers) if response.status_code == 429 else None
         wait = rate.reset_in_seconds if rate and rate.remaining == 0 else int(wanted) if wanted.isdecimal() else 0
@@ -156,6 +180,13 @@ class _Guard:
             raise HubUnreachable(
                 f"{response.url.host} is busy and asks to wait {wait} s ({response.status_code}); try again then."
             )
+
+    def _crawls(self, now: float, place: tuple[str, str]) -> bool:
+        """Return whether a file goes on after a cut, and hardly a byte of it came since it was asked for."""
+        from .answers import LEAST_RATE
+
+        came = self.body.taken if self.body else 0
+        return place == self.place and came < LEAST_RATE * (now - self.asked_at)
 
     def _is_home(self, url: "httpx2.URL") -> bool:
         same = (url.scheme, url.port) == (self.home.scheme, self.home.port)

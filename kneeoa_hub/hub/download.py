@@ -12,11 +12,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..bundle import read_manifest, refuse_code, sha256_of, verify
+from ..bundle import most_bytes, read_manifest, refuse_code, verify
 from ..errors import BundleError, BundleIncomplete, HubError, HubNotFound, HubUnreachable
+from ..inside import HUB_REPO
 from ..settings import Settings
 from . import versioned
 from .address import Repo, did_you_mean
+from .cache import check_place, forget_damaged, remove_abandoned
 from .client import hub_session
 from .retry import with_retries
 
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
     from filelock import FileLock
     from huggingface_hub import HfApi
     from huggingface_hub.hf_api import ModelInfo
+
+    from .client import Guard
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -50,7 +54,7 @@ def download_bundle(repo: Repo, token: str | None, local_files_only: bool, cache
 
     wanted = repo.revision or versioned.MAIN
     cache = Path(cache_dir or constants.HF_HUB_CACHE).expanduser()
-    kept = cache / f"models--{repo.name.replace('/', '--')}"
+    kept = cache / f"{HUB_REPO}{repo.name.replace('/', '--')}"
     pinned = _COMMIT.fullmatch(wanted) is not None
     snapshot = versioned.find_snapshot(kept, wanted)
     if local_files_only or constants.is_offline_mode():
@@ -58,8 +62,9 @@ def download_bundle(repo: Repo, token: str | None, local_files_only: bool, cache
     if snapshot and pinned and _is_whole(snapshot):
         return snapshot
     try:
-        with hub_session(repo.name), _one_process_at_a_time(kept):
-            snapshot = _downloaded(repo, token, cache)
+        with hub_session(repo.name) as guard, _one_process_at_a_time(kept):
+            remove_abandoned(kept)
+            snapshot = _downloaded(repo, token, kept, guard)
             if not pinned:
                 with suppress(OSError):  # the bundle is whole; without the ref only its tag is not found offline
                     versioned.write_ref(kept, wanted, snapshot.name)
@@ -139,7 +144,7 @@ def _is_whole(folder: Path) -> bool:
     return True
 
 
-def _downloaded(repo: Repo, token: str | None, cache: Path) -> Path:
+def _downloaded(repo: Repo, token: str | None, kept: Path, guard: "Guard") -> Path:
     """Download every needed file of one commit, and verify them; a missing or changed file is downloaded once more."""
     from huggingface_hub import HfApi
 
@@ -154,25 +159,28 @@ def _downloaded(repo: Repo, token: str | None, cache: Path) -> Path:
     there = [file.rfilename for file in info.siblings or ()]
     refuse_code(there, str(repo))
     card = [name for name in there if versioned.is_card(name)]
+    snapshot = kept / "snapshots" / commit
+
+    def download(name: str, most: int) -> None:
+        with guard.at_most(most):
+            check_place(_download(api, repo, commit, name, kept.parent), name, snapshot)
+
     for last_attempt in (False, True):
-        folder = _download(api, repo, commit, "manifest.json", cache).parent
-        if folder.name != commit:
-            raise HubError(
-                f"The Hub answered the request for {repo} with a file of the commit {folder.name} in place of {commit};"
-                " try again."
-            )
         try:
-            listed = read_manifest(folder)[1]
+            download("manifest.json", most_bytes("manifest.json"))
+            listed = read_manifest(snapshot)[1]
             refuse_code((), str(repo), listed)
-            for name in (*listed, *card):
-                _download(api, repo, commit, name, cache)
-            verify(folder)
+            for name in listed:
+                download(name, listed[name]["size"])
+            for name in card:
+                download(name, most_bytes(name))
+            verify(snapshot)
             break
         except BundleError:
             if last_attempt:
                 raise
-            _forget_damaged(folder)
-    return folder
+            forget_damaged(snapshot)
+    return snapshot
 
 
 def _model_info(api: "HfApi", repo: Repo) -> "ModelInfo":
@@ -196,19 +204,3 @@ def _download(api: "HfApi", repo: Repo, commit: str, name: str, cache: Path) -> 
         raise BundleIncomplete(
             f"{repo} has no {name}, so it is not a complete bundle of this package; check the address."
         ) from None
-
-
-def _forget_damaged(folder: Path) -> None:
-    """Delete what differs from the manifest, and the manifest, from the client's cache, so that it is fetched again."""
-    damaged = ["manifest.json"]
-    with suppress(BundleError):
-        files = read_manifest(folder)[1]
-        damaged += [
-            name
-            for name, entry in files.items()
-            if (folder / name).is_file() and sha256_of(folder / name) != entry["sha256"]
-        ]
-    for name in damaged:
-        blob = (folder / name).resolve()
-        (folder / name).unlink(missing_ok=True)
-        blob.unlink(missing_ok=True)

@@ -16,7 +16,8 @@ T = TypeVar("T")
 def with_retries(call: Callable[[], T]) -> T:
     """Return what the call returns, after at most three attempts.
 
-    The call is made again only where its failure may pass, and it has to be one that does no harm twice.
+    The call is made again only where its failure may pass, and it has to be one that does no harm twice. A busy Hub is
+    given the time that it asks for; `client.Guard` gives up one that asks for more than KNEEOA_TIMEOUT.
     """
     for wait in WAITS_S:
         try:
@@ -24,6 +25,7 @@ def with_retries(call: Callable[[], T]) -> T:
         except Exception as error:  # whatever it is, it is raised again unless it may pass
             if not _may_pass(error):
                 raise
+            wait = max(wait, _asked_to_wait(error))
             log.info("Trying again in %s s: %s", wait, error)
             time.sleep(wait)
     return call()
@@ -35,6 +37,15 @@ def _may_pass(error: Exception) -> bool:
     from huggingface_hub.errors import HfHubHTTPError
 
     if isinstance(error, HfHubHTTPError):
-        return error.response.status_code >= 500
+        status = error.response.status_code
+        return status >= 500 or (status == 429 and "Retry-After" in error.response.headers)
     passing = isinstance(error, (httpx2.TransportError, json.JSONDecodeError))
     return passing and not isinstance(error, httpx2.TimeoutException)
+
+
+def _asked_to_wait(error: Exception) -> float:
+    """Return the seconds that a busy Hub asks for, 0 where it asks for none."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    wanted = error.response.headers.get("Retry-After", "") if isinstance(error, HfHubHTTPError) else ""
+    return float(wanted) if wanted.isascii() and wanted.isdecimal() else 0.0

@@ -178,6 +178,11 @@ def code_beside_it(scene: Scene) -> str:
     return f"{scene.pull(REPO)}; then {scene.pull()}"
 
 
+def long_card(scene: Scene) -> str:
+    scene.server.commit(REPO, scene.server.files(REPO) | {"README.md": b"x" * 3_000_000})
+    return f"{scene.pull(REPO)}; then {scene.pull()}"
+
+
 def renamed_elsewhere(scene: Scene) -> str:
     scene.server.moved_to = scene.server.cdn
     renamed(scene)
@@ -296,6 +301,24 @@ ROWS = (
         f"HubUnreachable; {RIGHT}",
         pulled_after("busy", "HEAD", "/resolve/"),
     ),
+    Row("a busy server that asks to wait a second: metadata", RIGHT, pulled_through("busy 1", "GET", "/revision/")),
+    Row(
+        "a Hub that names a path for an ETag",
+        f"HubError; {RIGHT}",
+        pulled_after('header ETag: "/srv/x"', "HEAD", "/resolve/"),
+    ),
+    Row(
+        "a Hub that names a path for a commit",
+        f"HubError; {RIGHT}",
+        pulled_after("header X-Repo-Commit: ../../x", "HEAD", "/resolve/"),
+    ),
+    Row(
+        "a Hub that packs a file",
+        f"HubError; {RIGHT}",
+        pulled_after("header Content-Encoding: gzip", "GET", "/resolve/"),
+    ),
+    Row("a model card of 3 MB, and a tag without it", f"HubError; {RIGHT}", long_card),
+    Row("a server that sends a few bytes a second", f"HubUnreachable; {RIGHT}", pulled_after("drip", "GET", "/cdn/")),
     Row(
         "a server that does not answer: metadata", f"HubUnreachable; {RIGHT}", pulled_after("hang", "GET", "/revision/")
     ),

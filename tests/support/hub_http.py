@@ -86,8 +86,8 @@ def handler(hub: "HubServer") -> type[BaseHTTPRequestHandler]:
             try:
                 if struck == "fail":
                     raise Refused(503, "Service unavailable")
-                if struck == "busy":
-                    self.send(429, b"Slow down", {"Retry-After": "3600"})
+                if struck.startswith("busy"):
+                    self.send(429, b"Slow down", {"Retry-After": struck.removeprefix("busy").strip() or "3600"})
                     return
                 if struck.startswith("says "):
                     self.send(200, struck.removeprefix("says ").encode(), {"Content-Type": "application/json"})
@@ -123,6 +123,9 @@ def handler(hub: "HubServer") -> type[BaseHTTPRequestHandler]:
             if struck in ("cut", "reset") and self.command != "GET":
                 self.hang_up(struck)  # it was done, and nobody hears of it
                 return
+            if struck.startswith("header "):
+                name, _, value = struck.removeprefix("header ").partition(": ")
+                headers = {**headers, name: value}
             if struck == "flip" and content:
                 content = content[:-1] + bytes([content[-1] ^ 1])
             self.send_response(status)
@@ -140,6 +143,12 @@ def handler(hub: "HubServer") -> type[BaseHTTPRequestHandler]:
                 self.wfile.write(content[: len(content) // 2])
                 hub.stopped.wait(60)
                 self.close_connection = True
+                return
+            if struck == "drip":
+                for start in range(len(content)):
+                    self.wfile.write(content[start : start + 1])
+                    if hub.stopped.wait(0.2):
+                        return
                 return
             if struck == "slow":
                 for start in range(0, len(content), max(1, len(content) // 20)):

@@ -1,0 +1,98 @@
+"""What of a Hub's answer may be believed: the names in its headers, the length and the pace of its body.
+
+The Hub's client takes names of files in its cache from headers, and reads a body for as long as bytes come.
+"""
+
+import re
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import httpx2
+
+from ..errors import HubError, HubUnreachable
+
+if TYPE_CHECKING:
+    from httpx2 import Response
+
+LEAST_RATE = 1000
+"""Bytes a second below which a body is given up; a modem of 1996 was four times as fast."""
+MOST_ANSWER = 64 * 1024**2
+"""Bytes of the longest answer that is no file of a bundle, such as the list of a repo's commits."""
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_NAMES = {
+    "X-Repo-Commit": _COMMIT,
+    "X-Linked-Etag": re.compile(r'(W/)?"?([0-9a-f]{64}|[0-9a-f]{40})"?'),
+    "X-Xet-Hash": re.compile(r"[0-9a-f]{64}"),
+}
+"""Headers that the client makes a file's name of, and the only form that a Hub gives each."""
+
+
+def check_answer(response: "Response", most: int | None) -> None:
+    """Raise HubError for an answer whose headers no Hub sends.
+
+    A header that would name a file in the cache has to be a hash; `ETag` counts where the client reads it, in the
+    answer about a file that has no `X-Linked-Etag`. The content is not packed, since that was not asked for, and the
+    file is not announced to be longer than `most` bytes.
+    """
+    headers = response.headers
+    if headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise HubError(
+            f"{response.url.host} packs its answer by {headers['Content-Encoding'][:40]!r}, which was not asked for;"
+            " see that HF_ENDPOINT and the proxy's settings are right."
+        )
+    announced = headers.get("X-Linked-Size") or headers.get("Content-Length") or ""
+    if most is not None and response.is_success and announced.isdecimal() and int(announced) > most:
+        raise _too_long(response.url.host, response.url.path, most)
+    named = dict(_NAMES)
+    if response.request.method == "HEAD" and "X-Repo-Commit" in headers and "X-Linked-Etag" not in headers:
+        named["ETag"] = _NAMES["X-Linked-Etag"]
+    for name, form in named.items():
+        if name in headers and headers[name] and not form.fullmatch(headers[name]):
+            raise HubError(
+                f"{response.url.host} answered with the {name} {headers[name][:100]!r}, which is not a hash. Nothing"
+                " was written; see that HF_ENDPOINT is a Hub that you trust, and that it is asked by https."
+            )
+
+
+def watched(response: "Response", most: int | None, patience: float) -> "Body":
+    """Return the body of an answer under watch; `most` is MOST_ANSWER unless a file is fetched."""
+    return Body(response, MOST_ANSWER if most is None else most, patience)
+
+
+class Body(httpx2.SyncByteStream):
+    """The body of an answer, which must not be longer than `most` bytes, nor come slower than LEAST_RATE.
+
+    Each stretch of `patience` seconds has to bring its part of the bytes.
+    """
+
+    def __init__(self, response: "Response", most: int, patience: float):
+        self._body, self._most, self._patience = response.stream, most, patience
+        self._host, self._path = response.url.host, response.url.path
+        self.taken = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        began, brought = time.monotonic(), 0
+        for part in self._body:  # type: ignore[union-attr]
+            self.taken += len(part)
+            brought += len(part)
+            if self.taken > self._most:
+                raise _too_long(self._host, self._path, self._most)
+            passed = time.monotonic() - began
+            if passed >= self._patience:
+                if brought < LEAST_RATE * passed:
+                    raise HubUnreachable(
+                        f"{self._host} sends {self._path} at {brought / passed:.0f} bytes a second; try again later, or"
+                        " wait longer by KNEEOA_TIMEOUT (seconds)."
+                    )
+                began, brought = time.monotonic(), 0
+            yield part
+
+    def close(self) -> None:
+        """Close the connection's stream."""
+        self._body.close()  # type: ignore[union-attr]
+
+
+def _too_long(host: str, path: str, most: int) -> HubError:
+    """Return the error for an answer of more than `most` bytes."""
+    return HubError(f"{host} sends more than {most} bytes for {path}; that is not the bundle that was published.")

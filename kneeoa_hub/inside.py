@@ -1,0 +1,40 @@
+"""Paths that must stay inside a bundle's folder: a link that leads out of it could show or remove another file."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+HUB_REPO = "models--"
+"""Start of the name of a repo's folder in the Hub client's cache."""
+
+
+def leaving(folder: Path) -> Iterator[Path]:
+    """Yield each link below `folder` that leads out of it, in the order of their names.
+
+    A snapshot in the Hub client's cache is made of links. Those may lead to the files that the cache keeps for its repo
+    and, where the client shares files between repos, for the whole cache. No other link may leave the folder.
+    """
+    rooms = _rooms(folder)
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() and not _is_inside(path, rooms):
+            yield path
+
+
+def stays_inside(path: Path, folder: Path) -> bool:
+    """Return whether `path`, with every link followed, lies below `folder`."""
+    return _is_inside(path, [folder.resolve()])
+
+
+def _rooms(folder: Path) -> list[Path]:
+    real = folder.resolve()
+    repo = real.parent.parent
+    if real.parent.name == "snapshots" and repo.name.startswith(HUB_REPO):
+        return [real, repo / "blobs", repo.parent / "blobs"]
+    return [real]
+
+
+def _is_inside(path: Path, rooms: list[Path]) -> bool:
+    try:
+        target = path.resolve()
+    except (OSError, RuntimeError):  # a loop of links
+        return False
+    return any(target.is_relative_to(room) for room in rooms)
