@@ -1,26 +1,39 @@
 """Renders the model card of a bundle as HTML."""
 
+import threading
+from functools import lru_cache
 from pathlib import Path
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from kneeoa_hub.bundle import MOST_CARD, Bundle
 from kneeoa_hub.card.reading import body
 
 TABLE_OPEN, TABLE_CLOSE = '<div class="scroll" tabindex="0" role="region" aria-label="Table">\n', "</div>\n"
 
 
-def card_html(folder: Path, figures: str) -> str | None:
-    """Return the card of the bundle in `folder` without its front matter, or None when the bundle has no card.
+_RENDERING = threading.Lock()
 
-    Raw HTML in the card is shown as text, since the manifest does not cover the card.
+
+def card_html(bundle: Bundle, figures: str) -> str | None:
+    """Return the card of a bundle without its front matter, or None when the bundle has no card.
+
+    A card may come from anyone, so it is rendered once for all requests, and raw HTML in it is shown as text: the
+    manifest does not cover it.
 
     Args:
-        folder: The bundle.
+        bundle: The bundle.
         figures: The address under which the app serves the figures of the bundle.
     """
+    with _RENDERING:  # otherwise each request that comes meanwhile would render it too
+        return _rendered(bundle.folder, bundle.digest, figures)
+
+
+@lru_cache(maxsize=2)
+def _rendered(folder: Path, _digest: str, figures: str) -> str | None:
     try:
-        text = (folder / "README.md").read_text("utf-8")
+        text = (folder / "README.md").read_bytes()[:MOST_CARD].decode("utf-8", "replace")
     except OSError:
         return None
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")

@@ -163,7 +163,7 @@ def about() -> str:
     """The card of the model that is served."""
     grader = source().get()
     figures = f"{url_for('.about')}/figures/"
-    return render_template("about.html", card=card_html(grader.bundle.folder, figures), grader=grader)
+    return render_template("about.html", card=card_html(grader.bundle, figures), grader=grader)
 
 
 @blueprint.get("/about/figures/<path:name>")

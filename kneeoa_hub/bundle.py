@@ -45,8 +45,8 @@ CODE = frozenset(" ".join([_PYTHON, _BINARIES, _PICKLES, _MODELS, _SHELLS, _LANG
 """Endings that even an unlisted file of a bundle may not have: Python, a shell or a model's loader would run them."""
 PROGRAMS = (b"#!", b"MZ", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 """First bytes of scripts, and of programs for Windows, Linux and macOS, whatever their name."""
-MOST_CARD = 2 * 1024**2
-"""Bytes of the longest file, figures left out, that the manifest does not list; a model card takes 50 kB."""
+MOST_CARD = 256 * 1024
+"""Bytes of the longest file, figures left out, that the manifest does not list; a model card takes 30 kB."""
 MOST_FIGURE = 8 * 1024**2
 """Bytes of the largest figure of a card."""
 MOST_UNLISTED = 100
@@ -364,6 +364,15 @@ def parse_config(content: bytes, source: str) -> BundleConfig:
     for name, one in {"input": config.input, "locator.input": config.locator and config.locator.input}.items():
         if one and one.high - one.low < LEAST_WINDOW:
             raise BundleError(f"{source}: `{name}.high` is {one.high}; {LEAST_WINDOW} more than `low` is needed.")
+    for number, member in enumerate(config.members):
+        if not (isinstance(member.get("name", ""), str) and isinstance(member.get("architecture", {}), dict)):
+            raise BundleError(
+                f"{source}: `members[{number}]` needs a text `name` and an object `architecture`; export it again."
+            )
+    if not config.refusal.components:
+        raise BundleError(f"{source}: `refusal.components` is empty, so no film could be refused; export it again.")
+    if config.locator and config.locator.threshold <= 0:
+        raise BundleError(f"{source}: `locator.threshold` is 0, so every pixel would be a joint; export it again.")
     if any(len(row) != len(config.refusal.mean) for row in config.refusal.components):
         raise BundleError(f"{source}: a row of `refusal.components` has another length than `refusal.mean`.")
     return config

@@ -47,7 +47,7 @@ def _searched(search: SearchEvidence) -> str:
 def _choices(config: BundleConfig) -> str:
     """A column an architecture."""
     columns = architectures(config.members)
-    keys = next(iter(columns.values()))
+    keys = next(iter(columns.values()), {})
     rows = [(key.replace("_", " "), *(_choice(one.get(key, "")) for one in columns.values())) for key in keys]
     return table(("choice", *columns), rows)
 
@@ -60,7 +60,7 @@ def _choice(value: object) -> str:
 
 def architectures(members: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Returns the choices of each architecture among a bundle's members, by its name in the training."""
-    return {entry.get("name", "winner-").rpartition("-")[0]: entry["architecture"] for entry in members}
+    return {entry.get("name", "winner-").rpartition("-")[0]: entry.get("architecture", {}) for entry in members}
 
 
 def origin(name: str) -> str:

@@ -32,7 +32,11 @@ SIGNS = (
 def model_card(bundle: Bundle) -> Iterator[tuple[str, str]]:
     """Yields the card in order, as ("markdown", text) and ("html", picture), without its metadata and comments."""
     path = bundle.folder / "README.md"
-    card = path.read_text("utf-8") if path.is_file() else f"# {bundle.config.name}\n\nThis model came without a card."
+    card = (
+        path.read_text("utf-8", "replace")
+        if path.is_file()
+        else f"# {bundle.config.name}\n\nThis model came without a card."
+    )
     # an interval's ends stay together in a narrow column
     text = re.sub(r"\((\d\.\d+)-(\d\.\d+)\)", "(\\1\N{NON-BREAKING HYPHEN}\\2)", body(card))
     for part in pictures_apart(text):

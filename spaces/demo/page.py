@@ -150,7 +150,12 @@ def _scale_tab() -> None:
 
 
 def _documents(parts: Iterable[tuple[str, str]]) -> None:
-    for kind, text in parts:
+    """Show the parts; where the bundle's evidence does not allow it, why. Films can be graded all the same."""
+    try:
+        shown = list(parts)
+    except KneeOAError as error:
+        shown = [("html", f'<p class="hint">{escape(error.message)}</p>')]
+    for kind, text in shown:
         if kind == "html":
             _html(text)
         else:

@@ -16,6 +16,7 @@ from PIL import Image
 from flask_app import MAX_FILMS, SECURITY_HEADERS, create_app
 from flask_app.card import card_html
 from kneeoa_hub import KneeGrader
+from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.grades import GRADES
 from kneeoa_hub.report import DISCLAIMER, percent
 from kneeoa_hub.settings import Settings
@@ -163,7 +164,7 @@ def test_html_in_a_card_is_shown_as_text_and_its_comments_are_left_out(tmp_path:
         "---\nlicense: x\n---\n# Card\n\n<script>alert(1)</script>\n\n<!-- secret"
         " -->\n[a](javascript:alert)\n![b](figures/c.png)\n"
     )
-    shown = card_html(make_bundle(tmp_path / "bundle", card=card), "/about/figures/")
+    shown = card_html(read_bundle(make_bundle(tmp_path / "bundle", card=card)), "/about/figures/")
     assert shown
     assert "<script" not in shown
     assert "secret" not in shown

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from kneeoa_hub import push
-from kneeoa_hub.bundle import write_manifest
+from kneeoa_hub.bundle import read_bundle, write_manifest
 from kneeoa_hub.errors import BundleError, BundleIncomplete
 
 from ..support.bundles import CARD, make_bundle
@@ -48,4 +48,28 @@ def test_a_bundle_without_measured_figures_is_refused(tmp_path):
 def test_a_bundle_whose_graph_does_not_run_is_refused(tmp_path):
     with pytest.raises(BundleError, match="can't be opened by onnxruntime"):
         push(make_bundle(tmp_path / "bundle", model=b"no graph" * 2000), tmp_path / "hub")
+    assert not (tmp_path / "hub").exists()
+
+
+@pytest.mark.parametrize(
+    "members", [({"architecture": 3},), ({"name": 3, "architecture": {}},), ({"name": "a-0", "architecture": [1]},)]
+)
+def test_members_that_no_card_could_describe_are_refused_when_they_are_read(tmp_path, members):
+    with pytest.raises(BundleError, match=r"members\[0\]"):
+        read_bundle(make_bundle(tmp_path / "bundle", members=members))
+
+
+def test_members_without_an_architecture_are_described(tmp_path):
+    assert push(make_bundle(tmp_path / "bundle", members=()), tmp_path / "hub").startswith(str(tmp_path))
+
+
+def test_evidence_that_no_card_can_be_written_from_is_not_pushed(tmp_path):
+    bundle = make_bundle(tmp_path / "bundle")
+    evidence = json.loads((bundle / "evidence.json").read_text())
+    alone = {"name": "a-0", "mirrored_agreement": evidence["test_looks"]}
+    evidence["members"] = [alone | {"metrics": evidence["metrics"]}, alone | {"metrics": {}}]
+    (bundle / "evidence.json").write_text(json.dumps(evidence))
+    write_manifest(bundle)
+    with pytest.raises(BundleError, match="no card can be written"):
+        push(bundle, tmp_path / "hub")
     assert not (tmp_path / "hub").exists()

@@ -184,6 +184,7 @@ def test_a_manifest_with_a_name_that_is_not_plain_is_refused(bundle, name):
         *(("refusal", "max_distance", value) for value in (float("nan"), "1", -1)),
         ("refusal", "mean", [0.0] * 7 + [float("nan")]),
         ("refusal", "components", [[1.0], [1.0, 2.0]]),
+        ("refusal", "components", []),
         *((None, "name", value) for value in ("a\x1b[2Jb", "", 5, "x" * 5000)),
         *((None, "schema_version", value) for value in (1.0, "1")),
         (None, "schema_version", True),
