@@ -1,23 +1,24 @@
-"""How far two gradings of the same knees agree, with an interval."""
+"""How well two gradings of the same knees agree, with an interval."""
 
 import numpy as np
 
 from .grades import NUM_GRADES
 
 RESAMPLES = 1000
+"""Bootstrap samples of an interval."""
 INTERVAL = (2.5, 97.5)
 """Percentiles of the resampled values: a 95% interval."""
 
 
 def confusion(truth: np.ndarray, grade: np.ndarray) -> np.ndarray:
-    """[5,5] counts of two [N] arrays of grades 0..4, rows the first."""
+    """Returns [5,5] counts of two [N] arrays of grades 0..4; rows are the first, columns the second."""
     return np.bincount(truth * NUM_GRADES + grade, minlength=NUM_GRADES**2).reshape(NUM_GRADES, NUM_GRADES)
 
 
 def qwk(truth: np.ndarray, grade: np.ndarray) -> float:
-    """Cohen's kappa with quadratic weights (Cohen, Psychol.
+    """Returns the quadratic weighted kappa of two [N] arrays of grades, -1 to 1.
 
-    Bull. 1968), -1 to 1; 0 when either side has one grade only.
+    It is 0 where both hold one and the same grade only. Cohen, Psychol. Bull. 1968;70:213.
     """
     counts = confusion(truth, grade)
     weights = np.subtract.outer(np.arange(NUM_GRADES), np.arange(NUM_GRADES)) ** 2
@@ -26,8 +27,12 @@ def qwk(truth: np.ndarray, grade: np.ndarray) -> float:
 
 
 def resamples(groups: np.ndarray, seed: int = 0, count: int = RESAMPLES) -> list[np.ndarray]:
-    """Row indices of `count` bootstrap samples, each drawing whole groups with replacement, so that what belongs
-    together stays so.
+    """Returns the rows of bootstrap samples that draw whole groups with replacement.
+
+    Args:
+        groups: [N] group of each row. Films of one patient are not independent, so they are drawn together.
+        seed: Seed of the draws.
+        count: Number of samples.
     """
     _, index = np.unique(groups, return_inverse=True)
     order = np.argsort(index, kind="stable")
@@ -37,6 +42,12 @@ def resamples(groups: np.ndarray, seed: int = 0, count: int = RESAMPLES) -> list
 
 
 def qwk_interval(truth: np.ndarray, grade: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
-    """95% interval of `qwk` by bootstrap over groups [N], such as films."""
+    """Returns the 95% interval of `qwk` by bootstrap over groups.
+
+    Args:
+        truth: [N] grades 0..4.
+        grade: [N] grades 0..4 of the same knees.
+        groups: [N] what is drawn together, such as the film of each knee.
+    """
     low, high = np.percentile([qwk(truth[rows], grade[rows]) for rows in resamples(groups)], INTERVAL)
     return float(low), float(high)

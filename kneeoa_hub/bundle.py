@@ -205,29 +205,30 @@ class Bundle:
 
 
 def read_bundle(folder: Path | str) -> Bundle:
-    """Verify and parse a bundle.
+    """Verifies and parses a bundle.
 
-    Raises BundleIncomplete, BundleChanged or BundleUnsupported, naming the file, before anything but the
-    manifest has been parsed; BundleError when bundle.json does not follow its schema.
+    Raises BundleIncomplete, BundleChanged or BundleUnsupported, naming the file, before anything but the manifest has
+    been parsed; BundleError kinds that name the field when bundle.json does not follow its schema.
     """
     folder = Path(folder)
     manifest = verify(folder)
     digest = hashlib.sha256(manifest).hexdigest()[:12]
     config = parse_config((folder / "bundle.json").read_bytes(), str(folder / "bundle.json"))
-    if config.gate and GATE not in json.loads(manifest)["files"]:
-        raise BundleIncomplete(
-            f"{folder}: bundle.json has limits for {GATE}, and manifest.json does not list it; pull the bundle again."
-        )
-    if config.locator and LOCATOR not in json.loads(manifest)["files"]:
-        raise BundleIncomplete(
-            f"{folder}: bundle.json has a locator, and manifest.json does not list {LOCATOR}; export or pull the bundle"
-            " again."
-        )
+    listed = json.loads(manifest)["files"]
+    for name, settings in {GATE: config.gate, LOCATOR: config.locator}.items():
+        if settings and name not in listed:
+            raise BundleIncomplete(
+                f"{folder}: bundle.json has settings for {name}, and manifest.json does not list it; export or pull the"
+                " bundle again."
+            )
     return Bundle(folder, config, digest)
 
 
 def verify(folder: Path) -> bytes:
-    """Hash every listed file and look for what is missing or unlisted; returns the manifest's bytes."""
+    """Checks every listed file by its hash, and every other file by its kind; returns the manifest's bytes.
+
+    Raises BundleIncomplete for a missing file, and BundleChanged for one that differs or could run code.
+    """
     if not folder.is_dir():
         raise BundleIncomplete(f"{folder} is not a folder; a bundle is a folder with manifest.json in it.")
     refuse_links(folder)
@@ -286,8 +287,12 @@ def _refuse_unlisted(paths: list[Path], folder: Path) -> None:
 
 
 def refuse_code(names: Iterable[str], place: str, listed: Iterable[str] = ()) -> None:
-    """Raises BundleChanged that names the first file that could run code: of those that a manifest lists, the first
-    that is not known to be mere data.
+    """Raises BundleChanged for the first file that could run code.
+
+    Args:
+        names: All files of a bundle, relative to its folder.
+        place: Where the bundle is, for the error.
+        listed: The files that its manifest lists. Each of these must be known as mere data.
     """
     unknown = [name for name in listed if Path(name.rstrip(".")).suffix.lower() not in HARMLESS]
     code = [name for name in names if CODE.intersection(suffix.lower() for suffix in Path(name).suffixes)]
@@ -297,7 +302,10 @@ def refuse_code(names: Iterable[str], place: str, listed: Iterable[str] = ()) ->
 
 
 def read_manifest(folder: Path) -> tuple[bytes, dict[str, dict[str, Any]]]:
-    """The manifest's bytes and its `files`, with names that can't leave the folder."""
+    """Returns the manifest's bytes and its `files`: sha256 and size by name.
+
+    Raises BundleError kinds for a manifest that is missing or wrong, or lists a name that could leave the folder.
+    """
     path = folder / "manifest.json"
     try:
         if path.stat().st_size > MOST_CARD:
@@ -324,7 +332,7 @@ def read_manifest(folder: Path) -> tuple[bytes, dict[str, dict[str, Any]]]:
 
 
 def write_manifest(folder: Path) -> None:
-    """List every file of the folder with its sha256 and size in manifest.json."""
+    """Writes manifest.json, which lists every file of the folder with its sha256 and size."""
     files = {}
     for path in bundle_files(folder):
         name = path.relative_to(folder).as_posix()
@@ -335,7 +343,7 @@ def write_manifest(folder: Path) -> None:
 
 
 def bundle_files(folder: Path) -> list[Path]:
-    """Every file of the bundle, figures and caches left out, in the order of their names."""
+    """Returns every file of a bundle in the order of their names, without figures and caches."""
     return sorted(
         path
         for path in folder.rglob("*")
@@ -344,7 +352,7 @@ def bundle_files(folder: Path) -> list[Path]:
 
 
 def sha256_of(path: Path) -> str:
-    """The file's sha256 as hex digits."""
+    """Returns the sha256 of a file as hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

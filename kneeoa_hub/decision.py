@@ -1,4 +1,4 @@
-"""From probabilities to what is reported: the grade, and the set of grades that can't be ruled out."""
+"""From probabilities to what is reported: the grade and its prediction set."""
 
 from collections.abc import Sequence
 
@@ -9,26 +9,26 @@ from .grades import NUM_GRADES, OSTEOARTHRITIS_FROM
 
 
 def severity(probabilities: np.ndarray) -> np.ndarray:
-    """[...,5] -> [...]: the expected grade, sum of i * p_i, 0 to 4."""
+    """Returns the expected grade of probabilities [...,5]: the sum of i * p_i, 0 to 4."""
     return probabilities @ np.arange(NUM_GRADES)
 
 
 def oa_probability(probabilities: np.ndarray) -> np.ndarray:
-    """[...,5] -> [...]: p_2 + p_3 + p_4, the probability of radiographic osteoarthritis."""
+    """Returns p_2 + p_3 + p_4 of probabilities [...,5]: the probability of radiographic osteoarthritis."""
     return probabilities[..., OSTEOARTHRITIS_FROM:].sum(-1)
 
 
 def reported_grade(probabilities: np.ndarray, decision: Decision) -> np.ndarray:
-    """[...,5] -> [...] int: the grade by the bundle's rule, which may differ from the likeliest."""
+    """Returns the grades of probabilities [...,5] by the bundle's rule. They may differ from the likeliest grades."""
     if decision.rule == "argmax":
         return probabilities.argmax(-1)
     return (severity(probabilities)[..., None] > np.asarray(decision.thresholds)).sum(-1)
 
 
 def nested_masses(probabilities: Sequence[float], grade: int) -> list[tuple[int, float]]:
-    """Grades in the order in which the set takes them in, each with the set's mass once it is in.
+    """Returns the grades in the order in which a prediction set takes them in, each with the set's mass by then.
 
-    The set starts at `grade` and grows by its likelier neighbour, so it is contiguous (ordinal APS: Lu et al.,
+    The set starts at `grade` and takes in its more probable neighbour, so it is contiguous (ordinal APS: Lu et al.,
     MICCAI 2022).
     """
     low = high = grade
@@ -47,7 +47,13 @@ def nested_masses(probabilities: Sequence[float], grade: int) -> list[tuple[int,
 
 
 def grade_set(probabilities: Sequence[float], grade: int, threshold: float) -> tuple[int, ...]:
-    """The contiguous grades whose nested mass stays at or under the threshold; always holds `grade`."""
+    """Returns the prediction set of a knee, in ascending order.
+
+    Args:
+        probabilities: Five probabilities that sum to 1.
+        grade: The reported grade, which the set always holds.
+        threshold: The mass at which the set stops growing.
+    """
     return tuple(
         sorted(taken for taken, mass in nested_masses(probabilities, grade) if taken == grade or mass <= threshold)
     )

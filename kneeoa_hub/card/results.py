@@ -16,6 +16,8 @@ MEASURES = (
     "90% set: coverage",
     "90% set: mean size",
 )
+TEST = "_test"
+"""How the name of a set of test films ends."""
 SUBGROUP_MEASURES = ("QWK", "accuracy", "MAE (grades)", "AUC, KL >= 2")
 GRADE_NAMES = tuple(f"{grade.value} {grade.label}" for grade in GRADES)
 EXPOSURE = {
@@ -51,17 +53,19 @@ def _subgroup_measures(row: SubgroupEvidence) -> tuple[Estimate | None, ...]:
 
 def held_out(evidence: Evidence) -> Mapping[str, SetEvidence]:
     """Returns the measures on test films; on all films where no test films were evaluated."""
-    return {name: row for name, row in evidence.metrics.items() if name.endswith("_test")} or evidence.metrics
+    return {name: row for name, row in evidence.metrics.items() if name.endswith(TEST)} or evidence.metrics
 
 
 def headline(evidence: Evidence) -> str:
-    """The table of the first screen."""
+    """The table of the first screen; it says where it holds no test films."""
     headings = ("films", "knees", "QWK", "accuracy", "AUC, KL >= 2", "sensitivity, KL >= 2", "specificity, KL >= 2")
     rows = [
         (label(name), row.qwk.n, row.qwk, row.accuracy, row.auc_oa, row.sensitivity_oa, row.specificity_oa)
         for name, row in held_out(evidence).items()
     ]
-    return table(headings, rows)
+    tested = any(name.endswith(TEST) for name in evidence.metrics)
+    note = "These are validation films, on which the calibration was fitted: the measures are optimistic."
+    return "\n\n".join([table(headings, rows), *([] if tested else [note])])
 
 
 def evaluations(evidence: Evidence) -> str:

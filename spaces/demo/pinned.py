@@ -2,14 +2,22 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.settings import Settings
+from kneeoa_hub.typed_json import from_json
 
 PIN = "model.json"
-"""{"model": "org/name", "revision": "<commit>"}"""
+
+
+@dataclass(frozen=True)
+class Pin:
+    """The content of model.json: the Hub repo of the model, and its commit."""
+
+    model: str
+    revision: str
 
 
 def settings_of(folder: Path, environ: Mapping[str, str] | None = None) -> Settings:
@@ -22,9 +30,9 @@ def settings_of(folder: Path, environ: Mapping[str, str] | None = None) -> Setti
     if settings.model or not pin.is_file():
         return settings
     try:
-        named = json.loads(pin.read_text("utf-8"))
-        return replace(settings, model=str(named["model"]), revision=str(named["revision"]))
-    except (OSError, ValueError, KeyError, TypeError):
+        named = from_json(Pin, json.loads(pin.read_text("utf-8")))
+    except (OSError, ValueError) as error:
         raise SettingsError(
-            f"{PIN} names no model and revision; deploy the Space again, or set KNEEOA_MODEL."
+            f"{PIN} names no model and revision ({error}); deploy the Space again, or set KNEEOA_MODEL."
         ) from None
+    return replace(settings, model=named.model, revision=named.revision)

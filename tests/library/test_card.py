@@ -89,6 +89,15 @@ def test_the_card_begins_with_what_a_reader_decides_on(grader):
     assert "## All results" in rest
 
 
+def test_a_card_without_test_films_says_at_once_that_its_measures_are_optimistic(grader):
+    evidence = grader.bundle.evidence
+    card = render(grader.bundle.config, replace(evidence, metrics={"oai_val": evidence.metrics["oai_val"]}))
+    first = card.partition("## Where it fails")[0]
+    assert "| OAI, validation | 824 |" in first
+    assert "These are validation films, on which the calibration was fitted: the measures are optimistic." in first
+    assert "optimistic" not in render(grader.bundle.config, evidence).partition("## Where it fails")[0]
+
+
 def test_the_metadata_is_what_the_hub_reads(grader):
     metadata = front_matter((grader.bundle.folder / "README.md").read_text("utf-8"))
     assert (metadata["library_name"], metadata["pipeline_tag"], metadata["license"]) == (
