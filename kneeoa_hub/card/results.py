@@ -171,6 +171,8 @@ def lowest(tables: Mapping[str, Mapping[str, Estimate]]) -> str:
     """In words, the grade with the lowest estimate on each set of films."""
     words = []
     for name, found in tables.items():
+        if not found:
+            continue
         grade, least = min(found.items(), key=lambda item: item[1].value)
         words.append(f"KL {grade} ({least.value:.2f}; {label(name)})")
     return listed(words)
@@ -205,6 +207,8 @@ def calibration_error(evidence: Evidence) -> str:
     headings = ("films", "ECE, likeliest grade", "band", *(["ECE, reported grade"] if apart else []), "within the band")
     rows = []
     for name, row in evidence.metrics.items():
+        if name not in evidence.by_grade:
+            continue
         band = evidence.by_grade[name].ece_if_perfect
         within = "yes" if row.ece.value <= band.high else "no"
         rows.append((label(name), row.ece, band, *([row.ece_reported] if apart else []), within))
@@ -230,10 +234,17 @@ def rules_tried(evidence: Evidence) -> str:
     )
 
 
+def _percent(level: str) -> str:
+    try:
+        return f"{float(level):.0%}"
+    except ValueError:
+        return level
+
+
 def other_levels(evidence: Evidence) -> str:
     """Prediction sets of the other levels."""
     rows = [
-        (label(name), f"{float(level):.0%}", row.coverage, row.set_size)
+        (label(name), _percent(level), row.coverage, row.set_size)
         for name, levels in evidence.calibration.other_levels.items()
         for level, row in levels.items()
     ]

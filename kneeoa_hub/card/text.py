@@ -8,6 +8,8 @@ from .sources import title
 
 NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 NO_ESTIMATE = "-"
+_PARTS_CELLS = re.compile(r"(?<!\\)\||[\r\n]+")
+"""What would end a cell of a table: a bar that is not escaped, or a line's end."""
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|])")
 
 
@@ -22,7 +24,9 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def _cell(value: object) -> str:
-    return figure(value) if value is None or isinstance(value, Estimate) else str(value)
+    if value is None or isinstance(value, Estimate):
+        return figure(value)
+    return _PARTS_CELLS.sub(lambda found: {"|": "\\|"}.get(found[0], " "), str(value))
 
 
 def figure(estimate: Estimate | None, digits: int = 3) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..bundle import BundleConfig
-from ..evidence import Evidence, ExportEvidence, SearchEvidence
+from ..evidence import Estimate, Evidence, ExportEvidence, MemberEvidence, SearchEvidence
 from .sources import title
 from .text import escaped, listed, section, table
 
@@ -90,7 +90,7 @@ def members(config: BundleConfig, evidence: Evidence) -> str:
     entries = evidence.members
     if not entries:
         return ""
-    sets = list(entries[0].metrics)
+    sets = list(dict.fromkeys(name for entry in entries for name in entry.metrics))
     folded = {
         name for name, entry in zip(_names(config), config.members, strict=True) if _architecture(entry).get("fold")
     }
@@ -98,12 +98,16 @@ def members(config: BundleConfig, evidence: Evidence) -> str:
     for entry in entries:
         mirrored = f"{entry.mirrored_agreement:.3f}"
         built = ", by construction" if entry.name in folded and entry.mirrored_agreement.value == 1 else ""
-        rows.append((entry.name, *(entry.metrics[name].qwk for name in sets), mirrored + built))
+        rows.append((entry.name or "member", *(_kappa(entry, name) for name in sets), mirrored + built))
     return section(
         "### Each member alone",
         "With the temperature and the decision rule that were fitted for all of them together:",
         table(("member", *(f"{escaped(title(name))}: QWK" for name in sets), "mirrored film, same grade"), rows),
     )
+
+
+def _kappa(entry: MemberEvidence, name: str) -> Estimate | None:
+    return entry.metrics[name].qwk if name in entry.metrics else None
 
 
 def reproduce(evidence: Evidence) -> str:

@@ -1,7 +1,6 @@
 """What a bundle must be before it is published: complete, described, measured, and able to grade a film."""
 
 from ..bundle import GATE, LOCATOR, Bundle
-from ..card.render import render
 from ..errors import BundleError, BundleIncomplete
 from ..imaging.letterbox import network_input
 from ..imaging.locate import Locator
@@ -26,15 +25,6 @@ def _check_card(bundle: Bundle) -> None:
     from huggingface_hub import metadata_load
 
     path = bundle.folder / "README.md"
-    try:
-        render(bundle.config, bundle.evidence)
-    except BundleError:
-        raise
-    except Exception as error:  # evidence that follows its schema may still not fit the bundle
-        raise BundleError(
-            f"{bundle.folder}: evidence.json does not fit bundle.json, so no card can be written"
-            f" ({type(error).__name__}: {error}); export the bundle again."
-        ) from None
     if not path.is_file():
         raise BundleIncomplete(
             f"{bundle.folder}: README.md, the model card, is missing; write it with `kneeoa card {bundle.folder} >"

@@ -1,12 +1,15 @@
 """A bundle that others could not use is refused before anything of it is sent."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from kneeoa_hub import push
 from kneeoa_hub.bundle import read_bundle, write_manifest
+from kneeoa_hub.card.render import render
 from kneeoa_hub.errors import BundleError, BundleIncomplete
+from kneeoa_hub.evidence import Agreement, LevelEvidence, MemberEvidence
 
 from ..support.bundles import CARD, make_bundle
 
@@ -63,13 +66,26 @@ def test_members_without_an_architecture_are_described(tmp_path):
     assert push(make_bundle(tmp_path / "bundle", members=()), tmp_path / "hub").startswith(str(tmp_path))
 
 
-def test_evidence_that_no_card_can_be_written_from_is_not_pushed(tmp_path):
-    bundle = make_bundle(tmp_path / "bundle")
-    evidence = json.loads((bundle / "evidence.json").read_text())
-    alone = {"name": "a-0", "mirrored_agreement": evidence["test_looks"]}
-    evidence["members"] = [alone | {"metrics": evidence["metrics"]}, alone | {"metrics": {}}]
-    (bundle / "evidence.json").write_text(json.dumps(evidence))
-    write_manifest(bundle)
-    with pytest.raises(BundleError, match="no card can be written"):
-        push(bundle, tmp_path / "hub")
-    assert not (tmp_path / "hub").exists()
+def test_evidence_whose_parts_do_not_fit_each_other_still_makes_a_card(tmp_path):
+    """What is absent is a dash, or is left out."""
+    bundle = read_bundle(make_bundle(tmp_path / "bundle", members=()))
+    one, row = bundle.evidence.test_looks, bundle.evidence.metrics["oai_test"]
+    agreement = {"oai_test": Agreement(qwk=one, accuracy=one)}
+    members = [
+        MemberEvidence(name=name, metrics=metrics, mirrored_agreement=one)
+        for name, metrics in (("a|0", agreement), (None, {}))
+    ]
+    levels = {"oai_test": {"high": LevelEvidence(coverage=one, set_size=one)}}
+    evidence = replace(
+        bundle.evidence,
+        metrics={"oai_test": row, "": row},
+        by_grade={"other_test": replace(bundle.evidence.by_grade["oai_test"], recall={})},
+        members=tuple(members),
+        calibration=replace(bundle.evidence.calibration, other_levels=levels),
+        subgroups={"oai_test": {}},
+        without_seen={},
+    )
+    card = render(bundle.config, evidence)
+    assert "| a\\|0 | 1.000 | 1.000 |" in card
+    assert "| member | - | 1.000 |" in card
+    assert "| OAI, test half | high | 1.000 | 1.000 |" in card
