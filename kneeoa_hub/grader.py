@@ -1,38 +1,33 @@
 """The one grader behind the library, the command line, Flask and the Space."""
 
-import math
-import reprlib
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from numbers import Real
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .bundle import GATE, LOCATOR, Bundle, RefusalConfig, read_bundle, verify
+from .bundle import GATE, LOCATOR, Bundle, read_bundle, verify
 from .decision import grade_set, oa_probability, reported_grade, severity
 from .errors import BundleError, FilmError, KneeOAError, MissingExtra
 from .grades import LABELS
 from .hub.pull_push import pull, revision_of
+from .imaging.boxes import checked_boxes
 from .imaging.decode import FilmInput, decode
+from .imaging.doubts import FORCED, doubts
 from .imaging.film import Film, Limits
 from .imaging.gate import Gate
 from .imaging.heatmap import heatmap_over
 from .imaging.laterality import knee_sides
-from .imaging.letterbox import Box, Letterboxed, letterbox, standardise
+from .imaging.letterbox import Box, letterbox, standardise
 from .imaging.locate import Locator, find_knees
-from .imaging.refusal import Refusal, check_pixels, clipped_proportion, refuse, training_distances
+from .imaging.refusal import Refusal, check_pixels, refuse, training_distances
 from .imaging.screen import Screener, Screening, box_in_given_film
 from .report import FilmReport, KneeGrade
 from .runtime import GateNetwork, Network
 from .settings import Settings
-
-WIDE_SET = 4
-"""Number of grades from which a grade set says almost nothing: there are five."""
-FORCED_WARNING = "The film was graded by force although it was refused; do not rely on the grade."
 
 
 def from_pretrained(
@@ -55,7 +50,7 @@ def from_pretrained(
         local_files_only: Use no network, as HF_HUB_OFFLINE=1 does.
         cache_dir: The cache for bundles of the Hub. None takes the Hub client's own.
         threads: Threads of one forward pass. 0 lets onnxruntime choose.
-        level: Level of the grade sets, one of those in the bundle. None is the bundle's first, 0.9 as shipped.
+        level: Coverage level of the prediction sets, one of those in the bundle. None is its first, 0.9 as shipped.
 
     Returns:
         The grader, whose bundle was verified file by file.
@@ -64,7 +59,7 @@ def from_pretrained(
         AddressError: The address or revision names nothing.
         HubError: The Hub does not give the bundle.
         BundleError: The bundle is damaged, incomplete or of an unknown version.
-        SettingsError: The bundle has no grade sets of that level.
+        SettingsError: The bundle has no prediction sets of that level.
 
     Examples:
         >>> import kneeoa_hub
@@ -85,7 +80,7 @@ class KneeGrader:
         bundle: The verified bundle.
         revision: Its name in reports: a commit of the Hub. None is the first 12 hex digits of the manifest's SHA-256.
         threads: Threads of one forward pass. 0 lets onnxruntime choose.
-        level: Level of the grade sets, one of those in the bundle. None is the bundle's first.
+        level: Coverage level of the prediction sets, one of those in the bundle. None is its first.
 
     Attributes:
         bundle: The bundle whose networks grade.
@@ -123,7 +118,8 @@ class KneeGrader:
 
     @property
     def level(self) -> float:
-        """The level of the grade sets: how many of them hold the reader's grade, on films like the calibration's."""
+        """The coverage level: the proportion of prediction sets that hold the reader's grade, on films like the
+        calibration's."""
         return self._conformal.level
 
     def grade(
@@ -156,7 +152,7 @@ class KneeGrader:
             True
         """
         decoded = decode(film, self._limits)
-        given = None if boxes is None else _checked_boxes(boxes, decoded)
+        given = None if boxes is None else checked_boxes(boxes, decoded)
         refused = check_pixels(decoded, self.bundle.config.refusal, given or ())
         if refused and not force:
             return self._report(decoded, refused)
@@ -259,9 +255,10 @@ class KneeGrader:
                 strict=True,
             )
         )
-        warnings += _doubts(screening, knees, distances, letterboxed, config.refusal)
+        widest = max(len(knee.grade_set) for knee in knees)
+        warnings += doubts(screening, widest, distances, letterboxed, config.refusal)
         if refused:
-            warnings = (*warnings, FORCED_WARNING)
+            warnings = (*warnings, FORCED)
         return self._report(film, refused, _in_given_film(knees, screening), warnings)
 
     def _knee(
@@ -307,76 +304,6 @@ def _check_embedding(bundle: Bundle, width: Any) -> None:
             f"{bundle.folder}: the network's embedding has {width} values, but the mean in bundle.json has {mean}; pull"
             " the bundle again."
         )
-
-
-def _checked_boxes(boxes: Sequence[Sequence[float]], film: Film) -> tuple[Box, ...]:
-    """Return the given boxes as whole pixels, from left to right, or raise FilmError for what is not a box."""
-    if not isinstance(boxes, Iterable):
-        raise FilmError(f"boxes={reprlib.repr(boxes)} is not a list; give [(left, top, right, bottom), ...].")
-    checked = tuple(sorted(_checked_box(box, film) for box in boxes))
-    if not checked:
-        raise FilmError("No box was given; leave out boxes= to have the knees found.")
-    return checked
-
-
-def _checked_box(box: object, film: Film) -> Box:
-    edges = tuple(box) if isinstance(box, Iterable) else ()
-    if len(edges) != 4 or not all(isinstance(edge, Real) and math.isfinite(edge) for edge in edges):
-        raise FilmError(
-            f"The box {reprlib.repr(box)} is not four numbers; give boxes=[(left, top, right, bottom), ...]."
-        )
-    left, top, right, bottom = map(int, edges)
-    if not (0 <= left < right <= film.width and 0 <= top < bottom <= film.height):
-        raise FilmError(
-            f"The box {(left, top, right, bottom)} does not lie in the film of {film.width}x{film.height} px; give"
-            " left, top, right, bottom."
-        )
-    return left, top, right, bottom
-
-
-def _doubts(
-    screening: Screening,
-    knees: Sequence[KneeGrade],
-    distances: np.ndarray,
-    letterboxed: Sequence[Letterboxed],
-    limits: RefusalConfig,
-) -> tuple[str, ...]:
-    """Collect the warnings about a film that is graded in spite of them."""
-    turns, inverted = screening.pose
-    doubts = []
-    if turns:
-        doubts.append(f"The film was turned by {90 * min(turns, 4 - turns)} degrees; it was graded upright.")
-    if inverted:
-        doubts.append("The grays of the film were inverted; it was graded with bright bone.")
-    if screening.doubtful:
-        doubts.append(_doubtful(screening))
-    if distances.max() > limits.max_distance and not distances.min() > limits.max_distance:
-        doubts.append("One of the knees is unlike the knees that the model knows; do not rely on its grade.")
-    elif limits.far_distance is not None and distances.max() > limits.far_distance:
-        doubts.append(
-            "The film is unlike most films that the model learnt from; its grade is less certain than the published"
-            " figures say."
-        )
-    clipped = max(clipped_proportion(_content(one)) for one in letterboxed)
-    if limits.max_clipped is not None and clipped > limits.max_clipped:
-        doubts.append(
-            f"The exposure is extreme: {clipped:.0%} of the knee is plain black or white, and shows no detail there."
-        )
-    if any(len(knee.grade_set) >= WIDE_SET for knee in knees):
-        doubts.append("The grade is uncertain: almost no grade can be ruled out. A reader should look at the film.")
-    return tuple(doubts)
-
-
-def _doubtful(screening: Screening) -> str:
-    count = len(screening.doubtful)
-    if set(screening.doubtful) <= set(screening.boxes):
-        return f"No upright frontal knee was recognised in {count} of the given boxes; graded as asked."
-    return f"No upright frontal knee was recognised in {count} of the regions found; left out."
-
-
-def _content(fitted: Letterboxed) -> np.ndarray:
-    left, top, right, bottom = fitted.content
-    return fitted.pixels[top:bottom, left:right]
 
 
 def _in_given_film(knees: Sequence[KneeGrade], screening: Screening) -> tuple[KneeGrade, ...]:

@@ -47,6 +47,7 @@ class Repo:
 
 
 Address = Shipped | Folder | Repo
+"""Everything that an address can name."""
 
 
 def parse_address(address: str | Path, revision: str | None = None) -> Address:

@@ -37,6 +37,7 @@ PRESETS = {
         ),
     )
 }
+"""The shipped bundles by name."""
 
 
 @dataclass(frozen=True)

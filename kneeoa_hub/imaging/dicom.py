@@ -12,8 +12,8 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from ..errors import DamagedFilm, FilmError, FilmTooLarge, MissingExtra, SeveralFrames, UnsupportedFilm
-from .dicom_grays import UNKNOWN_GRAYS, bounds, exposed_pixels, shown_grays
-from .dicom_header import READ_ELEMENTS, orientation, ruled_out, side, text
+from .dicom_grays import UNKNOWN_GRAYS, bounds_of, exposed_pixels, shown_grays
+from .dicom_header import READ_ELEMENTS, read_statements, text
 from .film import Film, Limits
 from .formats import DEFLATED
 from .pixel_data import BARE_SYNTAXES, SYNTAXES, UNCOMPRESSED, high_bit, stored_values
@@ -78,7 +78,7 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
             stored = _single_channel(stored, name)
         exposed = exposed_pixels(stored, header)
         pixels, warnings = shown_grays(stored, exposed, header)
-        told = {"side": side(header), "orientation": orientation(header), "ruled_out": ruled_out(header)}
+        stated = read_statements(header)
     except FilmError:
         raise
     except ImportError:
@@ -96,10 +96,19 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
         warnings += (UNKNOWN_GRAYS,)
     if form.photometric == "MONOCHROME1":  # from the brightest exposed value: padding may lie far beyond it
         np.subtract(pixels.max(where=exposed, initial=-np.inf), pixels, out=pixels)
-    if exposed.all():
-        return Film(pixels, name, warnings=warnings, **told)
-    pixels[~exposed] = pixels.min(where=exposed, initial=np.inf)
-    return Film(pixels, name, exposed=bounds(exposed, limits.min_side), warnings=warnings, **told)
+    bounds = None
+    if not exposed.all():
+        pixels[~exposed] = pixels.min(where=exposed, initial=np.inf)
+        bounds = bounds_of(exposed, limits.min_side)
+    return Film(
+        pixels,
+        name,
+        exposed=bounds,
+        side=stated.side,
+        orientation=stated.orientation,
+        ruled_out=stated.ruled_out,
+        warnings=warnings,
+    )
 
 
 def _read_header(content: bytes, name: str) -> tuple[Dataset, _Form]:

@@ -13,8 +13,11 @@ from .film import BLOCK_ROWS
 from .quiet import quiet_warnings
 
 UNKNOWN_GRAYS = "The film's header does not say whether low values are black or white; they are taken as black."
+"""The warning about a film that may be a negative."""
 NO_WINDOW = "The film's own window can't be applied; its values are taken as they are."
+"""The warning about a window or table that is faulty."""
 MISSED_WINDOW = "The film's own window shows almost none of its values; they are taken as they are."
+"""The warning about a window or table that misses the film."""
 NARROW, FEW = 0.1, 0.5
 """A window misses the film where it covers less than the first proportion of the spread of the values, and less than
 the second proportion of the pixels."""
@@ -94,7 +97,7 @@ def _misses(values: np.ndarray, windowed: np.ndarray, header: Dataset) -> bool:
     return bool(narrow and ((values > first) & (values < last)).mean() < FEW)
 
 
-def bounds(mask: np.ndarray, least: int) -> tuple[int, int, int, int] | None:
+def bounds_of(mask: np.ndarray, least: int) -> tuple[int, int, int, int] | None:
     """Return left, top, right and bottom of what is True in [H,W]; None for all of it, or a side under `least`."""
     across, down = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
     box = (int(across[0]), int(down[0]), int(across[-1]) + 1, int(down[-1]) + 1)

@@ -1,6 +1,7 @@
 """What a DICOM header says of a film: modality, body part, view, laterality and patient orientation (PS3.3 C.7.6.1)."""
 
 import re
+from dataclasses import dataclass
 
 from pydicom.dataset import Dataset
 
@@ -83,7 +84,21 @@ OTHER_VIEW_WORDS = frozenset(
 4010 and 4014, and the names of patella views."""
 
 
-def ruled_out(header: Dataset) -> str | None:
+@dataclass(frozen=True)
+class Statements:
+    """What the header states about a film; see the attributes of `film.Film` with the same names."""
+
+    side: str | None
+    orientation: tuple[str, str]
+    ruled_out: str | None
+
+
+def read_statements(header: Dataset) -> Statements:
+    """Read side, orientation, and whether this is a frontal plain film of a knee."""
+    return Statements(_side(header), _orientation(header), _ruled_out(header))
+
+
+def _ruled_out(header: Dataset) -> str | None:
     """Return the reason of a refusal where the header says that this is not a frontal plain film of a knee."""
     if text(header, "Modality") not in PLAIN_FILM:
         return "other-modality"
@@ -96,12 +111,12 @@ def ruled_out(header: Dataset) -> str | None:
     return "not-frontal" if view & OTHER_VIEW_WORDS or (len(view) == 1 and view <= OTHER_VIEWS) else None
 
 
-def side(header: Dataset) -> str | None:
+def _side(header: Dataset) -> str | None:
     """Return the side that the header names, "left" or "right"; None where it names none or both."""
     return SIDES.get(text(header, "ImageLaterality") or text(header, "Laterality"))
 
 
-def orientation(header: Dataset) -> tuple[str, str]:
+def _orientation(header: Dataset) -> tuple[str, str]:
     """Return the direction of rows and of columns in the patient, each as its main letter; "" where it is not said."""
     value = header.get("PatientOrientation")
     letters = [] if isinstance(value, str) else [str(one).strip().upper()[:1] for one in value or ()]

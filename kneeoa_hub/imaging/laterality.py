@@ -7,11 +7,15 @@ SIDE_WARNING = (
     "Sides follow the convention that the patient's right knee is at the picture's left; the film's header does not say"
     " which knee is which."
 )
+"""The warning where only the convention gives the sides."""
 STACKED_WARNING = "The knees do not lie side by side on the film, so their sides are not known."
+"""The warning about two knees of which one is above the other."""
 MIRRORED_WARNING = (
     "By the film's header the picture is mirrored: the patient's left knee is at the upright picture's left."
 )
+"""The warning about a film whose patient orientation is reversed."""
 SEVERAL_KNEES_WARNING = "The film's header says {side}, but more than one knee was found, so their sides are not known."
+"""The warning where one side in the header would have to name several knees."""
 OPPOSITE = {"L": "R", "R": "L"}
 """The opposite direction of the two that matter for the side."""
 

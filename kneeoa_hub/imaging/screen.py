@@ -19,7 +19,7 @@ SURE = 0.8
 part of a film, and of the mean of all joints in another pose, since many places and poses give many chances to err.
 When it was set, nearly all composed films with joints had a joint above 0.95, none had more than 0.1 in a wrong pose,
 and nearly everything that was taken for a joint in films without one had less than 0.75."""
-Finder = Callable[[np.ndarray], tuple[Box, ...]]
+Locate = Callable[[np.ndarray], tuple[Box, ...]]
 """A function from a [H,W] film with bright bone to the boxes of its knees, from left to right; empty where it sees
 none."""
 
@@ -55,11 +55,11 @@ class Screening:
 class Screener:
     """Finds the knees of a film and asks the gate whether they are upright frontal knees.
 
-    A bundle without a gate accepts everything that the finder sees.
+    A bundle without a gate accepts everything that the locator finds.
     """
 
-    def __init__(self, find: Finder, gate: Gate | None = None):
-        self._find, self._gate = find, gate
+    def __init__(self, locate: Locate, gate: Gate | None = None):
+        self._locate, self._gate = locate, gate
 
     def __call__(self, film: Film, boxes: tuple[Box, ...] | None = None) -> Screening:
         """Screen a film.
@@ -88,7 +88,7 @@ class Screener:
         return self._in_another_pose(film, boxes) or Screening(film, boxes, refused=_refusal(verdicts))
 
     def _with_found_boxes(self, film: Film) -> Screening:
-        found = self._find(film.pixels)
+        found = self._locate(film.pixels)
         graded = graded_regions(found, film.pixels.shape)
         verdicts = self._judge(film, graded)
         whole = (0, 0, film.width, film.height)
@@ -115,7 +115,7 @@ class Screener:
     def _is_one_knee(self, film: Film, found: tuple[Box, ...], verdict: Verdict) -> bool:
         """Whether a film, in no part of which a knee was accepted, is one knee as a whole by the gate's verdict.
 
-        A wide film may show two knees, so the gate has to be certain, and the finder must have found nothing.
+        A wide film may show two knees, so the gate has to be certain, and the locator must have found nothing.
         """
         if not self._gate or not verdict.accepted:
             return False
@@ -151,7 +151,7 @@ class Screener:
     def _surely_upright(self, film: Film, pose: Pose, boxes: tuple[Box, ...] | None) -> tuple[Screening, float] | None:
         """Turn a film from `pose` to upright; return it with its mean score if its knees are surely upright then."""
         upright = replace(film, pixels=to_upright(film.pixels, pose))
-        found = boxes or self._find(upright.pixels)
+        found = boxes or self._locate(upright.pixels)
         graded = boxes or graded_regions(found, upright.pixels.shape)
         verdicts = self._judge(upright, graded)
         if not verdicts or not all(one.accepted for one in verdicts):
@@ -160,7 +160,7 @@ class Screener:
         return (Screening(upright, found, pose, regions=graded), score) if score >= SURE else None
 
     def _whole_in_another_pose(self, film: Film, verdicts: Sequence[Verdict]) -> Screening | None:
-        """Take the film as one knee in a pose of which the gate is certain, where the finder sees none in any pose."""
+        """Take the film as one knee in a pose of which the gate is certain, where none is found in any pose."""
         for pose in dict.fromkeys(one.pose for one in verdicts if one.pose):
             upright = replace(film, pixels=to_upright(film.pixels, pose))
             whole = ((0, 0, upright.width, upright.height),)

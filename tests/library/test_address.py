@@ -1,4 +1,4 @@
-"""What an address may look like, and what a person is told who gets one wrong."""
+"""The forms of an address, and the errors for a wrong one."""
 
 from pathlib import Path
 

@@ -132,7 +132,7 @@ def test_a_finished_file_has_its_last_film_graded_again_and_no_other(folder, tmp
         ),
     ],
 )
-def test_a_file_of_something_else_is_not_written_into(films, tmp_path, capsys, name, content, told):
+def test_a_file_with_other_content_is_not_overwritten(films, tmp_path, capsys, name, content, told):
     path = tmp_path / name
     if content:
         path.write_text(content, "utf-8")
@@ -189,7 +189,7 @@ def test_a_report_that_would_lack_films_is_not_written(films, tmp_path, capsys):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are Unicode, and there is no /dev/full")
-def test_a_name_that_is_no_utf8_goes_through_and_a_full_output_is_told(films, tmp_path):
+def test_a_name_that_is_not_utf8_is_kept_and_a_full_output_is_an_error(films, tmp_path):
     folder = os.fsencode(tmp_path) + b"/films"
     os.mkdir(folder)
     for name in (b"a\xff.png", b"b.png"):
@@ -251,7 +251,7 @@ def test_evidence_that_does_not_follow_its_schema_is_one_line_that_names_the_fie
         assert told.count("\n") == 1
 
 
-def test_a_folder_without_films_and_a_place_that_cannot_be_written_are_told(films, tmp_path, capsys):
+def test_a_folder_without_films_and_an_unwritable_place_are_errors(films, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert main(["grade", str(tmp_path / "empty")]) == 1
     assert "is a folder without films" in capsys.readouterr().err
@@ -260,7 +260,7 @@ def test_a_folder_without_films_and_a_place_that_cannot_be_written_are_told(film
 
 
 @pytest.mark.parametrize("option", ["--report", "--overlays", "--dicom", "--out"])
-def test_a_place_that_cannot_be_written_is_told_before_any_film_is_graded(films, tmp_path, capsys, option):
+def test_an_unwritable_place_is_an_error_before_any_film_is_graded(films, tmp_path, capsys, option):
     place = films["mild"] / ("grades.csv" if option == "--out" else "report.html")
     assert main(["grade", str(films["mild"]), option, str(place)]) == 1
     told = capsys.readouterr()
@@ -269,7 +269,7 @@ def test_a_place_that_cannot_be_written_is_told_before_any_film_is_graded(films,
     assert option in told.err
 
 
-def test_a_folder_takes_in_dicom_without_a_suffix_and_counts_what_it_passes_over(films, tmp_path, capsys):
+def test_a_folder_includes_dicom_without_a_suffix_and_counts_the_skipped_files(films, tmp_path, capsys):
     film = dicom(knee())
     folder = tmp_path / "films"
     (folder / "deeper").mkdir(parents=True)
@@ -343,7 +343,7 @@ def test_help_of_every_command_shows_an_example_and_the_exit_codes(command, caps
     assert "exit code:\n  0    all films were graded or refused" in out
 
 
-def test_a_dry_run_lists_what_would_go_and_then_that_nothing_would(grader, tmp_path, capsys):
+def test_a_dry_run_lists_what_would_be_sent_and_then_that_nothing_would(grader, tmp_path, capsys):
     hub = str(tmp_path / "hub")
     command = ["push", str(grader.bundle.folder), hub, "--tag", "v1.0"]
     assert main([*command, "--dry-run"]) == 0
@@ -360,7 +360,7 @@ def test_a_dry_run_lists_what_would_go_and_then_that_nothing_would(grader, tmp_p
     assert capsys.readouterr().out.splitlines()[0] == "would send nothing: it is there already"
 
 
-def test_evidence_that_is_no_json_is_an_error_in_one_line(tmp_path, capsys):
+def test_evidence_that_is_not_json_is_an_error_in_one_line(tmp_path, capsys):
     bundle = make_bundle(tmp_path / "bundle")
     (bundle / "evidence.json").write_text("none", "utf-8")
     write_manifest(bundle)

@@ -1,4 +1,4 @@
-"""Films in every form come out as the same pixels, or as an error that says what was received."""
+"""A film in any form is decoded to the same pixels, or gives an error that says what was received."""
 
 import io
 import logging
@@ -46,8 +46,8 @@ def test_eight_bits_are_kept(form):
     assert (decode(encoded(gray, form)).pixels == gray).all()
 
 
-def test_every_kind_of_file_gives_the_film_s_own_values(subtests):
-    """In its own units; where the kind holds fewer bits, their upper ones; where it is lossy, nearly."""
+def test_every_kind_of_file_gives_the_values_of_the_film(subtests):
+    """They keep their own units. A kind with fewer bits holds the upper ones, and a lossy kind comes close."""
     deep = knee_film(2, 7, bits=16).pixels
     for film in film_files(deep):
         with subtests.test(f"{film.form} {film.kind}"):
@@ -111,7 +111,7 @@ def test_an_image_of_one_bit_is_black_and_white():
     assert set(np.unique(decode(in_mode("1")).pixels)) == {0, 255}
 
 
-def test_transparency_is_left_out_without_a_warning():
+def test_transparency_is_ignored_without_a_warning():
     palette = encoded_image(Image.fromarray(GRAY).convert("P"), "PNG", transparency=bytes(range(256)))
     premultiplied = Image.merge("LA", (Image.fromarray(GRAY), Image.new("L", (200, 160), 128))).convert("La")
     with warnings.catch_warnings():
@@ -171,7 +171,7 @@ class Drips(io.RawIOBase):
         (lambda: Drips(b""), errors.EmptyFilm, "0 bytes"),
     ],
 )
-def test_what_is_closed_or_cut_off_before_it_is_given_is_an_error_of_the_package(
+def test_a_closed_or_truncated_input_is_an_error_of_the_package(
     made: Callable, error: type[errors.FilmError], said: str
 ):
     with pytest.raises(error, match=said) as told:
@@ -179,21 +179,21 @@ def test_what_is_closed_or_cut_off_before_it_is_given_is_an_error_of_the_package
     assert type(told.value) is error
 
 
-def test_a_picture_that_was_opened_as_text_is_told_so(tmp_path: Path):
+def test_a_file_that_was_opened_as_text_is_an_error_that_says_so(tmp_path: Path):
     path = tmp_path / "film.png"
     path.write_bytes(PNG)
     with path.open(encoding="utf-8") as file, pytest.raises(errors.FilmError, match=r"film\.png was opened as text"):
         decode(file)  # pyright: ignore[reportArgumentType]
 
 
-def test_a_file_that_gives_a_little_at_a_time_is_read_to_its_end():
+def test_a_file_that_gives_few_bytes_at_a_time_is_read_to_its_end():
     assert (decode(Drips(PNG)).pixels == GRAY).all()
     with pytest.raises(errors.FilmTooLarge, match="MiB"):
         decode(Drips(PNG), Limits(max_bytes=len(PNG) - 1))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
-def test_what_tells_no_size_is_read_no_further_than_the_limit(tmp_path: Path):
+def test_an_input_without_a_size_is_read_up_to_the_limit(tmp_path: Path):
     """A pipe, and a device that never ends."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
@@ -219,7 +219,7 @@ def test_no_other_picture_is_taken_for_dicom():
         assert not BARE_DICOM.match(start + bytes(16))
 
 
-def test_the_orientation_of_a_photo_is_put_right():
+def test_the_exif_orientation_is_applied():
     gray = (RAMP // 256).astype(np.uint8)
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -250,7 +250,7 @@ def test_colour_is_measured_and_gray_rgb_has_none():
         (io.StringIO("text"), errors.FilmError, "binary"),
     ],
 )
-def test_what_cannot_be_read_is_named(film, error, said):
+def test_the_error_names_what_cannot_be_read(film, error, said):
     with pytest.raises(error, match=said.replace("(", r"\(").replace(")", r"\)")):
         decode(film)
 
@@ -263,7 +263,7 @@ def test_limits_are_checked_before_decoding():
         decode(content, Limits(max_pixels=1000))
 
 
-def test_what_costs_twice_the_memory_counts_twice_and_a_tile_counts_whole():
+def test_pixels_that_need_twice_the_memory_count_twice_and_tiles_count_whole():
     gray = encoded((RAMP // 256).astype(np.uint8), "PNG")
     webp, deep = encoded((RAMP // 256).astype(np.uint8), "WEBP"), png_encode(np.stack([RAMP] * 3, -1))
     options = {"photometric": "minisblack", "tile": (1024, 1024), "compression": "zlib"}
@@ -289,7 +289,7 @@ def test_what_costs_twice_the_memory_counts_twice_and_a_tile_counts_whole():
 
 @pytest.mark.parametrize("behind", [False, True])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_orientation_of_a_deep_png_is_read_before_and_behind_its_pixels(orientation, behind):
+def test_the_orientation_of_a_16_bit_png_is_read_before_and_behind_its_pixels(orientation, behind):
     film = knee_film(2, 7, bits=16).pixels
     content = png_encode(np.stack([turned(film, orientation)] * 3, -1))
     body = b"eXIf" + b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0" + bytes([orientation]) + bytes(7)
@@ -306,7 +306,7 @@ def test_a_film_of_several_pages_is_an_error():
         decode(buffer.getvalue())
 
 
-def test_a_16_bit_film_in_channels_is_held_to_the_same_limits_and_is_damaged_when_cut():
+def test_a_16_bit_film_in_channels_has_the_same_limits_and_is_damaged_when_truncated():
     gray = np.stack([RAMP, RAMP], -1)
     whole = tiff(gray, photometric="minisblack", extrasamples=["unassalpha"], compression="zlib")
     with pytest.raises(errors.FilmTooLarge, match="200x160 px"):
@@ -326,7 +326,7 @@ def test_a_tag_of_a_tiff_reaches_no_log(caplog):
     assert "SECRET" not in caplog.text
 
 
-def test_a_tiff_whose_zero_is_white_is_turned_to_bright_bone():
+def test_a_tiff_whose_zero_is_white_is_inverted():
     ramp = np.tile(np.arange(200, dtype=np.uint16), (160, 1))
     deep = decode(encoded(ramp, "TIFF", tiffinfo={262: 0})).pixels
     assert deep[0, 0] - deep[0, 199] == 199

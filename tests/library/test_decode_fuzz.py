@@ -1,7 +1,6 @@
-"""The reader, given files that are nearly films: a film or an error of the package's FilmError family, and nothing
-else.
+"""A mutated film gives a film or an error of the FilmError family, and nothing else.
 
-A short, fixed part of what `benchmarks/fuzz_reader.py` does for hours, guided by coverage.
+This is a short, fixed part of what `benchmarks/fuzz_reader.py` does for hours, guided by coverage.
 """
 
 from collections import Counter
@@ -44,7 +43,7 @@ def mutated(content: bytes, edits: list[tuple[str, int, bytes | int | None]]) ->
 
 @pytest.mark.filterwarnings("ignore")  # of the decoders, which would else end what they read for a user
 @pytest.mark.parametrize("form", FORMATS)
-def test_a_file_that_is_nearly_a_film_is_a_film_or_an_error_of_the_package(form):
+def test_a_mutated_film_is_a_film_or_an_error_of_the_package(form):
     from hypothesis import given, settings
     from hypothesis import strategies as st
 

@@ -1,4 +1,4 @@
-"""DICOM films: transfer syntaxes, stored bits and transforms, and that nothing of the patient leaves the header."""
+"""DICOM films: transfer syntaxes, stored bits and transforms. Nothing of the patient leaves the header."""
 
 import io
 import logging
@@ -33,7 +33,7 @@ from kneeoa_hub.imaging.film import Limits
 from ..support.dicom_films import knee
 
 
-def test_padding_that_nobody_declared_is_no_reason_to_leave_out_the_window():
+def test_undeclared_padding_does_not_disable_the_window():
     film = np.pad(4095 - knee(12), 70, constant_values=65535)
     read = decode(dicom(film, PhotometricInterpretation="MONOCHROME1", WindowCenter=2048, WindowWidth=4096))
     assert read.warnings == ()
@@ -45,7 +45,7 @@ def test_a_lossless_transfer_syntax_keeps_every_bit(syntax):
 
 
 def stored(pixels: np.ndarray, syntax: UID, bits: int, end: int | None = None, **header: object) -> bytes:
-    """A film with so many bits stored in 16. end: of its compressed frame, where that is cut off."""
+    """A film with that many of 16 bits stored. Its compressed frame is cut off at `end`."""
     return dicom(pixels, syntax, end, BitsStored=bits, HighBit=bits - 1, **header)
 
 
@@ -68,10 +68,8 @@ OVERLAY = (np.indices(knee().shape).sum(0) % 7 == 0).astype(np.uint16) << 12
 
 @pytest.mark.parametrize("syntax", IN_CELLS)
 @pytest.mark.parametrize("signed", [0, 1])
-def test_what_lies_beside_the_stored_bits_is_no_part_of_the_film(syntax: UID, signed: int):
-    """An overlay in the bits above, by which the same film was graded otherwise from one transfer syntax than from
-    another.
-    """
+def test_bits_outside_the_stored_ones_are_not_part_of_the_film(syntax: UID, signed: int):
+    """An overlay in the upper bits once changed the grade of a film from one transfer syntax to another."""
     values = knee() - np.uint16(2048) if signed else knee()
     for junk in (OVERLAY, np.uint16(0x8000), np.uint16(0xF000)):
         film = dicom(values & 4095 | junk, syntax, BitsStored=12, HighBit=11, PixelRepresentation=signed)
@@ -81,7 +79,7 @@ def test_what_lies_beside_the_stored_bits_is_no_part_of_the_film(syntax: UID, si
 @pytest.mark.parametrize("syntax", IN_CELLS)
 @pytest.mark.parametrize("signed", [0, 1])
 @pytest.mark.parametrize("high", [11, 12, 14, 15])
-def test_values_that_lie_higher_up_in_their_cells_are_found_by_the_high_bit(syntax: UID, signed: int, high: int):
+def test_the_high_bit_says_where_values_lie_in_their_cells(syntax: UID, signed: int, high: int):
     values = (knee() - np.uint16(2048) if signed else knee()) & 4095
     around = 2 ** (high - 11) - 1
     film = dicom(
@@ -90,7 +88,7 @@ def test_values_that_lie_higher_up_in_their_cells_are_found_by_the_high_bit(synt
     assert (decode(film).pixels == knee().astype(np.float32) - 2048 * signed).all()
 
 
-def test_a_frame_of_values_alone_is_not_shifted_by_the_high_bit_of_cells():
+def test_a_frame_of_bare_values_is_not_shifted_by_the_high_bit():
     for syntax in (JPEGLosslessSV1, JPEG2000Lossless):
         assert (decode(dicom(knee(), syntax, BitsStored=12, HighBit=15)).pixels == knee()).all()
 
@@ -101,7 +99,7 @@ def test_a_frame_of_16_bits_with_8_stored_is_read():
     assert (decode(film).pixels == eight).all()
 
 
-def test_lossy_values_beyond_the_highest_one_are_white_and_not_black():
+def test_lossy_values_above_the_highest_one_are_white_and_not_black():
     film = dicom(knee() | np.uint16(0x1000), JPEG2000, BitsStored=12, HighBit=11)
     assert (decode(film).pixels == 4095).all()
 
@@ -117,7 +115,7 @@ def test_lossy_values_beyond_the_highest_one_are_white_and_not_black():
         {"BitsAllocated": 8},
     ],
 )
-def test_bits_that_contradict_each_other_are_damage(syntax: UID, header: dict[str, int]):
+def test_contradictory_bits_are_damage(syntax: UID, header: dict[str, int]):
     content = dicom(knee(), syntax, BitsStored=12, HighBit=11)
     dataset = pydicom.dcmread(io.BytesIO(content))
     for name, value in header.items():
@@ -126,7 +124,7 @@ def test_bits_that_contradict_each_other_are_damage(syntax: UID, header: dict[st
         decode(written(dataset))
 
 
-def test_a_compressed_data_set_that_does_not_say_how_is_not_taken_for_gray():
+def test_a_compressed_data_set_without_a_syntax_is_an_error():
     noise = np.random.default_rng(0).integers(0, 256, (200, 200), np.uint8)
     content = dicom(noise, JPEG2000Lossless)
     assert len(content) > noise.nbytes  # so that there is enough to be taken for it
@@ -135,7 +133,7 @@ def test_a_compressed_data_set_that_does_not_say_how_is_not_taken_for_gray():
         decode(bare)
 
 
-def test_cells_of_an_unusual_size_are_told():
+def test_cells_of_an_unusual_size_are_an_error():
     with pytest.raises(UnsupportedFilm, match="8, 16 or 32 bits"):
         decode(dicom(knee(), BitsAllocated=12, BitsStored=12, HighBit=11))
 
@@ -161,7 +159,7 @@ def written(dataset: Dataset) -> bytes:
 
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless])
 @pytest.mark.parametrize("signed", [0, 1])
-def test_padding_that_fills_whole_cells_is_known_again_in_the_stored_bits(syntax: UID, signed: int):
+def test_padding_that_fills_whole_cells_is_recognised_in_the_stored_bits(syntax: UID, signed: int):
     film = np.pad(knee() // 2, ((0, 0), (70, 70)), constant_values=0xF800 if signed else 0xFFFF)
     content = dicom(
         film,
@@ -179,7 +177,7 @@ def test_lossy_jpeg_of_12_bits_is_read():
 
 
 @pytest.mark.parametrize("syntax", [JPEGLosslessSV1, JPEGExtended12Bit, JPEGLSLossless, JPEG2000Lossless, RLELossless])
-def test_a_compressed_film_that_is_cut_off_or_of_another_size_is_damaged(syntax: UID):
+def test_a_truncated_frame_or_one_of_another_size_is_damaged(syntax: UID):
     with pytest.raises(DamagedFilm):
         decode(dicom(knee(), syntax)[:-3000] if syntax == RLELossless else stored(knee(), syntax, 12, end=-1000))
     for rows in (200, 300, 4000):
@@ -187,7 +185,7 @@ def test_a_compressed_film_that_is_cut_off_or_of_another_size_is_damaged(syntax:
             decode(stored(knee(), syntax, 12, Rows=rows))
 
 
-def test_what_would_unfold_to_any_size_or_is_a_video_is_not_read():
+def test_a_deflated_file_and_a_video_are_not_read():
     uncompressed, content = b"1.2.840.10008.1.2.1\0", dicom(knee())
     assert uncompressed in content
     with pytest.raises(UnsupportedFilm, match="deflated"):
@@ -196,7 +194,7 @@ def test_what_would_unfold_to_any_size_or_is_a_video_is_not_read():
         decode(content.replace(uncompressed, MPEG2MPML[:20].encode()))
 
 
-def test_a_window_of_no_width_is_left_out_with_a_warning():
+def test_a_window_without_width_is_ignored_with_a_warning():
     film = decode(dicom(knee(), WindowCenter=2000, WindowWidth=0))
     assert (film.pixels == knee()).all()
     assert film.warnings == (NO_WINDOW,)
@@ -207,7 +205,7 @@ def test_a_window_of_no_width_is_left_out_with_a_warning():
     [(-5000, 400), (40, 400), (9000, 400), ("1e400", "1e400"), (2048, "1e400"), (2048, "1e300"), ("-1e300", 1)],
 )
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
-def test_a_window_that_misses_the_film_is_left_out_with_a_warning(centre, width, photometric):
+def test_a_window_that_misses_the_film_is_ignored_with_a_warning(centre, width, photometric):
     stored = knee()
     stored[:, :70] %= 200  # a background, of which a window of low values would show the noise
     film = decode(dicom(stored, WindowCenter=centre, WindowWidth=width, PhotometricInterpretation=photometric))
@@ -232,7 +230,7 @@ def test_any_other_window_is_applied(centre, width):
         {"RescaleSlope": "1e300", "WindowCenter": 40, "WindowWidth": 400},
     ],
 )
-def test_values_beyond_any_gray_are_an_error_and_warn_of_nothing(header):
+def test_values_that_are_not_finite_are_an_error_without_a_warning(header):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(DamagedFilm, match="not finite numbers"):
@@ -255,7 +253,7 @@ def test_bone_is_bright_in_either_photometric_interpretation():
 
 
 @pytest.mark.parametrize("photometric", ["monochrome1", "Monochrome1 ", "MONOCHROME1"])
-def test_the_photometric_interpretation_is_taken_in_any_letters(photometric: str):
+def test_the_photometric_interpretation_is_read_in_any_case(photometric: str):
     film = decode(negative(photometric))
     assert (film.pixels == knee() - float(knee().min())).all()
     assert film.warnings == ()
@@ -269,7 +267,7 @@ def negative(photometric: str) -> bytes:
 
 
 @pytest.mark.parametrize("photometric", [None, "", "GRAY", "MONOCHROME"])
-def test_where_the_header_does_not_say_what_is_black_it_is_guessed_with_a_warning(photometric: str | None):
+def test_an_unknown_photometric_interpretation_gives_a_warning(photometric: str | None):
     dataset = pydicom.dcmread(io.BytesIO(dicom(knee())))
     if photometric is None:
         del dataset.PhotometricInterpretation
@@ -280,7 +278,7 @@ def test_where_the_header_does_not_say_what_is_black_it_is_guessed_with_a_warnin
     assert film.warnings == (UNKNOWN_GRAYS,)
 
 
-def test_a_negative_that_does_not_say_so_is_graded_as_the_film_with_warnings_of_both(grader):
+def test_an_undeclared_negative_is_graded_like_the_film_with_both_warnings(grader):
     dataset = pydicom.dcmread(io.BytesIO(dicom(4095 - knee())))
     del dataset.PhotometricInterpretation
     guessed, plain = grader.grade(written(dataset)), grader.grade(dicom(knee()))
@@ -289,7 +287,7 @@ def test_a_negative_that_does_not_say_so_is_graded_as_the_film_with_warnings_of_
     assert any("inverted" in warning for warning in guessed.warnings)
 
 
-def test_nothing_that_the_header_says_is_printed_or_warned_of():
+def test_no_value_of_the_header_is_printed_or_in_a_warning():
     """By pydicom, which tells numbers of the header where they fit its pixel data badly, and tables in colours of its
     own.
     """
@@ -343,7 +341,7 @@ def test_several_frames_colour_and_no_image_are_errors():
 
 
 @pytest.mark.parametrize("planes", [0, 1])
-def test_a_gray_film_filed_as_rgb_is_read_and_a_coloured_one_is_not(planes):
+def test_a_gray_film_stored_as_rgb_is_read_and_a_coloured_one_is_not(planes):
     gray = knee(8).astype(np.uint8)
     rgb = np.stack([gray] * 3, -1)
     about = {"PhotometricInterpretation": "RGB", "SamplesPerPixel": 3, "PlanarConfiguration": planes}
@@ -378,8 +376,8 @@ def test_a_value_against_the_standard_is_read():
     assert decode(content).ruled_out == "not-frontal"
 
 
-def test_a_patient_s_name_in_any_element_reaches_no_error_no_warning_and_no_log(caplog):
-    """As when a fault shifts what is written: each value in turn is written over with a name."""
+def test_a_patient_name_in_any_element_reaches_no_error_warning_or_log(caplog):
+    """A fault may shift what is written, so each value in turn is overwritten with a name."""
     header = {
         "WindowCenter": "2048",
         "WindowWidth": "4096",

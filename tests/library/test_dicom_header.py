@@ -1,4 +1,4 @@
-"""What the header of a DICOM film says of it: sides, orientation, modality, body part and view."""
+"""What the header of a DICOM film says about it: side, orientation, modality, body part and view."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def both() -> np.ndarray:
 
 
 @pytest.mark.parametrize("blurred", [None, "right", "left"])
-def test_a_header_s_side_names_no_knee_of_a_film_that_shows_two_even_if_one_is_left_out(grader, both, blurred):
+def test_one_side_in_the_header_names_no_knee_of_two_even_if_one_is_left_out(grader, both, blurred):
     from scipy.ndimage import gaussian_filter
 
     film = both.copy()
@@ -82,8 +82,8 @@ def test_any_other_patient_orientation_leaves_the_convention(grader, both, orien
 
 
 @pytest.mark.parametrize(("turns", "usual"), list(enumerate([("L", "F"), ("F", "R"), ("R", "H"), ("H", "L")])))
-def test_the_patient_orientation_is_that_of_the_film_as_it_lay(both, turns, usual):
-    """usual: of a film that lies turned anticlockwise."""
+def test_the_patient_orientation_is_that_of_the_film_as_it_was_given(both, turns, usual):
+    """`usual` is the orientation of a film that was turned anticlockwise by `turns`."""
     swapped = {"L": "R", "R": "L", "F": "F", "H": "H"}
     for letters, toward in ((usual, "L"), (tuple(map(swapped.get, usual)), "R")):
         film = decode(dicom(both, PatientOrientation=list(letters)))
@@ -93,7 +93,7 @@ def test_the_patient_orientation_is_that_of_the_film_as_it_lay(both, turns, usua
 
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 @pytest.mark.parametrize("turns", [0, 1])
-def test_the_padding_round_a_film_changes_no_answer_but_where_the_knee_is(grader, photometric, turns):
+def test_declared_padding_changes_the_boxes_and_nothing_else(grader, photometric, turns):
     bare = np.rot90(knee() + 1, turns)
     wide = np.pad(bare, ((9, 0), (40, 25)), constant_values=0)
     alone, padded = (
@@ -107,7 +107,7 @@ def test_the_padding_round_a_film_changes_no_answer_but_where_the_knee_is(grader
         assert one.box == tuple(edge + shift for edge, shift in zip(other.box, (40, 9, 40, 9), strict=True))
 
 
-def test_padding_that_leaves_less_than_a_film_may_be_is_left_where_it_is():
+def test_padding_stays_where_the_rest_is_smaller_than_a_film_may_be():
     film = np.zeros((200, 200), np.uint16)
     film[:100, :100] = knee()[:100, :100] + 1
     assert decode(dicom(film, PixelPaddingValue=0)).exposed is None
@@ -122,7 +122,7 @@ def test_padding_that_leaves_less_than_a_film_may_be_is_left_where_it_is():
         ({"ViewPosition": "LL"}, "not-frontal"),
     ],
 )
-def test_a_header_that_says_it_is_no_frontal_knee_is_believed(grader, header, reason):
+def test_a_film_whose_header_rules_out_a_frontal_knee_is_refused(grader, header, reason):
     content = dicom(knee(), **header)
     report = grader.grade(content)
     assert (report.refused.reason, report.refused.message) == (reason, MESSAGES[reason])
@@ -169,14 +169,14 @@ VIEWS = (
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR CS")  # which films do have
 @pytest.mark.parametrize("view", VIEWS)
-def test_a_view_that_is_not_frontal_is_told_by_its_words(view):
+def test_a_view_that_is_not_frontal_is_recognised_by_its_words(view):
     assert decode(dicom(knee(), ViewPosition=view)).ruled_out == "not-frontal"
 
 
 @pytest.mark.parametrize(
     "view", ["AP", "PA", "AP BILATERAL", "AP LL", "PA FLEX 30", "ROSENBERG", "STANDING", "WEIGHT BEARING"]
 )
-def test_a_frontal_view_and_what_is_not_known_pass(view):
+def test_a_frontal_view_and_an_unknown_one_pass(view):
     assert decode(dicom(knee(), ViewPosition=view)).ruled_out is None
 
 
@@ -188,13 +188,13 @@ OTHER_WORDS = (
 
 @pytest.mark.filterwarnings("ignore:Invalid value for VR CS")  # which films do have
 @pytest.mark.parametrize("part", [*OTHER_WORDS, ["ABDOMEN", "CHEST"]])
-def test_another_part_is_told_by_its_words(part):
+def test_another_body_part_is_recognised_by_its_words(part):
     assert decode(dicom(knee(), BodyPartExamined=part)).ruled_out == "other-body-part"
 
 
 @pytest.mark.parametrize("part", sorted(OTHER_PARTS))
 @pytest.mark.filterwarnings("ignore:.*for VR CS")  # which films do have
-def test_each_other_part_is_refused_and_not_beside_a_knee(part: str):
+def test_each_other_body_part_is_refused_unless_a_knee_is_named_too(part: str):
     assert decode(dicom(knee(), BodyPartExamined=part)).ruled_out == "other-body-part"
     assert decode(dicom(knee(), BodyPartExamined=f"{part} KNEE")).ruled_out is None
 
@@ -221,7 +221,7 @@ MAY_HOLD_A_KNEE = (
 
 
 @pytest.mark.parametrize("part", MAY_HOLD_A_KNEE)
-def test_a_part_that_may_hold_a_knee_passes(part: str):
+def test_a_body_part_that_may_include_a_knee_passes(part: str):
     assert decode(dicom(knee(), BodyPartExamined=part)).ruled_out is None
 
 
@@ -240,7 +240,7 @@ def test_a_part_that_may_hold_a_knee_passes(part: str):
         "CHESTNUT",
     ],
 )
-def test_a_whole_leg_and_what_may_hold_a_knee_pass(part):
+def test_a_whole_leg_and_similar_parts_pass(part):
     assert decode(dicom(knee(), BodyPartExamined=part)).ruled_out is None
 
 

@@ -1,6 +1,4 @@
-"""The shipped gate: synthetic knees in every position are put right or refused, other films are refused with their
-reason, in each way in.
-"""
+"""The shipped gate corrects or refuses knees in every pose, and refuses other films with their reason."""
 
 import io
 import json
@@ -42,7 +40,7 @@ def test_no_sample_film_is_refused_or_warned_of_as_turned(grader):
         assert not any("turned" in warning or "inverted" in warning for warning in report.warnings)
 
 
-def test_parts_of_the_body_that_no_gate_has_learnt_are_refused_wherever_the_finder_looks(grader):
+def test_body_parts_that_no_gate_has_learnt_are_refused_wherever_the_locator_looks(grader):
     from tuning.synthetic import negatives
 
     rng = np.random.default_rng(5)
@@ -56,7 +54,7 @@ def positioned(pixels: np.ndarray, pose: tuple[int, bool]) -> np.ndarray:
 
 
 @pytest.mark.parametrize("pose", POSES[1:])
-def test_a_knee_in_another_position_is_graded_as_if_upright_or_refused_with_a_reason(grader, pose, knees):
+def test_a_knee_in_another_pose_is_graded_as_if_upright_or_refused_with_a_reason(grader, pose, knees):
     turns, inverted = pose
     for pixels in knees:
         report = grader.grade(positioned(pixels, pose))
@@ -79,7 +77,7 @@ def real(grader, data) -> list[tuple[np.ndarray, FilmReport]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("pose", POSES[1:])
-def test_most_real_knees_in_another_position_are_put_right(grader, real, pose):
+def test_most_real_knees_in_another_pose_are_corrected(grader, real, pose):
     films, upright = zip(*real, strict=True)
     moved = [grader.grade(positioned(film, pose)) for film in films]
     same = [
@@ -118,7 +116,7 @@ def test_every_simulated_part_of_the_body_is_tried():
 
 
 @pytest.mark.parametrize("part", BODY_PARTS)
-def test_simulated_parts_of_the_body_are_refused(grader, part):
+def test_simulated_body_parts_are_refused(grader, part):
     from tuning.synthetic.bodyparts import body_part
 
     reports = [grader.grade(body_part(part, np.random.default_rng([7, seed]), side=256)) for seed in range(6)]
@@ -127,7 +125,7 @@ def test_simulated_parts_of_the_body_are_refused(grader, part):
 
 
 @pytest.mark.parametrize("kind", ["photograph", "text", "texture", "noise", "scene"])
-def test_what_is_no_radiograph_is_refused(grader, kind):
+def test_pictures_that_are_not_radiographs_are_refused(grader, kind):
     from tuning.synthetic import negatives
 
     rng = np.random.default_rng(3)
@@ -135,7 +133,7 @@ def test_what_is_no_radiograph_is_refused(grader, kind):
     assert sum(report.refused is None for report in reports) <= 1
 
 
-def test_a_blurred_knee_and_a_cut_one_are_refused_for_what_they_are(grader, knees):
+def test_a_blurred_knee_and_a_cut_off_one_are_refused_for_their_own_reasons(grader, knees):
     from scipy.ndimage import gaussian_filter
 
     blurred = [grader.grade(gaussian_filter(pixels.astype(np.float32), 14)) for pixels in knees]
@@ -154,13 +152,13 @@ def test_a_refused_film_can_be_graded_by_force(grader):
     assert any("by force" in warning for warning in report.warnings)
 
 
-def test_boxes_of_the_callers_are_asked_of_the_gate_and_not_turned(grader, knees):
+def test_the_gate_judges_given_boxes_and_does_not_turn_the_film(grader, knees):
     report = grader.grade(np.ascontiguousarray(np.rot90(knees[2], 2)), boxes=[(0, 0, 400, 400)])
     assert report.refused.reason in ("turned", "not-a-knee")
     assert grader.grade(knees[2], boxes=[(0, 0, 400, 400)]).refused is None
 
 
-def test_a_bundle_whose_gate_is_missing_is_not_whole_and_one_without_a_gate_grades(grader, knees, tmp_path):
+def test_a_missing_gate_file_is_an_error_and_a_bundle_without_a_gate_grades(grader, knees, tmp_path):
     folder = shutil.copytree(grader.bundle.folder, tmp_path / "bundle")
     (folder / GATE).unlink()
     write_manifest(folder)
@@ -174,10 +172,8 @@ def test_a_bundle_whose_gate_is_missing_is_not_whole_and_one_without_a_gate_grad
 
 
 @pytest.mark.slow
-def test_real_knees_pass_and_given_films_of_other_things_do_not(grader, data):
-    """Of the 15 pictures that are no knees, which no training saw, at most one is let through; of real validation knees
-    one in a hundred is refused.
-    """
+def test_real_knees_pass_and_other_pictures_do_not(grader, data):
+    """At most 1 of 15 other pictures, which no training saw, passes, and about 1 in 100 validation knees is refused."""
     with zipfile.ZipFile(data / "not_knee.zip") as archive:
         answers = list(
             grader.grade_batch(archive.read(name) for name in sorted(archive.namelist()) if not name.endswith(".csv"))

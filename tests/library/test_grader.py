@@ -115,7 +115,7 @@ def test_boxes_skip_the_finder(grader):
         ([], "No box was given"),
     ],
 )
-def test_what_is_no_box_is_an_error_of_the_package(grader, boxes, said):
+def test_a_wrong_box_is_an_error_of_the_package(grader, boxes, said):
     with pytest.raises(errors.FilmError, match=said):
         grader.grade(knee_film(2, seed=1).pixels, boxes=boxes)
 
@@ -147,7 +147,7 @@ def test_a_blank_film_and_a_colour_picture_are_refused_with_a_reason(grader):
 
 
 @pytest.mark.parametrize(("zero", "unit"), [(20000, 1), (-30000, 1), (8000, 16), (0, 1e-9), (0, 1e-33), (1e30, 1e28)])
-def test_the_zero_and_the_unit_of_the_grays_refuse_no_film_and_save_no_blank_one(grader, zero, unit):
+def test_zero_point_and_unit_of_the_grays_change_neither_grade_nor_refusal(grader, zero, unit):
     knee, noise = knee_film(3, seed=9).pixels, np.random.default_rng(0).normal(90, 20, (300, 300))
     usual = grader.grade(knee).knees[0]
     other = grader.grade(zero + unit * knee.astype(np.float64)).knees[0]
@@ -191,7 +191,7 @@ def test_force_grades_a_refused_film_and_says_so(grader):
     assert "Not graded" not in report.findings()
 
 
-def test_a_higher_level_widens_the_sets_and_an_unknown_one_is_told(grader, tmp_path):
+def test_a_higher_level_widens_the_prediction_sets_and_an_unknown_one_is_an_error(grader, tmp_path):
     folder = shutil.copytree(grader.bundle.folder, tmp_path / "levels")
     config = json.loads((folder / "bundle.json").read_text("utf-8"))
     config["conformal"]["others"] = [[0.5, 0.4], [0.99, 0.999]]
@@ -249,7 +249,7 @@ def test_a_band_is_the_middle_of_a_tall_crop_and_the_map_is_empty_outside_it(gra
     assert tall.heatmap.max() == 1
 
 
-def test_a_grading_tells_nobody_and_leaves_no_file(tmp_path, films):
+def test_a_grading_reports_to_nobody_and_leaves_no_file(tmp_path, films):
     """onnxruntime would else write ids of the machine and of the process, to send them to its maker."""
     code = "import sys, kneeoa_hub; print(len(kneeoa_hub.from_pretrained().grade(sys.argv[1]).knees))"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("ORT_")} | {

@@ -1,4 +1,4 @@
-"""Every row of the table of faults: what was expected is observed, and docs/hub-faults.md tells it."""
+"""Every fault of the table in docs/hub-faults.md ends as the table says."""
 
 import time
 from pathlib import Path
@@ -29,7 +29,7 @@ def test_a_fault_ends_as_expected_and_as_the_docs_say(row, all_observed):
     assert line(row, observed) in TABLE.read_text("utf-8")
 
 
-def test_the_docs_tell_these_faults_and_no_others():
+def test_the_docs_list_these_faults_and_no_others():
     text = TABLE.read_text("utf-8")
     assert text.startswith(HEAD)
     assert [row.split(" | ")[0].removeprefix("| ") for row in text.removeprefix(HEAD).splitlines()] == [
@@ -38,7 +38,7 @@ def test_the_docs_tell_these_faults_and_no_others():
 
 
 @pytest.mark.slow
-def test_a_hub_that_is_silent_is_given_up_after_half_a_minute_when_nothing_else_was_said(tmp_path: Path):
+def test_a_silent_hub_is_given_up_after_half_a_minute_by_default(tmp_path: Path):
     with HubServer() as server:
         server.add_repo(REPO).add({"manifest.json": b"{}"})
         server.fault("hang", "HEAD", "/resolve/", times=99)

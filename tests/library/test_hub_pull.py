@@ -1,6 +1,4 @@
-"""Pull from a Hub with the unmodified client against the local server, through what happens to networks, mirrors and
-caches.
-"""
+"""A pull from the local Hub with the unmodified client survives what happens to networks, mirrors and caches."""
 
 import subprocess
 import sys
@@ -13,7 +11,7 @@ from ..support.hub_people import REPO
 
 
 @pytest.mark.parametrize("answer", ["{}", "[]", "null", "3"])
-def test_json_that_is_no_hub_s_is_told_as_such(server, stranger, answer):
+def test_json_that_no_hub_sends_is_an_error_that_says_so(server, stranger, answer):
     server.fault(f"says {answer}", "GET", "/api/models/", times=99)
     said = stranger.does("pull", REPO)
     assert said["error"] == "HubUnreachable"
@@ -24,7 +22,7 @@ def test_json_that_is_no_hub_s_is_told_as_such(server, stranger, answer):
     "variable",
     [{"HF_ENDPOINT": "http://[bad"}, {"HF_ENDPOINT": "http://localhost:99999"}, {"ALL_PROXY": "socks5://127.0.0.1:1"}],
 )
-def test_an_endpoint_or_a_proxy_that_can_t_be_is_told(server, stranger, variable):
+def test_an_impossible_endpoint_or_proxy_is_an_error_that_names_it(server, stranger, variable):
     stranger.environment.update(variable)
     said = stranger.does("pull", REPO)
     assert said["error"] in ("HubUnreachable", "SettingsError", "HubError")
@@ -85,7 +83,7 @@ def test_a_ref_of_the_cache_that_is_named_like_a_commit_is_not_followed(server, 
 
 
 @pytest.mark.parametrize("what", ["blobs", "refs/v1.0", "manifest"])
-def test_a_cache_that_cannot_be_read_is_told(server, published, stranger, what):
+def test_a_cache_that_cannot_be_read_is_an_error_that_names_it(server, published, stranger, what):
     folder = stranger.pulls(f"{REPO}@v1.0")
     path = (folder / "manifest.json").resolve() if what == "manifest" else folder.parent.parent / what
     path.chmod(0)
@@ -160,7 +158,7 @@ def test_a_file_that_changed_in_the_cache_is_fetched_again_and_refused_without_a
         *(("reset", "GET", "model.onnx"), ("cut", "GET", "model.onnx"), ("slow", "GET", "model.onnx")),
     ],
 )
-def test_a_pull_survives_what_passes(server, published, stranger, kind, method, path):
+def test_a_pull_survives_failures_that_pass(server, published, stranger, kind, method, path):
     server.fault(kind, method, path)
     assert contents(stranger.pulls(f"{REPO}@v1.0")) == contents(published)
 

@@ -1,4 +1,4 @@
-"""Push to a Hub with the unmodified client against the local server: one commit, one tag, nothing of others lost."""
+"""A push to the local Hub with the unmodified client makes one commit and one tag, and loses nothing of others."""
 
 import subprocess
 import sys
@@ -117,7 +117,7 @@ def test_a_push_to_another_s_account_is_denied(server, bundle, person, dry_run):
     assert "no account or organisation stranger; push to one of lab" in said["message"]
 
 
-def test_a_client_that_cannot_be_loaded_is_told_by_the_command_too(bundle, person):
+def test_the_command_explains_a_client_that_cannot_be_loaded(bundle, person):
     environment = person.environment | {"HF_HUB_DOWNLOAD_TIMEOUT": "soon"}
     command = [sys.executable, "-m", "kneeoa_hub.cli", "push", str(bundle), REPO]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
@@ -125,7 +125,7 @@ def test_a_client_that_cannot_be_loaded_is_told_by_the_command_too(bundle, perso
     assert "huggingface_hub can't be loaded" in done.stderr
 
 
-def test_a_token_that_is_none_is_refused_and_not_quoted(server, published, person):
+def test_a_malformed_token_is_refused_and_not_quoted(server, published, person):
     for name, arguments in (("pull", [REPO]), ("push", [published, REPO])):
         said = person.does(name, *arguments, token="hf_SECRET\nX")
         assert said["error"] == "HubDenied"
@@ -138,7 +138,7 @@ def test_a_token_that_is_none_is_refused_and_not_quoted(server, published, perso
     "options",
     [{"private": True}, {"branch": "next"}, {"edited_card": "keep"}, {"message": "x"}, {"pull_request": True}],
 )
-def test_what_only_a_hub_can_do_is_not_asked_of_a_folder(bundle, tmp_path, options):
+def test_options_of_a_repo_are_refused_for_a_folder(bundle, tmp_path, options):
     with pytest.raises(AddressError, match="which has no"):
         push(bundle, tmp_path / "hub", **options)
     assert not (tmp_path / "hub").exists()
@@ -194,7 +194,7 @@ def test_the_same_pull_request_twice_or_cut_in_the_middle_is_one(server, publish
     assert contents(stranger.pulls(address)) == contents(newer)
 
 
-def test_a_branch_is_not_called_as_a_tag_is(server, published, newer, person):
+def test_a_branch_must_not_have_the_name_of_a_tag(server, published, newer, person):
     said = person.does("push", newer, REPO, branch="v1.0")
     assert said["error"] == "HubConflict"
     assert "v1.0" not in server.repos["models", REPO].branches
@@ -213,7 +213,7 @@ def test_a_pull_request_may_go_to_another_s_repo_and_nothing_else_may(server, bu
     assert added == [server.refs("others/knees")["refs/pr/1"]]
 
 
-def test_what_should_be_private_does_not_go_to_a_public_repo(server, published, newer, person):
+def test_a_private_bundle_does_not_go_to_a_public_repo(server, published, newer, person):
     commits = server.commits(REPO)
     for options in ({}, {"dry_run": True}, {"tag": "v1.0"}):
         said = person.does("push", published if "tag" in options else newer, REPO, private=True, **options)
@@ -247,7 +247,7 @@ def test_the_same_bundle_again_leaves_a_card_that_a_person_edited(server, publis
         *(("cut", path) for path in ("/commit/", "/tag/")),
     ],
 )
-def test_a_push_survives_what_passes_and_still_makes_one_commit(server, bundle, person, stranger, kind, path):
+def test_a_push_survives_failures_that_pass_and_still_makes_one_commit(server, bundle, person, stranger, kind, path):
     server.fault(kind, "POST", path)
     assert person.does("push", bundle, REPO, tag="v1.0")["answer"] == f"{REPO}@v1.0"
     assert len(server.commits(REPO)) == 2

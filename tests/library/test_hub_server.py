@@ -1,4 +1,4 @@
-"""The local Hub is strict: each of its checks is shown refusing once, so that a push that passes it means something."""
+"""The local Hub is strict: each of its checks refuses something here, so a push that passes it proves something."""
 
 import base64
 import hashlib
@@ -269,7 +269,7 @@ def test_a_branch_is_new_plain_and_starts_at_what_exists(server, branch, start, 
     assert ask(server, "POST", f"/api/models/{REPO}/branch/{branch}", {"startingPoint": start})[0] == status
 
 
-def test_what_is_no_part_of_a_hub_is_not_found(server):
+def test_an_unknown_route_is_not_found(server):
     assert ask(server, "GET", f"/{REPO}/resolve/main/no.txt")[1]["X-Error-Code"] == "EntryNotFound"
     assert ask(server, "GET", f"/{REPO}/resolve/v9/no.txt")[1]["X-Error-Code"] == "RevisionNotFound"
     assert ask(server, "GET", f"/cdn/{OID}/model.onnx")[0] == 404

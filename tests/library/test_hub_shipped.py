@@ -1,4 +1,4 @@
-"""The shipped bundle on a Hub: what its page would show, and what a stranger gets from it."""
+"""The shipped bundle on a Hub: what its page shows, and what another user gets from it."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The same push and pull with Xet, the Hub's store of chunks, in place of plain large files."""
+"""The same push and pull with Xet, the chunk store of the Hub, in place of plain large files."""
 
 from pathlib import Path
 
@@ -57,7 +57,7 @@ def test_someone_without_xet_gets_the_same_files(server, published, tmp_path):
     assert asked(server, "/cdn/")
 
 
-def test_chunks_that_changed_are_no_model(server, published, tmp_path):
+def test_changed_chunks_are_not_a_model(server, published, tmp_path):
     for path in (tmp_path / "cas").rglob("xorbs/xorbs/default.*"):
         if path.suffix != ".tagset":
             path.chmod(0o644)
@@ -70,7 +70,7 @@ def test_chunks_that_changed_are_no_model(server, published, tmp_path):
     assert said["error"] in ("HubError", "HubUnreachable", "BundleChanged", "OutputError"), said
 
 
-def test_a_file_whose_chunks_never_came_is_no_commit(server, bundle, tmp_path):
+def test_a_file_without_its_chunks_makes_no_commit(server, bundle, tmp_path):
     """The Hub knows of the file, and another store than its own has it."""
     server.announce((bundle / "model.onnx").read_bytes())
     assert server.by_xet(next(iter(server.chunked))) is None

@@ -1,4 +1,4 @@
-"""Where the knees are: what a locator's graph says becomes boxes, and bundles without one go on as before."""
+"""The output of a locator's graph becomes boxes, and bundles without a locator find knees by a rule."""
 
 import json
 import tarfile
@@ -27,7 +27,7 @@ def grader_that_finds(grader, tmp_path, *joints):
     return from_pretrained(with_locator(grader.bundle.folder, tmp_path / "bundle", graph_that_finds(joints)))
 
 
-def test_a_film_without_a_joint_is_refused_with_a_reason_of_its_own(grader, tmp_path):
+def test_a_film_without_a_joint_is_refused_with_its_own_reason(grader, tmp_path):
     blind, film = grader_that_finds(grader, tmp_path), knee_film(2, 1).pixels
     report = blind.grade(film)
     assert (report.refused.reason, report.knees) == ("no-knee-found", ())
@@ -57,7 +57,7 @@ def test_three_joints_have_no_side(grader, tmp_path):
     ] * 3
 
 
-def test_a_joint_that_fills_the_film_is_graded_as_if_nobody_had_looked_for_it(grader, tmp_path):
+def test_a_joint_that_fills_the_film_is_graded_as_the_whole_film(grader, tmp_path):
     film = knee_film(3, 4).pixels
     (found,), (whole,) = grader_that_finds(grader, tmp_path, (4, 3, 0.96)).grade(film).knees, grader.grade(film).knees
     assert found.box == whole.box == (0, 0, 224, 224)
@@ -101,7 +101,7 @@ def test_two_parts_of_one_joint_are_one_joint_after_the_second_look(grader, tmp_
     assert (joint.x, joint.y, joint.side) == pytest.approx((274.5, 475.5, 600), abs=1.5)  # as seen about the surer part
 
 
-def test_a_lone_side_in_the_header_is_not_given_to_two_knees(grader, tmp_path, monkeypatch):
+def test_one_side_in_the_header_is_not_given_to_two_knees(grader, tmp_path, monkeypatch):
     from kneeoa_hub import grader as module
 
     finds = grader_that_finds(grader, tmp_path, (4, 2, 0.25), (4, 6, 0.25))
@@ -112,7 +112,7 @@ def test_a_lone_side_in_the_header_is_not_given_to_two_knees(grader, tmp_path, m
     assert any("header says left" in warning for warning in report.warnings)
 
 
-def test_a_large_film_is_seen_like_its_reduction():
+def test_the_locator_sees_a_large_film_like_its_reduction():
     film = two_knee_film((1, 3), 5, height=900, width=1800)
     small = np.asarray(Image.fromarray(film.pixels).resize((384, 192), Image.Resampling.BOX))
     config = InputConfig(96, 96)

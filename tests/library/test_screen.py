@@ -1,6 +1,4 @@
-"""A film in another position is put right when that is certain, boxes and maps stay in the film as given, and what is
-no knee is refused.
-"""
+"""A film in another pose is corrected where the pose is certain, and everything but a knee is refused."""
 
 from collections.abc import Sequence
 
@@ -33,7 +31,7 @@ def test_an_upright_knee_is_accepted_even_when_something_else_is_likelier():
 
 
 @pytest.mark.parametrize("number", range(1, len(POSES)))
-def test_another_position_is_put_right_when_certain_and_else_refused(number):
+def test_another_pose_is_corrected_when_certain_and_otherwise_refused(number):
     sure, unsure = (verdict(answer(**{f"_{number}": share}), LIMITS) for share in (0.95, 0.8))
     assert (sure.accepted, sure.pose, sure.reason) == (False, POSES[number], None)
     assert (unsure.accepted, unsure.pose) == (False, None)
@@ -52,7 +50,7 @@ def test_every_other_class_has_a_reason_with_its_own_message(number, reason):
 
 
 @pytest.mark.parametrize("pose", POSES)
-def test_what_is_put_right_is_the_upright_film_and_a_box_finds_its_way_back(pose):
+def test_to_upright_undoes_a_pose_and_a_box_finds_its_way_back(pose):
     turns, inverted = pose
     upright = np.random.default_rng(0).integers(0, 200, (60, 40)).astype(np.float32)
     upright[5:25, 8:20] = 255
@@ -64,9 +62,7 @@ def test_what_is_put_right_is_the_upright_film_and_a_box_finds_its_way_back(pose
 
 
 def looked(film: np.ndarray, found: list, classes: dict[tuple, int], boxes=None, share=0.95):
-    """What `Screener` says of a film when the finder finds these boxes and the gate answers these classes for the
-    boxes, in whatever pose the film is tried.
-    """
+    """Screen a film in which the locator finds these boxes, and the gate sees these classes, in whatever pose."""
 
     class Gate:
         limits = LIMITS
@@ -82,17 +78,17 @@ LEFT, RIGHT, WHOLE = (0, 0, 100, 100), (100, 0, 200, 100), (0, 0, 200, 100)
 PAIR = np.random.default_rng(0).random((100, 200)).astype(np.float32)
 
 
-def test_what_the_finder_took_for_a_knee_and_the_gate_does_not_is_left_out():
+def test_a_found_box_that_the_gate_does_not_accept_is_left_out():
     screening = looked(PAIR, [LEFT, RIGHT], {LEFT: 0, RIGHT: NOT_A_KNEE})
     assert (screening.boxes, screening.doubtful, screening.refused) == ((LEFT,), (RIGHT,), None)
 
 
-def test_a_given_box_that_the_gate_doubts_is_kept_and_told():
+def test_a_given_box_that_the_gate_does_not_accept_is_kept_as_doubtful():
     screening = looked(PAIR, [], {LEFT: 0, RIGHT: NOT_A_KNEE}, boxes=(LEFT, RIGHT))
     assert (screening.boxes, screening.doubtful, screening.refused) == ((LEFT, RIGHT), (RIGHT,), None)
 
 
-def test_where_the_finder_is_at_a_loss_a_film_may_be_one_knee_and_of_a_wide_one_the_gate_has_to_be_sure():
+def test_where_no_knee_is_found_a_film_may_be_one_knee_and_for_a_wide_film_the_gate_must_be_certain():
     square, box = PAIR[:, :100], (0, 0, 100, 100)
     assert looked(square, [], {box: 0}, share=0.5).boxes == (box,)
     assert looked(PAIR, [], {WHOLE: 0}).boxes == (WHOLE,)
@@ -105,7 +101,7 @@ def test_where_the_finder_is_at_a_loss_a_film_may_be_one_knee_and_of_a_wide_one_
     assert looked(PAIR, [], {WHOLE: BLURRED}).refused.reason == "blurred"
 
 
-def test_in_a_part_of_a_film_the_gate_has_to_be_sure_of_a_knee():
+def test_in_a_part_of_a_film_the_gate_must_be_sure_of_a_knee():
     small, other = (10, 10, 40, 40), (60, 10, 90, 40)
     square = PAIR[:, :100]
     whole = (0, 0, 100, 100)
@@ -117,7 +113,7 @@ def test_in_a_part_of_a_film_the_gate_has_to_be_sure_of_a_knee():
     assert looked(square, [small], {small: 0, whole: 0}, share=0.7).boxes == (whole,)
 
 
-def test_the_reason_is_that_of_what_was_found():
+def test_the_reason_is_that_of_the_found_boxes():
     refused = looked(PAIR, [LEFT, RIGHT], {LEFT: BLURRED, RIGHT: BLURRED, WHOLE: NOT_A_KNEE}).refused
     assert refused.reason == "blurred"
     assert refused.score < LIMITS.min_upright
@@ -126,7 +122,7 @@ def test_the_reason_is_that_of_what_was_found():
 @pytest.mark.slow
 @pytest.mark.parametrize("pose", POSES)
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
-def test_whole_legs_and_pairs_of_legs_are_put_right_from_every_position(grader, seed, pose):
+def test_whole_legs_and_pairs_of_legs_are_corrected_from_every_pose(grader, seed, pose):
     """The shipped finder and gate on composed films, of one leg and of two."""
     turns, inverted = pose
     knees = [

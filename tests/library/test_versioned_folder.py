@@ -1,4 +1,4 @@
-"""The hub that is a folder: what is pushed comes back byte by byte, for good, and a failed push leaves nothing."""
+"""The versioned folder: a pushed bundle comes back byte by byte, for good, and a failed push leaves nothing."""
 
 import json
 import os
@@ -94,7 +94,7 @@ def test_a_kept_copy_does_not_follow_the_bundle_it_came_from(bundle, tmp_path):
     assert not any(path.stat().st_mode & 0o222 for path in pull(address).rglob("*") if path.is_file())
 
 
-def test_only_the_bundle_and_its_card_travel(bundle, tmp_path):
+def test_only_the_bundle_and_its_card_are_published(bundle, tmp_path):
     before = contents(bundle)
     (bundle / "notes.txt").write_text("private")
     (bundle / "figures" / "draft.txt").write_text("private")
@@ -124,7 +124,7 @@ def test_a_number_that_no_machine_holds_is_a_bundle_error(bundle, number):
         ".cache/x.py",
     ],
 )
-def test_what_could_run_code_is_refused_by_name_at_every_load_and_push(bundle, tmp_path, name):
+def test_a_file_that_could_run_code_is_refused_by_name_at_every_load_and_push(bundle, tmp_path, name):
     (bundle / name).parent.mkdir(exist_ok=True)
     (bundle / name).write_bytes(b"print()")
     for call in (lambda: pull(bundle), lambda: push(bundle, tmp_path / "hub"), lambda: read_bundle(bundle)):
@@ -137,7 +137,7 @@ def test_what_could_run_code_is_refused_by_name_at_every_load_and_push(bundle, t
 
 @pytest.mark.parametrize("start", [b"#!/bin/sh\n", b"MZ\x90", b"\x7fELF"])
 @pytest.mark.parametrize("name", ["run", "figures/chart.png", "LICENSE"])
-def test_what_begins_like_a_program_is_refused_whatever_its_name(bundle, name, start):
+def test_a_file_that_begins_like_a_program_is_refused_whatever_its_name(bundle, name, start):
     (bundle / name).write_bytes(start)
     for _ in range(2):  # unlisted, then listed
         with pytest.raises(BundleChanged, match=f"{name} begins like a program"):
@@ -146,7 +146,7 @@ def test_what_begins_like_a_program_is_refused_whatever_its_name(bundle, name, s
 
 
 def test_a_graph_whose_weights_lie_in_another_file_is_refused(tmp_path, monkeypatch):
-    """Whoever changes that file would change the grades, and no manifest lists it."""
+    """A change of that file would change the grades, and no manifest lists it."""
     import onnx
 
     model = onnx.load_from_string(tiny_graph())
@@ -202,7 +202,7 @@ def test_a_value_of_bundle_json_that_makes_no_sense_is_a_bundle_error_at_the_loa
         read_bundle(bundle)
 
 
-def test_two_pushes_of_one_new_tag_at_once_leave_one_of_them_and_tell_the_other(tmp_path):
+def test_of_two_pushes_of_one_new_tag_at_once_one_wins_and_the_other_is_refused(tmp_path):
     hub = tmp_path / "hub"
     push(make_bundle(tmp_path / "first", version="0"), hub)
     bundles = [make_bundle(tmp_path / str(number), version=str(number)) for number in range(1, 5)]

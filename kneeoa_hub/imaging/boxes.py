@@ -1,0 +1,35 @@
+"""Boxes that a caller gives, checked before anything is graded in them."""
+
+import math
+import reprlib
+from collections.abc import Iterable, Sequence
+from numbers import Real
+
+from ..errors import FilmError
+from .film import Film
+from .letterbox import Box
+
+
+def checked_boxes(boxes: Sequence[Sequence[float]], film: Film) -> tuple[Box, ...]:
+    """Return given boxes as whole pixels of the film, from left to right. Raises FilmError for what is not a box."""
+    if not isinstance(boxes, Iterable):
+        raise FilmError(f"boxes={reprlib.repr(boxes)} is not a list; give [(left, top, right, bottom), ...].")
+    checked = tuple(sorted(_checked_box(box, film) for box in boxes))
+    if not checked:
+        raise FilmError("No box was given; leave out boxes= to have the knees found.")
+    return checked
+
+
+def _checked_box(box: object, film: Film) -> Box:
+    edges = tuple(box) if isinstance(box, Iterable) else ()
+    if len(edges) != 4 or not all(isinstance(edge, Real) and math.isfinite(edge) for edge in edges):
+        raise FilmError(
+            f"The box {reprlib.repr(box)} is not four numbers; give boxes=[(left, top, right, bottom), ...]."
+        )
+    left, top, right, bottom = map(int, edges)
+    if not (0 <= left < right <= film.width and 0 <= top < bottom <= film.height):
+        raise FilmError(
+            f"The box {(left, top, right, bottom)} does not lie in the film of {film.width}x{film.height} px; give"
+            " left, top, right, bottom."
+        )
+    return left, top, right, bottom
