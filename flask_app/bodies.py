@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import IO
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from werkzeug.exceptions import ClientDisconnected
+
 from .figures import Figures
 from .queue import Busy, Stopping
 
@@ -119,6 +121,9 @@ class CountedBody:
         """Raises Busy."""
         self._bodies.admit(self)
         began = time.monotonic()
-        content = self._stream.read(size)
+        try:
+            content = self._stream.read(size)
+        except Exception as error:  # of the server's own kinds, for a body that is not HTTP or whose sender has gone
+            raise ClientDisconnected from error
         self._bodies.hold(self, len(content), time.monotonic() - began)
         return content

@@ -6,13 +6,16 @@ import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import limits
-from flask import Blueprint, Flask, Request, g, request
+from flask import Blueprint, Flask, Request, Response, current_app, g, request
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from flask_limiter import Limiter, RequestLimit
 from flask_limiter.util import get_remote_address
 from flask_wtf.csrf import CSRFError, CSRFProtect
+from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeTimedSerializer
 from werkzeug.sansio.utils import host_is_trusted
 
 from kneeoa_hub.errors import SettingsError
@@ -86,6 +89,7 @@ def register(app: Flask, settings: Settings, keys: Mapping[str, str] | None = No
     if hosts:  # Flask's own TRUSTED_HOSTS leaves no way to render a page about the error
         app.before_request(lambda: _trusted(hosts))
     app.before_request(_no_cross_site)
+    app.after_request(_without_host)
     if settings.api_keys:
         known = keys or read_keys(Path(settings.api_keys))
         app.before_request(lambda: _with_key(known))
@@ -138,6 +142,14 @@ def _trusted(hosts: list[str]) -> None:
         raise UnknownHost
 
 
+def _without_host(response: Response) -> Response:
+    """Lead a redirect to a path of this app. Werkzeug makes a whole address of it, with a Host that may be forged."""
+    if response.location:
+        place = urlsplit(response.location)
+        response.location = f"/{place.path.lstrip('/')}{'?' * bool(place.query)}{place.query}"
+    return response
+
+
 def _no_cross_site() -> None:
     """Turn away what another site's page made a browser send, by Fetch Metadata (W3C) or Origin.
 
@@ -173,7 +185,8 @@ def _hashed(key: str) -> str:
 
 
 def _asker() -> str:
-    return g.get("kneeoa_key") or get_remote_address()
+    """Return whose budget a request draws on. A key may be named like an address, and is not that address."""
+    return f"key {g.kneeoa_key}" if "kneeoa_key" in g else f"address {get_remote_address()}"
 
 
 def _check_rate(rate: str) -> None:
@@ -218,8 +231,41 @@ class FormExpired(ShownError):
         )
 
 
+class _Signer(TimestampSigner):
+    """Accepts what was signed at a later time than now: the clock was set back, and no form is to be lost by that."""
+
+    def unsign(self, signed_value: Any, max_age: int | None = None, return_timestamp: bool = False) -> Any:
+        value, made = super().unsign(signed_value, None, True)
+        if max_age is not None and self.get_timestamp() - made.timestamp() > max_age:
+            raise SignatureExpired("too old", payload=value, date_signed=made)
+        return (value, made) if return_timestamp else value
+
+
+class Forms(CSRFProtect):
+    """Checks the token of a form, and that it is not too old."""
+
+    def protect(self, apply_exemptions: bool = False) -> None:
+        """Raise CSRFError for a form without a good token."""
+        super().protect(apply_exemptions)
+        if not g.get("csrf_valid"):  # this request needs none
+            return
+        token = request.form.get("csrf_token") or request.headers.get("X-CSRFToken", "")
+        serializer = URLSafeTimedSerializer(current_app.secret_key or "", salt="wtf-csrf-token", signer=_Signer)
+        try:
+            serializer.loads(token, max_age=TOKEN_SECONDS)
+        except BadData:
+            raise CSRFError("The token is too old.") from None
+
+
 class Sessions(SecureCookieSessionInterface):
     """Makes cookies that travel over TLS alone where there is TLS."""
+
+    def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
+        """Return what signs the cookie, and accepts one that was signed before the clock was set back."""
+        serializer = super().get_signing_serializer(app)
+        if serializer is not None:
+            serializer.signer = _Signer
+        return serializer
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         """Return the session of a browser. A program sends no cookie and gets an empty session."""
@@ -243,10 +289,10 @@ def protect(app: Flask, secret_key: str, programs: Blueprint) -> None:
         SESSION_COOKIE_NAME="kneeoa",
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
-        WTF_CSRF_TIME_LIMIT=TOKEN_SECONDS,
+        WTF_CSRF_TIME_LIMIT=None,  # `Forms` looks at the age
         # _no_cross_site decides by better headers than the referrer
         WTF_CSRF_SSL_STRICT=False,
     )
     app.session_interface = Sessions()
-    CSRFProtect(app).exempt(programs)
+    Forms(app).exempt(programs)
     app.register_error_handler(CSRFError, lambda error: app.handle_user_exception(FormExpired()))

@@ -21,6 +21,10 @@ from .address import did_you_mean
 from .push_options import PushResult
 
 MAIN = "main"
+NEXT = ".next"
+"""Beside the refs, while a push writes them: its revision. After a kill, the next push of that bundle finishes it."""
+LOCK = ".lock"
+"""Beside the refs: one push at a time writes to a versioned folder."""
 """The ref of the revision that was pushed last; on the Hub the main branch."""
 PICTURES = frozenset((".png", ".jpg", ".jpeg", ".svg", ".webp"))
 """Suffixes of the pictures that a card may show."""
@@ -142,36 +146,85 @@ def push_to_folder(bundle: Bundle, folder: Path, tag: str | None = None, *, dry_
         AddressError: The folder holds other things.
         OutputError: The folder cannot be written; then nothing of this push stays.
     """
+    snapshot = folder / "snapshots" / bundle.digest
     with _writing(folder):
         _check_target(folder)
-        snapshot = folder / "snapshots" / bundle.digest
-        named = read_ref(folder, tag) if tag else None
-        if tag and named not in (None, bundle.digest):
-            raise _tag_taken(folder, tag, bundle.digest)
+        done = _is_done(folder, tag, bundle.digest)
         kept = snapshot.is_dir()
         if kept:
             _check_kept(snapshot)
-        if not (dry_run or (kept and named)):
-            if not kept:
-                _copy(bundle, snapshot)
-            write_ref(folder, MAIN, bundle.digest)
-            if tag:  # last, so that the next push finishes one that was cut off
-                _write_new_tag(folder, tag, bundle.digest)
+        if not (done or dry_run):
+            with _one_push_at_a_time(folder):
+                kept = _push(bundle, folder, tag)
     path = folder.as_posix()
     address = f"{path if folder.is_absolute() or path.startswith('../') else './' + path}@{tag or bundle.digest}"
     return PushResult.of(address, bundle.folder, [] if kept else published_files(bundle.folder))
 
 
+def _is_done(folder: Path, tag: str | None, revision: str) -> bool:
+    """Return whether the refs say that this was pushed before. Raises HubConflict when the tag names another bundle."""
+    named = read_ref(folder, tag or MAIN)
+    if tag and named not in (None, revision):
+        raise _tag_taken(folder, tag, revision)
+    whole = (folder / "snapshots" / revision).is_dir() and read_ref(folder, NEXT) != revision
+    return whole and named == revision
+
+
+def _push(bundle: Bundle, folder: Path, tag: str | None) -> bool:
+    """Copy the bundle, then write its tag, then main, so that main never leads to a bundle whose tag was refused.
+
+    Nothing of it stays when another push has taken the tag. Returns whether the bundle was there before.
+    """
+    snapshot = folder / "snapshots" / bundle.digest
+    _is_done(folder, tag, bundle.digest)
+    kept = snapshot.is_dir()
+    if not kept:
+        _copy(bundle, snapshot)
+    try:
+        write_ref(folder, NEXT, bundle.digest)
+        if tag:
+            _write_new_tag(folder, tag, bundle.digest)
+        write_ref(folder, MAIN, bundle.digest)
+    except HubConflict:
+        if not kept:
+            shutil.rmtree(snapshot, ignore_errors=True)
+        raise
+    finally:
+        (folder / "refs" / NEXT).unlink(missing_ok=True)
+    return kept
+
+
+@contextmanager
+def _one_push_at_a_time(folder: Path) -> Iterator[None]:
+    """Wait for the push that writes to the folder now. Where nothing can be locked, the tag's link alone decides."""
+    from filelock import FileLock
+
+    path = folder / "refs" / LOCK
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        lock.acquire()
+    except NotImplementedError:
+        yield
+        return
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        lock.release()
+
+
+def _others(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name not in ("snapshots", "refs"))
+
+
 def _check_target(folder: Path) -> None:
     if (folder / "manifest.json").exists():
         raise AddressError(f"{folder} is itself a bundle; push to a folder beside it.")
-    if folder.is_dir() and not is_versioned(folder):
-        others = sorted(path.name for path in folder.iterdir() if path.name not in ("snapshots", "refs"))
-        if others:
-            raise AddressError(
-                f"{folder} holds other things ({others[0]}); push to a new or empty folder, such as"
-                f" {folder / 'kneeoa'}."
-            )
+    if folder.is_dir() and not is_versioned(folder) and (others := _others(folder)):
+        raise AddressError(
+            f"{folder} holds other things ({others[0]}); push to a new or empty folder, such as {folder / 'kneeoa'}."
+        )
 
 
 def _check_kept(snapshot: Path) -> None:

@@ -1,6 +1,7 @@
 """Forms of the Flask app that are forged, old, another visitor's, or sent again."""
 
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,13 @@ def test_a_token_grows_old(grader: KneeGrader, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(flask_app.guards, "TOKEN_SECONDS", -1)
     client = create_app(Settings(), grader).test_client()
     assert_problem(sent(client, token_of(client.get("/").text)), 400, "form-expired")
+
+
+def test_a_clock_that_is_set_back_makes_no_open_form_useless(client: FlaskClient, monkeypatch: pytest.MonkeyPatch):
+    token = token_of(client.get("/").text)
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 3600)
+    assert sent(client, token).status_code == 201
 
 
 def test_a_reader_s_form_needs_the_token_too(client: FlaskClient, films: dict[str, Path]):

@@ -15,6 +15,7 @@ from kneeoa_hub import from_pretrained, pull, push
 from kneeoa_hub.bundle import read_bundle, write_manifest
 from kneeoa_hub.errors import AddressError, BundleChanged, BundleError, BundleIncomplete, HubConflict, OutputError
 from kneeoa_hub.hub.pull_push import revision_of
+from kneeoa_hub.hub.versioned import read_ref
 
 from ..support.bundles import contents, make_bundle, tiny_graph
 
@@ -218,6 +219,8 @@ def test_of_two_pushes_of_one_new_tag_at_once_one_wins_and_the_other_is_refused(
     assert sorted(said) == sorted([f"{hub}@v1.0", "told", "told", "told"])
     assert contents(pull(hub, revision="v1.0")) == contents(bundles[said.index(f"{hub}@v1.0")])
     assert list((hub / "refs").glob(".*")) == []
+    assert read_ref(hub, "main") == read_ref(hub, "v1.0")
+    assert len(list((hub / "snapshots").iterdir())) == 2  # nothing of a refused push stays
 
 
 def test_a_changed_copy_is_refused_by_pull_and_by_push(bundle, tmp_path):
@@ -236,6 +239,18 @@ def test_a_push_that_was_cut_off_before_its_tag_is_finished_by_the_next(bundle, 
     push(bundle, hub)
     (hub / "refs" / "main").unlink()
     assert contents(pull(push(bundle, hub, tag="v1.0"))) == contents(pull(hub)) == contents(bundle)
+
+
+def test_a_push_that_was_killed_between_its_tag_and_main_is_finished_by_the_next(bundle, tmp_path):
+    hub = tmp_path / "hub"
+    push(make_bundle(tmp_path / "old", version="0"), hub, tag="v0")
+    before = read_ref(hub, "main")
+    push(bundle, hub, tag="v1.0")
+    (hub / "refs" / ".next").write_text((hub / "refs" / "v1.0").read_text())
+    (hub / "refs" / "main").write_text(f"{before}\n")
+    push(bundle, hub, tag="v1.0")
+    assert read_ref(hub, "main") == read_ref(hub, "v1.0")
+    assert list((hub / "refs").glob(".*")) == []
 
 
 @pytest.mark.parametrize("damage", ["changed", "missing"])
@@ -346,8 +361,9 @@ def test_a_disk_that_takes_no_more_bytes_is_an_output_error_and_nothing_half_wri
     )
     assert done.stdout.startswith("OutputError")
     after = listing(hub)
-    assert {name: time for name, time in after.items() if name != "snapshots"} == {
-        k: v for k, v in before.items() if k != "snapshots"
+    folders = ("snapshots", "refs")  # of the push that failed, each held a file for a while
+    assert {name: time for name, time in after.items() if name not in folders} == {
+        k: v for k, v in before.items() if k not in folders
     }
 
 
