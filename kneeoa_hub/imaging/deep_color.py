@@ -21,6 +21,7 @@ from PIL.TiffImagePlugin import (
 )
 
 from ..errors import MissingExtra
+from .bounds.tags import check_exif
 
 ORIENTATION = 0x0112
 """Tag of EXIF and TIFF that says how the stored picture lies, 1 to 8."""
@@ -76,6 +77,7 @@ def _of_png(content: bytes, image: PngImageFile) -> DeepHeader | None:
         return None
     if exif := _exif_of_png(content):
         image.info["exif"] = exif
+    check_exif(image.info)
     # PngImageFile.getexif would decode the pixels to look for a chunk behind them.
     orientation = Image.Image.getexif(image).get(ORIENTATION, 1)
     return DeepHeader("PNG", *image.size, orientation, gray=raw_mode.startswith("LA"))

@@ -4,7 +4,6 @@
 grays that a viewer shows (DICOM PS3.3 C.7.6.3).
 """
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +11,8 @@ import pydicom
 from pydicom.dataset import Dataset
 
 from ..errors import DamagedFilm, FilmError, FilmTooLarge, MissingExtra, SeveralFrames, UnsupportedFilm
+from .bounds import bounded
+from .bounds.dicom import CountedReads, check_values
 from .dicom_grays import UNKNOWN_GRAYS, bounds_of, exposed_pixels, shown_grays
 from .dicom_header import READ_ELEMENTS, read_statements, text
 from .film import Film, Limits
@@ -73,7 +74,8 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
                 f"{name} is damaged DICOM (its bits allocated, bits stored and high bit contradict each other); export"
                 " it again."
             )
-        stored = stored_values(header, form.samples)
+        with bounded(name):
+            stored = stored_values(header, form.samples)
         if form.is_rgb:
             stored = _single_channel(stored, name)
         exposed = exposed_pixels(stored, header)
@@ -116,8 +118,9 @@ def _read_header(content: bytes, name: str) -> tuple[Dataset, _Form]:
     if DEFLATED in content:
         raise UnsupportedFilm(f"{name} is deflated DICOM; export it uncompressed.")
     try:
-        with quiet_warnings():
-            header = pydicom.dcmread(io.BytesIO(content), specific_tags=list(READ_ELEMENTS), force=True)
+        with bounded(name), quiet_warnings():
+            header = pydicom.dcmread(CountedReads(content), specific_tags=list(READ_ELEMENTS), force=True)
+            check_values(header)
             for element in header:
                 _ = element.value
             if "TransferSyntaxUID" not in header.file_meta:
@@ -131,6 +134,8 @@ def _read_header(content: bytes, name: str) -> tuple[Dataset, _Form]:
             photometric=text(header, "PhotometricInterpretation"),
             syntax=header.file_meta.TransferSyntaxUID,
         )
+    except FilmError:
+        raise
     except Exception as error:  # pydicom raises many types for a corrupt file
         raise DamagedFilm(f"{name} is damaged DICOM ({type(error).__name__}); export it again.") from None
     return header, form

@@ -9,6 +9,8 @@ from PIL import Image, UnidentifiedImageError
 from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION
 
 from ..errors import DamagedFilm, FilmError, FilmTooLarge, KneeOAError, SeveralFrames, UnsupportedFilm
+from .bounds import OverBound, bounded, check_picture
+from .bounds.tags import check_exif
 from .deep_color import ORIENTATION, WHITE_IS_ZERO, DeepHeader, deep_header, read_channels, tile_size
 from .film import BLOCK_ROWS, Film, Limits
 from .formats import PILLOW_FORMATS, READABLE_FORMATS
@@ -50,6 +52,7 @@ def read_picture(content: bytes, name: str, limits: Limits) -> Film:
         MissingExtra: The film needs imagecodecs, which is not installed.
     """
     with _decoder_errors(name, limits):
+        check_picture(content, name, limits.max_pixels)
         image = _opened(content)
         if header := _deep_header(content, image):
             return _from_channels(content, header, name, limits)
@@ -78,12 +81,15 @@ def read_image(image: Image.Image, limits: Limits) -> Film:
 def _decoder_errors(name: str, limits: Limits) -> Iterator[None]:
     """Turn whatever a decoder raises in the block into an error of this package."""
     try:
-        yield
+        with bounded(name):
+            yield
     except KneeOAError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise FilmTooLarge(f"{name} has far more than {limits.max_pixels} pixels; send a smaller film.") from None
-    except Exception as error:  # decoders raise many types for a corrupt file, struct.error and MemoryError among them
+    except MemoryError:
+        raise FilmTooLarge(f"{name} needs more memory than there is; send a smaller film.") from None
+    except Exception as error:  # decoders raise many types for a corrupt file, struct.error among them
         raise DamagedFilm(f"{name} is truncated or damaged ({type(error).__name__}); export it again.") from None
 
 
@@ -97,6 +103,8 @@ def _opened(content: bytes) -> Image.Image | None:
 def _deep_header(content: bytes, image: Image.Image | None) -> DeepHeader | None:
     try:
         return deep_header(content, image)
+    except OverBound:
+        raise
     except Exception:  # corrupt tags raise many types; Pillow then says what is wrong with the file
         return None
 
@@ -151,6 +159,7 @@ def _from_image(image: Image.Image, name: str, limits: Limits) -> Film:
         part.info.pop("transparency", None)  # Pillow would warn of it; transparency is always ignored
         return np.asarray(part if part.mode in GRAY_MODES else part.convert("L" if part.mode == "1" else "RGB"))
 
+    check_exif(image.info)
     pixels, colour = _gray(values, (image.height, image.width), image.getexif().get(ORIENTATION, 1), 255)
     # Pillow inverts 8-bit films by itself, and no other ones.
     if white_is_zero and image.mode in GRAY_MODES and image.mode != "L":

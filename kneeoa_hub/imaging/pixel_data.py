@@ -27,6 +27,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from .bounds.dicom import check_fragments, check_frame
 from .quiet import quiet_warnings
 
 END_OF_IMAGE = b"\xff\xd9"
@@ -69,12 +70,14 @@ def stored_values(header: Any, samples: int = 1) -> np.ndarray:
 
     Raises:
         ImportError: The decoders are not installed.
+        OverBound: The pixel data would take far more memory or time than a film needs.
         ValueError: The pixel data are corrupt, or the frame's size or depth differs from the header's. The decoders
             raise errors of their own too.
     """
     syntax, stored, high = header.file_meta.TransferSyntaxUID, int(header.BitsStored), high_bit(header)
     if syntax in UNCOMPRESSED:
         return _values(_uncompressed(header, samples), stored, high, header.PixelRepresentation)
+    check_fragments(header.PixelData)
     with quiet_warnings():
         frame = next(generate_frames(header.PixelData, number_of_frames=1))
     if syntax == RLELossless:
@@ -86,6 +89,7 @@ def stored_values(header: Any, samples: int = 1) -> np.ndarray:
 def _from_jpeg(frame: bytes, header: Any, stored: int, high: int) -> np.ndarray:
     """Decode a frame of any JPEG, and weigh what the header says of its bits against the frame itself."""
     syntax = header.file_meta.TransferSyntaxUID
+    check_frame(frame, jpeg2000=syntax in JPEG_2000)
     # libjpeg would fill a missing part with gray, and CharLS would look for it for seconds.
     if syntax in (*JPEG, *JPEG_LS) and not frame.rstrip(b"\0\xff").endswith(END_OF_IMAGE):
         raise ValueError("the film is cut off")

@@ -5,6 +5,8 @@ import logging
 
 from PIL import Image
 
+from .bounds import check_picture
+from .film import Limits
 from .formats import DEFLATED, PILLOW_FORMATS, is_dicom
 from .quiet import quiet_logs, quiet_warnings
 
@@ -29,11 +31,13 @@ def is_large(film: bytes) -> bool:
 def _dicom_size(film: bytes) -> tuple[int, int]:
     import pydicom  # an extra
 
+    from .bounds.dicom import CountedReads
+
     if DEFLATED in film:  # the decoder refuses it
         return 0, 0
     with quiet_warnings():
         # To the end of the file: of an element that occurs twice the last one counts.
-        header = pydicom.dcmread(io.BytesIO(film), specific_tags=["Rows", "Columns"], force=True)
+        header = pydicom.dcmread(CountedReads(film), specific_tags=["Rows", "Columns"], force=True)
         return int(header.Columns), int(header.Rows)
 
 
@@ -42,5 +46,6 @@ def _picture_size(film: bytes) -> tuple[int, int]:
         if film[12:16] != b"IHDR":  # Pillow also reads a file whose header comes later
             return LARGE, 1
         return int.from_bytes(film[16:20]), int.from_bytes(film[20:24])
+    check_picture(film, "The film", Limits().max_pixels)
     with Image.open(io.BytesIO(film), formats=PILLOW_FORMATS) as picture:
         return picture.size

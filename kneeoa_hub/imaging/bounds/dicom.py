@@ -1,0 +1,77 @@
+"""Bounds of DICOM (PS3.5): the elements that are read, their values, and the fragments of compressed pixels.
+
+pydicom's own reading is counted, rather than foreseen by a parser beside it: what pydicom takes an element for depends
+on much that a file may get wrong.
+"""
+
+import io
+
+from pydicom.dataelem import RawDataElement
+from pydicom.dataset import Dataset
+from pydicom.tag import Tag
+
+from .jpeg import check_scans
+from .jpeg2000 import check_codestreams
+from .limit import OverBound, at_most
+
+READS = 200_000
+"""Most times that pydicom may read from a film: some two for each element or item. A film has a few hundred elements;
+an item without any takes eight bytes of the file and a kilobyte of memory."""
+VALUE_BYTES = 64 * 2**10
+"""Most bytes of a value that is read. Those of one that holds numbers as text take two hundred bytes each."""
+TABLE_BYTES = 512 * 2**10
+"""Most bytes of a sequence of lookup tables. A table has at most 128 kB."""
+FRAGMENTS = 100_000
+"""Most fragments of compressed pixels. Archives split frames every 64 kB, or every 2 kB."""
+TABLES = ("ModalityLUTSequence", "VOILUTSequence")
+PIXEL_DATA = Tag("PixelData")
+PIXEL_KINDS = (None, "OB", "OW", "UN")
+"""Value representations of pixel data; pydicom would parse any other one, value by value."""
+ITEM = b"\xfe\xff\x00\xe0"
+
+
+class CountedReads(io.BytesIO):
+    """A film for pydicom, which raises OverBound when it is read from too often."""
+
+    def __init__(self, content: bytes):
+        super().__init__(content)
+        self._left = READS
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read as io.BytesIO does."""
+        self._left -= 1
+        if self._left < 0:
+            raise OverBound(f"over {READS // 2} elements or items")
+        return super().read(size)
+
+
+def check_values(header: Dataset) -> None:
+    """Check the elements of a data set that pydicom has not converted yet. Raises OverBound."""
+    tables = {Tag(keyword) for keyword in TABLES}
+    for tag in list(header.keys()):
+        element = header.get_item(tag)
+        if not isinstance(element, RawDataElement):
+            continue  # a sequence that was read element by element
+        if tag == PIXEL_DATA:
+            if element.VR not in PIXEL_KINDS:
+                raise OverBound("pixel data that are not bytes")
+            continue
+        most = TABLE_BYTES if tag in tables else VALUE_BYTES
+        at_most(most, len(element.value or b""), "bytes in a value of its header")
+
+
+def check_fragments(content: bytes) -> None:
+    """Check encapsulated pixel data before they are joined. Raises OverBound."""
+    at, count = 0, 0
+    while content[at : at + 4] == ITEM:
+        count += 1
+        at_most(FRAGMENTS, count, "fragments of pixel data")
+        at += 8 + int.from_bytes(content[at + 4 : at + 8], "little")
+
+
+def check_frame(frame: bytes, jpeg2000: bool) -> None:
+    """Check a frame in any kind of JPEG. Raises OverBound."""
+    if jpeg2000:
+        check_codestreams(frame)
+    else:
+        check_scans(frame)

@@ -1,0 +1,84 @@
+"""Bounds of JPEG (ITU-T T.81) and JPEG-LS (T.87), as a file or as a frame of a DICOM film."""
+
+import re
+from collections.abc import Iterator
+
+from .limit import METADATA_BYTES, at_most
+from .tags import EXIF, check_exif, check_tags
+
+SEGMENTS = 2000
+"""Most segments: tables, headers and metadata. A phone's picture with 16 MB of metadata has some 300."""
+PADDING_BYTES = 64 * 2**10
+"""Most bytes between segments that belong to none. Pillow looks at each of them in Python."""
+SCANS = 100
+"""Most scans. A progressive film has about ten; libjpeg-turbo's own tools advise this limit."""
+SCAN_PIXELS = 1_200_000_000
+"""Most pixels in all scans. Each scan of a progressive film goes through all of its pixels, even if it holds no data:
+thirty scans of a film of the largest size."""
+START, END, SCAN = 0xD8, 0xD9, 0xDA
+BARE = {0x01, *range(0xD0, 0xDA)}
+"""Markers without a length."""
+FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
+"""Markers of the segments that give the size."""
+APPLICATION, COMMENT = range(0xE0, 0xF0), 0xFE
+MPF = b"MPF\0"
+"""What precedes the index of a file with several pictures, in the form of TIFF (CIPA DC-007)."""
+MARKER = re.compile(rb"\xff+([^\x00\xff])")
+AFTER_DATA = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
+"""The next marker behind compressed data, in which FF is followed by 0 or begins a restart marker."""
+
+
+def segments(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the marker and the payload of each segment, up to the end of the image.
+
+    Raises OverBound where there is too much padding or there are too many segments.
+    """
+    at, count, padding, inside = 2, 0, 0, False
+    while found := (AFTER_DATA if inside else MARKER).search(content, at):
+        padding += 0 if inside else found.end() - at - 2
+        at_most(PADDING_BYTES, padding, "bytes between segments")
+        marker, at = found[1][0], found.end()
+        if marker == END:
+            return
+        if marker in BARE:
+            padding += 2
+            continue
+        count += 1
+        at_most(SEGMENTS, count, "segments")
+        length = max(2, int.from_bytes(content[at : at + 2]))
+        yield marker, content[at + 2 : at + length]
+        at, inside = at + length, marker == SCAN
+
+
+def scan_pixels(content: bytes) -> int:
+    """Return how many pixels the scans of a JPEG go through. Raises OverBound for too many scans or segments."""
+    size = scans = 0
+    for marker, payload in segments(content):
+        if marker in FRAMES:
+            size = max(size, int.from_bytes(payload[1:3]) * int.from_bytes(payload[3:5]))
+        elif marker == SCAN:
+            scans += 1
+            at_most(SCANS, scans, "scans")
+    return size * scans
+
+
+def check_scans(content: bytes) -> None:
+    """Check the segments and the scans of a JPEG. Raises OverBound."""
+    at_most(SCAN_PIXELS, scan_pixels(content), "pixels in all scans")
+
+
+def check_jpeg(content: bytes) -> None:
+    """Check the segments and the scans of a JPEG file, and what its EXIF and MPF hold. Raises OverBound."""
+    size, exif = 0, []
+    for marker, payload in segments(content):
+        if marker == SCAN:  # Pillow looks no further
+            break
+        if marker in APPLICATION or marker == COMMENT:
+            size += len(payload)
+            at_most(METADATA_BYTES, size, "bytes of metadata")
+            if payload.startswith(EXIF):
+                exif.append(payload)
+            elif payload.startswith(MPF):
+                check_tags(payload[len(MPF) :])
+    check_exif({"exif": b"".join(exif[:1] + [part[len(EXIF) :] for part in exif[1:]])})
+    check_scans(content)

@@ -1,0 +1,138 @@
+"""Bounds of JPEG 2000 (ITU-T T.800), as a frame of a DICOM film: what OpenJPEG makes room for before it decodes."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .limit import OverBound, at_most
+
+TILES = 4096
+"""Most tiles. OpenJPEG keeps six kilobytes for each, and another for each of its components. A film of the largest size
+in tiles of 128 x 128 pixels has 2,500."""
+COMPONENTS = 4
+"""Most components. A film has one."""
+CODE_BLOCKS = 200_000
+"""Most code-blocks of all tiles, at up to a kilobyte each. A film of the largest size in blocks of 32 x 32 has
+52,000."""
+PRECINCTS = 100_000
+"""Most precincts of all tiles, at up to a kilobyte each. A film has one for each resolution, or some thousands."""
+PACKETS = 1_000_000
+"""Most packets of all tiles: a layer of a precinct. OpenJPEG marks each that it has read."""
+MARKERS = 20_000
+"""Most marker segments, those of tile parts included."""
+CODESTREAMS = 8
+"""Most places of a JP2 file that look like the beginning of a codestream."""
+CODESTREAM = b"\xff\x4f\xff\x51"
+"""The markers SOC and SIZ, with which every codestream begins."""
+SIZ, COD, COC, SOT, SOD, EOC = 0x51, 0x52, 0x53, 0x90, 0x93, 0xD9
+
+
+@dataclass(frozen=True)
+class _Size:
+    width: int
+    height: int
+    tile_width: int
+    tile_height: int
+    components: int
+
+    @property
+    def tiles(self) -> int:
+        return -(-self.width // self.tile_width) * -(-self.height // self.tile_height)
+
+
+@dataclass(frozen=True)
+class _Coding:
+    """Powers of two of the sides of code-blocks, and of precincts by resolution, the smallest first."""
+
+    levels: int
+    block: tuple[int, int]
+    precincts: tuple[tuple[int, int], ...]
+
+
+def check_codestreams(frame: bytes) -> None:
+    """Check a codestream, or every one that a JP2 file may hold. Raises OverBound."""
+    found, at = 0, frame.find(CODESTREAM)
+    while at >= 0:
+        found += 1
+        at_most(CODESTREAMS, found, "codestreams")
+        _check_codestream(frame[at:])
+        if at == 0:
+            return
+        at = frame.find(CODESTREAM, at + 4)
+
+
+def _check_codestream(stream: bytes) -> None:
+    size, layers = None, 1
+    codings: list[_Coding] = []
+    for marker, payload in _markers(stream):
+        if marker == SIZ:
+            size = _size(payload)
+            at_most(COMPONENTS, size.components, "components")
+            at_most(TILES, size.tiles, "tiles")
+        elif marker == COD:
+            layers = max(layers, int.from_bytes(payload[2:4]))
+            codings.append(_coding(payload[0], payload[5:]))
+        elif marker == COC:
+            codings.append(_coding(payload[1], payload[2:]))
+    if size:
+        for coding in codings:
+            _check_coding(size, coding, layers)
+
+
+def _markers(stream: bytes) -> Iterator[tuple[int, bytes]]:
+    """Yield the marker segments of the main header and of all tile parts, without their data."""
+    at, count, part_end = 2, 0, len(stream)
+    while at + 4 <= len(stream) and stream[at] == 0xFF:
+        count += 1
+        at_most(MARKERS, count, "marker segments")
+        marker = stream[at + 1]
+        if marker == SOD:
+            at = part_end
+            continue
+        if marker == EOC:
+            return
+        length = max(2, int.from_bytes(stream[at + 2 : at + 4]))
+        payload = stream[at + 4 : at + 2 + length]
+        if marker == SOT:
+            part_end = at + (int.from_bytes(payload[2:6]) or len(stream))
+        yield marker, payload
+        at += 2 + length
+
+
+def _size(payload: bytes) -> _Size:
+    right, bottom, left, top, tile_width, tile_height, _, _ = (
+        int.from_bytes(payload[start : start + 4]) for start in range(2, 34, 4)
+    )
+    if not (left < right and top < bottom and tile_width and tile_height):
+        raise OverBound("a size of no pixels")
+    return _Size(right - left, bottom - top, tile_width, tile_height, int.from_bytes(payload[34:36]))
+
+
+def _coding(style: int, payload: bytes) -> _Coding:
+    levels, sides = payload[0], payload[5:]
+    precincts = tuple((one & 15, one >> 4) for one in sides[: levels + 1]) if style & 1 else ((15, 15),) * (levels + 1)
+    return _Coding(levels, ((payload[1] & 15) + 2, (payload[2] & 15) + 2), precincts)
+
+
+def _check_coding(size: _Size, coding: _Coding, layers: int) -> None:
+    """Count precincts, code-blocks and packets of all tiles as if each had this coding (T.800, B.5 to B.7)."""
+    tile = min(size.tile_width, size.width), min(size.tile_height, size.height)
+    every = size.tiles * size.components
+    precincts = blocks = most = 0
+    for resolution, sides in enumerate(coding.precincts):
+        bands = 3 if resolution else 1
+        step = coding.levels - resolution
+        extent = [-(-side // 2**step) for side in tile]
+        here = _cells(extent, sides)
+        most = max(most, here)
+        precincts += bands * here
+        inner = [side - 1 if resolution else side for side in sides]
+        block = [max(0, min(pair)) for pair in zip(coding.block, inner, strict=True)]
+        blocks += bands * max(here, _cells([-(-side // (2 if resolution else 1)) for side in extent], block))
+    at_most(PRECINCTS, precincts * every, "precincts")
+    at_most(CODE_BLOCKS, blocks * every, "code-blocks")
+    at_most(PACKETS, layers * (coding.levels + 1) * most * every, "packets")
+
+
+def _cells(extent: list[int], powers: tuple[int, ...] | list[int]) -> int:
+    across, down = (-(-side // 2**power) for side, power in zip(extent, powers, strict=True))
+    return across * down

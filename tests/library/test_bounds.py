@@ -1,0 +1,105 @@
+"""Files that ask for gigabytes or minutes: each is refused at once, by its headers."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from pydicom.uid import JPEG2000Lossless, JPEGExtended12Bit
+
+from benchmarks.film_kinds import dicom, picture
+from kneeoa_hub.errors import FilmTooLarge
+from kneeoa_hub.imaging.decode import decode
+from kneeoa_hub.imaging.film import Limits
+from kneeoa_hub.imaging.phantom import knee_film
+from tests.support.bombs import BOMBS, codestream, in_dicom, progressive, sharing_tags
+
+MOST_MEGABYTES, MOST_SECONDS = 128, 5
+"""Far less than any film may take, which is 512 MB and ten seconds: only a header is read of these. Seconds are the
+processor's."""
+TRY_ALL = """
+import json, sys, time
+from pathlib import Path
+import imagecodecs, pydicom
+from kneeoa_hub.errors import FilmError
+from kneeoa_hub.imaging.decode import decode
+from kneeoa_hub.imaging.sizes import is_large
+from tests.support.bombs import BOMBS
+
+def megabytes(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(name))
+
+decode(Path(sys.argv[1]).read_bytes())  # imports what it needs
+for name, build in BOMBS.items():
+    film = build()
+    Path("/proc/self/clear_refs").write_text("5")
+    before, begun = megabytes("VmRSS"), time.process_time()
+    try:
+        is_large(film)
+        decode(film)
+        outcome = "read"
+    except FilmError as error:
+        outcome = error.code
+    result = [name, len(film), outcome, megabytes("VmHWM") - before, time.process_time() - begun]
+    print(json.dumps(result), flush=True)
+"""
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str, float, float]]:
+    """Bytes, outcome, megabytes and seconds of each bomb, all in a process of their own."""
+    film = tmp_path_factory.mktemp("film") / "film.dcm"
+    film.write_bytes(dicom(knee_film(2, 7, bits=16).pixels.astype(np.uint16), JPEG2000Lossless))
+    done = subprocess.run(
+        [sys.executable, "-c", TRY_ALL, str(film)], capture_output=True, text=True, cwd=Path(__file__).parents[2]
+    )
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert done.returncode == 0, (done.stderr[-2000:], lines[-1:])
+    return {name: tuple(rest) for name, *rest in lines}
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux alone tells a process's own peak")
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_is_refused_by_its_headers(name: str, outcomes: dict[str, tuple[int, str, float, float]]):
+    size, outcome, megabytes, seconds = outcomes[name]
+    assert size <= Limits().max_bytes
+    assert outcome in ("film-too-large", "film-damaged")
+    assert megabytes < MOST_MEGABYTES
+    assert seconds < MOST_SECONDS
+
+
+def test_the_message_says_what_the_film_has_and_what_to_do():
+    with pytest.raises(
+        FilmTooLarge, match=r"it has tags that share their bytes.*Export the film again, as a plain PNG"
+    ):
+        decode(sharing_tags())
+
+
+def test_a_pillow_image_of_the_caller_has_the_same_bounds():
+    image = Image.new("L", (300, 300))
+    image.info["exif"] = b"Exif\0\0" + sharing_tags()
+    with pytest.raises(FilmTooLarge, match="tags that share"):
+        decode(image)
+
+
+def test_films_that_are_only_unusual_are_read():
+    film = np.asarray(knee_film(2, 7).pixels, np.uint8)
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 3, "a long description " * 500
+    profile = bytes(1_000_000)
+    usual = {
+        "progressive, of sixteen scans": progressive(16, 512),
+        "a profile of a printer": picture(Image.fromarray(film), "PNG", icc_profile=profile, exif=exif),
+        "the same as JPEG": picture(Image.fromarray(film), "JPEG", icc_profile=profile, progressive=True),
+        "TIFF of one row a strip": picture(Image.fromarray(film), "TIFF", tiffinfo={278: 1}),
+        "JPEG 2000 in small blocks": in_dicom(
+            codestream(512, 256, layers=20, levels=5, block=5, precinct=7), JPEG2000Lossless, 512
+        ),
+        "progressive JPEG in DICOM": in_dicom(progressive(16, 512), JPEGExtended12Bit, 512),
+    }
+    for name, content in usual.items():
+        assert decode(content).pixels.shape in (film.shape, (512, 512)), name
