@@ -26,6 +26,9 @@ RETRY_SECONDS = 30
 GRADING_SECONDS = 30
 """A request may grade for this many seconds; its remaining films are then answered with OutOfTime."""
 WARM_UP_SIDE = 256
+DECODE_PROCESSES = 2
+"""Processes that decode films, unless KNEEOA_DECODE_PROCESS says how many. A film that takes too much ends one of them
+and not the server."""
 
 Shown = TypeVar("Shown")
 
@@ -118,7 +121,10 @@ def from_settings(settings: Settings) -> Callable[[], Grader]:
 
     def load() -> Grader:
         return kneeoa_hub.from_pretrained(
-            settings.model or None, revision=settings.revision or None, threads=settings.threads
+            settings.model or None,
+            revision=settings.revision or None,
+            threads=settings.threads,
+            decode_process=settings.decode_process or DECODE_PROCESSES,
         )
 
     return load

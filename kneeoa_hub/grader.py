@@ -1,5 +1,6 @@
 """The one grader behind the library, the command line, Flask and the Space."""
 
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +16,7 @@ from .errors import BundleError, FilmError, KneeOAError, MissingExtra
 from .grades import LABELS
 from .hub.pull_push import pull, revision_of
 from .imaging.boxes import checked_boxes
-from .imaging.decode import FilmInput, decode
+from .imaging.decode import FileDecoder, FilmInput, decode, decode_file
 from .imaging.doubts import FORCED, doubts
 from .imaging.film import Film, Limits
 from .imaging.gate import Gate
@@ -39,6 +40,7 @@ def from_pretrained(
     cache_dir: str | Path | None = None,
     threads: int = 0,
     level: float | None = None,
+    decode_process: int | None = None,
 ) -> "KneeGrader":
     """Make a grader from the shipped bundle, or from any other.
 
@@ -51,6 +53,8 @@ def from_pretrained(
         cache_dir: The cache for bundles of the Hub. None takes the Hub client's own.
         threads: Threads of one forward pass. 0 lets onnxruntime choose.
         level: Coverage level of the prediction sets, one of those in the bundle. None is its first, 0.9 as shipped.
+        decode_process: How many processes decode films, each with limits on memory and time. 0 decodes in this process;
+            None takes KNEEOA_DECODE_PROCESS.
 
     Returns:
         The grader, whose bundle was verified file by file.
@@ -70,7 +74,7 @@ def from_pretrained(
         12
     """
     folder = pull(address, revision=revision, token=token, local_files_only=local_files_only, cache_dir=cache_dir)
-    return KneeGrader(read_bundle(folder), revision_of(folder), threads, level)
+    return KneeGrader(read_bundle(folder), revision_of(folder), threads, level, decode_process)
 
 
 class KneeGrader:
@@ -81,6 +85,7 @@ class KneeGrader:
         revision: Its name in reports: a commit of the Hub. None is the first 12 hex digits of the manifest's SHA-256.
         threads: Threads of one forward pass. 0 lets onnxruntime choose.
         level: Coverage level of the prediction sets, one of those in the bundle. None is its first.
+        decode_process: How many processes decode films, see `from_pretrained`.
 
     Attributes:
         bundle: The bundle whose networks grade.
@@ -96,7 +101,14 @@ class KneeGrader:
         0.9
     """
 
-    def __init__(self, bundle: Bundle, revision: str | None = None, threads: int = 0, level: float | None = None):
+    def __init__(
+        self,
+        bundle: Bundle,
+        revision: str | None = None,
+        threads: int = 0,
+        level: float | None = None,
+        decode_process: int | None = None,
+    ):
         config = bundle.config
         self.bundle: Bundle = bundle
         self.revision: str = revision or bundle.digest
@@ -110,6 +122,9 @@ class KneeGrader:
         self._conformal = config.conformal.at(level)
         settings = Settings.from_environ()
         self._limits = Limits(settings.max_bytes, settings.max_pixels)
+        self._decode_file = _file_decoder(
+            settings.decode_process if decode_process is None else decode_process, self._limits
+        )
 
     @property
     def model(self) -> str:
@@ -151,7 +166,7 @@ class KneeGrader:
             >>> report.knees[0].grade in report.knees[0].grade_set
             True
         """
-        decoded = decode(film, self._limits)
+        decoded = decode(film, self._limits, self._decode_file)
         given = None if boxes is None else checked_boxes(boxes, decoded)
         refused = check_pixels(decoded, self.bundle.config.refusal, given or ())
         if refused and not force:
@@ -294,6 +309,15 @@ class KneeGrader:
         warnings: tuple[str, ...] = (),
     ) -> FilmReport:
         return FilmReport(knees, refused, film.warnings + warnings, self.model, self.revision, self.level, film.pixels)
+
+
+def _file_decoder(processes: int, limits: Limits) -> FileDecoder:
+    """Return what decodes a film's file: so many processes, or this one where the system does not offer them."""
+    if not processes or os.name != "posix":
+        return decode_file
+    from .imaging.decode_process import DecodeProcesses  # which Windows cannot import
+
+    return DecodeProcesses(processes, limits)
 
 
 def _check_embedding(bundle: Bundle, width: Any) -> None:

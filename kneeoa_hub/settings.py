@@ -24,6 +24,8 @@ class Settings:
         max_bytes: Most bytes of one film, checked before it is decoded.
         max_pixels: Most pixels of one film, checked before it is decoded. Pixels of WebP, and of 16 bits in several
             channels, count twice.
+        decode_process: Processes that decode films beside this one, each with limits on memory and time; 0 decodes in
+            this process. The Flask app and the Space take 2 for 0.
         timeout: Seconds without progress after which a Hub is given up.
         host: Address on which the Flask app listens.
         port: Port on which the Flask app listens.
@@ -41,6 +43,7 @@ class Settings:
     threads: int = 0
     max_bytes: int = 64 * 1024 * 1024
     max_pixels: int = 40_000_000
+    decode_process: int = 0
     timeout: int = 30
     host: str = "127.0.0.1"
     port: int = 8000

@@ -1,6 +1,7 @@
 """Decoding: a film, in whatever form it is given, becomes a gray array that keeps its bit depth."""
 
 import os
+from collections.abc import Callable
 from typing import BinaryIO
 
 import numpy as np
@@ -15,14 +16,28 @@ from .quiet import quiet_logs
 
 FilmInput = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray
 """What is read as a film: a path, bytes, a binary file, a PIL image or an array."""
+FileDecoder = Callable[[bytes, str, Limits], Film]
+"""What decodes the bytes of a file, given with the name that messages use."""
 
 
-def decode(film: FilmInput, limits: Limits = Limits()) -> Film:
+def decode_file(content: bytes, name: str, limits: Limits) -> Film:
+    """Decode a film's file in this process. Raises the errors of `decode`."""
+    if not is_dicom(content):
+        return read_picture(content, name, limits)
+    try:
+        from .dicom import read_dicom
+    except ImportError:
+        raise MissingExtra("DICOM films need pydicom; install it with: pip install 'kneeoa-hub[dicom]'") from None
+    return read_dicom(content, name, limits)
+
+
+def decode(film: FilmInput, limits: Limits = Limits(), file_decoder: FileDecoder = decode_file) -> Film:
     """Read a film.
 
     Args:
         film: A path, bytes, a binary file, a PIL image, or an array [H,W] of uint8, uint16 or finite floats.
         limits: The limits on bytes and pixels, checked before anything is decoded.
+        file_decoder: What decodes the bytes of a file: this process, or `decode_process.DecodeProcesses`.
 
     Returns:
         The film, upright as its file says, in gray.
@@ -33,7 +48,7 @@ def decode(film: FilmInput, limits: Limits = Limits()) -> Film:
         MissingExtra: The film needs a package that is not installed.
     """
     with quiet_logs(), np.errstate(all="ignore"):  # a value beyond float32 raises an error below, so it need not warn
-        decoded = _decoded(film, limits)
+        decoded = _decoded(film, limits, file_decoder)
     if min(decoded.pixels.shape) < limits.min_side:
         raise FilmTooSmall(
             f"{decoded.name} is {decoded.width}x{decoded.height} px; a knee film needs at least {limits.min_side} px on"
@@ -42,19 +57,12 @@ def decode(film: FilmInput, limits: Limits = Limits()) -> Film:
     return decoded
 
 
-def _decoded(film: FilmInput, limits: Limits) -> Film:
+def _decoded(film: FilmInput, limits: Limits, file_decoder: FileDecoder) -> Film:
     if isinstance(film, np.ndarray):
         return _from_array(film, limits)
     if isinstance(film, Image.Image):
         return read_image(film, limits)
-    content, name = read_content(film, limits)
-    if not is_dicom(content):
-        return read_picture(content, name, limits)
-    try:
-        from .dicom import read_dicom
-    except ImportError:
-        raise MissingExtra("DICOM films need pydicom; install it with: pip install 'kneeoa-hub[dicom]'") from None
-    return read_dicom(content, name, limits)
+    return file_decoder(*read_content(film, limits), limits)
 
 
 def _from_array(array: np.ndarray, limits: Limits) -> Film:

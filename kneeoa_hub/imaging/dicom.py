@@ -88,6 +88,8 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
             f"{name} is compressed DICOM, which needs imagecodecs: pip install 'kneeoa-hub[dicom]'. Or export it"
             " uncompressed."
         ) from None
+    except MemoryError:
+        raise FilmTooLarge(f"{name} needs more memory than a film should; send a smaller film.") from None
     except Exception as error:  # pydicom and the decoders raise many types for corrupt pixel data
         raise DamagedFilm(
             f"{name}: the DICOM pixel data can't be decoded ({type(error).__name__}); export it again, uncompressed."
@@ -136,6 +138,8 @@ def _read_header(content: bytes, name: str) -> tuple[Dataset, _Form]:
         )
     except FilmError:
         raise
+    except MemoryError:
+        raise FilmTooLarge(f"{name} needs more memory than a film should; send a smaller film.") from None
     except Exception as error:  # pydicom raises many types for a corrupt file
         raise DamagedFilm(f"{name} is damaged DICOM ({type(error).__name__}); export it again.") from None
     return header, form

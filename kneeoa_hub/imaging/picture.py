@@ -88,7 +88,7 @@ def _decoder_errors(name: str, limits: Limits) -> Iterator[None]:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise FilmTooLarge(f"{name} has far more than {limits.max_pixels} pixels; send a smaller film.") from None
     except MemoryError:
-        raise FilmTooLarge(f"{name} needs more memory than there is; send a smaller film.") from None
+        raise FilmTooLarge(f"{name} needs more memory than a film should; send a smaller film.") from None
     except Exception as error:  # decoders raise many types for a corrupt file, struct.error among them
         raise DamagedFilm(f"{name} is truncated or damaged ({type(error).__name__}); export it again.") from None
 

@@ -9,7 +9,7 @@ import gradio as gr
 from kneeoa_hub import KneeOAError, from_pretrained
 from kneeoa_hub.settings import Settings
 
-from .page import build_demo, unavailable
+from .page import CONCURRENCY, build_demo, unavailable
 from .pinned import settings_of
 from .theme import THEME, head
 
@@ -27,7 +27,12 @@ def load_demo(settings: Settings) -> gr.Blocks:
     """The demo of the model in the settings, or the page that says why there is none."""
     try:
         return build_demo(
-            from_pretrained(settings.model or None, revision=settings.revision or None, threads=settings.threads)
+            from_pretrained(
+                settings.model or None,
+                revision=settings.revision or None,
+                threads=settings.threads,
+                decode_process=settings.decode_process or CONCURRENCY,
+            )
         )
     except KneeOAError as error:
         return unavailable(error.message)

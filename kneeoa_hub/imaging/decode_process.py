@@ -1,0 +1,152 @@
+"""Decoding in processes of their own, which have limits on memory and time and are replaced when they break one.
+
+`bounds` stops what is known to make a decoder take gigabytes or minutes. This holds for the rest. A film travels to
+such a process and back through a socket. Windows cannot start them, and macOS does not keep to a limit on memory.
+"""
+
+import json
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import weakref
+from contextlib import suppress
+from dataclasses import astuple
+from typing import Any
+
+import numpy as np
+
+from .. import errors
+from ..errors import DamagedFilm, FilmTooLarge, KneeOAError
+from .decode_worker import WALL_SECONDS, fields_of, send
+from .film import Film, Limits
+
+WORKER = "kneeoa_hub.imaging.decode_worker"
+"""The module that a process runs."""
+START_SECONDS = 60
+"""A process is ready in half a second, or later on a machine that is busy."""
+KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")
+"""Environment variables that a process gets. Tokens and keys are not among them."""
+
+
+class DecodeProcesses:
+    """Decodes films as `decode.decode_file` does, each in one of a few processes. Threads may share it.
+
+    Args:
+        count: How many processes there are. Further films wait.
+        limits: The limits on a film, from which that on memory follows.
+    """
+
+    def __init__(self, count: int, limits: Limits):
+        self._count, self._limits = count, limits
+        self._lock = threading.Lock()
+        self._pid = 0
+        self._idle: queue.LifoQueue[_Process] = queue.LifoQueue()
+        self._begin()
+
+    def __call__(self, content: bytes, name: str, limits: Limits) -> Film:
+        """Decode a film.
+
+        Raises:
+            FilmError: As `decode.decode` does; FilmTooLarge for a film that breaks a limit of its process, and
+                DamagedFilm for one that ends it.
+            KneeOAError: No process can be started.
+        """
+        self._begin()
+        idle = self._idle
+        process = idle.get()
+        try:
+            return process.decode(content, name, limits)
+        finally:
+            if process.ended:
+                process.stop()
+                process = _Process(self._limits)
+            idle.put(process)
+
+    def _begin(self) -> None:
+        """Start the processes; after a fork, too, since two processes cannot share them."""
+        with self._lock:
+            if self._pid == os.getpid():
+                return
+            self._pid, self._idle = os.getpid(), queue.LifoQueue()
+            for _ in range(self._count):
+                self._idle.put(_Process(self._limits))
+
+
+class _Process:
+    def __init__(self, limits: Limits):
+        self._socket, other = socket.socketpair()
+        environ = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
+        environ["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        with other:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", WORKER, str(other.fileno()), str(limits.max_pixels)],
+                env=environ,
+                pass_fds=[other.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+        self._file = self._socket.makefile("rwb")
+        self._ready = self.ended = False
+        self.stop = weakref.finalize(self, _stop, self._process, self._socket, os.getpid())
+
+    def decode(self, content: bytes, name: str, limits: Limits) -> Film:
+        try:
+            if not self._ready:
+                self._socket.settimeout(START_SECONDS)
+                self._receive()
+                self._ready = True
+        except (OSError, EOFError):
+            self.ended = True
+            raise KneeOAError(
+                "No process can be started that decodes films; see the error above, or set KNEEOA_DECODE_PROCESS=0."
+            ) from None
+        try:
+            self._socket.settimeout(WALL_SECONDS)
+            send(self._file, [len(content), name, *astuple(limits)], content)
+            answer = self._receive()
+            if "shape" in answer:
+                pixels = np.empty(answer.pop("shape"), np.float32)
+                if self._file.readinto(pixels.data.cast("B")) < pixels.nbytes:
+                    raise EOFError
+        except TimeoutError:
+            self.ended = True
+            raise _too_slow(name) from None
+        except (OSError, EOFError, ValueError):
+            self.ended = True
+            raise self._why_ended(name) from None
+        if "error" in answer:
+            raise getattr(errors, answer["error"])(answer["message"])
+        return Film(pixels, name, **fields_of(answer))
+
+    def _receive(self) -> dict[str, Any]:
+        if not (line := self._file.readline()):
+            raise EOFError
+        return json.loads(line)
+
+    def _why_ended(self, name: str) -> KneeOAError:
+        with suppress(subprocess.TimeoutExpired):
+            if self._process.wait(WALL_SECONDS) == -signal.SIGXCPU:
+                return _too_slow(name)
+        return DamagedFilm(
+            f"{name} is damaged: it ended the process that decoded it. Export it again, as a plain PNG file or as"
+            " uncompressed DICOM."
+        )
+
+
+def _stop(process: subprocess.Popen[bytes], connection: socket.socket, owner: int) -> None:
+    connection.close()
+    if os.getpid() != owner:  # a fork of the owner
+        return
+    process.kill()
+    process.wait()
+
+
+def _too_slow(name: str) -> FilmTooLarge:
+    return FilmTooLarge(
+        f"{name} takes too long to decode, longer than any film should. Export it again, as a plain PNG file or as"
+        " uncompressed DICOM."
+    )

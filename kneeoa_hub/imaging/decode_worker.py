@@ -1,0 +1,107 @@
+"""The process that decodes films for `decode_process`: it limits itself, then takes a film after the other."""
+
+import ctypes
+import io
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+from contextlib import suppress
+from dataclasses import fields
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import FilmTooLarge, KneeOAError
+from .decode import decode_file
+from .film import Film, Limits
+
+MEMORY_BYTES = 512 * 2**20
+"""Most memory for a film beside the process's own, at the default limit on pixels; with more pixels it grows."""
+PROCESSOR_SECONDS = 10
+"""Most seconds of the processor for a film. One of the largest size takes about two."""
+WALL_SECONDS = 15
+"""Most seconds of the clock for a film, on a machine that is busy with others."""
+EXTRAS = ("pydicom", "imagecodecs", "kneeoa_hub.imaging.dicom", "imagecodecs._jpeg2k", "imagecodecs._jpeg8")
+"""What a film may need and takes long to import."""
+ALLOCATOR = {-3: 32 * 2**20, -1: 64 * 2**20}
+"""mallopt(3): blocks of 32 MiB and more go back to the system when they are freed, and of the rest what is over 64 MiB.
+As it comes, glibc has the memory of every film made anew, which takes as long as to decode it."""
+STATUS = Path("/proc/self/status")
+"""Where Linux tells how much memory a process has. Other systems do not keep to a limit on it."""
+ANSWERED = tuple(field.name for field in fields(Film) if field.name not in ("pixels", "name"))
+
+
+def main(handle: int, max_pixels: int) -> None:
+    """Decode films until the other end of the socket is closed."""
+    connection = socket.socket(fileno=handle).makefile("rwb")
+    for stop in (signal.SIGINT, signal.SIGTERM):  # which a terminal and systemd send to all; the parent decides
+        signal.signal(stop, signal.SIG_IGN)
+    for name in EXTRAS:
+        try:
+            import_module(name)
+        except ImportError:
+            continue
+    with suppress(AttributeError):  # where the C library has no such call
+        for what, value in ALLOCATOR.items():
+            ctypes.CDLL(None).mallopt(what, value)
+    _limit_memory(max_pixels)
+    silence = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silence, 2)  # a decoder in C may print what a header says
+    send(connection, {})
+    while request := connection.readline():
+        _limit_seconds()
+        size, *rest = json.loads(request)
+        _answer(connection, connection.read(size), *rest)
+
+
+def fields_of(film: Any) -> dict[str, Any]:
+    """Return what a film says beside its pixels and name: of a film for JSON, of JSON for a film."""
+    values = film if isinstance(film, dict) else {name: getattr(film, name) for name in ANSWERED}
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+
+
+def send(connection: io.BufferedRWPair, head: Any, content: Any = b"") -> None:
+    """Send a line of JSON, and bytes behind it."""
+    connection.write(json.dumps(head).encode() + b"\n")
+    connection.write(content)
+    connection.flush()
+
+
+def _answer(connection: io.BufferedRWPair, content: bytes, name: str, *limits: int) -> None:
+    try:
+        film = decode_file(content, name, Limits(*limits))
+    except MemoryError:
+        _send_error(connection, FilmTooLarge(f"{name} needs more memory than a film should; send a smaller film."))
+    except KneeOAError as error:
+        _send_error(connection, error)
+    else:
+        send(connection, fields_of(film) | {"shape": film.pixels.shape}, np.ascontiguousarray(film.pixels).data)
+
+
+def _send_error(connection: io.BufferedRWPair, error: KneeOAError) -> None:
+    send(connection, {"error": type(error).__name__, "message": error.message})
+
+
+def _limit_memory(max_pixels: int) -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold the film
+    if not STATUS.exists():
+        return
+    room = MEMORY_BYTES * max(1.0, max_pixels / Limits().max_pixels)
+    status = STATUS.read_text().splitlines()
+    own = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmData"))
+    resource.setrlimit(resource.RLIMIT_DATA, (int(own + room),) * 2)
+
+
+def _limit_seconds() -> None:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + 1 + PROCESSOR_SECONDS, hard))
+
+
+if __name__ == "__main__":
+    main(*map(int, sys.argv[1:]))

@@ -1,0 +1,141 @@
+"""Decoding in a process with limits: it gives the same film, and ends without taking its parent along."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kneeoa_hub
+from benchmarks.film_kinds import film_files
+from kneeoa_hub.errors import DamagedFilm, EmptyFilm, FilmTooLarge, KneeOAError, SeveralFrames
+from kneeoa_hub.imaging import decode_process, decode_worker
+from kneeoa_hub.imaging.decode import decode
+from kneeoa_hub.imaging.decode_process import DecodeProcesses
+from kneeoa_hub.imaging.film import Limits
+from kneeoa_hub.imaging.phantom import knee_film
+from tests.support.flask_requests import two_pages
+
+pytestmark = pytest.mark.skipif(not decode_worker.STATUS.exists(), reason="Linux alone limits a process's memory")
+FILM = knee_film(2, 7, bits=16).pixels.astype(np.uint16)
+HOSTILE = """
+import sys, types
+import numpy as np
+from kneeoa_hub.imaging import decode_worker as worker
+
+def hostile(content, name, limits):
+    if content == b"memory":
+        return np.ones(10**9)
+    while content == b"time":
+        pass
+    if content == b"crash":
+        import ctypes
+        ctypes.string_at(0)
+    return good(content, name, limits)
+
+good, worker.decode_file, worker.PROCESSOR_SECONDS = worker.decode_file, hostile, 0
+worker.main(*map(int, sys.argv[1:]))
+"""
+"""A process in which what stands for a decoder takes too much of each kind."""
+
+
+@pytest.fixture(scope="module")
+def processes() -> DecodeProcesses:
+    return DecodeProcesses(1, Limits())
+
+
+@pytest.fixture
+def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> DecodeProcesses:
+    (tmp_path / "hostile.py").write_text(HOSTILE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr(decode_process, "WORKER", "hostile")
+    return DecodeProcesses(1, Limits())
+
+
+def test_every_kind_of_film_is_the_same_film(processes: DecodeProcesses):
+    for file in film_files(FILM):
+        here, there = decode(file.content), decode(file.content, file_decoder=processes)
+        np.testing.assert_array_equal(here.pixels, there.pixels)
+        assert decode_worker.fields_of(here) == decode_worker.fields_of(there)
+        assert there.pixels.flags.writeable
+
+
+def test_errors_are_the_same_errors(processes: DecodeProcesses):
+    for content, error in ((two_pages(), SeveralFrames), (b"BM" + bytes(40), DamagedFilm)):
+        with pytest.raises(KneeOAError) as here:
+            decode(content)
+        with pytest.raises(error) as there:
+            decode(content, file_decoder=processes)
+        assert here.value.message == there.value.message
+    with pytest.raises(EmptyFilm):
+        decode(b"", file_decoder=processes)
+
+
+@pytest.mark.parametrize(
+    ("content", "error", "message"),
+    [
+        (b"memory", FilmTooLarge, "more memory than a film should"),
+        (b"time", FilmTooLarge, "takes too long to decode"),
+        (b"crash", DamagedFilm, "ended the process that decoded it"),
+    ],
+)
+def test_a_film_that_takes_too_much_ends_its_process_and_the_next_film_is_read(
+    hostile: DecodeProcesses, content: bytes, error: type[KneeOAError], message: str
+):
+    with pytest.raises(error, match=message):
+        decode(content, file_decoder=hostile)
+    good = next(iter(film_files(FILM)))
+    assert decode(good.content, file_decoder=hostile).pixels.shape == FILM.shape
+
+
+def test_a_process_has_no_secrets_and_keeps_working_when_everything_around_is_told_to_stop(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("HF_TOKEN", "secret")
+    processes = DecodeProcesses(1, Limits())
+    good = next(iter(film_files(FILM)))
+    decode(good.content, file_decoder=processes)
+    (process,) = processes._idle.queue
+    pid = process._process.pid
+    with open(f"/proc/{pid}/environ") as environ:
+        assert "HF_TOKEN" not in environ.read()
+    os.kill(pid, signal.SIGTERM)
+    os.kill(pid, signal.SIGINT)
+    decode(good.content, file_decoder=processes)
+    assert processes._idle.queue == [process]
+
+
+def test_the_processes_end_with_their_owner():
+    code = (
+        "import kneeoa_hub.imaging.decode_process as p, os; from kneeoa_hub.imaging.film import Limits\n"
+        "pool = p.DecodeProcesses(2, Limits()); print(*[one._process.pid for one in pool._idle.queue], flush=True)\n"
+        "os._exit(0)"
+    )
+    started = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    left = [int(pid) for pid in started.stdout.split()]
+    assert len(left) == 2
+    until = time.monotonic() + 60
+    while any(os.path.exists(f"/proc/{pid}") for pid in left) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not [pid for pid in left if os.path.exists(f"/proc/{pid}")]
+
+
+def test_the_grader_of_the_library_decodes_in_processes_by_a_setting(monkeypatch: pytest.MonkeyPatch):
+    files = {file.kind: file.content for file in film_files(FILM)}
+    film = next(iter(files.values()))
+    here = kneeoa_hub.from_pretrained().grade(film)
+    monkeypatch.setenv("KNEEOA_DECODE_PROCESS", "2")
+    grader = kneeoa_hub.from_pretrained()
+    assert isinstance(grader._decode_file, DecodeProcesses)
+    answers: list = []
+    threads = [threading.Thread(target=lambda: answers.append(grader.grade(film))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [answer.to_dict() for answer in answers] == [here.to_dict()] * 4
