@@ -142,7 +142,7 @@ def report(key: str, form: str) -> Response:
 
 
 @blueprint.get("/static/knee.css")
-def knee_style() -> Response:
+def knee_style() -> AnyResponse:
     """Send the style of a graded knee, which the app shares with the Space and the printable report."""
     response = Response(knee_html.STYLE, mimetype="text/css")
     response.headers["Cache-Control"] = "no-cache"

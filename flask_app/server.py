@@ -1,12 +1,12 @@
-"""The production server: gunicorn with threads where processes can fork, waitress elsewhere."""
+"""The production server: uvicorn in a process that gunicorn replaces when it ends, or alone where none can fork."""
 
+import asyncio
 import ctypes
 import os
 import secrets
 import signal
 import socket
 import threading
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -20,28 +20,24 @@ from kneeoa_hub.settings import Settings
 from . import KneeOAApp, create_app
 from .guards import read_keys
 from .store import Readings
+from .uvicorn_server import new_server
 
-THREADS = 24
-"""Requests held at a time: most of them wait for their turn to be graded, and pages and health answer meanwhile."""
 TIMEOUT_SECONDS = 120
+"""gunicorn replaces a process whose event loop has not run for this many seconds."""
 MEMORY = "/dev/shm"
 ALLOCATOR = {-8: 1, -3: 32 * 2**20, -1: 32 * 2**20}
-"""mallopt(3): one arena; blocks of 32 MiB and more go back to the system when they are freed, and of the rest what is
-over 32 MiB at the end. As it comes, glibc keeps a gigabyte for the threads that have graded large films; where all goes
-back, every film of usual size has its memory made anew, which takes a tenth of the time."""
+"""Settings of mallopt(3): one arena; freed blocks of 32 MiB and more return to the system, and of the rest what exceeds
+32 MiB at the end. By default glibc keeps a gigabyte for the threads that have graded large films. If all
+memory returned, every film of usual size would get its memory anew, which takes a tenth of the time."""
 GRACE_SECONDS = 40
-"""After a stop, for the requests that are being graded; more than what one has for it. Those that wait are told to come
-back."""
-MOST_CONNECTIONS = 500
-"""Held at a time, with a head that is still to come or between two requests."""
-POLL_SECONDS = 0.5
+"""After a stop, requests that are being graded have this many seconds, more than a turn takes; others get 503."""
 
 
 def serve(settings: Settings, listener: socket.socket) -> None:
     """Serve on a bound socket until stopped."""
-    # Drawn before the fork: the pages that one worker has made are good for the next.
+    # The key is drawn before the fork, so that forms of one process are good in the next.
     settings = replace(settings, secret_key=settings.secret_key or secrets.token_hex(32))
-    # Read before the fork, too: a file that is gone or half written is no reason for the next worker not to start.
+    # The keys are read before the fork, so that a file that vanishes does not keep the next process from starting.
     keys = read_keys(Path(settings.api_keys)) if settings.api_keys else None
 
     def load() -> KneeOAApp:
@@ -50,7 +46,7 @@ def serve(settings: Settings, listener: socket.socket) -> None:
     if hasattr(os, "fork"):
         _serve_forked(load, listener)
     else:
-        _serve_threaded(load, listener)
+        _serve_alone(load, listener)
 
 
 def _serve_forked(load_app: Callable[[], KneeOAApp], listener: socket.socket) -> None:
@@ -65,12 +61,10 @@ def _serve_forked(load_app: Callable[[], KneeOAApp], listener: socket.socket) ->
                 "worker_class": Worker,
                 "logger_class": Log,
                 "loglevel": "warning",
-                "threads": THREADS,
-                "worker_connections": MOST_CONNECTIONS,
                 "timeout": TIMEOUT_SECONDS,
                 "graceful_timeout": GRACE_SECONDS,
                 "control_socket_disable": True,
-                # The worker's sign of life is a file without content; in memory it lives when the disk is full.
+                # The sign of life of the process is a file without content; in memory it lives when the disk is full.
                 "worker_tmp_dir": MEMORY if os.access(MEMORY, os.W_OK) else None,
                 # Otherwise a header SCRIPT_NAME from this machine, such as by a proxy, changes which path is asked for.
                 "forwarder_headers": "",
@@ -90,41 +84,12 @@ def _serve_forked(load_app: Callable[[], KneeOAApp], listener: socket.socket) ->
     Server().run()
 
 
-def _serve_threaded(load_app: Callable[[], KneeOAApp], listener: socket.socket) -> None:
-    from waitress import wasyncore
-    from waitress.server import create_server
-
+def _serve_alone(load_app: Callable[[], KneeOAApp], listener: socket.socket) -> None:
     app = load_app()
     _warm(app)
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):  # also where whoever started this ignores them
-        signal.signal(number, lambda *_: stopped.set())
-    most = app.config["MAX_CONTENT_LENGTH"]
-    connections: dict[int, Any] = {}
-    # A body within the limit stays in memory: waitress would spool it to a file from inbuf_overflow on.
-    server: Any = create_server(
-        app,
-        map=connections,
-        sockets=[listener],
-        threads=THREADS,
-        max_request_body_size=most,
-        inbuf_overflow=most + 1,
-        outbuf_overflow=most,
-        ident=None,
-    )
-    while not stopped.is_set():
-        wasyncore.loop(POLL_SECONDS, map=connections, count=1)
-    # waitress's own end gives the requests under way five seconds, and drops those that no thread has begun.
-    app.stop()
-    server.accepting = False
-    end = time.monotonic() + GRACE_SECONDS
-    while (
-        any(channel.requests or channel.total_outbufs_len for channel in server.active_channels.values())
-        and time.monotonic() < end
-    ):
-        wasyncore.loop(POLL_SECONDS, map=connections, count=1)
-    server.task_dispatcher.shutdown()
-    server.close()
+    for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn raises a signal again when it has stopped
+        signal.signal(number, lambda *_: None)
+    asyncio.run(new_server(app, GRACE_SECONDS).serve(sockets=[listener]))
 
 
 def _warm(app: Flask) -> None:

@@ -85,7 +85,7 @@ def test_more_heads_than_may_wait_for_their_body_are_told_to_come_back():
         told.settimeout(30)
         answer = told.makefile("rb").read().decode()
         assert answer.startswith("HTTP/1.1 503 ")
-        assert "Retry-After: 5" in answer
+        assert "retry-after: 5" in answer.lower()
         assert json.loads(answer.partition("\r\n\r\n")[2])["type"] == "urn:kneeoa:error:busy"
         assert (
             float(re.findall(r"kneeoa_turned_away_total (\d+)", requests.get(f"{address}/metrics", timeout=60).text)[0])
@@ -175,11 +175,11 @@ def test_who_was_turned_away_as_the_server_stops_can_read_why():
     with serving() as (address, process):
         ready(address)
         with connected(address) as connection:
-            connection.sendall(b"GET / HTTP/1.1\r\nX: " + bytes(66_000))
+            connection.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 66_000)
             time.sleep(0.5)
             process.terminate()
             for _ in range(10):
                 time.sleep(0.1)
-                connection.sendall(bytes(1000))
+                connection.sendall(b"x" * 1000)
             assert connection.recv(4096).startswith(b"HTTP/1.1 431 ")
         assert process.wait(30) == 0

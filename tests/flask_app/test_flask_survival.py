@@ -6,6 +6,7 @@ Never a wrong answer.
 import json
 import re
 import shutil
+import socket
 import threading
 import time
 from collections import Counter
@@ -54,6 +55,23 @@ def test_a_killed_worker_is_replaced_and_no_answer_is_ever_wrong(grader: KneeGra
     assert len(told) > 10
     assert all(answer == right[name] for name, answer in told)
     assert {answer["status"] for _, answer in answers if answer and "status" in answer} <= {503}
+
+
+def test_a_worker_whose_parent_is_killed_frees_the_port():
+    with serving() as (address, process):
+        ready(address)
+        process.kill()
+        end = time.monotonic() + 30
+        while True:
+            try:
+                requests.get(f"{address}/health/live", timeout=10)
+            except requests.ConnectionError:
+                break
+            assert time.monotonic() < end
+            time.sleep(0.2)
+        port = int(address.rpartition(":")[2])
+        with socket.create_server(("127.0.0.1", port)):
+            pass
 
 
 def test_a_stop_lets_the_request_under_way_be_answered(films: dict[str, Path]):

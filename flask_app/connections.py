@@ -1,0 +1,169 @@
+"""Bounds the connections of the server: heads and answers that come or go slowly, too many of them, and their end.
+
+uvicorn reads each connection in one event loop, so that a silent client costs no thread. It sets no limit on the time
+and size of a head, nor on the time that a client takes to read its answer; this module adds them.
+"""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, cast
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+HEAD_SECONDS = 10
+"""The head of a request must arrive within this many seconds."""
+HEAD_BYTES = 32 * 1024
+"""The head of a request may have this many bytes."""
+PIECE_BYTES = 16 * 1024
+"""The server parses this many bytes at a time."""
+SEND_SECONDS = 60
+"""A client must read its answer within this many seconds."""
+LINGER_SECONDS = 2
+"""A closed connection is kept for this many seconds, so that its client can read the last answer (RFC 9112, 9.6)."""
+LINGER_BYTES = 8 * 2**20
+"""The server reads and drops this many bytes meanwhile, since a reset would take the answer from the client."""
+MOST_CONNECTIONS = 500
+"""At this many connections, a new one replaces the one that has waited longest without a request under way."""
+REFUSAL = (
+    "HTTP/1.1 {status} {phrase}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n"
+    "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\r\n{phrase}\n"
+)
+
+
+class LingeringTransport:
+    """A transport whose `close` lets the client read the last answer before the connection goes."""
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop):
+        self._transport, self._loop = transport, loop
+        self._closed_at: float | None = None
+        self._dropped = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def is_closing(self) -> bool:
+        """Return whether the connection is closed or lingers."""
+        return self._closed_at is not None or self._transport.is_closing()
+
+    def close(self) -> None:
+        """Send what is buffered and the end of the stream, and go on reading for a moment."""
+        if self.is_closing():
+            return
+        self._closed_at = self._loop.time()
+        self._transport.resume_reading()
+        self._transport.write_eof()
+        self._loop.call_later(LINGER_SECONDS, self._end)
+
+    def drop(self, data: bytes) -> None:
+        """Count what a client still sends after the close, and end the connection when it is too much."""
+        self._dropped += len(data)
+        if self._dropped > LINGER_BYTES:
+            self._transport.abort()
+
+    def _end(self) -> None:
+        late = self._loop.time() - (self._closed_at or 0) >= SEND_SECONDS
+        if late or not self._transport.get_write_buffer_size():
+            self._transport.abort()
+        else:
+            self._loop.call_later(LINGER_SECONDS, self._end)
+
+
+class Connection(HttpToolsProtocol):
+    """One client's connection."""
+
+    transport: LingeringTransport  # pyright: ignore[reportIncompatibleVariableOverride]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        self.since = self.loop.time()
+        others = cast("set[Connection]", self.connections)
+        if len(others) >= MOST_CONNECTIONS and (idle := [other for other in others if other.idle]):
+            min(idle, key=lambda other: other.since).transport.abort()
+        self._held, self._in_head, self._head_bytes = bytearray(), True, 0
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._send_timer: asyncio.TimerHandle | None = None
+        super().connection_made(cast(asyncio.Transport, LingeringTransport(transport, self.loop)))
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timers."""
+        self._head_arrived()
+        self.resume_writing()
+        super().connection_lost(exc)
+
+    @property
+    def idle(self) -> bool:
+        """No request is under way: its head has not arrived, or its answer has gone."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has arrived."""
+        if self.transport.is_closing():
+            self.transport.drop(data)
+            return
+        self._held += data
+        self._parse()
+
+    def on_response_complete(self) -> None:
+        """Begin with the next request that has arrived already."""
+        super().on_response_complete()
+        self._parse()
+
+    def _parse(self) -> None:
+        """Parse piece by piece as long as no further request waits, so that a client cannot queue thousands of them."""
+        while self._held and not self.pipeline and not self.transport.is_closing():
+            piece = bytes(self._held[:PIECE_BYTES])
+            del self._held[:PIECE_BYTES]
+            self._head_bytes += len(piece) * self._in_head
+            super().data_received(piece)
+            if self._in_head and self._head_bytes >= HEAD_BYTES and not self.transport.is_closing():
+                self.logger.warning("The head of a request is too large.")
+                self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if self.transport.is_closing():
+            self._held.clear()
+        elif self._held:
+            self.flow.pause_reading()
+        elif self.idle and self._head_timer is None:
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """Hand the request on."""
+        self._in_head = False
+        self._head_arrived()
+        if sum(name == b"host" for name, _ in self.headers) > 1:
+            raise ValueError("a request names two hosts")
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Begin to read the next head."""
+        self._in_head, self._head_bytes, self.since = True, 0, self.loop.time()
+        super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP, without a word of it."""
+        self._refuse(HTTPStatus.BAD_REQUEST)
+
+    def pause_writing(self) -> None:
+        """Give a client that reads more slowly than the server writes a time to read on."""
+        self._send_timer = self._send_timer or self.loop.call_later(SEND_SECONDS, self.transport.abort)
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """Go on with a client that has read on."""
+        if self._send_timer:
+            self._send_timer.cancel()
+        self._send_timer = None
+        super().resume_writing()
+
+    def _await_head(self) -> None:
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self.transport.close)
+
+    def _head_arrived(self) -> None:
+        if self._head_timer:
+            self._head_timer.cancel()
+        self._head_timer = None
+
+    def _refuse(self, status: HTTPStatus) -> None:
+        text = REFUSAL.format(status=status.value, phrase=status.phrase, length=len(status.phrase) + 1)
+        self.transport.write(text.encode("ascii"))
+        self.transport.close()
