@@ -12,8 +12,8 @@ import pytest
 import requests
 
 import flask_app.bodies
-import flask_app.source
 import flask_app.bridge
+import flask_app.source
 from flask_app.bodies import Bodies
 from flask_app.figures import Figures
 from flask_app.queue import Busy
@@ -186,7 +186,9 @@ def test_a_client_that_sends_without_end_is_cut_off(films: dict[str, Path], tmp_
 
 def test_an_answer_that_nobody_takes_frees_its_thread():
     """Clients that ask for page after page and read none, more of them than there are threads for pages."""
-    soon = "import runpy, flask_app.connections as c; c.SEND_SECONDS = 1; runpy.run_module('flask_app', run_name='__main__')"
+    soon = (
+        "import runpy, flask_app.connections as c; c.SEND_SECONDS=1; runpy.run_module('flask_app', run_name='__main__')"
+    )
     with serving(code=soon) as (where, _):
         ready(where)
         held = [connected(where) for _ in range(2 * flask_app.bridge.LIGHT_THREADS)]
