@@ -68,7 +68,12 @@ def test_the_uploaded_space_starts_and_answers_as_the_library_does(hub, tmp_path
     folder = lay_out(tmp_path / "space", files)
     spec = "import importlib.util as u; print(u.find_spec('spaces'), u.find_spec('kneeoa_hub').origin)"
     found = subprocess.run(
-        [sys.executable, "-c", spec], cwd=folder, capture_output=True, text=True, check=True
+        [sys.executable, "-c", spec],
+        cwd=folder,
+        env={name: value for name, value in os.environ.items() if name != "PYTHONPATH"},
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.split()
     assert found == ["None", str(folder / "kneeoa_hub" / "__init__.py")]
     with space(folder, HF_ENDPOINT=hub.url, HF_HOME=str(tmp_path / "cache"), HF_HUB_DISABLE_XET="1") as url:
