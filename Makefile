@@ -1,15 +1,23 @@
-# make run: the whole loop, small. make test: every test. make weights: the shipped weights, from real films, in hours. docs/install.md says the same without make.
+# make run: the whole loop, small. make quick: what to try after each change. make test: every test. make weights: the shipped weights, from real films, in hours. docs/install.md says the same without make.
 PYTHON ?= python3
 BIN := .venv/bin
+TESTS := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 export TF_CPP_MIN_LOG_LEVEL ?= 3
+# Without it Python would compile the tests, and every process that they start the package, each time anew.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test app space bench weights docs lint clean
+.PHONY: run quick test app space bench weights docs lint clean
 
 run: .venv/ready
 	@$(BIN)/python -m tuning.quickstart
 
+quick: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(TESTS) tests/library -m "not slow and not keras and not films"
+
 test: .venv/ready
-	$(BIN)/python -m pytest
+	$(TESTS)
 
 app: .venv/ready
 	$(BIN)/python -m flask_app

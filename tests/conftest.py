@@ -1,5 +1,9 @@
-"""Films for the tests: synthetic ones always, real ones where KNEEOA_DATA names their folder."""
+"""What all tests share: films, synthetic ones always and real ones where KNEEOA_DATA names their folder, a grader, and
+which tests run in one process.
+"""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +12,28 @@ from PIL import Image
 import kneeoa_hub
 from kneeoa_hub.imaging.phantom import sample_films
 from kneeoa_hub.settings import Settings
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Processes that run tests beside each other take whole files, so that a server or a training is made once.
+
+    All that needs Keras runs in one process, the first to begin: each import of TensorFlow takes ten seconds.
+    """
+    for item in items:
+        if "data" in getattr(item, "fixturenames", ()):
+            item.add_marker("films")
+        group = "keras" if item.get_closest_marker("keras") else item.path.stem
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.get_closest_marker("keras") is None)
+
+
+@pytest.fixture(autouse=True)
+def _absl_leaves_the_stream_of_pytest() -> Iterator[None]:
+    """absl, below Keras, closes the stream that it logs to when a server sets its own logging up."""
+    yield
+    if logging := sys.modules.get("absl.logging"):
+        logging.get_absl_handler().python_handler.stream = sys.__stderr__
 
 
 @pytest.fixture(scope="session")

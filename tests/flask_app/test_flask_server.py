@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -83,10 +82,10 @@ def test_the_server_answers_at_the_address_that_it_prints_until_it_is_stopped(
     with serving(fork=fork, log=tmp_path / "log") as (address, process):
         assert address.startswith("http://127.0.0.1:")
         assert requests.get(f"{address}/health/live", timeout=60).json() == {"status": "live"}
-        while (ready := requests.get(f"{address}/health/ready", timeout=60)).status_code == 503:
-            time.sleep(0.1)
-        assert ready.json()["status"] == "ready"
-        assert ready.json()["model"] == "kneeoa-cnn"
+        ready(address)
+        told = requests.get(f"{address}/health/ready", timeout=60).json()
+        assert told["status"] == "ready"
+        assert told["model"] == "kneeoa-cnn"
         with films["severe"].open("rb") as film:
             answer = requests.post(f"{address}/api/v1/grade", files={"film": film}, timeout=60)
         assert len(answer.json()["films"][0]["knees"]) == 1

@@ -24,6 +24,7 @@ from kneeoa_hub.bundle import write_manifest
 from ..support.flask_requests import assert_problem
 from ..support.flask_serving import ROOT, faults, graded, kill_worker, ready, serving
 from ..support.hub_server import HubServer
+from ..support.waiting import until
 
 BUNDLE = ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn"
 
@@ -32,24 +33,27 @@ def test_a_killed_worker_is_replaced_and_no_answer_is_ever_wrong(grader: KneeGra
     names = ("normal", "severe")
     right = {name: grader.grade(films[name]).to_dict() for name in names}
     stop = threading.Event()
+    answers: list[tuple[str, dict | None]] = []
     with serving() as (address, process):
         ready(address)
 
-        def client(name: str) -> list[dict | None]:
-            answers = []
+        def client(name: str) -> None:
             while not stop.is_set():
-                answers.append(graded(address, films[name].read_bytes()))
-            return answers
+                answers.append((name, graded(address, films[name].read_bytes())))
+
+        def reports() -> int:
+            return sum(answer is not None and "status" not in answer for _, answer in list(answers))
 
         with ThreadPoolExecutor(6) as pool:
-            waiting = [(name, pool.submit(client, name)) for name in names * 3]
-            for _ in range(3):
-                time.sleep(1.5)
-                kill_worker(process)
-            ready(address)
-            time.sleep(1)
+            clients = [pool.submit(client, name) for name in names * 3]
+            for killed in range(4):
+                so_far = reports()
+                until(lambda so_far=so_far: reports() > so_far + 5)
+                if killed < 3:
+                    kill_worker(process)
             stop.set()
-            answers = [(name, answer) for name, future in waiting for answer in future.result()]
+            for ended in clients:
+                ended.result()
         assert graded(address, films["severe"].read_bytes()) == right["severe"]
     told = [(name, answer) for name, answer in answers if answer is not None and "status" not in answer]
     assert len(told) > 10
@@ -79,8 +83,6 @@ def test_a_stop_lets_the_request_under_way_be_answered(films: dict[str, Path]):
         ready(address)
         many = [("film", films["both-knees"].read_bytes())] * 40
         answer = pool.submit(requests.post, f"{address}/api/v1/grade", files=many, timeout=60)
-        while "kneeoa_waiting" not in requests.get(f"{address}/metrics", timeout=10).text:
-            pass
         time.sleep(0.5)  # sent, and not answered: forty films take longer
         assert not answer.done()
         process.terminate()
@@ -96,9 +98,7 @@ def test_a_stop_answers_what_is_graded_and_tells_what_waits_to_come_back(
         ready(address)
         many = [("film", films["both-knees"].read_bytes())] * 14  # so small a body never waits for room
         sent = [pool.submit(requests.post, f"{address}/api/v1/grade", files=many, timeout=120) for _ in range(20)]
-        end = time.monotonic() + 60
-        while not re.search(r"kneeoa_waiting [1-9]", requests.get(f"{address}/metrics", timeout=10).text):
-            assert time.monotonic() < end
+        until(lambda: re.search(r"kneeoa_waiting [1-9]", requests.get(f"{address}/metrics", timeout=60).text))
         time.sleep(0.3)
         process.terminate()
         answers = [one.result() for one in sent]
@@ -179,9 +179,7 @@ def test_a_model_that_is_changed_on_disk_is_never_used(grader: KneeGrader, films
         (bundle / "model.onnx").write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
         assert graded(address, films["severe"].read_bytes()) == right  # the one in memory is the right one
         kill_worker(process)
-        end = time.monotonic() + 60
-        while (report := graded(address, films["severe"].read_bytes())) is None:  # until the next worker has started
-            assert time.monotonic() < end
+        report = until(lambda: graded(address, films["severe"].read_bytes()))  # when the next worker has started
         assert report == {"status": 503}
         assert_problem(requests.get(f"{address}/health/ready", timeout=60), 503, "model-unavailable")
 

@@ -1,13 +1,10 @@
 """Every fault of the table in docs/hub-faults.md ends as the table says."""
 
-import time
 from pathlib import Path
 
 import pytest
 
 from ..support.hub_faults import HEAD, ROWS, line, observe_all
-from ..support.hub_people import REPO, Person
-from ..support.hub_server import HubServer
 
 TABLE = Path(__file__).parents[2] / "docs" / "hub-faults.md"
 
@@ -35,17 +32,3 @@ def test_the_docs_list_these_faults_and_no_others():
     assert [row.split(" | ")[0].removeprefix("| ") for row in text.removeprefix(HEAD).splitlines()] == [
         row.fault for row in ROWS
     ]
-
-
-@pytest.mark.slow
-def test_a_silent_hub_is_given_up_after_half_a_minute_by_default(tmp_path: Path):
-    with HubServer() as server:
-        server.add_repo(REPO).add({"manifest.json": b"{}"})
-        server.fault("hang", "HEAD", "/resolve/", times=99)
-        person = Person(tmp_path, server.url)
-        for name in ("KNEEOA_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT"):
-            del person.environment[name]
-        began = time.monotonic()
-        told = person.does("pull", REPO)
-        assert told["error"] == "HubUnreachable", told
-        assert 25 < time.monotonic() - began < 60

@@ -9,7 +9,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.error import HTTPError
@@ -25,6 +24,7 @@ from kneeoa_hub.settings import Settings
 
 from ..support.space_films import BAD, FILES, bad_file, film_files
 from ..support.space_serving import ROOT, served, serving, upload
+from ..support.waiting import until
 
 VISITORS = 20
 EXAMPLE_ADDRESS = "http://127.0.0.1:7860/"
@@ -211,10 +211,7 @@ def test_an_upload_is_deleted_and_the_page_goes_on(grader, films, monkeypatch):
         client = Client(url, verbose=False)
         stored = {"path": path, "meta": {"_type": "gradio.FileData"}}
         assert client.predict(stored, api_name="/grade")["knees"]
-        until = time.monotonic() + 30
-        while Path(path).is_file() and time.monotonic() < until:
-            time.sleep(0.2)
-        assert not Path(path).exists()
+        until(lambda: not Path(path).exists())
         assert client.predict(handle_file(films["mild"]), api_name="/grade")["knees"]
 
 

@@ -6,7 +6,6 @@ import html
 import os
 import socket
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ import pytest
 from spaces.demo.cleanup import sweep
 
 from ..support.space_serving import ROOT, launched, upload
+from ..support.waiting import until
 
 QUICK = (
     "import spaces.app as app; app.DELETE_EVERY_S, app.DELETE_AFTER_S = 0.2, float(__import__('sys').argv[1]);"
@@ -87,10 +87,7 @@ def test_whatever_came_is_deleted(folder: Path, films: dict[str, Path]):
             )
             part = '--b\r\nContent-Disposition: form-data; name="files"; filename="film.png"\r\n\r\n'
             connection.sendall(head.encode() + part.encode() + bytes(3_000_000))
-        end = time.monotonic() + 60
-        while files(folder):
-            assert time.monotonic() < end, files(folder)
-            time.sleep(0.2)
+        until(lambda: not files(folder))
         assert upload(url, film)  # and it goes on
 
 

@@ -16,6 +16,8 @@ from pathlib import Path
 import requests
 from playwright.sync_api import Browser, sync_playwright
 
+from .waiting import until
+
 ROOT = Path(__file__).parents[2]
 ACCEPT_JSON = {"Accept": "application/json"}
 WITHOUT_FORK = "import os, runpy; del os.fork; runpy.run_module('flask_app', run_name='__main__')"
@@ -81,15 +83,14 @@ def kill_worker(process: subprocess.Popen[str]) -> None:
 
 def ready(address: str) -> None:
     """Wait until films can be sent."""
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
+
+    def answered() -> bool:
         try:
-            if requests.get(f"{address}/health/ready", timeout=10).status_code == 200:
-                return
+            return requests.get(f"{address}/health/ready", timeout=10).status_code == 200
         except requests.RequestException:
-            pass
-        time.sleep(0.1)
-    raise AssertionError("not ready after a minute")
+            return False
+
+    until(answered)
 
 
 def graded(address: str, film: bytes) -> dict | None:

@@ -14,8 +14,9 @@ from tempfile import TemporaryDirectory
 
 from .bundles import make_bundle
 from .hub_people import REPO, Person, said
-from .hub_scene import ONE, RIGHT, Scene
+from .hub_scene import ONE, RIGHT, Scene, first_push
 from .hub_server import HubServer
+from .waiting import until
 
 HEAD = """# Faults between you and a Hub
 
@@ -73,6 +74,17 @@ def pushed_through(kind: str, method: str, path: str) -> Act:
 def pushed_after(kind: str, method: str, path: str) -> Act:
     """A push that fails, and the next one, when the fault has gone."""
     return _tried_after(kind, method, path, lambda scene: scene.push() or scene.pushed())
+
+
+def silent_by_default(scene: Scene) -> str:
+    """Nobody has set how long to wait: it is half a minute."""
+    for name in ("KNEEOA_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT"):
+        del scene.stranger.environment[name]
+    scene.server.fault("hang", "HEAD", "/resolve/", times=99)
+    began = time.monotonic()
+    observed = scene.pull()
+    assert time.monotonic() - began > 25
+    return observed
 
 
 def push_given_up(scene: Scene) -> str:
@@ -209,8 +221,7 @@ def two_at_once(scene: Scene) -> str:
 def stopped_in_a_pull(scene: Scene) -> str:
     scene.server.fault("hang", "GET", "model.onnx", times=99)
     first = scene.stranger.starts("pull", f"{REPO}@v1.0")
-    while not any("model.onnx" in path for _, path in scene.server.requests):
-        time.sleep(0.05)
+    until(lambda: any("model.onnx" in path for _, path in list(scene.server.requests)))
     first.send_signal(signal.SIGSTOP)
     try:
         told = scene.pull()
@@ -272,6 +283,7 @@ def elsewhere(scene: Scene) -> str:
 
 
 ROWS = (
+    Row("a server that does not answer, and no limit was set", "HubUnreachable", silent_by_default),
     Row("a file: 503 once", RIGHT, pulled_through("fail", "GET", "model.onnx")),
     Row("the repo's metadata: 503 once, nothing pulled before", RIGHT, pulled_through("fail", "GET", "/revision/")),
     Row("503 every time, then healthy again", f"HubUnreachable; {RIGHT}", pulled_after("fail", "GET", "model.onnx")),
@@ -408,6 +420,7 @@ def observe_all() -> dict[str, str]:
         with TemporaryDirectory() as folder:
             return observe(row, Path(folder))
 
+    first_push()
     with ThreadPoolExecutor(4) as workers:
         return dict(zip((row.fault for row in ROWS), workers.map(observed, ROWS), strict=True))
 
@@ -422,8 +435,7 @@ def observe(row: Row, folder: Path) -> str:
             Person(folder / "home", server.url, "w"),
             Person(folder / "elsewhere", server.url),
         )
-        assert scene.publisher.does("push", scene.bundle, REPO, tag="v1.0")["answer"] == f"{REPO}@v1.0"
-        server.requests.clear()
+        server.hold(first_push())
         observed = row.act(scene)
         assert any(fault.struck for fault in server.arranged) or not server.arranged, (
             f"{row.fault}: nothing of it happened"

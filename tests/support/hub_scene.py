@@ -4,14 +4,27 @@ words.
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from .bundles import contents, make_bundle
 from .hub_people import REPO, Person
-from .hub_server import HubServer
+from .hub_server import Holdings, HubServer
 
 RIGHT = "right model"
+"""What a pull has brought when every byte is as it was published."""
 ONE = "one commit, tagged, right model"
+
+
+@cache
+def first_push() -> Holdings:
+    """What a Hub holds once the bundle of `make_bundle` was pushed as lab/kneeoa@v1.0, which happens once for all."""
+    with TemporaryDirectory() as folder, HubServer() as server:
+        publisher = Person(Path(folder) / "home", server.url, "w")
+        told = publisher.does("push", make_bundle(Path(folder) / "bundle"), REPO, tag="v1.0")
+        assert told["answer"] == f"{REPO}@v1.0", told
+        return server.copy()
 
 
 @dataclass

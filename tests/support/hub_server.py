@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import threading
+from copy import deepcopy
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,6 +36,9 @@ from .hub_store import (
     xet_download,
     xet_upload,
 )
+
+Holdings = tuple[dict[tuple[str, str], Repo], dict[str, bytes]]
+"""Repos by kind and name, and large files by sha256."""
 
 
 class HubServer:
@@ -108,6 +112,14 @@ class HubServer:
         repo = self.repos["models", name]
         self.objects |= {hashlib.sha256(files[large]).hexdigest(): files[large] for large in repo.large & files.keys()}
         return repo.add(files)
+
+    def copy(self) -> Holdings:
+        """What it holds at this moment, for `hold` of this server or another."""
+        return deepcopy((self.repos, self.objects))
+
+    def hold(self, holdings: Holdings) -> None:
+        """Hold this and nothing else."""
+        self.repos, self.objects = deepcopy(holdings)
 
     def fault(self, kind: str, method: str, path: str, times: int = 1) -> None:
         """fail: 503. cut: closed in the middle, of a POST after it was done. reset: TCP reset. flip: one byte changed.

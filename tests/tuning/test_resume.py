@@ -5,7 +5,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import keras
@@ -20,6 +19,8 @@ from tuning.data.table import AuditedFilm
 from tuning.networks.architecture import Architecture
 from tuning.train import TrainSettings, train_member
 from tuning.training.checkpoint import Checkpoint, kept_kappa, read_history
+
+from ..support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 6
@@ -45,9 +46,12 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 
 def kill_when(process: subprocess.Popen[str], happened) -> None:
     """SIGKILL, as a machine that loses power would."""
-    while not happened():
+
+    def now() -> bool:
         assert process.poll() is None, process.communicate()
-        time.sleep(0.02)
+        return bool(happened())
+
+    until(now)
     process.kill()
     process.communicate()
     assert process.returncode == -signal.SIGKILL
