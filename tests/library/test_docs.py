@@ -36,7 +36,12 @@ def test_every_command_and_option_is_documented():
     assert all(meaning.strip() for meaning in re.findall(r"^\| `.*` \|(.*)\|$", page(), re.MULTILINE))
 
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "docs" / "start").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs" / "start").glob("*.md")),
+]
 
 
 def commands(text: str) -> Iterator[list[str]]:
