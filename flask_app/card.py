@@ -7,8 +7,9 @@ from pathlib import Path
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from kneeoa_hub.bundle import MOST_CARD, Bundle
+from kneeoa_hub.bundle import Bundle
 from kneeoa_hub.card.reading import body
+from kneeoa_hub.manifest import MOST_CARD
 
 TABLE_OPEN, TABLE_CLOSE = '<div class="scroll" tabindex="0" role="region" aria-label="Table">\n', "</div>\n"
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from .bundle import GATE, LOCATOR, Bundle, read_bundle, verify
+from .bundle import GATE, LOCATOR, Bundle, read_bundle
 from .decision import grade_set, oa_probability, reported_grade, severity
 from .errors import BundleError, FilmError, KneeOAError, MissingExtra
 from .grades import LABELS
@@ -26,6 +26,7 @@ from .imaging.letterbox import Box, letterbox, standardise
 from .imaging.locate import Locator, find_knees
 from .imaging.refusal import Refusal, check_pixels, refuse, training_distances
 from .imaging.screen import Screener, Screening, box_in_given_film
+from .manifest import verify
 from .report import FilmReport, KneeGrade
 from .runtime import GateNetwork, Network
 from .settings import Settings

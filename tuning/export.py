@@ -21,8 +21,7 @@ from kneeoa_hub.bundle import (
     LocatorConfig,
     RefusalConfig,
     read_bundle,
-    write_manifest,
-)  # fmt: skip
+)
 from kneeoa_hub.card.render import render
 from kneeoa_hub.errors import DataError, OutputError
 from kneeoa_hub.evidence import (
@@ -33,6 +32,7 @@ from kneeoa_hub.evidence import (
     read_evidence,
 )
 from kneeoa_hub.grades import LABELS
+from kneeoa_hub.manifest import write_manifest
 from kneeoa_hub.runtime import OUTPUTS, Network
 from kneeoa_hub.typed_json import FieldError, from_json
 

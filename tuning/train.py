@@ -11,8 +11,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kneeoa_hub.bundle import sha256_of
 from kneeoa_hub.errors import DataError, SettingsError
+from kneeoa_hub.manifest import sha256_of
 
 from .data.augment import Mixing, TrainingBatches, one_hot
 from .data.datasets import Knees, load_knees

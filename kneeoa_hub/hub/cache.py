@@ -4,9 +4,9 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from ..bundle import read_manifest, sha256_of
 from ..errors import BundleChanged, BundleError, HubError
 from ..inside import leaving, stays_inside
+from ..manifest import read_manifest, sha256_of
 
 
 def check_place(path: Path, name: str, snapshot: Path) -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from ..bundle import Bundle, read_manifest, refuse_code, sha256_of
+from ..bundle import Bundle
 from ..errors import BundleError, HubConflict
+from ..manifest import read_manifest, refuse_code, sha256_of
 from . import versioned
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..bundle import most_bytes, read_manifest, refuse_code, verify
 from ..errors import BundleError, BundleIncomplete, HubError, HubNotFound, HubUnreachable
 from ..inside import HUB_REPO
+from ..manifest import most_bytes, read_manifest, refuse_code, verify
 from ..settings import Settings
 from . import versioned
 from .address import Repo, did_you_mean

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..bundle import bundle_files, read_bundle
+from ..bundle import read_bundle
 from ..errors import AddressError
 from ..evidence import Evidence
+from ..manifest import bundle_files
 from .address import did_you_mean
 
 _PRETRAINED = Path(__file__).parent.parent / "pretrained"

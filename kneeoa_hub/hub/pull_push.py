@@ -4,8 +4,9 @@ import os
 import re
 from pathlib import Path
 
-from ..bundle import read_bundle, sha256_of, verify
+from ..bundle import read_bundle
 from ..errors import AddressError, BundleError
+from ..manifest import sha256_of, verify
 from . import versioned
 from .address import Folder, Repo, Shipped, did_you_mean, parse_address
 from .checks import check_publishable

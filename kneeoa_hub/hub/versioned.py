@@ -14,9 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from ..bundle import Bundle, read_manifest, verify
+from ..bundle import Bundle
 from ..errors import AddressError, BundleError, HubConflict, OutputError
 from ..files import replacing
+from ..manifest import read_manifest, verify
 from .address import did_you_mean
 from .push_options import PushResult
 

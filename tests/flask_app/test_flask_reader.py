@@ -277,7 +277,7 @@ def test_a_database_that_is_gone_gives_a_clear_page_and_films_are_still_graded(
 def test_training_reads_the_exported_grades_by_the_films_hashes(tmp_path: Path, grader: KneeGrader):
     write_films(tmp_path, 10)
     paths = sorted(tmp_path.rglob("*.png"))
-    from kneeoa_hub.bundle import sha256_of
+    from kneeoa_hub.manifest import sha256_of
 
     readings = [
         Reading(sha256_of(path), 0, "left", "r", True, number % 5, 0, "m", "r") for number, path in enumerate(paths)

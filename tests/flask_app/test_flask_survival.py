@@ -19,7 +19,7 @@ import requests
 import kneeoa_hub
 from flask_app.guards import new_key
 from kneeoa_hub import KneeGrader
-from kneeoa_hub.bundle import write_manifest
+from kneeoa_hub.manifest import write_manifest
 
 from ..support.flask_requests import assert_problem
 from ..support.flask_serving import ROOT, faults, graded, kill_worker, ready, serving

@@ -6,10 +6,11 @@ from dataclasses import replace
 import pytest
 
 from kneeoa_hub import push
-from kneeoa_hub.bundle import read_bundle, write_manifest
+from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.card.render import render
 from kneeoa_hub.errors import BundleError, BundleIncomplete
 from kneeoa_hub.evidence import Agreement, LevelEvidence, MemberEvidence
+from kneeoa_hub.manifest import write_manifest
 
 from ..support.bundles import CARD, make_bundle
 

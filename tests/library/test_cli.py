@@ -16,10 +16,10 @@ import pytest
 from PIL import Image
 
 from benchmarks.film_kinds import dicom
-from kneeoa_hub.bundle import write_manifest
 from kneeoa_hub.cli import main
 from kneeoa_hub.cli.options import FOLDER
 from kneeoa_hub.imaging.formats import FILM_SUFFIXES
+from kneeoa_hub.manifest import write_manifest
 from kneeoa_hub.output.tables import CSV_COLUMNS
 
 from ..support.bundles import EVIDENCE, make_bundle

@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = [
-    {"grades", "errors", "files", "inside", "json_schema", "settings", "typed_json"},
+    {"grades", "errors", "files", "inside", "json_schema", "manifest", "settings", "typed_json"},
     {"bundle", "evidence", "runtime", "decision", "agreement"},
     {"imaging"},
     {"overlay", "report"},
@@ -21,6 +21,7 @@ WITHIN = {
     "settings": {"errors"},
     "typed_json": {"errors"},
     "json_schema": {"typed_json"},
+    "manifest": {"errors", "inside", "typed_json"},
     "runtime": {"bundle"},
     "decision": {"bundle"},
     "bundle": {"evidence"},

@@ -11,12 +11,13 @@ import pytest
 from PIL import Image
 
 from kneeoa_hub import FilmReport
-from kneeoa_hub.bundle import GATE, write_manifest
+from kneeoa_hub.bundle import GATE
 from kneeoa_hub.errors import BundleIncomplete
 from kneeoa_hub.grader import from_pretrained
 from kneeoa_hub.imaging.gate import POSES
 from kneeoa_hub.imaging.phantom import knee_film, sample_films, two_knee_film
 from kneeoa_hub.imaging.screen import Screening
+from kneeoa_hub.manifest import write_manifest
 
 BODY_PARTS = (
     *("hand", "foot", "chest", "pelvis", "spine", "forearm"),

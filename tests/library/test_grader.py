@@ -14,9 +14,9 @@ import pytest
 
 from benchmarks.film_kinds import dicom
 from kneeoa_hub import FilmReport, KneeOAError, errors, from_pretrained
-from kneeoa_hub.bundle import write_manifest
 from kneeoa_hub.grades import LABELS
 from kneeoa_hub.imaging.phantom import knee_film, sample_films, two_knee_film
+from kneeoa_hub.manifest import write_manifest
 from kneeoa_hub.output.printable import HtmlDocument
 
 ROOT = Path(__file__).parents[2]

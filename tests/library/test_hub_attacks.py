@@ -7,9 +7,10 @@ import pytest
 from filelock import FileLock
 
 from kneeoa_hub import KneeOAError, pull, push
-from kneeoa_hub.bundle import MOST_CARD, MOST_FIGURE, MOST_UNLISTED, read_bundle
+from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import BundleChanged, HubError
 from kneeoa_hub.hub.answers import check_answer
+from kneeoa_hub.manifest import MOST_CARD, MOST_FIGURE, MOST_UNLISTED
 
 from ..support.bundles import contents, make_bundle
 from ..support.hub_people import REPO

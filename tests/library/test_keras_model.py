@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import kneeoa_hub
-from kneeoa_hub.bundle import write_manifest
 from kneeoa_hub.errors import BundleChanged, BundleError
+from kneeoa_hub.manifest import write_manifest
 
 DOCS = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8")
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 
 from kneeoa_hub import from_pretrained, pull, push
-from kneeoa_hub.bundle import read_bundle, write_manifest
+from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import AddressError, BundleChanged, BundleError, BundleIncomplete, HubConflict, OutputError
 from kneeoa_hub.hub.pull_push import revision_of
 from kneeoa_hub.hub.versioned import read_ref
+from kneeoa_hub.manifest import write_manifest
 
 from ..support.bundles import contents, make_bundle, tiny_graph
 

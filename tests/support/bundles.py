@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from kneeoa_hub.bundle import BundleConfig, Conformal, Decision, InputConfig, RefusalConfig, write_manifest
+from kneeoa_hub.bundle import BundleConfig, Conformal, Decision, InputConfig, RefusalConfig
 from kneeoa_hub.evidence import (
     CalibrationEvidence,
     DataEvidence,
@@ -23,6 +23,7 @@ from kneeoa_hub.evidence import (
     TrainingEvidence,
 )
 from kneeoa_hub.grades import LABELS
+from kneeoa_hub.manifest import write_manifest
 
 CONFIG = BundleConfig(
     name="kneeoa-test",

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from kneeoa_hub.bundle import LOCATOR, InputConfig, LocatorConfig, write_manifest
+from kneeoa_hub.bundle import LOCATOR, InputConfig, LocatorConfig
+from kneeoa_hub.manifest import write_manifest
 
 CONFIG = LocatorConfig(InputConfig(64, 64), 0.5)
 CELLS = 8

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from kneeoa_hub.bundle import sha256_of
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.grades import LABELS, NUM_GRADES
 from kneeoa_hub.imaging.formats import FILM_SUFFIXES
+from kneeoa_hub.manifest import sha256_of
 
 HASHED = "sha256:"
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
