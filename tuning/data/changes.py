@@ -1,0 +1,324 @@
+"""Random changes of a whole batch of films inside the training step: framing, exposure, quality and things laid on the film.
+
+They leave the grade alone. What is drawn is drawn with NumPy, a row a film, so that a training can be repeated; what is
+done with it are `keras.ops`, so that any backend does it where the films are. `kneeoa_hub.imaging.frame` is the same
+step for one film without changes.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from keras import ops
+
+from kneeoa_hub.imaging.frame import BRIGHTEST, CENTRE, DARKEST, HIGH, LOW, REACH, SIDE
+
+FAR = 9.0
+"""A cut that lies beyond any film, in sides of the joint."""
+THINGS = 4
+"""Bright or dark rectangles that may lie on a film: markers, letters, rulers, screws."""
+TILE = 8
+"""Pixels of a tile over which local contrast is taken, and of a block of JPEG."""
+LUMINANCE = np.array(
+    [
+        [16, 11, 10, 16, 24, 40, 51, 61],
+        [12, 12, 14, 19, 26, 58, 60, 55],
+        [14, 13, 16, 24, 40, 57, 69, 56],
+        [14, 17, 22, 29, 51, 87, 80, 62],
+        [18, 22, 37, 56, 68, 109, 103, 77],
+        [24, 35, 55, 64, 81, 104, 113, 92],
+        [49, 64, 78, 87, 103, 121, 120, 101],
+        [72, 92, 95, 98, 112, 100, 103, 99],
+    ],
+    np.float32,
+)
+"""Quantisation of luminance at quality 50: ITU-T T.81, table K.1."""
+
+
+class Draws(NamedTuple):
+    """What is done to each of B films; a float32 array each, [B] unless it says otherwise. Lengths are in sides of the joint or the frame."""
+
+    turn: np.ndarray  # radians
+    scale: np.ndarray  # of the frame over what it should be
+    stretch: np.ndarray  # width over height of the frame
+    shift: np.ndarray  # [B,2] of the frame's middle, sides of the joint
+    cut: np.ndarray  # [B,4] distances from the joint at which the film ends, left, top, right, bottom
+    slant: np.ndarray  # [B,3] direction (2) and distance from the joint of a slanted edge
+    surround: np.ndarray  # 0: the film ends there; 1: a border is there; 2: the film is mirrored there
+    border: np.ndarray  # gray of the border
+    gamma: np.ndarray
+    window: np.ndarray  # [B,2] grays that become 0 and 1
+    local: np.ndarray  # proportion of local contrast (CLAHE) mixed in
+    half: np.ndarray  # proportion of the film at half the resolution mixed in
+    blur: np.ndarray  # deviation in pixels
+    jpeg: np.ndarray  # factor of the quantisation table; 0 is none
+    noise: np.ndarray  # deviation in grays of 0 to 1
+    noise_at: np.ndarray  # [B,2] int32, where in the bank of noise
+    things: np.ndarray  # [B,THINGS,7] there, x, y, half width, half height, angle, gray
+    erase: np.ndarray  # [B,5] there, x, y, half width, half height
+    mix: np.ndarray  # proportion of the film itself
+    partner: np.ndarray  # [B] int32, the film of the batch that it is mixed with
+
+
+def draw(rng: np.random.Generator, grades: np.ndarray, strength: float, mixup: float = 0.0, erase: float = 0.0) -> Draws:
+    """Changes of B films of the given grades. strength: 0 (none) to 1; mixup: parameter of its Beta distribution; erase: how often."""
+    count = len(grades)
+
+    def often(probability: float, values: np.ndarray, otherwise: float) -> np.ndarray:
+        happens = rng.random(count) < probability * strength
+        return np.where(happens.reshape(-1, *(1,) * (values.ndim - 1)), values, otherwise).astype(np.float32)
+
+    def spread(reach: float) -> np.ndarray:
+        return (rng.uniform(-reach, reach, count) * strength).astype(np.float32)
+
+    cut = often(0.5, np.where(rng.random((count, 4)) < 0.5, rng.uniform(0.24, 0.44, (count, 4)), FAR), FAR)
+    strip = often(0.12, np.ones(count), 0) > 0
+    cut[strip, 1], cut[strip, 3] = rng.uniform(0.2, 0.32, (2, strip.sum()))
+    angle = rng.uniform(0, 2 * np.pi, count)
+    slant = np.stack([np.cos(angle), np.sin(angle), often(0.2, rng.uniform(0.26, 0.48, count), FAR)], 1).astype(np.float32)
+    low = often(0.25, rng.uniform(0, 0.2, count), 0.0)
+    high = often(0.25, rng.uniform(0.75, 1.0, count), 1.0)
+    around = rng.uniform(0.2, 0.46, (count, THINGS)), rng.uniform(0, 2 * np.pi, (count, THINGS))
+    near = rng.random((count, THINGS)) < 0.12
+    radius = np.where(near, rng.uniform(0, 0.2, (count, THINGS)), around[0])
+    size = np.exp(rng.uniform(np.log(0.008), np.log(0.09), (count, THINGS, 2)))
+    there = (rng.random((count, THINGS)) < 0.5) & (often(0.3, np.ones(count), 0) > 0)[:, None]
+    things = np.stack(
+        [there, radius * np.cos(around[1]), radius * np.sin(around[1]), size[..., 0], size[..., 1], rng.uniform(0, np.pi, there.shape), rng.choice([0.0, 0.7, 1.0, 1.0], there.shape)],
+        -1,
+    )
+    mix = np.maximum(share := rng.beta(mixup, mixup, count), 1 - share) if mixup else np.ones(count)
+    partner = _partners(grades, rng)
+    return Draws(
+        turn=spread(0.2),
+        scale=np.exp(spread(0.17)),
+        stretch=np.exp(spread(0.06)),
+        shift=(np.clip(rng.normal(0, 0.03, (count, 2)), -0.09, 0.09) * strength).astype(np.float32),
+        cut=cut,
+        slant=slant,
+        surround=rng.choice([0.0, 1.0, 2.0], count, p=[0.5, 0.35, 0.15]).astype(np.float32),
+        border=rng.choice([0.0, 0.0, 0.02, 0.5, 1.0], count).astype(np.float32),
+        gamma=np.exp(spread(0.8)),
+        window=np.stack([low, high], 1),
+        local=often(0.3, rng.uniform(0.2, 1.0, count), 0.0),
+        half=often(0.15, rng.uniform(0.5, 1.0, count), 0.0),
+        blur=often(0.3, rng.uniform(0.4, 2.4, count), 0.0),
+        jpeg=often(0.4, np.exp(rng.uniform(np.log(0.4), np.log(3.6), count)), 0.0),
+        noise=often(0.35, np.exp(rng.uniform(np.log(0.01), np.log(0.08), count)), 0.0),
+        noise_at=rng.integers(0, BANK - SIDE, (count, 2)).astype(np.int32),
+        things=things.astype(np.float32),
+        erase=np.concatenate([(rng.random((count, 1)) < erase), rng.uniform(-0.4, 0.4, (count, 2)), rng.uniform(0.05, 0.18, (count, 2))], 1).astype(np.float32),
+        mix=mix.astype(np.float32),
+        partner=partner,
+    )
+
+
+BANK = 768
+"""Side of the bank of noise, in pixels."""
+
+
+def noise_bank(rng: np.random.Generator) -> np.ndarray:
+    """[BANK,BANK] float32 of deviation 1, of which a part is laid on a film: a generator inside the step would be one more state."""
+    return rng.standard_normal((BANK, BANK), np.float32)
+
+
+def _partners(grades: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """For every film another one of the batch of the same or a neighbouring grade, or itself."""
+    order = np.argsort(grades + rng.uniform(0, 0.99, len(grades)))
+    partner = np.empty(len(grades), np.int32)
+    partner[order] = np.roll(order, 1)
+    apart = np.abs(grades[partner] - grades) > 1
+    partner[apart] = np.arange(len(grades))[apart]
+    return partner
+
+
+def framed(films: Any, joints: Any, content: Any, draws: Draws, bank: Any, side: int = SIDE) -> Any:
+    """Changed films as a network sees them: [B,side,side,1] float32.
+
+    films: [B,H,W] uint8, bright bone. joints: [B,3] x, y and side of the joint's box; content: [B,4] left, top, right, bottom
+    of what is film; both in pixels of the array.
+    """
+    x, y = _places(joints, draws, side)
+    inside, x, y = _within(x, y, joints, content, draws)
+    image = ops.clip(_sampled(films, x, y) / 255.0, 1e-4, 1.0) ** _each(draws.gamma)
+    low, high = _each(draws.window[:, 0]), _each(draws.window[:, 1])
+    image = ops.clip((image - low) / (high - low), 0.0, 1.0)
+    bordered = ops.where(_each(draws.surround) == 1.0, _each(draws.border), _each(ops.mean(image, axis=(1, 2))))
+    image = ops.where(inside, image, bordered)
+    image = _with_things(image, draws.things)
+    image = image + _each(draws.local) * (_locally_equal(image) - image)
+    image = image + _each(draws.half) * (_halved(image) - image)
+    image = _blurred(image, draws.blur)
+    image = image + _each(draws.noise) * _noise(bank, draws.noise_at, side)
+    image = _compressed(ops.clip(image, 0.0, 1.0), draws.jpeg)
+    beyond = ops.logical_and(ops.logical_not(inside), _each(draws.surround) == 0.0)
+    values = _exposed(image, beyond)
+    values = ops.where(_rectangles(draws.erase[:, None, 1:], side)[:, 0] * _each(draws.erase[:, 0]) > 0, 0.5, values)
+    share = _each(draws.mix)
+    values = share * values + (1 - share) * ops.take(values, draws.partner, axis=0)
+    return ((values - 0.5) * 4.0)[..., None]
+
+
+def _each(values: Any) -> Any:
+    """[B] -> [B,1,1]."""
+    return ops.reshape(values, (-1, 1, 1))
+
+
+def _grid(side: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places of a frame's pixels, [1,side,side] each, from -.5 to .5: right, down."""
+    steps = ((np.arange(side) + 0.5) / side - 0.5).astype(np.float32)
+    return np.broadcast_to(steps[None, None, :], (1, side, side)), np.broadcast_to(steps[None, :, None], (1, side, side))
+
+
+def _places(joints: Any, draws: Draws, side: int) -> tuple[Any, Any]:
+    """Where in the film each pixel of the frame lies: x and y [B,S,S], a pixel's middle at .5."""
+    across, down = _grid(side)
+    across, down = across * _each(draws.stretch), down / _each(draws.stretch)
+    cos, sin = _each(ops.cos(draws.turn)), _each(ops.sin(draws.turn))
+    reach = _each(joints[:, 2] * draws.scale * REACH)
+    x = _each(joints[:, 0] + draws.shift[:, 0] * joints[:, 2]) + reach * (cos * across - sin * down)
+    y = _each(joints[:, 1] + draws.shift[:, 1] * joints[:, 2]) + reach * (sin * across + cos * down)
+    return x, y
+
+
+def _within(x: Any, y: Any, joints: Any, content: Any, draws: Draws) -> tuple[Any, Any, Any]:
+    """Which places show film, and the places, put back into it where the film is mirrored at its edges."""
+    size = joints[:, 2]
+    left = ops.maximum(content[:, 0], joints[:, 0] - draws.cut[:, 0] * size)
+    top = ops.maximum(content[:, 1], joints[:, 1] - draws.cut[:, 1] * size)
+    right = ops.minimum(content[:, 2], joints[:, 0] + draws.cut[:, 2] * size)
+    bottom = ops.minimum(content[:, 3], joints[:, 1] + draws.cut[:, 3] * size)
+    left, top, right, bottom = map(_each, (left, top, right, bottom))
+    beyond = _each(draws.slant[:, 0]) * (x - _each(joints[:, 0])) + _each(draws.slant[:, 1]) * (y - _each(joints[:, 1]))
+    shown = beyond < _each(draws.slant[:, 2] * size)
+    inside = ops.logical_and(ops.logical_and(x >= left, x <= right), ops.logical_and(y >= top, y <= bottom))
+    mirrored = _each(draws.surround) == 2.0
+    x = ops.where(mirrored, ops.where(x < left, 2 * left - x, ops.where(x > right, 2 * right - x, x)), x)
+    y = ops.where(mirrored, ops.where(y < top, 2 * top - y, ops.where(y > bottom, 2 * bottom - y, y)), y)
+    return ops.logical_or(mirrored, ops.logical_and(inside, shown)), x, y
+
+
+def _sampled(films: Any, x: Any, y: Any) -> Any:
+    """Bilinear values of [B,H,W] at x, y [B,S,S]; beyond the array its edge."""
+    _, height, width = films.shape
+    x, y = ops.clip(x - 0.5, 0.0, width - 1.001), ops.clip(y - 0.5, 0.0, height - 1.001)
+    column, row = ops.floor(x), ops.floor(y)
+    right, down = x - column, y - row
+    at = ops.cast(row, "int32") * width + ops.cast(column, "int32")
+    flat = ops.reshape(films, (-1, height * width))
+    shape = ops.shape(at)
+    at = ops.reshape(at, (shape[0], -1))
+
+    def value(offset: int) -> Any:
+        return ops.reshape(ops.cast(ops.take_along_axis(flat, at + offset, axis=1), "float32"), shape)
+
+    above = value(0) * (1 - right) + value(1) * right
+    below = value(width) * (1 - right) + value(width + 1) * right
+    return above * (1 - down) + below * down
+
+
+def _rectangles(boxes: Any, side: int, angle: Any = None) -> Any:
+    """[B,K,4] x, y, half width, half height -> [B,K,S,S], 1 within."""
+    across, down = _grid(side)
+    x, y = across[None] - boxes[:, :, 0, None, None], down[None] - boxes[:, :, 1, None, None]
+    if angle is not None:
+        cos, sin = ops.cos(angle)[:, :, None, None], ops.sin(angle)[:, :, None, None]
+        x, y = cos * x + sin * y, cos * y - sin * x
+    within = ops.logical_and(ops.abs(x) < boxes[:, :, 2, None, None], ops.abs(y) < boxes[:, :, 3, None, None])
+    return ops.cast(within, "float32")
+
+
+def _with_things(image: Any, things: Any) -> Any:
+    side = image.shape[1]
+    masks = _rectangles(things[:, :, 1:5], side, things[:, :, 5]) * things[:, :, 0, None, None]
+    for number in range(THINGS):
+        image = image + masks[:, number] * (_each(things[:, number, 6]) - image)
+    return image
+
+
+def _pooled(image: Any, size: int) -> Any:
+    """Means of tiles: [B,S,S] -> [B,S/size,S/size]."""
+    side = image.shape[1]
+    return ops.mean(ops.reshape(image, (-1, side // size, size, side // size, size)), axis=(2, 4))
+
+
+def _enlarged(image: Any, side: int) -> Any:
+    return ops.image.resize(image[..., None], (side, side), interpolation="bilinear")[..., 0]
+
+
+def _smooth(image: Any) -> Any:
+    """A binomial filter over five places in each direction."""
+    for axis in (1, 2):
+        one = ops.roll(image, 1, axis) + ops.roll(image, -1, axis)
+        two = ops.roll(image, 2, axis) + ops.roll(image, -2, axis)
+        image = (6 * image + 4 * one + two) / 16
+    return image
+
+
+def _locally_equal(image: Any) -> Any:
+    """Each place by how it stands out from its surroundings, as local histogram equalisation shows it."""
+    side = image.shape[1]
+    tiles, squares = _pooled(image, TILE), _pooled(ops.square(image), TILE)
+    mean, square = _smooth(tiles), _smooth(squares)
+    deviation = ops.sqrt(ops.maximum(square - ops.square(mean), 0.0))
+    mean, deviation = _enlarged(mean, side), _enlarged(deviation, side)
+    return ops.clip(0.5 + 0.22 * (image - mean) / (deviation + 0.03), 0.0, 1.0)
+
+
+def _halved(image: Any) -> Any:
+    return _enlarged(_pooled(image, 2), image.shape[1])
+
+
+def _blurred(image: Any, deviation: Any) -> Any:
+    """Gaussian of each film's own deviation, over 13 pixels."""
+    steps = np.arange(-6, 7, dtype=np.float32)
+    weights = ops.exp(-0.5 * ops.square(steps[None] / (deviation[:, None] + 1e-3)))
+    weights = weights / ops.sum(weights, axis=1, keepdims=True)
+    for axis in (1, 2):
+        image = sum(_each(weights[:, number]) * ops.roll(image, int(step), axis) for number, step in enumerate(steps))
+    return image
+
+
+def _noise(bank: Any, at: Any, side: int) -> Any:
+    rows = at[:, 0, None] + np.arange(side, dtype=np.int32)[None]
+    columns = at[:, 1, None] + np.arange(side, dtype=np.int32)[None]
+    places = rows[:, :, None] * BANK + columns[:, None, :]
+    return ops.take(ops.reshape(bank, (-1,)), places)
+
+
+def _cosines() -> np.ndarray:
+    """[8,8]: the orthonormal discrete cosine transform of type II."""
+    steps = np.arange(TILE)
+    matrix = np.sqrt(2 / TILE) * np.cos(np.pi * (2 * steps[None] + 1) * steps[:, None] / (2 * TILE))
+    matrix[0] = np.sqrt(1 / TILE)
+    return matrix.astype(np.float32)
+
+
+def _compressed(image: Any, factor: Any) -> Any:
+    """As JPEG leaves it, without its rounding to bytes; where the factor is 0, as it is."""
+    side, cosines = image.shape[1], _cosines()
+    blocks = ops.reshape(image * 255.0 - 128.0, (-1, side // TILE, TILE, side // TILE, TILE))
+    coefficients = ops.einsum("ij,bajck,lk->baicl", cosines, blocks, cosines)
+    table = LUMINANCE[None, None, :, None, :] * ops.reshape(ops.maximum(factor, 1e-3), (-1, 1, 1, 1, 1))
+    coefficients = ops.round(coefficients / table) * table
+    blocks = ops.einsum("ij,baicl,lk->bajck", cosines, coefficients, cosines)
+    back = ops.clip((ops.reshape(blocks, (-1, side, side)) + 128.0) / 255.0, 0.0, 1.0)
+    return ops.where(_each(factor) > 0, back, image)
+
+
+def _exposed(image: Any, beyond: Any) -> Any:
+    """The frame's own exposure: percentiles of its middle become 0 and 1; what lies beyond the film is dark."""
+    side = image.shape[1]
+    left, top, right, bottom = (round(edge * side) for edge in CENTRE)
+    step = max(1, side // 64)
+    middle = image[:, top:bottom:step, left:right:step]
+    hidden = beyond[:, top:bottom:step, left:right:step]
+    middle = ops.reshape(ops.where(hidden, 9.0, middle), (-1, middle.shape[1] * middle.shape[2]))
+    known = ops.cast(ops.maximum(ops.sum(ops.cast(middle < 9.0, "int32"), axis=1, keepdims=True), 1), "float32")
+    ordered = ops.sort(middle, axis=1)
+
+    def at(percentile: float) -> Any:
+        return ops.take_along_axis(ordered, ops.cast(ops.round((known - 1) * percentile / 100), "int32"), axis=1)[:, :, None]
+
+    low, high = at(LOW), at(HIGH)
+    scaled = ops.clip((image - low) / ops.maximum(high - low, 1e-3), DARKEST, BRIGHTEST)
+    return ops.where(beyond, DARKEST, scaled)
