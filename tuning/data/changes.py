@@ -37,6 +37,7 @@ LUMINANCE = np.array(
 class Draws(NamedTuple):
     """What is done to each of B films; a float32 array each, [B] unless it says otherwise. Lengths are in sides of the joint or the frame."""
 
+    mirror: np.ndarray  # 1: left and right change places
     turn: np.ndarray  # radians
     scale: np.ndarray  # of the frame over what it should be
     stretch: np.ndarray  # width over height of the frame
@@ -59,9 +60,13 @@ class Draws(NamedTuple):
     partner: np.ndarray  # [B] int32, the film of the batch that it is mixed with
 
 
-def draw(rng: np.random.Generator, grades: np.ndarray, strength: float, mixup: float = 0.0, erase: float = 0.0) -> Draws:
-    """Changes of B films of the given grades. strength: 0 (none) to 1; mixup: parameter of its Beta distribution; erase: how often."""
+def draw(rng: np.random.Generator, grades: np.ndarray, strength: float | np.ndarray, mixup: float = 0.0, erase: float = 0.0) -> Draws:
+    """Changes of B films of the given grades.
+
+    strength: 0 (none) to 1, of all or [B] of each; mixup: parameter of its Beta distribution; erase: how often.
+    """
     count = len(grades)
+    strength = np.broadcast_to(np.asarray(strength, np.float64), (count,))
 
     def often(probability: float, values: np.ndarray, otherwise: float) -> np.ndarray:
         happens = rng.random(count) < probability * strength
@@ -89,10 +94,11 @@ def draw(rng: np.random.Generator, grades: np.ndarray, strength: float, mixup: f
     mix = np.maximum(share := rng.beta(mixup, mixup, count), 1 - share) if mixup else np.ones(count)
     partner = _partners(grades, rng)
     return Draws(
+        mirror=(rng.random(count) < 0.5 * (strength > 0)).astype(np.float32),
         turn=spread(0.2),
         scale=np.exp(spread(0.17)),
         stretch=np.exp(spread(0.06)),
-        shift=(np.clip(rng.normal(0, 0.03, (count, 2)), -0.09, 0.09) * strength).astype(np.float32),
+        shift=(np.clip(rng.normal(0, 0.03, (count, 2)), -0.09, 0.09) * strength[:, None]).astype(np.float32),
         cut=cut,
         slant=slant,
         surround=rng.choice([0.0, 1.0, 2.0], count, p=[0.5, 0.35, 0.15]).astype(np.float32),
@@ -153,6 +159,7 @@ def framed(films: Any, joints: Any, content: Any, draws: Draws, bank: Any, side:
     beyond = ops.logical_and(ops.logical_not(inside), _each(draws.surround) == 0.0)
     values = _exposed(image, beyond)
     values = ops.where(_rectangles(draws.erase[:, None, 1:], side)[:, 0] * _each(draws.erase[:, 0]) > 0, 0.5, values)
+    values = ops.where(_each(draws.mirror) > 0, ops.flip(values, axis=2), values)
     share = _each(draws.mix)
     values = share * values + (1 - share) * ops.take(values, draws.partner, axis=0)
     return ((values - 0.5) * 4.0)[..., None]

@@ -14,6 +14,7 @@ from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.grades import NUM_GRADES
 
+from . import backbones
 from .losses import QuadraticKappa, loss_for
 
 
@@ -27,6 +28,8 @@ class Architecture:
     "conv5" (5x5, stride 2) or "none". widths: channels of each stage. blocks: blocks a stage; every stage halves the
     resolution. pooling: from features to a vector. dense: widths of hidden layers before the classifier, "" for none.
     augmentation: strength, 0 to 1.
+    backbone: of `backbones.BACKBONES`, which begins with ImageNet weights and takes the place of stem and stages; ""
+    builds these from random weights.
     """
 
     size: int = 160
@@ -43,6 +46,7 @@ class Architecture:
     learning_rate: float = 2e-3
     augmentation: float = 0.7
     fold: bool = False
+    backbone: str = ""
 
     @property
     def input(self) -> InputConfig:
@@ -99,6 +103,7 @@ SEARCH_SPACE: dict[str, tuple[Any, ...]] = {
     "loss": ("cross_entropy", "soft_ordinal", "coral"),
     "learning_rate": (3e-4, 1e-3, 2e-3, 4e-3),
     "augmentation": (0.0, 0.35, 0.7, 1.0),
+    "backbone": ("", *backbones.BACKBONES),
 }
 
 
@@ -116,7 +121,7 @@ def narrowed(only: dict[str, list[str]]) -> dict[str, tuple[Any, ...]]:
     return search_space
 
 
-def build(architecture: Architecture, name: str = "member") -> keras.Model:
+def build(architecture: Architecture, name: str = "member", published: bool = True) -> keras.Model:
     """image [N,size,size,1] -> probabilities [N,5].
 
     Layers "features", "embedding" and "classifier" are found by name.
@@ -124,12 +129,7 @@ def build(architecture: Architecture, name: str = "member") -> keras.Model:
     image = keras.Input((architecture.input.height, architecture.input.width, 1), name="image")
     x = layers.Cropping2D((architecture.margin, 0))(image) if architecture.margin else image
     x = _folded(x) if architecture.fold else x
-    if architecture.stem == "conv5":
-        x = _conv(x, architecture.stages[0], 5, 2, architecture)
-    for width in architecture.stages:
-        for block in range(architecture.blocks):
-            halve = block == 0
-            x = BLOCKS[architecture.block](x, width, 2 if halve else 1, architecture)
+    x = backbones.features(x, architecture.backbone) if architecture.backbone else _from_nothing(x, architecture)
     if architecture.pooling == "attention":
         x = layers.Multiply()([x, layers.Conv2D(1, 1, activation="sigmoid")(x)])
     x = layers.Activation("linear", name="features")(_unfolded(x) if architecture.fold else x)
@@ -146,6 +146,8 @@ def build(architecture: Architecture, name: str = "member") -> keras.Model:
     # the head is exact in a training of mixed precision too
     x = layers.Activation("linear", name="embedding", dtype="float32")(x)
     model = keras.Model(image, _probabilities(x, architecture), name=name)
+    if architecture.backbone and published:
+        backbones.load(model, architecture.backbone)
     if architecture.loss == "coral":
         model.get_layer("cut_points").set_weights([np.array([[1.5, 0.5, -0.5, -1.5]], np.float32)])
     return model
@@ -178,6 +180,16 @@ class KneeHyperModel(kt.HyperModel):
             for name, choices in self.search_space.items()
         }
         return Architecture(**values)
+
+
+def _from_nothing(x, architecture: Architecture):
+    """Stem and stages, which begin with random weights."""
+    if architecture.stem == "conv5":
+        x = _conv(x, architecture.stages[0], 5, 2, architecture)
+    for width in architecture.stages:
+        for block in range(architecture.blocks):
+            x = BLOCKS[architecture.block](x, width, 2 if block == 0 else 1, architecture)
+    return x
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers
+from keras import layers, ops
 
 from kneeoa_hub.errors import MissingExtra, SettingsError
 
@@ -56,6 +56,28 @@ STAGES = ((3, 1, 1, 16), (3, 2, 6, 24), (5, 2, 6, 40), (3, 2, 6, 80), (5, 1, 6, 
 """Kernel, stride, expansion and channels of each stage."""
 
 
+class ShiftedDepthwise(layers.DepthwiseConv2D):
+    """The same convolution as a sum of shifted products, which XLA makes one kernel of; it has the same weights."""
+
+    def call(self, inputs):
+        kernel = ops.cast(self.kernel, inputs.dtype)
+        (height, width), stride = inputs.shape[1:3], self.strides[0]
+        size = kernel.shape[0]
+        rows, columns = (-(-side // stride) for side in (height, width))
+        pads = [max((out - 1) * stride + size - side, 0) for out, side in ((rows, height), (columns, width))]
+        padded = ops.pad(inputs, ((0, 0), *((pad // 2, pad - pad // 2) for pad in pads), (0, 0)))
+        total = 0
+        for down in range(size):
+            for right in range(size):
+                part = padded[:, down : down + (rows - 1) * stride + 1 : stride, right : right + (columns - 1) * stride + 1 : stride]
+                total = total + part * kernel[down, right, :, 0]
+        return total
+
+
+DEPTHWISE: Any = layers.DepthwiseConv2D
+"""Which of the two a network is built of."""
+
+
 def features(x: Any, name: str) -> Any:
     """[N,H,W,1] -> [N,H/32,W/32,320]: the layers of a backbone, with weights drawn at random; `load` brings the published ones.
 
@@ -80,7 +102,7 @@ def load(model: keras.Model, name: str) -> None:
     """
     published = _published(name)
     for layer in model.layers:
-        if layer.name.startswith(f"{name}_"):
+        if layer.name in published:
             layer.set_weights(_weights_of(layer, published[layer.name]))
 
 
@@ -90,7 +112,7 @@ def _block(x: Any, inner: int, width: int, kernel: int, stride: int, expansion: 
     if expansion > 1:
         x = layers.Conv2D(inner * expansion, 1, use_bias=False, name=f"{name}_expand")(x)
         x = _normalised(x, f"{name}_expand")
-    x = layers.DepthwiseConv2D(kernel, stride, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
+    x = DEPTHWISE(kernel, stride, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
     x = _normalised(x, f"{name}_depthwise")
     x = layers.Conv2D(width, 1, use_bias=False, name=f"{name}_project")(x)
     x = _normalised(x, f"{name}_project", activation=False)
