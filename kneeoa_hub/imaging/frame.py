@@ -48,17 +48,27 @@ def frame(pixels: np.ndarray, place: Place, side: int = SIDE) -> Framed:
     left, top, step = place.x - reach / 2, place.y - reach / 2, reach / side
     content = tuple(
         int(np.clip(edge, 0, side))
-        for edge in (np.ceil(-left / step - 1e-6), np.ceil(-top / step - 1e-6), np.floor((width - left) / step + 1e-6), np.floor((height - top) / step + 1e-6))
+        for edge in (
+            np.ceil(-left / step - 1e-6),
+            np.ceil(-top / step - 1e-6),
+            np.floor((width - left) / step + 1e-6),
+            np.floor((height - top) / step + 1e-6),
+        )
     )
     first, start, last, stop = content
     values = np.full((side, side), np.nan, np.float32)
     if last > first and stop > start:
         # Pillow widens the filter when it shrinks a picture, so a large film does not alias.
-        box = tuple(max(0.0, edge) for edge in (left + first * step, top + start * step)) + (min(width, left + last * step), min(height, top + stop * step))
+        box = tuple(max(0.0, edge) for edge in (left + first * step, top + start * step)) + (
+            min(width, left + last * step),
+            min(height, top + stop * step),
+        )
         cut = tuple(int(f(edge)) for f, edge in zip((np.floor, np.floor, np.ceil, np.ceil), box, strict=True))
         part = np.ascontiguousarray(pixels[cut[1] : cut[3], cut[0] : cut[2]], np.float32)
         inner = (box[0] - cut[0], box[1] - cut[1], box[2] - cut[0], box[3] - cut[1])
-        values[start:stop, first:last] = np.asarray(Image.fromarray(part).resize((last - first, stop - start), Image.Resampling.BICUBIC, box=inner))
+        values[start:stop, first:last] = np.asarray(
+            Image.fromarray(part).resize((last - first, stop - start), Image.Resampling.BICUBIC, box=inner)
+        )
     low, high = exposure(values)
     scaled = (values - low) / max(high - low, LEAST_SPREAD)
     levels = (np.clip(np.nan_to_num(scaled, nan=DARKEST), DARKEST, BRIGHTEST) - DARKEST) / (BRIGHTEST - DARKEST)

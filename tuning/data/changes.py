@@ -60,7 +60,9 @@ class Draws(NamedTuple):
     partner: np.ndarray  # [B] int32, the film of the batch that it is mixed with
 
 
-def draw(rng: np.random.Generator, grades: np.ndarray, strength: float | np.ndarray, mixup: float = 0.0, erase: float = 0.0) -> Draws:
+def draw(
+    rng: np.random.Generator, grades: np.ndarray, strength: float | np.ndarray, mixup: float = 0.0, erase: float = 0.0
+) -> Draws:
     """Changes of B films of the given grades.
 
     strength: 0 (none) to 1, of all or [B] of each; mixup: parameter of its Beta distribution; erase: how often.
@@ -79,7 +81,9 @@ def draw(rng: np.random.Generator, grades: np.ndarray, strength: float | np.ndar
     strip = often(0.12, np.ones(count), 0) > 0
     cut[strip, 1], cut[strip, 3] = rng.uniform(0.2, 0.32, (2, strip.sum()))
     angle = rng.uniform(0, 2 * np.pi, count)
-    slant = np.stack([np.cos(angle), np.sin(angle), often(0.2, rng.uniform(0.26, 0.48, count), FAR)], 1).astype(np.float32)
+    slant = np.stack([np.cos(angle), np.sin(angle), often(0.2, rng.uniform(0.26, 0.48, count), FAR)], 1).astype(
+        np.float32
+    )
     low = often(0.25, rng.uniform(0, 0.2, count), 0.0)
     high = often(0.25, rng.uniform(0.75, 1.0, count), 1.0)
     around = rng.uniform(0.2, 0.46, (count, THINGS)), rng.uniform(0, 2 * np.pi, (count, THINGS))
@@ -88,7 +92,15 @@ def draw(rng: np.random.Generator, grades: np.ndarray, strength: float | np.ndar
     size = np.exp(rng.uniform(np.log(0.008), np.log(0.09), (count, THINGS, 2)))
     there = (rng.random((count, THINGS)) < 0.5) & (often(0.3, np.ones(count), 0) > 0)[:, None]
     things = np.stack(
-        [there, radius * np.cos(around[1]), radius * np.sin(around[1]), size[..., 0], size[..., 1], rng.uniform(0, np.pi, there.shape), rng.choice([0.0, 0.7, 1.0, 1.0], there.shape)],
+        [
+            there,
+            radius * np.cos(around[1]),
+            radius * np.sin(around[1]),
+            size[..., 0],
+            size[..., 1],
+            rng.uniform(0, np.pi, there.shape),
+            rng.choice([0.0, 0.7, 1.0, 1.0], there.shape),
+        ],
         -1,
     )
     mix = np.maximum(share := rng.beta(mixup, mixup, count), 1 - share) if mixup else np.ones(count)
@@ -112,7 +124,10 @@ def draw(rng: np.random.Generator, grades: np.ndarray, strength: float | np.ndar
         noise=often(0.35, np.exp(rng.uniform(np.log(0.01), np.log(0.08), count)), 0.0),
         noise_at=rng.integers(0, BANK - SIDE, (count, 2)).astype(np.int32),
         things=things.astype(np.float32),
-        erase=np.concatenate([(rng.random((count, 1)) < erase), rng.uniform(-0.4, 0.4, (count, 2)), rng.uniform(0.05, 0.18, (count, 2))], 1).astype(np.float32),
+        erase=np.concatenate(
+            [(rng.random((count, 1)) < erase), rng.uniform(-0.4, 0.4, (count, 2)), rng.uniform(0.05, 0.18, (count, 2))],
+            1,
+        ).astype(np.float32),
         mix=mix.astype(np.float32),
         partner=partner,
     )
@@ -173,7 +188,9 @@ def _each(values: Any) -> Any:
 def _grid(side: int) -> tuple[np.ndarray, np.ndarray]:
     """Places of a frame's pixels, [1,side,side] each, from -.5 to .5: right, down."""
     steps = ((np.arange(side) + 0.5) / side - 0.5).astype(np.float32)
-    return np.broadcast_to(steps[None, None, :], (1, side, side)), np.broadcast_to(steps[None, :, None], (1, side, side))
+    return np.broadcast_to(steps[None, None, :], (1, side, side)), np.broadcast_to(
+        steps[None, :, None], (1, side, side)
+    )
 
 
 def _places(joints: Any, draws: Draws, side: int) -> tuple[Any, Any]:
@@ -324,7 +341,9 @@ def _exposed(image: Any, beyond: Any) -> Any:
     ordered = ops.sort(middle, axis=1)
 
     def at(percentile: float) -> Any:
-        return ops.take_along_axis(ordered, ops.cast(ops.round((known - 1) * percentile / 100), "int32"), axis=1)[:, :, None]
+        return ops.take_along_axis(ordered, ops.cast(ops.round((known - 1) * percentile / 100), "int32"), axis=1)[
+            :, :, None
+        ]
 
     low, high = at(LOW), at(HIGH)
     scaled = ops.clip((image - low) / ops.maximum(high - low, 1e-3), DARKEST, BRIGHTEST)

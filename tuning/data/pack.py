@@ -41,16 +41,27 @@ def unpack(path: Path) -> Packed:
     """Read what `write` wrote."""
     with np.load(path) as arrays:
         content, ends = arrays["bytes"].tobytes(), np.cumsum(arrays["lengths"])
-        pictures = [np.asarray(Image.open(io.BytesIO(content[end - length : end])).convert("L")) for end, length in zip(ends, arrays["lengths"], strict=True)]
+        pictures = [
+            np.asarray(Image.open(io.BytesIO(content[end - length : end])).convert("L"))
+            for end, length in zip(ends, arrays["lengths"], strict=True)
+        ]
         side = -(-max(max(picture.shape) for picture in pictures) // 8) * 8
         films = np.zeros((len(pictures), side, side), np.uint8)
         for film, picture in zip(films, pictures, strict=True):
             film[: picture.shape[0], : picture.shape[1]] = picture
         edges = np.array([(0, 0, picture.shape[1], picture.shape[0]) for picture in pictures], np.float32)
-        return Packed(films, arrays["joints"], edges, arrays["grades"], arrays["collections"], arrays["splits"], arrays["names"])
+        return Packed(
+            films, arrays["joints"], edges, arrays["grades"], arrays["collections"], arrays["splits"], arrays["names"]
+        )
 
 
-def write(path: Path, pictures: Sequence[np.ndarray], joints: np.ndarray, rows: Sequence[tuple[int, str, str, str]], quality: int = QUALITY) -> None:
+def write(
+    path: Path,
+    pictures: Sequence[np.ndarray],
+    joints: np.ndarray,
+    rows: Sequence[tuple[int, str, str, str]],
+    quality: int = QUALITY,
+) -> None:
     """pictures: uint8 [H,W] each; rows: grade, collection, split and name of each. Raises DataError for a film of another split."""
     if strange := {split for _, _, split, _ in rows} - set(SPLITS):
         raise DataError(f"Films of {', '.join(sorted(strange))} are not packed; only {' and '.join(SPLITS)} are.")
@@ -117,7 +128,9 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--audit", type=Path, required=True)
-    parser.add_argument("--bundle", default=None, help="whose locator says where the joints are; the shipped one by default")
+    parser.add_argument(
+        "--bundle", default=None, help="whose locator says where the joints are; the shipped one by default"
+    )
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     path = arguments.out / "films.npz"

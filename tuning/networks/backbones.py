@@ -69,7 +69,11 @@ class ShiftedDepthwise(layers.DepthwiseConv2D):
         total = 0
         for down in range(size):
             for right in range(size):
-                part = padded[:, down : down + (rows - 1) * stride + 1 : stride, right : right + (columns - 1) * stride + 1 : stride]
+                part = padded[
+                    :,
+                    down : down + (rows - 1) * stride + 1 : stride,
+                    right : right + (columns - 1) * stride + 1 : stride,
+                ]
                 total = total + part * kernel[down, right, :, 0]
         return total
 
@@ -88,7 +92,9 @@ def features(x: Any, name: str) -> Any:
     x = layers.Rescaling(SCALE)(x)
     x = _normalised(layers.Conv2D(STEM, 3, 2, padding="same", use_bias=False, name=f"{name}_stem")(x), f"{name}_stem")
     inner = STEM
-    for stage, ((kernel, stride, expansion, width), repeats) in enumerate(zip(STAGES, BACKBONES[name].repeats, strict=True)):
+    for stage, ((kernel, stride, expansion, width), repeats) in enumerate(
+        zip(STAGES, BACKBONES[name].repeats, strict=True)
+    ):
         for block in range(repeats):
             x = _block(x, inner, width, kernel, stride if block == 0 else 1, expansion, f"{name}_{stage}_{block}")
             inner = width
@@ -172,7 +178,9 @@ def read_tensors(content: bytes, backbone: Backbone) -> list[tuple[str, np.ndarr
     """
     digest = hashlib.sha256(content).hexdigest()
     if digest != backbone.sha256:
-        raise SettingsError(f"{backbone.file} has the sha256 {digest}, not {backbone.sha256}; install {backbone.package} again.")
+        raise SettingsError(
+            f"{backbone.file} has the sha256 {digest}, not {backbone.sha256}; install {backbone.package} again."
+        )
     stream = io.BytesIO(content)
     kinds: dict[str, np.dtype] = {}
     for _ in range(3):  # a magic number, the protocol, and what machine wrote the file
@@ -209,7 +217,9 @@ class _Tensors(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         allowed = {
             ("collections", "OrderedDict"): OrderedDict,
-            ("torch._utils", "_rebuild_tensor_v2"): lambda storage, offset, shape, strides, *_: _Tensor(storage, offset, shape, strides),
+            ("torch._utils", "_rebuild_tensor_v2"): lambda storage, offset, shape, strides, *_: _Tensor(
+                storage, offset, shape, strides
+            ),
             ("torch", "FloatStorage"): np.dtype("<f4"),
             ("torch", "LongStorage"): np.dtype("<i8"),
         }

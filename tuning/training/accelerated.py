@@ -118,7 +118,10 @@ def soft(grades: np.ndarray, spread: float = SPREAD) -> np.ndarray:
 def targets(data: Data, job: Job, answers: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """[N,protocols,5] targets and [N,protocols] weights for every film of the pack."""
     count = len(data.packed.grades)
-    wanted, weight = np.zeros((count, len(PROTOCOLS), NUM_GRADES), np.float32), np.zeros((count, len(PROTOCOLS)), np.float32)
+    wanted, weight = (
+        np.zeros((count, len(PROTOCOLS), NUM_GRADES), np.float32),
+        np.zeros((count, len(PROTOCOLS)), np.float32),
+    )
     own = np.arange(count), data.heads
     wanted[own], weight[own] = soft(data.packed.grades), 1.0
     if answers is not None:
@@ -132,7 +135,14 @@ def load(pack: Path) -> Data:
     packed = unpack(pack / "films.npz")
     heads = np.array([PROTOCOLS.index(name) for name in packed.collections])
     bank = changes.noise_bank(np.random.default_rng(0))
-    return Data(jnp.asarray(packed.films), jnp.asarray(packed.joints), jnp.asarray(packed.content), jnp.asarray(bank), packed, heads)
+    return Data(
+        jnp.asarray(packed.films),
+        jnp.asarray(packed.joints),
+        jnp.asarray(packed.content),
+        jnp.asarray(bank),
+        packed,
+        heads,
+    )
 
 
 def start(model: keras.Model, architecture: Architecture, pack: Path) -> State:
@@ -141,11 +151,24 @@ def start(model: keras.Model, architecture: Architecture, pack: Path) -> State:
         with np.load(pack / f"{architecture.backbone}.npz") as arrays:
             for layer in model.layers:
                 if f"{layer.name}/0" in arrays:
-                    layer.set_weights([arrays[f"{layer.name}/{number}"].astype(np.float32) for number in range(len(layer.get_weights()))])
+                    layer.set_weights(
+                        [
+                            arrays[f"{layer.name}/{number}"].astype(np.float32)
+                            for number in range(len(layer.get_weights()))
+                        ]
+                    )
     weights = [jnp.array(variable.value) for variable in model.trainable_variables]
     fixed = [jnp.array(variable.value) for variable in model.non_trainable_variables]
     zeros = [jnp.zeros_like(weight) for weight in weights]
-    return State(weights, fixed, zeros, [jnp.zeros_like(weight) for weight in weights], [jnp.array(w) for w in weights], [jnp.array(f) for f in fixed], jnp.zeros((), jnp.int32))
+    return State(
+        weights,
+        fixed,
+        zeros,
+        [jnp.zeros_like(weight) for weight in weights],
+        [jnp.array(w) for w in weights],
+        [jnp.array(f) for f in fixed],
+        jnp.zeros((), jnp.int32),
+    )
 
 
 def write_backbones(names: list[str], folder: Path) -> None:
@@ -162,14 +185,36 @@ def write_backbones(names: list[str], folder: Path) -> None:
         np.savez(folder / f"{name}.npz", **arrays)
 
 
-def train_step(model: keras.Model, job: Job, state: State, films: Any, joints: Any, content: Any, bank: Any, rows: Any, draws: Any, wanted: Any, weight: Any, rate: Any) -> tuple[State, Any]:
+def train_step(
+    model: keras.Model,
+    job: Job,
+    state: State,
+    films: Any,
+    joints: Any,
+    content: Any,
+    bank: Any,
+    rows: Any,
+    draws: Any,
+    wanted: Any,
+    weight: Any,
+    rate: Any,
+) -> tuple[State, Any]:
     """One step of AdamW (Loshchilov & Hutter, ICLR 2019) on the films `rows`, changed as drawn."""
     side = job.network.size
-    image = changes.framed(jnp.take(films, rows, axis=0), jnp.take(joints, rows, axis=0), jnp.take(content, rows, axis=0), draws, bank, side)
+    image = changes.framed(
+        jnp.take(films, rows, axis=0),
+        jnp.take(joints, rows, axis=0),
+        jnp.take(content, rows, axis=0),
+        draws,
+        bank,
+        side,
+    )
 
     def loss(weights: list[Any]) -> tuple[Any, Any]:
         answers, fixed = model.stateless_call(weights, state.fixed, image, training=True)
-        mixed = draws.mix[:, None, None] * wanted + (1 - draws.mix[:, None, None]) * jnp.take(wanted, draws.partner, axis=0)
+        mixed = draws.mix[:, None, None] * wanted + (1 - draws.mix[:, None, None]) * jnp.take(
+            wanted, draws.partner, axis=0
+        )
         weighed = draws.mix[:, None] * weight + (1 - draws.mix[:, None]) * jnp.take(weight, draws.partner, axis=0)
         each = -jnp.sum(mixed * jnp.log(jnp.clip(answers, 1e-6, 1.0)), axis=-1)
         return jnp.sum(each * weighed) / jnp.sum(weighed), fixed
@@ -189,13 +234,32 @@ def train_step(model: keras.Model, job: Job, state: State, films: Any, joints: A
     keep = jnp.minimum(job.ema, (1 + count) / (10 + count))
     mean = [keep * old + (1 - keep) * new for old, new in zip(state.mean, moved, strict=True)]
     mean_fixed = [
-        keep * old + (1 - keep) * new if jnp.issubdtype(new.dtype, jnp.floating) else new for old, new in zip(state.mean_fixed, fixed, strict=True)
+        keep * old + (1 - keep) * new if jnp.issubdtype(new.dtype, jnp.floating) else new
+        for old, new in zip(state.mean_fixed, fixed, strict=True)
     ]
     return State(moved, fixed, first, second, mean, mean_fixed, step), value
 
 
-def answer_step(model: keras.Model, side: int, weights: Any, fixed: Any, films: Any, joints: Any, content: Any, bank: Any, rows: Any, draws: Any) -> Any:
-    image = changes.framed(jnp.take(films, rows, axis=0), jnp.take(joints, rows, axis=0), jnp.take(content, rows, axis=0), draws, bank, side)
+def answer_step(
+    model: keras.Model,
+    side: int,
+    weights: Any,
+    fixed: Any,
+    films: Any,
+    joints: Any,
+    content: Any,
+    bank: Any,
+    rows: Any,
+    draws: Any,
+) -> Any:
+    image = changes.framed(
+        jnp.take(films, rows, axis=0),
+        jnp.take(joints, rows, axis=0),
+        jnp.take(content, rows, axis=0),
+        draws,
+        bank,
+        side,
+    )
     return model.stateless_call(weights, fixed, image, training=False)[0]
 
 
@@ -229,7 +293,9 @@ class Trainer:
         rows = jnp.zeros(job.batch, jnp.int32)
         wanted, weight = jnp.zeros((job.batch, len(PROTOCOLS), NUM_GRADES)), jnp.zeros((job.batch, len(PROTOCOLS)))
         shared = (data.films, data.joints, data.content, data.bank, rows, draws)
-        train = jax.jit(partial(train_step, model, job), donate_argnums=0).lower(state, *shared, wanted, weight, jnp.float32(0))
+        train = jax.jit(partial(train_step, model, job), donate_argnums=0).lower(
+            state, *shared, wanted, weight, jnp.float32(0)
+        )
         answer = jax.jit(partial(answer_step, model, job.network.size)).lower(state.mean, state.mean_fixed, *shared)
         self.say(f"{job.name}: traced, {model.count_params():,} parameters")
 
@@ -241,12 +307,16 @@ class Trainer:
 
         return self.pool.submit(finish)
 
-    def _draw(self, rng: np.random.Generator, grades: np.ndarray, job: Job, strength: float | None = None) -> changes.Draws:
+    def _draw(
+        self, rng: np.random.Generator, grades: np.ndarray, job: Job, strength: float | None = None
+    ) -> changes.Draws:
         if strength is not None:
             return changes.draw(rng, grades, strength)
         return changes.draw(rng, grades, job.strength * rng.choice(STRENGTHS, len(grades)), job.mixup, job.erase)
 
-    def ask(self, job: Job, compiled: Compiled, rows: np.ndarray, strength: float, draws: int, seed: int = 5) -> np.ndarray:
+    def ask(
+        self, job: Job, compiled: Compiled, rows: np.ndarray, strength: float, draws: int, seed: int = 5
+    ) -> np.ndarray:
         """[N,protocols,5]: mean of what the averaged weights answer for films changed `draws` times."""
         rng, data = np.random.default_rng(seed), self.data
         parts = []
@@ -257,7 +327,16 @@ class Trainer:
             for _ in range(draws):
                 drawn = self._draw(rng, data.packed.grades[padded], job, strength)
                 state = compiled.state
-                total = total + compiled.answer(state.mean, state.mean_fixed, data.films, data.joints, data.content, data.bank, jnp.asarray(padded, jnp.int32), drawn)
+                total = total + compiled.answer(
+                    state.mean,
+                    state.mean_fixed,
+                    data.films,
+                    data.joints,
+                    data.content,
+                    data.bank,
+                    jnp.asarray(padded, jnp.int32),
+                    drawn,
+                )
             parts.append((total, len(some)))
         return np.concatenate([np.asarray(total)[:count] / draws for total, count in parts])
 
@@ -279,7 +358,16 @@ class Trainer:
             rate = job.network.learning_rate * _rate(done, total or 10**6)
             draws = self._draw(rng, data.packed.grades[some], job)
             compiled.state, value = compiled.train(
-                compiled.state, data.films, data.joints, data.content, data.bank, jnp.asarray(some, jnp.int32), draws, wanted[some], weight[some], jnp.float32(rate)
+                compiled.state,
+                data.films,
+                data.joints,
+                data.content,
+                data.bank,
+                jnp.asarray(some, jnp.int32),
+                draws,
+                wanted[some],
+                weight[some],
+                jnp.float32(rate),
             )
             done += 1
             losses.append(value)
@@ -290,7 +378,9 @@ class Trainer:
                 value.block_until_ready()
                 each = (time.monotonic() - clock) / MEASURED_STEPS
                 total = max(2 * MEASURED_STEPS, int((seconds - (time.monotonic() - begun)) * 0.97 / each) + done)
-                self.say(f"{job.name}: {each * 1e3:.1f} ms a step, {job.batch / each:.0f} films/s, {total} steps, {total / per_epoch:.1f} epochs")
+                self.say(
+                    f"{job.name}: {each * 1e3:.1f} ms a step, {job.batch / each:.0f} films/s, {total} steps, {total / per_epoch:.1f} epochs"
+                )
             if total and done in {int(total * part) for part in (0.25, 0.5, 0.75, 0.9)} | {total}:
                 loss = float(np.mean([float(one) for one in losses[-200:]]))
                 losses.clear()
@@ -319,7 +409,10 @@ class Trainer:
         """Write the averaged weights, matrices as float16, with what became of the training."""
         state, model = compiled.state, compiled.model
         arrays = {}
-        for variables, values in ((model.trainable_variables, state.mean), (model.non_trainable_variables, state.mean_fixed)):
+        for variables, values in (
+            (model.trainable_variables, state.mean),
+            (model.non_trainable_variables, state.mean_fixed),
+        ):
             for variable, value in zip(variables, values, strict=True):
                 array = np.asarray(value, np.float32)
                 arrays[variable.path] = array.astype(np.float16) if array.ndim > 1 else array
@@ -369,7 +462,9 @@ def run(pack: Path, jobs: list[Job], out: Path, minutes: float) -> None:
         seconds = left * job.share / sum(one.share for one in jobs[number:])
         outcome = trainer.train(job, compiled, seconds)
         if any(job.name in later.teachers for later in jobs[number + 1 :]):
-            trainer.answers[job.name] = trainer.ask(job, compiled, np.arange(len(data.packed.grades)), 0.25, TEACHER_DRAWS)
+            trainer.answers[job.name] = trainer.ask(
+                job, compiled, np.arange(len(data.packed.grades)), 0.25, TEACHER_DRAWS
+            )
         trainer.keep(job, compiled, outcome)
         compiled.state = None  # type: ignore[assignment]
 
@@ -378,7 +473,9 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pack", type=Path, required=True)
-    parser.add_argument("--jobs", type=Path, help="JSON: a list of jobs; without it the backbones' weights are written into the pack")
+    parser.add_argument(
+        "--jobs", type=Path, help="JSON: a list of jobs; without it the backbones' weights are written into the pack"
+    )
     parser.add_argument("--out", type=Path)
     parser.add_argument("--minutes", type=float, default=9.0)
     parser.add_argument("--precision", default="mixed_bfloat16")
@@ -387,7 +484,9 @@ def main() -> None:
         write_backbones(["lite0", "lite1"], arguments.pack)
         return
     keras.config.set_dtype_policy(arguments.precision)
-    jobs = [Job(**{**row, "teachers": tuple(row.get("teachers", ()))}) for row in json.loads(arguments.jobs.read_text())]
+    jobs = [
+        Job(**{**row, "teachers": tuple(row.get("teachers", ()))}) for row in json.loads(arguments.jobs.read_text())
+    ]
     run(arguments.pack, jobs, arguments.out, arguments.minutes)
 
 
