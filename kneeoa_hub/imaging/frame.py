@@ -10,13 +10,13 @@ from PIL import Image
 
 SIDE = 256
 """Pixels of a frame's side."""
-REACH = 0.86
-"""Side of a frame over that of the joint's box: what nearly every film shows of a knee, strips and close cuts left out."""
+REACH = 1.0
+"""Side of a frame over that of the joint's box. A closer one loses the margins of the joint, where osteophytes are."""
 CENTRE = 0.2, 0.3, 0.8, 0.7
-"""Left, top, right, bottom of the part that sets the exposure, in sides of the frame: bone on nearly every film."""
+"""Left, top, right, bottom of the part that sets the exposure, in sides of the frame: bone in nearly every film."""
 LOW, HIGH = 2.0, 98.0
 """Percentiles of that part that become 0 and 1."""
-DARKEST, BRIGHTEST = -0.25, 1.25
+DARKEST, BRIGHTEST = -0.4, 1.4
 """What is beyond these is cut off."""
 SAMPLES = 96
 """Rows and columns of the frame's middle over which the percentiles are taken at most."""
@@ -26,7 +26,7 @@ LEAST_SPREAD = float(np.finfo(np.float32).tiny)
 
 @dataclass(frozen=True)
 class Place:
-    """Where a knee is: the middle of its joint and the side of its box, in film pixels; the box may reach beyond the film."""
+    """A knee in film pixels: the middle of its joint, and the side of its box, which may reach beyond the film."""
 
     x: float
     y: float
@@ -35,44 +35,51 @@ class Place:
 
 @dataclass(frozen=True)
 class Framed:
-    """pixels: uint8 [S,S], 0 the darkest and 255 the brightest that is kept. content: (left, top, right, bottom) of what the film shows of it."""
+    """A knee in its frame.
+
+    pixels: uint8 [S,S], 0 the darkest and 255 the brightest gray that is kept. content: (left, top, right, bottom) of
+    the part that the film shows.
+    """
 
     pixels: np.ndarray
     content: tuple[int, int, int, int]
 
 
 def frame(pixels: np.ndarray, place: Place, side: int = SIDE) -> Framed:
-    """Bring one knee of a [H,W] film, bright bone, into the frame."""
+    """Bring one knee of a [H,W] film, bright bone, into a frame of `side` pixels."""
+    step = place.side * REACH / side
+    left, top = place.x - step * side / 2, place.y - step * side / 2
     height, width = pixels.shape
-    reach = place.side * REACH
-    left, top, step = place.x - reach / 2, place.y - reach / 2, reach / side
-    content = tuple(
-        int(np.clip(edge, 0, side))
-        for edge in (
-            np.ceil(-left / step - 1e-6),
-            np.ceil(-top / step - 1e-6),
-            np.floor((width - left) / step + 1e-6),
-            np.floor((height - top) / step + 1e-6),
-        )
-    )
-    first, start, last, stop = content
+    first, last = _shown(left, step, width, side)
+    start, stop = _shown(top, step, height, side)
     values = np.full((side, side), np.nan, np.float32)
     if last > first and stop > start:
-        # Pillow widens the filter when it shrinks a picture, so a large film does not alias.
-        box = tuple(max(0.0, edge) for edge in (left + first * step, top + start * step)) + (
-            min(width, left + last * step),
-            min(height, top + stop * step),
-        )
-        cut = tuple(int(f(edge)) for f, edge in zip((np.floor, np.floor, np.ceil, np.ceil), box, strict=True))
-        part = np.ascontiguousarray(pixels[cut[1] : cut[3], cut[0] : cut[2]], np.float32)
-        inner = (box[0] - cut[0], box[1] - cut[1], box[2] - cut[0], box[3] - cut[1])
-        values[start:stop, first:last] = np.asarray(
-            Image.fromarray(part).resize((last - first, stop - start), Image.Resampling.BICUBIC, box=inner)
-        )
+        box = (left + first * step, top + start * step, left + last * step, top + stop * step)
+        values[start:stop, first:last] = _resampled(pixels, box, (last - first, stop - start))
     low, high = exposure(values)
-    scaled = (values - low) / max(high - low, LEAST_SPREAD)
-    levels = (np.clip(np.nan_to_num(scaled, nan=DARKEST), DARKEST, BRIGHTEST) - DARKEST) / (BRIGHTEST - DARKEST)
+    scaled = np.nan_to_num((values - low) / max(high - low, LEAST_SPREAD), nan=DARKEST)
+    levels = (np.clip(scaled, DARKEST, BRIGHTEST) - DARKEST) / (BRIGHTEST - DARKEST)
     return Framed(np.rint(255 * levels).astype(np.uint8), (first, start, last, stop))
+
+
+def _shown(begin: float, step: float, length: int, side: int) -> tuple[int, int]:
+    """The first pixel of a frame's row or column that lies in a film of this length, and the one behind the last."""
+    slack = 1e-6  # of a pixel, so that rounding does not cost a frame its edge
+    first, last = np.ceil(-begin / step - slack), np.floor((length - begin) / step + slack)
+    return int(np.clip(first, 0, side)), int(np.clip(last, 0, side))
+
+
+def _resampled(pixels: np.ndarray, box: tuple[float, float, float, float], size: tuple[int, int]) -> np.ndarray:
+    """The part `box` of a film (left, top, right, bottom) as float32 of `size` (width, height).
+
+    Pillow widens its filter when it shrinks a picture, so a large film does not alias.
+    """
+    height, width = pixels.shape
+    left, top = max(0, int(np.floor(box[0]))), max(0, int(np.floor(box[1])))
+    right, bottom = min(width, int(np.ceil(box[2]))), min(height, int(np.ceil(box[3])))
+    part = np.ascontiguousarray(pixels[top:bottom, left:right], np.float32)
+    inner = (max(0.0, box[0] - left), max(0.0, box[1] - top), min(right, box[2]) - left, min(bottom, box[3]) - top)
+    return np.asarray(Image.fromarray(part).resize(size, Image.Resampling.BICUBIC, box=inner))
 
 
 def exposure(values: np.ndarray) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Random changes of a whole batch of films inside the training step: framing, exposure, quality and things laid on the film.
+"""Random changes of a whole batch of films within the training step: framing, exposure, quality, and things laid on it.
 
 They leave the grade alone. What is drawn is drawn with NumPy, a row a film, so that a training can be repeated; what is
 done with it are `keras.ops`, so that any backend does it where the films are. `kneeoa_hub.imaging.frame` is the same
@@ -35,7 +35,10 @@ LUMINANCE = np.array(
 
 
 class Draws(NamedTuple):
-    """What is done to each of B films; a float32 array each, [B] unless it says otherwise. Lengths are in sides of the joint or the frame."""
+    """What is done to each of B films; a float32 array each, [B] unless it says otherwise.
+
+    Lengths are in sides of the joint or of the frame.
+    """
 
     mirror: np.ndarray  # 1: left and right change places
     turn: np.ndarray  # radians
@@ -63,74 +66,88 @@ class Draws(NamedTuple):
 def draw(
     rng: np.random.Generator, grades: np.ndarray, strength: float | np.ndarray, mixup: float = 0.0, erase: float = 0.0
 ) -> Draws:
-    """Changes of B films of the given grades.
+    """Draw changes of B films.
 
-    strength: 0 (none) to 1, of all or [B] of each; mixup: parameter of its Beta distribution; erase: how often.
+    Args:
+        rng: Where they are drawn from; the same state gives the same changes.
+        grades: [B] of the films, so that a film is mixed with one of a neighbouring grade.
+        strength: 0 (none) to 1, of all films or [B] of each.
+        mixup: Parameter of the Beta distribution of the mix (Zhang et al., "mixup", ICLR 2018); 0 is none.
+        erase: Proportion of the films of which a rectangle is erased (Zhong et al., "Random erasing", AAAI 2020).
     """
     count = len(grades)
     strength = np.broadcast_to(np.asarray(strength, np.float64), (count,))
-
-    def often(probability: float, values: np.ndarray, otherwise: float) -> np.ndarray:
-        happens = rng.random(count) < probability * strength
-        return np.where(happens.reshape(-1, *(1,) * (values.ndim - 1)), values, otherwise).astype(np.float32)
-
-    def spread(reach: float) -> np.ndarray:
-        return (rng.uniform(-reach, reach, count) * strength).astype(np.float32)
-
-    cut = often(0.5, np.where(rng.random((count, 4)) < 0.5, rng.uniform(0.24, 0.44, (count, 4)), FAR), FAR)
-    strip = often(0.12, np.ones(count), 0) > 0
-    cut[strip, 1], cut[strip, 3] = rng.uniform(0.2, 0.32, (2, strip.sum()))
+    some = _Some(rng, strength)
     angle = rng.uniform(0, 2 * np.pi, count)
-    slant = np.stack([np.cos(angle), np.sin(angle), often(0.2, rng.uniform(0.26, 0.48, count), FAR)], 1).astype(
-        np.float32
-    )
-    low = often(0.25, rng.uniform(0, 0.2, count), 0.0)
-    high = often(0.25, rng.uniform(0.75, 1.0, count), 1.0)
-    around = rng.uniform(0.2, 0.46, (count, THINGS)), rng.uniform(0, 2 * np.pi, (count, THINGS))
-    near = rng.random((count, THINGS)) < 0.12
-    radius = np.where(near, rng.uniform(0, 0.2, (count, THINGS)), around[0])
-    size = np.exp(rng.uniform(np.log(0.008), np.log(0.09), (count, THINGS, 2)))
-    there = (rng.random((count, THINGS)) < 0.5) & (often(0.3, np.ones(count), 0) > 0)[:, None]
-    things = np.stack(
-        [
-            there,
-            radius * np.cos(around[1]),
-            radius * np.sin(around[1]),
-            size[..., 0],
-            size[..., 1],
-            rng.uniform(0, np.pi, there.shape),
-            rng.choice([0.0, 0.7, 1.0, 1.0], there.shape),
-        ],
-        -1,
-    )
-    mix = np.maximum(share := rng.beta(mixup, mixup, count), 1 - share) if mixup else np.ones(count)
-    partner = _partners(grades, rng)
+    mix = rng.beta(mixup, mixup, count) if mixup else np.ones(count)
+    place = [rng.random((count, 1)) < erase, rng.uniform(-0.4, 0.4, (count, 2)), rng.uniform(0.05, 0.18, (count, 2))]
     return Draws(
-        mirror=(rng.random(count) < 0.5 * (strength > 0)).astype(np.float32),
-        turn=spread(0.2),
-        scale=np.exp(spread(0.17)),
-        stretch=np.exp(spread(0.06)),
-        shift=(np.clip(rng.normal(0, 0.03, (count, 2)), -0.09, 0.09) * strength[:, None]).astype(np.float32),
-        cut=cut,
-        slant=slant,
-        surround=rng.choice([0.0, 1.0, 2.0], count, p=[0.5, 0.35, 0.15]).astype(np.float32),
-        border=rng.choice([0.0, 0.0, 0.02, 0.5, 1.0], count).astype(np.float32),
-        gamma=np.exp(spread(0.8)),
-        window=np.stack([low, high], 1),
-        local=often(0.3, rng.uniform(0.2, 1.0, count), 0.0),
-        half=often(0.15, rng.uniform(0.5, 1.0, count), 0.0),
-        blur=often(0.3, rng.uniform(0.4, 2.4, count), 0.0),
-        jpeg=often(0.4, np.exp(rng.uniform(np.log(0.4), np.log(3.6), count)), 0.0),
-        noise=often(0.35, np.exp(rng.uniform(np.log(0.01), np.log(0.08), count)), 0.0),
+        mirror=some.of(0.5, np.ones(count), 0.0),
+        turn=some.spread(0.2),
+        scale=np.exp(some.spread(0.17)),
+        stretch=np.exp(some.spread(0.06)),
+        shift=_float32(np.clip(rng.normal(0, 0.03, (count, 2)), -0.09, 0.09) * strength[:, None]),
+        cut=_cuts(rng, some),
+        slant=_float32(np.stack([np.cos(angle), np.sin(angle), some.of(0.2, some.between(0.26, 0.48), FAR)], 1)),
+        surround=_float32(rng.choice([0.0, 1.0, 2.0], count, p=[0.5, 0.35, 0.15])),
+        border=_float32(rng.choice([0.0, 0.0, 0.02, 0.5, 1.0], count)),
+        gamma=np.exp(some.spread(0.8)),
+        window=np.stack([some.of(0.25, some.between(0, 0.2), 0.0), some.of(0.25, some.between(0.75, 1.0), 1.0)], 1),
+        local=some.of(0.3, some.between(0.2, 1.0), 0.0),
+        half=some.of(0.15, some.between(0.5, 1.0), 0.0),
+        blur=some.of(0.3, some.between(0.4, 2.4), 0.0),
+        jpeg=some.of(0.4, np.exp(some.between(np.log(0.4), np.log(3.6))), 0.0),
+        noise=some.of(0.35, np.exp(some.between(np.log(0.01), np.log(0.08))), 0.0),
         noise_at=rng.integers(0, BANK - SIDE, (count, 2)).astype(np.int32),
-        things=things.astype(np.float32),
-        erase=np.concatenate(
-            [(rng.random((count, 1)) < erase), rng.uniform(-0.4, 0.4, (count, 2)), rng.uniform(0.05, 0.18, (count, 2))],
-            1,
-        ).astype(np.float32),
-        mix=mix.astype(np.float32),
-        partner=partner,
+        things=_things(rng, some),
+        erase=_float32(np.concatenate(place, 1)),
+        mix=_float32(np.maximum(mix, 1 - mix)),
+        partner=_partners(grades, rng),
     )
+
+
+def _float32(values: np.ndarray) -> np.ndarray:
+    return values.astype(np.float32)
+
+
+class _Some:
+    """Draws for B films of a strength [B] each."""
+
+    def __init__(self, rng: np.random.Generator, strength: np.ndarray):
+        self._rng, self._strength = rng, strength
+        self.count = len(strength)
+
+    def between(self, low: float, high: float) -> np.ndarray:
+        return self._rng.uniform(low, high, self.count)
+
+    def spread(self, reach: float) -> np.ndarray:
+        """[B] about 0, up to `reach` at full strength."""
+        return _float32(self.between(-reach, reach) * self._strength)
+
+    def of(self, probability: float, values: np.ndarray, otherwise: float) -> np.ndarray:
+        """The values [B,...] of the films that it happens to, which are so many at full strength."""
+        happens = self._rng.random(self.count) < probability * self._strength
+        return _float32(np.where(happens.reshape(-1, *(1,) * (values.ndim - 1)), values, otherwise))
+
+
+def _cuts(rng: np.random.Generator, some: _Some) -> np.ndarray:
+    """[B,4]: some sides of half of the films are cut, and an eighth of the films are strips about the joint line."""
+    near = rng.uniform(0.24, 0.46, (some.count, 4))
+    cut = some.of(0.5, np.where(rng.random(near.shape) < 0.5, near, FAR), FAR)
+    strip = some.of(0.12, np.ones(some.count), 0.0) > 0
+    cut[strip, 1], cut[strip, 3] = rng.uniform(0.2, 0.32, (2, strip.sum()))
+    return cut
+
+
+def _things(rng: np.random.Generator, some: _Some) -> np.ndarray:
+    """[B,THINGS,7]: mostly away from the joint's middle, on nearly a third of the films."""
+    shape = some.count, THINGS
+    on_film = some.of(0.3, np.ones(some.count), 0.0)[:, None] > 0
+    radius = np.where(rng.random(shape) < 0.12, rng.uniform(0, 0.2, shape), rng.uniform(0.2, 0.5, shape))
+    angle, size = rng.uniform(0, 2 * np.pi, shape), np.exp(rng.uniform(np.log(0.008), np.log(0.09), (2, *shape)))
+    turn, gray = rng.uniform(0, np.pi, shape), rng.choice([0.0, 0.7, 1.0, 1.0], shape)
+    there = on_film & (rng.random(shape) < 0.5)
+    return _float32(np.stack([there, radius * np.cos(angle), radius * np.sin(angle), *size, turn, gray], -1))
 
 
 BANK = 768
@@ -138,7 +155,7 @@ BANK = 768
 
 
 def noise_bank(rng: np.random.Generator) -> np.ndarray:
-    """[BANK,BANK] float32 of deviation 1, of which a part is laid on a film: a generator inside the step would be one more state."""
+    """[BANK,BANK] float32 of deviation 1, of which a part is laid on each film."""
     return rng.standard_normal((BANK, BANK), np.float32)
 
 
@@ -155,8 +172,8 @@ def _partners(grades: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def framed(films: Any, joints: Any, content: Any, draws: Draws, bank: Any, side: int = SIDE) -> Any:
     """Changed films as a network sees them: [B,side,side,1] float32.
 
-    films: [B,H,W] uint8, bright bone. joints: [B,3] x, y and side of the joint's box; content: [B,4] left, top, right, bottom
-    of what is film; both in pixels of the array.
+    films: [B,H,W] uint8, bright bone. joints: [B,3] x, y and side of the joint's box; content: [B,4] left, top, right
+    and bottom of the film; both in pixels of the array.
     """
     x, y = _places(joints, draws, side)
     inside, x, y = _within(x, y, joints, content, draws)
@@ -170,7 +187,7 @@ def framed(films: Any, joints: Any, content: Any, draws: Draws, bank: Any, side:
     image = image + _each(draws.half) * (_halved(image) - image)
     image = _blurred(image, draws.blur)
     image = image + _each(draws.noise) * _noise(bank, draws.noise_at, side)
-    image = _compressed(ops.clip(image, 0.0, 1.0), draws.jpeg)
+    image = compressed(ops.clip(image, 0.0, 1.0), draws.jpeg)
     beyond = ops.logical_and(ops.logical_not(inside), _each(draws.surround) == 0.0)
     values = _exposed(image, beyond)
     values = ops.where(_rectangles(draws.erase[:, None, 1:], side)[:, 0] * _each(draws.erase[:, 0]) > 0, 0.5, values)
@@ -317,7 +334,7 @@ def _cosines() -> np.ndarray:
     return matrix.astype(np.float32)
 
 
-def _compressed(image: Any, factor: Any) -> Any:
+def compressed(image: Any, factor: Any) -> Any:
     """As JPEG leaves it, without its rounding to bytes; where the factor is 0, as it is."""
     side, cosines = image.shape[1], _cosines()
     blocks = ops.reshape(image * 255.0 - 128.0, (-1, side // TILE, TILE, side // TILE, TILE))

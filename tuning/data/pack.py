@@ -1,4 +1,4 @@
-"""Films of an audit as one small file, for a machine that sees nothing else: recompressed, with their grades and joints.
+"""Films of an audit as one small file, for a machine that sees nothing else: compressed, with grades and joints.
 
     python -m tuning.data.pack --audit runs/audit --bundle kneeoa-cnn --out runs/pack
 
@@ -7,7 +7,7 @@ Test films are never packed. The file holds films, so it stays on the user's own
 
 import argparse
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +23,11 @@ SPLITS = ("train", "val")
 
 @dataclass(frozen=True)
 class Packed:
-    """films: [N,S,S] uint8, bright bone, from the top left. joints: [N,3] x, y, side; content: [N,4], both in pixels of the array.
+    """The films of a pack, in arrays of one size.
 
-    grades: [N] int. collections: [N] names. splits: [N] of SPLITS. names: [N] file names, as the audit has them.
+    films: [N,S,S] uint8, bright bone, from the top left. joints: [N,3] x, y and side; content: [N,4] left, top, right
+    and bottom of the film, both in pixels of the array. grades: [N] int. collections: [N] names. splits: [N] of SPLITS.
+    names: [N] file names, as the audit has them.
     """
 
     films: np.ndarray
@@ -62,7 +64,10 @@ def write(
     rows: Sequence[tuple[int, str, str, str]],
     quality: int = QUALITY,
 ) -> None:
-    """pictures: uint8 [H,W] each; rows: grade, collection, split and name of each. Raises DataError for a film of another split."""
+    """Write pictures, uint8 [H,W] each, with their joints [N,3] and rows of grade, collection, split and name.
+
+    Raises DataError for a film of another split.
+    """
     if strange := {split for _, _, split, _ in rows} - set(SPLITS):
         raise DataError(f"Films of {', '.join(sorted(strange))} are not packed; only {' and '.join(SPLITS)} are.")
     coded = []
@@ -84,8 +89,36 @@ def write(
     )
 
 
+def write_starts(folder: Path, names: Iterable[str]) -> None:
+    """Write the published weights of backbones beside the films, kernels as float16."""
+    from ..networks.backbones import published_arrays
+
+    for name in names:
+        arrays = {
+            f"{layer}/{number}": array.astype(np.float16 if array.ndim > 1 else np.float32)
+            for layer, of_layer in published_arrays(name).items()
+            for number, array in enumerate(of_layer)
+        }
+        np.savez(folder / f"{name}.npz", **arrays)
+
+
+def starts(folder: Path, name: str) -> dict[str, list[np.ndarray]]:
+    """What `write_starts` wrote: layer name -> its arrays, float32. Raises DataError when it is not in the pack."""
+    path = folder / f"{name}.npz"
+    if not path.exists():
+        raise DataError(f"{folder} has no weights of the backbone {name}; pack it again with --backbone {name}.")
+    layers: dict[str, list[np.ndarray]] = {}
+    with np.load(path) as arrays:
+        for key in arrays.files:
+            layers.setdefault(key.partition("/")[0], []).append(arrays[key].astype(np.float32))
+    return layers
+
+
 def pack(audit: Path, bundle: str | None, path: Path) -> int:
-    """Pack the films that `audit` gives to training and validation; joints by the bundle's locator. Returns their number."""
+    """Pack the films that `audit` gives to training and validation, with joints by the bundle's locator.
+
+    Returns their number. Raises DataError for a bundle without a locator.
+    """
     from kneeoa_hub.grader import from_pretrained
     from kneeoa_hub.imaging.locate import Locator
 
@@ -118,7 +151,7 @@ def pack(audit: Path, bundle: str | None, path: Path) -> int:
 
 def _as_bytes(pixels: np.ndarray) -> np.ndarray:
     """[H,W] float32 -> uint8: films of eight bits as they are, deeper ones stretched."""
-    if 0 <= pixels.min() and 32 < pixels.max() <= 255:
+    if pixels.min() >= 0 and 32 < pixels.max() <= 255:
         return np.rint(pixels).astype(np.uint8)
     low, high = np.percentile(pixels, (0.1, 99.9))
     return np.rint(255 * np.clip((pixels - low) / max(float(high - low), 1e-6), 0, 1)).astype(np.uint8)
@@ -131,10 +164,14 @@ def main() -> None:
     parser.add_argument(
         "--bundle", default=None, help="whose locator says where the joints are; the shipped one by default"
     )
+    parser.add_argument(
+        "--backbone", action="append", default=[], help="whose ImageNet weights go beside the films; may be repeated"
+    )
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     path = arguments.out / "films.npz"
     count = pack(arguments.audit, arguments.bundle, path)
+    write_starts(arguments.out, arguments.backbone)
     print(f"{path}: {count} films, {path.stat().st_size / 1e6:.1f} MB")
 
 

@@ -24,7 +24,9 @@ class Change:
     apply: Callable[[Pixels, np.random.Generator], Pixels]
 
 
-def bordered(pixels: Pixels, rng: np.random.Generator, width: float, gray: int | None, left_only: bool = False) -> Pixels:
+def bordered(
+    pixels: Pixels, rng: np.random.Generator, width: float, gray: int | None, left_only: bool = False
+) -> Pixels:
     """Add a border of a proportion of the film's width; its gray, or the film mirrored when that is None."""
     size = round(width * pixels.shape[1])
     sides = ((0, 0), (size, 0)) if left_only else ((size, size), (size, size))
@@ -168,7 +170,7 @@ def screwed(pixels: Pixels, rng: np.random.Generator) -> Pixels:
 
 
 def several(pixels: Pixels, rng: np.random.Generator, count: int = 3) -> Pixels:
-    """Apply some of the single changes in a random order, one of a kind at most; the film stays large enough to be read."""
+    """Apply some of the single changes in a random order, one of a kind at most."""
     single = [change for change in CHANGES if change.kind != "several"]
     kinds = rng.permutation(sorted({change.kind for change in single}))[:count]
     for kind in kinds:
@@ -230,4 +232,3 @@ CHANGES: tuple[Change, ...] = (
     _change("screw", "addition", screwed),
     Change("three at random", "several", several),
 )
-

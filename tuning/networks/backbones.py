@@ -17,7 +17,7 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import layers
 
 from kneeoa_hub.errors import MissingExtra, SettingsError
 
@@ -29,7 +29,7 @@ SCALE = 0.4
 
 @dataclass(frozen=True)
 class Backbone:
-    """One published network: the package and file that carry its weights, their sha256, and the repeats of its stages."""
+    """One published network: the package and file of its weights, their sha256, and the blocks of each stage."""
 
     package: str
     file: str
@@ -56,34 +56,8 @@ STAGES = ((3, 1, 1, 16), (3, 2, 6, 24), (5, 2, 6, 40), (3, 2, 6, 80), (5, 1, 6, 
 """Kernel, stride, expansion and channels of each stage."""
 
 
-class ShiftedDepthwise(layers.DepthwiseConv2D):
-    """The same convolution as a sum of shifted products, which XLA makes one kernel of; it has the same weights."""
-
-    def call(self, inputs):
-        kernel = ops.cast(self.kernel, inputs.dtype)
-        (height, width), stride = inputs.shape[1:3], self.strides[0]
-        size = kernel.shape[0]
-        rows, columns = (-(-side // stride) for side in (height, width))
-        pads = [max((out - 1) * stride + size - side, 0) for out, side in ((rows, height), (columns, width))]
-        padded = ops.pad(inputs, ((0, 0), *((pad // 2, pad - pad // 2) for pad in pads), (0, 0)))
-        total = 0
-        for down in range(size):
-            for right in range(size):
-                part = padded[
-                    :,
-                    down : down + (rows - 1) * stride + 1 : stride,
-                    right : right + (columns - 1) * stride + 1 : stride,
-                ]
-                total = total + part * kernel[down, right, :, 0]
-        return total
-
-
-DEPTHWISE: Any = layers.DepthwiseConv2D
-"""Which of the two a network is built of."""
-
-
 def features(x: Any, name: str) -> Any:
-    """[N,H,W,1] -> [N,H/32,W/32,320]: the layers of a backbone, with weights drawn at random; `load` brings the published ones.
+    """[N,H,W,1] -> [N,H/32,W/32,320]: a backbone's layers with random weights; `load` brings the published ones.
 
     Raises SettingsError for a backbone that is not known.
     """
@@ -101,15 +75,20 @@ def features(x: Any, name: str) -> Any:
     return x
 
 
-def load(model: keras.Model, name: str) -> None:
-    """Give the layers that `features` made the published ImageNet weights; gray sums the colours of the first layer.
+def published_arrays(name: str) -> dict[str, list[np.ndarray]]:
+    """Layer name -> its published ImageNet weights as Keras keeps them; gray sums the colours of the first layer.
 
-    Raises MissingExtra when the package that carries them is not installed, SettingsError when they are not the known ones.
+    Raises MissingExtra when the package that carries them is not installed, SettingsError when its file is another.
     """
-    published = _published(name)
+    return {layer: [_as_keras(array, layer) for array in arrays] for layer, arrays in _published(name).items()}
+
+
+def load(model: keras.Model, name: str) -> None:
+    """Give the layers that `features` made the published weights; it raises what `published_arrays` does."""
+    published = published_arrays(name)
     for layer in model.layers:
         if layer.name in published:
-            layer.set_weights(_weights_of(layer, published[layer.name]))
+            layer.set_weights(published[layer.name])
 
 
 def _block(x: Any, inner: int, width: int, kernel: int, stride: int, expansion: int, name: str) -> Any:
@@ -118,7 +97,7 @@ def _block(x: Any, inner: int, width: int, kernel: int, stride: int, expansion: 
     if expansion > 1:
         x = layers.Conv2D(inner * expansion, 1, use_bias=False, name=f"{name}_expand")(x)
         x = _normalised(x, f"{name}_expand")
-    x = DEPTHWISE(kernel, stride, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
+    x = layers.DepthwiseConv2D(kernel, stride, padding="same", use_bias=False, name=f"{name}_depthwise")(x)
     x = _normalised(x, f"{name}_depthwise")
     x = layers.Conv2D(width, 1, use_bias=False, name=f"{name}_project")(x)
     x = _normalised(x, f"{name}_project", activation=False)
@@ -130,19 +109,19 @@ def _normalised(x: Any, name: str, activation: bool = True) -> Any:
     return layers.ReLU(max_value=6.0)(x) if activation else x
 
 
-def _weights_of(layer: Any, arrays: list[np.ndarray]) -> list[np.ndarray]:
-    """The arrays of a published layer in the order and shape that Keras keeps them."""
-    if isinstance(layer, layers.DepthwiseConv2D):
-        return [arrays[0].transpose(2, 3, 0, 1)]
-    if isinstance(layer, layers.Conv2D):
-        kernel = arrays[0].transpose(2, 3, 1, 0)
-        return [kernel.sum(2, keepdims=True) if layer.input.shape[-1] == 1 else kernel]
-    return arrays  # gamma, beta, moving mean and moving variance
+def _as_keras(array: np.ndarray, layer: str) -> np.ndarray:
+    """A published array in the order of axes that Keras has."""
+    if array.ndim != 4:
+        return array
+    if layer.endswith("_depthwise"):
+        return array.transpose(2, 3, 0, 1)
+    kernel = array.transpose(2, 3, 1, 0)
+    return kernel.sum(2, keepdims=True) if layer.endswith("_stem") else kernel
 
 
 @cache
 def _published(name: str) -> dict[str, list[np.ndarray]]:
-    """Layer name -> its arrays. The published file names them in the order of the network, which is the order of ours."""
+    """Layer name -> its arrays as published; the file has them in the order of the network."""
     backbone = BACKBONES[name]
     tensors = read_tensors(_file_of(backbone).read_bytes(), backbone)
     arrays = [value for key, value in tensors if not key.endswith("num_batches_tracked")]
@@ -184,10 +163,10 @@ def read_tensors(content: bytes, backbone: Backbone) -> list[tuple[str, np.ndarr
     stream = io.BytesIO(content)
     kinds: dict[str, np.dtype] = {}
     for _ in range(3):  # a magic number, the protocol, and what machine wrote the file
-        _Tensors(stream, kinds).load()
-    named = _Tensors(stream, kinds).load()
+        TensorUnpickler(stream, kinds).load()
+    named = TensorUnpickler(stream, kinds).load()
     storages: dict[str, np.ndarray] = {}
-    for key in _Tensors(stream, kinds).load():
+    for key in TensorUnpickler(stream, kinds).load():
         count = int.from_bytes(stream.read(8), "little")
         storages[key] = np.frombuffer(stream.read(count * kinds[key].itemsize), kinds[key])
     return [(name, tensor.read(storages[tensor.storage])) for name, tensor in named.items()]
@@ -207,7 +186,7 @@ class _Tensor:
         return np.lib.stride_tricks.as_strided(storage[self.offset :], self.shape, steps).copy()
 
 
-class _Tensors(pickle.Unpickler):
+class TensorUnpickler(pickle.Unpickler):
     """Reads one pickle of a checkpoint. kinds is filled with the element type of every storage that is named."""
 
     def __init__(self, stream: io.BytesIO, kinds: dict[str, np.dtype]):

@@ -1,0 +1,95 @@
+"""Grade validation films under changes that leave a reader able to grade them: borders, cuts, exposure, compression.
+
+    python -m benchmarks.robustness --audit runs/audit --out docs/evidence/robustness
+    python -m benchmarks.robustness --audit runs/audit --bundle ./runs/bundle --films 200 --out runs/robustness
+
+For each collection of the audit: quadratic kappa, accuracy, AUC for KL 2 or more, the proportion of films with the same
+grade, the mean shift of severity, coverage of the 90% set and the proportion refused, each with a 95% interval.
+"""
+
+import argparse
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from kneeoa_hub import from_pretrained
+from tuning.data.datasets import bright_bone
+from tuning.data.sources import FilmReader
+from tuning.data.table import AuditedFilm, read_films
+from tuning.evaluation.robustness import AS_IT_IS, Robustness, TrueFilm, robustness
+
+COLUMNS = ("qwk", "accuracy", "auc_oa", "same", "bias", "coverage", "refused")
+
+
+def films_of(audit: Path, dataset: str, most: int, seed: int = 0) -> list[TrueFilm]:
+    """Validation films of one collection that show one knee; at most so many, drawn at random."""
+    rows = [film for film in read_films(audit) if film.split == "val" and film.use == "yes" and film.dataset == dataset]
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[: most or len(rows)])
+    with FilmReader() as reader:
+        return [_read(reader, rows[index]) for index in chosen]
+
+
+def _read(reader: FilmReader, film: AuditedFilm) -> TrueFilm:
+    pixels = bright_bone(reader, film)
+    if not (pixels.min() >= 0 and 32 < pixels.max() <= 255):
+        low, high = np.percentile(pixels, (0.1, 99.9))
+        pixels = 255 * np.clip((pixels - low) / max(float(high - low), 1e-6), 0, 1)
+    return TrueFilm(np.rint(pixels).astype(np.uint8), film.grade, film.together)
+
+
+def worst(rows: list[Robustness]) -> dict[str, tuple[str, float]]:
+    """The change that does most harm, by figure, and how much."""
+    plain, changed = rows[0], rows[1:]
+    losses = {
+        "loss of QWK": {row.change: plain.qwk.value - row.qwk.value for row in changed},
+        "other grade": {row.change: 1 - row.same.value for row in changed},
+        "shift of severity": {row.change: abs(row.bias.value) for row in changed},
+        "refused": {row.change: row.refused.value for row in changed},
+        "coverage lacking": {row.change: 1 - row.coverage.value for row in changed},
+    }
+    return {name: max(values.items(), key=lambda item: item[1]) for name, values in losses.items()}
+
+
+def table(rows: list[Robustness]) -> str:
+    """The rows as Markdown."""
+    lines = [
+        "| films | QWK | accuracy | AUC, KL >= 2 | same grade | shift | coverage | refused |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        values = [getattr(row, name).value for name in COLUMNS]
+        lines.append(f"| {row.change} | " + " | ".join(f"{value:.3f}" for value in values) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Measure, print the table of each collection, and write robustness.json."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--audit", type=Path, required=True, help="output of `python -m tuning audit`")
+    parser.add_argument("--bundle", help="address; the shipped bundle by default")
+    parser.add_argument("--films", type=int, default=0, help="of each collection at most; 0 is all of them")
+    parser.add_argument("--out", type=Path, required=True, help="folder for robustness.json")
+    arguments = parser.parse_args()
+    grader = from_pretrained(arguments.bundle)
+    collections = sorted({film.dataset for film in read_films(arguments.audit)})
+    measured = {}
+    for name in collections:
+        films = films_of(arguments.audit, name, arguments.films)
+        rows = list(
+            robustness(grader, films, progress=lambda change, name=name: print(f"   {name}: {change}", flush=True))
+        )
+        measured[name] = [asdict(row) for row in rows]
+        print(f"\n{name}, {len(films)} films\n\n{table(rows)}\n")
+        for figure, (change, value) in worst(rows).items():
+            print(f"worst {figure}: {value:.3f} ({change})")
+        same = float(np.mean([row.same.value for row in rows if row.change != AS_IT_IS]))
+        print(f"same grade, mean of all changes: {same:.3f}")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    record = {"bundle": grader.model, "revision": grader.revision, "collections": measured}
+    (arguments.out / "robustness.json").write_text(json.dumps(record, indent=1), "utf-8")
+
+
+if __name__ == "__main__":
+    main()

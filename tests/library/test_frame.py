@@ -1,0 +1,58 @@
+"""A knee fills its frame alike, however its film was cut, bordered or exposed."""
+
+import numpy as np
+import pytest
+
+from kneeoa_hub.imaging.frame import SIDE, Place, frame, network_values
+from kneeoa_hub.imaging.phantom import knee_film
+
+FILM = knee_film(2, 3).pixels.astype(np.float32)
+MIDDLE = FILM.shape[1] / 2, FILM.shape[0] / 2
+WHOLE = float(min(FILM.shape))
+PLACE = Place(*MIDDLE, WHOLE)
+
+
+def apart(one: np.ndarray, two: np.ndarray) -> float:
+    """Mean difference of two frames in grays of 255."""
+    return float(np.abs(one.astype(float) - two).mean())
+
+
+@pytest.mark.parametrize("gray", [0, 128, 255])
+def test_a_border_does_not_change_the_frame(gray: int) -> None:
+    bordered = np.pad(FILM, 40, constant_values=gray)
+    moved = Place(PLACE.x + 40, PLACE.y + 40, PLACE.side)
+    assert apart(frame(FILM, PLACE).pixels, frame(bordered, moved).pixels) < 0.5
+
+
+@pytest.mark.parametrize(("factor", "offset"), [(1.0, 0.0), (16.0, 300.0), (0.01, -5.0)])
+def test_unit_and_zero_of_the_grays_do_not_change_the_frame(factor: float, offset: float) -> None:
+    assert apart(frame(FILM, PLACE).pixels, frame(FILM * factor + offset, PLACE).pixels) < 0.5
+
+
+def test_what_a_cut_film_shows_stays_in_its_place_and_the_rest_is_dark() -> None:
+    cut = round(0.1 * WHOLE)
+    part = frame(FILM[cut:-cut, cut:-cut], Place(PLACE.x - cut, PLACE.y - cut, PLACE.side))
+    left, top, right, bottom = part.content
+    assert 0 < left < right < SIDE
+    assert apart(part.pixels[top:bottom, left:right], frame(FILM, PLACE).pixels[top:bottom, left:right]) < 1.0
+    assert not part.pixels[:top].any()
+    assert not part.pixels[:, right:].any()
+
+
+def test_a_film_of_twice_the_resolution_gives_the_same_frame() -> None:
+    twice = np.kron(FILM, np.ones((2, 2), np.float32))
+    assert apart(frame(FILM, PLACE).pixels, frame(twice, Place(2 * PLACE.x, 2 * PLACE.y, 2 * PLACE.side)).pixels) < 3.0
+
+
+def test_a_flat_film_and_a_place_beyond_it_give_a_frame() -> None:
+    assert frame(np.full((200, 200), 7.0, np.float32), Place(100, 100, 200)).pixels.shape == (SIDE, SIDE)
+    beyond = frame(FILM, Place(-900.0, -900.0, 100.0))
+    assert beyond.content[2] - beyond.content[0] == 0
+    assert not beyond.pixels.any()
+
+
+def test_the_networks_values_are_about_nought() -> None:
+    values = network_values(frame(FILM, PLACE).pixels)
+    assert values.shape == (SIDE, SIDE, 1)
+    assert values.dtype == np.float32
+    assert abs(float(values[80:176, 60:196].mean())) < 1.0

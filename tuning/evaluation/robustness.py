@@ -1,0 +1,127 @@
+"""How far a bundle's grades hold when films are changed in ways that leave a reader able to grade them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from kneeoa_hub.agreement import INTERVAL, resamples
+from kneeoa_hub.errors import KneeOAError
+from kneeoa_hub.evidence import Estimate
+from kneeoa_hub.grader import KneeGrader
+from kneeoa_hub.report import KneeGrade
+
+from ..run.figures import grouped_share, number, share
+from .film_changes import CHANGES, Change
+from .metrics import Predictions, measure
+
+AS_IT_IS = "as they are"
+"""The row of the films without a change."""
+METRICS = ("qwk", "accuracy", "auc_oa", "coverage")
+
+
+@dataclass(frozen=True)
+class TrueFilm:
+    """One film of one knee: pixels uint8 [H,W] with bright bone, its grade, and its patient or cluster."""
+
+    pixels: np.ndarray
+    grade: int
+    group: str
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """What one change does to the grades of a set of films.
+
+    same: proportion of the films graded as without the change. bias: mean shift of the severity, in grades. refused:
+    proportion of the films that are not graded, among those graded without the change.
+    """
+
+    change: str
+    kind: str
+    qwk: Estimate
+    accuracy: Estimate
+    auc_oa: Estimate
+    coverage: Estimate
+    same: Estimate
+    bias: Estimate
+    refused: Estimate
+
+
+def robustness(
+    grader: KneeGrader,
+    films: Sequence[TrueFilm],
+    changes: Sequence[Change] = CHANGES,
+    seed: int = 0,
+    progress: Callable[[str], None] = lambda name: None,
+) -> Iterator[Robustness]:
+    """Grade the films as they are and under every change.
+
+    Args:
+        grader: The bundle's grader; it finds the knees itself.
+        films: Films of one knee each.
+        changes: Each is applied to every film by itself.
+        seed: Of what is random in a change; each film has its own.
+        progress: Called with the name of each change before it is applied.
+
+    Yields:
+        One row a change, the films as they are first.
+    """
+    progress(AS_IT_IS)
+    before = [_graded(grader, film.pixels) for film in films]
+    yield _row(AS_IT_IS, "", films, before, before)
+    for number_, change in enumerate(changes):
+        progress(change.name)
+        after = [
+            _graded(grader, change.apply(film.pixels, np.random.default_rng([seed, number_, index])))
+            for index, film in enumerate(films)
+        ]
+        yield _row(change.name, change.kind, films, before, after)
+
+
+def _graded(grader: KneeGrader, pixels: np.ndarray) -> KneeGrade | None:
+    """The film's largest knee, or None where it is refused or can't be read."""
+    try:
+        knees = grader.grade(pixels).knees
+    except KneeOAError:
+        return None
+    return max(knees, key=lambda knee: (knee.box[2] - knee.box[0]) * (knee.box[3] - knee.box[1]), default=None)
+
+
+def _row(
+    name: str,
+    kind: str,
+    films: Sequence[TrueFilm],
+    before: Sequence[KneeGrade | None],
+    after: Sequence[KneeGrade | None],
+) -> Robustness:
+    rows = [
+        (film, one, two)
+        for film, one, two in zip(films, before, after, strict=True)
+        if one is not None and two is not None
+    ]
+    groups = np.array([film.group for film, _, _ in rows], str)
+    predictions = Predictions(
+        np.array([film.grade for film, _, _ in rows], int),
+        np.array([knee.grade for _, _, knee in rows], int),
+        np.array([knee.probabilities for _, _, knee in rows], float).reshape(len(rows), -1),
+        np.array([film.grade in knee.grade_set for film, _, knee in rows], bool),
+        np.array([len(knee.grade_set) for _, _, knee in rows], int),
+        groups,
+    )
+    figures = measure(predictions, names=METRICS)
+    same = np.array([one.grade == two.grade for _, one, two in rows], bool)
+    shift = np.array([two.severity - one.severity for _, one, two in rows], float)
+    drawn = [shift[sample].mean() for sample in resamples(groups)]
+    refused = [two is None for one, two in zip(before, after, strict=True) if one is not None]
+    return Robustness(
+        name,
+        kind,
+        figures["qwk"],
+        figures["accuracy"],
+        figures["auc_oa"],
+        figures["coverage"],
+        grouped_share(same, groups),
+        number(float(shift.mean()), *np.percentile(drawn, INTERVAL), n=len(shift)),
+        share(refused),
+    )
