@@ -136,7 +136,7 @@ def pack(audit: Path, bundle: str | None, path: Path) -> int:
     with FilmReader() as reader:
         decoded = [_as_bytes(bright_bone(reader, film)) for film in films]
     for film, picture in zip(films, decoded, strict=True):
-        found = max(locator.joints(picture), key=lambda joint: joint.heat, default=None)
+        found = max(locator.joints(picture), key=lambda joint: joint.score, default=None)
         square = abs(film.width - film.height) <= 0.05 * film.width
         if square or found is None:  # a crop round the joint is where its box is
             joint = (film.width / 2, film.height / 2, float(min(film.width, film.height)))

@@ -106,10 +106,10 @@ def sharpened(pixels: Pixels, rng: np.random.Generator, percent: int) -> Pixels:
     return np.asarray(Image.fromarray(pixels).filter(ImageFilter.UnsharpMask(3, percent, 0)))
 
 
-def compressed(pixels: Pixels, rng: np.random.Generator, quality: int, kind: str = "JPEG") -> Pixels:
+def compressed(pixels: Pixels, rng: np.random.Generator, quality: int, codec: str = "JPEG") -> Pixels:
     """Compress with loss and read again."""
     stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, kind, quality=quality)
+    Image.fromarray(pixels).save(stream, codec, quality=quality)
     return np.asarray(Image.open(stream).convert("L"))
 
 
@@ -216,7 +216,7 @@ CHANGES: tuple[Change, ...] = (
     _change("JPEG 50", "quality", compressed, quality=50),
     _change("JPEG 30", "quality", compressed, quality=30),
     _change("JPEG 15", "quality", compressed, quality=15),
-    _change("WebP 20", "quality", compressed, quality=20, kind="WEBP"),
+    _change("WebP 20", "quality", compressed, quality=20, codec="WEBP"),
     _change("noise 5", "quality", noisy, deviation=5),
     _change("noise 10", "quality", noisy, deviation=10),
     _change("noise 15", "quality", noisy, deviation=15),

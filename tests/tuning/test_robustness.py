@@ -1,0 +1,45 @@
+"""Changes leave films that a reader could grade, and what they do to the grades is measured."""
+
+import numpy as np
+import pytest
+
+from kneeoa_hub import from_pretrained
+from kneeoa_hub.imaging.phantom import knee_film
+from tuning.evaluation.film_changes import CHANGES, Change
+from tuning.evaluation.robustness import AS_IT_IS, TrueFilm, robustness
+
+FILM = knee_film(2, 1).pixels.astype(np.uint8)
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.name)
+def test_a_change_gives_a_film_that_can_be_read_the_same_for_the_same_seed(change: Change) -> None:
+    if "CLAHE" in change.name or change.kind == "several":
+        pytest.importorskip("skimage")
+    once, again = (change.apply(FILM, np.random.default_rng(4)) for _ in range(2))
+    np.testing.assert_array_equal(once, again)
+    assert once.dtype == np.uint8
+    assert once.ndim == 2
+    assert once.std() > 5
+    assert once.shape != FILM.shape or not np.array_equal(once, FILM)
+
+
+def test_names_of_changes_differ() -> None:
+    assert len({change.name for change in CHANGES}) == len(CHANGES)
+
+
+def test_a_change_that_does_nothing_costs_nothing_and_one_that_blanks_films_refuses_them() -> None:
+    films = [
+        TrueFilm(knee_film(grade, seed).pixels.astype(np.uint8), grade, f"{grade}{seed}")
+        for grade in range(5)
+        for seed in range(2)
+    ]
+    nothing = Change("nothing", "quality", lambda pixels, rng: pixels)
+    some = Change("every second blank", "quality", lambda pixels, rng: pixels * int(rng.integers(2)))
+    plain, same, blanked = robustness(from_pretrained(), films, (nothing, some))
+    assert plain.change == AS_IT_IS
+    assert plain.refused.value == 0
+    assert same.qwk == plain.qwk
+    assert same.same.value == 1
+    assert same.bias.value == 0
+    assert 0 < blanked.refused.value < 1
+    assert blanked.same.value == 1
