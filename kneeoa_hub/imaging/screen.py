@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from .film import Film
+from .borders import inner_film
+from .film import MIN_SIDE, Film
 from .gate import POSES, UPRIGHT, Gate, Pose, Verdict, to_upright
 from .letterbox import Box
 from .locate import TWO_KNEES_FROM, graded_regions
@@ -74,9 +75,9 @@ class Screener:
         """
         if boxes is not None:
             return self._with_given_boxes(film, boxes)
-        if film.exposed is None:
+        left, top, right, bottom = _content(film)
+        if (right - left, bottom - top) == (film.width, film.height):
             return self._with_found_boxes(film)
-        left, top, right, bottom = film.exposed
         cut = replace(film, pixels=film.pixels[top:bottom, left:right], exposed=None)
         return replace(self._with_found_boxes(cut), origin=(left, top))
 
@@ -170,6 +171,15 @@ class Screener:
 
     def _judge(self, film: Film, boxes: Sequence[Box]) -> tuple[Verdict, ...]:
         return self._gate.judge(film.pixels, boxes) if self._gate else (Verdict(True, 1.0),) * len(boxes)
+
+
+def _content(film: Film) -> Box:
+    """What is neither declared padding nor a plain border: left, top, right and bottom in the film."""
+    left, top, right, bottom = film.exposed or (0, 0, film.width, film.height)
+    inner = inner_film(film.pixels[top:bottom, left:right])
+    if min(inner[2] - inner[0], inner[3] - inner[1]) < MIN_SIDE:
+        return left, top, right, bottom
+    return left + inner[0], top + inner[1], left + inner[2], top + inner[3]
 
 
 def _not_accepted(boxes: Sequence[Box], verdicts: Sequence[Verdict]) -> tuple[Box, ...]:

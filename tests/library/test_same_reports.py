@@ -1,8 +1,8 @@
 """Every film gets the report that it got before: probabilities, grade, grade set, box, side and reason of refusal.
 
-The reference was made with commit 9817375, before the files moved to their rooms. It belongs to one bundle and one set
-of locked packages. After new weights, or a change that is meant to change reports, make it anew and read the difference
-before you commit it:
+The reference was made with commit 9817375, before the files moved to their rooms, and held after the move. It was made
+anew when plain borders were left out of films. It belongs to one bundle and one set of locked packages. After new
+weights, or a change that is meant to change reports, make it anew and read the difference before you commit it:
 
     KNEEOA_DATA=FOLDER PYTHONPATH=. python tests/support/report_reference.py > tests/library/report_reference.json
 

@@ -11,7 +11,7 @@ import pytest
 
 from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.imaging.phantom import knee_film
-from tuning.data.pack import write
+from tuning.training.pack import write
 
 SMALL = {"size": 32, "fold": True, "widths": "8-16", "learning_rate": 0.002}
 JOBS = [

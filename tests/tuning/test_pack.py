@@ -7,7 +7,7 @@ import pytest
 
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.imaging.phantom import knee_film
-from tuning.data.pack import unpack, write
+from tuning.training.pack import unpack, write
 
 
 def test_films_come_back_nearly_as_they_were(tmp_path: Path) -> None:

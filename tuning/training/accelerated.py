@@ -1,6 +1,6 @@
 """Train members on one accelerator within a given time: films stay in its memory, their changes are part of the step.
 
-    python -m tuning.data.pack --audit runs/audit --out runs/pack
+    python -m tuning.training.pack --audit runs/audit --out runs/pack
     KERAS_BACKEND=jax python -m tuning.training.accelerated --pack runs/pack --jobs jobs.json --out runs/members
 
 Jobs are trained one after the other, each in its share of the time; while one trains, the next is compiled. Jobs that
@@ -29,10 +29,10 @@ from kneeoa_hub.decision import severity
 from kneeoa_hub.grades import NUM_GRADES
 
 from ..data import changes
-from ..data.pack import Packed, starts, unpack
 from ..networks.architecture import Architecture, build
 from . import jax_steps
 from .jobs import Job, jobs_from, targets
+from .pack import Packed, starts, unpack
 
 STRENGTHS = 0.25, 0.6, 1.0
 """Of the changes, as parts of the job's own; a film is as likely to have one as another."""
@@ -276,7 +276,7 @@ def _told(measured: Sequence[Measured]) -> str:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pack", type=Path, required=True, help="output of `python -m tuning.data.pack`")
+    parser.add_argument("--pack", type=Path, required=True, help="output of `python -m tuning.training.pack`")
     parser.add_argument("--jobs", type=Path, required=True, help="JSON: a list of jobs, see tuning.training.jobs.Job")
     parser.add_argument("--out", type=Path, required=True, help="folder for one NAME.npz a job")
     parser.add_argument("--minutes", type=float, default=9.0, help="for everything, compiling included")

@@ -49,15 +49,15 @@ def begin(model: keras.Model) -> State:
     """The state before the first step, with the model's weights as they are."""
     weights = [jnp.array(variable.value) for variable in model.trainable_variables]
     fixed = [jnp.array(variable.value) for variable in model.non_trainable_variables]
-    moments = ([jnp.zeros_like(weight) for weight in weights] for _ in range(2))
-    copies = [jnp.array(weight) for weight in weights], [jnp.array(value) for value in fixed]
-    return State(weights, fixed, *moments, *copies, jnp.zeros((), jnp.int32))
+    first, second = ([jnp.zeros_like(weight) for weight in weights] for _ in range(2))
+    mean, mean_fixed = [jnp.array(weight) for weight in weights], [jnp.array(value) for value in fixed]
+    return State(weights, fixed, first, second, mean, mean_fixed, jnp.zeros((), jnp.int32))
 
 
 def seen(films: Films, rows: Any, draws: changes.Draws, side: int) -> Any:
     """What a network sees of the films `rows` [B] after their changes: [B,side,side,1]."""
-    taken = (jnp.take(array, rows, axis=0) for array in films[:3])
-    return changes.framed(*taken, draws, films.bank, side)
+    pixels, joints, content = (jnp.take(array, rows, axis=0) for array in films[:3])
+    return changes.framed(pixels, joints, content, draws, films.bank, side)
 
 
 def answer(model: keras.Model, side: int, state: State, films: Films, rows: Any, draws: changes.Draws) -> Any:
@@ -81,7 +81,7 @@ def train(
     wanted, weight = _mixed(wanted, draws), _mixed(weight, draws)
 
     def loss(weights: list[Any]) -> tuple[Any, Any]:
-        answers, fixed = model.stateless_call(weights, state.fixed, image, training=True)
+        answers, fixed, *_ = model.stateless_call(weights, state.fixed, image, training=True)
         each = -jnp.sum(wanted * jnp.log(jnp.clip(answers, 1e-6, 1.0)), axis=-1)
         return jnp.sum(each * weight) / jnp.sum(weight), fixed
 

@@ -1,6 +1,6 @@
 """Films of an audit as one small file, for a machine that sees nothing else: compressed, with grades and joints.
 
-    python -m tuning.data.pack --audit runs/audit --bundle kneeoa-cnn --out runs/pack
+    python -m tuning.training.pack --audit runs/audit --bundle kneeoa-cnn --out runs/pack
 
 Test films are never packed. The file holds films, so it stays on the user's own disk.
 """
@@ -122,9 +122,9 @@ def pack(audit: Path, bundle: str | None, path: Path) -> int:
     from kneeoa_hub.grader import from_pretrained
     from kneeoa_hub.imaging.locate import Locator
 
-    from .datasets import bright_bone
-    from .sources import FilmReader
-    from .table import read_films
+    from ..data.datasets import bright_bone
+    from ..data.sources import FilmReader
+    from ..data.table import read_films
 
     grader = from_pretrained(bundle)
     config = grader.bundle.config.locator
