@@ -141,8 +141,6 @@ class Results:
 
 FORMS = {"pdf": "application/pdf", "json": "application/json", "csv": "text/csv"}
 """The content type of each form of download."""
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
-"""A spreadsheet computes a cell that begins with one of these."""
 
 
 def download(form: str, films: Sequence[GradedFilm], drawing: Drawing) -> Response:
@@ -184,9 +182,5 @@ def _json(films: Sequence[GradedFilm]) -> str:
 
 def _csv(films: Sequence[GradedFilm]) -> str:
     out = io.StringIO()
-    write_csv(((_inert(film.name), film.answer) for film in films), out)
+    write_csv(((film.name, film.answer) for film in films), out)
     return out.getvalue()
-
-
-def _inert(text: str) -> str:
-    return f"'{text}" if text.startswith(FORMULA) else text

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import AddressError, KneeOAError, SettingsError
+from ..inert import on_terminal
 from .options import parser
 
 __all__ = ["main", "parser"]
@@ -29,10 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return code
     except (AddressError, SettingsError) as error:
-        print(f"kneeoa: {error.message}", file=sys.stderr)
+        print(on_terminal(f"kneeoa: {error.message}"), file=sys.stderr)
         return 2
     except KneeOAError as error:
-        print(f"kneeoa: {error.message}", file=sys.stderr)
+        print(on_terminal(f"kneeoa: {error.message}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -40,10 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         return 130
     except OSError as error:  # for example `kneeoa list > /dev/full`
+        place = on_terminal(str(error.filename or "the output"))
         print(
-            f"kneeoa: {error.filename or 'the output'} can't be written or read ({error.strerror}); make room or give"
-            " access.",
-            file=sys.stderr,
+            f"kneeoa: {place} can't be written or read ({error.strerror}); make room or give access.", file=sys.stderr
         )
         _drop_output()
         return 1

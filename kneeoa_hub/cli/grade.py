@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ..errors import KneeOAError, SettingsError
+from ..inert import on_terminal
 
 if TYPE_CHECKING:
     from ..output.sidecars import DicomObjects
@@ -55,7 +56,8 @@ def _films(arguments: argparse.Namespace) -> list[str]:
         if count:
             files = "file" if count == 1 else "files"
             print(
-                f"kneeoa: {folder}: skipped {count} other {files} (no film by suffix, and not DICOM without one).",
+                f"kneeoa: {on_terminal(folder)}: skipped {count} other {files} (no film by suffix, and not DICOM"
+                " without one).",
                 file=sys.stderr,
             )
     for film in films if arguments.dicom else ():
@@ -85,6 +87,8 @@ def _print(answers: Answers, arguments: argparse.Namespace, count: int) -> int:
 
     if count > 1 and not sys.stdout.isatty():  # on a terminal the answers themselves show the progress
         answers = _with_progress(answers, count)
+    if sys.stdout.isatty():  # there the names are read, and not taken for paths
+        answers = ((on_terminal(film), answer) for film, answer in answers)
     write = write_json if arguments.json else write_csv if arguments.csv else write_table
     return write(answers, sys.stdout)
 
@@ -93,7 +97,7 @@ def _write(answers: Answers, file: "AnswerFile", asked: int, left: int) -> int:
     """Write the answers to the file, print a summary, and return how many films failed."""
     failed = file.write(_with_faults(_with_progress(answers, left)))
     before = f", {asked - left} were there before" if asked > left else ""
-    print(f"{file.path}: {left} films{before}, {failed} failed.", file=sys.stderr)
+    print(f"{on_terminal(str(file.path))}: {left} films{before}, {failed} failed.", file=sys.stderr)
     return failed
 
 

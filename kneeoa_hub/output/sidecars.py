@@ -10,6 +10,7 @@ from pathlib import Path
 
 from ..errors import FilmError, FilmNotFound, KneeOAError, OutputError
 from ..imaging.formats import FILM_SUFFIXES, is_dicom
+from ..inert import on_terminal
 from ..report import Answer, FilmReport
 
 Passing = Iterable[tuple[str, Answer]]
@@ -116,7 +117,7 @@ def tell_fault(film: str, error: KneeOAError) -> None:
     """A line on standard error, above whatever bar is drawn there."""
     from tqdm import tqdm
 
-    tqdm.write(f"kneeoa: {film}: {error.message}", file=sys.stderr)
+    tqdm.write(on_terminal(f"kneeoa: {film}: {error.message}"), file=sys.stderr)
 
 
 def with_report(answers: Passing, path: Path) -> Iterator[tuple[str, Answer]]:

@@ -9,17 +9,21 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from ..errors import FilmError, KneeOAError, OutputError, SettingsError
 from ..files import replacing
 from ..imaging.formats import FILM_SUFFIXES, is_dicom
+from ..inert import cell, from_cell, on_terminal
 from ..report import Answer, FilmReport
 
 CSV_COLUMNS: tuple[str, ...] = (
     *("film", "knee", "side", "grade", "label", "severity", "oa_probability"),
     *("p0", "p1", "p2", "p3", "p4", "grade_set", "level", "refused", "error", "model", "revision"),
 )
+if TYPE_CHECKING:
+    from filelock import FileLock
+
 FORMS = {".csv": "csv", ".jsonl": "json"}
 """What a file's name says of its form."""
 NAMES = "surrogateescape"
@@ -84,6 +88,7 @@ class AnswerFile:
         self._kept: list[_Record] = []
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = _only_writer(path)
             self._take_up(revision, level)
         except OSError as error:
             raise OutputError(
@@ -103,6 +108,10 @@ class AnswerFile:
             raise OutputError(
                 f"{self.path} can't be written ({error.strerror}); make room, and give the same command again to go on."
             ) from None
+        finally:
+            if self._lock:
+                Path(self._lock.lock_file).unlink(missing_ok=True)
+                self._lock.release()
 
     def _take_up(self, revision: str, level: float) -> None:
         if not self.path.exists():
@@ -138,6 +147,23 @@ class AnswerFile:
             out.writelines(record.text for record in self._kept)
 
 
+def _only_writer(path: Path) -> "FileLock | None":
+    """Return the lock of an answer file, None where nothing can be locked.
+
+    Raises SettingsError when another process writes to it: each would take the other's answers out.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise SettingsError(f"--out {path}: another process writes to it; wait for its end, or give another.") from None
+    except NotImplementedError:
+        return None
+    return lock
+
+
 @dataclass(frozen=True)
 class _Record:
     """One line of an answer file. revision: "" where a film failed. level: of the sets in it, if there are any."""
@@ -153,14 +179,18 @@ class _Record:
 
 
 def _csv_records(text: str) -> Iterator[_Record]:
-    rows = list(csv.reader(io.StringIO(text)))
+    rows = list(csv.reader(io.StringIO(text, newline="")))
     if rows and tuple(rows[0]) != CSV_COLUMNS:
         raise ValueError(f"columns {','.join(rows[0])}")
     film, revision, level = (CSV_COLUMNS.index(name) for name in ("film", "revision", "level"))
+    if (
+        len(rows) > 1 and len(rows[-1]) < len(CSV_COLUMNS) and "\n" in "".join(rows[-1])
+    ):  # cut off in a name that holds the end of a line
+        rows.pop()
     for row in rows[1:]:
         if len(row) != len(CSV_COLUMNS):
             raise ValueError(f"a row of {len(row)} columns")
-        yield _Record(row[film], row[revision], float(row[level]) if row[level] else None, _line(row))
+        yield _Record(from_cell(row[film]), row[revision], float(row[level]) if row[level] else None, _line(row))
 
 
 def _json_records(text: str) -> Iterator[_Record]:
@@ -172,10 +202,10 @@ def _json_records(text: str) -> Iterator[_Record]:
         yield _Record(film, report.get("revision", ""), report.get("level"), line + "\n")
 
 
-def _line(row: Sequence[str]) -> str:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow(row)
-    return out.getvalue()
+def _line(row: Sequence[Any]) -> str:
+    out = io.StringIO(newline="")
+    csv.writer(out, lineterminator="\r\n").writerow(row)  # which has a name quoted that holds either of the two
+    return out.getvalue().removesuffix("\r\n") + "\n"
 
 
 def write_json(answers: Iterable[tuple[str, Answer]], out: TextIO) -> int:
@@ -194,15 +224,17 @@ def write_json(answers: Iterable[tuple[str, Answer]], out: TextIO) -> int:
 def write_csv(answers: Iterable[tuple[str, Answer]], out: TextIO, header: bool = True) -> int:
     """One row a knee, or a film without one; returns how many films failed."""
     failed = 0
-    writer = csv.DictWriter(out, CSV_COLUMNS, restval="", lineterminator="\n")
     if header:
-        writer.writeheader()
+        out.write(_line(CSV_COLUMNS))
     for film, answer in answers:
         if isinstance(answer, KneeOAError):
             failed += 1
-            writer.writerow({"film": film, "error": answer.message})
+            rows: Iterable[dict[str, Any]] = [{"film": film, "error": answer.message}]
         else:
-            writer.writerows(_rows(film, answer))
+            rows = _rows(film, answer)
+        for row in rows:
+            values = (row.get(name, "") for name in CSV_COLUMNS)
+            out.write(_line([cell(value) if isinstance(value, str) else value for value in values]))
         out.flush()
     return failed
 
@@ -228,11 +260,11 @@ def write_table(answers: Iterable[tuple[str, Answer]], out: TextIO) -> int:
     failed, model = 0, ""
     print(f"{'film':<28} {'side':<6} {'grade':<12} {'set':<6} {'KL>=2':>6}  probabilities 0 1 2 3 4", file=out)
     for film, answer in answers:
-        name = Path(film).name
+        name = on_terminal(Path(film).name)
         name = name if len(name) <= 28 else "..." + name[-25:]
         if isinstance(answer, KneeOAError):
             failed += 1
-            print(f"{name:<28} ERROR  {answer.message}", file=out, flush=True)
+            print(f"{name:<28} ERROR  {on_terminal(answer.message)}", file=out, flush=True)
             continue
         model = f"model {answer.model}, revision {answer.revision}"
         if answer.refused:

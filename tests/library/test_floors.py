@@ -6,7 +6,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = [
-    {"grades", "errors", "files", "inside", "json_schema", "manifest", "settings", "typed_json"},
+    {"grades", "errors", "files", "inert", "inside", "json_schema", "manifest", "settings", "typed_json"},
     {"bundle", "evidence", "runtime", "decision", "agreement"},
     {"imaging"},
     {"overlay", "report"},

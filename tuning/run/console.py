@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kneeoa_hub.errors import AddressError, KneeOAError, SettingsError
+from kneeoa_hub.inert import on_terminal
 
 NOISE = (
     "absl::InitializeLog()",
@@ -63,7 +64,7 @@ def exit_code(run: Callable[[], None]) -> int:
     try:
         run()
     except KneeOAError as error:
-        print(f"error: {error.message}", file=sys.stderr)
+        print(on_terminal(f"error: {error.message}"), file=sys.stderr)
         return 2 if isinstance(error, AddressError | SettingsError) else 1
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
