@@ -147,7 +147,7 @@ def test_the_clinicians_page_has_the_sensitivity_of_the_evidence():
 def test_the_version_is_the_same_everywhere():
     version = re.escape(kneeoa_hub.__version__)
     for name, line in (
-        ("pyproject.toml", f'^version = "{version}"$'),
+        ("pyproject.toml", r'^version = \{ attr = "kneeoa_hub.__version__" \}$'),
         ("CITATION.cff", f"^version: {version}$"),
         ("compose.yaml", f"image: kneeoa-hub:{version}$"),
         ("docs/self-hosting.md", f"docker build -t kneeoa-hub:{version} "),
