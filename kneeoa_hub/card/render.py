@@ -100,9 +100,11 @@ def _failures(evidence: Evidence) -> str:
     points = {
         "Films of another source": external.other_sources(evidence),
         "Missed osteoarthritis": results.missed(evidence),
-        "Weak grades": recall and f"The recall is lowest for {recall}.",
+        "Weak grades": recall
+        and f"The lowest recall, the proportion of knees that get the reader's grade, is at {recall}.",
         "Prediction sets": coverage
-        and "The level of 90% holds over all knees, not for each grade. The coverage is lowest for " + coverage + ".",
+        and "A 90% set should hold the reader's grade for 90% of all knees, not of each grade. The lowest measured"
+        f" proportion is at {coverage}.",
         "Unsuitable films": finding.unsuitable(evidence.refusal.gate, evidence.finding),
         "Unknown groups": "Age, sex, race, site and machine are not in the data. Differences between such groups are"
         " not known.",

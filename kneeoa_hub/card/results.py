@@ -133,7 +133,7 @@ def osteoarthritis(evidence: Evidence) -> str:
         return ""
     return section(
         "### Osteoarthritis: KL 2 or more",
-        "KL 2 or more is the usual definition of radiographic osteoarthritis. By the reported grade:",
+        "By the reported grade:",
         table(("films", "sensitivity for KL >= 2", "specificity for KL >= 2"), rows),
     )
 
