@@ -6,6 +6,7 @@ Research software, not a medical device.
 from collections.abc import Callable, Iterable, Mapping
 from io import BytesIO
 from typing import IO, Any
+from urllib.parse import quote
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask, Request, Response, current_app
@@ -28,6 +29,7 @@ REQUEST_FILMS_OF_LARGEST_SIZE = 2
 """A request may be this many times as large as the largest film: one of those, or many ordinary ones."""
 MULTIPART_OVERHEAD = 64 * 1024
 BODIES = "kneeoa_bodies"
+PRINTABLE = "".join(map(chr, range(32, 127)))
 
 SECURITY_HEADERS = {
     "Content-Security-Policy": (
@@ -120,7 +122,8 @@ def create_app(
 def _signed(response: Response) -> Response:
     """Every answer says whose it is."""
     if grader := current_app.extensions["kneeoa"].loaded:
-        response.headers["KneeOA-Model"], response.headers["KneeOA-Revision"] = grader.model, grader.revision
+        response.headers["KneeOA-Model"] = quote(grader.model, PRINTABLE)  # headers hold no other letters
+        response.headers["KneeOA-Revision"] = quote(grader.revision, PRINTABLE)
     return response
 
 

@@ -23,7 +23,9 @@ from .figures import Figures
 QUEUE = "kneeoa_queue"
 RETRY_SECONDS = 30
 """After a failed load, requests get that failure for this many seconds before the next try."""
-GRADING_SECONDS = 30
+LOAD_SECONDS = 30
+"""A request waits this many seconds for a model that another one loads."""
+GRADING_SECONDS = 25
 """A request may grade for this many seconds; its remaining films are then answered with OutOfTime."""
 WARM_UP_SIDE = 256
 DECODE_PROCESSES = 2
@@ -91,7 +93,11 @@ class GraderSource:
 
     def get(self) -> Grader:
         """Return the grader, after loading it where that is needed. Raises ModelUnavailable."""
-        with self._lock:
+        if self._grader is not None:
+            return self._grader
+        if not self._lock.acquire(timeout=LOAD_SECONDS):
+            raise ModelUnavailable
+        try:
             if self._grader is None:
                 if self._failed_at is not None and time.monotonic() - self._failed_at < RETRY_SECONDS:
                     raise ModelUnavailable
@@ -103,6 +109,8 @@ class GraderSource:
                     log.error("The model can't be loaded: %s", error)
                     raise ModelUnavailable from None
             return self._grader
+        finally:
+            self._lock.release()
 
     def warm(self) -> None:
         """Begin to load in the background and return at once."""

@@ -1,7 +1,11 @@
 """The networks of a bundle in onnxruntime. Threads may share each of them."""
 
 import os
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,14 @@ OUTPUTS = ("probabilities", "embedding", "activation_map")
 """Outputs of the grading network, `model.onnx`."""
 GATE_OUTPUT, GATE_CLASSES = "kinds", 11
 """Output of the gate's network, `gate.onnx`, and how many classes it has."""
+
+RUN_SECONDS = 60
+"""Most seconds of one forward pass, which takes milliseconds. A graph may hold a loop without an end."""
+MEMORY_BYTES = 2**31
+"""Most memory of all forward passes of the process. A pass takes tens of megabytes; a graph may ask for a constant of
+any size."""
+SUM_TOLERANCE = 0.001
+"""How far the sum of probabilities may lie from 1, by rounding."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +44,7 @@ class Outputs:
     activation_map: np.ndarray
 
 
-def open_graph(path: Path, size: tuple[int, int], outputs: tuple[str, ...], threads: int = 0) -> Any:
+def open_graph(path: Path, size: tuple[int, int], outputs: tuple[str, ...], threads: int = 0) -> "Graph":
     """Open an ONNX graph from a bundle.
 
     Args:
@@ -42,7 +54,7 @@ def open_graph(path: Path, size: tuple[int, int], outputs: tuple[str, ...], thre
         threads: Threads of one forward pass. 0 lets onnxruntime choose.
 
     Returns:
-        The onnxruntime session.
+        The graph, ready to run.
 
     Raises:
         BundleError: The graph cannot be opened, or has another input or other outputs.
@@ -52,9 +64,11 @@ def open_graph(path: Path, size: tuple[int, int], outputs: tuple[str, ...], thre
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime  # takes 0.3 s, and is not needed to pull or verify
 
+    _limit_memory()
     options = onnxruntime.SessionOptions()
+    options.add_session_config_entry("session.use_env_allocators", "1")
     options.intra_op_num_threads = threads
-    options.log_severity_level = 3
+    options.log_severity_level = 4
     # A graph may name other files that hold its weights, and no manifest lists these. A graph that is opened from
     # bytes, with a folder that cannot exist, gets none of them.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path / "none"))
@@ -68,7 +82,66 @@ def open_graph(path: Path, size: tuple[int, int], outputs: tuple[str, ...], thre
         raise BundleError(f"{path} takes {inputs}; bundle.json promises image [N,{size[0]},{size[1]},1].")
     if not given >= set(outputs):
         raise BundleError(f"{path} gives {sorted(given)}; this graph of a bundle must give {', '.join(outputs)}.")
-    return session
+    return Graph(session, path)
+
+
+class Graph:
+    """An opened graph, whose every run ends.
+
+    Attributes:
+        path: The graph's file.
+        shapes: Shape of each output, where a size that the graph leaves open is a name.
+    """
+
+    def __init__(self, session: Any, path: Path):
+        self._session, self.path = session, path
+        self.shapes: dict[str, Sequence[int | str]] = {value.name: value.shape for value in session.get_outputs()}
+
+    def run(self, outputs: Sequence[str], images: np.ndarray) -> list[np.ndarray]:
+        """Return these outputs for images.
+
+        Raises BundleError where the graph fails, does not end in RUN_SECONDS, needs more than MEMORY_BYTES, or gives
+        values that are not finite.
+        """
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        options.log_severity_level = 4
+        timer = threading.Timer(RUN_SECONDS, lambda: setattr(options, "terminate", True))
+        timer.daemon = True
+        timer.start()
+        try:
+            values = [np.asarray(one) for one in self._session.run(list(outputs), {"image": images}, options)]
+        except Exception as error:  # the exceptions of onnxruntime have no public base class
+            raise BundleError(f"{self.path} can't be run ({str(error)[:200]}); pull the bundle again.") from None
+        finally:
+            timer.cancel()
+        for name, value in zip(outputs, values, strict=True):
+            if not np.isfinite(value).all():
+                raise BundleError(
+                    f"{self.path} gave values of {name} that are not finite numbers; pull the bundle again."
+                )
+        return values
+
+
+@cache
+def _limit_memory() -> None:
+    """Give all graphs of the process one allocator, which has an end."""
+    import onnxruntime as ort
+
+    memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+    with suppress(Exception):  # the program that uses the library has an allocator of its own
+        ort.create_and_register_allocator(memory, ort.OrtArenaCfg({"max_mem": MEMORY_BYTES}))
+
+
+def _check_probabilities(probabilities: np.ndarray, shape: tuple[int, int], path: Path) -> None:
+    """Raise BundleError for values that are no probabilities."""
+    sums = probabilities.sum(-1)
+    if probabilities.shape != shape or (probabilities < 0).any() or (np.abs(sums - 1) > SUM_TOLERANCE).any():
+        raise BundleError(
+            f"{path} gave probabilities of shape {probabilities.shape} and sum {sums.flat[:1]}; they need shape"
+            f" {shape} and sum 1. Pull the bundle again."
+        )
 
 
 class Network:
@@ -79,21 +152,17 @@ class Network:
     """
 
     def __init__(self, path: Path, config: InputConfig, threads: int = 0):
-        self._session = open_graph(path, (config.height, config.width), OUTPUTS, threads)
-        shapes = {value.name: value.shape for value in self._session.get_outputs()}
-        self.embedding_width: Any = shapes["embedding"][-1] if shapes["embedding"] else None
+        self._graph = open_graph(path, (config.height, config.width), OUTPUTS, threads)
+        embedding = self._graph.shapes["embedding"]
+        self.embedding_width: Any = embedding[-1] if embedding else None
 
     def run(self, images: np.ndarray) -> Outputs:
         """Grade knees: [N,H,W,1] float32 from `imaging.letterbox.network_input`."""
-        probabilities, embedding, activation_map = self._session.run(list(OUTPUTS), {"image": images})
-        probabilities = np.asarray(probabilities, np.float64)
-        if probabilities.shape != (len(images), NUM_GRADES) or not np.isfinite(probabilities).all():
-            raise BundleError(
-                f"The network gave probabilities of shape {probabilities.shape}, or values that are not finite; pull"
-                " the bundle again."
-            )
+        probabilities, embedding, activation_map = self._graph.run(OUTPUTS, images)
+        probabilities = probabilities.astype(np.float64)
+        _check_probabilities(probabilities, (len(images), NUM_GRADES), self._graph.path)
         probabilities /= probabilities.sum(1, keepdims=True)
-        return Outputs(probabilities, np.asarray(embedding), np.asarray(activation_map))
+        return Outputs(probabilities, embedding, activation_map)
 
 
 class GateNetwork:
@@ -105,14 +174,10 @@ class GateNetwork:
 
     def __init__(self, path: Path, size: int, threads: int = 0):
         self.input: InputConfig = InputConfig(size, size)
-        self._session = open_graph(path, (size, size), (GATE_OUTPUT,), threads)
+        self._graph = open_graph(path, (size, size), (GATE_OUTPUT,), threads)
 
     def run(self, images: np.ndarray) -> np.ndarray:
         """Return the probabilities [N,11] of pictures: [N,size,size,1] float32 from `network_input`."""
-        probabilities = np.asarray(self._session.run([GATE_OUTPUT], {"image": images})[0])
-        if probabilities.shape != (len(images), GATE_CLASSES) or not np.isfinite(probabilities).all():
-            raise BundleError(
-                f"The gate gave probabilities of shape {probabilities.shape}, or values that are not finite; pull the"
-                " bundle again."
-            )
+        (probabilities,) = self._graph.run((GATE_OUTPUT,), images)
+        _check_probabilities(probabilities, (len(images), GATE_CLASSES), self._graph.path)
         return probabilities

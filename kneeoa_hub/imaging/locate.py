@@ -63,7 +63,7 @@ class Locator:
 
     def __init__(self, path: Path, config: LocatorConfig, threads: int = 0):
         self._config = config
-        self._session = open_graph(path, (config.input.height, config.input.width), ("heat", "shape"), threads)
+        self._graph = open_graph(path, (config.input.height, config.input.width), ("heat", "shape"), threads)
 
     def find(self, pixels: np.ndarray) -> tuple[Box, ...]:
         """Return the boxes of the knees in a [H,W] film with bright bone, from left to right; empty without a knee."""
@@ -78,7 +78,7 @@ class Locator:
     def _first_look(self, pixels: np.ndarray) -> list[Joint]:
         """Return the joints that the network sees in a [H,W] film as a whole."""
         image, scale, (left, top) = locator_input(pixels, self._config.input)
-        heat, shape = self._session.run(["heat", "shape"], {"image": image[None]})
+        heat, shape = self._graph.run(("heat", "shape"), image[None])
         found = peaks(heat[0], shape[0], self._config)
         return [
             Joint((joint.x - left) / scale, (joint.y - top) / scale, joint.side / scale, joint.score) for joint in found

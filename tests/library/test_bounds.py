@@ -15,7 +15,8 @@ from kneeoa_hub.errors import FilmTooLarge
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.film import Limits
 from kneeoa_hub.imaging.phantom import knee_film
-from tests.support.bombs import BOMBS, codestream, in_dicom, progressive, sharing_tags
+
+from ..support.bombs import BOMBS, codestream, in_dicom, progressive, sharing_tags
 
 MOST_MEGABYTES, MOST_SECONDS = 128, 5
 """Far less than any film may take, which is 512 MB and ten seconds: only a header is read of these. Seconds are the

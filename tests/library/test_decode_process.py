@@ -19,29 +19,12 @@ from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.decode_process import DecodeProcesses
 from kneeoa_hub.imaging.film import Limits
 from kneeoa_hub.imaging.phantom import knee_film
-from tests.support.flask_requests import two_pages
+
+from ..support.flask_requests import two_pages
+from ..support.hostile import hostile_worker
 
 pytestmark = pytest.mark.skipif(not decode_worker.STATUS.exists(), reason="Linux alone limits a process's memory")
 FILM = knee_film(2, 7, bits=16).pixels.astype(np.uint16)
-HOSTILE = """
-import sys, types
-import numpy as np
-from kneeoa_hub.imaging import decode_worker as worker
-
-def hostile(content, name, limits):
-    if content == b"memory":
-        return np.ones(10**9)
-    while content == b"time":
-        pass
-    if content == b"crash":
-        import ctypes
-        ctypes.string_at(0)
-    return good(content, name, limits)
-
-good, worker.decode_file, worker.PROCESSOR_SECONDS = worker.decode_file, hostile, 0
-worker.main(*map(int, sys.argv[1:]))
-"""
-"""A process in which what stands for a decoder takes too much of each kind."""
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +34,7 @@ def processes() -> DecodeProcesses:
 
 @pytest.fixture
 def hostile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> DecodeProcesses:
-    (tmp_path / "hostile.py").write_text(HOSTILE)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.setattr(decode_process, "WORKER", "hostile")
+    monkeypatch.setattr(decode_process, "WORKER", hostile_worker(tmp_path, monkeypatch))
     return DecodeProcesses(1, Limits())
 
 

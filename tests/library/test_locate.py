@@ -106,7 +106,7 @@ def test_one_side_in_the_header_is_not_given_to_two_knees(grader, tmp_path, monk
 
     finds = grader_that_finds(grader, tmp_path, (4, 2, 0.25), (4, 6, 0.25))
     decode = module.decode
-    monkeypatch.setattr(module, "decode", lambda film, limits: replace(decode(film, limits), side="left"))
+    monkeypatch.setattr(module, "decode", lambda *given: replace(decode(*given), side="left"))
     report = finds.grade(knee_film(2, 1, height=448, width=448).pixels, force=True)
     assert [knee.side for knee in report.knees] == [None, None]
     assert any("header says left" in warning for warning in report.warnings)

@@ -1,0 +1,53 @@
+"""Networks that give what is no answer, or none: each is a BundleError, before any memory or time is lost."""
+
+import resource
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kneeoa_hub import runtime
+from kneeoa_hub.bundle import InputConfig
+from kneeoa_hub.errors import BundleError
+from kneeoa_hub.runtime import Network
+
+from ..support.bundles import tiny_graph
+from ..support.graphs import endless_graph, huge_graph, lying_graph
+
+IMAGE = np.zeros((1, 256, 256, 1), np.float32)
+
+
+def network(graph: bytes, folder: Path) -> Network:
+    path = folder / "model.onnx"
+    path.write_bytes(graph)
+    return Network(path, InputConfig(256, 256))
+
+
+def test_probabilities_are_probabilities(tmp_path: Path):
+    assert network(tiny_graph(), tmp_path).run(IMAGE).probabilities.sum() == pytest.approx(1)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [(0,) * 5, (np.nan,) * 5, (np.inf, 0, 0, 0, 0), (1, 1, 0, 0, 0), (-0.5, 1.5, 0, 0, 0), (0.5, 0.5, 0, 0)],
+    ids=["zeros", "NaN", "infinity", "sum of 2", "negative", "four grades"],
+)
+def test_a_network_that_gives_no_probabilities_is_a_damaged_bundle(answer: tuple[float, ...], tmp_path: Path):
+    with pytest.raises(BundleError, match=r"model.onnx .*ull the bundle again"):
+        network(lying_graph(answer), tmp_path).run(IMAGE)
+
+
+def test_a_network_without_an_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(runtime, "RUN_SECONDS", 0.5)
+    endless = network(endless_graph(), tmp_path)
+    with pytest.raises(BundleError, match=r"can't be run .*terminate"):
+        endless.run(IMAGE)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a peak is counted in kilobytes on Linux alone")
+def test_a_constant_of_forty_gigabytes_takes_no_memory(tmp_path: Path):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(BundleError, match=r"can't be (run|opened)"):
+        network(huge_graph(), tmp_path).run(IMAGE)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000

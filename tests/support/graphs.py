@@ -1,0 +1,74 @@
+"""ONNX graphs of the contract's shape that do not keep to it when they are run."""
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+HUGE = 10_000_000
+"""Rows of 1024 numbers: 40 GB."""
+
+
+def lying_graph(probabilities: tuple[float, ...]) -> bytes:
+    """A graph that gives the same values whatever it sees."""
+    return _graph([], numpy_helper.from_array(np.array([probabilities], np.float32), "answer"))
+
+
+def endless_graph() -> bytes:
+    """A graph with a loop whose condition stays true."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Identity", ["value"], ["same"])],
+        "body",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("value", TensorProto.FLOAT, [1, 5]),
+        ],
+        [
+            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("same", TensorProto.FLOAT, [1, 5]),
+        ],
+    )
+    return _graph(
+        [helper.make_node("Loop", ["", "yes", "start"], ["answer"], body=body)],
+        numpy_helper.from_array(np.array(True), "yes"),
+        numpy_helper.from_array(np.full((1, 5), 0.2, np.float32), "start"),
+    )
+
+
+def huge_graph() -> bytes:
+    """A graph with a constant of 40 GB."""
+    return _graph(
+        [
+            helper.make_node("ConstantOfShape", ["shape"], ["constant"]),
+            helper.make_node("ReduceSum", ["constant"], ["sum"], keepdims=0),
+            helper.make_node("Add", ["fifths", "sum"], ["answer"]),
+        ],
+        numpy_helper.from_array(np.array([HUGE, 1024]), "shape"),
+        numpy_helper.from_array(np.full((1, 5), 0.2, np.float32), "fifths"),
+    )
+
+
+def _graph(nodes: list[onnx.NodeProto], *values: onnx.TensorProto) -> bytes:
+    """A graph whose probabilities are `answer`, which the nodes make of the values."""
+    outputs = {"probabilities": ["N", 5], "embedding": ["N", 8], "activation_map": ["N", 256, 256]}
+    ends = [
+        helper.make_node("ReduceMean", ["image", "film"], ["mean"], keepdims=0),
+        helper.make_node("Mul", ["mean", "nothing"], ["zero"]),
+        helper.make_node("Add", ["zero", "answer"], ["probabilities"]),
+        helper.make_node("MatMul", ["mean", "features"], ["embedding"]),
+        helper.make_node("ReduceMean", ["image", "channel"], ["activation_map"], keepdims=0),
+    ]
+    constants = {
+        "film": np.array([1, 2]),
+        "channel": np.array([3]),
+        "nothing": np.zeros(1, np.float32),
+        "features": np.ones((1, 8), np.float32),
+    }
+    graph = helper.make_graph(
+        [*nodes, *ends],
+        "lying",
+        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 256, 256, 1])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in outputs.items()],
+        [*values, *(numpy_helper.from_array(value, name) for name, value in constants.items())],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9).SerializeToString()
