@@ -1,4 +1,4 @@
-"""The Flask app: an upload page for people, an API for programs. Films never leave the process's memory.
+"""The Flask app: pages for people, an API for programs. Films stay in the memory of the process.
 
 Research software, not a medical device.
 """
@@ -22,12 +22,13 @@ from .source import QUEUE, Grader, GraderSource, from_settings
 from .store import EXTENSION, Readings
 
 MAX_FILMS = 50
-"""Films of one request."""
+"""A request may hold this many films."""
 FORM_FIELDS = 200
-"""Other fields of a form, such as a reader's grades."""
+"""A form may hold this many other fields, such as a reader's grades."""
 REQUEST_FILMS_OF_LARGEST_SIZE = 2
 """A request may be this many times as large as the largest film: one of those, or many ordinary ones."""
 MULTIPART_OVERHEAD = 64 * 1024
+"""Bytes of a request beside its films."""
 BODIES = "kneeoa_bodies"
 PRINTABLE = "".join(map(chr, range(32, 127)))
 
@@ -46,7 +47,7 @@ SECURITY_HEADERS = {
 
 
 class InMemoryRequest(Request):
-    """Uploads stay in memory; Werkzeug's own request would spool those over 500 KB to a file."""
+    """Keeps uploads in memory. Werkzeug's own request would spool those over 500 KB to a file."""
 
     def _get_file_stream(
         self,
@@ -59,17 +60,17 @@ class InMemoryRequest(Request):
 
 
 class KneeOAApp(Flask):
+    """The app, with what a server tells it."""
+
     request_class = InMemoryRequest
 
     def stop(self) -> None:
-        """The server is being stopped: requests that wait are told to come back, those that are being graded are
-        answered.
-        """
+        """Turn away the requests that wait, as the server stops. Those that are being graded are answered."""
         self.extensions[QUEUE].stop()
         self.extensions[BODIES].stop()
 
     def count_turned_away(self) -> None:
-        """The server had no room for a request."""
+        """Count a request for which the server had no room."""
         watch.Figures.of(self).turned_away.inc()
 
 
@@ -79,12 +80,14 @@ def create_app(
     keys: Mapping[str, str] | None = None,
     make_readings: bool = True,
 ) -> KneeOAApp:
-    """The WSGI application.
+    """Return the WSGI application. Raises SettingsError for a setting that cannot be used.
 
-    config: by default what the `KNEEOA_*` variables say. grader: by default the one at config's model and revision,
-    loaded by the server's start, the first film or the first question whether the app is ready. keys: of the API, as
-    `guards.read_keys` gives them; by default those of config's file. make_readings: whether SQLite's file for readers'
-    grades may be made. Raises SettingsError for a variable that can't be used.
+    Args:
+        config: The settings; by default those of the `KNEEOA_*` variables.
+        grader: The model; by default the one at the address of the settings. It is loaded when the server starts, or
+            for the first film, or for the first question whether the app is ready.
+        keys: The API keys as `guards.read_keys` returns them; by default those of the settings' file.
+        make_readings: Whether the app may make SQLite's file for readers' grades.
     """
     settings = config or Settings.from_environ()
     app = KneeOAApp(__name__)
@@ -120,7 +123,7 @@ def create_app(
 
 
 def _signed(response: Response) -> Response:
-    """Every answer says whose it is."""
+    """Name the model and its revision in the headers of an answer."""
     if grader := current_app.extensions["kneeoa"].loaded:
         response.headers["KneeOA-Model"] = quote(grader.model, PRINTABLE)  # headers hold no other letters
         response.headers["KneeOA-Revision"] = quote(grader.revision, PRINTABLE)
@@ -128,16 +131,14 @@ def _signed(response: Response) -> Response:
 
 
 def _secured(app: WSGIApplication) -> WSGIApplication:
-    """Every answer has the headers above; Flask's own would check each of their values anew in every answer."""
+    """Add SECURITY_HEADERS to every answer. Flask's own headers would check each value again in every answer."""
     common = list(SECURITY_HEADERS.items())
 
     def secured(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Callable[[bytes], object]:
             stored = any(name == "Cache-Control" for name, _ in headers)
-            # it may show a film
-            return start_response(
-                status, headers + common + ([] if stored else [("Cache-Control", "no-store")]), *error
-            )
+            private = [] if stored else [("Cache-Control", "no-store")]  # an answer may show a film
+            return start_response(status, headers + common + private, *error)
 
         return app(environ, start)
 

@@ -21,23 +21,23 @@ from .watch import log_as_json
 
 EXAMPLES = f"""examples:
   python -m flask_app                                        the shipped model, at http://127.0.0.1:8000/
-  python -m flask_app --port 8080 --host 0.0.0.0             for other machines; put a TLS proxy before it
+  python -m flask_app --port 8080 --host 0.0.0.0             for other machines; put a TLS proxy in front of it
   python -m flask_app --model org/name --revision v1.0       a pinned model of the Hub
   python -m flask_app --model ./hub/kneeoa --revision v1.0   a versioned folder
 
-Each option has a variable: KNEEOA_HOST, KNEEOA_PORT, KNEEOA_MODEL, KNEEOA_REVISION, KNEEOA_THREADS;
-docs/flask.md has them all.
+Each option has a variable: KNEEOA_HOST, KNEEOA_PORT, KNEEOA_MODEL, KNEEOA_REVISION, KNEEOA_THREADS.
+docs/flask.md lists all variables.
 {DISCLAIMER}"""
 LAST_PORT = 65535
 MOST_THREADS = 256
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 OWN_NAMES = "localhost,127.0.0.1,[::1]"
-"""Under which an app on loopback is asked by this machine; a page elsewhere whose name leads to 127.0.0.1 asks under
-that name."""
+"""The host names of this machine, to which an app on loopback answers. A page elsewhere whose name leads to 127.0.0.1
+asks under that other name."""
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until stopped. Returns 0 after a stop, 1 when the server can't start; exits with 2 for usage."""
+    """Serve until stopped. Return 0 after a stop and 1 when the server cannot start; exit with 2 for wrong usage."""
     log_as_json()
     parser = _parser()
     try:
@@ -68,9 +68,9 @@ def main(arguments: list[str] | None = None) -> int:
         return _fail(f"can't listen on {place} ({reason}); choose another with --port or --host.")
     host, port = listener.getsockname()[:2]
     if settings.host not in LOOPBACK:
-        logging.warning("Other machines can reach %s: it has no encryption and no passwords.", settings.host)
+        logging.warning("Other machines can reach %s. The app has no encryption and no passwords.", settings.host)
         if not settings.trusted_hosts:
-            logging.warning("It answers under any name; give its own in KNEEOA_TRUSTED_HOSTS.")
+            logging.warning("The app answers to any host name. Give its own names in KNEEOA_TRUSTED_HOSTS.")
     address = f"[{host}]" if ":" in host else host
     print(f"KneeOA answers at http://{address}:{port}/ (Ctrl+C stops it). {DISCLAIMER}", flush=True)
     serve(settings, listener)
@@ -80,23 +80,32 @@ def main(arguments: list[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m flask_app",
-        description="Grade knee films in a browser or over HTTP, on this machine alone by default.",
+        description="Grade knee films in a browser or over HTTP. By default only this machine can reach the app.",
         epilog=EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--host", help="address to listen on (127.0.0.1)")
-    parser.add_argument("--port", type=_whole("port", LAST_PORT), metavar="PORT", help="0 takes a free one (8000)")
+    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
     parser.add_argument(
-        "--model", metavar="ADDRESS", help="shipped name, folder, or org/name on the Hub (the shipped one)"
+        "--port",
+        type=_whole("port", LAST_PORT),
+        metavar="PORT",
+        help="port to listen on; 0 takes a free one and prints it (default: 8000)",
     )
-    parser.add_argument("--revision", help="tag or commit of the model (its newest)")
+    parser.add_argument(
+        "--model",
+        metavar="ADDRESS",
+        help="shipped name, folder, or org/name on the Hub (default: the shipped model)",
+    )
+    parser.add_argument("--revision", help="tag or commit of the model (default: the newest)")
     parser.add_argument(
         "--threads",
         type=_whole("number of threads", MOST_THREADS),
         metavar="N",
-        help="threads of one forward pass; 0: all cores (0)",
+        help="threads of one forward pass; 0 takes all cores (default: 0)",
     )
-    parser.add_argument("--new-key", metavar="NAME", help="print a new API key and the line to keep of it, and end")
+    parser.add_argument(
+        "--new-key", metavar="NAME", help="print a new API key and the line to keep on the server, then exit"
+    )
     return parser
 
 
@@ -105,14 +114,14 @@ def _show_key(name: str) -> int:
     if not KEY_LINE.fullmatch(f"{name}:{digest}"):
         return _fail(f"{name!r} can't name a key; use 1 to 64 letters, digits, dots, dashes or underscores.")
     print(
-        f"Give this key to {name}; it is shown only now:\n  {key}\nand add this line to the file of KNEEOA_API_KEYS:\n "
+        f"Give this key to {name}. It is shown only once:\n  {key}\nAdd this line to the file of KNEEOA_API_KEYS:\n "
         f" {name}:{digest}"
     )
     return 0
 
 
 def _whole(what: str, most: int) -> Callable[[str], int]:
-    """An argparse type: a whole number from 0 to `most`."""
+    """Return an argparse type for a whole number from 0 to `most`."""
 
     def parse(text: str) -> int:
         if not (text.isascii() and text.isdigit() and int(text) <= most):
@@ -123,7 +132,7 @@ def _whole(what: str, most: int) -> Callable[[str], int]:
 
 
 def _check_model(settings: Settings) -> None:
-    """Fail now for a model that can't be served. Without a Hub that is down the app starts all the same."""
+    """Fail now for a model that cannot be served. When the Hub is down, the app starts and tries again."""
     try:
         read_bundle(kneeoa_hub.pull(settings.model or None, revision=settings.revision or None))
     except HubUnreachable as error:
@@ -131,10 +140,7 @@ def _check_model(settings: Settings) -> None:
 
 
 def _check_readings(settings: Settings) -> None:
-    """Fail now for an address that is none, and make SQLite's file.
-
-    A database elsewhere is not waited for: the server asks it.
-    """
+    """Fail now for a malformed address, and make SQLite's file. The server asks a database elsewhere later."""
     if not settings.reader_db:
         return
     store = Readings(settings.reader_db)
@@ -143,7 +149,7 @@ def _check_readings(settings: Settings) -> None:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """Bind before the server starts, so that a port in use is said at once and port 0 is known."""
+    """Bind before the server starts, so that a port in use fails at once and the number for port 0 is known."""
     found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     family, kind, protocol, _, address = found[0]
     listener = socket.socket(family, kind, protocol)

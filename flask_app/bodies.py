@@ -1,6 +1,4 @@
-"""The bodies of the requests under way: when memory holds enough of them, all but the eldest wait to come in, and none
-may dawdle.
-"""
+"""Bounds the memory of the bodies under way: beyond a limit all but the oldest wait, and none may dawdle."""
 
 import threading
 import time
@@ -15,25 +13,28 @@ from .figures import Figures
 from .queue import Busy, Stopping
 
 ROOM = 16 * 2**20
-"""Bytes that bodies take together before others wait; the eldest comes in whatever its size, so that none waits for
-another's end in vain."""
+"""Bodies may take this many bytes together before others wait. The oldest comes in whatever its size, so that none
+waits in vain for the end of another."""
 SMALL = 2 * 2**20
-"""A body that says it has no more never waits: those who send large films hold up each other alone."""
+"""A body that states a length of at most this many bytes never waits: large films hold up each other alone."""
 PATIENCE_SECONDS = 20
-"""After which who waits is told to come back."""
+"""A body waits this many seconds for room; then its request gets 503."""
 STOP_SECONDS = 20
-"""After a stop, for bodies that still come; then they are told to come back, while the server still answers."""
+"""After a stop, bodies that still arrive have this many seconds; then they get 503 while the server still answers."""
 BRISK = 500_000
-"""Bytes a second in which a body must come while others wait for its end."""
+"""While others wait for its end, a body must arrive at this many bytes a second."""
 LOOK_SECONDS = 3
-"""Over which that is reckoned."""
+"""The pace of a body is the mean of this many seconds."""
 
 
 @dataclass(eq=False)
 class Pace:
-    """received: bytes of a body.
+    """How fast a body arrives.
 
-    lately, seconds: bytes that came since the last look, and the time that it took to read them.
+    Attributes:
+        received: Its bytes so far.
+        lately: Its bytes since the last look.
+        seconds: The time that it took to read those.
     """
 
     received: int = 0
@@ -42,7 +43,7 @@ class Pace:
 
 
 class Bodies:
-    """A WSGI application before another. room, patience: see ROOM and PATIENCE_SECONDS."""
+    """A WSGI application in front of another one. `room` and `patience` are ROOM and PATIENCE_SECONDS by default."""
 
     def __init__(self, app: WSGIApplication, figures: Figures, room: int = ROOM, patience: float = PATIENCE_SECONDS):
         self._app, self._figures, self._room, self._patience = app, figures, room, patience
@@ -62,16 +63,13 @@ class Bodies:
                 self._changed.notify_all()
 
     def stop(self) -> None:
-        """The server is being stopped: who waits is told, and soon who still sends."""
+        """Turn away the bodies that wait, and soon those that still arrive."""
         with self._changed:
             self._stopped = time.monotonic()
             self._changed.notify_all()
 
     def admit(self, body: "CountedBody") -> None:
-        """Returns when more of the body may come.
-
-        Raises Busy when that takes too long, or has taken too long at a stop.
-        """
+        """Return when more of the body may arrive. Raises Busy when that takes too long, also after a stop."""
         with self._changed:
             self._bodies.setdefault(body, Pace())
             if self._stopped is not None and time.monotonic() > self._stopped + STOP_SECONDS:
@@ -89,10 +87,7 @@ class Bodies:
                 self._turn_away()
 
     def hold(self, body: "CountedBody", size: int, seconds: float) -> None:
-        """So many bytes of it have come, in so many seconds.
-
-        Raises Busy when it keeps others waiting by its slowness.
-        """
+        """Count `size` bytes that took some seconds. Raises Busy for a slow body for whose end others wait."""
         with self._changed:
             pace = self._bodies[body]
             pace.received += size
@@ -112,18 +107,18 @@ class Bodies:
 
 
 class CountedBody:
-    """A request's body that counts what was read of it; Werkzeug calls nothing else."""
+    """A request's body that counts what was read of it. Werkzeug calls no other method."""
 
     def __init__(self, stream: IO[bytes], bodies: Bodies, small: bool):
         self._stream, self._bodies, self.small = stream, bodies, small
 
     def read(self, size: int = -1) -> bytes:
-        """Raises Busy."""
+        """Return up to `size` bytes. Raises Busy, or ClientDisconnected when the rest will not arrive."""
         self._bodies.admit(self)
         began = time.monotonic()
         try:
             content = self._stream.read(size)
-        except Exception as error:  # of the server's own kinds, for a body that is not HTTP or whose sender has gone
+        except OSError as error:  # the body is not HTTP, or its sender dawdles or has gone
             raise ClientDisconnected from error
         self._bodies.hold(self, len(content), time.monotonic() - began)
         return content

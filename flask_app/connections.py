@@ -41,6 +41,11 @@ class LingeringTransport:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
+    def write(self, data: bytes) -> None:
+        """Send data, or drop it after the close."""
+        if not self.is_closing():
+            self._transport.write(data)
+
     def is_closing(self) -> bool:
         """Return whether the connection is closed or lingers."""
         return self._closed_at is not None or self._transport.is_closing()

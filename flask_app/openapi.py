@@ -1,4 +1,4 @@
-"""API v1 as an OpenAPI 3.1 description; `GET /openapi.json` serves it, `GET /docs` shows it."""
+"""Describes API v1 in OpenAPI 3.1. `GET /openapi.json` sends the description, `GET /docs` shows it."""
 
 import json
 from functools import cache
@@ -20,7 +20,7 @@ REPORT_SCHEMA = Path(__file__).parent.parent / "docs" / "schemas" / "report.sche
 HERE = "http://127.0.0.1:8000"
 IDENTITY = {
     "KneeOA-Model": {
-        "description": "Name of the model that answers; absent while none is loaded.",
+        "description": "Name of the model that answers. Absent while no model is loaded.",
         "schema": {"type": "string"},
     },
     "KneeOA-Revision": {"description": "Its revision.", "schema": {"type": "string"}},
@@ -80,7 +80,7 @@ with open("report.dcm", "wb") as report:
 
 
 def problem_types() -> list[tuple[str, int, str]]:
-    """Code, status and meaning of every problem that the API may answer with."""
+    """Return code, status and meaning of every problem that the API may answer with."""
     kinds = [
         *_below(FilmError),
         UnsupportedRequest,
@@ -98,14 +98,14 @@ def problem_types() -> list[tuple[str, int, str]]:
 
 @cache
 def document() -> dict[str, Any]:
-    """The description, as JSON values."""
+    """Return the description as JSON values."""
     components = _report_schemas() | {
         "Answer": _object(
             {
                 "films": {
                     "type": "array",
                     "items": {"anyOf": [_schema("Report"), _schema("FailedFilm")]},
-                    "description": "One a film, in the order sent.",
+                    "description": "One entry for each film, in the order of the request.",
                 },
                 "model": {"type": "string"},
                 "revision": {"type": "string"},
@@ -121,7 +121,7 @@ def document() -> dict[str, Any]:
                 },
                 "title": {"type": "string"},
                 "status": {"type": "integer"},
-                "detail": {"type": "string", "description": "What was received and what to do."},
+                "detail": {"type": "string", "description": "What the server received and what to do."},
             }
         ),
         "Model": _object(
@@ -135,10 +135,13 @@ def document() -> dict[str, Any]:
                     "minItems": len(GRADES),
                     "maxItems": len(GRADES),
                 },
-                "decision": {"type": "string", "description": "How one grade is chosen from five probabilities."},
+                "decision": {
+                    "type": "string",
+                    "description": "The rule that chooses one grade from five probabilities.",
+                },
                 "grade_set_level": {
                     "type": "number",
-                    "description": "Share of knees whose grade is meant to be in the set.",
+                    "description": "Coverage level: the share of prediction sets meant to hold the reader's grade.",
                 },
                 "input": _object({"height": {"type": "integer"}, "width": {"type": "integer"}}),
             }
@@ -151,7 +154,7 @@ def document() -> dict[str, Any]:
             "version": "1",
             "summary": "Kellgren-Lawrence grades of knee radiographs.",
             "description": (
-                f"{DISCLAIMER} Films stay in the server's memory for one answer. Served by kneeoa_hub {__version__}."
+                f"{DISCLAIMER} The server keeps a film in memory for one answer. It runs kneeoa_hub {__version__}."
             ),
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
@@ -186,15 +189,15 @@ def document() -> dict[str, Any]:
 
 
 GRADE_WORDS = (
-    f"Films in the field `{FIELD}` of a form, which may be repeated, or one film as the body. A film that is refused is"
-    " an answer: status 200, `refused` with its reason. A film alone that can't be graded is the request's problem;"
-    " among others it is reported in its place."
+    f"Send films in the field `{FIELD}` of a form, which may be repeated, or one film as the body. A refusal is an"
+    " answer: status 200, with its reason in `refused`. When the only film cannot be graded, the answer is its problem."
+    " Among several films the problem stands in the film's place."
 )
 DICOM_WORDS = (
-    "One DICOM film; the answer is a Comprehensive SR (TID 1500) of the same study, to be stored beside it. It takes"
-    " over patient and study from the film."
+    "Send one DICOM film. The answer is a Comprehensive SR (TID 1500) of the same study, to store beside the film. It"
+    " takes over patient and study from the film."
 )
-MODEL_WORDS = "Name, version and revision of the model, its grades, decision rule and input."
+MODEL_WORDS = "The answer has name, version and revision of the model, its grades, decision rule and input."
 DICOM_ANSWER = {
     "description": "The structured report.",
     "headers": IDENTITY,
@@ -248,7 +251,7 @@ def _object(properties: dict[str, Any]) -> dict[str, Any]:
 
 
 def _report_schemas() -> dict[str, Any]:
-    """The report's own schema, its parts beside it as OpenAPI wants them."""
+    """Return the schema of a report, with its parts beside it as OpenAPI requires."""
     report = json.loads(REPORT_SCHEMA.read_text("utf-8").replace("#/$defs/", "#/components/schemas/"))
     parts = report.pop("$defs")
     report.pop("$schema")

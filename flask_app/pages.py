@@ -1,4 +1,4 @@
-"""The pages that people open: upload, result, about."""
+"""Answers the pages that people open: upload, result, about."""
 
 import mimetypes
 from functools import cache
@@ -50,7 +50,7 @@ blueprint = Blueprint("pages", __name__)
 
 @blueprint.app_context_processor
 def shared() -> dict[str, object]:
-    """What every template may show. A page never waits for the model to load."""
+    """Return what every template may show. A page never waits for the model to load."""
     return {
         "disclaimer": DISCLAIMER,
         "grader": source().loaded,
@@ -63,14 +63,16 @@ def shared() -> dict[str, object]:
 
 @blueprint.get("/")
 def upload() -> str:
+    """Show the form for films."""
     return _upload_page()
 
 
 @blueprint.post("/")
 def grade() -> AnyResponse | tuple[Response, int]:
-    """The films of the form, or the named synthetic one, graded.
+    """Grade the films of the form, or the synthetic film that it names.
 
-    The result's page; for a script that asks for JSON its address, and a problem when nothing could be graded.
+    The answer is the result's page. A script that asks for JSON gets its address, or a problem when nothing could be
+    graded.
     """
     sample = request.form.get("sample")
     by_script = request.accept_mimetypes.best == "application/json"
@@ -102,13 +104,13 @@ def grade() -> AnyResponse | tuple[Response, int]:
 
 @blueprint.get("/results/<key>")
 def result(key: str) -> str:
-    """A result again, while it is kept."""
+    """Show a result again while it is kept."""
     return _result_page(key)
 
 
 @blueprint.get("/results/<key>/read-first")
 def read_first(key: str) -> str:
-    """The films of a result without the model's answers, for a reader to grade them first."""
+    """Show the films of a result without the model's answers, for a reader who grades first."""
     if Readings.of(current_app) is None:
         abort(404)
     return render_template("read_first.html", result=_results().get(key), grades=GRADES)
@@ -116,10 +118,7 @@ def read_first(key: str) -> str:
 
 @blueprint.get("/results/<key>/films/<int:number>/<name>.jpg")
 def picture(key: str, number: int, name: str) -> Response:
-    """A film of a result, or its overlay.
-
-    Each by an address of its own, so that a page of fifty films holds none of them.
-    """
+    """Send a film of a result, or its overlay. Pictures have their own addresses, so that a page holds none of them."""
     kept = _results().get(key)
     film = next((film for film in kept.films if film.number == number and film.report), None)
     if film is None or name not in PICTURES:
@@ -132,7 +131,7 @@ def picture(key: str, number: int, name: str) -> Response:
 
 @blueprint.get("/results/<key>/report.<form>")
 def report(key: str, form: str) -> Response:
-    """A result to save, as PDF, JSON or CSV; `film` picks one by its number."""
+    """Send a result as a file: PDF, JSON or CSV. The argument `film` selects one film by its number."""
     kept = _results().show(key)
     number = request.args.get("film", type=int)
     films = [film for film in kept.films if number in (None, film.number)]
@@ -152,7 +151,7 @@ def knee_style() -> AnyResponse:
 
 @blueprint.get("/samples/<name>.png")
 def sample_film(name: str) -> Response:
-    """A synthetic film, as the file that would be graded."""
+    """Send a synthetic film as the file that would be graded."""
     response = send_file(BytesIO(_sample_upload(name).content), "image/png", etag=False)
     response.headers["Cache-Control"] = "public, max-age=3600"
     return response
@@ -160,7 +159,7 @@ def sample_film(name: str) -> Response:
 
 @blueprint.get("/about")
 def about() -> str:
-    """The card of the model that is served."""
+    """Show the card of the model that the app serves."""
     grader = source().get()
     figures = f"{url_for('.about')}/figures/"
     return render_template("about.html", card=card_html(grader.bundle, figures), grader=grader)
@@ -168,7 +167,7 @@ def about() -> str:
 
 @blueprint.get("/about/figures/<path:name>")
 def figure(name: str) -> Response:
-    """A plot of the model's card."""
+    """Send a plot of the model's card."""
     if not (mimetypes.guess_type(name)[0] or "").startswith("image/"):
         abort(404)
     return send_from_directory(source().get().bundle.folder / "figures", name)
@@ -214,7 +213,7 @@ def _sample_upload(name: str) -> Upload:
 
 @cache
 def _sample_files() -> dict[str, bytes]:
-    """Every synthetic film as a PNG file."""
+    """Return every synthetic film as a PNG file, by name."""
     files = {}
     for name, phantom in sample_films().items():
         file = BytesIO()

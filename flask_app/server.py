@@ -66,9 +66,6 @@ def _serve_forked(load_app: Callable[[], KneeOAApp], listener: socket.socket) ->
                 "control_socket_disable": True,
                 # The sign of life of the process is a file without content; in memory it lives when the disk is full.
                 "worker_tmp_dir": MEMORY if os.access(MEMORY, os.W_OK) else None,
-                # Otherwise a header SCRIPT_NAME from this machine, such as by a proxy, changes which path is asked for.
-                "forwarder_headers": "",
-                "forwarded_allow_ips": "",
                 "preload_app": False,  # onnxruntime's threads do not survive a fork
                 "post_worker_init": lambda worker: _warm(worker.wsgi),
             }

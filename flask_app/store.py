@@ -1,4 +1,4 @@
-"""What readers grade themselves: kept by SQLAlchemy, with a film's hash and nothing else of it."""
+"""Stores the grades of readers by SQLAlchemy, with the hash of a film and nothing else of it."""
 
 import csv
 import io
@@ -65,8 +65,16 @@ TABLE = Table(
 class Reading:
     """One knee as a reader graded it.
 
-    film_sha256: of the file. knee: its number in the picture from the left, from 0. side: the patient's, or None.
-    reader: a code, not a name. before: the model's answer was not shown yet. model_grade: what it was.
+    Attributes:
+        film_sha256: The SHA-256 of the film's file.
+        knee: The number of the knee in the picture, from the left, from 0.
+        side: The patient's side, or None.
+        reader: The code of the reader, which is not a name.
+        before: The reader had not seen the model's answer.
+        grade: The reader's grade.
+        model_grade: The model's grade.
+        model: The name of the model.
+        revision: Its revision.
     """
 
     film_sha256: str
@@ -81,22 +89,28 @@ class Reading:
 
 
 ANSWER_SECONDS = 3
-"""In which a database must take a connection, and do what it is asked to."""
+"""A database must accept a connection, and complete a statement, within this many seconds."""
 ASIDE_SECONDS = 10
-"""For which pages do not ask a database that failed to answer."""
+"""For this many seconds pages do not ask a database that failed to answer."""
 ATTEMPTS = 8
-"""Of a save, when another one of the same reader's grade of the same knee came between."""
+"""Tries of a save, since another save of the same reader's grade of the same knee may come between."""
 LEAST_FILMS = 10
-"""Under which a kappa, and its interval more so, would say nothing."""
+"""With fewer films a kappa would say nothing, and its interval even less."""
 FIELDS = tuple(Reading.__dataclass_fields__)
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """Of readers with the model. kappa: quadratically weighted; low, high: its 95% interval over films; None under
-    LEAST_FILMS films.
+    """The agreement of readers with the model.
 
-    counts: [5][5] knees, rows the reader's grade.
+    Attributes:
+        knees: The number of readings.
+        films: The number of films.
+        kappa: The quadratic weighted kappa, or None with fewer than LEAST_FILMS films.
+        low: The lower end of its 95% interval over films, or None.
+        high: The upper end, or None.
+        same: The proportion of readings with the model's grade.
+        counts: [5][5] knees. A row is the reader's grade, a column the model's.
     """
 
     knees: int
@@ -109,33 +123,32 @@ class Agreement:
 
 
 class ReadingsUnavailable(ShownError):
-    """The database did not answer. Its reason may name hosts, so only the log has it."""
+    """The database did not answer. The log has the reason, which may name hosts."""
 
     code = "readings-unavailable"
     status = 503
 
     def __init__(self) -> None:
         super().__init__(
-            "Readers' grades can't be kept now: their database does not answer. Nothing was saved; try again, then tell"
-            " the operator."
+            "The app cannot save readers' grades now, since their database does not answer. Nothing was saved. Try"
+            " again. If it fails again, inform the operator."
         )
 
 
 class Readings:
-    """The table of readings at an address of SQLAlchemy's. Threads may share it.
-
-    make: whether it may make SQLite's file; without it a file that is gone is told, and not replaced by an empty one.
-    """
+    """The table of readings in a database. Threads may share it."""
 
     def __init__(self, address: str, make: bool = True):
-        """Raises SettingsError for an address that is none.
+        """Prepare the connection; nothing is asked yet. Raises SettingsError for a malformed address.
 
-        Whether a database answers there is seen when it is needed.
+        Args:
+            address: The address of the database in the form of SQLAlchemy.
+            make: Whether SQLite's file may be made. Otherwise a missing file is an error, and no empty one replaces it.
         """
         try:
             url = make_url(address)
-            # Readings are few, so none is kept connected; a database that was restarted is no concern. Their values are
-            # no concern of a log.
+            # Readings are few, so no connection is kept, and a restart of the database does no harm. The log must not
+            # have their values.
             self._engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=_limits(url))
         except (SQLAlchemyError, ImportError) as error:
             raise SettingsError(
@@ -152,48 +165,47 @@ class Readings:
 
     @classmethod
     def of(cls, app: Flask) -> "Readings | None":
-        """The app's, or None where readers' grades are not kept."""
+        """Return the readings of an app, or None where it keeps none."""
         return app.extensions.get(EXTENSION)
 
     @property
     def is_file(self) -> bool:
-        """On this machine, and made by whoever opens it."""
+        """The database is a file on this machine, which the first connection makes."""
         return self._engine.dialect.name == "sqlite"
 
     def ask(self) -> None:
-        """Make the table if need be; when the database does not answer, the log says so and what follows from it."""
+        """Make the table where it is missing, and log it when the database does not answer."""
         try:
             self.of_films(())
         except ReadingsUnavailable:
             log.warning(
-                "The app starts; readers' grades are refused until their database answers. A file that is not there is"
-                " made at a start alone."
+                "The app starts. It cannot save readers' grades until their database answers. It makes a missing file"
+                " only when it starts."
             )
 
     def save(self, readings: Iterable[Reading]) -> None:
-        """All of them or none; a reader's new grade of a knee takes the place of the old one.
-
-        Raises ReadingsUnavailable.
-        """
-        # so that two saves can't wait for each other
+        """Save all of them or none. A reader's new grade of a knee replaces the old one. Raises ReadingsUnavailable."""
+        # in one order, so that two saves cannot wait for each other
         wanted = sorted(readings, key=lambda reading: (reading.film_sha256, reading.knee, reading.before))
         with self._answering():
             for left in reversed(range(ATTEMPTS)):
                 try:
                     self._replace(wanted)
                     return
-                except IntegrityError:  # the same form twice at once: the other's rows are there now, to be replaced
+                except (
+                    IntegrityError
+                ):  # the same form came twice at once, so the other one's rows are there to be replaced
                     if not left:
                         raise
 
     def all(self) -> list[Reading]:
-        """Every reading, oldest first. Raises ReadingsUnavailable."""
+        """Return every reading, oldest first. Raises ReadingsUnavailable."""
         return self._select(select(*(TABLE.c[name] for name in FIELDS)).order_by(TABLE.c.id))
 
     def of_films(self, hashes: Collection[str]) -> dict[tuple[str, int], list[Reading]]:
-        """The readings of some films, by film and knee.
+        """Return the readings of some films, by film and knee.
 
-        Raises ReadingsUnavailable, for a moment after a failure without asking again.
+        Raises ReadingsUnavailable; for ASIDE_SECONDS after a failure it does not ask again.
         """
         if self._failed_at is not None and time.monotonic() - self._failed_at < ASIDE_SECONDS:
             raise ReadingsUnavailable
@@ -214,7 +226,7 @@ class Readings:
                 connection.execute(insert(TABLE).values(**given, at=now))
 
     def _open_sqlite(self, dialect: Any, record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
-        """SQLite makes a file that is not there, unless it is told not to."""
+        """Keep SQLite from making a missing file, where it may not or has done so before."""
         name = arguments[0]
         if (self._made or not self._make) and not options.get("uri") and name != ":memory:":
             arguments[0], options["uri"] = f"file:{quote(name)}?mode=rw", True
@@ -225,9 +237,7 @@ class Readings:
 
     @contextmanager
     def _answering(self) -> Iterator[None]:
-        """The table is made before it is first used, and not again: one that is gone later is told, not replaced by an
-        empty one.
-        """
+        """Make the table before its first use only, and turn a failure of the database into ReadingsUnavailable."""
         began = time.monotonic()
         try:
             with self._making:
@@ -241,7 +251,7 @@ class Readings:
             raise ReadingsUnavailable from error
 
     def _make_table(self, began: float) -> None:
-        """Not once more for whoever waited, since `began`, for a try that failed."""
+        """Make the table, unless another try has failed since `began`, for which this one has waited."""
         if self._failed_at is not None and self._failed_at >= began:
             raise ReadingsUnavailable
         try:
@@ -253,7 +263,7 @@ class Readings:
 
 
 def _limits(url: URL) -> dict[str, Any]:
-    """The driver's own settings by which it gives up, but for what the address itself says of them."""
+    """Return the time limits of the driver, without those that the address itself sets."""
     if url.get_backend_name() == "sqlite":
         return {} if "timeout" in url.query else {"timeout": ANSWER_SECONDS}
     if url.get_driver_name() not in ("psycopg", "psycopg2"):
@@ -263,24 +273,21 @@ def _limits(url: URL) -> dict[str, Any]:
 
 
 def _limit_statements(connection: Any, record: Any) -> None:
-    """Not by an option of the connection, which PgBouncer refuses."""
+    """Limit the time of a statement by SQL, since PgBouncer refuses an option of the connection."""
     with connection.cursor() as cursor:
         cursor.execute(f"SET statement_timeout = {1000 * ANSWER_SECONDS}")
     connection.commit()
 
 
 def _kind(error: SQLAlchemyError) -> str:
-    """Its class, and the database's own code.
-
-    What it says may repeat a film's hash and a reader's code, or name hosts.
-    """
+    """Return the class of an error and the database's code. Its message may repeat a hash or a code, or name hosts."""
     cause = getattr(error, "orig", None) or error
     code = getattr(cause, "sqlite_errorname", None) or getattr(cause, "sqlstate", None)
     return f"{type(cause).__name__}, {code}" if code else type(cause).__name__
 
 
 def agreement(readings: Collection[Reading]) -> Agreement | None:
-    """None when there are no readings."""
+    """Return how far readings agree with the model, or None when there are none."""
     if not readings:
         return None
     given = np.array([reading.grade for reading in readings])
@@ -301,7 +308,7 @@ def agreement(readings: Collection[Reading]) -> Agreement | None:
 
 
 def as_csv(readings: Iterable[Reading]) -> str:
-    """By film and knee in the form that `python -m tuning` reads: `file` is the film's hash, and so is its group."""
+    """Return readings in the form that `python -m tuning` reads. The hash of the film names its file and its group."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_COLUMNS)

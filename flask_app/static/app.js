@@ -1,4 +1,4 @@
-// Makes the pages nicer; every one of them is complete without it.
+// Adds comfort to the pages. Each page is complete without it.
 "use strict";
 (() => {
   function sizeText(bytes) {
@@ -10,8 +10,8 @@
     const total = files.reduce((sum, file) => sum + file.size, 0);
     const mostBytes = Number(form.dataset.mostBytes);
     const mostFilms = Number(form.dataset.mostFilms);
-    if (files.length > mostFilms) return `${files.length} films are chosen; send at most ${mostFilms} at a time.`;
-    if (total > mostBytes) return `The films have ${sizeText(total)}; send at most ${sizeText(mostBytes)} at a time.`;
+    if (files.length > mostFilms) return `You have chosen ${files.length} films. Send at most ${mostFilms} at a time.`;
+    if (total > mostBytes) return `The films have ${sizeText(total)} together. Send at most ${sizeText(mostBytes)} at a time.`;
     return "";
   }
 
@@ -50,7 +50,7 @@
       tell(text);
     }
 
-    // Sends the films with a bar that moves; the server answers with the result's address.
+    // Sends the films and shows the progress. The server answers with the address of the result.
     function send() {
       const grading = input.files.length > 1 ? `Grading ${input.files.length} films` : "Grading";
       const request = new XMLHttpRequest();
@@ -67,9 +67,9 @@
         let answer = {};
         try { answer = JSON.parse(request.responseText); } catch { /* a proxy's own page */ }
         if (request.status === 201 && answer.result) location.assign(answer.result);
-        else rest(answer.detail || `The server answered ${request.status}; try again with fewer or smaller films.`);
+        else rest(answer.detail || `The server answered with status ${request.status}. Try again with fewer or smaller films.`);
       });
-      request.addEventListener("error", () => rest("The server can't be reached, or it ended the connection. Try again."));
+      request.addEventListener("error", () => rest("The server cannot be reached, or it has closed the connection. Try again."));
       bar.removeAttribute("value");
       words.textContent = grading;
       working.hidden = false;
@@ -85,14 +85,14 @@
       event.preventDefault();
       send();
     });
-    // Coming back with the browser's Back button finds the form as it was left.
+    // The browser's Back button returns to the form as it was.
     window.addEventListener("pageshow", () => {
       working.hidden = true;
       show();
     });
   }
 
-  // Film beside overlay: one zoom, level and window for both, and the film behind the overlay to fade to.
+  // Film and overlay share zoom, level and window. A copy of the film lies behind the overlay, which fades to it.
   function setUpViewer(viewer) {
     const frames = [...viewer.querySelectorAll(".frame")];
     const controls = viewer.querySelector(".controls");

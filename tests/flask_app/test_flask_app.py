@@ -92,7 +92,7 @@ def test_the_result_page_shows_what_the_library_says(
 def test_a_sample_is_graded_by_its_name_and_said_to_be_synthetic(client: FlaskClient):
     page = submit(client, "/", {"sample": "severe"})
     assert page.status_code == 200
-    assert "A synthetic film: drawn by a program" in page.text
+    assert "This film is synthetic: a program has drawn it" in page.text
     assert submit(client, "/", {"sample": "../severe"}).status_code == 404
 
 

@@ -99,7 +99,7 @@ def test_chosen_films_are_listed_and_many_are_graded_with_a_table(page: Page, fi
 
 def test_too_many_films_are_noticed_before_they_are_sent(page: Page, films: dict[str, Path]):
     page.get_by_label("Your films").set_input_files([films["mild"]] * (MAX_FILMS + 1))
-    expect(page.get_by_role("alert")).to_contain_text(f"{MAX_FILMS + 1} films are chosen; send at most {MAX_FILMS}")
+    expect(page.get_by_role("alert")).to_contain_text(f"Send at most {MAX_FILMS} at a time")
     expect(page.get_by_role("button", name="Grade 51 films")).to_be_disabled()
 
 
@@ -179,7 +179,7 @@ def test_a_reader_grades_first_and_sees_the_agreement(browser: Browser, films: d
         for film, grade in (("1. mild.png", "2 Mild"), ("2. severe.png", "4 Severe")):
             page.get_by_role("article", name=film).get_by_label(grade).check()
         page.get_by_label("Reader's code").fill("r-1")
-        page.get_by_role("button", name="Keep my grades").click()
+        page.get_by_role("button", name="Save my grades").click()
         expect(page.get_by_role("heading", name="Results of 2 films")).to_be_visible()
         page.get_by_text("Your own grade", exact=True).first.click()
         expect(page.get_by_text("Reader r-1")).to_have_count(2)

@@ -51,7 +51,7 @@ def main(folder: Path = FOLDER) -> None:
             page.get_by_role("article", name=film).get_by_label(choice).check()
         save(page, folder, "flask-read-first", whole=False)
         page.get_by_label("Reader's code").fill("reader-1")
-        page.get_by_role("button", name="Keep my grades").click()
+        page.get_by_role("button", name="Save my grades").click()
         page.goto("/readings")
         save(page, folder, "flask-readings")
 
