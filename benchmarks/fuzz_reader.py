@@ -7,9 +7,9 @@ docs/evidence/fuzzing.json.
 For each format a process of its own mutates synthetic films and, with KNEEOA_DATA, real ones: small ones in every kind
 of that format, and keeps what reaches new places in the code of kneeoa_hub.imaging, Pillow and pydicom. The checksums
 of PNG are put right after each mutation, so that its decoder is reached. A finding is: any error but the package's own,
-a crash, over 2 s for one input, over 512 MB for the process, an impossible film, or a word of the patient in an error,
-a warning or a log. Real films and what is made of them are gone when it ends; only counts and the errors' places are
-written. Seconds are the processor's, since other work may share the machine.
+a crash, over 2 s or over 128 MB for one input, over 512 MB for the process, an impossible film, or a word of the
+patient in an error, a warning or a log. Real films and what is made of them are gone when it ends; only counts and the
+errors' places are written. Seconds are the processor's, since other work may share the machine.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import json
 import logging
 import os
 import re
+import resource
 import subprocess
 import sys
 import time
@@ -34,6 +35,8 @@ import numpy as np
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WebP", "DICOM")
 SECONDS, MEGABYTES, LONGEST = 2, 512, 32_768
+INPUT_MEGABYTES = 128
+"""By which one input may raise the most memory that its process ever had."""
 HANGS_AFTER = 600
 """Seconds of the clock after which libFuzzer ends an input that never comes back."""
 PIXELS = 2_000_000
@@ -69,7 +72,13 @@ def main() -> int:
             print(form, json.dumps(results[form]), flush=True)
     document = {
         "inputs": sum(result["inputs"] for result in results.values()),
-        "limits": {"seconds": SECONDS, "megabytes": MEGABYTES, "bytes": LONGEST, "pixels": PIXELS},
+        "limits": {
+            "seconds": SECONDS,
+            "megabytes": MEGABYTES,
+            "input_megabytes": INPUT_MEGABYTES,
+            "bytes": LONGEST,
+            "pixels": PIXELS,
+        },
         "seed": given.seed,
         "formats": results,
     }
@@ -101,20 +110,21 @@ def page(document: dict) -> str:
         "",
         "- an error that is not one of the package's own, or a crash;",
         (
-            f"- more than {limits['seconds']} s of processor time for one input, or more than"
-            f" {limits['megabytes']} MB for the whole process;"
+            f"- more than {limits['seconds']} s of processor time or {limits['input_megabytes']} MB for one input, or"
+            f" more than {limits['megabytes']} MB for the whole process;"
         ),
         "- a decoded film that is not possible;",
         "- a patient's name in an error, a warning or a log.",
         "",
         "*Edges* and *features* are those of libFuzzer: first with the seeds alone, then at the end. *Kept* inputs",
-        "reached something new.",
+        "reached something new. *Most time* is that of the slowest input. *Most memory* is the largest step by which",
+        "one input raised the peak of its process.",
         "",
         (
             "| format | inputs | seeds, synthetic | seeds, real | edges | features | kept | read | errors of the"
-            " package | findings |"
+            " package | most time | most memory | findings |"
         ),
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for form, result in formats.items():
         seeds, reached, outcomes = result["seeds"], result["coverage"], result["outcomes"]
@@ -124,7 +134,9 @@ def page(document: dict) -> str:
             f"{reached['features_of_seeds']} to {reached['features']}",
         )
         read = outcomes.get("read", 0)
-        row = (form, *counted, *edges, result["kept"], read, sum(outcomes.values()) - read, len(result["findings"]))
+        most = (f"{result['most_seconds']:.2f} s", f"{result['most_megabytes']:.0f} MB")
+        failed = sum(outcomes.values()) - read
+        row = (form, *counted, *edges, result["kept"], read, failed, *most, len(result["findings"]))
         lines.append(f"| {' | '.join(map(str, row))} |")
     found = [
         f"- {form}: {one['kind']}. {one['error']} ({', '.join(one['place'])})"
@@ -144,6 +156,7 @@ def fuzzed(form: str, runs: int, seed: int, folder: Path) -> dict:
         made.mkdir(parents=True)
     seeds = {kind: plant(films, form, corpus, kind) for kind, films in (("synthetic", synthetic()), ("real", real()))}
     begun, done, reached, findings, outcomes = time.monotonic(), 0, [], [], Counter()
+    most = {"seconds": 0.0, "megabytes": 0.0}
     while done < runs and len(findings) < MOST_FINDINGS:
         counts = folder / "counts.json"
         options = [
@@ -167,7 +180,10 @@ def fuzzed(form: str, runs: int, seed: int, folder: Path) -> dict:
             raise SystemExit(log[-3000:])
         done += max(executed)
         reached += [(int(cov), int(ft)) for cov, ft in re.findall(r"cov: (\d+) ft: (\d+)", log)]
-        outcomes += Counter(json.loads(counts.read_text("utf-8"))) if counts.is_file() else Counter()
+        if counts.is_file():
+            counted = json.loads(counts.read_text("utf-8"))
+            outcomes += Counter(counted["outcomes"])
+            most = {unit: max(most[unit], counted[unit]) for unit in most}
         if ended.returncode:
             findings.append(described(log))
     return {
@@ -181,6 +197,8 @@ def fuzzed(form: str, runs: int, seed: int, folder: Path) -> dict:
         },
         "kept": len(list(corpus.iterdir())) - sum(seeds.values()),
         "outcomes": dict(outcomes.most_common()),
+        "most_seconds": round(most["seconds"], 3),
+        "most_megabytes": round(most["megabytes"], 1),
         "findings": findings,
         "seconds": round(time.monotonic() - begun),
     }
@@ -286,11 +304,12 @@ def fuzz(arguments: list[str]) -> None:
     warnings.simplefilter("always")
     warnings.showwarning = lambda message, *_, **__: print(message, file=told)
     outcomes: Counter[str] = Counter()
+    most = {"seconds": 0.0, "megabytes": 0.0}
 
     def one(content: bytes) -> None:
         told.seek(0)
         told.truncate()
-        begun = time.process_time()
+        begun, before = time.process_time(), peak_megabytes()
         try:
             film = decode(content, limits)
         except FilmError as error:
@@ -305,12 +324,14 @@ def fuzz(arguments: list[str]) -> None:
                 or not 0 <= film.colour <= 1
             ):
                 raise Finding(f"an impossible film of {film.pixels.shape} {film.pixels.dtype}, colour {film.colour}")
-        if time.process_time() - begun > SECONDS:
-            raise Finding(f"{time.process_time() - begun:.1f} s for one input")
+        taken = {"seconds": time.process_time() - begun, "megabytes": peak_megabytes() - before}
+        most.update({unit: max(most[unit], value) for unit, value in taken.items()})
+        if taken["seconds"] > SECONDS or taken["megabytes"] > INPUT_MEGABYTES:
+            raise Finding(f"{taken['seconds']:.1f} s and {taken['megabytes']:.0f} MB for one input")
         if MARK in told.getvalue():
             raise Finding("a word of the patient was told: " + told.getvalue()[:120])
         if not sum(outcomes.values()) % COUNTED_EVERY:
-            Path(counts).write_text(json.dumps(outcomes), "utf-8")
+            Path(counts).write_text(json.dumps({"outcomes": outcomes} | most), "utf-8")
 
     def mutated(content: bytes, longest: int, _seed: int) -> bytes:
         changed = atheris.Mutate(content, longest)
@@ -326,6 +347,11 @@ def fuzz(arguments: list[str]) -> None:
     os.environ.pop("LD_PRELOAD", None)
     atheris.Setup([sys.argv[0], *options], traced, custom_mutator=mutated)
     atheris.Fuzz()
+
+
+def peak_megabytes() -> float:
+    """The most memory that this process ever had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def with_checksums(png: bytes) -> bytes:

@@ -21,6 +21,7 @@ from ..support.bombs import BOMBS, codestream, in_dicom, progressive, sharing_ta
 MOST_MEGABYTES, MOST_SECONDS = 128, 5
 """Far less than any film may take, which is 512 MB and ten seconds: only a header is read of these. Seconds are the
 processor's."""
+FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 TRY_ALL = """
 import json, sys, time
 from pathlib import Path
@@ -102,5 +103,7 @@ def test_films_that_are_only_unusual_are_read():
         ),
         "progressive JPEG in DICOM": in_dicom(progressive(16, 512), JPEGExtended12Bit, 512),
     }
+    more = b"<script>something behind the film</script>" * 100
+    usual |= {f"{form} with more behind it": picture(Image.fromarray(film), form) + more for form in FORMATS}
     for name, content in usual.items():
         assert decode(content).pixels.shape in (film.shape, (512, 512)), name

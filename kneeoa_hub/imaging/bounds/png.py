@@ -9,7 +9,7 @@ FURTHER_CHUNKS = 1000
 PACKED = (b"zTXt", b"iTXt", b"iCCP")
 PACKED_CHUNKS = 32
 """Most chunks with packed text or profiles. Pillow unpacks each to as much as a megabyte."""
-PIXELS = (b"IDAT", b"fdAT")
+PIXELS, END = (b"IDAT", b"fdAT"), b"IEND"
 
 
 def check_png(content: bytes) -> None:
@@ -17,6 +17,8 @@ def check_png(content: bytes) -> None:
     at, chunks, further, packed, size = 8, 0, 0, 0, 0
     while at + 8 <= len(content):
         length, kind = int.from_bytes(content[at : at + 4]), content[at + 4 : at + 8]
+        if kind == END:  # decoders look no further
+            return
         chunks += 1
         at_most(CHUNKS, chunks, "chunks")
         if kind not in PIXELS:

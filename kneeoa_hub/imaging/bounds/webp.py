@@ -11,7 +11,8 @@ METADATA = (b"EXIF", b"XMP ", b"ICCP")
 def check_webp(content: bytes, max_pixels: int) -> None:
     """Check the canvas and the chunks of a WebP file. Raises OverBound."""
     at, chunks, size = 12, 0, 0
-    while at + 8 <= len(content):
+    end = min(len(content), 8 + int.from_bytes(content[4:8], "little"))
+    while at + 8 <= end:
         kind, length = content[at : at + 4], int.from_bytes(content[at + 4 : at + 8], "little")
         payload = content[at + 8 : at + 8 + length]
         chunks += 1
