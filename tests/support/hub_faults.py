@@ -221,7 +221,7 @@ def two_at_once(scene: Scene) -> str:
 def stopped_in_a_pull(scene: Scene) -> str:
     scene.server.fault("hang", "GET", "model.onnx", times=99)
     first = scene.stranger.starts("pull", f"{REPO}@v1.0")
-    until(lambda: any("model.onnx" in path for _, path in list(scene.server.requests)))
+    until(lambda: any(method == "GET" and "model.onnx" in path for method, path in list(scene.server.requests)))
     first.send_signal(signal.SIGSTOP)
     try:
         told = scene.pull()
