@@ -1,6 +1,6 @@
-"""What of a Hub's answer may be believed: the names in its headers, the length and the pace of its body.
+"""Checks of what a Hub answers: the names in its headers, and the length and the pace of its body.
 
-The Hub's client takes names of files in its cache from headers, and reads a body for as long as bytes come.
+The Hub's client names files in its cache after headers, and reads a body for as long as bytes come.
 """
 
 import re
@@ -16,30 +16,30 @@ if TYPE_CHECKING:
     from httpx2 import Response
 
 LEAST_RATE = 1000
-"""Bytes a second below which a body is given up; a modem of 1996 was four times as fast."""
+"""Bytes per second below which a body is given up; a modem of 1996 was four times as fast."""
 MOST_ANSWER = 64 * 1024**2
-"""Bytes of the longest answer that is no file of a bundle, such as the list of a repo's commits."""
+"""Most bytes of an answer that is not a file of a bundle, such as the list of a repo's commits."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _NAMES = {
     "X-Repo-Commit": _COMMIT,
     "X-Linked-Etag": re.compile(r'(W/)?"?([0-9a-f]{64}|[0-9a-f]{40})"?'),
     "X-Xet-Hash": re.compile(r"[0-9a-f]{64}"),
 }
-"""Headers that the client makes a file's name of, and the only form that a Hub gives each."""
+"""Headers after which the client names a file, and the only form that a Hub gives each."""
 
 
 def check_answer(response: "Response", most: int | None) -> None:
     """Raise HubError for an answer whose headers no Hub sends.
 
     A header that would name a file in the cache has to be a hash; `ETag` counts where the client reads it, in the
-    answer about a file that has no `X-Linked-Etag`. The content is not packed, since that was not asked for, and the
-    file is not announced to be longer than `most` bytes.
+    answer about a file that has no `X-Linked-Etag`. The content must not be compressed, since that was not asked for,
+    and the file must not be announced as longer than `most` bytes.
     """
     headers = response.headers
     if headers.get("Content-Encoding", "identity").lower() != "identity":
         raise HubError(
-            f"{response.url.host} packs its answer by {headers['Content-Encoding'][:40]!r}, which was not asked for;"
-            " see that HF_ENDPOINT and the proxy's settings are right."
+            f"{response.url.host} compressed its answer with {headers['Content-Encoding'][:40]!r}, which was not"
+            " asked for; check HF_ENDPOINT and the proxy settings."
         )
     announced = headers.get("X-Linked-Size") or headers.get("Content-Length") or ""
     if most is not None and response.is_success and announced.isdecimal() and int(announced) > most:
@@ -51,7 +51,7 @@ def check_answer(response: "Response", most: int | None) -> None:
         if name in headers and headers[name] and not form.fullmatch(headers[name]):
             raise HubError(
                 f"{response.url.host} answered with the {name} {headers[name][:100]!r}, which is not a hash. Nothing"
-                " was written; see that HF_ENDPOINT is a Hub that you trust, and that it is asked by https."
+                " was written; check that HF_ENDPOINT is the https address of a Hub that you trust."
             )
 
 
@@ -82,8 +82,8 @@ class Body(httpx2.SyncByteStream):
             if passed >= self._patience:
                 if brought < LEAST_RATE * passed:
                     raise HubUnreachable(
-                        f"{self._host} sends {self._path} at {brought / passed:.0f} bytes a second; try again later, or"
-                        " wait longer by KNEEOA_TIMEOUT (seconds)."
+                        f"{self._host} sends {self._path} at {brought / passed:.0f} bytes per second; try again later,"
+                        " or set KNEEOA_TIMEOUT (seconds) to wait longer."
                     )
                 began, brought = time.monotonic(), 0
             yield part
