@@ -40,7 +40,7 @@ class DamagedFilm(FilmError):
 
 
 class FilmTooLarge(FilmError):
-    """The film is over the limit on bytes or pixels."""
+    """The film is over the limit on bytes or pixels, or takes far more memory or time than a film needs."""
 
     code = "film-too-large"
     status = 413
