@@ -2,6 +2,8 @@
 
 import io
 import logging
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -427,3 +429,30 @@ def test_a_frame_that_is_deeper_than_the_header_says_is_read_whole(stored_bits):
     content = io.BytesIO()
     film.save_as(content)
     assert (decode(content.getvalue()).pixels == knee(12)).all()
+
+
+@pytest.mark.parametrize(
+    ("package", "syntax", "message"),
+    [
+        ("pydicom", ExplicitVRLittleEndian, "DICOM films need pydicom"),
+        ("imagecodecs", JPEGLosslessSV1, "is compressed DICOM, which needs imagecodecs"),
+        ("imagecodecs", ExplicitVRLittleEndian, "read"),
+    ],
+)
+def test_a_missing_package_is_named_where_the_film_needs_it(package: str, syntax: UID, message: str, tmp_path):
+    (tmp_path / "film.dcm").write_bytes(stored(knee(), syntax, 12))
+    code = f"""
+import sys
+sys.modules[{package!r}] = None
+from kneeoa_hub.errors import MissingExtra
+from kneeoa_hub.imaging.decode import decode
+try:
+    decode(sys.argv[1])
+    print("read")
+except MissingExtra as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "film.dcm")], capture_output=True, text=True, check=True
+    )
+    assert message in done.stdout
