@@ -1,14 +1,16 @@
-"""What each idea of the model is worth: one small training a variant, all else equal, compared on validation films.
+"""What each idea of the model is worth: one small training per variant, all else equal, compared on validation films.
 
     python -m benchmarks.ablation --data runs/audit --out runs/ablation --epochs 15
     python -m benchmarks.ablation --data runs/audit --out runs/ablation --epochs 15 --films 2000 \\
         --only "all kept" "not folded"
 
-Writes ablation.json and ablation.md: figures of each variant on the validation films of each dataset, the time that a
-film takes against the first variant's, and the difference in kappa from the first variant, with a 95% interval by
-paired bootstrap over patients or clusters. Other seeds of the first show how much is chance; the search's winner stands
-beside hand-made nets, one of them of its cost. Takes up where it was stopped.
+Writes ablation.json and ablation.md: measures of each variant on the validation films of each dataset, the time per
+film relative to the first variant, and the difference in kappa from the first variant, with a 95% interval by paired
+bootstrap over leakage groups. Other seeds of the first variant show how much is chance. The search's winner is compared
+with networks designed by hand, one of which takes the same time. A run that was stopped goes on.
 """
+
+from __future__ import annotations
 
 import argparse
 import json
@@ -16,6 +18,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -24,21 +27,28 @@ from kneeoa_hub.evidence import Estimate
 from tuning.run import console, steps
 from tuning.run.memory import keep_freed_memory
 
+if TYPE_CHECKING:
+    from tuning.data.datasets import Knees
+    from tuning.networks.architecture import Architecture
+    from tuning.training.plan import TrainSettings
+
 BATCH = 32
 FOUND = Path(__file__).parent.parent / "docs" / "evidence" / "search" / "best.json"
-"""What the search found."""
+"""The result of the published search."""
 WINNER = "the search's winner"
 FINE = "a residual stage for a stem"
+"""Names of the variants that are not compared as one change to the first."""
 TIMED = 3
+"""Times that answering is timed."""
 
 
-def variants(epochs: int) -> dict:
-    """Name -> (architecture, settings) of trainings whose best epoch is kept.
+def variants(epochs: int) -> dict[str, tuple[Architecture, TrainSettings]]:
+    """Returns architecture and settings by name, of trainings that keep their best epoch.
 
-    The first, a folded member as it is before its larger films, is what the others are compared with.
+    The others are compared with the first, a folded member before it goes on to larger films.
     """
     from tuning.networks.architecture import NAMED, Architecture
-    from tuning.train import TrainSettings
+    from tuning.training.plan import TrainSettings
 
     base = NAMED["folded"]
     long = TrainSettings(epochs=epochs, patience=epochs, batch=BATCH, mixup=0.2, occlusion=0.5)
@@ -68,58 +78,85 @@ def variants(epochs: int) -> dict:
     }
 
 
-def probabilities(architecture, settings, audit: Path, out: Path, films: int):
-    """Trains, or takes up what is there; the validation knees, their probabilities [N,5], and the seconds that
-    answering takes.
+@dataclass(frozen=True)
+class Answers:
+    """What a trained variant answers for the validation knees.
+
+    Attributes:
+        knees: The validation knees.
+        probabilities: [N,5].
+        seconds: Least time that answering for all of them took.
     """
-    from kneeoa_hub.bundle import read_bundle
-    from kneeoa_hub.hub.pull_push import pull
+
+    knees: Knees
+    probabilities: np.ndarray
+    seconds: float
+
+
+def train_variant(architecture: Architecture, settings: TrainSettings, audit: Path, out: Path, films: int) -> Answers:
+    """Train a variant, or load it when it is trained already; returns what it answers.
+
+    Args:
+        architecture: Its network.
+        settings: Of its training.
+        audit: Output folder of the audit.
+        out: Folder of the variant.
+        films: Training films, or 0 for all.
+    """
     from tuning.data.datasets import load_knees, stratified_subset
     from tuning.networks.architecture import build
     from tuning.networks.ensemble import Member, assemble
-    from tuning.run import steps
-    from tuning.train import train_member
-    from tuning.training import distillation
+    from tuning.training.checkpoint import weights_path
+    from tuning.training.member import TrainingFilms, train_member
+    from tuning.training.plan import PlannedMember
 
     training, validation = (load_knees(audit, split, architecture.input) for split in ("train", "val"))
-    steps.begin(
-        out,
-        "ablation",
-        str(audit),
-        {"architecture": asdict(architecture), "films": films, **asdict(settings), "datasets": [], "architectures": []},
-    )
+    options = {"architecture": asdict(architecture), "films": films, **asdict(settings)}
+    steps.begin(out, "ablation", str(audit), options | {"datasets": [], "architectures": []})
     (seed,) = settings.seeds
-    targets = None
-    if settings.teacher:
-        folder = pull(settings.teacher)
-        seen = load_knees(audit, "train", read_bundle(folder).config.input)
-        targets = distillation.blended(folder, stratified_subset(seen, films or len(seen)))
-    train_member(
-        architecture,
-        stratified_subset(training, films or len(training)),
-        validation,
-        str(seed),
-        seed,
-        settings,
-        out,
-        targets=targets,
-    )
-    member = build(architecture)
-    member.load_weights(out / f"member-{seed}.weights.h5")
-    model = assemble([Member("", architecture, member)])
-    # in which the graph is made
-    answers = np.asarray(model.predict(validation.inputs(), batch_size=64, verbose=0)["probabilities"])
-    taken = []
+    targets = _targets(audit, settings.teacher, films) if settings.teacher else None
+    learnt = TrainingFilms(stratified_subset(training, films or len(training)), validation, targets)
+    train_member(PlannedMember(str(seed), seed, architecture, settings.epochs), learnt, settings, out)
+    network = build(architecture)
+    network.load_weights(weights_path(out, str(seed)))
+    model = assemble([Member("", architecture, network)])
+    inputs = validation.inputs()
+    # The first call also makes the graph, so it is not timed.
+    probabilities = np.asarray(model.predict(inputs, batch_size=64, verbose=0)["probabilities"])
+    seconds = []
     for _ in range(TIMED):
         start = time.perf_counter()
-        model.predict(validation.inputs(), batch_size=64, verbose=0)
-        taken.append(time.perf_counter() - start)
-    return validation, answers, min(taken)
+        model.predict(inputs, batch_size=64, verbose=0)
+        seconds.append(time.perf_counter() - start)
+    return Answers(validation, probabilities, min(seconds))
+
+
+def _targets(audit: Path, teacher: str, films: int) -> np.ndarray:
+    """[N,5]: the targets of the training films that a teacher shares."""
+    from kneeoa_hub.bundle import read_bundle
+    from kneeoa_hub.hub.pull_push import pull
+    from tuning.data.datasets import load_knees, stratified_subset
+    from tuning.training import distillation
+
+    folder = pull(teacher)
+    knees = load_knees(audit, "train", read_bundle(folder).config.input)
+    return distillation.blended(folder, stratified_subset(knees, films or len(knees)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One variant on one set of films; `time_ratio` is its cost over that of the fastest."""
+    """One variant on one set of films.
+
+    Attributes:
+        variant: Its name.
+        films: DATASET_SPLIT.
+        qwk: Kappa of the likeliest grade.
+        qwk_expected: Kappa of the expected grade.
+        accuracy: Of the likeliest grade.
+        log_loss: Of the probabilities.
+        time_ratio: Its time per film over that of the first variant.
+        qwk_difference: `qwk` minus that of the first variant.
+    """
 
     variant: str
     films: str
@@ -131,40 +168,40 @@ class Row:
     qwk_difference: Estimate
 
 
-def compared(name: str, validation, answered: np.ndarray, first: np.ndarray, cost: float) -> list[Row]:
-    """A row a dataset: kappa and accuracy of the likeliest grade, kappa of the expected one, log loss, the difference
-    in kappa, and the cost.
-    """
+def compare(name: str, variant: Answers, first: Answers) -> list[Row]:
+    """Returns a row for each dataset: a variant's measures, and its difference from the first variant."""
     from kneeoa_hub.agreement import qwk, resamples
-    from tuning.run.figures import number
+    from tuning.run.estimates import bootstrapped, exact
 
-    rows = []
-    for dataset in sorted(set(validation.datasets)):
-        mine = validation.datasets == dataset
-        truth, given, other = validation.grades[mine], answered[mine], first[mine]
-        drawn = [
-            qwk(truth[r], given[r].argmax(1)) - qwk(truth[r], other[r].argmax(1))
-            for r in resamples(validation.groups[mine])
-        ]
-        kappa = qwk(truth, given.argmax(1))
+    rows, knees = [], variant.knees
+    for dataset in sorted(set(knees.datasets)):
+        mine = knees.datasets == dataset
+        truth, given = knees.grades[mine], variant.probabilities[mine]
+        likeliest, likeliest_of_first = given.argmax(1), first.probabilities[mine].argmax(1)
+        losses = -np.log(np.maximum(given[np.arange(len(truth)), truth], 1e-7))
+
+        def difference(
+            rows: np.ndarray | slice, truth=truth, likeliest=likeliest, likeliest_of_first=likeliest_of_first
+        ) -> float:
+            return qwk(truth[rows], likeliest[rows]) - qwk(truth[rows], likeliest_of_first[rows])
+
         rows.append(
             Row(
                 variant=name,
                 films=f"{dataset}_val",
-                qwk=number(kappa, n=len(truth)),
-                qwk_expected=number(qwk(truth, np.rint(severity(given)).astype(int)), n=len(truth)),
-                accuracy=number((truth == given.argmax(1)).mean(), n=len(truth)),
-                log_loss=number(-np.log(np.maximum(given[np.arange(len(truth)), truth], 1e-7)).mean(), n=len(truth)),
-                time_ratio=cost,
-                qwk_difference=number(
-                    kappa - qwk(truth, other.argmax(1)), *np.percentile(drawn, (2.5, 97.5)), n=len(truth)
-                ),
+                qwk=exact(qwk(truth, likeliest), n=len(truth)),
+                qwk_expected=exact(qwk(truth, np.rint(severity(given)).astype(int)), n=len(truth)),
+                accuracy=exact((truth == likeliest).mean(), n=len(truth)),
+                log_loss=exact(losses.mean(), n=len(truth)),
+                time_ratio=round(variant.seconds / first.seconds, 2),
+                qwk_difference=bootstrapped(difference, resamples(knees.groups[mine]), len(truth)),
             )
         )
     return rows
 
 
 def table(rows: Sequence[Row]) -> str:
+    """Returns the rows as Markdown."""
     lines = [
         "| variant | films | QWK | by expected grade | accuracy | log loss | QWK against the first | time against it |",
         "|---|---|---|---|---|---|---|---|",
@@ -182,9 +219,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="output of python -m tuning audit")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=15)
-    parser.add_argument("--films", type=int, default=0, help="of training, a fixed stratified subset (default all)")
+    parser.add_argument("--films", type=int, default=0, help="training films, a fixed stratified subset (default all)")
     parser.add_argument("--precision", choices=("float32", "mixed_bfloat16"), default="float32")
-    parser.add_argument("--only", nargs="+", metavar="VARIANT", help="these alone; the first is compared with")
+    parser.add_argument(
+        "--only", nargs="+", metavar="VARIANT", help="these variants alone; the others are compared with the first"
+    )
     arguments = parser.parse_args()
     console.prepare()
     keep_freed_memory()
@@ -192,15 +231,14 @@ def main() -> None:
         chosen = variants(arguments.epochs)
     if unknown := set(arguments.only or ()) - set(chosen):
         parser.error(f"no variant {', '.join(sorted(unknown))}; choose among {', '.join(chosen)}")
-    rows, first, least = [], None, 0.0
+    rows, first = [], None
     for name in arguments.only or chosen:
         architecture, settings = chosen[name]
         settings = replace(settings, precision=arguments.precision)
         folder = arguments.out / name.replace(" ", "-")
-        validation, answered, taken = probabilities(architecture, settings, arguments.data, folder, arguments.films)
-        if first is None:
-            first, least = answered, taken
-        rows += compared(name, validation, answered, first, round(taken / least, 2))
+        variant = train_variant(architecture, settings, arguments.data, folder, arguments.films)
+        first = first or variant
+        rows += compare(name, variant, first)
         (arguments.out / "ablation.json").write_text(steps.as_json(rows), "utf-8")
         (arguments.out / "ablation.md").write_text(table(rows), "utf-8")
     print(table(rows))

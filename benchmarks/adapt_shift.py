@@ -4,9 +4,9 @@
     python -m tuning export --data runs/cross/oai/evaluate --out runs/bundle-oai --name kneeoa-oai
     python -m benchmarks.adapt_shift --from ./runs/bundle-oai --films runs/gornale.csv --out runs/adapt
 
-films: the CSV of benchmarks/gornale_protocol.py. Weights that have seen OAI films alone are recalibrated, and
+--films is the CSV of benchmarks/gornale_protocol.py. Weights that were trained on OAI films alone are recalibrated, and
 fine-tuned, on 50, 200 and all training clusters of the Gornale set, and measured before and after on its test fold.
-Writes adapt.json, adapt.md.
+Writes adapt.json and adapt.md.
 """
 
 import argparse
@@ -22,14 +22,14 @@ from tuning.__main__ import main as tuning
 from tuning.run import steps
 
 CLUSTERS = (50, 200, 0)
-"""Of the training and validation clusters; 0 is all of them."""
+"""Numbers of training and validation clusters; 0 is all of them."""
 FIGURES = ("QWK", "accuracy", "MAE", "AUC, KL >= 2", "ECE", "coverage", "set size")
 VALIDATION = 4
 """Every fourth cluster is kept for validation."""
 
 
 def write_part(films: Path, out: Path, clusters: int, seed: int = 0) -> int:
-    """The test fold and so many other clusters, one in VALIDATION of them for validation; returns their number."""
+    """Write the test fold and so many other clusters, one in VALIDATION for validation; returns their number."""
     with films.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     known = sorted({row["group"] for row in rows if row["split"] != "test"})
@@ -46,7 +46,15 @@ def write_part(films: Path, out: Path, clusters: int, seed: int = 0) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """The test fold after one way of adapting. temperature: that was fitted; base: revision of what was adapted."""
+    """What is measured on the test fold after one way of adapting.
+
+    Attributes:
+        clusters: Number of clusters that were adapted to.
+        done: "nothing", "recalibrated" or "fine-tuned".
+        temperature: The one that was fitted.
+        base: Revision of the bundle that was adapted.
+        metrics: On the test fold.
+    """
 
     clusters: int
     done: str
@@ -56,7 +64,7 @@ class Row:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Returns one row a way of adapting, one column a measure, 95% intervals in brackets."""
+    """Returns the rows as Markdown, with 95% intervals in brackets."""
     lines = ["| clusters | what was done | " + " | ".join(FIGURES) + " |", "|---|---|" + "---|" * len(FIGURES)]
     for row in rows:
         found = row.metrics
@@ -68,11 +76,13 @@ def table(rows: Sequence[Row]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--from", dest="address", required=True, help="a bundle that has seen none of these films")
+    parser.add_argument(
+        "--from", dest="address", required=True, help="a bundle that was trained on none of these films"
+    )
     parser.add_argument("--films", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    measured: list[dict] = []
+    measured: list[Row] = []
     arguments.out.mkdir(parents=True, exist_ok=True)
     for clusters in CLUSTERS:
         part = arguments.out / f"{clusters or 'all'}.csv"

@@ -3,12 +3,12 @@
     python -m benchmarks.baseline_2023 --data runs/audit --out runs/baseline-2023 --epochs 12
     python -m benchmarks.baseline_2023 --data runs/audit --out runs/baseline-2023 --epochs 12 --model org/name@v1.0
 
-Leaky: every film of a dataset squashed to 256x256 and split by file, a tenth for the test, as in 2023. Clean: one knee
-a film, aspect kept, split by clusters of copies. The network is that of the paper (3.79 million parameters); optimizer,
-standardisation by film and the choice of the best epoch on validation films are this package's. The paper trained for
-100 epochs, which takes hours on two cores; say how many with --epochs. With --model, that bundle (default: the shipped
-one) is set against it on the clean test films, with the difference in kappa by paired bootstrap. Writes
-baseline-2023.json and .md. Takes up where it was stopped.
+Leaky: every film of a dataset squashed to 256x256 and split by file, with a tenth for the test, as in 2023. Clean: one
+knee per film, with its aspect, split by clusters of copies. The network is that of the paper (3.79 million parameters).
+Optimizer, standardisation of each film and the choice of the best epoch on validation films are those of this package.
+The paper trained for 100 epochs, which takes hours on two cores; --epochs sets their number. With --model, a bundle
+(default: the shipped one) is compared with it on the clean test films, with the difference in kappa by paired
+bootstrap. Writes baseline-2023.json and .md. A run that was stopped goes on.
 """
 
 import argparse
@@ -21,14 +21,14 @@ from PIL import Image
 from tuning.run import console, steps
 from tuning.run.memory import keep_freed_memory
 
-from .baselines import LEAKY_TEST, Row, above, graded, measured, table
+from .baselines import LEAKY_TEST, Row, above, measure, model_grades, table
 
 DATASET = "gornale"
 BATCH = 32
 
 
 def squashed(audit: Path, side: int):
-    """Every readable film of the dataset as its author saw it: gray, 8 bits, squashed to a square."""
+    """Returns every readable film of the dataset as its author used it: gray, 8 bits, squashed to a square."""
     from kneeoa_hub.imaging.decode import decode
     from tuning.data.datasets import Knees
     from tuning.data.sources import FilmReader
@@ -45,7 +45,7 @@ def squashed(audit: Path, side: int):
 
 
 def leaky(audit: Path, side: int):
-    """Training, validation and test knees, split by file."""
+    """Returns training, validation and test knees, split by file."""
     from sklearn.model_selection import train_test_split
 
     films = squashed(audit, side)
@@ -55,11 +55,13 @@ def leaky(audit: Path, side: int):
 
 
 def clean(audit: Path, side: int):
-    """Training, validation and test knees of the audit."""
+    """Returns training, validation and test knees of the audit."""
     from kneeoa_hub.bundle import InputConfig
     from tuning.data.datasets import load_knees
 
-    return tuple(load_knees(audit, split, InputConfig(side, side)).of([DATASET]) for split in ("train", "val", "test"))
+    return tuple(
+        load_knees(audit, split, InputConfig(side, side)).of_datasets([DATASET]) for split in ("train", "val", "test")
+    )
 
 
 def main() -> None:
@@ -68,14 +70,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--epochs", type=int, default=12)
     parser.add_argument(
-        "--model", nargs="?", const="", metavar="ADDRESS", help="a bundle to set against it on the clean test films"
+        "--model", nargs="?", const="", metavar="ADDRESS", help="a bundle to compare with it on the clean test films"
     )
     arguments = parser.parse_args()
     console.prepare()
     keep_freed_memory()
     with console.quiet_start():
         from tuning.networks.architecture import BASELINE_2023, build
-        from tuning.train import TrainSettings, train_member
+        from tuning.training.checkpoint import weights_path
+        from tuning.training.member import TrainingFilms, train_member
+        from tuning.training.plan import PlannedMember, TrainSettings
 
     settings = TrainSettings(arguments.epochs, arguments.epochs, BATCH)
     rows = []
@@ -84,14 +88,15 @@ def main() -> None:
             arguments.out / name, "baseline-2023", str(arguments.data), {"epochs": arguments.epochs, "split": name}
         )
         training, validation, test = split(arguments.data, BASELINE_2023.size)
-        train_member(BASELINE_2023, training, validation, "0", 0, settings, out)
+        member = PlannedMember("0", 0, BASELINE_2023, arguments.epochs)
+        train_member(member, TrainingFilms(training, validation), settings, out)
         model = build(BASELINE_2023)
-        model.load_weights(out / "member-0.weights.h5")
+        model.load_weights(weights_path(out, member.name))
         grades = model.predict(test.inputs(), batch_size=BATCH, verbose=0).argmax(1)
         title = f"CNN of 2023, {arguments.epochs} epochs"
-        row = Row(baseline=title, dataset=DATASET, split=name, **measured(test.grades, grades, test.groups))
+        row = Row(baseline=title, dataset=DATASET, split=name, **measure(test.grades, grades, test.groups))
         if split is clean and arguments.model is not None:
-            by_model = graded(list(test.films), arguments.model or None)
+            by_model = model_grades(test.films, arguments.model or None)
             row = replace(row, model_above=above(test.grades, by_model, grades, test.groups))
         rows.append(row)
     (arguments.out / "baseline-2023.json").write_text(steps.as_json(rows), "utf-8")

@@ -1,15 +1,15 @@
-"""What cheap methods reach on the same films, and how much of it is a leak.
+"""What simple methods reach on the same films, and how much of it is a leak of the data.
 
     python -m benchmarks.baselines --data runs/audit --out runs/baselines
     python -m benchmarks.baselines --data runs/audit --out runs/baselines --model org/name@v1.0
 
-Four baselines: boosted trees that see only a file's header and size, or only a film's mean brightness (what these reach
-is a shortcut, not radiology), and histograms of oriented gradients (Dalal & Triggs, CVPR 2005) with a linear model or
-boosted trees. Clean: trained on the audit's training films, measured on its test films; no patient or near-duplicate is
-on both sides. Leaky: all files of a dataset shuffled and cut, as IEEE 10724941 did, but within each grade. With
---model, that bundle (default: the shipped one) is set beside the clean baselines on the same films, with the difference
-in kappa by paired bootstrap. Writes baselines.json and baselines.md, and answers.npz, so that another model is set
-beside the same audit's baselines without fitting them again.
+Four baselines: boosted trees on a file's header and size, or on a film's mean brightness (what these reach is a
+shortcut, not radiology), and histograms of oriented gradients (Dalal & Triggs, CVPR 2005) with a linear model or
+boosted trees. Clean: trained on the audit's training films, measured on its test films; no patient and no
+near-duplicate is in both. Leaky: all files of a dataset shuffled and divided, as IEEE 10724941 did, but within each
+grade. With --model, a bundle (default: the shipped one) is compared with the clean baselines on the same films, with
+the difference in kappa by paired bootstrap. Writes baselines.json, baselines.md, and answers.npz, from which another
+model is compared with the baselines of the same audit without fitting them again.
 """
 
 import argparse
@@ -33,23 +33,28 @@ from kneeoa_hub.imaging.letterbox import letterbox
 from tuning.data import shortcuts
 from tuning.data.exposure import brightness
 from tuning.data.sources import FilmReader
+from tuning.data.summary import read_summary
 from tuning.data.table import AuditedFilm, read_films
 from tuning.run import console, steps
-from tuning.run.figures import balanced_accuracy, number
+from tuning.run.estimates import balanced_accuracy, bootstrapped
 
 INPUT = InputConfig(128, 128)
+"""Size of the films for histograms of gradients."""
 LEAKY_TEST = 0.1
+"""Proportion of the films that the leaky split measures on."""
+FITTED = "answers.npz"
+"""The grades that the fitted baselines give."""
 
 
 def features(films: list[AuditedFilm]) -> dict[str, np.ndarray]:
-    """header [N,5]: width, height, bytes, mode, format; mean [N,1]: brightness, 0 to 1; hog [N,1764]."""
+    """Returns "header" [N,5], see `shortcuts.header`, "mean" [N,1], the brightness, and "hog" [N,1764]."""
     header, mean, gradients = [], [], []
     with FilmReader() as reader:
         for film in steps.progress(films, "features"):
             content = reader.read(film.source, film.file)
             header.append(shortcuts.header(content))
             pixels = decode(content).pixels
-            mean.append(brightness(pixels))
+            mean.append((brightness(pixels),))
             fitted = letterbox(pixels, (0, 0, pixels.shape[1], pixels.shape[0]), INPUT).pixels
             gradients.append(
                 hog(fitted, orientations=9, pixels_per_cell=(16, 16), cells_per_block=(2, 2), feature_vector=True)
@@ -58,6 +63,7 @@ def features(films: list[AuditedFilm]) -> dict[str, np.ndarray]:
 
 
 def linear() -> object:
+    """Returns an untrained linear model."""
     return make_pipeline(StandardScaler(), LogisticRegression(C=0.001, max_iter=1000))
 
 
@@ -67,12 +73,13 @@ BASELINES: dict[str, tuple[str, Callable[[], object]]] = {
     "HOG, linear": ("hog", linear),
     "HOG, boosted trees": ("hog", shortcuts.trees),
 }
+"""By name, the features of a baseline and what makes its untrained model."""
 
 
 def splits(films: list[AuditedFilm], dataset: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Rows to train on and to measure on, clean and leaky."""
+    """Returns the rows of a dataset to train on and to measure on, by "clean" and "leaky"."""
     mine = np.array([film.dataset == dataset for film in films])
-    used = mine & np.array([film.use == "yes" for film in films])
+    used = mine & np.array([film.usable for film in films])
     split = np.array([film.split for film in films])
     grades = np.array([film.grade for film in films])
     rows = np.flatnonzero(mine)
@@ -83,31 +90,41 @@ def splits(films: list[AuditedFilm], dataset: str) -> dict[str, tuple[np.ndarray
     }
 
 
-def answers(audit: Path, out: Path, films: list[AuditedFilm]) -> dict[str, np.ndarray]:
-    """What each baseline answers for the films it is measured on, by dataset, split and name; kept in `out` for the
-    same audit.
+def baseline_grades(audit: Path, out: Path, films: list[AuditedFilm]) -> dict[str, np.ndarray]:
+    """Returns the grades of each baseline for the films it is measured on, by "DATASET SPLIT NAME".
+
+    They are kept in `out`, for the audit with the same fingerprint.
     """
-    kept, fingerprint = out / "answers.npz", steps.read_json(audit / "audit.json")["fingerprint"]
+    kept, fingerprint = out / FITTED, read_summary(audit).fingerprint
     if kept.exists():
         with np.load(kept) as arrays:
             if str(arrays["fingerprint"]) == fingerprint:
                 return {name: arrays[name] for name in arrays.files}
     grades, seen = np.array([film.grade for film in films]), features(films)
-    answered = {"fingerprint": np.array(fingerprint)}
+    found = {"fingerprint": np.array(fingerprint)}
     for dataset in sorted({film.dataset for film in films}):
         for split, (training, test) in splits(films, dataset).items():
             for name, (kind, model) in BASELINES.items():
-                answered[f"{dataset} {split} {name}"] = (
-                    model().fit(seen[kind][training], grades[training]).predict(seen[kind][test])
-                )
+                fitted = model().fit(seen[kind][training], grades[training])
+                found[f"{dataset} {split} {name}"] = fitted.predict(seen[kind][test])
     out.mkdir(parents=True, exist_ok=True)
-    np.savez(kept, **answered)
-    return answered
+    np.savez(kept, **found)
+    return found
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One baseline on one split of one dataset, and how far the model's kappa is above its."""
+    """One baseline on one split of one dataset.
+
+    Attributes:
+        baseline: Its name.
+        dataset: The dataset.
+        split: "clean" or "leaky".
+        qwk: Quadratic weighted kappa.
+        accuracy: Proportion of right grades.
+        balanced_accuracy: Mean recall of the grades that occur.
+        model_above: Kappa of the model minus that of the baseline; None where it was not measured.
+    """
 
     baseline: str
     dataset: str
@@ -118,39 +135,61 @@ class Row:
     model_above: Estimate | None = None
 
 
-def measured(truth: np.ndarray, grade: np.ndarray, groups: np.ndarray) -> dict[str, Estimate]:
-    figures = {"qwk": qwk, "accuracy": lambda t, g: float((t == g).mean()), "balanced_accuracy": balanced_accuracy}
-    drawn = resamples(groups)
+def measure(truth: np.ndarray, grade: np.ndarray, groups: np.ndarray) -> dict[str, Estimate]:
+    """Returns the measures of a `Row` for grades [N], with intervals by bootstrap over leakage groups [N]."""
+    measures = {"qwk": qwk, "accuracy": lambda a, b: float((a == b).mean()), "balanced_accuracy": balanced_accuracy}
+    samples = resamples(groups)
     return {
-        name: number(
-            figure(truth, grade),
-            *np.percentile([figure(truth[rows], grade[rows]) for rows in drawn], (2.5, 97.5)),
-            n=len(truth),
-        )
-        for name, figure in figures.items()
+        name: bootstrapped(lambda rows, score=score: score(truth[rows], grade[rows]), samples, len(truth))
+        for name, score in measures.items()
     }
 
 
-def graded(films: list[AuditedFilm], address: str | None) -> np.ndarray:
-    """[N] grades by a bundle; every film is taken as one knee, refused or not."""
+def model_grades(films: Sequence[AuditedFilm], address: str | None) -> np.ndarray:
+    """Returns [N] grades by a bundle; every film is taken as one knee, refused or not."""
     grader = kneeoa_hub.from_pretrained(address)
     grades = []
     with FilmReader() as reader:
         for film in steps.progress(films, "graded by the model"):
-            whole = [(0, 0, film.width, film.height)]
-            grades.append(
-                grader.grade(decode(reader.read(film.source, film.file)).pixels, boxes=whole, force=True).knees[0].grade
-            )
+            pixels = decode(reader.read(film.source, film.file)).pixels
+            (knee,) = grader.grade(pixels, boxes=[(0, 0, film.width, film.height)], force=True).knees
+            grades.append(knee.grade)
     return np.array(grades)
 
 
 def above(truth: np.ndarray, model: np.ndarray, baseline: np.ndarray, groups: np.ndarray) -> Estimate:
-    """Kappa of the model less that of the baseline."""
-    drawn = [qwk(truth[rows], model[rows]) - qwk(truth[rows], baseline[rows]) for rows in resamples(groups)]
-    return number(qwk(truth, model) - qwk(truth, baseline), *np.percentile(drawn, (2.5, 97.5)), n=len(truth))
+    """Returns the kappa of the model minus that of the baseline, for grades [N]."""
+    return bootstrapped(
+        lambda rows: qwk(truth[rows], model[rows]) - qwk(truth[rows], baseline[rows]), resamples(groups), len(truth)
+    )
+
+
+def compare(films: list[AuditedFilm], baselines: dict[str, np.ndarray], address: str | None) -> list[Row]:
+    """Returns a row for every baseline on every split, and for the model on every clean split.
+
+    Args:
+        films: All films of the audit.
+        baselines: See `baseline_grades`.
+        address: Of the model, "" for the shipped one; None compares no model.
+    """
+    grades, groups = np.array([film.grade for film in films]), np.array([film.leakage_group for film in films])
+    rows = []
+    for dataset in sorted({film.dataset for film in films}):
+        for split, (_, test) in splits(films, dataset).items():
+            place = {"dataset": dataset, "split": split}
+            truth, together, by_model = grades[test], groups[test], None
+            if split == "clean" and address is not None:
+                by_model = model_grades([films[row] for row in test], address or None)
+                rows.append(Row(baseline="the model", **place, **measure(truth, by_model, together)))
+            for name in BASELINES:
+                found = baselines[f"{dataset} {split} {name}"]
+                difference = None if by_model is None else above(truth, by_model, found, together)
+                rows.append(Row(baseline=name, **place, **measure(truth, found, together), model_above=difference))
+    return rows
 
 
 def table(rows: Sequence[Row]) -> str:
+    """Returns the rows as Markdown."""
     lines = [
         "| baseline | dataset | split | films | QWK | accuracy | balanced accuracy | the model's QWK above it |",
         "|---|---|---|---|---|---|---|---|",
@@ -167,33 +206,16 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="output of python -m tuning audit")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument(
-        "--model", nargs="?", const="", metavar="ADDRESS", help="a bundle to set beside the clean baselines"
+        "--model",
+        nargs="?",
+        const="",
+        metavar="ADDRESS",
+        help="a bundle to compare with the clean baselines (default: the shipped one)",
     )
     arguments = parser.parse_args()
     console.prepare()
     films = [film for film in read_films(arguments.data) if film.width]
-    grades, groups = np.array([film.grade for film in films]), np.array([film.together for film in films])
-    baselines = answers(arguments.data, arguments.out, films)
-    rows = []
-    for dataset in sorted({film.dataset for film in films}):
-        for split, (_, test) in splits(films, dataset).items():
-            model_grades = None
-            if split == "clean" and arguments.model is not None:
-                model_grades = graded([films[row] for row in test], arguments.model or None)
-                rows.append(
-                    Row(
-                        baseline="the model",
-                        dataset=dataset,
-                        split=split,
-                        **measured(grades[test], model_grades, groups[test]),
-                    )
-                )
-            for name in BASELINES:
-                answered = baselines[f"{dataset} {split} {name}"]
-                figures = measured(grades[test], answered, groups[test])
-                if model_grades is not None:
-                    figures["model_above"] = above(grades[test], model_grades, answered, groups[test])
-                rows.append(Row(baseline=name, dataset=dataset, split=split, **figures))
+    rows = compare(films, baseline_grades(arguments.data, arguments.out, films), arguments.model)
     (arguments.out / "baselines.json").write_text(steps.as_json(rows), "utf-8")
     (arguments.out / "baselines.md").write_text(table(rows), "utf-8")
     print(table(rows))

@@ -2,9 +2,9 @@
 
     python -m benchmarks.cross_domain --data runs/search --out runs/cross --epochs 30
 
-Trains the search's winner on each dataset alone and on all of them, one seed each, calibrates each on its own
-validation films, and measures all on the validation films of every dataset; test films are not looked at. Writes
-cross-domain.json and cross-domain.md. Takes up where it was stopped.
+Trains the search's winner on each dataset alone and on all of them, with one seed each, calibrates each network on its
+own validation films, and measures it on the validation films of every dataset; no test film is used. Writes
+cross-domain.json and cross-domain.md. A run that was stopped goes on.
 """
 
 import argparse
@@ -21,12 +21,13 @@ COLUMNS = ("QWK", "accuracy", "MAE (grades)", "AUC, KL >= 2", "ECE", "90% set: c
 
 @dataclass(frozen=True, kw_only=True)
 class Row(CrossDomainRow):
-    """What a bundle's evidence takes over, and the calibration error."""
+    """A row of a bundle's evidence, and the calibration error."""
 
     ece: Estimate
 
 
 def table(rows: Sequence[Row]) -> str:
+    """Returns the rows as Markdown."""
     lines = [
         "| trained on | measured on | films | " + " | ".join(COLUMNS) + " |",
         "|---|---|---|" + "---|" * len(COLUMNS),
@@ -49,17 +50,18 @@ def main() -> None:
     with console.quiet_start():
         from tuning.data.table import read_films
         from tuning.evaluate import evaluate
-        from tuning.train import TrainSettings, train
+        from tuning.train import train
+        from tuning.training.plan import TrainSettings
 
     audit = steps.find_input(arguments.data, "audit")
-    datasets = sorted({film.dataset for film in read_films(audit) if film.use == "yes"})
+    datasets = sorted({film.dataset for film in read_films(audit) if film.usable})
     rows = []
     for chosen in (*((name,) for name in datasets), ()):
         name = chosen[0] if chosen else "all"
         settings = TrainSettings(
-            arguments.epochs,
-            arguments.epochs,
-            32,
+            epochs=arguments.epochs,
+            patience=arguments.epochs,
+            batch=32,
             mixup=0.4,
             occlusion=0.5,
             datasets=chosen,

@@ -1,46 +1,53 @@
-"""Which trained networks answer best together: every choice among them, on validation films.
+"""Which trained networks grade best together: every choice among them, on validation films.
 
     python -m benchmarks.members --data runs/train --data runs/other-train --out runs/members
 
-Each choice is averaged and its temperature fitted, and has its figures on the validation films of each dataset, with
-95% intervals by bootstrap over patients or clusters; the best by log loss come first, then each network alone. How far
-a choice is from the first is paired. No test film is looked at. Writes members.json and members.md.
+The probabilities of each choice are averaged, and their temperature is fitted. Measures on the validation films of
+each dataset have 95% intervals by bootstrap over leakage groups; differences from the first choice are paired. The best
+choices by log loss come first, then each network alone. No test film is used. Writes members.json and members.md.
 """
 
+from __future__ import annotations
+
 import argparse
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kneeoa_hub.agreement import INTERVAL
+from kneeoa_hub.agreement import INTERVAL, resamples
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.evidence import Estimate
 from tuning.run import console, steps
 from tuning.run.memory import keep_freed_memory
 
+if TYPE_CHECKING:
+    from tuning.data.datasets import Knees
+
 SHOWN = 8
-"""Choices of several networks in the table, by dataset."""
-COLUMNS = ("qwk", "accuracy", "auc_oa")
+"""Choices of several networks in the table of a dataset."""
 
 
-def probabilities(trainings: list[Path]):
-    """The validation knees, and of each network of the trainings, by name, its flip-averaged probabilities [N,5].
+def predict(trainings: Sequence[Path]) -> tuple[Knees, dict[str, np.ndarray]]:
+    """Returns the validation knees and, by name of each network, its probabilities [N,5].
 
-    Raises DataError for networks of one name, and for one that has seen a validation film's knee.
+    Raises DataError for two networks of one name, and for a network that was trained on a validation film's knee.
     """
     from tuning.data.datasets import load_knees
     from tuning.networks.ensemble import assemble
-    from tuning.training.checkpoint import weights_of
-    from tuning.training.members import joining, load_members
+    from tuning.training.checkpoint import weights_path
+    from tuning.training.joining import joining_members
+    from tuning.training.members import load_members
 
     audit = steps.find_input(trainings[0], "audit")
     members = {}
     for training in trainings:
         for member in load_members(training):
-            # raises where these validation films are not new to it
-            joining(str(weights_of(training, member.name)), audit)
+            # raises DataError when these validation films are not new to the member
+            joining_members([str(weights_path(training, member.name))], (), audit)
             if member.name in members:
                 raise DataError(
                     f"{training} has another member of the name {member.name}; give trainings whose members have names"
@@ -50,20 +57,25 @@ def probabilities(trainings: list[Path]):
     knees = {
         size: load_knees(audit, "val", size) for size in {member.architecture.input for member in members.values()}
     }
-    answers = {
-        name: np.asarray(
-            assemble([member]).predict(knees[member.architecture.input].inputs(), batch_size=64, verbose=0)[
-                "probabilities"
-            ]
-        )
-        for name, member in members.items()
-    }
-    return next(iter(knees.values())), answers
+    predicted = {}
+    for name, member in members.items():
+        outputs = assemble([member]).predict(knees[member.architecture.input].inputs(), batch_size=64, verbose=0)
+        predicted[name] = np.asarray(outputs["probabilities"])
+    return next(iter(knees.values())), predicted
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What the networks of one choice measure together. log_loss_difference: from the first choice."""
+    """What some networks measure together.
+
+    Attributes:
+        members: Their names.
+        qwk: Kappa of the likeliest grade.
+        accuracy: Of the likeliest grade.
+        auc_oa: Area under the ROC curve for KL 2 or more.
+        log_loss: Of the calibrated probabilities.
+        log_loss_difference: `log_loss` minus that of the first choice.
+    """
 
     members: tuple[str, ...]
     qwk: Estimate
@@ -73,50 +85,65 @@ class Choice:
     log_loss_difference: Estimate
 
 
-def rows(truth: np.ndarray, groups: np.ndarray, answers: dict[str, np.ndarray]) -> list[Choice]:
-    """A row for every choice, the best by log loss first: its figures, of the likeliest grade, and how far its log loss
-    is from the first row's.
+def choices(truth: np.ndarray, groups: np.ndarray, predicted: dict[str, np.ndarray]) -> list[Choice]:
+    """Returns every choice among networks, the best by log loss first.
+
+    Args:
+        truth: [N] int, the readers' grades.
+        groups: [N] str, the leakage groups.
+        predicted: By name of each network, its probabilities [N,5].
     """
-    from kneeoa_hub.agreement import resamples
-    from tuning.evaluation.calibration import apply_temperature, fitted_temperature
+    from tuning.evaluation.calibration import apply_temperature, fit_temperature
     from tuning.evaluation.metrics import Predictions, measure
-    from tuning.run.figures import number
 
-    drawn = np.stack([np.bincount(sample, minlength=len(truth)) / len(sample) for sample in resamples(groups)])
-    choices = []
-    for names in (names for count in range(1, len(answers) + 1) for names in combinations(answers, count)):
-        mean = np.mean([answers[name] for name in names], axis=0)
-        given = apply_temperature(mean, fitted_temperature(mean, truth))
-        likeliest = given.argmax(1)
-        figures = measure(
-            Predictions(truth, likeliest, given, likeliest == truth, np.ones_like(truth), groups), names=COLUMNS
+    calibrated: dict[tuple[str, ...], np.ndarray] = {}
+    for count in range(1, len(predicted) + 1):
+        for names in combinations(predicted, count):
+            mean = np.mean([predicted[name] for name in names], axis=0)
+            calibrated[names] = apply_temperature(mean, fit_temperature(mean, truth))
+    losses = {
+        names: -np.log(np.maximum(given[np.arange(len(truth)), truth], 1e-7)) for names, given in calibrated.items()
+    }
+    order = sorted(losses, key=lambda names: losses[names].mean())
+    # One row per bootstrap sample: the weight of each film in it.
+    weights = np.stack([np.bincount(sample, minlength=len(truth)) / len(sample) for sample in resamples(groups)])
+    found = []
+    for names in order:
+        given, likeliest = calibrated[names], calibrated[names].argmax(1)
+        predictions = Predictions(truth, likeliest, given, likeliest == truth, np.ones_like(truth), groups)
+        found.append(
+            measure(
+                Choice,
+                predictions,
+                members=names,
+                log_loss=_mean(losses[names], weights),
+                log_loss_difference=_mean(losses[names] - losses[order[0]], weights),
+            )
         )
-        choices.append((names, figures, -np.log(np.maximum(given[np.arange(len(truth)), truth], 1e-7))))
-    choices.sort(key=lambda choice: choice[2].mean())
-    best = choices[0][2]
+    return found
 
-    def estimate(values: np.ndarray) -> Estimate:
-        return number(values.mean(), *np.percentile(drawn @ values, INTERVAL), n=len(truth))
 
-    return [
-        Choice(members=names, **figures, log_loss=estimate(losses), log_loss_difference=estimate(losses - best))
-        for names, figures, losses in choices
-    ]
+def _mean(values: np.ndarray, weights: np.ndarray) -> Estimate:
+    """The mean of values [N] with its 95% interval over bootstrap samples [S,N]."""
+    from tuning.run.estimates import estimate
+
+    return estimate(values.mean(), *np.percentile(weights @ values, INTERVAL), n=len(values))
 
 
 def table(found: dict[str, list[Choice]]) -> str:
+    """Returns the choices on each set of films as Markdown."""
     lines = []
-    for name, choices in found.items():
-        alone = [row for row in choices if len(row.members) == 1]
+    for name, rows in found.items():
+        alone = [row for row in rows if len(row.members) == 1]
         lines += [
             f"| {name} | log loss | more than the first | QWK | accuracy | AUC, KL >= 2 |",
             "|---|---|---|---|---|---|",
         ]
-        for row in [row for row in choices if len(row.members) > 1][:SHOWN] + alone:
-            who = ", ".join(row.members) + (" alone" if row in alone else "")
+        for row in [row for row in rows if len(row.members) > 1][:SHOWN] + alone:
+            networks = ", ".join(row.members) + (" alone" if row in alone else "")
             estimates = (row.log_loss, row.log_loss_difference, row.qwk, row.accuracy, row.auc_oa)
             cells = [f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})" if one else "-" for one in estimates]
-            lines.append(f"| {who} | {' | '.join(cells)} |")
+            lines.append(f"| {networks} | {' | '.join(cells)} |")
         lines.append("")
     return "\n".join(lines)
 
@@ -136,14 +163,14 @@ def main() -> None:
     keep_freed_memory()
     try:
         with console.quiet_start():
-            knees, answers = probabilities(given.data)
+            knees, predicted = predict(given.data)
     except DataError as error:
         parser.error(str(error))
     found = {}
     for dataset in sorted(set(knees.datasets)):
         mine = knees.datasets == dataset
-        found[f"{dataset}_val"] = rows(
-            knees.grades[mine], knees.groups[mine], {name: values[mine] for name, values in answers.items()}
+        found[f"{dataset}_val"] = choices(
+            knees.grades[mine], knees.groups[mine], {name: values[mine] for name, values in predicted.items()}
         )
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "members.json").write_text(steps.as_json(found), "utf-8")

@@ -25,7 +25,7 @@ COLUMNS = ("qwk", "accuracy", "auc_oa", "same", "bias", "coverage", "refused")
 
 def films_of(audit: Path, dataset: str, most: int, seed: int = 0) -> list[TrueFilm]:
     """Validation films of one collection that show one knee; at most so many, drawn at random."""
-    rows = [film for film in read_films(audit) if film.split == "val" and film.use == "yes" and film.dataset == dataset]
+    rows = [film for film in read_films(audit) if film.split == "val" and film.usable and film.dataset == dataset]
     chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[: most or len(rows)])
     with FilmReader() as reader:
         return [_read(reader, rows[index]) for index in chosen]
@@ -36,7 +36,7 @@ def _read(reader: FilmReader, film: AuditedFilm) -> TrueFilm:
     if not (pixels.min() >= 0 and 32 < pixels.max() <= 255):
         low, high = np.percentile(pixels, (0.1, 99.9))
         pixels = 255 * np.clip((pixels - low) / max(float(high - low), 1e-6), 0, 1)
-    return TrueFilm(np.rint(pixels).astype(np.uint8), film.grade, film.together)
+    return TrueFilm(np.rint(pixels).astype(np.uint8), film.grade, film.leakage_group)
 
 
 def worst(rows: list[Robustness]) -> dict[str, tuple[str, float]]:
@@ -59,8 +59,9 @@ def table(rows: list[Robustness]) -> str:
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
-        values = [getattr(row, name).value for name in COLUMNS]
-        lines.append(f"| {row.change} | " + " | ".join(f"{value:.3f}" for value in values) + " |")
+        estimates = [getattr(row, name) for name in COLUMNS]
+        cells = [f"{one.value:.3f}" if one else "-" for one in estimates]
+        lines.append(f"| {row.change} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 

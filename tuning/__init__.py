@@ -1,1 +1,1 @@
-"""From labelled films to a published bundle: audit, search, train, evaluate, export, publish."""
+"""Trains, evaluates and publishes models: one module per step of the loop, run by `python -m tuning STEP`."""

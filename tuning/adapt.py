@@ -1,5 +1,8 @@
-"""Beside the loop: a published model, fine-tuned or only recalibrated on a site's own labelled films, as a new
-bundle.
+"""Beside the loop: a published model, fine-tuned or only recalibrated on a site's own labelled films, as a new bundle.
+
+    python -m tuning adapt --from org/name@v1.0 --data site=films.csv --out runs/site --recalibrate
+
+Writes what `train` writes, so that `evaluate` and `export` go on from it.
 """
 
 from collections.abc import Sequence
@@ -10,28 +13,40 @@ import keras
 
 from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import DataError
+from kneeoa_hub.evidence import TrainedMember, TrainingEvidence
 from kneeoa_hub.hub.pull_push import pull, revision_of
+from kneeoa_hub.typed_json import to_json
 
 from .audit import audit
 from .data.augment import Mixing, TrainingBatches, one_hot
-from .data.datasets import Knees, load_knees
+from .data.datasets import Knees, load_knees, usable_rows
+from .data.summary import read_summary
 from .networks.ensemble import Member
 from .networks.losses import QuadraticKappa, loss_for
 from .run import steps
 from .run.console import Progress
-from .training.checkpoint import weights_of
-from .training.members import members_of
+from .training.checkpoint import weights_path
+from .training.members import RECORD, members_of
 from .training.schedule import warmup_cosine
 from .training.tuners import OBJECTIVE
 
 LEAST_FILMS = 50
+"""Number of usable films below which a site has too few to adapt to."""
+SHIPPED = "kneeoa-cnn"
+"""The bundle that is adapted when no address is given."""
 
 
 @dataclass(frozen=True)
 class AdaptSettings:
-    """recalibrate: leave the weights as they are, and fit temperature, decision rule, grade sets and refusal alone.
+    """The options of an adaptation.
 
-    epochs, learning_rate, batch, mixup: of the fine-tuning. seed: of the splits.
+    Attributes:
+        recalibrate: Keep the weights; fit temperature, decision rule, prediction sets and refusal alone.
+        epochs: Epochs of the fine-tuning; the best one is kept.
+        learning_rate: The highest learning rate of the fine-tuning.
+        batch: Films of one step.
+        mixup: See `augment.Mixing`.
+        seed: Of the splits.
     """
 
     recalibrate: bool = False
@@ -43,83 +58,79 @@ class AdaptSettings:
 
 
 def adapt(address: str | None, data: Sequence[str], out: Path, settings: AdaptSettings = AdaptSettings()) -> Path:
-    """Write what `train` writes, made from the bundle at `address`, to out/train; returns that folder.
+    """Audit the films to out/audit and adapt a bundle to them in out/train; returns the latter.
 
-    `evaluate` and `export` go on from it. data: as of `audit`. Raises DataError for fewer than LEAST_FILMS films.
+    Args:
+        address: Of the bundle to start from; None is the shipped one.
+        data: See `audit`.
+        out: A new folder, or one in which the same adaptation was stopped.
+        settings: The options of the adaptation.
+
+    Raises:
+        DataError: There are fewer than LEAST_FILMS usable films.
     """
     audited = audit(data, out / "audit", settings.seed)
-    films = int(
-        sum(
-            sum(grades)
-            for splits in steps.read_json(audited / "audit.json")["splits"].values()
-            for grades in splits.values()
-        )
-    )
-    if films < LEAST_FILMS:
-        raise DataError(f"{films} films that can be used are too few to adapt to; give {LEAST_FILMS} or more.")
+    usable = sum(sum(grades) for splits in read_summary(audited).splits.values() for grades in splits.values())
+    if usable < LEAST_FILMS:
+        raise DataError(f"{usable} usable films are too few to adapt to; give {LEAST_FILMS} or more.")
     folder = pull(address)
-    base = {"address": address or "kneeoa-cnn", "revision": revision_of(folder)}
+    base = {"address": address or SHIPPED, "revision": revision_of(folder)}
     trained = steps.begin(out / "train", "train", str(audited), {**asdict(settings), "base": base})
-    if (trained / "train.json").exists():
+    if (trained / RECORD).exists():
         return trained
     bundle = read_bundle(folder)
-    entries, films = [], 0
+    members = []
     for number, member in enumerate(members_of(bundle)):
-        epochs = 0
-        if not settings.recalibrate:
-            training, validation = (load_knees(audited, split, member.architecture.input) for split in ("train", "val"))
-            epochs, films = _fine_tune(member, training, validation, settings, number), len(training)
-        member.network.save_weights(weights_of(trained, member.name))
-        entries.append(
-            {"name": member.name, "seed": number, "epochs": epochs, "architecture": asdict(member.architecture)}
-        )
-    document = {
-        "best_json_sha256": bundle.evidence.search.best_json_sha256,
-        "members": entries,
-        "films": films,
-        "base": {
-            **base,
-            "name": bundle.config.name,
-            "search": bundle.evidence.search,
-            "recalibrated_only": settings.recalibrate,
-        },
-    }
-    steps.write_json(trained / "train.json", document)
+        epochs = 0 if settings.recalibrate else _fine_tune(member, audited, settings, number)
+        member.network.save_weights(weights_path(trained, member.name))
+        architecture = asdict(member.architecture)
+        members.append(TrainedMember(name=member.name, seed=number, epochs=epochs, architecture=architecture))
+    search = bundle.evidence.search
+    record = TrainingEvidence(
+        best_json_sha256=search.best_json_sha256,
+        members=tuple(members),
+        films=0 if settings.recalibrate else len(usable_rows(audited, "train")),
+        base=base | {"name": bundle.config.name, "search": to_json(search), "recalibrated_only": settings.recalibrate},
+    )
+    steps.write_json(trained / RECORD, record)
     return trained
 
 
-def _fine_tune(member: Member, films: Knees, validation: Knees, settings: AdaptSettings, seed: int) -> int:
-    """Train a member further, and leave it with the weights of its best epoch; returns how many epochs that took.
+def _fine_tune(member: Member, audited: Path, settings: AdaptSettings, seed: int) -> int:
+    """Train a member further and leave it with the weights of its best epoch; returns the number of that epoch.
 
     Its running statistics of normalisation stay: a few films are too few for better ones.
     """
     keras.utils.set_random_seed(seed)
+    training, validation = (load_knees(audited, split, member.architecture.input) for split in ("train", "val"))
     network = member.network
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
-    batches = TrainingBatches(films, settings.batch, member.architecture.augmentation, seed, Mixing(settings.mixup))
+    batches = TrainingBatches(training, settings.batch, member.architecture.augmentation, seed, Mixing(settings.mixup))
     rate = warmup_cosine(settings.learning_rate, settings.epochs * len(batches))
     network.compile(
         keras.optimizers.AdamW(rate, weight_decay=0.01, clipnorm=5.0),
         loss_for(member.architecture.loss),
         metrics=[QuadraticKappa()],
     )
-    targets = (validation.inputs(), one_hot(validation.grades))
-    with Progress(f"adapt {member.name}", settings.epochs) as progress:
-        best = keras.callbacks.EarlyStopping(
-            "val_loss", patience=settings.epochs, restore_best_weights=True, start_from_epoch=0
-        )
-        told = keras.callbacks.LambdaCallback(
+    return _fit(network, batches, validation, settings.epochs, member.name)
+
+
+def _fit(network: keras.Model, batches: TrainingBatches, validation: Knees, epochs: int, name: str) -> int:
+    """Train for all epochs, restore the best one by validation loss, and return its number, from 1."""
+    best = keras.callbacks.EarlyStopping("val_loss", patience=epochs, restore_best_weights=True, start_from_epoch=0)
+    with Progress(f"adapt {name}", epochs) as progress:
+        shown = keras.callbacks.LambdaCallback(
             on_epoch_end=lambda epoch, logs: progress.at(epoch + 1, f"validation kappa {logs[OBJECTIVE]:.3f}")
         )
         network.fit(
             batches,
-            epochs=settings.epochs,
+            epochs=epochs,
             shuffle=False,
-            validation_data=targets,
+            validation_data=(validation.inputs(), one_hot(validation.grades)),
             validation_batch_size=128,
             verbose=0,
-            callbacks=[best, told],
+            callbacks=[best, shown],
         )
     return best.best_epoch + 1

@@ -1,50 +1,56 @@
-"""Step 5: the bundle. One Keras model with the ensemble inside, the same as ONNX, and the equality of both asserted."""
+"""Step 5: the bundle. One Keras model with the ensemble inside, the same as ONNX, and both checked to be equal.
+
+python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/bundle
+"""
 
 import contextlib
 import io
 import shutil
-import tempfile
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
-from kneeoa_hub.bundle import (
-    GATE,
-    LOCATOR,
-    BundleConfig,
-    Conformal,
-    Decision,
-    GateConfig,
-    InputConfig,
-    LocatorConfig,
-    RefusalConfig,
-    read_bundle,
-)
+from kneeoa_hub.bundle import GATE, LOCATOR, BundleConfig, read_bundle
 from kneeoa_hub.card.render import render
-from kneeoa_hub.errors import DataError, OutputError
-from kneeoa_hub.evidence import (
-    CrossDomainRow,
-    ExportEvidence,
-    FindingEvidence,
-    GateEvidence,
-    read_evidence,
-)
+from kneeoa_hub.errors import DataError
+from kneeoa_hub.evidence import CrossDomainRow, Evidence, ExportEvidence, read_evidence
+from kneeoa_hub.files import replacing
 from kneeoa_hub.grades import LABELS
 from kneeoa_hub.manifest import write_manifest
 from kneeoa_hub.runtime import OUTPUTS, Network
-from kneeoa_hub.typed_json import FieldError, from_json
+from kneeoa_hub.typed_json import FieldError, from_json, to_json
 
 from .data.datasets import load_knees, stratified_subset
-from .networks.architecture import Architecture
+from .evaluation.fitted import Fitted, read_fitted
+from .gate import GatePart, gate_part
+from .locator import LocatorPart, locator_part
 from .networks.ensemble import assemble, input_of
 from .run import steps
-from .run.figures import number
-from .training.members import load_members
+from .run.estimates import exact
+from .training.members import RECORD, architectures, load_members, read_record
 
 LARGEST_DIFFERENCE = 1e-4
+"""ONNX and Keras may differ by at most so much, of the outputs' own scale where that is over 1."""
 CHECKED_FILMS = 64
+"""Validation films on which both are compared."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What goes into a bundle beside the ensemble; None where it is left out.
+
+    Attributes:
+        locator: The network that finds the joints.
+        gate: The network that refuses what is not an upright frontal knee.
+        cross_domain: What networks that were trained on one dataset are worth on others.
+    """
+
+    locator: LocatorPart | None
+    gate: GatePart | None
+    cross_domain: tuple[CrossDomainRow, ...]
 
 
 def export(
@@ -57,130 +63,66 @@ def export(
     gate: Path | None = None,
     cross_domain: Path | None = None,
 ) -> Path:
-    """Write the bundle folder `out`; returns it. Nothing is left there when a check fails.
+    """Write the bundle to the new folder `out`; returns it. Nothing stays there when a check fails.
 
-    locator, gate: the outputs of these steps, or bundles that have one: what finds the joints, and what refuses, go
-    into this one too, with their figures. cross_domain: the cross-domain.json of `benchmarks.cross_domain`, whose
-    figures go into the evidence. Raises DataError when ONNX and Keras differ by more than LARGEST_DIFFERENCE on
-    validation films, or `out` exists.
+    Args:
+        evaluated: Output folder of the evaluation.
+        out: The bundle's folder.
+        name: Of the bundle.
+        version: Of the bundle.
+        locator: Output folder of the locator step, or a bundle with a locator.
+        gate: Output folder of the gate step, or a bundle with a gate.
+        cross_domain: cross-domain.json of `python -m benchmarks.cross_domain`.
+
+    Raises:
+        DataError: `out` is not empty, an input is not what it should be, or ONNX and Keras differ by more than
+            LARGEST_DIFFERENCE.
+        OutputError: `out` can't be written.
     """
     if out.exists() and any(out.iterdir()):
         raise DataError(f"{out} is not empty; a bundle is written to a new folder, give another --out.")
     train, audit = steps.find_input(evaluated, "train"), steps.find_input(evaluated, "audit")
-    evidence = read_evidence(evaluated / "evidence.json")
-    fitted = steps.read_json(evaluated / "calibration.json")
-    config = _config(train, fitted, name, version)
-    graphs: dict[str, Path] = {}
-    if locator:
-        graphs[LOCATOR], settings, finding = _found_by(locator)
-        config, evidence = replace(config, locator=settings), replace(evidence, finding=finding)
-    if gate:
-        graphs[GATE], limits, refused = _refused_by(gate)
-        config, evidence = (
-            replace(config, gate=limits),
-            replace(evidence, refusal=replace(evidence.refusal, gate=refused)),
-        )
-    if cross_domain:
-        evidence = replace(evidence, cross_domain=_carried_over(cross_domain))
-    try:
+    fitted, evidence = read_fitted(evaluated), read_evidence(evaluated / "evidence.json")
+    parts = Parts(
+        locator_part(locator) if locator else None,
+        gate_part(gate) if gate else None,
+        _cross_domain(cross_domain) if cross_domain else (),
+    )
+    config = _config(train, fitted, name, version, parts)
+    with steps.writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
-    except OSError as error:
-        raise OutputError(
-            f"{out} can't be written ({error.strerror}); give an --out with room and permission."
-        ) from None
-    try:
-        model = _save(beside, train, config, np.array(fitted["usual_maps"], np.float32))
-        knees = stratified_subset(load_knees(audit, "val", config.input), CHECKED_FILMS)
-        difference = _difference(model, beside, config, knees.inputs())
-        if not difference <= LARGEST_DIFFERENCE:
-            raise DataError(
-                f"ONNX and Keras differ by {difference:.1e} on {len(knees)} films; at most {LARGEST_DIFFERENCE} is let"
-                " through."
-            )
-        parameters = sum(model.get_layer(f"member_{index}").count_params() for index in range(len(config.members)))
-        exported = ExportEvidence(
-            onnx_keras_difference=number(difference, n=len(knees)),
-            onnx_megabytes=number((beside / "model.onnx").stat().st_size / 1e6),
-            parameters=number(parameters),
-        )
-        evidence = replace(evidence, export=exported)
-        (beside / "bundle.json").write_text(config.to_json(), "utf-8")
-        steps.write_json(beside / "evidence.json", evidence)
-        for file, graph in graphs.items():
-            shutil.copyfile(graph, beside / file)
-        shutil.copytree(evaluated / "figures", beside / "figures")
-        (beside / "README.md").write_text(render(config, evidence), "utf-8")
-        write_manifest(beside)
-        read_bundle(beside)
-        if out.exists():
-            out.rmdir()
-        beside.chmod(0o755)
-        beside.replace(out)
-    except OSError as error:
-        raise OutputError(
-            f"{out} can't be written ({error.strerror}); give an --out with room and permission."
-        ) from None
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        with replacing(out) as bundle:
+            bundle.mkdir()
+            model = _write_model(bundle, train, config, fitted)
+            exported = _check_equal(model, bundle, config, audit)
+            evidence = _with_parts(evidence, parts, exported)
+            shutil.copytree(evaluated / "figures", bundle / "figures")
+            _write_documents(bundle, config, evidence, parts)
+            read_bundle(bundle)
+            if out.exists():
+                out.rmdir()
     return out
 
 
-def _config(train: Path, fitted: dict[str, Any], name: str, version: str) -> BundleConfig:
-    members = steps.read_json(train / "train.json")["members"]
+def _config(train: Path, fitted: Fitted, name: str, version: str, parts: Parts) -> BundleConfig:
+    members = read_record(train).members
     return BundleConfig(
         name,
         version,
         LABELS,
-        input_of([Architecture(**member["architecture"]) for member in members]),
-        tuple(members),
-        Decision(fitted["decision"]["rule"], tuple(fitted["decision"]["thresholds"])),
-        fitted["temperature"],
-        Conformal(**fitted["conformal"] | {"others": tuple(map(tuple, fitted["conformal"]["others"]))}),
-        RefusalConfig(**fitted["refusal"]),
+        input_of(architectures(members, train / RECORD)),
+        tuple(map(to_json, members)),
+        fitted.decision,
+        fitted.temperature,
+        fitted.conformal,
+        fitted.refusal,
+        gate=parts.gate.config if parts.gate else None,
+        locator=parts.locator.config if parts.locator else None,
     )
 
 
-def _found_by(locator: Path) -> tuple[Path, LocatorConfig, FindingEvidence]:
-    """locator.onnx, its settings and its figures, from the step's output or from a bundle that has one.
-
-    Raises DataError for neither.
-    """
-    if (locator / "bundle.json").is_file():
-        bundle = read_bundle(locator)
-        if not bundle.config.locator or not bundle.evidence.finding:
-            raise DataError(
-                f"{locator} is a bundle without a locator and its figures; give the --out of `python -m tuning"
-                " locator`."
-            )
-        return locator / LOCATOR, bundle.config.locator, bundle.evidence.finding
-    folder = steps.find_input(locator, "locator")
-    result = steps.read_json(folder / "locator.json")
-    settings = result["locator"]
-    finding = steps.typed(FindingEvidence, result["finding"], folder / "locator.json")
-    return folder / LOCATOR, LocatorConfig(InputConfig(**settings["input"]), settings["threshold"]), finding
-
-
-def _refused_by(gate: Path) -> tuple[Path, GateConfig, GateEvidence]:
-    """gate.onnx, its limits and its figures, from the step's output or from a bundle that has one.
-
-    Raises DataError for neither.
-    """
-    if (gate / "bundle.json").is_file():
-        bundle = read_bundle(gate)
-        if not bundle.config.gate or not bundle.evidence.refusal.gate:
-            raise DataError(
-                f"{gate} is a bundle without a gate and its figures; give the --out of `python -m tuning gate`."
-            )
-        return gate / GATE, bundle.config.gate, bundle.evidence.refusal.gate
-    folder = steps.find_input(gate, "gate")
-    result = steps.read_json(folder / "gate.json")
-    figures = steps.typed(GateEvidence, result["figures"], folder / "gate.json")
-    return folder / GATE, GateConfig(**result["config"]), figures
-
-
-def _carried_over(file: Path) -> tuple[CrossDomainRow, ...]:
-    """Returns what networks that were trained on one dataset are worth on each. Raises DataError for another file."""
+def _cross_domain(file: Path) -> tuple[CrossDomainRow, ...]:
+    """The rows of a cross-domain.json. Raises DataError for another file."""
     try:
         return from_json(tuple[CrossDomainRow, ...], steps.read_json(file))
     except FieldError as error:
@@ -189,27 +131,40 @@ def _carried_over(file: Path) -> tuple[CrossDomainRow, ...]:
         ) from None
 
 
-def _save(folder: Path, train: Path, config: BundleConfig, usual: np.ndarray) -> Any:
-    """config.json, metadata.json, model.weights.h5 and model.onnx; returns the Keras model as a stranger would load
-    it.
-    """
-    import keras
-
-    model = assemble(load_members(train), None, config.temperature, config.decision, usual)
-    model.save(folder, zipped=False)
-    shutil.rmtree(folder / "assets", ignore_errors=True)
-    loaded = keras.saving.load_model(folder, compile=False, safe_mode=True)
+def _write_model(bundle: Path, train: Path, config: BundleConfig, fitted: Fitted) -> Any:
+    """Write config.json, metadata.json, model.weights.h5 and model.onnx; returns the Keras model as users load it."""
+    model = assemble(load_members(train), None, config.temperature, config.decision, fitted.maps)
+    model.save(bundle, zipped=False)
+    shutil.rmtree(bundle / "assets", ignore_errors=True)
+    loaded = keras.saving.load_model(bundle, compile=False, safe_mode=True)
     # Keras exports only a model that has been called.
     loaded.predict_on_batch(np.zeros((1, config.input.height, config.input.width, 1), np.float32))
     with contextlib.redirect_stdout(io.StringIO()):
-        loaded.export(folder / "model.onnx", format="onnx", verbose=False)
+        loaded.export(bundle / "model.onnx", format="onnx", verbose=False)
     return loaded
 
 
-def _difference(model: Any, folder: Path, config: BundleConfig, inputs: np.ndarray) -> float:
+def _check_equal(model: keras.Model, bundle: Path, config: BundleConfig, audit: Path) -> ExportEvidence:
+    """Compare Keras and ONNX on validation films; returns the facts of the graph. Raises DataError when they differ."""
+    knees = stratified_subset(load_knees(audit, "val", config.input), CHECKED_FILMS)
+    difference = _difference(model, bundle, config, knees.inputs())
+    if not difference <= LARGEST_DIFFERENCE:
+        raise DataError(
+            f"ONNX and Keras differ by {difference:.1e} on {len(knees)} films, and at most {LARGEST_DIFFERENCE} is"
+            " allowed; report it with the versions of keras, tf2onnx and onnxruntime."
+        )
+    parameters = sum(model.get_layer(f"member_{index}").count_params() for index in range(len(config.members)))
+    return ExportEvidence(
+        onnx_keras_difference=exact(difference, n=len(knees)),
+        onnx_megabytes=exact((bundle / "model.onnx").stat().st_size / 1e6),
+        parameters=exact(parameters),
+    )
+
+
+def _difference(model: keras.Model, bundle: Path, config: BundleConfig, inputs: np.ndarray) -> float:
     """Largest absolute difference over all outputs and films, of the outputs' own scale where that is over 1."""
     keras_outputs = model.predict_on_batch(inputs)
-    onnx_outputs = asdict(Network(folder / "model.onnx", config.input).run(inputs))
+    onnx_outputs = asdict(Network(bundle / "model.onnx", config.input).run(inputs))
     return max(
         float(
             np.abs(np.asarray(keras_outputs[name]) - onnx_outputs[name]).max()
@@ -217,3 +172,25 @@ def _difference(model: Any, folder: Path, config: BundleConfig, inputs: np.ndarr
         )
         for name in OUTPUTS
     )
+
+
+def _with_parts(evidence: Evidence, parts: Parts, exported: ExportEvidence) -> Evidence:
+    """The evidence with that of the parts and of the export."""
+    return replace(
+        evidence,
+        export=exported,
+        finding=parts.locator.evidence if parts.locator else evidence.finding,
+        refusal=replace(evidence.refusal, gate=parts.gate.evidence if parts.gate else None),
+        cross_domain=parts.cross_domain,
+    )
+
+
+def _write_documents(bundle: Path, config: BundleConfig, evidence: Evidence, parts: Parts) -> None:
+    """Write everything but the model and the figures."""
+    (bundle / "bundle.json").write_text(config.to_json(), "utf-8")
+    steps.write_json(bundle / "evidence.json", evidence)
+    for file, part in ((LOCATOR, parts.locator), (GATE, parts.gate)):
+        if part:
+            shutil.copyfile(part.graph, bundle / file)
+    (bundle / "README.md").write_text(render(config, evidence), "utf-8")
+    write_manifest(bundle)

@@ -1,6 +1,10 @@
-"""Step 2: Keras Tuner searches the space of architectures for the best validation quadratic weighted kappa."""
+"""Step 2: Keras Tuner searches the space of architectures for the best validation quadratic weighted kappa.
 
-import csv
+    python -m tuning search --data runs/audit --out runs/search --only size=128,160
+
+Writes trials.csv, report.md with plots, and best.json. A search that was killed goes on with the next trial.
+"""
+
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -8,78 +12,56 @@ from typing import Any
 
 import keras
 import keras_tuner as kt
+import numpy as np
 
 from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.errors import DataError, KneeOAError, SettingsError
 
 from .data.augment import TrainingBatches, one_hot
-from .data.datasets import load_knees, stratified_subset
+from .data.datasets import Knees, load_knees, stratified_subset
 from .evaluation.plots import plot_search
 from .networks.architecture import SEARCH_SPACE, Architecture, KneeHyperModel, compiled, narrowed
 from .run import steps
 from .training.schedule import warmup_cosine
+from .training.search_result import RESULT, Trial, write_result
 from .training.tuners import OBJECTIVE, TUNERS, SearchSettings, run_trials
+
+SHOWN_TRIALS = 15
+"""Best trials that report.md lists."""
 
 
 def search(audit: Path, out: Path, settings: SearchSettings = SearchSettings()) -> Path:
     """Write trials.csv, report.md with plots, and best.json to `out`; returns it.
 
-    A search that was killed goes on with the next trial. A trial that fails leaves its traceback in `failed/`;
-    too many in a row end the search with a DataError. Raises SettingsError for a tuner or a choice that there is not.
+    A trial that fails leaves its traceback in failed/.
+
+    Args:
+        audit: Output folder of the audit.
+        out: A new folder, or one in which the same search was stopped.
+        settings: The options of the search.
+
+    Raises:
+        SettingsError: The tuner or a choice of the search space does not exist.
+        DataError: No trial finished, or too many failed in a row.
     """
     search_space = narrowed(settings.only or {})
     if settings.tuner not in TUNERS:
         raise SettingsError(f"--tuner {settings.tuner}: choose among {', '.join(TUNERS)}.")
     audit = steps.find_input(audit, "audit")
     steps.begin(out, "search", str(audit), asdict(settings))
-    if (out / "best.json").exists():
+    if (out / RESULT).exists():
         return out
     run_trials(_FilmHyperModel(search_space, audit, settings), out, settings)
     trials = read_trials(out / "tuner", settings.epochs)
     if not trials:
-        raise DataError(f"No trial of the search finished; why is in {out / 'failed'}.")
-    _write(out, trials, search_space, settings)
-    # Every trial left a checkpoint of its weights; the winner is trained anew, so they only fill the disk.
+        raise DataError(f"No trial of the search finished; read why in {out / 'failed'}.")
+    plot_search([trial.row() for trial in trials], out / "search.png")
+    (out / "report.md").write_text(_report(trials, search_space, settings), "utf-8")
+    write_result(out, trials, settings.tuner)
+    # Every trial left a checkpoint of its weights. The best architecture is trained anew, so they only fill the disk.
     for checkpoint in (out / "tuner").glob("trial_*/*.h5"):
         checkpoint.unlink()
     return out
-
-
-def read_trials(folder: Path, epochs: int) -> list[dict[str, Any]]:
-    """The finished trials as Keras Tuner left them on disk, best first. epochs: of a trial that does not say."""
-    trials = []
-    for path in sorted(folder.glob("trial_*/trial.json")):
-        trial = json.loads(path.read_text("utf-8"))
-        if trial["status"] != "COMPLETED":
-            continue
-        values = trial["hyperparameters"]["values"]
-        trials.append(
-            {
-                "trial": trial["trial_id"],
-                OBJECTIVE: trial["score"],
-                "epochs": values.get("tuner/epochs", epochs),
-                "bracket": values.get("tuner/bracket", ""),
-                # Keras Tuner keeps a truth value as 0 or 1.
-                **{name: type(SEARCH_SPACE[name][0])(values[name]) for name in SEARCH_SPACE},
-            }
-        )
-    return sorted(trials, key=lambda trial: -trial[OBJECTIVE])
-
-
-def architecture_of(folder: Path, trial: str = "") -> Architecture:
-    """The winner of a search's best.json, or another finished trial of its trials.csv.
-
-    Raises SettingsError for one not in there.
-    """
-    if not trial:
-        return Architecture(**steps.read_json(folder / "best.json")["architecture"])
-    with (folder / "trials.csv").open(newline="", encoding="utf-8") as file:
-        rows = {row["trial"]: row for row in csv.DictReader(file)}
-    if trial not in rows:
-        raise SettingsError(f"--architecture {trial}: {folder / 'trials.csv'} has {', '.join(rows)}.")
-    choices = {name: {str(value): value for value in SEARCH_SPACE[name]} for name in SEARCH_SPACE}
-    # A choice that the space has gained since has its default in older trials.
-    return Architecture(**{name: known[rows[trial][name]] for name, known in choices.items() if name in rows[trial]})
 
 
 class _FilmHyperModel(KneeHyperModel):
@@ -88,59 +70,80 @@ class _FilmHyperModel(KneeHyperModel):
     def __init__(self, search_space: dict[str, tuple[Any, ...]], audit: Path, settings: SearchSettings):
         super().__init__(search_space)
         self.audit, self.settings = audit, settings
-        self.knees: dict[InputConfig, Any] = {}
+        self.films: dict[InputConfig, tuple[Knees, tuple[np.ndarray, np.ndarray]]] = {}
 
     def fit(self, hp: kt.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any) -> keras.callbacks.History:
         architecture = self.architecture(hp)
         try:
-            train, validation = self._films(architecture.input)
-        except KneeOAError as error:  # of the data, not of this trial
+            training, validation = self._films(architecture.input)
+        except KneeOAError as error:  # a fault of the data, not of this trial
             raise kt.errors.FatalError(error.message) from error
-        batches = TrainingBatches(train, self.settings.batch, architecture.augmentation, self.settings.seed)
+        keras.utils.set_random_seed(self.settings.seed)
+        batches = TrainingBatches(training, self.settings.batch, architecture.augmentation, self.settings.seed)
         # Each rung of Hyperband starts anew, so that its rate can fall within its epochs as it will in the long
-        # training; under a constant rate the search prefers rates that are too low for that.
-        epochs = kwargs["epochs"]
-        fresh = compiled(architecture, warmup_cosine(architecture.learning_rate, epochs * len(batches)))
+        # training. Under a constant rate the search prefers rates that are too low for that training.
+        schedule = warmup_cosine(architecture.learning_rate, kwargs["epochs"] * len(batches))
+        fresh = compiled(architecture, schedule)
         given = {**kwargs, "verbose": 0, "initial_epoch": 0, "shuffle": False}
         return fresh.fit(batches, *args, validation_data=validation, validation_batch_size=128, **given)
 
-    def _films(self, config: InputConfig) -> Any:
-        if config not in self.knees:
-            train = stratified_subset(load_knees(self.audit, "train", config), self.settings.films, self.settings.seed)
-            validation = stratified_subset(load_knees(self.audit, "val", config), self.settings.validation_films)
-            self.knees = {config: (train, (validation.inputs(), one_hot(validation.grades)))}
-        return self.knees[config]
+    def _films(self, config: InputConfig) -> tuple[Knees, tuple[np.ndarray, np.ndarray]]:
+        """Training knees, and inputs and targets of validation; those of one size alone are kept in memory."""
+        if config not in self.films:
+            training, validation = (load_knees(self.audit, split, config) for split in ("train", "val"))
+            training = stratified_subset(training, self.settings.films, self.settings.seed)
+            validation = stratified_subset(validation, self.settings.validation_films)
+            self.films = {config: (training, (validation.inputs(), one_hot(validation.grades)))}
+        return self.films[config]
 
 
-def _write(
-    out: Path, trials: list[dict[str, Any]], search_space: dict[str, tuple[Any, ...]], settings: SearchSettings
-) -> None:
-    with (out / "trials.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(trials[0]))
-        writer.writeheader()
-        writer.writerows(trials)
-    plot_search(trials, out / "search.png")
-    best = {name: trials[0][name] for name in SEARCH_SPACE}
+def read_trials(tuner: Path, epochs: int) -> list[Trial]:
+    """Returns the finished trials that Keras Tuner left on disk, best first.
+
+    Args:
+        tuner: Its folder.
+        epochs: Number of epochs of a trial that does not say.
+    """
+    trials = []
+    for path in sorted(tuner.glob("trial_*/trial.json")):
+        trial = json.loads(path.read_text("utf-8"))
+        if trial["status"] != "COMPLETED":
+            continue
+        values = trial["hyperparameters"]["values"]
+        # Keras Tuner keeps a truth value as 0 or 1.
+        choices = {name: type(known[0])(values[name]) for name, known in SEARCH_SPACE.items()}
+        trials.append(
+            Trial(
+                trial["trial_id"],
+                trial["score"],
+                values.get("tuner/epochs", epochs),
+                values.get("tuner/bracket", ""),
+                Architecture(**choices),
+            )
+        )
+    return sorted(trials, key=lambda trial: -trial.val_qwk)
+
+
+def _report(trials: list[Trial], search_space: dict[str, tuple[Any, ...]], settings: SearchSettings) -> str:
+    rows = [trial.row() for trial in trials[:SHOWN_TRIALS]]
     lines = [
         "# Search",
         "",
-        (
-            f"{len(trials)} trials by {settings.tuner}; objective: {OBJECTIVE}; at most {settings.films} training films"
-            f" and {settings.epochs} epochs a trial."
-        ),
+        f"{len(trials)} trials by {settings.tuner}; objective: {OBJECTIVE}; at most {settings.films} training films and"
+        f" {settings.epochs} epochs per trial.",
         "",
         "![Validation kappa of every trial, by choice](search.png)",
         "",
-        "| " + " | ".join(trials[0]) + " |",
-        "|" + "---|" * len(trials[0]),
-        *("| " + " | ".join(_cell(value) for value in trial.values()) + " |" for trial in trials[:15]),
+        "| " + " | ".join(rows[0]) + " |",
+        "|" + "---|" * len(rows[0]),
+        *("| " + " | ".join(_cell(value) for value in row.values()) + " |" for row in rows),
         "",
-        "Space: " + "; ".join(f"{name} {', '.join(map(str, choices))}" for name, choices in search_space.items()) + ".",
+        "Search space: "
+        + "; ".join(f"{name} {', '.join(map(str, choices))}" for name, choices in search_space.items())
+        + ".",
         "",
     ]
-    (out / "report.md").write_text("\n".join(lines), "utf-8")
-    document = {"architecture": best, OBJECTIVE: trials[0][OBJECTIVE], "trials": len(trials), "tuner": settings.tuner}
-    steps.write_json(out / "best.json", document)
+    return "\n".join(lines)
 
 
 def _cell(value: Any) -> str:

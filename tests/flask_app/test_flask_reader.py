@@ -288,5 +288,5 @@ def test_training_reads_the_exported_grades_by_the_films_hashes(tmp_path: Path, 
         (path, number % 5, "left", "site") for number, path in enumerate(paths)
     ]
     paths[0].unlink()
-    with pytest.raises(DataError, match="line 2: no film beside the CSV or below has sha256:"):
+    with pytest.raises(DataError, match="line 2: no film in the folder of the CSV has sha256:"):
         read_labels([f"site={tmp_path / 'readings.csv'}"])

@@ -27,14 +27,8 @@ def _commands(name: str, parser: argparse.ArgumentParser) -> Iterator[str]:
             if not isinstance(action, argparse._HelpAction):
                 yield f"| {_called(action)} | {_meaning(action)} |"
         if sub.epilog:
-            yield (
-                "\n"
-                + sub.epilog.replace("examples:\n", "")
-                .split("exit code:")[0]
-                .replace("\n  ", "\n    ")
-                .replace("  kneeoa", "    kneeoa", 1)
-                .rstrip()
-            )
+            examples = sub.epilog.removeprefix("examples:").split("exit code:")[0]
+            yield examples.replace("\n  ", "\n    ").rstrip()
         yield ""
 
 

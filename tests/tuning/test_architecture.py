@@ -10,8 +10,8 @@ import pytest
 from kneeoa_hub.errors import SettingsError
 from tuning.networks.architecture import NAMED, SEARCH_SPACE, Architecture, build, compiled, narrowed
 from tuning.networks.ensemble import Member, assemble
-from tuning.search import architecture_of
-from tuning.train import precision
+from tuning.training.member import precision
+from tuning.training.search_result import architecture_of_trial
 
 BASELINE = NAMED["baseline-2023"]
 
@@ -52,9 +52,9 @@ def test_any_trial_of_a_search_can_be_built(tmp_path):
         writer.writerows(
             {"trial": trial, "val_qwk": 0.5, **asdict(architecture)} for trial, architecture in architectures.items()
         )
-    assert {trial: architecture_of(tmp_path, trial) for trial in architectures} == architectures
+    assert {trial: architecture_of_trial(tmp_path, trial) for trial in architectures} == architectures
     with pytest.raises(SettingsError, match=r"--architecture 0003: .*trials.csv has 0000, 0001, 0002"):
-        architecture_of(tmp_path, "0003")
+        architecture_of_trial(tmp_path, "0003")
 
 
 def test_the_cnn_of_2023_is_a_point_of_the_space():

@@ -14,7 +14,7 @@ from kneeoa_hub.imaging.phantom import write_films
 from tuning.__main__ import main
 from tuning.quickstart import main as quickstart
 from tuning.run import steps
-from tuning.train import seeds_of
+from tuning.training.plan import parse_seeds
 
 ROOT = Path(__file__).parents[2]
 
@@ -83,7 +83,7 @@ def said(capsys) -> str:
         (
             ["train", "--data", "AUDIT", "--architecture", "residual", "--seeds", "0,1,00"],
             2,
-            "0 is there twice and would give the same member again",
+            "0 occurs twice and would make the same member again",
         ),
         (["evaluate", "--data", "AUDIT"], 1, "does not come from the step 'train'"),
         (["export", "--data", "AUDIT"], 1, "does not come from the step 'train'"),
@@ -144,7 +144,7 @@ def test_a_seed_that_no_generator_takes_is_told_by_the_command_line(tmp_path, ca
 
 
 def test_the_seeds_that_are_taken():
-    assert seeds_of("0, 4294967295,7") == (0, 4294967295, 7)
+    assert parse_seeds("0, 4294967295,7") == (0, 4294967295, 7)
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_every_choice_of_members_is_measured_and_two_that_err_apart_are_best():
         given = truth.copy()
         given[wrong] = (given[wrong] + 1) % 5
         answers[np.arange(100), given] = 0.8
-    found = members.rows(truth, np.arange(100), {"one": sure, "other": other, "noise": np.full((100, 5), 0.2)})
+    found = members.choices(truth, np.arange(100), {"one": sure, "other": other, "noise": np.full((100, 5), 0.2)})
     assert len(found) == 7
     assert found[0].members[:2] == ("one", "other")
     alone = [row for row in found if len(row.members) == 1]

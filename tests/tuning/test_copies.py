@@ -1,4 +1,4 @@
-"""Older weights are measured with the knees told apart that a newer audit knows in a film of their training."""
+"""Older weights are measured with and without the knees that a newer audit finds in a film of their training."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import pytest
 from kneeoa_hub.errors import DataError
 from tuning.data.datasets import Knees
 from tuning.data.table import AuditedFilm
-from tuning.evaluate import told_apart
+from tuning.evaluation.seen import mark_seen
 
 
 def film(name: str, split: str, leakage_group: str = "", use: str = "yes", dataset: str = "oai") -> AuditedFilm:
@@ -43,18 +43,18 @@ LEAKAGE_GROUP = {
     "copy of a validation film": "3",
 }
 NEWER = [replace(film, leakage_group=LEAKAGE_GROUP[name]) for name, film in TRAINED.items()]
-SETS = {split: knees(*(film for film in TRAINED.values() if film.split == split)) for split in ("val", "test")}
+VALIDATION, TEST = (knees(*(film for film in TRAINED.values() if film.split == split)) for split in ("val", "test"))
+ALL = list(TRAINED.values())
 
 
-def test_a_knee_that_training_saw_in_another_film_is_told():
-    joined, seen = told_apart(SETS, list(TRAINED.values()), NEWER)
-    assert {split: mask.tolist() for split, mask in seen.items()} == {
-        "val": [True, False, False],
-        "test": [True, False],
-    }
-    assert joined["val"].groups.tolist() == ["1", "2", "3"]  # by which the bootstrap draws
-    assert joined["test"].groups.tolist() == ["1", "3"]
-    assert joined["val"].pixels is SETS["val"].pixels
+def test_a_knee_that_training_saw_in_another_film_is_marked():
+    validation, seen = mark_seen(VALIDATION, ALL, NEWER)
+    assert seen.tolist() == [True, False, False]
+    assert validation.groups.tolist() == ["1", "2", "3"]  # by which the bootstrap draws
+    assert validation.pixels is VALIDATION.pixels
+    test, seen = mark_seen(TEST, ALL, NEWER)
+    assert seen.tolist() == [True, False]
+    assert test.groups.tolist() == ["1", "3"]
 
 
 def test_a_film_of_the_same_name_in_another_dataset_is_another():
@@ -62,11 +62,17 @@ def test_a_film_of_the_same_name_in_another_dataset_is_another():
         film("other", "train", leakage_group="1", dataset="gornale"),
         film("copy", "train", leakage_group="9", dataset="gornale"),
     ]
-    joined, seen = told_apart(SETS, [*TRAINED.values(), *elsewhere], [*elsewhere, *NEWER])
-    assert joined["val"].groups.tolist() == ["1", "2", "3"]
-    assert seen["val"].tolist() == [True, False, False]
+    validation, seen = mark_seen(VALIDATION, [*ALL, *elsewhere], [*elsewhere, *NEWER])
+    assert validation.groups.tolist() == ["1", "2", "3"]
+    assert seen.tolist() == [True, False, False]
 
 
-def test_an_audit_of_other_films_tells_nothing():
-    with pytest.raises(DataError, match=r"has no copy\.png and 1 others"):
-        told_apart(SETS, list(TRAINED.values()), [film for film in NEWER if "copy.png" not in film.file])
+def test_an_audit_that_knew_no_leakage_groups_marks_the_films_of_its_groups_alone():
+    older = [replace(film, leakage_group=film.group) for film in ALL]
+    assert mark_seen(VALIDATION, ALL, older)[1].tolist() == [False, False, False]
+    assert ALL[0].leakage_group == ALL[0].group
+
+
+def test_an_audit_of_other_films_is_refused():
+    with pytest.raises(DataError, match=r"lacks copy\.png and 1 other films"):
+        mark_seen(VALIDATION, ALL, [film for film in NEWER if "copy.png" not in film.file])

@@ -13,17 +13,11 @@ from tuning.audit import audit
 from tuning.data.augment import TrainingBatches, one_hot
 from tuning.data.datasets import load_knees
 from tuning.networks.architecture import NAMED
-from tuning.train import TrainSettings, train
+from tuning.train import train
 from tuning.training import distillation
-from tuning.training.checkpoint import weights_of
+from tuning.training.checkpoint import weights_path
 from tuning.training.members import load_members
-
-
-@pytest.fixture(scope="module")
-def audited(tmp_path_factory):
-    root = tmp_path_factory.mktemp("taught")
-    write_films(root / "films", 60)
-    return audit([f"synthetic={root / 'films'}"], root / "audit")
+from tuning.training.plan import TrainSettings
 
 
 def test_half_of_a_target_is_the_label_and_half_the_teachers_answer(audited, grader):
@@ -49,7 +43,7 @@ def test_a_teacher_of_other_films_of_the_same_dataset_is_refused(tmp_path, grade
 def test_a_member_of_another_training_joins_as_it_is(audited, grader, tmp_path):
     settings = {"epochs": 2, "patience": 2, "batch": 16, "architectures": ("residual",)}
     before = train(audited, tmp_path / "before", TrainSettings(**settings))
-    joined = (str(weights_of(before, "residual-0")),)
+    joined = (str(weights_path(before, "residual-0")),)
     taught = train(
         audited,
         tmp_path / "after",
@@ -63,7 +57,7 @@ def test_a_member_of_another_training_joins_as_it_is(audited, grader, tmp_path):
         == NAMED["residual"].size
     )
     shutil.copy(before / "member-residual-0.weights.h5", before / "member-other-0.weights.h5")
-    with pytest.raises(DataError, match=r"is no member of a training; choose among member-residual-0\.weights\.h5"):
+    with pytest.raises(DataError, match=r"is not a member of a training; choose among member-residual-0\.weights\.h5"):
         train(
             audited, tmp_path / "wrong", TrainSettings(**settings, joined=(str(before / "member-other-0.weights.h5"),))
         )

@@ -10,7 +10,7 @@ from PIL import Image
 
 from kneeoa_hub.runtime import OUTPUTS, Network
 from tuning.networks.architecture import Architecture, build
-from tuning.networks.ensemble import Member, assemble, input_of, seen_alone
+from tuning.networks.ensemble import Member, assemble, input_of, unmirrored
 
 SMALL = {"widths": "16-32-64-128", "blocks": 1, "block": "plain"}
 ARCHITECTURES = [
@@ -47,7 +47,7 @@ def test_the_input_is_that_of_the_member_that_sees_most():
 
 def test_every_member_sees_the_film_at_its_own_size_as_pillow_shrinks_it(members, films):
     for member in members:
-        alone = np.asarray(seen_alone(member, input_of(ARCHITECTURES))(films))
+        alone = np.asarray(unmirrored(member, input_of(ARCHITECTURES))(films))
         assert np.abs(alone - np.asarray(member.network(shrunk(films, member.architecture.size)))).max() < 1e-5
 
 

@@ -12,6 +12,7 @@ from kneeoa_hub.runtime import GateNetwork
 from tuning import gate as step
 from tuning.audit import audit
 from tuning.gate import GateSettings, gate
+from tuning.networks.gate_net import build, with_mirror
 from tuning.synthetic import negatives
 
 
@@ -35,11 +36,11 @@ def test_it_writes_graph_limits_and_figures(tmp_path, monkeypatch):
         row = result["figures"]["made"][name]
         assert sum(row[key]["value"] for key in ("refused", "put_right", "let_through")) == pytest.approx(1)
         assert f"| {name} | 4 |" in (out / "gate.md").read_text("utf-8")
-    model = step.build()
+    model = build(step.SIDE)
     model.load_weights(out / "gate.weights.h5")
-    model = step.both_ways(model)
-    images = np.random.default_rng(0).standard_normal((3, step.SIZE, step.SIZE, 1)).astype(np.float32)
-    answers = GateNetwork(out / "gate.onnx", step.SIZE).run(images)
+    model = with_mirror(model)
+    images = np.random.default_rng(0).standard_normal((3, step.SIDE, step.SIDE, 1)).astype(np.float32)
+    answers = GateNetwork(out / "gate.onnx", step.SIDE).run(images)
     assert answers.shape == (3, len(CLASSES))
     assert np.abs(answers - np.asarray(model(images))).max() < 1e-5
     assert gate(audited, out, GateSettings(pictures=160, epochs=1)) == out  # what is there is taken up
@@ -47,8 +48,8 @@ def test_it_writes_graph_limits_and_figures(tmp_path, monkeypatch):
 
 def test_a_film_and_its_mirror_image_get_one_answer_but_for_the_quarter_turns():
     keras.utils.set_random_seed(3)
-    model = step.both_ways(step.build())
-    films = np.random.default_rng(3).standard_normal((4, step.SIZE, step.SIZE, 1)).astype(np.float32)
+    model = with_mirror(build(step.SIDE))
+    films = np.random.default_rng(3).standard_normal((4, step.SIDE, step.SIDE, 1)).astype(np.float32)
     answers, mirrored = (np.asarray(model.predict(inputs, verbose=0)) for inputs in (films, films[:, :, ::-1]))
     other = {(1, False): (3, False), (3, False): (1, False), (1, True): (3, True), (3, True): (1, True)}
     places = [CLASSES.index(other[kind]) if kind in other else place for place, kind in enumerate(CLASSES)]

@@ -1,4 +1,4 @@
-"""The step that trains and measures a finder, small and on synthetic films."""
+"""The step that trains and measures a locator, small and on synthetic films."""
 
 import json
 from dataclasses import replace
@@ -14,10 +14,11 @@ from kneeoa_hub.imaging.locate import Joint, Locator
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film, write_films
 from kneeoa_hub.typed_json import from_json
 from tuning.audit import audit
-from tuning.locator import LocatorSettings, examples, locator, train
+from tuning.locator import LocatorSettings, locator, train
 from tuning.networks.locator_net import STRIDE, targets, write_onnx
-from tuning.run.figures import share
+from tuning.run.estimates import proportion
 from tuning.synthetic.compose import TRAINING, as_knee, compose
+from tuning.synthetic.locator_examples import make_examples
 
 from ..support.schemas import schema
 
@@ -30,7 +31,7 @@ def small(tmp_path_factory) -> Locator:
     knees = [as_knee(knee_film(seed % 5, seed).pixels) for seed in range(12)]
     settings = LocatorSettings(films=150, epochs=8, batch=16, side=96)
     path = tmp_path_factory.mktemp("locator") / LOCATOR
-    write_onnx(train(examples(knees, SIDE, settings), SIDE, settings), path)
+    write_onnx(train(make_examples(knees, SIDE, films=150, seed=0), SIDE, settings), path)
     return Locator(path, LocatorConfig(SIDE, 0.3))
 
 
@@ -66,10 +67,10 @@ def test_the_heat_is_highest_at_the_joint_and_every_place_about_it_points_there(
 
 
 def test_a_share_comes_with_an_interval_that_is_not_empty_at_one():
-    figure = share([True] * 100)
+    figure = proportion([True] * 100)
     assert (figure.value, figure.high, figure.n) == (1.0, 1.0, 100)
     assert 0.95 < figure.low < 0.98
-    assert share([]) == Estimate(0, 0, 0, 0)
+    assert proportion([]) == Estimate(0, 0, 0, 0)
 
 
 @pytest.mark.slow

@@ -224,7 +224,7 @@ def test_nothing_is_calibrated_on_a_knee_that_a_newer_audit_knows_from_training(
     shutil.copytree(loop / "audit", tmp_path / "newer", ignore=shutil.ignore_patterns("canvases"))
     write_table(
         tmp_path / "newer" / "films.csv",
-        [replace(film, leakage_group=taught.together) if film.file in copies else film for film in films],
+        [replace(film, leakage_group=taught.leakage_group) if film.file in copies else film for film in films],
     )
     evaluate = ("evaluate", "--data", loop / "train", "--validation-only")
     for out, more in (("all", ()), ("apart", ("--copies", tmp_path / "newer"))):

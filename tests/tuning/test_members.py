@@ -9,37 +9,29 @@ import numpy as np
 import pytest
 
 from kneeoa_hub.errors import DataError, SettingsError
-from kneeoa_hub.imaging.phantom import write_films
-from tuning.audit import audit
 from tuning.data.table import read_films
 from tuning.data.table import write_films as write_rows
 from tuning.networks.architecture import NAMED, build
 from tuning.run import steps
-from tuning.train import TrainSettings, train
-from tuning.training.checkpoint import weights_of
+from tuning.train import train
+from tuning.training.checkpoint import weights_path
 from tuning.training.members import load_members, members_of
+from tuning.training.plan import TrainSettings
 
 ALONE = {"architectures": ("none",)}
-
-
-@pytest.fixture(scope="module")
-def audited(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("joining")
-    write_films(root / "films", 60)
-    return audit([f"synthetic={root / 'films'}"], root / "audit")
 
 
 def trained(audited: Path, folder: Path, looks: int = 0) -> Path:
     """A training on that audit, whose test films were looked at so often, without the time that it takes."""
     out = steps.begin(folder, "train", str(audited), {})
-    build(NAMED["residual"]).save_weights(weights_of(out, "residual-0"))
+    build(NAMED["residual"]).save_weights(weights_path(out, "residual-0"))
     entry = {"name": "residual-0", "seed": 0, "epochs": 1, "val_qwk": 0.0, "architecture": asdict(NAMED["residual"])}
     steps.write_json(
         out / "train.json", {"best_json_sha256": "", "members": [entry], "films": 1, "datasets": ["synthetic"]}
     )
     if looks:
         steps.write_json(out / "test_looks.json", looks)
-    return weights_of(out, "residual-0")
+    return weights_path(out, "residual-0")
 
 
 def another_audit(audited: Path, folder: Path, change) -> Path:
@@ -68,7 +60,7 @@ def test_looks_at_test_films_go_with_the_weights(audited, tmp_path):
     weights = trained(audited, tmp_path / "before", looks=3)
     out = train(audited, tmp_path / "after", TrainSettings(**ALONE, joined=(str(weights),)))
     assert json.loads((out / "train.json").read_text("utf-8"))["looks_before"] == 3
-    again = train(audited, tmp_path / "later", TrainSettings(**ALONE, joined=(str(weights_of(out, "residual-0")),)))
+    again = train(audited, tmp_path / "later", TrainSettings(**ALONE, joined=(str(weights_path(out, "residual-0")),)))
     assert json.loads((again / "train.json").read_text("utf-8"))["looks_before"] == 3
 
 
@@ -78,7 +70,7 @@ def test_a_member_that_saw_a_held_out_knee_in_another_film_is_refused(audited, t
     def kin_found(films):
         seen = next(n for n, film in enumerate(films) if film.split == "train")
         held_out = next(n for n, film in enumerate(films) if film.split == "test")
-        films[seen] = replace(films[seen], leakage_group=films[held_out].together, use="its knee is also in test")
+        films[seen] = replace(films[seen], leakage_group=films[held_out].leakage_group, use="its knee is also in test")
         return films
 
     newer = another_audit(audited, tmp_path / "newer", kin_found)
@@ -125,7 +117,7 @@ def test_what_a_member_saw_goes_with_it_through_another_training(audited, tmp_pa
         return films
 
     newer = another_audit(audited, tmp_path / "newer", held_out)
-    for one in (weights, weights_of(through, "residual-0")):
+    for one in (weights, weights_path(through, "residual-0")):
         with pytest.raises(DataError, match=r"that .* holds out"):
             train(newer, tmp_path / "after", TrainSettings(**ALONE, joined=(str(one),)))
 
@@ -135,7 +127,7 @@ def test_a_member_that_is_not_taken_leaves_nothing_behind(audited, grader, tmp_p
     weights, name = trained(audited, tmp_path / "before"), grader.bundle.config.members[0]["name"]
     joined = (str(weights), str(grader.bundle.folder))
     out = train(audited, tmp_path / "after", TrainSettings(**ALONE, joined=joined, members=(name,)))
-    assert [path.name for path in out.glob("member-*")] == [weights_of(out, name).name]
+    assert [path.name for path in out.glob("member-*")] == [weights_path(out, name).name]
 
 
 def test_looks_of_all_that_members_come_from_add_up(audited, tmp_path):
@@ -173,7 +165,7 @@ def test_a_dataset_that_is_not_there_is_told(audited, tmp_path):
 def test_a_member_of_films_that_are_not_here_is_refused(audited, tmp_path):
     weights = trained(audited, tmp_path / "before")
     fewer = another_audit(audited, tmp_path / "fewer", lambda films: films[: len(films) // 2])
-    with pytest.raises(DataError, match="was trained on other films than those of"):
+    with pytest.raises(DataError, match=r"was trained on \d+ films that .* does not hold"):
         train(fewer, tmp_path / "after", TrainSettings(**ALONE, joined=(str(weights),)))
 
 
@@ -181,7 +173,7 @@ def test_a_member_of_films_that_are_not_here_is_refused(audited, tmp_path):
     ("settings", "told"),
     [
         ({}, "--architecture none trains nothing; give the members"),
-        ({"members": ("winner-9",)}, "--members winner-9: none that joins is called so; choose among residual-0"),
+        ({"members": ("winner-9",)}, "--members winner-9: no member that joins has this name; choose among residual-0"),
     ],
 )
 def test_what_is_asked_amiss_is_said(audited, tmp_path, settings, told):

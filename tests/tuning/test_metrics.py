@@ -1,13 +1,14 @@
-"""Figures of merit beside what is worked out by hand, and their intervals where it is known how wide they must be."""
+"""Measures equal those worked out by hand, and their intervals are as wide as is known where that is known."""
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+from sklearn.metrics import balanced_accuracy_score
 
 from kneeoa_hub.agreement import RESAMPLES, qwk_interval, resamples
-from kneeoa_hub.evidence import Estimate
+from kneeoa_hub.evidence import Agreement, Estimate, SetEvidence, SubgroupEvidence
 from tuning.evaluation.metrics import (
     METRICS,
     Predictions,
@@ -17,11 +18,11 @@ from tuning.evaluation.metrics import (
     measure,
     recalls,
 )
-from tuning.run.figures import balanced_accuracy, share
+from tuning.run.estimates import balanced_accuracy, proportion
 
 
 def predictions(groups: np.ndarray, seed: int = 0) -> Predictions:
-    """[N] answers to made films, right in seven of ten, one a film; groups: [N]."""
+    """Made-up predictions for N knees, right in seven of ten; groups: [N]."""
     rng = np.random.default_rng(seed)
     count = len(groups)
     truth = rng.integers(0, 5, count)
@@ -70,16 +71,14 @@ def test_copies_within_a_group_say_nothing_new_and_as_films_of_their_own_would_s
     apart = Predictions(
         *(getattr(together, name) for name in ("truth", "grade", "probabilities", "in_set", "set_size")), names(240)
     )
-    seen, grouped, single = measure(alone), measure(together), measure(apart)
-    assert set(seen) == set(METRICS)
-    for name, figure in seen.items():
-        assert asdict(grouped[name]) == pytest.approx(asdict(figure) | {"n": 240}), name
-        width = single[name].high - single[name].low
+    seen, grouped, single = (measure(SetEvidence, one) for one in (alone, together, apart))
+    for name in METRICS:
+        figure = getattr(seen, name)
+        assert asdict(getattr(grouped, name)) == pytest.approx(asdict(figure) | {"n": 240}), name
+        width = getattr(single, name).high - getattr(single, name).low
         # of four times as many films
         assert width == pytest.approx((figure.high - figure.low) / 2, rel=0.3), name
-    assert qwk_interval(together.truth, together.grade, together.groups) == pytest.approx(
-        (seen["qwk"].low, seen["qwk"].high)
-    )
+    assert qwk_interval(together.truth, together.grade, together.groups) == pytest.approx((seen.qwk.low, seen.qwk.high))
     for by_grade in (recalls, coverages):
         assert all(
             by_grade(together)[grade].low == pytest.approx(figure.low)
@@ -94,7 +93,7 @@ def test_the_interval_of_an_accuracy_is_that_of_a_proportion():
     given = Predictions(
         truth, np.where(right, truth, truth + 1), np.full((400, 5), 0.2), right, np.ones(400, int), names(400)
     )
-    figure = measure(given, names=["accuracy"])["accuracy"]
+    figure = measure(Agreement, given).accuracy
     error = 1.96 * math.sqrt(0.8 * 0.2 / 400)
     ends = {"value": 0.8, "low": 0.8 - error, "high": 0.8 + error, "n": 400}
     assert asdict(figure) == pytest.approx(ends, abs=0.005)
@@ -120,6 +119,21 @@ def test_figures_worked_out_by_hand():
         "set_size": 2,
     }
     assert {name: metric(given) for name, metric in METRICS.items()} == pytest.approx(worked)
+
+
+def test_a_set_without_osteoarthritis_has_no_measure_of_it():
+    healthy = predictions(names(60))
+    healthy = replace(healthy, truth=healthy.truth % 2)
+    assert measure(SubgroupEvidence, healthy).auc_oa is None
+    whole = measure(SetEvidence, healthy)
+    assert whole.sensitivity_oa is None
+    assert whole.specificity_oa is not None
+
+
+def test_balanced_accuracy_is_that_of_scikit_learn():
+    rng = np.random.default_rng(0)
+    truth, grade = np.append(rng.integers(0, 4, 200), [0, 1]), np.append(rng.integers(0, 4, 200), [3, 3])
+    assert balanced_accuracy(truth, grade) == pytest.approx(balanced_accuracy_score(truth, grade))
 
 
 def test_balanced_accuracy_is_the_mean_recall_of_the_grades_that_occur():
@@ -166,11 +180,11 @@ def test_a_model_that_is_right_as_often_as_it_says_lies_within_the_band_and_a_su
 
 def test_a_share_has_wilsons_interval_also_where_it_is_certain():
     z = 1.959964
-    assert asdict(share([False] * 10)) == pytest.approx(
+    assert asdict(proportion([False] * 10)) == pytest.approx(
         {"value": 0, "low": 0, "high": z**2 / (10 + z**2), "n": 10}, abs=1e-6
     )
     middle, half = (0.5 + z**2 / 20) / (1 + z**2 / 10), z * math.sqrt(0.025 + z**2 / 400) / (1 + z**2 / 10)
-    assert asdict(share([True, False] * 5)) == pytest.approx(
+    assert asdict(proportion([True, False] * 5)) == pytest.approx(
         {"value": 0.5, "low": middle - half, "high": middle + half, "n": 10}, abs=1e-6
     )
-    assert share([]) == Estimate(0, 0, 0, 0)
+    assert proportion([]) == Estimate(0, 0, 0, 0)

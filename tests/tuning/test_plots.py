@@ -8,7 +8,7 @@ from PIL import Image
 from tuning.evaluation import plots
 from tuning.evaluation.metrics import Predictions, coverages
 from tuning.evaluation.occlusion import MeanMaps
-from tuning.run.figures import grouped_share, share
+from tuning.run.estimates import grouped_proportion, proportion
 
 
 def predictions(count: int, seed: int = 0, per_patient: int = 1) -> Predictions:
@@ -46,7 +46,7 @@ def bars(axis) -> np.ndarray:
 def test_the_bars_of_the_grade_sets_are_the_table_s(drawn, tmp_path):
     measured = {"gornale_val": predictions(200, per_patient=4), "oai_test": predictions(300, 1)}
     tables = {name: coverages(one) for name, one in measured.items()}
-    plots.plot_sets(measured, tables, 0.9, tmp_path / "sets.png")
+    plots.plot_prediction_sets(measured, tables, 0.9, tmp_path / "sets.png")
     for axis, table in zip(drawn[0].axes[:2], tables.values(), strict=True):
         assert bars(axis) == pytest.approx(np.array([(figure.low, figure.high) for figure in table.values()]))
     assert [axis.get_title() for axis in drawn[0].axes[:2]] == [
@@ -62,7 +62,8 @@ def test_no_label_of_the_grade_sets_lies_outside_its_panel(drawn, tmp_path):
         "gornale_test": predictions(100),
         "oai_test": predictions(100),
     }
-    plots.plot_sets(measured, {name: coverages(one) for name, one in measured.items()}, 0.9, tmp_path / "sets.png")
+    tables = {name: coverages(one) for name, one in measured.items()}
+    plots.plot_prediction_sets(measured, tables, 0.9, tmp_path / "sets.png")
     for axis in drawn[0].axes:
         if axis.get_ylabel():
             panel, label = axis.get_window_extent(), axis.yaxis.label.get_window_extent()
@@ -81,10 +82,10 @@ def test_the_bars_of_calibration_are_wider_where_patients_have_several_knees(dra
 def test_a_share_by_groups_is_wider_than_over_films_and_not_certain_at_one():
     right = np.repeat(np.arange(40) % 3 > 0, 5)
     groups = np.repeat(np.arange(40), 5)
-    grouped, plain = grouped_share(right, groups), share(right)
+    grouped, plain = grouped_proportion(right, groups), proportion(right)
     assert grouped.value == plain.value
     assert grouped.high - grouped.low > 1.5 * (plain.high - plain.low)
-    assert grouped_share(np.ones(20, bool), np.arange(20)) == share(np.ones(20, bool))
+    assert grouped_proportion(np.ones(20, bool), np.arange(20)) == proportion(np.ones(20, bool))
 
 
 def test_the_mean_maps_come_with_a_scale_a_frame_and_their_numbers(drawn, tmp_path):

@@ -1,10 +1,12 @@
 """A search or a training that is killed without warning goes on where it stopped, with the same command."""
 
 import csv
+import io
 import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -12,26 +14,20 @@ import numpy as np
 import pytest
 
 from kneeoa_hub.errors import DataError
-from kneeoa_hub.imaging.phantom import write_films
-from tuning.audit import audit
 from tuning.data.datasets import Knees
 from tuning.data.table import AuditedFilm
 from tuning.networks.architecture import Architecture
-from tuning.train import TrainSettings, train_member
+from tuning.search import search
 from tuning.training.checkpoint import Checkpoint, kept_kappa, read_history
+from tuning.training.member import TrainingFilms, train_member
+from tuning.training.plan import PlannedMember, TrainSettings
+from tuning.training.tuners import SearchSettings
 
 from ..support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 6
 STEPS = 2
-
-
-@pytest.fixture(scope="module")
-def audited(tmp_path_factory) -> Path:
-    root = tmp_path_factory.mktemp("audited")
-    write_films(root / "films", 60)
-    return audit([f"synthetic={root / 'films'}"], root / "audit")
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
@@ -114,7 +110,8 @@ def noise(count: int, seed: int) -> Knees:
 def test_a_resumed_training_sees_the_batches_of_an_unbroken_one_in_the_same_order(tmp_path, monkeypatch):
     # masks of dropout begin anew
     tiny = Architecture(size=32, widths="4-8", block="plain", dropout=0.0, learning_rate=0.01)
-    films, validation, settings = noise(48, 0), noise(20, 1), TrainSettings(epochs=4, batch=4, mixup=0.2, occlusion=0.5)
+    films, settings = TrainingFilms(noise(48, 0), noise(20, 1)), TrainSettings(batch=4, mixup=0.2, occlusion=0.5)
+    member = PlannedMember("tiny", 3, tiny, epochs=4)
     kept = Checkpoint.on_epoch_end
 
     def stopped(checkpoint: Checkpoint, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -128,10 +125,10 @@ def test_a_resumed_training_sees_the_batches_of_an_unbroken_one_in_the_same_orde
         if out.name == "broken":
             monkeypatch.setattr(Checkpoint, "on_epoch_end", stopped)
             with pytest.raises(KeyboardInterrupt):
-                train_member(tiny, films, validation, "tiny", 3, settings, out)
+                train_member(member, films, settings, out)
             monkeypatch.undo()
             assert len(read_history(out, "tiny")) == 2
-        train_member(tiny, films, validation, "tiny", 3, settings, out)
+        train_member(member, films, settings, out)
         histories.append([{name: float(value) for name, value in row.items()} for row in read_history(out, "tiny")])
     assert len(histories[0]) == 4
     assert histories[1] == [pytest.approx(row, rel=1e-4, abs=1e-6) for row in histories[0]]
@@ -188,6 +185,20 @@ def test_a_killed_search_keeps_the_trials_that_were_finished(audited, tmp_path):
         trials = list(csv.DictReader(file))
     assert len(trials) == len({row["trial"] for row in trials}) == 3
     assert json.loads((out / "best.json").read_text("utf-8"))["trials"] == 3
+
+
+@pytest.mark.slow
+def test_two_searches_with_the_default_seed_find_the_same(audited, tmp_path):
+    only = {"size": ["96"], "stem": ["conv5"], "widths": ["16-32-64-128"], "blocks": ["1"], "dense": [""]}
+    small = SearchSettings("random", trials=2, epochs=1, films=20, validation_films=20, batch=10, only=only)
+    first, second, other = (
+        list(
+            csv.DictReader(io.StringIO((search(audited, tmp_path / name, settings) / "trials.csv").read_text("utf-8")))
+        )
+        for name, settings in (("first", small), ("second", small), ("other", replace(small, seed=1)))
+    )
+    assert first == second
+    assert first != other
 
 
 @pytest.fixture

@@ -76,8 +76,8 @@ def test_a_csv_leads_to_files_and_through_archives(oai, tmp_path):
 @pytest.mark.parametrize(
     ("make", "said"),
     [
-        (lambda root: (root / "notes.txt").write_text("x"), "no film lies in a grade's folder"),
-        (lambda root: None, "no film lies in a grade's folder"),
+        (lambda root: (root / "notes.txt").write_text("x"), "no film in a folder of a grade"),
+        (lambda root: None, "no film in a folder of a grade"),
         (lambda root: film_at(root / "7" / "a.png"), "the grade is '7'"),
         (lambda root: film_at(root / "0" / "a.png"), "none of grade 1"),
     ],
@@ -91,7 +91,7 @@ def test_folders_without_all_grades_are_an_error_that_says_which(tmp_path, make,
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("name,kl\na,1\n", "needs a header"),
+        ("name,kl\na,1\n", "has no rows with the columns file and grade"),
         ("file,grade\na.png,5\n", "line 2: the grade is '5'"),
         ("file,grade,split\na.png,1,later\n", "later"),
     ],

@@ -10,9 +10,9 @@ from PIL import Image
 from kneeoa_hub.bundle import Conformal, Decision, InputConfig
 from kneeoa_hub.imaging.phantom import knee_film
 from tuning.audit import audit
-from tuning.data.table import SEVERAL, read_films, write_films
+from tuning.data.table import SEVERAL_KNEES, read_films, write_films
 from tuning.evaluation.calibration import Calibration
-from tuning.evaluation.strips import LEAST, two_knee_strips
+from tuning.evaluation.strips import LEAST_STRIPS, two_knee_strips
 
 CALIBRATION = Calibration(1.0, Decision(), Conformal(0.9, 0.9, 100), {})
 CONFIG = InputConfig(96, 96)
@@ -52,7 +52,7 @@ def audited(tmp_path_factory):
 
 
 def test_the_worse_knee_stands_for_its_strip(audited):
-    strips = [film for film in read_films(audited) if film.use == SEVERAL]
+    strips = [film for film in read_films(audited) if film.use == SEVERAL_KNEES]
     assert len(strips) == 15
     grades = [grade for film in strips for grade in ((film.grade, 0) if film.grade % 2 else (0, film.grade))]
     figures = two_knee_strips(by_turns(grades), audited, audited, "val", CONFIG, CALIBRATION)
@@ -65,11 +65,11 @@ def test_the_worse_knee_stands_for_its_strip(audited):
 
 def test_a_strip_whose_knee_was_trained_on_is_left_out_and_few_are_not_measured(audited, tmp_path):
     films = read_films(audited)
-    for seen in (3, 15 - LEAST + 1):
+    for seen in (3, 15 - LEAST_STRIPS + 1):
         trained = [replace(film, split="train", use="yes", file=f"trained-{film.file}") for film in films[:seen]]
         write_films(tmp_path / "films.csv", [*films, *trained])
         figures = two_knee_strips(by_turns([0] * 30), tmp_path, tmp_path, "val", CONFIG, CALIBRATION)
-        assert [row.qwk.n for row in figures.values()] == ([15 - seen] if 15 - seen >= LEAST else [])
+        assert [row.qwk.n for row in figures.values()] == ([15 - seen] if 15 - seen >= LEAST_STRIPS else [])
 
 
 def test_without_the_films_nothing_is_measured(audited, tmp_path):

@@ -13,10 +13,10 @@ from kneeoa_hub.imaging.phantom import knee_film
 from tuning.audit import audit
 from tuning.data.datasets import Knees, exposures, load_knees
 from tuning.data.table import AuditedFilm
-from tuning.evaluation.gallery import COLUMNS, Graded, chosen
+from tuning.evaluation.gallery import COLUMNS, GradedKnees, choose
 from tuning.evaluation.metrics import Predictions
 from tuning.evaluation.occlusion import JOINT as JOINT_SHARES
-from tuning.evaluation.occlusion import covered, joint_boxes, mean_maps, peaks
+from tuning.evaluation.occlusion import joint_boxes, masked_kappas, mean_maps, peaks
 from tuning.evaluation.subgroups import subgroups
 from tuning.networks.architecture import Architecture, build
 from tuning.networks.ensemble import Member, assemble, mean_class_maps
@@ -80,7 +80,7 @@ def test_the_joint_is_where_it_lies_in_a_film_seen_whole_and_in_its_band():
 
 
 def test_a_model_that_reads_the_joint_loses_its_kappa_with_it_and_with_nothing_else(graded_in_joint):
-    figures = covered(read_joint, graded_in_joint, InputConfig(SIZE, SIZE))
+    figures = masked_kappas(read_joint, graded_in_joint, InputConfig(SIZE, SIZE))
     assert figures.plain.value > 0.9
     assert figures.joint.qwk.value < 0.3
     assert figures.joint.difference.high < 0
@@ -95,7 +95,7 @@ def test_random_masks_are_as_large_as_the_masks_they_are_compared_with(graded_in
         shares.append(float((inputs == 0).mean()))
         return np.zeros(len(inputs), int)
 
-    covered(graded, graded_in_joint, InputConfig(SIZE, SIZE))
+    masked_kappas(graded, graded_in_joint, InputConfig(SIZE, SIZE))
     plain, *masked = shares
     for start in range(0, len(masked), 6):
         mask, *random = masked[start : start + 6]
@@ -192,8 +192,8 @@ def test_a_map_shows_what_the_mean_film_does_not():
     architecture = Architecture(size=64, widths="16-32-64-128", blocks=1, fold=True)
     member = build(architecture)
     films = np.random.default_rng(0).standard_normal((3, 64, 64, 1)).astype(np.float32)
-    usual = mean_class_maps(assemble([Member("", architecture, member)]), films[:1])
-    maps = np.asarray(assemble([Member("", architecture, member)], usual=usual)(films)["activation_map"])
+    typical = mean_class_maps(assemble([Member("", architecture, member)]), films[:1])
+    maps = np.asarray(assemble([Member("", architecture, member)], mean_maps=typical)(films)["activation_map"])
     assert np.abs(maps[0]).max() < 1e-5
     assert np.abs(maps[1:]).max() > 1e-3
 
@@ -202,7 +202,7 @@ def test_the_gallery_takes_the_surest_right_ones_and_the_worst_wrong_ones():
     truth = np.array([2] * 8 + [0, 0, 0])
     grade = np.array([2] * 8 + [4, 1, 1])
     probability = np.array([0.3, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.35, 0.4, 0.9, 0.5])
-    sheets = chosen(Graded(truth, grade, np.where(probability < 0.45, 3, 1), probability))
+    sheets = choose(GradedKnees(truth, grade, np.where(probability < 0.45, 3, 1), probability))
     assert sheets["right"].tolist() == [1, 2, 3, 4, 5]
     assert len(sheets["right"]) == COLUMNS
     assert sheets["wrong"].tolist() == [8, 9, 10]

@@ -8,25 +8,22 @@ import numpy as np
 import pytest
 
 from kneeoa_hub.errors import SettingsError
-from kneeoa_hub.imaging.phantom import write_films
-from tuning.audit import audit
 from tuning.data.datasets import load_knees
 from tuning.networks.architecture import NAMED, Architecture, build
 from tuning.run import steps
-from tuning.train import LARGER_EPOCHS, LARGER_RATE, TrainSettings, train
-from tuning.training.checkpoint import read_history, weights_of
+from tuning.train import train
+from tuning.training.checkpoint import read_history, weights_path
 from tuning.training.members import load_members
+from tuning.training.plan import LARGER_EPOCHS, LARGER_RATE, TrainSettings
+from tuning.training.search_result import architecture_of_trial
 
 SMALL = Architecture(size=96, block="plain", widths="16-32-64-128", dense="", fold=True)
 
 
 @pytest.fixture(scope="module")
-def searched(tmp_path_factory):
+def searched(audited, tmp_path_factory):
     """A search's folder whose trial 0000 is SMALL, and whose 0001 flattens its features."""
-    root = tmp_path_factory.mktemp("searched")
-    write_films(root / "films", 60)
-    audited = audit([f"synthetic={root / 'films'}"], root / "audit")
-    out = steps.begin(root / "search", "search", str(audited), {})
+    out = steps.begin(tmp_path_factory.mktemp("searched") / "search", "search", str(audited), {})
     trials = {"0000": SMALL, "0001": Architecture(size=96, pooling="flatten")}
     with (out / "trials.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, ["trial", *asdict(SMALL)])
@@ -48,7 +45,7 @@ def test_it_goes_on_from_the_smaller_films_weights_for_a_shorter_time(searched, 
     monkeypatch.setattr(keras.Model, "fit", watched)
     out = train(searched, tmp_path / "train", TrainSettings(epochs=4, patience=4, batch=8, architectures=("0000@128",)))
     smaller = build(SMALL)
-    smaller.load_weights(weights_of(out, "0000-0"))
+    smaller.load_weights(weights_path(out, "0000-0"))
     assert all(np.array_equal(a, b) for a, b in zip(begun[128], smaller.get_weights(), strict=True))
     assert len(read_history(out, "0000-0")) == 4
     assert len(read_history(out, "0000@128-0")) == round(LARGER_EPOCHS * 4)
@@ -59,16 +56,14 @@ def test_it_goes_on_from_the_smaller_films_weights_for_a_shorter_time(searched, 
 
 
 @pytest.mark.slow
-def test_a_short_training_forgets_what_normalisation_began_with(searched, tmp_path):
+def test_a_short_training_forgets_what_normalisation_began_with(searched, audited, tmp_path):
     """The end is kept, so that means and variances have to be those of the films by then, not still the zeros and ones
     of the beginning.
     """
     out = train(searched, tmp_path / "train", TrainSettings(epochs=12, batch=8, architectures=("0000",)))
     (member,) = load_members(out)
     layer = next(layer for layer in member.network.layers if isinstance(layer, keras.layers.BatchNormalization))
-    seen = keras.Model(member.network.input, layer.input)(
-        load_knees(searched.parent / "audit", "train", SMALL.input).inputs()
-    )
+    seen = keras.Model(member.network.input, layer.input)(load_knees(audited, "train", SMALL.input).inputs())
     kept, actual = (np.asarray(values) for values in (layer.moving_variance, np.var(seen, axis=(0, 1, 2))))
     assert 0.5 < np.median(kept / actual) < 2
 
@@ -90,12 +85,10 @@ def test_what_cannot_be_enlarged_is_told(searched, tmp_path, name, told):
 
 
 def test_a_trial_of_an_older_space_has_the_defaults_of_newer_choices(searched, tmp_path):
-    from tuning.search import architecture_of
-
     with (searched / "trials.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     with (tmp_path / "trials.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [name for name in rows[0] if name != "fold"], extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
-    assert architecture_of(tmp_path, "0000").fold is NAMED["residual"].fold is False
+    assert architecture_of_trial(tmp_path, "0000").fold is NAMED["residual"].fold is False

@@ -1,1 +1,1 @@
-"""Films and their labels: read, audited for copies, and made into batches."""
+"""Films and their labels: read, audited for copies and faults, split, and made into batches."""

@@ -1,4 +1,4 @@
-"""Random changes of training films that leave the grade alone, and the batches that training reads."""
+"""Random changes of training films that keep the grade, and the batches that a training reads."""
 
 import math
 from dataclasses import dataclass
@@ -13,16 +13,21 @@ from kneeoa_hub.imaging.letterbox import standardise
 from .datasets import Knees
 
 ROTATION, ZOOM, SHIFT, GAMMA = 12.0, 0.15, 0.08, 0.5
-"""At strength 1: degrees; log of the scale; share of the side; log of the exponent."""
+"""Largest changes at strength 1: degrees; logarithm of the scale; fraction of the side; logarithm of the exponent."""
 OCCLUDED = 0.1, 0.4
-"""Shares of a side that an occlusion covers."""
+"""Least and greatest fraction of a side that an occlusion covers."""
 LEVELS = np.linspace(0, 1, 256)
+"""The gray levels of a film of 8 bits, 0 to 1."""
 
 
 def augment(pixels: np.ndarray, content: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """A changed copy of one canvas as float32 [H,W], standardised; at strength 0 only mirrored half of the time.
+    """Returns a changed copy of a letterboxed film as float32 [H,W], standardised.
 
-    pixels: uint8 [H,W]; content: its box without the padding; strength: 0 to 1.
+    Args:
+        pixels: [H,W] uint8.
+        content: [4], the box without padding: left, top, right, bottom.
+        strength: Of the changes, 0 to 1; at 0 half of the films are mirrored, and nothing else changes.
+        rng: Of the draws.
     """
     left, top, right, bottom = (int(edge) for edge in content)
     if rng.random() < 0.5:
@@ -48,11 +53,12 @@ def augment(pixels: np.ndarray, content: np.ndarray, strength: float, rng: np.ra
 
 @dataclass(frozen=True)
 class Mixing:
-    """What a long training does to its batches against learning films by heart; short trials are hindered by it.
+    """Changes to batches that keep a long training from memorising its films; they slow down short trials.
 
-    mixup: parameter of the Beta distribution of the share of another film, of the same or a neighbouring grade; 0 is
-    none (Zhang et al., "mixup: beyond empirical risk minimization", ICLR 2018). occlusion: share of the films in which
-    a rectangle is blanked (Zhong et al., "Random erasing", AAAI 2020).
+    Attributes:
+        mixup: Parameter of the Beta distribution from which the weight of a second film is drawn, whose grade is equal
+            or next to it; 0 is none (Zhang et al., "mixup: beyond empirical risk minimization", ICLR 2018).
+        occlusion: Proportion of the films in which a rectangle is blanked (Zhong et al., "Random erasing", AAAI 2020).
     """
 
     mixup: float = 0.0
@@ -60,10 +66,10 @@ class Mixing:
 
 
 class TrainingBatches(keras.utils.PyDataset):
-    """Shuffled batches of (image [B,H,W,1] float32, grade [B,5], one-hot unless mixed); every epoch has its own random
-    changes.
+    """Shuffled batches of images [B,H,W,1] float32 and targets [B,5], with other random changes in every epoch.
 
-    Give `fit` shuffle=False: it would shuffle them once more, by a generator that a resumed training begins anew.
+    Call `fit` with shuffle=False: Keras would shuffle the batches again, by a generator that a resumed training
+    restarts.
     """
 
     def __init__(
@@ -75,7 +81,16 @@ class TrainingBatches(keras.utils.PyDataset):
         mixing: Mixing = Mixing(),
         targets: np.ndarray | None = None,
     ):
-        """targets: [N,5] shares of the grades, in place of the knees' own grades."""
+        """Make the batches of the first epoch.
+
+        Args:
+            knees: N films.
+            batch: Films of one batch.
+            strength: Of the random changes, see `augment`.
+            seed: Of order and changes.
+            mixing: Further changes of a long training.
+            targets: [N,5] probabilities of the grades, in place of the knees' own grades.
+        """
         super().__init__(workers=1, use_multiprocessing=False, max_queue_size=8)
         self.mixing = mixing
         self.knees, self.batch, self.strength, self.seed, self.epoch = knees, batch, strength, seed, 0
@@ -102,15 +117,15 @@ class TrainingBatches(keras.utils.PyDataset):
         self.start_epoch(self.epoch + 1)
 
     def start_epoch(self, epoch: int) -> None:
-        """Batches depend on seed and epoch alone, so a resumed training sees what an unbroken one would."""
+        """Set the epoch. Batches depend on it and the seed alone, so that a resumed training sees the same ones."""
         self.epoch = epoch
         self.order = np.random.default_rng((self.seed, epoch)).permutation(len(self.knees))
 
 
-def occlude(images: np.ndarray, share: float, rng: np.random.Generator) -> None:
-    """Blank a rectangle of a tenth to four tenths of each side in `share` of the images [B,H,W], in place."""
+def occlude(images: np.ndarray, proportion: float, rng: np.random.Generator) -> None:
+    """Blank a rectangle in a proportion of the images [B,H,W], in place; see OCCLUDED for its size."""
     height, width = images.shape[1:]
-    for index in np.flatnonzero(rng.random(len(images)) < share):
+    for index in np.flatnonzero(rng.random(len(images)) < proportion):
         image = images[index]
         h, w = (max(1, round(side * rng.uniform(*OCCLUDED))) for side in (height, width))
         top, left = int(rng.integers(height - h + 1)), int(rng.integers(width - w + 1))
@@ -120,18 +135,25 @@ def occlude(images: np.ndarray, share: float, rng: np.random.Generator) -> None:
 def mix(
     images: np.ndarray, targets: np.ndarray, alpha: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Each image [B,H,W] and target [B,5] with a part of another's whose grade is the same or next to it."""
+    """Returns each image and target mixed with those of another film whose grade is equal or next to it.
+
+    Args:
+        images: [B,H,W].
+        targets: [B,5].
+        alpha: Parameter of the Beta distribution of the weights.
+        rng: Of the draws.
+    """
     grades = targets.argmax(1)
     near = np.abs(grades[:, None] - grades[None, :]) <= 1
     partners = np.array([rng.choice(np.flatnonzero(row)) for row in near])
-    shares = rng.beta(alpha, alpha, len(images)).astype(np.float32)
-    shares = np.minimum(shares, 1 - shares)  # of the other, at most half
+    weights = rng.beta(alpha, alpha, len(images)).astype(np.float32)
+    weights = np.minimum(weights, 1 - weights)  # the other film counts for half at most
     return (
-        images + shares[:, None, None] * (images[partners] - images),
-        targets + shares[:, None] * (targets[partners] - targets),
+        images + weights[:, None, None] * (images[partners] - images),
+        targets + weights[:, None] * (targets[partners] - targets),
     )
 
 
 def one_hot(grades: np.ndarray) -> np.ndarray:
-    """[N,5] float32."""
+    """Returns grades [N] int as targets [N,5] float32."""
     return np.eye(NUM_GRADES, dtype=np.float32)[grades]

@@ -1,4 +1,4 @@
-"""Audited films as arrays: gray, aspect kept, fitted to the input, cached beside the audit."""
+"""Audited films as arrays: gray, letterboxed to a network's input, cached beside the audit."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
@@ -19,12 +19,18 @@ from .exposure import brightness
 from .sources import FilmReader
 from .table import AuditedFilm, read_films
 
+CACHE = "canvases"
+"""Folder beside an audit's films.csv that holds the letterboxed films; its name is that of earlier releases."""
+
 
 @dataclass(frozen=True)
 class Knees:
-    """Knees of one split, one row each.
+    """N knees of one split.
 
-    pixels: [N,H,W] uint8, letterboxed. contents: [N,4] their content boxes. films: their rows of films.csv.
+    Attributes:
+        pixels: [N,H,W] uint8, letterboxed.
+        contents: [N,4] int, the box of each knee's pixels that is not padding: left, top, right, bottom.
+        films: Their rows of films.csv.
     """
 
     pixels: np.ndarray
@@ -36,78 +42,64 @@ class Knees:
 
     @property
     def grades(self) -> np.ndarray:
-        """[N] int."""
+        """[N] int: the readers' grades."""
         return np.array([film.grade for film in self.films], int)
 
     @property
     def groups(self) -> np.ndarray:
-        """[N] str: what a split or a bootstrap must keep together."""
-        return np.array([film.together for film in self.films], str)
+        """[N] str: the leakage groups, which a bootstrap sample must keep together."""
+        return np.array([film.leakage_group for film in self.films], str)
 
     @property
     def datasets(self) -> np.ndarray:
+        """[N] str: the name of each knee's dataset."""
         return np.array([film.dataset for film in self.films], str)
 
     def take(self, rows: np.ndarray) -> "Knees":
-        """The knees of an index or mask [N]."""
+        """Returns the knees of an index or mask [N]."""
         rows = np.arange(len(self))[rows]
         return Knees(self.pixels[rows], self.contents[rows], tuple(self.films[row] for row in rows))
 
-    def of(self, datasets: Collection[str]) -> "Knees":
-        """The knees of these datasets; of all when none is named. Raises DataError for one that is not there."""
-        if missing := set(datasets) - set(self.datasets):
-            raise DataError(
-                f"There is no film of {', '.join(sorted(missing))}; choose among"
-                f" {', '.join(sorted(set(self.datasets)))}."
-            )
-        return self.take(self.within(datasets))
+    def of_datasets(self, names: Collection[str]) -> "Knees":
+        """Returns the knees of these datasets, or all when none is named. Raises DataError for an unknown dataset."""
+        check_datasets(names, set(self.datasets))
+        return self.take(self.in_datasets(names))
 
-    def within(self, datasets: Collection[str]) -> np.ndarray:
-        """[N] bool: the rows of these datasets; all when none is named."""
-        return np.isin(self.datasets, list(datasets or self.datasets))
+    def in_datasets(self, names: Collection[str]) -> np.ndarray:
+        """Returns [N] bool: whether a knee belongs to one of these datasets; all do when none is named."""
+        return np.isin(self.datasets, list(names or self.datasets))
 
     def inputs(self) -> np.ndarray:
-        """[N,H,W,1] float32, as `kneeoa_hub` feeds the network."""
+        """Returns [N,H,W,1] float32, as `kneeoa_hub` feeds the network."""
         batch = np.empty((*self.pixels.shape, 1), np.float32)
         for row, (pixels, content) in enumerate(zip(self.pixels, self.contents, strict=True)):
             batch[row, ..., 0] = standardise(pixels, tuple(content))
         return batch
 
 
-def bright_bone(reader: FilmReader, film: AuditedFilm) -> np.ndarray:
-    """[H,W] float32: the film's pixels, put right when the audit found its grays inverted, as the gate of a bundle
-    would.
-    """
-    pixels = decode(reader.read(film.source, film.file)).pixels
-    return to_upright(pixels, (0, True)) if film.inverted else pixels
-
-
-def exposures(knees: Knees) -> np.ndarray | None:
-    """[N]: mean gray of each film as it was decoded, with bright bone; canvases are stretched by percentiles and don't
-    tell it.
-
-    Where an audit did not note it, the films are read again; None when that is no longer possible.
-    """
-    try:
-        with FilmReader() as reader:
-            films = [film if film.brightness is not None else _measured(reader, film) for film in knees.films]
-    except (DataError, FilmError):
-        return None
-    return np.array([film.exposure for film in films], float)
-
-
-def _measured(reader: FilmReader, film: AuditedFilm) -> AuditedFilm:
-    return replace(film, brightness=brightness(decode(reader.read(film.source, film.file)).pixels)[0])
+def check_datasets(names: Collection[str], known: Collection[str]) -> None:
+    """Raises DataError when a named dataset is not among those that are known."""
+    if missing := set(names) - set(known):
+        raise DataError(
+            f"There is no film of {', '.join(sorted(missing))}; choose among {', '.join(sorted(set(known)))}."
+        )
 
 
 def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
-    """The films of a split that the audit lets be used. Raises DataError when there is none."""
-    films = tuple(film for film in read_films(audit) if film.split == split and film.use == "yes")
-    if not films:
-        raise DataError(f"{audit} has no film in the split {split!r}; give more films, or a CSV with that split.")
+    """Returns the usable films of a split, letterboxed, and caches them beside the audit.
+
+    Args:
+        audit: Output folder of the audit.
+        split: "train", "val" or "test".
+        config: The network's input.
+
+    Raises:
+        DataError: The split has no usable film, or a film can't be read.
+    """
+    films = usable_rows(audit, split)
     crop = "" if config.crop == "fit" else f"-{config.crop}"
     name = f"{split}-{config.height}x{config.width}-{config.low:g}-{config.high:g}{crop}.npz"
-    cache = audit / "canvases" / name
+    cache = audit / CACHE / name
     if cache.exists():
         with np.load(cache) as arrays:
             return Knees(arrays["pixels"], arrays["contents"], films)
@@ -123,8 +115,45 @@ def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
     return Knees(pixels, contents, films)
 
 
+def usable_films(audit: Path, split: str) -> dict[str, list[np.ndarray]]:
+    """Returns the usable films of a split by dataset, each [H,W] float32 with bright bone."""
+    films: dict[str, list[np.ndarray]] = {}
+    with FilmReader() as reader:
+        for film in steps.progress(usable_rows(audit, split), f"gate: load {split}"):
+            films.setdefault(film.dataset, []).append(bright_bone(reader, film))
+    return films
+
+
+def usable_rows(audit: Path, split: str) -> tuple[AuditedFilm, ...]:
+    """Returns the rows of a split's usable films. Raises DataError when there is none."""
+    films = tuple(film for film in read_films(audit) if film.split == split and film.usable)
+    if not films:
+        raise DataError(f"{audit} has no film in the split {split!r}; give more films, or a CSV with that split.")
+    return films
+
+
+def bright_bone(reader: FilmReader, film: AuditedFilm) -> np.ndarray:
+    """Returns a film's pixels [H,W] float32, inverted where the audit found inverted grays, as a bundle's gate does."""
+    pixels = decode(reader.read(film.source, film.file)).pixels
+    return to_upright(pixels, (0, True)) if film.inverted else pixels
+
+
+def exposures(knees: Knees) -> np.ndarray | None:
+    """Returns [N] the mean gray of each decoded film with bright bone, 0 to 1.
+
+    Letterboxed pixels are stretched by percentiles and no longer show it. Where an audit did not measure it, the films
+    are read again; the result is None when that is no longer possible.
+    """
+    try:
+        with FilmReader() as reader:
+            films = [film if film.brightness is not None else _measured(reader, film) for film in knees.films]
+    except (DataError, FilmError):
+        return None
+    return np.array([film.exposure for film in films], float)
+
+
 def stratified_subset(knees: Knees, count: int, seed: int = 0) -> Knees:
-    """At most `count` knees, the grades in their proportions, the same ones every time."""
+    """Returns at most `count` knees with the grades in their proportions; one seed always gives the same knees."""
     if count >= len(knees):
         return knees
     shuffled = np.random.default_rng(seed).permutation(len(knees))
@@ -136,13 +165,5 @@ def stratified_subset(knees: Knees, count: int, seed: int = 0) -> Knees:
     return knees.take(np.sort(shuffled[np.argsort(rank, kind="stable")[:count]]))
 
 
-def usable_films(audit: Path, split: str) -> dict[str, list[np.ndarray]]:
-    """The usable single-knee films of a split, by dataset."""
-    rows = [film for film in read_films(audit) if film.split == split and film.use == "yes"]
-    if not rows:
-        raise DataError(f"{audit} has no film in the split {split!r}; give more films, or a CSV with that split.")
-    films: dict[str, list[np.ndarray]] = {}
-    with FilmReader() as reader:
-        for film in steps.progress(rows, f"gate: load {split}"):
-            films.setdefault(film.dataset, []).append(bright_bone(reader, film))
-    return films
+def _measured(reader: FilmReader, film: AuditedFilm) -> AuditedFilm:
+    return replace(film, brightness=brightness(decode(reader.read(film.source, film.file)).pixels))

@@ -1,7 +1,7 @@
-"""Copies among films: byte, pixel, near, mirrored and shifted duplicates, and the clusters that they make."""
+"""Pairs of films that show one knee: near-duplicates, as they are or mirrored, and films of one knee, shifted."""
 
 import hashlib
-from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -10,43 +10,53 @@ from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter
 from ..run import steps
 
 THUMBNAIL = 48
-"""Side of the thumbnails that are compared; the aspect is given up, since a copy keeps it."""
+"""Pixels per side of the thumbnails that are compared; they give up the aspect, which a copy keeps."""
 NEAR = 0.985
-"""Two films are one picture when their thumbnails correlate at least so, as they lie or mirrored."""
+"""Least correlation of the thumbnails of near-duplicates."""
 BLOCK = 1024
-DETAIL, BLUR = 96, 3.0
-"""Side of the pictures in which a knee is looked for that another film shows elsewhere, and the blur in pixels that is
-taken from them."""
-SAME_INSIDE = 0.75
-"""And so much at least without what lies beside plain areas, so that a frame that many films share makes no knee of
-them."""
+"""Films, or pairs of films, that are compared at a time, to bound memory."""
+DETAIL = 96
+"""Pixels per side of the pictures in which a shifted knee is searched."""
+BLUR = 3.0
+"""Standard deviation in pixels of the blur that is subtracted from these pictures, to leave fine detail."""
 PLAIN = 0.003
-"""Share of a film's grays that neighbouring pixels of a plain area differ by at most."""
-NEIGHBOURS = 4
-"""Films of the likeliest spectra that each film is laid over, and as many for its mirror image."""
-FURTHEST = DETAIL // 4
+"""Neighbouring pixels of a plain area differ by at most this fraction of the film's range of grays."""
+CANDIDATES = 4
+"""Films with the most similar spectra that each film is compared with, and as many for its mirror image."""
+LARGEST_SHIFT = DETAIL // 4
+"""Pixels, in both directions, by which a knee may be shifted."""
 SAME_KNEE = 0.8
-"""Two films show one knee when their detail, laid over one another, correlates at least so. Of films of different
-patients of the Osteoarthritis Initiative none comes to more than .76."""
+"""Least correlation of the overlapping detail of two films of one knee. Films of different patients of the
+Osteoarthritis Initiative reach .76 at most."""
+SAME_KNEE_INSIDE = 0.75
+"""Least correlation of the detail away from plain areas, so that a frame that many films share does not count."""
+
+
+class Pair(NamedTuple):
+    """Two films that show one knee: their rows, first < second, and whether one of them is mirrored."""
+
+    first: int
+    second: int
+    mirrored: bool
 
 
 def pixel_hash(pixels: np.ndarray) -> str:
-    """sha256 over shape and values, whatever the file format."""
+    """Returns the sha256 of shape and values, which does not depend on the file's format."""
     return hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels, "<f4").tobytes()).hexdigest()
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:
-    """[THUMBNAIL,THUMBNAIL] float32 of mean 0 and length 1; fine detail counts, exposure does not."""
+    """Returns [THUMBNAIL,THUMBNAIL] float32 of mean 0 and length 1: fine detail, without exposure."""
     small = np.asarray(Image.fromarray(pixels).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
-    # Bright bone on a dark ground is common to all knees; what is left after a blur tells them apart.
+    # Bright bone on a dark ground is common to all knees; what remains after the blur is subtracted tells them apart.
     coarse = Image.fromarray(small).resize((6, 6), Image.Resampling.BOX).resize(small.shape, Image.Resampling.BICUBIC)
     detail = small - np.asarray(coarse)
     detail = detail - detail.mean()
     return (detail / max(float(np.linalg.norm(detail)), 1e-6)).astype(np.float32)
 
 
-def near_pairs(thumbnails: np.ndarray, threshold: float = NEAR) -> list[tuple[int, int, bool]]:
-    """Pairs (i, j, mirrored), i < j, of [N,T,T] thumbnails whose correlation reaches the threshold."""
+def near_pairs(thumbnails: np.ndarray, threshold: float = NEAR) -> list[Pair]:
+    """Returns the pairs of thumbnails [N,T,T] whose correlation reaches the threshold, as they are or mirrored."""
     count = len(thumbnails)
     flat = thumbnails.reshape(count, -1)
     mirrored = thumbnails[:, :, ::-1].reshape(count, -1)
@@ -56,15 +66,18 @@ def near_pairs(thumbnails: np.ndarray, threshold: float = NEAR) -> list[tuple[in
         for other, is_mirrored in ((flat, False), (mirrored, True)):
             rows, columns = np.nonzero(block @ other[start:].T >= threshold)
             pairs += [
-                (start + int(i), start + int(j), is_mirrored) for i, j in zip(rows, columns, strict=True) if i < j
+                Pair(start + int(i), start + int(j), is_mirrored) for i, j in zip(rows, columns, strict=True) if i < j
             ]
     return pairs
 
 
 def detail(pixels: np.ndarray) -> np.ndarray:
-    """[2,DETAIL,DETAIL] float32, each of mean 0 and length 1: trabeculae and edges, without what all knees have in
-    common; and the same without what lies beside a plain area, all 0 where nothing is left: edges of frames, beams and
-    markers are alike in many films."""
+    """Returns [2,DETAIL,DETAIL] float32: trabeculae and edges, whole and away from plain areas.
+
+    Each has mean 0 and length 1, without the blurred film that all knees have in common. The second leaves out what
+    lies beside a plain area, since edges of frames, beams and markers are alike in many films; it is all 0 where
+    nothing remains.
+    """
     small = np.asarray(Image.fromarray(pixels).resize((DETAIL, DETAIL), Image.Resampling.BOX), np.float32)
     low, high = np.percentile(small, (1, 99))
     clipped = small.clip(low, high)
@@ -73,61 +86,71 @@ def detail(pixels: np.ndarray) -> np.ndarray:
     return np.stack([_fine(small, np.ones_like(inside)), _fine(clipped, inside)])
 
 
-def _fine(small: np.ndarray, seen: np.ndarray) -> np.ndarray:
-    fine = np.where(seen, small - gaussian_filter(small, BLUR), 0)
-    fine = np.where(seen, fine - fine.sum() / max(1, seen.sum()), 0)
-    return (fine / max(float(np.linalg.norm(fine)), 1e-6)).astype(np.float32)
+def shifted_pairs(details: np.ndarray) -> list[Pair]:
+    """Returns the pairs of films that show one knee, if shifted by up to LARGEST_SHIFT.
 
+    A shift keeps the amplitudes of a picture's spectrum, so candidates are found by these first, and laid over one
+    another then.
 
-def shifted_pairs(details: np.ndarray) -> list[tuple[int, int, bool]]:
-    """Pairs (i, j, mirrored), i < j, of [N,2,DETAIL,DETAIL] details that show one knee, if shifted by up to FURTHEST.
-
-    A shift leaves the amplitudes of a picture's spectrum as they are, so films of like amplitudes are found first, and
-    laid over one another then.
+    Args:
+        details: [N,2,DETAIL,DETAIL], see `detail`.
     """
+    if not len(candidates := _similar_spectra(details[:, 0])):
+        return []
+    spectra = np.fft.rfft2(details[:, 0], (DETAIL + LARGEST_SHIFT, DETAIL + LARGEST_SHIFT)).astype(np.complex64)
+    blocks = np.array_split(candidates, -(-len(candidates) // BLOCK))
     pairs = []
-    details, inside = details[:, 0], details[:, 1]
-    if not len(candidates := _alike(details)):
-        return pairs
-    spectra = np.fft.rfft2(details, (DETAIL + FURTHEST, DETAIL + FURTHEST)).astype(np.complex64)
-    for block in steps.progress(np.array_split(candidates, -(-len(candidates) // BLOCK)), "audit: copies"):
-        first, second, mirrored = block[:, 0], block[:, 1], block[:, 2].astype(bool)
-        other = np.where(mirrored[:, None, None], details[second][:, :, ::-1], details[second])
-        crossed = spectra[first] * np.fft.rfft2(other, spectra.shape[1:2] * 2).conj()
-        shifts = np.fft.irfft2(crossed, spectra.shape[1:2] * 2)
-        places = np.r_[0 : FURTHEST + 1, -FURTHEST:0]
-        best = shifts[:, places][:, :, places].reshape(len(block), -1).argmax(1)
-        down, right = places[best // len(places)], places[best % len(places)]
-        for row, (i, j, is_mirrored) in enumerate(block.tolist()):
-            place = down[row], right[row]
-            within = inside[j][:, ::-1] if is_mirrored else inside[j]
-            if (
-                _overlaid(details[i], other[row], *place) >= SAME_KNEE
-                and _overlaid(inside[i], within, *place) >= SAME_INSIDE
-            ):
-                pairs.append((i, j, bool(is_mirrored)))
+    for block in steps.progress(blocks, "audit: copies"):
+        for (first, second, mirrored), shift in zip(block.tolist(), _best_shifts(details, spectra, block), strict=True):
+            pair = Pair(first, second, bool(mirrored))
+            if _one_knee(details, pair, shift):
+                pairs.append(pair)
     return pairs
 
 
-def _alike(details: np.ndarray) -> np.ndarray:
-    """[M,3] int: pairs (i, j, mirrored), i < j, among which are each film's NEIGHBOURS by the amplitudes of its
-    spectrum.
-    """
+def _fine(small: np.ndarray, shown: np.ndarray) -> np.ndarray:
+    """The fine detail of a picture where `shown` is true, of mean 0 and length 1."""
+    fine = np.where(shown, small - gaussian_filter(small, BLUR), 0)
+    fine = np.where(shown, fine - fine.sum() / max(1, shown.sum()), 0)
+    return (fine / max(float(np.linalg.norm(fine)), 1e-6)).astype(np.float32)
+
+
+def _best_shifts(details: np.ndarray, spectra: np.ndarray, pairs: np.ndarray) -> list[tuple[int, int]]:
+    """For each pair [M,3], the pixels down and right by which the second film correlates best with the first."""
+    first, second, mirrored = pairs[:, 0], pairs[:, 1], pairs[:, 2].astype(bool)
+    side = spectra.shape[1]
+    whole = details[second, 0]
+    other = np.where(mirrored[:, None, None], whole[:, :, ::-1], whole)
+    correlations = np.fft.irfft2(spectra[first] * np.fft.rfft2(other, (side, side)).conj(), (side, side))
+    shifts = np.r_[0 : LARGEST_SHIFT + 1, -LARGEST_SHIFT:0]
+    best = correlations[:, shifts][:, :, shifts].reshape(len(pairs), -1).argmax(1)
+    return list(zip(shifts[best // len(shifts)].tolist(), shifts[best % len(shifts)].tolist(), strict=True))
+
+
+def _one_knee(details: np.ndarray, pair: Pair, shift: tuple[int, int]) -> bool:
+    """Whether the detail of two films agrees under a shift, whole and away from plain areas."""
+    other = details[pair.second][:, :, ::-1] if pair.mirrored else details[pair.second]
+    whole, inside = zip(details[pair.first], other, strict=True)
+    return _correlation(*whole, *shift) >= SAME_KNEE and _correlation(*inside, *shift) >= SAME_KNEE_INSIDE
+
+
+def _similar_spectra(details: np.ndarray) -> np.ndarray:
+    """[M,3] int: pairs (i, j, mirrored), i < j: each film's CANDIDATES by the amplitudes of its spectrum."""
     if len(details) < 2:
         return np.empty((0, 3), int)
     window = np.hanning(DETAIL + 2)[1:-1]
     spread = details / np.maximum(details.std((1, 2), keepdims=True), 1e-6)
     amplitudes = np.log1p(np.abs(np.fft.rfft2(spread.clip(-3, 3) * np.outer(window, window)))).astype(np.float32)
     mirrored = np.concatenate([amplitudes[:, :1], amplitudes[:, :0:-1]], 1)
-    usual = (amplitudes + mirrored).mean(0) / 2
-    flat, flat_mirrored = (_unit((one - usual).reshape(len(details), -1)) for one in (amplitudes, mirrored))
+    typical = (amplitudes + mirrored).mean(0) / 2
+    flat, flat_mirrored = (_unit((one - typical).reshape(len(details), -1)) for one in (amplitudes, mirrored))
     found = set()
     for start in range(0, len(details), BLOCK):
         rows = np.arange(start, min(start + BLOCK, len(details)))
         for is_mirrored, other in enumerate((flat, flat_mirrored)):
             likeness = flat[rows] @ other.T
             likeness[np.arange(len(rows)), rows] = -np.inf
-            nearest = np.argpartition(-likeness, min(NEIGHBOURS, len(details) - 1), axis=1)[:, :NEIGHBOURS]
+            nearest = np.argpartition(-likeness, min(CANDIDATES, len(details) - 1), axis=1)[:, :CANDIDATES]
             found |= {
                 (min(i, j), max(i, j), is_mirrored)
                 for i, row in zip(rows.tolist(), nearest.tolist(), strict=True)
@@ -138,29 +161,14 @@ def _alike(details: np.ndarray) -> np.ndarray:
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
+    """Rows [N,D] of length 1."""
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
 
 
-def _overlaid(film: np.ndarray, other: np.ndarray, down: int, right: int) -> float:
-    """Correlation of two pictures of one size where they overlap, the other moved by so many pixels."""
+def _correlation(film: np.ndarray, other: np.ndarray, down: int, right: int) -> float:
+    """Correlation of two pictures of one size where they overlap, the other one moved by so many pixels."""
     height, width = film.shape
     mine = film[max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)]
     its = other[max(-down, 0) : height + min(-down, 0), max(-right, 0) : width + min(-right, 0)]
     mine, its = mine - mine.mean(), its - its.mean()
     return float((mine * its).sum() / max(float(np.linalg.norm(mine) * np.linalg.norm(its)), 1e-9))
-
-
-def clusters(count: int, links: Iterable[tuple[int, int]]) -> np.ndarray:
-    """[count] ints: the smallest index that each item is linked to, directly or through others."""
-    root = list(range(count))
-
-    def find(i: int) -> int:
-        while root[i] != i:
-            root[i] = root[root[i]]
-            i = root[i]
-        return i
-
-    for i, j in links:
-        a, b = find(i), find(j)
-        root[max(a, b)] = min(a, b)
-    return np.array([find(i) for i in range(count)], int)

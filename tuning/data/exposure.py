@@ -1,38 +1,40 @@
-"""Films whose grays are inverted among films that are not: archives hold both, and a picture file does not say which it
-is.
-"""
+"""Brightness of films, and films whose grays are inverted: archives hold both kinds, and a file does not say which."""
 
 import numpy as np
 from PIL import Image
 
 SIDE = 24
+"""Pixels per side of the thumbnails that are compared."""
 ROUNDS = 3
+"""How often the typical film is estimated again after inverted films have been turned over."""
 INVERTED = -0.6
-"""Correlation with the usual film under which a film is inverted. In the OAI set 98 of 7,418 knees lie under -.67 and
-the others over .27; the lowest upright knee of the Gornale set, which shows legs anywhere in the picture, has -.54."""
+"""Correlation with the typical film below which a film counts as inverted.
+
+Of 7,418 OAI knees 98 lie below -.67 and the others above .27. The lowest upright knee of the Gornale set, which shows
+legs anywhere in the picture, has -.54."""
 
 
-def small(pixels: np.ndarray) -> np.ndarray:
-    """[SIDE*SIDE] float32 of mean 0 and length 1, of a [H,W] film."""
+def polarity_thumbnail(pixels: np.ndarray) -> np.ndarray:
+    """Returns [SIDE*SIDE] float32 of mean 0 and length 1, from a film [H,W]."""
     values = np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BOX)).ravel()
     values = values - values.mean()
     return values / max(float(np.linalg.norm(values)), 1e-6)
 
 
-def inverted(films: np.ndarray) -> np.ndarray:
-    """[N] bool of [N,SIDE*SIDE] from `small`: which films look like the negative of most.
+def inverted(thumbnails: np.ndarray) -> np.ndarray:
+    """Returns [N] bool: which films look like the negative of the typical film, the median of all.
 
-    The usual film is the median of all.
+    thumbnails: [N,SIDE*SIDE], see `polarity_thumbnail`.
     """
-    signs = np.ones(len(films), np.float32)
+    signs = np.ones(len(thumbnails), np.float32)
     correlation = signs
     for _ in range(ROUNDS):
-        usual = np.median(films * signs[:, None], axis=0)
-        correlation = films @ (usual / max(float(np.linalg.norm(usual)), 1e-6))
+        typical = np.median(thumbnails * signs[:, None], axis=0)
+        correlation = thumbnails @ (typical / max(float(np.linalg.norm(typical)), 1e-6))
         signs = np.where(correlation < INVERTED, -1, 1).astype(np.float32)
     return correlation < INVERTED
 
 
-def brightness(pixels: np.ndarray) -> tuple[float, ...]:
-    """Mean of a film [H,W], over the largest value of 8 or of 16 bits."""
-    return (float(pixels.mean()) / (255 if pixels.max() <= 255 else 65535),)
+def brightness(pixels: np.ndarray) -> float:
+    """Returns the mean of a film [H,W], 0 to 1: over the largest value of 8 bits, or of 16 bits where 8 are too few."""
+    return float(pixels.mean()) / (255 if pixels.max() <= 255 else 65535)

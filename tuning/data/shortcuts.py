@@ -1,31 +1,34 @@
-"""How far a grade can be told without looking at the knee: from a file's header and size, and from a film's mean
-brightness.
+"""How well the grade can be guessed without the knee: from a file's header and size, and from a film's brightness.
 
 What these reach is a leak of the data, not radiology; a model that is no better has learnt nothing (Geirhos et al.,
 "Shortcut learning in deep neural networks", Nat. Mach. Intell. 2020).
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
-from kneeoa_hub.agreement import INTERVAL, qwk, resamples
-from kneeoa_hub.evidence import Estimate, ShortcutEvidence
+from kneeoa_hub.agreement import qwk, resamples
+from kneeoa_hub.evidence import ShortcutEvidence
+from kneeoa_hub.grades import NUM_GRADES
 
-from ..run.figures import balanced_accuracy, number
+from ..run.estimates import balanced_accuracy, bootstrapped
 
 MODES = ("1", "L", "P", "RGB", "RGBA", "I", "I;16")
+"""Pillow's modes, by whose position a mode is told to the trees."""
+DEEP_MODES = ("I", "I;16")
+"""Modes of 16 bits."""
 FOLDS = 5
-LEAST = 20
-"""Films of the rarest grade under which cross-validation says nothing."""
+LEAST_FILMS = 20
+"""Number of films of the rarest grade below which cross-validation says nothing."""
 
 
 def header(content: bytes) -> tuple[float, ...]:
-    """width, height, bytes, mode and format of a file, as numbers; DICOM and others have bytes alone."""
+    """Returns width, height, bytes, mode and format of a file as numbers; DICOM and others have their bytes alone."""
     try:
         with Image.open(io.BytesIO(content)) as image:
             mode = MODES.index(image.mode) if image.mode in MODES else len(MODES)
@@ -34,32 +37,36 @@ def header(content: bytes) -> tuple[float, ...]:
         return (0, 0, len(content), -1, 0)
 
 
-def deep(header: tuple[float, ...]) -> bool:
-    """Whether a picture whose `header` is given has 16 bits; of DICOM it isn't told."""
-    return header[3] in (MODES.index("I"), MODES.index("I;16"))
+def is_deep(header: tuple[float, ...]) -> bool:
+    """Returns whether the picture of a `header` has 16 bits; False for DICOM, whose header is not read."""
+    return header[3] in map(MODES.index, DEEP_MODES)
 
 
 def trees() -> HistGradientBoostingClassifier:
-    """Boosted trees, the same ones every time."""
+    """Returns untrained boosted trees with a fixed seed."""
     return HistGradientBoostingClassifier(max_iter=60, learning_rate=0.1, random_state=0)
 
 
 def shortcut_scores(
     features: Sequence[Sequence[float]], grades: np.ndarray, groups: np.ndarray
 ) -> ShortcutEvidence | None:
-    """QWK and balanced accuracy of boosted trees on features [N,F], by cross-validation that cuts no group; None for
-    too few films.
+    """Returns QWK and balanced accuracy of boosted trees; by chance these are 0 and one in five.
 
-    By chance: kappa 0, balanced accuracy one in five.
+    Args:
+        features: [N,F] of what is not the knee.
+        grades: [N] int.
+        groups: [N] str; the cross-validation keeps each group in one fold.
+
+    Returns:
+        Estimates with 95% intervals, or None where a grade has fewer than LEAST_FILMS films.
     """
-    if np.bincount(grades, minlength=5).min() < LEAST:
+    if np.bincount(grades, minlength=NUM_GRADES).min() < LEAST_FILMS:
         return None
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
-    graded = np.asarray(cross_val_predict(trees(), np.asarray(features, float), grades, groups=groups, cv=folds))
-    drawn = resamples(groups)
-
-    def estimate(figure: Callable[[np.ndarray, np.ndarray], float]) -> Estimate:
-        ends = np.percentile([figure(grades[rows], graded[rows]) for rows in drawn], INTERVAL)
-        return number(figure(grades, graded), *ends, n=len(grades))
-
-    return ShortcutEvidence(qwk=estimate(qwk), balanced_accuracy=estimate(balanced_accuracy))
+    guessed = np.asarray(cross_val_predict(trees(), np.asarray(features, float), grades, groups=groups, cv=folds))
+    samples = resamples(groups)
+    kappa, balanced = (
+        bootstrapped(lambda rows, score=score: score(grades[rows], guessed[rows]), samples, len(grades))
+        for score in (qwk, balanced_accuracy)
+    )
+    return ShortcutEvidence(qwk=kappa, balanced_accuracy=balanced)

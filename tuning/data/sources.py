@@ -1,4 +1,4 @@
-"""Labelled films where they lie: folders, .zip, .tar and CSV files, read without unpacking."""
+"""Labelled films in folders, .zip and .tar archives and CSV files, read without unpacking."""
 
 import csv
 import io
@@ -15,23 +15,38 @@ from kneeoa_hub.imaging.formats import FILM_SUFFIXES
 from kneeoa_hub.manifest import sha256_of
 
 HASHED = "sha256:"
+"""Start of a CSV's `file` that names a film by its hash."""
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+"""Endings of the archives that are read."""
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+"""Names of splits in folders and CSV files."""
 SIDES = {"l": "left", "left": "left", "r": "right", "right": "right", "": None}
+"""Names of sides in file names and CSV files."""
 GRADE_FOLDER = re.compile(rf"^(\d+)[ _-]?({'|'.join(LABELS)})?$", re.IGNORECASE)
+"""A folder of one grade, such as 0Normal, 3_Moderate or 2."""
 PATIENT_FILE = re.compile(r"^(\d{6,8})([LR])(?![A-Za-z])")
+"""The Osteoarthritis Initiative names a film by patient and side, such as 9000296L.png."""
 EXPERT_FOLDER = re.compile(r"^MedicalExpert-(I{1,2})$", re.IGNORECASE)
+"""The Gornale set keeps the films under a folder for each reader."""
 LAYOUTS = (
     "class folders such as 0Normal/ or train/0/, an archive of them, or a CSV with columns"
     " file,grade[,group,side,split]"
 )
+"""What `--data` accepts, for errors."""
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """One film with its grade, and what its place or the CSV says of it.
+    """One film with its grade, and what its path or its row of a CSV says about it.
 
-    `group`: patient, or what must not be split.
+    Attributes:
+        dataset: Name of the dataset that the film belongs to.
+        source: The folder or archive that holds the film.
+        file: Its path inside `source`.
+        grade: The reader's Kellgren-Lawrence grade, 0 to 4.
+        group: The patient, or anything else that a split must keep together.
+        side: The patient's side: "left" or "right".
+        split: "train", "val" or "test".
     """
 
     dataset: str
@@ -44,9 +59,13 @@ class Labelled:
 
 
 def read_labels(arguments: Iterable[str]) -> list[Labelled]:
-    """Every labelled film of the `--data` arguments, each PATH or NAME=PATH, in the order given.
+    """Returns every labelled film of the `--data` arguments, in the order given.
 
-    Raises DataError for a path that is not there, films without grades, or a grade outside 0..4.
+    Args:
+        arguments: PATH or NAME=PATH; NAME names the dataset.
+
+    Raises:
+        DataError: A path does not exist, films have no grades, a grade is outside 0 to 4, or a grade has no film.
     """
     films = [film for argument in arguments for film in _read_source(argument)]
     if not films:
@@ -55,13 +74,13 @@ def read_labels(arguments: Iterable[str]) -> list[Labelled]:
     missing = [f"{grade} ({LABELS[grade]})" for grade in range(NUM_GRADES) if grade not in present]
     if missing:
         raise DataError(
-            f"{len(films)} films, but none of grade {', '.join(missing)}; all five grades need a folder or rows."
+            f"{len(films)} films were found, but none of grade {', '.join(missing)}; give films of all five grades."
         )
     return films
 
 
 class FilmReader:
-    """The bytes of films; archives stay open until `close`, so use it in a `with` statement."""
+    """Reads the bytes of films; archives stay open until the end of its `with` statement."""
 
     def __init__(self) -> None:
         self._archives: dict[str, zipfile.ZipFile | tarfile.TarFile] = {}
@@ -74,7 +93,7 @@ class FilmReader:
             archive.close()
 
     def read(self, source: str, file: str) -> bytes:
-        """Raises DataError when the film has gone since it was listed."""
+        """Returns the bytes of a film. Raises DataError when they can no longer be read."""
         try:
             if not source.lower().endswith(ARCHIVES):
                 return (Path(source) / file).read_bytes()
@@ -86,10 +105,11 @@ class FilmReader:
             member = archive.extractfile(file)
             return member.read() if member else b""
         except (OSError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError) as error:
-            raise DataError(f"{file} can't be read from {source} ({error}).") from None
+            raise DataError(f"{file} can't be read from {source} ({error}); restore it, or audit again.") from None
 
 
 def open_archive(path: Path) -> zipfile.ZipFile | tarfile.TarFile:
+    """Returns an open archive. Raises DataError when it can't be opened."""
     try:
         return zipfile.ZipFile(path) if path.suffix.lower() == ".zip" else tarfile.open(path)
     except (OSError, zipfile.BadZipFile, tarfile.TarError) as error:
@@ -108,7 +128,7 @@ def _read_source(argument: str) -> Iterator[Labelled]:
     else:
         films = list(_read_folders(path, dataset))
         if not films:
-            raise DataError(f"--data {argument}: no film lies in a grade's folder there; give {LAYOUTS}.")
+            raise DataError(f"--data {argument}: it has no film in a folder of a grade; give {LAYOUTS}.")
         yield from films
 
 
@@ -126,7 +146,7 @@ def _file_names(path: Path) -> list[str]:
 def _read_folders(path: Path, dataset: str | None) -> Iterator[Labelled]:
     for file in _file_names(path):
         place = PurePosixPath(file)
-        # The folder given may itself be a grade's or a split's parent: its own name says nothing of the grade.
+        # The name of the given folder itself does not say a grade, so a film needs a folder below it.
         if place.suffix.lower() not in FILM_SUFFIXES or len(place.parts) < 2 or "__MACOSX" in place.parts:
             continue
         match = GRADE_FOLDER.match(place.parts[-2])
@@ -153,9 +173,9 @@ def _read_csv(path: Path, dataset: str) -> Iterator[Labelled]:
     try:
         rows = list(csv.DictReader(io.StringIO(path.read_text("utf-8-sig"))))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} can't be read as CSV ({error}).") from None
+        raise DataError(f"{path} can't be read as CSV ({error}); save it as CSV in UTF-8.") from None
     if not rows or not {"file", "grade"} <= set(rows[0]):
-        raise DataError(f"{path} needs a header with file,grade[,group,side,split] and rows under it.")
+        raise DataError(f"{path} has no rows with the columns file and grade; give file,grade[,group,side,split].")
     by_hash = _by_hash(path.parent) if any((row["file"] or "").startswith(HASHED) for row in rows) else {}
     for number, row in enumerate(rows, 2):
         where = f"{path}, line {number}"
@@ -164,7 +184,7 @@ def _read_csv(path: Path, dataset: str) -> Iterator[Labelled]:
             raise DataError(
                 f"{where}: side {side!r}, split {split!r}; use left, right or nothing, and train, val, test or nothing."
             )
-        source, file = _locate(path.parent, _named(row["file"] or "", by_hash, where))
+        source, file = _source_and_file(path.parent, _path_of(row["file"] or "", by_hash, where))
         yield Labelled(
             dataset, source, file, _grade(row["grade"] or "", where),
             group=row.get("group") or None, side=SIDES[side], split=SPLITS.get(split),
@@ -172,24 +192,22 @@ def _read_csv(path: Path, dataset: str) -> Iterator[Labelled]:
 
 
 def _by_hash(folder: Path) -> dict[str, str]:
-    """sha256 -> path below the folder of each film there."""
+    """The path of each film below a folder, relative to it, by the film's sha256."""
     films = sorted(path for path in folder.rglob("*") if path.suffix.lower() in FILM_SUFFIXES and path.is_file())
     return {sha256_of(film): film.relative_to(folder).as_posix() for film in films}
 
 
-def _named(file: str, by_hash: dict[str, str], where: str) -> str:
-    """A path as it is, and for sha256:DIGITS the film that has it: who keeps grades by hash alone never learnt a
-    name.
-    """
+def _path_of(file: str, by_hash: dict[str, str], where: str) -> str:
+    """The path of a CSV's `file`, which is a path or sha256:DIGITS: grades may be kept without names."""
     if not file.startswith(HASHED):
         return file
     if file.removeprefix(HASHED) not in by_hash:
-        raise DataError(f"{where}: no film beside the CSV or below has {file}; put the films that were graded there.")
+        raise DataError(f"{where}: no film in the folder of the CSV has {file}; copy the graded films into it.")
     return by_hash[file.removeprefix(HASHED)]
 
 
-def _locate(folder: Path, file: str) -> tuple[str, str]:
-    """A CSV's `file` may lead through an archive: films.tar/train/0/1.png."""
+def _source_and_file(folder: Path, file: str) -> tuple[str, str]:
+    """The folder or archive of a CSV's `file`, and the path in it: films.tar/train/0/1.png leads into an archive."""
     parts = PurePosixPath(file).parts
     for count, part in enumerate(parts, 1):
         if part.lower().endswith(ARCHIVES) and (folder / PurePosixPath(*parts[:count])).is_file():
@@ -199,5 +217,5 @@ def _locate(folder: Path, file: str) -> tuple[str, str]:
 
 def _grade(text: str, where: str) -> int:
     if text not in ("0", "1", "2", "3", "4"):
-        raise DataError(f"{where}: the grade is {text!r}; Kellgren-Lawrence grades are 0, 1, 2, 3 and 4.")
+        raise DataError(f"{where}: the grade is {text!r}; give a Kellgren-Lawrence grade, 0, 1, 2, 3 or 4.")
     return int(text)

@@ -1,4 +1,4 @@
-"""The audit's table of films: one row a film, read and written."""
+"""The audit's table of films: films.csv, one row per film."""
 
 import csv
 from collections.abc import Sequence
@@ -8,17 +8,34 @@ from typing import Any
 
 from kneeoa_hub.errors import DataError
 
-SEVERAL = "several knees under one grade"
+USABLE = "yes"
+"""The `use` of a film that training and the main measures may use."""
+SEVERAL_KNEES = "several knees under one grade"
+"""The `use` of a film that shows more than one knee but has one grade."""
 
 
 @dataclass(frozen=True)
 class AuditedFilm:
-    """One row of films.csv. `use` is "yes", or why the film is left out of training and of the headline.
+    """One row of films.csv.
 
-    group: a patient, or a cluster of copies. leakage_group: the same, joined where films of several show one knee, if
-    shifted; no split cuts it. inverted: 1 when its grays are the negative of the other films'; see
-    `datasets.bright_bone`. brightness: mean gray of the decoded film, 0 to 1; None in the films.csv of an audit that
-    did not note it.
+    Attributes:
+        dataset: Name of the dataset that the film belongs to.
+        source: The folder or archive that holds the film.
+        file: Its path inside `source`.
+        grade: The reader's Kellgren-Lawrence grade, 0 to 4.
+        group: A patient, or a cluster of copies.
+        side: The patient's side: "left", "right" or "".
+        split: "train", "val" or "test".
+        sha256: Of the file's bytes.
+        pixel_sha256: Of the decoded pixels.
+        width: Pixels of a row.
+        height: Rows.
+        knees: Number of knees in the film.
+        inverted: 1 when the grays are the negative of those of the other films; see `datasets.bright_bone`.
+        use: USABLE, or the reason why training and the main measures leave the film out.
+        leakage_group: Groups that are joined because their films show one knee, if shifted: no split and no bootstrap
+            sample may cut it. Audits before 0.6.0 did not know it; there it equals `group`.
+        brightness: Mean gray of the decoded film, 0 to 1; None in an audit that did not measure it.
     """
 
     dataset: str
@@ -38,51 +55,56 @@ class AuditedFilm:
     leakage_group: str = ""
     brightness: float | None = None
 
+    def __post_init__(self) -> None:
+        if not self.leakage_group:
+            object.__setattr__(self, "leakage_group", self.group)
+
     @property
-    def exposure(self) -> float | None:
-        """Mean gray with bright bone, 0 to 1."""
-        return 1 - self.brightness if self.brightness is not None and self.inverted else self.brightness
+    def usable(self) -> bool:
+        """Whether the film may be trained on or counted in the main measures."""
+        return self.use == USABLE
 
     @property
     def trains(self) -> bool:
-        """Whether training sees it."""
-        return self.split == "train" and self.use == "yes"
+        """Whether training sees the film."""
+        return self.usable and self.split == "train"
 
     @property
-    def together(self) -> str:
-        """What no split and no bootstrap may cut; audits that knew no such group have the group alone."""
-        return self.leakage_group or self.group
+    def exposure(self) -> float | None:
+        """Mean gray of the film with bright bone, 0 to 1."""
+        return 1 - self.brightness if self.brightness is not None and self.inverted else self.brightness
 
 
 COLUMNS = {"leakage_group": "kin"}
-"""Of films.csv, where a field has another name: that of the audits there are."""
+"""Columns of films.csv whose names differ from their fields, so that audits of earlier releases can be read."""
 FIELDS = {column: name for name, column in COLUMNS.items()}
 INTEGERS = {field.name for field in fields(AuditedFilm) if field.type in (int, "int")}
 
 
 def read_films(folder: Path) -> list[AuditedFilm]:
-    """The rows of an audit's films.csv."""
+    """Returns the rows of an audit's films.csv. Raises DataError when the table can't be read."""
     path = folder / "films.csv"
     try:
         with path.open(newline="", encoding="utf-8") as file:
             return [
-                AuditedFilm(**{FIELDS.get(name, name): _read_as(name, value) for name, value in row.items()})
+                AuditedFilm(**{FIELDS.get(name, name): _parsed(name, value) for name, value in row.items()})
                 for row in csv.DictReader(file)
             ]
     except (OSError, TypeError, ValueError) as error:
         raise DataError(f"{path} can't be read ({error}); run the audit again.") from None
 
 
-def _read_as(name: str, value: str) -> Any:
-    """A cell of films.csv as its field has it."""
-    if name == "brightness":
-        return float(value) if value else None
-    return int(value) if name in INTEGERS else value
-
-
 def write_films(path: Path, films: Sequence[AuditedFilm]) -> None:
+    """Write films.csv to `path`."""
     with path.open("w", newline="", encoding="utf-8") as file:
         names = [field.name for field in fields(AuditedFilm)]
         writer = csv.writer(file)
         writer.writerow(COLUMNS.get(name, name) for name in names)
         writer.writerows(asdict(film).values() for film in films)
+
+
+def _parsed(name: str, value: str) -> Any:
+    """A cell of films.csv as its field holds it."""
+    if name == "brightness":
+        return float(value) if value else None
+    return int(value) if name in INTEGERS else value

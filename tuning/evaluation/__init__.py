@@ -1,1 +1,1 @@
-"""What trained networks are worth: figures, calibration, subgroups, plots."""
+"""What trained networks are worth: calibration, measures with intervals, subgroups, plots, evidence."""

@@ -1,6 +1,4 @@
-"""Films that the model got right, wrong, and was unsure of, chosen by rule, as contact sheets on the user's own
-disk.
-"""
+"""Contact sheets of validation films that the model graded right, wrong and unsurely, on the user's own disk."""
 
 import csv
 from dataclasses import dataclass
@@ -8,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 
-from kneeoa_hub.bundle import Decision
 from kneeoa_hub.decision import grade_set, reported_grade
 from kneeoa_hub.errors import OutputError
 from kneeoa_hub.grades import NUM_GRADES
@@ -17,21 +14,30 @@ from ..data.datasets import Knees, load_knees
 from ..networks.ensemble import assemble, input_of
 from ..run import steps
 from ..training.members import load_members
+from .fitted import read_fitted
+from .outputs import predict
 from .plots import plot_films
-from .subgroups import predict
 
 COLUMNS = 5
-"""Films of each given grade on a sheet."""
-RULES = {
-    "right": "graded as given, with the highest probability",
-    "wrong": "furthest from the given grade, then with the highest probability",
-    "uncertain": "the largest grade set, then the lowest probability",
+"""Films of each reader's grade on a sheet at most."""
+SHEETS = {
+    "right": "reported as read, with the highest probability",
+    "wrong": "furthest from the reader's grade, then with the highest probability",
+    "uncertain": "the largest prediction set, then the lowest probability",
 }
+"""By sheet, the rule by which its films are chosen."""
 
 
 @dataclass(frozen=True)
-class Graded:
-    """truth, grade, set_size: [N] int. probability: [N] of the reported grade."""
+class GradedKnees:
+    """What the sheets are chosen by, for N knees.
+
+    Attributes:
+        truth: [N] int, the reader's grade.
+        grade: [N] int, the reported grade.
+        set_size: [N] int, number of grades in the prediction set.
+        probability: [N], of the reported grade.
+    """
 
     truth: np.ndarray
     grade: np.ndarray
@@ -40,37 +46,35 @@ class Graded:
 
 
 def gallery(evaluated: Path, folder: Path) -> Path:
-    """Write right.png, wrong.png, uncertain.png and gallery.csv to `folder`, from the validation films; returns it."""
+    """Write right.png, wrong.png, uncertain.png and gallery.csv to `folder`; returns it.
+
+    Args:
+        evaluated: Output folder of an evaluation.
+        folder: Where the sheets go; they show real films.
+
+    Raises:
+        OutputError: Nothing can be written there.
+    """
     train, audit = steps.find_input(evaluated, "train"), steps.find_input(evaluated, "audit")
-    fitted = steps.read_json(evaluated / "calibration.json")
-    members = load_members(train)
-    decision = Decision(fitted["decision"]["rule"], tuple(fitted["decision"]["thresholds"]))
-    model = assemble(members, None, fitted["temperature"], decision, np.array(fitted["usual_maps"], np.float32))
+    fitted, members = read_fitted(evaluated), load_members(train)
+    model = assemble(members, None, fitted.temperature, fitted.decision, fitted.maps)
     knees = load_knees(audit, "val", input_of([member.architecture for member in members]))
-    predicted = predict(model, knees, "gallery")
-    grades = reported_grade(predicted["probabilities"], decision)
-    threshold = fitted["conformal"]["threshold"]
-    sizes = np.array(
-        [
-            len(grade_set(row, int(grade), threshold))
-            for row, grade in zip(predicted["probabilities"], grades, strict=True)
-        ]
-    )
-    graded = Graded(knees.grades, grades, sizes, predicted["probabilities"][np.arange(len(grades)), grades])
+    outputs = predict(model, knees, "gallery")
+    grades = reported_grade(outputs.probabilities, fitted.decision)
+    sets = [
+        grade_set(row, int(grade), fitted.conformal.threshold)
+        for row, grade in zip(outputs.probabilities, grades, strict=True)
+    ]
+    probability = outputs.probabilities[np.arange(len(grades)), grades]
+    graded = GradedKnees(knees.grades, grades, np.array([len(held) for held in sets]), probability)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, rows in chosen(graded).items():
+        for name, rows in choose(graded).items():
             captions = [
-                f"given {graded.truth[row]}, graded {graded.grade[row]} ({graded.probability[row]:.0%})" for row in rows
+                f"read {graded.truth[row]}, graded {graded.grade[row]} ({graded.probability[row]:.0%})" for row in rows
             ]
-            plot_films(
-                knees.pixels[rows],
-                predicted["activation_map"][rows],
-                captions,
-                COLUMNS,
-                f"{name}: {RULES[name]}",
-                folder / f"{name}.png",
-            )
+            maps, title = outputs.activation_map[rows], f"{name}: {SHEETS[name]}"
+            plot_films(knees.pixels[rows], maps, captions, COLUMNS, title, folder / f"{name}.png")
         _write_table(folder / "gallery.csv", knees, graded)
     except OSError as error:
         raise OutputError(
@@ -79,12 +83,12 @@ def gallery(evaluated: Path, folder: Path) -> Path:
     return folder
 
 
-def chosen(graded: Graded) -> dict[str, np.ndarray]:
-    """Rows of each sheet, by RULES: at most COLUMNS of every given grade, the grades in order."""
-    off = np.abs(graded.truth - graded.grade)
+def choose(graded: GradedKnees) -> dict[str, np.ndarray]:
+    """Returns the rows of each sheet, see SHEETS: COLUMNS of every reader's grade at most, the grades in order."""
+    error = np.abs(graded.truth - graded.grade)
     orders = {
-        "right": (off == 0, (-graded.probability,)),
-        "wrong": (off > 0, (-graded.probability, -off)),
+        "right": (error == 0, (-graded.probability,)),
+        "wrong": (error > 0, (-graded.probability, -error)),
         "uncertain": (graded.set_size > 1, (graded.probability, -graded.set_size)),
     }
     sheets = {}
@@ -97,7 +101,7 @@ def chosen(graded: Graded) -> dict[str, np.ndarray]:
     return sheets
 
 
-def _write_table(path: Path, knees: Knees, graded: Graded) -> None:
+def _write_table(path: Path, knees: Knees, graded: GradedKnees) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(("dataset", "file", "given", "graded", "probability", "set_size"))

@@ -1,27 +1,37 @@
-"""Figures of merit for grades and probabilities, with intervals by bootstrap over patients or clusters."""
+"""Measures of reported grades and probabilities, with intervals by bootstrap over leakage groups."""
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from kneeoa_hub.agreement import INTERVAL, RESAMPLES, qwk, resamples
+from kneeoa_hub.agreement import INTERVAL, RESAMPLES, confusion, qwk, resamples
 from kneeoa_hub.decision import oa_probability
-from kneeoa_hub.evidence import Estimate
+from kneeoa_hub.evidence import Estimate, GradeEvidence
 from kneeoa_hub.grades import NUM_GRADES, OSTEOARTHRITIS_FROM
 
-from ..run.figures import balanced_accuracy, grouped_share, number
+from ..run.estimates import balanced_accuracy, estimate, grouped_proportion
 
+T = TypeVar("T")
 ECE_BINS = 15
+"""Bins of confidence over which the expected calibration error is taken."""
+PERFECT_BAND = (50, 5, 95)
+"""Percentiles of the calibration error of a perfectly calibrated model: its value, low and high."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What was given and what was answered for N knees.
+    """The readers' grades of N knees and what a bundle reports for them.
 
-    truth, grade: [N] int. probabilities: [N,5]. in_set: [N] bool, the truth is in the set. set_size: [N] int. groups:
-    [N] str.
+    Attributes:
+        truth: [N] int, the reader's grade.
+        grade: [N] int, the reported grade.
+        probabilities: [N,5], calibrated.
+        in_set: [N] bool, whether the prediction set holds the reader's grade.
+        set_size: [N] int, number of grades in the prediction set.
+        groups: [N] str, the leakage groups.
     """
 
     truth: np.ndarray
@@ -31,25 +41,35 @@ class Predictions:
     set_size: np.ndarray
     groups: np.ndarray
 
+    def __len__(self) -> int:
+        return len(self.truth)
+
     @property
     def confidence(self) -> np.ndarray:
         """[N]: the probability of the reported grade."""
-        return self.probabilities[np.arange(len(self.grade)), self.grade]
+        return self.probabilities[np.arange(len(self)), self.grade]
 
     def take(self, rows: np.ndarray) -> "Predictions":
-        return Predictions(*(getattr(self, name)[rows] for name in self.__dataclass_fields__))
+        """Returns the knees of an index or mask [N]."""
+        return Predictions(*(getattr(self, field.name)[rows] for field in fields(self)))
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
-    """Expected calibration error over ECE_BINS equal bins of confidence (Guo et al., ICML 2017)."""
+    """Returns the expected calibration error over ECE_BINS equal bins of confidence (Guo et al., ICML 2017).
+
+    Args:
+        confidence: [N] probability of the grade in question.
+        right: [N] bool, whether that grade is the reader's.
+    """
     bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
     gaps = np.bincount(bins, confidence - right, ECE_BINS)
     return float(np.abs(gaps).sum() / len(confidence))
 
 
 def ece_of_perfect(probabilities: np.ndarray, seed: int = 0) -> np.ndarray:
-    """[RESAMPLES] calibration errors of labels drawn from the probabilities: the band of a perfectly calibrated
-    model.
+    """Returns [RESAMPLES] calibration errors of labels drawn from the probabilities [N,5].
+
+    They show which error a perfectly calibrated model would have on as many knees.
     """
     rng = np.random.default_rng(seed)
     confidence = probabilities.max(1)
@@ -57,70 +77,95 @@ def ece_of_perfect(probabilities: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def _auc(predictions: Predictions) -> float:
+    """Area under the ROC curve for KL 2 or more; NaN where all knees lie on one side of it."""
     present = predictions.truth >= OSTEOARTHRITIS_FROM
-    return (
-        float(roc_auc_score(present, oa_probability(predictions.probabilities)))
-        if 0 < present.mean() < 1
-        else float("nan")
-    )
+    if not 0 < present.mean() < 1:
+        return float("nan")
+    return float(roc_auc_score(present, oa_probability(predictions.probabilities)))
 
 
-def _share_graded_alike(predictions: Predictions, *, present: bool) -> float:
-    """Of the knees with osteoarthritis (KL 2 or more), or of those without, the share whose reported grade says so
-    too.
-    """
+def _agreement_on_oa(predictions: Predictions, *, present: bool) -> float:
+    """Of the knees with osteoarthritis (KL 2 or more), or without, the proportion that is reported so; NaN of none."""
     mine = (predictions.truth >= OSTEOARTHRITIS_FROM) == present
-    return float(((predictions.grade[mine] >= OSTEOARTHRITIS_FROM) == present).mean()) if mine.any() else float("nan")
+    if not mine.any():
+        return float("nan")
+    return float(((predictions.grade[mine] >= OSTEOARTHRITIS_FROM) == present).mean())
 
 
 METRICS: dict[str, Callable[[Predictions], float]] = {
-    "qwk": lambda a: qwk(a.truth, a.grade),
-    "accuracy": lambda a: float((a.truth == a.grade).mean()),
-    "balanced_accuracy": lambda a: balanced_accuracy(a.truth, a.grade),
-    "mae": lambda a: float(np.abs(a.truth - a.grade).mean()),
+    "qwk": lambda knees: qwk(knees.truth, knees.grade),
+    "accuracy": lambda knees: float((knees.truth == knees.grade).mean()),
+    "balanced_accuracy": lambda knees: balanced_accuracy(knees.truth, knees.grade),
+    "mae": lambda knees: float(np.abs(knees.truth - knees.grade).mean()),
     "auc_oa": _auc,
-    "ece": lambda a: calibration_error(a.probabilities.max(1), a.probabilities.argmax(1) == a.truth),
-    "ece_reported": lambda a: calibration_error(a.confidence, a.grade == a.truth),
-    "sensitivity_oa": lambda a: _share_graded_alike(a, present=True),
-    "specificity_oa": lambda a: _share_graded_alike(a, present=False),
-    "coverage": lambda a: float(a.in_set.mean()),
-    "set_size": lambda a: float(a.set_size.mean()),
+    "ece": lambda knees: calibration_error(knees.probabilities.max(1), knees.probabilities.argmax(1) == knees.truth),
+    "ece_reported": lambda knees: calibration_error(knees.confidence, knees.grade == knees.truth),
+    "sensitivity_oa": lambda knees: _agreement_on_oa(knees, present=True),
+    "specificity_oa": lambda knees: _agreement_on_oa(knees, present=False),
+    "coverage": lambda knees: float(knees.in_set.mean()),
+    "set_size": lambda knees: float(knees.set_size.mean()),
 }
-"""Each field of a `SetEvidence`; ece is of the likeliest grade, ece_reported of the reported one, *_oa are
-for KL 2 or more, coverage and set_size are of the grade sets."""
+"""The measure behind each field of that name in the dataclasses of `kneeoa_hub.evidence`, which say what it means."""
 
 
-def measure(predictions: Predictions, seed: int = 0, names: Collection[str] = tuple(METRICS)) -> dict[str, Estimate]:
-    """Returns every named metric that the knees can tell, with its 95% interval by bootstrap over groups.
+def measure(kind: type[T], predictions: Predictions, /, *, seed: int = 0, **others: Any) -> T:
+    """Returns a dataclass of `kneeoa_hub.evidence` whose fields in METRICS are measured on N knees.
 
-    A metric of osteoarthritis is left out where all knees lie on one side of KL 2.
+    A measure of osteoarthritis stays None where all knees lie on one side of KL 2.
+
+    Args:
+        kind: The dataclass, such as SetEvidence or Agreement.
+        predictions: The knees.
+        seed: Of the bootstrap.
+        others: Its other fields.
     """
-    resampled = [predictions.take(rows) for rows in resamples(predictions.groups, seed)]
-    figures = {}
-    for name, metric in ((name, METRICS[name]) for name in names):
-        value, drawn = metric(predictions), np.array([metric(sample) for sample in resampled])
-        if np.isnan(value):
-            continue
-        if name.startswith("ece"):
-            # Drawing films twice makes every bin noisier, which raises this error by itself: take that bias out.
-            drawn = np.maximum(drawn - np.median(drawn) + value, 0)
-        low, high = np.nanpercentile(drawn, INTERVAL)
-        figures[name] = number(value, low, high, len(predictions.truth))
-    return figures
+    samples = [predictions.take(rows) for rows in resamples(predictions.groups, seed)]
+    names = [field.name for field in fields(kind) if field.name in METRICS]
+    measured = {name: _measured(name, predictions, samples) for name in names}
+    return kind(**{name: value for name, value in measured.items() if value is not None}, **others)
+
+
+def measure_grades(predictions: Predictions, seed: int = 0) -> GradeEvidence:
+    """Returns what is measured on the knees of each grade that occurs."""
+    return GradeEvidence(
+        recall=recalls(predictions, seed),
+        coverage=coverages(predictions, seed),
+        confusion=tuple(map(tuple, confusion(predictions.truth, predictions.grade).tolist())),
+        films=tuple(np.bincount(predictions.truth, minlength=NUM_GRADES).tolist()),
+        ece_if_perfect=estimate(
+            *np.percentile(ece_of_perfect(predictions.probabilities), PERFECT_BAND), n=len(predictions)
+        ),
+    )
 
 
 def recalls(predictions: Predictions, seed: int = 0) -> dict[str, Estimate]:
-    """Recall of each grade that occurs, as in `measure`; where it is 0 or 1, with the interval of `share`."""
+    """Returns, by grade that occurs, the proportion of its knees that are reported with it."""
     return _by_grade(predictions, predictions.grade == predictions.truth, seed)
 
 
 def coverages(predictions: Predictions, seed: int = 0) -> dict[str, Estimate]:
-    """Of the knees of each grade, how many have it in their set, as in `measure`."""
+    """Returns, by grade that occurs, the proportion of its knees whose prediction set holds it."""
     return _by_grade(predictions, predictions.in_set, seed)
+
+
+def _measured(name: str, predictions: Predictions, samples: list[Predictions]) -> Estimate | None:
+    """One measure with its 95% interval over bootstrap samples; None where the knees don't show it."""
+    metric = METRICS[name]
+    value = metric(predictions)
+    if np.isnan(value):
+        return None
+    drawn = np.array([metric(sample) for sample in samples])
+    if name.startswith("ece"):
+        # Drawing films twice makes every bin noisier, which raises this error by itself: take that bias out.
+        drawn = np.maximum(drawn - np.median(drawn) + value, 0)
+    low, high = np.nanpercentile(drawn, INTERVAL)
+    return estimate(value, low, high, len(predictions))
 
 
 def _by_grade(predictions: Predictions, values: np.ndarray, seed: int) -> dict[str, Estimate]:
     rows = {str(grade): predictions.truth == grade for grade in range(NUM_GRADES)}
     return {
-        grade: grouped_share(values[mine], predictions.groups[mine], seed) for grade, mine in rows.items() if mine.any()
+        grade: grouped_proportion(values[mine], predictions.groups[mine], seed)
+        for grade, mine in rows.items()
+        if mine.any()
     }

@@ -1,17 +1,29 @@
-"""Plots of the search and of the evidence; matplotlib is loaded when the first is drawn."""
+"""Plots of the search and of the evidence; matplotlib is loaded when the first plot is drawn."""
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kneeoa_hub.card.sources import title
+from kneeoa_hub.evidence import Estimate
 
-from ..run.figures import grouped_share
+from ..run.estimates import grouped_proportion
+from .metrics import Predictions
+from .occlusion import MeanMaps
 
-COLOUR = "#1f5f8b"
+COLOUR, SECOND_COLOUR = "#1f5f8b", "#c2571a"
+DPI = 110
 
 
-def plot_search(trials: list[dict[str, Any]], path: Path) -> None:
-    """One panel a choice: each trial's validation kappa, the longest-trained ones largest."""
+def plot_search(trials: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Draw each trial's validation kappa, one panel per choice of the search space.
+
+    Args:
+        trials: Rows of trials.csv.
+        path: The PNG file to write.
+    """
     pyplot = _pyplot()
     names = [name for name in trials[0] if name not in ("trial", "val_qwk", "epochs", "bracket")]
     names = [name for name in names if len({trial[name] for trial in trials}) > 1] or names[:1]
@@ -35,112 +47,103 @@ def plot_search(trials: list[dict[str, Any]], path: Path) -> None:
         axis.set_visible(False)
     figure.suptitle("Every trial of the search; larger dots trained longer", fontsize=11)
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=DPI)
     pyplot.close(figure)
 
 
-def _pyplot() -> Any:
-    import matplotlib
+def plot_confusion(tables: Mapping[str, np.ndarray], path: Path) -> None:
+    """Draw, one panel per set of films, how the knees of each reader's grade are reported.
 
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    return pyplot
-
-
-def plot_confusion(tables: dict[str, Any], path: Path) -> None:
-    """One panel a set: shares of each true grade's films by the grade that was answered."""
+    Args:
+        tables: By set, [5,5] counts; rows: reader's grade, columns: reported grade.
+        path: The PNG file to write.
+    """
     pyplot = _pyplot()
     figure, axes = pyplot.subplots(1, len(tables), figsize=(3.5 * len(tables), 3.8), squeeze=False)
     for axis, (name, counts) in zip(axes.flat, tables.items(), strict=True):
-        shares = counts / counts.sum(1, keepdims=True).clip(1)
-        axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        proportions = counts / counts.sum(1, keepdims=True).clip(1)
+        axis.imshow(proportions, cmap="Blues", vmin=0, vmax=1)
         for truth in range(len(counts)):
             for grade in range(len(counts)):
-                ink = "white" if shares[truth, grade] > 0.5 else "black"
+                ink = "white" if proportions[truth, grade] > 0.5 else "black"
                 axis.text(grade, truth, counts[truth, grade], ha="center", va="center", fontsize=9, color=ink)
         axis.set(title=title(name), xlabel="graded", ylabel="given", xticks=range(5), yticks=range(5))
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=DPI)
     pyplot.close(figure)
 
 
-def plot_calibration(measured: dict[str, Any], path: Path) -> None:
-    """One panel a set: share of right answers by confidence, of the likeliest and of the reported grade, in bins of
-    equal numbers of films.
+def plot_calibration(sets: Mapping[str, Predictions], path: Path) -> None:
+    """Draw, one panel per set of films, how often a grade is right by the probability that it was given.
 
-    Bars: 95% intervals by bootstrap over patients, as in the card's tables.
+    Bins hold equal numbers of films. Bars are 95% intervals by bootstrap over leakage groups, as in the card's tables.
+
+    Args:
+        sets: By set, what was reported.
+        path: The PNG file to write.
     """
     pyplot = _pyplot()
-    import numpy as np
-
-    figure, axes = pyplot.subplots(1, len(measured), figsize=(3.3 * len(measured), 3.6), squeeze=False, sharey=True)
-    for axis, (name, predictions) in zip(axes.flat, measured.items(), strict=True):
+    figure, axes = pyplot.subplots(1, len(sets), figsize=(3.3 * len(sets), 3.6), squeeze=False, sharey=True)
+    for axis, (name, predictions) in zip(axes.flat, sets.items(), strict=True):
         axis.plot([0, 1], [0, 1], "--", color="gray", linewidth=1, label="perfect")
         likeliest = predictions.probabilities.max(1), predictions.probabilities.argmax(1) == predictions.truth
         reported = predictions.confidence, predictions.grade == predictions.truth
         for label, colour, (confidence, right) in (
             ("likeliest grade", COLOUR, likeliest),
-            ("reported grade", "#c2571a", reported),
+            ("reported grade", SECOND_COLOUR, reported),
         ):
             bins = np.array_split(np.argsort(confidence), max(2, min(8, len(confidence) // 25)))
-            shares = [grouped_share(right[b], predictions.groups[b]) for b in bins]
-            places = [confidence[b].mean() for b in bins]
-            axis.errorbar(
-                places, *_with_ends(shares), fmt="o-", markersize=4, linewidth=1, capsize=2, color=colour, label=label
-            )
+            estimates = [grouped_proportion(right[b], predictions.groups[b]) for b in bins]
+            x, (y, bars) = [confidence[b].mean() for b in bins], _with_bars(estimates)
+            axis.errorbar(x, y, bars, fmt="o-", markersize=4, linewidth=1, capsize=2, color=colour, label=label)
         axis.set(xlabel="probability given to the grade", xlim=(0, 1), ylim=(0, 1))
-        axis.set_title(f"{title(name)}, {len(predictions.truth)} films", fontsize=10)
+        axis.set_title(f"{title(name)}, {len(predictions)} films", fontsize=10)
         axis.grid(alpha=0.25)
-    axes[0, 0].set_ylabel("share right")
+    axes[0, 0].set_ylabel("proportion right")
     axes[0, 0].legend(fontsize=8, loc="lower right")
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=DPI)
     pyplot.close(figure)
 
 
-def plot_sets(measured: dict[str, Any], covered: dict[str, Any], level: float, path: Path) -> None:
-    """One column a set: how many knees of each grade have it in their grade set, and how large the sets are.
+def plot_prediction_sets(
+    sets: Mapping[str, Predictions], coverages: Mapping[str, Mapping[str, Estimate]], level: float, path: Path
+) -> None:
+    """Draw, one column per set of films, the coverage of the prediction sets by grade, and their sizes.
 
-    covered: of each set, `metrics.coverages`: what the card's table shows.
+    Args:
+        sets: By set of films, what was reported.
+        coverages: By set of films and grade, the coverage that the card's table shows.
+        level: The coverage level.
+        path: The PNG file to write.
     """
     pyplot = _pyplot()
-    import numpy as np
-
-    figure, axes = pyplot.subplots(2, len(measured), figsize=(3.3 * len(measured), 5.4), squeeze=False, sharey="row")
-    for (above, below), (name, predictions) in zip(axes.T, measured.items(), strict=True):
-        above.errorbar(
-            [int(grade) for grade in covered[name]],
-            *_with_ends(covered[name].values()),
-            fmt="o",
-            capsize=3,
-            color=COLOUR,
-        )
+    figure, axes = pyplot.subplots(2, len(sets), figsize=(3.3 * len(sets), 5.4), squeeze=False, sharey="row")
+    for (above, below), (name, predictions) in zip(axes.T, sets.items(), strict=True):
+        y, bars = _with_bars(coverages[name].values())
+        above.errorbar([int(grade) for grade in coverages[name]], y, bars, fmt="o", capsize=3, color=COLOUR)
         above.axhline(level, linestyle="--", color="gray", linewidth=1)
         above.set(xlabel="given grade", xticks=range(5), ylim=(0, 1.03))
-        above.set_title(f"{title(name)}, {len(predictions.truth)} films", fontsize=10)
+        above.set_title(f"{title(name)}, {len(predictions)} films", fontsize=10)
         counts = np.bincount(predictions.set_size, minlength=6)[1:6]
         below.bar(range(1, 6), counts / counts.sum(), color=COLOUR, alpha=0.8)
         below.set(xlabel="grades in the set", xticks=range(1, 6), ylim=(0, 1))
         for axis in (above, below):
             axis.grid(alpha=0.25)
-    axes[0, 0].set_ylabel("share of knees with\ntheir grade in the set")
-    axes[1, 0].set_ylabel("share of knees")
+    axes[0, 0].set_ylabel("proportion of knees\nwith their grade\nin the set")
+    axes[1, 0].set_ylabel("proportion of knees")
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=DPI)
     pyplot.close(figure)
 
 
-def _with_ends(shares: Any) -> tuple[list[float], list[list[float]]]:
-    """Figures of the evidence as matplotlib's error bars take them."""
-    return [one.value for one in shares], [
-        [one.value - one.low for one in shares],
-        [one.high - one.value for one in shares],
-    ]
+def plot_history(histories: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
+    """Draw the validation kappa by epoch, one line per member.
 
-
-def plot_history(histories: dict[str, list[dict[str, Any]]], path: Path) -> None:
-    """Validation kappa by epoch, one line a member."""
+    Args:
+        histories: By member, its rows, see `checkpoint.read_history`.
+        path: The PNG file to write.
+    """
     pyplot = _pyplot()
     figure, axis = pyplot.subplots(figsize=(5.2, 3.4))
     for name, rows in histories.items():
@@ -150,13 +153,16 @@ def plot_history(histories: dict[str, list[dict[str, Any]]], path: Path) -> None
         axis.legend(fontsize=8)
     axis.grid(alpha=0.25)
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=DPI)
     pyplot.close(figure)
 
 
-def plot_maps(maps: Any, path: Path) -> None:
-    """One panel a grade: its mean activation map over the canvas, of `occlusion.mean_maps`; the frame is the joint
-    space.
+def plot_maps(maps: MeanMaps, path: Path) -> None:
+    """Draw the mean activation map of each reported grade, with the joint space in a dashed frame.
+
+    Args:
+        maps: See `occlusion.mean_maps`.
+        path: The PNG file to write.
     """
     pyplot = _pyplot()
     left, top, right, bottom = maps.joint
@@ -176,27 +182,57 @@ def plot_maps(maps: Any, path: Path) -> None:
     scale = figure.colorbar(axes[0, 0].images[0], ax=list(axes.flat), fraction=0.05, pad=0.02, ticks=(0, 0.5, 1))
     scale.set_label("mean over the knees;\neach map from 0 to 1", fontsize=8)
     scale.ax.tick_params(labelsize=8)
-    figure.supxlabel("dashed: the joint space, where the peaks are counted", fontsize=8)
-    figure.savefig(path, dpi=110)
+    figure.supxlabel("dashed frame: the joint space, where the peaks are counted", fontsize=8)
+    figure.savefig(path, dpi=DPI)
     pyplot.close(figure)
 
 
-def plot_films(films: Any, maps: Any, captions: list[str], columns: int, title: str, path: Path) -> None:
-    """Films [N,H,W] with their activation maps [N,h,w] over them, `columns` in a row."""
+def plot_films(
+    films: np.ndarray, maps: np.ndarray, captions: Sequence[str], columns: int, title: str, path: Path
+) -> None:
+    """Draw films with their activation maps over them.
+
+    Args:
+        films: [N,H,W] uint8.
+        maps: [N,h,w].
+        captions: Of each film.
+        columns: Films in a row.
+        title: Of the sheet.
+        path: The PNG file to write.
+    """
     pyplot = _pyplot()
     height, width = films.shape[1:]
     rows = -(-len(films) // columns) or 1
     figure, axes = pyplot.subplots(
         rows, columns, figsize=(2.4 * columns, 2.4 * rows * height / width + 0.35 * rows + 0.4), squeeze=False
     )
-    for axis, film, places, caption in zip(axes.flat, films, maps, captions, strict=False):
+    for axis, film, activation_map, caption in zip(axes.flat, films, maps, captions, strict=False):
         axis.imshow(film, cmap="gray", extent=(0, width, height, 0))
-        heat = (places - places.min()) / max(float(places.max() - places.min()), 1e-6)
-        axis.imshow(heat, cmap="inferno", alpha=0.5 * heat, extent=(0, width, height, 0), interpolation="bilinear")
+        low, high = float(activation_map.min()), float(activation_map.max())
+        heatmap = (activation_map - low) / max(high - low, 1e-6)
+        extent = (0, width, height, 0)
+        axis.imshow(heatmap, cmap="inferno", alpha=0.5 * heatmap, extent=extent, interpolation="bilinear")
         axis.set_title(caption, fontsize=8)
     for axis in axes.flat:
         axis.set_axis_off()
     figure.suptitle(title, fontsize=10)
     figure.tight_layout()
-    figure.savefig(path, dpi=110)
+    figure.savefig(path, dpi=DPI)
     pyplot.close(figure)
+
+
+def _with_bars(estimates: Iterable[Estimate]) -> tuple[list[float], list[list[float]]]:
+    """Values, and lengths of the error bars below and above, as matplotlib takes them."""
+    estimates = list(estimates)
+    below = [one.value - one.low for one in estimates]
+    above = [one.high - one.value for one in estimates]
+    return [one.value for one in estimates], [below, above]
+
+
+def _pyplot() -> Any:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    return pyplot

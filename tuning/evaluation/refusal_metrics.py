@@ -1,5 +1,6 @@
-"""What the whole grader does with real knees and with made films of each kind: the gate alone is not asked what the
-finder lays before it.
+"""What the whole grader does with real knees and with synthetic films of each kind.
+
+The gate's own measures do not show what the locator lays before it.
 """
 
 import math
@@ -13,51 +14,56 @@ from kneeoa_hub.evidence import Outcomes
 from kneeoa_hub.grader import KneeGrader
 from kneeoa_hub.imaging.film import MIN_SIDE
 from kneeoa_hub.imaging.gate import Pose
+from kneeoa_hub.report import KneeGrade
 
 from ..run import steps
-from ..run.figures import share
+from ..run.estimates import proportion
 from ..synthetic import negatives
 
-ALIKE = 0.05
-"""A knee that was put right has the probabilities that it has upright, within this."""
+LARGEST_DIFFERENCE = 0.05
+"""A knee that was put right has the probabilities that it has upright, within this difference."""
+SEED = 98
+"""Of the synthetic films."""
 
 
 def measure(grader: KneeGrader, films: Mapping[str, Sequence[np.ndarray]], count: int) -> dict[str, Any]:
-    """Returns fields of a `FindingEvidence`: real validation knees that are refused, and constructed films, `count` of
-    a kind, that are refused, put right and let through.
+    """Returns fields of a `FindingEvidence`: validation knees that are refused, and the outcomes of synthetic films.
 
-    films: [H,W] float32 of single knees, bright bone, by dataset; the made films are made of all of them.
+    Args:
+        grader: The bundle.
+        films: By dataset, films of single knees, [H,W] float32 with bright bone; the synthetic films are made of them.
+        count: Number of synthetic films of each kind.
     """
     refused = {
-        f"{dataset}_val": share(
+        f"{dataset}_val": proportion(
             [grader.grade(film).refused is not None for film in steps.progress(mine, f"grader: knees of {dataset}")]
         )
         for dataset, mine in films.items()
     }
-    makers = negatives.measured([film for mine in films.values() for film in mine], np.random.default_rng(98))
-    made = {
+    makers = negatives.measured([film for mine in films.values() for film in mine], np.random.default_rng(SEED))
+    synthetic = {
         name: _outcomes(grader, make, pose, count)
-        for name, (make, pose) in steps.progress(list(makers.items()), "grader: made films")
+        for name, (make, pose) in steps.progress(list(makers.items()), "grader: synthetic films")
     }
-    return {"knees_refused": refused, "made": made, "made_headline": negatives.headline(made)}
+    return {"knees_refused": refused, "made": synthetic, "made_headline": negatives.headline(synthetic)}
 
 
 def _outcomes(grader: KneeGrader, make: Callable[[], np.ndarray], pose: Pose | None, count: int) -> Outcomes:
-    """let_through: graded as it is, or put wrong."""
+    """How many films are refused, put right, or let through: graded as they are, or put wrong."""
     refused, right = [], []
     for _ in range(count):
         film = _large_enough(make().astype(np.float32))
-        report = grader.grade(film if pose is None else negatives.positioned(film, *pose))
+        report = grader.grade(film if pose is None else negatives.posed(film, pose))
         refused.append(report.refused is not None)
         right.append(
-            pose is not None and not report.refused and _alike(report.knees, grader.grade(film, force=True).knees)
+            pose is not None and not report.refused and _equal(report.knees, grader.grade(film, force=True).knees)
         )
     through = [not any(one) for one in zip(refused, right, strict=True)]
-    return Outcomes(refused=share(refused), put_right=share(right), let_through=share(through))
+    return Outcomes(refused=proportion(refused), put_right=proportion(right), let_through=proportion(through))
 
 
 def _large_enough(film: np.ndarray) -> np.ndarray:
-    """Enlarged where a part of a small film would not be decoded at all, which is too easy a refusal."""
+    """The film, enlarged when it is so small that it would not be decoded at all, which is too easy a refusal."""
     times = MIN_SIDE / min(film.shape)
     if times <= 1:
         return film
@@ -65,7 +71,8 @@ def _large_enough(film: np.ndarray) -> np.ndarray:
     return np.asarray(Image.fromarray(film).resize(size, Image.Resampling.BICUBIC))
 
 
-def _alike(one: Sequence[Any], other: Sequence[Any]) -> bool:
-    return len(one) == len(other) and all(
-        np.allclose(a.probabilities, b.probabilities, atol=ALIKE) for a, b in zip(one, other, strict=True)
+def _equal(knees: Sequence[KneeGrade], others: Sequence[KneeGrade]) -> bool:
+    return len(knees) == len(others) and all(
+        np.allclose(one.probabilities, other.probabilities, atol=LARGEST_DIFFERENCE)
+        for one, other in zip(knees, others, strict=True)
     )

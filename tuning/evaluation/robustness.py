@@ -5,19 +5,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kneeoa_hub.agreement import INTERVAL, resamples
+from kneeoa_hub.agreement import resamples
 from kneeoa_hub.errors import KneeOAError
 from kneeoa_hub.evidence import Estimate
 from kneeoa_hub.grader import KneeGrader
 from kneeoa_hub.report import KneeGrade
 
-from ..run.figures import grouped_share, number, share
+from ..run.estimates import bootstrapped, grouped_proportion, proportion
 from .film_changes import CHANGES, Change
 from .metrics import Predictions, measure
 
 AS_IT_IS = "as they are"
 """The row of the films without a change."""
-METRICS = ("qwk", "accuracy", "auc_oa", "coverage")
 
 
 @dataclass(frozen=True)
@@ -29,7 +28,7 @@ class TrueFilm:
     group: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Robustness:
     """What one change does to the grades of a set of films.
 
@@ -41,7 +40,7 @@ class Robustness:
     kind: str
     qwk: Estimate
     accuracy: Estimate
-    auc_oa: Estimate
+    auc_oa: Estimate | None = None
     coverage: Estimate
     same: Estimate
     bias: Estimate
@@ -70,10 +69,10 @@ def robustness(
     progress(AS_IT_IS)
     before = [_graded(grader, film.pixels) for film in films]
     yield _row(AS_IT_IS, "", films, before, before)
-    for number_, change in enumerate(changes):
+    for number, change in enumerate(changes):
         progress(change.name)
         after = [
-            _graded(grader, change.apply(film.pixels, np.random.default_rng([seed, number_, index])))
+            _graded(grader, change.apply(film.pixels, np.random.default_rng([seed, number, index])))
             for index, film in enumerate(films)
         ]
         yield _row(change.name, change.kind, films, before, after)
@@ -109,19 +108,15 @@ def _row(
         np.array([len(knee.grade_set) for _, _, knee in rows], int),
         groups,
     )
-    figures = measure(predictions, names=METRICS)
     same = np.array([one.grade == two.grade for _, one, two in rows], bool)
     shift = np.array([two.severity - one.severity for _, one, two in rows], float)
-    drawn = [shift[sample].mean() for sample in resamples(groups)]
     refused = [two is None for one, two in zip(before, after, strict=True) if one is not None]
-    return Robustness(
-        name,
-        kind,
-        figures["qwk"],
-        figures["accuracy"],
-        figures["auc_oa"],
-        figures["coverage"],
-        grouped_share(same, groups),
-        number(float(shift.mean()), *np.percentile(drawn, INTERVAL), n=len(shift)),
-        share(refused),
+    return measure(
+        Robustness,
+        predictions,
+        change=name,
+        kind=kind,
+        same=grouped_proportion(same, groups),
+        bias=bootstrapped(lambda sample: float(shift[sample].mean()), resamples(groups), len(shift)),
+        refused=proportion(refused),
     )

@@ -1,5 +1,6 @@
-"""Strips that show two knees under one grade: left out of training and of the headline, and measured apart here."""
+"""Strips that show two knees under one grade: not trained on, not in the main measures, and measured here."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
@@ -13,46 +14,52 @@ from kneeoa_hub.imaging.locate import find_knees
 
 from ..data.datasets import Knees, bright_bone
 from ..data.sources import FilmReader
-from ..data.table import SEVERAL, AuditedFilm, read_films
-from .calibration import Calibration, predictions
+from ..data.table import SEVERAL_KNEES, AuditedFilm, read_films
+from .calibration import Calibration, calibrated_predictions
 from .metrics import measure
-from .subgroups import predict
+from .outputs import predict
+from .seen import leakage_groups
 
-FIGURES = ("qwk", "accuracy", "mae")
-LEAST = 10
-"""Strips under which a figure would be noise."""
+LEAST_STRIPS = 10
+"""Strips below which a measure would be noise."""
 
 
 def two_knee_strips(
     model: keras.Model, audit: Path, newer: Path, split: str, config: InputConfig, calibration: Calibration
 ) -> dict[str, StripEvidence]:
-    """By DATASET_SPLIT, how the grade of a strip's worse knee agrees with the strip's; none of a dataset with too few.
+    """Returns, by DATASET_SPLIT, how the grade of a strip's worse knee agrees with the grade of the strip.
 
-    model: the uncalibrated ensemble. newer: the audit whose kin count: a strip whose knee another film of training
-    shows is left out.
+    Args:
+        model: The uncalibrated ensemble.
+        audit: The audit that the networks were trained on.
+        newer: The audit whose leakage groups count: a strip is left out whose knee another training film shows.
+        split: "val" or "test".
+        config: The ensemble's input.
+        calibration: What was fitted for grading.
     """
-    films, leakage_group = read_films(audit), {(film.dataset, film.file): film.together for film in read_films(newer)}
-    trained = {leakage_group[film.dataset, film.file] for film in films if film.trains}
+    films = read_films(audit)
+    groups = leakage_groups(films, read_films(newer))
+    trained = {groups[film.dataset, film.file] for film in films if film.trains}
     strips = [
         film
         for film in films
-        if film.split == split and film.use == SEVERAL and leakage_group[film.dataset, film.file] not in trained
+        if film.split == split and film.use == SEVERAL_KNEES and groups[film.dataset, film.file] not in trained
     ]
-    figures = {}
+    found = {}
     for dataset in sorted({film.dataset for film in strips}):
         halves = _halves([film for film in strips if film.dataset == dataset], config)
-        if len(halves) >= 2 * LEAST:
-            answered = predictions(
-                predict(model, halves, f"evaluate: strips of two knees, {split}")["probabilities"], halves, calibration
-            )
-            worse = answered.grade.reshape(-1, 2).argmax(1) + np.arange(0, len(halves), 2)
-            figures[f"{dataset}_{split}"] = StripEvidence(**measure(answered.take(worse), names=FIGURES))
-    return figures
+        if len(halves) >= 2 * LEAST_STRIPS:
+            outputs = predict(model, halves, f"evaluate: strips of two knees, {split}")
+            predictions = calibrated_predictions(outputs.probabilities, halves, calibration)
+            worse = predictions.grade.reshape(-1, 2).argmax(1) + np.arange(0, len(halves), 2)
+            found[f"{dataset}_{split}"] = measure(StripEvidence, predictions.take(worse))
+    return found
 
 
-def _halves(strips: list[AuditedFilm], config: InputConfig) -> Knees:
-    """Both knees of every strip, one after the other, each with the strip's grade; of what can't be read or cut in two,
-    none.
+def _halves(strips: Sequence[AuditedFilm], config: InputConfig) -> Knees:
+    """Both knees of every strip, one after the other, each with the strip's grade.
+
+    A strip that can't be read or cut in two is left out.
     """
     fitted, films = [], []
     with FilmReader() as reader:

@@ -1,1 +1,1 @@
-"""The networks: architectures, ensembles, losses."""
+"""Networks: the searched architectures, the ensemble, the locator, the gate, and their losses."""

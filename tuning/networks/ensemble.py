@@ -1,7 +1,6 @@
-"""The members, of whatever architectures, as one model: flip-averaged, calibrated, with its embedding and activation
-map.
+"""The members of any architectures as one model: averaged over mirror images, calibrated, with embedding and map.
 
-Only layers and operations that Keras itself ships are used, so `keras.saving.load_model` needs no code of ours.
+It consists of Keras's own layers and operations alone, so that `keras.saving.load_model` needs no code of this package.
 """
 
 from collections.abc import Sequence
@@ -17,13 +16,19 @@ from kneeoa_hub.grades import NUM_GRADES
 
 from .architecture import Architecture
 
-LEAST = 1e-7
-"""Probabilities are kept off zero, so that their logarithm is finite."""
+LEAST_PROBABILITY = 1e-7
+"""Probabilities are at least so large, so that their logarithms are finite."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One trained network and what it is. name: such as "folded-0", its architecture and its seed."""
+    """One trained network.
+
+    Attributes:
+        name: Its architecture and its seed, such as "folded-0".
+        architecture: The point of the search space.
+        network: From image [N,size,size,1] to probabilities [N,5].
+    """
 
     name: str
     architecture: Architecture
@@ -31,7 +36,7 @@ class Member:
 
 
 def input_of(architectures: Sequence[Architecture]) -> InputConfig:
-    """What an ensemble is fed: the input of the member that sees most; each of the others shrinks it to its own."""
+    """Returns the input of an ensemble: that of its largest member; every other member shrinks it to its own."""
     return max((architecture.input for architecture in architectures), key=lambda config: config.width)
 
 
@@ -40,15 +45,21 @@ def assemble(
     config: InputConfig | None = None,
     temperature: float = 1.0,
     decision: Decision = Decision(),
-    usual: np.ndarray | None = None,
+    mean_maps: np.ndarray | None = None,
 ) -> keras.Model:
-    """image [N,H,W,1] -> {"probabilities" [N,5], "embedding" [N,D], "activation_map" [N,h,w]}.
+    """Returns a model from image [N,H,W,1] to "probabilities" [N,5], "embedding" [N,D] and "activation_map" [N,h,w].
 
-    config: the input, if not `input_of` the members. Each member answers for the film and its mirror image, unless it
-    folds the film: then both are one. The map speaks for the grade that `decision` reports: the classifier applied to
-    every place of the features, less its mean over the grades (class activation map: Zhou et al., CVPR 2016), less what
-    it is in the mean film: `usual` [h,w,5], see `mean_class_maps`. Without that, a map shows foremost what every film
-    has there, such as the padding.
+    Each member answers for the film and its mirror image, unless it folds the film, when both are the same. The map
+    shows the evidence for the grade that the decision rule reports: the classifier applied to every place of the
+    features, minus its mean over the grades (class activation map: Zhou et al., CVPR 2016), minus the same in the mean
+    film. Without the latter, a map mostly shows what all films have in common, such as the padding.
+
+    Args:
+        members: The members.
+        config: The input, if not `input_of` the members.
+        temperature: The logarithms of the mean probabilities are divided by it.
+        decision: The decision rule.
+        mean_maps: [h,w,5], see `mean_class_maps`.
     """
     config = config or input_of([member.architecture for member in members])
     image = keras.Input((config.height, config.width, 1), name="image")
@@ -65,14 +76,13 @@ def assemble(
         probabilities.append(_mean([view[0] for view in views]))
         vectors.append(_mean([view[1] for view in views]))
         maps.append(_resized(_mean([view[2] for view in views]), *places, Image.Resampling.BILINEAR))
-    calibrated = ops.softmax(ops.log(ops.maximum(_mean(probabilities), LEAST)) / temperature, axis=-1)
+    calibrated = ops.softmax(ops.log(ops.maximum(_mean(probabilities), LEAST_PROBABILITY)) / temperature, axis=-1)
     vector = ops.concatenate(vectors, axis=-1) if len(vectors) > 1 else vectors[0]
     chosen = _reported(calibrated, decision)
     evidence = layers.Activation("linear", name="grade_maps")(_mean(maps))
-    if usual is not None:
-        # As nested lists they become a constant of the graph; an array would become a further input of the exported
-        # one.
-        evidence = layers.Rescaling(1.0, offset=(-usual[None]).tolist())(evidence)
+    if mean_maps is not None:
+        # Nested lists become a constant of the graph; an array would become a further input of the exported graph.
+        evidence = layers.Rescaling(1.0, offset=(-mean_maps[None]).tolist())(evidence)
     evidence = ops.sum(evidence * ops.expand_dims(ops.expand_dims(chosen, 1), 1), axis=-1)
     outputs = {
         "probabilities": layers.Activation("linear", name="probabilities")(calibrated),
@@ -83,19 +93,16 @@ def assemble(
 
 
 def mean_class_maps(model: keras.Model, inputs: np.ndarray, batch: int = 64) -> np.ndarray:
-    """[h,w,5]: the mean over films [N,H,W,1] of an assembled model's map for every grade."""
+    """Returns [h,w,5]: the mean over films [N,H,W,1] of an assembled model's map for every grade."""
     maps = keras.Model(model.input, model.get_layer("grade_maps").output)
     parts = np.array_split(inputs, -(-len(inputs) // batch))
     return np.sum([np.asarray(maps.predict_on_batch(part)).sum(0) for part in parts], axis=0) / len(inputs)
 
 
-def seen_alone(member: Member, config: InputConfig) -> keras.Model:
-    """image [N,H,W,1] as the ensemble gets it -> the member's probabilities [N,5], without the mirror image."""
-    image = keras.Input((config.height, config.width, 1), name="image")
-    return keras.Model(
-        image,
-        member.network(_resized(image, member.architecture.size, member.architecture.size, Image.Resampling.BICUBIC)),
-    )
+def unmirrored(member: Member, config: InputConfig) -> keras.Model:
+    """Returns a model from the ensemble's input to a member's probabilities [N,5], without the mirror image."""
+    image, side = keras.Input((config.height, config.width, 1), name="image"), member.architecture.size
+    return keras.Model(image, member.network(_resized(image, side, side, Image.Resampling.BICUBIC)))
 
 
 def _mean(values):
@@ -103,7 +110,7 @@ def _mean(values):
 
 
 def _reported(probabilities, decision: Decision):
-    """[N,5] -> [N,5]: one at the grade that the bundle's rule reports. Without argmax, which has no ONNX form here."""
+    """Probabilities [N,5] as [N,5]: 1 at the reported grade and 0 elsewhere, without argmax, which ONNX lacks here."""
     if decision.rule == "argmax":
         return ops.cast(probabilities >= ops.max(probabilities, axis=-1, keepdims=True), "float32")
     ones = ops.ones_like(probabilities[:, :1])
@@ -115,7 +122,7 @@ def _reported(probabilities, decision: Decision):
 
 
 def _parts(member: Member, name: str) -> keras.Model:
-    """image -> [probabilities [N,5], embedding [N,D], evidence for each grade at each place [N,h,w,5]]."""
+    """A model from image to [probabilities [N,5], embedding [N,D], evidence for each grade at each place [N,h,w,5]]."""
     network = member.network
     return keras.Model(
         network.input,
@@ -125,18 +132,20 @@ def _parts(member: Member, name: str) -> keras.Model:
 
 
 def _grade_maps(network: keras.Model, architecture: Architecture):
+    """The evidence for each grade at each place of the input [N,h,w,5]."""
     features = network.get_layer("features").output
-    # A band's places lie amid those of the whole film; outside it there is no evidence.
+    # The places of a band are some of those of the whole film; outside the band there is no evidence.
     margin = round(features.shape[1] * architecture.margin / (architecture.size - 2 * architecture.margin))
     evidence = _grade_evidence(network, features, architecture)
     return layers.ZeroPadding2D((margin, 0))(evidence) if margin else evidence
 
 
 def _grade_evidence(network: keras.Model, features, architecture: Architecture):
+    """The evidence for each grade at each place of the features [N,h,w,5]."""
     if architecture.hidden or architecture.pooling == "flatten":
-        # Behind hidden layers no place has weights of its own: the mean activation stands for every grade.
+        # Behind hidden layers no place has weights of its own, so the mean activation stands for every grade.
         return ops.repeat(ops.mean(features, axis=-1, keepdims=True), NUM_GRADES, axis=-1)
-    if architecture.fold:  # as if both halves showed what this place does
+    if architecture.fold:  # as if both halves showed what this place shows
         features = ops.concatenate([features, features], axis=-1)
     places = network.get_layer("classifier")(features)
     if architecture.loss == "coral":
@@ -145,10 +154,10 @@ def _grade_evidence(network: keras.Model, features, architecture: Architecture):
 
 
 def _resized(x, height: int, width: int, filter: Image.Resampling):
-    """[N,H,W,C] -> [N,height,width,C] with Pillow's filter, as `imaging.letterbox` resizes: two products with fixed
-    matrices.
+    """[N,H,W,C] resized to [N,height,width,C] by two products with fixed matrices.
 
-    Layers that resize have no antialiasing in ONNX.
+    The matrices hold Pillow's filter, with which `imaging.letterbox` resizes; resizing layers have no antialiasing in
+    ONNX.
     """
     if tuple(x.shape[1:3]) == (height, width):
         return x
@@ -158,7 +167,7 @@ def _resized(x, height: int, width: int, filter: Image.Resampling):
 
 
 def _weighed(x, length: int, filter: Image.Resampling):
-    """[...,L] -> [...,length]."""
+    """[...,L] resized to [...,length]."""
     given = x.shape[-1]
     weights = Image.fromarray(np.eye(given, dtype=np.float32)).resize((length, given), filter)
     layer = layers.Dense(length, use_bias=False, trainable=False)

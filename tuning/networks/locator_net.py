@@ -1,7 +1,6 @@
-"""The finder's network: a small fully convolutional net that marks the middle of every joint and says how large the
-joint is.
+"""The locator's network: a small fully convolutional net that marks the centre of every joint and estimates its size.
 
-After Zhou et al., "Objects as points" (2019): a heat map of middles, and beside it what belongs to each.
+After Zhou et al., "Objects as points" (2019): a heatmap of centres, and for each place the shape of the joint.
 """
 
 import contextlib
@@ -16,18 +15,23 @@ from keras import layers, ops
 from kneeoa_hub.bundle import InputConfig
 
 STRIDE = 8
-"""Input pixels of one place of the heat map."""
+"""Input pixels per place of the heatmap."""
 WIDTHS = (16, 24, 48, 64, 96)
+"""Channels of each stage; every stage halves the resolution."""
 SPREAD = 0.09
-"""Deviation of the heat about a joint's middle, in sides of the joint."""
+"""Standard deviation of the heat around a joint's centre, in sides of the joint."""
 SHAPED_FROM = 0.3
-"""Heat from which a place learns the joint's middle and side."""
+"""Heat from which a place learns the joint's centre and side."""
 SHAPE_WEIGHT = 1.0
+"""Weight of the shape's error in the loss."""
+RARE = -4.0
+"""Logit with which the heat begins, because joints are rare among the places."""
 
 
 def build(config: InputConfig) -> keras.Model:
-    """image [N,H,W,1] -> [N,H/8,W/8,4]: the heat's logit, then the joint's shape as `imaging.locate.Locator` reads
-    it.
+    """Returns a network from image [N,H,W,1] to [N,H/8,W/8,4].
+
+    The first channel is the heat's logit, the others are the joint's shape as `imaging.locate.Locator` reads it.
     """
     image = keras.Input((config.height, config.width, 1), name="image")
     x = _conv(image, WIDTHS[0], 5, 2)
@@ -42,51 +46,58 @@ def build(config: InputConfig) -> keras.Model:
         x = layers.UpSampling2D(2)(_conv(x, width, 1))
         x = _conv(layers.Add()([x, below]), width, 3)
     x = _conv(x, WIDTHS[2], 3)
-    # As rare as joints are among the places, the heat begins low.
-    heat = layers.Conv2D(1, 1, bias_initializer=keras.initializers.Constant(-4.0), name="heat_logit")(x)
+    heat = layers.Conv2D(1, 1, bias_initializer=keras.initializers.Constant(RARE), name="heat_logit")(x)
     return keras.Model(image, layers.Concatenate()([heat, layers.Conv2D(3, 1, name="shape")(x)]), name="locator")
 
 
 def targets(joints: list[np.ndarray], config: InputConfig) -> np.ndarray:
-    """[N,h,w,4] float32 from the joints of N films, [K,3] each (x, y, side in input pixels): heat, then the shape of
-    the nearest joint.
+    """Returns [N,h,w,4] float32: the heat, then the shape of the nearest joint.
+
+    Args:
+        joints: For each of N films, [K,3]: centre x, centre y and side in input pixels.
+        config: The network's input.
     """
     rows, columns = config.height // STRIDE, config.width // STRIDE
     y, x = ((np.mgrid[:rows, :columns] + 0.5) * STRIDE).astype(np.float32)
     wanted = np.zeros((len(joints), rows, columns, 4), np.float32)
     for film, of_film in zip(wanted, joints, strict=True):
-        for middle_x, middle_y, side in of_film:
+        for centre_x, centre_y, side in of_film:
             spread = max(SPREAD * side, 0.75 * STRIDE)
-            away = (x - middle_x) ** 2 + (y - middle_y) ** 2
+            away = (x - centre_x) ** 2 + (y - centre_y) ** 2
             heat = np.exp(-0.5 * away / spread**2)
             heat[np.unravel_index(away.argmin(), away.shape)] = 1
             nearer = heat > film[..., 0]
             film[nearer, 0] = heat[nearer]
-            film[nearer, 1] = (middle_x - x[nearer]) / side
-            film[nearer, 2] = (middle_y - y[nearer]) / side
+            film[nearer, 1] = (centre_x - x[nearer]) / side
+            film[nearer, 2] = (centre_y - y[nearer]) / side
             film[nearer, 3] = np.log(side / config.width)
     return wanted
 
 
 def loss(wanted, given):
-    """Focal loss of the heat (Law & Deng, "CornerNet", ECCV 2018), and the absolute error of the shape where the heat
-    is.
+    """Returns the focal loss of the heat plus the absolute error of the shape where the heat is.
+
+    Law & Deng, "CornerNet", ECCV 2018.
+
+    Args:
+        wanted: [N,h,w,4], see `targets`.
+        given: [N,h,w,4], see `build`.
     """
     heat, logit = wanted[..., 0], given[..., 0]
-    share = ops.sigmoid(logit)
-    middle = ops.cast(heat >= 0.999, "float32")
-    missed = middle * ops.square(1 - share) * ops.softplus(-logit)
-    surplus = (1 - middle) * (1 - heat) ** 4 * ops.square(share) * ops.softplus(logit)
+    probability = ops.sigmoid(logit)
+    centre = ops.cast(heat >= 0.999, "float32")
+    missed = centre * ops.square(1 - probability) * ops.softplus(-logit)
+    surplus = (1 - centre) * (1 - heat) ** 4 * ops.square(probability) * ops.softplus(logit)
     weight = ops.where(heat >= SHAPED_FROM, heat, 0.0)
     error = ops.sum(ops.abs(wanted[..., 1:] - given[..., 1:]), axis=-1)
-    # By film, not by batch, so that a film without a joint counts as much as another.
-    joints = ops.maximum(ops.sum(middle, axis=(1, 2)), 1.0)
+    # By film, not by batch, so that a film without a joint counts as much as any other.
+    joints = ops.maximum(ops.sum(centre, axis=(1, 2)), 1.0)
     shape = ops.sum(weight * error, axis=(1, 2)) / ops.maximum(ops.sum(weight, axis=(1, 2)), 1.0)
     return ops.mean(ops.sum(missed + surplus, axis=(1, 2)) / joints + SHAPE_WEIGHT * shape)
 
 
 def write_onnx(model: keras.Model, path: Path) -> None:
-    """The trained network as locator.onnx, with the outputs that the library reads."""
+    """Write the trained network as locator.onnx, with the outputs that the library reads."""
     logit, shape = ops.split(model.output, [1], axis=-1)
     heat = layers.Reshape(logit.shape[1:3])(layers.Activation("sigmoid")(logit))
     whole = keras.Model(model.input, {"heat": heat, "shape": shape})

@@ -1,4 +1,4 @@
-"""What training minimises and watches. Targets are one-hot [N,5]; predictions are probabilities [N,5]."""
+"""The losses that training minimises and the metric that it shows, for targets and probabilities [N,5]."""
 
 import keras
 from keras import ops
@@ -6,16 +6,18 @@ from keras import ops
 from kneeoa_hub.grades import NUM_GRADES
 
 EPSILON = 1e-6
+"""Keeps logarithms and quotients finite."""
 
 
 @keras.saving.register_keras_serializable("kneeoa")
 class SoftOrdinal(keras.losses.Loss):
     """Cross-entropy with part of the target on the neighbouring grades, falling with the square of the distance.
 
-    Diaz & Marathe, "Soft labels for ordinal regression", CVPR 2019; `spread` is in grades.
+    Diaz & Marathe, "Soft labels for ordinal regression", CVPR 2019.
     """
 
     def __init__(self, spread: float = 0.4, name: str = "soft_ordinal", **kwargs):
+        """spread: Standard deviation of the target, in grades."""
         super().__init__(name=name, **kwargs)
         self.spread = spread
 
@@ -31,7 +33,7 @@ class SoftOrdinal(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("kneeoa")
 class Coral(keras.losses.Loss):
-    """Sum of the binary cross-entropies of "the grade is over k", k = 0..3.
+    """Sum of the binary cross-entropies of "the grade is greater than k", k = 0..3.
 
     Cao, Mirjalili & Raschka, "Rank consistent ordinal regression", Pattern Recognition Letters 2020.
     """
@@ -45,12 +47,12 @@ class Coral(keras.losses.Loss):
 
 
 def _mass_over(probabilities):
-    """[N,5] -> [N,4]: probability of a grade over 0, 1, 2, 3."""
+    """[N,5] as [N,4]: the probabilities of a grade greater than 0, 1, 2 and 3."""
     return 1.0 - ops.cumsum(probabilities, axis=-1)[:, :-1]
 
 
 def loss_for(name: str) -> keras.losses.Loss:
-    """ "cross_entropy", "soft_ordinal" or "coral"."""
+    """Returns the loss of a name: "cross_entropy", "soft_ordinal" or "coral"."""
     return {
         "cross_entropy": keras.losses.CategoricalCrossentropy,
         "soft_ordinal": SoftOrdinal,
@@ -60,7 +62,7 @@ def loss_for(name: str) -> keras.losses.Loss:
 
 @keras.saving.register_keras_serializable("kneeoa")
 class QuadraticKappa(keras.metrics.Metric):
-    """Cohen's kappa with quadratic weights between the given grade and the likeliest one, over an epoch."""
+    """Quadratic weighted kappa between the reader's grade and the likeliest one, over an epoch."""
 
     def __init__(self, name: str = "qwk", **kwargs):
         super().__init__(name=name, **kwargs)

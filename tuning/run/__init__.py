@@ -1,1 +1,1 @@
-"""What every step needs to run: folders, console, memory, figures."""
+"""What every step needs to run: output folders, console, memory, estimates."""

@@ -1,4 +1,4 @@
-"""What a person sees of the loop: progress, one line for an error, and none of the start-up messages of TensorFlow."""
+"""What a user sees of the loop: progress, one line for an error, and no start-up messages of TensorFlow."""
 
 import logging
 import os
@@ -19,22 +19,25 @@ NOISE = (
     "Could not find cuda drivers",
     "optimized to use available CPU instructions",
 )
-"""What TensorFlow writes to standard error while it loads, below every setting of its log level."""
+"""Lines that TensorFlow writes to standard error while it loads, whatever its log level."""
 FILTER = (
     f"import sys\nfor line in sys.stdin.buffer:\n if not any(n.encode() in line for n in {NOISE!r}):"
     " sys.stderr.buffer.write(line); sys.stderr.flush()"
 )
+"""A program that copies its input to standard error without these lines."""
 SHORT_S = 2.0
-"""What took less leaves no line behind."""
+"""Seconds below which a task leaves no line behind."""
 LINES_S = 15.0
-"""Seconds between two lines of progress where there is no terminal."""
+"""Seconds between two lines of progress where standard error is not a terminal."""
 
 
 def prepare() -> None:
-    """Set this process up for the loop; call it before TensorFlow is loaded."""
-    # Its log level does not reach its Python errors: those are raised.
+    """Set up this process for the loop, before TensorFlow is loaded."""
+    # The log level does not hide errors in Python: those are raised.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # several models in turn are no retracing to be warned of
+    logging.getLogger("tensorflow").setLevel(
+        logging.ERROR
+    )  # it warns of retracing when several models are used in turn
     warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)  # in Keras, while it exports
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(line_buffering=True)  # in order with the progress, in a file too
@@ -42,9 +45,9 @@ def prepare() -> None:
 
 @contextmanager
 def quiet_start() -> Iterator[None]:
-    """Hold back NOISE while TensorFlow is imported; every other line comes through.
+    """Hide NOISE while TensorFlow is imported, and show every other line.
 
-    Another process filters, so that the last words of an import that aborts come through as well.
+    A process of its own filters the lines, so that the last lines of an import that aborts are shown too.
     """
     sys.stderr.flush()
     kept = os.dup(2)
@@ -60,7 +63,7 @@ def quiet_start() -> Iterator[None]:
 
 
 def exit_code(run: Callable[[], None]) -> int:
-    """Run a command: 0; 1 with a line on standard error when it fails; 2 when what was asked for makes no sense."""
+    """Run a command; returns 0, or 1 when it fails, or 2 for a wrong option or address, with a line for the user."""
     try:
         run()
     except KneeOAError as error:
@@ -71,17 +74,25 @@ def exit_code(run: Callable[[], None]) -> int:
         print(f"error: {where}{error.strerror or error}; give an --out with room and permission.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; the same command goes on where this one was", file=sys.stderr)
+        print("stopped; give the same command again to go on from here", file=sys.stderr)
         return 130
     return 0
 
 
 class Progress:
-    """A bar on a terminal; elsewhere a line now and then. Both go to standard error."""
+    """The progress of a task on standard error: a bar on a terminal, and otherwise a line every LINES_S seconds."""
 
     def __init__(self, title: str, total: float, done: float = 0, note: str = ""):
+        """Begin to show progress.
+
+        Args:
+            title: Of the task.
+            total: Units of work.
+            done: Units that were done before.
+            note: What the task is doing.
+        """
         self.title, self.total, self.done, self.note = title, total, done, note
-        self._began = self._told = time.monotonic()
+        self._began = self._last_line = time.monotonic()
         self._bar = _terminal_bar(title, total, done) if sys.stderr.isatty() else None
 
     def __enter__(self) -> "Progress":
@@ -96,24 +107,24 @@ class Progress:
             self._line()
 
     def at(self, done: float, note: str | None = None) -> None:
-        """`done` of the total are done; note: where that is, and what is worth knowing there."""
+        """Show that `done` units of the total are done; note: what the task is doing now."""
         self.done, self.note = done, self.note if note is None else note
         if self._bar is not None:
             self._bar.set_postfix_str(self.note, refresh=False)
             self._bar.update(done - self._bar.n)
-        elif time.monotonic() - self._told >= LINES_S:
+        elif time.monotonic() - self._last_line >= LINES_S:
             self._line()
 
     def say(self, text: str) -> None:
-        """A line above the bar."""
+        """Write a line above the bar."""
         if self._bar is not None:
             self._bar.write(text, sys.stderr)
         else:
             print(text, file=sys.stderr, flush=True)
 
     def _line(self) -> None:
-        self._told = time.monotonic()
-        print(f"   {self.title}: {self.note} [{self._told - self._began:.0f} s]", file=sys.stderr, flush=True)
+        self._last_line = time.monotonic()
+        print(f"   {self.title}: {self.note} [{self._last_line - self._began:.0f} s]", file=sys.stderr, flush=True)
 
 
 def _terminal_bar(title: str, total: float, done: float):

@@ -1,4 +1,4 @@
-"""Memory that training frees each step and takes again the next one stays with the process."""
+"""Keeps memory that a training step frees in the process for the next step."""
 
 import ctypes
 import sys
@@ -8,14 +8,14 @@ M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc to keep freed memory; elsewhere nothing happens.
+    """Let glibc keep freed memory; on other systems this does nothing.
 
-    By default it gives large blocks back to the kernel at once. A training frees and takes gigabytes of activations
-    every second, and then spends up to half of its time in page faults (benchmarks/training_speed.py).
+    By default, glibc returns large blocks to the kernel at once. A training frees and allocates gigabytes of
+    activations every second, and then spends up to half of its time in page faults (benchmarks/training_speed.py).
     """
     if not sys.platform.startswith("linux"):
         return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has no mallopt
     if mallopt:
         mallopt(M_MMAP_MAX, 0)
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)

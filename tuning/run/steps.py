@@ -1,8 +1,9 @@
-"""What every step shares: an output folder that says which step made it, from what, and with which arguments."""
+"""What every step shares: an output folder that records which step made it, from what, and with which settings."""
 
 import hashlib
 import json
 from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +16,7 @@ from .console import Progress
 
 T = TypeVar("T")
 RECORD = "step.json"
+"""The file that records the step in its output folder."""
 RESULTS = {
     "audit": "audit.json",
     "search": "best.json",
@@ -22,68 +24,54 @@ RESULTS = {
     "locator": "locator.json",
     "gate": "gate.json",
 }
-"""What each step writes last of what later ones need."""
+"""By step, the last file that later steps need: it is there when the step has finished."""
 SEEDS = 2**32
-"""Keras takes seeds below it."""
-
-
-def progress(items: Collection[T], title: str) -> Iterator[T]:
-    """The items one by one, with their progress told on standard error."""
-    with Progress(title, len(items), note=f"0/{len(items)}") as bar:
-        for number, item in enumerate(items, 1):
-            yield item
-            bar.at(number, f"{number}/{len(items)}")
+"""Number of seeds: NumPy and Keras take 0 to one less."""
 
 
 def begin(out: Path, step: str, data: str, settings: dict[str, Any]) -> Path:
-    """Make the output folder and record the step in it. Raises DataError when another run is already in it.
+    """Make the output folder and record the step in it; returns it. The same step is resumed where it was stopped.
 
-    A folder with the same step, input and settings is taken up where it was left.
+    Args:
+        out: The output folder.
+        step: Name of the step.
+        data: Output folder of the step before, or "".
+        settings: The options of the step, as JSON can hold them.
+
+    Raises:
+        DataError: The folder holds another step, input or settings, or files that no step made.
+        OutputError: The folder can't be written.
     """
     record = {"step": step, "input": str(Path(data).absolute()) if data else "", "settings": settings}
     record["hash"] = hash_of(record)
     new = not out.exists()
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        others = [path for path in out.iterdir() if path.name != RECORD and not path.name.startswith(UNFINISHED)]
-        if others and not (out / RECORD).exists():
-            raise DataError(f"{out} is not empty and no step of this loop made it; give another --out.")
-        # A run that failed before it wrote anything stands in nobody's way.
-        if others and (before := read_json(out / RECORD)).get("hash") != record["hash"]:
-            difference = _difference(before, record)
-            raise DataError(
-                f"{out} holds {before.get('step')!r} made with other input or settings ({difference}); give another"
-                " --out, or remove it."
-            )
-        write_json(out / RECORD, record)
-    except OSError as error:
+        with writing(out):
+            out.mkdir(parents=True, exist_ok=True)
+            _check_content(out, record)
+            write_json(out / RECORD, record)
+    except OutputError:
         if new and out.is_dir():
             out.rmdir()
-        raise OutputError(
-            f"{out} can't be written ({error.strerror}); give an --out with room and permission."
-        ) from None
+        raise
     return out
 
 
-def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """What sets another record apart from this one."""
-    if before.get("step") != now["step"]:
-        return f"not {now['step']!r}"
-    if before.get("input") != now["input"]:
-        return f"{before.get('input')}, not {now['input']}"
-    old, new = before.get("settings", {}), now["settings"]
-    changed = [
-        f"{name} {old.get(name)!r}, not {new.get(name)!r}"
-        for name in sorted({*old, *new})
-        if old.get(name) != new.get(name)
-    ]
-    return "; ".join(changed)
+@contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Turn a failure of the file system inside the block into an OutputError that names the output folder."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{out} can't be written ({error.strerror}); give an --out with room and permission."
+        ) from None
 
 
 def find_input(folder: str | Path, step: str) -> Path:
-    """The output folder of `step`, at `folder` or along the chain of inputs behind it.
+    """Returns the output folder of a step: `folder` itself, or one in the chain of inputs behind it.
 
-    Raises DataError when there is none, or it is not finished.
+    Raises DataError when there is none, or the step has not finished.
     """
     place = Path(folder)
     if not place.exists():
@@ -107,19 +95,28 @@ def find_input(folder: str | Path, step: str) -> Path:
     )
 
 
-def seed_of(text: str) -> int:
-    """A seed that a user typed. Raises ValueError for what is none."""
+def settings_of(folder: Path) -> dict[str, Any]:
+    """Returns the settings of the step that made a folder."""
+    return read_json(folder / RECORD)["settings"]
+
+
+def parse_seed(text: str) -> int:
+    """Returns a seed from text. Raises ValueError for text that is not a seed."""
     if not (text.isascii() and text.isdecimal() and len(text) <= len(str(SEEDS)) and int(text) < SEEDS):
         raise ValueError(f"{text!r} is not a whole number from 0 to {SEEDS - 1}")
     return int(text)
 
 
-def settings_of(folder: Path) -> dict[str, Any]:
-    return read_json(folder / RECORD)["settings"]
+def progress(items: Collection[T], title: str) -> Iterator[T]:
+    """Yields the items one by one, and shows the progress on standard error."""
+    with Progress(title, len(items), note=f"0/{len(items)}") as bar:
+        for number, item in enumerate(items, 1):
+            yield item
+            bar.at(number, f"{number}/{len(items)}")
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Raises DataError when the step before did not finish."""
+def read_json(path: Path) -> Any:
+    """Returns parsed JSON. Raises DataError when the file is missing or damaged."""
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
@@ -129,7 +126,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def typed(kind: type[T], value: Any, source: Path) -> T:
-    """Returns a part of the JSON file `source` as a dataclass. Raises DataError that names the field that is wrong."""
+    """Returns parsed JSON of the file `source` as a dataclass. Raises DataError that names the field that is wrong."""
     try:
         return from_json(kind, value)
     except FieldError as error:
@@ -137,7 +134,7 @@ def typed(kind: type[T], value: Any, source: Path) -> T:
 
 
 def write_json(path: Path, document: Any) -> None:
-    """Replace a JSON file; a kill leaves the old file or the new one."""
+    """Replace a JSON file by a document, which may hold dataclasses; a kill leaves the old file or the new one."""
     with replacing(path) as part:
         part.write_text(as_json(document), "utf-8")
 
@@ -148,4 +145,38 @@ def as_json(document: Any) -> str:
 
 
 def hash_of(document: Any) -> str:
+    """Returns the sha256 of a document as JSON, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+
+
+def _check_content(out: Path, record: dict[str, Any]) -> None:
+    """Raises DataError when a folder holds something that this step did not make.
+
+    A run that failed before it wrote anything but its record is replaced.
+    """
+    others = [path for path in out.iterdir() if path.name != RECORD and not path.name.startswith(UNFINISHED)]
+    if not others:
+        return
+    if not (out / RECORD).exists():
+        raise DataError(f"{out} is not empty and no step of this loop made it; give another --out.")
+    before = read_json(out / RECORD)
+    if before.get("hash") != record["hash"]:
+        raise DataError(
+            f"{out} holds {before.get('step')!r} made with other input or settings ({_difference(before, record)});"
+            " give another --out, or remove it."
+        )
+
+
+def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """What differs between the record of a folder and that of this step."""
+    if before.get("step") != now["step"]:
+        return f"not {now['step']!r}"
+    if before.get("input") != now["input"]:
+        return f"{before.get('input')}, not {now['input']}"
+    old, new = before.get("settings", {}), now["settings"]
+    changed = [
+        f"{name} {old.get(name)!r}, not {new.get(name)!r}"
+        for name in sorted({*old, *new})
+        if old.get(name) != new.get(name)
+    ]
+    return "; ".join(changed)

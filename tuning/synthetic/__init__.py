@@ -1,1 +1,1 @@
-"""Films that are made: composed legs, body parts, and what is no knee."""
+"""Synthetic films: whole legs composed from real knees, simulated parts of the body, films that show no knee."""

@@ -1,8 +1,8 @@
-"""Simulated radiographs of other parts of the body, for a gate to learn what is no frontal knee. Never for judging a
-grade.
+"""Simulated radiographs of other parts of the body, from which a gate learns what is not a frontal knee.
 
-A part is a set of bones and of soft tissue, each a chain of round rods in units of half the picture's side, origin in
-the middle, y downwards. A rod attenuates as a cylinder does: by the length of the ray within it, less its marrow.
+They never serve to judge a grade. A part consists of bones and soft tissue, each a chain of round rods in units of half
+the picture's side, with the origin in the centre and y downwards. A rod attenuates as a cylinder does: by the length of
+the ray in it, minus its marrow.
 """
 
 from collections.abc import Callable
@@ -14,15 +14,15 @@ from scipy.ndimage import gaussian_filter
 Rod = tuple[float, float, float, float, float, float]
 """Ends and radii: x0, y0, r0, x1, y1, r1."""
 Part = tuple[list[Rod], list[Rod], list[Rod]]
-"""Bones; soft tissue; what is darker than the tissue round it, such as a lung."""
-
-MARROW, MARROW_SHARE = 0.72, 0.75
-"""Of a bone's radius; how much less marrow attenuates than compact bone."""
+"""Bones; soft tissue; what is darker than the tissue around it, such as a lung."""
+MARROW, MARROW_LOSS = 0.72, 0.75
+"""Radius of the marrow as a fraction of the bone's, and how much less it attenuates than compact bone."""
 SIDE = 160
+"""Pixels per side of a picture."""
 
 
 def body_part(name: str, rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
-    """[side,side] float32, 0 to 1, bright bone: the part of that name in PARTS, anyhow built, placed and exposed."""
+    """Returns [side,side] float32, 0 to 1, bright bone: a part in PARTS, built, placed and exposed at random."""
     bones, tissue, dark = PARTS[name](rng)
     axis = (np.arange(side, dtype=np.float32) + 0.5) * (2 / side) - 1
     x, y = _placed(*np.meshgrid(axis, axis), rng)
@@ -45,7 +45,7 @@ def _placed(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> tuple[np.
 
 
 def _axis_distance(x: np.ndarray, y: np.ndarray, rod: Rod) -> tuple[np.ndarray, np.ndarray]:
-    """Squared distance from the rod's axis, and the rod's radius there."""
+    """Squared distance of each point from the rod's axis, and the rod's radius there."""
     x0, y0, r0, x1, y1, r1 = rod
     dx, dy = x1 - x0, y1 - y0
     along = np.clip(((x - x0) * dx + (y - y0) * dy) / max(dx * dx + dy * dy, 1e-9), 0, 1)
@@ -55,11 +55,11 @@ def _axis_distance(x: np.ndarray, y: np.ndarray, rod: Rod) -> tuple[np.ndarray, 
 def _bone(x: np.ndarray, y: np.ndarray, rod: Rod) -> np.ndarray:
     away, radius = _axis_distance(x, y, rod)
     outer = np.sqrt(np.maximum(radius**2 - away, 0))
-    return outer - MARROW_SHARE * np.sqrt(np.maximum((MARROW * radius) ** 2 - away, 0))
+    return outer - MARROW_LOSS * np.sqrt(np.maximum((MARROW * radius) ** 2 - away, 0))
 
 
 def _solid(x: np.ndarray, y: np.ndarray, rods: list[Rod]) -> np.ndarray:
-    """Rods that melt into one another: the thickest counts."""
+    """The thickness of rods that merge: where several lie on one ray, the thickest counts."""
     thick = np.zeros_like(x)
     for rod in rods:
         away, radius = _axis_distance(x, y, rod)
@@ -73,7 +73,7 @@ def _unit(film: np.ndarray) -> np.ndarray:
 
 
 def _chain(points: list[tuple[float, float]], radius: float, gap: float = 0.0) -> list[Rod]:
-    """Rods from point to point, `gap` of each left open, thicker at their ends as long bones are."""
+    """Rods from point to point with a gap between them, thicker at their ends as long bones are."""
     rods: list[Rod] = []
     for (x0, y0), (x1, y1) in pairwise(points):
         a, b = gap / 2, 1 - gap / 2
@@ -86,7 +86,7 @@ def _chain(points: list[tuple[float, float]], radius: float, gap: float = 0.0) -
 def _rays(
     rng: np.random.Generator, spread: float, length: float, radius: float, root: tuple[float, float]
 ) -> tuple[list[Rod], list[Rod]]:
-    """Five rays of four bones, as of a hand or a foot."""
+    """Bones and soft tissue of five rays of four bones, as in a hand or a foot."""
     bones, tissue = [], []
     for ray in range(5):
         angle = np.radians((ray - 2) * spread + rng.normal(0, 3) - (25 if ray == 0 else 0) * (spread > 8))
@@ -267,5 +267,6 @@ PARTS: dict[str, Callable[[np.random.Generator], Part]] = {
     "ankle": _ankle,
     "skull": _skull,
 }
+"""By name, what builds a part."""
 HELD_OUT_PARTS = ("elbow", "ankle", "skull")
-"""A gate is measured on these, and never trained."""
+"""Parts that a gate is measured on but never trained on."""

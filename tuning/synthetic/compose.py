@@ -1,7 +1,7 @@
 """Whole-leg and bilateral films composed from real films of one knee, with the true box of every joint.
 
-The data holds crops round the joint alone, and a finder must meet whole legs. The composed films show real knees:
-they live in memory, and only their arrays are kept beside a run, as the canvases of a training are.
+The data hold only crops around the joint, and a locator must find joints in whole legs. Composed films show real
+knees: they exist in memory, and a run keeps only their arrays, as a training keeps its letterboxed films.
 """
 
 import math
@@ -16,17 +16,25 @@ from kneeoa_hub.imaging.letterbox import Box
 from . import shafts, surrounds
 
 SHOWN = 0.45
-"""A joint is truly there from this share of its box's width and height on; `compose` leaves less of the others."""
+"""A film shows a joint when it holds at least this fraction of its box's width and height."""
 CUT_OFF = 0.2
-"""At most this share of the joint's width is in the film when the second leg is only cut."""
+"""Fraction of the joint's width at most that a film holds of a leg at its edge that does not count."""
 SKIN = 0.12
-"""Gray from which a leg hides the background fully."""
+"""Gray from which a leg hides the background completely."""
+LEAST_SIDE = 130
+"""Pixels of a film's shorter side at least."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """How films are composed. shaft and surround: of `shafts.KINDS` and `surrounds.KINDS`. side: pixels of a joint's
-    box, least and most. longest: pixels of a film's longer side at most."""
+    """How films are composed.
+
+    Attributes:
+        shaft: One of shafts.KINDS.
+        surround: One of surrounds.KINDS.
+        side: Pixels of the side of a joint's box, least and most.
+        longest: Pixels of a film's longer side at most.
+    """
 
     shaft: str
     surround: str
@@ -35,12 +43,19 @@ class Style:
 
 
 TRAINING = Style("tubes", "plain", (40, 150), 320)
+"""The films that a locator is trained on."""
 HELD_OUT = Style("texture", "odd", (120, 224), 1200)
+"""The films that it is measured on."""
 
 
 @dataclass(frozen=True)
 class Knee:
-    """The film of one knee. crop: [n,n] float32, 0..1, bright bone. side: "left", "right" or "" of the patient."""
+    """The film of one knee.
+
+    Attributes:
+        crop: [n,n] float32, 0..1, bright bone.
+        side: The patient's side: "left", "right" or "".
+    """
 
     crop: np.ndarray
     side: str = ""
@@ -48,8 +63,14 @@ class Knee:
 
 @dataclass(frozen=True)
 class ComposedFilm:
-    """pixels: [H,W] uint8 or uint16. joints: [K,3] float32, centre x, centre y and side of each joint's box in pixels,
-    left to right in the picture; a box may reach beyond the film. knees: which of the given knees each joint is."""
+    """A film with K joints, left to right in the picture.
+
+    Attributes:
+        pixels: [H,W] uint8 or uint16.
+        joints: [K,3] float32: centre x, centre y and side of each joint's box in pixels; a box may extend beyond the
+            film.
+        knees: Which of the given knees each joint is.
+    """
 
     pixels: np.ndarray
     joints: np.ndarray
@@ -57,12 +78,17 @@ class ComposedFilm:
 
     @property
     def boxes(self) -> tuple[Box, ...]:
-        """(left, top, right, bottom) of each joint, within the film."""
+        """(left, top, right, bottom) of each joint, cut to the film."""
         return tuple(_clipped(joint, self.pixels.shape) for joint in self.joints)
 
 
 def as_knee(pixels: np.ndarray, side: str = "") -> Knee:
-    """The film of one knee as `compose` wants it: windowed, square about its middle, inverted films put right."""
+    """Returns the film of one knee as `compose` takes it: windowed, square about its centre, with bright bone.
+
+    Args:
+        pixels: [H,W].
+        side: The patient's side: "left", "right" or "".
+    """
     rows, columns = pixels.shape
     cut = min(rows, columns)
     top, left = (rows - cut) // 2, (columns - cut) // 2
@@ -75,11 +101,11 @@ def as_knee(pixels: np.ndarray, side: str = "") -> Knee:
 
 
 def compose(knees: Sequence[Knee], style: Style, seed: int) -> ComposedFilm:
-    """One film with no to four joints, drawn from `knees`; the same arguments give the same film."""
+    """Returns a film with up to four joints, drawn from `knees`; the same arguments give the same film."""
     rng = np.random.default_rng([seed, shafts.KINDS.index(style.shaft)])
     places, (width, height), shown = _layout(rng)
     scale = min(rng.uniform(*style.side), style.longest / max(width, height))
-    scale = max(scale, 130 / min(width, height))
+    scale = max(scale, LEAST_SIDE / min(width, height))
     size = (round(height * scale), round(width * scale))
     picked = rng.choice(len(knees), len(places), replace=len(places) > len(knees)) if len(places) else np.zeros(0, int)
     film = np.zeros(size, np.float32)
@@ -96,9 +122,9 @@ def compose(knees: Sequence[Knee], style: Style, seed: int) -> ComposedFilm:
 
 
 def _layout(rng: np.random.Generator) -> tuple[list[tuple[float, float, float]], tuple[float, float], list[bool]]:
-    """Joints as (x, y, side), the film's width and height, all in units of a joint's side, and which of them count.
+    """Joints as (x, y, side), the film's width and height, all in units of a joint's side, and which joints count.
 
-    Joints that don't count are cut by the film's edge, or their leg shows its shaft alone.
+    A joint that does not count is cut by the film's edge, or only the shaft of its leg is shown.
     """
     kind = rng.choice(["strip", "knee", "long"], p=[0.2, 0.45, 0.35])
     above, below = (
@@ -120,7 +146,7 @@ def _layout(rng: np.random.Generator) -> tuple[list[tuple[float, float, float]],
     elif legs == 2 and fate < 0.18:
         cut = xs[0] + 0.5 - rng.uniform(0, CUT_OFF)
         xs, width, shown[0] = [x - cut for x in xs], width - cut, False
-    elif fate > 0.94:  # a leg without its joint: the middle of a shaft
+    elif fate > 0.94:  # legs without their joints: the middle of the shafts
         shown = [False] * legs
     elif legs == 2 and fate > 0.9:
         shown[int(rng.integers(2))] = False
@@ -128,7 +154,7 @@ def _layout(rng: np.random.Generator) -> tuple[list[tuple[float, float, float]],
 
 
 def _facing(knee: Knee, number: int, legs: int, rng: np.random.Generator) -> np.ndarray:
-    """The crop, mirrored where its leg would be on the wrong side of the patient."""
+    """The crop, mirrored when its leg would otherwise be on the wrong side of the patient."""
     wanted = ("right", "left")[number % 2]
     mirror = rng.random() < 0.5 if legs == 1 or not knee.side else knee.side != wanted
     return np.ascontiguousarray(knee.crop[:, ::-1]) if mirror else knee.crop
@@ -137,11 +163,11 @@ def _facing(knee: Knee, number: int, legs: int, rng: np.random.Generator) -> np.
 def _leg(
     crop: np.ndarray, joint: np.ndarray, size: tuple[int, int], style: Style, rng: np.random.Generator, shown: bool
 ) -> np.ndarray:
-    """One leg on an empty film [H,W], turned a little about its joint."""
+    """One leg on an empty film [H,W], turned slightly about its joint."""
     height, width = size
     x, y, side = joint
     turn = rng.normal(0, 3.0)
-    # the joint lies beyond the film, so that the shaft alone is seen
+    # The joint lies beyond the film, so that only the shaft is shown.
     if not shown and 0.3 * side < x < width - 0.3 * side:
         y = y + rng.choice((-1, 1)) * (height + 1.2 * side)
     spare = round(0.15 * max(size) + 0.2 * side)
@@ -150,7 +176,7 @@ def _leg(
     margins = (far, max(0, top) + spare, far, max(0, height - top - box) + spare)
     drawn = shafts.leg(crop, box, margins, style.shaft, rng)
     centre = (far + box / 2, margins[1] + box / 2)
-    # A subpixel shift goes with the turn, so that the joint lies exactly where it is said to.
+    # The turn includes a shift of less than a pixel, so that the joint lies exactly where its box says.
     offset = (x - box / 2 - left, y - box / 2 - top)
     turned = Image.fromarray(drawn).rotate(turn, Image.Resampling.BICUBIC, center=centre, translate=offset)
     film = np.zeros(size, np.float32)
@@ -166,7 +192,7 @@ def _leg(
 
 
 def _developed(film: np.ndarray, joints: np.ndarray, style: Style, rng: np.random.Generator) -> np.ndarray:
-    """Background, metal, letters, beam, exposure, noise and bits: from attenuation to a film."""
+    """From attenuation to a film: background, metal, collimation, letters, exposure, noise and bits."""
     tissue = np.clip(film / SKIN, 0, 1)
     film = film * tissue + surrounds.background(film.shape[0], film.shape[1], style.surround, rng) * (1 - tissue)
     film = surrounds.with_metal(film, joints, style.surround, rng)
@@ -182,6 +208,7 @@ def _developed(film: np.ndarray, joints: np.ndarray, style: Style, rng: np.rando
 
 
 def _clipped(joint: np.ndarray, shape: tuple[int, ...]) -> Box:
+    """The box of a joint within the film."""
     x, y, side = map(float, joint)
     half = side / 2
     return (

@@ -1,7 +1,8 @@
-"""What a gate learns from: knees in every position, and made films that are no knee, cut off, or blurred beyond use.
+"""What a gate learns from: knees in every pose, and synthetic films of other things, cut-off and blurred knees.
 
-Made from the tight single-knee films of an audit, from simulated parts of the body, from the photographs that
-scikit-learn and Matplotlib bring, from text and from noise.
+They are made from the films of single knees of an audit, from simulated parts of the body, from the photographs that
+come with scikit-learn and Matplotlib, from text and from noise. Every function takes the films and a random generator,
+and returns a film [H,W] float32, 0 to 1.
 """
 
 import importlib.util
@@ -17,51 +18,35 @@ from kneeoa_hub.errors import MissingExtra
 from kneeoa_hub.evidence import Estimate, Outcomes
 from kneeoa_hub.imaging.gate import Pose
 
-from ..run.figures import share
+from ..run.estimates import proportion
 from .bodyparts import HELD_OUT_PARTS, PARTS, SIDE, body_part
 
 Films = Sequence[np.ndarray]
-"""[H,W] float32 each, upright single knees that fill the film."""
+"""Films [H,W] float32 of single upright knees that fill them."""
 
 BLURRED = 0.02, 0.06
-"""Standard deviation of a blur beyond use, in widths of the knee: at the first the grade's kappa with that of the sharp
-film is .61 (benchmarks/blur.py)."""
+"""Least and greatest standard deviation of a blur beyond use, in widths of the knee. At the least, the kappa between
+the grades of blurred and sharp films is .61 (benchmarks/blur.py)."""
 SHARP = 0.008
-"""The most blur of a film that is to be graded."""
+"""Greatest standard deviation of the blur of a film that is to be graded, in widths of the knee."""
 CUT = 0.28, 0.46
-"""Share of the knee's side that is left when it is cut off: the middle of the joint is outside."""
+"""Least and greatest fraction of the knee's side that remains when it is cut off, without the centre of the joint."""
 WHOLE = 0.78
-"""Least share of the crop's sides that a film of a whole knee keeps."""
+"""Least fraction of the crop's sides that a film of a whole knee keeps."""
 PHOTOGRAPHS = (("sklearn", "datasets/images"), ("matplotlib", "mpl-data/sample_data"))
+"""Packages, and folders in them, whose pictures a gate is trained on."""
 HELD_OUT_PHOTOGRAPHS = (("skimage", "data"),)
-"""Packages whose pictures a gate is measured on, and never trained."""
+"""Packages, and folders in them, whose pictures a gate is measured on but never trained on."""
 WORDS = (
-    "REPORT",
-    "FINDINGS",
-    "knee",
-    "joint",
-    "study",
-    "12",
-    "left",
-    "right",
-    "AP",
-    "view",
-    "dose",
-    "mAs",
-    "kV",
-    "series",
-    "date",
-    "normal",
+    *("REPORT", "FINDINGS", "knee", "joint", "study", "12", "left", "right"),
+    *("AP", "view", "dose", "mAs", "kV", "series", "date", "normal"),
 )
-
-
-def _any(films: Films, rng: np.random.Generator) -> np.ndarray:
-    return films[int(rng.integers(len(films)))]
+"""Words of a page of text."""
 
 
 def knee(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """An upright knee as archives hold them: cut a little, bordered, lettered, exposed anyhow."""
-    film = _any(films, rng)
+    """Returns an upright knee as archives hold them: cut a little, with a border and a letter, of any exposure."""
+    film = _any_of(films, rng)
     height, width = film.shape
     h, w = (max(1, round(side * rng.uniform(WHOLE, 1.0))) for side in (height, width))
     top, left = rng.integers(height - h + 1), rng.integers(width - w + 1)
@@ -69,8 +54,8 @@ def knee(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 
 def exposed(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """[H,W] in 0..1 with another contrast, some noise, and a blur that does no harm; a third of the films as they
-    were.
+    """Returns a film with another contrast, some noise, and a blur that does no harm; a third of the films stay as
+    they are, in 0..1.
     """
     low, high = float(film.min()), float(film.max())
     film = (film - low) / max(high - low, 1e-6)
@@ -83,7 +68,7 @@ def exposed(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def marked(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """With the black or white border of a collimator on some sides, a letter, or neither."""
+    """Returns a film with the black or white border of a collimator on some sides, with a letter, or with neither."""
     if rng.random() < 0.3:
         value = float(rng.choice((0.0, 0.02, 1.0)))
         edges = [round(side * rng.uniform(0, 0.12)) if rng.random() < 0.6 else 0 for side in (*film.shape, *film.shape)]
@@ -97,32 +82,34 @@ def marked(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return film
 
 
-def positioned(film: np.ndarray, quarter_turns: int, inverted: bool) -> np.ndarray:
-    """A film in 0..1 turned anticlockwise, and with its grays inverted."""
-    return np.ascontiguousarray(np.rot90(1 - film if inverted else film, quarter_turns))
+def posed(film: np.ndarray, pose: Pose) -> np.ndarray:
+    """Returns a film in 0..1 in a pose: turned anticlockwise, and with inverted grays."""
+    turns, inverted = pose
+    return np.ascontiguousarray(np.rot90(1 - film if inverted else film, turns))
 
 
 def blurred(films: Films, rng: np.random.Generator) -> np.ndarray:
+    """Returns a knee that is blurred beyond use."""
     film = knee(films, rng)
     return gaussian_filter(film, rng.uniform(*BLURRED) * film.shape[1])
 
 
 def cut_off(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """A part of a knee's film that does not hold the middle of the joint."""
-    film = exposed(_any(films, rng), rng)
-    share = rng.uniform(*CUT)
-    upright = film.shape[0] >= 0.8 * film.shape[1]  # of a low strip, half the height shows nothing
+    """Returns a part of a knee's film without the centre of the joint."""
+    film = exposed(_any_of(films, rng), rng)
+    kept = rng.uniform(*CUT)
+    upright = film.shape[0] >= 0.8 * film.shape[1]  # half the height of a low strip shows nothing
     edge = rng.integers(4) if upright else rng.integers(2)
-    part = round(share * film.shape[1 if edge < 2 else 0])
+    part = round(kept * film.shape[1 if edge < 2 else 0])
     film = (film[:, :part], film[:, -part:], film[:part], film[-part:])[edge]
     return marked(film, rng)
 
 
 def patchwork(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """Pieces of knees put together as no knee is: what is radiograph in every pixel, and no joint."""
-    film = exposed(_any(films, rng), rng)
+    """Returns pieces of a knee put together in another way: every pixel is of a radiograph, and there is no joint."""
+    film = exposed(_any_of(films, rng), rng)
     kind = rng.integers(3)
-    if kind == 0:  # tiles in another order, each turned anyhow
+    if kind == 0:  # tiles in another order, each with any turn
         count = int(rng.integers(2, 5))
         side = min(film.shape) // count
         tiles = [
@@ -133,7 +120,7 @@ def patchwork(films: Films, rng: np.random.Generator) -> np.ndarray:
         order = rng.permutation(len(tiles))
         return np.vstack([np.hstack([tiles[i] for i in order[count * r : count * (r + 1)]]) for r in range(count)])
     third = film.shape[0] // 3
-    if kind == 1:  # a shaft throughout
+    if kind == 1:  # a shaft from top to bottom
         rows = np.vstack([film[:third], film[:third][::-1], film[:third]])
         return rows[::-1] if rng.random() < 0.5 else rows
     half = film[: film.shape[0] // 2] if rng.random() < 0.5 else film[film.shape[0] // 2 :][::-1]
@@ -141,23 +128,27 @@ def patchwork(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 
 def simulated(films: Films, rng: np.random.Generator) -> np.ndarray:
+    """Returns a simulated part of the body of a kind that a gate is trained on."""
     return marked(body_part(str(rng.choice([name for name in PARTS if name not in HELD_OUT_PARTS])), rng), rng)
 
 
 def simulated_held_out(films: Films, rng: np.random.Generator) -> np.ndarray:
+    """Returns a simulated part of the body of a kind that no gate is trained on."""
     return marked(body_part(str(rng.choice(HELD_OUT_PARTS)), rng), rng)
 
 
 def photograph(films: Films, rng: np.random.Generator) -> np.ndarray:
+    """Returns a part of a photograph from a source that a gate is trained on."""
     return _cropped(photographs(PHOTOGRAPHS), rng)
 
 
 def photograph_held_out(films: Films, rng: np.random.Generator) -> np.ndarray:
+    """Returns a part of a photograph from a source that no gate is trained on."""
     return _cropped(photographs(HELD_OUT_PHOTOGRAPHS), rng)
 
 
 def text(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """A page, dark on light or light on dark."""
+    """Returns a page of text, dark on light or light on dark."""
     page = Image.new("L", (SIDE, SIDE), 255)
     draw = ImageDraw.Draw(page)
     size = int(rng.integers(8, 30))
@@ -172,7 +163,7 @@ def text(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 
 def texture(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """Clouds, bands and rings."""
+    """Returns clouds, bands and rings."""
     film = sum(
         rng.standard_normal() * gaussian_filter(rng.standard_normal((SIDE, SIDE)), s) * s for s in rng.uniform(1, 30, 3)
     )
@@ -185,8 +176,8 @@ def texture(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 
 def scene(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """Shapes that lie one upon another, shaded and sharp, as in photographs of things (dead leaves: Lee et al., IJCV
-    2001).
+    """Returns shapes on top of one another, shaded and sharp, as in photographs of things (dead leaves: Lee et al.,
+    IJCV 2001).
     """
     picture = Image.new("L", (SIDE, SIDE), int(rng.integers(256)))
     draw = ImageDraw.Draw(picture)
@@ -211,6 +202,7 @@ def scene(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 
 def blank(films: Films, rng: np.random.Generator) -> np.ndarray:
+    """Returns an even film, with a slight gradient and little noise."""
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE
     film = (
         rng.uniform(0, 1)
@@ -222,6 +214,7 @@ def blank(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 
 def noise(films: Films, rng: np.random.Generator) -> np.ndarray:
+    """Returns noise alone."""
     return (
         rng.random((SIDE, SIDE), np.float32)
         if rng.random() < 0.5
@@ -230,6 +223,7 @@ def noise(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 
 Maker = Callable[[Films, np.random.Generator], np.ndarray]
+"""A function of this module."""
 OTHERS: dict[str, tuple[Maker, float]] = {
     "other body parts, simulated": (simulated, 0.4),
     "other body parts, composed of pieces of knees": (patchwork, 0.25),
@@ -240,55 +234,62 @@ OTHERS: dict[str, tuple[Maker, float]] = {
     "blank": (blank, 0.04),
     "noise": (noise, 0.04),
 }
-"""Each kind of no knee that a gate is trained on, with its share."""
+"""What is not a knee, of the kinds that a gate is trained on, and the proportion of each kind."""
 HELD_OUT: dict[str, Maker] = {
     "other body parts, kinds not trained on": simulated_held_out,
     "photographs, sources not trained on": photograph_held_out,
 }
+"""What is not a knee, of kinds that a gate is only measured on."""
 NO_HEADLINE = ("blank", "noise")
-"""Kinds so easily told that they would flatter the others' mean."""
-
-
-POSITIONS: dict[str, Pose] = {
+"""Kinds that are so easy that they would flatter the mean of the others."""
+POSED: dict[str, Pose] = {
     "inverted": (0, True),
     "turned by 90 degrees": (1, False),
     "turned by 270 degrees": (3, False),
     "turned by 180 degrees": (2, False),
     "turned by 180 degrees and inverted": (2, True),
 }
-"""Quarter turns anticlockwise and inversion of upright knees."""
+"""Poses of upright knees that are to be put right."""
 
 
 def measured(films: Films, rng: np.random.Generator) -> dict[str, tuple[Callable[[], np.ndarray], Pose | None]]:
-    """Every kind of film that is measured: what makes one, and the position in which an upright knee is then to be
-    given, None for what is to be refused.
+    """Returns, by kind of film to measure on, what makes one, and the pose in which it is then given.
+
+    The pose is None for a film that is to be refused.
     """
-    # photographs are measured on others' sources alone
+    # Photographs are measured on sources that were not trained on alone.
     makers = {name: maker for name, (maker, _) in OTHERS.items() if maker is not photograph}
     makers |= HELD_OUT | {"cut off": cut_off, "blurred beyond use": blurred}
     kinds: dict[str, tuple[Callable[[], np.ndarray], Pose | None]] = {
         name: ((lambda m=maker: m(films, rng)), None) for name, maker in makers.items()
     }
-    return kinds | {name: ((lambda: knee(films, rng)), pose) for name, pose in POSITIONS.items()}
+    return kinds | {name: ((lambda: knee(films, rng)), pose) for name, pose in POSED.items()}
 
 
-def headline(made: Mapping[str, Outcomes]) -> Estimate:
-    """Of all made films, refused or put right; what is told too easily is left out."""
-    rows = [row.let_through for name, row in made.items() if name not in NO_HEADLINE]
+def headline(outcomes: Mapping[str, Outcomes]) -> Estimate:
+    """Returns the proportion of all synthetic films that are refused or put right, without the kinds in NO_HEADLINE."""
+    rows = [row.let_through for name, row in outcomes.items() if name not in NO_HEADLINE]
     through = [np.arange(row.n) < round(row.value * row.n) for row in rows]
-    return share(~np.concatenate(through))
+    return proportion(~np.concatenate(through))
 
 
 def other(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """Anything that is no knee."""
-    shares = np.array([share for _, share in OTHERS.values()])
-    maker, _ = list(OTHERS.values())[rng.choice(len(OTHERS), p=shares / shares.sum())]
+    """Returns a film of any kind in OTHERS, in their proportions."""
+    weights = np.array([weight for _, weight in OTHERS.values()])
+    maker, _ = list(OTHERS.values())[rng.choice(len(OTHERS), p=weights / weights.sum())]
     return maker(films, rng)
+
+
+def _any_of(films: Films, rng: np.random.Generator) -> np.ndarray:
+    return films[int(rng.integers(len(films)))]
 
 
 @cache
 def photographs(packages: tuple[tuple[str, str], ...]) -> tuple[np.ndarray, ...]:
-    """The gray pictures of these packages, found without importing them."""
+    """Returns the gray pictures of packages, which are found without importing them.
+
+    Raises MissingExtra when no package is installed.
+    """
     pictures = []
     for package, folder in packages:
         spec = importlib.util.find_spec(package)

@@ -1,26 +1,33 @@
-"""A whole leg grown from the film of one knee: the shafts and the soft tissue that the crop left out.
+"""A whole leg around the film of one knee: the shafts and the soft tissue that the crop left out.
 
-Two kinds that share no profile and no texture, so that a finder trained on one can be tested on the other: "tubes"
-draws the shafts as hollow cylinders, "texture" carries the crop's own rows and grain outwards.
+There are two kinds that share no profile and no texture, so that a locator trained on one can be tested on the other:
+"tubes" draws the shafts as hollow cylinders, "texture" continues the crop's own rows and grain outwards.
 """
 
 import math
 
 import numpy as np
 from PIL import Image
+from scipy.ndimage import gaussian_filter1d
 
 KINDS = ("tubes", "texture")
+BLUR_REACH = 2.5
+"""Radius of the blur of the soft tissue beside the joint, in its standard deviations."""
 SMEARED = 0.06
-"""Over this part of the crop's side its outermost pixels fade into the soft tissue drawn beside it."""
+"""Over this fraction of the crop's side its outermost pixels fade into the soft tissue drawn beside it."""
 
 
 def leg(
     crop: np.ndarray, side: int, margins: tuple[int, int, int, int], kind: str, rng: np.random.Generator
 ) -> np.ndarray:
-    """A leg whose joint is `crop`: [top + side + bottom, left + side + right] float32, air 0, about 0..1.
+    """Returns a leg around a joint: [top + side + bottom, left + side + right] float32, about 0..1, air 0.
 
-    crop: [n,n] float32, 0..1, bright bone, upright. side: pixels of the crop in the leg. margins: pixels drawn to the
-    left of it, above, to the right and below. kind: of KINDS.
+    Args:
+        crop: [n,n] float32, 0..1, bright bone, upright: the joint.
+        side: Pixels per side of the crop in the leg.
+        margins: Pixels to the left of it, above, to the right and below.
+        kind: One of KINDS.
+        rng: Of the draws.
     """
     left, top, right, bottom = margins
     joint = np.asarray(Image.fromarray(crop).resize((side, side), Image.Resampling.BICUBIC))
@@ -33,14 +40,14 @@ def leg(
 
 
 def grain(rng: np.random.Generator, height: int, width: int, down: float, across: float) -> np.ndarray:
-    """Smooth noise [height,width] of deviation about 1; `down` and `across` are the pixels of one speck."""
+    """Returns smooth noise [height,width] of standard deviation about 1; `down` and `across`: pixels of one speck."""
     rows, columns = max(2, math.ceil(height / down)), max(2, math.ceil(width / across))
     specks = Image.fromarray(rng.standard_normal((rows, columns), np.float32))
     return np.asarray(specks.resize((width, height), Image.Resampling.BICUBIC))
 
 
 def _beside(joint: np.ndarray, left: int, right: int, rng: np.random.Generator) -> np.ndarray:
-    """The joint's rows with soft tissue on both sides, which ends at the skin."""
+    """The joint's rows with soft tissue on both sides that ends at the skin."""
     side = len(joint)
     parts = [joint]
     for margin, edge, name in (
@@ -49,7 +56,8 @@ def _beside(joint: np.ndarray, left: int, right: int, rng: np.random.Generator) 
     ):
         away = (np.arange(margin, dtype=np.float32) + 0.5) / side
         reach = rng.uniform(0.1, 0.65) + 0.03 * grain(rng, side, 1, side / 2, 1)
-        tissue = _blurred(np.minimum(edge, np.quantile(edge, 0.35)), side / 12)
+        skin = np.minimum(edge, np.quantile(edge, 0.35)).astype(np.float64)
+        tissue = gaussian_filter1d(skin, side / 12, mode="nearest", radius=max(1, round(BLUR_REACH * side / 12)))
         fade = np.clip(away / SMEARED, 0, 1)
         rows = edge[:, None] * (1 - fade) + tissue[:, None] * fade
         rows = rows * _round(away / np.clip(reach, 0.05, None))
@@ -60,8 +68,15 @@ def _beside(joint: np.ndarray, left: int, right: int, rng: np.random.Generator) 
 def _tube(
     band: np.ndarray, across: np.ndarray, rows: int, side: int, rng: np.random.Generator, thigh: bool
 ) -> np.ndarray:
-    """Rows away from the joint: the band's first ones narrow to the shaft and turn into a hollow cylinder in a full
-    one.
+    """Rows away from the joint: the first rows of the band narrow to the shaft and become a hollow cylinder in tissue.
+
+    Args:
+        band: The crop's rows next to these.
+        across: Distance of each column from the joint's centre, in sides of the joint.
+        rows: Rows to draw.
+        side: Pixels per side of the joint.
+        rng: Of the draws.
+        thigh: Whether the rows are above the joint.
     """
     away = (np.arange(rows) / side)[:, None]
     profile = band[: max(1, len(band) // 6)].mean(0)
@@ -90,8 +105,9 @@ def _tube(
 def _carried(
     band: np.ndarray, across: np.ndarray, rows: int, side: int, rng: np.random.Generator, thigh: bool
 ) -> np.ndarray:
-    """Rows away from the joint: the band's mean row, tapering along a bowed axis, with the band's own grain folded to
-    and fro on it.
+    """Rows away from the joint: the mean row of the band, tapering along a bowed axis, with the band's own grain.
+
+    The arguments are those of `_tube`; the grain runs back and forth over the rows.
     """
     away = (np.arange(rows) / side)[:, None]
     profile = band.mean(0)
@@ -107,7 +123,7 @@ def _carried(
     residue = band - profile
     fold = np.abs((np.arange(rows) + len(band)) % (2 * len(band)) - len(band)) if rows else np.zeros(0, int)
     columns = np.clip(np.searchsorted(across, sources), 0, len(across) - 1)
-    # Further out the folded rows would show that they come again and again, so other specks take their place.
+    # Further out, the repetition of the rows would show, so other specks take their place.
     kept = rng.uniform(0.4, 0.8) * (1 - 0.9 * _eased(away / 0.5))
     values = values + kept * residue[np.clip(fold, 0, len(band) - 1)[:, None], columns]
     if rows:
@@ -126,53 +142,43 @@ def _joined(values: np.ndarray, first: np.ndarray, away: np.ndarray) -> np.ndarr
 
 
 def _squeezed(x: np.ndarray, shrink: np.ndarray, bone: float) -> np.ndarray:
-    """Where a row's places come from in the profile when what lies within `bone` of the axis shrinks and the tissue
-    makes up for it.
-    """
+    """Where a row's columns come from in the profile when the bone within `bone` of the axis shrinks."""
     inside = x / shrink
     beyond = np.sign(x) * (bone + (np.abs(x) - bone * shrink) * (1.0 / (1 + (1 - shrink) * bone)))
     return np.where(np.abs(inside) <= bone, inside, beyond)
 
 
 def _axis(profile: np.ndarray, across: np.ndarray) -> float:
-    """The middle of what is bright within the crop's own width."""
+    """The centre of the bright part within the crop's own width."""
     within = np.abs(across) <= 0.5
     weight = np.clip(profile - np.quantile(profile[within], 0.3), 0, None) * within
     return float(np.clip((weight * across).sum() / max(weight.sum(), 1e-6), -0.12, 0.12))
 
 
 def _level(profile: np.ndarray, across: np.ndarray) -> float:
-    """Soft tissue: what the profile has towards the ends of the crop's width."""
+    """The gray of soft tissue: that of the profile at the ends of the crop's width."""
     return float(np.clip(np.median(profile[(np.abs(across) > 0.42) & (np.abs(across) < 0.55)]), 0.12, 0.6))
 
 
 def _width(profile: np.ndarray, across: np.ndarray) -> float:
-    """Half the leg's width, out to where the profile falls to air."""
+    """Half of the leg's width, to where the profile falls to air."""
     lit = np.abs(across[profile > 0.06])
     return float(np.clip(np.quantile(lit, 0.97) if len(lit) else 0.6, 0.45, 1.0))
 
 
 def _hollow(x: np.ndarray, outer: float) -> np.ndarray:
-    """How much bone a beam meets in a hollow cylinder of radius `outer`, 0..1: brightest along its edges."""
+    """The bone that a ray crosses in a hollow cylinder of radius `outer`, 0..1: most along its edges."""
     inner = 0.6 * outer
     thick = np.sqrt(np.clip(outer**2 - x**2, 0, None)) - 0.75 * np.sqrt(np.clip(inner**2 - x**2, 0, None))
     return thick / math.sqrt(outer**2 - inner**2)
 
 
 def _round(radius: np.ndarray) -> np.ndarray:
-    """A full cylinder's thickness at a distance from its axis in units of its radius; flatter in the middle, as exposed
-    films are.
-    """
+    """The thickness of a solid cylinder at a distance from its axis in radii, flatter in the centre, as on films."""
     return np.clip(1 - np.clip(radius, 0, 1) ** 3, 0, None) ** 0.7
 
 
 def _eased(values: np.ndarray) -> np.ndarray:
-    """0 to 1 without corners."""
+    """Values clipped to 0..1, with a smooth start and end."""
     clipped = np.clip(values, 0, 1)
     return clipped * clipped * (3 - 2 * clipped)
-
-
-def _blurred(line: np.ndarray, sigma: float) -> np.ndarray:
-    reach = max(1, round(2.5 * sigma))
-    taps = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma, 0.3)) ** 2)
-    return np.convolve(np.pad(line, reach, mode="edge"), taps / taps.sum(), mode="valid")

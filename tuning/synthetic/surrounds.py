@@ -1,4 +1,4 @@
-"""What is on a film beside the legs: air, collimation, letters, metal. One kind to train with, another to test with."""
+"""What a film shows beside the legs: air, collimation, letters, metal; one kind for training and one for tests."""
 
 import math
 
@@ -8,15 +8,16 @@ from PIL import Image, ImageDraw, ImageFont
 from .shafts import grain
 
 KINDS = ("plain", "odd")
+"""For training, and for tests."""
 LETTERS = ("R", "L", "AP", "PA", "STANDING", "WB", "RIGHT", "LEFT", "R 15", "L 2")
 ODD_LETTERS = ("D", "G", "re", "li", "12.03", "#4711", "KNEE AP", "60 kV", "100 cm", "0 10 20 30")
 
 Boxes = np.ndarray
-"""[K,3] float: centre x, centre y and side of each joint's box, in pixels."""
+"""[K,3] float: centre x, centre y and side of each joint's box in pixels."""
 
 
 def background(height: int, width: int, kind: str, rng: np.random.Generator) -> np.ndarray:
-    """What air leaves on the film: [height,width] float32, mostly dark, now and then bright."""
+    """Returns the film of air: [height,width] float32, mostly dark, sometimes bright."""
     level = rng.uniform(0.45, 0.9) if rng.random() < 0.12 else rng.uniform(0, 0.12)
     air = np.full((height, width), level, np.float32)
     air += rng.uniform(0, 0.06) * np.linspace(-1, 1, width, dtype=np.float32)
@@ -29,7 +30,7 @@ def background(height: int, width: int, kind: str, rng: np.random.Generator) -> 
 
 
 def with_metal(film: np.ndarray, boxes: Boxes, kind: str, rng: np.random.Generator) -> np.ndarray:
-    """Bright hardware above or below a joint, clear of every joint's box."""
+    """Returns a film [H,W] with bright hardware above or below some joints, outside every joint's box."""
     layer = Image.new("L", film.shape[::-1])
     draw = ImageDraw.Draw(layer)
     for x, y, side in boxes:
@@ -43,7 +44,7 @@ def with_metal(film: np.ndarray, boxes: Boxes, kind: str, rng: np.random.Generat
 
 
 def with_letters(film: np.ndarray, boxes: Boxes, kind: str, rng: np.random.Generator) -> np.ndarray:
-    """Markers burnt in or of lead, bright or, on the odd films, in a box or dark on bright."""
+    """Returns a film [H,W] with markers, bright, or on films of the odd kind also dark on a bright box."""
     height, width = film.shape
     layer = Image.new("L", (width, height))
     draw = ImageDraw.Draw(layer)
@@ -64,7 +65,7 @@ def with_letters(film: np.ndarray, boxes: Boxes, kind: str, rng: np.random.Gener
 
 
 def collimated(film: np.ndarray, boxes: Boxes, kind: str, rng: np.random.Generator) -> np.ndarray:
-    """Black, now and then bright, beyond the beam; the beam holds every joint's box that the film holds."""
+    """Returns a film [H,W] that is black, sometimes bright, outside the beam, which holds every joint's box."""
     if rng.random() < 0.5:
         return film
     height, width = film.shape
@@ -91,14 +92,14 @@ def collimated(film: np.ndarray, boxes: Boxes, kind: str, rng: np.random.Generat
         x, y = (left + right) / 2, (top + bottom) / 2
         radius = math.hypot(right - left, bottom - top) / 2 * rng.uniform(1.0, 1.6)
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=255)
-    share = np.asarray(beam, np.float32) / 255
-    return film * share + outside * (1 - share)
+    exposed = np.asarray(beam, np.float32) / 255
+    return film * exposed + outside * (1 - exposed)
 
 
 def _plate(
     draw: ImageDraw.ImageDraw, x: float, start: float, end: float, side: float, rng: np.random.Generator
 ) -> None:
-    """A plate with screws, or a straight rod."""
+    """Draw a plate with screws, or a straight rod."""
     wide, top, bottom = side * rng.uniform(0.02, 0.06), min(start, end), max(start, end)
     if rng.random() < 0.5:
         draw.rectangle((x - wide / 2, top, x + wide / 2, bottom), fill=240)
@@ -114,7 +115,7 @@ def _plate(
 
 
 def _nail(draw: ImageDraw.ImageDraw, x: float, start: float, end: float, side: float, rng: np.random.Generator) -> None:
-    """A nail with a locking bolt, wires, or a ring round the leg."""
+    """Draw a nail with a locking bolt, wires, or a ring around the leg."""
     wide = max(1, round(side * rng.uniform(0.03, 0.08)))
     choice = rng.random()
     if choice < 0.4:
@@ -139,7 +140,7 @@ def _nail(draw: ImageDraw.ImageDraw, x: float, start: float, end: float, side: f
 
 
 def _over(film: np.ndarray, layer: Image.Image, boxes: Boxes, level: float) -> np.ndarray:
-    """The layer's shapes at a level of gray over the film, but not over a joint."""
+    """The film with the layer's shapes at a level of gray over it, but not over a joint."""
     shapes = np.asarray(layer, np.float32) / 255
     if not shapes.any():
         return film

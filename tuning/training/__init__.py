@@ -1,1 +1,1 @@
-"""How networks are trained: schedule, checkpoints, tuners, members, distillation."""
+"""How networks are trained: the plan, one member, checkpoints, the search, joined members, distillation."""

@@ -1,8 +1,8 @@
-"""The state of a training after every epoch: a kill at any moment costs the epoch that it met, and nothing else.
+"""The state of a training after every epoch: a kill at any moment costs the epoch in progress, and nothing else.
 
 The history is written first, then weights and optimizer in one file, which is what counts: the optimizer's steps say
-how many epochs are done, and rows of the history beyond them are dropped. With patience, the best weights are a copy
-made last; without, the newest ones are what the training is for, since the learning rate falls to its end.
+how many epochs are done, and later rows of the history are dropped. With patience, the best weights are a copy that is
+made last. Without it, the newest weights are kept, since the learning rate falls until the end.
 """
 
 import csv
@@ -19,16 +19,22 @@ from .tuners import OBJECTIVE
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Of one member in `folder`: its history, the newest weights, and whether it has trained enough.
-
-    patience: epochs without a better validation kappa before it stops, of which the best is kept; 0 trains to the end
-    and keeps that.
-    """
+    """Keeps the history and the newest weights of one member, and says when it has trained enough."""
 
     def __init__(self, folder: Path, member: str, epochs: int, patience: int, steps: int):
+        """Read the history of a training that was stopped.
+
+        Args:
+            folder: Output folder of the training.
+            member: Its name.
+            epochs: Number of epochs at most.
+            patience: Epochs without a better validation kappa after which it stops and keeps its best weights; 0 trains
+                to the end and keeps the last ones.
+            steps: Batches of one epoch.
+        """
         super().__init__()
         self.epochs, self.patience, self.steps = epochs, patience, steps
-        self.history = _history_path(folder, member)
+        self.history = history_path(folder, member)
         self.newest = folder / f"member-{member}.backup" / "latest.weights.h5"
         self.best = folder / f"member-{member}.best.weights.h5"
         self.rows = read_history(folder, member)
@@ -36,18 +42,28 @@ class Checkpoint(keras.callbacks.Callback):
 
     @property
     def kappas(self) -> list[float]:
-        """Validation kappa of every epoch."""
+        """Validation kappa of every epoch that is done."""
         return [float(row[OBJECTIVE]) for row in self.rows]
 
     @property
     def finished(self) -> bool:
+        """Whether no further epoch is to be trained."""
         waited = len(self.rows) - 1 - self.kappas.index(max(self.kappas)) if self.rows else 0
         return self.done >= self.epochs or 0 < self.patience <= waited
 
-    def resume(self, model: keras.Model) -> int:
-        """Put the model where the training was left; returns the number of epochs done.
+    @property
+    def progress(self) -> str:
+        """One line for the console, after an epoch."""
+        early = ", stopped early" if self.finished and self.done < self.epochs else ""
+        return (
+            f"epoch {self.done} of {self.epochs}, validation kappa {self.kappas[-1]:.3f}, best"
+            f" {max(self.kappas):.3f}{early}"
+        )
 
-        Raises DataError when the weights that were kept can't be read.
+    def resume(self, model: keras.Model) -> int:
+        """Load the weights of the last epoch that was kept; returns the number of epochs that are done.
+
+        Raises DataError when these weights can't be read.
         """
         if not self.newest.exists():
             self.rows = []
@@ -64,6 +80,7 @@ class Checkpoint(keras.callbacks.Callback):
         return self.done
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Keep the epoch, and stop the training when it has trained enough."""
         values = {name: float(value) for name, value in sorted((logs or {}).items())}
         self.rows.append({"epoch": epoch, **values})
         _write_history(self.history, self.rows)
@@ -75,7 +92,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.model.stop_training = self.finished
 
     def finish(self, weights: Path) -> None:
-        """Leave the weights that are kept under their final name, and nothing else but the history."""
+        """Move the weights to their final path and remove everything else but the history."""
         (self.best if self.patience else self.newest).replace(weights)
         shutil.rmtree(self.newest.parent, ignore_errors=True)
 
@@ -88,22 +105,27 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def read_history(folder: Path, member: str) -> list[dict[str, Any]]:
-    """One row an epoch, from the first."""
-    path = _history_path(folder, member)
+    """Returns one row per epoch, from the first; empty where there is no history."""
+    path = history_path(folder, member)
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        # Should an epoch be there twice, the later one counts.
+        # Should an epoch occur twice, the later row counts.
         return list({row["epoch"]: row for row in csv.DictReader(file)}.values())
 
 
-def weights_of(folder: Path, member: str) -> Path:
-    """Where a trained member's weights are kept."""
+def weights_path(folder: Path, member: str) -> Path:
+    """Returns the file of a trained member's weights."""
     return folder / f"member-{member}.weights.h5"
 
 
+def history_path(folder: Path, member: str) -> Path:
+    """Returns the file of a member's history, one row per epoch."""
+    return folder / f"member-{member}.history.csv"
+
+
 def kept_kappa(history: list[dict[str, Any]], patience: int) -> float:
-    """Validation kappa of the epoch whose weights are left."""
+    """Returns the validation kappa of the epoch whose weights are kept."""
     kappas = [float(row[OBJECTIVE]) for row in history]
     return max(kappas) if patience else kappas[-1]
 
@@ -113,7 +135,3 @@ def _write_history(path: Path, rows: list[dict[str, Any]]) -> None:
         writer = csv.DictWriter(file, list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-
-
-def _history_path(folder: Path, member: str) -> Path:
-    return folder / f"member-{member}.history.csv"

@@ -3,15 +3,21 @@
 import keras
 
 WARM_UP = 0.05
-"""Share of the steps over which the learning rate rises."""
+"""Part of the steps over which the learning rate rises."""
+FIRST, LAST = 1 / 25, 1 / 100
+"""The first and the last learning rate, as fractions of the highest."""
 
 
 def warmup_cosine(learning_rate: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
-    """A rate that rises over the first WARM_UP of the steps and falls to a hundredth along a cosine.
+    """Returns a schedule that rises to `learning_rate` over the first WARM_UP of `steps`, then falls along a cosine.
 
     Loshchilov & Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
     """
     warm_up = max(1, round(WARM_UP * steps))
     return keras.optimizers.schedules.CosineDecay(
-        learning_rate / 25, max(1, steps - warm_up), alpha=0.01, warmup_target=learning_rate, warmup_steps=warm_up
+        FIRST * learning_rate,
+        max(1, steps - warm_up),
+        alpha=LAST,
+        warmup_target=learning_rate,
+        warmup_steps=warm_up,
     )

@@ -1,0 +1,384 @@
+"""The command line of each step: its options, and the call that they become.
+
+A step's module is imported when the step runs, because most of them load TensorFlow, which takes seconds.
+"""
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .run import console
+from .run.steps import parse_seed
+
+FILMS = "folder, .zip, .tar or CSV of labelled films, as PATH or NAME=PATH; may be given several times"
+FOLDER = "folder for what the step writes"
+
+
+@dataclass(frozen=True)
+class Command:
+    """One subcommand.
+
+    Attributes:
+        name: Of the step.
+        summary: What the step does, in one line.
+        example: A command line to copy.
+        data: Help for --data.
+        add_options: Adds the step's own options to its parser.
+        run: Runs the step with the parsed options; returns the line that is printed at the end.
+        out: Help for --out.
+        several: Whether --data may be given several times.
+    """
+
+    name: str
+    summary: str
+    example: str
+    data: str
+    add_options: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], str]
+    out: str = FOLDER
+    several: bool = False
+
+
+def _audit_options(step: argparse.ArgumentParser) -> None:
+    step.add_argument("--seed", type=_seed, default=0, help="seed of the splits (default 0)")
+
+
+def _audit(options: argparse.Namespace) -> str:
+    from .audit import audit
+
+    return f"audit: {audit(options.data, Path(options.out), options.seed) / 'report.md'}"
+
+
+def _search_options(step: argparse.ArgumentParser) -> None:
+    step.add_argument("--tuner", default="hyperband", help="hyperband, bayesian or random (default hyperband)")
+    step.add_argument("--trials", type=_count, default=12, help="trials of bayesian and random (default 12)")
+    step.add_argument("--epochs", type=_count, default=9, help="epochs of one trial at most (default 9)")
+    step.add_argument("--iterations", type=_count, default=1, help="times that Hyperband starts anew (default 1)")
+    step.add_argument("--films", type=_count, default=3000, help="training films of a trial at most (default 3000)")
+    step.add_argument("--validation-films", type=_count, default=1000, help="validation films at most (default 1000)")
+    step.add_argument("--seed", type=_seed, default=0, help="seed of the draws and the weights (default 0)")
+    narrow = "narrow a choice of the search space, such as size=96,128; may be given several times"
+    step.add_argument("--only", action="append", default=[], metavar="NAME=V1,V2", help=narrow)
+
+
+def _search(options: argparse.Namespace) -> str:
+    with console.quiet_start():
+        from .search import search
+        from .training.tuners import SearchSettings
+
+    only = {name: values.split(",") for name, _, values in (text.partition("=") for text in options.only)}
+    settings = SearchSettings(
+        tuner=options.tuner,
+        trials=options.trials,
+        epochs=options.epochs,
+        iterations=options.iterations,
+        films=options.films,
+        validation_films=options.validation_films,
+        seed=options.seed,
+        only=only or None,
+    )
+    out = search(Path(options.data), Path(options.out), settings)
+    return f"search: {out / 'report.md'}, {out / 'best.json'}"
+
+
+def _train_options(step: argparse.ArgumentParser) -> None:
+    step.add_argument("--epochs", type=_count, default=40, help="epochs at most (default 40)")
+    patience = (
+        "stop after so many epochs without a better validation kappa, and keep the best weights (default 0: train to"
+        " the end, and keep the last weights)"
+    )
+    step.add_argument("--patience", type=_count_or_none, default=0, help=patience)
+    step.add_argument("--batch", type=_count, default=64, help="films of one step (default 64)")
+    step.add_argument("--seeds", default="0", help="one member for each seed, such as 0,1,2 (default 0)")
+    architecture = (
+        "winner (of the search), the number of another trial, or a name such as folded; folded@224 goes on with films"
+        " of 224 pixels; several, with commas between, give several members (default winner)"
+    )
+    step.add_argument("--architecture", default="winner", metavar="NAME,...", help=architecture)
+    mixup = "how strongly films of neighbouring grades are mixed, 0 to 1 (default 0)"
+    step.add_argument("--mixup", type=_proportion, default=0.0, help=mixup)
+    occlusion = "proportion of the films with a blanked rectangle, 0 to 1 (default 0)"
+    step.add_argument("--occlusion", type=_proportion, default=0.0, help=occlusion)
+    precision = "mixed_bfloat16 is faster on hardware that supports it (default float32)"
+    step.add_argument("--precision", choices=("float32", "mixed_bfloat16"), default="float32", help=precision)
+    step.add_argument("--datasets", default="", help="train on these datasets alone, such as oai (default all)")
+    teacher = "a bundle that was trained on the same films: its probabilities are half of the target"
+    step.add_argument("--teacher", default="", metavar="ADDRESS", help=teacher)
+    join = (
+        "add trained members: a member-NAME.weights.h5 of another training, or a bundle; may be given several times;"
+        " with --architecture none no new member is trained"
+    )
+    step.add_argument("--join", action="append", default=[], metavar="FILE|ADDRESS", help=join)
+    members = "of the members that join, take these alone (default all)"
+    step.add_argument("--members", default="", metavar="NAME,...", help=members)
+
+
+def _train(options: argparse.Namespace) -> str:
+    with console.quiet_start():
+        from .train import train
+        from .training.plan import TrainSettings, parse_seeds
+
+    settings = TrainSettings(
+        epochs=options.epochs,
+        patience=options.patience,
+        batch=options.batch,
+        seeds=parse_seeds(options.seeds),
+        architectures=tuple(options.architecture.split(",")),
+        mixup=options.mixup,
+        occlusion=options.occlusion,
+        datasets=tuple(filter(None, options.datasets.split(","))),
+        precision=options.precision,
+        teacher=options.teacher,
+        joined=tuple(options.join),
+        members=tuple(filter(None, options.members.split(","))),
+    )
+    return f"train: {train(Path(options.data), Path(options.out), settings) / 'train.json'}"
+
+
+def _evaluate_options(step: argparse.ArgumentParser) -> None:
+    step.add_argument("--validation-only", action="store_true", help="do not measure on the test films")
+    copies = (
+        "a newer audit of the same films: nothing is fitted on a knee that another training film shows, and measures"
+        " are also given without such knees"
+    )
+    step.add_argument("--copies", metavar="AUDIT", help=copies)
+    sheets = "also write sheets of right, wrong and uncertain validation films to this folder"
+    step.add_argument("--gallery", metavar="DIR", help=sheets)
+
+
+def _evaluate(options: argparse.Namespace) -> str:
+    with console.quiet_start():
+        from .evaluate import evaluate
+        from .evaluation.gallery import gallery
+
+    copies = Path(options.copies) if options.copies else None
+    out = evaluate(Path(options.data), Path(options.out), test=not options.validation_only, copies=copies)
+    sheets = f"\ngallery: {gallery(out, Path(options.gallery))}" if options.gallery else ""
+    return f"evaluate: {out / 'evidence.json'}{sheets}"
+
+
+def _locator_options(step: argparse.ArgumentParser) -> None:
+    films = "films composed from training knees (default 4500)"
+    step.add_argument("--films", type=_count, default=4500, help=films)
+    step.add_argument("--epochs", type=_count, default=12, help="passes over these, crops and phantoms (default 12)")
+    test = "films composed from validation knees, to measure on (default 1500)"
+    step.add_argument("--test-films", type=_count, default=1500, help=test)
+    grader = "the bundle that grades what was found (default: the shipped one)"
+    step.add_argument("--grader", metavar="ADDRESS", help=grader)
+    step.add_argument("--seed", type=_seed, default=0, help="seed of the draws and the weights (default 0)")
+
+
+def _locator(options: argparse.Namespace) -> str:
+    with console.quiet_start():
+        from .locator import LocatorSettings, locator
+
+    settings = LocatorSettings(
+        films=options.films,
+        epochs=options.epochs,
+        test_films=options.test_films,
+        seed=options.seed,
+        grader=options.grader,
+    )
+    return f"locator: {locator(Path(options.data), Path(options.out), settings) / 'locator.json'}"
+
+
+def _gate_options(step: argparse.ArgumentParser) -> None:
+    step.add_argument("--pictures", type=_count, default=40000, help="training pictures (default 40000)")
+    step.add_argument("--epochs", type=_count, default=16, help="passes over them (default 16)")
+
+
+def _gate(options: argparse.Namespace) -> str:
+    with console.quiet_start():
+        from .gate import GateSettings, gate
+
+    settings = GateSettings(options.pictures, options.epochs)
+    return f"gate: {gate(Path(options.data), Path(options.out), settings) / 'gate.md'}"
+
+
+def _export_options(step: argparse.ArgumentParser) -> None:
+    step.add_argument("--name", default="kneeoa-local", help="name of the bundle (default kneeoa-local)")
+    step.add_argument("--version", default="0.1.0", help="version of the bundle (default 0.1.0)")
+    locator = "output of locator, or a bundle with a locator; without it the bundle finds knees by a rule"
+    step.add_argument("--locator", metavar="DIR", help=locator)
+    gate = (
+        "output of gate, or a bundle with a gate; without it the bundle refuses by contrast, colour and distance alone"
+    )
+    step.add_argument("--gate", metavar="DIR", help=gate)
+    cross_domain = "cross-domain.json of `python -m benchmarks.cross_domain`, for the card"
+    step.add_argument("--cross-domain", metavar="FILE", help=cross_domain)
+
+
+def _export(options: argparse.Namespace) -> str:
+    with console.quiet_start():
+        from .export import export
+
+    bundle = export(
+        Path(options.data),
+        Path(options.out),
+        name=options.name,
+        version=options.version,
+        locator=Path(options.locator) if options.locator else None,
+        gate=Path(options.gate) if options.gate else None,
+        cross_domain=Path(options.cross_domain) if options.cross_domain else None,
+    )
+    return f"bundle: {bundle}"
+
+
+def _publish_options(step: argparse.ArgumentParser) -> None:
+    step.add_argument("--tag", help="name of this revision, such as v1.0")
+    step.add_argument("--private", action="store_true", help="make a new Hub repo private")
+
+
+def _publish(options: argparse.Namespace) -> str:
+    from .publish import publish
+
+    return f"published: {publish(Path(options.data), options.out, tag=options.tag, private=options.private)}"
+
+
+def _adapt_options(step: argparse.ArgumentParser) -> None:
+    address = "the bundle to start from (default: the shipped one)"
+    step.add_argument("--from", dest="address", metavar="ADDRESS", help=address)
+    recalibrate = "keep the weights; fit temperature, decision rule, prediction sets and refusal alone"
+    step.add_argument("--recalibrate", action="store_true", help=recalibrate)
+    epochs = "epochs of fine-tuning, of which the best is kept (default 15)"
+    step.add_argument("--epochs", type=_count, default=15, help=epochs)
+    step.add_argument("--seed", type=_seed, default=0, help="seed of the splits (default 0)")
+    step.add_argument("--name", default="kneeoa-adapted", help="name of the new bundle (default kneeoa-adapted)")
+    step.add_argument("--version", default="0.1.0", help="version of the new bundle (default 0.1.0)")
+
+
+def _adapt(options: argparse.Namespace) -> str:
+    with console.quiet_start():
+        from kneeoa_hub.bundle import read_bundle
+        from kneeoa_hub.hub.pull_push import pull
+
+        from .adapt import AdaptSettings, adapt
+        from .evaluate import evaluate
+        from .export import export
+
+    out = Path(options.out)
+    settings = AdaptSettings(options.recalibrate, options.epochs, seed=options.seed)
+    trained = adapt(options.address, options.data, out, settings)
+    evaluated = evaluate(trained, out / "evaluate")
+    base = pull(options.address)
+    config = read_bundle(base).config
+    bundle = export(
+        evaluated,
+        out / "bundle",
+        name=options.name,
+        version=options.version,
+        locator=base if config.locator else None,
+        gate=base if config.gate else None,
+    )
+    return f"bundle: {bundle}"
+
+
+def _count(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
+    return int(text)
+
+
+def _count_or_none(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
+    return int(text)
+
+
+def _seed(text: str) -> int:
+    try:
+        return parse_seed(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _proportion(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
+    return value
+
+
+COMMANDS = (
+    Command(
+        "audit",
+        "decode every film, find copies, make splits",
+        "python -m tuning audit --data oai_train.zip --data oai_val.zip --data gornale.csv --out runs/audit",
+        FILMS,
+        _audit_options,
+        _audit,
+        several=True,
+    ),
+    Command(
+        "search",
+        "search CNN architectures with Keras Tuner",
+        "python -m tuning search --data runs/audit --out runs/search --only size=128,160",
+        "output of audit",
+        _search_options,
+        _search,
+    ),
+    Command(
+        "train",
+        "train the best architecture, or several, on all training films",
+        "python -m tuning train --data runs/search --out runs/train --epochs 60 --seeds 0,1",
+        "output of search, or of audit for named architectures",
+        _train_options,
+        _train,
+    ),
+    Command(
+        "evaluate",
+        "calibrate on validation films, and measure",
+        "python -m tuning evaluate --data runs/train --out runs/evaluate",
+        "output of train",
+        _evaluate_options,
+        _evaluate,
+    ),
+    Command(
+        "locator",
+        "train and measure the network that finds the joints",
+        "python -m tuning locator --data runs/audit --out runs/locator",
+        "output of audit",
+        _locator_options,
+        _locator,
+    ),
+    Command(
+        "gate",
+        "train and measure the network that accepts upright frontal knees alone",
+        "python -m tuning gate --data runs/audit --out runs/gate",
+        "output of audit",
+        _gate_options,
+        _gate,
+    ),
+    Command(
+        "export",
+        "write the bundle",
+        "python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/bundle",
+        "output of evaluate",
+        _export_options,
+        _export,
+        out="folder of the bundle, new or empty",
+    ),
+    Command(
+        "publish",
+        "push the bundle with its card",
+        "python -m tuning publish --data runs/bundle --out ./hub/kneeoa --tag v1.0",
+        "a bundle",
+        _publish_options,
+        _publish,
+        out="a versioned folder, or org/name on the Hub",
+    ),
+    Command(
+        "adapt",
+        "fine-tune or only recalibrate a published model on your films, as a new bundle",
+        "python -m tuning adapt --from org/name@v1.0 --data site=films.csv --out runs/site --recalibrate",
+        FILMS,
+        _adapt_options,
+        _adapt,
+        several=True,
+    ),
+)
+"""All subcommands, in the order of the loop; those beside the loop come before the step that uses them, or last."""

@@ -1,0 +1,75 @@
+"""Training, validation and test films: no patient, no copy and no knee is in two splits."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+
+from .table import AuditedFilm
+
+PROPORTIONS = {"train": 0.7, "val": 0.15, "test": 0.15}
+"""Part of the leakage groups of each grade that a split receives."""
+SPLITS = tuple(PROPORTIONS)
+MOST_HELD_OUT_FIRST = ("test", "val", "train")
+"""A leakage group whose films were given several splits belongs to the first of these."""
+OTHER_GRADE = "the same picture has another grade"
+COPY = "copy of another training film"
+
+
+def split(films: Sequence[AuditedFilm], seed: int) -> list[AuditedFilm]:
+    """Returns the films with their `split` and their `use`.
+
+    A film keeps a split that was given. Where the films of a leakage group were given several, only those in the most
+    held-out one stay in use. Training films are also left out when they are copies of another one, or when the same
+    pixels have two grades; held-out films all count, as their convention says.
+
+    scikit-learn's splitters for groups take no given splits and balance no grades over three parts of unequal size, so
+    the choice is made here.
+
+    Args:
+        films: With their groups, and the split that was given or "".
+        seed: Of the order in which leakage groups choose their split.
+    """
+    chosen = _split_of_groups(films, seed)
+    grades = grades_by_picture(films)
+    result = []
+    trained: set[str] = set()
+    for film in films:
+        own = film.split or chosen[film.leakage_group]
+        use = film.use
+        if film.usable and own != chosen[film.leakage_group]:
+            use = f"the same patient or knee is also in {chosen[film.leakage_group]}"
+        elif film.usable and own == "train" and len(grades[film.pixel_sha256]) > 1:
+            use = OTHER_GRADE
+        elif film.usable and own == "train" and film.pixel_sha256 in trained:
+            use = COPY
+        trained.add(film.pixel_sha256)
+        result.append(replace(film, split=own, use=use))
+    return result
+
+
+def grades_by_picture(films: Sequence[AuditedFilm]) -> dict[str, set[int]]:
+    """Returns the grades that each picture was given, by the hash of its pixels."""
+    grades = defaultdict(set)
+    for film in films:
+        grades[film.pixel_sha256].add(film.grade)
+    return grades
+
+
+def _split_of_groups(films: Sequence[AuditedFilm], seed: int) -> dict[str, str]:
+    """The split of each leakage group: one that was given, or the one that lacks most groups of its highest grade."""
+    groups: dict[str, list[AuditedFilm]] = defaultdict(list)
+    for film in films:
+        groups[film.leakage_group].append(film)
+    filled: Counter[tuple[int, str]] = Counter()
+    chosen: dict[str, str] = {}
+    for group in sorted(groups, key=lambda name: hashlib.sha256(f"{seed}:{name}".encode()).digest()):
+        if given := {film.split for film in groups[group] if film.split}:
+            chosen[group] = min(given, key=MOST_HELD_OUT_FIRST.index)
+            continue
+        grade = max(film.grade for film in groups[group])
+        total = 1 + sum(filled[grade, name] for name in SPLITS)
+        lack = {name: part * total - filled[grade, name] for name, part in PROPORTIONS.items()}
+        chosen[group] = max(lack, key=lambda name: lack[name])
+        filled[grade, chosen[group]] += 1
+    return chosen

@@ -1,0 +1,61 @@
+"""What is fitted on validation films after the training: calibration and the limits of refusal."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kneeoa_hub.bundle import RefusalConfig
+
+from ..data.datasets import Knees
+from ..training.members import TrainedEnsemble
+from .calibration import Calibration, calibrate
+from .refusal import fit_refusal
+from .sets import PredictedSplit
+
+
+@dataclass(frozen=True)
+class Fit:
+    """What was fitted.
+
+    Attributes:
+        calibration: For grading.
+        refusal: The limits of refusal.
+        calibration_films: Number of films that `calibration` was fitted on.
+        refusal_films: Number of validation films that `refusal` was fitted on.
+    """
+
+    calibration: Calibration
+    refusal: RefusalConfig
+    calibration_films: int
+    refusal_films: int
+
+
+def fit_ensemble(ensemble: TrainedEnsemble, reference: PredictedSplit, validation: PredictedSplit) -> Fit:
+    """Fit on the validation films of the datasets that were trained on, without knees that training saw.
+
+    An ensemble whose weights saw no film of this audit is also calibrated on training films.
+
+    Args:
+        ensemble: The ensemble.
+        reference: Training films, from which distances are taken.
+        validation: All validation films.
+    """
+    rows = validation.knees.in_datasets(ensemble.record.datasets)
+    if validation.seen is not None:
+        rows &= ~validation.seen
+    validation = validation.take(rows)
+    calibrated = [validation, reference] if ensemble.recalibrated_only else [validation]
+    calibration = calibrate(
+        np.concatenate([films.outputs.probabilities for films in calibrated]),
+        np.concatenate([films.knees.grades for films in calibrated]),
+        np.concatenate([films.knees.groups for films in calibrated]),
+    )
+    contents = [_content(validation.knees, row) for row in range(len(validation.knees))]
+    refusal = fit_refusal(reference.outputs.embedding, validation.outputs.embedding, contents)
+    return Fit(calibration, refusal, sum(len(films.knees) for films in calibrated), len(validation.knees))
+
+
+def _content(knees: Knees, row: int) -> np.ndarray:
+    """The pixels of a knee without padding."""
+    left, top, right, bottom = knees.contents[row]
+    return knees.pixels[row, top:bottom, left:right]

@@ -1,0 +1,56 @@
+"""The limits beyond which a film is refused, and from which it is warned about, fitted on validation films."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from kneeoa_hub.bundle import RefusalConfig
+from kneeoa_hub.imaging.refusal import clipped_proportion, contrast, training_distances
+
+AXES = 24
+"""Principal axes of the embedding in which a film's distance from the training films is taken."""
+LEAST_SPREAD = 1e-3
+"""Axes with less than this fraction of the widest axis's spread are noise and are left out."""
+FALSE_REFUSALS = 0.001
+"""Proportion of the validation knees that are refused as too far from the training films; most films that show no knee
+are refused by the gate."""
+FAR, CLIPPED = 0.02, 0.01
+"""Proportions of the validation knees that are warned about: as far from the training films, and as badly exposed."""
+MOST_CONTRAST = 0.2
+"""The limit of contrast is half of that of the poorest validation film, and this at most."""
+MAX_COLOUR = 0.04
+"""JPEG noise of a gray film measures below .01, a photograph above .1."""
+
+
+def fit_refusal(training: np.ndarray, validation: np.ndarray, contents: Sequence[np.ndarray]) -> RefusalConfig:
+    """Returns the limits of refusal.
+
+    Args:
+        training: [N,D] embeddings of training knees.
+        validation: [M,D] embeddings of validation knees.
+        contents: The letterboxed validation films without padding, [H,W] each.
+    """
+    mean = training.mean(0)
+    _, spread, axes = np.linalg.svd(training - mean, full_matrices=False)
+    kept = min(AXES, len(spread), int((spread > LEAST_SPREAD * spread[0]).sum()))
+    components = axes[:kept] / (spread[:kept, None] / np.sqrt(len(training)))
+    config = RefusalConfig(
+        min_contrast=min(MOST_CONTRAST, min(map(contrast, contents)) / 2),
+        max_colour=MAX_COLOUR,
+        max_distance=np.inf,
+        mean=tuple(round(float(v), 6) for v in mean),
+        components=tuple(tuple(float(f"{v:.5g}") for v in row) for row in components),
+    )
+    away, clips = training_distances(validation, config), [clipped_proportion(content) for content in contents]
+    return replace(
+        config,
+        max_distance=_limit(away, FALSE_REFUSALS),
+        far_distance=_limit(away, FAR),
+        max_clipped=_limit(clips, CLIPPED),
+    )
+
+
+def _limit(values: Sequence[float] | np.ndarray, beyond: float) -> float:
+    """The value that a proportion of the values exceeds."""
+    return float(np.quantile(values, 1 - beyond, method="higher"))

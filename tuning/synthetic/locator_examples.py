@@ -1,0 +1,139 @@
+"""What the locator learns from: composed films, crops and phantoms, each with the joints that it shows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kneeoa_hub.bundle import InputConfig
+from kneeoa_hub.files import replacing
+from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, locator_input
+from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
+
+from ..data.datasets import bright_bone
+from ..data.sources import FilmReader
+from ..data.table import AuditedFilm
+from ..networks.locator_net import targets
+from ..run import steps
+from .compose import TRAINING, Knee, as_knee, compose
+
+CROPS, PHANTOMS = 3, 15
+"""For so many composed films, one crop and one phantom are shown beside them."""
+MOST_CUT = 0.12
+"""Fraction of its side that a crop loses at most on each side, so that a joint at the film's edge is found too."""
+INVERTED = 0.03
+"""Proportion of the crops whose grays are inverted, as in some archives."""
+FIRST_SEED = 50_000
+"""Seed of the first phantom."""
+SEEDS_PER_RUN = 1_000_003
+"""Composed films of two seeds of the locator have different seeds of their own."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """N films as the locator receives them.
+
+    Attributes:
+        images: [N,H,W,1] float16.
+        joints: For each film, [K,3]: centre x, centre y and side of each joint's box in pixels of the input.
+    """
+
+    images: np.ndarray
+    joints: tuple[np.ndarray, ...]
+
+    def __len__(self) -> int:
+        return len(self.joints)
+
+    def save(self, path: Path) -> None:
+        """Write the examples to an .npz file."""
+        counts = [len(joints) for joints in self.joints]
+        with replacing(path) as part:
+            np.savez(part, images=self.images, joints=np.concatenate(self.joints), counts=counts)
+
+
+def load_examples(path: Path) -> Examples:
+    """Returns the examples of an .npz file."""
+    with np.load(path) as arrays:
+        return Examples(arrays["images"], tuple(np.split(arrays["joints"], np.cumsum(arrays["counts"])[:-1])))
+
+
+def is_crop(film: AuditedFilm) -> bool:
+    """Returns whether a film shows one tight joint, and as much of the leg above and below as beside it."""
+    return film.knees == 1 and film.width < TWO_KNEES_FROM * film.height
+
+
+def read_knees(films: Sequence[AuditedFilm]) -> list[Knee]:
+    """Returns crops as `compose` takes them."""
+    with FilmReader() as reader:
+        return [
+            as_knee(bright_bone(reader, film), film.side) for film in steps.progress(films, "locator: reading knees")
+        ]
+
+
+def make_examples(knees: Sequence[Knee], config: InputConfig, films: int, seed: int) -> Examples:
+    """Returns composed films, crops and phantoms; the same arguments give the same examples.
+
+    Args:
+        knees: From which films are composed.
+        config: The locator's input.
+        films: Number of composed films.
+        seed: Of the draws.
+    """
+    rng = np.random.default_rng(seed)
+    shown: list[tuple[np.ndarray, np.ndarray]] = []
+    for number in steps.progress(range(films), "locator: composing"):
+        film = compose(knees, TRAINING, seed * SEEDS_PER_RUN + number)
+        shown.append((film.pixels, film.joints))
+    shown += [_crop(knees[index], rng) for index in rng.choice(len(knees), films // CROPS, replace=True)]
+    shown += [_phantom(number, rng) for number in range(films // PHANTOMS)]
+    images = np.empty((len(shown), config.height, config.width, 1), np.float16)
+    joints = []
+    for row, (pixels, of_film) in enumerate(shown):
+        images[row], scale, (left, top) = locator_input(pixels, config)
+        joints.append(of_film * scale + np.array([left, top, 0], np.float32))
+    return Examples(images, tuple(joints))
+
+
+def varied_batch(
+    examples: Examples, rows: np.ndarray, config: InputConfig, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns images [N,H,W,1] float32, mirrored, exposed and blurred by noise at random, and their targets.
+
+    Args:
+        examples: The films.
+        rows: [N] int, which of them.
+        config: The locator's input.
+        rng: Of the changes.
+    """
+    images = examples.images[rows].astype(np.float32)
+    joints = [examples.joints[row].copy() for row in rows]
+    for number in np.flatnonzero(rng.random(len(rows)) < 0.5):
+        images[number] = images[number, :, ::-1]
+        joints[number][:, 0] = config.width - joints[number][:, 0]
+    images *= rng.uniform(0.75, 1.3, (len(rows), 1, 1, 1))
+    images += rng.normal(0, 0.15, (len(rows), 1, 1, 1))
+    images += rng.uniform(0, 0.12, (len(rows), 1, 1, 1)) * rng.standard_normal(images.shape, np.float32)
+    return images.astype(np.float32), targets(joints, config)
+
+
+def _crop(knee: Knee, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A crop as it is, or with parts of its sides cut off, and its joint."""
+    side = len(knee.crop)
+    left, top, right, bottom = (rng.uniform(0, MOST_CUT, 4) * side * (rng.random() < 0.5)).astype(int)
+    pixels = knee.crop[top : side - bottom, left : side - right]
+    if rng.random() < INVERTED:
+        pixels = 1 - pixels
+    return pixels, np.array([[side / 2 - left, side / 2 - top, side]], np.float32)
+
+
+def _phantom(number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """A phantom of one or of two knees, in turn, and its joints."""
+    first, second = (int(grade) for grade in rng.integers(0, 5, 2))
+    if number % 2:
+        film = knee_film(first, FIRST_SEED + number, side=str(rng.choice(["left", "right"])))
+        return film.pixels, np.array([[112, 112, 224]], np.float32)
+    film = two_knee_film((first, second), FIRST_SEED + number)
+    boxes = np.array(film.boxes, np.float32)
+    side = boxes[:, 2] - boxes[:, 0]
+    return film.pixels, np.stack([(boxes[:, 0] + boxes[:, 2]) / 2, (boxes[:, 1] + boxes[:, 3]) / 2, side], 1)

@@ -1,0 +1,176 @@
+"""Members that join a training as they are: from another training, or from a published bundle.
+
+A member brings with it what it was trained on. It is refused when a film of its training, wherever that was, shows a
+knee that this audit holds out; and the number of evaluations on test films is carried on. A bundle does not list its
+films: it is known by the fingerprint of its audit, where both have a dataset of one name.
+"""
+
+import shutil
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kneeoa_hub.bundle import read_bundle
+from kneeoa_hub.errors import DataError, SettingsError
+from kneeoa_hub.evidence import TrainedMember
+from kneeoa_hub.hub.pull_push import pull, revision_of
+
+from ..data.summary import read_summary
+from ..data.table import read_films
+from ..networks.ensemble import Member
+from ..run import steps
+from .checkpoint import weights_path
+from .distillation import check_films
+from .members import architectures, members_of, read_record
+
+TEST_EVALUATIONS = "test_looks.json"
+"""Beside a training's weights: how often `evaluate` measured them on their test films."""
+SEEN = "seen.json"
+"""Beside a training's weights: by member, the sha256 of every film that it was trained on."""
+
+
+@dataclass(frozen=True)
+class JoiningMember:
+    """A member that joins.
+
+    Attributes:
+        record: Its entry for train.json.
+        seen: sha256 of its training films.
+        source: The training or the bundle that it comes from.
+        test_evaluations: How often the members of `source` were measured on test films.
+        files: Its weights and history, to copy.
+        member: Its network, to write, where there are no files.
+    """
+
+    record: TrainedMember
+    seen: frozenset[str]
+    source: str
+    test_evaluations: int
+    files: tuple[Path, ...] = ()
+    member: Member | None = None
+
+    @property
+    def name(self) -> str:
+        """Its name in the ensemble."""
+        return self.record.name or ""
+
+    def write(self, out: Path) -> None:
+        """Write its weights, and its history where there is one, to `out`."""
+        for path in self.files:
+            shutil.copyfile(path, out / path.name)
+        if self.member:
+            self.member.network.save_weights(weights_path(out, self.name))
+
+
+def joining_members(sources: Sequence[str], names: Collection[str], audit: Path) -> list[JoiningMember]:
+    """Returns the members that join a training on `audit`.
+
+    Args:
+        sources: member-NAME.weights.h5 files of other trainings, or addresses of bundles.
+        names: Names of the members that are taken; all when none is given.
+        audit: The audit that the ensemble is measured on.
+
+    Raises:
+        DataError: A member may not join.
+        SettingsError: A name is not among the members.
+    """
+    joining = [member for source in sources for member in _members_of_source(source, audit)]
+    known = [member.name for member in joining]
+    if unknown := sorted(set(names) - set(known)):
+        raise SettingsError(
+            f"--members {','.join(unknown)}: no member that joins has this name; choose among"
+            f" {', '.join(known) or 'none: give --join'}."
+        )
+    return [member for member in joining if not names or member.name in names]
+
+
+def earlier_test_evaluations(joining: Sequence[JoiningMember]) -> int:
+    """Returns how often the sources of the members were measured on test films; each source counts once."""
+    return sum({member.source: member.test_evaluations for member in joining}.values())
+
+
+def count_test_evaluations(training: Path) -> int:
+    """Returns how often the weights in a training's folder were measured on their test films."""
+    path = training / TEST_EVALUATIONS
+    return int(steps.read_json(path)) if path.exists() else 0
+
+
+def training_films(audit: Path, datasets: Collection[str] = ()) -> list[str]:
+    """Returns the sha256 of the films that an audit gives to training, of these datasets; all when none is named."""
+    return sorted(
+        film.sha256 for film in read_films(audit) if film.trains and film.dataset in (datasets or film.dataset)
+    )
+
+
+def _members_of_source(source: str, audit: Path) -> list[JoiningMember]:
+    return [_of_training(Path(source), audit)] if source.endswith(".weights.h5") else _of_bundle(source, audit)
+
+
+def _of_training(weights: Path, audit: Path) -> JoiningMember:
+    folder = steps.find_input(weights.parent, "train")
+    record = read_record(folder)
+    if record.base:
+        raise DataError(
+            f"{weights} was adapted from {record.base['name']}, whose films are not listed; train members on {audit}"
+            " instead."
+        )
+    files = {weights_path(folder, member.name or ""): member for member in record.members}
+    if weights not in files or not weights.is_file():
+        names = ", ".join(path.name for path in files)
+        raise DataError(f"{weights} is not a member of a training; choose among {names} in that folder.")
+    member = files[weights]
+    # Before seen.json was written, a training saw the films of its own audit alone.
+    listed = steps.read_json(folder / SEEN) if (folder / SEEN).exists() else {}
+    own = listed[member.name] if member.name in listed else training_films(steps.find_input(folder, "audit"))
+    seen = frozenset(own)
+    _check_knees(weights, seen, audit)
+    pattern = f"member-{(member.name or '').replace('@', '[@]')}.*"
+    return JoiningMember(
+        member,
+        seen,
+        source=str(folder.absolute()),
+        test_evaluations=count_test_evaluations(folder) + (record.looks_before or 0),
+        files=tuple(sorted(path for path in folder.glob(pattern) if path.is_file())),
+    )
+
+
+def _of_bundle(address: str, audit: Path) -> list[JoiningMember]:
+    folder = pull(address)
+    bundle = read_bundle(folder)
+    check_films(address, bundle, audit)
+    members, evidence = members_of(bundle), bundle.evidence
+    records = [
+        replace(record, name=member.name) for member, record in zip(members, evidence.training.members, strict=False)
+    ]
+    if [member.architecture for member in members] != architectures(records, address):
+        raise DataError(
+            f"{address}: its evidence and its bundle.json list different members; join the member files of its"
+            " training."
+        )
+    version = f"{bundle.config.name} {bundle.config.version} (revision {revision_of(folder)})"
+    # Of this audit's films, a bundle has seen those for training, of the datasets that both have. The first origin
+    # stays, however often a member joins.
+    shared = set(evidence.data.splits) & set(read_summary(audit).splits)
+    seen = frozenset(training_films(audit, shared) if shared else ())
+    return [
+        JoiningMember(
+            replace(record, origin=record.origin or version), seen, address, evidence.test_evaluations, member=member
+        )
+        for record, member in zip(records, members, strict=True)
+    ]
+
+
+def _check_knees(weights: Path, trained: frozenset[str], audit: Path) -> None:
+    """Raises DataError when the films of a training show a knee that `audit` holds out, or are not known to it."""
+    films = read_films(audit)
+    if unknown := trained - {film.sha256 for film in films}:
+        raise DataError(
+            f"{weights} was trained on {len(unknown)} films that {audit} does not hold, which may be copies of its test"
+            " films; audit those films too, or train the member on this audit."
+        )
+    held_out = {film.leakage_group for film in films if film.split != "train"}
+    if seen := held_out & {film.leakage_group for film in films if film.sha256 in trained}:
+        raise DataError(
+            f"{weights} was trained on films of {len(seen)} knees or patients that {audit} holds out; train it on the"
+            " training films of that audit."
+        )

@@ -1,0 +1,111 @@
+"""Training of one member of the ensemble; it goes on where it was stopped."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from ..data.augment import Mixing, TrainingBatches, one_hot
+from ..data.datasets import Knees
+from ..networks.architecture import build, compiled
+from ..run.console import Progress
+from .checkpoint import Checkpoint, weights_path
+from .plan import PlannedMember, TrainSettings
+from .schedule import warmup_cosine
+
+STATISTICS_FILMS, STATISTICS_PROPORTION = 3200, 0.1
+"""Films that the running statistics of normalisation remember in a long training, and in a short one the proportion of
+all films that it sees: their initial values must be forgotten by its end."""
+VALIDATION_BATCH = 128
+
+
+@dataclass(frozen=True)
+class TrainingFilms:
+    """The films of one member, letterboxed for its input.
+
+    Attributes:
+        training: Films to learn from.
+        validation: Films to measure every epoch on.
+        targets: [N,5] in place of the grades of the training films, see `training.distillation`.
+    """
+
+    training: Knees
+    validation: Knees
+    targets: np.ndarray | None = None
+
+
+def train_member(member: PlannedMember, films: TrainingFilms, settings: TrainSettings, out: Path) -> Path:
+    """Write member-NAME.weights.h5 and its history to `out`; returns the weights' path.
+
+    A training that was stopped goes on after its last epoch; one that has finished is left as it is. The weights of
+    `member.start` lie in `out`.
+    """
+    weights = weights_path(out, member.name)
+    if weights.exists():
+        return weights
+    keras.utils.set_random_seed(member.seed)
+    mixing = Mixing(settings.mixup, settings.occlusion)
+    batches = TrainingBatches(
+        films.training, settings.batch, member.architecture.augmentation, member.seed, mixing, films.targets
+    )
+    with precision(settings.precision):
+        schedule = warmup_cosine(member.architecture.learning_rate, member.epochs * len(batches))
+        model = compiled(member.architecture, schedule)
+    if member.start:
+        smaller = build(member.architecture)
+        smaller.load_weights(weights_path(out, member.start))
+        model.set_weights(smaller.get_weights())  # not the optimizer's state, which counts its steps
+    _slow_statistics(model, settings.batch, member.epochs * len(films.training))
+    checkpoint = Checkpoint(out, member.name, member.epochs, settings.patience, len(batches))
+    done = checkpoint.resume(model)
+    batches.start_epoch(done)
+    if not checkpoint.finished:
+        _fit(model, batches, films.validation, checkpoint, member.name)
+    checkpoint.finish(weights)
+    return weights
+
+
+def _fit(model: keras.Model, batches: TrainingBatches, validation: Knees, checkpoint: Checkpoint, name: str) -> None:
+    """Train the epochs that are left, and show their progress."""
+    done, epochs = checkpoint.done, checkpoint.epochs
+    with Progress(f"train {name}", epochs, done, f"goes on after epoch {done}" if done else "first epoch") as progress:
+        shown = keras.callbacks.LambdaCallback(
+            on_epoch_begin=lambda epoch, logs: batches.start_epoch(epoch),
+            on_train_batch_end=lambda batch, logs: progress.at(checkpoint.done + (batch + 1) / len(batches)),
+            on_epoch_end=lambda epoch, logs: progress.at(epoch + 1, checkpoint.progress),
+        )
+        model.fit(
+            batches,
+            initial_epoch=done,
+            epochs=epochs,
+            shuffle=False,  # Keras shuffles by a generator that does not know the epoch; the batches shuffle themselves
+            validation_data=(validation.inputs(), one_hot(validation.grades)),
+            validation_batch_size=VALIDATION_BATCH,
+            verbose=0,
+            callbacks=[checkpoint, shown],
+        )
+
+
+@contextmanager
+def precision(policy: str) -> Iterator[None]:
+    """Layers that are made inside the block compute in this precision."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(policy)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _slow_statistics(model: keras.Model, batch: int, films: int) -> None:
+    """Let the running means of normalisation span many films, whatever the batch: over fewer they are noise.
+
+    films: Number of films that the whole training sees.
+    """
+    span = min(STATISTICS_FILMS, STATISTICS_PROPORTION * films)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = max(layer.momentum, 1 - batch / span)

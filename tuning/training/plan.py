@@ -1,0 +1,183 @@
+"""Which members a training trains: for each architecture and seed, its network and the weights it begins with."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kneeoa_hub.errors import DataError, SettingsError
+from kneeoa_hub.manifest import sha256_of
+
+from ..networks.architecture import NAMED, SEARCH_SPACE, Architecture
+from ..run import steps
+from .search_result import RESULT, architecture_of_trial, best_architecture
+
+WINNER = "winner"
+"""In place of an architecture's name: the best one of the search."""
+NONE = "none"
+"""In place of architectures: no new member, only members of other trainings."""
+LARGER = "@"
+"""NAME@SIZE: the network of that name goes on from its weights on larger films."""
+LARGER_EPOCHS, LARGER_RATE = 0.3, 1 / 3
+"""Epochs and learning rate on the larger films, as fractions of those of the training before."""
+PRECISIONS = ("float32", "mixed_bfloat16")
+"""The second takes two thirds of the time on processors and GPUs that compute in bfloat16."""
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """The options of a training.
+
+    Attributes:
+        epochs: Number of epochs at most.
+        patience: Epochs without a better validation kappa after which a training stops and keeps its best weights. 0
+            trains to the end, where the learning rate is a hundredth of the highest, and keeps the last weights: the
+            best of many noisy kappas is chance.
+        batch: Films of one step.
+        seeds: One member of each architecture for each.
+        architectures: Each is WINNER, another trial of the search by its number, or a name in architecture.NAMED.
+            NAME@SIZE first trains that network at its own size, then for a shorter time on films of SIZE pixels, which
+            costs less than a whole training at that size (after Howard et al., fast.ai, 2018). Different networks err
+            on different films, so that an ensemble errs less. (NONE,) trains no new member.
+        mixup: See `augment.Mixing`.
+        occlusion: See `augment.Mixing`.
+        datasets: Train and validate on these alone; () means all.
+        precision: Of the layers' arithmetic, one of PRECISIONS; weights and head stay float32.
+        teacher: Address of a bundle whose probabilities are half of the target, see `training.distillation`; "" for
+            none.
+        joined: Members of other trainings that join before the new ones: weights files, such as
+            runs/before/member-folded-0.weights.h5, or addresses of bundles.
+        members: Names of the joined members that are taken; () means all.
+    """
+
+    epochs: int = 40
+    patience: int = 0
+    batch: int = 64
+    seeds: tuple[int, ...] = (0,)
+    architectures: tuple[str, ...] = (WINNER,)
+    mixup: float = 0.0
+    occlusion: float = 0.0
+    datasets: tuple[str, ...] = ()
+    precision: str = PRECISIONS[0]
+    teacher: str = ""
+    joined: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
+
+    @property
+    def new(self) -> tuple[str, ...]:
+        """The architectures that are trained."""
+        return () if self.architectures == (NONE,) else self.architectures
+
+
+@dataclass(frozen=True)
+class PlannedMember:
+    """One network to train.
+
+    Attributes:
+        name: Its architecture's name and its seed, such as "folded@224-1".
+        seed: Of its weights, batches and random changes.
+        architecture: Its network.
+        epochs: Number of epochs at most.
+        start: Name of the member of this training from whose weights it goes on; "" begins anew.
+        joins: Whether it is a member of the ensemble; otherwise another one goes on from it.
+    """
+
+    name: str
+    seed: int
+    architecture: Architecture
+    epochs: int
+    start: str = ""
+    joins: bool = True
+
+
+def plan(source: Path, settings: TrainSettings) -> list[PlannedMember]:
+    """Returns the networks to train, each after the one from whose weights it goes on.
+
+    Args:
+        source: Output folder of a search, or of an audit when every architecture is one of architecture.NAMED.
+        settings: The options of the training.
+
+    Raises:
+        SettingsError: An architecture is not known, or a network can't be enlarged.
+        DataError: An architecture of a search is named and there is no search.
+    """
+    planned = []
+    for name in settings.new:
+        architecture = _architecture(source, name)
+        smaller, larger, _ = name.partition(LARGER)
+        for seed in settings.seeds:
+            member = PlannedMember(f"{name}-{seed}", seed, architecture, settings.epochs)
+            if larger:
+                first = PlannedMember(
+                    f"{smaller}-{seed}", seed, _architecture(source, smaller), settings.epochs, joins=False
+                )
+                planned.append(first)
+                member = replace(member, epochs=max(1, round(LARGER_EPOCHS * settings.epochs)), start=first.name)
+            planned.append(member)
+    return planned
+
+
+def check_names(joined: Sequence[str], planned: Collection[PlannedMember]) -> None:
+    """Raises SettingsError when a member that joins has the name of another one."""
+    new = {member.name for member in planned}
+    if double := sorted({name for name in joined if joined.count(name) > 1 or name in new}):
+        raise SettingsError(
+            f"Two members would be called {', '.join(double)}; give other --seeds, or join one of them."
+        )
+
+
+def search_hash(source: Path, settings: TrainSettings) -> str:
+    """Returns the sha256 of the best.json of the search behind `source`, or "" where there is no search.
+
+    Raises DataError when there is no search and an architecture of one is named.
+    """
+    try:
+        return sha256_of(steps.find_input(source, "search") / RESULT)
+    except DataError:
+        if any(name.partition(LARGER)[0] not in NAMED for name in settings.new):
+            raise
+        return ""
+
+
+def parse_seeds(text: str) -> tuple[int, ...]:
+    """Returns "0,1,2" as numbers.
+
+    Raises SettingsError for text that is not a seed, and for a seed given twice: it would make the same member again.
+    """
+    try:
+        seeds = tuple(steps.parse_seed(part.strip()) for part in text.split(","))
+    except ValueError as error:
+        raise SettingsError(
+            f"--seeds {text}: {error}; give whole numbers with commas between, such as 0,1,2."
+        ) from None
+    if double := sorted({str(seed) for seed in seeds if seeds.count(seed) > 1}):
+        raise SettingsError(
+            f"--seeds {text}: {', '.join(double)} occurs twice and would make the same member again; give each seed"
+            " once."
+        )
+    return seeds
+
+
+def _architecture(source: Path, name: str) -> Architecture:
+    """The network of a name, such as "winner", "0012" or "folded@224"."""
+    name, larger, size = name.partition(LARGER)
+    if name in NAMED:
+        architecture = NAMED[name]
+    elif name == WINNER:
+        architecture = best_architecture(steps.find_input(source, "search"))
+    elif name.isdigit():
+        architecture = architecture_of_trial(steps.find_input(source, "search"), name)
+    else:
+        raise SettingsError(f"--architecture {name}: choose {WINNER}, a trial's number, or one of {', '.join(NAMED)}.")
+    return _enlarged(architecture, name, size) if larger else architecture
+
+
+def _enlarged(architecture: Architecture, name: str, size: str) -> Architecture:
+    """The network on films of a larger size, with a lower learning rate. Raises SettingsError where that can't be."""
+    sizes = [str(choice) for choice in SEARCH_SPACE["size"] if choice > architecture.size]
+    if architecture.pooling == "flatten" or not sizes:
+        raise SettingsError(f"--architecture {name}{LARGER}{size}: it can't be enlarged.")
+    if size not in sizes:
+        raise SettingsError(
+            f"--architecture {name}{LARGER}{size}: it has {architecture.size} pixels; choose among {', '.join(sizes)}."
+        )
+    return replace(architecture, size=int(size), learning_rate=LARGER_RATE * architecture.learning_rate)
