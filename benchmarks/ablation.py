@@ -215,6 +215,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def main() -> None:
+    """Train and compare the variants, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="output of python -m tuning audit")
     parser.add_argument("--out", type=Path, required=True)

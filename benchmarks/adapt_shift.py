@@ -75,6 +75,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def main() -> None:
+    """Adapt, measure, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--from", dest="address", required=True, help="a bundle that was trained on none of these films"

@@ -65,6 +65,7 @@ def clean(audit: Path, side: int):
 
 
 def main() -> None:
+    """Train both ways, measure, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="output of python -m tuning audit")
     parser.add_argument("--out", type=Path, required=True)

@@ -202,6 +202,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def main() -> None:
+    """Fit the baselines, measure, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="output of python -m tuning audit")
     parser.add_argument("--out", type=Path, required=True)

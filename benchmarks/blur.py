@@ -1,10 +1,9 @@
-"""How much blur a film bears: agreement of the grade of blurred validation films with that of the sharp ones, and with
-the reader's.
+"""How much blur the grade tolerates: agreement of the grades of blurred films with those of sharp films and readers.
 
     python -m benchmarks.blur --data runs/audit
 
-Grades 250 OAI validation knees with the shipped weights at each blur. It says from where on a gate should refuse a
-film.
+Grades 250 OAI validation knees with the shipped weights at each blur. The result shows from which blur on a gate should
+refuse a film.
 """
 
 import argparse
@@ -13,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 BLURS = (0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05)
-"""Standard deviation of a Gaussian, in widths of the film."""
+"""Standard deviations of the blur, in widths of the film."""
 
 
 def main() -> None:
+    """Grade at every blur, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="output of python -m tuning audit")
     parser.add_argument("--films", type=int, default=250)

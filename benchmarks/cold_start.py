@@ -1,10 +1,10 @@
-"""Seconds from the command to the answer, in a new process each time, each beside the least that it could take.
+"""Seconds from a command to its answer, in a new process each time, compared with the least that it could take.
 
     python benchmarks/cold_start.py --runs 5
 
-`import kneeoa_hub` beside `import numpy`; `kneeoa --help`; `kneeoa grade` of one synthetic film beside bare Python with
-onnxruntime running the same graph once, and beside Keras loading the same network. The first, uncounted run of each
-warms the disk. Ends with 1 when one of LIMITS is passed, which a machine that does other things meanwhile may do too.
+Compared are `import kneeoa_hub` with `import numpy`, and `kneeoa grade` of one synthetic film with plain onnxruntime
+running the same graph once and with Keras loading the same network. The first run of each warms the disk cache and is
+not counted. The exit code is 1 when one of LIMITS is exceeded, which may also happen on a busy machine.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from PIL import Image
 from kneeoa_hub.imaging.phantom import sample_films
 
 LIMITS = {"import kneeoa_hub over import numpy": 0.1, "kneeoa --help": 0.3, "kneeoa grade over the graph once": 0.5}
-"""Seconds."""
+"""Seconds at most."""
 SHIPPED = Path(__file__).parent.parent / "kneeoa_hub" / "pretrained" / "kneeoa-cnn"
 ONNX = """
 import sys, numpy, onnxruntime
@@ -45,7 +45,7 @@ print(model.predict(image[None, ..., None], verbose=0)["probabilities"].argmax()
 
 
 def seconds(command: list[str], runs: int) -> list[float]:
-    """Wall-clock seconds of each run of a command, a first one left out."""
+    """Returns the seconds of each run of a command, without the first one."""
     taken = []
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     for _ in range(runs + 1):
@@ -56,6 +56,7 @@ def seconds(command: list[str], runs: int) -> list[float]:
 
 
 def main() -> int:
+    """Time the commands, and print the results; returns 1 when one of LIMITS is exceeded."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--out", type=Path, help="also write the figures here, as JSON")

@@ -39,6 +39,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def main() -> None:
+    """Train on each dataset, measure on all, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="output of python -m tuning search")
     parser.add_argument("--out", type=Path, required=True)

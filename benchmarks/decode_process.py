@@ -25,6 +25,7 @@ WARM_UP = 5
 
 
 def main() -> None:
+    """Decode both ways, and print the milliseconds."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--times", type=int, default=200, help="how often each film is decoded (200)")
     parser.add_argument("--out", type=Path, help="write the figures as JSON here")

@@ -1,4 +1,4 @@
-"""One film in every kind of file that radiographs come in: what the reader is tried with."""
+"""One film in every kind of file that holds radiographs, to test the reader with."""
 
 import io
 from collections.abc import Iterator
@@ -42,9 +42,13 @@ PREAMBLE = 132
 
 @dataclass(frozen=True)
 class FilmFile:
-    """form: PNG, JPEG, TIFF, BMP, WebP or DICOM.
+    """A film as a file.
 
-    kind: what is particular. exact: no value of the film is changed by it.
+    Attributes:
+        form: PNG, JPEG, TIFF, BMP, WebP or DICOM.
+        kind: What is particular about the file.
+        content: Its bytes.
+        exact: Whether it keeps every value of the film.
     """
 
     form: str
@@ -54,9 +58,9 @@ class FilmFile:
 
 
 def film_files(deep: np.ndarray) -> Iterator[FilmFile]:
-    """Every kind of file of a [H,W] uint16 film, bright bone.
+    """Yields every kind of file of a film [H,W] uint16 with bright bone.
 
-    An exact file of 8 bits holds its upper eight, one of 12 its upper twelve.
+    An exact file of 8 bits holds its upper eight bits, one of 12 bits its upper twelve.
     """
     yield from _pictures(deep)
     yield from _turned(deep)
@@ -64,26 +68,26 @@ def film_files(deep: np.ndarray) -> Iterator[FilmFile]:
 
 
 def eight(deep: np.ndarray) -> np.ndarray:
-    """The upper eight of sixteen bits."""
+    """Returns the upper eight of sixteen bits."""
     return (deep >> 8).astype(np.uint8)
 
 
 def marked(pixels: np.ndarray) -> np.ndarray:
-    """The [H,W] uint16 film with a small marker of the highest value in a corner, as machines burn in."""
+    """Returns a film [H,W] uint16 with a small marker of the highest value in a corner, as machines add it."""
     film = pixels.copy()
     film[2:6, 2:10] = OPAQUE
     return film
 
 
 def picture(pixels: np.ndarray | Image.Image, form: str, **options: Any) -> bytes:
-    """A file by Pillow."""
+    """Returns a file that Pillow writes."""
     content = io.BytesIO()
     (pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)).save(content, form, **options)
     return content.getvalue()
 
 
 def tiff(pixels: np.ndarray, **options: Any) -> bytes:
-    """A file by tifffile."""
+    """Returns a file that tifffile writes."""
     content = io.BytesIO()
     tifffile.imwrite(content, pixels, **options)
     return content.getvalue()
@@ -138,7 +142,7 @@ def _pictures(deep: np.ndarray) -> Iterator[FilmFile]:
 
 
 def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """The pixels as a camera stores them that writes this EXIF orientation, 1..8."""
+    """Returns the pixels as a camera stores them with an EXIF orientation, 1 to 8."""
     back = {5: np.transpose, 6: np.rot90, 7: lambda a: np.rot90(a, 2).T, 8: lambda a: np.rot90(a, -1)}
     forth = {1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud}
     return np.ascontiguousarray((back | forth)[orientation](pixels))
@@ -204,8 +208,8 @@ def _dicoms(deep: np.ndarray) -> Iterator[FilmFile]:
 
 
 def _in_part_of_its_cells(twelve: np.ndarray) -> Iterator[FilmFile]:
-    """A [H,W] film of 12 bits beside other things in cells of 16, or in their upper bits, as older machines wrote
-    it.
+    """A film [H,W] of 12 bits in cells of 16 that hold something else too, or in their upper bits, as older machines
+    write it.
     """
     below, upper = {"BitsStored": 12, "HighBit": 11}, {"BitsStored": 12, "HighBit": 15}
     overlay = twelve | (np.indices(twelve.shape).sum(0) % 7 == 0).astype(np.uint16) << 12
@@ -238,7 +242,7 @@ def _in_part_of_its_cells(twelve: np.ndarray) -> Iterator[FilmFile]:
 
 
 def _far_from_zero(twelve: np.ndarray) -> Iterator[FilmFile]:
-    """A [H,W] film of 12 bits whose zero, padding or marker lies far from its grays."""
+    """A film [H,W] of 12 bits whose zero, padding or marker is far from its grays."""
     negative: dict[str, Any] = {"PhotometricInterpretation": "MONOCHROME1"}
     padded = np.pad(4095 - twelve, ((0, 0), (twelve.shape[1] // 8,) * 2), constant_values=OPAQUE)
     yield FilmFile(
@@ -254,9 +258,13 @@ def _far_from_zero(twelve: np.ndarray) -> Iterator[FilmFile]:
 
 
 def dicom(pixels: np.ndarray, syntax: UID = ExplicitVRLittleEndian, end: int | None = None, **header: object) -> bytes:
-    """A digital radiograph with the [H,W] uint8 or uint16 pixels as its cells.
+    """Returns a digital radiograph in DICOM.
 
-    end: of its compressed frame, where that is cut off.
+    Args:
+        pixels: Its cells, [H,W] uint8 or uint16.
+        syntax: The transfer syntax.
+        end: Where the compressed frame is cut off; None keeps it whole.
+        header: Further elements.
     """
     dataset = Dataset()
     dataset.file_meta = FileMetaDataset()
@@ -272,7 +280,7 @@ def dicom(pixels: np.ndarray, syntax: UID = ExplicitVRLittleEndian, end: int | N
     dataset.PixelData = pixels.astype(pixels.dtype.newbyteorder(order)).tobytes()
     dataset["PixelData"].VR = "OB" if pixels.itemsize == 1 else "OW"
     stored = int(header.get("BitsStored", dataset.BitsStored))  # pyright: ignore[reportArgumentType]
-    # of a frame that is compressed: whatever else the cells hold is in it
+    # A compressed frame holds whatever else is in the cells too.
     bits = max(stored, int(pixels.max()).bit_length())
     if syntax == RLELossless:
         dataset.compress(syntax, generate_instance_uid=False)
@@ -287,7 +295,7 @@ def dicom(pixels: np.ndarray, syntax: UID = ExplicitVRLittleEndian, end: int | N
 
 
 def bare(film: bytes) -> bytes:
-    """The data set of an uncompressed DICOM file as it is sent, with nothing before it that names its syntax."""
+    """Returns the data set of an uncompressed DICOM file alone, without the header that names its syntax."""
     dataset = pydicom.dcmread(io.BytesIO(film))
     content = io.BytesIO()
     pydicom.dcmwrite(

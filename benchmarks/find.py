@@ -1,10 +1,9 @@
-"""Finding the knees in a large film: the bundle's locator beside the rule that serves without one, its grading, and the
-graph alone.
+"""Time to find the knees in a large film: the bundle's locator, the rule without a network, grading, the graph alone.
 
     python -m benchmarks.find --locator runs/locator
 
-A synthetic two-knee film of 2500x2000 px, 16 bits, on one machine and in one run; two threads a forward pass.
-`--locator` names the output of `python -m tuning locator`; without it the shipped bundle's own is measured.
+The film is synthetic, with two knees, 2500x2000 pixels and 16 bits. Networks run on two threads. --locator is the
+output of `python -m tuning locator`; without it, the locator of the shipped bundle is measured.
 """
 
 import argparse
@@ -27,7 +26,7 @@ THREADS = 2
 
 
 def milliseconds(call: Callable[[], object], runs: int) -> list[float]:
-    """Of each run; a first one is left out."""
+    """Returns the milliseconds of each run of a call, without the first one."""
     taken = []
     for _ in range(runs + 1):
         start = time.perf_counter()
@@ -37,7 +36,7 @@ def milliseconds(call: Callable[[], object], runs: int) -> list[float]:
 
 
 def opened(folder: Path | None) -> tuple[Locator, LocatorConfig]:
-    """The locator of a step's output, or of the shipped bundle."""
+    """Returns the locator of a step's output folder, or of the shipped bundle."""
     if folder:
         settings = json.loads((folder / "locator.json").read_text("utf-8"))["locator"]
         config = LocatorConfig(InputConfig(**settings["input"]), settings["threshold"])
@@ -49,6 +48,7 @@ def opened(folder: Path | None) -> tuple[Locator, LocatorConfig]:
 
 
 def main() -> None:
+    """Time the calls, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--locator", type=Path, metavar="DIR")
     parser.add_argument("--runs", type=int, default=50)

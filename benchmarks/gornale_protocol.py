@@ -11,10 +11,11 @@ from pathlib import Path
 
 ARCHIVE = "gornale_original_png.tar"
 SPLITS = {0: "test", 1: "val"}
+"""Split of the clusters whose number leaves this remainder when it is divided by 5; the others are for training."""
 
 
 def write_protocol(data: Path, out: Path) -> int:
-    """Rows of file,grade,group,split, `file` leading through the archive; returns their number."""
+    """Write rows of file,grade,group,split, with paths into the archive; returns their number."""
     with (data / "gornale_labels.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -29,6 +30,7 @@ def write_protocol(data: Path, out: Path) -> int:
 
 
 def main() -> None:
+    """Write the CSV."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="folder with gornale_labels.csv and " + ARCHIVE)
     parser.add_argument("--out", type=Path, required=True, help="the CSV to write")

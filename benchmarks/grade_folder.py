@@ -2,7 +2,7 @@
 
     python -m benchmarks.grade_folder --films 1000
 
-The films are synthetic. Both runs write the same CSV; the second number is how many times as fast the second run is.
+The films are synthetic. Both runs must write the same CSV. The last number is how much faster the second run is.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from kneeoa_hub.imaging.phantom import write_films
 
 
 def seconds(folder: Path, out: Path, workers: int) -> float:
-    """Wall-clock time of the whole command."""
+    """Returns the seconds of the whole command."""
     command = [
         sys.executable,
         "-m",
@@ -36,6 +36,7 @@ def seconds(folder: Path, out: Path, workers: int) -> float:
 
 
 def main() -> None:
+    """Grade the folder, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--films", type=int, default=1000)
     parser.add_argument("--out", type=Path, help="also write the figures here, as JSON")
@@ -51,7 +52,7 @@ def main() -> None:
     if rows[0] != rows[-1]:
         raise SystemExit("the two runs differ")
     for workers, time_taken in taken.items():
-        print(f"{workers} at a time: {time_taken:.1f} s for {films} films, {films / time_taken:.0f} a second")
+        print(f"{workers} at a time: {time_taken:.1f} s for {films} films, {films / time_taken:.0f} per second")
     print(f"{cores} cores: {taken[1] / taken[cores]:.2f} times as fast as one film at a time")
     if given.out:
         figures = {"films": films, "cores": cores, "seconds": taken, "load_average": os.getloadavg()[0]}

@@ -1,11 +1,10 @@
-"""Every kind of input that was tried, and what came of it: docs/inputs.md.
+"""Every kind of input, and what the grader does with it: docs/inputs.md.
 
     python -m benchmarks.inputs --real 3 > docs/inputs.md
 
-One knee a grade is drawn (kneeoa_hub.imaging.phantom) and, with KNEEOA_DATA, real films of both collections are taken:
-each in every kind of file of benchmarks.film_kinds, with the same answer wanted as from the film itself. Then come
-faults, and what shows no knee. Nothing of a real film is kept. Ends with 1 where a film is read differently from one
-kind of file than from another.
+One phantom per grade and, with KNEEOA_DATA, real films of both collections are graded in every kind of file of
+benchmarks.film_kinds, and must get the same grades as the film's own array. Then come files with faults and files that
+show no knee. Nothing of a real film is kept. The exit code is 1 when one kind of file is read differently from another.
 """
 
 import argparse
@@ -17,7 +16,7 @@ import tarfile
 import zipfile
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,15 +30,19 @@ from kneeoa_hub.settings import Settings
 from .film_kinds import dicom, eight, film_files, picture
 
 CLOSE, CLOSE_LOSSY = 0.01, 0.05
-"""By which probabilities may differ between kinds of file, of which some hold fewer bits; and where the file itself
-lost some of the film."""
+"""Largest differences of a probability between kinds of file, some of which hold fewer bits, and for files that lost a
+part of the film."""
 
 
 @dataclass
 class Row:
-    """outcomes: how many came out how.
+    """What came of one kind of file.
 
-    grades: agreed with the film itself of how many graded. away: largest difference of a probability.
+    Attributes:
+        outcomes: Number of files by outcome.
+        agreed: Number of films with the grades of the film's own array.
+        compared: Number of films that were compared.
+        away: Largest difference of a probability.
     """
 
     outcomes: Counter[str] = field(default_factory=Counter)
@@ -49,6 +52,7 @@ class Row:
 
 
 def main() -> int:
+    """Try every kind of input, and print the page; returns 1 when a film is read differently."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--real", type=int, default=3, help="real films of each collection and depth (default 3)")
     real = parser.parse_args().real
@@ -60,7 +64,7 @@ def main() -> int:
         for file in film_files(film):
             enter(kinds[file.form, file.kind], answer(grader, file.content), wanted)
     others: dict[tuple[str, str], Row] = defaultdict(Row)
-    for group, kind, content in (*faults(), *strangers()):
+    for group, kind, content in (*faults(), *unsuitable()):
         enter(others[group, kind], answer(grader, content), None)
     print(page(grader, len(drawn), len(given), kinds, others))
     return (
@@ -71,16 +75,18 @@ def main() -> int:
 
 
 def close(kind: str) -> float:
+    """Returns the largest difference of a probability that a kind of file may show."""
     return CLOSE_LOSSY if any(word in kind for word in ("lossy", "Near-Lossless", "marker")) else CLOSE
 
 
 def answer(grader: KneeGrader, film: bytes | np.ndarray) -> FilmReport | KneeOAError:
+    """Returns the report of a film, or the error."""
     (report,) = grader.grade_batch([film])
     return report
 
 
 def enter(row: Row, got: FilmReport | KneeOAError, wanted: FilmReport | KneeOAError | None) -> None:
-    """Count an answer. wanted: for the film itself, where there is one."""
+    """Count an answer; wanted: that for the film's own array, or None."""
     if isinstance(got, KneeOAError):
         row.outcomes[f"error `{got.code}`"] += 1
         return
@@ -95,11 +101,12 @@ def enter(row: Row, got: FilmReport | KneeOAError, wanted: FilmReport | KneeOAEr
 
 
 def errors(row: Row) -> int:
+    """Returns the number of errors."""
     return sum(count for outcome, count in row.outcomes.items() if outcome.startswith("error"))
 
 
 def real_films(count: int) -> Iterator[np.ndarray]:
-    """[H,W] uint16 films: some of the OAI's, and of the Gornale set's of 8 and of 16 bits; none without KNEEOA_DATA."""
+    """Yields OAI films and Gornale films of 8 and of 16 bits, [H,W] uint16; none without KNEEOA_DATA."""
     data = Settings.from_environ().data
     if not data or not count:
         return
@@ -121,12 +128,12 @@ def real_films(count: int) -> Iterator[np.ndarray]:
 
 
 def faults() -> Iterator[tuple[str, str, bytes]]:
-    """Files that can't be read as one film, or not as they are."""
+    """Yields group, kind and content of files that can't be read as one film, or not as they are."""
     film = knee_film(2, 7, bits=16).pixels
     for form in ("PNG", "JPEG", "TIFF", "BMP", "WEBP"):
         whole = picture(Image.fromarray(eight(film)), form)
-        for share in (0.1, 0.5, 0.9):
-            yield "cut off", f"{form}, {share:.0%} left", whole[: round(share * len(whole))]
+        for kept in (0.1, 0.5, 0.9):
+            yield "cut off", f"{form}, {kept:.0%} left", whole[: round(kept * len(whole))]
     for file in film_files(film):
         if file.form == "DICOM" and file.kind.startswith("12-bit,"):
             yield "cut off", f"DICOM {file.kind}, half left", file.content[: len(file.content) // 2]
@@ -175,8 +182,8 @@ def _png_header(width: int, height: int) -> bytes:
     )
 
 
-def strangers() -> Iterator[tuple[str, str, bytes]]:
-    """Films that are read, but hard or impossible to grade."""
+def unsuitable() -> Iterator[tuple[str, str, bytes]]:
+    """Yields group, kind and content of films that can be read, but are hard or impossible to grade."""
     rng = np.random.default_rng(0)
     for name, film in sample_films().items():
         yield "synthetic sample", name, picture(film.pixels, "PNG")
@@ -197,11 +204,17 @@ def strangers() -> Iterator[tuple[str, str, bytes]]:
                     yield "images that show no knee", Path(name).suffix[1:].lower(), archive.read(name)
 
 
-def page(
-    grader: KneeGrader, drawn: int, given: int, kinds: dict[tuple[str, str], Row], others: dict[tuple[str, str], Row]
-) -> str:
-    """docs/inputs.md."""
-    lines = [
+Rows = dict[tuple[str, str], Row]
+"""Rows by format or group, and kind."""
+
+
+def _files(rows: Rows) -> int:
+    return sum(sum(row.outcomes.values()) for row in rows.values())
+
+
+def _introduction(grader: KneeGrader, drawn: int, given: int, kinds: Rows, others: Rows) -> list[str]:
+    """The page down to the head of its first table."""
+    return [
         "# Inputs that were tested",
         "",
         (
@@ -210,12 +223,9 @@ def page(
         ),
         (
             f"one per grade, and {given} real films, each in {len(kinds)} kinds of file"
-            f" ({sum(sum(row.outcomes.values()) for row in kinds.values())} files). It then tried"
+            f" ({_files(kinds)} files). It then tried"
         ),
-        (
-            f"{sum(sum(row.outcomes.values()) for row in others.values())} files with faults, or without a knee."
-            " It keeps nothing of a real film."
-        ),
+        (f"{_files(others)} files with faults, or without a knee. It keeps nothing of a real film."),
         "",
         "## The same film in every kind of file",
         "",
@@ -232,10 +242,23 @@ def page(
         "| format | kind | films | answer | same grade | difference |",
         "|---|---|---|---|---|---|",
     ]
+
+
+def page(grader: KneeGrader, drawn: int, given: int, kinds: Rows, others: Rows) -> str:
+    """Returns docs/inputs.md.
+
+    Args:
+        grader: The grader that was used.
+        drawn: Number of phantoms.
+        given: Number of real films.
+        kinds: By format and kind of file.
+        others: By group and kind of fault.
+    """
+    lines = _introduction(grader, drawn, given, kinds, others)
     for (form, kind), row in kinds.items():
         count = sum(row.outcomes.values())
         lines.append(
-            f"| {form} | {kind} | {count} | {told(row.outcomes)} | {row.agreed} of {row.compared} | {row.away:.4f} |"
+            f"| {form} | {kind} | {count} | {listed(row.outcomes)} | {row.agreed} of {row.compared} | {row.away:.4f} |"
         )
     lines += [
         "",
@@ -245,15 +268,15 @@ def page(
         "|---|---|---|---|",
     ]
     lines += [
-        f"| {group} | {kind} | {sum(row.outcomes.values())} | {told(row.outcomes)} |"
+        f"| {group} | {kind} | {sum(row.outcomes.values())} | {listed(row.outcomes)} |"
         for (group, kind), row in others.items()
     ]
     return "\n".join(lines)
 
 
-def told(outcomes: Iterable[str]) -> str:
-    counts = Counter(outcomes) if not isinstance(outcomes, Counter) else outcomes
-    return ", ".join(f"{count} {outcome}" for outcome, count in counts.most_common())
+def listed(outcomes: Counter[str]) -> str:
+    """Returns the outcomes with their numbers, the most frequent first."""
+    return ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
 
 
 if __name__ == "__main__":

@@ -1,10 +1,9 @@
-"""Size on disk of the install that only grades: this package with its bundle, numpy, pillow, huggingface-hub,
-onnxruntime.
+"""Size on disk of an install that only grades: this package with its bundle, and its four dependencies.
 
     python benchmarks/install_size.py
 
-Makes a fresh virtual environment in a temporary folder, installs the package without extras there, and grades a
-synthetic film with it. Needs the package index.
+Makes a virtual environment in a temporary folder, installs the package without extras, and grades a synthetic film. It
+needs the package index.
 """
 
 import subprocess
@@ -22,10 +21,12 @@ print("it grades: KL", knee.grade)
 
 
 def megabytes(folder: Path) -> float:
+    """Returns the size of all files below a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink()) / 1e6
 
 
 def main() -> None:
+    """Install the package, and print the sizes."""
     with TemporaryDirectory() as folder:
         environment = Path(folder) / "venv"
         subprocess.run([sys.executable, "-m", "venv", str(environment)], check=True)

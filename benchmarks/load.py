@@ -1,15 +1,15 @@
-"""The Flask app under load, beside the same grader in process and beside the way of 2023.
+"""The Flask app under load, compared with the same grader in process and with an app as of 2023.
 
     python -m benchmarks.load --out docs/evidence/flask/load.json
-        about six minutes, on a machine with two cores that do nothing else
+        takes about six minutes on a machine with two idle cores
     python -m benchmarks.load --requests 20000 --out docs/evidence/flask/memory.json
-        the server's memory over so many requests instead; no idle cores needed
+        measures the server's memory over so many requests instead; the cores may be busy
     python -m benchmarks.load --requests 400 --large --out docs/evidence/flask/memory-large.json
-        the same with the large film
+        does the same with the large film
 
-The server and the run in process have the first core, whoever asks has the second. Each kind of film goes by itself.
-The way of 2023 is Flask's own server with Keras's `load_model` and `predict`, for the small film alone: it reads no
-DICOM.
+The server, and the grader in process, run on the first core, the clients on the second. Each kind of film is measured
+by itself. The app of 2023 is Flask's own server with Keras's `load_model` and `predict`, with the small film alone
+because it does not read DICOM.
 """
 
 import argparse
@@ -75,7 +75,15 @@ server.serve_forever()
 
 @dataclass(frozen=True)
 class Load:
-    """Of one kind of film. Rates in films a second, times in milliseconds."""
+    """What clients measure with one kind of film.
+
+    Attributes:
+        films: Number of answers.
+        errors: Number of answers that are not a report.
+        rate: Films per second.
+        median: Milliseconds of an answer.
+        p99: 99th percentile of the milliseconds.
+    """
 
     films: int
     errors: int
@@ -85,7 +93,7 @@ class Load:
 
 
 def films() -> dict[str, bytes]:
-    """A knee as teaching sets hold it, and as a machine's archive does."""
+    """Returns a knee as a small PNG, as in teaching sets, and as a large DICOM file, as in an archive."""
     small = Image.fromarray(knee_film(2, 7).pixels).convert("L").resize((224, 224), Image.Resampling.BICUBIC)
     png = io.BytesIO()
     small.save(png, "PNG")
@@ -126,7 +134,7 @@ def _environ() -> dict[str, str]:
 
 
 def in_process(film: bytes, seconds: float) -> float:
-    """Films a second of a loop around `grader.grade`, on the server's core."""
+    """Returns the films per second of a loop around `grader.grade`, on the server's core."""
     command = [sys.executable, "-c", IN_PROCESS, str(seconds)]
     done = subprocess.run(
         command,
@@ -142,7 +150,7 @@ def in_process(film: bytes, seconds: float) -> float:
 
 @contextmanager
 def serving(command: list[str]) -> Iterator[tuple[str, int]]:
-    """A server on its core: host:port that it prints, and the number of its process."""
+    """Start a server on its core; yields the host:port that it prints, and its process number."""
     process = subprocess.Popen(
         command,
         cwd=ROOT,
@@ -164,7 +172,10 @@ def serving(command: list[str]) -> Iterator[tuple[str, int]]:
 
 
 def ask(connection: socket.socket, request: bytes) -> tuple[int, bool]:
-    """Send a request; its answer's status, and whether the server closes the connection with it. Raises OSError."""
+    """Send a request; returns the status of the answer, and whether the server closes the connection after it.
+
+    Raises OSError when the connection breaks.
+    """
     connection.sendall(request)
     answer = connection.makefile("rb")
     status = answer.readline().split()
@@ -181,20 +192,29 @@ def ask(connection: socket.socket, request: bytes) -> tuple[int, bool]:
     return int(status[1]), last
 
 
-def drive(address: str, film: bytes, clients: int, seconds: float, most: int = 0) -> Load:
-    """Clients that each send the film again as soon as it is answered.
-
-    most: requests after which to end, 0 for none.
-    """
+def _request(address: str, film: bytes) -> bytes:
+    """An HTTP request with a form that holds the film."""
     head = (
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="film"; filename="film"\r\nContent-Type:'
         " application/octet-stream\r\n\r\n"
     )
     body = head.encode() + film + f"\r\n--{BOUNDARY}--\r\n".encode()
     start_line = f"POST /api/v1/grade HTTP/1.1\r\nHost: {address}\r\n"
-    request = (
-        f"{start_line}Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: {len(body)}\r\n\r\n"
-    ).encode() + body
+    headers = f"Content-Type: multipart/form-data; boundary={BOUNDARY}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return (start_line + headers).encode() + body
+
+
+def drive(address: str, film: bytes, clients: int, seconds: float, most: int = 0) -> Load:
+    """Let clients send a film again as soon as it is answered; returns what they measure.
+
+    Args:
+        address: host:port of the server.
+        film: The film.
+        clients: Number of clients.
+        seconds: After which they end.
+        most: Requests after which they end; 0 for no limit.
+    """
+    request = _request(address, film)
     host, _, port = address.partition(":")
     taken: list[float] = []
     errors: list[int] = []
@@ -231,30 +251,29 @@ def drive(address: str, film: bytes, clients: int, seconds: float, most: int = 0
 
 
 def resident(pid: int) -> float:
-    """Megabytes of a process and those that it started; a page that several share counts in parts (Linux's proportional
-    set size).
-    """
+    """Returns the megabytes of a process and those that it started: Linux's proportional set size."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     kilobytes = int(re.findall(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)[0])
     return kilobytes * 1024 / 1e6 + sum(resident(int(child)) for child in children)
 
 
 def peak(pid: int) -> float:
-    """Megabytes that the largest of a process and those that it started ever had."""
+    """Returns the peak megabytes of the largest among a process and those that it started."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     return max([int(found[1]) * 1024 / 1e6 if found else 0.0, *(peak(int(child)) for child in children)])
 
 
 def main() -> None:
+    """Measure, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seconds", type=float, default=60, help="of each run (60)")
-    parser.add_argument("--clients", type=int, default=16, help="that ask at once (16)")
+    parser.add_argument("--seconds", type=float, default=60, help="seconds of each run (default 60)")
+    parser.add_argument("--clients", type=int, default=16, help="clients at once (default 16)")
     parser.add_argument(
-        "--requests", type=int, default=0, help="of small films, over which to watch the memory instead (0: not)"
+        "--requests", type=int, default=0, help="measure the memory over so many requests instead (default 0: do not)"
     )
-    parser.add_argument("--large", action="store_true", help="with --requests: of the large film")
-    parser.add_argument("--out", type=Path, help="write the figures as JSON here")
+    parser.add_argument("--large", action="store_true", help="with --requests: send the large film")
+    parser.add_argument("--out", type=Path, help="write the figures as JSON to this file")
     given = parser.parse_args()
     os.sched_setaffinity(0, {CALLER_CORE})
     figures = (
@@ -268,7 +287,7 @@ def main() -> None:
 
 
 def memory(clients: int, requests: int, kind: str) -> dict[str, object]:
-    """Megabytes of the server after each tenth of the requests, and the most that its worker ever had."""
+    """Returns the megabytes of the server after each tenth of the requests, and the peak of its worker."""
     film = films()[kind]
     after: list[float] = []
     errors = 0
@@ -283,9 +302,9 @@ def memory(clients: int, requests: int, kind: str) -> dict[str, object]:
 
 
 def load(clients: int, seconds: float) -> dict[str, object]:
-    """Each kind of film by itself, then the way of 2023.
+    """Returns the figures of each kind of film, and those of the app of 2023.
 
-    load_average: of the machine's last minute, before and after, this benchmark's own two cores in it.
+    "load_average_before" and "load_average_after" are those of the machine over a minute; they include this benchmark.
     """
     figures: dict[str, object] = {
         "clients": clients,
@@ -304,7 +323,7 @@ def load(clients: int, seconds: float) -> dict[str, object]:
                 "memory": resident(pid),
             }
         print(
-            f"{kind}: {now.rate:.1f} films a second over HTTP, {alone:.1f} in process ({now.rate / alone:.0%});"
+            f"{kind}: {now.rate:.1f} films per second over HTTP, {alone:.1f} in process ({now.rate / alone:.0%});"
             f" {now.errors} errors of {now.films}"
         )
         print(f"  median {now.median:.0f} ms, p99 {now.p99:.0f} ms ({now.p99 / now.median:.1f} times)", flush=True)
@@ -317,7 +336,7 @@ def load(clients: int, seconds: float) -> dict[str, object]:
         figures["2023"] = asdict(old) | {"memory": resident(pid)}
     ratio = figures[SMALL]["rate"] / old.rate  # type: ignore[index]
     print(
-        f"Flask, load_model, predict: {old.rate:.1f} films a second, {figures['2023']['memory']:.0f} MB: now"
+        f"Flask, load_model, predict: {old.rate:.1f} films per second, {figures['2023']['memory']:.0f} MB: now"
         f" {ratio:.1f} times as many"
     )
     return figures | {"ratio_to_2023": ratio, "load_average_after": os.getloadavg()[0]}

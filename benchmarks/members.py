@@ -149,6 +149,7 @@ def table(found: dict[str, list[Choice]]) -> str:
 
 
 def main() -> None:
+    """Compare every choice, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
         "--data",

@@ -1,11 +1,10 @@
-"""The public demo as a Space starts it: seconds from start to first answer, seconds a film, memory, and a crowd at
-several limits.
+"""The public demo as a Space starts it: start, seconds per film, memory, and a crowd of visitors at several limits.
 
     python -m benchmarks.space --starts 3 --limits 1 2 4
 
-Films: a knee of 1500 pixels a side, about what a clinic has, and one of 4000, 16 bits each, synthetic. The crowd is 20
-visitors who send five films each over the demo's own queue. Times of a machine say little elsewhere; beside each stands
-its ratio to the library's own time for the same film in this process.
+The films are synthetic, with 16 bits: a knee of 1500 pixels per side, about the size in a clinic, and one of 4000. The
+crowd is 20 visitors who send five films each through the demo's own queue. Times depend on the machine, so each is also
+given relative to the library's time for the same film in this process.
 """
 
 import argparse
@@ -18,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,72 +27,113 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 VISITORS, FILMS_EACH = 20, 5
+"""Of the crowd."""
 SIDES = (1500, 4000)
+"""Pixels per side of the films."""
 REPEATS = 9
+"""Answers that are timed for each film."""
+
+
+@dataclass
+class Starts:
+    """What was measured over several starts of the demo.
+
+    Attributes:
+        first_answers: Seconds from each start to the first answer.
+        peaks: Peak memory of each process in MB.
+        times: By side of the film, seconds of each answer.
+    """
+
+    first_answers: list[float] = field(default_factory=list)
+    peaks: list[float] = field(default_factory=list)
+    times: dict[int, list[float]] = field(default_factory=lambda: {side: [] for side in SIDES})
 
 
 def main() -> None:
+    """Measure, and print the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--starts", type=int, default=3, help="how often the demo is started (default 3)")
-    parser.add_argument(
-        "--limits",
-        type=int,
-        nargs="*",
-        default=[1, 2, 4],
-        help="turns of grading at once to try the crowd with (default 1 2 4)",
-    )
+    parser.add_argument("--starts", type=int, default=3, help="times that the demo is started (default 3)")
+    limits = "numbers of films graded at once to try with the crowd (default 1 2 4)"
+    parser.add_argument("--limits", type=int, nargs="*", default=[1, 2, 4], help=limits)
     arguments = parser.parse_args()
+    with TemporaryDirectory() as folder, TemporaryDirectory() as sent:
+        films = write_films(Path(folder))
+        show_starts(measure_starts(arguments.starts, films, sent), films)
+        for limit in arguments.limits:
+            show_crowd(limit, films[SIDES[0]], sent)
+
+
+def write_films(folder: Path) -> dict[int, Path]:
+    """Returns a synthetic knee of each side in SIDES as a PNG file."""
+    from kneeoa_hub.imaging.phantom import knee_film
+
+    films = {side: folder / f"{side}.png" for side in SIDES}
+    for side, path in films.items():
+        drawn = knee_film(3, 1, height=500, width=500, bits=16).pixels
+        Image.fromarray(np.kron(drawn, np.ones((side // 500, side // 500), drawn.dtype))).save(path)
+    return films
+
+
+def measure_starts(count: int, films: dict[int, Path], sent: str) -> Starts:
+    """Returns what one visitor measures over so many starts; sent: folder for the films that the demo receives."""
     from gradio_client import Client, handle_file
 
+    starts = Starts()
+    for _ in range(count):
+        begun = time.perf_counter()
+        with started(sent) as (url, process):
+            client = Client(url, verbose=False)
+            client.predict(handle_file(films[SIDES[0]]), api_name="/grade")
+            starts.first_answers.append(time.perf_counter() - begun)
+            for side, path in films.items():
+                starts.times[side] += timed(partial(client.predict, handle_file(path), api_name="/grade"))
+            starts.peaks.append(peak_memory(process.pid))
+    return starts
+
+
+def show_starts(starts: Starts, films: dict[int, Path]) -> None:
+    """Print what one visitor measures, beside the library's time for the same films."""
     from kneeoa_hub import from_pretrained
-    from kneeoa_hub.imaging.phantom import knee_film
+
+    grader, first = from_pretrained(), starts.first_answers
+    print(
+        f"start to first answer: median {statistics.median(first):.1f} s, longest {max(first):.1f} s of {len(first)};"
+        f" peak memory {max(starts.peaks):.0f} MB"
+    )
+    for side, path in films.items():
+        times = starts.times[side]
+        library, median = statistics.median(timed(partial(grader.grade, path))), statistics.median(times)
+        print(
+            f"a film of {side} pixels: median {median:.2f} s, longest {max(times):.2f} s; {median / library:.1f} times"
+            f" the library's {library:.3f} s"
+        )
+
+
+def show_crowd(limit: int, film: Path, sent: str) -> None:
+    """Print what a crowd of visitors measures when so many films are graded at once."""
+    from gradio_client import Client, handle_file
+
     from spaces.demo.page import CONCURRENCY
 
-    grader = from_pretrained()
-    with TemporaryDirectory() as folder, TemporaryDirectory() as sent:
-        films = {side: Path(folder) / f"{side}.png" for side in SIDES}
-        for side, path in films.items():
-            drawn = knee_film(3, 1, height=500, width=500, bits=16).pixels
-            Image.fromarray(np.kron(drawn, np.ones((side // 500, side // 500), drawn.dtype))).save(path)
-        starts, peaks, times = [], [], {side: [] for side in SIDES}
-        for _ in range(arguments.starts):
-            begun = time.perf_counter()
-            with started(sent) as (url, process):
-                client = Client(url, verbose=False)
-                client.predict(handle_file(films[SIDES[0]]), api_name="/grade")
-                starts.append(time.perf_counter() - begun)
-                for side, path in films.items():
-                    times[side] += timed(partial(client.predict, handle_file(path), api_name="/grade"))
-                peaks.append(peak_memory(process.pid))
-        print(
-            f"start to first answer: median {statistics.median(starts):.1f} s, longest {max(starts):.1f} s of"
-            f" {len(starts)}; peak memory {max(peaks):.0f} MB"
-        )
-        for side, path in films.items():
-            library, median = statistics.median(timed(partial(grader.grade, path))), statistics.median(times[side])
-            print(
-                f"a film of {side} pixels: median {median:.2f} s, longest {max(times[side]):.2f} s;"
-                f" {median / library:.1f} times the library's {library:.3f} s"
-            )
-        for limit in arguments.limits:
-            code = (
-                f"import spaces.demo.page as page, spaces.app as app; page.build_demo.__defaults__ = ({limit},);"
-                " app.main()"
-            )
-            with started(sent, "-c", code) as (url, _):
-                alone, crowd, total = visited(
-                    [Client(url, verbose=False) for _ in range(VISITORS)], handle_file(films[SIDES[0]])
-                )
-            print(
-                f"limit {limit}{' (the default)' * (limit == CONCURRENCY)}: alone {statistics.median(alone):.2f} s a"
-                f" film; {VISITORS} at once: median {statistics.median(crowd):.2f} s, longest {max(crowd):.2f} s,"
-                f" {len(crowd) / total:.1f} films a second"
-            )
+    code = f"import spaces.demo.page as page, spaces.app as app; page.build_demo.__defaults__ = ({limit},); app.main()"
+    with started(sent, "-c", code) as (url, _):
+        visitors = [Client(url, verbose=False) for _ in range(VISITORS)]
+        alone, crowd, total = visited(visitors, handle_file(film))
+    print(
+        f"limit {limit}{' (the default)' * (limit == CONCURRENCY)}: alone {statistics.median(alone):.2f} s per film;"
+        f" {VISITORS} at once: median {statistics.median(crowd):.2f} s, longest {max(crowd):.2f} s,"
+        f" {len(crowd) / total:.1f} films per second"
+    )
 
 
 @contextmanager
 def started(films: str, *command: str) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The demo in a process of its own, at its address. films: where it keeps what it is sent."""
+    """Start the demo in a process of its own; yields its address and the process.
+
+    Args:
+        films: Folder for the films that it receives.
+        command: Arguments of Python, if not those that start the demo.
+    """
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "KNEEOA_"))} | {
         "PYTHONUNBUFFERED": "1",
         "GRADIO_TEMP_DIR": films,
@@ -116,7 +157,7 @@ def started(films: str, *command: str) -> Iterator[tuple[str, subprocess.Popen[s
 
 
 def timed(call: Callable[[], object]) -> list[float]:
-    """Seconds of each of REPEATS calls."""
+    """Returns the seconds of each of REPEATS calls."""
     times = []
     for _ in range(REPEATS):
         begun = time.perf_counter()
@@ -126,7 +167,7 @@ def timed(call: Callable[[], object]) -> list[float]:
 
 
 def visited(visitors: list, film: object) -> tuple[list[float], list[float], float]:
-    """Seconds of each answer to one visitor, of each in the crowd, and of the whole crowd."""
+    """Returns the seconds of each answer to one visitor, of each answer to the crowd, and of the whole crowd."""
 
     def visit(visitor) -> list[float]:
         times = []
@@ -144,7 +185,7 @@ def visited(visitors: list, film: object) -> tuple[list[float], list[float], flo
 
 
 def peak_memory(process: int) -> float:
-    """MB that a process has held at most; Linux."""
+    """Returns the peak memory of a process in MB, on Linux."""
     status = Path(f"/proc/{process}/status").read_text("utf-8")
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1000  # pyright: ignore[reportOptionalSubscript]
 

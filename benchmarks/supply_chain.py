@@ -4,9 +4,9 @@
     python -m benchmarks.supply_chain --sbom runs/sbom.cdx.json
     python -m benchmarks.supply_chain --sbom runs/sbom.cdx.json --python .venv/bin/python
 
-The licences are read from the installed packages' own metadata. The bill is CycloneDX (ECMA-424): of what the Flask
-app's image installs, with its hashes, or of the environment of that Python, with its licences. Ends with 1 when a
-licence is none of those that agree with Apache-2.0.
+The licences come from the metadata of the installed packages. The bill of materials is CycloneDX (ECMA-424): of what
+the Flask app's image installs, with hashes, or of the environment of a Python, with licences. The exit code is 1 when a
+licence does not agree with Apache-2.0.
 """
 
 import argparse
@@ -24,10 +24,9 @@ from packaging.requirements import Requirement
 PROJECT = "kneeoa-hub"
 IMAGE = "flask_app/requirements.lock"
 EXTRAS = ("dicom", "report", "flask", "postgres", "space", "tune")
-"""Those of users."""
+"""Extras for users."""
 TOOLS = ("dev", "bench", "backbones", "fuzz")
-"""Those of whoever works on the package: nothing of them is brought to users, so that they are listed, whatever their
-licence."""
+"""Extras for contributors. Users do not install them, so they are only listed, whatever their licence."""
 PERMITTED = frozenset(
     (
         *(
@@ -56,8 +55,8 @@ PERMITTED = frozenset(
         ),
     )
 )
-"""SPDX's names of licences under which a package may be used by Apache-2.0 software, unchanged and apart (LGPL, MPL),
-as here."""
+"""SPDX names of the licences of packages that Apache-2.0 software may use unchanged and as separate packages (LGPL,
+MPL), as here."""
 NAMED = frozenset(
     (
         *(
@@ -97,7 +96,7 @@ These packages test, measure and build the project. No user of the package insta
 
 
 def brought(extras: tuple[str, ...] = EXTRAS) -> list[Distribution]:
-    """Every package that the project and its extras need on this machine, by name."""
+    """Returns every package that the project and its extras need on this machine, in the order of their names."""
     found: dict[str, Distribution] = {}
     seen: set[tuple[str, frozenset[str]]] = set()
     waiting = [(PROJECT, frozenset(extras))]
@@ -122,11 +121,12 @@ def _needs(package: Distribution, extras: frozenset[str]) -> Iterator[tuple[str,
 
 
 def licence(package: Distribution) -> str:
-    """As the metadata names it: the expression, else the classifiers, else the first line of the free text, else the
-    name in the licence's file.
+    """Returns the licence of a package as its metadata names it.
+
+    The expression comes first, then the classifiers, then the first line of the text, then the licence's file.
     """
-    if spoken := package.metadata.get("License-Expression"):
-        return spoken
+    if expression := package.metadata.get("License-Expression"):
+        return expression
     classes = [
         line.removeprefix(CLASSIFIER)
         for line in package.metadata.get_all("Classifier") or []
@@ -139,8 +139,9 @@ def licence(package: Distribution) -> str:
 
 
 def is_permitted(name: str) -> bool:
-    """Whether an expression of SPDX leaves a way to use the package by permitted licences alone; of other names,
-    whether it is one of NAMED.
+    """Returns whether permitted licences alone allow the use of a package.
+
+    name: An SPDX expression, or another name, which is permitted when it is one of NAMED.
     """
     if name in NAMED:
         return True
@@ -152,7 +153,7 @@ def is_permitted(name: str) -> bool:
 
 
 def _either(left: list[str]) -> bool:
-    """What is left of an expression, the next word last: alternatives, of which one must be permitted."""
+    """Whether one of several alternatives is permitted; left: the rest of the expression, with the next word last."""
     permitted = _both(left)
     while left and left[-1] == "OR":
         left.pop()
@@ -174,13 +175,13 @@ def _one(left: list[str]) -> bool:
         permitted = _either(left)
         left.pop()
         return permitted
-    if left and left[-1] == "WITH":  # an exception takes a condition away, and so does no harm
+    if left and left[-1] == "WITH":  # an exception removes a condition
         del left[-2:]
     return word in PERMITTED
 
 
 def installed_by_image() -> str:
-    """Those lines of IMAGE that hold for Linux and the Dockerfile's Python."""
+    """Returns the lines of IMAGE that apply to Linux and to the Python of the Dockerfile."""
     python = re.findall(r"^ARG PYTHON=(\S+)", Path("Dockerfile").read_text("utf-8"), re.MULTILINE)[0]
     there = {
         "sys_platform": "linux",
@@ -195,7 +196,7 @@ def installed_by_image() -> str:
 
 
 def page(packages: list[Distribution]) -> str:
-    """docs/licences.md."""
+    """Returns docs/licences.md."""
     known = {package.metadata["Name"] for package in packages}
     tools = [package for package in brought(TOOLS) if package.metadata["Name"] not in known]
     rows, others = (
@@ -206,9 +207,10 @@ def page(packages: list[Distribution]) -> str:
 
 
 def main() -> int:
+    """Print the licences, or write the bill of materials; returns 1 when a licence is not permitted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--sbom", type=Path, help="write a bill of materials here, instead of the licences")
-    parser.add_argument("--python", help=f"of the environment to describe in the bill, in place of what {IMAGE} names")
+    parser.add_argument("--sbom", type=Path, help="write a bill of materials to this file, instead of the licences")
+    parser.add_argument("--python", help=f"describe the environment of this Python, not what {IMAGE} names")
     given = parser.parse_args()
     if given.sbom:
         given.sbom.parent.mkdir(parents=True, exist_ok=True)

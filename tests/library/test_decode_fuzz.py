@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from benchmarks.film_kinds import film_files
-from benchmarks.fuzz_reader import FORMATS, PIXELS, small, with_checksums
+from benchmarks.fuzz_reader import FORMATS
+from benchmarks.fuzz_seeds import small
+from benchmarks.fuzz_target import PIXELS, with_checksums
 from kneeoa_hub.errors import FilmError
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.film import Limits
