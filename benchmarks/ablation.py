@@ -117,7 +117,7 @@ def train_variant(architecture: Architecture, settings: TrainSettings, audit: Pa
     targets = _targets(audit, settings.teacher, films) if settings.teacher else None
     learnt = TrainingFilms(stratified_subset(training, films or len(training)), validation, targets)
     train_member(PlannedMember(str(seed), seed, architecture, settings.epochs), learnt, settings, out)
-    network = build(architecture)
+    network = build(architecture, published=False)
     network.load_weights(weights_path(out, str(seed)))
     model = assemble([Member("", architecture, network)])
     inputs = validation.inputs()

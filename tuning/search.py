@@ -110,8 +110,8 @@ def read_trials(tuner: Path, epochs: int) -> list[Trial]:
         if trial["status"] != "COMPLETED":
             continue
         values = trial["hyperparameters"]["values"]
-        # Keras Tuner keeps a truth value as 0 or 1.
-        choices = {name: type(known[0])(values[name]) for name, known in SEARCH_SPACE.items()}
+        # Keras Tuner keeps a truth value as 0 or 1. A choice that the search space has gained since is absent.
+        choices = {name: type(known[0])(values[name]) for name, known in SEARCH_SPACE.items() if name in values}
         trials.append(
             Trial(
                 trial["trial_id"],

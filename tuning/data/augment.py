@@ -114,6 +114,7 @@ class TrainingBatches(keras.utils.PyDataset):
         return images[..., None], targets
 
     def on_epoch_end(self) -> None:
+        """Go on to the next epoch."""
         self.start_epoch(self.epoch + 1)
 
     def start_epoch(self, epoch: int) -> None:

@@ -1,6 +1,4 @@
-"""The architectures that are searched: a frozen `Architecture`, its network, and the space that Keras Tuner draws
-from.
-"""
+"""The architectures that are searched: an `Architecture`, its network, and the search space of Keras Tuner."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -20,16 +18,27 @@ from .losses import QuadraticKappa, loss_for
 
 @dataclass(frozen=True)
 class Architecture:
-    """One point of the space: everything that says which network is trained, and how.
+    """One point of the search space: which network is trained, and how.
 
-    size: side of the square input in pixels. view: "whole", or "band": the network cuts out the rows about the joint
-    line. fold: the right half of the film, mirrored, goes through the same layers as the left one: both compartments of
-    the joint are read by one eye, and a knee and its mirror image are one (after Tiulpin et al., Sci. Rep. 2018). stem:
-    "conv5" (5x5, stride 2) or "none". widths: channels of each stage. blocks: blocks a stage; every stage halves the
-    resolution. pooling: from features to a vector. dense: widths of hidden layers before the classifier, "" for none.
-    augmentation: strength, 0 to 1.
-    backbone: of `backbones.BACKBONES`, which begins with ImageNet weights and takes the place of stem and stages; ""
-    builds these from random weights.
+    Attributes:
+        size: Pixels per side of the square input.
+        view: "whole", or "band": the network cuts out the rows around the joint line.
+        stem: "conv5" (5x5, stride 2) or "none".
+        block: A key of BLOCKS.
+        widths: Channels of each stage, such as "32-64-128-192"; every stage halves the resolution.
+        blocks: Blocks of a stage.
+        normalisation: Whether convolutions are followed by batch normalisation.
+        pooling: A key of POOLING: how features become a vector.
+        dense: Widths of hidden layers before the classifier, such as "128-64"; "" for none.
+        dropout: Rate before the classifier.
+        loss: See `losses.loss_for`.
+        learning_rate: The highest one of the training.
+        augmentation: Strength of the random changes of training films, 0 to 1.
+        fold: Whether the right half of the film, mirrored, passes through the same layers as the left half. Both
+            compartments of the joint are then read in the same way, and a knee and its mirror image give one answer
+            (after Tiulpin et al., Sci. Rep. 2018).
+        backbone: A key of backbones.BACKBONES, which begins with ImageNet weights and replaces stem and stages; ""
+            builds these from random weights.
     """
 
     size: int = 160
@@ -50,33 +59,34 @@ class Architecture:
 
     @property
     def input(self) -> InputConfig:
-        """What the network is fed."""
+        """The network's input."""
         return InputConfig(self.size, self.size)
 
     @property
     def margin(self) -> int:
-        """Rows above and below the joint line's band that the network does not look at."""
+        """Rows above and below the band around the joint line that the network does not see."""
         return 0 if self.view == "whole" else round((1 - BAND) / 2 * self.size / BAND_STEP) * BAND_STEP
 
     @property
     def stages(self) -> tuple[int, ...]:
+        """Channels of each stage."""
         return _numbers(self.widths)
 
     @property
     def hidden(self) -> tuple[int, ...]:
+        """Widths of the hidden layers before the classifier."""
         return _numbers(self.dense)
 
 
 BAND, BAND_STEP = 0.7, 32
-"""Height of the band over its width, and what its margins are a multiple of: the places of its features lie on those of
-the whole."""
+"""Height of the band over its width, and a number of rows that divides its margins, so that the places of its features
+are places of the whole film's features too."""
 LEAST_UNPADDED = 8
-"""Rows of a map under which a block without padding pads."""
-
+"""Rows of a feature map below which a block without padding pads."""
 BASELINE_2023 = Architecture(
     256, "whole", "none", "unpadded", "128-64-32", 1, False, "flatten", "128-64", 0.2, "cross_entropy", 1e-3, 0.0
 )
-"""The CNN of IEEE 10724941, as a point of the space."""
+"""The CNN of IEEE 10724941, as a point of the search space."""
 NAMED = {
     "residual": Architecture(),
     "folded": Architecture(fold=True),
@@ -87,7 +97,7 @@ NAMED = {
     ),
     "baseline-2023": BASELINE_2023,
 }
-
+"""Networks designed by hand, by the name that `train --architecture` knows."""
 SEARCH_SPACE: dict[str, tuple[Any, ...]] = {
     "size": (96, 128, 160, 192, 224, 256),
     "view": ("whole", "band"),
@@ -105,14 +115,22 @@ SEARCH_SPACE: dict[str, tuple[Any, ...]] = {
     "augmentation": (0.0, 0.35, 0.7, 1.0),
     "backbone": ("", *backbones.BACKBONES),
 }
+"""The values of every choice that a search can draw."""
 
 
 def narrowed(only: dict[str, list[str]]) -> dict[str, tuple[Any, ...]]:
-    """The space with some choices left out: {"size": ["128", "160"]}. Raises SettingsError for what is not in it."""
+    """Returns the search space with fewer values of some choices.
+
+    Args:
+        only: By name of a choice, the values that stay, such as {"size": ["128", "160"]}.
+
+    Raises:
+        SettingsError: A choice or a value is not in the search space.
+    """
     search_space = dict(SEARCH_SPACE)
     for name, texts in only.items():
         if name not in search_space:
-            raise SettingsError(f"--only {name}: there is no such choice; the space has {', '.join(SEARCH_SPACE)}.")
+            raise SettingsError(f"--only {name}: there is no such choice; choose among {', '.join(SEARCH_SPACE)}.")
         known = {str(value): value for value in SEARCH_SPACE[name]}
         unknown = [text for text in texts if text not in known]
         if unknown:
@@ -122,19 +140,24 @@ def narrowed(only: dict[str, list[str]]) -> dict[str, tuple[Any, ...]]:
 
 
 def build(architecture: Architecture, name: str = "member", published: bool = True) -> keras.Model:
-    """image [N,size,size,1] -> probabilities [N,5].
+    """Returns the network of an architecture, from image [N,size,size,1] to probabilities [N,5].
 
-    Layers "features", "embedding" and "classifier" are found by name.
+    Its layers "features", "embedding" and "classifier" have these names.
+
+    Args:
+        architecture: The point of the search space.
+        name: Of the network.
+        published: Whether a backbone begins with its published weights; False when trained weights are loaded next.
     """
     image = keras.Input((architecture.input.height, architecture.input.width, 1), name="image")
     x = layers.Cropping2D((architecture.margin, 0))(image) if architecture.margin else image
     x = _folded(x) if architecture.fold else x
-    x = backbones.features(x, architecture.backbone) if architecture.backbone else _from_nothing(x, architecture)
+    x = backbones.features(x, architecture.backbone) if architecture.backbone else _stages(x, architecture)
     if architecture.pooling == "attention":
         x = layers.Multiply()([x, layers.Conv2D(1, 1, activation="sigmoid")(x)])
     x = layers.Activation("linear", name="features")(_unfolded(x) if architecture.fold else x)
     pool = POOLING[architecture.pooling]()
-    if architecture.fold:  # what both compartments show, and what the worse one does
+    if architecture.fold:  # the mean of both compartments, and the worse one
         left, right = map(pool, _halves(x))
         x = ops.concatenate([(left + right) / 2, ops.maximum(left, right)], axis=-1)
     else:
@@ -143,7 +166,7 @@ def build(architecture: Architecture, name: str = "member", published: bool = Tr
     for width in architecture.hidden:
         x = layers.Dense(width, activation="relu")(x)
         x = layers.Dropout(architecture.dropout / 2)(x)
-    # the head is exact in a training of mixed precision too
+    # The head stays float32 in a training of mixed precision too.
     x = layers.Activation("linear", name="embedding", dtype="float32")(x)
     model = keras.Model(image, _probabilities(x, architecture), name=name)
     if architecture.backbone and published:
@@ -154,7 +177,7 @@ def build(architecture: Architecture, name: str = "member", published: bool = Tr
 
 
 def compiled(architecture: Architecture, learning_rate: Any = None) -> keras.Model:
-    """The network with its loss, AdamW, and the validation metric `val_qwk`."""
+    """Returns the network with its loss, the optimizer AdamW and the validation metric `val_qwk`."""
     model = build(architecture)
     optimizer = keras.optimizers.AdamW(learning_rate or architecture.learning_rate, weight_decay=0.01, clipnorm=5.0)
     # Keras Tuner restores a promoted trial's optimizer only if its variables exist by then.
@@ -164,16 +187,18 @@ def compiled(architecture: Architecture, learning_rate: Any = None) -> keras.Mod
 
 
 class KneeHyperModel(kt.HyperModel):
-    """Draws an Architecture from the (narrowed) space and builds it."""
+    """Draws an architecture from a search space and builds its network."""
 
     def __init__(self, search_space: dict[str, tuple[Any, ...]]):
         super().__init__(name="knee")
         self.search_space = search_space
 
     def build(self, hp: kt.HyperParameters) -> keras.Model:
+        """Returns the network that a trial draws."""
         return compiled(self.architecture(hp))
 
     def architecture(self, hp: kt.HyperParameters) -> Architecture:
+        """Returns the architecture that a trial draws."""
         defaults = asdict(Architecture())
         values = {
             name: hp.Choice(name, list(choices), default=defaults[name] if defaults[name] in choices else choices[0])
@@ -182,8 +207,8 @@ class KneeHyperModel(kt.HyperModel):
         return Architecture(**values)
 
 
-def _from_nothing(x, architecture: Architecture):
-    """Stem and stages, which begin with random weights."""
+def _stages(x, architecture: Architecture):
+    """Stem and stages with random weights."""
     if architecture.stem == "conv5":
         x = _conv(x, architecture.stages[0], 5, 2, architecture)
     for width in architecture.stages:
@@ -193,22 +218,23 @@ def _from_nothing(x, architecture: Architecture):
 
 
 def _numbers(text: str) -> tuple[int, ...]:
+    """ "32-64" as numbers."""
     return tuple(int(part) for part in text.split("-") if part)
 
 
 def _halves(x):
-    """[N,H,W,C] -> two of [N,H,W/2,C]: the left half, and the right one mirrored."""
+    """The left half of [N,H,W,C] and the right half mirrored, each [N,H,W/2,C]."""
     middle = x.shape[2] // 2
     return x[:, :, :middle], ops.flip(x[:, :, -middle:], axis=2)
 
 
 def _folded(x):
-    """[N,H,W,C] -> [2N,H,W/2,C]: the halves as films of their own, so that neither sees the other."""
+    """The halves of [N,H,W,C] as films of their own, [2N,H,W/2,C], so that neither sees the other."""
     return ops.concatenate(_halves(x), axis=0)
 
 
 def _unfolded(x):
-    """[2N,h,w,C] -> [N,h,2w,C]."""
+    """The halves [2N,h,w,C] side by side again, [N,h,2w,C]."""
     left, right = ops.split(x, 2, axis=0)
     return ops.concatenate([left, ops.flip(right, axis=2)], axis=2)
 
@@ -254,7 +280,7 @@ def _residual(x, width: int, stride: int, architecture: Architecture, separable:
 
 
 def _unpadded(x, width: int, stride: int, architecture: Architecture):
-    """The plain block of 2023, which loses a row on every side; where few are left, it keeps them."""
+    """The plain block of 2023, which loses a row on every side, except where few are left."""
     return _plain(x, width, stride, architecture, "valid" if min(x.shape[1:3]) > LEAST_UNPADDED else "same")
 
 

@@ -22,12 +22,14 @@ class SoftOrdinal(keras.losses.Loss):
         self.spread = spread
 
     def call(self, y_true, y_pred):
+        """Returns the loss of each film [N]."""
         grades = ops.arange(NUM_GRADES, dtype="float32")
         distance = (grades[:, None] - grades[None, :]) / self.spread
         soft = ops.matmul(ops.cast(y_true, "float32"), ops.softmax(-0.5 * distance**2, axis=-1))
         return -ops.sum(soft * ops.log(ops.clip(y_pred, EPSILON, 1.0)), axis=-1)
 
     def get_config(self):
+        """Returns what Keras saves of the loss."""
         return {**super().get_config(), "spread": self.spread}
 
 
@@ -39,6 +41,7 @@ class Coral(keras.losses.Loss):
     """
 
     def call(self, y_true, y_pred):
+        """Returns the loss of each film [N]."""
         over_true, over_pred = (
             _mass_over(ops.cast(y_true, "float32")),
             ops.clip(_mass_over(y_pred), EPSILON, 1 - EPSILON),
@@ -69,11 +72,13 @@ class QuadraticKappa(keras.metrics.Metric):
         self.confusion = self.add_weight(shape=(NUM_GRADES, NUM_GRADES), initializer="zeros", name="confusion")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
+        """Count the films of a batch."""
         given = ops.one_hot(ops.argmax(y_true, axis=-1), NUM_GRADES)
         graded = ops.one_hot(ops.argmax(y_pred, axis=-1), NUM_GRADES)
         self.confusion.assign_add(ops.matmul(ops.transpose(given), graded))
 
     def result(self):
+        """Returns the kappa of the films that were counted."""
         grades = ops.arange(NUM_GRADES, dtype="float32")
         weights = (grades[:, None] - grades[None, :]) ** 2
         observed = ops.sum(weights * self.confusion)

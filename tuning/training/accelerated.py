@@ -113,6 +113,7 @@ class Trainer:
         self._started = time.monotonic()
 
     def say(self, text: str) -> None:
+        """Print a line with the seconds since the start."""
         print(f"[{time.monotonic() - self._started:6.1f} s] {text}", flush=True)
 
     def model(self, job: Job) -> keras.Model:

@@ -55,7 +55,7 @@ def train_member(member: PlannedMember, films: TrainingFilms, settings: TrainSet
         schedule = warmup_cosine(member.architecture.learning_rate, member.epochs * len(batches))
         model = compiled(member.architecture, schedule)
     if member.start:
-        smaller = build(member.architecture)
+        smaller = build(member.architecture, published=False)
         smaller.load_weights(weights_path(out, member.start))
         model.set_weights(smaller.get_weights())  # not the optimizer's state, which counts its steps
     _slow_statistics(model, settings.batch, member.epochs * len(films.training))

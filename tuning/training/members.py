@@ -83,7 +83,7 @@ def load_members(training: Path) -> list[Member]:
     members = []
     for number, record in enumerate(read_record(training).members):
         architecture = architecture_of(record, training / RECORD)
-        member = Member(name_of(record, number), architecture, build(architecture))
+        member = Member(name_of(record, number), architecture, build(architecture, published=False))
         member.network.load_weights(weights_path(training, member.name))
         members.append(member)
     return members
@@ -98,7 +98,9 @@ def members_of(bundle: Bundle) -> list[Member]:
     members = []
     for number, entry in enumerate(bundle.config.members):
         architecture = parse_architecture(entry["architecture"], bundle.folder)
-        members.append(Member(entry.get("name", f"winner-{number}"), architecture, build(architecture)))
+        members.append(
+            Member(entry.get("name", f"winner-{number}"), architecture, build(architecture, published=False))
+        )
         members[-1].network.set_weights(whole.get_layer(f"member_{number}").get_weights())
     size = (8, bundle.config.input.height, bundle.config.input.width, 1)
     noise = np.random.default_rng(0).standard_normal(size).astype(np.float32)
