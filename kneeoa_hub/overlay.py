@@ -1,4 +1,4 @@
-"""A film as a picture, and over it each knee's box, grade and evidence."""
+"""Draws a film as a picture, with the box, grade and heatmap of each knee over it."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -10,19 +10,20 @@ from PIL import Image, ImageDraw, ImageFont
 from .imaging.letterbox import Box
 
 HEAT_FROM, HEAT_OPACITY = 0.3, 0.5
-"""Evidence below this share of its maximum is not drawn, so that the bone under it stays to be seen; opacity at the
-maximum."""
+"""Evidence below the first proportion of its maximum is not drawn, so that the bone stays visible. The second is the
+opacity at the maximum."""
 FRAME, DARK = "#ffd166", "#101820"
 SMALLEST_TEXT = 10
+"""The smallest size of a label in pixels."""
 LARGEST = 1e37
-"""By which the grays of a film are stretched at most, so that they stay numbers."""
+"""The largest factor that stretches the grays of a film, so that they stay finite."""
 BLOCK = 64
-"""Rows that are drawn at a time: in floats a large film takes many times the memory of its picture."""
+"""Rows that are drawn at a time, since a large film as floats takes many times the memory of its picture."""
 
 
 @dataclass(frozen=True, eq=False)
 class Mark:
-    """What is drawn of one knee. heatmap: [h,w] over the box, 0..1."""
+    """What is drawn for one knee: its box, its label, and its heatmap, [h,w] over the box, 0..1."""
 
     box: Box
     text: str
@@ -30,8 +31,9 @@ class Mark:
 
 
 def film_picture(pixels: np.ndarray) -> Image.Image:
-    """A [H,W] film of any range as an 8-bit gray picture, its 0.5th to 99.5th percentile stretched; a blank one is
-    mid-gray.
+    """Return a [H,W] film of any range as an 8-bit gray picture.
+
+    Its 0.5th to 99.5th percentile is stretched to the whole range. A blank film becomes mid-gray.
     """
     low, high = np.percentile(pixels[:: max(1, pixels.shape[0] // 512), :: max(1, pixels.shape[1] // 512)], (0.5, 99.5))
     if high <= low:
@@ -44,7 +46,7 @@ def film_picture(pixels: np.ndarray) -> Image.Image:
 
 
 def drawn(film: np.ndarray, marks: Iterable[Mark]) -> Image.Image:
-    """RGB, as large as the [H,W] film."""
+    """Return the [H,W] film with its marks as an RGB picture of the same size."""
     picture = film_picture(film).convert("RGB")
     marks = list(marks)
     for mark in marks:
@@ -60,8 +62,9 @@ def drawn(film: np.ndarray, marks: Iterable[Mark]) -> Image.Image:
 
 
 def _label(draw: ImageDraw.ImageDraw, mark: Mark, taken: Sequence[Box], picture: Image.Image, stroke: int) -> Box:
-    """As large as the film allows and the box is wide: above the box, else below it, where nothing else is; else inside
-    at its upper edge.
+    """Draw a label and return its place: above the box, or below it where that is taken, or inside at its upper edge.
+
+    It is as large as the film allows, and at most as wide as the box.
     """
     text, (left, top, right, bottom) = mark.text, mark.box
     size = max(SMALLEST_TEXT, round(min(picture.size) / 18))
@@ -88,7 +91,7 @@ def _draw_heat(picture: Image.Image, mark: Mark) -> None:
     evidence = Image.fromarray(mark.heatmap).resize((right - left, bottom - top), Image.Resampling.BILINEAR)
     for start in range(0, evidence.height, BLOCK):
         heatmap = np.asarray(evidence.crop((0, start, evidence.width, min(start + BLOCK, evidence.height)))).clip(0, 1)
-        # Black over red to yellow: evidence reads in gray print too, since it only gets brighter.
+        # From black over red to yellow: the heatmap reads in gray print too, since it only becomes brighter.
         colours = np.stack(
             [np.minimum(1, 2 * heatmap), np.maximum(0, 2 * heatmap - 1) * 0.9, np.zeros_like(heatmap)], -1
         )

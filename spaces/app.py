@@ -1,4 +1,4 @@
-"""The public demo. A Space runs this file from its root, beside `demo/`; in a checkout: python -m spaces.app"""
+"""Runs the public demo. A Space runs this file from its root, beside `demo/`; a checkout by `python -m spaces.app`."""
 
 import os
 import signal
@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-if __name__ == "__main__":  # Gradio reads it when it is imported; a folder of its own may be swept
+if __name__ == "__main__":  # Gradio reads it on import; only a folder of its own may be swept
     os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="kneeoa-films-", dir=os.environ.get("GRADIO_TEMP_DIR"))
 
 if __package__:
@@ -22,8 +22,8 @@ __all__ = ["build_demo", "load_demo", "main"]
 
 
 def main() -> None:
-    """Serve the model that the settings or the pin beside this file name."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that the films are deleted then too
+    """Serve the model that the settings name, or the pin beside this file."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())  # so that the films are deleted at a stop, too
     demo, settings = demo_of(Path(__file__).parent)
     with swept(Path(os.environ["GRADIO_TEMP_DIR"]), DELETE_EVERY_S, DELETE_AFTER_S):
         serve(demo, settings)

@@ -1,8 +1,7 @@
-"""Create or update a Space of your own in one commit: python -m spaces.deploy ORG/NAME --model ORG/MODEL@REVISION
-[--dry-run]
+"""Creates or updates a Space of your own in one commit: python -m spaces.deploy ORG/NAME --model ORG/MODEL@REVISION
 
-The Space holds app.py and `demo/` at its root, the library beside them and the pin of its model; the weights stay
-in their own repo. Docs: docs/space.md.
+The Space holds app.py and `demo/` at its root, the library beside them, and the pin of its model. The weights stay in
+their own repo. docs/space.md describes it.
 """
 
 import argparse
@@ -27,13 +26,16 @@ from .demo.pinned import PIN
 ROOT = Path(__file__).parent.parent
 OWN = ("app.py", "README.md", "requirements.txt", PIN)
 OWN_FOLDERS = ("demo/", "kneeoa_hub/", f"{SEARCH.as_posix()}/")
-"""What a deployment replaces as a whole; other files of the Space are left alone."""
+"""A deployment replaces these folders as a whole, and leaves other files of the Space alone."""
 
 
 def space_files(model: str, revision: str, preloaded: Sequence[str] = ()) -> dict[str, bytes]:
-    """Every file of a Space, by its path there. The package goes without its own weights: the pinned ones are pulled.
+    """Return every file of a Space by its path there. The library goes without its weights, since the Space pulls them.
 
-    revision: the whole commit that the weights are pinned to. preloaded: files of it that the Space's build fetches.
+    Args:
+        model: The Hub repo of the model.
+        revision: The whole commit to which the weights are pinned.
+        preloaded: The files of that commit that the build of the Space fetches.
     """
     here = ROOT / "spaces"
     files = {name: (here / name).read_bytes() for name in ("app.py", "requirements.txt")}
@@ -53,15 +55,27 @@ def space_files(model: str, revision: str, preloaded: Sequence[str] = ()) -> dic
 def deploy(
     space: str, model: str, *, token: str | None = None, private: bool = False, dry_run: bool = False
 ) -> list[str]:
-    """Bring the demo of `model` (org/name@revision) to the Space `space` (org/name); returns the paths of its files.
+    """Bring the demo of a model to a Space, and return the paths of its files.
 
-    The model is pulled and verified first, so a Space never starts on weights that can't be loaded. Twice the same
-    changes nothing. Raises AddressError, BundleError or HubError kinds before anything is sent.
+    The model is pulled and verified first, so a Space never starts with weights that cannot be loaded. The same
+    deployment again changes nothing.
+
+    Args:
+        space: The Space, org/name.
+        model: The model, org/name@revision.
+        token: A token that may write; by default the stored one.
+        private: Whether a new Space is private.
+        dry_run: Whether to check and list only.
+
+    Raises:
+        AddressError: A name is malformed, or the model is not pinned.
+        BundleError: The model cannot be loaded.
+        HubError: The Hub refuses or cannot be reached.
     """
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants
 
     if re.fullmatch(r"[\w.-]+/[\w.-]+", space) is None:
-        raise AddressError(f"{space!r} is no name of a Space; give ORG/NAME.")
+        raise AddressError(f"{space!r} is not the name of a Space; give ORG/NAME.")
     address = parse_address(model)
     if not isinstance(address, Repo) or not address.revision:
         raise AddressError(
@@ -74,7 +88,7 @@ def deploy(
     api = HfApi(token=token)
     with hub_session(address.name):
         info = with_retries(lambda: api.model_info(address.name, timeout=10))
-    # A Space's build has no token, so it could not fetch these; the running Space does, by the secret HF_TOKEN.
+    # The build of a Space has no token, so it cannot fetch a private model; the running Space does, by HF_TOKEN.
     names = () if info.private or info.gated else versioned.published_files(folder)
     files = space_files(address.name, revision_of(folder), names)
     if dry_run:
@@ -97,16 +111,16 @@ def deploy(
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """0 deployed, 1 it failed, 2 wrong command line or address."""
+    """Deploy by the command line. Return 0 when it is done, 1 when it failed, 2 for a wrong option or address."""
     parser = argparse.ArgumentParser(
         prog="python -m spaces.deploy", description="Create or update a Space that serves a model of yours."
     )
-    parser.add_argument("space", metavar="ORG/NAME", help="the Space; it is made when there is none")
+    parser.add_argument("space", metavar="ORG/NAME", help="the Space; the command makes it where there is none")
     parser.add_argument(
         "--model", required=True, metavar="ORG/MODEL@REVISION", help="the weights, pinned to a tag or commit"
     )
-    parser.add_argument("--private", action="store_true", help="make the Space private, when it is made")
-    parser.add_argument("--dry-run", action="store_true", help="check the model, list the files, change nothing")
+    parser.add_argument("--private", action="store_true", help="make a new Space private")
+    parser.add_argument("--dry-run", action="store_true", help="check the model and list the files, but change nothing")
     options = parser.parse_args(arguments)
     try:
         names = deploy(options.space, options.model, private=options.private, dry_run=options.dry_run)

@@ -10,8 +10,8 @@ from ..errors import KneeOAError, SettingsError
 from ..inert import on_terminal
 
 if TYPE_CHECKING:
+    from ..output.answer_file import AnswerFile
     from ..output.sidecars import DicomObjects
-    from ..output.tables import AnswerFile
 
 Answers = Iterable[tuple[str, Any]]
 """Each film's path with its report or error."""
@@ -20,8 +20,8 @@ Answers = Iterable[tuple[str, Any]]
 def run(arguments: argparse.Namespace) -> int:
     """Grade the films, write what was asked for, and return the exit code."""
     from ..grader import from_pretrained
+    from ..output.answer_file import AnswerFile
     from ..output.sidecars import DicomObjects, check_places
-    from ..output.tables import AnswerFile
 
     films = _films(arguments)
     check_places(overlays=arguments.overlays, dicom=arguments.dicom, report=arguments.report)
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _films(arguments: argparse.Namespace) -> list[str]:
     """Return the paths of the films, and print how many other files the folders hold."""
-    from ..output.tables import films_of
+    from ..imaging.folders import films_of
 
     films, others = films_of(arguments.films)
     for folder, count in others.items():

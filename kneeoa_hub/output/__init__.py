@@ -1,1 +1,1 @@
-"""What is written beside an answer: tables, sidecars, printable reports and DICOM objects."""
+"""Writes and renders answers: tables, web pages, printable reports, sidecar files and DICOM objects."""

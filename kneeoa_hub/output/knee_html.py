@@ -13,7 +13,7 @@ from string import Template
 from ..report import percent
 from .knee_view import OSTEOARTHRITIS, Bar, FilmView, KneeView
 
-STYLE: str = files(__package__).joinpath("knee.css").read_text("utf-8")
+STYLE: str = files("kneeoa_hub.output").joinpath("knee.css").read_text("utf-8")
 """The style sheet of this markup, with its light palette."""
 GRADE_COLOURS: tuple[str, ...] = tuple(re.findall(r"--g[0-4]: (#[0-9a-f]{6})", STYLE))
 """The colours of the five grades in that palette, for outputs that are not HTML."""

@@ -1,5 +1,6 @@
-"""What a grading writes beside its answers, as they pass: overlays, DICOM objects, and a report at the end;
-`check_places` makes their folders.
+"""Writes files beside the answers of a grading: overlays and DICOM objects as the answers pass, a report at the end.
+
+`check_places` makes their folders before the first film is graded.
 """
 
 import sys
@@ -17,8 +18,16 @@ Passing = Iterable[tuple[str, Answer]]
 
 
 def check_places(*, overlays: Path | None, dicom: Path | None, report: Path | None) -> None:
-    """Make the folders, and raise now what would come up when all films are graded: OutputError, or SettingsError for a
-    report's name.
+    """Make the folders, and fail now for a place that could not be written after the grading.
+
+    Args:
+        overlays: The folder of the overlays, or None.
+        dicom: The folder of the DICOM objects, or None.
+        report: The file of the report, or None.
+
+    Raises:
+        OutputError: A place cannot be written.
+        SettingsError: The name of the report has another ending than .html or .pdf.
     """
     from .printable import new_document
 
@@ -39,7 +48,7 @@ def check_places(*, overlays: Path | None, dicom: Path | None, report: Path | No
 
 
 def with_overlays(answers: Passing, folder: Path) -> Iterator[tuple[str, Answer]]:
-    """The same answers; FILM.graded.png of each graded film is written on the way."""
+    """Yield the same answers, and write FILM.graded.png of each graded film on the way."""
     names = _Names()
     for film, answer in answers:
         if not isinstance(answer, KneeOAError) and answer.knees:
@@ -51,9 +60,10 @@ def with_overlays(answers: Passing, folder: Path) -> Iterator[tuple[str, Answer]
 
 
 class DicomObjects:
-    """Writes FILM.sr.dcm, and FILM.sc.dcm of each graded film, below a folder.
+    """Writes FILM.sr.dcm, and FILM.sc.dcm of each graded film, into a folder.
 
-    failed: DICOM films so far whose objects could not be made.
+    Attributes:
+        failed: The number of DICOM films so far whose objects could not be made.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -62,19 +72,14 @@ class DicomObjects:
         self._names = _Names()
 
     def beside(self, answers: Passing) -> Iterator[tuple[str, Answer]]:
-        """The same answers.
-
-        Of a film that has no objects, as it is no DICOM or belongs to no study, standard error tells why.
-        """
+        """Yield the same answers. Standard error says why a film has no objects, for example if it is not DICOM."""
         for film, answer in answers:
             if not isinstance(answer, KneeOAError):
                 self._write(film, answer)
             yield film, answer
 
     def _write(self, film: str, report: FilmReport) -> None:
-        """Each object by itself: what is wrong with one is told, and hinders neither the other nor the films to
-        come.
-        """
+        """Write each object by itself, so that a fault of one hinders neither the other nor the films to come."""
         from .dicom import secondary_capture, structured_report, to_bytes
 
         try:
@@ -84,8 +89,8 @@ class DicomObjects:
             tell_fault(
                 film,
                 FilmNotFound(
-                    f"The film can't be read again for its DICOM objects ({error.strerror}); leave it in its place"
-                    " meanwhile."
+                    f"The film can't be read again for its DICOM objects ({error.strerror}); leave the file in its"
+                    " place until the command ends."
                 ),
             )
             return
@@ -97,8 +102,8 @@ class DicomObjects:
                 made[kind] = to_bytes(make(content, report))
             except Exception as error:  # one film must never end the batch
                 bug = (
-                    f"FILM.{kind}.dcm can't be made ({type(error).__name__}), by no known fault of the film; tell the"
-                    " package's maintainers."
+                    f"FILM.{kind}.dcm can't be made ({type(error).__name__}). This is a fault of the package; report it"
+                    " to the maintainers."
                 )
                 fault = error if isinstance(error, KneeOAError) else FilmError(bug)
                 faults.setdefault(fault.message, fault)
@@ -114,19 +119,19 @@ class DicomObjects:
 
 
 def tell_fault(film: str, error: KneeOAError) -> None:
-    """A line on standard error, above whatever bar is drawn there."""
+    """Write a line to standard error, above the progress bar that may be there."""
     from tqdm import tqdm
 
     tqdm.write(on_terminal(f"kneeoa: {film}: {error.message}"), file=sys.stderr)
 
 
 def with_report(answers: Passing, path: Path) -> Iterator[tuple[str, Answer]]:
-    """The same answers; a report of all of them is written at the end."""
+    """Yield the same answers, and write a report of all of them at the end."""
     from .printable import new_document
 
     document = new_document(path)
     for number, (film, answer) in enumerate(answers, 1):
-        name = Path(film).name.encode("utf-8", "replace").decode()  # of a name that is no UTF-8, what is readable
+        name = Path(film).name.encode("utf-8", "replace").decode()  # the readable part of a name that is not UTF-8
         document.add(f"{number}. {name}", answer)
         yield film, answer
     try:
@@ -136,21 +141,23 @@ def with_report(answers: Passing, path: Path) -> Iterator[tuple[str, Answer]]:
 
 
 class _Names:
-    """Names for files that are written side by side, from films that lie in several folders."""
+    """Gives names to files in one folder that belong to films in several folders."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
 
     def of(self, film: str) -> str:
         path = Path(film)
-        stem = path.stem if path.suffix.lower() in FILM_SUFFIXES else path.name  # the end of a UID is no suffix
+        stem = (
+            path.stem if path.suffix.lower() in FILM_SUFFIXES else path.name
+        )  # the last number of a UID is not a suffix
         name = next(n for n in (stem + (f"-{i}" if i else "") for i in count()) if n not in self._taken)
         self._taken.add(name)
         return name
 
 
 def _try_folder(folder: Path) -> None:
-    """Make it, and a file in it that is gone at once."""
+    """Make the folder, and a file in it that goes at once."""
     folder.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=folder).close()
 

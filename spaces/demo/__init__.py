@@ -1,2 +1,2 @@
-"""The public demo's page. Its modules import only each other and `kneeoa_hub`, so the folder works under any parent:
-`spaces.demo` in a checkout, `demo` beside app.py at a Space's root."""
+"""The page of the public demo. Its modules import only each other and `kneeoa_hub`, so the folder works anywhere:
+`spaces.demo` in a checkout, `demo` beside app.py at the root of a Space."""

@@ -1,43 +1,60 @@
-"""What is told about the model: its card, the search that found it, and the scale that it grades by."""
+"""Shows the model's card, the search that found it, and the scale that it grades by."""
 
 import csv
 import hashlib
 import re
 from collections.abc import Iterator
-from html import escape
 from pathlib import Path
+from string import Template
 from typing import Any
 
 from kneeoa_hub.bundle import Bundle
 from kneeoa_hub.card.reading import Picture, body, pictures_apart
 from kneeoa_hub.card.training import architectures, origin
 from kneeoa_hub.grades import GRADES
-from kneeoa_hub.output.knee_html import badge
+from kneeoa_hub.output.knee_html import Html, badge, fill, join
 
 from .pictures import film_address, picture_address
 from .samples import scale_films
 
 SEARCH = Path("docs/evidence/search")
-"""Where the search's record lies, in a checkout and in a Space alike."""
+"""The folder of the search's record, in a checkout and in a Space."""
 SIGNS = (
-    "Wide, even joint space; smooth bone ends.",
-    "The joint space may be a little narrower; a tiny lip at a bone's edge.",
-    "Definite bony lips at the edges; the space is narrower on one side.",
-    "Several lips, the space clearly narrowed, the bone under it whiter.",
-    "Next to no space left; large lips; the bone ends white and out of shape.",
+    "A wide, even joint space and smooth bone ends.",
+    "Perhaps a slightly narrower joint space, and a tiny osteophyte at the edge of a bone.",
+    "Definite osteophytes at the edges, and a joint space that is narrower on one side.",
+    "Several osteophytes, a clearly narrowed joint space, and whiter bone beside it.",
+    "Hardly any joint space, large osteophytes, and white, deformed bone ends.",
 )
 """What to look for in the synthetic film of each grade."""
 
+_SCALE = Template('<div class="scale">$steps</div>\n')
+_STEP = Template("""<section class="step" aria-label="Grade $value">
+<img src="$film" alt="Synthetic knee film of grade $value"><h3>$badge $label</h3>
+<p>$criterion</p><p class="hint">$sign</p></section>
+""")
+_PLOT = Template("""<figure class="plot"><img src="$address" alt="$title"><figcaption>$title</figcaption></figure>
+""")
+_NO_PLOT = Template('<p class="hint">$title: the picture is missing.</p>\n')
+_CHOICES = Template('<dl class="choices">$pairs</dl>\n')
+_CHOICE = Template("<div><dt>$name</dt><dd>$value</dd></div>")
+_TRIALS = Template("""<details class="trials">
+<summary>All $count trials as a table; the trials that this model consists of are marked</summary>
+<div class="scroll" tabindex="0" role="region" aria-label="Trials"><table class="plain small">
+<thead><tr>$head</tr></thead><tbody>$rows</tbody></table></div></details>
+""")
+_HEAD = Template('<th scope="col">$name</th>')
+_ROW = Template('<tr class="$kind">$cells</tr>')
+_CELL = Template("<td>$value</td>")
+
 
 def model_card(bundle: Bundle) -> Iterator[tuple[str, str]]:
-    """Yields the card in order, as ("markdown", text) and ("html", picture), without its metadata and comments."""
+    """Yield the card in order, as ("markdown", text) and ("html", picture), without its metadata and comments."""
     path = bundle.folder / "README.md"
     card = (
-        path.read_text("utf-8", "replace")
-        if path.is_file()
-        else f"# {bundle.config.name}\n\nThis model came without a card."
+        path.read_text("utf-8", "replace") if path.is_file() else f"# {bundle.config.name}\n\nThis model has no card."
     )
-    # an interval's ends stay together in a narrow column
+    # the ends of an interval stay together in a narrow column
     text = re.sub(r"\((\d\.\d+)-(\d\.\d+)\)", "(\\1\N{NON-BREAKING HYPHEN}\\2)", body(card))
     for part in pictures_apart(text):
         if isinstance(part, Picture):
@@ -47,28 +64,25 @@ def model_card(bundle: Bundle) -> Iterator[tuple[str, str]]:
 
 
 def search_record(bundle: Bundle) -> Iterator[tuple[str, str]]:
-    """How the architecture was found, as `model_card` yields it.
-
-    The trials are shown only if this model came from them.
-    """
+    """Yield how the architecture was found, in the form of `model_card`; with the trials that the model came from."""
     found = bundle.evidence.search
     if not found.trials.value or not found.best_val_qwk:
-        yield "markdown", "This model's architecture was chosen by name; no search led to it."
+        yield "markdown", "The architecture of this model was chosen by name, not by a search."
         return
     parts = architectures(bundle.config.members)
     yield (
         "markdown",
         (
             f"Keras Tuner ({found.tuner}) tried {found.trials.value:.0f} architectures on a part of the"
-            f" training films. The best reached a quadratic weighted kappa of {found.best_val_qwk.value:.3f} on"
-            " validation films within its short trial. The kappa is 1 when all grades agree with the reader's, 0 when"
-            " they agree by chance. Trained in full, on all training films, and answering together in this model:"
-            f" {'; '.join(map(origin, parts))}. Its card has the figures."
+            f" training films. In its short trial, the best one reached a quadratic weighted kappa of"
+            f" {found.best_val_qwk.value:.3f} on validation films. The kappa is 1 when all grades agree with the"
+            " reader's, and 0 when they agree by chance. This model combines networks that were trained in full, on all"
+            f" training films: {'; '.join(map(origin, parts))}. The model card has their figures."
         ),
     )
     folder = next((parent / SEARCH for parent in Path(__file__).parents if (parent / SEARCH).is_dir()), None)
     if folder is None or hashlib.sha256((folder / "best.json").read_bytes()).hexdigest() != found.best_json_sha256:
-        yield "markdown", "The record of its trials is not at hand here; the model's own repository tells of it."
+        yield "markdown", "The record of its trials is not here. The repository of the model has it."
         return
     for name, choices in parts.items():
         yield "markdown", f"## The architecture: {origin(name)}"
@@ -76,69 +90,70 @@ def search_record(bundle: Bundle) -> Iterator[tuple[str, str]]:
     yield (
         "markdown",
         (
-            "## Every trial, by choice\n\nHyperband gives each candidate a few epochs and only the better ones more:"
-            " the larger dots."
+            "## Every trial, by choice\n\nHyperband trains each candidate for a few epochs, and only the better ones"
+            " for longer. The larger a dot, the longer the trial."
         ),
     )
     yield "html", _picture(folder / "search.png", "Validation kappa of every trial, by choice")
     yield "html", _trials(folder / "trials.csv", set(parts))
 
 
-def scale() -> str:
-    """The five grades: a synthetic film of each, its criterion, what to look for."""
-    cards = "".join(
-        f'<section class="step" aria-label="Grade {grade.value}">'
-        f'<img src="{film_address(film.pixels)}" alt="Synthetic knee film of grade {grade.value}">'
-        f"<h3>{badge(grade.value)} {grade.label}</h3><p>{escape(grade.criterion)}</p><p"
-        f" class='hint'>{sign}</p></section>"
-        for grade, film, sign in zip(GRADES, scale_films(), SIGNS, strict=True)
-    )
-    return f'<div class="scale">{cards}</div>'
-
-
-def _picture(path: Path, title: str) -> str:
-    if not path.is_file():
-        return f'<p class="hint">{escape(title)}: the picture is missing.</p>'
-    return (
-        f'<figure class="plot"><img src="{picture_address(path)}"'
-        f' alt="{escape(title)}"><figcaption>{escape(title)}</figcaption></figure>'
+def scale() -> Html:
+    """Return the five grades, each with a synthetic film, its criterion and what to look for."""
+    return fill(
+        _SCALE,
+        steps=join(
+            fill(
+                _STEP,
+                value=grade.value,
+                film=film_address(film.pixels),
+                badge=badge(grade.value),
+                label=grade.label,
+                criterion=grade.criterion,
+                sign=sign,
+            )
+            for grade, film, sign in zip(GRADES, scale_films(), SIGNS, strict=True)
+        ),
     )
 
 
-def _choices(architecture: dict[str, Any]) -> str:
-    pairs = ((name.replace("_", " "), _said(value)) for name, value in architecture.items())
-    return (
-        '<dl class="choices">'
-        + "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in pairs)
-        + "</dl>"
-    )
+def _picture(path: Path, title: str) -> Html:
+    return fill(_PLOT, address=picture_address(path), title=title) if path.is_file() else fill(_NO_PLOT, title=title)
 
 
-def _said(value: Any) -> str:
+def _choices(architecture: dict[str, Any]) -> Html:
+    pairs = ((name.replace("_", " "), _words(value)) for name, value in architecture.items())
+    return fill(_CHOICES, pairs=join(fill(_CHOICE, name=name, value=value) for name, value in pairs))
+
+
+def _words(value: Any) -> str:
     known = {"": "none", True: "yes", False: "no"}
     return known[value] if isinstance(value, bool | str) and value in known else str(value).replace("_", " ")
 
 
-def _trials(path: Path, trained: set[str]) -> str:
-    """The trials as a table of what differed between them, best first.
+def _trials(path: Path, trained: set[str]) -> Html:
+    """Return the trials as a table of what differs between them, best first.
 
-    trained: the numbers of those in the model, or "winner".
+    Args:
+        path: The CSV file of the trials.
+        trained: The numbers of the trials that the model consists of, or "winner" for the best one.
     """
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     trained = {rows[0]["trial"] if name == "winner" else name for name in trained}
     names = [name for name in rows[0] if len({row[name] for row in rows}) > 1]
-    head = "".join(f'<th scope="col">{escape(name.replace("_", " "))}</th>' for name in names)
-    body = "".join(
-        f"<tr{' class=trained' * (row['trial'] in trained)}>"
-        + "".join(f"<td>{escape(_cell(name, row[name]))}</td>" for name in names)
-        + "</tr>"
-        for row in rows
-    )
-    return (
-        f'<details class="trials"><summary>All {len(rows)} trials as a table; what this model was made of is'
-        ' marked</summary><div class="scroll" tabindex="0" role="region" aria-label="Trials"><table class="plain'
-        f' small"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></details>'
+    return fill(
+        _TRIALS,
+        count=len(rows),
+        head=join(fill(_HEAD, name=name.replace("_", " ")) for name in names),
+        rows=join(
+            fill(
+                _ROW,
+                kind="trained" if row["trial"] in trained else "",
+                cells=join(fill(_CELL, value=_cell(name, row[name])) for name in names),
+            )
+            for row in rows
+        ),
     )
 
 

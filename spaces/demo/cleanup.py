@@ -1,6 +1,4 @@
-"""What visitors sent is deleted, whoever wrote it down: Gradio forgets films that came through MCP and uploads that
-broke off.
-"""
+"""Deletes what visitors have sent. Gradio itself forgets films that came through MCP, and uploads that broke off."""
 
 import threading
 import time
@@ -10,22 +8,22 @@ from pathlib import Path
 
 
 def sweep(folder: Path, older_than_s: float) -> None:
-    """Delete every file in the folder that was last written so long ago, and the folders that this leaves empty."""
+    """Delete every file that was last written that many seconds ago or earlier, and folders that are then empty."""
     limit = time.time() - older_than_s
-    for path in sorted(folder.rglob("*"), reverse=True):  # what is in a folder before the folder
+    for path in sorted(folder.rglob("*"), reverse=True):  # a folder comes after its content
         try:
             if path.is_dir() and not path.is_symlink():
                 if path.stat().st_mtime < limit:
                     path.rmdir()
             elif path.lstat().st_mtime < limit:
                 path.unlink()
-        except OSError:  # deleted meanwhile, or a folder that still holds something
+        except OSError:  # it was deleted meanwhile, or is a folder that still holds something
             continue
 
 
 @contextmanager
 def swept(folder: Path, every_s: float, older_than_s: float) -> Iterator[None]:
-    """Sweep the folder again and again, in a thread, until left; then empty it."""
+    """Sweep the folder in a thread every `every_s` seconds, and empty it at the end."""
     ended = threading.Event()
 
     def run() -> None:

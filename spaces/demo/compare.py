@@ -32,8 +32,10 @@ def half(title: str, answer: Answer) -> Html:
 def comparison(then: Answer, now: Answer, note: str = "") -> Html:
     """Return the change of every knee that is in both films, above the films themselves."""
     both = join([film("Then", then, "then"), film("Now", now, "now")])
-    compared = not isinstance(then, KneeOAError) and not isinstance(now, KneeOAError)
-    return join([message(note), _changes(then, now) if compared else Html(), fill(_BOTH, films=both)])
+    changes = Html()
+    if not isinstance(then, KneeOAError) and not isinstance(now, KneeOAError):
+        changes = _changes(then, now)
+    return join([message(note), changes, fill(_BOTH, films=both)])
 
 
 def verdict(then: KneeGrade, now: KneeGrade) -> str:

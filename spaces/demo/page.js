@@ -1,9 +1,9 @@
-// How strongly the evidence is drawn over a film: no trip to the server.
+// The slider sets the opacity of the evidence without a request to the server.
 document.addEventListener("input", (event) => {
   if (event.target.matches(".strength input")) event.target.closest("article").style.setProperty("--heat", event.target.value / 100);
 });
 
-// A pasted picture goes the way of a chosen one, into the first free box of the tab that is seen.
+// A pasted picture goes into the first free box of the visible tab, as a chosen one does.
 document.addEventListener("paste", (event) => {
   const boxes = [...document.querySelectorAll("#film, #then, #now")].filter((box) => box.getClientRects().length);
   const input = boxes.map((box) => box.querySelector("input[type=file]")).find((found) => found);
@@ -13,7 +13,7 @@ document.addEventListener("paste", (event) => {
   input.dispatchEvent(new Event("change", { bubbles: true }));
 });
 
-// Own films are not a sample; on a narrow screen the answer lies below what was pressed, and comes into view once for each press.
+// Films of the visitor are not a sample. On a narrow screen the answer lies below the button, so it scrolls into view once.
 let awaited = false;
 document.addEventListener("change", (event) => {
   if (!event.target.closest("#film, #then, #now")) return;
@@ -31,7 +31,7 @@ new MutationObserver((changes) => {
   if (matchMedia("(max-width: 640px)").matches && innerHeight < result.getBoundingClientRect().top + 200) result.scrollIntoView({ block: "start" });
 }).observe(document, { childList: true, subtree: true });
 
-// The findings' text; where the clipboard is closed to pages, it is at least selected.
+// Copies the findings. Where a page may not use the clipboard, it selects them.
 document.addEventListener("click", async (event) => {
   const button = event.target.closest("button.copy");
   if (!button) return;

@@ -1,14 +1,16 @@
-"""The page: what a visitor sees and does, and the two endpoints for programs. Nothing is kept between two answers."""
+"""Builds the page for visitors and the two endpoints for programs. Nothing is kept between two answers."""
 
 from collections.abc import Iterable
-from html import escape
 from pathlib import Path
+from string import Template
 from typing import Any, Self
 
 import gradio as gr
 from gradio.data_classes import FileData
 
 from kneeoa_hub import KneeGrader, KneeOAError
+from kneeoa_hub.imaging.formats import READABLE_FORMATS
+from kneeoa_hub.output.knee_html import Html, fill, join
 from kneeoa_hub.report import DISCLAIMER
 
 from . import render, samples
@@ -18,34 +20,56 @@ from .pictures import THUMBNAIL_SIDE, film_address
 
 TITLE = "Knee osteoarthritis grading"
 MAX_FILMS = 10
+"""A visitor may send this many films at once."""
 QUEUE = 64
-"""Films and questions that may wait; more are told to come back later."""
+"""This many requests may wait; the next one gets an error."""
 CONCURRENCY = 2
-"""Turns of grading at once: `benchmarks/space.py` measured it."""
+"""This many requests grade at once, by the measurement of `benchmarks/space.py`."""
 DELETE_EVERY_S, DELETE_AFTER_S = 60, 600
-"""Uploads older than the second are deleted, looked at as often as the first."""
+"""Uploads that are older than the second number of seconds are deleted, in intervals of the first."""
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}
-# A radiograph through gr.Image is re-encoded and loses its 16 bits; a file arrives as it was sent.
+# gr.Image encodes a radiograph again and loses its 16 bits; a file arrives as it was sent.
 UPLOAD: dict[str, Any] = {"type": "filepath", "height": 160}
 
-Shown = tuple[str, Any]
-"""Outputs of the first tab: the films as HTML, the report as JSON."""
+Shown = tuple[Html, Any]
+"""The outputs of the first tab: the films as HTML, the report as JSON."""
+
+_BANNER = Template("""<header class="top"><strong>KneeOA</strong>
+<span>Kellgren-Lawrence grade of a frontal knee film</span></header><p class="notice">$disclaimer</p>
+""")
+_FOOTER = Template("""<footer><p>Model <b>$model</b>, revision <code>$revision</code></p>
+<p>The server deletes uploads after $minutes minutes. It keeps, logs and shares nothing. Do not send films that show a
+patient's name.</p></footer>
+""")
+_UNAVAILABLE = Template("""<div class="message error" role="alert"><h2>The model is not available</h2><p>$reason</p>
+<p>No film can be graded until it is. If this Space is yours, check the address and the revision of the model in the
+settings, then restart the Space.</p></div>
+""")
+_HINT = Template('<p class="hint">$text</p>')
+_FORMATS = Template('<p class="hint">Drop, choose or paste films: $formats, with 8 or 16 bits.</p>')
+_SAMPLES = Template("""<p class="hint">No film at hand? These films are synthetic:</p>
+<div class="samples">$buttons</div>
+""")
+_SAMPLE = Template("""<button type="button" data-sample="$name" aria-pressed="$pressed" \
+aria-label="Show the synthetic film: $title"><img src="$film" alt="">$title</button>
+""")
 
 
 class SentFilm(FileData):
-    """What a program sends as a film; for anything else Gradio would say nothing to it, and much to the log."""
+    """A film that a program sends. For any other value Gradio would log a fault and tell the program nothing."""
 
     @classmethod
     def model_validate(cls, obj: Any, **options: Any) -> Self:
         if isinstance(obj, dict) and isinstance(obj.get("path"), str):
             return super().model_validate(obj, **options)
         raise gr.Error(
-            "That is no file; send the film as a file, as the page's API examples do.", print_exception=False
+            "The value is not a file. Send the film as a file, as the API examples of this page do.",
+            print_exception=False,
         )
 
 
 def build_demo(grader: KneeGrader, concurrency: int = CONCURRENCY) -> gr.Blocks:
-    """The page over one grader, with the endpoints /grade (a film's file to its report) and /model."""
+    """Return the page for a grader, with the endpoints /grade, from a film's file to its report, and /model."""
     turn = {"concurrency_id": "grading", "concurrency_limit": concurrency}
     with gr.Blocks(title=TITLE, analytics_enabled=False, delete_cache=(DELETE_EVERY_S, DELETE_AFTER_S)) as demo:
         _html(_banner(), elem_classes="banner")
@@ -66,17 +90,10 @@ def build_demo(grader: KneeGrader, concurrency: int = CONCURRENCY) -> gr.Blocks:
 
 
 def unavailable(message: str) -> gr.Blocks:
-    """The page of a Space whose model can't be loaded."""
+    """Return the page of a Space whose model cannot be loaded."""
     with gr.Blocks(title=TITLE, analytics_enabled=False) as demo:
         _html(_banner(), elem_classes="banner")
-        text = (
-            "Nothing can be graded until it is. If this Space is yours: see its address and revision in the settings,"
-            " then restart it."
-        )
-        _html(
-            '<div class="message bad" role="alert"><h2>The model is not'
-            f" available</h2><p>{escape(message)}</p><p>{text}</p></div>"
-        )
+        _html(fill(_UNAVAILABLE, reason=message))
     return demo
 
 
@@ -93,18 +110,18 @@ def _grade_tab(grader: KneeGrader, turn: dict[str, Any]) -> None:
         if not paths:
             return prepared[samples.FIRST]
         if len(paths) > MAX_FILMS:
-            raise gr.Error(f"{len(paths)} films were sent; send at most {MAX_FILMS} at once.", print_exception=False)
+            raise gr.Error(f"You sent {len(paths)} films. Send at most {MAX_FILMS} at once.", print_exception=False)
         return _shown(grader, paths)
 
     def show_sample(event: gr.EventData) -> tuple[str, Any, None]:
-        # the visitor's own films leave their box, since they are not what is shown
+        # the box of the visitor's own films is emptied, since the page does not show them
         return *prepared[event.sample], None
 
     first = prepared[samples.FIRST]
     with gr.Row(elem_classes="sides"):
         with gr.Column(scale=1, min_width=280):
             film = gr.File(label="Your films", file_count="multiple", elem_id="film", **UPLOAD)
-            _html('<p class="hint">PNG, JPEG, TIFF or DICOM, 8 or 16 bits; drop, choose or paste them.</p>')
+            _html(fill(_FORMATS, formats=READABLE_FORMATS))
             chooser = _html(_sample_buttons(graded), js_on_load=SAMPLE_CLICK)
         with gr.Column(scale=3, min_width=280):
             result = _html(first[0], elem_id="result")
@@ -118,7 +135,7 @@ def _grade_tab(grader: KneeGrader, turn: dict[str, Any]) -> None:
 def _compare_tab(grader: KneeGrader, turn: dict[str, Any]) -> None:
     example = comparison(*samples.then_and_now(grader), samples.PAIR_NOTE)
 
-    def compare(then: str | None, now: str | None) -> str:
+    def compare(then: str | None, now: str | None) -> Html:
         if then is None and now is None:
             return example
         if then is None or now is None:
@@ -137,24 +154,24 @@ def _compare_tab(grader: KneeGrader, turn: dict[str, Any]) -> None:
 
 def _scale_tab() -> None:
     gr.Markdown(
-        "# The Kellgren-Lawrence scale\nFive grades of osteoarthritis on a frontal film of the knee (Kellgren and"
-        " Lawrence, 1957). From grade 2 on one speaks of radiographic osteoarthritis. Neighbouring grades flow into"
-        " each other, and readers often differ by one: so does the model, which is why it also names the grades that it"
-        " can't rule out."
+        "# The Kellgren-Lawrence scale\nThe scale has five grades of osteoarthritis on a frontal film of the knee"
+        " (Kellgren and Lawrence, 1957). Grade 2 or more is called radiographic osteoarthritis. The limits between the"
+        " grades are not sharp, and readers often differ by one grade. So does the model, and therefore it also names"
+        " the grades that it cannot rule out."
     )
     _html(scale())
     gr.Markdown(
-        "The films are synthetic: one knee drawn at each grade, so that nothing but the grade differs. They are not for"
-        " learning to diagnose."
+        "The films are synthetic. They show one knee, drawn at each grade, so that only the grade differs. Do not use"
+        " them to learn to diagnose."
     )
 
 
 def _documents(parts: Iterable[tuple[str, str]]) -> None:
-    """Show the parts; where the bundle's evidence does not allow it, why. Films can be graded all the same."""
+    """Show the parts, or why the evidence of the bundle does not allow it. Films can be graded all the same."""
     try:
         shown = list(parts)
     except KneeOAError as error:
-        shown = [("html", f'<p class="hint">{escape(error.message)}</p>')]
+        shown = [("html", fill(_HINT, text=error.message))]
     for kind, text in shown:
         if kind == "html":
             _html(text)
@@ -168,18 +185,18 @@ def _endpoints(grader: KneeGrader, turn: dict[str, Any]) -> None:
         diagnosis.
 
         Args:
-            film: one radiograph, PNG, JPEG, TIFF, BMP, WebP or DICOM, 8 or 16 bits
+            film: one radiograph: PNG, JPEG, TIFF, BMP, WebP or DICOM, with 8 or 16 bits
 
         Returns:
-            for each knee grade, probabilities, the grades that can't be ruled out, severity, box and side; or why the film was refused
-        """  # noqa: E501
+            for each knee the grade, probabilities, prediction set, severity, box and side; or why the film was refused
+        """
         try:
             return grader.grade(film).to_dict()
         except KneeOAError as error:
             raise gr.Error(error.message, print_exception=False) from None
 
     def model() -> dict[str, str]:
-        """Name and revision of the model that grades.
+        """Return name and revision of the model that grades.
 
         Returns:
             its name and its revision
@@ -193,7 +210,7 @@ def _endpoints(grader: KneeGrader, turn: dict[str, Any]) -> None:
 
 
 def _html(text: str, *, js_on_load: str | None = None, **options: Any) -> gr.HTML:
-    """HTML with the demo's own style alone: Gradio's would frame every cell and colour what lies in badges."""
+    """Return an HTML block with the style of the demo alone. Gradio's would frame each cell and colour the badges."""
     return gr.HTML(text, js_on_load=js_on_load, apply_default_css=False, padding=False, **options)
 
 
@@ -222,26 +239,23 @@ element.addEventListener("click", (event) => {
 """
 
 
-def _sample_buttons(graded: dict[str, samples.Sample]) -> str:
-    buttons = "".join(
-        f'<button type="button" data-sample="{name}" aria-pressed="{str(name == samples.FIRST).lower()}"'
-        f' aria-label="Show the synthetic film: {sample.title}"><img'
-        f' src="{film_address(sample.film.pixels, THUMBNAIL_SIDE)}" alt="">{sample.title}</button>'
+def _sample_buttons(graded: dict[str, samples.Sample]) -> Html:
+    buttons = join(
+        fill(
+            _SAMPLE,
+            name=name,
+            pressed=str(name == samples.FIRST).lower(),
+            title=sample.title,
+            film=film_address(sample.film.pixels, THUMBNAIL_SIDE),
+        )
         for name, sample in graded.items()
     )
-    return f'<p class="hint">No film at hand? These are synthetic:</p><div class="samples">{buttons}</div>'
+    return fill(_SAMPLES, buttons=buttons)
 
 
-def _banner() -> str:
-    return (
-        '<header class="top"><strong>KneeOA</strong><span>Kellgren-Lawrence grade of a frontal knee'
-        f' film</span></header><p class="notice">{DISCLAIMER}</p>'
-    )
+def _banner() -> Html:
+    return fill(_BANNER, disclaimer=DISCLAIMER)
 
 
-def _footer(grader: KneeGrader) -> str:
-    return (
-        f"<footer><p>Model <b>{escape(grader.model)}</b>, revision <code>{escape(grader.revision)}</code></p><p>Uploads"
-        f" are deleted after {DELETE_AFTER_S // 60} minutes; nothing is kept, logged or shared. Do not send films with"
-        " names burnt in.</p></footer>"
-    )
+def _footer(grader: KneeGrader) -> Html:
+    return fill(_FOOTER, model=grader.model, revision=grader.revision, minutes=DELETE_AFTER_S // 60)

@@ -1,4 +1,4 @@
-"""Films and evidence as data: addresses, so that no picture of a visitor's film is ever written to disk."""
+"""Encodes films and heatmaps as `data:` addresses, so that no picture of a visitor's film is written to disk."""
 
 import base64
 import io
@@ -11,21 +11,22 @@ from kneeoa_hub import FilmReport, KneeGrade
 from kneeoa_hub.overlay import film_picture
 
 LONGEST_SIDE = 1200
-"""Pixels of a film on the page; a larger one is shown smaller."""
+"""The longest side of a film on the page in pixels; a larger film is shrunk."""
 THUMBNAIL_SIDE = 240
+"""The longest side of a sample's picture on its button in pixels."""
 HEAT_SIDE = 96
-"""Pixels of an evidence layer; the browser stretches it smoothly over the knee's box."""
+"""The longest side of a heatmap in pixels. The browser stretches it smoothly over the box of the knee."""
 
 
 def film_address(pixels: np.ndarray, longest: int = LONGEST_SIDE) -> str:
-    """A [H,W] film of any range as an 8-bit JPEG."""
+    """Return the address of a [H,W] film of any range, as an 8-bit JPEG."""
     picture = film_picture(pixels)
     picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     return _encoded(picture, "JPEG", quality=90)
 
 
 def heat_address(knee: KneeGrade) -> str:
-    """The knee's evidence as a PNG, clear where there is none: red to yellow, brighter where it is stronger."""
+    """Return the address of a knee's heatmap as a PNG: clear without evidence, then red to yellow with its strength."""
     height, width = knee.heatmap.shape
     scale = HEAT_SIDE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -35,12 +36,12 @@ def heat_address(knee: KneeGrade) -> str:
 
 
 def picture_address(path: Path) -> str:
-    """A picture's file, such as a plot of the model's card."""
+    """Return the address of a picture's file, such as a plot of the model card."""
     return _data(f"image/{path.suffix[1:].lower()}", path.read_bytes())
 
 
 def place(report: FilmReport, knee: KneeGrade) -> str:
-    """The knee's box in the film as CSS, in per cent."""
+    """Return the place of a knee's box in the film as CSS, in per cent."""
     height, width = report.film.shape
     left, top, right, bottom = knee.box
     shares = {

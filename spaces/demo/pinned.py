@@ -1,4 +1,4 @@
-"""Which model a deployed Space serves: a file beside app.py, unless the Space's own settings name another."""
+"""Reads which model a deployed Space serves: from a file beside app.py, unless the settings name another one."""
 
 import json
 from collections.abc import Mapping
@@ -21,9 +21,9 @@ class Pin:
 
 
 def settings_of(folder: Path, environ: Mapping[str, str] | None = None) -> Settings:
-    """The environment's settings; where they name no model, the one that is pinned in `folder`.
+    """Return the settings of the environment, with the model that is pinned in `folder` where they name none.
 
-    Raises SettingsError.
+    Raises SettingsError for a variable or a pin that cannot be used.
     """
     settings = Settings.from_environ(environ)
     pin = folder / PIN
@@ -33,6 +33,6 @@ def settings_of(folder: Path, environ: Mapping[str, str] | None = None) -> Setti
         named = from_json(Pin, json.loads(pin.read_text("utf-8")))
     except (OSError, ValueError) as error:
         raise SettingsError(
-            f"{PIN} names no model and revision ({error}); deploy the Space again, or set KNEEOA_MODEL."
+            f"{PIN} does not name a model and its revision ({error}); deploy the Space again, or set KNEEOA_MODEL."
         ) from None
     return replace(settings, model=named.model, revision=named.revision)

@@ -1,4 +1,4 @@
-"""Synthetic films and their answers, made once when the demo starts: a visitor sees a result before sending a film."""
+"""Grades synthetic films once, when the demo starts, so that a visitor sees a result before sending a film."""
 
 from dataclasses import dataclass
 
@@ -6,14 +6,14 @@ from kneeoa_hub import FilmReport, KneeGrader
 from kneeoa_hub.imaging.phantom import Phantom, knee_film, sample_films
 
 FIRST = "moderate"
-"""The sample that the page opens with."""
+"""The sample that the page shows first."""
 NOTE = (
-    "A synthetic film: drawn by a program to show the tool, not to judge it. Its name says what was drawn; the model"
-    " has learnt from films of patients, and its grade of a drawing says nothing about those."
+    "This film is synthetic: a program has drawn it to show how the demo works. Its name says which grade was drawn."
+    " The model has learnt from films of patients, so its grade of a drawing says nothing about its grades of patients."
 )
 PAIR_NOTE = (
-    "Two synthetic films of one knee, before and after it has got worse: drawn by a program, and chosen so that the"
-    " model tells them apart, to show the tool and not to judge it."
+    "These two films are synthetic. A program has drawn one knee, before and after it became worse, to show how the"
+    " demo works. The pair was chosen so that the model sees the difference."
 )
 SCALE_SEED = 11
 PATIENT_SEEDS = range(8, 28)
@@ -22,7 +22,13 @@ SCALE_SIDE, PATIENT_SIDE = 320, 448
 
 @dataclass(frozen=True)
 class Sample:
-    """title: in plain words. film: what was drawn. report: what the model found."""
+    """A synthetic film with its answer.
+
+    Attributes:
+        title: Its name in words.
+        film: The drawing.
+        report: The answer of the model.
+    """
 
     title: str
     film: Phantom
@@ -30,7 +36,7 @@ class Sample:
 
 
 def graded_samples(grader: KneeGrader) -> dict[str, Sample]:
-    """The package's named films, each with its answer."""
+    """Return the named films of the package, each with its answer."""
     return {
         name: Sample(name.replace("-", " ").capitalize(), film, grader.grade(film.pixels))
         for name, film in sample_films().items()
@@ -38,13 +44,14 @@ def graded_samples(grader: KneeGrader) -> dict[str, Sample]:
 
 
 def scale_films() -> tuple[Phantom, ...]:
-    """One knee at each grade: the same build, pose and exposure, so that the grade alone differs."""
+    """Return one knee at each grade, with the same build, pose and exposure, so that only the grade differs."""
     return tuple(knee_film(grade, SCALE_SEED, height=SCALE_SIDE, width=SCALE_SIDE) for grade in range(5))
 
 
 def then_and_now(grader: KneeGrader) -> tuple[FilmReport, FilmReport]:
-    """One knee before and after it has got worse: the first for which no grade is left that both films might have, else
-    the last.
+    """Return the answers for one knee before and after it became worse.
+
+    It is the first knee for which the two prediction sets have no common grade, or otherwise the last one tried.
     """
     tried = ((_graded(grader, 1, seed), _graded(grader, 4, seed)) for seed in PATIENT_SEEDS)
     return next(

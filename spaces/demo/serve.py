@@ -1,4 +1,4 @@
-"""From settings to a running page: the demo of a model, and the switches that Gradio is started with."""
+"""Makes a running page from settings: the demo of a model, and the options with which Gradio starts."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,7 +15,7 @@ from .theme import THEME, head
 
 
 def demo_of(folder: Path) -> tuple[gr.Blocks, Settings]:
-    """The demo of a Space's folder and the settings to serve it with; a page that says so where they can't be read."""
+    """Return the demo of a Space's folder with its settings, or a page that says why these cannot be read."""
     try:
         settings = settings_of(folder)
     except KneeOAError as error:
@@ -24,7 +24,7 @@ def demo_of(folder: Path) -> tuple[gr.Blocks, Settings]:
 
 
 def load_demo(settings: Settings) -> gr.Blocks:
-    """The demo of the model in the settings, or the page that says why there is none."""
+    """Return the demo of the model in the settings, or a page that says why there is none."""
     try:
         return build_demo(
             from_pretrained(
@@ -39,9 +39,12 @@ def load_demo(settings: Settings) -> gr.Blocks:
 
 
 def serve(demo: gr.Blocks, settings: Settings, **options: Any) -> tuple[Any, str, str]:
-    """Start the page as a public demo should run: nothing recorded, nothing shown of an error's inside.
+    """Start the page as a public demo: it records nothing and shows nothing of the inside of an error.
 
-    options: of `launch`.
+    Args:
+        demo: The page.
+        settings: The limits of a film.
+        options: Further options of `launch`.
     """
     return demo.launch(
         max_file_size=settings.max_bytes,

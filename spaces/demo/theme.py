@@ -1,4 +1,4 @@
-"""The demo's look: a theme of its own, on the system's fonts so that a visit asks no other server for anything."""
+"""The theme of the demo. It uses fonts of the system, so that a visit asks no other server for anything."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ THEME = Base(
 
 
 def head() -> str:
-    """Style and script for the page's head, where Gradio leaves both as they are."""
+    """Return style and script for the head of the page, where Gradio changes neither."""
     folder = Path(__file__).parent
     style, script = ((folder / name).read_text("utf-8") for name in ("style.css", "page.js"))
     return (

@@ -122,12 +122,12 @@ def test_a_finished_file_has_its_last_film_graded_again_and_no_other(folder, tmp
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("grades.txt", None, "ends on .csv or .jsonl"),
-        ("thesis.csv", "a,b\n1,2\n", "something else than answers"),
-        ("short.csv", ",".join(CSV_COLUMNS) + "\na,0\n", "something else"),
-        ("blank.csv", ",".join(CSV_COLUMNS) + "\n\n", "something else"),
+        ("grades.txt", None, "must end in .csv or .jsonl"),
+        ("thesis.csv", "a,b\n1,2\n", "something other than answers"),
+        ("short.csv", ",".join(CSV_COLUMNS) + "\na,0\n", "something other"),
+        ("blank.csv", ",".join(CSV_COLUMNS) + "\n\n", "something other"),
         *(
-            ("thesis.jsonl", f"{line}\n", "something else")
+            ("thesis.jsonl", f"{line}\n", "something other")
             for line in ("[1]", '{"film": "a", "report": null}', '{"film": 1}')
         ),
     ],
@@ -175,7 +175,7 @@ def test_answers_at_two_levels_are_not_mixed(films, tmp_path, capsys, form):
     out = tmp_path / f"grades.{form}"
     assert main(["grade", str(films["mild"]), str(films["severe"]), "--out", str(out)]) == 0
     assert main(["grade", str(films["mild"]), str(films["severe"]), "--out", str(out), "--level", "0.95"]) == 2
-    assert "holds sets at the level 0.9, and 0.95 is asked for" in capsys.readouterr().err
+    assert "holds prediction sets at the level 0.9, and --level is 0.95" in capsys.readouterr().err
 
 
 def test_a_report_that_would_lack_films_is_not_written(films, tmp_path, capsys):

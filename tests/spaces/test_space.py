@@ -82,7 +82,7 @@ def test_a_bad_file_is_an_error_that_says_what_it_is(client, tmp_path, name, say
 def test_what_is_no_file_is_an_error_that_says_so_and_is_not_logged(client, capfd, sent):
     from gradio_client.exceptions import AppError
 
-    with pytest.raises(AppError, match="send the film as a file"):
+    with pytest.raises(AppError, match="Send the film as a file"):
         client.predict(sent, api_name="/grade")
     assert "Traceback" not in "".join(capfd.readouterr())
 

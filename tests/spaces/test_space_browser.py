@@ -86,7 +86,7 @@ def test_a_graded_film_with_true_bars_is_there_before_anything_is_sent(page: Pag
     film = result(page, "Moderate (synthetic)")
     expect(film.get_by_role("region", name="Knee")).to_contain_text("Grade ")
     expect(film).to_contain_text("Grades not ruled out at 90% confidence")
-    expect(page.locator("#result")).to_contain_text("A synthetic film")
+    expect(page.locator("#result")).to_contain_text("This film is synthetic")
     expect(page.locator(".notice", has_text=DISCLAIMER)).to_be_in_viewport()
     expect(page.locator("footer", has_text=f"Model {grader.model}, revision {grader.revision}")).to_be_visible()
     rows = film.locator(".bars tr").all()
@@ -152,7 +152,7 @@ def test_too_many_films_are_turned_away_with_a_word(page: Page, films: dict[str,
     from spaces.demo.page import MAX_FILMS
 
     send(page, *[films["mild"]] * (MAX_FILMS + 1))
-    expect(page.get_by_text(f"send at most {MAX_FILMS} at once")).to_be_visible()
+    expect(page.get_by_text(f"Send at most {MAX_FILMS} at once")).to_be_visible()
 
 
 def test_a_picture_is_pasted(page: Page):

@@ -150,7 +150,7 @@ def test_a_pin_that_can_t_be_read_gives_a_page_that_says_so(tmp_path, content):
 
     (tmp_path / PIN).write_text(content, "utf-8")
     demo, _ = demo_of(tmp_path)
-    assert "model.json names no model and revision" in str(demo.get_config_file())
+    assert "model.json does not name a model and its revision" in str(demo.get_config_file())
 
 
 def test_the_requirements_are_those_of_the_package_with_dicom():

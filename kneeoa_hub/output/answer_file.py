@@ -1,0 +1,163 @@
+"""Writes answers to a CSV or JSON lines file, and continues a file that an interrupted run has left."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import OutputError, SettingsError
+from ..files import replacing
+from ..inert import from_cell
+from ..report import Answer
+from .tables import CSV_COLUMNS, csv_line, write_csv, write_json
+
+if TYPE_CHECKING:
+    from filelock import FileLock
+
+FORMS = {".csv": "csv", ".jsonl": "json"}
+"""The form of a file by the ending of its name."""
+NAMES = "surrogateescape"
+"""The error handler with which a name that is not UTF-8 is written byte by byte."""
+
+
+class AnswerFile:
+    """A CSV or JSON lines file: a new one, or one that an interrupted run has left.
+
+    The last film of an interrupted run is graded again, since its lines may be incomplete, and so is each film that
+    failed.
+
+    Attributes:
+        path: The file.
+        form: "csv" or "json".
+        done: The films that need not be graded again.
+    """
+
+    def __init__(self, path: Path, revision: str, level: float):
+        if path.suffix.lower() not in FORMS:
+            raise SettingsError(f"--out {path}: the name must end in .csv or .jsonl.")
+        self.path: Path = path
+        self.form: str = FORMS[path.suffix.lower()]
+        self._kept: list[_Record] = []
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = _only_writer(path)
+            self._take_up(revision, level)
+        except OSError as error:
+            raise OutputError(
+                f"{path} can't be written ({error.strerror}); give an --out with room and access."
+            ) from None
+        self.done: set[str] = {record.film for record in self._kept}
+
+    def write(self, answers: Iterable[tuple[str, Answer]]) -> int:
+        """Add the answers as they come, and return how many films failed."""
+        try:
+            self._leave_the_kept()
+            with self.path.open("a", encoding="utf-8", errors=NAMES, newline="") as out:
+                if self.form == "json":
+                    return write_json(answers, out)
+                return write_csv(answers, out, header=out.tell() == 0)
+        except OSError as error:
+            raise OutputError(
+                f"{self.path} can't be written ({error.strerror}); make room, and give the same command again to go on."
+            ) from None
+        finally:
+            if self._lock:
+                Path(self._lock.lock_file).unlink(missing_ok=True)
+                self._lock.release()
+
+    def _take_up(self, revision: str, level: float) -> None:
+        if not self.path.exists():
+            return
+        content = self.path.read_bytes()
+        text = content[: content.rfind(b"\n") + 1].decode("utf-8", NAMES)  # a last line without its end was cut off
+        try:
+            records = list(_csv_records(text) if self.form == "csv" else _json_records(text))
+        except (KeyError, ValueError, TypeError, csv.Error) as error:
+            raise SettingsError(
+                f"--out {self.path} holds something other than answers ({error!r}); give another --out."
+            ) from None
+        for record in records:
+            if record.revision not in ("", revision):
+                raise SettingsError(
+                    f"--out {self.path} holds answers of revision {record.revision}, and this model is {revision}; give"
+                    " another --out."
+                )
+            if record.level is not None and record.level != level:
+                raise SettingsError(
+                    f"--out {self.path} holds prediction sets at the level {record.level:g}, and --level is {level:g};"
+                    " give another --out."
+                )
+        self._kept = [record for record in records if record.film != records[-1].film and not record.failed]
+
+    def _leave_the_kept(self) -> None:
+        """Take the films that are graded again out of the file."""
+        if not self.path.exists():
+            return
+        with replacing(self.path) as part, part.open("w", encoding="utf-8", errors=NAMES, newline="") as out:
+            if self.form == "csv" and self._kept:
+                out.write(csv_line(CSV_COLUMNS))
+            out.writelines(record.text for record in self._kept)
+
+
+def _only_writer(path: Path) -> "FileLock | None":
+    """Return the lock of an answer file, None where nothing can be locked.
+
+    Raises SettingsError when another process writes to it: each would take the other's answers out.
+    """
+    from filelock import FileLock, Timeout
+
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise SettingsError(f"--out {path}: another process writes to it; wait for its end, or give another.") from None
+    except NotImplementedError:
+        return None
+    return lock
+
+
+@dataclass(frozen=True)
+class _Record:
+    """One line of an answer file.
+
+    Attributes:
+        film: The film.
+        revision: The revision of the model, "" where the film failed.
+        level: The coverage level of its prediction sets, or None where it has none.
+        text: The line.
+    """
+
+    film: str
+    revision: str
+    level: float | None
+    text: str
+
+    @property
+    def failed(self) -> bool:
+        return not self.revision
+
+
+def _csv_records(text: str) -> Iterator[_Record]:
+    rows = list(csv.reader(io.StringIO(text, newline="")))
+    if rows and tuple(rows[0]) != CSV_COLUMNS:
+        raise ValueError(f"columns {','.join(rows[0])}")
+    film, revision, level = (CSV_COLUMNS.index(name) for name in ("film", "revision", "level"))
+    # A row that was cut off within a name that holds the end of a line is short.
+    if len(rows) > 1 and len(rows[-1]) < len(CSV_COLUMNS) and "\n" in "".join(rows[-1]):
+        rows.pop()
+    for row in rows[1:]:
+        if len(row) != len(CSV_COLUMNS):
+            raise ValueError(f"a row of {len(row)} columns")
+        yield _Record(from_cell(row[film]), row[revision], float(row[level]) if row[level] else None, csv_line(row))
+
+
+def _json_records(text: str) -> Iterator[_Record]:
+    for line in text.split("\n")[:-1]:
+        document = json.loads(line)
+        film, report = document["film"], document.get("report", {})
+        if not isinstance(film, str) or not isinstance(report, dict):
+            raise ValueError("a line that is not an answer")
+        yield _Record(film, report.get("revision", ""), report.get("level"), line + "\n")
