@@ -2,6 +2,7 @@
 
     python -m benchmarks.robustness --audit runs/audit --out docs/evidence/robustness
     python -m benchmarks.robustness --audit runs/audit --bundle ./runs/bundle --films 200 --out runs/robustness
+    python -m benchmarks.robustness --audit runs/audit --collection oai --kind framing --films 150 --out runs/framing
 
 For each collection of the audit: quadratic kappa, accuracy, AUC for KL 2 or more, the proportion of films with the same
 grade, the mean shift of severity, coverage of the 90% set and the proportion refused, each with a 95% interval.
@@ -10,6 +11,7 @@ grade, the mean shift of severity, coverage of the 90% set and the proportion re
 import argparse
 import json
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,7 @@ from kneeoa_hub import from_pretrained
 from tuning.data.datasets import bright_bone
 from tuning.data.sources import FilmReader
 from tuning.data.table import AuditedFilm, read_films
+from tuning.evaluation.film_changes import CHANGES
 from tuning.evaluation.robustness import AS_IT_IS, Robustness, TrueFilm, robustness
 
 COLUMNS = ("qwk", "accuracy", "auc_oa", "same", "bias", "coverage", "refused")
@@ -71,16 +74,19 @@ def main() -> None:
     parser.add_argument("--audit", type=Path, required=True, help="output of `python -m tuning audit`")
     parser.add_argument("--bundle", help="address; the shipped bundle by default")
     parser.add_argument("--films", type=int, default=0, help="of each collection at most; 0 is all of them")
+    parser.add_argument("--collection", action="append", help="of the audit; all of them by default, may be repeated")
+    parser.add_argument(
+        "--kind", action="append", choices=sorted({change.kind for change in CHANGES}), help="of change"
+    )
     parser.add_argument("--out", type=Path, required=True, help="folder for robustness.json")
     arguments = parser.parse_args()
     grader = from_pretrained(arguments.bundle)
-    collections = sorted({film.dataset for film in read_films(arguments.audit)})
+    collections = arguments.collection or sorted({film.dataset for film in read_films(arguments.audit)})
+    changes = [change for change in CHANGES if not arguments.kind or change.kind in arguments.kind]
     measured = {}
     for name in collections:
         films = films_of(arguments.audit, name, arguments.films)
-        rows = list(
-            robustness(grader, films, progress=lambda change, name=name: print(f"   {name}: {change}", flush=True))
-        )
+        rows = list(robustness(grader, films, changes, progress=partial(print, f"   {name}:", flush=True)))
         measured[name] = [asdict(row) for row in rows]
         print(f"\n{name}, {len(films)} films\n\n{table(rows)}\n")
         for figure, (change, value) in worst(rows).items():
@@ -88,7 +94,7 @@ def main() -> None:
         same = float(np.mean([row.same.value for row in rows if row.change != AS_IT_IS]))
         print(f"same grade, mean of all changes: {same:.3f}")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    record = {"bundle": grader.model, "revision": grader.revision, "collections": measured}
+    record = {"bundle": grader.model, "revision": grader.revision, "films": arguments.films, "collections": measured}
     (arguments.out / "robustness.json").write_text(json.dumps(record, indent=1), "utf-8")
 
 
