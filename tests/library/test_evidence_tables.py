@@ -108,3 +108,10 @@ def test_the_figures_of_the_five_networks_are_those_of_their_evidence():
 def bare(value: float) -> str:
     """A figure under 1 as the page's prose writes it."""
     return f"{value:.3f}".removeprefix("0")
+
+
+def test_the_table_of_framing_is_that_of_its_evidence() -> None:
+    record = json.loads((DOCS / "evidence" / "robustness" / "robustness.json").read_text("utf-8"))
+    for row in record["collections"]["oai"]:
+        figures = (row[name]["value"] for name in ("qwk", "accuracy", "auc_oa", "same", "bias", "refused"))
+        assert f"| {row['change']} | " + " | ".join(f"{value:.2f}" for value in figures) + " |" in PAGE
