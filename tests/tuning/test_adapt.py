@@ -1,6 +1,4 @@
-"""A published bundle becomes a site's own: the same weights recalibrated, or trained further, with a card that says
-so.
-"""
+"""A published bundle is recalibrated or fine-tuned on a site's films, and the new card says so."""
 
 import json
 from pathlib import Path
@@ -29,7 +27,7 @@ def test_the_members_of_the_shipped_bundle_can_be_taken_out(grader):
 
 
 @pytest.mark.slow
-def test_recalibrating_leaves_the_weights_and_fits_the_rest(site, grader, tmp_path):
+def test_recalibrating_keeps_the_weights_and_fits_the_rest(site, grader, tmp_path):
     assert main(["adapt", "--data", f"site={site}", "--out", str(tmp_path), "--recalibrate"]) == 0
     adapted = kneeoa_hub.from_pretrained(tmp_path / "bundle")
     old, new = grader.bundle.config, adapted.bundle.config

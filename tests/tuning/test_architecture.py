@@ -1,4 +1,4 @@
-"""The space of architectures: every choice builds a network that answers, and the CNN of 2023 is a point of it."""
+"""Every choice of the search space builds a network that works, and the CNN of 2023 is a point of it."""
 
 import csv
 from dataclasses import asdict
@@ -57,7 +57,7 @@ def test_any_trial_of_a_search_can_be_built(tmp_path):
         architecture_of_trial(tmp_path, "0003")
 
 
-def test_the_cnn_of_2023_is_a_point_of_the_space():
+def test_the_cnn_of_2023_is_a_point_of_the_search_space():
     assert all(value in SEARCH_SPACE[name] for name, value in asdict(BASELINE).items())
     assert narrowed({name: [str(value)] for name, value in asdict(BASELINE).items()}) == {
         name: (value,) for name, value in asdict(BASELINE).items()
@@ -80,7 +80,7 @@ def test_every_choice_gives_a_network_whose_probabilities_sum_to_1(turn):
 
 
 @pytest.mark.parametrize("view", SEARCH_SPACE["view"])
-def test_a_folded_network_takes_a_knee_and_its_mirror_image_for_one(view):
+def test_a_folded_network_gives_a_knee_and_its_mirror_image_one_grade(view):
     architecture = Architecture(size=96, view=view, fold=True, normalisation=False)
     films = np.random.default_rng(0).standard_normal((2, architecture.input.height, 96, 1)).astype(np.float32)
     member = build(architecture)
@@ -108,13 +108,13 @@ def test_the_deepest_network_without_padding_fits_the_smallest_film(view, fold):
 
 
 @pytest.mark.parametrize("only", [{"depth": ["3"]}, {"size": ["100"]}, {"block": ["residual", "dense"]}])
-def test_a_choice_that_is_not_in_the_space_is_refused_and_what_there_is_is_named(only):
+def test_an_error_names_the_choices_when_one_is_not_in_the_search_space(only):
     with pytest.raises(SettingsError, match=next(iter(only))):
         narrowed(only)
 
 
 @pytest.mark.parametrize("loss", SEARCH_SPACE["loss"])
-def test_in_mixed_precision_weights_and_answers_stay_exact(loss):
+def test_in_mixed_precision_weights_and_probabilities_stay_float32(loss):
     architecture = Architecture(size=96, widths="16-32-64-128", fold=True, loss=loss)
     with precision("mixed_bfloat16"):
         mixed = build(architecture)

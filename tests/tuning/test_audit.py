@@ -43,7 +43,7 @@ def experts(tmp_path_factory) -> dict:
     return json.loads((audit([str(root / "films")], root / "audit") / "audit.json").read_text("utf-8"))
 
 
-def test_two_experts_folders_with_the_same_films_are_told(experts):
+def test_two_experts_folders_with_the_same_films_are_reported(experts):
     (row,) = experts["overlaps"]["folders"]
     assert (row["first"], row["second"]) == ("films/MedicalExpert-I", "films/MedicalExpert-II")
     assert (row["films"], row["same_pixels"]) == (50, 50)
@@ -53,7 +53,7 @@ def test_two_experts_folders_with_the_same_films_are_told(experts):
     assert experts["overlaps"]["given_splits"] == []
 
 
-def test_a_patient_in_two_given_splits_is_told_and_left_out_of_one(tmp_path):
+def test_a_patient_in_two_given_splits_is_reported_and_left_out_of_one(tmp_path):
     for grade in range(5):
         for number in range(4):
             patient = 9000000 + 10 * grade + number
@@ -75,7 +75,7 @@ def test_a_patient_in_two_given_splits_is_told_and_left_out_of_one(tmp_path):
     assert Counter(film.use for film in read_films(out))["the same patient or knee is also in test"] == 5
 
 
-def test_a_knee_shown_again_elsewhere_in_another_film_is_kin_and_crosses_no_split(tmp_path):
+def test_a_knee_that_another_film_shows_shifted_is_in_one_leakage_group_and_one_split(tmp_path):
     for grade in range(5):
         for number in range(6):
             write(
@@ -99,7 +99,7 @@ def test_a_knee_shown_again_elsewhere_in_another_film_is_kin_and_crosses_no_spli
 
 
 @pytest.mark.parametrize("frame", [8, 16, 32])
-def test_a_frame_that_all_films_have_makes_no_kin_of_them(frame):
+def test_a_frame_that_all_films_have_joins_no_films(frame):
     films = [np.pad(knee_film(number % 5, number).pixels.astype(np.float32), frame) for number in range(20)]
     for film in films:
         film[4:12, 4:12] = 65535  # a marker far brighter than bone
@@ -112,7 +112,7 @@ def test_one_film_and_black_films_are_no_copies_of_each_other():
     assert shifted_pairs(np.stack([black])) == shifted_pairs(np.stack([black] * 3)) == []
 
 
-def test_the_same_pixels_under_two_grades_teach_nothing(tmp_path):
+def test_the_same_pixels_under_two_grades_are_not_trained_on(tmp_path):
     for grade in range(5):
         for number in range(4):
             write(
@@ -127,7 +127,7 @@ def test_the_same_pixels_under_two_grades_teach_nothing(tmp_path):
     }
 
 
-def test_a_size_that_tells_the_grade_is_a_shortcut_and_a_brightness_that_all_films_share_is_none(tmp_path):
+def test_a_size_that_follows_the_grade_is_a_shortcut_and_an_equal_brightness_is_not(tmp_path):
     for grade in range(5):
         for number in range(30):  # of which the trees see 24 at a time, and take no fewer than 20 for a leaf
             film = knee_film(grade, 100 * grade + number, height=128, width=128 + 8 * grade).pixels

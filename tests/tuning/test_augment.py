@@ -1,4 +1,4 @@
-"""What is done to training films leaves their grades true."""
+"""Random changes of training films keep their grades."""
 
 import numpy as np
 
@@ -19,7 +19,7 @@ def films(count: int) -> Knees:
     return Knees(pixels, contents, tuple(rows))
 
 
-def test_mixed_films_and_grades_have_the_same_shares_and_only_neighbours_are_mixed():
+def test_films_and_grades_are_mixed_with_the_same_weights_and_only_between_neighbours():
     grades = np.repeat(np.arange(5), 20)
     images = np.broadcast_to(grades[:, None, None].astype(np.float32), (100, 4, 4))
     mixed, targets = mix(images, one_hot(grades), 0.4, np.random.default_rng(1))
@@ -33,7 +33,7 @@ def test_mixed_films_and_grades_have_the_same_shares_and_only_neighbours_are_mix
     assert (targets.max(1) < 1).any()
 
 
-def test_an_occlusion_blanks_a_rectangle_in_its_share_of_the_films():
+def test_an_occlusion_blanks_a_rectangle_in_its_proportion_of_the_films():
     images = np.ones((200, 50, 40), np.float32)
     occlude(images, 0.5, np.random.default_rng(2))
     blanked = (images == 0).any((1, 2))

@@ -1,6 +1,4 @@
-"""What a step of the loop says when it is given something wrong: one line that helps, the right exit code, nothing
-half-written.
-"""
+"""A step answers wrong input with one helpful line and the right exit code, and leaves nothing half done."""
 
 import json
 import os
@@ -136,14 +134,14 @@ def test_a_wrong_command_line_exits_2(arguments):
 
 @pytest.mark.parametrize("step", ["audit", "search", "adapt", "locator"])
 @pytest.mark.parametrize("seed", ["-1", "4294967296", "²", "1.5", "", pytest.param("9" * 5000, id="long")])
-def test_a_seed_that_no_generator_takes_is_told_by_the_command_line(tmp_path, capsys, step, seed):
+def test_the_command_line_refuses_a_seed_that_no_generator_accepts(tmp_path, capsys, step, seed):
     with pytest.raises(SystemExit) as stopped:
         main([step, "--data", str(tmp_path), "--out", str(tmp_path / "out"), f"--seed={seed}"])
     assert stopped.value.code == 2
     assert f"argument --seed: {seed!r} is not a whole number from 0 to 4294967295" in capsys.readouterr().err
 
 
-def test_the_seeds_that_are_taken():
+def test_seeds_from_0_to_the_largest_are_accepted():
     assert parse_seeds("0, 4294967295,7") == (0, 4294967295, 7)
 
 
@@ -151,7 +149,7 @@ def test_the_seeds_that_are_taken():
     ("option", "value", "least"),
     [("--patience", "-1", 0), ("--patience", "²", 0), ("--epochs", "-1", 1), ("--epochs", "0", 1)],
 )
-def test_what_a_count_may_be_is_told_as_it_is(capsys, option, value, least):
+def test_an_error_names_the_least_count(capsys, option, value, least):
     with pytest.raises(SystemExit):
         main(["train", "--data", "x", "--out", "y", f"{option}={value}"])
     assert f"argument {option}: {value!r} is not a whole number of {least} or more" in capsys.readouterr().err
@@ -205,7 +203,7 @@ def test_a_place_that_cannot_be_written_to_is_named(films, audited, tmp_path, ca
     assert f"{out} can't be written" in said(capsys)
 
 
-def test_the_quickstart_says_the_same_in_one_line(tmp_path, capsys):
+def test_the_quickstart_fails_with_the_same_line(tmp_path, capsys):
     (tmp_path / "file").write_text("x", "utf-8")
     assert quickstart(["--out", str(tmp_path / "file" / "out")]) == 1
     assert "can't be written" in said(capsys)

@@ -1,4 +1,4 @@
-"""The commands behind the figures keep what is measured apart from what is learnt."""
+"""The commands behind the figures measure on films that were not trained on."""
 
 import csv
 

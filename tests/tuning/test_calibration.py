@@ -1,4 +1,4 @@
-"""The grade sets hold the truth as often as their level says, also where few films are there to fit them on."""
+"""Prediction sets hold the reader's grade as often as their level says, also when they are fitted on few films."""
 
 import math
 from fractions import Fraction
@@ -29,9 +29,7 @@ def test_the_ranks_of_1037_and_of_99_films():
 
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("count", [7, 20, 101])
-def test_of_exchangeable_films_the_one_left_out_is_covered_as_often_as_the_level_and_no_oftener_than_it_must(
-    count, level
-):
+def test_a_film_left_out_is_covered_as_often_as_the_level_says_and_not_more(count, level):
     scores = np.random.default_rng(count).random(count)  # each of these is as likely to be the new one
     covered = np.mean(
         [score <= conformal_threshold(np.delete(scores, row), float(level)) for row, score in enumerate(scores)]

@@ -27,7 +27,7 @@ def alike(film, knee, box) -> float:
 
 
 @pytest.mark.parametrize("style", [TRAINING, HELD_OUT], ids=["training", "held-out"])
-def test_the_same_seed_composes_the_same_film_and_another_another(knees, style):
+def test_one_seed_composes_one_film(knees, style):
     first, again, other = compose(knees, style, 3), compose(knees, style, 3), compose(knees, style, 4)
     assert np.array_equal(first.pixels, again.pixels)
     assert np.array_equal(first.joints, again.joints)
@@ -36,7 +36,7 @@ def test_the_same_seed_composes_the_same_film_and_another_another(knees, style):
 
 
 @pytest.mark.parametrize("style", [TRAINING, HELD_OUT], ids=["training", "held-out"])
-def test_every_box_holds_the_joint_that_it_is_said_to(knees, style):
+def test_every_box_holds_its_joint(knees, style):
     near, beside = [], []
     for seed in range(24):
         film = compose(knees, style, seed)
@@ -57,7 +57,7 @@ def test_every_box_holds_the_joint_that_it_is_said_to(knees, style):
 
 
 @pytest.mark.parametrize("style", [TRAINING, HELD_OUT], ids=["training", "held-out"])
-def test_films_show_none_to_four_joints_of_the_sizes_and_depths_that_are_met(knees, style):
+def test_films_show_up_to_four_joints_of_realistic_sizes_and_depths(knees, style):
     films = [compose(knees, style, seed) for seed in range(80)]
     counts = {len(film.joints) for film in films}
     assert {0, 1, 2} <= counts <= {0, 1, 2, 3, 4}
@@ -70,7 +70,7 @@ def test_films_show_none_to_four_joints_of_the_sizes_and_depths_that_are_met(kne
             assert min(right - left, bottom - top) >= SHOWN * joint[2]
 
 
-def test_an_inverted_crop_is_put_right_and_a_strip_is_cut_to_its_middle():
+def test_an_inverted_crop_is_put_right_and_a_strip_is_cut_to_its_centre():
     film = knee_film(1, 5).pixels
     assert np.corrcoef(as_knee(255 - film).crop.ravel(), as_knee(film).crop.ravel())[0, 1] > 0.99
     assert as_knee(np.pad(film, ((0, 0), (40, 40)), mode="edge")).crop.shape == (224, 224)

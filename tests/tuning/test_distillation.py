@@ -1,4 +1,4 @@
-"""A published model's answers share the target with the labels, and members of other trainings join one."""
+"""A published model shares the target with the labels, and members of other trainings join a training."""
 
 import json
 import shutil
@@ -20,7 +20,7 @@ from tuning.training.members import load_members
 from tuning.training.plan import TrainSettings
 
 
-def test_half_of_a_target_is_the_label_and_half_the_teachers_answer(audited, grader):
+def test_half_of_a_target_is_the_label_and_half_are_the_teachers_probabilities(audited, grader):
     folder = str(grader.bundle.folder)
     targets = distillation.targets(audited, folder)
     knees = load_knees(audited, "train", read_bundle(grader.bundle.folder).config.input)

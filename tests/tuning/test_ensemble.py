@@ -1,4 +1,4 @@
-"""Members of different architectures and sizes answer as one network, in Keras and in ONNX."""
+"""Members of different architectures and sizes work as one network, in Keras and in ONNX."""
 
 import contextlib
 import io
@@ -41,7 +41,7 @@ def shrunk(films: np.ndarray, size: int) -> np.ndarray:
     )[..., None]
 
 
-def test_the_input_is_that_of_the_member_that_sees_most():
+def test_the_input_is_that_of_the_largest_member():
     assert input_of(ARCHITECTURES) == ARCHITECTURES[1].input
 
 
@@ -51,7 +51,7 @@ def test_every_member_sees_the_film_at_its_own_size_as_pillow_shrinks_it(members
         assert np.abs(alone - np.asarray(member.network(shrunk(films, member.architecture.size)))).max() < 1e-5
 
 
-def test_the_answer_is_the_mean_over_members_and_mirror_images(members, films):
+def test_probabilities_are_the_mean_over_members_and_mirror_images(members, films):
     expected = np.zeros((3, 5))
     for member in members:
         seen = shrunk(films, member.architecture.size)
@@ -76,7 +76,7 @@ def test_a_band_sees_its_rows_alone_and_its_map_is_empty_elsewhere(members, film
 
 
 @pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")  # in Keras, while it exports
-def test_its_onnx_graph_answers_alike(members, films, tmp_path):
+def test_its_onnx_graph_gives_the_same_outputs(members, films, tmp_path):
     assemble(members, temperature=0.7).save(tmp_path / "model", zipped=False)
     loaded = keras.saving.load_model(tmp_path / "model", compile=False, safe_mode=True)
     answer = loaded.predict_on_batch(films)

@@ -1,4 +1,4 @@
-"""The gate's step writes a graph that answers as its Keras model does, with figures of every kind of made film."""
+"""The gate step writes a graph that equals its Keras model, and measures on every kind of synthetic film."""
 
 import json
 
@@ -46,7 +46,7 @@ def test_it_writes_graph_limits_and_figures(tmp_path, monkeypatch):
     assert gate(audited, out, GateSettings(pictures=160, epochs=1)) == out  # what is there is taken up
 
 
-def test_a_film_and_its_mirror_image_get_one_answer_but_for_the_quarter_turns():
+def test_a_film_and_its_mirror_image_get_the_same_probabilities_except_for_quarter_turns():
     keras.utils.set_random_seed(3)
     model = with_mirror(build(step.SIDE))
     films = np.random.default_rng(3).standard_normal((4, step.SIDE, step.SIDE, 1)).astype(np.float32)
@@ -58,7 +58,7 @@ def test_a_film_and_its_mirror_image_get_one_answer_but_for_the_quarter_turns():
     assert answers.sum(1) == pytest.approx(np.ones(4), abs=1e-5)
 
 
-def test_made_films_are_the_same_every_time_and_differ_among_themselves():
+def test_one_seed_makes_one_synthetic_film_and_two_seeds_make_two():
     films = [np.random.default_rng(n).random((150, 150), np.float32) for n in range(3)]
     for maker in (
         negatives.knee,

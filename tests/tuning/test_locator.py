@@ -56,7 +56,7 @@ def test_joints_of_synthetic_and_composed_films_are_found_where_they_are(small):
     assert np.mean([near(small.joints(film.pixels), film.joints) for film in films]) >= 0.75
 
 
-def test_the_heat_is_highest_at_the_joint_and_every_place_about_it_points_there():
+def test_the_heat_is_highest_at_the_joint_and_the_places_around_it_point_there():
     (wanted,) = targets([np.array([[41.0, 61.0, 32.0]])], SIDE)
     row, column = np.unravel_index(wanted[..., 0].argmax(), wanted.shape[:2])
     assert (row, column) == (61 // STRIDE, 41 // STRIDE)
@@ -66,7 +66,7 @@ def test_the_heat_is_highest_at_the_joint_and_every_place_about_it_points_there(
         assert 96 * np.exp(wanted[y, x, 3]) == pytest.approx(32)
 
 
-def test_a_share_comes_with_an_interval_that_is_not_empty_at_one():
+def test_a_proportion_of_one_has_an_interval():
     figure = proportion([True] * 100)
     assert (figure.value, figure.high, figure.n) == (1.0, 1.0, 100)
     assert 0.95 < figure.low < 0.98

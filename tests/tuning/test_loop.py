@@ -129,7 +129,7 @@ def test_a_locator_goes_into_a_bundle_with_its_figures_and_from_there_into_anoth
 
 
 @pytest.mark.slow
-def test_what_carries_over_to_another_collection_goes_into_the_bundle(loop, tmp_path):
+def test_measures_across_collections_go_into_the_bundle(loop, tmp_path):
     measured = ROOT / "docs" / "evidence" / "cross-domain" / "cross-domain.json"
     done = step("export", "--data", loop / "evaluate", "--cross-domain", measured, "--out", tmp_path / "bundle")
     assert done.returncode == 0, done.stderr[-3000:]

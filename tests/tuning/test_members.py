@@ -1,4 +1,4 @@
-"""Members join an ensemble as they are, with what they have seen: knees that are held out here keep them out."""
+"""Members join an ensemble with what they were trained on: a member that saw a held-out knee is refused."""
 
 import json
 import shutil
@@ -21,21 +21,21 @@ from tuning.training.plan import TrainSettings
 ALONE = {"architectures": ("none",)}
 
 
-def trained(audited: Path, folder: Path, looks: int = 0) -> Path:
-    """A training on that audit, whose test films were looked at so often, without the time that it takes."""
+def trained(audited: Path, folder: Path, evaluations: int = 0) -> Path:
+    """The folder of a training on an audit with so many test evaluations, without the time that a training takes."""
     out = steps.begin(folder, "train", str(audited), {})
     build(NAMED["residual"]).save_weights(weights_path(out, "residual-0"))
     entry = {"name": "residual-0", "seed": 0, "epochs": 1, "val_qwk": 0.0, "architecture": asdict(NAMED["residual"])}
     steps.write_json(
         out / "train.json", {"best_json_sha256": "", "members": [entry], "films": 1, "datasets": ["synthetic"]}
     )
-    if looks:
-        steps.write_json(out / "test_looks.json", looks)
+    if evaluations:
+        steps.write_json(out / "test_looks.json", evaluations)
     return weights_path(out, "residual-0")
 
 
 def another_audit(audited: Path, folder: Path, change) -> Path:
-    """The same films, of which this audit knows more: change(rows) -> rows."""
+    """An audit of the same films with other rows; change: from rows to rows."""
     shutil.copytree(audited, folder)
     write_rows(folder / "films.csv", change(read_films(audited)))
     return folder
@@ -56,8 +56,8 @@ def test_members_of_a_bundle_make_an_ensemble_by_themselves(audited, grader, tmp
     assert record["films"] == sum(film.split == "train" and film.use == "yes" for film in read_films(audited))
 
 
-def test_looks_at_test_films_go_with_the_weights(audited, tmp_path):
-    weights = trained(audited, tmp_path / "before", looks=3)
+def test_evaluations_on_test_films_go_with_the_weights(audited, tmp_path):
+    weights = trained(audited, tmp_path / "before", evaluations=3)
     out = train(audited, tmp_path / "after", TrainSettings(**ALONE, joined=(str(weights),)))
     assert json.loads((out / "train.json").read_text("utf-8"))["looks_before"] == 3
     again = train(audited, tmp_path / "later", TrainSettings(**ALONE, joined=(str(weights_path(out, "residual-0")),)))
@@ -67,13 +67,13 @@ def test_looks_at_test_films_go_with_the_weights(audited, tmp_path):
 def test_a_member_that_saw_a_held_out_knee_in_another_film_is_refused(audited, tmp_path):
     weights = trained(audited, tmp_path / "before")
 
-    def kin_found(films):
+    def knee_found(films):
         seen = next(n for n, film in enumerate(films) if film.split == "train")
         held_out = next(n for n, film in enumerate(films) if film.split == "test")
         films[seen] = replace(films[seen], leakage_group=films[held_out].leakage_group, use="its knee is also in test")
         return films
 
-    newer = another_audit(audited, tmp_path / "newer", kin_found)
+    newer = another_audit(audited, tmp_path / "newer", knee_found)
     with pytest.raises(DataError, match=r"was trained on films of 1 knees or patients that .* holds out"):
         train(newer, tmp_path / "after", TrainSettings(**ALONE, joined=(str(weights),)))
     assert not list((tmp_path / "after").glob("member-*"))
@@ -88,7 +88,7 @@ def test_a_member_that_saw_a_held_out_knee_in_another_film_is_refused(audited, t
 
 
 @pytest.mark.parametrize(("folders", "architecture"), [(("one",), "residual"), (("one", "other"), "none")])
-def test_two_members_of_one_name_are_told_before_anything_is_written(audited, tmp_path, folders, architecture):
+def test_two_members_of_one_name_are_refused_before_anything_is_written(audited, tmp_path, folders, architecture):
     joined = tuple(str(trained(audited, tmp_path / folder)) for folder in folders)
     with pytest.raises(
         SettingsError, match="Two members would be called residual-0; give other --seeds, or join one of them"
@@ -98,9 +98,7 @@ def test_two_members_of_one_name_are_told_before_anything_is_written(audited, tm
 
 
 def test_what_a_member_saw_goes_with_it_through_another_training(audited, tmp_path):
-    """One that has seen knees that a newer audit holds out would else pass by way of an ensemble on films without
-    them.
-    """
+    """Otherwise a member could reach an audit that holds out its knees through an ensemble trained on other films."""
     weights = trained(audited, tmp_path / "before")
 
     def without(films):
@@ -123,16 +121,16 @@ def test_what_a_member_saw_goes_with_it_through_another_training(audited, tmp_pa
 
 
 def test_a_member_that_is_not_taken_leaves_nothing_behind(audited, grader, tmp_path):
-    """Its weights would else be taken for those of a new member of its name."""
+    """Otherwise its weights would pass for those of a new member with its name."""
     weights, name = trained(audited, tmp_path / "before"), grader.bundle.config.members[0]["name"]
     joined = (str(weights), str(grader.bundle.folder))
     out = train(audited, tmp_path / "after", TrainSettings(**ALONE, joined=joined, members=(name,)))
     assert [path.name for path in out.glob("member-*")] == [weights_path(out, name).name]
 
 
-def test_looks_of_all_that_members_come_from_add_up(audited, tmp_path):
-    first = trained(audited, tmp_path / "first", looks=2)
-    second = trained(audited, tmp_path / "second", looks=3)
+def test_evaluations_on_test_films_of_all_sources_add_up(audited, tmp_path):
+    first = trained(audited, tmp_path / "first", evaluations=2)
+    second = trained(audited, tmp_path / "second", evaluations=3)
     renamed = second.with_name("member-residual-1.weights.h5")
     second.rename(renamed)
     record = json.loads((renamed.parent / "train.json").read_text("utf-8"))
@@ -142,7 +140,7 @@ def test_looks_of_all_that_members_come_from_add_up(audited, tmp_path):
     assert json.loads((out / "train.json").read_text("utf-8"))["looks_before"] == 5
 
 
-def test_an_adapted_member_is_refused_since_its_films_are_not_listed(audited, tmp_path):
+def test_an_adapted_member_is_refused_because_its_films_are_not_listed(audited, tmp_path):
     weights = trained(audited, tmp_path / "before")
     record = json.loads((weights.parent / "train.json").read_text("utf-8"))
     steps.write_json(
@@ -153,7 +151,7 @@ def test_an_adapted_member_is_refused_since_its_films_are_not_listed(audited, tm
         train(audited, tmp_path / "after", TrainSettings(**ALONE, joined=(str(weights),)))
 
 
-def test_a_dataset_that_is_not_there_is_told(audited, tmp_path):
+def test_an_unknown_dataset_is_an_error(audited, tmp_path):
     with pytest.raises(DataError, match="There is no film of oia; choose among synthetic"):
         train(
             audited,
@@ -162,7 +160,7 @@ def test_a_dataset_that_is_not_there_is_told(audited, tmp_path):
         )
 
 
-def test_a_member_of_films_that_are_not_here_is_refused(audited, tmp_path):
+def test_a_member_of_unknown_films_is_refused(audited, tmp_path):
     weights = trained(audited, tmp_path / "before")
     fewer = another_audit(audited, tmp_path / "fewer", lambda films: films[: len(films) // 2])
     with pytest.raises(DataError, match=r"was trained on \d+ films that .* does not hold"):
@@ -170,21 +168,21 @@ def test_a_member_of_films_that_are_not_here_is_refused(audited, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({}, "--architecture none trains nothing; give the members"),
         ({"members": ("winner-9",)}, "--members winner-9: no member that joins has this name; choose among residual-0"),
     ],
 )
-def test_what_is_asked_amiss_is_said(audited, tmp_path, settings, told):
+def test_a_wrong_request_is_an_error(audited, tmp_path, settings, message):
     weights = trained(audited, tmp_path / "before")
     joined = (str(weights),) if settings else ()
-    with pytest.raises(SettingsError, match=told):
+    with pytest.raises(SettingsError, match=message):
         train(audited, tmp_path / "after", TrainSettings(**ALONE, joined=joined, **settings))
 
 
 def test_the_same_films_with_another_use_are_another_audit(audited, tmp_path):
-    """Or a teacher that learnt from a knee that is held out by now would pass for one of the same films."""
+    """Otherwise a teacher that learnt from a knee that is now held out would pass for one of the same films."""
     films = read_films(audited)
     fingerprint = steps.read_json(audited / "audit.json")["fingerprint"]
     assert fingerprint == steps.hash_of(sorted((f.sha256, f.grade, f.split, f.use) for f in films))

@@ -65,7 +65,7 @@ def test_every_group_is_drawn_as_often_as_every_other():
     assert times == pytest.approx(np.ones(10), abs=4 / math.sqrt(RESAMPLES))
 
 
-def test_copies_within_a_group_say_nothing_new_and_as_films_of_their_own_would_seem_to():
+def test_copies_narrow_an_interval_only_when_they_count_as_films_of_their_own():
     alone = predictions(names(60))
     together = copied(alone, 4)
     apart = Predictions(
@@ -161,7 +161,7 @@ def test_the_error_of_a_perfect_model_is_that_of_its_draws():
     assert np.array_equal(ece_of_perfect(np.eye(5)), np.zeros(RESAMPLES))  # of what is sure nothing is left to chance
     half = ece_of_perfect(np.tile([0.5, 0.5, 0, 0, 0], (400, 1)))
     assert len(half) == RESAMPLES
-    # the mean distance of a coin's share from 1/2
+    # the mean distance of a coin's proportion from 1/2
     assert half.mean() == pytest.approx(math.sqrt(2 / math.pi) * math.sqrt(0.25 / 400), rel=0.05)
     assert np.array_equal(half, ece_of_perfect(np.tile([0.5, 0.5, 0, 0, 0], (400, 1))))
 
@@ -178,7 +178,7 @@ def test_a_model_that_is_right_as_often_as_it_says_lies_within_the_band_and_a_su
         assert within or error > 2 * high
 
 
-def test_a_share_has_wilsons_interval_also_where_it_is_certain():
+def test_a_proportion_has_wilsons_interval_also_at_0_and_1():
     z = 1.959964
     assert asdict(proportion([False] * 10)) == pytest.approx(
         {"value": 0, "low": 0, "high": z**2 / (10 + z**2), "n": 10}, abs=1e-6

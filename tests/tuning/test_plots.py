@@ -1,4 +1,4 @@
-"""What the card's pictures show is what its tables say."""
+"""The card's figures show the numbers of its tables."""
 
 import matplotlib
 import numpy as np
@@ -12,7 +12,7 @@ from tuning.run.estimates import grouped_proportion, proportion
 
 
 def predictions(count: int, seed: int = 0, per_patient: int = 1) -> Predictions:
-    """Made answers, nearly right, of patients with as many knees each that are answered alike."""
+    """Made-up predictions, nearly right, equal for all knees of a patient."""
     rng = np.random.default_rng(seed)
     patient = np.arange(count) // per_patient
     truth = (patient % 5).astype(int)
@@ -43,7 +43,7 @@ def bars(axis) -> np.ndarray:
     return segments[:, :, 1]
 
 
-def test_the_bars_of_the_grade_sets_are_the_table_s(drawn, tmp_path):
+def test_the_bars_of_the_prediction_sets_are_those_of_the_table(drawn, tmp_path):
     measured = {"gornale_val": predictions(200, per_patient=4), "oai_test": predictions(300, 1)}
     tables = {name: coverages(one) for name, one in measured.items()}
     plots.plot_prediction_sets(measured, tables, 0.9, tmp_path / "sets.png")
@@ -55,7 +55,7 @@ def test_the_bars_of_the_grade_sets_are_the_table_s(drawn, tmp_path):
     ]
 
 
-def test_no_label_of_the_grade_sets_lies_outside_its_panel(drawn, tmp_path):
+def test_no_label_of_the_prediction_sets_lies_outside_its_panel(drawn, tmp_path):
     measured = {
         "gornale_val": predictions(100),
         "oai_val": predictions(100),
@@ -79,7 +79,7 @@ def test_the_bars_of_calibration_are_wider_where_patients_have_several_knees(dra
     assert several > 1.5 * one
 
 
-def test_a_share_by_groups_is_wider_than_over_films_and_not_certain_at_one():
+def test_a_proportion_by_groups_has_a_wider_interval_than_over_films():
     right = np.repeat(np.arange(40) % 3 > 0, 5)
     groups = np.repeat(np.arange(40), 5)
     grouped, plain = grouped_proportion(right, groups), proportion(right)

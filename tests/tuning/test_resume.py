@@ -98,7 +98,7 @@ def test_a_killed_training_repeats_at_most_one_epoch(audited, tmp_path, patience
 
 
 def noise(count: int, seed: int) -> Knees:
-    """Films of 32 pixels a side that show nothing, so that what a training makes of them is their order's doing."""
+    """Films of 32 pixels per side that show noise, so that a training depends on their order alone."""
     rows = (
         AuditedFilm("noise", "", f"{n}.png", n % 5, str(n), "", "train", "", "", 32, 32, 1, 0, "yes")
         for n in range(count)
@@ -262,7 +262,7 @@ def test_a_kill_between_history_and_weights_costs_that_epoch_alone(model, tmp_pa
     assert resumed.kappas == [0.1, 0.2]
 
 
-def test_a_kill_before_the_best_was_copied_is_made_good(model, tmp_path):
+def test_a_kill_before_the_best_weights_were_copied_is_repaired(model, tmp_path):
     train(model, Checkpoint(tmp_path, "0", 10, 9, STEPS), [0.1, 0.2])
     (tmp_path / "member-0.best.weights.h5").unlink()
     Checkpoint(tmp_path, "0", 10, 9, STEPS).resume(model)

@@ -61,7 +61,7 @@ def test_archives_are_read_without_unpacking_as_their_folder_is(oai, tmp_path):
             assert reader.read(packed[3].source, packed[3].file) == (oai / plain[3].file).read_bytes()
 
 
-def test_a_csv_leads_to_files_and_through_archives(oai, tmp_path):
+def test_a_csv_leads_to_files_and_into_archives(oai, tmp_path):
     with zipfile.ZipFile(tmp_path / "films.zip", "w") as archive:
         for path in oai.rglob("*.png"):
             archive.write(path, path.relative_to(oai))
@@ -102,7 +102,7 @@ def test_a_wrong_csv_is_an_error_that_names_the_line(tmp_path, text, said):
         read_labels([str(tmp_path / "labels.csv")])
 
 
-def test_a_path_that_is_not_there_is_named():
+def test_an_error_names_a_missing_path():
     with pytest.raises(DataError, match="no-such-folder"):
         read_labels(["no-such-folder"])
 

@@ -51,7 +51,7 @@ def audited(tmp_path_factory):
     return audit([f"site={root / 'films'}"], root / "audit")
 
 
-def test_the_worse_knee_stands_for_its_strip(audited):
+def test_the_worse_knee_counts_for_its_strip(audited):
     strips = [film for film in read_films(audited) if film.use == SEVERAL_KNEES]
     assert len(strips) == 15
     grades = [grade for film in strips for grade in ((film.grade, 0) if film.grade % 2 else (0, film.grade))]

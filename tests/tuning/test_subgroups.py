@@ -1,4 +1,4 @@
-"""What the evidence says of where a model looks, of subgroups, and of the films on the gallery's sheets."""
+"""The evidence of where a model looks and of subgroups, and the films on the gallery's sheets."""
 
 import csv
 import shutil
@@ -15,7 +15,7 @@ from tuning.data.datasets import Knees, exposures, load_knees
 from tuning.data.table import AuditedFilm
 from tuning.evaluation.gallery import COLUMNS, GradedKnees, choose
 from tuning.evaluation.metrics import Predictions
-from tuning.evaluation.occlusion import JOINT as JOINT_SHARES
+from tuning.evaluation.occlusion import JOINT as JOINT_FRACTIONS
 from tuning.evaluation.occlusion import joint_boxes, masked_kappas, mean_maps, peaks
 from tuning.evaluation.subgroups import subgroups
 from tuning.networks.architecture import Architecture, build
@@ -64,7 +64,7 @@ def graded_in_joint() -> Knees:
 
 
 def read_joint(inputs: np.ndarray) -> np.ndarray:
-    """The rank of the joint's brightness as a grade; a blanked joint is told from no other."""
+    """The rank of the joint's brightness as a grade; a blanked joint has one rank."""
     seen = inputs[(slice(None), *JOINT, 0)].mean((1, 2))
     return np.searchsorted(np.quantile(seen, (0.2, 0.4, 0.6, 0.8)), seen)
 
@@ -119,7 +119,7 @@ def test_mean_maps_turn_left_knees_over():
     means = mean_maps(maps, np.array([3, 3]), films, InputConfig(SIZE, SIZE))
     assert means.by_grade[3].tolist() == [[0.0, 1.0]]
     assert means.knees == {3: 2}
-    assert means.joint == pytest.approx(JOINT_SHARES, abs=0.01)
+    assert means.joint == pytest.approx(JOINT_FRACTIONS, abs=0.01)
 
 
 def of_exposure(films: Knees, brightness: np.ndarray) -> Knees:
@@ -134,7 +134,7 @@ def test_subgroups_split_the_films_by_side_and_by_the_films_own_gray():
     films = of_exposure(
         knees(np.full((300, 8, 8), 128, np.uint8), grades, ["left", "right"] * 150), np.repeat([0.2, 0.5, 0.8], 100)
     )
-    wrong = np.arange(300) < 100  # the dark ones, whose canvases are as bright as the others
+    wrong = np.arange(300) < 100  # the dark ones, whose letterboxed pixels are as bright as the others
     predictions = Predictions(
         grades,
         np.where(wrong, 4 - grades, grades),
@@ -154,7 +154,7 @@ def test_subgroups_split_the_films_by_side_and_by_the_films_own_gray():
     assert {figures[f"side: {side}"].qwk.n for side in ("left", "right")} == {150}
 
 
-def test_films_whose_gray_was_not_noted_are_read_again_and_left_out_when_they_are_gone(tmp_path):
+def test_films_without_a_measured_gray_are_read_again_and_left_out_when_they_are_gone(tmp_path):
     rng = np.random.default_rng(0)
     for grade in range(5):
         for number in range(6):

@@ -69,7 +69,7 @@ def test_a_short_training_forgets_what_normalisation_began_with(searched, audite
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "message"),
     [
         ("0000@96", "it has 96 pixels; choose among 128, 160, 192, 224, 256"),
         ("0000@large", "choose among"),
@@ -78,13 +78,13 @@ def test_a_short_training_forgets_what_normalisation_began_with(searched, audite
         ("unheard-of@128", "choose winner, a trial's number"),
     ],
 )
-def test_what_cannot_be_enlarged_is_told(searched, tmp_path, name, told):
-    with pytest.raises(SettingsError, match=told):
+def test_a_network_that_cannot_be_enlarged_is_refused(searched, tmp_path, name, message):
+    with pytest.raises(SettingsError, match=message):
         train(searched, tmp_path / "train", TrainSettings(architectures=(name,)))
     assert not (tmp_path / "train").exists()
 
 
-def test_a_trial_of_an_older_space_has_the_defaults_of_newer_choices(searched, tmp_path):
+def test_a_trial_of_an_older_search_space_has_the_defaults_of_newer_choices(searched, tmp_path):
     with (searched / "trials.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     with (tmp_path / "trials.csv").open("w", newline="", encoding="utf-8") as file:

@@ -20,12 +20,12 @@ def predict(model: keras.Model, knees: Knees, title: str) -> Outputs:
         knees: N knees, letterboxed for its input.
         title: Of the progress that is shown.
     """
-    answered: dict[str, list[np.ndarray]] = {name: [] for name in OUTPUTS}
+    collected: dict[str, list[np.ndarray]] = {name: [] for name in OUTPUTS}
     for start in steps.progress(range(0, len(knees), BATCH), title):
         outputs = model.predict_on_batch(knees.take(np.arange(start, min(start + BATCH, len(knees)))).inputs())
-        for name, parts in answered.items():
+        for name, parts in collected.items():
             parts.append(np.asarray(outputs[name]))
-    return Outputs(**{name: np.concatenate(parts) for name, parts in answered.items()})
+    return Outputs(**{name: np.concatenate(parts) for name, parts in collected.items()})
 
 
 def take(outputs: Outputs, rows: np.ndarray) -> Outputs:
