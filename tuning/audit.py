@@ -22,7 +22,7 @@ from .data.duplicates import detail, near_pairs, pixel_hash, shifted_pairs, thum
 from .data.exposure import brightness, inverted, polarity_thumbnail
 from .data.groups import grouped
 from .data.report import report
-from .data.sources import FilmReader, Labelled, read_labels
+from .data.sources import FilmReader, Labelled, content_of, read_labels
 from .data.splits import split
 from .data.summary import SUMMARY, Findings, Unreadable, summarise
 from .data.table import SEVERAL_KNEES, USABLE, AuditedFilm, write_films
@@ -43,7 +43,7 @@ def audit(data: Sequence[str], out: Path, seed: int = 0) -> Path:
         DataError: The data have no usable labels, or no film can be read.
     """
     labels = read_labels(data)
-    steps.begin(out, "audit", "", {"data": [str(item) for item in data], "seed": seed})
+    steps.begin(out, "audit", "", {"data": [str(item) for item in data], "seed": seed}, content_of(labels))
     if (out / SUMMARY).exists():
         return out
     decoded, unreadable = _decode_all(labels)

@@ -24,10 +24,11 @@ from .evaluation.outputs import predict
 from .evaluation.plots import plot_calibration, plot_confusion, plot_history, plot_maps, plot_prediction_sets
 from .evaluation.seen import mark_seen
 from .evaluation.sets import MeasuredSet, PredictedSplit, measure_set
+from .evaluation.trained_on import check_held_out
 from .networks.ensemble import assemble, mean_class_maps
 from .run import steps
 from .training.checkpoint import read_history
-from .training.joining import TEST_EVALUATIONS, count_test_evaluations
+from .training.joining import TEST_EVALUATIONS, count_test_evaluations, seen_films
 from .training.members import TrainedEnsemble, load_ensemble
 
 EVIDENCE = "evidence.json"
@@ -56,6 +57,7 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
     if (out / EVIDENCE).exists():
         return out
     reference = _predict_reference(ensemble)
+    _check_held_out(ensemble, ("val", "test") if test else ("val",))
     splits = [_predict_split(ensemble, split, copies) for split in (("val", "test") if test else ("val",))]
     fit = fit_ensemble(ensemble, reference, splits[0])
     sets = [
@@ -76,6 +78,14 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
     steps.write_json(out / FITTED, Fitted(**vars(fit.calibration), refusal=fit.refusal, mean_class_maps=nested))
     steps.write_json(out / EVIDENCE, evidence)
     return out
+
+
+def _check_held_out(ensemble: TrainedEnsemble, splits: Sequence[str]) -> None:
+    """Raises DataError when a film to measure on was trained on by a member, here or before it joined."""
+    names = {member.name for member in ensemble.members}
+    seen = frozenset() if ensemble.recalibrated_only else seen_films(ensemble.train, ensemble.audit, names)
+    measured = [load_knees(ensemble.audit, split, ensemble.config) for split in splits]
+    check_held_out(seen, read_films(ensemble.audit), measured)
 
 
 def _predict_reference(ensemble: TrainedEnsemble) -> PredictedSplit:

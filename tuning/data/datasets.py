@@ -1,5 +1,7 @@
 """Audited films as arrays: gray, letterboxed to a network's input, cached beside the audit."""
 
+import zipfile
+import zlib
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from kneeoa_hub.imaging.gate import to_upright
 from kneeoa_hub.imaging.letterbox import letterbox, standardise
 
 from ..run import steps
+from ..run.content import fingerprint
 from .exposure import brightness
 from .sources import FilmReader
 from .table import AuditedFilm, read_films
@@ -100,9 +103,9 @@ def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
     crop = "" if config.crop == "fit" else f"-{config.crop}"
     name = f"{split}-{config.height}x{config.width}-{config.low:g}-{config.high:g}{crop}.npz"
     cache = audit / CACHE / name
-    if cache.exists():
-        with np.load(cache) as arrays:
-            return Knees(arrays["pixels"], arrays["contents"], films)
+    made_of = fingerprint([(film.sha256, film.inverted) for film in films])
+    if (kept := _from_cache(cache, made_of, films)) is not None:
+        return kept
     pixels = np.empty((len(films), config.height, config.width), np.uint8)
     contents = np.empty((len(films), 4), np.int16)
     with FilmReader() as reader:
@@ -111,8 +114,18 @@ def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
             pixels[row], contents[row] = fitted.pixels, fitted.content
     cache.parent.mkdir(exist_ok=True)
     with replacing(cache) as part:
-        np.savez(part, pixels=pixels, contents=contents)
+        np.savez(part, pixels=pixels, contents=contents, films=np.array(made_of))
     return Knees(pixels, contents, films)
+
+
+def _from_cache(cache: Path, made_of: str, films: tuple[AuditedFilm, ...]) -> Knees | None:
+    """Returns the cached films; None where the cache is damaged or was made of other films, or in another order."""
+    try:
+        with np.load(cache, allow_pickle=False) as arrays:
+            same = "films" in arrays and str(arrays["films"]) == made_of and len(arrays["pixels"]) == len(films)
+            return Knees(arrays["pixels"], arrays["contents"], films) if same else None
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+        return None
 
 
 def usable_films(audit: Path, split: str) -> dict[str, list[np.ndarray]]:

@@ -1,11 +1,12 @@
 """Labelled films in folders, .zip and .tar archives and CSV files, read without unpacking."""
 
 import csv
+import hashlib
 import io
 import re
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -13,6 +14,8 @@ from kneeoa_hub.errors import DataError
 from kneeoa_hub.grades import LABELS, NUM_GRADES
 from kneeoa_hub.imaging.formats import FILM_SUFFIXES
 from kneeoa_hub.manifest import sha256_of
+
+from ..run.content import fingerprint
 
 HASHED = "sha256:"
 """Start of a CSV's `file` that names a film by its hash."""
@@ -219,3 +222,26 @@ def _grade(text: str, where: str) -> int:
     if text not in ("0", "1", "2", "3", "4"):
         raise DataError(f"{where}: the grade is {text!r}; give a Kellgren-Lawrence grade, 0, 1, 2, 3 or 4.")
     return int(text)
+
+
+def content_of(labels: Sequence[Labelled]) -> dict[str, str]:
+    """Returns the fingerprints of labelled films by part; see `run.content`."""
+    with FilmReader() as reader:
+        films = [(one.dataset, one.file, _film_hash(reader, one)) for one in labels]
+    return {
+        "number of films": str(len(labels)),
+        "films": fingerprint(sorted(films)),
+        "grades": fingerprint(sorted((one.dataset, one.file, one.grade) for one in labels)),
+        "splits": fingerprint(sorted((one.dataset, one.file, one.split or "") for one in labels)),
+        "groups and sides": fingerprint(
+            sorted((one.dataset, one.file, one.group or "", one.side or "") for one in labels)
+        ),
+    }
+
+
+def _film_hash(reader: FilmReader, film: Labelled) -> str:
+    """The sha256 of a film's bytes; "" where it can't be read, which the audit reports."""
+    try:
+        return hashlib.sha256(reader.read(film.source, film.file)).hexdigest()
+    except DataError:
+        return ""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kneeoa_hub.errors import DataError
+from kneeoa_hub.grades import NUM_GRADES
 
 USABLE = "yes"
 """The `use` of a film that training and the main measures may use."""
@@ -75,6 +76,8 @@ class AuditedFilm:
         return 1 - self.brightness if self.brightness is not None and self.inverted else self.brightness
 
 
+GRADES = tuple(str(grade) for grade in range(NUM_GRADES))
+SPLITS = ("train", "val", "test")
 COLUMNS = {"leakage_group": "kin"}
 """Columns of films.csv whose names differ from their fields, so that audits of earlier releases can be read."""
 FIELDS = {column: name for name, column in COLUMNS.items()}
@@ -107,4 +110,8 @@ def _parsed(name: str, value: str) -> Any:
     """A cell of films.csv as its field holds it."""
     if name == "brightness":
         return float(value) if value else None
+    if (name == "grade" and value not in GRADES) or (name == "split" and value not in SPLITS):
+        raise ValueError(
+            f"a film has the {name} {value!r}; known are {', '.join(GRADES if name == 'grade' else SPLITS)}"
+        )
     return int(value) if name in INTEGERS else value

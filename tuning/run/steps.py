@@ -13,6 +13,7 @@ from kneeoa_hub.files import UNFINISHED, replacing
 from kneeoa_hub.typed_json import FieldError, from_json, to_json
 
 from .console import Progress
+from .content import CONTENT, check_same, content_of
 
 T = TypeVar("T")
 RECORD = "step.json"
@@ -29,7 +30,7 @@ SEEDS = 2**32
 """Number of seeds: NumPy and Keras take 0 to one less."""
 
 
-def begin(out: Path, step: str, data: str, settings: dict[str, Any]) -> Path:
+def begin(out: Path, step: str, data: str, settings: dict[str, Any], content: dict[str, str] | None = None) -> Path:
     """Make the output folder and record the step in it; returns it. The same step is resumed where it was stopped.
 
     Args:
@@ -37,19 +38,22 @@ def begin(out: Path, step: str, data: str, settings: dict[str, Any]) -> Path:
         step: Name of the step.
         data: Output folder of the step before, or "".
         settings: The options of the step, as JSON can hold them.
+        content: Fingerprints of an input that no step made; those of `data` are taken from its folder.
 
     Raises:
-        DataError: The folder holds another step, input or settings, or files that no step made.
+        DataError: The folder holds another step, input or settings, or files that no step made; or its input has
+            changed since.
         OutputError: The folder can't be written.
     """
     record = {"step": step, "input": str(Path(data).absolute()) if data else "", "settings": settings}
     record["hash"] = hash_of(record)
+    if now := content or (_content_of(Path(data)) if data else {}):
+        record[CONTENT] = now
     new = not out.exists()
     try:
         with writing(out):
             out.mkdir(parents=True, exist_ok=True)
-            _check_content(out, record)
-            write_json(out / RECORD, record)
+            write_json(out / RECORD, _checked(out, record))
     except OutputError:
         if new and out.is_dir():
             out.rmdir()
@@ -89,7 +93,9 @@ def find_input(folder: str | Path, step: str) -> Path:
             return place
         if not record.get("input"):
             break
-        place = Path(record["input"])
+        source = Path(record["input"])
+        check_same(record.get(CONTENT), _content_of(source), place, str(source), str(record.get("step")))
+        place = source
     raise DataError(
         f"{folder} does not come from the step {step!r}; run `python -m tuning {step}` first and give its --out."
     )
@@ -149,14 +155,19 @@ def hash_of(document: Any) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-def _check_content(out: Path, record: dict[str, Any]) -> None:
-    """Raises DataError when a folder holds something that this step did not make.
+def _content_of(folder: Path) -> dict[str, str]:
+    return content_of(folder, read_json(folder / RECORD)) if (folder / RECORD).is_file() else {}
 
-    A run that failed before it wrote anything but its record is replaced.
+
+def _checked(out: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Returns the record to write into a folder: the one that is there, where the same step was begun before.
+
+    Raises DataError when the folder holds something that this step did not make. A run that failed before it wrote
+    anything but its record is replaced.
     """
     others = [path for path in out.iterdir() if path.name != RECORD and not path.name.startswith(UNFINISHED)]
     if not others:
-        return
+        return record
     if not (out / RECORD).exists():
         raise DataError(f"{out} is not empty and no step of this loop made it; give another --out.")
     before = read_json(out / RECORD)
@@ -165,6 +176,9 @@ def _check_content(out: Path, record: dict[str, Any]) -> None:
             f"{out} holds {before.get('step')!r} made with other input or settings ({_difference(before, record)});"
             " give another --out, or remove it."
         )
+    source = record["input"] or ", ".join(map(str, record["settings"].get("data", ())))
+    check_same(before.get(CONTENT), record.get(CONTENT, {}), out, source, record["step"])
+    return before
 
 
 def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ films: it is known by the fingerprint of its audit, where both have a dataset of
 """
 
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -100,6 +100,13 @@ def training_films(audit: Path, datasets: Collection[str] = ()) -> list[str]:
     return sorted(
         film.sha256 for film in read_films(audit) if film.trains and film.dataset in (datasets or film.dataset)
     )
+
+
+def seen_films(training: Path, audit: Path, members: Set[str]) -> frozenset[str]:
+    """Returns the sha256 of every film that one of a training's members was trained on, in whichever training."""
+    listed = steps.read_json(training / SEEN) if (training / SEEN).exists() else {}
+    unlisted = frozenset() if members <= listed.keys() else frozenset(training_films(audit))
+    return unlisted.union(*(listed[name] for name in members if name in listed))
 
 
 def _members_of_source(source: str, audit: Path) -> list[JoiningMember]:

@@ -1,0 +1,203 @@
+"""Stale or mixed data: a step whose input has changed says so, and no film that was trained on is measured."""
+
+import csv
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kneeoa_hub.bundle import InputConfig
+from kneeoa_hub.errors import DataError
+from kneeoa_hub.imaging.phantom import knee_film
+from tuning.__main__ import main
+from tuning.audit import audit
+from tuning.data.datasets import load_knees
+from tuning.data.table import read_films, write_films
+from tuning.evaluate import evaluate
+from tuning.networks.architecture import NAMED, build
+from tuning.run import steps
+from tuning.training.checkpoint import weights_path
+
+SPLITS = ("train", "train", "train", "val", "test")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Films of every grade in every split, listed in a CSV."""
+    folder = tmp_path_factory.mktemp("films")
+    rows = []
+    for number in range(50):
+        name = f"{number}.png"
+        Image.fromarray(knee_film(number % 5, number).pixels).save(folder / name)
+        rows.append((name, number % 5, f"p{number}", SPLITS[number // 5 % 5]))
+    write_rows(folder / "site.csv", rows)
+    return folder
+
+
+@pytest.fixture
+def films(source: Path, tmp_path: Path) -> Path:
+    shutil.copytree(source, tmp_path / "films")
+    return tmp_path / "films"
+
+
+@pytest.fixture(scope="module")
+def audited_once(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return audit([str(source / "site.csv")], tmp_path_factory.mktemp("audited") / "audit")
+
+
+@pytest.fixture
+def audited(audited_once: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(audited_once, tmp_path / "audit"))
+
+
+def write_rows(path: Path, rows: list[tuple[object, ...]]) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([("file", "grade", "group", "split"), *rows])
+
+
+def rows_of(path: Path) -> list[tuple[object, ...]]:
+    with path.open(newline="") as file:
+        return [tuple(row) for row in csv.reader(file)][1:]
+
+
+def change_table(audited: Path, change) -> None:
+    write_films(audited / "films.csv", [change(film) for film in read_films(audited)])
+
+
+def trained(audited: Path, out: Path) -> Path:
+    """A training on that audit, without the time that it takes."""
+    steps.begin(out, "train", str(audited), {})
+    build(NAMED["residual"]).save_weights(weights_path(out, "residual-0"))
+    entry = {"name": "residual-0", "seed": 0, "epochs": 1, "val_qwk": 0.0, "architecture": asdict(NAMED["residual"])}
+    seen = sorted(film.sha256 for film in read_films(audited) if film.trains)
+    steps.write_json(out / "seen.json", {"residual-0": seen})
+    record = {"best_json_sha256": "", "members": [entry], "films": len(seen), "datasets": ["site"]}
+    steps.write_json(out / "train.json", record)
+    return out
+
+
+@pytest.mark.parametrize("change", ["grades", "number of films", "films", "splits", "groups"])
+def test_an_audit_whose_films_have_changed_is_refused_with_what_changed(films: Path, tmp_path: Path, capsys, change):
+    audit([str(films / "site.csv")], tmp_path / "audit")
+    rows = rows_of(films / "site.csv")
+    name, _, group, split = rows[0]
+    if change == "grades":
+        rows[0] = (name, 4, group, split)
+    elif change == "number of films":
+        rows.pop()
+    elif change == "splits":
+        rows[0] = (name, 0, group, "test")
+    elif change == "groups":
+        rows[0] = (name, 0, "another", split)
+    else:
+        Image.fromarray(knee_film(0, 99).pixels).save(films / str(name))
+    write_rows(films / "site.csv", rows)
+    assert main(["audit", "--data", str(films / "site.csv"), "--out", str(tmp_path / "audit")]) == 1
+    told = capsys.readouterr().err
+    assert "has changed since" in told
+    assert change in told
+    assert "new --out" in told
+
+
+def test_an_audit_of_the_same_films_is_taken_up(films: Path, tmp_path: Path):
+    for _ in range(2):
+        audit([str(films / "site.csv")], tmp_path / "audit")
+
+
+@pytest.mark.parametrize(
+    ("part", "change"),
+    [
+        ("grades", lambda film: replace(film, grade=(film.grade + 1) % 5)),
+        ("splits", lambda film: replace(film, split={"train": "test", "test": "train"}.get(film.split, film.split))),
+        ("films", lambda film: replace(film, sha256=film.sha256[::-1])),
+        ("groups", lambda film: replace(film, group=f"{film.group}x", leakage_group=f"{film.group}x")),
+    ],
+)
+@pytest.mark.parametrize("step", ["train", "evaluate", "export"])
+def test_a_step_after_an_audit_that_was_made_anew_is_refused(audited: Path, tmp_path: Path, capsys, part, change, step):
+    train = trained(audited, tmp_path / "train")
+    change_table(audited, change)
+    out = tmp_path / ("train" if step == "train" else "out")
+    source = audited if step == "train" else train
+    if step == "train":  # resumed
+        with pytest.raises(DataError, match=f"has changed since.*{part}"):
+            steps.begin(out, "train", str(source), {})
+        return
+    assert main([step, "--data", str(source), "--out", str(out)]) == 1
+    told = capsys.readouterr().err
+    assert "has changed since" in told
+    assert part in told
+    assert not out.exists()
+
+
+def test_weights_that_were_exchanged_after_their_evaluation_are_not_exported(audited: Path, tmp_path: Path, capsys):
+    train = trained(audited, tmp_path / "train")
+    evaluated = steps.begin(tmp_path / "evaluate", "evaluate", str(train), {"test": True})
+    network = build(NAMED["residual"])
+    network.set_weights([np.zeros_like(one) for one in network.get_weights()])
+    network.save_weights(weights_path(train, "residual-0"))
+    assert main(["export", "--data", str(evaluated), "--out", str(tmp_path / "bundle")]) == 1
+    assert "member-residual-0.weights.h5" in capsys.readouterr().err
+
+
+def test_a_change_further_back_in_the_chain_is_noticed(audited: Path, tmp_path: Path):
+    search = steps.begin(tmp_path / "search", "search", str(audited), {})
+    steps.write_json(search / "best.json", {})
+    train = steps.begin(tmp_path / "train", "train", str(search), {})
+    steps.write_json(train / "train.json", {})
+    assert steps.find_input(train, "audit") == audited
+    change_table(audited, lambda film: replace(film, grade=(film.grade + 1) % 5))
+    shutil.rmtree(search)
+    steps.write_json(steps.begin(search, "search", str(audited), {}) / "best.json", {})  # the same winner
+    with pytest.raises(DataError, match="the input of that step"):
+        steps.find_input(train, "audit")
+
+
+@pytest.mark.parametrize("shown", ["itself", "in another film of its patient"])
+def test_no_film_that_was_trained_on_is_measured(audited: Path, tmp_path: Path, shown: str):
+    train = trained(audited, tmp_path / "train")
+    held_out = next(film for film in read_films(audited) if film.split == "test" and film.usable)
+    seen = steps.read_json(train / "seen.json")
+    if shown == "itself":
+        seen["residual-0"].append(held_out.sha256)
+    else:
+        first = next(film for film in read_films(audited) if film.trains)
+        change_table(audited, lambda film: replace(film, leakage_group="one") if film in (first, held_out) else film)
+        shutil.rmtree(train)
+        trained(audited, train)
+        seen = steps.read_json(train / "seen.json")
+    steps.write_json(train / "seen.json", seen)
+    with pytest.raises(DataError, match=r"1 of \d+ films in the split 'test' were trained on"):
+        evaluate(train, tmp_path / "evaluate")
+
+
+@pytest.mark.parametrize("damage", ["cut", "other order", "no archive", "older"])
+def test_a_cache_that_is_damaged_or_of_other_films_is_made_anew(audited: Path, damage: str):
+    config = InputConfig(64, 64)
+    right = load_knees(audited, "val", config)
+    (cache,) = (audited / "canvases").glob("*.npz")
+    if damage == "cut":
+        cache.write_bytes(cache.read_bytes()[:-200])
+    elif damage == "no archive":
+        cache.write_bytes(b"not an archive")
+    elif damage == "older":
+        np.savez(cache, pixels=right.pixels[::-1], contents=right.contents)
+    else:
+        np.savez(cache, pixels=right.pixels[::-1], contents=right.contents, films=np.array("another order"))
+    assert np.array_equal(load_knees(audited, "val", config).pixels, right.pixels)
+
+
+@pytest.mark.parametrize(("column", "value"), [("grade", "7"), ("grade", "-1"), ("split", "holdout"), ("width", "x")])
+def test_a_table_with_a_value_that_makes_no_sense_is_one_clear_error(audited: Path, column: str, value: str):
+    with (audited / "films.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    rows[0][column] = value
+    with (audited / "films.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    with pytest.raises(DataError, match=r"films\.csv can't be read"):
+        read_films(audited)
