@@ -5,7 +5,7 @@
 Writes trials.csv, report.md with plots, and best.json. A search that was killed goes on with the next trial.
 """
 
-import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.errors import DataError, KneeOAError, SettingsError
 
 from .data.augment import TrainingBatches, one_hot
-from .data.datasets import Knees, load_knees, stratified_subset
+from .data.datasets import Knees, check_grades, load_knees, stratified_subset
 from .evaluation.plots import plot_search
 from .networks.architecture import SEARCH_SPACE, Architecture, KneeHyperModel, compiled, narrowed
 from .run import steps
+from .run.room import only_run
 from .training.schedule import warmup_cosine
 from .training.search_result import RESULT, Trial, write_result
 from .training.tuners import OBJECTIVE, TUNERS, SearchSettings, run_trials
@@ -51,7 +52,8 @@ def search(audit: Path, out: Path, settings: SearchSettings = SearchSettings()) 
     steps.begin(out, "search", str(audit), asdict(settings))
     if (out / RESULT).exists():
         return out
-    run_trials(_FilmHyperModel(search_space, audit, settings), out, settings)
+    with only_run(out):
+        run_trials(_FilmHyperModel(search_space, audit, settings), out, settings)
     trials = read_trials(out / "tuner", settings.epochs)
     if not trials:
         raise DataError(f"No trial of the search finished; read why in {out / 'failed'}.")
@@ -93,6 +95,7 @@ class _FilmHyperModel(KneeHyperModel):
             training, validation = (load_knees(self.audit, split, config) for split in ("train", "val"))
             training = stratified_subset(training, self.settings.films, self.settings.seed)
             validation = stratified_subset(validation, self.settings.validation_films)
+            check_grades(validation)
             self.films = {config: (training, (validation.inputs(), one_hot(validation.grades)))}
         return self.films[config]
 
@@ -106,22 +109,26 @@ def read_trials(tuner: Path, epochs: int) -> list[Trial]:
     """
     trials = []
     for path in sorted(tuner.glob("trial_*/trial.json")):
-        trial = json.loads(path.read_text("utf-8"))
-        if trial["status"] != "COMPLETED":
-            continue
-        values = trial["hyperparameters"]["values"]
-        # Keras Tuner keeps a truth value as 0 or 1. A choice that the search space has gained since is absent.
-        choices = {name: type(known[0])(values[name]) for name, known in SEARCH_SPACE.items() if name in values}
-        trials.append(
-            Trial(
-                trial["trial_id"],
-                trial["score"],
-                values.get("tuner/epochs", epochs),
-                values.get("tuner/bracket", ""),
-                Architecture(**choices),
-            )
-        )
+        trial = steps.read_json(path)
+        try:
+            if trial["status"] == "COMPLETED":
+                trials.append(_trial(trial, epochs))
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{path} is damaged ({error!r}); remove its folder, and the search says how to go on."
+            ) from None
     return sorted(trials, key=lambda trial: -trial.val_qwk)
+
+
+def _trial(trial: dict[str, Any], epochs: int) -> Trial:
+    """A finished trial from its JSON. Raises ValueError kinds for a damaged one."""
+    values = trial["hyperparameters"]["values"]
+    if not math.isfinite(trial["score"]):
+        raise ValueError("the score is not a number")
+    # Keras Tuner keeps a truth value as 0 or 1. A choice that the search space has gained since is absent.
+    choices = {name: type(known[0])(values[name]) for name, known in SEARCH_SPACE.items() if name in values}
+    length, bracket = values.get("tuner/epochs", epochs), values.get("tuner/bracket", "")
+    return Trial(trial["trial_id"], trial["score"], length, bracket, Architecture(**choices))
 
 
 def _report(trials: list[Trial], search_space: dict[str, tuple[Any, ...]], settings: SearchSettings) -> str:

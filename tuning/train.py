@@ -15,9 +15,10 @@ import numpy as np
 from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.evidence import TrainedMember, TrainingEvidence
 
-from .data.datasets import check_datasets, load_knees
+from .data.datasets import check_datasets, check_grades, load_knees
 from .data.table import read_films
 from .run import steps
+from .run.room import only_run
 from .training import distillation
 from .training.checkpoint import kept_kappa, read_history
 from .training.joining import SEEN, JoiningMember, earlier_test_evaluations, joining_members, training_films
@@ -57,7 +58,8 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     targets = distillation.targets(audit, settings.teacher, settings.datasets) if settings.teacher else None
     for member in joining:
         member.write(out)
-    records = [(member, _train(member, audit, targets, settings, out)) for member in planned]
+    with only_run(out):
+        records = [(member, _train(member, audit, targets, settings, out)) for member in planned]
     trained = [record for member, record in records if member.joins]  # the others are stages on the way to a member
     films = training_films(audit, settings.datasets)
     record = TrainingEvidence(
@@ -85,6 +87,7 @@ def _train(
     training, validation = (
         load_knees(audit, split, member.architecture.input).of_datasets(settings.datasets) for split in ("train", "val")
     )
+    check_grades(validation)
     train_member(member, TrainingFilms(training, validation, targets), settings, out)
     history = read_history(out, member.name)
     return TrainedMember(

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from kneeoa_hub.bundle import InputConfig
-from kneeoa_hub.errors import DataError
+from kneeoa_hub.errors import DataError, OutputError
 from kneeoa_hub.imaging.phantom import knee_film
 from tuning.__main__ import main
 from tuning.audit import audit
@@ -19,7 +19,12 @@ from tuning.data.table import read_films, write_films
 from tuning.evaluate import evaluate
 from tuning.networks.architecture import NAMED, build
 from tuning.run import steps
+from tuning.run.room import check_room, only_run
+from tuning.search import read_trials, search
+from tuning.train import TrainSettings, train
 from tuning.training.checkpoint import weights_path
+from tuning.training.members import load_members
+from tuning.training.tuners import SearchSettings
 
 SPLITS = ("train", "train", "train", "val", "test")
 
@@ -60,7 +65,8 @@ def write_rows(path: Path, rows: list[tuple[object, ...]]) -> None:
 
 def rows_of(path: Path) -> list[tuple[object, ...]]:
     with path.open(newline="") as file:
-        return [tuple(row) for row in csv.reader(file)][1:]
+        rows: list[tuple[object, ...]] = [tuple(row) for row in csv.reader(file)]
+    return rows[1:]
 
 
 def change_table(audited: Path, change) -> None:
@@ -118,10 +124,10 @@ def test_an_audit_of_the_same_films_is_taken_up(films: Path, tmp_path: Path):
 )
 @pytest.mark.parametrize("step", ["train", "evaluate", "export"])
 def test_a_step_after_an_audit_that_was_made_anew_is_refused(audited: Path, tmp_path: Path, capsys, part, change, step):
-    train = trained(audited, tmp_path / "train")
+    made = trained(audited, tmp_path / "train")
     change_table(audited, change)
     out = tmp_path / ("train" if step == "train" else "out")
-    source = audited if step == "train" else train
+    source = audited if step == "train" else made
     if step == "train":  # resumed
         with pytest.raises(DataError, match=f"has changed since.*{part}"):
             steps.begin(out, "train", str(source), {})
@@ -134,44 +140,44 @@ def test_a_step_after_an_audit_that_was_made_anew_is_refused(audited: Path, tmp_
 
 
 def test_weights_that_were_exchanged_after_their_evaluation_are_not_exported(audited: Path, tmp_path: Path, capsys):
-    train = trained(audited, tmp_path / "train")
-    evaluated = steps.begin(tmp_path / "evaluate", "evaluate", str(train), {"test": True})
+    made = trained(audited, tmp_path / "train")
+    evaluated = steps.begin(tmp_path / "evaluate", "evaluate", str(made), {"test": True})
     network = build(NAMED["residual"])
     network.set_weights([np.zeros_like(one) for one in network.get_weights()])
-    network.save_weights(weights_path(train, "residual-0"))
+    network.save_weights(weights_path(made, "residual-0"))
     assert main(["export", "--data", str(evaluated), "--out", str(tmp_path / "bundle")]) == 1
     assert "member-residual-0.weights.h5" in capsys.readouterr().err
 
 
 def test_a_change_further_back_in_the_chain_is_noticed(audited: Path, tmp_path: Path):
-    search = steps.begin(tmp_path / "search", "search", str(audited), {})
-    steps.write_json(search / "best.json", {})
-    train = steps.begin(tmp_path / "train", "train", str(search), {})
-    steps.write_json(train / "train.json", {})
-    assert steps.find_input(train, "audit") == audited
+    found = steps.begin(tmp_path / "search", "search", str(audited), {})
+    steps.write_json(found / "best.json", {})
+    made = steps.begin(tmp_path / "train", "train", str(found), {})
+    steps.write_json(made / "train.json", {})
+    assert steps.find_input(made, "audit") == audited
     change_table(audited, lambda film: replace(film, grade=(film.grade + 1) % 5))
-    shutil.rmtree(search)
-    steps.write_json(steps.begin(search, "search", str(audited), {}) / "best.json", {})  # the same winner
+    shutil.rmtree(found)
+    steps.write_json(steps.begin(found, "search", str(audited), {}) / "best.json", {})  # the same winner
     with pytest.raises(DataError, match="the input of that step"):
-        steps.find_input(train, "audit")
+        steps.find_input(made, "audit")
 
 
 @pytest.mark.parametrize("shown", ["itself", "in another film of its patient"])
 def test_no_film_that_was_trained_on_is_measured(audited: Path, tmp_path: Path, shown: str):
-    train = trained(audited, tmp_path / "train")
+    made = trained(audited, tmp_path / "train")
     held_out = next(film for film in read_films(audited) if film.split == "test" and film.usable)
-    seen = steps.read_json(train / "seen.json")
+    seen = steps.read_json(made / "seen.json")
     if shown == "itself":
         seen["residual-0"].append(held_out.sha256)
     else:
         first = next(film for film in read_films(audited) if film.trains)
         change_table(audited, lambda film: replace(film, leakage_group="one") if film in (first, held_out) else film)
-        shutil.rmtree(train)
-        trained(audited, train)
-        seen = steps.read_json(train / "seen.json")
-    steps.write_json(train / "seen.json", seen)
+        shutil.rmtree(made)
+        trained(audited, made)
+        seen = steps.read_json(made / "seen.json")
+    steps.write_json(made / "seen.json", seen)
     with pytest.raises(DataError, match=r"1 of \d+ films in the split 'test' were trained on"):
-        evaluate(train, tmp_path / "evaluate")
+        evaluate(made, tmp_path / "evaluate")
 
 
 @pytest.mark.parametrize("damage", ["cut", "other order", "no archive", "older"])
@@ -201,3 +207,51 @@ def test_a_table_with_a_value_that_makes_no_sense_is_one_clear_error(audited: Pa
         writer.writerows(rows)
     with pytest.raises(DataError, match=r"films\.csv can't be read"):
         read_films(audited)
+
+
+def test_weights_that_are_no_numbers_or_damaged_are_one_clear_error(audited: Path, tmp_path: Path):
+    made = trained(audited, tmp_path / "train")
+    path = weights_path(made, "residual-0")
+    network = build(NAMED["residual"])
+    network.set_weights([np.full_like(one, np.nan) for one in network.get_weights()])
+    network.save_weights(path)
+    with pytest.raises(DataError, match="not numbers"):
+        load_members(made)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(DataError, match="can't be read"):
+        load_members(made)
+
+
+def test_validation_films_of_one_grade_are_refused_before_a_training(audited: Path, tmp_path: Path):
+    change_table(audited, lambda film: replace(film, grade=2) if film.split == "val" else film)
+    with pytest.raises(DataError, match="validation films have the grade 2"):
+        train(audited, tmp_path / "train", TrainSettings(epochs=1, architectures=("residual",)))
+
+
+@pytest.mark.parametrize("damage", ["null", '{"status": "COMPLETED"}', "{", '{"status": "COMPLETED", "score": null}'])
+def test_a_damaged_trial_is_one_clear_error(tmp_path: Path, damage: str):
+    (tmp_path / "trial_0").mkdir()
+    (tmp_path / "trial_0" / "trial.json").write_text(damage)
+    with pytest.raises(DataError, match=r"trial\.json"):
+        read_trials(tmp_path, 1)
+
+
+def test_a_search_without_its_oracle_is_not_begun_anew_over_its_trials(audited: Path, tmp_path: Path):
+    out = steps.begin(tmp_path / "search", "search", str(audited), asdict(SearchSettings()))
+    (out / "tuner" / "trial_0").mkdir(parents=True)
+    with pytest.raises(DataError, match=r"oracle\.json"):
+        search(audited, out)
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path: Path):
+    with only_run(tmp_path), pytest.raises(DataError, match="Another process runs"), only_run(tmp_path):
+        pass
+    with only_run(tmp_path):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_without_room_for_a_checkpoint_ends_a_run_before_it_is_written(tmp_path: Path):
+    check_room(tmp_path, 1000)
+    with pytest.raises(OutputError, match="make room"):
+        check_room(tmp_path, 10**15)

@@ -118,6 +118,15 @@ def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
     return Knees(pixels, contents, films)
 
 
+def check_grades(validation: Knees) -> None:
+    """Raises DataError for validation films of one grade alone, by which no network is better than another."""
+    if len(grades := set(validation.grades.tolist())) < 2:
+        raise DataError(
+            f"All {len(validation)} validation films have the grade {grades.pop()}, so no kappa can be measured; give"
+            " validation films of several grades."
+        )
+
+
 def _from_cache(cache: Path, made_of: str, films: tuple[AuditedFilm, ...]) -> Knees | None:
     """Returns the cached films; None where the cache is damaged or was made of other films, or in another order."""
     try:

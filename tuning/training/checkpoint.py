@@ -15,6 +15,7 @@ import keras
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.files import replacing
 
+from ..run.room import check_room
 from .tuners import OBJECTIVE
 
 
@@ -85,6 +86,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.rows.append({"epoch": epoch, **values})
         _write_history(self.history, self.rows)
         self.newest.parent.mkdir(exist_ok=True)
+        check_room(self.newest.parent, self.model.count_params())
         with replacing(self.newest) as part:
             self.model.save_weights(part)
         self.done = epoch + 1

@@ -84,7 +84,13 @@ def load_members(training: Path) -> list[Member]:
     for number, record in enumerate(read_record(training).members):
         architecture = architecture_of(record, training / RECORD)
         member = Member(name_of(record, number), architecture, build(architecture, published=False))
-        member.network.load_weights(weights_path(training, member.name))
+        path = weights_path(training, member.name)
+        try:
+            member.network.load_weights(path)
+        except (OSError, ValueError, KeyError) as error:
+            raise DataError(f"{path} can't be read ({error}); train this member again.") from None
+        if not all(np.isfinite(one).all() for one in member.network.get_weights()):
+            raise DataError(f"{path} holds weights that are not numbers; train this member again.")
         members.append(member)
     return members
 

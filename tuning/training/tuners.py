@@ -10,9 +10,10 @@ from typing import Any
 import keras
 import keras_tuner as kt
 
-from kneeoa_hub.errors import DataError
+from kneeoa_hub.errors import DataError, OutputError
 
 from ..run.console import Progress
+from ..run.room import check_room
 from ..run.steps import SEEDS
 
 OBJECTIVE = "val_qwk"
@@ -63,6 +64,10 @@ def run_trials(hypermodel: kt.HyperModel, out: Path, settings: SearchSettings) -
         DataError: FAILURES trials failed in a row, or Keras Tuner can't read what it left in `out`.
         Exception: What the hypermodel raises as the cause of a kt.errors.FatalError.
     """
+    if list(out.glob("tuner/trial_*")) and not (out / "tuner" / "oracle.json").is_file():
+        raise DataError(
+            f"{out / 'tuner'} holds trials, but no oracle.json that says which are done; remove {out} to search anew."
+        )
     planned = rungs(settings)
     epochs = sum(count * length for count, length in planned)
     with Progress(f"search, {settings.tuner}", epochs, note="starting") as progress:
@@ -138,6 +143,7 @@ def _watched(base: Any, out: Path, progress: Progress, planned: int, **given: in
 
         def on_trial_begin(self, trial: Any) -> None:
             super().on_trial_begin(trial)
+            self.check_room(0)
             ended = [other for other in self.oracle.trials.values() if other.status in ("COMPLETED", "FAILED")]
             best = max((other.score for other in ended if other.score is not None), default=None)
             self.done = sum(map(epochs_of, ended))
@@ -146,10 +152,17 @@ def _watched(base: Any, out: Path, progress: Progress, planned: int, **given: in
             )
             progress.at(self.done, self.note)
 
+        def check_room(self, parameters: int) -> None:
+            try:
+                check_room(out, parameters)
+            except OutputError as error:  # of the disk, not of this trial, which is tried again when there is room
+                raise kt.errors.FatalError(error.message) from error
+
         def on_epoch_end(
             self, trial: Any, model: keras.Model, epoch: int, logs: dict[str, float] | None = None
         ) -> None:
             super().on_epoch_end(trial, model, epoch, logs=logs)
+            self.check_room(model.count_params())
             progress.at(self.done + epoch + 1, f"{self.note}, epoch {epoch + 1} of {epochs_of(trial)}")
 
         def on_trial_end(self, trial: Any) -> None:
