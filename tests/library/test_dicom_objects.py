@@ -284,6 +284,6 @@ def test_a_fault_of_ours_is_not_told_as_one_of_the_film(film, report, tmp_path, 
     )
     assert list(objects.beside(answers)) == answers
     told = capsys.readouterr().err
-    assert told.count("(TypeError), by no known fault of the film") == 2
+    assert told.count("can't be made (TypeError). This is a fault of the package") == 2
     assert "gone.dcm: The film can't be read again" in told
     assert objects.failed == 2
