@@ -135,7 +135,7 @@ def test_a_locator_is_part_of_the_contract(grader, tmp_path):
     bundle = read_bundle(folder)
     assert bundle.config.locator == LocatorConfig(InputConfig(64, 64), 0.5)
     schema("bundle").validate(json.loads(bundle.config.to_json()))
-    with pytest.raises(errors.BundleIncomplete, match=r"does not list locator\.onnx"):
+    with pytest.raises(errors.BundleIncomplete, match=r"locator\.onnx, and manifest\.json does not list it"):
         read_bundle(with_locator(grader.bundle.folder, tmp_path / "missing", None))
     with pytest.raises(errors.BundleError, match="promises image"):
         from_pretrained(with_locator(grader.bundle.folder, tmp_path / "other", tiny_graph()))
