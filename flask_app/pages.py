@@ -208,7 +208,9 @@ def _upload_page(error: str | None = None) -> str:
 def _sample_upload(name: str) -> Upload:
     if name not in SAMPLE_TITLES:
         abort(404)
-    return Upload(f"{SAMPLE_TITLES[name]} (synthetic)", _sample_files()[name])
+    with Drawing.of(current_app).picture():  # a browser asks for all of them at once, and the first draws them
+        files = _sample_files()
+    return Upload(f"{SAMPLE_TITLES[name]} (synthetic)", files[name])
 
 
 @cache

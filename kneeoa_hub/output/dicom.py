@@ -1,8 +1,8 @@
-"""Answers as DICOM objects for an archive: a structured report and a secondary capture (extra `dicom`).
+"""Makes DICOM objects of an answer for an archive: a structured report and a secondary capture (extra `dicom`).
 
-They take over patient and study from the film that was graded, as objects of the same study must; nothing else that
-this package writes holds them, nor does a warning or a log: the packages that read and make them repeat what they
-doubt. Structured report: TID 1500, Measurement Report (DICOM PS3.16). Codes that no standard has are ours (99KNEEOA).
+They take over patient and study from the graded film, as objects of the same study must. No other output of this
+package holds these, nor does a warning or a log, in which pydicom and highdicom would repeat them. The report follows
+TID 1500, Measurement Report (DICOM PS3.16). Codes that no standard defines are in our scheme, 99KNEEOA.
 """
 
 import hashlib
@@ -23,13 +23,13 @@ from ..report import FilmReport, KneeGrade
 MAKER = "kneeoa_hub"
 SCHEME = "99KNEEOA"
 REPORT_SERIES, CAPTURE_SERIES = 9901, 9902
-"""Series numbers that a study hardly has."""
+"""Series numbers that a study hardly uses."""
 SIDES = {"left": ("7771000", "Left"), "right": ("24028007", "Right")}
-"""SNOMED CT."""
+"""The codes of the sides in SNOMED CT."""
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
 AS_THEY_ARE = (*UIDS, "PatientID", "AccessionNumber")
-"""By these archives tell what belongs together, so they are taken over even where they are longer, or of other letters,
-than the standard has them."""
+"""Archives group objects by these elements, so a value is taken over even where the standard forbids its length or its
+characters."""
 MAY_BE_EMPTY = (
     *(
         "PatientID",
@@ -44,24 +44,29 @@ MAY_BE_EMPTY = (
     ),
     "PatientOrientation",
 )
-"""Type 2 or 2C: an object has them all, and they are empty where the film has none, or one that is not as the standard
-has it."""
+"""Elements of type 2 or 2C. An object has them all; they are empty where the film has no value, or a malformed one."""
 VALUES = {"PatientSex": "[MFO]", "PatientOrientation": "[LRAPHF]{1,3}"}
-"""What a value may be, where its kind alone allows others."""
+"""The values that an element may have, where its value representation alone allows others."""
 ASSUMED_ORIENTATION = ("L", "F")
-"""Where the header says nothing: frontal films of a standing patient are shown from the front, the patient's right at
-the left."""
+"""The orientation where the header says nothing: a frontal film of a standing patient, seen from the front."""
 UTF_8 = "ISO_IR 192"
 
 
 @quiet_logs()
 @quiet_warnings()
 def structured_report(film: bytes, report: FilmReport) -> Any:
-    """A Comprehensive SR as a pydicom dataset: each knee's grade, set, probabilities and severity, and the findings as
-    text.
+    """Return a Comprehensive SR as a pydicom dataset.
 
-    film: the DICOM file that was graded. Raises MissingExtra without highdicom, UnsupportedFilm for a film that is no
-    DICOM or whose header lacks what an object of its study must have, DamagedFilm for one whose header can't be read.
+    It has the grade, prediction set, probabilities and severity of each knee, and the findings as text.
+
+    Args:
+        film: The DICOM file that was graded.
+        report: Its report.
+
+    Raises:
+        MissingExtra: highdicom is not installed.
+        UnsupportedFilm: The film is not DICOM, or lacks an element that an object of its study must have.
+        DamagedFilm: The header of the film cannot be read.
     """
     header, highdicom = _taken_over(film, *UIDS), _highdicom()
     from highdicom.coding_schemes import CodingSchemeIdentificationItem
@@ -111,7 +116,7 @@ def structured_report(film: bytes, report: FilmReport) -> Any:
             coding_schemes=[CodingSchemeIdentificationItem(SCHEME, name=MAKER, responsible_organization=MAKER)],
             **_described(report),
         )
-    except KeyError as error:  # highdicom looks up what kind of object the film is
+    except KeyError as error:  # highdicom looks up the SOP class of the film
         if error.args != (header.SOPClassUID,):
             raise
         raise _odd("SOPClassUID") from None
@@ -121,12 +126,12 @@ def structured_report(film: bytes, report: FilmReport) -> Any:
 @quiet_logs()
 @quiet_warnings()
 def secondary_capture(film: bytes, report: FilmReport) -> Any:
-    """The overlay as a Secondary Capture in colour, a pydicom dataset; the words RESEARCH USE ONLY are burnt in.
+    """Return the overlay as a Secondary Capture in colour, a pydicom dataset. It shows the words RESEARCH USE ONLY.
 
-    Raises as `structured_report`; FilmError for a film of which no knee was graded.
+    Raises the errors of `structured_report`, and FilmError for a film without a graded knee.
     """
     if not report.knees:
-        raise FilmError("No knee was graded, so there is no overlay to store; a structured report says why.")
+        raise FilmError("No knee was graded, so there is no overlay to store; the structured report says why.")
     header, highdicom = _taken_over(film, "StudyInstanceUID"), _highdicom()
     from highdicom.sc import SCImage
 
@@ -147,13 +152,12 @@ def secondary_capture(film: bytes, report: FilmReport) -> Any:
         specific_character_set=None,
         **_described(report),
     )
-    # highdicom knows neither an empty one nor one between two directions
+    # highdicom accepts neither an empty orientation nor one between two directions
     made.PatientOrientation = header.PatientOrientation
     sides = {knee.side for knee in report.knees}
     if sides == {"left", "right"}:
         made.ImageLaterality = "B"
-    # an object of a paired part without Image Laterality has Laterality, empty where it is not known (PS3.3 C.7.3.1)
-    else:
+    else:  # Laterality is empty where it is not known (PS3.3 C.7.3.1)
         made.Laterality = {"left": "L", "right": "R", None: ""}[sides.pop() if len(sides) == 1 else None]
     return _spelt(made, header)
 
@@ -161,14 +165,14 @@ def secondary_capture(film: bytes, report: FilmReport) -> Any:
 @quiet_logs()
 @quiet_warnings()
 def to_bytes(dataset: Any) -> bytes:
-    """The dataset as a DICOM file."""
+    """Return a dataset as the content of a DICOM file."""
     content = io.BytesIO()
     dataset.save_as(content, enforce_file_format=True)
     return content.getvalue()
 
 
 def _group(knee: KneeGrade, number: int) -> Any:
-    """TID 1501: one knee's grade and figures."""
+    """Return the group of one knee, its grade and figures (TID 1501)."""
     from highdicom.sr import (
         CodedConcept,
         FindingSite,
@@ -209,7 +213,7 @@ def _group(knee: KneeGrade, number: int) -> Any:
 
 
 def _not_graded(report: FilmReport) -> Any:
-    """TID 1501 in place of a knee: the reason of the refusal."""
+    """Return a group that has the reason of a refusal in place of a knee (TID 1501)."""
     from highdicom.sr import (
         CodedConcept,
         FindingSite,
@@ -228,7 +232,7 @@ def _not_graded(report: FilmReport) -> Any:
 
 
 def _described(report: FilmReport) -> dict[str, Any]:
-    """What made an object, in the header's own fields; each has room for 64 characters."""
+    """Return the elements that say what made an object. Each has room for 64 characters."""
     described = {
         "series_description": f"Research use only: KL grades by {report.model}",
         "manufacturer_model_name": report.model,
@@ -238,7 +242,7 @@ def _described(report: FilmReport) -> dict[str, Any]:
 
 
 def _short(value: float) -> float:
-    """Few enough digits for a decimal string of 16 characters."""
+    """Return a value with few enough digits for a decimal string of 16 characters."""
     return round(value, 6)
 
 
@@ -251,10 +255,10 @@ def _highdicom() -> Any:
 
 
 def _taken_over(film: bytes, *needed: str) -> Any:
-    """What of the film's header is as the standard has it, and empty what MAY_BE_EMPTY is not, as a pydicom dataset.
+    """Return the elements of the film's header that the standard allows, as a pydicom dataset.
 
-    Raises UnsupportedFilm for a film that is no DICOM, has nothing in one of `needed`, or a patient's id that is no
-    text.
+    Malformed elements of MAY_BE_EMPTY are empty. Raises UnsupportedFilm for a film that is not DICOM, has no value
+    in one of `needed`, or has a patient's ID that is not text.
     """
     try:
         import pydicom
@@ -274,14 +278,14 @@ def _taken_over(film: bytes, *needed: str) -> Any:
     taken = pydicom.Dataset()
     if "PatientOrientation" not in header:
         taken.PatientOrientation = list(ASSUMED_ORIENTATION)
-    for tag in header.keys():  # noqa: SIM118  # a dataset yields its elements, and stumbles over the first that can't be read
+    for tag in header.keys():  # noqa: SIM118  # iteration over a dataset fails at the first element that cannot be read
         try:
             element = header[tag]
             if element.keyword in AS_THEY_ARE and isinstance(element.value, str):
                 setattr(taken, element.keyword, element.value)
             elif _sound(element):
                 taken.add(element)
-        except Exception:  # pydicom raises many kinds for an element that is not what it says it is
+        except Exception:  # pydicom raises many kinds for a malformed element
             continue
     for name in (*needed, "PatientID"):
         if name in header and (name not in taken or (name in needed and not taken[name].value)):
@@ -297,14 +301,12 @@ def _taken_over(film: bytes, *needed: str) -> Any:
     if "SpecificCharacterSet" in header:
         named = taken.get("SpecificCharacterSet", "unknown")
         if any(one not in python_encoding for one in ([named] if isinstance(named, str) else named or [""])):
-            taken.SpecificCharacterSet = UTF_8  # as which any text can be written, however pydicom understood it
+            taken.SpecificCharacterSet = UTF_8  # which can hold any text, however pydicom understood it
     return taken
 
 
 def _sound(element: Any) -> bool:
-    """Whether an element is as the standard has it: its kind, how many values, and each of them; of a sequence all that
-    is in it.
-    """
+    """Return whether the standard allows an element: its kind, the number of values, each value, and those within."""
     from pydicom.config import RAISE
     from pydicom.datadict import dictionary_VM, dictionary_VR
     from pydicom.valuerep import DA, DT, STR_VR, TM, validate_value
@@ -321,7 +323,7 @@ def _sound(element: Any) -> bool:
     for value in element.value if element.VM > 1 else [element.value]:
         text = str(value)
         validate_value(element.VR, text if element.VR in STR_VR else value, RAISE)
-        # of dates and times not all that look like one are one
+        # a date or a time can have the right form and still not exist
         {"DA": DA, "DT": DT, "TM": TM}.get(element.VR, str)(text)
         if not re.fullmatch(VALUES.get(element.keyword, ".*"), text, re.DOTALL):
             return False
@@ -329,21 +331,19 @@ def _sound(element: Any) -> bool:
 
 
 def _odd(name: str) -> UnsupportedFilm:
-    """Only an element's name is told: its value may be a patient's."""
-    return UnsupportedFilm(
-        f"The film's DICOM header has {name}, but empty or not as the standard has it; export the film again."
-    )
+    """Return the error for a malformed element. It has no value, which may be a patient's."""
+    return UnsupportedFilm(f"{name} in the film's DICOM header is empty or malformed; export the film again.")
 
 
 def _spelt(made: Any, header: Any) -> Any:
-    """The object, in the film's characters: highdicom takes not all the names for them that pydicom does."""
+    """Return the object in the film's character set. highdicom does not accept all the names that pydicom does."""
     if header.get("SpecificCharacterSet"):
         made.SpecificCharacterSet = header.SpecificCharacterSet
     return made
 
 
 def _uid(highdicom: Any, *parts: str) -> str:
-    """A UID that is the same for the same parts, so that a device is the same one in every report (2.25, PS3.5 B.2)."""
+    """Return a UID that depends on the parts alone, so that a device is the same in each report (2.25, PS3.5 B.2)."""
     return highdicom.UID(f"2.25.{int.from_bytes(hashlib.sha256('/'.join(parts).encode()).digest()[:15], 'big')}")
 
 

@@ -11,7 +11,7 @@ from importlib.resources import files
 from string import Template
 
 from ..report import percent
-from .knee_view import OSTEOARTHRITIS, Bar, FilmView, KneeView
+from .knee_view import Bar, FilmView, KneeView
 
 STYLE: str = files("kneeoa_hub.output").joinpath("knee.css").read_text("utf-8")
 """The style sheet of this markup, with its light palette."""
@@ -24,8 +24,8 @@ _KNEE = Template("""<section class="knee" aria-label="$name">
 <div><h3>$name$side</h3><p class="verdict">Grade $value · $label</p></div></header>
 <p class="criterion">$criterion</p>
 <dl class="facts">
-<div><dt>$osteoarthritis</dt><dd>$likely <small>Probability $probability</small></dd></div>
-<div><dt>Grades not ruled out at $level confidence</dt><dd>$grade_set <small>Prediction set</small></dd></div>
+<div><dt>Osteoarthritis</dt><dd>$likely <small>KL 2 or more: $probability</small></dd></div>
+<div><dt>Not ruled out</dt><dd>$grade_set <small>At $level confidence</small></dd></div>
 <div><dt>Severity</dt><dd>$severity of 4 <small>Mean grade</small></dd></div>
 </dl>
 </div>
@@ -53,8 +53,8 @@ _ROWS = Template("<tbody>$rows</tbody>\n")
 _NO_KNEE = Template("""<tr><th scope="row"><a href="#$anchor">$title</a></th>\
 <td colspan="4"><span class="tag $kind">$word</span> $text</td></tr>""")
 _FILM = Template('<th scope="rowgroup" rowspan="$count"><a href="#$anchor">$title</a></th>')
-_ROW = Template("""<tr>$film<td>$side</td><td>$badge $label</td><td>$likely ($probability)</td>\
-<td>$grade_set</td></tr>""")
+_ROW = Template("""<tr>$film<td>$side</td><td>$badge <span class="word">$label</span></td>\
+<td>$likely ($probability)</td><td>$grade_set</td></tr>""")
 
 
 class Html(str):
@@ -94,7 +94,6 @@ def knee_html(knee: KneeView) -> Html:
         value=knee.grade.value,
         label=knee.grade.label,
         criterion=knee.grade.criterion,
-        osteoarthritis=OSTEOARTHRITIS,
         likely=knee.osteoarthritis,
         probability=knee.oa_probability,
         level=knee.level,

@@ -8,11 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from ..errors import KneeOAError
-from ..grades import GRADES, OSTEOARTHRITIS_FROM, Grade
+from ..grades import GRADES, Grade
 from ..report import Answer, FilmReport, KneeGrade, certainty, not_likeliest, osteoarthritis, percent, span
 
 NOT_KNOWN = "Not known"
-OSTEOARTHRITIS = f"Osteoarthritis (KL {OSTEOARTHRITIS_FROM} or more)"
 
 
 @dataclass(frozen=True)

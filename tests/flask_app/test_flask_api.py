@@ -97,7 +97,7 @@ def test_an_odd_header_gives_a_report_or_the_name_of_what_is_wrong(client: Flask
             content_type="application/dicom",
         )
         assert_problem(answer, 415, "film-unsupported")
-        assert "header has PatientID, but" in answer.text
+        assert "PatientID in the film's DICOM header is empty or malformed" in answer.get_json(force=True)["detail"]
         assert "KNEE 11" not in answer.text
 
 

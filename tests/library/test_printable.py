@@ -87,7 +87,7 @@ def test_every_output_says_osteoarthritis_in_the_same_careful_words(answers, gra
     said = f"adiographic osteoarthritis (KL 2 or more) {words}, probability {probability:.0%}."
     for told in (pdf_text(printed.content()).replace("\\", ""), report.findings()):
         assert told.count(said) == 2
-    assert page.content().decode().count(f"{words.capitalize()} <small>Probability {probability:.0%}") == 2
+    assert page.content().decode().count(f"{words.capitalize()} <small>KL 2 or more: {probability:.0%}") == 2
 
 
 def test_a_film_graded_by_force_is_not_called_ungraded_anywhere(grader):

@@ -85,7 +85,7 @@ def result(page: Page, title: str) -> Locator:
 def test_a_graded_film_with_true_bars_is_there_before_anything_is_sent(page: Page, grader):
     film = result(page, "Moderate (synthetic)")
     expect(film.get_by_role("region", name="Knee")).to_contain_text("Grade ")
-    expect(film).to_contain_text("Grades not ruled out at 90% confidence")
+    expect(film).to_contain_text("At 90% confidence")
     expect(page.locator("#result")).to_contain_text("This film is synthetic")
     expect(page.locator(".notice", has_text=DISCLAIMER)).to_be_in_viewport()
     expect(page.locator("footer", has_text=f"Model {grader.model}, revision {grader.revision}")).to_be_visible()
