@@ -108,10 +108,9 @@ class _Process:
             self._socket.settimeout(WALL_SECONDS)
             send(self._file, [len(content), name, *astuple(limits)], content)
             answer = self._receive()
-            if "shape" in answer:
-                pixels = np.empty(answer.pop("shape"), np.float32)
-                if self._file.readinto(pixels.data.cast("B")) < pixels.nbytes:
-                    raise EOFError
+            pixels = np.empty(answer.pop("shape", (0, 0)), np.float32)
+            if pixels.size and self._file.readinto(pixels.data.cast("B")) < pixels.nbytes:
+                raise EOFError
         except TimeoutError:
             self.ended = True
             raise _too_slow(name) from None

@@ -94,7 +94,8 @@ def _limit_memory(max_pixels: int) -> None:
     room = MEMORY_BYTES * max(1.0, max_pixels / Limits().max_pixels)
     status = STATUS.read_text().splitlines()
     own = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmData"))
-    resource.setrlimit(resource.RLIMIT_DATA, (int(own + room),) * 2)
+    most = int(own + room)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
 
 
 def _limit_seconds() -> None:
