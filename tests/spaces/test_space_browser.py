@@ -203,11 +203,11 @@ def test_taking_the_film_away_brings_the_sample_back(page: Page, films: dict[str
 
 def test_two_films_are_compared(page: Page, films: dict[str, Path]):
     open_tab(page, "Then and now")
-    expect(page.locator("#change")).to_contain_text("synthetic films")
+    expect(page.locator("#change")).to_contain_text("films are synthetic")
     page.locator("#then input[type=file]").set_input_files(films["doubtful"])
     page.locator("#now input[type=file]").set_input_files(films["severe"])
     change = page.get_by_role("region", name="Change: Knee")
-    expect(page.locator("#change")).not_to_contain_text("synthetic films")
+    expect(page.locator("#change")).not_to_contain_text("films are synthetic")
     expect(change).to_contain_text("→")
     expect(page.locator("#change article")).to_have_count(2)
 
