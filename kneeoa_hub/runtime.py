@@ -94,7 +94,8 @@ class Graph:
     """
 
     def __init__(self, session: Any, path: Path):
-        self._session, self.path = session, path
+        self._session = session
+        self.path: Path = path
         self.shapes: dict[str, Sequence[int | str]] = {value.name: value.shape for value in session.get_outputs()}
 
     def run(self, outputs: Sequence[str], images: np.ndarray) -> list[np.ndarray]:

@@ -69,7 +69,7 @@ class Body(httpx2.SyncByteStream):
     def __init__(self, response: "Response", most: int, patience: float):
         self._body, self._most, self._patience = response.stream, most, patience
         self._host, self._path = response.url.host, response.url.path
-        self.taken = 0
+        self.taken: int = 0
 
     def __iter__(self) -> Iterator[bytes]:
         began, brought = time.monotonic(), 0

@@ -123,11 +123,13 @@ class Guard:
     """
 
     def __init__(self, limit: float, home: "httpx2.URL"):
-        self.limit, self.home = limit, home
+        self.limit: float = limit
+        self.home: httpx2.URL = home
         self.known: set[tuple[str, str, str]] = set()
-        self.since = time.monotonic()
+        self.since: float = time.monotonic()
         self.most: int | None = None
-        self.place, self.asked_at = ("", ""), self.since
+        self.place: tuple[str, str] = ("", "")
+        self.asked_at: float = self.since
         self.body: Body | None = None
 
     @contextmanager
@@ -153,7 +155,7 @@ class Guard:
             self.known.add(wanted)
             if not self._crawls(now, wanted[:2]):
                 self.since = now
-            self.asked_at, self.place = now, wanted[:2]
+            self.asked_at, self.place = now, (request.method, wanted[1])
         if now - self.since >= self.limit:
             raise HubUnreachable(
                 f"{request.url.host} has not answered {request.url.path} for {now - self.since:.0f} s;"

@@ -4,9 +4,9 @@ DICOM PS3.3 C.7.5.1.1.2 (pixel padding), C.11.1 (modality LUT), C.11.2 (VOI LUT)
 """
 
 from contextlib import nullcontext
+from typing import Any
 
 import numpy as np
-from pydicom.dataset import Dataset
 from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
 from .film import BLOCK_ROWS
@@ -25,7 +25,7 @@ SAMPLE_SIDE = 512
 """A window is judged over at most this many rows and columns."""
 
 
-def exposed_pixels(stored: np.ndarray, header: Dataset) -> np.ndarray:
+def exposed_pixels(stored: np.ndarray, header: Any) -> np.ndarray:
     """Return [H,W] bool: True where a stored value is not the declared padding, or everywhere if all values are."""
     padding = header.get("PixelPaddingValue")
     if padding is None:
@@ -36,7 +36,7 @@ def exposed_pixels(stored: np.ndarray, header: Dataset) -> np.ndarray:
     return exposed if exposed.any() else ~exposed
 
 
-def _as_stored(padding: int, header: Dataset) -> int:
+def _as_stored(padding: int, header: Any) -> int:
     """Return a padding value as it occurs among the stored values.
 
     The header may write the highest value filled up to the whole cell, and a negative value without its sign.
@@ -47,7 +47,7 @@ def _as_stored(padding: int, header: Dataset) -> int:
     return highest if padding & highest == highest else padding
 
 
-def shown_grays(stored: np.ndarray, exposed: np.ndarray, header: Dataset) -> tuple[np.ndarray, tuple[str, ...]]:
+def shown_grays(stored: np.ndarray, exposed: np.ndarray, header: Any) -> tuple[np.ndarray, tuple[str, ...]]:
     """Apply the film's modality LUT and its first VOI LUT or window.
 
     Args:
@@ -79,7 +79,7 @@ def shown_grays(stored: np.ndarray, exposed: np.ndarray, header: Dataset) -> tup
     return shown, warnings
 
 
-def _misses(values: np.ndarray, windowed: np.ndarray, header: Dataset) -> bool:
+def _misses(values: np.ndarray, windowed: np.ndarray, header: Any) -> bool:
     """Tell whether a film's window or table leaves almost none of its values [N] visible."""
     if not values.size:
         return False

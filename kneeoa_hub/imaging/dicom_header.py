@@ -1,9 +1,11 @@
-"""What a DICOM header says of a film: modality, body part, view, laterality and patient orientation (PS3.3 C.7.6.1)."""
+"""What a DICOM header says of a film: modality, body part, view, laterality and patient orientation (PS3.3 C.7.6.1).
+
+A header is a pydicom Dataset. It is typed as Any, since type checkers do not know pydicom without the extra `dicom`.
+"""
 
 import re
 from dataclasses import dataclass
-
-from pydicom.dataset import Dataset
+from typing import Any
 
 READ_ELEMENTS = (
     "Modality",
@@ -93,12 +95,12 @@ class Statements:
     ruled_out: str | None
 
 
-def read_statements(header: Dataset) -> Statements:
+def read_statements(header: Any) -> Statements:
     """Read side, orientation, and whether this is a frontal plain film of a knee."""
     return Statements(_side(header), _orientation(header), _ruled_out(header))
 
 
-def _ruled_out(header: Dataset) -> str | None:
+def _ruled_out(header: Any) -> str | None:
     """Return the reason of a refusal where the header says that this is not a frontal plain film of a knee."""
     if text(header, "Modality") not in PLAIN_FILM:
         return "other-modality"
@@ -111,26 +113,26 @@ def _ruled_out(header: Dataset) -> str | None:
     return "not-frontal" if view & OTHER_VIEW_WORDS or (len(view) == 1 and view <= OTHER_VIEWS) else None
 
 
-def _side(header: Dataset) -> str | None:
+def _side(header: Any) -> str | None:
     """Return the side that the header names, "left" or "right"; None where it names none or both."""
     return SIDES.get(text(header, "ImageLaterality") or text(header, "Laterality"))
 
 
-def _orientation(header: Dataset) -> tuple[str, str]:
+def _orientation(header: Any) -> tuple[str, str]:
     """Return the direction of rows and of columns in the patient, each as its main letter; "" where it is not said."""
     value = header.get("PatientOrientation")
     letters = [] if isinstance(value, str) else [str(one).strip().upper()[:1] for one in value or ()]
     return (letters[0], letters[1]) if len(letters) == 2 else ("", "")
 
 
-def text(header: Dataset, keyword: str) -> str:
+def text(header: Any, keyword: str) -> str:
     """Return a value in capitals without padding; of several values the first one."""
     value = header.get(keyword)
     first = value if isinstance(value, str) else next(iter(value or ()), "")
     return str(first).strip(" \0").upper()
 
 
-def _words(header: Dataset, keyword: str) -> set[str]:
+def _words(header: Any, keyword: str) -> set[str]:
     """Return the runs of letters in all values of an element, in capitals."""
     value = header.get(keyword)
     texts = [value] if isinstance(value, str) else value or ()

@@ -14,7 +14,7 @@ LARGE = 8_000_000
 """Pixels from which a film is large. It takes ten bytes of memory for each pixel."""
 PNG = b"\x89PNG\r\n\x1a\n"
 """The first bytes of a PNG file."""
-log = logging.getLogger(__name__)
+log: logging.Logger = logging.getLogger(__name__)
 
 
 def is_large(film: bytes) -> bool:

@@ -10,7 +10,7 @@ import json
 import sys
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +65,19 @@ def real_films(data: Path) -> Iterator[tuple[str, bytes]]:
             yield hashlib.sha256(f"{archive}/{name}".encode()).hexdigest()[:16], read(name)
 
 
-def opened(path: Path) -> tuple[list[str], Any]:
-    """Names of the files in a .zip or .tar, and how one of them is read."""
+def opened(path: Path) -> tuple[list[str], Callable[[str], bytes]]:
+    """Names of the files in a .zip or .tar, and a function that reads one of them."""
     if path.suffix == ".zip":
         archive = zipfile.ZipFile(path)
         return [name for name in archive.namelist() if not name.endswith("/")], archive.read
     tar = tarfile.open(path)  # noqa: SIM115
-    return [member.name for member in tar.getmembers() if member.isfile()], lambda name: tar.extractfile(name).read()
+
+    def read(name: str) -> bytes:
+        file = tar.extractfile(name)
+        assert file
+        return file.read()
+
+    return [member.name for member in tar.getmembers() if member.isfile()], read
 
 
 def written(reference: dict[str, Any]) -> str:

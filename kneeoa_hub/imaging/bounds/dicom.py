@@ -5,9 +5,9 @@ on much that a file may get wrong.
 """
 
 import io
+from typing import Any
 
 from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
 from .jpeg import check_scans
@@ -24,7 +24,7 @@ TABLE_BYTES = 512 * 2**10
 FRAGMENTS = 100_000
 """Most fragments of compressed pixels. Archives split frames every 64 kB, or every 2 kB."""
 TABLES = ("ModalityLUTSequence", "VOILUTSequence")
-PIXEL_DATA = Tag("PixelData")
+PIXEL_DATA: int = Tag("PixelData")
 PIXEL_KINDS = (None, "OB", "OW", "UN")
 """Value representations of pixel data; pydicom would parse any other one, value by value."""
 ITEM = b"\xfe\xff\x00\xe0"
@@ -45,7 +45,7 @@ class CountedReads(io.BytesIO):
         return super().read(size)
 
 
-def check_values(header: Dataset) -> None:
+def check_values(header: Any) -> None:
     """Check the elements of a data set that pydicom has not converted yet. Raises OverBound."""
     tables = {Tag(keyword) for keyword in TABLES}
     for tag in list(header.keys()):

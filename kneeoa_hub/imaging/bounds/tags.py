@@ -56,7 +56,8 @@ class TagReader:
     """Reads numbers in the file's order of bytes, and the directories of TIFF or of BigTIFF."""
 
     def __init__(self, content: bytes, big: bool):
-        self.content, self.big = content, big
+        self.content: bytes = content
+        self.big: bool = big
         self.order: Literal["little", "big"] = "little" if content[:2] == b"II" else "big"
 
     @property
