@@ -1,8 +1,12 @@
 """Imports go downwards only and never in a circle, and environment variables are read in one place."""
 
 import ast
+import subprocess
+import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = [
@@ -136,3 +140,12 @@ def test_each_file_of_tests_stands_alone():
             if isinstance(node, ast.ImportFrom) and "test_" in (node.module or ""):
                 wrong.append(f"{path.relative_to(ROOT)} imports {node.module}")
     assert wrong == []
+
+
+@pytest.mark.slow
+def test_collecting_the_tests_imports_nothing_heavy():
+    """Each of these takes half a second or more, TensorFlow ten; a test that needs one imports it when it runs."""
+    heavy = ("tensorflow", "absl", "keras", "sklearn", "scipy", "matplotlib", "gradio", "schemathesis", "jsonschema")
+    code = f"import sys, pytest; pytest.main(['--collect-only', '-q']); print([n for n in {heavy} if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

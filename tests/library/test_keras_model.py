@@ -11,6 +11,8 @@ import kneeoa_hub
 from kneeoa_hub.errors import BundleChanged, BundleError
 from kneeoa_hub.manifest import write_manifest
 
+pytestmark = pytest.mark.keras
+
 DOCS = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8")
 
 

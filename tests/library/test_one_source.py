@@ -31,6 +31,7 @@ def test_the_version_is_that_of_the_package():
     images = re.findall(r"kneeoa-hub:(\d[\d.]*\d)", text("compose.yaml") + text("docs/self-hosting.md"))
     assert len(images) > 2
     assert set(images) == {kneeoa_hub.__version__}
+    assert f"\n## {kneeoa_hub.__version__} " in text("CHANGELOG.md")
 
 
 def test_the_licence_of_the_code_is_that_of_the_project():

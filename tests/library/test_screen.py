@@ -12,7 +12,6 @@ from kneeoa_hub.imaging.letterbox import Box
 from kneeoa_hub.imaging.phantom import knee_film
 from kneeoa_hub.imaging.refusal import MESSAGES
 from kneeoa_hub.imaging.screen import Screener, Screening, box_in_given_film
-from tuning.synthetic.compose import HELD_OUT, as_knee, compose
 
 LIMITS = GateConfig(128, 0.3, 0.9)
 
@@ -124,6 +123,8 @@ def test_the_reason_is_that_of_the_found_boxes():
 @pytest.mark.parametrize("seed", [0, 1, 2, 3])
 def test_whole_legs_and_pairs_of_legs_are_corrected_from_every_pose(grader, seed, pose):
     """The shipped finder and gate on composed films, of one leg and of two."""
+    from tuning.synthetic.compose import HELD_OUT, as_knee, compose
+
     turns, inverted = pose
     knees = [
         as_knee(knee_film(grade, number).pixels.astype(np.float32), "right")

@@ -1,8 +1,11 @@
 """ONNX graphs of the contract's shape that do not keep to it when they are run."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import onnx
-from onnx import TensorProto, helper, numpy_helper
+
+if TYPE_CHECKING:
+    from onnx import NodeProto, TensorProto
 
 HUGE = 10_000_000
 """Rows of 1024 numbers: 40 GB."""
@@ -10,11 +13,15 @@ HUGE = 10_000_000
 
 def lying_graph(probabilities: tuple[float, ...]) -> bytes:
     """A graph that gives the same values whatever it sees."""
+    from onnx import numpy_helper
+
     return _graph([], numpy_helper.from_array(np.array([probabilities], np.float32), "answer"))
 
 
 def endless_graph() -> bytes:
     """A graph with a loop whose condition stays true."""
+    from onnx import TensorProto, helper, numpy_helper
+
     body = helper.make_graph(
         [helper.make_node("Identity", ["go"], ["on"]), helper.make_node("Identity", ["value"], ["same"])],
         "body",
@@ -37,6 +44,8 @@ def endless_graph() -> bytes:
 
 def huge_graph() -> bytes:
     """A graph with a constant of 40 GB."""
+    from onnx import helper, numpy_helper
+
     return _graph(
         [
             helper.make_node("ConstantOfShape", ["shape"], ["constant"]),
@@ -48,8 +57,10 @@ def huge_graph() -> bytes:
     )
 
 
-def _graph(nodes: list[onnx.NodeProto], *values: onnx.TensorProto) -> bytes:
+def _graph(nodes: "list[NodeProto]", *values: "TensorProto") -> bytes:
     """A graph whose probabilities are `answer`, which the nodes make of the values."""
+    from onnx import TensorProto, helper, numpy_helper
+
     outputs = {"probabilities": ["N", 5], "embedding": ["N", 8], "activation_map": ["N", 256, 256]}
     ends = [
         helper.make_node("ReduceMean", ["image", "film"], ["mean"], keepdims=0),

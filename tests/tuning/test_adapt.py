@@ -9,9 +9,10 @@ import pytest
 import kneeoa_hub
 from kneeoa_hub.imaging.phantom import knee_film, write_films
 from tuning.__main__ import main
-from tuning.training.members import members_of
 
 from ..support.schemas import schema
+
+pytestmark = pytest.mark.keras
 
 
 @pytest.fixture(scope="module")
@@ -22,6 +23,8 @@ def site(tmp_path_factory) -> Path:
 
 
 def test_the_members_of_the_shipped_bundle_can_be_taken_out(grader):
+    from tuning.training.members import members_of
+
     members = members_of(grader.bundle)
     assert len(members) == len(grader.bundle.config.members)
 

@@ -15,9 +15,7 @@ from benchmarks.gornale_protocol import write_protocol
 from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.imaging.letterbox import letterbox
 from kneeoa_hub.imaging.phantom import knee_film
-from tuning.audit import audit
 from tuning.data.datasets import load_knees
-from tuning.data.duplicates import detail, shifted_pairs
 from tuning.data.table import read_films
 
 NAMES = ("0Normal", "1Doubtful", "2Mild", "3Moderate", "4Severe")
@@ -33,6 +31,8 @@ def experts(tmp_path_factory) -> dict:
     """The audit.json of two experts' folders that hold the same 50 films; the second expert gives five of them another
     grade.
     """
+    from tuning.audit import audit
+
     root = tmp_path_factory.mktemp("experts")
     for grade in range(5):
         for number in range(10):
@@ -54,6 +54,8 @@ def test_two_experts_folders_with_the_same_films_are_reported(experts):
 
 
 def test_a_patient_in_two_given_splits_is_reported_and_left_out_of_one(tmp_path):
+    from tuning.audit import audit
+
     for grade in range(5):
         for number in range(4):
             patient = 9000000 + 10 * grade + number
@@ -76,6 +78,8 @@ def test_a_patient_in_two_given_splits_is_reported_and_left_out_of_one(tmp_path)
 
 
 def test_a_knee_that_another_film_shows_shifted_is_in_one_leakage_group_and_one_split(tmp_path):
+    from tuning.audit import audit
+
     for grade in range(5):
         for number in range(6):
             write(
@@ -100,6 +104,8 @@ def test_a_knee_that_another_film_shows_shifted_is_in_one_leakage_group_and_one_
 
 @pytest.mark.parametrize("frame", [8, 16, 32])
 def test_a_frame_that_all_films_have_joins_no_films(frame):
+    from tuning.data.duplicates import detail, shifted_pairs
+
     films = [np.pad(knee_film(number % 5, number).pixels.astype(np.float32), frame) for number in range(20)]
     for film in films:
         film[4:12, 4:12] = 65535  # a marker far brighter than bone
@@ -107,12 +113,16 @@ def test_a_frame_that_all_films_have_joins_no_films(frame):
 
 
 def test_one_film_and_black_films_are_no_copies_of_each_other():
+    from tuning.data.duplicates import detail, shifted_pairs
+
     black = detail(np.zeros((200, 300), np.float32))
     assert not black.any()
     assert shifted_pairs(np.stack([black])) == shifted_pairs(np.stack([black] * 3)) == []
 
 
 def test_the_same_pixels_under_two_grades_are_not_trained_on(tmp_path):
+    from tuning.audit import audit
+
     for grade in range(5):
         for number in range(4):
             write(
@@ -128,6 +138,8 @@ def test_the_same_pixels_under_two_grades_are_not_trained_on(tmp_path):
 
 
 def test_a_size_that_follows_the_grade_is_a_shortcut_and_an_equal_brightness_is_not(tmp_path):
+    from tuning.audit import audit
+
     for grade in range(5):
         for number in range(30):  # of which the trees see 24 at a time, and take no fewer than 20 for a leaf
             film = knee_film(grade, 100 * grade + number, height=128, width=128 + 8 * grade).pixels
@@ -146,6 +158,8 @@ def test_a_size_that_follows_the_grade_is_a_shortcut_and_an_equal_brightness_is_
 @pytest.mark.slow
 def test_the_known_faults_of_the_gornale_set_are_found(data, tmp_path):
     """Counts and clusters that its labels file gives, which the audit does not read."""
+    from tuning.audit import audit
+
     with (data / "gornale_labels.csv").open(newline="", encoding="utf-8") as file:
         rows = {row["file"]: row for row in csv.DictReader(file)}
     folder = data / "gornale_original_png.tar"
@@ -197,6 +211,8 @@ def test_the_protocol_is_that_of_the_given_clusters(data, tmp_path):
 
 
 def test_inverted_films_are_marked_and_put_right_when_they_are_used(tmp_path):
+    from tuning.audit import audit
+
     for grade in range(5):
         for number in range(6):
             pixels = knee_film(grade, 10 * grade + number).pixels

@@ -1,10 +1,12 @@
 """Random changes of training films keep their grades."""
 
 import numpy as np
+import pytest
 
-from tuning.data.augment import Mixing, TrainingBatches, augment, mix, occlude, one_hot
 from tuning.data.datasets import Knees
 from tuning.data.table import AuditedFilm
+
+pytestmark = pytest.mark.keras
 
 
 def films(count: int) -> Knees:
@@ -20,6 +22,8 @@ def films(count: int) -> Knees:
 
 
 def test_films_and_grades_are_mixed_with_the_same_weights_and_only_between_neighbours():
+    from tuning.data.augment import mix, one_hot
+
     grades = np.repeat(np.arange(5), 20)
     images = np.broadcast_to(grades[:, None, None].astype(np.float32), (100, 4, 4))
     mixed, targets = mix(images, one_hot(grades), 0.4, np.random.default_rng(1))
@@ -34,6 +38,8 @@ def test_films_and_grades_are_mixed_with_the_same_weights_and_only_between_neigh
 
 
 def test_an_occlusion_blanks_a_rectangle_in_its_proportion_of_the_films():
+    from tuning.data.augment import occlude
+
     images = np.ones((200, 50, 40), np.float32)
     occlude(images, 0.5, np.random.default_rng(2))
     blanked = (images == 0).any((1, 2))
@@ -46,6 +52,8 @@ def test_an_occlusion_blanks_a_rectangle_in_its_proportion_of_the_films():
 
 
 def test_at_strength_0_a_film_is_at_most_mirrored():
+    from tuning.data.augment import augment
+
     knees = films(1)
     seen = {
         augment(knees.pixels[0], knees.contents[0], 0.0, np.random.default_rng(seed)).tobytes() for seed in range(20)
@@ -54,6 +62,8 @@ def test_at_strength_0_a_film_is_at_most_mirrored():
 
 
 def test_batches_depend_on_seed_and_epoch_alone():
+    from tuning.data.augment import Mixing, TrainingBatches
+
     knees, mixing = films(40), Mixing(0.4, 0.5)
     first, again = (TrainingBatches(knees, 8, 0.7, 3, mixing) for _ in range(2))
     for batches in (first, again):

@@ -9,12 +9,22 @@ import pytest
 
 from kneeoa_hub.errors import SettingsError
 
-backbones = pytest.importorskip("tuning.networks.backbones", reason="needs Keras")
+pytestmark = pytest.mark.keras
+
+NAMES = ("lite0", "lite1")
 
 
-@pytest.mark.parametrize("name", sorted(backbones.BACKBONES))
+def test_every_backbone_is_tried() -> None:
+    from tuning.networks.backbones import BACKBONES
+
+    assert set(BACKBONES) == set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_layer_of_a_backbone_gets_the_published_weights(name: str) -> None:
     import keras
+
+    from tuning.networks import backbones
 
     image = keras.Input((64, 32, 1))
     model = keras.Model(image, backbones.features(image, name))
@@ -33,11 +43,15 @@ def test_every_layer_of_a_backbone_gets_the_published_weights(name: str) -> None
 
 
 def test_a_backbone_that_is_not_known_is_an_error() -> None:
+    from tuning.networks import backbones
+
     with pytest.raises(SettingsError, match="lite0"):
         backbones.features(None, "resnet")
 
 
 def test_a_file_that_is_not_the_published_one_is_not_opened() -> None:
+    from tuning.networks import backbones
+
     content = pickle.dumps(OrderedDict(weight=1))
     with pytest.raises(SettingsError, match="sha256"):
         backbones.read_tensors(content, backbones.BACKBONES["lite0"])
@@ -49,6 +63,8 @@ class Harmful:
 
 
 def test_a_pickle_that_asks_for_anything_but_tensors_is_not_run(capsys) -> None:
+    from tuning.networks import backbones
+
     with pytest.raises(SettingsError, match="no tensor"):
         backbones.TensorUnpickler(io.BytesIO(pickle.dumps(Harmful())), {}).load()
     assert not capsys.readouterr().out

@@ -12,7 +12,8 @@ from kneeoa_hub.imaging.phantom import write_films
 from tuning.__main__ import main
 from tuning.quickstart import main as quickstart
 from tuning.run import steps
-from tuning.training.plan import parse_seeds
+
+pytestmark = pytest.mark.keras
 
 ROOT = Path(__file__).parents[2]
 
@@ -142,6 +143,8 @@ def test_the_command_line_refuses_a_seed_that_no_generator_accepts(tmp_path, cap
 
 
 def test_seeds_from_0_to_the_largest_are_accepted():
+    from tuning.training.plan import parse_seeds
+
     assert parse_seeds("0, 4294967295,7") == (0, 4294967295, 7)
 
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import ablation, adapt_shift, baselines, members
+from benchmarks import ablation, adapt_shift, members
 from kneeoa_hub.evidence import Estimate
-from tuning.audit import audit
 from tuning.data.table import read_films
 
 
@@ -17,6 +16,8 @@ def leaky_set(tmp_path_factory):
     """Pictures of noise, each in two copies that differ a little, whose width alone tells the grade; all are of one
     brightness.
     """
+    from tuning.audit import audit
+
     folder = tmp_path_factory.mktemp("leaky")
     rng = np.random.default_rng(0)
     with (folder / "films.csv").open("w", newline="", encoding="utf-8") as file:
@@ -34,6 +35,8 @@ def leaky_set(tmp_path_factory):
 
 
 def test_the_clean_split_keeps_groups_together_and_the_leaky_one_does_not(leaky_set):
+    from benchmarks import baselines
+
     films = read_films(leaky_set)
     groups = np.array([film.group for film in films])
     splits = baselines.splits(films, "noise")
@@ -44,6 +47,8 @@ def test_the_clean_split_keeps_groups_together_and_the_leaky_one_does_not(leaky_
 
 
 def test_a_shortcut_in_the_header_is_found_and_one_that_is_not_there_is_not(leaky_set, tmp_path, monkeypatch, capsys):
+    from benchmarks import baselines
+
     monkeypatch.setattr("sys.argv", ["baselines", "--data", str(leaky_set), "--out", str(tmp_path)])
     monkeypatch.setattr(
         baselines,

@@ -8,7 +8,8 @@ import pytest
 
 from kneeoa_hub.bundle import Decision
 from kneeoa_hub.decision import grade_set, reported_grade
-from tuning.evaluation.calibration import EVERY_GRADE, apply_temperature, calibrate, conformal_threshold
+
+pytestmark = pytest.mark.keras
 
 LEVELS = ("0.5", "0.8", "0.9", "0.95", "0.99")
 
@@ -16,6 +17,8 @@ LEVELS = ("0.5", "0.8", "0.9", "0.95", "0.99")
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("count", [1, 8, 9, 10, 18, 19, 20, 98, 99, 100, 459, 1037])
 def test_the_threshold_is_the_least_score_that_enough_films_do_not_exceed(count, level):
+    from tuning.evaluation.calibration import EVERY_GRADE, conformal_threshold
+
     scores = np.random.default_rng(count).permutation(count) / count
     enough = math.ceil((count + 1) * Fraction(level))
     reached = [score for score in scores if (scores <= score).sum() >= enough]
@@ -23,6 +26,8 @@ def test_the_threshold_is_the_least_score_that_enough_films_do_not_exceed(count,
 
 
 def test_the_ranks_of_1037_and_of_99_films():
+    from tuning.evaluation.calibration import conformal_threshold
+
     assert conformal_threshold(np.arange(1, 1038), 0.9) == 935
     assert conformal_threshold(np.arange(1, 100), 0.9) == 90
 
@@ -30,6 +35,8 @@ def test_the_ranks_of_1037_and_of_99_films():
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("count", [7, 20, 101])
 def test_a_film_left_out_is_covered_as_often_as_the_level_says_and_not_more(count, level):
+    from tuning.evaluation.calibration import conformal_threshold
+
     scores = np.random.default_rng(count).random(count)  # each of these is as likely to be the new one
     covered = np.mean(
         [score <= conformal_threshold(np.delete(scores, row), float(level)) for row, score in enumerate(scores)]
@@ -55,6 +62,8 @@ def covered(probabilities: np.ndarray, truth: np.ndarray, decision: Decision, th
 
 
 def test_new_films_are_covered_at_each_level(made):
+    from tuning.evaluation.calibration import apply_temperature, calibrate
+
     probabilities, truth = made
     fitted = calibrate(probabilities[:2000], truth[:2000], np.arange(2000).astype(str))
     new = apply_temperature(probabilities[2000:], fitted.temperature)
@@ -65,6 +74,8 @@ def test_new_films_are_covered_at_each_level(made):
 
 
 def test_of_a_dozen_films_the_sets_of_the_highest_level_hold_every_grade(made):
+    from tuning.evaluation.calibration import calibrate
+
     probabilities, truth = made
     fitted = calibrate(probabilities[:12], truth[:12], np.arange(12).astype(str))
     thresholds = dict(fitted.conformal.others)

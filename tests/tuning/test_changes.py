@@ -6,7 +6,8 @@ import pytest
 from kneeoa_hub.imaging.frame import Place, frame, network_values
 from kneeoa_hub.imaging.phantom import knee_film
 
-changes = pytest.importorskip("tuning.data.changes", reason="needs Keras")
+pytestmark = pytest.mark.keras
+
 
 SIZE, COUNT = 128, 12
 GRADES = np.arange(COUNT) % 5
@@ -22,6 +23,8 @@ def films() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def changed(films, strength: float, seed: int = 0, **settings: float) -> np.ndarray:
+    from tuning.data import changes
+
     rng = np.random.default_rng(seed)
     draws = changes.draw(rng, GRADES, strength, **settings)
     return np.asarray(changes.framed(*films, draws, changes.noise_bank(rng), SIZE))
@@ -53,6 +56,8 @@ def test_changes_stay_finite_and_within_the_range_of_a_film(films) -> None:
 
 
 def test_films_are_mixed_with_those_of_the_same_or_a_neighbouring_grade() -> None:
+    from tuning.data import changes
+
     draws = changes.draw(np.random.default_rng(3), GRADES, 1.0, mixup=0.4)
     assert (np.abs(GRADES[draws.partner] - GRADES) <= 1).all()
     assert ((draws.mix >= 0.5) & (draws.mix <= 1.0)).all()
@@ -60,6 +65,8 @@ def test_films_are_mixed_with_those_of_the_same_or_a_neighbouring_grade() -> Non
 
 
 def test_compression_at_high_quality_changes_little_and_at_low_quality_much(films) -> None:
+    from tuning.data import changes
+
     image = films[0][:, :SIZE, :SIZE].astype(np.float32) / 255
     fine, coarse = (np.asarray(changes.compressed(image, np.full(COUNT, factor, np.float32))) for factor in (0.1, 4.0))
     assert np.abs(fine - image).mean() < 0.01 < np.abs(coarse - image).mean()

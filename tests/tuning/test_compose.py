@@ -1,19 +1,32 @@
 """Composed films are the same each time, and their boxes lie where the joints are."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from kneeoa_hub.imaging.phantom import knee_film
-from tuning.synthetic.compose import HELD_OUT, SHOWN, TRAINING, as_knee, compose
+
+if TYPE_CHECKING:
+    from tuning.synthetic.compose import Style
 
 
 @pytest.fixture(scope="module")
 def knees():
+    from tuning.synthetic.compose import as_knee
+
     return [
         as_knee(knee_film(seed % 5, seed, side=("left", "right")[seed % 2]).pixels, ("left", "right")[seed % 2])
         for seed in range(10)
     ]
+
+
+@pytest.fixture(params=["TRAINING", "HELD_OUT"])
+def style(request) -> "Style":
+    from tuning.synthetic import compose
+
+    return getattr(compose, request.param)
 
 
 def alike(film, knee, box) -> float:
@@ -26,8 +39,9 @@ def alike(film, knee, box) -> float:
     return max(float(np.corrcoef(shown.ravel(), view.ravel())[0, 1]) for view in (crop, crop[:, ::-1]))
 
 
-@pytest.mark.parametrize("style", [TRAINING, HELD_OUT], ids=["training", "held-out"])
 def test_one_seed_composes_one_film(knees, style):
+    from tuning.synthetic.compose import compose
+
     first, again, other = compose(knees, style, 3), compose(knees, style, 3), compose(knees, style, 4)
     assert np.array_equal(first.pixels, again.pixels)
     assert np.array_equal(first.joints, again.joints)
@@ -35,8 +49,9 @@ def test_one_seed_composes_one_film(knees, style):
     assert first.pixels.shape != other.pixels.shape or not np.array_equal(first.pixels, other.pixels)
 
 
-@pytest.mark.parametrize("style", [TRAINING, HELD_OUT], ids=["training", "held-out"])
 def test_every_box_holds_its_joint(knees, style):
+    from tuning.synthetic.compose import compose
+
     near, beside = [], []
     for seed in range(24):
         film = compose(knees, style, seed)
@@ -56,8 +71,9 @@ def test_every_box_holds_its_joint(knees, style):
     assert np.mean(np.array(near) > np.array(beside)) > 0.95
 
 
-@pytest.mark.parametrize("style", [TRAINING, HELD_OUT], ids=["training", "held-out"])
 def test_films_show_up_to_four_joints_of_realistic_sizes_and_depths(knees, style):
+    from tuning.synthetic.compose import SHOWN, compose
+
     films = [compose(knees, style, seed) for seed in range(80)]
     counts = {len(film.joints) for film in films}
     assert {0, 1, 2} <= counts <= {0, 1, 2, 3, 4}
@@ -71,6 +87,8 @@ def test_films_show_up_to_four_joints_of_realistic_sizes_and_depths(knees, style
 
 
 def test_an_inverted_crop_is_put_right_and_a_strip_is_cut_to_its_centre():
+    from tuning.synthetic.compose import as_knee
+
     film = knee_film(1, 5).pixels
     assert np.corrcoef(as_knee(255 - film).crop.ravel(), as_knee(film).crop.ravel())[0, 1] > 0.99
     assert as_knee(np.pad(film, ((0, 0), (40, 40)), mode="edge")).crop.shape == (224, 224)

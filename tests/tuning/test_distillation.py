@@ -9,18 +9,15 @@ import pytest
 from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.imaging.phantom import write_films
-from tuning.audit import audit
-from tuning.data.augment import TrainingBatches, one_hot
 from tuning.data.datasets import load_knees
-from tuning.networks.architecture import NAMED
-from tuning.train import train
-from tuning.training import distillation
-from tuning.training.checkpoint import weights_path
-from tuning.training.members import load_members
-from tuning.training.plan import TrainSettings
+
+pytestmark = pytest.mark.keras
 
 
 def test_half_of_a_target_is_the_label_and_half_are_the_teachers_probabilities(audited, grader):
+    from tuning.data.augment import TrainingBatches, one_hot
+    from tuning.training import distillation
+
     folder = str(grader.bundle.folder)
     targets = distillation.targets(audited, folder)
     knees = load_knees(audited, "train", read_bundle(grader.bundle.folder).config.input)
@@ -33,6 +30,9 @@ def test_half_of_a_target_is_the_label_and_half_are_the_teachers_probabilities(a
 
 
 def test_a_teacher_of_other_films_of_the_same_dataset_is_refused(tmp_path, grader):
+    from tuning.audit import audit
+    from tuning.training import distillation
+
     write_films(tmp_path / "films", 60)
     mine = audit([f"oai={tmp_path / 'films'}"], tmp_path / "audit")
     with pytest.raises(DataError, match="was trained on other films of oai"):
@@ -41,6 +41,13 @@ def test_a_teacher_of_other_films_of_the_same_dataset_is_refused(tmp_path, grade
 
 @pytest.mark.slow
 def test_a_member_of_another_training_joins_as_it_is(audited, grader, tmp_path):
+    from tuning.audit import audit
+    from tuning.networks.architecture import NAMED
+    from tuning.train import train
+    from tuning.training.checkpoint import weights_path
+    from tuning.training.members import load_members
+    from tuning.training.plan import TrainSettings
+
     settings = {"epochs": 2, "patience": 2, "batch": 16, "architectures": ("residual",)}
     before = train(audited, tmp_path / "before", TrainSettings(**settings))
     joined = (str(weights_path(before, "residual-0")),)

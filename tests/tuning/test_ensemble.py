@@ -2,28 +2,43 @@
 
 import contextlib
 import io
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 import pytest
 from PIL import Image
 
 from kneeoa_hub.runtime import OUTPUTS, Network
-from tuning.networks.architecture import Architecture, build
-from tuning.networks.ensemble import Member, assemble, input_of, unmirrored
+
+if TYPE_CHECKING:
+    from tuning.networks.architecture import Architecture
+    from tuning.networks.ensemble import Member
+
+pytestmark = pytest.mark.keras
 
 SMALL = {"widths": "16-32-64-128", "blocks": 1, "block": "plain"}
-ARCHITECTURES = [
-    Architecture(size=96, fold=True, **SMALL),
-    Architecture(size=128, view="band", loss="coral", **SMALL),
-    Architecture(size=96, pooling="max", **SMALL),
-]
 
 
 @pytest.fixture(scope="module")
-def members() -> list[Member]:
+def architectures() -> "list[Architecture]":
+    from tuning.networks.architecture import Architecture
+
+    return [
+        Architecture(size=96, fold=True, **SMALL),
+        Architecture(size=128, view="band", loss="coral", **SMALL),
+        Architecture(size=96, pooling="max", **SMALL),
+    ]
+
+
+@pytest.fixture(scope="module")
+def members(architectures) -> "list[Member]":
+    import keras
+
+    from tuning.networks.architecture import build
+    from tuning.networks.ensemble import Member
+
     keras.utils.set_random_seed(0)
-    return [Member(str(number), architecture, build(architecture)) for number, architecture in enumerate(ARCHITECTURES)]
+    return [Member(str(number), architecture, build(architecture)) for number, architecture in enumerate(architectures)]
 
 
 @pytest.fixture(scope="module")
@@ -41,17 +56,23 @@ def shrunk(films: np.ndarray, size: int) -> np.ndarray:
     )[..., None]
 
 
-def test_the_input_is_that_of_the_largest_member():
-    assert input_of(ARCHITECTURES) == ARCHITECTURES[1].input
+def test_the_input_is_that_of_the_largest_member(architectures):
+    from tuning.networks.ensemble import input_of
+
+    assert input_of(architectures) == architectures[1].input
 
 
-def test_every_member_sees_the_film_at_its_own_size_as_pillow_shrinks_it(members, films):
+def test_every_member_sees_the_film_at_its_own_size_as_pillow_shrinks_it(members, films, architectures):
+    from tuning.networks.ensemble import input_of, unmirrored
+
     for member in members:
-        alone = np.asarray(unmirrored(member, input_of(ARCHITECTURES))(films))
+        alone = np.asarray(unmirrored(member, input_of(architectures))(films))
         assert np.abs(alone - np.asarray(member.network(shrunk(films, member.architecture.size)))).max() < 1e-5
 
 
 def test_probabilities_are_the_mean_over_members_and_mirror_images(members, films):
+    from tuning.networks.ensemble import assemble
+
     expected = np.zeros((3, 5))
     for member in members:
         seen = shrunk(films, member.architecture.size)
@@ -62,6 +83,8 @@ def test_probabilities_are_the_mean_over_members_and_mirror_images(members, film
 
 
 def test_a_band_sees_its_rows_alone_and_its_map_is_empty_elsewhere(members, films):
+    from tuning.networks.ensemble import assemble
+
     band = members[1]
     margin = band.architecture.margin
     assert margin == 32
@@ -76,12 +99,16 @@ def test_a_band_sees_its_rows_alone_and_its_map_is_empty_elsewhere(members, film
 
 
 @pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")  # in Keras, while it exports
-def test_its_onnx_graph_gives_the_same_outputs(members, films, tmp_path):
+def test_its_onnx_graph_gives_the_same_outputs(members, films, tmp_path, architectures):
+    import keras
+
+    from tuning.networks.ensemble import assemble, input_of
+
     assemble(members, temperature=0.7).save(tmp_path / "model", zipped=False)
     loaded = keras.saving.load_model(tmp_path / "model", compile=False, safe_mode=True)
     answer = loaded.predict_on_batch(films)
     with contextlib.redirect_stdout(io.StringIO()):
         loaded.export(tmp_path / "model.onnx", format="onnx", verbose=False)
-    graph = Network(tmp_path / "model.onnx", input_of(ARCHITECTURES)).run(films)
+    graph = Network(tmp_path / "model.onnx", input_of(architectures)).run(films)
     for name in OUTPUTS:
         assert np.abs(np.asarray(answer[name]) - getattr(graph, name)).max() < 1e-4

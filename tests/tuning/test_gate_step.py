@@ -2,23 +2,25 @@
 
 import json
 
-import keras
 import numpy as np
 import pytest
 
 from kneeoa_hub.imaging.gate import CLASSES
 from kneeoa_hub.imaging.phantom import write_films
 from kneeoa_hub.runtime import GateNetwork
-from tuning import gate as step
-from tuning.audit import audit
-from tuning.gate import GateSettings, gate
-from tuning.networks.gate_net import build, with_mirror
-from tuning.synthetic import negatives
+
+pytestmark = pytest.mark.keras
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")  # in Keras, while it exports
 def test_it_writes_graph_limits_and_figures(tmp_path, monkeypatch):
+    from tuning import gate as step
+    from tuning.audit import audit
+    from tuning.gate import GateSettings, gate
+    from tuning.networks.gate_net import build, with_mirror
+    from tuning.synthetic import negatives
+
     monkeypatch.setattr(step, "MEASURED", 4)
     monkeypatch.setattr(step, "PHANTOMS", 5)
     write_films(tmp_path / "films", 60)
@@ -47,6 +49,11 @@ def test_it_writes_graph_limits_and_figures(tmp_path, monkeypatch):
 
 
 def test_a_film_and_its_mirror_image_get_the_same_probabilities_except_for_quarter_turns():
+    import keras
+
+    from tuning import gate as step
+    from tuning.networks.gate_net import build, with_mirror
+
     keras.utils.set_random_seed(3)
     model = with_mirror(build(step.SIDE))
     films = np.random.default_rng(3).standard_normal((4, step.SIDE, step.SIDE, 1)).astype(np.float32)
@@ -59,6 +66,8 @@ def test_a_film_and_its_mirror_image_get_the_same_probabilities_except_for_quart
 
 
 def test_one_seed_makes_one_synthetic_film_and_two_seeds_make_two():
+    from tuning.synthetic import negatives
+
     films = [np.random.default_rng(n).random((150, 150), np.float32) for n in range(3)]
     for maker in (
         negatives.knee,
@@ -76,6 +85,8 @@ def test_one_seed_makes_one_synthetic_film_and_two_seeds_make_two():
 
 
 def test_no_picture_that_is_measured_on_is_trained_on():
+    from tuning.synthetic import negatives
+
     trained = {hash(picture.tobytes()) for picture in negatives.photographs(negatives.PHOTOGRAPHS)}
     measured = {hash(picture.tobytes()) for picture in negatives.photographs(negatives.HELD_OUT_PHOTOGRAPHS)}
     assert len(trained) >= 3

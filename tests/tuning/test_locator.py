@@ -13,14 +13,10 @@ from kneeoa_hub.evidence import Estimate, FindingEvidence
 from kneeoa_hub.imaging.locate import Joint, Locator
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film, write_films
 from kneeoa_hub.typed_json import from_json
-from tuning.audit import audit
-from tuning.locator import LocatorSettings, locator, train
-from tuning.networks.locator_net import STRIDE, targets, write_onnx
-from tuning.run.estimates import proportion
-from tuning.synthetic.compose import TRAINING, as_knee, compose
-from tuning.synthetic.locator_examples import make_examples
 
 from ..support.schemas import schema
+
+pytestmark = pytest.mark.keras
 
 SIDE = InputConfig(96, 96)
 
@@ -28,6 +24,11 @@ SIDE = InputConfig(96, 96)
 @pytest.fixture(scope="module")
 def small(tmp_path_factory) -> Locator:
     """A locator that has seen a hundred and fifty films."""
+    from tuning.locator import LocatorSettings, train
+    from tuning.networks.locator_net import write_onnx
+    from tuning.synthetic.compose import as_knee
+    from tuning.synthetic.locator_examples import make_examples
+
     knees = [as_knee(knee_film(seed % 5, seed).pixels) for seed in range(12)]
     settings = LocatorSettings(films=150, epochs=8, batch=16, side=96)
     path = tmp_path_factory.mktemp("locator") / LOCATOR
@@ -44,6 +45,8 @@ def near(found: tuple[Joint, ...], joints: np.ndarray) -> bool:
 
 @pytest.mark.slow
 def test_joints_of_synthetic_and_composed_films_are_found_where_they_are(small):
+    from tuning.synthetic.compose import TRAINING, as_knee, compose
+
     for seed in range(900, 910):
         film = two_knee_film((seed % 5, 2), seed)
         joints = np.array(
@@ -57,6 +60,8 @@ def test_joints_of_synthetic_and_composed_films_are_found_where_they_are(small):
 
 
 def test_the_heat_is_highest_at_the_joint_and_the_places_around_it_point_there():
+    from tuning.networks.locator_net import STRIDE, targets
+
     (wanted,) = targets([np.array([[41.0, 61.0, 32.0]])], SIDE)
     row, column = np.unravel_index(wanted[..., 0].argmax(), wanted.shape[:2])
     assert (row, column) == (61 // STRIDE, 41 // STRIDE)
@@ -67,6 +72,8 @@ def test_the_heat_is_highest_at_the_joint_and_the_places_around_it_point_there()
 
 
 def test_a_proportion_of_one_has_an_interval():
+    from tuning.run.estimates import proportion
+
     figure = proportion([True] * 100)
     assert (figure.value, figure.high, figure.n) == (1.0, 1.0, 100)
     assert 0.95 < figure.low < 0.98
@@ -75,6 +82,9 @@ def test_a_proportion_of_one_has_an_interval():
 
 @pytest.mark.slow
 def test_the_step_writes_a_locator_with_figures_as_the_schema_has_them(tmp_path):
+    from tuning.audit import audit
+    from tuning.locator import LocatorSettings, locator
+
     write_films(tmp_path / "films", 60)
     audited = audit([f"synthetic={tmp_path / 'films'}"], tmp_path / "audit")
     settings = LocatorSettings(films=40, epochs=1, batch=8, side=96, test_films=8, made_films=1)

@@ -21,6 +21,8 @@ from tuning.data.table import write_films as write_table
 
 from ..support.schemas import schema
 
+pytestmark = pytest.mark.keras
+
 ROOT = Path(__file__).parents[2]
 
 

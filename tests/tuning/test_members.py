@@ -11,18 +11,18 @@ import pytest
 from kneeoa_hub.errors import DataError, SettingsError
 from tuning.data.table import read_films
 from tuning.data.table import write_films as write_rows
-from tuning.networks.architecture import NAMED, build
 from tuning.run import steps
-from tuning.train import train
-from tuning.training.checkpoint import weights_path
-from tuning.training.members import load_members, members_of
-from tuning.training.plan import TrainSettings
+
+pytestmark = pytest.mark.keras
 
 ALONE = {"architectures": ("none",)}
 
 
 def trained(audited: Path, folder: Path, evaluations: int = 0) -> Path:
     """The folder of a training on an audit with so many test evaluations, without the time that a training takes."""
+    from tuning.networks.architecture import NAMED, build
+    from tuning.training.checkpoint import weights_path
+
     out = steps.begin(folder, "train", str(audited), {})
     build(NAMED["residual"]).save_weights(weights_path(out, "residual-0"))
     entry = {"name": "residual-0", "seed": 0, "epochs": 1, "val_qwk": 0.0, "architecture": asdict(NAMED["residual"])}
@@ -42,6 +42,10 @@ def another_audit(audited: Path, folder: Path, change) -> Path:
 
 
 def test_members_of_a_bundle_make_an_ensemble_by_themselves(audited, grader, tmp_path):
+    from tuning.train import train
+    from tuning.training.members import load_members, members_of
+    from tuning.training.plan import TrainSettings
+
     address, name = str(grader.bundle.folder), grader.bundle.config.members[-1]["name"]
     out = train(audited, tmp_path / "train", TrainSettings(**ALONE, joined=(address,), members=(name,)))
     (member,) = load_members(out)
@@ -57,6 +61,10 @@ def test_members_of_a_bundle_make_an_ensemble_by_themselves(audited, grader, tmp
 
 
 def test_evaluations_on_test_films_go_with_the_weights(audited, tmp_path):
+    from tuning.train import train
+    from tuning.training.checkpoint import weights_path
+    from tuning.training.plan import TrainSettings
+
     weights = trained(audited, tmp_path / "before", evaluations=3)
     out = train(audited, tmp_path / "after", TrainSettings(**ALONE, joined=(str(weights),)))
     assert json.loads((out / "train.json").read_text("utf-8"))["looks_before"] == 3
@@ -65,6 +73,10 @@ def test_evaluations_on_test_films_go_with_the_weights(audited, tmp_path):
 
 
 def test_a_member_that_saw_a_held_out_knee_in_another_film_is_refused(audited, tmp_path):
+    from tuning.train import train
+    from tuning.training.members import load_members
+    from tuning.training.plan import TrainSettings
+
     weights = trained(audited, tmp_path / "before")
 
     def knee_found(films):
@@ -89,6 +101,9 @@ def test_a_member_that_saw_a_held_out_knee_in_another_film_is_refused(audited, t
 
 @pytest.mark.parametrize(("folders", "architecture"), [(("one",), "residual"), (("one", "other"), "none")])
 def test_two_members_of_one_name_are_refused_before_anything_is_written(audited, tmp_path, folders, architecture):
+    from tuning.train import train
+    from tuning.training.plan import TrainSettings
+
     joined = tuple(str(trained(audited, tmp_path / folder)) for folder in folders)
     with pytest.raises(
         SettingsError, match="Two members would be called residual-0; give other --seeds, or join one of them"
@@ -99,6 +114,10 @@ def test_two_members_of_one_name_are_refused_before_anything_is_written(audited,
 
 def test_what_a_member_saw_goes_with_it_through_another_training(audited, tmp_path):
     """Otherwise a member could reach an audit that holds out its knees through an ensemble trained on other films."""
+    from tuning.train import train
+    from tuning.training.checkpoint import weights_path
+    from tuning.training.plan import TrainSettings
+
     weights = trained(audited, tmp_path / "before")
 
     def without(films):
@@ -122,6 +141,10 @@ def test_what_a_member_saw_goes_with_it_through_another_training(audited, tmp_pa
 
 def test_a_member_that_is_not_taken_leaves_nothing_behind(audited, grader, tmp_path):
     """Otherwise its weights would pass for those of a new member with its name."""
+    from tuning.train import train
+    from tuning.training.checkpoint import weights_path
+    from tuning.training.plan import TrainSettings
+
     weights, name = trained(audited, tmp_path / "before"), grader.bundle.config.members[0]["name"]
     joined = (str(weights), str(grader.bundle.folder))
     out = train(audited, tmp_path / "after", TrainSettings(**ALONE, joined=joined, members=(name,)))
@@ -129,6 +152,9 @@ def test_a_member_that_is_not_taken_leaves_nothing_behind(audited, grader, tmp_p
 
 
 def test_evaluations_on_test_films_of_all_sources_add_up(audited, tmp_path):
+    from tuning.train import train
+    from tuning.training.plan import TrainSettings
+
     first = trained(audited, tmp_path / "first", evaluations=2)
     second = trained(audited, tmp_path / "second", evaluations=3)
     renamed = second.with_name("member-residual-1.weights.h5")
@@ -141,6 +167,9 @@ def test_evaluations_on_test_films_of_all_sources_add_up(audited, tmp_path):
 
 
 def test_an_adapted_member_is_refused_because_its_films_are_not_listed(audited, tmp_path):
+    from tuning.train import train
+    from tuning.training.plan import TrainSettings
+
     weights = trained(audited, tmp_path / "before")
     record = json.loads((weights.parent / "train.json").read_text("utf-8"))
     steps.write_json(
@@ -152,6 +181,9 @@ def test_an_adapted_member_is_refused_because_its_films_are_not_listed(audited, 
 
 
 def test_an_unknown_dataset_is_an_error(audited, tmp_path):
+    from tuning.train import train
+    from tuning.training.plan import TrainSettings
+
     with pytest.raises(DataError, match="There is no film of oia; choose among synthetic"):
         train(
             audited,
@@ -161,6 +193,9 @@ def test_an_unknown_dataset_is_an_error(audited, tmp_path):
 
 
 def test_a_member_of_unknown_films_is_refused(audited, tmp_path):
+    from tuning.train import train
+    from tuning.training.plan import TrainSettings
+
     weights = trained(audited, tmp_path / "before")
     fewer = another_audit(audited, tmp_path / "fewer", lambda films: films[: len(films) // 2])
     with pytest.raises(DataError, match=r"was trained on \d+ films that .* does not hold"):
@@ -175,6 +210,9 @@ def test_a_member_of_unknown_films_is_refused(audited, tmp_path):
     ],
 )
 def test_a_wrong_request_is_an_error(audited, tmp_path, settings, message):
+    from tuning.train import train
+    from tuning.training.plan import TrainSettings
+
     weights = trained(audited, tmp_path / "before")
     joined = (str(weights),) if settings else ()
     with pytest.raises(SettingsError, match=message):

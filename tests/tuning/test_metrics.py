@@ -2,27 +2,22 @@
 
 import math
 from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from sklearn.metrics import balanced_accuracy_score
 
 from kneeoa_hub.agreement import RESAMPLES, qwk_interval, resamples
 from kneeoa_hub.evidence import Agreement, Estimate, SetEvidence, SubgroupEvidence
-from tuning.evaluation.metrics import (
-    METRICS,
-    Predictions,
-    calibration_error,
-    coverages,
-    ece_of_perfect,
-    measure,
-    recalls,
-)
-from tuning.run.estimates import balanced_accuracy, proportion
+
+if TYPE_CHECKING:
+    from tuning.evaluation.metrics import Predictions
 
 
-def predictions(groups: np.ndarray, seed: int = 0) -> Predictions:
+def predictions(groups: np.ndarray, seed: int = 0) -> "Predictions":
     """Made-up predictions for N knees, right in seven of ten; groups: [N]."""
+    from tuning.evaluation.metrics import Predictions
+
     rng = np.random.default_rng(seed)
     count = len(groups)
     truth = rng.integers(0, 5, count)
@@ -42,7 +37,7 @@ def names(count: int) -> np.ndarray:
     return np.array([f"{number:04d}" for number in range(count)])
 
 
-def copied(given: Predictions, times: int) -> Predictions:
+def copied(given: "Predictions", times: int) -> "Predictions":
     """Every film so many times, the copies in the film's group and not beside each other."""
     return given.take(np.tile(np.arange(len(given.truth)), times))
 
@@ -66,6 +61,8 @@ def test_every_group_is_drawn_as_often_as_every_other():
 
 
 def test_copies_narrow_an_interval_only_when_they_count_as_films_of_their_own():
+    from tuning.evaluation.metrics import METRICS, Predictions, coverages, measure, recalls
+
     alone = predictions(names(60))
     together = copied(alone, 4)
     apart = Predictions(
@@ -88,6 +85,8 @@ def test_copies_narrow_an_interval_only_when_they_count_as_films_of_their_own():
 
 
 def test_the_interval_of_an_accuracy_is_that_of_a_proportion():
+    from tuning.evaluation.metrics import Predictions, measure
+
     right = np.arange(400) % 5 > 0
     truth = np.arange(400) % 4
     given = Predictions(
@@ -100,6 +99,8 @@ def test_the_interval_of_an_accuracy_is_that_of_a_proportion():
 
 
 def test_figures_worked_out_by_hand():
+    from tuning.evaluation.metrics import METRICS, Predictions
+
     truth, grade = np.array([0, 0, 0, 1, 3, 4]), np.array([0, 0, 2, 1, 1, 4])
     probabilities = np.eye(5)[grade] * 0.375 + 0.125
     given = Predictions(
@@ -122,6 +123,8 @@ def test_figures_worked_out_by_hand():
 
 
 def test_a_set_without_osteoarthritis_has_no_measure_of_it():
+    from tuning.evaluation.metrics import measure
+
     healthy = predictions(names(60))
     healthy = replace(healthy, truth=healthy.truth % 2)
     assert measure(SubgroupEvidence, healthy).auc_oa is None
@@ -131,12 +134,18 @@ def test_a_set_without_osteoarthritis_has_no_measure_of_it():
 
 
 def test_balanced_accuracy_is_that_of_scikit_learn():
+    from sklearn.metrics import balanced_accuracy_score
+
+    from tuning.run.estimates import balanced_accuracy
+
     rng = np.random.default_rng(0)
     truth, grade = np.append(rng.integers(0, 4, 200), [0, 1]), np.append(rng.integers(0, 4, 200), [3, 3])
     assert balanced_accuracy(truth, grade) == pytest.approx(balanced_accuracy_score(truth, grade))
 
 
 def test_balanced_accuracy_is_the_mean_recall_of_the_grades_that_occur():
+    from tuning.run.estimates import balanced_accuracy
+
     assert balanced_accuracy(np.array([0, 0, 0, 1, 2]), np.array([0, 0, 1, 1, 0])) == pytest.approx((2 / 3 + 1 + 0) / 3)
     assert balanced_accuracy(np.array([3, 3]), np.array([3, 4])) == 0.5
     assert balanced_accuracy(np.arange(5), np.zeros(5, int)) == pytest.approx(0.2)
@@ -154,10 +163,14 @@ def test_balanced_accuracy_is_the_mean_recall_of_the_grades_that_occur():
     ],
 )
 def test_calibration_errors_worked_out_by_hand(confidence, right, error):
+    from tuning.evaluation.metrics import calibration_error
+
     assert calibration_error(np.array(confidence), np.array(right, bool)) == pytest.approx(error)
 
 
 def test_the_error_of_a_perfect_model_is_that_of_its_draws():
+    from tuning.evaluation.metrics import ece_of_perfect
+
     assert np.array_equal(ece_of_perfect(np.eye(5)), np.zeros(RESAMPLES))  # of what is sure nothing is left to chance
     half = ece_of_perfect(np.tile([0.5, 0.5, 0, 0, 0], (400, 1)))
     assert len(half) == RESAMPLES
@@ -167,6 +180,8 @@ def test_the_error_of_a_perfect_model_is_that_of_its_draws():
 
 
 def test_a_model_that_is_right_as_often_as_it_says_lies_within_the_band_and_a_surer_one_above():
+    from tuning.evaluation.metrics import calibration_error, ece_of_perfect
+
     rng = np.random.default_rng(2)
     probabilities = rng.dirichlet(np.full(5, 0.7), 2000)
     truth = (rng.random(2000)[:, None] > probabilities.cumsum(1)[:, :4]).sum(1)
@@ -179,6 +194,8 @@ def test_a_model_that_is_right_as_often_as_it_says_lies_within_the_band_and_a_su
 
 
 def test_a_proportion_has_wilsons_interval_also_at_0_and_1():
+    from tuning.run.estimates import proportion
+
     z = 1.959964
     assert asdict(proportion([False] * 10)) == pytest.approx(
         {"value": 0, "low": 0, "high": z**2 / (10 + z**2), "n": 10}, abs=1e-6

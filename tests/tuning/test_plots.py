@@ -1,18 +1,19 @@
 """The card's figures show the numbers of its tables."""
 
-import matplotlib
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from tuning.evaluation import plots
-from tuning.evaluation.metrics import Predictions, coverages
-from tuning.evaluation.occlusion import MeanMaps
-from tuning.run.estimates import grouped_proportion, proportion
+if TYPE_CHECKING:
+    from tuning.evaluation.metrics import Predictions
 
 
-def predictions(count: int, seed: int = 0, per_patient: int = 1) -> Predictions:
+def predictions(count: int, seed: int = 0, per_patient: int = 1) -> "Predictions":
     """Made-up predictions, nearly right, equal for all knees of a patient."""
+    from tuning.evaluation.metrics import Predictions
+
     rng = np.random.default_rng(seed)
     patient = np.arange(count) // per_patient
     truth = (patient % 5).astype(int)
@@ -27,6 +28,8 @@ def predictions(count: int, seed: int = 0, per_patient: int = 1) -> Predictions:
 @pytest.fixture
 def drawn(monkeypatch):
     """What was drawn, as matplotlib has it: its figures, which are kept open."""
+    import matplotlib
+
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
@@ -44,6 +47,9 @@ def bars(axis) -> np.ndarray:
 
 
 def test_the_bars_of_the_prediction_sets_are_those_of_the_table(drawn, tmp_path):
+    from tuning.evaluation import plots
+    from tuning.evaluation.metrics import coverages
+
     measured = {"gornale_val": predictions(200, per_patient=4), "oai_test": predictions(300, 1)}
     tables = {name: coverages(one) for name, one in measured.items()}
     plots.plot_prediction_sets(measured, tables, 0.9, tmp_path / "sets.png")
@@ -56,6 +62,9 @@ def test_the_bars_of_the_prediction_sets_are_those_of_the_table(drawn, tmp_path)
 
 
 def test_no_label_of_the_prediction_sets_lies_outside_its_panel(drawn, tmp_path):
+    from tuning.evaluation import plots
+    from tuning.evaluation.metrics import coverages
+
     measured = {
         "gornale_val": predictions(100),
         "oai_val": predictions(100),
@@ -73,6 +82,8 @@ def test_no_label_of_the_prediction_sets_lies_outside_its_panel(drawn, tmp_path)
 
 
 def test_the_bars_of_calibration_are_wider_where_patients_have_several_knees(drawn, tmp_path):
+    from tuning.evaluation import plots
+
     measured = {"one_val": predictions(400), "several_val": predictions(400, per_patient=8)}
     plots.plot_calibration(measured, tmp_path / "calibration.png")
     one, several = (np.diff(bars(axis)).mean() for axis in drawn[0].axes)
@@ -80,6 +91,8 @@ def test_the_bars_of_calibration_are_wider_where_patients_have_several_knees(dra
 
 
 def test_a_proportion_by_groups_has_a_wider_interval_than_over_films():
+    from tuning.run.estimates import grouped_proportion, proportion
+
     right = np.repeat(np.arange(40) % 3 > 0, 5)
     groups = np.repeat(np.arange(40), 5)
     grouped, plain = grouped_proportion(right, groups), proportion(right)
@@ -89,6 +102,9 @@ def test_a_proportion_by_groups_has_a_wider_interval_than_over_films():
 
 
 def test_the_mean_maps_come_with_a_scale_a_frame_and_their_numbers(drawn, tmp_path):
+    from tuning.evaluation import plots
+    from tuning.evaluation.occlusion import MeanMaps
+
     maps = {grade: np.random.default_rng(grade).random((7, 7)) for grade in range(3)}
     plots.plot_maps(MeanMaps(maps, {0: 300, 1: 120, 2: 9}, (0.08, 0.44, 0.92, 0.68)), tmp_path / "maps.png")
     *panels, scale = drawn[0].axes
@@ -105,6 +121,8 @@ def test_the_mean_maps_come_with_a_scale_a_frame_and_their_numbers(drawn, tmp_pa
 
 
 def test_the_confusion_is_titled_as_in_the_card(drawn, tmp_path):
+    from tuning.evaluation import plots
+
     plots.plot_confusion(
         {"oai_val": np.eye(5, dtype=int), "site_test": np.eye(5, dtype=int)}, tmp_path / "confusion.png"
     )

@@ -8,22 +8,23 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 import pytest
 
 from kneeoa_hub.errors import DataError
 from tuning.data.datasets import Knees
 from tuning.data.table import AuditedFilm
-from tuning.networks.architecture import Architecture
-from tuning.search import search
-from tuning.training.checkpoint import Checkpoint, kept_kappa, read_history
-from tuning.training.member import TrainingFilms, train_member
-from tuning.training.plan import PlannedMember, TrainSettings
-from tuning.training.tuners import SearchSettings
 
 from ..support.waiting import until
+
+if TYPE_CHECKING:
+    import keras
+
+    from tuning.training.checkpoint import Checkpoint
+
+pytestmark = pytest.mark.keras
 
 ROOT = Path(__file__).parents[2]
 EPOCHS = 6
@@ -56,6 +57,8 @@ def kill_when(process: subprocess.Popen[str], happened) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("patience", [(), ("--patience", EPOCHS)], ids=["the end", "the best"])
 def test_a_killed_training_repeats_at_most_one_epoch(audited, tmp_path, patience):
+    from tuning.training.checkpoint import read_history
+
     out = tmp_path / "train"
     command = (
         "train",
@@ -109,6 +112,11 @@ def noise(count: int, seed: int) -> Knees:
 
 def test_a_resumed_training_sees_the_batches_of_an_unbroken_one_in_the_same_order(tmp_path, monkeypatch):
     # masks of dropout begin anew
+    from tuning.networks.architecture import Architecture
+    from tuning.training.checkpoint import Checkpoint, read_history
+    from tuning.training.member import TrainingFilms, train_member
+    from tuning.training.plan import PlannedMember, TrainSettings
+
     tiny = Architecture(size=32, widths="4-8", block="plain", dropout=0.0, learning_rate=0.01)
     films, settings = TrainingFilms(noise(48, 0), noise(20, 1)), TrainSettings(batch=4, mixup=0.2, occlusion=0.5)
     member = PlannedMember("tiny", 3, tiny, epochs=4)
@@ -189,6 +197,9 @@ def test_a_killed_search_keeps_the_trials_that_were_finished(audited, tmp_path):
 
 @pytest.mark.slow
 def test_two_searches_with_the_default_seed_find_the_same(audited, tmp_path):
+    from tuning.search import search
+    from tuning.training.tuners import SearchSettings
+
     only = {"size": ["96"], "stem": ["conv5"], "widths": ["16-32-64-128"], "blocks": ["1"], "dense": [""]}
     small = SearchSettings("random", trials=2, epochs=1, films=20, validation_films=20, batch=10, only=only)
     first, second, other = (
@@ -202,7 +213,9 @@ def test_two_searches_with_the_default_seed_find_the_same(audited, tmp_path):
 
 
 @pytest.fixture
-def model() -> keras.Model:
+def model() -> "keras.Model":
+    import keras
+
     image = keras.Input((2,))
     model = keras.Model(image, keras.layers.Dense(1)(image))
     optimizer = keras.optimizers.AdamW(0.1)
@@ -211,7 +224,7 @@ def model() -> keras.Model:
     return model
 
 
-def train(model: keras.Model, checkpoint: Checkpoint, kappas: list[float]) -> None:
+def train(model: "keras.Model", checkpoint: "Checkpoint", kappas: list[float]) -> None:
     """As many epochs as there are kappas, of STEPS steps each, reported as if each had reached its kappa."""
     checkpoint.set_model(model)
     for kappa in kappas:
@@ -221,6 +234,8 @@ def train(model: keras.Model, checkpoint: Checkpoint, kappas: list[float]) -> No
 
 
 def test_the_best_epoch_is_kept_and_patience_counts_across_a_kill(model, tmp_path):
+    from tuning.training.checkpoint import Checkpoint
+
     train(model, Checkpoint(tmp_path, "0", 10, 2, STEPS), [0.1, 0.5])
     best = [np.array(value) for value in model.get_weights()]
     resumed = Checkpoint(tmp_path, "0", 10, 2, STEPS)
@@ -237,6 +252,8 @@ def test_the_best_epoch_is_kept_and_patience_counts_across_a_kill(model, tmp_pat
 
 
 def test_without_patience_the_end_is_kept_whatever_its_kappa(model, tmp_path):
+    from tuning.training.checkpoint import Checkpoint, kept_kappa, read_history
+
     train(model, Checkpoint(tmp_path, "0", 4, 0, STEPS), [0.1, 0.5, 0.4])
     resumed = Checkpoint(tmp_path, "0", 4, 0, STEPS)
     assert resumed.resume(model) == 3
@@ -254,6 +271,8 @@ def test_without_patience_the_end_is_kept_whatever_its_kappa(model, tmp_path):
 
 
 def test_a_kill_between_history_and_weights_costs_that_epoch_alone(model, tmp_path):
+    from tuning.training.checkpoint import Checkpoint
+
     train(model, Checkpoint(tmp_path, "0", 10, 9, STEPS), [0.1, 0.2])
     history = tmp_path / "member-0.history.csv"
     history.write_text(history.read_text("utf-8") + "2,0.9\n", "utf-8")
@@ -263,6 +282,8 @@ def test_a_kill_between_history_and_weights_costs_that_epoch_alone(model, tmp_pa
 
 
 def test_a_kill_before_the_best_weights_were_copied_is_repaired(model, tmp_path):
+    from tuning.training.checkpoint import Checkpoint
+
     train(model, Checkpoint(tmp_path, "0", 10, 9, STEPS), [0.1, 0.2])
     (tmp_path / "member-0.best.weights.h5").unlink()
     Checkpoint(tmp_path, "0", 10, 9, STEPS).resume(model)
@@ -272,6 +293,8 @@ def test_a_kill_before_the_best_weights_were_copied_is_repaired(model, tmp_path)
 
 
 def test_kept_weights_that_are_damaged_are_named(model, tmp_path):
+    from tuning.training.checkpoint import Checkpoint
+
     train(model, Checkpoint(tmp_path, "0", 10, 9, STEPS), [0.1])
     newest = tmp_path / "member-0.backup" / "latest.weights.h5"
     newest.write_bytes(newest.read_bytes()[:100])

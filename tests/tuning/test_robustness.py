@@ -6,7 +6,6 @@ import pytest
 from kneeoa_hub import from_pretrained
 from kneeoa_hub.imaging.phantom import knee_film
 from tuning.evaluation.film_changes import CHANGES, Change
-from tuning.evaluation.robustness import AS_IT_IS, TrueFilm, robustness
 
 FILM = knee_film(2, 1).pixels.astype(np.uint8)
 
@@ -28,6 +27,8 @@ def test_names_of_changes_differ() -> None:
 
 
 def test_a_change_that_does_nothing_costs_nothing_and_one_that_blanks_films_refuses_them() -> None:
+    from tuning.evaluation.robustness import AS_IT_IS, TrueFilm, robustness
+
     films = [
         TrueFilm(knee_film(grade, seed).pixels.astype(np.uint8), grade, f"{grade}{seed}")
         for grade in range(5)

@@ -10,7 +10,6 @@ from PIL import Image
 
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.imaging.phantom import knee_film
-from tuning.audit import audit
 from tuning.data.sources import FilmReader, read_labels
 from tuning.data.table import read_films
 
@@ -108,6 +107,8 @@ def test_an_error_names_a_missing_path():
 
 
 def test_the_audit_finds_copies_and_lets_no_group_cross_a_split(tmp_path):
+    from tuning.audit import audit
+
     for grade in range(5):
         for number in range(8):
             film_at(tmp_path / "films" / str(grade) / f"{number}.png", grade, 10 * grade + number)

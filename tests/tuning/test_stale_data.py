@@ -13,18 +13,12 @@ from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.errors import DataError, OutputError
 from kneeoa_hub.imaging.phantom import knee_film
 from tuning.__main__ import main
-from tuning.audit import audit
 from tuning.data.datasets import load_knees
 from tuning.data.table import read_films, write_films
-from tuning.evaluate import evaluate
-from tuning.networks.architecture import NAMED, build
 from tuning.run import steps
 from tuning.run.room import check_room, only_run
-from tuning.search import read_trials, search
-from tuning.train import TrainSettings, train
-from tuning.training.checkpoint import weights_path
-from tuning.training.members import load_members
-from tuning.training.tuners import SearchSettings
+
+pytestmark = pytest.mark.keras
 
 SPLITS = ("train", "train", "train", "val", "test")
 
@@ -50,6 +44,8 @@ def films(source: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def audited_once(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from tuning.audit import audit
+
     return audit([str(source / "site.csv")], tmp_path_factory.mktemp("audited") / "audit")
 
 
@@ -75,6 +71,9 @@ def change_table(audited: Path, change) -> None:
 
 def trained(audited: Path, out: Path) -> Path:
     """A training on that audit, without the time that it takes."""
+    from tuning.networks.architecture import NAMED, build
+    from tuning.training.checkpoint import weights_path
+
     steps.begin(out, "train", str(audited), {})
     build(NAMED["residual"]).save_weights(weights_path(out, "residual-0"))
     entry = {"name": "residual-0", "seed": 0, "epochs": 1, "val_qwk": 0.0, "architecture": asdict(NAMED["residual"])}
@@ -87,6 +86,8 @@ def trained(audited: Path, out: Path) -> Path:
 
 @pytest.mark.parametrize("change", ["grades", "number of films", "films", "splits", "groups"])
 def test_an_audit_whose_films_have_changed_is_refused_with_what_changed(films: Path, tmp_path: Path, capsys, change):
+    from tuning.audit import audit
+
     audit([str(films / "site.csv")], tmp_path / "audit")
     rows = rows_of(films / "site.csv")
     name, _, group, split = rows[0]
@@ -109,6 +110,8 @@ def test_an_audit_whose_films_have_changed_is_refused_with_what_changed(films: P
 
 
 def test_an_audit_of_the_same_films_is_taken_up(films: Path, tmp_path: Path):
+    from tuning.audit import audit
+
     for _ in range(2):
         audit([str(films / "site.csv")], tmp_path / "audit")
 
@@ -140,6 +143,9 @@ def test_a_step_after_an_audit_that_was_made_anew_is_refused(audited: Path, tmp_
 
 
 def test_weights_that_were_exchanged_after_their_evaluation_are_not_exported(audited: Path, tmp_path: Path, capsys):
+    from tuning.networks.architecture import NAMED, build
+    from tuning.training.checkpoint import weights_path
+
     made = trained(audited, tmp_path / "train")
     evaluated = steps.begin(tmp_path / "evaluate", "evaluate", str(made), {"test": True})
     network = build(NAMED["residual"])
@@ -164,6 +170,8 @@ def test_a_change_further_back_in_the_chain_is_noticed(audited: Path, tmp_path: 
 
 @pytest.mark.parametrize("shown", ["itself", "in another film of its patient"])
 def test_no_film_that_was_trained_on_is_measured(audited: Path, tmp_path: Path, shown: str):
+    from tuning.evaluate import evaluate
+
     made = trained(audited, tmp_path / "train")
     held_out = next(film for film in read_films(audited) if film.split == "test" and film.usable)
     seen = steps.read_json(made / "seen.json")
@@ -210,6 +218,10 @@ def test_a_table_with_a_value_that_makes_no_sense_is_one_clear_error(audited: Pa
 
 
 def test_weights_that_are_no_numbers_or_damaged_are_one_clear_error(audited: Path, tmp_path: Path):
+    from tuning.networks.architecture import NAMED, build
+    from tuning.training.checkpoint import weights_path
+    from tuning.training.members import load_members
+
     made = trained(audited, tmp_path / "train")
     path = weights_path(made, "residual-0")
     network = build(NAMED["residual"])
@@ -223,6 +235,8 @@ def test_weights_that_are_no_numbers_or_damaged_are_one_clear_error(audited: Pat
 
 
 def test_validation_films_of_one_grade_are_refused_before_a_training(audited: Path, tmp_path: Path):
+    from tuning.train import TrainSettings, train
+
     change_table(audited, lambda film: replace(film, grade=2) if film.split == "val" else film)
     with pytest.raises(DataError, match="validation films have the grade 2"):
         train(audited, tmp_path / "train", TrainSettings(epochs=1, architectures=("residual",)))
@@ -230,6 +244,8 @@ def test_validation_films_of_one_grade_are_refused_before_a_training(audited: Pa
 
 @pytest.mark.parametrize("damage", ["null", '{"status": "COMPLETED"}', "{", '{"status": "COMPLETED", "score": null}'])
 def test_a_damaged_trial_is_one_clear_error(tmp_path: Path, damage: str):
+    from tuning.search import read_trials
+
     (tmp_path / "trial_0").mkdir()
     (tmp_path / "trial_0" / "trial.json").write_text(damage)
     with pytest.raises(DataError, match=r"trial\.json"):
@@ -237,6 +253,9 @@ def test_a_damaged_trial_is_one_clear_error(tmp_path: Path, damage: str):
 
 
 def test_a_search_without_its_oracle_is_not_begun_anew_over_its_trials(audited: Path, tmp_path: Path):
+    from tuning.search import search
+    from tuning.training.tuners import SearchSettings
+
     out = steps.begin(tmp_path / "search", "search", str(audited), asdict(SearchSettings()))
     (out / "tuner" / "trial_0").mkdir(parents=True)
     with pytest.raises(DataError, match=r"oracle\.json"):

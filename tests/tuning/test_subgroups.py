@@ -10,16 +10,10 @@ from PIL import Image
 
 from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.imaging.phantom import knee_film
-from tuning.audit import audit
 from tuning.data.datasets import Knees, exposures, load_knees
 from tuning.data.table import AuditedFilm
-from tuning.evaluation.gallery import COLUMNS, GradedKnees, choose
-from tuning.evaluation.metrics import Predictions
-from tuning.evaluation.occlusion import JOINT as JOINT_FRACTIONS
-from tuning.evaluation.occlusion import joint_boxes, masked_kappas, mean_maps, peaks
-from tuning.evaluation.subgroups import subgroups
-from tuning.networks.architecture import Architecture, build
-from tuning.networks.ensemble import Member, assemble, mean_class_maps
+
+pytestmark = pytest.mark.keras
 
 SIZE = 50
 JOINT = np.s_[22:34, 4:46]
@@ -70,6 +64,8 @@ def read_joint(inputs: np.ndarray) -> np.ndarray:
 
 
 def test_the_joint_is_where_it_lies_in_a_film_seen_whole_and_in_its_band():
+    from tuning.evaluation.occlusion import joint_boxes
+
     whole, band = InputConfig(SIZE, SIZE), InputConfig(35, SIZE, crop="band")
     films = knees(np.zeros((1, SIZE, SIZE), np.uint8), np.array([0]))
     assert joint_boxes(films, whole).tolist() == [[4, 22, 46, 34]]
@@ -80,6 +76,8 @@ def test_the_joint_is_where_it_lies_in_a_film_seen_whole_and_in_its_band():
 
 
 def test_a_model_that_reads_the_joint_loses_its_kappa_with_it_and_with_nothing_else(graded_in_joint):
+    from tuning.evaluation.occlusion import masked_kappas
+
     figures = masked_kappas(read_joint, graded_in_joint, InputConfig(SIZE, SIZE))
     assert figures.plain.value > 0.9
     assert figures.joint.qwk.value < 0.3
@@ -89,6 +87,8 @@ def test_a_model_that_reads_the_joint_loses_its_kappa_with_it_and_with_nothing_e
 
 
 def test_random_masks_are_as_large_as_the_masks_they_are_compared_with(graded_in_joint):
+    from tuning.evaluation.occlusion import masked_kappas
+
     shares: list[float] = []
 
     def graded(inputs: np.ndarray) -> np.ndarray:
@@ -104,6 +104,8 @@ def test_random_masks_are_as_large_as_the_masks_they_are_compared_with(graded_in
 
 
 def test_peaks_counts_the_maps_whose_largest_place_lies_in_the_joint(graded_in_joint):
+    from tuning.evaluation.occlusion import peaks
+
     maps = np.zeros((60, 5, 5), np.float32)
     maps[:30, 2, 2] = 1
     maps[30:, 0, 0] = 1
@@ -114,6 +116,9 @@ def test_peaks_counts_the_maps_whose_largest_place_lies_in_the_joint(graded_in_j
 
 
 def test_mean_maps_turn_left_knees_over():
+    from tuning.evaluation.occlusion import JOINT as JOINT_FRACTIONS
+    from tuning.evaluation.occlusion import mean_maps
+
     films = knees(np.zeros((2, SIZE, SIZE), np.uint8), np.array([3, 3]), ["left", "right"])
     maps = np.array([[[1.0, 0.0]], [[0.0, 1.0]]])
     means = mean_maps(maps, np.array([3, 3]), films, InputConfig(SIZE, SIZE))
@@ -130,6 +135,9 @@ def of_exposure(films: Knees, brightness: np.ndarray) -> Knees:
 
 
 def test_subgroups_split_the_films_by_side_and_by_the_films_own_gray():
+    from tuning.evaluation.metrics import Predictions
+    from tuning.evaluation.subgroups import subgroups
+
     grades = np.arange(300) % 5
     films = of_exposure(
         knees(np.full((300, 8, 8), 128, np.uint8), grades, ["left", "right"] * 150), np.repeat([0.2, 0.5, 0.8], 100)
@@ -155,6 +163,8 @@ def test_subgroups_split_the_films_by_side_and_by_the_films_own_gray():
 
 
 def test_films_without_a_measured_gray_are_read_again_and_left_out_when_they_are_gone(tmp_path):
+    from tuning.audit import audit
+
     rng = np.random.default_rng(0)
     for grade in range(5):
         for number in range(6):
@@ -189,6 +199,9 @@ def test_an_inverted_film_is_as_bright_as_it_is_when_it_is_put_right():
 
 
 def test_a_map_shows_what_the_mean_film_does_not():
+    from tuning.networks.architecture import Architecture, build
+    from tuning.networks.ensemble import Member, assemble, mean_class_maps
+
     architecture = Architecture(size=64, widths="16-32-64-128", blocks=1, fold=True)
     member = build(architecture)
     films = np.random.default_rng(0).standard_normal((3, 64, 64, 1)).astype(np.float32)
@@ -199,6 +212,8 @@ def test_a_map_shows_what_the_mean_film_does_not():
 
 
 def test_the_gallery_takes_the_surest_right_ones_and_the_worst_wrong_ones():
+    from tuning.evaluation.gallery import COLUMNS, GradedKnees, choose
+
     truth = np.array([2] * 8 + [0, 0, 0])
     grade = np.array([2] * 8 + [4, 1, 1])
     probability = np.array([0.3, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.35, 0.4, 0.9, 0.5])

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from kneeoa_hub.decision import reported_grade
-from tuning.evaluation.thresholds import choose_decision, fit_thresholds, merit
 
 
 def probabilities_of(severity: np.ndarray) -> np.ndarray:
@@ -14,12 +13,16 @@ def probabilities_of(severity: np.ndarray) -> np.ndarray:
 
 
 def test_thresholds_away_from_the_middle_are_found():
+    from tuning.evaluation.thresholds import fit_thresholds
+
     severity = np.random.default_rng(0).uniform(0, 4, 2000)
     truth = (severity[:, None] > np.array([0.8, 1.5, 2.2, 3.4])).sum(1)
     assert np.allclose(fit_thresholds(severity, truth), [0.8, 1.5, 2.2, 3.4], atol=0.03)
 
 
 def test_fitted_thresholds_are_chosen_when_they_are_better_on_held_out_films():
+    from tuning.evaluation.thresholds import choose_decision, merit
+
     severity = np.random.default_rng(1).uniform(0, 4, 600)
     truth = (severity[:, None] > np.array([0.9, 1.5, 2.2, 3.2])).sum(1)
     decision, tried = choose_decision(probabilities_of(severity), truth, np.arange(600).astype(str))
@@ -28,6 +31,8 @@ def test_fitted_thresholds_are_chosen_when_they_are_better_on_held_out_films():
 
 
 def test_the_likeliest_grade_is_kept_when_nothing_is_better():
+    from tuning.evaluation.thresholds import choose_decision
+
     truth = np.random.default_rng(2).integers(0, 5, 60)
     decision, tried = choose_decision(probabilities_of(truth.astype(float)), truth, np.arange(60).astype(str))
     assert tried["argmax"] == (1.0, 1.0)
@@ -35,6 +40,8 @@ def test_the_likeliest_grade_is_kept_when_nothing_is_better():
 
 
 def test_fitted_thresholds_that_are_better_by_chance_are_not_chosen():
+    from tuning.evaluation.thresholds import choose_decision
+
     chosen = {}
     for seed in (1, 10):
         rng = np.random.default_rng(seed)
@@ -48,6 +55,8 @@ def test_fitted_thresholds_that_are_better_by_chance_are_not_chosen():
 
 
 def test_films_of_one_group_choose_among_the_plain_rules():
+    from tuning.evaluation.thresholds import choose_decision
+
     severity = np.random.default_rng(3).uniform(0, 4, 80)
     truth = (severity[:, None] > np.array([0.9, 1.5, 2.2, 3.2])).sum(1)
     decision, tried = choose_decision(probabilities_of(severity), truth, np.full(80, "one patient"))
@@ -57,6 +66,8 @@ def test_films_of_one_group_choose_among_the_plain_rules():
 
 @pytest.mark.parametrize("groups", [2, 3, 11])
 def test_every_film_is_graded_once_by_thresholds_of_other_groups(groups):
+    from tuning.evaluation.thresholds import choose_decision
+
     severity = np.random.default_rng(5).uniform(0, 4, 40 * groups)
     truth = (severity[:, None] > np.array([0.9, 1.5, 2.2, 3.2])).sum(1)
     _, tried = choose_decision(probabilities_of(severity), truth, np.arange(40 * groups) // 40)

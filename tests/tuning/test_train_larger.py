@@ -2,39 +2,53 @@
 
 import csv
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 import pytest
 
 from kneeoa_hub.errors import SettingsError
 from tuning.data.datasets import load_knees
-from tuning.networks.architecture import NAMED, Architecture, build
 from tuning.run import steps
-from tuning.train import train
-from tuning.training.checkpoint import read_history, weights_path
-from tuning.training.members import load_members
-from tuning.training.plan import LARGER_EPOCHS, LARGER_RATE, TrainSettings
-from tuning.training.search_result import architecture_of_trial
 
-SMALL = Architecture(size=96, block="plain", widths="16-32-64-128", dense="", fold=True)
+if TYPE_CHECKING:
+    from tuning.networks.architecture import Architecture
+
+pytestmark = pytest.mark.keras
 
 
 @pytest.fixture(scope="module")
-def searched(audited, tmp_path_factory):
-    """A search's folder whose trial 0000 is SMALL, and whose 0001 flattens its features."""
+def small() -> "Architecture":
+    from tuning.networks.architecture import Architecture
+
+    return Architecture(size=96, block="plain", widths="16-32-64-128", dense="", fold=True)
+
+
+@pytest.fixture(scope="module")
+def searched(audited, small, tmp_path_factory):
+    """A search's folder whose trial 0000 is `small`, and whose 0001 flattens its features."""
+    from tuning.networks.architecture import Architecture
+
     out = steps.begin(tmp_path_factory.mktemp("searched") / "search", "search", str(audited), {})
-    trials = {"0000": SMALL, "0001": Architecture(size=96, pooling="flatten")}
+    trials = {"0000": small, "0001": Architecture(size=96, pooling="flatten")}
     with (out / "trials.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["trial", *asdict(SMALL)])
+        writer = csv.DictWriter(file, ["trial", *asdict(small)])
         writer.writeheader()
         writer.writerows({"trial": trial, **asdict(architecture)} for trial, architecture in trials.items())
-    steps.write_json(out / "best.json", {"architecture": asdict(SMALL), "val_qwk": 0.5, "trials": 2, "tuner": "random"})
+    steps.write_json(out / "best.json", {"architecture": asdict(small), "val_qwk": 0.5, "trials": 2, "tuner": "random"})
     return out
 
 
 @pytest.mark.slow
-def test_it_goes_on_from_the_smaller_films_weights_for_a_shorter_time(searched, tmp_path, monkeypatch):
+def test_it_goes_on_from_the_smaller_films_weights_for_a_shorter_time(searched, tmp_path, monkeypatch, small):
+    import keras
+
+    from tuning.networks.architecture import build
+    from tuning.train import train
+    from tuning.training.checkpoint import read_history, weights_path
+    from tuning.training.members import load_members
+    from tuning.training.plan import LARGER_EPOCHS, LARGER_RATE, TrainSettings
+
     begun = {}
     fit = keras.Model.fit
 
@@ -44,7 +58,7 @@ def test_it_goes_on_from_the_smaller_films_weights_for_a_shorter_time(searched, 
 
     monkeypatch.setattr(keras.Model, "fit", watched)
     out = train(searched, tmp_path / "train", TrainSettings(epochs=4, patience=4, batch=8, architectures=("0000@128",)))
-    smaller = build(SMALL)
+    smaller = build(small)
     smaller.load_weights(weights_path(out, "0000-0"))
     assert all(np.array_equal(a, b) for a, b in zip(begun[128], smaller.get_weights(), strict=True))
     assert len(read_history(out, "0000-0")) == 4
@@ -52,18 +66,24 @@ def test_it_goes_on_from_the_smaller_films_weights_for_a_shorter_time(searched, 
     (member,) = load_members(out)  # the smaller one is a step on the way, not a member
     assert member.name == "0000@128-0"
     assert member.architecture.size == 128
-    assert member.architecture.learning_rate == pytest.approx(SMALL.learning_rate * LARGER_RATE)
+    assert member.architecture.learning_rate == pytest.approx(small.learning_rate * LARGER_RATE)
 
 
 @pytest.mark.slow
-def test_a_short_training_forgets_what_normalisation_began_with(searched, audited, tmp_path):
+def test_a_short_training_forgets_what_normalisation_began_with(searched, audited, tmp_path, small):
     """The end is kept, so that means and variances have to be those of the films by then, not still the zeros and ones
     of the beginning.
     """
+    import keras
+
+    from tuning.train import train
+    from tuning.training.members import load_members
+    from tuning.training.plan import TrainSettings
+
     out = train(searched, tmp_path / "train", TrainSettings(epochs=12, batch=8, architectures=("0000",)))
     (member,) = load_members(out)
     layer = next(layer for layer in member.network.layers if isinstance(layer, keras.layers.BatchNormalization))
-    seen = keras.Model(member.network.input, layer.input)(load_knees(audited, "train", SMALL.input).inputs())
+    seen = keras.Model(member.network.input, layer.input)(load_knees(audited, "train", small.input).inputs())
     kept, actual = (np.asarray(values) for values in (layer.moving_variance, np.var(seen, axis=(0, 1, 2))))
     assert 0.5 < np.median(kept / actual) < 2
 
@@ -79,12 +99,18 @@ def test_a_short_training_forgets_what_normalisation_began_with(searched, audite
     ],
 )
 def test_a_network_that_cannot_be_enlarged_is_refused(searched, tmp_path, name, message):
+    from tuning.train import train
+    from tuning.training.plan import TrainSettings
+
     with pytest.raises(SettingsError, match=message):
         train(searched, tmp_path / "train", TrainSettings(architectures=(name,)))
     assert not (tmp_path / "train").exists()
 
 
 def test_a_trial_of_an_older_search_space_has_the_defaults_of_newer_choices(searched, tmp_path):
+    from tuning.networks.architecture import NAMED
+    from tuning.training.search_result import architecture_of_trial
+
     with (searched / "trials.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     with (tmp_path / "trials.csv").open("w", newline="", encoding="utf-8") as file:
