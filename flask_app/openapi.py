@@ -99,7 +99,51 @@ def problem_types() -> list[tuple[str, int, str]]:
 @cache
 def document() -> dict[str, Any]:
     """Return the description as JSON values."""
-    components = _report_schemas() | {
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "KneeOA API",
+            "version": "1",
+            "summary": "Kellgren-Lawrence grades of knee radiographs.",
+            "description": (
+                f"{DISCLAIMER} The server keeps a film in memory for one answer. It runs kneeoa_hub {__version__}."
+            ),
+            "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": _paths(),
+        "components": {"schemas": _schemas()},
+    }
+
+
+def _paths() -> dict[str, Any]:
+    return {
+        "/api/v1/grade": {
+            "post": _operation(
+                "grade",
+                "Grade films",
+                GRADE_WORDS,
+                _films(many=True),
+                {"200": _json("The films' reports.", "Answer")},
+            )
+        },
+        "/api/v1/dicom/report": {
+            "post": _operation(
+                "dicomReport",
+                "A structured report of a DICOM film",
+                DICOM_WORDS,
+                _films(many=False),
+                {"200": DICOM_ANSWER},
+            )
+        },
+        "/api/v1/model": {
+            "get": _operation("model", "Which model answers", MODEL_WORDS, None, {"200": _json("The model.", "Model")})
+        },
+    }
+
+
+def _schemas() -> dict[str, Any]:
+    return _report_schemas() | {
         "Answer": _object(
             {
                 "films": {
@@ -146,45 +190,6 @@ def document() -> dict[str, Any]:
                 "input": _object({"height": {"type": "integer"}, "width": {"type": "integer"}}),
             }
         ),
-    }
-    return {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "KneeOA API",
-            "version": "1",
-            "summary": "Kellgren-Lawrence grades of knee radiographs.",
-            "description": (
-                f"{DISCLAIMER} The server keeps a film in memory for one answer. It runs kneeoa_hub {__version__}."
-            ),
-            "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
-        },
-        "servers": [{"url": "/"}],
-        "paths": {
-            "/api/v1/grade": {
-                "post": _operation(
-                    "grade",
-                    "Grade films",
-                    GRADE_WORDS,
-                    _films(many=True),
-                    {"200": _json("The films' reports.", "Answer")},
-                )
-            },
-            "/api/v1/dicom/report": {
-                "post": _operation(
-                    "dicomReport",
-                    "A structured report of a DICOM film",
-                    DICOM_WORDS,
-                    _films(many=False),
-                    {"200": DICOM_ANSWER},
-                )
-            },
-            "/api/v1/model": {
-                "get": _operation(
-                    "model", "Which model answers", MODEL_WORDS, None, {"200": _json("The model.", "Model")}
-                )
-            },
-        },
-        "components": {"schemas": components},
     }
 
 

@@ -11,6 +11,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from kneeoa_hub import KneeOAError, pull
 from kneeoa_hub.errors import AddressError, HubUnreachable
@@ -72,7 +73,7 @@ def deploy(
         BundleError: The model cannot be loaded.
         HubError: The Hub refuses or cannot be reached.
     """
-    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, constants
+    from huggingface_hub import HfApi, constants
 
     if re.fullmatch(r"[\w.-]+/[\w.-]+", space) is None:
         raise AddressError(f"{space!r} is not the name of a Space; give ORG/NAME.")
@@ -91,23 +92,23 @@ def deploy(
     # The build of a Space has no token, so it cannot fetch a private model; the running Space does, by HF_TOKEN.
     names = () if info.private or info.gated else versioned.published_files(folder)
     files = space_files(address.name, revision_of(folder), names)
-    if dry_run:
-        return list(files)
-
-    def attempt() -> None:
-        api.create_repo(space, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
-        head = api.space_info(space, timeout=10)
-        there = {file.rfilename for file in head.siblings or ()}
-        stale = sorted(name for name in there - set(files) if name in OWN or name.startswith(OWN_FOLDERS))
-        operations = [CommitOperationAdd(name, io.BytesIO(content)) for name, content in files.items()]
-        operations += [CommitOperationDelete(name) for name in stale]
-        api.create_commit(
-            space, operations, commit_message=f"Demo of {model}", repo_type="space", parent_commit=head.sha
-        )
-
-    with hub_session(space):
-        with_retries(attempt)
+    if not dry_run:
+        with hub_session(space):
+            with_retries(lambda: _commit(api, space, files, f"Demo of {model}", private))
     return list(files)
+
+
+def _commit(api: Any, space: str, files: dict[str, bytes], message: str, private: bool) -> None:
+    """Make the Space where it is missing, and replace what an earlier deployment has left, in one commit."""
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    api.create_repo(space, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)
+    head = api.space_info(space, timeout=10)
+    there = {file.rfilename for file in head.siblings or ()}
+    stale = sorted(name for name in there - set(files) if name in OWN or name.startswith(OWN_FOLDERS))
+    operations = [CommitOperationAdd(name, io.BytesIO(content)) for name, content in files.items()]
+    operations += [CommitOperationDelete(name) for name in stale]
+    api.create_commit(space, operations, commit_message=message, repo_type="space", parent_commit=head.sha)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

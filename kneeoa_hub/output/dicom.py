@@ -70,51 +70,15 @@ def structured_report(film: bytes, report: FilmReport) -> Any:
     """
     header, highdicom = _taken_over(film, *UIDS), _highdicom()
     from highdicom.coding_schemes import CodingSchemeIdentificationItem
-    from highdicom.sr import (
-        CodedConcept,
-        ComprehensiveSR,
-        DeviceObserverIdentifyingAttributes,
-        MeasurementReport,
-        ObservationContext,
-        ObserverContext,
-        RelationshipTypeValues,
-        TextContentItem,
-    )
-    from pydicom.sr.codedict import codes
+    from highdicom.sr import ComprehensiveSR
 
-    device = DeviceObserverIdentifyingAttributes(
-        uid=_uid(highdicom, report.model, report.revision),
-        name=report.model,
-        manufacturer_name=MAKER,
-        model_name=report.model,
-        serial_number=report.revision,
-    )
-    observer = ObservationContext(
-        observer_device_context=ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=device)
-    )
-    content = MeasurementReport(
-        observation_context=observer,
-        procedure_reported=CodedConcept("1597004", "SCT", "Skeletal system plain X-ray"),
-        imaging_measurements=[_group(knee, number) for number, knee in enumerate(report.knees, 1)]
-        or [_not_graded(report)],
-        title=codes.DCM.ImagingMeasurementReport,
-    )
-    words = TextContentItem(codes.DCM.Comment, report.findings(), RelationshipTypeValues.CONTAINS)
-    content[0].ContentSequence.append(words)
     try:
         made = ComprehensiveSR(
             evidence=[header],
-            content=content,
-            series_instance_uid=highdicom.UID(),
-            series_number=REPORT_SERIES,
-            sop_instance_uid=highdicom.UID(),
-            instance_number=1,
-            manufacturer=MAKER,
+            content=_measurements(highdicom, report),
             is_complete=True,
-            content_qualification="RESEARCH",
-            specific_character_set=None,
             coding_schemes=[CodingSchemeIdentificationItem(SCHEME, name=MAKER, responsible_organization=MAKER)],
-            **_described(report),
+            **_common(highdicom, report, REPORT_SERIES),
         )
     except KeyError as error:  # highdicom looks up the SOP class of the film
         if error.args != (header.SOPClassUID,):
@@ -141,16 +105,9 @@ def secondary_capture(film: bytes, report: FilmReport) -> Any:
         photometric_interpretation="RGB",
         bits_allocated=8,
         coordinate_system="PATIENT",
-        series_instance_uid=highdicom.UID(),
-        series_number=CAPTURE_SERIES,
-        sop_instance_uid=highdicom.UID(),
-        instance_number=1,
-        manufacturer=MAKER,
         patient_orientation=ASSUMED_ORIENTATION,
         transfer_syntax_uid="1.2.840.10008.1.2.1",
-        content_qualification="RESEARCH",
-        specific_character_set=None,
-        **_described(report),
+        **_common(highdicom, report, CAPTURE_SERIES),
     )
     # highdicom accepts neither an empty orientation nor one between two directions
     made.PatientOrientation = header.PatientOrientation
@@ -169,6 +126,39 @@ def to_bytes(dataset: Any) -> bytes:
     content = io.BytesIO()
     dataset.save_as(content, enforce_file_format=True)
     return content.getvalue()
+
+
+def _measurements(highdicom: Any, report: FilmReport) -> Any:
+    """Return the content of the report: its observer, a group for each knee or for the refusal, and the findings."""
+    from highdicom.sr import (
+        CodedConcept,
+        DeviceObserverIdentifyingAttributes,
+        MeasurementReport,
+        ObservationContext,
+        ObserverContext,
+        RelationshipTypeValues,
+        TextContentItem,
+    )
+    from pydicom.sr.codedict import codes
+
+    device = DeviceObserverIdentifyingAttributes(
+        uid=_uid(highdicom, report.model, report.revision),
+        name=report.model,
+        manufacturer_name=MAKER,
+        model_name=report.model,
+        serial_number=report.revision,
+    )
+    observer = ObserverContext(observer_type=codes.DCM.Device, observer_identifying_attributes=device)
+    content = MeasurementReport(
+        observation_context=ObservationContext(observer_device_context=observer),
+        procedure_reported=CodedConcept("1597004", "SCT", "Skeletal system plain X-ray"),
+        imaging_measurements=[_group(knee, number) for number, knee in enumerate(report.knees, 1)]
+        or [_not_graded(report)],
+        title=codes.DCM.ImagingMeasurementReport,
+    )
+    findings = TextContentItem(codes.DCM.Comment, report.findings(), RelationshipTypeValues.CONTAINS)
+    content[0].ContentSequence.append(findings)
+    return content
 
 
 def _group(knee: KneeGrade, number: int) -> Any:
@@ -231,14 +221,24 @@ def _not_graded(report: FilmReport) -> Any:
     )
 
 
-def _described(report: FilmReport) -> dict[str, Any]:
-    """Return the elements that say what made an object. Each has room for 64 characters."""
-    described = {
-        "series_description": f"Research use only: KL grades by {report.model}",
-        "manufacturer_model_name": report.model,
-        "device_serial_number": report.revision,
+def _common(highdicom: Any, report: FilmReport, series: int) -> dict[str, Any]:
+    """Return the arguments that both kinds of objects have: their numbers, and what made them.
+
+    Each of the texts has room for 64 characters.
+    """
+    return {
+        "series_instance_uid": highdicom.UID(),
+        "series_number": series,
+        "sop_instance_uid": highdicom.UID(),
+        "instance_number": 1,
+        "manufacturer": MAKER,
+        "content_qualification": "RESEARCH",
+        "specific_character_set": None,
+        "series_description": f"Research use only: KL grades by {report.model}"[:64],
+        "manufacturer_model_name": report.model[:64],
+        "device_serial_number": report.revision[:64],
+        "software_versions": __version__,
     }
-    return {name: value[:64] for name, value in described.items()} | {"software_versions": __version__}
 
 
 def _short(value: float) -> float:
