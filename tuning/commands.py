@@ -58,7 +58,7 @@ def _search_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--films", type=_count, default=3000, help="training films of a trial at most (default 3000)")
     step.add_argument("--validation-films", type=_count, default=1000, help="validation films at most (default 1000)")
     step.add_argument("--seed", type=_seed, default=0, help="seed of the draws and the weights (default 0)")
-    narrow = "narrow a choice of the search space, such as size=96,128; may be given several times"
+    narrow = "narrow a choice of the search space, such as size=96,128, or add backbones: backbone=,lite0; repeatable"
     step.add_argument("--only", action="append", default=[], metavar="NAME=V1,V2", help=narrow)
 
 

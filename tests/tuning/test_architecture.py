@@ -119,6 +119,13 @@ def test_the_deepest_network_without_padding_fits_the_smallest_film():
         assert build(deepest).output_shape == (None, 5)
 
 
+def test_a_search_draws_a_backbone_only_when_it_is_named():
+    from tuning.networks.architecture import narrowed
+
+    assert narrowed({})["backbone"] == ("",)
+    assert narrowed({"backbone": ["", "lite0"]})["backbone"] == ("", "lite0")
+
+
 @pytest.mark.parametrize("only", [{"depth": ["3"]}, {"size": ["100"]}, {"block": ["residual", "dense"]}])
 def test_an_error_names_the_choices_when_one_is_not_in_the_search_space(only):
     from tuning.networks.architecture import narrowed

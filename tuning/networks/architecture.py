@@ -115,11 +115,14 @@ SEARCH_SPACE: dict[str, tuple[Any, ...]] = {
     "augmentation": (0.0, 0.35, 0.7, 1.0),
     "backbone": ("", *backbones.BACKBONES),
 }
-"""The values of every choice that a search can draw."""
+"""The values of every choice that a search can draw; see `narrowed` for those it draws by default."""
 
 
 def narrowed(only: dict[str, list[str]]) -> dict[str, tuple[Any, ...]]:
     """Returns the search space with fewer values of some choices.
+
+    A backbone is drawn only when `only` names it: its weights are an extra to install, and a search with a seed finds
+    the same with and without that extra.
 
     Args:
         only: By name of a choice, the values that stay, such as {"size": ["128", "160"]}.
@@ -127,7 +130,7 @@ def narrowed(only: dict[str, list[str]]) -> dict[str, tuple[Any, ...]]:
     Raises:
         SettingsError: A choice or a value is not in the search space.
     """
-    search_space = dict(SEARCH_SPACE)
+    search_space = {**SEARCH_SPACE, "backbone": ("",)}
     for name, texts in only.items():
         if name not in search_space:
             raise SettingsError(f"--only {name}: there is no such choice; choose among {', '.join(SEARCH_SPACE)}.")
