@@ -47,7 +47,7 @@ def data() -> Path:
 
 @pytest.fixture(scope="session")
 def grader() -> kneeoa_hub.KneeGrader:
-    return kneeoa_hub.from_pretrained()
+    return kneeoa_hub.from_pretrained(threads=1)  # other tests run beside it
 
 
 @pytest.fixture(scope="session")

@@ -64,6 +64,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, s
     return {name: tuple(rest) for name, *rest in lines}
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="Linux alone tells a process's own peak")
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_by_its_headers(name: str, outcomes: dict[str, tuple[int, str, float, float]]):

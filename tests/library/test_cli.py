@@ -188,6 +188,7 @@ def test_a_report_that_would_lack_films_is_not_written(films, tmp_path, capsys):
     assert (tmp_path / "grades.csv").read_bytes() == whole
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are Unicode, and there is no /dev/full")
 def test_a_name_that_is_not_utf8_is_kept_and_a_full_output_is_an_error(films, tmp_path):
     folder = os.fsencode(tmp_path) + b"/films"
@@ -387,6 +388,7 @@ FILMS = 200
 """Of a run that is interrupted: more than a machine with other work grades before it comes to the interrupt."""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows sends no such signal")
 def test_an_interrupt_ends_the_command_quietly_and_the_next_one_goes_on(films, tmp_path):
     out = tmp_path / "grades.jsonl"

@@ -18,6 +18,8 @@ from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.film import Limits
 from kneeoa_hub.imaging.phantom import knee_film
 
+pytestmark = pytest.mark.slow
+
 LIMITS = Limits(max_pixels=PIXELS, min_side=1)
 TELLING = (b"\0", b"\xff", b"\x7f", b"\x80", b"\0\0\0\0", b"\xff\xff\xff\xff", b"\0\x80", b"\x01")
 """Bytes that a reader is likeliest to stumble over."""

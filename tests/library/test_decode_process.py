@@ -23,7 +23,10 @@ from kneeoa_hub.imaging.phantom import knee_film
 from ..support.flask_requests import two_pages
 from ..support.hostile import hostile_worker
 
-pytestmark = pytest.mark.skipif(not decode_worker.STATUS.exists(), reason="Linux alone limits a process's memory")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not decode_worker.STATUS.exists(), reason="Linux alone limits a process's memory"),
+]
 FILM = knee_film(2, 7, bits=16).pixels.astype(np.uint16)
 
 

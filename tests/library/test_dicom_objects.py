@@ -119,6 +119,7 @@ def test_what_is_odd_is_left_empty_and_what_tells_the_film_is_kept(report):
             assert made.StudyDate == "20200101"
 
 
+@pytest.mark.slow
 def test_a_header_of_garbage_gives_objects_or_the_name_of_an_element(film, report):
     keywords = (
         "PatientID",

@@ -41,6 +41,7 @@ def test_no_sample_film_is_refused_or_warned_of_as_turned(grader):
         assert not any("turned" in warning or "inverted" in warning for warning in report.warnings)
 
 
+@pytest.mark.slow
 def test_body_parts_that_no_gate_has_learnt_are_refused_wherever_the_locator_looks(grader):
     from tuning.synthetic import negatives
 

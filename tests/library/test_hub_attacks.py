@@ -15,6 +15,8 @@ from kneeoa_hub.manifest import MOST_CARD, MOST_FIGURE, MOST_UNLISTED
 from ..support.bundles import contents, make_bundle
 from ..support.hub_people import REPO
 
+pytestmark = pytest.mark.slow
+
 
 def around(folder: Path) -> dict[str, bytes]:
     """Every file near the cache that is no part of it."""

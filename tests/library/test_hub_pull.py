@@ -9,6 +9,8 @@ import pytest
 from ..support.bundles import contents
 from ..support.hub_people import REPO
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("answer", ["{}", "[]", "null", "3"])
 def test_json_that_no_hub_sends_is_an_error_that_says_so(server, stranger, answer):

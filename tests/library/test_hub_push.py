@@ -12,6 +12,8 @@ from kneeoa_hub.errors import AddressError
 from ..support.bundles import CARD, contents, make_bundle
 from ..support.hub_people import REPO, Person
 
+pytestmark = pytest.mark.slow
+
 
 def changing(server) -> list[str]:
     """The requests that change something."""

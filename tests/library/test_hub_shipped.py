@@ -13,6 +13,8 @@ from ..support.bundles import contents
 from ..support.hub_people import Person
 from ..support.hub_server import HubServer
 
+pytestmark = pytest.mark.slow
+
 REPO = "lab/kneeoa-cnn"
 GRADE = """
 import json, sys
@@ -93,7 +95,6 @@ def test_a_stranger_gets_the_same_grades_from_it(hub, grader, films):
             assert here["probabilities"] == pytest.approx(there["probabilities"], abs=1e-6)
 
 
-@pytest.mark.slow
 def test_the_snippet_of_the_hubs_page_loads_the_keras_model(hub, grader, tmp_path):
     from kneeoa_hub.imaging.letterbox import network_input
 

@@ -8,6 +8,8 @@ from ..support.bundles import contents, make_bundle
 from ..support.hub_people import REPO, Person
 from ..support.hub_server import HubServer
 
+pytestmark = pytest.mark.slow
+
 LARGE = ("model.onnx", "model.weights.h5", "figures/confusion.png")
 
 
