@@ -1,5 +1,5 @@
 """What all tests share: films, synthetic ones always and real ones where KNEEOA_DATA names their folder, a grader, and
-which tests run in one process.
+the order of the tests.
 """
 
 import sys
@@ -16,16 +16,15 @@ from kneeoa_hub.settings import Settings
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Processes that run tests beside each other take whole files, so that a server or a training is made once.
+    """Mark the tests on real films, and put the files first that take long, so that no process ends long after another.
 
-    All that needs Keras runs in one process, the first to begin: each import of TensorFlow takes ten seconds.
+    Files that need Keras are the longest. Each process that runs one imports TensorFlow once, which takes ten seconds.
     """
     for item in items:
         if "data" in getattr(item, "fixturenames", ()):
             item.add_marker("films")
-        group = "keras" if item.get_closest_marker("keras") else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
-    items.sort(key=lambda item: item.get_closest_marker("keras") is None)
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.get_closest_marker("keras") is None, item.path not in long))
 
 
 @pytest.fixture(autouse=True)
