@@ -13,6 +13,7 @@ from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import HubUnreachable, KneeOAError
 from kneeoa_hub.report import DISCLAIMER
 from kneeoa_hub.settings import Settings
+from kneeoa_hub.third_party import prepare_streams
 
 from .guards import KEY_LINE, check, new_key
 from .server import serve
@@ -38,6 +39,7 @@ asks under that other name."""
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until stopped. Return 0 after a stop and 1 when the server cannot start; exit with 2 for wrong usage."""
+    prepare_streams()
     log_as_json()
     parser = _parser()
     try:

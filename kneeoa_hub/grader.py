@@ -228,8 +228,10 @@ class KneeGrader:
         """
         try:
             import keras
-        except ImportError:
-            raise MissingExtra("The Keras model needs TensorFlow and Keras: pip install 'kneeoa-hub[tune]'") from None
+        except ImportError as error:
+            raise MissingExtra(
+                f"The Keras model needs TensorFlow and Keras ({error}); pip install 'kneeoa-hub[tune]'"
+            ) from None
         verify(self.bundle.folder)
         try:
             return keras.saving.load_model(self.bundle.folder, compile=False, safe_mode=True)

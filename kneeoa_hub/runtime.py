@@ -1,6 +1,5 @@
 """The networks of a bundle in onnxruntime. Threads may share each of them."""
 
-import os
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ import numpy as np
 from .bundle import InputConfig
 from .errors import BundleError
 from .grades import NUM_GRADES
+from .third_party import quiet_onnxruntime
 
 OUTPUTS = ("probabilities", "embedding", "activation_map")
 """Outputs of the grading network, `model.onnx`."""
@@ -59,9 +59,7 @@ def open_graph(path: Path, size: tuple[int, int], outputs: tuple[str, ...], thre
     Raises:
         BundleError: The graph cannot be opened, or has another input or other outputs.
     """
-    # From 1.29 on, onnxruntime reports every process and model to its maker, and stores an identifier of the machine,
-    # unless this variable is set.
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    quiet_onnxruntime()
     import onnxruntime  # takes 0.3 s, and is not needed to pull or verify
 
     _limit_memory()

@@ -4,13 +4,17 @@
 """
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 
 from .errors import SettingsError
 
 PREFIX = "KNEEOA_"
 """The start of every variable's name."""
+OF_KUBERNETES = re.compile(r"KNEEOA_(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP))\w*")
+"""Variables that Kubernetes sets in each container beside a service named `kneeoa`."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +61,30 @@ class Settings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> "Settings":
-        """Read the variables. Raises SettingsError for a value that should be a whole number of 0 or more."""
+        """Read the variables.
+
+        Raises:
+            SettingsError: There is a variable KNEEOA_* of another name, since a setting with a misspelt name would not
+                be in force; or a value should be a whole number of 0 or more.
+        """
         environ = os.environ if environ is None else environ
+        _check_names(environ, [one.name.upper() for one in fields(cls)])
         values: dict[str, str | int] = {}
         for one in fields(cls):
             text = environ.get(PREFIX + one.name.upper(), "")
-            if text:
+            if text and not (one.name == "port" and text.startswith("tcp://")):  # Kubernetes sets it, as OF_KUBERNETES
                 values[one.name] = _number(one.name, text) if isinstance(one.default, int) else text
         return cls(**values)  # type: ignore[arg-type]
+
+
+def _check_names(environ: Iterable[str], known: list[str]) -> None:
+    for name in sorted(environ):
+        start, own = name[: len(PREFIX)].upper(), name[len(PREFIX) :]
+        if start != PREFIX or (name.isupper() and own in known) or OF_KUBERNETES.fullmatch(name):
+            continue
+        near = get_close_matches(own.upper(), known, 1)
+        said = f"did you mean {PREFIX}{near[0]}?" if near else f"there are {', '.join(PREFIX + one for one in known)}."
+        raise SettingsError(f"{name} is no setting of kneeoa_hub; {said} Rename it or unset it.")
 
 
 def _number(name: str, text: str) -> int:

@@ -6,7 +6,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-if __name__ == "__main__":  # Gradio reads it on import; only a folder of its own may be swept
+from kneeoa_hub.third_party import prepare_network, prepare_streams
+
+if __name__ == "__main__":  # before Gradio is imported, which reads all of it
+    prepare_streams()
+    for ignored in prepare_network():
+        print(ignored, file=sys.stderr)
+    # Only a folder of its own may be swept.
     os.environ["GRADIO_TEMP_DIR"] = tempfile.mkdtemp(prefix="kneeoa-films-", dir=os.environ.get("GRADIO_TEMP_DIR"))
 
 if __package__:

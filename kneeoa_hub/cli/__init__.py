@@ -1,12 +1,13 @@
 """The command line: kneeoa grade | pull | push | info | verify | card | list."""
 
-import io
 import os
 import sys
 from collections.abc import Sequence
 
 from ..errors import AddressError, KneeOAError, SettingsError
 from ..inert import on_terminal
+from ..settings import Settings
+from ..third_party import prepare_streams
 from .options import parser
 
 __all__ = ["main", "parser"]
@@ -21,13 +22,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         The exit code: 0 all films were graded or refused, 1 a film failed, 2 usage, 130 interrupted.
     """
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.encoding.lower() == "utf-8":
-        sys.stdout.reconfigure(errors="surrogateescape")  # a film's name may not be UTF-8
+    prepare_streams()
     parsed = parser().parse_args(arguments)
     try:
+        Settings.from_environ()  # also for a command that needs none: a misspelt one would not be in force
         code = parsed.run(parsed)
-        if sys.stdout:  # a shell may close it (>&-)
-            sys.stdout.flush()
+        sys.stdout.flush()
         return code
     except (AddressError, SettingsError) as error:
         print(on_terminal(f"kneeoa: {error.message}"), file=sys.stderr)

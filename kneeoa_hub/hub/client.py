@@ -1,7 +1,6 @@
 """The Hub's client, kept within bounds: it gives up on a silent Hub, and it sends no token to any other host."""
 
 import logging
-import os
 import re
 import threading
 import time
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import HubDenied, HubError, HubUnreachable, SettingsError
 from ..settings import Settings
+from ..third_party import limit_xet
 from .explain import explain
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def hub_session(repo: str) -> Iterator["Guard"]:
 
     Raises:
         HubError: The Hub did not do what was asked. The subclass says why.
+        SettingsError: HF_ENDPOINT, a proxy or a certificate file cannot be used.
         OutputError: The cache cannot be written.
     """
     import httpx2
@@ -69,7 +70,7 @@ def hub_session(repo: str) -> Iterator["Guard"]:
         try:
             guard = Guard(limit, httpx2.URL(constants.ENDPOINT))
             with _guarded(guard):
-                _limit_xet(limit)
+                limit_xet(limit)
                 yield guard
         except (
             httpx2.HTTPError,
@@ -193,14 +194,3 @@ class Guard:
     def _is_home(self, url: "httpx2.URL") -> bool:
         same = (url.scheme, url.port) == (self.home.scheme, self.home.port)
         return url.host == self.home.host and (same or url.scheme == "https")
-
-
-def _limit_xet(limit: int) -> None:
-    """Limit Xet's library, which asks the chunk store by itself and would wait two minutes for each answer."""
-    answer = f"{max(1, limit // 3)}s"
-    for name, value in (
-        ("HF_XET_CLIENT_CONNECT_TIMEOUT", answer),
-        ("HF_XET_CLIENT_READ_TIMEOUT", answer),
-        ("HF_XET_CLIENT_RETRY_MAX_ATTEMPTS", "1"),
-    ):
-        os.environ.setdefault(name, value)

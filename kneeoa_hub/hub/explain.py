@@ -1,9 +1,20 @@
 """What the Hub's client and the network raise, as the errors of this package, with what a person can do."""
 
 import json
+import ssl
 from typing import TYPE_CHECKING
 
-from ..errors import HubConflict, HubDenied, HubError, HubNotFound, HubUnreachable, KneeOAError, OutputError
+from ..errors import (
+    HubConflict,
+    HubDenied,
+    HubError,
+    HubNotFound,
+    HubUnreachable,
+    KneeOAError,
+    OutputError,
+    SettingsError,
+)
+from ..third_party import wrong_network_settings
 
 if TYPE_CHECKING:
     from huggingface_hub.errors import HfHubHTTPError
@@ -30,8 +41,23 @@ def explain(error: Exception, repo: str) -> KneeOAError:
         error = error.__cause__
     if isinstance(error, HfHubHTTPError):
         return _of_status(error, repo, hub)
+    untrusted = _untrusted_certificate(error)
+    if untrusted or not isinstance(error, httpx2.HTTPError):
+        wrong = " ".join(reason for _, reason in wrong_network_settings())
+        if wrong:
+            return SettingsError(f"{hub} can't be asked. {wrong}")
+    if untrusted:
+        return HubUnreachable(
+            f"The certificate of {hub} is not trusted ({untrusted}). Where a proxy of your organisation answers in the"
+            " Hub's place, ask IT for its CA certificate as a PEM file, and give that file's path in SSL_CERT_FILE."
+        )
     if isinstance(error, httpx2.InvalidURL | ImportError):
         return HubUnreachable(f"{hub} can't be asked ({error}); check HF_ENDPOINT and the proxy settings.")
+    if isinstance(error, UnicodeEncodeError):
+        return HubDenied(
+            "The token in HF_TOKEN, or of the stored login, contains characters that no token has; copy it again from"
+            " the Hub's settings."
+        )
     # The client raises the last three types where JSON lacks what a Hub answers.
     if isinstance(error, FileMetadataError | AttributeError | KeyError | TypeError):
         return HubUnreachable(f"{hub} does not answer like a Hub; check HF_ENDPOINT and the proxy settings.")
@@ -50,7 +76,18 @@ def explain(error: Exception, repo: str) -> KneeOAError:
             f"The chunk store of {hub} gave nothing of {repo} ({error}); try again later, or without it:"
             " HF_HUB_DISABLE_XET=1."
         )
+    if isinstance(error, ValueError):  # of an address or a proxy that cannot be parsed
+        return SettingsError(f"{hub!r} can't be asked ({error}); check HF_ENDPOINT and the proxy settings.")
     return HubError(f"{repo}: {error}")
+
+
+def _untrusted_certificate(error: BaseException | None) -> str:
+    """Return why a server's certificate was not trusted, or "" where that is not what failed."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return error.verify_message
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 def _innermost(error: Exception) -> Exception:

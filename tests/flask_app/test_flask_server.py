@@ -109,6 +109,12 @@ def test_the_server_answers_at_the_address_that_it_prints_until_it_is_stopped(
         (["--port", "70000"], {}, 2, "'70000' is no port; give a whole number from 0 to 65535."),
         ([], {"KNEEOA_PORT": "70000"}, 2, "port 70000 does not exist"),
         ([], {"KNEEOA_PORT": "http"}, 2, "KNEEOA_PORT is 'http'"),
+        (
+            [],
+            {"KNEEOA_API_KEY": "keys"},
+            2,
+            "did you mean KNEEOA_API_KEYS?",
+        ),
         (["--threads", "-1"], {}, 2, "is no number of threads"),
         ([], {"KNEEOA_API_KEYS": "/nowhere"}, 2, "KNEEOA_API_KEYS: /nowhere can't be read"),
         ([], {"KNEEOA_RATE_LIMIT": "often"}, 2, "give a rate such as 60 per minute"),

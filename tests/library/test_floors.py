@@ -10,7 +10,18 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 LIBRARY = [
-    {"grades", "errors", "files", "inert", "inside", "json_schema", "manifest", "settings", "typed_json"},
+    {
+        "grades",
+        "errors",
+        "files",
+        "inert",
+        "inside",
+        "json_schema",
+        "manifest",
+        "settings",
+        "third_party",
+        "typed_json",
+    },
     {"bundle", "evidence", "runtime", "decision", "agreement"},
     {"imaging"},
     {"overlay", "report"},

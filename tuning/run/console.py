@@ -1,5 +1,6 @@
 """What a user sees of the loop: progress, one line for an error, and no start-up messages of TensorFlow."""
 
+import io
 import logging
 import os
 import shutil
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 
 from kneeoa_hub.errors import AddressError, KneeOAError, SettingsError
 from kneeoa_hub.inert import on_terminal
+from kneeoa_hub.settings import Settings
+from kneeoa_hub.third_party import prepare_network, prepare_streams
 
 NOISE = (
     "absl::InitializeLog()",
@@ -39,8 +42,11 @@ def prepare() -> None:
         logging.ERROR
     )  # it warns of retracing when several models are used in turn
     warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)  # in Keras, while it exports
-    if hasattr(sys.stdout, "reconfigure"):
+    prepare_streams()
+    if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # in order with the progress, in a file too
+    for ignored in prepare_network():  # the processes of a search ask each other
+        print(ignored, file=sys.stderr)
 
 
 @contextmanager
@@ -65,6 +71,7 @@ def quiet_start() -> Iterator[None]:
 def exit_code(run: Callable[[], None]) -> int:
     """Run a command; returns 0, or 1 when it fails, or 2 for a wrong option or address, with a line for the user."""
     try:
+        Settings.from_environ()  # a misspelt one would not be in force
         run()
     except KneeOAError as error:
         print(on_terminal(f"error: {error.message}"), file=sys.stderr)

@@ -1,0 +1,112 @@
+"""What the package relies on in other libraries and in the system, set in one place.
+
+Each machine has its own settings: a keras.json that other software left, the proxy of a hospital, the encoding of a
+pipe. A program of the package calls what it needs here before it imports the library. The library itself changes
+nothing in the process of its user; it names the setting that is wrong.
+"""
+
+import io
+import os
+import ssl
+import sys
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+KERAS_HOME = Path(__file__).parent / "keras"
+"""A folder with a keras.json of our own: channels last, float32."""
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
+
+
+def prepare_streams() -> None:
+    """Make standard output UTF-8 where it goes into a file or a pipe, as every file that the package writes is.
+
+    Windows, and a POSIX system without a locale, encode it in a way that cannot hold every film's name. On a terminal
+    the encoding stays, and characters that it lacks become codes. A closed stream becomes one that drops everything.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # a shell may close it (>&-), and pythonw has none
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+    stream = sys.stdout
+    if not isinstance(stream, io.TextIOWrapper):
+        return
+    if stream.isatty() and stream.encoding.lower() != "utf-8":
+        stream.reconfigure(errors="backslashreplace")
+    else:
+        stream.reconfigure(encoding="utf-8", errors="surrogateescape")  # a film's name may not be UTF-8
+
+
+def prepare_keras() -> None:
+    """Make Keras use the layout and the float type that the networks are written for, whatever keras.json says.
+
+    Call it before Keras is imported. Where it was imported already, its settings are changed; its backend cannot be.
+    """
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    os.environ["KERAS_HOME"] = str(KERAS_HOME)
+    if keras := sys.modules.get("keras"):
+        keras.config.set_image_data_format("channels_last")
+        keras.config.set_floatx("float32")
+        keras.config.set_epsilon(1e-7)
+        keras.config.set_dtype_policy("float32")
+
+
+def prepare_network() -> list[str]:
+    """Let this process reach its own machine past every proxy, and drop network settings that no client can use.
+
+    Gradio asks its own server at the start, and the processes of a search ask each other. Both end with a traceback
+    where a proxy answers for this machine, or where a variable is wrong.
+
+    Returns:
+        A sentence for each variable that was dropped.
+    """
+    wrong = dict(wrong_network_settings())
+    for name in wrong:
+        del os.environ[name]
+    searched = os.environ.get("KERASTUNER_ORACLE_IP", "")
+    for name in ("NO_PROXY", "no_proxy"):
+        listed = [host.strip() for host in os.environ.get(name, "").split(",") if host.strip()]
+        added = [host for host in (*LOOPBACK, searched) if host and host not in listed]
+        os.environ[name] = ",".join(listed if "*" in listed else [*listed, *added])
+    return [f"{reason} It is ignored." for reason in wrong.values()]
+
+
+def wrong_network_settings() -> Iterator[tuple[str, str]]:
+    """Yield each variable of a proxy or certificate that no HTTP client here can use, and a sentence that says why."""
+    for name in (*PROXIES, *map(str.lower, PROXIES)):
+        value = os.environ.get(name, "")
+        scheme = value.partition("://")[0].lower() if "://" in value else "http"
+        if value and scheme not in PROXY_SCHEMES:
+            yield name, f"{name} names a proxy of the kind {scheme}://; write http://HOST:PORT or socks5://HOST:PORT."
+        elif value and scheme.startswith("socks") and not find_spec("socksio"):
+            yield name, f"{name} names a SOCKS proxy, which needs the package socksio (pip install socksio)."
+    for name, file in (("SSL_CERT_FILE", True), ("SSL_CERT_DIR", False)):
+        value = os.environ.get(name, "")
+        if value and not (os.path.isfile(value) if file else os.path.isdir(value)):
+            yield name, f"{name} is {value}, and there is no such {'file' if file else 'folder'}; correct or unset it."
+        elif value and file:
+            try:
+                ssl.create_default_context(cafile=value)
+            except OSError as error:  # ssl.SSLError is one
+                reason = getattr(error, "reason", None) or error.strerror
+                yield (
+                    name,
+                    f"{name} is {value}, which is no PEM file of certificates ({reason}); correct or unset it.",
+                )
+
+
+def quiet_onnxruntime() -> None:
+    """Keep onnxruntime from reporting every process and model to its maker, as it does from version 1.29 on."""
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
+
+def limit_xet(seconds: int) -> None:
+    """Limit Xet's library, which asks the chunk store by itself and would wait two minutes for each answer."""
+    answer = f"{max(1, seconds // 3)}s"
+    for name, value in (
+        ("HF_XET_CLIENT_CONNECT_TIMEOUT", answer),
+        ("HF_XET_CLIENT_READ_TIMEOUT", answer),
+        ("HF_XET_CLIENT_RETRY_MAX_ATTEMPTS", "1"),
+    ):
+        os.environ.setdefault(name, value)

@@ -1,0 +1,160 @@
+"""Settings of a machine that other software or its owner has made: none changes an answer or ends a program."""
+
+import io
+import json
+import os
+import ssl
+import subprocess
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from kneeoa_hub import third_party
+from kneeoa_hub.cli import main
+from kneeoa_hub.errors import SettingsError
+from kneeoa_hub.settings import Settings
+
+from ..support.hub_people import REPO, Person
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("KNEEOA_API_KEY", "KNEEOA_API_KEYS"),
+        ("KNEEOA_TRUSTED_HOST", "KNEEOA_TRUSTED_HOSTS"),
+        ("KNEEOA_RATELIMIT", "KNEEOA_RATE_LIMIT"),
+        ("KNEEOA_MAX_BYTE", "KNEEOA_MAX_BYTES"),
+        ("kneeoa_api_keys", "KNEEOA_API_KEYS"),
+    ],
+)
+def test_a_misspelt_setting_is_an_error_with_the_nearest_name(name, nearest):
+    with pytest.raises(SettingsError, match=f"^{name} is no setting of kneeoa_hub; did you mean {nearest}"):
+        Settings.from_environ({name: "1"})
+
+
+def test_a_setting_unlike_any_other_is_an_error_with_all_names():
+    with pytest.raises(SettingsError, match="there are KNEEOA_MODEL, KNEEOA_REVISION"):
+        Settings.from_environ({"KNEEOA_QQ": ""})
+
+
+def test_what_kubernetes_sets_for_a_service_of_this_name_is_no_setting():
+    beside = {
+        "KNEEOA_PORT": "tcp://10.0.0.7:8000",
+        "KNEEOA_PORT_8000_TCP_ADDR": "10.0.0.7",
+        "KNEEOA_SERVICE_HOST": "10.0.0.7",
+        "KNEEOA_SERVICE_PORT_HTTP": "8000",
+    }
+    assert Settings.from_environ(beside) == Settings()
+
+
+def test_every_command_stops_at_a_misspelt_setting(monkeypatch, capsys):
+    monkeypatch.setenv("KNEEOA_THREAD", "2")
+    assert main(["list"]) == 2
+    assert "did you mean KNEEOA_THREADS?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("form", ["--csv", "--json", "--workers=1"])
+def test_a_pipe_of_another_encoding_gets_utf8_and_every_film(films, tmp_path, monkeypatch, form):
+    """As on Windows, where a file behind > has the code page of the country."""
+    for name in ("a.png", "kolano_Łukasz.png", "z.png"):
+        (tmp_path / name).write_bytes(films["mild"].read_bytes())
+    out = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(out, "cp1252"))
+    assert main(["grade", str(tmp_path), form]) == 0
+    text = out.getvalue().decode("utf-8")
+    assert ("kolano_\\u0141ukasz.png" if form == "--json" else "kolano_Łukasz.png") in text
+    assert text.count(".png") == 3
+
+
+def test_a_closed_output_ends_nothing(films, monkeypatch):
+    for command in (["grade", str(films["mild"])], ["list"]):
+        monkeypatch.setattr(sys, "stdout", None)
+        assert main(command) == 0
+        sys.stdout.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("ALL_PROXY", "socks://127.0.0.1:1080", "names a proxy of the kind socks://"),
+        ("https_proxy", "socks5://127.0.0.1:1080", "needs the package socksio"),
+        ("SSL_CERT_FILE", "/nowhere.pem", "there is no such file"),
+        ("SSL_CERT_DIR", "/nowhere", "there is no such folder"),
+        ("SSL_CERT_FILE", __file__, "is no PEM file of certificates"),
+    ],
+)
+def test_a_network_setting_that_no_client_can_use_is_named_and_a_program_goes_on_without_it(
+    monkeypatch, name, value, says
+):
+    monkeypatch.setattr(os, "environ", {name: value, "HTTP_PROXY": "http://proxy:3128", "NO_PROXY": "pacs.example"})
+    ((wrong, reason),) = third_party.wrong_network_settings()
+    assert wrong == name
+    assert says in reason
+    assert third_party.prepare_network() == [f"{reason} It is ignored."]
+    assert os.environ["HTTP_PROXY"] == "http://proxy:3128"
+    assert os.environ["NO_PROXY"] == "pacs.example,localhost,127.0.0.1,::1"
+    assert name not in os.environ
+
+
+class ServerOfNobody:
+    """A server whose certificate nobody knows, as that of a proxy that reads what passes."""
+
+    def __init__(self, folder: Path):
+        key, certificate = folder / "key.pem", folder / "certificate.pem"
+        made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        named = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+        subprocess.run([*made, *named, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+        self.server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate, key)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+
+    def __enter__(self) -> str:
+        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
+        return f"https://localhost:{self.server.server_port}"
+
+    def __exit__(self, *_: object) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("variables", "kind", "says"),
+    [
+        (
+            {"SSL_CERT_FILE": "/nowhere.pem"},
+            "SettingsError",
+            "SSL_CERT_FILE is /nowhere.pem, and there is no such",
+        ),
+        ({"ALL_PROXY": "socks://127.0.0.1:1"}, "SettingsError", "ALL_PROXY names a proxy of the kind socks://"),
+        ({"HF_TOKEN": "hf_ä"}, "HubDenied", "The token in HF_TOKEN"),
+        ({}, "HubUnreachable", "is not trusted (self-signed certificate)"),
+    ],
+    ids=["no certificate file", "socks", "token", "company proxy"],
+)
+def test_what_a_hospital_s_network_does_to_a_pull_is_said(tmp_path, variables, kind, says):
+    with ServerOfNobody(tmp_path) as address:
+        person = Person(tmp_path / "home", address)
+        person.environment |= variables
+        said = person.does("pull", REPO)
+    assert said["error"] == kind, said
+    assert says in said["message"]
+    assert variables or "give that file's path in SSL_CERT_FILE" in said["message"]
+
+
+@pytest.mark.keras
+def test_keras_is_set_to_what_the_networks_are_written_for_whatever_was_set_before():
+    import keras
+
+    keras.config.set_image_data_format("channels_first")
+    keras.config.set_dtype_policy("float16")
+    third_party.prepare_keras()
+    layer = keras.layers.Conv2D(2, 3)
+    assert (layer.data_format, layer.dtype_policy.name) == ("channels_last", "float32")
+    assert os.environ["KERAS_HOME"] == str(third_party.KERAS_HOME)
+    kept = json.loads((third_party.KERAS_HOME / "keras.json").read_text("utf-8"))
+    assert kept["image_data_format"] == "channels_last"
