@@ -5,9 +5,10 @@
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
+from typing import Any
 
 from .errors import SettingsError
 
@@ -15,6 +16,8 @@ PREFIX = "KNEEOA_"
 """The start of every variable's name."""
 OF_KUBERNETES = re.compile(r"KNEEOA_(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP))\w*")
 """Variables that Kubernetes sets in each container beside a service named `kneeoa`."""
+PARTS = (PREFIX + "NODE_",)
+"""Starts of the names that a part of the project reads by itself."""
 
 
 @dataclass(frozen=True)
@@ -61,33 +64,46 @@ class Settings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> "Settings":
-        """Read the variables.
-
-        Raises:
-            SettingsError: There is a variable KNEEOA_* of another name, since a setting with a misspelt name would not
-                be in force; or a value should be a whole number of 0 or more.
-        """
-        environ = os.environ if environ is None else environ
-        _check_names(environ, [one.name.upper() for one in fields(cls)])
-        values: dict[str, str | int] = {}
-        for one in fields(cls):
-            text = environ.get(PREFIX + one.name.upper(), "")
-            if text and not (one.name == "port" and text.startswith("tcp://")):  # Kubernetes sets it, as OF_KUBERNETES
-                values[one.name] = _number(one.name, text) if isinstance(one.default, int) else text
-        return cls(**values)  # type: ignore[arg-type]
+        """Read the variables. Raises SettingsError for a wrong value, and for a variable KNEEOA_* of another name."""
+        return cls(**read_environ(cls, PREFIX, environ))
 
 
-def _check_names(environ: Iterable[str], known: list[str]) -> None:
+def read_environ(kind: type, prefix: str, environ: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Return the values of the variables that are set, by the name of their field.
+
+    Args:
+        kind: A dataclass with a default for each field. The variables of whole numbers have one that is a number.
+        prefix: The start of each variable's name; the field's name in capitals follows.
+        environ: The variables; by default those of the process.
+
+    Raises:
+        SettingsError: A variable with that prefix has another name, and would not be in force; or a value should be a
+            whole number of 0 or more.
+    """
+    environ = os.environ if environ is None else environ
+    names = {prefix + one.name.upper(): one for one in fields(kind)}
     for name in sorted(environ):
-        start, own = name[: len(PREFIX)].upper(), name[len(PREFIX) :]
-        if start != PREFIX or (name.isupper() and own in known) or OF_KUBERNETES.fullmatch(name):
-            continue
-        near = get_close_matches(own.upper(), known, 1)
-        said = f"did you mean {PREFIX}{near[0]}?" if near else f"there are {', '.join(PREFIX + one for one in known)}."
-        raise SettingsError(f"{name} is no setting of kneeoa_hub; {said} Rename it or unset it.")
+        if name.upper().startswith(prefix) and name not in names:
+            _check_other(name, prefix, list(names))
+    values: dict[str, Any] = {}
+    for name, one in names.items():
+        text = environ.get(name, "")
+        if text and not (name == "KNEEOA_PORT" and text.startswith("tcp://")):  # Kubernetes sets that one too
+            values[one.name] = _number(name, text) if isinstance(one.default, int) else text
+    return values
+
+
+def _check_other(name: str, prefix: str, known: list[str]) -> None:
+    """Raise SettingsError for a variable with this prefix that is not known, unless somebody else reads or sets it."""
+    if OF_KUBERNETES.fullmatch(name) or (prefix == PREFIX and name.startswith(PARTS)):
+        return
+    own = [one.removeprefix(prefix) for one in known]  # what all names share would make each look near
+    near = get_close_matches(name.upper().removeprefix(prefix), own, 1)
+    said = f"did you mean {prefix}{near[0]}?" if near else f"there are {', '.join(known)}."
+    raise SettingsError(f"{name} is no setting of kneeoa_hub; {said} Rename it or unset it.")
 
 
 def _number(name: str, text: str) -> int:
     if not text.isascii() or not text.isdigit():
-        raise SettingsError(f"{PREFIX}{name.upper()} is {text!r}; it needs a whole number of 0 or more.")
+        raise SettingsError(f"{name} is {text!r}; it needs a whole number of 0 or more.")
     return int(text)
