@@ -127,6 +127,19 @@ class HubConflict(HubError):
     code = "hub-conflict"
 
 
+class ArchiveError(KneeOAError):
+    """The archive refused a request, or gave an answer that cannot be used."""
+
+    code = "archive"
+    status = 502
+
+
+class ArchiveUnreachable(ArchiveError):
+    """The archive does not answer, or not to this token."""
+
+    code = "archive-unreachable"
+
+
 class DataError(KneeOAError):
     """Training films, labels or the input of a step cannot be used."""
 

@@ -142,6 +142,11 @@ class FilmReport:
         )
 
     @property
+    def sources(self) -> tuple[int, ...]:
+        """For each knee the place of its film among those of the answer; see `StudyReport`."""
+        return (0,) * len(self.knees)
+
+    @property
     def refusal(self) -> str:
         """One line that says why the film was refused and whether it was graded by force; "" without a refusal."""
         if not self.refused:
@@ -156,8 +161,14 @@ class FilmReport:
         lines += [f"Note: {warning}" for warning in self.warnings]
         if self.knees:
             lines += ["", "IMPRESSION", *map(self._impression, self.names, self.knees)]
+        if compared := self.comparison():
+            lines += ["", "COMPARISON", *compared]
         lines += ["", f"Model {self.model}, revision {self.revision}. {DISCLAIMER}"]
         return "\n".join(lines)
+
+    def comparison(self) -> tuple[str, ...]:
+        """Return sentences that compare the knees with earlier studies. A film alone has none; see `StudyReport`."""
+        return ()
 
     def overlay(self) -> Image.Image:
         """Return the film at full size as RGB, with the box, grade and heatmap of each knee drawn over it."""

@@ -4,8 +4,8 @@ from .film import Film
 from .screen import Screening
 
 SIDE_WARNING = (
-    "Sides follow the convention that the patient's right knee is at the picture's left; the film's header does not say"
-    " which knee is which."
+    "Sides follow the convention that the patient's right knee is at the picture's left; the header does not name"
+    " the side."
 )
 """The warning where only the convention gives the sides."""
 STACKED_WARNING = "The knees do not lie side by side on the film, so their sides are not known."

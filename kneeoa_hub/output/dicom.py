@@ -8,6 +8,7 @@ TID 1500, Measurement Report (DICOM PS3.16). Codes that no standard defines are 
 import hashlib
 import io
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -54,34 +55,38 @@ UTF_8 = "ISO_IR 192"
 
 @quiet_logs()
 @quiet_warnings()
-def structured_report(film: bytes, report: FilmReport) -> Any:
+def structured_report(film: bytes | Sequence[bytes], report: FilmReport, previous: Any = None) -> Any:
     """Return a Comprehensive SR as a pydicom dataset.
 
-    It has the grade, prediction set, probabilities and severity of each knee, and the findings as text.
+    It has the grade, prediction set, probabilities and severity of each knee, and the findings as text. Its UIDs follow
+    from the films and the model's revision, so that an archive never holds the same report twice.
 
     Args:
-        film: The DICOM file that was graded.
+        film: The DICOM file that was graded; for a study's answer its files, in the order of `StudyReport.films`.
         report: Its report.
+        previous: The dataset of the report that this one replaces, or None.
 
     Raises:
         MissingExtra: highdicom is not installed.
         UnsupportedFilm: The film is not DICOM, or lacks an element that an object of its study must have.
         DamagedFilm: The header of the film cannot be read.
     """
-    header, highdicom = _taken_over(film, *UIDS), _highdicom()
+    headers = [_taken_over(one, *UIDS) for one in ([film] if isinstance(film, bytes) else film)]
+    header, highdicom = headers[0], _highdicom()
     from highdicom.coding_schemes import CodingSchemeIdentificationItem
     from highdicom.sr import ComprehensiveSR
 
     try:
         made = ComprehensiveSR(
-            evidence=[header],
-            content=_measurements(highdicom, report),
+            evidence=headers,
+            content=_measurements(highdicom, report, headers),
             is_complete=True,
+            previous_versions=[previous] if previous else None,
             coding_schemes=[CodingSchemeIdentificationItem(SCHEME, name=MAKER, responsible_organization=MAKER)],
-            **_common(highdicom, report, REPORT_SERIES),
+            **_common(highdicom, report, REPORT_SERIES, headers),
         )
-    except KeyError as error:  # highdicom looks up the SOP class of the film
-        if error.args != (header.SOPClassUID,):
+    except KeyError as error:  # highdicom looks up the SOP class of each film
+        if not error.args or error.args[0] not in [one.SOPClassUID for one in headers]:
             raise
         raise _odd("SOPClassUID") from None
     return _spelt(made, header)
@@ -107,7 +112,7 @@ def secondary_capture(film: bytes, report: FilmReport) -> Any:
         coordinate_system="PATIENT",
         patient_orientation=ASSUMED_ORIENTATION,
         transfer_syntax_uid="1.2.840.10008.1.2.1",
-        **_common(highdicom, report, CAPTURE_SERIES),
+        **_common(highdicom, report, CAPTURE_SERIES, [header]),
     )
     # highdicom accepts neither an empty orientation nor one between two directions
     made.PatientOrientation = header.PatientOrientation
@@ -128,7 +133,7 @@ def to_bytes(dataset: Any) -> bytes:
     return content.getvalue()
 
 
-def _measurements(highdicom: Any, report: FilmReport) -> Any:
+def _measurements(highdicom: Any, report: FilmReport, headers: Sequence[Any]) -> Any:
     """Return the content of the report: its observer, a group for each knee or for the refusal, and the findings."""
     from highdicom.sr import (
         CodedConcept,
@@ -152,7 +157,10 @@ def _measurements(highdicom: Any, report: FilmReport) -> Any:
     content = MeasurementReport(
         observation_context=ObservationContext(observer_device_context=observer),
         procedure_reported=CodedConcept("1597004", "SCT", "Skeletal system plain X-ray"),
-        imaging_measurements=[_group(knee, number) for number, knee in enumerate(report.knees, 1)]
+        imaging_measurements=[
+            _group(knee, number, headers[film])
+            for number, (knee, film) in enumerate(zip(report.knees, report.sources, strict=True), 1)
+        ]
         or [_not_graded(report)],
         title=codes.DCM.ImagingMeasurementReport,
     )
@@ -161,14 +169,15 @@ def _measurements(highdicom: Any, report: FilmReport) -> Any:
     return content
 
 
-def _group(knee: KneeGrade, number: int) -> Any:
-    """Return the group of one knee, its grade and figures (TID 1501)."""
+def _group(knee: KneeGrade, number: int, header: Any) -> Any:
+    """Return the group of one knee, its grade and figures (TID 1501), with a reference to its film."""
     from highdicom.sr import (
         CodedConcept,
         FindingSite,
         Measurement,
         MeasurementsAndQualitativeEvaluations,
         QualitativeEvaluation,
+        SourceImageForMeasurementGroup,
         TrackingIdentifier,
     )
     from pydicom.sr.codedict import codes
@@ -199,6 +208,7 @@ def _group(knee: KneeGrade, number: int) -> Any:
         finding_sites=[FindingSite(CodedConcept("49076000", "SCT", "Knee joint"), laterality=side)],
         measurements=measurements,
         qualitative_evaluations=evaluations,
+        source_images=[SourceImageForMeasurementGroup(header.SOPClassUID, header.SOPInstanceUID)],
     )
 
 
@@ -221,15 +231,17 @@ def _not_graded(report: FilmReport) -> Any:
     )
 
 
-def _common(highdicom: Any, report: FilmReport, series: int) -> dict[str, Any]:
+def _common(highdicom: Any, report: FilmReport, series: int, headers: Sequence[Any]) -> dict[str, Any]:
     """Return the arguments that both kinds of objects have: their numbers, and what made them.
 
-    Each of the texts has room for 64 characters.
+    Each of the texts has room for 64 characters. The UIDs are new ones where a film has no UID to derive them from.
     """
+    films = sorted(str(one.get("SOPInstanceUID", "")) for one in headers)
+    made = (str(series), report.model, report.revision)
     return {
-        "series_instance_uid": highdicom.UID(),
+        "series_instance_uid": _uid(highdicom, "series", *made, headers[0].StudyInstanceUID),
         "series_number": series,
-        "sop_instance_uid": highdicom.UID(),
+        "sop_instance_uid": _uid(highdicom, "object", *made, *films) if all(films) else highdicom.UID(),
         "instance_number": 1,
         "manufacturer": MAKER,
         "content_qualification": "RESEARCH",
@@ -343,7 +355,7 @@ def _spelt(made: Any, header: Any) -> Any:
 
 
 def _uid(highdicom: Any, *parts: str) -> str:
-    """Return a UID that depends on the parts alone, so that a device is the same in each report (2.25, PS3.5 B.2)."""
+    """Return a UID that depends on the parts alone: a device is the same in each report (2.25, PS3.5 B.2)."""
     return highdicom.UID(f"2.25.{int.from_bytes(hashlib.sha256('/'.join(parts).encode()).digest()[:15], 'big')}")
 
 

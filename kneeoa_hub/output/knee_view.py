@@ -65,7 +65,7 @@ class KneeView:
     def of(cls, name: str, knee: KneeGrade, level: float) -> "KneeView":
         """Return the view of one knee of a report with the coverage level `level`."""
         statement = osteoarthritis(knee)
-        unknown = () if knee.side else ("The film does not say which side this is.",)
+        unknown = () if knee.side else ("The header does not name the side.",)
         return cls(
             name=name,
             side=knee.side.capitalize() if knee.side else NOT_KNOWN,

@@ -24,8 +24,8 @@ LIBRARY = [
     },
     {"bundle", "evidence", "runtime", "decision", "agreement"},
     {"imaging"},
-    {"overlay", "report"},
-    {"output", "card"},
+    {"overlay", "report", "study"},
+    {"output", "card", "archive"},
     {"hub"},
     {"grader"},
     {"cli"},
@@ -41,6 +41,7 @@ WITHIN = {
     "decision": {"bundle"},
     "bundle": {"evidence"},
     "report": {"overlay"},
+    "study": {"report"},
 }
 """Within a floor of the library, a module may use those named here."""
 ABOVE = ("flask_app", "spaces", "tuning")

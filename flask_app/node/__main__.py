@@ -1,0 +1,111 @@
+"""Run the DICOM node: `python -m flask_app.node --help`."""
+
+import argparse
+import logging
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from kneeoa_hub.errors import KneeOAError
+from kneeoa_hub.report import DISCLAIMER
+from kneeoa_hub.settings import Settings
+
+from ..watch import log_as_json
+from .privacy import Pseudonyms
+from .queue import Queue
+from .receive import Receiver
+from .settings import NodeSettings
+from .worker import silence_libraries
+
+RESTART_SECONDS = 1
+"""Seconds before a worker that ended is started again."""
+LONGEST_RESTART = 60
+"""Most seconds before a start, where the worker ends at once again and again."""
+HEALTHY_SECONDS = 60
+"""A worker that ran for so many seconds was well started."""
+GRACE_SECONDS = 40
+
+log = logging.getLogger(__name__)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until stopped. Return 0 after a stop and 1 when the node cannot start; exit with 2 for wrong usage."""
+    log_as_json()
+    silence_libraries()
+    parser = argparse.ArgumentParser(
+        "python -m flask_app.node",
+        description="Take knee films over DICOM, grade each study, and send a structured report to the archive.",
+        epilog=f"All settings are variables, KNEEOA_NODE_FOLDER first; docs/settings.md lists them. {DISCLAIMER}",
+    )
+    parser.parse_args(arguments)
+    try:
+        settings, limits = NodeSettings.from_environ(), Settings.from_environ()
+    except KneeOAError as error:
+        parser.error(error.message)
+    try:
+        with FileLock(_folder(settings) / "node.lock", timeout=0):
+            return _serve(settings, limits.max_bytes)
+    except KneeOAError as error:
+        parser.error(error.message)
+    except Timeout:
+        return _fail("another node works in KNEEOA_NODE_FOLDER; stop it, or give this one its own folder.")
+    except OSError as error:
+        place = f"{settings.host} port {settings.port}"
+        return _fail(f"can't listen on {place} or use the folder ({error.strerror}); choose another.")
+
+
+def _folder(settings: NodeSettings) -> Path:
+    folder = Path(settings.folder)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _serve(settings: NodeSettings, max_bytes: int) -> int:
+    stop = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    queue = Queue(Path(settings.folder), settings.max_bytes)
+    receiver = Receiver(queue, settings, max_bytes, Pseudonyms(queue.folder))
+    port = receiver.start()
+    print(f"{settings.ae_title} listens on {settings.host}:{port} (Ctrl+C stops it). {DISCLAIMER}", flush=True)
+    try:
+        _supervise(stop)
+    finally:
+        receiver.stop()
+        queue.close()
+    return 0
+
+
+def _supervise(stop: threading.Event) -> None:
+    """Keep a worker running until `stop` is set."""
+    wait = RESTART_SECONDS
+    while not stop.is_set():
+        began = time.monotonic()
+        worker = subprocess.Popen([sys.executable, "-m", "flask_app.node.worker"])
+        while worker.poll() is None and not stop.wait(0.1):
+            pass
+        if stop.is_set():
+            worker.terminate()
+            try:
+                worker.wait(GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+            return
+        wait = RESTART_SECONDS if time.monotonic() - began > HEALTHY_SECONDS else wait
+        log.error("The worker ended with %s; it starts again in %s s", worker.returncode, wait)
+        stop.wait(wait)
+        wait = min(2 * wait, LONGEST_RESTART)
+
+
+def _fail(message: str) -> int:
+    print(f"flask_app.node: {message}", file=sys.stderr)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

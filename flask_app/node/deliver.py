@@ -1,0 +1,133 @@
+"""Sends answers to the archive, by C-STORE or STOW-RS, until it has taken them."""
+
+import io
+import logging
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+import pydicom
+from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage
+from pynetdicom import AE
+from pynetdicom.association import Association
+
+from kneeoa_hub.archive.dicomweb import Service
+from kneeoa_hub.errors import ArchiveError, ArchiveUnreachable
+
+from .queue import Queue
+from .receive import load_certificates
+from .settings import Archive, NodeSettings
+
+AT_A_TIME = 20
+"""Objects that are sent in one association."""
+FIRST_WAIT, LONGEST_WAIT = 2, 300
+"""Seconds between two tries while the archive is unreachable: the first wait, doubled up to the longest."""
+MOST_REFUSALS = 8
+"""An object that the archive has refused this often is given up, until a person sends it again."""
+TAKEN = (0x0000, 0xB000, 0xB006, 0xB007)
+"""Statuses of C-STORE with which an object is stored: success, and warnings (PS3.4 table B.2-1)."""
+
+log = logging.getLogger(__name__)
+
+
+class Sender(Protocol):
+    """Stores objects in an archive while it is open."""
+
+    def store(self, content: bytes) -> None:
+        """Store a DICOM file. Raises ArchiveUnreachable, or ArchiveError where the archive refuses it."""
+        ...
+
+
+class Delivery:
+    """Sends what waits in the queue, and waits longer after each failure to reach the archive."""
+
+    def __init__(self, queue: Queue, settings: NodeSettings):
+        self._queue, self._settings, self._failures = queue, settings, 0
+
+    def send_due(self) -> bool:
+        """Send some of what waits; return whether there was anything. Raises ArchiveUnreachable."""
+        archive, objects = self._settings.destination, self._queue.to_send(AT_A_TIME)
+        if not archive or not objects:
+            return False
+        try:
+            with opened(archive, self._settings) as sender:
+                for one in objects:
+                    try:
+                        sender.store(one.content)
+                    except ArchiveUnreachable:
+                        raise
+                    except ArchiveError as error:
+                        after = FIRST_WAIT * 4**one.attempts if one.attempts + 1 < MOST_REFUSALS else None
+                        self._queue.not_sent(one.object, error.message, after)
+                        log.warning("The archive refused an object: %s", error.message)
+                        continue
+                    self._queue.sent(one.object)
+                    log.info("sent", extra={"fields": {"kind": one.kind}})
+        except ArchiveUnreachable as error:
+            self._queue.unreachable(error.message)
+            self._failures += 1
+            raise
+        self._failures = 0
+        return True
+
+    @property
+    def wait_seconds(self) -> float:
+        """Seconds to wait after the last failures."""
+        return min(LONGEST_WAIT, FIRST_WAIT * 2 ** min(self._failures - 1, 16))
+
+
+@contextmanager
+def opened(archive: Archive, settings: NodeSettings) -> Iterator[Sender]:
+    """Yield what stores objects in the archive. Raises ArchiveUnreachable."""
+    if archive.url:
+        yield Service(archive.url, settings.token, settings.timeout, settings.tls_ca or True)
+        return
+    entity = AE(settings.ae_title)
+    entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = settings.timeout
+    entity.connection_timeout = settings.timeout
+    for storage_class in (ComprehensiveSRStorage, SecondaryCaptureImageStorage):
+        entity.add_requested_context(storage_class)
+    association = entity.associate(
+        archive.host,
+        archive.port,
+        ae_title=archive.ae_title,
+        max_pdu=settings.pdu,
+        tls_args=(client_tls(settings), archive.host) if archive.tls else None,
+    )
+    if not association.is_established:
+        state = "rejects the association" if association.is_rejected else "does not answer"
+        raise ArchiveUnreachable(
+            f"The archive {archive.ae_title} at {archive.host}:{archive.port} {state}; check its AE title, address and"
+            " list of callers."
+        )
+    try:
+        yield _Association(association)
+    finally:
+        association.release()
+
+
+class _Association:
+    def __init__(self, association: Association):
+        self._association = association
+
+    def store(self, content: bytes) -> None:
+        """Store a DICOM file (C-STORE)."""
+        try:
+            status = self._association.send_c_store(pydicom.dcmread(io.BytesIO(content)))
+        except ValueError:  # no accepted presentation context
+            raise ArchiveError("The archive takes no objects of this SOP class; allow it in its settings.") from None
+        except RuntimeError:
+            raise ArchiveUnreachable("The association with the archive has ended.") from None
+        if "Status" not in status:
+            raise ArchiveUnreachable("The archive ended the association, or did not answer in time.")
+        if status.Status not in TAKEN:
+            raise ArchiveError(f"The archive refused the object with status {status.Status:04X}; its log says why.")
+
+
+def client_tls(settings: NodeSettings) -> ssl.SSLContext:
+    """Return the TLS of the sender. Raises SettingsError."""
+    context = ssl.create_default_context()
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    load_certificates(context, settings)
+    return context

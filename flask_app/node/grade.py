@@ -1,0 +1,142 @@
+"""Grades a study that is due: its films, one answer for all of them, and the objects that go to the archive."""
+
+import io
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pydicom
+
+from kneeoa_hub import FilmReport, KneeOAError
+from kneeoa_hub.errors import FilmError
+from kneeoa_hub.output.dicom import secondary_capture, structured_report, to_bytes
+from kneeoa_hub.overlay import film_picture
+from kneeoa_hub.study import Prior, PriorKnee, StudyReport, study_report, without_pixels
+
+from ..source import Grader
+from .privacy import Pseudonyms
+from .queue import Answer, Object, Queue, QueuedFilm, Study
+
+MOST_ATTEMPTS = 3
+"""A film whose grading ended the process this often is faulty."""
+LATER_SECONDS = 60
+"""After a fault of the model a study waits this many seconds."""
+DEAD_FOLDER = "dead"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class GradedFilm:
+    """A film and its report."""
+
+    content: bytes
+    report: FilmReport
+
+
+class StudyGrader:
+    """Answers the studies of a queue.
+
+    Args:
+        queue: The queue.
+        grader: The model.
+        pseudonyms: What stands for a film in the log and in the name of a dead letter.
+        capture: Whether secondary captures are made too.
+        dead_letters: Most files in the folder of dead letters.
+    """
+
+    def __init__(self, queue: Queue, grader: Grader, pseudonyms: Pseudonyms, *, capture: bool, dead_letters: int):
+        self._queue, self._grader, self._pseudonyms = queue, grader, pseudonyms
+        self._capture, self._dead_letters = capture, dead_letters
+
+    def answer_next(self) -> bool:
+        """Answer the study that has been due for longest; return whether there was one."""
+        study = self._queue.due()
+        if study is None:
+            return False
+        try:
+            answer = self._answer(study)
+        except KneeOAError as error:  # the model's fault and no film's
+            log.error("A study can't be graded now: %s", error.message)
+            self._queue.postpone(study, LATER_SECONDS)
+            return True
+        self._queue.answer(study, answer)
+        states = [state for state, _ in answer.outcomes.values()]
+        fields = {"study": self._pseudonyms.of(study.study), **{one: states.count(one) for one in set(states)}}
+        log.info("answered", extra={"fields": fields})
+        return True
+
+    def _answer(self, study: Study) -> Answer:
+        graded: list[GradedFilm] = []
+        outcomes: dict[str, tuple[str, str]] = {}
+        for film in self._queue.films(study.study):
+            if film.content is None or film.state == "faulty":
+                continue
+            state, reason, report = self._grade(film, film.content)
+            outcomes[film.film] = state, reason
+            if report and report.knees:
+                graded.append(GradedFilm(film.content, report))
+        if not graded:
+            return Answer(outcomes, "", (), ())
+        report = study_report([one.report for one in graded], self._priors(study))
+        objects, fault = self._objects(study, graded, report)
+        if fault:
+            outcomes = {film: (state, reason or fault) for film, (state, reason) in outcomes.items()}
+        return Answer(outcomes, report.revision, [knee.to_dict() for knee in report.knees], objects)
+
+    def _grade(self, film: QueuedFilm, content: bytes) -> tuple[str, str, FilmReport | None]:
+        """Return the film's state, its reason, and its report where there is one."""
+        if film.attempts >= MOST_ATTEMPTS:
+            self._bury(film, content)
+            return "faulty", f"The process ended {MOST_ATTEMPTS} times while it graded this film.", None
+        self._queue.begin(film.film)
+        (report,) = self._grader.grade_batch([content])
+        if isinstance(report, FilmError):
+            self._bury(film, content)
+            return "faulty", report.message, None
+        if isinstance(report, KneeOAError):
+            raise report
+        if report.refused:
+            return "refused", report.refused.message, report
+        # A study may have many films, so only the picture stays, and only where it will be drawn.
+        picture = np.asarray(film_picture(report.film)) if self._capture else without_pixels(report)
+        return "graded", "", replace(report, film=picture)
+
+    def _objects(self, study: Study, graded: Sequence[GradedFilm], report: StudyReport) -> tuple[list[Object], str]:
+        """Return the objects for the archive, and why there are none where a header does not allow them."""
+        before = self._queue.previous_report(study.study)
+        try:
+            previous = pydicom.dcmread(io.BytesIO(before)) if before else None
+            made = [("sr", structured_report([one.content for one in graded], report, previous))]
+            if self._capture:
+                used = [graded[place] for place in sorted(set(report.sources))]
+                made += [("sc", secondary_capture(one.content, one.report)) for one in used]
+        except FilmError as error:
+            return [], error.message
+        return [Object(str(one.SOPInstanceUID), kind, to_bytes(one)) for kind, one in made], ""
+
+    def _priors(self, study: Study) -> list[Prior]:
+        return [
+            Prior(date, revision, tuple(_prior_knee(knee) for knee in knees if knee["side"]))
+            for date, revision, knees in self._queue.earlier(study)
+        ]
+
+    def _bury(self, film: QueuedFilm, content: bytes) -> None:
+        """Keep a faulty film for whoever looks into it. The newest files stay."""
+        folder = self._queue.folder / DEAD_FOLDER
+        try:
+            folder.mkdir(mode=0o700, exist_ok=True)
+            (folder / f"{self._pseudonyms.of(film.film)}.dcm").write_bytes(content)
+            letters = sorted(folder.glob("*.dcm"), key=lambda path: path.stat().st_mtime, reverse=True)
+            for path in letters[self._dead_letters :]:
+                path.unlink(missing_ok=True)
+        except OSError as error:  # the film is in the queue all the same
+            log.error(
+                "A dead letter can't be written (%s)", Path(folder).name, extra={"fields": {"errno": error.errno}}
+            )
+
+
+def _prior_knee(knee: dict) -> PriorKnee:
+    return PriorKnee(knee["side"], knee["grade"], knee["severity"], tuple(knee["grade_set"]))

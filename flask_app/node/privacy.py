@@ -1,0 +1,36 @@
+"""Pseudonyms: what stands for a study, an accession or a patient in logs, and on pages unless they are to be shown."""
+
+import hashlib
+import hmac
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+KEY_FILE = "pseudonyms.key"
+KEY_BYTES = 32
+DIGITS = 12
+
+
+class Pseudonyms:
+    """Gives each identifier a pseudonym of 12 hex digits, the same one for as long as the queue's folder exists.
+
+    The key is drawn once and stays in the folder. Without it nobody finds an accession number by trying all numbers.
+    """
+
+    def __init__(self, folder: Path):
+        path = folder / KEY_FILE
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            part = folder / f"{KEY_FILE}.{secrets.token_hex(4)}"
+            part.touch(mode=0o600)
+            part.write_bytes(secrets.token_bytes(KEY_BYTES))
+            try:
+                path.hardlink_to(part)  # whole, or not at all where another process was first
+            finally:
+                part.unlink()
+        self._key = path.read_bytes()
+
+    def of(self, identifier: str) -> str:
+        """Return the pseudonym of an identifier, "" for an empty one."""
+        digest = hmac.new(self._key, identifier.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
+        return digest[:DIGITS] if identifier else ""

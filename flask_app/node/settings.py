@@ -1,0 +1,182 @@
+"""The settings of the DICOM node: the environment variables KNEEOA_NODE_* (docs/settings.md lists them)."""
+
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from kneeoa_hub.errors import SettingsError
+from kneeoa_hub.settings import read_environ
+
+PREFIX = "KNEEOA_NODE_"
+"""The start of every variable's name."""
+AE_TITLE = re.compile(r"[^\\\x00-\x1f\x7f-\U0010ffff]{1,16}")
+"""Up to 16 characters of ASCII without a backslash (PS3.5, 6.2)."""
+LAST_PORT = 65535
+IDENTIFIERS = ("hashed", "shown")
+LEAST_PDU = 4096
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Where answers go.
+
+    Attributes:
+        host: The archive's host.
+        port: Its port.
+        ae_title: Its AE title for C-STORE, or "" for STOW-RS.
+        tls: Whether C-STORE is encrypted.
+        url: The address of its DICOMweb service, or "" for C-STORE.
+    """
+
+    host: str
+    port: int
+    ae_title: str = ""
+    tls: bool = False
+    url: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> "Archive":
+        """Parse `dicom://AE@HOST:PORT`, `dicoms://AE@HOST:PORT` or `http(s)://HOST/PATH`. Raises SettingsError."""
+        try:
+            parts = urlsplit(text)
+            host, port, title = parts.hostname or "", parts.port, parts.username or ""
+        except ValueError:
+            raise _archive(text) from None
+        if parts.scheme in ("http", "https") and host and not title and not parts.query:
+            return cls(host, port or {"http": 80, "https": 443}[parts.scheme], url=text.rstrip("/"))
+        if parts.scheme not in ("dicom", "dicoms") or not host or not port or not AE_TITLE.fullmatch(title):
+            raise _archive(text)
+        return cls(host, port, title, parts.scheme == "dicoms")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who may send films.
+
+    Attributes:
+        ae_title: The calling AE title, or "*" for any.
+        network: The network of its address, or None for any.
+    """
+
+    ae_title: str
+    network: ipaddress.IPv4Network | ipaddress.IPv6Network | None
+
+    @classmethod
+    def parse(cls, text: str) -> "Caller":
+        """Parse `AE`, `AE@ADDRESS` or `AE@NETWORK/BITS`; AE may be `*`. Raises SettingsError."""
+        title, _, network = text.strip().partition("@")
+        if title != "*" and not AE_TITLE.fullmatch(title):
+            raise SettingsError(f"{PREFIX}CALLERS: {title!r} is no AE title; give 1 to 16 letters, digits or dashes.")
+        try:
+            return cls(title, ipaddress.ip_network(network) if network else None)
+        except ValueError:
+            raise SettingsError(
+                f"{PREFIX}CALLERS: {network!r} is no address or network; give one such as 10.1.2.3 or 10.1.0.0/16."
+            ) from None
+
+    def allows(self, ae_title: str, address: str) -> bool:
+        """Return whether an association with this calling AE title from this address may be accepted."""
+        known = self.network is None or ipaddress.ip_address(address) in self.network
+        return known and self.ae_title in ("*", ae_title)
+
+
+@dataclass(frozen=True)
+class NodeSettings:
+    """The values of the environment variables: `KNEEOA_NODE_FOLDER` is `folder`, and so on.
+
+    Attributes:
+        folder: Folder on a local disk for the queue, which holds films until they are answered, and the dead letters.
+        ae_title: AE title of the node; associations that call another one are rejected.
+        host: Address on which the node listens.
+        port: Port on which the node listens.
+        callers: Who may send: `AE`, `AE@ADDRESS` or `AE@NETWORK/BITS`, separated by commas. "" is any AE title from
+            this machine.
+        associations: Most associations at a time.
+        pdu: Largest PDU that the node receives, in bytes; 0 is no limit.
+        timeout: Seconds without progress after which an association, or a request to the archive, is given up.
+        tls_cert: File with the node's certificate and its chain (PEM); "" receives without TLS.
+        tls_key: File with the key of that certificate (PEM).
+        tls_ca: File with the certificates that sign those of callers and of the archive (PEM). With it, callers need a
+            certificate.
+        archive: Where answers go: `dicom://AE@HOST:PORT`, `dicoms://AE@HOST:PORT` (TLS), or the address of a DICOMweb
+            service. "" keeps them.
+        token: Bearer token for that DICOMweb service.
+        capture: 1 also sends a secondary capture of each film that gave a knee.
+        settle: Seconds after its last film at which a study is graded.
+        identifiers: "hashed" or "shown": how pages show study, accession and patient.
+        max_bytes: Most bytes of the queue's file. Beyond it the node takes no film; the sender tries again.
+        keep_films: Days for which the films of an answered study are kept.
+        keep_days: Days for which answers and rows are kept. Earlier studies are compared for so long.
+        dead_letters: Most files in the folder `dead`; older ones are deleted.
+    """
+
+    folder: str = ""
+    ae_title: str = "KNEEOA"
+    host: str = "127.0.0.1"
+    port: int = 11112
+    callers: str = ""
+    associations: int = 10
+    pdu: int = 131072
+    timeout: int = 30
+    tls_cert: str = ""
+    tls_key: str = ""
+    tls_ca: str = ""
+    archive: str = ""
+    token: str = field(default="", repr=False)
+    capture: int = 0
+    settle: int = 15
+    identifiers: str = "hashed"
+    max_bytes: int = 20 * 1024**3
+    keep_films: int = 2
+    keep_days: int = 365
+    dead_letters: int = 100
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] | None = None) -> "NodeSettings":
+        """Read and check the variables. Raises SettingsError for a value that cannot be used."""
+        settings = cls(**read_environ(cls, PREFIX, environ))
+        settings.check()
+        return settings
+
+    def check(self) -> None:
+        """Raise SettingsError for a value that cannot be used."""
+        if not self.folder:
+            raise SettingsError(f"{PREFIX}FOLDER is not set; give a folder on a local disk for the queue of films.")
+        if not AE_TITLE.fullmatch(self.ae_title):
+            raise SettingsError(f"{PREFIX}AE_TITLE is {self.ae_title!r}; give 1 to 16 letters, digits or dashes.")
+        if self.port > LAST_PORT:
+            raise SettingsError(f"{PREFIX}PORT is {self.port}; give a port from 0 to {LAST_PORT}.")
+        if self.identifiers not in IDENTIFIERS:
+            raise SettingsError(f"{PREFIX}IDENTIFIERS is {self.identifiers!r}; give {' or '.join(IDENTIFIERS)}.")
+        if 0 < self.pdu < LEAST_PDU or not self.associations or not self.timeout:
+            raise SettingsError(
+                f"{PREFIX}PDU needs 0 or at least {LEAST_PDU}, {PREFIX}ASSOCIATIONS and {PREFIX}TIMEOUT at least 1."
+            )
+        for name in ("tls_cert", "tls_key", "tls_ca"):
+            if (path := getattr(self, name)) and not Path(path).is_file():
+                raise SettingsError(f"{PREFIX}{name.upper()}: there is no file {path}; give one in PEM.")
+        if bool(self.tls_cert) != bool(self.tls_key):
+            raise SettingsError(f"{PREFIX}TLS_CERT and {PREFIX}TLS_KEY belong together; give both or none.")
+        _ = self.allowed, self.destination
+
+    @property
+    def allowed(self) -> tuple[Caller, ...]:
+        """Who may send films."""
+        if not self.callers:
+            return (Caller.parse("*@127.0.0.0/8"), Caller.parse("*@::1"))
+        return tuple(Caller.parse(one) for one in self.callers.split(",") if one.strip())
+
+    @property
+    def destination(self) -> Archive | None:
+        """Where answers go, or None."""
+        return Archive.parse(self.archive) if self.archive else None
+
+
+def _archive(text: str) -> SettingsError:
+    return SettingsError(
+        f"{PREFIX}ARCHIVE is {text.partition('?')[0]!r}; give dicom://AE@HOST:PORT, or the address of a DICOMweb"
+        " service such as https://archive.example/dicom-web."
+    )

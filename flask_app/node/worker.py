@@ -1,0 +1,104 @@
+"""The worker process: grades what is due, sends what is answered, deletes what is old. The node starts it again."""
+
+import logging
+import os
+import signal
+import sqlite3
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from kneeoa_hub.errors import ArchiveError, KneeOAError
+from kneeoa_hub.settings import Settings
+
+from ..source import from_settings
+from ..watch import log_as_json
+from .deliver import Delivery
+from .grade import StudyGrader
+from .privacy import Pseudonyms
+from .queue import Queue
+from .settings import NodeSettings
+
+PAUSE_SECONDS = 0.2
+"""Seconds between two looks at a queue in which nothing is due."""
+FAULT_SECONDS = 5
+"""Seconds of rest after a fault of the disk."""
+SWEEP_SECONDS = 600
+ROOMY = 0.8
+"""Films of answered studies go early while the queue uses more than this proportion of its largest size."""
+
+log = logging.getLogger(__name__)
+
+
+def main() -> int:
+    """Work until a signal comes or the node ends; return 1 where the model cannot be loaded."""
+    log_as_json()
+    silence_libraries()
+    settings = NodeSettings.from_environ()
+    stop, node = threading.Event(), os.getppid()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    try:
+        grader = from_settings(Settings.from_environ())()
+    except KneeOAError as error:
+        log.error("The model can't be loaded: %s", error.message)
+        return 1
+    queue = Queue(Path(settings.folder))
+    studies = StudyGrader(
+        queue,
+        grader,
+        Pseudonyms(queue.folder),
+        capture=bool(settings.capture),
+        dead_letters=settings.dead_letters,
+    )
+    delivery = Delivery(Queue(queue.folder), settings)
+    threads = [
+        threading.Thread(target=_deliver, args=(delivery, stop), name="delivery", daemon=True),
+        threading.Thread(target=_sweep, args=(Queue(queue.folder), settings, stop), name="retention", daemon=True),
+    ]
+    for thread in threads:
+        thread.start()
+    while not stop.is_set() and os.getppid() == node:
+        _step(studies.answer_next, stop)
+    stop.set()
+    threads[0].join(settings.timeout)
+    return 0
+
+
+def silence_libraries() -> None:
+    """Keep pynetdicom from logging: its messages may repeat what a film's header holds."""
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
+
+
+def _deliver(delivery: Delivery, stop: threading.Event) -> None:
+    while not stop.is_set():
+        try:
+            _step(delivery.send_due, stop)
+        except ArchiveError as error:
+            log.warning("%s", error.message, extra={"fields": {"next_try_seconds": delivery.wait_seconds}})
+            stop.wait(delivery.wait_seconds)
+
+
+def _sweep(queue: Queue, settings: NodeSettings, stop: threading.Event) -> None:
+    def sweep() -> bool:
+        queue.sweep(settings.keep_films, settings.keep_days, int(ROOMY * settings.max_bytes))
+        return True
+
+    while not stop.is_set():
+        _step(sweep, stop)
+        stop.wait(SWEEP_SECONDS)
+
+
+def _step(work: Callable[[], bool], stop: threading.Event) -> None:
+    """Do some work, and rest where there was none or where the disk does not take it."""
+    try:
+        if not work():
+            stop.wait(PAUSE_SECONDS)
+    except sqlite3.Error as error:
+        log.error("The queue can't be written or read (%s)", type(error).__name__)
+        stop.wait(FAULT_SECONDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What the package asks of an image archive (PACS) over DICOMweb."""

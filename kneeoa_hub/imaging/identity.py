@@ -1,0 +1,118 @@
+"""Whose film a DICOM file is, and when it was taken: what a node, a comparison and a clinical message need.
+
+Grading never reads these elements. Their values identify a patient, so they go neither to a log nor to a report's JSON.
+"""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from ..errors import DamagedFilm, MissingExtra, UnsupportedFilm
+from .formats import DEFLATED, is_dicom
+from .quiet import quiet_logs, quiet_warnings
+
+ELEMENTS = {
+    "instance": "SOPInstanceUID",
+    "sop_class": "SOPClassUID",
+    "series": "SeriesInstanceUID",
+    "study": "StudyInstanceUID",
+    "patient_id": "PatientID",
+    "issuer": "IssuerOfPatientID",
+    "patient_name": "PatientName",
+    "birth_date": "PatientBirthDate",
+    "sex": "PatientSex",
+    "accession": "AccessionNumber",
+    "study_date": "StudyDate",
+    "study_time": "StudyTime",
+    "manufacturer": "Manufacturer",
+}
+"""The element that each attribute is read from."""
+DATE_LENGTH = len("20200131")
+
+
+@dataclass(frozen=True)
+class FilmIdentity:
+    """The identifying elements of a film's header. An element that is missing or cannot be read is "".
+
+    Attributes:
+        instance: SOP Instance UID.
+        sop_class: SOP Class UID.
+        series: Series Instance UID.
+        study: Study Instance UID.
+        patient_id: Patient ID.
+        issuer: Issuer of Patient ID.
+        patient_name: Patient's Name, with its parts separated by ^.
+        birth_date: Patient's Birth Date, as YYYYMMDD.
+        sex: Patient's Sex: M, F or O.
+        accession: Accession Number.
+        study_date: Study Date, as YYYYMMDD.
+        study_time: Study Time, as HHMMSS with an optional fraction.
+        manufacturer: Manufacturer of the equipment that made the object.
+    """
+
+    instance: str = ""
+    sop_class: str = ""
+    series: str = ""
+    study: str = ""
+    patient_id: str = field(default="", repr=False)
+    issuer: str = field(default="", repr=False)
+    patient_name: str = field(default="", repr=False)
+    birth_date: str = field(default="", repr=False)
+    sex: str = field(default="", repr=False)
+    accession: str = field(default="", repr=False)
+    study_date: str = field(default="", repr=False)
+    study_time: str = field(default="", repr=False)
+    manufacturer: str = ""
+
+    @property
+    def patient(self) -> str:
+        """A text that two films share only if they are of one patient; "" where the header does not name the patient.
+
+        Patient IDs are unique within their issuer only, and clinics use old IDs again, so the birth date belongs to it.
+        """
+        return "|".join((self.patient_id, self.issuer, self.birth_date)) if self.patient_id else ""
+
+
+def read_identity(film: bytes) -> FilmIdentity:
+    """Read the identity of a DICOM film.
+
+    Raises:
+        UnsupportedFilm: The file is not DICOM, or is deflated.
+        DamagedFilm: The header cannot be read.
+        MissingExtra: pydicom is not installed.
+    """
+    try:
+        import pydicom
+    except ImportError:
+        raise MissingExtra("DICOM films need pydicom; install it with: pip install 'kneeoa-hub[dicom]'") from None
+    if not is_dicom(film) or DEFLATED in film[:1024]:
+        raise UnsupportedFilm("The film is not DICOM, so it names no patient and no study; give the DICOM file.")
+    from .bounds.dicom import CountedReads
+
+    try:
+        with quiet_logs(), quiet_warnings():
+            header = pydicom.dcmread(
+                CountedReads(film),  # type: ignore[arg-type]  # a file, as far as pydicom needs one
+                stop_before_pixels=True,
+                specific_tags=[*ELEMENTS.values(), "SpecificCharacterSet"],
+                force=True,
+            )
+            return FilmIdentity(**{one.name: _text(header, ELEMENTS[one.name]) for one in fields(FilmIdentity)})
+    except Exception as error:  # pydicom raises many kinds for a corrupt file
+        raise DamagedFilm(
+            f"The film's DICOM header can't be read ({type(error).__name__}); export the film again."
+        ) from None
+
+
+def date_of(text: str) -> str:
+    """Return a date of DICOM as YYYY-MM-DD, or "" where it is none."""
+    digits = text.strip().replace(".", "")
+    return f"{digits[:4]}-{digits[4:6]}-{digits[6:]}" if len(digits) == DATE_LENGTH and digits.isdigit() else ""
+
+
+def _text(header: Any, keyword: str) -> str:
+    """Return a value without padding; "" for one that cannot be read, or that is not one text."""
+    try:
+        value = header.get(keyword)
+    except Exception:  # pydicom raises many kinds for a malformed element
+        return ""
+    return "" if value is None or isinstance(value, (bytes, list, tuple)) else str(value).strip(" \0")

@@ -1,0 +1,183 @@
+"""One answer for the films of one study: each knee once, from its best film, and compared with earlier studies."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from .report import FilmReport, KneeGrade, span
+
+LATERALITIES = ("right", "left")
+"""The sides in the order in which a frontal film shows them."""
+
+
+@dataclass(frozen=True)
+class PriorKnee:
+    """A knee of an earlier study.
+
+    Attributes:
+        side: "left" or "right".
+        grade: Its reported grade.
+        severity: Its expected grade, 0 to 4.
+        grade_set: Its prediction set.
+    """
+
+    side: str
+    grade: int
+    severity: float
+    grade_set: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Prior:
+    """An earlier study of the same patient.
+
+    Attributes:
+        date: Its date, as YYYY-MM-DD.
+        revision: The revision of the model that graded it.
+        knees: Its knees whose side is known.
+    """
+
+    date: str
+    revision: str
+    knees: tuple[PriorKnee, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class StudyReport(FilmReport):
+    """The answer for a study: a film report whose knees may come from several films.
+
+    Attributes:
+        films: The reports of its films.
+        places: For each knee, the place of its film in `films`.
+        priors: Earlier studies of the same patient, oldest first.
+    """
+
+    films: tuple[FilmReport, ...] = ()
+    places: tuple[int, ...] = ()
+    priors: tuple[Prior, ...] = ()
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """For each knee the place of its film in `films`."""
+        return self.places
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """A name for each knee: by its side, or by its film where the side is not known."""
+        if len(self.films) == 1:
+            return super().names
+        return tuple(
+            f"{knee.side.capitalize()} knee"
+            if knee.side
+            else f"{_name_in_film(self.films[film], knee)} of film {film + 1}"
+            for knee, film in zip(self.knees, self.sources, strict=True)
+        )
+
+    def overlay(self) -> Image.Image:
+        """Return the overlays of the films that knees come from, side by side."""
+        pictures = [self.films[film].overlay() for film in sorted(set(self.sources))]
+        joined = Image.new("RGB", (sum(one.width for one in pictures), max(one.height for one in pictures)))
+        left = 0
+        for picture in pictures:
+            joined.paste(picture, (left, 0))
+            left += picture.width
+        return joined
+
+    def comparison(self) -> tuple[str, ...]:
+        """Return a sentence for each earlier study and knee: the grade and the severity then and now."""
+        lines = []
+        for prior in self.priors:
+            if prior.revision != self.revision:
+                lines.append(
+                    f"{prior.date}: another revision of the model graded that study, so its grades are not compared."
+                )
+                continue
+            then = {knee.side: knee for knee in prior.knees}
+            lines += [_change(prior.date, then[knee.side], knee) for knee in self.knees if knee.side in then]
+        return tuple(lines)
+
+
+def study_report(films: Sequence[FilmReport], priors: Sequence[Prior] = ()) -> StudyReport:
+    """Make one answer of the reports of a study's films, at least one, all by the same model.
+
+    Of several films of one knee the best one counts: the one with the fewest warnings, then with the largest knee in
+    pixels, then the first. The grade itself never decides. The warnings name the grades by the other films. Knees
+    whose side is not known stay apart, since nothing says that two of them are the same knee.
+    """
+    found = [(place, knee) for place, film in enumerate(films) for knee in film.knees]
+    chosen, warnings = [], []
+    for side in LATERALITIES:
+        same = sorted((one for one in found if one[1].side == side), key=lambda one: _badness(films[one[0]], one[1]))
+        if same:
+            chosen.append(same[0])
+            warnings += _others(side, same, len(films))
+    unknown = [one for one in found if one[1].side is None]
+    refused = next((film.refused for film in films if film.refused), None)
+    if len(films) == 1:
+        chosen, warnings = found, list(films[0].warnings)
+    else:
+        chosen += unknown
+        warnings += [f"Film {place + 1}: {text}" for place, film in enumerate(films) for text in film.warnings]
+        warnings += [
+            f"Film {place + 1} {film.refusal[0].lower()}{film.refusal[1:]}"
+            for place, film in enumerate(films)
+            if film.refused and found
+        ]
+        if unknown and len(found) > 1:
+            warnings.append("The header does not name the side of every film, so a knee may be listed twice.")
+        refused = None if chosen else refused
+    first = films[chosen[0][0] if chosen else 0]
+    return StudyReport(
+        tuple(knee for _, knee in chosen),
+        refused,
+        tuple(warnings),
+        first.model,
+        first.revision,
+        first.level,
+        first.film,
+        tuple(films),
+        tuple(place for place, _ in chosen),
+        tuple(sorted(priors, key=lambda prior: prior.date)),
+    )
+
+
+def without_pixels(report: FilmReport) -> np.ndarray:
+    """Return an array of the film's size that takes no memory, for a report of which no overlay is needed."""
+    return np.broadcast_to(np.float32(0), report.film.shape)
+
+
+def change_verdict(then: Sequence[int], now: Sequence[int], higher: bool) -> str:
+    """Return what two prediction sets allow to say: only sets without a common grade speak for a change."""
+    common = sorted(set(then) & set(now))
+    if common:
+        return f"grade{'s' * (len(common) > 1)} {span(common)} cannot be ruled out in either, so it may be the same"
+    return f"no grade is possible in both: the model sees a {'higher' if higher else 'lower'} grade now"
+
+
+def _badness(film: FilmReport, knee: KneeGrade) -> tuple[int, int]:
+    left, top, right, bottom = knee.box
+    return len(film.warnings), -(right - left) * (bottom - top)
+
+
+def _others(side: str, same: Sequence[tuple[int, KneeGrade]], count: int) -> list[str]:
+    """Return a sentence about the films of a knee that do not count; none where there is one film of it."""
+    if len(same) == 1:
+        return []
+    others = ", ".join(
+        f"film {place + 1} gives grade {knee.grade}" for place, knee in sorted(same[1:], key=lambda one: one[0])
+    )
+    return [f"The {side} knee is graded on film {same[0][0] + 1} of {count}, the best one; {others}."]
+
+
+def _name_in_film(film: FilmReport, knee: KneeGrade) -> str:
+    return next(name for name, one in zip(film.names, film.knees, strict=True) if one is knee)
+
+
+def _change(date: str, then: PriorKnee, now: KneeGrade) -> str:
+    verdict = change_verdict(then.grade_set, now.grade_set, now.grade > then.grade)
+    return (
+        f"{str(now.side).capitalize()} knee, {date} and now: grade {then.grade} and {now.grade}, severity"
+        f" {then.severity:.1f} and {now.severity:.1f}; {verdict}."
+    )

@@ -1,0 +1,341 @@
+"""The DICOM node within one process: whom it answers, what it keeps, what it sends, and what a fault leaves behind."""
+
+import io
+import sqlite3
+import ssl
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.uid import generate_uid
+from pynetdicom import AE, evt
+from pynetdicom.sop_class import ComprehensiveSRStorage, DigitalXRayImageStorageForPresentation, Verification
+
+from flask_app.node.deliver import MOST_REFUSALS, Delivery
+from flask_app.node.grade import MOST_ATTEMPTS, StudyGrader
+from flask_app.node.privacy import Pseudonyms
+from flask_app.node.queue import PAGE_BYTES, Queue
+from flask_app.node.receive import Receiver
+from flask_app.node.settings import PREFIX, Archive, NodeSettings
+from kneeoa_hub.errors import ArchiveUnreachable, SettingsError
+from kneeoa_hub.imaging.identity import read_identity
+from kneeoa_hub.imaging.phantom import knee_film
+from kneeoa_hub.imaging.pixel_data import SYNTAXES
+from kneeoa_hub.output.dicom import MAKER
+
+from ..support.dicom_films import study
+
+ROOT = Path(__file__).parents[2]
+DAY = 86400
+KNEE = knee_film(2, 7, bits=16).pixels >> 4
+
+
+class Clock:
+    now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def queue(tmp_path, clock) -> Iterator[Queue]:
+    queue = Queue(tmp_path / "queue", clock=clock)
+    yield queue
+    queue.close()
+
+
+@pytest.fixture
+def settings(tmp_path) -> NodeSettings:
+    return NodeSettings(folder=str(tmp_path / "queue"), port=0, settle=0, timeout=10)
+
+
+def film(**header: object) -> bytes:
+    return study(KNEE, **({"SOPInstanceUID": generate_uid(), "StudyInstanceUID": generate_uid()} | header))
+
+
+def take(queue: Queue, *films: bytes) -> list[str]:
+    """Receive films as the receiver does; return their UIDs."""
+    identities = [read_identity(one) for one in films]
+    for one, identity in zip(films, identities, strict=True):
+        queue.receive(one, identity, identity.instance, "MODALITY", 0)
+    return [identity.instance for identity in identities]
+
+
+def state(queue: Queue, uid: str) -> tuple[str, str]:
+    with sqlite3.connect(queue.folder / "queue.sqlite") as database:
+        found = database.execute("SELECT state, reason FROM films WHERE film = ?", (uid,)).fetchone()
+    database.close()
+    return found
+
+
+def waiting(queue: Queue) -> list[pydicom.Dataset]:
+    return [pydicom.dcmread(io.BytesIO(one.content)) for one in queue.to_send(100)]
+
+
+def grading(queue: Queue, grader, capture: bool = False) -> StudyGrader:
+    return StudyGrader(queue, grader, Pseudonyms(queue.folder), capture=capture, dead_letters=2)
+
+
+@contextmanager
+def receiving(queue: Queue, settings: NodeSettings, max_bytes: int = 10**8) -> Iterator[int]:
+    receiver = Receiver(queue, settings, max_bytes, Pseudonyms(queue.folder))
+    try:
+        yield receiver.start()
+    finally:
+        receiver.stop()
+
+
+@contextmanager
+def calling(port: int, title: str = "KNEEOA", caller: str = "MODALITY", **options):
+    """A sender's association, or None where the node rejects it."""
+    entity = AE(caller)
+    entity.add_requested_context(Verification)
+    entity.add_requested_context(DigitalXRayImageStorageForPresentation)
+    association = entity.associate("127.0.0.1", port, ae_title=title, **options)
+    yield association if association.is_established else None
+    if association.is_established:
+        association.release()
+
+
+def sent(association, content: bytes, **changes: object) -> int:
+    dataset = pydicom.dcmread(io.BytesIO(content))
+    for name, value in changes.items():
+        setattr(dataset, name, value)
+    return association.send_c_store(dataset).Status
+
+
+def test_a_film_is_in_the_queue_before_its_sender_hears_so(queue, settings):
+    one = film()
+    uid = read_identity(one).instance
+    with receiving(queue, settings) as port, calling(port) as association:
+        assert association.send_c_echo().Status == 0x0000
+        assert sent(association, one) == 0x0000
+        assert state(queue, uid) == ("waiting", "")
+        assert sent(association, one) == 0x0000  # the sender missed the answer and sends it again
+        assert sent(association, one, AccessionNumber="B2") == 0x0111
+        assert sent(association, one, SOPInstanceUID=generate_uid(), Manufacturer=MAKER) == 0x0000  # our own capture
+        assert sent(association, one, SOPInstanceUID=generate_uid(), StudyInstanceUID="") == 0xC000
+    assert [kept.film for kept in queue.films(read_identity(one).study)] == [uid]
+
+
+def test_a_film_for_which_the_disk_has_no_room_is_not_taken_and_what_was_taken_is_answered(
+    queue, settings, grader, clock
+):
+    full = Queue(queue.folder, max_bytes=20 * PAGE_BYTES, clock=clock)
+    films = [film() for _ in range(4)]
+    with receiving(full, settings) as port, calling(port) as association:
+        statuses = [sent(association, one) for one in films]
+    assert statuses[0] == 0x0000
+    assert statuses[-1] == 0xA700
+    while grading(queue, grader).answer_next():  # the worker's own connection has room
+        pass
+    assert len(waiting(queue)) == statuses.count(0x0000)
+    full.close()
+
+
+@pytest.mark.parametrize(
+    ("callers", "title", "caller", "taken"),
+    [
+        ("", "KNEEOA", "ANY", True),
+        ("", "OTHER", "ANY", False),
+        ("PACS", "KNEEOA", "PACS", True),
+        ("PACS", "KNEEOA", "ANY", False),
+        ("PACS@10.0.0.0/8, *@192.0.2.1", "KNEEOA", "PACS", False),
+        ("PACS@10.0.0.0/8, *@127.0.0.1", "KNEEOA", "PACS", True),
+    ],
+)
+def test_only_those_who_are_listed_may_send(queue, settings, callers, title, caller, taken):
+    with receiving(queue, replace(settings, callers=callers)) as port, calling(port, title, caller) as association:
+        assert (association is not None) == taken
+
+
+def test_associations_beyond_the_limit_are_rejected_and_every_syntax_that_is_read_is_accepted(queue, settings):
+    entity = AE("MODALITY")
+    for syntax in SYNTAXES:
+        entity.add_requested_context(DigitalXRayImageStorageForPresentation, syntax)
+    entity.add_requested_context(ComprehensiveSRStorage)
+    with receiving(queue, replace(settings, associations=1, pdu=8192)) as port:
+        first = entity.associate("127.0.0.1", port, ae_title="KNEEOA")
+        assert {context.transfer_syntax[0] for context in first.accepted_contexts} == set(SYNTAXES)
+        assert {context.abstract_syntax for context in first.rejected_contexts} == {ComprehensiveSRStorage}
+        assert first.acceptor.maximum_length == 8192
+        with calling(port) as second:
+            assert second is None
+        first.release()
+
+
+def test_tls_asks_for_a_certificate_that_the_ca_has_signed(queue, settings, tmp_path):
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    about = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*made, *about, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    secured = replace(settings, tls_cert=str(certificate), tls_key=str(key), tls_ca=str(certificate))
+    secured.check()
+    with receiving(queue, secured) as port:
+        with calling(port) as plain:
+            assert plain is None
+        context = ssl.create_default_context(cafile=str(certificate))
+        context.load_cert_chain(certificate, key)
+        with calling(port, tls_args=(context, "127.0.0.1")) as association:
+            assert sent(association, film()) == 0x0000
+
+
+def test_each_film_has_a_row_with_its_reason_and_only_a_graded_study_has_a_report(queue, grader):
+    one = film()
+    again = {"StudyInstanceUID": read_identity(one).study}
+    lateral, damaged = film(**again, ViewPosition="LATERAL"), film(**again, PixelData=b"\0\0")
+    other = film(BodyPartExamined="CHEST")
+    uids = take(queue, one, lateral, damaged, other)
+    while grading(queue, grader, capture=True).answer_next():
+        pass
+    states = [state(queue, uid) for uid in uids]
+    assert [name for name, _ in states] == ["graded", "refused", "faulty", "refused"]
+    assert "not frontal" in states[1][1]
+    assert "another body part" in states[3][1]
+    report, capture = waiting(queue)
+    assert (report.Modality, capture.Modality) == ("SR", "OT")
+    assert {report.StudyInstanceUID, capture.StudyInstanceUID} == {again["StudyInstanceUID"]}
+    assert list((queue.folder / "dead").iterdir())
+
+
+def test_the_uids_of_a_report_follow_from_film_and_model(queue, grader, tmp_path):
+    one, other = film(), Queue(tmp_path / "other")
+    take(queue, one)
+    take(other, one)
+    grading(queue, grader).answer_next()
+    grading(other, grader).answer_next()
+    (first,), (second,) = waiting(queue), waiting(other)
+    assert first.SOPInstanceUID == second.SOPInstanceUID
+    assert first.SeriesInstanceUID == second.SeriesInstanceUID
+    other.close()
+
+
+def test_a_film_that_ends_the_process_each_time_is_faulty_and_holds_up_no_other(queue, grader):
+    poison, sound = take(queue, film(), film())
+    for _ in range(MOST_ATTEMPTS):
+        queue.begin(poison)  # and the process ends
+    while grading(queue, grader).answer_next():
+        pass
+    assert state(queue, poison)[0] == "faulty"
+    assert state(queue, sound)[0] == "graded"
+
+
+def test_dead_letters_are_bounded(queue, grader):
+    take(queue, *(film(PixelData=bytes([number, 0])) for number in range(4)))
+    while grading(queue, grader).answer_next():
+        pass
+    assert len(list((queue.folder / "dead").iterdir())) == 2
+
+
+@contextmanager
+def archive(statuses: list[int], titles: list[str]) -> Iterator[Archive]:
+    """An archive that answers one status after the other, then success, and notes what it has taken."""
+    entity = AE("PACS")
+    entity.add_supported_context(ComprehensiveSRStorage)
+
+    def store(event) -> int:
+        status = statuses.pop(0) if statuses else 0x0000
+        if status == 0x0000:
+            titles.append(event.request.AffectedSOPInstanceUID)
+        return status
+
+    server = entity.start_server(("127.0.0.1", 0), block=False, evt_handlers=[(evt.EVT_C_STORE, store)])
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+
+
+def test_a_report_waits_for_an_archive_that_is_down_and_is_given_up_where_it_is_refused(queue, settings, grader, clock):
+    take(queue, film())
+    grading(queue, grader).answer_next()
+    (report,) = waiting(queue)
+    down = Delivery(queue, replace(settings, archive="dicom://PACS@127.0.0.1:9"))
+    waits = []
+    for _ in range(3):
+        with pytest.raises(ArchiveUnreachable):
+            down.send_due()
+        waits.append(down.wait_seconds)
+    assert waits == [2, 4, 8]
+    taken: list[str] = []
+    with archive([0xA700] * (MOST_REFUSALS + 1), taken) as port:
+        delivery = Delivery(queue, replace(settings, archive=f"dicom://PACS@127.0.0.1:{port}"))
+        for _ in range(MOST_REFUSALS):
+            assert delivery.send_due()
+            assert not delivery.send_due()
+            clock.now += DAY
+        assert not delivery.send_due()  # given up
+        assert queue.resend(str(report.StudyInstanceUID)) == 1
+        assert delivery.send_due()
+        clock.now += DAY
+        assert delivery.send_due()
+        assert not delivery.send_due()
+    assert taken == [report.SOPInstanceUID]
+
+
+def test_retention_deletes_what_is_old_and_nothing_that_waits(queue, grader, clock):
+    first, second = take(queue, film(), film())
+    grading(queue, grader).answer_next()
+    clock.now += 3 * DAY
+    queue.sweep(keep_films=2, keep_days=365)
+    (old,), (young,) = (list(queue.films(one)) for one in map(_study(queue), (first, second)))
+    assert old.content is None
+    assert young.content
+    clock.now += 400 * DAY
+    queue.sweep(keep_films=2, keep_days=365)
+    assert state(queue, first)  # its report was never sent
+    queue.sent(waiting(queue)[0].SOPInstanceUID)
+    queue.sweep(keep_films=2, keep_days=365)
+    assert state(queue, first) is None
+    assert state(queue, second) == ("waiting", "")
+    before = queue.used_bytes()
+    grading(queue, grader).answer_next()
+    queue.sweep(keep_films=2, keep_days=365, roomy_bytes=1)
+    assert queue.used_bytes() < before
+
+
+def _study(queue: Queue):
+    def of(uid: str) -> str:
+        with sqlite3.connect(queue.folder / "queue.sqlite") as database:
+            (found,) = database.execute("SELECT study FROM films WHERE film = ?", (uid,)).fetchone()
+        database.close()
+        return found
+
+    return of
+
+
+def test_each_setting_is_documented_and_checked(tmp_path):
+    documented = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    assert [one.name for one in fields(NodeSettings) if f"`{PREFIX}{one.name.upper()}`" not in documented] == []
+    wrong = {
+        "FOLDER": "",
+        "AE_TITLE": "SEVENTEEN-LETTERS",
+        "PORT": "70000",
+        "CALLERS": "PACS@nowhere",
+        "ARCHIVE": "dicom://127.0.0.1",
+        "IDENTIFIERS": "both",
+        "PDU": "100",
+        "ASSOCIATIONS": "0",
+        "TLS_CERT": str(tmp_path / "none.pem"),
+        "SETTLE": "soon",
+    }
+    sound = {f"{PREFIX}FOLDER": str(tmp_path)}
+    NodeSettings.from_environ(sound)
+    for name, value in wrong.items():
+        with pytest.raises(SettingsError, match=name):
+            NodeSettings.from_environ(sound | {PREFIX + name: value})
+    for text in ("dicom://PACS@host:104", "dicoms://PACS@host:104", "https://host/dicom-web"):
+        assert Archive.parse(text).host == "host"
+
+
+def test_the_token_of_the_archive_is_in_no_repr():
+    assert "secret" not in repr(NodeSettings(token="secret"))

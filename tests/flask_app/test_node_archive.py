@@ -1,0 +1,129 @@
+"""The node with a real archive: Orthanc, DCMTK's storescu and echoscu, and validators of what comes back."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pydicom
+import pytest
+from pydicom.uid import generate_uid
+
+from kneeoa_hub.imaging.phantom import knee_film
+
+from ..support.dicom_films import study
+from ..support.orthanc import PLUGIN, Orthanc, free_port, orthanc
+from ..support.waiting import until
+
+ROOT = Path(__file__).parents[2]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not all(map(shutil.which, ("Orthanc", "storescu", "echoscu", "dsrdump", "dciodvfy")))
+        or not os.path.exists(PLUGIN),
+        reason="orthanc, orthanc-dicomweb, dcmtk or dicom3tools (Debian) is not installed",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Network:
+    archive: Orthanc
+    node_port: int
+    node: subprocess.Popen
+
+    def kill_worker(self) -> None:
+        """Kill the worker as soon as there is one."""
+        path = Path(f"/proc/{self.node.pid}/task/{self.node.pid}/children")
+        (worker,) = until(lambda: path.read_text().split())
+        os.kill(int(worker), signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory) -> Iterator[Network]:
+    folder, port = tmp_path_factory.mktemp("archive"), free_port()
+    with orthanc(folder, port) as archive:
+        variables = {
+            "FOLDER": str(folder / "queue"),
+            "PORT": str(port),
+            "ARCHIVE": f"dicom://ORTHANC@127.0.0.1:{archive.dicom_port}",
+            "CALLERS": "ORTHANC@127.0.0.1, STORESCU",
+            "CAPTURE": "1",
+            "SETTLE": "0",
+        }
+        with (folder / "node.log").open("w") as log:
+            node = subprocess.Popen(
+                [sys.executable, "-m", "flask_app.node"],
+                cwd=ROOT,
+                env=os.environ | {f"KNEEOA_NODE_{name}": value for name, value in variables.items()},
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        try:
+            assert node.stdout
+            assert f"127.0.0.1:{port}" in node.stdout.readline(), (folder / "node.log").read_text()
+            yield Network(archive, port, node)
+        finally:
+            node.terminate()
+            node.communicate(timeout=60)
+        assert "DOE" not in (folder / "node.log").read_text()
+
+
+def film(**header: object) -> bytes:
+    """A small film of its own study."""
+    pixels = knee_film(2, 7, bits=16).pixels >> 4
+    uids = {name: generate_uid() for name in ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID")}
+    return study(pixels, **(uids | header))
+
+
+def send(port: int, title: str, *films: Path) -> None:
+    done = subprocess.run(
+        ["storescu", "-aet", "STORESCU", "-aec", title, "127.0.0.1", str(port), *films], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_film_goes_from_the_archive_to_the_node_and_its_report_comes_back(network, tmp_path):
+    path = tmp_path / "film.dcm"
+    path.write_bytes(film())
+    header = pydicom.dcmread(path)
+    echo = ["echoscu", "-aec", "KNEEOA", "127.0.0.1", str(network.node_port)]
+    assert subprocess.run([*echo, "-aet", "STORESCU"]).returncode == 0
+    assert "Calling AE Title Not Recognized" in subprocess.run(echo, capture_output=True, text=True).stderr
+    send(network.archive.dicom_port, "ORTHANC", path)
+    uid = str(header.StudyInstanceUID)
+    (report,) = until(lambda: network.archive.reports(StudyInstanceUID=uid))
+    (tmp_path / "sr.dcm").write_bytes(network.archive.file(report))
+    made = pydicom.dcmread(tmp_path / "sr.dcm")
+    assert (made.PatientID, made.AccessionNumber) == (header.PatientID, header.AccessionNumber)
+    told = subprocess.run(["dsrdump", tmp_path / "sr.dcm"], capture_output=True, text=True)
+    assert re.search(r'Kellgren-Lawrence grade"\)=\(KL\d', told.stdout), told
+    checked = subprocess.run(["dciodvfy", tmp_path / "sr.dcm"], capture_output=True, encoding="latin-1")
+    assert "Error" not in checked.stdout + checked.stderr
+    until(lambda: len(network.archive.find(StudyInstanceUID=uid)) == 3)  # the film, the report, the capture
+
+
+def test_a_worker_that_is_killed_twice_loses_no_film_and_answers_none_twice(network, tmp_path):
+    paths = [tmp_path / f"{number}.dcm" for number in range(12)]
+    for path in paths:
+        path.write_bytes(film())
+    before = set(network.archive.reports())
+    senders = [
+        subprocess.Popen(
+            ["storescu", "-aet", "STORESCU", "-aec", "KNEEOA", "127.0.0.1", str(network.node_port), *paths[first::4]]
+        )
+        for first in range(4)
+    ]
+    network.kill_worker()
+    assert [sender.wait(60) for sender in senders] == [0, 0, 0, 0]
+    until(lambda: set(network.archive.reports()) > before)
+    network.kill_worker()
+    until(lambda: len(network.archive.reports()) >= len(before) + len(paths))
+    for path in paths:
+        assert len(network.archive.reports(StudyInstanceUID=str(pydicom.dcmread(path).StudyInstanceUID))) == 1
