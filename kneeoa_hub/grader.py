@@ -2,11 +2,11 @@
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from .imaging.boxes import checked_boxes
 from .imaging.decode import FileDecoder, FilmInput, decode, decode_file
 from .imaging.doubts import FORCED, doubts
 from .imaging.film import Film, Limits
+from .imaging.folders import films_of
 from .imaging.gate import Gate
 from .imaging.heatmap import heatmap_over
 from .imaging.laterality import knee_sides
@@ -27,9 +28,13 @@ from .imaging.locate import Locator, find_knees
 from .imaging.refusal import Refusal, check_pixels, refuse, training_distances
 from .imaging.screen import Screener, Screening, box_in_given_film
 from .manifest import verify
-from .report import FilmReport, KneeGrade
+from .output.notebook import frame
+from .report import FilmReport, KneeGrade, knee_names
 from .runtime import GateNetwork, Network
 from .settings import Settings
+
+if TYPE_CHECKING:
+    import pandas
 
 
 def from_pretrained(
@@ -178,12 +183,15 @@ class KneeGrader:
             return self._report(decoded, refused)
         return self._graded(decoded, screening, refused, force)
 
-    def grade_batch(self, films: Iterable[FilmInput], *, workers: int = 1) -> Iterator[FilmReport | KneeOAError]:
+    def grade_batch(
+        self, films: Iterable[FilmInput], *, workers: int = 1, force: bool = False
+    ) -> Iterator[FilmReport | KneeOAError]:
         """Grade many films, and go on where one fails.
 
         Args:
             films: What `grade` takes, one after the other.
             workers: How many films are graded at a time.
+            force: Grade films even where they are refused, see `grade`.
 
         Yields:
             A report or an error for each film, in the order of the films.
@@ -198,13 +206,13 @@ class KneeGrader:
             UnsupportedFilm
         """
         if workers <= 1:
-            yield from map(self._report_or_error, films)
+            yield from (self._report_or_error(film, force) for film in films)
             return
         with ThreadPoolExecutor(workers) as pool:
             waiting: deque[Future[FilmReport | KneeOAError]] = deque()
             try:
                 for film in films:
-                    waiting.append(pool.submit(self._report_or_error, film))
+                    waiting.append(pool.submit(self._report_or_error, film, force))
                     if len(waiting) > 2 * workers:  # so that a long batch does not fill the memory
                         yield waiting.popleft().result()
                 while waiting:
@@ -212,6 +220,38 @@ class KneeGrader:
             finally:
                 for future in waiting:
                     future.cancel()
+
+    def grade_frame(
+        self, films: str | Path | Iterable[FilmInput] | Mapping[str, FilmInput], *, workers: int = 1
+    ) -> "pandas.DataFrame":
+        """Grade many films into a pandas table with a row for each knee (extra `pandas`).
+
+        It has the columns of `kneeoa grade --csv`. A film that was refused or failed has one row that says why.
+
+        Args:
+            films: A folder, a film, films as `grade` takes them, or a mapping from names to films. Paths name their
+                film in the column `film`; other films have the number of their place, from 0.
+            workers: How many films are graded at a time.
+
+        Returns:
+            A pandas.DataFrame, in the order of the films.
+
+        Raises:
+            FilmError: A folder holds no film.
+            MissingExtra: pandas is not installed.
+
+        Examples:
+            >>> import kneeoa_hub
+            >>> from kneeoa_hub.imaging.phantom import sample_films
+            >>> films = {name: film.pixels for name, film in sample_films().items() if name in ("mild", "both-knees")}
+            >>> kneeoa_hub.from_pretrained().grade_frame(films)[["film", "side"]].values.tolist()
+            [['mild', <NA>], ['both-knees', 'right'], ['both-knees', 'left']]
+        """
+        if isinstance(films, str | Path):
+            films = films_of([str(films)])[0]
+        named = films.items() if isinstance(films, Mapping) else [(_name(*film), film[1]) for film in enumerate(films)]
+        names, given = zip(*named, strict=True) if named else ((), ())
+        return frame(zip(names, self.grade_batch(given, workers=workers), strict=True))
 
     def keras_model(self) -> Any:
         """Load the Keras 3 model with the ensemble inside (extra `tune`).
@@ -241,9 +281,9 @@ class KneeGrader:
                 f"{self.bundle.folder}: the Keras model is incomplete or not safe to load ({reason}); export it again."
             ) from None
 
-    def _report_or_error(self, film: FilmInput) -> FilmReport | KneeOAError:
+    def _report_or_error(self, film: FilmInput, force: bool) -> FilmReport | KneeOAError:
         try:
-            return self.grade(film)
+            return self.grade(film, force=force)
         except KneeOAError as error:
             return error
         except Exception as error:  # one film must never end the batch, whatever a defect of ours makes of it
@@ -273,11 +313,12 @@ class KneeGrader:
                 strict=True,
             )
         )
-        widest = max(len(knee.grade_set) for knee in knees)
-        warnings += doubts(screening, widest, distances, letterboxed, config.refusal)
+        given = _in_given_film(knees, screening)
+        sizes = [len(knee.grade_set) for knee in knees]
+        warnings += doubts(screening, knee_names(given), sizes, distances, letterboxed, config.refusal)
         if refused:
             warnings = (*warnings, FORCED)
-        return self._report(film, refused, _in_given_film(knees, screening), warnings)
+        return self._report(film, refused, tuple(sorted(given, key=lambda knee: knee.box)), warnings)
 
     def _knee(
         self,
@@ -311,7 +352,16 @@ class KneeGrader:
         knees: tuple[KneeGrade, ...] = (),
         warnings: tuple[str, ...] = (),
     ) -> FilmReport:
-        return FilmReport(knees, refused, film.warnings + warnings, self.model, self.revision, self.level, film.pixels)
+        return FilmReport(
+            knees,
+            refused,
+            film.warnings + warnings,
+            self.model,
+            self.revision,
+            self.level,
+            film.pixels,
+            film.quality,
+        )
 
 
 def _file_decoder(processes: int, limits: Limits) -> FileDecoder:
@@ -321,6 +371,10 @@ def _file_decoder(processes: int, limits: Limits) -> FileDecoder:
     from .imaging.decode_process import DecodeProcesses  # which Windows cannot import
 
     return DecodeProcesses(processes, limits)
+
+
+def _name(number: int, film: FilmInput) -> str:
+    return str(film) if isinstance(film, str | Path) else str(number)
 
 
 def _check_embedding(bundle: Bundle, width: Any) -> None:
@@ -334,9 +388,8 @@ def _check_embedding(bundle: Bundle, width: Any) -> None:
 
 
 def _in_given_film(knees: Sequence[KneeGrade], screening: Screening) -> tuple[KneeGrade, ...]:
-    """Return the knees of an upright film with box and heatmap in the film as it was given, from left to right."""
-    back = [
+    """Return the knees of an upright film with box and heatmap in the film as it was given."""
+    return tuple(
         replace(knee, box=box_in_given_film(knee.box, screening), heatmap=np.rot90(knee.heatmap, screening.pose[0]))
         for knee in knees
-    ]
-    return tuple(sorted(back, key=lambda knee: knee.box))
+    )

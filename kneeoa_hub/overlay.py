@@ -45,6 +45,11 @@ def film_picture(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(gray)
 
 
+def heat_picture(heatmap: Image.Image) -> Image.Image:
+    """Return a heatmap of values 0..1 as an RGB picture by itself."""
+    return Image.fromarray(_colours(np.asarray(heatmap).clip(0, 1)))
+
+
 def drawn(film: np.ndarray, marks: Iterable[Mark]) -> Image.Image:
     """Return the [H,W] film with its marks as an RGB picture of the same size."""
     picture = film_picture(film).convert("RGB")
@@ -91,10 +96,12 @@ def _draw_heat(picture: Image.Image, mark: Mark) -> None:
     evidence = Image.fromarray(mark.heatmap).resize((right - left, bottom - top), Image.Resampling.BILINEAR)
     for start in range(0, evidence.height, BLOCK):
         heatmap = np.asarray(evidence.crop((0, start, evidence.width, min(start + BLOCK, evidence.height)))).clip(0, 1)
-        # From black over red to yellow: the heatmap reads in gray print too, since it only becomes brighter.
-        colours = np.stack(
-            [np.minimum(1, 2 * heatmap), np.maximum(0, 2 * heatmap - 1) * 0.9, np.zeros_like(heatmap)], -1
-        )
-        layer = Image.fromarray((colours * 255).astype(np.uint8))
+        layer = Image.fromarray(_colours(heatmap))
         shown = ((heatmap - HEAT_FROM) / (1 - HEAT_FROM)).clip(0, 1)
         picture.paste(layer, (left, top + start), Image.fromarray((shown * HEAT_OPACITY * 255).astype(np.uint8)))
+
+
+def _colours(heatmap: np.ndarray) -> np.ndarray:
+    """Return [h,w,3] uint8 from black over red to yellow: a heatmap that only becomes brighter reads in gray too."""
+    colours = np.stack([np.minimum(1, 2 * heatmap), np.maximum(0, 2 * heatmap - 1) * 0.9, np.zeros_like(heatmap)], -1)
+    return (colours * 255).astype(np.uint8)

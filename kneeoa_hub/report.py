@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -13,11 +13,23 @@ from .imaging.letterbox import Box
 from .imaging.refusal import Refusal
 from .overlay import Mark, drawn
 
+if TYPE_CHECKING:
+    import pandas
+
 SCHEMA_VERSION = 1
 DISCLAIMER = "Research use only. Not a medical device; not for diagnosis or treatment."
 
 
-@dataclass(frozen=True, eq=False)
+class Text(str):
+    """A text of several lines, which a notebook and a Python prompt show as it is printed."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class KneeGrade:
     """The answer for one knee.
 
@@ -60,6 +72,12 @@ class KneeGrade:
         return max(range(len(self.probabilities)), key=self.probabilities.__getitem__)
 
     @property
+    def headline(self) -> str:
+        """The grade for a label, such as "KL 2 Mild"; with the likeliest grade where that is another one."""
+        likeliest = f" (likeliest {self.likeliest})" if self.likeliest != self.grade else ""
+        return f"KL {self.grade} {self.label}{likeliest}"
+
+    @property
     def osteoarthritis(self) -> str:
         """KL 2 or more in words: "likely" or "not likely" where grade and probability agree, otherwise "borderline"."""
         by_grade, by_probability = self.grade >= OSTEOARTHRITIS_FROM, self.oa_probability >= 0.5
@@ -72,6 +90,7 @@ class KneeGrade:
         return {
             "grade": self.grade,
             "label": self.label,
+            "likeliest": self.likeliest,
             "criterion": GRADES[self.grade].criterion,
             "probabilities": list(self.probabilities),
             "severity": self.severity,
@@ -81,8 +100,27 @@ class KneeGrade:
             "side": self.side,
         }
 
+    def __repr__(self) -> str:
+        side = f"{self.side} knee, " if self.side else ""
+        return (
+            f"<KneeGrade: {side}{self.headline}, probability {percent(self.probabilities[self.grade])}; not ruled out"
+            f" {span(self.grade_set)}; KL 2 or more {percent(self.oa_probability)}; severity {self.severity:.1f} of 4>"
+        )
 
-@dataclass(frozen=True, eq=False)
+    def _repr_html_(self) -> str:
+        """Return the knee as a notebook shows it, with its probabilities as bars."""
+        from . import _knee_html
+
+        return _knee_html(self)
+
+    def _repr_png_(self) -> bytes:
+        """Return the heatmap as a picture, for notebooks that show no HTML."""
+        from . import _knee_png
+
+        return _knee_png(self)
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class FilmReport:
     """The answer for one film: its knees from left to right in the picture, or the reason of a refusal.
 
@@ -96,6 +134,8 @@ class FilmReport:
         revision: Its revision.
         level: The coverage level of the prediction sets, such as 0.9.
         film: The decoded pixels [H,W], from which `overlay` draws.
+        quality: Quality of the film's JPEG compression on the scale of libjpeg, about 1 to 100; None where the file was
+            not compressed that way.
 
     Examples:
         >>> import kneeoa_hub
@@ -116,13 +156,14 @@ class FilmReport:
     revision: str
     level: float
     film: np.ndarray = field(repr=False)
+    quality: float | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON values by docs/schemas/report.schema.json."""
         height, width = self.film.shape
         return {
             "schema_version": SCHEMA_VERSION,
-            "film": {"width": width, "height": height},
+            "film": {"width": width, "height": height, "quality": self.quality},
             "refused": asdict(self.refused) if self.refused else None,
             "knees": [knee.to_dict() for knee in self.knees],
             "warnings": list(self.warnings),
@@ -135,11 +176,7 @@ class FilmReport:
     @property
     def names(self) -> tuple[str, ...]:
         """A name for each knee: by its side, or by its place in the picture where the side is not known."""
-        places = _places([knee.box for knee in self.knees])
-        return tuple(
-            f"{knee.side.capitalize()} knee" if knee.side else place
-            for knee, place in zip(self.knees, places, strict=True)
-        )
+        return knee_names(self.knees)
 
     @property
     def sources(self) -> tuple[int, ...]:
@@ -153,7 +190,7 @@ class FilmReport:
             return ""
         return f"{'Refused, but graded by force' if self.knees else 'Not graded'}: {self.refused.message}"
 
-    def findings(self) -> str:
+    def findings(self) -> Text:
         """Return Findings and Impression as plain text, to copy into a note."""
         lines = ["FINDINGS"]
         lines += [self.refusal] if self.refused else []
@@ -164,7 +201,45 @@ class FilmReport:
         if compared := self.comparison():
             lines += ["", "COMPARISON", *compared]
         lines += ["", f"Model {self.model}, revision {self.revision}. {DISCLAIMER}"]
-        return "\n".join(lines)
+        return Text("\n".join(lines))
+
+    def to_frame(self) -> "pandas.DataFrame":
+        """Return a table with a row for each knee, as `kneeoa grade --csv` prints it.
+
+        A refused film has one row, which names the reason. Raises MissingExtra without pandas.
+
+        Examples:
+            >>> import kneeoa_hub
+            >>> from kneeoa_hub.imaging.phantom import sample_films
+            >>> frame = kneeoa_hub.from_pretrained().grade(sample_films()["both-knees"].pixels).to_frame()
+            >>> list(frame["side"])
+            ['right', 'left']
+        """
+        from . import _frame
+
+        return _frame([("", self)]).drop(columns="film")
+
+    def __str__(self) -> str:
+        return str(self.findings())
+
+    def __repr__(self) -> str:
+        height, width = self.film.shape
+        shown = [self.refusal] if self.refused else []
+        shown += [f"{name}: {knee.headline}" for name, knee in zip(self.names, self.knees, strict=True)]
+        notes = f"; {len(self.warnings)} warning{'s' * (len(self.warnings) > 1)}" if self.warnings else ""
+        return f"<FilmReport of {width}x{height} px: {'; '.join(shown)}{notes}; {self.model} {self.revision}>"
+
+    def _repr_html_(self) -> str:
+        """Return the report as a notebook shows it: the film with its evidence, the knees, the warnings."""
+        from . import _report_html
+
+        return _report_html(self)
+
+    def _repr_png_(self) -> bytes:
+        """Return the overlay as a picture, for notebooks that show no HTML."""
+        from . import _report_png
+
+        return _report_png(self)
 
     def comparison(self) -> tuple[str, ...]:
         """Return sentences that compare the knees with earlier studies. A film alone has none; see `StudyReport`."""
@@ -187,6 +262,14 @@ Answer = FilmReport | KneeOAError
 """The answer for one film of many: its report, or the error that says why there is none."""
 
 
+def knee_names(knees: Sequence[KneeGrade]) -> tuple[str, ...]:
+    """Return a name for each knee of a film: by its side, or by its place in the picture where that is not known."""
+    places = _places([knee.box for knee in knees])
+    return tuple(
+        f"{knee.side.capitalize()} knee" if knee.side else place for knee, place in zip(knees, places, strict=True)
+    )
+
+
 def _places(boxes: Sequence[Box]) -> list[str]:
     """Return a name for each box by its place, along the direction in which the boxes lie farther apart."""
     if len(boxes) < 2:
@@ -203,7 +286,7 @@ def _places(boxes: Sequence[Box]) -> list[str]:
 
 
 def _label(knee: KneeGrade) -> str:
-    return f"{knee.side.capitalize() + ': ' if knee.side else ''}KL {knee.grade} {knee.label}"
+    return f"{knee.side.capitalize() + ': ' if knee.side else ''}{knee.headline}"
 
 
 def percent(probability: float) -> str:
@@ -226,11 +309,12 @@ def osteoarthritis(knee: KneeGrade) -> str:
     )
 
 
-def certainty(knee: KneeGrade, level: float) -> tuple[str, ...]:
+def certainty(knee: KneeGrade, level: float | None) -> tuple[str, ...]:
     """Return sentences on how certain a grade is: why it is not the likeliest one, the prediction set, the severity."""
+    confidence = "" if level is None else f" at {percent(level)} confidence"
     return (
         *([not_likeliest(knee)] if knee.likeliest != knee.grade else []),
-        f"Grades not ruled out at {percent(level)} confidence: {span(knee.grade_set)}.",
+        f"Grades not ruled out{confidence}: {span(knee.grade_set)}.",
         f"Severity (mean grade): {knee.severity:.1f} of 4.",
     )
 

@@ -3,16 +3,22 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import KneeOAError, SettingsError
 from ..inert import on_terminal
+from ..settings import Settings
 
 if TYPE_CHECKING:
+    from ..grader import KneeGrader
     from ..output.answer_file import AnswerFile
     from ..output.sidecars import DicomObjects
+    from ..report import Answer
 
+STANDARD_INPUT, STDIN_NAME = "-", "stdin"
+"""How the film on standard input is asked for, and what answers call it."""
 Answers = Iterable[tuple[str, Any]]
 """Each film's path with its report or error."""
 
@@ -24,6 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     from ..output.sidecars import DicomObjects, check_places
 
     films = _films(arguments)
+    if arguments.box and len(films) > 1:
+        raise SettingsError(f"--box is about one film, and {len(films)} were given; grade that film by itself.")
     check_places(overlays=arguments.overlays, dicom=arguments.dicom, report=arguments.report)
     workers = min(arguments.workers or _cores(), len(films))
     grader = from_pretrained(
@@ -41,9 +49,10 @@ def run(arguments: argparse.Namespace) -> int:
             " --out, or none."
         )
     objects = DicomObjects(arguments.dicom) if arguments.dicom else None
-    answers = zip(left, grader.grade_batch(left, workers=workers), strict=True)
+    names = [STDIN_NAME if film == STANDARD_INPUT else film for film in left]
+    answers = zip(names, _graded(grader, left, arguments, workers), strict=True)
     answers = _with_sidecars(answers, arguments, objects)
-    failed = _write(answers, file, len(films), len(left)) if file else _print(answers, arguments, len(left))
+    failed = _write(answers, file, len(films), len(left)) if file else _print(answers, arguments, names)
     return 1 if failed or (objects and objects.failed) else 0
 
 
@@ -61,11 +70,31 @@ def _films(arguments: argparse.Namespace) -> list[str]:
                 file=sys.stderr,
             )
     for film in films if arguments.dicom else ():
-        if os.path.exists(film) and not os.path.isfile(film):
+        if film == STANDARD_INPUT or (os.path.exists(film) and not os.path.isfile(film)):
             raise SettingsError(
                 f"{film} can be read only once, as a pipe is, but --dicom reads a film twice; give it as a file."
             )
     return films
+
+
+def _graded(
+    grader: "KneeGrader", films: Sequence[str], arguments: argparse.Namespace, workers: int
+) -> "Iterator[Answer]":
+    """Yield the answer for each film; standard input is read when its turn comes."""
+    given = (_from_standard_input() if film == STANDARD_INPUT else film for film in films)
+    if not arguments.box:
+        yield from grader.grade_batch(given, workers=workers, force=arguments.force)
+        return
+    for film in given:
+        try:
+            yield grader.grade(film, arguments.box, force=arguments.force)
+        except KneeOAError as error:
+            yield error
+
+
+def _from_standard_input() -> bytes:
+    """Return a film, and a byte more than a film may have where there are that many, so that it is refused."""
+    return sys.stdin.buffer.read(Settings.from_environ().max_bytes + 1)
 
 
 def _with_sidecars(answers: Answers, arguments: argparse.Namespace, objects: "DicomObjects | None") -> Answers:
@@ -81,16 +110,27 @@ def _with_sidecars(answers: Answers, arguments: argparse.Namespace, objects: "Di
     return answers
 
 
-def _print(answers: Answers, arguments: argparse.Namespace, count: int) -> int:
+def _print(answers: Answers, arguments: argparse.Namespace, films: Sequence[str]) -> int:
     """Print the answers, and return how many films failed."""
     from ..output.tables import write_csv, write_json, write_table
 
-    if count > 1 and not sys.stdout.isatty():  # on a terminal the answers themselves show the progress
-        answers = _with_progress(answers, count)
+    if len(films) > 1 and not sys.stdout.isatty():  # on a terminal the answers themselves show the progress
+        answers = _with_progress(answers, len(films))
+    if not arguments.json and not arguments.csv:
+        shown = {film: _within(film, arguments.films) for film in films}
+        width = max(map(len, shown.values()), default=0)
+        return write_table(((shown[film], answer) for film, answer in answers), sys.stdout, width)
     if sys.stdout.isatty():  # there the names are read, and not taken for paths
         answers = ((on_terminal(film), answer) for film, answer in answers)
-    write = write_json if arguments.json else write_csv if arguments.csv else write_table
-    return write(answers, sys.stdout)
+    return (write_json if arguments.json else write_csv)(answers, sys.stdout)
+
+
+def _within(film: str, given: Sequence[str]) -> str:
+    """Return a film's path within the folder that was given, so that films of one name in several folders differ."""
+    for folder in given:
+        if film != folder and Path(film).is_relative_to(folder):
+            return str(Path(film).relative_to(folder))
+    return film
 
 
 def _write(answers: Answers, file: "AnswerFile", asked: int, left: int) -> int:

@@ -15,6 +15,8 @@ EXAMPLES = {
   kneeoa grade films/*.png --csv > out.csv  # print one row per knee
   kneeoa grade films --out grades.csv       # grade a folder on all cores; the same command continues a stopped run
   kneeoa grade films/*.png --overlays seen  # also write each film with its grades and heatmaps drawn over it
+  kneeoa grade knee.png --box 40,60,340,380 # grade this part of the film, in pixels: left, top, right, bottom
+  cat knee.png | kneeoa grade - --json      # read one film from standard input
   kneeoa grade knee.dcm --report knee.pdf   # also write a report to print, with film, overlay and findings
 """,
     "pull": """
@@ -110,7 +112,10 @@ def _add_address(sub: argparse.ArgumentParser, positional: bool = True) -> None:
 
 def _add_grade_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
-        "films", nargs="+", metavar="FILE", help=f"a PNG, JPEG, TIFF, BMP, WebP or DICOM film, or a folder. {FOLDER}"
+        "films",
+        nargs="+",
+        metavar="FILE",
+        help=f"a PNG, JPEG, TIFF, BMP, WebP or DICOM film, - for standard input, or a folder. {FOLDER}",
     )
     _add_address(sub, positional=False)
     sub.add_argument(
@@ -126,6 +131,17 @@ def _add_grade_options(sub: argparse.ArgumentParser) -> None:
         metavar="N",
         help="films that are graded at the same time (default: the number of cores)",
     )
+    sub.add_argument(
+        "--box",
+        type=_box,
+        action="append",
+        metavar="L,T,R,B",
+        help=(
+            "where a knee lies in the only film: left, top, right and bottom in pixels; may be repeated (default: find"
+            " the knees)"
+        ),
+    )
+    sub.add_argument("--force", action="store_true", help="grade films that are refused, too, with a warning")
     form = sub.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON object per film and line, in the given order")
     form.add_argument("--csv", action="store_true", help="print one CSV row per knee")
@@ -187,6 +203,13 @@ def _add_card_options(sub: argparse.ArgumentParser) -> None:
     _add_address(sub)
     sub.add_argument("--figures", default="figures/", help="prefix of the card's picture links (default: figures/)")
     sub.add_argument("--json", action="store_true", help="print one JSON object: name, version and the card's text")
+
+
+def _box(text: str) -> tuple[int, ...]:
+    edges = tuple(int(edge) for edge in text.split(",") if edge.strip().isascii() and edge.strip().isdigit())
+    if len(edges) != 4 or text.count(",") != 3:
+        raise argparse.ArgumentTypeError(f"{text!r} is not LEFT,TOP,RIGHT,BOTTOM in pixels, such as 40,60,340,380")
+    return edges
 
 
 def _count(text: str) -> int:

@@ -1,6 +1,6 @@
 """Doubts: the warnings about a film that is graded in spite of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -17,16 +17,18 @@ FORCED = "The film was graded by force although it was refused; do not rely on t
 
 def doubts(
     screening: Screening,
-    widest_set: int,
+    names: Sequence[str],
+    set_sizes: Sequence[int],
     distances: np.ndarray,
     letterboxed: Sequence[Letterboxed],
     limits: RefusalConfig,
 ) -> tuple[str, ...]:
-    """Collect the warnings about a graded film.
+    """Collect the warnings about a graded film. Among several knees a warning begins with the name of its knee.
 
     Args:
         screening: How its knees were found.
-        widest_set: Number of grades in the largest prediction set of its knees.
+        names: The name of each knee, such as "Right knee".
+        set_sizes: Number of grades in the prediction set of each knee.
         distances: How far each knee lies from the training knees, see `refusal.training_distances`.
         letterboxed: What the network saw of each knee.
         limits: The bundle's limits.
@@ -35,21 +37,24 @@ def doubts(
         Sentences for the reader of the grades.
     """
     warnings = _of_screening(screening)
-    if distances.max() > limits.max_distance and not distances.min() > limits.max_distance:
-        warnings.append("One of the knees is unlike the knees that the model knows; do not rely on its grade.")
-    elif limits.far_distance is not None and distances.max() > limits.far_distance:
-        warnings.append(
-            "The film is unlike most films that the model learnt from; its grade is less certain than the published"
-            " figures say."
-        )
-    clipped = max(clipped_proportion(_content(one)) for one in letterboxed)
-    if limits.max_clipped is not None and clipped > limits.max_clipped:
-        warnings.append(
-            f"The exposure is extreme: {clipped:.0%} of the knee is plain black or white, and shows no detail there."
-        )
-    if widest_set >= WIDE_SET:
-        warnings.append("The grade is uncertain: almost no grade can be ruled out. A reader should look at the film.")
+    for name, size, distance, seen in zip(names, set_sizes, distances, letterboxed, strict=True):
+        about = f"{name}: " if len(names) > 1 else ""
+        warnings += [about + text for text in _of_knee(size, distance, seen, limits, alone=not about)]
     return tuple(warnings)
+
+
+def _of_knee(set_size: int, distance: float, seen: Letterboxed, limits: RefusalConfig, *, alone: bool) -> Iterator[str]:
+    """Yield the warnings about one knee. One that is alone on its film is refused where it is too unlike a knee."""
+    if distance > limits.max_distance and not alone:
+        yield "It is unlike the knees that the model knows; do not rely on its grade."
+    elif limits.far_distance is not None and distance > limits.far_distance:
+        what = "film is unlike most films" if alone else "knee is unlike most knees"
+        yield (f"The {what} that the model learnt from; its grade is less certain than the published figures say.")
+    clipped = clipped_proportion(_content(seen))
+    if limits.max_clipped is not None and clipped > limits.max_clipped:
+        yield f"The exposure is extreme: {clipped:.0%} of the knee is plain black or white, and shows no detail there."
+    if set_size >= WIDE_SET:
+        yield "The grade is uncertain: almost no grade can be ruled out. A reader should look at the film."
 
 
 def _of_screening(screening: Screening) -> list[str]:

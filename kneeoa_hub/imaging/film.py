@@ -44,6 +44,8 @@ class Film:
         ruled_out: The reason of a refusal, a key of `refusal.MESSAGES`, where the file itself says that it does not
             show a frontal knee.
         warnings: What the reader of the grade should know about the decoding.
+        quality: Quality of the JPEG compression on the scale of libjpeg, about 1 to 100, see `compression`; None where
+            the file was not compressed that way.
     """
 
     pixels: np.ndarray
@@ -54,6 +56,7 @@ class Film:
     orientation: tuple[str, str] = ("", "")
     ruled_out: str | None = None
     warnings: tuple[str, ...] = ()
+    quality: float | None = None
 
     @property
     def height(self) -> int:

@@ -142,6 +142,8 @@ class _Record:
 
 def _csv_records(text: str) -> Iterator[_Record]:
     rows = list(csv.reader(io.StringIO(text, newline="")))
+    if rows and len(rows[0]) > 1 and tuple(rows[0]) == CSV_COLUMNS[: len(rows[0])] and len(rows[0]) < len(CSV_COLUMNS):
+        raise ValueError(f"the columns of an older version, without {', '.join(CSV_COLUMNS[len(rows[0]) :])}")
     if rows and tuple(rows[0]) != CSV_COLUMNS:
         raise ValueError(f"columns {','.join(rows[0])}")
     film, revision, level = (CSV_COLUMNS.index(name) for name in ("film", "revision", "level"))

@@ -21,11 +21,11 @@ GRADE_COLOURS: tuple[str, ...] = tuple(re.findall(r"--g[0-4]: (#[0-9a-f]{6})", S
 _KNEE = Template("""<section class="knee" aria-label="$name">
 <div>
 <header><span class="grade g$value" aria-hidden="true">$value</span>
-<div><h3>$name$side</h3><p class="verdict">Grade $value · $label</p></div></header>
+<div><h3>$name$side</h3><p class="verdict">Grade $value · $label$likeliest</p></div></header>
 <p class="criterion">$criterion</p>
 <dl class="facts">
 <div><dt>Osteoarthritis</dt><dd>$likely <small>KL 2 or more: $probability</small></dd></div>
-<div><dt>Not ruled out</dt><dd>$grade_set <small>At $level confidence</small></dd></div>
+<div><dt>Not ruled out</dt><dd>$grade_set <small>$level</small></dd></div>
 <div><dt>Severity</dt><dd>$severity of 4 <small>Mean grade</small></dd></div>
 </dl>
 </div>
@@ -40,6 +40,7 @@ _BAR = Template("""<tr class="$marks"><th scope="row">$value $label</th>\
 <rect class="back" width="100" height="8"/><rect class="fore g$value" width="$width" height="8"/></svg></td>\
 <td class="share">$share</td></tr>
 """)
+_LIKELIEST = Template(' <span class="tag">Likeliest: $value $label</span>')
 _BADGE = Template('<span class="badge g$grade">$grade</span>')
 _MESSAGE = Template('<p class="message $kind" role="alert"><strong>$title.</strong> $text</p>\n')
 _WARNINGS = Template('<div class="message warning"><strong>Please note</strong><ul>$items</ul></div>\n')
@@ -53,7 +54,7 @@ _ROWS = Template("<tbody>$rows</tbody>\n")
 _NO_KNEE = Template("""<tr><th scope="row"><a href="#$anchor">$title</a></th>\
 <td colspan="4"><span class="tag $kind">$word</span> $text</td></tr>""")
 _FILM = Template('<th scope="rowgroup" rowspan="$count"><a href="#$anchor">$title</a></th>')
-_ROW = Template("""<tr>$film<td>$side</td><td>$badge <span class="word">$label</span></td>\
+_ROW = Template("""<tr>$film<td>$side</td><td>$badge <span class="word">$label</span>$likeliest</td>\
 <td>$likely ($probability)</td><td>$grade_set</td></tr>""")
 
 
@@ -93,10 +94,11 @@ def knee_html(knee: KneeView) -> Html:
         side="" if knee.side_known else ", side not known",
         value=knee.grade.value,
         label=knee.grade.label,
+        likeliest=_likeliest(knee),
         criterion=knee.grade.criterion,
         likely=knee.osteoarthritis,
         probability=knee.oa_probability,
-        level=knee.level,
+        level=f"At {knee.level} confidence" if knee.level else "Prediction set",
         grade_set=knee.grade_set,
         severity=knee.severity,
         bars=join(map(_bar, knee.bars)),
@@ -124,6 +126,13 @@ def films_table(films: Sequence[tuple[str, FilmView]]) -> Html:
     return fill(_TABLE, films=join(fill(_ROWS, rows=_rows(anchor, film)) for anchor, film in films))
 
 
+def _likeliest(knee: KneeView) -> Html:
+    """Return the mark of a knee for which another grade than the reported one is the likeliest."""
+    if not knee.note:
+        return Html()
+    return fill(_LIKELIEST, value=knee.likeliest.value, label=knee.likeliest.label)
+
+
 def _bar(bar: Bar) -> Html:
     marks = " ".join(name for name, marked in (("reported", bar.reported), ("within", bar.in_set)) if marked)
     return fill(
@@ -149,6 +158,7 @@ def _rows(anchor: str, film: FilmView) -> Html:
             side=knee.side,
             badge=badge(knee.grade.value),
             label=knee.grade.label,
+            likeliest=_likeliest(knee),
             likely=knee.osteoarthritis,
             probability=knee.oa_probability,
             grade_set=knee.grade_set,

@@ -39,11 +39,12 @@ class KneeView:
         name: The knee by its side or its place in the picture, such as "Right knee".
         side: "Left", "Right" or NOT_KNOWN.
         grade: The reported grade with its label and criterion.
+        likeliest: The grade with the highest probability.
         note: A sentence that names the likeliest grade where another one is reported, otherwise "".
         osteoarthritis: "Likely", "Not likely" or "Borderline".
         oa_probability: The probability of KL 2 or more, such as "82%".
         grade_set: The prediction set, such as "1 to 3".
-        level: Its coverage level, such as "90%".
+        level: Its coverage level, such as "90%", or "" where it is not known.
         severity: The mean grade with one decimal.
         bars: The five probabilities, by grade.
         sentences: The same facts as sentences, for paper.
@@ -52,6 +53,7 @@ class KneeView:
     name: str
     side: str
     grade: Grade
+    likeliest: Grade
     note: str
     osteoarthritis: str
     oa_probability: str
@@ -62,19 +64,20 @@ class KneeView:
     sentences: tuple[str, ...]
 
     @classmethod
-    def of(cls, name: str, knee: KneeGrade, level: float) -> "KneeView":
-        """Return the view of one knee of a report with the coverage level `level`."""
+    def of(cls, name: str, knee: KneeGrade, level: float | None = None) -> "KneeView":
+        """Return the view of one knee of a report with the coverage level `level`, which a knee alone does not know."""
         statement = osteoarthritis(knee)
         unknown = () if knee.side else ("The header does not name the side.",)
         return cls(
             name=name,
             side=knee.side.capitalize() if knee.side else NOT_KNOWN,
             grade=GRADES[knee.grade],
+            likeliest=GRADES[knee.likeliest],
             note=not_likeliest(knee) if knee.likeliest != knee.grade else "",
             osteoarthritis=knee.osteoarthritis.capitalize(),
             oa_probability=percent(knee.oa_probability),
             grade_set=span(knee.grade_set),
-            level=percent(level),
+            level="" if level is None else percent(level),
             severity=f"{knee.severity:.1f}",
             bars=tuple(
                 Bar(grade, probability, grade.value == knee.grade, grade.value in knee.grade_set)

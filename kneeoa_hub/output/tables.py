@@ -4,19 +4,21 @@ import csv
 import io
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Any, TextIO
 
 from ..errors import KneeOAError
 from ..inert import cell, on_terminal
-from ..report import DISCLAIMER, Answer, FilmReport, KneeGrade, percent, span
+from ..report import DISCLAIMER, Answer, KneeGrade, percent, span
 
 CSV_COLUMNS: tuple[str, ...] = (
     *("film", "knee", "side", "grade", "label", "severity", "oa_probability"),
     *("p0", "p1", "p2", "p3", "p4", "grade_set", "level", "refused", "error", "model", "revision"),
+    *("warnings", "likeliest", "left", "top", "right", "bottom", "quality"),  # new ones go to the end: programs read it
 )
-NAME_WIDTH = 28
-"""Characters of a film's name in the table."""
+BETWEEN_WARNINGS = " | "
+"""What stands between two warnings in one cell."""
+NAME_WIDTHS = (28, 48)
+"""Fewest and most characters of a film's name in the table."""
 
 
 def csv_line(row: Sequence[Any]) -> str:
@@ -45,53 +47,74 @@ def write_csv(answers: Iterable[tuple[str, Answer]], out: TextIO, header: bool =
     if header:
         out.write(csv_line(CSV_COLUMNS))
     for film, answer in answers:
-        if isinstance(answer, KneeOAError):
-            failed += 1
-            rows: Iterable[dict[str, Any]] = [{"film": film, "error": answer.message}]
-        else:
-            rows = _rows(film, answer)
-        for row in rows:
+        failed += isinstance(answer, KneeOAError)
+        for row in rows(film, answer):
             values = (row.get(name, "") for name in CSV_COLUMNS)
-            out.write(csv_line([cell(value) if isinstance(value, str) else value for value in values]))
+            out.write(csv_line([_csv_cell(value) for value in values]))
         out.flush()
     return failed
 
 
-def _rows(film: str, report: FilmReport) -> Iterator[dict[str, Any]]:
-    common = {
-        "film": film,
-        "refused": report.refused.reason if report.refused else "",
-        "model": report.model,
-        "revision": report.revision,
-    }
-    if report.refused and not report.knees:
+def rows(film: str, answer: Answer) -> Iterator[dict[str, Any]]:
+    """Yield a row for each knee of a film, or one row for a film without knees, by the names of CSV_COLUMNS.
+
+    A value that a row lacks is not known.
+    """
+    if isinstance(answer, KneeOAError):
+        yield {"film": film, "error": answer.message}
+        return
+    common: dict[str, Any] = {"film": film, "model": answer.model, "revision": answer.revision}
+    common |= {"refused": answer.refused.reason} if answer.refused else {}
+    common |= {"warnings": BETWEEN_WARNINGS.join(answer.warnings)} if answer.warnings else {}
+    common |= {"quality": answer.quality} if answer.quality is not None else {}
+    if not answer.knees:
         yield common
-    for number, knee in enumerate(report.knees):
-        values = {"knee": number, "side": knee.side or "", "grade": knee.grade, "label": knee.label}
+    for number, knee in enumerate(answer.knees):
+        values = {"knee": number, "grade": knee.grade, "label": knee.label, "likeliest": knee.likeliest}
+        values |= {"side": knee.side} if knee.side else {}
         values |= {"severity": knee.severity, "oa_probability": knee.oa_probability}
         values |= {f"p{grade}": p for grade, p in enumerate(knee.probabilities)}
-        yield common | values | {"grade_set": " ".join(map(str, knee.grade_set)), "level": report.level}
+        values |= dict(zip(("left", "top", "right", "bottom"), knee.box, strict=True))
+        yield common | values | {"grade_set": knee.grade_set, "level": answer.level}
 
 
-def write_table(answers: Iterable[tuple[str, Answer]], out: TextIO) -> int:
-    """Write a table for people, and return how many films failed."""
+def _csv_cell(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return " ".join(map(str, value))
+    return cell(value) if isinstance(value, str) else value
+
+
+def write_table(answers: Iterable[tuple[str, Answer]], out: TextIO, longest: int = 0) -> int:
+    """Write a table for people, and return how many films failed.
+
+    Args:
+        answers: The name of each film, and its answer.
+        out: Where to write.
+        longest: Characters of the longest name, where it is known. A name that is too long loses its middle.
+    """
+    fewest, most = NAME_WIDTHS
+    width = min(max(fewest, longest), most)
     failed, model, marked = 0, "", False
-    print(f"{'film':<28} {'side':<6} {'grade':<12} {'set':<6} {'KL>=2':>6}  probabilities 0 1 2 3 4", file=out)
+    print(
+        f"{'film':<{width}} {'side':<6} {'grade':<10} {'likeliest':<9} {'set':<6} {'KL>=2':>6} "
+        " probabilities 0 1 2 3 4",
+        file=out,
+    )
     for film, answer in answers:
-        name = on_terminal(Path(film).name)
-        name = name if len(name) <= NAME_WIDTH else "..." + name[3 - NAME_WIDTH :]
+        name = on_terminal(film)
+        name = name if len(name) <= width else f"{name[: width // 3]}...{name[width // 3 + 3 - width :]}"
         if isinstance(answer, KneeOAError):
             failed += 1
-            print(f"{name:<{NAME_WIDTH}} ERROR  {on_terminal(answer.message)}", file=out, flush=True)
+            print(f"{name:<{width}} ERROR  {on_terminal(answer.message)}", file=out, flush=True)
             continue
         model = f"Model {answer.model}, revision {answer.revision}. "
         if answer.refused:
-            print(f"{name:<{NAME_WIDTH}} {answer.refusal}", file=out)
+            print(f"{name:<{width}} {answer.refusal}", file=out)
         for knee in answer.knees:
-            print(f"{name:<{NAME_WIDTH}} {_table_row(knee)}", file=out)
+            print(f"{name:<{width}} {_table_row(knee)}", file=out)
             marked = marked or knee.likeliest != knee.grade
         for warning in answer.warnings:
-            print(f"{'':<{NAME_WIDTH}} Note: {warning}", file=out)
+            print(f"{'':<{width}} Note: {warning}", file=out)
         out.flush()
     if marked:
         print("* The reported grade takes all five probabilities into account; it is not the likeliest one.", file=out)
@@ -100,7 +123,15 @@ def write_table(answers: Iterable[tuple[str, Answer]], out: TextIO) -> int:
 
 
 def _table_row(knee: KneeGrade) -> str:
-    grade = f"{knee.grade} {knee.label}{'*' * (knee.likeliest != knee.grade)}"
-    probabilities = " ".join(f"{probability:.2f}" for probability in knee.probabilities)
+    grade = f"{knee.grade} {knee.label}"
+    likeliest = f"{knee.likeliest}{' *' * (knee.likeliest != knee.grade)}"
+    probabilities = " ".join(map(_probability, knee.probabilities))
     oa = percent(knee.oa_probability)
-    return f"{knee.side or '-':<6} {grade:<12} {span(knee.grade_set):<6} {oa:>6}  {probabilities}"
+    return f"{knee.side or '-':<6} {grade:<10} {likeliest:<9} {span(knee.grade_set):<6} {oa:>6}  {probabilities}"
+
+
+def _probability(probability: float) -> str:
+    """Return a probability in four characters; one that is not 0 or 1 does not become it, as in `percent`."""
+    if 0 < probability < 0.005:
+        return "<.01"
+    return ">.99" if 0.995 <= probability < 1 else f"{probability:.2f}"

@@ -62,6 +62,74 @@ def test_csv_has_a_row_a_knee(films, capsys):
     assert "missing.png" in rows[2]["error"]
 
 
+def test_csv_has_what_else_the_report_says_at_its_end(films, grader, capsys):
+    assert CSV_COLUMNS[:18] == (
+        *("film", "knee", "side", "grade", "label", "severity", "oa_probability", "p0", "p1", "p2", "p3", "p4"),
+        *("grade_set", "level", "refused", "error", "model", "revision"),
+    )  # programs that read the columns by number go on
+    assert main(["grade", "--csv", str(films["both-knees"]), str(films["doubtful"])]) == 0
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    reports = [grader.grade(films[name]) for name in ("both-knees", "doubtful")]
+    knees = [knee for report in reports for knee in report.knees]
+    assert [[int(row[edge]) for edge in ("left", "top", "right", "bottom")] for row in rows] == [
+        list(knee.box) for knee in knees
+    ]
+    assert [int(row["likeliest"]) for row in rows] == [knee.likeliest for knee in knees]
+    both, alone = (" | ".join(report.warnings) for report in reports)
+    assert [row["warnings"] for row in rows] == [both, both, alone]
+    assert "the header does not name the side" in both
+
+
+def test_the_table_marks_a_grade_that_is_not_the_likeliest_and_tells_films_of_one_name_apart(
+    films, grader, tmp_path, capsys
+):
+    (knee,) = grader.grade(films["doubtful"]).knees
+    assert knee.likeliest != knee.grade
+    for name in ("doubtful", "mild"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "IM1.png").write_bytes(films[name].read_bytes())
+    assert main(["grade", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert re.match(rf"doubtful/IM1.png +- +1 Doubtful +{knee.likeliest} \* ", lines[1])
+    assert re.match(r"mild/IM1.png +- +2 Mild +2  .* <\.01 0\.\d\d ", lines[2])  # no rounding to 0 or 1
+    assert "not the likeliest one" in lines[3]
+
+
+def test_a_film_comes_from_standard_input_and_a_box_from_the_command_line(films, grader, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(films["mild"].read_bytes())))
+    assert main(["grade", "-", "--json", "--box", "20,30,430,440"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["film"] == "stdin"
+    assert answer["report"] == grader.grade(films["mild"], [(20, 30, 430, 440)]).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--box", "1,2,3"], "'1,2,3' is not LEFT,TOP,RIGHT,BOTTOM"),
+        (["--box", "0,0,a,4"], "is not LEFT,TOP,RIGHT,BOTTOM"),
+        (["other.png", "--box", "0,0,200,200"], "--box is about one film, and 2 were given"),
+    ],
+)
+def test_a_box_that_is_none_or_for_several_films_is_usage(films, capsys, options, told):
+    code: object
+    try:
+        code = main(["grade", str(films["mild"]), *options])
+    except SystemExit as stopped:
+        code = stopped.code
+    assert code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_force_grades_a_refused_film_and_says_so(tmp_path, capsys):
+    Image.new("L", (300, 300), 90).save(tmp_path / "blank.png")
+    assert main(["grade", str(tmp_path / "blank.png"), "--force", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)["report"]
+    assert report["refused"]["reason"] == "no-detail"
+    assert len(report["knees"]) == 1
+    assert any("graded by force" in warning for warning in report["warnings"])
+
+
 def test_overlays_are_written_one_a_graded_film_at_full_size(films, tmp_path, capsys):
     again = tmp_path / "again" / films["mild"].name
     again.parent.mkdir()
@@ -124,6 +192,7 @@ def test_a_finished_file_has_its_last_film_graded_again_and_no_other(folder, tmp
     [
         ("grades.txt", None, "must end in .csv or .jsonl"),
         ("thesis.csv", "a,b\n1,2\n", "something other than answers"),
+        ("older.csv", ",".join(CSV_COLUMNS[:18]) + "\n", "the columns of an older version, without warnings"),
         ("short.csv", ",".join(CSV_COLUMNS) + "\na,0\n", "something other"),
         ("blank.csv", ",".join(CSV_COLUMNS) + "\n\n", "something other"),
         *(
@@ -145,7 +214,7 @@ def test_answers_of_another_model_are_not_mixed_with_this_ones(films, tmp_path, 
     out = tmp_path / "grades.csv"
     main(["grade", str(films["mild"]), str(films["severe"]), "--out", str(out)])
     content = out.read_text("utf-8")
-    revision = content.splitlines()[-1].split(",")[-1]
+    revision = next(csv.DictReader(io.StringIO(content)))["revision"]
     out.write_text(content.replace(revision, "0" * 12), "utf-8")
     assert main(["grade", str(films["mild"]), "--out", str(out)]) == 2
     assert f"holds answers of revision {'0' * 12}, and this model is {revision}" in capsys.readouterr().err
