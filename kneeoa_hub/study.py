@@ -137,6 +137,7 @@ def study_report(films: Sequence[FilmReport], priors: Sequence[Prior] = ()) -> S
         first.revision,
         first.level,
         first.film,
+        first.quality,
         tuple(films),
         tuple(place for place, _ in chosen),
         tuple(sorted(priors, key=lambda prior: prior.date)),
