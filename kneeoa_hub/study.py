@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from .imaging.identity import FilmIdentity
 from .report import FilmReport, KneeGrade, span
 
 LATERALITIES = ("right", "left")
@@ -149,12 +150,38 @@ def without_pixels(report: FilmReport) -> np.ndarray:
     return np.broadcast_to(np.float32(0), report.film.shape)
 
 
-def change_verdict(then: Sequence[int], now: Sequence[int], higher: bool) -> str:
-    """Return what two prediction sets allow to say: only sets without a common grade speak for a change."""
-    common = sorted(set(then) & set(now))
-    if common:
-        return f"grade{'s' * (len(common) > 1)} {span(common)} cannot be ruled out in either, so it may be the same"
-    return f"no grade is possible in both: the model sees a {'higher' if higher else 'lower'} grade now"
+def verdict(then: KneeGrade | PriorKnee, now: KneeGrade) -> str:
+    """Return what the two answers allow to say: only prediction sets without a common grade speak for a change."""
+    common = sorted(set(then.grade_set) & set(now.grade_set))
+    if not common:
+        return (
+            "The two films have no common grade among those that are not ruled out: the model sees a"
+            f" {'higher' if now.grade > then.grade else 'lower'} grade now."
+        )
+    return (
+        f"The model cannot rule out grade{'s' * (len(common) > 1)} {span(common)} in either film, so the grade may be"
+        " the same in both."
+    )
+
+
+def why_not_compared(then: FilmIdentity, now: FilmIdentity) -> str:
+    """Return why two films must not be compared, "" where nothing in their headers speaks against it."""
+    if then.patient and now.patient and then.patient != now.patient:
+        return "The headers name two different patients, so the films are not compared."
+    if then.date and now.date and then.date > now.date:
+        return "By the headers, the film of then was taken after the film of now. Exchange the two films."
+    return ""
+
+
+def unchecked(then: FilmIdentity, now: FilmIdentity) -> str:
+    """Return a warning about what the headers of two films leave open, "" where they name patient and dates."""
+    if not then.patient or not now.patient:
+        return "Nothing says that both films are of one patient: a header does not name the patient."
+    if not then.date or not now.date:
+        return "Nothing says which film is the earlier one: a header does not name the date."
+    if then.date == now.date:
+        return "Both films are of the same day."
+    return ""
 
 
 def _badness(film: FilmReport, knee: KneeGrade) -> tuple[int, int]:
@@ -177,8 +204,7 @@ def _name_in_film(film: FilmReport, knee: KneeGrade) -> str:
 
 
 def _change(date: str, then: PriorKnee, now: KneeGrade) -> str:
-    verdict = change_verdict(then.grade_set, now.grade_set, now.grade > then.grade)
     return (
         f"{str(now.side).capitalize()} knee, {date} and now: grade {then.grade} and {now.grade}, severity"
-        f" {then.severity:.1f} and {now.severity:.1f}; {verdict}."
+        f" {then.severity:.1f} and {now.severity:.1f}. {verdict(then, now)}"
     )

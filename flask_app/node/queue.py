@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kneeoa_hub.imaging.identity import FilmIdentity, date_of
+from kneeoa_hub.imaging.identity import FilmIdentity
 
 FILE = "queue.sqlite"
 PAGE_BYTES = 16384
@@ -168,7 +168,7 @@ class Queue:
             database.execute(
                 "INSERT INTO studies (study, accession, patient, date, due_at) VALUES (?, ?, ?, ?, ?)"
                 " ON CONFLICT (study) DO UPDATE SET due_at = excluded.due_at",
-                (identity.study, identity.accession, identity.patient, date_of(identity.study_date), now + settle),
+                (identity.study, identity.accession, identity.patient, identity.date, now + settle),
             )
             database.execute(
                 "INSERT INTO films (film, study, received_at, caller, sha256, content) VALUES (?, ?, ?, ?, ?, ?)",

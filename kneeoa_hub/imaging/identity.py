@@ -64,6 +64,11 @@ class FilmIdentity:
     manufacturer: str = ""
 
     @property
+    def date(self) -> str:
+        """The study's date as YYYY-MM-DD, "" where the header names none."""
+        return date_of(self.study_date)
+
+    @property
     def patient(self) -> str:
         """A text that two films share only if they are of one patient; "" where the header does not name the patient.
 

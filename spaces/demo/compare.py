@@ -1,11 +1,14 @@
 """Compares two films of one patient, then and now: what changed, and whether the model can tell."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from string import Template
 
 from kneeoa_hub import FilmReport, KneeGrade, KneeOAError
+from kneeoa_hub.imaging.identity import FilmIdentity, read_identity
 from kneeoa_hub.output.knee_html import Html, badge, fill, join
 from kneeoa_hub.report import Answer, span
+from kneeoa_hub.study import unchecked, verdict, why_not_compared
 
 from .render import film, message
 
@@ -29,27 +32,29 @@ def half(title: str, answer: Answer) -> Html:
     return join([message(f'Send the other film in the box "{other}".'), fill(_BOTH, films=only)])
 
 
-def comparison(then: Answer, now: Answer, note: str = "") -> Html:
-    """Return the change of every knee that is in both films, above the films themselves."""
+def comparison(then: Answer, now: Answer, note: str = "", objection: str = "", doubt: str = "") -> Html:
+    """Return the change of every knee that is in both films, above the films themselves.
+
+    Args:
+        then: The answer for the earlier film.
+        now: The answer for the later film.
+        note: A sentence about both films, or "".
+        objection: Why the films must not be compared, or "".
+        doubt: What a reader of the comparison should know, or "".
+    """
     both = join([film("Then", then, "then"), film("Now", now, "now")])
     changes = Html()
-    if not isinstance(then, KneeOAError) and not isinstance(now, KneeOAError):
-        changes = _changes(then, now)
+    if objection:
+        changes = fill(_NOTE, text=objection)
+    elif not isinstance(then, KneeOAError) and not isinstance(now, KneeOAError):
+        changes = join([*([fill(_NOTE, text=doubt)] if doubt else []), _changes(then, now)])
     return join([message(note), changes, fill(_BOTH, films=both)])
 
 
-def verdict(then: KneeGrade, now: KneeGrade) -> str:
-    """Return what the two answers allow to say: only prediction sets without a common grade speak for a change."""
-    common = sorted(set(then.grade_set) & set(now.grade_set))
-    if not common:
-        return (
-            "The two films have no common grade among those that are not ruled out: the model sees a"
-            f" {'higher' if now.grade > then.grade else 'lower'} grade now."
-        )
-    return (
-        f"The model cannot rule out grade{'s' * (len(common) > 1)} {span(common)} in either film, so the grade may be"
-        " the same in both."
-    )
+def compared(paths: tuple[str, str], then: Answer, now: Answer) -> Html:
+    """Return the comparison of two films unless their headers speak against it. The page shows nothing of a header."""
+    before, after = map(_identity, paths)
+    return comparison(then, now, "", why_not_compared(before, after), unchecked(before, after))
 
 
 def pairs(then: FilmReport, now: FilmReport) -> Iterator[tuple[KneeGrade, KneeGrade]]:
@@ -74,7 +79,9 @@ def _changes(then: FilmReport, now: FilmReport) -> Html:
             _NOTE,
             text="The two films show no knee in common. Send two films of the same knee, or two films with both knees.",
         )
-    return join([*(_change(before, after) for before, after in found), fill(_HINT, text=CAUTION)])
+    open_side = any((before.side is None) != (after.side is None) for before, after in found)
+    doubt = [fill(_NOTE, text="The header of one film does not name the side, so the two knees may differ.")]
+    return join([*doubt * open_side, *(_change(before, after) for before, after in found), fill(_HINT, text=CAUTION)])
 
 
 def _change(before: KneeGrade, after: KneeGrade) -> Html:
@@ -88,3 +95,11 @@ def _change(before: KneeGrade, after: KneeGrade) -> Html:
         severity=f"{before.severity:.1f} → {after.severity:.1f} ({after.severity - before.severity:+.1f})",
         sets=f"{span(before.grade_set)} → {span(after.grade_set)}",
     )
+
+
+def _identity(path: str) -> FilmIdentity:
+    """Return the identity of a film, an empty one for a picture or a header that cannot be read."""
+    try:
+        return read_identity(Path(path).read_bytes())
+    except (KneeOAError, OSError):
+        return FilmIdentity()

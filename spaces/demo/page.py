@@ -15,7 +15,7 @@ from kneeoa_hub.report import DISCLAIMER
 
 from . import render, samples
 from .about import model_card, scale, search_record
-from .compare import comparison, half
+from .compare import compared, comparison, half
 from .pictures import THUMBNAIL_SIDE, film_address
 
 TITLE = "Knee osteoarthritis grading"
@@ -142,7 +142,7 @@ def _compare_tab(grader: KneeGrader, turn: dict[str, Any]) -> None:
             (answer,) = grader.grade_batch([then or now or ""])
             return half("Then" if then else "Now", answer)
         before, after = grader.grade_batch([then, now])
-        return comparison(before, after)
+        return compared((then, now), before, after)
 
     with gr.Row():
         then = gr.File(label="Then: the earlier film", elem_id="then", **UPLOAD)

@@ -236,6 +236,41 @@ def test_dead_letters_are_bounded(queue, grader):
     assert len(list((queue.folder / "dead").iterdir())) == 2
 
 
+def test_a_study_has_one_report_and_a_film_that_comes_later_gives_it_a_successor(queue, grader):
+    first = film()
+    again = {"StudyInstanceUID": read_identity(first).study}
+    take(queue, first, film(**again))
+    while grading(queue, grader).answer_next():
+        pass
+    (report,) = waiting(queue)
+    assert "graded on film 1 of 2" in report.ContentSequence[-1].TextValue
+    take(queue, film(**again, ImageLaterality="L"))
+    grading(queue, grader).answer_next()
+    _, newer = waiting(queue)
+    (before,) = newer.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert before.ReferencedSOPInstanceUID == report.SOPInstanceUID
+    assert newer.SeriesInstanceUID == report.SeriesInstanceUID
+    take(queue, film(**again, ViewPosition="LATERAL"))
+    grading(queue, grader).answer_next()
+    assert len(waiting(queue)) == 2  # a film that is refused changes no report
+
+
+def test_an_earlier_study_of_the_same_patient_is_compared_and_no_one_elses(queue, grader):
+    take(
+        queue,
+        film(StudyDate="20150101"),
+        film(StudyDate="20160101", PatientID="OTHER"),
+        film(StudyDate="20170101", PatientBirthDate="19600101"),
+        film(StudyDate="20180101", PatientID=""),
+        film(StudyDate="20200101"),
+    )
+    while grading(queue, grader).answer_next():
+        pass
+    texts = [one.ContentSequence[-1].TextValue for one in waiting(queue)]
+    assert ["and now: grade" in text for text in texts] == [False, False, False, False, True]
+    assert "2015-01-01 and now" in texts[-1]
+
+
 @contextmanager
 def archive(statuses: list[int], titles: list[str]) -> Iterator[Archive]:
     """An archive that answers one status after the other, then success, and notes what it has taken."""

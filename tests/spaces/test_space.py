@@ -252,3 +252,34 @@ def test_the_header_is_valid_and_names_the_locked_gradio():
     assert header["suggested_hardware"] == "cpu-basic"
     colours = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
     assert {header["colorFrom"], header["colorTo"]} <= colours
+
+
+def test_films_of_two_patients_or_in_the_wrong_order_are_not_compared(grader, tmp_path):
+    from spaces.demo.compare import compared
+
+    from ..support.dicom_films import study
+
+    headers = {
+        "then": {"StudyDate": "20190101"},
+        "now": {},
+        "other patient": {"PatientID": "2"},
+        "left": {"ImageLaterality": "L"},
+    }
+    for name, header in headers.items():
+        (tmp_path / name).write_bytes(study(knee_film(2, 7, bits=16).pixels >> 4, **header))
+    paths = {name: str(tmp_path / name) for name in headers}
+    answers = dict(zip(headers, grader.grade_batch(paths.values()), strict=True))
+
+    def page(then: str, now: str) -> str:
+        return str(compared((paths[then], paths[now]), answers[then], answers[now]))
+
+    assert "Change: Right knee" in page("then", "now")
+    assert "message warning" not in page("then", "now")
+    for then, now, reason in (
+        ("then", "other patient", "two different patients"),
+        ("now", "then", "Exchange the two films"),
+        ("then", "left", "no knee in common"),
+    ):
+        assert reason in page(then, now)
+        assert "Change:" not in page(then, now)
+    assert "12345" not in page("then", "now")
