@@ -15,6 +15,7 @@ from kneeoa_hub.settings import Settings
 
 from . import api, guards, pages, problems, reader, watch
 from .bodies import Bodies
+from .presentation import with_code
 from .queue import EXTENSION as DRAWING
 from .queue import Drawing, Queue
 from .results import Results
@@ -111,6 +112,7 @@ def create_app(
     app.extensions[DRAWING] = Drawing()
     if settings.reader_db:
         app.extensions[EXTENSION] = Readings(settings.reader_db, make_readings)
+    app.jinja_env.filters["code"] = with_code
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.register_blueprint(pages.blueprint)

@@ -1,15 +1,20 @@
 """Answers API v1: films in, reports out."""
 
+from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
-from flask import Blueprint, Response, jsonify, render_template
+from flask import Blueprint, Response, current_app, jsonify, render_template, request
 
 from kneeoa_hub import KneeOAError
-from kneeoa_hub.output.dicom import structured_report, to_bytes
-from kneeoa_hub.report import Answer
+from kneeoa_hub.errors import FilmError
+from kneeoa_hub.output.dicom import secondary_capture, structured_report, to_bytes
+from kneeoa_hub.report import Answer, FilmReport
 
 from . import openapi
+from .guards import needs_key
 from .problems import OneFilmOnly, problem
+from .queue import Drawing
 from .source import grade_films, source
 from .uploads import contents
 
@@ -31,16 +36,22 @@ def grade() -> Response:
     return jsonify(films=entries, model=grader.model, revision=grader.revision)
 
 
+@blueprint.post("/api/v1/overlay")
+def overlay() -> Response:
+    """Grade one film and answer with it as a picture, with box, grade and evidence of each knee."""
+    return Response(_made_of_one(lambda _, report: _png(report)), mimetype="image/png")
+
+
 @blueprint.post("/api/v1/dicom/report")
 def dicom_report() -> Response:
     """Grade one DICOM film and answer with a structured report of its study, to store beside it."""
-    films = contents()
-    if len(films) != 1:
-        raise OneFilmOnly(
-            f"The request holds {len(films)} films, and a structured report is about one. Send each film by itself."
-        )
-    (content,) = grade_films(source().get(), films, lambda answer: _object(films[0], answer))
-    return Response(content, mimetype=DICOM)
+    return Response(_made_of_one(lambda film, report: to_bytes(structured_report(film, report))), mimetype=DICOM)
+
+
+@blueprint.post("/api/v1/dicom/secondary-capture")
+def dicom_secondary_capture() -> Response:
+    """Grade one DICOM film and answer with its overlay as a secondary capture of its study."""
+    return Response(_made_of_one(lambda film, report: to_bytes(secondary_capture(film, report))), mimetype=DICOM)
 
 
 @blueprint.get("/api/v1/model")
@@ -62,23 +73,56 @@ def model() -> Response:
 @blueprint.get("/openapi.json")
 def description() -> Response:
     """Send the OpenAPI description of this API."""
-    return jsonify(openapi.document())
+    return jsonify(openapi.document(_here(), key_needed=needs_key(current_app)))
 
 
 @blueprint.get("/docs")
 def documentation() -> str:
     """Show the same description to people."""
-    return render_template("docs.html", api=openapi.document(), problems=openapi.problem_types())
+    key_needed = needs_key(current_app)
+    return render_template(
+        "docs.html",
+        api=openapi.document(_here(), key_needed=key_needed),
+        problems=openapi.problem_types(),
+        key_needed=key_needed,
+        here=_here(),
+    )
+
+
+def _here() -> str:
+    """Return the address under which the visitor has asked, for examples."""
+    secure = request.is_secure or request.headers.get("X-Forwarded-Proto") == "https"
+    return f"{'https' if secure else 'http'}://{request.host}"
+
+
+def _made_of_one(make: Callable[[bytes, FilmReport], bytes]) -> bytes:
+    """Return what is made of the only film of the request and its report."""
+    films = contents()
+    if len(films) != 1:
+        raise OneFilmOnly(
+            f"The request holds {len(films)} films, and the answer is about one. Send each film by itself."
+        )
+
+    def made(answer: Answer) -> bytes:
+        if isinstance(answer, KneeOAError):
+            raise answer
+        return make(films[0], answer)
+
+    (content,) = grade_films(source().get(), films, made)
+    return content
+
+
+def _png(report: FilmReport) -> bytes:
+    if not report.knees:
+        raise FilmError(f"No knee was graded, so there is no overlay. {report.refusal}")
+    file = BytesIO()
+    with Drawing.of(current_app).picture():
+        report.overlay().save(file, "PNG", compress_level=1)
+    return file.getvalue()
 
 
 def _entry(answer: Answer) -> dict[str, Any]:
     return {"error": problem(answer)} if isinstance(answer, KneeOAError) else answer.to_dict()
-
-
-def _object(film: bytes, answer: Answer) -> bytes:
-    if isinstance(answer, KneeOAError):
-        raise answer
-    return to_bytes(structured_report(film, answer))
 
 
 def _raised(answer: Answer) -> dict[str, Any]:

@@ -28,6 +28,7 @@ API = "/api/"
 PROBES = ("/health/", "/metrics")
 """Orchestrators and Prometheus ask these paths under an address of the network, so every host name may."""
 PORT = re.compile(r":\d+$")
+KEYS = "kneeoa_keys"
 KEY_LINE = re.compile(r"([A-Za-z0-9._-]{1,64}):([0-9a-f]{64})")
 
 
@@ -93,8 +94,14 @@ def register(app: Flask, settings: Settings, keys: Mapping[str, str] | None = No
     if settings.api_keys:
         known = keys or read_keys(Path(settings.api_keys))
         app.before_request(lambda: _with_key(known))
+    app.extensions[KEYS] = bool(settings.api_keys)
     if settings.rate_limit:
         _limit(app, settings.rate_limit)
+
+
+def needs_key(app: Flask) -> bool:
+    """Return whether a call of the app's API needs a key."""
+    return app.extensions[KEYS]
 
 
 def check(settings: Settings) -> None:

@@ -25,6 +25,31 @@ IDENTITY = {
     },
     "KneeOA-Revision": {"description": "Its revision.", "schema": {"type": "string"}},
 }
+
+
+def _dicom_samples(name: str) -> dict[str, tuple[str, ...]]:
+    """Return the examples of an operation that answers a DICOM film with a DICOM object."""
+    return {
+        "Shell": (
+            (
+                "curl --silent --fail --header 'Content-Type: application/dicom' --data-binary @knee.dcm --output"
+                f" {name}.dcm {HERE}/api/v1/dicom/{name}"
+            ),
+        ),
+        "Python": (
+            f"""import requests
+
+with open("knee.dcm", "rb") as film:
+    answer = requests.post(
+        "{HERE}/api/v1/dicom/{name}", data=film, headers={{"Content-Type": "application/dicom"}}, timeout=60
+    )
+answer.raise_for_status()
+with open("{name}.dcm", "wb") as made:
+    made.write(answer.content)""",
+        ),
+    }
+
+
 SAMPLES = {
     "grade": {
         "Shell": (
@@ -56,25 +81,20 @@ model = requests.get("{HERE}/api/v1/model", timeout=60).json()
 print(model["model"], model["revision"])""",
         ),
     },
-    "dicomReport": {
-        "Shell": (
-            (
-                "curl --silent --fail --header 'Content-Type: application/dicom' --data-binary @knee.dcm --output"
-                f" report.dcm {HERE}/api/v1/dicom/report"
-            ),
-        ),
+    "overlay": {
+        "Shell": (f"curl --silent --fail --form {FIELD}=@knee.png --output overlay.png {HERE}/api/v1/overlay",),
         "Python": (
             f"""import requests
 
-with open("knee.dcm", "rb") as film:
-    answer = requests.post(
-        "{HERE}/api/v1/dicom/report", data=film, headers={{"Content-Type": "application/dicom"}}, timeout=60
-    )
+with open("knee.png", "rb") as film:
+    answer = requests.post("{HERE}/api/v1/overlay", files={{"{FIELD}": film}}, timeout=60)
 answer.raise_for_status()
-with open("report.dcm", "wb") as report:
-    report.write(answer.content)""",
+with open("overlay.png", "wb") as overlay:
+    overlay.write(answer.content)""",
         ),
     },
+    "dicomReport": _dicom_samples("report"),
+    "secondaryCapture": _dicom_samples("secondary-capture"),
 }
 """Examples by operation and language. The tests run them."""
 
@@ -96,9 +116,17 @@ def problem_types() -> list[tuple[str, int, str]]:
     return [*named, *((code, status, detail) for status, (code, detail) in HTTP_ERRORS.items())]
 
 
-@cache
-def document() -> dict[str, Any]:
-    """Return the description as JSON values."""
+KEY = "key"
+"""The name of the scheme by which a program shows its API key."""
+
+
+def document(here: str = HERE, *, key_needed: bool = False) -> dict[str, Any]:
+    """Return the description as JSON values.
+
+    Args:
+        here: The address of the app in the examples.
+        key_needed: Whether each call needs an API key.
+    """
     return {
         "openapi": "3.1.0",
         "info": {
@@ -111,35 +139,54 @@ def document() -> dict[str, Any]:
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "paths": _paths(),
-        "components": {"schemas": _schemas()},
+        "security": [{KEY: []}] if key_needed else [{}, {KEY: []}],
+        "paths": _paths(here),
+        "components": _components(),
     }
 
 
-def _paths() -> dict[str, Any]:
+def _paths(here: str) -> dict[str, Any]:
+    one = _films(many=False)
+    operations = {
+        "/api/v1/grade": _operation(
+            "grade",
+            "Grade films",
+            GRADE_WORDS,
+            _films(many=True),
+            {"200": _json("The films' reports.", "Answer")},
+        ),
+        "/api/v1/overlay": _operation(
+            "overlay", "A film with its grades drawn over it", OVERLAY_WORDS, one, {"200": OVERLAY_ANSWER}
+        ),
+        "/api/v1/dicom/report": _operation(
+            "dicomReport", "A structured report of a DICOM film", DICOM_WORDS, one, {"200": DICOM_ANSWER}
+        ),
+        "/api/v1/dicom/secondary-capture": _operation(
+            "secondaryCapture", "The overlay of a DICOM film as DICOM", CAPTURE_WORDS, one, {"200": CAPTURE_ANSWER}
+        ),
+        "/api/v1/model": _operation(
+            "model", "Which model answers", MODEL_WORDS, None, {"200": _json("The model.", "Model")}
+        ),
+    }
+    for operation in operations.values():
+        for sample in operation["x-codeSamples"]:
+            sample["source"] = sample["source"].replace(HERE, here)
     return {
-        "/api/v1/grade": {
-            "post": _operation(
-                "grade",
-                "Grade films",
-                GRADE_WORDS,
-                _films(many=True),
-                {"200": _json("The films' reports.", "Answer")},
-            )
-        },
-        "/api/v1/dicom/report": {
-            "post": _operation(
-                "dicomReport",
-                "A structured report of a DICOM film",
-                DICOM_WORDS,
-                _films(many=False),
-                {"200": DICOM_ANSWER},
-            )
-        },
-        "/api/v1/model": {
-            "get": _operation("model", "Which model answers", MODEL_WORDS, None, {"200": _json("The model.", "Model")})
-        },
+        path: {"post" if "requestBody" in operation else "get": operation} for path, operation in operations.items()
     }
+
+
+@cache
+def _components() -> dict[str, Any]:
+    key = {
+        "type": "http",
+        "scheme": "bearer",
+        "description": (
+            "An API key from the operator of the server, in the header Authorization: Bearer KEY. A server without"
+            " keys answers everybody."
+        ),
+    }
+    return {"schemas": _schemas(), "securitySchemes": {KEY: key}}
 
 
 def _schemas() -> dict[str, Any]:
@@ -203,11 +250,25 @@ DICOM_WORDS = (
     " takes over patient and study from the film."
 )
 MODEL_WORDS = "The answer has name, version and revision of the model, its grades, decision rule and input."
-DICOM_ANSWER = {
-    "description": "The structured report.",
-    "headers": IDENTITY,
-    "content": {"application/dicom": {"schema": {"type": "string", "contentMediaType": "application/dicom"}}},
-}
+OVERLAY_WORDS = (
+    "Send one film. The answer is the film at full size with box, grade and evidence of each knee. A film that is not"
+    " graded is a problem with status 422, which says why."
+)
+CAPTURE_WORDS = (
+    "Send one DICOM film. The answer is a Secondary Capture of the same study that shows the overlay and the words"
+    " RESEARCH USE ONLY. A film that is not graded is a problem with status 422, which says why."
+)
+
+
+def _file(words: str, kind: str) -> dict[str, Any]:
+    """Return an answer that is a file."""
+    content = {kind: {"schema": {"type": "string", "contentMediaType": kind}}}
+    return {"description": words, "headers": IDENTITY, "content": content}
+
+
+DICOM_ANSWER = _file("The structured report.", "application/dicom")
+CAPTURE_ANSWER = _file("The secondary capture.", "application/dicom")
+OVERLAY_ANSWER = _file("The overlay.", "image/png")
 
 
 def _operation(

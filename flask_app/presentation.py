@@ -1,10 +1,12 @@
 """Holds a graded film as pages and downloads show it."""
 
 import io
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup, escape
 from PIL import Image
 
 from kneeoa_hub import FilmReport, KneeOAError
@@ -17,6 +19,7 @@ from .uploads import Upload
 LONGEST_SIDE = 1400
 """The longest side of a picture on a page in pixels; a larger film is shrunk."""
 JPEG_QUALITY = 92
+CODE = re.compile(r"`([^`]+)`")
 FILM, OVERLAY = "film", "overlay"
 PICTURES = (FILM, OVERLAY)
 """The pictures of a film: alone, and with the box, grade and heatmap of each knee."""
@@ -81,6 +84,11 @@ class GradedFilm:
         """Return one of PICTURES as a JPEG file, where there is a report."""
         assert self.report
         return _jpeg(Image.fromarray(self.report.film) if name == FILM else self.report.overlay())
+
+
+def with_code(text: str) -> Markup:
+    """Return a text as HTML, with what stands between backticks as code."""
+    return Markup(CODE.sub(r"<code>\1</code>", str(escape(text))))
 
 
 def _small(report: FilmReport) -> FilmReport:

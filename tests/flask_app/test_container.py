@@ -57,6 +57,9 @@ def test_compose_is_closed_by_default():
     # where the read-only root can be written
     assert service["environment"]["HF_HOME"].startswith("${HF_HOME:-/var/lib/kneeoa/")
     assert service["environment"]["HF_HUB_OFFLINE"] == "${HF_HUB_OFFLINE:-0}"
+    # the operator's file of keys, at the place that the app is told
+    assert service["environment"]["KNEEOA_API_KEYS"] == "${API_KEY_FILE:+/run/secrets/api_keys}"
+    assert service["secrets"] == ["api_keys"]
     assert ("USER", "10001:10001") in set(instructions())
 
 

@@ -5,10 +5,12 @@ import re
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pydicom
 import pytest
 from flask import Flask
 from flask.testing import FlaskClient
+from PIL import Image
 
 from flask_app import create_app
 from flask_app.openapi import SAMPLES, document, problem_types
@@ -149,7 +151,12 @@ def test_the_page_of_the_api_shows_each_operation_example_and_problem(client: Fl
         assert path in page
         assert all(operation["summary"] in page for operation in operations.values())
     assert all(f"{URN}{code}" in page for code, _, _ in problem_types())
-    assert page.count("<pre") == sum(len(sources) for languages in SAMPLES.values() for sources in languages.values())
+    samples = sum(len(sources) for languages in SAMPLES.values() for sources in languages.values())
+    assert page.count("<pre") == samples + 1  # the example with a key
+    assert "`" not in page
+    assert "docs/" not in page  # no pointer to a file that the visitor has not
+    assert "http://localhost/api/v1/grade" in page  # where the visitor has asked
+    assert "8000" not in page
     assert re.findall(r"(?:src|href)=\"(?!/|#|data:)[^\"]*", page) == []
 
 
@@ -158,19 +165,64 @@ def test_the_examples_run(films: dict[str, Path], tmp_path: Path, monkeypatch: p
     (tmp_path / "knee.png").write_bytes(films["both-knees"].read_bytes())
     (tmp_path / "other.png").write_bytes(noise())
     (tmp_path / "knee.dcm").write_bytes(study())
+    made = {}
     with serving() as (address, _):
         for name, languages in SAMPLES.items():
             for source in languages["Shell"]:
                 done = subprocess.run(source.replace(HERE, address), shell=True, capture_output=True, text=True)
                 assert done.returncode == 0, done.stderr
-                assert {"grade": '"side":"left"', "model": '"decision"', "dicomReport": ""}[name] in done.stdout
-                if name == "dicomReport":
-                    assert pydicom.dcmread(tmp_path / "report.dcm").Modality == "SR"
-                    (tmp_path / "report.dcm").unlink()
+                assert {"grade": '"side":"left"', "model": '"decision"'}.get(name, "") in done.stdout
+                made[name] = _files_made(tmp_path)
             for source in languages["Python"]:
                 exec(compile(source.replace(HERE, address), name, "exec"), {})
-    assert pydicom.dcmread(tmp_path / "report.dcm").Modality == "SR"
+            assert _files_made(tmp_path) == made[name]
+    assert made["overlay"] == {"overlay.png": (800, 400)}
+    assert made["dicomReport"] == {"report.dcm": "SR"}
+    assert made["secondaryCapture"] == {"secondary-capture.dcm": "OT"}
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].startswith("[('right', ")
     assert printed[1].startswith("not graded: ")
     assert printed[2].startswith("kneeoa-cnn ")
+
+
+def _files_made(folder: Path) -> dict[str, object]:
+    """What an example has made, by the name of its file; the files are removed."""
+    made: dict[str, object] = {}
+    for path in folder.iterdir():
+        if path.stem == "overlay":
+            with Image.open(path) as picture:
+                made[path.name] = picture.size
+        elif path.name in ("report.dcm", "secondary-capture.dcm"):
+            made[path.name] = pydicom.dcmread(path).Modality
+        else:
+            continue
+        path.unlink()
+    return made
+
+
+@pytest.mark.parametrize("path", ["/api/v1/overlay", "/api/v1/dicom/secondary-capture"])
+def test_a_film_that_is_not_graded_has_no_overlay_and_the_problem_says_why(client: FlaskClient, path: str):
+    film = study(np.full((300, 300), 90, np.uint16))
+    answer = client.post(path, data=film, content_type="application/dicom")
+    assert_problem(answer, 422, "film")
+    assert "No knee was graded" in answer.get_json(force=True)["detail"]
+
+
+def test_the_overlay_is_the_one_of_the_library(client: FlaskClient, grader: KneeGrader, films: dict[str, Path]):
+    film = films["both-knees"].read_bytes()
+    answer = client.post("/api/v1/overlay", data={"film": (io.BytesIO(film), "a.png")})
+    assert answer.mimetype == "image/png"
+    with Image.open(io.BytesIO(answer.data)) as picture:
+        assert np.array_equal(picture, grader.grade(film).overlay())
+
+
+def test_the_description_says_how_a_key_is_sent_and_whether_it_is_needed(grader: KneeGrader):
+    for keys, security in (({}, [{}, {"key": []}]), ({"a" * 64: "archive"}, [{"key": []}])):
+        settings = Settings(api_keys="keys" if keys else "")
+        client = create_app(settings, grader, keys=keys).test_client()
+        described = client.get("/openapi.json").get_json()
+        assert described["security"] == security
+        assert described["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+        page = client.get("/docs").text
+        assert "Authorization: Bearer KEY" in page
+        assert ("This server requires an API key" in page) == bool(keys)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kneeoa_hub.cli import main, parser
+from kneeoa_hub.imaging.refusal import MESSAGES
 
 from ..support.schemas import DERIVED, SCHEMAS, derived, schema
 
@@ -64,6 +65,11 @@ def test_what_a_command_prints_with_json_follows_its_schema(command, films, tmp_
     if command == "info":
         schema("evidence").validate(printed[0]["evidence"])
         schema("bundle").validate(printed[0]["bundle"])
+
+
+def test_the_schema_of_a_report_names_every_reason_of_a_refusal():
+    refused = schema("report").schema["properties"]["refused"]["anyOf"][1]
+    assert set(refused["properties"]["reason"]["enum"]) == set(MESSAGES)
 
 
 def test_every_command_with_json_has_a_schema():
