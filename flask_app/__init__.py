@@ -5,6 +5,7 @@ Research software, not a medical device.
 
 from collections.abc import Callable, Iterable, Mapping
 from io import BytesIO
+from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -15,6 +16,8 @@ from kneeoa_hub.settings import Settings
 
 from . import api, guards, pages, problems, reader, watch
 from .bodies import Bodies
+from .node import worklist
+from .node.settings import NodeSettings
 from .presentation import with_code
 from .queue import EXTENSION as DRAWING
 from .queue import Drawing, Queue
@@ -80,6 +83,7 @@ def create_app(
     grader: Grader | None = None,
     keys: Mapping[str, str] | None = None,
     make_readings: bool = True,
+    node: NodeSettings | None = None,
 ) -> KneeOAApp:
     """Return the WSGI application. Raises SettingsError for a setting that cannot be used.
 
@@ -89,6 +93,8 @@ def create_app(
             for the first film, or for the first question whether the app is ready.
         keys: The API keys as `guards.read_keys` returns them; by default those of the settings' file.
         make_readings: Whether the app may make SQLite's file for readers' grades.
+        node: The settings of the DICOM node whose worklist the app shows; by default those of the variables. Without
+            a folder there is none.
     """
     settings = config or Settings.from_environ()
     app = KneeOAApp(__name__)
@@ -119,6 +125,8 @@ def create_app(
     app.register_blueprint(api.blueprint)
     app.register_blueprint(watch.health)
     app.register_blueprint(reader.blueprint)
+    if node := node or NodeSettings.of_node():
+        worklist.register(app, node, keys or (guards.read_keys(Path(settings.api_keys)) if settings.api_keys else {}))
     problems.register(app)
     app.after_request(_signed)
     return app

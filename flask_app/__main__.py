@@ -16,6 +16,8 @@ from kneeoa_hub.settings import Settings
 from kneeoa_hub.third_party import prepare_streams
 
 from .guards import KEY_LINE, check, new_key
+from .node import worklist
+from .node.settings import NodeSettings
 from .server import serve
 from .store import Readings
 from .watch import log_as_json
@@ -57,6 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         check(settings)
         _check_readings(settings)
+        if node := NodeSettings.of_node():
+            worklist.check(node, bool(settings.api_keys))
     except KneeOAError as error:
         parser.error(error.message)
     try:

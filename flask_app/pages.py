@@ -27,6 +27,7 @@ from kneeoa_hub.output import knee_html
 from kneeoa_hub.report import DISCLAIMER, Answer, percent
 
 from .card import card_html
+from .node import worklist
 from .presentation import FILM, PICTURES, GradedFilm
 from .problems import NoFilm
 from .queue import Drawing
@@ -58,6 +59,7 @@ def shared() -> dict[str, object]:
         "html": knee_html,
         "readings": Readings.of(current_app),
         "kept_minutes": KEPT_SECONDS // 60,
+        "worklist": worklist.EXTENSION in current_app.extensions,
     }
 
 

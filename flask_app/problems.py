@@ -94,7 +94,7 @@ def _known(error: KneeOAError) -> Response:
     if isinstance(error, ShownError) and error.retry_after:
         response.headers["Retry-After"] = str(error.retry_after)
     if error.status == 401:
-        response.headers["WWW-Authenticate"] = "Bearer"
+        response.headers["WWW-Authenticate"] = getattr(error, "challenge", "Bearer")
     return response
 
 

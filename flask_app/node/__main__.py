@@ -16,7 +16,6 @@ from kneeoa_hub.report import DISCLAIMER
 from kneeoa_hub.settings import Settings
 
 from ..watch import log_as_json
-from .privacy import Pseudonyms
 from .queue import Queue
 from .receive import Receiver
 from .settings import NodeSettings
@@ -70,7 +69,7 @@ def _serve(settings: NodeSettings, max_bytes: int) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     queue = Queue(Path(settings.folder), settings.max_bytes)
-    receiver = Receiver(queue, settings, max_bytes, Pseudonyms(queue.folder))
+    receiver = Receiver(queue, settings, max_bytes)
     port = receiver.start()
     print(f"{settings.ae_title} listens on {settings.host}:{port} (Ctrl+C stops it). {DISCLAIMER}", flush=True)
     try:

@@ -16,7 +16,6 @@ from kneeoa_hub.overlay import film_picture
 from kneeoa_hub.study import Prior, PriorKnee, StudyReport, study_report, without_pixels
 
 from ..source import Grader
-from .privacy import Pseudonyms
 from .queue import Answer, Object, Queue, QueuedFilm, Study
 
 MOST_ATTEMPTS = 3
@@ -42,13 +41,12 @@ class StudyGrader:
     Args:
         queue: The queue.
         grader: The model.
-        pseudonyms: What stands for a film in the log and in the name of a dead letter.
         capture: Whether secondary captures are made too.
         dead_letters: Most files in the folder of dead letters.
     """
 
-    def __init__(self, queue: Queue, grader: Grader, pseudonyms: Pseudonyms, *, capture: bool, dead_letters: int):
-        self._queue, self._grader, self._pseudonyms = queue, grader, pseudonyms
+    def __init__(self, queue: Queue, grader: Grader, *, capture: bool, dead_letters: int):
+        self._queue, self._grader = queue, grader
         self._capture, self._dead_letters = capture, dead_letters
 
     def answer_next(self) -> bool:
@@ -64,7 +62,7 @@ class StudyGrader:
             return True
         self._queue.answer(study, answer)
         states = [state for state, _ in answer.outcomes.values()]
-        fields = {"study": self._pseudonyms.of(study.study), **{one: states.count(one) for one in set(states)}}
+        fields = {"study": self._queue.pseudonyms.of(study.study), **{one: states.count(one) for one in set(states)}}
         log.info("answered", extra={"fields": fields})
         return True
 
@@ -128,7 +126,7 @@ class StudyGrader:
         folder = self._queue.folder / DEAD_FOLDER
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
-            (folder / f"{self._pseudonyms.of(film.film)}.dcm").write_bytes(content)
+            (folder / f"{self._queue.pseudonyms.of(film.film)}.dcm").write_bytes(content)
             letters = sorted(folder.glob("*.dcm"), key=lambda path: path.stat().st_mtime, reverse=True)
             for path in letters[self._dead_letters :]:
                 path.unlink(missing_ok=True)

@@ -16,6 +16,8 @@ from typing import Any
 
 from kneeoa_hub.imaging.identity import FilmIdentity
 
+from .privacy import Pseudonyms
+
 FILE = "queue.sqlite"
 PAGE_BYTES = 16384
 WAIT_SECONDS = 30
@@ -23,7 +25,8 @@ WAIT_SECONDS = 30
 TABLES = """
 CREATE TABLE IF NOT EXISTS studies (
     study TEXT PRIMARY KEY, accession TEXT NOT NULL, patient TEXT NOT NULL, date TEXT NOT NULL,
-    due_at REAL, answered_at REAL, revision TEXT NOT NULL DEFAULT '', knees TEXT NOT NULL DEFAULT '[]');
+    received_at REAL NOT NULL, due_at REAL, answered_at REAL, revision TEXT NOT NULL DEFAULT '',
+    knees TEXT NOT NULL DEFAULT '[]');
 CREATE TABLE IF NOT EXISTS films (
     film TEXT PRIMARY KEY, study TEXT NOT NULL REFERENCES studies, received_at REAL NOT NULL, caller TEXT NOT NULL,
     sha256 TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'waiting', reason TEXT NOT NULL DEFAULT '',
@@ -35,6 +38,7 @@ CREATE TABLE IF NOT EXISTS objects (
 CREATE TABLE IF NOT EXISTS audit (at REAL NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS films_by_study ON films (study);
 CREATE INDEX IF NOT EXISTS studies_by_due ON studies (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS studies_by_arrival ON studies (received_at);
 CREATE INDEX IF NOT EXISTS studies_by_patient ON studies (patient, date);
 CREATE INDEX IF NOT EXISTS objects_by_state ON objects (state, next_at);
 CREATE INDEX IF NOT EXISTS objects_by_study ON objects (study);
@@ -117,11 +121,16 @@ class Queue:
         max_bytes: Beyond this size `receive` raises sqlite3.Error; 0 is no limit. The limit holds for this object
             alone, so that the worker can still answer what was taken before.
         clock: Seconds since 1970.
+
+    Attributes:
+        folder: The folder.
+        pseudonyms: What stands for an identifier.
     """
 
     def __init__(self, folder: Path, max_bytes: int = 0, clock: Callable[[], float] = time.time):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.folder, self._clock, self._lock = folder, clock, threading.RLock()
+        self.folder: Path = folder
+        self._clock, self._lock = clock, threading.RLock()
         self._database = sqlite3.connect(
             folder / FILE, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False
         )
@@ -135,6 +144,8 @@ class Queue:
         ):
             self._database.execute(f"PRAGMA {pragma}")
         self._database.executescript(TABLES)
+        self.pseudonyms: Pseudonyms = Pseudonyms(folder)
+        self._database.create_function("pseudonym", 1, self.pseudonyms.of)
         if max_bytes:
             self._database.execute(f"PRAGMA max_page_count={max(1, max_bytes // PAGE_BYTES)}")
 
@@ -166,9 +177,9 @@ class Queue:
             if known:
                 return "known" if known["sha256"] == sha256 else "other"
             database.execute(
-                "INSERT INTO studies (study, accession, patient, date, due_at) VALUES (?, ?, ?, ?, ?)"
+                "INSERT INTO studies (study, accession, patient, date, received_at, due_at) VALUES (?, ?, ?, ?, ?, ?)"
                 " ON CONFLICT (study) DO UPDATE SET due_at = excluded.due_at",
-                (identity.study, identity.accession, identity.patient, identity.date, now + settle),
+                (identity.study, identity.accession, identity.patient, identity.date, now, now + settle),
             )
             database.execute(
                 "INSERT INTO films (film, study, received_at, caller, sha256, content) VALUES (?, ?, ?, ?, ?, ?)",
@@ -185,7 +196,7 @@ class Queue:
 
     def films(self, study: str) -> Iterator[QueuedFilm]:
         """Yield the films of a study in the order in which they came, each read when its turn comes."""
-        for (film,) in self._rows("SELECT film FROM films WHERE study = ? ORDER BY received_at, film", study):
+        for (film,) in self.select("SELECT film FROM films WHERE study = ? ORDER BY received_at, film", study):
             if row := self._row("SELECT film, state, attempts, content FROM films WHERE film = ?", film):
                 yield QueuedFilm(*row)
 
@@ -236,7 +247,7 @@ class Queue:
         """Return date, revision and knees of the same patient's answered studies before a study, oldest first."""
         if not study.patient or not study.date:
             return []
-        rows = self._rows(
+        rows = self.select(
             "SELECT date, revision, knees FROM studies WHERE patient = ? AND date <> '' AND date < ? AND knees <> '[]'"
             " ORDER BY date",
             study.patient,
@@ -246,7 +257,7 @@ class Queue:
 
     def to_send(self, most: int) -> list[Object]:
         """Return the objects whose time to be sent has come, oldest first."""
-        rows = self._rows(
+        rows = self.select(
             "SELECT object, kind, content, attempts FROM objects WHERE state = 'waiting' AND next_at <= ?"
             " ORDER BY made_at, rowid LIMIT ?",
             self._clock(),
@@ -321,7 +332,7 @@ class Queue:
             return bool(
                 database.execute(
                     "UPDATE films SET content = NULL WHERE film = (SELECT film FROM films JOIN studies USING (study)"
-                    " WHERE content IS NOT NULL AND due_at IS NULL ORDER BY received_at LIMIT 1)"
+                    " WHERE content IS NOT NULL AND due_at IS NULL ORDER BY films.received_at LIMIT 1)"
                 ).rowcount
             )
 
@@ -329,7 +340,8 @@ class Queue:
         with self._lock:
             return self._database.execute(query, values).fetchone()
 
-    def _rows(self, query: str, *values: object) -> list[sqlite3.Row]:
+    def select(self, query: str, *values: object) -> list[sqlite3.Row]:
+        """Return the rows of a query, which may call `pseudonym`."""
         with self._lock:
             return self._database.execute(query, values).fetchall()
 

@@ -19,7 +19,6 @@ from kneeoa_hub.imaging.identity import read_identity
 from kneeoa_hub.imaging.pixel_data import SYNTAXES
 from kneeoa_hub.output.dicom import MAKER
 
-from .privacy import Pseudonyms
 from .queue import Queue
 from .settings import NodeSettings
 
@@ -45,11 +44,10 @@ class Receiver:
         queue: Where films go.
         settings: Whom it answers, and how.
         max_bytes: Most bytes of one film.
-        pseudonyms: What stands for a study in the log.
     """
 
-    def __init__(self, queue: Queue, settings: NodeSettings, max_bytes: int, pseudonyms: Pseudonyms):
-        self._queue, self._settings, self._max_bytes, self._pseudonyms = queue, settings, max_bytes, pseudonyms
+    def __init__(self, queue: Queue, settings: NodeSettings, max_bytes: int):
+        self._queue, self._settings, self._max_bytes = queue, settings, max_bytes
         self._server: Any = None
 
     def start(self) -> int:
@@ -98,7 +96,7 @@ class Receiver:
             return self._failed(NO_ROOM, type(error).__name__)
         if taken == "other":
             return self._failed(DUPLICATE, "another-film-under-this-uid")
-        log.info("received", extra={"fields": {"study": self._pseudonyms.of(identity.study), "film": taken}})
+        log.info("received", extra={"fields": {"study": self._queue.pseudonyms.of(identity.study), "film": taken}})
         return SUCCESS
 
     def _failed(self, status: int, reason: str) -> int:

@@ -1,6 +1,7 @@
 """The settings of the DICOM node: the environment variables KNEEOA_NODE_* (docs/settings.md lists them)."""
 
 import ipaddress
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -140,6 +141,12 @@ class NodeSettings:
         settings = cls(**read_environ(cls, PREFIX, environ))
         settings.check()
         return settings
+
+    @classmethod
+    def of_node(cls, environ: Mapping[str, str] | None = None) -> "NodeSettings | None":
+        """Return the settings, or None where no folder is set, so that there is no node. Raises SettingsError."""
+        environ = os.environ if environ is None else environ
+        return cls.from_environ(environ) if environ.get(f"{PREFIX}FOLDER") else None
 
     def check(self) -> None:
         """Raise SettingsError for a value that cannot be used."""

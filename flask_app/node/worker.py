@@ -16,7 +16,6 @@ from ..source import from_settings
 from ..watch import log_as_json
 from .deliver import Delivery
 from .grade import StudyGrader
-from .privacy import Pseudonyms
 from .queue import Queue
 from .settings import NodeSettings
 
@@ -48,7 +47,6 @@ def main() -> int:
     studies = StudyGrader(
         queue,
         grader,
-        Pseudonyms(queue.folder),
         capture=bool(settings.capture),
         dead_letters=settings.dead_letters,
     )

@@ -17,7 +17,6 @@ from pynetdicom.sop_class import ComprehensiveSRStorage, DigitalXRayImageStorage
 
 from flask_app.node.deliver import MOST_REFUSALS, Delivery
 from flask_app.node.grade import MOST_ATTEMPTS, StudyGrader
-from flask_app.node.privacy import Pseudonyms
 from flask_app.node.queue import PAGE_BYTES, Queue
 from flask_app.node.receive import Receiver
 from flask_app.node.settings import PREFIX, Archive, NodeSettings
@@ -82,12 +81,12 @@ def waiting(queue: Queue) -> list[pydicom.Dataset]:
 
 
 def grading(queue: Queue, grader, capture: bool = False) -> StudyGrader:
-    return StudyGrader(queue, grader, Pseudonyms(queue.folder), capture=capture, dead_letters=2)
+    return StudyGrader(queue, grader, capture=capture, dead_letters=2)
 
 
 @contextmanager
 def receiving(queue: Queue, settings: NodeSettings, max_bytes: int = 10**8) -> Iterator[int]:
-    receiver = Receiver(queue, settings, max_bytes, Pseudonyms(queue.folder))
+    receiver = Receiver(queue, settings, max_bytes)
     try:
         yield receiver.start()
     finally:

@@ -1,0 +1,152 @@
+"""The rows of the worklist: what came of each study, found by day, state or identifier."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from sqlite3 import Row as DatabaseRow
+
+from kneeoa_hub.inert import cell
+from kneeoa_hub.report import span
+
+from .queue import Queue
+
+STATES = {
+    "waiting": "Waits to be graded",
+    "to send": "Report waits to be sent",
+    "sent": "Report sent",
+    "rejected": "Report refused by the archive",
+    "no report": "Graded, but a header allows no report",
+    "refused": "Not graded: refused",
+    "faulty": "Not graded: faulty",
+}
+"""The state of a study, and its words."""
+MOST = 500
+"""Most rows of a page."""
+STUDIES = """
+SELECT studies.*,
+    (SELECT count(*) FROM films WHERE films.study = studies.study) AS films,
+    (SELECT group_concat(reason, ' ') FROM
+        (SELECT reason FROM films WHERE films.study = studies.study AND reason <> ''
+         UNION SELECT reason FROM objects WHERE objects.study = studies.study AND reason <> '')) AS reasons,
+    CASE
+        WHEN due_at IS NOT NULL THEN 'waiting'
+        WHEN EXISTS (SELECT 1 FROM objects WHERE objects.study = studies.study AND state = 'waiting') THEN 'to send'
+        WHEN EXISTS (SELECT 1 FROM objects WHERE objects.study = studies.study AND state = 'rejected') THEN 'rejected'
+        WHEN EXISTS (SELECT 1 FROM objects WHERE objects.study = studies.study) THEN 'sent'
+        WHEN EXISTS (SELECT 1 FROM films WHERE films.study = studies.study AND state = 'graded') THEN 'no report'
+        WHEN EXISTS (SELECT 1 FROM films WHERE films.study = studies.study AND state = 'faulty') THEN 'faulty'
+        ELSE 'refused'
+    END AS state
+FROM studies
+"""
+"""The studies, each with the number of its films, what went wrong, and its state."""
+FOUND = f"""
+SELECT * FROM (SELECT * FROM ({STUDIES}) WHERE received_at >= ? AND received_at < ?)
+WHERE (? = '' OR state = ?) AND (? = '' OR ? IN (study, accession, substr(patient, 1, instr(patient, '|') - 1),
+    pseudonym(study), pseudonym(accession), pseudonym(patient)))
+ORDER BY received_at DESC LIMIT ?
+"""
+"""The studies of some days, of a state, and with an identifier or its pseudonym."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which rows are wanted.
+
+    Attributes:
+        day: The day on which the study came, as YYYY-MM-DD in the server's time zone; "" is any.
+        state: A key of STATES; "" is any.
+        search: A pseudonym, or a whole study UID, accession number or patient ID; "" is any.
+    """
+
+    day: str = ""
+    state: str = ""
+    search: str = ""
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """A row of the worklist.
+
+    Attributes:
+        key: The pseudonym of the study, by which pages and the audit trail name it.
+        study: Its UID.
+        accession: Its accession number.
+        patient: The patient's ID, issuer and birth date, with | between them.
+        date: Its date.
+        received: When its first film came, in UTC.
+        films: The number of its films.
+        knees: Side, grade and prediction set of each knee in words.
+        state: A key of STATES.
+        reason: Why films were not graded or objects not sent, or "".
+    """
+
+    key: str
+    study: str
+    accession: str
+    patient: str
+    date: str
+    received: datetime
+    films: int
+    knees: tuple[tuple[str, str, str], ...]
+    state: str
+    reason: str
+
+    @property
+    def can_send(self) -> bool:
+        """There is a report that can be sent again."""
+        return self.state in ("to send", "sent", "rejected")
+
+
+def rows(queue: Queue, wanted: Wanted) -> list[StudyRow]:
+    """Return the newest rows that are wanted, MOST at most. Raises ValueError for a day that does not exist."""
+    first, last = 0.0, float("inf")
+    if wanted.day:
+        day = datetime.strptime(wanted.day, "%Y-%m-%d").astimezone()
+        first, last = day.timestamp(), (day + timedelta(days=1)).timestamp()
+    twice = (one for value in (wanted.state, wanted.search) for one in (value, value))
+    return [_row(queue, found) for found in queue.select(FOUND, first, last, *twice, MOST)]
+
+
+def counts(queue: Queue) -> dict[str, int]:
+    """Return the number of studies in each of STATES."""
+    found = dict.fromkeys(STATES, 0)
+    for state, count in queue.select(f"SELECT state, count(*) FROM ({STUDIES}) GROUP BY state"):
+        found[state] = count
+    return found
+
+
+def as_csv(shown: Iterable[StudyRow]) -> str:
+    """Return rows as CSV, one for each knee, and one for each study without one."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(
+        ("received", "study", "accession", "patient", "date", "films", "side", "grade", "set", "state", "reason")
+    )
+    for one in shown:
+        about = (one.received.isoformat(), *map(cell, (one.study, one.accession, one.patient)), one.date, one.films)
+        for knee in one.knees or (("", "", ""),):
+            writer.writerow((*about, *knee, one.state, cell(one.reason)))
+    return out.getvalue()
+
+
+def _row(queue: Queue, found: DatabaseRow) -> StudyRow:
+    knees = tuple(
+        (knee["side"] or "not known", str(knee["grade"]), span(knee["grade_set"]))
+        for knee in json.loads(found["knees"])
+    )
+    return StudyRow(
+        queue.pseudonyms.of(found["study"]),
+        found["study"],
+        found["accession"],
+        found["patient"],
+        found["date"],
+        datetime.fromtimestamp(found["received_at"], UTC),
+        found["films"],
+        knees,
+        found["state"],
+        found["reasons"] or "",
+    )

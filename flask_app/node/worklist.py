@@ -1,0 +1,191 @@
+"""The worklist: pages of the Flask app that show what came of each study, send a report again, and keep an audit trail.
+
+The identifiers of a study are shown as pseudonyms, or as they are where the setting says so. A search is sent as a
+form, so that no address holds an accession number.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+from flask import Blueprint, Flask, Response, current_app, g, redirect, render_template, request, url_for
+from prometheus_client.core import GaugeMetricFamily
+from werkzeug.wrappers import Response as AnyResponse
+
+from kneeoa_hub.errors import SettingsError
+
+from ..figures import Figures
+from ..guards import name_of
+from ..problems import ShownError
+from .queue import Queue
+from .rows import MOST, STATES, StudyRow, Wanted, as_csv, counts, rows
+from .settings import NodeSettings
+
+EXTENSION = "kneeoa_node"
+MOST_AUDIT = 500
+"""Most lines of the audit trail on its page."""
+
+blueprint = Blueprint("worklist", __name__, url_prefix="/studies")
+
+
+class SignInNeeded(ShownError):
+    """The worklist needs the name and the key of a person."""
+
+    code = "sign-in-needed"
+    status = 401
+    challenge = 'Basic realm="KneeOA worklist", charset="UTF-8"'
+
+    def __init__(self) -> None:
+        super().__init__("The worklist needs the name and the key that the operator of this server gave you.")
+
+
+class WorklistUnavailable(ShownError):
+    """The queue of the node cannot be read or written. The log has the reason."""
+
+    code = "worklist-unavailable"
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__("The worklist cannot be read or changed now. Try again, or inform the operator.")
+
+
+class BadSearch(ShownError):
+    """The form of the worklist holds a day or a state that does not exist."""
+
+    code = "bad-search"
+    status = 400
+
+    def __init__(self) -> None:
+        super().__init__("Give the day as YYYY-MM-DD, and choose a state of the list.")
+
+
+@dataclass(frozen=True)
+class Worklist:
+    """What the pages need.
+
+    Attributes:
+        queue: The queue of the node.
+        shown: Identifiers are shown as they are.
+        keys: The names of people by the SHA-256 of their keys; empty where anybody may look.
+    """
+
+    queue: Queue
+    shown: bool
+    keys: Mapping[str, str]
+
+
+def check(settings: NodeSettings, has_keys: bool) -> None:
+    """Raise SettingsError where anybody could see the identifiers of patients."""
+    if settings.identifiers == "shown" and not has_keys:
+        raise SettingsError(
+            "KNEEOA_NODE_IDENTIFIERS=shown needs KNEEOA_API_KEYS, the keys of those who may look; set it, or hashed."
+        )
+
+
+def register(app: Flask, settings: NodeSettings, keys: Mapping[str, str]) -> None:
+    """Add the worklist to an app. Raises the error of `check`."""
+    check(settings, bool(keys))
+    app.extensions[EXTENSION] = Worklist(Queue(Path(settings.folder)), settings.identifiers == "shown", keys)
+    app.register_blueprint(blueprint)
+    Figures.of(app).registry.register(_Gauges(app.extensions[EXTENSION].queue))
+
+
+@blueprint.before_request
+def _sign_in() -> None:
+    """Find out who asks, by HTTP Basic with a key, or by the address where no keys are set."""
+    keys = _worklist().keys
+    given = request.authorization
+    if not keys:
+        g.kneeoa_who = request.remote_addr or "unknown"
+    elif name := name_of(keys, (given.password or "") if given and given.type == "basic" else ""):
+        g.kneeoa_who = name
+    else:
+        raise SignInNeeded
+
+
+@blueprint.errorhandler(sqlite3.Error)
+def _unavailable(error: sqlite3.Error) -> AnyResponse:
+    current_app.logger.error("The queue can't be read or written (%s)", type(error).__name__)
+    return current_app.handle_user_exception(WorklistUnavailable())  # type: ignore[return-value]
+
+
+@blueprint.route("", methods=["GET", "POST"])
+def overview() -> str:
+    """Show the rows that the form asks for, by default the newest."""
+    wanted = _wanted()
+    return render_template("worklist.html", wanted=wanted, rows=_look("looked", wanted), states=STATES, most=MOST)
+
+
+@blueprint.post("/csv")
+def export() -> Response:
+    """Send the rows that the form asks for as CSV."""
+    headers = {"Content-Disposition": "attachment; filename=kneeoa-worklist.csv"}
+    return Response(as_csv(_look("saved as CSV", _wanted())), mimetype="text/csv", headers=headers)
+
+
+@blueprint.post("/<key>/send")
+def send(key: str) -> AnyResponse:
+    """Make the report of a study wait to be sent again."""
+    queue = _worklist().queue
+    for row in rows(queue, Wanted(search=key)):
+        if row.key == key:
+            queue.resend(row.study)
+            queue.note(g.kneeoa_who, "sent again", key)
+    return redirect(url_for(".overview"), 303)
+
+
+@blueprint.get("/audit")
+def audit() -> str:
+    """Show who looked, searched, saved and sent again."""
+    queue = _worklist().queue
+    queue.note(g.kneeoa_who, "looked", "audit trail")
+    found = queue.select("SELECT at, who, action, subject FROM audit ORDER BY at DESC, rowid DESC LIMIT ?", MOST_AUDIT)
+    lines = [(datetime.fromtimestamp(at, UTC), who, action, subject) for at, who, action, subject in found]
+    return render_template("audit.html", lines=lines)
+
+
+def _look(action: str, wanted: Wanted) -> list[StudyRow]:
+    """Return rows, and note who looked for what."""
+    worklist = _worklist()
+    try:
+        found = rows(worklist.queue, wanted)
+    except ValueError:
+        raise BadSearch from None
+    hide = worklist.queue.pseudonyms.of
+    searched = wanted.search if wanted.search in {row.key for row in found} else hide(wanted.search)
+    worklist.queue.note(g.kneeoa_who, action, " ".join((wanted.day, wanted.state, searched)).strip() or "all")
+    if worklist.shown:
+        return found
+    return [
+        replace(row, study=row.key, accession=hide(row.accession), patient=hide(row.patient), date="") for row in found
+    ]
+
+
+def _wanted() -> Wanted:
+    day, state, search = (request.form.get(name, "").strip() for name in ("day", "state", "search"))
+    if state and state not in STATES:
+        raise BadSearch
+    return Wanted(day, state, search)
+
+
+def _worklist() -> Worklist:
+    return current_app.extensions[EXTENSION]
+
+
+class _Gauges:
+    """Metrics of the queue: studies by state."""
+
+    def __init__(self, queue: Queue):
+        self._queue = queue
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Yield the metrics; Prometheus calls this."""
+        gauge = GaugeMetricFamily("kneeoa_node_studies", "Studies of the DICOM node, by state.", labels=["state"])
+        try:
+            for state, count in counts(self._queue).items():
+                gauge.add_metric([state], count)
+        except sqlite3.Error:  # the page says so; the other metrics are worth having
+            return
+        yield gauge

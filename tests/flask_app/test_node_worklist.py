@@ -1,0 +1,152 @@
+"""The worklist shows what came of each study to those who may see it, and notes who looked and who sent again."""
+
+import csv
+import io
+import re
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+
+from flask_app import create_app
+from flask_app.guards import new_key
+from flask_app.node.grade import StudyGrader
+from flask_app.node.queue import Queue
+from flask_app.node.settings import NodeSettings
+from kneeoa_hub.errors import SettingsError
+from kneeoa_hub.imaging.identity import read_identity
+from kneeoa_hub.imaging.phantom import knee_film
+from kneeoa_hub.settings import Settings
+
+from ..support.dicom_films import study
+from ..support.flask_requests import token_of
+
+MORNING = datetime(2024, 3, 1, 9, 30).astimezone().timestamp()
+KNEE = knee_film(2, 7, bits=16).pixels >> 4
+KEY, DIGEST = new_key()
+KEYS = {DIGEST: "dr-gray"}
+STUDIES = {"1.2.1": {}, "1.2.2": {"ViewPosition": "LATERAL"}, "1.2.3": {"PixelData": b"\0\0"}, "1.2.4": {}}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, grader):
+    """A queue with a study that was sent, one refused, one faulty, and one that waits."""
+    folder, times = tmp_path_factory.mktemp("queue"), [MORNING]
+    queue = Queue(folder, clock=lambda: times[0])
+    for uid, header in STUDIES.items():
+        film = study(KNEE, StudyInstanceUID=uid, SOPInstanceUID=f"{uid}.1", AccessionNumber=f"A{uid[-1]}", **header)
+        queue.receive(film, read_identity(film), uid, "PACS", 60 * (uid == "1.2.4"))
+        times[0] += 1
+    studies = StudyGrader(queue, grader, capture=False, dead_letters=9)
+    while studies.answer_next():
+        pass
+    (report,) = queue.to_send(9)
+    queue.sent(report.object)
+    queue.close()
+    return folder
+
+
+def client(grader, folder, **settings: str):
+    node = replace(NodeSettings(folder=str(folder)), **settings)
+    return create_app(Settings(), grader, node=node).test_client()
+
+
+@pytest.fixture
+def hidden(grader, folder):
+    return client(grader, folder)
+
+
+@pytest.fixture
+def shown(grader, folder, tmp_path):
+    (tmp_path / "keys").write_text(f"dr-gray:{DIGEST}\n")
+    node = NodeSettings(folder=str(folder), identifiers="shown")
+    return create_app(Settings(api_keys=str(tmp_path / "keys")), grader, node=node).test_client()
+
+
+def search(client, path: str = "/studies", **fields: str):
+    token = token_of(client.get("/studies").text)
+    return client.post(path, data={"csrf_token": token, **fields})
+
+
+def studies_of(page: str) -> list[str]:
+    return re.findall(r'<th scope="row">([^<]*)</th>', page)
+
+
+def test_each_study_has_a_row_with_its_state_under_pseudonyms(hidden):
+    page = hidden.get("/studies").text
+    names = studies_of(page)
+    assert len(names) == len(set(names)) == 4
+    assert all(re.fullmatch("[0-9a-f]{12}", name) for name in names)
+    for words in ("Waits to be graded", "Report sent", "Not graded: refused", "not frontal", "Not graded: faulty"):
+        assert words in page
+    for identifier in (*STUDIES, "A1<", "12345", "DOE", "19500101"):
+        assert identifier not in page
+
+
+def test_day_state_and_identifier_find_a_row_and_none_is_in_an_address(hidden):
+    every = studies_of(hidden.get("/studies").text)
+    for fields, count in (
+        ({"day": "2024-03-01"}, 4),
+        ({"day": "2024-03-02"}, 0),
+        ({"state": "sent"}, 1),
+        ({"search": "A2"}, 1),
+        ({"search": "1.2.3"}, 1),
+        ({"search": "12345"}, 4),
+        ({"search": every[0]}, 1),
+        ({"search": "A"}, 0),
+        ({"search": "A2", "state": "sent"}, 0),
+    ):
+        assert len(studies_of(search(hidden, **fields).text)) == count, fields
+    for fields in ({"day": "2024-02-31"}, {"state": "lost"}):
+        assert search(hidden, **fields).status_code == 400
+    assert 'method="post"' in hidden.get("/studies").text
+    assert len(studies_of(hidden.get("/studies?search=A2").text)) == 4
+
+
+def test_rows_are_saved_as_csv(hidden):
+    answer = search(hidden, "/studies/csv", day="2024-03-01")
+    rows = list(csv.DictReader(io.StringIO(answer.text)))
+    assert [row["state"] for row in rows] == ["waiting", "faulty", "refused", "sent"]
+    assert (rows[3]["side"], rows[3]["grade"]) == ("right", "2")
+    assert rows[3]["study"] != "1.2.1"
+
+
+def test_those_with_a_key_see_identifiers_and_the_trail_has_their_names(shown, grader, folder):
+    assert shown.get("/studies").headers["WWW-Authenticate"].startswith("Basic")
+    assert shown.get("/studies", auth=("dr-gray", "guess")).status_code == 401
+    page = shown.get("/studies", auth=("dr-gray", KEY)).text
+    assert "1.2.1" in studies_of(page)
+    assert "A1" in page
+    queue = Queue(folder)
+    key = queue.pseudonyms.of("1.2.1")
+    sent = shown.post(f"/studies/{key}/send", data={"csrf_token": token_of(page)}, auth=("dr-gray", KEY))
+    assert sent.status_code == 303
+    assert len(queue.to_send(9)) == 1
+    queue.sent(queue.to_send(9)[0].object)
+    trail = shown.get("/studies/audit", auth=("dr-gray", KEY)).text
+    assert re.search(rf"dr-gray</th><td>sent again</td><td>{key}", trail)
+    assert "1.2.1" not in trail
+    queue.close()
+
+
+def test_identifiers_are_never_shown_to_anybody_who_asks(grader, folder):
+    with pytest.raises(SettingsError, match="KNEEOA_API_KEYS"):
+        client(grader, folder, identifiers="shown")
+
+
+def test_the_metrics_count_states_and_name_nobody(hidden):
+    hidden.get("/studies")
+    text = hidden.get("/metrics").text
+    assert 'kneeoa_node_studies{state="refused"} 1.0' in text
+    assert "1.2.1" not in text
+
+
+def test_a_search_leaves_a_pseudonym_in_the_trail(hidden):
+    search(hidden, search="A2")
+    assert "A2" not in hidden.get("/studies/audit").text
+
+
+def test_an_app_without_a_node_has_no_worklist(grader):
+    app = create_app(Settings(), grader).test_client()
+    assert app.get("/studies").status_code == 404
+    assert "Worklist" not in app.get("/").text
