@@ -359,7 +359,7 @@ class KneeGrader:
             self.model,
             self.revision,
             self.level,
-            film.pixels,
+            film.as_given,
             film.quality,
         )
 

@@ -8,10 +8,14 @@ from numbers import Real
 from ..errors import FilmError
 from .film import Film
 from .letterbox import Box
+from .square import to_square
 
 
 def checked_boxes(boxes: Sequence[Sequence[float]], film: Film) -> tuple[Box, ...]:
-    """Return given boxes as whole pixels of the film, from left to right. Raises FilmError for what is not a box."""
+    """Return given boxes in the film's square pixels, from left to right. Raises FilmError for what is not a box.
+
+    Callers give boxes in whole pixels of the film as it was given.
+    """
     if not isinstance(boxes, Iterable):
         raise FilmError(f"boxes={reprlib.repr(boxes)} is not a list; give [(left, top, right, bottom), ...].")
     checked = tuple(sorted(_checked_box(box, film) for box in boxes))
@@ -27,9 +31,10 @@ def _checked_box(box: object, film: Film) -> Box:
             f"The box {reprlib.repr(box)} is not four numbers; give boxes=[(left, top, right, bottom), ...]."
         )
     left, top, right, bottom = map(int, edges)
-    if not (0 <= left < right <= film.width and 0 <= top < bottom <= film.height):
+    height, width = film.as_given.shape
+    if not (0 <= left < right <= width and 0 <= top < bottom <= height):
         raise FilmError(
-            f"The box {(left, top, right, bottom)} does not lie in the film of {film.width}x{film.height} px; give"
+            f"The box {(left, top, right, bottom)} does not lie in the film of {width}x{height} px; give"
             " left, top, right, bottom."
         )
-    return left, top, right, bottom
+    return to_square((left, top, right, bottom), film)

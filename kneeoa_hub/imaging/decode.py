@@ -13,6 +13,7 @@ from .film import Film, Limits
 from .formats import is_dicom
 from .picture import read_image, read_picture
 from .quiet import quiet_logs
+from .square import squared
 
 FilmInput = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray
 """What is read as a film: a path, bytes, a binary file, a PIL image or an array."""
@@ -40,7 +41,7 @@ def decode(film: FilmInput, limits: Limits = Limits(), file_decoder: FileDecoder
         file_decoder: What decodes the bytes of a file: this process, or `decode_process.DecodeProcesses`.
 
     Returns:
-        The film, upright as its file says, in gray.
+        The film, upright as its file says, in gray, with square pixels.
 
     Raises:
         FilmError: What was received cannot be read. The subclass says why: EmptyFilm, UnsupportedFilm, DamagedFilm,
@@ -54,7 +55,7 @@ def decode(film: FilmInput, limits: Limits = Limits(), file_decoder: FileDecoder
             f"{decoded.name} is {decoded.width}x{decoded.height} px; a knee film needs at least {limits.min_side} px on"
             " its shorter side."
         )
-    return decoded
+    return squared(decoded, limits)
 
 
 def _decoded(film: FilmInput, limits: Limits, file_decoder: FileDecoder) -> Film:

@@ -33,7 +33,7 @@ ALLOCATOR = {-3: 32 * 2**20, -1: 64 * 2**20}
 As it comes, glibc has the memory of every film made anew, which takes as long as to decode it."""
 STATUS = Path("/proc/self/status")
 """Where Linux tells how much memory a process has. Other systems do not keep to a limit on it."""
-ANSWERED = tuple(field.name for field in fields(Film) if field.name not in ("pixels", "name"))
+ANSWERED = tuple(field.name for field in fields(Film) if field.name not in ("pixels", "name", "given"))
 
 
 def main(handle: int, max_pixels: int) -> None:

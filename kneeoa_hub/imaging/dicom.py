@@ -1,10 +1,9 @@
 """DICOM films, by pydicom (extra `dicom`). No name, date or identifier of the patient leaves the header.
 
 `dicom_header` says what the film is, `pixel_data` decodes its stored values, and `dicom_grays` turns them into the
-grays that a viewer shows (DICOM PS3.3 C.7.6.3).
+grays that a viewer shows (DICOM PS3.3 C.7.6.3). Each part of a header is read for itself: a fault of one costs no more
+than that part.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 import pydicom
@@ -13,37 +12,27 @@ from pydicom.dataset import Dataset
 from ..errors import DamagedFilm, FilmError, FilmTooLarge, MissingExtra, SeveralFrames, UnsupportedFilm
 from .bounds import bounded
 from .bounds.dicom import CountedReads, check_values
+from .compression import jpeg_quality
+from .deflated import inflated
+from .dicom_colour import gray_of, gray_of_palette
 from .dicom_grays import UNKNOWN_GRAYS, bounds_of, exposed_pixels, shown_grays
-from .dicom_header import READ_ELEMENTS, read_statements, text
+from .dicom_header import READ_ELEMENTS, read_statements
+from .dicom_values import text, whole
 from .film import Film, Limits
-from .formats import DEFLATED
-from .pixel_data import BARE_SYNTAXES, SYNTAXES, UNCOMPRESSED, high_bit, stored_values
+from .formats import is_dicomdir
+from .pixel_data import BARE_SYNTAXES, JPEG, SYNTAXES, UNCOMPRESSED, single_frame, stored_values
+from .pixel_form import PixelForm
 from .quiet import quiet_warnings
+from .stored_bits import Bits
 
 GRAY = ("MONOCHROME1", "MONOCHROME2")
 """Photometric interpretations of gray films; in the first one low values are white."""
-COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", "PALETTE COLOR")
+PALETTE = "PALETTE COLOR"
+"""The photometric interpretation of indices into a palette."""
+COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", PALETTE)
 """Photometric interpretations of colour pictures."""
 CELL_BITS = (8, 16, 32)
 """Bits Allocated of uncompressed films that are read."""
-
-
-@dataclass(frozen=True)
-class _Form:
-    """The form of the pixel data, as the header gives it."""
-
-    rows: int
-    columns: int
-    frames: int
-    samples: int
-    allocated: int
-    photometric: str
-    syntax: str
-
-    @property
-    def is_rgb(self) -> bool:
-        """Whether the pixels are stored as red, green and blue, as scanners also store gray films."""
-        return self.photometric == "RGB" and self.samples == 3 and self.syntax in UNCOMPRESSED
 
 
 def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
@@ -57,99 +46,86 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
     Returns:
         The film after modality and VOI transforms, with bright bone: MONOCHROME1 is inverted. Declared padding takes
         the darkest value of the film, and `exposed` says where it is not. The film warns where the header leaves open
-        whether it is a negative, and where its window cannot be used.
+        whether it is a negative, where it contradicts the pixels, and where its window cannot be used.
 
     Raises:
-        UnsupportedFilm: The file holds no image, or one in colour or in a transfer syntax that is not read.
+        UnsupportedFilm: The file holds no image, or one in a form or in a transfer syntax that is not read.
         DamagedFilm: The file is truncated or corrupt, or contradicts itself.
         FilmTooLarge: The film has too many pixels.
         SeveralFrames: The film has more than one frame.
         MissingExtra: The film is compressed, and imagecodecs is not installed.
     """
-    header, form = _read_header(content, name)
+    header, form = _read_header(content, name, limits)
     _check_form(header, form, name, limits)
-    try:
-        if not 0 < int(header.BitsStored) <= high_bit(header) + 1 <= form.allocated:
-            raise DamagedFilm(
-                f"{name} is damaged DICOM (its bits allocated, bits stored and high bit contradict each other); export"
-                " it again."
-            )
-        with bounded(name):
-            stored = stored_values(header, form.samples)
-        if form.is_rgb:
-            stored = _single_channel(stored, name)
-        exposed = exposed_pixels(stored, header)
-        pixels, warnings = shown_grays(stored, exposed, header)
-        stated = read_statements(header)
-    except FilmError:
-        raise
-    except ImportError:
-        raise MissingExtra(
-            f"{name} is compressed DICOM, which needs imagecodecs: pip install 'kneeoa-hub[dicom]'. Or export it"
-            " uncompressed."
-        ) from None
-    except MemoryError:
-        raise FilmTooLarge(f"{name} needs more memory than a film should; send a smaller film.") from None
-    except Exception as error:  # pydicom and the decoders raise many types for corrupt pixel data
-        raise DamagedFilm(
-            f"{name}: the DICOM pixel data can't be decoded ({type(error).__name__}); export it again, uncompressed."
-        ) from None
-    if not np.isfinite(pixels).all():
-        raise DamagedFilm(f"{name} is damaged DICOM (its values are not finite numbers); export it again.")
-    if form.photometric not in (*GRAY, "RGB"):
-        warnings += (UNKNOWN_GRAYS,)
-    if form.photometric == "MONOCHROME1":  # from the brightest exposed value: padding may lie far beyond it
-        np.subtract(pixels.max(where=exposed, initial=-np.inf), pixels, out=pixels)
-    bounds = None
-    if not exposed.all():
-        pixels[~exposed] = pixels.min(where=exposed, initial=np.inf)
-        bounds = bounds_of(exposed, limits.min_side)
+    stored, colour, form, warnings = _decoded(header, form, name)
+    pixels, exposed, faults = _shown(stored, header, form, name)
+    stated = read_statements(header)
+    unknown = () if form.photometric in (*GRAY, *COLOUR) else (UNKNOWN_GRAYS,)
     return Film(
         pixels,
         name,
-        exposed=bounds,
+        colour=colour,
+        exposed=None if exposed.all() else bounds_of(exposed, limits.min_side),
         side=stated.side,
         orientation=stated.orientation,
         ruled_out=stated.ruled_out,
-        warnings=warnings,
+        warnings=(*warnings, *faults, *unknown, *stated.warnings),
+        quality=jpeg_quality(single_frame(header)) if form.syntax in JPEG else None,
+        aspect=stated.aspect,
     )
 
 
-def _read_header(content: bytes, name: str) -> tuple[Dataset, _Form]:
+def _read_header(content: bytes, name: str, limits: Limits) -> tuple[Dataset, PixelForm]:
     """Parse READ_ELEMENTS. Every value is converted here, so that pydicom's warnings about it are suppressed."""
-    if DEFLATED in content:
-        raise UnsupportedFilm(f"{name} is deflated DICOM; export it uncompressed.")
     try:
         with bounded(name), quiet_warnings():
-            header = pydicom.dcmread(CountedReads(content), specific_tags=list(READ_ELEMENTS), force=True)
+            whole_file = CountedReads(inflated(content, limits))
+            header = pydicom.dcmread(whole_file, specific_tags=list(READ_ELEMENTS), force=True)
             check_values(header)
             for element in header:
                 _ = element.value
             if "TransferSyntaxUID" not in header.file_meta:
                 header.file_meta.TransferSyntaxUID = BARE_SYNTAXES[header.original_encoding]
-        form = _Form(
-            rows=int(header.get("Rows", 0)),
-            columns=int(header.get("Columns", 0)),
-            frames=int(header.get("NumberOfFrames") or 1),
-            samples=int(header.get("SamplesPerPixel") or 1),
-            allocated=int(header.get("BitsAllocated") or 0),
-            photometric=text(header, "PhotometricInterpretation"),
-            syntax=header.file_meta.TransferSyntaxUID,
-        )
+        return header, _form_of(header)
     except FilmError:
         raise
     except MemoryError:
         raise FilmTooLarge(f"{name} needs more memory than a film should; send a smaller film.") from None
     except Exception as error:  # pydicom raises many types for a corrupt file
         raise DamagedFilm(f"{name} is damaged DICOM ({type(error).__name__}); export it again.") from None
-    return header, form
 
 
-def _check_form(header: Dataset, form: _Form, name: str, limits: Limits) -> None:
+def _form_of(header: Dataset) -> PixelForm:
+    rows, columns = whole(header, "Rows", 0), whole(header, "Columns", 0)
+    samples, syntax = whole(header, "SamplesPerPixel", 1), header.file_meta.TransferSyntaxUID
+    allocated = whole(header, "BitsAllocated", 0)
+    if not allocated:  # uncompressed pixels tell
+        cells = max(1, rows * columns * samples)
+        allocated = 8 * (len(header.get("PixelData") or b"") // cells) if syntax in UNCOMPRESSED else 16
+    stored = whole(header, "BitsStored", allocated)
+    return PixelForm(
+        rows=rows,
+        columns=columns,
+        frames=whole(header, "NumberOfFrames", 1) or 1,
+        samples=samples,
+        allocated=allocated,
+        bits=Bits(stored, whole(header, "HighBit", stored - 1), whole(header, "PixelRepresentation", 0) == 1),
+        planar=whole(header, "PlanarConfiguration", 0) == 1,
+        photometric=text(header, "PhotometricInterpretation"),
+        syntax=syntax,
+    )
+
+
+def _check_form(header: Dataset, form: PixelForm, name: str, limits: Limits) -> None:
     """Raise the error of a film whose pixels are not to be decoded."""
-    if not len(header):
+    if not len(header) and not is_dicomdir(header.file_meta):
         raise DamagedFilm(f"{name} is DICOM that is empty or cut off; export it again.")
-    if not form.rows or not form.columns:
+    if is_dicomdir(header.file_meta):
+        raise UnsupportedFilm(
+            f"{name} is a DICOMDIR, the list of the films on a medium, and holds none itself; give its folder, or the"
+            " films that it lists."
+        )
+    if form.rows <= 0 or form.columns <= 0:
         raise UnsupportedFilm(f"{name} is DICOM without an image; send the radiograph itself.")
     if "PixelData" not in header:
         raise DamagedFilm(f"{name} is DICOM whose pixel data are missing or cut off; export it again.")
@@ -159,22 +135,56 @@ def _check_form(header: Dataset, form: _Form, name: str, limits: Limits) -> None
         )
     if form.frames > 1:
         raise SeveralFrames(f"{name} has {form.frames} frames; send one film a file.")
-    if not form.is_rgb and (form.samples != 1 or form.photometric in COLOUR):
-        raise _in_colour(name, form.photometric)
+    one_by_name = form.samples == 1 and form.photometric in COLOUR and form.photometric != PALETTE
+    if form.samples not in (1, 3) or (one_by_name and form.syntax in UNCOMPRESSED):
+        kind = form.photometric if form.photometric in COLOUR else "of an unknown kind"  # other text may name a patient
+        raise UnsupportedFilm(f"{name} is DICOM in colour ({kind}); send the gray radiograph.")
     if form.syntax not in SYNTAXES:
         raise UnsupportedFilm(f"{name} is DICOM in a transfer syntax that is not read; export it uncompressed.")
     if form.syntax in UNCOMPRESSED and form.allocated not in CELL_BITS:
         raise UnsupportedFilm(f"{name} is DICOM whose pixels do not take 8, 16 or 32 bits each; export it with 16.")
+    if not form.is_consistent:
+        raise DamagedFilm(
+            f"{name} is damaged DICOM (its bits allocated, bits stored and high bit contradict each other); export it"
+            " again."
+        )
 
 
-def _in_colour(name: str, photometric: str) -> UnsupportedFilm:
-    kind = photometric if photometric in COLOUR else "of an unknown kind"  # any other text may name the patient
-    return UnsupportedFilm(f"{name} is DICOM in colour ({kind}); send the gray radiograph.")
+def _decoded(header: Dataset, form: PixelForm, name: str) -> tuple[np.ndarray, float, PixelForm, tuple[str, ...]]:
+    """Return the stored values [H,W], how colourful the film is, the form of its values, and warnings."""
+    try:
+        with bounded(name):
+            stored, form, warnings = stored_values(header, form)
+            if form.samples == 3:
+                return *gray_of(stored, form), form, warnings
+            if form.photometric == PALETTE:
+                return *gray_of_palette(stored, header, form), form, ()
+            return stored, 0.0, form, warnings
+    except FilmError:
+        raise
+    except ImportError:
+        raise MissingExtra(
+            f"{name} is compressed DICOM, which needs imagecodecs: pip install 'kneeoa-hub[dicom]'. Or export it"
+            " uncompressed."
+        ) from None
+    except MemoryError:
+        raise FilmTooLarge(f"{name} needs more memory than a film should; send a smaller film.") from None
+    except Exception as error:  # the decoders raise many types for corrupt pixel data
+        raise DamagedFilm(
+            f"{name}: the DICOM pixel data are cut off or corrupt ({type(error).__name__}); export it again."
+        ) from None
 
 
-def _single_channel(stored: np.ndarray, name: str) -> np.ndarray:
-    """Return [H,W] of [H,W,3]: a gray film that was stored as RGB. Raises UnsupportedFilm for a picture in colour."""
-    red, green, blue = np.moveaxis(stored, -1, 0)
-    if not np.array_equal(red, green) or not np.array_equal(red, blue):
-        raise _in_colour(name, "RGB")
-    return red
+def _shown(
+    stored: np.ndarray, header: Dataset, form: PixelForm, name: str
+) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
+    """Return the grays [H,W] float32 with bright bone, where they are not padding, and warnings."""
+    exposed = exposed_pixels(stored, header, form)
+    pixels, warnings = shown_grays(stored, exposed, header, form)
+    if not np.isfinite(pixels).all():
+        raise DamagedFilm(f"{name} is damaged DICOM (its values are not finite numbers); export it again.")
+    if form.photometric == "MONOCHROME1":  # from the brightest exposed value: padding may lie far beyond it
+        np.subtract(pixels.max(where=exposed, initial=-np.inf), pixels, out=pixels)
+    if not exposed.all():
+        pixels[~exposed] = pixels.min(where=exposed, initial=np.inf)
+    return pixels, exposed, warnings

@@ -3,14 +3,25 @@
 A header is a pydicom Dataset. It is typed as Any, since type checkers do not know pydicom without the extra `dicom`.
 """
 
-import re
 from dataclasses import dataclass
 from typing import Any
 
+from .dicom_codes import REGION, VIEW, coded_words, named_words
+from .dicom_values import numbers, text
+from .square import CONTRADICTION, agree, aspect_of
+
+SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
+"""Elements that give height and width of a pixel (PS3.3 10.7.1.3 and C.7.6.3.1.7), in the order in which they count."""
+PALETTES = tuple(
+    f"{colour}PaletteColorLookupTable{part}" for colour in ("Red", "Green", "Blue") for part in ("Descriptor", "Data")
+)
+"""Elements of a palette (PS3.3 C.7.9)."""
 READ_ELEMENTS = (
     "Modality",
     "BodyPartExamined",
     "ViewPosition",
+    *VIEW,
+    *REGION,
     "Laterality",
     "ImageLaterality",
     "PatientOrientation",
@@ -24,6 +35,8 @@ READ_ELEMENTS = (
     "BitsStored",
     "HighBit",
     "PixelRepresentation",
+    *SPACINGS,
+    *PALETTES,
     "PixelPaddingValue",
     "PixelPaddingRangeLimit",
     "RescaleSlope",
@@ -41,23 +54,28 @@ READ_ELEMENTS = (
 """The elements that are read. All others are skipped, so nothing of the patient can leave the header."""
 SIDES = {"L": "left", "R": "right"}
 """Laterality (0020,0060) and Image Laterality (0020,0062); other values name no side."""
+CODED_SIDES = {"LEFT": "left", "RIGHT": "right"}
+"""Words of a coded body part or its modifier that name the side."""
 PLAIN_FILM = ("", "CR", "DX", "DR", "RG", "OT", "SC")
 """Modalities under which plain radiographs are stored: computed, digital, scanned film; other; secondary capture."""
 OTHER_PARTS_BY_REGION = {
     "head": (
-        "BRAIN CRANIUM FACIAL HEAD HEADNECK JAW MANDIBLE MASTOID MAXILLA NOSE ORBIT SINUS SKULL TEETH TMJ TOOTH ZYGOMA"
+        "BRAIN CRANIUM EYE FACIAL HEAD HEADNECK JAW MANDIBLE MASTOID MAXILLA NASAL NOSE ORBIT ORBITAL PARANASAL PAROTID"
+        " SELLA SINUS SKULL TEETH TMJ TOOTH ZYGOMA"
     ),
     "spine": (
         "CERVICAL COCCYX CSPINE CTSPINE LSPINE LSSPINE LUMBAR NECK SACRUM SPINE SSPINE THORACIC THORACOLUMBAR TLSPINE"
         " TSPINE VERTEBRA VERTEBRAE"
     ),
     "trunk": (
-        "ABDOMEN ABDOMENPELVIS BREAST CHEST CHESTABDOMEN CHESTABDPELVIS HEART LUNG NECKCHEST NECKCHESTABDOMEN"
-        " NECKCHESTABDPELV RIB STERNUM THORAX"
+        "ABDOMEN ABDOMENPELVIS BLADDER BREAST BRONCHUS CHEST CHESTABDOMEN CHESTABDPELVIS HEART LUNG NECKCHEST"
+        " NECKCHESTABDOMEN COLON DUODENUM ESOPHAGUS GALLBLADDER ILEUM INTESTINE JEJUNUM KIDNEY LARYNX LIVER"
+        " MEDIASTINUM NECKCHESTABDPELV PANCREAS PROSTATE RECTUM RIB STERNUM STOMACH THORAX TRACHEA URETER URETHRA"
+        " URINARY UTERUS"
     ),
     "arm": (
         "ACJOINT ARM CLAVICLE ELBOW FINGER FOREARM HAND HUMERUS LOWERARM METACARPAL METACARPUS RADIUS RADIUSULNA"
-        " SCAPULA SCJOINT SHOULDER THUMB ULNA UPPERARM WRIST"
+        " SCAPULA SCJOINT SHOULDER THUMB ULNA UPPERARM UPPERLIMB WRIST"
     ),
     "hip": "HIP ILIUM PELVIS SIJOINT",
     "foot": "ANKLE CALCANEUS FEET FOOT FOREFOOT HEEL HINDFOOT METATARSAL METATARSUS TALUS TARSUS TOE",
@@ -78,12 +96,18 @@ OTHER_VIEW_WORDS = frozenset(
     word
     for words in (
         "LLD RLD LLO RLO LPO RPO LAO RAO MLO LMO OBL OBLIQUE LAT LATERAL MEDIOLATERAL LATEROMEDIAL",
-        "AXIAL INFEROSUPERIOR SUPEROINFERIOR TANGENTIAL SKYLINE SUNRISE MERCHANT CROSS CROSSTABLE",
+        "SAGITTAL AXIAL INFEROSUPERIOR SUPEROINFERIOR TANGENTIAL SKYLINE SUNRISE MERCHANT CROSS CROSSTABLE",
     )
     for word in words.split()
 )
 """Words of View Position that say that the view is not frontal: defined terms of PS3.3 C.8.1.1, views of PS3.16 CID
 4010 and 4014, and the names of patella views."""
+
+
+LEG = ABOVE_THE_KNEE | BELOW_THE_KNEE
+"""Body parts that a film of the whole leg may name beside the knee."""
+LIMB = {"LIMB", "EXTREMITY", "EXTREMITIE"}
+"""Words for an arm or a leg, of which "upper" makes an arm."""
 
 
 @dataclass(frozen=True)
@@ -93,29 +117,56 @@ class Statements:
     side: str | None
     orientation: tuple[str, str]
     ruled_out: str | None
+    aspect: float
+    warnings: tuple[str, ...]
 
 
 def read_statements(header: Any) -> Statements:
-    """Read side, orientation, and whether this is a frontal plain film of a knee."""
-    return Statements(_side(header), _orientation(header), _ruled_out(header))
+    """Read side, orientation, the shape of a pixel, and whether this is a frontal plain film of a knee."""
+    aspects = [aspect for keyword in SPACINGS if (aspect := _aspect(header, keyword))]
+    warnings = () if agree(aspects) else (CONTRADICTION,)
+    return Statements(_side(header), _orientation(header), _ruled_out(header), aspects[0] if aspects else 1.0, warnings)
+
+
+def _aspect(header: Any, keyword: str) -> float | None:
+    sides = numbers(header, keyword)
+    return aspect_of(*sides) if len(sides) == 2 else None
 
 
 def _ruled_out(header: Any) -> str | None:
     """Return the reason of a refusal where the header says that this is not a frontal plain film of a knee."""
     if text(header, "Modality") not in PLAIN_FILM:
         return "other-modality"
-    parts = {word if word in OTHER_PARTS else word.removesuffix("S") for word in _words(header, "BodyPartExamined")}
-    whole_leg = parts & ABOVE_THE_KNEE and parts & BELOW_THE_KNEE
-    if parts & OTHER_PARTS and not whole_leg and not any("KNEE" in part for part in parts):
+    named = [named_words(header, "BodyPartExamined"), *(coded_words(header, keyword) for keyword in REGION)]
+    others = [_other_parts(one) for one in named]
+    knee = any(_names_a_knee(one) for one in named)
+    if any(parts and not (knee and parts <= LEG) for parts in others):
         return "other-body-part"
-    view = _words(header, "ViewPosition")
+    view = named_words(header, "ViewPosition")
     view |= {word.removesuffix("S") for word in view}
-    return "not-frontal" if view & OTHER_VIEW_WORDS or (len(view) == 1 and view <= OTHER_VIEWS) else None
+    coded = set().union(*(coded_words(header, keyword) for keyword in VIEW))
+    lateral = (view | coded) & OTHER_VIEW_WORDS or (len(view) == 1 and view <= OTHER_VIEWS)
+    return "not-frontal" if lateral or set(_orientation(header)) & {"A", "P"} else None
+
+
+def _names_a_knee(named: set[str]) -> bool:
+    return any("KNEE" in word for word in named)
+
+
+def _other_parts(named: set[str]) -> set[str]:
+    """Return the words of one element that rule out a knee: none where it names a knee or a whole leg too."""
+    parts = {word if word in OTHER_PARTS else word.removesuffix("S") for word in named}
+    others = parts & OTHER_PARTS | ({"ARM"} if "UPPER" in parts and parts & LIMB else set())
+    whole_leg = parts & ABOVE_THE_KNEE and parts & (BELOW_THE_KNEE | LIMB)
+    return set() if whole_leg or _names_a_knee(parts) else others
 
 
 def _side(header: Any) -> str | None:
     """Return the side that the header names, "left" or "right"; None where it names none or both."""
-    return SIDES.get(text(header, "ImageLaterality") or text(header, "Laterality"))
+    if said := text(header, "ImageLaterality") or text(header, "Laterality"):
+        return SIDES.get(said)
+    coded = coded_words(header, REGION[0]) & CODED_SIDES.keys()
+    return CODED_SIDES[coded.pop()] if len(coded) == 1 else None
 
 
 def _orientation(header: Any) -> tuple[str, str]:
@@ -123,17 +174,3 @@ def _orientation(header: Any) -> tuple[str, str]:
     value = header.get("PatientOrientation")
     letters = [] if isinstance(value, str) else [str(one).strip().upper()[:1] for one in value or ()]
     return (letters[0], letters[1]) if len(letters) == 2 else ("", "")
-
-
-def text(header: Any, keyword: str) -> str:
-    """Return a value in capitals without padding; of several values the first one."""
-    value = header.get(keyword)
-    first = value if isinstance(value, str) else next(iter(value or ()), "")
-    return str(first).strip(" \0").upper()
-
-
-def _words(header: Any, keyword: str) -> set[str]:
-    """Return the runs of letters in all values of an element, in capitals."""
-    value = header.get(keyword)
-    texts = [value] if isinstance(value, str) else value or ()
-    return {word for one in texts for word in re.findall(r"[^\W\d_]+", str(one).upper())}

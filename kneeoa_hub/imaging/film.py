@@ -34,7 +34,7 @@ class Film:
     """A decoded film, and what its file says of it.
 
     Attributes:
-        pixels: [H,W] float32 in the file's own units, with bright bone.
+        pixels: [H,W] float32 in the file's own units, with bright bone. `decode.decode` makes its pixels square.
         name: What messages call the film.
         colour: Mean difference between the largest and the smallest channel of a pixel, 0 (gray) to 1.
         exposed: Left, top, right and bottom of what is not declared padding; None where the file declares none.
@@ -46,6 +46,9 @@ class Film:
         warnings: What the reader of the grade should know about the decoding.
         quality: Quality of the JPEG compression on the scale of libjpeg, about 1 to 100, see `compression`; None where
             the file was not compressed that way.
+        aspect: Height of a stored pixel over its width, as the file says.
+        scale: Columns and rows of `pixels` for each column and row of the film as it was given.
+        given: The film as it was given, [H,W] float32, where `pixels` were made from it; None where it is `pixels`.
     """
 
     pixels: np.ndarray
@@ -57,6 +60,14 @@ class Film:
     ruled_out: str | None = None
     warnings: tuple[str, ...] = ()
     quality: float | None = None
+    aspect: float = 1.0
+    scale: tuple[float, float] = (1.0, 1.0)
+    given: np.ndarray | None = None
+
+    @property
+    def as_given(self) -> np.ndarray:
+        """The film as it was given, [H,W] float32, in whose pixels callers give and get boxes."""
+        return self.pixels if self.given is None else self.given
 
     @property
     def height(self) -> int:

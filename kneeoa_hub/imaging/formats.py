@@ -1,6 +1,7 @@
 """The formats that films come in, and how each is recognised."""
 
 import re
+from typing import Any
 
 PILLOW_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 """Formats that Pillow may open. Its other decoders stay closed to files from outside."""
@@ -14,10 +15,16 @@ BARE_DICOM = re.compile(rb"[\x02\x08]\0.\0(?:[A-Z]{2}|..\0\0)", re.DOTALL)
 """Start of a data set that was stored without the preamble, in little endian: an element of group 2 or 8, followed by
 its value representation or by a short length."""
 DEFLATED = b"1.2.840.10008.1.2.1.99"
-"""UID of the DICOM transfer syntax Deflated Explicit VR Little Endian. Such a file is refused unread, since it would be
-inflated as a whole, to any size."""
+"""UID of the DICOM transfer syntax Deflated Explicit VR Little Endian."""
+DICOMDIR = "1.2.840.10008.1.3.10"
+"""UID of the class of a DICOMDIR, the list of the films on a medium (PS3.10 8.6)."""
 
 
 def is_dicom(content: bytes) -> bool:
     """Tell whether a file is DICOM, by its mark (PS3.10, 7.1), or by its first element as in some older archives."""
     return content[128:132] == b"DICM" or BARE_DICOM.match(content) is not None
+
+
+def is_dicomdir(meta: Any) -> bool:
+    """Tell whether a file is a DICOMDIR, by its meta information as pydicom reads it."""
+    return meta.get("MediaStorageSOPClassUID") == DICOMDIR

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ..errors import DamagedFilm, MissingExtra, UnsupportedFilm
-from .formats import DEFLATED, is_dicom
+from .deflated import inflated
+from .film import Limits
+from .formats import is_dicom
 from .quiet import quiet_logs, quiet_warnings
 
 ELEMENTS = {
@@ -81,7 +83,7 @@ def read_identity(film: bytes) -> FilmIdentity:
     """Read the identity of a DICOM film.
 
     Raises:
-        UnsupportedFilm: The file is not DICOM, or is deflated.
+        UnsupportedFilm: The file is not DICOM.
         DamagedFilm: The header cannot be read.
         MissingExtra: pydicom is not installed.
     """
@@ -89,14 +91,14 @@ def read_identity(film: bytes) -> FilmIdentity:
         import pydicom
     except ImportError:
         raise MissingExtra("DICOM films need pydicom; install it with: pip install 'kneeoa-hub[dicom]'") from None
-    if not is_dicom(film) or DEFLATED in film[:1024]:
+    if not is_dicom(film):
         raise UnsupportedFilm("The film is not DICOM, so it names no patient and no study; give the DICOM file.")
     from .bounds.dicom import CountedReads
 
     try:
         with quiet_logs(), quiet_warnings():
             header = pydicom.dcmread(
-                CountedReads(film),  # type: ignore[arg-type]  # a file, as far as pydicom needs one
+                CountedReads(inflated(film, Limits())),  # type: ignore[arg-type]  # a file, as far as pydicom needs one
                 stop_before_pixels=True,
                 specific_tags=[*ELEMENTS.values(), "SpecificCharacterSet"],
                 force=True,

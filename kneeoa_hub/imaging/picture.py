@@ -3,37 +3,29 @@
 import io
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
-from PIL.TiffImagePlugin import PHOTOMETRIC_INTERPRETATION
 
 from ..errors import DamagedFilm, FilmError, FilmTooLarge, KneeOAError, SeveralFrames, UnsupportedFilm
 from .bounds import OverBound, bounded, check_picture
 from .bounds.tags import check_exif
-from .deep_color import ORIENTATION, WHITE_IS_ZERO, DeepHeader, deep_header, read_channels, tile_size
-from .film import BLOCK_ROWS, Film, Limits
+from .compression import pillow_quality
+from .content import read_content
+from .deep_color import ORIENTATION, deep_png, read_values
+from .film import Film, Limits
 from .formats import PILLOW_FORMATS, READABLE_FORMATS
+from .gray import SIDEWAYS, upright_gray
+from .header import Header
+from .square import stated_aspect
+from .tiff import film_page, is_tiff, opened_page
 
-LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-"""Weights of red, green and blue in the gray value (ITU-R BT.601)."""
 GRAY_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F", "L")
 """Pillow's modes whose values are gray as they are."""
 PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
 """Pillow's modes whose values are multiplied by their opacity, and the modes that undo it."""
-UPRIGHT_AS_STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
-    2: np.fliplr,
-    3: lambda upright: np.rot90(upright, 2),
-    4: np.flipud,
-    5: np.transpose,
-    6: np.rot90,
-    7: lambda upright: np.rot90(upright, 2).T,
-    8: lambda upright: np.rot90(upright, -1),
-}
-"""For each EXIF orientation the view of an upright picture [H,W] that lies as the file stores it. An upright film is
-filled through this view, without a copy."""
-SIDEWAYS = (5, 6, 7, 8)
-"""EXIF orientations that exchange width and height."""
 
 
 def read_picture(content: bytes, name: str, limits: Limits) -> Film:
@@ -53,12 +45,17 @@ def read_picture(content: bytes, name: str, limits: Limits) -> Film:
     """
     with _decoder_errors(name, limits):
         check_picture(content, name, limits.max_pixels)
+        page = film_page(content, name) if is_tiff(content) else None
+        if page and not page.pillow:
+            return _from_values(content, page, name, limits)
         image = _opened(content)
-        if header := _deep_header(content, image):
-            return _from_channels(content, header, name, limits)
         if image is None:
             raise UnsupportedFilm(f"{name} is not an image that can be read; send {READABLE_FORMATS}.")
         with image:
+            if header := _deep_png(content, image):
+                return _from_values(content, header, name, limits)
+            if page:
+                return _from_page(image, page, name, limits)
             return _from_image(image, name, limits)
 
 
@@ -70,11 +67,22 @@ def read_image(image: Image.Image, limits: Limits) -> Film:
     name = "The image"
     with _decoder_errors(name, limits):
         try:
+            if image.format == "TIFF":
+                return _from_opened_tiff(image, name, limits)
             return _from_image(image, name, limits)
         except ValueError as error:
             if "closed" not in str(error):  # the word of Pillow for an image, and of Python for its file
                 raise
             raise FilmError(f"{name} is closed; open it again.") from None
+
+
+def _from_opened_tiff(image: Any, name: str, limits: Limits) -> Film:
+    """Decode a TIFF that the caller opened: from its file while that is open, as from any other file."""
+    if image.tile and image.fp and not image.tell():
+        image.fp.seek(0)
+        content, _ = read_content(image.fp, limits)
+        return read_picture(content, name, limits)
+    return _from_page(image, opened_page(image, name), name, limits)
 
 
 @contextmanager
@@ -100,9 +108,9 @@ def _opened(content: bytes) -> Image.Image | None:
         return None
 
 
-def _deep_header(content: bytes, image: Image.Image | None) -> DeepHeader | None:
+def _deep_png(content: bytes, image: Image.Image) -> Header | None:
     try:
-        return deep_header(content, image)
+        return deep_png(content, image)
     except OverBound:
         raise
     except Exception:  # corrupt tags raise many types; Pillow then says what is wrong with the file
@@ -136,21 +144,49 @@ def _check_frames(several: bool, name: str) -> None:
         raise SeveralFrames(f"{name} has several frames; send one film a file.")
 
 
-def _from_channels(content: bytes, header: DeepHeader, name: str, limits: Limits) -> Film:
-    _check_size((header.width, header.height), name, limits, "16 bits in several channels", header.tile)
-    _check_frames(header.pages, name)
-    values = read_channels(content, header, name)
-    pixels, colour = _gray(lambda rows: values[rows], values.shape[:2], header.orientation, int(values.max()))
-    return Film(_negative(pixels) if header.white_is_zero else pixels, name, colour=colour)
+def _from_values(content: bytes, header: Header, name: str, limits: Limits) -> Film:
+    """Decode a film that Pillow does not read as it is."""
+    _check_size((header.width, header.height), name, limits, header.costly, header.tile)
+    values = read_values(content, header, name)
+    return _film(lambda rows: values[rows], header, float(values.max()), name)
+
+
+def _from_page(image: Image.Image, page: Header, name: str, limits: Limits) -> Film:
+    """Decode a TIFF's page with Pillow, which turns it upright."""
+    _check_size((page.width, page.height), name, limits, "", page.tile)
+    if image.tell() != page.page:
+        image.seek(page.page)
+    image.load()
+    aspect = 1 / page.aspect if page.orientation in SIDEWAYS else page.aspect
+    # Pillow inverts 8-bit films by itself, and no other ones.
+    negative = page.white_is_zero and image.mode in GRAY_MODES and image.mode != "L"
+    width, height = image.size
+    upright = replace(page, width=width, height=height, orientation=1, aspect=aspect, white_is_zero=negative)
+    return _film(_values_of(image), upright, 255, name)
 
 
 def _from_image(image: Image.Image, name: str, limits: Limits) -> Film:
-    tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
-    _check_size(image.size, name, limits, "WebP" if image.format == "WEBP" else "", tile_size(tags))
+    """Decode an image of another format, or one that the caller opened."""
+    _check_size(image.size, name, limits, "WebP" if image.format == "WEBP" else "", (1, 1))
     # A phone's JPEG (MPO) holds previews behind its first picture. Frames are not counted: a file can hold millions.
-    _check_frames(getattr(image, "is_animated", False) and image.format != "MPO", name)
-    white_is_zero = tags.get(PHOTOMETRIC_INTERPRETATION) == WHITE_IS_ZERO
-    image.load()  # turns a TIFF upright, and reads the chunks of a PNG that follow its pixels
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        raise SeveralFrames(f"{name} has several frames; send one film a file.")
+    image.load()  # reads the chunks of a PNG that follow its pixels
+    check_exif(image.info)
+    exif = image.getexif()
+    quality = pillow_quality(getattr(image, "quantization", None) or {}, getattr(image, "layer", None) or ())
+    header = Header(
+        str(image.format),
+        *image.size,
+        orientation=exif.get(ORIENTATION, 1),
+        aspect=stated_aspect(image.info, exif),
+        quality=quality,
+    )
+    return _film(_values_of(image), header, 255, name)
+
+
+def _values_of(image: Image.Image) -> Callable[[slice], np.ndarray]:
+    """Return a function from a slice of a loaded image's rows to their values, gray or RGB."""
 
     def values(rows: slice) -> np.ndarray:
         part = image.crop((0, rows.start, image.width, min(rows.stop, image.height)))
@@ -159,43 +195,15 @@ def _from_image(image: Image.Image, name: str, limits: Limits) -> Film:
         part.info.pop("transparency", None)  # Pillow would warn of it; transparency is always ignored
         return np.asarray(part if part.mode in GRAY_MODES else part.convert("L" if part.mode == "1" else "RGB"))
 
-    check_exif(image.info)
-    pixels, colour = _gray(values, (image.height, image.width), image.getexif().get(ORIENTATION, 1), 255)
-    # Pillow inverts 8-bit films by itself, and no other ones.
-    if white_is_zero and image.mode in GRAY_MODES and image.mode != "L":
-        pixels = _negative(pixels)
+    return values
+
+
+def _film(values: Callable[[slice], np.ndarray], header: Header, largest: float, name: str) -> Film:
+    """Make the film of stored values, see `gray.upright_gray`."""
+    pixels, colour = upright_gray(values, (header.height, header.width), header.orientation, largest)
+    if header.white_is_zero:
+        np.subtract(pixels.max(), pixels, out=pixels)
     if not np.isfinite(pixels).all():
         raise DamagedFilm(f"{name} holds values that are not finite numbers; export it again.")
-    return Film(pixels, name, colour=colour)
-
-
-def _gray(
-    values: Callable[[slice], np.ndarray], shape: tuple[int, int], orientation: int, largest: int
-) -> tuple[np.ndarray, float]:
-    """Turn a stored picture upright and gray, block by block.
-
-    Args:
-        values: A function from a slice of the stored rows to their values, [h,W] gray or [h,W,3] colour.
-        shape: Height and width of the stored picture.
-        orientation: Its EXIF orientation, 1 to 8.
-        largest: The largest value that a channel can have.
-
-    Returns:
-        The film, [H,W] float32 in its own units, and how colourful it is, 0 (gray) to 1.
-    """
-    pixels, colour = np.empty(shape[::-1] if orientation in SIDEWAYS else shape, np.float32), 0.0
-    stored = UPRIGHT_AS_STORED.get(orientation, np.asarray)(pixels)
-    for start in range(0, len(stored), BLOCK_ROWS):
-        part = values(slice(start, start + BLOCK_ROWS))
-        if part.ndim == 3:
-            red, green, blue = np.moveaxis(part, -1, 0)
-            spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
-            colour += float(spread.sum(dtype=np.float64))
-            part = part.astype(np.float32) @ LUMA if spread.any() else red
-        stored[start : start + BLOCK_ROWS] = part
-    return pixels, colour / max(pixels.size * largest, 1)
-
-
-def _negative(pixels: np.ndarray) -> np.ndarray:
-    """Invert float32 [H,W] in place."""
-    return np.subtract(pixels.max(), pixels, out=pixels)
+    aspect = 1 / header.aspect if header.orientation in SIDEWAYS else header.aspect
+    return Film(pixels, name, colour=colour, quality=header.quality, aspect=aspect)

@@ -7,15 +7,18 @@ quote the header.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from pydicom.encaps import generate_frames
 from pydicom.uid import (
+    HTJ2K,
     JPEG2000,
-    UID,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
+    HTJ2KLossless,
+    HTJ2KLosslessRPCL,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
     JPEGBaseline8Bit,
@@ -28,18 +31,21 @@ from pydicom.uid import (
 )
 
 from .bounds.dicom import check_fragments, check_frame
+from .bounds.jpeg import image_end
+from .pixel_form import PixelForm
 from .quiet import quiet_warnings
+from .stored_bits import CONTRADICTED, Bits, fitting_bits, values_of
 
-END_OF_IMAGE = b"\xff\xd9"
-"""The last bytes of a JPEG or JPEG-LS frame."""
 JPEG: tuple[str, ...] = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
 """Transfer syntaxes of ITU-T T.81."""
 JPEG_LS: tuple[str, ...] = (JPEGLSLossless, JPEGLSNearLossless)
 """Transfer syntaxes of ITU-T T.87."""
-JPEG_2000: tuple[str, ...] = (JPEG2000Lossless, JPEG2000)
-"""Transfer syntaxes of ITU-T T.800."""
-LOSSY: tuple[str, ...] = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000)
+JPEG_2000: tuple[str, ...] = (JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K)
+"""Transfer syntaxes of ITU-T T.800 and, in high throughput, T.814."""
+LOSSY: tuple[str, ...] = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2K)
 """Transfer syntaxes in which a decoded value may lie somewhat above the highest one."""
+OVERSHOOT = 1.25
+"""Values of a lossy film lie at most this many times above the highest one. Higher ones have more bits."""
 UNCOMPRESSED: tuple[str, ...] = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 """Transfer syntaxes whose pixel data are the cells themselves."""
 BARE_SYNTAXES: dict[tuple[bool | None, bool | None], Any] = {
@@ -50,133 +56,143 @@ BARE_SYNTAXES: dict[tuple[bool | None, bool | None], Any] = {
 such a data set cannot be compressed."""
 SYNTAXES: tuple[str, ...] = (*UNCOMPRESSED, *JPEG, *JPEG_LS, *JPEG_2000, RLELossless)
 """Every transfer syntax that is read."""
-CODESTREAM, DEPTH = b"\xff\x4f\xff\x51", 42
-"""The first bytes of JPEG 2000, and how many bytes behind them the depth of the first channel lies (T.800, A.5.1)."""
-SAMPLE_ROWS = 256
-"""Rows by which `_upper_bits_belong` judges a frame."""
+CODESTREAM, COMPONENTS, DEPTH = b"\xff\x4f\xff\x51", 40, 42
+"""The first bytes of JPEG 2000, and how many bytes behind them the number of channels and the depth of the first one
+lie (T.800, A.5.1)."""
 FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
-"""Markers of JPEG (T.81, table B.1) and JPEG-LS (T.87) that precede the depth."""
+"""Markers of JPEG (T.81, table B.1) and JPEG-LS (T.87) that precede depth, size and number of channels."""
 
 
-def stored_values(header: Any, samples: int = 1) -> np.ndarray:
+def stored_values(header: Any, form: PixelForm) -> tuple[np.ndarray, PixelForm, tuple[str, ...]]:
     """Decode the pixel data of a film with one frame.
 
     Args:
         header: The data set, in one of SYNTAXES.
-        samples: Channels of a pixel: 1, or 3 in an uncompressed film.
+        form: The form of its pixel data by the header.
 
     Returns:
-        The stored values [H,W], or [H,W,3] of three samples. The array may be read-only.
+        The stored values, [H,W] or [H,W,3], the form that they have indeed, and a warning where the header contradicts
+        it. The array may be read-only.
 
     Raises:
         ImportError: The decoders are not installed.
         OverBound: The pixel data would take far more memory or time than a film needs.
-        ValueError: The pixel data are corrupt, or the frame's size or depth differs from the header's. The decoders
-            raise errors of their own too.
+        ValueError: The pixel data are corrupt, or the frame's size differs from the header's. The decoders raise errors
+            of their own too.
     """
-    syntax, stored, high = header.file_meta.TransferSyntaxUID, int(header.BitsStored), high_bit(header)
-    if syntax in UNCOMPRESSED:
-        return _values(_uncompressed(header, samples), stored, high, header.PixelRepresentation)
+    if form.syntax in UNCOMPRESSED:
+        return _fitted(_uncompressed(header, form), form)
+    frame = single_frame(header)
+    if form.syntax == RLELossless:
+        return _fitted(_from_rle(frame, form), form)
+    return _fitted(*_from_jpeg(frame, form))
+
+
+def single_frame(header: Any) -> bytes:
+    """Return the compressed frame of a film with one. Raises OverBound for pixel data in too many parts."""
     check_fragments(header.PixelData)
     with quiet_warnings():
-        frame = next(generate_frames(header.PixelData, number_of_frames=1))
-    if syntax == RLELossless:
-        cells = _from_rle(frame, (header.Rows, header.Columns), np.uint8 if header.BitsAllocated <= 8 else np.uint16)
-        return _values(cells, stored, high, header.PixelRepresentation)
-    return _from_jpeg(frame, header, stored, high)
+        return next(generate_frames(header.PixelData, number_of_frames=1))
 
 
-def _from_jpeg(frame: bytes, header: Any, stored: int, high: int) -> np.ndarray:
-    """Decode a frame of any JPEG, and weigh what the header says of its bits against the frame itself."""
-    syntax = header.file_meta.TransferSyntaxUID
-    check_frame(frame, jpeg2000=syntax in JPEG_2000)
-    # libjpeg would fill a missing part with gray, and CharLS would look for it for seconds.
-    if syntax in (*JPEG, *JPEG_LS) and not frame.rstrip(b"\0\xff").endswith(END_OF_IMAGE):
-        raise ValueError("the film is cut off")
-    depth = _depth(frame, syntax)
-    cells = np.empty((header.Rows, header.Columns), np.uint8 if depth <= 8 else np.uint16)
-    _decoder(syntax)(frame, out=cells)
-    if depth <= max(stored, high):  # the frame holds bare values, not the cells in which they lay
-        high = stored - 1
-    elif high == stored - 1 and syntax not in LOSSY and _upper_bits_belong(cells, stored):
-        stored, high = depth, depth - 1  # the header names fewer bits than the frame holds
-    if syntax in LOSSY and not header.PixelRepresentation:
-        np.minimum(cells, 2 ** min(high + 1, 8 * cells.itemsize) - 1, out=cells)
-    return _values(cells, stored, high, header.PixelRepresentation)
+def _fitted(cells: np.ndarray, form: PixelForm) -> tuple[np.ndarray, PixelForm, tuple[str, ...]]:
+    """Return the values in cells [H,W] or [H,W,3], by the bits that fit them, with their form."""
+    bits = fitting_bits(cells if cells.ndim == 2 else cells[..., 1], form.bits)
+    warnings = () if bits == form.bits else (CONTRADICTED,)
+    return values_of(cells, bits), replace(form, samples=1 if cells.ndim == 2 else 3, bits=bits), warnings
 
 
-def high_bit(header: Any) -> int:
-    """Return the place of a value's highest bit in its cell, counted from 0."""
-    high = header.get("HighBit")
-    return int(header.BitsStored) - 1 if high is None else int(high)
+def _from_jpeg(frame: bytes, form: PixelForm) -> tuple[np.ndarray, PixelForm]:
+    """Decode a frame of any JPEG to its cells, with the form in which values lie in them."""
+    check_frame(frame, jpeg2000=form.syntax in JPEG_2000)
+    if form.syntax in (*JPEG, *JPEG_LS):
+        # libjpeg would fill a missing part with gray, and CharLS would look for it for seconds. Writers add bytes
+        # behind the end.
+        frame = frame[: image_end(frame)]
+        if not frame:
+            raise ValueError("the film is cut off")
+    depth, channels = _frame_form(frame, form.syntax)
+    shape = form.shape if channels == 1 else (*form.shape, channels)
+    cells = np.empty(shape, np.uint8 if depth <= 8 else np.uint16)
+    _decoder(form.syntax)(frame, out=cells)
+    bits = form.bits
+    if depth <= max(bits.stored, bits.high):  # the frame holds bare values, not the cells in which they lay
+        bits = replace(bits, high=bits.stored - 1)
+    beyond = 2 ** min(bits.high + 1, 8 * cells.itemsize)
+    bits = _within(bits, 8 * cells.itemsize)
+    if form.syntax in LOSSY and not bits.signed:
+        one = cells if cells.ndim == 2 else cells[..., 1]
+        if int(cells.max()) < OVERSHOOT * beyond or fitting_bits(one, bits) == bits:
+            np.minimum(cells, beyond - 1, out=cells)
+    return cells, replace(form, bits=bits)
 
 
-def _values(cells: np.ndarray, stored: int, high: int, signed: int) -> np.ndarray:
-    """Return the values in unsigned cells: of each cell the `stored` bits from `high` downwards (PS3.5 8.1.1).
-
-    The other bits may hold anything; older machines put overlays there. Writable cells are changed in place.
-    """
-    width = 8 * cells.itemsize
-    if not 0 < stored <= high + 1 <= width:
-        raise ValueError(f"{stored} bits up to {high} of {width}")
-    values = cells
-    if stored < width:
-        values = np.left_shift(cells, width - 1 - high, out=cells if cells.flags.writeable else None)
-    if signed:
-        values = values.view(values.dtype.str.replace("u", "i"))
-    return np.right_shift(values, width - stored, out=values) if stored < width else values
+def _within(bits: Bits, width: int) -> Bits:
+    """Return bits that lie in cells of a width: frames are decoded to cells of 8 bits where these hold them."""
+    return bits if bits.high < width else Bits(min(bits.stored, width), width - 1, bits.signed)
 
 
-def _upper_bits_belong(cells: np.ndarray, stored: int) -> bool:
-    """Tell whether the bits above the `stored` ones are part of the values.
-
-    Neighbours then differ less with these bits than without. The bits of an overlay make them differ more.
-    """
-    rows = cells[:: max(1, len(cells) // SAMPLE_ROWS)].astype(np.int64)
-    whole, cut = (np.abs(np.diff(values, axis=1)).sum() for values in (rows, rows & (2**stored - 1)))
-    return bool(whole < cut)
-
-
-def _uncompressed(header: Any, samples: int) -> np.ndarray:
+def _uncompressed(header: Any, form: PixelForm) -> np.ndarray:
     """Return a view of the cells as they lie in the file. Raises ValueError where there are too few."""
     if header["PixelData"].is_undefined_length:
         raise ValueError("compressed, in a data set that does not say how")
-    big = header.file_meta.TransferSyntaxUID == ExplicitVRBigEndian
-    shape, kind = (header.Rows, header.Columns), np.dtype(f"{'>' if big else '<'}u{header.BitsAllocated // 8}")
+    big = form.syntax == ExplicitVRBigEndian
+    kind, count = np.dtype(f"{'>' if big else '<'}u{form.allocated // 8}"), form.rows * form.columns
     content = header.PixelData
     if big and kind.itemsize == 1 and header["PixelData"].VR == "OW":  # two cells a word, the first in its lower half
-        content = np.frombuffer(content, "u2").byteswap()
-    cells = np.frombuffer(content, kind, shape[0] * shape[1] * samples)
-    if samples == 1:
-        return cells.reshape(shape)
-    if header.PlanarConfiguration:
-        return np.moveaxis(cells.reshape(samples, *shape), 0, -1)
-    return cells.reshape(*shape, samples)
+        content = np.frombuffer(content, "u2").byteswap().tobytes()
+    if form.samples == 1:
+        return np.frombuffer(content, kind, count).reshape(form.shape)
+    if len(content) < 3 * count * kind.itemsize and form.photometric == "YBR_FULL_422":
+        return _from_pairs(np.frombuffer(content, kind, 2 * count), form.shape)
+    cells = np.frombuffer(content, kind, 3 * count)
+    return np.moveaxis(cells.reshape(3, *form.shape), 0, -1) if form.planar else cells.reshape(*form.shape, 3)
 
 
-def _depth(frame: bytes, syntax: UID) -> int:
-    """Return the bits of a value as the frame itself says. Raises IndexError where the frame ends before that."""
+def _from_pairs(cells: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Return [H,W,3] of cells in which two pixels share their colour: Y1 Y2 Cb Cr (PS3.3 C.7.6.3.1.2)."""
+    pairs = cells.reshape(-1, 4)
+    colour = np.repeat(pairs[:, None, 2:], 2, axis=1)
+    return np.concatenate([pairs[:, :2, None], colour], axis=2).reshape(*shape, 3)
+
+
+def _frame_form(frame: bytes, syntax: str) -> tuple[int, int]:
+    """Return the bits of a value and the number of channels as the frame itself says.
+
+    Raises IndexError where the frame ends before that, and ValueError for another number than one or three channels.
+    """
     if syntax in JPEG_2000:
-        return (frame[frame.index(CODESTREAM) + DEPTH] & 0x7F) + 1
-    at = 2
-    while frame[at] == 0xFF and frame[at + 1] not in FRAME_HEADERS:
-        # A marker may have any number of FF bytes before it.
-        at += 1 if frame[at + 1] == 0xFF else 2 + int.from_bytes(frame[at + 2 : at + 4])
-    return frame[at + 4]
+        start = frame.index(CODESTREAM)
+        depth = (frame[start + DEPTH] & 0x7F) + 1
+        channels = int.from_bytes(frame[start + COMPONENTS : start + COMPONENTS + 2])
+    else:
+        at = 2
+        while frame[at] == 0xFF and frame[at + 1] not in FRAME_HEADERS:
+            # A marker may have any number of FF bytes before it.
+            at += 1 if frame[at + 1] == 0xFF else 2 + int.from_bytes(frame[at + 2 : at + 4])
+        depth, channels = frame[at + 4], frame[at + 9]
+    if channels not in (1, 3):
+        raise ValueError(f"{channels} channels")
+    return depth, channels
 
 
-def _decoder(syntax: UID) -> Callable[..., Any]:
+def _decoder(syntax: str) -> Callable[..., Any]:
     from imagecodecs import jpeg2k_decode, jpeg8_decode, jpegls_decode
 
     if syntax in JPEG:
-        return jpeg8_decode
+        # Three channels stay as they are stored: `dicom_colour` tells what they mean.
+        return lambda frame, out: jpeg8_decode(
+            frame, out=out, **({"colorspace": "YCBCR", "outcolorspace": "YCBCR"} if out.ndim == 3 else {})
+        )
     return jpegls_decode if syntax in JPEG_LS else jpeg2k_decode
 
 
-def _from_rle(frame: bytes, shape: tuple[int, int], kind: type[np.unsignedinteger]) -> np.ndarray:
+def _from_rle(frame: bytes, form: PixelForm) -> np.ndarray:
     from imagecodecs import dicomrle_decode
 
-    room = bytearray(shape[0] * shape[1] * np.dtype(kind).itemsize)
-    if len(dicomrle_decode(frame, np.dtype(kind), out=room)) != len(room):
+    kind, channels = np.dtype(np.uint8 if form.allocated <= 8 else np.uint16), 3 if form.samples == 3 else 1
+    room = bytearray(form.rows * form.columns * kind.itemsize * channels)
+    if len(dicomrle_decode(frame, kind, out=room)) != len(room):
         raise ValueError("the film is cut off")
-    return np.frombuffer(room, kind).reshape(shape)
+    cells = np.frombuffer(room, kind)
+    return cells.reshape(form.shape) if channels == 1 else np.moveaxis(cells.reshape(3, *form.shape), 0, -1)

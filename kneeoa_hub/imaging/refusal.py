@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..bundle import RefusalConfig
+from .compression import REFUSED_QUALITY
 from .film import Film
 from .letterbox import Box
 
@@ -19,6 +20,10 @@ MESSAGES = {
     ),
     "not-a-radiograph": (
         "The picture is in colour, so it is not a radiograph. Send the film itself, without colour or annotations."
+    ),
+    "compressed": (
+        "The film was compressed so strongly (JPEG) that the signs of osteoarthritis cannot be told from the traces of"
+        " the compression. Send the original film, or save it with a quality of 75 or more."
     ),
     "other-modality": (
         "The film's header says that it is not a plain radiograph (CT, MR, ultrasound or another modality). Send a"
@@ -81,7 +86,7 @@ def refuse(reason: str, score: float) -> Refusal:
 
 
 def check_pixels(film: Film, config: RefusalConfig, boxes: Sequence[Box] = ()) -> Refusal | None:
-    """Decide from the header, the colour and the contrast of a film, before any network sees it.
+    """Decide from the header, the colour, the compression and the contrast of a film, before any network sees it.
 
     Args:
         film: The decoded film.
@@ -95,6 +100,8 @@ def check_pixels(film: Film, config: RefusalConfig, boxes: Sequence[Box] = ()) -
         return refuse(film.ruled_out, 1.0)
     if film.colour > config.max_colour:
         return refuse("not-a-radiograph", film.colour)
+    if film.quality is not None and film.quality < REFUSED_QUALITY:
+        return refuse("compressed", film.quality)
     best = max(
         contrast(film.pixels[top:bottom, left:right])
         for left, top, right, bottom in boxes or [(0, 0, film.width, film.height)]

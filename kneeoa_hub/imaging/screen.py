@@ -12,6 +12,7 @@ from .gate import POSES, UPRIGHT, Gate, Pose, Verdict, to_upright
 from .letterbox import Box
 from .locate import TWO_KNEES_FROM, graded_regions
 from .refusal import Refusal, refuse
+from .square import to_given
 
 POSE_SIDE = 1536
 """Other poses are tried on a film reduced to about this many pixels on its longer side, which is quicker."""
@@ -30,12 +31,12 @@ class Screening:
     """The result of screening a film.
 
     Attributes:
-        film: The film, upright, with bright bone and without declared padding.
+        film: The film, upright, with bright bone and without declared padding. Its `scale` is that of the given film.
         boxes: The knees in `film`.
         pose: The pose of the given film.
         refused: Why the film is not graded; None where it is.
         doubtful: Boxes that the gate does not accept. Found ones are left out of `boxes`, given ones stay in it.
-        origin: Left and top of `film` in the given film, in pixels, before it was turned upright.
+        origin: Left and top of `film` in the given film, in square pixels, before it was turned upright.
         regions: What is graded for each box, see `locate.graded_regions`; empty where that is the box itself.
     """
 
@@ -208,4 +209,4 @@ def box_in_given_film(box: Box, screening: Screening) -> Box:
     for _ in range(screening.pose[0]):
         left, top, right, bottom = top, width - right, bottom, width - left
         width, height = height, width
-    return left + across, top + down, right + across, bottom + down
+    return to_given((left + across, top + down, right + across, bottom + down), screening.film)

@@ -6,8 +6,9 @@ import logging
 from PIL import Image
 
 from .bounds import check_picture
+from .deflated import is_deflated
 from .film import Limits
-from .formats import DEFLATED, PILLOW_FORMATS, is_dicom
+from .formats import PILLOW_FORMATS, is_dicom
 from .quiet import quiet_logs, quiet_warnings
 
 LARGE = 8_000_000
@@ -33,8 +34,8 @@ def _dicom_size(film: bytes) -> tuple[int, int]:
 
     from .bounds.dicom import CountedReads
 
-    if DEFLATED in film:  # the decoder refuses it
-        return 0, 0
+    if is_deflated(film):  # its header is not readable either
+        return LARGE, 1
     with quiet_warnings():
         # To the end of the file: of an element that occurs twice the last one counts.
         header = pydicom.dcmread(CountedReads(film), specific_tags=["Rows", "Columns"], force=True)

@@ -20,10 +20,13 @@ an item without any takes eight bytes of the file and a kilobyte of memory."""
 VALUE_BYTES = 64 * 2**10
 """Most bytes of a value that is read. Those of one that holds numbers as text take two hundred bytes each."""
 TABLE_BYTES = 512 * 2**10
-"""Most bytes of a sequence of lookup tables. A table has at most 128 kB."""
+"""Most bytes of a sequence of lookup tables, or of a palette. A table has at most 128 kB."""
 FRAGMENTS = 100_000
 """Most fragments of compressed pixels. Archives split frames every 64 kB, or every 2 kB."""
-TABLES = ("ModalityLUTSequence", "VOILUTSequence")
+TABLES = (
+    *("ModalityLUTSequence", "VOILUTSequence"),
+    *(f"{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")),
+)
 PIXEL_DATA: int = Tag("PixelData")
 PIXEL_KINDS = (None, "OB", "OW", "UN")
 """Value representations of pixel data; pydicom would parse any other one, value by value."""

@@ -24,8 +24,9 @@ APPLICATION, COMMENT = range(0xE0, 0xF0), 0xFE
 MPF = b"MPF\0"
 """What precedes the index of a file with several pictures, in the form of TIFF (CIPA DC-007)."""
 MARKER = re.compile(rb"\xff+([^\x00\xff])")
-AFTER_DATA = re.compile(rb"\xff+([^\x00\xff\xd0-\xd7])")
-"""The next marker behind compressed data, in which FF is followed by 0 or begins a restart marker."""
+AFTER_DATA = re.compile(rb"\xff+([\x80-\xcf\xd8-\xfe])")
+"""The next marker behind compressed data, in which FF is followed by 0 or, in JPEG-LS, by less than 80, or begins a
+restart marker."""
 
 
 def segments(content: bytes) -> Iterator[tuple[int, bytes]]:
@@ -48,6 +49,18 @@ def segments(content: bytes) -> Iterator[tuple[int, bytes]]:
         length = max(2, int.from_bytes(content[at : at + 2]))
         yield marker, content[at + 2 : at + length]
         at, inside = at + length, marker == SCAN
+
+
+def image_end(content: bytes) -> int:
+    """Return where a JPEG or JPEG-LS ends, behind its last marker; 0 where it is cut off before that."""
+    at, inside = 2, False
+    while found := (AFTER_DATA if inside else MARKER).search(content, at):
+        marker, at = found[1][0], found.end()
+        if marker == END:
+            return at
+        if marker not in BARE:
+            at, inside = at + max(2, int.from_bytes(content[at : at + 2])), marker == SCAN
+    return 0
 
 
 def scan_pixels(content: bytes) -> int:

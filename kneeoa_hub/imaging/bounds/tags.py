@@ -20,12 +20,16 @@ VALUE_BYTES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)
 """Bytes of a value, by the number of its type."""
 OPAQUE = (1, 2, 7)
 """Types whose values Pillow leaves as bytes."""
+PAGES = 64
+"""Most pages among which a film is looked for. Files with previews have up to ten."""
 FURTHER = (34665, 34853, 40965)
 """Tags that point to the directories that Pillow reads too: EXIF, GPS, interoperability."""
 MARKS = (b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+")
 """First bytes of what Pillow takes for TIFF, the last two for BigTIFF."""
 BIG = 43
 """What tells BigTIFF."""
+RATIONAL = 5
+"""Type of a fraction of two whole numbers."""
 EXIF, PROFILE = b"Exif\0\0", "Raw profile type exif"
 """What precedes EXIF, and the name of a PNG's text that holds it in hexadecimal digits."""
 
@@ -74,6 +78,23 @@ class TagReader:
         kind = f"{'<' if self.order == 'little' else '>'}u{VALUE_BYTES[tag.kind]}"
         return np.frombuffer(self.content, kind, tag.count, tag.at).tolist()
 
+    def values(self, tag: Tag) -> list[float]:
+        """Return the values of a tag of whole numbers or of fractions; a fraction over 0 is 0."""
+        if tag.kind != RATIONAL:
+            return self.numbers(tag) if VALUE_BYTES[tag.kind] > 0 else []
+        kind = "<u4" if self.order == "little" else ">u4"
+        pairs = np.frombuffer(self.content, kind, 2 * tag.count, tag.at).reshape(-1, 2).tolist()
+        return [over / under if under else 0.0 for over, under in pairs]
+
+    def directories(self) -> Iterator[int]:
+        """Yield where the directories of the first pages lie, one more than PAGES at most."""
+        counter, entry, room = (8, 20, 8) if self.big else (2, 12, 4)
+        at, seen = self.first, set[int]()
+        while 0 < at < len(self.content) and at not in seen and len(seen) <= PAGES:
+            seen.add(at)
+            yield at
+            at = self.number(at + counter + entry * self.number(at, counter), room)
+
     def tags(self, at: int) -> Iterator[Tag]:
         """Yield the tags of a directory whose values lie in the file; Pillow leaves out the others."""
         counter, entry, room = (8, 20, 8) if self.big else (2, 12, 4)
@@ -93,11 +114,11 @@ class TagReader:
 def readers(content: bytes) -> list[TagReader]:
     """Return each way in which a decoder may read this file, none if it is not TIFF.
 
-    Pillow takes BigTIFF in big endian for TIFF, and libtiff does not.
+    Pillow takes BigTIFF in big endian for TIFF, and libtiff does not. The way of libtiff comes first.
     """
     if content[:4] not in MARKS:
         return []
-    return [TagReader(content, big) for big in {content[2] == BIG, BIG in content[2:4]}]
+    return [TagReader(content, big) for big in dict.fromkeys((BIG in content[2:4], content[2] == BIG))]
 
 
 def check_tags(content: bytes) -> None:
@@ -106,7 +127,7 @@ def check_tags(content: bytes) -> None:
     Raises OverBound where there are too many tags or numbers, or where values share their bytes.
     """
     for reader in readers(content):
-        waiting, seen = [reader.first], set()
+        waiting, seen = [reader.first, *reader.directories()], set()
         tags = numbers = size = 0
         while waiting:
             directory = waiting.pop()

@@ -1,0 +1,64 @@
+"""Coded views and body parts of a DICOM header, in words (PS3.3 10.6 and C.8.11.5, PS3.16 CID 4010, 4011 and 4031).
+
+An item names its code and a meaning in the language of the machine. The words of both count: pydicom knows the English
+meaning of the codes of SNOMED and DICOM.
+"""
+
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from .dicom_values import items, text, words
+
+VIEW = ("ViewCodeSequence", "ViewModifierCodeSequence")
+"""Sequences that name the view."""
+REGION = ("AnatomicRegionSequence", "PrimaryAnatomicStructureSequence")
+"""Sequences that name the body part."""
+MODIFIERS = (
+    "ViewModifierCodeSequence",
+    "AnatomicRegionModifierSequence",
+    "PrimaryAnatomicStructureModifierSequence",
+)
+"""Sequences in the items of the others, such as the side of a body part."""
+SNOMED, OLD_SNOMED = "SCT", ("SRT", "SNM3", "99SDM")
+"""Designators of SNOMED CT, and of the codes before it."""
+
+
+def coded_words(header: Any, keyword: str) -> set[str]:
+    """Return the words of what a sequence of the header names, in capitals."""
+    return {word for item in items(header, keyword) for meaning in _meanings(item) for word in words(meaning)}
+
+
+def named_words(header: Any, keyword: str) -> set[str]:
+    """Return the words of an element of text, in capitals, and those of the codes that it may hold in their place."""
+    value = header.get(keyword)
+    texts = [value] if isinstance(value, str) else value or ()
+    codes = [str(one).strip(" \0").upper() for one in texts if any(map(str.isdigit, str(one)))]
+    meanings = [_meaning_of(scheme, code) for code in codes for scheme in (SNOMED, OLD_SNOMED[0])]
+    return words(value) | words(meanings)
+
+
+def _meanings(item: Any) -> Iterator[str]:
+    yield str(item.get("CodeMeaning") or "")
+    code = text(item, "CodeValue") or text(item, "LongCodeValue")
+    yield _meaning_of(text(item, "CodingSchemeDesignator"), code)
+    for keyword in MODIFIERS:
+        for modifier in items(item, keyword):
+            yield from _meanings(modifier)
+
+
+@cache
+def _meaning_of(scheme: str, code: str) -> str:
+    """Return the English meaning of a code, "" for one that is not known."""
+    from pydicom.sr._snomed_dict import mapping  # both take long to import, and few headers have codes
+
+    if scheme in OLD_SNOMED:
+        scheme, code = SNOMED, mapping["SRT"].get(code, "")
+    return _english(scheme).get(code, "")
+
+
+@cache
+def _english(scheme: str) -> dict[str, str]:
+    from pydicom.sr._concepts_dict import concepts
+
+    return {code: value[0] for several in concepts.get(scheme, {}).values() for code, value in several.items()}

@@ -1,0 +1,109 @@
+"""Values of a DICOM header, read as they are met: empty, with decimal commas, of another type than the standard's.
+
+A header is a pydicom Dataset. It is typed as Any, since type checkers do not know pydicom without the extra `dicom`.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+WHOLE_TABLE = 2**16
+"""Entries of a table whose descriptor says 0 (PS3.3 C.11.1.1.1)."""
+
+
+def text(header: Any, keyword: str) -> str:
+    """Return a value in capitals without padding; of several values the first one."""
+    value = header.get(keyword)
+    first = value if isinstance(value, str) else next(iter(value or ()), "")
+    return str(first).strip(" \0").upper()
+
+
+def words(value: Any) -> set[str]:
+    """Return the runs of letters in a text or in all texts of a list, in capitals."""
+    texts = [value] if isinstance(value, str) else value or ()
+    return {word for one in texts for word in re.findall(r"[^\W\d_]+", str(one).upper())}
+
+
+def numbers(header: Any, keyword: str) -> list[float]:
+    """Return all numbers of an element: none where it is missing or empty, NaN for what is not a number."""
+    value = header.get(keyword)
+    if value is None or isinstance(value, bytes):
+        return []
+    several = list(value) if _is_list(value) else [value]
+    return [_number(one) for one in several if str(one).strip(" \0")]
+
+
+def _number(value: Any) -> float:
+    try:
+        return float(str(value).strip(" \0").replace(",", "."))
+    except ValueError:
+        return math.nan
+
+
+def whole(header: Any, keyword: str, default: int) -> int:
+    """Return the first number of an element as a whole one, or the default where there is none."""
+    first = next(iter(numbers(header, keyword)), math.nan)
+    return int(first) if math.isfinite(first) else default
+
+
+def items(header: Any, keyword: str) -> list[Any]:
+    """Return the items of a sequence: none where it is missing, empty or no sequence."""
+    value = header.get(keyword)
+    return [item for item in value if hasattr(item, "walk")] if _is_list(value) else []
+
+
+def _is_list(value: Any) -> bool:
+    return hasattr(value, "__iter__") and not isinstance(value, str | bytes)
+
+
+@dataclass(frozen=True)
+class Table:
+    """A lookup table (PS3.3 C.11.1.1).
+
+    Attributes:
+        first: The value that has the first entry. Lower values have it too, and values beyond the last entry the last.
+        entries: What the values are shown as.
+    """
+
+    first: int
+    entries: np.ndarray
+
+    def __call__(self, values: np.ndarray) -> np.ndarray:
+        """Return the entry of each value."""
+        places = np.clip(np.rint(values).astype(np.int64) - self.first, 0, len(self.entries) - 1)
+        return self.entries[places]
+
+
+def table_of(descriptor: list[float], data: Any, signed: bool, stored: int = 0) -> Table | None:
+    """Read a lookup table.
+
+    Args:
+        descriptor: Number of entries, first value, and bits of an entry; empty where it is missing.
+        data: The entries, as bytes or as numbers.
+        signed: Whether the values are signed.
+        stored: Bits of the values. A table without a descriptor that has an entry for each value begins at the lowest.
+
+    Returns:
+        The table, or None where it is cut off or cannot be understood.
+    """
+    if len(descriptor) == 3 and all(map(math.isfinite, descriptor)):
+        count, first, bits = (int(number) for number in descriptor)
+        count, first = count or WHOLE_TABLE, first - 2**16 if signed and first >= 2**15 else first
+    elif not descriptor and stored:
+        count, first, bits = 2**stored, -(2 ** (stored - 1)) if signed else 0, 16
+    else:
+        return None
+    entries = _entries(data, count, bits)
+    complete = len(entries) == count if not descriptor else len(entries) >= count > 0
+    return Table(first, entries[:count]) if complete else None
+
+
+def _entries(data: Any, count: int, bits: int) -> np.ndarray:
+    """Return entries that lie in words, or two to a word where they have 8 bits."""
+    if not isinstance(data, bytes):
+        data = np.array([] if data is None else data, np.int64).reshape(-1).astype("<u2").tobytes()
+    in_bytes = bits <= 8 and len(data) < 2 * count
+    return np.frombuffer(data, np.uint8 if in_bytes else "<u2", len(data) // (1 if in_bytes else 2))

@@ -1,0 +1,84 @@
+"""Gray from what a file stores: channels become one, the picture is turned upright, and its colour is measured.
+
+A film that was scanned on its blue base, or toned, has one hue throughout: its channels follow from its brightness. It
+is as gray as any other. The channels of a photograph do not follow from its brightness.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from .film import BLOCK_ROWS
+
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""Weights of red, green and blue in the gray value (ITU-R BT.601)."""
+UPRIGHT_AS_STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    2: np.fliplr,
+    3: lambda upright: np.rot90(upright, 2),
+    4: np.flipud,
+    5: np.transpose,
+    6: np.rot90,
+    7: lambda upright: np.rot90(upright, 2).T,
+    8: lambda upright: np.rot90(upright, -1),
+}
+"""For each EXIF orientation the view of an upright picture [H,W] that lies as the file stores it. An upright film is
+filled through this view, without a copy."""
+SIDEWAYS = (5, 6, 7, 8)
+"""EXIF orientations that exchange width and height."""
+SAMPLE_SIDE = 512
+"""Colour is measured over about this many rows and columns at most."""
+LEVELS = 64
+"""Levels of brightness within which one hue is looked for."""
+MOST_TINT = 0.75
+"""Channels of a toned film differ by this proportion of the brightest one at most. Blue base and sepia have about a
+third; a picture in pure red, of which no film is made, has 1."""
+ONE_HUE = 0.02
+"""Channels of a toned film differ by this at most where brightness is the same: blue base and sepia have under 0.007,
+also in JPEG. The photograph that comes nearest to one hue, of a retina, has 0.033."""
+
+
+def upright_gray(
+    values: Callable[[slice], np.ndarray], shape: tuple[int, int], orientation: int, largest: float
+) -> tuple[np.ndarray, float]:
+    """Turn a stored picture upright and gray, block by block.
+
+    Args:
+        values: A function from a slice of the stored rows to their values, [h,W] gray or [h,W,3] colour.
+        shape: Height and width of the stored picture.
+        orientation: Its EXIF orientation, 1 to 8.
+        largest: The largest value that a channel can have.
+
+    Returns:
+        The film, [H,W] float32 in its own units, and how colourful it is, 0 (gray) to 1, see `colourfulness`.
+    """
+    pixels = np.empty(shape[::-1] if orientation in SIDEWAYS else shape, np.float32)
+    stored = UPRIGHT_AS_STORED.get(orientation, np.asarray)(pixels)
+    steps = tuple(slice(None, None, -(-side // SAMPLE_SIDE)) for side in shape)
+    sample: list[np.ndarray] = []
+    for start in range(0, len(stored), BLOCK_ROWS):
+        part = values(slice(start, start + BLOCK_ROWS))
+        if part.ndim == 3:
+            sample.append(part[steps].astype(np.float32).reshape(-1, 3))
+            one = part[..., 0]
+            gray = np.array_equal(one, part[..., 1]) and np.array_equal(one, part[..., 2])
+            part = one if gray else part.astype(np.float32) @ LUMA
+        stored[start : start + BLOCK_ROWS] = part
+    return pixels, colourfulness(np.concatenate(sample) / max(largest, 1e-30)) if sample else 0.0
+
+
+def colourfulness(sample: np.ndarray) -> float:
+    """Return the mean difference between the largest and the smallest channel, over pixels [N,3] of 0 to 1.
+
+    In a toned film it is what remains after each channel's mean at the same brightness is taken off.
+    """
+    spread = float(np.ptp(sample, 1).mean())
+    if spread > MOST_TINT * sample.max(1).mean():
+        return spread
+    brightness = sample @ LUMA
+    low, high = brightness.min(), brightness.max()
+    level = np.minimum((brightness - low) / max(float(high - low), 1e-30) * LEVELS, LEVELS - 1).astype(int)
+    counts = np.maximum(np.bincount(level, minlength=LEVELS), 1)
+    offsets = sample - brightness[:, None]
+    means = np.stack([np.bincount(level, offset, LEVELS) / counts for offset in offsets.T], 1)
+    unexplained = float(np.ptp(offsets - means[level], 1).mean())
+    return unexplained if unexplained <= ONE_HUE else spread

@@ -1,0 +1,47 @@
+"""What the file of a picture says of it before its pixels are decoded."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a PNG or TIFF file says of itself.
+
+    Attributes:
+        form: "PNG" or "TIFF".
+        width: Columns of the stored picture.
+        height: Rows of the stored picture.
+        orientation: EXIF orientation, 1 to 8.
+        gray: Whether there is one channel, or one with transparency.
+        white_is_zero: Whether the film is a negative.
+        tile: Width and height of a TIFF's tile; (1, 1) where it has none.
+        page: Which page of the file is the film.
+        pillow: Whether Pillow reads the values as they are. imagecodecs reads the others.
+        bits: Bits of a channel.
+        channels: How many values a pixel has.
+        aspect: Height of a stored pixel over its width.
+        quality: Quality of its JPEG compression, see `compression`; None without one.
+    """
+
+    form: str
+    width: int
+    height: int
+    orientation: int = 1
+    gray: bool = False
+    white_is_zero: bool = False
+    tile: tuple[int, int] = (1, 1)
+    page: int = 0
+    pillow: bool = False
+    bits: int = 8
+    channels: int = 1
+    aspect: float = 1.0
+    quality: float | None = None
+
+    @property
+    def costly(self) -> str:
+        """What makes the decoder need twice the memory, so that pixels count twice; "" for any other film."""
+        if self.pillow:
+            return ""
+        if self.channels > 1:
+            return f"{self.bits} bits in several channels"
+        return "64 bits" if self.bits > 32 else ""

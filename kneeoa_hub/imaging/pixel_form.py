@@ -1,0 +1,42 @@
+"""The form of a DICOM film's pixel data, as its header gives it."""
+
+from dataclasses import dataclass
+
+from .stored_bits import Bits
+
+
+@dataclass(frozen=True)
+class PixelForm:
+    """How pixel data are stored (PS3.3 C.7.6.3).
+
+    Attributes:
+        rows: Rows.
+        columns: Columns.
+        frames: Frames.
+        samples: Channels of a pixel.
+        allocated: Bits of a cell.
+        bits: Where in its cell a value lies.
+        planar: Whether each channel is stored as a plane of its own.
+        photometric: What the values mean, such as MONOCHROME2, in capitals.
+        syntax: UID of the transfer syntax.
+    """
+
+    rows: int
+    columns: int
+    frames: int
+    samples: int
+    allocated: int
+    bits: Bits
+    planar: bool
+    photometric: str
+    syntax: str
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return self.rows, self.columns
+
+    @property
+    def is_consistent(self) -> bool:
+        """Whether the bits of a value lie within its cell."""
+        return 0 < self.bits.stored <= self.bits.high + 1 <= self.allocated

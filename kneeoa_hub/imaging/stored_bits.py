@@ -1,0 +1,90 @@
+"""Which bits of its cells a DICOM film's values take: what the header says, weighed against the pixels (PS3.5 8.1.1).
+
+A header may name too few bits, the wrong ones, or the wrong sign. Values then wrap: bright bone turns black in the
+middle of its edge. Pixels show it, since neighbours differ little in any film.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+SAMPLE_ROWS = 128
+"""Rows by which a film is judged."""
+LEAST_EVIDENCE = 0.0005
+"""Proportion of neighbours that have to differ between two readings before they are compared. A wrong reading of 73
+films changed 0.001 to 0.06 of them, but for films whose values do not reach the bit in question."""
+BELONGS, CHANGES_SIGN = 0.5, 0.9
+"""Another reading is right where it brings more than this proportion of those neighbours nearer to each other: one of
+other bits, and one of another sign. In 73 films, 68 of them real, a right reading left at most 0.05 to be improved, one
+of wrong bits more than 0.5, and one of the wrong sign more than 0.95."""
+FEWEST_BITS = 6
+"""A film has more than 64 grays, so values do not end this close above the lowest bit that the header gives them."""
+CONTRADICTED = "The film's header gives its values other bits than they take; the grays follow the values themselves."
+"""The warning about a film whose header was not believed."""
+
+
+@dataclass(frozen=True)
+class Bits:
+    """Where the values lie in unsigned cells.
+
+    Attributes:
+        stored: How many bits a value has.
+        high: The place of its highest bit, counted from 0.
+        signed: Whether the highest bit is the sign.
+    """
+
+    stored: int
+    high: int
+    signed: bool
+
+    @property
+    def low(self) -> int:
+        """The place of the lowest bit."""
+        return self.high + 1 - self.stored
+
+
+def fitting_bits(cells: np.ndarray, said: Bits) -> Bits:
+    """Return the bits that make a film of unsigned cells [H,W]: those of the header unless others surely fit better.
+
+    Other bits of a cell may hold an overlay, as older machines put it there. It makes neighbours differ more.
+    """
+    width, used = 8 * cells.itemsize, int(cells.max()).bit_length()
+    if said.low and used <= max(said.stored, said.low + FEWEST_BITS):
+        said = replace(said, stored=max(used, said.stored), high=max(used, said.stored) - 1)
+    rows = cells[:: max(1, len(cells) // SAMPLE_ROWS)]
+    whole = replace(said, stored=width - said.low, high=width - 1)
+    others = [replace(said, signed=not said.signed), whole, replace(whole, signed=not said.signed)]
+    best = said
+    for other in others:
+        if other != best and _fits_better(rows, cells, other, best):
+            best = other
+    return best
+
+
+def _fits_better(rows: np.ndarray, cells: np.ndarray, other: Bits, said: Bits) -> bool:
+    """Tell whether neighbours in rows [N,W] of the cells lie nearer to each other in another reading of their bits.
+
+    The highest and the lowest cell are left out, since padding, shutters and markers may lie far from any gray.
+    """
+    plain = (rows != cells.max()) & (rows != cells.min())
+    both = plain[:, 1:] & plain[:, :-1]
+    new, old = (np.abs(np.diff(values_of(rows.copy(), bits).astype(np.int64), axis=1))[both] for bits in (other, said))
+    nearer, farther = int((new < old).sum()), int((new > old).sum())
+    least = BELONGS if other.signed == said.signed else CHANGES_SIGN
+    return nearer + farther > LEAST_EVIDENCE * max(new.size, 1) and nearer > least * (nearer + farther)
+
+
+def values_of(cells: np.ndarray, bits: Bits) -> np.ndarray:
+    """Return the values in unsigned cells. Writable cells are changed in place.
+
+    Raises ValueError for bits that no cell has.
+    """
+    width = 8 * cells.itemsize
+    if not 0 < bits.stored <= bits.high + 1 <= width:
+        raise ValueError(f"{bits.stored} bits up to {bits.high} of {width}")
+    values = cells
+    if bits.stored < width:
+        values = np.left_shift(cells, width - 1 - bits.high, out=cells if cells.flags.writeable else None)
+    if bits.signed:
+        values = values.view(values.dtype.str.replace("u", "i"))
+    return np.right_shift(values, width - bits.stored, out=values) if bits.stored < width else values

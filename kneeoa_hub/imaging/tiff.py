@@ -1,0 +1,146 @@
+"""TIFF films: which page of a file is the film, and how its pixels are stored (TIFF 6.0, BigTIFF).
+
+Pillow reads few kinds of TIFF rightly: it takes signed 8 bits for unsigned ones, wraps unsigned 32 bits, exchanges the
+bytes of compressed values in big endian, and does not know 64 bits, 16-bit floats and most packed values. imagecodecs
+(extra `dicom`) reads those.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from ..errors import SeveralFrames, UnsupportedFilm
+from .bounds.tags import PAGES, TagReader, readers
+from .bounds.tiff import JPEG, LENGTHS, STARTS
+from .compression import jpeg_quality
+from .film import MIN_SIDE
+from .header import Header
+from .square import X_RESOLUTION, Y_RESOLUTION, aspect_of
+
+SUBFILE, OLD_SUBFILE, WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 254, 255, 256, 257, 258, 259, 262
+FILL_ORDER, ORIENTATION, SAMPLE_FORMAT, JPEG_TABLES = 266, 274, 339, 347
+TILE_WIDTH, TILE_LENGTH = 322, 323
+"""Numbers of the tags that are read."""
+REDUCED_OR_MASK, OLD_REDUCED = 1 | 4, 2
+"""Bits of SUBFILE for a page that is a preview or a mask, and the value of OLD_SUBFILE for a preview."""
+WHITE_IS_ZERO, BLACK_IS_ZERO = 0, 1
+"""Photometric interpretations of a gray film; the first one is a negative."""
+UNSIGNED, SIGNED, FLOAT, UNDEFINED = 1, 2, 3, 4
+"""Sample formats that are read; the others are complex numbers."""
+UNCOMPRESSED, LSB_FIRST = 1, 2
+"""Values of COMPRESSION and of FILL_ORDER."""
+READ = {
+    *(SUBFILE, OLD_SUBFILE, WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, ORIENTATION),
+    *(X_RESOLUTION, Y_RESOLUTION, SAMPLE_FORMAT, TILE_WIDTH, TILE_LENGTH, *STARTS, *LENGTHS),
+}
+"""Tags whose numbers are read."""
+Tags = dict[int, list[float]]
+"""The numbers of a page's tags."""
+
+
+def is_tiff(content: bytes) -> bool:
+    """Tell whether a file is TIFF or BigTIFF."""
+    return bool(readers(content))
+
+
+def film_page(content: bytes, name: str) -> Header:
+    """Read the tags of the one page that is the film.
+
+    Previews and masks are left out, and so are pages that are too small to be a film.
+
+    Args:
+        content: The file's bytes, checked by `bounds.tiff`.
+        name: What messages call the film.
+
+    Raises:
+        SeveralFrames: More than one page may be the film.
+        UnsupportedFilm: The values are complex numbers.
+        KeyError: The page does not say how large it is.
+    """
+    reader = readers(content)[0]
+    pages = [_numbers(reader, directory) for directory in reader.directories()]
+    films = [index for index, tags in enumerate(pages) if not _is_preview(tags)] if len(pages) > 1 else [0]
+    if len(films) != 1 or len(pages) > PAGES:
+        raise SeveralFrames(f"{name} has several frames; send one film a file.")
+    page, big_endian = films[0], reader.order == "big"
+    header = _header(pages[page], page, big_endian, name)
+    # Pillow takes BigTIFF in big endian for another TIFF.
+    return replace(
+        header,
+        pillow=header.pillow and not (big_endian and reader.big),
+        quality=_quality(reader, pages[page], page),
+    )
+
+
+def opened_page(image: Any, name: str) -> Header:
+    """Return the header of a TIFF's page that Pillow has decoded already.
+
+    Raises UnsupportedFilm where Pillow does not read such values rightly.
+    """
+    tags = {
+        number: [float(one) for one in (value if isinstance(value, tuple) else (value,))]
+        for number, value in image.tag_v2.items()
+        if number in READ
+    }
+    header = _header(tags, image.tell(), image.tag_v2.prefix[:2] == b"MM", name)
+    if not header.pillow:
+        raise UnsupportedFilm(f"{name} is a TIFF whose values Pillow does not read rightly; give its path instead.")
+    return replace(header, quality=None)
+
+
+def _numbers(reader: TagReader, directory: int) -> Tags:
+    return {tag.number: reader.values(tag) for tag in reader.tags(directory) if tag.count and tag.number in READ}
+
+
+def _one(tags: Tags, number: int, default: int) -> int:
+    return int(tags.get(number, [default])[0])
+
+
+def _is_preview(tags: Tags) -> bool:
+    flagged = _one(tags, SUBFILE, 0) & REDUCED_OR_MASK or _one(tags, OLD_SUBFILE, 0) == OLD_REDUCED
+    return bool(flagged) or min(_one(tags, WIDTH, 0), _one(tags, LENGTH, 0)) < MIN_SIDE
+
+
+def _header(tags: Tags, page: int, big_endian: bool, name: str) -> Header:
+    bits, formats = tags.get(BITS, [1]), set(tags.get(SAMPLE_FORMAT, [UNSIGNED]))
+    if not formats <= {UNSIGNED, SIGNED, FLOAT, UNDEFINED}:
+        raise UnsupportedFilm(f"{name} is a TIFF of complex numbers; export it with 16 bits.")
+    photometric = _one(tags, PHOTOMETRIC, BLACK_IS_ZERO)
+    across, down = (tags.get(number, [0.0])[0] for number in (X_RESOLUTION, Y_RESOLUTION))
+    return Header(
+        "TIFF",
+        int(tags[WIDTH][0]),
+        int(tags[LENGTH][0]),
+        orientation=_one(tags, ORIENTATION, 1),
+        gray=photometric in (WHITE_IS_ZERO, BLACK_IS_ZERO),
+        white_is_zero=photometric == WHITE_IS_ZERO,
+        tile=(max(1, _one(tags, TILE_WIDTH, 1)), max(1, _one(tags, TILE_LENGTH, 1))),
+        page=page,
+        pillow=_pillow_reads(tags, bits, formats, big_endian),
+        bits=int(max(bits)),
+        channels=len(bits),
+        aspect=aspect_of(across, down) or 1.0,
+    )
+
+
+def _pillow_reads(tags: Tags, bits: list[float], formats: set[float], big_endian: bool) -> bool:
+    """Tell whether Pillow reads the values of a page as they are."""
+    if _one(tags, FILL_ORDER, 1) == LSB_FIRST and max(bits) > 8:
+        return False
+    if formats <= {UNSIGNED, UNDEFINED}:
+        return set(bits) <= {1, 2, 4, 8} or bits == [16]
+    exchanged = big_endian and _one(tags, COMPRESSION, UNCOMPRESSED) != UNCOMPRESSED
+    return not exchanged and (bits == [32] or (bits, formats) == ([16], {SIGNED}))
+
+
+def _quality(reader: TagReader, tags: Tags, index: int) -> float | None:
+    """Return the quality of a page in JPEG, by its first strip or tile."""
+    if _one(tags, COMPRESSION, UNCOMPRESSED) not in JPEG:
+        return None
+    directory = list(reader.directories())[index]
+    shared = (tag for tag in reader.tags(directory) if tag.number == JPEG_TABLES)
+    tables = b"".join(reader.content[tag.at : tag.at + tag.size] for tag in shared)
+    for start, length in zip(STARTS, LENGTHS, strict=True):
+        if start in tags and length in tags:
+            at = int(tags[start][0])
+            return jpeg_quality(reader.content[at : at + int(tags[length][0])], tables)
+    return None

@@ -1,0 +1,110 @@
+"""A TIFF film gives its values, whatever their type, packing and byte order, and whatever previews lie beside it."""
+
+import io
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from benchmarks.film_kinds import tiff
+from kneeoa_hub.errors import FilmTooLarge, SeveralFrames, UnsupportedFilm
+from kneeoa_hub.imaging.decode import decode
+from kneeoa_hub.imaging.film import Limits
+
+from ..support.tiff_films import DEFLATE, UNCOMPRESSED, packed_tiff
+
+RAMP = np.arange(160 * 200, dtype=np.uint16).reshape(160, 200) * 2
+VALUES = {
+    "int8": (RAMP >> 8).astype(np.uint8).view(np.int8),
+    "int16": (RAMP.astype(np.int32) - 32768).astype(np.int16),
+    "int32": ((RAMP.astype(np.int64) << 16) - 2**31).astype(np.int32),
+    "uint32": RAMP.astype(np.uint32) << 16,
+    "int64": (RAMP.astype(np.int64) << 46) - 2**61,
+    "uint64": RAMP.astype(np.uint64) << 48,
+    "float16": (RAMP / 65535).astype(np.float16),
+    "float32": RAMP.astype(np.float32) - 0.25,
+    "float64": RAMP.astype(np.float64) / 3,
+}
+
+
+@pytest.mark.parametrize("compression", [None, "zlib"])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("kind", VALUES)
+def test_values_of_every_type_are_kept(kind: str, order: str, compression: str | None):
+    content = tiff(VALUES[kind], byteorder=order, compression=compression)
+    assert (decode(content).pixels == VALUES[kind].astype(np.float32)).all()
+
+
+@pytest.mark.parametrize("compression", [UNCOMPRESSED, DEFLATE])
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_values_packed_into_bits_are_kept(bits: int, order: str, compression: int):
+    values = RAMP >> (16 - bits)
+    assert (decode(packed_tiff(values, bits, order, compression)).pixels == values).all()
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint32", "float64"])
+def test_a_negative_of_any_type_is_inverted(kind: str):
+    values = VALUES[kind].astype(np.float32)
+    film = decode(tiff(VALUES[kind], photometric="miniswhite"))
+    assert (film.pixels == values.max() - values).all()
+
+
+def test_a_big_tiff_in_either_byte_order_is_read():
+    for order in "<>":
+        assert (decode(tiff(RAMP, bigtiff=True, byteorder=order)).pixels == RAMP).all()
+
+
+def test_an_image_that_the_caller_opened_is_read_like_its_file_or_refused():
+    content = tiff(VALUES["int8"])
+    assert (decode(Image.open(io.BytesIO(content))).pixels == VALUES["int8"]).all()
+    loaded = Image.open(io.BytesIO(content))
+    loaded.load()
+    with pytest.raises(UnsupportedFilm, match="give its path"):
+        decode(loaded)
+
+
+def pages(*written: tuple[np.ndarray, int]) -> bytes:
+    """A TIFF of these pages, each with the value of its tag NewSubfileType."""
+    content = io.BytesIO()
+    with tifffile.TiffWriter(content) as writer:
+        for pixels, kind in written:
+            writer.write(pixels, subfiletype=kind)
+    return content.getvalue()
+
+
+HALF, THUMBNAIL = RAMP[::2, ::2].repeat(2, 0)[:140, :].repeat(2, 1), RAMP[::4, ::4].copy()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pages((RAMP, 0), (HALF, 1)),
+        pages((HALF, 1), (RAMP, 0)),
+        pages((RAMP, 0), (HALF, 1), (THUMBNAIL, 1), (np.full_like(RAMP, 7), 1)),
+        pages((THUMBNAIL, 0), (RAMP, 0)),
+        pages((THUMBNAIL, 0), (VALUES["uint32"], 0)),
+    ],
+    ids=["preview behind", "preview first", "three previews", "thumbnail first", "thumbnail of 32 bits"],
+)
+def test_previews_and_masks_beside_the_film_are_left_out(content: bytes):
+    film = decode(content)
+    assert film.pixels.shape == RAMP.shape
+    assert (film.pixels / film.pixels.max() == RAMP / np.float32(RAMP.max())).all()
+
+
+def test_two_films_and_more_pages_than_a_film_has_are_errors():
+    with pytest.raises(SeveralFrames):
+        decode(pages((RAMP, 0), (HALF, 0)))
+    with pytest.raises(SeveralFrames):
+        decode(pages((RAMP, 0), *[(THUMBNAIL, 1)] * 70))
+
+
+def test_complex_numbers_are_an_error_and_64_bits_count_twice():
+    with pytest.raises(UnsupportedFilm, match="complex"):
+        decode(tiff(RAMP.astype(np.complex64)))
+    content = tiff(VALUES["float64"])
+    assert decode(content, Limits(max_pixels=2 * RAMP.size)).pixels.shape == RAMP.shape
+    with pytest.raises(FilmTooLarge, match="64 bits, which count twice"):
+        decode(content, Limits(max_pixels=RAMP.size))
