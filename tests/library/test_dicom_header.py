@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from pydicom.dataset import Dataset
 
 from benchmarks.film_kinds import dicom
 from kneeoa_hub.imaging.decode import decode
@@ -74,7 +75,7 @@ def test_sides_follow_the_patient_orientation(grader, both, orientation, turns, 
     assert not any("convention" in warning for warning in report.warnings)
 
 
-@pytest.mark.parametrize("orientation", [["A", "F"], ["L"], ["", ""], ["PL", "F"], ["F", "L"]])
+@pytest.mark.parametrize("orientation", [["L"], ["", ""], ["F", "L"]])
 def test_any_other_patient_orientation_leaves_the_convention(grader, both, orientation):
     report = grader.grade(dicom(both, PatientOrientation=orientation))
     assert [knee.side for knee in report.knees] == ["right", "left"]
@@ -256,3 +257,66 @@ def test_a_whole_leg_and_similar_parts_pass(part):
 )
 def test_any_other_header_rules_nothing_out(grader, header):
     assert check_pixels(decode(dicom(knee(), **header)), grader.bundle.config.refusal) is None
+
+
+@pytest.mark.parametrize("orientation", [["A", "F"], ["P", "F"], ["PL", "F"], ["F", "A"], ["L", "P"]])
+def test_rows_or_columns_from_front_to_back_are_no_frontal_view(orientation):
+    assert decode(dicom(knee(), PatientOrientation=orientation)).ruled_out == "not-frontal"
+
+
+def coded(value: str, scheme: str = "SCT", meaning: str = "", **modifiers: list[Dataset]) -> list[Dataset]:
+    """A sequence of one coded concept."""
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
+    for keyword, several in modifiers.items():
+        setattr(item, keyword, several)
+    return [item]
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        ({"ViewCodeSequence": coded("399067008", meaning="lateral projection")}, "not-frontal"),
+        ({"ViewCodeSequence": coded("399067008")}, "not-frontal"),
+        ({"ViewCodeSequence": coded("R-10236", "SRT", "seitlich")}, "not-frontal"),
+        ({"ViewCodeSequence": coded("399182000"), "ViewPosition": "AP"}, "not-frontal"),
+        ({"ViewCodeSequence": coded("30730003")}, "not-frontal"),
+        ({"ViewCodeSequence": coded("99", "99LOCAL", "Skyline")}, "not-frontal"),
+        ({"ViewCodeSequence": coded("399348003", ViewModifierCodeSequence=coded("111069", "DCM"))}, "not-frontal"),
+        ({"AnatomicRegionSequence": coded("85562004", meaning="Main")}, "other-body-part"),
+        ({"AnatomicRegionSequence": coded("T-D8700", "SRT"), "BodyPartExamined": "KNEE"}, "other-body-part"),
+        ({"AnatomicRegionSequence": coded("53120007")}, "other-body-part"),
+        ({"PrimaryAnatomicStructureSequence": coded("816094009")}, "other-body-part"),
+        ({"BodyPartExamined": "T-D8700"}, "other-body-part"),
+        ({"BodyPartExamined": "85562004"}, "other-body-part"),
+        ({"ViewPosition": "R-10236"}, "not-frontal"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*for VR CS")  # which films do have
+def test_views_and_parts_that_only_a_code_names_are_read(header, reason):
+    assert decode(dicom(knee(), **header)).ruled_out == reason
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"ViewCodeSequence": coded("399348003", meaning="antero-posterior")},
+        {"ViewCodeSequence": coded("R-10214", "SRT", "postero-anterior")},
+        {"AnatomicRegionSequence": coded("72696002", meaning="Genou"), "BodyPartExamined": "LEG"},
+        {"AnatomicRegionSequence": coded("61685007", meaning="Lower limb")},
+        {"AnatomicRegionSequence": coded("1231522001", meaning="Pelvis and lower extremities")},
+        {"AnatomicRegionSequence": coded("816092008"), "BodyPartExamined": "KNEE"},
+        {"AnatomicRegionSequence": coded("1", "99LOCAL", "")},
+        {"ViewCodeSequence": [], "AnatomicRegionSequence": []},
+    ],
+)
+def test_a_frontal_code_and_a_part_that_may_hold_a_knee_pass(header):
+    assert decode(dicom(knee(), **header)).ruled_out is None
+
+
+def test_the_side_may_be_the_modifier_of_the_coded_part():
+    left = coded("72696002", AnatomicRegionModifierSequence=coded("7771000", meaning="Left"))
+    assert decode(dicom(knee(), AnatomicRegionSequence=left)).side == "left"
+    assert decode(dicom(knee(), AnatomicRegionSequence=left, ImageLaterality="R")).side == "right"
+    both = coded("72696002", AnatomicRegionModifierSequence=[*coded("1", meaning="Left"), *coded("2", meaning="Right")])
+    assert decode(dicom(knee(), AnatomicRegionSequence=both)).side is None
