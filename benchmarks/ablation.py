@@ -43,7 +43,7 @@ TIMED = 3
 
 
 def variants(epochs: int) -> dict[str, tuple[Architecture, TrainSettings]]:
-    """Returns architecture and settings by name, of trainings that keep their best epoch.
+    """Return architecture and settings by name, of trainings that keep their best epoch.
 
     The others are compared with the first, a folded member before it goes on to larger films.
     """
@@ -122,11 +122,11 @@ def train_variant(architecture: Architecture, settings: TrainSettings, audit: Pa
     model = assemble([Member("", architecture, network)])
     inputs = validation.inputs()
     # The first call also makes the graph, so it is not timed.
-    probabilities = np.asarray(model.predict(inputs, batch_size=64, verbose=0)["probabilities"])
+    probabilities = np.asarray(model.predict(inputs, batch_size=64, verbose=0)["probabilities"])  # pyright: ignore[reportArgumentType]
     seconds = []
     for _ in range(TIMED):
         start = time.perf_counter()
-        model.predict(inputs, batch_size=64, verbose=0)
+        model.predict(inputs, batch_size=64, verbose=0)  # pyright: ignore[reportArgumentType]
         seconds.append(time.perf_counter() - start)
     return Answers(validation, probabilities, min(seconds))
 
@@ -169,7 +169,7 @@ class Row:
 
 
 def compare(name: str, variant: Answers, first: Answers) -> list[Row]:
-    """Returns a row for each dataset: a variant's measures, and its difference from the first variant."""
+    """Return a row for each dataset: a variant's measures, and its difference from the first variant."""
     from kneeoa_hub.agreement import qwk, resamples
     from tuning.run.estimates import bootstrapped, exact
 
@@ -201,7 +201,7 @@ def compare(name: str, variant: Answers, first: Answers) -> list[Row]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Returns the rows as Markdown."""
+    """Return the rows as Markdown."""
     lines = [
         "| variant | films | QWK | by expected grade | accuracy | log loss | QWK against the first | time against it |",
         "|---|---|---|---|---|---|---|---|",
@@ -223,7 +223,7 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=0, help="training films, a fixed stratified subset (default all)")
     parser.add_argument("--precision", choices=("float32", "mixed_bfloat16"), default="float32")
     parser.add_argument(
-        "--only", nargs="+", metavar="VARIANT", help="these variants alone; the others are compared with the first"
+        "--only", nargs="+", metavar="VARIANT", help="train only these variants; the others are compared with the first"
     )
     arguments = parser.parse_args()
     console.prepare()

@@ -4,7 +4,7 @@
     python -m tuning export --data runs/cross/oai/evaluate --out runs/bundle-oai --name kneeoa-oai
     python -m benchmarks.adapt_shift --from ./runs/bundle-oai --films runs/gornale.csv --out runs/adapt
 
---films is the CSV of benchmarks/gornale_protocol.py. Weights that were trained on OAI films alone are recalibrated, and
+--films is the CSV of benchmarks/gornale_protocol.py. Weights that were trained only on OAI films are recalibrated, and
 fine-tuned, on 50, 200 and all training clusters of the Gornale set, and measured before and after on its test fold.
 Writes adapt.json and adapt.md.
 """
@@ -29,7 +29,17 @@ VALIDATION = 4
 
 
 def write_part(films: Path, out: Path, clusters: int, seed: int = 0) -> int:
-    """Write the test fold and so many other clusters, one in VALIDATION for validation; returns their number."""
+    """Write the test fold and a number of other clusters, one in VALIDATION for validation.
+
+    Args:
+        films: CSV of the Gornale set.
+        out: The CSV to write.
+        clusters: Most clusters for training and validation; 0 is all of them.
+        seed: Of the draw of the clusters.
+
+    Returns:
+        The number of clusters that were written for training and validation.
+    """
     with films.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     known = sorted({row["group"] for row in rows if row["split"] != "test"})
@@ -64,7 +74,7 @@ class Row:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Returns the rows as Markdown, with 95% intervals in brackets."""
+    """Return the rows as Markdown, with 95% intervals in brackets."""
     lines = ["| clusters | what was done | " + " | ".join(FIGURES) + " |", "|---|---|" + "---|" * len(FIGURES)]
     for row in rows:
         found = row.metrics

@@ -28,7 +28,7 @@ BATCH = 32
 
 
 def squashed(audit: Path, side: int):
-    """Returns every readable film of the dataset as its author used it: gray, 8 bits, squashed to a square."""
+    """Return every readable film of the dataset as its author used it: gray, 8 bits, squashed to a square."""
     from kneeoa_hub.imaging.decode import decode
     from tuning.data.datasets import Knees
     from tuning.data.sources import FilmReader
@@ -45,17 +45,17 @@ def squashed(audit: Path, side: int):
 
 
 def leaky(audit: Path, side: int):
-    """Returns training, validation and test knees, split by file."""
+    """Return training, validation and test knees, split by file."""
     from sklearn.model_selection import train_test_split
 
     films = squashed(audit, side)
-    training, test = train_test_split(np.arange(len(films)), test_size=LEAKY_TEST, random_state=0)
-    training, validation = train_test_split(training, test_size=LEAKY_TEST, random_state=0)
-    return films.take(training), films.take(validation), films.take(test)
+    rest, test = train_test_split(np.arange(len(films)), test_size=LEAKY_TEST, random_state=0)
+    training, validation = train_test_split(rest, test_size=LEAKY_TEST, random_state=0)
+    return tuple(films.take(np.asarray(rows)) for rows in (training, validation, test))
 
 
 def clean(audit: Path, side: int):
-    """Returns training, validation and test knees of the audit."""
+    """Return training, validation and test knees of the audit."""
     from kneeoa_hub.bundle import InputConfig
     from tuning.data.datasets import load_knees
 
@@ -93,7 +93,7 @@ def main() -> None:
         train_member(member, TrainingFilms(training, validation), settings, out)
         model = build(BASELINE_2023)
         model.load_weights(weights_path(out, member.name))
-        grades = model.predict(test.inputs(), batch_size=BATCH, verbose=0).argmax(1)
+        grades = model.predict(test.inputs(), batch_size=BATCH, verbose=0).argmax(1)  # pyright: ignore[reportArgumentType]
         title = f"CNN of 2023, {arguments.epochs} epochs"
         row = Row(baseline=title, dataset=DATASET, split=name, **measure(test.grades, grades, test.groups))
         if split is clean and arguments.model is not None:

@@ -47,7 +47,7 @@ FITTED = "answers.npz"
 
 
 def features(films: list[AuditedFilm]) -> dict[str, np.ndarray]:
-    """Returns "header" [N,5], see `shortcuts.header`, "mean" [N,1], the brightness, and "hog" [N,1764]."""
+    """Return "header" [N,5], see `shortcuts.header`, "mean" [N,1], the brightness, and "hog" [N,1764]."""
     header, mean, gradients = [], [], []
     with FilmReader() as reader:
         for film in steps.progress(films, "features"):
@@ -63,7 +63,7 @@ def features(films: list[AuditedFilm]) -> dict[str, np.ndarray]:
 
 
 def linear() -> object:
-    """Returns an untrained linear model."""
+    """Return an untrained linear model."""
     return make_pipeline(StandardScaler(), LogisticRegression(C=0.001, max_iter=1000))
 
 
@@ -77,7 +77,7 @@ BASELINES: dict[str, tuple[str, Callable[[], object]]] = {
 
 
 def splits(films: list[AuditedFilm], dataset: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Returns the rows of a dataset to train on and to measure on, by "clean" and "leaky"."""
+    """Return the rows of a dataset to train on and to measure on, by "clean" and "leaky"."""
     mine = np.array([film.dataset == dataset for film in films])
     used = mine & np.array([film.usable for film in films])
     split = np.array([film.split for film in films])
@@ -86,12 +86,12 @@ def splits(films: list[AuditedFilm], dataset: str) -> dict[str, tuple[np.ndarray
     leaky = train_test_split(rows, test_size=LEAKY_TEST, random_state=0, stratify=grades[rows])
     return {
         "clean": (np.flatnonzero(used & (split == "train")), np.flatnonzero(used & (split == "test"))),
-        "leaky": (leaky[0], leaky[1]),
+        "leaky": (np.asarray(leaky[0]), np.asarray(leaky[1])),
     }
 
 
 def baseline_grades(audit: Path, out: Path, films: list[AuditedFilm]) -> dict[str, np.ndarray]:
-    """Returns the grades of each baseline for the films it is measured on, by "DATASET SPLIT NAME".
+    """Return the grades of each baseline for the films it is measured on, by "DATASET SPLIT NAME".
 
     They are kept in `out`, for the audit with the same fingerprint.
     """
@@ -108,7 +108,7 @@ def baseline_grades(audit: Path, out: Path, films: list[AuditedFilm]) -> dict[st
                 fitted = model().fit(seen[kind][training], grades[training])
                 found[f"{dataset} {split} {name}"] = fitted.predict(seen[kind][test])
     out.mkdir(parents=True, exist_ok=True)
-    np.savez(kept, **found)
+    np.savez(kept, allow_pickle=False, **found)
     return found
 
 
@@ -136,7 +136,7 @@ class Row:
 
 
 def measure(truth: np.ndarray, grade: np.ndarray, groups: np.ndarray) -> dict[str, Estimate]:
-    """Returns the measures of a `Row` for grades [N], with intervals by bootstrap over leakage groups [N]."""
+    """Return the measures of a `Row` for grades [N], with intervals by bootstrap over leakage groups [N]."""
     measures = {"qwk": qwk, "accuracy": lambda a, b: float((a == b).mean()), "balanced_accuracy": balanced_accuracy}
     samples = resamples(groups)
     return {
@@ -146,7 +146,7 @@ def measure(truth: np.ndarray, grade: np.ndarray, groups: np.ndarray) -> dict[st
 
 
 def model_grades(films: Sequence[AuditedFilm], address: str | None) -> np.ndarray:
-    """Returns [N] grades by a bundle; every film is taken as one knee, refused or not."""
+    """Return [N] grades by a bundle; every film is taken as one knee, refused or not."""
     grader = kneeoa_hub.from_pretrained(address)
     grades = []
     with FilmReader() as reader:
@@ -158,14 +158,14 @@ def model_grades(films: Sequence[AuditedFilm], address: str | None) -> np.ndarra
 
 
 def above(truth: np.ndarray, model: np.ndarray, baseline: np.ndarray, groups: np.ndarray) -> Estimate:
-    """Returns the kappa of the model minus that of the baseline, for grades [N]."""
+    """Return the kappa of the model minus that of the baseline, for grades [N]."""
     return bootstrapped(
         lambda rows: qwk(truth[rows], model[rows]) - qwk(truth[rows], baseline[rows]), resamples(groups), len(truth)
     )
 
 
 def compare(films: list[AuditedFilm], baselines: dict[str, np.ndarray], address: str | None) -> list[Row]:
-    """Returns a row for every baseline on every split, and for the model on every clean split.
+    """Return a row for every baseline on every split, and for the model on every clean split.
 
     Args:
         films: All films of the audit.
@@ -189,7 +189,7 @@ def compare(films: list[AuditedFilm], baselines: dict[str, np.ndarray], address:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Returns the rows as Markdown."""
+    """Return the rows as Markdown."""
     lines = [
         "| baseline | dataset | split | films | QWK | accuracy | balanced accuracy | the model's QWK above it |",
         "|---|---|---|---|---|---|---|---|",

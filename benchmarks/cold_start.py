@@ -45,7 +45,7 @@ print(model.predict(image[None, ..., None], verbose=0)["probabilities"].argmax()
 
 
 def seconds(command: list[str], runs: int) -> list[float]:
-    """Returns the seconds of each run of a command, without the first one."""
+    """Return the seconds of each run of a command, without the first one."""
     taken = []
     environment = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     for _ in range(runs + 1):

@@ -27,7 +27,7 @@ class Row(CrossDomainRow):
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Returns the rows as Markdown."""
+    """Return the rows as Markdown."""
     lines = [
         "| trained on | measured on | films | " + " | ".join(COLUMNS) + " |",
         "|---|---|---|" + "---|" * len(COLUMNS),

@@ -58,7 +58,7 @@ class FilmFile:
 
 
 def film_files(deep: np.ndarray) -> Iterator[FilmFile]:
-    """Yields every kind of file of a film [H,W] uint16 with bright bone.
+    """Yield every kind of file of a film [H,W] uint16 with bright bone.
 
     An exact file of 8 bits holds its upper eight bits, one of 12 bits its upper twelve.
     """
@@ -68,26 +68,26 @@ def film_files(deep: np.ndarray) -> Iterator[FilmFile]:
 
 
 def eight(deep: np.ndarray) -> np.ndarray:
-    """Returns the upper eight of sixteen bits."""
+    """Return the upper eight of sixteen bits."""
     return (deep >> 8).astype(np.uint8)
 
 
 def marked(pixels: np.ndarray) -> np.ndarray:
-    """Returns a film [H,W] uint16 with a small marker of the highest value in a corner, as machines add it."""
+    """Return a film [H,W] uint16 with a small marker of the highest value in a corner, as machines add it."""
     film = pixels.copy()
     film[2:6, 2:10] = OPAQUE
     return film
 
 
 def picture(pixels: np.ndarray | Image.Image, form: str, **options: Any) -> bytes:
-    """Returns a file that Pillow writes."""
+    """Return a file that Pillow writes."""
     content = io.BytesIO()
     (pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)).save(content, form, **options)
     return content.getvalue()
 
 
 def tiff(pixels: np.ndarray, **options: Any) -> bytes:
-    """Returns a file that tifffile writes."""
+    """Return a file that tifffile writes."""
     content = io.BytesIO()
     tifffile.imwrite(content, pixels, **options)
     return content.getvalue()
@@ -103,7 +103,7 @@ def _pictures(deep: np.ndarray) -> Iterator[FilmFile]:
     for mode, name in (("LA", "gray and alpha"), ("RGB", "RGB"), ("RGBA", "RGBA"), ("P", "palette")):
         yield FilmFile("PNG", f"8-bit {name}", picture(image.convert(mode), "PNG"))
     for values, name in ((la, "gray and alpha"), (rgb, "RGB"), (rgba, "RGBA")):
-        yield FilmFile("PNG", f"16-bit {name}", png_encode(values))
+        yield FilmFile("PNG", f"16-bit {name}", bytes(png_encode(values)))
     for options, name in (({}, "gray"), ({"progressive": True}, "gray, progressive")):
         yield FilmFile("JPEG", f"8-bit {name}", picture(gray, "JPEG", quality=97, **options), exact=False)
     for mode in ("RGB", "CMYK"):
@@ -142,7 +142,7 @@ def _pictures(deep: np.ndarray) -> Iterator[FilmFile]:
 
 
 def turned(pixels: np.ndarray, orientation: int) -> np.ndarray:
-    """Returns the pixels as a camera stores them with an EXIF orientation, 1 to 8."""
+    """Return the pixels as a camera stores them with an EXIF orientation, 1 to 8."""
     back = {5: np.transpose, 6: np.rot90, 7: lambda a: np.rot90(a, 2).T, 8: lambda a: np.rot90(a, -1)}
     forth = {1: lambda a: a, 2: np.fliplr, 3: lambda a: np.rot90(a, 2), 4: np.flipud}
     return np.ascontiguousarray((back | forth)[orientation](pixels))
@@ -167,7 +167,7 @@ def _dicoms(deep: np.ndarray) -> Iterator[FilmFile]:
     for bits in (8, 12, 16):
         stored = deep >> (16 - bits)
         pixels = stored.astype(np.uint8) if bits == 8 else stored
-        about = {"BitsStored": bits, "HighBit": bits - 1}
+        about: dict[str, Any] = {"BitsStored": bits, "HighBit": bits - 1}
         for syntax in LOSSLESS:
             if bits == 16 and syntax == JPEGLossless:
                 continue  # as JPEGLosslessSV1
@@ -176,7 +176,7 @@ def _dicoms(deep: np.ndarray) -> Iterator[FilmFile]:
             if bits in {JPEGBaseline8Bit: (8,), JPEGExtended12Bit: (12,)}.get(syntax, (8, 12, 16)):
                 yield FilmFile("DICOM", f"{bits}-bit, {syntax.name}", dicom(pixels, syntax, **about), exact=False)
     twelve = deep >> 4
-    about = {"BitsStored": 12, "HighBit": 11}
+    about: dict[str, Any] = {"BitsStored": 12, "HighBit": 11}
     for syntax in (ExplicitVRLittleEndian, JPEGLosslessSV1, JPEG2000Lossless):
         yield FilmFile(
             "DICOM",
@@ -191,7 +191,7 @@ def _dicoms(deep: np.ndarray) -> Iterator[FilmFile]:
         "12-bit with rescale slope",
         dicom(twelve, RescaleSlope=2, RescaleIntercept=-1000, RescaleType="US", **about),
     )
-    window = {"WindowCenter": 2048, "WindowWidth": 4096}
+    window: dict[str, Any] = {"WindowCenter": 2048, "WindowWidth": 4096}
     yield FilmFile("DICOM", "12-bit with a window", dicom(twelve, **window, **about))
     table = Dataset()
     table.LUTDescriptor, table.LUTData = [4096, 0, 16], list(range(0, 65536, 16))
@@ -258,7 +258,7 @@ def _far_from_zero(twelve: np.ndarray) -> Iterator[FilmFile]:
 
 
 def dicom(pixels: np.ndarray, syntax: UID = ExplicitVRLittleEndian, end: int | None = None, **header: object) -> bytes:
-    """Returns a digital radiograph in DICOM.
+    """Return a digital radiograph in DICOM.
 
     Args:
         pixels: Its cells, [H,W] uint8 or uint16.
@@ -305,7 +305,7 @@ def framed(pixels: np.ndarray, frame: bytes, syntax: UID, **header: object) -> b
 
 
 def bare(film: bytes) -> bytes:
-    """Returns the data set of an uncompressed DICOM file alone, without the header that names its syntax."""
+    """Return the data set of an uncompressed DICOM file alone, without the header that names its syntax."""
     dataset = pydicom.dcmread(io.BytesIO(film))
     content = io.BytesIO()
     pydicom.dcmwrite(
@@ -320,12 +320,11 @@ def bare(film: bytes) -> bytes:
 
 def _frame(pixels: np.ndarray, syntax: UID, bits: int) -> bytes:
     if syntax in (JPEGLSLossless, JPEGLSNearLossless):
-        return jpegls_encode(pixels, level=0 if syntax == JPEGLSLossless else 2)
+        return bytes(jpegls_encode(pixels, level=0 if syntax == JPEGLSLossless else 2))
     if syntax in (JPEG2000Lossless, JPEG2000):
         lossless = syntax == JPEG2000Lossless
-        return jpeg2k_encode(
-            pixels, codecformat="J2K", bitspersample=bits, reversible=lossless, level=0 if lossless else 60
-        )
+        level = 0 if lossless else 60
+        return bytes(jpeg2k_encode(pixels, codecformat="J2K", bitspersample=bits, reversible=lossless, level=level))
     if syntax in (JPEGBaseline8Bit, JPEGExtended12Bit):
-        return jpeg8_encode(pixels, level=97, bitspersample=bits)
-    return jpeg8_encode(pixels, lossless=True, bitspersample=bits)
+        return bytes(jpeg8_encode(pixels, level=97, bitspersample=bits))
+    return bytes(jpeg8_encode(pixels, lossless=True, bitspersample=bits))

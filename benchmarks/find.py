@@ -26,7 +26,7 @@ THREADS = 2
 
 
 def milliseconds(call: Callable[[], object], runs: int) -> list[float]:
-    """Returns the milliseconds of each run of a call, without the first one."""
+    """Return the milliseconds of each run of a call, without the first one."""
     taken = []
     for _ in range(runs + 1):
         start = time.perf_counter()
@@ -36,7 +36,7 @@ def milliseconds(call: Callable[[], object], runs: int) -> list[float]:
 
 
 def opened(folder: Path | None) -> tuple[Locator, LocatorConfig]:
-    """Returns the locator of a step's output folder, or of the shipped bundle."""
+    """Return the locator of a step's output folder, or of the shipped bundle."""
     if folder:
         settings = json.loads((folder / "locator.json").read_text("utf-8"))["locator"]
         config = LocatorConfig(InputConfig(**settings["input"]), settings["threshold"])

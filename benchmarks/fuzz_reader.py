@@ -74,7 +74,7 @@ def main() -> int:
 
 
 def fuzz_format(form: str, runs: int, seed: int, folder: Path) -> dict:
-    """Returns the figures of one format.
+    """Return the figures of one format.
 
     After a finding, a new process goes on with the inputs kept so far, until all inputs are used up.
 
@@ -121,7 +121,7 @@ def fuzz_format(form: str, runs: int, seed: int, folder: Path) -> dict:
 
 
 def _run(form: str, counts: Path, runs: int, seed: int, corpus: Path, found: Path) -> tuple[int, str]:
-    """The exit code and the log of a process that reads so many inputs, or fewer when it has a finding."""
+    """Return the exit code and the log of a process that reads `runs` inputs, or fewer when it has a finding."""
     options = [
         f"-runs={runs}",
         f"-seed={seed}",
@@ -146,7 +146,7 @@ def _executed(log: str) -> int:
 
 
 def described(log: str) -> dict:
-    """Returns a finding from a log, without its input, which may be made of a real film."""
+    """Return a finding from a log, without its input, which may be made of a real film."""
     kind = re.search(r"ERROR: libFuzzer: ([\w -]+)|(Uncaught Python exception)", log)
     error = re.findall(r"^(\w[\w.]*(?:Error|Exception|Warning|Exit|Finding)\b.*)$", log, re.MULTILINE)
     places = [
@@ -175,7 +175,7 @@ def _row(form: str, result: dict) -> str:
 
 
 def page(document: dict) -> str:
-    """Returns docs/fuzzing.md."""
+    """Return docs/fuzzing.md."""
     limits, formats = document["limits"], document["formats"]
     lines = [
         "# Fuzzing of the film reader",

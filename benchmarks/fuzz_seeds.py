@@ -11,20 +11,20 @@ SIDE = 40
 REAL_FILMS = 12
 """Films of each collection."""
 EVERY = 100
-"""Every so many-th film of the Gornale set is taken."""
+"""Step between the films that are taken of the Gornale set."""
 IN_ALL_KINDS = 2
-"""The first films are planted in every kind of a format, and each of the others in its first kind alone."""
+"""The first films become seeds in every kind of a format, and the others only in its first kind."""
 
 
 def synthetic() -> list[np.ndarray]:
-    """Returns small synthetic films, [H,W] uint16."""
+    """Return small synthetic films, [H,W] uint16."""
     from kneeoa_hub.imaging.phantom import knee_film
 
     return [small(knee_film(grade, 3, bits=16).pixels) for grade in (0, 4)]
 
 
 def real() -> list[np.ndarray]:
-    """Returns small real films of both collections, [H,W] uint16; none without KNEEOA_DATA."""
+    """Return small real films of both collections, [H,W] uint16; none without KNEEOA_DATA."""
     import tarfile
     import zipfile
 
@@ -48,12 +48,12 @@ def real() -> list[np.ndarray]:
 
 
 def small(film: np.ndarray) -> np.ndarray:
-    """Returns a film [H,W] with SIDE pixels per side or slightly more."""
+    """Return a film [H,W] with SIDE pixels per side or slightly more."""
     return np.ascontiguousarray(film[:: max(1, film.shape[0] // SIDE), :: max(1, film.shape[1] // SIDE)])
 
 
 def plant(films: list[np.ndarray], form: str, corpus: Path, kind: str) -> int:
-    """Write films of one format to a folder; returns the number of files.
+    """Write films of one format to a folder, and return the number of files.
 
     Args:
         films: The films.

@@ -87,7 +87,7 @@ class Target:
 
 
 def check_film(film) -> None:
-    """Raises Finding for a decoded film that is not possible."""
+    """Raise Finding for a decoded film that is not possible."""
     if (
         film.pixels.ndim != 2
         or film.pixels.dtype != np.float32
@@ -98,12 +98,12 @@ def check_film(film) -> None:
 
 
 def peak_megabytes() -> float:
-    """Returns the peak memory of this process."""
+    """Return the peak memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def with_checksums(png: bytes) -> bytes:
-    """Returns the same chunks with the CRC that each should have (PNG, third edition, 5.3)."""
+    """Return the same chunks with the CRC that each should have (PNG, third edition, 5.3)."""
     changed, at = bytearray(png), 8
     while at + 12 <= len(png):
         length = int.from_bytes(png[at : at + 4], "big")
@@ -116,10 +116,10 @@ def with_checksums(png: bytes) -> bytes:
 
 
 def instrumented_decode(form: str) -> Callable[[bytes], object]:
-    """Returns the reader, with the coverage of everything that it imports for films of one format."""
+    """Return the reader, with the coverage of everything that it imports for films of one format."""
     import atheris
 
-    with atheris.instrument_imports(include=INSTRUMENTED):
+    with atheris.instrument_imports(include=INSTRUMENTED):  # pyright: ignore[reportAttributeAccessIssue]
         import PIL.BmpImagePlugin
         import PIL.JpegImagePlugin
         import PIL.MpoImagePlugin
@@ -143,8 +143,8 @@ def instrumented_decode(form: str) -> Callable[[bytes], object]:
 
 
 def captured_warnings() -> io.StringIO:
-    """Returns where all warnings and logs go from now on."""
-    import pydicom
+    """Return where all warnings and logs go from now on."""
+    import pydicom.config
 
     said = io.StringIO()
     logging.basicConfig(stream=said, level=logging.WARNING, force=True)

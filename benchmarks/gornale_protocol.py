@@ -15,7 +15,7 @@ SPLITS = {0: "test", 1: "val"}
 
 
 def write_protocol(data: Path, out: Path) -> int:
-    """Write rows of file,grade,group,split, with paths into the archive; returns their number."""
+    """Write rows of file,grade,group,split, with paths into the archive, and return their number."""
     with (data / "gornale_labels.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from kneeoa_hub.imaging.phantom import write_films
 
 
 def seconds(folder: Path, out: Path, workers: int) -> float:
-    """Returns the seconds of the whole command."""
+    """Return the seconds of the whole command."""
     command = [
         sys.executable,
         "-m",

@@ -75,12 +75,12 @@ def main() -> int:
 
 
 def close(kind: str) -> float:
-    """Returns the largest difference of a probability that a kind of file may show."""
+    """Return the largest difference of a probability that a kind of file may show."""
     return CLOSE_LOSSY if any(word in kind for word in ("lossy", "Near-Lossless", "marker")) else CLOSE
 
 
 def answer(grader: KneeGrader, film: bytes | np.ndarray) -> FilmReport | KneeOAError:
-    """Returns the report of a film, or the error."""
+    """Return the report of a film, or the error."""
     (report,) = grader.grade_batch([film])
     return report
 
@@ -101,12 +101,12 @@ def enter(row: Row, got: FilmReport | KneeOAError, wanted: FilmReport | KneeOAEr
 
 
 def errors(row: Row) -> int:
-    """Returns the number of errors."""
+    """Return the number of errors."""
     return sum(count for outcome, count in row.outcomes.items() if outcome.startswith("error"))
 
 
 def real_films(count: int) -> Iterator[np.ndarray]:
-    """Yields OAI films and Gornale films of 8 and of 16 bits, [H,W] uint16; none without KNEEOA_DATA."""
+    """Yield OAI films and Gornale films of 8 and of 16 bits, [H,W] uint16; none without KNEEOA_DATA."""
     data = Settings.from_environ().data
     if not data or not count:
         return
@@ -128,7 +128,7 @@ def real_films(count: int) -> Iterator[np.ndarray]:
 
 
 def faults() -> Iterator[tuple[str, str, bytes]]:
-    """Yields group, kind and content of files that can't be read as one film, or not as they are."""
+    """Yield group, kind and content of files that can't be read as one film, or not as they are."""
     film = knee_film(2, 7, bits=16).pixels
     for form in ("PNG", "JPEG", "TIFF", "BMP", "WEBP"):
         whole = picture(Image.fromarray(eight(film)), form)
@@ -183,7 +183,7 @@ def _png_header(width: int, height: int) -> bytes:
 
 
 def unsuitable() -> Iterator[tuple[str, str, bytes]]:
-    """Yields group, kind and content of films that can be read, but are hard or impossible to grade."""
+    """Yield group, kind and content of films that can be read, but are hard or impossible to grade."""
     rng = np.random.default_rng(0)
     for name, film in sample_films().items():
         yield "synthetic sample", name, picture(film.pixels, "PNG")
@@ -245,7 +245,7 @@ def _introduction(grader: KneeGrader, drawn: int, given: int, kinds: Rows, other
 
 
 def page(grader: KneeGrader, drawn: int, given: int, kinds: Rows, others: Rows) -> str:
-    """Returns docs/inputs.md.
+    """Return docs/inputs.md.
 
     Args:
         grader: The grader that was used.
@@ -275,7 +275,7 @@ def page(grader: KneeGrader, drawn: int, given: int, kinds: Rows, others: Rows) 
 
 
 def listed(outcomes: Counter[str]) -> str:
-    """Returns the outcomes with their numbers, the most frequent first."""
+    """Return the outcomes with their numbers, the most frequent first."""
     return ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common())
 
 

@@ -21,7 +21,7 @@ print("it grades: KL", knee.grade)
 
 
 def megabytes(folder: Path) -> float:
-    """Returns the size of all files below a folder."""
+    """Return the size of all files below a folder."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink()) / 1e6
 
 

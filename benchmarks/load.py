@@ -3,13 +3,13 @@
     python -m benchmarks.load --out docs/evidence/flask/load.json
         takes about six minutes on a machine with two idle cores
     python -m benchmarks.load --requests 20000 --out docs/evidence/flask/memory.json
-        measures the server's memory over so many requests instead; the cores may be busy
+        measures the server's memory over this many requests instead; the cores may be busy
     python -m benchmarks.load --requests 400 --large --out docs/evidence/flask/memory-large.json
         does the same with the large film
 
 The server, and the grader in process, run on the first core, the clients on the second. Each kind of film is measured
-by itself. The app of 2023 is Flask's own server with Keras's `load_model` and `predict`, with the small film alone
-because it does not read DICOM.
+by itself. The app of 2023 is Flask's own server with Keras's `load_model` and `predict`. It gets only the
+small film, because it does not read DICOM.
 """
 
 import argparse
@@ -93,7 +93,7 @@ class Load:
 
 
 def films() -> dict[str, bytes]:
-    """Returns a knee as a small PNG, as in teaching sets, and as a large DICOM file, as in an archive."""
+    """Return a knee as a small PNG, as in teaching sets, and as a large DICOM file, as in an archive."""
     small = Image.fromarray(knee_film(2, 7).pixels).convert("L").resize((224, 224), Image.Resampling.BICUBIC)
     png = io.BytesIO()
     small.save(png, "PNG")
@@ -134,7 +134,7 @@ def _environ() -> dict[str, str]:
 
 
 def in_process(film: bytes, seconds: float) -> float:
-    """Returns the films per second of a loop around `grader.grade`, on the server's core."""
+    """Return the films per second of a loop around `grader.grade`, on the server's core."""
     command = [sys.executable, "-c", IN_PROCESS, str(seconds)]
     done = subprocess.run(
         command,
@@ -251,14 +251,14 @@ def drive(address: str, film: bytes, clients: int, seconds: float, most: int = 0
 
 
 def resident(pid: int) -> float:
-    """Returns the megabytes of a process and those that it started: Linux's proportional set size."""
+    """Return the megabytes of a process and those that it started: Linux's proportional set size."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     kilobytes = int(re.findall(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)[0])
     return kilobytes * 1024 / 1e6 + sum(resident(int(child)) for child in children)
 
 
 def peak(pid: int) -> float:
-    """Returns the peak megabytes of the largest among a process and those that it started."""
+    """Return the peak megabytes of the largest among a process and those that it started."""
     children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
     return max([int(found[1]) * 1024 / 1e6 if found else 0.0, *(peak(int(child)) for child in children)])
@@ -270,7 +270,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=60, help="seconds of each run (default 60)")
     parser.add_argument("--clients", type=int, default=16, help="clients at once (default 16)")
     parser.add_argument(
-        "--requests", type=int, default=0, help="measure the memory over so many requests instead (default 0: do not)"
+        "--requests", type=int, default=0, help="measure the memory over this many requests instead (default 0: do not)"
     )
     parser.add_argument("--large", action="store_true", help="with --requests: send the large film")
     parser.add_argument("--out", type=Path, help="write the figures as JSON to this file")
@@ -287,7 +287,7 @@ def main() -> None:
 
 
 def memory(clients: int, requests: int, kind: str) -> dict[str, object]:
-    """Returns the megabytes of the server after each tenth of the requests, and the peak of its worker."""
+    """Return the megabytes of the server after each tenth of the requests, and the peak of its worker."""
     film = films()[kind]
     after: list[float] = []
     errors = 0
@@ -302,7 +302,7 @@ def memory(clients: int, requests: int, kind: str) -> dict[str, object]:
 
 
 def load(clients: int, seconds: float) -> dict[str, object]:
-    """Returns the figures of each kind of film, and those of the app of 2023.
+    """Return the figures of each kind of film, and those of the app of 2023.
 
     "load_average_before" and "load_average_after" are those of the machine over a minute; they include this benchmark.
     """

@@ -32,7 +32,7 @@ SHOWN = 8
 
 
 def predict(trainings: Sequence[Path]) -> tuple[Knees, dict[str, np.ndarray]]:
-    """Returns the validation knees and, by name of each network, its probabilities [N,5].
+    """Return the validation knees and, by name of each network, its probabilities [N,5].
 
     Raises DataError for two networks of one name, and for a network that was trained on a validation film's knee.
     """
@@ -59,7 +59,7 @@ def predict(trainings: Sequence[Path]) -> tuple[Knees, dict[str, np.ndarray]]:
     }
     predicted = {}
     for name, member in members.items():
-        outputs = assemble([member]).predict(knees[member.architecture.input].inputs(), batch_size=64, verbose=0)
+        outputs = assemble([member]).predict(knees[member.architecture.input].inputs(), batch_size=64, verbose=0)  # pyright: ignore[reportArgumentType]
         predicted[name] = np.asarray(outputs["probabilities"])
     return next(iter(knees.values())), predicted
 
@@ -86,7 +86,7 @@ class Choice:
 
 
 def choices(truth: np.ndarray, groups: np.ndarray, predicted: dict[str, np.ndarray]) -> list[Choice]:
-    """Returns every choice among networks, the best by log loss first.
+    """Return every choice among networks, the best by log loss first.
 
     Args:
         truth: [N] int, the readers' grades.
@@ -131,7 +131,7 @@ def _mean(values: np.ndarray, weights: np.ndarray) -> Estimate:
 
 
 def table(found: dict[str, list[Choice]]) -> str:
-    """Returns the choices on each set of films as Markdown."""
+    """Return the choices on each set of films as Markdown."""
     lines = []
     for name, rows in found.items():
         alone = [row for row in rows if len(row.members) == 1]

@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def write_films(folder: Path) -> dict[int, Path]:
-    """Returns a synthetic knee of each side in SIDES as a PNG file."""
+    """Return a synthetic knee of each side in SIDES as a PNG file."""
     from kneeoa_hub.imaging.phantom import knee_film
 
     films = {side: folder / f"{side}.png" for side in SIDES}
@@ -75,7 +75,7 @@ def write_films(folder: Path) -> dict[int, Path]:
 
 
 def measure_starts(count: int, films: dict[int, Path], sent: str) -> Starts:
-    """Returns what one visitor measures over so many starts; sent: folder for the films that the demo receives."""
+    """Return what one visitor measures over `count` starts; sent: folder for the films that the demo receives."""
     from gradio_client import Client, handle_file
 
     starts = Starts()
@@ -92,7 +92,7 @@ def measure_starts(count: int, films: dict[int, Path], sent: str) -> Starts:
 
 
 def show_starts(starts: Starts, films: dict[int, Path]) -> None:
-    """Print what one visitor measures, beside the library's time for the same films."""
+    """Print what one visitor measures, and the library's time for the same films."""
     from kneeoa_hub import from_pretrained
 
     grader, first = from_pretrained(), starts.first_answers
@@ -110,7 +110,7 @@ def show_starts(starts: Starts, films: dict[int, Path]) -> None:
 
 
 def show_crowd(limit: int, film: Path, sent: str) -> None:
-    """Print what a crowd of visitors measures when so many films are graded at once."""
+    """Print what a crowd of visitors measures when `limit` films are graded at once."""
     from gradio_client import Client, handle_file
 
     from spaces.demo.page import CONCURRENCY
@@ -157,7 +157,7 @@ def started(films: str, *command: str) -> Iterator[tuple[str, subprocess.Popen[s
 
 
 def timed(call: Callable[[], object]) -> list[float]:
-    """Returns the seconds of each of REPEATS calls."""
+    """Return the seconds of each of REPEATS calls."""
     times = []
     for _ in range(REPEATS):
         begun = time.perf_counter()
@@ -167,7 +167,7 @@ def timed(call: Callable[[], object]) -> list[float]:
 
 
 def visited(visitors: list, film: object) -> tuple[list[float], list[float], float]:
-    """Returns the seconds of each answer to one visitor, of each answer to the crowd, and of the whole crowd."""
+    """Return the seconds of each answer to one visitor, of each answer to the crowd, and of the whole crowd."""
 
     def visit(visitor) -> list[float]:
         times = []
@@ -185,7 +185,7 @@ def visited(visitors: list, film: object) -> tuple[list[float], list[float], flo
 
 
 def peak_memory(process: int) -> float:
-    """Returns the peak memory of a process in MB, on Linux."""
+    """Return the peak memory of a process in MB, on Linux."""
     status = Path(f"/proc/{process}/status").read_text("utf-8")
     return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1000  # pyright: ignore[reportOptionalSubscript]
 

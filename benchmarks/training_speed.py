@@ -15,7 +15,7 @@ BATCH = 32
 
 
 def images_per_second(steps: int) -> float:
-    """Returns the training speed over so many steps."""
+    """Return the training speed over a number of steps."""
     import keras
     import numpy as np
 
@@ -32,7 +32,7 @@ def images_per_second(steps: int) -> float:
             self.began = time.perf_counter()
 
     clock = Clock()
-    model.fit(images, grades, batch_size=BATCH, epochs=2, verbose=0, callbacks=[clock])
+    model.fit(images, grades, batch_size=BATCH, epochs=2, verbose=0, callbacks=[clock])  # pyright: ignore[reportArgumentType]
     return len(images) / (time.perf_counter() - clock.began)  # of the second epoch; the first one compiles
 
 

@@ -11,12 +11,12 @@ INTERVAL = (2.5, 97.5)
 
 
 def confusion(truth: np.ndarray, grade: np.ndarray) -> np.ndarray:
-    """Returns [5,5] counts of two [N] arrays of grades 0..4; rows are the first, columns the second."""
+    """Return [5,5] counts of two [N] arrays of grades 0..4; rows are the first, columns the second."""
     return np.bincount(truth * NUM_GRADES + grade, minlength=NUM_GRADES**2).reshape(NUM_GRADES, NUM_GRADES)
 
 
 def qwk(truth: np.ndarray, grade: np.ndarray) -> float:
-    """Returns the quadratic weighted kappa of two [N] arrays of grades, -1 to 1.
+    """Return the quadratic weighted kappa of two [N] arrays of grades, -1 to 1.
 
     It is 0 where both hold one and the same grade only. Cohen, Psychol. Bull. 1968;70:213.
     """
@@ -27,7 +27,7 @@ def qwk(truth: np.ndarray, grade: np.ndarray) -> float:
 
 
 def resamples(groups: np.ndarray, seed: int = 0, count: int = RESAMPLES) -> list[np.ndarray]:
-    """Returns the rows of bootstrap samples that draw whole groups with replacement.
+    """Return the rows of bootstrap samples that draw whole groups with replacement.
 
     Args:
         groups: [N] group of each row. Films of one patient are not independent, so they are drawn together.
@@ -42,7 +42,7 @@ def resamples(groups: np.ndarray, seed: int = 0, count: int = RESAMPLES) -> list
 
 
 def qwk_interval(truth: np.ndarray, grade: np.ndarray, groups: np.ndarray) -> tuple[float, float]:
-    """Returns the 95% interval of `qwk` by bootstrap over groups.
+    """Return the 95% interval of `qwk` by bootstrap over groups.
 
     Args:
         truth: [N] grades 0..4.

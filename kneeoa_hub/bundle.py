@@ -76,7 +76,7 @@ class Conformal:
     ] = ()
 
     def at(self, level: float | None) -> "Conformal":
-        """Returns the sets of another level of the bundle; None is its own. Raises SettingsError for an unknown one."""
+        """Return the sets of another level of the bundle; None is its own. Raises SettingsError for an unknown one."""
         known = {self.level: self.threshold, **dict(self.others)}
         if level is None:
             return self
@@ -149,11 +149,11 @@ class BundleConfig:
     ] = SCHEMA_VERSION
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the content of bundle.json as parsed JSON."""
+        """Return the content of bundle.json as parsed JSON."""
         return to_json(self)
 
     def to_json(self) -> str:
-        """Returns the text of bundle.json."""
+        """Return the text of bundle.json."""
         return json.dumps(self.to_dict(), indent=1) + "\n"
 
 
@@ -173,7 +173,7 @@ class Bundle:
 
 
 def read_bundle(folder: Path | str) -> Bundle:
-    """Verifies and parses a bundle.
+    """Verify and parse a bundle.
 
     Raises BundleIncomplete, BundleChanged or BundleUnsupported, naming the file, before anything but the manifest has
     been parsed; BundleError kinds that name the field when bundle.json does not follow its schema.
@@ -193,7 +193,7 @@ def read_bundle(folder: Path | str) -> Bundle:
 
 
 def parse_config(content: bytes, source: str) -> BundleConfig:
-    """Returns bundle.json's bytes as a BundleConfig.
+    """Return bundle.json's bytes as a BundleConfig.
 
     Raises BundleUnsupported for another schema version and for grades of another scale; BundleError kinds that name the
     field for one that is missing, unknown or wrong.
@@ -222,5 +222,5 @@ def parse_config(content: bytes, source: str) -> BundleConfig:
 
 
 def bundle_schema() -> dict[str, Any]:
-    """Returns the JSON schema of bundle.json."""
+    """Return the JSON schema of bundle.json."""
     return schema_of(BundleConfig, "bundle.json")

@@ -9,24 +9,24 @@ from .grades import NUM_GRADES, OSTEOARTHRITIS_FROM
 
 
 def severity(probabilities: np.ndarray) -> np.ndarray:
-    """Returns the expected grade of probabilities [...,5]: the sum of i * p_i, 0 to 4."""
+    """Return the expected grade of probabilities [...,5]: the sum of i * p_i, 0 to 4."""
     return probabilities @ np.arange(NUM_GRADES)
 
 
 def oa_probability(probabilities: np.ndarray) -> np.ndarray:
-    """Returns p_2 + p_3 + p_4 of probabilities [...,5]: the probability of radiographic osteoarthritis."""
+    """Return p_2 + p_3 + p_4 of probabilities [...,5]: the probability of radiographic osteoarthritis."""
     return probabilities[..., OSTEOARTHRITIS_FROM:].sum(-1)
 
 
 def reported_grade(probabilities: np.ndarray, decision: Decision) -> np.ndarray:
-    """Returns the grades of probabilities [...,5] by the bundle's rule. They may differ from the likeliest grades."""
+    """Return the grades of probabilities [...,5] by the bundle's rule. They may differ from the likeliest grades."""
     if decision.rule == "argmax":
         return probabilities.argmax(-1)
     return (severity(probabilities)[..., None] > np.asarray(decision.thresholds)).sum(-1)
 
 
 def nested_masses(probabilities: Sequence[float], grade: int) -> list[tuple[int, float]]:
-    """Returns the grades in the order in which a prediction set takes them in, each with the set's mass by then.
+    """Return the grades in the order in which a prediction set takes them in, each with the set's mass by then.
 
     The set starts at `grade` and takes in its more probable neighbour, so it is contiguous (ordinal APS: Lu et al.,
     MICCAI 2022).
@@ -47,7 +47,7 @@ def nested_masses(probabilities: Sequence[float], grade: int) -> list[tuple[int,
 
 
 def grade_set(probabilities: Sequence[float], grade: int, threshold: float) -> tuple[int, ...]:
-    """Returns the prediction set of a knee, in ascending order.
+    """Return the prediction set of a knee, in ascending order.
 
     Args:
         probabilities: Five probabilities that sum to 1.

@@ -15,7 +15,7 @@ _COUNTED = {"string": "Length", "array": "Items", "object": "Properties"}
 
 
 def schema_of(kind: type, title: str) -> dict[str, Any]:
-    """Returns the JSON schema of documents that a dataclass describes; `title` is the document's name."""
+    """Return the JSON schema of documents that a dataclass describes; `title` is the document's name."""
     definitions: dict[str, Any] = {}
     whole = _object(kind, definitions)
     return {"$schema": DRAFT, "title": title, **whole, "$defs": dict(sorted(definitions.items()))}

@@ -47,7 +47,7 @@ _PLAIN_NAME = re.compile(r"(?!.*\.\.)[\w.-]{1,100}(/[\w.-]{1,100}){0,5}", re.ASC
 
 
 def verify(folder: Path) -> bytes:
-    """Checks every listed file by its hash, and every other file by its kind; returns the manifest's bytes.
+    """Check every listed file by its hash, and every other file by its kind; return the manifest's bytes.
 
     Raises BundleIncomplete for a missing file, and BundleChanged for one that differs or could run code.
     """
@@ -109,7 +109,7 @@ def _refuse_unlisted(paths: list[Path], folder: Path) -> None:
 
 
 def refuse_code(names: Iterable[str], place: str, listed: Iterable[str] = ()) -> None:
-    """Raises BundleChanged for the first file that could run code.
+    """Raise BundleChanged for the first file that could run code.
 
     Args:
         names: All files of a bundle, relative to its folder.
@@ -124,7 +124,7 @@ def refuse_code(names: Iterable[str], place: str, listed: Iterable[str] = ()) ->
 
 
 def read_manifest(folder: Path) -> tuple[bytes, dict[str, dict[str, Any]]]:
-    """Returns the manifest's bytes and its `files`: sha256 and size by name.
+    """Return the manifest's bytes and its `files`: sha256 and size by name.
 
     Raises BundleError kinds for a manifest that is missing or wrong, or lists a name that could leave the folder.
     """
@@ -154,7 +154,7 @@ def read_manifest(folder: Path) -> tuple[bytes, dict[str, dict[str, Any]]]:
 
 
 def write_manifest(folder: Path) -> None:
-    """Writes manifest.json, which lists every file of the folder with its sha256 and size."""
+    """Write manifest.json, which lists every file of the folder with its sha256 and size."""
     files = {}
     for path in bundle_files(folder):
         name = path.relative_to(folder).as_posix()
@@ -165,7 +165,7 @@ def write_manifest(folder: Path) -> None:
 
 
 def bundle_files(folder: Path) -> list[Path]:
-    """Returns every file of a bundle in the order of their names, without figures and caches."""
+    """Return every file of a bundle in the order of their names, without figures and caches."""
     return sorted(
         path
         for path in folder.rglob("*")
@@ -174,6 +174,6 @@ def bundle_files(folder: Path) -> list[Path]:
 
 
 def sha256_of(path: Path) -> str:
-    """Returns the sha256 of a file as hex digits."""
+    """Return the sha256 of a file as hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -75,7 +75,7 @@ class Field:
 
 
 def read_document(kind: type[T], content: bytes, source: str, *, closed: bool = False) -> T:
-    """Returns a JSON file of a bundle as a dataclass.
+    """Return a JSON file of a bundle as a dataclass.
 
     Args:
         kind: The dataclass that describes the file.
@@ -97,7 +97,7 @@ def read_document(kind: type[T], content: bytes, source: str, *, closed: bool = 
 
 
 def json_object(content: bytes, source: str) -> dict[str, Any]:
-    """Returns a JSON object of this schema version. Raises BundleError kinds that name the `source`."""
+    """Return a JSON object of this schema version. Raises BundleError kinds that name the `source`."""
     try:
         document = json.loads(content, parse_constant=_no_constant)
     except (ValueError, RecursionError):
@@ -118,7 +118,7 @@ def _no_constant(name: str) -> None:
 
 
 def from_json(kind: type[T], value: Any, *, closed: bool = False) -> T:
-    """Returns parsed JSON as a value of a type.
+    """Return parsed JSON as a value of a type.
 
     Args:
         kind: A dataclass, or any type that a field of one may have.
@@ -132,7 +132,7 @@ def from_json(kind: type[T], value: Any, *, closed: bool = False) -> T:
 
 
 def to_json(value: Any) -> Any:
-    """Returns a value as JSON can hold it; a field that is None, or empty by default, is left out."""
+    """Return a value as JSON can hold it; a field that is None, or empty by default, is left out."""
     if is_dataclass(value) and not isinstance(value, type):
         pairs = ((field, getattr(value, field.name)) for field in fields_of(type(value)))
         return {
@@ -149,7 +149,7 @@ def to_json(value: Any) -> Any:
 
 @cache
 def fields_of(kind: type) -> tuple[Field, ...]:
-    """Returns the fields of a dataclass as JSON knows them."""
+    """Return the fields of a dataclass as JSON knows them."""
     hints = get_type_hints(kind, include_extras=True)
     found = []
     for field in fields(kind):
@@ -163,12 +163,12 @@ def fields_of(kind: type) -> tuple[Field, ...]:
 
 
 def notes_of(kind: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Returns a type itself, and what `Annotated` adds to it."""
+    """Return a type itself, and what `Annotated` adds to it."""
     return (kind.__origin__, kind.__metadata__) if get_origin(kind) is Annotated else (kind, ())
 
 
 def without_none(kind: Any) -> Any:
-    """Returns the one type that an optional type has besides None."""
+    """Return the one type that an optional type has besides None."""
     (other,) = (one for one in get_args(kind) if one is not NoneType)
     return other
 

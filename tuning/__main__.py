@@ -17,7 +17,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Returns the parser of the command line, with a subcommand for each step."""
+    """Return the parser of the command line, with a subcommand for each step."""
     whole = argparse.ArgumentParser(
         prog="python -m tuning",
         description=__doc__,

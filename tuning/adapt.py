@@ -41,7 +41,7 @@ class AdaptSettings:
     """The options of an adaptation.
 
     Attributes:
-        recalibrate: Keep the weights; fit temperature, decision rule, prediction sets and refusal alone.
+        recalibrate: Keep the weights; fit only temperature, decision rule, prediction sets and refusal.
         epochs: Epochs of the fine-tuning; the best one is kept.
         learning_rate: The highest learning rate of the fine-tuning.
         batch: Films of one step.
@@ -110,7 +110,7 @@ def _fine_tune(member: Member, audited: Path, settings: AdaptSettings, seed: int
     batches = TrainingBatches(training, settings.batch, member.architecture.augmentation, seed, Mixing(settings.mixup))
     rate = warmup_cosine(settings.learning_rate, settings.epochs * len(batches))
     network.compile(
-        keras.optimizers.AdamW(rate, weight_decay=0.01, clipnorm=5.0),
+        keras.optimizers.AdamW(rate, weight_decay=0.01, clipnorm=5.0),  # pyright: ignore[reportArgumentType]
         loss_for(member.architecture.loss),
         metrics=[QuadraticKappa()],
     )
@@ -130,7 +130,7 @@ def _fit(network: keras.Model, batches: TrainingBatches, validation: Knees, epoc
             shuffle=False,
             validation_data=(validation.inputs(), one_hot(validation.grades)),
             validation_batch_size=128,
-            verbose=0,
+            verbose=0,  # pyright: ignore[reportArgumentType]
             callbacks=[best, shown],
         )
     return best.best_epoch + 1

@@ -30,7 +30,7 @@ from .run import steps
 
 
 def audit(data: Sequence[str], out: Path, seed: int = 0) -> Path:
-    """Write films.csv, audit.json and report.md to `out`; returns it.
+    """Write films.csv, audit.json and report.md to `out`, and return it.
 
     A film that can't be read is reported and left out.
 

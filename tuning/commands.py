@@ -54,7 +54,7 @@ def _search_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--tuner", default="hyperband", help="hyperband, bayesian or random (default hyperband)")
     step.add_argument("--trials", type=_count, default=12, help="trials of bayesian and random (default 12)")
     step.add_argument("--epochs", type=_count, default=9, help="epochs of one trial at most (default 9)")
-    step.add_argument("--iterations", type=_count, default=1, help="times that Hyperband starts anew (default 1)")
+    step.add_argument("--iterations", type=_count, default=1, help="how often Hyperband starts anew (default 1)")
     step.add_argument("--films", type=_count, default=3000, help="training films of a trial at most (default 3000)")
     step.add_argument("--validation-films", type=_count, default=1000, help="validation films at most (default 1000)")
     step.add_argument("--seed", type=_seed, default=0, help="seed of the draws and the weights (default 0)")
@@ -85,8 +85,8 @@ def _search(options: argparse.Namespace) -> str:
 def _train_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--epochs", type=_count, default=40, help="epochs at most (default 40)")
     patience = (
-        "stop after so many epochs without a better validation kappa, and keep the best weights (default 0: train to"
-        " the end, and keep the last weights)"
+        "stop after this many epochs without a better validation kappa, and keep the best weights (default 0: train"
+        " to the end, and keep the last weights)"
     )
     step.add_argument("--patience", type=_count_or_none, default=0, help=patience)
     step.add_argument("--batch", type=_count, default=64, help="films of one step (default 64)")
@@ -102,7 +102,7 @@ def _train_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--occlusion", type=_proportion, default=0.0, help=occlusion)
     precision = "mixed_bfloat16 is faster on hardware that supports it (default float32)"
     step.add_argument("--precision", choices=("float32", "mixed_bfloat16"), default="float32", help=precision)
-    step.add_argument("--datasets", default="", help="train on these datasets alone, such as oai (default all)")
+    step.add_argument("--datasets", default="", help="train only on these datasets, such as oai (default all)")
     teacher = "a bundle that was trained on the same films: its probabilities are half of the target"
     step.add_argument("--teacher", default="", metavar="ADDRESS", help=teacher)
     join = (
@@ -110,7 +110,7 @@ def _train_options(step: argparse.ArgumentParser) -> None:
         " with --architecture none no new member is trained"
     )
     step.add_argument("--join", action="append", default=[], metavar="FILE|ADDRESS", help=join)
-    members = "of the members that join, take these alone (default all)"
+    members = "take only these of the members that join (default all)"
     step.add_argument("--members", default="", metavar="NAME,...", help=members)
 
 
@@ -143,7 +143,7 @@ def _evaluate_options(step: argparse.ArgumentParser) -> None:
         " are also given without such knees"
     )
     step.add_argument("--copies", metavar="AUDIT", help=copies)
-    sheets = "also write sheets of right, wrong and uncertain validation films to this folder"
+    sheets = "also write sheets of correctly graded, wrongly graded and uncertain validation films to this folder"
     step.add_argument("--gallery", metavar="DIR", help=sheets)
 
 
@@ -202,7 +202,7 @@ def _export_options(step: argparse.ArgumentParser) -> None:
     locator = "output of locator, or a bundle with a locator; without it the bundle finds knees by a rule"
     step.add_argument("--locator", metavar="DIR", help=locator)
     gate = (
-        "output of gate, or a bundle with a gate; without it the bundle refuses by contrast, colour and distance alone"
+        "output of gate, or a bundle with a gate; without it the bundle refuses only by contrast, colour and distance"
     )
     step.add_argument("--gate", metavar="DIR", help=gate)
     cross_domain = "cross-domain.json of `python -m benchmarks.cross_domain`, for the card"
@@ -239,7 +239,7 @@ def _publish(options: argparse.Namespace) -> str:
 def _adapt_options(step: argparse.ArgumentParser) -> None:
     address = "the bundle to start from (default: the shipped one)"
     step.add_argument("--from", dest="address", metavar="ADDRESS", help=address)
-    recalibrate = "keep the weights; fit temperature, decision rule, prediction sets and refusal alone"
+    recalibrate = "keep the weights; fit only temperature, decision rule, prediction sets and refusal"
     step.add_argument("--recalibrate", action="store_true", help=recalibrate)
     epochs = "epochs of fine-tuning, of which the best is kept (default 15)"
     step.add_argument("--epochs", type=_count, default=15, help=epochs)
@@ -347,7 +347,7 @@ COMMANDS = (
     ),
     Command(
         "gate",
-        "train and measure the network that accepts upright frontal knees alone",
+        "train and measure the network that accepts only upright frontal knees",
         "python -m tuning gate --data runs/audit --out runs/gate",
         "output of audit",
         _gate_options,

@@ -37,7 +37,7 @@ REFERENCE_FILMS = 3000
 
 
 def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None = None) -> Path:
-    """Write calibration.json, evidence.json and figures/ to `out`; returns it.
+    """Write calibration.json, evidence.json and figures/ to `out`, and return it.
 
     Args:
         train: Output folder of the training.
@@ -81,7 +81,7 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
 
 
 def _check_held_out(ensemble: TrainedEnsemble, splits: Sequence[str]) -> None:
-    """Raises DataError when a film to measure on was trained on by a member, here or before it joined."""
+    """Raise DataError when a film to measure on was trained on by a member, here or before it joined."""
     names = {member.name for member in ensemble.members}
     seen = frozenset() if ensemble.recalibrated_only else seen_films(ensemble.train, ensemble.audit, names)
     measured = [load_knees(ensemble.audit, split, ensemble.config) for split in splits]

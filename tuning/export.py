@@ -63,7 +63,7 @@ def export(
     gate: Path | None = None,
     cross_domain: Path | None = None,
 ) -> Path:
-    """Write the bundle to the new folder `out`; returns it. Nothing stays there when a check fails.
+    """Write the bundle to the new folder `out`, and return it. Nothing stays there when a check fails.
 
     Args:
         evaluated: Output folder of the evaluation.
@@ -132,11 +132,11 @@ def _cross_domain(file: Path) -> tuple[CrossDomainRow, ...]:
 
 
 def _write_model(bundle: Path, train: Path, config: BundleConfig, fitted: Fitted) -> Any:
-    """Write config.json, metadata.json, model.weights.h5 and model.onnx; returns the Keras model as users load it."""
+    """Write config.json, metadata.json, model.weights.h5 and model.onnx; return the Keras model as users load it."""
     model = assemble(load_members(train), None, config.temperature, config.decision, fitted.maps)
     model.save(bundle, zipped=False)
     shutil.rmtree(bundle / "assets", ignore_errors=True)
-    loaded = keras.saving.load_model(bundle, compile=False, safe_mode=True)
+    loaded: Any = keras.saving.load_model(bundle, compile=False, safe_mode=True)
     # Keras exports only a model that has been called.
     loaded.predict_on_batch(np.zeros((1, config.input.height, config.input.width, 1), np.float32))
     with contextlib.redirect_stdout(io.StringIO()):

@@ -4,7 +4,7 @@
 
 Trains on the audit's training films and on synthetic films made of them, fits its limits on validation films, and
 measures on these and on 250 synthetic films of each kind, some of kinds that it was not trained on. Writes gate.onnx,
-gate.json and gate.md. It needs the audit alone; `export --gate` puts it into a bundle.
+gate.json and gate.md. It needs only the audit; `export --gate` puts it into a bundle.
 """
 
 import math
@@ -72,7 +72,7 @@ class GateSettings:
 
 
 def gate(audit: Path, out: Path, settings: GateSettings = GateSettings()) -> Path:
-    """Write gate.onnx, gate.json and gate.md to `out`; returns it.
+    """Write gate.onnx, gate.json and gate.md to `out`, and return it.
 
     Args:
         audit: Output folder of the audit.
@@ -96,7 +96,7 @@ def gate(audit: Path, out: Path, settings: GateSettings = GateSettings()) -> Pat
 
     def predict(pictures: Sequence[np.ndarray]) -> np.ndarray:
         inputs = np.stack([_input(picture) for picture in pictures])
-        return np.asarray(model.predict(inputs, batch_size=BATCH, verbose=0))
+        return np.asarray(model.predict(inputs, batch_size=BATCH, verbose=0))  # pyright: ignore[reportArgumentType]
 
     knees = {dataset: predict(mine) for dataset, mine in films["val"].items()}
     config = fit_limits(list(knees.values()))
@@ -122,7 +122,7 @@ class GatePart:
 
 
 def gate_part(folder: Path) -> GatePart:
-    """Returns the gate of the step's output folder, or of a bundle. Raises DataError when neither has one."""
+    """Return the gate of the step's output folder, or of a bundle. Raises DataError when neither has one."""
     if (folder / "bundle.json").is_file():
         bundle = read_bundle(folder)
         evidence = bundle.evidence.refusal.gate
@@ -178,7 +178,7 @@ def _train(pictures: np.ndarray, classes: np.ndarray, out: Path, settings: GateS
     batches = max(1, len(classes) // BATCH)
     schedule = warmup_cosine(LEARNING_RATE, settings.epochs * batches)
     model.compile(
-        keras.optimizers.AdamW(schedule, weight_decay=0.01, clipnorm=5.0),
+        keras.optimizers.AdamW(schedule, weight_decay=0.01, clipnorm=5.0),  # pyright: ignore[reportArgumentType]
         keras.losses.CategoricalCrossentropy(label_smoothing=0.02),
         metrics=["accuracy"],
     )
@@ -192,7 +192,7 @@ def _train(pictures: np.ndarray, classes: np.ndarray, out: Path, settings: GateS
 
 
 def fit_limits(knees: Sequence[np.ndarray]) -> GateConfig:
-    """Returns the strictest limits that refuse at most FALSE_REFUSALS of the knees of each dataset.
+    """Return the strictest limits that refuse at most FALSE_REFUSALS of the knees of each dataset.
 
     knees: for each dataset, the probabilities [N,11] of its upright validation knees.
     """
@@ -250,7 +250,7 @@ def _outcomes(verdicts: Sequence[Verdict], pose: Pose | None) -> Outcomes:
 
 
 def report(evidence: GateEvidence) -> str:
-    """Returns the measures as Markdown."""
+    """Return the measures as Markdown."""
     lines = [
         "| knees, as they are | films | refused | wrongly put right |",
         "|---|---|---|---|",

@@ -3,7 +3,7 @@
     python -m tuning locator --data runs/audit --out runs/locator
 
 Trains on films composed from training knees, and measures on real strips and crops and on films composed from
-validation knees. Writes locator.onnx and locator.json. It needs the audit alone; `export --locator` puts it into a
+validation knees. Writes locator.onnx and locator.json. It needs only the audit; `export --locator` puts it into a
 bundle.
 """
 
@@ -38,7 +38,7 @@ LARGEST_MEGABYTES = 2.0
 THRESHOLDS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 """Heat from which a peak may count as a joint."""
 CHOOSING = 15
-"""For so many composed training films, the threshold is chosen on one composed validation film."""
+"""Number of composed training films for each composed validation film on which the threshold is chosen."""
 FIRST_CHOOSING_SEED = 10**9
 """Seed of the first of these, beyond those of the training films."""
 COMPOSED = "examples.npz"
@@ -126,7 +126,7 @@ class LocatorPart:
 
 
 def locator_part(folder: Path) -> LocatorPart:
-    """Returns the locator of the step's output folder, or of a bundle. Raises DataError when neither has one."""
+    """Return the locator of the step's output folder, or of a bundle. Raises DataError when neither has one."""
     if (folder / "bundle.json").is_file():
         bundle = read_bundle(folder)
         evidence = bundle.evidence.finding
@@ -145,14 +145,15 @@ def locator_part(folder: Path) -> LocatorPart:
 
 
 def train(examples: Examples, config: InputConfig, settings: LocatorSettings) -> keras.Model:
-    """Returns the network after `settings.epochs` over the examples, which are changed at random every time."""
+    """Return the network after `settings.epochs` over the examples, which are changed at random every time."""
     keras.utils.set_random_seed(settings.seed)
     rng = np.random.default_rng([settings.seed, 1])
     model = build(config)
     batches = max(1, len(examples) // settings.batch)
     schedule = warmup_cosine(settings.learning_rate, settings.epochs * batches)
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=0.01, clipnorm=5.0)
-    model.compile(optimizer, loss, jit_compile=False)  # compiling takes longer than it saves in so short a training
+    optimizer = keras.optimizers.AdamW(schedule, weight_decay=0.01, clipnorm=5.0)  # pyright: ignore[reportArgumentType]
+    # Compiling takes longer than it saves in so short a training.
+    model.compile(optimizer, loss, jit_compile=False)  # pyright: ignore[reportArgumentType]
     order = np.concatenate([rng.permutation(len(examples))[: batches * settings.batch] for _ in range(settings.epochs)])
     for rows in steps.progress(order.reshape(-1, min(settings.batch, len(examples))), "locator: training"):
         model.train_on_batch(*varied_batch(examples, rows, config, rng))
@@ -162,7 +163,7 @@ def train(examples: Examples, config: InputConfig, settings: LocatorSettings) ->
 def choose_threshold(
     graph: Path, knees: Sequence[Knee], strips: Sequence[AuditedFilm], config: InputConfig, films: int
 ) -> float:
-    """Returns the heat from which a peak counts as a joint: the one that counts joints best on validation films.
+    """Return the heat from which a peak counts as a joint: the one that counts joints best on validation films.
 
     Films composed in the training's style from validation knees, and real strips, have half of the weight each.
 

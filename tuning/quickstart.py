@@ -7,6 +7,7 @@ import argparse
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -29,8 +30,8 @@ SEARCH_SPACE = {
     "pooling": ["average", "max", "attention"],
     "blocks": ["1"],
 }
-SEARCH = {"tuner": "random", "trials": 4, "epochs": 3, "films": 240, "batch": 16, "only": SEARCH_SPACE}
-TRAIN = {"epochs": 10, "batch": 16}
+SEARCH: dict[str, Any] = {"tuner": "random", "trials": 4, "epochs": 3, "films": 240, "batch": 16, "only": SEARCH_SPACE}
+TRAIN: dict[str, Any] = {"epochs": 10, "batch": 16}
 SHOWN = ("view", "block", "widths", "pooling", "loss", "learning_rate")
 """Choices of the best architecture that are shown."""
 TRIED_GRADE, TRIED_SEED = 3, 987_654
@@ -122,7 +123,7 @@ def _make_bundle(out: Path, bundle: Path) -> None:
 
 
 def _grade_samples(folder: Path, overlays: Path) -> Path:
-    """Write the sample films and their overlays, and show how the shipped weights grade them; returns their folder."""
+    """Write the sample films and their overlays, show how the shipped weights grade them, and return their folder."""
     grader = from_pretrained()
     folder.mkdir(exist_ok=True)
     overlays.mkdir(exist_ok=True)

@@ -32,7 +32,7 @@ SHOWN_TRIALS = 15
 
 
 def search(audit: Path, out: Path, settings: SearchSettings = SearchSettings()) -> Path:
-    """Write trials.csv, report.md with plots, and best.json to `out`; returns it.
+    """Write trials.csv, report.md with plots, and best.json to `out`, and return it.
 
     A trial that fails leaves its traceback in failed/.
 
@@ -90,7 +90,7 @@ class _FilmHyperModel(KneeHyperModel):
         return fresh.fit(batches, *args, validation_data=validation, validation_batch_size=128, **given)
 
     def _films(self, config: InputConfig) -> tuple[Knees, tuple[np.ndarray, np.ndarray]]:
-        """Training knees, and inputs and targets of validation; those of one size alone are kept in memory."""
+        """Training knees, and inputs and targets of validation; only those of one size are kept in memory."""
         if config not in self.films:
             training, validation = (load_knees(self.audit, split, config) for split in ("train", "val"))
             training = stratified_subset(training, self.settings.films, self.settings.seed)
@@ -101,7 +101,7 @@ class _FilmHyperModel(KneeHyperModel):
 
 
 def read_trials(tuner: Path, epochs: int) -> list[Trial]:
-    """Returns the finished trials that Keras Tuner left on disk, best first.
+    """Return the finished trials that Keras Tuner left on disk, best first.
 
     Args:
         tuner: Its folder.

@@ -28,7 +28,7 @@ from .training.plan import NONE, PlannedMember, TrainSettings, check_names, plan
 
 
 def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) -> Path:
-    """Write member-NAME.weights.h5 and its history for each member, and train.json, to `out`; returns it.
+    """Write member-NAME.weights.h5 and its history for each member, and train.json, to `out`; return it.
 
     Args:
         source: Output folder of a search, or of an audit when every architecture is one of architecture.NAMED.

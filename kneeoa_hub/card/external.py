@@ -11,7 +11,7 @@ OFFICIAL = "oai_test"
 
 
 def across(evidence: Evidence) -> list[CrossDomainRow]:
-    """Returns the rows of networks that were measured on another collection than they were trained on."""
+    """Return the rows of networks that were measured on another collection than they were trained on."""
     rows = evidence.cross_domain
     return [row for row in rows if row.trained_on != "all" and not row.measured_on.startswith(row.trained_on + "_")]
 

@@ -15,7 +15,7 @@ _LIKE_A_NUMBER = re.compile(r"[-+.]?[0-9].*")
 
 
 def metadata(config: BundleConfig, evidence: Evidence) -> str:
-    """Returns the YAML block with its fences."""
+    """Return the YAML block with its fences."""
     from huggingface_hub import EvalResult, ModelCardData
 
     results = []

@@ -22,7 +22,7 @@ class Picture:
 
 
 def body(card: str) -> str:
-    """Returns a card without its metadata and its comments."""
+    """Return a card without its metadata and its comments."""
     return _without_comments(_without_metadata(card))
 
 
@@ -43,7 +43,7 @@ def _without_comments(text: str) -> str:
 
 
 def pictures_apart(text: str) -> Iterator[str | Picture]:
-    """Yields a card's text in order, with each PNG of the bundle as a `Picture`."""
+    """Yield a card's text in order, with each PNG of the bundle as a `Picture`."""
     at = 0
     for match in _PICTURE.finditer(text):
         yield text[at : match.start()]

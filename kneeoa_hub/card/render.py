@@ -25,7 +25,7 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 
 
 def render(config: BundleConfig, evidence: Evidence, figures: str = "figures/") -> str:
-    """Returns the card as Markdown with the Hub's metadata.
+    """Return the card as Markdown with the Hub's metadata.
 
     Args:
         config: The content of bundle.json.
@@ -80,7 +80,7 @@ def render(config: BundleConfig, evidence: Evidence, figures: str = "figures/") 
 
 
 def summary(evidence: Evidence) -> list[str]:
-    """Returns a line for each set of films, with its main measures."""
+    """Return a line for each set of films, with its main measures."""
     return [
         f"{name} ({row.qwk.n} knees): "
         + ", ".join(

@@ -34,7 +34,7 @@ EXPOSURE = {
 
 
 def measures(row: SetEvidence) -> tuple[Estimate | None, ...]:
-    """Returns the estimates under the headings `MEASURES`."""
+    """Return the estimates under the headings `MEASURES`."""
     return (
         row.qwk,
         row.accuracy,
@@ -52,7 +52,7 @@ def _subgroup_measures(row: SubgroupEvidence) -> tuple[Estimate | None, ...]:
 
 
 def held_out(evidence: Evidence) -> Mapping[str, SetEvidence]:
-    """Returns the measures on test films; on all films where no test films were evaluated."""
+    """Return the measures on test films; on all films where no test films were evaluated."""
     return {name: row for name, row in evidence.metrics.items() if name.endswith(TEST)} or evidence.metrics
 
 

@@ -48,18 +48,18 @@ class Sources:
 
 @cache
 def sources() -> Sources:
-    """Returns the known collections and models."""
+    """Return the known collections and models."""
     text = (Path(__file__).parent / "sources.toml").read_text("utf-8")
     return from_json(Sources, tomllib.loads(text), closed=True)
 
 
 def collection(name: str) -> Collection | None:
-    """Returns the known collection of a dataset's name; None for any other dataset."""
+    """Return the known collection of a dataset's name; None for any other dataset."""
     return next((one for one in sources().collections if one.name == name), None)
 
 
 def title(name: str) -> str:
-    """Returns the name of a set of films in words: ``oai_test`` is "OAI, test half"."""
+    """Return the name of a set of films in words: ``oai_test`` is "OAI, test half"."""
     dataset, _, split = name.rpartition("_")
     if not dataset:
         return name

@@ -14,7 +14,7 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>|])")
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Returns a Markdown table; an estimate is written with its interval."""
+    """Return a Markdown table; an estimate is written with its interval."""
     lines = [_line(headings), "|" + "---|" * len(headings)]
     return "\n".join([*lines, *(_line(list(map(_cell, row))) for row in rows)])
 
@@ -30,32 +30,32 @@ def _cell(value: object) -> str:
 
 
 def figure(estimate: Estimate | None, digits: int = 3) -> str:
-    """Returns an estimate with its 95% interval, such as 0.812 (0.790-0.834); a dash where there is none."""
+    """Return an estimate with its 95% interval, such as 0.812 (0.790-0.834); a dash where there is none."""
     return f"{estimate:.{digits}f}" if estimate else NO_ESTIMATE
 
 
 def escaped(text: str) -> str:
-    """Returns a name from outside, such as that of a dataset, so that Markdown shows it as it is."""
+    """Return a name from outside, such as that of a dataset, so that Markdown shows it as it is."""
     return _SPECIAL.sub(r"\\\1", " ".join(text.split()))
 
 
 def label(name: str) -> str:
-    """Returns the name of a set of films in words, for Markdown."""
+    """Return the name of a set of films in words, for Markdown."""
     return escaped(title(name))
 
 
 def listed(names: Sequence[str]) -> str:
-    """Returns names as words: "a, b and c"."""
+    """Return names as words: "a, b and c"."""
     return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)
 
 
 def times(count: int) -> str:
-    """Returns how often: once, twice, 3 times."""
+    """Return how often: once, twice, 3 times."""
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def one_in(proportion: float) -> str:
-    """Returns a proportion as people count, such as "about one in four"; in per cent where no such words are near."""
+    """Return a proportion as people count, such as "about one in four"; in per cent where no such words are near."""
     if proportion < 0.01:
         return "fewer than one in a hundred"
     if proportion > 0.3:
@@ -65,6 +65,6 @@ def one_in(proportion: float) -> str:
 
 
 def section(heading: str, *paragraphs: str) -> str:
-    """Returns a section, or nothing where no paragraph has a text."""
+    """Return a section, or nothing where no paragraph has a text."""
     found = [one for one in paragraphs if one]
     return "\n\n".join([heading, *found]) if found else ""

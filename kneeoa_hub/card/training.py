@@ -45,7 +45,7 @@ def _searched(search: SearchEvidence) -> str:
 
 
 def _choices(config: BundleConfig) -> str:
-    """A column an architecture."""
+    """One column for each architecture."""
     columns = architectures(config.members)
     keys = next(iter(columns.values()), {})
     rows = [(key.replace("_", " "), *(_choice(one.get(key, "")) for one in columns.values())) for key in keys]
@@ -59,12 +59,12 @@ def _choice(value: object) -> str:
 
 
 def architectures(members: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Returns the choices of each architecture among a bundle's members, by its name in the training."""
+    """Return the choices of each architecture among a bundle's members, by its name in the training."""
     return {entry.get("name", "winner-").rpartition("-")[0]: entry.get("architecture", {}) for entry in members}
 
 
 def origin(name: str) -> str:
-    """Returns in words where an architecture comes from: `python -m tuning train --architecture`."""
+    """Return in words where an architecture comes from: `python -m tuning train --architecture`."""
     if name == "winner":
         return "the winner of the search"
     return f"trial {name} of the search" if name.isdigit() else f"{name}, designed by hand"

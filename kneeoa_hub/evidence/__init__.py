@@ -126,12 +126,12 @@ class Evidence:
         return int(self.test_looks.value + (self.test_looks_before.value if self.test_looks_before else 0))
 
     def to_dict(self) -> dict[str, Any]:
-        """Returns the content of evidence.json as parsed JSON."""
+        """Return the content of evidence.json as parsed JSON."""
         return to_json(self)
 
 
 def read_evidence(path: Path) -> Evidence:
-    """Returns the evidence that a file holds. Raises BundleError kinds that name the file and the field."""
+    """Return the evidence that a file holds. Raises BundleError kinds that name the file and the field."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -140,5 +140,5 @@ def read_evidence(path: Path) -> Evidence:
 
 
 def evidence_schema() -> dict[str, Any]:
-    """Returns the JSON schema of evidence.json."""
+    """Return the JSON schema of evidence.json."""
     return schema_of(Evidence, "evidence.json")

@@ -19,7 +19,7 @@ class Estimate:
     n: Annotated[int, Range(0), "Number of films, or of what else was counted; 0 where nothing was."]
 
     def __format__(self, spec: str) -> str:
-        """Returns the value and its interval in a number format: ``f"{estimate:.3f}"`` is 0.812 (0.790-0.834)."""
+        """Return the value and its interval in a number format: ``f"{estimate:.3f}"`` is 0.812 (0.790-0.834)."""
         value, low, high = (format(number, spec) for number in (self.value, self.low, self.high))
         if low == high == value:
             return value

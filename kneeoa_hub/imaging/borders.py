@@ -50,7 +50,7 @@ def inner_film(pixels: np.ndarray) -> Box:
 
 
 def _border(lines: np.ndarray, spread: float, most: int) -> int:
-    """Returns how many of the first lines [N,L] are a border: plain, of one gray, and with an abrupt end."""
+    """Return how many of the first lines [N,L] are a border: plain, of one gray, and with an abrupt end."""
     gray = float(np.median(lines[0]))
     count = 0
     while count < most and float(np.abs(lines[count] - gray).max()) <= LEVEL * spread:

@@ -60,7 +60,7 @@ def with_overlays(answers: Passing, folder: Path) -> Iterator[tuple[str, Answer]
 
 
 class DicomObjects:
-    """Writes FILM.sr.dcm, and FILM.sc.dcm of each graded film, into a folder.
+    """Write FILM.sr.dcm, and FILM.sc.dcm of each graded film, into a folder.
 
     Attributes:
         failed: The number of DICOM films so far whose objects could not be made.

@@ -51,7 +51,7 @@ def test_a_fuzzer_that_reads_the_description_finds_nothing(app: Flask, path: str
         for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
     ]
 
-    @settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=[*HealthCheck])
     @given(case=one_of(modes if method == "post" else modes[:1]))
     def fuzz(case: schemathesis.Case) -> None:
         # No schema says which bytes are a film, so that most bodies that it allows are turned away is no fault.

@@ -53,5 +53,5 @@ def test_a_model_with_a_name_in_any_script_is_served(grader: KneeGrader, films: 
     client = create_app(Settings(), KneeGrader(bundle)).test_client()
     answer = grade(client, films["mild"].read_bytes())
     assert answer.status_code == 200
-    assert answer.json["model"] == "колено 膝"
+    assert answer.get_json()["model"] == "колено 膝"
     assert answer.headers["KneeOA-Model"] == "%D0%BA%D0%BE%D0%BB%D0%B5%D0%BD%D0%BE %E8%86%9D"

@@ -9,6 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -70,8 +71,8 @@ def client(database: str, grader: KneeGrader) -> FlaskClient:
     return create_app(Settings(reader_db=database), grader).test_client()
 
 
-def reading(film: str = "a", **changed: object) -> Reading:
-    values: dict = {
+def reading(film: str = "a", **changed: Any) -> Reading:
+    values: dict[str, Any] = {
         "knee": 0,
         "side": None,
         "reader": "r1",
@@ -218,6 +219,9 @@ def test_agreement_is_kappa_with_an_interval_over_films():
     ]
     found = agreement(readings)
     assert found
+    assert found.kappa is not None
+    assert found.low is not None
+    assert found.high is not None
     import numpy as np
 
     given, answered = np.array(pairs).T

@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -188,7 +189,7 @@ def test_a_model_that_is_changed_on_disk_is_never_used(grader: KneeGrader, films
     "variables", [{"KNEEOA_MODEL": "lab/knees", "HF_ENDPOINT": "http://127.0.0.1:9", "KNEEOA_TIMEOUT": "2"}]
 )
 def test_a_hub_that_is_down_at_the_start_is_waited_for(
-    variables: dict[str, str], films: dict[str, Path], tmp_path: Path
+    variables: dict[str, Any], films: dict[str, Path], tmp_path: Path
 ):
     with serving(HF_HOME=str(tmp_path), **variables) as (address, process):
         assert requests.get(f"{address}/", timeout=60).status_code == 200

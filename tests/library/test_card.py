@@ -135,7 +135,7 @@ def test_a_dataset_of_any_name_is_itself_in_metadata_and_tables(grader, dataset)
     assert metadata["datasets"] == [dataset]
     (result,) = metadata["model-index"][0]["results"]
     assert result["dataset"] == {"name": f"{dataset}, test", "type": dataset, "split": "test"}
-    plain = re.search(r"^- (.*)$", card.partition("datasets:\n")[2], re.MULTILINE)[1]
+    (plain, *_) = re.findall(r"^- (.*)$", card.partition("datasets:\n")[2], re.MULTILINE)
     # A reader of YAML 1.2 takes every plain scalar that begins like a number for one.
     assert not re.match(r"[-+.]?[0-9]", plain)
     tokens = MarkdownIt("commonmark").enable("table").parse(body(card))

@@ -11,6 +11,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import pytest
 from PIL import Image
@@ -266,11 +267,9 @@ def test_a_name_that_is_not_utf8_is_kept_and_a_full_output_is_an_error(films, tm
         with open(folder + b"/" + name, "wb") as file:
             file.write(films["mild"].read_bytes())
 
-    def kneeoa(*arguments: object, **streams: object) -> subprocess.CompletedProcess[bytes]:
+    def kneeoa(*arguments: object, stdout: int | IO[bytes] = subprocess.PIPE) -> subprocess.CompletedProcess[bytes]:
         command = [sys.executable, "-m", "kneeoa_hub.cli", *map(str, arguments)]
-        return subprocess.run(
-            command, stderr=subprocess.PIPE, timeout=120, check=False, **({"stdout": subprocess.PIPE} | streams)
-        )
+        return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, timeout=120, check=False)
 
     for form in ("csv", "jsonl"):
         command = ("grade", tmp_path / "films", "--out", tmp_path / f"grades.{form}")

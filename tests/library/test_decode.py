@@ -9,6 +9,7 @@ import warnings
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
 import pytest
@@ -187,9 +188,9 @@ def test_a_file_that_was_opened_as_text_is_an_error_that_says_so(tmp_path: Path)
 
 
 def test_a_file_that_gives_few_bytes_at_a_time_is_read_to_its_end():
-    assert (decode(Drips(PNG)).pixels == GRAY).all()
+    assert (decode(cast("BinaryIO", Drips(PNG))).pixels == GRAY).all()
     with pytest.raises(errors.FilmTooLarge, match="MiB"):
-        decode(Drips(PNG), Limits(max_bytes=len(PNG) - 1))
+        decode(cast("BinaryIO", Drips(PNG)), Limits(max_bytes=len(PNG) - 1))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
@@ -265,7 +266,7 @@ def test_limits_are_checked_before_decoding():
 
 def test_pixels_that_need_twice_the_memory_count_twice_and_tiles_count_whole():
     gray = encoded((RAMP // 256).astype(np.uint8), "PNG")
-    webp, deep = encoded((RAMP // 256).astype(np.uint8), "WEBP"), png_encode(np.stack([RAMP] * 3, -1))
+    webp, deep = encoded((RAMP // 256).astype(np.uint8), "WEBP"), bytes(png_encode(np.stack([RAMP] * 3, -1)))
     options = {"photometric": "minisblack", "tile": (1024, 1024), "compression": "zlib"}
     tiled = [tiff(RAMP, **options), tiff(np.stack([RAMP, RAMP], -1), extrasamples=["unassalpha"], **options)]
     once, twice = Limits(max_pixels=RAMP.size), Limits(max_pixels=2 * RAMP.size)
@@ -291,7 +292,7 @@ def test_pixels_that_need_twice_the_memory_count_twice_and_tiles_count_whole():
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_the_orientation_of_a_16_bit_png_is_read_before_and_behind_its_pixels(orientation, behind):
     film = knee_film(2, 7, bits=16).pixels
-    content = png_encode(np.stack([turned(film, orientation)] * 3, -1))
+    content = bytes(png_encode(np.stack([turned(film, orientation)] * 3, -1)))
     body = b"eXIf" + b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0" + bytes([orientation]) + bytes(7)
     chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
     at = len(content) - 12 if behind else 33

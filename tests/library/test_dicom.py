@@ -5,6 +5,7 @@ import logging
 import subprocess
 import sys
 import warnings
+from typing import Any
 
 import numpy as np
 import pydicom
@@ -387,7 +388,7 @@ def test_a_patient_name_in_any_element_reaches_no_error_warning_or_log(caplog):
         "NumberOfFrames": "1",
         "ViewPosition": "AP",
     }
-    about = {
+    about: dict[str, Any] = {
         "PatientBirthDate": "19500101",
         "StudyDate": "20200101",
         "StudyInstanceUID": "1.2.3.4.5.6",

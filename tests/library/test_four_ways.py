@@ -28,7 +28,9 @@ def real_films(data, tmp_path_factory) -> list[Path]:
     with tarfile.open(data / "gornale_original_png.tar") as archive:
         for name in deep + plain:
             paths.append(folder / f"{len(paths)}.png")
-            paths[-1].write_bytes(archive.extractfile(name).read())
+            file = archive.extractfile(name)
+            assert file
+            paths[-1].write_bytes(file.read())
     with zipfile.ZipFile(data / "oai_val.zip") as archive:
         for name in [name for name in archive.namelist() if name.endswith(".jpg")][:: 800 // FILMS_EACH]:
             paths.append(folder / f"{len(paths)}.jpg")
@@ -54,7 +56,7 @@ def test_four_ways_in_give_the_same_probabilities(real_films, grader, capsys):
     flask = []
     for start in range(0, len(real_films), 10):
         upload = {"film": [(io.BytesIO(path.read_bytes()), path.name) for path in real_films[start : start + 10]]}
-        flask += client.post("/api/v1/grade", data=upload).json["films"]
+        flask += client.post("/api/v1/grade", data=upload).get_json()["films"]
     demo = build_demo(grader)
     _, url, _ = demo.launch(prevent_thread_lock=True, quiet=True, server_name="127.0.0.1")
     try:

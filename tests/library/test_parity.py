@@ -84,7 +84,7 @@ def ways(grader) -> Iterator[dict[str, Callable[[list[Path]], list[dict]]]]:
     def flask(paths: list[Path]) -> list[dict]:
         return client.post(
             "/api/v1/grade", data={"film": [(io.BytesIO(path.read_bytes()), path.name) for path in paths]}
-        ).json["films"]
+        ).get_json()["films"]
 
     yield {
         "library": lambda paths: [grader.grade(path).to_dict() for path in paths],

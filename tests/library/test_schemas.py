@@ -11,7 +11,7 @@ import pytest
 from kneeoa_hub.cli import main, parser
 from kneeoa_hub.imaging.refusal import MESSAGES
 
-from ..support.schemas import DERIVED, SCHEMAS, derived, schema
+from ..support.schemas import DERIVED, SCHEMAS, definitions, derived, schema
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn"
@@ -54,8 +54,7 @@ def test_what_a_command_prints_with_json_follows_its_schema(command, films, tmp_
 
     words = {"FILM": str(films["mild"]), "HUB": str(tmp_path / "hub")}
     assert main([words.get(word, word) for word in COMMANDS[command]]) == (1 if command == "grade" else 0)
-    whole = schema("commands").schema
-    one = Draft202012Validator({"$ref": f"#/$defs/{command}", "$defs": whole["$defs"]})
+    one = Draft202012Validator({"$ref": f"#/$defs/{command}", "$defs": definitions("commands")})
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len(printed) == (2 if command == "grade" else 1)
     for document in printed:
@@ -77,7 +76,7 @@ def test_every_command_with_json_has_a_schema():
     assert (
         {name for name, sub in commands.items() if "--json" in sub.format_help()}
         == set(COMMANDS)
-        == set(schema("commands").schema["$defs"])
+        == set(definitions("commands"))
     )
 
 

@@ -7,10 +7,10 @@ import pytest
 
 from kneeoa_hub.bundle import GateConfig
 from kneeoa_hub.imaging.film import Film
-from kneeoa_hub.imaging.gate import BLURRED, CLASSES, CUT_OFF, NOT_A_KNEE, POSES, Verdict, to_upright, verdict
+from kneeoa_hub.imaging.gate import BLURRED, CLASSES, CUT_OFF, NOT_A_KNEE, POSES, Gate, Verdict, to_upright, verdict
 from kneeoa_hub.imaging.letterbox import Box
 from kneeoa_hub.imaging.phantom import knee_film
-from kneeoa_hub.imaging.refusal import MESSAGES
+from kneeoa_hub.imaging.refusal import MESSAGES, Refusal
 from kneeoa_hub.imaging.screen import Screener, Screening, box_in_given_film
 
 LIMITS = GateConfig(128, 0.3, 0.9)
@@ -60,16 +60,24 @@ def test_to_upright_undoes_a_pose_and_a_box_finds_its_way_back(pose):
     assert (right - left) * (bottom - top) == 12 * 20
 
 
+def refused(*args, **options) -> Refusal:
+    """The refusal of a film that is screened as `looked` does."""
+    refusal = looked(*args, **options).refused
+    assert refusal
+    return refusal
+
+
 def looked(film: np.ndarray, found: list, classes: dict[tuple, int], boxes=None, share=0.95):
     """Screen a film in which the locator finds these boxes, and the gate sees these classes, in whatever pose."""
 
-    class Gate:
-        limits = LIMITS
+    class GivenVerdicts(Gate):
+        def __init__(self) -> None:
+            self.limits = LIMITS
 
         def judge(self, pixels: np.ndarray, boxes: Sequence[Box]) -> tuple[Verdict, ...]:
             return tuple(verdict(answer(**{f"_{classes[tuple(box)]}": share}), LIMITS) for box in boxes)
 
-    screen = Screener(lambda pixels: tuple(found) if pixels.shape == film.shape else (), Gate())
+    screen = Screener(lambda pixels: tuple(found) if pixels.shape == film.shape else (), GivenVerdicts())
     return screen(Film(film, "the film"), boxes)
 
 
@@ -91,20 +99,20 @@ def test_where_no_knee_is_found_a_film_may_be_one_knee_and_for_a_wide_film_the_g
     square, box = PAIR[:, :100], (0, 0, 100, 100)
     assert looked(square, [], {box: 0}, share=0.5).boxes == (box,)
     assert looked(PAIR, [], {WHOLE: 0}).boxes == (WHOLE,)
-    refused = looked(PAIR, [], {WHOLE: 0}, share=0.5).refused
-    assert (refused.reason, refused.score) == ("no-knee-found", 0.0)
+    unsure = refused(PAIR, [], {WHOLE: 0}, share=0.5)
+    assert (unsure.reason, unsure.score) == ("no-knee-found", 0.0)
     small = (10, 10, 90, 90)
-    assert looked(PAIR, [small], {small: CUT_OFF, WHOLE: 0}).refused.reason == "cut-off"
+    assert refused(PAIR, [small], {small: CUT_OFF, WHOLE: 0}).reason == "cut-off"
     strip = looked(PAIR, [LEFT], {WHOLE: 0})  # one joint in half of it: graded whole, and told where it lies
     assert (strip.boxes, strip.graded) == ((LEFT,), (WHOLE,))
-    assert looked(PAIR, [], {WHOLE: BLURRED}).refused.reason == "blurred"
+    assert refused(PAIR, [], {WHOLE: BLURRED}).reason == "blurred"
 
 
 def test_in_a_part_of_a_film_the_gate_must_be_sure_of_a_knee():
     small, other = (10, 10, 40, 40), (60, 10, 90, 40)
     square = PAIR[:, :100]
     whole = (0, 0, 100, 100)
-    unsure = looked(square, [small], {small: 0, whole: NOT_A_KNEE}, share=0.7).refused
+    unsure = refused(square, [small], {small: 0, whole: NOT_A_KNEE}, share=0.7)
     assert (unsure.reason, round(unsure.score, 2)) == ("not-a-knee", 0.7)
     assert looked(square, [small], {small: 0}, share=0.9).boxes == (small,)
     assert looked(square, [small, other], {small: 0, other: CUT_OFF}, share=0.9).boxes == (small,)
@@ -113,9 +121,9 @@ def test_in_a_part_of_a_film_the_gate_must_be_sure_of_a_knee():
 
 
 def test_the_reason_is_that_of_the_found_boxes():
-    refused = looked(PAIR, [LEFT, RIGHT], {LEFT: BLURRED, RIGHT: BLURRED, WHOLE: NOT_A_KNEE}).refused
-    assert refused.reason == "blurred"
-    assert refused.score < LIMITS.min_upright
+    refusal = refused(PAIR, [LEFT, RIGHT], {LEFT: BLURRED, RIGHT: BLURRED, WHOLE: NOT_A_KNEE})
+    assert refusal.reason == "blurred"
+    assert refusal.score < LIMITS.min_upright
 
 
 @pytest.mark.slow

@@ -144,9 +144,9 @@ def test_an_assistant_can_grade_a_film(url, grader, films):
 
     tools, answer = asyncio.run(visit())
     assert len(tools) == 2
-    assert all("Kellgren-Lawrence" in tool.description or "revision" in tool.description for tool in tools)
+    assert all("Kellgren-Lawrence" in str(tool.description) or "revision" in str(tool.description) for tool in tools)
     assert not answer.isError
-    assert ast.literal_eval(answer.content[0].text) == grader.grade(films["severe"]).to_dict()
+    assert ast.literal_eval(answer.content[0].model_dump()["text"]) == grader.grade(films["severe"]).to_dict()
 
 
 def test_twenty_visitors_at_once_are_all_answered(url, grader, films):

@@ -1,9 +1,11 @@
 """DICOM films of a synthetic knee, as an archive holds them, and with what is odd in their headers."""
 
 import warnings
+from typing import Any
 
 import numpy as np
-import pydicom
+import pydicom.config
+from pydicom.tag import Tag
 from pydicom.uid import generate_uid
 
 from benchmarks.film_kinds import PREAMBLE, dicom
@@ -26,9 +28,9 @@ def knee(bits: int = 12) -> np.ndarray:
     return np.rint(film / film.max() * (2**bits - 1)).astype(np.uint16)
 
 
-def study(pixels: np.ndarray | None = None, **header: object) -> bytes:
+def study(pixels: np.ndarray | None = None, **header: Any) -> bytes:
     """A digital radiograph as an archive holds it. header: None leaves an element out."""
-    about = {
+    about: dict[str, Any] = {
         "StudyInstanceUID": generate_uid(entropy_srcs=["study"]),
         "SeriesInstanceUID": generate_uid(entropy_srcs=["series"]),
         "StudyID": "1",
@@ -47,7 +49,7 @@ def study(pixels: np.ndarray | None = None, **header: object) -> bytes:
 
 def changed(film: bytes, keyword: str, kind: bytes, value: bytes) -> bytes:
     """The film, one element of its header filed as of another kind and with another value."""
-    tag = pydicom.tag.Tag(keyword)
+    tag = Tag(keyword)
     start = film.index(tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little"), PREAMBLE)
     end = start + 8 + int.from_bytes(film[start + 6 : start + 8], "little")
     length = bytes(2) + len(value).to_bytes(4, "little") if kind in (b"SQ", b"UN") else len(value).to_bytes(2, "little")

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, ViewportSize
 
 from kneeoa_hub.imaging.phantom import sample_films
 
@@ -14,7 +14,8 @@ from .flask_requests import file, noise
 from .flask_serving import ROOT, chromium, serving
 
 FOLDER = ROOT / "docs" / "images"
-DESKTOP, PHONE = {"width": 1280, "height": 900}, {"width": 390, "height": 800}
+DESKTOP: ViewportSize = {"width": 1280, "height": 900}
+PHONE: ViewportSize = {"width": 390, "height": 800}
 
 
 def main(folder: Path = FOLDER) -> None:
@@ -66,7 +67,7 @@ def main(folder: Path = FOLDER) -> None:
 def opened(browser: Browser, address: str, dark: bool = False, phone: bool = False) -> Page:
     context = browser.new_context(
         base_url=address, viewport=PHONE if phone else DESKTOP, color_scheme="dark" if dark else "light"
-    )  # type: ignore[arg-type]
+    )
     page = context.new_page()
     page.goto("/")
     page.wait_for_load_state("networkidle")

@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from .bundles import make_bundle
 from .hub_people import REPO, Person, said
@@ -245,7 +246,7 @@ def killed_in_a_push(scene: Scene) -> str:
     return scene.push() or scene.pushed()
 
 
-def _kill(scene: Scene, name: str, *arguments: object, at: str, **options: object) -> None:
+def _kill(scene: Scene, name: str, *arguments: object, at: str, **options: Any) -> None:
     """Start a call, and kill it when the Hub has been asked for `at`."""
     scene.server.requests.clear()
     call = (scene.publisher if name == "push" else scene.stranger).starts(name, *arguments, **options)

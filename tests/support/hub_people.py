@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 CHILD = """
 import json, logging, os, resource, sys
@@ -70,7 +71,7 @@ class Person:
     ) -> dict[str, str]:
         return said(self.starts(name, *arguments, room=room, guest=guest, **options))
 
-    def pulls(self, address: str, **options: object) -> Path:
+    def pulls(self, address: str, **options: Any) -> Path:
         said = self.does("pull", address, **options)
         assert "answer" in said, said
         return Path(said["answer"])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from .bundles import contents, make_bundle
 from .hub_people import REPO, Person
@@ -37,10 +38,10 @@ class Scene:
     publisher: Person
     stranger: Person
 
-    def pull(self, address: str = f"{REPO}@v1.0", by: Person | None = None, **options: object) -> str:
+    def pull(self, address: str = f"{REPO}@v1.0", by: Person | None = None, **options: Any) -> str:
         return self.outcome((by or self.stranger).does("pull", address, **options))
 
-    def push(self, tag: str = "v2.0", **options: object) -> str:
+    def push(self, tag: str = "v2.0", **options: Any) -> str:
         """Of a newer bundle; "" when it went well."""
         told = self.publisher.does("push", self.newer, REPO, tag=tag, **options)
         return "" if "answer" in told else self.outcome(told)

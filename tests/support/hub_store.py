@@ -98,7 +98,7 @@ def xet_upload(content: bytes, cas: Path) -> str:
 
 def xet_download(name: str, size: int, cas: Path, to: Path) -> bytes | None:
     """A file by its Xet hash, or None when the store does not have it."""
-    from hf_xet import XetFileInfo
+    from hf_xet import XetFileInfo  # pyright: ignore[reportAttributeAccessIssue]
     from huggingface_hub.utils._xet import get_xet_session
 
     with suppress(RuntimeError, OSError, ValueError):

@@ -31,6 +31,11 @@ def schema(name: str) -> "Draft202012Validator":
     return Draft202012Validator(document)
 
 
+def definitions(name: str) -> dict:
+    """The parts of the published schema of that name, each by its own name."""
+    return json.loads((SCHEMAS / f"{name}.schema.json").read_text("utf-8"))["$defs"]
+
+
 if __name__ == "__main__":
     for name in DERIVED:
         (SCHEMAS / f"{name}.schema.json").write_text(derived(name), "utf-8")

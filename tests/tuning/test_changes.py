@@ -22,7 +22,9 @@ def films() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return pictures, joints, np.tile(np.array([[0, 0, side, side]], np.float32), (COUNT, 1))
 
 
-def changed(films, strength: float, seed: int = 0, **settings: float) -> np.ndarray:
+def changed(
+    films: tuple[np.ndarray, np.ndarray, np.ndarray], strength: float, seed: int = 0, **settings: float
+) -> np.ndarray:
     from tuning.data import changes
 
     rng = np.random.default_rng(seed)

@@ -2,7 +2,7 @@
 
 import contextlib
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -105,7 +105,7 @@ def test_its_onnx_graph_gives_the_same_outputs(members, films, tmp_path, archite
     from tuning.networks.ensemble import assemble, input_of
 
     assemble(members, temperature=0.7).save(tmp_path / "model", zipped=False)
-    loaded = keras.saving.load_model(tmp_path / "model", compile=False, safe_mode=True)
+    loaded: Any = keras.saving.load_model(tmp_path / "model", compile=False, safe_mode=True)
     answer = loaded.predict_on_batch(films)
     with contextlib.redirect_stdout(io.StringIO()):
         loaded.export(tmp_path / "model.onnx", format="onnx", verbose=False)

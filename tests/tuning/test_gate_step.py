@@ -57,7 +57,7 @@ def test_a_film_and_its_mirror_image_get_the_same_probabilities_except_for_quart
     keras.utils.set_random_seed(3)
     model = with_mirror(build(step.SIDE))
     films = np.random.default_rng(3).standard_normal((4, step.SIDE, step.SIDE, 1)).astype(np.float32)
-    answers, mirrored = (np.asarray(model.predict(inputs, verbose=0)) for inputs in (films, films[:, :, ::-1]))
+    answers, mirrored = (np.asarray(model.predict(inputs, verbose=0)) for inputs in (films, films[:, :, ::-1]))  # pyright: ignore[reportArgumentType]
     other = {(1, False): (3, False), (3, False): (1, False), (1, True): (3, True), (3, True): (1, True)}
     places = [CLASSES.index(other[kind]) if kind in other else place for place, kind in enumerate(CLASSES)]
     assert mirrored[:, places] == pytest.approx(answers, abs=1e-5)

@@ -14,7 +14,7 @@ from kneeoa_hub.imaging.locate import Joint, Locator
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film, write_films
 from kneeoa_hub.typed_json import from_json
 
-from ..support.schemas import schema
+from ..support.schemas import definitions, schema
 
 pytestmark = pytest.mark.keras
 
@@ -90,8 +90,7 @@ def test_the_step_writes_a_locator_with_figures_as_the_schema_has_them(tmp_path)
     settings = LocatorSettings(films=40, epochs=1, batch=8, side=96, test_films=8, made_films=1)
     out = locator(audited, tmp_path / "locator", settings)
     result = json.loads((out / "locator.json").read_text("utf-8"))
-    evidence = schema("evidence").schema
-    wanted = {"$ref": "#/$defs/FindingEvidence", "$defs": evidence["$defs"]}
+    wanted = {"$ref": "#/$defs/FindingEvidence", "$defs": definitions("evidence")}
     schema("evidence").evolve(schema=wanted).validate(result["finding"])
     assert result["finding"]["crops"]["n"] == 12
     assert result["megabytes"] < 2

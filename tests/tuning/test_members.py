@@ -4,6 +4,7 @@ import json
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from tuning.run import steps
 
 pytestmark = pytest.mark.keras
 
-ALONE = {"architectures": ("none",)}
+ALONE: dict[str, Any] = {"architectures": ("none",)}
 
 
 def trained(audited: Path, folder: Path, evaluations: int = 0) -> Path:

@@ -61,13 +61,11 @@ def test_every_group_is_drawn_as_often_as_every_other():
 
 
 def test_copies_narrow_an_interval_only_when_they_count_as_films_of_their_own():
-    from tuning.evaluation.metrics import METRICS, Predictions, coverages, measure, recalls
+    from tuning.evaluation.metrics import METRICS, coverages, measure, recalls
 
     alone = predictions(names(60))
     together = copied(alone, 4)
-    apart = Predictions(
-        *(getattr(together, name) for name in ("truth", "grade", "probabilities", "in_set", "set_size")), names(240)
-    )
+    apart = replace(together, groups=names(240))
     seen, grouped, single = (measure(SetEvidence, one) for one in (alone, together, apart))
     for name in METRICS:
         figure = getattr(seen, name)
@@ -120,6 +118,19 @@ def test_figures_worked_out_by_hand():
         "set_size": 2,
     }
     assert {name: metric(given) for name, metric in METRICS.items()} == pytest.approx(worked)
+
+
+def test_the_area_under_the_curve_is_that_of_scikit_learn_with_ties():
+    from sklearn.metrics import roc_auc_score
+
+    from kneeoa_hub.decision import oa_probability
+    from tuning.evaluation.metrics import METRICS
+
+    given = predictions(names(200))
+    tied = replace(given, probabilities=given.probabilities.round(1))
+    for knees in (given, tied):
+        expected = roc_auc_score(knees.truth >= 2, oa_probability(knees.probabilities))
+        assert METRICS["auc_oa"](knees) == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_set_without_osteoarthritis_has_no_measure_of_it():

@@ -21,7 +21,7 @@ LEVELS = np.linspace(0, 1, 256)
 
 
 def augment(pixels: np.ndarray, content: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """Returns a changed copy of a letterboxed film as float32 [H,W], standardised.
+    """Return a changed copy of a letterboxed film as float32 [H,W], standardised.
 
     Args:
         pixels: [H,W] uint8.
@@ -118,7 +118,7 @@ class TrainingBatches(keras.utils.PyDataset):
         self.start_epoch(self.epoch + 1)
 
     def start_epoch(self, epoch: int) -> None:
-        """Set the epoch. Batches depend on it and the seed alone, so that a resumed training sees the same ones."""
+        """Set the epoch. Batches depend only on it and the seed, so that a resumed training sees the same ones."""
         self.epoch = epoch
         self.order = np.random.default_rng((self.seed, epoch)).permutation(len(self.knees))
 
@@ -136,7 +136,7 @@ def occlude(images: np.ndarray, proportion: float, rng: np.random.Generator) -> 
 def mix(
     images: np.ndarray, targets: np.ndarray, alpha: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns each image and target mixed with those of another film whose grade is equal or next to it.
+    """Return each image and target mixed with those of another film whose grade is equal or next to it.
 
     Args:
         images: [B,H,W].
@@ -156,5 +156,5 @@ def mix(
 
 
 def one_hot(grades: np.ndarray) -> np.ndarray:
-    """Returns grades [N] int as targets [N,5] float32."""
+    """Return grades [N] int as targets [N,5] float32."""
     return np.eye(NUM_GRADES, dtype=np.float32)[grades]

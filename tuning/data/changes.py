@@ -5,6 +5,9 @@ done with it are `keras.ops`, so that any backend does it where the films are. `
 step for one film without changes.
 """
 
+# Keras says of its operations that they may return nothing, or a list.
+# pyright: reportOperatorIssue=false, reportOptionalOperand=false, reportOptionalSubscript=false
+
 from typing import Any, NamedTuple
 
 import numpy as np

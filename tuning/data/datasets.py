@@ -59,21 +59,21 @@ class Knees:
         return np.array([film.dataset for film in self.films], str)
 
     def take(self, rows: np.ndarray) -> "Knees":
-        """Returns the knees of an index or mask [N]."""
+        """Return the knees of an index or mask [N]."""
         rows = np.arange(len(self))[rows]
         return Knees(self.pixels[rows], self.contents[rows], tuple(self.films[row] for row in rows))
 
     def of_datasets(self, names: Collection[str]) -> "Knees":
-        """Returns the knees of these datasets, or all when none is named. Raises DataError for an unknown dataset."""
+        """Return the knees of these datasets, or all when none is named. Raises DataError for an unknown dataset."""
         check_datasets(names, set(self.datasets))
         return self.take(self.in_datasets(names))
 
     def in_datasets(self, names: Collection[str]) -> np.ndarray:
-        """Returns [N] bool: whether a knee belongs to one of these datasets; all do when none is named."""
+        """Return [N] bool: whether a knee belongs to one of these datasets; all do when none is named."""
         return np.isin(self.datasets, list(names or self.datasets))
 
     def inputs(self) -> np.ndarray:
-        """Returns [N,H,W,1] float32, as `kneeoa_hub` feeds the network."""
+        """Return [N,H,W,1] float32, as `kneeoa_hub` feeds the network."""
         batch = np.empty((*self.pixels.shape, 1), np.float32)
         for row, (pixels, content) in enumerate(zip(self.pixels, self.contents, strict=True)):
             batch[row, ..., 0] = standardise(pixels, tuple(content))
@@ -81,7 +81,7 @@ class Knees:
 
 
 def check_datasets(names: Collection[str], known: Collection[str]) -> None:
-    """Raises DataError when a named dataset is not among those that are known."""
+    """Raise DataError when a named dataset is not among those that are known."""
     if missing := set(names) - set(known):
         raise DataError(
             f"There is no film of {', '.join(sorted(missing))}; choose among {', '.join(sorted(set(known)))}."
@@ -89,7 +89,7 @@ def check_datasets(names: Collection[str], known: Collection[str]) -> None:
 
 
 def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
-    """Returns the usable films of a split, letterboxed, and caches them beside the audit.
+    """Return the usable films of a split, letterboxed, and caches them beside the audit.
 
     Args:
         audit: Output folder of the audit.
@@ -119,7 +119,7 @@ def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
 
 
 def check_grades(validation: Knees) -> None:
-    """Raises DataError for validation films of one grade alone, by which no network is better than another."""
+    """Raise DataError when all validation films have one grade: no network is better than another on them."""
     if len(grades := set(validation.grades.tolist())) < 2:
         raise DataError(
             f"All {len(validation)} validation films have the grade {grades.pop()}, so no kappa can be measured; give"
@@ -128,7 +128,7 @@ def check_grades(validation: Knees) -> None:
 
 
 def _from_cache(cache: Path, made_of: str, films: tuple[AuditedFilm, ...]) -> Knees | None:
-    """Returns the cached films; None where the cache is damaged or was made of other films, or in another order."""
+    """Return the cached films; None where the cache is damaged or was made of other films, or in another order."""
     try:
         with np.load(cache, allow_pickle=False) as arrays:
             same = "films" in arrays and str(arrays["films"]) == made_of and len(arrays["pixels"]) == len(films)
@@ -138,7 +138,7 @@ def _from_cache(cache: Path, made_of: str, films: tuple[AuditedFilm, ...]) -> Kn
 
 
 def usable_films(audit: Path, split: str) -> dict[str, list[np.ndarray]]:
-    """Returns the usable films of a split by dataset, each [H,W] float32 with bright bone."""
+    """Return the usable films of a split by dataset, each [H,W] float32 with bright bone."""
     films: dict[str, list[np.ndarray]] = {}
     with FilmReader() as reader:
         for film in steps.progress(usable_rows(audit, split), f"gate: load {split}"):
@@ -147,7 +147,7 @@ def usable_films(audit: Path, split: str) -> dict[str, list[np.ndarray]]:
 
 
 def usable_rows(audit: Path, split: str) -> tuple[AuditedFilm, ...]:
-    """Returns the rows of a split's usable films. Raises DataError when there is none."""
+    """Return the rows of a split's usable films. Raises DataError when there is none."""
     films = tuple(film for film in read_films(audit) if film.split == split and film.usable)
     if not films:
         raise DataError(f"{audit} has no film in the split {split!r}; give more films, or a CSV with that split.")
@@ -155,13 +155,13 @@ def usable_rows(audit: Path, split: str) -> tuple[AuditedFilm, ...]:
 
 
 def bright_bone(reader: FilmReader, film: AuditedFilm) -> np.ndarray:
-    """Returns a film's pixels [H,W] float32, inverted where the audit found inverted grays, as a bundle's gate does."""
+    """Return a film's pixels [H,W] float32, inverted where the audit found inverted grays, as a bundle's gate does."""
     pixels = decode(reader.read(film.source, film.file)).pixels
     return to_upright(pixels, (0, True)) if film.inverted else pixels
 
 
 def exposures(knees: Knees) -> np.ndarray | None:
-    """Returns [N] the mean gray of each decoded film with bright bone, 0 to 1.
+    """Return [N] the mean gray of each decoded film with bright bone, 0 to 1.
 
     Letterboxed pixels are stretched by percentiles and no longer show it. Where an audit did not measure it, the films
     are read again; the result is None when that is no longer possible.
@@ -175,7 +175,7 @@ def exposures(knees: Knees) -> np.ndarray | None:
 
 
 def stratified_subset(knees: Knees, count: int, seed: int = 0) -> Knees:
-    """Returns at most `count` knees with the grades in their proportions; one seed always gives the same knees."""
+    """Return at most `count` knees with the grades in their proportions; one seed always gives the same knees."""
     if count >= len(knees):
         return knees
     shuffled = np.random.default_rng(seed).permutation(len(knees))

@@ -41,12 +41,12 @@ class Pair(NamedTuple):
 
 
 def pixel_hash(pixels: np.ndarray) -> str:
-    """Returns the sha256 of shape and values, which does not depend on the file's format."""
+    """Return the sha256 of shape and values, which does not depend on the file's format."""
     return hashlib.sha256(repr(pixels.shape).encode() + np.ascontiguousarray(pixels, "<f4").tobytes()).hexdigest()
 
 
 def thumbnail(pixels: np.ndarray) -> np.ndarray:
-    """Returns [THUMBNAIL,THUMBNAIL] float32 of mean 0 and length 1: fine detail, without exposure."""
+    """Return [THUMBNAIL,THUMBNAIL] float32 of mean 0 and length 1: fine detail, without exposure."""
     small = np.asarray(Image.fromarray(pixels).resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BOX))
     # Bright bone on a dark ground is common to all knees; what remains after the blur is subtracted tells them apart.
     coarse = Image.fromarray(small).resize((6, 6), Image.Resampling.BOX).resize(small.shape, Image.Resampling.BICUBIC)
@@ -56,7 +56,7 @@ def thumbnail(pixels: np.ndarray) -> np.ndarray:
 
 
 def near_pairs(thumbnails: np.ndarray, threshold: float = NEAR) -> list[Pair]:
-    """Returns the pairs of thumbnails [N,T,T] whose correlation reaches the threshold, as they are or mirrored."""
+    """Return the pairs of thumbnails [N,T,T] whose correlation reaches the threshold, as they are or mirrored."""
     count = len(thumbnails)
     flat = thumbnails.reshape(count, -1)
     mirrored = thumbnails[:, :, ::-1].reshape(count, -1)
@@ -72,7 +72,7 @@ def near_pairs(thumbnails: np.ndarray, threshold: float = NEAR) -> list[Pair]:
 
 
 def detail(pixels: np.ndarray) -> np.ndarray:
-    """Returns [2,DETAIL,DETAIL] float32: trabeculae and edges, whole and away from plain areas.
+    """Return [2,DETAIL,DETAIL] float32: trabeculae and edges, whole and away from plain areas.
 
     Each has mean 0 and length 1, without the blurred film that all knees have in common. The second leaves out what
     lies beside a plain area, since edges of frames, beams and markers are alike in many films; it is all 0 where
@@ -82,12 +82,12 @@ def detail(pixels: np.ndarray) -> np.ndarray:
     low, high = np.percentile(small, (1, 99))
     clipped = small.clip(low, high)
     plain = maximum_filter(clipped, 3) - minimum_filter(clipped, 3) <= PLAIN * (high - low)
-    inside = ~maximum_filter(plain, 2 * round(2 * BLUR) + 1)
+    inside = ~np.asarray(maximum_filter(plain, 2 * round(2 * BLUR) + 1))
     return np.stack([_fine(small, np.ones_like(inside)), _fine(clipped, inside)])
 
 
 def shifted_pairs(details: np.ndarray) -> list[Pair]:
-    """Returns the pairs of films that show one knee, if shifted by up to LARGEST_SHIFT.
+    """Return the pairs of films that show one knee, if shifted by up to LARGEST_SHIFT.
 
     A shift keeps the amplitudes of a picture's spectrum, so candidates are found by these first, and laid over one
     another then.
@@ -166,7 +166,7 @@ def _unit(rows: np.ndarray) -> np.ndarray:
 
 
 def _correlation(film: np.ndarray, other: np.ndarray, down: int, right: int) -> float:
-    """Correlation of two pictures of one size where they overlap, the other one moved by so many pixels."""
+    """Correlation of two pictures of one size where they overlap, the other one moved by a number of pixels."""
     height, width = film.shape
     mine = film[max(down, 0) : height + min(down, 0), max(right, 0) : width + min(right, 0)]
     its = other[max(-down, 0) : height + min(-down, 0), max(-right, 0) : width + min(-right, 0)]

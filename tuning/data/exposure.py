@@ -15,14 +15,14 @@ legs anywhere in the picture, has -.54."""
 
 
 def polarity_thumbnail(pixels: np.ndarray) -> np.ndarray:
-    """Returns [SIDE*SIDE] float32 of mean 0 and length 1, from a film [H,W]."""
+    """Return [SIDE*SIDE] float32 of mean 0 and length 1, from a film [H,W]."""
     values = np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BOX)).ravel()
     values = values - values.mean()
     return values / max(float(np.linalg.norm(values)), 1e-6)
 
 
 def inverted(thumbnails: np.ndarray) -> np.ndarray:
-    """Returns [N] bool: which films look like the negative of the typical film, the median of all.
+    """Return [N] bool: which films look like the negative of the typical film, the median of all.
 
     thumbnails: [N,SIDE*SIDE], see `polarity_thumbnail`.
     """
@@ -36,5 +36,5 @@ def inverted(thumbnails: np.ndarray) -> np.ndarray:
 
 
 def brightness(pixels: np.ndarray) -> float:
-    """Returns the mean of a film [H,W], 0 to 1: over the largest value of 8 bits, or of 16 bits where 8 are too few."""
+    """Return the mean of a film [H,W], 0 to 1: over the largest value of 8 bits, or of 16 bits where 8 are too few."""
     return float(pixels.mean()) / (255 if pixels.max() <= 255 else 65535)

@@ -15,7 +15,7 @@ SAME = ("group", "sha256", "pixel_sha256")
 
 
 def grouped(films: Sequence[AuditedFilm], copies: Iterable[Pair], shifted: Iterable[Pair]) -> list[AuditedFilm]:
-    """Returns the films with their `group` and `leakage_group`.
+    """Return the films with their `group` and `leakage_group`.
 
     Args:
         films: With the patient as `group`, or "" where it is not known.
@@ -37,7 +37,7 @@ def grouped(films: Sequence[AuditedFilm], copies: Iterable[Pair], shifted: Itera
 
 
 def components(count: int, links: Sequence[tuple[int, int]]) -> np.ndarray:
-    """Returns [count] int: the smallest row that each row is linked to, directly or through others."""
+    """Return [count] int: the smallest row that each row is linked to, directly or through others."""
     first, second = np.array(links, int).reshape(-1, 2).T
     graph = coo_array((np.ones(len(first), bool), (first, second)), shape=(count, count))
     _, labels = connected_components(graph, directed=False)

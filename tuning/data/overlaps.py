@@ -14,13 +14,13 @@ from .table import AuditedFilm
 
 
 def folder_of(film: AuditedFilm) -> str:
-    """Returns the folder above the folder of a film's grade: "films.zip/train", "MedicalExpert-I"."""
+    """Return the folder above the folder of a film's grade: "films.zip/train", "MedicalExpert-I"."""
     above = PurePosixPath(film.file).parts[:-2]
     return "/".join((Path(film.source).name, *above))
 
 
 def overlaps(films: Sequence[AuditedFilm], places: Sequence[str]) -> list[Overlap]:
-    """Returns every two places that share a knee; two folders with the films of two readers are one set, not two.
+    """Return every two places that share a knee; two folders with the films of two readers are one set, not two.
 
     places: where each film lies, or "" for a film that does not count.
     """

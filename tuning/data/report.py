@@ -10,7 +10,7 @@ from .table import SEVERAL_KNEES
 
 
 def report(summary: AuditSummary) -> str:
-    """Returns the report of an audit."""
+    """Return the report of an audit."""
     lines = [
         "# Audit of the films",
         "",

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+from threadpoolctl import threadpool_limits
 
 from kneeoa_hub.agreement import qwk, resamples
 from kneeoa_hub.evidence import ShortcutEvidence
@@ -19,7 +20,7 @@ from kneeoa_hub.grades import NUM_GRADES
 from ..run.estimates import balanced_accuracy, bootstrapped
 
 MODES = ("1", "L", "P", "RGB", "RGBA", "I", "I;16")
-"""Pillow's modes, by whose position a mode is told to the trees."""
+"""Pillow's modes. The trees get the position of a mode in this tuple."""
 DEEP_MODES = ("I", "I;16")
 """Modes of 16 bits."""
 FOLDS = 5
@@ -28,7 +29,7 @@ LEAST_FILMS = 20
 
 
 def header(content: bytes) -> tuple[float, ...]:
-    """Returns width, height, bytes, mode and format of a file as numbers; DICOM and others have their bytes alone."""
+    """Return width, height, bytes, mode and format of a file as numbers; for DICOM and others only the bytes."""
     try:
         with Image.open(io.BytesIO(content)) as image:
             mode = MODES.index(image.mode) if image.mode in MODES else len(MODES)
@@ -38,19 +39,19 @@ def header(content: bytes) -> tuple[float, ...]:
 
 
 def is_deep(header: tuple[float, ...]) -> bool:
-    """Returns whether the picture of a `header` has 16 bits; False for DICOM, whose header is not read."""
-    return header[3] in map(MODES.index, DEEP_MODES)
+    """Return whether the picture of a `header` has 16 bits; False for DICOM, whose header is not read."""
+    return header[3] in [MODES.index(mode) for mode in DEEP_MODES]
 
 
 def trees() -> HistGradientBoostingClassifier:
-    """Returns untrained boosted trees with a fixed seed."""
+    """Return untrained boosted trees with a fixed seed."""
     return HistGradientBoostingClassifier(max_iter=60, learning_rate=0.1, random_state=0)
 
 
 def shortcut_scores(
     features: Sequence[Sequence[float]], grades: np.ndarray, groups: np.ndarray
 ) -> ShortcutEvidence | None:
-    """Returns QWK and balanced accuracy of boosted trees; by chance these are 0 and one in five.
+    """Return QWK and balanced accuracy of boosted trees; by chance these are 0 and one in five.
 
     Args:
         features: [N,F] of what is not the knee.
@@ -63,7 +64,9 @@ def shortcut_scores(
     if np.bincount(grades, minlength=NUM_GRADES).min() < LEAST_FILMS:
         return None
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
-    guessed = np.asarray(cross_val_predict(trees(), np.asarray(features, float), grades, groups=groups, cv=folds))
+    # Trees this small gain nothing from threads, which on a busy machine wait for each other for minutes.
+    with threadpool_limits(1):
+        guessed = np.asarray(cross_val_predict(trees(), np.asarray(features, float), grades, groups=groups, cv=folds))
     samples = resamples(groups)
     kappa, balanced = (
         bootstrapped(lambda rows, score=score: score(grades[rows], guessed[rows]), samples, len(grades))

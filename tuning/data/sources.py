@@ -62,7 +62,7 @@ class Labelled:
 
 
 def read_labels(arguments: Iterable[str]) -> list[Labelled]:
-    """Returns every labelled film of the `--data` arguments, in the order given.
+    """Return every labelled film of the `--data` arguments, in the order given.
 
     Args:
         arguments: PATH or NAME=PATH; NAME names the dataset.
@@ -96,7 +96,7 @@ class FilmReader:
             archive.close()
 
     def read(self, source: str, file: str) -> bytes:
-        """Returns the bytes of a film. Raises DataError when they can no longer be read."""
+        """Return the bytes of a film. Raises DataError when they can no longer be read."""
         try:
             if not source.lower().endswith(ARCHIVES):
                 return (Path(source) / file).read_bytes()
@@ -112,7 +112,7 @@ class FilmReader:
 
 
 def open_archive(path: Path) -> zipfile.ZipFile | tarfile.TarFile:
-    """Returns an open archive. Raises DataError when it can't be opened."""
+    """Return an open archive. Raises DataError when it can't be opened."""
     try:
         return zipfile.ZipFile(path) if path.suffix.lower() == ".zip" else tarfile.open(path)
     except (OSError, zipfile.BadZipFile, tarfile.TarError) as error:
@@ -225,7 +225,7 @@ def _grade(text: str, where: str) -> int:
 
 
 def content_of(labels: Sequence[Labelled]) -> dict[str, str]:
-    """Returns the fingerprints of labelled films by part; see `run.content`."""
+    """Return the fingerprints of labelled films by part; see `run.content`."""
     with FilmReader() as reader:
         films = [(one.dataset, one.file, _film_hash(reader, one)) for one in labels]
     return {

@@ -17,7 +17,7 @@ COPY = "copy of another training film"
 
 
 def split(films: Sequence[AuditedFilm], seed: int) -> list[AuditedFilm]:
-    """Returns the films with their `split` and their `use`.
+    """Return the films with their `split` and their `use`.
 
     A film keeps a split that was given. Where the films of a leakage group were given several, only those in the most
     held-out one stay in use. Training films are also left out when they are copies of another one, or when the same
@@ -49,7 +49,7 @@ def split(films: Sequence[AuditedFilm], seed: int) -> list[AuditedFilm]:
 
 
 def grades_by_picture(films: Sequence[AuditedFilm]) -> dict[str, set[int]]:
-    """Returns the grades that each picture was given, by the hash of its pixels."""
+    """Return the grades that each picture was given, by the hash of its pixels."""
     grades = defaultdict(set)
     for film in films:
         grades[film.pixel_sha256].add(film.grade)

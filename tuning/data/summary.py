@@ -121,12 +121,12 @@ class Findings:
 
 
 def read_summary(audit: Path) -> AuditSummary:
-    """Returns an audit's summary. Raises DataError when the audit has not finished or the file is damaged."""
+    """Return an audit's summary. Raises DataError when the audit has not finished or the file is damaged."""
     return steps.typed(AuditSummary, steps.read_json(audit / SUMMARY), audit / SUMMARY)
 
 
 def summarise(films: Sequence[AuditedFilm], given: Sequence[AuditedFilm], findings: Findings) -> AuditSummary:
-    """Returns the summary of an audit.
+    """Return the summary of an audit.
 
     Args:
         films: The table of films.

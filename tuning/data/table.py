@@ -85,7 +85,7 @@ INTEGERS = {field.name for field in fields(AuditedFilm) if field.type in (int, "
 
 
 def read_films(folder: Path) -> list[AuditedFilm]:
-    """Returns the rows of an audit's films.csv. Raises DataError when the table can't be read."""
+    """Return the rows of an audit's films.csv. Raises DataError when the table can't be read."""
     path = folder / "films.csv"
     try:
         with path.open(newline="", encoding="utf-8") as file:

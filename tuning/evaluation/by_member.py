@@ -21,7 +21,7 @@ from .outputs import BATCH, predict
 def by_member(
     members: Sequence[Member], config: InputConfig, splits: dict[str, Knees], calibration: Calibration
 ) -> tuple[MemberEvidence, ...]:
-    """Returns the measures of each member alone.
+    """Return the measures of each member alone.
 
     Args:
         members: The members of the ensemble.
@@ -58,7 +58,7 @@ def _mirrored(network: keras.Model, knees: Knees, calibration: Calibration) -> E
     inputs = knees.inputs()
     film, mirrored = (
         reported_grade(
-            apply_temperature(network.predict(views, batch_size=BATCH, verbose=0), calibration.temperature),
+            apply_temperature(network.predict(views, batch_size=BATCH, verbose=0), calibration.temperature),  # pyright: ignore[reportArgumentType]
             calibration.decision,
         )
         for views in (inputs, inputs[:, :, ::-1])

@@ -40,7 +40,7 @@ class Calibration:
 
 
 def calibrate(probabilities: np.ndarray, truth: np.ndarray, groups: np.ndarray) -> Calibration:
-    """Returns what is fitted on validation knees.
+    """Return what is fitted on validation knees.
 
     Args:
         probabilities: [N,5] of the uncalibrated ensemble.
@@ -60,24 +60,25 @@ def calibrate(probabilities: np.ndarray, truth: np.ndarray, groups: np.ndarray) 
 
 
 def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
-    """Returns the temperature of the least log loss; probabilities: [N,5]; truth: [N] int."""
+    """Return the temperature of the least log loss; probabilities: [N,5]; truth: [N] int."""
 
     def log_loss(log_temperature: float) -> float:
         calibrated = apply_temperature(probabilities, float(np.exp(log_temperature)))
         return float(-np.log(np.maximum(calibrated[np.arange(len(truth)), truth], LEAST_PROBABILITY)).mean())
 
-    return float(np.exp(minimize_scalar(log_loss, bounds=TEMPERATURES, method="bounded").x))
+    found = minimize_scalar(log_loss, bounds=TEMPERATURES, method="bounded")
+    return float(np.exp(found.x))  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Returns [N,5] with the logarithms divided by the temperature, as the exported graph does."""
+    """Return [N,5] with the logarithms divided by the temperature, as the exported graph does."""
     logits = np.log(np.maximum(probabilities.astype(np.float64), LEAST_PROBABILITY)) / temperature
     powers = np.exp(logits - logits.max(1, keepdims=True))
     return powers / powers.sum(1, keepdims=True)
 
 
 def conformal_threshold(scores: np.ndarray, level: float) -> float:
-    """Returns the threshold under which a new score lies with probability `level` (Vovk et al., 2005).
+    """Return the threshold under which a new score lies with probability `level` (Vovk et al., 2005).
 
     It is the ceil((N+1)*level)-th smallest score, or EVERY_GRADE where there are too few films for the level.
 
@@ -90,13 +91,13 @@ def conformal_threshold(scores: np.ndarray, level: float) -> float:
 
 
 def calibrated_predictions(probabilities: np.ndarray, knees: Knees, calibration: Calibration) -> Predictions:
-    """Returns what the bundle will report for knees, from the uncalibrated probabilities [N,5]."""
+    """Return what the bundle will report for knees, from the uncalibrated probabilities [N,5]."""
     calibrated = apply_temperature(probabilities, calibration.temperature)
     return reported_predictions(calibrated, knees, calibration.decision, calibration.conformal.threshold)
 
 
 def reported_predictions(calibrated: np.ndarray, knees: Knees, decision: Decision, threshold: float) -> Predictions:
-    """Returns what a bundle reports for knees.
+    """Return what a bundle reports for knees.
 
     Args:
         calibrated: [N,5] calibrated probabilities.

@@ -78,7 +78,7 @@ class ComposedResult:
 def measure_composed(
     locator: Locator, grader: KneeGrader, knees: Sequence[Knee], origin: Sequence[AuditedFilm], count: int, seed: int
 ) -> dict[str, Estimate]:
-    """Returns fields of a `FindingEvidence`, on films with shafts and surroundings that no training used.
+    """Return fields of a `FindingEvidence`, on films with shafts and surroundings that no training used.
 
     Args:
         locator: The locator.

@@ -3,7 +3,7 @@
 import importlib.metadata
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import DataError
@@ -50,7 +50,7 @@ def assemble_evidence(
     training: TrainingEvidence,
     test_evaluations: int,
 ) -> Evidence:
-    """Returns every number of the card.
+    """Return every number of the card.
 
     Args:
         ensemble: The ensemble.
@@ -94,7 +94,7 @@ def assemble_evidence(
     )
 
 
-def _calibration(fit: Fit, sets: Sequence[MeasuredSet], splits: str) -> CalibrationEvidence:
+def _calibration(fit: Fit, sets: Sequence[MeasuredSet], splits: Literal["val", "train+val"]) -> CalibrationEvidence:
     calibration, films = fit.calibration, fit.calibration_films
     return CalibrationEvidence(
         fitted_on=splits,

@@ -131,8 +131,8 @@ def blurred(pixels: Pixels, rng: np.random.Generator, deviation: float) -> Pixel
 def resized(pixels: Pixels, rng: np.random.Generator, factor: float, back: bool = False) -> Pixels:
     """Enlarge or shrink the film; `back` brings it to its size again, without the detail that was lost."""
     image = Image.fromarray(pixels)
-    size = tuple(max(1, round(side * factor)) for side in image.size)
-    image = image.resize(size, Image.Resampling.BICUBIC)
+    width, height = (max(1, round(side * factor)) for side in image.size)
+    image = image.resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(image.resize(pixels.shape[::-1], Image.Resampling.BICUBIC) if back else image)
 
 

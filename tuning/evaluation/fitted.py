@@ -41,5 +41,5 @@ class Fitted:
 
 
 def read_fitted(evaluated: Path) -> Fitted:
-    """Returns the calibration.json of an evaluation. Raises DataError when the evaluation has not finished."""
+    """Return the calibration.json of an evaluation. Raises DataError when the evaluation has not finished."""
     return steps.typed(Fitted, steps.read_json(evaluated / FITTED), evaluated / FITTED)

@@ -46,7 +46,7 @@ class GradedKnees:
 
 
 def gallery(evaluated: Path, folder: Path) -> Path:
-    """Write right.png, wrong.png, uncertain.png and gallery.csv to `folder`; returns it.
+    """Write right.png, wrong.png, uncertain.png and gallery.csv to `folder`, and return it.
 
     Args:
         evaluated: Output folder of an evaluation.
@@ -84,7 +84,7 @@ def gallery(evaluated: Path, folder: Path) -> Path:
 
 
 def choose(graded: GradedKnees) -> dict[str, np.ndarray]:
-    """Returns the rows of each sheet, see SHEETS: COLUMNS of every reader's grade at most, the grades in order."""
+    """Return the rows of each sheet, see SHEETS: COLUMNS of every reader's grade at most, the grades in order."""
     error = np.abs(graded.truth - graded.grade)
     orders = {
         "right": (error == 0, (-graded.probability,)),

@@ -15,7 +15,7 @@ from .outputs import BATCH, predict
 def joint_evidence(
     model: keras.Model, knees: Knees, config: InputConfig, decision: Decision
 ) -> tuple[JointEvidence | None, MeanMaps | None]:
-    """Returns what blanking the joint costs and where the maps peak, and the mean map of each reported grade.
+    """Return what blanking the joint costs and where the maps peak, and the mean map of each reported grade.
 
     Args:
         model: As it is exported, with temperature, decision rule and mean class maps.

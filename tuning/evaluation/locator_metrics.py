@@ -41,7 +41,7 @@ class RealFilm:
 
 
 def measure_real(locator: Locator, grader: KneeGrader, films: Sequence[AuditedFilm]) -> dict[str, Estimate]:
-    """Returns fields of a `FindingEvidence`: strips of one and two knees of all splits, and validation crops.
+    """Return fields of a `FindingEvidence`: strips of one and two knees of all splits, and validation crops.
 
     Args:
         locator: The locator.
@@ -71,7 +71,7 @@ def measure_real(locator: Locator, grader: KneeGrader, films: Sequence[AuditedFi
 
 
 def grades(grader: KneeGrader, pixels: np.ndarray, boxes: tuple[Box, ...]) -> list[int]:
-    """Returns the grade in each box of a film [H,W], left to right."""
+    """Return the grade in each box of a film [H,W], left to right."""
     return [knee.grade for knee in grader.grade(pixels, boxes=boxes, force=True).knees]
 
 

@@ -47,7 +47,7 @@ class MeanMaps:
 
 
 def joint_boxes(knees: Knees, config: InputConfig, joint: tuple[float, float, float, float] = JOINT) -> np.ndarray:
-    """Returns [N,4] int, the box of the joint space in the input of each knee.
+    """Return [N,4] int, the box of the joint space in the input of each knee.
 
     Args:
         knees: N knees that were cropped alike.
@@ -64,7 +64,7 @@ def joint_boxes(knees: Knees, config: InputConfig, joint: tuple[float, float, fl
 
 
 def masked_kappas(grading: Grading, knees: Knees, config: InputConfig, seed: int = 0) -> MasksEvidence:
-    """Returns the kappa of whole films, and of films with the joint, all but the joint, and the border blanked.
+    """Return the kappa of whole films, and of films with the joint, all but the joint, and the border blanked.
 
     Each is compared with masks of the same size at random places; the differences have paired intervals.
 
@@ -107,7 +107,7 @@ def masked_kappas(grading: Grading, knees: Knees, config: InputConfig, seed: int
 
 
 def peaks(maps: np.ndarray, knees: Knees, config: InputConfig) -> MapPeaks:
-    """Returns how often activation maps [N,h,w] peak in the joint space, and which part of their places lies there."""
+    """Return how often activation maps [N,h,w] peak in the joint space, and which part of their places lies there."""
     boxes = joint_boxes(knees, config)
     rows, columns = (
         (np.arange(count) + 0.5) * side / count
@@ -123,7 +123,7 @@ def peaks(maps: np.ndarray, knees: Knees, config: InputConfig) -> MapPeaks:
 
 
 def mean_maps(maps: np.ndarray, grades: np.ndarray, knees: Knees, config: InputConfig) -> MeanMaps:
-    """Returns the mean activation map of each reported grade.
+    """Return the mean activation map of each reported grade.
 
     Args:
         maps: [N,h,w].

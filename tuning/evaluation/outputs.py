@@ -13,7 +13,7 @@ BATCH = 64
 
 
 def predict(model: keras.Model, knees: Knees, title: str) -> Outputs:
-    """Returns the model's probabilities [N,5], embedding [N,D] and activation map [N,h,w].
+    """Return the model's probabilities [N,5], embedding [N,D] and activation map [N,h,w].
 
     Args:
         model: An ensemble, see `ensemble.assemble`.
@@ -29,5 +29,5 @@ def predict(model: keras.Model, knees: Knees, title: str) -> Outputs:
 
 
 def take(outputs: Outputs, rows: np.ndarray) -> Outputs:
-    """Returns the outputs for an index or mask [N] of the knees."""
+    """Return the outputs for an index or mask [N] of the knees."""
     return Outputs(*(getattr(outputs, name)[rows] for name in OUTPUTS))

@@ -24,7 +24,7 @@ MAX_COLOUR = 0.04
 
 
 def fit_refusal(training: np.ndarray, validation: np.ndarray, contents: Sequence[np.ndarray]) -> RefusalConfig:
-    """Returns the limits of refusal.
+    """Return the limits of refusal.
 
     Args:
         training: [N,D] embeddings of training knees.

@@ -27,7 +27,7 @@ SEED = 98
 
 
 def measure(grader: KneeGrader, films: Mapping[str, Sequence[np.ndarray]], count: int) -> dict[str, Any]:
-    """Returns fields of a `FindingEvidence`: validation knees that are refused, and the outcomes of synthetic films.
+    """Return fields of a `FindingEvidence`: validation knees that are refused, and the outcomes of synthetic films.
 
     Args:
         grader: The bundle.

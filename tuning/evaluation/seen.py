@@ -12,7 +12,7 @@ from ..data.table import AuditedFilm
 
 
 def mark_seen(knees: Knees, trained: Sequence[AuditedFilm], newer: Sequence[AuditedFilm]) -> tuple[Knees, np.ndarray]:
-    """Returns the knees with the leakage groups of a newer audit, and [N] bool: whether a training film shows the knee.
+    """Return the knees with the leakage groups of a newer audit, and [N] bool: whether a training film shows the knee.
 
     Args:
         knees: N held-out knees.
@@ -29,7 +29,7 @@ def mark_seen(knees: Knees, trained: Sequence[AuditedFilm], newer: Sequence[Audi
 
 
 def leakage_groups(trained: Sequence[AuditedFilm], newer: Sequence[AuditedFilm]) -> dict[tuple[str, str], str]:
-    """Returns the newer audit's leakage groups by dataset and file. Raises DataError when it lacks a film."""
+    """Return the newer audit's leakage groups by dataset and file. Raises DataError when it lacks a film."""
     groups = {(film.dataset, film.file): film.leakage_group for film in newer}
     if lacking := [film.file for film in trained if (film.dataset, film.file) not in groups]:
         raise DataError(

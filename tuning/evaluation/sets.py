@@ -35,12 +35,12 @@ class PredictedSplit:
     seen: np.ndarray | None
 
     def take(self, rows: np.ndarray) -> "PredictedSplit":
-        """Returns the knees of an index or mask [N]."""
+        """Return the knees of an index or mask [N]."""
         seen = None if self.seen is None else self.seen[rows]
         return PredictedSplit(self.name, self.knees.take(rows), take(self.outputs, rows), seen)
 
     def by_dataset(self) -> Iterator[tuple[str, "PredictedSplit"]]:
-        """Yields the name of each set, DATASET_SPLIT, and its knees."""
+        """Yield the name of each set, DATASET_SPLIT, and its knees."""
         for dataset in sorted(set(self.knees.datasets)):
             yield f"{dataset}_{self.name}", self.take(self.knees.datasets == dataset)
 
@@ -69,7 +69,7 @@ class MeasuredSet:
 
 
 def measure_set(name: str, films: PredictedSplit, calibration: Calibration, refusal: RefusalConfig) -> MeasuredSet:
-    """Returns what is measured on one set of films.
+    """Return what is measured on one set of films.
 
     Args:
         name: Of the set.

@@ -15,7 +15,7 @@ LEAST_KNEES = 50
 
 
 def subgroups(predictions: Predictions, knees: Knees) -> dict[str, SubgroupEvidence]:
-    """Returns measures by the patient's side, and by thirds of the films' exposure where it is known."""
+    """Return measures by the patient's side, and by thirds of the films' exposure where it is known."""
     sides = np.array([film.side for film in knees.films])
     rows = {f"side: {side}": sides == side for side in ("left", "right")}
     if (grays := exposures(knees)) is not None:

@@ -22,7 +22,7 @@ UNIFORM = (0.5, 1.5, 2.5, 3.5)
 def choose_decision(
     probabilities: np.ndarray, truth: np.ndarray, groups: np.ndarray
 ) -> tuple[Decision, dict[str, tuple[float, float]]]:
-    """Returns the rule of the best merit, and the (kappa, accuracy) of each rule on films that it was not fitted on.
+    """Return the rule of the best merit, and the (kappa, accuracy) of each rule on films that it was not fitted on.
 
     Fitted thresholds are chosen only when their merit is better by more than the standard error of the difference
     (Breiman et al., Classification and Regression Trees, 1984, 3.4.3), because a thousand films also fit them to
@@ -49,7 +49,7 @@ def choose_decision(
 
 
 def merit(truth: np.ndarray, grade: np.ndarray) -> float:
-    """Returns quadratic weighted kappa, which the search maximises, plus half the accuracy.
+    """Return quadratic weighted kappa, which the search maximises, plus half the accuracy.
 
     Kappa alone favours the middle grades.
     """
@@ -57,7 +57,7 @@ def merit(truth: np.ndarray, grade: np.ndarray) -> float:
 
 
 def fit_thresholds(severity: np.ndarray, truth: np.ndarray) -> tuple[float, ...]:
-    """Returns the four rising thresholds of the best merit, moved one at a time over a grid.
+    """Return the four rising thresholds of the best merit, moved one at a time over a grid.
 
     Args:
         severity: [N], the expected grades.

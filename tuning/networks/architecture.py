@@ -1,5 +1,8 @@
 """The architectures that are searched: an `Architecture`, its network, and the search space of Keras Tuner."""
 
+# Keras says of its operations that they may return nothing, or a list.
+# pyright: reportGeneralTypeIssues=false, reportOptionalOperand=false, reportOptionalSubscript=false
+
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -119,7 +122,7 @@ SEARCH_SPACE: dict[str, tuple[Any, ...]] = {
 
 
 def narrowed(only: dict[str, list[str]]) -> dict[str, tuple[Any, ...]]:
-    """Returns the search space with fewer values of some choices.
+    """Return the search space with fewer values of some choices.
 
     A backbone is drawn only when `only` names it: its weights are an extra to install, and a search with a seed finds
     the same with and without that extra.
@@ -143,7 +146,7 @@ def narrowed(only: dict[str, list[str]]) -> dict[str, tuple[Any, ...]]:
 
 
 def build(architecture: Architecture, name: str = "member", published: bool = True) -> keras.Model:
-    """Returns the network of an architecture, from image [N,size,size,1] to probabilities [N,5].
+    """Return the network of an architecture, from image [N,size,size,1] to probabilities [N,5].
 
     Its layers "features", "embedding" and "classifier" have these names.
 
@@ -180,7 +183,7 @@ def build(architecture: Architecture, name: str = "member", published: bool = Tr
 
 
 def compiled(architecture: Architecture, learning_rate: Any = None) -> keras.Model:
-    """Returns the network with its loss, the optimizer AdamW and the validation metric `val_qwk`."""
+    """Return the network with its loss, the optimizer AdamW and the validation metric `val_qwk`."""
     model = build(architecture)
     optimizer = keras.optimizers.AdamW(learning_rate or architecture.learning_rate, weight_decay=0.01, clipnorm=5.0)
     # Keras Tuner restores a promoted trial's optimizer only if its variables exist by then.
@@ -197,13 +200,13 @@ class KneeHyperModel(kt.HyperModel):
         self.search_space = search_space
 
     def build(self, hp: kt.HyperParameters) -> keras.Model:
-        """Returns the network that a trial draws."""
+        """Return the network that a trial draws."""
         return compiled(self.architecture(hp))
 
     def architecture(self, hp: kt.HyperParameters) -> Architecture:
-        """Returns the architecture that a trial draws."""
+        """Return the architecture that a trial draws."""
         defaults = asdict(Architecture())
-        values = {
+        values: dict[str, Any] = {
             name: hp.Choice(name, list(choices), default=defaults[name] if defaults[name] in choices else choices[0])
             for name, choices in self.search_space.items()
         }

@@ -194,7 +194,7 @@ class TensorUnpickler(pickle.Unpickler):
         self._kinds = kinds
 
     def find_class(self, module: str, name: str) -> Any:
-        """Returns what stands for a class of the pickle. Raises SettingsError for one that a tensor does not need."""
+        """Return what stands for a class of the pickle. Raises SettingsError for one that a tensor does not need."""
         allowed = {
             ("collections", "OrderedDict"): OrderedDict,
             ("torch._utils", "_rebuild_tensor_v2"): lambda storage, offset, shape, strides, *_: _Tensor(
@@ -208,7 +208,7 @@ class TensorUnpickler(pickle.Unpickler):
         return allowed[module, name]
 
     def persistent_load(self, pid: Any) -> str:
-        """Returns the key of a storage."""
+        """Return the key of a storage."""
         _, kind, key, *_ = pid
         self._kinds[key] = kind
         return key

@@ -1,7 +1,10 @@
 """The members of any architectures as one model: averaged over mirror images, calibrated, with embedding and map.
 
-It consists of Keras's own layers and operations alone, so that `keras.saving.load_model` needs no code of this package.
+It consists only of Keras's own layers and operations, so that `keras.saving.load_model` needs no code of this package.
 """
+
+# Keras says of its operations that they may return nothing, or a list.
+# pyright: reportOptionalOperand=false, reportOptionalSubscript=false
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +39,7 @@ class Member:
 
 
 def input_of(architectures: Sequence[Architecture]) -> InputConfig:
-    """Returns the input of an ensemble: that of its largest member; every other member shrinks it to its own."""
+    """Return the input of an ensemble: that of its largest member; every other member shrinks it to its own."""
     return max((architecture.input for architecture in architectures), key=lambda config: config.width)
 
 
@@ -47,7 +50,7 @@ def assemble(
     decision: Decision = Decision(),
     mean_maps: np.ndarray | None = None,
 ) -> keras.Model:
-    """Returns a model from image [N,H,W,1] to "probabilities" [N,5], "embedding" [N,D] and "activation_map" [N,h,w].
+    """Return a model from image [N,H,W,1] to "probabilities" [N,5], "embedding" [N,D] and "activation_map" [N,h,w].
 
     Each member answers for the film and its mirror image, unless it folds the film, when both are the same. The map
     shows the evidence for the grade that the decision rule reports: the classifier applied to every place of the
@@ -93,14 +96,14 @@ def assemble(
 
 
 def mean_class_maps(model: keras.Model, inputs: np.ndarray, batch: int = 64) -> np.ndarray:
-    """Returns [h,w,5]: the mean over films [N,H,W,1] of an assembled model's map for every grade."""
+    """Return [h,w,5]: the mean over films [N,H,W,1] of an assembled model's map for every grade."""
     maps = keras.Model(model.input, model.get_layer("grade_maps").output)
     parts = np.array_split(inputs, -(-len(inputs) // batch))
     return np.sum([np.asarray(maps.predict_on_batch(part)).sum(0) for part in parts], axis=0) / len(inputs)
 
 
 def unmirrored(member: Member, config: InputConfig) -> keras.Model:
-    """Returns a model from the ensemble's input to a member's probabilities [N,5], without the mirror image."""
+    """Return a model from the ensemble's input to a member's probabilities [N,5], without the mirror image."""
     image, side = keras.Input((config.height, config.width, 1), name="image"), member.architecture.size
     return keras.Model(image, member.network(_resized(image, side, side, Image.Resampling.BICUBIC)))
 

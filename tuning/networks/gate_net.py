@@ -1,5 +1,8 @@
 """The gate's network: a small net that tells an upright frontal knee from other poses, faults and other things."""
 
+# Keras says of its operations that they may return nothing, or a list.
+# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false
+
 import contextlib
 import io
 from pathlib import Path
@@ -16,7 +19,7 @@ WIDTHS = (16, 32, 64, 96)
 
 
 def build(side: int) -> keras.Model:
-    """Returns a network from image [N,side,side,1] to probabilities of `imaging.gate.CLASSES` [N,11]."""
+    """Return a network from image [N,side,side,1] to probabilities of `imaging.gate.CLASSES` [N,11]."""
     image = keras.Input((side, side, 1), name="image")
     x = image
     for width in WIDTHS:
@@ -30,7 +33,7 @@ def build(side: int) -> keras.Model:
 
 
 def with_mirror(model: keras.Model) -> keras.Model:
-    """Returns the network averaged over a film and its mirror image.
+    """Return the network averaged over a film and its mirror image.
 
     A knee and its mirror image have one pose, except for quarter turns, which change places.
     """

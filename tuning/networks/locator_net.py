@@ -3,6 +3,9 @@
 After Zhou et al., "Objects as points" (2019): a heatmap of centres, and for each place the shape of the joint.
 """
 
+# Keras says of its operations that they may return nothing, or a list.
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false, reportOperatorIssue=false, reportOptionalOperand=false
+
 import contextlib
 import io
 import warnings
@@ -29,7 +32,7 @@ RARE = -4.0
 
 
 def build(config: InputConfig) -> keras.Model:
-    """Returns a network from image [N,H,W,1] to [N,H/8,W/8,4].
+    """Return a network from image [N,H,W,1] to [N,H/8,W/8,4].
 
     The first channel is the heat's logit, the others are the joint's shape as `imaging.locate.Locator` reads it.
     """
@@ -51,7 +54,7 @@ def build(config: InputConfig) -> keras.Model:
 
 
 def targets(joints: list[np.ndarray], config: InputConfig) -> np.ndarray:
-    """Returns [N,h,w,4] float32: the heat, then the shape of the nearest joint.
+    """Return [N,h,w,4] float32: the heat, then the shape of the nearest joint.
 
     Args:
         joints: For each of N films, [K,3]: centre x, centre y and side in input pixels.
@@ -75,7 +78,7 @@ def targets(joints: list[np.ndarray], config: InputConfig) -> np.ndarray:
 
 
 def loss(wanted, given):
-    """Returns the focal loss of the heat plus the absolute error of the shape where the heat is.
+    """Return the focal loss of the heat plus the absolute error of the shape where the heat is.
 
     Law & Deng, "CornerNet", ECCV 2018.
 

@@ -1,5 +1,8 @@
 """The losses that training minimises and the metric that it shows, for targets and probabilities [N,5]."""
 
+# Keras says of its operations that they may return nothing, or a list.
+# pyright: reportOperatorIssue=false, reportOptionalOperand=false, reportOptionalSubscript=false
+
 import keras
 from keras import ops
 
@@ -22,14 +25,14 @@ class SoftOrdinal(keras.losses.Loss):
         self.spread = spread
 
     def call(self, y_true, y_pred):
-        """Returns the loss of each film [N]."""
+        """Return the loss of each film [N]."""
         grades = ops.arange(NUM_GRADES, dtype="float32")
         distance = (grades[:, None] - grades[None, :]) / self.spread
         soft = ops.matmul(ops.cast(y_true, "float32"), ops.softmax(-0.5 * distance**2, axis=-1))
         return -ops.sum(soft * ops.log(ops.clip(y_pred, EPSILON, 1.0)), axis=-1)
 
     def get_config(self):
-        """Returns what Keras saves of the loss."""
+        """Return what Keras saves of the loss."""
         return {**super().get_config(), "spread": self.spread}
 
 
@@ -41,7 +44,7 @@ class Coral(keras.losses.Loss):
     """
 
     def call(self, y_true, y_pred):
-        """Returns the loss of each film [N]."""
+        """Return the loss of each film [N]."""
         over_true, over_pred = (
             _mass_over(ops.cast(y_true, "float32")),
             ops.clip(_mass_over(y_pred), EPSILON, 1 - EPSILON),
@@ -55,7 +58,7 @@ def _mass_over(probabilities):
 
 
 def loss_for(name: str) -> keras.losses.Loss:
-    """Returns the loss of a name: "cross_entropy", "soft_ordinal" or "coral"."""
+    """Return the loss of a name: "cross_entropy", "soft_ordinal" or "coral"."""
     return {
         "cross_entropy": keras.losses.CategoricalCrossentropy,
         "soft_ordinal": SoftOrdinal,
@@ -78,7 +81,7 @@ class QuadraticKappa(keras.metrics.Metric):
         self.confusion.assign_add(ops.matmul(ops.transpose(given), graded))
 
     def result(self):
-        """Returns the kappa of the films that were counted."""
+        """Return the kappa of the films that were counted."""
         grades = ops.arange(NUM_GRADES, dtype="float32")
         weights = (grades[:, None] - grades[None, :]) ** 2
         observed = ops.sum(weights * self.confusion)

@@ -30,7 +30,7 @@ TABLE_PARTS = {
 
 
 def content_of(folder: Path, record: dict[str, Any]) -> dict[str, str]:
-    """Returns the fingerprints of a step's output, by part.
+    """Return the fingerprints of a step's output, by part.
 
     Args:
         folder: Output folder of the step.
@@ -45,7 +45,7 @@ def content_of(folder: Path, record: dict[str, Any]) -> dict[str, str]:
 
 
 def check_same(before: dict[str, str] | None, now: dict[str, str], made: Path, source: str, step: str) -> None:
-    """Raises DataError when the input of a step has changed since the step was begun.
+    """Raise DataError when the input of a step has changed since the step was begun.
 
     Args:
         before: Fingerprints that the step recorded; None in a record of an earlier release.
@@ -64,12 +64,12 @@ def check_same(before: dict[str, str] | None, now: dict[str, str], made: Path, s
 
 
 def fingerprint(document: Any) -> str:
-    """Returns the first 16 hex digits of the sha256 of a document as JSON."""
+    """Return the first 16 hex digits of the sha256 of a document as JSON."""
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def sha256(path: Path) -> str:
-    """Returns the first 16 hex digits of a file's sha256."""
+    """Return the first 16 hex digits of a file's sha256."""
     state = path.stat()
     return _sha256(path, state.st_mtime_ns, state.st_size)
 
@@ -81,7 +81,7 @@ def _sha256(path: Path, _changed: int, _size: int) -> str:
 
 
 def _table(path: Path) -> dict[str, str]:
-    """Returns the fingerprints of an audit's table; none where it can't be read, which its reader says better."""
+    """Return the fingerprints of an audit's table; none where it can't be read, which its reader says better."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))

@@ -13,17 +13,17 @@ Rows = np.ndarray | slice
 
 
 def exact(value: float, n: int = 0) -> Estimate:
-    """Returns a number without an interval; n: number of films, or of what else was counted."""
+    """Return a number without an interval; n: number of films, or of what else was counted."""
     return Estimate(float(value), float(value), float(value), int(n))
 
 
 def estimate(value: float, low: float, high: float, n: int) -> Estimate:
-    """Returns a measured number of `n` films with its 95% interval, from NumPy's numbers or Python's."""
+    """Return a measured number of `n` films with its 95% interval, from NumPy's numbers or Python's."""
     return Estimate(float(value), float(low), float(high), int(n))
 
 
 def bootstrapped(measure: Callable[[Rows], float], samples: Sequence[np.ndarray], n: int) -> Estimate:
-    """Returns a measure of all rows with its 95% interval by bootstrap.
+    """Return a measure of all rows with its 95% interval by bootstrap.
 
     Args:
         measure: Called with the rows to measure on.
@@ -35,7 +35,7 @@ def bootstrapped(measure: Callable[[Rows], float], samples: Sequence[np.ndarray]
 
 
 def proportion(successes: Sequence[bool] | np.ndarray) -> Estimate:
-    """Returns the proportion of [N] bool that is true with its 95% interval (Wilson, J. Am. Stat. Assoc. 1927)."""
+    """Return the proportion of [N] bool that is true with its 95% interval (Wilson, J. Am. Stat. Assoc. 1927)."""
     if not len(successes):
         return exact(0.0)
     interval = binomtest(int(sum(successes)), len(successes)).proportion_ci(0.95, "wilson")
@@ -43,7 +43,7 @@ def proportion(successes: Sequence[bool] | np.ndarray) -> Estimate:
 
 
 def grouped_proportion(successes: np.ndarray, groups: np.ndarray, seed: int = 0) -> Estimate:
-    """Returns the proportion of [N] bool that is true with its 95% interval by bootstrap over groups [N].
+    """Return the proportion of [N] bool that is true with its 95% interval by bootstrap over groups [N].
 
     A proportion of 0 or 1, which a bootstrap would call certain, has the interval of `proportion`.
     """
@@ -53,7 +53,7 @@ def grouped_proportion(successes: np.ndarray, groups: np.ndarray, seed: int = 0)
 
 
 def balanced_accuracy(truth: np.ndarray, grade: np.ndarray) -> float:
-    """Returns the mean recall of the grades that occur in `truth` [N].
+    """Return the mean recall of the grades that occur in `truth` [N].
 
     It equals scikit-learn's, of which one call takes 1 ms: too long for a bootstrap, which calls it a thousand times
     for every set of films.

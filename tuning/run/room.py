@@ -15,7 +15,7 @@ SPARE = 8 * 2**20
 
 
 def check_room(folder: Path, parameters: int) -> None:
-    """Raises OutputError when a checkpoint would not fit: the HDF5 library ends the process on a full disk."""
+    """Raise OutputError when a checkpoint would not fit: the HDF5 library ends the process on a full disk."""
     needed, free = BYTES_PER_PARAMETER * parameters + SPARE, shutil.disk_usage(folder).free
     if free < needed:
         raise OutputError(
@@ -26,7 +26,7 @@ def check_room(folder: Path, parameters: int) -> None:
 
 @contextmanager
 def only_run(out: Path) -> Iterator[None]:
-    """Raises DataError when another process runs a step in the folder: each would overwrite the other's files.
+    """Raise DataError when another process runs a step in the folder: each would overwrite the other's files.
 
     A distributed search of Keras Tuner shares its folder on purpose.
     """

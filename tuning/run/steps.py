@@ -73,7 +73,7 @@ def writing(out: Path) -> Iterator[None]:
 
 
 def find_input(folder: str | Path, step: str) -> Path:
-    """Returns the output folder of a step: `folder` itself, or one in the chain of inputs behind it.
+    """Return the output folder of a step: `folder` itself, or one in the chain of inputs behind it.
 
     Raises DataError when there is none, or the step has not finished.
     """
@@ -102,19 +102,19 @@ def find_input(folder: str | Path, step: str) -> Path:
 
 
 def settings_of(folder: Path) -> dict[str, Any]:
-    """Returns the settings of the step that made a folder."""
+    """Return the settings of the step that made a folder."""
     return read_json(folder / RECORD)["settings"]
 
 
 def parse_seed(text: str) -> int:
-    """Returns a seed from text. Raises ValueError for text that is not a seed."""
+    """Return a seed from text. Raises ValueError for text that is not a seed."""
     if not (text.isascii() and text.isdecimal() and len(text) <= len(str(SEEDS)) and int(text) < SEEDS):
         raise ValueError(f"{text!r} is not a whole number from 0 to {SEEDS - 1}")
     return int(text)
 
 
 def progress(items: Collection[T], title: str) -> Iterator[T]:
-    """Yields the items one by one, and shows the progress on standard error."""
+    """Yield the items one by one, and show the progress on standard error."""
     with Progress(title, len(items), note=f"0/{len(items)}") as bar:
         for number, item in enumerate(items, 1):
             yield item
@@ -122,7 +122,7 @@ def progress(items: Collection[T], title: str) -> Iterator[T]:
 
 
 def read_json(path: Path) -> Any:
-    """Returns parsed JSON. Raises DataError when the file is missing or damaged."""
+    """Return parsed JSON. Raises DataError when the file is missing or damaged."""
     try:
         return json.loads(path.read_text("utf-8"))
     except (OSError, ValueError):
@@ -132,7 +132,7 @@ def read_json(path: Path) -> Any:
 
 
 def typed(kind: type[T], value: Any, source: Path) -> T:
-    """Returns parsed JSON of the file `source` as a dataclass. Raises DataError that names the field that is wrong."""
+    """Return parsed JSON of the file `source` as a dataclass. Raises DataError that names the field that is wrong."""
     try:
         return from_json(kind, value)
     except FieldError as error:
@@ -146,12 +146,12 @@ def write_json(path: Path, document: Any) -> None:
 
 
 def as_json(document: Any) -> str:
-    """Returns the text of a JSON file; dataclasses become objects, and NumPy's numbers become numbers."""
+    """Return the text of a JSON file; dataclasses become objects, and NumPy's numbers become numbers."""
     return json.dumps(document, indent=1, default=lambda one: to_json(one) if is_dataclass(one) else float(one)) + "\n"
 
 
 def hash_of(document: Any) -> str:
-    """Returns the sha256 of a document as JSON, whatever the order of its keys."""
+    """Return the sha256 of a document as JSON, whatever the order of its keys."""
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
@@ -160,7 +160,7 @@ def _content_of(folder: Path) -> dict[str, str]:
 
 
 def _checked(out: Path, record: dict[str, Any]) -> dict[str, Any]:
-    """Returns the record to write into a folder: the one that is there, where the same step was begun before.
+    """Return the record to write into a folder: the one that is there, where the same step was begun before.
 
     Raises DataError when the folder holds something that this step did not make. A run that failed before it wrote
     anything but its record is replaced.

@@ -22,7 +22,7 @@ SIDE = 160
 
 
 def body_part(name: str, rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
-    """Returns [side,side] float32, 0 to 1, bright bone: a part in PARTS, built, placed and exposed at random."""
+    """Return [side,side] float32, 0 to 1, bright bone: a part in PARTS, built, placed and exposed at random."""
     bones, tissue, dark = PARTS[name](rng)
     axis = (np.arange(side, dtype=np.float32) + 0.5) * (2 / side) - 1
     x, y = _placed(*np.meshgrid(axis, axis), rng)

@@ -83,7 +83,7 @@ class ComposedFilm:
 
 
 def as_knee(pixels: np.ndarray, side: str = "") -> Knee:
-    """Returns the film of one knee as `compose` takes it: windowed, square about its centre, with bright bone.
+    """Return the film of one knee as `compose` takes it: windowed, square about its centre, with bright bone.
 
     Args:
         pixels: [H,W].
@@ -101,7 +101,7 @@ def as_knee(pixels: np.ndarray, side: str = "") -> Knee:
 
 
 def compose(knees: Sequence[Knee], style: Style, seed: int) -> ComposedFilm:
-    """Returns a film with up to four joints, drawn from `knees`; the same arguments give the same film."""
+    """Return a film with up to four joints, drawn from `knees`; the same arguments give the same film."""
     rng = np.random.default_rng([seed, shafts.KINDS.index(style.shaft)])
     places, (width, height), shown = _layout(rng)
     scale = min(rng.uniform(*style.side), style.longest / max(width, height))

@@ -19,7 +19,7 @@ from ..run import steps
 from .compose import TRAINING, Knee, as_knee, compose
 
 CROPS, PHANTOMS = 3, 15
-"""For so many composed films, one crop and one phantom are shown beside them."""
+"""Number of composed films for each crop and each phantom that is added."""
 MOST_CUT = 0.12
 """Fraction of its side that a crop loses at most on each side, so that a joint at the film's edge is found too."""
 INVERTED = 0.03
@@ -53,18 +53,18 @@ class Examples:
 
 
 def load_examples(path: Path) -> Examples:
-    """Returns the examples of an .npz file."""
+    """Return the examples of an .npz file."""
     with np.load(path) as arrays:
         return Examples(arrays["images"], tuple(np.split(arrays["joints"], np.cumsum(arrays["counts"])[:-1])))
 
 
 def is_crop(film: AuditedFilm) -> bool:
-    """Returns whether a film shows one tight joint, and as much of the leg above and below as beside it."""
+    """Return whether a film shows one tight joint, and as much of the leg above and below as beside it."""
     return film.knees == 1 and film.width < TWO_KNEES_FROM * film.height
 
 
 def read_knees(films: Sequence[AuditedFilm]) -> list[Knee]:
-    """Returns crops as `compose` takes them."""
+    """Return crops as `compose` takes them."""
     with FilmReader() as reader:
         return [
             as_knee(bright_bone(reader, film), film.side) for film in steps.progress(films, "locator: reading knees")
@@ -72,7 +72,7 @@ def read_knees(films: Sequence[AuditedFilm]) -> list[Knee]:
 
 
 def make_examples(knees: Sequence[Knee], config: InputConfig, films: int, seed: int) -> Examples:
-    """Returns composed films, crops and phantoms; the same arguments give the same examples.
+    """Return composed films, crops and phantoms; the same arguments give the same examples.
 
     Args:
         knees: From which films are composed.
@@ -98,7 +98,7 @@ def make_examples(knees: Sequence[Knee], config: InputConfig, films: int, seed: 
 def varied_batch(
     examples: Examples, rows: np.ndarray, config: InputConfig, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns images [N,H,W,1] float32, mirrored, exposed and blurred by noise at random, and their targets.
+    """Return images [N,H,W,1] float32, mirrored, exposed and blurred by noise at random, and their targets.
 
     Args:
         examples: The films.

@@ -45,7 +45,7 @@ WORDS = (
 
 
 def knee(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """Returns an upright knee as archives hold them: cut a little, with a border and a letter, of any exposure."""
+    """Return an upright knee as archives hold them: cut a little, with a border and a letter, of any exposure."""
     film = _any_of(films, rng)
     height, width = film.shape
     h, w = (max(1, round(side * rng.uniform(WHOLE, 1.0))) for side in (height, width))
@@ -54,7 +54,7 @@ def knee(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 
 def exposed(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Returns a film with another contrast, some noise, and a blur that does no harm; a third of the films stay as
+    """Return a film with another contrast, some noise, and a blur that does no harm; a third of the films stay as
     they are, in 0..1.
     """
     low, high = float(film.min()), float(film.max())
@@ -68,7 +68,7 @@ def exposed(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def marked(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Returns a film with the black or white border of a collimator on some sides, with a letter, or with neither."""
+    """Return a film with the black or white border of a collimator on some sides, with a letter, or with neither."""
     if rng.random() < 0.3:
         value = float(rng.choice((0.0, 0.02, 1.0)))
         edges = [round(side * rng.uniform(0, 0.12)) if rng.random() < 0.6 else 0 for side in (*film.shape, *film.shape)]
@@ -76,26 +76,26 @@ def marked(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < 0.25:
         picture = Image.fromarray((film * 255).astype(np.uint8))
         size = max(10, round(0.08 * min(film.shape)))
-        place = [int(rng.choice((0.03, 0.88)) * side) for side in (film.shape[1], film.shape[0])]
-        ImageDraw.Draw(picture).text(place, str(rng.choice(("L", "R"))), fill=255, font=_font(size))
+        x, y = (int(rng.choice((0.03, 0.88)) * side) for side in (film.shape[1], film.shape[0]))
+        ImageDraw.Draw(picture).text((x, y), str(rng.choice(("L", "R"))), fill=255, font=_font(size))
         film = np.asarray(picture, np.float32) / 255
     return film
 
 
 def posed(film: np.ndarray, pose: Pose) -> np.ndarray:
-    """Returns a film in 0..1 in a pose: turned anticlockwise, and with inverted grays."""
+    """Return a film in 0..1 in a pose: turned anticlockwise, and with inverted grays."""
     turns, inverted = pose
     return np.ascontiguousarray(np.rot90(1 - film if inverted else film, turns))
 
 
 def blurred(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """Returns a knee that is blurred beyond use."""
+    """Return a knee that is blurred beyond use."""
     film = knee(films, rng)
     return gaussian_filter(film, rng.uniform(*BLURRED) * film.shape[1])
 
 
 def cut_off(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """Returns a part of a knee's film without the centre of the joint."""
+    """Return a part of a knee's film without the centre of the joint."""
     film = exposed(_any_of(films, rng), rng)
     kept = rng.uniform(*CUT)
     upright = film.shape[0] >= 0.8 * film.shape[1]  # half the height of a low strip shows nothing
@@ -106,7 +106,7 @@ def cut_off(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 
 def patchwork(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """Returns pieces of a knee put together in another way: every pixel is of a radiograph, and there is no joint."""
+    """Return pieces of a knee put together in another way: every pixel is of a radiograph, and there is no joint."""
     film = exposed(_any_of(films, rng), rng)
     kind = rng.integers(3)
     if kind == 0:  # tiles in another order, each with any turn
@@ -128,27 +128,27 @@ def patchwork(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 
 def simulated(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """Returns a simulated part of the body of a kind that a gate is trained on."""
+    """Return a simulated part of the body of a kind that a gate is trained on."""
     return marked(body_part(str(rng.choice([name for name in PARTS if name not in HELD_OUT_PARTS])), rng), rng)
 
 
 def simulated_held_out(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """Returns a simulated part of the body of a kind that no gate is trained on."""
+    """Return a simulated part of the body of a kind that no gate is trained on."""
     return marked(body_part(str(rng.choice(HELD_OUT_PARTS)), rng), rng)
 
 
 def photograph(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """Returns a part of a photograph from a source that a gate is trained on."""
+    """Return a part of a photograph from a source that a gate is trained on."""
     return _cropped(photographs(PHOTOGRAPHS), rng)
 
 
 def photograph_held_out(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """Returns a part of a photograph from a source that no gate is trained on."""
+    """Return a part of a photograph from a source that no gate is trained on."""
     return _cropped(photographs(HELD_OUT_PHOTOGRAPHS), rng)
 
 
 def text(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """Returns a page of text, dark on light or light on dark."""
+    """Return a page of text, dark on light or light on dark."""
     page = Image.new("L", (SIDE, SIDE), 255)
     draw = ImageDraw.Draw(page)
     size = int(rng.integers(8, 30))
@@ -163,10 +163,10 @@ def text(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 
 def texture(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """Returns clouds, bands and rings."""
-    film = sum(
-        rng.standard_normal() * gaussian_filter(rng.standard_normal((SIDE, SIDE)), s) * s for s in rng.uniform(1, 30, 3)
-    )
+    """Return clouds, bands and rings."""
+    film = np.zeros((SIDE, SIDE))
+    for spread in rng.uniform(1, 30, 3):
+        film = film + rng.standard_normal() * gaussian_filter(rng.standard_normal((SIDE, SIDE)), spread) * spread
     if rng.random() < 0.5:
         y, x = np.mgrid[:SIDE, :SIDE] / SIDE - rng.uniform(0, 1, 2)[:, None, None]
         wave = np.hypot(x, y) if rng.random() < 0.5 else x * np.cos(turn := rng.uniform(0, np.pi)) + y * np.sin(turn)
@@ -176,7 +176,7 @@ def texture(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 
 def scene(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """Returns shapes on top of one another, shaded and sharp, as in photographs of things (dead leaves: Lee et al.,
+    """Return shapes on top of one another, shaded and sharp, as in photographs of things (dead leaves: Lee et al.,
     IJCV 2001).
     """
     picture = Image.new("L", (SIDE, SIDE), int(rng.integers(256)))
@@ -202,7 +202,7 @@ def scene(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 
 def blank(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """Returns an even film, with a slight gradient and little noise."""
+    """Return an even film, with a slight gradient and little noise."""
     y, x = np.mgrid[:SIDE, :SIDE] / SIDE
     film = (
         rng.uniform(0, 1)
@@ -214,7 +214,7 @@ def blank(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 
 def noise(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """Returns noise alone."""
+    """Return nothing but noise."""
     return (
         rng.random((SIDE, SIDE), np.float32)
         if rng.random() < 0.5
@@ -267,14 +267,14 @@ def measured(films: Films, rng: np.random.Generator) -> dict[str, tuple[Callable
 
 
 def headline(outcomes: Mapping[str, Outcomes]) -> Estimate:
-    """Returns the proportion of all synthetic films that are refused or put right, without the kinds in NO_HEADLINE."""
+    """Return the proportion of all synthetic films that are refused or put right, without the kinds in NO_HEADLINE."""
     rows = [row.let_through for name, row in outcomes.items() if name not in NO_HEADLINE]
     through = [np.arange(row.n) < round(row.value * row.n) for row in rows]
     return proportion(~np.concatenate(through))
 
 
 def other(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """Returns a film of any kind in OTHERS, in their proportions."""
+    """Return a film of any kind in OTHERS, in their proportions."""
     weights = np.array([weight for _, weight in OTHERS.values()])
     maker, _ = list(OTHERS.values())[rng.choice(len(OTHERS), p=weights / weights.sum())]
     return maker(films, rng)
@@ -286,7 +286,7 @@ def _any_of(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 @cache
 def photographs(packages: tuple[tuple[str, str], ...]) -> tuple[np.ndarray, ...]:
-    """Returns the gray pictures of packages, which are found without importing them.
+    """Return the gray pictures of packages, which are found without importing them.
 
     Raises MissingExtra when no package is installed.
     """

@@ -20,7 +20,7 @@ SMEARED = 0.06
 def leg(
     crop: np.ndarray, side: int, margins: tuple[int, int, int, int], kind: str, rng: np.random.Generator
 ) -> np.ndarray:
-    """Returns a leg around a joint: [top + side + bottom, left + side + right] float32, about 0..1, air 0.
+    """Return a leg around a joint: [top + side + bottom, left + side + right] float32, about 0..1, air 0.
 
     Args:
         crop: [n,n] float32, 0..1, bright bone, upright: the joint.
@@ -40,7 +40,7 @@ def leg(
 
 
 def grain(rng: np.random.Generator, height: int, width: int, down: float, across: float) -> np.ndarray:
-    """Returns smooth noise [height,width] of standard deviation about 1; `down` and `across`: pixels of one speck."""
+    """Return smooth noise [height,width] of standard deviation about 1; `down` and `across`: pixels of one speck."""
     rows, columns = max(2, math.ceil(height / down)), max(2, math.ceil(width / across))
     specks = Image.fromarray(rng.standard_normal((rows, columns), np.float32))
     return np.asarray(specks.resize((width, height), Image.Resampling.BICUBIC))

@@ -214,7 +214,7 @@ class Trainer:
 
 
 def keep(folder: Path, model: keras.Model, state: jax_steps.State, outcome: Outcome) -> Path:
-    """Write the averaged weights, kernels as float16, with what became of the training; returns the file."""
+    """Write the averaged weights, kernels as float16, with what became of the training, and return the file."""
     variables = [*model.trainable_variables, *model.non_trainable_variables]
     arrays = {}
     for variable, value in zip(variables, [*state.mean, *state.mean_fixed], strict=True):

@@ -82,6 +82,7 @@ class Checkpoint(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Keep the epoch, and stop the training when it has trained enough."""
+        assert self.model is not None
         values = {name: float(value) for name, value in sorted((logs or {}).items())}
         self.rows.append({"epoch": epoch, **values})
         _write_history(self.history, self.rows)
@@ -107,7 +108,7 @@ class Checkpoint(keras.callbacks.Callback):
 
 
 def read_history(folder: Path, member: str) -> list[dict[str, Any]]:
-    """Returns one row per epoch, from the first; empty where there is no history."""
+    """Return one row per epoch, from the first; empty where there is no history."""
     path = history_path(folder, member)
     if not path.exists():
         return []
@@ -117,17 +118,17 @@ def read_history(folder: Path, member: str) -> list[dict[str, Any]]:
 
 
 def weights_path(folder: Path, member: str) -> Path:
-    """Returns the file of a trained member's weights."""
+    """Return the file of a trained member's weights."""
     return folder / f"member-{member}.weights.h5"
 
 
 def history_path(folder: Path, member: str) -> Path:
-    """Returns the file of a member's history, one row per epoch."""
+    """Return the file of a member's history, one row per epoch."""
     return folder / f"member-{member}.history.csv"
 
 
 def kept_kappa(history: list[dict[str, Any]], patience: int) -> float:
-    """Returns the validation kappa of the epoch whose weights are kept."""
+    """Return the validation kappa of the epoch whose weights are kept."""
     kappas = [float(row[OBJECTIVE]) for row in history]
     return max(kappas) if patience else kappas[-1]
 

@@ -26,12 +26,12 @@ BATCH = 64
 
 
 def targets(audit: Path, address: str, datasets: Collection[str] = ()) -> np.ndarray:
-    """Returns [N,5] float32, the targets of the training knees.
+    """Return [N,5] float32, the targets of the training knees.
 
     Args:
         audit: Output folder of the audit.
         address: Of the teacher's bundle.
-        datasets: Knees of these alone; all when none is named.
+        datasets: Only knees of these; all when none is named.
 
     Raises:
         DataError: The teacher was trained on other films of these datasets, maybe on this audit's test films.
@@ -43,7 +43,7 @@ def targets(audit: Path, address: str, datasets: Collection[str] = ()) -> np.nda
 
 
 def check_films(address: str, bundle: Bundle, audit: Path) -> None:
-    """Raises DataError when a bundle may have been trained on films that an audit holds out, or was adapted.
+    """Raise DataError when a bundle may have been trained on films that an audit holds out, or was adapted.
 
     A bundle does not list its films, so that datasets are compared by name, and audits by fingerprint.
     """
@@ -63,12 +63,12 @@ def check_films(address: str, bundle: Bundle, audit: Path) -> None:
 
 
 def blended(folder: Path, knees: Knees) -> np.ndarray:
-    """Returns [N,5] float32: the mean of labels and probabilities of the bundle in `folder`, for knees of its input."""
+    """Return [N,5] float32: the mean of labels and probabilities of the bundle in `folder`, for knees of its input."""
     return TEACHER_WEIGHT * probabilities(folder, knees) + (1 - TEACHER_WEIGHT) * one_hot(knees.grades)
 
 
 def probabilities(folder: Path, knees: Knees) -> np.ndarray:
-    """Returns [N,5] float32: the probabilities that the bundle in `folder` gives to knees of its input."""
+    """Return [N,5] float32: the probabilities that the bundle in `folder` gives to knees of its input."""
     network = Network(folder / "model.onnx", read_bundle(folder).config.input)
     rows = np.array_split(np.arange(len(knees)), -(-len(knees) // BATCH))
     return np.concatenate([network.run(knees.take(part).inputs()).probabilities for part in rows])

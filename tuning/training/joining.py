@@ -63,7 +63,7 @@ class JoiningMember:
 
 
 def joining_members(sources: Sequence[str], names: Collection[str], audit: Path) -> list[JoiningMember]:
-    """Returns the members that join a training on `audit`.
+    """Return the members that join a training on `audit`.
 
     Args:
         sources: member-NAME.weights.h5 files of other trainings, or addresses of bundles.
@@ -85,25 +85,25 @@ def joining_members(sources: Sequence[str], names: Collection[str], audit: Path)
 
 
 def earlier_test_evaluations(joining: Sequence[JoiningMember]) -> int:
-    """Returns how often the sources of the members were measured on test films; each source counts once."""
+    """Return how often the sources of the members were measured on test films; each source counts once."""
     return sum({member.source: member.test_evaluations for member in joining}.values())
 
 
 def count_test_evaluations(training: Path) -> int:
-    """Returns how often the weights in a training's folder were measured on their test films."""
+    """Return how often the weights in a training's folder were measured on their test films."""
     path = training / TEST_EVALUATIONS
     return int(steps.read_json(path)) if path.exists() else 0
 
 
 def training_films(audit: Path, datasets: Collection[str] = ()) -> list[str]:
-    """Returns the sha256 of the films that an audit gives to training, of these datasets; all when none is named."""
+    """Return the sha256 of the films that an audit gives to training, of these datasets; all when none is named."""
     return sorted(
         film.sha256 for film in read_films(audit) if film.trains and film.dataset in (datasets or film.dataset)
     )
 
 
 def seen_films(training: Path, audit: Path, members: Set[str]) -> frozenset[str]:
-    """Returns the sha256 of every film that one of a training's members was trained on, in whichever training."""
+    """Return the sha256 of every film that one of a training's members was trained on, in whichever training."""
     listed = steps.read_json(training / SEEN) if (training / SEEN).exists() else {}
     unlisted = frozenset() if members <= listed.keys() else frozenset(training_films(audit))
     return unlisted.union(*(listed[name] for name in members if name in listed))
@@ -168,7 +168,7 @@ def _of_bundle(address: str, audit: Path) -> list[JoiningMember]:
 
 
 def _check_knees(weights: Path, trained: frozenset[str], audit: Path) -> None:
-    """Raises DataError when the films of a training show a knee that `audit` holds out, or are not known to it."""
+    """Raise DataError when the films of a training show a knee that `audit` holds out, or are not known to it."""
     films = read_films(audit)
     if unknown := trained - {film.sha256 for film in films}:
         raise DataError(

@@ -38,7 +38,7 @@ class TrainingFilms:
 
 
 def train_member(member: PlannedMember, films: TrainingFilms, settings: TrainSettings, out: Path) -> Path:
-    """Write member-NAME.weights.h5 and its history to `out`; returns the weights' path.
+    """Write member-NAME.weights.h5 and its history to `out`, and return the weights' path.
 
     A training that was stopped goes on after its last epoch; one that has finished is left as it is. The weights of
     `member.start` lie in `out`.
@@ -84,7 +84,7 @@ def _fit(model: keras.Model, batches: TrainingBatches, validation: Knees, checkp
             shuffle=False,  # Keras shuffles by a generator that does not know the epoch; the batches shuffle themselves
             validation_data=(validation.inputs(), one_hot(validation.grades)),
             validation_batch_size=VALIDATION_BATCH,
-            verbose=0,
+            verbose=0,  # pyright: ignore[reportArgumentType]
             callbacks=[checkpoint, shown],
         )
 

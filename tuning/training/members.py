@@ -25,22 +25,22 @@ LARGEST_DIFFERENCE = 1e-4
 
 
 def read_record(training: Path) -> TrainingEvidence:
-    """Returns the train.json of a training's folder. Raises DataError when the training has not finished."""
+    """Return the train.json of a training's folder. Raises DataError when the training has not finished."""
     return steps.typed(TrainingEvidence, steps.read_json(training / RECORD), training / RECORD)
 
 
 def architecture_of(member: TrainedMember, source: Path | str) -> Architecture:
-    """Returns a member's network. Raises DataError, with the name of its source, for one that is not known."""
+    """Return a member's network. Raises DataError, with the name of its source, for one that is not known."""
     return parse_architecture(member.architecture or {}, source)
 
 
 def name_of(member: TrainedMember, number: int) -> str:
-    """Returns a member's name; before 0.3.0 members of bundles had none, only their place."""
+    """Return a member's name; before 0.3.0 members of bundles had none, only their place."""
     return member.name or f"winner-{number}"
 
 
 def architectures(members: Sequence[TrainedMember], source: Path | str) -> list[Architecture]:
-    """Returns the networks of members, in their order."""
+    """Return the networks of members, in their order."""
     return [architecture_of(member, source) for member in members]
 
 
@@ -71,7 +71,7 @@ class TrainedEnsemble:
 
 
 def load_ensemble(train: Path) -> TrainedEnsemble:
-    """Returns the members of a training's folder as an uncalibrated ensemble."""
+    """Return the members of a training's folder as an uncalibrated ensemble."""
     members = load_members(train)
     config = input_of([member.architecture for member in members])
     audit = steps.find_input(train, "audit")
@@ -79,7 +79,7 @@ def load_ensemble(train: Path) -> TrainedEnsemble:
 
 
 def load_members(training: Path) -> list[Member]:
-    """Returns the members of a training's folder with their weights."""
+    """Return the members of a training's folder with their weights."""
     members = []
     for number, record in enumerate(read_record(training).members):
         architecture = architecture_of(record, training / RECORD)
@@ -96,7 +96,7 @@ def load_members(training: Path) -> list[Member]:
 
 
 def members_of(bundle: Bundle) -> list[Member]:
-    """Returns the members inside a bundle's Keras model, each as a network of its own.
+    """Return the members inside a bundle's Keras model, each as a network of its own.
 
     Raises DataError when they do not make that model when they are put together.
     """

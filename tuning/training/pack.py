@@ -99,7 +99,7 @@ def write_starts(folder: Path, names: Iterable[str]) -> None:
             for layer, of_layer in published_arrays(name).items()
             for number, array in enumerate(of_layer)
         }
-        np.savez(folder / f"{name}.npz", **arrays)
+        np.savez(folder / f"{name}.npz", allow_pickle=False, **arrays)
 
 
 def starts(folder: Path, name: str) -> dict[str, list[np.ndarray]]:

@@ -40,7 +40,7 @@ class TrainSettings:
             on different films, so that an ensemble errs less. (NONE,) trains no new member.
         mixup: See `augment.Mixing`.
         occlusion: See `augment.Mixing`.
-        datasets: Train and validate on these alone; () means all.
+        datasets: Train and validate only on these; () means all.
         precision: Of the layers' arithmetic, one of PRECISIONS; weights and head stay float32.
         teacher: Address of a bundle whose probabilities are half of the target, see `training.distillation`; "" for
             none.
@@ -90,7 +90,7 @@ class PlannedMember:
 
 
 def plan(source: Path, settings: TrainSettings) -> list[PlannedMember]:
-    """Returns the networks to train, each after the one from whose weights it goes on.
+    """Return the networks to train, each after the one from whose weights it goes on.
 
     Args:
         source: Output folder of a search, or of an audit when every architecture is one of architecture.NAMED.
@@ -117,7 +117,7 @@ def plan(source: Path, settings: TrainSettings) -> list[PlannedMember]:
 
 
 def check_names(joined: Sequence[str], planned: Collection[PlannedMember]) -> None:
-    """Raises SettingsError when a member that joins has the name of another one."""
+    """Raise SettingsError when a member that joins has the name of another one."""
     new = {member.name for member in planned}
     if double := sorted({name for name in joined if joined.count(name) > 1 or name in new}):
         raise SettingsError(
@@ -126,7 +126,7 @@ def check_names(joined: Sequence[str], planned: Collection[PlannedMember]) -> No
 
 
 def search_hash(source: Path, settings: TrainSettings) -> str:
-    """Returns the sha256 of the best.json of the search behind `source`, or "" where there is no search.
+    """Return the sha256 of the best.json of the search behind `source`, or "" where there is no search.
 
     Raises DataError when there is no search and an architecture of one is named.
     """
@@ -139,7 +139,7 @@ def search_hash(source: Path, settings: TrainSettings) -> str:
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
-    """Returns "0,1,2" as numbers.
+    """Return "0,1,2" as numbers.
 
     Raises SettingsError for text that is not a seed, and for a seed given twice: it would make the same member again.
     """

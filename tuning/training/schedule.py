@@ -9,7 +9,7 @@ FIRST, LAST = 1 / 25, 1 / 100
 
 
 def warmup_cosine(learning_rate: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:
-    """Returns a schedule that rises to `learning_rate` over the first WARM_UP of `steps`, then falls along a cosine.
+    """Return a schedule that rises to `learning_rate` over the first WARM_UP of `steps`, then falls along a cosine.
 
     Loshchilov & Hutter, "SGDR: stochastic gradient descent with warm restarts", ICLR 2017.
     """

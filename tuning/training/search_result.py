@@ -35,7 +35,7 @@ class Trial:
     architecture: Architecture
 
     def row(self) -> dict[str, Any]:
-        """Returns the trial as a row of trials.csv."""
+        """Return the trial as a row of trials.csv."""
         choices = {name: getattr(self.architecture, name) for name in SEARCH_SPACE}
         return {"trial": self.trial, OBJECTIVE: self.val_qwk, "epochs": self.epochs, "bracket": self.bracket, **choices}
 
@@ -58,7 +58,7 @@ class SearchResult:
 
 
 def read_result(search: Path) -> SearchResult:
-    """Returns the best.json of a search's folder. Raises DataError when the search has not finished."""
+    """Return the best.json of a search's folder. Raises DataError when the search has not finished."""
     return steps.typed(SearchResult, steps.read_json(search / RESULT), search / RESULT)
 
 
@@ -73,12 +73,12 @@ def write_result(search: Path, trials: Sequence[Trial], tuner: str) -> None:
 
 
 def best_architecture(search: Path) -> Architecture:
-    """Returns the architecture of best.json. Raises DataError when the search has not finished."""
+    """Return the architecture of best.json. Raises DataError when the search has not finished."""
     return parse_architecture(read_result(search).architecture, search / RESULT)
 
 
 def architecture_of_trial(search: Path, trial: str) -> Architecture:
-    """Returns the architecture of a finished trial. Raises SettingsError for a trial that trials.csv does not list."""
+    """Return the architecture of a finished trial. Raises SettingsError for a trial that trials.csv does not list."""
     with (search / TRIALS).open(newline="", encoding="utf-8") as file:
         rows = {row["trial"]: row for row in csv.DictReader(file)}
     if trial not in rows:
@@ -89,7 +89,7 @@ def architecture_of_trial(search: Path, trial: str) -> Architecture:
 
 
 def parse_architecture(choices: Mapping[str, Any], source: Path | str) -> Architecture:
-    """Returns an architecture from JSON. Raises DataError for a choice that this release does not know."""
+    """Return an architecture from JSON. Raises DataError for a choice that this release does not know."""
     try:
         return Architecture(**choices)
     except TypeError as error:

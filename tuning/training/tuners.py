@@ -91,7 +91,7 @@ def run_trials(hypermodel: kt.HyperModel, out: Path, settings: SearchSettings) -
 
 
 def rungs(settings: SearchSettings) -> list[tuple[int, int]]:
-    """Returns (trials, epochs of each) that a search plans, counted as Keras Tuner's Hyperband does."""
+    """Return (trials, epochs of each) that a search plans, counted as Keras Tuner's Hyperband does."""
     if settings.tuner != "hyperband":
         return [(settings.trials, settings.epochs)]
     longest, planned, bracket = settings.epochs, [], 0
@@ -103,7 +103,7 @@ def rungs(settings: SearchSettings) -> list[tuple[int, int]]:
 
 
 def tuner_seed(seed: int) -> int:
-    """Returns the seed for Keras Tuner, which takes 0 for no seed and then draws one of its own."""
+    """Return the seed for Keras Tuner, which takes 0 for no seed and then draws one of its own."""
     return seed or SEEDS - 1
 
 

@@ -1,6 +1,6 @@
 """Synthetic films: single knees, both knees, the named samples, and whole folders to try the loop on."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,7 +111,7 @@ def write_films(
     seed: int = 0,
     *,
     bits: int = 8,
-    progress: Callable[[Iterable[int], str], Iterable[int]] | None = None,
+    progress: Callable[[Collection[int], str], Iterable[int]] | None = None,
 ) -> None:
     """Write a folder of labelled films, as folder/train/0/900001L.png.
 
