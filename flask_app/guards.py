@@ -153,7 +153,8 @@ def _without_host(response: Response) -> Response:
     """Lead a redirect to a path of this app. Werkzeug makes a whole address of it, with a Host that may be forged."""
     if response.location:
         place = urlsplit(response.location)
-        response.location = f"/{place.path.lstrip('/')}{'?' * bool(place.query)}{place.query}"
+        query, part = "?" * bool(place.query) + place.query, "#" * bool(place.fragment) + place.fragment
+        response.location = f"/{place.path.lstrip('/')}{query}{part}"
     return response
 
 

@@ -26,12 +26,13 @@ from kneeoa_hub.imaging.phantom import sample_films
 from kneeoa_hub.output import knee_html
 from kneeoa_hub.report import DISCLAIMER, Answer, percent
 
+from .boxes import boxes_of
 from .card import card_html
 from .node import worklist
-from .presentation import FILM, PICTURES, GradedFilm
+from .presentation import OVERLAY, GradedFilm
 from .problems import NoFilm
 from .queue import Drawing
-from .results import FORMS, KEPT_SECONDS, Results, download
+from .results import FORMS, KEPT_SECONDS, Result, Results, download
 from .source import grade_films, source
 from .store import Readings, ReadingsUnavailable
 from .uploads import FIELD, Upload, uploads
@@ -57,7 +58,7 @@ def shared() -> dict[str, object]:
         "grader": source().loaded,
         "percent": percent,
         "html": knee_html,
-        "readings": Readings.of(current_app),
+        "keeps_readings": Readings.of(current_app) is not None,
         "kept_minutes": KEPT_SECONDS // 60,
         "worklist": worklist.EXTENSION in current_app.extensions,
     }
@@ -121,14 +122,32 @@ def read_first(key: str) -> str:
 @blueprint.get("/results/<key>/films/<int:number>/<name>.jpg")
 def picture(key: str, number: int, name: str) -> Response:
     """Send a film of a result, or its overlay. Pictures have their own addresses, so that a page holds none of them."""
-    kept = _results().get(key)
-    film = next((film for film in kept.films if film.number == number and film.report), None)
-    if film is None or name not in PICTURES:
-        abort(404)
-    if name != FILM:
+    film = _film(_results().get(key), number)
+    if name == OVERLAY:
         _results().show(key)
     with Drawing.of(current_app).picture():
-        return Response(film.picture(name), mimetype="image/jpeg")
+        content = film.picture(name)
+    if content is None:
+        abort(404)
+    return Response(content, mimetype="image/jpeg")
+
+
+@blueprint.post("/results/<key>/films/<int:number>/boxes")
+def grade_boxes(key: str, number: int) -> AnyResponse:
+    """Grade a film again in the boxes of the form. The answer is a new result beside the old one."""
+    kept = _results().show(key)  # so that no grade of a reader is taken for one from before the answer
+    film = _film(kept, number)
+    if film.content is None:
+        abort(404)
+    upload = Upload(film.name, film.content)
+    (again,) = grade_films(
+        source().get(), [film.content], lambda answer: GradedFilm.of(upload, answer, number), boxes_of(request.form)
+    )
+    if again.error:
+        raise again.error
+    films = [again if one.number == number else one for one in kept.films]
+    result = _results().keep(films, sample=kept.sample)
+    return redirect(url_for(".result", key=result.key, _anchor=again.anchor), 303)
 
 
 @blueprint.get("/results/<key>/report.<form>")
@@ -177,6 +196,12 @@ def figure(name: str) -> Response:
 
 def _results() -> Results:
     return current_app.extensions["kneeoa_results"]
+
+
+def _film(result: Result, number: int) -> GradedFilm:
+    """Return a film of a result by its number. Not found where there is none, or only its error."""
+    film = next((film for film in result.films if film.number == number and film.report), None)
+    return film or abort(404)
 
 
 def _result_page(key: str) -> str:

@@ -20,9 +20,12 @@ LONGEST_SIDE = 1400
 """The longest side of a picture on a page in pixels; a larger film is shrunk."""
 JPEG_QUALITY = 92
 CODE = re.compile(r"`([^`]+)`")
-FILM, OVERLAY = "film", "overlay"
-PICTURES = (FILM, OVERLAY)
-"""The pictures of a film: alone, and with the box, grade and heatmap of each knee."""
+LONGEST_CROP = 2400
+"""The longest side of the picture of one knee in pixels; it has the film's own resolution up to there."""
+MOST_KEPT = 16 * 2**20
+"""A file of this many bytes at most is kept with its result, so that it can be graded again with other boxes."""
+FILM, OVERLAY, KNEE = "film", "overlay", re.compile(r"knee-(\d{1,2})")
+"""The pictures of a film: alone; with the box, grade and heatmap of each knee; one knee, by its number from 1."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class GradedFilm:
         report: The report. Its film is a gray picture of LONGEST_SIDE at most, so that it takes little memory.
         error: The reason why there is no report.
         document: The answer of the API for the film as it was sent.
+        crops: Each knee as a JPEG file of the film's own resolution.
+        content: The file, where it is small enough to be kept, otherwise None.
     """
 
     number: int
@@ -44,13 +49,26 @@ class GradedFilm:
     report: FilmReport | None = None
     error: KneeOAError | None = None
     document: dict[str, Any] = field(default_factory=dict)
+    crops: tuple[bytes, ...] = field(default=(), repr=False)
+    content: bytes | None = field(default=None, repr=False)
 
     @classmethod
     def of(cls, upload: Upload, answer: Answer, number: int) -> "GradedFilm":
         """Return what is kept of an upload and its answer."""
         if isinstance(answer, KneeOAError):
             return cls(number, upload.name, upload.sha256, error=answer)
-        return cls(number, upload.name, upload.sha256, _small(answer), document=answer.to_dict())
+        whole = film_picture(answer.film)
+        crops = tuple(_jpeg(_shrunk(whole.crop(knee.box), LONGEST_CROP)) for knee in answer.knees)
+        content = upload.content if len(upload.content) <= MOST_KEPT else None
+        return cls(
+            number,
+            upload.name,
+            upload.sha256,
+            _small(answer, whole),
+            document=answer.to_dict(),
+            crops=crops,
+            content=content,
+        )
 
     @property
     def anchor(self) -> str:
@@ -80,10 +98,23 @@ class GradedFilm:
         assert self.report
         return self.report.film.shape[1], self.report.film.shape[0]
 
-    def picture(self, name: str) -> bytes:
-        """Return one of PICTURES as a JPEG file, where there is a report."""
+    @property
+    def kept_bytes(self) -> int:
+        """The bytes that its file and its pictures take, apart from the words."""
+        kept = len(self.content or b"") + sum(map(len, self.crops))
+        if self.report:
+            kept += self.report.film.nbytes + sum(knee.heatmap.nbytes for knee in self.report.knees)
+        return kept
+
+    def picture(self, name: str) -> bytes | None:
+        """Return a picture as a JPEG file, or None where there is none of that name."""
         assert self.report
-        return _jpeg(Image.fromarray(self.report.film) if name == FILM else self.report.overlay())
+        if name == OVERLAY:
+            return _jpeg(self.report.overlay())
+        if name == FILM:
+            return _jpeg(Image.fromarray(self.report.film))
+        knee = KNEE.fullmatch(name)
+        return self.crops[int(knee[1]) - 1] if knee and 1 <= int(knee[1]) <= len(self.crops) else None
 
 
 def with_code(text: str) -> Markup:
@@ -91,9 +122,9 @@ def with_code(text: str) -> Markup:
     return Markup(CODE.sub(r"<code>\1</code>", str(escape(text))))
 
 
-def _small(report: FilmReport) -> FilmReport:
-    picture = film_picture(report.film)
-    picture.thumbnail((LONGEST_SIDE, LONGEST_SIDE), Image.Resampling.LANCZOS)
+def _small(report: FilmReport, whole: Image.Image) -> FilmReport:
+    """Return a report with a small gray picture for its film. whole: the picture of its film, which is shrunk."""
+    picture = _shrunk(whole, LONGEST_SIDE)
     across, down = picture.width / report.film.shape[1], picture.height / report.film.shape[0]
     knees = tuple(
         replace(
@@ -108,6 +139,11 @@ def _small(report: FilmReport) -> FilmReport:
         for knee in report.knees
     )
     return replace(report, knees=knees, film=np.asarray(picture))
+
+
+def _shrunk(picture: Image.Image, longest: int) -> Image.Image:
+    picture.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    return picture
 
 
 def _jpeg(picture: Image.Image) -> bytes:

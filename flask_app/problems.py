@@ -60,7 +60,7 @@ class UnsupportedRequest(KneeOAError):
 
 def problem(error: KneeOAError) -> dict[str, Any]:
     """Return the error as a problem document. Its `type` is stable and listed in docs/flask.md."""
-    return document(error.code, error.status, error.message)
+    return document(error.code, error.status, error.for_visitors)
 
 
 def document(code: str, status: int, detail: str) -> dict[str, Any]:

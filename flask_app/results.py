@@ -62,14 +62,9 @@ class Result:
 
     @cached_property
     def bytes(self) -> int:
-        """The approximate size of pictures, maps, names and documents in bytes."""
-        pictures = sum(
-            film.report.film.nbytes + sum(knee.heatmap.nbytes for knee in film.report.knees)
-            for film in self.films
-            if film.report
-        )
-        return pictures + sum(
-            FILM_OVERHEAD + len(film.name.encode("utf-8", "replace")) + len(json.dumps(film.document))
+        """The approximate size of files, pictures, maps, names and documents in bytes."""
+        return sum(
+            film.kept_bytes + FILM_OVERHEAD + len(film.name.encode("utf-8", "replace")) + len(json.dumps(film.document))
             for film in self.films
         )
 

@@ -14,6 +14,7 @@ import kneeoa_hub
 from kneeoa_hub import FilmReport, KneeOAError
 from kneeoa_hub.bundle import Bundle
 from kneeoa_hub.errors import FilmError, MissingExtra
+from kneeoa_hub.grader import Boxes
 from kneeoa_hub.imaging.sizes import is_large
 from kneeoa_hub.report import Answer
 from kneeoa_hub.settings import Settings
@@ -47,7 +48,7 @@ class Grader(Protocol):
     def model(self) -> str: ...
 
     def grade(self, film: np.ndarray | bytes, *, force: bool = False) -> FilmReport: ...
-    def grade_batch(self, films: Iterable[bytes]) -> Iterator[Answer]: ...
+    def grade_batch(self, films: Iterable[bytes], *, boxes: Iterable[Boxes | None]) -> Iterator[Answer]: ...
 
 
 class ModelUnavailable(KneeOAError):
@@ -143,7 +144,9 @@ def source() -> GraderSource:
     return current_app.extensions["kneeoa"]
 
 
-def grade_films(grader: Grader, films: Sequence[bytes], show: Callable[[Answer], Shown]) -> list[Shown]:
+def grade_films(
+    grader: Grader, films: Sequence[bytes], show: Callable[[Answer], Shown], boxes: Boxes | None = None
+) -> list[Shown]:
     """Grade films when it is the request's turn, and return what `show` makes of each answer. Raises Busy.
 
     It handles film by film, since a report holds its film unpacked: fifty files of a few kilobytes may unfold to
@@ -153,20 +156,21 @@ def grade_films(grader: Grader, films: Sequence[bytes], show: Callable[[Answer],
         grader: The model.
         films: The files.
         show: Makes a report, or an error that may be shown, into the small thing that the caller keeps.
+        boxes: The knees of every film; None finds them.
     """
     shown, figures = [], Figures.of(current_app)
     with current_app.extensions[QUEUE].turn(any(map(is_large, films))):
         end = time.monotonic() + GRADING_SECONDS
         for film in films:
-            answer = OutOfTime() if shown and time.monotonic() >= end else _answer(grader, film)
+            answer = OutOfTime() if shown and time.monotonic() >= end else _answer(grader, film, boxes)
             figures.count(answer)
             shown.append(show(answer))
             del answer  # before the next film is unpacked beside it
     return shown
 
 
-def _answer(grader: Grader, film: bytes) -> Answer:
-    (answer,) = grader.grade_batch([film])
+def _answer(grader: Grader, film: bytes, boxes: Boxes | None) -> Answer:
+    (answer,) = grader.grade_batch([film], boxes=[boxes])
     if isinstance(answer, KneeOAError) and not isinstance(answer, FilmError | MissingExtra):
         log.error("A film could not be graded: %s", answer)
         return ModelUnavailable()

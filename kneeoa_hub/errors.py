@@ -1,5 +1,10 @@
 """Errors that reach a user. Each class has a stable `code` and the HTTP status that it maps to."""
 
+import re
+
+_FOR_OPERATORS = re.compile(r",? or (?:raise|set) KNEEOA_\w+(?:=\w+)?")
+"""Advice in a message that only the operator of a server can follow."""
+
 
 class KneeOAError(Exception):
     """This is the base class of all errors of the package. The message says what was received and what to do."""
@@ -10,6 +15,11 @@ class KneeOAError(Exception):
     def __init__(self, message: str):
         super().__init__(message)
         self.message = message
+
+    @property
+    def for_visitors(self) -> str:
+        """The message for somebody who uses another person's server, and cannot change its settings."""
+        return _FOR_OPERATORS.sub("", self.message)
 
 
 class FilmError(KneeOAError):

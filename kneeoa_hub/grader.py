@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,9 @@ from .settings import Settings
 
 if TYPE_CHECKING:
     import pandas
+
+Boxes = Sequence[Sequence[float]]
+"""(left, top, right, bottom) of each knee in pixels of its film."""
 
 
 def from_pretrained(
@@ -143,9 +147,7 @@ class KneeGrader:
         calibration's."""
         return self._conformal.level
 
-    def grade(
-        self, film: FilmInput, boxes: Sequence[Sequence[float]] | None = None, *, force: bool = False
-    ) -> FilmReport:
+    def grade(self, film: FilmInput, boxes: Boxes | None = None, *, force: bool = False) -> FilmReport:
         """Grade every knee of a film.
 
         Args:
@@ -184,12 +186,18 @@ class KneeGrader:
         return self._graded(decoded, screening, refused, force)
 
     def grade_batch(
-        self, films: Iterable[FilmInput], *, workers: int = 1, force: bool = False
+        self,
+        films: Iterable[FilmInput],
+        *,
+        boxes: Iterable[Boxes | None] | None = None,
+        workers: int = 1,
+        force: bool = False,
     ) -> Iterator[FilmReport | KneeOAError]:
         """Grade many films, and go on where one fails.
 
         Args:
             films: What `grade` takes, one after the other.
+            boxes: For each film its knees as `grade` takes them, or None to find them. By default all are found.
             workers: How many films are graded at a time.
             force: Grade films even where they are refused, see `grade`.
 
@@ -205,14 +213,15 @@ class KneeGrader:
             FilmReport
             UnsupportedFilm
         """
+        asked = zip(films, repeat(None)) if boxes is None else zip(films, boxes, strict=True)
         if workers <= 1:
-            yield from (self._report_or_error(film, force) for film in films)
+            yield from (self._report_or_error(film, given, force) for film, given in asked)
             return
         with ThreadPoolExecutor(workers) as pool:
             waiting: deque[Future[FilmReport | KneeOAError]] = deque()
             try:
-                for film in films:
-                    waiting.append(pool.submit(self._report_or_error, film, force))
+                for film, given in asked:
+                    waiting.append(pool.submit(self._report_or_error, film, given, force))
                     if len(waiting) > 2 * workers:  # so that a long batch does not fill the memory
                         yield waiting.popleft().result()
                 while waiting:
@@ -281,9 +290,9 @@ class KneeGrader:
                 f"{self.bundle.folder}: the Keras model is incomplete or not safe to load ({reason}); export it again."
             ) from None
 
-    def _report_or_error(self, film: FilmInput, force: bool) -> FilmReport | KneeOAError:
+    def _report_or_error(self, film: FilmInput, boxes: Boxes | None, force: bool) -> FilmReport | KneeOAError:
         try:
-            return self.grade(film, force=force)
+            return self.grade(film, boxes, force=force)
         except KneeOAError as error:
             return error
         except Exception as error:  # one film must never end the batch, whatever a defect of ours makes of it

@@ -2,8 +2,8 @@
 "use strict";
 (() => {
   function sizeText(bytes) {
-    const mebibytes = bytes / 2 ** 20;
-    return mebibytes >= 1 ? `${mebibytes.toFixed(1)} MiB` : `${Math.max(1, Math.round(bytes / 1024))} KiB`;
+    if (bytes < 1024) return `${bytes} bytes`;
+    return bytes < 2 ** 20 ? `${Math.round(bytes / 1024)} KiB` : `${(bytes / 2 ** 20).toFixed(1)} MiB`;
   }
 
   function problemOf(files, form) {
@@ -98,8 +98,10 @@
     const controls = viewer.querySelector(".controls");
     const inputs = Object.fromEntries([...controls.querySelectorAll("input")].map((input) => [input.dataset.control, input]));
     const overlay = viewer.querySelector("[data-overlay] img");
-    let x = 0;
-    let y = 0;
+    const knees = [...controls.querySelectorAll("[data-box]")];
+    const size = { width: Number(viewer.dataset.width), height: Number(viewer.dataset.height) };
+    const marks = svg("svg", { class: "marks", viewBox: `0 0 ${size.width} ${size.height}`, "aria-hidden": "true" });
+    let focus = { x: 0, y: 0 }; // what is wanted in the middle, as a shift of the picture in per cent
 
     if (overlay) {
       const behind = frames[0].querySelector("img").cloneNode();
@@ -107,14 +109,36 @@
       overlay.before(behind);
       overlay.classList.add("above");
     }
+    frames[0].append(marks);
+
+    // Edges of a box as parts of the picture's element, in which a film of another shape has bars at two sides.
+    function placeOf(box) {
+      const image = frames[0].querySelector("img");
+      const scale = Math.min(image.clientWidth / size.width, image.clientHeight / size.height);
+      const part = (edge, side, room) => 0.5 + ((edge - side / 2) * scale) / room;
+      return {
+        left: part(box[0], size.width, image.clientWidth), right: part(box[2], size.width, image.clientWidth),
+        top: part(box[1], size.height, image.clientHeight), bottom: part(box[3], size.height, image.clientHeight),
+      };
+    }
+
+    function lookAt(button, fill) {
+      const place = placeOf(button.dataset.box.split(",").map(Number));
+      if (fill) inputs.zoom.value = String(95 / Math.max(place.right - place.left, place.bottom - place.top));
+      focus = { x: 50 - 50 * (place.left + place.right), y: 50 - 50 * (place.top + place.bottom) };
+      draw();
+    }
+
+    function shift() {
+      const most = 50 * (1 - 100 / Number(inputs.zoom.value));
+      return { x: Math.min(most, Math.max(-most, focus.x)), y: Math.min(most, Math.max(-most, focus.y)) };
+    }
 
     function draw() {
       const zoom = Number(inputs.zoom.value) / 100;
-      const most = 50 * (1 - 1 / zoom);
-      x = Math.min(most, Math.max(-most, x));
-      y = Math.min(most, Math.max(-most, y));
-      for (const image of viewer.querySelectorAll(".frame img")) {
-        image.style.transform = `scale(${zoom}) translate(${x}%, ${y}%)`;
+      const { x, y } = shift();
+      for (const shown of viewer.querySelectorAll(".frame img, .marks")) shown.style.transform = `scale(${zoom}) translate(${x}%, ${y}%)`;
+      for (const image of viewer.querySelectorAll("img")) {
         image.style.filter = `brightness(${inputs.level.value}%) contrast(${10000 / Number(inputs.window.value)}%)`;
       }
       if (overlay) overlay.style.opacity = String(Number(inputs.overlay.value) / 100);
@@ -122,17 +146,20 @@
     }
 
     function move(dx, dy) {
-      x += dx;
-      y += dy;
+      const { x, y } = shift();
+      focus = { x: x + dx, y: y + dy };
       draw();
     }
 
-    controls.addEventListener("input", draw);
-    controls.querySelector("[data-reset]").addEventListener("click", () => {
+    function reset() {
       for (const input of Object.values(inputs)) input.value = input.defaultValue;
-      x = y = 0;
-      draw();
-    });
+      if (knees.length) lookAt(knees[0], false); // the slider zooms into the first knee
+      else draw();
+    }
+
+    controls.addEventListener("input", draw);
+    controls.querySelector("[data-reset]").addEventListener("click", reset);
+    for (const knee of knees) knee.addEventListener("click", () => lookAt(knee, true));
     for (const frame of frames) {
       frame.tabIndex = 0;
       frame.setAttribute("role", "group");
@@ -144,17 +171,87 @@
         move(...step);
       });
       frame.addEventListener("pointerdown", (event) => {
-        if (Number(inputs.zoom.value) > 100) frame.setPointerCapture(event.pointerId);
+        if (Number(inputs.zoom.value) > 100 && !frame.classList.contains("drawing")) frame.setPointerCapture(event.pointerId);
       });
       frame.addEventListener("pointermove", (event) => {
-        if (!frame.hasPointerCapture(event.pointerId)) return;
+        if (!frame.hasPointerCapture(event.pointerId) || frame.classList.contains("drawing")) return;
         const zoom = Number(inputs.zoom.value) / 100;
         move((100 * event.movementX) / frame.clientWidth / zoom, (100 * event.movementY) / frame.clientHeight / zoom);
       });
       frame.addEventListener("dragstart", (event) => event.preventDefault());
     }
+    const correct = viewer.querySelector(".correct");
+    if (correct) setUpBoxes(correct, frames[0], marks, size);
     controls.hidden = false;
-    draw();
+    reset();
+  }
+
+  function svg(name, attributes) {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
+    return element;
+  }
+
+  // Boxes are numbers in a form; here they are also drawn on the film.
+  function setUpBoxes(correct, frame, marks, size) {
+    const boxes = [...correct.querySelectorAll("fieldset.box")].map((fieldset) => ({
+      edges: [...fieldset.querySelectorAll("input")], button: fieldset.querySelector("[data-draw]"), mark: svg("rect", {}),
+    }));
+    let drawn = null; // the box that is being drawn
+    let start = null;
+
+    function show() {
+      for (const { edges, mark } of boxes) {
+        const [left, top, right, bottom] = edges.map((edge) => Number(edge.value));
+        const whole = edges.every((edge) => edge.value !== "") && left < right && top < bottom;
+        mark.setAttribute("display", whole && correct.open ? "inline" : "none");
+        if (whole) for (const [name, value] of Object.entries({ x: left, y: top, width: right - left, height: bottom - top })) mark.setAttribute(name, value);
+      }
+      const thickness = Math.max(1, Math.max(size.width, size.height) / 200);
+      for (const { mark } of boxes) mark.setAttribute("stroke-width", thickness);
+    }
+
+    function filmPoint(event) {
+      const point = new DOMPoint(event.clientX, event.clientY).matrixTransform(marks.getScreenCTM().inverse());
+      return [Math.round(Math.min(size.width, Math.max(0, point.x))), Math.round(Math.min(size.height, Math.max(0, point.y)))];
+    }
+
+    function draw(box) {
+      drawn = drawn === box ? null : box;
+      frame.classList.toggle("drawing", drawn !== null);
+      for (const one of boxes) one.button.setAttribute("aria-pressed", String(one === drawn));
+      if (drawn) frame.scrollIntoView({ block: "nearest" });
+    }
+
+    for (const box of boxes) {
+      marks.append(box.mark);
+      box.button.hidden = false;
+      box.button.setAttribute("aria-pressed", "false");
+      box.button.addEventListener("click", () => draw(box));
+    }
+    correct.addEventListener("input", show);
+    correct.addEventListener("toggle", () => {
+      if (!correct.open && drawn) draw(drawn);
+      show();
+    });
+    frame.addEventListener("pointerdown", (event) => {
+      if (!drawn) return;
+      event.preventDefault();
+      frame.setPointerCapture(event.pointerId);
+      start = filmPoint(event);
+    });
+    frame.addEventListener("pointermove", (event) => {
+      if (!drawn || !start) return;
+      const end = filmPoint(event);
+      const values = [Math.min(start[0], end[0]), Math.min(start[1], end[1]), Math.max(start[0], end[0]), Math.max(start[1], end[1])];
+      drawn.edges.forEach((edge, number) => { edge.value = String(values[number]); });
+      show();
+    });
+    frame.addEventListener("pointerup", () => {
+      if (drawn && start) draw(drawn);
+      start = null;
+    });
+    show();
   }
 
   async function copyText(button) {

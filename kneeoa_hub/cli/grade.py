@@ -80,16 +80,10 @@ def _films(arguments: argparse.Namespace) -> list[str]:
 def _graded(
     grader: "KneeGrader", films: Sequence[str], arguments: argparse.Namespace, workers: int
 ) -> "Iterator[Answer]":
-    """Yield the answer for each film; standard input is read when its turn comes."""
+    """Return the answer for each film; standard input is read when its turn comes."""
     given = (_from_standard_input() if film == STANDARD_INPUT else film for film in films)
-    if not arguments.box:
-        yield from grader.grade_batch(given, workers=workers, force=arguments.force)
-        return
-    for film in given:
-        try:
-            yield grader.grade(film, arguments.box, force=arguments.force)
-        except KneeOAError as error:
-            yield error
+    boxes = [arguments.box] * len(films)
+    return grader.grade_batch(given, boxes=boxes, workers=workers, force=arguments.force)
 
 
 def _from_standard_input() -> bytes:

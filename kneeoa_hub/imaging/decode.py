@@ -77,4 +77,4 @@ def _from_array(array: np.ndarray, limits: Limits) -> Film:
     pixels = np.array(array, np.float32)  # a plain array, also of a subclass such as a masked one
     if not np.isfinite(pixels).all():
         raise FilmError(f"{described} holds values that are not finite; replace them first.")
-    return Film(pixels, "the array")
+    return Film(pixels, "The array")

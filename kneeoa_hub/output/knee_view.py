@@ -121,7 +121,7 @@ class FilmView:
     def of(cls, title: str, answer: Answer) -> "FilmView":
         """Return the view of an answer."""
         if isinstance(answer, KneeOAError):
-            return cls(title, failure=answer.message)
+            return cls(title, failure=answer.for_visitors)
         return cls(
             title,
             refusal=answer.refused.message if answer.refused else "",

@@ -74,8 +74,10 @@ def test_the_result_page_shows_what_the_library_says(
     report = grader.grade(films[name])
     page = html.unescape(post(client, "/", films[name].read_bytes()).text)
     pictures = [client.get(place) for place in re.findall(r'src="(/results/[^"]+.jpg)"', page)]
-    # the film and its overlay
-    assert [Image.open(io.BytesIO(picture.data)).size for picture in pictures] == [report.film.shape[::-1]] * 2
+    # the film, its overlay, and each knee
+    knees = [(knee.box[2] - knee.box[0], knee.box[3] - knee.box[1]) for knee in report.knees]
+    sizes = [Image.open(io.BytesIO(picture.data)).size for picture in pictures]
+    assert sizes == [report.film.shape[::-1]] * 2 + knees
     assert {picture.mimetype for picture in pictures} == {"image/jpeg"}
     assert page.count('<section class="knee"') == len(report.knees)
     for knee in report.knees:

@@ -124,7 +124,7 @@ def test_the_viewer_fades_zooms_moves_and_resets(page: Page, films: dict[str, Pa
     page.get_by_role("slider", name="Overlay").fill("0")
     assert style(overlay, "opacity") == "0"  # the film itself is behind it
     page.get_by_role("slider", name="Zoom").fill("200")
-    assert style(film, "transform") == style(overlay, "transform") == "matrix(2, 0, 0, 2, 0, 0)"
+    assert style(film, "transform") == style(overlay, "transform") == "matrix(2, 0, 0, 2, 0, 0)"  # the knee fills it
     page.get_by_role("group", name="Film: arrow keys").focus()
     page.keyboard.press("ArrowRight")
     moved = style(film, "transform")
@@ -143,6 +143,47 @@ def test_the_viewer_fades_zooms_moves_and_resets(page: Page, films: dict[str, Pa
         "matrix(1, 0, 0, 1, 0, 0)",
         "brightness(1) contrast(1)",
     )
+
+
+def middle(locator: Locator) -> tuple[float, float]:
+    box = locator.bounding_box()
+    assert box
+    return box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+
+
+def test_zoom_shows_the_knee_and_a_box_is_drawn_on_the_film(page: Page, films: dict[str, Path], grader):
+    upload(page, films["both-knees"])
+    frame = page.locator("[data-film]")
+    page.locator(".correct summary").click()
+    page.get_by_role("button", name="Left knee", exact=True).click()
+    assert page.get_by_role("slider", name="Zoom").input_value() != "100"
+    assert middle(page.locator(".marks rect").nth(1))[1] == pytest.approx(middle(frame)[1], abs=3)
+    page.get_by_role("button", name="Reset").click()
+    another = page.get_by_role("group", name="Another knee")
+    another.get_by_role("button").click()
+    place = frame.bounding_box()
+    assert place
+    scale = place["width"] / 800
+    page.mouse.move(place["x"] + 440 * scale, place["y"] + 40 * scale)
+    page.mouse.down()
+    page.mouse.move(place["x"] + 760 * scale, place["y"] + 360 * scale)
+    page.mouse.up()
+    drawn = [int(another.get_by_label(edge).input_value()) for edge in ("Left", "Top", "Right", "Bottom")]
+    assert drawn == pytest.approx([440, 40, 760, 360], abs=3)
+    for number in (0, 1):
+        for field in page.locator("fieldset.box").nth(number).locator("input").all():
+            field.fill("")
+    page.get_by_role("button", name="Grade again").click()
+    page.wait_for_url("**#film-1")
+    expect(page.locator("section.knee")).to_have_count(1)
+    (knee,) = grader.grade(films["both-knees"], [drawn]).knees
+    expect(page.locator("section.knee")).to_contain_text(f"Grade {knee.grade} · {knee.label}")
+
+
+def test_an_empty_file_has_0_bytes(page: Page, tmp_path: Path):
+    (tmp_path / "empty.png").write_bytes(b"")
+    page.get_by_label("Your films").set_input_files(tmp_path / "empty.png")
+    expect(page.locator(".chosen")).to_have_text("empty.png 0 bytes")
 
 
 def test_a_film_that_can_t_be_graded_is_told_on_the_upload_page_and_it_goes_on(

@@ -23,7 +23,7 @@ from kneeoa_hub.imaging.phantom import write_films
 from kneeoa_hub.settings import Settings
 from tuning.data.sources import read_labels
 
-from ..support.flask_requests import post, result_address, submit
+from ..support.flask_requests import post, result_address, submit, token_of
 
 # Debian leaves it out of PATH
 PLACES = (*Path("/usr/lib/postgresql").glob("*/bin"), Path(shutil.which("initdb") or "-").parent)
@@ -115,7 +115,8 @@ def test_a_reader_may_grade_before_the_answer_is_shown(client: FlaskClient, film
     page = submit(client, "/", data, follow_redirects=True)
     assert "Your reading first" in page.text
     assert 'class="verdict"' not in page.text
-    assert [Path(place).name for place in re.findall(r'src="(/results/[^"]+)"', page.text)] == ["film.jpg"]
+    pictures = [Path(place).name for place in re.findall(r'src="(/results/[^"]+)"', page.text)]
+    assert pictures == ["film.jpg", "knee-1.jpg"]
     place = re.search(r'action="(/results/[^"]+)/readings"', page.text)
     assert place
     shown = submit(
@@ -294,3 +295,28 @@ def test_training_reads_the_exported_grades_by_the_films_hashes(tmp_path: Path, 
     paths[0].unlink()
     with pytest.raises(DataError, match="line 2: no film in the folder of the CSV has sha256:"):
         read_labels([f"site={tmp_path / 'readings.csv'}"])
+
+
+def test_the_page_of_readers_stays_in_the_menu_while_nobody_has_graded(grader: KneeGrader, tmp_path: Path):
+    client = create_app(Settings(reader_db=f"sqlite:///{tmp_path / 'readings.db'}"), grader).test_client()
+    for path in ("/", "/readings"):
+        assert 'href="/readings"' in client.get(path).text
+
+
+def test_a_reader_who_grades_first_can_zoom_and_window_and_see_each_knee(
+    grader: KneeGrader, films: dict[str, Path], tmp_path: Path
+):
+    client = create_app(Settings(reader_db=f"sqlite:///{tmp_path / 'readings.db'}"), grader).test_client()
+    page = client.get("/").text
+    data = {"film": [(films["both-knees"].open("rb"), "x.png")], "blind": "1", "csrf_token": token_of(page)}
+    place = client.post("/", data=data).location
+    page = client.get(place).text
+    assert all(f'data-control="{name}"' in page for name in ("zoom", "level", "window"))
+    assert page.count("data-box=") == 2
+    assert "overlay.jpg" not in page
+    assert "Mild</p>" not in page
+    picture = place.replace("/read-first", "/films/1/knee-1.jpg")
+    assert client.get(picture).status_code == 200
+    fields = {"reader": "r1", "before": "1", "grade-1-0": "2"}
+    saved = submit(client, place.replace("/read-first", "/readings"), fields)
+    assert saved.status_code == 303  # a picture of a knee is no answer of the model

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from flask.testing import FlaskClient
+from PIL import Image
 
 import flask_app.results
 from flask_app import create_app
@@ -174,3 +175,73 @@ def test_keys_can_t_be_guessed(grader: KneeGrader):
     keys = {results.keep([]).key for _ in range(100)}
     assert len(keys) == 100
     assert min(map(len, keys)) >= 22  # 128 bits in base64
+
+
+def test_a_knee_is_shown_at_the_film_s_own_resolution(client: FlaskClient, grader: KneeGrader, films: dict[str, Path]):
+    place = result_address(post(client, "/", films["both-knees"].read_bytes()).text)
+    for number, knee in enumerate(grader.grade(films["both-knees"]).knees, 1):
+        answer = client.get(f"{place}/films/1/knee-{number}.jpg")
+        with Image.open(io.BytesIO(answer.data)) as picture:
+            assert picture.size == (knee.box[2] - knee.box[0], knee.box[3] - knee.box[1])
+    assert client.get(f"{place}/films/1/knee-3.jpg").status_code == 404
+
+
+def boxes(*given: tuple[object, ...]) -> dict[str, list[object]]:
+    """The fields of a form with these boxes."""
+    return {edge: [box[number] for box in given] for number, edge in enumerate(("left", "top", "right", "bottom"))}
+
+
+def test_a_film_is_graded_again_in_the_boxes_of_the_form(
+    client: FlaskClient, grader: KneeGrader, films: dict[str, Path]
+):
+    film = films["both-knees"].read_bytes()
+    place = result_address(post(client, "/", film, films["mild"].read_bytes(), names=("a.png", "b.png")).text)
+    wanted = (440, 40, 760, 360)
+    answer = submit(client, f"{place}/films/1/boxes", boxes(wanted, ("", "", "", "")))
+    assert answer.status_code == 303
+    assert answer.location.endswith("#film-1")
+    first, second = json.loads(client.get(answer.location.split("#")[0] + "/report.json").text)
+    assert first == {"name": "a.png", **grader.grade(film, [wanted]).to_dict()}
+    assert second["name"] == "b.png"
+    assert len(json.loads(client.get(f"{place}/report.json").text)[0]["knees"]) == 2  # the old result stays
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "code"),
+    [
+        (boxes(("", "", "", "")), 400, "bad-box"),
+        (boxes((1, 2, "x", 4)), 400, "bad-box"),
+        ({"left": ["1"]}, 400, "bad-box"),
+        (boxes(*[(1, 2, 300, 300)] * 5), 400, "bad-box"),
+        (boxes((1, 2, 3000, 300)), 422, "film"),
+    ],
+)
+def test_a_box_that_is_none_is_a_problem(client: FlaskClient, films: dict[str, Path], fields, status, code):
+    place = result_address(post(client, "/", films["mild"].read_bytes()).text)
+    headers = {"Accept": "application/json"}
+    assert_problem(submit(client, f"{place}/films/1/boxes", fields, headers=headers), status, code)
+
+
+def test_a_large_file_is_not_kept_so_its_page_has_no_boxes(
+    client: FlaskClient, films: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("flask_app.presentation.MOST_KEPT", 1000)
+    place = result_address(post(client, "/", films["mild"].read_bytes()).text)
+    assert "grade again" not in client.get(place).text
+    assert submit(client, f"{place}/films/1/boxes", boxes((1, 2, 300, 300))).status_code == 404
+
+
+def test_a_refused_film_is_graded_where_the_visitor_shows_the_knee(client: FlaskClient):
+    place = result_address(post(client, "/", noise()).text)
+    assert "Show where the knee is and grade again" in client.get(place).text
+
+
+def test_visitors_read_no_advice_for_the_operator(grader: KneeGrader, films: dict[str, Path]):
+    small = KneeGrader(grader.bundle, threads=1)
+    small._limits = replace(small._limits, max_pixels=100_000)
+    client = create_app(Settings(), small).test_client()
+    for path in ("/", "/api/v1/grade"):
+        answer = post(client, path, films["mild"].read_bytes())
+        assert answer.status_code == 413
+        assert "over 100000 pixels; send a smaller film." in answer.text
+        assert "KNEEOA" not in answer.text
