@@ -57,18 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _films(arguments: argparse.Namespace) -> list[str]:
-    """Return the paths of the films, and print how many other files the folders hold."""
+    """Return the paths of the films, and print what the folders hold that is left out."""
     from ..imaging.folders import films_of
 
-    films, others = films_of(arguments.films)
-    for folder, count in others.items():
-        if count:
-            files = "file" if count == 1 else "files"
-            print(
-                f"kneeoa: {on_terminal(folder)}: skipped {count} other {files} (no film by suffix, and not DICOM"
-                " without one).",
-                file=sys.stderr,
-            )
+    films, notes = films_of(arguments.films)
+    for note in notes:
+        print(f"kneeoa: {on_terminal(note)}", file=sys.stderr)
     for film in films if arguments.dicom else ():
         if film == STANDARD_INPUT or (os.path.exists(film) and not os.path.isfile(film)):
             raise SettingsError(

@@ -52,7 +52,8 @@ exit code:
 """What the exit codes mean, at the end of every help."""
 FOLDER = (
     "In a folder, a film has one of the suffixes .png, .jpg, .jpeg, .jfif, .tif, .tiff, .bmp, .webp, .dcm, .dic or"
-    " .dicom, or is DICOM without a suffix; the command says how many other files it skipped"
+    " .dicom, or is DICOM with any other name; the command says how many other files it skipped, and follows links to"
+    " folders. A DICOMDIR stands for the films that it lists"
 )
 """Which files of a folder are films."""
 ADDRESS = "a shipped name, a folder (./path), or org/name[@revision] on the Hub (default: the shipped bundle)"

@@ -1,56 +1,98 @@
-"""Finds the films among the files of a folder."""
+"""Finds the films among the files of folders, and those that a DICOMDIR lists."""
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from ..errors import FilmError
-from .formats import FILM_SUFFIXES, is_dicom
+from .dicomdir import is_dicomdir_file, listed_films
+from .formats import FILM_SUFFIXES, is_dicom, is_part_10
 
 HEAD = 132
 """The first bytes of a file, among which is the mark of DICOM."""
+MAC_FILE, MAC_FOLDER = "._", "__MACOSX"
+"""What a Mac writes beside each file on other systems' disks and in archives: no film, whatever its suffix."""
 
 
-def films_of(paths: Iterable[str]) -> tuple[list[str], dict[str, int]]:
-    """Replace each folder by the films below it, in the order of their names.
+def films_of(paths: Iterable[str]) -> tuple[list[str], list[str]]:
+    """Replace each folder by the films below it, in the order of their names, and each DICOMDIR by those that it lists.
 
     Args:
-        paths: Films and folders.
+        paths: Films, folders and DICOMDIRs.
 
     Returns:
-        The films, and for each folder the number of its files that are not films.
+        The films, and sentences about what was left out.
 
     Raises:
-        FilmError: A folder holds no film.
+        FilmError: A folder or DICOMDIR holds no film.
+        MissingExtra: A DICOMDIR was given, and pydicom is not installed.
     """
     films: list[str] = []
-    others: dict[str, int] = {}
+    notes: list[str] = []
     for path in paths:
-        if not os.path.isdir(path):
-            films.append(path)
-            continue
-        files = [file for file in Path(path).rglob("*") if file.is_file()]
-        found = sorted(str(file) for file in files if _is_film(file))
-        if not found:
-            kinds = f"{', '.join(sorted(FILM_SUFFIXES))}, or DICOM without a suffix"
-            raise FilmError(f"{path} is a folder without films ({kinds}); give a folder that holds films.")
+        if os.path.isdir(path):
+            found, said = _in_folder(path)
+        elif is_dicomdir_file(path):
+            found, said = listed_films(path)
+        else:
+            found, said = [path], []
         films += found
-        others[path] = len(files) - len(found)
-    return films, others
+        notes += said
+    return films, notes
+
+
+def _in_folder(folder: str) -> tuple[list[str], list[str]]:
+    files, closed = files_below(folder)
+    found = sorted(str(Path(file)) for file in files if _is_film(Path(file)))
+    if not found:
+        kinds = f"{', '.join(sorted(FILM_SUFFIXES))}, or DICOM with any name"
+        raise FilmError(f"{folder} is a folder without films ({kinds}); give a folder that holds films.")
+    notes = [f"{one}: this folder can't be read, so its films are left out." for one in closed]
+    if others := len(files) - len(found):
+        what = "file" if others == 1 else "files"
+        notes.append(f"{folder}: skipped {others} other {what} (no film by suffix, and not DICOM).")
+    return found, notes
+
+
+def files_below(folder: str) -> tuple[list[str], list[str]]:
+    """List every file below a folder, also in folders that are linked there, each of them once.
+
+    Returns:
+        The paths of the files, and those of the folders that cannot be read.
+    """
+    files: list[str] = []
+    closed: list[str] = []
+    seen: set[str] = set()
+    waiting = [folder]
+    for top in waiting:  # linked folders are added while it goes on
+        for at, folders, names in os.walk(top, onerror=lambda error: closed.append(str(error.filename))):
+            if (real := os.path.realpath(at)) in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            waiting += [os.path.join(at, name) for name in sorted(folders) if os.path.islink(os.path.join(at, name))]
+            files += [os.path.join(at, name) for name in names]
+    return files, closed
+
+
+def is_mac_leftover(file: PurePath) -> bool:
+    """Tell whether a file is what a Mac writes beside another one."""
+    return file.name.startswith(MAC_FILE) or MAC_FOLDER in file.parts
 
 
 def _is_film(file: Path) -> bool:
-    """Return whether a file is a film, by its suffix, or by its first bytes where it has none or ends like a UID.
-
-    DICOMDIR is the table of contents of an archive and not a film.
-    """
+    """Return whether a file is a film, by its suffix, or as DICOM by its first bytes."""
     suffix = file.suffix.lower()
+    if is_mac_leftover(file) or not file.is_file():
+        return False
     if suffix in FILM_SUFFIXES:
         return True
-    if suffix.strip(".0123456789") or file.name.upper() == "DICOMDIR":
+    if file.name.upper() == "DICOMDIR" or is_dicomdir_file(str(file)):
         return False
     try:
         with file.open("rb") as content:
-            return is_dicom(content.read(HEAD))
+            head = content.read(HEAD)
     except OSError:
         return False
+    # A data set without the mark may look like another file: it counts where no suffix says what the file is.
+    return is_part_10(head) or (not suffix.strip(".0123456789") and is_dicom(head))

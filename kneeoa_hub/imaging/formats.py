@@ -20,9 +20,14 @@ DICOMDIR = "1.2.840.10008.1.3.10"
 """UID of the class of a DICOMDIR, the list of the films on a medium (PS3.10 8.6)."""
 
 
+def is_part_10(content: bytes) -> bool:
+    """Tell whether a file has the mark of DICOM (PS3.10, 7.1)."""
+    return content[128:132] == b"DICM"
+
+
 def is_dicom(content: bytes) -> bool:
-    """Tell whether a file is DICOM, by its mark (PS3.10, 7.1), or by its first element as in some older archives."""
-    return content[128:132] == b"DICM" or BARE_DICOM.match(content) is not None
+    """Tell whether a file is DICOM, by its mark, or by its first element as in some older archives."""
+    return is_part_10(content) or BARE_DICOM.match(content) is not None
 
 
 def is_dicomdir(meta: Any) -> bool:

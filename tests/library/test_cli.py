@@ -350,8 +350,8 @@ def test_a_folder_includes_dicom_without_a_suffix_and_counts_the_skipped_files(f
     assert main(["grade", str(folder), "--csv"]) == 0
     told = capsys.readouterr()
     graded = {Path(row["film"]).relative_to(folder).as_posix() for row in csv.DictReader(io.StringIO(told.out))}
-    assert graded == {"a.dicom", "b.dic", "IM0001", "deeper/1.2.840.10008.7", "d.JFIF"}
-    assert told.err == f"kneeoa: {folder}: skipped 5 other files (no film by suffix, and not DICOM without one).\n"
+    assert graded == {"a.dicom", "b.dic", "c.bin", "IM0001", "deeper/1.2.840.10008.7", "d.JFIF"}
+    assert told.err == f"kneeoa: {folder}: skipped 4 other files (no film by suffix, and not DICOM).\n"
 
 
 def test_the_help_names_every_suffix_of_a_folder_s_films():

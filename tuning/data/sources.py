@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.grades import LABELS, NUM_GRADES
+from kneeoa_hub.imaging.folders import files_below, is_mac_leftover
 from kneeoa_hub.imaging.formats import FILM_SUFFIXES
 from kneeoa_hub.manifest import sha256_of
 
@@ -137,7 +138,8 @@ def _read_source(argument: str) -> Iterator[Labelled]:
 
 def _file_names(path: Path) -> list[str]:
     if path.is_dir():
-        return sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+        files = map(Path, files_below(str(path))[0])
+        return sorted(file.relative_to(path).as_posix() for file in files if file.is_file())
     if not path.name.lower().endswith(ARCHIVES):
         raise DataError(f"--data {path}: a single {path.suffix or 'file'} is not a set of films; give {LAYOUTS}.")
     with open_archive(path) as archive:
@@ -150,7 +152,7 @@ def _read_folders(path: Path, dataset: str | None) -> Iterator[Labelled]:
     for file in _file_names(path):
         place = PurePosixPath(file)
         # The name of the given folder itself does not say a grade, so a film needs a folder below it.
-        if place.suffix.lower() not in FILM_SUFFIXES or len(place.parts) < 2 or "__MACOSX" in place.parts:
+        if place.suffix.lower() not in FILM_SUFFIXES or len(place.parts) < 2 or is_mac_leftover(place):
             continue
         match = GRADE_FOLDER.match(place.parts[-2])
         if not match:
