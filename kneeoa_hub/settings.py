@@ -42,6 +42,8 @@ class Settings:
         secret_key: Key with which the Flask app signs its cookie; "" draws one at every start.
         queue: Requests that may wait to be graded. The Flask app asks the next one to come back later.
         reader_db: SQLAlchemy address of the database in which the Flask app keeps readers' own grades; "" keeps none.
+        dicomweb: Address of the DICOMweb service from which the Flask app grades a study by its UID; "" is none.
+        dicomweb_token: Bearer token for DICOMweb, in the app and in the command line; "" is none.
         data: Folder with the real films that tests and benchmarks use; "" where there are none.
     """
 
@@ -60,6 +62,8 @@ class Settings:
     secret_key: str = field(default="", repr=False)
     queue: int = 16
     reader_db: str = field(default="", repr=False)
+    dicomweb: str = ""
+    dicomweb_token: str = field(default="", repr=False)
     data: str = ""
 
     @classmethod

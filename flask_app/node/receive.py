@@ -6,29 +6,17 @@ import sqlite3
 import ssl
 from typing import Any
 
-from pydicom.uid import (
-    ComputedRadiographyImageStorage,
-    DigitalXRayImageStorageForPresentation,
-    DigitalXRayImageStorageForProcessing,
-    SecondaryCaptureImageStorage,
-)
 from pynetdicom import AE, evt
 
 from kneeoa_hub.errors import KneeOAError, SettingsError
-from kneeoa_hub.imaging.identity import read_identity
+from kneeoa_hub.imaging.dicom_header import FILM_CLASSES
+from kneeoa_hub.imaging.identity import MAKER, read_identity
 from kneeoa_hub.imaging.pixel_data import SYNTAXES
-from kneeoa_hub.output.dicom import MAKER
 
 from .queue import Queue
 from .settings import NodeSettings
 
 VERIFICATION = "1.2.840.10008.1.1"
-STORAGE_CLASSES = (
-    ComputedRadiographyImageStorage,
-    DigitalXRayImageStorageForPresentation,
-    DigitalXRayImageStorageForProcessing,
-    SecondaryCaptureImageStorage,
-)
 SUCCESS, DUPLICATE, NO_ROOM, WRONG_OBJECT, NOT_UNDERSTOOD = 0x0000, 0x0111, 0xA700, 0xA900, 0xC000
 """Statuses of C-STORE (PS3.4 table B.2-1, PS3.7 annex C)."""
 BY_USER, PERMANENT, CALLER_NOT_RECOGNISED = 0x01, 0x01, 0x03
@@ -111,7 +99,7 @@ def _entity(settings: NodeSettings) -> AE:
     entity.maximum_pdu_size = settings.pdu
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = settings.timeout
     entity.add_supported_context(VERIFICATION)
-    for storage_class in STORAGE_CLASSES:
+    for storage_class in FILM_CLASSES:
         entity.add_supported_context(storage_class, list(SYNTAXES))
     return entity
 

@@ -8,14 +8,35 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..errors import ArchiveError, ArchiveUnreachable, MissingExtra
+from ..errors import AddressError, ArchiveError, ArchiveUnreachable, KneeOAError, MissingExtra, SettingsError
+from ..imaging.dicom_header import FILM_CLASSES, read_statements
+from ..imaging.identity import MAKER
 from ..imaging.quiet import quiet_logs, quiet_warnings
 
 TIMEOUT_SECONDS = 30
-UID = re.compile(r"[0-9]+(\.[0-9]+){1,31}")
-LONGEST_UID = 64
+UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")
+STUDY = re.compile(
+    r"(?:dicomweb|https|(?P<plain>http))://(?P<place>[^/@?#\s]+(?:/[^?#\s]+)?)/studies/(?P<study>[0-9.]+)/?"
+)
+MOST_FILMS = 50
+"""A study of more films is refused: a knee study has a few."""
+FIELDS = ("SOPClassUID", "SeriesInstanceUID", "Modality", "BodyPartExamined", "ViewPosition", "Manufacturer")
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 DENIED = (401, 403)
 SERVER_FAULT = 500
+
+
+@dataclass(frozen=True)
+class FoundFilm:
+    """A film that the archive has.
+
+    Attributes:
+        series: Its Series Instance UID.
+        instance: Its SOP Instance UID.
+    """
+
+    series: str
+    instance: str
 
 
 @dataclass(frozen=True)
@@ -34,10 +55,53 @@ class Service:
     timeout: int = TIMEOUT_SECONDS
     verify: str | bool = True
 
+    def __post_init__(self) -> None:
+        """Raise SettingsError for a token that would travel unencrypted."""
+        if self.token and urlsplit(self.url).scheme == "http" and self.host not in LOOPBACK:
+            raise SettingsError(f"The token would travel to {self.host} unencrypted; give an https address.")
+
     @property
     def host(self) -> str:
         """The host that messages name."""
         return urlsplit(self.url).hostname or ""
+
+    def films(self, study: str) -> list[FoundFilm]:
+        """Find the frontal knee films of a study by their headers (QIDO-RS). A header that says too little passes.
+
+        Raises:
+            AddressError: `study` is no UID.
+            ArchiveUnreachable: The service does not answer, or not to this token.
+            ArchiveError: The study is not there, has no such film, or more than MOST_FILMS of them.
+        """
+        import pydicom
+
+        if not UID.fullmatch(study):
+            raise AddressError("That is no Study Instance UID; give digits with dots between them, 64 at most.")
+        with _errors(self.host), quiet_logs(), quiet_warnings():
+            answers = self._client().search_for_instances(study, fields=list(FIELDS))
+            headers = [pydicom.Dataset.from_json(one) for one in answers]
+            found = [
+                FoundFilm(str(one.SeriesInstanceUID), str(one.SOPInstanceUID)) for one in headers if _may_be_knee(one)
+            ]
+        if not found or len(found) > MOST_FILMS:
+            raise ArchiveError(
+                f"The archive {self.host} has {len(found)} plain films of that study that may show a knee; give a study"
+                f" with 1 to {MOST_FILMS}."
+            )
+        return found
+
+    def fetch(self, study: str, film: FoundFilm) -> bytes:
+        """Return a film as a DICOM file, in the transfer syntax in which the archive has it (WADO-RS).
+
+        Raises the errors of `films`.
+        """
+        with _errors(self.host), quiet_logs(), quiet_warnings():
+            fetched = self._client().retrieve_instance(
+                study, film.series, film.instance, media_types=(("application/dicom", "*"),)
+            )
+            content = io.BytesIO()
+            fetched.save_as(content, enforce_file_format=True)
+        return content.getvalue()
 
     def store(self, content: bytes) -> None:
         """Store a DICOM file (STOW-RS).
@@ -79,6 +143,24 @@ class Service:
         return DICOMwebClient(self.url, session, timeout=self.timeout)
 
 
+def parse_study(address: str) -> tuple[str, str]:
+    """Return the address of the service, and the study's UID.
+
+    `dicomweb://HOST/PATH/studies/UID` is an https address; `http://` and `https://` may be given as they are. Raises
+    AddressError.
+    """
+    parts = STUDY.fullmatch(address)
+    if not parts or not UID.fullmatch(parts["study"]):
+        raise AddressError("That is no study; give dicomweb://HOST/PATH/studies/UID, or the same with https or http.")
+    return f"{'http' if parts['plain'] else 'https'}://{parts['place']}", parts["study"]
+
+
+def _may_be_knee(header: Any) -> bool:
+    """Return whether a film may be a frontal one of a knee by what QIDO-RS says of it, and is not our own capture."""
+    plain = header.get("SOPClassUID") in FILM_CLASSES and header.get("Manufacturer") != MAKER
+    return plain and read_statements(header).ruled_out is None
+
+
 @contextmanager
 def _errors(host: str) -> Iterator[None]:
     """Turn the errors of requests into the package's own, which repeat neither an address nor a header."""
@@ -86,6 +168,8 @@ def _errors(host: str) -> Iterator[None]:
 
     try:
         yield
+    except KneeOAError:
+        raise
     except requests.HTTPError as error:
         status = error.response.status_code if error.response is not None else SERVER_FAULT
         if status in DENIED:

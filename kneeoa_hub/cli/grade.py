@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import KneeOAError, SettingsError
 from ..inert import on_terminal
 from ..settings import Settings
+from . import study
 
 if TYPE_CHECKING:
     from ..grader import KneeGrader
@@ -19,12 +20,18 @@ if TYPE_CHECKING:
 
 STANDARD_INPUT, STDIN_NAME = "-", "stdin"
 """How the film on standard input is asked for, and what answers call it."""
+OBJECTS = ("dicom", "fhir", "hl7")
+"""The options that read a film again for its header."""
 Answers = Iterable[tuple[str, Any]]
 """Each film's path with its report or error."""
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Grade the films, write what was asked for, and return the exit code."""
+    if arguments.study:
+        return study.run(arguments)
+    if not arguments.films or arguments.store:
+        raise SettingsError("give films or folders to grade, or a study of an archive with --study (and --store).")
     from ..grader import from_pretrained
     from ..output.answer_file import AnswerFile
     from ..output.sidecars import DicomObjects, check_places
@@ -32,7 +39,8 @@ def run(arguments: argparse.Namespace) -> int:
     films = _films(arguments)
     if arguments.box and len(films) > 1:
         raise SettingsError(f"--box is about one film, and {len(films)} were given; grade that film by itself.")
-    check_places(overlays=arguments.overlays, dicom=arguments.dicom, report=arguments.report)
+    folders = {f"--{name}": getattr(arguments, name) for name in ("overlays", *OBJECTS)}
+    check_places(folders=folders, report=arguments.report)
     workers = min(arguments.workers or _cores(), len(films))
     grader = from_pretrained(
         arguments.address,
@@ -48,7 +56,8 @@ def run(arguments: argparse.Namespace) -> int:
             f"--report would lack the {len(films) - len(left)} films that {arguments.out} already holds; give another"
             " --out, or none."
         )
-    objects = DicomObjects(arguments.dicom) if arguments.dicom else None
+    asked = any(folders[f"--{name}"] for name in OBJECTS)
+    objects = DicomObjects(arguments.dicom, arguments.fhir, arguments.hl7) if asked else None
     names = [STDIN_NAME if film == STANDARD_INPUT else film for film in left]
     answers = zip(names, _graded(grader, left, arguments, workers), strict=True)
     answers = _with_sidecars(answers, arguments, objects)
@@ -63,7 +72,7 @@ def _films(arguments: argparse.Namespace) -> list[str]:
     films, notes = films_of(arguments.films)
     for note in notes:
         print(f"kneeoa: {on_terminal(note)}", file=sys.stderr)
-    for film in films if arguments.dicom else ():
+    for film in films if any(getattr(arguments, name) for name in OBJECTS) else ():
         if film == STANDARD_INPUT or (os.path.exists(film) and not os.path.isfile(film)):
             raise SettingsError(
                 f"{film} can be read only once, as a pipe is, but --dicom reads a film twice; give it as a file."

@@ -114,7 +114,7 @@ def _add_address(sub: argparse.ArgumentParser, positional: bool = True) -> None:
 def _add_grade_options(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
         "films",
-        nargs="+",
+        nargs="*",
         metavar="FILE",
         help=f"a PNG, JPEG, TIFF, BMP, WebP or DICOM film, - for standard input, or a folder. {FOLDER}",
     )
@@ -165,6 +165,17 @@ def _add_grade_options(sub: argparse.ArgumentParser) -> None:
             " already holds"
         ),
     )
+    sub.add_argument("--fhir", type=Path, metavar="DIR", help="also write a FHIR R4 bundle for each DICOM film")
+    sub.add_argument("--hl7", type=Path, metavar="DIR", help="also write an HL7 v2 message for each DICOM film")
+    sub.add_argument(
+        "--study",
+        metavar="URL",
+        help=(
+            "grade a study of an archive in place of files, with one answer for all its films:"
+            " dicomweb://HOST/PATH/studies/UID, or the same with http or https (extra node)"
+        ),
+    )
+    sub.add_argument("--store", action="store_true", help="store the structured report of --study in that archive")
 
 
 def _add_pull_options(sub: argparse.ArgumentParser) -> None:

@@ -52,6 +52,14 @@ READ_ELEMENTS = (
     "PixelData",
 )
 """The elements that are read. All others are skipped, so nothing of the patient can leave the header."""
+FILM_CLASSES = (
+    "1.2.840.10008.5.1.4.1.1.1",
+    "1.2.840.10008.5.1.4.1.1.1.1",
+    "1.2.840.10008.5.1.4.1.1.1.1.1",
+    "1.2.840.10008.5.1.4.1.1.7",
+)
+"""SOP classes of plain films: Computed Radiography, Digital X-Ray for presentation and for processing, Secondary
+Capture."""
 SIDES = {"L": "left", "R": "right"}
 """Laterality (0020,0060) and Image Laterality (0020,0062); other values name no side."""
 CODED_SIDES = {"LEFT": "left", "RIGHT": "right"}

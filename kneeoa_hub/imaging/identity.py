@@ -4,6 +4,7 @@ Grading never reads these elements. Their values identify a patient, so they go 
 """
 
 from dataclasses import dataclass, field, fields
+from datetime import datetime
 from typing import Any
 
 from ..errors import DamagedFilm, MissingExtra, UnsupportedFilm
@@ -12,6 +13,8 @@ from .film import Limits
 from .formats import is_dicom
 from .quiet import quiet_logs, quiet_warnings
 
+MAKER = "kneeoa_hub"
+"""The manufacturer in the objects that this package makes, by which it knows its own."""
 ELEMENTS = {
     "instance": "SOPInstanceUID",
     "sop_class": "SOPClassUID",
@@ -28,7 +31,6 @@ ELEMENTS = {
     "manufacturer": "Manufacturer",
 }
 """The element that each attribute is read from."""
-DATE_LENGTH = len("20200131")
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,11 @@ class FilmIdentity:
     def date(self) -> str:
         """The study's date as YYYY-MM-DD, "" where the header names none."""
         return date_of(self.study_date)
+
+    @property
+    def born(self) -> str:
+        """The birth date as YYYY-MM-DD, "" where the header names none."""
+        return date_of(self.birth_date)
 
     @property
     def patient(self) -> str:
@@ -112,8 +119,10 @@ def read_identity(film: bytes) -> FilmIdentity:
 
 def date_of(text: str) -> str:
     """Return a date of DICOM as YYYY-MM-DD, or "" where it is none."""
-    digits = text.strip().replace(".", "")
-    return f"{digits[:4]}-{digits[4:6]}-{digits[6:]}" if len(digits) == DATE_LENGTH and digits.isdigit() else ""
+    try:
+        return datetime.strptime(text.strip().replace(".", ""), "%Y%m%d").date().isoformat()
+    except ValueError:
+        return ""
 
 
 def _text(header: Any, keyword: str) -> str:

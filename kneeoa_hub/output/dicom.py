@@ -18,10 +18,10 @@ from .. import __version__
 from ..errors import DamagedFilm, FilmError, MissingExtra, UnsupportedFilm
 from ..grades import GRADES
 from ..imaging.formats import is_dicom
+from ..imaging.identity import MAKER
 from ..imaging.quiet import quiet_logs, quiet_warnings
 from ..report import FilmReport, KneeGrade
 
-MAKER = "kneeoa_hub"
 SCHEME = "99KNEEOA"
 REPORT_SERIES, CAPTURE_SERIES = 9901, 9902
 """Series numbers that a study hardly uses."""

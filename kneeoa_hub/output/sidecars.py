@@ -5,7 +5,8 @@
 
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -17,12 +18,11 @@ from ..report import Answer, FilmReport
 Passing = Iterable[tuple[str, Answer]]
 
 
-def check_places(*, overlays: Path | None, dicom: Path | None, report: Path | None) -> None:
+def check_places(*, folders: Mapping[str, Path | None], report: Path | None) -> None:
     """Make the folders, and fail now for a place that could not be written after the grading.
 
     Args:
-        overlays: The folder of the overlays, or None.
-        dicom: The folder of the DICOM objects, or None.
+        folders: The folder that each option names, or None.
         report: The file of the report, or None.
 
     Raises:
@@ -31,7 +31,7 @@ def check_places(*, overlays: Path | None, dicom: Path | None, report: Path | No
     """
     from .printable import new_document
 
-    for option, folder in (("--overlays", overlays), ("--dicom", dicom)):
+    for option, folder in folders.items():
         if folder:
             try:
                 _try_folder(folder)
@@ -59,16 +59,34 @@ def with_overlays(answers: Passing, folder: Path) -> Iterator[tuple[str, Answer]
         yield film, answer
 
 
+@dataclass(frozen=True)
+class _Kind:
+    """One kind of object: the option that asks for it, its folder, the end of its name, and what makes it."""
+
+    option: str
+    folder: Path
+    suffix: str
+    make: Callable[[bytes, FilmReport], bytes]
+    needs_knee: bool = False
+
+
 class DicomObjects:
-    """Write FILM.sr.dcm, and FILM.sc.dcm of each graded film, into a folder.
+    """Write what a hospital's systems take, into folders.
+
+    Of a DICOM film these are FILM.sr.dcm and, where a knee was graded, FILM.sc.dcm; FILM.fhir.json; FILM.hl7.
+
+    Args:
+        dicom: The folder of the DICOM objects, or None.
+        fhir: The folder of the FHIR bundles, or None.
+        hl7: The folder of the HL7 v2 messages, or None.
 
     Attributes:
         failed: The number of DICOM films so far whose objects could not be made.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, dicom: Path | None, fhir: Path | None = None, hl7: Path | None = None) -> None:
         self.failed: int = 0
-        self._folder = folder
+        self._kinds = tuple(_kinds(dicom, fhir, hl7))
         self._names = _Names()
 
     def beside(self, answers: Passing) -> Iterator[tuple[str, Answer]]:
@@ -80,8 +98,6 @@ class DicomObjects:
 
     def _write(self, film: str, report: FilmReport) -> None:
         """Write each object by itself, so that a fault of one hinders neither the other nor the films to come."""
-        from .dicom import secondary_capture, structured_report, to_bytes
-
         try:
             content = Path(film).read_bytes()
         except OSError as error:
@@ -94,16 +110,17 @@ class DicomObjects:
                 ),
             )
             return
-        made: dict[str, bytes] = {}
+        made: list[tuple[_Kind, bytes]] = []
         faults: dict[str, KneeOAError] = {}
-        makers = {"sr": structured_report} | ({"sc": secondary_capture} if report.knees else {})
-        for kind, make in makers.items():
+        for kind in self._kinds:
+            if kind.needs_knee and not report.knees:
+                continue
             try:
-                made[kind] = to_bytes(make(content, report))
+                made.append((kind, kind.make(content, report)))
             except Exception as error:  # one film must never end the batch
                 bug = (
-                    f"FILM.{kind}.dcm can't be made ({type(error).__name__}). This is a fault of the package; report it"
-                    " to the maintainers."
+                    f"FILM.{kind.suffix} can't be made ({type(error).__name__}). This is a fault of the package; report"
+                    " it to the maintainers."
                 )
                 fault = error if isinstance(error, KneeOAError) else FilmError(bug)
                 faults.setdefault(fault.message, fault)
@@ -111,11 +128,27 @@ class DicomObjects:
         for fault in faults.values():
             tell_fault(film, fault)
         name = self._names.of(film) if made else ""
-        for kind, content_made in made.items():
+        for kind, content_made in made:
             try:
-                (self._folder / f"{name}.{kind}.dcm").write_bytes(content_made)
+                (kind.folder / f"{name}.{kind.suffix}").write_bytes(content_made)
             except OSError as error:
-                raise _unwritable(self._folder, "--dicom", error) from None
+                raise _unwritable(kind.folder, kind.option, error) from None
+
+
+def _kinds(dicom: Path | None, fhir: Path | None, hl7: Path | None) -> Iterator[_Kind]:
+    if dicom:
+        from .dicom import secondary_capture, structured_report, to_bytes
+
+        yield _Kind("--dicom", dicom, "sr.dcm", lambda film, report: to_bytes(structured_report(film, report)))
+        yield _Kind("--dicom", dicom, "sc.dcm", lambda film, report: to_bytes(secondary_capture(film, report)), True)
+    if fhir:
+        from .fhir import fhir_bundle, to_json
+
+        yield _Kind("--fhir", fhir, "fhir.json", lambda film, report: to_json(fhir_bundle(film, report)))
+    if hl7:
+        from .hl7 import hl7_message
+
+        yield _Kind("--hl7", hl7, "hl7", lambda film, report: hl7_message(film, report).encode())
 
 
 def tell_fault(film: str, error: KneeOAError) -> None:

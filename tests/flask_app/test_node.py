@@ -21,10 +21,9 @@ from flask_app.node.queue import PAGE_BYTES, Queue
 from flask_app.node.receive import Receiver
 from flask_app.node.settings import PREFIX, Archive, NodeSettings
 from kneeoa_hub.errors import ArchiveUnreachable, SettingsError
-from kneeoa_hub.imaging.identity import read_identity
+from kneeoa_hub.imaging.identity import MAKER, read_identity
 from kneeoa_hub.imaging.phantom import knee_film
 from kneeoa_hub.imaging.pixel_data import SYNTAXES
-from kneeoa_hub.output.dicom import MAKER
 
 from ..support.dicom_films import study
 

@@ -1,5 +1,6 @@
 """The node with a real archive: Orthanc, DCMTK's storescu and echoscu, and validators of what comes back."""
 
+import json
 import os
 import re
 import shutil
@@ -14,6 +15,7 @@ import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
+from kneeoa_hub.cli import main
 from kneeoa_hub.imaging.phantom import knee_film
 
 from ..support.dicom_films import study
@@ -107,6 +109,22 @@ def test_a_film_goes_from_the_archive_to_the_node_and_its_report_comes_back(netw
     checked = subprocess.run(["dciodvfy", tmp_path / "sr.dcm"], capture_output=True, encoding="latin-1")
     assert "Error" not in checked.stdout + checked.stderr
     until(lambda: len(network.archive.find(StudyInstanceUID=uid)) == 3)  # the film, the report, the capture
+
+
+def test_a_study_of_the_archive_is_graded_over_dicomweb_as_the_node_grades_it(network, tmp_path, capsys):
+    uid = generate_uid()
+    for side in ("L", "R"):
+        (tmp_path / side).write_bytes(film(StudyInstanceUID=uid, ImageLaterality=side))
+    (tmp_path / "lateral").write_bytes(film(StudyInstanceUID=uid, ViewPosition="LATERAL"))
+    send(network.archive.dicom_port, "ORTHANC", *(tmp_path / name for name in ("L", "R", "lateral")))
+    address = f"{network.archive.url}/dicom-web/studies/{uid}"
+    assert main(["grade", "--study", address, "--json", "--store", "--dicom", str(tmp_path)]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert [knee["side"] for knee in json.loads(line)["report"]["knees"]] == ["right", "left"]
+    made = str(pydicom.dcmread(tmp_path / f"{uid}.sr.dcm").SOPInstanceUID)
+    assert made in network.archive.reports(StudyInstanceUID=uid)
+    assert main(["grade", "--study", f"{network.archive.url}/dicom-web/studies/1.2.3"]) == 1
+    assert "has 0 plain films" in capsys.readouterr().err
 
 
 def test_a_worker_that_is_killed_twice_loses_no_film_and_answers_none_twice(network, tmp_path):

@@ -1,0 +1,183 @@
+"""Makes a FHIR R4 bundle of an answer: DiagnosticReport, an Observation for each knee, ImagingStudy, Device, Patient.
+
+Codes are those of LOINC, SNOMED CT, UCUM and DICOM where one exists; others are in our own system. The bundle takes
+over patient and study from the film's header, and its identifiers follow from film and model.
+"""
+
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+from .. import __version__
+from ..grades import GRADES
+from ..imaging.identity import MAKER, FilmIdentity, read_identity
+from ..report import DISCLAIMER, FilmReport, KneeGrade
+from .dicom import SCHEME, SIDES
+
+OUR_SYSTEM = f"urn:kneeoa:{SCHEME}"
+LOINC, SNOMED, UCUM = "http://loinc.org", "http://snomed.info/sct", "http://unitsofmeasure.org"
+DICOM_UIDS = "urn:dicom:uid"
+GENDERS = {"F": "female", "M": "male", "O": "other"}
+PRELIMINARY = "preliminary"
+"""The status of what no person has verified."""
+Resource = dict[str, Any]
+
+
+def fhir_bundle(film: bytes, report: FilmReport, now: datetime | None = None) -> Resource:
+    """Return a Bundle of type collection as JSON values.
+
+    Args:
+        film: The DICOM file that was graded; of a study one of its files.
+        report: Its report.
+        now: When the report is issued; by default now.
+
+    Raises:
+        UnsupportedFilm: The film is not DICOM.
+        DamagedFilm: The header of the film cannot be read.
+    """
+    identity = read_identity(film)
+    link = _Links(f"{identity.instance}/{report.model}/{report.revision}")
+    observations = [_observation(knee, number, report, link) for number, knee in enumerate(report.knees)]
+    resources = [
+        _diagnostic_report(report, identity, link, (now or datetime.now(UTC)).isoformat(timespec="seconds")),
+        *observations,
+        _imaging_study(identity, link),
+        _device(report, link),
+        _patient(identity, link),
+    ]
+    return {
+        "resourceType": "Bundle",
+        "id": link.id("Bundle"),
+        "type": "collection",
+        "entry": [{"fullUrl": f"urn:uuid:{one['id']}", "resource": one} for one in resources],
+    }
+
+
+def to_json(bundle: Resource) -> bytes:
+    """Return a bundle as the content of a file."""
+    return json.dumps(bundle, indent=1, ensure_ascii=False).encode()
+
+
+class _Links:
+    """Gives each resource an identifier that follows from film and model, and refers to it."""
+
+    def __init__(self, name: str):
+        self._name = name
+
+    def id(self, resource: str) -> str:
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{OUR_SYSTEM}/{self._name}/{resource}"))
+
+    def to(self, resource: str) -> Resource:
+        return {"reference": f"urn:uuid:{self.id(resource)}"}
+
+
+def _diagnostic_report(report: FilmReport, identity: FilmIdentity, link: _Links, issued: str) -> Resource:
+    made: Resource = {
+        "resourceType": "DiagnosticReport",
+        "id": link.id("DiagnosticReport"),
+        "status": PRELIMINARY,
+        "category": [_code("http://terminology.hl7.org/CodeSystem/v2-0074", "RAD", "Radiology")],
+        "code": _code(LOINC, "18748-4", "Diagnostic imaging study"),
+        "subject": link.to("Patient"),
+        "issued": issued,
+        "imagingStudy": [link.to("ImagingStudy")],
+        "conclusion": report.findings(),
+    }
+    if identity.date:
+        made["effectiveDateTime"] = identity.date
+    if report.knees:
+        made["result"] = [link.to(f"Observation/{number}") for number in range(len(report.knees))]
+    return made
+
+
+def _observation(knee: KneeGrade, number: int, report: FilmReport, link: _Links) -> Resource:
+    components = [
+        _figure(f"P-KL{grade.value}", f"Probability of grade {grade.value}", knee.probabilities[grade.value])
+        for grade in GRADES
+    ]
+    components.append(_figure("P-OA", "Probability of grade 2 or more", knee.oa_probability))
+    components.append(_figure("SEVERITY", "Expected grade, 0 to 4", knee.severity))
+    low, high = ({"value": grade} for grade in (knee.grade_set[0], knee.grade_set[-1]))
+    in_set = _code(OUR_SYSTEM, "KL-SET", "Grades that cannot be ruled out")
+    components.append({"code": in_set, "valueRange": {"low": low, "high": high}})
+    if knee.side:
+        code, side = SIDES[knee.side]
+        laterality = _code(SNOMED, "272741003", "Laterality")
+        components.append({"code": laterality, "valueCodeableConcept": _code(SNOMED, code, side)})
+    grade = GRADES[knee.grade]
+    return {
+        "resourceType": "Observation",
+        "id": link.id(f"Observation/{number}"),
+        "status": PRELIMINARY,
+        "category": [_code("http://terminology.hl7.org/CodeSystem/observation-category", "imaging", "Imaging")],
+        "code": _code(OUR_SYSTEM, "KL", "Kellgren-Lawrence grade"),
+        "subject": link.to("Patient"),
+        "valueCodeableConcept": _code(
+            OUR_SYSTEM, f"KL{grade.value}", f"Kellgren-Lawrence grade {grade.value}, {grade.label}"
+        ),
+        "bodySite": {**_code(SNOMED, "49076000", "Knee joint"), "text": report.names[number]},
+        "derivedFrom": [link.to("ImagingStudy")],
+        "device": link.to("Device"),
+        "component": components,
+        "note": [{"text": text} for text in (*report.warnings, DISCLAIMER)],
+    }
+
+
+def _imaging_study(identity: FilmIdentity, link: _Links) -> Resource:
+    made: Resource = {
+        "resourceType": "ImagingStudy",
+        "id": link.id("ImagingStudy"),
+        "status": "available",
+        "subject": link.to("Patient"),
+    }
+    identifiers: list[Resource] = []
+    if identity.study:
+        identifiers.append({"system": DICOM_UIDS, "value": f"urn:oid:{identity.study}"})
+    if identity.accession:
+        kind = _code("http://terminology.hl7.org/CodeSystem/v2-0203", "ACSN", "Accession ID")
+        identifiers.append({"type": kind, "value": identity.accession})
+    if identifiers:
+        made["identifier"] = identifiers
+    if identity.date:
+        made["started"] = identity.date
+    return made
+
+
+def _device(report: FilmReport, link: _Links) -> Resource:
+    return {
+        "resourceType": "Device",
+        "id": link.id("Device"),
+        "manufacturer": MAKER,
+        "deviceName": [{"name": report.model, "type": "model-name"}],
+        "serialNumber": report.revision,
+        "version": [{"value": __version__}],
+        "note": [{"text": DISCLAIMER}],
+    }
+
+
+def _patient(identity: FilmIdentity, link: _Links) -> Resource:
+    made: Resource = {"resourceType": "Patient", "id": link.id("Patient")}
+    if identity.patient_id:
+        number: Resource = {"value": identity.patient_id}
+        if identity.issuer:
+            number["assigner"] = {"display": identity.issuer}
+        made["identifier"] = [number]
+    family, _, given = identity.patient_name.split("=")[0].partition("^")
+    parts = {"family": family, "given": [one for one in given.split("^")[:2] if one]}
+    if name := {key: value for key, value in parts.items() if value}:
+        made["name"] = [name]
+    if birth := identity.born:
+        made["birthDate"] = birth
+    if gender := GENDERS.get(identity.sex):
+        made["gender"] = gender
+    return made
+
+
+def _code(system: str, code: str, display: str) -> Resource:
+    return {"coding": [{"system": system, "code": code, "display": display}]}
+
+
+def _figure(code: str, display: str, value: float) -> Resource:
+    quantity = {"value": round(value, 6), "unit": "1", "system": UCUM, "code": "1"}
+    return {"code": _code(OUR_SYSTEM, code, display), "valueQuantity": quantity}

@@ -1,0 +1,91 @@
+"""Makes an HL7 v2.5.1 message of an answer, ORU^R01, for sites whose systems know no FHIR."""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from ..grades import GRADES
+from ..imaging.identity import MAKER, FilmIdentity, read_identity
+from ..report import FilmReport, KneeGrade
+from .dicom import SCHEME, SIDES
+
+ESCAPES = {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"}
+"""How the characters that divide a message are written within a value (HL7 v2.5.1, 2.7)."""
+PRELIMINARY = "P"
+TIME = "%Y%m%d%H%M%S"
+
+
+def hl7_message(film: bytes, report: FilmReport, now: datetime | None = None) -> str:
+    r"""Return a message in UTF-8 whose segments end with \r.
+
+    Args:
+        film: The DICOM file that was graded; of a study one of its files.
+        report: Its report.
+        now: When the message is made; by default now.
+
+    Raises:
+        UnsupportedFilm: The film is not DICOM.
+        DamagedFilm: The header of the film cannot be read.
+    """
+    identity, made = read_identity(film), (now or datetime.now(UTC)).strftime(TIME)
+    control = hashlib.sha256(f"{identity.instance}/{report.revision}/{made}".encode()).hexdigest()[:20]
+    header = ["MSH", "^~\\&", "KNEEOA", MAKER, "", "", made, "", "ORU^R01^ORU_R01", control, "P", "2.5.1"]
+    segments = [
+        [*header, *[""] * 5, "UNICODE UTF-8"],
+        _patient(identity),
+        _order(identity, made),
+        *([*one, *[""] * 4, PRELIMINARY] for one in _results(report, identity)),
+    ]
+    return "".join("|".join(fields).rstrip("|") + "\r" for fields in segments)
+
+
+def _patient(identity: FilmIdentity) -> list[str]:
+    """Return PID. The parts of a name lie in another order than in DICOM: suffix before prefix."""
+    family, given, middle, prefix, suffix = (identity.patient_name.split("=")[0].split("^") + [""] * 5)[:5]
+    name = "^".join(map(_text, (family, given, middle, suffix, prefix))).rstrip("^")
+    number = "^".join((_text(identity.patient_id), "", "", _text(identity.issuer))).rstrip("^")
+    birth = identity.born.replace("-", "")
+    return ["PID", "1", "", number, "", name, "", birth, identity.sex if identity.sex in ("F", "M", "O") else ""]
+
+
+def _order(identity: FilmIdentity, made: str) -> list[str]:
+    """Return OBR. The accession number is the filler's order number."""
+    taken = identity.date.replace("-", "")
+    fields = {1: "1", 3: _text(identity.accession), 4: "18748-4^Diagnostic imaging study^LN", 7: taken, 22: made}
+    fields |= {24: "RAD", 25: PRELIMINARY}
+    return ["OBR", *(fields.get(place, "") for place in range(1, 26))]
+
+
+def _results(report: FilmReport, identity: FilmIdentity) -> Iterator[list[str]]:
+    """Yield the OBX segments up to the units: the study, then each knee, then the findings as text."""
+    results = [("ST", "110180^Study Instance UID^DCM", "", _text(identity.study), "")]
+    for number, knee in enumerate(report.knees, 1):
+        results += [(kind, code, str(number), value, unit) for kind, code, value, unit in _knee(knee)]
+    lines = (_text(line) for line in report.findings().split("\n"))
+    results.append(("FT", "18782-3^Radiology Study observation^LN", "", "\\.br\\".join(lines), ""))
+    for place, result in enumerate(results, 1):
+        kind, code, knee_number, value, unit = result
+        yield ["OBX", str(place), kind, code, knee_number, value, unit]
+
+
+def _knee(knee: KneeGrade) -> Iterator[tuple[str, str, str, str]]:
+    """Yield type, code, value and unit of each result of a knee. Sub-ID groups those of one knee."""
+    grade = GRADES[knee.grade]
+    if knee.side:
+        yield "CWE", "272741003^Laterality^SCT", f"{'^'.join(SIDES[knee.side])}^SCT", ""
+    words = f"KL{grade.value}^Kellgren-Lawrence grade {grade.value}, {grade.label}^{SCHEME}"
+    yield "CWE", f"KL^Kellgren-Lawrence grade^{SCHEME}", words, ""
+    grades = f"{knee.grade_set[0]}^-^{knee.grade_set[-1]}"
+    yield "SN", f"KL-SET^Grades that cannot be ruled out^{SCHEME}", f"^{grades}", ""
+    figures = [
+        (f"P-KL{one.value}", f"Probability of grade {one.value}", knee.probabilities[one.value]) for one in GRADES
+    ]
+    figures.append(("P-OA", "Probability of grade 2 or more", knee.oa_probability))
+    figures.append(("SEVERITY", "Expected grade, 0 to 4", knee.severity))
+    for code, meaning, value in figures:
+        yield "NM", f"{code}^{meaning}^{SCHEME}", f"{value:.4f}", "1^no units^UCUM"
+
+
+def _text(value: str) -> str:
+    """Return a value that divides no field and ends no segment."""
+    return "".join(ESCAPES.get(letter, letter) for letter in value if letter.isprintable())

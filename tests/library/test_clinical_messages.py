@@ -1,0 +1,123 @@
+"""Answers as FHIR R4 and HL7 v2: valid by libraries that know the standards, and saying what the report says."""
+
+import io
+import json
+import warnings
+from datetime import UTC, datetime
+
+import pytest
+from PIL import Image
+
+from kneeoa_hub.cli import main
+from kneeoa_hub.errors import UnsupportedFilm
+from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
+from kneeoa_hub.output.fhir import fhir_bundle
+from kneeoa_hub.output.hl7 import hl7_message
+
+from ..support.dicom_films import ODD, study
+
+KNEE = knee_film(2, 7, bits=16).pixels >> 4
+BOTH = two_knee_film((1, 3), 21, height=400, width=800, bits=16).pixels
+NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
+NAME = "O|Neill^Se\xe1n^P^Dr^Jr"
+FILMS = {
+    "one knee": study(KNEE, IssuerOfPatientID="CLINIC"),
+    "two knees": study(BOTH, ImageLaterality=None, PatientOrientation=["L", "F"]),
+    "refused": study(KNEE, ViewPosition="LATERAL"),
+    "odd": study(KNEE, **ODD),
+    "hardly a header": study(
+        KNEE, PatientID=None, PatientName=None, PatientSex=None, StudyDate=None, AccessionNumber=None
+    ),
+    "separators in values": study(KNEE, SpecificCharacterSet="ISO_IR 192", PatientName=NAME, AccessionNumber="A^1&2"),
+}
+
+
+@pytest.fixture(scope="module", params=FILMS)
+def graded(request, grader):
+    film = FILMS[request.param]
+    return request.param, film, grader.grade(film)
+
+
+def resources(bundle: dict, kind: str) -> list[dict]:
+    return [one["resource"] for one in bundle["entry"] if one["resource"]["resourceType"] == kind]
+
+
+def test_the_bundle_is_valid_fhir_and_says_what_the_report_says(graded):
+    with warnings.catch_warnings(action="ignore"):
+        from fhir.resources.R4B.bundle import Bundle
+    _, film, report = graded
+    bundle = fhir_bundle(film, report, NOW)
+    Bundle.model_validate(json.loads(json.dumps(bundle)))
+    (diagnostic,) = resources(bundle, "DiagnosticReport")
+    observations = resources(bundle, "Observation")
+    assert diagnostic["conclusion"] == report.findings()
+    assert diagnostic["status"] == "preliminary"
+    values = [one["valueCodeableConcept"]["coding"][0]["code"] for one in observations]
+    assert values == [f"KL{knee.grade}" for knee in report.knees]
+    sides = [
+        part["valueCodeableConcept"]["coding"][0]["display"].lower()
+        for one in observations
+        for part in one["component"]
+        if "valueCodeableConcept" in part
+    ]
+    assert sides == [knee.side for knee in report.knees if knee.side]
+    references = {one["fullUrl"] for one in bundle["entry"]}
+    assert {one["reference"] for one in [diagnostic["subject"], *diagnostic.get("result", ())]} <= references
+    assert fhir_bundle(film, report, NOW) == bundle
+
+
+def test_the_message_is_valid_hl7_and_says_what_the_report_says(graded):
+    from hl7apy.consts import VALIDATION_LEVEL
+    from hl7apy.parser import parse_message
+
+    name, film, report = graded
+    text = hl7_message(film, report, NOW)
+    message = parse_message(text, validation_level=VALIDATION_LEVEL.TOLERANT)
+    message.validate()
+    assert message.msh.msh_9.value == "ORU^R01^ORU_R01"
+    lines = [line.split("|") for line in text.split("\r")[:-1]]
+    results = [line for line in lines if line[0] == "OBX"]
+    assert all(line[11] == "P" for line in results)
+    grades = [line[5].split("^")[0] for line in results if line[3].startswith("KL^")]
+    assert grades == [f"KL{knee.grade}" for knee in report.knees]
+    assert results[-1][5].count("\\.br\\") == report.findings().count("\n")
+    if name == "separators in values":
+        (patient,) = (line for line in lines if line[0] == "PID")
+        assert patient[5] == "O\\F\\Neill^Se\xe1n^P^Jr^Dr"
+        (order,) = (line for line in lines if line[0] == "OBR")
+        assert order[3] == "A\\S\\1\\T\\2"
+
+
+def test_a_film_that_is_not_dicom_has_no_patient_for_a_message(grader):
+    picture = io.BytesIO()
+    Image.fromarray(KNEE).save(picture, "PNG")
+    film, report = picture.getvalue(), grader.grade(picture.getvalue())
+    for make in (fhir_bundle, hl7_message):
+        with pytest.raises(UnsupportedFilm, match="names no patient"):
+            make(film, report)
+
+
+def test_the_command_line_writes_both_beside_the_answers(tmp_path, capsys):
+    (tmp_path / "knee.dcm").write_bytes(FILMS["one knee"])
+    places = [f"--{name}={tmp_path / name}" for name in ("fhir", "hl7")]
+    assert main(["grade", str(tmp_path / "knee.dcm"), *places]) == 0
+    assert json.loads((tmp_path / "fhir" / "knee.fhir.json").read_bytes())["type"] == "collection"
+    assert (tmp_path / "hl7" / "knee.hl7").read_bytes().startswith(b"MSH|^~\\&|KNEEOA|")
+    assert "12345" not in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [],
+        ["--store"],
+        ["--study", "dicomweb://host/studies/1.2/series/3"],
+        ["--study", "ftp://host/studies/1.2"],
+        ["--study", "dicomweb://user:word@host/studies/1.2"],
+        ["--study", "dicomweb://host/studies/1.2", "--overlays", "seen"],
+        ["--study", "dicomweb://host/studies/1.2", "film.png"],
+    ],
+)
+def test_a_study_that_cannot_be_asked_for_is_wrong_usage(words, capsys):
+    assert main(["grade", *words]) == 2
+    assert "word" not in capsys.readouterr().err
