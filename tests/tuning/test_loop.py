@@ -1,5 +1,7 @@
 """The whole loop on synthetic films, through the commands that a user types."""
 
+import contextlib
+import io
 import json
 import os
 import shutil
@@ -15,6 +17,7 @@ import pytest
 import kneeoa_hub
 from kneeoa_hub.bundle import LOCATOR, read_bundle
 from kneeoa_hub.imaging.phantom import knee_film, write_films
+from tuning.__main__ import main
 from tuning.data.sources import read_labels
 from tuning.data.table import read_films
 from tuning.data.table import write_films as write_table
@@ -24,13 +27,28 @@ from ..support.schemas import schema
 pytestmark = pytest.mark.keras
 
 ROOT = Path(__file__).parents[2]
-
-
 OTHER_KERAS = {"floatx": "float16", "epsilon": 1e-3, "backend": "torch", "image_data_format": "channels_first"}
 """What other software may leave in ~/.keras/keras.json; layers would take rows for channels."""
 
 
-def step(*arguments: object, backend: str = "tensorflow", home: Path | None = None) -> subprocess.CompletedProcess[str]:
+def step(*arguments: object) -> None:
+    """Run a step that succeeds, in this process, which has imported TensorFlow already."""
+    with contextlib.redirect_stderr(io.StringIO()) as errors:
+        code = main([*map(str, arguments)])
+    assert code == 0, errors.getvalue()
+
+
+def refusal(*arguments: object) -> str:
+    """The error of a step that refuses its input."""
+    with contextlib.redirect_stderr(io.StringIO()) as errors:
+        assert main([*map(str, arguments)]) == 1
+    return errors.getvalue()
+
+
+def process(
+    *arguments: object, backend: str = "tensorflow", home: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a step as a user does, in a process of its own."""
     command = [sys.executable, "-m", "tuning", *map(str, arguments)]
     environment = os.environ | {"KERAS_BACKEND": backend} | ({"HOME": str(home)} if home else {})
     return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
@@ -38,7 +56,7 @@ def step(*arguments: object, backend: str = "tensorflow", home: Path | None = No
 
 @pytest.fixture(scope="module")
 def loop(tmp_path_factory) -> Path:
-    """A folder with the output of every step, on a machine where Keras is set up for something else."""
+    """A folder with the output of every step. The search runs where Keras is set up for something else."""
     root = tmp_path_factory.mktemp("loop")
     (root / "home" / ".keras").mkdir(parents=True)
     (root / "home" / ".keras" / "keras.json").write_text(json.dumps(OTHER_KERAS), "utf-8")
@@ -47,33 +65,16 @@ def loop(tmp_path_factory) -> Path:
         f"--only={choice}"
         for choice in ("size=96", "stem=conv5", "widths=16-32-64-128", "block=residual,plain", "blocks=1", "dense=")
     ]
-    commands = [
-        ("audit", "--data", f"synthetic={root / 'films'}", "--out", root / "audit"),
-        (
-            "search",
-            "--data",
-            root / "audit",
-            "--out",
-            root / "search",
-            "--tuner",
-            "random",
-            "--trials",
-            2,
-            "--epochs",
-            1,
-            "--films",
-            40,
-            *small,
-        ),
-        ("train", "--data", root / "search", "--out", root / "train", "--epochs", 2, "--batch", 16, "--seeds", "0,1"),
-        ("evaluate", "--data", root / "train", "--out", root / "evaluate"),
-        ("export", "--data", root / "evaluate", "--out", root / "bundle", "--name", "kneeoa-synthetic"),
-        ("publish", "--data", root / "bundle", "--out", root / "hub", "--tag", "v0.1"),
-    ]
-    for command in commands:
-        done = step(*command, home=root / "home")
-        assert done.returncode == 0, done.stderr[-3000:]
-        assert "failed" not in done.stderr, done.stderr[-3000:]  # a trial whose layers do not fit
+    search = ("search", "--data", root / "audit", "--out", root / "search", "--tuner", "random", "--trials", 2)
+    train = ("train", "--data", root / "search", "--out", root / "train")
+    step("audit", "--data", f"synthetic={root / 'films'}", "--out", root / "audit")
+    done = process(*search, "--epochs", 1, "--films", 40, *small, home=root / "home")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "failed" not in done.stderr, done.stderr[-3000:]  # a trial whose layers do not fit
+    step(*train, "--epochs", 2, "--batch", 16, "--seeds", "0,1")
+    step("evaluate", "--data", root / "train", "--out", root / "evaluate")
+    step("export", "--data", root / "evaluate", "--out", root / "bundle", "--name", "kneeoa-synthetic")
+    step("publish", "--data", root / "bundle", "--out", root / "hub", "--tag", "v0.1")
     return root
 
 
@@ -103,27 +104,13 @@ def test_the_published_bundle_is_pulled_and_grades(loop):
 
 @pytest.mark.slow
 def test_a_locator_goes_into_a_bundle_with_its_figures_and_from_there_into_another(loop, tmp_path):
-    for command in (
-        (
-            "locator",
-            "--data",
-            loop / "audit",
-            "--out",
-            tmp_path / "locator",
-            "--films",
-            30,
-            "--epochs",
-            1,
-            "--test-films",
-            6,
-            "--grader",
-            loop / "bundle",
-        ),
-        ("export", "--data", loop / "evaluate", "--locator", tmp_path / "locator", "--out", tmp_path / "bundle"),
-        ("export", "--data", loop / "evaluate", "--locator", tmp_path / "bundle", "--out", tmp_path / "other"),
-    ):
-        done = step(*command)
-        assert done.returncode == 0, done.stderr[-3000:]
+    from tuning.locator import LocatorSettings, locator
+
+    small = {"films": 30, "epochs": 1, "batch": 8, "side": 96, "test_films": 6, "made_films": 1}
+    locator(loop / "audit", tmp_path / "locator", LocatorSettings(**small, grader=str(loop / "bundle")))
+    export = ("export", "--data", loop / "evaluate", "--locator")
+    step(*export, tmp_path / "locator", "--out", tmp_path / "bundle")
+    step(*export, tmp_path / "bundle", "--out", tmp_path / "other")
     first, second = (read_bundle(tmp_path / name) for name in ("bundle", "other"))
     assert first.config.locator == second.config.locator
     assert first.evidence.finding == second.evidence.finding
@@ -131,16 +118,14 @@ def test_a_locator_goes_into_a_bundle_with_its_figures_and_from_there_into_anoth
     schema("evidence").validate(json.loads((first.folder / "evidence.json").read_text("utf-8")))
     assert "## Finding the knees" in (first.folder / "README.md").read_text("utf-8")
     assert kneeoa_hub.from_pretrained(first.folder).grade(knee_film(2, 3).pixels, force=True).knees
-    done = step("export", "--data", loop / "evaluate", "--locator", loop / "bundle", "--out", tmp_path / "none")
-    assert done.returncode == 1
-    assert "a bundle without a locator" in done.stderr
+    assert "a bundle without a locator" in refusal(*export, loop / "bundle", "--out", tmp_path / "none")
 
 
 @pytest.mark.slow
 def test_measures_across_collections_go_into_the_bundle(loop, tmp_path):
     measured = ROOT / "docs" / "evidence" / "cross-domain" / "cross-domain.json"
-    done = step("export", "--data", loop / "evaluate", "--cross-domain", measured, "--out", tmp_path / "bundle")
-    assert done.returncode == 0, done.stderr[-3000:]
+    export = ("export", "--data", loop / "evaluate", "--cross-domain")
+    step(*export, measured, "--out", tmp_path / "bundle")
     bundle = read_bundle(tmp_path / "bundle")
     written = json.loads((bundle.folder / "evidence.json").read_text("utf-8"))
     schema("evidence").validate(written)
@@ -148,17 +133,8 @@ def test_measures_across_collections_go_into_the_bundle(loop, tmp_path):
         row["qwk"] for row in json.loads(measured.read_text("utf-8"))
     ]
     assert "From one collection to another" in (bundle.folder / "README.md").read_text("utf-8")
-    done = step(
-        "export",
-        "--data",
-        loop / "evaluate",
-        "--cross-domain",
-        loop / "audit" / "audit.json",
-        "--out",
-        tmp_path / "none",
-    )
-    assert done.returncode == 1
-    assert "is not what `python -m benchmarks.cross_domain` writes" in done.stderr
+    told = refusal(*export, loop / "audit" / "audit.json", "--out", tmp_path / "none")
+    assert "is not what `python -m benchmarks.cross_domain` writes" in told
     assert not (tmp_path / "none").exists()
 
 
@@ -179,7 +155,7 @@ def test_keras_alone_loads_the_bundle_and_agrees_with_onnx(loop):
 
 @pytest.mark.slow
 def test_a_step_without_the_one_before_says_so_and_leaves_nothing(loop, tmp_path):
-    done = step("train", "--data", loop / "films", "--out", tmp_path / "out")
+    done = process("train", "--data", loop / "films", "--out", tmp_path / "out")
     assert done.returncode == 1
     assert "does not come from the step" in done.stderr
     assert "Traceback" not in done.stderr
@@ -188,9 +164,8 @@ def test_a_step_without_the_one_before_says_so_and_leaves_nothing(loop, tmp_path
 
 @pytest.mark.slow
 def test_another_run_in_the_same_folder_is_refused(loop):
-    done = step("audit", "--data", f"synthetic={loop / 'films'}", "--out", loop / "audit", "--seed", 9)
-    assert done.returncode == 1
-    assert "other input or settings" in done.stderr
+    command = ("audit", "--data", f"synthetic={loop / 'films'}", "--out", loop / "audit", "--seed", 9)
+    assert "other input or settings" in refusal(*command)
 
 
 def test_quadratic_kappa_agrees_with_scikit_learn():
@@ -213,15 +188,13 @@ def test_a_training_on_one_dataset_is_measured_on_all_and_calibrated_on_its_own(
         ("train", "--data", tmp_path / "audit", "--out", tmp_path / "train", *arguments, "here"),
         ("evaluate", "--data", tmp_path / "train", "--out", tmp_path / "evaluate"),
     ):
-        done = step(*command)
-        assert done.returncode == 0, done.stderr[-3000:]
+        step(*command)
     evidence = json.loads((tmp_path / "evaluate" / "evidence.json").read_text("utf-8"))
     assert evidence["training"]["datasets"] == ["here"]
     assert set(evidence["metrics"]) == {"here_val", "here_test", "there_val", "there_test"}
     assert evidence["calibration"]["temperature"]["n"] == evidence["metrics"]["here_val"]["qwk"]["n"]
-    done = step("train", "--data", tmp_path / "audit", "--out", tmp_path / "none", *arguments, "nowhere")
-    assert done.returncode == 1
-    assert "There is no film of nowhere; choose among here, there." in done.stderr
+    command = ("train", "--data", tmp_path / "audit", "--out", tmp_path / "none", *arguments, "nowhere")
+    assert "There is no film of nowhere; choose among here, there." in refusal(*command)
 
 
 @pytest.mark.slow
@@ -236,8 +209,7 @@ def test_nothing_is_calibrated_on_a_knee_that_a_newer_audit_knows_from_training(
     )
     evaluate = ("evaluate", "--data", loop / "train", "--validation-only")
     for out, more in (("all", ()), ("apart", ("--copies", tmp_path / "newer"))):
-        done = step(*evaluate, "--out", tmp_path / out, *more)
-        assert done.returncode == 0, done.stderr[-3000:]
+        step(*evaluate, "--out", tmp_path / out, *more)
     plain, apart = (json.loads((tmp_path / out / "evidence.json").read_text("utf-8")) for out in ("all", "apart"))
     count = plain["metrics"]["synthetic_val"]["qwk"]["n"]
     assert plain["calibration"]["temperature"]["n"] == count
@@ -254,32 +226,11 @@ def test_nothing_is_calibrated_on_a_knee_that_a_newer_audit_knows_from_training(
     ["jax", pytest.param("torch", marks=pytest.mark.skipif(not find_spec("torch"), reason="PyTorch is not installed"))],
 )
 def test_another_backend_trains_what_this_one_evaluates(loop, tmp_path, backend):
-    done = step(
-        "train",
-        "--data",
-        loop / "search",
-        "--out",
-        tmp_path / "train",
-        "--epochs",
-        1,
-        "--batch",
-        16,
-        "--precision",
-        "mixed_bfloat16",
-        backend=backend,
-    )
+    train = ("train", "--data", loop / "search", "--out", tmp_path / "train")
+    done = process(*train, "--epochs", 1, "--batch", 16, "--precision", "mixed_bfloat16", backend=backend)
     assert done.returncode == 0, done.stderr[-3000:]
-    evaluated = step(
-        "evaluate",
-        "--data",
-        tmp_path / "train",
-        "--out",
-        tmp_path / "evaluate",
-        "--validation-only",
-        "--gallery",
-        tmp_path / "films",
-    )
-    assert evaluated.returncode == 0, evaluated.stderr[-3000:]
+    evaluate = ("evaluate", "--data", tmp_path / "train", "--out", tmp_path / "evaluate")
+    step(*evaluate, "--validation-only", "--gallery", tmp_path / "films")
     evidence = json.loads((tmp_path / "evaluate" / "evidence.json").read_text())
     assert evidence["test_looks"]["value"] == 0
     kappa = evidence["metrics"]["synthetic_val"]["qwk"]
