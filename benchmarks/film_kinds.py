@@ -294,16 +294,6 @@ def dicom(pixels: np.ndarray, syntax: UID = ExplicitVRLittleEndian, end: int | N
     return content.getvalue()
 
 
-def framed(pixels: np.ndarray, frame: bytes, syntax: UID, **header: object) -> bytes:
-    """Returns the digital radiograph of `pixels` [H,W] around another frame, compressed with a syntax."""
-    dataset = pydicom.dcmread(io.BytesIO(dicom(pixels, **header)))
-    dataset.PixelData = encapsulate([frame])
-    dataset["PixelData"].VR, dataset.file_meta.TransferSyntaxUID = "OB", syntax
-    content = io.BytesIO()
-    pydicom.dcmwrite(content, dataset, enforce_file_format=True)
-    return content.getvalue()
-
-
 def bare(film: bytes) -> bytes:
     """Return the data set of an uncompressed DICOM file alone, without the header that names its syntax."""
     dataset = pydicom.dcmread(io.BytesIO(film))

@@ -10,6 +10,7 @@ show no knee. Nothing of a real film is kept. The exit code is 1 when one kind o
 import argparse
 import csv
 import io
+import json
 import struct
 import sys
 import tarfile
@@ -28,6 +29,11 @@ from kneeoa_hub.imaging.phantom import knee_film, sample_films
 from kneeoa_hub.settings import Settings
 
 from .film_kinds import dicom, eight, film_files, picture
+from .odd_films import answer as in_words
+from .odd_films import odd_films
+
+BEFORE = Path(__file__).with_name("odd_films_before.json")
+"""What commit bf51a5f, which did not read these kinds, made of the films of odd_films."""
 
 CLOSE, CLOSE_LOSSY = 0.01, 0.05
 """Largest differences of a probability between kinds of file, some of which hold fewer bits, and for files that lost a
@@ -67,6 +73,7 @@ def main() -> int:
     for group, kind, content in (*faults(), *unsuitable()):
         enter(others[group, kind], answer(grader, content), None)
     print(page(grader, len(drawn), len(given), kinds, others))
+    print(before_and_now(grader))
     return (
         1
         if any(row.agreed < row.compared or row.away > close(kind) or errors(row) for (_, kind), row in kinds.items())
@@ -272,6 +279,27 @@ def page(grader: KneeGrader, drawn: int, given: int, kinds: Rows, others: Rows) 
         for (group, kind), row in others.items()
     ]
     return "\n".join(lines)
+
+
+def before_and_now(grader: KneeGrader) -> str:
+    """Returns the table of the films of odd_films, with what an earlier version made of each."""
+    before = json.loads(BEFORE.read_text("utf-8"))
+    lines = [
+        "",
+        "## Films that were misread or refused",
+        "",
+        ("Each file holds the same synthetic knee, which is graded KL 3. *Before* is what the last version made of it"),
+        "that did not read these kinds.",
+        "",
+        "| file | before | now |",
+        "|---|---|---|",
+    ]
+    return "\n".join(
+        [
+            *lines,
+            *(f"| {kind} | {before.get(kind, '-')} | {in_words(grader, content)} |" for kind, content in odd_films()),
+        ]
+    )
 
 
 def listed(outcomes: Counter[str]) -> str:

@@ -8,7 +8,8 @@ from imagecodecs import jpeg8_encode
 from PIL import Image
 from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLosslessSV1, JPEGLSLossless
 
-from benchmarks.film_kinds import dicom, framed, tiff
+from benchmarks.film_kinds import dicom, tiff
+from benchmarks.odd_films import framed
 from kneeoa_hub.imaging.compression import COMPRESSED, REFUSED_QUALITY, WARNED_QUALITY
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.phantom import knee_film

@@ -22,7 +22,8 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from benchmarks.film_kinds import dicom, framed
+from benchmarks.film_kinds import dicom
+from benchmarks.odd_films import framed
 from kneeoa_hub.errors import DamagedFilm, FilmError, FilmTooLarge, UnsupportedFilm
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.dicom_grays import NO_RESCALE, NO_WINDOW

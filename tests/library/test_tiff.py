@@ -8,11 +8,10 @@ import tifffile
 from PIL import Image
 
 from benchmarks.film_kinds import tiff
+from benchmarks.odd_films import DEFLATE, UNCOMPRESSED, packed_tiff
 from kneeoa_hub.errors import FilmTooLarge, SeveralFrames, UnsupportedFilm
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.film import Limits
-
-from ..support.tiff_films import DEFLATE, UNCOMPRESSED, packed_tiff
 
 RAMP = np.arange(160 * 200, dtype=np.uint16).reshape(160, 200) * 2
 VALUES = {
