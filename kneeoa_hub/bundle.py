@@ -26,6 +26,7 @@ LEAST_WINDOW = 1.0
 Line = Annotated[str, Length(1, 200), Printable()]
 Side = Annotated[int, Range(32, 4096)]
 Probability = Annotated[float, Range(0, 1)]
+Thresholds = Annotated[tuple[float, ...], Length(NUM_GRADES, NUM_GRADES)]
 Percentile = Annotated[float, Range(0, 100)]
 AtLeastZero = Annotated[float, Range(0)]
 
@@ -39,9 +40,10 @@ class InputConfig:
     low: Annotated[Percentile, "Percentile of the crop's grays that becomes black."] = 1.0
     high: Annotated[Percentile, "Percentile of the crop's grays that becomes white."] = 99.0
     crop: Annotated[
-        Literal["fit", "band"],
+        Literal["fit", "band", "frame"],
         "fit keeps the aspect and pads to the input's shape with the crop's mean; band first cuts a crop that is taller"
-        " than that shape to its middle rows, where the joint line lies.",
+        " than that shape to its middle rows, where the joint line lies; frame takes the square about the joint, dark"
+        " beyond the film, and takes the percentiles over the middle of the square.",
     ] = "fit"
 
 
@@ -50,8 +52,9 @@ class Decision:
     """How the reported grade follows from the probabilities."""
 
     rule: Annotated[
-        Literal["argmax", "expected"],
-        "argmax reports the most probable grade; expected counts the thresholds below the expected grade.",
+        Literal["argmax", "median", "expected"],
+        "argmax reports the most probable grade; median the grade at which half of the probability is reached, counted"
+        " from grade 0; expected counts the thresholds below the expected grade.",
     ] = "argmax"
     thresholds: Annotated[
         Annotated[tuple[float, ...], Length(NUM_GRADES - 1, NUM_GRADES - 1)],
@@ -65,7 +68,8 @@ class Conformal:
 
     Starting at the reported grade, a set takes in its more probable neighbour while its mass stays at or under
     `threshold`, the ceil((n+1)*level)-th smallest mass of the n calibration films (ordinal APS: Lu et al., MICCAI
-    2022).
+    2022). With `by_grade` a grade is taken in by its own threshold, that of the calibration films of this grade, so
+    that the level holds within each grade too (Vovk, "Conditional validity of inductive conformal predictors", 2012).
     """
 
     level: Annotated[Probability, "Proportion of the knees whose set should hold the reader's grade."]
@@ -74,6 +78,11 @@ class Conformal:
     others: Annotated[
         tuple[tuple[Probability, float], ...], "Level and threshold of each further level that a user may ask for."
     ] = ()
+    by_grade: Annotated[
+        tuple[tuple[Probability, Thresholds], ...],
+        "For each level, the threshold of each grade; empty where one threshold serves all.",
+    ] = ()
+    always: Annotated[Probability, "A grade of at least this probability is never ruled out."] = 1.0
 
     def at(self, level: float | None) -> "Conformal":
         """Return the sets of another level of the bundle; None is its own. Raises SettingsError for an unknown one."""
@@ -85,6 +94,11 @@ class Conformal:
                 f"The level {level} is not among those of this bundle: {', '.join(map(str, sorted(known)))}."
             )
         return replace(self, level=level, threshold=known[level])
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """The threshold of each grade at this level."""
+        return dict(self.by_grade).get(self.level, (self.threshold,) * NUM_GRADES)
 
 
 @dataclass(frozen=True)
@@ -144,6 +158,9 @@ class BundleConfig:
     locator: Annotated[
         LocatorConfig | None, "Settings of locator.onnx; absent where the bundle has none, and a rule finds the knees."
     ] = None
+    protocol: Annotated[
+        str, "The reading protocol that the grades follow: the dataset of its readers; empty where several are mixed."
+    ] = ""
     schema_version: Annotated[
         Literal[1], "Version of this format; a library that does not know it refuses the bundle."
     ] = SCHEMA_VERSION

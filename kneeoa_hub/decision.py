@@ -4,8 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .bundle import Decision
+from .bundle import Conformal, Decision
 from .grades import NUM_GRADES, OSTEOARTHRITIS_FROM
+
+MEDIAN = 0.5
+"""The rule "median" reports the grade at which this much of the probability is reached."""
 
 
 def severity(probabilities: np.ndarray) -> np.ndarray:
@@ -22,6 +25,8 @@ def reported_grade(probabilities: np.ndarray, decision: Decision) -> np.ndarray:
     """Return the grades of probabilities [...,5] by the bundle's rule. They may differ from the likeliest grades."""
     if decision.rule == "argmax":
         return probabilities.argmax(-1)
+    if decision.rule == "median":
+        return (probabilities.cumsum(-1)[..., :-1] < MEDIAN).sum(-1)
     return (severity(probabilities)[..., None] > np.asarray(decision.thresholds)).sum(-1)
 
 
@@ -46,14 +51,17 @@ def nested_masses(probabilities: Sequence[float], grade: int) -> list[tuple[int,
     return order
 
 
-def grade_set(probabilities: Sequence[float], grade: int, threshold: float) -> tuple[int, ...]:
-    """Return the prediction set of a knee, in ascending order.
+def grade_set(probabilities: Sequence[float], grade: int, conformal: Conformal) -> tuple[int, ...]:
+    """Return the prediction set of a knee, in ascending order and without a gap.
 
     Args:
         probabilities: Five probabilities that sum to 1.
         grade: The reported grade, which the set always holds.
-        threshold: The mass at which the set stops growing.
+        conformal: How prediction sets are made, at the wanted level.
     """
-    return tuple(
-        sorted(taken for taken, mass in nested_masses(probabilities, grade) if taken == grade or mass <= threshold)
-    )
+    held = [
+        taken
+        for taken, mass in nested_masses(probabilities, grade)
+        if taken == grade or mass <= conformal.thresholds[taken] or probabilities[taken] >= conformal.always
+    ]
+    return tuple(range(min(held), max(held) + 1))

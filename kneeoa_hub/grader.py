@@ -24,7 +24,7 @@ from .imaging.folders import films_of
 from .imaging.gate import Gate
 from .imaging.heatmap import heatmap_over
 from .imaging.laterality import knee_sides
-from .imaging.letterbox import Box, letterbox, standardise
+from .imaging.letterbox import Box, letterbox, network_values
 from .imaging.locate import Locator, find_knees
 from .imaging.refusal import Refusal, check_pixels, refuse, training_distances
 from .imaging.screen import Screener, Screening, box_in_given_film
@@ -124,11 +124,14 @@ class KneeGrader:
         self.revision: str = revision or bundle.digest
         self.network: Network = Network(bundle.folder / "model.onnx", config.input, threads)
         _check_embedding(bundle, self.network.embedding_width)
-        find = Locator(bundle.folder / LOCATOR, config.locator, threads).find if config.locator else find_knees
+        framed = config.input.crop == "frame"
+        find = find_knees
+        if config.locator:
+            find = Locator(bundle.folder / LOCATOR, config.locator, threads, square=framed).find
         gate = None
         if config.gate:
             gate = Gate(GateNetwork(bundle.folder / GATE, config.gate.size, threads), config.gate)
-        self.screener: Screener = Screener(find, gate)
+        self.screener: Screener = Screener(find, gate, square=framed)
         self._conformal = config.conformal.at(level)
         settings = Settings.from_environ()
         self._limits = Limits(settings.max_bytes, settings.max_pixels)
@@ -302,7 +305,7 @@ class KneeGrader:
         """Run the network on the knees that the screening found, and report them."""
         config = self.bundle.config
         letterboxed = [letterbox(screening.film.pixels, region, config.input) for region in screening.graded]
-        outputs = self.network.run(np.stack([standardise(one.pixels, one.content)[..., None] for one in letterboxed]))
+        outputs = self.network.run(np.stack([network_values(one, config.input) for one in letterboxed]))
         distances = training_distances(outputs.embedding, config.refusal)
         if not refused and distances.min() > config.refusal.max_distance:
             refused = refuse("not-a-knee", float(distances.min()))
@@ -347,7 +350,7 @@ class KneeGrader:
             tuple(map(float, probabilities)),
             float(severity(probabilities)),
             float(oa_probability(probabilities)),
-            grade_set(probabilities.tolist(), grade, self._conformal.threshold),
+            grade_set(probabilities.tolist(), grade, self._conformal),
             box,
             side,
             heatmap_over(activation_map, box, region, content, config.input),
@@ -370,6 +373,7 @@ class KneeGrader:
             self.level,
             film.as_given,
             film.quality,
+            self.bundle.config.protocol or None,
         )
 
 

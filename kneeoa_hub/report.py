@@ -136,6 +136,8 @@ class FilmReport:
         film: The decoded pixels [H,W], from which `overlay` draws.
         quality: Quality of the film's JPEG compression on the scale of libjpeg, about 1 to 100; None where the file was
             not compressed that way.
+        protocol: The reading protocol that the grades follow, such as "oai": the dataset whose readers they are like.
+            None where the model learnt from several without telling them apart.
 
     Examples:
         >>> import kneeoa_hub
@@ -157,6 +159,7 @@ class FilmReport:
     level: float
     film: np.ndarray = field(repr=False)
     quality: float | None = None
+    protocol: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as JSON values by docs/schemas/report.schema.json."""
@@ -170,6 +173,7 @@ class FilmReport:
             "level": self.level,
             "model": self.model,
             "revision": self.revision,
+            "protocol": self.protocol,
             "disclaimer": DISCLAIMER,
         }
 

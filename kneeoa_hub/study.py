@@ -139,6 +139,7 @@ def study_report(films: Sequence[FilmReport], priors: Sequence[Prior] = ()) -> S
         first.level,
         first.film,
         first.quality,
+        first.protocol,
         tuple(films),
         tuple(place for place, _ in chosen),
         tuple(sorted(priors, key=lambda prior: prior.date)),

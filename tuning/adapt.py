@@ -58,7 +58,7 @@ class AdaptSettings:
 
 
 def adapt(address: str | None, data: Sequence[str], out: Path, settings: AdaptSettings = AdaptSettings()) -> Path:
-    """Audit the films to out/audit and adapt a bundle to them in out/train; returns the latter.
+    """Audit the films to out/audit and adapt a bundle to them in out/train; return the latter.
 
     Args:
         address: Of the bundle to start from; None is the shipped one.
@@ -69,16 +69,17 @@ def adapt(address: str | None, data: Sequence[str], out: Path, settings: AdaptSe
     Raises:
         DataError: There are fewer than LEAST_FILMS usable films.
     """
-    audited = audit(data, out / "audit", settings.seed)
+    folder = pull(address)
+    bundle = read_bundle(folder)
+    framed = bundle.config.input.crop == "frame" and bundle.config.locator is not None
+    audited = audit(data, out / "audit", settings.seed, str(folder) if framed else "")
     usable = sum(sum(grades) for splits in read_summary(audited).splits.values() for grades in splits.values())
     if usable < LEAST_FILMS:
         raise DataError(f"{usable} usable films are too few to adapt to; give {LEAST_FILMS} or more.")
-    folder = pull(address)
     base = {"address": address or SHIPPED, "revision": revision_of(folder)}
     trained = steps.begin(out / "train", "train", str(audited), {**asdict(settings), "base": base})
     if (trained / RECORD).exists():
         return trained
-    bundle = read_bundle(folder)
     members = []
     for number, member in enumerate(members_of(bundle)):
         epochs = 0 if settings.recalibrate else _fine_tune(member, audited, settings, number)
@@ -97,7 +98,7 @@ def adapt(address: str | None, data: Sequence[str], out: Path, settings: AdaptSe
 
 
 def _fine_tune(member: Member, audited: Path, settings: AdaptSettings, seed: int) -> int:
-    """Train a member further and leave it with the weights of its best epoch; returns the number of that epoch.
+    """Train a member further and leave it with the weights of its best epoch; return the number of that epoch.
 
     Its running statistics of normalisation stay: a few films are too few for better ones.
     """

@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from .data import shortcuts
 from .data.duplicates import detail, near_pairs, pixel_hash, shifted_pairs, thumbnail
 from .data.exposure import brightness, inverted, polarity_thumbnail
 from .data.groups import grouped
+from .data.joints import open_locator, with_joints
 from .data.report import report
 from .data.sources import FilmReader, Labelled, content_of, read_labels
 from .data.splits import split
@@ -29,7 +31,7 @@ from .data.table import SEVERAL_KNEES, USABLE, AuditedFilm, write_films
 from .run import steps
 
 
-def audit(data: Sequence[str], out: Path, seed: int = 0) -> Path:
+def audit(data: Sequence[str], out: Path, seed: int = 0, locator: str = "") -> Path:
     """Write films.csv, audit.json and report.md to `out`, and return it.
 
     A film that can't be read is reported and left out.
@@ -38,12 +40,14 @@ def audit(data: Sequence[str], out: Path, seed: int = 0) -> Path:
         data: Folders, archives or CSV files of labelled films, as PATH or NAME=PATH.
         out: A new folder, or one in which the same audit was stopped.
         seed: Of the splits.
+        locator: Address of a bundle, or output folder of the step `locator`, by which the joint of each film is found.
+            "" takes every film for a crop with its joint in the middle.
 
     Raises:
         DataError: The data have no usable labels, or no film can be read.
     """
     labels = read_labels(data)
-    steps.begin(out, "audit", "", {"data": [str(item) for item in data], "seed": seed}, content_of(labels))
+    steps.begin(out, "audit", "", _settings(data, seed, locator), content_of(labels))
     if (out / SUMMARY).exists():
         return out
     decoded, unreadable = _decode_all(labels)
@@ -53,6 +57,8 @@ def audit(data: Sequence[str], out: Path, seed: int = 0) -> Path:
     shifted = shifted_pairs(np.stack([one.detail for one in decoded]))
     given = grouped(_with_polarity(decoded), copies, shifted)
     films = split(given, seed)
+    if locator:
+        films = with_joints(films, open_locator(locator))
     findings = Findings(
         copies,
         shifted,
@@ -65,6 +71,11 @@ def audit(data: Sequence[str], out: Path, seed: int = 0) -> Path:
     (out / "report.md").write_text(report(summary), "utf-8")
     steps.write_json(out / SUMMARY, summary)
     return out
+
+
+def _settings(data: Sequence[str], seed: int, locator: str) -> dict[str, Any]:
+    settings: dict[str, Any] = {"data": [str(item) for item in data], "seed": seed}
+    return {**settings, "locator": locator} if locator else settings  # an audit of an earlier release goes on
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class Command:
         example: A command line to copy.
         data: Help for --data.
         add_options: Adds the step's own options to its parser.
-        run: Runs the step with the parsed options; returns the line that is printed at the end.
+        run: Runs the step with the parsed options; return the line that is printed at the end.
         out: Help for --out.
         several: Whether --data may be given several times.
     """
@@ -42,12 +42,19 @@ class Command:
 
 def _audit_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--seed", type=_seed, default=0, help="seed of the splits (default 0)")
+    step.add_argument(
+        "--locator",
+        default="",
+        metavar="ADDRESS",
+        help="output of the step locator, or a bundle, that finds the joint of each film; without it every film is"
+        " taken for a crop with the joint in its middle",
+    )
 
 
 def _audit(options: argparse.Namespace) -> str:
     from .audit import audit
 
-    return f"audit: {audit(options.data, Path(options.out), options.seed) / 'report.md'}"
+    return f"audit: {audit(options.data, Path(options.out), options.seed, options.locator) / 'report.md'}"
 
 
 def _search_options(step: argparse.ArgumentParser) -> None:
@@ -106,12 +113,21 @@ def _train_options(step: argparse.ArgumentParser) -> None:
     teacher = "a bundle that was trained on the same films: its probabilities are half of the target"
     step.add_argument("--teacher", default="", metavar="ADDRESS", help=teacher)
     join = (
-        "add trained members: a member-NAME.weights.h5 of another training, or a bundle; may be given several times;"
+        "add trained members: a member-NAME.weights.h5 of another training, a NAME.npz of an accelerator, or a bundle;"
+        " may be given several times;"
         " with --architecture none no new member is trained"
     )
     step.add_argument("--join", action="append", default=[], metavar="FILE|ADDRESS", help=join)
     members = "take only these of the members that join (default all)"
     step.add_argument("--members", default="", metavar="NAME,...", help=members)
+    start = "train the members of this bundle further, on framed films, in place of new ones"
+    step.add_argument("--start", default="", metavar="ADDRESS", help=start)
+    rate = "highest learning rate of members that are trained further (default 3e-4)"
+    step.add_argument("--rate", type=float, default=3e-4, help=rate)
+    protocols = "one classifier for the readers of each dataset; the largest dataset's is the default"
+    step.add_argument("--protocols", action="store_true", help=protocols)
+    variants = "changed copies of each film that are made before the training, such as 6 (default 0: none)"
+    step.add_argument("--variants", type=_count_or_none, default=0, help=variants)
 
 
 def _train(options: argparse.Namespace) -> str:
@@ -132,6 +148,10 @@ def _train(options: argparse.Namespace) -> str:
         teacher=options.teacher,
         joined=tuple(options.join),
         members=tuple(filter(None, options.members.split(","))),
+        start=options.start,
+        rate=options.rate,
+        protocols=options.protocols,
+        variants=options.variants,
     )
     return f"train: {train(Path(options.data), Path(options.out), settings) / 'train.json'}"
 
@@ -143,6 +163,8 @@ def _evaluate_options(step: argparse.ArgumentParser) -> None:
         " are also given without such knees"
     )
     step.add_argument("--copies", metavar="AUDIT", help=copies)
+    protocol = "the dataset whose readers the grades follow, of a training with --protocols (default: its largest)"
+    step.add_argument("--protocol", default="", metavar="DATASET", help=protocol)
     sheets = "also write sheets of correctly graded, wrongly graded and uncertain validation films to this folder"
     step.add_argument("--gallery", metavar="DIR", help=sheets)
 
@@ -153,7 +175,8 @@ def _evaluate(options: argparse.Namespace) -> str:
         from .evaluation.gallery import gallery
 
     copies = Path(options.copies) if options.copies else None
-    out = evaluate(Path(options.data), Path(options.out), test=not options.validation_only, copies=copies)
+    test, protocol = not options.validation_only, options.protocol
+    out = evaluate(Path(options.data), Path(options.out), test=test, copies=copies, protocol=protocol)
     sheets = f"\ngallery: {gallery(out, Path(options.gallery))}" if options.gallery else ""
     return f"evaluate: {out / 'evidence.json'}{sheets}"
 

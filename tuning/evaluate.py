@@ -36,7 +36,7 @@ REFERENCE_FILMS = 3000
 """Training films at most from which distances are taken and whose maps are averaged."""
 
 
-def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None = None) -> Path:
+def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None = None, protocol: str = "") -> Path:
     """Write calibration.json, evidence.json and figures/ to `out`, and return it.
 
     Args:
@@ -46,18 +46,24 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
         copies: A newer audit of the same films that knows more copies than the one the networks were trained on:
             nothing is calibrated on a film whose knee they were trained on, and every measure is also given without
             such films.
+        protocol: The dataset whose readers the answers follow, of a training with protocols; "" is its first one.
+            Calibration and limits are fitted on the films of that dataset.
 
     Raises:
         DataError: The training has not finished, or the newer audit has other films.
     """
     train = steps.find_input(train, "train")
     copies = steps.find_input(copies, "audit") if copies else None
-    ensemble = load_ensemble(train)
-    steps.begin(out, "evaluate", str(train), {"test": test} | ({"copies": str(copies)} if copies else {}))
+    ensemble = load_ensemble(train, protocol)
+    settings: dict[str, Any] = {"test": test}
+    settings |= {"copies": str(copies)} if copies else {}
+    settings |= {"protocol": ensemble.protocol} if ensemble.protocol else {}
+    steps.begin(out, "evaluate", str(train), settings)
     if (out / EVIDENCE).exists():
         return out
     reference = _predict_reference(ensemble)
-    _check_held_out(ensemble, ("val", "test") if test else ("val",))
+    if not _goes_on(ensemble):
+        _check_held_out(ensemble, ("val", "test") if test else ("val",))
     splits = [_predict_split(ensemble, split, copies) for split in (("val", "test") if test else ("val",))]
     fit = fit_ensemble(ensemble, reference, splits[0])
     sets = [
@@ -80,12 +86,22 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
     return out
 
 
+def _goes_on(ensemble: TrainedEnsemble) -> bool:
+    """Whether a member went on from a bundle whose audit knew fewer copies, so that it saw knees held out here."""
+    return any(member.origin for member in ensemble.record.members)
+
+
 def _check_held_out(ensemble: TrainedEnsemble, splits: Sequence[str]) -> None:
     """Raise DataError when a film to measure on was trained on by a member, here or before it joined."""
-    names = {member.name for member in ensemble.members}
-    seen = frozenset() if ensemble.recalibrated_only else seen_films(ensemble.train, ensemble.audit, names)
+    seen = _seen(ensemble)
     measured = [load_knees(ensemble.audit, split, ensemble.config) for split in splits]
     check_held_out(seen, read_films(ensemble.audit), measured)
+
+
+def _seen(ensemble: TrainedEnsemble) -> frozenset[str]:
+    """sha256 of every film that a member was trained on, here or before it joined."""
+    names = {member.name for member in ensemble.members}
+    return frozenset() if ensemble.recalibrated_only else seen_films(ensemble.train, ensemble.audit, names)
 
 
 def _predict_reference(ensemble: TrainedEnsemble) -> PredictedSplit:
@@ -100,11 +116,15 @@ def _predict_split(ensemble: TrainedEnsemble, split: str, copies: Path | None) -
     knees, seen = load_knees(ensemble.audit, split, ensemble.config), None
     if copies:
         knees, seen = mark_seen(knees, read_films(ensemble.audit), read_films(copies))
+    elif _goes_on(ensemble):
+        trained = _seen(ensemble)
+        groups = {film.leakage_group for film in read_films(ensemble.audit) if film.sha256 in trained}
+        seen = np.array([film.leakage_group in groups for film in knees.films], bool)
     return PredictedSplit(split, knees, predict(ensemble.model, knees, f"evaluate: {split}"), seen)
 
 
 def _count_test_evaluation(train: Path, test: bool) -> int:
-    """Count this evaluation when it is one on test films; returns how many these weights have had."""
+    """Count this evaluation when it is one on test films; return how many these weights have had."""
     evaluations = count_test_evaluations(train) + int(test)
     if test:
         steps.write_json(train / TEST_EVALUATIONS, evaluations)

@@ -82,13 +82,14 @@ def export(
     if out.exists() and any(out.iterdir()):
         raise DataError(f"{out} is not empty; a bundle is written to a new folder, give another --out.")
     train, audit = steps.find_input(evaluated, "train"), steps.find_input(evaluated, "audit")
+    protocol = steps.settings_of(evaluated).get("protocol", "")
     fitted, evidence = read_fitted(evaluated), read_evidence(evaluated / "evidence.json")
     parts = Parts(
         locator_part(locator) if locator else None,
         gate_part(gate) if gate else None,
         _cross_domain(cross_domain) if cross_domain else (),
     )
-    config = _config(train, fitted, name, version, parts)
+    config = _config(train, fitted, name, version, parts, protocol)
     with steps.writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(out) as bundle:
@@ -104,7 +105,7 @@ def export(
     return out
 
 
-def _config(train: Path, fitted: Fitted, name: str, version: str, parts: Parts) -> BundleConfig:
+def _config(train: Path, fitted: Fitted, name: str, version: str, parts: Parts, protocol: str) -> BundleConfig:
     members = read_record(train).members
     return BundleConfig(
         name,
@@ -118,6 +119,7 @@ def _config(train: Path, fitted: Fitted, name: str, version: str, parts: Parts) 
         fitted.refusal,
         gate=parts.gate.config if parts.gate else None,
         locator=parts.locator.config if parts.locator else None,
+        protocol=protocol,
     )
 
 
@@ -133,7 +135,7 @@ def _cross_domain(file: Path) -> tuple[CrossDomainRow, ...]:
 
 def _write_model(bundle: Path, train: Path, config: BundleConfig, fitted: Fitted) -> Any:
     """Write config.json, metadata.json, model.weights.h5 and model.onnx; return the Keras model as users load it."""
-    model = assemble(load_members(train), None, config.temperature, config.decision, fitted.maps)
+    model = assemble(load_members(train, config.protocol), None, config.temperature, config.decision, fitted.maps)
     model.save(bundle, zipped=False)
     shutil.rmtree(bundle / "assets", ignore_errors=True)
     loaded: Any = keras.saving.load_model(bundle, compile=False, safe_mode=True)
@@ -145,7 +147,7 @@ def _write_model(bundle: Path, train: Path, config: BundleConfig, fitted: Fitted
 
 
 def _check_equal(model: keras.Model, bundle: Path, config: BundleConfig, audit: Path) -> ExportEvidence:
-    """Compare Keras and ONNX on validation films; returns the facts of the graph. Raises DataError when they differ."""
+    """Compare Keras and ONNX on validation films; return the facts of the graph. Raises DataError when they differ."""
     knees = stratified_subset(load_knees(audit, "val", config.input), CHECKED_FILMS)
     difference = _difference(model, bundle, config, knees.inputs())
     if not difference <= LARGEST_DIFFERENCE:

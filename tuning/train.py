@@ -5,18 +5,20 @@
 Writes the weights and the history of each member, and train.json. A training that was killed goes on where it stopped.
 """
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from kneeoa_hub.errors import SettingsError
+from kneeoa_hub.errors import DataError, SettingsError
 from kneeoa_hub.evidence import TrainedMember, TrainingEvidence
 
 from .data.datasets import check_datasets, check_grades, load_knees
 from .data.table import read_films
+from .data.variants import load_variants
 from .run import steps
 from .run.room import only_run
 from .training import distillation
@@ -25,10 +27,11 @@ from .training.joining import SEEN, JoiningMember, earlier_test_evaluations, joi
 from .training.member import TrainingFilms, train_member
 from .training.members import RECORD
 from .training.plan import NONE, PlannedMember, TrainSettings, check_names, plan, search_hash
+from .training.starting import Start, start_from
 
 
 def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) -> Path:
-    """Write member-NAME.weights.h5 and its history for each member, and train.json, to `out`; return it.
+    """Write member-NAME.weights.h5 and its history for each member, and train.json, to `out`, and return it.
 
     Args:
         source: Output folder of a search, or of an audit when every architecture is one of architecture.NAMED.
@@ -39,16 +42,17 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
         SettingsError: An architecture, a seed or a member does not exist, or two members have one name.
         DataError: A dataset has no film, or a member may not join.
     """
-    if not settings.new and not settings.joined:
+    if not (settings.new or settings.joined or settings.start):
         raise SettingsError(
             f"--architecture {NONE} trains nothing; give the members that make the ensemble with --join, or name an"
             " architecture."
         )
-    planned = plan(source, settings)
-    best_json_sha256 = search_hash(source, settings)
     audit = steps.find_input(source, "audit")
     finished = (out / RECORD).exists()
-    joining = [] if finished else joining_members(settings.joined, settings.members, audit)
+    start = start_from(settings.start, settings.members, audit) if settings.start and not finished else None
+    planned = start.planned(settings) if start else plan(source, settings)
+    best_json_sha256 = search_hash(source, settings)
+    joining = [] if finished else joining_members(settings.joined, () if start else settings.members, audit)
     check_names([member.name for member in joining], planned)
     known = {film.dataset for film in read_films(audit) if film.trains}
     check_datasets(settings.datasets, known)
@@ -56,21 +60,26 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     if finished:
         return out
     targets = distillation.targets(audit, settings.teacher, settings.datasets) if settings.teacher else None
+    protocols = _protocols(audit, settings, joining)
     for member in joining:
         member.write(out)
+    if start:
+        start.write(planned, protocols, out)
     with only_run(out):
-        records = [(member, _train(member, audit, targets, settings, out)) for member in planned]
+        records = [(member, _train(member, audit, targets, protocols, settings, out)) for member in planned]
     trained = [record for member, record in records if member.joins]  # the others are stages on the way to a member
     films = training_films(audit, settings.datasets)
     record = TrainingEvidence(
         best_json_sha256=best_json_sha256,
-        members=tuple(member.record for member in joining) + tuple(trained),
+        members=tuple(member.record for member in joining) + _with_origin(trained, start),
         films=len(films),
         datasets=tuple(sorted(known & set(settings.datasets or known))),
-        looks_before=earlier_test_evaluations(joining) if joining else None,
-        origin=_origin(joining),
+        protocols=protocols,
+        looks_before=_looks_before(joining, start),
+        origin=_origin(joining, start),
     )
-    seen = {member.name: sorted(member.seen) for member in joining} | {str(member.name): films for member in trained}
+    own = sorted({*films, *(start.seen if start else ())})
+    seen = {member.name: sorted(member.seen) for member in joining} | {str(member.name): own for member in trained}
     steps.write_json(out / SEEN, seen)
     steps.write_json(out / RECORD, record)
     return out
@@ -80,15 +89,40 @@ def _as_json(settings: TrainSettings) -> dict[str, Any]:
     return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(settings).items()}
 
 
+def _protocols(audit: Path, settings: TrainSettings, joining: Sequence[JoiningMember]) -> tuple[str, ...]:
+    """The datasets whose readers have a classifier of their own, the largest first; () where all share one.
+
+    Raises DataError where a member that joins has other protocols.
+    """
+    films = Counter(film.dataset for film in read_films(audit) if film.trains)
+    own = tuple(name for name, _ in films.most_common() if name in (settings.datasets or films))
+    wanted = {own if settings.protocols else ()} if settings.new or settings.start else set()
+    wanted |= {member.protocols for member in joining}
+    if len(wanted) > 1:
+        described = "; ".join(", ".join(names) or "one for all" for names in sorted(wanted))
+        raise DataError(
+            f"The members have other reading protocols ({described}); join members of one kind, or give --protocols."
+        )
+    return next(iter(wanted), ())
+
+
 def _train(
-    member: PlannedMember, audit: Path, targets: np.ndarray | None, settings: TrainSettings, out: Path
+    member: PlannedMember,
+    audit: Path,
+    targets: np.ndarray | None,
+    protocols: tuple[str, ...],
+    settings: TrainSettings,
+    out: Path,
 ) -> TrainedMember:
-    """Train a planned network; returns its record."""
+    """Train a planned network; return its record."""
     training, validation = (
         load_knees(audit, split, member.architecture.input).of_datasets(settings.datasets) for split in ("train", "val")
     )
     check_grades(validation)
-    train_member(member, TrainingFilms(training, validation, targets), settings, out)
+    variants = None
+    if settings.variants and training.framed:
+        variants = load_variants(audit, training, member.architecture.input, settings.variants)
+    train_member(member, TrainingFilms(training, validation, targets, protocols, variants), settings, out)
     history = read_history(out, member.name)
     return TrainedMember(
         name=member.name,
@@ -99,7 +133,19 @@ def _train(
     )
 
 
-def _origin(joining: Sequence[JoiningMember]) -> str | None:
+def _with_origin(trained: Sequence[TrainedMember], start: Start | None) -> tuple[TrainedMember, ...]:
+    return tuple(replace(member, origin=f"{start.origin}, trained further") if start else member for member in trained)
+
+
+def _looks_before(joining: Sequence[JoiningMember], start: Start | None) -> int | None:
+    """Evaluations on the test films of everything that weights were taken from."""
+    if not joining and not start:
+        return None
+    return earlier_test_evaluations(joining) + (start.test_evaluations if start else 0)
+
+
+def _origin(joining: Sequence[JoiningMember], start: Start | None) -> str | None:
     """Which versions the joined members were taken from, for the card."""
     origins = [f"{member.name}: of {member.record.origin}" for member in joining if member.record.origin]
+    origins += [f"{member.name}: of {start.origin}, trained further" for member in start.members] if start else []
     return "; ".join(origins) or None

@@ -129,4 +129,6 @@ def _base(base: BaseModel | None, evidence: Evidence) -> str:
 def _rule(config: BundleConfig) -> str:
     if config.decision.rule == "argmax":
         return "the likeliest grade"
+    if config.decision.rule == "median":
+        return "the grade at which half of the probability is reached"
     return "the expected grade, cut at " + ", ".join(f"{cut:.2f}" for cut in config.decision.thresholds)

@@ -223,6 +223,7 @@ def rules_tried(evidence: Evidence) -> str:
         return ""
     names = {
         "argmax": "the likeliest grade",
+        "median": "the grade at which half of the probability is reached",
         "expected": "the expected grade, rounded",
         "fitted": "the expected grade, cut at fitted thresholds (cross-validated)",
     }

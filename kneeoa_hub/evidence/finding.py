@@ -66,7 +66,9 @@ class FindingEvidence:
     single_strips: Annotated[Estimate, "Strips of one knee: one joint found."]
     crops: Annotated[Estimate, "Validation crops of one knee: one joint found."]
     crops_same_grade: Annotated[Estimate, "Validation crops: same grade with the joint found as of the whole crop."]
-    strips_same_grade: Annotated[Estimate, "Validation strips of one knee: the same."]
+    strips_same_grade: Annotated[
+        Estimate | None, "Validation strips of one knee: the same; absent where a strip is framed at its joint."
+    ] = None
     two_knee_strips_refused: Annotated[Estimate | None, "Strips of two knees: refused; from 0.5.0."] = None
     single_strips_refused: Annotated[Estimate | None, "Validation strips of one knee: refused; from 0.5.0."] = None
     rule_two_knee_strips: Annotated[

@@ -88,6 +88,9 @@ class TrainingEvidence:
     members: Annotated[tuple[TrainedMember, ...], "The networks, in the order of bundle.json."] = ()
     films: Annotated[int, Range(0), "Number of training films."] = 0
     datasets: Annotated[tuple[str, ...], "Datasets that were trained on; from 0.3.0."] = ()
+    protocols: Annotated[
+        tuple[str, ...], "Datasets whose readers have a classifier of their own; empty where all share one; from 0.9.0."
+    ] = ()
     base: Annotated[dict[str, Any] | None, "Of an adapted bundle: what it was made from."] = None
     origin: Annotated[str | None, "Which versions networks were taken over from."] = None
     looks_before: Annotated[
@@ -106,7 +109,9 @@ class CalibrationEvidence:
 
     fitted_on: Annotated[Literal["val", "train+val"], "The splits."]
     temperature: Annotated[Estimate, "The logarithms of the probabilities are divided by it."]
-    decision_rule: Annotated[Literal["argmax", "expected"], "How the reported grade follows from the probabilities."]
+    decision_rule: Annotated[
+        Literal["argmax", "median", "expected"], "How the reported grade follows from the probabilities."
+    ]
     decision_thresholds: Annotated[tuple[float, ...], "Where the expected grade is cut; from 0.2.0."] = ()
     decision_tried: Annotated[
         dict[str, Agreement], "By rule that was tried, its agreement on films that it was not fitted on; from 0.2.0."

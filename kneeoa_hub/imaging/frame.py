@@ -12,14 +12,18 @@ SIDE = 256
 """Pixels of a frame's side."""
 REACH = 1.0
 """Side of a frame over that of the joint's box. A closer one loses the margins of the joint, where osteophytes are."""
-CENTRE = 0.2, 0.3, 0.8, 0.7
-"""Left, top, right, bottom of the part that sets the exposure, in sides of the frame: bone in nearly every film."""
-LOW, HIGH = 2.0, 98.0
-"""Percentiles of that part that become 0 and 1."""
-DARKEST, BRIGHTEST = -0.4, 1.4
-"""What is beyond these is cut off."""
-SAMPLES = 96
-"""Rows and columns of the frame's middle over which the percentiles are taken at most."""
+MARGIN = 0.12
+"""Proportion of the side at each edge of a frame that does not count for the exposure: a film that is cut to three
+quarters of the joint's box has the exposure of the whole film."""
+LOW, HIGH = 1.0, 99.0
+"""Percentiles of the rest that count as its darkest and its brightest gray."""
+AIR = 0.06
+"""Grays up to this proportion of the way from the darkest to the brightest are air, collimation or a black border. They
+do not count either."""
+DARKEST, BRIGHTEST = -5.0, 6.0
+"""What a frame keeps, in standard deviations of the tissue from its mean. What lies beyond the film is darkest."""
+SAMPLES = 128
+"""Rows and columns of the frame over which the exposure is taken at most."""
 LEAST_SPREAD = float(np.finfo(np.float32).tiny)
 """Below it a film is flat; its values may be of any unit."""
 
@@ -37,16 +41,32 @@ class Place:
 class Framed:
     """A knee in its frame.
 
-    pixels: uint8 [S,S], 0 the darkest and 255 the brightest gray that is kept. content: (left, top, right, bottom) of
-    the part that the film shows.
+    pixels: uint8 [S,S], 0 for DARKEST and 255 for BRIGHTEST. content: (left, top, right, bottom) of the part that the
+    film shows.
     """
 
     pixels: np.ndarray
     content: tuple[int, int, int, int]
 
 
-def frame(pixels: np.ndarray, place: Place, side: int = SIDE) -> Framed:
-    """Bring one knee of a [H,W] film, bright bone, into a frame of `side` pixels."""
+def place_of(box: tuple[float, float, float, float]) -> Place:
+    """Return the middle and the longer side of a knee's box: left, top, right and bottom, maybe beyond the film."""
+    left, top, right, bottom = box
+    return Place((left + right) / 2, (top + bottom) / 2, max(right - left, bottom - top))
+
+
+def frame(pixels: np.ndarray, place: Place, side: int = SIDE, percentiles: tuple[float, float] = (LOW, HIGH)) -> Framed:
+    """Bring one knee of a film into its frame.
+
+    Args:
+        pixels: The film [H,W] with bright bone, in any unit.
+        place: The joint.
+        side: Of the frame, in pixels.
+        percentiles: The darkest and the brightest gray.
+
+    Returns:
+        The knee in its frame.
+    """
     step = place.side * REACH / side
     left, top = place.x - step * side / 2, place.y - step * side / 2
     height, width = pixels.shape
@@ -56,8 +76,8 @@ def frame(pixels: np.ndarray, place: Place, side: int = SIDE) -> Framed:
     if last > first and stop > start:
         box = (left + first * step, top + start * step, left + last * step, top + stop * step)
         values[start:stop, first:last] = _resampled(pixels, box, (last - first, stop - start))
-    low, high = exposure(values)
-    scaled = np.nan_to_num((values - low) / max(high - low, LEAST_SPREAD), nan=DARKEST)
+    mean, deviation = exposure(values, percentiles)
+    scaled = np.nan_to_num((values - mean) / max(deviation, LEAST_SPREAD), nan=DARKEST)
     levels = (np.clip(scaled, DARKEST, BRIGHTEST) - DARKEST) / (BRIGHTEST - DARKEST)
     return Framed(np.rint(255 * levels).astype(np.uint8), (first, start, last, stop))
 
@@ -82,21 +102,23 @@ def _resampled(pixels: np.ndarray, box: tuple[float, float, float, float], size:
     return np.asarray(Image.fromarray(part).resize(size, Image.Resampling.BICUBIC, box=inner))
 
 
-def exposure(values: np.ndarray) -> tuple[float, float]:
-    """What becomes 0 and 1 of a frame [S,S] in the film's units, NaN beyond the film: percentiles of its middle."""
-    side = len(values)
-    left, top, right, bottom = (round(edge * side) for edge in CENTRE)
-    middle = values[top:bottom, left:right]
-    middle = middle[:: -(-middle.shape[0] // SAMPLES), :: -(-middle.shape[1] // SAMPLES)]
-    known = middle[~np.isnan(middle)]
+def exposure(values: np.ndarray, percentiles: tuple[float, float] = (LOW, HIGH)) -> tuple[float, float]:
+    """Mean and standard deviation of the tissue in a frame [S,S], NaN beyond the film, in the film's units."""
+    step, margin = -(-len(values) // SAMPLES), round(MARGIN * len(values))
+    inner = values[margin:-margin:step, margin:-margin:step]
+    known = inner[~np.isnan(inner)]
     if not known.size:
         known = values[~np.isnan(values)]
     if not known.size:
         return 0.0, 1.0
-    low, high = np.percentile(known, (LOW, HIGH))
-    return float(low), float(high)
+    darkest, brightest = np.percentile(known, percentiles)
+    tissue = known[known > darkest + AIR * (brightest - darkest)]
+    if not tissue.size:  # a flat film
+        return float(known.mean()), 0.0
+    tissue = np.minimum(tissue, brightest)
+    return float(tissue.mean()), float(tissue.std())
 
 
 def network_values(pixels: np.ndarray) -> np.ndarray:
-    """Frames uint8 [...,S,S] as a network sees them: float32 [...,S,S,1], about -2 to 2 where there is bone."""
-    return ((pixels.astype(np.float32) / 255 * (BRIGHTEST - DARKEST) + DARKEST - 0.5) * 4)[..., None]
+    """Frames uint8 [...,S,S] as a network sees them: float32 [...,S,S,1], of mean 0 and deviation 1 in the tissue."""
+    return (pixels.astype(np.float32) / 255 * (BRIGHTEST - DARKEST) + DARKEST)[..., None]

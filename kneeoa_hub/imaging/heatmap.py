@@ -24,6 +24,8 @@ def heatmap_over(activation_map: np.ndarray, box: Box, region: Box, content: Box
         float32 [h,w] over the box, 0 to 1; 0 where the network does not look, and everywhere where the map is flat.
     """
     across, down = activation_map.shape[1] / config.width, activation_map.shape[0] / config.height
+    if config.crop == "frame":  # the map covers the whole square, and what lies beyond the film too
+        region, content = visible_region(region, config), (0, 0, config.width, config.height)
     part = content[0] * across, content[1] * down, content[2] * across, content[3] * down
     shrink = LONGER_SIDE / max(box[2] - box[0], box[3] - box[1])
     left, top, right, bottom = region

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from ..bundle import InputConfig
+from . import frame
 from .film import BLOCK_ROWS
 
 Box = tuple[int, int, int, int]
@@ -34,10 +35,14 @@ class Letterboxed:
 
 
 def visible_region(box: Box, config: InputConfig) -> Box:
-    """Return the part of a knee's box that the network sees: all of it, or the middle rows with the input's aspect."""
+    """Return what the network sees of a knee's box: all of it, its middle rows, or the square about its middle."""
     left, top, right, bottom = box
     if config.crop == "fit":
         return box
+    if config.crop == "frame":
+        side = max(right - left, bottom - top)
+        left, top = (left + right - side) // 2, (top + bottom - side) // 2
+        return left, top, left + side, top + side
     rows = min(bottom - top, max(1, round((right - left) * config.height / config.width)))
     first = top + (bottom - top - rows) // 2
     return left, first, right, first + rows
@@ -46,14 +51,19 @@ def visible_region(box: Box, config: InputConfig) -> Box:
 def letterbox(pixels: np.ndarray, box: Box, config: InputConfig) -> Letterboxed:
     """Window the visible region of a box by its percentiles, and fit it into the input's shape with its aspect kept.
 
+    A config that frames takes the square about the box's middle instead, see `frame.frame`.
+
     Args:
         pixels: A film [H,W] with bright bone, in any unit.
-        box: The knee in the film.
+        box: The knee in the film, or beyond its edges where the config frames.
         config: The input's height and width, the window's percentiles, and what of the box is visible.
 
     Returns:
         The knee in the middle of a picture of the input's shape, whose padding has the knee's mean gray.
     """
+    if config.crop == "frame":
+        framed = frame.frame(pixels, frame.place_of(box), config.height, (config.low, config.high))
+        return Letterboxed(framed.pixels, framed.content)
     left, top, right, bottom = visible_region(box, config)
     windowed = _windowed(pixels[top:bottom, left:right], config)
     scale = min(config.width / windowed.shape[1], config.height / windowed.shape[0])
@@ -74,10 +84,16 @@ def standardise(pixels: np.ndarray, content: Box) -> np.ndarray:
     return (pixels.astype(np.float32) - values.mean(dtype=np.float32)) / max(float(values.std()), 1.0)
 
 
+def network_values(fitted: Letterboxed, config: InputConfig) -> np.ndarray:
+    """Return a letterboxed knee as the network's input: float32 [height,width,1]."""
+    if config.crop == "frame":
+        return frame.network_values(fitted.pixels)
+    return standardise(fitted.pixels, fitted.content)[..., None]
+
+
 def network_input(pixels: np.ndarray, box: Box, config: InputConfig) -> np.ndarray:
     """Return one knee of a [H,W] film as the network's input: float32 [height,width,1]."""
-    fitted = letterbox(pixels, box, config)
-    return standardise(fitted.pixels, fitted.content)[..., None]
+    return network_values(letterbox(pixels, box, config), config)
 
 
 def _windowed(crop: np.ndarray, config: InputConfig) -> np.ndarray:

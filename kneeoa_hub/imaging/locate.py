@@ -61,13 +61,17 @@ class Locator:
     of the joint, and log(side / W). The constructor raises BundleError for a graph of another form.
     """
 
-    def __init__(self, path: Path, config: LocatorConfig, threads: int = 0):
-        self._config = config
+    def __init__(self, path: Path, config: LocatorConfig, threads: int = 0, square: bool = False):
+        self._config, self._square = config, square
         self._graph = open_graph(path, (config.input.height, config.input.width), ("heat", "shape"), threads)
 
     def find(self, pixels: np.ndarray) -> tuple[Box, ...]:
-        """Return the boxes of the knees in a [H,W] film with bright bone, from left to right; empty without a knee."""
-        return joint_boxes(self.joints(pixels), pixels.shape)
+        """Return the boxes of the knees in a [H,W] film with bright bone, from left to right; empty without a knee.
+
+        They are squares that may reach beyond the film where the locator was made so, and cut at its edges otherwise.
+        """
+        joints = self.joints(pixels)
+        return squares(joints) if self._square else joint_boxes(joints, pixels.shape)
 
     def joints(self, pixels: np.ndarray) -> tuple[Joint, ...]:
         """Return the joints of a [H,W] film from left to right, before their boxes are cut at the film's edges."""
@@ -154,6 +158,22 @@ def _joint_at(heat: np.ndarray, shape: np.ndarray, around: tuple[slice, slice], 
     x = (weight * ((columns + 0.5) * cell_side + side * shape[around][..., 0])).sum()
     y = (weight * ((rows + 0.5) * cell_side + side * shape[around][..., 1])).sum()
     return Joint(float(x), float(y), float(side), float(heat[around].max()))
+
+
+def squares(joints: tuple[Joint, ...]) -> tuple[Box, ...]:
+    """Return each joint's square box, which may reach beyond the film."""
+    boxes = []
+    for joint in joints:
+        side = max(1, round(joint.side))
+        left, top = round(joint.x - side / 2), round(joint.y - side / 2)
+        boxes.append((left, top, left + side, top + side))
+    return tuple(boxes)
+
+
+def clipped(box: Box, shape: tuple[int, ...]) -> Box:
+    """Return a box cut at the edges of a film of `shape` (height, width), which shows a part of it."""
+    left, top, right, bottom = box
+    return max(0, left), max(0, top), min(shape[1], right), min(shape[0], bottom)
 
 
 def joint_boxes(joints: tuple[Joint, ...], shape: tuple[int, ...]) -> tuple[Box, ...]:

@@ -126,11 +126,12 @@ def contrast(pixels: np.ndarray) -> float:
 
 
 def clipped_proportion(content: np.ndarray) -> float:
-    """Return the proportion of windowed uint8 pixels that are black or white: about 0.02 for a good exposure.
+    """Return the proportion of windowed uint8 pixels as dark or as bright as any: about 0.02 for a good exposure.
 
     `content` is the part of `letterbox.letterbox`'s pixels [H,W] that is not padding.
     """
-    return float(((content <= 1) | (content >= 254)).mean())
+    darkest, brightest = int(content.min()), int(content.max())
+    return float(((content <= darkest + 1) | (content >= brightest - 1)).mean())
 
 
 def training_distances(embeddings: np.ndarray, config: RefusalConfig) -> np.ndarray:

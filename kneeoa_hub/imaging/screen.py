@@ -10,7 +10,7 @@ from .borders import inner_film
 from .film import MIN_SIDE, Film
 from .gate import POSES, UPRIGHT, Gate, Pose, Verdict, to_upright
 from .letterbox import Box
-from .locate import TWO_KNEES_FROM, graded_regions
+from .locate import TWO_KNEES_FROM, clipped, graded_regions
 from .refusal import Refusal, refuse
 from .square import to_given
 
@@ -23,7 +23,7 @@ When it was set, nearly all composed films with joints had a joint above 0.95, n
 and nearly everything that was taken for a joint in films without one had less than 0.75."""
 Locate = Callable[[np.ndarray], tuple[Box, ...]]
 """A function from a [H,W] film with bright bone to the boxes of its knees, from left to right; empty where it sees
-none."""
+none. For a bundle that frames knees they are squares, which may reach beyond the film."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +57,11 @@ class Screening:
 class Screener:
     """Finds the knees of a film and asks the gate whether they are upright frontal knees.
 
-    A bundle without a gate accepts everything that the locator finds.
+    A bundle without a gate accepts everything that the locator finds. `square` says that the bundle frames knees.
     """
 
-    def __init__(self, locate: Locate, gate: Gate | None = None):
-        self._locate, self._gate = locate, gate
+    def __init__(self, locate: Locate, gate: Gate | None = None, square: bool = False):
+        self._locate, self._gate, self._square = locate, gate, square
 
     def __call__(self, film: Film, boxes: tuple[Box, ...] | None = None) -> Screening:
         """Screen a film.
@@ -90,9 +90,8 @@ class Screener:
         return self._in_another_pose(film, boxes) or Screening(film, boxes, refused=_refusal(verdicts))
 
     def _with_found_boxes(self, film: Film) -> Screening:
-        found = self._locate(film.pixels)
-        graded = graded_regions(found, film.pixels.shape)
-        verdicts = self._judge(film, graded)
+        found, graded = self._found(film)
+        verdicts = self._judge(film, found if self._square else graded)
         whole = (0, 0, film.width, film.height)
         if whole not in graded:
             verdicts = _accepted_if_one_is_sure(verdicts)
@@ -117,13 +116,11 @@ class Screener:
     def _is_one_knee(self, film: Film, found: tuple[Box, ...], verdict: Verdict) -> bool:
         """Whether a film, in no part of which a knee was accepted, is one knee as a whole by the gate's verdict.
 
-        A wide film may show two knees, so the gate has to be certain, and the locator must have found nothing.
+        The gate has to be sure. A wide film may show two knees, so the locator must have found nothing in it.
         """
-        if not self._gate or not verdict.accepted:
+        if not self._gate or not verdict.accepted or verdict.score < SURE:
             return False
-        if film.width < TWO_KNEES_FROM * film.height:
-            return True
-        return not found and verdict.score >= self._gate.limits.min_certain
+        return film.width < TWO_KNEES_FROM * film.height or not found
 
     def _in_another_pose(self, film: Film, boxes: tuple[Box, ...] | None = None) -> Screening | None:
         """Screen the film in the pose in which everything that is found in it is most surely an upright knee.
@@ -153,9 +150,8 @@ class Screener:
     def _surely_upright(self, film: Film, pose: Pose, boxes: tuple[Box, ...] | None) -> tuple[Screening, float] | None:
         """Turn a film from `pose` to upright; return it with its mean score if its knees are surely upright then."""
         upright = replace(film, pixels=to_upright(film.pixels, pose))
-        found = boxes or self._locate(upright.pixels)
-        graded = boxes or graded_regions(found, upright.pixels.shape)
-        verdicts = self._judge(upright, graded)
+        found, graded = (boxes, boxes) if boxes else self._found(upright)
+        verdicts = self._judge(upright, found if self._square else graded)
         if not verdicts or not all(one.accepted for one in verdicts):
             return None
         score = float(np.mean([one.score for one in verdicts]))
@@ -169,6 +165,13 @@ class Screener:
             if self._judge(upright, whole)[0].accepted:
                 return Screening(upright, whole, pose)
         return None
+
+    def _found(self, film: Film) -> tuple[tuple[Box, ...], tuple[Box, ...]]:
+        """Locate the knees of a film; return their boxes within it, and what is graded for each."""
+        found = self._locate(film.pixels)
+        if not self._square:
+            return found, graded_regions(found, film.pixels.shape)
+        return tuple(clipped(box, film.pixels.shape) for box in found), found
 
     def _judge(self, film: Film, boxes: Sequence[Box]) -> tuple[Verdict, ...]:
         return self._gate.judge(film.pixels, boxes) if self._gate else (Verdict(True, 1.0),) * len(boxes)

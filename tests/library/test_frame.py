@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
-from kneeoa_hub.imaging.frame import SIDE, Place, frame, network_values
+from kneeoa_hub.bundle import InputConfig
+from kneeoa_hub.imaging.frame import HIGH, LOW, SIDE, Place, frame, network_values, place_of
+from kneeoa_hub.imaging.heatmap import heatmap_over
+from kneeoa_hub.imaging.letterbox import letterbox, network_input
 from kneeoa_hub.imaging.phantom import knee_film
 
 FILM = knee_film(2, 3).pixels.astype(np.float32)
@@ -56,3 +59,32 @@ def test_the_networks_values_are_about_nought() -> None:
     assert values.shape == (SIDE, SIDE, 1)
     assert values.dtype == np.float32
     assert abs(float(values[80:176, 60:196].mean())) < 1.0
+
+
+def test_collimation_does_not_change_the_exposure_of_what_is_left() -> None:
+    dark = FILM.copy()
+    dark[:, :24], dark[200:] = 0, 0
+    plain, collimated = frame(FILM, PLACE).pixels, frame(dark, PLACE).pixels
+    inside = np.s_[20:220, 40:240]
+    assert apart(plain[inside], collimated[inside]) < 1
+
+
+FRAMED = InputConfig(96, 96, LOW, HIGH, "frame")
+
+
+@pytest.mark.parametrize("box", [(10, 20, 110, 120), (-30, 0, 70, 60), (5, 5, 45, 205)])
+def test_a_bundle_that_frames_sees_the_square_about_the_middle_of_a_box(box: tuple[int, int, int, int]) -> None:
+    fitted, wanted = letterbox(FILM, box, FRAMED), frame(FILM, place_of(box), 96)
+    assert np.array_equal(fitted.pixels, wanted.pixels)
+    assert np.array_equal(network_input(FILM, box, FRAMED), network_values(wanted.pixels))
+
+
+def test_a_heatmap_lies_where_its_map_does_though_the_frame_reaches_beyond_the_film() -> None:
+    activation = np.zeros((8, 8), np.float32)
+    activation[6, 1] = 1.0  # below and to the left, of a square of which the film shows the lower half
+    region, box = (0, -64, 128, 64), (0, 0, 128, 64)
+    heatmap = heatmap_over(activation, box, region, (0, 48, 96, 96), FRAMED)
+    assert heatmap.shape == (16, 32)
+    row, column = np.unravel_index(heatmap.argmax(), heatmap.shape)
+    assert abs(row - 10) <= 1
+    assert abs(column - 6) <= 1

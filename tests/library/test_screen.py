@@ -67,7 +67,7 @@ def refused(*args, **options) -> Refusal:
     return refusal
 
 
-def looked(film: np.ndarray, found: list, classes: dict[tuple, int], boxes=None, share=0.95):
+def looked(film: np.ndarray, found: list, classes: dict[tuple, int], boxes=None, share=0.95, square=False):
     """Screen a film in which the locator finds these boxes, and the gate sees these classes, in whatever pose."""
 
     class GivenVerdicts(Gate):
@@ -77,7 +77,7 @@ def looked(film: np.ndarray, found: list, classes: dict[tuple, int], boxes=None,
         def judge(self, pixels: np.ndarray, boxes: Sequence[Box]) -> tuple[Verdict, ...]:
             return tuple(verdict(answer(**{f"_{classes[tuple(box)]}": share}), LIMITS) for box in boxes)
 
-    screen = Screener(lambda pixels: tuple(found) if pixels.shape == film.shape else (), GivenVerdicts())
+    screen = Screener(lambda pixels: tuple(found) if pixels.shape == film.shape else (), GivenVerdicts(), square)
     return screen(Film(film, "the film"), boxes)
 
 
@@ -97,7 +97,8 @@ def test_a_given_box_that_the_gate_does_not_accept_is_kept_as_doubtful():
 
 def test_where_no_knee_is_found_a_film_may_be_one_knee_and_for_a_wide_film_the_gate_must_be_certain():
     square, box = PAIR[:, :100], (0, 0, 100, 100)
-    assert looked(square, [], {box: 0}, share=0.5).boxes == (box,)
+    assert looked(square, [], {box: 0}, share=0.85).boxes == (box,)
+    assert refused(square, [], {box: 0}, share=0.7).reason == "no-knee-found"
     assert looked(PAIR, [], {WHOLE: 0}).boxes == (WHOLE,)
     unsure = refused(PAIR, [], {WHOLE: 0}, share=0.5)
     assert (unsure.reason, unsure.score) == ("no-knee-found", 0.0)
@@ -117,7 +118,13 @@ def test_in_a_part_of_a_film_the_gate_must_be_sure_of_a_knee():
     assert looked(square, [small], {small: 0}, share=0.9).boxes == (small,)
     assert looked(square, [small, other], {small: 0, other: CUT_OFF}, share=0.9).boxes == (small,)
     # an unsure place in what may be one knee
-    assert looked(square, [small], {small: 0, whole: 0}, share=0.7).boxes == (whole,)
+    assert refused(square, [small], {small: 0, whole: 0}, share=0.7).reason == "not-a-knee"
+
+
+def test_a_bundle_that_frames_knees_grades_a_square_beyond_the_film_and_reports_the_box_within_it():
+    beyond, within = (-20, 10, 80, 110), (0, 10, 80, 100)
+    screening = looked(PAIR, [beyond], {within: 0}, square=True)
+    assert (screening.boxes, screening.graded, screening.refused) == ((within,), (beyond,), None)
 
 
 def test_the_reason_is_that_of_the_found_boxes():

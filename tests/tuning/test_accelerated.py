@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kneeoa_hub.errors import SettingsError
-from kneeoa_hub.imaging.phantom import knee_film
-from tuning.training.pack import write
+from kneeoa_hub.errors import DataError, SettingsError
+from kneeoa_hub.imaging.phantom import write_films
+from tuning.training.pack import pack
 
 SMALL = {"size": 32, "fold": True, "widths": "8-16", "learning_rate": 0.002}
 JOBS = [
@@ -20,41 +21,71 @@ JOBS = [
 ]
 
 
-@pytest.mark.slow
-def test_jobs_are_trained_and_kept_with_their_figures(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def audited(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An audit of two datasets of 20 synthetic films each."""
+    from tuning.audit import audit
+
+    root = tmp_path_factory.mktemp("two")
+    for first, dataset in ((100, "ward"), (300, "clinic")):
+        write_films(root / dataset, 20, seed=first)
+    return audit([f"{name}={root / name}" for name in ("ward", "clinic")], root / "audit")
+
+
+@pytest.fixture(scope="module")
+def trained(audited: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that two jobs on the audit's films leave."""
     pytest.importorskip("jax")
-    grades = np.arange(40) % 5
-    pictures = [
-        knee_film(int(grade), seed, height=128, width=128).pixels.astype(np.uint8) for seed, grade in enumerate(grades)
-    ]
-    rows = [
-        (int(grade), ("ward", "clinic")[number % 4 == 3], ("train", "val")[number % 5 == 4], f"{number}.png")
-        for number, grade in enumerate(grades)
-    ]
-    write(tmp_path / "films.npz", pictures, np.array([[64.0, 64.0, 128.0]] * len(rows)), rows)
-    (tmp_path / "jobs.json").write_text(json.dumps(JOBS), "utf-8")
-    command = [
-        sys.executable,
-        "-m",
-        "tuning.training.accelerated",
-        "--pack",
-        str(tmp_path),
-        "--out",
-        str(tmp_path / "out"),
-    ]
-    command += ["--jobs", str(tmp_path / "jobs.json"), "--minutes", "0.02", "--precision", "float32"]
-    done = subprocess.run(command, env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True, text=True)
+    root = tmp_path_factory.mktemp("accelerated")
+    pack(audited, root / "films.npz")
+    (root / "jobs.json").write_text(json.dumps(JOBS), "utf-8")
+    command = [sys.executable, "-m", "tuning.training.accelerated", "--pack", root, "--out", root / "out"]
+    command += ["--jobs", root / "jobs.json", "--minutes", "0.02", "--precision", "float32"]
+    done = subprocess.run(
+        list(map(str, command)), env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr[-2000:]
-    for job in JOBS:
-        with np.load(tmp_path / "out" / f"{job['name']}.npz") as kept:
-            outcome = json.loads(str(kept["outcome"]))
-            names = [name for name in kept.files if name != "outcome"]
-            assert any(name.startswith("classifier_clinic") for name in names)
-            assert all(np.isfinite(kept[name].astype(np.float32)).all() for name in names)
-        assert outcome["job"]["architecture"]["size"] == 32
-        assert outcome["epochs"] > 0
-        assert {figures["protocol"] for figures in outcome["history"][-1]} <= {"ward", "clinic"}
-        assert all(0 < figures["log_loss"] < 10 for figures in outcome["history"][-1])
+    return root / "out"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("job", JOBS, ids=lambda job: job["name"])
+def test_jobs_are_trained_and_kept_with_their_figures(trained: Path, job: dict) -> None:
+    with np.load(trained / f"{job['name']}.npz") as kept:
+        outcome = json.loads(str(kept["outcome"]))
+        names = [name for name in kept.files if name != "outcome"]
+        assert any(name.startswith("classifier_clinic") for name in names)
+        assert all(np.isfinite(kept[name].astype(np.float32)).all() for name in names)
+    assert outcome["job"]["architecture"]["size"] == 32
+    assert outcome["epochs"] > 0
+    assert {figures["protocol"] for figures in outcome["history"][-1]} <= {"ward", "clinic"}
+    assert all(0 < figures["log_loss"] < 10 for figures in outcome["history"][-1])
+
+
+@pytest.mark.slow
+@pytest.mark.keras
+def test_what_was_trained_joins_an_ensemble_that_answers_by_either_protocol(
+    audited: Path, trained: Path, tmp_path: Path
+) -> None:
+    from tuning.train import train
+    from tuning.training.joining import joining_members
+    from tuning.training.members import load_ensemble
+    from tuning.training.plan import TrainSettings
+
+    joined = tuple(str(trained / f"{job['name']}.npz") for job in JOBS)
+    out = train(audited, tmp_path / "train", TrainSettings(architectures=("none",), joined=joined))
+    image = np.random.default_rng(0).standard_normal((2, 32, 32, 1)).astype(np.float32)
+    answers = {
+        protocol: np.asarray(load_ensemble(out, protocol).model(image)["probabilities"])
+        for protocol in ("ward", "clinic")
+    }
+    assert np.allclose(answers["ward"].sum(1), 1, atol=1e-5)
+    assert not np.allclose(answers["ward"], answers["clinic"])
+    other = Path(shutil.copytree(audited, tmp_path / "other"))
+    summary = json.loads((other / "audit.json").read_text("utf-8"))
+    (other / "audit.json").write_text(json.dumps({**summary, "fingerprint": "0" * 64}), "utf-8")
+    with pytest.raises(DataError, match="another audit"):
+        joining_members(joined, (), other)
 
 
 def test_a_teacher_that_is_no_job_before_its_pupil_is_an_error() -> None:

@@ -1,12 +1,13 @@
 """Prediction sets hold the reader's grade as often as their level says, also when they are fitted on few films."""
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
 import pytest
 
-from kneeoa_hub.bundle import Decision
+from kneeoa_hub.bundle import Conformal, Decision
 from kneeoa_hub.decision import grade_set, reported_grade
 
 pytestmark = pytest.mark.keras
@@ -54,10 +55,12 @@ def made() -> tuple[np.ndarray, np.ndarray]:
     return probabilities, (rng.random(20000)[:, None] > probabilities.cumsum(1)[:, :4]).sum(1)
 
 
-def covered(probabilities: np.ndarray, truth: np.ndarray, decision: Decision, threshold: float) -> tuple[float, float]:
+def covered(
+    probabilities: np.ndarray, truth: np.ndarray, decision: Decision, conformal: Conformal
+) -> tuple[float, float]:
     """How many films have the truth in their set, and the mean size of the sets."""
     grades = reported_grade(probabilities, decision)
-    sets = [grade_set(row, int(grade), threshold) for row, grade in zip(probabilities, grades, strict=True)]
+    sets = [grade_set(row, int(grade), conformal) for row, grade in zip(probabilities, grades, strict=True)]
     return float(np.mean([t in s for t, s in zip(truth, sets, strict=True)])), float(np.mean([len(s) for s in sets]))
 
 
@@ -65,19 +68,34 @@ def test_new_films_are_covered_at_each_level(made):
     from tuning.evaluation.calibration import apply_temperature, calibrate
 
     probabilities, truth = made
-    fitted = calibrate(probabilities[:2000], truth[:2000], np.arange(2000).astype(str))
+    fitted = calibrate(probabilities[:2000], truth[:2000])
     new = apply_temperature(probabilities[2000:], fitted.temperature)
-    for level, threshold in ((fitted.conformal.level, fitted.conformal.threshold), *fitted.conformal.others):
-        share, size = covered(new, truth[2000:], fitted.decision, threshold)
-        assert share == pytest.approx(level, abs=0.02)
-        assert size < 5
+    for level in (fitted.conformal.level, *dict(fitted.conformal.others)):
+        conformal = replace(fitted.conformal.at(level), always=1.0)
+        for grade in range(5):
+            rows = truth[2000:] == grade
+            proportion, size = covered(new[rows], truth[2000:][rows], fitted.decision, conformal)
+            assert proportion >= level - 0.08  # a grade has some 400 films on either side
+            assert size < 5
+
+
+def test_a_grade_with_a_fifth_of_the_probability_is_never_ruled_out():
+    conformal = Conformal(0.9, 0.5, 100, always=0.2)
+    assert grade_set([0.5, 0.25, 0.15, 0.1, 0.0], 0, conformal) == (0, 1)
+    assert grade_set([0.5, 0.25, 0.15, 0.1, 0.0], 0, replace(conformal, always=1.0)) == (0,)
+    assert grade_set([0.45, 0.15, 0.05, 0.1, 0.25], 0, conformal) == (0, 1, 2, 3, 4)
+
+
+def test_a_set_has_no_gap_where_a_grade_between_has_a_low_threshold():
+    conformal = Conformal(0.9, 0.8, 100, by_grade=((0.9, (0.8, 0.1, 0.95, 0.8, 0.8)),))
+    assert grade_set([0.55, 0.25, 0.1, 0.06, 0.04], 0, conformal) == (0, 1, 2)
 
 
 def test_of_a_dozen_films_the_sets_of_the_highest_level_hold_every_grade(made):
     from tuning.evaluation.calibration import calibrate
 
     probabilities, truth = made
-    fitted = calibrate(probabilities[:12], truth[:12], np.arange(12).astype(str))
-    thresholds = dict(fitted.conformal.others)
-    assert covered(probabilities[:500], truth[:500], fitted.decision, thresholds[0.95]) == (1, 5)
-    assert covered(probabilities[:500], truth[:500], fitted.decision, thresholds[0.8])[1] < 5
+    fitted = calibrate(probabilities[:12], truth[:12])
+    high, low = (replace(fitted.conformal.at(level), always=1.0) for level in (0.95, 0.8))
+    assert covered(probabilities[:500], truth[:500], fitted.decision, high) == (1, 5)
+    assert covered(probabilities[:500], truth[:500], fitted.decision, low)[1] < 5

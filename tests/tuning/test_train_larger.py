@@ -1,7 +1,6 @@
 """NAME@SIZE: a network that was trained on smaller films goes on, from its weights, on larger ones."""
 
 import csv
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +8,8 @@ import pytest
 
 from kneeoa_hub.errors import SettingsError
 from tuning.data.datasets import load_knees
-from tuning.run import steps
+
+from ..support.searches import write_search
 
 if TYPE_CHECKING:
     from tuning.networks.architecture import Architecture
@@ -29,14 +29,8 @@ def searched(audited, small, tmp_path_factory):
     """A search's folder whose trial 0000 is `small`, and whose 0001 flattens its features."""
     from tuning.networks.architecture import Architecture
 
-    out = steps.begin(tmp_path_factory.mktemp("searched") / "search", "search", str(audited), {})
-    trials = {"0000": small, "0001": Architecture(size=96, pooling="flatten")}
-    with (out / "trials.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, ["trial", *asdict(small)])
-        writer.writeheader()
-        writer.writerows({"trial": trial, **asdict(architecture)} for trial, architecture in trials.items())
-    steps.write_json(out / "best.json", {"architecture": asdict(small), "val_qwk": 0.5, "trials": 2, "tuner": "random"})
-    return out
+    folder = tmp_path_factory.mktemp("searched") / "search"
+    return write_search(folder, audited, [small, Architecture(size=96, pooling="flatten")])
 
 
 @pytest.mark.slow

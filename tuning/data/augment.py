@@ -1,6 +1,7 @@
 """Random changes of training films that keep the grade, and the batches that a training reads."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
@@ -8,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from kneeoa_hub.grades import NUM_GRADES
+from kneeoa_hub.imaging.frame import network_values
 from kneeoa_hub.imaging.letterbox import standardise
 
 from .datasets import Knees
@@ -38,6 +40,18 @@ def augment(pixels: np.ndarray, content: np.ndarray, strength: float, rng: np.ra
     exposed = np.rint(255 * LEVELS**gamma).astype(np.uint8)[pixels]
     inside = exposed[top:bottom, left:right]
     mean, deviation = float(inside.mean()), max(float(inside.std()), 1.0)
+    return (_moved(exposed, strength, rng, round(mean)) - mean) / deviation
+
+
+def augment_frame(pixels: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+    """Return a changed copy of a framed film [H,W] uint8 as a network's input, float32 [H,W]; see `augment`."""
+    if rng.random() < 0.5:
+        pixels = pixels[:, ::-1]
+    return network_values(_moved(pixels, strength, rng, 0) if strength else pixels)[..., 0]
+
+
+def _moved(pixels: np.ndarray, strength: float, rng: np.random.Generator, fill: int) -> np.ndarray:
+    """A film [H,W] turned, scaled and shifted, as float32; what comes in has the gray `fill`."""
     height, width = pixels.shape
     angle = math.radians(rng.uniform(-ROTATION, ROTATION) * strength)
     scale = math.exp(rng.uniform(-ZOOM, ZOOM) * strength)
@@ -45,10 +59,9 @@ def augment(pixels: np.ndarray, content: np.ndarray, strength: float, rng: np.ra
     a, b = math.cos(angle) / scale, math.sin(angle) / scale
     cx, cy = width / 2, height / 2
     matrix = (a, b, cx - a * (cx + dx) - b * (cy + dy), -b, a, cy + b * (cx + dx) - a * (cy + dy))
-    moved = Image.fromarray(exposed).transform(
-        (width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=round(mean)
-    )
-    return (np.asarray(moved, np.float32) - mean) / deviation
+    image = Image.fromarray(np.ascontiguousarray(pixels))
+    moved = image.transform((width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR, fillcolor=fill)
+    return np.asarray(moved, np.float32)
 
 
 @dataclass(frozen=True)
@@ -66,7 +79,7 @@ class Mixing:
 
 
 class TrainingBatches(keras.utils.PyDataset):
-    """Shuffled batches of images [B,H,W,1] float32 and targets [B,5], with other random changes in every epoch.
+    """Shuffled batches of images [B,H,W,1] float32 and targets [B,...,5], with other random changes in every epoch.
 
     Call `fit` with shuffle=False: Keras would shuffle the batches again, by a generator that a resumed training
     restarts.
@@ -80,6 +93,7 @@ class TrainingBatches(keras.utils.PyDataset):
         seed: int,
         mixing: Mixing = Mixing(),
         targets: np.ndarray | None = None,
+        variants: np.ndarray | None = None,
     ):
         """Make the batches of the first epoch.
 
@@ -89,12 +103,14 @@ class TrainingBatches(keras.utils.PyDataset):
             strength: Of the random changes, see `augment`.
             seed: Of order and changes.
             mixing: Further changes of a long training.
-            targets: [N,5] probabilities of the grades, in place of the knees' own grades.
+            targets: [N,5] or, by protocol, [N,P,5] probabilities of the grades, in place of the knees' own grades.
+            variants: [N,V,H,W] uint8, see `variants.load_variants`; each epoch shows one of each knee.
         """
         super().__init__(workers=1, use_multiprocessing=False, max_queue_size=8)
         self.mixing = mixing
         self.knees, self.batch, self.strength, self.seed, self.epoch = knees, batch, strength, seed, 0
         self.order = np.random.default_rng(seed).permutation(len(knees))
+        self.variants = variants
         self.targets = one_hot(knees.grades) if targets is None else targets.astype(np.float32)
 
     def __len__(self) -> int:
@@ -103,15 +119,20 @@ class TrainingBatches(keras.utils.PyDataset):
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
         rows = self.order[index * self.batch : (index + 1) * self.batch]
         rng = np.random.default_rng((self.seed, self.epoch, index))
-        images = np.stack(
-            [augment(self.knees.pixels[row], self.knees.contents[row], self.strength, rng) for row in rows]
-        )
+        images = np.stack([self._image(row, rng) for row in rows])
         targets = self.targets[rows]
         if self.mixing.occlusion:
             occlude(images, self.mixing.occlusion, rng)
         if self.mixing.mixup:
             images, targets = mix(images, targets, self.mixing.mixup, rng)
         return images[..., None], targets
+
+    def _image(self, row: int, rng: np.random.Generator) -> np.ndarray:
+        if self.variants is not None:
+            return augment_frame(self.variants[row, int(rng.integers(self.variants.shape[1]))], self.strength, rng)
+        if self.knees.framed:
+            return augment_frame(self.knees.pixels[row], self.strength, rng)
+        return augment(self.knees.pixels[row], self.knees.contents[row], self.strength, rng)
 
     def on_epoch_end(self) -> None:
         """Go on to the next epoch."""
@@ -140,19 +161,25 @@ def mix(
 
     Args:
         images: [B,H,W].
-        targets: [B,5].
+        targets: [B,5] or [B,P,5].
         alpha: Parameter of the Beta distribution of the weights.
         rng: Of the draws.
     """
-    grades = targets.argmax(1)
+    grades = (targets.sum(1) if targets.ndim > 2 else targets).argmax(-1)
     near = np.abs(grades[:, None] - grades[None, :]) <= 1
     partners = np.array([rng.choice(np.flatnonzero(row)) for row in near])
     weights = rng.beta(alpha, alpha, len(images)).astype(np.float32)
     weights = np.minimum(weights, 1 - weights)  # the other film counts for half at most
     return (
         images + weights[:, None, None] * (images[partners] - images),
-        targets + weights[:, None] * (targets[partners] - targets),
+        targets + weights.reshape(-1, *(1,) * (targets.ndim - 1)) * (targets[partners] - targets),
     )
+
+
+def by_protocol(targets: np.ndarray, datasets: np.ndarray, protocols: Sequence[str]) -> np.ndarray:
+    """Return targets [N,5] as [N,P,5]: a film has one for the protocol of its dataset, and zeros for the others."""
+    own = np.array(protocols)[None] == datasets[:, None]
+    return (own[..., None] * targets[:, None]).astype(np.float32)
 
 
 def one_hot(grades: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from kneeoa_hub.imaging.frame import BRIGHTEST, CENTRE, DARKEST, HIGH, LOW, REACH, SIDE
+from kneeoa_hub.imaging.frame import AIR, BRIGHTEST, DARKEST, HIGH, LOW, MARGIN, REACH, SIDE
 
 FAR = 9.0
 """A cut that lies beyond any film, in sides of the joint."""
@@ -193,11 +193,11 @@ def framed(films: Any, joints: Any, content: Any, draws: Draws, bank: Any, side:
     image = compressed(ops.clip(image, 0.0, 1.0), draws.jpeg)
     beyond = ops.logical_and(ops.logical_not(inside), _each(draws.surround) == 0.0)
     values = _exposed(image, beyond)
-    values = ops.where(_rectangles(draws.erase[:, None, 1:], side)[:, 0] * _each(draws.erase[:, 0]) > 0, 0.5, values)
+    values = ops.where(_rectangles(draws.erase[:, None, 1:], side)[:, 0] * _each(draws.erase[:, 0]) > 0, 0.0, values)
     values = ops.where(_each(draws.mirror) > 0, ops.flip(values, axis=2), values)
     share = _each(draws.mix)
     values = share * values + (1 - share) * ops.take(values, draws.partner, axis=0)
-    return ((values - 0.5) * 4.0)[..., None]
+    return values[..., None]
 
 
 def _each(values: Any) -> Any:
@@ -350,21 +350,24 @@ def compressed(image: Any, factor: Any) -> Any:
 
 
 def _exposed(image: Any, beyond: Any) -> Any:
-    """The frame's own exposure: percentiles of its middle become 0 and 1; what lies beyond the film is dark."""
+    """The frame's own exposure: the tissue has mean 0 and deviation 1; what lies beyond the film is dark."""
     side = image.shape[1]
-    left, top, right, bottom = (round(edge * side) for edge in CENTRE)
-    step = max(1, side // 64)
-    middle = image[:, top:bottom:step, left:right:step]
-    hidden = beyond[:, top:bottom:step, left:right:step]
-    middle = ops.reshape(ops.where(hidden, 9.0, middle), (-1, middle.shape[1] * middle.shape[2]))
-    known = ops.cast(ops.maximum(ops.sum(ops.cast(middle < 9.0, "int32"), axis=1, keepdims=True), 1), "float32")
-    ordered = ops.sort(middle, axis=1)
+    step, margin = max(1, side // 64), round(MARGIN * side)
+    inner = slice(margin, side - margin, step)
+    sample, hidden = image[:, inner, inner], beyond[:, inner, inner]
+    count = sample.shape[1] * sample.shape[2]
+    sample = ops.reshape(ops.where(hidden, 9.0, sample), (-1, count))
+    known = ops.cast(sample < 9.0, "float32")
+    ordered, last = ops.sort(sample, axis=1), ops.maximum(ops.sum(known, axis=1, keepdims=True), 1.0) - 1
 
     def at(percentile: float) -> Any:
-        return ops.take_along_axis(ordered, ops.cast(ops.round((known - 1) * percentile / 100), "int32"), axis=1)[
-            :, :, None
-        ]
+        return ops.take_along_axis(ordered, ops.cast(ops.round(last * percentile / 100), "int32"), axis=1)
 
-    low, high = at(LOW), at(HIGH)
-    scaled = ops.clip((image - low) / ops.maximum(high - low, 1e-3), DARKEST, BRIGHTEST)
-    return ops.where(beyond, DARKEST, scaled)
+    darkest, brightest = at(LOW), at(HIGH)
+    tissue = known * ops.cast(sample > darkest + AIR * (brightest - darkest), "float32")
+    weight = tissue / ops.maximum(ops.sum(tissue, axis=1, keepdims=True), 1.0)
+    sample = ops.minimum(sample, brightest)
+    mean = ops.sum(weight * sample, axis=1, keepdims=True)
+    deviation = ops.sqrt(ops.sum(weight * ops.square(sample - mean), axis=1, keepdims=True))
+    scaled = (image - mean[:, :, None]) / ops.maximum(deviation[:, :, None], 1e-3)
+    return ops.where(beyond, DARKEST, ops.clip(scaled, DARKEST, BRIGHTEST))

@@ -3,7 +3,7 @@
 import zipfile
 import zlib
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,11 @@ from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.errors import DataError, FilmError
 from kneeoa_hub.files import replacing
 from kneeoa_hub.grades import NUM_GRADES
+from kneeoa_hub.imaging import frame
 from kneeoa_hub.imaging.decode import decode
+from kneeoa_hub.imaging.frame import Framed
 from kneeoa_hub.imaging.gate import to_upright
-from kneeoa_hub.imaging.letterbox import letterbox, standardise
+from kneeoa_hub.imaging.letterbox import Letterboxed, letterbox, standardise
 
 from ..run import steps
 from ..run.content import fingerprint
@@ -34,11 +36,13 @@ class Knees:
         pixels: [N,H,W] uint8, letterboxed.
         contents: [N,4] int, the box of each knee's pixels that is not padding: left, top, right, bottom.
         films: Their rows of films.csv.
+        framed: Whether they are brought into the frame of `imaging.frame`.
     """
 
     pixels: np.ndarray
     contents: np.ndarray
     films: tuple[AuditedFilm, ...]
+    framed: bool = False
 
     def __len__(self) -> int:
         return len(self.films)
@@ -61,7 +65,7 @@ class Knees:
     def take(self, rows: np.ndarray) -> "Knees":
         """Return the knees of an index or mask [N]."""
         rows = np.arange(len(self))[rows]
-        return Knees(self.pixels[rows], self.contents[rows], tuple(self.films[row] for row in rows))
+        return Knees(self.pixels[rows], self.contents[rows], tuple(self.films[row] for row in rows), self.framed)
 
     def of_datasets(self, names: Collection[str]) -> "Knees":
         """Return the knees of these datasets, or all when none is named. Raises DataError for an unknown dataset."""
@@ -74,6 +78,8 @@ class Knees:
 
     def inputs(self) -> np.ndarray:
         """Return [N,H,W,1] float32, as `kneeoa_hub` feeds the network."""
+        if self.framed:
+            return frame.network_values(self.pixels)
         batch = np.empty((*self.pixels.shape, 1), np.float32)
         for row, (pixels, content) in enumerate(zip(self.pixels, self.contents, strict=True)):
             batch[row, ..., 0] = standardise(pixels, tuple(content))
@@ -100,26 +106,33 @@ def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
         DataError: The split has no usable film, or a film can't be read.
     """
     films = usable_rows(audit, split)
-    crop = "" if config.crop == "fit" else f"-{config.crop}"
+    crop, framed = "" if config.crop == "fit" else f"-{config.crop}", config.crop == "frame"
     name = f"{split}-{config.height}x{config.width}-{config.low:g}-{config.high:g}{crop}.npz"
     cache = audit / CACHE / name
-    made_of = fingerprint([(film.sha256, film.inverted) for film in films])
+    made_of = fingerprint([(film.sha256, film.inverted, *(astuple(film.place) if framed else ())) for film in films])
     if (kept := _from_cache(cache, made_of, films)) is not None:
-        return kept
+        return replace(kept, framed=framed)
     pixels = np.empty((len(films), config.height, config.width), np.uint8)
     contents = np.empty((len(films), 4), np.int16)
     with FilmReader() as reader:
         for row, film in enumerate(steps.progress(films, f"load {split} {config.height} px")):
-            fitted = letterbox(bright_bone(reader, film), (0, 0, film.width, film.height), config)
+            fitted = fitted_knee(bright_bone(reader, film), film, config)
             pixels[row], contents[row] = fitted.pixels, fitted.content
     cache.parent.mkdir(exist_ok=True)
     with replacing(cache) as part:
         np.savez(part, pixels=pixels, contents=contents, films=np.array(made_of))
-    return Knees(pixels, contents, films)
+    return Knees(pixels, contents, films, framed)
+
+
+def fitted_knee(pixels: np.ndarray, film: AuditedFilm, config: InputConfig) -> Letterboxed | Framed:
+    """Return the knee of a film [H,W] in the shape of an input: framed at its joint, or the whole film letterboxed."""
+    if config.crop == "frame":
+        return frame.frame(pixels, film.place, config.height, (config.low, config.high))
+    return letterbox(pixels, (0, 0, film.width, film.height), config)
 
 
 def check_grades(validation: Knees) -> None:
-    """Raise DataError when all validation films have one grade: no network is better than another on them."""
+    """Raise DataError for validation films of one grade alone, by which no network is better than another."""
     if len(grades := set(validation.grades.tolist())) < 2:
         raise DataError(
             f"All {len(validation)} validation films have the grade {grades.pop()}, so no kappa can be measured; give"

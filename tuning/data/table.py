@@ -2,12 +2,13 @@
 
 import csv
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.grades import NUM_GRADES
+from kneeoa_hub.imaging.frame import Place, place_of
 
 USABLE = "yes"
 """The `use` of a film that training and the main measures may use."""
@@ -37,6 +38,7 @@ class AuditedFilm:
         leakage_group: Groups that are joined because their films show one knee, if shifted: no split and no bootstrap
             sample may cut it. Audits before 0.6.0 did not know it; there it equals `group`.
         brightness: Mean gray of the decoded film, 0 to 1; None in an audit that did not measure it.
+        joint: Its joint in pixels of the film, as "x y side" in films.csv; None in an audit without a locator.
     """
 
     dataset: str
@@ -55,10 +57,16 @@ class AuditedFilm:
     use: str
     leakage_group: str = ""
     brightness: float | None = None
+    joint: Place | None = None
 
     def __post_init__(self) -> None:
         if not self.leakage_group:
             object.__setattr__(self, "leakage_group", self.group)
+
+    @property
+    def place(self) -> Place:
+        """The joint; in an audit without a locator the middle of the film, as a grader without one takes it."""
+        return self.joint or place_of((0, 0, self.width, self.height))
 
     @property
     def usable(self) -> bool:
@@ -103,13 +111,19 @@ def write_films(path: Path, films: Sequence[AuditedFilm]) -> None:
         names = [field.name for field in fields(AuditedFilm)]
         writer = csv.writer(file)
         writer.writerow(COLUMNS.get(name, name) for name in names)
-        writer.writerows(asdict(film).values() for film in films)
+        writer.writerows([_written(getattr(film, name)) for name in names] for film in films)
+
+
+def _written(value: Any) -> Any:
+    return " ".join(f"{number:g}" for number in astuple(value)) if isinstance(value, Place) else value
 
 
 def _parsed(name: str, value: str) -> Any:
     """A cell of films.csv as its field holds it."""
     if name == "brightness":
         return float(value) if value else None
+    if name == "joint":
+        return Place(*map(float, value.split())) if value else None
     if (name == "grade" and value not in GRADES) or (name == "split" and value not in SPLITS):
         raise ValueError(
             f"a film has the {name} {value!r}; known are {', '.join(GRADES if name == 'grade' else SPLITS)}"

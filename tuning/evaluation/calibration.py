@@ -8,6 +8,7 @@ from scipy.optimize import minimize_scalar
 
 from kneeoa_hub.bundle import Conformal, Decision
 from kneeoa_hub.decision import grade_set, nested_masses, reported_grade
+from kneeoa_hub.grades import NUM_GRADES
 
 from ..data.datasets import Knees
 from ..networks.ensemble import LEAST_PROBABILITY
@@ -16,6 +17,8 @@ from .thresholds import choose_decision
 
 COVERAGE_LEVEL, OTHER_LEVELS = 0.9, (0.8, 0.95)
 """Coverage level of the bundle's prediction sets, and the further levels that a user may ask for."""
+ALWAYS = 0.2
+"""Probability from which a grade is in every prediction set: no reader would accept as ruled out what has a fifth."""
 EVERY_GRADE = 2.0
 """A threshold that the mass of no set reaches, however the probabilities are rounded."""
 TEMPERATURES = (-4.0, 4.0)
@@ -30,7 +33,7 @@ class Calibration:
         temperature: The logarithms of the probabilities are divided by it.
         decision: The rule from probabilities to the reported grade.
         conformal: The thresholds of the prediction sets.
-        decision_tried: By decision rule, its (kappa, accuracy) on films that it was not fitted on, see `thresholds`.
+        decision_tried: By decision rule, its (kappa, accuracy), see `thresholds`.
     """
 
     temperature: float
@@ -39,24 +42,40 @@ class Calibration:
     decision_tried: dict[str, tuple[float, float]]
 
 
-def calibrate(probabilities: np.ndarray, truth: np.ndarray, groups: np.ndarray) -> Calibration:
+def calibrate(probabilities: np.ndarray, truth: np.ndarray) -> Calibration:
     """Return what is fitted on validation knees.
 
     Args:
         probabilities: [N,5] of the uncalibrated ensemble.
         truth: [N] int, the readers' grades.
-        groups: [N] str, the leakage groups.
     """
     temperature = fit_temperature(probabilities, truth)
     calibrated = apply_temperature(probabilities, temperature)
-    decision, tried = choose_decision(calibrated, truth, groups)
+    decision, tried = choose_decision(calibrated, truth)
     grades = reported_grade(calibrated, decision)
     scores = np.array(
         [dict(nested_masses(row, int(g)))[int(t)] for row, g, t in zip(calibrated, grades, truth, strict=True)]
     )
-    others = tuple((level, conformal_threshold(scores, level)) for level in OTHER_LEVELS)
-    conformal = Conformal(COVERAGE_LEVEL, conformal_threshold(scores, COVERAGE_LEVEL), len(scores), others)
-    return Calibration(temperature, decision, conformal, tried)
+    return Calibration(temperature, decision, _conformal(scores, truth), tried)
+
+
+def _conformal(scores: np.ndarray, truth: np.ndarray) -> Conformal:
+    """What makes prediction sets, from the [N] scores of knees of [N] grades."""
+    thresholds = {level: conformal_threshold(scores, level) for level in (COVERAGE_LEVEL, *OTHER_LEVELS)}
+    return Conformal(
+        COVERAGE_LEVEL,
+        thresholds[COVERAGE_LEVEL],
+        len(scores),
+        tuple((level, thresholds[level]) for level in OTHER_LEVELS),
+        tuple((level, _by_grade(scores, truth, level, common)) for level, common in thresholds.items()),
+        ALWAYS,
+    )
+
+
+def _by_grade(scores: np.ndarray, truth: np.ndarray, level: float, common: float) -> tuple[float, ...]:
+    """The threshold of each grade; the common one where a grade has too few films for the level."""
+    of_grades = [conformal_threshold(scores[truth == grade], level) for grade in range(NUM_GRADES)]
+    return tuple(common if one == EVERY_GRADE else one for one in of_grades)
 
 
 def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
@@ -93,20 +112,20 @@ def conformal_threshold(scores: np.ndarray, level: float) -> float:
 def calibrated_predictions(probabilities: np.ndarray, knees: Knees, calibration: Calibration) -> Predictions:
     """Return what the bundle will report for knees, from the uncalibrated probabilities [N,5]."""
     calibrated = apply_temperature(probabilities, calibration.temperature)
-    return reported_predictions(calibrated, knees, calibration.decision, calibration.conformal.threshold)
+    return reported_predictions(calibrated, knees, calibration.decision, calibration.conformal)
 
 
-def reported_predictions(calibrated: np.ndarray, knees: Knees, decision: Decision, threshold: float) -> Predictions:
+def reported_predictions(calibrated: np.ndarray, knees: Knees, decision: Decision, conformal: Conformal) -> Predictions:
     """Return what a bundle reports for knees.
 
     Args:
         calibrated: [N,5] calibrated probabilities.
         knees: The knees.
         decision: The decision rule.
-        threshold: Of the prediction sets.
+        conformal: How prediction sets are made.
     """
     grades = reported_grade(calibrated, decision)
-    sets = [grade_set(row, int(grade), threshold) for row, grade in zip(calibrated, grades, strict=True)]
+    sets = [grade_set(row, int(grade), conformal) for row, grade in zip(calibrated, grades, strict=True)]
     truth = knees.grades
     return Predictions(
         truth,

@@ -12,8 +12,9 @@ from kneeoa_hub.grader import KneeGrader
 from kneeoa_hub.imaging.film import Film
 from kneeoa_hub.imaging.gate import POSES, Pose
 from kneeoa_hub.imaging.letterbox import Box
-from kneeoa_hub.imaging.locate import Joint, Locator, find_knees, graded_regions, joint_boxes
+from kneeoa_hub.imaging.locate import Joint, Locator, find_knees
 from kneeoa_hub.imaging.screen import Screening, box_in_given_film
+from kneeoa_hub.report import FilmReport
 
 from ..data.table import AuditedFilm
 from ..run import steps
@@ -30,13 +31,13 @@ SAME_JOINT = 0.5
 
 @dataclass(frozen=True)
 class JointGrades:
-    """The grades of one joint that was found.
+    """The grades of one joint that the grader reports.
 
     Attributes:
         truth: The reader's grade.
         crop: Of the crop that the film was composed of.
         true_box: In the joint's true box.
-        found: In the box that was found.
+        found: As it was found.
         group: The leakage group of the crop.
     """
 
@@ -61,7 +62,7 @@ class ComposedResult:
         side_ratios: Of each joint that was found, the side of its box over the true one.
         reported: Distances as above of the boxes that the grader reports; empty when it reports none.
         by_rule: Distances as above of the boxes that the rule without a network finds.
-        grades: Of each joint that was found.
+        grades: Of each joint that is reported.
     """
 
     joints: int
@@ -127,7 +128,7 @@ def _measure(
         side_ratios=tuple(match[0].side / joint[2] for match, joint in zip(matches, film.joints, strict=True) if match),
         reported=_distances(true_boxes, [knee.box for knee in report.knees]),
         by_rule=_distances(true_boxes, find_knees(film.pixels)),
-        grades=_joint_grades(grader, film, found, matches, origin, crop_grade),
+        grades=_joint_grades(grader, film, report, origin, crop_grade),
     )
 
 
@@ -223,24 +224,18 @@ def _match(joint: np.ndarray, found: Sequence[Joint]) -> tuple[Joint, float] | N
 def _joint_grades(
     grader: KneeGrader,
     film: ComposedFilm,
-    found: tuple[Joint, ...],
-    matches: Sequence[tuple[Joint, float] | None],
+    report: FilmReport,
     origin: Sequence[AuditedFilm],
     crop_grade: Callable[[int], int],
 ) -> tuple[JointGrades, ...]:
-    """The grades of each joint that was found."""
-    pixels = film.pixels.astype(np.float32)
-    boxes = joint_boxes(found, pixels.shape)
-    place_of = [found.index(match[0]) if match else len(boxes) for match in matches]
-    kept = [joint for joint, place in enumerate(place_of) if place < len(boxes)]
-    if not kept:
-        return ()
-    reported = graded_regions(boxes, pixels.shape)
-    in_true_box = grades(grader, pixels, tuple(film.boxes[joint] for joint in kept))
-    as_found = grades(grader, pixels, tuple(reported[place_of[joint]] for joint in kept))
+    """The grades of each joint that the grader reports."""
+    in_true_box = grades(grader, film.pixels.astype(np.float32), film.boxes)
     rows = []
-    for joint, true_box, in_box in zip(kept, in_true_box, as_found, strict=True):
-        index = film.knees[joint]
-        film_of_crop = origin[index]
-        rows.append(JointGrades(film_of_crop.grade, crop_grade(index), true_box, in_box, film_of_crop.leakage_group))
+    for index, box, of_true_box in zip(film.knees, film.boxes, in_true_box, strict=True):
+        away = [distance for knee in report.knees for distance in _distances([box], [knee.box])]
+        if away and min(away) <= SAME_JOINT:
+            found, film_of_crop = report.knees[int(np.argmin(away))].grade, origin[index]
+            rows.append(
+                JointGrades(film_of_crop.grade, crop_grade(index), of_true_box, found, film_of_crop.leakage_group)
+            )
     return tuple(rows)

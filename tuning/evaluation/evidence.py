@@ -157,7 +157,7 @@ def _before(base: dict[str, Any], splits: dict[str, Knees]) -> dict[str, SetEvid
     metrics = {}
     for split, knees in splits.items():
         probabilities = distillation.probabilities(folder, knees)
-        predictions = reported_predictions(probabilities, knees, config.decision, config.conformal.threshold)
+        predictions = reported_predictions(probabilities, knees, config.decision, config.conformal)
         for dataset in sorted(set(knees.datasets)):
             metrics[f"{dataset}_{split}"] = measure(SetEvidence, predictions.take(knees.datasets == dataset))
     return metrics

@@ -31,7 +31,7 @@ class Fit:
 
 
 def fit_ensemble(ensemble: TrainedEnsemble, reference: PredictedSplit, validation: PredictedSplit) -> Fit:
-    """Fit on the validation films of the datasets that were trained on, without knees that training saw.
+    """Fit on the validation films of the datasets whose readers it follows, without knees that training saw.
 
     An ensemble whose weights saw no film of this audit is also calibrated on training films.
 
@@ -40,7 +40,7 @@ def fit_ensemble(ensemble: TrainedEnsemble, reference: PredictedSplit, validatio
         reference: Training films, from which distances are taken.
         validation: All validation films.
     """
-    rows = validation.knees.in_datasets(ensemble.record.datasets)
+    rows = validation.knees.in_datasets(ensemble.graded_like)
     if validation.seen is not None:
         rows &= ~validation.seen
     validation = validation.take(rows)
@@ -48,7 +48,6 @@ def fit_ensemble(ensemble: TrainedEnsemble, reference: PredictedSplit, validatio
     calibration = calibrate(
         np.concatenate([films.outputs.probabilities for films in calibrated]),
         np.concatenate([films.knees.grades for films in calibrated]),
-        np.concatenate([films.knees.groups for films in calibrated]),
     )
     contents = [_content(validation.knees, row) for row in range(len(validation.knees))]
     refusal = fit_refusal(reference.outputs.embedding, validation.outputs.embedding, contents)

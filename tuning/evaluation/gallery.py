@@ -62,8 +62,7 @@ def gallery(evaluated: Path, folder: Path) -> Path:
     outputs = predict(model, knees, "gallery")
     grades = reported_grade(outputs.probabilities, fitted.decision)
     sets = [
-        grade_set(row, int(grade), fitted.conformal.threshold)
-        for row, grade in zip(outputs.probabilities, grades, strict=True)
+        grade_set(row, int(grade), fitted.conformal) for row, grade in zip(outputs.probabilities, grades, strict=True)
     ]
     probability = outputs.probabilities[np.arange(len(grades)), grades]
     graded = GradedKnees(knees.grades, grades, np.array([len(held) for held in sets]), probability)

@@ -8,7 +8,7 @@ import numpy as np
 from kneeoa_hub.evidence import Estimate
 from kneeoa_hub.grader import KneeGrader
 from kneeoa_hub.imaging.letterbox import Box
-from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, Locator, find_knees, graded_regions
+from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, Locator, find_knees
 
 from ..data.datasets import bright_bone
 from ..data.sources import FilmReader
@@ -30,7 +30,8 @@ class RealFilm:
         found: Whether the locator found the right number of joints, and in a strip of two knees one in each half.
         by_rule: Whether the rule without a network did; None for a crop.
         refused: Whether the grader refuses the film; None where it was not asked.
-        same_grade: Whether the grade with the joint found is that of the whole film; None where it was not asked.
+        same_grade: Whether the grade with the joint found is that of the whole film; None where it was not asked, as of
+            a strip that is framed at its joint.
     """
 
     kind: str
@@ -40,7 +41,7 @@ class RealFilm:
     same_grade: bool | None = None
 
 
-def measure_real(locator: Locator, grader: KneeGrader, films: Sequence[AuditedFilm]) -> dict[str, Estimate]:
+def measure_real(locator: Locator, grader: KneeGrader, films: Sequence[AuditedFilm]) -> dict[str, Estimate | None]:
     """Return fields of a `FindingEvidence`: strips of one and two knees of all splits, and validation crops.
 
     Args:
@@ -57,12 +58,13 @@ def measure_real(locator: Locator, grader: KneeGrader, films: Sequence[AuditedFi
     pairs, singles, crops = (
         [one for one in measured if one.kind == kind] for kind in ("two_knee_strip", "single_strip", "crop")
     )
+    same = [one.same_grade for one in singles if one.same_grade is not None]
     return {
         "two_knee_strips": proportion([one.found for one in pairs]),
         "single_strips": proportion([one.found for one in singles]),
         "crops": proportion([one.found for one in crops]),
         "crops_same_grade": proportion([one.same_grade for one in crops if one.same_grade is not None]),
-        "strips_same_grade": proportion([one.same_grade for one in singles if one.same_grade is not None]),
+        "strips_same_grade": proportion(same) if same else None,
         "two_knee_strips_refused": proportion([one.refused for one in pairs if one.refused is not None]),
         "single_strips_refused": proportion([one.refused for one in singles if one.refused is not None]),
         "rule_two_knee_strips": proportion([one.by_rule for one in pairs if one.by_rule is not None]),
@@ -80,15 +82,16 @@ def _is_strip(film: AuditedFilm) -> bool:
 
 
 def _measure(locator: Locator, grader: KneeGrader, film: AuditedFilm, pixels: np.ndarray) -> RealFilm:
-    found = locator.find(pixels)
+    found, framed = locator.find(pixels), grader.bundle.config.input.crop == "frame"
     if _is_strip(film) and film.knees == 2 and film.width >= TWO_KNEE_STRIP * film.height:
         halves = find_knees(pixels)
         return RealFilm("two_knee_strip", _one_each(found, halves), len(halves) == 2, _refused(grader, pixels))
     validation = film.split == "val" and film.usable
-    same_grade = _same_grade(grader, pixels, found) if validation else None
     if not _is_strip(film):
+        same_grade = _same_grade(grader, pixels) if validation else None
         return RealFilm("crop", len(found) == 1, same_grade=same_grade)
     refused = _refused(grader, pixels) if validation else None
+    same_grade = _same_grade(grader, pixels) if validation and not framed else None
     return RealFilm("single_strip", len(found) == 1, len(find_knees(pixels)) == 1, refused, same_grade)
 
 
@@ -103,9 +106,7 @@ def _one_each(found: Sequence[Box], halves: Sequence[Box]) -> bool:
     return len(middles) == 2 and middles[0] < halves[0][2] <= middles[1]
 
 
-def _same_grade(grader: KneeGrader, pixels: np.ndarray, found: tuple[Box, ...]) -> bool:
+def _same_grade(grader: KneeGrader, pixels: np.ndarray) -> bool:
+    """Whether a film of one knee is graded as when all of it is given as the knee's box."""
     whole = (0, 0, pixels.shape[1], pixels.shape[0])
-    graded = graded_regions(found, pixels.shape)
-    if graded == (whole,):
-        return True
-    return len(found) == 1 and grades(grader, pixels, (whole,)) == grades(grader, pixels, graded)
+    return [knee.grade for knee in grader.grade(pixels, force=True).knees] == grades(grader, pixels, (whole,))

@@ -87,9 +87,11 @@ def measure_set(name: str, films: PredictedSplit, calibration: Calibration, refu
         levels={
             str(level): measure(
                 LevelEvidence,
-                reported_predictions(predictions.probabilities, films.knees, calibration.decision, threshold),
+                reported_predictions(
+                    predictions.probabilities, films.knees, calibration.decision, calibration.conformal.at(level)
+                ),
             )
-            for level, threshold in calibration.conformal.others
+            for level, _ in calibration.conformal.others
         },
         subgroups=subgroups(predictions, films.knees),
         unseen=None if films.seen is None else _unseen(predictions, films.seen),

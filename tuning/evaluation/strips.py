@@ -29,6 +29,8 @@ def two_knee_strips(
 ) -> dict[str, StripEvidence]:
     """Returns, by DATASET_SPLIT, how the grade of a strip's worse knee agrees with the grade of the strip.
 
+    Empty for an ensemble that frames knees: the rule that cuts a strip in two does not say where the joints are.
+
     Args:
         model: The uncalibrated ensemble.
         audit: The audit that the networks were trained on.
@@ -37,6 +39,8 @@ def two_knee_strips(
         config: The ensemble's input.
         calibration: What was fitted for grading.
     """
+    if config.crop == "frame":
+        return {}
     films = read_films(audit)
     groups = leakage_groups(films, read_films(newer))
     trained = {groups[film.dataset, film.file] for film in films if film.trains}

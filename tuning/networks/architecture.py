@@ -1,8 +1,6 @@
 """The architectures that are searched: an `Architecture`, its network, and the search space of Keras Tuner."""
 
-# Keras says of its operations that they may return nothing, or a list.
-# pyright: reportGeneralTypeIssues=false, reportOptionalOperand=false, reportOptionalSubscript=false
-
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,6 +12,7 @@ from keras import layers, ops
 from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.grades import NUM_GRADES
+from kneeoa_hub.imaging import frame
 
 from . import backbones
 from .losses import QuadraticKappa, loss_for
@@ -42,6 +41,8 @@ class Architecture:
             (after Tiulpin et al., Sci. Rep. 2018).
         backbone: A key of backbones.BACKBONES, which begins with ImageNet weights and replaces stem and stages; ""
             builds these from random weights.
+        crop: How a knee is brought to the input, see `InputConfig`: "fit" letterboxes the whole crop, as releases
+            before 0.9.0 did; "frame" takes the square about the joint, however the film was cut.
     """
 
     size: int = 160
@@ -59,11 +60,12 @@ class Architecture:
     augmentation: float = 0.7
     fold: bool = False
     backbone: str = ""
+    crop: str = "fit"
 
     @property
     def input(self) -> InputConfig:
         """The network's input."""
-        return InputConfig(self.size, self.size)
+        return InputConfig(self.size, self.size, frame.LOW, frame.HIGH, self.crop)
 
     @property
     def margin(self) -> int:
@@ -81,6 +83,8 @@ class Architecture:
         return _numbers(self.dense)
 
 
+HEAD = "classifier_"
+"""Before a protocol in the name of its classifier, for all but the first."""
 BAND, BAND_STEP = 0.7, 32
 """Height of the band over its width, and a number of rows that divides its margins, so that the places of its features
 are places of the whole film's features too."""
@@ -91,13 +95,11 @@ BASELINE_2023 = Architecture(
 )
 """The CNN of IEEE 10724941, as a point of the search space."""
 NAMED = {
-    "residual": Architecture(),
-    "folded": Architecture(fold=True),
-    "folded-fine": Architecture(fold=True, stem="none", widths="16-32-64-128-192"),
-    "folded-joint-line": Architecture(fold=True, view="band"),
-    "joint-line": Architecture(
-        192, "band", "conv5", "plain", "32-64-128-192", 2, True, "average", "", 0.2, "coral", 2e-3, 0.7
-    ),
+    "residual": Architecture(crop="frame"),
+    "folded": Architecture(fold=True, crop="frame"),
+    "folded-fine": Architecture(fold=True, stem="none", widths="16-32-64-128-192", crop="frame"),
+    "folded-joint-line": Architecture(fold=True, view="band", crop="frame"),
+    "joint-line": Architecture(size=192, view="band", block="plain", blocks=2, loss="coral", crop="frame"),
     "baseline-2023": BASELINE_2023,
 }
 """Networks designed by hand, by the name that `train --architecture` knows."""
@@ -117,6 +119,7 @@ SEARCH_SPACE: dict[str, tuple[Any, ...]] = {
     "learning_rate": (3e-4, 1e-3, 2e-3, 4e-3),
     "augmentation": (0.0, 0.35, 0.7, 1.0),
     "backbone": ("", *backbones.BACKBONES),
+    "crop": ("frame", "fit"),
 }
 """The values of every choice that a search can draw; see `narrowed` for those it draws by default."""
 
@@ -125,7 +128,7 @@ def narrowed(only: dict[str, list[str]]) -> dict[str, tuple[Any, ...]]:
     """Return the search space with fewer values of some choices.
 
     A backbone is drawn only when `only` names it: its weights are an extra to install, and a search with a seed finds
-    the same with and without that extra.
+    the same with and without that extra. So is a crop other than "frame".
 
     Args:
         only: By name of a choice, the values that stay, such as {"size": ["128", "160"]}.
@@ -133,7 +136,7 @@ def narrowed(only: dict[str, list[str]]) -> dict[str, tuple[Any, ...]]:
     Raises:
         SettingsError: A choice or a value is not in the search space.
     """
-    search_space = {**SEARCH_SPACE, "backbone": ("",)}
+    search_space = {**SEARCH_SPACE, "backbone": ("",), "crop": ("frame",)}
     for name, texts in only.items():
         if name not in search_space:
             raise SettingsError(f"--only {name}: there is no such choice; choose among {', '.join(SEARCH_SPACE)}.")
@@ -145,15 +148,19 @@ def narrowed(only: dict[str, list[str]]) -> dict[str, tuple[Any, ...]]:
     return search_space
 
 
-def build(architecture: Architecture, name: str = "member", published: bool = True) -> keras.Model:
+def build(
+    architecture: Architecture, name: str = "member", published: bool = True, protocols: Sequence[str] = ()
+) -> keras.Model:
     """Return the network of an architecture, from image [N,size,size,1] to probabilities [N,5].
 
-    Its layers "features", "embedding" and "classifier" have these names.
+    Its layers "features", "embedding" and "classifier" have these names. With P protocols the probabilities are
+    [N,P,5]: each reading protocol has a classifier of its own on the same embedding, the first one "classifier".
 
     Args:
         architecture: The point of the search space.
         name: Of the network.
         published: Whether a backbone begins with its published weights; False when trained weights are loaded next.
+        protocols: Names of reading protocols.
     """
     image = keras.Input((architecture.input.height, architecture.input.width, 1), name="image")
     x = layers.Cropping2D((architecture.margin, 0))(image) if architecture.margin else image
@@ -174,7 +181,11 @@ def build(architecture: Architecture, name: str = "member", published: bool = Tr
         x = layers.Dropout(architecture.dropout / 2)(x)
     # The head stays float32 in a training of mixed precision too.
     x = layers.Activation("linear", name="embedding", dtype="float32")(x)
-    model = keras.Model(image, _probabilities(x, architecture), name=name)
+    outputs = _probabilities(x, architecture)
+    if protocols:
+        others = [_softmax(x, f"{HEAD}{protocol}") for protocol in protocols[1:]]
+        outputs = ops.stack([outputs, *others], axis=1)
+    model = keras.Model(image, outputs, name=name)
     if architecture.backbone and published:
         backbones.load(model, architecture.backbone)
     if architecture.loss == "coral":
@@ -182,13 +193,42 @@ def build(architecture: Architecture, name: str = "member", published: bool = Tr
     return model
 
 
-def compiled(architecture: Architecture, learning_rate: Any = None) -> keras.Model:
+def with_head(network: keras.Model, architecture: Architecture, protocols: Sequence[str], protocol: str) -> keras.Model:
+    """Return a trained network [N,P,5] with the classifier of one of its P protocols alone, [N,5]."""
+    alone = build(architecture, published=False)
+    _copy_shared(network, alone)
+    if protocol != protocols[0]:
+        alone.get_layer("classifier").set_weights(network.get_layer(f"{HEAD}{protocol}").get_weights())
+    return alone
+
+
+def with_heads(network: keras.Model, architecture: Architecture, protocols: Sequence[str]) -> keras.Model:
+    """Return a trained network [N,5] as one [N,P,5], whose classifiers all begin as its own."""
+    several = build(architecture, published=False, protocols=protocols)
+    _copy_shared(network, several)
+    for protocol in protocols[1:]:
+        several.get_layer(f"{HEAD}{protocol}").set_weights(network.get_layer("classifier").get_weights())
+    return several
+
+
+def _copy_shared(source: keras.Model, target: keras.Model) -> None:
+    """Give one network the weights of another one that differs in its further classifiers at most."""
+    given, taking = (
+        [layer for layer in model.layers if layer.weights and not layer.name.startswith(HEAD)]
+        for model in (source, target)
+    )
+    for layer, trained in zip(taking, given, strict=True):
+        layer.set_weights(trained.get_weights())
+
+
+def compiled(architecture: Architecture, learning_rate: Any = None, protocols: Sequence[str] = ()) -> keras.Model:
     """Return the network with its loss, the optimizer AdamW and the validation metric `val_qwk`."""
-    model = build(architecture)
+    model = build(architecture, protocols=protocols)
     optimizer = keras.optimizers.AdamW(learning_rate or architecture.learning_rate, weight_decay=0.01, clipnorm=5.0)
     # Keras Tuner restores a promoted trial's optimizer only if its variables exist by then.
     optimizer.build(model.trainable_variables)
-    model.compile(optimizer, loss_for(architecture.loss), metrics=[QuadraticKappa(), "accuracy"])
+    metrics = [QuadraticKappa()] if protocols else [QuadraticKappa(), "accuracy"]
+    model.compile(optimizer, loss_for(architecture.loss), metrics=metrics)
     return model
 
 
@@ -305,11 +345,17 @@ POOLING = {
 }
 
 
+def _logits(embedding, name: str):
+    return layers.Dense(NUM_GRADES, name=name, dtype="float32")(embedding)
+
+
+def _softmax(embedding, name: str):
+    return layers.Softmax(dtype="float32")(_logits(embedding, name))
+
+
 def _probabilities(embedding, architecture: Architecture):
     if architecture.loss != "coral":
-        return layers.Softmax(name="probabilities", dtype="float32")(
-            layers.Dense(NUM_GRADES, name="classifier", dtype="float32")(embedding)
-        )
+        return layers.Softmax(name="probabilities", dtype="float32")(_logits(embedding, "classifier"))
     # CORAL: one severity, and four cut points on it; only built-in layers, so that any Keras can load it.
     severity = layers.Dense(1, use_bias=False, name="classifier", dtype="float32")(embedding)
     cuts = layers.Dense(NUM_GRADES - 1, use_bias=False, name="cut_points", dtype="float32")(ops.ones_like(severity))

@@ -15,6 +15,8 @@ from keras import layers, ops
 from PIL import Image
 
 from kneeoa_hub.bundle import Decision, InputConfig
+from kneeoa_hub.decision import MEDIAN
+from kneeoa_hub.errors import DataError
 from kneeoa_hub.grades import NUM_GRADES
 
 from .architecture import Architecture
@@ -39,7 +41,14 @@ class Member:
 
 
 def input_of(architectures: Sequence[Architecture]) -> InputConfig:
-    """Return the input of an ensemble: that of its largest member; every other member shrinks it to its own."""
+    """Return the input of an ensemble: that of its largest member; every other member shrinks it to its own.
+
+    Raises DataError for members of which some frame knees and others do not.
+    """
+    if len(crops := {architecture.crop for architecture in architectures}) > 1:
+        raise DataError(
+            f"Members whose inputs are made in different ways ({', '.join(sorted(crops))}) can't be joined."
+        )
     return max((architecture.input for architecture in architectures), key=lambda config: config.width)
 
 
@@ -118,8 +127,12 @@ def _reported(probabilities, decision: Decision):
         return ops.cast(probabilities >= ops.max(probabilities, axis=-1, keepdims=True), "float32")
     ones = ops.ones_like(probabilities[:, :1])
     grades = ops.concatenate([ones * grade for grade in range(NUM_GRADES)], axis=-1)
-    severity = ops.sum(probabilities * grades, axis=-1, keepdims=True)
-    over = [ops.cast(severity > threshold, "float32") for threshold in decision.thresholds]
+    if decision.rule == "median":
+        reached = [ops.sum(probabilities[:, : grade + 1], axis=-1, keepdims=True) for grade in range(NUM_GRADES - 1)]
+        over = [ops.cast(mass < MEDIAN, "float32") for mass in reached]
+    else:
+        severity = ops.sum(probabilities * grades, axis=-1, keepdims=True)
+        over = [ops.cast(severity > threshold, "float32") for threshold in decision.thresholds]
     steps = ops.concatenate([ones, *over, ones * 0.0], axis=-1)
     return steps[:, :-1] - steps[:, 1:]
 

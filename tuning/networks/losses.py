@@ -1,4 +1,8 @@
-"""The losses that training minimises and the metric that it shows, for targets and probabilities [N,5]."""
+"""The losses that training minimises and the metric that it shows, for targets and probabilities [N,5].
+
+With P reading protocols they are [N,P,5]; a target of zeros, of a protocol by which nobody graded the film, costs
+nothing.
+"""
 
 # Keras says of its operations that they may return nothing, or a list.
 # pyright: reportOperatorIssue=false, reportOptionalOperand=false, reportOptionalSubscript=false
@@ -29,7 +33,7 @@ class SoftOrdinal(keras.losses.Loss):
         grades = ops.arange(NUM_GRADES, dtype="float32")
         distance = (grades[:, None] - grades[None, :]) / self.spread
         soft = ops.matmul(ops.cast(y_true, "float32"), ops.softmax(-0.5 * distance**2, axis=-1))
-        return -ops.sum(soft * ops.log(ops.clip(y_pred, EPSILON, 1.0)), axis=-1)
+        return _of_film(-ops.sum(soft * ops.log(ops.clip(y_pred, EPSILON, 1.0)), axis=-1))
 
     def get_config(self):
         """Return what Keras saves of the loss."""
@@ -50,6 +54,11 @@ class Coral(keras.losses.Loss):
             ops.clip(_mass_over(y_pred), EPSILON, 1 - EPSILON),
         )
         return -ops.sum(over_true * ops.log(over_pred) + (1 - over_true) * ops.log(1 - over_pred), axis=-1)
+
+
+def _of_film(losses):
+    """[N,P] or [N] as [N]."""
+    return ops.sum(losses, axis=1) if len(losses.shape) > 1 else losses
 
 
 def _mass_over(probabilities):
@@ -76,6 +85,9 @@ class QuadraticKappa(keras.metrics.Metric):
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         """Count the films of a batch."""
+        if len(y_pred.shape) > 2:  # the protocol by which the film was graded
+            graded_by = ops.cast(ops.max(y_true, axis=-1, keepdims=True) > 0, "float32")
+            y_true, y_pred = ops.sum(y_true, axis=1), ops.sum(y_pred * graded_by, axis=1)
         given = ops.one_hot(ops.argmax(y_true, axis=-1), NUM_GRADES)
         graded = ops.one_hot(ops.argmax(y_pred, axis=-1), NUM_GRADES)
         self.confusion.assign_add(ops.matmul(ops.transpose(given), graded))

@@ -8,20 +8,21 @@ import numpy as np
 
 from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.files import replacing
+from kneeoa_hub.imaging.borders import inner_film
+from kneeoa_hub.imaging.frame import Place
 from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, locator_input
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
 
 from ..data.datasets import bright_bone
 from ..data.sources import FilmReader
 from ..data.table import AuditedFilm
+from ..data.variation import vary
 from ..networks.locator_net import targets
 from ..run import steps
 from .compose import TRAINING, Knee, as_knee, compose
 
-CROPS, PHANTOMS = 3, 15
-"""Number of composed films for each crop and each phantom that is added."""
-MOST_CUT = 0.12
-"""Fraction of its side that a crop loses at most on each side, so that a joint at the film's edge is found too."""
+PHANTOMS = 15
+"""For so many composed films, one phantom is shown beside them."""
 INVERTED = 0.03
 """Proportion of the crops whose grays are inverted, as in some archives."""
 FIRST_SEED = 50_000
@@ -72,7 +73,7 @@ def read_knees(films: Sequence[AuditedFilm]) -> list[Knee]:
 
 
 def make_examples(knees: Sequence[Knee], config: InputConfig, films: int, seed: int) -> Examples:
-    """Return composed films, crops and phantoms; the same arguments give the same examples.
+    """Return composed films, as many crops, and phantoms; the same arguments give the same examples.
 
     Args:
         knees: From which films are composed.
@@ -85,7 +86,10 @@ def make_examples(knees: Sequence[Knee], config: InputConfig, films: int, seed: 
     for number in steps.progress(range(films), "locator: composing"):
         film = compose(knees, TRAINING, seed * SEEDS_PER_RUN + number)
         shown.append((film.pixels, film.joints))
-    shown += [_crop(knees[index], rng) for index in rng.choice(len(knees), films // CROPS, replace=True)]
+    shown += [
+        _crop(knees[index], rng)
+        for index in steps.progress(rng.choice(len(knees), films, replace=True), "locator: crops")
+    ]
     shown += [_phantom(number, rng) for number in range(films // PHANTOMS)]
     images = np.empty((len(shown), config.height, config.width, 1), np.float16)
     joints = []
@@ -118,13 +122,14 @@ def varied_batch(
 
 
 def _crop(knee: Knee, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A crop as it is, or with parts of its sides cut off, and its joint."""
+    """A crop changed at random, without its plain borders, and its joint, which may reach beyond the film."""
     side = len(knee.crop)
-    left, top, right, bottom = (rng.uniform(0, MOST_CUT, 4) * side * (rng.random() < 0.5)).astype(int)
-    pixels = knee.crop[top : side - bottom, left : side - right]
+    varied = vary(np.rint(255 * knee.crop).astype(np.uint8), Place(side / 2, side / 2, side), rng)
+    left, top, right, bottom = inner_film(varied.pixels)
+    pixels, place = varied.pixels[top:bottom, left:right], varied.place
     if rng.random() < INVERTED:
-        pixels = 1 - pixels
-    return pixels, np.array([[side / 2 - left, side / 2 - top, side]], np.float32)
+        pixels = 255 - pixels
+    return pixels, np.array([[place.x - left, place.y - top, place.side]], np.float32)
 
 
 def _phantom(number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -16,8 +16,11 @@ from scipy.ndimage import gaussian_filter
 
 from kneeoa_hub.errors import MissingExtra
 from kneeoa_hub.evidence import Estimate, Outcomes
+from kneeoa_hub.imaging.borders import inner_film
+from kneeoa_hub.imaging.frame import Place
 from kneeoa_hub.imaging.gate import Pose
 
+from ..data.variation import gray_bytes, vary
 from ..run.estimates import proportion
 from .bodyparts import HELD_OUT_PARTS, PARTS, SIDE, body_part
 
@@ -31,6 +34,8 @@ SHARP = 0.008
 """Greatest standard deviation of the blur of a film that is to be graded, in widths of the knee."""
 CUT = 0.28, 0.46
 """Least and greatest fraction of the knee's side that remains when it is cut off, without the centre of the joint."""
+VARIED = 0.6
+"""Proportion of the knees that are changed as much as those that a grader learns from."""
 WHOLE = 0.78
 """Least fraction of the crop's sides that a film of a whole knee keeps."""
 PHOTOGRAPHS = (("sklearn", "datasets/images"), ("matplotlib", "mpl-data/sample_data"))
@@ -45,8 +50,16 @@ WORDS = (
 
 
 def knee(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """Return an upright knee as archives hold them: cut a little, with a border and a letter, of any exposure."""
+    """Return an upright knee as archives hold them: cut a little, with a border and a letter, of any exposure.
+
+    A proportion of VARIED are changed as the films are that a grader learns from, which changes more.
+    """
     film = _any_of(films, rng)
+    if rng.random() < VARIED:
+        height, width = film.shape
+        pixels = vary(gray_bytes(film), Place(width / 2, height / 2, min(film.shape)), rng).pixels
+        left, top, right, bottom = inner_film(pixels)
+        return pixels[top:bottom, left:right].astype(np.float32) / 255
     height, width = film.shape
     h, w = (max(1, round(side * rng.uniform(WHOLE, 1.0))) for side in (height, width))
     top, left = rng.integers(height - h + 1), rng.integers(width - w + 1)
@@ -164,9 +177,9 @@ def text(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 def texture(films: Films, rng: np.random.Generator) -> np.ndarray:
     """Return clouds, bands and rings."""
-    film = np.zeros((SIDE, SIDE))
-    for spread in rng.uniform(1, 30, 3):
-        film = film + rng.standard_normal() * gaussian_filter(rng.standard_normal((SIDE, SIDE)), spread) * spread
+    film = sum(
+        rng.standard_normal() * gaussian_filter(rng.standard_normal((SIDE, SIDE)), s) * s for s in rng.uniform(1, 30, 3)
+    )
     if rng.random() < 0.5:
         y, x = np.mgrid[:SIDE, :SIDE] / SIDE - rng.uniform(0, 1, 2)[:, None, None]
         wave = np.hypot(x, y) if rng.random() < 0.5 else x * np.cos(turn := rng.uniform(0, np.pi)) + y * np.sin(turn)
@@ -214,7 +227,7 @@ def blank(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 
 def noise(films: Films, rng: np.random.Generator) -> np.ndarray:
-    """Return nothing but noise."""
+    """Return noise alone."""
     return (
         rng.random((SIDE, SIDE), np.float32)
         if rng.random() < 0.5

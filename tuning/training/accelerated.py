@@ -22,14 +22,13 @@ import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
-from keras import layers
 
 from kneeoa_hub.agreement import qwk
 from kneeoa_hub.decision import severity
 from kneeoa_hub.grades import NUM_GRADES
 
 from ..data import changes
-from ..networks.architecture import Architecture, build
+from ..networks.architecture import build
 from . import jax_steps
 from .jobs import Job, jobs_from, targets
 from .pack import Packed, starts, unpack
@@ -69,23 +68,18 @@ class Measured:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a training. history: figures of every protocol each time that it was measured."""
+    """What became of a training.
+
+    protocols: in the order of the classifiers. fingerprint: of the audit whose films were trained on. history: figures
+    of every protocol each time that it was measured.
+    """
 
     job: Job
     epochs: float
     seconds: float
     history: tuple[tuple[Measured, ...], ...]
-
-
-def network(architecture: Architecture, protocols: Sequence[str], published: bool = False) -> keras.Model:
-    """image -> probabilities [N,protocols,5]: an architecture's network with one more classifier for each protocol."""
-    base = build(architecture, published=published)
-    vector = base.get_layer("embedding").output
-    heads = [base.output]
-    for protocol in protocols[1:]:
-        name = f"classifier_{protocol}"
-        heads.append(layers.Dense(NUM_GRADES, activation="softmax", dtype="float32", name=name)(vector))
-    return keras.Model(base.input, keras.ops.stack(heads, axis=1))
+    protocols: tuple[str, ...] = ()
+    fingerprint: str = ""
 
 
 def learning_rate(step: int, total: int) -> float:
@@ -119,7 +113,7 @@ class Trainer:
     def model(self, job: Job) -> keras.Model:
         """The job's network with the weights that it begins with."""
         keras.utils.set_random_seed(job.seed)
-        model = network(job.architecture, self.protocols)
+        model = build(job.architecture, published=False, protocols=self.protocols)
         if job.architecture.backbone:
             first = starts(self._pack, job.architecture.backbone)
             for layer in model.layers:
@@ -183,8 +177,9 @@ class Trainer:
                     self.say(f"{job.name}: {job.batch / each:.0f} films/s, {total / per_epoch:.1f} epochs")
             if total and done in {max(1, int(total * part)) for part in MEASURED_AT}:
                 history.append(self.measure(job, program, state))
-                self.say(f"{job.name}: epoch {done / per_epoch:.1f}, loss {float(loss):.3f}; {_told(history[-1])}")
-        return model, state, Outcome(job, done / per_epoch, time.monotonic() - begun, tuple(history))
+                self.say(f"{job.name}: epoch {done / per_epoch:.1f}, loss {float(loss):.3f}; {_described(history[-1])}")
+        seconds, audit = time.monotonic() - begun, self.packed.fingerprint
+        return model, state, Outcome(job, done / per_epoch, seconds, tuple(history), self.protocols, audit)
 
     def ask(
         self, job: Job, program: Program, state: jax_steps.State, rows: np.ndarray, strength: float, draws: int
@@ -214,7 +209,7 @@ class Trainer:
 
 
 def keep(folder: Path, model: keras.Model, state: jax_steps.State, outcome: Outcome) -> Path:
-    """Write the averaged weights, kernels as float16, with what became of the training, and return the file."""
+    """Write the averaged weights, kernels as float16, with what became of the training; return the file."""
     variables = [*model.trainable_variables, *model.non_trainable_variables]
     arrays = {}
     for variable, value in zip(variables, [*state.mean, *state.mean_fixed], strict=True):
@@ -266,7 +261,7 @@ def _figures(protocol: str, grades: np.ndarray, plain: np.ndarray, changed: np.n
     )
 
 
-def _told(measured: Sequence[Measured]) -> str:
+def _described(measured: Sequence[Measured]) -> str:
     return "; ".join(
         f"{one.protocol}: log loss {one.log_loss:.3f}, QWK {one.qwk:.3f}, accuracy {one.accuracy:.3f}, changed"
         f" {one.changed_log_loss:.3f}, {one.changed_qwk:.3f}, same grade {one.same:.3f}"

@@ -45,7 +45,8 @@ def targets(audit: Path, address: str, datasets: Collection[str] = ()) -> np.nda
 def check_films(address: str, bundle: Bundle, audit: Path) -> None:
     """Raise DataError when a bundle may have been trained on films that an audit holds out, or was adapted.
 
-    A bundle does not list its films, so that datasets are compared by name, and audits by fingerprint.
+    A bundle does not list its films, so that datasets are compared by name, and audits by fingerprint. An audit of the
+    same films at another resolution has another fingerprint, but holds out as many films of every grade.
     """
     evidence = bundle.evidence
     if evidence.base:
@@ -55,7 +56,10 @@ def check_films(address: str, bundle: Bundle, audit: Path) -> None:
         )
     summary = read_summary(audit)
     shared = set(evidence.data.splits) & set(summary.splits)
-    if shared and evidence.data.fingerprint != summary.fingerprint:
+    same = evidence.data.fingerprint == summary.fingerprint or all(
+        evidence.data.splits[name]["test"] == summary.splits[name]["test"] for name in shared
+    )
+    if shared and not same:
         raise DataError(
             f"{address} was trained on other films of {', '.join(sorted(shared))} than the training films of {audit},"
             " maybe on its test films; take a bundle that was trained on this audit."

@@ -53,7 +53,7 @@ def jobs_from(rows: list[dict[str, Any]]) -> list[Job]:
             job = Job(
                 **{
                     **row,
-                    "architecture": Architecture(**row["architecture"]),
+                    "architecture": Architecture(**{**row["architecture"], "crop": "frame"}),
                     "teachers": tuple(row.get("teachers", ())),
                 }
             )

@@ -5,10 +5,13 @@ knee that this audit holds out; and the number of evaluations on test films is c
 films: it is known by the fingerprint of its audit, where both have a dataset of one name.
 """
 
+import json
 import shutil
 from collections.abc import Collection, Sequence, Set
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import DataError, SettingsError
@@ -17,6 +20,7 @@ from kneeoa_hub.hub.pull_push import pull, revision_of
 
 from ..data.summary import read_summary
 from ..data.table import read_films
+from ..networks.architecture import Architecture, build
 from ..networks.ensemble import Member
 from ..run import steps
 from .checkpoint import weights_path
@@ -38,6 +42,7 @@ class JoiningMember:
         seen: sha256 of its training films.
         source: The training or the bundle that it comes from.
         test_evaluations: How often the members of `source` were measured on test films.
+        protocols: Datasets whose readers have a classifier of their own in it.
         files: Its weights and history, to copy.
         member: Its network, to write, where there are no files.
     """
@@ -46,6 +51,7 @@ class JoiningMember:
     seen: frozenset[str]
     source: str
     test_evaluations: int
+    protocols: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     member: Member | None = None
 
@@ -66,7 +72,8 @@ def joining_members(sources: Sequence[str], names: Collection[str], audit: Path)
     """Return the members that join a training on `audit`.
 
     Args:
-        sources: member-NAME.weights.h5 files of other trainings, or addresses of bundles.
+        sources: member-NAME.weights.h5 files of other trainings, NAME.npz files of an accelerator, or addresses of
+            bundles.
         names: Names of the members that are taken; all when none is given.
         audit: The audit that the ensemble is measured on.
 
@@ -110,7 +117,43 @@ def seen_films(training: Path, audit: Path, members: Set[str]) -> frozenset[str]
 
 
 def _members_of_source(source: str, audit: Path) -> list[JoiningMember]:
+    if source.endswith(".npz"):
+        return [_of_accelerator(Path(source), audit)]
     return [_of_training(Path(source), audit)] if source.endswith(".weights.h5") else _of_bundle(source, audit)
+
+
+def _of_accelerator(path: Path, audit: Path) -> JoiningMember:
+    """A member that `python -m tuning.training.accelerated` trained."""
+    try:
+        with np.load(path) as kept:
+            outcome = json.loads(str(kept["outcome"]))
+            arrays = [kept[name].astype(np.float32) for name in kept.files if name != "outcome"]
+        job, protocols = outcome["job"], tuple(outcome["protocols"])
+        architecture = Architecture(**job["architecture"])
+        network = build(architecture, published=False, protocols=protocols)
+        for variable, value in zip(
+            [*network.trainable_variables, *network.non_trainable_variables], arrays, strict=True
+        ):
+            variable.assign(value)
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{path} is not what `python -m tuning.training.accelerated` of this release writes ({error}); train it"
+            " again."
+        ) from None
+    if outcome["fingerprint"] != read_summary(audit).fingerprint:
+        raise DataError(f"{path} was trained on films of another audit than {audit}; pack and train on this audit.")
+    last = {one["protocol"]: one["qwk"] for one in outcome["history"][-1]}
+    record = TrainedMember(
+        name=job["name"],
+        seed=job["seed"],
+        epochs=round(outcome["epochs"]),
+        val_qwk=last.get(protocols[0]),
+        architecture=asdict(architecture),
+    )
+    seen = frozenset(training_films(audit, protocols))
+    return JoiningMember(
+        record, seen, str(path), 0, protocols=protocols, member=Member(job["name"], architecture, network)
+    )
 
 
 def _of_training(weights: Path, audit: Path) -> JoiningMember:
@@ -137,6 +180,7 @@ def _of_training(weights: Path, audit: Path) -> JoiningMember:
         seen,
         source=str(folder.absolute()),
         test_evaluations=count_test_evaluations(folder) + (record.looks_before or 0),
+        protocols=record.protocols,
         files=tuple(sorted(path for path in folder.glob(pattern) if path.is_file())),
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from ..data.augment import Mixing, TrainingBatches, one_hot
+from ..data.augment import Mixing, TrainingBatches, by_protocol, one_hot
 from ..data.datasets import Knees
 from ..networks.architecture import build, compiled
 from ..run.console import Progress
@@ -30,15 +30,24 @@ class TrainingFilms:
         training: Films to learn from.
         validation: Films to measure every epoch on.
         targets: [N,5] in place of the grades of the training films, see `training.distillation`.
+        protocols: Datasets whose readers have a classifier of their own; () has one for all.
+        variants: [N,V,H,W], see `variants.load_variants`.
     """
 
     training: Knees
     validation: Knees
     targets: np.ndarray | None = None
+    protocols: tuple[str, ...] = ()
+    variants: np.ndarray | None = None
+
+    def targets_of(self, knees: Knees, targets: np.ndarray | None = None) -> np.ndarray:
+        """Return what the network should answer for knees: [N,5], or [N,P,5] with protocols."""
+        targets = one_hot(knees.grades) if targets is None else targets
+        return by_protocol(targets, knees.datasets, self.protocols) if self.protocols else targets
 
 
 def train_member(member: PlannedMember, films: TrainingFilms, settings: TrainSettings, out: Path) -> Path:
-    """Write member-NAME.weights.h5 and its history to `out`, and return the weights' path.
+    """Write member-NAME.weights.h5 and its history to `out`; return the weights' path.
 
     A training that was stopped goes on after its last epoch; one that has finished is left as it is. The weights of
     `member.start` lie in `out`.
@@ -48,14 +57,15 @@ def train_member(member: PlannedMember, films: TrainingFilms, settings: TrainSet
         return weights
     keras.utils.set_random_seed(member.seed)
     mixing = Mixing(settings.mixup, settings.occlusion)
+    targets = films.targets_of(films.training, films.targets)
     batches = TrainingBatches(
-        films.training, settings.batch, member.architecture.augmentation, member.seed, mixing, films.targets
+        films.training, settings.batch, member.architecture.augmentation, member.seed, mixing, targets, films.variants
     )
     with precision(settings.precision):
         schedule = warmup_cosine(member.architecture.learning_rate, member.epochs * len(batches))
-        model = compiled(member.architecture, schedule)
+        model = compiled(member.architecture, schedule, films.protocols)
     if member.start:
-        smaller = build(member.architecture, published=False)
+        smaller = build(member.architecture, published=False, protocols=films.protocols)
         smaller.load_weights(weights_path(out, member.start))
         model.set_weights(smaller.get_weights())  # not the optimizer's state, which counts its steps
     _slow_statistics(model, settings.batch, member.epochs * len(films.training))
@@ -63,13 +73,14 @@ def train_member(member: PlannedMember, films: TrainingFilms, settings: TrainSet
     done = checkpoint.resume(model)
     batches.start_epoch(done)
     if not checkpoint.finished:
-        _fit(model, batches, films.validation, checkpoint, member.name)
+        _fit(model, batches, films, checkpoint, member.name)
     checkpoint.finish(weights)
     return weights
 
 
-def _fit(model: keras.Model, batches: TrainingBatches, validation: Knees, checkpoint: Checkpoint, name: str) -> None:
+def _fit(model: keras.Model, batches: TrainingBatches, films: TrainingFilms, checkpoint: Checkpoint, name: str) -> None:
     """Train the epochs that are left, and show their progress."""
+    validation = films.validation
     done, epochs = checkpoint.done, checkpoint.epochs
     with Progress(f"train {name}", epochs, done, f"goes on after epoch {done}" if done else "first epoch") as progress:
         shown = keras.callbacks.LambdaCallback(
@@ -82,7 +93,7 @@ def _fit(model: keras.Model, batches: TrainingBatches, validation: Knees, checkp
             initial_epoch=done,
             epochs=epochs,
             shuffle=False,  # Keras shuffles by a generator that does not know the epoch; the batches shuffle themselves
-            validation_data=(validation.inputs(), one_hot(validation.grades)),
+            validation_data=(validation.inputs(), films.targets_of(validation)),
             validation_batch_size=VALIDATION_BATCH,
             verbose=0,  # pyright: ignore[reportArgumentType]
             callbacks=[checkpoint, shown],

@@ -1,18 +1,18 @@
 """Trained members: loaded from a training's folder, or taken out of a bundle."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from kneeoa_hub.bundle import Bundle, InputConfig
-from kneeoa_hub.errors import DataError
+from kneeoa_hub.errors import DataError, SettingsError
 from kneeoa_hub.evidence import TrainedMember, TrainingEvidence
 from kneeoa_hub.grader import KneeGrader
 
-from ..networks.architecture import Architecture, build
+from ..networks.architecture import Architecture, build, with_head
 from ..networks.ensemble import Member, assemble, input_of
 from ..run import steps
 from .checkpoint import weights_path
@@ -55,6 +55,7 @@ class TrainedEnsemble:
         members: Its networks.
         config: Its input.
         model: The uncalibrated ensemble.
+        protocol: The dataset whose readers it follows; "" where one classifier learnt from all.
     """
 
     train: Path
@@ -63,6 +64,12 @@ class TrainedEnsemble:
     members: list[Member]
     config: InputConfig
     model: keras.Model
+    protocol: str = ""
+
+    @property
+    def graded_like(self) -> tuple[str, ...]:
+        """Names of the datasets whose readers its answers follow."""
+        return (self.protocol,) if self.protocol else self.record.datasets
 
     @property
     def recalibrated_only(self) -> bool:
@@ -70,20 +77,35 @@ class TrainedEnsemble:
         return bool(self.record.base and self.record.base["recalibrated_only"])
 
 
-def load_ensemble(train: Path) -> TrainedEnsemble:
-    """Return the members of a training's folder as an uncalibrated ensemble."""
-    members = load_members(train)
+def load_ensemble(train: Path, protocol: str = "") -> TrainedEnsemble:
+    """Return the members of a training's folder as an uncalibrated ensemble; see `load_members` for the protocol."""
+    members = load_members(train, protocol)
     config = input_of([member.architecture for member in members])
     audit = steps.find_input(train, "audit")
-    return TrainedEnsemble(train, audit, read_record(train), members, config, assemble(members))
+    record = read_record(train)
+    follows = protocol or next(iter(record.protocols), "")
+    return TrainedEnsemble(train, audit, record, members, config, assemble(members), follows)
 
 
-def load_members(training: Path) -> list[Member]:
-    """Return the members of a training's folder with their weights."""
-    members = []
-    for number, record in enumerate(read_record(training).members):
+def load_members(training: Path, protocol: str = "") -> list[Member]:
+    """Return the members of a training's folder with their weights.
+
+    Args:
+        training: Output folder of a training.
+        protocol: The reading protocol whose classifier is taken, where there are several; "" takes the first one.
+
+    Raises:
+        DataError: The training has not finished, or a file of weights can't be read.
+        SettingsError: There is no such protocol.
+    """
+    members, whole = [], read_record(training)
+    if protocol and protocol not in whole.protocols:
+        known = ", ".join(whole.protocols) or "none: train with --protocols"
+        raise SettingsError(f"--protocol {protocol}: {training} has no such protocol; choose among {known}.")
+    for number, record in enumerate(whole.members):
         architecture = architecture_of(record, training / RECORD)
-        member = Member(name_of(record, number), architecture, build(architecture, published=False))
+        network = build(architecture, published=False, protocols=whole.protocols)
+        member = Member(name_of(record, number), architecture, network)
         path = weights_path(training, member.name)
         try:
             member.network.load_weights(path)
@@ -91,6 +113,9 @@ def load_members(training: Path) -> list[Member]:
             raise DataError(f"{path} can't be read ({error}); train this member again.") from None
         if not all(np.isfinite(one).all() for one in member.network.get_weights()):
             raise DataError(f"{path} holds weights that are not numbers; train this member again.")
+        if whole.protocols:
+            alone = with_head(network, architecture, whole.protocols, protocol or whole.protocols[0])
+            member = replace(member, network=alone)
         members.append(member)
     return members
 

@@ -1,6 +1,6 @@
 """Films of an audit as one small file, for a machine that sees nothing else: compressed, with grades and joints.
 
-    python -m tuning.training.pack --audit runs/audit --bundle kneeoa-cnn --out runs/pack
+    python -m tuning.training.pack --audit runs/audit --backbone lite0 --out runs/pack
 
 Test films are never packed. The file holds films, so it stays on the user's own disk.
 """
@@ -16,6 +16,8 @@ from PIL import Image
 
 from kneeoa_hub.errors import DataError
 
+from ..data.variation import gray_bytes
+
 QUALITY = 82
 """Of WebP: 42 dB of the peak to the error; trainings change films by far more."""
 SPLITS = ("train", "val")
@@ -27,7 +29,7 @@ class Packed:
 
     films: [N,S,S] uint8, bright bone, from the top left. joints: [N,3] x, y and side; content: [N,4] left, top, right
     and bottom of the film, both in pixels of the array. grades: [N] int. collections: [N] names. splits: [N] of SPLITS.
-    names: [N] file names, as the audit has them.
+    names: [N] file names, as the audit has them. fingerprint: of the audit.
     """
 
     films: np.ndarray
@@ -37,6 +39,7 @@ class Packed:
     collections: np.ndarray
     splits: np.ndarray
     names: np.ndarray
+    fingerprint: str = ""
 
 
 def unpack(path: Path) -> Packed:
@@ -53,7 +56,14 @@ def unpack(path: Path) -> Packed:
             film[: picture.shape[0], : picture.shape[1]] = picture
         edges = np.array([(0, 0, picture.shape[1], picture.shape[0]) for picture in pictures], np.float32)
         return Packed(
-            films, arrays["joints"], edges, arrays["grades"], arrays["collections"], arrays["splits"], arrays["names"]
+            films,
+            arrays["joints"],
+            edges,
+            arrays["grades"],
+            arrays["collections"],
+            arrays["splits"],
+            arrays["names"],
+            str(arrays["fingerprint"]),
         )
 
 
@@ -63,6 +73,7 @@ def write(
     joints: np.ndarray,
     rows: Sequence[tuple[int, str, str, str]],
     quality: int = QUALITY,
+    fingerprint: str = "",
 ) -> None:
     """Write pictures, uint8 [H,W] each, with their joints [N,3] and rows of grade, collection, split and name.
 
@@ -86,6 +97,7 @@ def write(
         collections=collections,
         splits=splits,
         names=names,
+        fingerprint=np.array(fingerprint),
     )
 
 
@@ -114,47 +126,23 @@ def starts(folder: Path, name: str) -> dict[str, list[np.ndarray]]:
     return layers
 
 
-def pack(audit: Path, bundle: str | None, path: Path) -> int:
-    """Pack the films that `audit` gives to training and validation, with joints by the bundle's locator.
+def pack(audit: Path, path: Path) -> int:
+    """Pack the films that `audit` gives to training and validation, with the joints that it has located.
 
-    Returns their number. Raises DataError for a bundle without a locator.
+    Returns their number.
     """
-    from kneeoa_hub.grader import from_pretrained
-    from kneeoa_hub.imaging.locate import Locator
-
     from ..data.datasets import bright_bone
     from ..data.sources import FilmReader
+    from ..data.summary import read_summary
     from ..data.table import read_films
 
-    grader = from_pretrained(bundle)
-    config = grader.bundle.config.locator
-    if config is None:
-        raise DataError(f"{grader.model} has no locator, which says where the joints are; choose a bundle with one.")
-    locator = Locator(grader.bundle.folder / "locator.onnx", config)
-    films = [film for film in read_films(audit) if film.split in SPLITS and film.use == "yes"]
-    pictures, joints, rows = [], [], []
+    films = [film for film in read_films(audit) if film.split in SPLITS and film.usable]
     with FilmReader() as reader:
-        decoded = [_as_bytes(bright_bone(reader, film)) for film in films]
-    for film, picture in zip(films, decoded, strict=True):
-        found = max(locator.joints(picture), key=lambda joint: joint.score, default=None)
-        square = abs(film.width - film.height) <= 0.05 * film.width
-        if square or found is None:  # a crop round the joint is where its box is
-            joint = (film.width / 2, film.height / 2, float(min(film.width, film.height)))
-        else:
-            joint = (found.x, found.y, found.side)
-        pictures.append(picture)
-        joints.append(joint)
-        rows.append((film.grade, film.dataset, film.split, film.file))
-    write(path, pictures, np.array(joints), rows)
+        pictures = [gray_bytes(bright_bone(reader, film)) for film in films]
+    joints = np.array([(film.place.x, film.place.y, film.place.side) for film in films])
+    rows = [(film.grade, film.dataset, film.split, film.file) for film in films]
+    write(path, pictures, joints, rows, fingerprint=read_summary(audit).fingerprint)
     return len(rows)
-
-
-def _as_bytes(pixels: np.ndarray) -> np.ndarray:
-    """[H,W] float32 -> uint8: films of eight bits as they are, deeper ones stretched."""
-    if pixels.min() >= 0 and 32 < pixels.max() <= 255:
-        return np.rint(pixels).astype(np.uint8)
-    low, high = np.percentile(pixels, (0.1, 99.9))
-    return np.rint(255 * np.clip((pixels - low) / max(float(high - low), 1e-6), 0, 1)).astype(np.uint8)
 
 
 def main() -> None:
@@ -162,15 +150,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--audit", type=Path, required=True)
     parser.add_argument(
-        "--bundle", default=None, help="whose locator says where the joints are; the shipped one by default"
-    )
-    parser.add_argument(
         "--backbone", action="append", default=[], help="whose ImageNet weights go beside the films; may be repeated"
     )
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     path = arguments.out / "films.npz"
-    count = pack(arguments.audit, arguments.bundle, path)
+    count = pack(arguments.audit, path)
     write_starts(arguments.out, arguments.backbone)
     print(f"{path}: {count} films, {path.stat().st_size / 1e6:.1f} MB")
 

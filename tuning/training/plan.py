@@ -46,7 +46,13 @@ class TrainSettings:
             none.
         joined: Members of other trainings that join before the new ones: weights files, such as
             runs/before/member-folded-0.weights.h5, or addresses of bundles.
-        members: Names of the joined members that are taken; () means all.
+        members: Names of the joined members, or of those of `start`, that are taken; () means all.
+        start: Address of a bundle whose members are trained further, on framed films; "" trains `architectures`.
+        rate: The highest learning rate of a training that goes on from `start`.
+        protocols: Whether the readers of each dataset have a classifier of their own, so that an answer follows one
+            reading protocol and not the dataset that a film resembles.
+        variants: Changed copies of each training film among which an epoch draws, see `variants.load_variants`; 0
+            changes the films as they are drawn.
     """
 
     epochs: int = 40
@@ -61,11 +67,15 @@ class TrainSettings:
     teacher: str = ""
     joined: tuple[str, ...] = ()
     members: tuple[str, ...] = ()
+    start: str = ""
+    rate: float = 3e-4
+    protocols: bool = False
+    variants: int = 0
 
     @property
     def new(self) -> tuple[str, ...]:
         """The architectures that are trained."""
-        return () if self.architectures == (NONE,) else self.architectures
+        return () if self.architectures == (NONE,) or self.start else self.architectures
 
 
 @dataclass(frozen=True)

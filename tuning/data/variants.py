@@ -1,0 +1,78 @@
+"""Training films in their frames, each several times with other changes: made once, kept beside the audit.
+
+Changing a film costs as much as a training step on two cores, so that a training draws among changes that are there.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from kneeoa_hub.bundle import InputConfig
+from kneeoa_hub.files import replacing
+from kneeoa_hub.imaging.borders import inner_film
+from kneeoa_hub.imaging.frame import Place, frame
+
+from ..run import steps
+from ..run.content import fingerprint
+from .datasets import CACHE, Knees, bright_bone
+from .sources import FilmReader
+from .variation import gray_bytes, vary
+
+VARIANTS, PLAIN = 6, 2
+"""Of each film; so many of them have their frame moved alone."""
+MOVED, SCALED = 0.025, 0.05
+"""Deviations of a frame's middle, in sides of the joint, and of the logarithm of its side: as a locator errs."""
+MOST = 3.0
+"""Of these deviations at most."""
+
+
+def load_variants(audit: Path, knees: Knees, config: InputConfig, count: int = VARIANTS, seed: int = 0) -> np.ndarray:
+    """Return [N,count,S,S] uint8 of N framed training knees, memory-mapped; makes them where they are not kept.
+
+    Args:
+        audit: Output folder of the audit, beside whose table they are kept.
+        knees: The knees.
+        config: The network's input, which frames.
+        count: Variants of each knee.
+        seed: Of the changes.
+    """
+    made_of = fingerprint(
+        [[film.sha256, film.inverted, film.place.x, film.place.y, film.place.side] for film in knees.films]
+    )
+    path = audit / CACHE / f"variants-{config.height}-{config.low:g}-{config.high:g}-{count}-{seed}-{made_of}.npy"
+    if not path.exists():
+        path.parent.mkdir(exist_ok=True)
+        with replacing(path) as part:
+            shape = (len(knees), count, config.height, config.width)
+            made = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
+            _fill(made, knees, config, seed)
+            made.flush()
+    return np.load(path, mmap_mode="r")
+
+
+def moved(place: Place, rng: np.random.Generator) -> Place:
+    """Return a place off by as much as a locator errs."""
+    across, down, larger = np.clip(rng.standard_normal(3), -MOST, MOST)
+    x, y = place.x + MOVED * across * place.side, place.y + MOVED * down * place.side
+    return Place(x, y, place.side * float(np.exp(SCALED * larger)))
+
+
+def _fill(made: np.ndarray, knees: Knees, config: InputConfig, seed: int) -> None:
+    with FilmReader() as reader:
+        for row, film in enumerate(steps.progress(knees.films, f"vary films, {config.height} px")):
+            pixels = gray_bytes(bright_bone(reader, film))
+            for number in range(made.shape[1]):
+                made[row, number] = _variant(
+                    pixels, film.place, config, np.random.default_rng([seed, row, number]), number
+                )
+
+
+def _variant(
+    pixels: np.ndarray, place: Place, config: InputConfig, rng: np.random.Generator, number: int
+) -> np.ndarray:
+    if number >= PLAIN:
+        varied = vary(pixels, place, rng)
+        left, top, right, bottom = inner_film(varied.pixels)
+        pixels, place = varied.pixels[top:bottom, left:right], varied.place
+        place = Place(place.x - left, place.y - top, place.side)
+    return frame(pixels, moved(place, rng), config.height, (config.low, config.high)).pixels
