@@ -14,7 +14,7 @@ from flask import Flask, Request, Response, current_app
 
 from kneeoa_hub.settings import Settings
 
-from . import api, guards, pages, problems, reader, watch
+from . import api, archive, guards, pages, problems, reader, watch
 from .bodies import Bodies
 from .node import worklist
 from .node.settings import NodeSettings
@@ -125,8 +125,11 @@ def create_app(
     app.register_blueprint(api.blueprint)
     app.register_blueprint(watch.health)
     app.register_blueprint(reader.blueprint)
+    people = keys or (guards.read_keys(Path(settings.api_keys)) if settings.api_keys else {})
+    if settings.dicomweb:
+        archive.register(app, settings, people)
     if node := node or NodeSettings.of_node():
-        worklist.register(app, node, keys or (guards.read_keys(Path(settings.api_keys)) if settings.api_keys else {}))
+        worklist.register(app, node, people)
     problems.register(app)
     app.after_request(_signed)
     return app

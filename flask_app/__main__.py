@@ -15,6 +15,7 @@ from kneeoa_hub.report import DISCLAIMER
 from kneeoa_hub.settings import Settings
 from kneeoa_hub.third_party import prepare_streams
 
+from . import archive
 from .guards import KEY_LINE, check, new_key
 from .node import worklist
 from .node.settings import NodeSettings
@@ -59,6 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         check(settings)
         _check_readings(settings)
+        archive.check(settings)
         if node := NodeSettings.of_node():
             worklist.check(node, bool(settings.api_keys))
     except KneeOAError as error:

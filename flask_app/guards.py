@@ -187,6 +187,26 @@ def _with_key(keys: Mapping[str, str]) -> None:
     g.kneeoa_key = name
 
 
+class SignInNeeded(ShownError):
+    """The page needs the name and the key of a person."""
+
+    code = "sign-in-needed"
+    status = 401
+    challenge = 'Basic realm="KneeOA", charset="UTF-8"'
+
+    def __init__(self) -> None:
+        super().__init__("This page needs the name and the key that the operator of this server gave you.")
+
+
+def sign_in(keys: Mapping[str, str]) -> str:
+    """Return the name of the person who asks, by HTTP Basic with a key. Raises SignInNeeded."""
+    given = request.authorization
+    name = name_of(keys, (given.password or "") if given and given.type == "basic" else "")
+    if not name:
+        raise SignInNeeded
+    return name
+
+
 def name_of(keys: Mapping[str, str], key: str) -> str | None:
     """Return whose key it is, None for an unknown one. Each known key takes the same time."""
     given = _hashed(key)

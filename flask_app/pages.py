@@ -26,6 +26,7 @@ from kneeoa_hub.imaging.phantom import sample_films
 from kneeoa_hub.output import knee_html
 from kneeoa_hub.report import DISCLAIMER, Answer, percent
 
+from . import archive
 from .boxes import boxes_of
 from .card import card_html
 from .node import worklist
@@ -60,6 +61,7 @@ def shared() -> dict[str, object]:
         "html": knee_html,
         "keeps_readings": Readings.of(current_app) is not None,
         "kept_minutes": KEPT_SECONDS // 60,
+        "archive": archive.EXTENSION in current_app.extensions,
         "worklist": worklist.EXTENSION in current_app.extensions,
     }
 

@@ -53,12 +53,14 @@ class Result:
         films: The films in the order of the request.
         kept_at: The time by the store's clock at which it was kept, in seconds.
         sample: The films are synthetic.
+        study: The findings of the study whose films they are, or "".
     """
 
     key: str
     films: tuple[GradedFilm, ...]
     kept_at: float
     sample: bool = False
+    study: str = ""
 
     @cached_property
     def bytes(self) -> int:
@@ -79,9 +81,9 @@ class Results:
         self._shown: set[str] = set()
         self._timer: threading.Timer | None = None
 
-    def keep(self, films: Sequence[GradedFilm], sample: bool = False) -> Result:
+    def keep(self, films: Sequence[GradedFilm], sample: bool = False, study: str = "") -> Result:
         """Keep the films under a new key of 128 random bits."""
-        result = Result(secrets.token_urlsafe(16), tuple(films), self._clock(), sample)
+        result = Result(secrets.token_urlsafe(16), tuple(films), self._clock(), sample, study)
         with self._lock:
             self._kept[result.key] = result
             self._forget()

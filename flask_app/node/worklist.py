@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from kneeoa_hub.errors import SettingsError
 
 from ..figures import Figures
-from ..guards import name_of
+from ..guards import sign_in
 from ..problems import ShownError
 from .queue import Queue
 from .rows import MOST, STATES, StudyRow, Wanted, as_csv, counts, rows
@@ -28,17 +28,6 @@ MOST_AUDIT = 500
 """Most lines of the audit trail on its page."""
 
 blueprint = Blueprint("worklist", __name__, url_prefix="/studies")
-
-
-class SignInNeeded(ShownError):
-    """The worklist needs the name and the key of a person."""
-
-    code = "sign-in-needed"
-    status = 401
-    challenge = 'Basic realm="KneeOA worklist", charset="UTF-8"'
-
-    def __init__(self) -> None:
-        super().__init__("The worklist needs the name and the key that the operator of this server gave you.")
 
 
 class WorklistUnavailable(ShownError):
@@ -96,13 +85,7 @@ def register(app: Flask, settings: NodeSettings, keys: Mapping[str, str]) -> Non
 def _sign_in() -> None:
     """Find out who asks, by HTTP Basic with a key, or by the address where no keys are set."""
     keys = _worklist().keys
-    given = request.authorization
-    if not keys:
-        g.kneeoa_who = request.remote_addr or "unknown"
-    elif name := name_of(keys, (given.password or "") if given and given.type == "basic" else ""):
-        g.kneeoa_who = name
-    else:
-        raise SignInNeeded
+    g.kneeoa_who = sign_in(keys) if keys else request.remote_addr or "unknown"
 
 
 @blueprint.errorhandler(sqlite3.Error)

@@ -15,13 +15,18 @@ import pydicom
 import pytest
 from pydicom.uid import generate_uid
 
+from flask_app import create_app
+from flask_app.guards import new_key
 from kneeoa_hub.cli import main
 from kneeoa_hub.imaging.phantom import knee_film
+from kneeoa_hub.settings import Settings
 
 from ..support.dicom_films import study
+from ..support.flask_requests import token_of
 from ..support.orthanc import PLUGIN, Orthanc, free_port, orthanc
 from ..support.waiting import until
 
+KEY, DIGEST = new_key()
 ROOT = Path(__file__).parents[2]
 pytestmark = [
     pytest.mark.slow,
@@ -111,7 +116,7 @@ def test_a_film_goes_from_the_archive_to_the_node_and_its_report_comes_back(netw
     until(lambda: len(network.archive.find(StudyInstanceUID=uid)) == 3)  # the film, the report, the capture
 
 
-def test_a_study_of_the_archive_is_graded_over_dicomweb_as_the_node_grades_it(network, tmp_path, capsys):
+def test_a_study_of_the_archive_is_graded_over_dicomweb_as_the_node_grades_it(network, grader, tmp_path, capsys):
     uid = generate_uid()
     for side in ("L", "R"):
         (tmp_path / side).write_bytes(film(StudyInstanceUID=uid, ImageLaterality=side))
@@ -123,6 +128,21 @@ def test_a_study_of_the_archive_is_graded_over_dicomweb_as_the_node_grades_it(ne
     assert [knee["side"] for knee in json.loads(line)["report"]["knees"]] == ["right", "left"]
     made = str(pydicom.dcmread(tmp_path / f"{uid}.sr.dcm").SOPInstanceUID)
     assert made in network.archive.reports(StudyInstanceUID=uid)
+    (tmp_path / "keys").write_text(f"dr-gray:{DIGEST}\n")
+    settings = Settings(dicomweb=f"{network.archive.url}/dicom-web", api_keys=str(tmp_path / "keys"))
+    client = create_app(settings, grader).test_client()
+    assert client.get("/archive").status_code == 401
+    token = token_of(client.get("/archive", auth=("dr-gray", KEY)).text)
+
+    def post(study: str):
+        form = {"csrf_token": token, "study": study, "store": "1"}
+        return client.post("/archive", data=form, auth=("dr-gray", KEY), follow_redirects=True)
+
+    page = post(uid).text
+    assert "one answer for all its films" in page
+    assert page.count("Kellgren-Lawrence grade") > 2
+    assert (post("1.2.3").status_code, post("../../system").status_code) == (502, 400)
+    assert len(network.archive.reports(StudyInstanceUID=uid)) == 1
     assert main(["grade", "--study", f"{network.archive.url}/dicom-web/studies/1.2.3"]) == 1
     assert "has 0 plain films" in capsys.readouterr().err
 

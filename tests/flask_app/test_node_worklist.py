@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 
-from flask_app import create_app
+from flask_app import archive, create_app
 from flask_app.guards import new_key
 from flask_app.node.grade import StudyGrader
 from flask_app.node.queue import Queue
@@ -150,3 +150,17 @@ def test_an_app_without_a_node_has_no_worklist(grader):
     app = create_app(Settings(), grader).test_client()
     assert app.get("/studies").status_code == 404
     assert "Worklist" not in app.get("/").text
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"dicomweb": "https://archive.example/dicom-web"},
+        {"dicomweb": "archive.example", "api_keys": "keys"},
+        {"dicomweb": "http://archive.example", "dicomweb_token": "secret", "api_keys": "keys"},
+    ],
+)
+def test_films_of_an_archive_need_keys_an_address_and_an_encrypted_way_for_the_token(settings):
+    with pytest.raises(SettingsError) as error:
+        archive.check(Settings(**settings))
+    assert "secret" not in error.value.message + repr(Settings(**settings))

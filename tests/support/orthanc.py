@@ -14,14 +14,7 @@ import requests
 from .waiting import until
 
 PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
-ROUTE = """
-function OnStoredInstance(instance, tags, metadata, origin)
-  if tags['Modality'] ~= 'SR' and origin['RemoteAet'] ~= 'KNEEOA' then
-    SendToModality(instance, 'node')
-  end
-end
-"""
-"""The rule of docs/pacs.md."""
+ROUTE = Path(__file__).parents[2] / "flask_app" / "node" / "route.lua"
 
 
 def free_port() -> int:
@@ -65,7 +58,6 @@ class Orthanc:
 def orthanc(folder: Path, node_port: int) -> Iterator[Orthanc]:
     """An archive in a folder, AE title ORTHANC, which routes films to KNEEOA at a port."""
     web, dicom = free_port(), free_port()
-    (folder / "route.lua").write_text(ROUTE)
     config = {
         "StorageDirectory": str(folder / "files"),
         "IndexDirectory": str(folder / "files"),
@@ -76,7 +68,7 @@ def orthanc(folder: Path, node_port: int) -> Iterator[Orthanc]:
         "AuthenticationEnabled": False,
         "DicomAlwaysAllowStore": True,
         "DicomModalities": {"node": ["KNEEOA", "127.0.0.1", node_port]},
-        "LuaScripts": [str(folder / "route.lua")],
+        "LuaScripts": [str(ROUTE)],
         "Plugins": [PLUGIN],
         "StableAge": 1,
     }

@@ -1,0 +1,129 @@
+"""Grades a study of an archive by its UID, over DICOMweb, for people with a key.
+
+The archive is the one of the setting. No part of its address comes from a request, and no redirect is followed, so a
+request cannot make the app ask another host.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from flask import Blueprint, Flask, Response, current_app, g, redirect, render_template, request, url_for
+from werkzeug.wrappers import Response as AnyResponse
+
+from kneeoa_hub import FilmReport
+from kneeoa_hub.archive.dicomweb import Service
+from kneeoa_hub.errors import AddressError, ArchiveError, FilmError, MissingExtra, SettingsError
+from kneeoa_hub.output.dicom import structured_report, to_bytes
+from kneeoa_hub.report import Answer
+from kneeoa_hub.settings import Settings
+from kneeoa_hub.study import study_report, without_pixels
+
+from .guards import sign_in
+from .presentation import GradedFilm
+from .results import Result, Results
+from .source import grade_films, source
+from .uploads import Upload
+
+EXTENSION = "kneeoa_archive"
+blueprint = Blueprint("archive", __name__, url_prefix="/archive")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """What the page needs.
+
+    Attributes:
+        service: The archive.
+        keys: The names of people by the SHA-256 of their keys.
+        max_bytes: Most bytes of all films of a study together.
+    """
+
+    service: Service
+    keys: Mapping[str, str]
+    max_bytes: int
+
+
+def check(settings: Settings) -> None:
+    """Raise SettingsError where anybody could fetch films of patients, or where a token would travel unencrypted."""
+    if settings.dicomweb and not settings.api_keys:
+        raise SettingsError("KNEEOA_DICOMWEB needs KNEEOA_API_KEYS, the keys of those who may fetch a study; set it.")
+    if settings.dicomweb:
+        _service(settings)
+
+
+def register(app: Flask, settings: Settings, keys: Mapping[str, str]) -> None:
+    """Add the page to an app. Raises the error of `check`."""
+    check(settings)
+    app.extensions[EXTENSION] = Archive(_service(settings), keys, app.config["MAX_CONTENT_LENGTH"])
+    app.register_blueprint(blueprint)
+
+
+@blueprint.before_request
+def _sign_in() -> None:
+    g.kneeoa_who = sign_in(_archive().keys)
+
+
+@blueprint.get("")
+def form() -> str:
+    """Show the form for a study's UID."""
+    return render_template("archive.html", host=_archive().service.host)
+
+
+@blueprint.post("")
+def grade() -> AnyResponse:
+    """Fetch and grade the study of the form, store its report where that was asked for, and show the result."""
+    study = request.form.get("study", "").strip()
+    try:
+        result = _graded(study, "store" in request.form)
+    except (AddressError, ArchiveError, FilmError, MissingExtra) as error:
+        page = render_template("archive.html", host=_archive().service.host, error=error.message)
+        return Response(page, error.status)
+    return redirect(url_for("pages.result", key=result.key), 303)
+
+
+def _graded(study: str, store: bool) -> Result:
+    archive = _archive()
+    films = _fetch(archive, study)
+    reports: list[tuple[bytes, FilmReport]] = []
+    places = iter(enumerate(films, 1))
+
+    def show(answer: Answer) -> GradedFilm:
+        number, film = next(places)
+        if isinstance(answer, FilmReport):
+            reports.append((film, replace(answer, film=without_pixels(answer))))
+        return GradedFilm.of(Upload(f"Film {number} of the study", film), answer, number)
+
+    graded = grade_films(source().get(), films, show)
+    log.info("study graded", extra={"fields": {"who": g.kneeoa_who, "films": len(films), "store": store}})
+    if not reports:
+        return _results().keep(graded)
+    report = study_report([one for _, one in reports])
+    if store:
+        archive.service.store(to_bytes(structured_report([film for film, _ in reports], report)))
+    return _results().keep(graded, study=report.findings())
+
+
+def _fetch(archive: Archive, study: str) -> list[bytes]:
+    """Return the films of a study. Raises ArchiveError where they are larger together than a request may be."""
+    films: list[bytes] = []
+    for film in archive.service.films(study):
+        films.append(archive.service.fetch(study, film))
+        if sum(map(len, films)) > archive.max_bytes:
+            raise ArchiveError(f"The films of the study are over {archive.max_bytes} bytes together; grade them apart.")
+    return films
+
+
+def _service(settings: Settings) -> Service:
+    if not settings.dicomweb.startswith(("http://", "https://")):
+        raise SettingsError("KNEEOA_DICOMWEB is no address; give one such as https://archive.example/dicom-web.")
+    return Service(settings.dicomweb, settings.dicomweb_token, settings.timeout)
+
+
+def _archive() -> Archive:
+    return current_app.extensions[EXTENSION]
+
+
+def _results() -> Results:
+    return current_app.extensions["kneeoa_results"]
