@@ -11,6 +11,7 @@ from PIL import Image
 
 from kneeoa_hub import FilmReport, KneeOAError
 from kneeoa_hub.output.knee_view import FilmView
+from kneeoa_hub.output.printable import study_line
 from kneeoa_hub.overlay import film_picture
 from kneeoa_hub.report import Answer
 
@@ -40,6 +41,7 @@ class GradedFilm:
         error: The reason why there is no report.
         document: The answer of the API for the film as it was sent.
         crops: Each knee as a JPEG file of the film's own resolution.
+        study: Date and accession number of its study as a line, or "".
         content: The file, where it is small enough to be kept, otherwise None.
     """
 
@@ -50,6 +52,7 @@ class GradedFilm:
     error: KneeOAError | None = None
     document: dict[str, Any] = field(default_factory=dict)
     crops: tuple[bytes, ...] = field(default=(), repr=False)
+    study: str = field(default="", repr=False)
     content: bytes | None = field(default=None, repr=False)
 
     @classmethod
@@ -67,6 +70,7 @@ class GradedFilm:
             _small(answer, whole),
             document=answer.to_dict(),
             crops=crops,
+            study=study_line(upload.content),
             content=content,
         )
 

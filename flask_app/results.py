@@ -162,7 +162,7 @@ def _pdf(films: Sequence[GradedFilm], drawing: Drawing) -> bytes:
         document = new_document(Path("report.pdf"))
         for film in films:
             with drawing.picture():
-                document.add(f"Film {film.number}: {film.name}", film.answer)
+                document.add(f"Film {film.number}: {film.name}", film.answer, film.study)
         return document.content()
 
 

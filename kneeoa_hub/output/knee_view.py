@@ -92,6 +92,15 @@ class KneeView:
         )
 
     @property
+    def summary(self) -> str:
+        """The knee in one line of a list."""
+        likeliest = f" (likeliest {self.likeliest.value})" if self.note else ""
+        return (
+            f"{self.name}: grade {self.grade.value}, {self.grade.label}{likeliest}; KL 2 or more"
+            f" {self.osteoarthritis.lower()}, {self.oa_probability}; not ruled out {self.grade_set}"
+        )
+
+    @property
     def side_known(self) -> bool:
         """The film, or its place beside another knee, tells the side."""
         return self.side != NOT_KNOWN

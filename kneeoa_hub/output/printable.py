@@ -2,7 +2,9 @@
 
 import base64
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -13,7 +15,7 @@ from ..errors import KneeOAError, MissingExtra, SettingsError
 from ..grades import GRADES
 from ..overlay import film_picture
 from ..report import DISCLAIMER, Answer, FilmReport, percent
-from .knee_html import GRADE_COLOURS, STYLE, Html, fill, join, knee_html, problem_html, warnings_html
+from .knee_html import GRADE_COLOURS, STYLE, Html, fill, films_table, join, knee_html, problem_html, warnings_html
 from .knee_view import Bar, FilmView, KneeView
 
 FORMS = (".html", ".pdf")
@@ -39,25 +41,67 @@ _PAGE = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$heading</title><style>$style</style></head>
 <body><h1>$heading</h1><p class="notice">$disclaimer</p>
-$films<footer><p>$foot</p></footer></body></html>
+<p>$made</p>
+$summary$films<footer><p>$foot</p></footer></body></html>
 """)
-_FILM = Template("<h2>$title</h2>\n$problem$pictures$knees$warnings")
+_FILM = Template('<h2 id="$anchor">$title</h2>\n$study$problem$pictures$knees$warnings')
+_STUDY = Template("<p>$text</p>\n")
+UNREAD = "Films that could not be graded"
+_UNREAD = Template(f"<h2>{UNREAD}</h2>\n<ul>$items</ul>\n")
+_UNREAD_ITEM = Template("<li><strong>$title</strong>: $text</li>\n")
 _PICTURES = Template('<div class="pictures">$figures</div>\n')
 _FIGURE = Template("""<figure><img alt="$caption" src="data:image/png;base64,$content">\
 <figcaption>$caption</figcaption></figure>""")
 _LINE = Template("$text<br>")
 
 
-class Document:
-    """A report that takes films one by one and keeps only what it shows of them."""
+@dataclass(frozen=True, eq=False)
+class _Film:
+    """What a document keeps of a film: its number from 1, words, study, and pictures as PNG files with captions."""
 
-    def add(self, title: str, answer: Answer) -> None:
-        """Add a film's report, or the reason why there is none."""
-        raise NotImplementedError
+    number: int
+    view: FilmView
+    study: str
+    pictures: tuple[tuple[bytes, str], ...]
+
+
+class Document:
+    """A report that takes films one by one and keeps only what it shows of them.
+
+    Of several films it begins with a table of all, and lists the films that could not be read there alone.
+    """
+
+    def __init__(self, made_on: date | None = None) -> None:
+        self._made_on = made_on or datetime.now(UTC).astimezone().date()
+        self._films: list[_Film] = []
+
+    def add(self, title: str, answer: Answer, study: str = "") -> None:
+        """Add a film.
+
+        Args:
+            title: The film's name as the reader knows it.
+            answer: Its report, or the reason why there is none.
+            study: A line about its study, see `study_line`, or "".
+        """
+        pictures = () if isinstance(answer, KneeOAError) else tuple(_pictures(answer))
+        self._films.append(_Film(len(self._films) + 1, FilmView.of(title, answer), study, pictures))
 
     def content(self) -> bytes:
         """Return the whole document."""
         raise NotImplementedError
+
+    @property
+    def _made(self) -> str:
+        return f"Report of {self._made_on.isoformat()}"
+
+    @property
+    def _shown(self) -> list[_Film]:
+        """The films with a section of their own: all but those that could not be read among others."""
+        return [film for film in self._films if len(self._films) == 1 or not film.view.failure]
+
+    @property
+    def _unread(self) -> list[_Film]:
+        return [film for film in self._films if len(self._films) > 1 and film.view.failure]
 
 
 def new_document(path: Path) -> Document:
@@ -71,80 +115,132 @@ def new_document(path: Path) -> Document:
     return HtmlDocument() if form == ".html" else PdfDocument()
 
 
+def study_line(film: bytes) -> str:
+    """Return the date and the accession number in a film's header as one line; "" where it names neither."""
+    from ..imaging.identity import read_identity
+
+    try:
+        identity = read_identity(film)
+    except KneeOAError:  # a picture has no header, and the report itself says what is wrong with a film
+        return ""
+    facts = [f"study of {identity.date}"] if identity.date else []
+    facts += [f"accession number {identity.accession}"] if identity.accession else []
+    line = ", ".join(facts)
+    return line[:1].upper() + line[1:]
+
+
 class HtmlDocument(Document):
     """One HTML page that holds everything and needs no network."""
 
-    def __init__(self) -> None:
-        self._films: list[Html] = []
-        self._models: set[str] = set()
-
-    def add(self, title: str, answer: Answer) -> None:
-        """Add a film's section, as Document does."""
-        film = FilmView.of(title, answer)
-        self._models |= {film.model} - {""}
-        self._films.append(
-            fill(
-                _FILM,
-                title=film.title,
-                problem=problem_html(film),
-                pictures=Html() if isinstance(answer, KneeOAError) else _figures(answer),
-                knees=join(map(knee_html, film.knees)),
-                warnings=warnings_html(film),
-            )
-        )
-
     def content(self) -> bytes:
         """Return the page as UTF-8."""
+        models = sorted({film.view.model for film in self._films} - {""})
         page = fill(
             _PAGE,
             heading=HEADING,
             style=Html(STYLE + PAGE_STYLE),
             disclaimer=DISCLAIMER,
-            films=join(self._films),
-            foot=join(fill(_LINE, text=text) for text in (*sorted(self._models), *SCALE)),
+            made=self._made,
+            summary=self._summary() if len(self._films) > 1 else Html(),
+            films=join(map(self._section, self._shown)),
+            foot=join(fill(_LINE, text=text) for text in (*models, *SCALE)),
         )
         return page.encode("utf-8", "replace")  # a message may hold a film's name that is no UTF-8
+
+    def _summary(self) -> Html:
+        shown = [(f"film-{film.number}", film.view) for film in self._shown]
+        unread = join(fill(_UNREAD_ITEM, title=film.view.title, text=film.view.failure) for film in self._unread)
+        return join([films_table(shown), fill(_UNREAD, items=unread) if unread else Html()])
+
+    def _section(self, film: _Film) -> Html:
+        figures = join(
+            fill(_FIGURE, caption=caption, content=base64.b64encode(content).decode())
+            for content, caption in film.pictures
+        )
+        return fill(
+            _FILM,
+            anchor=f"film-{film.number}",
+            title=film.view.title,
+            study=fill(_STUDY, text=film.study) if film.study else Html(),
+            problem=problem_html(film.view),
+            pictures=fill(_PICTURES, figures=figures) if figures else Html(),
+            knees=join(map(knee_html, film.view.knees)),
+            warnings=warnings_html(film.view),
+        )
 
 
 class PdfDocument(Document):
     """A PDF on A4 with one page or more for every film."""
 
-    def __init__(self) -> None:
+    def __init__(self, made_on: date | None = None) -> None:
+        super().__init__(made_on)
         try:
             from fpdf import FPDF
         except ImportError:
             raise MissingExtra(
                 "A PDF needs fpdf2; install it with: pip install 'kneeoa-hub[report]', or write .html"
             ) from None
-        self._pdf: Any = FPDF(format="A4")
+        made = self._made
+
+        class Pages(FPDF):
+            def footer(self) -> None:
+                self.set_y(-11)
+                self.set_font("Helvetica", "", 8)
+                self.cell(95, 5, made)
+                self.cell(0, 5, f"Page {self.page_no()} of {{nb}}", align="R")
+
+        self._pdf: Any = Pages(format="A4")
         self._pdf.set_title(HEADING)
         self._pdf.set_auto_page_break(True, margin=15)
         self._pdf.c_margin = 0  # text then begins where pictures do
 
-    def add(self, title: str, answer: Answer) -> None:
-        """Add a film's page, as Document does."""
-        film = FilmView.of(title, answer)
-        self._pdf.add_page()
-        for text, size, style in ((HEADING, 14, "B"), (DISCLAIMER, 10, "B"), (film.title, 11, "")):
-            self._line(text, size, style)
-        self._pdf.ln(2)
-        if film.failure:
-            self._line(f"This film could not be graded. {film.failure}", 11)
-        if not isinstance(answer, KneeOAError):
-            self._draw(_pictures(answer))
-        if film.refusal:
-            self._line(f"{film.refusal_title}: {film.refusal}", 11, "B")
-        for knee in film.knees:
-            self._knee(knee)
-        for warning in film.warnings:
-            self._line(f"Note: {warning}")
-        self._pdf.ln(2)
-        for text in ([film.model] if film.model else []) + [*SCALE]:
-            self._line(text, 8)
-
     def content(self) -> bytes:
         """Return the PDF."""
+        if len(self._films) > 1:
+            self._summary()
+        for film in self._shown:
+            self._film(film)
         return bytes(self._pdf.output())
+
+    def _begin(self, title: str) -> None:
+        self._pdf.add_page()
+        for text, size, style in ((HEADING, 14, "B"), (DISCLAIMER, 10, "B"), (title, 11, "")):
+            self._line(text, size, style)
+
+    def _summary(self) -> None:
+        self._begin(f"Summary of {len(self._films)} films")
+        self._pdf.ln(2)
+        for film in self._shown:
+            self._line(
+                f"{film.view.title}{f' ({film.study[0].lower()}{film.study[1:]})' if film.study else ''}", 10, "B"
+            )
+            if film.view.refusal:
+                self._line(f"{film.view.refusal_title}: {film.view.refusal}")
+            for knee in film.view.knees:
+                self._line(knee.summary)
+        if self._unread:
+            self._pdf.ln(2)
+            self._line(UNREAD, 11, "B")
+            for film in self._unread:
+                self._line(f"{film.view.title}: {film.view.failure}")
+
+    def _film(self, film: _Film) -> None:
+        self._begin(film.view.title)
+        if film.study:
+            self._line(film.study)
+        self._pdf.ln(2)
+        if film.view.failure:
+            self._line(f"This film could not be graded. {film.view.failure}", 11)
+        self._draw(film.pictures)
+        if film.view.refusal:
+            self._line(f"{film.view.refusal_title}: {film.view.refusal}", 11, "B")
+        for knee in film.view.knees:
+            self._knee(knee)
+        for warning in film.view.warnings:
+            self._line(f"Note: {warning}")
+        self._pdf.ln(2)
+        for text in ([film.view.model] if film.view.model else []) + [*SCALE]:
+            self._line(text, 8)
 
     def _line(self, text: str, size: int = 10, style: str = "") -> None:
         self._pdf.set_font("Helvetica", style, size)
@@ -153,14 +249,18 @@ class PdfDocument(Document):
             0, size * 0.5, text.encode("latin-1", "replace").decode("latin-1"), new_x="LMARGIN", new_y="NEXT"
         )
 
-    def _draw(self, pictures: Iterable[tuple[Image.Image, str]]) -> None:
+    def _draw(self, pictures: Sequence[tuple[bytes, str]]) -> None:
         """Draw the pictures side by side, at a height that leaves room for two knees below."""
+        if not pictures:
+            return
         top, tallest = self._pdf.get_y(), 0.0
         self._pdf.set_font("Helvetica", "", 8)
-        for place, (picture, caption) in enumerate(pictures):
-            width = min(92.0, 100.0 * picture.width / picture.height)
-            height, left = width * picture.height / picture.width, self._pdf.l_margin + 95 * place
-            self._pdf.image(_small(picture), x=left, y=top, w=width)
+        for place, (content, caption) in enumerate(pictures):
+            with Image.open(io.BytesIO(content)) as picture:
+                across, down = picture.size
+            width = min(92.0, 100.0 * across / down)
+            height, left = width * down / across, self._pdf.l_margin + 95 * place
+            self._pdf.image(io.BytesIO(content), x=left, y=top, w=width)
             self._pdf.set_xy(left, top + height + 1)
             self._pdf.cell(92, 4, caption)
             tallest = max(tallest, height)
@@ -184,25 +284,16 @@ class PdfDocument(Document):
         pdf.cell(20, 5, percent(bar.probability), new_x="LMARGIN", new_y="NEXT")
 
 
-def _pictures(answer: FilmReport) -> Iterator[tuple[Image.Image, str]]:
+def _pictures(answer: FilmReport) -> Iterator[tuple[bytes, str]]:
     """Yield each picture when the one before is done with, since those of a large film take much memory."""
-    yield film_picture(answer.film), FILM
+    yield _small(film_picture(answer.film)), FILM
     if answer.knees:
-        yield answer.overlay(), EVIDENCE
+        yield _small(answer.overlay()), EVIDENCE
 
 
-def _figures(answer: FilmReport) -> Html:
-    figures = (
-        fill(_FIGURE, caption=caption, content=base64.b64encode(_small(picture).getvalue()).decode())
-        for picture, caption in _pictures(answer)
-    )
-    return fill(_PICTURES, figures=join(figures))
-
-
-def _small(picture: Image.Image) -> io.BytesIO:
+def _small(picture: Image.Image) -> bytes:
     """Return the picture as PNG. It is shrunk in place, since a copy would be as large."""
     picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE))
     content = io.BytesIO()
     picture.save(content, "PNG")
-    content.seek(0)
-    return content
+    return content.getvalue()

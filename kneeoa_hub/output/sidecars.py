@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from ..errors import FilmError, FilmNotFound, KneeOAError, OutputError
+from ..imaging.folders import HEAD
 from ..imaging.formats import FILM_SUFFIXES, is_dicom
 from ..inert import on_terminal
 from ..report import Answer, FilmReport
@@ -160,17 +161,29 @@ def tell_fault(film: str, error: KneeOAError) -> None:
 
 def with_report(answers: Passing, path: Path) -> Iterator[tuple[str, Answer]]:
     """Yield the same answers, and write a report of all of them at the end."""
-    from .printable import new_document
+    from .printable import new_document, study_line
 
     document = new_document(path)
     for number, (film, answer) in enumerate(answers, 1):
         name = Path(film).name.encode("utf-8", "replace").decode()  # the readable part of a name that is not UTF-8
-        document.add(f"{number}. {name}", answer)
+        document.add(f"{number}. {name}", answer, study_line(_head(film)))
         yield film, answer
     try:
         path.write_bytes(document.content())
     except OSError as error:
         raise _unwritable(path, "--report", error) from None
+
+
+def _head(film: str) -> bytes:
+    """Return the file of a film where it is DICOM, otherwise b"": also where it cannot be read a second time."""
+    try:
+        if not Path(film).is_file():  # a pipe is read once
+            return b""
+        with Path(film).open("rb") as file:
+            head = file.read(HEAD)
+            return head + file.read() if is_dicom(head) else b""
+    except OSError:
+        return b""
 
 
 class _Names:

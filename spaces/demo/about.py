@@ -19,6 +19,7 @@ from .samples import scale_films
 
 SEARCH = Path("docs/evidence/search")
 """The folder of the search's record, in a checkout and in a Space."""
+DECIMAL = re.compile(r"\d+\.\d+(e-?\d+)?")
 SIGNS = (
     "A wide, even joint space and smooth bone ends.",
     "Perhaps a slightly narrower joint space, and a tiny osteophyte at the edge of a bone.",
@@ -128,6 +129,8 @@ def _choices(architecture: dict[str, Any]) -> Html:
 
 def _words(value: Any) -> str:
     known = {"": "none", True: "yes", False: "no"}
+    if isinstance(value, float):
+        return f"{value:.3g}"
     return known[value] if isinstance(value, bool | str) and value in known else str(value).replace("_", " ")
 
 
@@ -158,4 +161,7 @@ def _trials(path: Path, trained: set[str]) -> Html:
 
 
 def _cell(name: str, value: str) -> str:
-    return f"{float(value):.3f}" if name == "val_qwk" else value.replace("_", " ")
+    if name == "val_qwk":
+        return f"{float(value):.3f}"
+    # A rate such as 0.0006666666666666666 says no more than 0.000667.
+    return f"{float(value):.3g}" if DECIMAL.fullmatch(value) else value.replace("_", " ")

@@ -46,7 +46,7 @@ _UNAVAILABLE = Template("""<div class="message error" role="alert"><h2>The model
 settings, then restart the Space.</p></div>
 """)
 _HINT = Template('<p class="hint">$text</p>')
-_FORMATS = Template('<p class="hint">Drop, choose or paste films: $formats, with 8 or 16 bits.</p>')
+_FORMATS = Template('<p class="hint">Drop, choose or paste films: $formats, of any bit depth.</p>')
 _SAMPLES = Template("""<p class="hint">No film at hand? These films are synthetic:</p>
 <div class="samples">$buttons</div>
 """)
@@ -185,7 +185,7 @@ def _endpoints(grader: KneeGrader, turn: dict[str, Any]) -> None:
         diagnosis.
 
         Args:
-            film: one radiograph: PNG, JPEG, TIFF, BMP, WebP or DICOM, with 8 or 16 bits
+            film: one radiograph: PNG, JPEG, TIFF, BMP, WebP or DICOM, of any bit depth
 
         Returns:
             for each knee the grade, probabilities, prediction set, severity, box and side; or why the film was refused

@@ -5,6 +5,7 @@ import io
 import re
 import zlib
 from dataclasses import replace
+from datetime import date
 
 import numpy as np
 import pytest
@@ -13,9 +14,11 @@ from PIL import Image
 from kneeoa_hub.cli import main
 from kneeoa_hub.errors import SettingsError, UnsupportedFilm
 from kneeoa_hub.grades import GRADES
-from kneeoa_hub.output.printable import HtmlDocument, PdfDocument, new_document
+from kneeoa_hub.output.printable import HtmlDocument, PdfDocument, new_document, study_line
 from kneeoa_hub.output.tables import write_csv, write_table
 from kneeoa_hub.report import DISCLAIMER
+
+from ..support.dicom_films import study
 
 
 def pdf_text(content: bytes) -> str:
@@ -50,13 +53,15 @@ def test_an_html_report_says_everything_and_needs_no_network(answers):
     assert DISCLAIMER in page
     assert f"Model {both.model}, revision {both.revision}." in page
     assert f"<strong>Not graded.</strong> {answers[1][1].refused.message}" in page
-    assert "could not be graded.</strong> &lt;b&gt;.png is not an image" in page
+    assert "<strong>3. &lt;b&gt;.png</strong>: &lt;b&gt;.png is not an image" in page
+    assert page.index('<a href="#film-1">') < page.index('<h2 id="film-1">') < page.index('<h2 id="film-2">')
+    assert 'id="film-3"' not in page
     assert "<b>" not in page
     assert not re.search(r"https?://|<script|<link", page)
 
 
-def test_a_pdf_report_has_a_page_for_every_film(answers):
-    document = PdfDocument()
+def test_a_pdf_report_has_a_summary_a_page_for_every_film_and_one_list_of_what_was_not_read(answers):
+    document = PdfDocument(date(2026, 1, 31))
     for title, answer in answers:
         document.add(title, answer)
     content = document.content()
@@ -66,7 +71,26 @@ def test_a_pdf_report_has_a_page_for_every_film(answers):
     for knee in answers[0][1].knees:
         assert f"{knee.side.capitalize()} knee: grade {knee.grade}, {knee.label}" in told
     assert told.count(DISCLAIMER) == 3
-    assert "This film could not be graded." in told
+    first, *_ = told.split("Page 1 of")
+    assert "Summary of 3 films" in first
+    for knee in answers[0][1].knees:
+        assert f"{knee.side.capitalize()} knee: grade {knee.grade}, {knee.label}; KL 2 or more" in first
+    assert first.index("Films that could not be graded") < first.index("<b>.png is not an image")
+    assert "Report of 2026-01-31" in told
+    assert re.findall(r"Page (\d) of", told) == ["1", "2", "3"]
+
+
+def test_a_report_names_study_and_accession_of_a_dicom_film_and_no_patient(grader, tmp_path):
+    film = study(StudyDate="20240131", AccessionNumber="A7")
+    assert study_line(film) == "Study of 2024-01-31, accession number A7"
+    assert study_line(b"a picture") == ""
+    (tmp_path / "knee.dcm").write_bytes(film)
+    for form in ("html", "pdf"):
+        assert main(["grade", str(tmp_path / "knee.dcm"), "--report", str(tmp_path / f"knee.{form}")]) == 0
+        content = (tmp_path / f"knee.{form}").read_bytes()
+        told = content.decode() if form == "html" else pdf_text(content)
+        assert "Study of 2024-01-31, accession number A7" in told
+        assert "12345" not in told
 
 
 @pytest.mark.parametrize(
