@@ -283,3 +283,11 @@ def test_films_of_two_patients_or_in_the_wrong_order_are_not_compared(grader, tm
         assert reason in page(then, now)
         assert "Change:" not in page(then, now)
     assert "12345" not in page("then", "now")
+
+
+def test_numbers_of_the_search_are_short(grader):
+    from spaces.demo.about import search_record
+
+    shown = "".join(text for kind, text in search_record(grader.bundle) if kind == "html")
+    assert "0.000667" in shown
+    assert re.findall(r">\d+\.\d{5,}<", re.sub(r"0\.000\d{3}<", "", shown)) == []
