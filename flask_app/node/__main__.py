@@ -28,6 +28,7 @@ LONGEST_RESTART = 60
 HEALTHY_SECONDS = 60
 """A worker that ran for so many seconds was well started."""
 GRACE_SECONDS = 40
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 log = logging.getLogger(__name__)
 
@@ -72,6 +73,8 @@ def _serve(settings: NodeSettings, max_bytes: int) -> int:
     receiver = Receiver(queue, settings, max_bytes)
     port = receiver.start()
     print(f"{settings.ae_title} listens on {settings.host}:{port} (Ctrl+C stops it). {DISCLAIMER}", flush=True)
+    if not settings.tls_cert and settings.host not in LOOPBACK:
+        log.warning("Other machines can reach the node, and films travel unencrypted. Set KNEEOA_NODE_TLS_CERT.")
     try:
         _supervise(stop)
     finally:

@@ -80,8 +80,9 @@ class Caller:
 
     def allows(self, ae_title: str, address: str) -> bool:
         """Return whether an association with this calling AE title from this address may be accepted."""
-        known = self.network is None or ipaddress.ip_address(address) in self.network
-        return known and self.ae_title in ("*", ae_title)
+        given = ipaddress.ip_address(address)
+        given = getattr(given, "ipv4_mapped", None) or given  # as a node that listens on :: sees an address of IPv4
+        return (self.network is None or given in self.network) and self.ae_title in ("*", ae_title)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from ..watch import log_as_json
 from .deliver import Delivery
 from .grade import StudyGrader
 from .queue import Queue
+from .retention import sweep
 from .settings import NodeSettings
 
 PAUSE_SECONDS = 0.2
@@ -79,12 +80,12 @@ def _deliver(delivery: Delivery, stop: threading.Event) -> None:
 
 
 def _sweep(queue: Queue, settings: NodeSettings, stop: threading.Event) -> None:
-    def sweep() -> bool:
-        queue.sweep(settings.keep_films, settings.keep_days, int(ROOMY * settings.max_bytes))
+    def sweep_once() -> bool:
+        sweep(queue, settings.keep_films, settings.keep_days, int(ROOMY * settings.max_bytes))
         return True
 
     while not stop.is_set():
-        _step(sweep, stop)
+        _step(sweep_once, stop)
         stop.wait(SWEEP_SECONDS)
 
 

@@ -21,6 +21,7 @@ from ..imaging.formats import is_dicom
 from ..imaging.identity import MAKER
 from ..imaging.quiet import quiet_logs, quiet_warnings
 from ..report import FilmReport, KneeGrade
+from ..study import StudyReport
 
 SCHEME = "99KNEEOA"
 REPORT_SERIES, CAPTURE_SERIES = 9901, 9902
@@ -236,7 +237,7 @@ def _common(highdicom: Any, report: FilmReport, series: int, headers: Sequence[A
 
     Each of the texts has room for 64 characters. The UIDs are new ones where a film has no UID to derive them from.
     """
-    films = sorted(str(one.get("SOPInstanceUID", "")) for one in headers)
+    films = sorted(str(one.get("SOPInstanceUID", "")) for one in _with_knees(report, headers))
     made = (str(series), report.model, report.revision)
     return {
         "series_instance_uid": _uid(highdicom, "series", *made, headers[0].StudyInstanceUID),
@@ -251,6 +252,13 @@ def _common(highdicom: Any, report: FilmReport, series: int, headers: Sequence[A
         "device_serial_number": report.revision[:64],
         "software_versions": __version__,
     }
+
+
+def _with_knees(report: FilmReport, headers: Sequence[Any]) -> Sequence[Any]:
+    """Return the headers of the films that gave a knee, of which a study's report has its UID, or all without any."""
+    if not isinstance(report, StudyReport) or len(headers) != len(report.films):
+        return headers
+    return [header for header, film in zip(headers, report.films, strict=True) if film.knees] or headers
 
 
 def _short(value: float) -> float:

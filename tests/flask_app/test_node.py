@@ -16,9 +16,11 @@ from pynetdicom import AE, evt
 from pynetdicom.sop_class import ComprehensiveSRStorage, DigitalXRayImageStorageForPresentation, Verification
 
 from flask_app.node.deliver import MOST_REFUSALS, Delivery
+from flask_app.node.disk import PAGE_BYTES
 from flask_app.node.grade import MOST_ATTEMPTS, StudyGrader
-from flask_app.node.queue import PAGE_BYTES, Queue
+from flask_app.node.queue import Queue
 from flask_app.node.receive import Receiver
+from flask_app.node.retention import sweep, used_bytes
 from flask_app.node.settings import PREFIX, Archive, NodeSettings
 from kneeoa_hub.errors import ArchiveUnreachable, SettingsError
 from kneeoa_hub.imaging.identity import MAKER, read_identity
@@ -319,21 +321,21 @@ def test_retention_deletes_what_is_old_and_nothing_that_waits(queue, grader, clo
     first, second = take(queue, film(), film())
     grading(queue, grader).answer_next()
     clock.now += 3 * DAY
-    queue.sweep(keep_films=2, keep_days=365)
+    sweep(queue, keep_films=2, keep_days=365)
     (old,), (young,) = (list(queue.films(one)) for one in map(_study(queue), (first, second)))
     assert old.content is None
     assert young.content
     clock.now += 400 * DAY
-    queue.sweep(keep_films=2, keep_days=365)
+    sweep(queue, keep_films=2, keep_days=365)
     assert state(queue, first)  # its report was never sent
     queue.sent(waiting(queue)[0].SOPInstanceUID)
-    queue.sweep(keep_films=2, keep_days=365)
+    sweep(queue, keep_films=2, keep_days=365)
     assert state(queue, first) is None
     assert state(queue, second) == ("waiting", "")
-    before = queue.used_bytes()
+    before = used_bytes(queue)
     grading(queue, grader).answer_next()
-    queue.sweep(keep_films=2, keep_days=365, roomy_bytes=1)
-    assert queue.used_bytes() < before
+    sweep(queue, keep_films=2, keep_days=365, roomy_bytes=1)
+    assert used_bytes(queue) < before
 
 
 def _study(queue: Queue):

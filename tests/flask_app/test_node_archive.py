@@ -17,7 +17,12 @@ from pydicom.uid import generate_uid
 
 from flask_app import create_app
 from flask_app.guards import new_key
+from flask_app.node.deliver import Delivery
+from flask_app.node.grade import StudyGrader
+from flask_app.node.queue import Queue
+from flask_app.node.settings import NodeSettings
 from kneeoa_hub.cli import main
+from kneeoa_hub.imaging.identity import read_identity
 from kneeoa_hub.imaging.phantom import knee_film
 from kneeoa_hub.settings import Settings
 
@@ -143,6 +148,12 @@ def test_a_study_of_the_archive_is_graded_over_dicomweb_as_the_node_grades_it(ne
     assert page.count("Kellgren-Lawrence grade") > 2
     assert (post("1.2.3").status_code, post("../../system").status_code) == (502, 400)
     assert len(network.archive.reports(StudyInstanceUID=uid)) == 1
+    queue, late = Queue(tmp_path / "queue"), film()
+    queue.receive(late, read_identity(late), "sha256", "PACS", 0)
+    StudyGrader(queue, grader, capture=False, dead_letters=1).answer_next()
+    assert Delivery(queue, NodeSettings(archive=f"{network.archive.url}/dicom-web")).send_due()
+    assert len(network.archive.reports(StudyInstanceUID=read_identity(late).study)) == 1
+    queue.close()
     assert main(["grade", "--study", f"{network.archive.url}/dicom-web/studies/1.2.3"]) == 1
     assert "has 0 plain films" in capsys.readouterr().err
 

@@ -104,6 +104,12 @@ def test_a_report_of_several_films_refers_each_knee_to_its_own(left, right):
     assert again.SOPInstanceUID == made.SOPInstanceUID
 
 
+def test_a_film_that_gave_no_knee_leaves_the_uid_of_the_report_as_it_is(right, grader):
+    one, lateral = study(MILD), study(MILD, ViewPosition="LATERAL", SOPInstanceUID="1.2.5")
+    both = structured_report([one, lateral], study_report([right, grader.grade(lateral)]))
+    assert both.SOPInstanceUID == structured_report(one, right).SOPInstanceUID
+
+
 def test_the_identity_of_a_film_is_read_whatever_its_header_holds():
     film = study(MILD, IssuerOfPatientID="CLINIC")
     one = read_identity(film)

@@ -1,0 +1,48 @@
+"""Deletes what is old: films some days after their answer, and rows, answers and the audit trail later."""
+
+from .disk import PAGE_BYTES, Disk
+
+DAY_SECONDS = 86400
+OLD = "study IN (SELECT study FROM studies WHERE due_at IS NULL AND answered_at < ?)"
+"""The studies that were answered before some time, and to which no film has come since."""
+UNSENT = "(SELECT study FROM objects WHERE state = 'waiting')"
+
+
+def sweep(disk: Disk, keep_films: float, keep_days: float, roomy_bytes: int = 0) -> None:
+    """Delete what is older than so many days. Nothing goes that is not graded, and no answer that waits.
+
+    Args:
+        disk: The queue's disk.
+        keep_films: Days for which the films of an answered study are kept.
+        keep_days: Days for which rows, answers and the audit trail are kept.
+        roomy_bytes: While the disk uses more bytes than this, the oldest films of answered studies go earlier; 0 is no
+            limit.
+    """
+    now = disk.clock()
+    with disk.transaction() as database:
+        database.execute(
+            f"UPDATE films SET content = NULL WHERE content IS NOT NULL AND {OLD}", (now - keep_films * DAY_SECONDS,)
+        )
+        before = (now - keep_days * DAY_SECONDS,)
+        for table in ("films", "objects", "studies"):  # the rows that a study's own row is needed for go first
+            database.execute(f"DELETE FROM {table} WHERE {OLD} AND study NOT IN {UNSENT}", before)
+        database.execute("DELETE FROM audit WHERE at < ?", before)
+    while roomy_bytes and used_bytes(disk) > roomy_bytes and _drop_oldest(disk):
+        pass
+
+
+def used_bytes(disk: Disk) -> int:
+    """Return the bytes of the file that are in use."""
+    ((pages,),), ((free,),) = (disk.select(f"PRAGMA {name}") for name in ("page_count", "freelist_count"))
+    return (pages - free) * PAGE_BYTES
+
+
+def _drop_oldest(disk: Disk) -> bool:
+    """Delete the content of the film that came first of those in answered studies; return whether there was one."""
+    with disk.transaction() as database:
+        return bool(
+            database.execute(
+                "UPDATE films SET content = NULL WHERE film = (SELECT film FROM films JOIN studies USING (study)"
+                " WHERE content IS NOT NULL AND due_at IS NULL ORDER BY films.received_at LIMIT 1)"
+            ).rowcount
+        )
