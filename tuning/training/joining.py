@@ -173,7 +173,7 @@ def _of_training(weights: Path, audit: Path) -> JoiningMember:
     listed = steps.read_json(folder / SEEN) if (folder / SEEN).exists() else {}
     own = listed[member.name] if member.name in listed else training_films(steps.find_input(folder, "audit"))
     seen = frozenset(own)
-    _check_knees(weights, seen, audit)
+    _check_knees(weights, seen, audit, older=bool(member.origin))
     pattern = f"member-{(member.name or '').replace('@', '[@]')}.*"
     return JoiningMember(
         member,
@@ -211,14 +211,19 @@ def _of_bundle(address: str, audit: Path) -> list[JoiningMember]:
     ]
 
 
-def _check_knees(weights: Path, trained: frozenset[str], audit: Path) -> None:
-    """Raise DataError when the films of a training show a knee that `audit` holds out, or are not known to it."""
+def _check_knees(weights: Path, trained: frozenset[str], audit: Path, older: bool) -> None:
+    """Raise DataError when the films of a training show a knee that `audit` holds out, or are not known to it.
+
+    A member that went on from a bundle of an older audit may have seen such knees; `evaluate` marks them.
+    """
     films = read_films(audit)
     if unknown := trained - {film.sha256 for film in films}:
         raise DataError(
             f"{weights} was trained on {len(unknown)} films that {audit} does not hold, which may be copies of its test"
             " films; audit those films too, or train the member on this audit."
         )
+    if older:
+        return
     held_out = {film.leakage_group for film in films if film.split != "train"}
     if seen := held_out & {film.leakage_group for film in films if film.sha256 in trained}:
         raise DataError(
