@@ -53,9 +53,9 @@ def fitting_bits(cells: np.ndarray, said: Bits) -> Bits:
         said = replace(said, stored=max(used, said.stored), high=max(used, said.stored) - 1)
     rows = cells[:: max(1, len(cells) // SAMPLE_ROWS)]
     whole = replace(said, stored=width - said.low, high=width - 1)
-    others = [replace(said, signed=not said.signed), whole, replace(whole, signed=not said.signed)]
+    others = (replace(said, signed=not said.signed), whole, replace(whole, signed=not said.signed))
     best = said
-    for other in others:
+    for other in dict.fromkeys(others):
         if other != best and _fits_better(rows, cells, other, best):
             best = other
     return best
