@@ -9,7 +9,15 @@ import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
 
-from ..errors import DamagedFilm, FilmError, FilmTooLarge, MissingExtra, SeveralFrames, UnsupportedFilm
+from ..errors import (
+    DamagedFilm,
+    FilmError,
+    FilmTooLarge,
+    KneeOAError,
+    MissingExtra,
+    SeveralFrames,
+    UnsupportedFilm,
+)
 from .bounds import bounded
 from .bounds.dicom import CountedReads, check_values
 from .compression import jpeg_quality
@@ -57,6 +65,19 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
     """
     header, form = _read_header(content, name, limits)
     _check_form(header, form, name, limits)
+    try:
+        return _film(header, form, name, limits)
+    except KneeOAError:
+        raise
+    except MemoryError:
+        raise FilmTooLarge(f"{name} needs more memory than a film should; send a smaller film.") from None
+    except Exception as error:  # a value of a type that no header should have
+        raise DamagedFilm(
+            f"{name} is DICOM whose header contradicts itself ({type(error).__name__}); export it again."
+        ) from None
+
+
+def _film(header: Dataset, form: PixelForm, name: str, limits: Limits) -> Film:
     stored, colour, form, warnings = _decoded(header, form, name)
     pixels, exposed, faults = _shown(stored, header, form, name)
     stated = read_statements(header)
@@ -82,8 +103,13 @@ def _read_header(content: bytes, name: str, limits: Limits) -> tuple[Dataset, Pi
             whole_file = CountedReads(inflated(content, limits))
             header = pydicom.dcmread(whole_file, specific_tags=list(READ_ELEMENTS), force=True)
             check_values(header)
-            for element in header:
+            for element in header.iterall():  # those of sequences too
                 _ = element.value
+            if is_dicomdir(header.file_meta):
+                raise UnsupportedFilm(
+                    f"{name} is a DICOMDIR, the list of the films on a medium, and holds none itself; give its folder,"
+                    " or the films that it lists."
+                )
             if "TransferSyntaxUID" not in header.file_meta:
                 header.file_meta.TransferSyntaxUID = BARE_SYNTAXES[header.original_encoding]
         return header, _form_of(header)
@@ -118,13 +144,8 @@ def _form_of(header: Dataset) -> PixelForm:
 
 def _check_form(header: Dataset, form: PixelForm, name: str, limits: Limits) -> None:
     """Raise the error of a film whose pixels are not to be decoded."""
-    if not len(header) and not is_dicomdir(header.file_meta):
+    if not len(header):
         raise DamagedFilm(f"{name} is DICOM that is empty or cut off; export it again.")
-    if is_dicomdir(header.file_meta):
-        raise UnsupportedFilm(
-            f"{name} is a DICOMDIR, the list of the films on a medium, and holds none itself; give its folder, or the"
-            " films that it lists."
-        )
     if form.rows <= 0 or form.columns <= 0:
         raise UnsupportedFilm(f"{name} is DICOM without an image; send the radiograph itself.")
     if "PixelData" not in header:

@@ -4,11 +4,12 @@ An item names its code and a meaning in the language of the machine. The words o
 meaning of the codes of SNOMED and DICOM.
 """
 
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
-from .dicom_values import items, text, words
+from .dicom_values import items, several, text, words
 
 VIEW = ("ViewCodeSequence", "ViewModifierCodeSequence")
 """Sequences that name the view."""
@@ -20,22 +21,23 @@ MODIFIERS = (
     "PrimaryAnatomicStructureModifierSequence",
 )
 """Sequences in the items of the others, such as the side of a body part."""
-SNOMED, OLD_SNOMED = "SCT", ("SRT", "SNM3", "99SDM")
-"""Designators of SNOMED CT, and of the codes before it."""
+SNOMED, OLD_SNOMED, DICOM = "SCT", ("SRT", "SNM3", "99SDM"), "DCM"
+"""Designators of SNOMED CT, of the codes before it, and of DICOM's own."""
+CODE = re.compile(r"[A-Z]-[0-9A-F]{4,6}|\d{6,18}")
+"""A code of SNOMED, old or new."""
 
 
 def coded_words(header: Any, keyword: str) -> set[str]:
     """Return the words of what a sequence of the header names, in capitals."""
-    return {word for item in items(header, keyword) for meaning in _meanings(item) for word in words(meaning)}
+    return words(meaning for item in items(header, keyword) for meaning in _meanings(item))
 
 
 def named_words(header: Any, keyword: str) -> set[str]:
     """Return the words of an element of text, in capitals, and those of the codes that it may hold in their place."""
-    value = header.get(keyword)
-    texts = [value] if isinstance(value, str) else value or ()
-    codes = [str(one).strip(" \0").upper() for one in texts if any(map(str.isdigit, str(one)))]
+    values = [str(one).strip(" \0").upper() for one in several(header, keyword)]
+    codes = [one for one in values if CODE.fullmatch(one)]
     meanings = [_meaning_of(scheme, code) for code in codes for scheme in (SNOMED, OLD_SNOMED[0])]
-    return words(value) | words(meanings)
+    return words(values + meanings)
 
 
 def _meanings(item: Any) -> Iterator[str]:
@@ -47,18 +49,17 @@ def _meanings(item: Any) -> Iterator[str]:
             yield from _meanings(modifier)
 
 
-@cache
 def _meaning_of(scheme: str, code: str) -> str:
     """Return the English meaning of a code, "" for one that is not known."""
     from pydicom.sr._snomed_dict import mapping  # both take long to import, and few headers have codes
 
     if scheme in OLD_SNOMED:
         scheme, code = SNOMED, mapping["SRT"].get(code, "")
-    return _english(scheme).get(code, "")
+    return _english(scheme).get(code, "") if scheme in (SNOMED, DICOM) else ""
 
 
 @cache
 def _english(scheme: str) -> dict[str, str]:
     from pydicom.sr._concepts_dict import concepts
 
-    return {code: value[0] for several in concepts.get(scheme, {}).values() for code, value in several.items()}
+    return {code: value[0] for coded in concepts[scheme].values() for code, value in coded.items()}

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .dicom_codes import REGION, VIEW, coded_words, named_words
-from .dicom_values import numbers, text
+from .dicom_values import numbers, several, text
 from .square import CONTRADICTION, agree, aspect_of
 
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
@@ -179,6 +179,5 @@ def _side(header: Any) -> str | None:
 
 def _orientation(header: Any) -> tuple[str, str]:
     """Return the direction of rows and of columns in the patient, each as its main letter; "" where it is not said."""
-    value = header.get("PatientOrientation")
-    letters = [] if isinstance(value, str) else [str(one).strip().upper()[:1] for one in value or ()]
+    letters = [str(one).strip().upper()[:1] for one in several(header, "PatientOrientation")]
     return (letters[0], letters[1]) if len(letters) == 2 else ("", "")

@@ -5,6 +5,7 @@ A header is a pydicom Dataset. It is typed as Any, since type checkers do not kn
 
 import math
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,26 +15,27 @@ WHOLE_TABLE = 2**16
 """Entries of a table whose descriptor says 0 (PS3.3 C.11.1.1.1)."""
 
 
+def several(header: Any, keyword: str) -> list[Any]:
+    """Return the values of an element, whatever their number and type: none where it is missing or empty."""
+    value = header.get(keyword)
+    if value is None or isinstance(value, bytes):
+        return []
+    return list(value) if _is_list(value) else [value]
+
+
 def text(header: Any, keyword: str) -> str:
     """Return a value in capitals without padding; of several values the first one."""
-    value = header.get(keyword)
-    first = value if isinstance(value, str) else next(iter(value or ()), "")
-    return str(first).strip(" \0").upper()
+    return str(next(iter(several(header, keyword)), "")).strip(" \0").upper()
 
 
-def words(value: Any) -> set[str]:
-    """Return the runs of letters in a text or in all texts of a list, in capitals."""
-    texts = [value] if isinstance(value, str) else value or ()
+def words(texts: Iterable[Any]) -> set[str]:
+    """Return the runs of letters in all texts, in capitals."""
     return {word for one in texts for word in re.findall(r"[^\W\d_]+", str(one).upper())}
 
 
 def numbers(header: Any, keyword: str) -> list[float]:
     """Return all numbers of an element: none where it is missing or empty, NaN for what is not a number."""
-    value = header.get(keyword)
-    if value is None or isinstance(value, bytes):
-        return []
-    several = list(value) if _is_list(value) else [value]
-    return [_number(one) for one in several if str(one).strip(" \0")]
+    return [_number(one) for one in several(header, keyword) if str(one).strip(" \0")]
 
 
 def _number(value: Any) -> float:
@@ -51,8 +53,7 @@ def whole(header: Any, keyword: str, default: int) -> int:
 
 def items(header: Any, keyword: str) -> list[Any]:
     """Return the items of a sequence: none where it is missing, empty or no sequence."""
-    value = header.get(keyword)
-    return [item for item in value if hasattr(item, "walk")] if _is_list(value) else []
+    return [item for item in several(header, keyword) if hasattr(item, "walk")]
 
 
 def _is_list(value: Any) -> bool:
