@@ -19,18 +19,24 @@ class Pseudonyms:
 
     def __init__(self, folder: Path):
         path = folder / KEY_FILE
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with suppress(FileExistsError):
-            part = folder / f"{KEY_FILE}.{secrets.token_hex(4)}"
-            part.touch(mode=0o600)
-            part.write_bytes(secrets.token_bytes(KEY_BYTES))
-            try:
-                path.hardlink_to(part)  # whole, or not at all where another process was first
-            finally:
-                part.unlink()
+        if not path.exists():  # a full disk must not keep a node with a key from starting
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _draw(path)
         self._key = path.read_bytes()
 
     def of(self, identifier: str) -> str:
         """Return the pseudonym of an identifier, "" for an empty one."""
         digest = hmac.new(self._key, identifier.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
         return digest[:DIGITS] if identifier else ""
+
+
+def _draw(path: Path) -> None:
+    """Make the file with a new key, whole or not at all, unless another process is first."""
+    part = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    part.touch(mode=0o600)
+    try:
+        part.write_bytes(secrets.token_bytes(KEY_BYTES))
+        with suppress(FileExistsError):
+            path.hardlink_to(part)
+    finally:
+        part.unlink()

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import shutil
 import sqlite3
 import ssl
 from typing import Any
@@ -19,6 +20,9 @@ from .settings import NodeSettings
 VERIFICATION = "1.2.840.10008.1.1"
 SUCCESS, DUPLICATE, NO_ROOM, WRONG_OBJECT, NOT_UNDERSTOOD = 0x0000, 0x0111, 0xA700, 0xA900, 0xC000
 """Statuses of C-STORE (PS3.4 table B.2-1, PS3.7 annex C)."""
+RESERVE_BYTES = 256 * 2**20
+"""The node takes no film while the disk has less room than this beside it, so that the worker can still write answers
+and delete films."""
 BY_USER, PERMANENT, CALLER_NOT_RECOGNISED = 0x01, 0x01, 0x03
 """Result, source and reason of a rejected association (PS3.8, 9.3.4)."""
 
@@ -76,6 +80,8 @@ class Receiver:
             return self._failed(NOT_UNDERSTOOD, "no-study")
         if identity.manufacturer == MAKER:  # the archive routes our own secondary capture back
             return SUCCESS
+        if shutil.disk_usage(self._queue.folder).free < RESERVE_BYTES + 2 * len(film):  # SQLite's log holds it too
+            return self._failed(NO_ROOM, "disk")
         try:
             sha256 = hashlib.sha256(event.encoded_dataset(include_meta=False)).hexdigest()
             caller = event.assoc.requestor.ae_title

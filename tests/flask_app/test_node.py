@@ -15,6 +15,7 @@ from pydicom.uid import generate_uid
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import ComprehensiveSRStorage, DigitalXRayImageStorageForPresentation, Verification
 
+from flask_app.node import receive
 from flask_app.node.deliver import MOST_REFUSALS, Delivery
 from flask_app.node.disk import PAGE_BYTES
 from flask_app.node.grade import MOST_ATTEMPTS, StudyGrader
@@ -140,6 +141,13 @@ def test_a_film_for_which_the_disk_has_no_room_is_not_taken_and_what_was_taken_i
         pass
     assert len(waiting(queue)) == statuses.count(0x0000)
     full.close()
+
+
+def test_a_disk_that_is_nearly_full_takes_no_film(queue, settings, monkeypatch):
+    monkeypatch.setattr(receive, "RESERVE_BYTES", 10**18)
+    with receiving(queue, settings) as port, calling(port) as association:
+        assert sent(association, film()) == 0xA700
+    assert queue.due() is None
 
 
 @pytest.mark.parametrize(
