@@ -45,7 +45,7 @@ def test_a_large_upload_is_neither_written_to_disk_nor_named_in_the_log(
 def test_an_unforeseen_fault_is_logged_and_tells_nothing_outside(
     grader: KneeGrader, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, films: dict[str, Path]
 ):
-    def fail(films: object) -> None:
+    def fail(films: object, **_: object) -> None:
         raise RuntimeError(f"{ROOT}/secret")
 
     client = create_app(Settings(), grader).test_client()
@@ -63,7 +63,7 @@ def test_a_fault_of_the_model_while_grading_does_not_name_its_folder(
     grader: KneeGrader, monkeypatch: pytest.MonkeyPatch, films: dict[str, Path]
 ):
     client = create_app(Settings(), grader).test_client()
-    monkeypatch.setattr(grader, "grade_batch", lambda films: iter([BundleError(f"{ROOT}/model.onnx is damaged")]))
+    monkeypatch.setattr(grader, "grade_batch", lambda films, **_: iter([BundleError(f"{ROOT}/model.onnx is damaged")]))
     assert_problem(grade(client, films["mild"].read_bytes()), 503, "model-unavailable")
 
 
@@ -71,7 +71,7 @@ def test_a_package_that_is_missing_is_named_and_is_no_fault_of_the_model(
     grader: KneeGrader, monkeypatch: pytest.MonkeyPatch, films: dict[str, Path]
 ):
     client = create_app(Settings(), grader).test_client()
-    monkeypatch.setattr(grader, "grade_batch", lambda films: iter([MissingExtra("DICOM films need pydicom")]))
+    monkeypatch.setattr(grader, "grade_batch", lambda films, **_: iter([MissingExtra("DICOM films need pydicom")]))
     answer = grade(client, films["mild"].read_bytes())
     assert_problem(answer, 501, "missing-extra")
     assert "pydicom" in answer.text

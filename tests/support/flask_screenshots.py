@@ -82,6 +82,7 @@ def grade(page: Page, *films: Path) -> None:
 
 def save(page: Page, folder: Path, name: str, whole: bool = True) -> None:
     page.wait_for_load_state("networkidle")
+    page.evaluate("scrollTo(0, 0)")
     path = folder / f"{name}.png"
     page.screenshot(path=path, full_page=whole)
     print(path)
