@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from importlib.util import find_spec
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -17,9 +18,7 @@ from kneeoa_hub.settings import Settings
 
 from ..watch import log_as_json
 from .queue import Queue
-from .receive import Receiver
 from .settings import NodeSettings
-from .worker import silence_libraries
 
 RESTART_SECONDS = 1
 """Seconds before a worker that ended is started again."""
@@ -36,13 +35,14 @@ log = logging.getLogger(__name__)
 def main(arguments: list[str] | None = None) -> int:
     """Serve until stopped. Return 0 after a stop and 1 when the node cannot start; exit with 2 for wrong usage."""
     log_as_json()
-    silence_libraries()
     parser = argparse.ArgumentParser(
         "python -m flask_app.node",
         description="Take knee films over DICOM, grade each study, and send a structured report to the archive.",
         epilog=f"All settings are variables, KNEEOA_NODE_FOLDER first; docs/settings.md lists them. {DISCLAIMER}",
     )
     parser.parse_args(arguments)
+    if not find_spec("pynetdicom"):
+        return _fail("the node needs pynetdicom; install it with: pip install -e '.[node]' in the checkout.")
     try:
         settings, limits = NodeSettings.from_environ(), Settings.from_environ()
     except KneeOAError as error:
@@ -66,6 +66,9 @@ def _folder(settings: NodeSettings) -> Path:
 
 
 def _serve(settings: NodeSettings, max_bytes: int) -> int:
+    from .receive import Receiver, silence_libraries
+
+    silence_libraries()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

@@ -4,7 +4,6 @@ import io
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import pydicom
@@ -131,9 +130,7 @@ class StudyGrader:
             for path in letters[self._dead_letters :]:
                 path.unlink(missing_ok=True)
         except OSError as error:  # the film is in the queue all the same
-            log.error(
-                "A dead letter can't be written (%s)", Path(folder).name, extra={"fields": {"errno": error.errno}}
-            )
+            log.error("A dead letter can't be written (%s)", error.strerror)
 
 
 def _prior_knee(knee: dict) -> PriorKnee:

@@ -134,3 +134,8 @@ def load_certificates(context: ssl.SSLContext, settings: NodeSettings) -> None:
             "KNEEOA_NODE_TLS_CERT, KNEEOA_NODE_TLS_KEY or KNEEOA_NODE_TLS_CA can't be used"
             f" ({type(error).__name__}); give files in PEM."
         ) from None
+
+
+def silence_libraries() -> None:
+    """Keep pynetdicom from logging: its messages may repeat what a film's header holds."""
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)

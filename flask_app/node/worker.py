@@ -17,6 +17,7 @@ from ..watch import log_as_json
 from .deliver import Delivery
 from .grade import StudyGrader
 from .queue import Queue
+from .receive import silence_libraries
 from .retention import sweep
 from .settings import NodeSettings
 
@@ -24,6 +25,8 @@ PAUSE_SECONDS = 0.2
 """Seconds between two looks at a queue in which nothing is due."""
 FAULT_SECONDS = 5
 """Seconds of rest after a fault of the disk."""
+SENDING_FAULT_SECONDS = 60
+"""Seconds of rest after a fault of the sender itself."""
 SWEEP_SECONDS = 600
 ROOMY = 0.8
 """Films of answered studies go early while the queue uses more than this proportion of its largest size."""
@@ -58,16 +61,15 @@ def main() -> int:
     ]
     for thread in threads:
         thread.start()
-    while not stop.is_set() and os.getppid() == node:
-        _step(studies.answer_next, stop)
+    try:
+        while not stop.is_set() and os.getppid() == node:
+            _step(studies.answer_next, stop)
+    except Exception as error:  # the node starts a new process; Python's own message might repeat a header
+        log.error("The worker failed", exc_info=error)
+        return 1
     stop.set()
     threads[0].join(settings.timeout)
     return 0
-
-
-def silence_libraries() -> None:
-    """Keep pynetdicom from logging: its messages may repeat what a film's header holds."""
-    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)
 
 
 def _deliver(delivery: Delivery, stop: threading.Event) -> None:
@@ -77,6 +79,9 @@ def _deliver(delivery: Delivery, stop: threading.Event) -> None:
         except ArchiveError as error:
             log.warning("%s", error.message, extra={"fields": {"next_try_seconds": delivery.wait_seconds}})
             stop.wait(delivery.wait_seconds)
+        except Exception as error:  # a setting that cannot be used, or a defect: reports wait, and grading goes on
+            log.error("Sending failed", exc_info=error)
+            stop.wait(SENDING_FAULT_SECONDS)
 
 
 def _sweep(queue: Queue, settings: NodeSettings, stop: threading.Event) -> None:
