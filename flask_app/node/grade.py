@@ -89,7 +89,7 @@ class StudyGrader:
             self._bury(film, content)
             return "faulty", f"The process ended {MOST_ATTEMPTS} times while it graded this film.", None
         self._queue.begin(film.film)
-        (report,) = self._grader.grade_batch([content])
+        (report,) = self._grader.grade_batch([content], boxes=[None])
         if isinstance(report, FilmError):
             self._bury(film, content)
             return "faulty", report.message, None
