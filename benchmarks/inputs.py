@@ -25,6 +25,7 @@ import numpy as np
 from PIL import Image
 
 from kneeoa_hub import FilmReport, KneeGrader, KneeOAError, from_pretrained
+from kneeoa_hub.imaging.compression import REFUSED_QUALITY, WARNED_QUALITY
 from kneeoa_hub.imaging.phantom import knee_film, sample_films
 from kneeoa_hub.settings import Settings
 
@@ -288,18 +289,19 @@ def before_and_now(grader: KneeGrader) -> str:
         "",
         "## Films that were misread or refused",
         "",
-        ("Each file holds the same synthetic knee, which is graded KL 3. *Before* is what the last version made of it"),
+        "Each file holds the same synthetic knee, which is graded KL 3. *Before* is what the last version made of it",
         "that did not read these kinds.",
         "",
         "| file | before | now |",
         "|---|---|---|",
     ]
-    return "\n".join(
-        [
-            *lines,
-            *(f"| {kind} | {before.get(kind, '-')} | {in_words(grader, content)} |" for kind, content in odd_films()),
-        ]
-    )
+    lines += [f"| {kind} | {before.get(kind, '-')} | {in_words(grader, content)} |" for kind, content in odd_films()]
+    lines += [
+        "",
+        f"A film in JPEG, also in DICOM or TIFF, gets a warning below quality {WARNED_QUALITY:g} of libjpeg's scale,",
+        f"and is refused below {REFUSED_QUALITY:g}. `python -m benchmarks.compression` measures where grades slide.",
+    ]
+    return "\n".join(lines)
 
 
 def listed(outcomes: Counter[str]) -> str:
