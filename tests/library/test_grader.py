@@ -15,7 +15,11 @@ import pytest
 from benchmarks.film_kinds import dicom
 from kneeoa_hub import FilmReport, KneeOAError, errors, from_pretrained
 from kneeoa_hub.grades import LABELS
+from kneeoa_hub.imaging.doubts import doubts
+from kneeoa_hub.imaging.film import Film
+from kneeoa_hub.imaging.letterbox import Letterboxed
 from kneeoa_hub.imaging.phantom import knee_film, sample_films, two_knee_film
+from kneeoa_hub.imaging.screen import Screening
 from kneeoa_hub.manifest import write_manifest
 from kneeoa_hub.output.printable import HtmlDocument
 
@@ -261,3 +265,25 @@ def test_a_grading_reports_to_nobody_and_leaves_no_file(tmp_path, films):
     )
     assert done.stdout == "1\n", done.stderr
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_a_warning_about_one_of_several_knees_names_the_knee(grader):
+    limits = grader.bundle.config.refusal
+    boxes = ((0, 0, 200, 200), (200, 0, 400, 200))
+    ramp = np.tile(np.arange(64, 192, dtype=np.uint8), (128, 1))
+    good, black = (Letterboxed(pixels, (0, 0, 128, 128)) for pixels in (ramp, np.zeros_like(ramp)))
+    film = Film(np.zeros((200, 400), np.float32), "film")
+    told = doubts(
+        Screening(film, boxes),
+        ("Right knee", "Left knee"),
+        (5, 2),
+        np.array([0.0, limits.max_distance + 1]),
+        (good, black),
+        limits,
+    )
+    assert [text.split(":")[0] for text in told] == ["Right knee", "Left knee", "Left knee"]
+    assert "almost no grade can be ruled out" in told[0]
+    assert "unlike the knees that the model knows" in told[1]
+    assert "100% of the knee is plain black or white" in told[2]
+    alone = doubts(Screening(film, boxes[:1]), ("Knee",), (5,), np.array([0.0]), (good,), limits)
+    assert alone == ("The grade is uncertain: almost no grade can be ruled out. A reader should look at the film.",)
