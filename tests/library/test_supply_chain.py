@@ -98,7 +98,7 @@ def test_the_bill_of_materials_is_of_what_the_image_installs_with_its_hashes(tmp
     named = [(re.sub(r"[-_.]+", "-", part["name"]).lower(), part["version"]) for part in parts]
     installed = {
         package.metadata["Name"].lower().replace("_", "-"): package.version
-        for package in brought(("flask", "dicom", "report", "postgres"))
+        for package in brought(("flask", "node", "dicom", "report", "postgres"))
     }
     if LIKE_THE_IMAGE:
         assert dict(named) == installed
