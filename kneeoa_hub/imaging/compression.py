@@ -8,9 +8,11 @@ from collections.abc import Mapping, Sequence
 from .bounds.jpeg import FRAMES, SCAN, segments
 
 WARNED_QUALITY = 45.0
-"""A film of lower quality gets a warning."""
+"""A film of lower quality gets a warning. `python -m benchmarks.compression` compressed 826 validation films of 299 px:
+at 45, 89% of the grades stay (QWK 0.807 against 0.822), at 30, 81%, and severity rises by 0.16."""
 REFUSED_QUALITY = 17.5
-"""A film of lower quality is refused."""
+"""A film of lower quality is refused. At 17, 62% of the grades stay (QWK 0.722) and severity rises by 0.37; at 10, 42%
+(QWK 0.542). A new bundle may move both limits."""
 COMPRESSED = (
     "The film was compressed strongly (JPEG, quality about {quality:.0f} of 100), which raises the grade; send the"
     " original where there is one."
