@@ -19,9 +19,10 @@ from pathlib import Path
 
 import numpy as np
 from skimage.feature import hog
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 import kneeoa_hub
@@ -62,12 +63,12 @@ def features(films: list[AuditedFilm]) -> dict[str, np.ndarray]:
     return {"header": np.array(header, float), "mean": np.array(mean), "hog": np.array(gradients, np.float32)}
 
 
-def linear() -> object:
+def linear() -> Pipeline:
     """Return an untrained linear model."""
     return make_pipeline(StandardScaler(), LogisticRegression(C=0.001, max_iter=1000))
 
 
-BASELINES: dict[str, tuple[str, Callable[[], object]]] = {
+BASELINES: dict[str, tuple[str, Callable[[], Pipeline | HistGradientBoostingClassifier]]] = {
     "header and size only": ("header", shortcuts.trees),
     "mean brightness only": ("mean", shortcuts.trees),
     "HOG, linear": ("hog", linear),
@@ -176,15 +177,17 @@ def compare(films: list[AuditedFilm], baselines: dict[str, np.ndarray], address:
     rows = []
     for dataset in sorted({film.dataset for film in films}):
         for split, (_, test) in splits(films, dataset).items():
-            place = {"dataset": dataset, "split": split}
             truth, together, by_model = grades[test], groups[test], None
             if split == "clean" and address is not None:
                 by_model = model_grades([films[row] for row in test], address or None)
-                rows.append(Row(baseline="the model", **place, **measure(truth, by_model, together)))
+                rows.append(
+                    Row(baseline="the model", dataset=dataset, split=split, **measure(truth, by_model, together))
+                )
             for name in BASELINES:
                 found = baselines[f"{dataset} {split} {name}"]
                 difference = None if by_model is None else above(truth, by_model, found, together)
-                rows.append(Row(baseline=name, **place, **measure(truth, found, together), model_above=difference))
+                measures = measure(truth, found, together)
+                rows.append(Row(baseline=name, dataset=dataset, split=split, **measures, model_above=difference))
     return rows
 
 

@@ -257,7 +257,9 @@ def _far_from_zero(twelve: np.ndarray) -> Iterator[FilmFile]:
         yield FilmFile("DICOM", f"12-bit with a rescale intercept of {intercept}", dicom(twelve, **about))
 
 
-def dicom(pixels: np.ndarray, syntax: UID = ExplicitVRLittleEndian, end: int | None = None, **header: object) -> bytes:
+def dicom(
+    pixels: np.ndarray, syntax: UID = ExplicitVRLittleEndian, end: int | None = None, /, **header: object
+) -> bytes:
     """Return a digital radiograph in DICOM.
 
     Args:

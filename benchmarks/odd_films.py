@@ -67,10 +67,10 @@ def packed_tiff(values: np.ndarray, bits: int, order: str = "<", compression: in
     return head + struct.pack(f"{order}H", len(tags)) + directory + bytes(4) + further
 
 
-def framed(pixels: np.ndarray, frame: bytes, syntax: UID, **header: object) -> bytes:
+def framed(pixels: np.ndarray, frame: bytes | bytearray, syntax: UID, /, **header: object) -> bytes:
     """Return the digital radiograph of `pixels` [H,W] around another frame, compressed with a syntax."""
     dataset = pydicom.dcmread(io.BytesIO(dicom(pixels, **header)))
-    dataset.PixelData = encapsulate([frame])
+    dataset.PixelData = encapsulate([bytes(frame)])
     dataset["PixelData"].VR, dataset.file_meta.TransferSyntaxUID = "OB", syntax
     return saved(dataset)
 

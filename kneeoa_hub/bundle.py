@@ -29,6 +29,7 @@ Probability = Annotated[float, Range(0, 1)]
 Thresholds = Annotated[tuple[float, ...], Length(NUM_GRADES, NUM_GRADES)]
 Percentile = Annotated[float, Range(0, 100)]
 AtLeastZero = Annotated[float, Range(0)]
+Crop = Literal["fit", "band", "frame"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class InputConfig:
     low: Annotated[Percentile, "Percentile of the crop's grays that becomes black."] = 1.0
     high: Annotated[Percentile, "Percentile of the crop's grays that becomes white."] = 99.0
     crop: Annotated[
-        Literal["fit", "band", "frame"],
+        Crop,
         "fit keeps the aspect and pads to the input's shape with the crop's mean; band first cuts a crop that is taller"
         " than that shape to its middle rows, where the joint line lies; frame takes the square about the joint, dark"
         " beyond the film, and takes the percentiles over the middle of the square.",

@@ -180,10 +180,13 @@ def _decoder(syntax: str) -> Callable[..., Any]:
     from imagecodecs import jpeg2k_decode, jpeg8_decode, jpegls_decode
 
     if syntax in JPEG:
-        # Three channels stay as they are stored: `dicom_colour` tells what they mean.
-        return lambda frame, out: jpeg8_decode(
-            frame, out=out, **({"colorspace": "YCBCR", "outcolorspace": "YCBCR"} if out.ndim == 3 else {})
-        )
+
+        def decode(frame: bytes, out: np.ndarray) -> np.ndarray:
+            # Three channels stay as they are stored: `dicom_colour` tells what they mean.
+            space = "YCBCR" if out.ndim == 3 else None
+            return jpeg8_decode(frame, colorspace=space, outcolorspace=space, out=out)
+
+        return decode
     return jpegls_decode if syntax in JPEG_LS else jpeg2k_decode
 
 

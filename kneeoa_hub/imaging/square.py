@@ -45,7 +45,7 @@ def stated_aspect(info: Mapping[Any, Any], exif: Mapping[int, Any]) -> float:
         info: What Pillow read of the file, with pixels across and down for each unit of length.
         exif: The tags of its EXIF.
     """
-    resolutions = [info.get(name) for name in ("jfif_density", "dpi", "resolution", "aspect")]
+    resolutions = [info[name] for name in ("jfif_density", "dpi", "resolution", "aspect") if name in info]
     resolutions.append((exif.get(X_RESOLUTION), exif.get(Y_RESOLUTION)))
     for resolution in resolutions:
         with suppress(TypeError, ValueError, ZeroDivisionError):

@@ -5,6 +5,7 @@ bytes of compressed values in big endian, and does not know 64 bits, 16-bit floa
 (extra `dicom`) reads those.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -33,7 +34,7 @@ READ = {
     *(X_RESOLUTION, Y_RESOLUTION, SAMPLE_FORMAT, TILE_WIDTH, TILE_LENGTH, *STARTS, *LENGTHS),
 }
 """Tags whose numbers are read."""
-Tags = dict[int, list[float]]
+Tags = dict[int, Sequence[float]]
 """The numbers of a page's tags."""
 
 
@@ -76,7 +77,7 @@ def opened_page(image: Any, name: str) -> Header:
 
     Raises UnsupportedFilm where Pillow does not read such values rightly.
     """
-    tags = {
+    tags: Tags = {
         number: [float(one) for one in (value if isinstance(value, tuple) else (value,))]
         for number, value in image.tag_v2.items()
         if number in READ
@@ -122,7 +123,7 @@ def _header(tags: Tags, page: int, big_endian: bool, name: str) -> Header:
     )
 
 
-def _pillow_reads(tags: Tags, bits: list[float], formats: set[float], big_endian: bool) -> bool:
+def _pillow_reads(tags: Tags, bits: Sequence[float], formats: set[float], big_endian: bool) -> bool:
     """Tell whether Pillow reads the values of a page as they are."""
     if _one(tags, FILL_ORDER, 1) == LSB_FIRST and max(bits) > 8:
         return False

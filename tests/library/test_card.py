@@ -139,7 +139,7 @@ def test_a_dataset_of_any_name_is_itself_in_metadata_and_tables(grader, dataset)
     # A reader of YAML 1.2 takes every plain scalar that begins like a number for one.
     assert not re.match(r"[-+.]?[0-9]", plain)
     tokens = MarkdownIt("commonmark").enable("table").parse(body(card))
-    cells = ["".join(part.content for part in token.children) for token in tokens if token.type == "inline"]
+    cells = ["".join(part.content for part in token.children or ()) for token in tokens if token.type == "inline"]
     assert cells.count(f"{dataset}, test") >= 5
     assert dataset in cells
 

@@ -10,6 +10,7 @@ from imagecodecs import htj2k_encode, jpeg2k_encode, jpeg8_encode, jpegls_encode
 from pydicom.dataset import Dataset
 from pydicom.uid import (
     HTJ2K,
+    UID,
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
@@ -19,6 +20,7 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
     JPEGLosslessSV1,
     JPEGLSLossless,
+    MediaStorageDirectoryStorage,
     RLELossless,
 )
 
@@ -244,7 +246,7 @@ def in_colour(pixels: np.ndarray, photometric: str, **header: Any) -> bytes:
     )  # fmt: skip
 
 
-def compressed(photometric: str, syntax, frame: bytes) -> bytes:
+def compressed(photometric: str, syntax: UID, frame: bytes | bytearray) -> bytes:
     return framed(EIGHT, frame, syntax, PhotometricInterpretation=photometric, SamplesPerPixel=3, PlanarConfiguration=0)
 
 
@@ -285,7 +287,7 @@ NEARLY = {
 }
 
 
-def FRAMES_OF_RGB() -> bytes:
+def FRAMES_OF_RGB() -> bytes | bytearray:
     return jpeg2k_encode(RGB, codecformat="J2K", reversible=True, level=0, mct=True)
 
 
@@ -318,6 +320,6 @@ def test_a_dicomdir_says_what_it_is():
     dataset = pydicom.dcmread(io.BytesIO(dicom(TWELVE)))
     for name in ("PixelData", "Rows", "Columns"):
         delattr(dataset, name)
-    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = "1.2.840.10008.1.3.10"
+    dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = MediaStorageDirectoryStorage
     with pytest.raises(UnsupportedFilm, match="DICOMDIR, the list of the films"):
         decode(saved(dataset))

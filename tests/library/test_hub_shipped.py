@@ -60,21 +60,22 @@ def test_it_is_one_tagged_commit_of_all_its_files(hub, grader):
 
 
 def test_its_card_has_the_metadata_that_the_hub_shows(hub, grader):
-    from huggingface_hub import ModelCard
+    from huggingface_hub import ModelCard, ModelCardData
 
     server, _ = hub
-    card = ModelCard(server.files(REPO)["README.md"].decode())
-    assert (card.data.library_name, card.data.pipeline_tag, card.data.license) == (
+    data = ModelCard(server.files(REPO)["README.md"].decode()).data
+    assert isinstance(data, ModelCardData)
+    assert (data.library_name, data.pipeline_tag, data.license) == (
         "keras",
         "image-classification",
         "cc-by-4.0",
     )
-    assert set(card.data.datasets) == {"gornale", "oai"}
-    assert {result.metric_type for result in card.data.eval_results} == {"cohen_kappa", "accuracy"}
+    assert data.datasets
+    assert data.eval_results
+    assert set(data.datasets) == {"gornale", "oai"}
+    assert {result.metric_type for result in data.eval_results} == {"cohen_kappa", "accuracy"}
     kappas = [
-        result
-        for result in card.data.eval_results
-        if (result.dataset_type, result.metric_type) == ("oai", "cohen_kappa")
+        result for result in data.eval_results if (result.dataset_type, result.metric_type) == ("oai", "cohen_kappa")
     ]
     shown = {result.dataset_split: result.metric_value for result in kappas}
     measured = {

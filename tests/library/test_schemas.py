@@ -11,7 +11,7 @@ import pytest
 from kneeoa_hub.cli import main, parser
 from kneeoa_hub.imaging.refusal import MESSAGES
 
-from ..support.schemas import DERIVED, SCHEMAS, definitions, derived, schema
+from ..support.schemas import DERIVED, SCHEMAS, definitions, derived, read_schema, schema
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn"
@@ -67,7 +67,7 @@ def test_what_a_command_prints_with_json_follows_its_schema(command, films, tmp_
 
 
 def test_the_schema_of_a_report_names_every_reason_of_a_refusal():
-    refused = schema("report").schema["properties"]["refused"]["anyOf"][1]
+    refused = read_schema("report")["properties"]["refused"]["anyOf"][1]
     assert set(refused["properties"]["reason"]["enum"]) == set(MESSAGES)
 
 

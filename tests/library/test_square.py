@@ -135,6 +135,6 @@ def test_grades_boxes_and_overlay_are_those_of_the_film_as_it_was_given(grader):
         )
     assert report.film.shape == pressed.shape
     assert report.overlay().size == pressed.shape[::-1]
-    assert report.to_dict()["film"] == {"width": 800, "height": 200}
+    assert report.to_dict()["film"] == {"width": 800, "height": 200, "quality": None}
     boxes = [knee.box for knee in report.knees]
     assert [knee.box for knee in grader.grade(content, boxes=boxes, force=True).knees] == boxes

@@ -22,18 +22,22 @@ def derived(name: str) -> str:
     return json.dumps(DERIVED[name](), indent=1) + "\n"
 
 
+def read_schema(name: str) -> dict:
+    """The published schema of that name."""
+    return json.loads((SCHEMAS / f"{name}.schema.json").read_text("utf-8"))
+
+
 def schema(name: str) -> "Draft202012Validator":
     """A validator of the published schema of that name."""
     from jsonschema import Draft202012Validator
 
-    document = json.loads((SCHEMAS / f"{name}.schema.json").read_text("utf-8"))
-    Draft202012Validator.check_schema(document)
-    return Draft202012Validator(document)
+    Draft202012Validator.check_schema(read_schema(name))
+    return Draft202012Validator(read_schema(name))
 
 
 def definitions(name: str) -> dict:
     """The parts of the published schema of that name, each by its own name."""
-    return json.loads((SCHEMAS / f"{name}.schema.json").read_text("utf-8"))["$defs"]
+    return read_schema(name)["$defs"]
 
 
 if __name__ == "__main__":

@@ -51,8 +51,9 @@ def test_films_of_any_depth_become_bytes():
 def audited_film(tmp_path) -> tuple[Path, AuditedFilm]:
     """An audit of one film on disk, whose joint a locator has found."""
     Image.fromarray(FILM).save(tmp_path / "knee.png")
+    height, width = FILM.shape
     film = AuditedFilm(
-        "site", str(tmp_path), "knee.png", 2, "a", "left", "train", "0", "0", *FILM.shape[::-1], 1, 0, "yes",
+        "site", str(tmp_path), "knee.png", 2, "a", "left", "train", "0", "0", width, height, 1, 0, "yes",
         joint=Place(100.25, 90.5, 180.0),
     )  # fmt: skip
     write_films(tmp_path / "films.csv", [film])

@@ -82,7 +82,7 @@ def detail(pixels: np.ndarray) -> np.ndarray:
     low, high = np.percentile(small, (1, 99))
     clipped = small.clip(low, high)
     plain = maximum_filter(clipped, 3) - minimum_filter(clipped, 3) <= PLAIN * (high - low)
-    inside = ~np.asarray(maximum_filter(plain, 2 * round(2 * BLUR) + 1))
+    inside = ~np.asarray(maximum_filter(plain, 2 * round(2 * BLUR) + 1), bool)
     return np.stack([_fine(small, np.ones_like(inside)), _fine(clipped, inside)])
 
 

@@ -9,7 +9,7 @@ import keras_tuner as kt
 import numpy as np
 from keras import layers, ops
 
-from kneeoa_hub.bundle import InputConfig
+from kneeoa_hub.bundle import Crop, InputConfig
 from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.grades import NUM_GRADES
 from kneeoa_hub.imaging import frame
@@ -60,7 +60,7 @@ class Architecture:
     augmentation: float = 0.7
     fold: bool = False
     backbone: str = ""
-    crop: str = "fit"
+    crop: Crop = "fit"
 
     @property
     def input(self) -> InputConfig:
@@ -281,7 +281,7 @@ def _folded(x):
 
 def _unfolded(x):
     """The halves [2N,h,w,C] side by side again, [N,h,2w,C]."""
-    left, right = ops.split(x, 2, axis=0)
+    left, right = ops.split(x, 2, axis=0)  # pyright: ignore[reportGeneralTypeIssues]
     return ops.concatenate([left, ops.flip(right, axis=2)], axis=2)
 
 
@@ -361,7 +361,7 @@ def _probabilities(embedding, architecture: Architecture):
     cuts = layers.Dense(NUM_GRADES - 1, use_bias=False, name="cut_points", dtype="float32")(ops.ones_like(severity))
     over = ops.sigmoid(severity + cuts)
     edges = ops.concatenate([ops.ones_like(severity), over, ops.zeros_like(severity)], axis=-1)
-    mass = ops.relu(edges[:, :-1] - edges[:, 1:]) + 1e-7
+    mass = ops.relu(edges[:, :-1] - edges[:, 1:]) + 1e-7  # pyright: ignore[reportOptionalOperand, reportOptionalSubscript]
     return layers.Activation("linear", name="probabilities", dtype="float32")(
         mass / ops.sum(mass, axis=-1, keepdims=True)
     )

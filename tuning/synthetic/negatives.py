@@ -177,9 +177,9 @@ def text(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 def texture(films: Films, rng: np.random.Generator) -> np.ndarray:
     """Return clouds, bands and rings."""
-    film = sum(
-        rng.standard_normal() * gaussian_filter(rng.standard_normal((SIDE, SIDE)), s) * s for s in rng.uniform(1, 30, 3)
-    )
+    film = np.zeros((SIDE, SIDE))
+    for sigma in rng.uniform(1, 30, 3):
+        film += rng.standard_normal() * gaussian_filter(rng.standard_normal((SIDE, SIDE)), sigma) * sigma
     if rng.random() < 0.5:
         y, x = np.mgrid[:SIDE, :SIDE] / SIDE - rng.uniform(0, 1, 2)[:, None, None]
         wave = np.hypot(x, y) if rng.random() < 0.5 else x * np.cos(turn := rng.uniform(0, np.pi)) + y * np.sin(turn)

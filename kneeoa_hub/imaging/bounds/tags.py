@@ -1,6 +1,6 @@
 """Bounds of tags: the directories of TIFF (TIFF 6.0, section 2), which EXIF and MPF use too."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -78,7 +78,7 @@ class TagReader:
         kind = f"{'<' if self.order == 'little' else '>'}u{VALUE_BYTES[tag.kind]}"
         return np.frombuffer(self.content, kind, tag.count, tag.at).tolist()
 
-    def values(self, tag: Tag) -> list[float]:
+    def values(self, tag: Tag) -> Sequence[float]:
         """Return the values of a tag of whole numbers or of fractions; a fraction over 0 is 0."""
         if tag.kind != RATIONAL:
             return self.numbers(tag) if VALUE_BYTES[tag.kind] > 0 else []
