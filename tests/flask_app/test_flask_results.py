@@ -236,9 +236,11 @@ def test_a_refused_film_is_graded_where_the_visitor_shows_the_knee(client: Flask
     assert "Show where the knee is and grade again" in client.get(place).text
 
 
-def test_visitors_read_no_advice_for_the_operator(grader: KneeGrader, films: dict[str, Path]):
+def test_visitors_read_no_advice_for_the_operator(
+    grader: KneeGrader, films: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("KNEEOA_MAX_PIXELS", "100000")
     small = KneeGrader(grader.bundle, threads=1)
-    small._limits = replace(small._limits, max_pixels=100_000)
     client = create_app(Settings(), small).test_client()
     for path in ("/", "/api/v1/grade"):
         answer = post(client, path, films["mild"].read_bytes())

@@ -27,10 +27,10 @@ def test_each_rule_reports_its_grade(probabilities, by_rule):
 @pytest.mark.keras
 @pytest.mark.parametrize("rule", ["argmax", "median", "expected"])
 def test_the_graph_takes_its_map_for_the_grade_that_is_reported(rule):
-    from tuning.networks.ensemble import _reported
+    from tuning.networks.ensemble import reported_one_hot
 
     rows = np.random.default_rng(0).dirichlet(np.full(5, 0.7), 200).astype(np.float32)
-    ones = np.asarray(_reported(rows, Decision(rule)))
+    ones = np.asarray(reported_one_hot(rows, Decision(rule)))
     assert ones.sum(1).tolist() == [1.0] * 200
     assert ones.argmax(1).tolist() == reported_grade(rows, Decision(rule)).tolist()
 

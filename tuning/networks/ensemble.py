@@ -90,7 +90,7 @@ def assemble(
         maps.append(_resized(_mean([view[2] for view in views]), *places, Image.Resampling.BILINEAR))
     calibrated = ops.softmax(ops.log(ops.maximum(_mean(probabilities), LEAST_PROBABILITY)) / temperature, axis=-1)
     vector = ops.concatenate(vectors, axis=-1) if len(vectors) > 1 else vectors[0]
-    chosen = _reported(calibrated, decision)
+    chosen = reported_one_hot(calibrated, decision)
     evidence = layers.Activation("linear", name="grade_maps")(_mean(maps))
     if mean_maps is not None:
         # Nested lists become a constant of the graph; an array would become a further input of the exported graph.
@@ -121,7 +121,7 @@ def _mean(values):
     return values[0] if len(values) == 1 else ops.sum(ops.stack(values), axis=0) / len(values)
 
 
-def _reported(probabilities, decision: Decision):
+def reported_one_hot(probabilities, decision: Decision):
     """Probabilities [N,5] as [N,5]: 1 at the reported grade and 0 elsewhere, without argmax, which ONNX lacks here."""
     if decision.rule == "argmax":
         return ops.cast(probabilities >= ops.max(probabilities, axis=-1, keepdims=True), "float32")
