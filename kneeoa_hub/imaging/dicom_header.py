@@ -8,7 +8,7 @@ from typing import Any
 
 from .dicom_codes import REGION, VIEW, coded_words, named_words
 from .dicom_values import numbers, several, text
-from .square import CONTRADICTION, agree, aspect_of
+from .square import CONTRADICTION, agree, aspect_of, first_not_square
 
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
 """Elements that give height and width of a pixel (PS3.3 10.7.1.3 and C.7.6.3.1.7), in the order in which they count."""
@@ -133,7 +133,7 @@ def read_statements(header: Any) -> Statements:
     """Read side, orientation, the shape of a pixel, and whether this is a frontal plain film of a knee."""
     aspects = [aspect for keyword in SPACINGS if (aspect := _aspect(header, keyword))]
     warnings = () if agree(aspects) else (CONTRADICTION,)
-    return Statements(_side(header), _orientation(header), _ruled_out(header), aspects[0] if aspects else 1.0, warnings)
+    return Statements(_side(header), _orientation(header), _ruled_out(header), first_not_square(aspects), warnings)
 
 
 def _aspect(header: Any, keyword: str) -> float | None:

@@ -25,7 +25,7 @@ NOT_SQUARE = "The film's pixels are not square ({aspect:.2f} times as high as wi
 """The warning about a film that was resampled."""
 IMPOSSIBLE = "The film's file states pixels of an impossible shape; they are taken as square."
 """The warning about a statement beyond MOST_ASPECT."""
-CONTRADICTION = "The film's file gives its pixels two different shapes; the first statement is taken."
+CONTRADICTION = "The film's file gives its pixels two different shapes; the first one that is not square is taken."
 """The warning about statements of which none can be preferred."""
 
 
@@ -39,21 +39,23 @@ def aspect_of(height: float, width: float) -> float | None:
 def stated_aspect(info: Mapping[Any, Any], exif: Mapping[int, Any]) -> float:
     """Return the height of a pixel over its width as a picture states it in its format's own way or in EXIF.
 
-    The first statement that is not square counts: formats and writers put in square ones where they know nothing.
-
     Args:
         info: What Pillow read of the file, with pixels across and down for each unit of length.
         exif: The tags of its EXIF.
     """
+    aspects = []
     resolutions = [info[name] for name in ("jfif_density", "dpi", "resolution", "aspect") if name in info]
     resolutions.append((exif.get(X_RESOLUTION), exif.get(Y_RESOLUTION)))
     for resolution in resolutions:
         with suppress(TypeError, ValueError, ZeroDivisionError):
             across, down = map(float, resolution)
-            aspect = aspect_of(across, down)
-            if aspect and not is_square(aspect):
-                return aspect
-    return 1.0
+            aspects.append(aspect_of(across, down))
+    return first_not_square(aspect for aspect in aspects if aspect)
+
+
+def first_not_square(aspects: Iterable[float]) -> float:
+    """Return the first statement that is not square, or 1: a square one may stand where nothing is known."""
+    return next((aspect for aspect in aspects if not is_square(aspect)), 1.0)
 
 
 def is_square(aspect: float) -> bool:

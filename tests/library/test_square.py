@@ -111,6 +111,13 @@ def test_an_impossible_shape_and_a_contradiction_are_told():
     assert CONTRADICTION in both.warnings
 
 
+@pytest.mark.parametrize("second", [HEADERS["Imager Pixel Spacing"], HEADERS["Pixel Aspect Ratio"]])
+def test_a_square_statement_before_another_one_counts_as_a_placeholder(second: dict[str, Any]):
+    film = decode(dicom(np.ascontiguousarray(DEEP[::2]), PixelSpacing=["1", "1"], **second))
+    assert (film.pixels.shape, film.scale) == (DEEP.shape, (1.0, 2.0))
+    assert CONTRADICTION in film.warnings
+
+
 def test_the_limit_on_pixels_holds_for_the_resampled_film():
     rows = GRAY[::2]
     film = decode(saved(rows, "PNG", **DPI), Limits(max_pixels=round(1.5 * rows.size)))
