@@ -14,8 +14,10 @@ from .errors import SettingsError
 
 PREFIX = "KNEEOA_"
 """The start of every variable's name."""
-OF_KUBERNETES = re.compile(r"KNEEOA_(SERVICE_(HOST|PORT)|PORT_\d+_(TCP|UDP))\w*")
-"""Variables that Kubernetes sets in each container beside a service named `kneeoa`."""
+OF_KUBERNETES = re.compile(
+    r"KNEEOA_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)=.*|PORT_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?=.*|PORT=(tcp|udp|sctp)://.*)"
+)
+"""Variables, with their values, that Kubernetes sets beside a service whose name begins with `kneeoa`."""
 PARTS = (PREFIX + "NODE_",)
 """Starts of the names that a part of the project reads by itself."""
 
@@ -85,21 +87,21 @@ def read_environ(kind: type, prefix: str, environ: Mapping[str, str] | None = No
             whole number of 0 or more.
     """
     environ = os.environ if environ is None else environ
+    environ = {name: text for name, text in environ.items() if not OF_KUBERNETES.fullmatch(f"{name}={text}")}
     names = {prefix + one.name.upper(): one for one in fields(kind)}
     for name in sorted(environ):
         if name.upper().startswith(prefix) and name not in names:
             _check_other(name, prefix, list(names))
     values: dict[str, Any] = {}
     for name, one in names.items():
-        text = environ.get(name, "")
-        if text and not (name == "KNEEOA_PORT" and text.startswith("tcp://")):  # Kubernetes sets that one too
+        if text := environ.get(name, ""):
             values[one.name] = _number(name, text) if isinstance(one.default, int) else text
     return values
 
 
 def _check_other(name: str, prefix: str, known: list[str]) -> None:
-    """Raise SettingsError for a variable with this prefix that is not known, unless somebody else reads or sets it."""
-    if OF_KUBERNETES.fullmatch(name) or (prefix == PREFIX and name.startswith(PARTS)):
+    """Raise SettingsError for a variable with this prefix that is not known, unless a part of the project reads it."""
+    if prefix == PREFIX and name.startswith(PARTS):
         return
     own = [one.removeprefix(prefix) for one in known]  # what all names share would make each look near
     near = get_close_matches(name.upper().removeprefix(prefix), own, 1)

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from flask_app.node.settings import NodeSettings
 from kneeoa_hub import third_party
 from kneeoa_hub.cli import main
 from kneeoa_hub.errors import SettingsError
-from kneeoa_hub.settings import Settings
+from kneeoa_hub.settings import Settings, read_environ
 
 from ..support.hub_people import REPO, Person
 
@@ -40,14 +41,22 @@ def test_a_setting_unlike_any_other_is_an_error_with_all_names():
         Settings.from_environ({"KNEEOA_QQ": ""})
 
 
-def test_what_kubernetes_sets_for_a_service_of_this_name_is_no_setting():
+@pytest.mark.parametrize("service", ["KNEEOA", "KNEEOA_WEB", "KNEEOA_NODE"])
+def test_what_kubernetes_sets_for_a_service_of_this_name_is_no_setting(service):
     beside = {
-        "KNEEOA_PORT": "tcp://10.0.0.7:8000",
-        "KNEEOA_PORT_8000_TCP_ADDR": "10.0.0.7",
-        "KNEEOA_SERVICE_HOST": "10.0.0.7",
-        "KNEEOA_SERVICE_PORT_HTTP": "8000",
+        f"{service}_PORT": "tcp://10.0.0.7:8000",
+        f"{service}_PORT_8000_TCP": "tcp://10.0.0.7:8000",
+        f"{service}_PORT_8000_TCP_ADDR": "10.0.0.7",
+        f"{service}_PORT_8000_TCP_PORT": "8000",
+        f"{service}_PORT_8000_TCP_PROTO": "tcp",
+        f"{service}_SERVICE_HOST": "10.0.0.7",
+        f"{service}_SERVICE_PORT": "8000",
+        f"{service}_SERVICE_PORT_HTTP": "8000",
     }
     assert Settings.from_environ(beside) == Settings()
+    assert read_environ(NodeSettings, "KNEEOA_NODE_", beside) == {}
+    with pytest.raises(SettingsError, match="KNEEOA_WEB_PORT is no setting"):
+        Settings.from_environ({"KNEEOA_WEB_PORT": "8000"})
 
 
 def test_every_command_stops_at_a_misspelt_setting(monkeypatch, capsys):
