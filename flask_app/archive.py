@@ -14,10 +14,11 @@ from werkzeug.wrappers import Response as AnyResponse
 from kneeoa_hub import FilmReport
 from kneeoa_hub.archive.dicomweb import Service
 from kneeoa_hub.errors import AddressError, ArchiveError, FilmError, MissingExtra, SettingsError
+from kneeoa_hub.imaging.identity import read_identity
 from kneeoa_hub.output.dicom import structured_report, to_bytes
 from kneeoa_hub.report import Answer
 from kneeoa_hub.settings import Settings
-from kneeoa_hub.study import study_report, without_pixels
+from kneeoa_hub.study import check_patient, study_report, without_pixels
 
 from .guards import sign_in
 from .presentation import GradedFilm
@@ -92,6 +93,11 @@ def _graded(study: str, store: bool) -> Result:
     def show(answer: Answer) -> GradedFilm:
         number, film = next(places)
         if isinstance(answer, FilmReport):
+            try:
+                found = read_identity(film).patient
+                check_patient(read_identity(reports[0][0]).patient if reports else found, found)
+            except FilmError as error:
+                return GradedFilm.of(Upload(f"Film {number} of the study", film), error, number)
             reports.append((film, replace(answer, film=without_pixels(answer))))
         return GradedFilm.of(Upload(f"Film {number} of the study", film), answer, number)
 

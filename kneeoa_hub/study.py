@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from .imaging.identity import FilmIdentity
+from .errors import FilmError
+from .imaging.identity import FilmIdentity, names_patient
 from .report import FilmReport, KneeGrade, span
 
 LATERALITIES = ("right", "left")
@@ -146,6 +147,15 @@ def study_report(films: Sequence[FilmReport], priors: Sequence[Prior] = ()) -> S
     )
 
 
+def check_patient(first: str, film: str) -> None:
+    """Raise FilmError where a film's `FilmIdentity.patient` is not that of the first film of its study."""
+    if first != film:
+        raise FilmError(
+            "The film names another patient (ID, issuer or birth date) than the first film of its study, so it is not"
+            " part of the answer; correct the header in the archive, or grade the film by itself."
+        )
+
+
 def without_pixels(report: FilmReport) -> np.ndarray:
     """Return an array of the film's size that takes no memory, for a report of which no overlay is needed."""
     return np.broadcast_to(np.float32(0), report.film.shape)
@@ -167,7 +177,9 @@ def verdict(then: KneeGrade | PriorKnee, now: KneeGrade) -> str:
 
 def why_not_compared(then: FilmIdentity, now: FilmIdentity) -> str:
     """Return why two films must not be compared, "" where nothing in their headers speaks against it."""
-    if then.patient and now.patient and then.patient != now.patient:
+    other_patient = then.patient_id and now.patient_id and then.patient != now.patient
+    other_sex = then.sex and now.sex and then.sex != now.sex
+    if other_patient or other_sex:
         return "The headers name two different patients, so the films are not compared."
     if then.date and now.date and then.date > now.date:
         return "By the headers, the film of then was taken after the film of now. Exchange the two films."
@@ -176,8 +188,10 @@ def why_not_compared(then: FilmIdentity, now: FilmIdentity) -> str:
 
 def unchecked(then: FilmIdentity, now: FilmIdentity) -> str:
     """Return a warning about what the headers of two films leave open, "" where they name patient and dates."""
-    if not then.patient or not now.patient:
-        return "Nothing says that both films are of one patient: a header does not name the patient."
+    if not names_patient(then.patient) or not names_patient(now.patient):
+        return (
+            "Nothing says that both films are of one patient: a header does not name the patient by ID and birth date."
+        )
     if not then.date or not now.date:
         return "Nothing says which film is the earlier one: a header does not name the date."
     if then.date == now.date:

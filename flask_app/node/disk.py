@@ -21,7 +21,7 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS studies (
     study TEXT PRIMARY KEY, accession TEXT NOT NULL, patient TEXT NOT NULL, date TEXT NOT NULL,
     received_at REAL NOT NULL, due_at REAL, answered_at REAL, revision TEXT NOT NULL DEFAULT '',
-    knees TEXT NOT NULL DEFAULT '[]');
+    knees TEXT NOT NULL DEFAULT '[]', sex TEXT NOT NULL DEFAULT '');
 CREATE TABLE IF NOT EXISTS films (
     film TEXT PRIMARY KEY, study TEXT NOT NULL REFERENCES studies, received_at REAL NOT NULL, caller TEXT NOT NULL,
     sha256 TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'waiting', reason TEXT NOT NULL DEFAULT '',
@@ -72,6 +72,8 @@ class Disk:
         ):
             self._database.execute(f"PRAGMA {pragma}")
         self._database.executescript(TABLES)
+        if not any(column["name"] == "sex" for column in self._database.execute("PRAGMA table_info(studies)")):
+            self._database.execute("ALTER TABLE studies ADD COLUMN sex TEXT NOT NULL DEFAULT ''")  # an older queue
         self.pseudonyms: Pseudonyms = Pseudonyms(folder)
         self._database.create_function("pseudonym", 1, self.pseudonyms.of)
         if max_bytes:

@@ -4,23 +4,29 @@ import io
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pydicom
 
 from kneeoa_hub import FilmReport, KneeOAError
 from kneeoa_hub.errors import FilmError
+from kneeoa_hub.imaging.identity import read_identity
 from kneeoa_hub.output.dicom import secondary_capture, structured_report, to_bytes
 from kneeoa_hub.overlay import film_picture
-from kneeoa_hub.study import Prior, PriorKnee, StudyReport, study_report, without_pixels
+from kneeoa_hub.study import Prior, PriorKnee, StudyReport, check_patient, study_report, without_pixels
 
 from ..source import Grader
-from .queue import Answer, Object, Queue, QueuedFilm, Study
+from .queue import Answer, Answered, Object, Queue, QueuedFilm, Study
 
 MOST_ATTEMPTS = 3
 """A film whose grading ended the process this often is faulty."""
 LATER_SECONDS = 60
 """After a fault of the model a study waits this many seconds."""
+EARLIER_REPORT = (
+    "This study has an earlier report, of films that the node no longer has. This report is about the other films and"
+    " does not replace it."
+)
 DEAD_FOLDER = "dead"
 
 log = logging.getLogger(__name__)
@@ -67,27 +73,37 @@ class StudyGrader:
 
     def _answer(self, study: Study) -> Answer:
         graded: list[GradedFilm] = []
+        earlier = Answered("", ())
         outcomes: dict[str, tuple[str, str]] = {}
         for film in self._queue.films(study.study):
+            if film.content is None and film.state == "graded":
+                earlier = self._queue.answered(study.study)
             if film.content is None or film.state == "faulty":
                 continue
-            state, reason, report = self._grade(film, film.content)
+            state, reason, report = self._grade(study, film, film.content)
             outcomes[film.film] = state, reason
             if report and report.knees:
                 graded.append(GradedFilm(film.content, report))
         if not graded:
-            return Answer(outcomes, "", (), ())
+            return Answer(outcomes, earlier.revision, earlier.knees, ())
         report = study_report([one.report for one in graded], self._priors(study))
-        objects, fault = self._objects(study, graded, report)
+        if earlier.knees:
+            report = replace(report, warnings=(*report.warnings, EARLIER_REPORT))
+        objects, fault = self._objects(study, graded, report, replaces=not earlier.knees)
         if fault:
             outcomes = {film: (state, reason or fault) for film, (state, reason) in outcomes.items()}
-        return Answer(outcomes, report.revision, [knee.to_dict() for knee in report.knees], objects)
+        return Answer(outcomes, *_joined(earlier, report), objects)
 
-    def _grade(self, film: QueuedFilm, content: bytes) -> tuple[str, str, FilmReport | None]:
+    def _grade(self, study: Study, film: QueuedFilm, content: bytes) -> tuple[str, str, FilmReport | None]:
         """Return the film's state, its reason, and its report where there is one."""
         if film.attempts >= MOST_ATTEMPTS:
             self._bury(film, content)
             return "faulty", f"The process ended {MOST_ATTEMPTS} times while it graded this film.", None
+        try:
+            check_patient(study.patient, read_identity(content).patient)
+        except FilmError as error:
+            self._bury(film, content)
+            return "faulty", error.message, None
         self._queue.begin(film.film)
         (report,) = self._grader.grade_batch([content], boxes=[None])
         if isinstance(report, FilmError):
@@ -101,9 +117,14 @@ class StudyGrader:
         picture = np.asarray(film_picture(report.film)) if self._capture else without_pixels(report)
         return "graded", "", replace(report, film=picture)
 
-    def _objects(self, study: Study, graded: Sequence[GradedFilm], report: StudyReport) -> tuple[list[Object], str]:
-        """Return the objects for the archive, and why there are none where a header does not allow them."""
-        before = self._queue.previous_report(study.study)
+    def _objects(
+        self, study: Study, graded: Sequence[GradedFilm], report: StudyReport, replaces: bool
+    ) -> tuple[list[Object], str]:
+        """Return the objects for the archive, and why there are none where a header does not allow them.
+
+        The report names the study's newest one as its predecessor where it `replaces` that one.
+        """
+        before = self._queue.previous_report(study.study) if replaces else None
         try:
             previous = pydicom.dcmread(io.BytesIO(before)) if before else None
             made = [("sr", structured_report([one.content for one in graded], report, previous))]
@@ -131,6 +152,17 @@ class StudyGrader:
                 path.unlink(missing_ok=True)
         except OSError as error:  # the film is in the queue all the same
             log.error("A dead letter can't be written (%s)", error.strerror)
+
+
+def _joined(earlier: Answered, report: StudyReport) -> tuple[str, list[dict[str, Any]]]:
+    """Return revision and knees of a study, with the earlier knees whose sides the report does not have.
+
+    The revision is "" where two revisions graded the knees, so that no other study is compared with them.
+    """
+    sides = {knee.side for knee in report.knees}
+    kept = [knee for knee in earlier.knees if knee["side"] not in sides]
+    revision = report.revision if not kept or earlier.revision == report.revision else ""
+    return revision, [*(knee.to_dict() for knee in report.knees), *kept]
 
 
 def _prior_knee(knee: dict) -> PriorKnee:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from kneeoa_hub.imaging.identity import FilmIdentity
+from kneeoa_hub.imaging.identity import FilmIdentity, names_patient
 
 from .disk import Disk
 
@@ -16,13 +16,15 @@ class Study:
 
     Attributes:
         study: Its Study Instance UID.
-        patient: `FilmIdentity.patient` of its films.
+        patient: `FilmIdentity.patient` of its first film.
+        sex: The patient's sex, or "".
         date: Its date, as YYYY-MM-DD, or "".
         due_at: The time since which it is due, by which `answer` knows whether a film came meanwhile.
     """
 
     study: str
     patient: str = field(repr=False)
+    sex: str = field(repr=False)
     date: str = field(repr=False)
     due_at: float
 
@@ -59,6 +61,19 @@ class Object:
     kind: str
     content: bytes = field(repr=False)
     attempts: int = 0
+
+
+@dataclass(frozen=True)
+class Answered:
+    """The answer that a study has.
+
+    Attributes:
+        revision: The revision of the model; "" where there was none, or more than one.
+        knees: The knees as JSON values.
+    """
+
+    revision: str
+    knees: Sequence[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -104,9 +119,9 @@ class Queue(Disk):
             if known:
                 return "known" if known["sha256"] == sha256 else "other"
             database.execute(
-                "INSERT INTO studies (study, accession, patient, date, received_at, due_at) VALUES (?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (study) DO UPDATE SET due_at = excluded.due_at",
-                (identity.study, identity.accession, identity.patient, identity.date, now, now + settle),
+                "INSERT INTO studies (study, accession, patient, sex, date, received_at, due_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (study) DO UPDATE SET due_at = excluded.due_at",
+                (identity.study, identity.accession, identity.patient, identity.sex, identity.date, now, now + settle),
             )
             database.execute(
                 "INSERT INTO films (film, study, received_at, caller, sha256, content) VALUES (?, ?, ?, ?, ?, ?)",
@@ -117,7 +132,8 @@ class Queue(Disk):
     def due(self) -> Study | None:
         """Return the study that has been due for longest, or None."""
         row = self.row(
-            "SELECT study, patient, date, due_at FROM studies WHERE due_at <= ? ORDER BY due_at LIMIT 1", self.clock()
+            "SELECT study, patient, sex, date, due_at FROM studies WHERE due_at <= ? ORDER BY due_at LIMIT 1",
+            self.clock(),
         )
         return Study(*row) if row else None
 
@@ -154,6 +170,11 @@ class Queue(Disk):
                     (one.object, study.study, one.kind, now, now, one.content),
                 )
 
+    def answered(self, study: str) -> Answered:
+        """Return the answer that a study has."""
+        ((revision, knees),) = self.select("SELECT revision, knees FROM studies WHERE study = ?", study)
+        return Answered(revision, json.loads(knees))
+
     def postpone(self, study: Study, seconds: float) -> None:
         """Make a study due later, for a reason that lies in none of its films."""
         with self.transaction() as database:
@@ -171,14 +192,18 @@ class Queue(Disk):
         return row["content"] if row else None
 
     def earlier(self, study: Study) -> list[tuple[str, str, list[dict[str, Any]]]]:
-        """Return date, revision and knees of the same patient's answered studies before a study, oldest first."""
-        if not study.patient or not study.date:
+        """Return date, revision and knees of the same patient's answered studies before a study, oldest first.
+
+        There are none where the header does not name the patient by ID and birth date.
+        """
+        if not names_patient(study.patient) or not study.date:
             return []
         rows = self.select(
             "SELECT date, revision, knees FROM studies WHERE patient = ? AND date <> '' AND date < ? AND knees <> '[]'"
-            " ORDER BY date",
+            " AND (sex = '' OR ? IN ('', sex)) ORDER BY date",
             study.patient,
             study.date,
+            study.sex,
         )
         return [(row["date"], row["revision"], json.loads(row["knees"])) for row in rows]
 

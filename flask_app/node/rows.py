@@ -45,7 +45,8 @@ FROM studies
 """The studies, each with the number of its films, what went wrong, and its state."""
 FOUND = f"""
 SELECT * FROM (SELECT * FROM ({STUDIES}) WHERE received_at >= ? AND received_at < ?)
-WHERE (? = '' OR state = ?) AND (? = '' OR ? IN (study, accession, substr(patient, 1, instr(patient, '|') - 1),
+WHERE (? = '' OR state = ?) AND (? = '' OR ? IN (study, accession, 
+    replace(replace(substr(patient, 1, instr(patient, '|') - 1), '%7C', '|'), '%25', '%'),
     pseudonym(study), pseudonym(accession), pseudonym(patient)))
 ORDER BY received_at DESC LIMIT ?
 """

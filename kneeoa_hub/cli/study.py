@@ -60,11 +60,21 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _graded(service: "Service", study: str, grader: Any, faults: list[KneeOAError]) -> Iterator[_Graded]:
     """Fetch and grade film by film; a film that fails goes to `faults` and is named on standard error."""
+    from ..imaging.identity import read_identity
     from ..output.sidecars import tell_fault
+    from ..study import check_patient
 
+    patient = None
     for film in service.films(study):
         content = service.fetch(study, film)
         (answer,) = grader.grade_batch([content])
+        if not isinstance(answer, KneeOAError):
+            try:
+                found = read_identity(content).patient
+                patient = found if patient is None else patient
+                check_patient(patient, found)
+            except KneeOAError as error:
+                answer = error
         if isinstance(answer, KneeOAError):
             tell_fault(film.instance, answer)
             faults.append(answer)

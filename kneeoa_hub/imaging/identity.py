@@ -79,11 +79,21 @@ class FilmIdentity:
 
     @property
     def patient(self) -> str:
-        """A text that two films share only if they are of one patient; "" where the header does not name the patient.
+        """Patient ID, issuer and birth date with | between them; "" where the header has none of them.
 
         Patient IDs are unique within their issuer only, and clinics use old IDs again, so the birth date belongs to it.
+        Films with different texts are not of one patient. `names_patient` says whether an equal text means one patient.
         """
-        return "|".join((self.patient_id, self.issuer, self.birth_date)) if self.patient_id else ""
+        parts = (self.patient_id, self.issuer, self.birth_date)
+        return "|".join(part.replace("%", "%25").replace("|", "%7C") for part in parts) if any(parts) else ""
+
+
+def names_patient(patient: str) -> bool:
+    """Return whether a `FilmIdentity.patient` has an ID and a birth date. Without both, different people may share it.
+
+    Clinics give one ID, such as UNKNOWN, to everybody whose ID they do not know.
+    """
+    return not patient.startswith("|") and bool(date_of(patient.rpartition("|")[2]))
 
 
 def read_identity(film: bytes) -> FilmIdentity:

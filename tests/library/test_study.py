@@ -6,7 +6,7 @@ from dataclasses import replace
 import pydicom
 import pytest
 
-from kneeoa_hub.imaging.identity import FilmIdentity, read_identity
+from kneeoa_hub.imaging.identity import FilmIdentity, names_patient, read_identity
 from kneeoa_hub.imaging.phantom import knee_film
 from kneeoa_hub.output.dicom import structured_report
 from kneeoa_hub.study import Prior, PriorKnee, study_report, unchecked, why_not_compared
@@ -118,10 +118,13 @@ def test_the_identity_of_a_film_is_read_whatever_its_header_holds():
     assert one.study == pydicom.dcmread(io.BytesIO(film)).StudyInstanceUID
     assert "12345" not in repr(one)
     assert read_identity(study(MILD, **ODD)).date == "2020-01-01"
-    assert read_identity(changed(film, "PatientID", b"SQ", b"a\\b ")).patient == ""
+    unnamed = read_identity(changed(film, "PatientID", b"SQ", b"a\\b "))
+    assert unnamed.patient == "|CLINIC|19500101"
+    assert (names_patient(one.patient), names_patient(unnamed.patient)) == (True, False)
+    assert FilmIdentity(patient_id="1|2").patient != FilmIdentity(patient_id="1", issuer="2").patient
 
 
-ONE = FilmIdentity(patient_id="1", birth_date="19500101", study_date="20200101")
+ONE = FilmIdentity(patient_id="1", birth_date="19500101", study_date="20200101", sex="F")
 
 
 @pytest.mark.parametrize(
@@ -130,6 +133,7 @@ ONE = FilmIdentity(patient_id="1", birth_date="19500101", study_date="20200101")
         ({"study_date": "20210101"}, "", ""),
         ({"patient_id": "2", "study_date": "20210101"}, "two different patients", ""),
         ({"birth_date": "19510101", "study_date": "20210101"}, "two different patients", ""),
+        ({"sex": "M", "study_date": "20210101"}, "two different patients", ""),
         ({"study_date": "20190101"}, "Exchange the two films", ""),
         ({}, "", "same day"),
         ({"patient_id": ""}, "", "does not name the patient"),
