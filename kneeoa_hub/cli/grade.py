@@ -70,6 +70,8 @@ def _films(arguments: argparse.Namespace) -> list[str]:
     from ..imaging.folders import films_of
 
     films, notes = films_of(arguments.films)
+    if STANDARD_INPUT in films and not sys.stdin:  # a shell may close it (<&-)
+        raise SettingsError("standard input is closed; give the film as a file, or as: kneeoa grade - < FILM")
     for note in notes:
         print(f"kneeoa: {on_terminal(note)}", file=sys.stderr)
     for film in films if any(getattr(arguments, name) for name in OBJECTS) else ():

@@ -104,6 +104,12 @@ def test_a_film_comes_from_standard_input_and_a_box_from_the_command_line(films,
     assert answer["report"] == grader.grade(films["mild"], [(20, 30, 430, 440)]).to_dict()
 
 
+def test_a_closed_standard_input_is_an_error(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(["grade", "-"]) == 2
+    assert capsys.readouterr().err.startswith("kneeoa: standard input is closed; give the film as a file")
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [
