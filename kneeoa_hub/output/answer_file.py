@@ -75,10 +75,8 @@ class AnswerFile:
         text = content[: content.rfind(b"\n") + 1].decode("utf-8", NAMES)  # a last line without its end was cut off
         try:
             records = list(_csv_records(text) if self.form == "csv" else _json_records(text))
-        except (KeyError, ValueError, TypeError, csv.Error) as error:
-            raise SettingsError(
-                f"--out {self.path} holds something other than answers ({error!r}); give another --out."
-            ) from None
+        except (ValueError, csv.Error) as error:
+            raise SettingsError(f"--out {self.path} can't be continued: it has {error}; give another --out.") from None
         for record in records:
             if record.revision not in ("", revision):
                 raise SettingsError(
@@ -145,7 +143,7 @@ def _csv_records(text: str) -> Iterator[_Record]:
     if rows and len(rows[0]) > 1 and tuple(rows[0]) == CSV_COLUMNS[: len(rows[0])] and len(rows[0]) < len(CSV_COLUMNS):
         raise ValueError(f"the columns of an older version, without {', '.join(CSV_COLUMNS[len(rows[0]) :])}")
     if rows and tuple(rows[0]) != CSV_COLUMNS:
-        raise ValueError(f"columns {','.join(rows[0])}")
+        raise ValueError(f"other columns than answers ({','.join(rows[0])})")
     film, revision, level = (CSV_COLUMNS.index(name) for name in ("film", "revision", "level"))
     # A row that was cut off within a name that holds the end of a line is short.
     if len(rows) > 1 and len(rows[-1]) < len(CSV_COLUMNS) and "\n" in "".join(rows[-1]):
@@ -153,13 +151,20 @@ def _csv_records(text: str) -> Iterator[_Record]:
     for row in rows[1:]:
         if len(row) != len(CSV_COLUMNS):
             raise ValueError(f"a row of {len(row)} columns")
-        yield _Record(from_cell(row[film]), row[revision], float(row[level]) if row[level] else None, csv_line(row))
+        try:
+            sets_at = float(row[level]) if row[level] else None
+        except ValueError:
+            raise ValueError(f"a level that is no number ({row[level]})") from None
+        yield _Record(from_cell(row[film]), row[revision], sets_at, csv_line(row))
 
 
 def _json_records(text: str) -> Iterator[_Record]:
     for line in text.split("\n")[:-1]:
-        document = json.loads(line)
-        film, report = document["film"], document.get("report", {})
+        try:
+            document = json.loads(line)
+        except ValueError:
+            document = None
+        film, report = (document.get("film"), document.get("report", {})) if isinstance(document, dict) else (None, {})
         if not isinstance(film, str) or not isinstance(report, dict):
             raise ValueError("a line that is not an answer")
         yield _Record(film, report.get("revision", ""), report.get("level"), line + "\n")

@@ -198,13 +198,13 @@ def test_a_finished_file_has_its_last_film_graded_again_and_no_other(folder, tmp
     ("name", "content", "told"),
     [
         ("grades.txt", None, "must end in .csv or .jsonl"),
-        ("thesis.csv", "a,b\n1,2\n", "something other than answers"),
-        ("older.csv", ",".join(CSV_COLUMNS[:18]) + "\n", "the columns of an older version, without warnings"),
-        ("short.csv", ",".join(CSV_COLUMNS) + "\na,0\n", "something other"),
-        ("blank.csv", ",".join(CSV_COLUMNS) + "\n\n", "something other"),
+        ("thesis.csv", "a,b\n1,2\n", "it has other columns than answers (a,b); give another --out."),
+        ("older.csv", ",".join(CSV_COLUMNS[:18]) + "\n", "it has the columns of an older version, without warnings, "),
+        ("short.csv", ",".join(CSV_COLUMNS) + "\na,0\n", "a row of 2 columns"),
+        ("blank.csv", ",".join(CSV_COLUMNS) + "\n\n", "a row of 0 columns"),
         *(
-            ("thesis.jsonl", f"{line}\n", "something other")
-            for line in ("[1]", '{"film": "a", "report": null}', '{"film": 1}')
+            ("thesis.jsonl", f"{line}\n", "it has a line that is not an answer; give another")
+            for line in ("[1]", "{", '{"film": "a", "report": null}', '{"film": 1}')
         ),
     ],
 )
