@@ -2,7 +2,8 @@
 
 import io
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,8 +35,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class GradedFilm:
-    """A film and its report."""
+    """A film, by its UID, and its report."""
 
+    film: str
     content: bytes
     report: FilmReport
 
@@ -53,6 +55,7 @@ class StudyGrader:
     def __init__(self, queue: Queue, grader: Grader, *, capture: bool, dead_letters: int):
         self._queue, self._grader = queue, grader
         self._capture, self._dead_letters = capture, dead_letters
+        self._begun: set[str] = set()
 
     def answer_next(self) -> bool:
         """Answer the study that has been due for longest; return whether there was one."""
@@ -64,8 +67,10 @@ class StudyGrader:
         except KneeOAError as error:  # the model's fault and no film's
             log.error("A study can't be graded now: %s", error.message)
             self._queue.postpone(study, LATER_SECONDS)
+            self._begun.clear()
             return True
         self._queue.answer(study, answer)
+        self._begun.clear()
         states = [state for state, _ in answer.outcomes.values()]
         fields = {"study": self._queue.pseudonyms.of(study.study), **{one: states.count(one) for one in set(states)}}
         log.info("answered", extra={"fields": fields})
@@ -83,20 +88,21 @@ class StudyGrader:
             state, reason, report = self._grade(study, film, film.content)
             outcomes[film.film] = state, reason
             if report and report.knees:
-                graded.append(GradedFilm(film.content, report))
+                graded.append(GradedFilm(film.film, film.content, report))
         if not graded:
             return Answer(outcomes, earlier.revision, earlier.knees, ())
         report = study_report([one.report for one in graded], self._priors(study))
         if earlier.knees:
             report = replace(report, warnings=(*report.warnings, EARLIER_REPORT))
-        objects, fault = self._objects(study, graded, report, replaces=not earlier.knees)
+        with self._in_progress(*(one.film for one in graded)):
+            objects, fault = self._objects(study, graded, report, replaces=not earlier.knees)
         if fault:
             outcomes = {film: (state, reason or fault) for film, (state, reason) in outcomes.items()}
         return Answer(outcomes, *_joined(earlier, report), objects)
 
     def _grade(self, study: Study, film: QueuedFilm, content: bytes) -> tuple[str, str, FilmReport | None]:
         """Return the film's state, its reason, and its report where there is one."""
-        if film.attempts >= MOST_ATTEMPTS:
+        if film.attempts - (film.film in self._begun) >= MOST_ATTEMPTS:
             self._bury(film, content)
             return "faulty", f"The process ended {MOST_ATTEMPTS} times while it graded this film.", None
         try:
@@ -104,8 +110,8 @@ class StudyGrader:
         except FilmError as error:
             self._bury(film, content)
             return "faulty", error.message, None
-        self._queue.begin(film.film)
-        (report,) = self._grader.grade_batch([content], boxes=[None])
+        with self._in_progress(film.film):
+            (report,) = self._grader.grade_batch([content], boxes=[None])
         if isinstance(report, FilmError):
             self._bury(film, content)
             return "faulty", report.message, None
@@ -116,6 +122,18 @@ class StudyGrader:
         # A study may have many films, so only the picture stays, and only where it will be drawn.
         picture = np.asarray(film_picture(report.film)) if self._capture else without_pixels(report)
         return "graded", "", replace(report, film=picture)
+
+    @contextmanager
+    def _in_progress(self, *films: str) -> Iterator[None]:
+        """Count an attempt of films for as long as the block runs, so that only an end of the process leaves it.
+
+        One process counts one attempt of a film at most, since a full disk can keep it from taking the attempt back.
+        """
+        self._queue.begin(*(one for one in films if one not in self._begun))
+        self._begun.update(films)
+        yield
+        self._queue.end(*films)
+        self._begun.difference_update(films)
 
     def _objects(
         self, study: Study, graded: Sequence[GradedFilm], report: StudyReport, replaces: bool

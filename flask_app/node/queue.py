@@ -36,7 +36,7 @@ class QueuedFilm:
     Attributes:
         film: Its SOP Instance UID.
         state: "waiting", "graded", "refused" or "faulty".
-        attempts: How often its grading began since it last ended.
+        attempts: How often work on it began and did not end.
         content: The file, or None where it was deleted.
     """
 
@@ -143,10 +143,17 @@ class Queue(Disk):
             if row := self.row("SELECT film, state, attempts, content FROM films WHERE film = ?", film):
                 yield QueuedFilm(*row)
 
-    def begin(self, film: str) -> None:
-        """Note that the grading of a film begins, so that one that ends the process is known by its attempts."""
+    def begin(self, *films: str) -> None:
+        """Note that work on films begins, so that a film that ends the process is known by its attempts."""
         with self.transaction() as database:
-            database.execute("UPDATE films SET attempts = attempts + 1 WHERE film = ?", (film,))
+            database.executemany("UPDATE films SET attempts = attempts + 1 WHERE film = ?", [(one,) for one in films])
+
+    def end(self, *films: str) -> None:
+        """Note that the process has survived the work on films, so that its attempt does not count."""
+        with self.transaction() as database:
+            database.executemany(
+                "UPDATE films SET attempts = max(0, attempts - 1) WHERE film = ?", [(one,) for one in films]
+            )
 
     def answer(self, study: Study, answer: Answer) -> None:
         """Keep the answer for a study, and its objects as waiting. The study stays due where a film came meanwhile."""

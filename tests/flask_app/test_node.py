@@ -246,6 +246,43 @@ def test_a_film_that_ends_the_process_each_time_is_faulty_and_holds_up_no_other(
     assert state(queue, sound)[0] == "graded"
 
 
+def test_a_film_that_ends_the_process_does_not_take_its_study_along(queue, grader, monkeypatch):
+    first = film()
+    again = {"StudyInstanceUID": read_identity(first).study}
+    poison = film(**again)
+    sound, *others = take(queue, first, film(**again, ImageLaterality="L"), poison)
+
+    def grade(films, boxes):
+        if films == [poison]:
+            raise SystemExit  # stands for the end of the process
+        return grade_batch(films, boxes=boxes)
+
+    grade_batch = grader.grade_batch
+    monkeypatch.setattr(grader, "grade_batch", grade)
+    for _ in range(MOST_ATTEMPTS):
+        with pytest.raises(SystemExit):
+            grading(queue, grader).answer_next()
+    grading(queue, grader).answer_next()
+    assert [state(queue, uid)[0] for uid in (sound, *others)] == ["graded", "graded", "faulty"]
+
+
+@pytest.mark.parametrize("call", ["end", "answer"])
+def test_a_full_disk_is_no_attempt_of_a_film(queue, grader, monkeypatch, call):
+    (uid,) = take(queue, film())
+    studies = grading(queue, grader)
+
+    def full(*_):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(queue, call, full)
+        for _ in range(MOST_ATTEMPTS + 1):
+            with pytest.raises(sqlite3.OperationalError):
+                studies.answer_next()
+    studies.answer_next()
+    assert state(queue, uid) == ("graded", "")
+
+
 def test_dead_letters_are_bounded(queue, grader):
     take(queue, *(film(PixelData=bytes([number, 0])) for number in range(4)))
     while grading(queue, grader).answer_next():
