@@ -42,5 +42,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """List the public names too, so that notebooks and shells complete them before they are first used."""
-    return sorted({*globals(), *__all__})
+    """List the public names only, so that notebooks and shells complete them before they are first used."""
+    return [*__all__, "__version__"]

@@ -35,4 +35,4 @@ def test_an_example_prints_what_it_shows(example: doctest.DocTest, tmp_path, mon
 
 
 def test_public_names_are_completed_before_they_are_first_used():
-    assert set(kneeoa_hub.__all__) < set(dir(kneeoa_hub))
+    assert set(dir(kneeoa_hub)) == {*kneeoa_hub.__all__, "__version__"}
