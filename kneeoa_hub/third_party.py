@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 KERAS_HOME = Path(__file__).parent / "keras"
 """A folder with a keras.json of our own: channels last, float32."""
@@ -81,6 +82,8 @@ def wrong_network_settings() -> Iterator[tuple[str, str]]:
             yield name, f"{name} names a proxy of the kind {scheme}://; write http://HOST:PORT or socks5://HOST:PORT."
         elif value and scheme.startswith("socks") and not find_spec("socksio"):
             yield name, f"{name} names a SOCKS proxy, which needs the package socksio (pip install socksio)."
+        elif value and not _names_a_host(value if "://" in value else f"http://{value}"):
+            yield name, f"{name} is no address of a proxy; write http://HOST:PORT or socks5://HOST:PORT."
     for name, file in (("SSL_CERT_FILE", True), ("SSL_CERT_DIR", False)):
         value = os.environ.get(name, "")
         if value and not (os.path.isfile(value) if file else os.path.isdir(value)):
@@ -94,6 +97,14 @@ def wrong_network_settings() -> Iterator[tuple[str, str]]:
                     name,
                     f"{name} is {value}, which is no PEM file of certificates ({reason}); correct or unset it.",
                 )
+
+
+def _names_a_host(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, or half a bracket
+        return False
 
 
 def quiet_onnxruntime() -> None:

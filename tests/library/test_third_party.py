@@ -90,6 +90,9 @@ def test_a_closed_output_ends_nothing(films, monkeypatch):
     [
         ("ALL_PROXY", "socks://127.0.0.1:1080", "names a proxy of the kind socks://"),
         ("https_proxy", "socks5://127.0.0.1:1080", "needs the package socksio"),
+        ("HTTPS_PROXY", "foo:bar", "is no address of a proxy"),
+        ("ALL_PROXY", "http://[::1", "is no address of a proxy"),
+        ("ALL_PROXY", "http://", "is no address of a proxy"),
         ("SSL_CERT_FILE", "/nowhere.pem", "there is no such file"),
         ("SSL_CERT_DIR", "/nowhere", "there is no such folder"),
         ("SSL_CERT_FILE", __file__, "is no PEM file of certificates"),
