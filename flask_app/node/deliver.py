@@ -15,7 +15,7 @@ from pynetdicom.association import Association
 from kneeoa_hub.archive.dicomweb import Service
 from kneeoa_hub.errors import ArchiveError, ArchiveUnreachable
 
-from .queue import Queue
+from .queue import Object, Queue
 from .receive import load_certificates
 from .settings import Archive, NodeSettings
 
@@ -23,6 +23,8 @@ AT_A_TIME = 20
 """Objects that are sent in one association."""
 FIRST_WAIT, LONGEST_WAIT = 2, 300
 """Seconds between two tries while the archive is unreachable: the first wait, doubled up to the longest."""
+MOST_BROKEN = 2
+"""So many objects may each end an association before the others wait for the next try."""
 MOST_REFUSALS = 8
 """An object that the archive has refused this often is given up, until a person sends it again."""
 TAKEN = (0x0000, 0xB000, 0xB006, 0xB007)
@@ -46,30 +48,61 @@ class Delivery:
         self._queue, self._settings, self._failures = queue, settings, 0
 
     def send_due(self) -> bool:
-        """Send some of what waits; return whether there was anything. Raises ArchiveUnreachable."""
+        """Send some of what waits; return whether there was anything.
+
+        An object at which the archive ends the association holds up no other: it is put off, and it has failed where
+        the archive takes or refuses another one.
+
+        Raises:
+            ArchiveUnreachable: The archive gave no answer about any object.
+        """
         archive, objects = self._settings.destination, self._queue.to_send(AT_A_TIME)
         if not archive or not objects:
             return False
-        try:
-            with opened(archive, self._settings) as sender:
-                for one in objects:
-                    try:
-                        sender.store(one.content)
-                    except ArchiveUnreachable:
-                        raise
-                    except ArchiveError as error:
-                        after = FIRST_WAIT * 4**one.attempts if one.attempts + 1 < MOST_REFUSALS else None
-                        self._queue.not_sent(one.object, error.message, after)
-                        log.warning("The archive refused an object: %s", error.message)
-                        continue
-                    self._queue.sent(one.object)
-                    log.info("sent", extra={"fields": {"kind": one.kind}})
-        except ArchiveUnreachable as error:
-            self._queue.unreachable(error.message)
+        remaining, broken, reached = iter(objects), list[tuple[Object, ArchiveUnreachable]](), False
+        fault: ArchiveUnreachable | None = None
+        while len(broken) < MOST_BROKEN:
+            try:
+                with opened(archive, self._settings) as sender:
+                    for one in remaining:
+                        try:
+                            self._send(sender, one)
+                            reached = True
+                        except ArchiveUnreachable as error:
+                            broken.append((one, error))
+                            raise
+                break
+            except ArchiveUnreachable as error:
+                fault = error
+                if not broken or broken[-1][1] is not error:  # there is no association, so no object is at fault
+                    break
+        if fault and not reached:
+            self._queue.unreachable(fault.message)
             self._failures += 1
-            raise
+            for one, _ in broken:
+                self._queue.put_off(one.object, 2 * self.wait_seconds)
+            raise fault
+        for one, error in broken:
+            self._not_sent(one, error)
         self._failures = 0
         return True
+
+    def _send(self, sender: Sender, one: Object) -> None:
+        """Send one object, and note what came of it. Raises ArchiveUnreachable."""
+        try:
+            sender.store(one.content)
+        except ArchiveUnreachable:
+            raise
+        except ArchiveError as error:
+            self._not_sent(one, error)
+            return
+        self._queue.sent(one.object)
+        log.info("sent", extra={"fields": {"kind": one.kind}})
+
+    def _not_sent(self, one: Object, error: ArchiveError) -> None:
+        after = FIRST_WAIT * 4**one.attempts if one.attempts + 1 < MOST_REFUSALS else None
+        self._queue.not_sent(one.object, error.message, after)
+        log.warning("The archive did not take an object: %s", error.message)
 
     @property
     def wait_seconds(self) -> float:

@@ -239,6 +239,11 @@ class Queue(Disk):
                 ("rejected" if after is None else "waiting", reason, self.clock() + (after or 0), name),
             )
 
+    def put_off(self, name: str, seconds: float) -> None:
+        """Send an object after so many seconds, so that others are sent before it."""
+        with self.transaction() as database:
+            database.execute("UPDATE objects SET next_at = ? WHERE object = ?", (self.clock() + seconds, name))
+
     def unreachable(self, reason: str) -> None:
         """Note with everything that waits why the archive could not be reached."""
         with self.transaction() as database:

@@ -5,8 +5,8 @@ import json
 import sqlite3
 import ssl
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Container, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from pathlib import Path
 
@@ -387,12 +387,18 @@ def test_command_and_page_leave_out_a_film_of_another_patient(grader, monkeypatc
 
 
 @contextmanager
-def archive(statuses: list[int], titles: list[str]) -> Iterator[int]:
-    """The port of an archive that answers one status after the other, then success, and notes what it has taken."""
+def archive(statuses: list[int], titles: list[str], aborts: Container[str] = ()) -> Iterator[int]:
+    """The port of an archive that answers one status after the other, then success, and notes what it has taken.
+
+    It aborts the association at the objects of `aborts`.
+    """
     entity = AE("PACS")
     entity.add_supported_context(ComprehensiveSRStorage)
 
     def store(event) -> int:
+        if event.request.AffectedSOPInstanceUID in aborts:
+            event.assoc.abort()
+            return 0xC000
         status = statuses.pop(0) if statuses else 0x0000
         if status == 0x0000:
             titles.append(event.request.AffectedSOPInstanceUID)
@@ -431,6 +437,24 @@ def test_a_report_waits_for_an_archive_that_is_down_and_is_given_up_where_it_is_
         assert delivery.send_due()
         assert not delivery.send_due()
     assert taken == [report.SOPInstanceUID]
+
+
+def test_an_object_on_which_the_archive_aborts_holds_up_no_other(queue, settings, grader, clock):
+    bad = 3
+    take(queue, *(film() for _ in range(bad + 1)))
+    while grading(queue, grader).answer_next():
+        pass
+    names = [str(one.SOPInstanceUID) for one in waiting(queue)]
+    taken: list[str] = []
+    with archive([], taken, names[:bad]) as port:
+        delivery = Delivery(queue, replace(settings, archive=f"dicom://PACS@127.0.0.1:{port}"))
+        for _ in range(3):
+            with suppress(ArchiveUnreachable):
+                delivery.send_due()
+            clock.now += delivery.wait_seconds
+    assert taken == names[bad:]
+    clock.now += DAY
+    assert [one.SOPInstanceUID for one in waiting(queue)] == names[:bad]
 
 
 def test_retention_deletes_what_is_old_and_nothing_that_waits(queue, grader, clock):
