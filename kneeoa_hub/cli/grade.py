@@ -3,7 +3,7 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -60,8 +60,9 @@ def run(arguments: argparse.Namespace) -> int:
     objects = DicomObjects(arguments.dicom, arguments.fhir, arguments.hl7) if asked else None
     names = [STDIN_NAME if film == STANDARD_INPUT else film for film in left]
     answers = zip(names, _graded(grader, left, arguments, workers), strict=True)
-    answers = _with_sidecars(answers, arguments, objects)
-    failed = _write(answers, file, len(films), len(left)) if file else _print(answers, arguments, names)
+    shown = _shown(names, arguments.films)
+    answers = _with_sidecars(answers, arguments, objects, shown)
+    failed = _write(answers, file, len(films), len(left)) if file else _print(answers, arguments, shown, len(left))
     return 1 if failed or (objects and objects.failed) else 0
 
 
@@ -96,7 +97,9 @@ def _from_standard_input() -> bytes:
     return sys.stdin.buffer.read(Settings.from_environ().max_bytes + 1)
 
 
-def _with_sidecars(answers: Answers, arguments: argparse.Namespace, objects: "DicomObjects | None") -> Answers:
+def _with_sidecars(
+    answers: Answers, arguments: argparse.Namespace, objects: "DicomObjects | None", shown: Mapping[str, str]
+) -> Answers:
     """Return the same answers, with overlays, DICOM objects and a report written as they pass."""
     from ..output.sidecars import with_overlays, with_report
 
@@ -105,18 +108,17 @@ def _with_sidecars(answers: Answers, arguments: argparse.Namespace, objects: "Di
     if objects:
         answers = objects.beside(answers)
     if arguments.report:
-        answers = with_report(answers, arguments.report)
+        answers = with_report(answers, arguments.report, shown)
     return answers
 
 
-def _print(answers: Answers, arguments: argparse.Namespace, films: Sequence[str]) -> int:
+def _print(answers: Answers, arguments: argparse.Namespace, shown: Mapping[str, str], count: int) -> int:
     """Print the answers, and return how many films failed."""
     from ..output.tables import write_csv, write_json, write_table
 
-    if len(films) > 1 and not sys.stdout.isatty():  # on a terminal the answers themselves show the progress
-        answers = _with_progress(answers, len(films))
+    if count > 1 and not sys.stdout.isatty():  # on a terminal the answers themselves show the progress
+        answers = _with_progress(answers, count)
     if not arguments.json and not arguments.csv:
-        shown = {film: _within(film, arguments.films) for film in films}
         width = max(map(len, shown.values()), default=0)
         return write_table(((shown[film], answer) for film, answer in answers), sys.stdout, width)
     if sys.stdout.isatty():  # there the names are read, and not taken for paths
@@ -124,10 +126,15 @@ def _print(answers: Answers, arguments: argparse.Namespace, films: Sequence[str]
     return (write_json if arguments.json else write_csv)(answers, sys.stdout)
 
 
+def _shown(films: Sequence[str], given: Sequence[str]) -> dict[str, str]:
+    """Return what each film is called: its path within the folder that was given; whole paths where two are alike."""
+    within = {film: _within(film, given) for film in films}
+    return within if len(set(within.values())) == len(within) else {film: film for film in films}
+
+
 def _within(film: str, given: Sequence[str]) -> str:
-    """Return a film's path within the folder that was given, so that films of one name in several folders differ."""
-    for folder in given:
-        if film != folder and Path(film).is_relative_to(folder):
+    for folder in () if film in given else given:
+        if Path(film).is_relative_to(folder):
             return str(Path(film).relative_to(folder))
     return film
 

@@ -159,13 +159,21 @@ def tell_fault(film: str, error: KneeOAError) -> None:
     tqdm.write(on_terminal(f"kneeoa: {film}: {error.message}"), file=sys.stderr)
 
 
-def with_report(answers: Passing, path: Path) -> Iterator[tuple[str, Answer]]:
-    """Yield the same answers, and write a report of all of them at the end."""
+def with_report(answers: Passing, path: Path, shown: Mapping[str, str]) -> Iterator[tuple[str, Answer]]:
+    """Yield the same answers, and write a report of all of them at the end.
+
+    Args:
+        answers: The path of each film with its report or error.
+        path: The file of the report.
+        shown: What each film is called where two files have the same name.
+    """
     from .printable import new_document, study_line
 
     document = new_document(path)
+    names = {film: Path(film).name for film in shown}
+    names = names if len(set(names.values())) == len(names) else shown
     for number, (film, answer) in enumerate(answers, 1):
-        name = Path(film).name.encode("utf-8", "replace").decode()  # the readable part of a name that is not UTF-8
+        name = names[film].encode("utf-8", "replace").decode()  # the readable part of a name that is not UTF-8
         document.add(f"{number}. {name}", answer, study_line(_head(film)))
         yield film, answer
     try:
