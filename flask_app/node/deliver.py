@@ -27,8 +27,9 @@ MOST_BROKEN = 2
 """So many objects may each end an association before the others wait for the next try."""
 MOST_REFUSALS = 8
 """An object that the archive has refused this often is given up, until a person sends it again."""
-TAKEN = (0x0000, 0xB000, 0xB006, 0xB007)
-"""Statuses of C-STORE with which an object is stored: success, and warnings (PS3.4 table B.2-1)."""
+TAKEN = (0x0000, 0x0111, 0xB000, 0xB006, 0xB007)
+"""Statuses of C-STORE with which the archive has an object: success, a UID that it has (PS3.7 annex C; the UID of an
+object follows from its films and the model), and warnings (PS3.4 table B.2-1)."""
 
 log = logging.getLogger(__name__)
 

@@ -192,9 +192,11 @@ class Queue(Disk):
             )
 
     def previous_report(self, study: str) -> bytes | None:
-        """Return the newest structured report of a study as a file, or None."""
+        """Return the newest structured report of a study as a file, or None where there is none any more."""
         row = self.row(
-            "SELECT content FROM objects WHERE study = ? AND kind = 'sr' ORDER BY made_at DESC LIMIT 1", study
+            "SELECT content FROM objects WHERE study = ? AND kind = 'sr' AND length(content) > 0"
+            " ORDER BY made_at DESC LIMIT 1",
+            study,
         )
         return row["content"] if row else None
 
@@ -250,10 +252,11 @@ class Queue(Disk):
             database.execute("UPDATE objects SET reason = ? WHERE state = 'waiting'", (reason,))
 
     def resend(self, study: str) -> int:
-        """Make the newest objects of a study wait to be sent at once, and return how many."""
+        """Make the newest objects of a study that are still here wait to be sent at once, and return how many."""
         with self.transaction() as database:
             return database.execute(
-                "UPDATE objects SET state = 'waiting', attempts = 0, next_at = ? WHERE study = ? AND made_at ="
+                "UPDATE objects SET state = 'waiting', attempts = 0, next_at = ?"
+                " WHERE study = ? AND length(content) > 0 AND made_at ="
                 " (SELECT max(made_at) FROM objects WHERE study = ?)",
                 (self.clock(), study, study),
             ).rowcount

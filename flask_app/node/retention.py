@@ -15,8 +15,8 @@ def sweep(disk: Disk, keep_films: float, keep_days: float, roomy_bytes: int = 0)
         disk: The queue's disk.
         keep_films: Days for which the films of an answered study are kept.
         keep_days: Days for which rows, answers and the audit trail are kept.
-        roomy_bytes: While the disk uses more bytes than this, the oldest films of answered studies go earlier; 0 is no
-            limit.
+        roomy_bytes: While the disk uses more bytes than this, content goes earlier, oldest first: the films of answered
+            studies, then captures that were sent, then reports that were sent. 0 is no limit.
     """
     now = disk.clock()
     with disk.transaction() as database:
@@ -38,11 +38,18 @@ def used_bytes(disk: Disk) -> int:
 
 
 def _drop_oldest(disk: Disk) -> bool:
-    """Delete the content of the film that came first of those in answered studies; return whether there was one."""
+    """Delete the content of the oldest film in an answered study, or of the oldest object that was sent.
+
+    Returns:
+        Whether there was one.
+    """
     with disk.transaction() as database:
-        return bool(
-            database.execute(
+        return any(
+            database.execute(query).rowcount
+            for query in (
                 "UPDATE films SET content = NULL WHERE film = (SELECT film FROM films JOIN studies USING (study)"
-                " WHERE content IS NOT NULL AND due_at IS NULL ORDER BY films.received_at LIMIT 1)"
-            ).rowcount
+                " WHERE content IS NOT NULL AND due_at IS NULL ORDER BY films.received_at LIMIT 1)",
+                "UPDATE objects SET content = x'' WHERE object = (SELECT object FROM objects WHERE state = 'sent'"
+                " AND length(content) > 0 ORDER BY kind = 'sr', sent_at LIMIT 1)",
+            )
         )

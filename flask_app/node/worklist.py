@@ -113,8 +113,7 @@ def send(key: str) -> AnyResponse:
     """Make the report of a study wait to be sent again."""
     queue = _worklist().queue
     for row in rows(queue, Wanted(search=key)):
-        if row.key == key:
-            queue.resend(row.study)
+        if row.key == key and queue.resend(row.study):
             queue.note(g.kneeoa_who, "sent again", key)
     return redirect(url_for(".overview"), 303)
 

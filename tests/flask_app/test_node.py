@@ -439,6 +439,14 @@ def test_a_report_waits_for_an_archive_that_is_down_and_is_given_up_where_it_is_
     assert taken == [report.SOPInstanceUID]
 
 
+def test_an_object_that_the_archive_already_has_is_sent(queue, settings, grader):
+    take(queue, film())
+    grading(queue, grader).answer_next()
+    with archive([0x0111], []) as port:
+        assert Delivery(queue, replace(settings, archive=f"dicom://PACS@127.0.0.1:{port}")).send_due()
+    assert [tuple(row) for row in queue.select("SELECT state, attempts FROM objects")] == [("sent", 0)]
+
+
 def test_an_object_on_which_the_archive_aborts_holds_up_no_other(queue, settings, grader, clock):
     bad = 3
     take(queue, *(film() for _ in range(bad + 1)))
@@ -486,6 +494,21 @@ def _study(queue: Queue):
         return found
 
     return of
+
+
+def test_a_full_queue_drops_sent_captures_and_reports_and_nothing_that_waits(queue, grader):
+    take(queue, film(), film())
+    while grading(queue, grader, capture=True).answer_next():
+        pass
+    gone = [one.object for one in queue.to_send(2)]
+    for name in gone:
+        queue.sent(name)
+    sweep(queue, keep_films=2, keep_days=365, roomy_bytes=1)
+    empty = queue.select("SELECT object FROM objects WHERE length(content) = 0 ORDER BY rowid")
+    assert [name for (name,) in empty] == gone
+    ((uid,),) = queue.select("SELECT study FROM objects WHERE object = ?", gone[0])
+    assert queue.previous_report(uid) is None
+    assert queue.resend(uid) == 0
 
 
 def test_each_setting_is_documented_and_checked(tmp_path):
