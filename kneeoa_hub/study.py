@@ -177,9 +177,8 @@ def verdict(then: KneeGrade | PriorKnee, now: KneeGrade) -> str:
 
 def why_not_compared(then: FilmIdentity, now: FilmIdentity) -> str:
     """Return why two films must not be compared, "" where nothing in their headers speaks against it."""
-    other_patient = then.patient_id and now.patient_id and then.patient != now.patient
-    other_sex = then.sex and now.sex and then.sex != now.sex
-    if other_patient or other_sex:
+    parts = ((one.patient_id, one.issuer, one.born, one.sex) for one in (then, now))
+    if any(before and after and before != after for before, after in zip(*parts, strict=True)):
         return "The headers name two different patients, so the films are not compared."
     if then.date and now.date and then.date > now.date:
         return "By the headers, the film of then was taken after the film of now. Exchange the two films."
@@ -192,6 +191,8 @@ def unchecked(then: FilmIdentity, now: FilmIdentity) -> str:
         return (
             "Nothing says that both films are of one patient: a header does not name the patient by ID and birth date."
         )
+    if bool(then.issuer) != bool(now.issuer):
+        return "Nothing says that both films are of one patient: only one header names the issuer of the ID."
     if not then.date or not now.date:
         return "Nothing says which film is the earlier one: a header does not name the date."
     if then.date == now.date:
