@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ..errors import KneeOAError, OutputError, SettingsError
 from ..settings import Settings
@@ -40,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
     settings = Settings.from_environ()
     url, study = parse_study(arguments.study)
-    service = Service(url, settings.dicomweb_token, settings.timeout)
+    service = Service(url, _token(settings, url), settings.timeout)
     grader = from_pretrained(
         arguments.address, revision=arguments.revision, local_files_only=arguments.offline, level=arguments.level
     )
@@ -56,6 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
         service.store(to_bytes(structured_report([one.content for one in graded], report)))
         print(f"kneeoa: stored the report in the archive {service.host}.", file=sys.stderr)
     return 1 if faults else 0
+
+
+def _token(settings: Settings, url: str) -> str:
+    """Return the token where the address is on the host and port of KNEEOA_DICOMWEB, otherwise ""."""
+    own = urlsplit(settings.dicomweb).netloc.lower()
+    return settings.dicomweb_token if own and urlsplit(url).netloc.lower() == own else ""
 
 
 def _graded(service: "Service", study: str, grader: Any, faults: list[KneeOAError]) -> Iterator[_Graded]:

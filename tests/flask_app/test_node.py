@@ -386,6 +386,21 @@ def test_command_and_page_leave_out_a_film_of_another_patient(grader, monkeypatc
     assert "another patient" in page
 
 
+@pytest.mark.parametrize(("own", "given"), [("", ""), ("https://other.example", ""), ("https://archive.example", "s")])
+def test_the_command_sends_the_token_to_the_host_of_the_setting_only(monkeypatch, own, given):
+    tokens: list[str] = []
+
+    def films(service: Service, _study: str) -> list[FoundFilm]:
+        tokens.append(service.token)
+        raise ArchiveUnreachable("The archive does not answer.")
+
+    monkeypatch.setattr(Service, "films", films)
+    monkeypatch.setenv("KNEEOA_DICOMWEB", own)
+    monkeypatch.setenv("KNEEOA_DICOMWEB_TOKEN", "s")
+    assert main(["grade", "--study", "dicomweb://archive.example/dicom-web/studies/1.2"]) == 1
+    assert tokens == [given]
+
+
 @contextmanager
 def archive(statuses: list[int], titles: list[str], aborts: Container[str] = ()) -> Iterator[int]:
     """The port of an archive that answers one status after the other, then success, and notes what it has taken.
