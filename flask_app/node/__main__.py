@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import signal
 import subprocess
 import sys
@@ -91,7 +92,7 @@ def _supervise(stop: threading.Event) -> None:
     wait = RESTART_SECONDS
     while not stop.is_set():
         began = time.monotonic()
-        worker = subprocess.Popen([sys.executable, "-m", "flask_app.node.worker"])
+        worker = subprocess.Popen([sys.executable, "-m", "flask_app.node.worker", str(os.getpid())])
         while worker.poll() is None and not stop.wait(0.1):
             pass
         if stop.is_set():

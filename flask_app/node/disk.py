@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .privacy import Pseudonyms
@@ -40,11 +40,20 @@ CREATE INDEX IF NOT EXISTS objects_by_study ON objects (study);
 """
 
 
+def private(path: Path, make: bool = True) -> None:
+    """Let only its owner read a file, which is made where it is missing unless `make` is false."""
+    with suppress(PermissionError, FileNotFoundError):  # another user's file, or none
+        if make:
+            path.touch(mode=0o600)
+        path.chmod(0o600)
+
+
 class Disk:
     """The database in a folder. Threads may share it, and processes may open it beside each other.
 
     Args:
-        folder: The folder, which is made where it is missing, readable by its owner only.
+        folder: The folder, which is made where it is missing. Only its owner can read a folder made here, and the
+            files in any.
         max_bytes: Beyond this size a change raises sqlite3.Error; 0 is no limit. The limit holds for this object
             alone, so that the worker can still answer what was taken before.
         clock: Seconds since 1970.
@@ -59,6 +68,8 @@ class Disk:
         self.folder: Path = folder
         self.clock: Callable[[], float] = clock
         self._lock = threading.RLock()
+        for name in (FILE, f"{FILE}-wal", f"{FILE}-shm"):
+            private(folder / name, make=name == FILE)  # SQLite gives the others the mode of the first
         self._database = sqlite3.connect(
             folder / FILE, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False
         )

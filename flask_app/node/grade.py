@@ -18,6 +18,7 @@ from kneeoa_hub.overlay import film_picture
 from kneeoa_hub.study import Prior, PriorKnee, StudyReport, check_patient, study_report, without_pixels
 
 from ..source import Grader
+from .disk import private
 from .queue import Answer, Answered, Object, Queue, QueuedFilm, Study
 
 MOST_ATTEMPTS = 3
@@ -164,7 +165,9 @@ class StudyGrader:
         folder = self._queue.folder / DEAD_FOLDER
         try:
             folder.mkdir(mode=0o700, exist_ok=True)
-            (folder / f"{self._queue.pseudonyms.of(film.film)}.dcm").write_bytes(content)
+            letter = folder / f"{self._queue.pseudonyms.of(film.film)}.dcm"
+            private(letter)
+            letter.write_bytes(content)
             letters = sorted(folder.glob("*.dcm"), key=lambda path: path.stat().st_mtime, reverse=True)
             for path in letters[self._dead_letters :]:
                 path.unlink(missing_ok=True)

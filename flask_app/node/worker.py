@@ -34,12 +34,19 @@ ROOMY = 0.8
 log = logging.getLogger(__name__)
 
 
-def main() -> int:
-    """Work until a signal comes or the node ends; return 1 where the model cannot be loaded."""
+def main(arguments: list[str] | None = None) -> int:
+    """Work until a signal comes or the node ends; return 1 where the model cannot be loaded.
+
+    Args:
+        arguments: The process ID of the node. The node can end before this process could ask for its parent.
+    """
+    (node,) = map(int, sys.argv[1:] if arguments is None else arguments)
+    if os.getppid() != node:
+        return 0
     log_as_json()
     silence_libraries()
     settings = NodeSettings.from_environ()
-    stop, node = threading.Event(), os.getppid()
+    stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import sqlite3
 import ssl
 import subprocess
@@ -18,7 +19,7 @@ from pynetdicom.sop_class import Verification  # pyright: ignore[reportAttribute
 
 from flask_app import create_app
 from flask_app.guards import new_key
-from flask_app.node import receive
+from flask_app.node import receive, worker
 from flask_app.node.deliver import MOST_REFUSALS, Delivery
 from flask_app.node.disk import PAGE_BYTES
 from flask_app.node.grade import MOST_ATTEMPTS, StudyGrader
@@ -281,6 +282,28 @@ def test_a_full_disk_is_no_attempt_of_a_film(queue, grader, monkeypatch, call):
                 studies.answer_next()
     studies.answer_next()
     assert state(queue, uid) == ("graded", "")
+
+
+def test_only_the_owner_reads_the_files_of_a_folder_that_others_can_open(tmp_path, grader):
+    folder = tmp_path / "queue"
+    (folder / "dead").mkdir(parents=True, mode=0o755)
+    before = os.umask(0o022)
+    try:
+        queue = Queue(folder)
+        take(queue, film(PixelData=b"\0\0"))
+        grading(queue, grader).answer_next()
+        modes = {path.name: path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
+        queue.close()
+    finally:
+        os.umask(before)
+    assert len(modes) == 5  # the queue, its two companions, the key and a dead letter
+    assert set(modes.values()) == {0o600}
+
+
+def test_a_worker_whose_node_has_ended_ends_too(monkeypatch, tmp_path):
+    monkeypatch.setenv("KNEEOA_NODE_FOLDER", str(tmp_path))
+    assert worker.main([str(os.getpid())]) == 0  # this process is not its own parent
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_dead_letters_are_bounded(queue, grader):
