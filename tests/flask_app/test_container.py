@@ -9,12 +9,16 @@ import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from pathlib import Path
 from shutil import which
 
 import pytest
 import requests
 import yaml
+
+from flask_app.node.settings import NodeSettings
+from kneeoa_hub.settings import Settings
 
 from ..support.container import ROOT, Image, build, instructions
 from ..support.flask_serving import ready, serving, workers
@@ -58,9 +62,20 @@ def test_compose_is_closed_by_default():
     assert service["environment"]["HF_HOME"].startswith("${HF_HOME:-/var/lib/kneeoa/")
     assert service["environment"]["HF_HUB_OFFLINE"] == "${HF_HUB_OFFLINE:-0}"
     # the operator's file of keys, at the place that the app is told
-    assert service["environment"]["KNEEOA_API_KEYS"] == "${API_KEY_FILE:+/run/secrets/api_keys}"
+    keys = "".join(f"${{{name}:+/run/secrets/api_keys}}" for name in ("KNEEOA_API_KEYS", "API_KEY_FILE"))
+    assert service["environment"]["KNEEOA_API_KEYS"] == keys
     assert service["secrets"] == ["api_keys"]
     assert ("USER", "10001:10001") in set(instructions())
+
+
+def test_compose_passes_every_setting_of_the_host_that_is_not_its_own():
+    services = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]
+    library = {f"KNEEOA_{one.name.upper()}" for one in fields(Settings)}
+    node = {f"KNEEOA_NODE_{one.name.upper()}" for one in fields(NodeSettings)}
+    assert library - services["kneeoa"]["environment"].keys() == {"KNEEOA_HOST", "KNEEOA_PORT", "KNEEOA_DATA"}
+    assert node - services["node"]["environment"].keys() == {"KNEEOA_NODE_PORT"}
+    for name, given in (one for service in ("kneeoa", "node") for one in services[service]["environment"].items()):
+        assert name == "KNEEOA_NODE_HOST" or f"${{{name}:" in given
 
 
 def test_what_compose_lets_it_have_is_enough_for_every_thread(films: dict[str, Path]):
