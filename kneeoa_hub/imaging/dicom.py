@@ -125,10 +125,11 @@ def _form_of(header: Dataset) -> PixelForm:
     rows, columns = whole(header, "Rows", 0), whole(header, "Columns", 0)
     samples, syntax = whole(header, "SamplesPerPixel", 1), header.file_meta.TransferSyntaxUID
     allocated = whole(header, "BitsAllocated", 0)
-    if not allocated:  # uncompressed pixels tell
+    used = max(whole(header, "BitsStored", 0), whole(header, "HighBit", -1) + 1)
+    if allocated < max(1, used):  # uncompressed pixels tell
         cells = max(1, rows * columns * samples)
-        allocated = 8 * (len(header.get("PixelData") or b"") // cells) if syntax in UNCOMPRESSED else 16
-    stored = whole(header, "BitsStored", allocated)
+        allocated = 8 * (len(header.get("PixelData") or b"") // cells) or allocated if syntax in UNCOMPRESSED else 16
+    stored = whole(header, "BitsStored", whole(header, "HighBit", allocated - 1) + 1)
     return PixelForm(
         rows=rows,
         columns=columns,
@@ -164,11 +165,6 @@ def _check_form(header: Dataset, form: PixelForm, name: str, limits: Limits) -> 
         raise UnsupportedFilm(f"{name} is DICOM in a transfer syntax that is not read; export it uncompressed.")
     if form.syntax in UNCOMPRESSED and form.allocated not in CELL_BITS:
         raise UnsupportedFilm(f"{name} is DICOM whose pixels do not take 8, 16 or 32 bits each; export it with 16.")
-    if not form.is_consistent:
-        raise DamagedFilm(
-            f"{name} is damaged DICOM (its bits allocated, bits stored and high bit contradict each other); export it"
-            " again."
-        )
 
 
 def _decoded(header: Dataset, form: PixelForm, name: str) -> tuple[np.ndarray, float, PixelForm, tuple[str, ...]]:

@@ -34,7 +34,7 @@ from .bounds.dicom import check_fragments, check_frame
 from .bounds.jpeg import image_end
 from .pixel_form import PixelForm
 from .quiet import quiet_warnings
-from .stored_bits import CONTRADICTED, Bits, fitting_bits, values_of
+from .stored_bits import CONTRADICTED, Bits, fitting_bits, possible_bits, values_of
 
 JPEG: tuple[str, ...] = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
 """Transfer syntaxes of ITU-T T.81."""
@@ -80,12 +80,17 @@ def stored_values(header: Any, form: PixelForm) -> tuple[np.ndarray, PixelForm, 
         ValueError: The pixel data are corrupt, or the frame's size differs from the header's. The decoders raise errors
             of their own too.
     """
+    possible = replace(form, bits=possible_bits(form.bits, form.allocated))
+    values, fitting, warnings = _fitted(*_cells(header, possible))
+    return values, fitting, warnings if possible == form else (CONTRADICTED,)
+
+
+def _cells(header: Any, form: PixelForm) -> tuple[np.ndarray, PixelForm]:
+    """Return the cells [H,W] or [H,W,3], with the form in which values lie in them."""
     if form.syntax in UNCOMPRESSED:
-        return _fitted(_uncompressed(header, form), form)
+        return _uncompressed(header, form), form
     frame = single_frame(header)
-    if form.syntax == RLELossless:
-        return _fitted(_from_rle(frame, form), form)
-    return _fitted(*_from_jpeg(frame, form))
+    return (_from_rle(frame, form), form) if form.syntax == RLELossless else _from_jpeg(frame, form)
 
 
 def single_frame(header: Any) -> bytes:

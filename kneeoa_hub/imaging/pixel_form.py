@@ -35,8 +35,3 @@ class PixelForm:
     def shape(self) -> tuple[int, int]:
         """Rows and columns."""
         return self.rows, self.columns
-
-    @property
-    def is_consistent(self) -> bool:
-        """Whether the bits of a value lie within its cell."""
-        return 0 < self.bits.stored <= self.bits.high + 1 <= self.allocated

@@ -43,6 +43,17 @@ class Bits:
         return self.high + 1 - self.stored
 
 
+def possible_bits(said: Bits, width: int) -> Bits:
+    """Return the bits that a header gives to cells of a width, or those that one of its two numbers allows.
+
+    Where neither number can be right, the values take the whole cell.
+    """
+    if 0 < said.stored <= said.high + 1 <= width:
+        return said
+    stored = next((one for one in (said.stored, said.high + 1) if 0 < one <= width), width)
+    return Bits(stored, stored - 1, said.signed)
+
+
 def fitting_bits(cells: np.ndarray, said: Bits) -> Bits:
     """Return the bits that make a film of unsigned cells [H,W]: those of the header unless others surely fit better.
 

@@ -32,6 +32,7 @@ from kneeoa_hub.errors import DamagedFilm, FilmError, FilmTooLarge, SeveralFrame
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.dicom_grays import MISSED_WINDOW, NO_WINDOW, UNKNOWN_GRAYS
 from kneeoa_hub.imaging.film import Limits
+from kneeoa_hub.imaging.stored_bits import CONTRADICTED
 
 from ..support.dicom_films import knee
 
@@ -114,16 +115,19 @@ def test_lossy_values_above_the_highest_one_are_white_and_not_black():
         {"BitsStored": 17, "HighBit": 16},
         {"BitsStored": 12, "HighBit": 10},
         {"BitsStored": 0},
+        {"BitsStored": None},
         {"BitsAllocated": 8},
     ],
 )
-def test_contradictory_bits_are_damage(syntax: UID, header: dict[str, int]):
+def test_bits_that_contradict_each_other_are_told_by_the_values(syntax: UID, header: dict[str, int | None]):
     content = dicom(knee(), syntax, BitsStored=12, HighBit=11)
     dataset = pydicom.dcmread(io.BytesIO(content))
     for name, value in header.items():
         setattr(dataset, name, value)
-    with pytest.raises(DamagedFilm, match="contradict each other"):
-        decode(written(dataset))
+    film = decode(written(dataset))
+    assert (film.pixels == knee()).all()
+    consistent = header.get("BitsStored", 12) is None or "BitsAllocated" in header
+    assert (CONTRADICTED in film.warnings) != consistent
 
 
 def test_a_compressed_data_set_without_a_syntax_is_an_error():
