@@ -63,6 +63,11 @@ def is_square(aspect: float) -> bool:
     return max(aspect, 1 / aspect) <= 1 + SQUARE
 
 
+def is_possible(aspect: float) -> bool:
+    """Tell whether a machine or scanner may have made such pixels."""
+    return 1 / MOST_ASPECT <= aspect <= MOST_ASPECT
+
+
 def agree(aspects: Iterable[float]) -> bool:
     """Tell whether all statements give a pixel the same shape."""
     values = list(aspects)
@@ -77,7 +82,7 @@ def squared(film: Film, limits: Limits) -> Film:
     """
     if is_square(film.aspect):
         return film
-    if not 1 / MOST_ASPECT <= film.aspect <= MOST_ASPECT:
+    if not is_possible(film.aspect):
         return replace(film, warnings=(*film.warnings, IMPOSSIBLE))
     longer = max(film.aspect, 1 / film.aspect)
     stretch = min(longer, max(1.0, limits.max_pixels / film.pixels.size))

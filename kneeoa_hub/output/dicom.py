@@ -9,6 +9,7 @@ import hashlib
 import io
 import re
 from collections.abc import Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -17,9 +18,11 @@ from PIL import Image
 from .. import __version__
 from ..errors import DamagedFilm, FilmError, MissingExtra, UnsupportedFilm
 from ..grades import GRADES
+from ..imaging.dicom_header import read_statements
 from ..imaging.formats import is_dicom
 from ..imaging.identity import MAKER
 from ..imaging.quiet import quiet_logs, quiet_warnings
+from ..imaging.square import is_possible, is_square
 from ..report import FilmReport, KneeGrade
 from ..study import StudyReport
 
@@ -117,6 +120,9 @@ def secondary_capture(film: bytes, report: FilmReport) -> Any:
     )
     # highdicom accepts neither an empty orientation nor one between two directions
     made.PatientOrientation = header.PatientOrientation
+    aspect = read_statements(header).aspect
+    if is_possible(aspect) and not is_square(aspect):  # the overlay has the pixels of the film
+        made.PixelAspectRatio = list(Fraction(aspect).limit_denominator(1000).as_integer_ratio())
     sides = {knee.side for knee in report.knees}
     if sides == {"left", "right"}:
         made.ImageLaterality = "B"

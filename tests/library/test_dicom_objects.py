@@ -193,6 +193,13 @@ def name_of(item: pydicom.Dataset) -> str:
     return item.ConceptNameCodeSequence[0].CodeValue if "ConceptNameCodeSequence" in item else ""
 
 
+def test_the_secondary_capture_has_the_shape_of_the_pixels_of_its_film(grader):
+    pressed = study(np.ascontiguousarray(two_knees()[::2]), ImagerPixelSpacing=["0.2", "0.1"])
+    made = pydicom.dcmread(io.BytesIO(to_bytes(secondary_capture(pressed, grader.grade(pressed, force=True)))))
+    assert list(made.PixelAspectRatio) == [2, 1]
+    assert (made.Columns, made.Rows < 400) == (800, True)
+
+
 def test_the_secondary_capture_is_the_overlay_with_a_marked_foot(film, report):
     made = pydicom.dcmread(io.BytesIO(to_bytes(secondary_capture(film, report))))
     overlay = np.asarray(report.overlay())
