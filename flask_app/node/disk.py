@@ -83,8 +83,9 @@ class Disk:
         ):
             self._database.execute(f"PRAGMA {pragma}")
         self._database.executescript(TABLES)
-        if not any(column["name"] == "sex" for column in self._database.execute("PRAGMA table_info(studies)")):
-            self._database.execute("ALTER TABLE studies ADD COLUMN sex TEXT NOT NULL DEFAULT ''")  # an older queue
+        with self.transaction() as database:  # the node and the app may start at once
+            if not any(column["name"] == "sex" for column in database.execute("PRAGMA table_info(studies)")):
+                database.execute("ALTER TABLE studies ADD COLUMN sex TEXT NOT NULL DEFAULT ''")  # an older queue
         self.pseudonyms: Pseudonyms = Pseudonyms(folder)
         self._database.create_function("pseudonym", 1, self.pseudonyms.of)
         if max_bytes:

@@ -92,10 +92,10 @@ class StudyGrader:
                 graded.append(GradedFilm(film.film, film.content, report))
         if not graded:
             return Answer(outcomes, earlier.revision, earlier.knees, ())
-        report = study_report([one.report for one in graded], self._priors(study))
-        if earlier.knees:
-            report = replace(report, warnings=(*report.warnings, EARLIER_REPORT))
         with self._in_progress(*(one.film for one in graded)):
+            report = study_report([one.report for one in graded], self._priors(study))
+            if earlier.knees:
+                report = replace(report, warnings=(*report.warnings, EARLIER_REPORT))
             objects, fault = self._objects(study, graded, report, replaces=not earlier.knees)
         if fault:
             outcomes = {film: (state, reason or fault) for film, (state, reason) in outcomes.items()}
@@ -112,7 +112,7 @@ class StudyGrader:
             self._bury(film, content)
             return "faulty", error.message, None
         with self._in_progress(film.film):
-            (report,) = self._grader.grade_batch([content], boxes=[None])
+            report = self._report(content)
         if isinstance(report, FilmError):
             self._bury(film, content)
             return "faulty", report.message, None
@@ -120,9 +120,18 @@ class StudyGrader:
             raise report
         if report.refused:
             return "refused", report.refused.message, report
-        # A study may have many films, so only the picture stays, and only where it will be drawn.
+        return "graded", "", report
+
+    def _report(self, content: bytes) -> FilmReport | KneeOAError:
+        """Return the report of a film, or its error.
+
+        A study may have many films, so only the picture stays, and only where it will be drawn.
+        """
+        (report,) = self._grader.grade_batch([content], boxes=[None])
+        if isinstance(report, KneeOAError) or report.refused:
+            return report
         picture = np.asarray(film_picture(report.film)) if self._capture else without_pixels(report)
-        return "graded", "", replace(report, film=picture)
+        return replace(report, film=picture)
 
     @contextmanager
     def _in_progress(self, *films: str) -> Iterator[None]:

@@ -19,7 +19,7 @@ from pynetdicom.sop_class import Verification  # pyright: ignore[reportAttribute
 
 from flask_app import create_app
 from flask_app.guards import new_key
-from flask_app.node import receive, worker
+from flask_app.node import grade, receive, worker
 from flask_app.node.deliver import MOST_REFUSALS, Delivery
 from flask_app.node.disk import PAGE_BYTES
 from flask_app.node.grade import MOST_ATTEMPTS, StudyGrader
@@ -253,18 +253,45 @@ def test_a_film_that_ends_the_process_does_not_take_its_study_along(queue, grade
     poison = film(**again)
     sound, *others = take(queue, first, film(**again, ImageLaterality="L"), poison)
 
-    def grade(films, boxes):
+    def grade_or_end(films, boxes):
         if films == [poison]:
             raise SystemExit  # stands for the end of the process
         return grade_batch(films, boxes=boxes)
 
     grade_batch = grader.grade_batch
-    monkeypatch.setattr(grader, "grade_batch", grade)
+    monkeypatch.setattr(grader, "grade_batch", grade_or_end)
     for _ in range(MOST_ATTEMPTS):
         with pytest.raises(SystemExit):
             grading(queue, grader).answer_next()
     grading(queue, grader).answer_next()
     assert [state(queue, uid)[0] for uid in (sound, *others)] == ["graded", "graded", "faulty"]
+
+
+@pytest.mark.parametrize("place", ["film_picture", "study_report", "secondary_capture"])
+def test_a_film_that_ends_the_process_after_its_grading_is_faulty_too(queue, grader, monkeypatch, place):
+    (uid,) = take(queue, film())
+
+    def end(*_):
+        raise SystemExit  # stands for the end of the process
+
+    monkeypatch.setattr(grade, place, end)
+    for _ in range(MOST_ATTEMPTS):
+        with pytest.raises(SystemExit):
+            grading(queue, grader, capture=True).answer_next()
+    grading(queue, grader, capture=True).answer_next()
+    assert state(queue, uid)[0] == "faulty"
+
+
+def test_a_queue_of_an_earlier_release_is_used_as_it_is(tmp_path, grader):
+    old = Queue(tmp_path)
+    (uid,) = take(old, film())
+    with old.transaction() as database:
+        database.execute("ALTER TABLE studies DROP COLUMN sex")
+    old.close()
+    queue = Queue(tmp_path)
+    grading(queue, grader).answer_next()
+    assert state(queue, uid) == ("graded", "")
+    queue.close()
 
 
 @pytest.mark.parametrize("call", ["end", "answer"])
