@@ -1,8 +1,8 @@
 """TIFF films: which page of a file is the film, and how its pixels are stored (TIFF 6.0, BigTIFF).
 
 Pillow reads few kinds of TIFF rightly: it takes signed 8 bits for unsigned ones, wraps unsigned 32 bits, exchanges the
-bytes of compressed values in big endian, and does not know 64 bits, 16-bit floats and most packed values. imagecodecs
-(extra `dicom`) reads those.
+bytes of compressed values in big endian, and does not know 64 bits, 16-bit floats, most packed values, and most
+negatives of more than 8 bits. imagecodecs (extra `dicom`) reads those.
 """
 
 from collections.abc import Sequence
@@ -27,8 +27,15 @@ WHITE_IS_ZERO, BLACK_IS_ZERO = 0, 1
 """Photometric interpretations of a gray film; the first one is a negative."""
 UNSIGNED, SIGNED, FLOAT, UNDEFINED = 1, 2, 3, 4
 """Sample formats that are read; the others are complex numbers."""
-UNCOMPRESSED, LSB_FIRST = 1, 2
-"""Values of COMPRESSION and of FILL_ORDER."""
+UNCOMPRESSED, LERC, WEBP, LSB_FIRST = 1, 34887, 50001, 2
+"""Values of COMPRESSION, of which Pillow reads neither LERC nor everywhere WebP, and of FILL_ORDER."""
+NOT_READ = {
+    **dict.fromkeys((33003, 33004, 33005, 34712), "JPEG 2000"),
+    **dict.fromkeys((50002, 52546), "JPEG XL"),
+    34933: "PNG",
+    34934: "JPEG XR",
+}
+"""Values of COMPRESSION that libtiff does not know."""
 READ = {
     *(SUBFILE, OLD_SUBFILE, WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, ORIENTATION),
     *(X_RESOLUTION, Y_RESOLUTION, SAMPLE_FORMAT, TILE_WIDTH, TILE_LENGTH, *STARTS, *LENGTHS),
@@ -54,7 +61,7 @@ def film_page(content: bytes, name: str) -> Header:
 
     Raises:
         SeveralFrames: More than one page may be the film.
-        UnsupportedFilm: The values are complex numbers.
+        UnsupportedFilm: The values are complex numbers, or compressed in a way that is not read.
         KeyError: The page does not say how large it is.
     """
     reader = readers(content)[0]
@@ -105,6 +112,8 @@ def _header(tags: Tags, page: int, big_endian: bool, name: str) -> Header:
     bits, formats = tags.get(BITS, [1]), set(tags.get(SAMPLE_FORMAT, [UNSIGNED]))
     if not formats <= {UNSIGNED, SIGNED, FLOAT, UNDEFINED}:
         raise UnsupportedFilm(f"{name} is a TIFF of complex numbers; export it with 16 bits.")
+    if within := NOT_READ.get(_one(tags, COMPRESSION, UNCOMPRESSED)):
+        raise UnsupportedFilm(f"{name} is a TIFF compressed with {within}, which is not read; export it with LZW.")
     photometric = _one(tags, PHOTOMETRIC, BLACK_IS_ZERO)
     across, down = (tags.get(number, [0.0])[0] for number in (X_RESOLUTION, Y_RESOLUTION))
     return Header(
@@ -127,6 +136,10 @@ def _pillow_reads(tags: Tags, bits: Sequence[float], formats: set[float], big_en
     """Tell whether Pillow reads the values of a page as they are."""
     if _one(tags, FILL_ORDER, 1) == LSB_FIRST and max(bits) > 8:
         return False
+    if _one(tags, COMPRESSION, UNCOMPRESSED) in (LERC, WEBP):
+        return False
+    if _one(tags, PHOTOMETRIC, BLACK_IS_ZERO) == WHITE_IS_ZERO and max(bits) > 8 and FLOAT not in formats:
+        return not big_endian and bits == [16] and formats <= {UNSIGNED, UNDEFINED}
     if formats <= {UNSIGNED, UNDEFINED}:
         return set(bits) <= {1, 2, 4, 8} or bits == [16]
     exchanged = big_endian and _one(tags, COMPRESSION, UNCOMPRESSED) != UNCOMPRESSED

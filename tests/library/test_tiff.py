@@ -43,11 +43,22 @@ def test_values_packed_into_bits_are_kept(bits: int, order: str, compression: in
     assert (decode(packed_tiff(values, bits, order, compression)).pixels == values).all()
 
 
-@pytest.mark.parametrize("kind", ["int8", "uint32", "float64"])
-def test_a_negative_of_any_type_is_inverted(kind: str):
-    values = VALUES[kind].astype(np.float32)
-    film = decode(tiff(VALUES[kind], photometric="miniswhite"))
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("stored", [RAMP, *VALUES.values()], ids=["uint16", *VALUES])
+def test_a_negative_of_any_type_is_inverted(stored: np.ndarray, order: str):
+    values = stored.astype(np.float32)
+    film = decode(tiff(stored, photometric="miniswhite", byteorder=order))
     assert (film.pixels == values.max() - values).all()
+
+
+def test_lerc_and_webp_are_read_and_a_compression_that_libtiff_lacks_is_named():
+    assert (decode(tiff(RAMP, compression="lerc")).pixels == RAMP).all()
+    gray = np.stack([(RAMP >> 8).astype(np.uint8)] * 3, axis=-1)
+    webp = tiff(gray, photometric="rgb", compression="webp", compressionargs={"lossless": True})
+    assert (decode(webp).pixels == gray[..., 0]).all()
+    for compression, named in (("jpeg2000", "JPEG 2000"), ("png", "PNG"), ("jpegxl", "JPEG XL")):
+        with pytest.raises(UnsupportedFilm, match=f"compressed with {named}, which is not read"):
+            decode(tiff(RAMP, compression=compression))
 
 
 def test_a_big_tiff_in_either_byte_order_is_read():
