@@ -6,7 +6,9 @@ nothing in the process of its user; it names the setting that is wrong.
 """
 
 import io
+import ipaddress
 import os
+import re
 import ssl
 import sys
 from collections.abc import Iterator
@@ -60,17 +62,21 @@ def prepare_network() -> list[str]:
     where a proxy answers for this machine, or where a variable is wrong.
 
     Returns:
-        A sentence for each variable that was dropped.
+        A sentence for each variable, or host of NO_PROXY, that was dropped.
     """
     wrong = dict(wrong_network_settings())
     for name in wrong:
         del os.environ[name]
+    dropped = [f"{reason} It is ignored." for reason in wrong.values()]
     searched = os.environ.get("KERASTUNER_ORACLE_IP", "")
     for name in ("NO_PROXY", "no_proxy"):
         listed = [host.strip() for host in os.environ.get(name, "").split(",") if host.strip()]
+        odd = [host for host in listed if not _is_exempt_host(host)]
+        dropped += [f"{name} lists {host}; write HOST, HOST:PORT or an address. It is ignored." for host in odd]
+        listed = [host for host in listed if host not in odd]
         added = [host for host in (*LOOPBACK, searched) if host and host not in listed]
         os.environ[name] = ",".join(listed if "*" in listed else [*listed, *added])
-    return [f"{reason} It is ignored." for reason in wrong.values()]
+    return dropped
 
 
 def wrong_network_settings() -> Iterator[tuple[str, str]]:
@@ -105,6 +111,15 @@ def _names_a_host(address: str) -> bool:
         return bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is no number, or half a bracket
         return False
+
+
+def _is_exempt_host(host: str) -> bool:
+    """Tell whether httpx can read an item of NO_PROXY. It raises for brackets, and for networks of IPv6."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return bool(re.fullmatch(r"(\w+://)?[^:\[\]]*(:\d+)?", host))
+    return True
 
 
 def quiet_onnxruntime() -> None:

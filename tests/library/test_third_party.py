@@ -111,6 +111,15 @@ def test_a_network_setting_that_no_client_can_use_is_named_and_a_program_goes_on
     assert name not in os.environ
 
 
+def test_a_host_of_no_proxy_that_a_client_cannot_read_is_named_and_left_out(monkeypatch):
+    monkeypatch.setattr(os, "environ", {"NO_PROXY": "10.0.0.0/8,[::1],fd00::/8,pacs:b,.example:80,fe80::1"})
+    told = third_party.prepare_network()
+    assert [sentence.split(";")[0] for sentence in told] == [
+        f"NO_PROXY lists {host}" for host in ("[::1]", "fd00::/8", "pacs:b")
+    ]
+    assert os.environ["NO_PROXY"] == "10.0.0.0/8,.example:80,fe80::1,localhost,127.0.0.1,::1"
+
+
 class ServerOfNobody:
     """A server whose certificate nobody knows, as that of a proxy that reads what passes."""
 
