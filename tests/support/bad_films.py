@@ -53,8 +53,6 @@ def unreadable() -> dict[str, bytes]:
         whole = dicom(knee(), syntax)
         files[f"dicom {syntax.name} cut in half"] = whole[: len(whole) // 2]
     files |= {
-        "dicom whose high bit lies outside its cells": dicom(knee(), BitsStored=12, HighBit=16),
-        "dicom of more bits than its cells": dicom(knee(), BitsStored=17, HighBit=15),
         "dicom of pixels of 12 bits": dicom(knee(), BitsAllocated=12, BitsStored=12, HighBit=11),
         "data set alone, cut in half": bare(dicom(knee()))[: knee().nbytes // 2],
         "data set alone, of no image": b"\x08\0\x16\0UI\x02\0" + b"1.",
@@ -79,6 +77,8 @@ def odd() -> dict[str, bytes]:
         "png with a page behind it": _film("PNG") + b"<html><script>alert(1)</script></html>",
         "png that is a zip too": _film("PNG") + _zipped(),
         "dicom of an unknown photometric interpretation": dicom(knee(), PhotometricInterpretation="GRAY"),
+        "dicom whose high bit lies outside its cells": dicom(knee(), BitsStored=12, HighBit=16),
+        "dicom of more bits than its cells": dicom(knee(), BitsStored=17, HighBit=15),
         "jpeg cut at 98%": _film("JPEG")[: round(0.98 * len(_film("JPEG")))],
     }
     rng = np.random.default_rng(0)
