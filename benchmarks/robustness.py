@@ -20,6 +20,7 @@ from kneeoa_hub import from_pretrained
 from tuning.data.datasets import bright_bone
 from tuning.data.sources import FilmReader
 from tuning.data.table import AuditedFilm, read_films
+from tuning.data.variation import gray_bytes
 from tuning.evaluation.film_changes import CHANGES
 from tuning.evaluation.robustness import AS_IT_IS, Robustness, TrueFilm, robustness
 
@@ -35,11 +36,7 @@ def films_of(audit: Path, dataset: str, most: int, seed: int = 0) -> list[TrueFi
 
 
 def _read(reader: FilmReader, film: AuditedFilm) -> TrueFilm:
-    pixels = bright_bone(reader, film)
-    if not (pixels.min() >= 0 and 32 < pixels.max() <= 255):
-        low, high = np.percentile(pixels, (0.1, 99.9))
-        pixels = 255 * np.clip((pixels - low) / max(float(high - low), 1e-6), 0, 1)
-    return TrueFilm(np.rint(pixels).astype(np.uint8), film.grade, film.leakage_group)
+    return TrueFilm(gray_bytes(bright_bone(reader, film)), film.grade, film.leakage_group)
 
 
 def worst(rows: list[Robustness]) -> dict[str, tuple[str, float]]:

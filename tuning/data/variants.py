@@ -19,7 +19,7 @@ from .sources import FilmReader
 from .variation import gray_bytes, vary
 
 VARIANTS, PLAIN = 6, 2
-"""Of each film; so many of them have their frame moved alone."""
+"""Copies of each film, and how many of them, the first ones, differ only in a moved frame."""
 MOVED, SCALED = 0.025, 0.05
 """Deviations of a frame's middle, in sides of the joint, and of the logarithm of its side: as a locator errs."""
 MOST = 3.0
@@ -27,7 +27,7 @@ MOST = 3.0
 
 
 def load_variants(audit: Path, knees: Knees, config: InputConfig, count: int = VARIANTS, seed: int = 0) -> np.ndarray:
-    """Return [N,count,S,S] uint8 of N framed training knees, memory-mapped; makes them where they are not kept.
+    """Return [N,count,S,S] uint8 of N framed training knees, memory-mapped; make them where they are not kept.
 
     Args:
         audit: Output folder of the audit, beside whose table they are kept.

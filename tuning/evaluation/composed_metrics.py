@@ -12,7 +12,7 @@ from kneeoa_hub.grader import KneeGrader
 from kneeoa_hub.imaging.film import Film
 from kneeoa_hub.imaging.gate import POSES, Pose
 from kneeoa_hub.imaging.letterbox import Box
-from kneeoa_hub.imaging.locate import Joint, Locator, find_knees
+from kneeoa_hub.imaging.locate import Joint, Locator, clipped, find_knees
 from kneeoa_hub.imaging.screen import Screening, box_in_given_film
 from kneeoa_hub.report import FilmReport
 
@@ -118,7 +118,7 @@ def _measure(
     if not len(film.joints):
         return ComposedResult(0, len(found), refused, posed)
     matches = [_match(joint, found) for joint in film.joints]
-    true_boxes = [_cut(box, *pixels.shape) for box in film.boxes]
+    true_boxes = [clipped(box, pixels.shape) for box in film.boxes]
     return ComposedResult(
         len(film.joints),
         len(found),
@@ -192,7 +192,7 @@ def _posed(film: ComposedFilm, pose: Pose, grader: KneeGrader) -> bool:
     if not len(film.joints):
         return report.refused is not None
     back = Screening(Film(bright, "composed"), (), pose)
-    boxes = [box_in_given_film(_cut(box, *bright.shape), back) for box in film.boxes]
+    boxes = [box_in_given_film(clipped(box, bright.shape), back) for box in film.boxes]
     distances = _distances(boxes, [knee.box for knee in report.knees])
     return len(report.knees) == len(boxes) and all(distance <= SAME_JOINT for distance in distances)
 
@@ -207,12 +207,6 @@ def _distances(true: Sequence[Box], found: Sequence[Box]) -> tuple[float, ...]:
         away = np.linalg.norm(centres - np.array(box, float).reshape(2, 2).mean(0), axis=1)
         distances.append(float(away.min()) / (box[2] - box[0]))
     return tuple(distances)
-
-
-def _cut(box: Sequence[int], height: int, width: int) -> Box:
-    """The part of a box that lies in the film."""
-    left, top, right, bottom = (int(edge) for edge in box)
-    return max(0, left), max(0, top), min(width, right), min(height, bottom)
 
 
 def _match(joint: np.ndarray, found: Sequence[Joint]) -> tuple[Joint, float] | None:
