@@ -6,8 +6,10 @@ A header is a pydicom Dataset. It is typed as Any, since type checkers do not kn
 from dataclasses import dataclass
 from typing import Any
 
-from .dicom_codes import REGION, VIEW, coded_words, named_words
+from .dicom_codes import REGION, coded_words, named_words
 from .dicom_values import numbers, several, text
+from .dicom_views import READ_ELEMENTS as VIEW_ELEMENTS
+from .dicom_views import is_not_frontal
 from .square import CONTRADICTION, agree, aspect_of, first_not_square
 
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
@@ -19,8 +21,7 @@ PALETTES = tuple(
 READ_ELEMENTS = (
     "Modality",
     "BodyPartExamined",
-    "ViewPosition",
-    *VIEW,
+    *VIEW_ELEMENTS,
     *REGION,
     "Laterality",
     "ImageLaterality",
@@ -97,21 +98,6 @@ ABOVE_THE_KNEE = {"HIP", "PELVIS"}
 """Body parts that together with one of BELOW_THE_KNEE name a whole leg, with its knee."""
 BELOW_THE_KNEE = {"ANKLE", "CALCANEUS", "FEET", "FOOT", "HEEL", "TALUS", "TOE"}
 """Body parts that together with one of ABOVE_THE_KNEE name a whole leg, with its knee."""
-OTHER_VIEWS = {"LL", "RL", "ML", "LM"}
-"""Values of View Position (0018,5101) that are not frontal. Among other words they may mean something else, such as the
-lower limb, so they count alone."""
-OTHER_VIEW_WORDS = frozenset(
-    word
-    for words in (
-        "LLD RLD LLO RLO LPO RPO LAO RAO MLO LMO OBL OBLIQUE LAT LATERAL MEDIOLATERAL LATEROMEDIAL",
-        "SAGITTAL AXIAL INFEROSUPERIOR SUPEROINFERIOR TANGENTIAL SKYLINE SUNRISE MERCHANT CROSS CROSSTABLE",
-    )
-    for word in words.split()
-)
-"""Words of View Position that say that the view is not frontal: defined terms of PS3.3 C.8.1.1, views of PS3.16 CID
-4010 and 4014, and the names of patella views."""
-
-
 LEG = ABOVE_THE_KNEE | BELOW_THE_KNEE
 """Body parts that a film of the whole leg may name beside the knee."""
 LIMB = {"LIMB", "EXTREMITY", "EXTREMITIE"}
@@ -150,11 +136,7 @@ def _ruled_out(header: Any) -> str | None:
     knee = any(_names_a_knee(one) for one in named)
     if any(parts and not (knee and parts <= LEG) for parts in others):
         return "other-body-part"
-    view = named_words(header, "ViewPosition")
-    view |= {word.removesuffix("S") for word in view}
-    coded = set().union(*(coded_words(header, keyword) for keyword in VIEW))
-    lateral = (view | coded) & OTHER_VIEW_WORDS or (len(view) == 1 and view <= OTHER_VIEWS)
-    return "not-frontal" if lateral or set(_orientation(header)) & {"A", "P"} else None
+    return "not-frontal" if is_not_frontal(header) or set(_orientation(header)) & {"A", "P"} else None
 
 
 def _names_a_knee(named: set[str]) -> bool:

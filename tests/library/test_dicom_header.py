@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from pydicom.dataset import Dataset
 
 from benchmarks.film_kinds import dicom
 from kneeoa_hub.imaging.decode import decode
@@ -11,7 +10,7 @@ from kneeoa_hub.imaging.laterality import MIRRORED_WARNING, STACKED_WARNING, rig
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
 from kneeoa_hub.imaging.refusal import MESSAGES, check_pixels
 
-from ..support.dicom_films import knee
+from ..support.dicom_films import coded, knee
 
 
 def test_the_side_comes_from_the_header():
@@ -131,56 +130,6 @@ def test_a_film_whose_header_rules_out_a_frontal_knee_is_refused(grader, header,
     assert len(grader.grade(content, force=True).knees) == 1
 
 
-VIEWS = (
-    *(
-        "LL",
-        "RL",
-        "ML",
-        "LM",
-        "LLD",
-        "RLD",
-        "LLO",
-        "RLO",
-        "LPO",
-        "RPO",
-        "LAO",
-        "RAO",
-        "MLO",
-        "LMO",
-        "OBLIQUE",
-        "AP OBL",
-        "LAT",
-        "LATERAL",
-        "LAT KNEE",
-    ),
-    *(
-        "LATERAL_KNEE",
-        "KNEE-LAT.",
-        "XTABLE LAT",
-        "MEDIOLATERAL",
-        "LATEROMEDIAL",
-        "AXIAL",
-        "TANGENTIAL",
-        "SKYLINE VIEW",
-        "SUNRISE",
-        "MERCHANT 45",
-    ),
-)
-
-
-@pytest.mark.filterwarnings("ignore:Invalid value for VR CS")  # which films do have
-@pytest.mark.parametrize("view", VIEWS)
-def test_a_view_that_is_not_frontal_is_recognised_by_its_words(view):
-    assert decode(dicom(knee(), ViewPosition=view)).ruled_out == "not-frontal"
-
-
-@pytest.mark.parametrize(
-    "view", ["AP", "PA", "AP BILATERAL", "AP LL", "PA FLEX 30", "ROSENBERG", "STANDING", "WEIGHT BEARING"]
-)
-def test_a_frontal_view_and_an_unknown_one_pass(view):
-    assert decode(dicom(knee(), ViewPosition=view)).ruled_out is None
-
-
 OTHER_WORDS = (
     *("HANDS", "FEET", "TOES", "BOTH HIPS", "HIP", "C-SPINE", "PELVIS", "ANKLE FOOT", "CHEST/ABDOMEN"),
     *("THUMBS", "SKULL_AP", "L SPINE", "OS CALCANEUS", "METATARSALS", "HAND FOOT"),
@@ -262,15 +211,6 @@ def test_any_other_header_rules_nothing_out(grader, header):
 @pytest.mark.parametrize("orientation", [["A", "F"], ["P", "F"], ["PL", "F"], ["F", "A"], ["L", "P"]])
 def test_rows_or_columns_from_front_to_back_are_no_frontal_view(orientation):
     assert decode(dicom(knee(), PatientOrientation=orientation)).ruled_out == "not-frontal"
-
-
-def coded(value: str, scheme: str = "SCT", meaning: str = "", **modifiers: list[Dataset]) -> list[Dataset]:
-    """A sequence of one coded concept."""
-    item = Dataset()
-    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
-    for keyword, several in modifiers.items():
-        setattr(item, keyword, several)
-    return [item]
 
 
 @pytest.mark.parametrize(

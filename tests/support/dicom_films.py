@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pydicom.config
+from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 from pydicom.uid import generate_uid
 
@@ -26,6 +27,15 @@ def knee(bits: int = 12) -> np.ndarray:
     """A synthetic knee in the lower `bits` of uint16."""
     film = knee_film(2, 7, bits=16).pixels.astype(np.float64)
     return np.rint(film / film.max() * (2**bits - 1)).astype(np.uint16)
+
+
+def coded(value: str, scheme: str = "SCT", meaning: str = "", **modifiers: list[Dataset]) -> list[Dataset]:
+    """A sequence of one coded concept."""
+    item = Dataset()
+    item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
+    for keyword, several in modifiers.items():
+        setattr(item, keyword, several)
+    return [item]
 
 
 def study(pixels: np.ndarray | None = None, **header: Any) -> bytes:
