@@ -13,7 +13,7 @@ import numpy as np
 
 from .bundle import GATE, LOCATOR, Bundle, read_bundle
 from .decision import grade_set, oa_probability, reported_grade, severity
-from .errors import BundleError, FilmError, KneeOAError, MissingExtra
+from .errors import BundleError, FilmError, KneeOAError, MissingExtra, SettingsError
 from .grades import LABELS
 from .hub.pull_push import pull, revision_of
 from .imaging.boxes import checked_boxes
@@ -276,6 +276,7 @@ class KneeGrader:
 
         Raises:
             MissingExtra: Keras is not installed.
+            SettingsError: Keras does not start with its own settings, such as KERAS_BACKEND.
             BundleError: The files have changed since the grader was made, or are not a model of safe layers alone.
         """
         try:
@@ -283,6 +284,11 @@ class KneeGrader:
         except ImportError as error:
             raise MissingExtra(
                 f"The Keras model needs TensorFlow and Keras ({error}); pip install 'kneeoa-hub[tune]'"
+            ) from None
+        except ValueError as error:  # of a variable or keras.json that is not of this Keras
+            raise SettingsError(
+                f"Keras does not start with its settings ({error}); correct KERAS_BACKEND and the other variables"
+                " KERAS_*, or keras.json."
             ) from None
         verify(self.bundle.folder)
         try:

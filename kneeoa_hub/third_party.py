@@ -18,6 +18,14 @@ from urllib.parse import urlsplit
 
 KERAS_HOME = Path(__file__).parent / "keras"
 """A folder with a keras.json of our own: channels last, float32."""
+KERAS_BACKENDS = ("tensorflow", "jax", "torch")
+"""The backends on which the networks train."""
+OTHER_KERAS = {
+    "KERAS_MAX_EPOCHS": "it would end every training early",
+    "KERAS_MAX_STEPS_PER_EPOCH": "it would cut every epoch, and every evaluation too",
+    "KERAS_NNX_ENABLED": "it would make other layers of the networks on JAX",
+}
+"""Variables of Keras that change what a training is, and what each would do."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
@@ -41,11 +49,15 @@ def prepare_streams() -> None:
         stream.reconfigure(encoding="utf-8", errors="surrogateescape")  # a film's name may not be UTF-8
 
 
-def prepare_keras() -> None:
+def prepare_keras() -> list[str]:
     """Make Keras use the layout and the float type that the networks are written for, whatever keras.json says.
 
     Call it before Keras is imported. Where it was imported already, its settings are changed; its backend cannot be.
+
+    Returns:
+        A sentence for each of OTHER_KERAS that was set, and that was dropped.
     """
+    dropped = [f"{name} is ignored; {reason}." for name, reason in OTHER_KERAS.items() if os.environ.pop(name, "")]
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     os.environ["KERAS_HOME"] = str(KERAS_HOME)
     if keras := sys.modules.get("keras"):
@@ -53,6 +65,20 @@ def prepare_keras() -> None:
         keras.config.set_floatx("float32")
         keras.config.set_epsilon(1e-7)
         keras.config.set_dtype_policy("float32")
+        keras.config.set_max_epochs(None)
+        keras.config.set_max_steps_per_epoch(None)
+    return dropped
+
+
+def wrong_keras_backend() -> str:
+    """Return a sentence where KERAS_BACKEND names a backend that trains no network or is not installed, or ""."""
+    backend = os.environ.get("KERAS_BACKEND") or KERAS_BACKENDS[0]
+    if backend not in KERAS_BACKENDS:
+        known = ", ".join(KERAS_BACKENDS)
+        return f"KERAS_BACKEND is {backend!r}, and the networks train on {known} only; correct or unset it."
+    if not find_spec(backend):
+        return f"KERAS_BACKEND is {backend}, which is not installed; pip install {backend}, or name one that is."
+    return ""
 
 
 def prepare_network() -> list[str]:

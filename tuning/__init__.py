@@ -2,4 +2,5 @@
 
 from kneeoa_hub.third_party import prepare_keras
 
-prepare_keras()  # before any module below imports Keras
+IGNORED_SETTINGS = prepare_keras()  # before any module below imports Keras
+"""A sentence for each setting of Keras that was dropped."""

@@ -17,6 +17,7 @@ from kneeoa_hub import third_party
 from kneeoa_hub.cli import main
 from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.settings import Settings, read_environ
+from tuning.__main__ import main as tuning_main
 
 from ..support.hub_people import REPO, Person
 
@@ -173,9 +174,45 @@ def test_keras_is_set_to_what_the_networks_are_written_for_whatever_was_set_befo
 
     keras.config.set_image_data_format("channels_first")
     keras.config.set_dtype_policy("float16")
-    third_party.prepare_keras()
+    keras.config.set_max_epochs(1)
+    keras.config.set_max_steps_per_epoch(1)
+    assert third_party.prepare_keras() == []
     layer = keras.layers.Conv2D(2, 3)
     assert (layer.data_format, layer.dtype_policy.name) == ("channels_last", "float32")
+    assert (keras.config.max_epochs(), keras.config.max_steps_per_epoch()) == (None, None)
     assert os.environ["KERAS_HOME"] == str(third_party.KERAS_HOME)
     kept = json.loads((third_party.KERAS_HOME / "keras.json").read_text("utf-8"))
     assert kept["image_data_format"] == "channels_last"
+
+
+@pytest.mark.keras
+def test_variables_of_keras_that_cut_a_training_are_named_and_dropped():
+    """In a process of its own, since Keras reads them once. It cannot even be imported with these values."""
+    odd = {
+        "KERAS_MAX_EPOCHS": "few",
+        "KERAS_MAX_STEPS_PER_EPOCH": "1",
+        "KERAS_NNX_ENABLED": "1",
+        "KERAS_BACKEND": "jax",
+    }
+    code = "from tuning.run import console; console.prepare(); import keras; print(keras.config.max_steps_per_epoch())"
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | odd, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "None\n"), done.stderr
+    assert [line.split(" ")[0] for line in done.stderr.splitlines() if "is ignored; it would" in line] == list(odd)[:3]
+
+
+@pytest.mark.keras
+@pytest.mark.parametrize(
+    ("backend", "says"),
+    [
+        ("theano", "KERAS_BACKEND is 'theano', and the networks train on tensorflow, jax, torch only"),
+        ("TensorFlow", "KERAS_BACKEND is 'TensorFlow'"),
+        ("torch", "KERAS_BACKEND is torch, which is not installed"),
+    ],
+)
+def test_a_backend_that_keras_cannot_use_is_one_error(monkeypatch, capsys, tmp_path, backend, says):
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    monkeypatch.setattr(third_party, "find_spec", lambda _: None)
+    assert tuning_main(["audit", "--data", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: {says}")
+    assert len(said.splitlines()) == 1

@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from kneeoa_hub.errors import AddressError, KneeOAError, SettingsError
 from kneeoa_hub.inert import on_terminal
 from kneeoa_hub.settings import Settings
-from kneeoa_hub.third_party import prepare_network, prepare_streams
+from kneeoa_hub.third_party import prepare_network, prepare_streams, wrong_keras_backend
+
+from .. import IGNORED_SETTINGS
 
 NOISE = (
     "absl::InitializeLog()",
@@ -45,7 +47,7 @@ def prepare() -> None:
     prepare_streams()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(line_buffering=True)  # in order with the progress, in a file too
-    for ignored in prepare_network():  # the processes of a search ask each other
+    for ignored in (*IGNORED_SETTINGS, *prepare_network()):  # the processes of a search ask each other
         print(ignored, file=sys.stderr)
 
 
@@ -72,6 +74,8 @@ def exit_code(run: Callable[[], None]) -> int:
     """Run a command; returns 0, or 1 when it fails, or 2 for a wrong option or address, with a line for the user."""
     try:
         Settings.from_environ()  # a misspelt one would not be in force
+        if wrong := wrong_keras_backend():
+            raise SettingsError(wrong)
         run()
     except KneeOAError as error:
         print(on_terminal(f"error: {error.message}"), file=sys.stderr)
