@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 
 KERAS_HOME = Path(__file__).parent / "keras"
 """A folder with a keras.json of our own: channels last, float32."""
-KERAS_BACKENDS = ("tensorflow", "jax", "torch")
+TRAINED_ON = ("tensorflow", "jax", "torch")
 """The backends on which the networks train."""
 OTHER_KERAS = {
     "KERAS_MAX_EPOCHS": "it would end every training early",
@@ -72,9 +72,9 @@ def prepare_keras() -> list[str]:
 
 def wrong_keras_backend() -> str:
     """Return a sentence where KERAS_BACKEND names a backend that trains no network or is not installed, or ""."""
-    backend = os.environ.get("KERAS_BACKEND") or KERAS_BACKENDS[0]
-    if backend not in KERAS_BACKENDS:
-        known = ", ".join(KERAS_BACKENDS)
+    backend = os.environ.get("KERAS_BACKEND") or TRAINED_ON[0]
+    if backend not in TRAINED_ON:
+        known = ", ".join(TRAINED_ON)
         return f"KERAS_BACKEND is {backend!r}, and the networks train on {known} only; correct or unset it."
     if not find_spec(backend):
         return f"KERAS_BACKEND is {backend}, which is not installed; pip install {backend}, or name one that is."
