@@ -21,7 +21,7 @@ def client(grader: KneeGrader) -> FlaskClient:
     return app.test_client()
 
 
-def test_what_can_t_be_read_is_an_error_everywhere(grader: KneeGrader, client: FlaskClient, subtests: pytest.Subtests):
+def test_an_unreadable_file_is_an_error_everywhere(grader: KneeGrader, client: FlaskClient, subtests: pytest.Subtests):
     for name, film in unreadable().items():
         with subtests.test(name):
             with pytest.raises(FilmError) as error:
@@ -35,7 +35,7 @@ def test_what_can_t_be_read_is_an_error_everywhere(grader: KneeGrader, client: F
             assert_discreet(page.text)
 
 
-def test_what_is_odd_is_an_error_or_an_answer_alike_everywhere(
+def test_an_unusual_file_gives_the_same_error_or_answer_everywhere(
     grader: KneeGrader, client: FlaskClient, subtests: pytest.Subtests
 ):
     for name, film in odd().items():

@@ -1,4 +1,4 @@
-"""A card that was written to freeze the server: the work grows as its length does, and is done once."""
+"""A card written to freeze the server: rendering takes time in proportion to its length, and happens once."""
 
 import sys
 from collections.abc import Callable
@@ -61,7 +61,7 @@ def test_a_card_is_rendered_once_however_many_ask(tmp_path: Path):
     assert lines_run(lambda: card_html(bundle, FIGURES)) < 20 < first
 
 
-def test_a_card_that_is_no_utf_8_is_shown(tmp_path: Path):
+def test_a_card_that_is_not_utf_8_is_shown(tmp_path: Path):
     folder = make_bundle(tmp_path / "bundle")
     (folder / "README.md").write_bytes(b"# Card \xff\xfe")
     assert "<h1>Card" in (card_html(read_bundle(folder), FIGURES) or "")

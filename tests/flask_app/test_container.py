@@ -61,7 +61,7 @@ def test_compose_is_closed_by_default():
     # where the read-only root can be written
     assert service["environment"]["HF_HOME"].startswith("${HF_HOME:-/var/lib/kneeoa/")
     assert service["environment"]["HF_HUB_OFFLINE"] == "${HF_HUB_OFFLINE:-0}"
-    # the operator's file of keys, at the place that the app is told
+    # the operator's file of keys, at the path in the app's settings
     keys = "".join(f"${{{name}:+/run/secrets/api_keys}}" for name in ("KNEEOA_API_KEYS", "API_KEY_FILE"))
     assert service["environment"]["KNEEOA_API_KEYS"] == keys
     assert service["secrets"] == ["api_keys"]
@@ -78,8 +78,8 @@ def test_compose_passes_every_setting_of_the_host_that_is_not_its_own():
         assert name == "KNEEOA_NODE_HOST" or f"${{{name}:" in given
 
 
-def test_what_compose_lets_it_have_is_enough_for_every_thread(films: dict[str, Path]):
-    """However many cores its host has."""
+def test_the_memory_limit_of_compose_is_enough_for_every_thread(films: dict[str, Path]):
+    """The limit holds for a host with any number of cores."""
     service = yaml.safe_load((ROOT / "compose.yaml").read_text("utf-8"))["services"]["kneeoa"]
     threads = re.fullmatch(r"\$\{KNEEOA_THREADS:-(\d+)\}", service["environment"]["KNEEOA_THREADS"])
     assert threads
@@ -103,7 +103,7 @@ def image() -> Iterator[Image]:
 
 
 def as_its_user(image: Image) -> dict[str, object]:
-    """What makes subprocess run as the image's user, where this process may and that user can reach this Python."""
+    """Arguments with which subprocess runs as the image's user, where permissions allow it."""
     base = Path(sys.executable).resolve()
     reachable = all(folder.stat().st_mode & 0o001 for folder in [base, *base.parents])
     return {"user": image.user, "group": image.user, "extra_groups": []} if os.geteuid() == 0 and reachable else {}

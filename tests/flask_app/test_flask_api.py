@@ -75,7 +75,7 @@ def test_an_empty_body_is_an_empty_film(client: FlaskClient):
     assert_problem(client.post("/api/v1/grade", data=b"", content_type="image/png"), 400, "film-empty")
 
 
-def test_a_body_over_the_limit_is_turned_away(grader: KneeGrader):
+def test_a_body_over_the_limit_is_rejected(grader: KneeGrader):
     client = create_app(Settings(max_bytes=10_000), grader).test_client()
     assert_problem(
         client.post("/api/v1/grade", data=bytes(100_000), content_type="image/png"), 413, "request-too-large"
@@ -189,7 +189,7 @@ def test_the_examples_run(films: dict[str, Path], tmp_path: Path, monkeypatch: p
 
 
 def _files_made(folder: Path) -> dict[str, object]:
-    """What an example has made, by the name of its file; the files are removed."""
+    """The files that an example has written, by name. They are removed from the folder."""
     made: dict[str, object] = {}
     for path in folder.iterdir():
         if path.stem == "overlay":

@@ -116,7 +116,7 @@ def test_the_result_of_many_films_has_a_table_and_reports_the_bad_one_in_its_pla
     assert response.text.count('<section class="knee"') == 3
 
 
-def test_a_refusal_is_told_in_its_own_words(client: FlaskClient):
+def test_the_page_shows_the_message_of_a_refusal(client: FlaskClient):
     response = post(client, "/", noise())
     assert response.status_code == 200
     assert "Not graded." in response.text
@@ -276,11 +276,11 @@ def test_another_content_type_is_unsupported(client: FlaskClient, kind: str):
     assert_problem(client.post("/api/v1/grade", data=b"{}", content_type=kind), 415, "unsupported-media-type")
 
 
-def test_too_many_films_are_turned_away(client: FlaskClient):
+def test_too_many_films_are_rejected(client: FlaskClient):
     assert_problem(grade(client, *[b"x"] * (MAX_FILMS + 1)), 413, "request-too-large")
 
 
-def test_a_request_over_the_limit_is_turned_away(grader: KneeGrader):
+def test_a_request_over_the_limit_is_rejected(grader: KneeGrader):
     client = create_app(Settings(max_bytes=10_000), grader).test_client()
     assert_problem(grade(client, bytes(100_000)), 413, "request-too-large")
     page = post(client, "/", bytes(100_000))
@@ -311,7 +311,7 @@ def test_an_unknown_address_is_a_problem_for_programs_and_a_page_for_people(clie
     assert page.mimetype == "text/html"
 
 
-def test_a_wrong_method_is_told_the_right_one(client: FlaskClient):
+def test_a_wrong_method_gets_the_allowed_ones(client: FlaskClient):
     response = client.get("/api/v1/grade")
     assert_problem(response, 405, "method-not-allowed")
     assert "POST" in response.headers["Allow"]

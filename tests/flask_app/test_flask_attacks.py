@@ -53,7 +53,7 @@ def client(grader: KneeGrader) -> FlaskClient:
 
 
 @pytest.mark.parametrize("name", NAMES, ids=lambda name: ascii(name)[:20])
-def test_a_film_s_name_is_nothing_but_a_text_to_show(client: FlaskClient, films: dict[str, Path], name: str):
+def test_a_film_s_name_is_only_text_to_show(client: FlaskClient, films: dict[str, Path], name: str):
     film = films["mild"].read_bytes()
     page = post(client, "/", film, names=(name,))
     assert "<script>alert" not in page.text
@@ -104,7 +104,7 @@ def test_no_address_leads_out_of_what_is_served(client: FlaskClient, path: str):
 
 
 def _bomb(side: int, kind: int = 0) -> bytes:
-    """A PNG of few bytes that unfolds to side x side pixels, all of them there."""
+    """A complete PNG of few bytes that decompresses to side x side pixels."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
@@ -120,15 +120,15 @@ def _bomb(side: int, kind: int = 0) -> bytes:
     )
 
 
-def test_a_film_that_unfolds_beyond_the_limit_is_not_unfolded(client: FlaskClient):
+def test_a_film_that_would_decompress_beyond_the_limit_is_not_decompressed(client: FlaskClient):
     bombs = {"promised": huge_png(), "real": _bomb(8000)}
     assert len(bombs["real"]) < 100_000
     for film in bombs.values():
         assert_problem(grade(client, film), 413, "film-too-large")
 
 
-def test_of_many_films_that_unfold_one_is_held_at_a_time(client: FlaskClient):
-    """Fifty files of 40 kB may be told in one request; together they would unfold to gigabytes."""
+def test_of_many_large_compressed_films_one_is_decompressed_at_a_time(client: FlaskClient):
+    """One request may hold fifty files of 40 kB, which would decompress to gigabytes together."""
     bomb = _bomb(3000)
     grade(client, bomb)
     for path in ("/", "/api/v1/grade"):
@@ -151,8 +151,8 @@ def test_a_request_that_takes_too_long_is_answered_for_the_films_so_far(
     assert grade(client, films["mild"].read_bytes()).status_code == 200
 
 
-def test_films_of_many_pixels_are_unpacked_one_at_a_time(films: dict[str, Path]):
-    """Three of 40 million pixels, in files of a megabyte and a half, on a machine of four cores."""
+def test_films_of_many_pixels_are_decoded_one_at_a_time(films: dict[str, Path]):
+    """Three films of 40 million pixels, in files of 1.5 MB, on a machine with four cores."""
     large = file(Image.open(films["mild"]).resize((6300, 6300)))
     four = (
         "import os, runpy; os.sched_getaffinity = lambda _: {0, 1, 2, 3}; runpy.run_module('flask_app',"
@@ -170,7 +170,7 @@ def test_films_of_many_pixels_are_unpacked_one_at_a_time(films: dict[str, Path])
     assert int(peak[1]) < 650_000  # one at a time takes some 400 MB, two take 600
 
 
-def test_what_is_wrong_with_a_request_is_told_and_logged_without_its_words(tmp_path: Path):
+def test_a_faulty_request_is_answered_and_logged_without_quoting_it(tmp_path: Path):
     log = tmp_path / "log"
     beginnings = [
         (b"DOE^JANE\r\n\r\n", 400),
@@ -196,7 +196,7 @@ def test_what_is_wrong_with_a_request_is_told_and_logged_without_its_words(tmp_p
 
 
 def test_no_patient_reaches_the_log_though_libraries_warn_of_the_header(tmp_path: Path):
-    """Of names of one component, of an unknown character set, and of values that are longer than they may be."""
+    """The warnings concern names of one component, an unknown character set and values that are too long."""
     content = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -216,13 +216,13 @@ def test_no_patient_reaches_the_log_though_libraries_warn_of_the_header(tmp_path
                 assert answer.status_code in (200, 415), answer.text
                 if path == "/api/v1/dicom/report" and film is films[0]:
                     assert pydicom.dcmread(io.BytesIO(answer.content)).PatientName == "ROE RICHARD"
-    told = log.read_text("utf-8")
-    assert len([json.loads(line) for line in told.splitlines()]) >= 4
-    assert "ROE" not in told
-    assert odd.SOPInstanceUID not in told
+    logged = log.read_text("utf-8")
+    assert len([json.loads(line) for line in logged.splitlines()]) >= 4
+    assert "ROE" not in logged
+    assert odd.SOPInstanceUID not in logged
 
 
-def test_a_warning_and_a_fault_of_a_thread_are_lines_of_json_without_their_words():
+def test_a_warning_and_a_fault_of_a_thread_are_json_lines_without_their_text():
     code = "import threading, warnings; from flask_app.watch import log_as_json; log_as_json(); warnings.warn('ROE')\n"
     code += "def fail(): raise ValueError(chr(82) + 'OE')\nthreading.Thread(target=fail).start()"
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60)
@@ -232,8 +232,8 @@ def test_a_warning_and_a_fault_of_a_thread_are_lines_of_json_without_their_words
     assert "ROE" not in ended.stderr
 
 
-def test_a_text_chunk_that_unfolds_is_not_unfolded(client: FlaskClient):
-    """PNG's compressed text is no film, so its size in the picture's header says nothing of it."""
+def test_a_compressed_text_chunk_is_not_decompressed(client: FlaskClient):
+    """The compressed text of a PNG is not part of the film, so the header of the picture does not give its size."""
     film = file(Image.fromarray(np.tile(np.arange(256, dtype=np.uint8), (256, 1))))
     packed = b"Comment\0\0" + zlib.compress(bytes(50_000_000), 9)
     chunk = struct.pack(">I", len(packed)) + b"zTXt" + packed + struct.pack(">I", zlib.crc32(b"zTXt" + packed))
@@ -242,13 +242,13 @@ def test_a_text_chunk_that_unfolds_is_not_unfolded(client: FlaskClient):
     assert_discreet(answer.text)
 
 
-def test_a_body_that_is_compressed_is_not_unfolded(client: FlaskClient):
+def test_a_compressed_body_is_not_decompressed(client: FlaskClient):
     body = gzip.compress(bytes(50_000_000))
     answer = client.post("/api/v1/grade", data=body, content_type="image/png", headers={"Content-Encoding": "gzip"})
     assert 400 <= answer.status_code < 500
 
 
-def test_a_form_of_thousands_of_parts_or_endless_names_is_turned_away(client: FlaskClient):
+def test_a_form_of_thousands_of_parts_or_endless_names_is_rejected(client: FlaskClient):
     many = {f"field{number}": "x" for number in range(2000)}
     assert client.post("/", data=many, content_type="multipart/form-data").status_code == 413
     assert client.post(
@@ -256,7 +256,7 @@ def test_a_form_of_thousands_of_parts_or_endless_names_is_turned_away(client: Fl
     ).status_code in (400, 413)
 
 
-def test_a_text_field_as_large_as_a_film_is_turned_away(client: FlaskClient):
+def test_a_text_field_as_large_as_a_film_is_rejected(client: FlaskClient):
     assert client.post("/", data={"sample": "x" * 10_000_000}, content_type="multipart/form-data").status_code == 413
 
 
@@ -270,7 +270,7 @@ def test_a_text_field_as_large_as_a_film_is_turned_away(client: FlaskClient):
         "\u00e9",
     ],
 )
-def test_a_form_that_is_none_is_the_sender_s_fault(client: FlaskClient, kind: str):
+def test_a_malformed_form_is_a_client_error(client: FlaskClient, kind: str):
     for path in ("/", "/api/v1/grade"):
         answer = client.post(
             path, data=b"--x\r\nContent-Disposition: form-data; name=\r\n\r\n" + bytes(100), content_type=kind
@@ -294,7 +294,7 @@ def test_a_form_that_is_none_is_the_sender_s_fault(client: FlaskClient, kind: st
     ],
     ids=["two lengths", "two contents", "long header", "space in a name", "zero in a path", "trace"],
 )
-def test_a_request_that_could_be_read_in_two_ways_is_not_read(server: str, head: bytes):
+def test_an_ambiguous_request_is_rejected(server: str, head: bytes):
     with connected(server) as connection:
         connection.sendall(head)
         answer = connection.recv(65536)
@@ -314,7 +314,7 @@ def test_nothing_of_this_project_that_is_served_names_a_folder_of_the_server(cli
 
 
 def test_a_picture_that_is_graded_comes_back_as_another_file(client: FlaskClient, films: dict[str, Path]):
-    """What the page shows is drawn anew: nothing that was hidden in the film's file is in it."""
+    """The page shows a new image file: nothing that was hidden in the film's file is in it."""
     hidden = films["mild"].read_bytes() + b"<script>alert('zyzzyva')</script>"
     page = post(client, "/", hidden)
     assert page.status_code == 200

@@ -1,4 +1,4 @@
-"""Bodies and answers of any size at any pace: memory and threads are for those who keep up."""
+"""Bodies and responses of any size at any speed: slow clients keep neither memory nor threads from others."""
 
 import io
 import socket
@@ -23,7 +23,7 @@ from ..support.waiting import until
 
 
 def stalled(where: str, size: int) -> socket.socket:
-    """A client that announces a body of the largest size, sends so much of it as is taken at once, and no more."""
+    """A client that announces a body of the largest size, sends what the server takes at once, and then stops."""
     connection = connected(where)
     head = (
         "POST /api/v1/grade HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length:"
@@ -39,9 +39,9 @@ def stalled(where: str, size: int) -> socket.socket:
     return connection
 
 
-def test_large_bodies_that_stall_shut_nobody_out(films: dict[str, Path]):
+def test_large_stalled_bodies_block_no_other_client(films: dict[str, Path]):
     small = films["mild"].read_bytes()
-    large = small + bytes(10 * 2**20)  # after its end a PNG may hold what it likes
+    large = small + bytes(10 * 2**20)  # bytes after the end of a PNG are ignored
     with serving() as (where, _):
         ready(where)
         held = [stalled(where, 40 * 2**20) for _ in range(3)]
@@ -83,7 +83,7 @@ def one_held(patience: float) -> Iterator[tuple[Callable[..., None], dict[str, i
     eldest.join(60)
 
 
-def test_over_a_limit_only_bodies_that_say_they_are_small_come_in_beside_the_eldest():
+def test_over_a_limit_only_bodies_declared_small_are_received_beside_the_oldest():
     with one_held(patience=0.2) as (send, sizes, figures):
         send("small", 500, "500")
         with pytest.raises(Busy):
@@ -92,7 +92,7 @@ def test_over_a_limit_only_bodies_that_say_they_are_small_come_in_beside_the_eld
     assert figures.registry.get_sample_value("kneeoa_turned_away_total") == 1
 
 
-def test_a_body_waits_for_the_eldest_and_then_comes_in():
+def test_a_body_waits_for_the_oldest_and_is_then_received():
     with one_held(patience=300) as (send, sizes, figures):
         patient = threading.Thread(target=send, args=("patient", 500))
         patient.start()
@@ -103,7 +103,7 @@ def test_a_body_waits_for_the_eldest_and_then_comes_in():
     assert figures.registry.get_sample_value("kneeoa_turned_away_total") == 0
 
 
-def test_a_body_that_dawdles_while_others_wait_is_turned_away(monkeypatch: pytest.MonkeyPatch):
+def test_a_slow_body_is_rejected_while_others_wait(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(flask_app.bodies, "LOOK_SECONDS", 0.1)
     figures, begun = Figures(), threading.Event()
 
@@ -128,7 +128,7 @@ def test_a_body_that_dawdles_while_others_wait_is_turned_away(monkeypatch: pytes
             ends.append("turned away")
 
     alone = Slow(bytes(5000))
-    send(alone)  # nobody waits for it
+    send(alone)  # no other client waits for it
     assert ends == ["read"]
     begun.clear()
     slow = threading.Thread(target=send, args=(Slow(bytes(1_000_000)),))
@@ -139,7 +139,7 @@ def test_a_body_that_dawdles_while_others_wait_is_turned_away(monkeypatch: pytes
     assert ends[1:] == ["turned away", "read"]
 
 
-def test_a_body_that_still_comes_long_after_a_stop_is_told_to_come_back():
+def test_a_body_that_still_arrives_long_after_a_stop_gets_retry_after():
     soon = "import runpy, flask_app.bodies as b; b.STOP_SECONDS = 1; runpy.run_module('flask_app', run_name='__main__')"
     with serving(code=soon) as (where, process):
         ready(where)
@@ -165,8 +165,8 @@ def test_a_body_that_still_comes_long_after_a_stop_is_told_to_come_back():
         assert process.wait(30) == 0
 
 
-def test_a_client_that_sends_without_end_is_cut_off(films: dict[str, Path], tmp_path: Path):
-    """By chunks, so that no length is told in advance."""
+def test_a_client_that_sends_without_end_is_disconnected(films: dict[str, Path], tmp_path: Path):
+    """Sent in chunks, so that no length is known in advance."""
     head = b"POST /api/v1/grade HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
     with serving(log=tmp_path / "log", KNEEOA_MAX_BYTES="1000000") as (where, _):
         with connected(where) as connection:
@@ -182,8 +182,8 @@ def test_a_client_that_sends_without_end_is_cut_off(films: dict[str, Path], tmp_
     assert faults(tmp_path / "log") == []
 
 
-def test_an_answer_that_nobody_takes_frees_its_thread():
-    """Clients that ask for page after page and read none, more of them than there are threads for pages."""
+def test_a_response_that_nobody_reads_frees_its_thread():
+    """More clients than threads for pages request page after page and read no response."""
     soon = (
         "import runpy, flask_app.connections as c; c.SEND_SECONDS=1; runpy.run_module('flask_app', run_name='__main__')"
     )

@@ -186,7 +186,7 @@ def test_an_empty_file_has_0_bytes(page: Page, tmp_path: Path):
     expect(page.locator(".chosen")).to_have_text("empty.png 0 bytes")
 
 
-def test_a_film_that_can_t_be_graded_is_told_on_the_upload_page_and_it_goes_on(
+def test_the_upload_page_shows_why_a_film_is_not_graded_and_stays_usable(
     page: Page, films: dict[str, Path], tmp_path: Path
 ):
     broken = tmp_path / "notes.txt"
@@ -298,7 +298,7 @@ def test_nothing_is_cut_off_on_a_phone(page: Page, films: dict[str, Path]):
     assert page.evaluate(fits)
 
 
-def test_the_dark_of_the_system_is_followed(page: Page):
+def test_the_page_follows_the_dark_mode_of_the_system(page: Page):
     brightness = (
         "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).reduce((sum, value) => sum + Number(value), 0)"
     )

@@ -31,13 +31,13 @@ def test_clients_that_send_slowly_or_nothing_do_not_keep_others_out(films: dict[
         held = [connected(address) for _ in range(120)]  # of each kind more than there are threads
         for number, connection in enumerate(held):
             connection.sendall(beginnings[number % len(beginnings)])
-        assert slowest(address) < 8  # it lets go of them after ten seconds
+        assert slowest(address) < 8  # the server drops them after ten seconds
         report = graded(address, films["mild"].read_bytes())
         assert report
         assert len(report["knees"]) == 1
         for number, connection in enumerate(held):
             connection.settimeout(30)
-            left = connection.recv(4096)  # each is cut off, told 400 when its head was understood
+            left = connection.recv(4096)  # each is disconnected, with a 400 where its head was parsed
             assert left.startswith(b"HTTP/1.1 400 ") if number % len(beginnings) == 2 else not left
             connection.close()
     assert faults(tmp_path / "log") == []
@@ -67,8 +67,8 @@ def test_more_connections_than_are_held_make_room_for_each_other(films: dict[str
             connection.close()
 
 
-def test_more_heads_than_may_wait_for_their_body_are_told_to_come_back():
-    """Each is whole, and nothing follows it, so that none can be dropped as unfinished."""
+def test_more_requests_than_may_wait_for_their_body_get_retry_after():
+    """Each is complete and nothing follows it, so that no request can be dropped as unfinished."""
     head = (
         b"POST /api/v1/grade HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: 100000\r\n\r\n"
     )
@@ -80,9 +80,9 @@ def test_more_heads_than_may_wait_for_their_body_are_told_to_come_back():
             held.append(connected(address))
             held[-1].sendall(head)
         assert slowest(address) < 60  # it waits twice as long for a body
-        told = held[300]
-        told.settimeout(30)
-        answer = told.makefile("rb").read().decode()
+        rejected = held[300]
+        rejected.settimeout(30)
+        answer = rejected.makefile("rb").read().decode()
         assert answer.startswith("HTTP/1.1 503 ")
         assert "retry-after: 5" in answer.lower()
         assert json.loads(answer.partition("\r\n\r\n")[2])["type"] == "urn:kneeoa:error:busy"
@@ -96,7 +96,7 @@ def test_more_heads_than_may_wait_for_their_body_are_told_to_come_back():
 
 
 def test_documents_that_are_long_to_make_keep_neither_pages_nor_health_waiting():
-    """Twelve films without a smooth place, as PDF for eight clients at once."""
+    """Eight clients at once ask for the PDF of twelve noisy films, which compress badly."""
     noise = file(
         Image.fromarray(np.random.default_rng(0).integers(0, 256, (1400, 1400), dtype=np.uint8)), "JPEG", quality=40
     )
@@ -169,8 +169,8 @@ def test_ten_thousand_malformed_requests_change_nothing(films: dict[str, Path], 
     assert faults(tmp_path / "log") == []
 
 
-def test_who_was_turned_away_as_the_server_stops_can_read_why():
-    """A connection that is reset while its client still sends loses the answer, so a stop waits a moment for it."""
+def test_a_client_rejected_during_shutdown_can_read_the_reason():
+    """A connection that is reset while its client still sends loses the response, so a stop waits for a moment."""
     with serving() as (address, process):
         ready(address)
         with connected(address) as connection:

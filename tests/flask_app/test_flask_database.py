@@ -34,7 +34,7 @@ def test_where_nothing_can_be_written_films_are_graded_and_readings_are_refused(
     assert _kept(tmp_path / "readings.db") == []
 
 
-def test_a_database_that_is_locked_or_gone_is_told_and_films_are_graded(films: dict[str, Path], tmp_path: Path):
+def test_a_locked_or_missing_database_is_reported_and_films_are_graded(films: dict[str, Path], tmp_path: Path):
     database = _database(tmp_path / "readings.db")
     with serving(KNEEOA_READER_DB=f"sqlite:///{database}") as (address, _):
         ready(address)
@@ -95,9 +95,7 @@ def test_a_database_file_that_is_gone_is_not_replaced_by_an_empty_one(films: dic
     assert [reader for reader, *_ in _kept(database)] == ["r1", "r4"]
 
 
-def test_a_database_that_takes_a_connection_and_says_nothing_delays_no_start_and_no_page_for_long(
-    films: dict[str, Path], tmp_path: Path
-):
+def test_a_silent_database_delays_no_start_and_no_page_for_long(films: dict[str, Path], tmp_path: Path):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         where = f"postgresql+psycopg://reader:secret@127.0.0.1:{silent.getsockname()[1]}/none"
         with serving(KNEEOA_READER_DB=where, log=tmp_path / "log") as (address, _):
@@ -111,9 +109,7 @@ def test_a_database_that_takes_a_connection_and_says_nothing_delays_no_start_and
     assert "secret" not in (tmp_path / "log").read_text("utf-8")
 
 
-def test_of_readings_written_while_workers_are_killed_none_is_lost_and_none_is_twice(
-    films: dict[str, Path], tmp_path: Path
-):
+def test_readings_written_while_workers_are_killed_are_stored_exactly_once(films: dict[str, Path], tmp_path: Path):
     database = tmp_path / "readings.db"
     confirmed: list[str] = []
     with serving(KNEEOA_READER_DB=f"sqlite:///{database}") as (address, process):
@@ -133,7 +129,7 @@ def test_of_readings_written_while_workers_are_killed_none_is_lost_and_none_is_t
                             confirmed.append(name)
                         else:
                             break  # the worker that knew this result is gone
-                        _read(visitor, place or "", name)  # the form again, as by an impatient hand
+                        _read(visitor, place or "", name)  # the form again, as an impatient reader sends it
                     except requests.RequestException:
                         break
 
@@ -170,7 +166,7 @@ def _kept(path: Path) -> list[tuple]:
 
 
 def _sent(visitor: Visitor, film: Path) -> str | None:
-    """Where the film's result is."""
+    """The address of the film's result."""
     try:
         answer = visitor.submit("/", files={"film": film.read_bytes()}, headers=ACCEPT_JSON)
     except requests.RequestException:

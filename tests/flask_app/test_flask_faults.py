@@ -1,4 +1,4 @@
-"""What the Flask app keeps to itself, and what it does when its model or its code fails."""
+"""The Flask app reveals no internals, and answers clearly when its model or its code fails."""
 
 import logging
 import tempfile
@@ -42,7 +42,7 @@ def test_a_large_upload_is_neither_written_to_disk_nor_named_in_the_log(
     assert "DOE" not in caplog.text
 
 
-def test_an_unforeseen_fault_is_logged_and_tells_nothing_outside(
+def test_an_unexpected_fault_is_logged_and_reveals_nothing_to_the_client(
     grader: KneeGrader, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, films: dict[str, Path]
 ):
     def fail(films: object, **_: object) -> None:

@@ -26,7 +26,7 @@ def sent(client: FlaskClient, token: str | None):
     return client.post("/", data={"sample": "mild"} | ({"csrf_token": token} if token else {}), headers=BY_SCRIPT)
 
 
-def test_a_form_without_the_page_s_token_is_turned_away(client: FlaskClient):
+def test_a_form_without_the_page_s_token_is_rejected(client: FlaskClient):
     token = token_of(client.get("/").text)
     for forged in (None, "", "nonsense", token[:-1], token.swapcase()):
         assert_problem(sent(client, forged), 400, "form-expired")
@@ -73,7 +73,7 @@ def test_a_blind_grade_that_is_sent_again_after_the_answer_was_shown_changes_not
     blind = {"reader": "r", "before": "1", "grade-1-0": "1"}
     for _ in range(2):  # as a double click does
         assert submit(client, f"{place[1]}/readings", blind).status_code == 303
-    assert client.get(place[1]).status_code == 200  # the answers
+    assert client.get(place[1]).status_code == 200  # the result page
     for again in (blind, blind | {"grade-1-0": "4"}, blind | {"reader": "r2"}):
         assert_problem(submit(client, f"{place[1]}/readings", again, headers=BY_SCRIPT), 409, "already-shown")
     assert submit(client, f"{place[1]}/readings", {"reader": "r", "grade-1-0": "4"}).status_code == 303
@@ -89,7 +89,7 @@ def test_a_saved_report_shows_the_answers_too(client: FlaskClient, films: dict[s
     assert submit(client, f"{place}/readings", {"reader": "r", "before": "1", "grade-1-0": "1"}).status_code == 409
 
 
-def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites_and_travels_by_tls_where_tls_is(client: FlaskClient):
+def test_the_cookie_is_http_only_same_site_and_secure_under_tls(client: FlaskClient):
     (plain,) = client.get("/").headers.getlist("Set-Cookie")
     assert "HttpOnly" in plain
     assert "SameSite=Lax" in plain
@@ -99,7 +99,7 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_other_sites_and_travels_by_tl
         assert "; Secure; HttpOnly" in cookie
 
 
-def test_instances_with_one_secret_accept_each_other_s_pages(grader: KneeGrader):
+def test_instances_that_share_a_secret_accept_each_other_s_forms(grader: KneeGrader):
     first, second = (create_app(Settings(secret_key="k" * 64), grader).test_client() for _ in range(2))
     token = token_of(first.get("/").text)
     cookie = first.get_cookie("kneeoa")
@@ -114,5 +114,5 @@ def test_programs_need_no_token_and_get_no_cookie(client: FlaskClient, films: di
     assert not answer.headers.getlist("Set-Cookie")
 
 
-def test_the_secret_is_not_in_what_settings_say_of_themselves():
+def test_the_secret_is_not_in_the_repr_of_the_settings():
     assert "hidden" not in repr(Settings(secret_key="hidden"))

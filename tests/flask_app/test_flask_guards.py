@@ -1,4 +1,4 @@
-"""Who may ask the Flask app, how often, and what its operator sees of it."""
+"""Who may use the Flask app, how often, and what its operator sees in log and metrics."""
 
 import io
 import json
@@ -49,7 +49,7 @@ def turned_away(figures: Figures) -> float | None:
     return figures.registry.get_sample_value("kneeoa_turned_away_total")
 
 
-# --- who
+# --- access
 
 
 @pytest.mark.parametrize("path", SENT)
@@ -62,7 +62,7 @@ def turned_away(figures: Figures) -> float | None:
         {"Origin": "null"},
     ],
 )
-def test_another_site_can_t_send_in_a_visitor_s_name(grader: KneeGrader, path: str, headers: dict[str, str]):
+def test_another_site_can_t_post_on_behalf_of_a_visitor(grader: KneeGrader, path: str, headers: dict[str, str]):
     client = client_of(grader)
     answer = client.post(path, data={"sample": "mild"}, headers=headers)
     assert answer.status_code == 403
@@ -78,7 +78,7 @@ def test_the_app_s_own_pages_and_programs_can(grader: KneeGrader, headers: dict[
     assert submit(client_of(grader), "/", {"sample": "mild"}, headers=headers).status_code == 200
 
 
-def test_a_forged_host_is_turned_away_when_hosts_are_named(grader: KneeGrader):
+def test_a_forged_host_is_rejected_when_hosts_are_configured(grader: KneeGrader):
     client = client_of(grader, trusted_hosts="knees.hospital.example, localhost")
     assert client.get("/", headers={"Host": "knees.hospital.example"}).status_code == 200
     answer = client.get("/", headers={"Host": "evil.example"})
@@ -107,7 +107,7 @@ def test_the_api_asks_for_a_key_when_there_are_keys_and_pages_do_not(grader: Kne
 
 
 @pytest.mark.parametrize("content", ["", "archive:abc\n", "# nothing\n", "a b:" + "0" * 64])
-def test_a_file_of_keys_that_can_t_be_used_is_said(tmp_path: Path, content: str):
+def test_an_unusable_file_of_keys_is_an_error(tmp_path: Path, content: str):
     (tmp_path / "keys").write_text(content, "utf-8")
     with pytest.raises(SettingsError, match=r"--new-key NAME"):
         read_keys(tmp_path / "keys")
@@ -133,10 +133,10 @@ def test_a_key_is_made_by_a_command_that_shows_it_once(tmp_path: Path):
     )
 
 
-# --- how often
+# --- rate and capacity
 
 
-def test_gradings_over_the_rate_are_turned_away_and_pages_are_not(grader: KneeGrader):
+def test_gradings_over_the_rate_are_rejected_and_pages_are_not(grader: KneeGrader):
     client = client_of(grader, rate_limit="2 per minute")
     assert [grade(client, noise()).status_code for _ in range(2)] == [200, 200]
     answer = grade(client, noise())
@@ -150,12 +150,12 @@ def test_gradings_over_the_rate_are_turned_away_and_pages_are_not(grader: KneeGr
 
 
 @pytest.mark.parametrize("rate", ["often", "0 per minute", "5 per second; 0 per hour"])
-def test_a_rate_that_is_none_is_said(grader: KneeGrader, rate: str):
+def test_an_invalid_rate_is_an_error(grader: KneeGrader, rate: str):
     with pytest.raises(SettingsError, match="give a rate such as 60 per minute"):
         client_of(grader, rate_limit=rate)
 
 
-def test_when_too_many_wait_the_next_is_told_to_come_back_and_those_who_wait_are_served():
+def test_when_too_many_wait_the_next_gets_retry_after_and_the_waiting_are_served():
     figures = Figures()
     queue, release = Queue(1, figures), threading.Event()
     started = [threading.Event() for _ in range(AT_A_TIME)]
@@ -189,7 +189,7 @@ def test_when_too_many_wait_the_next_is_told_to_come_back_and_those_who_wait_are
         pass
 
 
-def test_who_has_waited_long_for_a_turn_is_told_to_come_back(monkeypatch: pytest.MonkeyPatch):
+def test_a_request_that_waited_too_long_for_a_turn_gets_retry_after(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(flask_app.queue, "WAIT_SECONDS", 0.1)
     figures = Figures()
     queue = Queue(5, figures)
@@ -222,16 +222,16 @@ def test_large_films_take_turns_and_others_pass_by(monkeypatch: pytest.MonkeyPat
     assert order == ["small", "large"]
 
 
-def test_at_a_stop_who_waits_is_told_and_who_has_a_turn_ends_it():
-    figures, told = Figures(), []
+def test_at_shutdown_waiting_requests_are_rejected_and_running_ones_finish():
+    figures, messages = Figures(), []
     queue = Queue(5, figures)
 
     def wait() -> None:
         try:
             with queue.turn():
-                told.append("graded")
+                messages.append("graded")
         except Busy as busy:
-            told.append(busy.message)
+            messages.append(busy.message)
 
     with ExitStack() as turns:
         for _ in range(AT_A_TIME):
@@ -241,8 +241,8 @@ def test_at_a_stop_who_waits_is_told_and_who_has_a_turn_ends_it():
         until(lambda: waiting(figures))
         queue.stop()
         waiter.join(30)
-        assert len(told) == 1
-        assert "being stopped" in told[0]
+        assert len(messages) == 1
+        assert "being stopped" in messages[0]
         assert turned_away(figures) == 0
 
 
@@ -251,7 +251,7 @@ def with_a_chunk_before_its_header(png: bytes) -> bytes:
     return png[:8] + struct.pack(">I", 3) + text + struct.pack(">I", zlib.crc32(text)) + png[8:]
 
 
-def told_again_after_its_pixels(film: bytes, side: int) -> bytes:
+def with_its_size_repeated_after_its_pixels(film: bytes, side: int) -> bytes:
     """A DICOM file with other Rows and Columns at its end."""
     return film + b"".join(struct.pack("<HH2sHH", 0x28, element, b"US", 2, side) for element in (0x10, 0x11))
 
@@ -266,11 +266,11 @@ def told_again_after_its_pixels(film: bytes, side: int) -> bytes:
         (lambda: dicom(np.zeros((200, 200), np.uint16))[:200], True),
         (huge_png, True),
         (lambda: with_a_chunk_before_its_header(file(Image.new("L", (200, 200)))), True),
-        (lambda: told_again_after_its_pixels(dicom(np.zeros((200, 200), np.uint16)), 3000), True),
+        (lambda: with_its_size_repeated_after_its_pixels(dicom(np.zeros((200, 200), np.uint16)), 3000), True),
         (lambda: b"no film", True),
     ],
 )
-def test_a_film_s_size_is_told_by_its_header_and_one_without_is_taken_for_large(film: Callable[[], bytes], large: bool):
+def test_a_film_s_size_is_read_from_its_header_and_one_without_counts_as_large(film: Callable[[], bytes], large: bool):
     assert is_large(film()) == large
 
 
@@ -287,7 +287,7 @@ def test_a_full_queue_is_a_problem_with_the_time_to_come_back(grader: KneeGrader
     assert grade(client, films["mild"].read_bytes()).status_code == 200
 
 
-# --- what is seen
+# --- metrics and log
 
 
 def test_metrics_count_requests_grades_refusals_and_failures(grader: KneeGrader, films: dict[str, Path]):
@@ -335,13 +335,13 @@ def test_the_log_is_json_with_the_request_s_id_and_no_name_key_or_address_of_a_r
         (other.headers["X-Request-ID"], "GET", "/results/<key>", 200),
     ]
     assert all(line["milliseconds"] > 0 and line["level"] == "info" for line in lines)
-    told = "\n".join(JsonLines().format(record) for record in caplog.records)
-    assert "DOE" not in told
-    assert place[1] not in told
+    logged = "\n".join(JsonLines().format(record) for record in caplog.records)
+    assert "DOE" not in logged
+    assert place[1] not in logged
 
 
-def test_a_fault_s_place_and_kind_are_in_the_log_as_one_line_and_not_what_it_says():
-    """That may be a value of a film's header."""
+def test_the_log_has_place_and_kind_of_a_fault_in_one_line_and_not_its_message():
+    """The message of a fault may hold a value of a film's header."""
     try:
         raise RuntimeError("DOE^JANE")
     except RuntimeError:

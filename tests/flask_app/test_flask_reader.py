@@ -138,7 +138,7 @@ def test_a_reader_may_grade_before_the_answer_is_shown(client: FlaskClient, film
         ({"reader": "r", "grade-7-0": "2"}, "not in this result"),
     ],
 )
-def test_a_form_that_can_t_be_kept_says_why_and_nothing_is_kept(
+def test_a_form_that_can_t_be_stored_says_why_and_nothing_is_stored(
     client: FlaskClient, films: dict[str, Path], form: dict[str, str], words: str
 ):
     place = result_address(post(client, "/", films["mild"].read_bytes()).text)
@@ -184,7 +184,7 @@ def test_the_same_form_sent_many_times_at_once_is_kept_once(database: str):
     assert sorted(one.film_sha256[0] for one in store.all()) == ["a", "b"]
 
 
-def test_a_table_that_another_holds_locked_is_told_in_seconds(postgresql: str):
+def test_a_locked_table_is_reported_within_seconds(postgresql: str):
     from sqlalchemy import NullPool, create_engine, text
 
     store = Readings(postgresql)
@@ -196,7 +196,7 @@ def test_a_table_that_another_holds_locked_is_told_in_seconds(postgresql: str):
     assert isinstance(store.all(), list)
 
 
-def test_what_a_database_says_of_a_row_is_not_logged(database: str, caplog: pytest.LogCaptureFixture):
+def test_a_database_s_error_about_a_row_is_not_logged(database: str, caplog: pytest.LogCaptureFixture):
     store = Readings(database)
     with pytest.raises(ReadingsUnavailable):
         store.save([reading(reader="reader-7", grade=None)])
@@ -205,7 +205,7 @@ def test_what_a_database_says_of_a_row_is_not_logged(database: str, caplog: pyte
     assert "aaaa" not in caplog.text
 
 
-def test_several_readings_are_kept_all_or_none(database: str):
+def test_several_readings_are_stored_all_or_none(database: str):
     store = Readings(database)
     with pytest.raises(ReadingsUnavailable):
         store.save([reading(), reading("b", grade=None)])
@@ -237,13 +237,13 @@ def test_agreement_is_kappa_with_an_interval_over_films():
 
 
 @pytest.mark.parametrize("address", ["no address:secret", "nosuch+driver://reader:secret@127.0.0.1/none"])
-def test_an_address_that_can_t_be_used_is_said_without_its_password(address: str):
+def test_an_unusable_database_address_is_shown_without_its_password(address: str):
     with pytest.raises(SettingsError, match=r"KNEEOA_READER_DB can't be used .*give sqlite:///readings.db") as error:
         Readings(address)
     assert "secret" not in error.value.message
 
 
-def test_a_database_that_does_not_answer_yet_is_no_fault_of_its_address_and_its_password_is_not_logged(
+def test_a_database_that_does_not_answer_yet_is_no_configuration_error_and_its_password_is_not_logged(
     caplog: pytest.LogCaptureFixture,
 ):
     store = Readings("postgresql+psycopg://reader:secret@127.0.0.1:1/none")
@@ -319,4 +319,4 @@ def test_a_reader_who_grades_first_can_zoom_and_window_and_see_each_knee(
     assert client.get(picture).status_code == 200
     fields = {"reader": "r1", "before": "1", "grade-1-0": "2"}
     saved = submit(client, place.replace("/read-first", "/readings"), fields)
-    assert saved.status_code == 303  # a picture of a knee is no answer of the model
+    assert saved.status_code == 303  # a picture of a knee does not show the grade of the model

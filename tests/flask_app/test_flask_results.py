@@ -1,4 +1,4 @@
-"""A result after its page: to open again and to save for a few minutes, then gone."""
+"""A result can be opened again and saved for a few minutes, and is then deleted."""
 
 import csv
 import io
@@ -48,9 +48,9 @@ def test_a_result_can_be_opened_again_and_saved_in_three_forms(
     )
     place = result_address(page.text)
     assert client.get(place).text == page.text
-    told = client.get(f"{place}/report.json")
-    assert "attachment; filename=kneeoa-films.json" in told.headers["Content-Disposition"]
-    first, second, third = json.loads(told.text)
+    saved = client.get(f"{place}/report.json")
+    assert "attachment; filename=kneeoa-films.json" in saved.headers["Content-Disposition"]
+    first, second, third = json.loads(saved.text)
     assert first == {"name": "knees.png", **grader.grade(films["both-knees"]).to_dict()}
     assert second["error"]["type"] == URN + "film-unsupported"
     assert third["refused"]["reason"] == "not-a-knee"
@@ -72,7 +72,7 @@ def test_one_film_of_many_can_be_saved_alone(client: FlaskClient, films: dict[st
     assert client.get(f"{place}/report.json?film=3").status_code == 404
 
 
-def test_a_large_film_s_frames_are_told_in_its_own_pixels(
+def test_the_boxes_of_a_large_film_are_in_its_own_pixels(
     client: FlaskClient, grader: KneeGrader, films: dict[str, Path]
 ):
     pixels = np.kron(np.asarray(grader.grade(films["severe"]).film, np.float32), np.ones((4, 4), np.float32))
@@ -142,7 +142,7 @@ def test_results_go_although_nobody_asks_for_any(
     until(lambda: all(result() is None for result in kept))
 
 
-def test_names_and_documents_count_and_of_an_endless_name_its_end_is_kept(
+def test_names_and_documents_count_and_a_very_long_name_keeps_its_end(
     client: FlaskClient, grader: KneeGrader, films: dict[str, Path]
 ):
     film = graded(grader, films["mild"].read_bytes())
@@ -216,7 +216,7 @@ def test_a_film_is_graded_again_in_the_boxes_of_the_form(
         (boxes((1, 2, 3000, 300)), 422, "film"),
     ],
 )
-def test_a_box_that_is_none_is_a_problem(client: FlaskClient, films: dict[str, Path], fields, status, code):
+def test_an_invalid_box_is_a_problem(client: FlaskClient, films: dict[str, Path], fields, status, code):
     place = result_address(post(client, "/", films["mild"].read_bytes()).text)
     headers = {"Accept": "application/json"}
     assert_problem(submit(client, f"{place}/films/1/boxes", fields, headers=headers), status, code)
@@ -236,7 +236,7 @@ def test_a_refused_film_is_graded_where_the_visitor_shows_the_knee(client: Flask
     assert "Show where the knee is and grade again" in client.get(place).text
 
 
-def test_visitors_read_no_advice_for_the_operator(
+def test_visitors_see_no_advice_for_the_operator(
     grader: KneeGrader, films: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("KNEEOA_MAX_PIXELS", "100000")

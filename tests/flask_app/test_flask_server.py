@@ -83,9 +83,9 @@ def test_the_server_answers_at_the_address_that_it_prints_until_it_is_stopped(
         assert address.startswith("http://127.0.0.1:")
         assert requests.get(f"{address}/health/live", timeout=60).json() == {"status": "live"}
         ready(address)
-        told = requests.get(f"{address}/health/ready", timeout=60).json()
-        assert told["status"] == "ready"
-        assert told["model"] == "kneeoa-cnn"
+        state = requests.get(f"{address}/health/ready", timeout=60).json()
+        assert state["status"] == "ready"
+        assert state["model"] == "kneeoa-cnn"
         with films["severe"].open("rb") as film:
             answer = requests.post(f"{address}/api/v1/grade", files={"film": film}, timeout=60)
         assert len(answer.json()["films"][0]["knees"]) == 1
@@ -124,7 +124,7 @@ def test_the_server_answers_at_the_address_that_it_prints_until_it_is_stopped(
         (["--host", "192.0.2.1"], {}, 1, "can't listen on 192.0.2.1"),
     ],
 )
-def test_a_start_that_can_t_be_says_why(options: list[str], variables: dict[str, str], status: int, words: str):
+def test_a_failed_start_says_why(options: list[str], variables: dict[str, str], status: int, words: str):
     ended = subprocess.run(
         command(*options), cwd=ROOT, env=os.environ | variables, capture_output=True, text=True, timeout=60
     )
@@ -134,7 +134,7 @@ def test_a_start_that_can_t_be_says_why(options: list[str], variables: dict[str,
 
 
 def test_on_loopback_it_answers_under_this_machine_s_names_alone():
-    """A page elsewhere whose name was made to lead to 127.0.0.1 is of the same site, as a browser sees it."""
+    """To a browser, a foreign name that resolves to 127.0.0.1 (DNS rebinding) is the same site."""
     with serving() as (address, _):
         port = address.rpartition(":")[2]
         for name in ("localhost", "127.0.0.1", "[::1]"):
@@ -167,7 +167,7 @@ def test_the_documented_command_of_gunicorn_logs_json_and_answers_under_the_name
     assert {"flask_app.watch"} <= {line["logger"] for line in lines}
 
 
-def test_a_port_in_use_is_said_at_once():
+def test_a_port_in_use_is_an_error_at_once():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         ended = subprocess.run(command("--port", str(port)), cwd=ROOT, capture_output=True, text=True, timeout=60)

@@ -56,9 +56,9 @@ def test_a_killed_worker_is_replaced_and_no_answer_is_ever_wrong(grader: KneeGra
             for ended in clients:
                 ended.result()
         assert graded(address, films["severe"].read_bytes()) == right["severe"]
-    told = [(name, answer) for name, answer in answers if answer is not None and "status" not in answer]
-    assert len(told) > 10
-    assert all(answer == right[name] for name, answer in told)
+    rejected = [(name, answer) for name, answer in answers if answer is not None and "status" not in answer]
+    assert len(rejected) > 10
+    assert all(answer == right[name] for name, answer in rejected)
     assert {answer["status"] for _, answer in answers if answer and "status" in answer} <= {503}
 
 
@@ -92,7 +92,7 @@ def test_a_stop_lets_the_request_under_way_be_answered(films: dict[str, Path]):
 
 
 @pytest.mark.parametrize("fork", [True, False])
-def test_a_stop_answers_what_is_graded_and_tells_what_waits_to_come_back(
+def test_a_stop_answers_running_requests_and_gives_waiting_ones_retry_after(
     films: dict[str, Path], tmp_path: Path, fork: bool
 ):
     with serving(fork=fork, log=tmp_path / "log") as (address, process), ThreadPoolExecutor(20) as pool:
@@ -107,15 +107,15 @@ def test_a_stop_answers_what_is_graded_and_tells_what_waits_to_come_back(
     kinds = Counter(answer.status_code for answer in answers)
     assert kinds.keys() == {200, 503}
     assert all(len(answer.json()["films"]) == 14 for answer in answers if answer.status_code == 200)
-    told = [answer for answer in answers if answer.status_code == 503]
-    for answer in told:
+    rejected = [answer for answer in answers if answer.status_code == 503]
+    for answer in rejected:
         assert_problem(answer, 503, "busy")
         assert answer.headers["Retry-After"] == "5"
-    assert any("being stopped" in answer.text for answer in told)
+    assert any("being stopped" in answer.text for answer in rejected)
     assert faults(tmp_path / "log") == []
 
 
-def test_more_requests_than_may_wait_are_told_to_come_back_and_the_others_are_answered(films: dict[str, Path]):
+def test_more_requests_than_may_wait_get_retry_after_and_the_others_are_answered(films: dict[str, Path]):
     many = [("film", films["both-knees"].read_bytes())] * 10
     with serving(KNEEOA_QUEUE="1") as (address, _), ThreadPoolExecutor(12) as pool:
         ready(address)
@@ -188,7 +188,7 @@ def test_a_model_that_is_changed_on_disk_is_never_used(grader: KneeGrader, films
 @pytest.mark.parametrize(
     "variables", [{"KNEEOA_MODEL": "lab/knees", "HF_ENDPOINT": "http://127.0.0.1:9", "KNEEOA_TIMEOUT": "2"}]
 )
-def test_a_hub_that_is_down_at_the_start_is_waited_for(
+def test_the_app_waits_for_a_hub_that_is_down_at_the_start(
     variables: dict[str, Any], films: dict[str, Path], tmp_path: Path
 ):
     with serving(HF_HOME=str(tmp_path), **variables) as (address, process):
@@ -199,7 +199,7 @@ def test_a_hub_that_is_down_at_the_start_is_waited_for(
         assert re.search("kneeoa_failures|kneeoa_requests", requests.get(f"{address}/metrics", timeout=60).text)
 
 
-def test_a_hub_that_comes_back_is_pulled_from(films: dict[str, Path], tmp_path: Path):
+def test_the_app_pulls_from_a_hub_that_comes_back(films: dict[str, Path], tmp_path: Path):
     soon = (
         "import runpy, flask_app.source as s; s.RETRY_SECONDS = 1; runpy.run_module('flask_app', run_name='__main__')"
     )

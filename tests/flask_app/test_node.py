@@ -1,4 +1,4 @@
-"""The DICOM node within one process: whom it answers, what it keeps, what it sends, and what a fault leaves behind."""
+"""The DICOM node within one process: the senders it accepts, what it stores and sends, and what a fault leaves."""
 
 import io
 import json
@@ -123,7 +123,7 @@ def sent(association, content: bytes, **changes: object) -> int:
     return association.send_c_store(dataset).Status
 
 
-def test_a_film_is_in_the_queue_before_its_sender_hears_so(queue, settings):
+def test_a_film_is_in_the_queue_before_its_sender_gets_success(queue, settings):
     one = film()
     uid = read_identity(one).instance
     with receiving(queue, settings) as port, calling(port) as association:
@@ -138,7 +138,7 @@ def test_a_film_is_in_the_queue_before_its_sender_hears_so(queue, settings):
     assert [kept.film for kept in queue.films(read_identity(one).study)] == [uid]
 
 
-def test_a_film_for_which_the_disk_has_no_room_is_not_taken_and_what_was_taken_is_answered(
+def test_a_film_that_does_not_fit_on_the_disk_is_rejected_and_accepted_films_are_answered(
     queue, settings, grader, clock
 ):
     full = Queue(queue.folder, max_bytes=20 * PAGE_BYTES, clock=clock)
@@ -153,7 +153,7 @@ def test_a_film_for_which_the_disk_has_no_room_is_not_taken_and_what_was_taken_i
     full.close()
 
 
-def test_a_disk_that_is_nearly_full_takes_no_film(queue, settings, monkeypatch):
+def test_no_film_is_accepted_when_the_disk_is_nearly_full(queue, settings, monkeypatch):
     monkeypatch.setattr(receive, "RESERVE_BYTES", 10**18)
     with receiving(queue, settings) as port, calling(port) as association:
         assert sent(association, film()) == 0xA700
@@ -247,7 +247,7 @@ def test_a_film_that_ends_the_process_each_time_is_faulty_and_holds_up_no_other(
     assert state(queue, sound)[0] == "graded"
 
 
-def test_a_film_that_ends_the_process_does_not_take_its_study_along(queue, grader, monkeypatch):
+def test_a_film_that_ends_the_process_does_not_fail_its_study(queue, grader, monkeypatch):
     first = film()
     again = {"StudyInstanceUID": read_identity(first).study}
     poison = film(**again)
@@ -359,7 +359,7 @@ def test_a_study_has_one_report_and_a_film_that_comes_later_gives_it_a_successor
     assert len(waiting(queue)) == 2  # a film that is refused changes no report
 
 
-def test_an_earlier_study_of_the_same_patient_is_compared_and_no_one_elses(queue, grader):
+def test_only_an_earlier_study_of_the_same_patient_is_compared(queue, grader):
     take(
         queue,
         film(StudyDate="20150101"),
@@ -530,7 +530,7 @@ def test_an_object_on_which_the_archive_aborts_holds_up_no_other(queue, settings
     assert [one.SOPInstanceUID for one in waiting(queue)] == names[:bad]
 
 
-def test_retention_deletes_what_is_old_and_nothing_that_waits(queue, grader, clock):
+def test_retention_deletes_old_rows_and_nothing_that_waits(queue, grader, clock):
     first, second = take(queue, film(), film())
     grading(queue, grader).answer_next()
     clock.now += 3 * DAY

@@ -1,4 +1,4 @@
-"""The node with a real archive: Orthanc, DCMTK's storescu and echoscu, and validators of what comes back."""
+"""The node with a real archive (Orthanc), DCMTK's storescu and echoscu, and validators of its reports."""
 
 import json
 import os
@@ -114,8 +114,8 @@ def test_a_film_goes_from_the_archive_to_the_node_and_its_report_comes_back(netw
     (tmp_path / "sr.dcm").write_bytes(network.archive.file(report))
     made = pydicom.dcmread(tmp_path / "sr.dcm")
     assert (made.PatientID, made.AccessionNumber) == (header.PatientID, header.AccessionNumber)
-    told = subprocess.run(["dsrdump", tmp_path / "sr.dcm"], capture_output=True, text=True)
-    assert re.search(r'Kellgren-Lawrence grade"\)=\(KL\d', told.stdout), told
+    dumped = subprocess.run(["dsrdump", tmp_path / "sr.dcm"], capture_output=True, text=True)
+    assert re.search(r'Kellgren-Lawrence grade"\)=\(KL\d', dumped.stdout), dumped
     checked = subprocess.run(["dciodvfy", tmp_path / "sr.dcm"], capture_output=True, encoding="latin-1")
     assert "Error" not in checked.stdout + checked.stderr
     until(lambda: len(network.archive.find(StudyInstanceUID=uid)) == 3)  # the film, the report, the capture
@@ -158,7 +158,7 @@ def test_a_study_of_the_archive_is_graded_over_dicomweb_as_the_node_grades_it(ne
     assert "has 0 plain films" in capsys.readouterr().err
 
 
-def test_a_worker_that_is_killed_twice_loses_no_film_and_answers_none_twice(network, tmp_path):
+def test_a_worker_that_is_killed_twice_loses_no_film_and_sends_no_report_twice(network, tmp_path):
     paths = [tmp_path / f"{number}.dcm" for number in range(12)]
     for path in paths:
         path.write_bytes(film())

@@ -1,4 +1,4 @@
-"""The worklist shows what came of each study to those who may see it, and notes who looked and who sent again."""
+"""The worklist shows the outcome of each study to authorised readers, and the audit trail records every look."""
 
 import csv
 import io
@@ -30,7 +30,7 @@ STUDIES = {"1.2.1": {}, "1.2.2": {"ViewPosition": "LATERAL"}, "1.2.3": {"PixelDa
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, grader):
-    """A queue with a study that was sent, one refused, one faulty, and one that waits."""
+    """A queue with four studies: sent, refused, faulty and waiting."""
     folder, times = tmp_path_factory.mktemp("queue"), [MORNING]
     queue = Queue(folder, clock=lambda: times[0])
     for uid, header in STUDIES.items():
@@ -83,7 +83,7 @@ def test_each_study_has_a_row_with_its_state_under_pseudonyms(hidden):
         assert identifier not in page
 
 
-def test_day_state_and_identifier_find_a_row_and_none_is_in_an_address(hidden):
+def test_day_state_and_identifier_find_a_row_and_stay_out_of_the_address(hidden):
     every = studies_of(hidden.get("/studies").text)
     for fields, count in (
         ({"day": "2024-03-01"}, 4),
@@ -111,7 +111,7 @@ def test_rows_are_saved_as_csv(hidden):
     assert rows[3]["study"] != "1.2.1"
 
 
-def test_those_with_a_key_see_identifiers_and_the_trail_has_their_names(shown, grader, folder):
+def test_holders_of_a_key_see_identifiers_and_the_audit_trail_names_them(shown, grader, folder):
     assert shown.get("/studies").headers["WWW-Authenticate"].startswith("Basic")
     assert shown.get("/studies", auth=("dr-gray", "guess")).status_code == 401
     page = shown.get("/studies", auth=("dr-gray", KEY)).text

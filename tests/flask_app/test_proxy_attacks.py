@@ -1,4 +1,4 @@
-"""What a client says of the way that its request came: forged hosts and prefixes, bodies that are not HTTP."""
+"""Forged forwarding headers, hosts and prefixes, and bodies that are not HTTP."""
 
 import hashlib
 import re
@@ -18,7 +18,7 @@ from ..support.flask_serving import connected, ready, serving
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
-    """The app as its own process, and the file of what it logs."""
+    """The app as its own process, and the file of its log."""
     log = tmp_path_factory.mktemp("served") / "log"
     with serving(log=log) as (address, _):
         ready(address)
@@ -26,7 +26,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path
 
 
 def said(address: str, request: bytes) -> bytes:
-    """Return what the server answers to bytes, until it closes the connection."""
+    """Send bytes, and return the response until the server closes the connection."""
     with connected(address) as connection:
         connection.sendall(request)
         answer = b""

@@ -1,4 +1,4 @@
-"""A Hub, those who use it, and what they publish, for the tests of the library."""
+"""A Hub, its users and their bundles, for the tests of the library."""
 
 import pytest
 
@@ -17,13 +17,13 @@ def server():
 
 @pytest.fixture
 def person(server, tmp_path):
-    """May write to the Hub."""
+    """A user with a token that may write to the Hub."""
     return Person(tmp_path / "home", server.url, "w")
 
 
 @pytest.fixture
 def stranger(server, tmp_path):
-    """Has no token, and pulled nothing so far."""
+    """A user without a token and with an empty cache."""
     return Person(tmp_path / "elsewhere", server.url)
 
 

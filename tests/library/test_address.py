@@ -57,7 +57,7 @@ def test_a_folder_whose_own_name_holds_an_at_sign_is_found(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("address", "revision", "told"),
+    ("address", "revision", "message"),
     [
         ("org/name@v1", "v2", "leave one out"),
         ("./hub@v1", "v2", "leave one out"),
@@ -77,10 +77,10 @@ def test_a_folder_whose_own_name_holds_an_at_sign_is_found(tmp_path):
         ("~no-such-person-here/x", None, "no home folder"),
     ],
 )
-def test_a_wrong_address_is_an_error_that_says_how_to_write_it(address, revision, told):
+def test_a_wrong_address_is_an_error_that_says_how_to_write_it(address, revision, message):
     with pytest.raises(AddressError) as caught:
         parse_address(address, revision)
-    assert told in caught.value.message
+    assert message in caught.value.message
 
 
 @pytest.mark.parametrize(

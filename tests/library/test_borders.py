@@ -32,7 +32,7 @@ def test_a_border_of_any_gray_and_width_is_found(gray: int, widths: tuple[int, i
     bordered = np.pad(FILMS[4], ((top, bottom), (left, right)), constant_values=gray)
     found = inner_film(bordered)
     wanted = (left, top, left + SIDE, top + SIDE)
-    # Beside a dark or a plain part of the film a border of the same gray can't be told from it.
+    # Beside a dark or a plain part of the film a border of the same gray can't be distinguished from it.
     assert all(abs(one - two) <= 2 for one, two in zip(found, wanted, strict=True)) or gray == 0
 
 

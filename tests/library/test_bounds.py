@@ -53,7 +53,7 @@ for name, build in BOMBS.items():
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[int, str, float, float]]:
-    """Bytes, outcome, megabytes and seconds of each bomb, all in a process of their own."""
+    """Bytes, outcome, megabytes and seconds of each bomb, measured in a separate process."""
     film = tmp_path_factory.mktemp("film") / "film.dcm"
     film.write_bytes(dicom(knee_film(2, 7, bits=16).pixels.astype(np.uint16), JPEG2000Lossless))
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The card says what bundle and evidence say, and nothing else."""
+"""The card says exactly what bundle and evidence say."""
 
 import json
 import re
@@ -52,11 +52,11 @@ def test_the_versions_figures_are_their_evidence_s(grader):
     )
 
 
-def test_every_earlier_look_at_the_test_films_is_counted(grader):
+def test_every_earlier_test_evaluation_is_counted(grader):
     folder = ROOT / "docs" / "evidence" / "versions"
     versions = json.loads((folder / "versions.json").read_text("utf-8"))
     earlier = [sets["oai_test"] for version, sets in versions.items() if version != grader.bundle.config.version]
-    # a version that was not looked at anew has the figures of the one before
+    # a version without a new test evaluation has the figures of the one before
     looked = len({json.dumps(figures) for figures in earlier})
     unpublished = len(list(folder.glob("*.json"))) - 1
     assert grader.bundle.evidence.test_looks.value == 1
@@ -145,7 +145,7 @@ def test_a_dataset_of_any_name_is_itself_in_metadata_and_tables(grader, dataset)
 
 
 @pytest.mark.parametrize(
-    ("address", "told"),
+    ("address", "expected"),
     [
         ("hf://lab/knees@v1", "lab/knees"),
         ("lab/knees", "lab/knees"),
@@ -154,11 +154,11 @@ def test_a_dataset_of_any_name_is_itself_in_metadata_and_tables(grader, dataset)
         ("/srv/bundle", None),
     ],
 )
-def test_the_card_of_an_adapted_bundle_names_a_base_that_the_hub_has(grader, address, told):
+def test_the_card_of_an_adapted_bundle_names_a_base_that_the_hub_has(grader, address, expected):
     base = BaseModel(name="kneeoa-cnn", address=address, revision="0" * 12, recalibrated_only=True)
     evidence = replace(grader.bundle.evidence, base=base, before=grader.bundle.evidence.metrics)
     card = render(replace(grader.bundle.config, name="ours"), evidence)
-    assert front_matter(card).get("base_model") == told
+    assert front_matter(card).get("base_model") == expected
     assert f"it has the weights of kneeoa-cnn ({address}, revision `{'0' * 12}`)" in card
 
 

@@ -1,4 +1,4 @@
-"""The card tells what carries over to films of another collection, and who grades better."""
+"""The card says what carries over to films of another collection, and which models grade better."""
 
 import json
 from dataclasses import replace
@@ -22,7 +22,7 @@ MEASURED = ROOT / "docs" / "evidence" / "cross-domain" / "cross-domain.json"
 
 @pytest.fixture
 def carried_over() -> tuple[CrossDomainRow, ...]:
-    """The rows as an export takes them over."""
+    """The rows as an export writes them."""
     return from_json(tuple[CrossDomainRow, ...], json.loads(MEASURED.read_text("utf-8")))
 
 
@@ -49,9 +49,9 @@ def test_what_carries_over_stands_below_the_headline_figures_in_plain_words(grad
 
 def test_a_network_that_carries_over_is_not_called_one_that_does_not(grader, carried_over):
     better = tuple(replace(row, qwk=replace(row.qwk, value=0.6)) for row in carried_over)
-    told = other_sources(replace(grader.bundle.evidence, cross_domain=better))
-    assert "Hardly anything" not in told
-    assert "The model may not carry over to another collection. Networks" in told
+    text = other_sources(replace(grader.bundle.evidence, cross_domain=better))
+    assert "Hardly anything" not in text
+    assert "The model may not carry over to another collection. Networks" in text
 
 
 @pytest.mark.parametrize("at_home", [True, False])
@@ -79,30 +79,30 @@ def changed_evidence(grader, name: str, value: float) -> Evidence:
 
 @pytest.mark.parametrize(("accuracy", "better"), [(0.5, 5), (0.6, 4), (0.695, 3), (0.698, 2), (0.71, 1)])
 def test_the_models_that_grade_better_are_those_with_a_higher_accuracy(grader, accuracy, better):
-    told = peers(changed_evidence(grader, "accuracy", accuracy))
-    (sentence,) = [line for line in told.splitlines() if "have a higher accuracy than this bundle" in line]
+    text = peers(changed_evidence(grader, "accuracy", accuracy))
+    (sentence,) = [line for line in text.splitlines() if "have a higher accuracy than this bundle" in line]
     assert f"this bundle, {accuracy:.3f} (" in sentence
     assert sentence.count(";") == better - 1
     assert "KneeXNet 2024, ten networks." in sentence
 
 
 def test_a_bundle_that_grades_best_is_not_said_to_be_beaten(grader):
-    told = peers(changed_evidence(grader, "accuracy", 0.75))
-    assert "higher accuracy" not in told
-    assert all(peer.name in told for peer in sources().peers)
+    text = peers(changed_evidence(grader, "accuracy", 0.75))
+    assert "higher accuracy" not in text
+    assert all(peer.name in text for peer in sources().peers)
 
 
 @pytest.mark.parametrize(
-    ("sensitivity", "told"),
+    ("sensitivity", "proportion"),
     [(0.74, "one in four"), (0.9, "one in ten"), (0.915, "one in 12"), (0.67, "33%"), (0.2, "80%")],
 )
-def test_how_many_knees_with_osteoarthritis_are_missed_is_told_as_people_count(grader, sensitivity, told):
-    assert f"{told} (OAI, test half) get a grade below 2." in missed(
+def test_missed_knees_with_osteoarthritis_are_given_as_one_in_so_many(grader, sensitivity, proportion):
+    assert f"{proportion} (OAI, test half) get a grade below 2." in missed(
         changed_evidence(grader, "sensitivity_oa", sensitivity)
     )
 
 
-def test_missed_knees_are_told_of_validation_films_where_no_test_films_were_looked_at(grader):
+def test_missed_knees_are_counted_on_validation_films_where_there_was_no_test_evaluation(grader):
     row = grader.bundle.evidence.metrics["oai_val"]
     evidence = replace(grader.bundle.evidence, metrics={"oai_val": row})
     assert "(OAI, validation) get a grade below 2." in missed(evidence)
@@ -111,7 +111,7 @@ def test_missed_knees_are_told_of_validation_films_where_no_test_films_were_look
     assert "Missed osteoarthritis" not in render(grader.bundle.config, unknown)
 
 
-def test_strips_of_two_knees_are_told_apart_and_only_where_they_were_measured(grader):
+def test_strips_of_two_knees_are_described_separately_and_only_where_measured(grader):
     row = grader.bundle.evidence.metrics["gornale_test"]
     strips = {"gornale_test": StripEvidence(qwk=row.qwk, accuracy=row.accuracy, mae=row.mae)}
     evidence = replace(grader.bundle.evidence, two_knee_strips=strips)

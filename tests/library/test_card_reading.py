@@ -1,4 +1,4 @@
-"""A card that anyone may have written is read in time, without metadata and comments, with its pictures apart."""
+"""A card from an unknown author is read in bounded time, without metadata and comments; its pictures are separate."""
 
 import pytest
 
@@ -24,7 +24,7 @@ def test_a_card_is_read_without_metadata_and_comments(card, read):
     assert body(card) == read
 
 
-def test_pictures_of_the_bundle_are_apart_and_others_are_text():
+def test_pictures_of_the_bundle_are_separate_parts_and_other_pictures_are_text():
     text = "one\n\n![Two knees](figures/two-knees.png)\n\n![a](http://x/y.png) ![b](../c.png) ![d](e.svg)\n"
     before, picture, after = pictures_apart(text)
     assert (before, picture) == ("one\n\n", Picture("Two knees", "figures/two-knees.png"))
@@ -33,6 +33,6 @@ def test_pictures_of_the_bundle_are_apart_and_others_are_text():
 
 @pytest.mark.parametrize("part", ["<!--", "![", "![a](b/", "![a](", "---\n", "<!-- -->", "![a](b.png)"])
 def test_a_long_card_of_anything_is_read(part):
-    """Code that looks at the rest of a card for each beginning would run into the time limit of every test."""
+    """Code that scans the rest of a card for each start of a construct would exceed the time limit of a test."""
     card = part * (LONG // len(part))
     assert sum(1 for _ in pictures_apart(body(card)))

@@ -1,4 +1,4 @@
-"""The card says of the networks what its evidence says, and what its pictures leave out."""
+"""The card describes the networks as its evidence does, and says what its pictures leave out."""
 
 from dataclasses import replace
 
@@ -20,7 +20,7 @@ from kneeoa_hub.evidence import (
 
 @pytest.fixture
 def config(grader):
-    """Of a network that folds, one that does not, and one that went on with larger films."""
+    """Evidence of a folded network, one that is not folded, and one whose training went on with larger films."""
     architecture = grader.bundle.config.members[0]["architecture"]
     made = [
         {"name": name, "architecture": {**architecture, "fold": "folded" in name}}
@@ -42,7 +42,7 @@ def test_networks_and_epochs_that_the_picture_of_kappas_lacks_are_named(grader, 
     assert "figures/training.png" in card
 
 
-def test_a_picture_of_all_kappas_needs_no_excuse_and_one_of_none_is_not_shown(grader, config):
+def test_a_picture_of_all_kappas_has_no_note_and_an_empty_one_is_not_shown(grader, config):
     whole = replace(config, members=config.members[:2])
     card = render(whole, with_drawn(grader, "winner-0", "folded-0"))
     assert "figures/training.png" in card
@@ -76,24 +76,26 @@ def test_a_folded_network_grades_a_mirrored_film_alike_by_construction_and_anoth
 
 def test_the_lengths_of_training_are_the_evidence_s(grader):
     trained = (TrainedMember(name="winner-0", seed=0, epochs=77), TrainedMember(name="folded@224-1", seed=1, epochs=21))
-    told = reproduce(replace(grader.bundle.evidence, training=TrainingEvidence(members=trained)))
-    assert "Epochs of these members, for a name with @ only those at that size: winner-0 77, folded@224-1 21." in told
-    assert "in place of" not in told
+    sentence = reproduce(replace(grader.bundle.evidence, training=TrainingEvidence(members=trained)))
+    assert (
+        "Epochs of these members, for a name with @ only those at that size: winner-0 77, folded@224-1 21." in sentence
+    )
+    assert "in place of" not in sentence
     assert "Epochs of these" not in reproduce(replace(grader.bundle.evidence, training=TrainingEvidence()))
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"),
+    ("kind", "sentence"),
     [
         ("film gray", "It says how dark the films are."),
         ("exposure", "It does not say how dark the films are."),
         ("side", ""),
     ],
 )
-def test_the_card_says_of_which_gray_its_thirds_are(grader, kind, told):
+def test_the_card_says_which_gray_defines_its_thirds(grader, kind, sentence):
     number = Estimate(0.8, 0.7, 0.9, 100)
     row = SubgroupEvidence(qwk=number, accuracy=number, mae=number, auc_oa=number)
     text = subgroups(replace(grader.bundle.evidence, subgroups={"oai_val": {f"{kind}: dark": row}}))
     assert f"| {kind}: dark | 100 |" in text
-    assert ("how dark" in text) == bool(told)
-    assert told in text
+    assert ("how dark" in text) == bool(sentence)
+    assert sentence in text

@@ -15,12 +15,12 @@ from kneeoa_hub.manifest import write_manifest
 from ..support.bundles import CARD, make_bundle
 
 
-def test_a_whole_bundle_is_let_through(tmp_path):
+def test_a_complete_bundle_passes(tmp_path):
     assert push(make_bundle(tmp_path / "bundle"), tmp_path / "hub", tag="v1").endswith("@v1")
 
 
 @pytest.mark.parametrize(
-    ("card", "told"),
+    ("card", "message"),
     [
         (CARD.replace("keras", "torch"), "library_name: torch, but needs keras"),
         (CARD.replace("license: cc-by-4.0\n", ""), "license: None, but needs a value"),
@@ -28,8 +28,8 @@ def test_a_whole_bundle_is_let_through(tmp_path):
         ("# No metadata\n", "library_name: None"),
     ],
 )
-def test_a_card_without_what_the_hub_shows_is_refused(tmp_path, card, told):
-    with pytest.raises(BundleError, match=told):
+def test_a_card_without_the_metadata_that_the_hub_shows_is_refused(tmp_path, card, message):
+    with pytest.raises(BundleError, match=message):
         push(make_bundle(tmp_path / "bundle", card=card), tmp_path / "hub")
     assert not (tmp_path / "hub").exists()
 
@@ -58,7 +58,7 @@ def test_a_bundle_whose_graph_does_not_run_is_refused(tmp_path):
 @pytest.mark.parametrize(
     "members", [({"architecture": 3},), ({"name": 3, "architecture": {}},), ({"name": "a-0", "architecture": [1]},)]
 )
-def test_members_that_no_card_could_describe_are_refused_when_they_are_read(tmp_path, members):
+def test_members_that_no_card_can_describe_are_refused_when_they_are_read(tmp_path, members):
     with pytest.raises(BundleError, match=r"members\[0\]"):
         read_bundle(make_bundle(tmp_path / "bundle", members=members))
 
@@ -67,8 +67,8 @@ def test_members_without_an_architecture_are_described(tmp_path):
     assert push(make_bundle(tmp_path / "bundle", members=()), tmp_path / "hub").startswith(str(tmp_path))
 
 
-def test_evidence_whose_parts_do_not_fit_each_other_still_makes_a_card(tmp_path):
-    """What is absent is a dash, or is left out."""
+def test_evidence_with_contradictory_parts_still_makes_a_card(tmp_path):
+    """A missing value is a dash, or its line is left out."""
     bundle = read_bundle(make_bundle(tmp_path / "bundle", members=()))
     one, row = bundle.evidence.test_looks, bundle.evidence.metrics["oai_test"]
     agreement = {"oai_test": Agreement(qwk=one, accuracy=one)}

@@ -45,7 +45,7 @@ def test_json_is_one_report_a_line_and_a_failed_film_exits_1(films, tmp_path, gr
     assert "report" in lines[2]
 
 
-def test_a_reader_that_goes_away_ends_the_command_without_a_word(films):
+def test_a_closed_pipe_ends_the_command_silently(films):
     command = [sys.executable, "-m", "kneeoa_hub.cli", "grade", "--json", "--workers", "1", *[str(films["mild"])] * 200]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout
@@ -56,14 +56,14 @@ def test_a_reader_that_goes_away_ends_the_command_without_a_word(films):
     assert process.returncode == 130
 
 
-def test_csv_has_a_row_a_knee(films, capsys):
+def test_csv_has_one_row_for_each_knee(films, capsys):
     assert main(["grade", "--csv", str(films["both-knees"]), "missing.png"]) == 1
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["knee"] for row in rows] == ["0", "1", ""]
     assert "missing.png" in rows[2]["error"]
 
 
-def test_csv_has_what_else_the_report_says_at_its_end(films, grader, capsys):
+def test_csv_has_the_rest_of_the_report_in_its_last_columns(films, grader, capsys):
     assert CSV_COLUMNS[:18] == (
         *("film", "knee", "side", "grade", "label", "severity", "oa_probability", "p0", "p1", "p2", "p3", "p4"),
         *("grade_set", "level", "refused", "error", "model", "revision"),
@@ -81,7 +81,7 @@ def test_csv_has_what_else_the_report_says_at_its_end(films, grader, capsys):
     assert "the header does not name the side" in both
 
 
-def test_the_table_marks_a_grade_that_is_not_the_likeliest_and_tells_films_of_one_name_apart(
+def test_the_table_marks_a_grade_that_is_not_the_likeliest_and_distinguishes_films_of_one_name(
     films, grader, tmp_path, capsys
 ):
     (knee,) = grader.grade(films["doubtful"]).knees
@@ -96,7 +96,7 @@ def test_the_table_marks_a_grade_that_is_not_the_likeliest_and_tells_films_of_on
     assert "not the likeliest one" in lines[3]
 
 
-def test_films_of_one_name_in_several_given_folders_and_two_paths_of_one_film_are_told_apart(
+def test_films_of_one_name_in_several_folders_and_two_paths_of_one_film_are_distinguished(
     films, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
@@ -127,21 +127,21 @@ def test_a_closed_standard_input_is_an_error(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--box", "1,2,3"], "'1,2,3' is not LEFT,TOP,RIGHT,BOTTOM"),
         (["--box", "0,0,a,4"], "is not LEFT,TOP,RIGHT,BOTTOM"),
         (["other.png", "--box", "0,0,200,200"], "--box is about one film, and 2 were given"),
     ],
 )
-def test_a_box_that_is_none_or_for_several_films_is_usage(films, capsys, options, told):
+def test_an_invalid_box_and_a_box_for_several_films_are_usage_errors(films, capsys, options, message):
     code: object
     try:
         code = main(["grade", str(films["mild"]), *options])
     except SystemExit as stopped:
         code = stopped.code
     assert code == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_force_grades_a_refused_film_and_says_so(tmp_path, capsys):
@@ -153,7 +153,7 @@ def test_force_grades_a_refused_film_and_says_so(tmp_path, capsys):
     assert any("graded by force" in warning for warning in report["warnings"])
 
 
-def test_overlays_are_written_one_a_graded_film_at_full_size(films, tmp_path, capsys):
+def test_one_overlay_is_written_for_each_graded_film_at_full_size(films, tmp_path, capsys):
     again = tmp_path / "again" / films["mild"].name
     again.parent.mkdir()
     again.write_bytes(films["mild"].read_bytes())
@@ -169,7 +169,7 @@ def test_overlays_are_written_one_a_graded_film_at_full_size(films, tmp_path, ca
 
 @pytest.fixture
 def folder(films, tmp_path):
-    """Six films in folders, one of them damaged, and something else."""
+    """Six films in folders, one of them damaged, and a file that is not a film."""
     for number, name in enumerate(("mild", "severe", "both-knees", "normal", "moderate")):
         path = tmp_path / "films" / str(number % 2) / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -183,9 +183,9 @@ def folder(films, tmp_path):
 def test_a_folder_is_graded_into_a_file_as_the_films_are_one_by_one(folder, tmp_path, capsys, form):
     out = tmp_path / f"grades.{form}"
     assert main(["grade", str(folder), "--out", str(out), "--workers", "3"]) == 1
-    told = capsys.readouterr().err
-    assert "6 films, 1 failed" in told
-    assert "5.png: " in told
+    errors = capsys.readouterr().err
+    assert "6 films, 1 failed" in errors
+    assert "5.png: " in errors
     one_by_one = sorted(str(path) for path in folder.rglob("*.png"))
     assert main(["grade", f"--{form.removesuffix('l')}", "--workers", "1", *one_by_one]) == 1
     assert out.read_text("utf-8") == capsys.readouterr().out
@@ -193,7 +193,7 @@ def test_a_folder_is_graded_into_a_file_as_the_films_are_one_by_one(folder, tmp_
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 @pytest.mark.parametrize("at", [0, 3, 0.3, 0.6, 0.95])
-def test_a_run_that_was_stopped_anywhere_goes_on_and_leaves_the_same_file(folder, tmp_path, form, at):
+def test_a_run_stopped_at_any_point_resumes_and_leaves_the_same_file(folder, tmp_path, form, at):
     out = tmp_path / f"grades.{form}"
     main(["grade", str(folder), "--out", str(out)])
     whole = out.read_bytes()
@@ -211,7 +211,7 @@ def test_a_finished_file_has_its_last_film_graded_again_and_no_other(folder, tmp
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "told"),
+    ("name", "content", "message"),
     [
         ("grades.txt", None, "must end in .csv or .jsonl"),
         ("thesis.csv", "a,b\n1,2\n", "it has other columns than answers (a,b); give another --out."),
@@ -224,16 +224,16 @@ def test_a_finished_file_has_its_last_film_graded_again_and_no_other(folder, tmp
         ),
     ],
 )
-def test_a_file_with_other_content_is_not_overwritten(films, tmp_path, capsys, name, content, told):
+def test_a_file_with_other_content_is_not_overwritten(films, tmp_path, capsys, name, content, message):
     path = tmp_path / name
     if content:
         path.write_text(content, "utf-8")
     assert main(["grade", str(films["mild"]), "--out", str(path)]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert content is None or path.read_text("utf-8") == content
 
 
-def test_answers_of_another_model_are_not_mixed_with_this_ones(films, tmp_path, capsys):
+def test_rows_of_two_models_are_not_mixed(films, tmp_path, capsys):
     out = tmp_path / "grades.csv"
     main(["grade", str(films["mild"]), str(films["severe"]), "--out", str(out)])
     content = out.read_text("utf-8")
@@ -263,7 +263,7 @@ def test_a_film_that_failed_is_tried_again_and_fails_the_command_again(films, tm
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
-def test_answers_at_two_levels_are_not_mixed(films, tmp_path, capsys, form):
+def test_rows_at_two_levels_are_not_mixed(films, tmp_path, capsys, form):
     out = tmp_path / f"grades.{form}"
     assert main(["grade", str(films["mild"]), str(films["severe"]), "--out", str(out)]) == 0
     assert main(["grade", str(films["mild"]), str(films["severe"]), "--out", str(out), "--level", "0.95"]) == 2
@@ -282,7 +282,7 @@ def test_a_report_that_would_lack_films_is_not_written(films, tmp_path, capsys):
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are Unicode, and there is no /dev/full")
-def test_a_name_that_is_not_utf8_is_kept_and_a_full_output_is_an_error(films, tmp_path):
+def test_a_name_that_is_not_utf8_is_unchanged_and_a_full_output_is_an_error(films, tmp_path):
     folder = os.fsencode(tmp_path) + b"/films"
     os.mkdir(folder)
     for name in (b"a\xff.png", b"b.png"):
@@ -337,9 +337,9 @@ def test_evidence_that_does_not_follow_its_schema_is_one_line_that_names_the_fie
     write_manifest(bundle)
     for command in ("info", "card"):
         assert main([command, str(bundle)]) == 1
-        told = capsys.readouterr().err
-        assert f"evidence.json: {field}. Pull the bundle again, or export it again." in told
-        assert told.count("\n") == 1
+        errors = capsys.readouterr().err
+        assert f"evidence.json: {field}. Pull the bundle again, or export it again." in errors
+        assert errors.count("\n") == 1
 
 
 def test_a_folder_without_films_and_an_unwritable_place_are_errors(films, tmp_path, capsys):
@@ -354,10 +354,10 @@ def test_a_folder_without_films_and_an_unwritable_place_are_errors(films, tmp_pa
 def test_an_unwritable_place_is_an_error_before_any_film_is_graded(films, tmp_path, capsys, option):
     place = films["mild"] / ("grades.csv" if option == "--out" else "report.html")
     assert main(["grade", str(films["mild"]), option, str(place)]) == 1
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert f"{place} can't be written" in told.err
-    assert option in told.err
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"{place} can't be written" in captured.err
+    assert option in captured.err
 
 
 def test_a_folder_includes_dicom_without_a_suffix_and_counts_the_skipped_files(films, tmp_path, capsys):
@@ -370,10 +370,10 @@ def test_a_folder_includes_dicom_without_a_suffix_and_counts_the_skipped_files(f
     for name in ("README", "notes.txt", ".DS_Store"):
         (folder / name).write_text("mine", "utf-8")
     assert main(["grade", str(folder), "--csv"]) == 0
-    told = capsys.readouterr()
-    graded = {Path(row["film"]).relative_to(folder).as_posix() for row in csv.DictReader(io.StringIO(told.out))}
+    captured = capsys.readouterr()
+    graded = {Path(row["film"]).relative_to(folder).as_posix() for row in csv.DictReader(io.StringIO(captured.out))}
     assert graded == {"a.dicom", "b.dic", "c.bin", "IM0001", "deeper/1.2.840.10008.7", "d.JFIF"}
-    assert told.err == f"kneeoa: {folder}: skipped 4 other files (no film by suffix, and not DICOM).\n"
+    assert captured.err == f"kneeoa: {folder}: skipped 4 other files (no film by suffix, and not DICOM).\n"
 
 
 def test_the_help_names_every_suffix_of_a_folder_s_films():
@@ -403,7 +403,7 @@ def test_a_wrong_command_line_exits_2(arguments, capsys):
     assert code == 2
 
 
-def test_no_such_model_is_usage_and_suggests_the_nearest(capsys):
+def test_an_unknown_model_is_a_usage_error_and_suggests_the_nearest(capsys):
     assert main(["info", "kneeoa-cmn"]) == 2
     assert "kneeoa-cnn" in capsys.readouterr().err
 
@@ -420,7 +420,7 @@ def test_a_changed_bundle_is_refused_and_the_file_is_named(grader, tmp_path, cap
     assert "model.onnx differs" in capsys.readouterr().err
 
 
-def test_list_info_and_card_speak_of_the_shipped_bundle(grader, capsys):
+def test_list_info_and_card_describe_the_shipped_bundle(grader, capsys):
     for command in (["list"], ["info"], ["card"]):
         assert main(command) == 0
         assert "kneeoa-cnn" in capsys.readouterr().out
@@ -477,7 +477,7 @@ def test_bars_are_drawn_on_a_terminal_and_nothing_in_a_pipe(films, tmp_path):
 
 
 FILMS = 200
-"""Of a run that is interrupted: more than a machine with other work grades before it comes to the interrupt."""
+"""Films of a run that is interrupted: more than a busy machine grades before the interrupt arrives."""
 
 
 @pytest.mark.slow

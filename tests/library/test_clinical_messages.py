@@ -118,6 +118,6 @@ def test_the_command_line_writes_both_beside_the_answers(tmp_path, capsys):
         ["--study", "dicomweb://host/studies/1.2", "film.png"],
     ],
 )
-def test_a_study_that_cannot_be_asked_for_is_wrong_usage(words, capsys):
+def test_an_impossible_request_for_a_study_is_a_usage_error(words, capsys):
     assert main(["grade", *words]) == 2
     assert "word" not in capsys.readouterr().err

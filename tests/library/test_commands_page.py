@@ -1,4 +1,4 @@
-"""The examples of docs/commands.md, which are those of each `--help`, typed into a shell as they stand there."""
+"""The examples of docs/commands.md, which are those of each `--help`, run in a shell as written."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Strong JPEG compression is told by the quantisation tables, in every kind of file that holds JPEG."""
+"""Strong JPEG compression is recognised by the quantisation tables, in every kind of file that holds JPEG."""
 
 import io
 
@@ -53,7 +53,7 @@ def test_a_lossless_film_has_no_quality_and_one_of_12_bits_has_finer_steps():
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "TIFF", "DICOM"])
-def test_a_film_is_warned_of_and_refused_below_the_measured_qualities(grader, kind: str):
+def test_a_film_below_the_measured_qualities_gets_a_warning_or_a_refusal(grader, kind: str):
     assert REFUSED_QUALITY < WARNED_QUALITY
     good, poor, bad = (grader.grade(FILES[kind](quality)) for quality in (60, 30, 10))
     assert not any("compressed strongly" in warning for warning in good.warnings)

@@ -48,7 +48,7 @@ def test_eight_bits_are_kept(form):
 
 
 def test_every_kind_of_file_gives_the_values_of_the_film(subtests):
-    """They keep their own units. A kind with fewer bits holds the upper ones, and a lossy kind comes close."""
+    """Each kind keeps its own units. A kind with fewer bits holds the upper ones, and a lossy kind is close."""
     deep = knee_film(2, 7, bits=16).pixels
     for film in film_files(deep):
         with subtests.test(f"{film.form} {film.kind}"):
@@ -175,9 +175,9 @@ class Drips(io.RawIOBase):
 def test_a_closed_or_truncated_input_is_an_error_of_the_package(
     made: Callable, error: type[errors.FilmError], said: str
 ):
-    with pytest.raises(error, match=said) as told:
+    with pytest.raises(error, match=said) as raised:
         decode(made())
-    assert type(told.value) is error
+    assert type(raised.value) is error
 
 
 def test_a_file_that_was_opened_as_text_is_an_error_that_says_so(tmp_path: Path):
@@ -251,7 +251,7 @@ def test_colour_is_measured_and_gray_rgb_has_none():
         (io.StringIO("text"), errors.FilmError, "binary"),
     ],
 )
-def test_the_error_names_what_cannot_be_read(film, error, said):
+def test_the_error_names_the_unreadable_input(film, error, said):
     with pytest.raises(error, match=said.replace("(", r"\(").replace(")", r"\)")):
         decode(film)
 

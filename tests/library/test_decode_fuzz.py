@@ -1,4 +1,4 @@
-"""A mutated film gives a film or an error of the FilmError family, and nothing else.
+"""A mutated film gives a film or an error of the FilmError family.
 
 This is a short, fixed part of what `benchmarks/fuzz_reader.py` does for hours, guided by coverage.
 """
@@ -45,7 +45,9 @@ def mutated(content: bytes, edits: list[tuple[str, int, bytes | int | None]]) ->
     return content
 
 
-@pytest.mark.filterwarnings("ignore")  # of the decoders, which would else end what they read for a user
+@pytest.mark.filterwarnings(
+    "ignore"
+)  # decoders warn where they read on; as errors, the warnings would end a film that users get
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_mutated_film_is_a_film_or_an_error_of_the_package(form):
     from hypothesis import given, settings

@@ -1,4 +1,4 @@
-"""Decoding in a process with limits: it gives the same film, and ends without taking its parent along."""
+"""Decoding in a process with limits gives the same film, and the end of that process leaves its parent alive."""
 
 import os
 import signal
@@ -68,7 +68,7 @@ def test_errors_are_the_same_errors(processes: DecodeProcesses):
         (b"crash", DamagedFilm, "ended the process that decoded it"),
     ],
 )
-def test_a_film_that_takes_too_much_ends_its_process_and_the_next_film_is_read(
+def test_a_film_that_needs_too_much_memory_ends_its_process_and_the_next_film_is_read(
     hostile: DecodeProcesses, content: bytes, error: type[KneeOAError], message: str
 ):
     with pytest.raises(error, match=message):
@@ -77,7 +77,7 @@ def test_a_film_that_takes_too_much_ends_its_process_and_the_next_film_is_read(
     assert decode(good.content, file_decoder=hostile).pixels.shape == FILM.shape
 
 
-def test_a_process_has_no_secrets_and_keeps_working_when_everything_around_is_told_to_stop(
+def test_a_process_has_no_secrets_and_keeps_working_when_its_group_is_signalled_to_stop(
     monkeypatch: pytest.MonkeyPatch,
 ):
     monkeypatch.setenv("HF_TOKEN", "secret")

@@ -49,7 +49,7 @@ def test_a_lossless_transfer_syntax_keeps_every_bit(syntax):
 
 
 def stored(pixels: np.ndarray, syntax: UID, bits: int, end: int | None = None, **header: object) -> bytes:
-    """A film with that many of 16 bits stored. Its compressed frame is cut off at `end`."""
+    """A film with `stored` of 16 bits. Its compressed frame is cut off at `end`."""
     return dicom(pixels, syntax, end, BitsStored=bits, HighBit=bits - 1, **header)
 
 
@@ -119,7 +119,7 @@ def test_lossy_values_above_the_highest_one_are_white_and_not_black():
         {"BitsAllocated": 8},
     ],
 )
-def test_bits_that_contradict_each_other_are_told_by_the_values(syntax: UID, header: dict[str, int | None]):
+def test_contradictory_bits_are_resolved_by_the_values(syntax: UID, header: dict[str, int | None]):
     content = dicom(knee(), syntax, BitsStored=12, HighBit=11)
     dataset = pydicom.dcmread(io.BytesIO(content))
     for name, value in header.items():
@@ -292,7 +292,7 @@ def test_an_undeclared_negative_is_graded_like_the_film_with_both_warnings(grade
 
 
 def test_no_value_of_the_header_is_printed_or_in_a_warning():
-    """By pydicom, which tells numbers of the header where they fit its pixel data badly, and tables in colours of its
+    """By pydicom, which quotes numbers of the header where they fit its pixel data badly, and tables in colours of its
     own.
     """
     table = Dataset()
@@ -383,7 +383,7 @@ def test_a_value_against_the_standard_is_read():
 
 
 def test_a_patient_name_in_any_element_reaches_no_error_warning_or_log(caplog):
-    """A fault may shift what is written, so each value in turn is overwritten with a name."""
+    """A fault may shift the values, so each value in turn is overwritten with a name."""
     header = {
         "WindowCenter": "2048",
         "WindowWidth": "4096",
@@ -406,24 +406,24 @@ def test_a_patient_name_in_any_element_reaches_no_error_warning_or_log(caplog):
     ]
     meta = content.index(b"1.2.840.10008.1.2.1")
     caplog.set_level(logging.DEBUG)
-    told = []
+    texts = []
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
         for at, length in [*places, (meta, 20)]:
             changed = content[:at] + b"DOE^JANE^MARKER^OF^HER^OWN^WITH^ALL^NAMES"[:length] + content[at + length :]
             try:
-                told.append(str(decode(changed).warnings))
+                texts.append(str(decode(changed).warnings))
             except FilmError as error:
-                told.append(error.message)
-    assert len(told) > 20
-    assert any("transfer syntax" in words for words in told)
-    assert "DOE" not in caplog.text + "".join(told) + "".join(str(warning.message) for warning in warned)
+                texts.append(error.message)
+    assert len(texts) > 20
+    assert any("transfer syntax" in words for words in texts)
+    assert "DOE" not in caplog.text + "".join(texts) + "".join(str(warning.message) for warning in warned)
 
 
 def test_nothing_of_the_patient_leaves_the_header(grader):
     report = grader.grade(dicom(knee(), StudyDate="20200131", InstitutionName="GENERAL"), force=True)
-    told = f"{report.to_dict()} {report.findings()} {report!r}"
-    assert not any(secret in told for secret in (PATIENT, "12345", "20200131", "GENERAL"))
+    text = f"{report.to_dict()} {report.findings()} {report!r}"
+    assert not any(secret in text for secret in (PATIENT, "12345", "20200131", "GENERAL"))
 
 
 @pytest.mark.parametrize("stored_bits", [10, 11])

@@ -1,4 +1,4 @@
-"""What the header of a DICOM film says about it: side, orientation, modality, body part and view."""
+"""The header of a DICOM film gives its side, orientation, modality, body part and view."""
 
 import numpy as np
 import pytest

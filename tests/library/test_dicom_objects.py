@@ -67,9 +67,9 @@ HEADERS = {
         None,
     ),
 }
-"""What a header says, then Laterality and Image Laterality of its secondary capture."""
+"""Laterality values of a header, then Laterality and Image Laterality of its secondary capture."""
 TRUE = ("actually unknown", "needed to build DICOMDIR")
-"""Warnings of what is so: a side that is not known, elements that the film has not."""
+"""Justified warnings: an unknown side, and elements that the film lacks."""
 
 
 @pytest.mark.skipif(not shutil.which("dciodvfy"), reason="dciodvfy (Debian: dicom3tools) is not installed")
@@ -86,12 +86,12 @@ def test_a_validator_accepts_the_objects_of_each_film(header, grader, tmp_path):
 def accepted(made: bytes, path) -> None:
     path.write_bytes(made)
     done = subprocess.run(["dciodvfy", path], capture_output=True, encoding="latin-1")
-    told = done.stdout + done.stderr
-    assert done.returncode == 0, told
-    assert "Error" not in told
+    output = done.stdout + done.stderr
+    assert done.returncode == 0, output
+    assert "Error" not in output
     assert [
         line
-        for line in told.splitlines()
+        for line in output.splitlines()
         if "Warning" in line and "99KNEEOA" not in line and not any(words in line for words in TRUE)
     ] == []
 
@@ -102,7 +102,7 @@ def test_a_validator_accepts_the_report_of_a_refused_film(grader, tmp_path):
     accepted(to_bytes(structured_report(blank, grader.grade(blank))), tmp_path / "sr.dcm")
 
 
-def test_what_is_odd_is_left_empty_and_what_tells_the_film_is_kept(report):
+def test_unusual_values_are_left_empty_and_values_that_identify_the_film_are_kept(report):
     film = study(
         **ODD, AccessionNumber="2020-0000-1111-2222-3333", StudyInstanceUID="1.2.03.4", SeriesInstanceUID="a.b"
     )
@@ -133,7 +133,7 @@ def test_a_header_of_garbage_gives_objects_or_the_name_of_an_element(film, repor
         "AccessionNumber",
     )
     values = (b"", b"\xff\xfe\xff\xff", b"a\\b\\c ", b"\xfe\xff\x00\xe0\x08\0\0\0")
-    told = {}
+    messages = {}
     for number, (keyword, kind, value) in enumerate(
         product(keywords, (b"LO", b"UI", b"ZZ", b"FD", b"SQ", b"PN", b"IS", b"UN"), values)
     ):
@@ -142,10 +142,10 @@ def test_a_header_of_garbage_gives_objects_or_the_name_of_an_element(film, repor
             try:
                 to_bytes(make(odd, report))
             except (UnsupportedFilm, DamagedFilm) as error:
-                told[keyword, kind, value] = error.message
-    assert not any(PATIENT in message or PATIENT_ID in message for message in told.values())
-    assert [(case, message) for case, message in told.items() if case[0] not in message] == []
-    assert {keyword for keyword, _, _ in told} == {"PatientID", "StudyInstanceUID", "SOPClassUID"}
+                messages[keyword, kind, value] = error.message
+    assert not any(PATIENT in message or PATIENT_ID in message for message in messages.values())
+    assert [(case, message) for case, message in messages.items() if case[0] not in message] == []
+    assert {keyword for keyword, _, _ in messages} == {"PatientID", "StudyInstanceUID", "SOPClassUID"}
 
 
 def test_the_structured_report_says_what_the_report_says(film, report):
@@ -217,7 +217,7 @@ def test_a_refused_film_has_a_structured_report_and_no_capture(grader):
         secondary_capture(blank, refused)
 
 
-def test_what_has_no_study_is_refused_without_a_word_of_the_patient(grader, films, report):
+def test_a_film_without_a_study_is_refused_without_naming_the_patient(grader, films, report):
     with pytest.raises(UnsupportedFilm, match="is not DICOM"):
         structured_report(films["mild"].read_bytes(), report)
     with pytest.raises(UnsupportedFilm, match="lacks") as caught:
@@ -244,11 +244,15 @@ def test_a_film_without_objects_stays_graded_and_only_a_dicom_one_fails(
         for old in tmp_path.glob("grades.csv"):
             old.unlink()
         code = main(["grade", *names, *out, "--dicom", "objects", "--report", "report.html"])
-        told = capsys.readouterr()
-        return code, told.out + "".join(path.read_text("utf-8") for path in tmp_path.glob("grades.csv")), told.err
+        captured = capsys.readouterr()
+        return (
+            code,
+            captured.out + "".join(path.read_text("utf-8") for path in tmp_path.glob("grades.csv")),
+            captured.err,
+        )
 
-    code, answers, told = graded("knee.dcm", "mild.png")
-    assert (code, told.count("mild.png"), told.count("is not DICOM")) == (0, 1, 1)
+    code, answers, errors = graded("knee.dcm", "mild.png")
+    assert (code, errors.count("mild.png"), errors.count("is not DICOM")) == (0, 1, 1)
     assert not re.search("error\\W+code|ERROR|is not DICOM", answers)
     assert "mild.png" in answers
     page = (tmp_path / "report.html").read_text("utf-8")
@@ -259,8 +263,8 @@ def test_a_film_without_objects_stays_graded_and_only_a_dicom_one_fails(
         header = pydicom.dcmread(io.BytesIO(film))
         delattr(header, element)
         header.save_as(tmp_path / "odd.dcm")
-        code, answers, told = graded("mild.png", "odd.dcm")
-        assert (code, told.count("odd.dcm: The film's DICOM header lacks"), told.count(element)) == (1, 1, 1)
+        code, answers, errors = graded("mild.png", "odd.dcm")
+        assert (code, errors.count("odd.dcm: The film's DICOM header lacks"), errors.count(element)) == (1, 1, 1)
         assert not re.search("error\\W+code|ERROR|lacks", answers)
         assert "odd.dcm" in answers
         assert "could not be graded" not in (tmp_path / "report.html").read_text("utf-8")
@@ -274,14 +278,18 @@ def test_one_malformed_header_ends_no_batch(film, tmp_path, capsys, kind, value)
     assert (
         main(["grade", str(tmp_path / "odd.dcm"), str(tmp_path / "sound.dcm"), "--dicom", str(tmp_path / "out")]) == 1
     )
-    told = capsys.readouterr()
-    assert told.out.count("odd.dcm") == told.out.count("sound.dcm") == 1
-    assert told.err.count("PatientID in the film's DICOM header is empty or malformed") == told.err.count("\n") == 1
-    assert "DOE" not in told.err
+    captured = capsys.readouterr()
+    assert captured.out.count("odd.dcm") == captured.out.count("sound.dcm") == 1
+    assert (
+        captured.err.count("PatientID in the film's DICOM header is empty or malformed")
+        == captured.err.count("\n")
+        == 1
+    )
+    assert "DOE" not in captured.err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"sound.sr.dcm", "sound.sc.dcm"}
 
 
-def test_a_fault_of_ours_is_not_told_as_one_of_the_film(film, report, tmp_path, capsys):
+def test_a_fault_of_the_package_is_not_reported_as_one_of_the_film(film, report, tmp_path, capsys):
     (tmp_path / "knee.dcm").write_bytes(film)
     ours = replace(report, revision=5)
     with pytest.raises(TypeError):
@@ -291,7 +299,7 @@ def test_a_fault_of_ours_is_not_told_as_one_of_the_film(film, report, tmp_path, 
         [(str(tmp_path / "knee.dcm"), ours), (str(tmp_path / "gone.dcm"), report)],
     )
     assert list(objects.beside(answers)) == answers
-    told = capsys.readouterr().err
-    assert told.count("can't be made (TypeError). This is a fault of the package") == 2
-    assert "gone.dcm: The film can't be read again" in told
+    errors = capsys.readouterr().err
+    assert errors.count("can't be made (TypeError). This is a fault of the package") == 2
+    assert "gone.dcm: The film can't be read again" in errors
     assert objects.failed == 2

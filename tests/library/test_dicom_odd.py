@@ -76,7 +76,7 @@ def signed(values: np.ndarray) -> np.ndarray:
     ],
     ids=["11 of 12", "10 of 12", "high bit 15", "sign", "sign of 16", "no sign", "no sign of 16", "sign of 8"],
 )
-def test_bits_that_do_not_fit_the_values_are_put_right_with_a_warning(syntax, cells, header, wanted):
+def test_bits_that_do_not_fit_the_values_are_corrected_with_a_warning(syntax, cells, header, wanted):
     film = decode(dicom(cells, syntax, **header))
     # Where nothing says at which value the film begins, its grays are right up to a constant.
     assert np.ptp(film.pixels - wanted.astype(np.float32)) == 0
@@ -102,7 +102,7 @@ def test_a_missing_element_of_the_pixels_is_filled_in(missing: str):
     assert (film.pixels == TWELVE).all()
 
 
-def test_missing_sign_is_told_by_the_values():
+def test_a_missing_sign_is_inferred_from_the_values():
     dataset = pydicom.dcmread(io.BytesIO(dicom(signed(TWELVE), **BITS)))
     del dataset.PixelRepresentation
     assert (decode(saved(dataset)).pixels == TWELVE.astype(np.float32) - 2048).all()

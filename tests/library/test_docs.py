@@ -1,4 +1,4 @@
-"""What a user can meet is documented."""
+"""Every error, refusal, command, option and setting is documented."""
 
 import argparse
 import inspect
@@ -63,7 +63,7 @@ def test_the_commands_of_the_docs_are_understood(path, capsys):
             assert words[1] in targets, words
         elif parser is None:
             assert find_spec(words[2]), words
-        # a command alone is spoken of, not called
+        # a bare command is mentioned, not called
         elif len(arguments := words[1:] if words[0] == "kneeoa" else words[3:]) > 1:
             assert understood(parser, arguments), (words, capsys.readouterr().err)
 
@@ -71,7 +71,7 @@ def test_the_commands_of_the_docs_are_understood(path, capsys):
 def understood(parser: argparse.ArgumentParser, arguments: list[str]) -> bool:
     try:
         parser.parse_args(arguments)
-    except SystemExit as stopped:  # of --help, or of what is wrong
+    except SystemExit as stopped:  # after --help, or after a usage error
         return stopped.code == 0
     return True
 

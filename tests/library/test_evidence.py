@@ -60,7 +60,7 @@ def test_evidence_of_earlier_and_of_later_releases_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "message"),
     [
         ("metrics", None, "`metrics` is null; an object is needed"),
         ("metrics", {}, "`metrics` has a length of 0; 1 or more is needed"),
@@ -75,10 +75,10 @@ def test_evidence_of_earlier_and_of_later_releases_is_read(tmp_path):
         ("versions", {"numpy": 2}, "`versions.numpy` is 2; text is needed"),
     ],
 )
-def test_a_field_that_is_wrong_is_named_with_what_it_holds_and_what_it_needs(tmp_path, path, value, told):
+def test_a_field_that_is_wrong_is_named_with_what_it_holds_and_what_it_needs(tmp_path, path, value, message):
     with pytest.raises(BundleError) as raised:
         written(tmp_path, changed(path, value))
-    assert f"evidence.json: {told}. Pull the bundle again" in raised.value.message
+    assert f"evidence.json: {message}. Pull the bundle again" in raised.value.message
 
 
 def test_each_kind_of_wrong_file_has_its_error(tmp_path):

@@ -34,7 +34,7 @@ def tables(text: str) -> Iterator[list[dict[str, str]]]:
 
 
 def in_page(*columns: str) -> list[dict[str, str]]:
-    """The one table of the page that begins with these columns."""
+    """The only table of the page that begins with these columns."""
     (found,) = [rows for rows in tables(PAGE) if tuple(rows[0])[: len(columns)] == columns]
     return found
 
@@ -65,7 +65,7 @@ def test_the_ablation_is_that_of_its_evidence():
     assert in_order(shown) == in_order(expected)
 
 
-def test_what_crosses_between_collections_is_that_of_its_evidence():
+def test_the_cross_domain_figures_are_those_of_their_evidence():
     assert in_page("trained on", "measured on") == rendered(
         cross_domain.table(evidence("cross-domain/cross-domain", cross_domain.Row))
     )
@@ -94,7 +94,7 @@ def test_the_figures_of_the_five_networks_are_those_of_their_evidence():
         name: f"{bare(test[name]['value'])} ({bare(test[name]['low'])}-{bare(test[name]['high'])})"
         for name in ("qwk", "accuracy", "auc_oa")
     }
-    told = (
+    expected = (
         f"QWK {bare(validation['qwk']['value'])}, accuracy {bare(validation['accuracy']['value'])} on validation",
         (
             f"QWK {spread['qwk']}, accuracy {spread['accuracy']}, balanced {bare(test['balanced_accuracy']['value'])},"
@@ -102,7 +102,7 @@ def test_the_figures_of_the_five_networks_are_those_of_their_evidence():
             f" fold: QWK {bare(metrics['gornale_test']['qwk']['value'])}"
         ),
     )
-    assert all(part in row for part in told), told
+    assert all(part in row for part in expected), expected
 
 
 def bare(value: float) -> str:

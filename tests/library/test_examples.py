@@ -29,9 +29,9 @@ def test_every_public_name_has_an_example():
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.name)
 def test_an_example_prints_what_it_shows(example: doctest.DocTest, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    told: list[str] = []
-    failed, _ = doctest.DocTestRunner().run(example, out=told.append)
-    assert not failed, "".join(told)
+    output: list[str] = []
+    failed, _ = doctest.DocTestRunner().run(example, out=output.append)
+    assert not failed, "".join(output)
 
 
 def test_public_names_are_completed_before_they_are_first_used():

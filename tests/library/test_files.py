@@ -1,4 +1,4 @@
-"""What is written beside its place appears whole there, or not at all."""
+"""A file is written beside its destination, and appears there complete or not at all."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ def test_a_file_is_replaced_when_the_block_ends(tmp_path):
 
 
 def interrupted(path: Path, folder: bool) -> None:
-    """Begin to replace `path` by a file or a folder, and fail on the way."""
+    """Begin to replace `path` by a file or a folder, and fail halfway."""
     with replacing(path) as part:
         if folder:
             part.mkdir()

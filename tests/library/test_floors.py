@@ -31,7 +31,7 @@ LIBRARY = [
     {"cli"},
 ]
 TUNING = [{"run"}, {"data"}, {"networks"}, {"training"}, {"synthetic"}, {"evaluation"}]
-"""Rooms; what lies beside them is a step, above all of them."""
+"""The folders of tuning. A module beside them is a step, above all of them."""
 WITHIN = {
     "settings": {"errors"},
     "typed_json": {"errors"},
@@ -114,7 +114,7 @@ def test_the_rooms_of_tuning_import_downwards_only():
     assert wrong == []
 
 
-def test_what_stands_on_the_library_stands_apart():
+def test_the_parts_above_the_library_do_not_import_each_other():
     """The app, the Space and tuning know the library and nothing of each other."""
     wrong = []
     for name in MODULES:
@@ -144,7 +144,7 @@ def test_environment_variables_of_the_package_are_documented_and_read_in_setting
                 assert 'environ.get("KNEEOA' not in text, path
 
 
-def test_each_file_of_tests_stands_alone():
+def test_no_test_file_imports_another():
     """What several need lies in `support` or in a conftest, so that a file can be moved, split or run by itself."""
     wrong = []
     for path in sorted((ROOT / "tests").rglob("*.py")):

@@ -34,7 +34,7 @@ def names(folder: Path) -> list[str]:
     return [Path(film).relative_to(folder).as_posix() for film in films_of([str(folder)])[0]]
 
 
-def test_dicom_of_any_suffix_is_a_film_and_other_files_are_not(film: bytes, tmp_path: Path):
+def test_dicom_with_any_suffix_is_a_film_and_other_files_are_not(film: bytes, tmp_path: Path):
     put(tmp_path, IM0001=film, KNEE_dot_IMA=film, a_dot_img=film, b_dot_bin=film, c_dot_txt=b"text", bare=bare(film))
     put(tmp_path, d_dot_bin=bare(film))  # without the mark it may be anything
     assert names(tmp_path) == ["IM0001", "KNEE.IMA", "a.img", "b.bin", "bare"]

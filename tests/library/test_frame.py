@@ -32,7 +32,7 @@ def test_unit_and_zero_of_the_grays_do_not_change_the_frame(factor: float, offse
     assert apart(frame(FILM, PLACE).pixels, frame(FILM * factor + offset, PLACE).pixels) < 0.5
 
 
-def test_what_a_cut_film_shows_stays_in_its_place_and_the_rest_is_dark() -> None:
+def test_a_film_that_ends_within_the_frame_keeps_its_position_and_the_rest_is_dark() -> None:
     cut = round(0.1 * WHOLE)
     part = frame(FILM[cut:-cut, cut:-cut], Place(PLACE.x - cut, PLACE.y - cut, PLACE.side))
     left, top, right, bottom = part.content
@@ -54,7 +54,7 @@ def test_a_flat_film_and_a_place_beyond_it_give_a_frame() -> None:
     assert not beyond.pixels.any()
 
 
-def test_the_networks_values_are_about_nought() -> None:
+def test_the_inputs_of_the_network_have_a_mean_near_zero() -> None:
     values = network_values(frame(FILM, PLACE).pixels)
     assert values.shape == (SIDE, SIDE, 1)
     assert values.dtype == np.float32
@@ -81,7 +81,7 @@ def test_a_bundle_that_frames_sees_the_square_about_the_middle_of_a_box(box: tup
 
 def test_a_heatmap_lies_where_its_map_does_though_the_frame_reaches_beyond_the_film() -> None:
     activation = np.zeros((8, 8), np.float32)
-    activation[6, 1] = 1.0  # below and to the left, of a square of which the film shows the lower half
+    activation[6, 1] = 1.0  # below and to the left, in a square whose lower half the film shows
     region, box = (0, -64, 128, 64), (0, 0, 128, 64)
     heatmap = heatmap_over(activation, box, region, (0, 48, 96, 96), FRAMED)
     assert heatmap.shape == (16, 32)

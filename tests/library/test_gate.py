@@ -70,7 +70,7 @@ def test_a_knee_in_another_pose_is_graded_as_if_upright_or_refused_with_a_reason
 
 @pytest.fixture(scope="module")
 def real(grader, data) -> list[tuple[np.ndarray, FilmReport]]:
-    """Some real knees, and what is said of each as it stands."""
+    """Some real knees, and the report of each in its upright pose."""
     with zipfile.ZipFile(data / "oai_val.zip") as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".jpg"))[::55]
         films = [np.asarray(Image.open(io.BytesIO(archive.read(name))).convert("L")) for name in names]

@@ -77,7 +77,7 @@ def boxes(*centres: tuple[int, int]) -> list[tuple[int, int, int, int]]:
         ),
     ],
 )
-def test_knees_without_a_known_side_are_told_apart_by_their_place(grader, places, names):
+def test_knees_without_a_known_side_are_distinguished_by_their_position(grader, places, names):
     film = np.tile(knee_film(2, seed=1).pixels, (6, 6))
     report = grader.grade(
         dicom(film.astype(np.uint16), ImageLaterality="R") if len(places) == 2 else film,
@@ -95,7 +95,7 @@ def test_knees_without_a_known_side_are_told_apart_by_their_place(grader, places
         assert f'<section class="knee" aria-label="{html.escape(name)}">' in document.content().decode()
 
 
-def test_boxes_skip_the_finder(grader):
+def test_given_boxes_skip_the_locator(grader):
     film = two_knee_film((0, 4), seed=5)
     report = grader.grade(film.pixels, boxes=[film.boxes[1]])
     assert [knee.box for knee in report.knees] == [film.boxes[1]]
@@ -254,7 +254,7 @@ def test_a_band_is_the_middle_of_a_tall_crop_and_the_map_is_empty_outside_it(gra
 
 
 def test_a_grading_reports_to_nobody_and_leaves_no_file(tmp_path, films):
-    """onnxruntime would else write ids of the machine and of the process, to send them to its maker."""
+    """onnxruntime would otherwise write ids of the machine and of the process, to send them to its maker."""
     code = "import sys, kneeoa_hub; print(len(kneeoa_hub.from_pretrained().grade(sys.argv[1]).knees))"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("ORT_")} | {
         "HOME": str(tmp_path),
@@ -273,7 +273,7 @@ def test_a_warning_about_one_of_several_knees_names_the_knee(grader):
     ramp = np.tile(np.arange(64, 192, dtype=np.uint8), (128, 1))
     good, black = (Letterboxed(pixels, (0, 0, 128, 128)) for pixels in (ramp, np.zeros_like(ramp)))
     film = Film(np.zeros((200, 400), np.float32), "film")
-    told = doubts(
+    warnings = doubts(
         Screening(film, boxes),
         ("Right knee", "Left knee"),
         (5, 2),
@@ -281,9 +281,9 @@ def test_a_warning_about_one_of_several_knees_names_the_knee(grader):
         (good, black),
         limits,
     )
-    assert [text.split(":")[0] for text in told] == ["Right knee", "Left knee", "Left knee"]
-    assert "almost no grade can be ruled out" in told[0]
-    assert "unlike the knees that the model knows" in told[1]
-    assert "100% of the knee is plain black or white" in told[2]
+    assert [text.split(":")[0] for text in warnings] == ["Right knee", "Left knee", "Left knee"]
+    assert "almost no grade can be ruled out" in warnings[0]
+    assert "unlike the knees that the model knows" in warnings[1]
+    assert "100% of the knee is plain black or white" in warnings[2]
     alone = doubts(Screening(film, boxes[:1]), ("Knee",), (5,), np.array([0.0]), (good,), limits)
     assert alone == ("The grade is uncertain: almost no grade can be ruled out. A reader should look at the film.",)

@@ -1,4 +1,4 @@
-"""A Hub that lies, and links that lead out of a bundle: no file outside the bundle is written, read or removed."""
+"""A malicious Hub, and links that lead out of a bundle: no file outside the bundle is written, read or removed."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ def test_a_header_that_names_a_file_is_a_hash_or_the_answer_is_refused(header, v
 
 
 @pytest.mark.parametrize("header", ["ETag", "X-Linked-Etag", "X-Repo-Commit"])
-def test_a_hub_that_lies_in_a_header_writes_reads_and_removes_nothing(server, published, stranger, tmp_path, header):
+def test_a_hub_with_false_headers_writes_reads_and_removes_nothing(server, published, stranger, tmp_path, header):
     victim = tmp_path / "victim"
     victim.write_text("mine")
     before = around(tmp_path)

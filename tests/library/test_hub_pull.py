@@ -1,4 +1,4 @@
-"""A pull from the local Hub with the unmodified client survives what happens to networks, mirrors and caches."""
+"""A pull from the local Hub with the unmodified client survives faults of networks, mirrors and caches."""
 
 import subprocess
 import sys
@@ -47,7 +47,7 @@ def test_a_private_repo_is_pulled_with_a_token_alone(server, person, bundle, str
     assert contents(stranger.pulls(REPO, token="r")) == contents(bundle)
 
 
-def test_what_the_hub_does_not_have_is_named(server, published, person):
+def test_an_error_names_what_the_hub_does_not_have(server, published, person):
     said = person.does("pull", "lab/nothing")
     assert said["error"] == "HubNotFound"
     assert "lab/nothing" in said["message"]
@@ -71,7 +71,7 @@ def test_a_repo_of_something_else_is_not_a_bundle(server, stranger):
 
 
 @pytest.mark.parametrize("answer", ["another", ""])
-def test_a_commit_that_was_asked_for_is_the_one_that_comes_or_none(server, published, newer, person, stranger, answer):
+def test_a_pull_of_a_commit_gives_exactly_that_commit_or_an_error(server, published, newer, person, stranger, answer):
     """A mirror that is behind answers with another commit, once."""
     (wanted,) = (commit for name, commit in server.refs(REPO).items() if name == "v1.0")
     person.does("push", newer, REPO, tag="v2.0")
@@ -97,7 +97,7 @@ def test_a_cache_that_cannot_be_read_is_an_error_that_names_it(server, published
     try:
         for offline in (True, False):
             said = stranger.does("pull", f"{REPO}@v1.0", guest=True, local_files_only=offline)
-            if offline or "error" in said:  # with the network what can't be read may be fetched anew
+            if offline or "error" in said:  # with a network, an unreadable file may be fetched again
                 assert said["error"] in ("BundleError", "BundleIncomplete", "OutputError"), said
                 assert "can't be" in said["message"] or "missing" in said["message"]
     finally:
@@ -170,7 +170,7 @@ def test_a_pull_survives_failures_that_pass(server, published, stranger, kind, m
     assert contents(stranger.pulls(f"{REPO}@v1.0")) == contents(published)
 
 
-def test_a_hub_that_stays_out_of_order_is_an_error_after_a_few_tries(server, published, stranger, person, newer):
+def test_a_hub_that_keeps_failing_is_an_error_after_a_few_tries(server, published, stranger, person, newer):
     server.fault("fail", "GET", "model.onnx", times=99)
     assert stranger.does("pull", REPO)["error"] == "HubUnreachable"
     assert len([path for method, path in server.requests if method == "GET" and "model.onnx" in path]) == 3
@@ -186,7 +186,7 @@ def test_a_gated_repo_says_where_to_accept_its_terms(server, stranger):
     assert "terms" in said["message"]
 
 
-def test_without_the_hub_the_copy_of_before_is_used_and_the_log_says_so(server, published, stranger, person):
+def test_without_the_hub_the_cached_copy_is_used_and_the_log_says_so(server, published, stranger, person):
     folder = stranger.pulls(REPO)
     server.stop()
     said = stranger.does("pull", REPO)
@@ -203,7 +203,7 @@ def test_without_the_hub_a_partial_copy_is_not_taken_for_a_bundle(server, publis
     assert stranger.does("pull", REPO)["error"] == "HubUnreachable"
 
 
-def test_what_was_pulled_once_needs_no_network(server, published, stranger):
+def test_a_pulled_bundle_needs_no_network(server, published, stranger):
     folder = stranger.pulls(f"{REPO}@v1.0")
     server.requests.clear()
     assert stranger.pulls(f"{REPO}@{folder.name}") == folder

@@ -205,9 +205,9 @@ def test_a_branch_must_not_have_the_name_of_a_tag(server, published, newer, pers
 def test_a_pull_request_may_go_to_another_s_repo_and_nothing_else_may(server, bundle, person):
     server.add_repo("others/knees")
     before = server.commits("others/knees")
-    told = person.does("push", bundle, "others/knees")
-    assert told["error"] == "HubDenied"
-    assert "lab" in told["message"]
+    result = person.does("push", bundle, "others/knees")
+    assert result["error"] == "HubDenied"
+    assert "lab" in result["message"]
     assert "answer" in person.does("push", bundle, "others/knees", pull_request=True)
     assert "model.onnx" not in server.files("others/knees")
     added = [commit for commit in server.commits("others/knees") if commit not in before]

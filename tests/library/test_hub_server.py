@@ -80,7 +80,7 @@ def upload(server: HubServer, content: bytes = BIG) -> int:
     return ask(server, "PUT", urlsplit(href).path, content, token=None)[0]
 
 
-def test_what_is_right_is_taken(server):
+def test_a_correct_request_is_accepted(server):
     announce(server, "model.onnx", BIG)
     announce(server, "README.md", CARD.encode())
     assert upload(server) == 200
@@ -151,7 +151,7 @@ def test_a_repo_is_made_once_under_ones_own_name(server, body, status):
         {"path": "a", "sample": "no base64!", "size": 9},
     ],
 )
-def test_a_preupload_tells_plain_paths_true_sizes_and_short_samples(server, file):
+def test_a_preupload_lists_plain_paths_true_sizes_and_short_samples(server, file):
     assert ask(server, "POST", f"/api/models/{REPO}/preupload/main", {"files": [file]})[0] == 400
 
 

@@ -73,6 +73,6 @@ def test_changed_chunks_are_not_a_model(server, published, tmp_path):
 
 
 def test_a_file_without_its_chunks_makes_no_commit(server, bundle, tmp_path):
-    """The Hub knows of the file, and another store than its own has it."""
+    """The Hub lists the file, but its chunks are in another store."""
     server.announce((bundle / "model.onnx").read_bytes())
     assert server.by_xet(next(iter(server.chunked))) is None

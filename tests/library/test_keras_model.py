@@ -1,4 +1,4 @@
-"""The door to fine-tuning: a model that can be compiled and trained, and files that are no such model are refused."""
+"""`keras_model` gives a model that can be compiled and trained, and refuses files that are no such model."""
 
 import json
 import shutil
@@ -76,7 +76,7 @@ def test_a_listed_configuration_that_would_run_code_is_refused_and_runs_none(cop
     assert not (tmp_path / "ran").exists()
 
 
-def test_weights_that_are_none_are_refused(copy):
+def test_files_that_are_not_weights_are_refused(copy):
     (copy / "model.weights.h5").write_bytes(b"nothing of the kind" * 100)
     write_manifest(copy)
     with pytest.raises(BundleError, match="not safe to load"):

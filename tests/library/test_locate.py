@@ -44,7 +44,7 @@ def test_force_grades_the_whole_film_when_no_joint_is_found(grader, tmp_path):
 
 
 def test_joints_become_boxes_in_film_pixels_from_left_to_right(grader, tmp_path, monkeypatch):
-    monkeypatch.setattr(locate, "WINDOW", 100)  # so large that a second look shows no more than the first
+    monkeypatch.setattr(locate, "WINDOW", 100)  # so large that a second pass shows no more than the first
     finds = grader_that_finds(grader, tmp_path, (4, 6, 0.25), (3, 1, 0.5))
     report = finds.grade(np.tile(knee_film(2, 1, height=448, width=448).pixels, (2, 2)), force=True)
     # Places of 112 px, whose middles lie half a place further; 896 px, of which the sides are a quarter and a half.
@@ -94,7 +94,7 @@ def test_no_joint_is_found_twice_and_no_more_than_four():
     assert peaks(np.full((8, 8), 0.4, np.float32), shape, CONFIG) == []
 
 
-def test_two_parts_of_one_joint_are_one_joint_after_the_second_look(grader, tmp_path):
+def test_two_parts_of_one_joint_are_one_joint_after_the_second_pass(grader, tmp_path):
     graph = graph_that_finds([(3, 2, 0.3), (3, 4, 0.3)], nearer=[(4, 3, 1.0)])
     finds = Locator(with_locator(grader.bundle.folder, tmp_path / "bundle", graph) / LOCATOR, CONFIG)
     film = np.zeros((1000, 1000), np.float32)

@@ -1,4 +1,4 @@
-"""How much memory a film may take that is small as a file and as large as the limits let it be."""
+"""The memory that a film of the largest permitted size needs, from a small file."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ MOST = 512
 """MB beside the interpreter with its libraries."""
 SIDE = int(Limits().max_pixels ** 0.5)
 HALF = int((Limits().max_pixels / 2) ** 0.5)
-"""Of a film whose pixels count twice."""
+"""The peak for a film whose pixels count twice."""
 LIES_ON_ITS_SIDE = Image.Exif()
 LIES_ON_ITS_SIDE[0x0112] = 6
 
@@ -102,7 +102,7 @@ print(len(report.knees), len(report.warnings), round(peak() - before))
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux alone tells a process's own peak")
-def test_a_large_film_that_is_turned_and_inverted_takes_no_more_to_be_put_right(tmp_path: Path):
+def test_correcting_a_large_turned_and_inverted_film_needs_no_more_memory(tmp_path: Path):
     knee = Image.fromarray(knee_film(2, 7).pixels).resize((SIDE, SIDE))
     path = tmp_path / "film.png"
     path.write_bytes(picture(Image.fromarray(255 - np.rot90(np.asarray(knee))), "PNG"))

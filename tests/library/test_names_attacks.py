@@ -41,7 +41,7 @@ def test_other_cells_stay_as_they_are(text: str):
 
 
 @pytest.mark.parametrize("code", ["\x1b[2J", "\x9b2J", "\r", "\n", "\x08", "\u202e", "\u2066", "\x7f"])
-def test_what_would_move_a_terminal_s_cursor_is_written_as_its_code(code: str):
+def test_control_characters_for_a_terminal_are_written_as_their_codes(code: str):
     shown = on_terminal(f"a{code}b")
     assert shown.isprintable()
     assert shown.startswith("a\\")
@@ -61,7 +61,7 @@ def films(tmp_path: Path, sample: bytes) -> list[Path]:
 
 @pytest.fixture(scope="module")
 def sample() -> bytes:
-    """A file that is no film: its name alone matters here."""
+    """A file that is not a film; only its name matters here."""
     return b"no film"
 
 
@@ -85,8 +85,8 @@ def test_the_table_and_the_errors_show_no_escape_of_a_name(films, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     assert main(["grade", *NAMES]) == 1
     assert main(["grade", "\x1b]0;title\x07/", "--out", "\x1b[2J.txt"]) == 2
-    told = capsys.readouterr()
-    assert "\x1b" not in told.out + told.err
+    output = capsys.readouterr()
+    assert "\x1b" not in output.out + output.err
 
 
 def test_two_processes_on_one_answer_file_lose_no_row(films, tmp_path):
@@ -100,7 +100,7 @@ def test_two_processes_on_one_answer_file_lose_no_row(films, tmp_path):
         end.write(b"no film")
     assert second.returncode == 2
     assert "another process writes to it" in second.stderr
-    _, told = first.communicate(timeout=60)
-    assert first.returncode == 1, told
+    _, output = first.communicate(timeout=60)
+    assert first.returncode == 1, output
     rows = list(csv.reader(out.open(newline="", encoding="utf-8")))
     assert [from_cell(row[0]) for row in rows[1:]] == [str(films[0]), str(pipe)]

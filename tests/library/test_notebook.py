@@ -1,4 +1,4 @@
-"""The notebook of the docs, as a researcher runs it, and what reports show of themselves in one."""
+"""The notebook of the docs as a researcher runs it, and how reports display themselves in a notebook."""
 
 import ast
 import json

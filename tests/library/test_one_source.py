@@ -64,7 +64,7 @@ def test_the_image_the_space_and_the_types_are_for_a_python_of_the_project():
 
 
 def bounds() -> tuple[int, int]:
-    """Of Python 3: the first minor version that is supported, and the first after it that is not."""
+    """The first supported minor version of Python 3, and the first later one that is not supported."""
     found = re.fullmatch(r">=3\.(\d+),<3\.(\d+)", PROJECT["requires-python"])
     assert found
     return int(found[1]), int(found[2])

@@ -1,4 +1,4 @@
-"""What is drawn over a film leaves the knee to be seen."""
+"""The drawings over a film leave the knee visible."""
 
 import tracemalloc
 
@@ -10,7 +10,7 @@ from kneeoa_hub.output.sidecars import _Names
 from kneeoa_hub.overlay import DARK, Mark, drawn
 
 LABEL = tuple(bytes.fromhex(DARK[1:]))
-"""The ground of a label: a blue that no gray film has."""
+"""The background of a label: a blue that no gray film has."""
 
 
 def labelled(shape: tuple[int, int], *boxes: tuple[int, int, int, int]) -> np.ndarray:
@@ -75,7 +75,7 @@ def test_a_film_is_drawn_by_rows_to_the_same_picture_in_little_memory(monkeypatc
     assert (np.asarray(picture) == np.asarray(drawn(film, marks))).all()
 
 
-def test_what_is_written_beside_films_keeps_the_whole_of_a_uid_for_a_name():
+def test_a_file_written_beside_films_is_named_with_the_whole_uid():
     names = _Names()
     given = ("a/1.2.840.5.1", "a/1.2.840.5.10", "a/knee.dcm", "b/knee.dcm", "c.PNG")
     assert [names.of(film) for film in given] == ["1.2.840.5.1", "1.2.840.5.10", "knee", "knee-1", "c"]

@@ -48,7 +48,7 @@ KINDS = {
 
 @pytest.fixture(scope="module")
 def knees(data, tmp_path_factory) -> list[list[Path]]:
-    """Of each knee its files; on the test machine's disk only."""
+    """The files of each knee, on the disk of the test machine only."""
     folder = tmp_path_factory.mktemp("parity")
     films = [knee_film(3, 5, bits=16).pixels, *islice(real_films(1), 0, None, 2)]
     return [

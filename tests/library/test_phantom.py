@@ -22,7 +22,7 @@ def test_sizes_and_bits_are_as_asked(height, width):
     assert deep.max() > 255
 
 
-def test_mean_intensity_does_not_tell_the_grade():
+def test_mean_intensity_does_not_predict_the_grade():
     truth = np.arange(300) % 5
     means = np.array(
         [knee_film(int(grade), 1000 + i, height=128, width=128).pixels.mean() for i, grade in enumerate(truth)]
@@ -32,7 +32,7 @@ def test_mean_intensity_does_not_tell_the_grade():
     assert qwk(truth, guess) < 0.1
 
 
-def test_the_finder_finds_both_joints_of_a_two_knee_film():
+def test_the_locator_finds_both_joints_of_a_two_knee_film():
     for seed in range(20):
         film = two_knee_film((seed % 5, (seed + 2) % 5), seed)
         found = find_knees(film.pixels)
@@ -55,6 +55,6 @@ def test_patients_do_not_cross_splits(tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [{"grade": 5}, {"grade": 1, "bits": 12}, {"grade": 1, "side": "middle"}])
-def test_what_cannot_be_drawn_is_an_error(arguments):
+def test_an_impossible_phantom_is_an_error(arguments):
     with pytest.raises(FilmError):
         knee_film(seed=1, **arguments)

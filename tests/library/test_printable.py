@@ -1,4 +1,4 @@
-"""Reports to print: what a reader needs is in them, and nothing else."""
+"""Reports to print hold what a reader needs, and no more."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ from ..support.dicom_films import study
 
 
 def pdf_text(content: bytes) -> str:
-    """The strings that a PDF of ours shows, in their order."""
+    """The strings that a PDF of the package shows, in their order."""
     streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", content, re.DOTALL)
     shown = b"".join(
         zlib.decompress(stream) for stream in streams if stream[:1] == b"x" and b"BT" in zlib.decompress(stream)
@@ -67,17 +67,17 @@ def test_a_pdf_report_has_a_summary_a_page_for_every_film_and_one_list_of_what_w
     content = document.content()
     assert content.startswith(b"%PDF-")
     assert len(re.findall(rb"/Type /Page\b(?!s)", content)) == 3
-    told = pdf_text(content)
+    text = pdf_text(content)
     for knee in answers[0][1].knees:
-        assert f"{knee.side.capitalize()} knee: grade {knee.grade}, {knee.label}" in told
-    assert told.count(DISCLAIMER) == 3
-    first, *_ = told.split("Page 1 of")
+        assert f"{knee.side.capitalize()} knee: grade {knee.grade}, {knee.label}" in text
+    assert text.count(DISCLAIMER) == 3
+    first, *_ = text.split("Page 1 of")
     assert "Summary of 3 films" in first
     for knee in answers[0][1].knees:
         assert f"{knee.side.capitalize()} knee: grade {knee.grade}, {knee.label}; KL 2 or more" in first
     assert first.index("Films that could not be graded") < first.index("<b>.png is not an image")
-    assert "Report of 2026-01-31" in told
-    assert re.findall(r"Page (\d) of", told) == ["1", "2", "3"]
+    assert "Report of 2026-01-31" in text
+    assert re.findall(r"Page (\d) of", text) == ["1", "2", "3"]
 
 
 def test_a_report_names_study_and_accession_of_a_dicom_film_and_no_patient(grader, tmp_path):
@@ -88,9 +88,9 @@ def test_a_report_names_study_and_accession_of_a_dicom_film_and_no_patient(grade
     for form in ("html", "pdf"):
         assert main(["grade", str(tmp_path / "knee.dcm"), "--report", str(tmp_path / f"knee.{form}")]) == 0
         content = (tmp_path / f"knee.{form}").read_bytes()
-        told = content.decode() if form == "html" else pdf_text(content)
-        assert "Study of 2024-01-31, accession number A7" in told
-        assert "12345" not in told
+        text = content.decode() if form == "html" else pdf_text(content)
+        assert "Study of 2024-01-31, accession number A7" in text
+        assert "12345" not in text
 
 
 @pytest.mark.parametrize(
@@ -109,8 +109,8 @@ def test_every_output_says_osteoarthritis_in_the_same_careful_words(answers, gra
     for document in (page, printed):
         document.add("film", report)
     said = f"adiographic osteoarthritis (KL 2 or more) {words}, probability {probability:.0%}."
-    for told in (pdf_text(printed.content()).replace("\\", ""), report.findings()):
-        assert told.count(said) == 2
+    for text in (pdf_text(printed.content()).replace("\\", ""), report.findings()):
+        assert text.count(said) == 2
     assert page.content().decode().count(f"{words.capitalize()} <small>KL 2 or more: {probability:.0%}") == 2
 
 
@@ -123,9 +123,9 @@ def test_a_film_graded_by_force_is_not_called_ungraded_anywhere(grader):
     write_table([("blank.png", forced)], table)
     write_csv([("blank.png", forced)], rows)
     html = page.content().decode().replace(".</strong>", ":")
-    for told in (html, pdf_text(printed.content()), table.getvalue(), forced.findings()):
-        assert "Refused, but graded by force: The film shows no detail" in told
-        assert "not graded" not in told.lower()
+    for text in (html, pdf_text(printed.content()), table.getvalue(), forced.findings()):
+        assert "Refused, but graded by force: The film shows no detail" in text
+        assert "not graded" not in text.lower()
     (row,) = csv.DictReader(io.StringIO(rows.getvalue()))
     assert (row["refused"], row["grade"]) == ("no-detail", str(forced.knees[0].grade))
 
@@ -159,9 +159,9 @@ def test_another_form_is_refused(tmp_path):
         new_document(tmp_path / "report.docx")
 
 
-def test_a_message_with_a_name_that_is_no_utf8_is_written():
+def test_a_message_with_a_name_that_is_not_utf8_is_written():
     for document in (HtmlDocument(), PdfDocument()):
         document.add("1. bad.png", UnsupportedFilm("bad\udcff.png is not an image that can be read."))
         content = document.content()
-        told = content.decode() if isinstance(document, HtmlDocument) else pdf_text(content)
-        assert "bad?.png is not an image" in told
+        text = content.decode() if isinstance(document, HtmlDocument) else pdf_text(content)
+        assert "bad?.png is not an image" in text

@@ -1,4 +1,4 @@
-"""Networks that give what is no answer, or none: each is a BundleError, before any memory or time is lost."""
+"""A network with an invalid output, or with no output, is a BundleError before any memory or time is lost."""
 
 import resource
 import sys
@@ -38,7 +38,7 @@ def test_a_network_that_gives_no_probabilities_is_a_damaged_bundle(answer: tuple
         network(lying_graph(answer), tmp_path).run(IMAGE)
 
 
-def test_a_network_without_an_end_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_network_that_never_finishes_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(runtime, "RUN_SECONDS", 0.5)
     endless = network(endless_graph(), tmp_path)
     with pytest.raises(BundleError, match=r"can't be run .*terminate"):

@@ -1,4 +1,4 @@
-"""The published schemas say what is really written, and refuse what is not."""
+"""The published schemas accept what the package writes, and reject anything with a wrong value."""
 
 import argparse
 import copy
@@ -91,7 +91,7 @@ def test_every_command_with_json_has_a_schema():
         ("evidence", ("metrics", "oai_test"), {"qwk": 0.8}),
     ],
 )
-def test_what_is_wrong_does_not_follow_the_schema(name, path, value):
+def test_wrong_values_do_not_follow_the_schema(name, path, value):
     from jsonschema import ValidationError
 
     document = copy.deepcopy(json.loads((SHIPPED / f"{name}.json").read_text("utf-8")))

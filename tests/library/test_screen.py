@@ -61,7 +61,7 @@ def test_to_upright_undoes_a_pose_and_a_box_finds_its_way_back(pose):
 
 
 def refused(*args, **options) -> Refusal:
-    """The refusal of a film that is screened as `looked` does."""
+    """The refusal of a film that is screened as in `looked`."""
     refusal = looked(*args, **options).refused
     assert refusal
     return refusal
@@ -104,7 +104,7 @@ def test_where_no_knee_is_found_a_film_may_be_one_knee_and_for_a_wide_film_the_g
     assert (unsure.reason, unsure.score) == ("no-knee-found", 0.0)
     small = (10, 10, 90, 90)
     assert refused(PAIR, [small], {small: CUT_OFF, WHOLE: 0}).reason == "cut-off"
-    strip = looked(PAIR, [LEFT], {WHOLE: 0})  # one joint in half of it: graded whole, and told where it lies
+    strip = looked(PAIR, [LEFT], {WHOLE: 0})  # one joint in half of it: graded whole, and its position is reported
     assert (strip.boxes, strip.graded) == ((LEFT,), (WHOLE,))
     assert refused(PAIR, [], {WHOLE: BLURRED}).reason == "blurred"
 

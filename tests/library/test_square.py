@@ -1,4 +1,4 @@
-"""Pixels that are not square: the film is resampled once, and boxes and overlay lie on the film as it was given."""
+"""A film whose pixels are not square is resampled once, and boxes and overlay fit the film as it was given."""
 
 import io
 from typing import Any
@@ -102,7 +102,7 @@ def test_other_films_are_left_as_they_are(header: dict[str, Any]):
     assert (film.scale, film.given, film.warnings) == ((1.0, 1.0), None, ())
 
 
-def test_an_impossible_shape_and_a_contradiction_are_told():
+def test_an_impossible_shape_and_a_contradiction_give_a_warning():
     far = decode(dicom(DEEP, PixelAspectRatio=[str(int(2 * MOST_ASPECT)), "1"]))
     assert (far.pixels.shape, far.warnings) == (DEEP.shape, (IMPOSSIBLE,))
     rows = np.ascontiguousarray(DEEP[::2])

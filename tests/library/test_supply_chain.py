@@ -1,4 +1,4 @@
-"""What the package stands on: no dependency without use, licences that agree, versions by hash, and a bill of
+"""The dependencies of the package: no dependency without use, licences that agree, versions by hash, and a bill of
 materials.
 """
 
@@ -60,7 +60,7 @@ def test_every_package_that_an_extra_brings_is_listed_and_agrees_with_the_projec
         ),
     ],
 )
-def test_a_licence_that_does_not_agree_is_told(words: str):
+def test_an_incompatible_licence_is_reported(words: str):
     assert not is_permitted(words)
 
 
@@ -75,12 +75,12 @@ def test_a_licence_that_does_not_agree_is_told(words: str):
         "ISC License (ISCL)",
     ],
 )
-def test_a_licence_that_agrees_is_not(words: str):
+def test_a_compatible_licence_is_not_reported(words: str):
     assert is_permitted(words)
 
 
 def bill_of_materials(file: Path, *options: str) -> list[dict]:
-    """What the bill that is written to `file` lists."""
+    """The components in the bill of materials that is written to `file`."""
     ended = subprocess.run(
         [sys.executable, "-m", "benchmarks.supply_chain", "--sbom", str(file), *options],
         cwd=ROOT,

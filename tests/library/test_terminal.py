@@ -1,4 +1,4 @@
-"""Bars while bytes or films go by on a terminal, and silence in a pipe."""
+"""Progress bars on a terminal, and silence in a pipe."""
 
 import os
 import subprocess
@@ -28,7 +28,7 @@ def on_a_terminal(environment: dict[str, str], *command: object) -> tuple[int, s
     while True:
         try:
             part = os.read(terminal, 4096)
-        except OSError:  # Linux tells by it that nobody writes there any more
+        except OSError:  # Linux signals with it that no writer is left
             break
         if not part:
             break
@@ -50,7 +50,7 @@ def in_a_pipe(environment: dict[str, str], *command: object) -> tuple[int, str, 
 
 
 def person(home: Path, *login: str) -> dict[str, str]:
-    """The environment of someone who did not switch the bars off."""
+    """The environment of a user who did not switch the bars off."""
     return {
         name: value
         for name, value in Person(home, *login).environment.items()
@@ -65,20 +65,20 @@ def test_a_push_and_a_pull_show_bars_on_a_terminal_and_are_silent_in_a_pipe(grad
                 person(tmp_path / f"{name}-owner", server.url, "w"),
                 person(tmp_path / f"{name}-stranger", server.url),
             )
-            code, told, answer = started(owner, "push", grader.bundle.folder, f"{REPO}-{name}", "--tag", "v1.0")
-            assert (code, answer) == (0, f"published: {REPO}-{name}@v1.0\n"), told
-            assert ("100%" in told, bool(told)) == (name == "seen",) * 2
-            code, told, answer = started(stranger, "pull", f"{REPO}-{name}@v1.0")
-            assert (code, answer.count("\n")) == (0, 1), told
-            assert ("100%" in told, bool(told)) == (name == "seen",) * 2
-            assert name != "seen" or "model.onnx" in told
+            code, bars, answer = started(owner, "push", grader.bundle.folder, f"{REPO}-{name}", "--tag", "v1.0")
+            assert (code, answer) == (0, f"published: {REPO}-{name}@v1.0\n"), bars
+            assert ("100%" in bars, bool(bars)) == (name == "seen",) * 2
+            code, bars, answer = started(stranger, "pull", f"{REPO}-{name}@v1.0")
+            assert (code, answer.count("\n")) == (0, 1), bars
+            assert ("100%" in bars, bool(bars)) == (name == "seen",) * 2
+            assert name != "seen" or "model.onnx" in bars
 
 
 def test_grading_several_films_shows_a_bar_on_a_terminal_and_is_silent_in_a_pipe(films):
     command = ("grade", *list(films.values())[:3])
     environment = dict(os.environ)
     for seen, started in ((True, on_a_terminal), (False, in_a_pipe)):
-        code, told, answer = started(environment, *command)
+        code, bars, answer = started(environment, *command)
         assert code == 0
         assert len(answer.splitlines()) >= 3
-        assert ("3/3" in told, bool(told)) == (seen, seen)
+        assert ("3/3" in bars, bool(bars)) == (seen, seen)

@@ -1,4 +1,4 @@
-"""Settings of a machine that other software or its owner has made: none changes an answer or ends a program."""
+"""No setting that other software or the owner has made on a machine changes an answer or ends a program."""
 
 import io
 import json
@@ -43,7 +43,7 @@ def test_a_setting_unlike_any_other_is_an_error_with_all_names():
 
 
 @pytest.mark.parametrize("service", ["KNEEOA", "KNEEOA_WEB", "KNEEOA_NODE"])
-def test_what_kubernetes_sets_for_a_service_of_this_name_is_no_setting(service):
+def test_variables_that_kubernetes_sets_for_a_service_are_no_settings(service):
     beside = {
         f"{service}_PORT": "tcp://10.0.0.7:8000",
         f"{service}_PORT_8000_TCP": "tcp://10.0.0.7:8000",
@@ -68,7 +68,7 @@ def test_every_command_stops_at_a_misspelt_setting(monkeypatch, capsys):
 
 @pytest.mark.parametrize("form", ["--csv", "--json", "--workers=1"])
 def test_a_pipe_of_another_encoding_gets_utf8_and_every_film(films, tmp_path, monkeypatch, form):
-    """As on Windows, where a file behind > has the code page of the country."""
+    """As on Windows, where redirected output has the code page of the country."""
     for name in ("a.png", "kolano_Łukasz.png", "z.png"):
         (tmp_path / name).write_bytes(films["mild"].read_bytes())
     out = io.BytesIO()
@@ -79,7 +79,7 @@ def test_a_pipe_of_another_encoding_gets_utf8_and_every_film(films, tmp_path, mo
     assert text.count(".png") == 3
 
 
-def test_a_closed_output_ends_nothing(films, monkeypatch):
+def test_a_closed_output_ends_no_program(films, monkeypatch):
     for command in (["grade", str(films["mild"])], ["list"]):
         monkeypatch.setattr(sys, "stdout", None)
         assert main(command) == 0
@@ -114,15 +114,15 @@ def test_a_network_setting_that_no_client_can_use_is_named_and_a_program_goes_on
 
 def test_a_host_of_no_proxy_that_a_client_cannot_read_is_named_and_left_out(monkeypatch):
     monkeypatch.setattr(os, "environ", {"NO_PROXY": "10.0.0.0/8,[::1],fd00::/8,pacs:b,.example:80,fe80::1"})
-    told = third_party.prepare_network()
-    assert [sentence.split(";")[0] for sentence in told] == [
+    warnings = third_party.prepare_network()
+    assert [sentence.split(";")[0] for sentence in warnings] == [
         f"NO_PROXY lists {host}" for host in ("[::1]", "fd00::/8", "pacs:b")
     ]
     assert os.environ["NO_PROXY"] == "10.0.0.0/8,.example:80,fe80::1,localhost,127.0.0.1,::1"
 
 
 class ServerOfNobody:
-    """A server whose certificate nobody knows, as that of a proxy that reads what passes."""
+    """A server with an untrusted certificate, as that of a proxy that inspects the traffic."""
 
     def __init__(self, folder: Path):
         key, certificate = folder / "key.pem", folder / "certificate.pem"
@@ -158,7 +158,7 @@ class ServerOfNobody:
     ],
     ids=["no certificate file", "socks", "token", "company proxy"],
 )
-def test_what_a_hospital_s_network_does_to_a_pull_is_said(tmp_path, variables, kind, says):
+def test_an_error_of_a_pull_explains_what_the_network_of_a_hospital_does(tmp_path, variables, kind, says):
     with ServerOfNobody(tmp_path) as address:
         person = Person(tmp_path / "home", address)
         person.environment |= variables
@@ -169,7 +169,7 @@ def test_what_a_hospital_s_network_does_to_a_pull_is_said(tmp_path, variables, k
 
 
 @pytest.mark.keras
-def test_keras_is_set_to_what_the_networks_are_written_for_whatever_was_set_before():
+def test_keras_gets_the_settings_of_the_networks_whatever_was_set_before():
     import keras
 
     keras.config.set_image_data_format("channels_first")

@@ -1,4 +1,4 @@
-"""A TIFF film gives its values, whatever their type, packing and byte order, and whatever previews lie beside it."""
+"""A TIFF film gives its values with any type, packing and byte order, and with previews in the same file."""
 
 import io
 

@@ -35,7 +35,7 @@ def listing(folder: Path) -> dict[str, int]:
     return {path.relative_to(folder).as_posix(): path.stat().st_mtime_ns for path in folder.rglob("*")}
 
 
-def test_what_is_pushed_is_pulled_by_the_address_that_push_returns(bundle, tmp_path):
+def test_the_address_that_push_returns_pulls_the_same_bundle(bundle, tmp_path):
     address = push(bundle, tmp_path / "hub", tag="v1.0")
     assert address == f"{(tmp_path / 'hub').as_posix()}@v1.0"
     assert contents(pull(address)) == contents(bundle)
@@ -195,7 +195,7 @@ def test_a_manifest_with_a_name_that_is_not_plain_is_refused(bundle, name):
         ("input", "surplus", 1),
     ],
 )
-def test_a_value_of_bundle_json_that_makes_no_sense_is_a_bundle_error_at_the_load(bundle, part, name, value):
+def test_an_impossible_value_of_bundle_json_is_a_bundle_error_at_the_load(bundle, part, name, value):
     document = json.loads((bundle / "bundle.json").read_text("utf-8"))
     (document[part] if part else document)[name] = value
     (bundle / "bundle.json").write_text(json.dumps(document), "utf-8")
@@ -213,11 +213,11 @@ def test_of_two_pushes_of_one_new_tag_at_once_one_wins_and_the_other_is_refused(
         try:
             return push(bundle, hub, tag="v1.0")
         except HubConflict:
-            return "told"
+            return "refused"
 
     with ThreadPoolExecutor(4) as pool:
         said = list(pool.map(pushed, bundles))
-    assert sorted(said) == sorted([f"{hub}@v1.0", "told", "told", "told"])
+    assert sorted(said) == sorted([f"{hub}@v1.0", "refused", "refused", "refused"])
     assert contents(pull(hub, revision="v1.0")) == contents(bundles[said.index(f"{hub}@v1.0")])
     assert list((hub / "refs").glob(".*")) == []
     assert read_ref(hub, "main") == read_ref(hub, "v1.0")
@@ -266,14 +266,14 @@ def test_a_damaged_bundle_is_refused_before_anything_is_written(bundle, tmp_path
 
 
 @pytest.mark.parametrize(
-    ("wanted", "told"),
+    ("wanted", "message"),
     [("v1.O", "Did you mean 'v1.0'?"), ("zzz", "It has main, v1.0."), ("0123456789ab", "has no revision")],
 )
-def test_an_unknown_revision_names_those_that_are_there(bundle, tmp_path, wanted, told):
+def test_an_unknown_revision_names_those_that_are_there(bundle, tmp_path, wanted, message):
     push(bundle, tmp_path / "hub", tag="v1.0")
     with pytest.raises(AddressError) as caught:
         pull(tmp_path / "hub", revision=wanted)
-    assert told in caught.value.message
+    assert message in caught.value.message
 
 
 def test_a_tag_cannot_point_out_of_the_folder(bundle, tmp_path):
@@ -290,11 +290,11 @@ def test_a_tag_that_could_be_taken_for_something_else_is_refused(bundle, tmp_pat
     assert not (tmp_path / "hub").exists()
 
 
-@pytest.mark.parametrize(("address", "told"), [("kneeoa-cnn", "'./kneeoa-cnn'"), ("./hub@v1", "leave out @v1")])
-def test_a_push_needs_a_folder_or_a_repo_without_a_revision(bundle, address, told):
+@pytest.mark.parametrize(("address", "message"), [("kneeoa-cnn", "'./kneeoa-cnn'"), ("./hub@v1", "leave out @v1")])
+def test_a_push_needs_a_folder_or_a_repo_without_a_revision(bundle, address, message):
     with pytest.raises(AddressError) as caught:
         push(bundle, address)
-    assert told in caught.value.message
+    assert message in caught.value.message
 
 
 def test_a_push_into_a_bundle_or_a_folder_of_other_things_is_refused(bundle, newer, tmp_path):

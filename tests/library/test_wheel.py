@@ -1,4 +1,4 @@
-"""The wheel: kneeoa_hub alone, typed, with the shipped weights, grading in an environment that holds nothing else."""
+"""The wheel: kneeoa_hub alone, typed, with the shipped weights, grading in an environment without other packages."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""The demo answers programs as the library answers its caller, keeps nothing, and stands a crowd."""
+"""The demo answers programs as the library answers its caller, stores nothing, and serves many visitors at once."""
 
 import ast
 import asyncio
@@ -59,7 +59,7 @@ def test_every_kind_of_film_is_graded_as_by_the_library(client, grader, every_ki
 
 
 def test_sixteen_bits_are_kept(client, tmp_path):
-    """All detail lies in the lowest of 256 steps: what is cut to 8 bits on its way is blank."""
+    """All detail lies in the lowest of 256 steps, so a film reduced to 8 bits on its way is blank."""
     from gradio_client import handle_file
 
     deep = knee_film(2, 16, bits=16).pixels
@@ -79,7 +79,7 @@ def test_a_bad_file_is_an_error_that_says_what_it_is(client, tmp_path, name, say
 
 
 @pytest.mark.parametrize("sent", ["Mrs Smith.png", 5, {"a": 1}, []])
-def test_what_is_no_file_is_an_error_that_says_so_and_is_not_logged(client, capfd, sent):
+def test_an_input_that_is_not_a_file_is_an_error_that_says_so_and_is_not_logged(client, capfd, sent):
     from gradio_client.exceptions import AppError
 
     with pytest.raises(AppError, match="Send the film as a file"):
@@ -163,7 +163,7 @@ def test_twenty_visitors_at_once_are_all_answered(url, grader, films):
         assert list(crowd.map(visit, range(VISITORS))) == [True] * VISITORS
 
 
-def test_a_full_queue_turns_visitors_away_with_a_word(grader, films, monkeypatch):
+def test_a_full_queue_rejects_visitors_with_a_message(grader, films, monkeypatch):
     from gradio_client import Client, handle_file
 
     from spaces.demo import page
@@ -188,7 +188,7 @@ def test_a_full_queue_turns_visitors_away_with_a_word(grader, films, monkeypatch
         assert visit(visitors[0]) == expected
 
 
-def test_nothing_is_recorded_and_nothing_is_told_to_others(url):
+def test_nothing_is_recorded_and_nothing_is_sent_to_third_parties(url):
     config = json.loads(urlopen(f"{url}config").read())
     assert config["analytics_enabled"] is False
     assert config["run_history"] is False

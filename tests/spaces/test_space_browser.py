@@ -76,7 +76,7 @@ def send(page: Page, *films: Path) -> None:
 
 
 def result(page: Page, title: str) -> Locator:
-    """The film of that title, as soon as it is shown."""
+    """The film with that title, as soon as it is shown."""
     article = page.locator("#result").get_by_role("article", name=title, exact=True)
     expect(article).to_be_visible()
     return article
@@ -148,7 +148,7 @@ def test_good_refused_and_bad_films_together_are_each_answered(page: Page, films
     expect(page.get_by_text('"error"')).to_be_visible()
 
 
-def test_too_many_films_are_turned_away_with_a_word(page: Page, films: dict[str, Path]):
+def test_too_many_films_are_rejected_with_a_message(page: Page, films: dict[str, Path]):
     from spaces.demo.page import MAX_FILMS
 
     send(page, *[films["mild"]] * (MAX_FILMS + 1))
@@ -171,7 +171,7 @@ def test_pictures_are_pasted_into_the_boxes_of_the_tab_that_is_seen(page: Page):
     expect(page.get_by_role("region", name="Change: Knee")).to_contain_text("may be the same in both")
 
 
-def test_the_sample_that_is_shown_is_marked_and_none_beside_own_films(page: Page, films: dict[str, Path]):
+def test_the_shown_sample_is_marked_and_none_is_marked_beside_own_films(page: Page, films: dict[str, Path]):
     pressed = page.locator("button[data-sample][aria-pressed=true]")
     expect(pressed).to_have_text("Moderate")
     page.get_by_role("button", name="Severe").click()
@@ -212,7 +212,7 @@ def test_two_films_are_compared(page: Page, films: dict[str, Path]):
     expect(page.locator("#change article")).to_have_count(2)
 
 
-def test_scale_card_and_search_are_told_with_their_pictures(page: Page, grader):
+def test_scale_card_and_search_are_shown_with_their_pictures(page: Page, grader):
     open_tab(page, "The scale")
     for grade in range(5):
         expect(page.get_by_role("region", name=f"Grade {grade}").locator("img")).to_be_visible()
@@ -249,7 +249,7 @@ def test_on_a_phone_the_visit_begins_at_the_top_and_the_answer_comes_into_view(p
     expect(result(page, "severe.png").locator("h2")).to_be_in_viewport()
 
 
-def test_the_dark_of_the_system_is_followed(browser: Browser, url: str):
+def test_the_page_follows_the_dark_mode_of_the_system(browser: Browser, url: str):
     page = browser.new_page(color_scheme="dark")
     page.goto(url)
     expect(page.locator("#result .verdict")).to_be_visible()

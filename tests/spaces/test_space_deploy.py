@@ -1,4 +1,4 @@
-"""A Space is made in one commit, and what was uploaded starts and answers as Hugging Face would start it."""
+"""A Space is made in one commit, and the uploaded files start and answer as on Hugging Face."""
 
 import json
 import os
@@ -122,7 +122,7 @@ def test_a_dry_run_lists_the_files_and_changes_nothing(hub, tmp_path):
         (["lab/denied", "--model", f"{MODEL}@v1.0"], "r", 1, "HF_TOKEN"),
     ],
 )
-def test_what_can_not_be_deployed_is_said_without_a_trace(hub, tmp_path, arguments, token, code, says):
+def test_an_impossible_deployment_is_an_error_without_a_traceback(hub, tmp_path, arguments, token, code, says):
     done = deploys(hub, tmp_path, *arguments, token=token)
     assert done.returncode == code
     assert says in done.stderr

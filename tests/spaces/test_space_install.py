@@ -1,4 +1,4 @@
-"""The Space in an environment that holds nothing but what Hugging Face would install for it."""
+"""The Space in an environment with only the packages that Hugging Face would install for it."""
 
 import os
 import subprocess

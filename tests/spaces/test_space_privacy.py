@@ -1,4 +1,4 @@
-"""What a visitor sent to the demo is gone after a while, on whichever way it came."""
+"""Films that a visitor sent to the demo by any route are deleted after a while."""
 
 import asyncio
 import base64
@@ -40,7 +40,7 @@ def running(folder: Path, seconds: float, *, own: bool = False) -> Iterator[str]
         "GRADIO_SERVER_PORT": str(_free_port()),
         "GRADIO_TEMP_DIR": str(folder),
     }
-    if own:  # what hospitals and desktops set; Gradio alone would end at its start
+    if own:  # hospitals and desktops set this; Gradio alone would fail at its start
         environ |= {
             "HTTP_PROXY": "http://127.0.0.1:9",
             "ALL_PROXY": "socks://127.0.0.1:1080",
@@ -59,8 +59,8 @@ def files(folder: Path) -> list[Path]:
     return [path for path in folder.rglob("*") if path.is_file()]
 
 
-def test_whatever_came_is_deleted(folder: Path, films: dict[str, Path]):
-    """By a form, by an assistant as a data: address, and by a form that broke off."""
+def test_every_upload_is_deleted(folder: Path, films: dict[str, Path]):
+    """Sent by a form, by an assistant as a data: address, and by a form that was interrupted."""
     from mcp import ClientSession
     from mcp.client.streamable_http import streamable_http_client
 
@@ -98,7 +98,7 @@ def test_whatever_came_is_deleted(folder: Path, films: dict[str, Path]):
 
 
 def test_the_program_keeps_films_in_a_folder_of_its_own(folder: Path, films: dict[str, Path]):
-    """Below the one that was named, if one was; and none is left when it ends."""
+    """It lies in the folder of the setting, if there is one, and is gone when the program ends."""
     with running(folder, 0, own=True) as url:
         (path,) = upload(url, films["mild"].read_bytes())
         assert Path(path).is_relative_to(folder)
@@ -107,7 +107,7 @@ def test_the_program_keeps_films_in_a_folder_of_its_own(folder: Path, films: dic
     assert files(folder) == []
 
 
-def test_a_sweep_takes_what_is_old_and_leaves_what_is_new(folder: Path):
+def test_a_cleanup_deletes_old_files_and_leaves_new_ones(folder: Path):
     old, new = folder / "a" / "b" / "old.png", folder / "c" / "new.png"
     for path in (old, new):
         path.parent.mkdir(parents=True)

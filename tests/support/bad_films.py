@@ -1,4 +1,4 @@
-"""Files that can't be graded, or only look as if they could: what a reader of films must answer clearly."""
+"""Files that can't be graded, and files that only look so: each must get a clear answer."""
 
 import io
 import struct
@@ -63,7 +63,7 @@ def unreadable() -> dict[str, bytes]:
 
 @cache
 def odd() -> dict[str, bytes]:
-    """Each must be an error or an answer, and nothing else."""
+    """Each must give an error or an answer."""
     gray = Image.fromarray(_pixels())
     files = {
         "palette": file(gray.convert("P")),

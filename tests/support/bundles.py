@@ -116,7 +116,7 @@ def make_bundle(
 ) -> Path:
     """A complete bundle of about 20 kB in a new folder.
 
-    weights: of what byte they are. changes: fields of its BundleConfig, such as version="2.0".
+    weights: the byte that they repeat. changes: fields of its BundleConfig, such as version="2.0".
     """
     (folder / "figures").mkdir(parents=True)
     (folder / "bundle.json").write_text(replace(CONFIG, **changes).to_json(), "utf-8")

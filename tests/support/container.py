@@ -18,7 +18,7 @@ FOLDERS = r"/(?:opt|var/lib)/"
 
 @dataclass
 class Image:
-    """What the steps made. root: folder that stands for the image's. env: variables set by it. user: its number."""
+    """The result of the steps. root: folder that stands for the image's. env: variables set by it. user: its number."""
 
     root: Path
     env: dict[str, str] = field(default_factory=dict)
@@ -29,7 +29,7 @@ class Image:
 
 
 def build(root: Path) -> Image:
-    """Run every step. A step of a kind that is not known here raises KeyError, so that none is left out."""
+    """Run every step. A step of an unknown kind raises KeyError, so that no step is left out."""
     image = Image(root)
     steps = {
         "RUN": _run,

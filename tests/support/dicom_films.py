@@ -1,4 +1,4 @@
-"""DICOM films of a synthetic knee, as an archive holds them, and with what is odd in their headers."""
+"""DICOM films of a synthetic knee, as archives hold them, with unusual headers too."""
 
 import warnings
 from typing import Any
@@ -20,7 +20,7 @@ ODD = {
     "StudyID": "1" * 40,
     "PatientName": "a=b=c=d=e",
 }
-"""Values of a header that break the standard and are met all the same."""
+"""Values of a header that break the standard and occur in practice."""
 
 
 def knee(bits: int = 12) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Requests to the Flask app, films to send, and what every problem must look like."""
+"""Requests to the Flask app, films to send, and the form of every problem."""
 
 import io
 import re
@@ -45,7 +45,7 @@ def token_of(page: str) -> str:
 
 
 def result_address(page: str) -> str:
-    """Where the result that a page shows can be opened again."""
+    """The address at which the result of a page can be opened again."""
     found = re.search(r'href="(/results/[^/"]+)/report.pdf"', page)
     assert found
     return found[1]
@@ -59,7 +59,7 @@ class Visitor:
         self._token = token_of(self._session.get(f"{address}/", timeout=60).text)
 
     def submit(self, path: str, fields: Mapping[str, str] = MappingProxyType({}), **options: Any) -> requests.Response:
-        """The form's answer itself, without the page that it leads to."""
+        """The response to the form itself, without the page that it redirects to."""
         return self._session.post(
             self._address + path, {"csrf_token": self._token, **fields}, timeout=60, allow_redirects=False, **options
         )

@@ -31,7 +31,7 @@ QUIET = [
 
 
 def command(*options: str, fork: bool = True, code: str = "") -> list[str]:
-    """What starts the app; without fork, as on a system that has none; or by some code that changes it first."""
+    """The command that starts the app: unchanged, without fork as on Windows, or after code that changes it."""
     code = code or ("" if fork else WITHOUT_FORK)
     return [sys.executable, *(["-c", code] if code else ["-m", "flask_app"]), *options]
 
@@ -103,7 +103,7 @@ def graded(address: str, film: bytes) -> dict | None:
 
 
 def faults(log: Path) -> list[dict]:
-    """The lines of a server's log that tell of a fault of its own."""
+    """The lines of a server's log that report a fault of its own."""
     return [line for line in map(json.loads, log.read_text("utf-8").splitlines()) if "trace" in line]
 
 
@@ -113,7 +113,7 @@ def connected(address: str) -> socket.socket:
 
 
 def slowest(address: str) -> float:
-    """Seconds of the slowest of five answers to whether the server lives."""
+    """Seconds of the slowest of five answers of the health route."""
     taken = []
     for _ in range(5):
         began = time.monotonic()

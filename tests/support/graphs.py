@@ -12,7 +12,7 @@ HUGE = 10_000_000
 
 
 def lying_graph(probabilities: tuple[float, ...]) -> bytes:
-    """A graph that gives the same values whatever it sees."""
+    """A graph that gives the same values for every input."""
     from onnx import numpy_helper
 
     return _graph([], numpy_helper.from_array(np.array([probabilities], np.float32), "answer"))

@@ -1,4 +1,4 @@
-"""A process that decodes films, with a decoder that takes too much of each kind."""
+"""A decoding process whose decoder takes too much memory or time, or crashes."""
 
 from pathlib import Path
 
@@ -22,11 +22,11 @@ def hostile(content, name, limits):
 good, worker.decode_file, worker.PROCESSOR_SECONDS = worker.decode_file, hostile, 0
 worker.main(*map(int, sys.argv[1:]))
 """
-"""A process in which what stands for a decoder takes too much of each kind."""
+"""A process in which the replaced decoder takes too much memory or time, or crashes."""
 
 
 def hostile_worker(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Return the name of a module that does as `decode_worker`, and what the film says where it is no film."""
+    """Return the name of a module that acts as `decode_worker` until a film names an attack."""
     (folder / "hostile.py").write_text(HOSTILE)
     monkeypatch.syspath_prepend(str(folder))
     return "hostile"

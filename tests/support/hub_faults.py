@@ -34,7 +34,7 @@ Act = Callable[[Scene], str]
 
 @dataclass(frozen=True)
 class Row:
-    """expected: how what is observed begins."""
+    """expected: the beginning of the observed text."""
 
     fault: str
     expected: str
@@ -78,7 +78,7 @@ def pushed_after(kind: str, method: str, path: str) -> Act:
 
 
 def silent_by_default(scene: Scene) -> str:
-    """Nobody has set how long to wait: it is half a minute."""
+    """Without a setting, the client waits for half a minute."""
     for name in ("KNEEOA_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT", "HF_HUB_ETAG_TIMEOUT"):
         del scene.stranger.environment[name]
     scene.server.fault("hang", "HEAD", "/resolve/", times=99)
@@ -108,9 +108,9 @@ def down_with_a_part(scene: Scene) -> str:
 def down_with_a_copy(scene: Scene) -> str:
     scene.stranger.pulls(REPO)
     scene.server.stop()
-    told = scene.stranger.does("pull", REPO)
-    assert "pulled before" in told["log"]
-    return scene.outcome(told)
+    result = scene.stranger.does("pull", REPO)
+    assert "pulled before" in result["log"]
+    return scene.outcome(result)
 
 
 def down_and_empty(scene: Scene) -> str:
@@ -147,7 +147,7 @@ def cache_not_writable(scene: Scene) -> str:
 
 
 def guest_with_a_copy(scene: Scene) -> str:
-    """The cache belongs to somebody else, as in a container that brings the model along."""
+    """The cache belongs to another user, as in a container image that holds the model."""
     scene.stranger.pulls(f"{REPO}@v1.0")
     _read_only(scene)
     return scene.pull(guest=True)
@@ -225,12 +225,12 @@ def stopped_in_a_pull(scene: Scene) -> str:
     until(lambda: any(method == "GET" and "model.onnx" in path for method, path in list(scene.server.requests)))
     first.send_signal(signal.SIGSTOP)
     try:
-        told = scene.pull()
+        result = scene.pull()
     finally:
         first.kill()
         first.communicate()
     scene.server.faults.clear()
-    return f"{told}; then {scene.pull()}"
+    return f"{result}; then {scene.pull()}"
 
 
 def killed_in_a_pull(scene: Scene) -> str:
@@ -415,7 +415,7 @@ ROWS = (
 
 
 def observe_all() -> dict[str, str]:
-    """What comes of every row, by its fault; several at a time, since most of each is waiting."""
+    """The outcome of every row, by its fault. Several run at a time, since most of each is waiting."""
 
     def observed(row: Row) -> str:
         with TemporaryDirectory() as folder:
@@ -427,7 +427,7 @@ def observe_all() -> dict[str, str]:
 
 
 def observe(row: Row, folder: Path) -> str:
-    """Make the fault happen in a new scene; what came of it."""
+    """Make the fault happen in a new scene, and return the outcome."""
     with HubServer() as server:
         scene = Scene(
             server,

@@ -1,4 +1,4 @@
-"""How the local Hub speaks HTTP, and the faults that strike it there."""
+"""The HTTP side of the local Hub, with its injected faults."""
 
 import json
 import re
@@ -33,7 +33,7 @@ ROUTES: tuple[tuple[str, str, str], ...] = (
     ("GET", rf"{API}/tree/(?P<rev>[^/]+)", "tree"),
     ("GET", rf"{API}(/revision/(?P<rev>[^/]+))?", "info"),
 )
-"""Method, path, and what of the Hub answers."""
+"""Method, path, and the handler of the Hub."""
 RESOLVE = re.compile(rf"/(?P<space>spaces/)?{REPO_ID}/resolve/(?P<rev>[^/]+)/(?P<name>.+)")
 
 
@@ -121,7 +121,7 @@ def handler(hub: "HubServer") -> type[BaseHTTPRequestHandler]:
                 status, content = 206, content[int(wanted[1]) :]
                 headers = {**headers, "Content-Range": f"bytes {wanted[1]}-{whole - 1}/{whole}"}
             if struck in ("cut", "reset") and self.command != "GET":
-                self.hang_up(struck)  # it was done, and nobody hears of it
+                self.hang_up(struck)  # it was done, and the client gets no response
                 return
             if struck.startswith("header "):
                 name, _, value = struck.removeprefix("header ").partition(": ")

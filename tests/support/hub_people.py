@@ -1,4 +1,4 @@
-"""People at computers of their own, who push to and pull from a Hub by the unmodified client."""
+"""Users with computers of their own, who push to and pull from a Hub with the unmodified client."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from kneeoa_hub.hub import retry
 from kneeoa_hub.hub.pull_push import revision_of
 retry.WAITS_S = (0.01, 0.01)
 name, arguments, options, room, guest = json.loads(sys.argv[1])
-if guest and os.geteuid() == 0:  # whom no permission stops, unless it gives up CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
+if guest and os.geteuid() == 0:  # root ignores permissions unless it gives up CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
     import ctypes
     head, rights = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
     assert ctypes.CDLL(None).capget(head, rights) == 0
@@ -35,7 +35,7 @@ REPO = "lab/kneeoa"
 
 
 class Person:
-    """Someone at a computer of their own: each call is a new process with that computer's cache and login."""
+    """A user of a separate computer: each call is a new process with that computer's cache and login."""
 
     def __init__(self, home: Path, endpoint: str, token: str | None = None):
         self.cache = home / "hub"
@@ -78,7 +78,7 @@ class Person:
 
 
 def said(call: subprocess.Popen[str]) -> dict[str, str]:
-    """What a call answered, or its error, and its log."""
+    """The result of a call or its error, and its log."""
     out, log = call.communicate(timeout=120)
     assert call.returncode == 0, log
     return {"log": log} | json.loads(out)

@@ -14,7 +14,7 @@ from .hub_people import REPO, Person
 from .hub_server import Holdings, HubServer
 
 RIGHT = "right model"
-"""What a pull has brought when every byte is as it was published."""
+"""The outcome of a pull whose every byte is as published."""
 ONE = "one commit, tagged, right model"
 
 
@@ -23,8 +23,8 @@ def first_push() -> Holdings:
     """What a Hub holds once the bundle of `make_bundle` was pushed as lab/kneeoa@v1.0, which happens once for all."""
     with TemporaryDirectory() as folder, HubServer() as server:
         publisher = Person(Path(folder) / "home", server.url, "w")
-        told = publisher.does("push", make_bundle(Path(folder) / "bundle"), REPO, tag="v1.0")
-        assert told["answer"] == f"{REPO}@v1.0", told
+        result = publisher.does("push", make_bundle(Path(folder) / "bundle"), REPO, tag="v1.0")
+        assert result["answer"] == f"{REPO}@v1.0", result
         return server.copy()
 
 
@@ -42,9 +42,9 @@ class Scene:
         return self.outcome((by or self.stranger).does("pull", address, **options))
 
     def push(self, tag: str = "v2.0", **options: Any) -> str:
-        """Of a newer bundle; "" when it went well."""
-        told = self.publisher.does("push", self.newer, REPO, tag=tag, **options)
-        return "" if "answer" in told else self.outcome(told)
+        """Push a newer bundle; return "" for success."""
+        result = self.publisher.does("push", self.newer, REPO, tag=tag, **options)
+        return "" if "answer" in result else self.outcome(result)
 
     @property
     def newer(self) -> Path:
@@ -52,16 +52,16 @@ class Scene:
         return folder if folder.exists() else make_bundle(folder, version="2.0", weights=1)
 
     def pushed(self) -> str:
-        """What a push of the newer bundle has left on the Hub."""
+        """The state of the Hub after a push of the newer bundle."""
         commits, refs = self.server.commits(REPO), self.server.refs(REPO)
         fetched = contents(Person(self.folder / "another", self.server.url).pulls(f"{REPO}@v2.0"))
         assert fetched == contents(self.newer)
         return ONE if len(commits) == 3 and refs["v2.0"] == commits[-1] else f"{len(commits) - 2} commits, tags {refs}"
 
-    def outcome(self, told: dict[str, str]) -> str:
-        if "error" in told:
-            message = told["message"].replace(self.server.url, "HUB").replace(str(self.folder), "...")
-            # The client fetches several files at a time: which one is told of is chance.
+    def outcome(self, result: dict[str, str]) -> str:
+        if "error" in result:
+            message = result["message"].replace(self.server.url, "HUB").replace(str(self.folder), "...")
+            # The client fetches several files at a time: the message names any one of them.
             masked = (
                 (r"for \d+ s", "for N s"),
                 (r"\b[0-9a-f]{40}\b", "COMMIT"),
@@ -70,5 +70,5 @@ class Scene:
             )
             for pattern, word in masked:
                 message = re.sub(pattern, word, message)
-            return f"{told['error']}: {message}"
-        return RIGHT if contents(Path(told["answer"])) == contents(self.bundle) else "ANOTHER MODEL"
+            return f"{result['error']}: {message}"
+        return RIGHT if contents(Path(result["answer"])) == contents(self.bundle) else "ANOTHER MODEL"

@@ -45,7 +45,7 @@ class HubServer:
     """`with HubServer() as server:` listens on a free port of the loopback.
 
     requests: (method, path) of what was asked. objects: the large files, by sha256. cdn: the host that serves them, and
-    strays: tokens that were sent there. renamed: old -> new names of repos, told by a redirect to moved_to.
+    strays: tokens that were sent there. renamed: old -> new names of repos, as a redirect to moved_to.
     mistaken: the commit that a repo's metadata tells in place of the right one.
     token_at: the host that Xet's tokens are said to come from. store: what is said to hold Xet's chunks.
     cas: a folder for Xet's chunks; large files then go through it, and `announce` says which may come.
@@ -64,7 +64,7 @@ class HubServer:
         self.moved_to = ""
         self.mistaken = ""
         self.faults: list[Fault] = []
-        self.arranged: list[Fault] = []  # all that ever were, for a test to see which have struck
+        self.arranged: list[Fault] = []  # every fault so far, for a test to see which ones happened
         self.lock = threading.RLock()
         self.stopped = threading.Event()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
@@ -83,14 +83,14 @@ class HubServer:
         self.stop()
 
     def stop(self) -> None:
-        """From now on nobody answers at the address."""
+        """Stop the server: no connection to the address succeeds any more."""
         if not self.stopped.is_set():
             self.stopped.set()
             self._http.shutdown()
             self._http.server_close()
             self._thread.join()
 
-    # What a test looks at and arranges
+    # State that a test inspects and arranges
 
     def add_repo(self, name: str, *, private: bool = False, gated: bool = False, kind: str = "models") -> Repo:
         repo = self.repos[kind, name] = Repo(private, gated)
@@ -114,11 +114,11 @@ class HubServer:
         return repo.add(files)
 
     def copy(self) -> Holdings:
-        """What it holds at this moment, for `hold` of this server or another."""
+        """A copy of the present content, for `hold` of this server or another."""
         return deepcopy((self.repos, self.objects))
 
     def hold(self, holdings: Holdings) -> None:
-        """Hold this and nothing else."""
+        """Replace the content by this."""
         self.repos, self.objects = deepcopy(holdings)
 
     def fault(self, kind: str, method: str, path: str, times: int = 1) -> None:
@@ -159,7 +159,7 @@ class HubServer:
                     return fault.kind
         return ""
 
-    # What is asked over HTTP; `ask` holds method, path parts, query, body, token
+    # Routes of HTTP; `ask` holds method, path parts, query, body, token
 
     def allowed(self, ask: Ask, action: str) -> None:
         if ask.token and ask.token not in MAY:
@@ -322,7 +322,7 @@ class HubServer:
         }
 
     def discussions(self, ask: Ask) -> Any:
-        """Open pull requests alone; nobody closes one here."""
+        """Open pull requests; no request is ever closed here."""
         repo = self.repo(ask)
         if ask.query.get("type") != ["pull_request"] or ask.query.get("status") != ["open"]:
             raise Refused(400, "Only open pull requests are kept here")
@@ -354,8 +354,8 @@ class HubServer:
         return [
             {
                 "id": commit,
-                "title": repo.told[commit][0],
-                "message": repo.told[commit][1],
+                "title": repo.messages[commit][0],
+                "message": repo.messages[commit][1],
                 "date": "2026-01-01T00:00:00.000Z",
                 "authors": [{"user": "lab"}],
             }
@@ -430,7 +430,7 @@ class HubServer:
         return entries
 
     def resolve(self, ask: Ask) -> tuple[dict[str, str], bytes, str]:
-        """Headers, content, and where the content really lies."""
+        """Headers, content, and the address of the content."""
         ask.part["kind"] = "spaces" if ask.part.get("space") else "models"
         repo = self.repo(ask)
         if repo.gated and ask.token != "w":

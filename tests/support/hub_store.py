@@ -1,4 +1,4 @@
-"""What the local Hub keeps and checks: repos, a request, large files by chunks, the metadata of cards."""
+"""The content of the local Hub and its checks: repos, a request, large files by chunks, the metadata of cards."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ CDN = re.compile(r"/cdn/(?P<oid>[0-9a-f]{64})/.+")
 
 
 class Refused(Exception):
-    """An answer that is not a success. code: the Hub's X-Error-Code."""
+    """A response that is not a success. code: the Hub's X-Error-Code."""
 
     def __init__(self, status: int, message: str, code: str = "", **body: Any):
         super().__init__(message)
@@ -33,7 +33,7 @@ class Refused(Exception):
 
 @dataclass
 class Repo:
-    """commits: id -> its files, oldest first. branches, tags: name -> commit. told: commit -> title and description."""
+    """commits: id -> files, oldest first. branches, tags: name -> commit. messages: commit -> title, description."""
 
     private: bool = False
     gated: bool = False
@@ -41,7 +41,7 @@ class Repo:
     branches: dict[str, str] = field(default_factory=dict)
     tags: dict[str, str] = field(default_factory=dict)
     large: set[str] = field(default_factory=set)
-    told: dict[str, tuple[str, str]] = field(default_factory=dict)
+    messages: dict[str, tuple[str, str]] = field(default_factory=dict)
 
     def add(self, files: dict[str, bytes], branch: str = "main", title: str = "by hand", description: str = "") -> str:
         seed = json.dumps(
@@ -50,7 +50,7 @@ class Repo:
         commit = hashlib.sha1(seed.encode()).hexdigest()
         self.commits[commit] = dict(files)
         self.branches[branch] = commit
-        self.told[commit] = title, description
+        self.messages[commit] = title, description
         return commit
 
     def at(self, revision: str) -> str:
@@ -115,10 +115,10 @@ def git_id(content: bytes) -> str:
 
 
 def card_errors(text: str, kind: str) -> list[str]:
-    """What a Hub finds wrong in the metadata of a README."""
+    """The errors that a Hub finds in the metadata of a README."""
     front = re.match(r"---\n(.*?)\n---\s", text, re.DOTALL)
     if not front:
-        return []  # a card without metadata is let through
+        return []  # a card without metadata is accepted
     try:
         card = yaml.safe_load(front[1])
     except yaml.YAMLError as error:

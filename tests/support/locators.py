@@ -1,4 +1,4 @@
-"""Locators for tests: a graph whose answer is written into it, and a bundle that carries one."""
+"""Locators for tests: a graph with a constant output, and a bundle with such a locator."""
 
 import json
 import shutil

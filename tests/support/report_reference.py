@@ -35,7 +35,7 @@ def reference(data: Path) -> dict[str, Any]:
 
 
 def report_of(grader: kneeoa_hub.KneeGrader, film: Any) -> dict[str, Any]:
-    """One film's report without its words, or the code of its error."""
+    """One film's report without its texts, or the code of its error."""
     try:
         report = grader.grade(film)
     except kneeoa_hub.KneeOAError as error:

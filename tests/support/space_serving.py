@@ -54,7 +54,7 @@ def space(folder: Path, python: str = sys.executable, **variables: str) -> Itera
 
 @contextmanager
 def launched(command: list[str], folder: Path, environment: dict[str, str]) -> Iterator[str]:
-    """The address that a command tells when it serves."""
+    """The address that a command prints when it serves."""
     process = subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
@@ -72,7 +72,7 @@ def launched(command: list[str], folder: Path, environment: dict[str, str]) -> I
 
 
 def lay_out(folder: Path, files: dict[str, bytes]) -> Path:
-    """Write a Space's files where they belong."""
+    """Write a Space's files to their paths."""
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def lay_out(folder: Path, files: dict[str, bytes]) -> Path:
 
 
 def upload(url: str, content: bytes) -> list[str]:
-    """What a browser sends; returns where the server has put it."""
+    """Upload a file as a browser does; return its path on the server."""
     body = (
         b'--edge\r\nContent-Disposition: form-data; name="files"; filename="film.png"\r\n\r\n'
         + content

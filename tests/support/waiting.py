@@ -1,4 +1,4 @@
-"""Waiting for what another process or thread does, as long as it takes and no longer."""
+"""Waiting for another process or thread, for as long as needed and no longer."""
 
 import time
 from collections.abc import Callable

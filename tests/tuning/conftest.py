@@ -1,4 +1,4 @@
-"""An audit of synthetic films that several modules of tests read, and none changes."""
+"""An audit of synthetic films that several test modules read and no test changes."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A list of jobs is trained on JAX within its time: a teacher, and a pupil that it answers for."""
+"""A list of jobs is trained on JAX within its time: a teacher, and a network that learns from its probabilities."""
 
 import json
 import os
@@ -64,7 +64,7 @@ def test_jobs_are_trained_and_kept_with_their_figures(trained: Path, job: dict) 
 
 @pytest.mark.slow
 @pytest.mark.keras
-def test_what_was_trained_joins_an_ensemble_that_answers_by_either_protocol(
+def test_trained_members_join_an_ensemble_that_grades_by_either_protocol(
     audited: Path, trained: Path, tmp_path: Path
 ) -> None:
     from tuning.train import train

@@ -1,5 +1,5 @@
-"""The audit tells how a collection lies: shared pictures, shortcuts to the grade, contradicting labels; and finds the
-known faults of real sets.
+"""The audit reports the faults of a collection (shared pictures, shortcuts to the grade, contradicting labels) and
+finds the known faults of real sets.
 """
 
 import csv
@@ -141,7 +141,7 @@ def test_a_size_that_follows_the_grade_is_a_shortcut_and_an_equal_brightness_is_
     from tuning.audit import audit
 
     for grade in range(5):
-        for number in range(30):  # of which the trees see 24 at a time, and take no fewer than 20 for a leaf
+        for number in range(30):  # the trees see 24 of them at a time, and a leaf has at least 20
             film = knee_film(grade, 100 * grade + number, height=128, width=128 + 8 * grade).pixels
             flat = np.empty_like(film.ravel())
             # every gray equally often
@@ -210,7 +210,7 @@ def test_the_protocol_is_that_of_the_given_clusters(data, tmp_path):
     assert write_protocol(data, tmp_path / "gornale.csv") == 1305
 
 
-def test_inverted_films_are_marked_and_put_right_when_they_are_used(tmp_path):
+def test_inverted_films_are_marked_and_corrected_when_they_are_used(tmp_path):
     from tuning.audit import audit
 
     for grade in range(5):

@@ -13,7 +13,7 @@ from tuning.data.table import read_films
 
 @pytest.fixture(scope="module")
 def leaky_set(tmp_path_factory):
-    """Pictures of noise, each in two copies that differ a little, whose width alone tells the grade; all are of one
+    """Pictures of noise, each in two copies that differ a little, whose width alone predicts the grade; all are of one
     brightness.
     """
     from tuning.audit import audit
@@ -56,14 +56,14 @@ def test_a_shortcut_in_the_header_is_found_and_one_that_is_not_there_is_not(leak
         {name: baselines.BASELINES[name] for name in ("header and size only", "mean brightness only")},
     )
     baselines.main()
-    told = {
+    figures = {
         tuple(line.split(" | ")[:3]): line.split(" | ")[4:7]
         for line in capsys.readouterr().out.splitlines()[2:]
         if line
     }
     for split in ("clean", "leaky"):
-        assert told["| header and size only", "noise", split] == ["1.000"] * 3
-        kappa, _, balanced = told["| mean brightness only", "noise", split]
+        assert figures["| header and size only", "noise", split] == ["1.000"] * 3
+        kappa, _, balanced = figures["| mean brightness only", "noise", split]
         assert kappa == "0.000"  # all films get one grade
         assert balanced.startswith("0.200 ")
 
@@ -91,7 +91,7 @@ def test_the_variants_of_the_ablation_differ_from_the_first_in_one_thing_each():
     variants = {
         name: (vars(architecture), vars(settings)) for name, (architecture, settings) in ablation.variants(12).items()
     }
-    for apart in (ablation.WINNER, ablation.FINE, "hand-made, of the winner's cost"):  # that stand beside each other
+    for apart in (ablation.WINNER, ablation.FINE, "hand-made, of the winner's cost"):  # of adjacent grades
         assert variants.pop(apart)[1] == variants["all kept"][1]
     first, *others = variants.values()
     for other in others:

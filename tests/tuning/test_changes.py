@@ -1,4 +1,4 @@
-"""Random changes of films within the training step: none at strength 0, the same for the same draws, never a NaN."""
+"""Random changes of films within the training step: no change at strength 0, equal for equal draws, never a NaN."""
 
 import numpy as np
 import pytest

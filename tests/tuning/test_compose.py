@@ -86,7 +86,7 @@ def test_films_show_up_to_four_joints_of_realistic_sizes_and_depths(knees, style
             assert min(right - left, bottom - top) >= SHOWN * joint[2]
 
 
-def test_an_inverted_crop_is_put_right_and_a_strip_is_cut_to_its_centre():
+def test_an_inverted_crop_is_corrected_and_a_strip_is_cut_to_its_centre():
     from tuning.synthetic.compose import as_knee
 
     film = knee_film(1, 5).pixels

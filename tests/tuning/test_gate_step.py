@@ -42,10 +42,10 @@ def test_it_writes_graph_limits_and_figures(tmp_path, monkeypatch):
     model.load_weights(out / "gate.weights.h5")
     model = with_mirror(model)
     images = np.random.default_rng(0).standard_normal((3, step.SIDE, step.SIDE, 1)).astype(np.float32)
-    answers = GateNetwork(out / "gate.onnx", step.SIDE).run(images)
-    assert answers.shape == (3, len(CLASSES))
-    assert np.abs(answers - np.asarray(model(images))).max() < 1e-5
-    assert gate(audited, out, GateSettings(pictures=160, epochs=1)) == out  # what is there is taken up
+    predictions = GateNetwork(out / "gate.onnx", step.SIDE).run(images)
+    assert predictions.shape == (3, len(CLASSES))
+    assert np.abs(predictions - np.asarray(model(images))).max() < 1e-5
+    assert gate(audited, out, GateSettings(pictures=160, epochs=1)) == out  # an existing output is used as it is
 
 
 def test_a_film_and_its_mirror_image_get_the_same_probabilities_except_for_quarter_turns():
@@ -57,12 +57,12 @@ def test_a_film_and_its_mirror_image_get_the_same_probabilities_except_for_quart
     keras.utils.set_random_seed(3)
     model = with_mirror(build(step.SIDE))
     films = np.random.default_rng(3).standard_normal((4, step.SIDE, step.SIDE, 1)).astype(np.float32)
-    answers, mirrored = (np.asarray(model.predict(inputs, verbose=0)) for inputs in (films, films[:, :, ::-1]))  # pyright: ignore[reportArgumentType]
+    predictions, mirrored = (np.asarray(model.predict(inputs, verbose=0)) for inputs in (films, films[:, :, ::-1]))  # pyright: ignore[reportArgumentType]
     other = {(1, False): (3, False), (3, False): (1, False), (1, True): (3, True), (3, True): (1, True)}
     places = [CLASSES.index(other[kind]) if kind in other else place for place, kind in enumerate(CLASSES)]
-    assert mirrored[:, places] == pytest.approx(answers, abs=1e-5)
-    assert not np.allclose(mirrored, answers, atol=1e-4)
-    assert answers.sum(1) == pytest.approx(np.ones(4), abs=1e-5)
+    assert mirrored[:, places] == pytest.approx(predictions, abs=1e-5)
+    assert not np.allclose(mirrored, predictions, atol=1e-4)
+    assert predictions.sum(1) == pytest.approx(np.ones(4), abs=1e-5)
 
 
 def test_one_seed_makes_one_synthetic_film_and_two_seeds_make_two():

@@ -37,7 +37,7 @@ def small(tmp_path_factory) -> Locator:
 
 
 def near(found: tuple[Joint, ...], joints: np.ndarray) -> bool:
-    """As many as are there, each within a quarter of its side."""
+    """As many joints as there are, each within a quarter of its side."""
     return len(found) == len(joints) and all(
         np.hypot(joint.x - x, joint.y - y) < side / 4 for joint, (x, y, side) in zip(found, joints, strict=True)
     )
@@ -59,7 +59,7 @@ def test_joints_of_synthetic_and_composed_films_are_found_where_they_are(small):
     assert np.mean([near(small.joints(film.pixels), film.joints) for film in films]) >= 0.75
 
 
-def test_the_heat_is_highest_at_the_joint_and_the_places_around_it_point_there():
+def test_the_heatmap_peaks_at_the_joint_and_the_offsets_around_it_point_there():
     from tuning.networks.locator_net import STRIDE, targets
 
     (wanted,) = targets([np.array([[41.0, 61.0, 32.0]])], SIDE)

@@ -79,7 +79,7 @@ def loop(tmp_path_factory) -> Path:
 
 
 @pytest.mark.slow
-def test_every_step_leaves_what_it_promises(loop):
+def test_every_step_writes_the_files_that_it_documents(loop):
     for name in (
         "search/trials.csv",
         "search/report.md",
@@ -133,8 +133,8 @@ def test_measures_across_collections_go_into_the_bundle(loop, tmp_path):
         row["qwk"] for row in json.loads(measured.read_text("utf-8"))
     ]
     assert "From one collection to another" in (bundle.folder / "README.md").read_text("utf-8")
-    told = refusal(*export, loop / "audit" / "audit.json", "--out", tmp_path / "none")
-    assert "is not what `python -m benchmarks.cross_domain` writes" in told
+    message = refusal(*export, loop / "audit" / "audit.json", "--out", tmp_path / "none")
+    assert "is not what `python -m benchmarks.cross_domain` writes" in message
     assert not (tmp_path / "none").exists()
 
 

@@ -166,7 +166,7 @@ def test_balanced_accuracy_is_the_mean_recall_of_the_grades_that_occur():
     ("confidence", "right", "error"),
     [
         ([0.9, 0.9, 0.5, 0.5], [1, 0, 1, 1], (abs(1.8 - 1) + abs(1.0 - 2)) / 4),
-        ([0.5, 0.5], [1, 0], 0.0),  # in one bin what is too sure and what is too unsure make up for each other
+        ([0.5, 0.5], [1, 0], 0.0),  # in one bin, over- and underconfident films cancel out
         ([0.4, 0.6], [1, 0], 0.6),  # in two they do not
         ([1.0, 1.0], [1, 0], 0.5),
         ([0.94, 1.0], [1, 0], 0.47),  # the last bin is from 14/15 to 1
@@ -182,7 +182,7 @@ def test_calibration_errors_worked_out_by_hand(confidence, right, error):
 def test_the_error_of_a_perfect_model_is_that_of_its_draws():
     from tuning.evaluation.metrics import ece_of_perfect
 
-    assert np.array_equal(ece_of_perfect(np.eye(5)), np.zeros(RESAMPLES))  # of what is sure nothing is left to chance
+    assert np.array_equal(ece_of_perfect(np.eye(5)), np.zeros(RESAMPLES))  # certain predictions leave nothing to chance
     half = ece_of_perfect(np.tile([0.5, 0.5, 0, 0, 0], (400, 1)))
     assert len(half) == RESAMPLES
     # the mean distance of a coin's proportion from 1/2

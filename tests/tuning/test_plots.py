@@ -27,7 +27,7 @@ def predictions(count: int, seed: int = 0, per_patient: int = 1) -> "Predictions
 
 @pytest.fixture
 def drawn(monkeypatch):
-    """What was drawn, as matplotlib has it: its figures, which are kept open."""
+    """The figures of matplotlib, which stay open."""
     import matplotlib
 
     matplotlib.use("Agg")

@@ -84,7 +84,7 @@ def audited(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def bundle(audited, architecture, tmp_path_factory):
-    """A bundle that follows the smaller of two protocols, from a short training with variants."""
+    """A bundle with the smaller of two protocols, from a short training with variants."""
     from tuning.evaluate import evaluate
     from tuning.export import export
     from tuning.train import train

@@ -43,7 +43,7 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 
 
 def kill_when(process: subprocess.Popen[str], happened) -> None:
-    """SIGKILL, as a machine that loses power would."""
+    """End the process by SIGKILL, as a power failure would."""
 
     def now() -> bool:
         assert process.poll() is None, process.communicate()

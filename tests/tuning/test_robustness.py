@@ -1,4 +1,4 @@
-"""Changes leave films that a reader could grade, and what they do to the grades is measured."""
+"""Changes leave films that a reader could grade, and their effect on the grades is measured."""
 
 import numpy as np
 import pytest

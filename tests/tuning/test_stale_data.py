@@ -103,10 +103,10 @@ def test_an_audit_whose_films_have_changed_is_refused_with_what_changed(films: P
         Image.fromarray(knee_film(0, 99).pixels).save(films / str(name))
     write_rows(films / "site.csv", rows)
     assert main(["audit", "--data", str(films / "site.csv"), "--out", str(tmp_path / "audit")]) == 1
-    told = capsys.readouterr().err
-    assert "has changed since" in told
-    assert change in told
-    assert "new --out" in told
+    error_output = capsys.readouterr().err
+    assert "has changed since" in error_output
+    assert change in error_output
+    assert "new --out" in error_output
 
 
 def test_an_audit_of_the_same_films_is_taken_up(films: Path, tmp_path: Path):
@@ -136,9 +136,9 @@ def test_a_step_after_an_audit_that_was_made_anew_is_refused(audited: Path, tmp_
             steps.begin(out, "train", str(source), {})
         return
     assert main([step, "--data", str(source), "--out", str(out)]) == 1
-    told = capsys.readouterr().err
-    assert "has changed since" in told
-    assert part in told
+    error_output = capsys.readouterr().err
+    assert "has changed since" in error_output
+    assert part in error_output
     assert not out.exists()
 
 
@@ -205,7 +205,7 @@ def test_a_cache_that_is_damaged_or_of_other_films_is_made_anew(audited: Path, d
 
 
 @pytest.mark.parametrize(("column", "value"), [("grade", "7"), ("grade", "-1"), ("split", "holdout"), ("width", "x")])
-def test_a_table_with_a_value_that_makes_no_sense_is_one_clear_error(audited: Path, column: str, value: str):
+def test_a_table_with_an_impossible_value_is_one_clear_error(audited: Path, column: str, value: str):
     with (audited / "films.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     rows[0][column] = value
@@ -217,7 +217,7 @@ def test_a_table_with_a_value_that_makes_no_sense_is_one_clear_error(audited: Pa
         read_films(audited)
 
 
-def test_weights_that_are_no_numbers_or_damaged_are_one_clear_error(audited: Path, tmp_path: Path):
+def test_damaged_weights_and_weights_that_are_not_finite_are_one_clear_error(audited: Path, tmp_path: Path):
     from tuning.networks.architecture import NAMED, build
     from tuning.training.checkpoint import weights_path
     from tuning.training.members import load_members

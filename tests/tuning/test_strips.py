@@ -20,7 +20,7 @@ CONFIG = InputConfig(96, 96)
 
 
 class ByTurns:
-    """Answers with grades in their turn, whatever it is shown."""
+    """A model that gives the grades one after the other, for any film."""
 
     def __init__(self, grades: list[int]):
         self.grades = grades
@@ -34,7 +34,7 @@ class ByTurns:
 
 
 def by_turns(grades: list[int]) -> Any:
-    """In place of a network."""
+    """A stand-in for a network."""
     return ByTurns(grades)
 
 

@@ -1,4 +1,4 @@
-"""The evidence of where a model looks and of subgroups, and the films on the gallery's sheets."""
+"""The evidence of where a model's attention lies and of subgroups, and the films on the gallery's sheets."""
 
 import csv
 import shutil
@@ -48,7 +48,7 @@ def knees(
 
 @pytest.fixture
 def graded_in_joint() -> Knees:
-    """Films whose joint space is the brighter, the higher the grade, on noise that says nothing."""
+    """Films of noise whose joint space is brighter for a higher grade."""
     rng = np.random.default_rng(0)
     grades = np.arange(60) % 5
     pixels = rng.integers(0, 80, (60, SIZE, SIZE)).astype(np.uint8)
@@ -103,7 +103,7 @@ def test_random_masks_are_as_large_as_the_masks_they_are_compared_with(graded_in
         assert np.allclose(random, mask, atol=0.02)
 
 
-def test_peaks_counts_the_maps_whose_largest_place_lies_in_the_joint(graded_in_joint):
+def test_peaks_counts_the_maps_with_their_maximum_in_the_joint(graded_in_joint):
     from tuning.evaluation.occlusion import peaks
 
     maps = np.zeros((60, 5, 5), np.float32)
@@ -115,7 +115,7 @@ def test_peaks_counts_the_maps_whose_largest_place_lies_in_the_joint(graded_in_j
     assert figures.by_chance.value == pytest.approx(0.2)
 
 
-def test_mean_maps_turn_left_knees_over():
+def test_mean_maps_mirror_left_knees():
     from tuning.evaluation.occlusion import JOINT as JOINT_FRACTIONS
     from tuning.evaluation.occlusion import mean_maps
 
@@ -192,7 +192,7 @@ def test_films_without_a_measured_gray_are_read_again_and_left_out_when_they_are
     assert exposures(noted) is not None
 
 
-def test_an_inverted_film_is_as_bright_as_it_is_when_it_is_put_right():
+def test_the_brightness_of_an_inverted_film_is_that_of_the_corrected_film():
     films = of_exposure(knees(np.zeros((2, 8, 8), np.uint8), np.zeros(2, int)), np.array([0.3, 0.3]))
     inverted = replace(films, films=(films.films[0], replace(films.films[1], inverted=1)))
     assert exposures(inverted) == pytest.approx([0.3, 0.7])

@@ -64,7 +64,7 @@ def test_it_goes_on_from_the_smaller_films_weights_for_a_shorter_time(searched, 
 
 
 @pytest.mark.slow
-def test_a_short_training_forgets_what_normalisation_began_with(searched, audited, tmp_path, small):
+def test_a_short_training_replaces_the_initial_statistics_of_normalisation(searched, audited, tmp_path, small):
     """The end is kept, so that means and variances have to be those of the films by then, not still the zeros and ones
     of the beginning.
     """

@@ -1,4 +1,4 @@
-"""Films that are changed at random for trainings: the joint stays where the place says, and all can be repeated."""
+"""Random changes of training films keep the joint at its recorded position, and can be repeated."""
 
 from pathlib import Path
 
@@ -25,8 +25,8 @@ def test_the_same_draws_give_the_same_film_and_others_another():
 
 
 @pytest.mark.parametrize("seed", range(40))
-def test_the_joint_is_where_the_place_says(seed):
-    """A bright disc at the joint of a dim film is the brightest thing about the place afterwards."""
+def test_the_joint_is_at_its_recorded_position(seed):
+    """A bright disc at the joint of a dim film is still the brightest spot at the recorded position."""
     down, across = np.mgrid[:224, :224]
     disc = (down - 112) ** 2 + (across - 112) ** 2 < 14**2
     film = np.where(disc, 250, 60 + across // 8).astype(np.uint8)
@@ -74,7 +74,7 @@ def test_the_joint_is_kept_in_the_table_and_frames_the_film(audited_film):
     assert np.array_equal(again.pixels, knees.pixels)
 
 
-def test_a_film_without_a_located_joint_is_taken_for_a_crop(audited_film):
+def test_a_film_without_a_located_joint_counts_as_a_crop(audited_film):
     _, film = audited_film
     strip = AuditedFilm(**{**vars(film), "joint": None, "width": 300, "height": 162})
     assert strip.place == Place(150, 81, 300)
