@@ -78,12 +78,16 @@ def read_values(content: bytes, header: Header, name: str) -> np.ndarray:
     """
     try:
         from imagecodecs import png_decode, tiff_decode
+
+        if header.pieces:
+            values = header.pieces.decode(content)
+        else:
+            values = png_decode(content) if header.form == "PNG" else tiff_decode(content, index=header.page)
     except ImportError:
         raise MissingExtra(
             f"{name} has values of an unusual kind, which needs imagecodecs: pip install 'kneeoa-hub[dicom]'. Or save"
             " the film as gray with 8 or 16 bits."
         ) from None
-    values = png_decode(content) if header.form == "PNG" else tiff_decode(content, index=header.page)
     size = header.height, header.width
     if values.ndim == 3 and values.shape[1:] == size:  # stored in planes
         values = np.moveaxis(values, 0, -1)

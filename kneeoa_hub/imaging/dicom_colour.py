@@ -26,7 +26,7 @@ def gray_of(values: np.ndarray, form: PixelForm) -> tuple[np.ndarray, float]:
     steps = tuple(slice(None, None, -(-side // SAMPLE_SIDE)) for side in form.shape)
     sample = values[steps].astype(np.float32)
     as_rgb, as_ybr = (
-        colourfulness(np.clip(one.reshape(-1, 3) / most, 0, 1)) for one in (sample, _rgb_of_ybr(sample, most))
+        colourfulness(np.clip(one.reshape(-1, 3) / most, 0, 1)) for one in (sample, rgb_of_ybr(sample, most))
     )
     if as_rgb <= as_ybr:
         return upright_gray(lambda rows: values[rows], form.shape, 1, most)
@@ -34,7 +34,8 @@ def gray_of(values: np.ndarray, form: PixelForm) -> tuple[np.ndarray, float]:
     return values[..., 0].astype(np.float32), as_ybr
 
 
-def _rgb_of_ybr(values: np.ndarray, most: float) -> np.ndarray:
+def rgb_of_ybr(values: np.ndarray, most: float) -> np.ndarray:
+    """Return the RGB of YBR values [...,3] up to `most`."""
     centred = values - np.array([0, (most + 1) / 2, (most + 1) / 2], np.float32)
     return centred @ YBR_TO_RGB.T
 

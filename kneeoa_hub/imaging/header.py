@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from .tiff_pieces import Pieces
+
 
 @dataclass(frozen=True)
 class Header:
@@ -20,6 +22,7 @@ class Header:
         bits: Bits of a channel.
         channels: How many values a pixel has.
         aspect: Height of a stored pixel over its width.
+        pieces: The strips or tiles of a TIFF that are pictures by themselves; None for any other file.
         quality: Quality of its JPEG compression, see `compression`; None without one.
     """
 
@@ -35,6 +38,7 @@ class Header:
     bits: int = 8
     channels: int = 1
     aspect: float = 1.0
+    pieces: Pieces | None = None
     quality: float | None = None
 
     @property

@@ -16,6 +16,8 @@ from .compression import jpeg_quality
 from .film import MIN_SIDE
 from .header import Header
 from .square import X_RESOLUTION, Y_RESOLUTION, aspect_of
+from .tiff_pieces import READ as PIECES
+from .tiff_pieces import pieces_of
 
 SUBFILE, OLD_SUBFILE, WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 254, 255, 256, 257, 258, 259, 262
 FILL_ORDER, ORIENTATION, SAMPLE_FORMAT, JPEG_TABLES = 266, 274, 339, 347
@@ -30,15 +32,13 @@ UNSIGNED, SIGNED, FLOAT, UNDEFINED = 1, 2, 3, 4
 UNCOMPRESSED, LERC, WEBP, LSB_FIRST = 1, 34887, 50001, 2
 """Values of COMPRESSION, of which Pillow reads neither LERC nor everywhere WebP, and of FILL_ORDER."""
 NOT_READ = {
-    **dict.fromkeys((33003, 33004, 33005, 34712), "JPEG 2000"),
     **dict.fromkeys((50002, 52546), "JPEG XL"),
-    34933: "PNG",
-    34934: "JPEG XR",
+    **dict.fromkeys((22610, 34934), "JPEG XR"),
 }
-"""Values of COMPRESSION that libtiff does not know."""
+"""Values of COMPRESSION that are not read: no bound on what they ask of their decoders is known."""
 READ = {
     *(SUBFILE, OLD_SUBFILE, WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, ORIENTATION),
-    *(X_RESOLUTION, Y_RESOLUTION, SAMPLE_FORMAT, TILE_WIDTH, TILE_LENGTH, *STARTS, *LENGTHS),
+    *(X_RESOLUTION, Y_RESOLUTION, SAMPLE_FORMAT, TILE_WIDTH, TILE_LENGTH, *STARTS, *LENGTHS, *PIECES),
 }
 """Tags whose numbers are read."""
 Tags = dict[int, Sequence[float]]
@@ -114,6 +114,10 @@ def _header(tags: Tags, page: int, big_endian: bool, name: str) -> Header:
         raise UnsupportedFilm(f"{name} is a TIFF of complex numbers; export it with 16 bits.")
     if within := NOT_READ.get(_one(tags, COMPRESSION, UNCOMPRESSED)):
         raise UnsupportedFilm(f"{name} is a TIFF compressed with {within}, which is not read; export it with LZW.")
+    try:
+        pieces = pieces_of(tags)
+    except ValueError as odd:
+        raise UnsupportedFilm(f"{name} is a TIFF in JPEG 2000 or PNG with {odd}; export it as gray of 16.") from None
     photometric = _one(tags, PHOTOMETRIC, BLACK_IS_ZERO)
     across, down = (tags.get(number, [0.0])[0] for number in (X_RESOLUTION, Y_RESOLUTION))
     return Header(
@@ -125,10 +129,11 @@ def _header(tags: Tags, page: int, big_endian: bool, name: str) -> Header:
         white_is_zero=photometric == WHITE_IS_ZERO,
         tile=(max(1, _one(tags, TILE_WIDTH, 1)), max(1, _one(tags, TILE_LENGTH, 1))),
         page=page,
-        pillow=_pillow_reads(tags, bits, formats, big_endian),
+        pillow=pieces is None and _pillow_reads(tags, bits, formats, big_endian),
         bits=int(max(bits)),
-        channels=len(bits),
+        channels=max(len(bits), pieces.channels if pieces else 1),
         aspect=aspect_of(across, down) or 1.0,
+        pieces=pieces,
     )
 
 

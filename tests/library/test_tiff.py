@@ -1,6 +1,7 @@
 """A TIFF film gives its values with any type, packing and byte order, and with previews in the same file."""
 
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 
 from benchmarks.film_kinds import tiff
 from benchmarks.odd_films import DEFLATE, UNCOMPRESSED, packed_tiff
-from kneeoa_hub.errors import FilmTooLarge, SeveralFrames, UnsupportedFilm
+from kneeoa_hub.errors import DamagedFilm, FilmTooLarge, SeveralFrames, UnsupportedFilm
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.film import Limits
 
@@ -56,9 +57,62 @@ def test_lerc_and_webp_are_read_and_a_compression_that_libtiff_lacks_is_named():
     gray = np.stack([(RAMP >> 8).astype(np.uint8)] * 3, axis=-1)
     webp = tiff(gray, photometric="rgb", compression="webp", compressionargs={"lossless": True})
     assert (decode(webp).pixels == gray[..., 0]).all()
-    for compression, named in (("jpeg2000", "JPEG 2000"), ("png", "PNG"), ("jpegxl", "JPEG XL")):
+    for compression, named in (("jpegxl", "JPEG XL"), ("jpegxr", "JPEG XR")):
         with pytest.raises(UnsupportedFilm, match=f"compressed with {named}, which is not read"):
             decode(tiff(RAMP, compression=compression))
+
+
+GRAY8 = (RAMP >> 8).astype(np.uint8)
+RGB = np.stack([GRAY8] * 3, axis=-1)
+SPLIT = ({}, {"rowsperstrip": 50}, {"tile": (64, 48)})
+"""One strip, strips of which the last has fewer rows, and tiles that reach beyond the film."""
+
+
+@pytest.mark.parametrize("split", SPLIT, ids=["whole", "strips", "tiles"])
+@pytest.mark.parametrize("compression", ["png", "jpeg2000"])
+def test_strips_and_tiles_that_are_pictures_by_themselves_are_read(compression: str, split: dict[str, Any]):
+    form: dict[str, Any] = {"compression": compression, "compressionargs": {"level": 0}, **split}
+    assert (decode(tiff(RAMP, **form)).pixels == RAMP).all()
+    assert (decode(tiff(GRAY8, **form)).pixels == GRAY8).all()
+    assert (decode(tiff(RAMP, photometric="miniswhite", **form)).pixels == RAMP.max() - RAMP.astype(np.float32)).all()
+    in_colour = [
+        tiff(RGB, photometric="rgb", **form),
+        tiff(np.moveaxis(RGB, -1, 0).copy(), photometric="rgb", planarconfig="separate", **form),
+    ]
+    for film in map(decode, in_colour):
+        assert (film.pixels == GRAY8).all()
+        assert film.colour == 0
+
+
+def test_jpeg_2000_in_tiff_has_any_bits_up_to_16_and_the_codes_of_slide_scanners():
+    form: dict[str, Any] = {"compression": "jpeg2000", "compressionargs": {"level": 0}}
+    assert (decode(tiff(VALUES["int16"], **form)).pixels == VALUES["int16"]).all()
+    twelve = tiff(RAMP >> 4, compression="jpeg2000", compressionargs={"level": 0, "bitspersample": 12})
+    assert (decode(twelve).pixels == RAMP >> 4).all()
+    ybr = np.stack([GRAY8, np.full_like(GRAY8, 128), np.full_like(GRAY8, 128)], axis=-1)
+    for code, stored in ((33003, ybr), (33004, RGB), (33005, RGB)):
+        content = tiff(stored, photometric="rgb", compression=code, compressionargs={"level": 0, "mct": False})
+        film = decode(content)
+        assert (film.pixels == GRAY8).all()
+        assert film.colour == 0
+    with pytest.raises(UnsupportedFilm, match="JPEG 2000 or PNG with 1 channels of 32 bits"):
+        decode(tiff(VALUES["uint32"], **form))
+
+
+@pytest.mark.parametrize("compression", ["png", "jpeg2000"])
+def test_strips_that_are_empty_or_of_another_size_are_damage(compression: str):
+    content = tiff(RAMP, compression=compression, rowsperstrip=50)
+    with tifffile.TiffFile(io.BytesIO(content)) as file:
+        page = file.pages.first
+        at, length = page.dataoffsets[2], page.databytecounts[2]
+        rows = page.tags["RowsPerStrip"].valueoffset
+    for faulty in (
+        content[:at] + bytes(length) + content[at + length :],
+        content[:rows] + bytes([40]) + content[rows + 1 :],
+        content[:rows] + bytes([60]) + content[rows + 1 :],
+    ):
+        with pytest.raises(DamagedFilm):
+            decode(faulty)
 
 
 def test_a_big_tiff_in_either_byte_order_is_read():

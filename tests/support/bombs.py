@@ -65,6 +65,16 @@ def many_numbers() -> bytes:
     return tiff([(259, 3, 1, 1), (273, 4, count, -1), (278, 4, 1, 1), (279, 4, count, -1 - 4 * count)], bytes(SIZE))
 
 
+def shared_tiles(piece: bytes, compression: int, side: int = 4000, tile: int = 80) -> bytes:
+    """A film in square tiles that are all the same bytes."""
+    count = (side // tile) ** 2
+    lengths = np.full(count, len(piece), "<u4").tobytes()
+    offset = 8 + 2 + 12 * (5 + 5) + 4 + 2 * len(lengths)
+    starts = np.full(count, offset, "<u4").tobytes()
+    tags = [(322, 4, 1, tile), (323, 4, 1, tile), (324, 4, count, -1), (325, 4, count, -1 - len(starts))]
+    return tiff([(259, 3, 1, compression), *tags], starts + lengths + piece, side, side)
+
+
 def jpeg_segment(marker: int, payload: bytes = b"") -> bytes:
     return struct.pack(">BBH", 0xFF, marker, 2 + len(payload)) + payload
 
@@ -94,6 +104,13 @@ def progressive(scans: int, side: int = SIDE) -> bytes:
 
 def png_chunk(kind: bytes, payload: bytes = b"") -> bytes:
     return struct.pack(">L", len(payload)) + kind + payload + struct.pack(">L", zlib.crc32(kind + payload))
+
+
+def png_of(side: int, inside: bytes = b"") -> bytes:
+    """A black PNG of 8 bits; of a large one only the first thousand rows."""
+    header = png_chunk(b"IHDR", struct.pack(">LLBBBBB", side, side, 8, 0, 0, 0, 0))
+    rows = zlib.compress(bytes((side + 1) * min(side, 1000)))
+    return b"\x89PNG\r\n\x1a\n" + header + inside + png_chunk(b"IDAT", rows) + png_chunk(b"IEND")
 
 
 def png_with(inside: bytes) -> bytes:
@@ -224,6 +241,15 @@ BOMBS: dict[str, Callable[[], bytes]] = {
         SIDE,
         SIDE,
     ),
+    "TIFF of tiles in JPEG 2000 with tiny code-blocks": lambda: shared_tiles(codestream(80, 80, block=2), 34712),
+    "TIFF of tiles in JPEG 2000 with many layers": lambda: shared_tiles(codestream(80, 80, layers=65_535), 34712),
+    "TIFF of many tiles in JPEG 2000": lambda: shared_tiles(codestream(16, 16), 34712, 4000, 16),
+    "TIFF of JPEG 2000 larger than its tile": lambda: shared_tiles(codestream(60_000, 60_000), 34712),
+    "TIFF of PNG larger than its tile": lambda: shared_tiles(png_of(60_000), 34933),
+    "TIFF of PNG with packed text": lambda: shared_tiles(
+        png_of(80, png_chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(10**6)))), 34933
+    ),
+    "TIFF of PNG with empty chunks of pixels": lambda: shared_tiles(png_of(80, png_chunk(b"IDAT") * 8000), 34933),
     "EXIF of a PNG": lambda: png_with(png_chunk(b"eXIf", sharing_tags())),
     "EXIF behind the pixels of a PNG": lambda: (
         _saved("PNG")[:-12] + png_chunk(b"eXIf", sharing_tags()) + _saved("PNG")[-12:]

@@ -75,6 +75,6 @@ def check_fragments(content: bytes) -> None:
 def check_frame(frame: bytes, jpeg2000: bool) -> None:
     """Check a frame in any kind of JPEG. Raises OverBound."""
     if jpeg2000:
-        check_codestreams(frame)
+        check_codestreams([frame])
     else:
         check_scans(frame)

@@ -1,6 +1,10 @@
-"""Bounds of JPEG 2000 (ITU-T T.800), as a frame of a DICOM film: what OpenJPEG makes room for before it decodes."""
+"""Bounds of JPEG 2000 (ITU-T T.800), as frame of a DICOM film or in strips or tiles of a TIFF.
 
-from collections.abc import Iterator
+They count what OpenJPEG makes room for before it decodes, in all frames of a film together.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from .limit import OverBound, at_most
@@ -17,8 +21,17 @@ PRECINCTS = 100_000
 """Most precincts of all tiles, at up to a kilobyte each. A film has one for each resolution, or some thousands."""
 PACKETS = 1_000_000
 """Most packets of all tiles: a layer of a precinct. OpenJPEG marks each that it has read."""
-MARKERS = 20_000
-"""Most marker segments, those of tile parts included."""
+MARKERS = 40_000
+"""Most marker segments, those of tile parts included. A TIFF of the largest size in tiles of 128 x 128 pixels has
+20,000."""
+MOST = {
+    "tiles": TILES,
+    "code-blocks": CODE_BLOCKS,
+    "precincts": PRECINCTS,
+    "packets": PACKETS,
+    "marker segments": MARKERS,
+}
+"""Most of each in all frames of a film."""
 CODESTREAMS = 8
 """Most places of a JP2 file that look like the beginning of a codestream."""
 CODESTREAM = b"\xff\x4f\xff\x51"
@@ -48,42 +61,48 @@ class _Coding:
     precincts: tuple[tuple[int, int], ...]
 
 
-def check_codestreams(frame: bytes) -> None:
-    """Check a codestream, or every one that a JP2 file may hold. Raises OverBound."""
-    found, at = 0, frame.find(CODESTREAM)
-    while at >= 0:
-        found += 1
-        at_most(CODESTREAMS, found, "codestreams")
-        _check_codestream(frame[at:])
-        if at == 0:
-            return
-        at = frame.find(CODESTREAM, at + 4)
+def check_codestreams(frames: Iterable[bytes]) -> None:
+    """Check the frames of a film, each a codestream or a JP2 file that may hold several. Raises OverBound."""
+    counts = Counter[str]()
+    for frame in frames:
+        found, at = 0, frame.find(CODESTREAM)
+        while at >= 0:
+            found += 1
+            at_most(CODESTREAMS, found, "codestreams")
+            _check_codestream(frame[at:], counts)
+            at = frame.find(CODESTREAM, at + 4) if at else -1
 
 
-def _check_codestream(stream: bytes) -> None:
+def _check_codestream(stream: bytes, counts: Counter[str]) -> None:
+    """Add what a codestream has to the counts of those before it, and check the sum."""
     size, layers = None, 1
     codings: list[_Coding] = []
-    for marker, payload in _markers(stream):
+    for marker, payload in _markers(stream, counts):
         if marker == SIZ:
             size = _size(payload)
             at_most(COMPONENTS, size.components, "components")
-            at_most(TILES, size.tiles, "tiles")
+            _add(counts, "tiles", size.tiles)
         elif marker == COD:
             layers = max(layers, int.from_bytes(payload[2:4]))
             codings.append(_coding(payload[0], payload[5:]))
         elif marker == COC:
             codings.append(_coding(payload[1], payload[2:]))
-    if size:
-        for coding in codings:
-            _check_coding(size, coding, layers)
+    if size and codings:
+        each = [_count_coding(size, coding, layers) for coding in codings]
+        for what in each[0]:
+            _add(counts, what, max(one[what] for one in each))
 
 
-def _markers(stream: bytes) -> Iterator[tuple[int, bytes]]:
+def _add(counts: Counter[str], what: str, count: int) -> None:
+    counts[what] += count
+    at_most(MOST[what], counts[what], what)
+
+
+def _markers(stream: bytes, counts: Counter[str]) -> Iterator[tuple[int, bytes]]:
     """Yield the marker segments of the main header and of all tile parts, without their data."""
-    at, count, part_end = 2, 0, len(stream)
+    at, part_end = 2, len(stream)
     while at + 4 <= len(stream) and stream[at] == 0xFF:
-        count += 1
-        at_most(MARKERS, count, "marker segments")
+        _add(counts, "marker segments", 1)
         marker = stream[at + 1]
         if marker == SOD:
             at = part_end
@@ -113,7 +132,7 @@ def _coding(style: int, payload: bytes) -> _Coding:
     return _Coding(levels, ((payload[1] & 15) + 2, (payload[2] & 15) + 2), precincts)
 
 
-def _check_coding(size: _Size, coding: _Coding, layers: int) -> None:
+def _count_coding(size: _Size, coding: _Coding, layers: int) -> dict[str, int]:
     """Count precincts, code-blocks and packets of all tiles as if each had this coding (T.800, B.5 to B.7)."""
     tile = min(size.tile_width, size.width), min(size.tile_height, size.height)
     every = size.tiles * size.components
@@ -128,9 +147,11 @@ def _check_coding(size: _Size, coding: _Coding, layers: int) -> None:
         inner = [side - 1 if resolution else side for side in sides]
         block = [max(0, min(pair)) for pair in zip(coding.block, inner, strict=True)]
         blocks += bands * max(here, _cells([-(-side // (2 if resolution else 1)) for side in extent], block))
-    at_most(PRECINCTS, precincts * every, "precincts")
-    at_most(CODE_BLOCKS, blocks * every, "code-blocks")
-    at_most(PACKETS, layers * (coding.levels + 1) * most * every, "packets")
+    return {
+        "precincts": precincts * every,
+        "code-blocks": blocks * every,
+        "packets": layers * (coding.levels + 1) * most * every,
+    }
 
 
 def _cells(extent: list[int], powers: tuple[int, ...] | list[int]) -> int:

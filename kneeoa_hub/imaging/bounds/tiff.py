@@ -1,12 +1,17 @@
 """Bounds of TIFF: its strips or tiles, beside its tags."""
 
 from .jpeg import SCAN_PIXELS, scan_pixels
+from .jpeg2000 import check_codestreams
 from .limit import OverBound, at_most
+from .png import check_pngs
 from .tags import TagReader, check_tags, readers
 
 STRIP_BYTES = 256 * 2**20
 """Most bytes of all strips or tiles together. Several may share their bytes, and the decoder reads each anew."""
-COMPRESSION, JPEG = 259, (6, 7)
+COMPRESSION, JPEG, JPEG_2000, PNG = 259, (6, 7), (33003, 33004, 33005, 34712), 34933
+"""The tag, and its values for strips or tiles that are pictures by themselves."""
+PICTURES = 4096
+"""Most strips or tiles in JPEG 2000 or PNG. A film of the largest size in tiles of 128 x 128 pixels has 2,500."""
 SIZES = (256, 257, 258, 277, 322, 323)
 """Tags for the size of the picture and of its tiles, and for the bits and the number of its channels."""
 STARTS, LENGTHS = (273, 324), (279, 325)
@@ -17,22 +22,34 @@ def check_tiff(content: bytes) -> None:
     """Check the tags of a TIFF file, and the strips or tiles that they name. Raises OverBound."""
     check_tags(content)
     for reader in readers(content):
+        size = 0
         for directory in dict.fromkeys((reader.first, *reader.directories())):
-            _check_strips(reader, directory)
+            size = _check_strips(reader, directory, size)
 
 
-def _check_strips(reader: TagReader, directory: int) -> None:
+def _check_strips(reader: TagReader, directory: int, size: int) -> int:
+    """Check the strips or tiles of a directory. size: Bytes of those before it, which are returned with its own."""
     known: dict[int, list[int]] = {}
     for tag in reader.tags(directory):
         if tag.number in (COMPRESSION, *SIZES, *STARTS, *LENGTHS):
             if tag.number in known:  # Pillow would take the last, libtiff the first
                 raise OverBound("tags that are given twice")
             known[tag.number] = reader.numbers(tag)
-    in_jpeg = bool(set(known.get(COMPRESSION, ())) & set(JPEG))
-    for start, length in zip(STARTS, LENGTHS, strict=True):
-        lengths = known.get(length, [])
-        at_most(STRIP_BYTES, sum(lengths), "bytes in its strips or tiles")
-        pixels = 0
-        for at, size in zip(known.get(start, []) if in_jpeg else (), lengths, strict=False):
-            pixels += scan_pixels(reader.content[at : at + size])
-            at_most(SCAN_PIXELS, pixels, "pixels in all scans")
+    within = set(known.get(COMPRESSION, ()))
+    for start, length_tag in zip(STARTS, LENGTHS, strict=True):
+        starts, lengths = known.get(start, []), known.get(length_tag, [])
+        size += sum(lengths)
+        at_most(STRIP_BYTES, size, "bytes in its strips or tiles")
+        pieces = (reader.content[at : at + length] for at, length in zip(starts, lengths, strict=False))
+        if within & set(JPEG):
+            pixels = 0
+            for piece in pieces:
+                pixels += scan_pixels(piece)
+                at_most(SCAN_PIXELS, pixels, "pixels in all scans")
+        elif within & {*JPEG_2000, PNG}:
+            at_most(PICTURES, len(starts), "strips or tiles")
+            if PNG in within:
+                check_pngs(pieces)
+            else:
+                check_codestreams(pieces)
+    return size
