@@ -33,7 +33,7 @@ from kneeoa_hub.imaging.film import Limits
 from kneeoa_hub.imaging.sizes import is_large
 from kneeoa_hub.imaging.stored_bits import CONTRADICTED
 
-from ..support.dicom_films import changed, knee
+from ..support.dicom_films import changed, knee, written
 
 TWELVE = knee(12)
 EIGHT = knee(8).astype(np.uint8)
@@ -45,13 +45,7 @@ def without(*names: str, **header: object) -> bytes:
     dataset = pydicom.dcmread(io.BytesIO(dicom(TWELVE, **BITS, **header)))
     for name in names:
         delattr(dataset, name)
-    return saved(dataset)
-
-
-def saved(dataset: Dataset) -> bytes:
-    content = io.BytesIO()
-    dataset.save_as(content)
-    return content.getvalue()
+    return written(dataset)
 
 
 # Bits, weighed against the values
@@ -105,7 +99,7 @@ def test_a_missing_element_of_the_pixels_is_filled_in(missing: str):
 def test_a_missing_sign_is_inferred_from_the_values():
     dataset = pydicom.dcmread(io.BytesIO(dicom(signed(TWELVE), **BITS)))
     del dataset.PixelRepresentation
-    assert (decode(saved(dataset)).pixels == TWELVE.astype(np.float32) - 2048).all()
+    assert (decode(written(dataset)).pixels == TWELVE.astype(np.float32) - 2048).all()
 
 
 # Rescaling and tables
@@ -221,7 +215,7 @@ def test_high_throughput_jpeg_2000_is_read(syntax, bits: int):
 def deflated(**header: object) -> bytes:
     dataset = pydicom.dcmread(io.BytesIO(dicom(TWELVE, **BITS, **header)))
     dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
-    return saved(dataset)
+    return written(dataset)
 
 
 def test_a_deflated_film_is_read_up_to_a_bound_and_a_text_of_its_uid_means_nothing():
@@ -253,7 +247,7 @@ def compressed(photometric: str, syntax: UID, frame: bytes | bytearray) -> bytes
 def rle() -> bytes:
     dataset = pydicom.dcmread(io.BytesIO(in_colour(RGB, "RGB")))
     dataset.compress(RLELossless, generate_instance_uid=False)
-    return saved(dataset)
+    return written(dataset)
 
 
 def palette(entries: np.ndarray) -> bytes:
@@ -311,7 +305,7 @@ def test_a_palette_that_is_cut_off_and_two_channels_are_errors():
     dataset = pydicom.dcmread(io.BytesIO(palette(np.repeat(LEVELS, 3, 1))))
     dataset.BluePaletteColorLookupTableData = bytes(10)
     with pytest.raises(DamagedFilm):
-        decode(saved(dataset))
+        decode(written(dataset))
     with pytest.raises(UnsupportedFilm, match="colour"):
         decode(dicom(EIGHT, SamplesPerPixel=2))
 
@@ -322,4 +316,4 @@ def test_a_dicomdir_says_what_it_is():
         delattr(dataset, name)
     dataset.file_meta.MediaStorageSOPClassUID = dataset.SOPClassUID = MediaStorageDirectoryStorage
     with pytest.raises(UnsupportedFilm, match="DICOMDIR, the list of the films"):
-        decode(saved(dataset))
+        decode(written(dataset))

@@ -1,5 +1,6 @@
 """DICOM films of a synthetic knee, as archives hold them, with unusual headers too."""
 
+import io
 import warnings
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 import pydicom.config
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
-from pydicom.uid import generate_uid
+from pydicom.uid import UID, generate_uid
 
 from benchmarks.film_kinds import PREAMBLE, dicom
 from kneeoa_hub.imaging.phantom import knee_film
@@ -27,6 +28,18 @@ def knee(bits: int = 12) -> np.ndarray:
     """A synthetic knee in the lower `bits` of uint16."""
     film = knee_film(2, 7, bits=16).pixels.astype(np.float64)
     return np.rint(film / film.max() * (2**bits - 1)).astype(np.uint16)
+
+
+def stored(pixels: np.ndarray, syntax: UID, bits: int, end: int | None = None, **header: object) -> bytes:
+    """A film with `bits` of 16 stored. Its compressed frame is cut off at `end`."""
+    return dicom(pixels, syntax, end, BitsStored=bits, HighBit=bits - 1, **header)
+
+
+def written(dataset: Dataset) -> bytes:
+    """The bytes of a DICOM file."""
+    content = io.BytesIO()
+    dataset.save_as(content)
+    return content.getvalue()
 
 
 def coded(value: str, scheme: str = "SCT", meaning: str = "", **modifiers: list[Dataset]) -> list[Dataset]:

@@ -26,13 +26,13 @@ from kneeoa_hub.imaging.identity import read_identity
 from kneeoa_hub.imaging.phantom import knee_film
 from kneeoa_hub.settings import Settings
 
-from ..support.dicom_films import study
-from ..support.flask_requests import token_of
-from ..support.orthanc import PLUGIN, Orthanc, free_port, orthanc
-from ..support.waiting import until
+from ...support.dicom_films import study
+from ...support.flask_requests import token_of
+from ...support.orthanc import PLUGIN, Orthanc, free_port, orthanc
+from ...support.waiting import until
 
 KEY, DIGEST = new_key()
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(

@@ -18,8 +18,8 @@ from kneeoa_hub.imaging.identity import read_identity
 from kneeoa_hub.imaging.phantom import knee_film
 from kneeoa_hub.settings import Settings
 
-from ..support.dicom_films import study
-from ..support.flask_requests import token_of
+from ...support.dicom_films import study
+from ...support.flask_requests import token_of
 
 MORNING = datetime(2024, 3, 1, 9, 30).astimezone().timestamp()
 KNEE = knee_film(2, 7, bits=16).pixels >> 4

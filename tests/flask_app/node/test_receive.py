@@ -1,0 +1,101 @@
+"""The receiver accepts listed senders, and confirms a film only when it is in the queue."""
+
+import ssl
+import subprocess
+from dataclasses import replace
+
+import pytest
+from pydicom.uid import ComprehensiveSRStorage, DigitalXRayImageStorageForPresentation, generate_uid
+from pynetdicom import AE
+
+from flask_app.node import receive
+from flask_app.node.disk import PAGE_BYTES
+from flask_app.node.queue import Queue
+from kneeoa_hub.imaging.identity import MAKER, read_identity
+from kneeoa_hub.imaging.pixel_data import SYNTAXES
+
+from ...support.node_queue import calling, film, grading, receiving, sent, state, waiting
+
+
+def test_a_film_is_in_the_queue_before_its_sender_gets_success(queue, settings):
+    one = film()
+    uid = read_identity(one).instance
+    with receiving(queue, settings) as port, calling(port) as association:
+        assert association
+        assert association.send_c_echo().Status == 0x0000
+        assert sent(association, one) == 0x0000
+        assert state(queue, uid) == ("waiting", "")
+        assert sent(association, one) == 0x0000  # the sender missed the answer and sends it again
+        assert sent(association, one, AccessionNumber="B2") == 0x0111
+        assert sent(association, one, SOPInstanceUID=generate_uid(), Manufacturer=MAKER) == 0x0000  # our own capture
+        assert sent(association, one, SOPInstanceUID=generate_uid(), StudyInstanceUID="") == 0xC000
+    assert [kept.film for kept in queue.films(read_identity(one).study)] == [uid]
+
+
+def test_a_film_that_does_not_fit_on_the_disk_is_rejected_and_accepted_films_are_answered(
+    queue, settings, grader, clock
+):
+    full = Queue(queue.folder, max_bytes=20 * PAGE_BYTES, clock=clock)
+    films = [film() for _ in range(4)]
+    with receiving(full, settings) as port, calling(port) as association:
+        statuses = [sent(association, one) for one in films]
+    assert statuses[0] == 0x0000
+    assert statuses[-1] == 0xA700
+    while grading(queue, grader).answer_next():  # the worker's own connection has room
+        pass
+    assert len(waiting(queue)) == statuses.count(0x0000)
+    full.close()
+
+
+def test_no_film_is_accepted_when_the_disk_is_nearly_full(queue, settings, monkeypatch):
+    monkeypatch.setattr(receive, "RESERVE_BYTES", 10**18)
+    with receiving(queue, settings) as port, calling(port) as association:
+        assert sent(association, film()) == 0xA700
+    assert queue.due() is None
+
+
+@pytest.mark.parametrize(
+    ("callers", "title", "caller", "taken"),
+    [
+        ("", "KNEEOA", "ANY", True),
+        ("", "OTHER", "ANY", False),
+        ("PACS", "KNEEOA", "PACS", True),
+        ("PACS", "KNEEOA", "ANY", False),
+        ("PACS@10.0.0.0/8, *@192.0.2.1", "KNEEOA", "PACS", False),
+        ("PACS@10.0.0.0/8, *@127.0.0.1", "KNEEOA", "PACS", True),
+    ],
+)
+def test_only_those_who_are_listed_may_send(queue, settings, callers, title, caller, taken):
+    with receiving(queue, replace(settings, callers=callers)) as port, calling(port, title, caller) as association:
+        assert (association is not None) == taken
+
+
+def test_associations_beyond_the_limit_are_rejected_and_every_syntax_that_is_read_is_accepted(queue, settings):
+    entity = AE("MODALITY")
+    for syntax in SYNTAXES:
+        entity.add_requested_context(DigitalXRayImageStorageForPresentation, syntax)
+    entity.add_requested_context(ComprehensiveSRStorage)
+    with receiving(queue, replace(settings, associations=1, pdu=8192)) as port:
+        first = entity.associate("127.0.0.1", port, ae_title="KNEEOA")
+        assert {context.transfer_syntax[0] for context in first.accepted_contexts} == set(SYNTAXES)
+        assert {context.abstract_syntax for context in first.rejected_contexts} == {ComprehensiveSRStorage}
+        assert first.acceptor.maximum_length == 8192
+        with calling(port) as second:
+            assert second is None
+        first.release()
+
+
+def test_tls_asks_for_a_certificate_that_the_ca_has_signed(queue, settings, tmp_path):
+    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
+    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    about = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
+    subprocess.run([*made, *about, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    secured = replace(settings, tls_cert=str(certificate), tls_key=str(key), tls_ca=str(certificate))
+    secured.check()
+    with receiving(queue, secured) as port:
+        with calling(port) as plain:
+            assert plain is None
+        context = ssl.create_default_context(cafile=str(certificate))
+        context.load_cert_chain(certificate, key)
+        with calling(port, tls_args=(context, "127.0.0.1")) as association:
+            assert sent(association, film()) == 0x0000

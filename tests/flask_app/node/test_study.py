@@ -1,0 +1,128 @@
+"""A study has one report, and only films and studies of one patient are put together."""
+
+import json
+
+import pytest
+
+from flask_app import create_app
+from flask_app.guards import new_key
+from flask_app.node.retention import sweep
+from kneeoa_hub.archive.dicomweb import FoundFilm, Service
+from kneeoa_hub.cli import main
+from kneeoa_hub.errors import ArchiveUnreachable
+from kneeoa_hub.imaging.identity import read_identity
+from kneeoa_hub.settings import Settings
+
+from ...support.flask_requests import token_of
+from ...support.node_queue import film, grading, state, take, waiting
+
+
+def test_a_study_has_one_report_and_a_film_that_comes_later_gives_it_a_successor(queue, grader):
+    first = film()
+    again = {"StudyInstanceUID": read_identity(first).study}
+    take(queue, first, film(**again))
+    while grading(queue, grader).answer_next():
+        pass
+    (report,) = waiting(queue)
+    assert "graded on film 1 of 2" in report.ContentSequence[-1].TextValue
+    take(queue, film(**again, ImageLaterality="L"))
+    grading(queue, grader).answer_next()
+    _, newer = waiting(queue)
+    (before,) = newer.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert before.ReferencedSOPInstanceUID == report.SOPInstanceUID
+    assert newer.SeriesInstanceUID == report.SeriesInstanceUID
+    take(queue, film(**again, ViewPosition="LATERAL"))
+    grading(queue, grader).answer_next()
+    assert len(waiting(queue)) == 2  # a film that is refused changes no report
+
+
+def test_only_an_earlier_study_of_the_same_patient_is_compared(queue, grader):
+    take(
+        queue,
+        film(StudyDate="20150101"),
+        film(StudyDate="20160101", PatientID="OTHER"),
+        film(StudyDate="20170101", PatientBirthDate="19600101"),
+        film(StudyDate="20180101", PatientID=""),
+        film(StudyDate="20200101"),
+    )
+    while grading(queue, grader).answer_next():
+        pass
+    texts = [one.ContentSequence[-1].TextValue for one in waiting(queue)]
+    assert ["and now: grade" in text for text in texts] == [False, False, False, False, True]
+    assert "2015-01-01 and now" in texts[-1]
+
+
+def test_a_film_that_comes_after_others_were_deleted_keeps_their_knees(queue, grader):
+    first = film()
+    again = {"StudyInstanceUID": read_identity(first).study}
+
+    def sides(*films: bytes) -> list[str]:
+        sweep(queue, keep_films=2, keep_days=365, roomy_bytes=1)
+        take(queue, *films)
+        grading(queue, grader).answer_next()
+        ((knees,),) = queue.select("SELECT knees FROM studies")
+        return sorted(knee["side"] for knee in json.loads(knees))
+
+    assert sides(first) == ["right"]
+    assert sides(film(**again, ViewPosition="LATERAL")) == ["right"]
+    assert len(waiting(queue)) == 1
+    assert sides(film(**again, ImageLaterality="L")) == ["left", "right"]
+    _, newer = waiting(queue)
+    assert "PredecessorDocumentsSequence" not in newer
+    assert "earlier report" in newer.ContentSequence[-1].TextValue
+
+
+@pytest.mark.parametrize(
+    "other", [{"PatientID": "OTHER"}, {"IssuerOfPatientID": "OTHER"}, {"PatientBirthDate": "19990101"}]
+)
+def test_a_film_of_another_patient_is_not_in_the_report_of_the_study(queue, grader, other):
+    one = film()
+    uids = take(queue, one, film(StudyInstanceUID=read_identity(one).study, ImageLaterality="L", **other))
+    grading(queue, grader).answer_next()
+    assert state(queue, uids[0]) == ("graded", "")
+    assert state(queue, uids[1])[0] == "faulty"
+    assert "another patient" in state(queue, uids[1])[1]
+    ((knees,),) = queue.select("SELECT knees FROM studies")
+    assert [knee["side"] for knee in json.loads(knees)] == ["right"]
+
+
+def test_people_who_share_an_id_are_not_compared(queue, grader):
+    unknown = {"PatientID": "UNKNOWN", "PatientBirthDate": ""}
+    take(queue, film(**unknown, StudyDate="20150101"), film(StudyDate="20150101", PatientSex="M"))
+    take(queue, film(**unknown), film())
+    while grading(queue, grader).answer_next():
+        pass
+    assert [one for one in waiting(queue) if "and now: grade" in one.ContentSequence[-1].TextValue] == []
+
+
+def test_command_and_page_leave_out_a_film_of_another_patient(grader, monkeypatch, tmp_path, capsys):
+    films = {"1": film(), "2": film(PatientID="OTHER", ImageLaterality="L")}
+    monkeypatch.setattr(Service, "films", lambda *_: [FoundFilm("1", name) for name in films])
+    monkeypatch.setattr(Service, "fetch", lambda _, study, found: films[found.instance])
+    assert main(["grade", "--study", "dicomweb://archive.example/studies/1.2", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert [knee["side"] for knee in json.loads(out)["report"]["knees"]] == ["right"]
+    assert "another patient" in err
+    key, digest = new_key()
+    (tmp_path / "keys").write_text(f"dr-gray:{digest}\n")
+    app = create_app(Settings(dicomweb="https://archive.example", api_keys=str(tmp_path / "keys")), grader)
+    client, sign_in = app.test_client(), ("dr-gray", key)
+    form = {"csrf_token": token_of(client.get("/archive", auth=sign_in).text), "study": "1.2"}
+    page = client.post("/archive", data=form, auth=sign_in, follow_redirects=True).text
+    assert "one answer for all its films" in page
+    assert "another patient" in page
+
+
+@pytest.mark.parametrize(("own", "given"), [("", ""), ("https://other.example", ""), ("https://archive.example", "s")])
+def test_the_command_sends_the_token_to_the_host_of_the_setting_only(monkeypatch, own, given):
+    tokens: list[str] = []
+
+    def films(service: Service, _study: str) -> list[FoundFilm]:
+        tokens.append(service.token)
+        raise ArchiveUnreachable("The archive does not answer.")
+
+    monkeypatch.setattr(Service, "films", films)
+    monkeypatch.setenv("KNEEOA_DICOMWEB", own)
+    monkeypatch.setenv("KNEEOA_DICOMWEB_TOKEN", "s")
+    assert main(["grade", "--study", "dicomweb://archive.example/dicom-web/studies/1.2"]) == 1
+    assert tokens == [given]

@@ -1,0 +1,212 @@
+"""The command line grades a folder into a file, resumes it, and counts what it skips."""
+
+import csv
+import io
+import os
+import re
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO
+
+import pytest
+from PIL import Image
+
+from benchmarks.film_kinds import dicom
+from kneeoa_hub.cli import main
+from kneeoa_hub.cli.options import FOLDER
+from kneeoa_hub.imaging.formats import FILM_SUFFIXES
+from kneeoa_hub.output.tables import CSV_COLUMNS
+
+from ..support.dicom_films import knee
+
+
+@pytest.fixture
+def folder(films, tmp_path):
+    """Six films in folders, one of them damaged, and a file that is not a film."""
+    for number, name in enumerate(("mild", "severe", "both-knees", "normal", "moderate")):
+        path = tmp_path / "films" / str(number % 2) / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(films[name].read_bytes())
+    (tmp_path / "films" / "5.png").write_bytes(b"nothing of the kind")
+    (tmp_path / "films" / "notes.txt").write_text("mine")
+    return tmp_path / "films"
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_a_folder_is_graded_into_a_file_as_the_films_are_one_by_one(folder, tmp_path, capsys, form):
+    out = tmp_path / f"grades.{form}"
+    assert main(["grade", str(folder), "--out", str(out), "--workers", "3"]) == 1
+    errors = capsys.readouterr().err
+    assert "6 films, 1 failed" in errors
+    assert "5.png: " in errors
+    one_by_one = sorted(str(path) for path in folder.rglob("*.png"))
+    assert main(["grade", f"--{form.removesuffix('l')}", "--workers", "1", *one_by_one]) == 1
+    assert out.read_text("utf-8") == capsys.readouterr().out
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize("at", [0, 3, 0.3, 0.6, 0.95])
+def test_a_run_stopped_at_any_point_resumes_and_leaves_the_same_file(folder, tmp_path, form, at):
+    out = tmp_path / f"grades.{form}"
+    main(["grade", str(folder), "--out", str(out)])
+    whole = out.read_bytes()
+    out.write_bytes(whole[: int(at * len(whole)) if isinstance(at, float) else at])
+    assert main(["grade", str(folder), "--out", str(out)]) == 1
+    assert out.read_bytes() == whole
+
+
+def test_a_finished_file_has_its_last_film_graded_again_and_no_other(folder, tmp_path, capsys):
+    out = tmp_path / "grades.csv"
+    main(["grade", str(folder), "--out", str(out)])
+    capsys.readouterr()
+    main(["grade", str(folder), "--out", str(out)])
+    assert "1 films, 5 were there before" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("grades.txt", None, "must end in .csv or .jsonl"),
+        ("thesis.csv", "a,b\n1,2\n", "it has other columns than answers (a,b); give another --out."),
+        ("older.csv", ",".join(CSV_COLUMNS[:18]) + "\n", "it has the columns of an older version, without warnings, "),
+        ("short.csv", ",".join(CSV_COLUMNS) + "\na,0\n", "a row of 2 columns"),
+        ("blank.csv", ",".join(CSV_COLUMNS) + "\n\n", "a row of 0 columns"),
+        *(
+            ("thesis.jsonl", f"{line}\n", "it has a line that is not an answer; give another")
+            for line in ("[1]", "{", '{"film": "a", "report": null}', '{"film": 1}')
+        ),
+    ],
+)
+def test_a_file_with_other_content_is_not_overwritten(films, tmp_path, capsys, name, content, message):
+    path = tmp_path / name
+    if content:
+        path.write_text(content, "utf-8")
+    assert main(["grade", str(films["mild"]), "--out", str(path)]) == 2
+    assert message in capsys.readouterr().err
+    assert content is None or path.read_text("utf-8") == content
+
+
+def test_rows_of_two_models_are_not_mixed(films, tmp_path, capsys):
+    out = tmp_path / "grades.csv"
+    main(["grade", str(films["mild"]), str(films["severe"]), "--out", str(out)])
+    content = out.read_text("utf-8")
+    revision = next(csv.DictReader(io.StringIO(content)))["revision"]
+    out.write_text(content.replace(revision, "0" * 12), "utf-8")
+    assert main(["grade", str(films["mild"]), "--out", str(out)]) == 2
+    assert f"holds answers of revision {'0' * 12}, and this model is {revision}" in capsys.readouterr().err
+
+
+def test_a_film_that_failed_is_tried_again_and_fails_the_command_again(films, tmp_path, capsys):
+    (tmp_path / "films").mkdir()
+    (tmp_path / "films" / "a.png").write_bytes(b"\x89PNG\r\n")
+    for name in ("mild", "severe"):
+        (tmp_path / "films" / f"{name}.png").write_bytes(films[name].read_bytes())
+    for form in ("csv", "jsonl"):
+        command = ["grade", str(tmp_path / "films"), "--out", str(tmp_path / f"grades.{form}")]
+        assert (main(command), main(command)) == (1, 1)
+    (tmp_path / "films" / "a.png").write_bytes(films["normal"].read_bytes())
+    for form in ("csv", "jsonl"):
+        out = tmp_path / f"grades.{form}"
+        assert main(["grade", str(tmp_path / "films"), "--out", str(out)]) == 0
+        assert sorted({Path(name).name for name in re.findall(r"films/(\w+\.png)", out.read_text("utf-8"))}) == [
+            "a.png",
+            "mild.png",
+            "severe.png",
+        ]
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_rows_at_two_levels_are_not_mixed(films, tmp_path, capsys, form):
+    out = tmp_path / f"grades.{form}"
+    assert main(["grade", str(films["mild"]), str(films["severe"]), "--out", str(out)]) == 0
+    assert main(["grade", str(films["mild"]), str(films["severe"]), "--out", str(out), "--level", "0.95"]) == 2
+    assert "holds prediction sets at the level 0.9, and --level is 0.95" in capsys.readouterr().err
+
+
+def test_a_report_that_would_lack_films_is_not_written(films, tmp_path, capsys):
+    command = ["grade", str(films["mild"]), str(films["severe"]), "--out", str(tmp_path / "grades.csv")]
+    assert main(command) == 0
+    whole = (tmp_path / "grades.csv").read_bytes()
+    assert main([*command, "--report", str(tmp_path / "report.html")]) == 2
+    assert "--report would lack the 1 films" in capsys.readouterr().err
+    assert not (tmp_path / "report.html").exists()
+    assert (tmp_path / "grades.csv").read_bytes() == whole
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names are Unicode, and there is no /dev/full")
+def test_a_name_that_is_not_utf8_is_unchanged_and_a_full_output_is_an_error(films, tmp_path):
+    folder = os.fsencode(tmp_path) + b"/films"
+    os.mkdir(folder)
+    for name in (b"a\xff.png", b"b.png"):
+        with open(folder + b"/" + name, "wb") as file:
+            file.write(films["mild"].read_bytes())
+
+    def kneeoa(*arguments: object, stdout: int | IO[bytes] = subprocess.PIPE) -> subprocess.CompletedProcess[bytes]:
+        command = [sys.executable, "-m", "kneeoa_hub.cli", *map(str, arguments)]
+        return subprocess.run(command, stdout=stdout, stderr=subprocess.PIPE, timeout=120, check=False)
+
+    for form in ("csv", "jsonl"):
+        command = ("grade", tmp_path / "films", "--out", tmp_path / f"grades.{form}")
+        for done in (
+            kneeoa(*command, "--report", tmp_path / f"{form}.html", "--overlays", tmp_path / "seen"),
+            kneeoa(*command),
+        ):
+            assert done.returncode == 0, done.stderr
+    assert b"a\xff.png," in (tmp_path / "grades.csv").read_bytes()
+    assert b"a\xff.png" in kneeoa("grade", tmp_path / "films").stdout
+    with open("/dev/full", "wb") as full:
+        done = kneeoa("list", stdout=full)
+    assert (done.returncode, done.stderr.count(b"\n")) == (1, 1)
+    assert b"can't be written" in done.stderr
+
+
+def test_a_folder_without_films_and_an_unwritable_place_are_errors(films, tmp_path, capsys):
+    (tmp_path / "empty").mkdir()
+    assert main(["grade", str(tmp_path / "empty")]) == 1
+    assert "is a folder without films" in capsys.readouterr().err
+    assert main(["grade", str(films["mild"]), "--out", str(films["mild"] / "grades.csv")]) == 1
+    assert "--out with room and access" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--report", "--overlays", "--dicom", "--out"])
+def test_an_unwritable_place_is_an_error_before_any_film_is_graded(films, tmp_path, capsys, option):
+    place = films["mild"] / ("grades.csv" if option == "--out" else "report.html")
+    assert main(["grade", str(films["mild"]), option, str(place)]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert f"{place} can't be written" in captured.err
+    assert option in captured.err
+
+
+def test_a_folder_includes_dicom_without_a_suffix_and_counts_the_skipped_files(films, tmp_path, capsys):
+    film = dicom(knee())
+    folder = tmp_path / "films"
+    (folder / "deeper").mkdir(parents=True)
+    for name in ("a.dicom", "b.dic", "IM0001", "deeper/1.2.840.10008.7", "DICOMDIR", "c.bin"):
+        (folder / name).write_bytes(film)
+    Image.open(films["mild"]).save(folder / "d.JFIF", "JPEG")
+    for name in ("README", "notes.txt", ".DS_Store"):
+        (folder / name).write_text("mine", "utf-8")
+    assert main(["grade", str(folder), "--csv"]) == 0
+    captured = capsys.readouterr()
+    graded = {Path(row["film"]).relative_to(folder).as_posix() for row in csv.DictReader(io.StringIO(captured.out))}
+    assert graded == {"a.dicom", "b.dic", "c.bin", "IM0001", "deeper/1.2.840.10008.7", "d.JFIF"}
+    assert captured.err == f"kneeoa: {folder}: skipped 4 other files (no film by suffix, and not DICOM).\n"
+
+
+def test_the_help_names_every_suffix_of_a_folder_s_films():
+    assert all(f" {suffix}" in FOLDER for suffix in FILM_SUFFIXES)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such pipes")
+def test_a_pipe_is_graded_but_not_for_dicom_objects(tmp_path, capsys):
+    os.mkfifo(tmp_path / "film")
+    command = ["grade", str(tmp_path / "film")]
+    assert main([*command, "--dicom", str(tmp_path / "out")]) == 2
+    assert "can be read only once" in capsys.readouterr().err
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit((tmp_path / "film").write_bytes, dicom(knee()))
+        assert main(command) == 0

@@ -1,0 +1,171 @@
+"""DICOM films keep the values of their stored bits in every transfer syntax."""
+
+import io
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom.uid import (
+    JPEG2000,
+    MPEG2MPML,
+    UID,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGExtended12Bit,
+    JPEGLossless,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    RLELossless,
+)
+
+from benchmarks.film_kinds import LOSSLESS, PREAMBLE, dicom
+from kneeoa_hub.errors import DamagedFilm, UnsupportedFilm
+from kneeoa_hub.imaging.decode import decode
+from kneeoa_hub.imaging.stored_bits import CONTRADICTED
+
+from ..support.dicom_films import knee, stored, written
+
+
+@pytest.mark.parametrize("syntax", LOSSLESS)
+def test_a_lossless_transfer_syntax_keeps_every_bit(syntax):
+    assert (decode(dicom(knee(), syntax)).pixels == knee()).all()
+
+
+@pytest.mark.parametrize("syntax", [JPEGLosslessSV1, JPEGLossless])
+@pytest.mark.parametrize("bits", [12, 16])
+def test_the_lossless_jpeg_of_most_radiography_machines_keeps_every_bit(syntax: UID, bits: int):
+    assert (decode(stored(knee(bits), syntax, bits)).pixels == knee(bits)).all()
+
+
+def test_signed_values_in_lossless_jpeg_keep_their_sign():
+    signed = knee(11).astype(np.int16) - 1000
+    film = stored((signed & 4095).astype(np.uint16), JPEGLosslessSV1, 12, PixelRepresentation=1)
+    assert (decode(film).pixels == signed).all()
+
+
+IN_CELLS = (*LOSSLESS[:-4], JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless)
+OVERLAY = (np.indices(knee().shape).sum(0) % 7 == 0).astype(np.uint16) << 12
+
+
+@pytest.mark.parametrize("syntax", IN_CELLS)
+@pytest.mark.parametrize("signed", [0, 1])
+def test_bits_outside_the_stored_ones_are_not_part_of_the_film(syntax: UID, signed: int):
+    """An overlay in the upper bits once changed the grade of a film from one transfer syntax to another."""
+    values = knee() - np.uint16(2048) if signed else knee()
+    for junk in (OVERLAY, np.uint16(0x8000), np.uint16(0xF000)):
+        film = dicom(values & 4095 | junk, syntax, BitsStored=12, HighBit=11, PixelRepresentation=signed)
+        assert (decode(film).pixels == knee().astype(np.float32) - 2048 * signed).all()
+
+
+@pytest.mark.parametrize("syntax", IN_CELLS)
+@pytest.mark.parametrize("signed", [0, 1])
+@pytest.mark.parametrize("high", [11, 12, 14, 15])
+def test_the_high_bit_says_where_values_lie_in_their_cells(syntax: UID, signed: int, high: int):
+    values = (knee() - np.uint16(2048) if signed else knee()) & 4095
+    around = 2 ** (high - 11) - 1
+    film = dicom(
+        values << (high - 11) | np.uint16(around), syntax, BitsStored=12, HighBit=high, PixelRepresentation=signed
+    )
+    assert (decode(film).pixels == knee().astype(np.float32) - 2048 * signed).all()
+
+
+def test_a_frame_of_bare_values_is_not_shifted_by_the_high_bit():
+    for syntax in (JPEGLosslessSV1, JPEG2000Lossless):
+        assert (decode(dicom(knee(), syntax, BitsStored=12, HighBit=15)).pixels == knee()).all()
+
+
+def test_a_frame_of_16_bits_with_8_stored_is_read():
+    eight = knee(8).astype(np.uint8)
+    film = dicom(eight.astype(np.uint16) << 8, JPEG2000Lossless, BitsStored=8, HighBit=15)
+    assert (decode(film).pixels == eight).all()
+
+
+def test_lossy_values_above_the_highest_one_are_white_and_not_black():
+    film = dicom(knee() | np.uint16(0x1000), JPEG2000, BitsStored=12, HighBit=11)
+    assert (decode(film).pixels == 4095).all()
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless, JPEGLosslessSV1])
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"HighBit": 16},
+        {"BitsStored": 17, "HighBit": 16},
+        {"BitsStored": 12, "HighBit": 10},
+        {"BitsStored": 0},
+        {"BitsStored": None},
+        {"BitsAllocated": 8},
+    ],
+)
+def test_contradictory_bits_are_resolved_by_the_values(syntax: UID, header: dict[str, int | None]):
+    content = dicom(knee(), syntax, BitsStored=12, HighBit=11)
+    dataset = pydicom.dcmread(io.BytesIO(content))
+    for name, value in header.items():
+        setattr(dataset, name, value)
+    film = decode(written(dataset))
+    assert (film.pixels == knee()).all()
+    consistent = header.get("BitsStored", 12) is None or "BitsAllocated" in header
+    assert (CONTRADICTED in film.warnings) != consistent
+
+
+def test_a_compressed_data_set_without_a_syntax_is_an_error():
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200), np.uint8)
+    content = dicom(noise, JPEG2000Lossless)
+    assert len(content) > noise.nbytes  # so that there is enough to be taken for it
+    bare = content[PREAMBLE + content[PREAMBLE:].index(b"\x08\0\x16\0") :]
+    with pytest.raises(DamagedFilm):
+        decode(bare)
+
+
+def test_cells_of_an_unusual_size_are_an_error():
+    with pytest.raises(UnsupportedFilm, match="8, 16 or 32 bits"):
+        decode(dicom(knee(), BitsAllocated=12, BitsStored=12, HighBit=11))
+
+
+def test_cells_of_32_bits_are_read():
+    film = dicom(knee(), PixelData=(knee().astype("<u4") << 8).tobytes(), BitsAllocated=32, BitsStored=20, HighBit=19)
+    assert (decode(film).pixels == knee().astype(np.float32) * 256).all()
+
+
+def test_a_cell_of_8_bits_may_be_stored_as_half_of_a_word_in_big_endian():
+    eight = knee(8).astype(np.uint8)
+    dataset = pydicom.dcmread(io.BytesIO(dicom(eight, ExplicitVRBigEndian)))
+    dataset.PixelData = eight.view("u2").byteswap().tobytes()
+    dataset["PixelData"].VR = "OW"
+    assert (decode(written(dataset)).pixels == eight).all()
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless])
+@pytest.mark.parametrize("signed", [0, 1])
+def test_padding_that_fills_whole_cells_is_recognised_in_the_stored_bits(syntax: UID, signed: int):
+    film = np.pad(knee() // 2, ((0, 0), (70, 70)), constant_values=0xF800 if signed else 0xFFFF)
+    content = dicom(
+        film,
+        syntax,
+        BitsStored=12,
+        HighBit=11,
+        PixelPaddingValue=-2048 if signed else 0xFFFF,
+        PixelRepresentation=signed,
+    )
+    assert decode(content).exposed == (70, 0, film.shape[1] - 70, film.shape[0])
+
+
+def test_lossy_jpeg_of_12_bits_is_read():
+    assert np.abs(decode(stored(knee(), JPEGExtended12Bit, 12)).pixels - knee()).max() < 4096 / 128
+
+
+@pytest.mark.parametrize("syntax", [JPEGLosslessSV1, JPEGExtended12Bit, JPEGLSLossless, JPEG2000Lossless, RLELossless])
+def test_a_truncated_frame_or_one_of_another_size_is_damaged(syntax: UID):
+    with pytest.raises(DamagedFilm):
+        decode(dicom(knee(), syntax)[:-3000] if syntax == RLELossless else stored(knee(), syntax, 12, end=-1000))
+    for rows in (200, 300, 4000):
+        with pytest.raises(DamagedFilm):
+            decode(stored(knee(), syntax, 12, Rows=rows))
+
+
+def test_a_video_is_not_read():
+    uncompressed, content = b"1.2.840.10008.1.2.1\0", dicom(knee())
+    assert uncompressed in content
+    with pytest.raises(UnsupportedFilm, match="transfer syntax"):
+        decode(content.replace(uncompressed, MPEG2MPML[:20].encode()))

@@ -1,0 +1,86 @@
+"""A queue of the DICOM node, films that go into it, and senders that call its receiver."""
+
+import io
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pydicom
+from pydicom.uid import DigitalXRayImageStorageForPresentation, generate_uid
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification  # pyright: ignore[reportAttributeAccessIssue]  # made at import
+
+from flask_app.node.grade import StudyGrader
+from flask_app.node.queue import Queue
+from flask_app.node.receive import Receiver
+from flask_app.node.settings import NodeSettings
+from kneeoa_hub.imaging.identity import read_identity
+from kneeoa_hub.imaging.phantom import knee_film
+
+from .dicom_films import study
+
+DAY = 86400
+KNEE = knee_film(2, 7, bits=16).pixels >> 4
+
+
+class Clock:
+    now = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def film(**header: object) -> bytes:
+    return study(KNEE, **({"SOPInstanceUID": generate_uid(), "StudyInstanceUID": generate_uid()} | header))
+
+
+def take(queue: Queue, *films: bytes) -> list[str]:
+    """Receive films as the receiver does; return their UIDs."""
+    identities = [read_identity(one) for one in films]
+    for one, identity in zip(films, identities, strict=True):
+        queue.receive(one, identity, identity.instance, "MODALITY", 0)
+    return [identity.instance for identity in identities]
+
+
+def state(queue: Queue, uid: str) -> tuple[str, str]:
+    """The state of a film and its reason; "deleted" where the queue no longer has it."""
+    with sqlite3.connect(queue.folder / "queue.sqlite") as database:
+        found = database.execute("SELECT state, reason FROM films WHERE film = ?", (uid,)).fetchone()
+    database.close()
+    return found or ("deleted", "")
+
+
+def waiting(queue: Queue) -> list[pydicom.Dataset]:
+    return [pydicom.dcmread(io.BytesIO(one.content)) for one in queue.to_send(100)]
+
+
+def grading(queue: Queue, grader, capture: bool = False) -> StudyGrader:
+    return StudyGrader(queue, grader, capture=capture, dead_letters=2)
+
+
+@contextmanager
+def receiving(queue: Queue, settings: NodeSettings, max_bytes: int = 10**8) -> Iterator[int]:
+    receiver = Receiver(queue, settings, max_bytes)
+    try:
+        yield receiver.start()
+    finally:
+        receiver.stop()
+
+
+@contextmanager
+def calling(port: int, title: str = "KNEEOA", caller: str = "MODALITY", **options):
+    """A sender's association, or None where the node rejects it."""
+    entity = AE(caller)
+    entity.add_requested_context(Verification)
+    entity.add_requested_context(DigitalXRayImageStorageForPresentation)
+    association = entity.associate("127.0.0.1", port, ae_title=title, **options)
+    yield association if association.is_established else None
+    if association.is_established:
+        association.release()
+
+
+def sent(association, content: bytes, **changes: object) -> int:
+    dataset = pydicom.dcmread(io.BytesIO(content))
+    for name, value in changes.items():
+        setattr(dataset, name, value)
+    return association.send_c_store(dataset).Status
