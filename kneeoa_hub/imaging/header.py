@@ -23,6 +23,7 @@ class Header:
         channels: How many values a pixel has.
         aspect: Height of a stored pixel over its width.
         pieces: The strips or tiles of a TIFF that are pictures by themselves; None for any other file.
+        copies: Smaller pages of a TIFF that may show the same film; `copies.same_film` tells.
         quality: Quality of its JPEG compression, see `compression`; None without one.
     """
 
@@ -39,6 +40,7 @@ class Header:
     channels: int = 1
     aspect: float = 1.0
     pieces: Pieces | None = None
+    copies: tuple["Header", ...] = ()
     quality: float | None = None
 
     @property

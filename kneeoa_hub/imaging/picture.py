@@ -14,6 +14,7 @@ from .bounds import OverBound, bounded, check_picture
 from .bounds.tags import check_exif
 from .compression import pillow_quality
 from .content import read_content
+from .copies import same_film
 from .deep_color import ORIENTATION, deep_png, read_values
 from .film import Film, Limits
 from .formats import PILLOW_FORMATS, READABLE_FORMATS
@@ -46,16 +47,14 @@ def read_picture(content: bytes, name: str, limits: Limits) -> Film:
     with _decoder_errors(name, limits):
         check_picture(content, name, limits.max_pixels)
         page = film_page(content, name) if is_tiff(content) else None
-        if page and not page.pillow:
-            return _from_values(content, page, name, limits)
+        if page:
+            return _from_tiff(content, page, name, limits)
         image = _opened(content)
         if image is None:
             raise UnsupportedFilm(f"{name} is not an image that can be read; send {READABLE_FORMATS}.")
         with image:
             if header := _deep_png(content, image):
                 return _from_values(content, header, name, limits)
-            if page:
-                return _from_page(image, page, name, limits)
             return _from_image(image, name, limits)
 
 
@@ -149,6 +148,21 @@ def _from_values(content: bytes, header: Header, name: str, limits: Limits) -> F
     _check_size((header.width, header.height), name, limits, header.costly, header.tile)
     values = read_values(content, header, name)
     return _film(lambda rows: values[rows], header, float(values.max()), name)
+
+
+def _from_tiff(content: bytes, page: Header, name: str, limits: Limits) -> Film:
+    """Decode a TIFF's page. Raises SeveralFrames where a smaller page of the same shape shows something else."""
+    if not page.pillow:
+        film = _from_values(content, page, name, limits)
+    else:
+        image = _opened(content)
+        if image is None:
+            raise UnsupportedFilm(f"{name} is a TIFF that cannot be read; send {READABLE_FORMATS}.")
+        with image:
+            film = _from_page(image, page, name, limits)
+    for copy in page.copies:
+        _check_frames(not same_film(film.pixels, _from_tiff(content, copy, name, limits).pixels), name)
+    return film
 
 
 def _from_page(image: Image.Image, page: Header, name: str, limits: Limits) -> Film:

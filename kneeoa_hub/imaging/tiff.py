@@ -13,6 +13,7 @@ from ..errors import SeveralFrames, UnsupportedFilm
 from .bounds.tags import PAGES, TagReader, readers
 from .bounds.tiff import JPEG, LENGTHS, STARTS
 from .compression import jpeg_quality
+from .copies import may_be_copy
 from .film import MIN_SIDE
 from .header import Header
 from .square import X_RESOLUTION, Y_RESOLUTION, aspect_of
@@ -41,6 +42,8 @@ READ = {
     *(X_RESOLUTION, Y_RESOLUTION, SAMPLE_FORMAT, TILE_WIDTH, TILE_LENGTH, *STARTS, *LENGTHS, *PIECES),
 }
 """Tags whose numbers are read."""
+COPIES = 4
+"""Most previews that are not marked."""
 Tags = dict[int, Sequence[float]]
 """The numbers of a page's tags."""
 
@@ -53,7 +56,8 @@ def is_tiff(content: bytes) -> bool:
 def film_page(content: bytes, name: str) -> Header:
     """Read the tags of the one page that is the film.
 
-    Previews and masks are left out, and so are pages that are too small to be a film.
+    Previews and masks are left out, and so are pages that are too small to be a film. Smaller pages of the same shape
+    may be previews that are not marked: they are `copies` of the header.
 
     Args:
         content: The file's bytes, checked by `bounds.tiff`.
@@ -67,16 +71,17 @@ def film_page(content: bytes, name: str) -> Header:
     reader = readers(content)[0]
     pages = [_numbers(reader, directory) for directory in reader.directories()]
     films = [index for index, tags in enumerate(pages) if not _is_preview(tags)] if len(pages) > 1 else [0]
-    if len(films) != 1 or len(pages) > PAGES:
+    if not films or len(films) > 1 + COPIES or len(pages) > PAGES:
         raise SeveralFrames(f"{name} has several frames; send one film a file.")
-    page, big_endian = films[0], reader.order == "big"
-    header = _header(pages[page], page, big_endian, name)
+    big_endian = reader.order == "big"
+    headers = [_header(pages[page], page, big_endian, name) for page in films]
     # Pillow takes BigTIFF in big endian for another TIFF.
-    return replace(
-        header,
-        pillow=header.pillow and not (big_endian and reader.big),
-        quality=_quality(reader, pages[page], page),
-    )
+    headers = [replace(one, pillow=one.pillow and not (big_endian and reader.big)) for one in headers]
+    film = max(headers, key=lambda one: one.width * one.height)
+    copies = tuple(one for one in headers if one is not film)
+    if not all(may_be_copy((one.width, one.height), (film.width, film.height)) for one in copies):
+        raise SeveralFrames(f"{name} has several frames; send one film a file.")
+    return replace(film, copies=copies, quality=_quality(reader, pages[film.page], film.page))
 
 
 def opened_page(image: Any, name: str) -> Header:

@@ -13,6 +13,7 @@ from benchmarks.odd_films import DEFLATE, UNCOMPRESSED, packed_tiff
 from kneeoa_hub.errors import DamagedFilm, FilmTooLarge, SeveralFrames, UnsupportedFilm
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.film import Limits
+from kneeoa_hub.imaging.phantom import knee_film
 
 RAMP = np.arange(160 * 200, dtype=np.uint16).reshape(160, 200) * 2
 VALUES = {
@@ -156,6 +157,25 @@ def test_previews_and_masks_beside_the_film_are_left_out(content: bytes):
     film = decode(content)
     assert film.pixels.shape == RAMP.shape
     assert (film.pixels / film.pixels.max() == RAMP / np.float32(RAMP.max())).all()
+
+
+def test_an_unmarked_preview_is_left_out_and_a_smaller_film_is_not():
+    film = knee_film(2, 7, height=400, width=320, bits=16).pixels.astype(np.uint16)
+    other = knee_film(3, 8, height=400, width=320, bits=16).pixels.astype(np.uint16)
+    small, another = (
+        np.asarray(Image.fromarray((one >> 8).astype(np.uint8)).resize((160, 200), Image.Resampling.BOX))
+        for one in (film, other)
+    )
+    for content in (pages((film, 0), (small, 0)), pages((small, 0), (film, 0), (small, 0))):
+        assert (decode(content).pixels == film).all()
+    for content in (
+        pages((film, 0), (another, 0)),
+        pages((film, 0), (film, 0)),
+        pages((film, 0), (small, 0), (another, 0)),
+        pages((film, 0), (np.zeros_like(small), 0)),
+    ):
+        with pytest.raises(SeveralFrames):
+            decode(content)
 
 
 def test_two_films_and_more_pages_than_a_film_has_are_errors():
