@@ -11,7 +11,8 @@ from typing import Any
 
 from .bundles import contents, make_bundle
 from .hub_people import REPO, Person
-from .hub_server import Holdings, HubServer
+from .hub_server import HubServer
+from .hub_state import Holdings
 
 RIGHT = "right model"
 """The outcome of a pull whose every byte is as published."""
