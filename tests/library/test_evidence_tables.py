@@ -91,23 +91,24 @@ def test_the_figures_of_the_five_networks_are_those_of_their_evidence():
     (row,) = [line for line in PAGE.splitlines() if line.startswith("| the five as a version")]
     validation, test = metrics["oai_val"], metrics["oai_test"]
     spread = {
-        name: f"{bare(test[name]['value'])} ({bare(test[name]['low'])}-{bare(test[name]['high'])})"
+        name: f"{figure(test[name]['value'])} ({figure(test[name]['low'])}-{figure(test[name]['high'])})"
         for name in ("qwk", "accuracy", "auc_oa")
     }
     expected = (
-        f"QWK {bare(validation['qwk']['value'])}, accuracy {bare(validation['accuracy']['value'])} on validation",
+        f"QWK {figure(validation['qwk']['value'])}, accuracy {figure(validation['accuracy']['value'])} on validation",
         (
-            f"QWK {spread['qwk']}, accuracy {spread['accuracy']}, balanced {bare(test['balanced_accuracy']['value'])},"
-            f" MAE {bare(test['mae']['value'])}, AUC {spread['auc_oa']}, ECE {bare(test['ece']['value'])}; Gornale test"
-            f" fold: QWK {bare(metrics['gornale_test']['qwk']['value'])}"
+            f"QWK {spread['qwk']}, accuracy {spread['accuracy']},"
+            f" balanced {figure(test['balanced_accuracy']['value'])}, MAE {figure(test['mae']['value'])},"
+            f" AUC {spread['auc_oa']}, ECE {figure(test['ece']['value'])};"
+            f" Gornale test fold: QWK {figure(metrics['gornale_test']['qwk']['value'])}"
         ),
     )
     assert all(part in row for part in expected), expected
 
 
-def bare(value: float) -> str:
-    """A figure under 1 as the page's prose writes it."""
-    return f"{value:.3f}".removeprefix("0")
+def figure(value: float) -> str:
+    """A figure as the prose of the page writes it."""
+    return f"{value:.3f}"
 
 
 def test_the_table_of_framing_is_that_of_its_evidence() -> None:

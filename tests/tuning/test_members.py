@@ -113,7 +113,7 @@ def test_two_members_of_one_name_are_refused_before_anything_is_written(audited,
     assert not (tmp_path / "twice").exists()
 
 
-def test_the_exposure_record_of_a_member_goes_with_it_through_another_training(audited, tmp_path):
+def test_the_record_of_what_a_member_saw_goes_with_it_through_another_training(audited, tmp_path):
     """Otherwise a member could reach an audit that holds out its knees through an ensemble trained on other films."""
     from tuning.train import train
     from tuning.training.checkpoint import weights_path
