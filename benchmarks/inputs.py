@@ -300,6 +300,9 @@ def before_and_now(grader: KneeGrader) -> str:
         "",
         f"A film in JPEG, also in DICOM or TIFF, gets a warning below quality {WARNED_QUALITY:g} of libjpeg's scale,",
         f"and is refused below {REFUSED_QUALITY:g}. `python -m benchmarks.compression` measures where grades slide.",
+        "",
+        "Loss in near-lossless JPEG-LS, JPEG 2000 and WebP is not judged: no film gets a warning for it.",
+        "With `--other`, the same command measures what it does to grades. Send the original where there is one.",
     ]
     return "\n".join(lines)
 
