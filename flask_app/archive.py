@@ -55,7 +55,16 @@ def check(settings: Settings) -> None:
 
 
 def register(app: Flask, settings: Settings, keys: Mapping[str, str]) -> None:
-    """Add the page to an app. Raises the error of `check`."""
+    """Add the page to an app.
+
+    Args:
+        app: The Flask app.
+        settings: Settings with the address of the archive.
+        keys: The API keys as `read_keys` returns them.
+
+    Raises:
+        SettingsError: See `check`.
+    """
     check(settings)
     app.extensions[EXTENSION] = Archive(_service(settings), keys, app.config["MAX_CONTENT_LENGTH"])
     app.register_blueprint(blueprint)

@@ -87,7 +87,16 @@ class Bodies:
                 self._turn_away()
 
     def hold(self, body: "CountedBody", size: int, seconds: float) -> None:
-        """Count `size` bytes that took some seconds. Raises Busy for a slow body for whose end others wait."""
+        """Count bytes that a body has received.
+
+        Args:
+            body: The body.
+            size: Bytes that arrived.
+            seconds: Time that they took.
+
+        Raises:
+            Busy: The body is slow, and others wait for its end.
+        """
         with self._changed:
             pace = self._bodies[body]
             pace.received += size

@@ -57,7 +57,13 @@ class GradedFilm:
 
     @classmethod
     def of(cls, upload: Upload, answer: Answer, number: int) -> "GradedFilm":
-        """Return what is kept of an upload and its answer."""
+        """Return what is kept of an upload and its answer.
+
+        Args:
+            upload: The uploaded film.
+            answer: Its report, or the error.
+            number: Its position in the request, from 1.
+        """
         if isinstance(answer, KneeOAError):
             return cls(number, upload.name, upload.sha256, error=answer)
         whole = film_picture(answer.film)

@@ -64,7 +64,13 @@ def problem(error: KneeOAError) -> dict[str, Any]:
 
 
 def document(code: str, status: int, detail: str) -> dict[str, Any]:
-    """Return a problem document of RFC 9457 as JSON values."""
+    """Return a problem document of RFC 9457 as JSON values.
+
+    Args:
+        code: The error's code, such as film-too-large.
+        status: Status of the HTTP response.
+        detail: The message for the user.
+    """
     return {
         "type": URN + code,
         "title": code.replace("-", " ").capitalize(),

@@ -82,7 +82,13 @@ class Results:
         self._timer: threading.Timer | None = None
 
     def keep(self, films: Sequence[GradedFilm], sample: bool = False, study: str = "") -> Result:
-        """Keep the films under a new key of 128 random bits."""
+        """Keep the films under a new key of 128 random bits.
+
+        Args:
+            films: The films with their answers, in the order of the request.
+            sample: Whether they are samples of the app, of which no reading is stored.
+            study: The findings of the study whose films they are, or "".
+        """
         result = Result(secrets.token_urlsafe(16), tuple(films), self._clock(), sample, study)
         with self._lock:
             self._kept[result.key] = result

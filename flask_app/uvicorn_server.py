@@ -19,7 +19,13 @@ class StoppableServer(Server):
 
 
 def new_server(app: App, grace_s: int, alive: Callable[[], Awaitable[None]] | None = None) -> StoppableServer:
-    """Return a server of the app that is not started yet."""
+    """Return a server of the app that is not started yet.
+
+    Args:
+        app: The app as WSGI.
+        grace_s: Seconds that running requests have after a stop.
+        alive: Called regularly to show that the process lives.
+    """
     config = Config(
         Bridge(app),
         interface="asgi3",

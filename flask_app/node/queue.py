@@ -234,7 +234,13 @@ class Queue(Disk):
             )
 
     def not_sent(self, name: str, reason: str, after: float | None) -> None:
-        """Note that the archive did not take an object. Try again after so many seconds; None gives it up."""
+        """Note that the archive did not take an object.
+
+        Args:
+            name: SOP Instance UID of the object.
+            reason: The reason that the worklist shows.
+            after: Seconds until the next attempt; None gives the object up.
+        """
         with self.transaction() as database:
             database.execute(
                 "UPDATE objects SET state = ?, reason = ?, attempts = attempts + 1, next_at = ? WHERE object = ?",
@@ -262,6 +268,12 @@ class Queue(Disk):
             ).rowcount
 
     def note(self, who: str, action: str, subject: str) -> None:
-        """Add a line to the audit trail."""
+        """Add a line to the audit trail.
+
+        Args:
+            who: Name of the reader's key.
+            action: What the reader did.
+            subject: What the action was about; a pseudonym where it is a patient or study.
+        """
         with self.transaction() as database:
             database.execute("INSERT INTO audit VALUES (?, ?, ?, ?)", (self.clock(), who, action, subject))

@@ -74,7 +74,16 @@ def check(settings: NodeSettings, has_keys: bool) -> None:
 
 
 def register(app: Flask, settings: NodeSettings, keys: Mapping[str, str]) -> None:
-    """Add the worklist to an app. Raises the error of `check`."""
+    """Add the worklist to an app.
+
+    Args:
+        app: The Flask app.
+        settings: Settings of the node whose queue is shown.
+        keys: The API keys as `read_keys` returns them.
+
+    Raises:
+        SettingsError: See `check`.
+    """
     check(settings, bool(keys))
     app.extensions[EXTENSION] = Worklist(Queue(Path(settings.folder)), settings.identifiers == "shown", keys)
     app.register_blueprint(blueprint)

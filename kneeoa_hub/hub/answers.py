@@ -56,7 +56,13 @@ def check_answer(response: "Response", most: int | None) -> None:
 
 
 def watched(response: "Response", most: int | None, patience: float) -> "Body":
-    """Return the body of an answer under watch; `most` is MOST_ANSWER unless a file is fetched."""
+    """Return the body of an answer with limits on size and time.
+
+    Args:
+        response: The answer of the Hub.
+        most: Most bytes of a file; None stands for MOST_ANSWER.
+        patience: Seconds within which each part of the body must arrive.
+    """
     return Body(response, MOST_ANSWER if most is None else most, patience)
 
 

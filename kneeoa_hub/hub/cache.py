@@ -10,7 +10,12 @@ from ..manifest import read_manifest, sha256_of
 
 
 def check_place(path: Path, name: str, snapshot: Path) -> None:
-    """Check where the client says that it has put the file `name` of a snapshot.
+    """Check where the client says that it has put a file of a snapshot.
+
+    Args:
+        path: The file's place as the client gives it.
+        name: Its name in the bundle.
+        snapshot: Folder of the snapshot in the cache.
 
     Raises:
         HubError: The file is not in the snapshot, so the Hub has sent another commit.

@@ -80,7 +80,16 @@ def changes(
 
 
 def open_pull_request(api: "HfApi", bundle: Bundle, repo: str) -> str | None:
-    """Return the commit of an open pull request that brings this bundle with this card; None where there is none."""
+    """Find an open pull request that brings this bundle with this card.
+
+    Args:
+        api: Client of the Hub.
+        bundle: The bundle on disk.
+        repo: Name of the repo, such as lab/knees.
+
+    Returns:
+        The commit of the pull request, or None.
+    """
     card = (bundle.folder / CARD).read_bytes()
     for request in api.get_repo_discussions(repo, discussion_type="pull_request", discussion_status="open"):
         head = api.model_info(repo, revision=request.git_reference)
@@ -91,7 +100,16 @@ def open_pull_request(api: "HfApi", bundle: Bundle, repo: str) -> str | None:
 
 
 def manifest_at(api: "HfApi", repo: str, commit: str) -> tuple[str, dict[str, Any]] | None:
-    """Return digest and files of the bundle at a commit; None where there is none."""
+    """Read the manifest of a bundle on the Hub.
+
+    Args:
+        api: Client of the Hub.
+        repo: Name of the repo, such as lab/knees.
+        commit: The commit to read.
+
+    Returns:
+        Digest and files of the bundle, or None where the commit holds no bundle.
+    """
     from huggingface_hub.errors import RemoteEntryNotFoundError
 
     with TemporaryDirectory() as folder:
@@ -103,7 +121,14 @@ def manifest_at(api: "HfApi", repo: str, commit: str) -> tuple[str, dict[str, An
 
 
 def content_at(api: "HfApi", repo: str, head: "ModelInfo", name: str) -> bytes:
-    """Return the content of a file at a commit."""
+    """Return the content of a file at a commit.
+
+    Args:
+        api: Client of the Hub.
+        repo: Name of the repo, such as lab/knees.
+        head: The repo at that commit.
+        name: Name of the file in the repo.
+    """
     with TemporaryDirectory() as folder:
         return Path(api.hf_hub_download(repo, name, revision=head.sha, cache_dir=folder)).read_bytes()
 

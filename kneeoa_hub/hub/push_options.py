@@ -74,5 +74,12 @@ class PushResult:
 
     @classmethod
     def of(cls, address: str, folder: Path, names: Iterable[str], removed: Iterable[str] = ()) -> "PushResult":
-        """Make the result of sending the named files of a folder."""
+        """Make the result of sending files of a folder.
+
+        Args:
+            address: The address that pulls what was sent.
+            folder: Folder of the bundle.
+            names: Files that were sent, relative to the folder.
+            removed: Files that were removed at the destination.
+        """
         return cls(address, tuple((name, (folder / name).stat().st_size) for name in names), tuple(removed))

@@ -76,7 +76,13 @@ def read_ref(folder: Path, name: str) -> str | None:
 
 
 def write_ref(folder: Path, name: str, revision: str) -> None:
-    """Point a tag at a revision, in one step that no reader sees half done."""
+    """Point a tag at a revision, in one step that no reader sees half done.
+
+    Args:
+        folder: The versioned folder.
+        name: Name of the tag.
+        revision: The revision that the tag stands for from now on.
+    """
     if read_ref(folder, name) == revision:
         return
     path = folder / "refs" / name

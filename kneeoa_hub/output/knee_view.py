@@ -65,7 +65,13 @@ class KneeView:
 
     @classmethod
     def of(cls, name: str, knee: KneeGrade, level: float | None = None) -> "KneeView":
-        """Return the view of one knee of a report with the coverage level `level`, which a knee alone does not know."""
+        """Return the view of one knee of a report.
+
+        Args:
+            name: The knee by its side or its position, such as "Right knee".
+            knee: The graded knee.
+            level: Coverage level of its prediction set, which a knee alone does not know.
+        """
         statement = osteoarthritis(knee)
         unknown = () if knee.side else ("The header does not name the side.",)
         return cls(

@@ -42,7 +42,16 @@ def write_json(answers: Iterable[tuple[str, Answer]], out: TextIO) -> int:
 
 
 def write_csv(answers: Iterable[tuple[str, Answer]], out: TextIO, header: bool = True) -> int:
-    """Write one row for each knee and for each film without one, and return how many films failed."""
+    """Write one row for each knee and for each film without one.
+
+    Args:
+        answers: Names of films and their answers.
+        out: Text file to write to.
+        header: Whether the row of column names comes first.
+
+    Returns:
+        How many films failed.
+    """
     failed = 0
     if header:
         out.write(csv_line(CSV_COLUMNS))
