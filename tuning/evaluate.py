@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from .data.datasets import load_knees, stratified_subset
+from .data.datasets import Knees, load_knees, stratified_subset
 from .data.table import read_films
+from .data.variants import PLAIN, load_variants
 from .evaluation.calibration import Calibration
 from .evaluation.evidence import assemble_evidence
 from .evaluation.fit import fit_ensemble
@@ -34,6 +35,8 @@ from .training.members import TrainedEnsemble, load_ensemble
 EVIDENCE = "evidence.json"
 REFERENCE_FILMS = 3000
 """Training films at most from which distances are taken and whose maps are averaged."""
+CHANGED = 2
+"""Changed films of each validation knee, on which it should not be refused."""
 
 
 def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None = None, protocol: str = "") -> Path:
@@ -64,7 +67,7 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
     reference = _predict_reference(ensemble)
     _check_held_out(ensemble, ("val", "test") if test else ("val",))
     splits = [_predict_split(ensemble, split, copies) for split in (("val", "test") if test else ("val",))]
-    fit = fit_ensemble(ensemble, reference, splits[0])
+    fit = fit_ensemble(ensemble, reference, splits[0], _embed_changed(ensemble, splits[0].knees))
     sets = [
         measure_set(name, films, fit.calibration, fit.refusal) for split in splits for name, films in split.by_dataset()
     ]
@@ -121,6 +124,16 @@ def _predict_split(ensemble: TrainedEnsemble, split: str, copies: Path | None) -
         groups = {film.leakage_group for film in read_films(ensemble.audit) if film.sha256 in trained}
         seen = np.array([film.leakage_group in groups for film in knees.films], bool)
     return PredictedSplit(split, knees, predict(ensemble.model, knees, f"evaluate: {split}"), seen)
+
+
+def _embed_changed(ensemble: TrainedEnsemble, knees: Knees) -> np.ndarray | None:
+    """[N,V,D]: embeddings of N validation knees on films changed V times; None for knees that are not framed."""
+    if not knees.framed:
+        return None
+    variants = load_variants(ensemble.audit, knees, ensemble.config, PLAIN + CHANGED)[:, PLAIN:]
+    changed = (replace(knees, pixels=np.ascontiguousarray(variants[:, number])) for number in range(CHANGED))
+    outputs = [predict(ensemble.model, one, "evaluate: changed validation films") for one in changed]
+    return np.stack([one.embedding for one in outputs], axis=1)
 
 
 def _count_test_evaluation(train: Path, test: bool) -> int:

@@ -130,6 +130,7 @@ def _train(
         epochs=len(history),
         val_qwk=kept_kappa(history, settings.patience),
         architecture=asdict(member.architecture),
+        teachers=(settings.teacher,) if settings.teacher else (),
     )
 
 

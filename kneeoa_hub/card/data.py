@@ -83,6 +83,5 @@ def _shortcuts(found: DataEvidence) -> str:
         "How well boosted trees guess the grade without the knee, over all films of a collection (by chance: QWK 0,"
         " balanced accuracy 0.20):",
         table(("collection", "guessed from", "QWK", "balanced accuracy"), rows),
-        "The network receives neither: every film is windowed, brought to one size with its aspect kept, and"
-        " standardised.",
+        "The network receives neither: every knee is brought to one size and one exposure.",
     )

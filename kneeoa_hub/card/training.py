@@ -1,14 +1,17 @@
 """The card's sections on the networks: their architectures, their training, and each one alone."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ..bundle import BundleConfig
+from ..bundle import BundleConfig, InputConfig
 from ..evidence import Estimate, Evidence, ExportEvidence, MemberEvidence, SearchEvidence
 from .sources import title
 from .text import escaped, listed, section, table
 
+BACKBONES = {f"lite{number}": f"EfficientNet-Lite {number}" for number in range(3)}
+OWN_STAGES = "stem", "block", "widths", "blocks", "normalisation"
+"""Choices that a backbone replaces."""
 LARGER = "@"
 """NAME@SIZE went on from NAME's weights on larger films: `python -m tuning train`."""
 
@@ -16,22 +19,62 @@ LARGER = "@"
 def architecture(config: BundleConfig, evidence: Evidence, export: ExportEvidence) -> str:
     """How the networks were found, how large they are, and what they receive."""
     counts = Counter(name for entry in config.members for name in architectures([entry]))
-    parts = listed([f"{origin(name)} ({count})" for name, count in counts.items()])
-    low, high = config.input.low, config.input.high
-    cut = "" if config.input.crop == "fit" else ", cut from the middle rows of the film"
-    taken_over = evidence.training.origin
+    if len(config.members) > 1:
+        parts = listed([f"{origin(name)} ({count})" for name, count in counts.items()])
+        made = f"The bundle averages {len(config.members)} members: {parts}."
+    else:
+        made = f"It has one network: {listed([origin(name) for name in counts])}."
     return section(
         "## Architecture",
-        f"{_searched(evidence.search)} The bundle averages {len(config.members)} members: {parts}. It has"
-        f" {export.parameters.value:,.0f} parameters; model.onnx has {export.onnx_megabytes.value:.1f} MB. ONNX and"
-        f" Keras differ by at most {export.onnx_keras_difference.value:.0e}.",
-        f"Input: gray, {config.input.height}x{config.input.width} pixels{cut}. The aspect is kept. The percentiles"
-        f" {low:g} and {high:g} of the grays become black and white, and each film is standardised. A member of smaller"
-        " size shrinks the input inside the graph. Each member averages its answers for the film and for its mirror"
-        " image. A folded network passes both halves of a knee, the right one mirrored, through the same layers.",
-        f"Members that were taken over from earlier versions: {taken_over}." if taken_over else "",
+        f"{_searched(evidence.search)} {made} It has {export.parameters.value:,.0f} parameters; model.onnx has"
+        f" {export.onnx_megabytes.value:.1f} MB. ONNX and Keras differ by at most"
+        f" {export.onnx_keras_difference.value:.0e}.",
+        f"{_input(config.input)}{_views(config)}",
+        f"Members that were taken over from earlier versions: {evidence.training.origin}."
+        if evidence.training.origin
+        else "",
+        *_lessons(evidence),
         _choices(config),
     )
+
+
+def _input(config: InputConfig) -> str:
+    size = f"Input: gray, {config.height}x{config.width} pixels."
+    if config.crop == "frame":
+        return (
+            f"{size} The frame is the square about the joint, however the film was cut. Its grays are in standard"
+            " deviations of the tissue from the tissue's mean; air, black borders and collimation do not count. What"
+            " lies beyond the film is as dark as air."
+        )
+    return (
+        f"{size} The aspect is kept. The percentiles {config.low:g} and {config.high:g} of the grays become black and"
+        " white, and each film is standardised."
+    )
+
+
+def _views(config: BundleConfig) -> str:
+    """What the members see of the input."""
+    folds = [bool(_architecture(entry).get("fold")) for entry in config.members]
+    sizes = {_architecture(entry).get("size") for entry in config.members}
+    smaller = " A member of smaller size shrinks the input inside the graph." if len(sizes) > 1 else ""
+    mirrored = " Each member averages its answers for the film and for its mirror image." if not all(folds) else ""
+    folded = " A folded network passes both halves of a knee, the right one mirrored, through the same layers."
+    return smaller + mirrored + (folded if any(folds) else "")
+
+
+def _lessons(evidence: Evidence) -> Iterator[str]:
+    """Yield what the networks learnt from beside the readers' grades."""
+    trained = evidence.training.members
+    backbones = sorted({name for one in trained if (name := (one.architecture or {}).get("backbone"))})
+    if backbones:
+        yield f"It began with ImageNet weights ({listed([BACKBONES.get(name, name) for name in backbones])})."
+    for one in trained:
+        if one.teachers:
+            yield (
+                f"A part of the targets of {one.name} is what teachers say of the training films:"
+                f" {listed(list(one.teachers))}. Its teachers saw each film as it is, and it saw the film changed in"
+                " framing, exposure and quality."
+            )
 
 
 def _searched(search: SearchEvidence) -> str:
@@ -47,7 +90,9 @@ def _searched(search: SearchEvidence) -> str:
 def _choices(config: BundleConfig) -> str:
     """One column for each architecture."""
     columns = architectures(config.members)
-    keys = next(iter(columns.values()), {})
+    keys = list(next(iter(columns.values()), {}))
+    if columns and all(one.get("backbone") for one in columns.values()):
+        keys = [key for key in keys if key not in OWN_STAGES]
     rows = [(key.replace("_", " "), *(_choice(one.get(key, "")) for one in columns.values())) for key in keys]
     return table(("choice", *columns), rows)
 
@@ -116,8 +161,8 @@ def reproduce(evidence: Evidence) -> str:
     larger = f", for a name with {LARGER} only those at that size" if any(LARGER in one for one in lengths) else ""
     return section(
         "## Reproduce",
-        "`make weights`, with `KNEEOA_DATA` naming a folder with both datasets, audits, searches, trains, evaluates and"
-        " exports by today's recipe. It uses the films that today's audit accepts, with inverted ones put right. No two"
+        "`make weights`, with `KNEEOA_DATA` naming a folder with both datasets, audits, trains, evaluates and exports"
+        " by today's recipe. It uses the films that today's audit accepts, with inverted ones put right. No two"
         " trainings end with the same weights.",
         f"Epochs of these members{larger}: {', '.join(lengths)}. Today's recipe may differ." if lengths else "",
         "CHANGELOG.md of the package says what changed in each version. Its docs/benchmarks.md compares the test"

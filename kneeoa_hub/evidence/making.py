@@ -76,6 +76,9 @@ class TrainedMember:
     val_qwk: Annotated[float | None, "Best validation kappa."] = None
     architecture: Annotated[dict[str, Any] | None, "The point of the search space; from 0.3.0."] = None
     origin: Annotated[str | None, "Which version a network was taken over from."] = None
+    teachers: Annotated[
+        tuple[str, ...], "Bundles and networks whose answers were a part of its targets; from 0.9.0."
+    ] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -58,6 +58,7 @@ def test_jobs_are_trained_and_kept_with_their_figures(trained: Path, job: dict) 
         assert all(np.isfinite(kept[name].astype(np.float32)).all() for name in names)
     assert outcome["job"]["architecture"]["size"] == 32
     assert outcome["epochs"] > 0
+    assert outcome in json.loads((trained / "outcomes.json").read_text("utf-8"))
     assert {figures["protocol"] for figures in outcome["history"][-1]} <= {"ward", "clinic"}
     assert all(0 < figures["log_loss"] < 10 for figures in outcome["history"][-1])
 
@@ -88,11 +89,48 @@ def test_trained_members_join_an_ensemble_that_grades_by_either_protocol(
         joining_members(joined, (), other)
 
 
+@pytest.mark.slow
+@pytest.mark.keras
+def test_a_pack_holds_what_jobs_start_from_and_what_a_bundle_teaches(audited: Path, tmp_path: Path) -> None:
+    import kneeoa_hub
+    from tuning.networks.architecture import Architecture, build
+    from tuning.training.pack import read_rows, starts, teachers_of, write_answers, write_members
+
+    bundle = kneeoa_hub.from_pretrained().bundle
+    write_answers(tmp_path, "kneeoa-cnn", audited)
+    (teacher,) = teachers_of(tmp_path).values()
+    train = np.array([film.split == "train" for film in read_rows(audited)])
+    assert teacher.test_evaluations == bundle.evidence.test_evaluations
+    assert np.isnan(teacher.answers[~train]).all()
+    np.testing.assert_allclose(np.nansum(teacher.answers[train], axis=(1, 2)), 1.0, atol=1e-5)
+
+    write_members(tmp_path, "kneeoa-cnn", (), audited)
+    for member in bundle.config.members:
+        network = build(Architecture(**member["architecture"]), published=False, protocols=("ward", "clinic"))
+        network.set_weights(starts(tmp_path, member["name"])["weights"])
+    with pytest.raises(DataError, match="nobody"):
+        starts(tmp_path, "nobody")
+
+
+def test_teachers_that_answer_for_other_films_are_averaged_where_they_answer() -> None:
+    pytest.importorskip("jax")
+    code = (
+        "import numpy as np; from tuning.training.accelerated import _mean_answers as mean;"
+        "some = np.array([[0.2, 0.8], [np.nan, np.nan], [np.nan, np.nan]], np.float32);"
+        "other = np.array([[0.4, 0.6], [0.5, 0.5], [np.nan, np.nan]], np.float32);"
+        "found = mean([some, other]);"
+        "np.testing.assert_allclose(found[:2], [[0.3, 0.7], [0.5, 0.5]], rtol=1e-6);"
+        "assert np.isnan(found[2]).all()"
+    )
+    subprocess.run([sys.executable, "-c", code], env={**os.environ, "KERAS_BACKEND": "jax"}, check=True)
+
+
 def test_a_teacher_that_is_no_job_before_its_pupil_is_an_error() -> None:
     from tuning.training.jobs import jobs_from
 
     with pytest.raises(SettingsError, match="no jobs before it"):
         jobs_from([JOBS[1]])
+    assert jobs_from([JOBS[1]], packed=("teacher",))[0].teachers == ("teacher",)
     with pytest.raises(SettingsError, match="teacher"):
         jobs_from([{**JOBS[0], "speed": 3}])
 
@@ -109,4 +147,8 @@ def test_films_of_another_protocol_learn_what_teachers_say_by_the_default_one() 
     wanted, weight = targets(pupil, grades, heads, 2, answers)
     assert weight[1].tolist() == [pytest.approx(pupil.unlabelled), 1.0]
     np.testing.assert_allclose(wanted[1, 0], 0.2)
+    answers[1] = np.nan  # the teacher does not answer for the second film
+    alone, weight_alone = targets(pupil, grades, heads, 2, answers)
+    assert weight_alone[1].tolist() == [0, 1]
+    np.testing.assert_allclose(alone[1, 1], targets(teacher, grades, heads, 2, None)[0][1, 1])
     np.testing.assert_allclose(wanted.sum(-1)[weight > 0], 1.0, rtol=1e-5)

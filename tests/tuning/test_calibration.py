@@ -99,3 +99,17 @@ def test_of_a_dozen_films_the_sets_of_the_highest_level_hold_every_grade(made):
     high, low = (replace(fitted.conformal.at(level), always=1.0) for level in (0.95, 0.8))
     assert covered(probabilities[:500], truth[:500], fitted.decision, high) == (1, 5)
     assert covered(probabilities[:500], truth[:500], fitted.decision, low)[1] < 5
+
+
+def test_changed_validation_films_move_the_limit_of_refusal_alone() -> None:
+    from tuning.evaluation.refusal import fit_refusal
+
+    rng = np.random.default_rng(3)
+    training, validation = rng.standard_normal((400, 8)), rng.standard_normal((200, 8))
+    contents = [rng.integers(0, 256, (16, 16)).astype(np.uint8) for _ in validation]
+    plain = fit_refusal(training, validation, contents)
+    near = fit_refusal(training, validation, contents, changed=0.5 * validation)
+    far = fit_refusal(training, validation, contents, changed=2 * validation)
+    assert near == plain
+    assert far.max_distance > plain.max_distance
+    assert (far.far_distance, far.max_clipped) == (plain.far_distance, plain.max_clipped)

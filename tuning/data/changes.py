@@ -101,7 +101,7 @@ def draw(
         blur=some.of(0.3, some.between(0.4, 2.4), 0.0),
         jpeg=some.of(0.4, np.exp(some.between(np.log(0.4), np.log(3.6))), 0.0),
         noise=some.of(0.35, np.exp(some.between(np.log(0.01), np.log(0.08))), 0.0),
-        noise_at=rng.integers(0, BANK - SIDE, (count, 2)).astype(np.int32),
+        noise_at=rng.integers(0, BANK, (count, 2)).astype(np.int32),
         things=_things(rng, some),
         erase=_float32(np.concatenate(place, 1)),
         mix=_float32(np.maximum(mix, 1 - mix)),
@@ -325,7 +325,7 @@ def _blurred(image: Any, deviation: Any) -> Any:
 def _noise(bank: Any, at: Any, side: int) -> Any:
     rows = at[:, 0, None] + np.arange(side, dtype=np.int32)[None]
     columns = at[:, 1, None] + np.arange(side, dtype=np.int32)[None]
-    places = rows[:, :, None] * BANK + columns[:, None, :]
+    places = (rows % BANK)[:, :, None] * BANK + (columns % BANK)[:, None, :]
     return ops.take(ops.reshape(bank, (-1,)), places)
 
 

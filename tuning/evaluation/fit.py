@@ -30,7 +30,12 @@ class Fit:
     refusal_films: int
 
 
-def fit_ensemble(ensemble: TrainedEnsemble, reference: PredictedSplit, validation: PredictedSplit) -> Fit:
+def fit_ensemble(
+    ensemble: TrainedEnsemble,
+    reference: PredictedSplit,
+    validation: PredictedSplit,
+    changed: np.ndarray | None = None,
+) -> Fit:
     """Fit on the validation films of the datasets whose readers it follows, without knees that training saw.
 
     An ensemble whose weights saw no film of this audit is also calibrated on training films.
@@ -38,7 +43,8 @@ def fit_ensemble(ensemble: TrainedEnsemble, reference: PredictedSplit, validatio
     Args:
         ensemble: The ensemble.
         reference: Training films, from which distances are taken.
-        validation: All validation films.
+        validation: All N validation films.
+        changed: [N,V,D] embeddings of these on changed films, from which the limit of refusal is taken too.
     """
     rows = validation.knees.in_datasets(ensemble.graded_like)
     if validation.seen is not None:
@@ -50,7 +56,8 @@ def fit_ensemble(ensemble: TrainedEnsemble, reference: PredictedSplit, validatio
         np.concatenate([films.knees.grades for films in calibrated]),
     )
     contents = [_content(validation.knees, row) for row in range(len(validation.knees))]
-    refusal = fit_refusal(reference.outputs.embedding, validation.outputs.embedding, contents)
+    varied = None if changed is None else changed[rows].reshape(-1, changed.shape[-1])
+    refusal = fit_refusal(reference.outputs.embedding, validation.outputs.embedding, contents, varied)
     return Fit(calibration, refusal, sum(len(films.knees) for films in calibrated), len(validation.knees))
 
 

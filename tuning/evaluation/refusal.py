@@ -15,6 +15,8 @@ LEAST_SPREAD = 1e-3
 FALSE_REFUSALS = 0.001
 """Proportion of the validation knees that are refused as too far from the training films; most films that show no knee
 are refused by the gate."""
+CHANGED_REFUSALS = 0.005
+"""The same of validation knees whose film was changed as consoles, archives and screenshots change films."""
 FAR, CLIPPED = 0.02, 0.01
 """Proportions of the validation knees that are warned about: as far from the training films, and as badly exposed."""
 MOST_CONTRAST = 0.2
@@ -23,13 +25,20 @@ MAX_COLOUR = 0.04
 """JPEG noise of a gray film measures below .01, a photograph above .1."""
 
 
-def fit_refusal(training: np.ndarray, validation: np.ndarray, contents: Sequence[np.ndarray]) -> RefusalConfig:
+def fit_refusal(
+    training: np.ndarray,
+    validation: np.ndarray,
+    contents: Sequence[np.ndarray],
+    changed: np.ndarray | None = None,
+) -> RefusalConfig:
     """Return the limits of refusal.
 
     Args:
         training: [N,D] embeddings of training knees.
         validation: [M,D] embeddings of validation knees.
         contents: The letterboxed validation films without padding, [H,W] each.
+        changed: [K,D] embeddings of validation knees on changed films; without them the limit is that of films as they
+            are.
     """
     mean = training.mean(0)
     _, spread, axes = np.linalg.svd(training - mean, full_matrices=False)
@@ -43,9 +52,12 @@ def fit_refusal(training: np.ndarray, validation: np.ndarray, contents: Sequence
         components=tuple(tuple(float(f"{v:.5g}") for v in row) for row in components),
     )
     away, clips = training_distances(validation, config), [clipped_proportion(content) for content in contents]
+    farthest = _limit(away, FALSE_REFUSALS)
+    if changed is not None:
+        farthest = max(farthest, _limit(training_distances(changed, config), CHANGED_REFUSALS))
     return replace(
         config,
-        max_distance=_limit(away, FALSE_REFUSALS),
+        max_distance=farthest,
         far_distance=_limit(away, FAR),
         max_clipped=_limit(clips, CLIPPED),
     )

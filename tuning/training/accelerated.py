@@ -31,7 +31,7 @@ from ..data import changes
 from ..networks.architecture import build
 from . import jax_steps
 from .jobs import Job, jobs_from, targets
-from .pack import Packed, starts, unpack
+from .pack import Packed, Teacher, keep_teacher, starts, teachers_of, unpack
 
 STRENGTHS = 0.25, 0.6, 1.0
 """Of the changes, as parts of the job's own; a film is as likely to have one as another."""
@@ -41,6 +41,8 @@ WARM_UP, WARM_UP_STEPS = 0.06, 400
 """The learning rate rises over this proportion of the steps, and over so many at most."""
 FIRST_STEPS, MEASURED_STEPS = 4, 24
 """Steps before and while a step is timed, which tells how many there is time for."""
+OUTCOMES = "outcomes.json"
+"""Of all jobs of a run, beside their weights."""
 MEASURED_AT = 0.25, 0.5, 0.75, 0.9, 1.0
 """Proportions of a training at which validation films are graded."""
 
@@ -70,8 +72,8 @@ class Measured:
 class Outcome:
     """What became of a training.
 
-    protocols: in the order of the classifiers. fingerprint: of the audit whose films were trained on. history: figures
-    of every protocol each time that it was measured.
+    history: figures of every protocol each time that it was measured. protocols: in the order of the classifiers.
+    fingerprint: of the audit whose films were trained on. test_evaluations: of the bundles that taught it.
     """
 
     job: Job
@@ -80,6 +82,7 @@ class Outcome:
     history: tuple[tuple[Measured, ...], ...]
     protocols: tuple[str, ...] = ()
     fingerprint: str = ""
+    test_evaluations: int = 0
 
 
 def learning_rate(step: int, total: int) -> float:
@@ -100,7 +103,7 @@ class Trainer:
         bank = changes.noise_bank(np.random.default_rng(0))
         arrays = (self.packed.films, self.packed.joints, self.packed.content, bank)
         self.films = jax_steps.Films(*(jnp.asarray(array) for array in arrays))
-        self.answers: dict[str, np.ndarray] = {}
+        self.teachers = teachers_of(pack)
         self._pack, self._out = pack, out
         self._compiler = ThreadPoolExecutor(1)  # compiling tries kernels on the accelerator, one program at a time
         self._programs: dict[Any, Future[Program]] = {}
@@ -114,7 +117,9 @@ class Trainer:
         """The job's network with the weights that it begins with."""
         keras.utils.set_random_seed(job.seed)
         model = build(job.architecture, published=False, protocols=self.protocols)
-        if job.architecture.backbone:
+        if job.start:
+            model.set_weights(starts(self._pack, job.start)["weights"])
+        elif job.architecture.backbone:
             first = starts(self._pack, job.architecture.backbone)
             for layer in model.layers:
                 if layer.name in first:
@@ -152,8 +157,8 @@ class Trainer:
         program, model = self.wait(job), self.model(job)
         state = jax_steps.begin(model)
         rng, rows = np.random.default_rng([job.seed, 7]), np.flatnonzero(self.packed.splits == "train")
-        teachers = np.mean([self.answers[name] for name in job.teachers], axis=0) if job.teachers else None
-        wanted, weight = targets(job, self.packed.grades, self.heads, len(self.protocols), teachers)
+        taught = _mean_answers([self.teachers[name].answers for name in job.teachers]) if job.teachers else None
+        wanted, weight = targets(job, self.packed.grades, self.heads, len(self.protocols), taught)
         per_epoch, total, done, order = max(1, len(rows) // job.batch), 0, 0, rows
         history: list[tuple[Measured, ...]] = []
         begun = clock = time.monotonic()
@@ -178,8 +183,12 @@ class Trainer:
             if total and done in {max(1, int(total * part)) for part in MEASURED_AT}:
                 history.append(self.measure(job, program, state))
                 self.say(f"{job.name}: epoch {done / per_epoch:.1f}, loss {float(loss):.3f}; {_described(history[-1])}")
-        seconds, audit = time.monotonic() - begun, self.packed.fingerprint
-        return model, state, Outcome(job, done / per_epoch, seconds, tuple(history), self.protocols, audit)
+        seconds, audit, looks = time.monotonic() - begun, self.packed.fingerprint, self.test_evaluations(job)
+        return model, state, Outcome(job, done / per_epoch, seconds, tuple(history), self.protocols, audit, looks)
+
+    def test_evaluations(self, job: Job) -> int:
+        """Return how often what taught this job was measured on test films."""
+        return max((self.teachers[name].test_evaluations for name in job.teachers), default=0)
 
     def ask(
         self, job: Job, program: Program, state: jax_steps.State, rows: np.ndarray, strength: float, draws: int
@@ -203,9 +212,11 @@ class Trainer:
         return tuple(measured)
 
     def teach(self, job: Job, state: jax_steps.State) -> None:
-        """Keep what a job says of every film, for its pupils."""
+        """Keep what a job says of every film for its pupils; those of another run find it in `out`."""
         program, rows = self.wait(job), np.arange(len(self.heads))
-        self.answers[job.name] = self.ask(job, program, state, rows, TEACHERS_STRENGTH, TEACHERS_DRAWS)
+        answers = self.ask(job, program, state, rows, TEACHERS_STRENGTH, TEACHERS_DRAWS)
+        self.teachers[job.name] = Teacher(job.name, answers, self.test_evaluations(job))
+        keep_teacher(self._out, self.teachers[job.name])
 
 
 def keep(folder: Path, model: keras.Model, state: jax_steps.State, outcome: Outcome) -> Path:
@@ -236,7 +247,16 @@ def run(pack: Path, jobs: Sequence[Job], out: Path, minutes: float) -> list[Outc
             trainer.teach(job, state)
         trainer.say(f"{job.name}: {keep(out, model, state, outcome)}")
         outcomes.append(outcome)
+        (out / OUTCOMES).write_text(json.dumps([asdict(one) for one in outcomes], indent=1) + "\n", "utf-8")
     return outcomes
+
+
+def _mean_answers(answers: Sequence[np.ndarray]) -> np.ndarray:
+    """[N,protocols,5]: the mean of what teachers say, of those that answer for a film by a protocol; NaN where none."""
+    stacked = np.stack(answers)
+    known = ~np.isnan(stacked)
+    total = np.where(known, stacked, 0.0).sum(0)
+    return np.where(known.any(0), total / np.maximum(known.sum(0), 1), np.nan).astype(np.float32)
 
 
 def _rates(job: Job, learning: float) -> jax_steps.Rates:
@@ -281,7 +301,8 @@ def main() -> None:
     if keras.backend.backend() != "jax":
         raise SystemExit(f"KERAS_BACKEND is {keras.backend.backend()!r}; set it to jax for this command.")
     keras.config.set_dtype_policy(arguments.precision)
-    run(arguments.pack, jobs_from(json.loads(arguments.jobs.read_text("utf-8"))), arguments.out, arguments.minutes)
+    jobs = jobs_from(json.loads(arguments.jobs.read_text("utf-8")), teachers_of(arguments.pack))
+    run(arguments.pack, jobs, arguments.out, arguments.minutes)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What is trained on an accelerator: jobs as data, and the targets that each of them learns."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,9 +21,10 @@ class Job:
 
     share: of the time, beside the shares of the other jobs. strength, mixup, erase: of the changes of films, see
     `changes.draw`. decay: of the weights (AdamW). ema: proportion of the averaged weights that a step keeps. teachers:
-    names of jobs before this one; they answer for the films as they are, and this one sees changed films. taught:
-    proportion of the target that is the teachers' answer. unlabelled: weight of what the teachers say, by the default
-    protocol, of films that another protocol has graded.
+    names of jobs before this one, or of bundles whose answers are in the pack; they answer for the films as they are,
+    and this one sees changed films. taught: proportion of the target that is the teachers' answer. unlabelled: weight
+    of what the teachers say, by the default protocol, of films that another protocol has graded. start: name of a
+    member in the pack whose weights it begins with, in place of a backbone's or random ones.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Job:
     teachers: tuple[str, ...] = ()
     taught: float = 0.5
     unlabelled: float = 0.3
+    start: str = ""
 
     @property
     def program(self) -> tuple[Architecture, int]:
@@ -45,8 +48,12 @@ class Job:
         return Architecture(**{**self.architecture.__dict__, "learning_rate": 0.0, "augmentation": 0.0}), self.batch
 
 
-def jobs_from(rows: list[dict[str, Any]]) -> list[Job]:
-    """Jobs from JSON. Raises SettingsError for an unknown field, or a teacher that is no job before its pupil."""
+def jobs_from(rows: list[dict[str, Any]], packed: Collection[str] = ()) -> list[Job]:
+    """Return jobs from JSON.
+
+    packed: names of the bundles whose answers are in the pack. Raises SettingsError for an unknown field, or a teacher
+    that is neither of them nor a job before its pupil.
+    """
     jobs: list[Job] = []
     for row in rows:
         try:
@@ -61,9 +68,10 @@ def jobs_from(rows: list[dict[str, Any]]) -> list[Job]:
             raise SettingsError(
                 f"The job {row.get('name', row)!r} can't be read ({error}); see tuning.training.jobs."
             ) from None
-        if unknown := set(job.teachers) - {one.name for one in jobs}:
+        if unknown := set(job.teachers) - {one.name for one in jobs} - set(packed):
             raise SettingsError(
-                f"{job.name} names the teachers {', '.join(sorted(unknown))}, which are no jobs before it."
+                f"{job.name} names the teachers {', '.join(sorted(unknown))}, which are no jobs before it, nor bundles"
+                " of the pack."
             )
         jobs.append(job)
     return jobs
@@ -86,7 +94,7 @@ def targets(
         grades: [N] the films' grades.
         heads: [N] number of the protocol that each film was graded by; 0 is the default one.
         protocols: How many there are.
-        answers: [N,protocols,5] the mean of the teachers' answers, or None without teachers.
+        answers: [N,protocols,5] the mean of the teachers' answers, NaN where none answers, or None without teachers.
 
     Returns:
         Targets [N,protocols,5], and weights [N,protocols] that are 0 where nothing is known.
@@ -96,7 +104,9 @@ def targets(
     own = np.arange(len(grades)), heads
     wanted[own], weight[own] = soft_labels(grades), 1.0
     if answers is not None:
-        wanted[own] = (1 - job.taught) * wanted[own] + job.taught * answers[own]
-        others = np.flatnonzero(heads != 0)
+        known = ~np.isnan(answers[own]).any(1)
+        taught = own[0][known], heads[known]
+        wanted[taught] = (1 - job.taught) * wanted[taught] + job.taught * answers[taught]
+        others = np.flatnonzero((heads != 0) & ~np.isnan(answers[:, 0]).any(1))
         wanted[others, 0], weight[others, 0] = answers[others, 0], job.unlabelled
     return wanted, weight

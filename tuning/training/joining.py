@@ -149,10 +149,16 @@ def _of_accelerator(path: Path, audit: Path) -> JoiningMember:
         epochs=round(outcome["epochs"]),
         val_qwk=last.get(protocols[0]),
         architecture=asdict(architecture),
+        teachers=tuple(job["teachers"]),
     )
     seen = frozenset(training_films(audit, protocols))
     return JoiningMember(
-        record, seen, str(path), 0, protocols=protocols, member=Member(job["name"], architecture, network)
+        record,
+        seen,
+        str(path),
+        outcome["test_evaluations"],
+        protocols=protocols,
+        member=Member(job["name"], architecture, network),
     )
 
 

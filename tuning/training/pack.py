@@ -2,25 +2,30 @@
 
     python -m tuning.training.pack --audit runs/audit --backbone lite0 --out runs/pack
 
-Test films are never packed. The file holds films, so it stays on the user's own disk.
+The weights that trainings begin with, and the answers of a published bundle that teaches them, go beside it. Test films
+are never packed. The file holds films, so it stays on the user's own disk.
 """
 
 import argparse
 import io
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from kneeoa_hub.errors import DataError
+from kneeoa_hub.grades import NUM_GRADES
 
+from ..data.table import AuditedFilm, read_films
 from ..data.variation import gray_bytes
 
 QUALITY = 82
 """Of WebP: 42 dB of the peak to the error; trainings change films by far more."""
 SPLITS = ("train", "val")
+ANSWERS = "answers-"
+"""Before a bundle's name in the name of the file of its answers."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,19 @@ class Packed:
     splits: np.ndarray
     names: np.ndarray
     fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class Teacher:
+    """What taught networks learn beside the labels.
+
+    name: of a bundle, or of a job. answers: [N,P,5] for the films of a pack by each protocol, NaN where unknown.
+    test_evaluations: how often the bundle, or those that taught the job, was measured on test films.
+    """
+
+    name: str
+    answers: np.ndarray
+    test_evaluations: int = 0
 
 
 def unpack(path: Path) -> Packed:
@@ -106,19 +124,81 @@ def write_starts(folder: Path, names: Iterable[str]) -> None:
     from ..networks.backbones import published_arrays
 
     for name in names:
-        arrays = {
-            f"{layer}/{number}": array.astype(np.float16 if array.ndim > 1 else np.float32)
-            for layer, of_layer in published_arrays(name).items()
-            for number, array in enumerate(of_layer)
-        }
-        np.savez(folder / f"{name}.npz", allow_pickle=False, **arrays)
+        _write(folder / f"{name}.npz", published_arrays(name))
+
+
+def _write(path: Path, layers: Mapping[str, Sequence[np.ndarray]]) -> None:
+    """Write the arrays of layers, kernels as float16."""
+    arrays = {
+        f"{layer}/{number:04}": array.astype(np.float16 if array.ndim > 1 else np.float32)
+        for layer, of_layer in layers.items()
+        for number, array in enumerate(of_layer)
+    }
+    np.savez(path, allow_pickle=False, **arrays)
+
+
+def write_members(folder: Path, address: str, names: Collection[str], audit: Path) -> None:
+    """Write members of a bundle, with a classifier for each dataset of the audit, as weights that a job begins with.
+
+    Raises DataError and SettingsError as `starting.start_from` does.
+    """
+    from ..networks.architecture import with_heads
+    from .starting import start_from
+
+    protocols = protocols_of(read_rows(audit))
+    for member in start_from(address, names, audit).members:
+        network = with_heads(member.network, replace(member.architecture, crop="frame"), protocols)
+        _write(folder / f"{member.name}.npz", {"weights": network.get_weights()})
+
+
+def write_answers(folder: Path, address: str, audit: Path) -> None:
+    """Write what a bundle says of the training films, as a teacher of jobs that name it: [N,P,5], NaN where unknown.
+
+    It answers for the protocol of a film's own dataset alone. Raises DataError when it may have been trained on films
+    that the audit holds out.
+    """
+    from kneeoa_hub.bundle import read_bundle
+    from kneeoa_hub.hub.pull_push import pull
+
+    from ..data.datasets import load_knees
+    from .distillation import check_films, probabilities
+
+    bundle, films = read_bundle(pull(address)), read_rows(audit)
+    check_films(address, bundle, audit)
+    protocols = protocols_of(films)
+    train = np.array([row for row, film in enumerate(films) if film.split == "train"])
+    answers = np.full((len(films), len(protocols), NUM_GRADES), np.nan, np.float32)
+    heads = [protocols.index(films[row].dataset) for row in train]
+    answers[train, heads] = probabilities(pull(address), load_knees(audit, "train", bundle.config.input))
+    keep_teacher(folder, Teacher(bundle.config.name, answers, bundle.evidence.test_evaluations))
+
+
+def keep_teacher(folder: Path, teacher: Teacher) -> None:
+    """Write a teacher to a pack, or where the outcome of a training lies."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{ANSWERS}{teacher.name}.npz"
+    np.savez(path, allow_pickle=False, answers=teacher.answers, test_evaluations=np.array(teacher.test_evaluations))
+
+
+def teachers_of(folder: Path) -> dict[str, Teacher]:
+    """Return the teachers of a pack by their names."""
+    teachers = {}
+    for path in sorted(folder.glob(f"{ANSWERS}*.npz")):
+        with np.load(path) as arrays:
+            name, looks = path.stem.removeprefix(ANSWERS), int(arrays["test_evaluations"])
+            teachers[name] = Teacher(name, arrays["answers"], looks)
+    return teachers
 
 
 def starts(folder: Path, name: str) -> dict[str, list[np.ndarray]]:
-    """What `write_starts` wrote: layer name -> its arrays, float32. Raises DataError when it is not in the pack."""
+    """Return the weights that a job begins with, float32.
+
+    They are the arrays of each layer of a backbone, or those of a member under the one name "weights". Raises DataError
+    when they are not in the pack.
+    """
     path = folder / f"{name}.npz"
     if not path.exists():
-        raise DataError(f"{folder} has no weights of the backbone {name}; pack it again with --backbone {name}.")
+        raise DataError(f"{folder} has no weights of {name}; pack it again with --backbone or --start.")
     layers: dict[str, list[np.ndarray]] = {}
     with np.load(path) as arrays:
         for key in arrays.files:
@@ -134,15 +214,24 @@ def pack(audit: Path, path: Path) -> int:
     from ..data.datasets import bright_bone
     from ..data.sources import FilmReader
     from ..data.summary import read_summary
-    from ..data.table import read_films
 
-    films = [film for film in read_films(audit) if film.split in SPLITS and film.usable]
+    films = read_rows(audit)
     with FilmReader() as reader:
         pictures = [gray_bytes(bright_bone(reader, film)) for film in films]
     joints = np.array([(film.place.x, film.place.y, film.place.side) for film in films])
     rows = [(film.grade, film.dataset, film.split, film.file) for film in films]
     write(path, pictures, joints, rows, fingerprint=read_summary(audit).fingerprint)
     return len(rows)
+
+
+def read_rows(audit: Path) -> list[AuditedFilm]:
+    """Return the films of an audit that are packed, in the order of the pack."""
+    return [film for film in read_films(audit) if film.split in SPLITS and film.usable]
+
+
+def protocols_of(films: Sequence[AuditedFilm]) -> tuple[str, ...]:
+    """Return the datasets of films, the first one first: the order of a job's classifiers."""
+    return tuple(dict.fromkeys(film.dataset for film in films))
 
 
 def main() -> None:
@@ -152,11 +241,19 @@ def main() -> None:
     parser.add_argument(
         "--backbone", action="append", default=[], help="whose ImageNet weights go beside the films; may be repeated"
     )
+    parser.add_argument("--start", help="bundle whose members go beside the films; a job names one as its `start`")
+    parser.add_argument("--members", default="", help="names of these members, comma separated; default: all")
+    parser.add_argument("--teacher", help="bundle whose answers go beside the films; a job names it in `teachers`")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     path = arguments.out / "films.npz"
     count = pack(arguments.audit, path)
     write_starts(arguments.out, arguments.backbone)
+    if arguments.start:
+        names = [name for name in arguments.members.split(",") if name]
+        write_members(arguments.out, arguments.start, names, arguments.audit)
+    if arguments.teacher:
+        write_answers(arguments.out, arguments.teacher, arguments.audit)
     print(f"{path}: {count} films, {path.stat().st_size / 1e6:.1f} MB")
 
 
