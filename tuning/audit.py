@@ -62,8 +62,7 @@ def audit(data: Sequence[str], out: Path, seed: int = 0, locator: str = "") -> P
     findings = Findings(
         copies,
         shifted,
-        headers=[one.header for one in decoded],
-        brightness=[one.brightness for one in decoded],
+        probes=[one.probes for one in decoded],
         unreadable=unreadable,
     )
     summary = summarise(films, given, findings)
@@ -87,16 +86,14 @@ class Decoded:
         thumbnail: See `duplicates.thumbnail`.
         detail: See `duplicates.detail`.
         polarity: See `exposure.polarity_thumbnail`.
-        header: See `shortcuts.header`.
-        brightness: See `exposure.brightness`.
+        probes: See `shortcuts.probes`.
     """
 
     film: AuditedFilm
     thumbnail: np.ndarray
     detail: np.ndarray
     polarity: np.ndarray
-    header: tuple[float, ...]
-    brightness: float
+    probes: tuple[shortcuts.Features, ...]
 
 
 def _decode_all(labels: Sequence[Labelled]) -> tuple[list[Decoded], list[Unreadable]]:
@@ -115,8 +112,7 @@ def _decode_all(labels: Sequence[Labelled]) -> tuple[list[Decoded], list[Unreada
                     thumbnail(film.pixels),
                     detail(film.pixels),
                     polarity_thumbnail(film.pixels),
-                    shortcuts.header(content),
-                    brightness(film.pixels),
+                    shortcuts.probes(content, film.pixels),
                 )
             )
     return decoded, unreadable

@@ -70,7 +70,7 @@ def _inverted(found: DataEvidence) -> str:
 
 
 def _shortcuts(found: DataEvidence) -> str:
-    """How well the grade can be guessed without the knee."""
+    """How well the grade can be guessed without the joint."""
     rows = [
         (escaped(dataset), what, row.qwk, row.balanced_accuracy)
         for dataset, scores in found.shortcuts.items()
@@ -80,8 +80,9 @@ def _shortcuts(found: DataEvidence) -> str:
         return ""
     return section(
         "### Shortcuts",
-        "How well boosted trees guess the grade without the knee, over all films of a collection (by chance: QWK 0,"
+        "How well boosted trees guess the grade without the joint, over all films of a collection (by chance: QWK 0,"
         " balanced accuracy 0.20):",
         table(("collection", "guessed from", "QWK", "balanced accuracy"), rows),
-        "The network receives neither: every knee is brought to one size and one exposure.",
+        "The network receives no header, and every knee in one size and one exposure. Texture and surroundings stay in"
+        " what it sees: where they tell the grade, a part of its agreement may come from them.",
     )

@@ -155,6 +155,52 @@ def test_a_size_that_follows_the_grade_is_a_shortcut_and_an_equal_brightness_is_
     assert "| site | file header and size |" in (out / "report.md").read_text("utf-8")
 
 
+def blurred(noise: np.ndarray, grade: int) -> np.ndarray:
+    """Blur noise of 64x64 as many times as its grade says."""
+    for _ in range(grade):
+        noise = (noise + np.roll(noise, 1, 0) + np.roll(noise, 1, 1)) / 3
+    return noise
+
+
+def framed(noise: np.ndarray, grade: int) -> np.ndarray:
+    """Put a border about noise, as bright as its grade says."""
+    noise = noise.copy()
+    noise[:6], noise[-6:], noise[:, :6], noise[:, -6:] = (0.25 * grade,) * 4
+    return noise
+
+
+def with_joint(noise: np.ndarray, grade: int) -> np.ndarray:
+    """Put a band across the middle of noise, as bright as its grade says."""
+    noise = noise.copy()
+    noise[28:36] = 0.25 * grade
+    return noise
+
+
+@pytest.mark.parametrize(
+    ("change", "seen"),
+    [
+        (blurred, {"power spectrum"}),
+        (framed, {"border of the film", "film without its joint"}),
+        (with_joint, set()),
+    ],
+    ids=lambda case: case.__name__ if callable(case) else "",
+)
+def test_a_probe_sees_texture_or_border_and_never_the_joint(change, seen) -> None:
+    from tuning.data import shortcuts
+
+    rng, grades = np.random.default_rng(0), np.arange(150) % 5
+    films = [shortcuts.probes(b"", change(rng.random((64, 64)), int(grade))) for grade in grades]
+    groups, kappas = np.arange(150).astype(str), {}
+    for number, name in enumerate(shortcuts.PROBES):
+        score = shortcuts.shortcut_scores([film[number] for film in films], grades, groups)
+        assert score
+        kappas[name] = score.qwk.value
+    places = {"power spectrum", "border of the film", "film without its joint"}
+    assert {name for name in places if kappas[name] > 0.7} == seen
+    assert all(kappas[name] < 0.3 for name in places - seen)
+    assert kappas["file header and size"] == 0
+
+
 @pytest.mark.slow
 def test_the_known_faults_of_the_gornale_set_are_found(data, tmp_path):
     """Counts and clusters that its labels file gives, which the audit does not read."""

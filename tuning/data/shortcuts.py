@@ -1,11 +1,11 @@
-"""How well the grade can be guessed without the knee: from a file's header and size, and from a film's brightness.
+"""How well the grade can be guessed without the joint: from a file's header, a film's grays, its texture, its borders.
 
 What these reach is a leak of the data, not radiology; a model that is no better has learnt nothing (Geirhos et al.,
 "Shortcut learning in deep neural networks", Nat. Mach. Intell. 2020).
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
@@ -18,17 +18,26 @@ from kneeoa_hub.evidence import ShortcutEvidence
 from kneeoa_hub.grades import NUM_GRADES
 
 from ..run.estimates import balanced_accuracy, bootstrapped
+from .exposure import brightness
 
+Features = tuple[float, ...]
 MODES = ("1", "L", "P", "RGB", "RGBA", "I", "I;16")
 """Pillow's modes. The trees get the position of a mode in this tuple."""
 DEEP_MODES = ("I", "I;16")
 """Modes of 16 bits."""
+SIDE, RINGS, BINS, THUMBNAIL = 128, 29, 32, 12
+"""Pixels per side of a film whose spectrum is taken, rings of that spectrum, bins of the grays, and pixels per side of
+the thumbnail of which the border, or all but the joint, is shown."""
+JOINT_ROWS = slice(round(0.3 * THUMBNAIL), round(0.7 * THUMBNAIL))
+"""Rows of the thumbnail that hold the joint of a film that one knee fills."""
+GRAYS = 1.0, 99.0
+"""Percentiles of a film's grays that become 0 and 1."""
 FOLDS = 5
 LEAST_FILMS = 20
 """Number of films of the rarest grade below which cross-validation says nothing."""
 
 
-def header(content: bytes) -> tuple[float, ...]:
+def header(content: bytes) -> Features:
     """Return width, height, bytes, mode and format of a file as numbers; for DICOM and others only the bytes."""
     try:
         with Image.open(io.BytesIO(content)) as image:
@@ -38,9 +47,71 @@ def header(content: bytes) -> tuple[float, ...]:
         return (0, 0, len(content), -1, 0)
 
 
-def is_deep(header: tuple[float, ...]) -> bool:
-    """Return whether the picture of a `header` has 16 bits; False for DICOM, whose header is not read."""
-    return header[3] in [MODES.index(mode) for mode in DEEP_MODES]
+def is_deep(probes: Sequence[Features]) -> bool:
+    """Return whether the picture of a film's `probes` has 16 bits; False for DICOM, whose header is not read."""
+    return probes[0][3] in [MODES.index(mode) for mode in DEEP_MODES]
+
+
+def spectrum(pixels: np.ndarray) -> Features:
+    """Return the logarithm of the mean power in each of RINGS rings of a film's spectrum: its texture and sharpness."""
+    shown = _shown(pixels, SIDE)
+    power = np.abs(np.fft.fftshift(np.fft.fft2(shown - shown.mean()))) ** 2
+    down, across = np.indices(power.shape) - SIDE // 2
+    ring = np.minimum((np.hypot(down, across) / (SIDE / 2) * RINGS).astype(int), RINGS - 1)
+    total = np.bincount(ring.ravel(), power.ravel(), RINGS) / np.bincount(ring.ravel(), minlength=RINGS)
+    return tuple(np.log(total + 1e-9).tolist())
+
+
+def histogram(pixels: np.ndarray) -> Features:
+    """Return the proportion of a film's grays in each of BINS bins between its percentiles GRAYS."""
+    shown = _shown(pixels, SIDE)
+    return tuple((np.histogram(shown, BINS, (0.0, 1.0))[0] / shown.size).tolist())
+
+
+def border(pixels: np.ndarray) -> Features:
+    """Return the outermost pixels of a film's thumbnail, without those beside the joint."""
+    outside = _outside(pixels)
+    return tuple(np.concatenate([outside[0], outside[-1], outside[1:-1, 0], outside[1:-1, -1]]).tolist())
+
+
+def without_joint(pixels: np.ndarray) -> Features:
+    """Return a film's thumbnail without the rows of the joint."""
+    return tuple(_outside(pixels).ravel().tolist())
+
+
+def _outside(pixels: np.ndarray) -> np.ndarray:
+    """The rows of a thumbnail that show no joint, scaled by themselves: the grays of the joint would tell of it."""
+    return _scaled(np.delete(_small(pixels, THUMBNAIL), JOINT_ROWS, axis=0))
+
+
+def _shown(pixels: np.ndarray, side: int) -> np.ndarray:
+    """A film [H,W] as float32 [side,side] from 0 to 1."""
+    return _scaled(_small(pixels, side))
+
+
+def _small(pixels: np.ndarray, side: int) -> np.ndarray:
+    return np.asarray(Image.fromarray(np.asarray(pixels, np.float32)).resize((side, side), Image.Resampling.BOX))
+
+
+def _scaled(values: np.ndarray) -> np.ndarray:
+    low, high = np.percentile(values, GRAYS)
+    return np.clip((values - low) / max(float(high - low), float(np.finfo(np.float32).tiny)), 0.0, 1.0)
+
+
+PROBES: Mapping[str, Callable[[bytes, np.ndarray], Features]] = {
+    "file header and size": lambda content, pixels: header(content),
+    "mean brightness": lambda content, pixels: (brightness(pixels),),
+    "power spectrum": lambda content, pixels: spectrum(pixels),
+    "histogram of grays": lambda content, pixels: histogram(pixels),
+    "border of the film": lambda content, pixels: border(pixels),
+    "film without its joint": lambda content, pixels: without_joint(pixels),
+}
+"""By its name, what each probe knows of a film: of its file's content, or of its pixels [H,W]."""
+
+
+def probes(content: bytes, pixels: np.ndarray) -> tuple[Features, ...]:
+    """Return what each of PROBES knows of a film."""
+    return tuple(probe(content, pixels) for probe in PROBES.values())
 
 
 def trees() -> HistGradientBoostingClassifier:

@@ -20,8 +20,6 @@ from .splits import SPLITS, grades_by_picture
 from .table import AuditedFilm
 
 SUMMARY = "audit.json"
-HEADER, BRIGHTNESS = "file header and size", "mean brightness"
-"""Names of what the shortcut scores guess the grade from."""
 
 
 @dataclass(frozen=True)
@@ -108,15 +106,13 @@ class Findings:
     Attributes:
         copies: Near-duplicates, as they are or mirrored.
         shifted: Films of one knee that is shifted.
-        headers: See `shortcuts.header`.
-        brightness: See `exposure.brightness`.
+        probes: See `shortcuts.probes`.
         unreadable: Films that are not in the table.
     """
 
     copies: Sequence[Pair]
     shifted: Sequence[Pair]
-    headers: Sequence[tuple[float, ...]]
-    brightness: Sequence[float]
+    probes: Sequence[tuple[shortcuts.Features, ...]]
     unreadable: Sequence[Unreadable]
 
 
@@ -161,7 +157,7 @@ def summarise(films: Sequence[AuditedFilm], given: Sequence[AuditedFilm], findin
             "given_splits": tuple(overlaps(given, given_splits)),
         },
         shortcuts={name: _shortcuts(films, name, findings) for name in datasets},
-        files_of_16_bits=sum(map(shortcuts.is_deep, findings.headers)),
+        files_of_16_bits=sum(map(shortcuts.is_deep, findings.probes)),
     )
 
 
@@ -188,12 +184,11 @@ def _clusters(films: Sequence[AuditedFilm]) -> Clusters:
 
 
 def _shortcuts(films: Sequence[AuditedFilm], dataset: str, findings: Findings) -> dict[str, ShortcutEvidence]:
-    """How well the grade of a dataset's films, used or not, can be guessed without the knee."""
+    """How well the grade of a dataset's films, used or not, can be guessed without the joint."""
     rows = [row for row, film in enumerate(films) if film.dataset == dataset]
     grades, groups = np.array([films[row].grade for row in rows]), np.array([films[row].group for row in rows])
-    features = {HEADER: findings.headers, BRIGHTNESS: [(value,) for value in findings.brightness]}
     scores = {
-        name: shortcuts.shortcut_scores([values[row] for row in rows], grades, groups)
-        for name, values in features.items()
+        name: shortcuts.shortcut_scores([findings.probes[row][number] for row in rows], grades, groups)
+        for number, name in enumerate(shortcuts.PROBES)
     }
     return {name: score for name, score in scores.items() if score}
