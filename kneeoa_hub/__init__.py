@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from .hub.pull_push import pull, push
     from .report import FilmReport, KneeGrade
 
-__version__ = "0.8.0"
+__version__ = "0.9.0"
 __all__ = ["FilmReport", "KneeGrade", "KneeGrader", "KneeOAError", "from_pretrained", "list_pretrained", "pull", "push"]
 
 _MODULE_OF = {

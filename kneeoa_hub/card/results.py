@@ -78,7 +78,8 @@ def evaluations(evidence: Evidence) -> str:
             " films, so the measures on them are optimistic."
         )
     before = (
-        f" They had been evaluated {times(earlier)} before, for earlier versions that share members with this one."
+        f" They had been evaluated {times(earlier)} before, for earlier versions, whose networks it shares or that"
+        " taught it."
         if earlier
         else ""
     )

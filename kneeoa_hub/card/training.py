@@ -65,9 +65,10 @@ def _views(config: BundleConfig) -> str:
 def _lessons(evidence: Evidence) -> Iterator[str]:
     """Yield what the networks learnt from beside the readers' grades."""
     trained = evidence.training.members
-    backbones = sorted({name for one in trained if (name := (one.architecture or {}).get("backbone"))})
+    backbones = sorted({str(name) for one in trained if (name := (one.architecture or {}).get("backbone"))})
     if backbones:
-        yield f"It began with ImageNet weights ({listed([BACKBONES.get(name, name) for name in backbones])})."
+        names = listed([BACKBONES.get(name, name) for name in backbones])
+        yield f"The training began with the ImageNet weights of {names} by Google (Apache-2.0)."
     for one in trained:
         if one.teachers:
             yield (

@@ -51,7 +51,7 @@ def _of_knee(set_size: int, distance: float, seen: Letterboxed, limits: RefusalC
     elif limits.far_distance is not None and distance > limits.far_distance:
         what = "film is unlike most films" if alone else "knee is unlike most knees"
         yield (f"The {what} that the model learnt from; its grade is less certain than the published figures say.")
-    clipped = clipped_proportion(_content(seen))
+    clipped = clipped_proportion(seen.exposed())
     if limits.max_clipped is not None and clipped > limits.max_clipped:
         yield f"The exposure is extreme: {clipped:.0%} of the knee is plain black or white, and shows no detail there."
     if set_size >= WIDE_SET:
@@ -72,8 +72,3 @@ def _of_screening(screening: Screening) -> list[str]:
     elif count:
         warnings.append(f"No upright frontal knee was recognised in {count} of the regions found; left out.")
     return warnings
-
-
-def _content(fitted: Letterboxed) -> np.ndarray:
-    left, top, right, bottom = fitted.content
-    return fitted.pixels[top:bottom, left:right]

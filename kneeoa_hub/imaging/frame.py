@@ -17,11 +17,16 @@ MARGIN = 0.12
 quarters of the joint's box has the exposure of the whole film."""
 LOW, HIGH = 1.0, 99.0
 """Percentiles of the rest that count as its darkest and its brightest gray."""
+MIDDLE = 0.25
+"""Proportion of the side at each edge of a frame beyond which bone and joint begin; air is seldom nearer."""
 AIR = 0.06
 """Grays up to this proportion of the way from the darkest to the brightest are air, collimation or a black border. They
 do not count either."""
 DARKEST, BRIGHTEST = -5.0, 6.0
 """What a frame keeps, in standard deviations of the tissue from its mean. What lies beyond the film is darkest."""
+PIXELS_LEFT = 3
+"""A large film is first averaged over squares, until so many of its pixels lie in one of the frame's side: a copy of
+the film would take a large part of the memory that a film may."""
 SAMPLES = 128
 """Rows and columns of the frame over which the exposure is taken at most."""
 LEAST_SPREAD = float(np.finfo(np.float32).tiny)
@@ -47,6 +52,16 @@ class Framed:
 
     pixels: np.ndarray
     content: tuple[int, int, int, int]
+
+
+def middle_of(pixels: np.ndarray, content: tuple[int, int, int, int]) -> np.ndarray:
+    """Return the part of a frame's pixels [S,S] within MIDDLE that the film shows, or all that it shows."""
+    margin = round(MIDDLE * len(pixels))
+    left, top, right, bottom = content
+    inner = pixels[
+        max(top, margin) : min(bottom, len(pixels) - margin), max(left, margin) : min(right, len(pixels) - margin)
+    ]
+    return inner if inner.size else pixels[top:bottom, left:right]
 
 
 def place_of(box: tuple[float, float, float, float]) -> Place:
@@ -97,9 +112,28 @@ def _resampled(pixels: np.ndarray, box: tuple[float, float, float, float], size:
     height, width = pixels.shape
     left, top = max(0, int(np.floor(box[0]))), max(0, int(np.floor(box[1])))
     right, bottom = min(width, int(np.ceil(box[2]))), min(height, int(np.ceil(box[3])))
-    part = np.ascontiguousarray(pixels[top:bottom, left:right], np.float32)
-    inner = (max(0.0, box[0] - left), max(0.0, box[1] - top), min(right, box[2]) - left, min(bottom, box[3]) - top)
+    part = pixels[top:bottom, left:right]
+    times = max(1, int(min((box[2] - box[0]) / size[0], (box[3] - box[1]) / size[1]) / PIXELS_LEFT))
+    part = _thinned(part, times) if times > 1 else np.ascontiguousarray(part, np.float32)
+    inner = (
+        max(0.0, box[0] - left) / times,
+        max(0.0, box[1] - top) / times,
+        (min(right, box[2]) - left) / times,
+        (min(bottom, box[3]) - top) / times,
+    )
     return np.asarray(Image.fromarray(part).resize(size, Image.Resampling.BICUBIC, box=inner))
+
+
+def _thinned(part: np.ndarray, times: int) -> np.ndarray:
+    """Means of squares of `times` pixels a side, float32; at the right and bottom edge of what is left of them."""
+    shape = -(-part.shape[0] // times), -(-part.shape[1] // times)
+    total, count = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    for row in range(times):
+        for column in range(times):
+            some = part[row::times, column::times]
+            total[: some.shape[0], : some.shape[1]] += some
+            count[: some.shape[0], : some.shape[1]] += 1
+    return total / count
 
 
 def exposure(values: np.ndarray, percentiles: tuple[float, float] = (LOW, HIGH)) -> tuple[float, float]:

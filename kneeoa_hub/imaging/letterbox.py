@@ -28,10 +28,19 @@ class Letterboxed:
     Attributes:
         pixels: uint8 [H,W], windowed, with padding where the knee's aspect differs from the input's.
         content: The part of `pixels` that is not padding.
+        framed: Whether `pixels` are a frame, see `frame.frame`.
     """
 
     pixels: np.ndarray
     content: Box
+    framed: bool = False
+
+    def exposed(self) -> np.ndarray:
+        """Return the pixels whose exposure counts: of a frame its middle, which air does not darken."""
+        if self.framed:
+            return frame.middle_of(self.pixels, self.content)
+        left, top, right, bottom = self.content
+        return self.pixels[top:bottom, left:right]
 
 
 def visible_region(box: Box, config: InputConfig) -> Box:
@@ -63,7 +72,7 @@ def letterbox(pixels: np.ndarray, box: Box, config: InputConfig) -> Letterboxed:
     """
     if config.crop == "frame":
         framed = frame.frame(pixels, frame.place_of(box), config.height, (config.low, config.high))
-        return Letterboxed(framed.pixels, framed.content)
+        return Letterboxed(framed.pixels, framed.content, framed=True)
     left, top, right, bottom = visible_region(box, config)
     windowed = _windowed(pixels[top:bottom, left:right], config)
     scale = min(config.width / windowed.shape[1], config.height / windowed.shape[0])

@@ -197,8 +197,14 @@ def graded_regions(boxes: tuple[Box, ...], shape: tuple[int, ...]) -> tuple[Box,
     This is the box itself, or the whole film where the film is a strip round one joint.
     """
     height, width = shape
-    strip = len(boxes) == 1 and width >= TWO_KNEES_FROM * height and _fills(boxes[0], height, width, STRIP_FILLED)
-    return ((0, 0, width, height),) if strip else boxes
+    return ((0, 0, width, height),) if one_fills(boxes, shape) else boxes
+
+
+def one_fills(boxes: tuple[Box, ...], shape: tuple[int, ...]) -> bool:
+    """Return whether one box within a film of `shape` (height, width) fills it: a crop, or a strip round one joint."""
+    height, width = shape
+    filled = STRIP_FILLED if width >= TWO_KNEES_FROM * height else FILLED
+    return len(boxes) == 1 and _fills(boxes[0], height, width, filled)
 
 
 def _fills(box: Box, height: int, width: int, proportions: tuple[float, float]) -> bool:

@@ -10,7 +10,7 @@ from .borders import inner_film
 from .film import MIN_SIDE, Film
 from .gate import POSES, UPRIGHT, Gate, Pose, Verdict, to_upright
 from .letterbox import Box
-from .locate import TWO_KNEES_FROM, clipped, graded_regions
+from .locate import TWO_KNEES_FROM, clipped, graded_regions, one_fills
 from .refusal import Refusal, refuse
 from .square import to_given
 
@@ -93,7 +93,7 @@ class Screener:
         found, graded = self._found(film)
         verdicts = self._judge(film, found if self._square else graded)
         whole = (0, 0, film.width, film.height)
-        if whole not in graded:
+        if not one_fills(found, film.pixels.shape):
             verdicts = _accepted_if_one_is_sure(verdicts)
         doubtful = _not_accepted(found, verdicts)
         if len(doubtful) < len(found):

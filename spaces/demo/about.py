@@ -66,11 +66,13 @@ def model_card(bundle: Bundle) -> Iterator[tuple[str, str]]:
 
 def search_record(bundle: Bundle) -> Iterator[tuple[str, str]]:
     """Yield how the architecture was found, in the form of `model_card`; with the trials that the model came from."""
-    found = bundle.evidence.search
+    found, parts = bundle.evidence.search, architectures(bundle.config.members)
     if not found.trials.value or not found.best_val_qwk:
         yield "markdown", "The architecture of this model was chosen by name, not by a search."
+        for name, choices in parts.items():
+            yield "markdown", f"## The architecture: {origin(name)}"
+            yield "html", _choices(choices)
         return
-    parts = architectures(bundle.config.members)
     yield (
         "markdown",
         (

@@ -44,7 +44,7 @@ def test_borders_of_two_grays_are_found() -> None:
 
 @pytest.mark.parametrize("gray", [0, 255])
 def test_a_bordered_film_is_graded_as_the_film_alone(grader, gray: int) -> None:
-    for film in FILMS[::2]:
+    for film in FILMS[:-1:2]:
         alone, (knee,) = grader.grade(film).knees[0], grader.grade(np.pad(film, 30, constant_values=gray)).knees
         assert knee.grade == alone.grade
         assert abs(knee.severity - alone.severity) < 0.15

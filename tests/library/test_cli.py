@@ -13,8 +13,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from kneeoa_hub import from_pretrained
 from kneeoa_hub.cli import main
 from kneeoa_hub.output.tables import CSV_COLUMNS
+
+from ..support.bundles import changed
 
 
 def test_grade_prints_a_table_and_says_what_it_is_not(films, capsys):
@@ -74,15 +77,17 @@ def test_csv_has_the_rest_of_the_report_in_its_last_columns(films, grader, capsy
 def test_the_table_marks_a_grade_that_is_not_the_likeliest_and_distinguishes_films_of_one_name(
     films, grader, tmp_path, capsys
 ):
-    (knee,) = grader.grade(films["doubtful"]).knees
+    bundle = changed(grader.bundle.folder, tmp_path / "bundle", decision={"rule": "median"})
+    films_folder = tmp_path / "films"
+    (knee,) = from_pretrained(bundle).grade(films["doubtful"]).knees
     assert knee.likeliest != knee.grade
     for name in ("doubtful", "mild"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "IM1.png").write_bytes(films[name].read_bytes())
-    assert main(["grade", str(tmp_path)]) == 0
+        (films_folder / name).mkdir(parents=True)
+        (films_folder / name / "IM1.png").write_bytes(films[name].read_bytes())
+    assert main(["grade", str(films_folder), "--model", str(bundle)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert re.match(rf"doubtful/IM1.png +- +1 Doubtful +{knee.likeliest} \* ", lines[1])
-    assert re.match(r"mild/IM1.png +- +2 Mild +2  .* <\.01 0\.\d\d ", lines[2])  # no rounding to 0 or 1
+    assert re.match(r"mild/IM1.png +- +2 Mild +2  .* <\.01", lines[2])  # no rounding to 0 or 1
     assert "not the likeliest one" in lines[3]
 
 

@@ -59,11 +59,12 @@ def test_three_joints_have_no_side(grader, tmp_path):
     ] * 3
 
 
-def test_a_joint_that_fills_the_film_is_graded_as_the_whole_film(grader, tmp_path):
-    film = knee_film(3, 4).pixels
-    (found,), (whole,) = grader_that_finds(grader, tmp_path, (4, 3, 0.96)).grade(film).knees, grader.grade(film).knees
-    assert found.box == whole.box == (0, 0, 224, 224)
-    assert found.probabilities == whole.probabilities
+def test_a_knee_is_graded_in_the_frame_of_its_joint_also_where_it_fills_the_film(grader, tmp_path):
+    finds, film = grader_that_finds(grader, tmp_path, (4, 3, 0.96)), knee_film(3, 4).pixels
+    (found,) = finds.grade(film).knees
+    assert found.box == (0, 18, 205, 224)  # the joint's box reaches beyond the film, and is cut to it
+    (whole,) = finds.grade(film, boxes=[(0, 0, 224, 224)]).knees
+    assert found.probabilities != whole.probabilities
 
 
 def test_one_joint_in_a_strip_or_a_crop_is_the_whole_film_and_in_a_larger_film_it_is_not():
@@ -149,7 +150,8 @@ def test_real_crops_are_graded_whole_and_real_strips_show_one_knee_or_two(grader
         crops = [archive.read(name) for name in names]
     boxes = [[knee.box for knee in grader.grade(crop, force=True).knees] for crop in crops]
     assert len(boxes) >= 40
-    assert sum(found == [(0, 0, 224, 224)] for found in boxes) >= 0.95 * len(boxes)
+    nearly = [len(found) == 1 and np.ptp(np.reshape(found[0], (2, 2)), axis=0).min() > 0.9 * 224 for found in boxes]
+    assert sum(nearly) >= 0.95 * len(boxes)
     with tarfile.open(data / "gornale_original_png.tar") as archive:
         names = sorted(member.name for member in archive.getmembers() if member.isfile())[::30]
         files = [file for name in names if (file := archive.extractfile(name))]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from benchmarks.film_kinds import film_files
-from benchmarks.inputs import CLOSE, real_films
+from benchmarks.inputs import CLOSE, CLOSE_LOSSY, real_films
 from flask_app import create_app
 from kneeoa_hub.cli import main
 from kneeoa_hub.imaging.phantom import knee_film
@@ -111,7 +111,7 @@ def test_the_same_knee_gets_the_same_answer_in_any_file_by_any_way(knees, ways, 
                 away = np.abs(
                     np.subtract(report["knees"][0]["probabilities"], first["knees"][0]["probabilities"])
                 ).max()
-                assert away < CLOSE, (name, path.name, away)
+                assert away < (CLOSE_LOSSY if path.suffix == ".jpeg" else CLOSE), (name, path.name, away)
                 graded += 1
         for name, reports in answers.items():
             for mine, other in zip(answers["library"], reports, strict=True):

@@ -127,6 +127,17 @@ def test_a_bundle_that_frames_knees_grades_a_square_beyond_the_film_and_reports_
     assert (screening.boxes, screening.graded, screening.refused) == ((within,), (beyond,), None)
 
 
+@pytest.mark.parametrize("square", [False, True], ids=["whole", "framed"])
+def test_of_a_joint_that_fills_its_film_the_gate_need_not_be_sure(square):
+    film, beyond, within = PAIR[:, :100], (-5, -4, 103, 104), (0, 0, 100, 100)
+    found = beyond if square else within
+    assert looked(film, [found], {within: 0}, share=0.7, square=square).boxes == (within,)
+    strip = (60, 0, 170, 100)  # one joint of a film twice as wide as it is high
+    assert looked(PAIR, [strip], {strip: 0, WHOLE: 0}, share=0.7, square=square).boxes == (strip,)
+    part = (10, 10, 90, 90)
+    assert refused(film, [part], {part: 0, within: NOT_A_KNEE}, share=0.7, square=square).reason == "not-a-knee"
+
+
 def test_the_reason_is_that_of_the_found_boxes():
     refusal = refused(PAIR, [LEFT, RIGHT], {LEFT: BLURRED, RIGHT: BLURRED, WHOLE: NOT_A_KNEE})
     assert refusal.reason == "blurred"

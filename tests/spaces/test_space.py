@@ -3,6 +3,7 @@
 import ast
 import asyncio
 import base64
+import hashlib
 import importlib.metadata
 import json
 import re
@@ -19,9 +20,11 @@ import pytest
 import yaml
 from PIL import Image
 
+from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.imaging.phantom import knee_film
 from kneeoa_hub.settings import Settings
 
+from ..support.bundles import changed
 from ..support.space_films import BAD, FILES, bad_file, film_files
 from ..support.space_serving import ROOT, served, serving, upload
 from ..support.waiting import until
@@ -285,9 +288,27 @@ def test_films_of_two_patients_or_in_the_wrong_order_are_not_compared(grader, tm
     assert "12345" not in page("then", "now")
 
 
-def test_numbers_of_the_search_are_short(grader):
+def test_the_record_of_a_search_has_its_plot_every_trial_and_short_numbers(grader, tmp_path):
     from spaces.demo.about import search_record
 
-    shown = "".join(text for kind, text in search_record(grader.bundle) if kind == "html")
+    best = ROOT / "docs/evidence/search/best.json"
+    record = json.loads(best.read_text("utf-8"))
+    trials, kappa = ({"value": value, "low": value, "high": value, "n": 0} for value in (record["trials"], 0.7))
+    found = hashlib.sha256(best.read_bytes()).hexdigest()
+    search = {"tuner": "hyperband", "trials": trials, "best_val_qwk": kappa, "best_json_sha256": found}
+    winner = {"name": "winner-0", "architecture": {**record["architecture"], "learning_rate": 2e-3 / 3}}
+    folder = changed(grader.bundle.folder, tmp_path / "searched", evidence={"search": search}, members=[winner])
+    shown = "".join(text for kind, text in search_record(read_bundle(folder)) if kind == "html")
     assert "0.000667" in shown
     assert re.findall(r">\d+\.\d{5,}<", re.sub(r"0\.000\d{3}<", "", shown)) == []
+    assert f"All {record['trials']} trials" in shown
+    assert shown.count("<tr class") == record["trials"]
+    assert 'class="plot"' in shown
+
+
+def test_an_architecture_without_a_search_says_so_and_shows_its_choices(grader):
+    from spaces.demo.about import search_record
+
+    (_, said), *shown = search_record(grader.bundle)
+    assert "chosen by name, not by a search" in said
+    assert "lite0" in "".join(text for _, text in shown)

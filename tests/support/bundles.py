@@ -1,6 +1,7 @@
 """Small bundles for tests of everything that moves, checks or describes a bundle and never opens its networks."""
 
 import json
+import shutil
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -136,3 +137,18 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
     }
+
+
+def changed(bundle: Path, folder: Path, evidence: dict[str, Any] | None = None, **parts: Any) -> Path:
+    """Copy a bundle to `folder` with other values in bundle.json and evidence.json.
+
+    A mapping changes these values of a part, such as decision={"rule": "median"}; anything else takes its place.
+    """
+    shutil.copytree(bundle, folder)
+    for file, changes in (("bundle.json", parts), ("evidence.json", evidence or {})):
+        content = json.loads((folder / file).read_text("utf-8"))
+        for name, values in changes.items():
+            content[name] = {**content[name], **values} if isinstance(values, dict) else values
+        (folder / file).write_text(json.dumps(content), "utf-8")
+    write_manifest(folder)
+    return folder

@@ -107,9 +107,9 @@ def test_changed_validation_films_move_the_limit_of_refusal_alone() -> None:
     rng = np.random.default_rng(3)
     training, validation = rng.standard_normal((400, 8)), rng.standard_normal((200, 8))
     contents = [rng.integers(0, 256, (16, 16)).astype(np.uint8) for _ in validation]
-    plain = fit_refusal(training, validation, contents)
-    near = fit_refusal(training, validation, contents, changed=0.5 * validation)
-    far = fit_refusal(training, validation, contents, changed=2 * validation)
+    plain = fit_refusal(training, validation, contents, contents)
+    near = fit_refusal(training, validation, contents, contents, changed=0.5 * validation)
+    far = fit_refusal(training, validation, contents, contents, changed=2 * validation)
     assert near == plain
     assert far.max_distance > plain.max_distance
     assert (far.far_distance, far.max_clipped) == (plain.far_distance, plain.max_clipped)

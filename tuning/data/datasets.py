@@ -76,6 +76,13 @@ class Knees:
         """Return [N] bool: whether a knee belongs to one of these datasets; all do when none is named."""
         return np.isin(self.datasets, list(names or self.datasets))
 
+    def letterboxed(self) -> list[Letterboxed]:
+        """Return the N knees one by one."""
+        return [
+            Letterboxed(pixels, tuple(content), self.framed)
+            for pixels, content in zip(self.pixels, self.contents.tolist(), strict=True)
+        ]
+
     def inputs(self) -> np.ndarray:
         """Return [N,H,W,1] float32, as `kneeoa_hub` feeds the network."""
         if self.framed:

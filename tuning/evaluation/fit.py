@@ -56,8 +56,9 @@ def fit_ensemble(
         np.concatenate([films.knees.grades for films in calibrated]),
     )
     contents = [_content(validation.knees, row) for row in range(len(validation.knees))]
+    exposed = [knee.exposed() for knee in validation.knees.letterboxed()]
     varied = None if changed is None else changed[rows].reshape(-1, changed.shape[-1])
-    refusal = fit_refusal(reference.outputs.embedding, validation.outputs.embedding, contents, varied)
+    refusal = fit_refusal(reference.outputs.embedding, validation.outputs.embedding, contents, exposed, varied)
     return Fit(calibration, refusal, sum(len(films.knees) for films in calibrated), len(validation.knees))
 
 

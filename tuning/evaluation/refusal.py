@@ -19,6 +19,8 @@ CHANGED_REFUSALS = 0.005
 """The same of validation knees whose film was changed as consoles, archives and screenshots change films."""
 FAR, CLIPPED = 0.02, 0.01
 """Proportions of the validation knees that are warned about: as far from the training films, and as badly exposed."""
+LEAST_CLIPPED = 0.1
+"""The limit of clipped grays is at least this: with less, the joint still shows its detail."""
 MOST_CONTRAST = 0.2
 """The limit of contrast is half of that of the poorest validation film, and this at most."""
 MAX_COLOUR = 0.04
@@ -29,6 +31,7 @@ def fit_refusal(
     training: np.ndarray,
     validation: np.ndarray,
     contents: Sequence[np.ndarray],
+    exposed: Sequence[np.ndarray],
     changed: np.ndarray | None = None,
 ) -> RefusalConfig:
     """Return the limits of refusal.
@@ -37,6 +40,7 @@ def fit_refusal(
         training: [N,D] embeddings of training knees.
         validation: [M,D] embeddings of validation knees.
         contents: The letterboxed validation films without padding, [H,W] each.
+        exposed: The pixels of these whose exposure counts.
         changed: [K,D] embeddings of validation knees on changed films; without them the limit is that of films as they
             are.
     """
@@ -51,7 +55,7 @@ def fit_refusal(
         mean=tuple(round(float(v), 6) for v in mean),
         components=tuple(tuple(float(f"{v:.5g}") for v in row) for row in components),
     )
-    away, clips = training_distances(validation, config), [clipped_proportion(content) for content in contents]
+    away, clips = training_distances(validation, config), [clipped_proportion(pixels) for pixels in exposed]
     farthest = _limit(away, FALSE_REFUSALS)
     if changed is not None:
         farthest = max(farthest, _limit(training_distances(changed, config), CHANGED_REFUSALS))
@@ -59,7 +63,7 @@ def fit_refusal(
         config,
         max_distance=farthest,
         far_distance=_limit(away, FAR),
-        max_clipped=_limit(clips, CLIPPED),
+        max_clipped=max(LEAST_CLIPPED, _limit(clips, CLIPPED)),
     )
 
 

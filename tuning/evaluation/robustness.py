@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from kneeoa_hub.agreement import resamples
-from kneeoa_hub.errors import KneeOAError
+from kneeoa_hub.errors import DataError, KneeOAError
 from kneeoa_hub.evidence import Estimate
 from kneeoa_hub.grader import KneeGrader
+from kneeoa_hub.imaging.film import MIN_SIDE
 from kneeoa_hub.report import KneeGrade
 
 from ..run.estimates import bootstrapped, grouped_proportion, proportion
@@ -64,18 +65,21 @@ def robustness(
         progress: Called with the name of each change before it is applied.
 
     Yields:
-        One row a change, the films as they are first.
+        One row a change, the films as they are first. A change is measured on the films that it leaves large enough to
+        be read at all, and left out where it leaves none.
     """
     progress(AS_IT_IS)
     before = [_graded(grader, film.pixels) for film in films]
     yield _row(AS_IT_IS, "", films, before, before)
     for number, change in enumerate(changes):
         progress(change.name)
-        after = [
-            _graded(grader, change.apply(film.pixels, np.random.default_rng([seed, number, index])))
-            for index, film in enumerate(films)
-        ]
-        yield _row(change.name, change.kind, films, before, after)
+        measured = []
+        for index, (film, one) in enumerate(zip(films, before, strict=True)):
+            pixels = change.apply(film.pixels, np.random.default_rng([seed, number, index]))
+            if min(pixels.shape) >= MIN_SIDE:
+                measured.append((film, one, _graded(grader, pixels)))
+        if measured:
+            yield _row(change.name, change.kind, *zip(*measured, strict=True))
 
 
 def _graded(grader: KneeGrader, pixels: np.ndarray) -> KneeGrade | None:
@@ -99,6 +103,8 @@ def _row(
         for film, one, two in zip(films, before, after, strict=True)
         if one is not None and two is not None
     ]
+    if not rows:
+        raise DataError(f"No film of {len(films)} is graded under the change {name!r}; leave it out with --kind.")
     groups = np.array([film.group for film, _, _ in rows], str)
     predictions = Predictions(
         np.array([film.grade for film, _, _ in rows], int),
