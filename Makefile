@@ -1,7 +1,7 @@
 # make run: the whole loop, small. make quick: what to try after each change. make test: every test. make weights: the shipped weights, from real films, on one GPU, within hours; TEACHER is the bundle of release 0.8.0. docs/install.md says the same without make.
 PYTHON ?= python3
 BIN := .venv/bin
-TEACHER ?= kneeoa-cnn-0.8.0
+TEACHER ?= ./kneeoa-cnn-0.8.0
 TESTS := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 # Without it Python would compile the tests, and every process that they start the package, each time anew.
