@@ -9,6 +9,9 @@ from typing import TypeVar
 import pytest
 
 from benchmarks import ablation, cross_domain
+from kneeoa_hub.card.sources import title
+from kneeoa_hub.card.text import figure
+from kneeoa_hub.evidence import Estimate
 from kneeoa_hub.typed_json import from_json
 
 T = TypeVar("T")
@@ -91,22 +94,22 @@ def test_the_figures_of_the_five_networks_are_those_of_their_evidence():
     (row,) = [line for line in PAGE.splitlines() if line.startswith("| the five as a version")]
     validation, test = metrics["oai_val"], metrics["oai_test"]
     spread = {
-        name: f"{figure(test[name]['value'])} ({figure(test[name]['low'])}-{figure(test[name]['high'])})"
+        name: f"{short(test[name]['value'])} ({short(test[name]['low'])}-{short(test[name]['high'])})"
         for name in ("qwk", "accuracy", "auc_oa")
     }
     expected = (
-        f"QWK {figure(validation['qwk']['value'])}, accuracy {figure(validation['accuracy']['value'])} on validation",
+        f"QWK {short(validation['qwk']['value'])}, accuracy {short(validation['accuracy']['value'])} on validation",
         (
             f"QWK {spread['qwk']}, accuracy {spread['accuracy']},"
-            f" balanced {figure(test['balanced_accuracy']['value'])}, MAE {figure(test['mae']['value'])},"
-            f" AUC {spread['auc_oa']}, ECE {figure(test['ece']['value'])};"
-            f" Gornale test fold: QWK {figure(metrics['gornale_test']['qwk']['value'])}"
+            f" balanced {short(test['balanced_accuracy']['value'])}, MAE {short(test['mae']['value'])},"
+            f" AUC {spread['auc_oa']}, ECE {short(test['ece']['value'])};"
+            f" Gornale test fold: QWK {short(metrics['gornale_test']['qwk']['value'])}"
         ),
     )
     assert all(part in row for part in expected), expected
 
 
-def figure(value: float) -> str:
+def short(value: float) -> str:
     """A figure as the prose of the page writes it."""
     return f"{value:.3f}"
 
@@ -116,3 +119,16 @@ def test_the_table_of_framing_is_that_of_its_evidence() -> None:
     for row in record["collections"]["oai"]:
         figures = (row[name]["value"] for name in ("qwk", "accuracy", "auc_oa", "same", "bias", "refused"))
         assert f"| {row['change']} | " + " | ".join(f"{value:.2f}" for value in figures) + " |" in PAGE
+
+
+def test_the_table_of_protocols_is_that_of_its_evidence(grader) -> None:
+    """Each collection's test films by either protocol, and the README's figure of Gornale films by their own."""
+    other = json.loads((DOCS / "evidence" / "protocols" / "gornale.json").read_text("utf-8"))
+    shipped = grader.bundle.evidence.to_dict()["metrics"]
+    for protocol, metrics in (("Gornale", other), ("OAI", shipped)):
+        for name in ("oai_test", "gornale_test"):
+            row = [title(name), protocol]
+            row += [figure(Estimate(**metrics[name][key])) for key in ("qwk", "accuracy", "auc_oa")]
+            assert f"| {' | '.join(row)} |" in PAGE
+    own = f"{other['gornale_test']['qwk']['value']:.3f}"
+    assert f"by that one the QWK there is {own} " in " ".join((DOCS.parent / "README.md").read_text("utf-8").split())
