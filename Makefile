@@ -33,7 +33,7 @@ bench: .venv/ready
 weights: .venv/ready
 	$(BIN)/python benchmarks/gornale_protocol.py --data "$(KNEEOA_DATA)" --out runs/gornale.csv
 	$(BIN)/python -m tuning audit --data oai="$(KNEEOA_DATA)/oai299_train.zip" --data oai="$(KNEEOA_DATA)/oai299_val.zip" \
-		--data oai="$(KNEEOA_DATA)/oai299_test.zip" --data gornale=runs/gornale.csv --locator kneeoa-cnn --out runs/audit
+		--data oai="$(KNEEOA_DATA)/oai299_test.zip" --data gornale=runs/gornale.csv --locator "$(TEACHER)" --out runs/audit
 	$(BIN)/python -m tuning.training.pack --audit runs/audit --backbone lite0 --backbone lite1 \
 		--start "$(TEACHER)" --members folded@224-0,folded@224-1,folded@224-2 --teacher "$(TEACHER)" --out runs/pack
 	KERAS_BACKEND=jax $(BIN)/python -m tuning.training.accelerated --pack runs/pack --jobs docs/evidence/accelerated/jobs.json \
@@ -42,7 +42,8 @@ weights: .venv/ready
 	$(BIN)/python -m tuning evaluate --data runs/train --protocol oai --out runs/evaluate
 	$(BIN)/python -m tuning locator --data runs/audit --out runs/locator
 	$(BIN)/python -m tuning gate --data runs/audit --out runs/gate
-	$(BIN)/python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/bundle --name kneeoa-cnn
+	$(BIN)/python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/bundle --name kneeoa-cnn \
+		--cross-domain docs/evidence/cross-domain/cross-domain.json
 
 docs: .venv/ready
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -194,7 +194,7 @@ def joint_boxes(joints: tuple[Joint, ...], shape: tuple[int, ...]) -> tuple[Box,
 def graded_regions(boxes: tuple[Box, ...], shape: tuple[int, ...]) -> tuple[Box, ...]:
     """Return what is graded for each found box of a film of `shape` (height, width).
 
-    This is the box itself, or the whole film where the film is a strip round one joint.
+    This is the box itself, or the whole film where one joint fills it, see `one_fills`.
     """
     height, width = shape
     return ((0, 0, width, height),) if one_fills(boxes, shape) else boxes

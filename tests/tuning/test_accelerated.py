@@ -82,6 +82,14 @@ def test_trained_members_join_an_ensemble_that_grades_by_either_protocol(
     }
     assert np.allclose(answers["ward"].sum(1), 1, atol=1e-5)
     assert not np.allclose(answers["ward"], answers["clinic"])
+    with np.load(joined[0]) as kept:
+        outcome = json.loads(str(kept["outcome"]))
+        outcome["job"]["start"] = "folded-0"
+        arrays = {name: kept[name] for name in kept.files if name != "outcome"}
+    further = tmp_path / "further.npz"
+    np.savez(further, outcome=json.dumps(outcome), **arrays)
+    (member,) = joining_members((str(further),), (), audited)
+    assert member.record.origin == "folded-0 of an earlier bundle, trained further"
     other = Path(shutil.copytree(audited, tmp_path / "other"))
     summary = json.loads((other / "audit.json").read_text("utf-8"))
     (other / "audit.json").write_text(json.dumps({**summary, "fingerprint": "0" * 64}), "utf-8")

@@ -150,8 +150,12 @@ def _of_accelerator(path: Path, audit: Path) -> JoiningMember:
         val_qwk=last.get(protocols[0]),
         architecture=asdict(architecture),
         teachers=tuple(job["teachers"]),
+        origin=f"{job['start']} of an earlier bundle, trained further" if job["start"] else None,
     )
-    seen = frozenset(training_films(audit, protocols))
+    if job["start"]:  # an earlier audit may have given it knees that this one leaves out, as `starting` says
+        seen = frozenset(film.sha256 for film in read_films(audit) if film.split == "train")
+    else:
+        seen = frozenset(training_films(audit, protocols))
     return JoiningMember(
         record,
         seen,
