@@ -123,7 +123,13 @@ def read_first(key: str) -> str:
 
 @blueprint.get("/results/<key>/films/<int:number>/<name>.jpg")
 def picture(key: str, number: int, name: str) -> Response:
-    """Send a film of a result, or its overlay. Pictures have their own addresses, so that a page holds none of them."""
+    """Send a film of a result, or its overlay. Pictures have their own addresses, so that a page holds none of them.
+
+    Args:
+        key: The result's.
+        number: Of the film in the result.
+        name: OVERLAY, or another picture of the film.
+    """
     film = _film(_results().get(key), number)
     if name == OVERLAY:
         _results().show(key)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .run import console
-from .run.steps import parse_seed
+from .run.option_types import count, count_or_zero, proportion, seed
 
 FILMS = "folder, .zip, .tar or CSV of labelled films, as PATH or NAME=PATH; may be given several times"
 FOLDER = "folder for what the step writes"
@@ -41,7 +41,7 @@ class Command:
 
 
 def _audit_options(step: argparse.ArgumentParser) -> None:
-    step.add_argument("--seed", type=_seed, default=0, help="seed of the splits (default 0)")
+    step.add_argument("--seed", type=seed, default=0, help="seed of the splits (default 0)")
     step.add_argument(
         "--locator",
         default="",
@@ -59,12 +59,12 @@ def _audit(options: argparse.Namespace) -> str:
 
 def _search_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--tuner", default="hyperband", help="hyperband, bayesian or random (default hyperband)")
-    step.add_argument("--trials", type=_count, default=12, help="trials of bayesian and random (default 12)")
-    step.add_argument("--epochs", type=_count, default=9, help="epochs of one trial at most (default 9)")
-    step.add_argument("--iterations", type=_count, default=1, help="how often Hyperband starts anew (default 1)")
-    step.add_argument("--films", type=_count, default=3000, help="training films of a trial at most (default 3000)")
-    step.add_argument("--validation-films", type=_count, default=1000, help="validation films at most (default 1000)")
-    step.add_argument("--seed", type=_seed, default=0, help="seed of the draws and the weights (default 0)")
+    step.add_argument("--trials", type=count, default=12, help="trials of bayesian and random (default 12)")
+    step.add_argument("--epochs", type=count, default=9, help="epochs of one trial at most (default 9)")
+    step.add_argument("--iterations", type=count, default=1, help="how often Hyperband starts anew (default 1)")
+    step.add_argument("--films", type=count, default=3000, help="training films of a trial at most (default 3000)")
+    step.add_argument("--validation-films", type=count, default=1000, help="validation films at most (default 1000)")
+    step.add_argument("--seed", type=seed, default=0, help="seed of the draws and the weights (default 0)")
     narrow = "narrow a choice of the search space, such as size=96,128, or add backbones: backbone=,lite0; repeatable"
     step.add_argument("--only", action="append", default=[], metavar="NAME=V1,V2", help=narrow)
 
@@ -90,13 +90,13 @@ def _search(options: argparse.Namespace) -> str:
 
 
 def _train_options(step: argparse.ArgumentParser) -> None:
-    step.add_argument("--epochs", type=_count, default=40, help="epochs at most (default 40)")
+    step.add_argument("--epochs", type=count, default=40, help="epochs at most (default 40)")
     patience = (
         "stop after this many epochs without a better validation kappa, and keep the best weights (default 0: train"
         " to the end, and keep the last weights)"
     )
-    step.add_argument("--patience", type=_count_or_none, default=0, help=patience)
-    step.add_argument("--batch", type=_count, default=64, help="films of one step (default 64)")
+    step.add_argument("--patience", type=count_or_zero, default=0, help=patience)
+    step.add_argument("--batch", type=count, default=64, help="films of one step (default 64)")
     step.add_argument("--seeds", default="0", help="one member for each seed, such as 0,1,2 (default 0)")
     architecture = (
         "winner (of the search), the number of another trial, or a name such as folded; folded@224 goes on with films"
@@ -104,9 +104,9 @@ def _train_options(step: argparse.ArgumentParser) -> None:
     )
     step.add_argument("--architecture", default="winner", metavar="NAME,...", help=architecture)
     mixup = "how strongly films of neighbouring grades are mixed, 0 to 1 (default 0)"
-    step.add_argument("--mixup", type=_proportion, default=0.0, help=mixup)
+    step.add_argument("--mixup", type=proportion, default=0.0, help=mixup)
     occlusion = "proportion of the films with a blanked rectangle, 0 to 1 (default 0)"
-    step.add_argument("--occlusion", type=_proportion, default=0.0, help=occlusion)
+    step.add_argument("--occlusion", type=proportion, default=0.0, help=occlusion)
     precision = "mixed_bfloat16 is faster on hardware that supports it (default float32)"
     step.add_argument("--precision", choices=("float32", "mixed_bfloat16"), default="float32", help=precision)
     step.add_argument("--datasets", default="", help="train only on these datasets, such as oai (default all)")
@@ -127,7 +127,7 @@ def _train_options(step: argparse.ArgumentParser) -> None:
     protocols = "one classifier for the readers of each dataset; the largest dataset's is the default"
     step.add_argument("--protocols", action="store_true", help=protocols)
     variants = "changed copies of each film that are made before the training, such as 6 (default 0: none)"
-    step.add_argument("--variants", type=_count_or_none, default=0, help=variants)
+    step.add_argument("--variants", type=count_or_zero, default=0, help=variants)
 
 
 def _train(options: argparse.Namespace) -> str:
@@ -183,13 +183,13 @@ def _evaluate(options: argparse.Namespace) -> str:
 
 def _locator_options(step: argparse.ArgumentParser) -> None:
     films = "films composed from training knees (default 4500)"
-    step.add_argument("--films", type=_count, default=4500, help=films)
-    step.add_argument("--epochs", type=_count, default=12, help="passes over these, crops and phantoms (default 12)")
+    step.add_argument("--films", type=count, default=4500, help=films)
+    step.add_argument("--epochs", type=count, default=12, help="passes over these, crops and phantoms (default 12)")
     test = "films composed from validation knees, to measure on (default 1500)"
-    step.add_argument("--test-films", type=_count, default=1500, help=test)
+    step.add_argument("--test-films", type=count, default=1500, help=test)
     grader = "the bundle that grades what was found (default: the shipped one)"
     step.add_argument("--grader", metavar="ADDRESS", help=grader)
-    step.add_argument("--seed", type=_seed, default=0, help="seed of the draws and the weights (default 0)")
+    step.add_argument("--seed", type=seed, default=0, help="seed of the draws and the weights (default 0)")
 
 
 def _locator(options: argparse.Namespace) -> str:
@@ -207,8 +207,8 @@ def _locator(options: argparse.Namespace) -> str:
 
 
 def _gate_options(step: argparse.ArgumentParser) -> None:
-    step.add_argument("--pictures", type=_count, default=40000, help="training pictures (default 40000)")
-    step.add_argument("--epochs", type=_count, default=16, help="passes over them (default 16)")
+    step.add_argument("--pictures", type=count, default=40000, help="training pictures (default 40000)")
+    step.add_argument("--epochs", type=count, default=16, help="passes over them (default 16)")
 
 
 def _gate(options: argparse.Namespace) -> str:
@@ -265,8 +265,8 @@ def _adapt_options(step: argparse.ArgumentParser) -> None:
     recalibrate = "keep the weights; fit only temperature, decision rule, prediction sets and refusal"
     step.add_argument("--recalibrate", action="store_true", help=recalibrate)
     epochs = "epochs of fine-tuning, of which the best is kept (default 15)"
-    step.add_argument("--epochs", type=_count, default=15, help=epochs)
-    step.add_argument("--seed", type=_seed, default=0, help="seed of the splits (default 0)")
+    step.add_argument("--epochs", type=count, default=15, help=epochs)
+    step.add_argument("--seed", type=seed, default=0, help="seed of the splits (default 0)")
     step.add_argument("--name", default="kneeoa-adapted", help="name of the new bundle (default kneeoa-adapted)")
     step.add_argument("--version", default="0.1.0", help="version of the new bundle (default 0.1.0)")
 
@@ -295,35 +295,6 @@ def _adapt(options: argparse.Namespace) -> str:
         gate=base if config.gate else None,
     )
     return f"bundle: {bundle}"
-
-
-def _count(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 1 or more")
-    return int(text)
-
-
-def _count_or_none(text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of 0 or more")
-    return int(text)
-
-
-def _seed(text: str) -> int:
-    try:
-        return parse_seed(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def _proportion(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0 to 1")
-    return value
 
 
 COMMANDS = (

@@ -145,7 +145,13 @@ def locator_part(folder: Path) -> LocatorPart:
 
 
 def train(examples: Examples, config: InputConfig, settings: LocatorSettings) -> keras.Model:
-    """Return the network after `settings.epochs` over the examples, which are changed at random every time."""
+    """Return the network after `settings.epochs` over the examples, which are changed at random every time.
+
+    Args:
+        examples: Films with their joints.
+        config: The size of the network's input.
+        settings: Epochs, batch, learning rate and seed.
+    """
     keras.utils.set_random_seed(settings.seed)
     rng = np.random.default_rng([settings.seed, 1])
     model = build(config)

@@ -17,7 +17,13 @@ LARGER = "@"
 
 
 def architecture(config: BundleConfig, evidence: Evidence, export: ExportEvidence) -> str:
-    """How the networks were found, how large they are, and what they receive."""
+    """Return the section on how the networks were found, how large they are, and what they receive.
+
+    Args:
+        config: The bundle's.
+        evidence: The bundle's, with its search and its training.
+        export: The part of the evidence that the step export adds, with sizes and agreement of the graphs.
+    """
     counts = Counter(name for entry in config.members for name in architectures([entry]))
     if len(config.members) > 1:
         parts = listed([f"{origin(name)} ({count})" for name, count in counts.items()])
@@ -117,7 +123,13 @@ def origin(name: str) -> str:
 
 
 def curves(config: BundleConfig, evidence: Evidence, figures: str) -> str:
-    """The picture of validation kappas, and what it does not show."""
+    """Return the picture of validation kappas, and what it does not show.
+
+    Args:
+        config: The bundle's, which names the members.
+        evidence: The bundle's, which says whose epochs are drawn.
+        figures: The prefix of a figure's link, "figures/" in a bundle.
+    """
     picture = f"![Validation QWK by epoch]({figures}training.png)"
     drawn = evidence.training.drawn
     if drawn is None:  # evidence before 0.8.0 does not say

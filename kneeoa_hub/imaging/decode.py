@@ -22,7 +22,16 @@ FileDecoder = Callable[[bytes, str, Limits], Film]
 
 
 def decode_file(content: bytes, name: str, limits: Limits) -> Film:
-    """Decode a film's file in this process. Raises the errors of `decode`."""
+    """Decode a film's file in this process; see `decode`.
+
+    Args:
+        content: The bytes of the file.
+        name: The name of the file in errors.
+        limits: The bounds on size and pixels.
+
+    Raises:
+        KneeOAError: The errors of `decode`.
+    """
     if not is_dicom(content):
         return read_picture(content, name, limits)
     try:

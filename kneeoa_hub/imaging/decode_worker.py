@@ -66,7 +66,13 @@ def fields_of(film: Any) -> dict[str, Any]:
 
 
 def send(connection: io.BufferedRWPair, head: Any, content: Any = b"") -> None:
-    """Send a line of JSON, and bytes behind it."""
+    """Send a message between the process that decodes and its parent.
+
+    Args:
+        connection: The pipe or socket.
+        head: What goes first, as one line of JSON.
+        content: The bytes behind it.
+    """
     connection.write(json.dumps(head).encode() + b"\n")
     connection.write(content)
     connection.flush()

@@ -43,7 +43,13 @@ def rgb_of_ybr(values: np.ndarray, most: float) -> np.ndarray:
 def gray_of_palette(indices: np.ndarray, header: Any, form: PixelForm) -> tuple[np.ndarray, float]:
     """Return the gray [H,W] that a film's palette gives its indices, and how colourful it is.
 
-    Raises ValueError for a palette that is missing, cut off or stored in segments.
+    Args:
+        indices: The stored values [H,W].
+        header: The DICOM dataset, which holds the palette.
+        form: The bits and the sign of the stored values.
+
+    Raises:
+        ValueError: The palette is missing, cut off or stored in segments.
     """
     tables = []
     for colour in PALETTE:

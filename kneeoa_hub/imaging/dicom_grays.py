@@ -33,7 +33,13 @@ Step = Callable[[np.ndarray], np.ndarray]
 
 
 def exposed_pixels(stored: np.ndarray, header: Any, form: PixelForm) -> np.ndarray:
-    """Return [H,W] bool: True where a stored value is not the declared padding, or everywhere if all values are."""
+    """Return [H,W] bool: True where a stored value is not the declared padding, or everywhere if all values are.
+
+    Args:
+        stored: The stored values [H,W].
+        header: The DICOM dataset, which declares the padding.
+        form: The bits and the sign of the stored values.
+    """
     limits = numbers(header, "PixelPaddingValue")[:1] + numbers(header, "PixelPaddingRangeLimit")[:1]
     if "PixelPaddingValue" not in header or not limits or not all(map(math.isfinite, limits)):
         return np.ones(stored.shape, bool)

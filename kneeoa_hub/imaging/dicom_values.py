@@ -46,7 +46,13 @@ def _number(value: Any) -> float:
 
 
 def whole(header: Any, keyword: str, default: int) -> int:
-    """Return the first number of an element as a whole one, or the default where there is none."""
+    """Return the first number of an element, cut to an integer.
+
+    Args:
+        header: The DICOM dataset.
+        keyword: The element's, such as "Rows".
+        default: The answer where the element has no finite number.
+    """
     first = next(iter(numbers(header, keyword)), math.nan)
     return int(first) if math.isfinite(first) else default
 

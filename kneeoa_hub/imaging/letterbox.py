@@ -101,7 +101,13 @@ def network_values(fitted: Letterboxed, config: InputConfig) -> np.ndarray:
 
 
 def network_input(pixels: np.ndarray, box: Box, config: InputConfig) -> np.ndarray:
-    """Return one knee of a [H,W] film as the network's input: float32 [height,width,1]."""
+    """Return one knee of a film as the network's input: float32 [height,width,1].
+
+    Args:
+        pixels: The film [H,W] with bright bone.
+        box: The knee, in pixels of the film.
+        config: The size and the percentiles of the input.
+    """
     return network_values(letterbox(pixels, box, config), config)
 
 

@@ -23,7 +23,13 @@ def sweep(folder: Path, older_than_s: float) -> None:
 
 @contextmanager
 def swept(folder: Path, every_s: float, older_than_s: float) -> Iterator[None]:
-    """Sweep the folder in a thread every `every_s` seconds, and empty it at the end."""
+    """Sweep a folder in a thread for as long as the context lasts, and empty it at the end.
+
+    Args:
+        folder: The folder.
+        every_s: The seconds between two sweeps.
+        older_than_s: The age in seconds from which a file is removed.
+    """
     ended = threading.Event()
 
     def run() -> None:

@@ -52,7 +52,13 @@ def comparison(then: Answer, now: Answer, note: str = "", objection: str = "", d
 
 
 def compared(paths: tuple[str, str], then: Answer, now: Answer) -> Html:
-    """Return the comparison of two films unless their headers speak against it. The page shows nothing of a header."""
+    """Return the comparison of two films unless their headers speak against it. The page shows nothing of a header.
+
+    Args:
+        paths: The earlier and the later film.
+        then: The answer for the earlier film.
+        now: The answer for the later film.
+    """
     before, after = map(_identity, paths)
     return comparison(then, now, "", why_not_compared(before, after), unchecked(before, after))
 

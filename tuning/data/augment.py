@@ -44,7 +44,13 @@ def augment(pixels: np.ndarray, content: np.ndarray, strength: float, rng: np.ra
 
 
 def augment_frame(pixels: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """Return a changed copy of a framed film [H,W] uint8 as a network's input, float32 [H,W]; see `augment`."""
+    """Return a changed copy of a framed film as a network's input, float32 [H,W]; see `augment`.
+
+    Args:
+        pixels: The framed film [H,W] uint8.
+        strength: The strength of the changes; 0 mirrors only.
+        rng: Draws the changes.
+    """
     if rng.random() < 0.5:
         pixels = pixels[:, ::-1]
     return network_values(_moved(pixels, strength, rng, 0) if strength else pixels)[..., 0]
@@ -145,7 +151,13 @@ class TrainingBatches(keras.utils.PyDataset):
 
 
 def occlude(images: np.ndarray, proportion: float, rng: np.random.Generator) -> None:
-    """Blank a rectangle in a proportion of the images [B,H,W], in place; see OCCLUDED for its size."""
+    """Blank a rectangle in some of the images, in place; see OCCLUDED for its size.
+
+    Args:
+        images: The batch [B,H,W], which is changed.
+        proportion: The proportion of the images that is blanked, 0 to 1.
+        rng: Draws the images and the rectangles.
+    """
     height, width = images.shape[1:]
     for index in np.flatnonzero(rng.random(len(images)) < proportion):
         image = images[index]
@@ -177,7 +189,13 @@ def mix(
 
 
 def by_protocol(targets: np.ndarray, datasets: np.ndarray, protocols: Sequence[str]) -> np.ndarray:
-    """Return targets [N,5] as [N,P,5]: a film has one for the protocol of its dataset, and zeros for the others."""
+    """Return the targets as [N,P,5]: a film has one for the protocol of its dataset, and zeros for the others.
+
+    Args:
+        targets: The probability of each grade [N,5].
+        datasets: The dataset of each film [N].
+        protocols: The P datasets that a classifier exists for.
+    """
     own = np.array(protocols)[None] == datasets[:, None]
     return (own[..., None] * targets[:, None]).astype(np.float32)
 

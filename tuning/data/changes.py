@@ -173,10 +173,15 @@ def _partners(grades: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def framed(films: Any, joints: Any, content: Any, draws: Draws, bank: Any, side: int = SIDE) -> Any:
-    """Changed films as a network sees them: [B,side,side,1] float32.
+    """Return the changed films as a network sees them: [B,side,side,1] float32.
 
-    films: [B,H,W] uint8, bright bone. joints: [B,3] x, y and side of the joint's box; content: [B,4] left, top, right
-    and bottom of the film; both in pixels of the array.
+    Args:
+        films: The films [B,H,W] uint8, with bright bone.
+        joints: The middle x, y and the side of each joint's box [B,3], in pixels of the array.
+        content: Left, top, right and bottom of each film [B,4], in pixels of the array.
+        draws: The changes that were drawn for each film.
+        bank: The noise that films share.
+        side: The side of the network's input, in pixels.
     """
     x, y = _places(joints, draws, side)
     inside, x, y = _within(x, y, joints, content, draws)

@@ -132,7 +132,13 @@ def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
 
 
 def fitted_knee(pixels: np.ndarray, film: AuditedFilm, config: InputConfig) -> Letterboxed | Framed:
-    """Return the knee of a film [H,W] in the shape of an input: framed at its joint, or the whole film letterboxed."""
+    """Return the knee of a film in the shape of an input: framed at its joint, or the whole film letterboxed.
+
+    Args:
+        pixels: The film [H,W].
+        film: Its row in the audit, with the place of the joint.
+        config: The input that the knee has to fit.
+    """
     if config.crop == "frame":
         return frame.frame(pixels, film.place, config.height, (config.low, config.high))
     return letterbox(pixels, (0, 0, film.width, film.height), config)
@@ -195,7 +201,13 @@ def exposures(knees: Knees) -> np.ndarray | None:
 
 
 def stratified_subset(knees: Knees, count: int, seed: int = 0) -> Knees:
-    """Return at most `count` knees with the grades in their proportions; one seed always gives the same knees."""
+    """Return some of the knees, with the grades in their proportions.
+
+    Args:
+        knees: The knees to choose from.
+        count: The number of knees to keep at most.
+        seed: One seed always gives the same knees.
+    """
     if count >= len(knees):
         return knees
     shuffled = np.random.default_rng(seed).permutation(len(knees))

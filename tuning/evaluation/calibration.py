@@ -110,7 +110,13 @@ def conformal_threshold(scores: np.ndarray, level: float) -> float:
 
 
 def calibrated_predictions(probabilities: np.ndarray, knees: Knees, calibration: Calibration) -> Predictions:
-    """Return what the bundle will report for knees, from the uncalibrated probabilities [N,5]."""
+    """Return what the bundle will report for knees.
+
+    Args:
+        probabilities: The uncalibrated ones [N,5].
+        knees: The N knees.
+        calibration: Temperature, decision rule and threshold of the prediction sets.
+    """
     calibrated = apply_temperature(probabilities, calibration.temperature)
     return reported_predictions(calibrated, knees, calibration.decision, calibration.conformal)
 

@@ -24,7 +24,7 @@ class Change:
     apply: Callable[[Pixels, np.random.Generator], Pixels]
 
 
-def bordered(
+def _bordered(
     pixels: Pixels, rng: np.random.Generator, width: float, gray: int | None, left_only: bool = False
 ) -> Pixels:
     """Add a border of a proportion of the film's width; its gray, or the film mirrored when that is None."""
@@ -35,21 +35,21 @@ def bordered(
     return np.pad(pixels, sides, constant_values=gray)
 
 
-def cut(pixels: Pixels, rng: np.random.Generator, keep: float) -> Pixels:
+def _cut(pixels: Pixels, rng: np.random.Generator, keep: float) -> Pixels:
     """Keep the middle: a proportion of each side."""
     height, width = pixels.shape
     down, across = round((1 - keep) / 2 * height), round((1 - keep) / 2 * width)
     return pixels[down : height - down, across : width - across]
 
 
-def strip(pixels: Pixels, rng: np.random.Generator, height: float = 0.54) -> Pixels:
+def _strip(pixels: Pixels, rng: np.random.Generator, height: float = 0.54) -> Pixels:
     """Keep a strip about the joint line."""
     rows = round(height * pixels.shape[0])
     top = (pixels.shape[0] - rows) // 2
     return pixels[top : top + rows]
 
 
-def shifted(pixels: Pixels, rng: np.random.Generator, size: float) -> Pixels:
+def _shifted(pixels: Pixels, rng: np.random.Generator, size: float) -> Pixels:
     """Cut the film off at two sides that meet, so that the joint is no longer in the middle."""
     down, across = (round(size * side) for side in pixels.shape)
     rows, columns = rng.choice([-1, 1], 2)
@@ -57,13 +57,13 @@ def shifted(pixels: Pixels, rng: np.random.Generator, size: float) -> Pixels:
     return pixels[:, across:] if columns > 0 else pixels[:, :-across]
 
 
-def turned(pixels: Pixels, rng: np.random.Generator, degrees: float) -> Pixels:
+def _turned(pixels: Pixels, rng: np.random.Generator, degrees: float) -> Pixels:
     """Turn the film either way; corners that come in are black."""
     turn = float(degrees * rng.choice([-1, 1]))
     return np.asarray(Image.fromarray(pixels).rotate(turn, Image.Resampling.BICUBIC))
 
 
-def collimated(pixels: Pixels, rng: np.random.Generator, degrees: float = 8, reach: float = 0.42) -> Pixels:
+def _collimated(pixels: Pixels, rng: np.random.Generator, degrees: float = 8, reach: float = 0.42) -> Pixels:
     """Leave a slanted rectangle of the film; the rest is black, as a collimator leaves it."""
     height, width = pixels.shape
     down, across = np.mgrid[:height, :width]
@@ -73,62 +73,69 @@ def collimated(pixels: Pixels, rng: np.random.Generator, degrees: float = 8, rea
     return np.where((abs(x) < reach) & (abs(y) < reach), pixels, 0).astype(np.uint8)
 
 
-def gamma(pixels: Pixels, rng: np.random.Generator, exponent: float) -> Pixels:
+def _gamma(pixels: Pixels, rng: np.random.Generator, exponent: float) -> Pixels:
     """Darken (over 1) or brighten the middle grays."""
     return np.rint(255 * (np.arange(256) / 255) ** exponent).astype(np.uint8)[pixels]
 
 
-def windowed(pixels: Pixels, rng: np.random.Generator, low: float, high: float) -> Pixels:
+def _windowed(pixels: Pixels, rng: np.random.Generator, low: float, high: float) -> Pixels:
     """Stretch the grays between two percentiles; what lies beyond is lost."""
     first, last = np.percentile(pixels, (low, high))
     return np.rint(255 * np.clip((pixels - first) / max(last - first, 1.0), 0, 1)).astype(np.uint8)
 
 
-def flattened(pixels: Pixels, rng: np.random.Generator, spread: float) -> Pixels:
+def _flattened(pixels: Pixels, rng: np.random.Generator, spread: float) -> Pixels:
     """Press the grays together about the middle one: a film of poor contrast."""
     return np.rint(128 + (pixels.astype(float) - 128) * spread).astype(np.uint8)
 
 
-def inverted(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+def _inverted(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     """The negative of the film."""
     return 255 - pixels
 
 
-def locally_equalised(pixels: Pixels, rng: np.random.Generator, clip: float) -> Pixels:
+def _locally_equalised(pixels: Pixels, rng: np.random.Generator, clip: float) -> Pixels:
     """Contrast-limited adaptive histogram equalisation (Zuiderveld, "Graphics Gems IV", 1994)."""
     from skimage.exposure import equalize_adapthist
 
     return np.rint(255 * equalize_adapthist(pixels, clip_limit=clip)).astype(np.uint8)
 
 
-def sharpened(pixels: Pixels, rng: np.random.Generator, percent: int) -> Pixels:
+def _sharpened(pixels: Pixels, rng: np.random.Generator, percent: int) -> Pixels:
     """Unsharp masking, as the consoles of many machines apply it."""
     return np.asarray(Image.fromarray(pixels).filter(ImageFilter.UnsharpMask(3, percent, 0)))
 
 
 def compressed(pixels: Pixels, rng: np.random.Generator, quality: int, codec: str = "JPEG") -> Pixels:
-    """Compress with loss and read again."""
+    """Compress with loss and read again.
+
+    Args:
+        pixels: The film.
+        rng: Unused; every change has one.
+        quality: Of Pillow's encoder, 1 to 100.
+        codec: Pillow's name of a format with loss, such as "JPEG" or "WEBP".
+    """
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, codec, quality=quality)
     return np.asarray(Image.open(stream).convert("L"))
 
 
-def noisy(pixels: Pixels, rng: np.random.Generator, deviation: float) -> Pixels:
+def _noisy(pixels: Pixels, rng: np.random.Generator, deviation: float) -> Pixels:
     """Add Gaussian noise of this deviation in grays of 255."""
     return np.clip(np.rint(pixels + rng.normal(0, deviation, pixels.shape)), 0, 255).astype(np.uint8)
 
 
-def speckled(pixels: Pixels, rng: np.random.Generator, photons: float) -> Pixels:
+def _speckled(pixels: Pixels, rng: np.random.Generator, photons: float) -> Pixels:
     """Quantum noise: white stands for this many photons a pixel."""
     return np.clip(np.rint(rng.poisson(pixels / 255 * photons) * 255 / photons), 0, 255).astype(np.uint8)
 
 
-def blurred(pixels: Pixels, rng: np.random.Generator, deviation: float) -> Pixels:
+def _blurred(pixels: Pixels, rng: np.random.Generator, deviation: float) -> Pixels:
     """Blur by a Gaussian of this deviation in pixels."""
     return np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(deviation)))
 
 
-def resized(pixels: Pixels, rng: np.random.Generator, factor: float, back: bool = False) -> Pixels:
+def _resized(pixels: Pixels, rng: np.random.Generator, factor: float, back: bool = False) -> Pixels:
     """Enlarge or shrink the film; `back` brings it to its size again, without the detail that was lost."""
     image = Image.fromarray(pixels)
     width, height = (max(1, round(side * factor)) for side in image.size)
@@ -136,7 +143,7 @@ def resized(pixels: Pixels, rng: np.random.Generator, factor: float, back: bool 
     return np.asarray(image.resize(pixels.shape[::-1], Image.Resampling.BICUBIC) if back else image)
 
 
-def lettered(pixels: Pixels, rng: np.random.Generator, text: str, corner: bool = True) -> Pixels:
+def _lettered(pixels: Pixels, rng: np.random.Generator, text: str, corner: bool = True) -> Pixels:
     """Lay white letters on the film, as markers and annotations are."""
     image = Image.fromarray(pixels.copy())
     draw, size = ImageDraw.Draw(image), max(10, pixels.shape[0] // 9)
@@ -147,7 +154,7 @@ def lettered(pixels: Pixels, rng: np.random.Generator, text: str, corner: bool =
     return np.asarray(image)
 
 
-def ruled(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+def _ruled(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     """Lay a radiographic ruler along one side."""
     image = Image.fromarray(pixels.copy())
     draw, height = ImageDraw.Draw(image), image.height
@@ -158,7 +165,7 @@ def ruled(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     return np.asarray(image)
 
 
-def screwed(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+def _screwed(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     """Lay a bright screw on the tibia, as an old repair leaves it."""
     image = Image.fromarray(pixels.copy())
     draw, (width, height) = ImageDraw.Draw(image), image.size
@@ -169,7 +176,7 @@ def screwed(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     return np.asarray(image)
 
 
-def several(pixels: Pixels, rng: np.random.Generator, count: int = 3) -> Pixels:
+def _several(pixels: Pixels, rng: np.random.Generator, count: int = 3) -> Pixels:
     """Apply some of the single changes in a random order, one of a kind at most."""
     single = [change for change in CHANGES if change.kind != "several"]
     kinds = rng.permutation(sorted({change.kind for change in single}))[:count]
@@ -185,50 +192,50 @@ def _change(name: str, kind: str, function: Callable[..., Pixels], **settings: o
 
 BLACK, GRAY, WHITE = 0, 128, 255
 CHANGES: tuple[Change, ...] = (
-    _change("black border 5%", "framing", bordered, width=0.05, gray=BLACK),
-    _change("black border 10%", "framing", bordered, width=0.1, gray=BLACK),
-    _change("black border 25%", "framing", bordered, width=0.25, gray=BLACK),
-    _change("black border 20%, left", "framing", bordered, width=0.2, gray=BLACK, left_only=True),
-    _change("white border 4%", "framing", bordered, width=0.04, gray=WHITE),
-    _change("white border 10%", "framing", bordered, width=0.1, gray=WHITE),
-    _change("gray border 10%", "framing", bordered, width=0.1, gray=GRAY),
-    _change("mirrored border 8%", "framing", bordered, width=0.08, gray=None),
-    _change("mirrored border 15%", "framing", bordered, width=0.15, gray=None),
-    _change("cut to .9", "framing", cut, keep=0.9),
-    _change("cut to .8", "framing", cut, keep=0.8),
-    _change("cut to .7", "framing", cut, keep=0.7),
-    _change("strip", "framing", strip),
-    _change("cut off by 8%", "framing", shifted, size=0.08),
-    _change("cut off by 14%", "framing", shifted, size=0.14),
-    _change("turned by 7 degrees", "framing", turned, degrees=7),
-    _change("turned by 12 degrees", "framing", turned, degrees=12),
-    _change("collimated", "framing", collimated),
-    _change("collimated, narrow", "framing", collimated, degrees=5, reach=0.36),
-    _change("gamma .5", "exposure", gamma, exponent=0.5),
-    _change("gamma 2", "exposure", gamma, exponent=2.0),
-    _change("window 5 to 95", "exposure", windowed, low=5, high=95),
-    _change("window 20 to 99", "exposure", windowed, low=20, high=99),
-    _change("contrast .3", "exposure", flattened, spread=0.3),
-    _change("inverted", "exposure", inverted),
-    _change("CLAHE .01", "exposure", locally_equalised, clip=0.01),
-    _change("CLAHE .03", "exposure", locally_equalised, clip=0.03),
-    _change("sharpened", "exposure", sharpened, percent=150),
+    _change("black border 5%", "framing", _bordered, width=0.05, gray=BLACK),
+    _change("black border 10%", "framing", _bordered, width=0.1, gray=BLACK),
+    _change("black border 25%", "framing", _bordered, width=0.25, gray=BLACK),
+    _change("black border 20%, left", "framing", _bordered, width=0.2, gray=BLACK, left_only=True),
+    _change("white border 4%", "framing", _bordered, width=0.04, gray=WHITE),
+    _change("white border 10%", "framing", _bordered, width=0.1, gray=WHITE),
+    _change("gray border 10%", "framing", _bordered, width=0.1, gray=GRAY),
+    _change("mirrored border 8%", "framing", _bordered, width=0.08, gray=None),
+    _change("mirrored border 15%", "framing", _bordered, width=0.15, gray=None),
+    _change("cut to .9", "framing", _cut, keep=0.9),
+    _change("cut to .8", "framing", _cut, keep=0.8),
+    _change("cut to .7", "framing", _cut, keep=0.7),
+    _change("strip", "framing", _strip),
+    _change("cut off by 8%", "framing", _shifted, size=0.08),
+    _change("cut off by 14%", "framing", _shifted, size=0.14),
+    _change("turned by 7 degrees", "framing", _turned, degrees=7),
+    _change("turned by 12 degrees", "framing", _turned, degrees=12),
+    _change("collimated", "framing", _collimated),
+    _change("collimated, narrow", "framing", _collimated, degrees=5, reach=0.36),
+    _change("gamma .5", "exposure", _gamma, exponent=0.5),
+    _change("gamma 2", "exposure", _gamma, exponent=2.0),
+    _change("window 5 to 95", "exposure", _windowed, low=5, high=95),
+    _change("window 20 to 99", "exposure", _windowed, low=20, high=99),
+    _change("contrast .3", "exposure", _flattened, spread=0.3),
+    _change("inverted", "exposure", _inverted),
+    _change("CLAHE .01", "exposure", _locally_equalised, clip=0.01),
+    _change("CLAHE .03", "exposure", _locally_equalised, clip=0.03),
+    _change("sharpened", "exposure", _sharpened, percent=150),
     _change("JPEG 50", "quality", compressed, quality=50),
     _change("JPEG 30", "quality", compressed, quality=30),
     _change("JPEG 15", "quality", compressed, quality=15),
     _change("WebP 20", "quality", compressed, quality=20, codec="WEBP"),
-    _change("noise 5", "quality", noisy, deviation=5),
-    _change("noise 10", "quality", noisy, deviation=10),
-    _change("noise 15", "quality", noisy, deviation=15),
-    _change("quantum noise", "quality", speckled, photons=300.0),
-    _change("blur 1", "quality", blurred, deviation=1.0),
-    _change("blur 2", "quality", blurred, deviation=2.0),
-    _change("half resolution", "quality", resized, factor=0.5, back=True),
-    _change("enlarged twice", "quality", resized, factor=2.0),
-    _change("shrunk to .7", "quality", resized, factor=0.7),
-    _change("letter", "addition", lettered, text="R"),
-    _change("annotation", "addition", lettered, text="LEFT KNEE AP", corner=False),
-    _change("ruler", "addition", ruled),
-    _change("screw", "addition", screwed),
-    Change("three at random", "several", several),
+    _change("noise 5", "quality", _noisy, deviation=5),
+    _change("noise 10", "quality", _noisy, deviation=10),
+    _change("noise 15", "quality", _noisy, deviation=15),
+    _change("quantum noise", "quality", _speckled, photons=300.0),
+    _change("blur 1", "quality", _blurred, deviation=1.0),
+    _change("blur 2", "quality", _blurred, deviation=2.0),
+    _change("half resolution", "quality", _resized, factor=0.5, back=True),
+    _change("enlarged twice", "quality", _resized, factor=2.0),
+    _change("shrunk to .7", "quality", _resized, factor=0.7),
+    _change("letter", "addition", _lettered, text="R"),
+    _change("annotation", "addition", _lettered, text="LEFT KNEE AP", corner=False),
+    _change("ruler", "addition", _ruled),
+    _change("screw", "addition", _screwed),
+    Change("three at random", "several", _several),
 )

@@ -73,7 +73,13 @@ def measure_real(locator: Locator, grader: KneeGrader, films: Sequence[AuditedFi
 
 
 def grades(grader: KneeGrader, pixels: np.ndarray, boxes: tuple[Box, ...]) -> list[int]:
-    """Return the grade in each box of a film [H,W], left to right."""
+    """Return the grade in each box of a film, left to right.
+
+    Args:
+        grader: The model.
+        pixels: The film [H,W].
+        boxes: The knees, in pixels of the film.
+    """
     return [knee.grade for knee in grader.grade(pixels, boxes=boxes, force=True).knees]
 
 

@@ -111,7 +111,13 @@ def masked_kappas(grading: Grading, knees: Knees, config: InputConfig, seed: int
 
 
 def peaks(maps: np.ndarray, knees: Knees, config: InputConfig) -> MapPeaks:
-    """Return how often activation maps [N,h,w] peak in the joint space, and which part of their places lies there."""
+    """Return how often activation maps peak in the joint space, and which part of their places lies there.
+
+    Args:
+        maps: The activation maps [N,h,w].
+        knees: The N knees.
+        config: The input that the maps belong to.
+    """
     boxes = joint_boxes(knees, config)
     rows, columns = (
         (np.arange(count) + 0.5) * side / count

@@ -194,7 +194,14 @@ def build(
 
 
 def with_head(network: keras.Model, architecture: Architecture, protocols: Sequence[str], protocol: str) -> keras.Model:
-    """Return a trained network [N,P,5] with the classifier of one of its P protocols alone, [N,5]."""
+    """Return a trained network with one of its classifiers alone, [N,5].
+
+    Args:
+        network: The trained network, whose output is [N,P,5].
+        architecture: The network's own.
+        protocols: The P protocols, in the order of the classifiers.
+        protocol: The one whose classifier stays.
+    """
     alone = build(architecture, published=False)
     _copy_shared(network, alone)
     if protocol != protocols[0]:
@@ -203,7 +210,13 @@ def with_head(network: keras.Model, architecture: Architecture, protocols: Seque
 
 
 def with_heads(network: keras.Model, architecture: Architecture, protocols: Sequence[str]) -> keras.Model:
-    """Return a trained network [N,5] as one [N,P,5], whose classifiers all begin as its own."""
+    """Return a trained network with a classifier for each protocol, [N,P,5]; all begin as the one it has.
+
+    Args:
+        network: The trained network, whose output is [N,5].
+        architecture: The network's own.
+        protocols: The P protocols, in the order of the classifiers.
+    """
     several = build(architecture, published=False, protocols=protocols)
     _copy_shared(network, several)
     for protocol in protocols[1:]:
@@ -222,7 +235,13 @@ def _copy_shared(source: keras.Model, target: keras.Model) -> None:
 
 
 def compiled(architecture: Architecture, learning_rate: Any = None, protocols: Sequence[str] = ()) -> keras.Model:
-    """Return the network with its loss, the optimizer AdamW and the validation metric `val_qwk`."""
+    """Return a new network with its loss, the optimizer AdamW and the validation metric `val_qwk`.
+
+    Args:
+        architecture: What to build.
+        learning_rate: A number or a schedule of Keras; None takes the architecture's.
+        protocols: The protocols that get a classifier each; none gives one classifier for all films.
+    """
     model = build(architecture, protocols=protocols)
     optimizer = keras.optimizers.AdamW(learning_rate or architecture.learning_rate, weight_decay=0.01, clipnorm=5.0)
     # Keras Tuner restores a promoted trial's optimizer only if its variables exist by then.

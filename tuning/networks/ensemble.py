@@ -105,7 +105,13 @@ def assemble(
 
 
 def mean_class_maps(model: keras.Model, inputs: np.ndarray, batch: int = 64) -> np.ndarray:
-    """Return [h,w,5]: the mean over films [N,H,W,1] of an assembled model's map for every grade."""
+    """Return the mean over films of an assembled model's map for every grade: [h,w,5].
+
+    Args:
+        model: The assembled ensemble.
+        inputs: The films as the network sees them [N,H,W,1].
+        batch: The number of films of one call.
+    """
     maps = keras.Model(model.input, model.get_layer("grade_maps").output)
     parts = np.array_split(inputs, -(-len(inputs) // batch))
     return np.sum([np.asarray(maps.predict_on_batch(part)).sum(0) for part in parts], axis=0) / len(inputs)

@@ -84,7 +84,13 @@ class QuadraticKappa(keras.metrics.Metric):
         self.confusion = self.add_weight(shape=(NUM_GRADES, NUM_GRADES), initializer="zeros", name="confusion")
 
     def update_state(self, y_true, y_pred, sample_weight=None):
-        """Count the films of a batch."""
+        """Count the films of a batch.
+
+        Args:
+            y_true: The targets [B,5], or [B,P,5] with zeros for the protocols by which a film was not graded.
+            y_pred: The probabilities, in the same shape.
+            sample_weight: Unused; Keras passes it.
+        """
         if len(y_pred.shape) > 2:  # the protocol by which the film was graded
             graded_by = ops.cast(ops.max(y_true, axis=-1, keepdims=True) > 0, "float32")
             y_true, y_pred = ops.sum(y_true, axis=1), ops.sum(y_pred * graded_by, axis=1)

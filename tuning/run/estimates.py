@@ -18,7 +18,14 @@ def exact(value: float, n: int = 0) -> Estimate:
 
 
 def estimate(value: float, low: float, high: float, n: int) -> Estimate:
-    """Return a measured number of `n` films with its 95% interval, from NumPy's numbers or Python's."""
+    """Return a measured number with its 95% interval, from NumPy's numbers or Python's.
+
+    Args:
+        value: The number.
+        low: The lower end of the interval.
+        high: The upper end of the interval.
+        n: The number of films that were measured.
+    """
     return Estimate(float(value), float(low), float(high), int(n))
 
 
@@ -43,9 +50,14 @@ def proportion(successes: Sequence[bool] | np.ndarray) -> Estimate:
 
 
 def grouped_proportion(successes: np.ndarray, groups: np.ndarray, seed: int = 0) -> Estimate:
-    """Return the proportion of [N] bool that is true with its 95% interval by bootstrap over groups [N].
+    """Return the proportion of successes with its 95% interval by bootstrap over groups.
 
     A proportion of 0 or 1, which a bootstrap would call certain, has the interval of `proportion`.
+
+    Args:
+        successes: One bool for each film [N].
+        groups: The leakage group of each film [N].
+        seed: Of the bootstrap.
     """
     if successes.all() or not successes.any():
         return proportion(successes)

@@ -132,7 +132,16 @@ def read_json(path: Path) -> Any:
 
 
 def typed(kind: type[T], value: Any, source: Path) -> T:
-    """Return parsed JSON of the file `source` as a dataclass. Raises DataError that names the field that is wrong."""
+    """Return parsed JSON as a dataclass.
+
+    Args:
+        kind: The dataclass.
+        value: The parsed JSON.
+        source: The file that it comes from, for the error.
+
+    Raises:
+        DataError: A field is missing or of another type; the error names it.
+    """
     try:
         return from_json(kind, value)
     except FieldError as error:

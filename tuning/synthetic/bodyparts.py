@@ -22,7 +22,13 @@ SIDE = 160
 
 
 def body_part(name: str, rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
-    """Return [side,side] float32, 0 to 1, bright bone: a part in PARTS, built, placed and exposed at random."""
+    """Return [side,side] float32, 0 to 1, bright bone: a part of the body, built, placed and exposed at random.
+
+    Args:
+        name: One of PARTS.
+        rng: Draws the part, its place and its exposure.
+        side: In pixels.
+    """
     bones, tissue, dark = PARTS[name](rng)
     axis = (np.arange(side, dtype=np.float32) + 0.5) * (2 / side) - 1
     x, y = _placed(*np.meshgrid(axis, axis), rng)

@@ -101,7 +101,13 @@ def as_knee(pixels: np.ndarray, side: str = "") -> Knee:
 
 
 def compose(knees: Sequence[Knee], style: Style, seed: int) -> ComposedFilm:
-    """Return a film with up to four joints, drawn from `knees`; the same arguments give the same film."""
+    """Return a film with up to four joints; the same arguments give the same film.
+
+    Args:
+        knees: The crops that the joints are drawn from.
+        style: The range of sizes, shafts and surroundings.
+        seed: Of everything that is drawn.
+    """
     rng = np.random.default_rng([seed, shafts.KINDS.index(style.shaft)])
     places, (width, height), shown = _layout(rng)
     scale = min(rng.uniform(*style.side), style.longest / max(width, height))

@@ -40,7 +40,15 @@ def leg(
 
 
 def grain(rng: np.random.Generator, height: int, width: int, down: float, across: float) -> np.ndarray:
-    """Return smooth noise [height,width] of standard deviation about 1; `down` and `across`: pixels of one speck."""
+    """Return smooth noise [height,width] of standard deviation about 1.
+
+    Args:
+        rng: Draws the noise.
+        height: In pixels.
+        width: In pixels.
+        down: The height of one speck, in pixels.
+        across: The width of one speck, in pixels.
+    """
     rows, columns = max(2, math.ceil(height / down)), max(2, math.ceil(width / across))
     specks = Image.fromarray(rng.standard_normal((rows, columns), np.float32))
     return np.asarray(specks.resize((width, height), Image.Resampling.BICUBIC))

@@ -17,7 +17,14 @@ Boxes = np.ndarray
 
 
 def background(height: int, width: int, kind: str, rng: np.random.Generator) -> np.ndarray:
-    """Return the film of air: [height,width] float32, mostly dark, sometimes bright."""
+    """Return the film of air: [height,width] float32, mostly dark, sometimes bright.
+
+    Args:
+        height: In pixels.
+        width: In pixels.
+        kind: "plain", or "odd" with uneven air and lines of a table.
+        rng: Draws the grays.
+    """
     level = rng.uniform(0.45, 0.9) if rng.random() < 0.12 else rng.uniform(0, 0.12)
     air = np.full((height, width), level, np.float32)
     air += rng.uniform(0, 0.06) * np.linspace(-1, 1, width, dtype=np.float32)
@@ -30,7 +37,14 @@ def background(height: int, width: int, kind: str, rng: np.random.Generator) -> 
 
 
 def with_metal(film: np.ndarray, boxes: Boxes, kind: str, rng: np.random.Generator) -> np.ndarray:
-    """Return a film [H,W] with bright hardware above or below some joints, outside every joint's box."""
+    """Return a film with bright hardware above or below some joints, outside every joint's box.
+
+    Args:
+        film: The film [H,W] float32.
+        boxes: The middle x, y and the side of each joint's box [N,3], in pixels.
+        kind: "plain" gives plates, "odd" nails.
+        rng: Draws the joints, the places and the grays.
+    """
     layer = Image.new("L", film.shape[::-1])
     draw = ImageDraw.Draw(layer)
     for x, y, side in boxes:
@@ -44,7 +58,14 @@ def with_metal(film: np.ndarray, boxes: Boxes, kind: str, rng: np.random.Generat
 
 
 def with_letters(film: np.ndarray, boxes: Boxes, kind: str, rng: np.random.Generator) -> np.ndarray:
-    """Return a film [H,W] with markers, bright, or on films of the odd kind also dark on a bright box."""
+    """Return a film with markers outside every joint's box.
+
+    Args:
+        film: The film [H,W] float32.
+        boxes: The middle x, y and the side of each joint's box [N,3], in pixels.
+        kind: "plain" gives bright letters, "odd" also dark ones on a bright box, and step wedges.
+        rng: Draws the letters, the places and the grays.
+    """
     height, width = film.shape
     layer = Image.new("L", (width, height))
     draw = ImageDraw.Draw(layer)
@@ -65,7 +86,14 @@ def with_letters(film: np.ndarray, boxes: Boxes, kind: str, rng: np.random.Gener
 
 
 def collimated(film: np.ndarray, boxes: Boxes, kind: str, rng: np.random.Generator) -> np.ndarray:
-    """Return a film [H,W] that is black, sometimes bright, outside the beam, which holds every joint's box."""
+    """Return a film that is black, sometimes bright, outside the beam, which holds every joint's box.
+
+    Args:
+        film: The film [H,W] float32.
+        boxes: The middle x, y and the side of each joint's box [N,3], in pixels.
+        kind: "plain" gives a rectangular beam, "odd" also other shapes.
+        rng: Draws the edges and the gray outside.
+    """
     if rng.random() < 0.5:
         return film
     height, width = film.shape

@@ -193,7 +193,16 @@ class Trainer:
     def ask(
         self, job: Job, program: Program, state: jax_steps.State, rows: np.ndarray, strength: float, draws: int
     ) -> np.ndarray:
-        """[N,protocols,5]: the mean of what the averaged weights say of the films `rows`, changed `draws` times."""
+        """Return the mean probabilities of the averaged weights for some films: [N,protocols,5].
+
+        Args:
+            job: The training, which has the size of a batch.
+            program: The job's compiled functions.
+            state: The weights.
+            rows: The films [N].
+            strength: The strength of the changes.
+            draws: The number of changed copies of each film.
+        """
         rng, parts = np.random.default_rng(5), []
         for first in range(0, len(rows), job.batch):
             some = np.resize(rows[first : first + job.batch], job.batch)
@@ -202,7 +211,13 @@ class Trainer:
         return np.concatenate([np.asarray(part) for part in parts])[: len(rows)] / draws
 
     def measure(self, job: Job, program: Program, state: jax_steps.State) -> tuple[Measured, ...]:
-        """Validation figures of every protocol that has validation films."""
+        """Return validation figures of every protocol that has validation films.
+
+        Args:
+            job: The training, which has the size of a batch.
+            program: The job's compiled functions.
+            state: The weights.
+        """
         measured = []
         for head, protocol in enumerate(self.protocols):
             rows = np.flatnonzero((self.packed.splits == "val") & (self.heads == head))
@@ -220,7 +235,14 @@ class Trainer:
 
 
 def keep(folder: Path, model: keras.Model, state: jax_steps.State, outcome: Outcome) -> Path:
-    """Write the averaged weights, kernels as float16, with what became of the training; return the file."""
+    """Write the averaged weights, kernels as float16, with the outcome of the training; return the file.
+
+    Args:
+        folder: Where the file goes.
+        model: The network, which names the weights.
+        state: The weights.
+        outcome: The job and its figures.
+    """
     variables = [*model.trainable_variables, *model.non_trainable_variables]
     arrays = {}
     for variable, value in zip(variables, [*state.mean, *state.mean_fixed], strict=True):
@@ -233,7 +255,14 @@ def keep(folder: Path, model: keras.Model, state: jax_steps.State, outcome: Outc
 
 
 def run(pack: Path, jobs: Sequence[Job], out: Path, minutes: float) -> list[Outcome]:
-    """Train every job in its share of the time; each is written when it has ended."""
+    """Train every job in its share of the time; each is written when it has ended.
+
+    Args:
+        pack: The folder with the films.
+        jobs: The trainings, teachers before their pupils.
+        out: The folder for the weights and the outcomes.
+        minutes: The time for all jobs together.
+    """
     ends, outcomes = time.monotonic() + 60 * minutes, []
     trainer = Trainer(pack, out)
     trainer.say(f"{jax.devices()[0]}, {len(trainer.heads)} films, protocols {', '.join(trainer.protocols)}")

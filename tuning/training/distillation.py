@@ -43,10 +43,18 @@ def targets(audit: Path, address: str, datasets: Collection[str] = ()) -> np.nda
 
 
 def check_films(address: str, bundle: Bundle, audit: Path) -> None:
-    """Raise DataError when a bundle may have been trained on films that an audit holds out, or was adapted.
+    """Check that a bundle was not trained on films that an audit holds out, and was not adapted.
 
     A bundle does not list its films, so that datasets are compared by name, and audits by fingerprint. An audit of the
     same films at another resolution has another fingerprint, but holds out as many films of every grade.
+
+    Args:
+        address: The bundle's, for the error.
+        bundle: The bundle.
+        audit: The folder of the audit.
+
+    Raises:
+        DataError: The bundle was adapted, or may have been trained on films that the audit holds out.
     """
     evidence = bundle.evidence
     if evidence.base:

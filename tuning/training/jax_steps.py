@@ -55,13 +55,29 @@ def begin(model: keras.Model) -> State:
 
 
 def seen(films: Films, rows: Any, draws: changes.Draws, side: int) -> Any:
-    """What a network sees of the films `rows` [B] after their changes: [B,side,side,1]."""
+    """Return what a network sees of some films after their changes: [B,side,side,1].
+
+    Args:
+        films: Every film on the accelerator.
+        rows: The films of the batch [B].
+        draws: The change of each film of the batch.
+        side: The side of the network's input, in pixels.
+    """
     pixels, joints, content = (jnp.take(array, rows, axis=0) for array in films[:3])
     return changes.framed(pixels, joints, content, draws, films.bank, side)
 
 
 def answer(model: keras.Model, side: int, state: State, films: Films, rows: Any, draws: changes.Draws) -> Any:
-    """What the averaged weights say of the films `rows`: [B,protocols,5]."""
+    """Return the probabilities of the averaged weights for some films: [B,protocols,5].
+
+    Args:
+        model: The network.
+        side: The side of its input, in pixels.
+        state: The weights.
+        films: Every film on the accelerator.
+        rows: The films of the batch [B].
+        draws: The change of each film of the batch.
+    """
     return model.stateless_call(state.mean, state.mean_fixed, seen(films, rows, draws, side), training=False)[0]
 
 
@@ -76,7 +92,22 @@ def train(
     weight: Any,
     rates: Rates,
 ) -> tuple[State, Any]:
-    """One step on the films `rows` [B]. wanted: [B,protocols,5]; weight: [B,protocols]. Returns state and loss."""
+    """Take one step of the training.
+
+    Args:
+        model: The network.
+        side: The side of its input, in pixels.
+        state: The weights and the optimizer's moments.
+        films: Every film on the accelerator.
+        rows: The films of the batch [B].
+        draws: The change of each film of the batch.
+        wanted: The target probabilities [B,protocols,5].
+        weight: The weight of each target in the loss [B,protocols].
+        rates: Learning rate, decay and the rates of the averages.
+
+    Returns:
+        The new state, and the loss before the step.
+    """
     image = seen(films, rows, draws, side)
     wanted, weight = _mixed(wanted, draws), _mixed(weight, draws)
 

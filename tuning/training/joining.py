@@ -110,7 +110,13 @@ def training_films(audit: Path, datasets: Collection[str] = ()) -> list[str]:
 
 
 def seen_films(training: Path, audit: Path, members: Set[str]) -> frozenset[str]:
-    """Return the sha256 of every film that one of a training's members was trained on, in whichever training."""
+    """Return the sha256 of every film that one of a training's members was trained on, in whichever training.
+
+    Args:
+        training: The folder of the training.
+        audit: The folder of its audit, for members whose films are not listed.
+        members: The names of the members.
+    """
     listed = steps.read_json(training / SEEN) if (training / SEEN).exists() else {}
     unlisted = frozenset() if members <= listed.keys() else frozenset(training_films(audit))
     return unlisted.union(*(listed[name] for name in members if name in listed))

@@ -47,10 +47,18 @@ class TrainingFilms:
 
 
 def train_member(member: PlannedMember, films: TrainingFilms, settings: TrainSettings, out: Path) -> Path:
-    """Write member-NAME.weights.h5 and its history to `out`; return the weights' path.
+    """Train one member, and write member-NAME.weights.h5 and its history.
 
-    A training that was stopped goes on after its last epoch; one that has finished is left as it is. The weights of
-    `member.start` lie in `out`.
+    A training that was stopped goes on after its last epoch; one that has finished is left as it is.
+
+    Args:
+        member: The name, the architecture, the epochs and the weights that it begins with, which lie in `out`.
+        films: Training and validation films with their targets.
+        settings: Of the whole training.
+        out: The folder of the training.
+
+    Returns:
+        The path of the weights.
     """
     weights = weights_path(out, member.name)
     if weights.exists():

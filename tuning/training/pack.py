@@ -93,9 +93,18 @@ def write(
     quality: int = QUALITY,
     fingerprint: str = "",
 ) -> None:
-    """Write pictures, uint8 [H,W] each, with their joints [N,3] and rows of grade, collection, split and name.
+    """Write pictures with their joints and grades into one file.
 
-    Raises DataError for a film of another split.
+    Args:
+        path: The file.
+        pictures: The films, uint8 [H,W] each.
+        joints: The middle x, y and the side of each joint's box [N,3], in pixels.
+        rows: Grade, collection, split and name of each film.
+        quality: Of the compression by WebP, 1 to 100.
+        fingerprint: The audit's.
+
+    Raises:
+        DataError: A film is of another split than training and validation.
     """
     if strange := {split for _, _, split, _ in rows} - set(SPLITS):
         raise DataError(f"Films of {', '.join(sorted(strange))} are not packed; only {' and '.join(SPLITS)} are.")
@@ -140,7 +149,15 @@ def _write(path: Path, layers: Mapping[str, Sequence[np.ndarray]]) -> None:
 def write_members(folder: Path, address: str, names: Collection[str], audit: Path) -> None:
     """Write members of a bundle, with a classifier for each dataset of the audit, as weights that a job begins with.
 
-    Raises DataError and SettingsError as `starting.start_from` does.
+    Args:
+        folder: Where the files go.
+        address: The bundle's.
+        names: Of the members; none takes all.
+        audit: The folder of the audit.
+
+    Raises:
+        DataError: The bundle may have been trained on films that the audit holds out.
+        SettingsError: A name is not among the bundle's members.
     """
     from ..networks.architecture import with_heads
     from .starting import start_from
@@ -152,10 +169,17 @@ def write_members(folder: Path, address: str, names: Collection[str], audit: Pat
 
 
 def write_answers(folder: Path, address: str, audit: Path) -> None:
-    """Write what a bundle says of the training films, as a teacher of jobs that name it: [N,P,5], NaN where unknown.
+    """Write a bundle's probabilities for the training films, as a teacher of jobs that name it.
 
-    It answers for the protocol of a film's own dataset alone. Raises DataError when it may have been trained on films
-    that the audit holds out.
+    They are [N,P,5], NaN where unknown. The bundle answers for the protocol of a film's own dataset alone.
+
+    Args:
+        folder: Where the file goes.
+        address: The bundle's.
+        audit: The folder of the audit.
+
+    Raises:
+        DataError: The bundle may have been trained on films that the audit holds out.
     """
     from kneeoa_hub.bundle import read_bundle
     from kneeoa_hub.hub.pull_push import pull

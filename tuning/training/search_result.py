@@ -63,7 +63,13 @@ def read_result(search: Path) -> SearchResult:
 
 
 def write_result(search: Path, trials: Sequence[Trial], tuner: str) -> None:
-    """Write trials.csv and best.json; trials: best first."""
+    """Write trials.csv and best.json.
+
+    Args:
+        search: The folder of the search.
+        trials: The trials, best first.
+        tuner: The name of the tuner.
+    """
     with (search / TRIALS).open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(trials[0].row()))
         writer.writeheader()

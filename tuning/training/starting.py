@@ -49,7 +49,13 @@ class Start:
         ]
 
     def write(self, planned: Sequence[PlannedMember], protocols: Sequence[str], out: Path) -> None:
-        """Write the weights with which each planned member begins to `out`."""
+        """Write the weights with which each planned member begins.
+
+        Args:
+            planned: The members to train, in the order of `members`.
+            protocols: The protocols that get a classifier each; none keeps the one classifier.
+            out: The folder of the training.
+        """
         for member, plan in zip(self.members, planned, strict=True):
             network = member.network
             if protocols:
@@ -62,6 +68,11 @@ def start_from(address: str, names: Collection[str], audit: Path) -> Start:
 
     Earlier audits knew fewer copies, so that the bundle may have seen every film that was given to training, also those
     that this audit leaves out because another split shows the same knee.
+
+    Args:
+        address: The bundle's.
+        names: Of the members to take; none takes all.
+        audit: The folder of the audit.
 
     Raises:
         DataError: The bundle may have been trained on films that the audit holds out.

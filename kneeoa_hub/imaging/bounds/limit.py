@@ -10,6 +10,15 @@ class OverBound(Exception):
 
 
 def at_most(most: int, count: int, what: str) -> None:
-    """Raise OverBound where there are more than `most` of `what`, which is a plural."""
+    """Check a count against its bound.
+
+    Args:
+        most: The bound.
+        count: The number found in the file.
+        what: The things that are counted, in the plural.
+
+    Raises:
+        OverBound: There are more than `most`.
+    """
     if count > most:
         raise OverBound(f"over {most} {what}")

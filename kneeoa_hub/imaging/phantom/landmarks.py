@@ -94,7 +94,13 @@ def sclerosis(
 
 
 def soft_tissue(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw the leg as a cylinder that is wider above the joint than below it; 0 in the air."""
+    """Draw the leg as a cylinder that is wider above the joint than below it; 0 in the air.
+
+    Args:
+        x: The place of every pixel across the leg, in mm from the middle of the joint.
+        y: The place of every pixel along the leg, in mm from the joint line.
+        rng: Draws the width and the density.
+    """
     lateral, medial = rng.uniform(47, 59), rng.uniform(47, 59)
     taper = 1 - 0.0016 * np.clip(y, -100, 100)
     across = x / (np.where(x < 0, np.float32(lateral), np.float32(medial)) * taper)

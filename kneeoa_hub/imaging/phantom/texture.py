@@ -12,7 +12,14 @@ TRABECULAE = ((1.0, 0.9, 0.25), (0.8, 0.3, 0.3), (0.35, 3.0, 0.6), (0.25, 2.0, 2
 
 
 def trabeculae(rng: np.random.Generator, height: int, width: int, scale: float) -> np.ndarray:
-    """Draw trabecular texture [height,width] of standard deviation 1; `scale` is in pixels per mm."""
+    """Draw trabecular texture [height,width] of standard deviation 1.
+
+    Args:
+        rng: Draws the noise.
+        height: In pixels.
+        width: In pixels.
+        scale: Pixels per mm.
+    """
     return smooth_noise(
         rng, height, width, tuple((deviation, along * scale, across * scale) for deviation, along, across in TRABECULAE)
     )
