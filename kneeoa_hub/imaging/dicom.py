@@ -28,7 +28,7 @@ from .dicom_header import READ_ELEMENTS, read_statements
 from .dicom_values import text, whole
 from .film import Film, Limits
 from .formats import is_dicomdir
-from .pixel_data import BARE_SYNTAXES, JPEG, SYNTAXES, UNCOMPRESSED, single_frame, stored_values
+from .pixel_data import BARE_SYNTAXES, JPEG, SYNTAXES, UNCOMPRESSED, frame_of, stored_values
 from .pixel_form import PixelForm
 from .quiet import quiet_warnings
 from .stored_bits import Bits
@@ -91,7 +91,7 @@ def _film(header: Dataset, form: PixelForm, name: str, limits: Limits) -> Film:
         orientation=stated.orientation,
         ruled_out=stated.ruled_out,
         warnings=(*warnings, *faults, *unknown, *stated.warnings),
-        quality=jpeg_quality(single_frame(header)) if form.syntax in JPEG else None,
+        quality=jpeg_quality(frame_of(header, form) or b"") if form.syntax in JPEG else None,
         aspect=stated.aspect,
     )
 
@@ -126,9 +126,8 @@ def _form_of(header: Dataset) -> PixelForm:
     samples, syntax = whole(header, "SamplesPerPixel", 1), header.file_meta.TransferSyntaxUID
     allocated = whole(header, "BitsAllocated", 0)
     used = max(whole(header, "BitsStored", 0), whole(header, "HighBit", -1) + 1)
-    if allocated < max(1, used):  # uncompressed pixels tell
-        cells = max(1, rows * columns * samples)
-        allocated = 8 * (len(header.get("PixelData") or b"") // cells) or allocated if syntax in UNCOMPRESSED else 16
+    if allocated < max(1, used) or allocated not in CELL_BITS:  # uncompressed pixels tell
+        allocated = _cell_bits(header, rows * columns * samples) or allocated if syntax in UNCOMPRESSED else 16
     stored = whole(header, "BitsStored", whole(header, "HighBit", allocated - 1) + 1)
     return PixelForm(
         rows=rows,
@@ -141,6 +140,12 @@ def _form_of(header: Dataset) -> PixelForm:
         photometric=text(header, "PhotometricInterpretation"),
         syntax=syntax,
     )
+
+
+def _cell_bits(header: Dataset, cells: int) -> int:
+    """Return how many bits each of so many uncompressed cells takes, 0 where they do not fill the pixel data."""
+    length = len(header.get("PixelData") or b"")
+    return next((bits for bits in CELL_BITS if length - bits // 8 * cells in (0, 1)), 0)  # a byte may be added
 
 
 def _check_form(header: Dataset, form: PixelForm, name: str, limits: Limits) -> None:

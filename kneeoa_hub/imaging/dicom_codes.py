@@ -34,8 +34,8 @@ def coded_words(header: Any, keyword: str) -> set[str]:
 
 def named_words(header: Any, keyword: str) -> set[str]:
     """Return the words of an element of text, in capitals, and those of the codes that it may hold in their place."""
-    values = [str(one).strip(" \0").upper() for one in several(header, keyword)]
-    codes = [one for one in values if CODE.fullmatch(one)]
+    values = [str(one).strip(" \0") for one in several(header, keyword)]
+    codes = [one.upper() for one in values if CODE.fullmatch(one.upper())]
     meanings = [_meaning_of(scheme, code) for code in codes for scheme in (SNOMED, OLD_SNOMED[0])]
     return words(values + meanings)
 

@@ -3,6 +3,7 @@
 A header is a pydicom Dataset. It is typed as Any, since type checkers do not know pydicom without the extra `dicom`.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,32 +72,47 @@ OTHER_PARTS_BY_REGION = {
     "head": (
         "BRAIN CRANIUM EYE FACIAL HEAD HEADNECK JAW MANDIBLE MASTOID MAXILLA NASAL NOSE ORBIT ORBITAL PARANASAL PAROTID"
         " SELLA SINUS SKULL TEETH TMJ TOOTH ZYGOMA"
+        " CABECA CABEZA CRANE CRANEO CRANIO CZASZKA KOPF SCHADEL SCHAEDEL TESTA TETE ГОЛОВА ЧЕРЕП"
     ),
     "spine": (
         "CERVICAL COCCYX CSPINE CTSPINE LSPINE LSSPINE LUMBAR NECK SACRUM SPINE SSPINE THORACIC THORACOLUMBAR TLSPINE"
         " TSPINE VERTEBRA VERTEBRAE"
+        " BWS COLONNA COLUMNA COLUNA HWS KREGOSLUP LWS RACHIS WIRBELSAEULE WIRBELSAULE ПОЗВОНОЧНИК"
     ),
     "trunk": (
         "ABDOMEN ABDOMENPELVIS BLADDER BREAST BRONCHUS CHEST CHESTABDOMEN CHESTABDPELVIS HEART LUNG NECKCHEST"
         " NECKCHESTABDOMEN COLON DUODENUM ESOPHAGUS GALLBLADDER ILEUM INTESTINE JEJUNUM KIDNEY LARYNX LIVER"
         " MEDIASTINUM NECKCHESTABDPELV PANCREAS PROSTATE RECTUM RIB STERNUM STOMACH THORAX TRACHEA URETER URETHRA"
         " URINARY UTERUS"
+        " ABDOME ADDOME BAUCH BRUST BRUSTKORB POLMONE POUMON PULMAO PULMON TORACE TORAX VENTRE ГРУДЬ"
     ),
     "arm": (
         "ACJOINT ARM CLAVICLE ELBOW FINGER FOREARM HAND HUMERUS LOWERARM METACARPAL METACARPUS RADIUS RADIUSULNA"
         " SCAPULA SCJOINT SHOULDER THUMB ULNA UPPERARM UPPERLIMB WRIST"
+        " BARK BRACO BRAS BRAZO CODO COTOVELO COUDE DAUMEN DEDO DITO DOIGT ELLENBOGEN EPAULE GOMITO HANDGELENK HOMBRO"
+        " LOKIEC ŁOKIEC MAIN MANI MANO MAO MUNECA NADGARSTEK OBERARM OMBRO POIGNET POLSO PUNHO REKA SCHULTER SPALLA"
+        " UNTERARM КИСТЬ ЛОКОТЬ ПЛЕЧО"
     ),
-    "hip": "HIP ILIUM PELVIS SIJOINT",
-    "foot": "ANKLE CALCANEUS FEET FOOT FOREFOOT HEEL HINDFOOT METATARSAL METATARSUS TALUS TARSUS TOE",
+    "hip": (
+        "HIP ILIUM PELVIS SIJOINT ANCA BACINO BASSIN BECKEN BIODRO CADERA HANCHE HUEFTE HUFTE MIEDNICA QUADRIL ТАЗ"
+    ),
+    "foot": (
+        "ANKLE CALCANEUS FEET FOOT FOREFOOT HEEL HINDFOOT METATARSAL METATARSUS TALUS TARSUS TOE"
+        " CAVIGLIA CHEVILLE FUESSE FUSS FUSSE ORTEIL PE PIE PIED PIEDE SPRUNGGELENK STOPA TOBILLO TORNOZELO ZEHE СТОПА"
+    ),
 }
-"""Words of Body Part Examined (0018,0015) that rule out a knee: terms of PS3.16 Annex L for parts away from the knee,
-and common names of the same parts. Any other text, in whatever language, rules out nothing. "FACE" is left out, since
-it is French for a frontal view."""
+"""Words of a body part that rule out a knee, without accents: terms of PS3.16 Annex L for parts away from the knee, and
+common names of the same parts in several languages. Any other text rules out nothing. "FACE" is left out, since it is
+French for a frontal view."""
+OTHER_PART_SIGNS = re.compile("[手肩肘腕指髋髖胸腹頭头颈頸腰踝足]|骨盆|骨盤|股関節")
+"""Signs of Chinese and Japanese for parts away from the knee; words there have no space between them."""
+KNEE = re.compile("KNEE|KNIE|GENOU|RODILLA|GINOCCHI|JOELHO|KOLAN|КОЛЕН|膝|무릎")
+"""The beginning or the whole of a word for the knee."""
 OTHER_PARTS = frozenset(word for words in OTHER_PARTS_BY_REGION.values() for word in words.split())
 """All words of OTHER_PARTS_BY_REGION."""
-ABOVE_THE_KNEE = {"HIP", "PELVIS"}
+ABOVE_THE_KNEE = frozenset(OTHER_PARTS_BY_REGION["hip"].split())
 """Body parts that together with one of BELOW_THE_KNEE name a whole leg, with its knee."""
-BELOW_THE_KNEE = {"ANKLE", "CALCANEUS", "FEET", "FOOT", "HEEL", "TALUS", "TOE"}
+BELOW_THE_KNEE = frozenset(OTHER_PARTS_BY_REGION["foot"].split())
 """Body parts that together with one of ABOVE_THE_KNEE name a whole leg, with its knee."""
 LEG = ABOVE_THE_KNEE | BELOW_THE_KNEE
 """Body parts that a film of the whole leg may name beside the knee."""
@@ -140,13 +156,17 @@ def _ruled_out(header: Any) -> str | None:
 
 
 def _names_a_knee(named: set[str]) -> bool:
-    return any("KNEE" in word for word in named)
+    return any(map(KNEE.search, named))
 
 
 def _other_parts(named: set[str]) -> set[str]:
     """Return the words of one element that rule out a knee: none where it names a knee or a whole leg too."""
     parts = {word if word in OTHER_PARTS else word.removesuffix("S") for word in named}
-    others = parts & OTHER_PARTS | ({"ARM"} if "UPPER" in parts and parts & LIMB else set())
+    others = (
+        parts & OTHER_PARTS
+        | set(filter(OTHER_PART_SIGNS.search, parts))
+        | ({"ARM"} if "UPPER" in parts and parts & LIMB else set())
+    )
     whole_leg = parts & ABOVE_THE_KNEE and parts & (BELOW_THE_KNEE | LIMB)
     return set() if whole_leg or _names_a_knee(parts) else others
 

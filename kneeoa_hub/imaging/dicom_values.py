@@ -5,6 +5,7 @@ A header is a pydicom Dataset. It is typed as Any, since type checkers do not kn
 
 import math
 import re
+import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -29,8 +30,21 @@ def text(header: Any, keyword: str) -> str:
 
 
 def words(texts: Iterable[Any]) -> set[str]:
-    """Return the runs of letters in all texts, in capitals."""
-    return {word for one in texts for word in re.findall(r"[^\W\d_]+", str(one).upper())}
+    """Return the runs of letters in all texts, in capitals and without accents."""
+    letters = unicodedata.normalize("NFD", " ".join(_as_typed(str(one)) for one in texts).upper())
+    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
+    return set(re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", bare)))
+
+
+def _as_typed(text: str) -> str:
+    """Return a text as it was typed where its bytes are UTF-8 and its header does not say so.
+
+    pydicom then takes each byte for a letter of Latin-1, as it does for elements that may hold ASCII alone.
+    """
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 def numbers(header: Any, keyword: str) -> list[float]:

@@ -6,7 +6,6 @@ that the view is frontal.
 """
 
 import re
-import unicodedata
 from typing import Any
 
 from .dicom_codes import VIEW, coded_words, named_words
@@ -18,10 +17,10 @@ READ_ELEMENTS = ("ViewPosition", *VIEW, *DESCRIPTIONS)
 """The elements that are read here."""
 OTHER_VIEW = re.compile(
     r"(KNEES?|[LR]T?|LEFT|RIGHT|XT?|XTABLE)?LAT[LRS]?"
-    r"|(MEDIO|LATERO)?LATERA(L\w{0,2}|AL)|LATEROMEDIAL\w?|PROFIE?L\w?|PERFIL|SEITL\w*|SAGITTA\w*|ZIJDELINGS"
+    r"|(MEDIO|LATERO)?LATERA(L\w{0,2}|AL)|LATERO(MEDIAL\w?)?|PROFIE?L\w?|PERFIL|SEITL\w*|SAGITTA\w*|ZIJDELINGS"
     r"|CROSS|CROSSTABLE|BOCZ?N\w{1,2}|БОКОВ\w+|\w*(側面|[侧側]位|측면)\w*"
     r"|OBLS?|OBLI[CKQ]\w*|SCHRAE?G\w*|[LR][LPA]O|MLO|LMO|[LR]LD|\w*斜位\w*"
-    r"|AXIALS?|AXIALE[NRS]?|AXIAAL|ASSIAL[EI]|TANGEN[TZ]\w*|INFEROSUPERIOR|SUPEROINFERIOR|\w*[轴軸]位\w*"
+    r"|AX|AXIALS?|AXIALE[NRS]?|AXIAAL|ASSIAL[EI]|TANGEN[TZ]\w*|INFEROSUPERIOR|SUPEROINFERIOR|\w*[轴軸]位\w*"
     r"|SKYLINE|SUNRISE|MERCHANT|LAURIN|DEFILES?"
     r"|(FEMORO)?PATELL(A|AE|AS|AR|AIRES?)|PATELLO(FEMORAL)?|ROTUL[AE]S?|KNIESCHEIBEN?"
 )
@@ -53,19 +52,11 @@ def is_not_frontal(header: Any) -> bool:
 
 
 def _names_other_view(named: set[str]) -> bool:
-    plain = _without_accents(named)
-    if plain & SPLIT:
-        plain = {word for word in plain if not word.startswith("LAT")}
-    others = {word for word in plain if not KNEE_WORDS.fullmatch(word)}
+    if named & SPLIT:
+        named = {word for word in named if not word.startswith("LAT")}
+    others = {word for word in named if not KNEE_WORDS.fullmatch(word)}
     return bool(others) and (others <= SHORT_VIEWS or any(map(OTHER_VIEW.fullmatch, others)))
 
 
 def _names_frontal_view(named: set[str]) -> bool:
-    plain = _without_accents(named)
-    return {"A", "P"} <= plain or any(map(FRONTAL_VIEW.fullmatch, plain))
-
-
-def _without_accents(named: set[str]) -> set[str]:
-    letters = unicodedata.normalize("NFD", " ".join(named))
-    bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
-    return set(unicodedata.normalize("NFC", bare).split())
+    return {"A", "P"} <= named or any(map(FRONTAL_VIEW.fullmatch, named))

@@ -1,5 +1,6 @@
 """Pixel data of DICOM films (PS3.5 8 and A.4): uncompressed, RLE, and every kind of JPEG that radiographs come in.
 
+Archives convert films and leave the old transfer syntax in the header, so a frame tells by its first bytes what it is.
 imagecodecs decodes compressed frames into an array of the size that the header gives: a frame that claims another size
 is refused before it takes any memory. Some of the decoders that pydicom would use are under the GPL, or end the process
 on a corrupt film. Uncompressed cells are taken as they lie in the file: pydicom ignores High Bit, and its warnings
@@ -30,7 +31,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
-from .bounds.dicom import check_fragments, check_frame
+from .bounds.dicom import ITEM, check_fragments, check_frame
 from .bounds.jpeg import image_end
 from .pixel_form import PixelForm
 from .quiet import quiet_warnings
@@ -42,6 +43,9 @@ JPEG_LS: tuple[str, ...] = (JPEGLSLossless, JPEGLSNearLossless)
 """Transfer syntaxes of ITU-T T.87."""
 JPEG_2000: tuple[str, ...] = (JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K)
 """Transfer syntaxes of ITU-T T.800 and, in high throughput, T.814."""
+RLE: tuple[str, ...] = (RLELossless,)
+FAMILIES = (JPEG, JPEG_LS, JPEG_2000, RLE)
+"""The syntaxes of each kind of frame."""
 LOSSY: tuple[str, ...] = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2K)
 """Transfer syntaxes in which a decoded value may lie somewhat above the highest one."""
 OVERSHOOT = 1.25
@@ -59,6 +63,10 @@ SYNTAXES: tuple[str, ...] = (*UNCOMPRESSED, *JPEG, *JPEG_LS, *JPEG_2000, RLELoss
 CODESTREAM, COMPONENTS, DEPTH = b"\xff\x4f\xff\x51", 40, 42
 """The first bytes of JPEG 2000, and how many bytes behind them the number of channels and the depth of the first one
 lie (T.800, A.5.1)."""
+JP2, SOI, LS_FRAME = b"\0\0\0\x0cjP  ", b"\xff\xd8\xff", 0xF7
+"""The first bytes of a JPEG 2000 file and of any JPEG, and the marker of a frame of JPEG-LS."""
+RLE_HEADER, MOST_SEGMENTS = 64, 15
+"""Bytes before the first segment of RLE, and most segments (PS3.5 G.5)."""
 FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 """Markers of JPEG (T.81, table B.1) and JPEG-LS (T.87) that precede depth, size and number of channels."""
 
@@ -87,17 +95,47 @@ def stored_values(header: Any, form: PixelForm) -> tuple[np.ndarray, PixelForm, 
 
 def _cells(header: Any, form: PixelForm) -> tuple[np.ndarray, PixelForm]:
     """Return the cells [H,W] or [H,W,3], with the form in which values lie in them."""
-    if form.syntax in UNCOMPRESSED:
+    frame = frame_of(header, form)
+    if frame is None:
         return _uncompressed(header, form), form
-    frame = single_frame(header)
+    family = next((one for one in FAMILIES if form.syntax in one), ())
+    found = _family_of(frame) or family
+    if found != family:
+        form = replace(form, syntax=found[-1])
     return (_from_rle(frame, form), form) if form.syntax == RLELossless else _from_jpeg(frame, form)
 
 
-def single_frame(header: Any) -> bytes:
-    """Return the compressed frame of a film with one. Raises OverBound for pixel data in too many parts."""
-    check_fragments(header.PixelData)
-    with quiet_warnings():
-        return next(generate_frames(header.PixelData, number_of_frames=1))
+def frame_of(header: Any, form: PixelForm) -> bytes | None:
+    """Return the compressed frame of a film with one, or None where its pixel data are the cells themselves.
+
+    Raises OverBound for pixel data in too many parts, and ValueError for compressed ones of an unknown kind.
+    """
+    content = header.PixelData
+    if header["PixelData"].is_undefined_length or _in_items(content):
+        check_fragments(content)
+        with quiet_warnings():
+            frame = next(generate_frames(content, number_of_frames=1))
+        if form.syntax in UNCOMPRESSED and not _family_of(frame):
+            raise ValueError("compressed, in a data set that does not say how")
+        return frame
+    short = len(content) < form.rows * form.columns * form.samples * form.allocated // 8
+    return content if short and _family_of(content) else None
+
+
+def _in_items(content: bytes) -> bool:
+    """Tell whether pixel data begin with two items: a table of offsets, and a frame or a part of it (PS3.5 A.4)."""
+    second = 8 + int.from_bytes(content[4:8], "little")
+    return content[:4] == ITEM == content[second : second + 4]
+
+
+def _family_of(frame: bytes) -> tuple[str, ...]:
+    """Return the syntaxes of which a frame is one by its first bytes; none where it is of no known kind."""
+    if frame.startswith((CODESTREAM, JP2)):
+        return JPEG_2000
+    if frame.startswith(SOI):
+        return JPEG_LS if frame[_frame_header(frame) + 1] == LS_FRAME else JPEG
+    segments, first = (int.from_bytes(frame[at : at + 4], "little") for at in (0, 4))
+    return RLE if 0 < segments <= MOST_SEGMENTS and first == RLE_HEADER else ()
 
 
 def _fitted(cells: np.ndarray, form: PixelForm) -> tuple[np.ndarray, PixelForm, tuple[str, ...]]:
@@ -139,8 +177,6 @@ def _within(bits: Bits, width: int) -> Bits:
 
 def _uncompressed(header: Any, form: PixelForm) -> np.ndarray:
     """Return a view of the cells as they lie in the file. Raises ValueError where there are too few."""
-    if header["PixelData"].is_undefined_length:
-        raise ValueError("compressed, in a data set that does not say how")
     big = form.syntax == ExplicitVRBigEndian
     kind, count = np.dtype(f"{'>' if big else '<'}u{form.allocated // 8}"), form.rows * form.columns
     content = header.PixelData
@@ -171,14 +207,20 @@ def _frame_form(frame: bytes, syntax: str) -> tuple[int, int]:
         depth = (frame[start + DEPTH] & 0x7F) + 1
         channels = int.from_bytes(frame[start + COMPONENTS : start + COMPONENTS + 2])
     else:
-        at = 2
-        while frame[at] == 0xFF and frame[at + 1] not in FRAME_HEADERS:
-            # A marker may have any number of FF bytes before it.
-            at += 1 if frame[at + 1] == 0xFF else 2 + int.from_bytes(frame[at + 2 : at + 4])
+        at = _frame_header(frame)
         depth, channels = frame[at + 4], frame[at + 9]
     if channels not in (1, 3):
         raise ValueError(f"{channels} channels")
     return depth, channels
+
+
+def _frame_header(frame: bytes) -> int:
+    """Return where the frame header of a JPEG or JPEG-LS begins. Raises IndexError where the frame ends before it."""
+    at = 2
+    while frame[at] == 0xFF and frame[at + 1] not in FRAME_HEADERS:
+        # A marker may have any number of FF bytes before it.
+        at += 1 if frame[at + 1] == 0xFF else 2 + int.from_bytes(frame[at + 2 : at + 4])
+    return at
 
 
 def _decoder(syntax: str) -> Callable[..., Any]:

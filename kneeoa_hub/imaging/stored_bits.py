@@ -18,7 +18,7 @@ BELONGS, CHANGES_SIGN = 0.5, 0.9
 other bits, and one of another sign. In 73 films, 68 of them real, a right reading left at most 0.05 to be improved, one
 of wrong bits more than 0.5, and one of the wrong sign more than 0.95."""
 FEWEST_BITS = 6
-"""A film has more than 64 grays, so values do not end this close above the lowest bit that the header gives them."""
+"""A film has more than 64 grays, so its values take at least this many bits, whatever its header says."""
 CONTRADICTED = "The film's header gives its values other bits than they take; the grays follow the values themselves."
 """The warning about a film whose header was not believed."""
 
@@ -48,9 +48,9 @@ def possible_bits(said: Bits, width: int) -> Bits:
 
     Where neither number can be right, the values take the whole cell.
     """
-    if 0 < said.stored <= said.high + 1 <= width:
+    if FEWEST_BITS <= said.stored <= said.high + 1 <= width:
         return said
-    stored = next((one for one in (said.stored, said.high + 1) if 0 < one <= width), width)
+    stored = next((one for one in (said.stored, said.high + 1) if FEWEST_BITS <= one <= width), width)
     return Bits(stored, stored - 1, said.signed)
 
 

@@ -8,6 +8,7 @@ import pydicom
 import pytest
 from imagecodecs import htj2k_encode, jpeg2k_encode, jpeg8_encode, jpegls_encode
 from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
 from pydicom.uid import (
     HTJ2K,
     UID,
@@ -67,8 +68,13 @@ def signed(values: np.ndarray) -> np.ndarray:
         (signed(TWELVE), {"BitsStored": 12, "HighBit": 11}, TWELVE.astype(np.int32) - 2048),
         (signed(TWELVE), {"BitsStored": 16, "HighBit": 15}, TWELVE.astype(np.int32) - 2048),
         (EIGHT, {"PixelRepresentation": 1}, EIGHT),
+        (TWELVE, {"BitsStored": 4, "HighBit": 3}, TWELVE),
+        (TWELVE, {"BitsStored": 0, "HighBit": 0}, TWELVE),
     ],
-    ids=["11 of 12", "10 of 12", "high bit 15", "sign", "sign of 16", "no sign", "no sign of 16", "sign of 8"],
+    ids=[
+        *("11 of 12", "10 of 12", "high bit 15", "sign", "sign of 16", "no sign", "no sign of 16", "sign of 8"),
+        *("4 of 12", "none"),
+    ],
 )
 def test_bits_that_do_not_fit_the_values_are_corrected_with_a_warning(syntax, cells, header, wanted):
     film = decode(dicom(cells, syntax, **header))
@@ -202,6 +208,27 @@ def test_bytes_behind_a_frame_are_left_out(syntax, tail: bytes):
     assert np.abs(film.pixels - EIGHT).max() <= (6 if syntax == JPEGBaseline8Bit else 0)
     with pytest.raises(DamagedFilm):
         decode(framed(EIGHT, frame[: len(frame) // 2] + tail.replace(b"\xff\xd9", b""), syntax))
+
+
+def rle_frame() -> bytes:
+    dataset = pydicom.dcmread(io.BytesIO(dicom(EIGHT, RLELossless)))
+    return next(generate_frames(dataset.PixelData, number_of_frames=1))
+
+
+@pytest.mark.parametrize("said", [*FRAMES, RLELossless, ExplicitVRLittleEndian])
+@pytest.mark.parametrize("syntax", [*FRAMES, RLELossless])
+def test_a_frame_tells_its_own_syntax_where_the_header_names_another(syntax, said):
+    frame = FRAMES[syntax]() if syntax in FRAMES else rle_frame()
+    pixels = decode(framed(EIGHT, frame, said)).pixels
+    assert np.abs(pixels - EIGHT).max() <= (6 if syntax == JPEGBaseline8Bit else 0)
+
+
+@pytest.mark.parametrize("said", [RLELossless, ExplicitVRLittleEndian])
+@pytest.mark.parametrize("pixel_data", [EIGHT.tobytes(), bytes(FRAMES[JPEG2000Lossless]())], ids=["cells", "frame"])
+def test_pixel_data_without_the_items_of_a_frame_are_read(said, pixel_data: bytes):
+    content = dicom(EIGHT, ExplicitVRLittleEndian, PixelData=pixel_data + bytes(len(pixel_data) % 2))
+    film = decode(content.replace(ExplicitVRLittleEndian.encode() + b"\0", said.encode() + b"\0", 1))
+    assert (film.pixels == EIGHT).all()
 
 
 @pytest.mark.parametrize("syntax", [HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K])

@@ -13,12 +13,23 @@ pytestmark = pytest.mark.filterwarnings("ignore:.*for VR CS")  # which films do 
 
 LATERAL = (
     *("LL", "RL", "ML", "LM", "KNEE LL", "R LL", "LLD", "LAT", "LLAT", "RLAT", "LAT LEFT", "LAT KNEE", "KNEE-LAT."),
-    *("KneeLat", "LATL", "L.LAT", "XTABLE LAT", "LATERAL", "LATERAL_KNEE", "Laterale", "MEDIOLATERAL", "LATEROMEDIAL"),
+    *("KneeLat", "LATL", "L.LAT", "XTABLE LAT", "LATERAL", "LATERAL_KNEE", "Laterale", "MEDIOLATERAL", "LATERO-MEDIAL"),
     *("PROFIL", "Genou de profil G", "PROFILE", "PERFIL", "Profilo", "SEITLICH", "Knie seitl.", "LATERAAL", "BOCZNE"),
 )
 OBLIQUE = ("LLO", "RLO", "LPO", "RPO", "LAO", "RAO", "MLO", "LMO", "OBL", "OBLS", "OBLIQUE", "OBLICUA", "Schräg")
 AXIAL = (
-    *("AXIAL", "AXIALE", "TANGENTIAL", "Tangenziale", "SKYLINE VIEW", "SUNRISE", "MERCHANT 45", "PATELLA", "PATELLAE"),
+    *(
+        "AX",
+        "AXIAL",
+        "AXIALE",
+        "TANGENTIAL",
+        "Tangenziale",
+        "SKYLINE VIEW",
+        "SUNRISE",
+        "MERCHANT 45",
+        "PATELLA",
+        "PATELLAE",
+    ),
     *("Patella 30", "Défilé", "femoro-patellaire", "Laurin"),
 )
 FRONTAL = (
