@@ -28,6 +28,7 @@ from .imaging.letterbox import Box, letterbox, network_values
 from .imaging.locate import Locator, find_knees
 from .imaging.refusal import Refusal, check_pixels, refuse, training_distances
 from .imaging.screen import Screener, Screening, box_in_given_film
+from .keras_files import load_model
 from .manifest import verify
 from .output.notebook import frame
 from .report import FilmReport, KneeGrade, knee_names
@@ -280,7 +281,7 @@ class KneeGrader:
             BundleError: The files have changed since the grader was made, or are not a model of safe layers alone.
         """
         try:
-            import keras
+            import keras  # noqa: F401
         except ImportError as error:
             raise MissingExtra(
                 f"The Keras model needs TensorFlow and Keras ({error}); pip install 'kneeoa-hub[tune]'"
@@ -292,7 +293,7 @@ class KneeGrader:
             ) from None
         verify(self.bundle.folder)
         try:
-            return keras.saving.load_model(self.bundle.folder, compile=False, safe_mode=True)
+            return load_model(self.bundle.folder)
         except Exception as error:  # Keras raises any kind of exception for a configuration that is not its own
             reason = str(error).split("\n")[0][:200]
             raise BundleError(

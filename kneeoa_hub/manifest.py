@@ -41,6 +41,10 @@ MOST_CARD = 256 * 1024
 """Bytes of the longest file, figures left out, that the manifest does not list; a model card takes 30 kB."""
 MOST_FIGURE = 8 * 1024**2
 """Bytes of the largest figure of a card."""
+MOST_LISTED = 2 * 1024**3
+"""Bytes of all files that the manifest lists; an ensemble takes a hundred megabytes."""
+MOST_JSON = 32 * 1024**2
+"""Bytes of a listed JSON file, which is parsed in memory; the largest takes 300 kB."""
 MOST_UNLISTED = 100
 """Files that a bundle may hold beside those that the manifest lists."""
 _PLAIN_NAME = re.compile(r"(?!.*\.\.)[\w.-]{1,100}(/[\w.-]{1,100}){0,5}", re.ASCII)
@@ -150,6 +154,10 @@ def read_manifest(folder: Path) -> tuple[bytes, dict[str, dict[str, Any]]]:
             isinstance(entry, dict) and isinstance(entry.get("sha256"), str) and isinstance(entry.get("size"), int)
         ):
             raise BundleError(f"{path}: the entry of {name} needs a `sha256` and a `size`; pull the bundle again.")
+        if name.endswith(".json") and entry["size"] > MOST_JSON:
+            raise BundleChanged(f"{path}: {name} has {entry['size']} bytes; at most {MOST_JSON} are read of JSON.")
+    if any(entry["size"] < 0 for entry in files.values()) or sum(one["size"] for one in files.values()) > MOST_LISTED:
+        raise BundleChanged(f"{path} lists over {MOST_LISTED} bytes, or fewer than none; do not use this copy.")
     return content, files
 
 

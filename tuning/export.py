@@ -19,6 +19,7 @@ from kneeoa_hub.errors import DataError
 from kneeoa_hub.evidence import CrossDomainRow, Evidence, ExportEvidence, read_evidence
 from kneeoa_hub.files import replacing
 from kneeoa_hub.grades import LABELS
+from kneeoa_hub.keras_files import load_model
 from kneeoa_hub.manifest import write_manifest
 from kneeoa_hub.runtime import OUTPUTS, Network
 from kneeoa_hub.typed_json import FieldError, from_json, to_json
@@ -138,7 +139,7 @@ def _write_model(bundle: Path, train: Path, config: BundleConfig, fitted: Fitted
     model = assemble(load_members(train, config.protocol), None, config.temperature, config.decision, fitted.maps)
     model.save(bundle, zipped=False)
     shutil.rmtree(bundle / "assets", ignore_errors=True)
-    loaded: Any = keras.saving.load_model(bundle, compile=False, safe_mode=True)
+    loaded: Any = load_model(bundle)
     # Keras exports only a model that has been called.
     loaded.predict_on_batch(np.zeros((1, config.input.height, config.input.width, 1), np.float32))
     with contextlib.redirect_stdout(io.StringIO()):

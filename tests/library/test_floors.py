@@ -17,6 +17,7 @@ LIBRARY = [
         "inert",
         "inside",
         "json_schema",
+        "keras_files",
         "manifest",
         "settings",
         "third_party",

@@ -1,5 +1,6 @@
 """A malicious Hub, and links that lead out of a bundle: no file outside the bundle is written, read or removed."""
 
+import json
 from pathlib import Path
 
 import httpx2
@@ -10,7 +11,7 @@ from kneeoa_hub import KneeOAError, pull, push
 from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import BundleChanged, HubError
 from kneeoa_hub.hub.answers import check_answer
-from kneeoa_hub.manifest import MOST_CARD, MOST_FIGURE, MOST_UNLISTED
+from kneeoa_hub.manifest import MOST_CARD, MOST_FIGURE, MOST_UNLISTED, read_manifest
 
 from ..support.bundles import contents, make_bundle
 from ..support.hub_people import REPO
@@ -107,6 +108,16 @@ def test_a_file_that_no_manifest_lists_has_a_limit(tmp_path, name, size):
         file.truncate(size)
     with pytest.raises(BundleChanged, match=f"{size} bytes"):
         read_bundle(bundle)
+
+
+@pytest.mark.parametrize(("name", "size"), [("model.onnx", 2**31), ("evidence.json", 2**26), ("model.onnx", -(2**40))])
+def test_a_manifest_that_lists_gigabytes_is_refused_before_anything_is_pulled(tmp_path, name, size):
+    bundle = make_bundle(tmp_path / "bundle")
+    manifest = json.loads((bundle / "manifest.json").read_text("utf-8"))
+    manifest["files"][name]["size"] = size
+    (bundle / "manifest.json").write_text(json.dumps(manifest), "utf-8")
+    with pytest.raises(BundleChanged, match=r"at most|fewer than none"):
+        read_manifest(bundle)
 
 
 def test_a_bundle_with_a_flood_of_figures_is_refused(tmp_path):

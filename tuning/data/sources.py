@@ -3,15 +3,21 @@
 import csv
 import hashlib
 import io
+import lzma
 import re
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path, PurePosixPath
+from typing import IO
 
-from kneeoa_hub.errors import DataError
+from kneeoa_hub.errors import DataError, KneeOAError
 from kneeoa_hub.grades import LABELS, NUM_GRADES
+from kneeoa_hub.imaging.content import read_content
+from kneeoa_hub.imaging.film import Limits
 from kneeoa_hub.imaging.folders import files_below, is_mac_leftover
 from kneeoa_hub.imaging.formats import FILM_SUFFIXES
 from kneeoa_hub.manifest import sha256_of
@@ -22,6 +28,16 @@ HASHED = "sha256:"
 """Start of a CSV's `file` that names a film by its hash."""
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 """Endings of the archives that are read."""
+UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
+"""What damaged archives raise."""
+MOST_MEMBERS = 500_000
+"""Most files of a .tar archive, at a kilobyte of memory each."""
+LONG_NAMES = (
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+)
+NAME_BYTES = 64 * 2**10
+"""Most bytes of a header of a .tar archive that holds a long name."""
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """Names of splits in folders and CSV files."""
 SIDES = {"l": "left", "left": "left", "r": "right", "right": "right", "": None}
@@ -83,6 +99,17 @@ def read_labels(arguments: Iterable[str]) -> list[Labelled]:
     return films
 
 
+class _Header(tarfile.TarInfo):
+    """A header of a .tar archive. Those that hold long names are read into memory, whatever size they say."""
+
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Header":
+        header = super().frombuf(buf, encoding, errors)
+        if header.type in LONG_NAMES and header.size > NAME_BYTES:
+            raise tarfile.ReadError(f"a header of {header.size} bytes")
+        return header
+
+
 class FilmReader:
     """Reads the bytes of films; archives stay open until the end of its `with` statement."""
 
@@ -100,23 +127,23 @@ class FilmReader:
         """Return the bytes of a film. Raises DataError when they can no longer be read."""
         try:
             if not source.lower().endswith(ARCHIVES):
-                return (Path(source) / file).read_bytes()
+                return read_content(Path(source) / file, Limits())[0]
             if source not in self._archives:
                 self._archives[source] = open_archive(Path(source))
             archive = self._archives[source]
-            if isinstance(archive, zipfile.ZipFile):
-                return archive.read(file)
-            member = archive.extractfile(file)
-            return member.read() if member else b""
-        except (OSError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError) as error:
+            with archive.open(file) if isinstance(archive, zipfile.ZipFile) else _opened(archive, file) as member:
+                return read_content(member, Limits())[0]
+        except KneeOAError as error:
+            raise DataError(f"{file} can't be read from {source}: {error.message}") from None
+        except (*UNREADABLE, KeyError, RuntimeError) as error:
             raise DataError(f"{file} can't be read from {source} ({error}); restore it, or audit again.") from None
 
 
 def open_archive(path: Path) -> zipfile.ZipFile | tarfile.TarFile:
     """Return an open archive. Raises DataError when it can't be opened."""
     try:
-        return zipfile.ZipFile(path) if path.suffix.lower() == ".zip" else tarfile.open(path)
-    except (OSError, zipfile.BadZipFile, tarfile.TarError) as error:
+        return zipfile.ZipFile(path) if path.suffix.lower() == ".zip" else tarfile.open(path, tarinfo=_Header)
+    except UNREADABLE as error:
         raise DataError(f"{path} can't be opened as an archive ({error}); download it again.") from None
 
 
@@ -145,7 +172,17 @@ def _file_names(path: Path) -> list[str]:
     with open_archive(path) as archive:
         if isinstance(archive, zipfile.ZipFile):
             return sorted(info.filename for info in archive.infolist() if not info.is_dir())
-        return sorted(member.name for member in archive.getmembers() if member.isfile())
+        try:
+            names = [member.name for member in islice(archive, MOST_MEMBERS + 1) if member.isfile()]
+        except UNREADABLE as error:
+            raise DataError(f"{path} can't be read as an archive ({error}); download it again.") from None
+    if len(names) > MOST_MEMBERS:
+        raise DataError(f"{path} holds over {MOST_MEMBERS} files; unpack it and give the folder.")
+    return sorted(names)
+
+
+def _opened(archive: tarfile.TarFile, file: str) -> IO[bytes]:
+    return archive.extractfile(file) or io.BytesIO()
 
 
 def _read_folders(path: Path, dataset: str | None) -> Iterator[Labelled]:

@@ -9,6 +9,7 @@ from typing import Any
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.grades import NUM_GRADES
 from kneeoa_hub.imaging.frame import Place, place_of
+from kneeoa_hub.inert import cell, from_cell
 
 USABLE = "yes"
 """The `use` of a film that training and the main measures may use."""
@@ -101,7 +102,7 @@ def read_films(folder: Path) -> list[AuditedFilm]:
                 AuditedFilm(**{FIELDS.get(name, name): _parsed(name, value) for name, value in row.items()})
                 for row in csv.DictReader(file)
             ]
-    except (OSError, TypeError, ValueError) as error:
+    except (OSError, TypeError, ValueError, csv.Error) as error:
         raise DataError(f"{path} can't be read ({error}); run the audit again.") from None
 
 
@@ -115,7 +116,10 @@ def write_films(path: Path, films: Sequence[AuditedFilm]) -> None:
 
 
 def _written(value: Any) -> Any:
-    return " ".join(f"{number:g}" for number in astuple(value)) if isinstance(value, Place) else value
+    """A field as its cell of films.csv, which no spreadsheet takes for a formula."""
+    if isinstance(value, Place):
+        return " ".join(f"{number:g}" for number in astuple(value))
+    return cell(value) if isinstance(value, str) else value
 
 
 def _parsed(name: str, value: str) -> Any:
@@ -128,4 +132,4 @@ def _parsed(name: str, value: str) -> Any:
         raise ValueError(
             f"a film has the {name} {value!r}; known are {', '.join(GRADES if name == 'grade' else SPLITS)}"
         )
-    return int(value) if name in INTEGERS else value
+    return int(value) if name in INTEGERS else from_cell(value)

@@ -82,8 +82,10 @@ def find_input(folder: str | Path, step: str) -> Path:
         raise DataError(
             f"There is no folder {folder}; give the --out of `python -m tuning {step}` or of a step after it."
         )
-    while (place / RECORD).is_file():
-        record = read_json(place / RECORD)
+    seen: set[Path] = set()
+    while (place / RECORD).is_file() and place.absolute() not in seen:
+        seen.add(place.absolute())
+        record = _record(place)
         if record.get("step") == step:
             if not (place / RESULTS[step]).is_file():
                 raise DataError(
@@ -103,7 +105,7 @@ def find_input(folder: str | Path, step: str) -> Path:
 
 def settings_of(folder: Path) -> dict[str, Any]:
     """Return the settings of the step that made a folder."""
-    return read_json(folder / RECORD)["settings"]
+    return _record(folder)["settings"]
 
 
 def parse_seed(text: str) -> int:
@@ -125,7 +127,7 @@ def read_json(path: Path) -> Any:
     """Return parsed JSON. Raises DataError when the file is missing or damaged."""
     try:
         return json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise DataError(
             f"{path} is missing or unreadable: the step that writes it has not finished; run it again."
         ) from None
@@ -164,8 +166,17 @@ def hash_of(document: Any) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
+def _record(folder: Path) -> dict[str, Any]:
+    """Return the record of a step. Raises DataError for one that no step wrote."""
+    record = read_json(folder / RECORD)
+    kinds = {"step": str, "input": str, "settings": dict, "hash": str}
+    if not isinstance(record, dict) or not all(isinstance(record.get(key), kind) for key, kind in kinds.items()):
+        raise DataError(f"{folder / RECORD} is not what a step of this loop writes; run the step that made it again.")
+    return record
+
+
 def _content_of(folder: Path) -> dict[str, str]:
-    return content_of(folder, read_json(folder / RECORD)) if (folder / RECORD).is_file() else {}
+    return content_of(folder, _record(folder)) if (folder / RECORD).is_file() else {}
 
 
 def _checked(out: Path, record: dict[str, Any]) -> dict[str, Any]:
@@ -179,7 +190,7 @@ def _checked(out: Path, record: dict[str, Any]) -> dict[str, Any]:
         return record
     if not (out / RECORD).exists():
         raise DataError(f"{out} is not empty and no step of this loop made it; give another --out.")
-    before = read_json(out / RECORD)
+    before = _record(out)
     if before.get("hash") != record["hash"]:
         raise DataError(
             f"{out} holds {before.get('step')!r} made with other input or settings ({_difference(before, record)});"

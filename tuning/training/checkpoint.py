@@ -14,6 +14,7 @@ import keras
 
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.files import replacing
+from kneeoa_hub.keras_files import load_weights
 
 from ..run.room import check_room
 from .tuners import OBJECTIVE
@@ -70,8 +71,8 @@ class Checkpoint(keras.callbacks.Callback):
             self.rows = []
             return 0
         try:
-            model.load_weights(self.newest)
-        except (OSError, ValueError, KeyError) as error:
+            load_weights(model, self.newest)
+        except ValueError as error:
             raise DataError(
                 f"{self.newest} can't be read ({error}); remove its folder to train this member anew."
             ) from None

@@ -8,6 +8,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from kneeoa_hub.keras_files import load_weights
+
 from ..data.augment import Mixing, TrainingBatches, by_protocol, one_hot
 from ..data.datasets import Knees
 from ..networks.architecture import build, compiled
@@ -74,7 +76,7 @@ def train_member(member: PlannedMember, films: TrainingFilms, settings: TrainSet
         model = compiled(member.architecture, schedule, films.protocols)
     if member.start:
         smaller = build(member.architecture, published=False, protocols=films.protocols)
-        smaller.load_weights(weights_path(out, member.start))
+        load_weights(smaller, weights_path(out, member.start))
         model.set_weights(smaller.get_weights())  # not the optimizer's state, which counts its steps
     _slow_statistics(model, settings.batch, member.epochs * len(films.training))
     checkpoint = Checkpoint(out, member.name, member.epochs, settings.patience, len(batches))

@@ -11,6 +11,7 @@ from kneeoa_hub.bundle import Bundle, InputConfig
 from kneeoa_hub.errors import DataError, SettingsError
 from kneeoa_hub.evidence import TrainedMember, TrainingEvidence
 from kneeoa_hub.grader import KneeGrader
+from kneeoa_hub.keras_files import load_weights
 
 from ..networks.architecture import Architecture, build, with_head
 from ..networks.ensemble import Member, assemble, input_of
@@ -108,8 +109,8 @@ def load_members(training: Path, protocol: str = "") -> list[Member]:
         member = Member(name_of(record, number), architecture, network)
         path = weights_path(training, member.name)
         try:
-            member.network.load_weights(path)
-        except (OSError, ValueError, KeyError) as error:
+            load_weights(member.network, path)
+        except ValueError as error:
             raise DataError(f"{path} can't be read ({error}); train this member again.") from None
         if not all(np.isfinite(one).all() for one in member.network.get_weights()):
             raise DataError(f"{path} holds weights that are not numbers; train this member again.")

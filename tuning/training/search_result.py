@@ -15,6 +15,9 @@ from .tuners import OBJECTIVE
 RESULT = "best.json"
 TRIALS = "trials.csv"
 
+LARGEST_SIZE, MOST_SIZES = 4096, 24
+"""Most pixels, channels, blocks or units that an architecture of a file may have, and most of these numbers."""
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -85,8 +88,11 @@ def best_architecture(search: Path) -> Architecture:
 
 def architecture_of_trial(search: Path, trial: str) -> Architecture:
     """Return the architecture of a finished trial. Raises SettingsError for a trial that trials.csv does not list."""
-    with (search / TRIALS).open(newline="", encoding="utf-8") as file:
-        rows = {row["trial"]: row for row in csv.DictReader(file)}
+    try:
+        with (search / TRIALS).open(newline="", encoding="utf-8") as file:
+            rows = {row["trial"]: row for row in csv.DictReader(file)}
+    except (OSError, ValueError, KeyError, csv.Error) as error:
+        raise DataError(f"{search / TRIALS} can't be read ({error!r}); search again.") from None
     if trial not in rows:
         raise SettingsError(f"--architecture {trial}: {search / TRIALS} has {', '.join(rows)}.")
     choices = {name: {str(value): value for value in SEARCH_SPACE[name]} for name in SEARCH_SPACE}
@@ -97,8 +103,12 @@ def architecture_of_trial(search: Path, trial: str) -> Architecture:
 def parse_architecture(choices: Mapping[str, Any], source: Path | str) -> Architecture:
     """Return an architecture from JSON. Raises DataError for a choice that this release does not know."""
     try:
-        return Architecture(**choices)
-    except TypeError as error:
+        architecture = Architecture(**choices)
+        sizes = (architecture.size, architecture.blocks, *architecture.stages, *architecture.hidden)
+    except (TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"{source}: this release does not know the architecture ({error}); upgrade kneeoa-hub."
         ) from None
+    if len(sizes) > MOST_SIZES or not all(isinstance(one, int) and 0 < one <= LARGEST_SIZE for one in sizes):
+        raise DataError(f"{source}: the architecture has sizes that no network here has; export it again.")
+    return architecture
