@@ -25,6 +25,7 @@ from .networks.ensemble import Member
 from .networks.losses import QuadraticKappa, loss_for
 from .run import steps
 from .run.console import Progress
+from .run.weights import save_weights
 from .training.checkpoint import weights_path
 from .training.members import RECORD, members_of
 from .training.schedule import warmup_cosine
@@ -83,7 +84,7 @@ def adapt(address: str | None, data: Sequence[str], out: Path, settings: AdaptSe
     members = []
     for number, member in enumerate(members_of(bundle)):
         epochs = 0 if settings.recalibrate else _fine_tune(member, audited, settings, number)
-        member.network.save_weights(weights_path(trained, member.name))
+        save_weights(member.network, weights_path(trained, member.name))
         architecture = asdict(member.architecture)
         members.append(TrainedMember(name=member.name, seed=number, epochs=epochs, architecture=architecture))
     search = bundle.evidence.search

@@ -31,6 +31,7 @@ from .locator import LocatorPart, locator_part
 from .networks.ensemble import assemble, input_of
 from .run import steps
 from .run.estimates import exact
+from .run.weights import weights_in_memory
 from .training.members import RECORD, architectures, load_members, read_record
 
 LARGEST_DIFFERENCE = 1e-4
@@ -137,7 +138,8 @@ def _cross_domain(file: Path) -> tuple[CrossDomainRow, ...]:
 def _write_model(bundle: Path, train: Path, config: BundleConfig, fitted: Fitted) -> Any:
     """Write config.json, metadata.json, model.weights.h5 and model.onnx; return the Keras model as users load it."""
     model = assemble(load_members(train, config.protocol), None, config.temperature, config.decision, fitted.maps)
-    model.save(bundle, zipped=False)
+    with weights_in_memory():
+        model.save(bundle, zipped=False)
     shutil.rmtree(bundle / "assets", ignore_errors=True)
     loaded: Any = load_model(bundle)
     # Keras exports only a model that has been called.

@@ -27,6 +27,7 @@ from .data.datasets import usable_films
 from .networks.gate_net import build, with_mirror, write_onnx
 from .run import steps
 from .run.estimates import exact, proportion
+from .run.weights import save_weights
 from .synthetic import negatives
 from .synthetic.negatives import Films
 from .training.schedule import warmup_cosine
@@ -188,7 +189,7 @@ def _train(pictures: np.ndarray, classes: np.ndarray, out: Path, settings: GateS
         for rows in order[: batches * BATCH].reshape(batches, -1):
             model.train_on_batch(pictures[rows].astype(np.float32), targets[rows])
     with replacing(out / WEIGHTS) as part:
-        model.save_weights(part)
+        save_weights(model, part)
 
 
 def fit_limits(knees: Sequence[np.ndarray]) -> GateConfig:

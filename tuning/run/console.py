@@ -81,7 +81,7 @@ def exit_code(run: Callable[[], None]) -> int:
         print(on_terminal(f"error: {error.message}"), file=sys.stderr)
         return 2 if isinstance(error, AddressError | SettingsError) else 1
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
+        where = on_terminal(f"{error.filename}: ") if error.filename else ""
         print(f"error: {where}{error.strerror or error}; give an --out with room and permission.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

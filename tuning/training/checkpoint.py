@@ -17,6 +17,7 @@ from kneeoa_hub.files import replacing
 from kneeoa_hub.keras_files import load_weights
 
 from ..run.room import check_room
+from ..run.weights import save_weights
 from .tuners import OBJECTIVE
 
 
@@ -90,7 +91,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.newest.parent.mkdir(exist_ok=True)
         check_room(self.newest.parent, self.model.count_params())
         with replacing(self.newest) as part:
-            self.model.save_weights(part)
+            save_weights(self.model, part)
         self.done = epoch + 1
         self._keep_best()
         self.model.stop_training = self.finished

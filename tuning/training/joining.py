@@ -23,6 +23,7 @@ from ..data.table import read_films
 from ..networks.architecture import Architecture, build
 from ..networks.ensemble import Member
 from ..run import steps
+from ..run.weights import save_weights
 from .checkpoint import weights_path
 from .distillation import check_films
 from .members import architectures, members_of, read_record
@@ -65,7 +66,7 @@ class JoiningMember:
         for path in self.files:
             shutil.copyfile(path, out / path.name)
         if self.member:
-            self.member.network.save_weights(weights_path(out, self.name))
+            save_weights(self.member.network, weights_path(out, self.name))
 
 
 def joining_members(sources: Sequence[str], names: Collection[str], audit: Path) -> list[JoiningMember]:

@@ -11,6 +11,7 @@ from kneeoa_hub.hub.pull_push import pull, revision_of
 from ..data.table import read_films
 from ..networks.architecture import with_heads
 from ..networks.ensemble import Member
+from ..run.weights import save_weights
 from .checkpoint import weights_path
 from .distillation import check_films
 from .members import members_of
@@ -60,7 +61,7 @@ class Start:
             network = member.network
             if protocols:
                 network = with_heads(network, plan.architecture, protocols)
-            network.save_weights(weights_path(out, plan.start))
+            save_weights(network, weights_path(out, plan.start))
 
 
 def start_from(address: str, names: Collection[str], audit: Path) -> Start:

@@ -1,0 +1,35 @@
+"""A disk that fills while weights are written costs one error: the HDF5 library alone would end the process."""
+
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from kneeoa_hub.files import replacing
+from kneeoa_hub.keras_files import load_weights
+from tuning.run.weights import save_weights
+
+resource = pytest.importorskip("resource", reason="Windows has no limit on a file's size to stand for a full disk")
+pytestmark = pytest.mark.keras
+
+
+def test_weights_that_find_no_room_leave_nothing_and_are_written_when_there_is_room(tmp_path: Path):
+    network = keras.Sequential([keras.Input((64,)), keras.layers.Dense(64)])
+    network.compile("adam", "mse")
+    network.train_on_batch(np.ones((2, 64)), np.ones((2, 64)))
+    path = tmp_path / "member.weights.h5"
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+        with pytest.raises(OSError, match="too large"), replacing(path) as part:
+            save_weights(network, part)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert not list(tmp_path.iterdir())
+    save_weights(network, path)
+    before = network.get_weights()
+    network.set_weights([np.zeros_like(one) for one in before])
+    load_weights(network, path)
+    assert all(np.array_equal(one, other) for one, other in zip(before, network.get_weights(), strict=True))
+    assert int(network.optimizer.iterations) == 1
