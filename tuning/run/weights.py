@@ -24,12 +24,13 @@ def weights_in_memory() -> Iterator[None]:
     class InMemory(plain):
         def __init__(self, path: Any, archive: Any = None, mode: str = "r"):
             self.target = path if mode == "w" and archive is None else None
-            super().__init__(io.BytesIO() if self.target else path, archive, mode)
+            self.image = io.BytesIO()
+            super().__init__(self.image if self.target else path, archive, mode)
 
         def close(self) -> None:
             super().close()
             if self.target:
-                Path(self.target).write_bytes(self.path_or_io.getbuffer())
+                Path(self.target).write_bytes(self.image.getbuffer())
 
     saving_lib.H5IOStore = InMemory
     try:
