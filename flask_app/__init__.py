@@ -33,6 +33,9 @@ REQUEST_FILMS_OF_LARGEST_SIZE = 2
 """A request may be this many times as large as the largest film: one of those, or many ordinary ones."""
 MULTIPART_OVERHEAD = 64 * 1024
 """Bytes of a request beside its films."""
+URLENCODED = "application/x-www-form-urlencoded"
+URLENCODED_BYTES = 64 * 1024
+"""Bytes of a form without files. Each field takes a hundred bytes of memory, and may take two of the form."""
 BODIES = "kneeoa_bodies"
 PRINTABLE = "".join(map(chr, range(32, 127)))
 
@@ -51,7 +54,10 @@ SECURITY_HEADERS = {
 
 
 class InMemoryRequest(Request):
-    """Keeps uploads in memory. Werkzeug's own request would spool those over 500 KB to a file."""
+    """Keeps uploads in memory, and forms small.
+
+    Werkzeug's own request would spool uploads over 500 KB to a file, and take urlencoded forms of any size.
+    """
 
     def _get_file_stream(
         self,
@@ -61,6 +67,11 @@ class InMemoryRequest(Request):
         content_length: int | None = None,
     ) -> IO[bytes]:
         return BytesIO()
+
+    def _load_form_data(self) -> None:
+        if self.mimetype == URLENCODED:
+            self.max_content_length = URLENCODED_BYTES
+        super()._load_form_data()
 
 
 class KneeOAApp(Flask):

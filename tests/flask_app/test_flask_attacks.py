@@ -256,6 +256,25 @@ def test_a_form_of_thousands_of_parts_or_endless_names_is_rejected(client: Flask
     ).status_code in (400, 413)
 
 
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_form_without_files_of_many_fields_is_rejected_before_it_is_read(client: FlaskClient, chunked: bool):
+    """Each field takes fifty times its bytes: 20 MB took 700."""
+    body = b"a=b&" * 200_000
+    length = {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True} if chunked else {}
+    tracemalloc.start()
+    answer = client.post(
+        "/",
+        input_stream=io.BytesIO(body),
+        content_type="application/x-www-form-urlencoded",
+        content_length=None if chunked else len(body),
+        environ_overrides=length,
+    )
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert answer.status_code in (400, 413)
+    assert peak < 8 * 2**20
+
+
 def test_a_text_field_as_large_as_a_film_is_rejected(client: FlaskClient):
     assert client.post("/", data={"sample": "x" * 10_000_000}, content_type="multipart/form-data").status_code == 413
 
