@@ -14,6 +14,8 @@ HEAD_SECONDS = 10
 """The head of a request must arrive within this many seconds."""
 HEAD_BYTES = 32 * 1024
 """The head of a request may have this many bytes."""
+LENGTH_DIGITS = 19
+"""A Content-Length may have this many digits, as many as a file's size. Python reads none of thousands."""
 PIECE_BYTES = 16 * 1024
 """The server parses this many bytes at a time."""
 SEND_SECONDS = 60
@@ -137,6 +139,8 @@ class Connection(HttpToolsProtocol):
         self._head_arrived()
         if sum(name == b"host" for name, _ in self.headers) > 1:
             raise ValueError("a request names two hosts")
+        if any(name == b"content-length" and len(value) > LENGTH_DIGITS for name, value in self.headers):
+            raise ValueError("a length that no number holds")
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

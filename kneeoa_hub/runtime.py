@@ -1,8 +1,8 @@
 """The networks of a bundle in onnxruntime. Threads may share each of them."""
 
 import threading
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,7 +21,13 @@ GATE_OUTPUT, GATE_CLASSES = "kinds", 11
 """Output of the gate's network, `gate.onnx`, and how many classes it has."""
 
 RUN_SECONDS = 60
-"""Most seconds of one forward pass, which takes milliseconds. A graph may hold a loop without an end."""
+"""Most seconds of one forward pass, which takes milliseconds, and of opening a graph. It may hold a loop without an
+end."""
+FUNCTIONS = 25
+"""Number of the field of a model (ONNX's ModelProto) that defines functions. onnxruntime puts a function in the place
+of each call: thirty that call the one before twice make a graph of a billion nodes."""
+FIXED_BYTES = {1: 8, 5: 4}
+"""Bytes of a value of protobuf whose kind has a fixed length."""
 MEMORY_BYTES = 2**31
 """Most memory of all forward passes of the process. A pass takes tens of megabytes; a graph may ask for a constant of
 any size."""
@@ -70,8 +76,13 @@ def open_graph(path: Path, size: tuple[int, int], outputs: tuple[str, ...], thre
     # A graph may name other files that hold its weights, and no manifest lists these. A graph that is opened from
     # bytes, with a folder that cannot exist, gets none of them.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path / "none"))
+    content = path.read_bytes()
     try:
-        session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
+        if FUNCTIONS in _fields(content):
+            raise ValueError("it has functions, which could call each other without end")
+        cancel = getattr(options, "set_load_cancellation_flag", bool)  # older releases of onnxruntime have none
+        with _ended(lambda: cancel(True)):
+            session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the exceptions of onnxruntime have no public base class
         raise BundleError(f"{path} can't be opened by onnxruntime ({error}); pull the bundle again.") from None
     inputs = {value.name: value.shape for value in session.get_inputs()}
@@ -106,21 +117,59 @@ class Graph:
 
         options = onnxruntime.RunOptions()
         options.log_severity_level = 4
-        timer = threading.Timer(RUN_SECONDS, lambda: setattr(options, "terminate", True))
-        timer.daemon = True
-        timer.start()
         try:
-            values = [np.asarray(one) for one in self._session.run(list(outputs), {"image": images}, options)]
+            with _ended(lambda: setattr(options, "terminate", True)):
+                values = [np.asarray(one) for one in self._session.run(list(outputs), {"image": images}, options)]
         except Exception as error:  # the exceptions of onnxruntime have no public base class
             raise BundleError(f"{self.path} can't be run ({str(error)[:200]}); pull the bundle again.") from None
-        finally:
-            timer.cancel()
         for name, value in zip(outputs, values, strict=True):
             if not np.isfinite(value).all():
                 raise BundleError(
                     f"{self.path} gave values of {name} that are not finite numbers; pull the bundle again."
                 )
         return values
+
+
+@contextmanager
+def _ended(end: Callable[[], object]) -> Iterator[None]:
+    """Call `end` where the block takes over RUN_SECONDS."""
+    timer = threading.Timer(RUN_SECONDS, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _fields(message: bytes) -> set[int]:
+    """Return the numbers of the fields of a protobuf message. Raises ValueError where it is not one."""
+    found, at = set(), 0
+
+    def number() -> int:
+        nonlocal at
+        value = shift = 0
+        while True:
+            if at >= len(message) or shift > 63:
+                raise ValueError("it is cut off")
+            value |= (message[at] & 127) << shift
+            shift, at = shift + 7, at + 1
+            if message[at - 1] < 128:
+                return value
+
+    while at < len(message):
+        field, kind = divmod(number(), 8)
+        found.add(field)
+        if kind == 0:
+            number()
+        elif kind in FIXED_BYTES:
+            at += FIXED_BYTES[kind]
+        elif kind == 2:
+            size = number()
+            at += size
+        else:
+            raise ValueError("it is not ONNX")
+    return found
 
 
 @cache

@@ -13,7 +13,7 @@ from kneeoa_hub.errors import BundleError
 from kneeoa_hub.runtime import Network
 
 from ..support.bundles import tiny_graph
-from ..support.graphs import endless_graph, huge_graph, lying_graph
+from ..support.graphs import endless_graph, huge_graph, laughing_graph, lying_graph
 
 IMAGE = np.zeros((1, 256, 256, 1), np.float32)
 
@@ -51,3 +51,10 @@ def test_a_constant_of_forty_gigabytes_takes_no_memory(tmp_path: Path):
     with pytest.raises(BundleError, match=r"can't be (run|opened)"):
         network(huge_graph(), tmp_path).run(IMAGE)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 500_000
+
+
+def test_functions_that_call_each_other_are_refused_before_they_are_put_in(tmp_path):
+    with pytest.raises(BundleError, match="it has functions"):
+        network(laughing_graph(), tmp_path)
+    with pytest.raises(BundleError, match="it is cut off"):
+        network(b"\xff" * 12, tmp_path)

@@ -57,6 +57,22 @@ def huge_graph() -> bytes:
     )
 
 
+def laughing_graph(depth: int = 30) -> bytes:
+    """A graph of two kilobytes whose functions each call the one before twice: 2^30 nodes when they are put in."""
+    from onnx import helper, load_model_from_string
+
+    model = load_model_from_string(lying_graph((0.2,) * 5))
+    operators, own = helper.make_opsetid("", 18), helper.make_opsetid("own", 1)
+    for number in range(depth):
+        call = f"f{number - 1}" if number else "Identity"
+        domain = "own" if number else ""
+        twice = [helper.make_node(call, [one], [other], domain=domain) for one, other in ("xa", "ay")]
+        model.functions.append(helper.make_function("own", f"f{number}", ["x"], ["y"], twice, [operators, own]))
+    model.opset_import.append(own)
+    model.graph.node.insert(0, helper.make_node(f"f{depth - 1}", ["image"], ["laughed"], domain="own"))
+    return model.SerializeToString()
+
+
 def _graph(nodes: "list[NodeProto]", *values: "TensorProto") -> bytes:
     """A graph whose probabilities are `answer`, which the nodes make of the values."""
     from onnx import TensorProto, helper, numpy_helper
