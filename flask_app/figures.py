@@ -28,6 +28,7 @@ class Figures:
             "kneeoa_failures", "Films that could not be graded, by code.", ("code",), registry=self.registry
         )
         self.waiting = Gauge("kneeoa_waiting", "Requests that wait for a turn to be graded.", registry=self.registry)
+        self.grading = Gauge("kneeoa_grading", "Requests that have a turn to be graded.", registry=self.registry)
         self.turned_away = Counter(
             "kneeoa_turned_away", "Requests that got 503 because too many were waiting.", registry=self.registry
         )

@@ -76,11 +76,13 @@ class Queue:
         with self._changed:
             self._admit(ticket)
             self._under_way.append(ticket)
+            self._figures.grading.inc()
         try:
             yield
         finally:
             with self._changed:
                 self._under_way.remove(ticket)
+                self._figures.grading.dec()
                 self._changed.notify_all()
 
     def _admit(self, ticket: _Ticket) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from ..evidence import Estimate, Evidence, SetEvidence, SubgroupEvidence
 from ..grades import GRADES, NUM_GRADES
+from .sources import collection
 from .text import figure, label, listed, one_in, section, table, times
 
 MEASURES = (
@@ -57,15 +58,18 @@ def held_out(evidence: Evidence) -> Mapping[str, SetEvidence]:
 
 
 def headline(evidence: Evidence) -> str:
-    """The table of the first screen; it says where it holds no test films."""
+    """The table of the first screen, and what its collections are; it says where it holds no test films."""
     headings = ("films", "knees", "QWK", "accuracy", "AUC, KL >= 2", "sensitivity, KL >= 2", "specificity, KL >= 2")
+    shown = held_out(evidence)
     rows = [
         (label(name), row.qwk.n, row.qwk, row.accuracy, row.auc_oa, row.sensitivity_oa, row.specificity_oa)
-        for name, row in held_out(evidence).items()
+        for name, row in shown.items()
     ]
+    names = dict.fromkeys(name.rpartition("_")[0] for name in shown)
+    about = " ".join(known.about for name in names if (known := collection(name)))
     tested = any(name.endswith(TEST) for name in evidence.metrics)
     note = "These are validation films, on which the calibration was fitted: the measures are optimistic."
-    return "\n\n".join([table(headings, rows), *([] if tested else [note])])
+    return "\n\n".join(filter(None, [table(headings, rows), about, "" if tested else note]))
 
 
 def evaluations(evidence: Evidence) -> str:

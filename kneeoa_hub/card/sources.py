@@ -13,10 +13,11 @@ SPLITS = {"val": "validation"}
 
 @dataclass(frozen=True, kw_only=True)
 class Collection:
-    """A published collection of films: how the card calls it and its splits, whom to cite, and how it was graded."""
+    """A published collection of films: its name and splits in the card, what it is, whom to cite, how it was graded."""
 
     name: str
     title: str
+    about: str
     splits: dict[str, str]
     citation: str
     readers: str

@@ -144,10 +144,11 @@ def curves(config: BundleConfig, evidence: Evidence, figures: str) -> str:
 
 
 def members(config: BundleConfig, evidence: Evidence) -> str:
-    """Each member alone, and whether it gives a mirrored film the same grade."""
+    """Each member alone, and whether it gives a mirrored film the same grade.
+
+    A single network has the measures of the bundle, so that its row would repeat the table of all results.
+    """
     entries = evidence.members
-    if not entries:
-        return ""
     sets = list(dict.fromkeys(name for entry in entries for name in entry.metrics))
     folded = {
         name for name, entry in zip(_names(config), config.members, strict=True) if _architecture(entry).get("fold")
@@ -157,6 +158,8 @@ def members(config: BundleConfig, evidence: Evidence) -> str:
         mirrored = f"{entry.mirrored_agreement:.3f}"
         built = ", by construction" if entry.name in folded and entry.mirrored_agreement.value == 1 else ""
         rows.append((entry.name or "member", *(_kappa(entry, name) for name in sets), mirrored + built))
+    if len(rows) < 2:
+        return "".join(f"Proportion of the films whose mirror image gets the same grade: {row[-1]}." for row in rows)
     return section(
         "### Each member alone",
         "With the temperature and the decision rule that were fitted for all of them together:",

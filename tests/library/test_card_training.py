@@ -72,6 +72,10 @@ def test_a_folded_network_grades_a_mirrored_film_alike_by_construction_and_anoth
     assert table.startswith(
         "### Each member alone\n\nWith the temperature and the decision rule that were fitted for all"
     )
+    alone = members(
+        replace(config, members=config.members[1:2]), replace(grader.bundle.evidence, members=tuple(entries[1:]))
+    )
+    assert alone == "Proportion of the films whose mirror image gets the same grade: 1.000, by construction."
 
 
 def test_the_lengths_of_training_are_the_evidence_s(grader):
