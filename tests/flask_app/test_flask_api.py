@@ -18,8 +18,9 @@ from kneeoa_hub import KneeGrader
 from kneeoa_hub.settings import Settings
 
 from ..support.dicom_films import ODD, changed, study
-from ..support.flask_requests import URN, assert_problem, grade, noise
+from ..support.flask_requests import URN, assert_problem, grade
 from ..support.flask_serving import serving
+from ..support.pictures import noise
 
 HERE = "http://127.0.0.1:8000"
 

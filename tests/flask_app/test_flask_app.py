@@ -22,19 +22,8 @@ from kneeoa_hub.report import DISCLAIMER, percent
 from kneeoa_hub.settings import Settings
 
 from ..support.bundles import make_bundle
-from ..support.flask_requests import (
-    URN,
-    assert_discreet,
-    assert_problem,
-    colours,
-    file,
-    grade,
-    huge_png,
-    noise,
-    post,
-    submit,
-    two_pages,
-)
+from ..support.flask_requests import URN, assert_discreet, assert_problem, grade, post, submit
+from ..support.pictures import colours, file, huge_png, noise, two_pages
 
 
 @pytest.fixture(scope="module")

@@ -29,8 +29,9 @@ from kneeoa_hub import KneeGrader
 from kneeoa_hub.settings import Settings
 
 from ..support.dicom_films import study
-from ..support.flask_requests import URN, assert_discreet, assert_problem, file, grade, huge_png, post, result_address
+from ..support.flask_requests import URN, assert_discreet, assert_problem, grade, post, result_address
 from ..support.flask_serving import ROOT, connected, ready, serving, workers
+from ..support.pictures import file, huge_png
 
 NAMES = [
     "../../../../etc/passwd",

@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 from flask_app import MAX_FILMS
 from kneeoa_hub.report import DISCLAIMER
 
-from ..support.flask_requests import noise
 from ..support.flask_serving import chromium, chromium_path, serving
+from ..support.pictures import noise
 
 pytestmark = pytest.mark.skipif(not chromium_path(), reason="Chromium is not installed: no browser here")
 

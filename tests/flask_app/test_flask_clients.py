@@ -6,6 +6,7 @@ Nobody else waits for them.
 import json
 import random
 import re
+import select
 import socket
 import time
 from collections import Counter
@@ -16,8 +17,9 @@ import numpy as np
 import requests
 from PIL import Image
 
-from ..support.flask_requests import Visitor, file
+from ..support.flask_requests import Visitor
 from ..support.flask_serving import ACCEPT_JSON, connected, faults, graded, ready, serving, slowest, workers
+from ..support.pictures import file
 
 
 def test_clients_that_send_slowly_or_nothing_do_not_keep_others_out(films: dict[str, Path], tmp_path: Path):
@@ -175,7 +177,7 @@ def test_a_client_rejected_during_shutdown_can_read_the_reason():
         ready(address)
         with connected(address) as connection:
             connection.sendall(b"GET / HTTP/1.1\r\nX: " + b"x" * 66_000)
-            time.sleep(0.5)
+            select.select([connection], [], [], 60)  # until the response has begun to arrive
             process.terminate()
             for _ in range(10):
                 time.sleep(0.1)

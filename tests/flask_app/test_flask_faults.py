@@ -17,8 +17,9 @@ from kneeoa_hub import KneeGrader
 from kneeoa_hub.errors import BundleError, MissingExtra
 from kneeoa_hub.settings import Settings
 
-from ..support.flask_requests import assert_discreet, assert_problem, file, grade, post
+from ..support.flask_requests import assert_discreet, assert_problem, grade, post
 from ..support.flask_serving import ROOT
+from ..support.pictures import file
 
 
 @pytest.fixture(scope="module")

@@ -30,8 +30,9 @@ from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.imaging.sizes import is_large
 from kneeoa_hub.settings import Settings
 
-from ..support.flask_requests import assert_problem, file, grade, huge_png, noise, post, submit
+from ..support.flask_requests import assert_problem, grade, post, submit
 from ..support.flask_serving import ROOT
+from ..support.pictures import file, huge_png, noise
 from ..support.waiting import until
 
 SENT = ["/", "/api/v1/grade"]

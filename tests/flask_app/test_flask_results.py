@@ -21,7 +21,8 @@ from flask_app.uploads import Upload
 from kneeoa_hub import KneeGrader
 from kneeoa_hub.settings import Settings
 
-from ..support.flask_requests import URN, assert_problem, noise, post, result_address, submit
+from ..support.flask_requests import URN, assert_problem, post, result_address, submit
+from ..support.pictures import noise
 from ..support.waiting import until
 
 

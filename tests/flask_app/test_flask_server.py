@@ -21,8 +21,8 @@ from kneeoa_hub import KneeGrader
 from kneeoa_hub.errors import FilmError, KneeOAError
 from kneeoa_hub.settings import Settings
 
-from ..support.flask_requests import noise
 from ..support.flask_serving import ROOT, command, ready, serving
+from ..support.pictures import noise
 
 DOCUMENTATION = (ROOT / "docs" / "flask.md").read_text("utf-8")
 

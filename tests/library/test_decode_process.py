@@ -20,8 +20,8 @@ from kneeoa_hub.imaging.decode_process import DecodeProcesses
 from kneeoa_hub.imaging.film import Limits
 from kneeoa_hub.imaging.phantom import knee_film
 
-from ..support.flask_requests import two_pages
 from ..support.hostile import hostile_worker
+from ..support.pictures import two_pages
 
 pytestmark = [
     pytest.mark.slow,

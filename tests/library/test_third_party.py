@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from flask_app.node.settings import NodeSettings
 from kneeoa_hub import third_party
 from kneeoa_hub.cli import main
 from kneeoa_hub.errors import SettingsError
@@ -44,6 +43,8 @@ def test_a_setting_unlike_any_other_is_an_error_with_all_names():
 
 @pytest.mark.parametrize("service", ["KNEEOA", "KNEEOA_WEB", "KNEEOA_NODE"])
 def test_variables_that_kubernetes_sets_for_a_service_are_no_settings(service):
+    from flask_app.node.settings import NodeSettings
+
     beside = {
         f"{service}_PORT": "tcp://10.0.0.7:8000",
         f"{service}_PORT_8000_TCP": "tcp://10.0.0.7:8000",

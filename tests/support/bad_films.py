@@ -13,7 +13,7 @@ from benchmarks.film_kinds import bare, dicom
 from kneeoa_hub.imaging.phantom import sample_films
 
 from .dicom_films import knee
-from .flask_requests import file, huge_png, two_pages
+from .pictures import file, huge_png, two_pages
 
 
 @cache

@@ -1,17 +1,13 @@
-"""Requests to the Flask app, films to send, and the form of every problem."""
+"""Requests to the Flask app, and the form of every problem."""
 
 import io
 import re
-import struct
-import zlib
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-import numpy as np
 import requests
 from flask.testing import FlaskClient
-from PIL import Image
 from werkzeug.test import TestResponse
 
 from .flask_serving import ROOT
@@ -63,35 +59,6 @@ class Visitor:
         return self._session.post(
             self._address + path, {"csrf_token": self._token, **fields}, timeout=60, allow_redirects=False, **options
         )
-
-
-def file(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
-    content = io.BytesIO()
-    image.save(content, kind, **options)  # type: ignore[arg-type]
-    return content.getvalue()
-
-
-def noise() -> bytes:
-    return file(Image.fromarray(np.random.default_rng(0).integers(0, 256, (256, 256), dtype=np.uint8)))
-
-
-def colours() -> bytes:
-    ramp = np.tile(np.arange(256, dtype=np.uint8), (256, 1))
-    return file(Image.fromarray(np.stack([ramp, ramp.T, 255 - ramp], -1)))
-
-
-def two_pages() -> bytes:
-    return file(Image.new("L", (200, 200), 9), "TIFF", save_all=True, append_images=[Image.new("L", (200, 200), 3)])
-
-
-def huge_png() -> bytes:
-    """A PNG of few bytes whose header promises 50,000 x 50,000 pixels."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    header = struct.pack(">IIBBBBB", 50_000, 50_000, 8, 0, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
 def assert_problem(response: TestResponse | requests.Response, status: int, code: str) -> None:

@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, Page, ViewportSize
 
 from kneeoa_hub.imaging.phantom import sample_films
 
-from .flask_requests import file, noise
 from .flask_serving import ROOT, chromium, serving
+from .pictures import file, noise
 
 FOLDER = ROOT / "docs" / "images"
 DESKTOP: ViewportSize = {"width": 1280, "height": 900}

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import socket
@@ -100,6 +101,20 @@ def graded(address: str, film: bytes) -> dict | None:
     except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):  # before the answer, or amid it
         return None
     return answer.json()["films"][0] if answer.status_code == 200 else {"status": answer.status_code}
+
+
+def metric(address: str, name: str) -> float:
+    """The sum of a metric of the server, whose name may go on with the beginning of its labels."""
+    lines = requests.get(f"{address}/metrics", timeout=60).text.splitlines()
+    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
+
+
+def cut(connections: list[socket.socket]) -> int:
+    """How many connections the server has reset."""
+    poll = select.poll()
+    for connection in connections:
+        poll.register(connection, 0)  # errors alone
+    return len(poll.poll(0))
 
 
 def faults(log: Path) -> list[dict]:
