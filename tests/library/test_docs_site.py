@@ -116,6 +116,7 @@ class Fetched(HTMLParser):
             self.addresses += [value for name in ("src", "href", "srcset", "data") if (value := values.get(name))]
 
 
+@pytest.mark.slow
 def test_the_site_asks_no_other_host_for_anything(site: Path):
     pages = sorted(site.rglob("*.html"))
     assert len(pages) > 25
@@ -128,6 +129,7 @@ def test_the_site_asks_no_other_host_for_anything(site: Path):
         assert not re.search(r"(?:url\(|@import)\s*['\"]?(?:https?:)?//", path.read_text("utf-8")), path.name
 
 
+@pytest.mark.slow
 def test_every_public_name_is_described_and_can_be_searched(site: Path):
     described = (site / "api.html").read_text("utf-8")
     places = {entry["location"] for entry in json.loads((site / "search" / "search_index.json").read_text())["docs"]}
@@ -137,6 +139,7 @@ def test_every_public_name_is_described_and_can_be_searched(site: Path):
         assert {f"api.html#{anchor}", f"api.html#kneeoa_hub.{name}"} & places, name
 
 
+@pytest.mark.slow
 def test_the_schemas_are_on_the_site(site: Path):
     for schema in (ROOT / "docs" / "schemas").glob("*.json"):
         assert (site / "schemas" / schema.name).read_bytes() == schema.read_bytes()

@@ -115,6 +115,7 @@ def test_one_side_in_the_header_is_not_given_to_two_knees(grader, tmp_path, monk
     assert any("header says left" in warning for warning in report.warnings)
 
 
+@pytest.mark.slow
 def test_the_locator_sees_a_large_film_like_its_reduction():
     film = two_knee_film((1, 3), 5, height=900, width=1800)
     small = np.asarray(Image.fromarray(film.pixels).resize((384, 192), Image.Resampling.BOX))

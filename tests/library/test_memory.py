@@ -67,6 +67,7 @@ FILMS: dict[str, tuple[int, Callable[[], bytes | bytearray]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux alone tells a process's own peak")
 @pytest.mark.parametrize("kind", FILMS)
 def test_a_film_as_large_as_the_limits_let_it_be_takes_half_a_gigabyte_at_most(kind: str, tmp_path: Path):
@@ -101,6 +102,7 @@ print(len(report.knees), len(report.warnings), round(peak() - before))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="Linux alone tells a process's own peak")
 def test_correcting_a_large_turned_and_inverted_film_needs_no_more_memory(tmp_path: Path):
     knee = Image.fromarray(knee_film(2, 7).pixels).resize((SIDE, SIDE))

@@ -89,6 +89,7 @@ def test_the_table_and_the_errors_show_no_escape_of_a_name(films, tmp_path, monk
     assert "\x1b" not in output.out + output.err
 
 
+@pytest.mark.slow
 def test_two_processes_on_one_answer_file_lose_no_row(films, tmp_path):
     out = tmp_path / "answers.csv"
     pipe = tmp_path / "slow.png"

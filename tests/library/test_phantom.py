@@ -22,6 +22,7 @@ def test_sizes_and_bits_are_as_asked(height, width):
     assert deep.max() > 255
 
 
+@pytest.mark.slow
 def test_mean_intensity_does_not_predict_the_grade():
     truth = np.arange(300) % 5
     means = np.array(

@@ -18,17 +18,23 @@ BUNDLE = ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn"
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a new environment with requirements.txt and the Gradio of the header, as Hugging Face adds it."""
+    """Of a new environment with requirements.txt and the Gradio of the header, as Hugging Face adds it.
+
+    This Python's pip fills it, and compiles nothing: an app imports a small part of what its packages hold.
+    """
     header = yaml.safe_load((ROOT / "spaces" / "README.md").read_text("utf-8").split("---\n")[1])
     environment = tmp_path_factory.mktemp("space") / "env"
-    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", environment], check=True)
     found = environment / "bin" / "python"
     install = [
-        found,
+        sys.executable,
         "-m",
         "pip",
+        "--python",
+        found,
         "install",
         "--quiet",
+        "--no-compile",
         "-r",
         ROOT / "spaces" / "requirements.txt",
         f"gradio[oauth,mcp]=={header['sdk_version']}",
@@ -43,9 +49,8 @@ def test_the_requirements_are_all_that_the_space_needs(
 ):
     from gradio_client import Client, handle_file
 
-    names = subprocess.run(
-        [python, "-m", "pip", "list", "--format=freeze"], capture_output=True, text=True, check=True
-    ).stdout
+    listed = [sys.executable, "-m", "pip", "--python", python, "list", "--format=freeze"]
+    names = subprocess.run(listed, capture_output=True, text=True, check=True).stdout
     assert "tensorflow" not in names
     folder = lay_out(tmp_path / "space", space_files("lab/kneeoa", "0" * 40))
     with space(

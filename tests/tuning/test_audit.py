@@ -4,6 +4,7 @@ finds the known faults of real sets.
 
 import csv
 import json
+import tarfile
 from collections import Counter
 from pathlib import Path
 
@@ -201,27 +202,40 @@ def test_a_probe_sees_texture_or_border_and_never_the_joint(change, seen) -> Non
     assert kappas["file header and size"] == 0
 
 
+@pytest.fixture(scope="module")
+def gornale(data, tmp_path_factory) -> tuple[Path, dict[str, dict[str, str]]]:
+    """An archive with every third cluster of near copies of the Gornale set, and the rows of its labels by file."""
+    with (data / "gornale_labels.csv").open(newline="", encoding="utf-8") as file:
+        rows = {row["file"]: row for row in csv.DictReader(file) if int(row["near_dup_cluster"]) % 3 == 0}
+    path = tmp_path_factory.mktemp("gornale") / "films.tar"
+    with tarfile.open(data / "gornale_original_png.tar") as whole, tarfile.open(path, "w") as part:
+        for member in whole:
+            if member.name.removeprefix("./") in rows:
+                part.addfile(member, whole.extractfile(member))
+    return path, rows
+
+
 @pytest.mark.slow
-def test_the_known_faults_of_the_gornale_set_are_found(data, tmp_path):
+def test_the_known_faults_of_the_gornale_set_are_found(gornale, tmp_path):
     """Counts and clusters that its labels file gives, which the audit does not read."""
     from tuning.audit import audit
 
-    with (data / "gornale_labels.csv").open(newline="", encoding="utf-8") as file:
-        rows = {row["file"]: row for row in csv.DictReader(file)}
-    folder = data / "gornale_original_png.tar"
-    out = audit([f"gornale={folder}"], tmp_path / "audit")
+    archive, rows = gornale
+    out = audit([f"gornale={archive}"], tmp_path / "audit")
     summary = json.loads((out / "audit.json").read_text("utf-8"))
     films = {film.file.removeprefix("./"): film for film in read_films(out)}
     assert set(films) == set(rows)
-    assert summary["byte_copies"] == len(rows) - len({row["sha256"] for row in rows.values()})
-    assert summary["pixel_copies"] == len(rows) - len({row["pixel_sha256"] for row in rows.values()})
-    assert [sum(film.grade == grade for film in films.values()) for grade in range(5)] == [395, 386, 186, 173, 165]
+    assert summary["byte_copies"] == len(rows) - len({row["sha256"] for row in rows.values()}) > 0
+    assert summary["pixel_copies"] == len(rows) - len({row["pixel_sha256"] for row in rows.values()}) > 0
+    grades = Counter(row["expert1_grade"] for row in rows.values())
+    assert Counter(str(film.grade) for film in films.values()) == grades
+    assert len(grades) == 5
     strips = {file for file, row in rows.items() if (row["width"], row["height"]) == ("640", "161")}
     two = {file for file, film in films.items() if film.knees == 2}
-    assert len(strips) == 152
-    assert len(strips & two) >= 150
-    assert len(two - strips) <= 2
-    assert summary["files_of_16_bits"] == sum(row["mode"].startswith("I") for row in rows.values()) == 64
+    assert len(strips) > 40
+    assert len(strips - two) <= 1
+    assert len(two - strips) <= 1
+    assert summary["files_of_16_bits"] == sum(row["mode"].startswith("I") for row in rows.values()) > 10
     given = [
         {row["expert1_grade"] for row in rows.values() if row["near_dup_cluster"] == cluster}
         for cluster in {row["near_dup_cluster"] for row in rows.values()}
@@ -229,7 +243,7 @@ def test_the_known_faults_of_the_gornale_set_are_found(data, tmp_path):
     found = summary["clusters"]["gornale"]
     assert abs(found["groups"] - len(given)) <= 0.05 * len(given)
     assert abs(found["of_several_grades"] - sum(len(grades) > 1 for grades in given)) <= 2
-    assert summary["shifted_pairs"] > 100
+    assert summary["shifted_pairs"] > 10
     assert (
         f1(
             pairs({file: film.group for file, film in films.items()}),
