@@ -36,14 +36,15 @@ def wheel(tmp_path_factory) -> Path:
 def installed(wheel, tmp_path_factory) -> Path:
     """The programs of a new environment with the wheel and what it needs."""
     environment = tmp_path_factory.mktemp("installed") / "env"
-    _run(sys.executable, "-m", "venv", environment)
+    _run(sys.executable, "-m", "venv", "--without-pip", environment)
     programs = next(path for path in (environment / "bin", environment / "Scripts") if path.is_dir())
-    _run(programs / "python", "-m", "pip", "install", "--quiet", wheel)
+    _run(sys.executable, "-m", "pip", "--python", programs / "python", "install", "--quiet", "--no-compile", wheel)
     return programs
 
 
 def _run(*command: object, cwd: Path | None = None) -> str:
-    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=cwd)
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=cwd, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 

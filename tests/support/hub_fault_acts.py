@@ -185,6 +185,7 @@ def _no_stray(scene: Scene, observed: str) -> str:
 
 
 def two_at_once(scene: Scene) -> str:
+    scene.stranger.environment["KNEEOA_TIMEOUT"] = "60"  # a busy machine makes no progress for seconds
     scene.server.fault("slow", "GET", "/cdn/", times=2)
     calls = [scene.stranger.starts("pull", f"{REPO}@v1.0") for _ in range(2)]
     return " and ".join(scene.outcome(said(call)) for call in calls)

@@ -1,37 +1,81 @@
 """Users with computers of their own, who push to and pull from a Hub with the unmodified client."""
 
+import ctypes
 import json
+import logging
+import multiprocessing
 import os
-import subprocess
+import resource
 import sys
+from multiprocessing.reduction import DupFd
 from pathlib import Path
 from typing import Any
 
-CHILD = """
-import json, logging, os, resource, sys
-from pathlib import Path
-logging.basicConfig(level=logging.WARNING)
-from kneeoa_hub import KneeOAError, pull, push
-from kneeoa_hub.hub import retry
-from kneeoa_hub.hub.pull_push import revision_of
-retry.WAITS_S = (0.01, 0.01)
-name, arguments, options, room, guest = json.loads(sys.argv[1])
-if guest and os.geteuid() == 0:  # root ignores permissions unless it gives up CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH
-    import ctypes
-    head, rights = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
-    assert ctypes.CDLL(None).capget(head, rights) == 0
-    rights[0] &= ~0b110
-    assert ctypes.CDLL(None).capset(head, rights) == 0
-if room:  # the system writes no more bytes to a file, as a full disk does
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
-try:
-    answer = {"push": push, "pull": pull}[name](*arguments, **options)
-    said = {"answer": str(answer), "revision": revision_of(answer) if name == "pull" else None}
-except KneeOAError as error:
-    said = {"error": type(error).__name__, "message": error.message}
-print(json.dumps(said))
-"""
 REPO = "lab/kneeoa"
+_FORKS = multiprocessing.get_context("forkserver")
+# What a call imports before it reads its environment: half of the time of a new process. huggingface_hub, which reads
+# it at once, is imported by each call anew.
+_FORKS.set_forkserver_preload(
+    ["numpy", "PIL.Image", "yaml", "httpx2", "kneeoa_hub.hub.pull_push", "kneeoa_hub.hub.retry"]
+)
+
+
+class Call:
+    """A push or a pull in a process of its own."""
+
+    def __init__(self, environment: dict[str, str], *call: Any) -> None:
+        self._said, end = os.pipe()
+        self._process = _FORKS.Process(target=_run, args=(environment, DupFd(end), *call))
+        self._process.start()
+        os.close(end)
+        self.pid = self._process.pid
+
+    def poll(self) -> int | None:
+        """The exit status, or None while it runs."""
+        return self._process.exitcode
+
+    def kill(self) -> None:
+        self._process.kill()
+
+    def send_signal(self, number: int) -> None:
+        assert self.pid
+        os.kill(self.pid, number)
+
+    def communicate(self, timeout: float = 120) -> str:
+        """All that it says until it ends."""
+        with open(self._said, encoding="utf-8") as said:
+            text = said.read()
+        self._process.join(timeout)
+        return text
+
+
+def _run(
+    environment: dict[str, str], end: Any, name: str, arguments: Any, options: dict[str, Any], room: int, guest: bool
+) -> None:
+    for stream in (1, 2):
+        os.dup2(end.detach() if stream == 1 else 1, stream)
+    assert "huggingface_hub" not in sys.modules
+    os.environ.clear()
+    os.environ.update(environment)
+    logging.basicConfig(level=logging.WARNING)
+    from kneeoa_hub import KneeOAError, pull, push
+    from kneeoa_hub.hub import retry
+    from kneeoa_hub.hub.pull_push import revision_of
+
+    retry.WAITS_S = (0.01, 0.01)
+    if guest and os.geteuid() == 0:  # root ignores permissions unless it gives up CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH
+        head, rights = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()
+        assert ctypes.CDLL(None).capget(head, rights) == 0
+        rights[0] &= ~0b110
+        assert ctypes.CDLL(None).capset(head, rights) == 0
+    if room:  # the system writes no more bytes to a file, as a full disk does
+        resource.setrlimit(resource.RLIMIT_FSIZE, (room, room))
+    try:
+        answer = {"push": push, "pull": pull}[name](*arguments, **options)
+        said = {"answer": str(answer), "revision": revision_of(answer) if name == "pull" else None}
+    except KneeOAError as error:
+        said = {"error": type(error).__name__, "message": error.message}
+    print(json.dumps(said), flush=True)
 
 
 class Person:
@@ -50,21 +94,12 @@ class Person:
         if token:
             self.environment["HF_TOKEN"] = token
 
-    def starts(
-        self, name: str, *arguments: object, room: int = 0, guest: bool = False, **options: object
-    ) -> subprocess.Popen[str]:
+    def starts(self, name: str, *arguments: object, room: int = 0, guest: bool = False, **options: object) -> Call:
         """A call that goes on by itself.
 
         room: most bytes of a file, 0 for as many as there are. guest: one whom permissions stop, even as root.
         """
-        call = json.dumps((name, arguments, options, room, guest), default=str)
-        return subprocess.Popen(
-            [sys.executable, "-c", CHILD, call],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=self.environment,
-        )
+        return Call(self.environment, name, *json.loads(json.dumps((arguments, options), default=str)), room, guest)
 
     def does(
         self, name: str, *arguments: object, room: int = 0, guest: bool = False, **options: object
@@ -77,8 +112,9 @@ class Person:
         return Path(said["answer"])
 
 
-def said(call: subprocess.Popen[str]) -> dict[str, str]:
+def said(call: Call) -> dict[str, str]:
     """The result of a call or its error, and its log."""
-    out, log = call.communicate(timeout=120)
-    assert call.returncode == 0, log
-    return {"log": log} | json.loads(out)
+    text = call.communicate()
+    assert call.poll() == 0, text
+    log, _, last = text.rstrip("\n").rpartition("\n")
+    return {"log": log} | json.loads(last)
