@@ -7,14 +7,16 @@ import hashlib
 import json
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from .errors import BundleError, BundleIncomplete, BundleUnsupported, SettingsError
-from .evidence import Evidence, read_evidence
 from .grades import LABELS, NUM_GRADES
 from .json_schema import schema_of
 from .manifest import verify
 from .typed_json import SCHEMA_VERSION, Length, Printable, Range, read_document, to_json
+
+if TYPE_CHECKING:
+    from .evidence import Evidence
 
 GATE = "gate.onnx"
 """The network that decides whether a film shows a knee; a bundle has it when bundle.json holds its limits."""
@@ -185,8 +187,10 @@ class Bundle:
     """First 12 hex digits of the sha256 of manifest.json: the revision of a folder."""
 
     @property
-    def evidence(self) -> Evidence:
+    def evidence(self) -> "Evidence":
         """The numbers of evidence.json; `to_dict()` gives them as JSON. Raises BundleError kinds that name a field."""
+        from .evidence import read_evidence  # takes as long to import as all else that a grading needs of a bundle
+
         return read_evidence(self.folder / "evidence.json")
 
 

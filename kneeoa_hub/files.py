@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 UNFINISHED = ".part-"
 """Start of the name of a file that is still being written; a process that is killed leaves such a file behind."""
@@ -26,7 +25,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: The block or the renaming failed.
     """
-    part = path.with_name(f"{UNFINISHED}{uuid4().hex[:8]}-{path.name}")
+    part = path.with_name(f"{UNFINISHED}{os.urandom(4).hex()}-{path.name}")
     try:
         yield part
         os.replace(part, path)

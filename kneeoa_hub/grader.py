@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .bundle import GATE, LOCATOR, Bundle, read_bundle
+from .bundle import GATE, LOCATOR, Bundle
 from .decision import grade_set, oa_probability, reported_grade, severity
 from .errors import BundleError, FilmError, KneeOAError, MissingExtra, SettingsError
 from .grades import LABELS
-from .hub.pull_push import pull, revision_of
+from .hub.pull_push import pull_bundle, revision_of
 from .imaging.boxes import checked_boxes
 from .imaging.decode import FileDecoder, FilmInput, decode, decode_file
 from .imaging.doubts import FORCED, doubts
@@ -30,7 +30,6 @@ from .imaging.refusal import Refusal, check_pixels, refuse, training_distances
 from .imaging.screen import Screener, Screening, box_in_given_film
 from .keras_files import load_model
 from .manifest import verify
-from .output.notebook import frame
 from .report import FilmReport, KneeGrade, knee_names
 from .runtime import GateNetwork, Network
 from .settings import Settings
@@ -84,8 +83,10 @@ def from_pretrained(
         >>> len(grader.revision)
         12
     """
-    folder = pull(address, revision=revision, token=token, local_files_only=local_files_only, cache_dir=cache_dir)
-    return KneeGrader(read_bundle(folder), revision_of(folder), threads, level, decode_process)
+    bundle = pull_bundle(
+        address, revision=revision, token=token, local_files_only=local_files_only, cache_dir=cache_dir
+    )
+    return KneeGrader(bundle, revision_of(bundle.folder), threads, level, decode_process)
 
 
 class KneeGrader:
@@ -260,11 +261,13 @@ class KneeGrader:
             >>> kneeoa_hub.from_pretrained().grade_frame(films)[["film", "side"]].values.tolist()
             [['mild', <NA>], ['both-knees', 'right'], ['both-knees', 'left']]
         """
+        from . import _frame
+
         if isinstance(films, str | Path):
             films = films_of([str(films)])[0]
         named = films.items() if isinstance(films, Mapping) else [(_name(*film), film[1]) for film in enumerate(films)]
         names, given = zip(*named, strict=True) if named else ((), ())
-        return frame(zip(names, self.grade_batch(given, workers=workers), strict=True))
+        return _frame(zip(names, self.grade_batch(given, workers=workers), strict=True))
 
     def keras_model(self) -> Any:
         """Load the Keras 3 model with the ensemble inside (extra `tune`).

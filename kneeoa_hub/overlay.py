@@ -3,11 +3,15 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from .imaging.letterbox import Box
+
+if TYPE_CHECKING:
+    from PIL import ImageDraw
 
 HEAT_FROM, HEAT_OPACITY = 0.3, 0.5
 """Evidence below the first proportion of its maximum is not drawn, so that the bone stays visible. The second is the
@@ -56,6 +60,8 @@ def drawn(film: np.ndarray, marks: Iterable[Mark]) -> Image.Image:
     marks = list(marks)
     for mark in marks:
         _draw_heat(picture, mark)
+    from PIL import ImageDraw  # only a picture needs it, and the library that draws text
+
     draw = ImageDraw.Draw(picture)
     stroke = max(1, round(min(picture.size) / 220))
     taken = [mark.box for mark in marks]
@@ -66,11 +72,13 @@ def drawn(film: np.ndarray, marks: Iterable[Mark]) -> Image.Image:
     return picture
 
 
-def _label(draw: ImageDraw.ImageDraw, mark: Mark, taken: Sequence[Box], picture: Image.Image, stroke: int) -> Box:
+def _label(draw: "ImageDraw.ImageDraw", mark: Mark, taken: Sequence[Box], picture: Image.Image, stroke: int) -> Box:
     """Draw a label and return its place: above the box, or below it where that is taken, or inside at its upper edge.
 
     It is as large as the film allows, and at most as wide as the box.
     """
+    from PIL import ImageFont
+
     text, (left, top, right, bottom) = mark.text, mark.box
     size = max(SMALLEST_TEXT, round(min(picture.size) / 18))
     pad = max(2, size // 4)

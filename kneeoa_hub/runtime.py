@@ -1,8 +1,7 @@
 """The networks of a bundle in onnxruntime. Threads may share each of them."""
 
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,6 +13,7 @@ from .bundle import InputConfig
 from .errors import BundleError
 from .grades import NUM_GRADES
 from .third_party import quiet_onnxruntime
+from .watchdog import watchdog
 
 OUTPUTS = ("probabilities", "embedding", "activation_map")
 """Outputs of the grading network, `model.onnx`."""
@@ -73,6 +73,9 @@ def open_graph(path: Path, size: tuple[int, int], outputs: tuple[str, ...], thre
     options.add_session_config_entry("session.use_env_allocators", "1")
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
+    # A thread of the pool waits for work in a loop, which is quicker within a pass. After it the loop would only slow
+    # the next network and Python down.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     # A graph may name other files that hold its weights, and no manifest lists these. A graph that is opened from
     # bytes, with a folder that cannot exist, gets none of them.
     options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(path / "none"))
@@ -81,7 +84,7 @@ def open_graph(path: Path, size: tuple[int, int], outputs: tuple[str, ...], thre
         if FUNCTIONS in _fields(content):
             raise ValueError("it has functions, which could call each other without end")
         cancel = getattr(options, "set_load_cancellation_flag", bool)  # older releases of onnxruntime have none
-        with _ended(lambda: cancel(True)):
+        with watchdog.ending(RUN_SECONDS, lambda: cancel(True)):
             session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the exceptions of onnxruntime have no public base class
         raise BundleError(f"{path} can't be opened by onnxruntime ({error}); pull the bundle again.") from None
@@ -118,7 +121,7 @@ class Graph:
         options = onnxruntime.RunOptions()
         options.log_severity_level = 4
         try:
-            with _ended(lambda: setattr(options, "terminate", True)):
+            with watchdog.ending(RUN_SECONDS, lambda: setattr(options, "terminate", True)):
                 values = [np.asarray(one) for one in self._session.run(list(outputs), {"image": images}, options)]
         except Exception as error:  # the exceptions of onnxruntime have no public base class
             raise BundleError(f"{self.path} can't be run ({str(error)[:200]}); pull the bundle again.") from None
@@ -128,18 +131,6 @@ class Graph:
                     f"{self.path} gave values of {name} that are not finite numbers; pull the bundle again."
                 )
         return values
-
-
-@contextmanager
-def _ended(end: Callable[[], object]) -> Iterator[None]:
-    """Call `end` where the block takes over RUN_SECONDS."""
-    timer = threading.Timer(RUN_SECONDS, end)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def _fields(message: bytes) -> set[int]:

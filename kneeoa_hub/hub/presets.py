@@ -3,12 +3,15 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..bundle import read_bundle
 from ..errors import AddressError
-from ..evidence import Evidence
 from ..manifest import bundle_files
 from .address import did_you_mean
+
+if TYPE_CHECKING:
+    from ..evidence import Evidence
 
 _PRETRAINED = Path(__file__).parent.parent / "pretrained"
 HEADLINES = ("oai_test",)
@@ -122,7 +125,7 @@ def _described(preset: Preset) -> Pretrained:
     return Pretrained(preset.name, bundle.config.version, preset.description, preset.licence, size, figures)
 
 
-def _headlines(evidence: Evidence) -> Iterator[Figure]:
+def _headlines(evidence: "Evidence") -> Iterator[Figure]:
     for test_set in HEADLINES:
         if measured := evidence.metrics.get(test_set):
             qwk = measured.qwk

@@ -12,7 +12,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import uuid4
 
 from ..bundle import Bundle
 from ..errors import AddressError, BundleError, HubConflict, OutputError
@@ -93,7 +92,7 @@ def write_ref(folder: Path, name: str, revision: str) -> None:
 
 def _write_new_tag(folder: Path, tag: str, revision: str) -> None:
     """Make a tag. Of two pushes that make it at the same time, the later one gets HubConflict."""
-    part = folder / "refs" / f".{tag}.{uuid4().hex[:8]}"
+    part = folder / "refs" / f".{tag}.{os.urandom(4).hex()}"
     try:
         part.write_text(revision + "\n", "ascii")
         os.link(part, folder / "refs" / tag)

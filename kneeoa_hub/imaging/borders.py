@@ -6,6 +6,7 @@ A border is not part of the knee: taken for film, one of a tenth of the width mo
 import numpy as np
 
 from .letterbox import Box
+from .percentiles import median, percentiles
 
 LEVEL = 0.03
 """Grays of a border differ by this proportion of the film's spread at most, as compression leaves them."""
@@ -34,7 +35,7 @@ def inner_film(pixels: np.ndarray) -> Box:
     """
     height, width = pixels.shape
     steps = [-(-side // SAMPLE) for side in pixels.shape]
-    low, high = np.percentile(pixels[:: steps[0], :: steps[1]], (1, 99))
+    low, high = percentiles(pixels[:: steps[0], :: steps[1]], (1, 99))
     spread = float(high - low)
     left, top, right, bottom = 0, 0, width, height
     if spread <= 0:
@@ -51,7 +52,7 @@ def inner_film(pixels: np.ndarray) -> Box:
 
 def _border(lines: np.ndarray, spread: float, most: int) -> int:
     """Return how many of the first lines [N,L] are a border: plain, of one gray, and with an abrupt end."""
-    gray = float(np.median(lines[0]))
+    gray = median(lines[0])
     count = 0
     while count < most and float(np.abs(lines[count] - gray).max()) <= LEVEL * spread:
         count += 1

@@ -13,6 +13,7 @@ import numpy as np
 
 from .dicom_values import items, numbers, table_of, text
 from .film import BLOCK_ROWS
+from .percentiles import percentiles
 from .pixel_form import PixelForm
 
 UNKNOWN_GRAYS = "The film's header does not say whether low values are black or white; they are taken as black."
@@ -158,7 +159,7 @@ class _Window:
         # Padding that nobody declared, shutters and plain air say nothing of the knee.
         between = values[(values > values.min()) & (values < values.max())]
         values = between if between.size else values
-        low, high = np.percentile(values, (1, 99))
+        low, high = percentiles(values, (1, 99))
         narrow = min(last, high) - max(first, low) < NARROW * (high - low)
         return bool(narrow and ((values > first) & (values < last)).mean() < FEW)
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
+from .percentiles import percentiles
+
 SIDE = 256
 """Pixels of a frame's side."""
 REACH = 1.0
@@ -70,14 +72,14 @@ def place_of(box: tuple[float, float, float, float]) -> Place:
     return Place((left + right) / 2, (top + bottom) / 2, max(right - left, bottom - top))
 
 
-def frame(pixels: np.ndarray, place: Place, side: int = SIDE, percentiles: tuple[float, float] = (LOW, HIGH)) -> Framed:
+def frame(pixels: np.ndarray, place: Place, side: int = SIDE, ends: tuple[float, float] = (LOW, HIGH)) -> Framed:
     """Bring one knee of a film into its frame.
 
     Args:
         pixels: The film [H,W] with bright bone, in any unit.
         place: The joint.
         side: Of the frame, in pixels.
-        percentiles: The darkest and the brightest gray.
+        ends: The percentiles of the darkest and of the brightest gray.
 
     Returns:
         The knee in its frame.
@@ -91,7 +93,7 @@ def frame(pixels: np.ndarray, place: Place, side: int = SIDE, percentiles: tuple
     if last > first and stop > start:
         box = (left + first * step, top + start * step, left + last * step, top + stop * step)
         values[start:stop, first:last] = _resampled(pixels, box, (last - first, stop - start))
-    mean, deviation = exposure(values, percentiles)
+    mean, deviation = exposure(values, ends)
     scaled = np.nan_to_num((values - mean) / max(deviation, LEAST_SPREAD), nan=DARKEST)
     levels = (np.clip(scaled, DARKEST, BRIGHTEST) - DARKEST) / (BRIGHTEST - DARKEST)
     return Framed(np.rint(255 * levels).astype(np.uint8), (first, start, last, stop))
@@ -136,7 +138,7 @@ def _thinned(part: np.ndarray, times: int) -> np.ndarray:
     return total / count
 
 
-def exposure(values: np.ndarray, percentiles: tuple[float, float] = (LOW, HIGH)) -> tuple[float, float]:
+def exposure(values: np.ndarray, ends: tuple[float, float] = (LOW, HIGH)) -> tuple[float, float]:
     """Mean and standard deviation of the tissue in a frame [S,S], NaN beyond the film, in the film's units."""
     step, margin = -(-len(values) // SAMPLES), round(MARGIN * len(values))
     inner = values[margin:-margin:step, margin:-margin:step]
@@ -145,7 +147,7 @@ def exposure(values: np.ndarray, percentiles: tuple[float, float] = (LOW, HIGH))
         known = values[~np.isnan(values)]
     if not known.size:
         return 0.0, 1.0
-    darkest, brightest = np.percentile(known, percentiles)
+    darkest, brightest = percentiles(known, ends)
     tissue = known[known > darkest + AIR * (brightest - darkest)]
     if not tissue.size:  # a flat film
         return float(known.mean()), 0.0

@@ -11,6 +11,7 @@ from PIL import Image
 from ..bundle import InputConfig
 from . import frame
 from .film import BLOCK_ROWS
+from .percentiles import percentiles
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels of the film; right and bottom are exclusive."""
@@ -114,9 +115,15 @@ def network_input(pixels: np.ndarray, box: Box, config: InputConfig) -> np.ndarr
 def _windowed(crop: np.ndarray, config: InputConfig) -> np.ndarray:
     """Map a crop [H,W] to uint8, the config's lower percentile to 0 and its upper one to 255."""
     rows, columns = (max(1, -(-side // PERCENTILE_SIDE)) for side in crop.shape)
-    low, high = np.percentile(crop[::rows, ::columns], (config.low, config.high))
+    low, high = percentiles(crop[::rows, ::columns], (config.low, config.high))
     factor, windowed = 255 / max(high - low, LEAST_SPREAD), np.empty(crop.shape, np.uint8)
-    for start in range(0, len(crop), BLOCK_ROWS):  # the percentiles are float64, so each block is computed in float64
+    room = np.empty((BLOCK_ROWS, crop.shape[1]))  # the percentiles are float64, so each block is computed in float64
+    for start in range(0, len(crop), BLOCK_ROWS):
         block = crop[start : start + BLOCK_ROWS]
-        windowed[start : start + BLOCK_ROWS] = np.clip(np.rint((block - low) * factor), 0, 255).astype(np.uint8)
+        values = np.subtract(block, low, out=room[: len(block)], dtype=np.float64)
+        values *= factor
+        np.rint(values, out=values)
+        np.maximum(values, 0, out=values)
+        np.minimum(values, 255, out=values)
+        windowed[start : start + BLOCK_ROWS] = values
     return windowed

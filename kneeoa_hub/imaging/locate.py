@@ -10,6 +10,7 @@ import numpy as np
 from ..bundle import InputConfig, LocatorConfig
 from ..runtime import open_graph
 from .letterbox import Box, letterbox, standardise
+from .percentiles import percentiles
 
 TWO_KNEES_FROM = 1.5
 """Width over height from which a film may show both knees."""
@@ -238,5 +239,5 @@ def find_knees(pixels: np.ndarray) -> tuple[Box, ...]:
 def _column_profile(pixels: np.ndarray) -> np.ndarray:
     """Return the mean intensity of PROFILE_WIDTH bands of columns, above the 1st percentile of the film."""
     edges = np.linspace(0, pixels.shape[1], PROFILE_WIDTH + 1).astype(int)
-    columns = pixels.mean(0) - np.percentile(pixels[:, :: max(1, pixels.shape[1] // 512)], 1)
+    columns = pixels.mean(0) - percentiles(pixels[:, :: max(1, pixels.shape[1] // 512)], (1,))[0]
     return np.array([columns[start:stop].mean() for start, stop in pairwise(edges)])

@@ -30,8 +30,6 @@ def check_places(*, folders: Mapping[str, Path | None], report: Path | None) -> 
         OutputError: A place cannot be written.
         SettingsError: The name of the report has another ending than .html or .pdf.
     """
-    from .printable import new_document
-
     for option, folder in folders.items():
         if folder:
             try:
@@ -39,6 +37,8 @@ def check_places(*, folders: Mapping[str, Path | None], report: Path | None) -> 
             except OSError as error:
                 raise _unwritable(folder, option, error) from None
     if report:
+        from .printable import new_document
+
         new_document(report)
         try:
             _try_folder(report.parent)

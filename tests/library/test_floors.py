@@ -22,6 +22,7 @@ LIBRARY = [
         "settings",
         "third_party",
         "typed_json",
+        "watchdog",
     },
     {"bundle", "evidence", "runtime", "decision", "agreement"},
     {"imaging"},

@@ -1,0 +1,57 @@
+"""Ends what takes too long. One thread watches for the whole process.
+
+A timer for each forward pass would start a thread each time, which takes as long as to find the knees of a small film.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+LOOK_SECONDS = 0.5
+"""The thread looks this often."""
+IDLE_SECONDS = 60
+"""The thread ends by itself when there was nothing to watch for so long."""
+
+
+class Watchdog:
+    """Watches blocks of code in any number of threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._watched: dict[int, tuple[float, Callable[[], object]]] = {}
+        self._thread: threading.Thread | None = None
+
+    @contextmanager
+    def ending(self, seconds: float, end: Callable[[], object]) -> Iterator[None]:
+        """Call `end` in another thread where the block takes over so many seconds, give or take LOOK_SECONDS."""
+        with self._lock:
+            self._watched[id(end)] = time.monotonic() + seconds, end
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="kneeoa-watchdog", daemon=True)
+                self._thread.start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._watched[id(end)]
+
+    def _watch(self) -> None:
+        idle_since = time.monotonic()
+        while True:
+            time.sleep(LOOK_SECONDS)
+            now = time.monotonic()
+            with self._lock:
+                for due, end in self._watched.values():
+                    if now > due:
+                        end()
+                idle_since = now if self._watched else idle_since
+                if now - idle_since > IDLE_SECONDS:
+                    self._thread = None
+                    return
+
+
+watchdog = Watchdog()
+if hasattr(os, "register_at_fork"):  # a fork has no other thread, and may have a lock that one of them held
+    os.register_at_fork(after_in_child=watchdog.__init__)
