@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .dataset import grade_dataset
     from .errors import KneeOAError
     from .grader import KneeGrader, from_pretrained
     from .hub.presets import list_pretrained
@@ -14,7 +15,17 @@ if TYPE_CHECKING:
     from .report import FilmReport, KneeGrade
 
 __version__ = "0.9.0"
-__all__ = ["FilmReport", "KneeGrade", "KneeGrader", "KneeOAError", "from_pretrained", "list_pretrained", "pull", "push"]
+__all__ = [
+    "FilmReport",
+    "KneeGrade",
+    "KneeGrader",
+    "KneeOAError",
+    "from_pretrained",
+    "grade_dataset",
+    "list_pretrained",
+    "pull",
+    "push",
+]
 
 _MODULE_OF = {
     "FilmReport": "report",
@@ -22,6 +33,7 @@ _MODULE_OF = {
     "KneeGrader": "grader",
     "KneeOAError": "errors",
     "from_pretrained": "grader",
+    "grade_dataset": "dataset.grade",
     "list_pretrained": "hub.presets",
     "pull": "hub.pull_push",
     "push": "hub.pull_push",

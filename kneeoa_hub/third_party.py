@@ -154,6 +154,11 @@ def quiet_onnxruntime() -> None:
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 
+def quiet_ray() -> None:
+    """Keep Ray from reporting every cluster to its maker. Call it before Ray is imported."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+
 def limit_xet(seconds: int) -> None:
     """Limit Xet's library, which asks the chunk store by itself and would wait two minutes for each answer."""
     answer = f"{max(1, seconds // 3)}s"

@@ -30,6 +30,7 @@ LIBRARY = [
     {"output", "card", "archive"},
     {"hub"},
     {"grader"},
+    {"dataset"},
     {"cli"},
 ]
 TUNING = [{"run"}, {"data"}, {"networks"}, {"training"}, {"synthetic"}, {"evaluation"}]

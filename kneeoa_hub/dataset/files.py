@@ -1,0 +1,131 @@
+"""The files of a graded archive: Parquet, one for each part, with a row for each knee and each film without one.
+
+A file appears whole or not at all. Its name follows from its films, so a part that is graded again replaces itself.
+"""
+
+import io
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import OutputError, SettingsError
+from ..files import replacing
+from ..output.notebook import REAL, TEXT, WHOLE
+from ..output.tables import CSV_COLUMNS, rows
+from ..report import Answer
+from .parts import PARQUET
+
+REVISION, LEVEL = b"kneeoa_revision", b"kneeoa_level"
+"""What the metadata of a file say: the revision that graded it, and the level of its prediction sets."""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The films that a folder of answers holds.
+
+    Attributes:
+        films: Their names.
+        failed: Those of them that have an error in place of a grade.
+    """
+
+    films: frozenset[str]
+    failed: frozenset[str]
+
+
+class GradedFiles:
+    """A folder of answers, on this machine or behind an address of fsspec.
+
+    Args:
+        address: The folder; it is made where it is missing.
+        revision: The revision that grades.
+        level: The level of the prediction sets.
+    """
+
+    def __init__(self, address: str, revision: str, level: float):
+        import fsspec
+
+        self.address: str = address
+        self._revision, self._level = revision, level
+        try:
+            self._files, self._root = fsspec.core.url_to_fs(address)
+            self._files.makedirs(self._root, exist_ok=True)
+        except Exception as error:  # each kind of store raises its own
+            raise self._unwritable(error) from None
+
+    def finished(self, again: bool = False) -> Finished:
+        """Return the films that need not be graded again.
+
+        Args:
+            again: Leave out the files that hold a failed film, all of whose films are then graded again.
+
+        Raises:
+            SettingsError: A file was written by another revision, or at another level.
+        """
+        import pyarrow.parquet as pq
+
+        films: set[str] = set()
+        failed: set[str] = set()
+        for path in sorted(self._files.glob(f"{self._root}/part-*{PARQUET}")):
+            with self._files.open(path, "rb") as file:
+                table = pq.read_table(file, columns=["film", "error"])
+            self._check(table.schema.metadata or {}, path)
+            errors = table.column("error").to_pylist()
+            names = table.column("film").to_pylist()
+            if again and any(errors):
+                self._files.rm_file(path)
+                continue
+            films |= set(names)
+            failed |= {name for name, error in zip(names, errors, strict=True) if error}
+        return Finished(frozenset(films), frozenset(failed))
+
+    def check_revision(self, revision: str) -> None:
+        """Raise SettingsError where a worker found another bundle at the address than the run began with."""
+        if revision != self._revision:
+            raise SettingsError(
+                f"A worker found revision {revision} of the bundle, and the run began with {self._revision}; give the"
+                " revision with the address, and put the same bundle on every machine."
+            )
+
+    def write(self, name: str, answers: Iterable[tuple[str, Answer]]) -> int:
+        """Write the answers of a part, and return how many of its films failed. Raises OutputError."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        metadata = {REVISION: self._revision.encode(), LEVEL: repr(self._level).encode()}
+        found = [row for film, answer in answers for row in rows(film, answer)]
+        content = io.BytesIO()
+        pq.write_table(pa.Table.from_pylist(found, schema=_schema().with_metadata(metadata)), content)
+        try:
+            if self._is_local():
+                with replacing(Path(self._root) / name) as part:
+                    part.write_bytes(content.getvalue())
+            else:
+                self._files.pipe_file(f"{self._root}/{name}", content.getvalue())
+        except Exception as error:
+            raise self._unwritable(error) from None
+        return sum("error" in row for row in found)
+
+    def _is_local(self) -> bool:
+        return "file" in (self._files.protocol if isinstance(self._files.protocol, tuple) else (self._files.protocol,))
+
+    def _check(self, metadata: dict[bytes, bytes], path: str) -> None:
+        revision, level = (metadata.get(key, b"").decode() for key in (REVISION, LEVEL))
+        if revision != self._revision or level != repr(self._level):
+            raise SettingsError(
+                f"{path} holds answers of revision {revision or 'unknown'} at level {level or 'unknown'}, and this"
+                f" model is {self._revision} at level {self._level:g}; give another folder."
+            )
+
+    def _unwritable(self, error: Exception) -> OutputError:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        return OutputError(f"{self.address} can't be written ({reason}); give a folder with room and access.")
+
+
+def _schema() -> Any:
+    """Return the columns of the answers: those of `kneeoa grade --csv`, with their types."""
+    import pyarrow as pa
+
+    kinds = dict.fromkeys(WHOLE, pa.int64()) | dict.fromkeys(REAL, pa.float64()) | dict.fromkeys(TEXT, pa.string())
+    kinds["grade_set"] = pa.list_(pa.int64())
+    return pa.schema([(name, kinds[name]) for name in CSV_COLUMNS])

@@ -1,0 +1,156 @@
+"""The films of an archive, divided into parts: one worker grades a part, and writes its answers to one file."""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import PurePosixPath
+from typing import Any
+
+from ..errors import FilmError, FilmNotFound, SettingsError
+from ..imaging.folders import films_of, is_mac_leftover
+from ..imaging.formats import FILM_SUFFIXES
+
+NAME, CONTENT = "film", "content"
+"""Columns of a Parquet file that holds films: the name and the bytes of each."""
+PARQUET = ".parquet"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Films that are graded together.
+
+    Attributes:
+        films: Their names: paths, addresses, or values of the column `film`.
+        table: The Parquet file that holds them; "" where the films are files.
+        group: The row group of that file.
+        base: The folder from which relative paths lead to them.
+    """
+
+    films: tuple[str, ...]
+    table: str = ""
+    group: int = 0
+    base: str = field(default_factory=os.getcwd)
+
+    @property
+    def name(self) -> str:
+        """The name of the part's file, which follows from its films alone."""
+        named = "\0".join((self.table, str(self.group), *self.films))
+        return f"part-{hashlib.sha256(named.encode('utf-8', 'surrogateescape')).hexdigest()[:20]}{PARQUET}"
+
+
+def parts_of(sources: Iterable[str], size: int, done: Collection[str]) -> tuple[list[Part], int, list[str]]:
+    """Divide what is left of an archive into parts.
+
+    Args:
+        sources: Films, folders, addresses of fsspec such as "s3://bucket/films", and Parquet files of films.
+        size: Most films of a part.
+        done: Names of films that are graded already.
+
+    Returns:
+        The parts, the number of films in all sources, and sentences about files that were left out.
+
+    Raises:
+        FilmError: A source holds no film.
+        FilmNotFound: A source cannot be read.
+        SettingsError: A Parquet file has no columns `film` and `content`, or two films have one name.
+    """
+    groups: list[Part] = []
+    notes: list[str] = []
+    for source in sources:
+        if source.lower().endswith(PARQUET):
+            groups += _groups(source)
+        elif "://" in source:
+            groups.append(Part(tuple(_below(source))))
+        else:
+            films, said = films_of([source])
+            groups.append(Part(tuple(films)))
+            notes += said
+    films = [film for group in groups for film in group.films]
+    if len(set(films)) < len(films):
+        twice, _ = Counter(films).most_common(1)[0]
+        raise SettingsError(f"{twice} occurs twice among the films; give each film once, and each its own name.")
+    left = (replace(one, films=tuple(film for film in one.films if film not in done)) for one in groups)
+    return [part for one in left for part in _divided(one, size)], len(films), notes
+
+
+def _divided(group: Part, size: int) -> Iterator[Part]:
+    for start in range(0, len(group.films), size):
+        yield replace(group, films=group.films[start : start + size])
+
+
+def _groups(address: str) -> Iterator[Part]:
+    """Yield the films of each row group of a Parquet file."""
+    import pyarrow.parquet as pq
+
+    with opened(address) as file:
+        table = pq.ParquetFile(file)
+        if missing := {NAME, CONTENT} - set(table.schema_arrow.names):
+            raise SettingsError(
+                f"{address} has no column {' or '.join(sorted(missing))}; a table of films has their names in `{NAME}`"
+                f" and their bytes in `{CONTENT}`."
+            )
+        for group in range(table.num_row_groups):
+            names = table.read_row_group(group, columns=[NAME]).column(NAME).to_pylist()
+            yield Part(tuple(map(str, names)), address, group)
+
+
+def contents(part: Part) -> Sequence[Any]:
+    """Return the films of a part as a grader takes them. Files are read when their turn comes, tables at once."""
+    if not part.table:
+        return [RemoteFilm(film) if "://" in film else os.path.join(part.base, film) for film in part.films]
+    import pyarrow.parquet as pq
+
+    with opened(part.table if "://" in part.table else os.path.join(part.base, part.table)) as file:
+        table = pq.ParquetFile(file).read_row_group(part.group, columns=[NAME, CONTENT])
+    named = dict(zip(map(str, table.column(NAME).to_pylist()), table.column(CONTENT).to_pylist(), strict=True))
+    return [named[film] or b"" for film in part.films]
+
+
+class RemoteFilm:
+    """A film behind an address of fsspec, read once, when its turn comes."""
+
+    def __init__(self, address: str):
+        self.name: str = address
+        self._read = False
+
+    def read(self, size: int) -> bytes:
+        """Return at most this many bytes of the film, and none when called again."""
+        if self._read:
+            return b""
+        self._read = True
+        import fsspec
+
+        with fsspec.open(self.name, "rb") as file:
+            return file.read(size)  # type: ignore[union-attr]
+
+
+def opened(address: str) -> Any:
+    """Open a local path or an address for reading. Raises FilmNotFound."""
+    import fsspec
+
+    try:
+        return fsspec.open(address, "rb").open()
+    except Exception as error:  # each kind of store raises its own
+        raise FilmNotFound(f"{address} can't be read ({_reason(error)}); give the address of films.") from None
+
+
+def _below(address: str) -> list[str]:
+    """Return the addresses of the films at or below an address, in the order of their names."""
+    import fsspec
+
+    try:
+        files, root = fsspec.core.url_to_fs(address)
+        found = sorted(files.find(root))
+    except Exception as error:  # a package for the protocol that is not installed, a login, a bucket
+        raise FilmNotFound(f"{address} can't be listed ({_reason(error)}); give the address of films.") from None
+    films = [path for path in map(PurePosixPath, found) if path.suffix.lower() in FILM_SUFFIXES]
+    films = [path for path in films if not is_mac_leftover(path)]
+    if not films:
+        raise FilmError(f"{address} holds no films ({', '.join(sorted(FILM_SUFFIXES))}); give another address.")
+    return [files.unstrip_protocol(os.fspath(path)) for path in films]
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
