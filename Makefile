@@ -27,8 +27,7 @@ space: .venv/ready
 	$(BIN)/python -m spaces.app
 
 bench: .venv/ready
-	$(BIN)/python benchmarks/cold_start.py
-	$(BIN)/python benchmarks/install_size.py
+	$(BIN)/python -m benchmarks.speed
 
 weights: .venv/ready
 	$(BIN)/python benchmarks/gornale_protocol.py --data "$(KNEEOA_DATA)" --out runs/gornale.csv

@@ -103,10 +103,11 @@ def films() -> dict[str, bytes]:
         )
     )
     noisy = large + np.random.default_rng(0).normal(0, 40, large.shape)
-    return {SMALL: png.getvalue(), LARGE: _dicom(np.clip(noisy, 0, 65535).astype(np.uint16))}
+    return {SMALL: png.getvalue(), LARGE: dicom(np.clip(noisy, 0, 65535).astype(np.uint16))}
 
 
-def _dicom(pixels: np.ndarray) -> bytes:
+def dicom(pixels: np.ndarray) -> bytes:
+    """Return a film [H,W] uint16 as an uncompressed DICOM file."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 

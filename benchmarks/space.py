@@ -74,8 +74,15 @@ def write_films(folder: Path) -> dict[int, Path]:
     return films
 
 
-def measure_starts(count: int, films: dict[int, Path], sent: str) -> Starts:
-    """Return what one visitor measures over `count` starts; sent: folder for the films that the demo receives."""
+def measure_starts(count: int, films: dict[int, Path], sent: str, *, first_only: bool = False) -> Starts:
+    """Return what one visitor measures over several starts.
+
+    Args:
+        count: How often the demo is started.
+        films: A film of each side.
+        sent: Folder for the films that the demo receives.
+        first_only: Stop the demo after its first answer.
+    """
     from gradio_client import Client, handle_file
 
     starts = Starts()
@@ -85,7 +92,7 @@ def measure_starts(count: int, films: dict[int, Path], sent: str) -> Starts:
             client = Client(url, verbose=False)
             client.predict(handle_file(films[SIDES[0]]), api_name="/grade")
             starts.first_answers.append(time.perf_counter() - begun)
-            for side, path in films.items():
+            for side, path in films.items() if not first_only else ():
                 starts.times[side] += timed(partial(client.predict, handle_file(path), api_name="/grade"))
             starts.peaks.append(peak_memory(process.pid))
     return starts

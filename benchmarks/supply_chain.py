@@ -25,7 +25,7 @@ from packaging.requirements import Requirement
 
 PROJECT = "kneeoa-hub"
 IMAGE = "flask_app/requirements.lock"
-EXTRAS = ("dicom", "report", "flask", "node", "postgres", "space", "pandas", "tune")
+EXTRAS = ("dicom", "report", "flask", "node", "postgres", "space", "pandas", "ray", "tune")
 """Extras for users."""
 TOOLS = ("dev", "bench", "backbones", "fuzz")
 """Extras for contributors. Users do not install them, so they are only listed, whatever their licence."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import KneeOAError, SettingsError
 from ..inert import on_terminal
 from ..settings import Settings
-from . import study
+from . import dataset, study
 
 if TYPE_CHECKING:
     from ..grader import KneeGrader
@@ -28,6 +28,8 @@ Answers = Iterable[tuple[str, Any]]
 
 def run(arguments: argparse.Namespace) -> int:
     """Grade the films, write what was asked for, and return the exit code."""
+    if arguments.engine == "ray":
+        return dataset.run(arguments)
     if arguments.study:
         return study.run(arguments)
     if not arguments.films or arguments.store:
@@ -49,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         threads=1 if workers > 1 else 0,  # many films keep the cores busier than many threads of one film
         level=arguments.level,
     )
-    file = AnswerFile(arguments.out, grader.revision, grader.level) if arguments.out else None
+    file = AnswerFile(Path(arguments.out), grader.revision, grader.level) if arguments.out else None
     left = [film for film in films if file is None or film not in file.done]
     if arguments.report and len(left) < len(films):
         raise SettingsError(

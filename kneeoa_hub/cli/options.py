@@ -148,9 +148,20 @@ def _add_grade_options(sub: argparse.ArgumentParser) -> None:
     form.add_argument("--csv", action="store_true", help="print one CSV row per knee")
     form.add_argument(
         "--out",
-        type=Path,
         metavar="FILE",
-        help="write to FILE.csv or FILE.jsonl while grading; films that it already holds are not graded again",
+        help=(
+            "write to FILE.csv or FILE.jsonl while grading, or with --engine ray to a folder of Parquet files; films"
+            " that it already holds are not graded again"
+        ),
+    )
+    sub.add_argument(
+        "--engine",
+        choices=("here", "ray"),
+        default="here",
+        help=(
+            "where films are graded: here, in this process, or on Ray, for an archive of any size. Ray also takes"
+            " addresses such as s3://bucket/films and Parquet files of films (extra ray; default: here)"
+        ),
     )
     sub.add_argument("--overlays", type=Path, metavar="DIR", help="also write FILM.graded.png for each graded film")
     sub.add_argument(

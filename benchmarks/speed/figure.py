@@ -1,0 +1,135 @@
+"""A figure: two things measured in turns, and what one is beside the other."""
+
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+BUNDLE = ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """What one row of the table says.
+
+    Attributes:
+        name: What was measured.
+        against: What it is beside.
+        unit: Of both values: "s", "ms", "films/s" or "MB".
+        value: The median of it.
+        other: The median of what it is beside.
+        ratio: How the two compare, as the table's column says: a quotient that is better the nearer it is to 1 or, for
+            what should be far from the other, the larger it is.
+        spread: Least and greatest ratio of the rounds.
+        rounds: How often both were measured.
+        floor: The ratio that the project asks for; a larger or a smaller one is worse, as `larger_is_better` says.
+        aim: The ratio that it aims at.
+        larger_is_better: Whether a larger ratio is better.
+    """
+
+    name: str
+    against: str
+    unit: str
+    value: float
+    other: float
+    ratio: float
+    spread: tuple[float, float]
+    rounds: int
+    floor: float
+    aim: float
+    larger_is_better: bool = False
+
+    @property
+    def met(self) -> bool:
+        """Whether the floor is met."""
+        return self.ratio >= self.floor if self.larger_is_better else self.ratio <= self.floor
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and beside what the figures were measured.
+
+    Attributes:
+        processor: Its name, as Linux says.
+        cores: Cores that the run could use.
+        load_before: Load average of the last minute when the run began. On an idle machine it is near 0.
+        load_after: The same at its end; it holds the run itself.
+        python: Version of Python.
+    """
+
+    processor: str
+    cores: int
+    load_before: float
+    load_after: float = 0.0
+    python: str = field(default_factory=platform.python_version)
+
+
+def machine() -> Machine:
+    """Describe this machine as it is now."""
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text("utf-8").splitlines() if about.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return Machine(names[0] if names else platform.processor(), cores(), os.getloadavg()[0])
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def in_turns(measures: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Call each measure in turn, for so many rounds after one that only warms up; return what each gave."""
+    found: dict[str, list[float]] = {name: [] for name in measures}
+    for number in range(rounds + 1):
+        for name, measure in measures.items():
+            value = measure()
+            if number:
+                found[name].append(value)
+    return found
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Return the seconds of a call."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def compared(
+    name: str,
+    against: str,
+    unit: str,
+    values: Sequence[float],
+    others: Sequence[float],
+    *,
+    floor: float,
+    aim: float,
+    other_over_value: bool = False,
+    larger_is_better: bool = False,
+) -> Figure:
+    """Make the figure of two lists of measurements, round by round.
+
+    Args:
+        name: What was measured.
+        against: What it is beside.
+        unit: Of both.
+        values: Of it.
+        others: Of what it is beside, in the same rounds.
+        floor: The ratio asked for.
+        aim: The ratio aimed at.
+        other_over_value: Whether the ratio is the other over the value. It is the value over the other otherwise.
+        larger_is_better: Whether a larger ratio is better.
+
+    Returns:
+        The figure, whose ratio is the median of those of the rounds.
+    """
+    pairs = list(zip(values, others, strict=True))
+    ratios = [other / value if other_over_value else value / other for value, other in pairs]
+    value, other = statistics.median(values), statistics.median(others)
+    spread = (min(ratios), max(ratios))
+    middle = statistics.median(ratios)
+    return Figure(name, against, unit, value, other, middle, spread, len(pairs), floor, aim, larger_is_better)

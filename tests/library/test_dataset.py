@@ -1,0 +1,147 @@
+"""An archive that is graded on Ray: two workers, one of which is killed, give the rows of one process, each once."""
+
+import doctest
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import kneeoa_hub
+from kneeoa_hub.cli import main
+from kneeoa_hub.errors import FilmError, FilmNotFound, MissingExtra, SettingsError
+from kneeoa_hub.imaging.phantom import write_films
+
+pytest.importorskip("ray", reason="the extra `ray` is not installed")
+pd = pytest.importorskip("pandas")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 15 films that can be graded, a damaged one and an empty one."""
+    folder = tmp_path_factory.mktemp("archive") / "films"
+    write_films(folder, 20)
+    for film in sorted(folder.rglob("*.png"))[15:]:
+        film.unlink()
+    (folder / "damaged.png").write_bytes(b"no film")
+    (folder / "empty.dcm").write_bytes(b"")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Ray with two cores, in a home of its own."""
+    from kneeoa_hub.third_party import quiet_ray
+
+    quiet_ray()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
+        patch.setenv("RAY_AUTH_MODE", "disabled")
+        import ray
+
+        ray.init(num_cpus=2, include_dashboard=False, object_store_memory=80_000_000, log_to_driver=False)
+        yield
+        ray.shutdown()
+
+
+def rows(table: "pd.DataFrame") -> list[dict[str, object]]:
+    """The rows of a table in the order of films and knees, with None for what is missing."""
+    ordered = table.sort_values(["film", "knee"]).reset_index(drop=True)
+    found = ordered.astype(object).where(ordered.notna(), None).to_dict("records")
+    return [
+        {name: tuple(cell) if name == "grade_set" and cell is not None else cell for name, cell in row.items()}
+        for row in found
+    ]
+
+
+def in_one_process(archive: Path) -> list[dict[str, object]]:
+    return rows(kneeoa_hub.from_pretrained(threads=1).grade_frame(archive))
+
+
+def kill_an_actor() -> None:
+    """Wait until an actor grades, and kill it."""
+    for _ in range(2400):
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                name = (process / "cmdline").read_bytes()
+            except OSError:
+                continue
+            if name.startswith(b"ray::") and b"_PartGrader" in name and b"__init__" not in name:
+                os.kill(int(process.name), signal.SIGKILL)
+                return
+        time.sleep(0.05)
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="actors are found by /proc")
+def test_a_killed_worker_loses_no_film_and_none_is_graded_twice(archive: Path, tmp_path: Path, cluster: None):
+    killer = threading.Thread(target=kill_an_actor)
+    killer.start()
+    done = kneeoa_hub.grade_dataset(archive, tmp_path / "out", workers=2, films_per_part=3)
+    killer.join()
+    assert (done.films, done.graded, done.failed) == (17, 17, 2)
+    expected = in_one_process(archive)
+    assert rows(pd.read_parquet(tmp_path / "out")) == expected
+
+    # A run that was stopped: one part is missing, and one film is new.
+    next(iter(sorted((tmp_path / "out").glob("part-*")))).unlink()
+    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+    again = kneeoa_hub.grade_dataset(archive, tmp_path / "out", workers=1, films_per_part=3)
+    assert again.films == 17
+    assert 1 <= again.graded <= 3
+    assert rows(pd.read_parquet(tmp_path / "out")) == expected
+    assert {name: (tmp_path / "out" / name).stat().st_mtime_ns for name in before} == before
+
+
+def test_addresses_and_tables_of_films_give_the_rows_of_a_folder(archive: Path, tmp_path: Path, cluster: None, capsys):
+    expected = in_one_process(archive)
+    films = sorted(path for path in archive.rglob("*") if path.is_file())
+    table = pd.DataFrame({"film": list(map(str, films)), "content": [film.read_bytes() for film in films]})
+    table.to_parquet(tmp_path / "films.parquet")
+    assert main(["grade", str(tmp_path / "films.parquet"), "--engine", "ray", "--out", str(tmp_path / "of-table")]) == 1
+    assert "17 films, 2 failed." in capsys.readouterr().err
+    of_table = rows(pd.read_parquet(tmp_path / "of-table"))
+    messages = [row.pop("error") for row in of_table]
+    wanted = [row.pop("error") for row in expected]
+    assert of_table == expected
+    assert [message is None for message in messages] == [message is None for message in wanted]
+
+    address = f"file://{archive}"
+    done = kneeoa_hub.grade_dataset(address, f"file://{tmp_path}/of-address", workers=2)
+    assert (done.films, done.failed) == (17, 2)
+    of_address = rows(pd.read_parquet(tmp_path / "of-address"))
+    assert [row["p2"] for row in of_address] == [row["p2"] for row in expected]
+    assert all(str(row["film"]).startswith("file://") for row in of_address)
+
+
+def test_the_example_of_the_docstring_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cluster: None):
+    monkeypatch.chdir(tmp_path)
+    (example,) = doctest.DocTestFinder().find(kneeoa_hub.grade_dataset, "grade_dataset")
+    assert example.examples
+    output: list[str] = []
+    failed, _ = doctest.DocTestRunner().run(example, out=output.append)
+    assert not failed, "".join(output)
+
+
+def test_what_cannot_be_graded_is_an_error_before_ray_starts(archive: Path, tmp_path: Path, monkeypatch, capsys):
+    with pytest.raises(SettingsError, match="occurs twice among the films"):
+        kneeoa_hub.grade_dataset([archive, archive], tmp_path / "out")
+    with pytest.raises(FilmNotFound, match=r"nowhere.parquet can't be read"):
+        kneeoa_hub.grade_dataset(tmp_path / "nowhere.parquet", tmp_path / "out")
+    pd.DataFrame({"name": ["a"]}).to_parquet(tmp_path / "other.parquet")
+    with pytest.raises(SettingsError, match="has no column content or film"):
+        kneeoa_hub.grade_dataset(tmp_path / "other.parquet", tmp_path / "out")
+    (tmp_path / "none").mkdir()
+    with pytest.raises(FilmError, match="holds no films"):
+        kneeoa_hub.grade_dataset(f"file://{tmp_path}/none", tmp_path / "out")
+    with pytest.raises(FilmNotFound, match="nothing://films can't be listed"):
+        kneeoa_hub.grade_dataset("nothing://films", tmp_path / "out")
+    for options in (["--out", "x.csv"], [], ["--out", "x", "--overlays", "y"]):
+        assert main(["grade", str(archive), "--engine", "ray", *options]) == 2
+    monkeypatch.setitem(__import__("sys").modules, "ray", None)
+    with pytest.raises(MissingExtra, match=r"kneeoa-hub\[ray\]"):
+        kneeoa_hub.grade_dataset(archive, tmp_path / "out")
+    capsys.readouterr()
