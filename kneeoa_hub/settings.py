@@ -21,6 +21,9 @@ OF_KUBERNETES = re.compile(
 PARTS = (PREFIX + "NODE_",)
 """Starts of the names that a part of the project reads by itself."""
 
+DIGITS = 18
+"""Most digits of a number."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -110,6 +113,6 @@ def _check_other(name: str, prefix: str, known: list[str]) -> None:
 
 
 def _number(name: str, text: str) -> int:
-    if not text.isascii() or not text.isdigit():
-        raise SettingsError(f"{name} is {text!r}; it needs a whole number of 0 or more.")
+    if not text.isascii() or not text.isdigit() or len(text) > DIGITS:
+        raise SettingsError(f"{name} is {text[:40]!r}; it needs a whole number of 0 or more.")
     return int(text)

@@ -162,9 +162,12 @@ def _json_records(text: str) -> Iterator[_Record]:
     for line in text.split("\n")[:-1]:
         try:
             document = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             document = None
         film, report = (document.get("film"), document.get("report", {})) if isinstance(document, dict) else (None, {})
         if not isinstance(film, str) or not isinstance(report, dict):
             raise ValueError("a line that is not an answer")
-        yield _Record(film, report.get("revision", ""), report.get("level"), line + "\n")
+        revision, level = report.get("revision", ""), report.get("level")
+        if not isinstance(revision, str) or not isinstance(level, float | int | None):
+            raise ValueError("a line with a revision or a level that no answer has")
+        yield _Record(film, revision, level, line + "\n")

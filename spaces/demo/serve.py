@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from starlette.middleware import Middleware
 
 from kneeoa_hub import KneeOAError, from_pretrained
 from kneeoa_hub.settings import Settings
 
+from .bodies import SmallBodies
 from .page import CONCURRENCY, build_demo, unavailable
 from .pinned import settings_of
 from .theme import THEME, head
@@ -56,5 +58,6 @@ def serve(demo: gr.Blocks, settings: Settings, **options: Any) -> tuple[Any, str
         mcp_server=find_spec("mcp") is not None,
         theme=THEME,
         head=head(),
+        app_kwargs={"middleware": [Middleware(SmallBodies, max_bytes=settings.max_bytes)]},
         **options,
     )

@@ -222,6 +222,7 @@ def test_a_film_is_graded_again_in_the_boxes_of_the_form(
     [
         (boxes(("", "", "", "")), 400, "bad-box"),
         (boxes((1, 2, "x", 4)), 400, "bad-box"),
+        pytest.param(boxes((1, 2, "9" * 5000, 4)), 400, "bad-box", id="digits"),
         ({"left": ["1"]}, 400, "bad-box"),
         (boxes(*[(1, 2, 300, 300)] * 5), 400, "bad-box"),
         (boxes((1, 2, 3000, 300)), 422, "film"),

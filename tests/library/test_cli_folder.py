@@ -75,7 +75,12 @@ def test_a_finished_file_has_its_last_film_graded_again_and_no_other(folder, tmp
         ("blank.csv", ",".join(CSV_COLUMNS) + "\n\n", "a row of 0 columns"),
         *(
             ("thesis.jsonl", f"{line}\n", "it has a line that is not an answer; give another")
-            for line in ("[1]", "{", '{"film": "a", "report": null}', '{"film": 1}')
+            for line in ("[1]", "{", '{"film": "a", "report": null}', '{"film": 1}', "[" * 100_000)
+        ),
+        (
+            "a.jsonl",
+            '{"film": "a", "report": {"revision": "b", "level": []}}\n' * 2,
+            "a revision or a level that no answer",
         ),
     ],
 )

@@ -12,8 +12,8 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.error import HTTPError, URLError
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
@@ -49,6 +49,15 @@ def client(url):
 @pytest.fixture(scope="module")
 def every_kind(tmp_path_factory):
     return film_files(tmp_path_factory.mktemp("kinds"))
+
+
+@pytest.mark.parametrize("body", [b'{"data": [' + b"[]," * 60_000 + b"0]}", b" " * (Settings.max_bytes * 2)])
+@pytest.mark.parametrize("path", ["call/grade", "queue/join"])
+def test_a_request_that_would_take_a_machines_memory_is_rejected_while_it_arrives(url, path, body):
+    request = Request(f"{url}gradio_api/{path}", body, {"Content-Type": "application/json"})
+    with pytest.raises((HTTPError, ConnectionError, URLError)) as rejected:
+        urlopen(request)
+    assert getattr(rejected.value, "code", 413) == 413
 
 
 @pytest.mark.parametrize("kind", FILES)

@@ -1,5 +1,7 @@
 """A disk that fills while weights are written costs one error: the HDF5 library alone would end the process."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import keras
@@ -8,10 +10,30 @@ import pytest
 
 from kneeoa_hub.files import replacing
 from kneeoa_hub.keras_files import load_weights
+from tuning.data import variants
 from tuning.run.weights import save_weights
 
 resource = pytest.importorskip("resource", reason="Windows has no limit on a file's size to stand for a full disk")
 pytestmark = pytest.mark.keras
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """No file may grow beyond 20 kB."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_the_room_of_a_mapped_file_is_taken_before_it_is_written(tmp_path: Path):
+    np.lib.format.open_memmap(tmp_path / "a.npy", "w+", np.uint8, (1000, 1000))
+    with full_disk(), pytest.raises(OSError, match="too large"):
+        variants._reserve(tmp_path / "a.npy")
+    variants._reserve(tmp_path / "a.npy")
+    assert (tmp_path / "a.npy").stat().st_blocks * 512 >= 10**6
 
 
 def test_weights_that_find_no_room_leave_nothing_and_are_written_when_there_is_room(tmp_path: Path):
@@ -19,13 +41,8 @@ def test_weights_that_find_no_room_leave_nothing_and_are_written_when_there_is_r
     network.compile("adam", "mse")
     network.train_on_batch(np.ones((2, 64)), np.ones((2, 64)))
     path = tmp_path / "member.weights.h5"
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    try:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
-        with pytest.raises(OSError, match="too large"), replacing(path) as part:
-            save_weights(network, part)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with full_disk(), pytest.raises(OSError, match="too large"), replacing(path) as part:
+        save_weights(network, part)
     assert not list(tmp_path.iterdir())
     save_weights(network, path)
     before = network.get_weights()

@@ -3,6 +3,7 @@
 Changing a film costs as much as a training step on two cores, so that a training draws among changes that are there.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -40,14 +41,33 @@ def load_variants(audit: Path, knees: Knees, config: InputConfig, count: int = V
         [[film.sha256, film.inverted, film.place.x, film.place.y, film.place.side] for film in knees.films]
     )
     path = audit / CACHE / f"variants-{config.height}-{config.low:g}-{config.high:g}-{count}-{seed}-{made_of}.npy"
-    if not path.exists():
-        path.parent.mkdir(exist_ok=True)
-        with replacing(path) as part:
-            shape = (len(knees), count, config.height, config.width)
-            made = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
-            _fill(made, knees, config, seed)
-            made.flush()
+    shape = (len(knees), count, config.height, config.width)
+    if (kept := _kept(path, shape)) is not None:
+        return kept
+    path.parent.mkdir(exist_ok=True)
+    with replacing(path) as part:
+        made = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
+        _reserve(part)
+        _fill(made, knees, config, seed)
+        made.flush()
     return np.load(path, mmap_mode="r")
+
+
+def _kept(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return the variants of a file; None where there is none, or it is damaged."""
+    try:
+        found = np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return None
+    return found if (found.shape, found.dtype) == (shape, np.uint8) else None
+
+
+def _reserve(path: Path) -> None:
+    """Take a file's room on the disk. Raises OSError where there is none: to write to a mapped file on a full disk ends
+    the process."""
+    if hasattr(os, "posix_fallocate"):  # not on Windows, whose files have their room
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 def moved(place: Place, rng: np.random.Generator) -> Place:
