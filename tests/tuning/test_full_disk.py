@@ -10,7 +10,6 @@ import pytest
 
 from kneeoa_hub.files import replacing
 from kneeoa_hub.keras_files import load_weights
-from tuning.data import variants
 from tuning.run.weights import save_weights
 
 resource = pytest.importorskip("resource", reason="Windows has no limit on a file's size to stand for a full disk")
@@ -26,14 +25,6 @@ def full_disk() -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-def test_the_room_of_a_mapped_file_is_taken_before_it_is_written(tmp_path: Path):
-    np.lib.format.open_memmap(tmp_path / "a.npy", "w+", np.uint8, (1000, 1000))
-    with full_disk(), pytest.raises(OSError, match="too large"):
-        variants._reserve(tmp_path / "a.npy")
-    variants._reserve(tmp_path / "a.npy")
-    assert (tmp_path / "a.npy").stat().st_blocks * 512 >= 10**6
 
 
 def test_weights_that_find_no_room_leave_nothing_and_are_written_when_there_is_room(tmp_path: Path):

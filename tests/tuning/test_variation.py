@@ -1,5 +1,6 @@
 """Random changes of training films keep the joint at its recorded position, and can be repeated."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -93,5 +94,9 @@ def test_variants_are_made_once_and_the_first_is_the_film_itself(audited_film):
     before = kept.stat().st_mtime_ns
     assert np.array_equal(load_variants(audit, knees, FRAMED, count=3), made)
     assert kept.stat().st_mtime_ns == before
-    kept.write_bytes(kept.read_bytes()[:-9])
+    if os.name != "nt":  # a hole in a mapped file would end the process when the disk is full
+        assert kept.stat().st_blocks * 512 >= kept.stat().st_size
+    content = kept.read_bytes()
+    kept.unlink()  # which `made` maps
+    kept.write_bytes(content[:-9])
     assert np.array_equal(load_variants(audit, knees, FRAMED, count=3), made)
