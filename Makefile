@@ -2,7 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 TEACHER ?= ./kneeoa-cnn-0.8.0
-TESTS := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# Several processes test at once, so that each network has one thread: more of them would wait for each other in loops.
+ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 KNEEOA_THREADS=1
+TESTS := $(ONE_THREAD) $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
+# One process more than cores, up to four: nearly a third of the time of all tests is waiting, for servers and browsers.
+PROCESSES := $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 3 ? cores + 1 : 4)))
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 # Without it Python would compile the tests, and every process that they start the package, each time anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -15,10 +19,10 @@ run: .venv/ready
 quick: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(TESTS) tests/library -m "not slow and not keras and not films"
+	$(TESTS) -n auto --maxprocesses 4 tests/library -m "not slow and not keras and not films"
 
 test: .venv/ready
-	$(TESTS)
+	$(TESTS) -n $(PROCESSES)
 
 app: .venv/ready
 	$(BIN)/python -m flask_app

@@ -1,15 +1,10 @@
 """The whole loop on synthetic films, through the commands that a user types."""
 
-import contextlib
-import io
 import json
-import os
+import re
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,65 +12,14 @@ import pytest
 import kneeoa_hub
 from kneeoa_hub.bundle import LOCATOR, read_bundle
 from kneeoa_hub.imaging.phantom import knee_film, write_films
-from tuning.__main__ import main
 from tuning.data.sources import read_labels
 from tuning.data.table import read_films
 from tuning.data.table import write_films as write_table
 
+from ..support.loop import ROOT, process, refusal, step
 from ..support.schemas import schema
 
 pytestmark = pytest.mark.keras
-
-ROOT = Path(__file__).parents[2]
-OTHER_KERAS = {"floatx": "float16", "epsilon": 1e-3, "backend": "torch", "image_data_format": "channels_first"}
-"""What other software may leave in ~/.keras/keras.json; layers would take rows for channels."""
-
-
-def step(*arguments: object) -> None:
-    """Run a step that succeeds, in this process, which has imported TensorFlow already."""
-    with contextlib.redirect_stderr(io.StringIO()) as errors:
-        code = main([*map(str, arguments)])
-    assert code == 0, errors.getvalue()
-
-
-def refusal(*arguments: object) -> str:
-    """The error of a step that refuses its input."""
-    with contextlib.redirect_stderr(io.StringIO()) as errors:
-        assert main([*map(str, arguments)]) == 1
-    return errors.getvalue()
-
-
-def process(
-    *arguments: object, backend: str = "tensorflow", home: Path | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Run a step as a user does, in a process of its own."""
-    command = [sys.executable, "-m", "tuning", *map(str, arguments)]
-    environment = os.environ | {"KERAS_BACKEND": backend} | ({"HOME": str(home)} if home else {})
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
-
-
-@pytest.fixture(scope="module")
-def loop(tmp_path_factory) -> Path:
-    """A folder with the output of every step. The search runs where Keras is set up for something else."""
-    root = tmp_path_factory.mktemp("loop")
-    (root / "home" / ".keras").mkdir(parents=True)
-    (root / "home" / ".keras" / "keras.json").write_text(json.dumps(OTHER_KERAS), "utf-8")
-    write_films(root / "films", 100)
-    small = [
-        f"--only={choice}"
-        for choice in ("size=96", "stem=conv5", "widths=16-32-64-128", "block=residual,plain", "blocks=1", "dense=")
-    ]
-    search = ("search", "--data", root / "audit", "--out", root / "search", "--tuner", "random", "--trials", 2)
-    train = ("train", "--data", root / "search", "--out", root / "train")
-    step("audit", "--data", f"synthetic={root / 'films'}", "--out", root / "audit")
-    done = process(*search, "--epochs", 1, "--films", 40, *small, home=root / "home")
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert "failed" not in done.stderr, done.stderr[-3000:]  # a trial whose layers do not fit
-    step(*train, "--epochs", 2, "--batch", 16, "--seeds", "0,1")
-    step("evaluate", "--data", root / "train", "--out", root / "evaluate")
-    step("export", "--data", root / "evaluate", "--out", root / "bundle", "--name", "kneeoa-synthetic")
-    step("publish", "--data", root / "bundle", "--out", root / "hub", "--tag", "v0.1")
-    return root
 
 
 @pytest.mark.slow
@@ -140,25 +84,22 @@ def test_measures_across_collections_go_into_the_bundle(loop, tmp_path):
 
 @pytest.mark.slow
 def test_keras_alone_loads_the_bundle_and_agrees_with_onnx(loop):
-    code = (
-        "import sys, numpy, keras, kneeoa_hub; from pathlib import Path\nfolder = Path(sys.argv[1]); grader ="
-        " kneeoa_hub.from_pretrained(folder)\nimages = numpy.random.default_rng(0).standard_normal((3,"
-        " grader.bundle.config.input.height, grader.bundle.config.input.width, 1)).astype('float32')\nmodel ="
-        " keras.saving.load_model(folder, compile=False, safe_mode=True)\nprint(numpy.abs(model.predict(images,"
-        " verbose=0)['probabilities'] - grader.network.run(images).probabilities).max())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(loop / "bundle")], capture_output=True, text=True, check=True
-    )
-    assert float(done.stdout.split()[-1]) < 1e-4
+    import keras
+
+    grader = kneeoa_hub.from_pretrained(loop / "bundle")
+    size = (3, grader.bundle.config.input.height, grader.bundle.config.input.width, 1)
+    images = np.random.default_rng(0).standard_normal(size).astype(np.float32)
+    model = keras.saving.load_model(loop / "bundle", compile=False, safe_mode=True)
+    assert isinstance(model, keras.Model)
+    answers = np.asarray(model(images)["probabilities"])
+    assert np.abs(answers - grader.network.run(images).probabilities).max() < 1e-4
+    config = (loop / "bundle" / "config.json").read_text("utf-8")  # this process knows the project's own layers too
+    assert {name.partition(".")[0] for name in re.findall(r'"module": "([^"]+)"', config)} == {"keras"}
 
 
 @pytest.mark.slow
 def test_a_step_without_the_one_before_says_so_and_leaves_nothing(loop, tmp_path):
-    done = process("train", "--data", loop / "films", "--out", tmp_path / "out")
-    assert done.returncode == 1
-    assert "does not come from the step" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert "does not come from the step" in refusal("train", "--data", loop / "films", "--out", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
