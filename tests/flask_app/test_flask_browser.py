@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 from flask_app import MAX_FILMS
 from kneeoa_hub.report import DISCLAIMER
 
-from ..support.flask_serving import chromium, chromium_path, serving
+from ..support.flask_serving import PATIENCE_MS, chromium, chromium_path, serving
 from ..support.pictures import noise
 
 pytestmark = pytest.mark.skipif(not chromium_path(), reason="Chromium is not installed: no browser here")
@@ -34,6 +34,7 @@ def browser() -> Iterator[Browser]:
 def page(browser: Browser, address: str) -> Iterator[Page]:
     """The upload page; at the end the browser must have had nothing to complain of, a breach of the policy included."""
     page = browser.new_page(base_url=address)
+    page.set_default_timeout(PATIENCE_MS)
     complaints: list[str] = []
     page.complaints = complaints  # type: ignore[attr-defined]
     page.on(
@@ -210,6 +211,7 @@ def test_a_result_is_found_again_by_its_address(page: Page, films: dict[str, Pat
 def test_a_reader_grades_first_and_sees_the_agreement(browser: Browser, films: dict[str, Path], tmp_path: Path):
     with serving(KNEEOA_READER_DB=f"sqlite:///{tmp_path / 'readings.db'}") as (address, _):
         page = browser.new_page(base_url=address)
+        page.set_default_timeout(PATIENCE_MS)
         page.goto("/")
         page.get_by_label("I want to grade the films myself").check()
         page.get_by_label("Your films").set_input_files([films["mild"], films["severe"]])
@@ -272,6 +274,7 @@ def test_the_findings_are_copied_and_the_report_saved(page: Page, tmp_path: Path
 def test_everything_works_without_javascript(browser: Browser, address: str, films: dict[str, Path]):
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
+    page.set_default_timeout(PATIENCE_MS)
     page.goto(address)
     page.get_by_label("Your films").set_input_files(films["moderate"])
     page.get_by_role("button", name="Grade").first.click()

@@ -8,11 +8,10 @@ from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from kneeoa_hub.report import DISCLAIMER
 
-from ..support.flask_serving import chromium, chromium_path
+from ..support.flask_serving import PATIENCE_MS, chromium, chromium_path
 from ..support.space_films import film_files
 from ..support.space_serving import open_tab, serving
 
-expect.set_options(timeout=30_000)
 pytestmark = pytest.mark.skipif(not chromium_path(), reason="Chromium is not installed: no browser here")
 
 DESK: ViewportSize = {"width": 1280, "height": 900}
@@ -43,7 +42,9 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def context(browser: Browser):
     """One visitor, whose browser keeps what it has loaded."""
-    return browser.new_context(viewport=DESK)
+    context = browser.new_context(viewport=DESK)
+    context.set_default_timeout(PATIENCE_MS)
+    return context
 
 
 @pytest.fixture

@@ -15,13 +15,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import requests
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from .waiting import until
 
 ROOT = Path(__file__).parents[2]
 ACCEPT_JSON = {"Accept": "application/json"}
 WITHOUT_FORK = "import os, runpy; del os.fork; runpy.run_module('flask_app', run_name='__main__')"
+PATIENCE_MS = 120_000
+"""Milliseconds that a browser's test waits at most; a busy machine takes a minute for what else takes a second."""
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -146,6 +148,7 @@ def chromium_path() -> str | None:
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """The system's Chromium, without a window."""
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=QUIET)
         yield browser

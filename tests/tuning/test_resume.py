@@ -18,6 +18,8 @@ from tuning.__main__ import main
 from tuning.data.datasets import Knees
 from tuning.data.table import AuditedFilm
 
+from ..support.eager import eagerly
+from ..support.searches import write_search
 from ..support.waiting import until
 
 if TYPE_CHECKING:
@@ -49,43 +51,31 @@ def kill_when(process: subprocess.Popen[str], happened) -> None:
         assert process.poll() is None, process.communicate()
         return bool(happened())
 
-    until(now)
-    process.kill()
-    process.communicate()
+    try:
+        until(now)
+    finally:
+        process.kill()
+        process.communicate()
     assert process.returncode == -signal.SIGKILL
 
 
 @pytest.mark.slow
 def test_a_killed_training_repeats_at_most_one_epoch(audited, tmp_path):
+    from tuning.networks.architecture import Architecture
     from tuning.training.checkpoint import read_history
 
-    out = tmp_path / "train"
-    command = (
-        "train",
-        "--data",
-        audited,
-        "--out",
-        out,
-        "--architecture",
-        "residual",
-        "--epochs",
-        EPOCHS,
-        "--batch",
-        8,
-        "--patience",
-        EPOCHS,
-    )
+    small = Architecture(size=96, widths="16-32-64-128", block="plain", crop="frame")
+    searched, out = write_search(tmp_path / "search", audited, [small]), tmp_path / "train"
+    command = ("train", "--data", searched, "--out", out, "--architecture", "0000")
+    command += ("--epochs", EPOCHS, "--batch", 8, "--patience", EPOCHS)
     kill_when(
         start(*command),
-        lambda: (
-            len(read_history(out, "residual-0")) >= 2
-            and (out / "member-residual-0.backup" / "latest.weights.h5").exists()
-        ),
+        lambda: len(read_history(out, "0000-0")) >= 2 and (out / "member-0000-0.backup/latest.weights.h5").exists(),
     )
-    before = read_history(out, "residual-0")
+    before = read_history(out, "0000-0")
     assert not (out / "train.json").exists()
     assert main([*map(str, command)]) == 0
-    after = read_history(out, "residual-0")
+    after = read_history(out, "0000-0")
     assert [int(row["epoch"]) for row in after] == list(range(EPOCHS))
     # The row of an epoch whose weights were not kept yet is made again; those before it stay as they were.
     assert after[: len(before) - 1] == before[:-1]
@@ -94,8 +84,8 @@ def test_a_killed_training_repeats_at_most_one_epoch(audited, tmp_path):
     assert record["members"][0]["epochs"] == EPOCHS
     assert record["members"][0]["val_qwk"] == max(kappas)
     assert {path.name for path in out.glob("member-*")} == {
-        "member-residual-0.weights.h5",
-        "member-residual-0.history.csv",
+        "member-0000-0.weights.h5",
+        "member-0000-0.history.csv",
     }
 
 
@@ -184,9 +174,8 @@ def test_a_killed_search_keeps_the_trials_that_were_finished(audited, tmp_path):
     kill_when(start(*command), finished)
     scores = {path: json.loads(path.read_text("utf-8"))["score"] for path in finished()}
     assert 1 <= len(scores) < 3
-    again = start(*command)
-    _, errors = again.communicate()
-    assert again.returncode == 0, errors
+    with eagerly():
+        assert main([*map(str, command)]) == 0
     assert {path: json.loads(path.read_text("utf-8"))["score"] for path in scores} == scores
     with (out / "trials.csv").open(newline="", encoding="utf-8") as file:
         trials = list(csv.DictReader(file))
@@ -201,12 +190,15 @@ def test_two_searches_with_the_default_seed_find_the_same(audited, tmp_path):
 
     only = {"size": ["96"], "stem": ["conv5"], "widths": ["16-32-64-128"], "blocks": ["1"], "dense": [""]}
     small = SearchSettings("random", trials=2, epochs=1, films=20, validation_films=20, batch=10, only=only)
-    first, second, other = (
-        list(
-            csv.DictReader(io.StringIO((search(audited, tmp_path / name, settings) / "trials.csv").read_text("utf-8")))
+    with eagerly():
+        first, second, other = (
+            list(
+                csv.DictReader(
+                    io.StringIO((search(audited, tmp_path / name, settings) / "trials.csv").read_text("utf-8"))
+                )
+            )
+            for name, settings in (("first", small), ("second", small), ("other", replace(small, seed=1)))
         )
-        for name, settings in (("first", small), ("second", small), ("other", replace(small, seed=1)))
-    )
     assert first == second
     assert first != other
 
