@@ -1,9 +1,11 @@
-"""At which loss grades slide: the measurement behind the limits on JPEG in kneeoa_hub/imaging/compression.py.
+"""At which loss grades slide: the measurement behind the limits in kneeoa_hub/imaging/compression.py.
 
-With --other, JPEG 2000, JPEG-LS and WebP are measured. They have no limit: no film is warned of loss in them.
+With --other, JPEG 2000, JPEG-LS and WebP are measured. With --equal no film is graded: the table has the quality of
+JPEG with the same mean squared error, from which the package takes what a loss of these codecs counts as.
 
     python -m benchmarks.compression --audit runs/audit
     python -m benchmarks.compression --audit runs/audit --bundle ./runs/bundle --films 200 --other
+    python -m benchmarks.compression --audit runs/audit --films 100 --equal
 
 Validation films of each collection of the audit are compressed with each quality and graded as arrays, so that the
 limits themselves do not refuse them. The table has the figures of benchmarks.robustness.
@@ -11,6 +13,7 @@ limits themselves do not refuse them. The table has the figures of benchmarks.ro
 
 import argparse
 import io
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -27,23 +30,67 @@ from tuning.evaluation.robustness import robustness
 from .robustness import films_of, table
 
 QUALITIES = (90, 75, 60, 50, 45, 40, 30, 25, 20, 17, 15, 10, 5)
-RATIOS = (10, 20, 40, 80)
+RATIOS = (5, 10, 20, 40, 80, 160)
 """Ratios of JPEG 2000, for films of 8 bits."""
 NEAR = (2, 5, 10, 20)
 """Largest errors of JPEG-LS, in grays of 255."""
-WEBP_QUALITIES = (75, 40, 20, 5)
+WEBP_QUALITIES = (95, 75, 40, 20, 5)
+EVERY_QUALITY = range(2, 99, 4)
+"""Qualities of JPEG among which those of equal error are interpolated."""
+
+
+def saved(pixels: np.ndarray, form: str, **options: object) -> bytes:
+    """Compress with Pillow."""
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, form, **options)
+    return stream.getvalue()
+
+
+def read(content: bytes) -> np.ndarray:
+    """Read a file again with Pillow, as gray."""
+    return np.asarray(Image.open(io.BytesIO(content)).convert("L"))
+
+
+def jpeg_2000_file(pixels: np.ndarray, ratio: int) -> bytes:
+    """Compress with JPEG 2000 to this proportion."""
+    return saved(pixels, "JPEG2000", irreversible=True, quality_mode="rates", quality_layers=[ratio])
 
 
 def jpeg_2000(pixels: np.ndarray, rng: np.random.Generator, ratio: int) -> np.ndarray:
     """Compress with JPEG 2000 to this proportion and read again."""
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "JPEG2000", irreversible=True, quality_mode="rates", quality_layers=[ratio])
-    return np.asarray(Image.open(stream))
+    return read(jpeg_2000_file(pixels, ratio))
 
 
 def near_lossless(pixels: np.ndarray, rng: np.random.Generator, near: int) -> np.ndarray:
     """Compress with JPEG-LS, with this largest error, and read again."""
     return jpegls_decode(jpegls_encode(np.ascontiguousarray(pixels), level=near))
+
+
+def equal_loss(films: Sequence[np.ndarray]) -> Iterator[tuple[str, float | None, float, float]]:
+    """Yield name, bits for a pixel, root mean squared error in grays and quality of JPEG with that error.
+
+    The bits are given for codecs that are judged by them.
+
+    Args:
+        films: Pixels [H,W] uint8.
+    """
+    rng = np.random.default_rng(0)  # no change of these draws anything
+    losses = [mean_loss(films, [read(saved(film, "JPEG", quality=one)) for film in films]) for one in EVERY_QUALITY]
+    sizes: dict[str, Callable[[np.ndarray], bytes]] = {
+        **{f"JPEG 2000, 1:{one}": partial(jpeg_2000_file, ratio=one) for one in RATIOS},
+        **{f"WebP, quality {one}": partial(saved, form="WEBP", quality=one) for one in WEBP_QUALITIES},
+    }
+    for change in changes(other=True):
+        loss = mean_loss(films, [change.apply(film, rng) for film in films])
+        size = sizes.get(change.name)
+        bits = float(np.median([8 * len(size(film)) / film.size for film in films])) if size else None
+        yield change.name, bits, loss, float(np.interp(-loss, np.negative(losses), EVERY_QUALITY))
+
+
+def mean_loss(films: Sequence[np.ndarray], compressed: Sequence[np.ndarray]) -> float:
+    """Return the mean over films of the root mean squared error, in grays of 255."""
+    pairs = zip(films, compressed, strict=True)
+    return float(np.mean([np.sqrt(((one.astype(np.float32) - other) ** 2).mean()) for one, other in pairs]))
 
 
 def changes(other: bool) -> list[Change]:
@@ -67,7 +114,15 @@ def main() -> None:
     parser.add_argument("--bundle", help="address; the shipped bundle by default")
     parser.add_argument("--films", type=int, default=0, help="of each collection at most; 0 is all of them")
     parser.add_argument("--other", action="store_true", help="JPEG 2000, JPEG-LS and WebP instead of JPEG")
+    parser.add_argument("--equal", action="store_true", help="the quality of JPEG of equal error, without grading")
     arguments = parser.parse_args()
+    if arguments.equal:
+        for name in sorted({film.dataset for film in read_films(arguments.audit)}):
+            pixels = [film.pixels for film in films_of(arguments.audit, name, arguments.films)]
+            print(f"{name}, {len(pixels)} films\n\n| films | bits | error | JPEG quality |\n|---|---|---|---|")
+            for change, bits, loss, quality in equal_loss(pixels):
+                print(f"| {change} | {f'{bits:.3f}' if bits else '-'} | {loss:.2f} | {quality:.0f} |")
+        return
     grader = from_pretrained(arguments.bundle)
     print(f"{grader.model}, revision {grader.revision}; warned below {WARNED_QUALITY}, refused below {REFUSED_QUALITY}")
     for name in sorted({film.dataset for film in read_films(arguments.audit)}):

@@ -299,11 +299,13 @@ def before_and_now(grader: KneeGrader) -> str:
     lines += [f"| {kind} | {before.get(kind, '-')} | {in_words(grader, content)} |" for kind, content in odd_films()]
     lines += [
         "",
-        f"A film in JPEG, also in DICOM or TIFF, gets a warning below quality {WARNED_QUALITY:g} of libjpeg's scale,",
+        f"A film that lost much by compression gets a warning below quality {WARNED_QUALITY:g} of libjpeg's scale,",
         f"and is refused below {REFUSED_QUALITY:g}. `python -m benchmarks.compression` measures where grades slide.",
-        "",
-        "Loss in near-lossless JPEG-LS, JPEG 2000 and WebP is not judged: no film gets a warning for it.",
-        "With `--other`, the same command measures what it does to grades. Send the original where there is one.",
+        "JPEG tells its quality by its quantisation tables, JPEG-LS by its largest error, JPEG 2000 and WebP by the",
+        "bits that they spend on a pixel: each counts as the quality of a JPEG that loses as much. A wide dark border",
+        "needs few bits, so such a film counts as worse than it is. A joint of more pixels keeps more of its detail,",
+        "so the limits are lower for it. What a film lost before it was saved in this file is not known. Send the",
+        "original where there is one.",
     ]
     return "\n".join(lines)
 

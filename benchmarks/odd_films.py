@@ -14,15 +14,18 @@ from collections.abc import Iterator
 
 import numpy as np
 import pydicom
-from imagecodecs import htj2k_encode, jpeg8_encode
+from imagecodecs import htj2k_encode, jpeg8_encode, jpegls_encode
 from PIL import Image
 from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import (
+    JPEG2000,
     UID,
     DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
     HTJ2KLossless,
     JPEGBaseline8Bit,
+    JPEGLSNearLossless,
     RLELossless,
 )
 
@@ -131,6 +134,11 @@ def _headers(twelve: np.ndarray) -> Iterator[tuple[str, bytes]]:
     yield "DICOM of signed values said to be unsigned", dicom(signed, **bits)
     yield "DICOM, View Code Sequence lateral", dicom(twelve, ViewCodeSequence=coded("399067008", "lateral"), **bits)
     yield "DICOM, Patient Orientation A\\F", dicom(twelve, PatientOrientation=["A", "F"], **bits)
+    yield "DICOM, View Position seitlich", dicom(twelve, ViewPosition="SEITLICH", **bits)
+    yield "DICOM, Series Description Genou profil", dicom(twelve, SeriesDescription="Genou profil", **bits)
+    yield "DICOM, Body Part Examined HUEFTE", dicom(twelve, BodyPartExamined="HUEFTE", **bits)
+    yield "DICOM of 12 bits, Bits Stored 4", dicom(twelve, BitsStored=4, HighBit=3)
+    yield "DICOM of 12 bits, Bits Allocated 12", dicom(twelve, BitsAllocated=12, **bits)
     yield (
         "DICOM, Anatomic Region Sequence hand",
         dicom(twelve, AnatomicRegionSequence=coded("85562004", "Main"), **bits),
@@ -152,6 +160,19 @@ def _headers(twelve: np.ndarray) -> Iterator[tuple[str, bytes]]:
 def _compressed(gray: np.ndarray, twelve: np.ndarray) -> Iterator[tuple[str, bytes]]:
     for quality in (60, 30, 20, 10):
         yield f"JPEG of quality {quality}", picture(gray, "JPEG", quality=quality)
+    for ratio in (20, 40, 80):
+        options = {"irreversible": True, "quality_mode": "rates", "quality_layers": [ratio]}
+        yield f"DICOM, JPEG 2000 of 1:{ratio}", framed(gray, picture(gray, "JPEG2000", **options), JPEG2000)
+    for error in (5, 15):
+        yield (
+            f"DICOM, JPEG-LS with errors of {error}",
+            framed(gray, jpegls_encode(gray, level=error), JPEGLSNearLossless),
+        )
+    for quality in (75, 10):
+        yield f"WebP of quality {quality}", picture(gray, "WEBP", quality=quality)
+    frame = jpegls_encode(gray)
+    yield "DICOM, JPEG-LS said to be JPEG 2000", framed(gray, frame, JPEG2000)
+    yield "DICOM, JPEG-LS said to be uncompressed", framed(gray, frame, ExplicitVRLittleEndian)
     frame = jpeg8_encode(gray, level=95)
     yield "DICOM, JPEG with a space behind its end", framed(gray, frame + b" ", JPEGBaseline8Bit)
     yield "DICOM, HTJ2K", framed(twelve, htj2k_encode(twelve), HTJ2KLossless, BitsStored=12, HighBit=11)
@@ -193,6 +214,15 @@ def _tiffs(deep: np.ndarray) -> Iterator[tuple[str, bytes]]:
     yield "TIFF of signed 16 bits, deflated, big-endian", tiff(signed, byteorder=">", compression="zlib")
     for order, name in (("<", "little-endian"), (">", "big-endian")):
         yield f"TIFF of 12 packed bits, {name}", packed_tiff(deep >> 4, 12, order)
+    yield "TIFF in LERC", tiff(deep, compression="lerc")
+    for codec in ("jpeg2000", "png"):
+        yield f"TIFF in {codec}", tiff(deep, compression=codec, compressionargs={"level": 0})
+    yield "TIFF in JPEG XL", tiff(eight(deep), compression="jpegxl")
+    unmarked = Image.fromarray(eight(deep)).reduce(2)
+    yield (
+        "TIFF with a preview that is not marked",
+        picture(Image.fromarray(eight(deep)), "TIFF", save_all=True, append_images=[unmarked]),
+    )
     preview = Image.fromarray(eight(deep)[::2, ::2])
     preview.encoderinfo = {"tiffinfo": {254: 1}}
     yield (

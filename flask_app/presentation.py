@@ -10,6 +10,7 @@ from markupsafe import Markup, escape
 from PIL import Image
 
 from kneeoa_hub import FilmReport, KneeOAError
+from kneeoa_hub.imaging.refusal import WHOLE_FILM
 from kneeoa_hub.output.knee_view import FilmView
 from kneeoa_hub.output.printable import study_line
 from kneeoa_hub.overlay import film_picture
@@ -79,6 +80,12 @@ class GradedFilm:
             study=study_line(upload.content),
             content=content,
         )
+
+    @property
+    def takes_boxes(self) -> bool:
+        """Whether the film can be graded again with boxes: it is kept, and what was refused is not the whole film."""
+        refused = self.report.refused if self.report else None
+        return self.content is not None and not (refused and refused.reason in WHOLE_FILM)
 
     @property
     def anchor(self) -> str:

@@ -134,8 +134,8 @@ class FilmReport:
         revision: Its revision.
         level: The coverage level of the prediction sets, such as 0.9.
         film: The decoded pixels [H,W], from which `overlay` draws.
-        quality: Quality of the film's JPEG compression on the scale of libjpeg, about 1 to 100; None where the file was
-            not compressed that way.
+        quality: Quality of the film's compression on the scale of libjpeg, about 1 to 100, also for other codecs than
+            JPEG, see `imaging.compression`; None where the file lost nothing.
         protocol: The reading protocol that the grades follow, such as "oai": the dataset whose readers they are like.
             None where the model learnt from several without telling them apart.
 

@@ -20,15 +20,15 @@ from ..errors import (
 )
 from .bounds import bounded
 from .bounds.dicom import CountedReads, check_values
-from .compression import jpeg_quality
+from .compression import jpeg_2000_quality, jpeg_ls_quality, jpeg_quality
 from .deflated import inflated
 from .dicom_colour import gray_of, gray_of_palette
 from .dicom_grays import UNKNOWN_GRAYS, bounds_of, exposed_pixels, shown_grays
 from .dicom_header import READ_ELEMENTS, read_statements
-from .dicom_values import text, whole
+from .dicom_values import items, text, whole
 from .film import Film, Limits
 from .formats import is_dicomdir
-from .pixel_data import BARE_SYNTAXES, JPEG, SYNTAXES, UNCOMPRESSED, frame_of, stored_values
+from .pixel_data import BARE_SYNTAXES, JPEG, JPEG_2000, JPEG_LS, SYNTAXES, UNCOMPRESSED, frame_of, stored_values
 from .pixel_form import PixelForm
 from .quiet import quiet_warnings
 from .stored_bits import Bits
@@ -39,6 +39,8 @@ PALETTE = "PALETTE COLOR"
 """The photometric interpretation of indices into a palette."""
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", PALETTE)
 """Photometric interpretations of colour pictures."""
+SHARED = "SharedFunctionalGroupsSequence"
+"""What an enhanced object says of all its frames."""
 CELL_BITS = (8, 16, 32)
 """Bits Allocated of uncompressed films that are read."""
 
@@ -91,9 +93,21 @@ def _film(header: Dataset, form: PixelForm, name: str, limits: Limits) -> Film:
         orientation=stated.orientation,
         ruled_out=stated.ruled_out,
         warnings=(*warnings, *faults, *unknown, *stated.warnings),
-        quality=jpeg_quality(frame_of(header, form) or b"") if form.syntax in JPEG else None,
+        quality=_quality(header, form, stored),
         aspect=stated.aspect,
     )
+
+
+def _quality(header: Dataset, form: PixelForm, stored: np.ndarray) -> float | None:
+    """Return what `compression` estimates of the frame, None for a film without loss."""
+    frame = frame_of(header, form)
+    if frame is None:
+        return None
+    if form.syntax in JPEG:
+        return jpeg_quality(frame)
+    if form.syntax in JPEG_LS:
+        return jpeg_ls_quality(frame, float(np.ptp(stored)))
+    return jpeg_2000_quality([frame], form.rows * form.columns) if form.syntax in JPEG_2000 else None
 
 
 def _read_header(content: bytes, name: str, limits: Limits) -> tuple[Dataset, PixelForm]:
@@ -101,8 +115,9 @@ def _read_header(content: bytes, name: str, limits: Limits) -> tuple[Dataset, Pi
     try:
         with bounded(name), quiet_warnings():
             whole_file = CountedReads(inflated(content, limits))
-            header = pydicom.dcmread(whole_file, specific_tags=list(READ_ELEMENTS), force=True)
+            header = pydicom.dcmread(whole_file, specific_tags=[*READ_ELEMENTS, SHARED], force=True)
             check_values(header)
+            _add_shared(header)
             for element in header.iterall():  # those of sequences too
                 _ = element.value
             if is_dicomdir(header.file_meta):
@@ -119,6 +134,15 @@ def _read_header(content: bytes, name: str, limits: Limits) -> tuple[Dataset, Pi
         raise FilmTooLarge(f"{name} needs more memory than a film should; send a smaller film.") from None
     except Exception as error:  # pydicom raises many types for a corrupt file
         raise DamagedFilm(f"{name} is damaged DICOM ({type(error).__name__}); export it again.") from None
+
+
+def _add_shared(header: Dataset) -> None:
+    """Add what an enhanced object says of all its frames, such as the shape of a pixel (PS3.3 C.7.6.16)."""
+    for group in items(header, SHARED):
+        for one in [item for macro in group for item in items(group, macro.keyword)]:
+            for element in one:
+                if element.keyword in READ_ELEMENTS and element.tag not in header:
+                    header.add(element)
 
 
 def _form_of(header: Dataset) -> PixelForm:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from ..bundle import RefusalConfig
-from .compression import COMPRESSED, WARNED_QUALITY
+from .compression import COMPRESSED, WARNED_QUALITY, quality_at_joint
 from .letterbox import Letterboxed
 from .refusal import clipped_proportion
 from .screen import Screening
@@ -65,8 +65,9 @@ def _of_screening(screening: Screening) -> list[str]:
         warnings.append(f"The film was turned by {90 * min(turns, 4 - turns)} degrees; it was graded upright.")
     if inverted:
         warnings.append("The grays of the film were inverted; it was graded with bright bone.")
-    if (quality := screening.film.quality) is not None and quality < WARNED_QUALITY:
-        warnings.append(COMPRESSED.format(quality=quality))
+    film = screening.film
+    if film.quality is not None and quality_at_joint(film.quality, *film.as_given.shape) < WARNED_QUALITY:
+        warnings.append(COMPRESSED.format(quality=film.quality))
     if count and set(screening.doubtful) <= set(screening.boxes):
         warnings.append(f"No upright frontal knee was recognised in {count} of the given boxes; graded as asked.")
     elif count:

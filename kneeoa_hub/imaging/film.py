@@ -44,8 +44,8 @@ class Film:
         ruled_out: The reason of a refusal, a key of `refusal.MESSAGES`, where the file itself says that it does not
             show a frontal knee.
         warnings: What the reader of the grade should know about the decoding.
-        quality: Quality of the JPEG compression on the scale of libjpeg, about 1 to 100, see `compression`; None where
-            the file was not compressed that way.
+        quality: Quality of the compression on the scale of libjpeg, about 1 to 100, see `compression`; None where the
+            file lost nothing.
         aspect: Height of a stored pixel over its width, as the file says.
         scale: Columns and rows of `pixels` for each column and row of the film as it was given.
         given: The film as it was given, [H,W] float32, where `pixels` were made from it; None where it is `pixels`.

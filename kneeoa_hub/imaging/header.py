@@ -24,7 +24,7 @@ class Header:
         aspect: Height of a stored pixel over its width.
         pieces: The strips or tiles of a TIFF that are pictures by themselves; None for any other file.
         copies: Smaller pages of a TIFF that may show the same film; `copies.same_film` tells.
-        quality: Quality of its JPEG compression, see `compression`; None without one.
+        quality: Quality of its compression, see `compression`; None where it lost nothing.
     """
 
     form: str

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from ..errors import DamagedFilm, FilmError, FilmTooLarge, KneeOAError, SeveralFrames, UnsupportedFilm
 from .bounds import OverBound, bounded, check_picture
 from .bounds.tags import check_exif
-from .compression import pillow_quality
+from .compression import pillow_quality, webp_quality
 from .content import read_content
 from .copies import same_film
 from .deep_color import ORIENTATION, deep_png, read_values
@@ -55,7 +55,10 @@ def read_picture(content: bytes, name: str, limits: Limits) -> Film:
         with image:
             if header := _deep_png(content, image):
                 return _from_values(content, header, name, limits)
-            return _from_image(image, name, limits)
+            film = _from_image(image, name, limits)
+            if image.format == "WEBP":
+                return replace(film, quality=webp_quality([content], film.pixels.size))
+            return film
 
 
 def read_image(image: Image.Image, limits: Limits) -> Film:

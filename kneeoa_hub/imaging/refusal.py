@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..bundle import RefusalConfig
-from .compression import REFUSED_QUALITY
+from .compression import REFUSED_QUALITY, quality_at_joint
 from .film import Film
 from .letterbox import Box
 
@@ -22,8 +22,8 @@ MESSAGES = {
         "The picture is in colour, so it is not a radiograph. Send the film itself, without colour or annotations."
     ),
     "compressed": (
-        "The film was compressed so strongly (JPEG) that the signs of osteoarthritis cannot be told from the traces of"
-        " the compression. Send the original film, or save it with a quality of 75 or more."
+        "The film was compressed so strongly that the signs of osteoarthritis cannot be told from the traces of the"
+        " compression. Send the original film, or save it without loss."
     ),
     "other-modality": (
         "The film's header says that it is not a plain radiograph (CT, MR, ultrasound or another modality). Send a"
@@ -55,6 +55,8 @@ MESSAGES = {
 }
 """The text of each reason for a refusal: what is wrong with the film, and what its sender can do."""
 
+WHOLE_FILM = frozenset(("not-a-radiograph", "compressed", "other-modality", "other-body-part", "not-frontal"))
+"""The reasons that hold for the whole film, so that a given box cannot help."""
 FULL_LEVELS = 64
 """Gray levels from which the contrast of a film counts as full. The poorest of a thousand real knees has 38, a blank
 film has one."""
@@ -100,7 +102,7 @@ def check_pixels(film: Film, config: RefusalConfig, boxes: Sequence[Box] = ()) -
         return refuse(film.ruled_out, 1.0)
     if film.colour > config.max_colour:
         return refuse("not-a-radiograph", film.colour)
-    if film.quality is not None and film.quality < REFUSED_QUALITY:
+    if film.quality is not None and quality_at_joint(film.quality, *film.as_given.shape) < REFUSED_QUALITY:
         return refuse("compressed", film.quality)
     best = max(
         contrast(film.pixels[top:bottom, left:right])

@@ -11,8 +11,8 @@ from typing import Any
 
 from ..errors import SeveralFrames, UnsupportedFilm
 from .bounds.tags import PAGES, TagReader, readers
-from .bounds.tiff import JPEG, LENGTHS, STARTS
-from .compression import jpeg_quality
+from .bounds.tiff import JPEG, JPEG_2000, LENGTHS, STARTS
+from .compression import jpeg_2000_quality, jpeg_quality, webp_quality
 from .copies import may_be_copy
 from .film import MIN_SIDE
 from .header import Header
@@ -42,6 +42,8 @@ READ = {
     *(X_RESOLUTION, Y_RESOLUTION, SAMPLE_FORMAT, TILE_WIDTH, TILE_LENGTH, *STARTS, *LENGTHS, *PIECES),
 }
 """Tags whose numbers are read."""
+PLACES = tuple(zip(STARTS, LENGTHS, strict=True))
+"""Tags of the offsets and of the byte counts of strips, and of tiles."""
 COPIES = 4
 """Most previews that are not marked."""
 Tags = dict[int, Sequence[float]]
@@ -157,14 +159,17 @@ def _pillow_reads(tags: Tags, bits: Sequence[float], formats: set[float], big_en
 
 
 def _quality(reader: TagReader, tags: Tags, index: int) -> float | None:
-    """Return the quality of a page in JPEG, by its first strip or tile."""
-    if _one(tags, COMPRESSION, UNCOMPRESSED) not in JPEG:
+    """Return what `compression` estimates of a page, None for one without loss."""
+    compression, given = _one(tags, COMPRESSION, UNCOMPRESSED), [pair for pair in PLACES if pair[0] in tags]
+    if compression not in (*JPEG, *JPEG_2000, WEBP) or not given:
         return None
-    directory = list(reader.directories())[index]
-    shared = (tag for tag in reader.tags(directory) if tag.number == JPEG_TABLES)
-    tables = b"".join(reader.content[tag.at : tag.at + tag.size] for tag in shared)
-    for start, length in zip(STARTS, LENGTHS, strict=True):
-        if start in tags and length in tags:
-            at = int(tags[start][0])
-            return jpeg_quality(reader.content[at : at + int(tags[length][0])], tables)
-    return None
+    places = zip(*(map(int, tags.get(number, ())) for number in given[0]), strict=False)
+    pieces = [reader.content[at : at + length] for at, length in places]
+    if not pieces:
+        return None
+    if compression in JPEG:
+        directory = list(reader.directories())[index]
+        shared = (tag for tag in reader.tags(directory) if tag.number == JPEG_TABLES)
+        return jpeg_quality(pieces[0], b"".join(reader.content[tag.at : tag.at + tag.size] for tag in shared))
+    estimate = webp_quality if compression == WEBP else jpeg_2000_quality
+    return estimate(pieces, int(tags[WIDTH][0] * tags[LENGTH][0]))

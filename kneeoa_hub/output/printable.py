@@ -2,6 +2,7 @@
 
 import base64
 import io
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -23,6 +24,8 @@ PICTURE_SIDE = 900
 """The longest side of a picture in pixels; a larger film is shrunk."""
 FILM, EVIDENCE = "The film with stretched contrast.", "The evidence for the grade, strongest where it is yellow."
 HEADING = "Knee osteoarthritis: Kellgren-Lawrence grades"
+PLAIN = str.maketrans({"–": "-", "—": "-", "‘": "'", "’": "'", "“": '"', "”": '"', "Ł": "L", "ł": "l", "ı": "i"})
+"""Signs and letters that the PDF's own fonts lack and that are no accented ones, in those that they have."""
 SCALE = tuple(f"{grade.value} {grade.label}: {grade.criterion}" for grade in GRADES)
 PAGE_STYLE = """
 body { font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Liberation Sans", Arial, sans-serif;
@@ -244,10 +247,7 @@ class PdfDocument(Document):
 
     def _line(self, text: str, size: int = 10, style: str = "") -> None:
         self._pdf.set_font("Helvetica", style, size)
-        # The PDF's own fonts know Latin letters only.
-        self._pdf.multi_cell(
-            0, size * 0.5, text.encode("latin-1", "replace").decode("latin-1"), new_x="LMARGIN", new_y="NEXT"
-        )
+        self._pdf.multi_cell(0, size * 0.5, _in_latin_1(text), new_x="LMARGIN", new_y="NEXT")
 
     def _draw(self, pictures: Sequence[tuple[bytes, str]]) -> None:
         """Draw the pictures side by side, at a height that leaves room for two knees below."""
@@ -297,3 +297,14 @@ def _small(picture: Image.Image) -> bytes:
     content = io.BytesIO()
     picture.save(content, "PNG")
     return content.getvalue()
+
+
+def _in_latin_1(text: str) -> str:
+    """Return a text in the letters of the PDF's own fonts: without accents that they lack, "?" for other scripts."""
+    return "".join(_letter(one) for one in text.translate(PLAIN))
+
+
+def _letter(one: str) -> str:
+    if ord(one) < 256:
+        return one
+    return unicodedata.normalize("NFKD", one).encode("ascii", "ignore").decode() or "?"

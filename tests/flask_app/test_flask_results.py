@@ -14,11 +14,13 @@ from flask.testing import FlaskClient
 from PIL import Image
 
 import flask_app.results
+from benchmarks.film_kinds import picture
 from flask_app import create_app
 from flask_app.presentation import LONGEST_SIDE, GradedFilm
 from flask_app.results import KEPT_SECONDS, MOST_BYTES, ResultGone, Results
 from flask_app.uploads import Upload
 from kneeoa_hub import KneeGrader
+from kneeoa_hub.imaging.phantom import knee_film
 from kneeoa_hub.settings import Settings
 
 from ..support.flask_requests import URN, assert_problem, post, result_address, submit
@@ -246,6 +248,12 @@ def test_a_large_file_is_not_kept_so_its_page_has_no_boxes(
 def test_a_refused_film_is_graded_where_the_visitor_shows_the_knee(client: FlaskClient):
     place = result_address(post(client, "/", noise()).text)
     assert "Show where the knee is and grade again" in client.get(place).text
+
+
+def test_no_box_is_asked_for_where_the_whole_film_is_refused(client: FlaskClient):
+    page = post(client, "/", picture(knee_film(2, 7).pixels, "JPEG", quality=3)).text
+    assert "compressed so strongly" in page
+    assert "grade again" not in page
 
 
 def test_visitors_see_no_advice_for_the_operator(

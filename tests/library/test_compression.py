@@ -1,34 +1,37 @@
-"""Strong JPEG compression is recognised by the quantisation tables, in every kind of file that holds JPEG."""
+"""Strong compression is recognised by what a file holds: quantisation tables, largest errors, bits for a pixel."""
 
 import io
 
 import numpy as np
 import pytest
-from imagecodecs import jpeg8_encode
+from imagecodecs import jpeg8_encode, jpegls_encode
 from PIL import Image
-from pydicom.uid import JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLosslessSV1, JPEGLSLossless
+from pydicom.uid import (
+    JPEG2000,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+    JPEGLSNearLossless,
+)
 
-from benchmarks.film_kinds import dicom, tiff
+from benchmarks.film_kinds import dicom, picture, tiff
 from benchmarks.odd_films import framed
-from kneeoa_hub.imaging.compression import COMPRESSED, REFUSED_QUALITY, WARNED_QUALITY
+from kneeoa_hub.imaging.compression import COMPRESSED, REFUSED_QUALITY, WARNED_QUALITY, quality_at_joint
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.phantom import knee_film
 
 GRAY = knee_film(3, 10, height=448, width=448).pixels
+TWELVE = GRAY.astype(np.uint16) << 4
 RGB = np.stack([GRAY] * 3, -1)
 
 
-def jpeg(pixels: np.ndarray, quality: int, **options: object) -> bytes:
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, "JPEG", quality=quality, **options)
-    return content.getvalue()
-
-
 FILES = {
-    "JPEG": lambda quality: jpeg(GRAY, quality),
-    "JPEG, progressive": lambda quality: jpeg(GRAY, quality, progressive=True),
-    "JPEG, RGB": lambda quality: jpeg(RGB, quality),
-    "image": lambda quality: Image.open(io.BytesIO(jpeg(GRAY, quality))),
+    "JPEG": lambda quality: picture(GRAY, "JPEG", quality=quality),
+    "JPEG, progressive": lambda quality: picture(GRAY, "JPEG", quality=quality, progressive=True),
+    "JPEG, RGB": lambda quality: picture(RGB, "JPEG", quality=quality),
+    "image": lambda quality: Image.open(io.BytesIO(picture(GRAY, "JPEG", quality=quality))),
     "TIFF": lambda quality: tiff(GRAY, compression="jpeg", compressionargs={"level": quality}),
     "TIFF, RGB": lambda quality: tiff(RGB, photometric="ycbcr", compression="jpeg", compressionargs={"level": quality}),
     "DICOM": lambda quality: framed(GRAY, jpeg8_encode(GRAY, level=quality), JPEGBaseline8Bit),
@@ -42,12 +45,13 @@ def test_the_quality_is_read_from_the_tables(kind: str, quality: int):
 
 
 def test_a_lossless_film_has_no_quality_and_one_of_12_bits_has_finer_steps():
-    for syntax in (JPEGLosslessSV1, JPEGLSLossless):
+    for syntax in (JPEGLosslessSV1, JPEGLSLossless, JPEG2000Lossless):
         assert decode(dicom(GRAY, syntax)).quality is None
+    assert decode(picture(GRAY, "WEBP", lossless=True)).quality is None
+    assert decode(tiff(GRAY, compression="jpeg2000", compressionargs={"level": 0})).quality is None
     assert decode(dicom(GRAY)).quality is None
-    twelve = GRAY.astype(np.uint16) << 4
     film = framed(
-        twelve, jpeg8_encode(twelve, level=10, bitspersample=12), JPEGExtended12Bit, BitsStored=12, HighBit=11
+        TWELVE, jpeg8_encode(TWELVE, level=10, bitspersample=12), JPEGExtended12Bit, BitsStored=12, HighBit=11
     )
     assert decode(film).quality == pytest.approx(84.4, abs=1)
 
@@ -61,3 +65,42 @@ def test_a_film_below_the_measured_qualities_gets_a_warning_or_a_refusal(grader,
     assert poor.refused is None
     assert (bad.refused.reason, bad.knees) == ("compressed", ())
     assert bad.refused.score == pytest.approx(10, abs=1.5)
+
+
+OTHER = {
+    "JPEG 2000 in DICOM": lambda loss: framed(GRAY, jpeg_2000(GRAY, loss), JPEG2000),
+    "JPEG 2000 of 12 bits in DICOM": lambda loss: framed(
+        TWELVE, jpeg_2000(TWELVE, 2 * loss), JPEG2000, BitsStored=12, HighBit=11
+    ),
+    "JPEG 2000 in TIFF": lambda loss: tiff(
+        GRAY, compression="jpeg2000", tile=(128, 128), compressionargs={"level": 50 - 2 * loss, "reversible": False}
+    ),
+    "JPEG-LS in DICOM": lambda loss: framed(GRAY, jpegls_encode(GRAY, level=loss), JPEGLSNearLossless),
+    "JPEG-LS of 12 bits in DICOM": lambda loss: framed(
+        TWELVE, jpegls_encode(TWELVE, level=16 * loss), JPEGLSNearLossless, BitsStored=12, HighBit=11
+    ),
+    "WebP": lambda loss: picture(GRAY, "WEBP", quality=100 - 6 * loss),
+    "WebP in TIFF": lambda loss: tiff(
+        RGB, photometric="rgb", compression="webp", compressionargs={"level": 100 - 6 * loss, "lossless": False}
+    ),
+}
+
+
+def jpeg_2000(pixels: np.ndarray, ratio: float) -> bytes:
+    image = Image.fromarray(pixels)
+    content = io.BytesIO()
+    image.save(content, "JPEG2000", irreversible=True, quality_mode="rates", quality_layers=[4 * ratio])
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("kind", OTHER)
+def test_the_loss_of_other_codecs_counts_as_the_quality_of_a_jpeg(kind: str):
+    little, some, much = (decode(OTHER[kind](loss)).quality for loss in (1, 6, 15))
+    assert little > some > much
+    assert little > WARNED_QUALITY > much
+
+
+def test_a_film_of_many_pixels_keeps_more_of_its_joints():
+    assert quality_at_joint(20, 299, 299) == 20
+    assert quality_at_joint(20, 2000, 2400) == pytest.approx(40, abs=1)
+    assert quality_at_joint(80, 2000, 2400) == pytest.approx(90, abs=1)

@@ -6,12 +6,15 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom.dataset import Dataset
 
 from benchmarks.film_kinds import dicom, tiff, turned
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.film import Limits
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
 from kneeoa_hub.imaging.square import CONTRADICTION, IMPOSSIBLE, MOST_ASPECT
+
+from ..support.dicom_films import coded
 
 DEEP = knee_film(3, 10, height=448, width=448, bits=16).pixels
 GRAY = (DEEP >> 8).astype(np.uint8)
@@ -68,6 +71,14 @@ def test_a_dicom_header_states_that_pixels_are_twice_as_high_or_wide(kind: str):
     ((name, values),) = HEADERS[kind].items()
     wide = decode(dicom(np.ascontiguousarray(DEEP[:, ::2]), **{name: values[::-1]}))
     assert (wide.pixels.shape, wide.scale) == (DEEP.shape, (2.0, 1.0))
+
+
+def test_what_an_enhanced_object_says_of_all_its_frames_counts():
+    group, measures, anatomy = Dataset(), Dataset(), Dataset()
+    measures.PixelSpacing, anatomy.AnatomicRegionSequence = ["0.2", "0.1"], coded("85562004")
+    group.PixelMeasuresSequence, group.FrameAnatomySequence = [measures], [anatomy]
+    film = decode(dicom(np.ascontiguousarray(DEEP[::2]), SharedFunctionalGroupsSequence=[group]))
+    assert (film.scale, film.ruled_out) == ((1.0, 2.0), "other-body-part")
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])

@@ -82,6 +82,8 @@ def grade(page: Page, *films: Path) -> None:
 
 def save(page: Page, folder: Path, name: str, whole: bool = True) -> None:
     page.wait_for_load_state("networkidle")
+    # Pictures below the window load when a reader comes near them.
+    page.evaluate("Promise.all([...document.images].map(one => { one.loading = 'eager'; return one.decode(); }))")
     page.evaluate("scrollTo(0, 0)")
     path = folder / f"{name}.png"
     page.screenshot(path=path, full_page=whole)

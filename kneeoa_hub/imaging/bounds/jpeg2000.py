@@ -36,6 +36,8 @@ CODESTREAMS = 8
 """Most places of a JP2 file that look like the beginning of a codestream."""
 CODESTREAM = b"\xff\x4f\xff\x51"
 """The markers SOC and SIZ, with which every codestream begins."""
+REVERSIBLE = 1
+"""The kind of wavelet that loses nothing."""
 SIZ, COD, COC, SOT, SOD, EOC = 0x51, 0x52, 0x53, 0x90, 0x93, 0xD9
 
 
@@ -59,6 +61,12 @@ class _Coding:
     levels: int
     block: tuple[int, int]
     precincts: tuple[tuple[int, int], ...]
+
+
+def is_reversible(stream: bytes) -> bool:
+    """Tell whether a codestream has the wavelet without loss (T.800, table A.20); it may still be cut to a rate."""
+    coding = (payload for marker, payload in _markers(stream, Counter()) if marker == COD)
+    return next((payload[9] == REVERSIBLE for payload in coding if len(payload) > 9), True)
 
 
 def check_codestreams(frames: Iterable[bytes]) -> None:
