@@ -6,7 +6,9 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,9 +17,13 @@ from kneeoa_hub.cli import main
 from kneeoa_hub.errors import FilmError, FilmNotFound, MissingExtra, SettingsError
 from kneeoa_hub.imaging.phantom import write_films
 
-pytest.importorskip("ray", reason="the extra `ray` is not installed")
-pd = pytest.importorskip("pandas")
-pytestmark = pytest.mark.slow
+if TYPE_CHECKING:
+    import pandas as pd
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not (find_spec("ray") and find_spec("pandas")), reason="the extra `ray` is not installed"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +84,8 @@ def kill_an_actor() -> None:
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="actors are found by /proc")
 def test_a_killed_worker_loses_no_film_and_none_is_graded_twice(archive: Path, tmp_path: Path, cluster: None):
+    import pandas as pd
+
     killer = threading.Thread(target=kill_an_actor)
     killer.start()
     done = kneeoa_hub.grade_dataset(archive, tmp_path / "out", workers=2, films_per_part=3)
@@ -97,6 +105,8 @@ def test_a_killed_worker_loses_no_film_and_none_is_graded_twice(archive: Path, t
 
 
 def test_addresses_and_tables_of_films_give_the_rows_of_a_folder(archive: Path, tmp_path: Path, cluster: None, capsys):
+    import pandas as pd
+
     expected = in_one_process(archive)
     films = sorted(path for path in archive.rglob("*") if path.is_file())
     table = pd.DataFrame({"film": list(map(str, films)), "content": [film.read_bytes() for film in films]})
@@ -127,6 +137,8 @@ def test_the_example_of_the_docstring_runs(tmp_path: Path, monkeypatch: pytest.M
 
 
 def test_what_cannot_be_graded_is_an_error_before_ray_starts(archive: Path, tmp_path: Path, monkeypatch, capsys):
+    import pandas as pd
+
     with pytest.raises(SettingsError, match="occurs twice among the films"):
         kneeoa_hub.grade_dataset([archive, archive], tmp_path / "out")
     with pytest.raises(FilmNotFound, match=r"nowhere.parquet can't be read"):

@@ -161,6 +161,7 @@ def test_no_test_file_imports_another():
 def test_collecting_the_tests_imports_nothing_heavy():
     """Each of these takes half a second or more, TensorFlow ten; a test that needs one imports it when it runs."""
     heavy = ("tensorflow", "absl", "keras", "sklearn", "scipy", "matplotlib", "gradio", "schemathesis", "jsonschema")
+    heavy += ("pandas", "ray", "pyarrow")
     code = f"import sys, pytest; pytest.main(['--collect-only', '-q']); print([n for n in {heavy} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
