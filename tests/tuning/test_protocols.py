@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 
+from ..support.eager import eagerly
+from ..support.searches import write_search
+
 pytestmark = [
     pytest.mark.keras,
     pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning"),  # in Keras, while it exports
@@ -90,12 +93,11 @@ def bundle(audited, architecture, tmp_path_factory):
     from tuning.train import train
     from tuning.training.plan import TrainSettings
 
-    from ..support.searches import write_search
-
     root = tmp_path_factory.mktemp("protocols")
     searched = write_search(root / "search", audited, [architecture])
     settings = TrainSettings(epochs=1, batch=16, architectures=("0000",), protocols=True, variants=3)
-    trained = train(searched, root / "train", settings)
+    with eagerly():
+        trained = train(searched, root / "train", settings)
     evaluated = evaluate(trained, root / "evaluate", test=False, protocol="clinic")
     return export(evaluated, root / "bundle")
 
@@ -129,7 +131,8 @@ def test_members_of_a_bundle_are_trained_further_and_what_they_may_have_seen_is_
     from tuning.training.plan import TrainSettings
 
     settings = TrainSettings(epochs=1, batch=16, start=str(bundle), teacher=str(bundle), protocols=True)
-    trained = train(audited, tmp_path / "train", settings)
+    with eagerly():
+        trained = train(audited, tmp_path / "train", settings)
     record = read_record(trained)
     (member,) = record.members
     assert member.name == "0000-0"
