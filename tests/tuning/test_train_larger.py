@@ -9,6 +9,7 @@ import pytest
 from kneeoa_hub.errors import SettingsError
 from tuning.data.datasets import load_knees
 
+from ..support.eager import eagerly
 from ..support.searches import write_search
 
 if TYPE_CHECKING:
@@ -51,7 +52,9 @@ def test_it_goes_on_from_the_smaller_films_weights_for_a_shorter_time(searched, 
         return fit(model, *args, **kwargs)
 
     monkeypatch.setattr(keras.Model, "fit", watched)
-    out = train(searched, tmp_path / "train", TrainSettings(epochs=4, patience=4, batch=8, architectures=("0000@128",)))
+    settings = TrainSettings(epochs=4, patience=4, batch=16, architectures=("0000@128",))
+    with eagerly():
+        out = train(searched, tmp_path / "train", settings)
     smaller = build(small)
     smaller.load_weights(weights_path(out, "0000-0"))
     assert all(np.array_equal(a, b) for a, b in zip(begun[128], smaller.get_weights(), strict=True))
