@@ -2,9 +2,11 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from .commands import COMMANDS, Command
 from .run import console
+from .run.extensions import load
 from .run.memory import keep_freed_memory
 
 
@@ -13,7 +15,14 @@ def main(arguments: list[str] | None = None) -> int:
     parsed = parser().parse_args(arguments)
     console.prepare()
     keep_freed_memory()
-    return console.exit_code(lambda: print(parsed.run(parsed)))
+
+    def run() -> None:
+        for file in parsed.extensions:
+            with console.quiet_start():
+                load(Path(file))
+        print(parsed.run(parsed))
+
+    return console.exit_code(run)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -24,6 +33,8 @@ def parser() -> argparse.ArgumentParser:
         epilog="examples:\n" + "\n".join(f"  {command.example}" for command in COMMANDS),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    extension = "a Python file that adds a block, a loss, a backbone or a reader (docs/extending.md); repeatable"
+    whole.add_argument("--with", dest="extensions", action="append", default=[], metavar="FILE", help=extension)
     steps = whole.add_subparsers(metavar="STEP", required=True)
     for command in COMMANDS:
         _add(steps, command)
@@ -40,7 +51,7 @@ def _add(steps: "argparse._SubParsersAction[argparse.ArgumentParser]", command: 
     )
     action = "append" if command.several else "store"
     step.add_argument("--data", required=True, action=action, metavar="PATH", help=command.data)
-    step.add_argument("--out", required=True, metavar="DIR", help=command.out)
+    step.add_argument("--out", required=command.needs_out, metavar="DIR", help=command.out)
     command.add_options(step)
     step.set_defaults(run=command.run)
 

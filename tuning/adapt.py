@@ -26,10 +26,9 @@ from .networks.losses import QuadraticKappa, loss_for
 from .run import steps
 from .run.console import Progress
 from .run.weights import save_weights
-from .training.checkpoint import weights_path
+from .training.checkpoint import OBJECTIVE, weights_path
 from .training.members import RECORD, members_of
 from .training.schedule import warmup_cosine
-from .training.tuners import OBJECTIVE
 
 LEAST_FILMS = 50
 """Number of usable films below which a site has too few to adapt to."""

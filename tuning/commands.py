@@ -28,6 +28,7 @@ class Command:
         run: Runs the step with the parsed options; return the line that is printed at the end.
         out: Help for --out.
         several: Whether --data may be given several times.
+        needs_out: Whether --out must be given.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Command:
     run: Callable[[argparse.Namespace], str]
     out: str = FOLDER
     several: bool = False
+    needs_out: bool = True
 
 
 def _audit_options(step: argparse.ArgumentParser) -> None:
@@ -67,12 +69,30 @@ def _search_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--seed", type=seed, default=0, help="seed of the draws and the weights (default 0)")
     narrow = "narrow a choice of the search space, such as size=96,128, or add backbones: backbone=,lite0; repeatable"
     step.add_argument("--only", action="append", default=[], metavar="NAME=V1,V2", help=narrow)
+    space = "default, or full: with backbones (extra `backbones`) and every other value (default default)"
+    step.add_argument("--space", default="default", metavar="NAME", help=space)
+    objective = "log_loss or qwk, of validation films (default log_loss)"
+    step.add_argument("--objective", default="log_loss", metavar="NAME", help=objective)
+    teacher = "a bundle whose answers are half of the target of trials that draw it; may be given several times"
+    step.add_argument("--teacher", action="append", default=[], metavar="ADDRESS", help=teacher)
+    named = "do not begin with the networks that were designed by hand"
+    step.add_argument("--no-named", dest="named", action="store_false", help=named)
+    workers = "train trials in this many processes, which share the cores or GPUs (default 0: in this one)"
+    step.add_argument("--workers", type=_count_or_none, default=0, help=workers)
+    role = "across machines: a chief draws the trials, workers train them; a worker takes its options from --out"
+    step.add_argument("--role", choices=("chief", "worker"), default="", help=role)
+    address = "where the chief listens, in a private network (default KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT)"
+    step.add_argument("--address", default="", metavar="HOST:PORT", help=address)
+    failed = "proportion of the trials that may fail (default 0.5)"
+    step.add_argument("--most-failed", type=_proportion, default=0.5, help=failed)
+    step.add_argument("--hours", type=float, default=0.0, help="stop after this time (default 0: never)")
+    step.add_argument("--tensorboard", action="store_true", help="write each trial's course for TensorBoard")
 
 
 def _search(options: argparse.Namespace) -> str:
     with console.quiet_start():
         from .search import search
-        from .training.tuners import SearchSettings
+        from .searching.settings import RunSettings, SearchSettings
 
     only = {name: values.split(",") for name, _, values in (text.partition("=") for text in options.only)}
     settings = SearchSettings(
@@ -84,9 +104,32 @@ def _search(options: argparse.Namespace) -> str:
         validation_films=options.validation_films,
         seed=options.seed,
         only=only or None,
+        objective=options.objective,
+        space=options.space,
+        teachers=tuple(options.teacher),
+        named=options.named,
     )
-    out = search(Path(options.data), Path(options.out), settings)
-    return f"search: {out / 'report.md'}, {out / 'best.json'}"
+    run = RunSettings(
+        workers=options.workers,
+        role=options.role,
+        address=options.address,
+        most_failed=options.most_failed,
+        hours=options.hours,
+        tensorboard=options.tensorboard,
+    )
+    out = search(Path(options.data), Path(options.out), settings, run)
+    return "search: no trial is left" if run.role == "worker" else f"search: {out / 'report.md'}, {out / 'best.json'}"
+
+
+def _report_options(step: argparse.ArgumentParser) -> None:
+    pass
+
+
+def _report(options: argparse.Namespace) -> str:
+    with console.quiet_start():
+        from .searching.report import write_report
+
+    return f"report: {write_report(Path(options.data), Path(options.out or options.data))}"
 
 
 def _train_options(step: argparse.ArgumentParser) -> None:
@@ -314,6 +357,16 @@ COMMANDS = (
         "output of audit",
         _search_options,
         _search,
+    ),
+    Command(
+        "search-report",
+        "report what a search has found, while it runs too",
+        "python -m tuning search-report --data runs/search",
+        "output of search, finished or not",
+        _report_options,
+        _report,
+        out="folder for the report (default: that of the search)",
+        needs_out=False,
     ),
     Command(
         "train",

@@ -95,11 +95,11 @@ def _make_bundle(out: Path, bundle: Path) -> None:
         from .evaluate import evaluate
         from .export import export
         from .search import search
+        from .searching.settings import SearchSettings
         from .train import train
         from .training.members import read_record
         from .training.plan import TrainSettings
         from .training.search_result import read_result
-        from .training.tuners import SearchSettings
     say(f"2 search: Keras Tuner, {SEARCH['trials']} architectures")
     searched = search(audited, out / "search", SearchSettings(**SEARCH))
     best = read_result(searched)

@@ -1,37 +1,41 @@
-"""Step 2: Keras Tuner searches the space of architectures for the best validation quadratic weighted kappa.
+"""Step 2: Keras Tuner searches the space of architectures for the probabilities that validation films fit best.
 
-    python -m tuning search --data runs/audit --out runs/search --only size=128,160
+    python -m tuning search --data runs/audit --out runs/search --only size=128,160 --workers 2
 
-Writes trials.csv, report.md with plots, and best.json. A search that was killed goes on with the next trial.
+Writes trials.csv, report.md with plots, and best.json. A search that was killed goes on where it was.
 """
 
-import math
-from dataclasses import asdict
+import json
+import os
+import time
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
 
-import keras
 import keras_tuner as kt
-import numpy as np
 
-from kneeoa_hub.bundle import InputConfig
-from kneeoa_hub.errors import DataError, KneeOAError, SettingsError
+from kneeoa_hub.errors import DataError, OutputError
 
-from .data.augment import TrainingBatches, one_hot
-from .data.datasets import Knees, check_grades, load_knees, stratified_subset
-from .evaluation.plots import plot_search
-from .networks.architecture import SEARCH_SPACE, Architecture, KneeHyperModel, compiled, narrowed
 from .run import steps
+from .run.console import Progress
 from .run.room import only_run
-from .training.schedule import warmup_cosine
-from .training.search_result import RESULT, Trial, write_result
-from .training.tuners import OBJECTIVE, TUNERS, SearchSettings, run_trials
+from .searching.live import HERE, Doing, Sign, forget_signs, keep_renewing
+from .searching.oracle import FOLDER, STATE, Durable, Limits, oracle_of
+from .searching.records import read_trials, settings_of
+from .searching.report import write_report
+from .searching.settings import RunSettings, SearchSettings, planned_epochs
+from .searching.space import named_points, space_of
+from .searching.trial import TrialTrainer
+from .searching.tuner import FAILED, SearchTuner, progress_of
+from .searching.workers import address_of, conduct, role_of_environment, worker_name
+from .training.search_result import RESULT, write_result
 
-SHOWN_TRIALS = 15
-"""Best trials that report.md lists."""
+WAIT_S = 600.0
+"""Seconds that a worker waits for the folder of its search."""
 
 
-def search(audit: Path, out: Path, settings: SearchSettings = SearchSettings()) -> Path:
+def search(
+    audit: Path, out: Path, settings: SearchSettings = SearchSettings(), run: RunSettings = RunSettings()
+) -> Path:
     """Write trials.csv, report.md with plots, and best.json to `out`, and return it.
 
     A trial that fails leaves its traceback in failed/.
@@ -40,118 +44,114 @@ def search(audit: Path, out: Path, settings: SearchSettings = SearchSettings()) 
         audit: Output folder of the audit.
         out: A new folder, or one in which the same search was stopped.
         settings: The options of the search.
+        run: How it is run; another choice goes on with the same search.
 
     Raises:
-        SettingsError: The tuner or a choice of the search space does not exist.
-        DataError: No trial finished, or too many failed in a row.
+        SettingsError: An option has a value that does not exist.
+        DataError: No trial finished, too many failed, or the folder holds another search.
+        OutputError: The disk is full.
     """
-    search_space = narrowed(settings.only or {})
-    if settings.tuner not in TUNERS:
-        raise SettingsError(f"--tuner {settings.tuner}: choose among {', '.join(TUNERS)}.")
+    run = replace(run, role=run.role or role_of_environment())
+    if run.role == "worker":
+        work(out, run)
+        return out
+    space = space_of(settings)
+    if run.role:
+        address_of(run)
     audit = steps.find_input(audit, "audit")
-    steps.begin(out, "search", str(audit), asdict(settings))
+    record = json.loads(json.dumps(asdict(settings)))
+    record |= {f"search space: {name}": [str(value) for value in choices] for name, choices in space.items()}
+    steps.begin(out, "search", str(audit), record)
     if (out / RESULT).exists():
         return out
+    oracle = oracle_of(settings, space, list(named_points(space).values()) if settings.named else [])
+    oracle.most_failed = run.most_failed
     with only_run(out):
-        run_trials(_FilmHyperModel(search_space, audit, settings), out, settings)
-    trials = read_trials(out / "tuner", settings.epochs)
-    if not trials:
-        raise DataError(f"No trial of the search finished; read why in {out / 'failed'}.")
-    plot_search([trial.row() for trial in trials], out / "search.png")
-    (out / "report.md").write_text(_report(trials, search_space, settings), "utf-8")
-    write_result(out, trials, settings.tuner)
-    # Every trial left a checkpoint of its weights. The best architecture is trained anew, so they only fill the disk.
-    for checkpoint in (out / "tuner").glob("trial_*/*.h5"):
-        checkpoint.unlink()
+        _check_begun(out)
+        oracle.take_up(out)
+        if run.workers or run.role:
+            conduct(oracle, audit, out, settings, run)
+        else:
+            _train_here(oracle, audit, out, settings, run)
+        _check_ended(oracle, out, run)
+        trials = read_trials(out / FOLDER, settings)
+        forget_signs(out)
+        write_report(out, out, finished=True)
+        write_result(out, trials, settings.tuner, settings.objective)
     return out
 
 
-class _FilmHyperModel(KneeHyperModel):
-    """Trains each trial on films of the size that it drew."""
+def work(out: Path, run: RunSettings) -> None:
+    """Train trials of the search in a folder until its chief has none left. The folder holds the options.
 
-    def __init__(self, search_space: dict[str, tuple[Any, ...]], audit: Path, settings: SearchSettings):
-        super().__init__(search_space)
-        self.audit, self.settings = audit, settings
-        self.films: dict[InputConfig, tuple[Knees, tuple[np.ndarray, np.ndarray]]] = {}
-
-    def fit(self, hp: kt.HyperParameters, model: keras.Model, *args: Any, **kwargs: Any) -> keras.callbacks.History:
-        architecture = self.architecture(hp)
-        try:
-            training, validation = self._films(architecture.input)
-        except KneeOAError as error:  # a fault of the data, not of this trial
-            raise kt.errors.FatalError(error.message) from error
-        keras.utils.set_random_seed(self.settings.seed)
-        batches = TrainingBatches(training, self.settings.batch, architecture.augmentation, self.settings.seed)
-        # Each rung of Hyperband starts anew, so that its rate can fall within its epochs as it will in the long
-        # training. Under a constant rate the search prefers rates that are too low for that training.
-        schedule = warmup_cosine(architecture.learning_rate, kwargs["epochs"] * len(batches))
-        fresh = compiled(architecture, schedule)
-        given = {**kwargs, "verbose": 0, "initial_epoch": 0, "shuffle": False}
-        return fresh.fit(batches, *args, validation_data=validation, validation_batch_size=128, **given)
-
-    def _films(self, config: InputConfig) -> tuple[Knees, tuple[np.ndarray, np.ndarray]]:
-        """Training knees, and inputs and targets of validation; only those of one size are kept in memory."""
-        if config not in self.films:
-            training, validation = (load_knees(self.audit, split, config) for split in ("train", "val"))
-            training = stratified_subset(training, self.settings.films, self.settings.seed)
-            validation = stratified_subset(validation, self.settings.validation_films)
-            check_grades(validation)
-            self.films = {config: (training, (validation.inputs(), one_hot(validation.grades)))}
-        return self.films[config]
-
-
-def read_trials(tuner: Path, epochs: int) -> list[Trial]:
-    """Return the finished trials that Keras Tuner left on disk, best first.
-
-    Args:
-        tuner: Its folder.
-        epochs: Number of epochs of a trial that does not say.
+    Raises:
+        DataError: The folder holds no search, or its films can't be used.
+        SettingsError: The chief's address is missing.
     """
-    trials = []
-    for path in sorted(tuner.glob("trial_*/trial.json")):
-        trial = steps.read_json(path)
-        try:
-            if trial["status"] == "COMPLETED":
-                trials.append(_trial(trial, epochs))
-        except (KeyError, TypeError, ValueError) as error:
-            raise DataError(
-                f"{path} is damaged ({error!r}); remove its folder, and the search says how to go on."
-            ) from None
-    return sorted(trials, key=lambda trial: -trial.val_qwk)
+    host, port = address_of(run)
+    os.environ |= {"KERASTUNER_ORACLE_IP": host, "KERASTUNER_ORACLE_PORT": str(port)}
+    os.environ["KERASTUNER_TUNER_ID"] = name = worker_name()
+    ends = time.monotonic() + WAIT_S
+    while not (out / steps.RECORD).is_file():  # its chief may start later
+        if time.monotonic() > ends:
+            raise DataError(f"{out} holds no search; start its chief, with the same --out.")
+        time.sleep(1)
+    if (out / RESULT).exists():
+        return
+    settings, audit = settings_of(out), Path(steps.read_json(out / steps.RECORD)["input"])
+    sign = Sign(out, name)
+    keep_renewing(sign, out)
+    _run(
+        SearchTuner(
+            oracle_of(settings, space_of(settings), ()),
+            out,
+            settings,
+            TrialTrainer(audit, settings),
+            lambda trial, done, epochs: sign.show(Doing(name, trial, done, epochs)),
+            run.tensorboard,
+        )
+    )
+    sign.remove()
 
 
-def _trial(trial: dict[str, Any], epochs: int) -> Trial:
-    """A finished trial from its JSON. Raises ValueError kinds for a damaged one."""
-    values = trial["hyperparameters"]["values"]
-    if not math.isfinite(trial["score"]):
-        raise ValueError("the score is not a number")
-    # Keras Tuner keeps a truth value as 0 or 1. A choice that the search space has gained since is absent.
-    choices = {name: type(known[0])(values[name]) for name, known in SEARCH_SPACE.items() if name in values}
-    length, bracket = values.get("tuner/epochs", epochs), values.get("tuner/bracket", "")
-    return Trial(trial["trial_id"], trial["score"], length, bracket, Architecture(**choices))
+def _train_here(oracle: Durable, audit: Path, out: Path, settings: SearchSettings, run: RunSettings) -> None:
+    """Train the trials that are left, one after the other, in this process."""
+    sign, limits = Sign(out, HERE), Limits(out, oracle, run.hours)
+    with Progress(f"search, {settings.tuner}", planned_epochs(settings), note="starting") as progress:
+
+        def watch(trial: str, done: int, epochs: int) -> None:
+            limits.check()
+            doing = Doing(HERE, trial, done, epochs)
+            sign.show(doing)
+            progress.at(*progress_of(oracle.ended(), [doing], settings))
+
+        _run(SearchTuner(oracle, out, settings, TrialTrainer(audit, settings), watch, run.tensorboard))
 
 
-def _report(trials: list[Trial], search_space: dict[str, tuple[Any, ...]], settings: SearchSettings) -> str:
-    rows = [trial.row() for trial in trials[:SHOWN_TRIALS]]
-    lines = [
-        "# Search",
-        "",
-        f"{len(trials)} trials by {settings.tuner}; objective: {OBJECTIVE}; at most {settings.films} training films and"
-        f" {settings.epochs} epochs per trial.",
-        "",
-        "![Validation kappa of every trial, by choice](search.png)",
-        "",
-        "| " + " | ".join(rows[0]) + " |",
-        "|" + "---|" * len(rows[0]),
-        *("| " + " | ".join(_cell(value) for value in row.values()) + " |" for row in rows),
-        "",
-        "Search space: "
-        + "; ".join(f"{name} {', '.join(map(str, choices))}" for name, choices in search_space.items())
-        + ".",
-        "",
-    ]
-    return "\n".join(lines)
+def _run(tuner: SearchTuner) -> None:
+    """Train trials until none is left; raises what a trial raised that was no fault of its own."""
+    try:
+        tuner.search(verbose=0)
+    except kt.errors.FatalError as error:
+        raise error.__cause__ or error from None
 
 
-def _cell(value: Any) -> str:
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+def _check_begun(out: Path) -> None:
+    if list(out.glob(f"{FOLDER}/trial_*")) and not (out / FOLDER / STATE).is_file():
+        raise DataError(
+            f"{out / FOLDER} holds trials, but no {STATE} that says which are done; remove {out} to search anew."
+        )
+
+
+def _check_ended(oracle: Durable, out: Path, run: RunSettings) -> None:
+    """Raise DataError or OutputError when the search can't end with a result."""
+    failed, ended = oracle.failed, oracle.ended()
+    if oracle.fault:
+        raise OutputError(f"{oracle.fault}; make room, and give the same command again to go on.")
+    if oracle.too_many_failed or len(failed) == len(ended):
+        why = out / FAILED / f"trial_{failed[-1]}.txt" if failed else None
+        said = why.read_text("utf-8").strip().splitlines()[-1] if why and why.is_file() else "no trial was drawn"
+        raise DataError(
+            f"{len(failed)} of {len(ended)} trials failed, more than --most-failed {run.most_failed:g} allows; the last"
+            f" one with {said!r}. Read the tracebacks in {out / FAILED}. With a higher --most-failed it goes on."
+        )

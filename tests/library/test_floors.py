@@ -33,7 +33,7 @@ LIBRARY = [
     {"dataset"},
     {"cli"},
 ]
-TUNING = [{"run"}, {"data"}, {"networks"}, {"training"}, {"synthetic"}, {"evaluation"}]
+TUNING = [{"run"}, {"data"}, {"networks"}, {"training"}, {"synthetic"}, {"evaluation"}, {"searching"}]
 """The folders of tuning. A module beside them is a step, above all of them."""
 WITHIN = {
     "settings": {"errors"},

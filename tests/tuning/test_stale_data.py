@@ -244,17 +244,18 @@ def test_validation_films_of_one_grade_are_refused_before_a_training(audited: Pa
 
 @pytest.mark.parametrize("damage", ["null", '{"status": "COMPLETED"}', "{", '{"status": "COMPLETED", "score": null}'])
 def test_a_damaged_trial_is_one_clear_error(tmp_path: Path, damage: str):
-    from tuning.search import read_trials
+    from tuning.searching.records import read_trials
+    from tuning.searching.settings import SearchSettings
 
     (tmp_path / "trial_0").mkdir()
     (tmp_path / "trial_0" / "trial.json").write_text(damage)
     with pytest.raises(DataError, match=r"trial\.json"):
-        read_trials(tmp_path, 1)
+        read_trials(tmp_path, SearchSettings())
 
 
 def test_a_search_without_its_oracle_is_not_begun_anew_over_its_trials(audited: Path, tmp_path: Path):
     from tuning.search import search
-    from tuning.training.tuners import SearchSettings
+    from tuning.searching.settings import SearchSettings
 
     out = steps.begin(tmp_path / "search", "search", str(audited), asdict(SearchSettings()))
     (out / "tuner" / "trial_0").mkdir(parents=True)

@@ -8,13 +8,13 @@ import re
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from kneeoa_hub.errors import DataError, KneeOAError
+from kneeoa_hub.errors import DataError, KneeOAError, SettingsError
 from kneeoa_hub.grades import LABELS, NUM_GRADES
 from kneeoa_hub.imaging.content import read_content
 from kneeoa_hub.imaging.film import Limits
@@ -76,6 +76,10 @@ class Labelled:
     group: str | None = None
     side: str | None = None
     split: str | None = None
+
+
+Reader = Callable[[Path, str], Iterable[Labelled]]
+"""Reads the labelled films that a file lists; its arguments are the file and the name of the dataset."""
 
 
 def read_labels(arguments: Iterable[str]) -> list[Labelled]:
@@ -154,13 +158,28 @@ def _read_source(argument: str) -> Iterator[Labelled]:
     if not path.exists():
         raise DataError(f"--data {argument}: there is no such file or folder; give {LAYOUTS}.")
     dataset = name if named else None
-    if path.suffix.lower() == ".csv":
-        yield from _read_csv(path, dataset or path.stem)
+    if reader := READERS.get(path.suffix.lower()):
+        yield from reader(path, dataset or path.stem)
     else:
         films = list(_read_folders(path, dataset))
         if not films:
             raise DataError(f"--data {argument}: it has no film in a folder of a grade; give {LAYOUTS}.")
         yield from films
+
+
+def add_reader(suffix: str, read: Reader) -> None:
+    """Add a kind of file that `--data` accepts, see docs/extending.md.
+
+    Args:
+        suffix: The ending of its name, such as ".json".
+        read: Called with the file and the name of the dataset. It yields the labelled films.
+
+    Raises:
+        SettingsError: The ending is taken.
+    """
+    if suffix.lower() in (*READERS, *ARCHIVES):
+        raise SettingsError(f"There is a reader of {suffix} files already; give another ending.")
+    READERS[suffix.lower()] = read
 
 
 def _file_names(path: Path) -> list[str]:
@@ -261,6 +280,10 @@ def _grade(text: str, where: str) -> int:
     if text not in ("0", "1", "2", "3", "4"):
         raise DataError(f"{where}: the grade is {text!r}; give a Kellgren-Lawrence grade, 0, 1, 2, 3 or 4.")
     return int(text)
+
+
+READERS: dict[str, Reader] = {".csv": _read_csv}
+"""What reads a file of labels, by the ending of its name."""
 
 
 def content_of(labels: Sequence[Labelled]) -> dict[str, str]:

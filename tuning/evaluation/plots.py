@@ -1,4 +1,4 @@
-"""Plots of the search and of the evidence; matplotlib is loaded when the first plot is drawn."""
+"""Plots of the evidence; matplotlib is loaded when the first plot is drawn."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,40 +17,6 @@ COLOUR, SECOND_COLOUR = "#1f5f8b", "#c2571a"
 DPI = 110
 
 
-def plot_search(trials: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Draw each trial's validation kappa, one panel per choice of the search space.
-
-    Args:
-        trials: Rows of trials.csv.
-        path: The PNG file to write.
-    """
-    pyplot = _pyplot()
-    names = [name for name in trials[0] if name not in ("trial", "val_qwk", "epochs", "bracket")]
-    names = [name for name in names if len({trial[name] for trial in trials}) > 1] or names[:1]
-    columns = min(4, len(names))
-    rows = -(-len(names) // columns)
-    figure, axes = pyplot.subplots(rows, columns, figsize=(3.4 * columns, 2.9 * rows), squeeze=False, sharey=True)
-    longest = max(trial["epochs"] for trial in trials) or 1
-    for axis, name in zip(axes.flat, names, strict=False):
-        values = sorted({trial[name] for trial in trials}, key=lambda value: (isinstance(value, str), value))
-        for trial in trials:
-            size = 15 + 60 * trial["epochs"] / longest
-            axis.scatter(values.index(trial[name]), trial["val_qwk"], s=size, alpha=0.55, color=COLOUR, linewidths=0)
-        axis.set_xticks(
-            range(len(values)), [str(value) or "none" for value in values], rotation=30, ha="right", fontsize=8
-        )
-        axis.set_title(name.replace("_", " "), fontsize=10)
-        axis.grid(alpha=0.25)
-    for axis in axes[:, 0]:
-        axis.set_ylabel("validation QWK")
-    for axis in list(axes.flat)[len(names) :]:
-        axis.set_visible(False)
-    figure.suptitle("Every trial of the search; larger dots trained longer", fontsize=11)
-    figure.tight_layout()
-    figure.savefig(path, dpi=DPI)
-    pyplot.close(figure)
-
-
 def plot_confusion(tables: Mapping[str, np.ndarray], path: Path) -> None:
     """Draw, one panel per set of films, how the knees of each reader's grade are reported.
 
@@ -58,8 +24,8 @@ def plot_confusion(tables: Mapping[str, np.ndarray], path: Path) -> None:
         tables: By set, [5,5] counts; rows: reader's grade, columns: reported grade.
         path: The PNG file to write.
     """
-    pyplot = _pyplot()
-    figure, axes = pyplot.subplots(1, len(tables), figsize=(3.5 * len(tables), 3.8), squeeze=False)
+    plot = pyplot()
+    figure, axes = plot.subplots(1, len(tables), figsize=(3.5 * len(tables), 3.8), squeeze=False)
     for axis, (name, counts) in zip(axes.flat, tables.items(), strict=True):
         proportions = counts / counts.sum(1, keepdims=True).clip(1)
         axis.imshow(proportions, cmap="Blues", vmin=0, vmax=1)
@@ -70,7 +36,7 @@ def plot_confusion(tables: Mapping[str, np.ndarray], path: Path) -> None:
         axis.set(title=title(name), xlabel="graded", ylabel="given", xticks=range(5), yticks=range(5))
     figure.tight_layout()
     figure.savefig(path, dpi=DPI)
-    pyplot.close(figure)
+    plot.close(figure)
 
 
 def plot_calibration(sets: Mapping[str, Predictions], path: Path) -> None:
@@ -82,8 +48,8 @@ def plot_calibration(sets: Mapping[str, Predictions], path: Path) -> None:
         sets: By set, what was reported.
         path: The PNG file to write.
     """
-    pyplot = _pyplot()
-    figure, axes = pyplot.subplots(1, len(sets), figsize=(3.3 * len(sets), 3.6), squeeze=False, sharey=True)
+    plot = pyplot()
+    figure, axes = plot.subplots(1, len(sets), figsize=(3.3 * len(sets), 3.6), squeeze=False, sharey=True)
     for axis, (name, predictions) in zip(axes.flat, sets.items(), strict=True):
         axis.plot([0, 1], [0, 1], "--", color="gray", linewidth=1, label="perfect")
         likeliest = predictions.probabilities.max(1), predictions.probabilities.argmax(1) == predictions.truth
@@ -103,7 +69,7 @@ def plot_calibration(sets: Mapping[str, Predictions], path: Path) -> None:
     axes[0, 0].legend(fontsize=8, loc="lower right")
     figure.tight_layout()
     figure.savefig(path, dpi=DPI)
-    pyplot.close(figure)
+    plot.close(figure)
 
 
 def plot_prediction_sets(
@@ -117,8 +83,8 @@ def plot_prediction_sets(
         level: The coverage level.
         path: The PNG file to write.
     """
-    pyplot = _pyplot()
-    figure, axes = pyplot.subplots(2, len(sets), figsize=(3.3 * len(sets), 5.4), squeeze=False, sharey="row")
+    plot = pyplot()
+    figure, axes = plot.subplots(2, len(sets), figsize=(3.3 * len(sets), 5.4), squeeze=False, sharey="row")
     for (above, below), (name, predictions) in zip(axes.T, sets.items(), strict=True):
         y, bars = _with_bars(coverages[name].values())
         above.errorbar([int(grade) for grade in coverages[name]], y, bars, fmt="o", capsize=3, color=COLOUR)
@@ -134,7 +100,7 @@ def plot_prediction_sets(
     axes[1, 0].set_ylabel("proportion of knees")
     figure.tight_layout()
     figure.savefig(path, dpi=DPI)
-    pyplot.close(figure)
+    plot.close(figure)
 
 
 def plot_history(histories: Mapping[str, Sequence[Mapping[str, Any]]], path: Path) -> None:
@@ -144,8 +110,8 @@ def plot_history(histories: Mapping[str, Sequence[Mapping[str, Any]]], path: Pat
         histories: By member, its rows, see `checkpoint.read_history`.
         path: The PNG file to write.
     """
-    pyplot = _pyplot()
-    figure, axis = pyplot.subplots(figsize=(5.2, 3.4))
+    plot = pyplot()
+    figure, axis = plot.subplots(figsize=(5.2, 3.4))
     for name, rows in histories.items():
         axis.plot([float(row["val_qwk"]) for row in rows], label=name)
     axis.set(xlabel="epoch", ylabel="validation QWK")
@@ -154,7 +120,7 @@ def plot_history(histories: Mapping[str, Sequence[Mapping[str, Any]]], path: Pat
     axis.grid(alpha=0.25)
     figure.tight_layout()
     figure.savefig(path, dpi=DPI)
-    pyplot.close(figure)
+    plot.close(figure)
 
 
 def plot_maps(maps: MeanMaps, path: Path) -> None:
@@ -164,15 +130,15 @@ def plot_maps(maps: MeanMaps, path: Path) -> None:
         maps: See `occlusion.mean_maps`.
         path: The PNG file to write.
     """
-    pyplot = _pyplot()
+    plot = pyplot()
     left, top, right, bottom = maps.joint
-    figure, axes = pyplot.subplots(
+    figure, axes = plot.subplots(
         1, len(maps.by_grade), figsize=(2.1 * len(maps.by_grade) + 0.9, 2.9), squeeze=False, layout="constrained"
     )
     for axis, (grade, values) in zip(axes.flat, sorted(maps.by_grade.items()), strict=True):
         axis.imshow(values, cmap="inferno", vmin=0, vmax=1, interpolation="bilinear", extent=(0, 1, 1, 0))
         axis.add_patch(
-            pyplot.Rectangle(
+            plot.Rectangle(
                 (left, top), right - left, bottom - top, fill=False, edgecolor="white", linestyle="--", linewidth=1
             )
         )
@@ -184,7 +150,7 @@ def plot_maps(maps: MeanMaps, path: Path) -> None:
     scale.ax.tick_params(labelsize=8)
     figure.supxlabel("dashed frame: the joint space, where the peaks are counted", fontsize=8)
     figure.savefig(path, dpi=DPI)
-    pyplot.close(figure)
+    plot.close(figure)
 
 
 def plot_films(
@@ -200,10 +166,10 @@ def plot_films(
         title: Of the sheet.
         path: The PNG file to write.
     """
-    pyplot = _pyplot()
+    plot = pyplot()
     height, width = films.shape[1:]
     rows = -(-len(films) // columns) or 1
-    figure, axes = pyplot.subplots(
+    figure, axes = plot.subplots(
         rows, columns, figsize=(2.4 * columns, 2.4 * rows * height / width + 0.35 * rows + 0.4), squeeze=False
     )
     for axis, film, activation_map, caption in zip(axes.flat, films, maps, captions, strict=False):
@@ -218,7 +184,7 @@ def plot_films(
     figure.suptitle(title, fontsize=10)
     figure.tight_layout()
     figure.savefig(path, dpi=DPI)
-    pyplot.close(figure)
+    plot.close(figure)
 
 
 def _with_bars(estimates: Iterable[Estimate]) -> tuple[list[float], list[list[float]]]:
@@ -229,10 +195,11 @@ def _with_bars(estimates: Iterable[Estimate]) -> tuple[list[float], list[list[fl
     return [one.value for one in estimates], [below, above]
 
 
-def _pyplot() -> Any:
+def pyplot() -> Any:
+    """Return matplotlib's module, which draws to files alone."""
     import matplotlib
 
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot as loaded
 
-    return pyplot
+    return loaded

@@ -1,11 +1,10 @@
-"""The architectures that are searched: an `Architecture`, its network, and the search space of Keras Tuner."""
+"""The architectures that are searched: an `Architecture`, its network, and the values of every choice."""
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import keras
-import keras_tuner as kt
 import numpy as np
 from keras import layers, ops
 
@@ -15,7 +14,7 @@ from kneeoa_hub.grades import NUM_GRADES
 from kneeoa_hub.imaging import frame
 
 from . import backbones
-from .losses import QuadraticKappa, loss_for
+from .losses import LOSSES, QuadraticKappa, loss_for
 
 
 @dataclass(frozen=True)
@@ -43,6 +42,7 @@ class Architecture:
             builds these from random weights.
         crop: How a knee is brought to the input, see `InputConfig`: "fit" letterboxes the whole crop, as releases
             before 0.9.0 did; "frame" takes the square about the joint, however the film was cut.
+        weight_decay: Of the kernels, as a part of the learning rate (AdamW: Loshchilov & Hutter, ICLR 2019).
     """
 
     size: int = 160
@@ -61,6 +61,7 @@ class Architecture:
     fold: bool = False
     backbone: str = ""
     crop: Crop = "fit"
+    weight_decay: float = 0.01
 
     @property
     def input(self) -> InputConfig:
@@ -101,10 +102,21 @@ NAMED = {
     "folded-joint-line": Architecture(fold=True, view="band", crop="frame"),
     "joint-line": Architecture(size=192, view="band", block="plain", blocks=2, loss="coral", crop="frame"),
     "baseline-2023": BASELINE_2023,
+    "folded-lite0": Architecture(
+        288,
+        fold=True,
+        backbone="lite0",
+        crop="frame",
+        dropout=0.3,
+        learning_rate=8e-4,
+        augmentation=1.0,
+        weight_decay=0.6,
+    ),
 }
-"""Networks designed by hand, by the name that `train --architecture` knows."""
+"""Networks designed by hand, by the name that `train --architecture` knows; the last one is that of release 0.9.0. They
+are the first trials of a search whose search space holds them."""
 SEARCH_SPACE: dict[str, tuple[Any, ...]] = {
-    "size": (96, 128, 160, 192, 224, 256),
+    "size": (96, 128, 160, 192, 224, 256, 288),
     "view": ("whole", "band"),
     "fold": (False, True),
     "stem": ("conv5", "none"),
@@ -114,29 +126,35 @@ SEARCH_SPACE: dict[str, tuple[Any, ...]] = {
     "normalisation": (True, False),
     "pooling": ("average", "max", "attention", "flatten"),
     "dense": ("", "64", "128-64"),
-    "dropout": (0.0, 0.2, 0.4),
+    "dropout": (0.0, 0.2, 0.3, 0.4),
     "loss": ("cross_entropy", "soft_ordinal", "coral"),
-    "learning_rate": (3e-4, 1e-3, 2e-3, 4e-3),
+    "learning_rate": (3e-4, 8e-4, 1e-3, 2e-3, 4e-3),
     "augmentation": (0.0, 0.35, 0.7, 1.0),
     "backbone": ("", *backbones.BACKBONES),
     "crop": ("frame", "fit"),
+    "weight_decay": (0.01, 0.1, 0.6),
 }
 """The values of every choice that a search can draw; see `narrowed` for those it draws by default."""
+DEFAULT_SPACE: dict[str, tuple[Any, ...]] = {
+    "size": SEARCH_SPACE["size"][:-1],
+    "backbone": ("",),
+    "crop": ("frame",),
+}
+"""Choices of which a search draws fewer values by default. A backbone's weights are an extra to install, and a search
+with a seed finds the same with and without that extra. The largest size pays only with a backbone."""
 
 
-def narrowed(only: dict[str, list[str]]) -> dict[str, tuple[Any, ...]]:
+def narrowed(only: Mapping[str, Sequence[str]], full: bool = False) -> dict[str, tuple[Any, ...]]:
     """Return the search space with fewer values of some choices.
-
-    A backbone is drawn only when `only` names it: its weights are an extra to install, and a search with a seed finds
-    the same with and without that extra. So is a crop other than "frame".
 
     Args:
         only: By name of a choice, the values that stay, such as {"size": ["128", "160"]}.
+        full: Whether the other choices have all of their values; otherwise some have those of DEFAULT_SPACE.
 
     Raises:
         SettingsError: A choice or a value is not in the search space.
     """
-    search_space = {**SEARCH_SPACE, "backbone": ("",), "crop": ("frame",)}
+    search_space = SEARCH_SPACE | ({} if full else DEFAULT_SPACE)
     for name, texts in only.items():
         if name not in search_space:
             raise SettingsError(f"--only {name}: there is no such choice; choose among {', '.join(SEARCH_SPACE)}.")
@@ -243,43 +261,36 @@ def compiled(architecture: Architecture, learning_rate: Any = None, protocols: S
         protocols: The protocols that get a classifier each; none gives one classifier for all films.
     """
     model = build(architecture, protocols=protocols)
-    optimizer = keras.optimizers.AdamW(learning_rate or architecture.learning_rate, weight_decay=0.01, clipnorm=5.0)
-    # Keras Tuner restores a promoted trial's optimizer only if its variables exist by then.
-    optimizer.build(model.trainable_variables)
+    rate = learning_rate or architecture.learning_rate
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=architecture.weight_decay, clipnorm=5.0)
+    # Biases and the scales of normalisation stay: they are few, and a strong decay would silence their layers.
+    optimizer.exclude_from_weight_decay([weight for weight in model.trainable_variables if len(weight.shape) < 2])
+    optimizer.build(model.trainable_variables)  # a resumed training restores only variables that exist
     metrics = [QuadraticKappa()] if protocols else [QuadraticKappa(), "accuracy"]
+    if architecture.loss not in LOSSES:
+        raise _unknown("loss", architecture.loss)
     model.compile(optimizer, loss_for(architecture.loss), metrics=metrics)
     return model
-
-
-class KneeHyperModel(kt.HyperModel):
-    """Draws an architecture from a search space and builds its network."""
-
-    def __init__(self, search_space: dict[str, tuple[Any, ...]]):
-        super().__init__(name="knee")
-        self.search_space = search_space
-
-    def build(self, hp: kt.HyperParameters) -> keras.Model:
-        """Return the network that a trial draws."""
-        return compiled(self.architecture(hp))
-
-    def architecture(self, hp: kt.HyperParameters) -> Architecture:
-        """Return the architecture that a trial draws."""
-        defaults = asdict(Architecture())
-        values: dict[str, Any] = {
-            name: hp.Choice(name, list(choices), default=defaults[name] if defaults[name] in choices else choices[0])
-            for name, choices in self.search_space.items()
-        }
-        return Architecture(**values)
 
 
 def _stages(x, architecture: Architecture):
     """Stem and stages with random weights."""
     if architecture.stem == "conv5":
         x = _conv(x, architecture.stages[0], 5, 2, architecture)
+    if architecture.block not in BLOCKS:
+        raise _unknown("block", architecture.block)
     for width in architecture.stages:
         for block in range(architecture.blocks):
             x = BLOCKS[architecture.block](x, width, 2 if block == 0 else 1, architecture)
     return x
+
+
+def _unknown(choice: str, name: str) -> SettingsError:
+    known = ", ".join(map(str, SEARCH_SPACE[choice]))
+    return SettingsError(
+        f"There is no {choice} {name!r}; choose among {known}, or give the file that adds it with `python -m tuning"
+        " --with FILE`."
+    )
 
 
 def _numbers(text: str) -> tuple[int, ...]:

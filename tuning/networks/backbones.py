@@ -10,6 +10,7 @@ import importlib.util
 import io
 import pickle
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -51,6 +52,18 @@ BACKBONES = {
         (1, 3, 3, 4, 4, 5, 1),
     ),
 }
+
+
+@dataclass(frozen=True)
+class AddedBackbone:
+    """A backbone that a file of a user adds, see `adding.add_backbone`."""
+
+    features: Callable[[Any], Any]
+    load: Callable[[keras.Model], None]
+
+
+ADDED: dict[str, AddedBackbone] = {}
+"""Backbones that files of users have added."""
 STEM = 32
 STAGES = ((3, 1, 1, 16), (3, 2, 6, 24), (5, 2, 6, 40), (3, 2, 6, 80), (5, 1, 6, 112), (5, 2, 6, 192), (3, 1, 6, 320))
 """Kernel, stride, expansion and channels of each stage."""
@@ -61,8 +74,13 @@ def features(x: Any, name: str) -> Any:
 
     Raises SettingsError for a backbone that is not known.
     """
+    if name in ADDED:
+        return ADDED[name].features(x)
     if name not in BACKBONES:
-        raise SettingsError(f"There is no backbone {name!r}; choose one of {', '.join(BACKBONES)}.")
+        raise SettingsError(
+            f"There is no backbone {name!r}; choose one of {', '.join(BACKBONES)}, or give the file that adds it with"
+            " `python -m tuning --with FILE`."
+        )
     x = layers.Rescaling(SCALE)(x)
     x = _normalised(layers.Conv2D(STEM, 3, 2, padding="same", use_bias=False, name=f"{name}_stem")(x), f"{name}_stem")
     inner = STEM
@@ -85,6 +103,9 @@ def published_arrays(name: str) -> dict[str, list[np.ndarray]]:
 
 def load(model: keras.Model, name: str) -> None:
     """Give the layers that `features` made the published weights; it raises what `published_arrays` does."""
+    if name in ADDED:
+        ADDED[name].load(model)
+        return
     published = published_arrays(name)
     for layer in model.layers:
         if layer.name in published:

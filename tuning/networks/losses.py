@@ -7,6 +7,8 @@ nothing.
 # Keras says of its operations that they may return nothing, or a list.
 # pyright: reportOperatorIssue=false, reportOptionalOperand=false, reportOptionalSubscript=false
 
+from collections.abc import Callable
+
 import keras
 from keras import ops
 
@@ -66,13 +68,17 @@ def _mass_over(probabilities):
     return 1.0 - ops.cumsum(probabilities, axis=-1)[:, :-1]
 
 
+LOSSES: dict[str, Callable[[], keras.losses.Loss]] = {
+    "cross_entropy": keras.losses.CategoricalCrossentropy,
+    "soft_ordinal": SoftOrdinal,
+    "coral": lambda: Coral(name="coral"),
+}
+"""What makes each loss, by its name in the search space."""
+
+
 def loss_for(name: str) -> keras.losses.Loss:
-    """Return the loss of a name: "cross_entropy", "soft_ordinal" or "coral"."""
-    return {
-        "cross_entropy": keras.losses.CategoricalCrossentropy,
-        "soft_ordinal": SoftOrdinal,
-        "coral": lambda: Coral(name="coral"),
-    }[name]()
+    """Return the loss of a name in LOSSES."""
+    return LOSSES[name]()
 
 
 @keras.saving.register_keras_serializable("kneeoa")

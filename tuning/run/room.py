@@ -1,6 +1,5 @@
 """What a long run needs for itself: room on the disk, and a folder in which no other run writes."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,15 +25,9 @@ def check_room(folder: Path, parameters: int) -> None:
 
 @contextmanager
 def only_run(out: Path) -> Iterator[None]:
-    """Raise DataError when another process runs a step in the folder: each would overwrite the other's files.
-
-    A distributed search of Keras Tuner shares its folder on purpose.
-    """
+    """Raise DataError when another process runs a step in the folder: each would overwrite the other's files."""
     from filelock import FileLock, Timeout
 
-    if "KERASTUNER_TUNER_ID" in os.environ:
-        yield
-        return
     lock = FileLock(out / f"{UNFINISHED}lock")
     try:
         lock.acquire(timeout=0)

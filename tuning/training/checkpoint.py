@@ -18,7 +18,9 @@ from kneeoa_hub.keras_files import load_weights
 
 from ..run.room import check_room
 from ..run.weights import save_weights
-from .tuners import OBJECTIVE
+
+OBJECTIVE = "val_qwk"
+"""The validation measure by which a training with patience keeps its best epoch."""
 
 
 class Checkpoint(keras.callbacks.Callback):

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from kneeoa_hub.errors import DataError, SettingsError
+from kneeoa_hub.files import replacing
 
 from ..networks.architecture import SEARCH_SPACE, Architecture
 from ..run import steps
-from .tuners import OBJECTIVE
 
 RESULT = "best.json"
 TRIALS = "trials.csv"
@@ -21,26 +21,49 @@ LARGEST_SIZE, MOST_SIZES = 4096, 24
 
 @dataclass(frozen=True)
 class Trial:
-    """A finished trial of a search.
+    """A finished trial of a search. A measure is None where it was not taken.
 
     Attributes:
         trial: Its number, as Keras Tuner counts.
-        val_qwk: Its validation quadratic weighted kappa.
+        val_log_loss: Its log loss on validation films, after a temperature was fitted on them.
+        log_loss_error: The standard error of `val_log_loss`, by bootstrap over leakage groups.
+        val_qwk: Its validation quadratic weighted kappa, of the likeliest grade.
+        qwk_error: The standard error of `val_qwk`.
         epochs: Epochs that it was trained for.
         bracket: Hyperband's bracket, or "" with another tuner.
+        parameters: Number of the network's weights.
+        bytes: Size of its ONNX graph; of the longest trials only.
+        milliseconds: Time that the graph takes for one film on one thread; of the longest trials only.
+        seconds: Time of its training.
+        ended: When it ended, in seconds since 1970.
         architecture: The point of the search space.
+        teacher: Address of the bundle whose answers were half of its target; "" for none.
     """
 
     trial: str
+    val_log_loss: float | None
+    log_loss_error: float | None
     val_qwk: float
+    qwk_error: float | None
     epochs: int
     bracket: int | str
+    parameters: int | None
+    bytes: int | None
+    milliseconds: float | None
+    seconds: float | None
+    ended: float | None
     architecture: Architecture
+    teacher: str = ""
 
     def row(self) -> dict[str, Any]:
         """Return the trial as a row of trials.csv."""
-        choices = {name: getattr(self.architecture, name) for name in SEARCH_SPACE}
-        return {"trial": self.trial, OBJECTIVE: self.val_qwk, "epochs": self.epochs, "bracket": self.bracket, **choices}
+        measures = {name: value for name, value in vars(self).items() if name not in ("architecture", "teacher")}
+        return measures | self.choices()
+
+    def choices(self) -> dict[str, Any]:
+        """Return its values of all choices; the teacher only where it has one."""
+        teacher = {"teacher": self.teacher} if self.teacher else {}
+        return {name: getattr(self.architecture, name) for name in SEARCH_SPACE} | teacher
 
 
 @dataclass(frozen=True)
@@ -51,13 +74,19 @@ class SearchResult:
         architecture: The best point of the search space, by name of the choice.
         val_qwk: Its validation quadratic weighted kappa, within the search's short training.
         trials: Number of finished trials.
-        tuner: One of tuners.TUNERS.
+        tuner: One of settings.TUNERS.
+        objective: What the search optimised, "log_loss" or "qwk"; releases before 0.10.0 optimised the kappa.
+        val_log_loss: The validation log loss of the best point.
+        teacher: Address of the bundle whose answers were half of its target; "" for none.
     """
 
     architecture: dict[str, Any]
     val_qwk: float
     trials: int
     tuner: str
+    objective: str = "qwk"
+    val_log_loss: float | None = None
+    teacher: str = ""
 
 
 def read_result(search: Path) -> SearchResult:
@@ -65,20 +94,30 @@ def read_result(search: Path) -> SearchResult:
     return steps.typed(SearchResult, steps.read_json(search / RESULT), search / RESULT)
 
 
-def write_result(search: Path, trials: Sequence[Trial], tuner: str) -> None:
+def write_trials(folder: Path, trials: Sequence[Trial]) -> None:
+    """Write trials.csv; trials: best first."""
+    rows = [trial.row() for trial in trials]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    with replacing(folder / TRIALS) as part, part.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, names, restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def write_result(search: Path, trials: Sequence[Trial], tuner: str, objective: str) -> None:
     """Write trials.csv and best.json.
 
     Args:
-        search: The folder of the search.
-        trials: The trials, best first.
-        tuner: The name of the tuner.
+        search: Output folder of the search.
+        trials: The finished trials, best first.
+        tuner: One of settings.TUNERS.
+        objective: One of settings.OBJECTIVES.
     """
-    with (search / TRIALS).open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(trials[0].row()))
-        writer.writeheader()
-        writer.writerows(trial.row() for trial in trials)
+    write_trials(search, trials)
     best = trials[0]
-    steps.write_json(search / RESULT, SearchResult(asdict(best.architecture), best.val_qwk, len(trials), tuner))
+    choices = asdict(best.architecture)
+    result = SearchResult(choices, best.val_qwk, len(trials), tuner, objective, best.val_log_loss, best.teacher)
+    steps.write_json(search / RESULT, result)
 
 
 def best_architecture(search: Path) -> Architecture:

@@ -1,0 +1,55 @@
+"""A search whose trials take no time: a formula stands for the training, and everything else is the real thing.
+
+`python -m tests.support.formula worker OUT HOST:PORT` is a worker of such a search.
+"""
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+SLOW = "KERASTUNER_TEST_SLOW"
+"""The environment variable that keeps a worker in its first trial."""
+
+
+class Formula:
+    """Answers for a trial by its choices alone, better after more epochs."""
+
+    def __init__(self, audit: Path, settings: Any):
+        del audit, settings
+
+    def train(self, values: Mapping[str, Any], epochs: int, callbacks: Sequence[Any]) -> dict[str, float]:
+        """The measures of a trial. In a slow worker it never ends."""
+        for epoch in range(epochs):
+            for callback in callbacks:
+                callback.on_epoch_end(epoch, {})
+        while SLOW in os.environ:
+            time.sleep(0.05)
+        loss = 0.6 + float(values["dropout"]) + 100 * float(values["learning_rate"]) + 0.1 / epochs
+        return {
+            "val_log_loss": loss,
+            "log_loss_error": 0.02,
+            "val_qwk": 1 - loss / 2,
+            "qwk_error": 0.03,
+            "seconds": 30.0 * epochs,
+            "parameters": 1000.0,
+            "bytes": 4000.0 * (2 if values["block"] == "plain" else 1),
+            "milliseconds": 2.0 if values["block"] == "plain" else 3.0,
+        }
+
+
+def main() -> int:
+    """Run a worker as the command line does."""
+    import tuning.search
+
+    tuning.search.TrialTrainer = Formula  # pyright: ignore[reportAttributeAccessIssue]
+    from tuning.__main__ import main as command
+
+    _, _, out, address = sys.argv
+    return command(["search", "--data", "-", "--out", out, "--role", "worker", "--address", address])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""Files of a user that add to the loop: `python -m tuning --with my_block.py search ...`."""
+
+import importlib.util
+import traceback
+from pathlib import Path
+
+from kneeoa_hub.errors import SettingsError
+
+LOADED: list[Path] = []
+"""The files that this process has run, for the processes that it starts."""
+
+
+def load(path: Path) -> None:
+    """Run a Python file, which calls `add_block` or its like. It can do whatever its user can do.
+
+    Raises SettingsError when the file does not exist or fails.
+    """
+    spec = importlib.util.spec_from_file_location(f"extension_{path.stem}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise SettingsError(f"--with {path}: there is no such Python file.")
+    try:
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
+    except SettingsError as error:
+        raise SettingsError(f"--with {path}: {error.message}") from None
+    except Exception as error:
+        line = traceback.extract_tb(error.__traceback__)[-1].lineno
+        raise SettingsError(f"--with {path}: line {line} fails with {type(error).__name__}: {error}") from None
+    LOADED.append(path.absolute())

@@ -1,0 +1,63 @@
+"""What a network costs its users: the size of its graph, and the time it takes for one film."""
+
+import contextlib
+import io
+import tempfile
+import time
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from ..networks.architecture import Architecture, build
+
+RUNS = 15
+"""Runs of one film, of which the fastest counts: what else the machine does can only slow one down."""
+
+
+def cost_of(architecture: Architecture) -> dict[str, float]:
+    """Return the bytes of a network's ONNX graph, and the milliseconds that it takes for one film on one thread.
+
+    Nothing is returned where Keras can't write the graph, which needs TensorFlow. The weights do not matter, so each
+    network is measured once.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return {}
+    of_training = Architecture()
+    return dict(
+        _measured(
+            replace(
+                architecture,
+                loss="coral" if architecture.loss == "coral" else of_training.loss,
+                dropout=of_training.dropout,
+                learning_rate=of_training.learning_rate,
+                weight_decay=of_training.weight_decay,
+                augmentation=of_training.augmentation,
+            )
+        )
+    )
+
+
+@cache
+def _measured(architecture: Architecture) -> tuple[tuple[str, float], ...]:
+    import onnxruntime
+
+    network = build(architecture, published=False)
+    image = np.zeros((1, *network.input_shape[1:]), np.float32)
+    network.predict_on_batch(image)  # Keras exports only a model that has been called
+    with tempfile.TemporaryDirectory() as folder:
+        graph = Path(folder) / "model.onnx"
+        with contextlib.redirect_stdout(io.StringIO()):
+            network.export(graph, format="onnx", verbose=False)
+        content = graph.read_bytes()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 4
+    session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    seconds = []
+    for _ in range(RUNS):
+        began = time.perf_counter()
+        session.run(None, {"image": image})
+        seconds.append(time.perf_counter() - began)
+    return (("bytes", float(len(content))), ("milliseconds", 1000 * min(seconds)))

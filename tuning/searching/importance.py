@@ -1,0 +1,70 @@
+"""Which choices the trials depend on: a surrogate predicts them, and is asked again without one choice."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..networks.architecture import SEARCH_SPACE
+from ..training.search_result import Trial
+
+LEAST_TRIALS = 10
+"""Finished trials below which no surrogate is fitted."""
+TREES, REPEATS = 100, 10
+"""Of the surrogate, and of the permutations of each choice."""
+
+
+@dataclass(frozen=True)
+class Importance:
+    """How much depends on each choice.
+
+    Attributes:
+        explained: Proportion of the variance between trials that the surrogate explains for trials that it was not
+            fitted to; below 0 it knows less than their mean.
+        choices: Name of each choice that varies, its importance and the deviation of that, the greatest first: by how
+            much the mean error of the surrogate grows when the values of the choice are exchanged between trials, in
+            units of the objective.
+    """
+
+    explained: float
+    choices: tuple[tuple[str, float, float], ...]
+
+
+def importance(trials: Sequence[Trial], objective: str) -> Importance | None:
+    """Return the importance of the choices by a random forest (Breiman, Mach. Learn. 2001); None of too few trials.
+
+    Args:
+        trials: Finished trials. The number of epochs counts as a choice.
+        objective: A key of settings.OBJECTIVES.
+    """
+    from sklearn.ensemble import RandomForestRegressor
+    from sklearn.inspection import permutation_importance
+
+    varied = varied_choices(trials)
+    if len(trials) < LEAST_TRIALS or not varied:
+        return None
+    x = np.array([[code(name, value_of(trial, name)) for name in varied] for trial in trials], float)
+    y = np.array([getattr(trial, f"val_{objective}") for trial in trials])
+    forest = RandomForestRegressor(TREES, oob_score=True, min_samples_leaf=2, random_state=0).fit(x, y)
+    found = permutation_importance(forest, x, y, n_repeats=REPEATS, random_state=0, scoring="neg_mean_absolute_error")
+    rows = zip(varied, found["importances_mean"].tolist(), found["importances_std"].tolist(), strict=True)
+    return Importance(float(forest.oob_score_), tuple(sorted(rows, key=lambda row: -row[1])))
+
+
+def varied_choices(trials: Sequence[Trial]) -> list[str]:
+    """Return the choices that differ between trials, the number of epochs among them."""
+    names = ["epochs", *SEARCH_SPACE, "teacher"]
+    return [name for name in names if len({value_of(trial, name) for trial in trials}) > 1]
+
+
+def value_of(trial: Trial, name: str) -> Any:
+    """Return a trial's value of a choice, or its epochs or teacher."""
+    return getattr(trial, name) if name in ("epochs", "teacher") else getattr(trial.architecture, name)
+
+
+def code(name: str, value: Any) -> float:
+    """Return a value of a choice as a number: itself, or its place among the values."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    return float(SEARCH_SPACE[name].index(value)) if name in SEARCH_SPACE else float(value != "")

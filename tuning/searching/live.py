@@ -1,0 +1,116 @@
+"""Signs of life: what each process of a search is doing, in small files that the others and the report read.
+
+Keras Tuner's chief does not notice that a worker has died, and its workers wait an hour for a chief that has. Every
+process therefore renews a file of its own, and whoever waits for another one looks at that one's file.
+"""
+
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from kneeoa_hub.files import replacing
+
+FOLDER = "live"
+CHIEF, HERE = "chief", "here"
+"""The names of the process that draws the trials, and of one that trains them too."""
+BEAT_S, LOST_S = 1.0, 120.0
+"""Seconds between two signs of life, and after which one who gave none is lost. Shared folders show a change late."""
+CHIEF_PID = "KERASTUNER_CHIEF_PID"
+"""The environment variable that gives a worker on the chief's own machine the chief's process id."""
+LOST_CODE = 75
+"""Exit code of a worker whose chief is lost."""
+
+
+@dataclass(frozen=True)
+class Doing:
+    """What a process does: a trial, how many of its epochs are done, and all of its epochs; or nothing yet."""
+
+    process: str
+    trial: str = ""
+    done: int = 0
+    epochs: int = 0
+
+
+class Sign:
+    """The sign of life of one process."""
+
+    def __init__(self, out: Path, process: str):
+        self.path, self.process = sign_path(out, process), process
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.show(Doing(process))
+
+    def show(self, doing: Doing) -> None:
+        """Say what the process does now."""
+        with replacing(self.path) as part:
+            part.write_text(json.dumps(asdict(doing)), "utf-8")
+
+    def renew(self) -> None:
+        """Say that the process lives. The file is gone when the search has ended."""
+        if self.path.exists():
+            os.utime(self.path)
+
+    def remove(self) -> None:
+        """Say that the process has ended."""
+        self.path.unlink(missing_ok=True)
+
+
+class Listener:
+    """Notices that a process gives no sign of life any more, by this machine's clock alone."""
+
+    def __init__(self, out: Path):
+        self.out = out
+        self._seen: dict[str, tuple[float, float]] = {}
+
+    def lost(self, process: str) -> bool:
+        """Return whether a process has given no sign of life for LOST_S seconds."""
+        path = sign_path(self.out, process)
+        changed = path.stat().st_mtime if path.exists() else 0.0
+        now = time.monotonic()
+        if self._seen.get(process, (None,))[0] != changed:
+            self._seen[process] = changed, now
+        return now - self._seen[process][1] > LOST_S
+
+
+def keep_renewing(sign: Sign, out: Path) -> None:
+    """Renew the sign of a worker in the background, and end the process when its chief is lost.
+
+    A worker that waits for an answer of its chief does not notice this by itself, and nothing of it is worth keeping.
+    """
+    listener, parent = Listener(out), os.environ.get(CHIEF_PID)
+
+    def beat() -> None:
+        while True:
+            time.sleep(BEAT_S)
+            sign.renew()
+            if listener.lost(CHIEF) or (parent and parent != str(os.getppid())):
+                print(f"error: the chief of {out} has ended; start it again, then this worker.", file=sys.stderr)
+                sys.stderr.flush()
+                os._exit(LOST_CODE)
+
+    threading.Thread(target=beat, name="sign of life", daemon=True).start()
+
+
+def sign_path(out: Path, process: str) -> Path:
+    """Return the file of a process."""
+    return out / FOLDER / f"{process}.json"
+
+
+def doing_now(out: Path) -> list[Doing]:
+    """Return what the processes of a search that train do now; a file that is damaged is left out."""
+    found = []
+    for path in sorted((out / FOLDER).glob("*.json")):
+        try:
+            found.append(Doing(**json.loads(path.read_text("utf-8"))))
+        except (OSError, ValueError, TypeError):
+            continue
+    return [doing for doing in found if doing.process != CHIEF]
+
+
+def forget_signs(out: Path) -> None:
+    """Remove the signs of life of a search that has ended."""
+    shutil.rmtree(out / FOLDER, ignore_errors=True)

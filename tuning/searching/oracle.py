@@ -1,0 +1,269 @@
+"""Keras Tuner's three oracles, so that a kill at any moment loses no trial and counts none twice.
+
+Keras Tuner writes each trial and its own state to files of their own, one after the other. A kill between the two, or
+in the middle of one, leaves a trial that is lost, counted twice, or a file that can't be read. Here one file, written
+whole, holds everything; the trial.json of each trial is a copy of it for readers.
+"""
+
+import json
+import os
+import sys
+import time
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import keras_tuner as kt
+import numpy as np
+from keras_tuner.engine import trial as trials
+
+from kneeoa_hub.errors import DataError, OutputError
+from kneeoa_hub.files import UNFINISHED, replacing
+
+from ..run.room import check_room
+from ..run.steps import SEEDS
+from .settings import FACTOR, SearchSettings
+from .space import Space, hyperparameters
+
+FOLDER, STATE = "tuner", "oracle.json"
+"""Keras Tuner's folder in that of a search, and the file of its state."""
+ENDED = "ended"
+"""The measure of a trial that says when it ended, in seconds since 1970."""
+LEAST_ENDED = 5
+"""Trials that must have ended before the search may stop because too many of them failed."""
+DEATHS = 2
+"""Deaths of a worker in one trial after which the trial has failed; it may need more memory than there is."""
+
+
+class Durable(kt.Oracle):
+    """What all three oracles share: it comes before the oracle of Keras Tuner in the list of bases.
+
+    Attributes:
+        first: Points that are tried before any is drawn.
+        most_failed: Proportion of the ended trials that may have failed.
+        fault: Why the state could not be written; "" while it can.
+        stopped: Whether somebody was told that there is no trial left.
+    """
+
+    first: Sequence[Mapping[str, str]] = ()
+    most_failed: float = 1.0
+    fault: str = ""
+    stopped: bool = False
+
+    def __init__(self, **options: Any):
+        super().__init__(**options)
+        self._deaths: Counter[str] = Counter()
+
+    def take_up(self, out: Path) -> None:
+        """Work in the folder of a search, and go on where it was stopped. Raises DataError as `reload` does."""
+        self._set_project_dir(str(out), FOLDER)
+        if (out / FOLDER / STATE).exists():
+            self.reload()
+        else:
+            self.save()  # before any trial: trials without a state would be of another search
+
+    @property
+    def failed(self) -> list[str]:
+        """The trials that failed."""
+        return [name for name in self.end_order if self.trials[name].status == trials.TrialStatus.FAILED]
+
+    @property
+    def too_many_failed(self) -> bool:
+        """Whether more of the ended trials failed than may."""
+        return len(self.end_order) >= LEAST_ENDED and len(self.failed) > self.most_failed * len(self.end_order)
+
+    @kt.synchronized
+    def ended(self) -> list[trials.Trial]:
+        """Return the trials that have ended, in their order."""
+        return [self.trials[name] for name in self.end_order]
+
+    @kt.synchronized
+    def askers(self) -> set[str]:
+        """Return who trains a trial or waits for one."""
+        return {*self.ongoing_trials, *self.tuner_ids}
+
+    @kt.synchronized
+    def create_trial(self, tuner_id: str) -> trials.Trial:
+        """Return a trial to train, or one that is STOPPED when there is none left or none makes sense."""
+        # Who asks while it trains has been started anew. Keras Tuner would give it the same trial for ever.
+        self.release(tuner_id, f"{tuner_id} was started anew {DEATHS} times in this trial")
+        if self.too_many_failed or self.fault:
+            trial = trials.Trial(self.get_space(), status=trials.TrialStatus.STOPPED)
+        else:
+            trial = super().create_trial(tuner_id)
+        self.stopped |= trial.status == trials.TrialStatus.STOPPED
+        return trial
+
+    @kt.synchronized
+    def end_trial(self, trial: trials.Trial) -> None:
+        """Record that a trial ended, and when; once, though a worker that was given up comes back with it."""
+        name = trial.trial_id
+        if name in self.end_order:
+            self.ongoing_trials = {who: other for who, other in self.ongoing_trials.items() if other.trial_id != name}
+            return
+        if name in self._retry_queue:
+            self._retry_queue.remove(name)
+        if trial.status == trials.TrialStatus.COMPLETED:
+            self.trials[name].metrics.update(ENDED, time.time())
+        super().end_trial(trial)
+
+    @kt.synchronized
+    def release(self, tuner_id: str, reason: str) -> bool:
+        """Give the trial of a dead worker to the next one that asks, or let it fail after DEATHS of them.
+
+        Returns whether it had a trial.
+        """
+        self.tuner_ids.discard(tuner_id)
+        if (trial := self.ongoing_trials.get(tuner_id)) is None:
+            return False
+        self._deaths[trial.trial_id] += 1
+        if self._deaths[trial.trial_id] < DEATHS:
+            self._again(self.ongoing_trials.pop(tuner_id))
+            self.save()
+        else:
+            trial.status, trial.message = trials.TrialStatus.FAILED, reason
+            self.end_trial(trial)
+        return True
+
+    def _again(self, trial: trials.Trial) -> None:
+        """Queue a trial that was interrupted. Its measures go: Keras Tuner would keep them in place of the new ones."""
+        trial.metrics = type(trial.metrics)()
+        self._retry_queue.append(trial.trial_id)
+
+    def _random_values(self) -> dict[str, Any] | None:
+        """The first point that was not tried yet, or else one that is drawn; all three oracles begin with these."""
+        untried = (dict(point) for point in self.first if not self._duplicate(point))
+        return next(untried, None) or super()._random_values()
+
+    def get_state(self) -> dict[str, Any]:
+        """Return everything that a later run needs, the trials included."""
+        states = {name: trial.get_state() for name, trial in self.trials.items()}
+        for state in states.values():  # all trials have one space
+            state["hyperparameters"] = state["hyperparameters"]["values"]
+        state = {**super().get_state(), "trials": states}
+        # Keras Tuner writes the state while a trial that has just ended counts as one that is trained.
+        ended = set(self.end_order)
+        state["ongoing_trials"] = {who: name for who, name in state["ongoing_trials"].items() if name not in ended}
+        return state
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Take up the state of an earlier run."""
+        space = self.get_space().get_config()
+        for name, kept in state["trials"].items():
+            drawn = {**space, "values": kept["hyperparameters"]}
+            self.trials[name] = trials.Trial.from_state({**kept, "hyperparameters": drawn})
+        super().set_state(state)
+
+    def save(self) -> None:
+        """Replace the file of the state. What goes wrong is kept in `fault`: an error here would lock the oracle."""
+        self._write(Path(self._project_dir) / STATE, self.get_state())
+
+    def reload(self) -> None:
+        """Read the file of the state, and put the trials that were interrupted before the others.
+
+        Raises DataError when it can't be read.
+        """
+        folder = Path(self._project_dir)
+        for left in folder.glob(f"{UNFINISHED}*"):
+            left.unlink()
+        try:
+            self.set_state(json.loads((folder / STATE).read_text("utf-8")))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{folder / STATE} is damaged ({error!r}), so the search can't go on; bring an older copy back, or"
+                f" remove {folder.parent} to search anew."
+            ) from None
+        for trial in self.ongoing_trials.values():
+            self._again(trial)
+        self.ongoing_trials = {}
+        for trial in self.trials.values():  # a kill may have come between the state and its copy
+            self._save_trial(trial)
+
+    def _save_trial(self, trial: trials.Trial) -> None:
+        folder = Path(self._project_dir) / f"trial_{trial.trial_id}"
+        self._write(folder / "trial.json", trial.get_state())
+
+    def _write(self, path: Path, state: dict[str, Any]) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as part, part.open("w", encoding="utf-8") as file:
+                json.dump(state, file)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            self.fault = self.fault or f"{path} can't be written ({error.strerror})"
+
+
+class RandomOracle(Durable, kt.oracles.RandomSearchOracle):
+    """Draws every trial at random."""
+
+
+class HyperbandOracle(Durable, kt.oracles.HyperbandOracle):
+    """Trains many trials for a short time, and the better ones for longer."""
+
+
+class BayesianOracle(Durable, kt.oracles.BayesianOptimizationOracle):
+    """Draws a trial where a Gaussian process over the finished ones expects the most."""
+
+    def populate_space(self, trial_id: str) -> dict[str, Any]:
+        """Return the values of the next trial.
+
+        A run that was stopped draws on as an unbroken one would. A point that was tried is not tried again.
+        """
+        self._random_state = np.random.RandomState((self.seed + len(self.trials)) % SEEDS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the process may be certain of a value that all trials share
+            drawn = super().populate_space(trial_id)
+        if drawn["status"] == trials.TrialStatus.RUNNING and self._duplicate(drawn["values"]):
+            return self._random_populate_space()
+        return drawn
+
+
+class Limits:
+    """What ends a search before its time."""
+
+    def __init__(self, out: Path, oracle: Durable, hours: float):
+        self.out, self.oracle, self.hours = out, oracle, hours
+        self._began = time.monotonic()
+
+    def check(self) -> None:
+        """Raise OutputError when the disk is full, DataError when the time is over; the search can be gone on with."""
+        check_room(self.out, 0)
+        if self.oracle.fault:
+            raise OutputError(f"{self.oracle.fault}; make room, and give the same command again to go on.")
+        if self.hours and time.monotonic() - self._began > 3600 * self.hours:
+            raise DataError(
+                f"The --hours {self.hours:g} of this run are over. Give the same command again to go on;"
+                f" `python -m tuning search-report --data {self.out}` shows what was found."
+            )
+
+
+def oracle_of(settings: SearchSettings, space: Space, first: Sequence[Mapping[str, str]]) -> Durable:
+    """Return the oracle of a search.
+
+    Args:
+        settings: The options of the search.
+        space: Its search space.
+        first: Points that are tried before any is drawn.
+    """
+    common: dict[str, Any] = {
+        "objective": settings.metric,
+        "hyperparameters": hyperparameters(space),
+        "allow_new_entries": False,
+        "seed": settings.seed or SEEDS - 1,  # Keras Tuner takes 0 for no seed and draws one of its own
+        "max_consecutive_failed_trials": sys.maxsize,  # `most_failed` stops the search
+    }
+    if settings.tuner == "hyperband":
+        oracle: Durable = HyperbandOracle(
+            max_epochs=settings.epochs, factor=FACTOR, hyperband_iterations=settings.iterations, **common
+        )
+    elif settings.tuner == "random":
+        oracle = RandomOracle(max_trials=settings.trials, **common)
+    else:
+        # By default Keras Tuner draws three trials for every choice before it learns from any.
+        before = max(3, len(first), settings.trials // 3)
+        oracle = BayesianOracle(max_trials=settings.trials, num_initial_points=before, **common)
+    oracle.first = first
+    return oracle

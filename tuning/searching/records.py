@@ -1,0 +1,97 @@
+"""The trials that a search has left on disk, whether it has ended or not."""
+
+import math
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from kneeoa_hub.errors import DataError
+
+from ..run import steps
+from ..training.search_result import Trial
+from .oracle import ENDED
+from .settings import OBJECTIVES, SearchSettings
+from .space import point_of
+
+COUNTS = ("parameters", "bytes")
+"""Measures that are whole numbers."""
+
+
+def settings_of(search: Path) -> SearchSettings:
+    """Return the options of the search in a folder. Raises DataError when it holds another step."""
+    record = steps.read_json(search / steps.RECORD)
+    if record.get("step") != "search":
+        raise DataError(f"{search} holds the step {record.get('step')!r}; give the --out of `python -m tuning search`.")
+    kept = {"objective": "qwk", "named": False} | record["settings"]  # as searches were before they recorded it
+    names = {field.name for field in fields(SearchSettings)}
+    return SearchSettings(**{name: value for name, value in kept.items() if name in names})
+
+
+def read_trials(tuner: Path, settings: SearchSettings) -> list[Trial]:
+    """Return the finished trials that Keras Tuner left on disk, best first.
+
+    Args:
+        tuner: Its folder.
+        settings: The options of the search.
+
+    Raises:
+        DataError: A trial.json is damaged.
+    """
+    trials = [
+        _trial(path, state, settings) for path, state in _states(tuner) if _of(path, state, "status") == "COMPLETED"
+    ]
+    sign = -1 if OBJECTIVES[settings.objective] == "max" else 1
+    return sorted(trials, key=lambda trial: (sign * getattr(trial, f"val_{settings.objective}"), trial.trial))
+
+
+def count_failed(tuner: Path) -> int:
+    """Return how many trials have failed. Raises DataError when a trial.json is damaged."""
+    return sum(_of(path, state, "status") == "FAILED" for path, state in _states(tuner))
+
+
+def _states(tuner: Path) -> list[tuple[Path, Any]]:
+    return [(path, steps.read_json(path)) for path in sorted(tuner.glob("trial_*/trial.json"))]
+
+
+def _of(path: Path, state: Any, name: str) -> Any:
+    if not isinstance(state, dict) or name not in state:
+        raise _damaged(path, f"it has no {name}")
+    return state[name]
+
+
+def _trial(path: Path, state: dict[str, Any], settings: SearchSettings) -> Trial:
+    try:
+        metrics = {
+            name: float(kept["observations"][-1]["value"][0]) for name, kept in state["metrics"]["metrics"].items()
+        }
+        if not math.isfinite(metrics[f"val_{settings.objective}"]):
+            raise ValueError(f"val_{settings.objective} is not a number")
+        values = state["hyperparameters"]["values"]
+        point = point_of(values)
+        measures: dict[str, Any] = {
+            name: round(metrics[name]) if name in COUNTS else metrics[name]
+            for name in (*COUNTS, "val_log_loss", "log_loss_error", "qwk_error", "milliseconds", "seconds", ENDED)
+            if name in metrics
+        }
+        return Trial(
+            trial=str(state["trial_id"]),
+            val_qwk=metrics["val_qwk"],
+            epochs=int(values.get("tuner/epochs", settings.epochs)),
+            bracket=int(values["tuner/bracket"]) if "tuner/bracket" in values else "",
+            architecture=point.architecture,
+            teacher=point.teacher,
+            **dict.fromkeys(MEASURES) | measures,
+        )
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(path, repr(error)) from None
+
+
+MEASURES = ("val_log_loss", "log_loss_error", "qwk_error", "milliseconds", "seconds", ENDED, *COUNTS)
+"""What a trial may lack."""
+
+
+def _damaged(path: Path, problem: str) -> DataError:
+    return DataError(
+        f"{path} is damaged ({problem}); give `python -m tuning search` once more as before, which writes it anew from"
+        f" {path.parent.parent / 'oracle.json'}."
+    )

@@ -1,0 +1,189 @@
+"""The report of a search, of one that still runs too: what it has found, on what it depends, and what it costs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..networks.architecture import NAMED
+from ..run import steps
+from ..training.search_result import RESULT, TRIALS, Trial, write_trials
+from . import figures
+from .importance import LEAST_TRIALS, Importance, importance, value_of, varied_choices
+from .live import doing_now
+from .oracle import FOLDER
+from .page import Section, write_page
+from .records import count_failed, read_trials, settings_of
+from .settings import OBJECTIVES, SearchSettings, planned_trials, rungs
+from .space import named_points, space_of
+
+SHOWN_TRIALS = 15
+"""Best trials that the report lists."""
+WORDS = {"log_loss": "log loss", "qwk": "QWK"}
+
+
+def write_report(search: Path, out: Path, finished: bool = False) -> Path:
+    """Write report.md, report.html, their figures and trials.csv of a search to `out`, and return report.html.
+
+    Args:
+        search: Output folder of the search.
+        out: A folder, such as that of the search itself.
+        finished: Whether the search has just trained its last trial.
+
+    Raises:
+        DataError: The folder holds no search, or a file of it is damaged.
+    """
+    settings = settings_of(search)
+    trials = read_trials(search / FOLDER, settings)
+    with steps.writing(out):
+        out.mkdir(parents=True, exist_ok=True)
+        sections = [_state(search, settings, trials, finished or (search / RESULT).exists())]
+        if trials:
+            write_trials(out, trials)
+            sections += _results(search, settings, trials, out)
+        write_page(out, "Search", sections)
+    return out / "report.html"
+
+
+def pareto_front(trials: Sequence[Trial], objective: str) -> list[Trial]:
+    """Return the trials that no other one beats in quality, milliseconds and bytes together, the best first."""
+    sign = -1 if OBJECTIVES[objective] == "max" else 1
+    costs = {
+        trial.trial: (sign * getattr(trial, f"val_{objective}"), trial.milliseconds, trial.bytes)
+        for trial in trials
+        if trial.milliseconds is not None and trial.bytes is not None
+    }
+
+    def beaten(mine: Sequence[Any]) -> bool:
+        return any(all(a <= b for a, b in zip(other, mine, strict=True)) and other != mine for other in costs.values())
+
+    return [trial for trial in trials if trial.trial in costs and not beaten(costs[trial.trial])]
+
+
+def _state(search: Path, settings: SearchSettings, trials: Sequence[Trial], finished: bool) -> Section:
+    """How far the search is, what it optimises, and what it trains now."""
+    failed, planned, doing = count_failed(search / FOLDER), planned_trials(settings), doing_now(search)
+    text = [
+        f"{len(trials)} trials by {settings.tuner} have finished and {failed} have failed, of {planned} planned."
+        f" Objective: {WORDS[settings.objective]} on validation films. A trial has at most {settings.films} training"
+        f" films and {settings.epochs} epochs."
+    ]
+    seconds, epochs = sum(trial.seconds or 0 for trial in trials), sum(trial.epochs for trial in trials)
+    all_epochs = sum(count * length for count, length in rungs(settings))
+    if not finished and not doing:
+        text.append("The search has not ended. The same command goes on with it.")
+    elif not finished and seconds:
+        left = max(0, all_epochs - epochs) * seconds / epochs / max(1, len(doing))
+        text.append(f"It runs. About {left / 60:.0f} minutes are left at the pace of its trials so far.")
+    rows = [(one.process, one.trial or "-", f"{one.done} of {one.epochs}") for one in doing if not finished]
+    return Section("", text, [("process", "trial", "epochs"), *rows] if rows else ())
+
+
+def _results(search: Path, settings: SearchSettings, trials: list[Trial], out: Path) -> list[Section]:
+    """What was found, best first, and everything that follows from it."""
+    objective, lower = settings.objective, OBJECTIVES[settings.objective] == "min"
+    timed = sorted((trial for trial in trials if trial.ended), key=lambda trial: trial.ended or 0)
+    figures.plot_choices(trials, objective, out / "search.png")
+    figures.plot_parallel(trials, objective, lower, out / "parallel.png")
+    sections = [_best(trials, search)]
+    if timed:
+        figures.plot_progress(timed, objective, lower, out / "progress.png")
+        sections.append(Section("Best so far", (), (), "progress.png", "Best result against minutes of training"))
+    sections.append(Section("Every trial, by choice", (), (), "search.png", "Result of every trial, by choice"))
+    sections.append(_importance(importance(trials, objective), objective, out))
+    sections.append(
+        Section(
+            "Every trial as a line",
+            ("The darker a line, the better the trial. Its points are its values of the choices.",),
+            (),
+            "parallel.png",
+            "Parallel coordinates of all trials",
+        )
+    )
+    sections += [_rungs(trials, settings), _front(trials, objective, out), _space(settings)]
+    return sections
+
+
+def _best(trials: Sequence[Trial], search: Path) -> Section:
+    rows = [_row(trial, varied_choices(trials)) for trial in trials[:SHOWN_TRIALS]]
+    taught = f" --teacher {trials[0].teacher}" if trials[0].teacher else ""
+    text = (
+        f"Train the best one in full: `python -m tuning train --data {search} --out runs/train{taught}`. Trials are"
+        " short, and the standard errors tell which differences are chance."
+        f" `{TRIALS}` lists all trials with all of their choices.",
+    )
+    return Section("The best trials", text, [tuple(rows[0]), *(tuple(row.values()) for row in rows)])
+
+
+def _row(trial: Trial, varied: Sequence[str]) -> dict[str, str]:
+    return {
+        "trial": trial.trial,
+        "network": next((name for name, one in NAMED.items() if one == trial.architecture), "drawn"),
+        "log loss": _with_error(trial.val_log_loss, trial.log_loss_error),
+        "QWK": _with_error(trial.val_qwk, trial.qwk_error),
+        "epochs": str(trial.epochs),
+        "parameters": f"{trial.parameters:,}" if trial.parameters else "-",
+        "MB": f"{trial.bytes / 1e6:.1f}" if trial.bytes else "-",
+        "ms": f"{trial.milliseconds:.1f}" if trial.milliseconds else "-",
+        "minutes": f"{trial.seconds / 60:.1f}" if trial.seconds else "-",
+    } | {name: str(value_of(trial, name)) or "none" for name in varied if name != "epochs"}
+
+
+def _with_error(value: float | None, error: float | None) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" + (f" ± {error:.3f}" if error is not None else "")
+
+
+def _importance(found: Importance | None, objective: str, out: Path) -> Section:
+    heading = "What the result depends on"
+    if found is None:
+        return Section(heading, (f"This needs {LEAST_TRIALS} finished trials that differ.",))
+    figures.plot_importance(found, out / "importance.png")
+    trust = "so the order below is no more than a hint" if found.explained < 0.3 else "so the order below can be used"
+    text = (
+        f"A random forest predicts the {WORDS[objective]} of a trial from its choices. Of the variance of trials that"
+        f" it was not fitted to, it explains {max(found.explained, 0):.0%}, {trust}. A bar says by how much its mean"
+        " error grows when the values of one choice are exchanged between trials.",
+    )
+    return Section(heading, text, (), "importance.png", "Importance of each choice")
+
+
+def _rungs(trials: Sequence[Trial], settings: SearchSettings) -> Section:
+    """How many trials have which length, and their best."""
+    planned: dict[int, int] = {}
+    for count, epochs in rungs(settings):
+        planned[epochs] = planned.get(epochs, 0) + count
+    rows = []
+    for epochs in sorted(planned):
+        mine = [trial for trial in trials if trial.epochs == epochs]
+        best = _with_error(mine[0].val_log_loss, mine[0].log_loss_error) if mine else "-"
+        minutes = sum(trial.seconds or 0 for trial in mine) / 60
+        rows.append((str(epochs), f"{len(mine)} of {planned[epochs]}", best, f"{minutes:.1f}"))
+    return Section("Rungs", (), [("epochs", "finished", "log loss of the best", "minutes of training"), *rows])
+
+
+def _front(trials: Sequence[Trial], objective: str, out: Path) -> Section:
+    heading, front = "Quality, time and size", pareto_front(trials, objective)
+    if not front:
+        return Section(heading, ("No trial of full length has finished yet.",))
+    costly = [trial for trial in trials if trial.milliseconds is not None]
+    figures.plot_front(costly, front, objective, out / "pareto.png")
+    text = (
+        "No other trial beats one of these in quality, milliseconds and bytes together. Time is that of one film in"
+        " onnxruntime on one thread of the machine that trained the trial.",
+    )
+    names = ("trial", "log loss", "QWK", "ms", "MB")
+    rows = [tuple(_row(trial, ())[name] for name in names) for trial in front]
+    return Section(heading, text, [names, *rows], "pareto.png", "Quality against time")
+
+
+def _space(settings: SearchSettings) -> Section:
+    space = space_of(settings)
+    text = []
+    if settings.named:
+        inside = named_points(space)
+        outside = [name for name in NAMED if name not in inside]
+        text.append(f"Networks designed by hand that are trials too: {', '.join(inside) or 'none'}.")
+        text += [f"Not in this search space: {', '.join(outside)}."] if outside else []
+    rows = [(name, ", ".join(str(value) or "none" for value in values)) for name, values in space.items()]
+    return Section("Search space", text, [("choice", "values"), *rows])

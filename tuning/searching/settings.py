@@ -1,0 +1,98 @@
+"""The options of a search: what determines its result, and apart from that, how it is run."""
+
+import math
+from dataclasses import dataclass
+
+import keras_tuner as kt
+
+TUNERS = ("hyperband", "bayesian", "random")
+OBJECTIVES = {"log_loss": "min", "qwk": "max"}
+"""What a search may optimise on validation films, and in which direction: the log loss of the probabilities after a
+temperature was fitted, by which the members of an ensemble are chosen too, or the quadratic weighted kappa of the
+likeliest grade. On a few hundred films a kappa depends on those few that lie next to a limit; the log loss uses every
+film, and its standard error is a smaller part of the spread between trials (docs/training.md)."""
+FACTOR = 3
+"""From rung to rung, Hyperband divides the number of trials by it and multiplies their epochs."""
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """The options that determine what a search finds.
+
+    Attributes:
+        tuner: One of TUNERS.
+        trials: Number of trials, for bayesian and random.
+        epochs: Epochs of one trial at most.
+        iterations: How often Hyperband starts anew.
+        films: Training films of a trial at most, stratified by grade.
+        validation_films: Validation films at most, stratified by grade.
+        batch: Films of one step.
+        seed: Of the draws, of the films and of the weights.
+        only: Choices of the search space to which it is narrowed, by name.
+        objective: A key of OBJECTIVES.
+        space: "default", or "full": with backbones and every other value of architecture.SEARCH_SPACE.
+        teachers: Addresses of bundles, each a further value of the choice "teacher", see `training.distillation`.
+        named: Whether the networks of architecture.NAMED that lie in the search space are its first trials.
+    """
+
+    tuner: str = "hyperband"
+    trials: int = 12
+    epochs: int = 9
+    iterations: int = 1
+    films: int = 3000
+    validation_films: int = 1000
+    batch: int = 32
+    seed: int = 0
+    only: dict[str, list[str]] | None = None
+    objective: str = "log_loss"
+    space: str = "default"
+    teachers: tuple[str, ...] = ()
+    named: bool = True
+
+    @property
+    def metric(self) -> kt.Objective:
+        """What the trials are compared by."""
+        return kt.Objective(f"val_{self.objective}", OBJECTIVES[self.objective])
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How a search is run; another choice gives the same trials.
+
+    Attributes:
+        workers: Processes of this machine that train trials; 0 trains them in this process.
+        role: "chief", "worker", or "": on one machine alone.
+        address: HOST:PORT on which a chief listens, and at which a worker finds it.
+        most_failed: Proportion of the ended trials that may have failed.
+        hours: After which the search stops, to be gone on with; 0 for no limit.
+        tensorboard: Whether each trial writes its course for TensorBoard.
+    """
+
+    workers: int = 0
+    role: str = ""
+    address: str = ""
+    most_failed: float = 0.5
+    hours: float = 0.0
+    tensorboard: bool = False
+
+
+def rungs(settings: SearchSettings) -> list[tuple[int, int]]:
+    """Return (trials, epochs of each) that a search plans, counted as Keras Tuner's Hyperband does."""
+    if settings.tuner != "hyperband":
+        return [(settings.trials, settings.epochs)]
+    longest, planned, bracket = settings.epochs, [], 0
+    while FACTOR**bracket <= longest:
+        last = math.ceil(1 + math.log(longest, FACTOR)) / (bracket + 1)
+        planned += [(math.ceil(last * FACTOR**cut), math.ceil(longest / FACTOR**cut)) for cut in range(bracket + 1)]
+        bracket += 1
+    return planned * settings.iterations
+
+
+def planned_trials(settings: SearchSettings) -> int:
+    """Return how many trials a search plans."""
+    return sum(count for count, _ in rungs(settings))
+
+
+def planned_epochs(settings: SearchSettings) -> int:
+    """Return how many epochs the trials of a search have together."""
+    return sum(count * epochs for count, epochs in rungs(settings))

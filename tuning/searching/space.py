@@ -1,0 +1,96 @@
+"""The search space as Keras Tuner holds it, and its points as architectures.
+
+Keras Tuner gets every value as text. Its messages between machines keep numbers in 32 bits, in which 0.0003 comes back
+as another value, and truth values as 0 and 1.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import keras_tuner as kt
+
+from kneeoa_hub.errors import SettingsError
+
+from ..networks.architecture import NAMED, SEARCH_SPACE, Architecture, narrowed
+from ..run.steps import SEEDS
+from .settings import OBJECTIVES, TUNERS, SearchSettings
+
+SCRATCH = ("stem", "block", "widths", "blocks", "normalisation")
+"""Choices that a network with a backbone does not have."""
+TEACHER = "teacher"
+"""The choice that is no part of an architecture: a bundle whose answers are half of the target."""
+
+Space = dict[str, tuple[Any, ...]]
+"""The values of every choice, by its name."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of the search space: a network, and the bundle that teaches it, or "" for none."""
+
+    architecture: Architecture
+    teacher: str = ""
+
+
+def space_of(settings: SearchSettings) -> Space:
+    """Return the search space of a search. Raises SettingsError for an option that does not exist."""
+    for option, given, known in (
+        ("tuner", settings.tuner, TUNERS),
+        ("objective", settings.objective, OBJECTIVES),
+        ("space", settings.space, ("default", "full")),
+    ):
+        if given not in known:
+            raise SettingsError(f"--{option} {given}: choose among {', '.join(known)}.")
+    space = narrowed(settings.only or {}, settings.space == "full")
+    return space | ({TEACHER: ("", *settings.teachers)} if settings.teachers else {})
+
+
+def hyperparameters(space: Space) -> kt.HyperParameters:
+    """Return the search space as Keras Tuner draws from it."""
+    hp = kt.HyperParameters()
+    # The backbone comes first: the others may depend on it.
+    for name in sorted(space, key=lambda name: name != "backbone"):
+        with_backbone = name in SCRATCH and set(space["backbone"]) != {""}
+        dependent = {"parent_name": "backbone", "parent_values": [""]} if with_backbone else {}
+        hp.Choice(name, [str(value) for value in space[name]], ordered=False, **dependent)
+    return hp
+
+
+def point_of(values: Mapping[str, Any]) -> Point:
+    """Return the point of Keras Tuner's values. Raises ValueError for a value that no choice has."""
+    choices = {}
+    for name, known in SEARCH_SPACE.items():
+        if name in values:  # a choice that was not drawn, or that the search space has gained since, has its default
+            by_text = {str(value): value for value in known}
+            if str(values[name]) not in by_text:
+                raise ValueError(f"{name} is {values[name]!r}")
+            choices[name] = by_text[str(values[name])]
+    return Point(Architecture(**choices), str(values.get(TEACHER, "")))
+
+
+def named_points(space: Space) -> dict[str, dict[str, str]]:
+    """Return the values of each network of architecture.NAMED that lies in a search space, by its name."""
+    points = {}
+    for name, architecture in NAMED.items():
+        drawn = {
+            choice: value
+            for choice, value in asdict(architecture).items()
+            if not (architecture.backbone and choice in SCRATCH)
+        }
+        if all(value in space[choice] for choice, value in drawn.items()):
+            points[name] = {choice: str(value) for choice, value in drawn.items()} | (
+                {TEACHER: ""} if TEACHER in space else {}
+            )
+    return points
+
+
+def trial_seed(seed: int, values: Mapping[str, Any]) -> int:
+    """Return the seed of a trial: of the search's seed and of what was drawn, so that the order of trials is free.
+
+    Another rung of the same point has the same seed.
+    """
+    drawn = sorted((name, str(value)) for name, value in values.items() if not name.startswith("tuner/"))
+    return int.from_bytes(hashlib.sha256(json.dumps([seed, drawn]).encode()).digest()[:8], "big") % SEEDS

@@ -1,0 +1,143 @@
+"""What asks an oracle for trials and has them trained: Keras Tuner's loop, watched, with a file for each failure."""
+
+import contextlib
+import io
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import keras
+import keras_tuner as kt
+from keras_tuner.engine import base_tuner
+from keras_tuner.engine import trial as trials
+
+from kneeoa_hub.errors import KneeOAError
+
+from .live import Doing
+from .oracle import FOLDER, STATE, Durable
+from .settings import OBJECTIVES, SearchSettings, planned_epochs, planned_trials
+
+FAILED, TENSORBOARD = "failed", "tensorboard"
+"""Folders of a search: the tracebacks of trials, and their course for TensorBoard."""
+IDLE_S = 0.2
+"""Seconds between two questions for a trial while the oracle waits for others to end."""
+SHOWN = 3
+"""Trials in training that the line of progress names."""
+
+
+class Trainer(Protocol):
+    """What trains a trial: `trial.TrialTrainer`."""
+
+    def train(
+        self, values: Mapping[str, Any], epochs: int, callbacks: Sequence[keras.callbacks.Callback]
+    ) -> dict[str, float]:
+        """Return the measures of a trial."""
+        ...
+
+
+class SearchTuner(base_tuner.BaseTuner):
+    """Runs the trials of a search in this process."""
+
+    def __init__(
+        self,
+        oracle: Durable,
+        out: Path,
+        settings: SearchSettings,
+        trainer: Trainer,
+        watch: Callable[[str, int, int], None],
+        tensorboard: bool = False,
+    ):
+        """Prepare to run trials.
+
+        Args:
+            oracle: What draws the trials, in the folder of the search; a worker asks that of the chief.
+            out: Output folder of the search.
+            settings: The options of the search.
+            trainer: What trains a trial.
+            watch: Called with a trial, the epochs of it that are done, and all of its epochs.
+            tensorboard: Whether each trial writes its course for TensorBoard.
+        """
+        self.out, self.settings, self.trainer = out, settings, trainer
+        self.watch, self.tensorboard = watch, tensorboard
+        self._asked = 0.0
+        with contextlib.redirect_stdout(io.StringIO()):  # Keras Tuner prints the name of the file that it loads
+            super().__init__(oracle=oracle, directory=str(out), project_name=FOLDER)
+
+    def pre_create_trial(self) -> None:
+        """Wait a little where the last question gave no trial."""
+        time.sleep(max(0.0, self._asked + IDLE_S - time.monotonic()))
+        self._asked = time.monotonic()
+
+    def on_trial_begin(self, trial: trials.Trial) -> None:
+        """Show the trial, and forget why it failed before."""
+        self._traceback(trial).unlink(missing_ok=True)
+        self.watch(trial.trial_id, 0, epochs_of(trial, self.settings))
+
+    def run_trial(self, trial: trials.Trial, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Return the measures of a trial."""
+        epochs = epochs_of(trial, self.settings)
+        shown = keras.callbacks.LambdaCallback(
+            on_epoch_end=lambda epoch, logs: self.watch(trial.trial_id, epoch + 1, epochs)
+        )
+        try:
+            return self.trainer.train(trial.hyperparameters.values, epochs, [shown, *self._recorders(trial)])
+        except KneeOAError as error:  # a fault of data, disk or settings, which every other trial would have too
+            raise kt.errors.FatalError(error.message) from error
+
+    def on_trial_end(self, trial: trials.Trial) -> None:
+        """Keep the traceback of a trial that failed. A worker must do so: Keras Tuner does not send it to the chief."""
+        if trial.message:
+            path = self._traceback(trial)
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(f"{trial.hyperparameters.values}\n\n{trial.message}", "utf-8")
+        super().on_trial_end(trial)
+
+    def _traceback(self, trial: trials.Trial) -> Path:
+        return self.out / FAILED / f"trial_{trial.trial_id}.txt"
+
+    def _recorders(self, trial: trials.Trial) -> Sequence[Any]:
+        """What writes the course of a trial for TensorBoard, with its choices as HParams."""
+        if not self.tensorboard:
+            return ()
+        from tensorboard.plugins.hparams import api
+
+        folder = str(self.out / TENSORBOARD / trial.trial_id)
+        choices = {name: value for name, value in trial.hyperparameters.values.items() if not name.startswith("tuner/")}
+        return (
+            keras.callbacks.TensorBoard(folder, write_graph=False),
+            api.KerasCallback(folder, choices, trial_id=trial.trial_id),
+        )
+
+    def _get_tuner_fname(self) -> str:
+        """The file whose presence says that the search was begun. Keras Tuner has one for each process."""
+        return str(self.out / FOLDER / STATE)
+
+    def save(self) -> None:
+        """Do nothing: the oracle keeps its state itself, and there is nothing beside it."""
+
+    def reload(self) -> None:
+        """Do nothing: the oracle has taken up its state, in `Durable.take_up`."""
+
+
+def epochs_of(trial: trials.Trial, settings: SearchSettings) -> int:
+    """Return the epochs of a trial, which Hyperband determines, and otherwise the settings."""
+    return int(trial.hyperparameters.values.get("tuner/epochs", settings.epochs))
+
+
+def progress_of(ended: Sequence[trials.Trial], doing: Sequence[Doing], settings: SearchSettings) -> tuple[float, str]:
+    """Return how many epochs of a search are done, and what to say of it.
+
+    Args:
+        ended: The trials that have ended.
+        doing: What is trained now.
+        settings: The options of the search.
+    """
+    training = [one for one in doing if one.trial and one.trial not in {trial.trial_id for trial in ended}]
+    done = sum(epochs_of(trial, settings) for trial in ended) + sum(one.done for one in training)
+    note = f"{len(ended)} of {planned_trials(settings)} trials"
+    note += "".join(f", trial {one.trial} epoch {one.done} of {one.epochs}" for one in training[:SHOWN])
+    scores = [trial.score for trial in ended if trial.score is not None]
+    best = (max if OBJECTIVES[settings.objective] == "max" else min)(scores, default=None)
+    note += f", best {settings.objective.replace('_', ' ')} {best:.3f}" if best is not None else ""
+    return min(done, planned_epochs(settings)), note
