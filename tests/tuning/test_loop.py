@@ -27,12 +27,17 @@ def test_every_step_writes_the_files_that_it_documents(loop):
     for name in (
         "search/trials.csv",
         "search/report.md",
+        "search/report.html",
         "search/search.png",
         "search/best.json",
         "audit/report.md",
         "bundle/README.md",
     ):
         assert (loop / name).stat().st_size > 0
+    for trial in ("0", "1"):
+        written = b"".join(path.read_bytes() for path in (loop / "search" / "tensorboard" / trial).rglob("events.*"))
+        assert b"epoch_loss" in written
+        assert b"learning_rate" in written  # one of its HParams
     labels = read_labels([str(loop / "films")])
     assert len(labels) == 100
 

@@ -253,16 +253,6 @@ def test_a_damaged_trial_is_one_clear_error(tmp_path: Path, damage: str):
         read_trials(tmp_path, SearchSettings())
 
 
-def test_a_search_without_its_oracle_is_not_begun_anew_over_its_trials(audited: Path, tmp_path: Path):
-    from tuning.search import search
-    from tuning.searching.settings import SearchSettings
-
-    out = steps.begin(tmp_path / "search", "search", str(audited), asdict(SearchSettings()))
-    (out / "tuner" / "trial_0").mkdir(parents=True)
-    with pytest.raises(DataError, match=r"oracle\.json"):
-        search(audited, out)
-
-
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path):
     with only_run(tmp_path), pytest.raises(DataError, match="Another process runs"), only_run(tmp_path):
         pass

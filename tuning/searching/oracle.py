@@ -44,7 +44,7 @@ class Durable(kt.Oracle):
         first: Points that are tried before any is drawn.
         most_failed: Proportion of the ended trials that may have failed.
         fault: Why the state could not be written; "" while it can.
-        stopped: Whether somebody was told that there is no trial left.
+        stopped: Whether somebody has heard that there is no trial left.
     """
 
     first: Sequence[Mapping[str, str]] = ()
@@ -93,6 +93,10 @@ class Durable(kt.Oracle):
             trial = trials.Trial(self.get_space(), status=trials.TrialStatus.STOPPED)
         else:
             trial = super().create_trial(tuner_id)
+            if trial.status == trials.TrialStatus.STOPPED and self.ongoing_trials:
+                # One of those who still train may die, and its trial will need somebody.
+                trial.status = trials.TrialStatus.IDLE
+                self.tuner_ids.add(tuner_id)
         self.stopped |= trial.status == trials.TrialStatus.STOPPED
         return trial
 
@@ -133,7 +137,7 @@ class Durable(kt.Oracle):
         self._retry_queue.append(trial.trial_id)
 
     def _random_values(self) -> dict[str, Any] | None:
-        """The first point that was not tried yet, or else one that is drawn; all three oracles begin with these."""
+        """The first point that was not tried yet, then drawn ones; all three oracles begin with these."""
         untried = (dict(point) for point in self.first if not self._duplicate(point))
         return next(untried, None) or super()._random_values()
 

@@ -90,9 +90,10 @@ def conduct(oracle: Durable, audit: Path, out: Path, settings: SearchSettings, r
         SettingsError: The chief can't listen at its address.
     """
     address = "{}:{}".format(*address_of(run)) if run.role else LOOPBACK
-    sign, listener, limits = Sign(out, CHIEF), Listener(out), Limits(out, oracle, run.hours)
+    listener, limits = Listener(out), Limits(out, oracle, run.hours)
     workers: list[LocalWorker] = []
     with _serving(oracle, address) as port, Progress("search", planned_epochs(settings)) as progress:
+        sign = Sign(out, CHIEF)
         try:
             here = address if run.role else f"127.0.0.1:{port}"
             workers += [_start(audit, out, run, here, number) for number in range(run.workers)]
@@ -160,7 +161,9 @@ def _start(audit: Path, out: Path, run: RunSettings, address: str, number: int) 
     return LocalWorker(name, number, process)
 
 
-def _replaced(worker: LocalWorker, oracle: Durable, audit: Path, out: Path, run: RunSettings, address: str):
+def _replaced(
+    worker: LocalWorker, oracle: Durable, audit: Path, out: Path, run: RunSettings, address: str
+) -> LocalWorker:
     """A new process for a worker that died. Raises DataError where that would not help."""
     code, log = worker.process.returncode, _log(out, worker.name)
     if code in CLEAN_ERRORS:

@@ -75,7 +75,7 @@ class SearchResult:
         val_qwk: Its validation quadratic weighted kappa, within the search's short training.
         trials: Number of finished trials.
         tuner: One of settings.TUNERS.
-        objective: What the search optimised, "log_loss" or "qwk"; releases before 0.10.0 optimised the kappa.
+        objective: What the search optimised, "log_loss" or "qwk", as earlier releases did.
         val_log_loss: The validation log loss of the best point.
         teacher: Address of the bundle whose answers were half of its target; "" for none.
     """
