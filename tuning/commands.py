@@ -78,13 +78,13 @@ def _search_options(step: argparse.ArgumentParser) -> None:
     named = "do not begin with the networks that were designed by hand"
     step.add_argument("--no-named", dest="named", action="store_false", help=named)
     workers = "train trials in this many processes, which share the cores or GPUs (default 0: in this one)"
-    step.add_argument("--workers", type=_count_or_none, default=0, help=workers)
+    step.add_argument("--workers", type=count_or_zero, default=0, help=workers)
     role = "across machines: a chief draws the trials, workers train them; a worker takes its options from --out"
     step.add_argument("--role", choices=("chief", "worker"), default="", help=role)
     address = "where the chief listens, in a private network (default KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT)"
     step.add_argument("--address", default="", metavar="HOST:PORT", help=address)
     failed = "proportion of the trials that may fail (default 0.5)"
-    step.add_argument("--most-failed", type=_proportion, default=0.5, help=failed)
+    step.add_argument("--most-failed", type=proportion, default=0.5, help=failed)
     step.add_argument("--hours", type=float, default=0.0, help="stop after this time (default 0: never)")
     step.add_argument("--tensorboard", action="store_true", help="write each trial's course for TensorBoard")
 
