@@ -98,7 +98,13 @@ class Trainings:
         folder.mkdir(parents=True, exist_ok=True)
 
     def train(self, values: dict[str, str], epochs: int, settings: SearchSettings) -> dict[str, float]:
-        """Return the measures of a point after so many epochs."""
+        """Return the measures of a training.
+
+        Args:
+            values: Of the point's choices.
+            epochs: Epochs to train.
+            settings: Which films, and the seed.
+        """
         from tuning.searching.trial import TrialTrainer
 
         kind = settings.films, settings.validation_films, settings.seed
@@ -113,7 +119,14 @@ class Trainings:
 
 
 def curve_of(name: str, seed: int, search: Path, settings: SearchSettings) -> Curve:
-    """Return the course of a finished search, by its objective."""
+    """Return the course of a finished search, by its objective.
+
+    Args:
+        name: Of the tuner.
+        seed: Of the search.
+        search: Its output folder.
+        settings: Its options.
+    """
     from tuning.searching.oracle import FOLDER
     from tuning.searching.records import read_trials
     from tuning.searching.settings import OBJECTIVES
@@ -135,7 +148,14 @@ def curve_of(name: str, seed: int, search: Path, settings: SearchSettings) -> Cu
 
 
 def searches(audit: Path, out: Path, settings: SearchSettings, seeds: Sequence[int]) -> list[Curve]:
-    """Run every tuner with every seed, as many epochs each, and return their courses."""
+    """Run every tuner with every seed, as many epochs each, and return their courses.
+
+    Args:
+        audit: Output folder of the audit.
+        out: Folder of the measurement.
+        settings: Of the searches.
+        seeds: Of the searches.
+    """
     from tuning.search import search
     from tuning.searching.settings import TUNERS, planned_epochs
 
@@ -149,7 +169,13 @@ def searches(audit: Path, out: Path, settings: SearchSettings, seeds: Sequence[i
 
 
 def by_hand(trainings: Trainings, settings: SearchSettings, seeds: Sequence[int]) -> list[Curve]:
-    """Train the networks designed by hand as full trials, and return each as a course of one trial."""
+    """Train the networks designed by hand as full trials, and return each as a course of one trial.
+
+    Args:
+        trainings: What trains them.
+        settings: Of the searches.
+        seeds: Of the trainings.
+    """
     curves = []
     for name in BY_HAND:
         for seed in seeds:
@@ -160,7 +186,15 @@ def by_hand(trainings: Trainings, settings: SearchSettings, seeds: Sequence[int]
 
 
 def in_full(trainings: Trainings, out: Path, settings: SearchSettings, epochs: int, seeds: Sequence[int]) -> list[Full]:
-    """Train the best trial of each search, and the networks designed by hand, on all films."""
+    """Train the best trial of each search, and the networks designed by hand, on all films.
+
+    Args:
+        trainings: What trains them.
+        out: Folder of the measurement.
+        settings: Of the searches.
+        epochs: Of a full training.
+        seeds: Of the searches and trainings.
+    """
     from tuning.searching.settings import TUNERS
     from tuning.training.search_result import read_result
 
@@ -177,7 +211,14 @@ def in_full(trainings: Trainings, out: Path, settings: SearchSettings, epochs: i
 
 
 def ranks(trainings: Trainings, settings: SearchSettings, epochs: int, networks: int) -> list[Rung]:
-    """Train the same networks for each length of a rung and in full, and compare their order."""
+    """Train the same networks for each length of a rung and in full, and compare their order.
+
+    Args:
+        trainings: What trains them.
+        settings: Of the searches.
+        epochs: Of a full training.
+        networks: Their number.
+    """
     from tuning.searching.settings import rungs
 
     points = drawn(settings, networks)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import keras_tuner as kt
 
-from kneeoa_hub.errors import DataError, OutputError
+from kneeoa_hub.errors import DataError, OutputError, SettingsError
 
 from .run import steps
 from .run.console import Progress
@@ -56,6 +56,8 @@ def search(
         work(out, run)
         return out
     space = space_of(settings)
+    if not run.hours >= 0:
+        raise SettingsError(f"--hours {run.hours:g}: give a number of hours, or 0 for no limit.")
     if run.role:
         address_of(run)
     audit = steps.find_input(audit, "audit")

@@ -34,7 +34,13 @@ def plot_progress(trials: Sequence[Trial], objective: str, lower: bool, path: Pa
 
 
 def plot_choices(trials: Sequence[Trial], objective: str, path: Path) -> None:
-    """Draw each trial's result, one panel per choice that varies; larger dots trained longer."""
+    """Draw each trial's result, one panel per choice that varies; larger dots trained longer.
+
+    Args:
+        trials: Finished trials.
+        objective: A key of TITLES.
+        path: The PNG file to write.
+    """
     names = [name for name in varied_choices(trials) if name != "epochs"] or ["size"]
     columns = min(4, len(names))
     rows = -(-len(names) // columns)
@@ -66,7 +72,14 @@ def plot_importance(found: Importance, path: Path) -> None:
 
 
 def plot_parallel(trials: Sequence[Trial], objective: str, lower: bool, path: Path) -> None:
-    """Draw every trial as a line through its values of all choices; a darker line is a better trial."""
+    """Draw every trial as a line through its values of all choices; a darker line is a better trial.
+
+    Args:
+        trials: Finished trials.
+        objective: A key of TITLES.
+        lower: Whether a lower value is better.
+        path: The PNG file to write.
+    """
     names = varied_choices(trials) or ["size"]
     results = np.array([getattr(trial, f"val_{objective}") for trial in trials])
     ranks = np.argsort(np.argsort(-results if lower else results)) / max(1, len(trials) - 1)

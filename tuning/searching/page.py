@@ -44,7 +44,13 @@ class Section:
 
 
 def write_page(folder: Path, title: str, sections: Sequence[Section]) -> None:
-    """Write report.md and report.html, which holds its figures, to a folder that has the figures."""
+    """Write report.md, and report.html with the figures in it.
+
+    Args:
+        folder: Where both are written, and where the figures lie.
+        title: Of the report.
+        sections: Its parts.
+    """
     (folder / "report.md").write_text("\n\n".join([f"# {title}", *_markdown(sections)]) + "\n", "utf-8")
     body = "\n".join(_html(sections, folder))
     (folder / "report.html").write_text(_PAGE.format(title=html.escape(title), body=body), "utf-8")
