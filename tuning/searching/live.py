@@ -10,6 +10,7 @@ import shutil
 import sys
 import threading
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -50,8 +51,8 @@ class Sign:
             part.write_text(json.dumps(asdict(doing)), "utf-8")
 
     def renew(self) -> None:
-        """Say that the process lives. The file is gone when the search has ended."""
-        if self.path.exists():
+        """Say that the process lives."""
+        with suppress(OSError):  # the search has ended, or a shared folder does not answer for a moment
             os.utime(self.path)
 
     def remove(self) -> None:
@@ -68,8 +69,9 @@ class Listener:
 
     def lost(self, process: str) -> bool:
         """Return whether a process has given no sign of life for LOST_S seconds."""
-        path = sign_path(self.out, process)
-        changed = path.stat().st_mtime if path.exists() else 0.0
+        changed = 0.0
+        with suppress(OSError):
+            changed = sign_path(self.out, process).stat().st_mtime
         now = time.monotonic()
         if self._seen.get(process, (None,))[0] != changed:
             self._seen[process] = changed, now
