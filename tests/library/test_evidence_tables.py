@@ -131,7 +131,8 @@ def test_the_table_of_protocols_is_that_of_its_evidence(grader) -> None:
             row += [figure(Estimate(**metrics[name][key])) for key in ("qwk", "accuracy", "auc_oa")]
             assert f"| {' | '.join(row)} |" in PAGE
     own = f"{other['gornale_test']['qwk']['value']:.3f}"
-    assert f"by that protocol the QWK there is {own} " in " ".join((DOCS.parent / "README.md").read_text("utf-8").split())
+    readme = " ".join((DOCS.parent / "README.md").read_text("utf-8").split())
+    assert f"by that protocol the QWK there is {own} " in readme
 
 
 def test_the_figures_of_speed_are_those_of_their_evidence():
