@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .bundle import GATE, LOCATOR, Bundle
+from .bundle import Bundle
 from .decision import grade_set, oa_probability, reported_grade, severity
 from .errors import BundleError, FilmError, KneeOAError, MissingExtra, SettingsError
 from .grades import LABELS
@@ -21,17 +21,16 @@ from .imaging.decode import FileDecoder, FilmInput, decode, decode_file
 from .imaging.doubts import FORCED, doubts
 from .imaging.film import Film, Limits
 from .imaging.folders import films_of
-from .imaging.gate import Gate
 from .imaging.heatmap import heatmap_over
 from .imaging.laterality import knee_sides
 from .imaging.letterbox import Box, letterbox, network_values
-from .imaging.locate import Locator, find_knees
-from .imaging.refusal import Refusal, check_pixels, refuse, training_distances
+from .imaging.refusal import Refusal, TrainingDistances, check_pixels, refuse
 from .imaging.screen import Screener, Screening, box_in_given_film
 from .keras_files import load_model
 from .manifest import verify
+from .networks import open_networks
 from .report import FilmReport, KneeGrade, knee_names
-from .runtime import GateNetwork, Network
+from .runtime import Network
 from .settings import Settings
 
 if TYPE_CHECKING:
@@ -124,16 +123,10 @@ class KneeGrader:
         config = bundle.config
         self.bundle: Bundle = bundle
         self.revision: str = revision or bundle.digest
-        self.network: Network = Network(bundle.folder / "model.onnx", config.input, threads)
-        _check_embedding(bundle, self.network.embedding_width)
-        framed = config.input.crop == "frame"
-        find = find_knees
-        if config.locator:
-            find = Locator(bundle.folder / LOCATOR, config.locator, threads, square=framed).find
-        gate = None
-        if config.gate:
-            gate = Gate(GateNetwork(bundle.folder / GATE, config.gate.size, threads), config.gate)
-        self.screener: Screener = Screener(find, gate, square=framed)
+        networks = open_networks(bundle, threads)
+        self.network: Network = networks.grading
+        self.screener: Screener = networks.screener
+        self._distances = TrainingDistances(config.refusal)
         self._conformal = config.conformal.at(level)
         settings = Settings.from_environ()
         self._limits = Limits(settings.max_bytes, settings.max_pixels)
@@ -265,7 +258,8 @@ class KneeGrader:
 
         if isinstance(films, str | Path):
             films = films_of([str(films)])[0]
-        named = films.items() if isinstance(films, Mapping) else [(_name(*film), film[1]) for film in enumerate(films)]
+        numbered = ((str(film if isinstance(film, str | Path) else number), film) for number, film in enumerate(films))
+        named = list(films.items() if isinstance(films, Mapping) else numbered)
         names, given = zip(*named, strict=True) if named else ((), ())
         return _frame(zip(names, self.grade_batch(given, workers=workers), strict=True))
 
@@ -316,7 +310,7 @@ class KneeGrader:
         config = self.bundle.config
         letterboxed = [letterbox(screening.film.pixels, region, config.input) for region in screening.graded]
         outputs = self.network.run(np.stack([network_values(one, config.input) for one in letterboxed]))
-        distances = training_distances(outputs.embedding, config.refusal)
+        distances = self._distances(outputs.embedding)
         if not refused and distances.min() > config.refusal.max_distance:
             refused = refuse("not-a-knee", float(distances.min()))
         if refused and not force:
@@ -394,20 +388,6 @@ def _file_decoder(processes: int, limits: Limits) -> FileDecoder:
     from .imaging.decode_process import DecodeProcesses  # which Windows cannot import
 
     return DecodeProcesses(processes, limits)
-
-
-def _name(number: int, film: FilmInput) -> str:
-    return str(film) if isinstance(film, str | Path) else str(number)
-
-
-def _check_embedding(bundle: Bundle, width: Any) -> None:
-    """Raise BundleError where the network's embedding is not as wide as the mean that distances are measured from."""
-    mean = len(bundle.config.refusal.mean)
-    if isinstance(width, int) and width != mean:
-        raise BundleError(
-            f"{bundle.folder}: the network's embedding has {width} values, but the mean in bundle.json has {mean}; pull"
-            " the bundle again."
-        )
 
 
 def _in_given_film(knees: Sequence[KneeGrade], screening: Screening) -> tuple[KneeGrade, ...]:

@@ -136,11 +136,22 @@ def clipped_proportion(content: np.ndarray) -> float:
     return float(((content <= darkest + 1) | (content >= brightest - 1)).mean())
 
 
+class TrainingDistances:
+    """`training_distances` by one bundle's limits, with the axes as arrays: there are thousands of numbers."""
+
+    def __init__(self, config: RefusalConfig):
+        self._mean, self._axes = np.asarray(config.mean), np.asarray(config.components).T
+
+    def __call__(self, embeddings: np.ndarray) -> np.ndarray:
+        """Return the distances [N] of embeddings [N,D]."""
+        centred = embeddings.astype(np.float64) - self._mean
+        return np.sqrt(((centred @ self._axes) ** 2).mean(1))
+
+
 def training_distances(embeddings: np.ndarray, config: RefusalConfig) -> np.ndarray:
     """Return how far [N,D] embeddings lie from those of the training knees, as [N]; about 1 for a knee.
 
     The distance is the root mean square along the whitened principal axes of the training embeddings, after Lee et
     al., "A simple unified framework for detecting out-of-distribution samples", NeurIPS 2018.
     """
-    centred = embeddings.astype(np.float64) - np.asarray(config.mean)
-    return np.sqrt(((centred @ np.asarray(config.components).T) ** 2).mean(1))
+    return TrainingDistances(config)(embeddings)

@@ -79,7 +79,8 @@ def _fits_better(rows: np.ndarray, cells: np.ndarray, other: Bits, said: Bits) -
     """
     plain = (rows != cells.max()) & (rows != cells.min())
     both = plain[:, 1:] & plain[:, :-1]
-    new, old = (np.abs(np.diff(values_of(rows.copy(), bits).astype(np.int64), axis=1))[both] for bits in (other, said))
+    wide = np.int32 if cells.itemsize <= 2 else np.int64
+    new, old = (np.abs(np.diff(values_of(rows.copy(), bits).astype(wide), axis=1))[both] for bits in (other, said))
     nearer, farther = int((new < old).sum()), int((new > old).sum())
     least = BELONGS if other.signed == said.signed else CHANGES_SIGN
     return nearer + farther > LEAST_EVIDENCE * max(new.size, 1) and nearer > least * (nearer + farther)

@@ -26,7 +26,7 @@ LIBRARY = [
     },
     {"bundle", "evidence", "runtime", "decision", "agreement"},
     {"imaging"},
-    {"overlay", "report", "study"},
+    {"networks", "overlay", "report", "study"},
     {"output", "card", "archive"},
     {"hub"},
     {"grader"},
