@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+MOST_SECONDS = 50
+"""After which `in_turns` begins no further round."""
 ROOT = Path(__file__).parents[2]
 BUNDLE = ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn"
 
@@ -82,9 +84,15 @@ def cores() -> int:
 
 
 def in_turns(measures: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Call each measure in turn, for so many rounds after one that only warms up; return what each gave."""
+    """Call each measure in turn, for so many rounds after one that only warms up; return what each gave.
+
+    On a machine that is slow or busy there are fewer rounds: none begins after MOST_SECONDS but the first that counts.
+    """
     found: dict[str, list[float]] = {name: [] for name in measures}
+    begun = time.monotonic()
     for number in range(rounds + 1):
+        if number > 1 and time.monotonic() - begun > MOST_SECONDS:
+            break
         for name, measure in measures.items():
             value = measure()
             if number:
