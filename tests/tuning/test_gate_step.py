@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from kneeoa_hub.imaging.gate import CLASSES
-from kneeoa_hub.imaging.phantom import write_films
 from kneeoa_hub.runtime import GateNetwork
 
 pytestmark = pytest.mark.keras
@@ -14,21 +13,18 @@ pytestmark = pytest.mark.keras
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")  # in Keras, while it exports
-def test_it_writes_graph_limits_and_figures(tmp_path, monkeypatch):
+def test_it_writes_graph_limits_and_figures(audited, tmp_path, monkeypatch):
     from tuning import gate as step
-    from tuning.audit import audit
     from tuning.gate import GateSettings, gate
     from tuning.networks.gate_net import build, with_mirror
     from tuning.synthetic import negatives
 
     monkeypatch.setattr(step, "MEASURED", 4)
     monkeypatch.setattr(step, "PHANTOMS", 5)
-    write_films(tmp_path / "films", 60)
-    audited = audit([f"site={tmp_path / 'films'}"], tmp_path / "audit")
     out = gate(audited, tmp_path / "gate", GateSettings(pictures=160, epochs=1))
     result = json.loads((out / "gate.json").read_text("utf-8"))
     assert 0 <= result["config"]["min_upright"] <= 0.5
-    assert set(result["figures"]["knees"]) == {"site_val"}
+    assert set(result["figures"]["knees"]) == {"synthetic_val"}
     assert "photographs" not in result["figures"]["made"]  # which it was trained on
     for name in ({*negatives.OTHERS, *negatives.HELD_OUT} - {"photographs"}) | {
         "cut off",
