@@ -45,8 +45,10 @@ weights: .venv/ready
 	$(BIN)/python -m tuning evaluate --data runs/train --protocol oai --out runs/evaluate
 	$(BIN)/python -m tuning locator --data runs/audit --out runs/locator
 	$(BIN)/python -m tuning gate --data runs/audit --out runs/gate
+	$(BIN)/python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/plain --name kneeoa-cnn
+	$(BIN)/python -m benchmarks.robustness --audit runs/audit --bundle ./runs/plain --films 120 --out runs/robustness
 	$(BIN)/python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/bundle --name kneeoa-cnn \
-		--cross-domain docs/evidence/cross-domain/cross-domain.json
+		--cross-domain docs/evidence/cross-domain/cross-domain.json --robustness runs/robustness
 
 docs: .venv/ready
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

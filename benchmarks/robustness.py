@@ -5,24 +5,29 @@
     python -m benchmarks.robustness --audit runs/audit --collection oai --kind framing --films 150 --out runs/framing
 
 For each collection of the audit: quadratic kappa, accuracy, AUC for KL 2 or more, the proportion of films with the same
-grade, the mean shift of severity, coverage of the 90% set and the proportion refused, each with a 95% interval.
+grade, the mean shift of severity, coverage of the 90% set and the proportion refused, each with a 95% interval. Writes
+robustness.json and robustness.png, which `tuning export --robustness` puts into a bundle.
 """
 
 import argparse
-import json
-from dataclasses import asdict
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from kneeoa_hub import from_pretrained
+from kneeoa_hub.evidence import ChangeEvidence, RobustnessEvidence
+from kneeoa_hub.evidence.finding import Grader
+from kneeoa_hub.evidence.robustness import AS_IT_IS
 from tuning.data.datasets import bright_bone
 from tuning.data.sources import FilmReader
 from tuning.data.table import AuditedFilm, read_films
 from tuning.data.variation import gray_bytes
 from tuning.evaluation.film_changes import CHANGES
-from tuning.evaluation.robustness import AS_IT_IS, Robustness, TrueFilm, robustness
+from tuning.evaluation.plots import plot_robustness
+from tuning.evaluation.robustness import TrueFilm, robustness
+from tuning.run import steps
 
 COLUMNS = ("qwk", "accuracy", "auc_oa", "same", "bias", "coverage", "refused")
 
@@ -39,7 +44,7 @@ def _read(reader: FilmReader, film: AuditedFilm) -> TrueFilm:
     return TrueFilm(gray_bytes(bright_bone(reader, film)), film.grade, film.leakage_group)
 
 
-def worst(rows: list[Robustness]) -> dict[str, tuple[str, float]]:
+def worst(rows: Sequence[ChangeEvidence]) -> dict[str, tuple[str, float]]:
     """The change that does most harm, by figure, and how much."""
     plain, changed = rows[0], rows[1:]
     losses = {
@@ -52,7 +57,7 @@ def worst(rows: list[Robustness]) -> dict[str, tuple[str, float]]:
     return {name: max(values.items(), key=lambda item: item[1]) for name, values in losses.items()}
 
 
-def table(rows: list[Robustness]) -> str:
+def table(rows: Sequence[ChangeEvidence]) -> str:
     """The rows as Markdown."""
     lines = [
         "| films | QWK | accuracy | AUC, KL >= 2 | same grade | shift | coverage | refused |",
@@ -75,7 +80,7 @@ def main() -> None:
     parser.add_argument(
         "--kind", action="append", choices=sorted({change.kind for change in CHANGES}), help="of change"
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder for robustness.json")
+    parser.add_argument("--out", type=Path, required=True, help="folder for robustness.json and robustness.png")
     arguments = parser.parse_args()
     grader = from_pretrained(arguments.bundle)
     collections = arguments.collection or sorted({film.dataset for film in read_films(arguments.audit)})
@@ -83,16 +88,19 @@ def main() -> None:
     measured = {}
     for name in collections:
         films = films_of(arguments.audit, name, arguments.films)
-        rows = list(robustness(grader, films, changes, progress=partial(print, f"   {name}:", flush=True)))
-        measured[name] = [asdict(row) for row in rows]
+        rows = tuple(robustness(grader, films, changes, progress=partial(print, f"   {name}:", flush=True)))
+        measured[name] = rows
         print(f"\n{name}, {len(films)} films\n\n{table(rows)}\n")
         for figure, (change, value) in worst(rows).items():
             print(f"worst {figure}: {value:.3f} ({change})")
         same = float(np.mean([row.same.value for row in rows if row.change != AS_IT_IS]))
         print(f"same grade, mean of all changes: {same:.3f}")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    record = {"bundle": grader.model, "revision": grader.revision, "films": arguments.films, "collections": measured}
-    (arguments.out / "robustness.json").write_text(json.dumps(record, indent=1), "utf-8")
+    evidence = RobustnessEvidence(
+        grader=Grader(name=grader.model, revision=grader.revision), films=arguments.films, collections=measured
+    )
+    steps.write_json(arguments.out / "robustness.json", evidence)
+    plot_robustness(evidence, arguments.out / "robustness.png")
 
 
 if __name__ == "__main__":

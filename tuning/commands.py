@@ -273,6 +273,8 @@ def _export_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--gate", metavar="DIR", help=gate)
     cross_domain = "cross-domain.json of `python -m benchmarks.cross_domain`, for the card"
     step.add_argument("--cross-domain", metavar="FILE", help=cross_domain)
+    robustness = "output of `python -m benchmarks.robustness`, for the card"
+    step.add_argument("--robustness", metavar="DIR", help=robustness)
 
 
 def _export(options: argparse.Namespace) -> str:
@@ -287,6 +289,7 @@ def _export(options: argparse.Namespace) -> str:
         locator=Path(options.locator) if options.locator else None,
         gate=Path(options.gate) if options.gate else None,
         cross_domain=Path(options.cross_domain) if options.cross_domain else None,
+        robustness=Path(options.robustness) if options.robustness else None,
     )
     return f"bundle: {bundle}"
 

@@ -16,7 +16,7 @@ import numpy as np
 from kneeoa_hub.bundle import GATE, LOCATOR, BundleConfig, read_bundle
 from kneeoa_hub.card.render import render
 from kneeoa_hub.errors import DataError
-from kneeoa_hub.evidence import CrossDomainRow, Evidence, ExportEvidence, read_evidence
+from kneeoa_hub.evidence import CrossDomainRow, Evidence, ExportEvidence, RobustnessEvidence, read_evidence
 from kneeoa_hub.files import replacing
 from kneeoa_hub.grades import LABELS
 from kneeoa_hub.keras_files import load_model
@@ -36,6 +36,8 @@ from .training.members import RECORD, architectures, load_members, read_record
 
 LARGEST_DIFFERENCE = 1e-4
 """ONNX and Keras may differ by at most so much, of the outputs' own scale where that is over 1."""
+ROBUSTNESS = "robustness.json"
+"""What `python -m benchmarks.robustness` writes, with a picture of the same name beside it."""
 CHECKED_FILMS = 64
 """Validation films on which both are compared."""
 
@@ -48,11 +50,13 @@ class Parts:
         locator: The network that finds the joints.
         gate: The network that refuses what is not an upright frontal knee.
         cross_domain: What networks that were trained on one dataset are worth on others.
+        robustness: What changes of films do to the grades.
     """
 
     locator: LocatorPart | None
     gate: GatePart | None
     cross_domain: tuple[CrossDomainRow, ...]
+    robustness: RobustnessEvidence | None
 
 
 def export(
@@ -64,6 +68,7 @@ def export(
     locator: Path | None = None,
     gate: Path | None = None,
     cross_domain: Path | None = None,
+    robustness: Path | None = None,
 ) -> Path:
     """Write the bundle to the new folder `out`, and return it. Nothing stays there when a check fails.
 
@@ -75,6 +80,7 @@ def export(
         locator: Output folder of the locator step, or a bundle with a locator.
         gate: Output folder of the gate step, or a bundle with a gate.
         cross_domain: cross-domain.json of `python -m benchmarks.cross_domain`.
+        robustness: Output folder of `python -m benchmarks.robustness`, which grades with an export without it.
 
     Raises:
         DataError: `out` is not empty, an input is not what it should be, or ONNX and Keras differ by more than
@@ -89,7 +95,8 @@ def export(
     parts = Parts(
         locator_part(locator) if locator else None,
         gate_part(gate) if gate else None,
-        _cross_domain(cross_domain) if cross_domain else (),
+        _read(tuple[CrossDomainRow, ...], cross_domain, "benchmarks.cross_domain") if cross_domain else (),
+        _read(RobustnessEvidence, robustness / ROBUSTNESS, "benchmarks.robustness") if robustness else None,
     )
     config = _config(train, fitted, name, version, parts, protocol)
     with steps.writing(out):
@@ -100,6 +107,8 @@ def export(
             exported = _check_equal(model, bundle, config, audit)
             evidence = _with_parts(evidence, parts, exported)
             shutil.copytree(evaluated / "figures", bundle / "figures")
+            if robustness:
+                shutil.copyfile((robustness / ROBUSTNESS).with_suffix(".png"), bundle / "figures" / "robustness.png")
             _write_documents(bundle, config, evidence, parts)
             read_bundle(bundle)
             if out.exists():
@@ -125,14 +134,12 @@ def _config(train: Path, fitted: Fitted, name: str, version: str, parts: Parts, 
     )
 
 
-def _cross_domain(file: Path) -> tuple[CrossDomainRow, ...]:
-    """The rows of a cross-domain.json. Raises DataError for another file."""
+def _read(kind: Any, file: Path, command: str) -> Any:
+    """Return what a benchmark wrote to a file, as `kind`. Raises DataError for another file."""
     try:
-        return from_json(tuple[CrossDomainRow, ...], steps.read_json(file))
+        return from_json(kind, steps.read_json(file))
     except FieldError as error:
-        raise DataError(
-            f"{file} is not what `python -m benchmarks.cross_domain` writes ({error}); give its cross-domain.json."
-        ) from None
+        raise DataError(f"{file} is not what `python -m {command}` writes ({error}); give its output.") from None
 
 
 def _write_model(bundle: Path, train: Path, config: BundleConfig, fitted: Fitted) -> Any:
@@ -187,6 +194,7 @@ def _with_parts(evidence: Evidence, parts: Parts, exported: ExportEvidence) -> E
         finding=parts.locator.evidence if parts.locator else evidence.finding,
         refusal=replace(evidence.refusal, gate=parts.gate.evidence if parts.gate else None),
         cross_domain=parts.cross_domain,
+        robustness=parts.robustness,
     )
 
 

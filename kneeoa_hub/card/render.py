@@ -9,7 +9,7 @@ from ..errors import BundleIncomplete
 from ..evidence import BaseModel, Evidence
 from ..grades import GRADES
 from ..report import DISCLAIMER
-from . import external, finding, results, training
+from . import changed, external, finding, results, training
 from .data import data
 from .metadata import metadata
 from .text import escaped, figure, label, section
@@ -59,6 +59,7 @@ def render(config: BundleConfig, evidence: Evidence, figures: str = "figures/") 
         peers=external.peers(evidence),
         subgroups=results.subgroups(evidence),
         finding=finding.finding(evidence.finding),
+        changed=changed.changed(evidence.robustness, figures),
         joint=finding.joint(evidence.joint, figures),
         figures=figures.removesuffix("/"),
         temperature=f"{config.temperature:.3f}",
@@ -105,6 +106,7 @@ def _failures(evidence: Evidence) -> str:
         "Prediction sets": coverage
         and "A 90% set should hold the reader's grade for 90% of all knees, not of each grade. The lowest measured"
         f" proportion is at {coverage}.",
+        "Changed films": changed.worst(evidence.robustness),
         "Unsuitable films": finding.unsuitable(evidence.refusal.gate, evidence.finding),
         "Unknown groups": "Age, sex, race, site and machine are not in the data. Differences between such groups are"
         " not known.",

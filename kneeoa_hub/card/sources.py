@@ -66,4 +66,10 @@ def title(name: str) -> str:
         return name
     known = collection(dataset)
     words = SPLITS | (known.splits if known else {})
-    return f"{known.title if known else dataset}, {words.get(split, split)}"
+    return f"{collection_title(dataset)}, {words.get(split, split)}"
+
+
+def collection_title(name: str) -> str:
+    """Return the name of a dataset in words: ``oai`` is "OAI"."""
+    known = collection(name)
+    return known.title if known else name

@@ -39,11 +39,13 @@ from .measures import (
     SubgroupEvidence,
     UnseenEvidence,
 )
+from .robustness import ChangeEvidence, RobustnessEvidence
 
 __all__ = [
     "Agreement",
     "BaseModel",
     "CalibrationEvidence",
+    "ChangeEvidence",
     "CrossDomainRow",
     "DataEvidence",
     "Estimate",
@@ -63,6 +65,7 @@ __all__ = [
     "Outcomes",
     "Overlap",
     "RefusalEvidence",
+    "RobustnessEvidence",
     "SearchEvidence",
     "SetEvidence",
     "ShortcutEvidence",
@@ -119,6 +122,9 @@ class Evidence:
         tuple[CrossDomainRow, ...],
         "One network trained on one dataset, or on all, measured on the validation films of each.",
     ] = ()
+    robustness: Annotated[
+        RobustnessEvidence | None, "Validation films under changes; absent where that was not measured."
+    ] = None
 
     @property
     def test_evaluations(self) -> int:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..bundle import GateConfig
 from ..runtime import GateNetwork
-from .letterbox import Box, network_input
+from .letterbox import Region, network_input
 
 Pose = tuple[int, bool]
 """How a film was changed: by how many quarter turns anticlockwise, and whether its grays were inverted."""
@@ -46,11 +46,11 @@ class Gate:
         self._network = network
         self.limits: GateConfig = limits
 
-    def judge(self, pixels: np.ndarray, boxes: Sequence[Box]) -> tuple[Verdict, ...]:
-        """Return a verdict for each box of a [H,W] film with bright bone."""
-        if not boxes:
+    def judge(self, pixels: np.ndarray, regions: Sequence[Region]) -> tuple[Verdict, ...]:
+        """Return a verdict for each region, in whole pixels, of a [H,W] film with bright bone."""
+        if not regions:
             return ()
-        inputs = np.stack([network_input(pixels, box, self._network.input) for box in boxes])
+        inputs = np.stack([network_input(pixels, region, self._network.input) for region in regions])
         return tuple(verdict(probabilities, self.limits) for probabilities in self._network.run(inputs))
 
 

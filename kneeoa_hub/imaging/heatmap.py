@@ -4,19 +4,19 @@ import numpy as np
 from PIL import Image
 
 from ..bundle import InputConfig
-from .letterbox import Box, visible_region
+from .letterbox import Box, Region, visible_region
 
 LONGER_SIDE = 32
 """Pixels of a heatmap along the longer side of the knee's box. The network's activation map is coarser still."""
 
 
-def heatmap_over(activation_map: np.ndarray, box: Box, region: Box, content: Box, config: InputConfig) -> np.ndarray:
+def heatmap_over(activation_map: np.ndarray, box: Box, region: Region, content: Box, config: InputConfig) -> np.ndarray:
     """Turn a network's activation map into a heatmap over a knee's box.
 
     Args:
         activation_map: [h,w] over the letterbox of what was graded.
         box: The knee, in pixels of the film.
-        region: What was graded for it, in pixels of the film; `box` lies within it.
+        region: What was graded for it, in pixels of the film; `box` lies within it, to a pixel.
         content: The part of the letterbox that is not padding.
         config: The shape of the letterbox, and what of the region the network sees.
 
@@ -42,5 +42,6 @@ def heatmap_over(activation_map: np.ndarray, box: Box, region: Box, content: Box
     heatmap = np.zeros((height, width), np.float32)
     if high > low:
         heatmap[start:stop] = (visible - low) / (high - low)
-    x, y = min(round((box[0] - left) * shrink), width - 1), min(round((box[1] - top) * shrink), height - 1)
+    x = min(max(0, round((box[0] - left) * shrink)), width - 1)
+    y = min(max(0, round((box[1] - top) * shrink)), height - 1)
     return heatmap[y : y + max(1, round((box[3] - box[1]) * shrink)), x : x + max(1, round((box[2] - box[0]) * shrink))]

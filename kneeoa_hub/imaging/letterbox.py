@@ -15,6 +15,8 @@ from .percentiles import percentiles
 
 Box = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels of the film; right and bottom are exclusive."""
+Region = tuple[float, float, float, float]
+"""What is graded of a film, in its pixels: a box, or a square whose edges lie between pixels or beyond the film."""
 
 PERCENTILE_SIDE = 512
 """Percentiles are taken over at most this many rows and columns, which is enough and quick on a large film."""
@@ -44,37 +46,37 @@ class Letterboxed:
         return self.pixels[top:bottom, left:right]
 
 
-def visible_region(box: Box, config: InputConfig) -> Box:
-    """Return what the network sees of a knee's box: all of it, its middle rows, or the square about its middle."""
-    left, top, right, bottom = box
+def visible_region(region: Region, config: InputConfig) -> Region:
+    """Return what the network sees of a region: all of it, its middle rows, or the square about its middle."""
+    left, top, right, bottom = region
     if config.crop == "fit":
-        return box
+        return region
     if config.crop == "frame":
         side = max(right - left, bottom - top)
-        left, top = (left + right - side) // 2, (top + bottom - side) // 2
+        left, top = (left + right - side) / 2, (top + bottom - side) / 2
         return left, top, left + side, top + side
     rows = min(bottom - top, max(1, round((right - left) * config.height / config.width)))
     first = top + (bottom - top - rows) // 2
     return left, first, right, first + rows
 
 
-def letterbox(pixels: np.ndarray, box: Box, config: InputConfig) -> Letterboxed:
-    """Window the visible region of a box by its percentiles, and fit it into the input's shape with its aspect kept.
+def letterbox(pixels: np.ndarray, region: Region, config: InputConfig) -> Letterboxed:
+    """Window what the network sees of a region by its percentiles, and fit it into the input with its aspect kept.
 
-    A config that frames takes the square about the box's middle instead, see `frame.frame`.
+    A config that frames takes the square about the region's middle instead, see `frame.frame`.
 
     Args:
         pixels: A film [H,W] with bright bone, in any unit.
-        box: The knee in the film, or beyond its edges where the config frames.
-        config: The input's height and width, the window's percentiles, and what of the box is visible.
+        region: The knee in whole pixels of the film; where the config frames, of any place and size.
+        config: The input's height and width, the window's percentiles, and what of the region is visible.
 
     Returns:
         The knee in the middle of a picture of the input's shape, whose padding has the knee's mean gray.
     """
     if config.crop == "frame":
-        framed = frame.frame(pixels, frame.place_of(box), config.height, (config.low, config.high))
+        framed = frame.frame(pixels, frame.place_of(region), config.height, (config.low, config.high))
         return Letterboxed(framed.pixels, framed.content, framed=True)
-    left, top, right, bottom = visible_region(box, config)
+    left, top, right, bottom = map(round, visible_region(region, config))
     windowed = _windowed(pixels[top:bottom, left:right], config)
     scale = min(config.width / windowed.shape[1], config.height / windowed.shape[0])
     width, height = (max(1, round(side * scale)) for side in windowed.shape[::-1])
@@ -101,15 +103,15 @@ def network_values(fitted: Letterboxed, config: InputConfig) -> np.ndarray:
     return standardise(fitted.pixels, fitted.content)[..., None]
 
 
-def network_input(pixels: np.ndarray, box: Box, config: InputConfig) -> np.ndarray:
+def network_input(pixels: np.ndarray, region: Region, config: InputConfig) -> np.ndarray:
     """Return one knee of a film as the network's input: float32 [height,width,1].
 
     Args:
         pixels: The film [H,W] with bright bone.
-        box: The knee, in pixels of the film.
+        region: The knee, in pixels of the film.
         config: The size and the percentiles of the input.
     """
-    return network_values(letterbox(pixels, box, config), config)
+    return network_values(letterbox(pixels, region, config), config)
 
 
 def _windowed(crop: np.ndarray, config: InputConfig) -> np.ndarray:

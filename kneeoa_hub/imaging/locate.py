@@ -9,7 +9,7 @@ import numpy as np
 
 from ..bundle import InputConfig, LocatorConfig
 from ..runtime import open_graph
-from .letterbox import Box, letterbox, standardise
+from .letterbox import Box, Region, letterbox, standardise
 from .percentiles import percentiles
 
 TWO_KNEES_FROM = 1.5
@@ -66,10 +66,11 @@ class Locator:
         self._config, self._square = config, square
         self._graph = open_graph(path, (config.input.height, config.input.width), ("heat", "shape"), threads)
 
-    def find(self, pixels: np.ndarray) -> tuple[Box, ...]:
+    def find(self, pixels: np.ndarray) -> tuple[Region, ...]:
         """Return the boxes of the knees in a [H,W] film with bright bone, from left to right; empty without a knee.
 
-        They are squares that may reach beyond the film where the locator was made so, and cut at its edges otherwise.
+        They are squares, which may reach beyond the film, where the locator was made so; otherwise they are boxes of
+        whole pixels within the film.
         """
         joints = self.joints(pixels)
         return squares(joints) if self._square else joint_boxes(joints, pixels.shape)
@@ -161,19 +162,18 @@ def _joint_at(heat: np.ndarray, shape: np.ndarray, around: tuple[slice, slice], 
     return Joint(float(x), float(y), float(side), float(heat[around].max()))
 
 
-def squares(joints: tuple[Joint, ...]) -> tuple[Box, ...]:
-    """Return each joint's square box, which may reach beyond the film."""
-    boxes = []
-    for joint in joints:
-        side = max(1, round(joint.side))
-        left, top = round(joint.x - side / 2), round(joint.y - side / 2)
-        boxes.append((left, top, left + side, top + side))
-    return tuple(boxes)
+def squares(joints: tuple[Joint, ...]) -> tuple[Region, ...]:
+    """Return each joint's square, which may reach beyond the film.
+
+    Its edges are not rounded to pixels: on a small film half a pixel moves a probability by more than a hundredth.
+    """
+    halves = [(joint, max(1.0, joint.side) / 2) for joint in joints]
+    return tuple((joint.x - half, joint.y - half, joint.x + half, joint.y + half) for joint, half in halves)
 
 
-def clipped(box: Box, shape: tuple[int, ...]) -> Box:
-    """Return a box cut at the edges of a film of `shape` (height, width), which shows a part of it."""
-    left, top, right, bottom = box
+def clipped(region: Region, shape: tuple[int, ...]) -> Box:
+    """Return a region in whole pixels within a film of `shape` (height, width), which shows a part of it."""
+    left, top, right, bottom = map(round, region)
     return max(0, left), max(0, top), min(shape[1], right), min(shape[0], bottom)
 
 

@@ -39,8 +39,8 @@ MESSAGES = {
         " position of the knee as a box."
     ),
     "not-a-knee": (
-        "The film does not look like a frontal knee radiograph of the kind that the model knows. Send an upright"
-        " frontal (AP or PA) knee film."
+        "The film does not look like a frontal knee radiograph of the kind that the model knows, or the joint holds"
+        " an implant. Send an upright frontal (AP or PA) film of a knee without implants."
     ),
     "cut-off": "The knee is cut off: the centre of the joint is not on the film. Send a film with the whole joint.",
     "blurred": "The film is too blurred to grade. Send it at its full resolution, or send a sharper film.",

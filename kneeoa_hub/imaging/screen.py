@@ -9,7 +9,7 @@ from PIL import Image
 from .borders import inner_film
 from .film import MIN_SIDE, Film
 from .gate import POSES, UPRIGHT, Gate, Pose, Verdict, to_upright
-from .letterbox import Box
+from .letterbox import Box, Region
 from .locate import TWO_KNEES_FROM, clipped, graded_regions, one_fills
 from .refusal import Refusal, refuse
 from .square import to_given
@@ -21,7 +21,7 @@ SURE = 0.8
 part of a film, and of the mean of all joints in another pose, since many places and poses give many chances to err.
 When it was set, nearly all composed films with joints had a joint above 0.95, none had more than 0.1 in a wrong pose,
 and nearly everything that was taken for a joint in films without one had less than 0.75."""
-Locate = Callable[[np.ndarray], tuple[Box, ...]]
+Locate = Callable[[np.ndarray], tuple[Region, ...]]
 """A function from a [H,W] film with bright bone to the boxes of its knees, from left to right; empty where it sees
 none. For a bundle that frames knees they are squares, which may reach beyond the film."""
 
@@ -46,10 +46,10 @@ class Screening:
     refused: Refusal | None = None
     doubtful: tuple[Box, ...] = ()
     origin: tuple[int, int] = (0, 0)
-    regions: tuple[Box, ...] = ()
+    regions: tuple[Region, ...] = ()
 
     @property
-    def graded(self) -> tuple[Box, ...]:
+    def graded(self) -> tuple[Region, ...]:
         """What is graded for each box."""
         return self.regions or self.boxes
 
@@ -98,7 +98,7 @@ class Screener:
         doubtful = _not_accepted(found, verdicts)
         if len(doubtful) < len(found):
             kept = [place for place, one in enumerate(verdicts) if one.accepted]
-            boxes, regions = (tuple(every[place] for place in kept) for every in (found, graded))
+            boxes, regions = tuple(found[place] for place in kept), tuple(graded[place] for place in kept)
             return Screening(film, boxes, doubtful=doubtful, regions=regions)
         if upright := self._in_another_pose(film):
             return upright
@@ -166,15 +166,14 @@ class Screener:
                 return Screening(upright, whole, pose)
         return None
 
-    def _found(self, film: Film) -> tuple[tuple[Box, ...], tuple[Box, ...]]:
+    def _found(self, film: Film) -> tuple[tuple[Box, ...], tuple[Region, ...]]:
         """Locate the knees of a film; return their boxes within it, and what is graded for each."""
-        found = self._locate(film.pixels)
-        if not self._square:
-            return found, graded_regions(found, film.pixels.shape)
-        return tuple(clipped(box, film.pixels.shape) for box in found), found
+        found, shape = self._locate(film.pixels), film.pixels.shape
+        boxes = tuple(clipped(region, shape) for region in found)
+        return boxes, found if self._square else graded_regions(boxes, shape)
 
-    def _judge(self, film: Film, boxes: Sequence[Box]) -> tuple[Verdict, ...]:
-        return self._gate.judge(film.pixels, boxes) if self._gate else (Verdict(True, 1.0),) * len(boxes)
+    def _judge(self, film: Film, regions: Sequence[Region]) -> tuple[Verdict, ...]:
+        return self._gate.judge(film.pixels, regions) if self._gate else (Verdict(True, 1.0),) * len(regions)
 
 
 def _content(film: Film) -> Box:

@@ -74,14 +74,20 @@ def test_a_locator_goes_into_a_bundle_with_its_figures_and_from_there_into_anoth
 def test_measures_across_collections_go_into_the_bundle(loop, tmp_path):
     measured = ROOT / "docs" / "evidence" / "cross-domain" / "cross-domain.json"
     export = ("export", "--data", loop / "evaluate", "--cross-domain")
-    step(*export, measured, "--out", tmp_path / "bundle")
+    changed = ROOT / "docs" / "evidence" / "robustness"
+    step(*export, measured, "--robustness", changed, "--out", tmp_path / "bundle")
     bundle = read_bundle(tmp_path / "bundle")
     written = json.loads((bundle.folder / "evidence.json").read_text("utf-8"))
     schema("evidence").validate(written)
     assert [row["qwk"] for row in written["cross_domain"]] == [
         row["qwk"] for row in json.loads(measured.read_text("utf-8"))
     ]
-    assert "From one collection to another" in (bundle.folder / "README.md").read_text("utf-8")
+    assert written["robustness"] == json.loads((changed / "robustness.json").read_text("utf-8"))
+    picture = Path("figures", "robustness.png")
+    assert (bundle.folder / picture).read_bytes() == (changed / picture.name).read_bytes()
+    card = (bundle.folder / "README.md").read_text("utf-8")
+    assert "From one collection to another" in card
+    assert "Do the grades hold" in card
     message = refusal(*export, loop / "audit" / "audit.json", "--out", tmp_path / "none")
     assert "is not what `python -m benchmarks.cross_domain` writes" in message
     assert not (tmp_path / "none").exists()

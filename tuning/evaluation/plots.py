@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from kneeoa_hub.card.sources import title
-from kneeoa_hub.evidence import Estimate
+from kneeoa_hub.card.sources import collection_title, title
+from kneeoa_hub.evidence import Estimate, RobustnessEvidence
 
 from ..run.estimates import grouped_proportion
 from .metrics import Predictions
@@ -193,6 +193,37 @@ def _with_bars(estimates: Iterable[Estimate]) -> tuple[list[float], list[list[fl
     below = [one.value - one.low for one in estimates]
     above = [one.high - one.value for one in estimates]
     return [one.value for one in estimates], [below, above]
+
+
+def plot_robustness(evidence: RobustnessEvidence, path: Path) -> None:
+    """Draw, by change and collection, how many films keep their grade, the shift of severity and how many are refused.
+
+    Args:
+        evidence: The rows of each collection, the first without a change.
+        path: The PNG file to write.
+    """
+    plt = pyplot()
+    names = list(dict.fromkeys(row.change for rows in evidence.collections.values() for row in rows[1:]))
+    figure, axes = plt.subplots(1, 3, figsize=(10, 1.2 + 0.2 * len(names)), sharey=True)
+    panels = {"same": "same grade", "bias": "shift of severity, grades", "refused": "refused"}
+    for axis, (name, heading) in zip(axes, panels.items(), strict=True):
+        for number, (collection, rows) in enumerate(evidence.collections.items()):
+            colour, offset = (COLOUR, SECOND_COLOUR)[number % 2], 0.3 * number
+            found = [(names.index(row.change) + offset, getattr(row, name)) for row in rows[1:]]
+            places, estimates = [place for place, _ in found], [estimate for _, estimate in found]
+            spread = [(one.low, one.high) for one in estimates]
+            axis.hlines(places, *zip(*spread, strict=True), color=colour, alpha=0.35, linewidth=2)
+            values, name_of = [one.value for one in estimates], collection_title(collection)
+            axis.plot(values, places, "o", color=colour, markersize=3, label=name_of)
+        axis.set_title(heading, fontsize=10)
+        axis.grid(alpha=0.25)
+    axes[1].axvline(0, color="black", linewidth=0.6)
+    axes[0].set_yticks(range(len(names)), names, fontsize=8)
+    axes[0].set_ylim(len(names) - 0.3, -0.7)
+    figure.tight_layout(rect=(0, 0.03, 1, 1))
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncols=2, fontsize=9)
+    figure.savefig(path, dpi=DPI)
+    plt.close(figure)
 
 
 def pyplot() -> Any:

@@ -7,7 +7,8 @@ import numpy as np
 
 from kneeoa_hub.agreement import resamples
 from kneeoa_hub.errors import DataError, KneeOAError
-from kneeoa_hub.evidence import Estimate
+from kneeoa_hub.evidence import ChangeEvidence
+from kneeoa_hub.evidence.robustness import AS_IT_IS
 from kneeoa_hub.grader import KneeGrader
 from kneeoa_hub.imaging.film import MIN_SIDE
 from kneeoa_hub.report import KneeGrade
@@ -15,9 +16,6 @@ from kneeoa_hub.report import KneeGrade
 from ..run.estimates import bootstrapped, grouped_proportion, proportion
 from .film_changes import CHANGES, Change
 from .metrics import Predictions, measure
-
-AS_IT_IS = "as they are"
-"""The row of the films without a change."""
 
 
 @dataclass(frozen=True)
@@ -29,32 +27,13 @@ class TrueFilm:
     group: str
 
 
-@dataclass(frozen=True, kw_only=True)
-class Robustness:
-    """What one change does to the grades of a set of films.
-
-    same: proportion of the films graded as without the change. bias: mean shift of the severity, in grades. refused:
-    proportion of the films that are not graded, among those graded without the change.
-    """
-
-    change: str
-    kind: str
-    qwk: Estimate
-    accuracy: Estimate
-    auc_oa: Estimate | None = None
-    coverage: Estimate
-    same: Estimate
-    bias: Estimate
-    refused: Estimate
-
-
 def robustness(
     grader: KneeGrader,
     films: Sequence[TrueFilm],
     changes: Sequence[Change] = CHANGES,
     seed: int = 0,
     progress: Callable[[str], None] = lambda name: None,
-) -> Iterator[Robustness]:
+) -> Iterator[ChangeEvidence]:
     """Grade the films as they are and under every change.
 
     Args:
@@ -97,7 +76,7 @@ def _row(
     films: Sequence[TrueFilm],
     before: Sequence[KneeGrade | None],
     after: Sequence[KneeGrade | None],
-) -> Robustness:
+) -> ChangeEvidence:
     rows = [
         (film, one, two)
         for film, one, two in zip(films, before, after, strict=True)
@@ -118,7 +97,7 @@ def _row(
     shift = np.array([two.severity - one.severity for _, one, two in rows], float)
     refused = [two is None for one, two in zip(before, after, strict=True) if one is not None]
     return measure(
-        Robustness,
+        ChangeEvidence,
         predictions,
         change=name,
         kind=kind,

@@ -23,6 +23,7 @@ from kneeoa_hub.imaging.gate import Pose
 from ..data.variation import gray_bytes, vary
 from ..run.estimates import proportion
 from .bodyparts import HELD_OUT_PARTS, PARTS, SIDE, body_part
+from .implants import implanted
 
 Films = Sequence[np.ndarray]
 """Films [H,W] float32 of single upright knees that fill them."""
@@ -54,7 +55,10 @@ def knee(films: Films, rng: np.random.Generator) -> np.ndarray:
 
     A proportion of VARIED are changed as the films are that a grader learns from, which changes more.
     """
-    film = _any_of(films, rng)
+    return _as_archived(_any_of(films, rng), rng)
+
+
+def _as_archived(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     if rng.random() < VARIED:
         height, width = film.shape
         pixels = vary(gray_bytes(film), Place(width / 2, height / 2, min(film.shape)), rng).pixels
@@ -138,6 +142,11 @@ def patchwork(films: Films, rng: np.random.Generator) -> np.ndarray:
         return rows[::-1] if rng.random() < 0.5 else rows
     half = film[: film.shape[0] // 2] if rng.random() < 0.5 else film[film.shape[0] // 2 :][::-1]
     return np.vstack([half, half[::-1]])  # two femurs, or two tibias
+
+
+def replaced(films: Films, rng: np.random.Generator) -> np.ndarray:
+    """Return a knee with a simulated implant in the place of its joint."""
+    return _as_archived(implanted(_any_of(films, rng), rng), rng)
 
 
 def simulated(films: Films, rng: np.random.Generator) -> np.ndarray:
@@ -238,14 +247,15 @@ def noise(films: Films, rng: np.random.Generator) -> np.ndarray:
 Maker = Callable[[Films, np.random.Generator], np.ndarray]
 """A function of this module."""
 OTHERS: dict[str, tuple[Maker, float]] = {
-    "other body parts, simulated": (simulated, 0.4),
-    "other body parts, composed of pieces of knees": (patchwork, 0.25),
+    "other body parts, simulated": (simulated, 0.34),
+    "other body parts, composed of pieces of knees": (patchwork, 0.21),
+    "knees with an implant, simulated": (replaced, 0.13),
     "photographs": (photograph, 0.1),
     "scenes of shapes": (scene, 0.08),
     "text": (text, 0.05),
-    "textures": (texture, 0.06),
-    "blank": (blank, 0.04),
-    "noise": (noise, 0.04),
+    "textures": (texture, 0.05),
+    "blank": (blank, 0.02),
+    "noise": (noise, 0.02),
 }
 """What is not a knee, of the kinds that a gate is trained on, and the proportion of each kind."""
 HELD_OUT: dict[str, Maker] = {
