@@ -85,19 +85,22 @@ class Choice:
     log_loss_difference: Estimate
 
 
-def choices(truth: np.ndarray, groups: np.ndarray, predicted: dict[str, np.ndarray]) -> list[Choice]:
+def choices(
+    truth: np.ndarray, groups: np.ndarray, predicted: dict[str, np.ndarray], most: int | None = None
+) -> list[Choice]:
     """Return every choice among networks, the best by log loss first.
 
     Args:
         truth: [N] int, the readers' grades.
         groups: [N] str, the leakage groups.
         predicted: By name of each network, its probabilities [N,5].
+        most: Networks of a choice at most; None for all of them.
     """
     from tuning.evaluation.calibration import apply_temperature, fit_temperature
     from tuning.evaluation.metrics import Predictions, measure
 
     calibrated: dict[tuple[str, ...], np.ndarray] = {}
-    for count in range(1, len(predicted) + 1):
+    for count in range(1, (most or len(predicted)) + 1):
         for names in combinations(predicted, count):
             mean = np.mean([predicted[name] for name in names], axis=0)
             calibrated[names] = apply_temperature(mean, fit_temperature(mean, truth))

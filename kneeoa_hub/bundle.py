@@ -48,6 +48,9 @@ class InputConfig:
         " than that shape to its middle rows, where the joint line lies; frame takes the square about the joint, dark"
         " beyond the film, and takes the percentiles over the middle of the square.",
     ] = "fit"
+    reach: Annotated[
+        Annotated[float, Range(0.5, 1.5)], "Side of the square of frame over that of the joint's box; from 0.10.0."
+    ] = 1.0
 
 
 @dataclass(frozen=True)

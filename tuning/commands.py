@@ -208,6 +208,8 @@ def _evaluate_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--copies", metavar="AUDIT", help=copies)
     protocol = "the dataset whose readers the grades follow, of a training with --protocols (default: its largest)"
     step.add_argument("--protocol", default="", metavar="DATASET", help=protocol)
+    reach = "side of a frame over that of the joint's box (default: 1); choose it with `python -m benchmarks.reach`"
+    step.add_argument("--reach", type=float, default=1.0, metavar="R", help=reach)
     sheets = "also write sheets of correctly graded, wrongly graded and uncertain validation films to this folder"
     step.add_argument("--gallery", metavar="DIR", help=sheets)
 
@@ -218,8 +220,8 @@ def _evaluate(options: argparse.Namespace) -> str:
         from .evaluation.gallery import gallery
 
     copies = Path(options.copies) if options.copies else None
-    test, protocol = not options.validation_only, options.protocol
-    out = evaluate(Path(options.data), Path(options.out), test=test, copies=copies, protocol=protocol)
+    chosen = {"test": not options.validation_only, "protocol": options.protocol, "reach": options.reach}
+    out = evaluate(Path(options.data), Path(options.out), copies=copies, **chosen)
     sheets = f"\ngallery: {gallery(out, Path(options.gallery))}" if options.gallery else ""
     return f"evaluate: {out / 'evidence.json'}{sheets}"
 

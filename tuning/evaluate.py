@@ -39,7 +39,15 @@ CHANGED = 2
 """Changed films of each validation knee, on which it should not be refused."""
 
 
-def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None = None, protocol: str = "") -> Path:
+def evaluate(
+    train: Path,
+    out: Path,
+    *,
+    test: bool = True,
+    copies: Path | None = None,
+    protocol: str = "",
+    reach: float = 1.0,
+) -> Path:
     """Write calibration.json, evidence.json and figures/ to `out`, and return it.
 
     Args:
@@ -51,16 +59,21 @@ def evaluate(train: Path, out: Path, *, test: bool = True, copies: Path | None =
             such films.
         protocol: The dataset whose readers the answers follow, of a training with protocols; "" is its first one.
             Calibration and limits are fitted on the films of that dataset.
+        reach: Of the frames that are graded, see `InputConfig`. A network that learnt from films at random scales
+            grades best at another scale than their mean (Touvron et al., NeurIPS 2019); choose it on validation films
+            with `python -m benchmarks.reach`.
 
     Raises:
         DataError: The training has not finished, or the newer audit has other films.
+        SettingsError: The reach is not from 0.5 to 1.5, or is given for networks that see no frame.
     """
     train = steps.find_input(train, "train")
     copies = steps.find_input(copies, "audit") if copies else None
-    ensemble = load_ensemble(train, protocol)
+    ensemble = load_ensemble(train, protocol, reach)
     settings: dict[str, Any] = {"test": test}
     settings |= {"copies": str(copies)} if copies else {}
     settings |= {"protocol": ensemble.protocol} if ensemble.protocol else {}
+    settings |= {"reach": reach} if reach != 1 else {}
     steps.begin(out, "evaluate", str(train), settings)
     if (out / EVIDENCE).exists():
         return out

@@ -90,7 +90,7 @@ def export(
     if out.exists() and any(out.iterdir()):
         raise DataError(f"{out} is not empty; a bundle is written to a new folder, give another --out.")
     train, audit = steps.find_input(evaluated, "train"), steps.find_input(evaluated, "audit")
-    protocol = steps.settings_of(evaluated).get("protocol", "")
+    settings = steps.settings_of(evaluated)
     fitted, evidence = read_fitted(evaluated), read_evidence(evaluated / "evidence.json")
     parts = Parts(
         locator_part(locator) if locator else None,
@@ -98,7 +98,7 @@ def export(
         _read(tuple[CrossDomainRow, ...], cross_domain, "benchmarks.cross_domain") if cross_domain else (),
         _read(RobustnessEvidence, robustness / ROBUSTNESS, "benchmarks.robustness") if robustness else None,
     )
-    config = _config(train, fitted, name, version, parts, protocol)
+    config = _config(train, fitted, name, version, parts, settings)
     with steps.writing(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         with replacing(out) as bundle:
@@ -116,13 +116,15 @@ def export(
     return out
 
 
-def _config(train: Path, fitted: Fitted, name: str, version: str, parts: Parts, protocol: str) -> BundleConfig:
+def _config(
+    train: Path, fitted: Fitted, name: str, version: str, parts: Parts, settings: dict[str, Any]
+) -> BundleConfig:
     members = read_record(train).members
     return BundleConfig(
         name,
         version,
         LABELS,
-        input_of(architectures(members, train / RECORD)),
+        replace(input_of(architectures(members, train / RECORD)), reach=settings.get("reach", 1.0)),
         tuple(map(to_json, members)),
         fitted.decision,
         fitted.temperature,
@@ -130,7 +132,7 @@ def _config(train: Path, fitted: Fitted, name: str, version: str, parts: Parts, 
         fitted.refusal,
         gate=parts.gate.config if parts.gate else None,
         locator=parts.locator.config if parts.locator else None,
-        protocol=protocol,
+        protocol=settings.get("protocol", ""),
     )
 
 

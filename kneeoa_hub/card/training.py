@@ -48,9 +48,9 @@ def _input(config: InputConfig) -> str:
     size = f"Input: gray, {config.height}x{config.width} pixels."
     if config.crop == "frame":
         return (
-            f"{size} The frame is the square about the joint, however the film was cut. Its grays are in standard"
-            " deviations of the tissue from the tissue's mean; air, black borders and collimation do not count. What"
-            " lies beyond the film is as dark as air."
+            f"{size} The frame is the square about the joint, {config.reach:g} times as wide as the joint's box,"
+            " however the film was cut. Its grays are in standard deviations of the tissue from the tissue's mean; air,"
+            " black borders and collimation do not count. What lies beyond the film is as dark as air."
         )
     return (
         f"{size} The aspect is kept. The percentiles {config.low:g} and {config.high:g} of the grays become black and"

@@ -12,8 +12,6 @@ from .percentiles import percentiles
 
 SIDE = 256
 """Pixels of a frame's side."""
-REACH = 1.0
-"""Side of a frame over that of the joint's box. A closer one loses the margins of the joint, where osteophytes are."""
 MARGIN = 0.12
 """Proportion of the side at each edge of a frame that does not count for the exposure: a film that is cut to three
 quarters of the joint's box has the exposure of the whole film."""
@@ -72,7 +70,13 @@ def place_of(box: tuple[float, float, float, float]) -> Place:
     return Place((left + right) / 2, (top + bottom) / 2, max(right - left, bottom - top))
 
 
-def frame(pixels: np.ndarray, place: Place, side: int = SIDE, ends: tuple[float, float] = (LOW, HIGH)) -> Framed:
+def frame(
+    pixels: np.ndarray,
+    place: Place,
+    side: int = SIDE,
+    ends: tuple[float, float] = (LOW, HIGH),
+    reach: float = 1.0,
+) -> Framed:
     """Bring one knee of a film into its frame.
 
     Args:
@@ -80,11 +84,12 @@ def frame(pixels: np.ndarray, place: Place, side: int = SIDE, ends: tuple[float,
         place: The joint.
         side: Of the frame, in pixels.
         ends: The percentiles of the darkest and of the brightest gray.
+        reach: Side of the frame over that of the joint's box.
 
     Returns:
         The knee in its frame.
     """
-    step = place.side * REACH / side
+    step = place.side * reach / side
     left, top = place.x - step * side / 2, place.y - step * side / 2
     height, width = pixels.shape
     first, last = _shown(left, step, width, side)

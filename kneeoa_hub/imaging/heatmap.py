@@ -25,23 +25,20 @@ def heatmap_over(activation_map: np.ndarray, box: Box, region: Region, content: 
     """
     across, down = activation_map.shape[1] / config.width, activation_map.shape[0] / config.height
     if config.crop == "frame":  # the map covers the whole square, and what lies beyond the film too
-        region, content = visible_region(region, config), (0, 0, config.width, config.height)
+        content = (0, 0, config.width, config.height)
     part = content[0] * across, content[1] * down, content[2] * across, content[3] * down
     shrink = LONGER_SIDE / max(box[2] - box[0], box[3] - box[1])
-    left, top, right, bottom = region
-    width, height = max(1, round((right - left) * shrink)), max(1, round((bottom - top) * shrink))
-    _, visible_top, _, visible_bottom = visible_region(region, config)
-    start = min(round((visible_top - top) * shrink), height - 1)
-    stop = min(max(round((visible_bottom - top) * shrink), start + 1), height)
+    seen = visible_region(region, config)
+    left, top = round((seen[0] - box[0]) * shrink), round((seen[1] - box[1]) * shrink)
+    width, height = max(1, round((seen[2] - seen[0]) * shrink)), max(1, round((seen[3] - seen[1]) * shrink))
     visible = np.asarray(
-        Image.fromarray(activation_map.astype(np.float32)).resize(
-            (width, stop - start), Image.Resampling.BILINEAR, box=part
-        )
+        Image.fromarray(activation_map.astype(np.float32)).resize((width, height), Image.Resampling.BILINEAR, box=part)
     )
     low, high = float(visible.min()), float(visible.max())
-    heatmap = np.zeros((height, width), np.float32)
+    heatmap = np.zeros([max(1, round((box[end] - box[end - 2]) * shrink)) for end in (3, 2)], np.float32)
     if high > low:
-        heatmap[start:stop] = (visible - low) / (high - low)
-    x = min(max(0, round((box[0] - left) * shrink)), width - 1)
-    y = min(max(0, round((box[1] - top) * shrink)), height - 1)
-    return heatmap[y : y + max(1, round((box[3] - box[1]) * shrink)), x : x + max(1, round((box[2] - box[0]) * shrink))]
+        rows, columns = (slice(max(0, first), first + length) for first, length in ((top, height), (left, width)))
+        shown = heatmap[rows, columns]
+        inner = visible[max(0, -top) :, max(0, -left) :][: shown.shape[0], : shown.shape[1]]
+        shown[: inner.shape[0], : inner.shape[1]] = (inner - low) / (high - low)
+    return heatmap

@@ -52,7 +52,7 @@ def visible_region(region: Region, config: InputConfig) -> Region:
     if config.crop == "fit":
         return region
     if config.crop == "frame":
-        side = max(right - left, bottom - top)
+        side = config.reach * max(right - left, bottom - top)
         left, top = (left + right - side) / 2, (top + bottom - side) / 2
         return left, top, left + side, top + side
     rows = min(bottom - top, max(1, round((right - left) * config.height / config.width)))
@@ -74,7 +74,7 @@ def letterbox(pixels: np.ndarray, region: Region, config: InputConfig) -> Letter
         The knee in the middle of a picture of the input's shape, whose padding has the knee's mean gray.
     """
     if config.crop == "frame":
-        framed = frame.frame(pixels, frame.place_of(region), config.height, (config.low, config.high))
+        framed = frame.frame(pixels, frame.place_of(region), config.height, (config.low, config.high), config.reach)
         return Letterboxed(framed.pixels, framed.content, framed=True)
     left, top, right, bottom = map(round, visible_region(region, config))
     windowed = _windowed(pixels[top:bottom, left:right], config)

@@ -88,3 +88,32 @@ def test_a_heatmap_lies_where_its_map_does_though_the_frame_reaches_beyond_the_f
     row, column = np.unravel_index(heatmap.argmax(), heatmap.shape)
     assert abs(row - 10) <= 1
     assert abs(column - 6) <= 1
+
+
+@pytest.mark.parametrize("reach", [0.8, 1.25])
+def test_another_reach_is_another_square_about_the_same_middle(reach: float) -> None:
+    config = InputConfig(96, 96, LOW, HIGH, "frame", reach)
+    fitted = letterbox(FILM, (20, 40, 120, 140), config)
+    other = Place(70, 90, 100 * reach)
+    assert np.array_equal(fitted.pixels, frame(FILM, other, 96).pixels)
+
+
+@pytest.mark.parametrize(("reach", "corner"), [(0.5, (8, 8)), (1.0, (0, 0))])
+def test_a_heatmap_covers_the_box_and_is_zero_where_a_closer_frame_ends(reach: float, corner: tuple[int, int]) -> None:
+    activation = np.linspace(1, 2, 64, dtype=np.float32).reshape(8, 8)[::-1, ::-1]
+    box = (0, 0, 128, 128)
+    heatmap = heatmap_over(activation, box, box, (0, 0, 96, 96), InputConfig(96, 96, LOW, HIGH, "frame", reach))
+    assert heatmap.shape == (32, 32)
+    assert np.unravel_index(heatmap.argmax(), heatmap.shape) == corner
+    rows, columns = np.nonzero(heatmap)
+    assert (rows.min(), columns.min()) == corner
+    assert (rows.max(), columns.max()) == (31 - corner[0], 31 - corner[1])
+
+
+def test_a_heatmap_of_a_wider_frame_shows_the_part_over_the_box() -> None:
+    activation = np.zeros((8, 8), np.float32)
+    activation[4, 4] = 1.0
+    box = (0, 0, 128, 128)
+    heatmap = heatmap_over(activation, box, box, (0, 0, 96, 96), InputConfig(96, 96, LOW, HIGH, "frame", 1.25))
+    assert heatmap.shape == (32, 32)
+    assert all(abs(place - 18) <= 1 for place in np.unravel_index(heatmap.argmax(), heatmap.shape))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from keras import ops
 
-from kneeoa_hub.imaging.frame import AIR, BRIGHTEST, DARKEST, HIGH, LOW, MARGIN, REACH, SIDE
+from kneeoa_hub.imaging.frame import AIR, BRIGHTEST, DARKEST, HIGH, LOW, MARGIN, SIDE
 
 FAR = 9.0
 """A cut that lies beyond any film, in sides of the joint."""
@@ -223,7 +223,7 @@ def _places(joints: Any, draws: Draws, side: int) -> tuple[Any, Any]:
     across, down = _grid(side)
     across, down = across * _each(draws.stretch), down / _each(draws.stretch)
     cos, sin = _each(ops.cos(draws.turn)), _each(ops.sin(draws.turn))
-    reach = _each(joints[:, 2] * draws.scale * REACH)
+    reach = _each(joints[:, 2] * draws.scale)
     x = _each(joints[:, 0] + draws.shift[:, 0] * joints[:, 2]) + reach * (cos * across - sin * down)
     y = _each(joints[:, 1] + draws.shift[:, 1] * joints[:, 2]) + reach * (sin * across + cos * down)
     return x, y

@@ -114,7 +114,8 @@ def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
     """
     films = usable_rows(audit, split)
     crop, framed = "" if config.crop == "fit" else f"-{config.crop}", config.crop == "frame"
-    name = f"{split}-{config.height}x{config.width}-{config.low:g}-{config.high:g}{crop}.npz"
+    reach = "" if config.reach == 1 else f"-{config.reach:g}"
+    name = f"{split}-{config.height}x{config.width}-{config.low:g}-{config.high:g}{crop}{reach}.npz"
     cache = audit / CACHE / name
     made_of = fingerprint([(film.sha256, film.inverted, *(astuple(film.place) if framed else ())) for film in films])
     if (kept := _from_cache(cache, made_of, films)) is not None:
@@ -140,7 +141,7 @@ def fitted_knee(pixels: np.ndarray, film: AuditedFilm, config: InputConfig) -> L
         config: The input that the knee has to fit.
     """
     if config.crop == "frame":
-        return frame.frame(pixels, film.place, config.height, (config.low, config.high))
+        return frame.frame(pixels, film.place, config.height, (config.low, config.high), config.reach)
     return letterbox(pixels, (0, 0, film.width, film.height), config)
 
 

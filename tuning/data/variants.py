@@ -40,7 +40,9 @@ def load_variants(audit: Path, knees: Knees, config: InputConfig, count: int = V
     made_of = fingerprint(
         [[film.sha256, film.inverted, film.place.x, film.place.y, film.place.side] for film in knees.films]
     )
-    path = audit / CACHE / f"variants-{config.height}-{config.low:g}-{config.high:g}-{count}-{seed}-{made_of}.npy"
+    reach = "" if config.reach == 1 else f"-{config.reach:g}"
+    name = f"variants-{config.height}-{config.low:g}-{config.high:g}{reach}-{count}-{seed}-{made_of}.npy"
+    path = audit / CACHE / name
     shape = (len(knees), count, config.height, config.width)
     if (kept := _kept(path, shape)) is not None:
         return kept
@@ -95,4 +97,4 @@ def _variant(
         left, top, right, bottom = inner_film(varied.pixels)
         pixels, place = varied.pixels[top:bottom, left:right], varied.place
         place = Place(place.x - left, place.y - top, place.side)
-    return frame(pixels, moved(place, rng), config.height, (config.low, config.high)).pixels
+    return frame(pixels, moved(place, rng), config.height, (config.low, config.high), config.reach).pixels

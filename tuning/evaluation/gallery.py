@@ -1,7 +1,7 @@
 """Contact sheets of validation films that the model graded right, wrong and unsurely, on the user's own disk."""
 
 import csv
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -56,9 +56,11 @@ def gallery(evaluated: Path, folder: Path) -> Path:
         OutputError: Nothing can be written there.
     """
     train, audit = steps.find_input(evaluated, "train"), steps.find_input(evaluated, "audit")
-    fitted, members = read_fitted(evaluated), load_members(train)
+    fitted, settings = read_fitted(evaluated), steps.settings_of(evaluated)
+    members = load_members(train, settings.get("protocol", ""))
     model = assemble(members, None, fitted.temperature, fitted.decision, fitted.maps)
-    knees = load_knees(audit, "val", input_of([member.architecture for member in members]))
+    config = replace(input_of([member.architecture for member in members]), reach=settings.get("reach", 1.0))
+    knees = load_knees(audit, "val", config)
     outputs = predict(model, knees, "gallery")
     grades = reported_grade(outputs.probabilities, fitted.decision)
     sets = [

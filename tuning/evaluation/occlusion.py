@@ -55,9 +55,8 @@ def joint_boxes(knees: Knees, config: InputConfig, joint: tuple[float, float, fl
         joint: Left, top, right and bottom of the joint space as fractions of the film.
     """
     if config.crop == "frame":  # the frame is the crop, however its film was cut
-        return np.tile(
-            np.rint(np.array(joint) * np.tile((config.width, config.height), 2)).astype(int), (len(knees), 1)
-        )
+        nearer = 0.5 + (np.array(joint) - 0.5) / config.reach
+        return np.tile(np.rint(nearer * np.tile((config.width, config.height), 2)).astype(int), (len(knees), 1))
     boxes = []
     for film, content in zip(knees.films, knees.contents, strict=True):
         shown = np.array(visible_region((0, 0, film.width, film.height), config), float).reshape(2, 2)
