@@ -83,8 +83,7 @@ def test_measures_across_collections_go_into_the_bundle(loop, tmp_path):
         row["qwk"] for row in json.loads(measured.read_text("utf-8"))
     ]
     assert written["robustness"] == json.loads((changed / "robustness.json").read_text("utf-8"))
-    picture = Path("figures", "robustness.png")
-    assert (bundle.folder / picture).read_bytes() == (changed / picture.name).read_bytes()
+    assert (bundle.folder / "figures" / "robustness.png").read_bytes() == (changed / "robustness.png").read_bytes()
     card = (bundle.folder / "README.md").read_text("utf-8")
     assert "From one collection to another" in card
     assert "Do the grades hold" in card
