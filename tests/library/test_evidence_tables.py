@@ -121,11 +121,11 @@ def test_the_table_of_framing_is_that_of_its_evidence() -> None:
         assert f"| {row['change']} | " + " | ".join(f"{value:.2f}" for value in figures) + " |" in PAGE
 
 
-def test_the_table_of_protocols_is_that_of_its_evidence(grader) -> None:
+def test_the_table_of_protocols_is_that_of_its_evidence() -> None:
     """Each collection's test films by either protocol, and the README's figure of Gornale films by their own."""
     other = json.loads((DOCS / "evidence" / "protocols" / "gornale.json").read_text("utf-8"))
-    shipped = grader.bundle.evidence.to_dict()["metrics"]
-    for protocol, metrics in (("Gornale", other), ("OAI", shipped)):
+    published = json.loads((DOCS / "evidence" / "versions" / "versions.json").read_text("utf-8"))["0.9.0"]
+    for protocol, metrics in (("Gornale", other), ("OAI", published)):
         for name in ("oai_test", "gornale_test"):
             row = [title(name), protocol]
             row += [figure(Estimate(**metrics[name][key])) for key in ("qwk", "accuracy", "auc_oa")]

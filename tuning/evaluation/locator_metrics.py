@@ -7,7 +7,7 @@ import numpy as np
 
 from kneeoa_hub.evidence import Estimate
 from kneeoa_hub.grader import KneeGrader
-from kneeoa_hub.imaging.letterbox import Box
+from kneeoa_hub.imaging.letterbox import Box, Region
 from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, Locator, find_knees
 
 from ..data.datasets import bright_bone
@@ -106,7 +106,7 @@ def _refused(grader: KneeGrader, pixels: np.ndarray) -> bool:
     return grader.grade(pixels).refused is not None
 
 
-def _one_each(found: Sequence[Box], halves: Sequence[Box]) -> bool:
+def _one_each(found: Sequence[Region], halves: Sequence[Box]) -> bool:
     """Whether two joints are found, one with its centre in each half."""
     middles = [(left + right) / 2 for left, _, right, _ in found]
     return len(middles) == 2 and middles[0] < halves[0][2] <= middles[1]
