@@ -202,9 +202,9 @@ def plot_robustness(evidence: RobustnessEvidence, path: Path) -> None:
         evidence: The rows of each collection, the first without a change.
         path: The PNG file to write.
     """
-    plt = pyplot()
+    plot = pyplot()
     names = list(dict.fromkeys(row.change for rows in evidence.collections.values() for row in rows[1:]))
-    figure, axes = plt.subplots(1, 3, figsize=(10, 1.2 + 0.2 * len(names)), sharey=True)
+    figure, axes = plot.subplots(1, 3, figsize=(10, 1.2 + 0.2 * len(names)), sharey=True)
     panels = {"same": "same grade", "bias": "shift of severity, grades", "refused": "refused"}
     for axis, (name, heading) in zip(axes, panels.items(), strict=True):
         for number, (collection, rows) in enumerate(evidence.collections.items()):
@@ -223,7 +223,7 @@ def plot_robustness(evidence: RobustnessEvidence, path: Path) -> None:
     figure.tight_layout(rect=(0, 0.03, 1, 1))
     figure.legend(*axes[0].get_legend_handles_labels(), loc="lower center", ncols=2, fontsize=9)
     figure.savefig(path, dpi=DPI)
-    plt.close(figure)
+    plot.close(figure)
 
 
 def pyplot() -> Any:
