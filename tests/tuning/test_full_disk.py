@@ -4,13 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
 
 from kneeoa_hub.files import replacing
-from kneeoa_hub.keras_files import load_weights
-from tuning.run.weights import save_weights
 
 resource = pytest.importorskip("resource", reason="Windows has no limit on a file's size to stand for a full disk")
 pytestmark = pytest.mark.keras
@@ -28,6 +25,11 @@ def full_disk() -> Iterator[None]:
 
 
 def test_weights_that_find_no_room_leave_nothing_and_are_written_when_there_is_room(tmp_path: Path):
+    import keras
+
+    from kneeoa_hub.keras_files import load_weights
+    from tuning.run.weights import save_weights
+
     network = keras.Sequential([keras.Input((64,)), keras.layers.Dense(64)])
     network.compile("adam", "mse")
     network.train_on_batch(np.ones((2, 64)), np.ones((2, 64)))
