@@ -15,6 +15,9 @@ ROOT = Path(__file__).parents[2]
 OTHER_KERAS = {"floatx": "float16", "epsilon": 1e-3, "backend": "torch", "image_data_format": "channels_first"}
 """What other software may leave in ~/.keras/keras.json; layers would take rows for channels."""
 
+LOCATOR_SETTINGS = {"films": 30, "epochs": 1, "batch": 8, "side": 96, "test_films": 8, "made_films": 1}
+"""Of the locator of the loop, which takes seconds and finds little."""
+
 
 def step(*arguments: object) -> None:
     """Run a step that succeeds, in this process, which has imported TensorFlow already."""
@@ -41,6 +44,8 @@ def process(
 
 def run_loop(root: Path) -> None:
     """Write the output of every step to a new folder. The search runs where Keras is set up for something else."""
+    from tuning.locator import LocatorSettings, locator
+
     (root / "home" / ".keras").mkdir(parents=True)
     (root / "home" / ".keras" / "keras.json").write_text(json.dumps(OTHER_KERAS), "utf-8")
     write_films(root / "films", 100)
@@ -57,4 +62,5 @@ def run_loop(root: Path) -> None:
     step(*train, "--epochs", 2, "--batch", 16, "--seeds", "0,1")
     step("evaluate", "--data", root / "train", "--out", root / "evaluate")
     step("export", "--data", root / "evaluate", "--out", root / "bundle", "--name", "kneeoa-synthetic")
+    locator(root / "audit", root / "locator", LocatorSettings(**LOCATOR_SETTINGS, grader=str(root / "bundle")))
     step("publish", "--data", root / "bundle", "--out", root / "hub", "--tag", "v0.1")

@@ -1,7 +1,6 @@
 """The step that trains and measures a locator, small and on synthetic films."""
 
 import json
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +10,10 @@ from kneeoa_hub.card.finding import finding
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.evidence import Estimate, FindingEvidence
 from kneeoa_hub.imaging.locate import Joint, Locator
-from kneeoa_hub.imaging.phantom import knee_film, two_knee_film, write_films
+from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
 from kneeoa_hub.typed_json import from_json
 
+from ..support.loop import LOCATOR_SETTINGS
 from ..support.schemas import definitions, schema
 
 pytestmark = pytest.mark.keras
@@ -81,20 +81,16 @@ def test_a_proportion_of_one_has_an_interval():
 
 
 @pytest.mark.slow
-def test_the_step_writes_a_locator_with_figures_as_the_schema_has_them(tmp_path):
-    from tuning.audit import audit
+def test_the_step_writes_a_locator_with_figures_as_the_schema_has_them(loop):
     from tuning.locator import LocatorSettings, locator
 
-    write_films(tmp_path / "films", 60)
-    audited = audit([f"synthetic={tmp_path / 'films'}"], tmp_path / "audit")
-    settings = LocatorSettings(films=40, epochs=1, batch=8, side=96, test_films=8, made_films=1)
-    out = locator(audited, tmp_path / "locator", settings)
+    out = loop / "locator"
     result = json.loads((out / "locator.json").read_text("utf-8"))
     wanted = {"$ref": "#/$defs/FindingEvidence", "$defs": definitions("evidence")}
     schema("evidence").evolve(schema=wanted).validate(result["finding"])
-    assert result["finding"]["crops"]["n"] == 12
+    assert result["finding"]["crops"]["n"] == 20
     assert result["megabytes"] < 2
     assert {path.name for path in out.iterdir()} == {"step.json", LOCATOR, "locator.json"}
     assert "| validation crops: one joint found |" in finding(from_json(FindingEvidence, result["finding"]))
     with pytest.raises(DataError, match="other input or settings"):
-        locator(audited, out, replace(settings, epochs=2))
+        locator(loop / "audit", out, LocatorSettings(**LOCATOR_SETTINGS | {"epochs": 2}, grader=str(loop / "bundle")))

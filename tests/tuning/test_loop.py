@@ -53,12 +53,8 @@ def test_the_published_bundle_is_pulled_and_grades(loop):
 
 @pytest.mark.slow
 def test_a_locator_goes_into_a_bundle_with_its_figures_and_from_there_into_another(loop, tmp_path):
-    from tuning.locator import LocatorSettings, locator
-
-    small = {"films": 30, "epochs": 1, "batch": 8, "side": 96, "test_films": 6, "made_films": 1}
-    locator(loop / "audit", tmp_path / "locator", LocatorSettings(**small, grader=str(loop / "bundle")))
     export = ("export", "--data", loop / "evaluate", "--locator")
-    step(*export, tmp_path / "locator", "--out", tmp_path / "bundle")
+    step(*export, loop / "locator", "--out", tmp_path / "bundle")
     step(*export, tmp_path / "bundle", "--out", tmp_path / "other")
     first, second = (read_bundle(tmp_path / name) for name in ("bundle", "other"))
     assert first.config.locator == second.config.locator
