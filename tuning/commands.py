@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from .commands_beside import adapt_options, gate_options, locator_options, run_adapt, run_gate, run_locator
 from .run import console
 from .run.option_types import count, count_or_zero, proportion, seed
 
@@ -226,44 +227,6 @@ def _evaluate(options: argparse.Namespace) -> str:
     return f"evaluate: {out / 'evidence.json'}{sheets}"
 
 
-def _locator_options(step: argparse.ArgumentParser) -> None:
-    films = "films composed from training knees (default 4500)"
-    step.add_argument("--films", type=count, default=4500, help=films)
-    step.add_argument("--epochs", type=count, default=12, help="passes over these, crops and phantoms (default 12)")
-    test = "films composed from validation knees, to measure on (default 1500)"
-    step.add_argument("--test-films", type=count, default=1500, help=test)
-    grader = "the bundle that grades what was found (default: the shipped one)"
-    step.add_argument("--grader", metavar="ADDRESS", help=grader)
-    step.add_argument("--seed", type=seed, default=0, help="seed of the draws and the weights (default 0)")
-
-
-def _locator(options: argparse.Namespace) -> str:
-    with console.quiet_start():
-        from .locator import LocatorSettings, locator
-
-    settings = LocatorSettings(
-        films=options.films,
-        epochs=options.epochs,
-        test_films=options.test_films,
-        seed=options.seed,
-        grader=options.grader,
-    )
-    return f"locator: {locator(Path(options.data), Path(options.out), settings) / 'locator.json'}"
-
-
-def _gate_options(step: argparse.ArgumentParser) -> None:
-    step.add_argument("--pictures", type=count, default=40000, help="training pictures (default 40000)")
-    step.add_argument("--epochs", type=count, default=16, help="passes over them (default 16)")
-
-
-def _gate(options: argparse.Namespace) -> str:
-    with console.quiet_start():
-        from .gate import GateSettings, gate
-
-    settings = GateSettings(options.pictures, options.epochs)
-    return f"gate: {gate(Path(options.data), Path(options.out), settings) / 'gate.md'}"
-
-
 def _export_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--name", default="kneeoa-local", help="name of the bundle (default kneeoa-local)")
     step.add_argument("--version", default="0.1.0", help="version of the bundle (default 0.1.0)")
@@ -305,44 +268,6 @@ def _publish(options: argparse.Namespace) -> str:
     from .publish import publish
 
     return f"published: {publish(Path(options.data), options.out, tag=options.tag, private=options.private)}"
-
-
-def _adapt_options(step: argparse.ArgumentParser) -> None:
-    address = "the bundle to start from (default: the shipped one)"
-    step.add_argument("--from", dest="address", metavar="ADDRESS", help=address)
-    recalibrate = "keep the weights; fit only temperature, decision rule, prediction sets and refusal"
-    step.add_argument("--recalibrate", action="store_true", help=recalibrate)
-    epochs = "epochs of fine-tuning, of which the best is kept (default 15)"
-    step.add_argument("--epochs", type=count, default=15, help=epochs)
-    step.add_argument("--seed", type=seed, default=0, help="seed of the splits (default 0)")
-    step.add_argument("--name", default="kneeoa-adapted", help="name of the new bundle (default kneeoa-adapted)")
-    step.add_argument("--version", default="0.1.0", help="version of the new bundle (default 0.1.0)")
-
-
-def _adapt(options: argparse.Namespace) -> str:
-    with console.quiet_start():
-        from kneeoa_hub.bundle import read_bundle
-        from kneeoa_hub.hub.pull_push import pull
-
-        from .adapt import AdaptSettings, adapt
-        from .evaluate import evaluate
-        from .export import export
-
-    out = Path(options.out)
-    settings = AdaptSettings(options.recalibrate, options.epochs, seed=options.seed)
-    trained = adapt(options.address, options.data, out, settings)
-    evaluated = evaluate(trained, out / "evaluate")
-    base = pull(options.address)
-    config = read_bundle(base).config
-    bundle = export(
-        evaluated,
-        out / "bundle",
-        name=options.name,
-        version=options.version,
-        locator=base if config.locator else None,
-        gate=base if config.gate else None,
-    )
-    return f"bundle: {bundle}"
 
 
 COMMANDS = (
@@ -394,16 +319,16 @@ COMMANDS = (
         "train and measure the network that finds the joints",
         "python -m tuning locator --data runs/audit --out runs/locator",
         "output of audit",
-        _locator_options,
-        _locator,
+        locator_options,
+        run_locator,
     ),
     Command(
         "gate",
         "train and measure the network that accepts only upright frontal knees",
         "python -m tuning gate --data runs/audit --out runs/gate",
         "output of audit",
-        _gate_options,
-        _gate,
+        gate_options,
+        run_gate,
     ),
     Command(
         "export",
@@ -428,8 +353,8 @@ COMMANDS = (
         "fine-tune or only recalibrate a published model on your films, as a new bundle",
         "python -m tuning adapt --from org/name@v1.0 --data site=films.csv --out runs/site --recalibrate",
         FILMS,
-        _adapt_options,
-        _adapt,
+        adapt_options,
+        run_adapt,
         several=True,
     ),
 )

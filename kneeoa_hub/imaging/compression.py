@@ -110,6 +110,11 @@ def quality_at_joint(quality: float, height: int, width: int) -> float:
     """Return which quality does as much harm to a joint of MEASURED_SIDE pixels as this one does to a film's joint.
 
     Quantisation noise falls with the side to which a joint is shrunk before it is graded.
+
+    Args:
+        quality: Of a JPEG encoder, 1 to 100.
+        height: Of the film, in pixels.
+        width: Of the film, in pixels.
     """
     finer = max(1.0, JOINT * min(height, width) / MEASURED_SIDE)
     return _quality_of_scale(_scale_of_quality(quality) / finer)

@@ -32,7 +32,13 @@ class Trainer(Protocol):
     def train(
         self, values: Mapping[str, Any], epochs: int, callbacks: Sequence[keras.callbacks.Callback]
     ) -> dict[str, float]:
-        """Return the measures of a trial."""
+        """Return the measures of a trial.
+
+        Args:
+            values: The choices of its architecture, by name.
+            epochs: The number of epochs.
+            callbacks: What watches and records them.
+        """
         ...
 
 
