@@ -68,8 +68,8 @@ def in_one_process(archive: Path) -> list[dict[str, object]]:
     return rows(kneeoa_hub.from_pretrained(threads=1).grade_frame(archive))
 
 
-def kill_an_actor() -> None:
-    """Wait until an actor grades, and kill it."""
+def kill_an_actor(killed: list[int]) -> None:
+    """Wait until an actor grades, and kill it; its process is added to `killed`."""
     for _ in range(2400):
         for process in Path("/proc").glob("[0-9]*"):
             try:
@@ -78,6 +78,7 @@ def kill_an_actor() -> None:
                 continue
             if name.startswith(b"ray::") and b"_PartGrader" in name and b"__init__" not in name:
                 os.kill(int(process.name), signal.SIGKILL)
+                killed.append(int(process.name))
                 return
         time.sleep(0.05)
 
@@ -86,10 +87,12 @@ def kill_an_actor() -> None:
 def test_a_killed_worker_loses_no_film_and_none_is_graded_twice(archive: Path, tmp_path: Path, cluster: None):
     import pandas as pd
 
-    killer = threading.Thread(target=kill_an_actor)
+    killed: list[int] = []
+    killer = threading.Thread(target=kill_an_actor, args=(killed,))
     killer.start()
     done = kneeoa_hub.grade_dataset(archive, tmp_path / "out", workers=2, films_per_part=3)
     killer.join()
+    assert killed
     assert (done.films, done.graded, done.failed) == (17, 17, 2)
     expected = in_one_process(archive)
     assert rows(pd.read_parquet(tmp_path / "out")) == expected
