@@ -9,6 +9,10 @@ from .letterbox import Box, Region, visible_region
 LONGER_SIDE = 32
 """Pixels of a heatmap along the longer side of the knee's box. The network's activation map is coarser still."""
 
+MOST = 0.5
+"""Proportion of a knee's box that may have at least half of the strongest evidence. A map that tints more says nothing
+of the place; few maps of real knees do."""
+
 
 def heatmap_over(activation_map: np.ndarray, box: Box, region: Region, content: Box, config: InputConfig) -> np.ndarray:
     """Turn a network's activation map into a heatmap over a knee's box.
@@ -21,7 +25,8 @@ def heatmap_over(activation_map: np.ndarray, box: Box, region: Region, content: 
         config: The shape of the letterbox, and what of the region the network sees.
 
     Returns:
-        float32 [h,w] over the box, 0 to 1; 0 where the network does not look, and everywhere where the map is flat.
+        float32 [h,w] over the box, 0 to 1; 0 where the network does not look, and everywhere where the map is flat or
+        more than MOST of it is strong.
     """
     across, down = activation_map.shape[1] / config.width, activation_map.shape[0] / config.height
     if config.crop == "frame":  # the map covers the whole square, and what lies beyond the film too
@@ -41,4 +46,4 @@ def heatmap_over(activation_map: np.ndarray, box: Box, region: Region, content: 
         shown = heatmap[rows, columns]
         inner = visible[max(0, -top) :, max(0, -left) :][: shown.shape[0], : shown.shape[1]]
         shown[: inner.shape[0], : inner.shape[1]] = (inner - low) / (high - low)
-    return heatmap
+    return heatmap if float((heatmap >= 0.5).mean()) <= MOST else np.zeros_like(heatmap)

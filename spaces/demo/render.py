@@ -34,7 +34,7 @@ _PLAIN = Template("""<figure><div class="stack" style="$shape"><img src="$addres
 """)
 _OVERLAY = Template("""<figure><div class="stack" style="$shape">
 <img src="$address" alt="The film with the box, grade and evidence of each knee">$layers</div>
-<figcaption><label class="strength">Evidence, brighter where it is stronger
+<figcaption><label class="strength">Evidence, brighter where it is stronger; left out where it is spread over the knee
 <input type="range" min="0" max="100" value="50" aria-label="Opacity of the evidence, in per cent"></label></figcaption>
 </figure>
 """)

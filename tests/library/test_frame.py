@@ -100,7 +100,7 @@ def test_another_reach_is_another_square_about_the_same_middle(reach: float) -> 
 
 @pytest.mark.parametrize(("reach", "corner"), [(0.5, (8, 8)), (1.0, (0, 0))])
 def test_a_heatmap_covers_the_box_and_is_zero_where_a_closer_frame_ends(reach: float, corner: tuple[int, int]) -> None:
-    activation = np.linspace(1, 2, 64, dtype=np.float32).reshape(8, 8)[::-1, ::-1]
+    activation = (np.linspace(1, 2, 64, dtype=np.float32) ** 4).reshape(8, 8)[::-1, ::-1]
     box = (0, 0, 128, 128)
     heatmap = heatmap_over(activation, box, box, (0, 0, 96, 96), InputConfig(96, 96, LOW, HIGH, "frame", reach))
     assert heatmap.shape == (32, 32)
@@ -108,6 +108,14 @@ def test_a_heatmap_covers_the_box_and_is_zero_where_a_closer_frame_ends(reach: f
     rows, columns = np.nonzero(heatmap)
     assert (rows.min(), columns.min()) == corner
     assert (rows.max(), columns.max()) == (31 - corner[0], 31 - corner[1])
+
+
+def test_a_map_that_is_strong_over_most_of_the_box_shows_no_place() -> None:
+    activation = np.ones((8, 8), np.float32)
+    activation[:3] = 0
+    box = (0, 0, 128, 128)
+    assert not heatmap_over(activation, box, box, (0, 0, 96, 96), FRAMED).any()
+    assert heatmap_over(1 - activation, box, box, (0, 0, 96, 96), FRAMED).max() == 1
 
 
 def test_a_heatmap_of_a_wider_frame_shows_the_part_over_the_box() -> None:
