@@ -242,7 +242,8 @@ def tau(short: np.ndarray, full: np.ndarray) -> Estimate:
     samples = (rng.integers(0, len(full), len(full)) for _ in range(BOOTSTRAPS))
     values = [kendalltau(short[rows], full[rows])[0] for rows in samples if len(set(rows.tolist())) > 1]
     low, high = np.nanpercentile(values, INTERVAL)
-    return estimate(float(kendalltau(short, full)[0]), low, high, len(full))
+    value: Any = kendalltau(short, full)[0]
+    return estimate(value, low, high, len(full))
 
 
 def drawn(settings: SearchSettings, count: int) -> list[dict[str, str]]:
