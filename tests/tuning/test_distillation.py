@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,8 +27,10 @@ def test_half_of_a_target_is_the_label_and_half_are_the_teachers_probabilities(a
     knees = load_knees(audited, "train", read_bundle(grader.bundle.folder).config.input)
     assert np.allclose(targets.sum(1), 1, atol=1e-5)
     answered = 2 * targets - one_hot(knees.grades)
-    asked = grader.grade(knees.pixels[3], boxes=[tuple(map(int, knees.contents[3]))], force=True).knees[0].probabilities
-    assert np.allclose(answered[3], asked, atol=0.05)  # the letterboxed film was windowed once more
+    film = knees.films[3]
+    whole = [(0, 0, film.width, film.height)]
+    asked = grader.grade(Path(film.source) / film.file, boxes=whole, force=True).knees[0].probabilities
+    assert np.allclose(answered[3], asked, atol=0.05)
     batches = TrainingBatches(knees, 8, 0.0, 0, targets=targets)
     assert np.allclose(batches[0][1], targets[batches.order[:8]])
 
