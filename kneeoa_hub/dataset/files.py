@@ -126,6 +126,8 @@ def _schema() -> Any:
     """Return the columns of the answers: those of `kneeoa grade --csv`, with their types."""
     import pyarrow as pa
 
-    kinds = dict.fromkeys(WHOLE, pa.int64()) | dict.fromkeys(REAL, pa.float64()) | dict.fromkeys(TEXT, pa.string())
+    kinds: dict[str, Any] = {}
+    for names, kind in ((WHOLE, pa.int64()), (REAL, pa.float64()), (TEXT, pa.string())):
+        kinds |= dict.fromkeys(names, kind)
     kinds["grade_set"] = pa.list_(pa.int64())
     return pa.schema([(name, kinds[name]) for name in CSV_COLUMNS])

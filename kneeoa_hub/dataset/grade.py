@@ -105,7 +105,8 @@ def grade_dataset(
     files = GradedFiles(os.fspath(out), revision_of(bundle.folder), options["level"])
     finished = files.finished(again=retry_failed)
     sources = [source] if isinstance(source, str | Path) else source
-    parts, films, notes = parts_of(map(os.fspath, sources), films_per_part, finished.films)
+    addresses = [os.fspath(one) for one in sources]
+    parts, films, notes = parts_of(addresses, films_per_part, finished.films)
     for note in notes:
         print(on_terminal(note), file=sys.stderr)
     failed = len(finished.failed)

@@ -131,7 +131,7 @@ def opened(address: str) -> Any:
     import fsspec
 
     try:
-        return fsspec.open(address, "rb").open()
+        return fsspec.open(address, "rb").open()  # pyright: ignore[reportAttributeAccessIssue]  # one address, one file
     except Exception as error:  # each kind of store raises its own
         raise FilmNotFound(f"{address} can't be read ({_reason(error)}); give the address of films.") from None
 

@@ -121,7 +121,8 @@ def quality_at_joint(quality: float, height: int, width: int) -> float:
 
 
 def _between(points: Sequence[tuple[float, float]], value: float) -> float:
-    return float(np.interp(value, *zip(*points, strict=True)))
+    places, values = zip(*points, strict=True)
+    return float(np.interp(value, places, values))
 
 
 def _scale_of_quality(quality: float) -> float:

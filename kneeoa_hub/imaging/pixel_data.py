@@ -98,9 +98,9 @@ def _cells(header: Any, form: PixelForm) -> tuple[np.ndarray, PixelForm]:
     frame = frame_of(header, form)
     if frame is None:
         return _uncompressed(header, form), form
-    family = next((one for one in FAMILIES if form.syntax in one), ())
-    found = _family_of(frame) or family
-    if found != family:
+    named = next((one for one in FAMILIES if form.syntax in one), ())
+    found = _family_of(frame)
+    if found and found != named:
         form = replace(form, syntax=found[-1])
     return (_from_rle(frame, form), form) if form.syntax == RLELossless else _from_jpeg(frame, form)
 

@@ -67,12 +67,14 @@ def system_call(document: dict) -> None:
 
 
 def huge_kernel(document: dict) -> None:
-    _layers_of_member(document, "Dense")["config"]["units"] = 10**10
+    layers = [layer["config"] for layer in _layer(document)["config"]["layers"] if layer["class_name"] == "Conv2D"]
+    pointwise = next(config for config in layers if config["kernel_size"] == [1, 1])
+    pointwise.update(kernel_size=[10**5, 10**5], padding="same")  # which leaves the shape of its output
 
 
 def huge_output(document: dict) -> None:
-    _layers_of_member(document, "Conv2D")["config"]["padding"] = "same"
-    _layers_of_member(document, "InputLayer")["config"]["batch_shape"] = [None, 10**6, 10**6, 1]
+    for layers in (document["config"]["layers"], _layer(document)["config"]["layers"]):
+        next(one for one in layers if one["class_name"] == "InputLayer")["config"]["batch_shape"][1:3] = [10**6, 10**6]
 
 
 def many_calls(document: dict) -> None:

@@ -20,7 +20,7 @@ from kneeoa_hub.imaging.gate import (
     to_upright,
     verdict,
 )
-from kneeoa_hub.imaging.letterbox import Box
+from kneeoa_hub.imaging.letterbox import Box, Region
 from kneeoa_hub.imaging.phantom import knee_film
 from kneeoa_hub.imaging.refusal import MESSAGES, Refusal
 from kneeoa_hub.imaging.screen import Screener, Screening, box_in_given_film
@@ -86,8 +86,8 @@ def looked(film: np.ndarray, found: list, classes: dict[tuple, int], boxes=None,
         def __init__(self) -> None:
             self.limits = LIMITS
 
-        def judge(self, pixels: np.ndarray, boxes: Sequence[Box]) -> tuple[Verdict, ...]:
-            return tuple(verdict(answer(**{f"_{classes[tuple(box)]}": share}), LIMITS) for box in boxes)
+        def judge(self, pixels: np.ndarray, regions: Sequence[Region]) -> tuple[Verdict, ...]:
+            return tuple(verdict(answer(**{f"_{classes[tuple(one)]}": share}), LIMITS) for one in regions)
 
     screen = Screener(lambda pixels: tuple(found) if pixels.shape == film.shape else (), GivenVerdicts(), square)
     return screen(Film(film, "the film"), boxes)
