@@ -6,7 +6,7 @@ Writes what `train` writes, so that `evaluate` and `export` go on from it.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import keras
@@ -76,13 +76,14 @@ def adapt(address: str | None, data: Sequence[str], out: Path, settings: AdaptSe
     usable = sum(sum(grades) for splits in read_summary(audited).splits.values() for grades in splits.values())
     if usable < LEAST_FILMS:
         raise DataError(f"{usable} usable films are too few to adapt to; give {LEAST_FILMS} or more.")
-    base = {"address": address or SHIPPED, "revision": revision_of(folder)}
+    reach = bundle.config.input.reach
+    base = {"address": address or SHIPPED, "revision": revision_of(folder), "reach": reach}
     trained = steps.begin(out / "train", "train", str(audited), {**asdict(settings), "base": base})
     if (trained / RECORD).exists():
         return trained
     members = []
     for number, member in enumerate(members_of(bundle)):
-        epochs = 0 if settings.recalibrate else _fine_tune(member, audited, settings, number)
+        epochs = 0 if settings.recalibrate else _fine_tune(member, reach, audited, settings, number)
         save_weights(member.network, weights_path(trained, member.name))
         architecture = asdict(member.architecture)
         members.append(TrainedMember(name=member.name, seed=number, epochs=epochs, architecture=architecture))
@@ -97,13 +98,14 @@ def adapt(address: str | None, data: Sequence[str], out: Path, settings: AdaptSe
     return trained
 
 
-def _fine_tune(member: Member, audited: Path, settings: AdaptSettings, seed: int) -> int:
+def _fine_tune(member: Member, reach: float, audited: Path, settings: AdaptSettings, seed: int) -> int:
     """Train a member further and leave it with the weights of its best epoch; return the number of that epoch.
 
     Its running statistics of normalisation stay: a few films are too few for better ones.
     """
     keras.utils.set_random_seed(seed)
-    training, validation = (load_knees(audited, split, member.architecture.input) for split in ("train", "val"))
+    config = replace(member.architecture.input, reach=reach)
+    training, validation = (load_knees(audited, split, config) for split in ("train", "val"))
     network = member.network
     for layer in network.layers:
         if isinstance(layer, keras.layers.BatchNormalization):

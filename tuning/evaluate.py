@@ -46,7 +46,7 @@ def evaluate(
     test: bool = True,
     copies: Path | None = None,
     protocol: str = "",
-    reach: float = 1.0,
+    reach: float | None = None,
 ) -> Path:
     """Write calibration.json, evidence.json and figures/ to `out`, and return it.
 
@@ -59,7 +59,7 @@ def evaluate(
             such films.
         protocol: The dataset whose readers the answers follow, of a training with protocols; "" is its first one.
             Calibration and limits are fitted on the films of that dataset.
-        reach: Of the frames that are graded, see `InputConfig`. A network that learnt from films at random scales
+        reach: Of the frames that are graded, see `load_ensemble`. A network that learnt from films at random scales
             grades best at another scale than their mean (Touvron et al., NeurIPS 2019); choose it on validation films
             with `python -m benchmarks.reach`.
 
@@ -73,7 +73,7 @@ def evaluate(
     settings: dict[str, Any] = {"test": test}
     settings |= {"copies": str(copies)} if copies else {}
     settings |= {"protocol": ensemble.protocol} if ensemble.protocol else {}
-    settings |= {"reach": reach} if reach != 1 else {}
+    settings |= {"reach": ensemble.config.reach} if ensemble.config.reach != 1 else {}
     steps.begin(out, "evaluate", str(train), settings)
     if (out / EVIDENCE).exists():
         return out

@@ -78,26 +78,28 @@ class TrainedEnsemble:
         return bool(self.record.base and self.record.base["recalibrated_only"])
 
 
-def load_ensemble(train: Path, protocol: str = "", reach: float = 1.0) -> TrainedEnsemble:
+def load_ensemble(train: Path, protocol: str = "", reach: float | None = None) -> TrainedEnsemble:
     """Return the members of a training's folder as an uncalibrated ensemble.
 
     Args:
         train: Output folder of the training.
         protocol: See `load_members`.
-        reach: Of its frames, see `InputConfig`.
+        reach: Of its frames, see `InputConfig`; None is that of the bundle that was adapted, otherwise 1.
 
     Raises:
         SettingsError: The reach is not from 0.5 to 1.5, or is given for networks that see no frame.
     """
     members = load_members(train, protocol)
     config = input_of([member.architecture for member in members])
+    record = read_record(train)
+    if reach is None:
+        reach = float((record.base or {}).get("reach", 1.0))
     if not 0.5 <= reach <= 1.5:
         raise SettingsError(f"--reach {reach:g}: choose a number from 0.5 to 1.5.")
     if reach != 1 and config.crop != "frame":
         raise SettingsError(f"--reach {reach:g}: the networks of {train} see whole films, not frames; leave it out.")
     config = replace(config, reach=reach)
     audit = steps.find_input(train, "audit")
-    record = read_record(train)
     follows = protocol or next(iter(record.protocols), "")
     return TrainedEnsemble(train, audit, record, members, config, assemble(members), follows)
 
