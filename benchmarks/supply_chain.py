@@ -63,6 +63,7 @@ NAMED = frozenset(
     (
         *(
             "3-Clause BSD License",
+            "Apache 2.0",
             "Apache License",
             "Apache License 2.0",
             "Apache Software License",

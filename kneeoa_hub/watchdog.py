@@ -52,6 +52,6 @@ class Watchdog:
                     return
 
 
-watchdog = Watchdog()
+watchdog: Watchdog = Watchdog()
 if hasattr(os, "register_at_fork"):  # a fork has no other thread, and may have a lock that one of them held
     os.register_at_fork(after_in_child=watchdog.__init__)

@@ -44,7 +44,7 @@ JPEG_LS: tuple[str, ...] = (JPEGLSLossless, JPEGLSNearLossless)
 JPEG_2000: tuple[str, ...] = (JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K)
 """Transfer syntaxes of ITU-T T.800 and, in high throughput, T.814."""
 RLE: tuple[str, ...] = (RLELossless,)
-FAMILIES = (JPEG, JPEG_LS, JPEG_2000, RLE)
+FAMILIES: tuple[tuple[str, ...], ...] = (JPEG, JPEG_LS, JPEG_2000, RLE)
 """The syntaxes of each kind of frame."""
 LOSSY: tuple[str, ...] = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2K)
 """Transfer syntaxes in which a decoded value may lie somewhat above the highest one."""

@@ -53,7 +53,6 @@ def unreadable() -> dict[str, bytes]:
         whole = dicom(knee(), syntax)
         files[f"dicom {syntax.name} cut in half"] = whole[: len(whole) // 2]
     files |= {
-        "dicom of pixels of 12 bits": dicom(knee(), BitsAllocated=12, BitsStored=12, HighBit=11),
         "data set alone, cut in half": bare(dicom(knee()))[: knee().nbytes // 2],
         "data set alone, of no image": b"\x08\0\x16\0UI\x02\0" + b"1.",
         "what begins like a data set": b"\x02\0\0\0UL" + bytes(range(256)) * 9,
@@ -68,6 +67,7 @@ def odd() -> dict[str, bytes]:
     files = {
         "palette": file(gray.convert("P")),
         "one bit": file(gray.convert("1")),
+        "dicom of 12 bits in cells of 16": dicom(knee(), BitsAllocated=12, BitsStored=12, HighBit=11),
         "transparent": file(gray.convert("RGBA")),
         "cmyk": file(gray.convert("CMYK"), "JPEG"),
         "float tiff": file(Image.fromarray(_pixels().astype(np.float32)), "TIFF"),
