@@ -49,7 +49,7 @@ def test_every_figure_of_the_app_is_documented():
         family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
         for family in Figures().registry.collect()
     }
-    assert len(families) == 8
+    assert len(families) == 9
     assert {name for name in families if f"`{name}`" not in guide} == set()
 
 
