@@ -11,6 +11,7 @@ import time
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import grpc
 import keras_tuner as kt
 
 from kneeoa_hub.errors import DataError, OutputError, SettingsError
@@ -18,7 +19,7 @@ from kneeoa_hub.errors import DataError, OutputError, SettingsError
 from .run import steps
 from .run.console import Progress
 from .run.room import only_run
-from .searching.live import HERE, Doing, Sign, forget_signs, keep_renewing
+from .searching.live import HERE, LOST_CODE, Doing, Sign, forget_signs, keep_renewing, say_lost
 from .searching.oracle import FOLDER, STATE, Durable, Limits, oracle_of
 from .searching.records import read_trials, settings_of
 from .searching.report import write_report
@@ -103,16 +104,20 @@ def work(out: Path, run: RunSettings) -> None:
     settings, audit = settings_of(out), Path(steps.read_json(out / steps.RECORD)["input"])
     sign = Sign(out, name)
     keep_renewing(sign, out)
-    _run(
-        SearchTuner(
-            oracle_of(settings, space_of(settings), ()),
-            out,
-            settings,
-            TrialTrainer(audit, settings),
-            lambda trial, done, epochs: sign.show(Doing(name, trial, done, epochs)),
-            run.tensorboard,
+    try:
+        _run(
+            SearchTuner(
+                oracle_of(settings, space_of(settings), ()),
+                out,
+                settings,
+                TrialTrainer(audit, settings),
+                lambda trial, done, epochs: sign.show(Doing(name, trial, done, epochs)),
+                run.tensorboard,
+            )
         )
-    )
+    except grpc.RpcError:  # a question to the chief can fail before the sign of life tells that it has ended
+        say_lost(out)
+        raise SystemExit(LOST_CODE) from None
     sign.remove()
 
 

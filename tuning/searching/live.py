@@ -90,11 +90,15 @@ def keep_renewing(sign: Sign, out: Path) -> None:
             time.sleep(BEAT_S)
             sign.renew()
             if listener.lost(CHIEF) or (parent and parent != str(os.getppid())):
-                print(f"error: the chief of {out} has ended; start it again, then this worker.", file=sys.stderr)
-                sys.stderr.flush()
+                say_lost(out)
                 os._exit(LOST_CODE)
 
     threading.Thread(target=beat, name="sign of life", daemon=True).start()
+
+
+def say_lost(out: Path) -> None:
+    """Say to whoever reads a worker's log that its chief is lost."""
+    print(f"error: the chief of {out} has ended; start it again, then this worker.", file=sys.stderr, flush=True)
 
 
 def sign_path(out: Path, process: str) -> Path:
