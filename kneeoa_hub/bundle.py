@@ -22,6 +22,8 @@ GATE = "gate.onnx"
 """The network that decides whether a film shows a knee; a bundle has it when bundle.json holds its limits."""
 LOCATOR = "locator.onnx"
 """The network that finds the joints; a bundle has it when bundle.json holds its settings."""
+SEARCH_REPORT = "search.md"
+"""The report of the search that found the architecture, with its pictures below figures/; a bundle may lack it."""
 LEAST_WINDOW = 1.0
 """Least distance of the percentiles that become black and white."""
 

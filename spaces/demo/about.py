@@ -8,10 +8,12 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from kneeoa_hub.bundle import Bundle
+from kneeoa_hub.bundle import SEARCH_REPORT, Bundle
 from kneeoa_hub.card.reading import Picture, body, pictures_apart
 from kneeoa_hub.card.training import architectures, origin
+from kneeoa_hub.evidence import SearchEvidence
 from kneeoa_hub.grades import GRADES
+from kneeoa_hub.manifest import MOST_CARD
 from kneeoa_hub.output.knee_html import Html, badge, fill, join
 
 from .pictures import film_address, picture_address
@@ -57,11 +59,7 @@ def model_card(bundle: Bundle) -> Iterator[tuple[str, str]]:
     )
     # the ends of an interval stay together in a narrow column
     text = re.sub(r"\((\d\.\d+)-(\d\.\d+)\)", "(\\1\N{NON-BREAKING HYPHEN}\\2)", body(card))
-    for part in pictures_apart(text):
-        if isinstance(part, Picture):
-            yield "html", _picture(bundle.folder / part.path, part.text)
-        else:
-            yield "markdown", part
+    yield from _document(bundle.folder, text)
 
 
 def search_record(bundle: Bundle) -> Iterator[tuple[str, str]]:
@@ -69,9 +67,7 @@ def search_record(bundle: Bundle) -> Iterator[tuple[str, str]]:
     found, parts = bundle.evidence.search, architectures(bundle.config.members)
     if not found.trials.value or not found.best_val_qwk:
         yield "markdown", "The architecture of this model was chosen by name, not by a search."
-        for name, choices in parts.items():
-            yield "markdown", f"## The architecture: {origin(name)}"
-            yield "html", _choices(choices)
+        yield from _architectures(parts)
         return
     yield (
         "markdown",
@@ -83,13 +79,26 @@ def search_record(bundle: Bundle) -> Iterator[tuple[str, str]]:
             f" training films: {'; '.join(map(origin, parts))}. The model card has their figures."
         ),
     )
+    yield from _architectures(parts)
+    if (report := bundle.folder / SEARCH_REPORT).is_file():
+        with report.open(encoding="utf-8", errors="replace") as file:
+            yield from _document(bundle.folder, file.read(MOST_CARD).removeprefix("# Search\n"))
+    else:
+        yield from _record_of_checkout(found, set(parts))
+
+
+def _architectures(parts: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    for name, choices in parts.items():
+        yield "markdown", f"## The architecture: {origin(name)}"
+        yield "html", _choices(choices)
+
+
+def _record_of_checkout(found: SearchEvidence, parts: set[str]) -> Iterator[tuple[str, str]]:
+    """Yield the search of a bundle that was made before bundles had its report, where the checkout has it."""
     folder = next((parent / SEARCH for parent in Path(__file__).parents if (parent / SEARCH).is_dir()), None)
     if folder is None or hashlib.sha256((folder / "best.json").read_bytes()).hexdigest() != found.best_json_sha256:
         yield "markdown", "The record of its trials is not here. The repository of the model has it."
         return
-    for name, choices in parts.items():
-        yield "markdown", f"## The architecture: {origin(name)}"
-        yield "html", _choices(choices)
     yield (
         "markdown",
         (
@@ -98,7 +107,16 @@ def search_record(bundle: Bundle) -> Iterator[tuple[str, str]]:
         ),
     )
     yield "html", _picture(folder / "search.png", "Validation kappa of every trial, by choice")
-    yield "html", _trials(folder / "trials.csv", set(parts))
+    yield "html", _trials(folder / "trials.csv", parts)
+
+
+def _document(folder: Path, text: str) -> Iterator[tuple[str, str]]:
+    """Yield Markdown of a bundle in order, with its pictures apart."""
+    for part in pictures_apart(text):
+        if isinstance(part, Picture):
+            yield "html", _picture(folder / part.path, part.text)
+        else:
+            yield "markdown", part
 
 
 def scale() -> Html:

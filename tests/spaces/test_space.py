@@ -22,6 +22,7 @@ from PIL import Image
 
 from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.imaging.phantom import knee_film
+from kneeoa_hub.manifest import write_manifest
 from kneeoa_hub.settings import Settings
 
 from ..support.bundles import changed
@@ -313,6 +314,13 @@ def test_the_record_of_a_search_has_its_plot_every_trial_and_short_numbers(grade
     assert f"All {record['trials']} trials" in shown
     assert shown.count("<tr class") == record["trials"]
     assert 'class="plot"' in shown
+    (folder / "figures" / "search").mkdir()
+    shutil.copyfile(best.with_name("search.png"), folder / "figures" / "search" / "search.png")
+    (folder / "search.md").write_text("# Search\n\n## Rungs\n\n![Choices](figures/search/search.png)\n", "utf-8")
+    write_manifest(folder)
+    *_, (_, heading), (_, picture), _ = search_record(read_bundle(folder))
+    assert heading.strip() == "## Rungs"
+    assert "data:image/png" in picture
 
 
 def test_an_architecture_without_a_search_says_so_and_shows_its_choices(grader):

@@ -11,6 +11,7 @@ import pytest
 
 import kneeoa_hub
 from kneeoa_hub.bundle import LOCATOR, read_bundle
+from kneeoa_hub.card.reading import Picture, pictures_apart
 from kneeoa_hub.imaging.phantom import knee_film, write_films
 from tuning.data.sources import read_labels
 from tuning.data.table import read_films
@@ -38,6 +39,12 @@ def test_every_step_writes_the_files_that_it_documents(loop):
         written = b"".join(path.read_bytes() for path in (loop / "search" / "tensorboard" / trial).rglob("events.*"))
         assert b"epoch_loss" in written
         assert b"learning_rate" in written  # one of its HParams
+    carried = (loop / "bundle" / "search.md").read_text("utf-8")
+    assert "2 trials by random have finished" in carried
+    assert str(loop) not in carried
+    shown = [part.path for part in pictures_apart(carried) if isinstance(part, Picture)]
+    assert {"figures/search/search.png", "figures/search/progress.png"} <= set(shown)
+    assert all((loop / "bundle" / path).stat().st_size > 0 for path in shown)
     labels = read_labels([str(loop / "films")])
     assert len(labels) == 100
 

@@ -2,9 +2,12 @@
 
 import base64
 import html
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from kneeoa_hub.card.reading import Picture, pictures_apart
 
 _PAGE = """<!doctype html>
 <html lang="en">
@@ -54,6 +57,24 @@ def write_page(folder: Path, title: str, sections: Sequence[Section]) -> None:
     (folder / "report.md").write_text("\n\n".join([f"# {title}", *_markdown(sections)]) + "\n", "utf-8")
     body = "\n".join(_html(sections, folder))
     (folder / "report.html").write_text(_PAGE.format(title=html.escape(title), body=body), "utf-8")
+
+
+def copy_page(folder: Path, page: Path, pictures: str) -> None:
+    """Copy report.md, and the pictures that it shows.
+
+    Args:
+        folder: Where `write_page` has written it.
+        page: The file that becomes its copy.
+        pictures: The new folder beside `page` that takes the pictures, with a slash at its end.
+    """
+    (page.parent / pictures).mkdir(parents=True)
+    parts = []
+    for part in pictures_apart((folder / "report.md").read_text("utf-8")):
+        if isinstance(part, Picture):
+            shutil.copyfile(folder / part.path, page.parent / pictures / part.path)
+            part = f"![{part.text}]({pictures}{part.path})"
+        parts.append(part)
+    page.write_text("".join(parts), "utf-8")
 
 
 def _markdown(sections: Iterable[Section]) -> Iterable[str]:

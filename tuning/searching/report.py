@@ -39,7 +39,7 @@ def write_report(search: Path, out: Path, finished: bool = False) -> Path:
         sections = [_state(search, settings, trials, finished or (search / RESULT).exists())]
         if trials:
             write_trials(out, trials)
-            sections += _results(search, settings, trials, out)
+            sections += _results(settings, trials, out)
         write_page(out, "Search", sections)
     return out / "report.html"
 
@@ -78,13 +78,13 @@ def _state(search: Path, settings: SearchSettings, trials: Sequence[Trial], fini
     return Section("", text, [("process", "trial", "epochs"), *rows] if rows else ())
 
 
-def _results(search: Path, settings: SearchSettings, trials: list[Trial], out: Path) -> list[Section]:
+def _results(settings: SearchSettings, trials: list[Trial], out: Path) -> list[Section]:
     """What was found, best first, and everything that follows from it."""
     objective, lower = settings.objective, OBJECTIVES[settings.objective] == "min"
     timed = sorted((trial for trial in trials if trial.ended), key=lambda trial: trial.ended or 0)
     figures.plot_choices(trials, objective, out / "search.png")
     figures.plot_parallel(trials, objective, lower, out / "parallel.png")
-    sections = [_best(trials, search)]
+    sections = [_best(trials)]
     if timed:
         figures.plot_progress(timed, objective, lower, out / "progress.png")
         sections.append(Section("Best so far", (), (), "progress.png", "Best result against minutes of training"))
@@ -103,13 +103,13 @@ def _results(search: Path, settings: SearchSettings, trials: list[Trial], out: P
     return sections
 
 
-def _best(trials: Sequence[Trial], search: Path) -> Section:
+def _best(trials: Sequence[Trial]) -> Section:
     rows = [_row(trial, varied_choices(trials)) for trial in trials[:SHOWN_TRIALS]]
     taught = f" --teacher {trials[0].teacher}" if trials[0].teacher else ""
     text = (
-        f"Train the best one in full: `python -m tuning train --data {search} --out runs/train{taught}`. Trials are"
-        " short, and the standard errors tell which differences are chance."
-        f" `{TRIALS}` lists all trials with all of their choices.",
+        f"Train the best one in full: `python -m tuning train --data DIR --out runs/train{taught}`, where DIR is the"
+        " folder of this search. Trials are short, and the standard errors tell which differences are chance."
+        f" Its `{TRIALS}` lists all trials with all of their choices.",
     )
     return Section("The best trials", text, [tuple(rows[0]), *(tuple(row.values()) for row in rows)])
 
