@@ -1,10 +1,12 @@
 """Receives films over DICOM (C-STORE, C-ECHO). A film is in the queue on disk before its sender has the answer."""
 
 import hashlib
+import io
 import logging
-import shutil
 import sqlite3
 import ssl
+import sys
+import threading
 from typing import Any
 
 from pynetdicom import AE, evt
@@ -14,16 +16,15 @@ from kneeoa_hub.imaging.dicom_header import FILM_CLASSES
 from kneeoa_hub.imaging.identity import MAKER, read_identity
 from kneeoa_hub.imaging.pixel_data import SYNTAXES
 
+from .arrive import NO_ROOM, TOO_LARGE, has_room
+from .listen import Bounds, Listener
 from .queue import Queue
 from .settings import NodeSettings
 
 VERIFICATION = "1.2.840.10008.1.1"
-SUCCESS, DUPLICATE, NO_ROOM, WRONG_OBJECT, NOT_UNDERSTOOD = 0x0000, 0x0111, 0xA700, 0xA900, 0xC000
+SUCCESS, DUPLICATE, OUT_OF_RESOURCES, WRONG_OBJECT, NOT_UNDERSTOOD = 0x0000, 0x0111, 0xA700, 0xA900, 0xC000
 """Statuses of C-STORE (PS3.4 table B.2-1, PS3.7 annex C)."""
-RESERVE_BYTES = 256 * 2**20
-"""The node takes no film while the disk has less room than this beside it, so that the worker can still write answers
-and delete films."""
-BY_USER, PERMANENT, CALLER_NOT_RECOGNISED = 0x01, 0x01, 0x03
+CALLER_NOT_RECOGNISED, LIMIT_EXCEEDED = (0x01, 0x01, 0x03), (0x02, 0x03, 0x02)
 """Result, source and reason of a rejected association (PS3.8, 9.3.4)."""
 
 log = logging.getLogger(__name__)
@@ -40,17 +41,20 @@ class Receiver:
 
     def __init__(self, queue: Queue, settings: NodeSettings, max_bytes: int):
         self._queue, self._settings, self._max_bytes = queue, settings, max_bytes
-        self._server: Any = None
+        self._server: Listener | None = None
+        self._one_at_a_time = threading.Lock()
 
     def start(self) -> int:
         """Listen, and return the port. Raises OSError where it cannot be bound."""
-        self._server = _entity(self._settings).start_server(
+        server: Any = _entity(self._settings).make_server(
             (self._settings.host, self._settings.port),
-            block=False,
-            ssl_context=server_tls(self._settings),
             evt_handlers=[(evt.EVT_REQUESTED, self._check_caller), (evt.EVT_C_STORE, self._store)],
+            server_class=Listener,
+            bounds=Bounds.of(self._settings, self._max_bytes, server_tls(self._settings)),
         )
-        return self._server.server_address[1]
+        server.start()
+        self._server = server
+        return server.server_address[1]
 
     def stop(self) -> None:
         """Stop listening, and abort the associations. What was not answered is sent again by its sender."""
@@ -61,18 +65,42 @@ class Receiver:
         title, address = event.assoc.requestor.primitive.calling_ae_title, event.assoc.requestor.address
         if not any(caller.allows(title, address) for caller in self._settings.allowed):
             log.warning("An association was rejected", extra={"fields": {"address": address}})
-            event.assoc.acse.send_reject(BY_USER, PERMANENT, CALLER_NOT_RECOGNISED)
-            event.assoc.kill()
+            self._reject(event.assoc, CALLER_NOT_RECOGNISED)
+        elif not event.assoc._server.give_place(event.assoc):
+            self._reject(event.assoc, LIMIT_EXCEEDED)
+
+    def _reject(self, association: Any, reason: tuple[int, int, int]) -> None:
+        association.acse.send_reject(*reason)
+        association.kill()
 
     def _store(self, event: Any) -> int:
-        """Return the status for one film."""
+        """Return the status for one film. One film at a time is whole in memory."""
+        with event.assoc.dul.socket.serving(), self._one_at_a_time:
+            arrived = event.request.film
+            if arrived.failure:
+                return self._failed(OUT_OF_RESOURCES if arrived.failure == NO_ROOM else NOT_UNDERSTOOD, arrived.failure)
+            content = arrived.read()
+            event.request.DataSet = io.BytesIO(content)
+            try:
+                return self._keep(event, event.encoded_dataset(), content)
+            finally:
+                event.request.DataSet = io.BytesIO()
+                arrived.close()
+
+    def _keep(self, event: Any, film: bytes, content: bytes) -> int:
+        """Put a film into the queue, and return the status.
+
+        Args:
+            event: What pynetdicom says of it.
+            film: The film with a file's header.
+            content: Its data set.
+        """
         try:
-            film = event.encoded_dataset()
             identity = read_identity(film)
         except KneeOAError as error:
             return self._failed(NOT_UNDERSTOOD, error.code)
         if len(film) > self._max_bytes:
-            return self._failed(NOT_UNDERSTOOD, "film-too-large")
+            return self._failed(NOT_UNDERSTOOD, TOO_LARGE)
         asked = event.request
         if (identity.instance, identity.sop_class) != (asked.AffectedSOPInstanceUID, asked.AffectedSOPClassUID):
             return self._failed(WRONG_OBJECT, "uids-differ")
@@ -80,14 +108,14 @@ class Receiver:
             return self._failed(NOT_UNDERSTOOD, "no-study")
         if identity.manufacturer == MAKER:  # the archive routes our own secondary capture back
             return SUCCESS
-        if shutil.disk_usage(self._queue.folder).free < RESERVE_BYTES + 2 * len(film):  # SQLite's log holds it too
-            return self._failed(NO_ROOM, "disk")
+        if not has_room(self._queue.folder, len(film)):
+            return self._failed(OUT_OF_RESOURCES, NO_ROOM)
         try:
-            sha256 = hashlib.sha256(event.encoded_dataset(include_meta=False)).hexdigest()
+            sha256 = hashlib.sha256(content).hexdigest()
             caller = event.assoc.requestor.ae_title
             taken = self._queue.receive(film, identity, sha256, caller, self._settings.settle)
         except sqlite3.Error as error:
-            return self._failed(NO_ROOM, type(error).__name__)
+            return self._failed(OUT_OF_RESOURCES, type(error).__name__)
         if taken == "other":
             return self._failed(DUPLICATE, "another-film-under-this-uid")
         log.info("received", extra={"fields": {"study": self._queue.pseudonyms.of(identity.study), "film": taken}})
@@ -101,7 +129,7 @@ class Receiver:
 def _entity(settings: NodeSettings) -> AE:
     entity = AE(settings.ae_title)
     entity.require_called_aet = True
-    entity.maximum_associations = settings.associations
+    entity.maximum_associations = sys.maxsize  # the listener gives places
     entity.maximum_pdu_size = settings.pdu
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = settings.timeout
     entity.add_supported_context(VERIFICATION)

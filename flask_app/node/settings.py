@@ -80,9 +80,13 @@ class Caller:
 
     def allows(self, ae_title: str, address: str) -> bool:
         """Return whether an association with this calling AE title from this address may be accepted."""
+        return self.covers(address) and self.ae_title in ("*", ae_title)
+
+    def covers(self, address: str) -> bool:
+        """Return whether the address is in the network."""
         given = ipaddress.ip_address(address)
         given = getattr(given, "ipv4_mapped", None) or given  # as a node that listens on :: sees an address of IPv4
-        return (self.network is None or given in self.network) and self.ae_title in ("*", ae_title)
+        return self.network is None or given in self.network
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ import io
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pydicom
 from pydicom.uid import DigitalXRayImageStorageForPresentation, generate_uid
@@ -68,7 +69,7 @@ def receiving(queue: Queue, settings: NodeSettings, max_bytes: int = 10**8) -> I
 
 
 @contextmanager
-def calling(port: int, title: str = "KNEEOA", caller: str = "MODALITY", **options):
+def calling(port: int, title: str = "KNEEOA", caller: str = "MODALITY", **options) -> Iterator[Any]:
     """A sender's association, or None where the node rejects it."""
     entity = AE(caller)
     entity.add_requested_context(Verification)

@@ -1,19 +1,19 @@
 """The receiver accepts listed senders, and confirms a film only when it is in the queue."""
 
 import ssl
-import subprocess
 from dataclasses import replace
 
 import pytest
 from pydicom.uid import ComprehensiveSRStorage, DigitalXRayImageStorageForPresentation, generate_uid
 from pynetdicom import AE
 
-from flask_app.node import receive
+from flask_app.node import arrive
 from flask_app.node.disk import PAGE_BYTES
 from flask_app.node.queue import Queue
 from kneeoa_hub.imaging.identity import MAKER, read_identity
 from kneeoa_hub.imaging.pixel_data import SYNTAXES
 
+from ...support.certificates import self_signed
 from ...support.node_queue import calling, film, grading, receiving, sent, state, waiting
 
 
@@ -48,7 +48,7 @@ def test_a_film_that_does_not_fit_on_the_disk_is_rejected_and_accepted_films_are
 
 
 def test_no_film_is_accepted_when_the_disk_is_nearly_full(queue, settings, monkeypatch):
-    monkeypatch.setattr(receive, "RESERVE_BYTES", 10**18)
+    monkeypatch.setattr(arrive, "RESERVE_BYTES", 10**18)
     with receiving(queue, settings) as port, calling(port) as association:
         assert sent(association, film()) == 0xA700
     assert queue.due() is None
@@ -86,10 +86,7 @@ def test_associations_beyond_the_limit_are_rejected_and_every_syntax_that_is_rea
 
 
 def test_tls_asks_for_a_certificate_that_the_ca_has_signed(queue, settings, tmp_path):
-    key, certificate = tmp_path / "key.pem", tmp_path / "cert.pem"
-    made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-    about = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]
-    subprocess.run([*made, *about, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    certificate, key = self_signed(tmp_path)
     secured = replace(settings, tls_cert=str(certificate), tls_key=str(key), tls_ca=str(certificate))
     secured.check()
     with receiving(queue, secured) as port:
