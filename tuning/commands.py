@@ -78,6 +78,8 @@ def _search_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--teacher", action="append", default=[], metavar="ADDRESS", help=teacher)
     named = "do not begin with the networks that were designed by hand"
     step.add_argument("--no-named", dest="named", action="store_false", help=named)
+    folds = "train each trial of full length once more for each of so many folds, and rank these (default 0)"
+    step.add_argument("--folds", type=count_or_zero, default=0, help=folds)
     workers = "train trials in this many processes, which share the cores or GPUs (default 0: in this one)"
     step.add_argument("--workers", type=count_or_zero, default=0, help=workers)
     role = "across machines: a chief draws the trials, workers train them; a worker takes its options from --out"
@@ -109,6 +111,7 @@ def _search(options: argparse.Namespace) -> str:
         space=options.space,
         teachers=tuple(options.teacher),
         named=options.named,
+        folds=options.folds,
     )
     run = RunSettings(
         workers=options.workers,

@@ -30,3 +30,30 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if not (shared / "loop" / "hub").exists():
             run_loop(shared / "loop")
     return shared / "loop"
+
+
+@pytest.fixture
+def formulas(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Formulas stand for the trainings of a search, see `support.formula`."""
+    import tuning.search
+    import tuning.searching.tuner
+
+    from ..support.formula import Formula
+
+    monkeypatch.setattr(tuning.search, "TrialTrainer", Formula)
+    monkeypatch.setattr(tuning.searching.tuner, "IDLE_S", 0.0)
+
+
+@pytest.fixture
+def begun(audited: Path, formulas: None, tmp_path: Path) -> Path:
+    """The folder of a random search that was killed in its first trial."""
+    import tuning.search
+
+    from ..support.formula import Formula
+    from ..support.search_runs import KillError, failing, settings_for
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Formula, "train", failing(KillError()))
+        with pytest.raises(KillError):
+            tuning.search.search(audited, tmp_path / "search", settings_for("random"))
+    return tmp_path / "search"

@@ -15,6 +15,8 @@ from .space import point_of
 
 COUNTS = ("parameters", "bytes")
 """Measures that are whole numbers."""
+OF_FOLDS = ("folds_log_loss", "folds_log_loss_error", "folds_qwk", "folds_qwk_error")
+"""Measures of trials that were trained on folds too."""
 
 
 def settings_of(search: Path) -> SearchSettings:
@@ -30,6 +32,8 @@ def settings_of(search: Path) -> SearchSettings:
 def read_trials(tuner: Path, settings: SearchSettings) -> list[Trial]:
     """Return the finished trials that Keras Tuner left on disk, best first.
 
+    Trials that were trained on folds come first, by the mean over these.
+
     Args:
         tuner: Its folder.
         settings: The options of the search.
@@ -40,8 +44,13 @@ def read_trials(tuner: Path, settings: SearchSettings) -> list[Trial]:
     trials = [
         _trial(path, state, settings) for path, state in _states(tuner) if _of(path, state, "status") == "COMPLETED"
     ]
-    sign = -1 if OBJECTIVES[settings.objective] == "max" else 1
-    return sorted(trials, key=lambda trial: (sign * getattr(trial, f"val_{settings.objective}"), trial.trial))
+    return sorted(trials, key=lambda trial: (*_rank(trial, settings.objective), trial.trial))
+
+
+def _rank(trial: Trial, objective: str) -> tuple[bool, float]:
+    sign = -1 if OBJECTIVES[objective] == "max" else 1
+    folds: float | None = getattr(trial, f"folds_{objective}")
+    return folds is None, sign * (getattr(trial, f"val_{objective}") if folds is None else folds)
 
 
 def count_failed(tuner: Path) -> int:
@@ -70,7 +79,7 @@ def _trial(path: Path, state: dict[str, Any], settings: SearchSettings) -> Trial
         point = point_of(values)
         measures: dict[str, Any] = {
             name: round(metrics[name]) if name in COUNTS else metrics[name]
-            for name in (*COUNTS, "val_log_loss", "log_loss_error", "qwk_error", "milliseconds", "seconds", ENDED)
+            for name in (*MEASURES, *OF_FOLDS)
             if name in metrics
         }
         return Trial(

@@ -111,7 +111,8 @@ def _best(trials: Sequence[Trial]) -> Section:
         " folder of this search. Trials are short, and the standard errors tell which differences are chance."
         f" Its `{TRIALS}` lists all trials with all of their choices.",
     )
-    return Section("The best trials", text, [tuple(rows[0]), *(tuple(row.values()) for row in rows)])
+    names = tuple(rows[0])  # of the trials, those on folds come first, and have the most columns
+    return Section("The best trials", text, [names, *(tuple(row.get(name, "-") for name in names) for row in rows)])
 
 
 def _row(trial: Trial, varied: Sequence[str]) -> dict[str, str]:
@@ -120,12 +121,22 @@ def _row(trial: Trial, varied: Sequence[str]) -> dict[str, str]:
         "network": next((name for name, one in NAMED.items() if one == trial.architecture), "drawn"),
         "log loss": _with_error(trial.val_log_loss, trial.log_loss_error),
         "QWK": _with_error(trial.val_qwk, trial.qwk_error),
+        **_of_folds(trial),
         "epochs": str(trial.epochs),
         "parameters": f"{trial.parameters:,}" if trial.parameters else "-",
         "MB": f"{trial.bytes / 1e6:.1f}" if trial.bytes else "-",
         "ms": f"{trial.milliseconds:.1f}" if trial.milliseconds else "-",
         "minutes": f"{trial.seconds / 60:.1f}" if trial.seconds else "-",
     } | {name: str(value_of(trial, name)) or "none" for name in varied if name != "epochs"}
+
+
+def _of_folds(trial: Trial) -> dict[str, str]:
+    if trial.folds_log_loss is None:
+        return {}
+    return {
+        "log loss on folds": _with_error(trial.folds_log_loss, trial.folds_log_loss_error),
+        "QWK on folds": _with_error(trial.folds_qwk, trial.folds_qwk_error),
+    }
 
 
 def _with_error(value: float | None, error: float | None) -> str:

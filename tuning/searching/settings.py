@@ -11,6 +11,8 @@ OBJECTIVES = {"log_loss": "min", "qwk": "max"}
 temperature was fitted, by which the members of an ensemble are chosen too, or the quadratic weighted kappa of the
 likeliest grade. On a few hundred films a kappa depends on those few that lie next to a limit; the log loss uses every
 film, and its standard error is a smaller part of the spread between trials (docs/training.md)."""
+FOLDS = (2, 10)
+"""Least and most folds."""
 FACTOR = 3
 """From rung to rung, Hyperband divides the number of trials by it and multiplies their epochs."""
 
@@ -33,6 +35,8 @@ class SearchSettings:
         space: "default", or "full": with backbones and every other value of architecture.SEARCH_SPACE.
         teachers: Addresses of bundles, each a further value of the choice "teacher", see `training.distillation`.
         named: Whether the networks of architecture.NAMED that lie in the search space are its first trials.
+        folds: Into how many the training films are divided to train a trial of full length once more for each; 0 for
+            none. See `trial.TrialTrainer`.
     """
 
     tuner: str = "hyperband"
@@ -48,6 +52,7 @@ class SearchSettings:
     space: str = "default"
     teachers: tuple[str, ...] = ()
     named: bool = True
+    folds: int = 0
 
     @property
     def metric(self) -> kt.Objective:
@@ -95,4 +100,9 @@ def planned_trials(settings: SearchSettings) -> int:
 
 def planned_epochs(settings: SearchSettings) -> int:
     """Return how many epochs the trials of a search have together."""
-    return sum(count * epochs for count, epochs in rungs(settings))
+    return sum(count * trained_epochs(epochs, settings) for count, epochs in rungs(settings))
+
+
+def trained_epochs(epochs: int, settings: SearchSettings) -> int:
+    """Return the epochs of a trial together with those of its trainings on folds."""
+    return epochs * (1 + settings.folds) if epochs == settings.epochs else epochs

@@ -16,7 +16,7 @@ from kneeoa_hub.errors import SettingsError
 
 from ..networks.architecture import NAMED, SEARCH_SPACE, Architecture, narrowed
 from ..run.steps import SEEDS
-from .settings import OBJECTIVES, TUNERS, SearchSettings
+from .settings import FOLDS, OBJECTIVES, TUNERS, SearchSettings
 
 SCRATCH = ("stem", "block", "widths", "blocks", "normalisation")
 """Choices that a network with a backbone does not have."""
@@ -44,6 +44,8 @@ def space_of(settings: SearchSettings) -> Space:
     ):
         if given not in known:
             raise SettingsError(f"--{option} {given}: choose among {', '.join(known)}.")
+    if settings.folds and not FOLDS[0] <= settings.folds <= FOLDS[1]:
+        raise SettingsError(f"--folds {settings.folds}: give a number from {FOLDS[0]} to {FOLDS[1]}, or 0 for none.")
     space = narrowed(settings.only or {}, settings.space == "full")
     return space | ({TEACHER: ("", *settings.teachers)} if settings.teachers else {})
 

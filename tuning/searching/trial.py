@@ -2,6 +2,7 @@
 
 import gc
 import time
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,12 @@ from kneeoa_hub.hub.pull_push import pull
 from ..data.augment import TrainingBatches
 from ..data.datasets import Knees, check_grades, load_knees, stratified_subset
 from ..evaluation.calibration import apply_temperature, fit_temperature
-from ..networks.architecture import compiled
+from ..networks.architecture import Architecture, compiled
 from ..networks.ensemble import LEAST_PROBABILITY
 from ..training import distillation
 from ..training.schedule import warmup_cosine
 from .cost import cost_of
-from .settings import SearchSettings
+from .settings import OBJECTIVES, SearchSettings
 from .space import point_of, trial_seed
 
 VALIDATION_BATCH = 128
@@ -54,49 +55,89 @@ class TrialTrainer:
         """Return the measures of a trial, which `search_result.Trial` describes.
 
         A trial is trained to the end of its epochs, over which the learning rate falls, and its last weights are
-        measured. The best of several epochs would be chance in part.
+        measured. The best of several epochs would be chance in part. With `settings.folds`, a trial of full length is
+        trained once more for each fold.
 
         Args:
             values: What Keras Tuner drew.
             epochs: Epochs to train.
-            callbacks: What watches the training.
+            callbacks: What watches and records the training. The first one watches the trainings on folds too.
 
         Raises:
             DataError: The films can't be used, which is no fault of the trial.
             FloatingPointError: The loss is no longer a number.
         """
-        point = point_of(values)
-        films = self.films(point.architecture.input, point.teacher)
+        point, seed = point_of(values), trial_seed(self.settings.seed, values)
+        architecture = point.architecture
+        films = self.films(architecture.input, point.teacher)
+        began = time.monotonic()
+        model = self._trained(architecture, films, epochs, seed, callbacks)
+        seconds = time.monotonic() - began
+        measures = measured(_answers(model, films.validation), films.validation)
+        measures["parameters"] = float(model.count_params())
+        if epochs == self.settings.epochs:  # lower rungs are not what a user chooses among
+            measures |= cost_of(architecture)
+            if self.settings.folds:
+                began = time.monotonic()
+                measures |= self._on_folds(architecture, films, epochs, seed, callbacks[:1])
+                seconds += time.monotonic() - began
+        return measures | {"seconds": seconds}
+
+    def _trained(
+        self,
+        architecture: Architecture,
+        films: Films,
+        epochs: int,
+        seed: int,
+        callbacks: Sequence[keras.callbacks.Callback],
+    ) -> Any:
+        """A network after its training."""
         keras.backend.clear_session()
         gc.collect()
-        seed = trial_seed(self.settings.seed, values)
         keras.utils.set_random_seed(seed)
-        architecture = point.architecture
         batches = TrainingBatches(
             films.training, self.settings.batch, architecture.augmentation, seed, targets=films.targets
         )
         # Each rung of Hyperband starts anew, so that its rate can fall within its epochs as it will in the long
         # training. Under a constant rate the search prefers rates that are too low for that training.
         model = compiled(architecture, warmup_cosine(architecture.learning_rate, epochs * len(batches)))
-        began = time.monotonic()
         numbered = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start_epoch(epoch))
         watched = [keras.callbacks.TerminateOnNaN(), numbered, *callbacks]
         history = model.fit(batches, epochs=epochs, shuffle=False, verbose=0, callbacks=watched)  # pyright: ignore[reportArgumentType]
-        seconds = time.monotonic() - began
         losses = history.history.get("loss", [])
         if len(losses) < epochs or not np.isfinite(losses).all():
             raise FloatingPointError(
                 f"the loss was not a number in epoch {max(1, len(losses))} of {epochs}, with the learning rate"
                 f" {architecture.learning_rate:g}"
             )
-        inputs = films.validation.inputs()
-        probabilities = model.predict(inputs, batch_size=VALIDATION_BATCH, verbose=0)  # pyright: ignore[reportArgumentType]
-        if not np.isfinite(probabilities).all():
-            raise FloatingPointError("the network answers validation films with values that are not numbers")
-        measures = measured(probabilities, films.validation)
-        if epochs == self.settings.epochs:  # lower rungs are not what a user chooses among
-            measures |= cost_of(architecture)
-        return measures | {"seconds": seconds, "parameters": float(model.count_params())}
+        return model
+
+    def _on_folds(
+        self,
+        architecture: Architecture,
+        films: Films,
+        epochs: int,
+        seed: int,
+        callbacks: Sequence[keras.callbacks.Callback],
+    ) -> dict[str, float]:
+        """The mean of both measures over folds of the training films, each answered by a network that did not see it.
+
+        The standard error is that of a mean of so many values. It counts what another training and other films change,
+        and of few folds it is rough.
+        """
+        found = []
+        for held_out in folds(films.training, self.settings.folds, self.settings.seed):
+            learnt = np.setdiff1d(np.arange(len(films.training)), held_out)
+            targets = None if films.targets is None else films.targets[learnt]
+            mine = Films(films.training.take(learnt), targets, films.training.take(held_out))
+            model = self._trained(architecture, mine, epochs, seed, callbacks)
+            found.append(measured(_answers(model, mine.validation), mine.validation))
+        measures = {}
+        for name in OBJECTIVES:
+            values = [one[f"val_{name}"] for one in found]
+            measures[f"folds_{name}"] = float(np.mean(values))
+            measures[f"folds_{name}_error"] = float(np.std(values, ddof=1) / len(values) ** 0.5)
+        return measures
 
     def films(self, config: InputConfig, teacher: str) -> Films:
         """Return the films of a trial of this input and teacher. Raises DataError when they can't be used."""
@@ -126,6 +167,35 @@ class TrialTrainer:
             distillation.check_films(teacher, bundle, self.audit)
             self._answers[teacher] = distillation.blended(folder, self._some("train", bundle.config.input))
         return self._answers[teacher]
+
+
+def folds(knees: Knees, count: int, seed: int) -> list[np.ndarray]:
+    """Return the rows of each fold: every knee is in one, no leakage group is in two, and the grades are alike.
+
+    Args:
+        knees: The knees to divide.
+        count: The number of folds.
+        seed: One seed always gives the same folds.
+
+    Raises:
+        DataError: There are fewer leakage groups than folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    if len(set(knees.groups.tolist())) < count or np.bincount(knees.grades).max() < count:
+        raise DataError(f"--folds {count}: the {len(knees)} training films are too few; give more, or fewer folds.")
+    divided = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a grade may have fewer knees than there are folds
+        return [held_out for _, held_out in divided.split(knees.grades, knees.grades, knees.groups)]
+
+
+def _answers(model: Any, knees: Knees) -> np.ndarray:
+    """[N,5]: the probabilities of a network. Raises FloatingPointError when they are no numbers."""
+    probabilities = model.predict(knees.inputs(), batch_size=VALIDATION_BATCH, verbose=0)
+    if not np.isfinite(probabilities).all():
+        raise FloatingPointError("the network answers validation films with values that are not numbers")
+    return probabilities
 
 
 def measured(probabilities: np.ndarray, validation: Knees) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import itertools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,7 +17,7 @@ from kneeoa_hub.errors import KneeOAError
 
 from .live import Doing
 from .oracle import FOLDER, STATE, Durable
-from .settings import OBJECTIVES, SearchSettings, planned_epochs, planned_trials
+from .settings import OBJECTIVES, SearchSettings, planned_epochs, planned_trials, trained_epochs
 
 FAILED, TENSORBOARD = "failed", "tensorboard"
 """Folders of a search: the tracebacks of trials, and their course for TensorBoard."""
@@ -37,7 +38,7 @@ class Trainer(Protocol):
         Args:
             values: The choices of its architecture, by name.
             epochs: The number of epochs.
-            callbacks: What watches and records them.
+            callbacks: What watches and records them. The first one watches trainings on folds too.
         """
         ...
 
@@ -78,13 +79,14 @@ class SearchTuner(base_tuner.BaseTuner):
     def on_trial_begin(self, trial: trials.Trial) -> None:
         """Show the trial, and forget why it failed before."""
         self._traceback(trial).unlink(missing_ok=True)
-        self.watch(trial.trial_id, 0, epochs_of(trial, self.settings))
+        self.watch(trial.trial_id, 0, trained_epochs(epochs_of(trial, self.settings), self.settings))
 
     def run_trial(self, trial: trials.Trial, *args: Any, **kwargs: Any) -> dict[str, float]:
         """Return the measures of a trial."""
-        epochs = epochs_of(trial, self.settings)
+        epochs, done = epochs_of(trial, self.settings), itertools.count(1)
+        planned = trained_epochs(epochs, self.settings)
         shown = keras.callbacks.LambdaCallback(
-            on_epoch_end=lambda epoch, logs: self.watch(trial.trial_id, epoch + 1, epochs)
+            on_epoch_end=lambda epoch, logs: self.watch(trial.trial_id, next(done), planned)
         )
         try:
             return self.trainer.train(trial.hyperparameters.values, epochs, [shown, *self._recorders(trial)])
@@ -140,7 +142,9 @@ def progress_of(ended: Sequence[trials.Trial], doing: Sequence[Doing], settings:
         settings: The options of the search.
     """
     training = [one for one in doing if one.trial and one.trial not in {trial.trial_id for trial in ended}]
-    done = sum(epochs_of(trial, settings) for trial in ended) + sum(one.done for one in training)
+    done = sum(trained_epochs(epochs_of(trial, settings), settings) for trial in ended) + sum(
+        one.done for one in training
+    )
     note = f"{len(ended)} of {planned_trials(settings)} trials"
     note += "".join(f", trial {one.trial} epoch {one.done} of {one.epochs}" for one in training[:SHOWN])
     scores = [trial.score for trial in ended if trial.score is not None]

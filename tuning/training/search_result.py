@@ -38,6 +38,10 @@ class Trial:
         ended: When it ended, in seconds since 1970.
         architecture: The point of the search space.
         teacher: Address of the bundle whose answers were half of its target; "" for none.
+        folds_log_loss: Its log loss on training films that it was not trained on, mean over folds.
+        folds_log_loss_error: The standard error of that mean, by the deviation over folds.
+        folds_qwk: Its quadratic weighted kappa on the same films, mean over folds.
+        folds_qwk_error: The standard error of that mean.
     """
 
     trial: str
@@ -54,6 +58,10 @@ class Trial:
     ended: float | None
     architecture: Architecture
     teacher: str = ""
+    folds_log_loss: float | None = None
+    folds_log_loss_error: float | None = None
+    folds_qwk: float | None = None
+    folds_qwk_error: float | None = None
 
     def row(self) -> dict[str, Any]:
         """Return the trial as a row of trials.csv."""

@@ -1,0 +1,107 @@
+"""What tests of a search share: its options, its ends, and what its trials found."""
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from .formula import Formula
+
+if TYPE_CHECKING:
+    from tuning.searching.oracle import Durable
+    from tuning.searching.settings import SearchSettings
+
+ONLY = {
+    "size": ["96", "160"],
+    "view": ["whole"],
+    "fold": ["True"],
+    "stem": ["conv5"],
+    "block": ["plain", "residual"],
+    "widths": ["32-64-128-192"],
+    "blocks": ["1"],
+    "normalisation": ["True"],
+    "pooling": ["average"],
+    "dense": [""],
+    "loss": ["soft_ordinal"],
+    "augmentation": ["0.7"],
+    "weight_decay": ["0.01"],
+}
+
+
+class KillError(BaseException):
+    """Ends a search at once, as SIGKILL does: nothing of the search catches it."""
+
+
+def settings_for(tuner: str, **changes: Any) -> "SearchSettings":
+    from tuning.searching.settings import SearchSettings
+
+    return SearchSettings(**{"tuner": tuner, "trials": 5, "epochs": 3, "only": ONLY, **changes})
+
+
+def found(out: Path) -> dict[str, tuple[Any, ...]]:
+    """What the trials drew, how they ended and what they reached, by their number."""
+    states = [json.loads(path.read_text("utf-8")) for path in sorted((out / "tuner").glob("trial_*/trial.json"))]
+    kept = json.loads((out / "tuner" / "oracle.json").read_text("utf-8"))
+    assert sorted(kept["end_order"]) == sorted(state["trial_id"] for state in states)  # each one ended, and once
+    return {
+        state["trial_id"]: (
+            state["hyperparameters"]["values"],
+            state["status"],
+            pytest.approx(state["score"], abs=1e-6),
+        )
+        for state in states
+    }
+
+
+def search_without_report(audited: Path, out: Path, settings: "SearchSettings", monkeypatch: pytest.MonkeyPatch):
+    import tuning.search
+
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning.search, "write_report", lambda *_, **__: None)
+        tuning.search.search(audited, out, settings)
+
+
+@contextlib.contextmanager
+def killed_at(write: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]]:
+    """End the search in the middle of its n-th write; yields the writes so far."""
+    import tuning.searching.oracle as oracle
+
+    replacing, writes = oracle.replacing, [0]
+
+    @contextlib.contextmanager
+    def counted(path: Path) -> Iterator[Path]:
+        writes[0] += 1
+        with replacing(path) as part:
+            yield part
+            if writes[0] == write:
+                raise KillError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(oracle, "replacing", counted)
+        yield writes
+
+
+def failing(error: BaseException, every: int = 1):
+    """A training of which every n-th one fails."""
+    train, count = Formula.train, [0]
+
+    def fails(self: Formula, *arguments: Any) -> dict[str, float]:
+        count[0] += 1
+        if count[0] % every == 0:
+            raise error
+        return train(self, *arguments)
+
+    return fails
+
+
+def oracle_in(out: Path) -> "Durable":
+    from tuning.searching.oracle import oracle_of
+    from tuning.searching.space import space_of
+
+    settings = settings_for("random")
+    oracle = oracle_of(settings, space_of(settings), ())
+    oracle.take_up(out)
+    return oracle

@@ -1,0 +1,52 @@
+"""A trial that fails ends alone, and what no trial can mend ends the search. Formulas stand for the trainings."""
+
+import pytest
+
+from kneeoa_hub.errors import DataError
+
+from ..support.formula import Formula
+from ..support.search_runs import ONLY, failing, found, search_without_report, settings_for
+
+pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("formulas")]
+
+
+def test_a_trial_that_fails_leaves_its_traceback_and_the_others_go_on(audited, tmp_path, monkeypatch):
+    import tuning.search
+    from tuning.searching.records import read_trials
+
+    monkeypatch.setattr(Formula, "train", failing(MemoryError("no room for a tensor"), every=3))
+    out = tuning.search.search(audited, tmp_path, settings_for("random", trials=7))
+    assert sorted(path.name for path in (out / "failed").iterdir()) == ["trial_2.txt", "trial_5.txt"]
+    assert "MemoryError: no room for a tensor" in (out / "failed" / "trial_2.txt").read_text("utf-8")
+    assert len(read_trials(out / "tuner", settings_for("random"))) == 5
+    report = (out / "report.md").read_text("utf-8")
+    assert "5 trials by random have finished and 2 have failed, of 7 planned" in report
+    assert "It runs" not in report
+    assert not (out / "live").exists()
+
+
+def test_too_many_failed_trials_stop_the_search_until_more_may_fail(audited, tmp_path, monkeypatch):
+    import tuning.search
+    from tuning.searching.settings import RunSettings
+
+    settings = settings_for("random", trials=8, only={**ONLY, "dropout": ["0.2", "0.4"]})
+    with monkeypatch.context() as patch:
+        patch.setattr(Formula, "train", failing(FloatingPointError("the loss was not a number")))
+        with pytest.raises(DataError, match=r"5 of 5 trials failed, more than --most-failed 0\.5 allows.*not a number"):
+            tuning.search.search(audited, tmp_path, settings)
+    with pytest.raises(DataError, match="5 of 5"):
+        tuning.search.search(audited, tmp_path, settings)
+    monkeypatch.setattr(tuning.search, "write_report", lambda *_, **__: None)
+    tuning.search.search(audited, tmp_path, settings, RunSettings(most_failed=1.0))
+    assert [status for _, status, _ in found(tmp_path).values()] == ["FAILED"] * 5 + ["COMPLETED"] * 3
+
+
+def test_a_fault_of_the_data_ends_the_search_and_no_trial_counts_as_failed(audited, begun, monkeypatch):
+    import tuning.search
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Formula, "train", failing(DataError("All 9 validation films have the grade 2")))
+        with pytest.raises(DataError, match="All 9 validation films"):
+            tuning.search.search(audited, begun, settings_for("random"))
+    search_without_report(audited, begun, settings_for("random"), monkeypatch)
+    assert len(found(begun)) == 5

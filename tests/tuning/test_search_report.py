@@ -1,0 +1,127 @@
+"""A search says what it has found, what it depends on, and what it is worth."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ..support.formula import Formula
+from ..support.search_runs import ONLY, KillError, failing, settings_for
+
+pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("formulas")]
+
+
+def test_the_report_of_a_search_says_what_matters_what_it_costs_and_how_to_go_on(audited, tmp_path, monkeypatch):
+    import tuning.search
+    from tuning.__main__ import main
+
+    settings = settings_for("random", trials=14)
+    with monkeypatch.context() as patch:
+        patch.setattr(Formula, "train", failing(KillError(), every=13))
+        with pytest.raises(KillError):
+            tuning.search.search(audited, tmp_path / "search", settings)
+    command = ["search-report", "--data", str(tmp_path / "search"), "--out", str(tmp_path / "report")]
+    assert main(command) == 0
+    text = (tmp_path / "report" / "report.md").read_text("utf-8")
+    assert "12 trials by random have finished and 0 have failed, of 14 planned" in text
+    assert "It runs. About 3 minutes are left" in text  # two trials of three epochs, half a minute each
+    assert "| here | 12 | 0 of 3 |" in text
+    assert "| 3 | 12 of 14 |" in text
+    page = (tmp_path / "report" / "report.html").read_text("utf-8")
+    assert page.count("<h2>") == text.count("\n## ")
+    assert page.count('src="data:image/png;base64,') == 5
+
+
+def test_importance_finds_what_the_trials_depend_on_and_the_front_what_nothing_beats():
+    from tuning.networks.architecture import Architecture
+    from tuning.searching.importance import importance
+    from tuning.searching.report import pareto_front
+    from tuning.training.search_result import Trial
+
+    rates, dropouts = (3e-4, 8e-4, 1e-3, 2e-3, 4e-3), (0.0, 0.2, 0.3, 0.4)
+    trials = [
+        Trial(
+            trial=f"{number:02}",
+            val_log_loss=1 + 50 * rate + 0.01 * dropout,
+            log_loss_error=0.01,
+            val_qwk=0.5,
+            qwk_error=0.01,
+            epochs=3,
+            bracket="",
+            parameters=1,
+            bytes=100 if number != 1 else 50,
+            milliseconds=2.0,
+            seconds=1.0,
+            ended=float(number),
+            architecture=Architecture(learning_rate=rate, dropout=dropout),
+        )
+        for number, (rate, dropout) in enumerate((rate, dropout) for rate in rates for dropout in dropouts)
+    ]
+    measured = importance(trials, "log_loss")
+    assert measured
+    assert measured.explained > 0.5
+    assert [name for name, _, _ in measured.choices] == ["learning_rate", "dropout"]
+    assert measured.choices[0][1] > 10 * measured.choices[1][1]
+    assert importance(trials[:9], "log_loss") is None
+    assert [trial.trial for trial in pareto_front(trials, "log_loss")] == ["00", "01"]
+    assert pareto_front([replace(trials[0], bytes=None)], "log_loss") == []
+
+
+def test_the_worth_of_a_search_is_measured_and_a_stopped_measurement_goes_on(audited, tmp_path, monkeypatch):
+    import tuning.searching.trial
+    from benchmarks import search_worth
+
+    trained = Formula.train
+    counted: list[int] = []
+
+    def train(self: Formula, values: Any, epochs: int, callbacks: Any) -> dict[str, float]:
+        counted.append(epochs)
+        if len(counted) == 20:
+            raise KillError
+        return trained(self, values, epochs, callbacks)
+
+    monkeypatch.setattr(Formula, "train", train)
+    monkeypatch.setattr(tuning.searching.trial, "TrialTrainer", Formula)
+    settings = settings_for("random", only={**ONLY, "dropout": ["0.2", "0.4"]})
+
+    def measure() -> "search_worth.Worth":
+        return search_worth.measure(audited, tmp_path, settings, (0,), epochs=20, networks=6)
+
+    with pytest.raises(KillError):
+        measure()
+    worth = measure()
+    searched, single = 6 + 2 * 4, len(list((tmp_path / "trainings").iterdir()))
+    assert len(counted) == searched + single + 1  # the one that was killed is trained again
+    assert [rung.epochs for rung in worth.rungs] == [1, 3]
+    assert [rung.tau.value for rung in worth.rungs] == pytest.approx([1.0, 1.0])  # more epochs help all networks alike
+    assert {curve.name for curve in worth.curves} == {"hyperband", "bayesian", "random", "folded", "baseline-2023"}
+    for curve in worth.curves:
+        assert list(curve.log_loss) == sorted(curve.log_loss, reverse=True)
+    assert "The cheapest training with a tau above 0.6 has 1 epochs." in search_worth.table(worth)
+    search_worth.plot(worth, tmp_path / "worth.png")
+    assert (tmp_path / "worth.png").stat().st_size > 0
+
+
+def test_trials_that_were_trained_on_folds_come_first_by_their_mean(audited, tmp_path, monkeypatch):
+    from tuning.search import search
+    from tuning.searching.records import read_trials
+
+    trained = Formula.train
+
+    def train(self: Formula, values: Any, epochs: int, callbacks: Any) -> dict[str, float]:
+        measures = trained(self, values, epochs, callbacks)
+        if epochs < 3:  # a short trial that seems the best one of all
+            return measures | {"val_log_loss": measures["val_log_loss"] - 0.5}
+        folds = {"folds_log_loss": 2 - measures["val_log_loss"], "folds_log_loss_error": 0.04}
+        return measures | folds | {"folds_qwk": 0.5, "folds_qwk_error": 0.05}
+
+    monkeypatch.setattr(Formula, "train", train)
+    settings = settings_for("hyperband", folds=2)
+    out = search(audited, tmp_path, settings)
+    trials = read_trials(out / "tuner", settings)
+    assert [trial.epochs for trial in trials] == [3, 3, 3, 1, 1, 1]
+    means = [trial.folds_log_loss or 0 for trial in trials[:3]]
+    assert means == sorted(means)
+    report = (out / "report.md").read_text("utf-8")
+    assert "| log loss on folds | QWK on folds |" in report
+    assert f"| {means[0]:.3f} ± 0.040 | 0.500 ± 0.050 |" in report

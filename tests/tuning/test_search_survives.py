@@ -1,0 +1,75 @@
+"""A search keeps every trial and counts it once, whatever ends it. Formulas stand for the trainings."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kneeoa_hub.errors import DataError, OutputError
+
+from ..support.search_runs import ONLY, KillError, found, killed_at, search_without_report, settings_for
+
+pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("formulas")]
+
+
+@pytest.mark.parametrize(("tuner", "step"), [("random", 3), ("hyperband", 8), ("bayesian", 12)])
+def test_a_search_that_is_killed_at_any_write_finds_what_an_unbroken_one_does(
+    audited, tmp_path, monkeypatch, tuner, step
+):
+    settings = settings_for(tuner)
+    with killed_at(0, monkeypatch) as writes:
+        search_without_report(audited, tmp_path / "unbroken", settings, monkeypatch)
+    unbroken = found(tmp_path / "unbroken")
+    assert len(unbroken) == (6 if tuner == "hyperband" else 5)
+    for write in range(1, writes[0] + 1, step):
+        out = tmp_path / str(write)
+        with killed_at(write, monkeypatch), pytest.raises(KillError):
+            search_without_report(audited, out, settings, monkeypatch)
+        search_without_report(audited, out, settings, monkeypatch)
+        assert found(out) == unbroken, write
+        assert list(out.rglob(".part-*")) == []
+
+
+def test_the_networks_designed_by_hand_are_the_first_trials_and_stay_so_after_a_kill(audited, tmp_path, monkeypatch):
+    settings = settings_for("random", trials=3, only={**ONLY, "fold": ["False", "True"], "size": ["160"]})
+    with killed_at(3, monkeypatch), pytest.raises(KillError):
+        search_without_report(audited, tmp_path, settings, monkeypatch)
+    search_without_report(audited, tmp_path, settings, monkeypatch)
+    from tuning.networks.architecture import NAMED
+    from tuning.searching.records import read_trials
+
+    trials = {trial.trial: trial.architecture for trial in read_trials(tmp_path / "tuner", settings)}
+    assert [trials["0"], trials["1"]] == [NAMED["residual"], NAMED["folded"]]
+    assert trials["2"] not in NAMED.values()
+
+
+def test_a_full_disk_stops_the_search_and_loses_nothing(audited, begun, monkeypatch):
+    import tuning.search
+    import tuning.searching.oracle as oracle
+
+    def full(path: Path) -> Any:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(oracle, "replacing", full)
+        with pytest.raises(OutputError, match=r"No space left on device.*the same command again"):
+            tuning.search.search(audited, begun, settings_for("random"))
+    search_without_report(audited, begun, settings_for("random"), monkeypatch)
+    assert len(found(begun)) == 5
+
+
+def test_a_damaged_state_is_named_and_a_damaged_trial_is_written_anew(audited, begun, monkeypatch):
+    import tuning.search
+
+    state, trial = begun / "tuner" / "oracle.json", begun / "tuner" / "trial_0" / "trial.json"
+    whole = state.read_text("utf-8")
+    state.write_text(whole[:100], "utf-8")
+    with pytest.raises(DataError, match=r"oracle\.json is damaged"):
+        tuning.search.search(audited, begun, settings_for("random"))
+    state.unlink()
+    with pytest.raises(DataError, match=r"holds trials, but no oracle\.json"):
+        tuning.search.search(audited, begun, settings_for("random"))
+    state.write_text(whole, "utf-8")
+    trial.write_text("{", "utf-8")
+    search_without_report(audited, begun, settings_for("random"), monkeypatch)
+    assert len(found(begun)) == 5
