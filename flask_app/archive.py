@@ -133,7 +133,7 @@ def _fetch(archive: Archive, study: str) -> list[bytes]:
 def _service(settings: Settings) -> Service:
     if not settings.dicomweb.startswith(("http://", "https://")):
         raise SettingsError("KNEEOA_DICOMWEB is no address; give one such as https://archive.example/dicom-web.")
-    return Service(settings.dicomweb, settings.dicomweb_token, settings.timeout)
+    return Service(settings.dicomweb, settings.dicomweb_token, settings.timeout, settings.dicomweb_ca)
 
 
 def _archive() -> Archive:

@@ -49,6 +49,7 @@ class Settings:
         reader_db: SQLAlchemy address of the database in which the Flask app keeps readers' own grades; "" keeps none.
         dicomweb: Address of the DICOMweb service from which the Flask app grades a study by its UID; "" is none.
         dicomweb_token: Bearer token for DICOMweb, in the app and in the command line; "" is none.
+        dicomweb_ca: File with the certificates that sign those of DICOMweb services (PEM); "" uses the system's.
         data: Folder with the real films that tests and benchmarks use; "" where there are none.
     """
 
@@ -69,6 +70,7 @@ class Settings:
     reader_db: str = field(default="", repr=False)
     dicomweb: str = ""
     dicomweb_token: str = field(default="", repr=False)
+    dicomweb_ca: str = ""
     data: str = ""
 
     @classmethod

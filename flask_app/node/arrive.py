@@ -36,7 +36,7 @@ class ArrivingFilm:
 
     def __init__(self, folder: Path, most_bytes: int):
         self._folder, self._most_bytes, self._size = folder, most_bytes, 0
-        self._file = tempfile.SpooledTemporaryFile(MEMORY_BYTES, dir=folder)  # noqa: SIM115  # the finalizer closes it
+        self._file = tempfile.SpooledTemporaryFile(MEMORY_BYTES, dir=str(folder))  # noqa: SIM115  # the finalizer closes it
         self.failure: str = ""
         self.close = weakref.finalize(self, self._file.close)
 

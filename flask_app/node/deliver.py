@@ -115,7 +115,7 @@ class Delivery:
 def opened(archive: Archive, settings: NodeSettings) -> Iterator[Sender]:
     """Yield what stores objects in the archive. Raises ArchiveUnreachable."""
     if archive.url:
-        yield Service(archive.url, settings.token, settings.timeout, settings.tls_ca or True)
+        yield Service(archive.url, settings.token, settings.timeout, settings.tls_ca)
         return
     entity = AE(settings.ae_title)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = settings.timeout

@@ -18,7 +18,7 @@ from kneeoa_hub.overlay import film_picture
 from kneeoa_hub.study import Prior, PriorKnee, StudyReport, check_patient, study_report, without_pixels
 
 from ..source import Grader
-from .disk import private
+from .dead import DeadLetters
 from .queue import Answer, Answered, Object, Queue, QueuedFilm, Study
 
 MOST_ATTEMPTS = 3
@@ -29,7 +29,6 @@ EARLIER_REPORT = (
     "This study has an earlier report, of films that the node no longer has. This report is about the other films and"
     " does not replace it."
 )
-DEAD_FOLDER = "dead"
 
 log = logging.getLogger(__name__)
 
@@ -50,12 +49,12 @@ class StudyGrader:
         queue: The queue.
         grader: The model.
         capture: Whether secondary captures are made too.
-        dead_letters: Most files in the folder of dead letters.
+        dead: Where faulty films go.
     """
 
-    def __init__(self, queue: Queue, grader: Grader, *, capture: bool, dead_letters: int):
+    def __init__(self, queue: Queue, grader: Grader, *, capture: bool, dead: DeadLetters):
         self._queue, self._grader = queue, grader
-        self._capture, self._dead_letters = capture, dead_letters
+        self._capture, self._dead = capture, dead
         self._begun: set[str] = set()
 
     def answer_next(self) -> bool:
@@ -104,17 +103,17 @@ class StudyGrader:
     def _grade(self, study: Study, film: QueuedFilm, content: bytes) -> tuple[str, str, FilmReport | None]:
         """Return the film's state, its reason, and its report where there is one."""
         if film.attempts - (film.film in self._begun) >= MOST_ATTEMPTS:
-            self._bury(film, content)
+            self._dead.bury(self._queue.pseudonyms.of(film.film), content)
             return "faulty", f"The process ended {MOST_ATTEMPTS} times while it graded this film.", None
         try:
             check_patient(study.patient, read_identity(content).patient)
         except FilmError as error:
-            self._bury(film, content)
+            self._dead.bury(self._queue.pseudonyms.of(film.film), content)
             return "faulty", error.message, None
         with self._in_progress(film.film):
             report = self._report(content)
         if isinstance(report, FilmError):
-            self._bury(film, content)
+            self._dead.bury(self._queue.pseudonyms.of(film.film), content)
             return "faulty", report.message, None
         if isinstance(report, KneeOAError):
             raise report
@@ -168,20 +167,6 @@ class StudyGrader:
             Prior(date, revision, tuple(_prior_knee(knee) for knee in knees if knee["side"]))
             for date, revision, knees in self._queue.earlier(study)
         ]
-
-    def _bury(self, film: QueuedFilm, content: bytes) -> None:
-        """Keep a faulty film for whoever looks into it. The newest files stay."""
-        folder = self._queue.folder / DEAD_FOLDER
-        try:
-            folder.mkdir(mode=0o700, exist_ok=True)
-            letter = folder / f"{self._queue.pseudonyms.of(film.film)}.dcm"
-            private(letter)
-            letter.write_bytes(content)
-            letters = sorted(folder.glob("*.dcm"), key=lambda path: path.stat().st_mtime, reverse=True)
-            for path in letters[self._dead_letters :]:
-                path.unlink(missing_ok=True)
-        except OSError as error:  # the film is in the queue all the same
-            log.error("A dead letter can't be written (%s)", error.strerror)
 
 
 def _joined(earlier: Answered, report: StudyReport) -> tuple[str, list[dict[str, Any]]]:

@@ -45,9 +45,9 @@ FROM studies
 """The studies, each with the number of its films, what went wrong, and its state."""
 FOUND = f"""
 SELECT * FROM (SELECT * FROM ({STUDIES}) WHERE received_at >= ? AND received_at < ?)
-WHERE (? = '' OR state = ?) AND (? = '' OR ? IN (study, accession, 
-    replace(replace(substr(patient, 1, instr(patient, '|') - 1), '%7C', '|'), '%25', '%'),
-    pseudonym(study), pseudonym(accession), pseudonym(patient)))
+WHERE (? = '' OR state = ?) AND (? = '' OR ? IN (pseudonym(study), pseudonym(accession), pseudonym(patient))
+    OR ? AND ? IN (study, accession,
+        replace(replace(substr(patient, 1, instr(patient, '|') - 1), '%7C', '|'), '%25', '%')))
 ORDER BY received_at DESC LIMIT ?
 """
 """The studies of some days, of a state, and with an identifier or its pseudonym."""
@@ -60,7 +60,7 @@ class Wanted:
     Attributes:
         day: The day on which the study came, as YYYY-MM-DD in the server's time zone; "" is any.
         state: A key of STATES; "" is any.
-        search: A pseudonym, or a whole study UID, accession number or patient ID; "" is any.
+        search: A pseudonym, or a whole study UID, accession number or patient ID where that is allowed; "" is any.
     """
 
     day: str = ""
@@ -102,14 +102,24 @@ class StudyRow:
         return self.state in ("to send", "sent", "rejected")
 
 
-def rows(queue: Queue, wanted: Wanted) -> list[StudyRow]:
-    """Return the newest rows that are wanted, MOST at most. Raises ValueError for a day that does not exist."""
+def rows(queue: Queue, wanted: Wanted, by_identifier: bool) -> list[StudyRow]:
+    """Return the newest rows that are wanted, MOST at most.
+
+    Args:
+        queue: The queue.
+        wanted: Which rows.
+        by_identifier: Whether the search may also be a study UID, an accession number or a patient ID itself.
+
+    Raises:
+        ValueError: The day does not exist.
+    """
     first, last = 0.0, float("inf")
     if wanted.day:
         day = datetime.strptime(wanted.day, "%Y-%m-%d").astimezone()
         first, last = day.timestamp(), (day + timedelta(days=1)).timestamp()
-    twice = (one for value in (wanted.state, wanted.search) for one in (value, value))
-    return [_row(queue, found) for found in queue.select(FOUND, first, last, *twice, MOST)]
+    state, search = wanted.state, wanted.search
+    found = queue.select(FOUND, first, last, state, state, search, search, by_identifier, search, MOST)
+    return [_row(queue, one) for one in found]
 
 
 def counts(queue: Queue) -> dict[str, int]:

@@ -11,6 +11,8 @@ from urllib.parse import urlsplit
 from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.settings import read_environ
 
+from .dead import DeadLetters
+
 PREFIX = "KNEEOA_NODE_"
 """The start of every variable's name."""
 AE_TITLE = re.compile(r"[^\\\x00-\x1f\x7f-\U0010ffff]{1,16}")
@@ -117,6 +119,8 @@ class NodeSettings:
         keep_films: Days for which the films of an answered study are kept.
         keep_days: Days for which answers and rows are kept. Earlier studies are compared for so long.
         dead_letters: Most files in the folder `dead`; older ones are deleted.
+        dead_bytes: Most bytes of all files in that folder; older ones are deleted.
+        dead_days: Days for which a file in that folder is kept.
     """
 
     folder: str = ""
@@ -139,6 +143,8 @@ class NodeSettings:
     keep_films: int = 2
     keep_days: int = 365
     dead_letters: int = 100
+    dead_bytes: int = 1024**3
+    dead_days: int = 30
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> "NodeSettings":
@@ -173,6 +179,11 @@ class NodeSettings:
         if bool(self.tls_cert) != bool(self.tls_key):
             raise SettingsError(f"{PREFIX}TLS_CERT and {PREFIX}TLS_KEY belong together; give both or none.")
         _ = self.allowed, self.destination
+
+    @property
+    def dead(self) -> DeadLetters:
+        """The folder of dead letters."""
+        return DeadLetters(Path(self.folder), self.dead_letters, self.dead_bytes, self.dead_days)
 
     @property
     def allowed(self) -> tuple[Caller, ...]:

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,12 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         log.error("The model can't be loaded: %s", error.message)
         return 1
     queue = Queue(Path(settings.folder))
-    studies = StudyGrader(
-        queue,
-        grader,
-        capture=bool(settings.capture),
-        dead_letters=settings.dead_letters,
-    )
+    studies = StudyGrader(queue, grader, capture=bool(settings.capture), dead=settings.dead)
     delivery = Delivery(Queue(queue.folder), settings)
     threads = [
         threading.Thread(target=_deliver, args=(delivery, stop), name="delivery", daemon=True),
@@ -94,6 +90,7 @@ def _deliver(delivery: Delivery, stop: threading.Event) -> None:
 def _sweep(queue: Queue, settings: NodeSettings, stop: threading.Event) -> None:
     def sweep_once() -> bool:
         sweep(queue, settings.keep_films, settings.keep_days, int(ROOMY * settings.max_bytes))
+        settings.dead.sweep(time.time())
         return True
 
     while not stop.is_set():

@@ -19,6 +19,7 @@ from kneeoa_hub.errors import SettingsError
 from ..figures import Figures
 from ..guards import sign_in
 from ..problems import ShownError
+from .dead import DeadLetters
 from .queue import Queue
 from .rows import MOST, STATES, StudyRow, Wanted, as_csv, counts, rows
 from .settings import NodeSettings
@@ -56,13 +57,23 @@ class Worklist:
 
     Attributes:
         queue: The queue of the node.
+        dead: The folder of faulty films.
         shown: Identifiers are shown as they are.
         keys: The names of people by the SHA-256 of their keys; empty where anybody may look.
     """
 
     queue: Queue
+    dead: DeadLetters
     shown: bool
     keys: Mapping[str, str]
+
+    @property
+    def by_identifier(self) -> bool:
+        """Whether a search may be by an identifier itself.
+
+        Where anybody may look, it would say whose study a pseudonym stands for.
+        """
+        return bool(self.keys)
 
 
 def check(settings: NodeSettings, has_keys: bool) -> None:
@@ -85,9 +96,10 @@ def register(app: Flask, settings: NodeSettings, keys: Mapping[str, str]) -> Non
         SettingsError: See `check`.
     """
     check(settings, bool(keys))
-    app.extensions[EXTENSION] = Worklist(Queue(Path(settings.folder)), settings.identifiers == "shown", keys)
+    queue, shown = Queue(Path(settings.folder)), settings.identifiers == "shown"
+    app.extensions[EXTENSION] = Worklist(queue, settings.dead, shown, keys)
     app.register_blueprint(blueprint)
-    Figures.of(app).registry.register(_Gauges(app.extensions[EXTENSION].queue))
+    Figures.of(app).registry.register(_Gauges(queue))
 
 
 @blueprint.before_request
@@ -106,8 +118,17 @@ def _unavailable(error: sqlite3.Error) -> AnyResponse:
 @blueprint.route("", methods=["GET", "POST"])
 def overview() -> str:
     """Show the rows that the form asks for, by default the newest."""
-    wanted = _wanted()
-    return render_template("worklist.html", wanted=wanted, rows=_look("looked", wanted), states=STATES, most=MOST)
+    wanted, worklist = _wanted(), _worklist()
+    return render_template(
+        "worklist.html",
+        wanted=wanted,
+        rows=_look("looked", wanted),
+        states=STATES,
+        most=MOST,
+        by_identifier=worklist.by_identifier,
+        dead=worklist.dead,
+        kept=worklist.dead.kept(),
+    )
 
 
 @blueprint.post("/csv")
@@ -121,7 +142,7 @@ def export() -> Response:
 def send(key: str) -> AnyResponse:
     """Make the report of a study wait to be sent again."""
     queue = _worklist().queue
-    for row in rows(queue, Wanted(search=key)):
+    for row in rows(queue, Wanted(search=key), by_identifier=False):
         if row.key == key and queue.resend(row.study):
             queue.note(g.kneeoa_who, "sent again", key)
     return redirect(url_for(".overview"), 303)
@@ -141,7 +162,7 @@ def _look(action: str, wanted: Wanted) -> list[StudyRow]:
     """Return rows, and note who looked for what."""
     worklist = _worklist()
     try:
-        found = rows(worklist.queue, wanted)
+        found = rows(worklist.queue, wanted, worklist.by_identifier)
     except ValueError:
         raise BadSearch from None
     hide = worklist.queue.pseudonyms.of

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,6 +22,9 @@ STUDY = re.compile(
 MOST_FILMS = 50
 """A study of more films is refused: a knee study has a few."""
 FIELDS = ("SOPClassUID", "SeriesInstanceUID", "Modality", "BodyPartExamined", "ViewPosition", "Manufacturer")
+TRIES, RETRY_MILLISECONDS = 3, 250
+"""Tries of a request, and the wait between them, which doubles. The client's own tell a person after 30 seconds that an
+archive is down; the node waits by itself."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 DENIED = (401, 403)
 SERVER_FAULT = 500
@@ -47,16 +51,18 @@ class Service:
         url: Its address, such as https://archive.example/dicom-web.
         token: A bearer token, or "". It goes to this address alone and into no log.
         timeout: Seconds without progress after which a request is given up.
-        verify: A file with the certificates that sign the service's, or True for those of the system.
+        authorities: A file with the certificates that sign the service's (PEM); "" uses those of the system.
     """
 
     url: str
     token: str = field(default="", repr=False)
     timeout: int = TIMEOUT_SECONDS
-    verify: str | bool = True
+    authorities: str = ""
 
     def __post_init__(self) -> None:
-        """Raise SettingsError for a token that would travel unencrypted."""
+        """Raise SettingsError for a token that would travel unencrypted, and for a file that is not there."""
+        if self.authorities and not Path(self.authorities).is_file():
+            raise SettingsError(f"There is no file {self.authorities}; give the certificates of the authority in PEM.")
         if self.token and urlsplit(self.url).scheme == "http" and self.host not in LOOPBACK:
             raise SettingsError(f"The token would travel to {self.host} unencrypted; give an https address.")
 
@@ -137,10 +143,13 @@ class Service:
                 return super().request(*arguments, **{**options, "allow_redirects": False})
 
         session = OneHost()
-        session.trust_env, session.verify = False, self.verify  # no .netrc, which would replace the token
+        session.trust_env = False  # no .netrc, which would replace the token
+        session.verify = self.authorities or True
         if self.token:
             session.headers["Authorization"] = f"Bearer {self.token}"
-        return DICOMwebClient(self.url, session, timeout=self.timeout)
+        client = DICOMwebClient(self.url, session, timeout=self.timeout)
+        client.set_http_retry_params(max_attempts=TRIES, wait_exponential_multiplier=RETRY_MILLISECONDS)
+        return client
 
 
 def parse_study(address: str) -> tuple[str, str]:
@@ -179,6 +188,11 @@ def _errors(host: str) -> Iterator[None]:
         if status >= SERVER_FAULT:
             raise ArchiveUnreachable(f"The archive {host} answers with a fault (HTTP {status}).") from None
         raise ArchiveError(f"The archive {host} does not do what was asked (HTTP {status}).") from None
+    except requests.exceptions.SSLError:
+        raise ArchiveUnreachable(
+            f"The archive {host} has no certificate that is trusted here; give the file of its authority in"
+            " KNEEOA_DICOMWEB_CA, or in KNEEOA_NODE_TLS_CA for the node."
+        ) from None
     except (requests.RequestException, ConnectionError, TimeoutError) as error:
         raise ArchiveUnreachable(
             f"The archive {host} does not answer ({type(error).__name__}); check its address and the network."

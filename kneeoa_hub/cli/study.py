@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
             )
     settings = Settings.from_environ()
     url, study = parse_study(arguments.study)
-    service = Service(url, _token(settings, url), settings.timeout)
+    service = Service(url, _token(settings, url), settings.timeout, settings.dicomweb_ca)
     grader = from_pretrained(
         arguments.address, revision=arguments.revision, local_files_only=arguments.offline, level=arguments.level
     )

@@ -6,13 +6,14 @@ over patient and study from the film's header, and its identifiers follow from f
 
 import json
 import uuid
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from .. import __version__
 from ..grades import GRADES
-from ..imaging.identity import MAKER, FilmIdentity, read_identity
+from ..imaging.identity import MAKER, FilmIdentity
 from ..report import DISCLAIMER, FilmReport, KneeGrade
+from .clinical import ClinicalAnswer, figures
 from .dicom import SCHEME, SIDES
 
 OUR_SYSTEM = f"urn:kneeoa:{SCHEME}"
@@ -32,15 +33,14 @@ def fhir_bundle(film: bytes, report: FilmReport, now: datetime | None = None) ->
         report: Its report.
         now: When the report is issued; by default now.
 
-    Raises:
-        UnsupportedFilm: The film is not DICOM.
-        DamagedFilm: The header of the film cannot be read.
+    Raises the errors of `ClinicalAnswer.of`.
     """
-    identity = read_identity(film)
+    answer = ClinicalAnswer.of(film, report, now)
+    identity = answer.identity
     link = _Links(f"{identity.instance}/{report.model}/{report.revision}")
     observations = [_observation(knee, number, report, link) for number, knee in enumerate(report.knees)]
     resources = [
-        _diagnostic_report(report, identity, link, (now or datetime.now(UTC)).isoformat(timespec="seconds")),
+        _diagnostic_report(report, identity, link, answer.made_at.isoformat(timespec="seconds")),
         *observations,
         _imaging_study(identity, link),
         _device(report, link),
@@ -92,12 +92,7 @@ def _diagnostic_report(report: FilmReport, identity: FilmIdentity, link: _Links,
 
 
 def _observation(knee: KneeGrade, number: int, report: FilmReport, link: _Links) -> Resource:
-    components = [
-        _figure(f"P-KL{grade.value}", f"Probability of grade {grade.value}", knee.probabilities[grade.value])
-        for grade in GRADES
-    ]
-    components.append(_figure("P-OA", "Probability of grade 2 or more", knee.oa_probability))
-    components.append(_figure("SEVERITY", "Expected grade, 0 to 4", knee.severity))
+    components = [_figure(*one) for one in figures(knee)]
     low, high = ({"value": grade} for grade in (knee.grade_set[0], knee.grade_set[-1]))
     in_set = _code(OUR_SYSTEM, "KL-SET", "Grades that cannot be ruled out")
     components.append({"code": in_set, "valueRange": {"low": low, "high": high}})

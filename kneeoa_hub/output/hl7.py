@@ -2,17 +2,19 @@
 
 import hashlib
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import datetime
 
 from ..grades import GRADES
-from ..imaging.identity import MAKER, FilmIdentity, read_identity
+from ..imaging.identity import MAKER, FilmIdentity
 from ..report import FilmReport, KneeGrade
+from .clinical import ClinicalAnswer, figures
 from .dicom import SCHEME, SIDES
 
 ESCAPES = {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"}
 """How the characters that divide a message are written within a value (HL7 v2.5.1, 2.7)."""
 PRELIMINARY = "P"
-TIME = "%Y%m%d%H%M%S"
+TIME = "%Y%m%d%H%M%S%z"
+"""A time with its offset from UTC, such as 20240301120000+0000 (HL7 v2.5.1, 2.A.22)."""
 
 
 def hl7_message(film: bytes, report: FilmReport, now: datetime | None = None) -> str:
@@ -23,11 +25,10 @@ def hl7_message(film: bytes, report: FilmReport, now: datetime | None = None) ->
         report: Its report.
         now: When the message is made; by default now.
 
-    Raises:
-        UnsupportedFilm: The film is not DICOM.
-        DamagedFilm: The header of the film cannot be read.
+    Raises the errors of `ClinicalAnswer.of`.
     """
-    identity, made = read_identity(film), (now or datetime.now(UTC)).strftime(TIME)
+    answer = ClinicalAnswer.of(film, report, now)
+    identity, made = answer.identity, answer.made_at.strftime(TIME)
     control = hashlib.sha256(f"{identity.instance}/{report.revision}/{made}".encode()).hexdigest()[:20]
     header = ["MSH", "^~\\&", "KNEEOA", MAKER, "", "", made, "", "ORU^R01^ORU_R01", control, "P", "2.5.1"]
     segments = [
@@ -77,12 +78,7 @@ def _knee(knee: KneeGrade) -> Iterator[tuple[str, str, str, str]]:
     yield "CWE", f"KL^Kellgren-Lawrence grade^{SCHEME}", words, ""
     grades = f"{knee.grade_set[0]}^-^{knee.grade_set[-1]}"
     yield "SN", f"KL-SET^Grades that cannot be ruled out^{SCHEME}", f"^{grades}", ""
-    figures = [
-        (f"P-KL{one.value}", f"Probability of grade {one.value}", knee.probabilities[one.value]) for one in GRADES
-    ]
-    figures.append(("P-OA", "Probability of grade 2 or more", knee.oa_probability))
-    figures.append(("SEVERITY", "Expected grade, 0 to 4", knee.severity))
-    for code, meaning, value in figures:
+    for code, meaning, value in figures(knee):
         yield "NM", f"{code}^{meaning}^{SCHEME}", f"{value:.4f}", "1^no units^UCUM"
 
 

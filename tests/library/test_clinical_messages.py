@@ -3,7 +3,7 @@
 import io
 import json
 import warnings
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from PIL import Image
@@ -42,12 +42,29 @@ def resources(bundle: dict, kind: str) -> list[dict]:
     return [one["resource"] for one in bundle["entry"] if one["resource"]["resourceType"] == kind]
 
 
-def test_the_bundle_is_valid_fhir_and_says_what_the_report_says(graded):
+def check_fhir(bundle: dict) -> None:
+    """Check a bundle by the models of R4 (4.0.1, fhirclient) and R4B (4.3.0, fhir.resources). Both raise."""
     with warnings.catch_warnings(action="ignore"):
         from fhir.resources.R4B.bundle import Bundle
+        from fhirclient.models.bundle import Bundle as R4Bundle
+
+        assert R4Bundle(bundle, strict=True).as_json() == bundle
+        Bundle.model_validate(bundle)
+
+
+def test_the_check_of_fhir_finds_what_r4_does_not_have(grader):
+    bundle = fhir_bundle(FILMS["one knee"], grader.grade(FILMS["one knee"]), NOW)
+    from fhirclient.models.fhirabstractbase import FHIRValidationError
+
+    bundle["entry"][0]["resource"]["composition"] = {"reference": "Composition/1"}  # an element of R5
+    with pytest.raises(FHIRValidationError, match="composition"):
+        check_fhir(bundle)
+
+
+def test_the_bundle_is_valid_fhir_and_says_what_the_report_says(graded):
     _, film, report = graded
     bundle = fhir_bundle(film, report, NOW)
-    Bundle.model_validate(json.loads(json.dumps(bundle)))
+    check_fhir(json.loads(json.dumps(bundle)))
     (diagnostic,) = resources(bundle, "DiagnosticReport")
     observations = resources(bundle, "Observation")
     assert diagnostic["conclusion"] == report.findings()
@@ -86,6 +103,21 @@ def test_the_message_is_valid_hl7_and_says_what_the_report_says(graded):
         assert patient[5] == "O\\F\\Neill^Se\xe1n^P^Jr^Dr"
         (order,) = (line for line in lines if line[0] == "OBR")
         assert order[3] == "A\\S\\1\\T\\2"
+
+
+@pytest.mark.parametrize(
+    ("now", "hl7", "fhir"),
+    [
+        (NOW, "20240301120000+0000", "2024-03-01T12:00:00+00:00"),
+        (NOW.astimezone(timezone(timedelta(hours=-3.5))), "20240301083000-0330", "2024-03-01T08:30:00-03:30"),
+    ],
+)
+def test_the_time_of_a_message_has_its_offset(grader, now, hl7, fhir):
+    film, report = FILMS["one knee"], grader.grade(FILMS["one knee"])
+    header, _, order = (line.split("|") for line in hl7_message(film, report, now).split("\r")[:3])
+    assert header[6] == order[22] == hl7
+    (diagnostic,) = resources(fhir_bundle(film, report, now), "DiagnosticReport")
+    assert diagnostic["issued"] == fhir
 
 
 def test_a_film_that_is_not_dicom_has_no_patient_for_a_message(grader):

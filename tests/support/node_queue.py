@@ -11,6 +11,7 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation, generate_uid
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification  # pyright: ignore[reportAttributeAccessIssue]  # made at import
 
+from flask_app.node.dead import DeadLetters
 from flask_app.node.grade import StudyGrader
 from flask_app.node.queue import Queue
 from flask_app.node.receive import Receiver
@@ -56,7 +57,7 @@ def waiting(queue: Queue) -> list[pydicom.Dataset]:
 
 
 def grading(queue: Queue, grader, capture: bool = False) -> StudyGrader:
-    return StudyGrader(queue, grader, capture=capture, dead_letters=2)
+    return StudyGrader(queue, grader, capture=capture, dead=DeadLetters(queue.folder, 2, 10**9, 30))
 
 
 @contextmanager

@@ -2,15 +2,17 @@
 
 import os
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
 from flask_app.node import grade, worker
+from flask_app.node.dead import DeadLetters
 from flask_app.node.grade import MOST_ATTEMPTS
 from flask_app.node.queue import Queue
 from kneeoa_hub.imaging.identity import read_identity
 
-from ...support.node_queue import film, grading, state, take, waiting
+from ...support.node_queue import DAY, film, grading, state, take, waiting
 
 
 def test_each_film_has_a_row_with_its_reason_and_only_a_graded_study_has_a_report(queue, grader):
@@ -139,8 +141,17 @@ def test_a_worker_whose_node_has_ended_ends_too(monkeypatch, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_dead_letters_are_bounded(queue, grader):
+def test_dead_letters_are_bounded_by_number_size_and_age(queue, grader):
     take(queue, *(film(PixelData=bytes([number, 0])) for number in range(4)))
     while grading(queue, grader).answer_next():
         pass
-    assert len(list((queue.folder / "dead").iterdir())) == 2
+    letters = DeadLetters(queue.folder, 2, 10**9, 30)
+    kept = letters.kept()
+    assert kept.letters == 2
+    assert kept.oldest
+    replace(letters, max_bytes=kept.size - 1).sweep(kept.oldest.timestamp())
+    assert letters.kept().letters == 1
+    letters.sweep(kept.oldest.timestamp() + 29 * DAY)
+    assert letters.kept().letters == 1
+    letters.sweep(kept.oldest.timestamp() + 31 * DAY)
+    assert letters.kept().letters == 0

@@ -1,18 +1,22 @@
 """A study has one report, and only films and studies of one patient are put together."""
 
 import json
+import ssl
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from flask_app import create_app
+from flask_app import archive, create_app
 from flask_app.guards import new_key
 from flask_app.node.retention import sweep
 from kneeoa_hub.archive.dicomweb import FoundFilm, Service
 from kneeoa_hub.cli import main
-from kneeoa_hub.errors import ArchiveUnreachable
+from kneeoa_hub.errors import ArchiveUnreachable, SettingsError
 from kneeoa_hub.imaging.identity import read_identity
 from kneeoa_hub.settings import Settings
 
+from ...support.certificates import self_signed
 from ...support.flask_requests import token_of
 from ...support.node_queue import film, grading, state, take, waiting
 
@@ -126,3 +130,49 @@ def test_the_command_sends_the_token_to_the_host_of_the_setting_only(monkeypatch
     monkeypatch.setenv("KNEEOA_DICOMWEB_TOKEN", "s")
     assert main(["grade", "--study", "dicomweb://archive.example/dicom-web/studies/1.2"]) == 1
     assert tokens == [given]
+
+
+@pytest.fixture
+def private_archive(tmp_path):
+    """A DICOMweb service without films, whose certificate no authority of the system has signed, and that certificate.
+
+    Yields its address and the file of the certificate.
+    """
+
+    class Nothing(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "application/dicom+json")
+            self.end_headers()
+            self.wfile.write(b"[]")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    certificate, key = self_signed(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate, key)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Nothing) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, args=(0.05,)).start()
+        yield f"https://127.0.0.1:{server.server_port}", certificate
+        server.shutdown()
+
+
+def test_an_archive_with_a_certificate_of_its_own_authority_is_asked_where_the_setting_names_it(
+    private_archive, tmp_path, monkeypatch, capsys
+):
+    address, certificate = private_archive
+    command = ["grade", "--study", f"{address}/studies/1.2"]
+    for file, words in (
+        ("", "KNEEOA_DICOMWEB_CA"),
+        (str(tmp_path / "other.pem"), "There is no file"),
+        (str(certificate), "has 0 plain films"),
+    ):
+        monkeypatch.setenv("KNEEOA_DICOMWEB_CA", file)
+        assert main(command) != 0
+        assert words in capsys.readouterr().err
+    (tmp_path / "keys").write_text(f"dr-gray:{new_key()[1]}\n")
+    own = Settings(dicomweb=address, api_keys=str(tmp_path / "keys"), dicomweb_ca=str(tmp_path / "other.pem"))
+    with pytest.raises(SettingsError, match="There is no file"):
+        archive.check(own)
