@@ -99,9 +99,11 @@ def frame(
         box = (left + first * step, top + start * step, left + last * step, top + stop * step)
         values[start:stop, first:last] = _resampled(pixels, box, (last - first, stop - start))
     mean, deviation = exposure(values, ends)
-    scaled = np.nan_to_num((values - mean) / max(deviation, LEAST_SPREAD), nan=DARKEST)
+    scaled = (values[start:stop, first:last] - mean) / max(deviation, LEAST_SPREAD)
     levels = (np.clip(scaled, DARKEST, BRIGHTEST) - DARKEST) / (BRIGHTEST - DARKEST)
-    return Framed(np.rint(255 * levels).astype(np.uint8), (first, start, last, stop))
+    framed = np.zeros((side, side), np.uint8)
+    framed[start:stop, first:last] = np.rint(255 * levels)
+    return Framed(framed, (first, start, last, stop))
 
 
 def _shown(begin: float, step: float, length: int, side: int) -> tuple[int, int]:

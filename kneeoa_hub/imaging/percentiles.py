@@ -1,6 +1,7 @@
 """Percentiles of a film's grays, as `numpy.percentile` and `numpy.median` compute them, without what these cost.
 
 Either imports `numpy.ma` when it is first called, and spends most of its time on shapes and methods that no film needs.
+NumPy sorts with the processor's vector instructions, but selects several places without them: to sort is quicker.
 """
 
 from collections.abc import Sequence
@@ -20,23 +21,22 @@ def percentiles(values: np.ndarray, wanted: Sequence[float]) -> tuple[np.float64
         The percentiles, to the last bit those of `numpy.percentile`. A float32 array is float64 after arithmetic with
         one of them, as it would not be with Python's float.
     """
-    flat = values.flatten()
-    last = len(flat) - 1
+    ordered = np.sort(values, axis=None)
+    last = len(ordered) - 1
     places = [last * (one / 100) for one in wanted]
     below = [min(int(place), last) for place in places]
-    flat.partition(sorted({near for one in below for near in (one, min(one + 1, last))}))
     return tuple(
-        _between(flat[one], flat[min(one + 1, last)], place - one) for place, one in zip(places, below, strict=True)
+        _between(ordered[one], ordered[min(one + 1, last)], place - one)
+        for place, one in zip(places, below, strict=True)
     )
 
 
 def median(values: np.ndarray) -> float:
     """Return the median of at least one value, none of them NaN: to the last bit that of `numpy.median`."""
-    flat = values.flatten()
-    upper = len(flat) // 2
-    lower = upper if len(flat) % 2 else upper - 1
-    flat.partition((lower, upper))
-    return float(flat[lower : upper + 1].mean())
+    ordered = np.sort(values, axis=None)
+    upper = len(ordered) // 2
+    lower = upper if len(ordered) % 2 else upper - 1
+    return float(ordered[lower : upper + 1].mean())
 
 
 def _between(low: Any, high: Any, way: float) -> np.float64:
