@@ -12,6 +12,10 @@ from .report import FilmReport, KneeGrade, span
 
 LATERALITIES = ("right", "left")
 """The sides in the order in which a frontal film shows them."""
+OTHER_PATIENT = (
+    "The film names another patient (ID, issuer or birth date) than the first film of its study, so it is not"
+    " part of the answer; correct the header in the archive, or grade the film by itself."
+)
 
 
 @dataclass(frozen=True)
@@ -150,10 +154,7 @@ def study_report(films: Sequence[FilmReport], priors: Sequence[Prior] = ()) -> S
 def check_patient(first: str, film: str) -> None:
     """Raise FilmError where a film's `FilmIdentity.patient` is not that of the first film of its study."""
     if first != film:
-        raise FilmError(
-            "The film names another patient (ID, issuer or birth date) than the first film of its study, so it is not"
-            " part of the answer; correct the header in the archive, or grade the film by itself."
-        )
+        raise FilmError(OTHER_PATIENT)
 
 
 def without_pixels(report: FilmReport) -> np.ndarray:

@@ -25,7 +25,8 @@ CREATE TABLE IF NOT EXISTS studies (
 CREATE TABLE IF NOT EXISTS films (
     film TEXT PRIMARY KEY, study TEXT NOT NULL REFERENCES studies, received_at REAL NOT NULL, caller TEXT NOT NULL,
     sha256 TEXT NOT NULL, state TEXT NOT NULL DEFAULT 'waiting', reason TEXT NOT NULL DEFAULT '',
-    attempts INTEGER NOT NULL DEFAULT 0, content BLOB);
+    attempts INTEGER NOT NULL DEFAULT 0, content BLOB, header TEXT NOT NULL DEFAULT '',
+    pixels TEXT NOT NULL DEFAULT '', corrections INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS objects (
     object TEXT PRIMARY KEY, study TEXT NOT NULL REFERENCES studies, kind TEXT NOT NULL, made_at REAL NOT NULL,
     state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0, next_at REAL NOT NULL,
@@ -38,6 +39,13 @@ CREATE INDEX IF NOT EXISTS studies_by_patient ON studies (patient, date);
 CREATE INDEX IF NOT EXISTS objects_by_state ON objects (state, next_at);
 CREATE INDEX IF NOT EXISTS objects_by_study ON objects (study);
 """
+ADDED = (
+    ("studies", "sex", "TEXT NOT NULL DEFAULT ''"),
+    ("films", "header", "TEXT NOT NULL DEFAULT ''"),
+    ("films", "pixels", "TEXT NOT NULL DEFAULT ''"),
+    ("films", "corrections", "INTEGER NOT NULL DEFAULT 0"),
+)
+"""Table, name and type of the columns that the queue of an older version lacks."""
 
 
 def private(path: Path, make: bool = True) -> None:
@@ -84,8 +92,9 @@ class Disk:
             self._database.execute(f"PRAGMA {pragma}")
         self._database.executescript(TABLES)
         with self.transaction() as database:  # the node and the app may start at once
-            if not any(column["name"] == "sex" for column in database.execute("PRAGMA table_info(studies)")):
-                database.execute("ALTER TABLE studies ADD COLUMN sex TEXT NOT NULL DEFAULT ''")  # an older queue
+            for table, column, kind in ADDED:
+                if not any(one["name"] == column for one in database.execute(f"PRAGMA table_info({table})")):
+                    database.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
         self.pseudonyms: Pseudonyms = Pseudonyms(folder)
         self._database.create_function("pseudonym", 1, self.pseudonyms.of)
         if max_bytes:

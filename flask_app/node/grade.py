@@ -35,11 +35,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class GradedFilm:
-    """A film, by its UID, and its report."""
+    """A film, by its UID, its report, and how often its header was corrected."""
 
     film: str
     content: bytes
     report: FilmReport
+    corrections: int
+
+    @property
+    def edition(self) -> str:
+        """What the UIDs of objects follow from beside the film; "" where its header was never corrected."""
+        return f"{self.film}:{self.corrections}" if self.corrections else ""
 
 
 class StudyGrader:
@@ -88,7 +94,7 @@ class StudyGrader:
             state, reason, report = self._grade(study, film, film.content)
             outcomes[film.film] = state, reason
             if report and report.knees:
-                graded.append(GradedFilm(film.film, film.content, report))
+                graded.append(GradedFilm(film.film, film.content, report, film.corrections))
         if not graded:
             return Answer(outcomes, earlier.revision, earlier.knees, ())
         with self._in_progress(*(one.film for one in graded)):
@@ -154,10 +160,11 @@ class StudyGrader:
         before = self._queue.previous_report(study.study) if replaces else None
         try:
             previous = pydicom.dcmread(io.BytesIO(before)) if before else None
-            made = [("sr", structured_report([one.content for one in graded], report, previous))]
+            edition = " ".join(filter(None, (one.edition for one in graded)))
+            made = [("sr", structured_report([one.content for one in graded], report, previous, edition))]
             if self._capture:
                 used = [graded[place] for place in sorted(set(report.sources))]
-                made += [("sc", secondary_capture(one.content, one.report)) for one in used]
+                made += [("sc", secondary_capture(one.content, one.report, one.edition)) for one in used]
         except FilmError as error:
             return [], error.message
         return [Object(str(one.SOPInstanceUID), kind, to_bytes(one)) for kind, one in made], ""

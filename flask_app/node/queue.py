@@ -2,11 +2,14 @@
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
+from sqlite3 import Connection, Row
 from typing import Any
 
 from kneeoa_hub.imaging.identity import FilmIdentity, names_patient
+from kneeoa_hub.study import OTHER_PATIENT
 
+from .digests import Digests
 from .disk import Disk
 
 
@@ -38,12 +41,14 @@ class QueuedFilm:
         state: "waiting", "graded", "refused" or "faulty".
         attempts: How often work on it began and did not end.
         content: The file, or None where it was deleted.
+        corrections: How often its header was corrected.
     """
 
     film: str
     state: str
     attempts: int
     content: bytes | None = field(repr=False)
+    corrections: int = 0
 
 
 @dataclass(frozen=True)
@@ -96,36 +101,43 @@ class Answer:
 class Queue(Disk):
     """The queue in a folder: what came, what it was answered with, and what waits to be sent."""
 
-    def receive(self, film: bytes, identity: FilmIdentity, sha256: str, caller: str, settle: float) -> str:
+    def receive(self, film: bytes, identity: FilmIdentity, digests: Digests, caller: str, settle: float) -> str:
         """Keep a film, and make its study due `settle` seconds from now.
 
         Args:
             film: The file.
             identity: Its identity.
-            sha256: The SHA-256 of its data set, without the header that the receiver puts before it.
+            digests: Its digests.
             caller: The AE title that sent it.
             settle: Seconds.
 
         Returns:
-            "new"; "known" where the same file came before; "other" where another file came under the same UID, which
-            is not kept.
+            "new"; "known" where the same film came before; "corrected" where its header says something else now, so
+            that its study is graded again; "other" where another film came under the same UID, which is not kept.
 
         Raises:
             sqlite3.Error: The film could not be kept.
         """
         now = self.clock()
         with self.transaction() as database:
-            known = database.execute("SELECT sha256 FROM films WHERE film = ?", (identity.instance,)).fetchone()
+            known = database.execute("SELECT * FROM films WHERE film = ?", (identity.instance,)).fetchone()
             if known:
-                return "known" if known["sha256"] == sha256 else "other"
+                same_pixels = bool(digests.pixels) and digests.pixels == known["pixels"]
+                if known["sha256"] == digests.whole or (same_pixels and known["header"] == digests.header):
+                    return "known"
+                if not same_pixels or not _is_whole(database, known, identity.study):
+                    return "other"
+                _correct(database, known, film, identity, digests, now + settle)
+                return "corrected"
             database.execute(
                 "INSERT INTO studies (study, accession, patient, sex, date, received_at, due_at)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (study) DO UPDATE SET due_at = excluded.due_at",
                 (identity.study, identity.accession, identity.patient, identity.sex, identity.date, now, now + settle),
             )
             database.execute(
-                "INSERT INTO films (film, study, received_at, caller, sha256, content) VALUES (?, ?, ?, ?, ?, ?)",
-                (identity.instance, identity.study, now, caller, sha256, film),
+                "INSERT INTO films (film, study, received_at, caller, sha256, header, pixels, content)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (identity.instance, identity.study, now, caller, *astuple(digests), film),
             )
         return "new"
 
@@ -140,7 +152,7 @@ class Queue(Disk):
     def films(self, study: str) -> Iterator[QueuedFilm]:
         """Yield the films of a study in the order in which they came, each read when its turn comes."""
         for (film,) in self.select("SELECT film FROM films WHERE study = ? ORDER BY received_at, film", study):
-            if row := self.row("SELECT film, state, attempts, content FROM films WHERE film = ?", film):
+            if row := self.row("SELECT film, state, attempts, content, corrections FROM films WHERE film = ?", film):
                 yield QueuedFilm(*row)
 
     def begin(self, *films: str) -> None:
@@ -156,10 +168,18 @@ class Queue(Disk):
             )
 
     def answer(self, study: Study, answer: Answer) -> None:
-        """Keep the answer for a study, and its objects as waiting. The study stays due where a film came meanwhile."""
+        """Keep the answer for a study, and its objects as waiting.
+
+        The study stays due where a film or a corrected header came meanwhile. A faulty film is then looked at again,
+        since its header may be the one that was corrected.
+        """
         now = self.clock()
         with self.transaction() as database:
+            due = database.execute("SELECT due_at FROM studies WHERE study = ?", (study.study,)).fetchone()
+            final = due["due_at"] == study.due_at
             for film, (state, reason) in answer.outcomes.items():
+                if state == "faulty" and not final:
+                    continue
                 database.execute(
                     "UPDATE films SET state = ?, reason = ?, attempts = 0 WHERE film = ?", (state, reason, film)
                 )
@@ -277,3 +297,37 @@ class Queue(Disk):
         """
         with self.transaction() as database:
             database.execute("INSERT INTO audit VALUES (?, ?, ?, ?)", (self.clock(), who, action, subject))
+
+
+def _is_whole(database: Connection, film: Row, study: str) -> bool:
+    """Return whether a film is of this study, of which the queue still has all other films that were graded.
+
+    Without them, nobody could say which knees of the older answer were those of this film.
+    """
+    others = "SELECT 1 FROM films WHERE study = ? AND film <> ? AND content IS NULL AND state = 'graded'"
+    return film["study"] == study and not database.execute(others, (study, film["film"])).fetchone()
+
+
+def _correct(
+    database: Connection, known: Row, film: bytes, identity: FilmIdentity, digests: Digests, due_at: float
+) -> None:
+    """Put a film with a corrected header in the place of the older one, and make its study due.
+
+    The study takes over patient and date, unless the film was not part of its answer. Films that named another patient
+    than the study's first film may agree with it now.
+    """
+    database.execute(
+        "UPDATE films SET sha256 = ?, header = ?, pixels = ?, content = ?, state = 'waiting', reason = '',"
+        " attempts = 0, corrections = corrections + 1 WHERE film = ?",
+        (*astuple(digests), film, identity.instance),
+    )
+    if known["state"] != "faulty":
+        database.execute(
+            "UPDATE studies SET accession = ?, patient = ?, sex = ?, date = ? WHERE study = ?",
+            (identity.accession, identity.patient, identity.sex, identity.date, identity.study),
+        )
+    database.execute(
+        "UPDATE films SET state = 'waiting', reason = '' WHERE study = ? AND state = 'faulty' AND reason = ?",
+        (identity.study, OTHER_PATIENT),
+    )
+    database.execute("UPDATE studies SET due_at = ? WHERE study = ?", (due_at, identity.study))

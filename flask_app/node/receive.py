@@ -1,6 +1,5 @@
 """Receives films over DICOM (C-STORE, C-ECHO). A film is in the queue on disk before its sender has the answer."""
 
-import hashlib
 import io
 import logging
 import sqlite3
@@ -17,6 +16,7 @@ from kneeoa_hub.imaging.identity import MAKER, read_identity
 from kneeoa_hub.imaging.pixel_data import SYNTAXES
 
 from .arrive import NO_ROOM, TOO_LARGE, has_room
+from .digests import Digests
 from .listen import Bounds, Listener
 from .queue import Queue
 from .settings import NodeSettings
@@ -111,9 +111,8 @@ class Receiver:
         if not has_room(self._queue.folder, len(film)):
             return self._failed(OUT_OF_RESOURCES, NO_ROOM)
         try:
-            sha256 = hashlib.sha256(content).hexdigest()
-            caller = event.assoc.requestor.ae_title
-            taken = self._queue.receive(film, identity, sha256, caller, self._settings.settle)
+            digests, caller = Digests.of(film, identity, content), event.assoc.requestor.ae_title
+            taken = self._queue.receive(film, identity, digests, caller, self._settings.settle)
         except sqlite3.Error as error:
             return self._failed(OUT_OF_RESOURCES, type(error).__name__)
         if taken == "other":

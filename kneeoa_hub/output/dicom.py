@@ -59,7 +59,9 @@ UTF_8 = "ISO_IR 192"
 
 @quiet_logs()
 @quiet_warnings()
-def structured_report(film: bytes | Sequence[bytes], report: FilmReport, previous: Any = None) -> Any:
+def structured_report(
+    film: bytes | Sequence[bytes], report: FilmReport, previous: Any = None, edition: str = ""
+) -> Any:
     """Return a Comprehensive SR as a pydicom dataset.
 
     It has the grade, prediction set, probabilities and severity of each knee, and the findings as text. Its UIDs follow
@@ -69,6 +71,8 @@ def structured_report(film: bytes | Sequence[bytes], report: FilmReport, previou
         film: The DICOM file that was graded; for a study's answer its files, in the order of `StudyReport.films`.
         report: Its report.
         previous: The dataset of the report that this one replaces, or None.
+        edition: What names the films' headers where they were corrected under the same UIDs, so that the report has
+            another UID than the one before; "" otherwise.
 
     Raises:
         MissingExtra: highdicom is not installed.
@@ -87,7 +91,7 @@ def structured_report(film: bytes | Sequence[bytes], report: FilmReport, previou
             is_complete=True,
             previous_versions=[previous] if previous else None,
             coding_schemes=[CodingSchemeIdentificationItem(SCHEME, name=MAKER, responsible_organization=MAKER)],
-            **_common(highdicom, report, REPORT_SERIES, headers),
+            **_common(highdicom, report, REPORT_SERIES, headers, edition),
         )
     except KeyError as error:  # highdicom looks up the SOP class of each film
         if not error.args or error.args[0] not in [one.SOPClassUID for one in headers]:
@@ -98,10 +102,11 @@ def structured_report(film: bytes | Sequence[bytes], report: FilmReport, previou
 
 @quiet_logs()
 @quiet_warnings()
-def secondary_capture(film: bytes, report: FilmReport) -> Any:
+def secondary_capture(film: bytes, report: FilmReport, edition: str = "") -> Any:
     """Return the overlay as a Secondary Capture in colour, a pydicom dataset. It shows the words RESEARCH USE ONLY.
 
-    Raises the errors of `structured_report`, and FilmError for a film without a graded knee.
+    `edition` is that of `structured_report`. Raises the errors of that function, and FilmError for a film without a
+    graded knee.
     """
     if not report.knees:
         raise FilmError("No knee was graded, so there is no overlay to store; the structured report says why.")
@@ -116,7 +121,7 @@ def secondary_capture(film: bytes, report: FilmReport) -> Any:
         coordinate_system="PATIENT",
         patient_orientation=ASSUMED_ORIENTATION,
         transfer_syntax_uid="1.2.840.10008.1.2.1",
-        **_common(highdicom, report, CAPTURE_SERIES, [header]),
+        **_common(highdicom, report, CAPTURE_SERIES, [header], edition),
     )
     # highdicom accepts neither an empty orientation nor one between two directions
     made.PatientOrientation = header.PatientOrientation
@@ -238,17 +243,18 @@ def _not_graded(report: FilmReport) -> Any:
     )
 
 
-def _common(highdicom: Any, report: FilmReport, series: int, headers: Sequence[Any]) -> dict[str, Any]:
+def _common(highdicom: Any, report: FilmReport, series: int, headers: Sequence[Any], edition: str) -> dict[str, Any]:
     """Return the arguments that both kinds of objects have: their numbers, and what made them.
 
     Each of the texts has room for 64 characters. The UIDs are new ones where a film has no UID to derive them from.
     """
     films = sorted(str(one.get("SOPInstanceUID", "")) for one in _with_knees(report, headers))
+    editions = [edition] if edition else []
     made = (str(series), report.model, report.revision)
     return {
         "series_instance_uid": _uid(highdicom, "series", *made, headers[0].StudyInstanceUID),
         "series_number": series,
-        "sop_instance_uid": _uid(highdicom, "object", *made, *films) if all(films) else highdicom.UID(),
+        "sop_instance_uid": _uid(highdicom, "object", *made, *films, *editions) if all(films) else highdicom.UID(),
         "instance_number": 1,
         "manufacturer": MAKER,
         "content_qualification": "RESEARCH",

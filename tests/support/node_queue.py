@@ -12,6 +12,7 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification  # pyright: ignore[reportAttributeAccessIssue]  # made at import
 
 from flask_app.node.dead import DeadLetters
+from flask_app.node.digests import Digests
 from flask_app.node.grade import StudyGrader
 from flask_app.node.queue import Queue
 from flask_app.node.receive import Receiver
@@ -40,7 +41,7 @@ def take(queue: Queue, *films: bytes) -> list[str]:
     """Receive films as the receiver does; return their UIDs."""
     identities = [read_identity(one) for one in films]
     for one, identity in zip(films, identities, strict=True):
-        queue.receive(one, identity, identity.instance, "MODALITY", 0)
+        queue.receive(one, identity, Digests.of(one, identity), "MODALITY", 0)
     return [identity.instance for identity in identities]
 
 

@@ -28,6 +28,7 @@ from kneeoa_hub.settings import Settings
 
 from ...support.dicom_films import study
 from ...support.flask_requests import token_of
+from ...support.node_queue import take
 from ...support.orthanc import PLUGIN, Orthanc, free_port, orthanc
 from ...support.waiting import until
 
@@ -149,7 +150,7 @@ def test_a_study_of_the_archive_is_graded_over_dicomweb_as_the_node_grades_it(ne
     assert (post("1.2.3").status_code, post("../../system").status_code) == (502, 400)
     assert network.archive.reports(StudyInstanceUID=uid).count(made) == 1  # the node, the command and the page agree
     queue, late = Queue(tmp_path / "queue"), film()
-    queue.receive(late, read_identity(late), "sha256", "PACS", 0)
+    take(queue, late)
     StudyGrader(queue, grader, capture=False, dead=NodeSettings(folder=str(queue.folder)).dead).answer_next()
     assert Delivery(queue, NodeSettings(archive=f"{network.archive.url}/dicom-web")).send_due()
     assert len(network.archive.reports(StudyInstanceUID=read_identity(late).study)) == 1

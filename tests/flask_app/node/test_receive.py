@@ -1,8 +1,10 @@
 """The receiver accepts listed senders, and confirms a film only when it is in the queue."""
 
+import io
 import ssl
 from dataclasses import replace
 
+import pydicom
 import pytest
 from pydicom.uid import ComprehensiveSRStorage, DigitalXRayImageStorageForPresentation, generate_uid
 from pynetdicom import AE
@@ -26,7 +28,8 @@ def test_a_film_is_in_the_queue_before_its_sender_gets_success(queue, settings):
         assert sent(association, one) == 0x0000
         assert state(queue, uid) == ("waiting", "")
         assert sent(association, one) == 0x0000  # the sender missed the answer and sends it again
-        assert sent(association, one, AccessionNumber="B2") == 0x0111
+        assert sent(association, one, AccessionNumber="A1") == 0x0000
+        assert sent(association, one, PixelData=bytes(len(pydicom.dcmread(io.BytesIO(one)).PixelData))) == 0x0111
         assert sent(association, one, SOPInstanceUID=generate_uid(), Manufacturer=MAKER) == 0x0000  # our own capture
         assert sent(association, one, SOPInstanceUID=generate_uid(), StudyInstanceUID="") == 0xC000
     assert [kept.film for kept in queue.films(read_identity(one).study)] == [uid]

@@ -1,14 +1,18 @@
 """A study has one report, and only films and studies of one patient are put together."""
 
+import io
 import json
 import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import pydicom
 import pytest
+from pydicom.uid import generate_uid
 
 from flask_app import archive, create_app
 from flask_app.guards import new_key
+from flask_app.node.digests import Digests
 from flask_app.node.retention import sweep
 from kneeoa_hub.archive.dicomweb import FoundFilm, Service
 from kneeoa_hub.cli import main
@@ -17,8 +21,9 @@ from kneeoa_hub.imaging.identity import read_identity
 from kneeoa_hub.settings import Settings
 
 from ...support.certificates import self_signed
+from ...support.dicom_films import written
 from ...support.flask_requests import token_of
-from ...support.node_queue import film, grading, state, take, waiting
+from ...support.node_queue import DAY, calling, film, grading, receiving, sent, state, take, waiting
 
 
 def test_a_study_has_one_report_and_a_film_that_comes_later_gives_it_a_successor(queue, grader):
@@ -74,6 +79,75 @@ def test_a_film_that_comes_after_others_were_deleted_keeps_their_knees(queue, gr
     _, newer = waiting(queue)
     assert "PredecessorDocumentsSequence" not in newer
     assert "earlier report" in newer.ContentSequence[-1].TextValue
+
+
+def test_a_corrected_header_gives_the_study_a_new_report_that_names_the_older_one(queue, settings, grader):
+    one = film(SOPInstanceUID="1.2.3")
+    study = read_identity(one).study
+    with receiving(queue, settings) as port, calling(port) as association:
+        assert sent(association, one) == 0x0000
+        grading(queue, grader).answer_next()
+        assert sent(association, one, StationName="ROOM 2") == 0x0000  # says nothing that an answer takes over
+        assert queue.due() is None
+        assert sent(association, one, ImageLaterality="L", PatientID="CORRECTED", AccessionNumber="A2") == 0x0000
+        grading(queue, grader).answer_next()
+        assert sent(association, one, StudyInstanceUID="1.2.4") == 0x0111  # another study
+    before, now = waiting(queue)
+    assert now.SOPInstanceUID != before.SOPInstanceUID
+    (replaced,) = now.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
+    assert replaced.ReferencedSOPInstanceUID == before.SOPInstanceUID
+    assert (now.PatientID, now.AccessionNumber) == ("CORRECTED", "A2")
+    ((knees, patient, accession),) = queue.select("SELECT knees, patient, accession FROM studies")
+    assert [knee["side"] for knee in json.loads(knees)] == ["left"]
+    assert (patient.split("|")[0], accession) == ("CORRECTED", "A2")
+    assert [kept.film for kept in queue.films(study)] == ["1.2.3"]
+
+
+@pytest.mark.parametrize("corrected", [0, 1])
+def test_a_film_of_another_patient_joins_its_study_when_either_header_is_corrected(queue, grader, corrected):
+    again = {"StudyInstanceUID": generate_uid()}
+    names = [generate_uid(), generate_uid()]
+    patients = ["RIGHT", "WRONG"] if corrected else ["WRONG", "RIGHT"]
+
+    def one(place: int, patient: str) -> bytes:
+        return film(SOPInstanceUID=names[place], PatientID=patient, ImageLaterality="RL"[place], **again)
+
+    take(queue, *(one(place, patients[place]) for place in range(2)))
+    grading(queue, grader).answer_next()
+    assert [state(queue, name)[0] for name in names] == ["graded", "faulty"]
+    take(queue, one(corrected, "RIGHT"))
+    while grading(queue, grader).answer_next():
+        pass
+    assert [state(queue, name) for name in names] == [("graded", ""), ("graded", "")]
+    assert waiting(queue)[-1].PatientID == "RIGHT"
+
+
+def test_a_header_that_is_corrected_while_its_film_is_graded_is_graded_again(queue, grader):
+    again = {"SOPInstanceUID": generate_uid(), "StudyInstanceUID": generate_uid(), "PixelData": b"\0\0"}
+    (uid,) = take(queue, film(**again))
+
+    class Slow:
+        def grade_batch(self, films, **options):
+            take(queue, film(**again, AccessionNumber="A2"))
+            return grader.grade_batch(films, **options)
+
+    queue.clock.now += 1
+    grading(queue, Slow()).answer_next()
+    assert state(queue, uid)[0] == "waiting"
+    assert queue.due()
+
+
+def test_a_header_is_not_corrected_where_other_films_of_the_study_were_deleted(queue, grader, clock):
+    first, second = (film(SOPInstanceUID=generate_uid(), StudyInstanceUID="1.2.9", ImageLaterality=one) for one in "RL")
+    take(queue, first, second)
+    grading(queue, grader).answer_next()
+    clock.now += 3 * DAY
+    sweep(queue, keep_films=2, keep_days=365)
+    identity = read_identity(first)
+    changed = pydicom.dcmread(io.BytesIO(first))
+    changed.ImageLaterality = "L"
+    corrected = written(changed)
+    assert queue.receive(corrected, identity, Digests.of(corrected, identity), "PACS", 0) == "other"
 
 
 @pytest.mark.parametrize(
@@ -146,7 +220,7 @@ def private_archive(tmp_path):
             self.end_headers()
             self.wfile.write(b"[]")
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:
             pass
 
     certificate, key = self_signed(tmp_path)

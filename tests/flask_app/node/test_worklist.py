@@ -11,6 +11,7 @@ import pytest
 
 from flask_app import archive, create_app
 from flask_app.guards import new_key
+from flask_app.node.digests import Digests
 from flask_app.node.grade import StudyGrader
 from flask_app.node.queue import Queue
 from flask_app.node.settings import NodeSettings
@@ -36,7 +37,8 @@ def folder(tmp_path_factory, grader):
     queue = Queue(folder, clock=lambda: times[0])
     for uid, header in STUDIES.items():
         film = study(KNEE, StudyInstanceUID=uid, SOPInstanceUID=f"{uid}.1", AccessionNumber=f"A{uid[-1]}", **header)
-        queue.receive(film, read_identity(film), uid, "PACS", 60 * (uid == "1.2.4"))
+        identity = read_identity(film)
+        queue.receive(film, identity, Digests.of(film, identity), "PACS", 60 * (uid == "1.2.4"))
         times[0] += 1
     studies = StudyGrader(queue, grader, capture=False, dead=NodeSettings(folder=str(folder)).dead)
     while studies.answer_next():

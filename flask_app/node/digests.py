@@ -1,0 +1,57 @@
+"""Digests of a film, by which the queue knows a film that comes again, and one whose header was corrected."""
+
+import hashlib
+from dataclasses import dataclass
+
+import pydicom
+
+from kneeoa_hub.imaging.bounds.dicom import CountedReads
+from kneeoa_hub.imaging.deflated import inflated
+from kneeoa_hub.imaging.dicom_header import read_statements
+from kneeoa_hub.imaging.film import Limits
+from kneeoa_hub.imaging.identity import FilmIdentity
+from kneeoa_hub.imaging.quiet import quiet_logs, quiet_warnings
+
+IMAGE_GROUP = 0x0028
+"""The elements that say how the pixels are shown."""
+
+
+@dataclass(frozen=True)
+class Digests:
+    """SHA-256 of a film and of its parts, in hex digits.
+
+    Attributes:
+        whole: Of the data set, without the header of a file, which the receiver writes.
+        header: Of what an answer takes from the header: patient, study, side, view, and how the pixels are shown. ""
+            where the header cannot be read.
+        pixels: Of the pixels, with what follows them in the file; "" likewise.
+    """
+
+    whole: str
+    header: str
+    pixels: str
+
+    @classmethod
+    def of(cls, film: bytes, identity: FilmIdentity, dataset: bytes | None = None) -> "Digests":
+        """Return the digests.
+
+        Args:
+            film: The file.
+            identity: Its identity.
+            dataset: Its data set, without the header of a file; by default the file counts as it is.
+        """
+        whole = _digest(film if dataset is None else dataset)
+        try:
+            with quiet_logs(), quiet_warnings():
+                content = inflated(film, Limits())
+                read = CountedReads(content)
+                header = pydicom.dcmread(read, stop_before_pixels=True, force=True)  # type: ignore[arg-type]  # a file
+                image = list(map(str, header.group_dataset(IMAGE_GROUP)))
+                said = _digest(repr((identity.__dict__, read_statements(header), image)).encode("utf-8", "replace"))
+        except Exception:  # pydicom raises many kinds for a corrupt file
+            return cls(whole, "", "")
+        return cls(whole, said, _digest(memoryview(content)[read.tell() :]))
+
+
+def _digest(content: bytes | memoryview) -> str:
+    return hashlib.sha256(content).hexdigest()
