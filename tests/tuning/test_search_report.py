@@ -69,14 +69,17 @@ def test_importance_finds_what_the_trials_depend_on_and_the_front_what_nothing_b
 
 def test_the_worth_of_a_search_is_measured_and_a_stopped_measurement_goes_on(audited, tmp_path, monkeypatch):
     import tuning.searching.trial
-    from benchmarks import search_worth
+    from benchmarks.search_worth import __main__ as main
+    from benchmarks.search_worth import report
+    from benchmarks.search_worth.report import Worth
+    from tuning.searching.settings import TUNERS
 
     trained = Formula.train
     counted: list[int] = []
 
     def train(self: Formula, values: Any, epochs: int, callbacks: Any) -> dict[str, float]:
         counted.append(epochs)
-        if len(counted) == 20:
+        if len(counted) == 10:
             raise KillError
         return trained(self, values, epochs, callbacks)
 
@@ -84,21 +87,28 @@ def test_the_worth_of_a_search_is_measured_and_a_stopped_measurement_goes_on(aud
     monkeypatch.setattr(tuning.searching.trial, "TrialTrainer", Formula)
     settings = settings_for("random", only={**ONLY, "dropout": ["0.2", "0.4"]})
 
-    def measure() -> "search_worth.Worth":
-        return search_worth.measure(audited, tmp_path, settings, (0,), epochs=20, networks=6)
+    def measure() -> Worth:
+        return main.measure(audited, tmp_path, settings, seeds=3, networks=6, full=(4, 20))
 
     with pytest.raises(KillError):
         measure()
     worth = measure()
-    searched, single = 6 + 2 * 4, len(list((tmp_path / "trainings").iterdir()))
-    assert len(counted) == searched + single + 1  # the one that was killed is trained again
+    trained_once = 6 * 2 + 2 + 4
+    assert len(list((tmp_path / "trainings").iterdir())) == trained_once
+    assert len(counted) == trained_once + 1  # the one that was killed is trained again
     assert [rung.epochs for rung in worth.rungs] == [1, 3]
     assert [rung.tau.value for rung in worth.rungs] == pytest.approx([1.0, 1.0])  # more epochs help all networks alike
-    assert {curve.name for curve in worth.curves} == {"hyperband", "bayesian", "random", "folded", "baseline-2023"}
+    assert [rung.tau_full.n for rung in worth.rungs if rung.tau_full] == [4, 4]
+    names = [curve.name for curve in worth.curves]
+    assert {name: names.count(name) for name in names} == dict.fromkeys(TUNERS, 3) | {"folded": 1, "baseline-2023": 1}
     for curve in worth.curves:
         assert list(curve.log_loss) == sorted(curve.log_loss, reverse=True)
-    assert "The cheapest training with a tau above 0.6 has 1 epochs." in search_worth.table(worth)
-    search_worth.plot(worth, tmp_path / "worth.png")
+        assert len(curve.minutes) < 3 or curve.minutes[-3] < worth.minutes  # a search ends when its time is over
+    again = main.measure(audited, tmp_path, settings, seeds=3, networks=6, full=(4, 20))
+    assert again == worth
+    assert set(worth.gains) == {"hyperband", "bayesian"}
+    assert "The cheapest training with a tau above 0.6 has 1 epochs." in report.table(worth)
+    report.plot(worth, tmp_path / "worth.png")
     assert (tmp_path / "worth.png").stat().st_size > 0
 
 

@@ -1,0 +1,1 @@
+"""What a search is worth: see `__main__`."""

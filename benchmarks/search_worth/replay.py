@@ -1,0 +1,119 @@
+"""Searches among the networks of a pool, by Keras Tuner's own oracles: nothing is trained."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kneeoa_hub.agreement import INTERVAL
+from kneeoa_hub.evidence import Estimate
+
+from .pool import Pool, Trainings, named_values
+
+if TYPE_CHECKING:
+    from tuning.searching.settings import SearchSettings
+
+BOOTSTRAPS = 1000
+
+
+@dataclass(frozen=True)
+class Curve:
+    """What the best trial so far of one search reaches, after each trial: minutes of training, log loss and kappa."""
+
+    name: str
+    seed: int
+    minutes: tuple[float, ...]
+    log_loss: tuple[float, ...]
+    qwk: tuple[float, ...]
+
+    def at(self, minutes: float) -> tuple[float, float]:
+        """Return log loss and kappa of the best trial after so many minutes."""
+        number = max(0, int(np.searchsorted(self.minutes, minutes, side="right")) - 1)
+        return self.log_loss[number], self.qwk[number]
+
+
+def replayed(pool: Pool, tuner: str, seed: int, settings: SearchSettings) -> Curve:
+    """Return the course of one search among the networks of the pool.
+
+    Args:
+        pool: The networks.
+        tuner: One of settings.TUNERS.
+        seed: Of the order of random draws, and of the tuner.
+        settings: Of the searches.
+    """
+    from keras_tuner.engine.trial import TrialStatus
+
+    from tuning.searching.oracle import oracle_of
+    from tuning.searching.space import space_of
+
+    order = np.random.default_rng(seed).permutation(len(pool.points))
+    mine = replace(settings, tuner=tuner, seed=seed + 1, trials=len(order), iterations=len(order))
+    seconds, tried, course = 0.0, set[int](), []
+    with tempfile.TemporaryDirectory() as folder:
+        oracle = oracle_of(mine, space_of(mine), [pool.points[number] for number in order])
+        oracle.take_up(Path(folder))
+        while len(tried) < len(order) and seconds < 60 * pool.budget:
+            trial = oracle.create_trial("tuner")
+            if trial.status != TrialStatus.RUNNING:
+                break
+            values = trial.hyperparameters.values
+            epochs = int(values.get("tuner/epochs", settings.epochs))
+            promoted = "tuner/trial_id" in values
+            number = pool.nearest(values, frozenset() if promoted else tried)
+            values.update(pool.points[number])
+            tried.add(number)
+            measures = pool.measures[number][pool.lengths.index(epochs)]
+            seconds += measures["seconds"]
+            course.append((seconds / 60, measures["val_log_loss"], measures["val_qwk"]))
+            oracle.update_trial(trial.trial_id, {"val_log_loss": measures["val_log_loss"]})
+            trial.status = TrialStatus.COMPLETED
+            oracle.end_trial(trial)
+    best = [min(course[: count + 1], key=lambda one: one[1]) for count in range(len(course))]
+    return Curve(
+        tuner,
+        seed,
+        tuple(minutes for minutes, *_ in course),
+        tuple(log_loss for _, log_loss, _ in best),
+        tuple(kappa for *_, kappa in best),
+    )
+
+
+def by_hand(trainings: Trainings, settings: SearchSettings, names: Sequence[str]) -> list[Curve]:
+    """Train the networks designed by hand as full trials, and return each as a course of one trial.
+
+    Args:
+        trainings: What trains them.
+        settings: Of the searches.
+        names: Of architecture.NAMED.
+    """
+    curves = []
+    for name in names:
+        measures = trainings.train(named_values(name), settings.epochs, settings)
+        minutes, log_loss, qwk = (measures[key] for key in ("seconds", "val_log_loss", "val_qwk"))
+        curves.append(Curve(name, settings.seed, (minutes / 60,), (log_loss,), (qwk,)))
+    return curves
+
+
+def gains(pool: Pool, curves: Sequence[Curve]) -> dict[str, Estimate]:
+    """Return how much lower than random draws each other tuner ends: the mean over seeds, with its interval.
+
+    Both begin with the same order of random draws, so that seeds are pairs.
+    """
+    from tuning.run.estimates import estimate
+    from tuning.searching.settings import TUNERS
+
+    ends = {(curve.name, curve.seed): curve.at(pool.budget)[0] for curve in curves if curve.name in TUNERS}
+    seeds = sorted({seed for _, seed in ends})
+    rng, found = np.random.default_rng(0), {}
+    for tuner in TUNERS:
+        if tuner != "random":
+            lower = np.array([ends["random", seed] - ends[tuner, seed] for seed in seeds])
+            means = [lower[rng.integers(0, len(lower), len(lower))].mean() for _ in range(BOOTSTRAPS)]
+            low, high = np.percentile(means, INTERVAL)
+            found[tuner] = estimate(float(lower.mean()), low, high, len(seeds))
+    return found
