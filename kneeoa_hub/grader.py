@@ -1,9 +1,8 @@
 """The one grader behind the library, the command line, Flask and the Space."""
 
 import os
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .batches import in_order
 from .bundle import Bundle
 from .decision import grade_set, oa_probability, reported_grade, severity
 from .errors import BundleError, FilmError, KneeOAError, MissingExtra, SettingsError
@@ -216,17 +216,7 @@ class KneeGrader:
             yield from (self._report_or_error(film, given, force) for film, given in asked)
             return
         with ThreadPoolExecutor(workers) as pool:
-            waiting: deque[Future[FilmReport | KneeOAError]] = deque()
-            try:
-                for film, given in asked:
-                    waiting.append(pool.submit(self._report_or_error, film, given, force))
-                    if len(waiting) > 2 * workers:  # so that a long batch does not fill the memory
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
-            finally:
-                for future in waiting:
-                    future.cancel()
+            yield from in_order(pool, self._report_or_error, ((film, given, force) for film, given in asked), workers)
 
     def grade_frame(
         self, films: str | Path | Iterable[FilmInput] | Mapping[str, FilmInput], *, workers: int = 1

@@ -89,7 +89,11 @@ def _graded(
     grader: "KneeGrader", films: Sequence[str], arguments: argparse.Namespace, workers: int
 ) -> "Iterator[Answer]":
     """Return the answer for each film; standard input is read when its turn comes."""
+    from .processes import WORTH_IT, grade_in_processes
+
     given = (_from_standard_input() if film == STANDARD_INPUT else film for film in films)
+    if workers > 1 and len(films) >= WORTH_IT:
+        return grade_in_processes(grader, given, workers, arguments.force)
     boxes = [arguments.box] * len(films)
     return grader.grade_batch(given, boxes=boxes, workers=workers, force=arguments.force)
 

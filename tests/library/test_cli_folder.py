@@ -2,6 +2,7 @@
 
 import csv
 import io
+import multiprocessing
 import os
 import re
 import subprocess
@@ -14,8 +15,9 @@ import pytest
 from PIL import Image
 
 from benchmarks.film_kinds import dicom
-from kneeoa_hub.cli import main
+from kneeoa_hub.cli import main, processes
 from kneeoa_hub.cli.options import FOLDER
+from kneeoa_hub.errors import KneeOAError
 from kneeoa_hub.imaging.formats import FILM_SUFFIXES
 from kneeoa_hub.output.tables import CSV_COLUMNS
 
@@ -44,6 +46,24 @@ def test_a_folder_is_graded_into_a_file_as_the_films_are_one_by_one(folder, tmp_
     one_by_one = sorted(str(path) for path in folder.rglob("*.png"))
     assert main(["grade", f"--{form.removesuffix('l')}", "--workers", "1", *one_by_one]) == 1
     assert out.read_text("utf-8") == capsys.readouterr().out
+
+
+def test_a_large_folder_is_graded_by_processes_with_the_same_answers(folder, tmp_path, monkeypatch, capsys):
+    by_threads, by_processes = tmp_path / "threads.csv", tmp_path / "processes.csv"
+    assert main(["grade", str(folder), "--out", str(by_threads), "--workers", "2"]) == 1
+    monkeypatch.setattr(processes, "WORTH_IT", 2)
+    assert main(["grade", str(folder), "--out", str(by_processes), "--workers", "2"]) == 1
+    assert by_processes.read_text("utf-8") == by_threads.read_text("utf-8")
+    assert "6 films, 1 failed" in capsys.readouterr().err
+
+
+def test_the_end_of_a_process_is_an_error_that_says_what_to_do(folder, grader):
+    answers = processes.grade_in_processes(grader, [str(folder / "0" / "0.png")] * 9, 2, force=False)
+    assert next(answers).knees
+    for process in multiprocessing.active_children():
+        process.kill()
+    with pytest.raises(KneeOAError, match="fewer --workers"):
+        list(answers)
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
