@@ -80,8 +80,8 @@ def _search_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--no-named", dest="named", action="store_false", help=named)
     folds = "train each trial of full length once more for each of so many folds, and rank these (default 0)"
     step.add_argument("--folds", type=count_or_zero, default=0, help=folds)
-    workers = "train trials in this many processes, which share the cores or GPUs (default 0: in this one)"
-    step.add_argument("--workers", type=count_or_zero, default=0, help=workers)
+    workers = "processes beside this one that train trials and share the cores or GPUs (default 1; 0: in this one)"
+    step.add_argument("--workers", type=count_or_zero, help=workers)
     role = "across machines: a chief draws the trials, workers train them; a worker takes its options from --out"
     step.add_argument("--role", choices=("chief", "worker"), default="", help=role)
     address = "where the chief listens, in a private network (default KERASTUNER_ORACLE_IP and KERASTUNER_ORACLE_PORT)"
@@ -96,6 +96,7 @@ def _search(options: argparse.Namespace) -> str:
     with console.quiet_start():
         from .search import search
         from .searching.settings import RunSettings, SearchSettings
+        from .searching.workers import role_of_environment
 
     only = {name: values.split(",") for name, _, values in (text.partition("=") for text in options.only)}
     settings = SearchSettings(
@@ -113,9 +114,10 @@ def _search(options: argparse.Namespace) -> str:
         named=options.named,
         folds=options.folds,
     )
+    role = options.role or role_of_environment()
     run = RunSettings(
-        workers=options.workers,
-        role=options.role,
+        workers=options.workers if options.workers is not None else int(not role),
+        role=role,
         address=options.address,
         most_failed=options.most_failed,
         hours=options.hours,

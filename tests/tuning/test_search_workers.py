@@ -14,12 +14,30 @@ import pytest
 from kneeoa_hub.errors import KneeOAError
 
 from ..support.formula import SLOW
-from ..support.search_runs import found, oracle_in, search_without_report, settings_for
+from ..support.search_runs import ONLY, found, oracle_in, search_without_report, settings_for
 from ..support.waiting import until
 
 pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("formulas")]
 
 ROOT = Path(__file__).parents[2]
+GREEDY = """
+import os
+import signal
+
+import tuning.search
+from tests.support.formula import Formula
+
+
+class Greedy(Formula):
+    def train(self, values, epochs, callbacks):
+        if values["learning_rate"] == "0.001":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().train(values, epochs, callbacks)
+
+
+tuning.search.TrialTrainer = Greedy
+"""
+"""A worker's file with a trial in which the system kills it, as it kills a process that takes too much memory."""
 
 
 def test_a_worker_that_dies_twice_in_one_trial_fails_it_and_a_late_answer_counts_once(tmp_path):
@@ -57,6 +75,33 @@ def test_no_worker_leaves_while_another_one_trains_and_may_die(tmp_path):
     assert {oracle.create_trial(name).status for name in (*names[1:], "sixth")} == {"STOPPED"}
     assert oracle.stopped
     assert oracle.askers() == set()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="signals end the workers")
+def test_a_trial_whose_process_the_system_kills_twice_has_failed_and_the_others_go_on(audited, tmp_path, monkeypatch):
+    import tuning.search
+    import tuning.searching.workers as workers
+    from tuning.searching.settings import RunSettings
+
+    (tmp_path / "greedy.py").write_text(GREEDY, "utf-8")
+    monkeypatch.setattr(workers, "LOADED", [tmp_path / "greedy.py"])
+    monkeypatch.setattr(tuning.search, "write_report", lambda *_, **__: None)
+    monkeypatch.setenv("KERAS_BACKEND", "jax")  # loaded faster than TensorFlow; the formula needs neither
+    monkeypatch.chdir(ROOT)
+    only = {
+        **ONLY,
+        "learning_rate": ["0.0003", "0.001", "0.002"],
+        "dropout": ["0.2"],
+        "size": ["96"],
+        "block": ["plain"],
+    }
+    settings = settings_for("random", trials=3, only=only)
+    out = tuning.search.search(audited, tmp_path / "search", settings, RunSettings(workers=1))
+    ended = {values["learning_rate"]: status for values, status, _ in found(out).values()}
+    assert ended == {"0.0003": "COMPLETED", "0.001": "FAILED", "0.002": "COMPLETED"}
+    (trial,) = (state for state in (out / "tuner").glob("trial_*/trial.json") if "FAILED" in state.read_text("utf-8"))
+    assert "worker-0 was ended by signal 9 in this trial, which may need more memory" in trial.read_text("utf-8")
 
 
 @pytest.mark.slow
