@@ -270,4 +270,5 @@ def oracle_of(settings: SearchSettings, space: Space, first: Sequence[Mapping[st
         before = max(3, len(first), settings.trials // 3)
         oracle = BayesianOracle(max_trials=settings.trials, num_initial_points=before, **common)
     oracle.first = first
+    oracle.verbose = 0  # a line of progress shows the search
     return oracle

@@ -92,7 +92,7 @@ def conduct(oracle: Durable, audit: Path, out: Path, settings: SearchSettings, r
     address = "{}:{}".format(*address_of(run)) if run.role else LOOPBACK
     listener, limits = Listener(out), Limits(out, oracle, run.hours)
     workers: list[LocalWorker] = []
-    with _serving(oracle, address) as port, Progress("search", planned_epochs(settings)) as progress:
+    with serving(oracle, address) as port, Progress("search", planned_epochs(settings)) as progress:
         sign = Sign(out, CHIEF)
         try:
             here = address if run.role else f"127.0.0.1:{port}"
@@ -116,7 +116,7 @@ def conduct(oracle: Durable, audit: Path, out: Path, settings: SearchSettings, r
 
 
 @contextmanager
-def _serving(oracle: Durable, address: str) -> Iterator[int]:
+def serving(oracle: Durable, address: str) -> Iterator[int]:
     """Answer the workers' questions for trials while the block runs. Yields the port."""
     server = grpc.server(ThreadPoolExecutor(1))
     protos.get_service_grpc().add_OracleServicer_to_server(OracleServicer(oracle), server)
