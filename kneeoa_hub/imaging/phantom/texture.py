@@ -62,7 +62,9 @@ def blur(image: np.ndarray, sigma: float) -> np.ndarray:
         padding = [(reach, reach) if axis == other else (0, 0) for other in (0, 1)]
         padded, length = np.pad(image, padding, mode="edge"), image.shape[axis]
         parts = (padded[at : at + length] if axis == 0 else padded[:, at : at + length] for at in range(len(taps)))
-        image = np.sum([tap * part for tap, part in zip(taps, parts, strict=True)], axis=0)
+        image, room = np.zeros_like(image), np.empty_like(image)
+        for tap, part in zip(taps, parts, strict=True):
+            image += np.multiply(tap, part, out=room)
     return image
 
 
