@@ -22,9 +22,9 @@ from .film import Film, Limits
 
 MEMORY_BYTES = 512 * 2**20
 """Most memory for a film beside the process's own, at the default limit on pixels; with more pixels it grows."""
-PROCESSOR_SECONDS = 10
-"""Most seconds of the processor for a film. One of the largest size takes about two."""
-WALL_SECONDS = 15
+PROCESSOR_SECONDS = 7
+"""Most seconds of the processor for a film, rounded up. One of the largest size takes about two."""
+WALL_SECONDS = 10
 """Most seconds of the clock for a film, on a machine that is busy with others."""
 EXTRAS = ("pydicom", "imagecodecs", "kneeoa_hub.imaging.dicom", "imagecodecs._jpeg2k", "imagecodecs._jpeg8")
 """What a film may need and takes long to import."""
