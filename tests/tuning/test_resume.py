@@ -156,7 +156,7 @@ def test_a_search_whose_chief_is_killed_keeps_its_trials_and_goes_on_in_one_proc
     scores = {path: json.loads(path.read_text("utf-8"))["score"] for path in finished()}
     assert 1 <= len(scores) < 3
     with eagerly():
-        assert main([*map(str, command)]) == 0
+        assert main([*map(str, command), "--workers", "0"]) == 0
     assert {path: json.loads(path.read_text("utf-8"))["score"] for path in scores} == scores
     with (out / "trials.csv").open(newline="", encoding="utf-8") as file:
         trials = list(csv.DictReader(file))
