@@ -150,6 +150,7 @@ class Listener(ThreadedAssociationServer):
     """The server. A connection from an address that is not listed is closed before anything is read from it."""
 
     daemon_threads = True
+    request_queue_size = 64  # pynetdicom's 5 make a burst of callers wait for a second
 
     def __init__(self, entity: ApplicationEntity, *arguments: Any, bounds: Bounds, **options: Any):
         self.bounds: Bounds = bounds
@@ -206,9 +207,9 @@ class Listener(ThreadedAssociationServer):
             request.settimeout(self.bounds.greeting)
             if self.bounds.tls:
                 request = self.bounds.tls.wrap_socket(request, server_side=True)  # the timeout holds for all of it
-            super().finish_request(request, client_address)
         finally:
-            self._started(client_address)
+            self._started(client_address)  # before its association counts, so that a burst is not counted twice
+        super().finish_request(request, client_address)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log that a connection did not come about, without the traceback that socketserver prints."""
