@@ -1,0 +1,117 @@
+"""What a training step costs with real films, beside the same step on a fixed batch in memory, as ratios of one run.
+
+    python -m benchmarks.training_step --data runs/audit
+
+Three ways, in turns, with one network and batches of 32: one batch again and again; `TrainingBatches`, which draws
+films from the cache and changes them at random, as every training here does; and Keras's
+`image_dataset_from_directory` on the same pictures as PNG files, with random layers that change one image after the
+other. The ratios are of the medians over turns of one epoch each. Other work on the machine slows all three.
+"""
+
+import argparse
+import json
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+BATCH, TURNS = 32, 3
+
+
+def sources(audit: Path, folder: Path, size: int, films: int) -> dict[str, Any]:
+    """Return the batches of an epoch of each way, by its name; PNG files are written to `folder`."""
+    import keras
+    from PIL import Image
+
+    from tuning.data.augment import TrainingBatches
+    from tuning.data.datasets import load_knees, stratified_subset
+    from tuning.networks.architecture import Architecture
+
+    architecture = Architecture(size=size)
+    knees = stratified_subset(load_knees(audit, "train", architecture.input), films)
+    batches = TrainingBatches(knees, BATCH, architecture.augmentation, 0)
+    first = batches[0]
+
+    class Fixed(keras.utils.PyDataset):
+        def __len__(self) -> int:
+            return len(batches)
+
+        def __getitem__(self, index: int) -> Any:
+            return first
+
+    for number, (pixels, grade) in enumerate(zip(knees.pixels, knees.grades.tolist(), strict=True)):
+        place = folder / str(grade)
+        place.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(place / f"{number}.png")
+    layers = keras.Sequential(
+        [
+            keras.layers.RandomFlip("horizontal"),
+            keras.layers.RandomRotation(0.03),
+            keras.layers.RandomTranslation(0.05, 0.05),
+            keras.layers.RandomZoom(0.1),
+            keras.layers.RandomBrightness(0.1, (0, 255)),
+            keras.layers.RandomContrast(0.2),
+        ]
+    )
+    read = keras.utils.image_dataset_from_directory(
+        folder,
+        label_mode="categorical",
+        color_mode="grayscale",
+        image_size=knees.pixels.shape[1:],
+        batch_size=None,
+        verbose=False,
+    )
+
+    def changed(image: Any, grade: Any) -> tuple[Any, Any]:
+        return layers(image, training=True) / 127.5 - 1, grade
+
+    per_image = read.map(changed).batch(BATCH, drop_remainder=True).prefetch(2)
+    return {
+        "a fixed batch in memory": Fixed(),
+        "real films": batches,
+        "image_dataset_from_directory": per_image,
+    }
+
+
+def measure(audit: Path, size: int, films: int) -> dict[str, float]:
+    """Return the seconds of one step by each way: the median over TURNS epochs."""
+    import keras
+
+    from tuning.networks.architecture import Architecture, compiled
+
+    keras.utils.set_random_seed(0)
+    model = compiled(replace(Architecture(), size=size))
+    seconds: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        ways = sources(audit, Path(folder), size, films)
+        for turn in range(TURNS + 1):
+            for name, batches in ways.items():
+                began = time.perf_counter()
+                model.fit(batches, shuffle=False, verbose=0)  # pyright: ignore[reportArgumentType]
+                if turn:  # the first one compiles
+                    seconds.setdefault(name, []).append((time.perf_counter() - began) / len(batches))
+    return {name: float(np.median(values)) for name, values in seconds.items()}
+
+
+def main() -> None:
+    """Measure, and print the milliseconds and ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="output of python -m tuning audit")
+    parser.add_argument("--size", type=int, default=160, help="pixels of the input (default 160)")
+    parser.add_argument("--films", type=int, default=960, help="training films (default 960)")
+    parser.add_argument("--out", type=Path, help="JSON file for the figures")
+    given = parser.parse_args()
+    seconds = measure(given.data, given.size, given.films)
+    fixed = seconds["a fixed batch in memory"]
+    rows = {name: {"milliseconds": 1000 * one, "ratio": one / fixed} for name, one in seconds.items()}
+    for name, row in rows.items():
+        print(f"{name:30} {row['milliseconds']:7.1f} ms {row['ratio']:6.2f}")
+    if given.out:
+        given.out.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
