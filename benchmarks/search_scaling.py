@@ -126,7 +126,9 @@ def measure_chief(settings: SearchSettings, trials: int = MEASURED_TRIALS) -> Ch
     from tuning.searching.space import space_of
     from tuning.searching.workers import LOOPBACK, serving
 
-    service, calls = protos.get_service(), protos.get_service_grpc()
+    service: Any = protos.get_service()
+    states: Any = protos.get_proto()
+    calls: Any = protos.get_service_grpc()
     oracle = oracle_of(replace(settings, tuner="random", trials=trials), space_of(settings), ())
     seconds = []
     with tempfile.TemporaryDirectory() as folder:
@@ -139,7 +141,7 @@ def measure_chief(settings: SearchSettings, trials: int = MEASURED_TRIALS) -> Ch
                 chief.UpdateTrial(
                     service.UpdateTrialRequest(trial_id=trial.trial_id, metrics={f"val_{settings.objective}": 1.0})
                 )
-                trial.status = protos.get_proto().COMPLETED
+                trial.status = states.COMPLETED
                 chief.EndTrial(service.EndTrialRequest(trial=trial))
                 seconds.append((time.perf_counter() - began) / MESSAGES)
     each, first = np.polyfit(np.arange(trials), seconds, 1)

@@ -56,7 +56,8 @@ def sources(audit: Path, folder: Path, size: int, films: int) -> dict[str, Any]:
             keras.layers.RandomContrast(0.2),
         ]
     )
-    read = keras.utils.image_dataset_from_directory(
+    reader: Any = keras.utils.image_dataset_from_directory
+    read = reader(
         folder,
         label_mode="categorical",
         color_mode="grayscale",
