@@ -86,7 +86,7 @@ class KneeOAApp(Flask):
 
     def count_turned_away(self) -> None:
         """Count a request for which the server had no room."""
-        watch.Figures.of(self).turned_away.inc()
+        watch.Metrics.of(self).turned_away.inc()
 
 
 def create_app(
@@ -117,13 +117,13 @@ def create_app(
     watch.register(app)
     guards.register(app, settings, keys)
     guards.protect(app, settings.secret_key, api.blueprint)
-    figures = watch.Figures.of(app)
-    app.extensions[BODIES] = Bodies(app.wsgi_app, figures)
+    metrics = watch.Metrics.of(app)
+    app.extensions[BODIES] = Bodies(app.wsgi_app, metrics)
     app.wsgi_app = _secured(app.extensions[BODIES])  # type: ignore[method-assign]  # as Flask says to
-    app.extensions[QUEUE] = Queue(settings.queue, figures)
+    app.extensions[QUEUE] = Queue(settings.queue, metrics)
     app.extensions["kneeoa"] = GraderSource(
         (lambda: grader) if grader else from_settings(settings),
-        lambda found: figures.model.info({"model": found.model, "revision": found.revision}),
+        lambda found: metrics.model.info({"model": found.model, "revision": found.revision}),
     )
     app.extensions["kneeoa_results"] = Results()
     app.extensions[DRAWING] = Drawing()

@@ -9,7 +9,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from werkzeug.exceptions import ClientDisconnected
 
-from .figures import Figures
+from .metrics import Metrics
 from .queue import Busy, Stopping
 
 ROOM = 16 * 2**20
@@ -45,8 +45,8 @@ class Pace:
 class Bodies:
     """A WSGI application in front of another one. `room` and `patience` are ROOM and PATIENCE_SECONDS by default."""
 
-    def __init__(self, app: WSGIApplication, figures: Figures, room: int = ROOM, patience: float = PATIENCE_SECONDS):
-        self._app, self._figures, self._room, self._patience = app, figures, room, patience
+    def __init__(self, app: WSGIApplication, metrics: Metrics, room: int = ROOM, patience: float = PATIENCE_SECONDS):
+        self._app, self._metrics, self._room, self._patience = app, metrics, room, patience
         self._changed = threading.Condition()
         self._bodies: dict[CountedBody, Pace] = {}  # in the order of their first reading
         self._waiting = 0
@@ -111,7 +111,7 @@ class Bodies:
         return body is next(iter(self._bodies)) or sum(pace.received for pace in self._bodies.values()) < self._room
 
     def _turn_away(self) -> None:
-        self._figures.turned_away.inc()
+        self._metrics.turned_away.inc()
         raise Busy
 
 

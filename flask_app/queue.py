@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from flask import Flask
 
-from .figures import Figures
+from .metrics import Metrics
 from .problems import ShownError
 
 MOST_AT_A_TIME = 4
@@ -53,8 +53,8 @@ class _Ticket:
 class Queue:
     """Gives turns to the requests of one process in the order in which they came. At most `most` of them wait."""
 
-    def __init__(self, most: int, figures: Figures):
-        self._most, self._figures = most, figures
+    def __init__(self, most: int, metrics: Metrics):
+        self._most, self._metrics = most, metrics
         self._changed = threading.Condition()
         self._waiting: list[_Ticket] = []
         self._under_way: list[_Ticket] = []
@@ -76,13 +76,13 @@ class Queue:
         with self._changed:
             self._admit(ticket)
             self._under_way.append(ticket)
-            self._figures.grading.inc()
+            self._metrics.grading.inc()
         try:
             yield
         finally:
             with self._changed:
                 self._under_way.remove(ticket)
-                self._figures.grading.dec()
+                self._metrics.grading.dec()
                 self._changed.notify_all()
 
     def _admit(self, ticket: _Ticket) -> None:
@@ -91,17 +91,17 @@ class Queue:
             if self._may_begin(ticket):
                 return
             if not self._stopped and len(self._waiting) > self._most:
-                self._figures.turned_away.inc()
+                self._metrics.turned_away.inc()
                 raise Busy
-            self._figures.waiting.inc()
+            self._metrics.waiting.inc()
             try:
                 self._changed.wait_for(lambda: self._stopped or self._may_begin(ticket), WAIT_SECONDS)
             finally:
-                self._figures.waiting.dec()
+                self._metrics.waiting.dec()
             if not self._may_begin(ticket):
                 if self._stopped:
                     raise Stopping
-                self._figures.turned_away.inc()
+                self._metrics.turned_away.inc()
                 raise Busy
         finally:
             self._waiting.remove(ticket)

@@ -19,7 +19,7 @@ from kneeoa_hub.imaging.sizes import is_large
 from kneeoa_hub.report import Answer
 from kneeoa_hub.settings import Settings
 
-from .figures import Figures
+from .metrics import Metrics
 
 QUEUE = "kneeoa_queue"
 RETRY_SECONDS = 30
@@ -160,12 +160,12 @@ def grade_films(
         show: Makes a report, or an error that may be shown, into the small thing that the caller keeps.
         boxes: The knees of every film; None finds them.
     """
-    shown, figures = [], Figures.of(current_app)
+    shown, metrics = [], Metrics.of(current_app)
     with current_app.extensions[QUEUE].turn(any(map(is_large, films))):
         end = time.monotonic() + GRADING_SECONDS
         for film in films:
             answer = OutOfTime() if shown and time.monotonic() >= end else _answer(grader, film, boxes)
-            figures.count(answer)
+            metrics.count(answer)
             shown.append(show(answer))
             del answer  # before the next film is unpacked beside it
     return shown

@@ -36,7 +36,7 @@ from sqlalchemy.pool import NullPool
 
 from kneeoa_hub.agreement import confusion, qwk, qwk_interval
 from kneeoa_hub.errors import SettingsError
-from kneeoa_hub.inert import cell
+from kneeoa_hub.escaping import escape_cell
 
 from .problems import ShownError
 
@@ -314,5 +314,7 @@ def as_csv(readings: Iterable[Reading]) -> str:
     writer.writerow(CSV_COLUMNS)
     for one in readings:
         film = (f"sha256:{one.film_sha256}", one.grade, one.film_sha256[:16], one.side or "")
-        writer.writerow((*film, cell(one.reader), int(one.before), one.model_grade, cell(one.model), one.revision))
+        writer.writerow(
+            (*film, escape_cell(one.reader), int(one.before), one.model_grade, escape_cell(one.model), one.revision)
+        )
     return out.getvalue()

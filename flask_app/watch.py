@@ -17,7 +17,7 @@ from typing import TextIO
 from flask import Blueprint, Flask, Response, current_app, g, jsonify, request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from .figures import EXTENSION, Figures
+from .metrics import EXTENSION, Metrics
 from .source import ModelUnavailable, source
 
 REQUEST_ID = "X-Request-ID"
@@ -73,7 +73,7 @@ def _failed(fault: threading.ExceptHookArgs) -> None:
 
 def register(app: Flask) -> None:
     """Watch every request of the app."""
-    app.extensions[EXTENSION] = Figures()
+    app.extensions[EXTENSION] = Metrics()
     app.before_request(_begin)
     app.after_request(_end)
     app.register_blueprint(blueprint)
@@ -82,7 +82,7 @@ def register(app: Flask) -> None:
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """Send the metrics in the text format of Prometheus."""
-    return Response(generate_latest(Figures.of(current_app).registry), content_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(Metrics.of(current_app).registry), content_type=CONTENT_TYPE_LATEST)
 
 
 def _begin() -> None:
@@ -97,9 +97,9 @@ def _end(response: Response) -> Response:
     taken = time.perf_counter() - g.kneeoa_began
     # The rule, since the address may hold the key of a result.
     route = request.url_rule.rule if request.url_rule else "none"
-    figures = Figures.of(current_app)
-    figures.requests.labels(route, request.method if request.url_rule else "none", str(response.status_code)).inc()
-    figures.seconds.labels(route).observe(taken)
+    metrics = Metrics.of(current_app)
+    metrics.requests.labels(route, request.method if request.url_rule else "none", str(response.status_code)).inc()
+    metrics.seconds.labels(route).observe(taken)
     response.headers[REQUEST_ID] = g.kneeoa_id
     fields = {
         "request": g.kneeoa_id,

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import BundleChanged, BundleError, BundleIncomplete
-from .inside import leaving
+from .links import links_out_of
 from .typed_json import SCHEMA_VERSION, json_object
 
 REQUIRED = ("bundle.json", "model.onnx", "evidence.json", "config.json", "metadata.json", "model.weights.h5")
@@ -86,8 +86,8 @@ def verify(folder: Path) -> bytes:
 
 
 def refuse_links(folder: Path) -> None:
-    """Raise BundleChanged for the first link below the folder that leads out of the bundle: see `inside.leaving`."""
-    for path in leaving(folder):
+    """Raise BundleChanged for the first link of the folder that leads out of the bundle; see `links_out_of`."""
+    for path in links_out_of(folder):
         raise BundleChanged(f"{path} is a link that leads out of the bundle; put the file in its place, or pull again.")
 
 

@@ -1,4 +1,4 @@
-"""Beside the loop: a published model, fine-tuned or only recalibrated on a site's own labelled films, as a new bundle.
+"""Outside the loop: a published model, fine-tuned or only recalibrated on a site's own labelled films, as a new bundle.
 
     python -m tuning adapt --from org/name@v1.0 --data site=films.csv --out runs/site --recalibrate
 

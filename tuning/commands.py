@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .commands_beside import adapt_options, gate_options, locator_options, run_adapt, run_gate, run_locator
+from .commands_extra import adapt_options, gate_options, locator_options, run_adapt, run_gate, run_locator
 from .run import console
 from .run.option_types import count, count_or_zero, proportion, seed
 
@@ -363,4 +363,4 @@ COMMANDS = (
         several=True,
     ),
 )
-"""All subcommands, in the order of the loop; those beside the loop come before the step that uses them, or last."""
+"""All subcommands, in the order of the loop; those outside the loop come before the step that uses them, or last."""

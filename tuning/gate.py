@@ -1,4 +1,4 @@
-"""Beside the loop: the gate, a small network that accepts upright frontal knees and names what else a film shows.
+"""Outside the loop: the gate, a small network that accepts upright frontal knees and names what else a film shows.
 
     python -m tuning gate --data runs/audit --out runs/gate
 

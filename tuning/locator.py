@@ -1,4 +1,4 @@
-"""Beside the loop: the locator, a small network that finds the joints in whole-leg and bilateral films.
+"""Outside the loop: the locator, a small network that finds the joints in whole-leg and bilateral films.
 
     python -m tuning locator --data runs/audit --out runs/locator
 

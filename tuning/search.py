@@ -18,7 +18,7 @@ from kneeoa_hub.errors import DataError, OutputError, SettingsError
 
 from .run import steps
 from .run.console import Progress
-from .run.room import only_run
+from .run.folder import only_run
 from .searching.live import HERE, LOST_CODE, Doing, Sign, forget_signs, keep_renewing, say_lost
 from .searching.oracle import FOLDER, STATE, Durable, Limits, oracle_of
 from .searching.records import read_trials, settings_of

@@ -20,7 +20,7 @@ from .data.datasets import check_datasets, check_grades, load_knees
 from .data.table import read_films
 from .data.variants import load_variants
 from .run import steps
-from .run.room import only_run
+from .run.folder import only_run
 from .training import distillation
 from .training.checkpoint import kept_kappa, read_history
 from .training.joining import SEEN, JoiningMember, earlier_test_evaluations, joining_members, training_films

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from sqlite3 import Row as DatabaseRow
 
-from kneeoa_hub.inert import cell
+from kneeoa_hub.escaping import escape_cell
 from kneeoa_hub.report import span
 
 from .queue import Queue
@@ -138,9 +138,14 @@ def as_csv(shown: Iterable[StudyRow]) -> str:
         ("received", "study", "accession", "patient", "date", "films", "side", "grade", "set", "state", "reason")
     )
     for one in shown:
-        about = (one.received.isoformat(), *map(cell, (one.study, one.accession, one.patient)), one.date, one.films)
+        about = (
+            one.received.isoformat(),
+            *map(escape_cell, (one.study, one.accession, one.patient)),
+            one.date,
+            one.films,
+        )
         for knee in one.knees or (("", "", ""),):
-            writer.writerow((*about, *knee, one.state, cell(one.reason)))
+            writer.writerow((*about, *knee, one.state, escape_cell(one.reason)))
     return out.getvalue()
 
 

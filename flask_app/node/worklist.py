@@ -16,8 +16,8 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from kneeoa_hub.errors import SettingsError
 
-from ..figures import Figures
 from ..guards import sign_in
+from ..metrics import Metrics
 from ..problems import ShownError
 from .dead import DeadLetters
 from .queue import Queue
@@ -99,7 +99,7 @@ def register(app: Flask, settings: NodeSettings, keys: Mapping[str, str]) -> Non
     queue, shown = Queue(Path(settings.folder)), settings.identifiers == "shown"
     app.extensions[EXTENSION] = Worklist(queue, settings.dead, shown, keys)
     app.register_blueprint(blueprint)
-    Figures.of(app).registry.register(_Gauges(queue))
+    Metrics.of(app).registry.register(_Gauges(queue))
 
 
 @blueprint.before_request

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import AddressError, KneeOAError, SettingsError
-from ..inert import on_terminal
+from ..escaping import escape_for_terminal
 from ..settings import Settings
 from ..third_party import prepare_streams
 from .options import parser
@@ -30,10 +30,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return code
     except (AddressError, SettingsError) as error:
-        print(on_terminal(f"kneeoa: {error.message}"), file=sys.stderr)
+        print(escape_for_terminal(f"kneeoa: {error.message}"), file=sys.stderr)
         return 2
     except KneeOAError as error:
-        print(on_terminal(f"kneeoa: {error.message}"), file=sys.stderr)
+        print(escape_for_terminal(f"kneeoa: {error.message}"), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -41,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _drop_output()
         return 130
     except OSError as error:  # for example `kneeoa list > /dev/full`
-        place = on_terminal(str(error.filename or "the output"))
+        place = escape_for_terminal(str(error.filename or "the output"))
         print(
             f"kneeoa: {place} can't be written or read ({error.strerror}); make room or give access.", file=sys.stderr
         )

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from ..errors import SettingsError
-from ..inert import on_terminal
+from ..escaping import escape_for_terminal
 
 WITHOUT = ("box", "json", "csv", "overlays", "report", "dicom", "fhir", "hl7", "study", "store")
 """Options of which an archive has none."""
@@ -29,5 +29,5 @@ def run(arguments: argparse.Namespace) -> int:
         workers=arguments.workers or None,
     )
     before = f", {done.films - done.graded} were there before" if done.films > done.graded else ""
-    print(f"{on_terminal(done.out)}: {done.graded} films{before}, {done.failed} failed.", file=sys.stderr)
+    print(f"{escape_for_terminal(done.out)}: {done.graded} films{before}, {done.failed} failed.", file=sys.stderr)
     return 1 if done.failed else 0

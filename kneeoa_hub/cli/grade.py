@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import KneeOAError, SettingsError
-from ..inert import on_terminal
+from ..escaping import escape_for_terminal
 from ..settings import Settings
 from . import dataset, study
 
@@ -76,7 +76,7 @@ def _films(arguments: argparse.Namespace) -> list[str]:
     if STANDARD_INPUT in films and not sys.stdin:  # a shell may close it (<&-)
         raise SettingsError("standard input is closed; give the film as a file, or as: kneeoa grade - < FILM")
     for note in notes:
-        print(f"kneeoa: {on_terminal(note)}", file=sys.stderr)
+        print(f"kneeoa: {escape_for_terminal(note)}", file=sys.stderr)
     for film in films if any(getattr(arguments, name) for name in OBJECTS) else ():
         if film == STANDARD_INPUT or (os.path.exists(film) and not os.path.isfile(film)):
             raise SettingsError(
@@ -128,7 +128,7 @@ def _print(answers: Answers, arguments: argparse.Namespace, shown: Mapping[str, 
         width = max(map(len, shown.values()), default=0)
         return write_table(((shown[film], answer) for film, answer in answers), sys.stdout, width)
     if sys.stdout.isatty():  # there the names are read, and not taken for paths
-        answers = ((on_terminal(film), answer) for film, answer in answers)
+        answers = ((escape_for_terminal(film), answer) for film, answer in answers)
     return (write_json if arguments.json else write_csv)(answers, sys.stdout)
 
 
@@ -149,7 +149,7 @@ def _write(answers: Answers, file: "AnswerFile", asked: int, left: int) -> int:
     """Write the answers to the file, print a summary, and return how many films failed."""
     failed = file.write(_with_faults(_with_progress(answers, left)))
     before = f", {asked - left} were there before" if asked > left else ""
-    print(f"{on_terminal(str(file.path))}: {left} films{before}, {failed} failed.", file=sys.stderr)
+    print(f"{escape_for_terminal(str(file.path))}: {left} films{before}, {failed} failed.", file=sys.stderr)
     return failed
 
 

@@ -112,6 +112,13 @@ def _add_address(sub: argparse.ArgumentParser, positional: bool = True) -> None:
 
 
 def _add_grade_options(sub: argparse.ArgumentParser) -> None:
+    _add_films(sub)
+    _add_answers(sub)
+    _add_documents(sub)
+
+
+def _add_films(sub: argparse.ArgumentParser) -> None:
+    """Add what is graded, and how."""
     sub.add_argument(
         "films",
         nargs="*",
@@ -143,6 +150,10 @@ def _add_grade_options(sub: argparse.ArgumentParser) -> None:
         ),
     )
     sub.add_argument("--force", action="store_true", help="grade films that are refused, too, with a warning")
+
+
+def _add_answers(sub: argparse.ArgumentParser) -> None:
+    """Add where the answers go, and where they are computed."""
     form = sub.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON object per film and line, in the given order")
     form.add_argument("--csv", action="store_true", help="print one CSV row per knee")
@@ -163,6 +174,10 @@ def _add_grade_options(sub: argparse.ArgumentParser) -> None:
             " addresses such as s3://bucket/films and Parquet files of films (extra ray; default: here)"
         ),
     )
+
+
+def _add_documents(sub: argparse.ArgumentParser) -> None:
+    """Add the documents that are written for people and archives, and the study of an archive."""
     sub.add_argument("--overlays", type=Path, metavar="DIR", help="also write FILM.graded.png for each graded film")
     sub.add_argument(
         "--report", type=Path, metavar="FILE", help="also write a report of all films to print, FILE.html or FILE.pdf"

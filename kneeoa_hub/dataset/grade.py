@@ -1,4 +1,4 @@
-"""Grades an archive on Ray Data: parts of it go to one grader an actor, and each comes back as a file of answers."""
+"""Grades an archive on Ray Data: each actor has one grader, takes parts of the archive, and writes a file for each."""
 
 import os
 import sys
@@ -7,11 +7,12 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from ..bundle import Bundle
 from ..errors import MissingExtra
+from ..escaping import escape_for_terminal
 from ..grader import from_pretrained
 from ..hub.address import Folder, parse_address
 from ..hub.pull_push import pull_bundle, revision_of
-from ..inert import on_terminal
 from ..third_party import quiet_ray
 from .files import GradedFiles
 from .parts import Part, contents, parts_of
@@ -55,10 +56,9 @@ def grade_dataset(
 ) -> GradedDataset:
     """Grade an archive of films on Ray Data into Parquet files (extra `ray`).
 
-    A run that was stopped goes on with the same call: films that `out` holds are not graded again. A worker that dies
-    loses the part that it was grading, and Ray gives that part to another. The cluster is the one of `ray.init`, or of
-    RAY_ADDRESS; without either Ray starts on this machine. On a cluster every worker must reach films, `out` and the
-    bundle by the same address.
+    The same call continues a run that was stopped: it skips films that `out` holds. If a worker dies, another gets its
+    part. The cluster is that of `ray.init` or RAY_ADDRESS; without either, Ray starts on this machine. On a cluster,
+    every worker must reach films, `out` and the bundle by the same address.
 
     Args:
         source: A film, a folder, an address of fsspec ("s3://bucket/films"), a Parquet file with columns `film` (a
@@ -67,11 +67,11 @@ def grade_dataset(
         address: The bundle, as in `from_pretrained`.
         revision: Its revision, where the address holds none.
         local_files_only: Use no network to get the bundle.
-        level: Coverage level of the prediction sets. None is the bundle's first.
-        force: Grade films even where they are refused.
-        workers: Graders at work, each on one core. None is one for each core of the cluster.
-        films_per_part: Films that a worker takes at a time, and rows of a file, more or less.
-        retry_failed: Grade the parts again in which films failed.
+        level: Coverage level of the prediction sets. None means the bundle's first.
+        force: Grade refused films, too.
+        workers: Number of graders, each on one core. None means one for each core of the cluster.
+        films_per_part: Number of films that a worker takes at a time, and about the number of rows of a file.
+        retry_failed: Grade those parts again in which films failed.
 
     Returns:
         The number of films, of those graded now, and of those that failed. A failed film has a row with its error.
@@ -94,36 +94,40 @@ def grade_dataset(
     """
     ray = _ray()
     bundle = pull_bundle(address, revision=revision, local_files_only=local_files_only)
+    options = _grader_options(bundle, address, revision, local_files_only, level)
+    files = GradedFiles(os.fspath(out), revision_of(bundle.folder), options["level"])
+    finished = files.finished(again=retry_failed)
+    sources = [os.fspath(one) for one in ([source] if isinstance(source, str | Path) else source)]
+    parts, films, notes = parts_of(sources, films_per_part, finished.films)
+    for note in notes:
+        print(escape_for_terminal(note), file=sys.stderr)
+    failed = _grade_parts(ray, parts, workers, files, options, force) if parts else 0
+    return GradedDataset(files.address, films, sum(len(part.films) for part in parts), len(finished.failed) + failed)
+
+
+def _grader_options(
+    bundle: Bundle, address: str | Path | None, revision: str | None, local_files_only: bool, level: float | None
+) -> dict[str, Any]:
+    """Return the arguments of `from_pretrained` by which every worker loads the bundle that was pulled here."""
     if address is not None and isinstance(parse_address(address, revision), Folder):
         address, revision = bundle.folder.absolute(), None  # a worker has a working folder of its own
-    options = {
+    return {
         "address": address,
         "revision": revision,
         "local_files_only": local_files_only,
         "level": bundle.config.conformal.at(level).level,
     }
-    files = GradedFiles(os.fspath(out), revision_of(bundle.folder), options["level"])
-    finished = files.finished(again=retry_failed)
-    sources = [source] if isinstance(source, str | Path) else source
-    addresses = [os.fspath(one) for one in sources]
-    parts, films, notes = parts_of(addresses, films_per_part, finished.films)
-    for note in notes:
-        print(on_terminal(note), file=sys.stderr)
-    failed = len(finished.failed)
-    if parts:
-        if not ray.is_initialized():
-            ray.init(log_to_driver=False)
-        workers = max(1, min(workers or int(ray.cluster_resources().get("CPU", 1)), len(parts)))
-        failed += _graded(ray, parts, workers, files, options, force)
-    return GradedDataset(files.address, films, sum(len(part.films) for part in parts), failed)
 
 
-def _graded(
-    ray: Any, parts: Sequence[Part], workers: int, files: GradedFiles, options: dict[str, Any], force: bool
+def _grade_parts(
+    ray: Any, parts: Sequence[Part], workers: int | None, files: GradedFiles, options: dict[str, Any], force: bool
 ) -> int:
-    """Grade the parts on actors, and return how many films failed."""
+    """Grade the parts on actors, and return how many films failed. Ray is started where it does not run yet."""
     from tqdm import tqdm
 
+    if not ray.is_initialized():
+        ray.init(log_to_driver=False)
+    workers = max(1, min(workers or int(ray.cluster_resources().get("CPU", 1)), len(parts)))
     ray.data.DataContext.get_current().enable_progress_bars = False  # the one below counts films
     items = [asdict(part) for part in parts]
     # A row is a part of some hundred names, and a block holds one: Ray keeps few of them under way, so an archive of

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import BundleChanged, BundleError, HubError
-from ..inside import leaving, stays_inside
+from ..links import is_inside, links_out_of
 from ..manifest import read_manifest, sha256_of
 
 
@@ -24,7 +24,7 @@ def check_place(path: Path, name: str, snapshot: Path) -> None:
     if os.path.abspath(path) != os.path.abspath(snapshot / name):
         raise HubError(f"The Hub answered the request for {snapshot.name} with {path}; try again.")
     repo = snapshot.parent.parent
-    if not any(stays_inside(path, room) for room in (repo, repo.parent / "blobs")):
+    if not any(is_inside(path, room) for room in (repo, repo.parent / "blobs")):
         raise BundleChanged(f"{path} is a link that leads out of the cache, to {path.resolve()}; pull again.")
 
 
@@ -46,7 +46,7 @@ def forget_damaged(snapshot: Path) -> None:
 
     They are fetched again. Of such a link, only the link is removed.
     """
-    links = {path.relative_to(snapshot).as_posix() for path in leaving(snapshot)}
+    links = {path.relative_to(snapshot).as_posix() for path in links_out_of(snapshot)}
     names = {"manifest.json", *links}
     if "manifest.json" not in links:
         with suppress(BundleError):
@@ -57,6 +57,6 @@ def forget_damaged(snapshot: Path) -> None:
             }
     for name in names:
         path = snapshot / name
-        if path.is_file() and stays_inside(path, snapshot.parent.parent):
+        if path.is_file() and is_inside(path, snapshot.parent.parent):
             path.resolve().unlink()
         path.unlink(missing_ok=True)

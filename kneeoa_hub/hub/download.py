@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import BundleError, BundleIncomplete, HubError, HubNotFound, HubUnreachable
-from ..inside import HUB_REPO
+from ..links import HUB_REPO
 from ..manifest import most_bytes, read_manifest, refuse_code, verify
 from ..settings import Settings
 from . import versioned

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import OutputError, SettingsError
+from ..escaping import unescape_cell
 from ..files import replacing
-from ..inert import from_cell
 from ..report import Answer
 from .tables import CSV_COLUMNS, csv_line, write_csv, write_json
 
@@ -155,7 +155,7 @@ def _csv_records(text: str) -> Iterator[_Record]:
             sets_at = float(row[level]) if row[level] else None
         except ValueError:
             raise ValueError(f"a level that is no number ({row[level]})") from None
-        yield _Record(from_cell(row[film]), row[revision], sets_at, csv_line(row))
+        yield _Record(unescape_cell(row[film]), row[revision], sets_at, csv_line(row))
 
 
 def _json_records(text: str) -> Iterator[_Record]:

@@ -11,9 +11,9 @@ from itertools import count
 from pathlib import Path
 
 from ..errors import FilmError, FilmNotFound, KneeOAError, OutputError
+from ..escaping import escape_for_terminal
 from ..imaging.folders import HEAD
 from ..imaging.formats import FILM_SUFFIXES, is_dicom
-from ..inert import on_terminal
 from ..report import Answer, FilmReport
 
 Passing = Iterable[tuple[str, Answer]]
@@ -156,7 +156,7 @@ def tell_fault(film: str, error: KneeOAError) -> None:
     """Write a line to standard error, above the progress bar that may be there."""
     from tqdm import tqdm
 
-    tqdm.write(on_terminal(f"kneeoa: {film}: {error.message}"), file=sys.stderr)
+    tqdm.write(escape_for_terminal(f"kneeoa: {film}: {error.message}"), file=sys.stderr)
 
 
 def with_report(answers: Passing, path: Path, shown: Mapping[str, str]) -> Iterator[tuple[str, Answer]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
 from ..errors import KneeOAError
-from ..inert import cell, on_terminal
+from ..escaping import escape_cell, escape_for_terminal
 from ..report import DISCLAIMER, Answer, KneeGrade, percent, span
 
 CSV_COLUMNS: tuple[str, ...] = (
@@ -90,7 +90,7 @@ def rows(film: str, answer: Answer) -> Iterator[dict[str, Any]]:
 def _csv_cell(value: Any) -> Any:
     if isinstance(value, tuple):
         return " ".join(map(str, value))
-    return cell(value) if isinstance(value, str) else value
+    return escape_cell(value) if isinstance(value, str) else value
 
 
 def write_table(answers: Iterable[tuple[str, Answer]], out: TextIO, longest: int = 0) -> int:
@@ -110,11 +110,11 @@ def write_table(answers: Iterable[tuple[str, Answer]], out: TextIO, longest: int
         file=out,
     )
     for film, answer in answers:
-        name = on_terminal(film)
+        name = escape_for_terminal(film)
         name = name if len(name) <= width else f"{name[: width // 3]}...{name[width // 3 + 3 - width :]}"
         if isinstance(answer, KneeOAError):
             failed += 1
-            print(f"{name:<{width}} ERROR  {on_terminal(answer.message)}", file=out, flush=True)
+            print(f"{name:<{width}} ERROR  {escape_for_terminal(answer.message)}", file=out, flush=True)
             continue
         model = f"Model {answer.model}, revision {answer.revision}. "
         if answer.refused:

@@ -15,7 +15,7 @@ import flask_app.bodies
 import flask_app.bridge
 import flask_app.source
 from flask_app.bodies import Bodies
-from flask_app.figures import Figures
+from flask_app.metrics import Metrics
 from flask_app.queue import Busy
 
 from ..support.flask_serving import connected, cut, faults, ready, serving
@@ -52,11 +52,11 @@ def test_large_stalled_bodies_block_no_other_client(films: dict[str, Path]):
 
 
 @contextmanager
-def one_held(patience: float) -> Iterator[tuple[Callable[..., None], dict[str, int], Figures]]:
+def one_held(patience: float) -> Iterator[tuple[Callable[..., None], dict[str, int], Metrics]]:
     """While a body that fills the room for all is under way: what sends another, the bytes that were read of each by
-    name, and the figures.
+    name, and the metrics.
     """
-    figures, begun, release, sizes = Figures(), threading.Event(), threading.Event(), {}
+    metrics, begun, release, sizes = Metrics(), threading.Event(), threading.Event(), {}
 
     def app(environ, start_response):
         name, stream = environ["name"], environ["wsgi.input"]
@@ -68,7 +68,7 @@ def one_held(patience: float) -> Iterator[tuple[Callable[..., None], dict[str, i
             assert release.wait(60)
         return [b""]
 
-    bodies = Bodies(app, figures, room=1000, patience=patience)
+    bodies = Bodies(app, metrics, room=1000, patience=patience)
 
     def send(name: str, size: int, length: str = "") -> None:
         bodies(
@@ -78,34 +78,34 @@ def one_held(patience: float) -> Iterator[tuple[Callable[..., None], dict[str, i
     eldest = threading.Thread(target=send, args=("eldest", 3000))
     eldest.start()
     assert begun.wait(60)
-    yield send, sizes, figures
+    yield send, sizes, metrics
     release.set()
     eldest.join(60)
 
 
 def test_over_a_limit_only_bodies_declared_small_are_received_beside_the_oldest():
-    with one_held(patience=0.2) as (send, sizes, figures):
+    with one_held(patience=0.2) as (send, sizes, metrics):
         send("small", 500, "500")
         with pytest.raises(Busy):
             send("another", 500)
     assert sizes == {"eldest": 3000, "small": 500, "another": 0}
-    assert figures.registry.get_sample_value("kneeoa_turned_away_total") == 1
+    assert metrics.registry.get_sample_value("kneeoa_turned_away_total") == 1
 
 
 def test_a_body_waits_for_the_oldest_and_is_then_received():
-    with one_held(patience=300) as (send, sizes, figures):
+    with one_held(patience=300) as (send, sizes, metrics):
         patient = threading.Thread(target=send, args=("patient", 500))
         patient.start()
         until(lambda: "patient" in sizes)
         assert sizes["patient"] == 0
     patient.join(60)
     assert sizes == {"eldest": 3000, "patient": 500}
-    assert figures.registry.get_sample_value("kneeoa_turned_away_total") == 0
+    assert metrics.registry.get_sample_value("kneeoa_turned_away_total") == 0
 
 
 def test_a_slow_body_is_rejected_while_others_wait(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(flask_app.bodies, "LOOK_SECONDS", 0.1)
-    figures, begun = Figures(), threading.Event()
+    metrics, begun = Metrics(), threading.Event()
 
     class Slow(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:
@@ -118,7 +118,7 @@ def test_a_slow_body_is_rejected_while_others_wait(monkeypatch: pytest.MonkeyPat
             pass
         return [b""]
 
-    bodies, ends = Bodies(app, figures, room=500), []
+    bodies, ends = Bodies(app, metrics, room=500), []
 
     def send(stream: io.BytesIO) -> None:
         try:

@@ -21,8 +21,8 @@ from PIL import Image
 import flask_app.queue
 from benchmarks.film_kinds import dicom
 from flask_app import create_app
-from flask_app.figures import Figures
 from flask_app.guards import new_key, read_keys
+from flask_app.metrics import Metrics
 from flask_app.queue import AT_A_TIME, Busy, Queue
 from flask_app.watch import JsonLines
 from kneeoa_hub import KneeGrader
@@ -42,12 +42,12 @@ def client_of(grader: KneeGrader, **settings: object) -> FlaskClient:
     return create_app(Settings(**settings), grader).test_client()  # type: ignore[arg-type]
 
 
-def waiting(figures: Figures) -> float | None:
-    return figures.registry.get_sample_value("kneeoa_waiting")
+def waiting(metrics: Metrics) -> float | None:
+    return metrics.registry.get_sample_value("kneeoa_waiting")
 
 
-def turned_away(figures: Figures) -> float | None:
-    return figures.registry.get_sample_value("kneeoa_turned_away_total")
+def turned_away(metrics: Metrics) -> float | None:
+    return metrics.registry.get_sample_value("kneeoa_turned_away_total")
 
 
 # --- access
@@ -157,8 +157,8 @@ def test_an_invalid_rate_is_an_error(grader: KneeGrader, rate: str):
 
 
 def test_when_too_many_wait_the_next_gets_retry_after_and_the_waiting_are_served():
-    figures = Figures()
-    queue, release = Queue(1, figures), threading.Event()
+    metrics = Metrics()
+    queue, release = Queue(1, metrics), threading.Event()
     started = [threading.Event() for _ in range(AT_A_TIME)]
     served = []
 
@@ -178,36 +178,36 @@ def test_when_too_many_wait_the_next_gets_retry_after_and_the_waiting_are_served
         assert event.wait(30)
     waiter = threading.Thread(target=wait)
     waiter.start()
-    until(lambda: waiting(figures))
+    until(lambda: waiting(metrics))
     with pytest.raises(Busy), queue.turn():
         pass
     release.set()
     for thread in (*holders, waiter):
         thread.join(30)
     assert sorted(map(str, served)) == sorted([*map(str, range(AT_A_TIME)), "waited"])
-    assert (waiting(figures), turned_away(figures)) == (0, 1)
+    assert (waiting(metrics), turned_away(metrics)) == (0, 1)
     with queue.turn():
         pass
 
 
 def test_a_request_that_waited_too_long_for_a_turn_gets_retry_after(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(flask_app.queue, "WAIT_SECONDS", 0.1)
-    figures = Figures()
-    queue = Queue(5, figures)
+    metrics = Metrics()
+    queue = Queue(5, metrics)
     with ExitStack() as turns:
         for _ in range(AT_A_TIME):
             turns.enter_context(queue.turn())
         with pytest.raises(Busy, match="Too many films"), queue.turn():
             pass
-    assert (waiting(figures), turned_away(figures)) == (0, 1)
+    assert (waiting(metrics), turned_away(metrics)) == (0, 1)
     with queue.turn():
         pass
 
 
 def test_large_films_take_turns_and_others_pass_by(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(flask_app.queue, "AT_A_TIME", 3)
-    figures, order = Figures(), []
-    queue = Queue(5, figures)
+    metrics, order = Metrics(), []
+    queue = Queue(5, metrics)
 
     def wait() -> None:
         with queue.turn(large=True):
@@ -216,7 +216,7 @@ def test_large_films_take_turns_and_others_pass_by(monkeypatch: pytest.MonkeyPat
     with queue.turn(large=True):
         waiter = threading.Thread(target=wait)
         waiter.start()
-        until(lambda: waiting(figures))
+        until(lambda: waiting(metrics))
         with queue.turn():
             order.append("small")
     waiter.join(30)
@@ -224,8 +224,8 @@ def test_large_films_take_turns_and_others_pass_by(monkeypatch: pytest.MonkeyPat
 
 
 def test_at_shutdown_waiting_requests_are_rejected_and_running_ones_finish():
-    figures, messages = Figures(), []
-    queue = Queue(5, figures)
+    metrics, messages = Metrics(), []
+    queue = Queue(5, metrics)
 
     def wait() -> None:
         try:
@@ -239,12 +239,12 @@ def test_at_shutdown_waiting_requests_are_rejected_and_running_ones_finish():
             turns.enter_context(queue.turn())
         waiter = threading.Thread(target=wait)
         waiter.start()
-        until(lambda: waiting(figures))
+        until(lambda: waiting(metrics))
         queue.stop()
         waiter.join(30)
         assert len(messages) == 1
         assert "being stopped" in messages[0]
-        assert turned_away(figures) == 0
+        assert turned_away(metrics) == 0
 
 
 def with_a_chunk_before_its_header(png: bytes) -> bytes:

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from flask_app import create_app
-from flask_app.figures import Figures
+from flask_app.metrics import Metrics
 from flask_app.problems import HTTP_ERRORS, ShownError
 from flask_app.source import ModelUnavailable
 from kneeoa_hub import KneeGrader
@@ -47,7 +47,7 @@ def test_every_figure_of_the_app_is_documented():
     guide = (ROOT / "docs" / "self-hosting.md").read_text("utf-8")
     families = {
         family.name + {"counter": "_total", "info": "_info"}.get(family.type, "")
-        for family in Figures().registry.collect()
+        for family in Metrics().registry.collect()
     }
     assert len(families) == 9
     assert {name for name in families if f"`{name}`" not in guide} == set()

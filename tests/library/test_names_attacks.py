@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from kneeoa_hub.cli import main
-from kneeoa_hub.inert import cell, from_cell, on_terminal
+from kneeoa_hub.escaping import escape_cell, escape_for_terminal, unescape_cell
 
 FORMULAS = [
     "=1+1",
@@ -31,18 +31,18 @@ PLAIN = ["", "knee.png", "a=1", "'", "'a", "\r", "1-2", "_=1", "ünïcode", "..-
 
 @pytest.mark.parametrize("text", FORMULAS)
 def test_a_cell_that_a_spreadsheet_would_compute_begins_with_an_apostrophe(text: str):
-    assert cell(text) == f"'{text}"
-    assert from_cell(cell(text)) == text
+    assert escape_cell(text) == f"'{text}"
+    assert unescape_cell(escape_cell(text)) == text
 
 
 @pytest.mark.parametrize("text", PLAIN)
 def test_other_cells_stay_as_they_are(text: str):
-    assert cell(text) == text == from_cell(text)
+    assert escape_cell(text) == text == unescape_cell(text)
 
 
 @pytest.mark.parametrize("code", ["\x1b[2J", "\x9b2J", "\r", "\n", "\x08", "\u202e", "\u2066", "\x7f"])
 def test_control_characters_for_a_terminal_are_written_as_their_codes(code: str):
-    shown = on_terminal(f"a{code}b")
+    shown = escape_for_terminal(f"a{code}b")
     assert shown.isprintable()
     assert shown.startswith("a\\")
     assert shown.endswith("b")
@@ -73,7 +73,7 @@ def test_an_answer_file_with_names_of_every_kind_is_taken_up_again(films, tmp_pa
         assert main(["grade", *NAMES, "--out", str(out)]) == 1
         if suffix == "csv":
             rows = list(csv.reader(out.open(newline="", encoding="utf-8")))
-            assert [from_cell(row[0]) for row in rows[1:]] == NAMES
+            assert [unescape_cell(row[0]) for row in rows[1:]] == NAMES
             assert not any(row[0].lstrip().startswith(("=", "+", "-", "@")) for row in rows)
     shown = capsys.readouterr().err
     assert "\x1b" not in shown
@@ -104,4 +104,4 @@ def test_two_processes_on_one_answer_file_lose_no_row(films, tmp_path):
     _, output = first.communicate(timeout=60)
     assert first.returncode == 1, output
     rows = list(csv.reader(out.open(newline="", encoding="utf-8")))
-    assert [from_cell(row[0]) for row in rows[1:]] == [str(films[0]), str(pipe)]
+    assert [unescape_cell(row[0]) for row in rows[1:]] == [str(films[0]), str(pipe)]

@@ -59,111 +59,119 @@ def act(hub: "HubServer", ask: Ask, method: str, path: str) -> tuple[int, bytes,
     raise Refused(404, f"{method} {path} is not of this Hub")
 
 
-def handler(hub: "HubServer") -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class Handler(BaseHTTPRequestHandler):
+    """Answers the requests of one server, `hub`, which says which fault strikes each of them."""
 
-        def log_message(self, format: str, *_: object) -> None:
-            pass
+    protocol_version = "HTTP/1.1"
+    hub: "HubServer"
 
-        def handle_one_request(self) -> None:
-            with suppress(ConnectionError, ValueError):  # the client has gone, or a fault closed the connection
-                super().handle_one_request()
+    def log_message(self, format: str, *_: object) -> None:
+        pass
 
-        def answer(self) -> None:
-            address = urlsplit(self.path)
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            token = self.headers.get("Authorization", "").removeprefix("Bearer ")
-            hub.requests.append((self.command, address.path))
-            if token and (CDN.fullmatch(address.path) or hub.cdn.endswith(self.headers.get("Host", "-"))):
-                hub.strays.add(token)
-            struck = hub.struck(self.command, address.path)
-            if struck == "hang":
-                hub.stopped.wait(60)
-                self.close_connection = True
-                return
-            ask = Ask({}, parse_qs(address.query), body, token)
-            try:
-                if struck == "fail":
-                    raise Refused(503, "Service unavailable")
-                if struck.startswith("busy"):
-                    self.send(429, b"Slow down", {"Retry-After": struck.removeprefix("busy").strip() or "3600"})
+    def handle_one_request(self) -> None:
+        with suppress(ConnectionError, ValueError):  # the client has gone, or a fault closed the connection
+            super().handle_one_request()
+
+    def answer(self) -> None:
+        hub, address = self.hub, urlsplit(self.path)
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        hub.requests.append((self.command, address.path))
+        if token and (CDN.fullmatch(address.path) or hub.cdn.endswith(self.headers.get("Host", "-"))):
+            hub.strays.add(token)
+        fault = hub.struck(self.command, address.path)
+        if self.answer_by_fault(fault):
+            return
+        if moved := hub.renaming(address.path):
+            self.send(307, b"", {"Location": hub.moved_to + moved})
+            return
+        try:
+            if fault == "fail":
+                raise Refused(503, "Service unavailable")
+            with hub.lock:
+                status, content, headers = act(
+                    hub, Ask({}, parse_qs(address.query), body, token), self.command, address.path
+                )
+        except Refused as refused:
+            status, content = refused.status, json.dumps(refused.body).encode()
+            headers = {
+                "X-Error-Code": refused.code,
+                "X-Error-Message": " ".join(refused.body["error"].split()),
+                "Content-Type": "application/json",
+            }
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            status, content, headers = 400, json.dumps({"error": f"Bad request: {error!r}"}).encode(), {}
+        self.send(status, content, headers, fault)
+
+    do_GET = do_HEAD = do_POST = do_PUT = answer
+
+    def answer_by_fault(self, fault: str) -> bool:
+        """Answer in place of the Hub, or not at all, and return True; return False where the Hub itself answers."""
+        if fault == "hang":
+            self.hub.stopped.wait(60)
+            self.close_connection = True
+        elif fault.startswith("busy"):
+            self.send(429, b"Slow down", {"Retry-After": fault.removeprefix("busy").strip() or "3600"})
+        elif fault.startswith("says "):
+            self.send(200, fault.removeprefix("says ").encode(), {"Content-Type": "application/json"})
+        elif fault == "portal":
+            self.send(200, b"<html>Please log in</html>", {"Content-Type": "text/html"})
+        else:
+            return False
+        return True
+
+    def send(self, status: int, content: bytes, headers: dict[str, str], fault: str = "") -> None:
+        """Send a response, or the part of it that the request asked for, as the fault changes it."""
+        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")) if status == 200 else None
+        whole = len(content)
+        if wanted:
+            status, content = 206, content[int(wanted[1]) :]
+            headers = {**headers, "Content-Range": f"bytes {wanted[1]}-{whole - 1}/{whole}"}
+        if fault in ("cut", "reset") and self.command != "GET":
+            self.hang_up(fault)  # it was done, and the client gets no response
+            return
+        if fault.startswith("header "):
+            name, _, value = fault.removeprefix("header ").partition(": ")
+            headers = {**headers, name: value}
+        if fault == "flip" and content:
+            content = content[:-1] + bytes([content[-1] ^ 1])
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.write_body(content, fault)
+
+    def write_body(self, content: bytes, fault: str) -> None:
+        """Write the body of a response: whole, in part, or slowly."""
+        if fault in ("cut", "reset"):
+            self.wfile.write(content[: len(content) // 2])
+            self.hang_up(fault)
+        elif fault == "stall":
+            self.wfile.write(content[: len(content) // 2])
+            self.hub.stopped.wait(60)
+            self.close_connection = True
+        elif fault in ("drip", "slow"):
+            piece, pause = (1, 0.2) if fault == "drip" else (max(1, len(content) // 20), 0.05)
+            for start in range(0, len(content), piece):
+                self.wfile.write(content[start : start + piece])
+                if self.hub.stopped.wait(pause):
                     return
-                if struck.startswith("says "):
-                    self.send(200, struck.removeprefix("says ").encode(), {"Content-Type": "application/json"})
-                    return
-                if struck == "portal":
-                    self.send(200, b"<html>Please log in</html>", {"Content-Type": "text/html"})
-                    return
-                moved = hub.renaming(address.path)
-                if moved:
-                    self.send(307, b"", {"Location": hub.moved_to + moved})
-                    return
-                with hub.lock:
-                    status, content, headers = act(hub, ask, self.command, address.path)
-            except Refused as refused:
-                status, content = refused.status, json.dumps(refused.body).encode()
-                headers = {
-                    "X-Error-Code": refused.code,
-                    "X-Error-Message": " ".join(refused.body["error"].split()),
-                    "Content-Type": "application/json",
-                }
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
-                status, content, headers = 400, json.dumps({"error": f"Bad request: {error!r}"}).encode(), {}
-            self.send(status, content, headers, struck)
-
-        do_GET = do_HEAD = do_POST = do_PUT = answer
-
-        def send(self, status: int, content: bytes, headers: dict[str, str], struck: str = "") -> None:
-            wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", "")) if status == 200 else None
-            whole = len(content)
-            if wanted:
-                status, content = 206, content[int(wanted[1]) :]
-                headers = {**headers, "Content-Range": f"bytes {wanted[1]}-{whole - 1}/{whole}"}
-            if struck in ("cut", "reset") and self.command != "GET":
-                self.hang_up(struck)  # it was done, and the client gets no response
-                return
-            if struck.startswith("header "):
-                name, _, value = struck.removeprefix("header ").partition(": ")
-                headers = {**headers, name: value}
-            if struck == "flip" and content:
-                content = content[:-1] + bytes([content[-1] ^ 1])
-            self.send_response(status)
-            for name, value in headers.items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(content)))
-            self.end_headers()
-            if self.command == "HEAD":
-                return
-            if struck in ("cut", "reset"):
-                self.wfile.write(content[: len(content) // 2])
-                self.hang_up(struck)
-                return
-            if struck == "stall":
-                self.wfile.write(content[: len(content) // 2])
-                hub.stopped.wait(60)
-                self.close_connection = True
-                return
-            if struck == "drip":
-                for start in range(len(content)):
-                    self.wfile.write(content[start : start + 1])
-                    if hub.stopped.wait(0.2):
-                        return
-                return
-            if struck == "slow":
-                for start in range(0, len(content), max(1, len(content) // 20)):
-                    self.wfile.write(content[start : start + max(1, len(content) // 20)])
-                    hub.stopped.wait(0.05)
-                return
+        else:
             self.wfile.write(content)
 
-        def hang_up(self, how: str) -> None:
-            self.wfile.flush()
-            if how == "reset":
-                self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                self.connection.close()
-            else:
-                self.connection.shutdown(socket.SHUT_RDWR)
-            self.close_connection = True
+    def hang_up(self, how: str) -> None:
+        """Close the connection: by the end of the stream, or by a reset."""
+        self.wfile.flush()
+        if how == "reset":
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+        else:
+            self.connection.shutdown(socket.SHUT_RDWR)
+        self.close_connection = True
 
-    return Handler
+
+def handler(hub: "HubServer") -> type[BaseHTTPRequestHandler]:
+    """Return the class of handlers that answer for this server."""
+    return type("HandlerOfHub", (Handler,), {"hub": hub})

@@ -16,7 +16,7 @@ from tuning.__main__ import main
 from tuning.data.datasets import load_knees
 from tuning.data.table import read_films, write_films
 from tuning.run import steps
-from tuning.run.room import check_room, only_run
+from tuning.run.folder import check_disk_space, only_run
 
 pytestmark = pytest.mark.keras
 
@@ -262,6 +262,6 @@ def test_two_runs_in_one_folder_are_refused(tmp_path: Path):
 
 
 def test_a_disk_without_room_for_a_checkpoint_ends_a_run_before_it_is_written(tmp_path: Path):
-    check_room(tmp_path, 1000)
+    check_disk_space(tmp_path, 1000)
     with pytest.raises(OutputError, match="make room"):
-        check_room(tmp_path, 10**15)
+        check_disk_space(tmp_path, 10**15)

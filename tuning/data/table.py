@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from kneeoa_hub.errors import DataError
+from kneeoa_hub.escaping import escape_cell, unescape_cell
 from kneeoa_hub.grades import NUM_GRADES
 from kneeoa_hub.imaging.frame import Place, place_of
-from kneeoa_hub.inert import cell, from_cell
 
 USABLE = "yes"
 """The `use` of a film that training and the main measures may use."""
@@ -119,7 +119,7 @@ def _written(value: Any) -> Any:
     """A field as its cell of films.csv, which no spreadsheet takes for a formula."""
     if isinstance(value, Place):
         return " ".join(f"{number:g}" for number in astuple(value))
-    return cell(value) if isinstance(value, str) else value
+    return escape_cell(value) if isinstance(value, str) else value
 
 
 def _parsed(name: str, value: str) -> Any:
@@ -132,4 +132,4 @@ def _parsed(name: str, value: str) -> Any:
         raise ValueError(
             f"a film has the {name} {value!r}; known are {', '.join(GRADES if name == 'grade' else SPLITS)}"
         )
-    return int(value) if name in INTEGERS else from_cell(value)
+    return int(value) if name in INTEGERS else unescape_cell(value)

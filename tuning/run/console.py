@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kneeoa_hub.errors import AddressError, KneeOAError, SettingsError
-from kneeoa_hub.inert import on_terminal
+from kneeoa_hub.escaping import escape_for_terminal
 from kneeoa_hub.settings import Settings
 from kneeoa_hub.third_party import prepare_network, prepare_streams, wrong_keras_backend
 
@@ -78,10 +78,10 @@ def exit_code(run: Callable[[], None]) -> int:
             raise SettingsError(wrong)
         run()
     except KneeOAError as error:
-        print(on_terminal(f"error: {error.message}"), file=sys.stderr)
+        print(escape_for_terminal(f"error: {error.message}"), file=sys.stderr)
         return 2 if isinstance(error, AddressError | SettingsError) else 1
     except OSError as error:
-        where = on_terminal(f"{error.filename}: ") if error.filename else ""
+        where = escape_for_terminal(f"{error.filename}: ") if error.filename else ""
         print(f"error: {where}{error.strerror or error}; give an --out with room and permission.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

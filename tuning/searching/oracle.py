@@ -22,7 +22,7 @@ from keras_tuner.engine import trial as trials
 from kneeoa_hub.errors import DataError, OutputError
 from kneeoa_hub.files import UNFINISHED, replacing
 
-from ..run.room import check_room
+from ..run.folder import check_disk_space
 from ..run.steps import SEEDS
 from .settings import FACTOR, SearchSettings
 from .space import Space, hyperparameters
@@ -234,7 +234,7 @@ class Limits:
 
     def check(self) -> None:
         """Raise OutputError when the disk is full, DataError when the time is over; the search can be gone on with."""
-        check_room(self.out, 0)
+        check_disk_space(self.out, 0)
         if self.oracle.fault:
             raise OutputError(f"{self.oracle.fault}; make room, and give the same command again to go on.")
         if self.hours and time.monotonic() - self._began > 3600 * self.hours:

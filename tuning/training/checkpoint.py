@@ -16,7 +16,7 @@ from kneeoa_hub.errors import DataError
 from kneeoa_hub.files import replacing
 from kneeoa_hub.keras_files import load_weights
 
-from ..run.room import check_room
+from ..run.folder import check_disk_space
 from ..run.weights import save_weights
 
 OBJECTIVE = "val_qwk"
@@ -91,7 +91,7 @@ class Checkpoint(keras.callbacks.Callback):
         self.rows.append({"epoch": epoch, **values})
         _write_history(self.history, self.rows)
         self.newest.parent.mkdir(exist_ok=True)
-        check_room(self.newest.parent, self.model.count_params())
+        check_disk_space(self.newest.parent, self.model.count_params())
         with replacing(self.newest) as part:
             save_weights(self.model, part)
         self.done = epoch + 1

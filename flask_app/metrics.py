@@ -6,12 +6,12 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
 from kneeoa_hub import KneeOAError
 from kneeoa_hub.report import Answer
 
-EXTENSION = "kneeoa_figures"
+EXTENSION = "kneeoa_metrics"
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 """Upper bounds of the histogram of answer times, in seconds."""
 
 
-class Figures:
+class Metrics:
     """The metrics of one app, in a registry of their own."""
 
     def __init__(self) -> None:
@@ -35,7 +35,7 @@ class Figures:
         self.model = Info("kneeoa_model", "The model that answers.", registry=self.registry)
 
     @classmethod
-    def of(cls, app: Flask) -> "Figures":
+    def of(cls, app: Flask) -> "Metrics":
         """Return the metrics of an app."""
         return app.extensions[EXTENSION]
 

@@ -1,4 +1,4 @@
-"""What a long run needs for itself: room on the disk, and a folder in which no other run writes."""
+"""Checks the output folder of a long run: the disk has enough space, and no other run writes to the folder."""
 
 import shutil
 from collections.abc import Iterator
@@ -11,9 +11,10 @@ from kneeoa_hub.files import UNFINISHED
 BYTES_PER_PARAMETER = 12
 """A checkpoint holds a weight and the optimizer's two moments of it, of four bytes each."""
 SPARE = 8 * 2**20
+"""Bytes that stay free for the small files beside a checkpoint."""
 
 
-def check_room(folder: Path, parameters: int) -> None:
+def check_disk_space(folder: Path, parameters: int) -> None:
     """Raise OutputError when a checkpoint would not fit: the HDF5 library ends the process on a full disk."""
     needed, free = BYTES_PER_PARAMETER * parameters + SPARE, shutil.disk_usage(folder).free
     if free < needed:

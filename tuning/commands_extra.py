@@ -1,4 +1,4 @@
-"""The command line of the steps beside the loop: the networks locator and gate, and adapting a published model."""
+"""The command line of the steps outside the loop: locator, gate and adapt."""
 
 import argparse
 from pathlib import Path

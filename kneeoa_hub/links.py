@@ -1,17 +1,17 @@
-"""Paths that must stay inside a bundle's folder: a link that leads out of it could show or remove another file."""
+"""Finds symbolic links that lead out of a bundle's folder: such a link could expose or remove another file."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 HUB_REPO = "models--"
-"""Start of the name of a repo's folder in the Hub client's cache."""
+"""The prefix of a repo's folder in the cache of the Hub client."""
 
 
-def leaving(folder: Path) -> Iterator[Path]:
-    """Yield each link below `folder` that leads out of it, in the order of their names.
+def links_out_of(folder: Path) -> Iterator[Path]:
+    """Yield each link below `folder` that leads out of it, in order of name.
 
-    A snapshot in the Hub client's cache is made of links. Those may lead to the files that the cache keeps for its repo
-    and, where the client shares files between repos, for the whole cache. No other link may leave the folder.
+    A snapshot in the cache of the Hub client consists of links. They may lead to the files that the cache keeps for the
+    repo or, if the client shares files between repos, for the whole cache. No other link may leave the folder.
     """
     rooms = _rooms(folder)
     for path in sorted(folder.rglob("*")):
@@ -19,7 +19,7 @@ def leaving(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def stays_inside(path: Path, folder: Path) -> bool:
+def is_inside(path: Path, folder: Path) -> bool:
     """Return whether `path`, with every link followed, lies below `folder`."""
     return _is_inside(path, [folder.resolve()])
 

@@ -1,0 +1,28 @@
+"""Escapes texts from outside, such as the names of films, for spreadsheets and terminals."""
+
+FORMULA_SIGNS = frozenset("=+-@＝＋－＠")
+"""The first characters of a formula in a spreadsheet, in their normal and their full-width form."""
+
+
+def escape_cell(text: str) -> str:
+    """Return a text that no spreadsheet reads as a formula. A text that looks like one gets an apostrophe in front.
+
+    Spreadsheets skip blanks, control characters and a byte order mark before a formula. A text that already begins with
+    apostrophes gets one more before a formula, so that `unescape_cell` returns every text unchanged.
+    """
+    seen = (letter for letter in text.lstrip("'") if letter.isprintable() and not letter.isspace())
+    return f"'{text}" if next(seen, "") in FORMULA_SIGNS else text
+
+
+def unescape_cell(text: str) -> str:
+    """Return the original of a text that `escape_cell` returned."""
+    return text[1:] if text.startswith("'") and escape_cell(text[1:]) == text else text
+
+
+def escape_for_terminal(text: str) -> str:
+    """Return a text as one line without control characters, which are replaced by their codes.
+
+    A byte of a name that is not UTF-8 stays, since no terminal acts on it.
+    """
+    kept = (letter.isprintable() or "\udc80" <= letter <= "\udcff" for letter in text)
+    return "".join(letter if keep else ascii(letter)[1:-1] for letter, keep in zip(text, kept, strict=True))
