@@ -132,7 +132,7 @@ def train_variant(architecture: Architecture, settings: TrainSettings, audit: Pa
 
 
 def _targets(audit: Path, teacher: str, films: int) -> np.ndarray:
-    """[N,5]: the targets of the training films that a teacher shares."""
+    """Return [N,5]: the targets of the training films that a teacher shares."""
     from kneeoa_hub.bundle import read_bundle
     from kneeoa_hub.hub.pull_push import pull
     from tuning.data.datasets import load_knees, stratified_subset

@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def measured(film: bytes, decoder: FileDecoder, times: int) -> dict[str, float]:
-    """Milliseconds of a film: of the processor, of this process and those that it started, and of the clock."""
+    """Return the milliseconds of a film: of the processor, with all processes started here, and of the clock."""
     for _ in range(WARM_UP):
         decode(film, file_decoder=decoder)
     begun, taken = cpu_seconds(), []
@@ -55,7 +55,7 @@ def measured(film: bytes, decoder: FileDecoder, times: int) -> dict[str, float]:
 
 
 def cpu_seconds() -> float:
-    """Seconds of the processor of this process and of those that it started."""
+    """Return the seconds of the processor of this process and of those that it started."""
     own = resource.getrusage(resource.RUSAGE_SELF)
     children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     ticks = 0

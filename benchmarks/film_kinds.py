@@ -208,9 +208,7 @@ def _dicoms(deep: np.ndarray) -> Iterator[FilmFile]:
 
 
 def _in_part_of_its_cells(twelve: np.ndarray) -> Iterator[FilmFile]:
-    """A film [H,W] of 12 bits in cells of 16 that hold something else too, or in their upper bits, as older machines
-    write it.
-    """
+    """Yield a 12-bit film [H,W] in cells of 16 bits that hold other data too, or in the upper bits of its cells."""
     below, upper = {"BitsStored": 12, "HighBit": 11}, {"BitsStored": 12, "HighBit": 15}
     overlay = twelve | (np.indices(twelve.shape).sum(0) % 7 == 0).astype(np.uint16) << 12
     for syntax in (
@@ -242,7 +240,7 @@ def _in_part_of_its_cells(twelve: np.ndarray) -> Iterator[FilmFile]:
 
 
 def _far_from_zero(twelve: np.ndarray) -> Iterator[FilmFile]:
-    """A film [H,W] of 12 bits whose zero, padding or marker is far from its grays."""
+    """Yield a film [H,W] of 12 bits whose zero, padding or marker is far from its grays."""
     negative: dict[str, Any] = {"PhotometricInterpretation": "MONOCHROME1"}
     padded = np.pad(4095 - twelve, ((0, 0), (twelve.shape[1] // 8,) * 2), constant_values=OPAQUE)
     yield FilmFile(

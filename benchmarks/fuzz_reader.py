@@ -138,7 +138,7 @@ def _run(form: str, counts: Path, runs: int, seed: int, corpus: Path, found: Pat
 
 
 def _executed(log: str) -> int:
-    """The number of inputs in a log."""
+    """Return the number of inputs in a log."""
     counts = re.findall(r"^#(\d+)\s", log, re.MULTILINE) + re.findall(r"number_of_executed_units:\s+(\d+)", log)
     if not counts:
         raise SystemExit(log[-3000:])
@@ -160,7 +160,7 @@ def described(log: str) -> dict:
 
 
 def _row(form: str, result: dict) -> str:
-    """The figures of one format as a row of the page's table."""
+    """Return the figures of one format as a row of the page's table."""
     seeds, reached, outcomes = result["seeds"], result["coverage"], result["outcomes"]
     counted = (result["inputs"], seeds["synthetic"], seeds["real"])
     edges = (

@@ -222,7 +222,7 @@ def _files(rows: Rows) -> int:
 
 
 def _introduction(grader: KneeGrader, drawn: int, given: int, kinds: Rows, others: Rows) -> list[str]:
-    """The page down to the head of its first table."""
+    """Return the page down to the head of its first table."""
     return [
         "# Inputs that were tested",
         "",
@@ -284,7 +284,7 @@ def page(grader: KneeGrader, drawn: int, given: int, kinds: Rows, others: Rows) 
 
 
 def before_and_now(grader: KneeGrader) -> str:
-    """Returns the table of the films of odd_films, with what an earlier version made of each."""
+    """Return the table of the films of odd_films, with what an earlier version made of each."""
     before = json.loads(BEFORE.read_text("utf-8"))
     lines = [
         "",

@@ -194,7 +194,7 @@ def ask(connection: socket.socket, request: bytes) -> tuple[int, bool]:
 
 
 def _request(address: str, film: bytes) -> bytes:
-    """An HTTP request with a form that holds the film."""
+    """Return an HTTP request with a form that holds the film."""
     head = (
         f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="film"; filename="film"\r\nContent-Type:'
         " application/octet-stream\r\n\r\n"

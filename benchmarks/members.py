@@ -127,7 +127,7 @@ def choices(
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> Estimate:
-    """The mean of values [N] with its 95% interval over bootstrap samples [S,N]."""
+    """Return the mean of values [N] with its 95% interval over bootstrap samples [S,N]."""
     from tuning.run.estimates import estimate
 
     return estimate(values.mean(), *np.percentile(weights @ values, INTERVAL), n=len(values))

@@ -116,7 +116,7 @@ def odd_films() -> Iterator[tuple[str, bytes]]:
 
 
 def _shapes(deep: np.ndarray) -> Iterator[tuple[str, bytes]]:
-    """Pixels that are twice as high as wide."""
+    """Yield pixels that are twice as high as wide."""
     rows = np.ascontiguousarray(deep[::2])
     yield "DICOM, Pixel Aspect Ratio 2\\1", dicom(rows, PixelAspectRatio=["2", "1"])
     yield "DICOM, Imager Pixel Spacing 0.2\\0.1", dicom(rows, ImagerPixelSpacing=["0.2", "0.1"])

@@ -44,7 +44,7 @@ def table(counts: Mapping[str, Counter[bool]]) -> str:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--films", type=Path, required=True, help="archive with labels.csv")
     parser.add_argument("--bundle", help="address; the shipped bundle by default")

@@ -45,7 +45,7 @@ def _read(reader: FilmReader, film: AuditedFilm) -> TrueFilm:
 
 
 def worst(rows: Sequence[ChangeEvidence]) -> dict[str, tuple[str, float]]:
-    """The change that does most harm, by figure, and how much."""
+    """Return the change that does most harm, by figure, and how much."""
     plain, changed = rows[0], rows[1:]
     losses = {
         "loss of QWK": {row.change: plain.qwk.value - row.qwk.value for row in changed},
@@ -58,7 +58,7 @@ def worst(rows: Sequence[ChangeEvidence]) -> dict[str, tuple[str, float]]:
 
 
 def table(rows: Sequence[ChangeEvidence]) -> str:
-    """The rows as Markdown."""
+    """Return the rows as Markdown."""
     lines = [
         "| films | QWK | accuracy | AUC, KL >= 2 | same grade | shift | coverage | refused |",
         "|---|---|---|---|---|---|---|---|",

@@ -158,7 +158,7 @@ def is_permitted(name: str) -> bool:
 
 
 def _either(left: list[str]) -> bool:
-    """Whether one of several alternatives is permitted; left: the rest of the expression, with the next word last."""
+    """Return whether one of several alternatives is permitted. left: the rest of the expression, next word last."""
     permitted = _both(left)
     while left and left[-1] == "OR":
         left.pop()

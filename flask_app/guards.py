@@ -147,7 +147,7 @@ def read_keys(path: Path) -> dict[str, str]:
 
 
 def host_is_ours() -> bool:
-    """Whether the host that was asked is one of the trusted hosts, or without them a name of this machine itself."""
+    """Return whether the request names a trusted host or, when none is set, a name of this machine."""
     hosts = current_app.config["KNOWN_HOSTS"]
     # Werkzeug knows no address of IPv6 in a list.
     return host_is_trusted(request.host, hosts) or PORT.sub("", request.host) in hosts

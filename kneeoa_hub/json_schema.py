@@ -63,7 +63,7 @@ def _plain(kind: Any, definitions: dict[str, Any]) -> dict[str, Any]:
 
 
 def _keywords(note: Any, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """What one note of a field adds to its schema."""
+    """Return the schema keywords that one annotation of a field adds."""
     if isinstance(note, str):
         return {"description": note}
     if isinstance(note, Range):

@@ -140,7 +140,7 @@ def _row(label: Labelled, content: bytes, film: Film) -> AuditedFilm:
 
 
 def _with_polarity(decoded: Sequence[Decoded]) -> list[AuditedFilm]:
-    """The films, of which those are marked that look like the negative of the other single knees of their dataset."""
+    """Return the films, and mark those that look like negatives of the other single knees of their dataset."""
     films = [one.film for one in decoded]
     for dataset in sorted({film.dataset for film in films}):
         rows = [row for row, film in enumerate(films) if film.dataset == dataset and film.knees == 1]

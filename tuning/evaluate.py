@@ -102,7 +102,7 @@ def evaluate(
 
 
 def _goes_on(ensemble: TrainedEnsemble) -> bool:
-    """Whether a member went on from a bundle whose audit knew fewer copies, so that it saw knees held out here."""
+    """Return whether a member started from a bundle whose audit knew fewer copies, so it saw knees held out here."""
     return any(member.origin for member in ensemble.record.members)
 
 
@@ -121,14 +121,14 @@ def _seen(ensemble: TrainedEnsemble) -> frozenset[str]:
 
 
 def _predict_reference(ensemble: TrainedEnsemble) -> PredictedSplit:
-    """A part of the training films."""
+    """Return a part of the training films."""
     knees = load_knees(ensemble.audit, "train", ensemble.config).of_datasets(ensemble.record.datasets)
     knees = stratified_subset(knees, REFERENCE_FILMS)
     return PredictedSplit("train", knees, predict(ensemble.model, knees, "evaluate: training"), None)
 
 
 def _predict_split(ensemble: TrainedEnsemble, split: str, copies: Path | None) -> PredictedSplit:
-    """All films of a held-out split, also of datasets that were not trained on."""
+    """Return all films of a held-out split, also of datasets that were not trained on."""
     knees, seen = load_knees(ensemble.audit, split, ensemble.config), None
     if copies:
         knees, seen = mark_seen(knees, read_films(ensemble.audit), read_films(copies))
@@ -140,7 +140,7 @@ def _predict_split(ensemble: TrainedEnsemble, split: str, copies: Path | None) -
 
 
 def _embed_changed(ensemble: TrainedEnsemble, knees: Knees) -> np.ndarray | None:
-    """[N,V,D]: embeddings of N validation knees on films changed V times; None for knees that are not framed."""
+    """Return [N,V,D]: embeddings of N validation knees on films changed V times; None for knees that are not framed."""
     if not knees.framed:
         return None
     variants = load_variants(ensemble.audit, knees, ensemble.config, PLAIN + CHANGED)[:, PLAIN:]

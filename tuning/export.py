@@ -201,7 +201,7 @@ def _report_of_search(train: Path) -> Path | None:
 
 
 def _with_parts(evidence: Evidence, parts: Parts, exported: ExportEvidence) -> Evidence:
-    """The evidence with that of the parts and of the export."""
+    """Return the evidence with that of the parts and of the export."""
     return replace(
         evidence,
         export=exported,

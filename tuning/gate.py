@@ -142,7 +142,7 @@ def gate_part(folder: Path) -> GatePart:
 
 
 def _training_pictures(films: dict[str, list[np.ndarray]], settings: GateSettings) -> tuple[np.ndarray, np.ndarray]:
-    """Pictures [N,SIDE,SIDE,1] float16, as the network receives them, and their classes [N]."""
+    """Return pictures [N,SIDE,SIDE,1] float16, as the network receives them, and their classes [N]."""
     rng = np.random.default_rng(settings.seed)
     knees = [film for mine in films.values() for film in mine]
     knees += [
@@ -168,7 +168,7 @@ def _training_pictures(films: dict[str, list[np.ndarray]], settings: GateSetting
 
 
 def _input(film: np.ndarray) -> np.ndarray:
-    """A film as the network receives it."""
+    """Return a film as the network receives it."""
     return network_input(film.astype(np.float32), (0, 0, film.shape[1], film.shape[0]), InputConfig(SIDE, SIDE))
 
 
@@ -208,7 +208,7 @@ def _measure(
     knees: dict[str, np.ndarray],
     parameters: int,
 ) -> GateEvidence:
-    """What the gate does with validation knees, with synthetic films and with the sample films."""
+    """Return what the gate does with validation knees, with synthetic films and with the sample films."""
     synthetic = _measure_synthetic(predict, config, [film for mine in films.values() for film in mine])
     samples = [film.pixels for film in sample_films().values() if len(film.grades) == 1]
     refused = sum(not verdict(row, config).accepted for row in predict(samples))
@@ -222,7 +222,7 @@ def _measure(
 
 
 def _measure_knees(config: GateConfig, probabilities: np.ndarray) -> GateKnees:
-    """How many real upright knees are refused, or wrongly put right."""
+    """Return how many real upright knees are refused, or wrongly put right."""
     verdicts = [verdict(row, config) for row in probabilities]
     return GateKnees(
         refused=proportion([not one.accepted and one.pose is None for one in verdicts]),
@@ -231,7 +231,7 @@ def _measure_knees(config: GateConfig, probabilities: np.ndarray) -> GateKnees:
 
 
 def _measure_synthetic(predict: Predict, config: GateConfig, films: Films) -> dict[str, Outcomes]:
-    """By kind of synthetic film, how many are refused, put right, or let through."""
+    """Return, by kind of synthetic film, how many are refused, put right, or let through."""
     outcomes = {}
     for name, (make, pose) in negatives.measured(films, np.random.default_rng(99)).items():
         made = [make() for _ in range(MEASURED)]
@@ -242,7 +242,7 @@ def _measure_synthetic(predict: Predict, config: GateConfig, films: Films) -> di
 
 
 def _outcomes(verdicts: Sequence[Verdict], pose: Pose | None) -> Outcomes:
-    """How many films are refused, turned back from their pose, or neither."""
+    """Return how many films are refused, turned back from their pose, or neither."""
     right = np.array([one.pose is not None and one.pose == pose for one in verdicts])
     refused = np.array([not one.accepted and one.pose is None for one in verdicts])
     return Outcomes(

@@ -194,7 +194,7 @@ def choose_threshold(
 
 
 def _crops(audit: Path, films: Sequence[AuditedFilm], split: str) -> list[AuditedFilm]:
-    """The usable crops of a split. Raises DataError when there is none."""
+    """Return the usable crops of a split. Raises DataError when there is none."""
     crops = [film for film in films if film.split == split and film.usable and is_crop(film)]
     if not crops:
         raise DataError(
@@ -215,7 +215,7 @@ def _train(films: Sequence[AuditedFilm], out: Path, config: InputConfig, setting
 
 
 def _counted_right(films: Sequence[tuple[Sequence[Joint], int]]) -> list[float]:
-    """By each of THRESHOLDS, the proportion of the films with as many joints above it as there are."""
+    """Return, by each of THRESHOLDS, the proportion of the films with as many joints above it as there are."""
     return [
         float(np.mean([sum(joint.score >= value for joint in found) == true for found, true in films]))
         for value in THRESHOLDS

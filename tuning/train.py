@@ -90,7 +90,7 @@ def _as_json(settings: TrainSettings) -> dict[str, Any]:
 
 
 def _protocols(audit: Path, settings: TrainSettings, joining: Sequence[JoiningMember]) -> tuple[str, ...]:
-    """The datasets whose readers have a classifier of their own, the largest first; () where all share one.
+    """Return the datasets whose readers have a classifier of their own, the largest first; () where all share one.
 
     Raises DataError where a member that joins has other protocols.
     """
@@ -139,14 +139,14 @@ def _with_origin(trained: Sequence[TrainedMember], start: Start | None) -> tuple
 
 
 def _looks_before(joining: Sequence[JoiningMember], start: Start | None) -> int | None:
-    """Evaluations on the test films of everything that weights were taken from."""
+    """Return the evaluations on the test films of everything that weights were taken from."""
     if not joining and not start:
         return None
     return earlier_test_evaluations(joining) + (start.test_evaluations if start else 0)
 
 
 def _origin(joining: Sequence[JoiningMember], start: Start | None) -> str | None:
-    """Which versions the joined members were taken from, for the card."""
+    """Return which versions the joined members were taken from, for the card."""
     origins = [f"{member.name}: of {member.record.origin}" for member in joining if member.record.origin]
     origins += [f"{member.name}: of {start.origin}, trained further" for member in start.members] if start else []
     return "; ".join(origins) or None

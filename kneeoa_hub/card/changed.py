@@ -12,7 +12,7 @@ COLUMNS = {"same grade": "same", "QWK": "qwk", "shift": "bias", "refused": "refu
 
 
 def changed(evidence: RobustnessEvidence | None, figures: str) -> str:
-    """What each change of the films does to their grades, with a picture of the intervals."""
+    """Describe what each change of the films does to their grades, with a picture of the intervals."""
     if not evidence:
         return ""
     collections = evidence.collections
@@ -34,7 +34,7 @@ def changed(evidence: RobustnessEvidence | None, figures: str) -> str:
 
 
 def worst(evidence: RobustnessEvidence | None) -> str:
-    """In words, how many films keep their grade on the mean of all changes and under the worst one."""
+    """Say in words how many films keep their grade on the mean of all changes and under the worst one."""
     if not evidence:
         return ""
     means, lowest = [], []

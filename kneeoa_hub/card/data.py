@@ -7,7 +7,7 @@ from .text import escaped, listed, section, table
 
 
 def data(found: DataEvidence) -> str:
-    """The films of each split, copies, shortcuts, sources and readers."""
+    """Describe the films of each split, copies, shortcuts, sources and readers."""
     rows = [
         (escaped(dataset), split, *counts)
         for dataset, splits in found.splits.items()
@@ -42,7 +42,7 @@ def _shifted(found: DataEvidence) -> str:
 
 
 def _overlaps(found: DataEvidence) -> str:
-    """Films of one collection whose knees are in another."""
+    """Describe films of one collection whose knees are in another."""
     rows = [
         row
         for row in found.overlaps.get("given_splits", ())
@@ -70,7 +70,7 @@ def _inverted(found: DataEvidence) -> str:
 
 
 def _shortcuts(found: DataEvidence) -> str:
-    """How well the grade can be guessed without the joint."""
+    """Describe how well the grade can be guessed without the joint."""
     rows = [
         (escaped(dataset), what, row.qwk, row.balanced_accuracy)
         for dataset, scores in found.shortcuts.items()

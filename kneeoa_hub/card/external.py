@@ -17,7 +17,7 @@ def across(evidence: Evidence) -> list[CrossDomainRow]:
 
 
 def other_sources(evidence: Evidence) -> str:
-    """In words, what a network is worth on films of another collection."""
+    """Say in words what a network is worth on films of another collection."""
     rows = across(evidence)
     advice = "compare with your readers, then adapt or recalibrate (`python -m tuning adapt`)."
     if not rows:
@@ -34,7 +34,7 @@ def other_sources(evidence: Evidence) -> str:
 
 
 def cross_domain(evidence: Evidence) -> str:
-    """What a network that was trained on one collection measures on another."""
+    """Describe what a network that was trained on one collection measures on another."""
     if not across(evidence):
         return ""
     rows = [
@@ -51,7 +51,7 @@ def cross_domain(evidence: Evidence) -> str:
 
 
 def two_knee_strips(evidence: Evidence) -> str:
-    """Films of two knees under one grade, which no network was trained on."""
+    """Describe films of two knees under one grade, which no network was trained on."""
     rows = [(label(name), row.qwk.n, row.qwk, row.accuracy, row.mae) for name, row in evidence.two_knee_strips.items()]
     if not rows:
         return ""
@@ -65,7 +65,7 @@ def two_knee_strips(evidence: Evidence) -> str:
 
 
 def peers(evidence: Evidence) -> str:
-    """What other groups measured on the split of which this bundle was tested on a half, and which grade better."""
+    """List what other groups measured on the split whose test half this bundle uses, and which grade better."""
     if OFFICIAL not in evidence.metrics or not evidence.members:
         return ""
     accuracy = evidence.metrics[OFFICIAL].accuracy

@@ -7,7 +7,7 @@ from .text import figure, label, section, table
 
 
 def finding(found: FindingEvidence | None) -> str:
-    """How well the locator finds joints, and what that does to their grades."""
+    """Describe how well the locator finds joints, and what that does to their grades."""
     if not found:
         return ""
     rows = [(what, estimate, estimate.n) for what, estimate in _findings(found) if estimate and estimate.n]
@@ -67,7 +67,7 @@ def _findings(found: FindingEvidence) -> list[tuple[str, Estimate | None]]:
 
 
 def refusing(gate: GateEvidence | None, found: FindingEvidence | None) -> str:
-    """What the gate refuses, puts right and lets through."""
+    """Describe what the gate refuses, puts right and lets through."""
     if not gate:
         return ""
     whole = found.knees_refused if found else {}
@@ -101,7 +101,7 @@ def refusing(gate: GateEvidence | None, found: FindingEvidence | None) -> str:
 
 
 def unsuitable(gate: GateEvidence | None, found: FindingEvidence | None) -> str:
-    """In words, how many unsuitable films are graded."""
+    """Say in words how many unsuitable films are graded."""
     if not gate:
         return "This bundle has no gate: it may grade a film that shows no knee."
     refused = (found.made_headline if found else None) or gate.headline
@@ -117,7 +117,7 @@ def _outcomes(made: Mapping[str, Outcomes]) -> str:
 
 
 def joint(evidence: JointEvidence | None, figures: str) -> str:
-    """What blanking the joint space costs, and where the activation maps peak."""
+    """Describe what blanking the joint space costs, and where the activation maps peak."""
     if not evidence:
         return ""
     covered, peak = evidence.covered, evidence.map_peak

@@ -57,7 +57,7 @@ def _dataset(name: str) -> str:
 
 
 def _base_model(evidence: Evidence) -> str | None:
-    """The Hub repo that an adapted bundle was made from."""
+    """Return the Hub repo that an adapted bundle was made from."""
     address = evidence.base.address.removeprefix("hf://").partition("@")[0] if evidence.base else ""
     return address if address.count("/") == 1 and not address.startswith((".", "/", "~")) else None
 

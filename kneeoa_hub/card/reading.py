@@ -34,7 +34,7 @@ def _without_metadata(card: str) -> str:
 
 
 def _without_comments(text: str) -> str:
-    """A comment that is never closed stays: it is text."""
+    """Remove comments. A comment that is never closed stays, since it is text."""
     kept, at = [], 0
     while (start := text.find(COMMENT, at)) >= 0 and (end := text.find(COMMENT_END, start + len(COMMENT))) >= 0:
         kept.append(text[at:start])

@@ -93,7 +93,7 @@ def summary(evidence: Evidence) -> list[str]:
 
 
 def _failures(evidence: Evidence) -> str:
-    """What a reader should know before a first use, as a list."""
+    """Describe what a reader should know before a first use, as a list."""
     test = results.held_out(evidence)
     grades = {name: evidence.by_grade[name] for name in test if name in evidence.by_grade}
     recall = results.lowest({name: row.recall for name, row in grades.items()})
@@ -116,7 +116,7 @@ def _failures(evidence: Evidence) -> str:
 
 
 def _base(base: BaseModel | None, evidence: Evidence) -> str:
-    """Where an adapted bundle comes from, and what that one measures on the same films."""
+    """Describe where an adapted bundle comes from, and what that one measures on the same films."""
     if not base:
         return ""
     how = "only recalibrated: it has the weights of" if base.recalibrated_only else "fine-tuned from"

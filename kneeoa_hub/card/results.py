@@ -58,7 +58,7 @@ def held_out(evidence: Evidence) -> Mapping[str, SetEvidence]:
 
 
 def headline(evidence: Evidence) -> str:
-    """The table of the first screen, and what its collections are; it says where it holds no test films."""
+    """Return the table of the first screen and what its collections are; it says where it holds no test films."""
     headings = ("films", "knees", "QWK", "accuracy", "AUC, KL >= 2", "sensitivity, KL >= 2", "specificity, KL >= 2")
     shown = held_out(evidence)
     rows = [
@@ -73,7 +73,7 @@ def headline(evidence: Evidence) -> str:
 
 
 def evaluations(evidence: Evidence) -> str:
-    """How often the test films were evaluated, and what validation films can't tell."""
+    """Describe how often the test films were evaluated, and what validation films can't tell."""
     now = int(evidence.test_looks.value)
     earlier = evidence.test_evaluations - now
     if not now:
@@ -95,13 +95,13 @@ def evaluations(evidence: Evidence) -> str:
 
 
 def all_sets(metrics: Mapping[str, SetEvidence]) -> str:
-    """Every main measure, a row a set of films."""
+    """Tabulate every main measure, one row per set of films."""
     rows = [(label(name), row.qwk.n, *measures(row)) for name, row in metrics.items()]
     return table(("films", "knees", *MEASURES), rows)
 
 
 def without_seen(evidence: Evidence) -> str:
-    """Measures without the films whose knee is on another training film."""
+    """Describe measures without the films whose knee is on another training film."""
     found = {name: row for name, row in evidence.without_seen.items() if row.films_seen.value}
     if not found:
         return ""
@@ -144,7 +144,7 @@ def osteoarthritis(evidence: Evidence) -> str:
 
 
 def missed(evidence: Evidence) -> str:
-    """In words, how many knees with osteoarthritis get a lower grade."""
+    """Say in words how many knees with osteoarthritis get a lower grade."""
     found = {name: 1 - row.sensitivity_oa.value for name, row in held_out(evidence).items() if row.sensitivity_oa}
     words = listed([f"{one_in(proportion)} ({label(name)})" for name, proportion in found.items()])
     return f"Of the knees with KL 2 or more, {words} get a grade below 2." if found else ""
@@ -173,7 +173,7 @@ def _by_grade(tables: Mapping[str, Mapping[str, Estimate]]) -> str:
 
 
 def lowest(tables: Mapping[str, Mapping[str, Estimate]]) -> str:
-    """In words, the grade with the lowest estimate on each set of films."""
+    """Say in words the grade with the lowest estimate on each set of films."""
     words = []
     for name, found in tables.items():
         if not found:
@@ -184,7 +184,7 @@ def lowest(tables: Mapping[str, Mapping[str, Estimate]]) -> str:
 
 
 def subgroups(evidence: Evidence) -> str:
-    """Measures by side and exposure."""
+    """Describe measures by side and exposure."""
     tables = {name: groups for name, groups in evidence.subgroups.items() if groups}
     kinds = {group.partition(":")[0] for groups in tables.values() for group in groups}
     rows = [
@@ -202,7 +202,7 @@ def subgroups(evidence: Evidence) -> str:
 
 
 def reported_apart(evidence: Evidence) -> bool:
-    """Whether the evidence distinguishes the reported grade from the likeliest one, as it does from 0.6.0 on."""
+    """Return whether the evidence distinguishes the reported grade from the likeliest one, as it does from 0.6.0 on."""
     return all(row.ece_reported for row in evidence.metrics.values())
 
 

@@ -59,7 +59,7 @@ def _input(config: InputConfig) -> str:
 
 
 def _views(config: BundleConfig) -> str:
-    """What the members see of the input."""
+    """Describe what the members see of the input."""
     folds = [bool(_architecture(entry).get("fold")) for entry in config.members]
     sizes = {_architecture(entry).get("size") for entry in config.members}
     smaller = " A member of smaller size shrinks the input inside the graph." if len(sizes) > 1 else ""
@@ -95,7 +95,7 @@ def _searched(search: SearchEvidence) -> str:
 
 
 def _choices(config: BundleConfig) -> str:
-    """One column for each architecture."""
+    """Return one column for each architecture."""
     columns = architectures(config.members)
     keys = list(next(iter(columns.values()), {}))
     if columns and all(one.get("backbone") for one in columns.values()):
@@ -144,7 +144,7 @@ def curves(config: BundleConfig, evidence: Evidence, figures: str) -> str:
 
 
 def members(config: BundleConfig, evidence: Evidence) -> str:
-    """Each member alone, and whether it gives a mirrored film the same grade.
+    """Describe each member alone, and whether it gives a mirrored film the same grade.
 
     A single network has the measures of the bundle, so that its row would repeat the table of all results.
     """
@@ -172,7 +172,7 @@ def _kappa(entry: MemberEvidence, name: str) -> Estimate | None:
 
 
 def reproduce(evidence: Evidence) -> str:
-    """How to train such weights again, and how long these were trained."""
+    """Describe how to train such weights again, and how long these were trained."""
     lengths = [f"{entry.name} {entry.epochs}" for entry in evidence.training.members if entry.name]
     larger = f", for a name with {LARGER} only those at that size" if any(LARGER in one for one in lengths) else ""
     return section(

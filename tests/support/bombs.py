@@ -38,7 +38,7 @@ def sharing_tags(size: int = 10**6, tags: int = 1000) -> bytes:
 
 
 def tiff(tags: Iterable[tuple[int, int, int, int]], data: bytes, width: int = 300, height: int = 300) -> bytes:
-    """A gray TIFF of 8 bits. tags: number, type, count, and a value or an offset in `data`, which is negative."""
+    """Return a gray TIFF of 8 bits. tags: number, type, count, and a value or a negative offset in `data`."""
     fixed = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, 1, 8), (262, 3, 1, 1), (277, 3, 1, 1)]
     every = sorted([*fixed, *tags])
     start = 8 + 2 + 12 * len(every) + 4
@@ -50,7 +50,7 @@ def tiff(tags: Iterable[tuple[int, int, int, int]], data: bytes, width: int = 30
 
 
 def shared_strips() -> bytes:
-    """A film of 6000 rows, each a strip of its own that is all of the file."""
+    """Return a film of 6000 rows, each a strip of its own that is all of the file."""
     data = zlib.compress(bytes(SIDE)) + bytes(10**7)
     lengths = np.full(SIDE, len(data), "<u4").tobytes()
     offset = 8 + 2 + 12 * 9 + 4 + 2 * len(lengths)
@@ -60,13 +60,13 @@ def shared_strips() -> bytes:
 
 
 def many_numbers() -> bytes:
-    """A TIFF that names fifteen million strips."""
+    """Return a TIFF that names fifteen million strips."""
     count = SIZE // 8
     return tiff([(259, 3, 1, 1), (273, 4, count, -1), (278, 4, 1, 1), (279, 4, count, -1 - 4 * count)], bytes(SIZE))
 
 
 def shared_tiles(piece: bytes, compression: int, side: int = 4000, tile: int = 80) -> bytes:
-    """A film in square tiles that are all the same bytes."""
+    """Return a film in square tiles that are all the same bytes."""
     count = (side // tile) ** 2
     lengths = np.full(count, len(piece), "<u4").tobytes()
     offset = 8 + 2 + 12 * (5 + 5) + 4 + 2 * len(lengths)
@@ -89,7 +89,7 @@ def exif_segments(exif: bytes) -> bytes:
 
 
 def progressive(scans: int, side: int = SIDE) -> bytes:
-    """A film whose scans hold nothing but the length of runs without any coefficient."""
+    """Return a film whose scans hold nothing but the length of runs without any coefficient."""
     frame = jpeg_segment(0xC2, struct.pack(">BHHBBBB", 8, side, side, 1, 1, 0x11, 0))
     tables = jpeg_segment(0xDB, b"\0" + b"\1" * 64)
     tables += jpeg_segment(0xC4, b"\x00" + bytes([1, *[0] * 15]) + b"\0")  # of DC: the code 0 for no difference
@@ -107,7 +107,7 @@ def png_chunk(kind: bytes, payload: bytes = b"") -> bytes:
 
 
 def png_of(side: int, inside: bytes = b"") -> bytes:
-    """A black PNG of 8 bits; of a large one only the first thousand rows."""
+    """Return a black PNG of 8 bits; of a large one only the first thousand rows."""
     header = png_chunk(b"IHDR", struct.pack(">LLBBBBB", side, side, 8, 0, 0, 0, 0))
     rows = zlib.compress(bytes((side + 1) * min(side, 1000)))
     return b"\x89PNG\r\n\x1a\n" + header + inside + png_chunk(b"IDAT", rows) + png_chunk(b"IEND")
@@ -118,7 +118,7 @@ def png_with(inside: bytes) -> bytes:
 
 
 def webp_with(*chunks: tuple[bytes, bytes], width: int = 300, height: int = 300) -> bytes:
-    """An extended WebP: the film's own chunk, then others."""
+    """Return an extended WebP: the film's own chunk, then others."""
     film = io.BytesIO()
     Image.fromarray(_pixels()[:300, :300]).save(film, "WEBP")
     canvas = struct.pack("<B3x", 0x08) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
@@ -128,7 +128,7 @@ def webp_with(*chunks: tuple[bytes, bytes], width: int = 300, height: int = 300)
 
 
 def run_lengths() -> bytes:
-    """A BMP whose runs end an empty line, again and again."""
+    """Return a BMP whose runs end an empty line, again and again."""
     header = struct.pack("<LllHHLLllLL", 40, SIDE, SIDE, 1, 8, 1, SIZE, 0, 0, 256, 0)
     return b"BM" + struct.pack("<LHHL", 54 + 1024 + SIZE, 0, 0, 54 + 1024) + header + bytes(1024 + SIZE)
 
@@ -156,7 +156,7 @@ def codestream(
 
 
 def in_dicom(frame: bytes, syntax: str, side: int) -> bytes:
-    """A DICOM film around a frame."""
+    """Return a DICOM film around a frame."""
     fragments = b"\xfe\xff\0\xe0" + bytes(4) + b"\xfe\xff\0\xe0" + struct.pack("<L", len(frame) + len(frame) % 2)
     return _elements(fragments + frame + bytes(len(frame) % 2) + b"\xfe\xff\xdd\xe0" + bytes(4), syntax, side)
 
@@ -182,37 +182,37 @@ def _elements(pixels: bytes, syntax: str, side: int, bits: int = 8) -> bytes:
 
 
 def element(group: int, number: int, kind: str, value: bytes) -> bytes:
-    """A DICOM element in explicit little endian."""
+    """Return a DICOM element in explicit little endian."""
     if kind in ("SQ", "OB", "UN", "UT"):
         return struct.pack("<HH2sHL", group, number, kind.encode(), 0, len(value)) + value
     return struct.pack("<HH2sH", group, number, kind.encode(), len(value)) + value
 
 
 def dicom_with(inside: bytes) -> bytes:
-    """A DICOM film that begins with these elements."""
+    """Return a DICOM film that begins with these elements."""
     whole = dicom(_pixels().astype(np.uint16))
     at = 132 + 12 + struct.unpack("<L", whole[140:144])[0]
     return whole[:at] + inside + whole[at:]
 
 
 def dicom_without_pixels(pixels: bytes) -> bytes:
-    """A DICOM film with another element in place of its pixels."""
+    """Return a DICOM film with another element in place of its pixels."""
     whole = dicom(_pixels().astype(np.uint16))
     return whole[: whole.rindex(b"\xe0\x7f\x10\0")] + pixels
 
 
 def endless_sequence(items: bytes) -> bytes:
-    """A sequence of undefined length."""
+    """Return a sequence of undefined length."""
     return struct.pack("<HH2sHL", 8, 0x1140, b"SQ", 0, 0xFFFFFFFF) + items + b"\xfe\xff\xdd\xe0" + bytes(4)
 
 
 def implicit(*values: tuple[int, int, bytes]) -> bytes:
-    """A bare data set in implicit little endian."""
+    """Return a bare data set in implicit little endian."""
     return b"".join(struct.pack("<HHL", group, number, len(value)) + value for group, number, value in values)
 
 
 def long_window() -> bytes:
-    """A film whose window has thirty million centres."""
+    """Return a film whose window has thirty million centres."""
     rows = struct.pack("<H", 300)
     return implicit(
         (8, 0x60, b"DX"),

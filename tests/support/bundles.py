@@ -81,7 +81,7 @@ tags:
 
 @cache
 def tiny_graph() -> bytes:
-    """A graph of the contract's shape that grades by the mean of the film; 20 kB, so that a full disk cuts it."""
+    """Return a graph of the contract that grades by the mean of the film; 20 kB, so that a full disk cuts it."""
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -115,7 +115,7 @@ def tiny_graph() -> bytes:
 def make_bundle(
     folder: Path, *, model: bytes | None = None, weights: int = 0, card: str = CARD, **changes: Any
 ) -> Path:
-    """A complete bundle of about 20 kB in a new folder.
+    """Return a complete bundle of about 20 kB in a new folder.
 
     weights: the byte that they repeat. changes: fields of its BundleConfig, such as version="2.0".
     """
@@ -133,7 +133,7 @@ def make_bundle(
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    """Every file below the folder, by name."""
+    """Return every file below the folder, by name."""
     return {
         path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
     }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 def self_signed(folder: Path) -> tuple[Path, Path]:
-    """The files of a certificate and of its key."""
+    """Return the files of a certificate and of its key."""
     key, certificate = folder / "key.pem", folder / "cert.pem"
     made = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
     about = ["-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1"]

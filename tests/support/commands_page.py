@@ -15,7 +15,7 @@ terminal only.
 
 
 def page() -> str:
-    """The page as Markdown."""
+    """Return the page as Markdown."""
     return "\n".join([HEAD, *_commands("kneeoa", cli.parser()), *_commands("python -m tuning", tuning.parser())])
 
 

@@ -47,7 +47,7 @@ def build(root: Path) -> Image:
 
 
 def instructions() -> Iterator[tuple[str, str]]:
-    """Each instruction of the Dockerfile and what follows it."""
+    """Yield each instruction of the Dockerfile and what follows it."""
     lines = [line for line in (ROOT / "Dockerfile").read_text("utf-8").splitlines() if not line.startswith("#")]
     for line in re.sub(r"\\\n\s*", "", "\n".join(lines)).splitlines():
         if line:

@@ -25,25 +25,25 @@ ODD = {
 
 
 def knee(bits: int = 12) -> np.ndarray:
-    """A synthetic knee in the lower `bits` of uint16."""
+    """Return a synthetic knee in the lower `bits` of uint16."""
     film = knee_film(2, 7, bits=16).pixels.astype(np.float64)
     return np.rint(film / film.max() * (2**bits - 1)).astype(np.uint16)
 
 
 def stored(pixels: np.ndarray, syntax: UID, bits: int, end: int | None = None, **header: object) -> bytes:
-    """A film with `bits` of 16 stored. Its compressed frame is cut off at `end`."""
+    """Return a film with `bits` of 16 stored. Its compressed frame is cut off at `end`."""
     return dicom(pixels, syntax, end, BitsStored=bits, HighBit=bits - 1, **header)
 
 
 def written(dataset: Dataset) -> bytes:
-    """The bytes of a DICOM file."""
+    """Return the bytes of a DICOM file."""
     content = io.BytesIO()
     dataset.save_as(content)
     return content.getvalue()
 
 
 def coded(value: str, scheme: str = "SCT", meaning: str = "", **modifiers: list[Dataset]) -> list[Dataset]:
-    """A sequence of one coded concept."""
+    """Return a sequence of one coded concept."""
     item = Dataset()
     item.CodeValue, item.CodingSchemeDesignator, item.CodeMeaning = value, scheme, meaning
     for keyword, several in modifiers.items():
@@ -52,7 +52,7 @@ def coded(value: str, scheme: str = "SCT", meaning: str = "", **modifiers: list[
 
 
 def study(pixels: np.ndarray | None = None, **header: Any) -> bytes:
-    """A digital radiograph as an archive holds it. header: None leaves an element out."""
+    """Return a digital radiograph as an archive holds it. header: None leaves an element out."""
     about: dict[str, Any] = {
         "StudyInstanceUID": generate_uid(entropy_srcs=["study"]),
         "SeriesInstanceUID": generate_uid(entropy_srcs=["series"]),
@@ -71,7 +71,7 @@ def study(pixels: np.ndarray | None = None, **header: Any) -> bytes:
 
 
 def changed(film: bytes, keyword: str, kind: bytes, value: bytes) -> bytes:
-    """The film, one element of its header filed as of another kind and with another value."""
+    """Return the film, one element of its header filed as of another kind and with another value."""
     tag = Tag(keyword)
     start = film.index(tag.group.to_bytes(2, "little") + tag.element.to_bytes(2, "little"), PREAMBLE)
     end = start + 8 + int.from_bytes(film[start + 6 : start + 8], "little")

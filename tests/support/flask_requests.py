@@ -28,20 +28,20 @@ def post(client: FlaskClient, path: str, *films: bytes, names: tuple[str, ...] =
 
 
 def submit(client: FlaskClient, path: str, fields: Mapping[str, object], **options: Any) -> TestResponse:
-    """A form of the app's pages, filled in and sent as a browser does."""
+    """Return a form of the app's pages, filled in and sent as a browser does."""
     token = token_of(client.get("/").text)
     return client.post(path, data={"csrf_token": token, **fields}, content_type="multipart/form-data", **options)
 
 
 def token_of(page: str) -> str:
-    """The token of the first form of a page."""
+    """Return the token of the first form of a page."""
     found = re.search(r'name="csrf_token" value="([^"]+)"', page)
     assert found
     return found[1]
 
 
 def result_address(page: str) -> str:
-    """The address at which the result of a page can be opened again."""
+    """Return the address at which the result of a page can be opened again."""
     found = re.search(r'href="(/results/[^/"]+)/report.pdf"', page)
     assert found
     return found[1]
@@ -55,7 +55,7 @@ class Visitor:
         self._token = token_of(self._session.get(f"{address}/", timeout=60).text)
 
     def submit(self, path: str, fields: Mapping[str, str] = MappingProxyType({}), **options: Any) -> requests.Response:
-        """The response to the form itself, without the page that it redirects to."""
+        """Return the response to the form itself, without the page that it redirects to."""
         return self._session.post(
             self._address + path, {"csrf_token": self._token, **fields}, timeout=60, allow_redirects=False, **options
         )

@@ -34,7 +34,7 @@ QUIET = [
 
 
 def command(*options: str, fork: bool = True, code: str = "") -> list[str]:
-    """The command that starts the app: unchanged, without fork as on Windows, or after code that changes it."""
+    """Return the command that starts the app: unchanged, without fork as on Windows, or after code that changes it."""
     code = code or ("" if fork else WITHOUT_FORK)
     return [sys.executable, *(["-c", code] if code else ["-m", "flask_app"]), *options]
 
@@ -48,7 +48,7 @@ def serving(
     before: Callable[[], None] | None = None,
     **variables: str,
 ) -> Iterator[tuple[str, subprocess.Popen[str]]]:
-    """The app on a free port: the address that it prints, and its process.
+    """Yield the app on a free port: the address that it prints, and its process.
 
     log: file for what it says. before: called in the new process before it runs. variables: of its environment.
     """
@@ -75,7 +75,7 @@ def serving(
 
 
 def workers(process: subprocess.Popen[str]) -> list[int]:
-    """The numbers of the processes that a server's parent has forked."""
+    """Return the numbers of the processes that a server's parent has forked."""
     return [int(number) for number in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()]
 
 
@@ -97,7 +97,7 @@ def ready(address: str) -> None:
 
 
 def graded(address: str, film: bytes) -> dict | None:
-    """The film's report, or None when the connection broke."""
+    """Return the film's report, or None when the connection broke."""
     try:
         answer = requests.post(f"{address}/api/v1/grade", files={"film": film}, timeout=60)
     except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):  # before the answer, or amid it
@@ -106,13 +106,13 @@ def graded(address: str, film: bytes) -> dict | None:
 
 
 def metric(address: str, name: str) -> float:
-    """The sum of a metric of the server, whose name may go on with the beginning of its labels."""
+    """Return the sum of a metric of the server, whose name may go on with the beginning of its labels."""
     lines = requests.get(f"{address}/metrics", timeout=60).text.splitlines()
     return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
 
 def cut(connections: list[socket.socket]) -> int:
-    """How many connections the server has reset."""
+    """Return how many connections the server has reset."""
     poll = select.poll()
     for connection in connections:
         poll.register(connection, 0)  # errors alone
@@ -120,7 +120,7 @@ def cut(connections: list[socket.socket]) -> int:
 
 
 def faults(log: Path) -> list[dict]:
-    """The lines of a server's log that report a fault of its own."""
+    """Return the lines of a server's log that report a fault of its own."""
     return [line for line in map(json.loads, log.read_text("utf-8").splitlines()) if "trace" in line]
 
 
@@ -130,7 +130,7 @@ def connected(address: str) -> socket.socket:
 
 
 def slowest(address: str) -> float:
-    """Seconds of the slowest of five answers of the health route."""
+    """Return the seconds of the slowest of five answers of the health route."""
     taken = []
     for _ in range(5):
         began = time.monotonic()
@@ -147,7 +147,7 @@ def chromium_path() -> str | None:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """The system's Chromium, without a window."""
+    """Yield the system's Chromium, without a window."""
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=QUIET)

@@ -21,7 +21,7 @@ class Formula:
         del audit, settings
 
     def train(self, values: Mapping[str, Any], epochs: int, callbacks: Sequence[Any]) -> dict[str, float]:
-        """The measures of a trial. In a slow worker it never ends."""
+        """Return the measures of a trial. In a slow worker it never ends."""
         for epoch in range(epochs):
             for callback in callbacks:
                 callback.on_epoch_end(epoch, {})

@@ -12,14 +12,14 @@ HUGE = 10_000_000
 
 
 def lying_graph(probabilities: tuple[float, ...]) -> bytes:
-    """A graph that gives the same values for every input."""
+    """Return a graph that gives the same values for every input."""
     from onnx import numpy_helper
 
     return _graph([], numpy_helper.from_array(np.array([probabilities], np.float32), "answer"))
 
 
 def endless_graph() -> bytes:
-    """A graph with a loop whose condition stays true."""
+    """Return a graph with a loop whose condition stays true."""
     from onnx import TensorProto, helper, numpy_helper
 
     body = helper.make_graph(
@@ -43,7 +43,7 @@ def endless_graph() -> bytes:
 
 
 def huge_graph() -> bytes:
-    """A graph with a constant of 40 GB."""
+    """Return a graph with a constant of 40 GB."""
     from onnx import helper, numpy_helper
 
     return _graph(
@@ -58,7 +58,7 @@ def huge_graph() -> bytes:
 
 
 def laughing_graph(depth: int = 30) -> bytes:
-    """A graph of two kilobytes whose functions each call the one before twice: 2^30 nodes when they are put in."""
+    """Return a graph of 2 kB whose functions each call the one before twice: 2^30 nodes when inlined."""
     from onnx import helper, load_model_from_string
 
     model = load_model_from_string(lying_graph((0.2,) * 5))
@@ -74,7 +74,7 @@ def laughing_graph(depth: int = 30) -> bytes:
 
 
 def _graph(nodes: "list[NodeProto]", *values: "TensorProto") -> bytes:
-    """A graph whose probabilities are `answer`, which the nodes make of the values."""
+    """Return a graph whose probabilities are `answer`, which the nodes make of the values."""
     from onnx import TensorProto, helper, numpy_helper
 
     outputs = {"probabilities": ["N", 5], "embedding": ["N", 8], "activation_map": ["N", 256, 256]}

@@ -21,7 +21,7 @@ def pulled_through(kind: str, method: str, path: str, times: int = 1) -> Act:
 
 
 def pulled_after(kind: str, method: str, path: str) -> Act:
-    """A pull that fails, and the next one, when the fault has gone."""
+    """Return the outcomes of a pull that fails and of the next one, when the fault has gone."""
     return _tried_after(kind, method, path, Scene.pull)
 
 
@@ -44,7 +44,7 @@ def pushed_through(kind: str, method: str, path: str) -> Act:
 
 
 def pushed_after(kind: str, method: str, path: str) -> Act:
-    """A push that fails, and the next one, when the fault has gone."""
+    """Return the outcomes of a push that fails and of the next one, when the fault has gone."""
     return _tried_after(kind, method, path, lambda scene: scene.push() or scene.pushed())
 
 

@@ -183,7 +183,7 @@ ROWS = (
 
 
 def observe_all() -> dict[str, str]:
-    """The outcome of every row, by its fault. Several run at a time, since most of each is waiting."""
+    """Return the outcome of every row, by its fault. Several run at a time, since most of each is waiting."""
 
     def observed(row: Row) -> str:
         with TemporaryDirectory() as folder:

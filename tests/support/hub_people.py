@@ -31,7 +31,7 @@ class Call:
         self.pid = self._process.pid
 
     def poll(self) -> int | None:
-        """The exit status, or None while it runs."""
+        """Return the exit status, or None while it runs."""
         return self._process.exitcode
 
     def kill(self) -> None:
@@ -42,7 +42,7 @@ class Call:
         os.kill(self.pid, number)
 
     def communicate(self, timeout: float = 120) -> str:
-        """All that it says until it ends."""
+        """Return all that it says until it ends."""
         with open(self._said, encoding="utf-8") as said:
             text = said.read()
         self._process.join(timeout)
@@ -95,7 +95,7 @@ class Person:
             self.environment["HF_TOKEN"] = token
 
     def starts(self, name: str, *arguments: object, room: int = 0, guest: bool = False, **options: object) -> Call:
-        """A call that goes on by itself.
+        """Start a call in a thread of its own and return it.
 
         room: most bytes of a file, 0 for as many as there are. guest: one whom permissions stop, even as root.
         """
@@ -113,7 +113,7 @@ class Person:
 
 
 def said(call: Call) -> dict[str, str]:
-    """The result of a call or its error, and its log."""
+    """Return the result of a call or its error, and its log."""
     text = call.communicate()
     assert call.poll() == 0, text
     log, _, last = text.rstrip("\n").rpartition("\n")

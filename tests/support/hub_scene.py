@@ -21,7 +21,7 @@ ONE = "one commit, tagged, right model"
 
 @cache
 def first_push() -> Holdings:
-    """What a Hub holds once the bundle of `make_bundle` was pushed as lab/kneeoa@v1.0, which happens once for all."""
+    """Return what a Hub holds after a push of `make_bundle` as lab/kneeoa@v1.0. The push happens only once."""
     with TemporaryDirectory() as folder, HubServer() as server:
         publisher = Person(Path(folder) / "home", server.url, "w")
         result = publisher.does("push", make_bundle(Path(folder) / "bundle"), REPO, tag="v1.0")
@@ -53,7 +53,7 @@ class Scene:
         return folder if folder.exists() else make_bundle(folder, version="2.0", weights=1)
 
     def pushed(self) -> str:
-        """The state of the Hub after a push of the newer bundle."""
+        """Return the state of the Hub after a push of the newer bundle."""
         commits, refs = self.server.commits(REPO), self.server.refs(REPO)
         fetched = contents(Person(self.folder / "another", self.server.url).pulls(f"{REPO}@v2.0"))
         assert fetched == contents(self.newer)

@@ -167,7 +167,7 @@ class HubServer(HubWrites):
         return headers, content, f"{self.cdn}/cdn/{oid}/{quote(name)}"
 
     def renaming(self, path: str) -> str:
-        """The path under the repo's new name, or ""."""
+        """Return the path under the repo's new name, or ""."""
         for old, new in self.renamed.items():
             if re.search(rf"/{re.escape(old)}(/|$)", path):
                 return path.replace(old, new, 1)

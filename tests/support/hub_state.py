@@ -62,13 +62,13 @@ class HubState:
         return dict(repo.commits[repo.branches["main"]])
 
     def commit(self, name: str, files: dict[str, bytes]) -> str:
-        """As if a person had changed the repo in the browser."""
+        """Change the repo as a person does in the browser."""
         repo = self.repos["models", name]
         self.objects |= {hashlib.sha256(files[large]).hexdigest(): files[large] for large in repo.large & files.keys()}
         return repo.add(files)
 
     def copy(self) -> Holdings:
-        """A copy of the present content, for `hold` of this server or another."""
+        """Return a copy of the present content, for `hold` of this server or another."""
         return deepcopy((self.repos, self.objects))
 
     def hold(self, holdings: Holdings) -> None:
@@ -91,7 +91,7 @@ class HubState:
             self.chunked[hashlib.sha256(content).hexdigest()] = xet_upload(content, Path(elsewhere))
 
     def by_xet(self, oid: str) -> bytes | None:
-        """A large file out of its chunks, or None when they are not all there."""
+        """Return a large file out of its chunks, or None when they are not all there."""
         if self.cas is None or oid not in self.chunked:
             return None
         with TemporaryDirectory() as folder:

@@ -97,7 +97,7 @@ def xet_upload(content: bytes, cas: Path) -> str:
 
 
 def xet_download(name: str, size: int, cas: Path, to: Path) -> bytes | None:
-    """A file by its Xet hash, or None when the store does not have it."""
+    """Return a file by its Xet hash, or None when the store does not have it."""
     from hf_xet import XetFileInfo  # pyright: ignore[reportAttributeAccessIssue]
     from huggingface_hub.utils._xet import get_xet_session
 
@@ -115,7 +115,7 @@ def git_id(content: bytes) -> str:
 
 
 def card_errors(text: str, kind: str) -> list[str]:
-    """The errors that a Hub finds in the metadata of a README."""
+    """Return the errors that a Hub finds in the metadata of a README."""
     front = re.match(r"---\n(.*?)\n---\s", text, re.DOTALL)
     if not front:
         return []  # a card without metadata is accepted

@@ -57,7 +57,7 @@ def _tables(joints: Sequence[tuple[int, int, float]]) -> tuple[np.ndarray, np.nd
 
 
 def with_locator(bundle: Path, folder: Path, graph: bytes | None, config: LocatorConfig = CONFIG) -> Path:
-    """A copy of a bundle in `folder` that has a locator and no gate; with graph=None its file is missing."""
+    """Return a copy of a bundle in `folder` that has a locator and no gate; with graph=None its file is missing."""
     shutil.copytree(bundle, folder)
     document = json.loads((folder / "bundle.json").read_text("utf-8"))
     document.pop("gate", None)

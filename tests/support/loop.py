@@ -27,7 +27,7 @@ def step(*arguments: object) -> None:
 
 
 def refusal(*arguments: object) -> str:
-    """The error of a step that refuses its input."""
+    """Return the error of a step that refuses its input."""
     with contextlib.redirect_stderr(io.StringIO()) as errors:
         assert main([*map(str, arguments)]) == 1
     return errors.getvalue()

@@ -46,7 +46,7 @@ def take(queue: Queue, *films: bytes) -> list[str]:
 
 
 def state(queue: Queue, uid: str) -> tuple[str, str]:
-    """The state of a film and its reason; "deleted" where the queue no longer has it."""
+    """Return the state of a film and its reason; "deleted" where the queue no longer has it."""
     with sqlite3.connect(queue.folder / "queue.sqlite") as database:
         found = database.execute("SELECT state, reason FROM films WHERE film = ?", (uid,)).fetchone()
     database.close()
@@ -72,7 +72,7 @@ def receiving(queue: Queue, settings: NodeSettings, max_bytes: int = 10**8) -> I
 
 @contextmanager
 def calling(port: int, title: str = "KNEEOA", caller: str = "MODALITY", **options) -> Iterator[Any]:
-    """A sender's association, or None where the node rejects it."""
+    """Yield a sender's association, or None where the node rejects it."""
     entity = AE(caller)
     entity.add_requested_context(Verification)
     entity.add_requested_context(DigitalXRayImageStorageForPresentation)

@@ -34,7 +34,7 @@ class Orthanc:
         return answer.json()
 
     def find(self, **query: str) -> list[dict]:
-        """Instances as a viewer finds them by QIDO-RS, as values by keyword."""
+        """Return instances as a viewer finds them by QIDO-RS, as values by keyword."""
         answer = requests.get(
             f"{self.url}/dicom-web/instances",
             params=query | {"includefield": "all"},
@@ -56,7 +56,7 @@ class Orthanc:
 
 @contextmanager
 def orthanc(folder: Path, node_port: int) -> Iterator[Orthanc]:
-    """An archive in a folder, AE title ORTHANC, which routes films to KNEEOA at a port."""
+    """Yield an archive in a folder, AE title ORTHANC, which routes films to KNEEOA at a port."""
     web, dicom = free_port(), free_port()
     config = {
         "StorageDirectory": str(folder / "files"),

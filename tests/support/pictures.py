@@ -28,7 +28,7 @@ def two_pages() -> bytes:
 
 
 def huge_png() -> bytes:
-    """A PNG of few bytes whose header promises 50,000 x 50,000 pixels."""
+    """Return a PNG of few bytes whose header promises 50,000 x 50,000 pixels."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

@@ -25,7 +25,7 @@ NOT_FILMS = {".csv", ".md", ".txt"}
 
 
 def reference(data: Path) -> dict[str, Any]:
-    """The bundle's revision, and the reports of the synthetic samples and of the real films in the folder `data`."""
+    """Return the revision, and the reports of the synthetic samples and of the real films in the folder `data`."""
     grader = kneeoa_hub.from_pretrained(threads=1)
     return {
         "revision": grader.revision,
@@ -35,7 +35,7 @@ def reference(data: Path) -> dict[str, Any]:
 
 
 def report_of(grader: kneeoa_hub.KneeGrader, film: Any) -> dict[str, Any]:
-    """One film's report without its texts, or the code of its error."""
+    """Return one film's report without its texts, or the code of its error."""
     try:
         report = grader.grade(film)
     except kneeoa_hub.KneeOAError as error:
@@ -57,7 +57,7 @@ def report_of(grader: kneeoa_hub.KneeGrader, film: Any) -> dict[str, Any]:
 
 
 def real_films(data: Path) -> Iterator[tuple[str, bytes]]:
-    """Films of ARCHIVES in the folder `data`, each under the start of its name's SHA-256."""
+    """Yield films of ARCHIVES in the folder `data`, each under the start of its name's SHA-256."""
     for archive, count in ARCHIVES.items():
         names, read = opened(data / archive)
         names = sorted(name for name in names if Path(name).suffix.lower() not in NOT_FILMS)
@@ -66,7 +66,7 @@ def real_films(data: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def opened(path: Path) -> tuple[list[str], Callable[[str], bytes]]:
-    """Names of the files in a .zip or .tar, and a function that reads one of them."""
+    """Return the names of the files in a .zip or .tar, and a function that reads one of them."""
     if path.suffix == ".zip":
         archive = zipfile.ZipFile(path)
         return [name for name in archive.namelist() if not name.endswith("/")], archive.read
@@ -81,7 +81,7 @@ def opened(path: Path) -> tuple[list[str], Callable[[str], bytes]]:
 
 
 def written(reference: dict[str, Any]) -> str:
-    """The reference as JSON, one film a line."""
+    """Return the reference as JSON, one film a line."""
     groups = (
         f"  {json.dumps(group)}: {{\n"
         + ",\n".join(f"    {json.dumps(name)}: {json.dumps(report)}" for name, report in reference[group].items())

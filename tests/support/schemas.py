@@ -18,17 +18,17 @@ DERIVED = {"bundle": bundle_schema, "evidence": evidence_schema}
 
 
 def derived(name: str) -> str:
-    """The text of a schema's file."""
+    """Return the text of a schema's file."""
     return json.dumps(DERIVED[name](), indent=1) + "\n"
 
 
 def read_schema(name: str) -> dict:
-    """The published schema of that name."""
+    """Return the published schema of that name."""
     return json.loads((SCHEMAS / f"{name}.schema.json").read_text("utf-8"))
 
 
 def schema(name: str) -> "Draft202012Validator":
-    """A validator of the published schema of that name."""
+    """Return a validator of the published schema of that name."""
     from jsonschema import Draft202012Validator
 
     Draft202012Validator.check_schema(read_schema(name))
@@ -36,7 +36,7 @@ def schema(name: str) -> "Draft202012Validator":
 
 
 def definitions(name: str) -> dict:
-    """The parts of the published schema of that name, each by its own name."""
+    """Return the parts of the published schema of that name, each by its own name."""
     return read_schema(name)["$defs"]
 
 

@@ -42,7 +42,7 @@ def settings_for(tuner: str, **changes: Any) -> "SearchSettings":
 
 
 def found(out: Path) -> dict[str, tuple[Any, ...]]:
-    """What the trials drew, how they ended and what they reached, by their number."""
+    """Return what the trials drew, how they ended and what they reached, by their number."""
     states = [json.loads(path.read_text("utf-8")) for path in sorted((out / "tuner").glob("trial_*/trial.json"))]
     kept = json.loads((out / "tuner" / "oracle.json").read_text("utf-8"))
     assert sorted(kept["end_order"]) == sorted(state["trial_id"] for state in states)  # each one ended, and once
@@ -85,7 +85,7 @@ def killed_at(write: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]
 
 
 def failing(error: BaseException, every: int = 1):
-    """A training of which every n-th one fails."""
+    """Return a training of which every n-th one fails."""
     train, count = Formula.train, [0]
 
     def fails(self: Formula, *arguments: Any) -> dict[str, float]:

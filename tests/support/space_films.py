@@ -23,7 +23,7 @@ FILES = (
 
 
 def film_files(folder: Path) -> dict[str, Path]:
-    """Files by the names in FILES."""
+    """Return files by the names in FILES."""
     films = sample_films()
     plain, deep = (Image.fromarray(films[name].pixels) for name in ("moderate", "sixteen-bit"))
     paths = {name: folder / f"film-{number}" for number, name in enumerate(FILES)}
@@ -40,7 +40,7 @@ def film_files(folder: Path) -> dict[str, Path]:
 
 
 def dicom(pixels: np.ndarray, *, inverted: bool = False) -> bytes:
-    """A left knee as a DICOM file. pixels: [H,W] uint16."""
+    """Return a left knee as a DICOM file. pixels: [H,W] uint16."""
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittleEndian, generate_uid
 

@@ -25,7 +25,7 @@ SPACE = {"SPACE_ID": "lab/knees", "SYSTEM": "spaces", "PYTHONDONTWRITEBYTECODE":
 
 @contextmanager
 def serving(grader: KneeGrader) -> Iterator[str]:
-    """The address of the demo, started in this process as app.py starts it."""
+    """Yield the address of the demo, started in this process as app.py starts it."""
     from spaces.demo.page import build_demo
 
     with served(build_demo(grader)) as url:
@@ -34,7 +34,7 @@ def serving(grader: KneeGrader) -> Iterator[str]:
 
 @contextmanager
 def served(demo: "gr.Blocks", settings: Settings | None = None) -> Iterator[str]:
-    """The address of any page, with the demo's own switches."""
+    """Yield the address of any page, with the demo's own switches."""
     from spaces.demo.serve import serve
 
     try:
@@ -46,7 +46,7 @@ def served(demo: "gr.Blocks", settings: Settings | None = None) -> Iterator[str]
 
 @contextmanager
 def space(folder: Path, python: str = sys.executable, **variables: str) -> Iterator[str]:
-    """The address of the Space whose files lie in `folder`. variables: the Space's own settings."""
+    """Yield the address of the Space whose files lie in `folder`. variables: the Space's own settings."""
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "KNEEOA_", "PYTHON"))}
     with launched([python, "app.py"], folder, environment | SPACE | variables) as url:
         yield url
@@ -54,7 +54,7 @@ def space(folder: Path, python: str = sys.executable, **variables: str) -> Itera
 
 @contextmanager
 def launched(command: list[str], folder: Path, environment: dict[str, str]) -> Iterator[str]:
-    """The address that a command prints when it serves."""
+    """Yield the address that a command prints when it serves."""
     process = subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )

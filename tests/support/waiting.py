@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def until(happened: Callable[[], T], seconds: float = 400) -> T:
-    """The first true answer of a condition, which is asked fifty times a second.
+    """Return the first true answer of a condition, which is asked fifty times a second.
 
     seconds: after which it fails; generous, since the machine may be busy with something else.
     """

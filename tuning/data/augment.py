@@ -57,7 +57,7 @@ def augment_frame(pixels: np.ndarray, strength: float, rng: np.random.Generator)
 
 
 def _moved(pixels: np.ndarray, strength: float, rng: np.random.Generator, fill: int) -> np.ndarray:
-    """A film [H,W] turned, scaled and shifted, as float32; what comes in has the gray `fill`."""
+    """Return a film [H,W] turned, scaled and shifted, as float32; what comes in has the gray `fill`."""
     height, width = pixels.shape
     angle = math.radians(rng.uniform(-ROTATION, ROTATION) * strength)
     scale = math.exp(rng.uniform(-ZOOM, ZOOM) * strength)

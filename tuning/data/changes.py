@@ -124,17 +124,17 @@ class _Some:
         return self._rng.uniform(low, high, self.count)
 
     def spread(self, reach: float) -> np.ndarray:
-        """[B] about 0, up to `reach` at full strength."""
+        """Return [B] about 0, up to `reach` at full strength."""
         return _float32(self.between(-reach, reach) * self._strength)
 
     def of(self, probability: float, values: np.ndarray, otherwise: float) -> np.ndarray:
-        """The values [B,...] of the films that it happens to, which are so many at full strength."""
+        """Return the values [B,...] of the films that it happens to, which are so many at full strength."""
         happens = self._rng.random(self.count) < probability * self._strength
         return _float32(np.where(happens.reshape(-1, *(1,) * (values.ndim - 1)), values, otherwise))
 
 
 def _cuts(rng: np.random.Generator, some: _Some) -> np.ndarray:
-    """[B,4]: some sides of half of the films are cut, and an eighth of the films are strips about the joint line."""
+    """Return cuts [B,4]: half of the films lose some sides, and an eighth become strips about the joint line."""
     near = rng.uniform(0.24, 0.46, (some.count, 4))
     cut = some.of(0.5, np.where(rng.random(near.shape) < 0.5, near, FAR), FAR)
     strip = some.of(0.12, np.ones(some.count), 0.0) > 0
@@ -143,7 +143,7 @@ def _cuts(rng: np.random.Generator, some: _Some) -> np.ndarray:
 
 
 def _things(rng: np.random.Generator, some: _Some) -> np.ndarray:
-    """[B,THINGS,7]: mostly away from the joint's middle, on nearly a third of the films."""
+    """Return [B,THINGS,7]: mostly away from the joint's middle, on nearly a third of the films."""
     shape = some.count, THINGS
     on_film = some.of(0.3, np.ones(some.count), 0.0)[:, None] > 0
     radius = np.where(rng.random(shape) < 0.12, rng.uniform(0, 0.2, shape), rng.uniform(0.2, 0.5, shape))
@@ -158,7 +158,7 @@ BANK = 768
 
 
 def noise_bank(rng: np.random.Generator) -> np.ndarray:
-    """[BANK,BANK] float32 of deviation 1, of which a part is laid on each film."""
+    """Return [BANK,BANK] float32 of deviation 1, of which a part is laid on each film."""
     return rng.standard_normal((BANK, BANK), np.float32)
 
 
@@ -206,12 +206,12 @@ def framed(films: Any, joints: Any, content: Any, draws: Draws, bank: Any, side:
 
 
 def _each(values: Any) -> Any:
-    """[B] -> [B,1,1]."""
+    """Reshape [B] to [B,1,1]."""
     return ops.reshape(values, (-1, 1, 1))
 
 
 def _grid(side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Places of a frame's pixels, [1,side,side] each, from -.5 to .5: right, down."""
+    """Return places of a frame's pixels, [1,side,side] each, from -.5 to .5: right, down."""
     steps = ((np.arange(side) + 0.5) / side - 0.5).astype(np.float32)
     return np.broadcast_to(steps[None, None, :], (1, side, side)), np.broadcast_to(
         steps[None, :, None], (1, side, side)
@@ -219,7 +219,7 @@ def _grid(side: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _places(joints: Any, draws: Draws, side: int) -> tuple[Any, Any]:
-    """Where in the film each pixel of the frame lies: x and y [B,S,S], a pixel's middle at .5."""
+    """Return where in the film each pixel of the frame lies: x and y [B,S,S], a pixel's middle at .5."""
     across, down = _grid(side)
     across, down = across * _each(draws.stretch), down / _each(draws.stretch)
     cos, sin = _each(ops.cos(draws.turn)), _each(ops.sin(draws.turn))
@@ -230,7 +230,7 @@ def _places(joints: Any, draws: Draws, side: int) -> tuple[Any, Any]:
 
 
 def _within(x: Any, y: Any, joints: Any, content: Any, draws: Draws) -> tuple[Any, Any, Any]:
-    """Which places show film, and the places, put back into it where the film is mirrored at its edges."""
+    """Return which places show film, and the places, put back into it where the film is mirrored at its edges."""
     size = joints[:, 2]
     left = ops.maximum(content[:, 0], joints[:, 0] - draws.cut[:, 0] * size)
     top = ops.maximum(content[:, 1], joints[:, 1] - draws.cut[:, 1] * size)
@@ -266,7 +266,7 @@ def _sampled(films: Any, x: Any, y: Any) -> Any:
 
 
 def _rectangles(boxes: Any, side: int, angle: Any = None) -> Any:
-    """[B,K,4] x, y, half width, half height -> [B,K,S,S], 1 within."""
+    """Return rectangles [B,K,4] (x, y, half width, half height) as [B,K,S,S], 1 within."""
     across, down = _grid(side)
     x, y = across[None] - boxes[:, :, 0, None, None], down[None] - boxes[:, :, 1, None, None]
     if angle is not None:
@@ -285,7 +285,7 @@ def _with_things(image: Any, things: Any) -> Any:
 
 
 def _pooled(image: Any, size: int) -> Any:
-    """Means of tiles: [B,S,S] -> [B,S/size,S/size]."""
+    """Return the means of the tiles of [B,S,S] as [B,S/size,S/size]."""
     side = image.shape[1]
     return ops.mean(ops.reshape(image, (-1, side // size, size, side // size, size)), axis=(2, 4))
 
@@ -295,7 +295,7 @@ def _enlarged(image: Any, side: int) -> Any:
 
 
 def _smooth(image: Any) -> Any:
-    """A binomial filter over five places in each direction."""
+    """Apply a binomial filter over five places in each direction."""
     for axis in (1, 2):
         one = ops.roll(image, 1, axis) + ops.roll(image, -1, axis)
         two = ops.roll(image, 2, axis) + ops.roll(image, -2, axis)
@@ -304,7 +304,7 @@ def _smooth(image: Any) -> Any:
 
 
 def _locally_equal(image: Any) -> Any:
-    """Each place by how it stands out from its surroundings, as local histogram equalisation shows it."""
+    """Return each place by how it stands out from its surroundings, as local histogram equalisation shows it."""
     side = image.shape[1]
     tiles, squares = _pooled(image, TILE), _pooled(ops.square(image), TILE)
     mean, square = _smooth(tiles), _smooth(squares)
@@ -335,7 +335,7 @@ def _noise(bank: Any, at: Any, side: int) -> Any:
 
 
 def _cosines() -> np.ndarray:
-    """[8,8]: the orthonormal discrete cosine transform of type II."""
+    """Return [8,8]: the orthonormal discrete cosine transform of type II."""
     steps = np.arange(TILE)
     matrix = np.sqrt(2 / TILE) * np.cos(np.pi * (2 * steps[None] + 1) * steps[:, None] / (2 * TILE))
     matrix[0] = np.sqrt(1 / TILE)
@@ -343,7 +343,7 @@ def _cosines() -> np.ndarray:
 
 
 def compressed(image: Any, factor: Any) -> Any:
-    """As JPEG leaves it, without its rounding to bytes; where the factor is 0, as it is."""
+    """Return films as JPEG leaves them, without its rounding to bytes, or unchanged where the factor is 0."""
     side, cosines = image.shape[1], _cosines()
     blocks = ops.reshape(image * 255.0 - 128.0, (-1, side // TILE, TILE, side // TILE, TILE))
     coefficients = ops.einsum("ij,bajck,lk->baicl", cosines, blocks, cosines)
@@ -355,7 +355,7 @@ def compressed(image: Any, factor: Any) -> Any:
 
 
 def _exposed(image: Any, beyond: Any) -> Any:
-    """The frame's own exposure: the tissue has mean 0 and deviation 1; what lies beyond the film is dark."""
+    """Return the frame's own exposure: the tissue has mean 0 and deviation 1; what lies beyond the film is dark."""
     side = image.shape[1]
     step, margin = max(1, side // 64), round(MARGIN * side)
     inner = slice(margin, side - margin, step)

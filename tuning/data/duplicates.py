@@ -109,7 +109,7 @@ def shifted_pairs(details: np.ndarray) -> list[Pair]:
 
 
 def _fine(small: np.ndarray, shown: np.ndarray) -> np.ndarray:
-    """The fine detail of a picture where `shown` is true, of mean 0 and length 1."""
+    """Return the fine detail of a picture where `shown` is true, of mean 0 and length 1."""
     fine = np.where(shown, small - gaussian_filter(small, BLUR), 0)
     fine = np.where(shown, fine - fine.sum() / max(1, shown.sum()), 0)
     return (fine / max(float(np.linalg.norm(fine)), 1e-6)).astype(np.float32)
@@ -128,14 +128,14 @@ def _best_shifts(details: np.ndarray, spectra: np.ndarray, pairs: np.ndarray) ->
 
 
 def _one_knee(details: np.ndarray, pair: Pair, shift: tuple[int, int]) -> bool:
-    """Whether the detail of two films agrees under a shift, whole and away from plain areas."""
+    """Return whether the detail of two films agrees under a shift, whole and away from plain areas."""
     other = details[pair.second][:, :, ::-1] if pair.mirrored else details[pair.second]
     whole, inside = zip(details[pair.first], other, strict=True)
     return _correlation(*whole, *shift) >= SAME_KNEE and _correlation(*inside, *shift) >= SAME_KNEE_INSIDE
 
 
 def _similar_spectra(details: np.ndarray) -> np.ndarray:
-    """[M,3] int: pairs (i, j, mirrored), i < j: each film's CANDIDATES by the amplitudes of its spectrum."""
+    """Return [M,3] int: pairs (i, j, mirrored), i < j: each film's CANDIDATES by the amplitudes of its spectrum."""
     if len(details) < 2:
         return np.empty((0, 3), int)
     window = np.hanning(DETAIL + 2)[1:-1]
@@ -161,7 +161,7 @@ def _similar_spectra(details: np.ndarray) -> np.ndarray:
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:
-    """Rows [N,D] of length 1."""
+    """Return rows [N,D] of length 1."""
     return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
 
 

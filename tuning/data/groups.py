@@ -46,5 +46,5 @@ def components(count: int, links: Sequence[tuple[int, int]]) -> np.ndarray:
 
 
 def _names(films: Sequence[AuditedFilm], links: Sequence[tuple[int, int]]) -> list[str]:
-    """The name of each film's component: that of its first film's patient, or a number."""
+    """Return the name of each film's component: that of its first film's patient, or a number."""
     return [films[row].group or f"{films[row].dataset}:cluster-{row}" for row in components(len(films), links)]

@@ -80,12 +80,12 @@ def without_joint(pixels: np.ndarray) -> Features:
 
 
 def _outside(pixels: np.ndarray) -> np.ndarray:
-    """The rows of a thumbnail that show no joint, scaled by themselves: the grays of the joint would tell of it."""
+    """Return the rows of a thumbnail without the joint, scaled alone so that its grays leave no trace."""
     return _scaled(np.delete(_small(pixels, THUMBNAIL), JOINT_ROWS, axis=0))
 
 
 def _shown(pixels: np.ndarray, side: int) -> np.ndarray:
-    """A film [H,W] as float32 [side,side] from 0 to 1."""
+    """Return a film [H,W] as float32 [side,side] from 0 to 1."""
     return _scaled(_small(pixels, side))
 
 

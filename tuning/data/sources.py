@@ -253,13 +253,13 @@ def _read_csv(path: Path, dataset: str) -> Iterator[Labelled]:
 
 
 def _by_hash(folder: Path) -> dict[str, str]:
-    """The path of each film below a folder, relative to it, by the film's sha256."""
+    """Return the path of each film below a folder, relative to it, by the film's sha256."""
     films = sorted(path for path in folder.rglob("*") if path.suffix.lower() in FILM_SUFFIXES and path.is_file())
     return {sha256_of(film): film.relative_to(folder).as_posix() for film in films}
 
 
 def _path_of(file: str, by_hash: dict[str, str], where: str) -> str:
-    """The path of a CSV's `file`, which is a path or sha256:DIGITS: grades may be kept without names."""
+    """Return the path of a CSV's `file`, which is a path or sha256:DIGITS: grades may be kept without names."""
     if not file.startswith(HASHED):
         return file
     if file.removeprefix(HASHED) not in by_hash:
@@ -268,7 +268,7 @@ def _path_of(file: str, by_hash: dict[str, str], where: str) -> str:
 
 
 def _source_and_file(folder: Path, file: str) -> tuple[str, str]:
-    """The folder or archive of a CSV's `file`, and the path in it: films.tar/train/0/1.png leads into an archive."""
+    """Return the folder or archive of a CSV's `file` and the path in it, such as films.tar/train/0/1.png."""
     parts = PurePosixPath(file).parts
     for count, part in enumerate(parts, 1):
         if part.lower().endswith(ARCHIVES) and (folder / PurePosixPath(*parts[:count])).is_file():
@@ -302,7 +302,7 @@ def content_of(labels: Sequence[Labelled]) -> dict[str, str]:
 
 
 def _film_hash(reader: FilmReader, film: Labelled) -> str:
-    """The sha256 of a film's bytes; "" where it can't be read, which the audit reports."""
+    """Return the sha256 of a film's bytes; "" where it can't be read, which the audit reports."""
     try:
         return hashlib.sha256(reader.read(film.source, film.file)).hexdigest()
     except DataError:

@@ -57,7 +57,7 @@ def grades_by_picture(films: Sequence[AuditedFilm]) -> dict[str, set[int]]:
 
 
 def _split_of_groups(films: Sequence[AuditedFilm], seed: int) -> dict[str, str]:
-    """The split of each leakage group: one that was given, or the one that lacks most groups of its highest grade."""
+    """Return the split of each leakage group: the given one, or the one that most lacks its highest grade."""
     groups: dict[str, list[AuditedFilm]] = defaultdict(list)
     for film in films:
         groups[film.leakage_group].append(film)

@@ -162,12 +162,12 @@ def summarise(films: Sequence[AuditedFilm], given: Sequence[AuditedFilm], findin
 
 
 def _surplus(hashes: Iterable[str]) -> int:
-    """Number of items beyond the first of each value."""
+    """Return the number of items beyond the first of each value."""
     return sum(count - 1 for count in Counter(hashes).values())
 
 
 def _grades(films: Sequence[AuditedFilm], dataset: str, split: str) -> tuple[int, ...]:
-    """Number of usable films of each grade."""
+    """Return the number of usable films of each grade."""
     mine = Counter(film.grade for film in films if film.dataset == dataset and film.split == split and film.usable)
     return tuple(mine[grade] for grade in range(NUM_GRADES))
 
@@ -184,7 +184,7 @@ def _clusters(films: Sequence[AuditedFilm]) -> Clusters:
 
 
 def _shortcuts(films: Sequence[AuditedFilm], dataset: str, findings: Findings) -> dict[str, ShortcutEvidence]:
-    """How well the grade of a dataset's films, used or not, can be guessed without the joint."""
+    """Return how well the grade of a dataset's films, used or not, can be guessed without the joint."""
     rows = [row for row, film in enumerate(films) if film.dataset == dataset]
     grades, groups = np.array([films[row].grade for row in rows]), np.array([films[row].group for row in rows])
     scores = {

@@ -116,14 +116,14 @@ def write_films(path: Path, films: Sequence[AuditedFilm]) -> None:
 
 
 def _written(value: Any) -> Any:
-    """A field as its cell of films.csv, which no spreadsheet takes for a formula."""
+    """Return a field as its cell of films.csv, which no spreadsheet takes for a formula."""
     if isinstance(value, Place):
         return " ".join(f"{number:g}" for number in astuple(value))
     return escape_cell(value) if isinstance(value, str) else value
 
 
 def _parsed(name: str, value: str) -> Any:
-    """A cell of films.csv as its field holds it."""
+    """Return a cell of films.csv as its field holds it."""
     if name == "brightness":
         return float(value) if value else None
     if name == "joint":

@@ -102,7 +102,7 @@ def _degraded(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _turned(film: VariedFilm, rng: np.random.Generator) -> VariedFilm:
-    """The film turned about its joint; the corners that come in are dark or as bright as the film's edge."""
+    """Return the film turned about its joint; the corners that come in are dark or as bright as the film's edge."""
     if not _happens(rng, 0.35):
         return film
     image, place = Image.fromarray(film.pixels), film.place
@@ -113,7 +113,7 @@ def _turned(film: VariedFilm, rng: np.random.Generator) -> VariedFilm:
 
 
 def _collimated(film: VariedFilm, rng: np.random.Generator) -> VariedFilm:
-    """A slanted field about the joint; what lies beyond one to four of its edges is dark."""
+    """Collimate the film to a slanted field about the joint: it is dark beyond one to four edges."""
     if not _happens(rng, 0.18):
         return film
     height, width = film.pixels.shape
@@ -128,7 +128,7 @@ def _collimated(film: VariedFilm, rng: np.random.Generator) -> VariedFilm:
 
 
 def _cut(film: VariedFilm, rng: np.random.Generator) -> VariedFilm:
-    """The film cut closer: alike on all sides, some sides by themselves, or to a strip about the joint line."""
+    """Return the film cut closer: alike on all sides, some sides by themselves, or to a strip about the joint line."""
     x, y, side = film.place.x, film.place.y, film.place.side
     height, width = film.pixels.shape
     reach = np.full(4, np.inf)
@@ -179,7 +179,7 @@ def _marked(film: VariedFilm, rng: np.random.Generator) -> VariedFilm:
 
 
 def _bordered(film: VariedFilm, rng: np.random.Generator) -> VariedFilm:
-    """A border on some sides: the film mirrored, or of one gray."""
+    """Add a border on some sides: the film mirrored, or one gray value."""
     if not _happens(rng, 0.22):
         return film
     most = min(film.pixels.shape) - 1

@@ -42,7 +42,7 @@ def by_member(
 def _metrics(
     member: Member, config: InputConfig, splits: dict[str, Knees], calibration: Calibration
 ) -> dict[str, Agreement]:
-    """By set of films, how far the member's grades agree with the readers'."""
+    """Return, by set of films, how far the member's grades agree with the readers'."""
     alone = assemble([member], config)
     metrics = {}
     for split, knees in splits.items():
@@ -54,7 +54,7 @@ def _metrics(
 
 
 def _mirrored(network: keras.Model, knees: Knees, calibration: Calibration) -> Estimate:
-    """The proportion of the knees that get the same grade when mirrored."""
+    """Return the proportion of the knees that get the same grade when mirrored."""
     inputs = knees.inputs()
     film, mirrored = (
         reported_grade(

@@ -60,7 +60,7 @@ def calibrate(probabilities: np.ndarray, truth: np.ndarray) -> Calibration:
 
 
 def _conformal(scores: np.ndarray, truth: np.ndarray) -> Conformal:
-    """What makes prediction sets, from the [N] scores of knees of [N] grades."""
+    """Return what makes prediction sets, from the [N] scores of knees of [N] grades."""
     thresholds = {level: conformal_threshold(scores, level) for level in (COVERAGE_LEVEL, *OTHER_LEVELS)}
     return Conformal(
         COVERAGE_LEVEL,
@@ -73,7 +73,7 @@ def _conformal(scores: np.ndarray, truth: np.ndarray) -> Conformal:
 
 
 def _by_grade(scores: np.ndarray, truth: np.ndarray, level: float, common: float) -> tuple[float, ...]:
-    """The threshold of each grade; the common one where a grade has too few films for the level."""
+    """Return the threshold of each grade; the common one where a grade has too few films for the level."""
     of_grades = [conformal_threshold(scores[truth == grade], level) for grade in range(NUM_GRADES)]
     return tuple(common if one == EVERY_GRADE else one for one in of_grades)
 

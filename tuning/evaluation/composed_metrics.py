@@ -133,7 +133,7 @@ def _measure(
 
 
 def _finding(results: Sequence[ComposedResult]) -> dict[str, Estimate]:
-    """How well joints are found and films without a joint are refused."""
+    """Return how well joints are found and films without a joint are refused."""
     shown, empty = [one for one in results if one.joints], [one for one in results if not one.joints]
 
     def within(limit: float, distances: Iterable[float]) -> Estimate:
@@ -158,7 +158,7 @@ def _finding(results: Sequence[ComposedResult]) -> dict[str, Estimate]:
 
 
 def _agreement(joints: Sequence[JointGrades], seed: int) -> dict[str, Estimate]:
-    """How the grades in the boxes found agree with the readers' and with those in true boxes and of the crops."""
+    """Return how grades in the found boxes agree with readers, with grades in true boxes and of the crops."""
     columns = {field.name: np.array([getattr(one, field.name) for one in joints]) for field in fields(JointGrades)}
     samples = resamples(columns["group"], seed) if joints else []
 
@@ -184,7 +184,7 @@ def _agreement(joints: Sequence[JointGrades], seed: int) -> dict[str, Estimate]:
 
 
 def _posed(film: ComposedFilm, pose: Pose, grader: KneeGrader) -> bool:
-    """Whether the film is put right from a pose and its every joint graded; or refused, when it has none."""
+    """Return whether the film is put right from a pose and its every joint graded; or refused, when it has none."""
     turns, inverted = pose
     bright = film.pixels.astype(np.float32)
     turned = np.rot90(bright.max() + bright.min() - bright if inverted else bright, turns)
@@ -210,7 +210,7 @@ def _distances(true: Sequence[Box], found: Sequence[Box]) -> tuple[float, ...]:
 
 
 def _match(joint: np.ndarray, found: Sequence[Joint]) -> tuple[Joint, float] | None:
-    """The joint found nearest to a true one, and its distance in widths of the joint; None when none is near."""
+    """Return the joint found nearest to a true one, and its distance in widths of the joint; None when none is near."""
     away = [float(np.hypot(other.x - joint[0], other.y - joint[1]) / joint[2]) for other in found]
     return (found[int(np.argmin(away))], min(away)) if away and min(away) <= SAME_JOINT else None
 
@@ -222,7 +222,7 @@ def _joint_grades(
     origin: Sequence[AuditedFilm],
     crop_grade: Callable[[int], int],
 ) -> tuple[JointGrades, ...]:
-    """The grades of each joint that the grader reports."""
+    """Return the grades of each joint that the grader reports."""
     in_true_box = grades(grader, film.pixels.astype(np.float32), film.boxes)
     rows = []
     for index, box, of_true_box in zip(film.knees, film.boxes, in_true_box, strict=True):

@@ -111,7 +111,7 @@ def _calibration(fit: Fit, sets: Sequence[MeasuredSet], splits: Literal["val", "
 
 
 def _data(audit: Path, newer: Path) -> DataEvidence:
-    """What the networks were trained and measured on, and the copies that the newer audit knows of."""
+    """Return what the networks were trained and measured on, and the copies that the newer audit knows of."""
     summary, copies = read_summary(audit), read_summary(newer)
     return DataEvidence(
         fingerprint=summary.fingerprint,
@@ -129,7 +129,7 @@ def _data(audit: Path, newer: Path) -> DataEvidence:
 
 
 def _search(ensemble: TrainedEnsemble) -> SearchEvidence:
-    """How the architecture was found: by the search of this training, or by that of the bundle that was adapted."""
+    """Return how the architecture was found: by this training's search, or by that of the adapted bundle."""
     if base := ensemble.record.base:
         return steps.typed(SearchEvidence, base["search"], ensemble.train)
     if not ensemble.record.best_json_sha256:
@@ -146,7 +146,7 @@ def _search(ensemble: TrainedEnsemble) -> SearchEvidence:
 
 
 def _before(base: dict[str, Any], splits: dict[str, Knees]) -> dict[str, SetEvidence]:
-    """What the bundle that was adapted measures on the same films."""
+    """Return what the bundle that was adapted measures on the same films."""
     folder = pull(base["address"])
     if revision_of(folder) != base["revision"]:
         raise DataError(

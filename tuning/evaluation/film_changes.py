@@ -90,12 +90,12 @@ def _flattened(pixels: Pixels, rng: np.random.Generator, spread: float) -> Pixel
 
 
 def _inverted(pixels: Pixels, rng: np.random.Generator) -> Pixels:
-    """The negative of the film."""
+    """Return the negative of the film."""
     return 255 - pixels
 
 
 def _locally_equalised(pixels: Pixels, rng: np.random.Generator, clip: float) -> Pixels:
-    """Contrast-limited adaptive histogram equalisation (Zuiderveld, "Graphics Gems IV", 1994)."""
+    """Apply contrast-limited adaptive histogram equalisation (Zuiderveld, "Graphics Gems IV", 1994)."""
     from skimage.exposure import equalize_adapthist
 
     return np.rint(255 * equalize_adapthist(pixels, clip_limit=clip)).astype(np.uint8)

@@ -63,6 +63,6 @@ def fit_ensemble(
 
 
 def _content(knees: Knees, row: int) -> np.ndarray:
-    """The pixels of a knee without padding."""
+    """Return the pixels of a knee without padding."""
     left, top, right, bottom = knees.contents[row]
     return knees.pixels[row, top:bottom, left:right]

@@ -102,17 +102,17 @@ def _measure(locator: Locator, grader: KneeGrader, film: AuditedFilm, pixels: np
 
 
 def _refused(grader: KneeGrader, pixels: np.ndarray) -> bool:
-    """Whether the grader refuses a film for which no boxes are given."""
+    """Return whether the grader refuses a film for which no boxes are given."""
     return grader.grade(pixels).refused is not None
 
 
 def _one_each(found: Sequence[Region], halves: Sequence[Box]) -> bool:
-    """Whether two joints are found, one with its centre in each half."""
+    """Return whether two joints are found, one with its centre in each half."""
     middles = [(left + right) / 2 for left, _, right, _ in found]
     return len(middles) == 2 and middles[0] < halves[0][2] <= middles[1]
 
 
 def _same_grade(grader: KneeGrader, pixels: np.ndarray) -> bool:
-    """Whether a film of one knee is graded as when all of it is given as the knee's box."""
+    """Return whether a film of one knee is graded as when all of it is given as the knee's box."""
     whole = (0, 0, pixels.shape[1], pixels.shape[0])
     return [knee.grade for knee in grader.grade(pixels, force=True).knees] == grades(grader, pixels, (whole,))

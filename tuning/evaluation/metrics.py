@@ -80,7 +80,7 @@ def ece_of_perfect(probabilities: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def _auc(predictions: Predictions) -> float:
-    """Area under the ROC curve for KL 2 or more; NaN where all knees lie on one side of it.
+    """Return the area under the ROC curve for KL 2 or more; NaN where all knees lie on one side of it.
 
     It is computed from ranks, as the Mann-Whitney statistic: for the bootstrap, scikit-learn's `roc_auc_score` takes
     ten times as long.
@@ -95,7 +95,7 @@ def _auc(predictions: Predictions) -> float:
 
 
 def _agreement_on_oa(predictions: Predictions, *, present: bool) -> float:
-    """Of the knees with osteoarthritis (KL 2 or more), or without, the proportion that is reported so; NaN of none."""
+    """Return the proportion of knees with (or without) KL 2 or more that are reported so; NaN where none is."""
     mine = (predictions.truth >= OSTEOARTHRITIS_FROM) == present
     if not mine.any():
         return float("nan")
@@ -149,17 +149,17 @@ def measure_grades(predictions: Predictions, seed: int = 0) -> GradeEvidence:
 
 
 def recalls(predictions: Predictions, seed: int = 0) -> dict[str, Estimate]:
-    """Returns, by grade that occurs, the proportion of its knees that are reported with it."""
+    """Return, by grade that occurs, the proportion of its knees that are reported with it."""
     return _by_grade(predictions, predictions.grade == predictions.truth, seed)
 
 
 def coverages(predictions: Predictions, seed: int = 0) -> dict[str, Estimate]:
-    """Returns, by grade that occurs, the proportion of its knees whose prediction set holds it."""
+    """Return, by grade that occurs, the proportion of its knees whose prediction set holds it."""
     return _by_grade(predictions, predictions.in_set, seed)
 
 
 def _measured(name: str, predictions: Predictions, samples: list[Predictions]) -> Estimate | None:
-    """One measure with its 95% interval over bootstrap samples; None where the knees don't show it."""
+    """Return one measure with its 95% interval over bootstrap samples; None where the knees don't show it."""
     metric = METRICS[name]
     value = metric(predictions)
     if np.isnan(value):

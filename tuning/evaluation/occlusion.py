@@ -155,25 +155,25 @@ def mean_maps(maps: np.ndarray, grades: np.ndarray, knees: Knees, config: InputC
 
 
 def _inside(boxes: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Boxes [N,4] as masks [N,H,W] bool."""
+    """Return boxes [N,4] as masks [N,H,W] bool."""
     rows, columns = np.arange(shape[0])[None, :, None], np.arange(shape[1])[None, None, :]
     left, top, right, bottom = (boxes[:, edge, None, None] for edge in range(4))
     return (rows >= top) & (rows < bottom) & (columns >= left) & (columns < right)
 
 
 def _blanked(inputs: np.ndarray, masks: np.ndarray) -> np.ndarray:
-    """The inputs with 0 under the masks: the mean of a standardised film, with which training blanks rectangles too."""
+    """Return the inputs with 0 under the masks: the mean of a standardised film, as in training."""
     return np.where(masks[..., None], np.float32(0), inputs)
 
 
 def _without_border(contents: np.ndarray) -> np.ndarray:
-    """Boxes [N,4] without BORDER on each side."""
+    """Return boxes [N,4] without BORDER on each side."""
     edge = np.rint(BORDER * (contents[:, 2:] - contents[:, :2])).astype(int)
     return np.concatenate([contents[:, :2] + edge, contents[:, 2:] - edge], 1)
 
 
 def _moved(boxes: np.ndarray, contents: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Boxes of the same sizes at random places within the contents."""
+    """Return boxes of the same sizes at random places within the contents."""
     size = boxes[:, 2:] - boxes[:, :2]
     free = contents[:, 2:] - contents[:, :2] - size + 1
     start = contents[:, :2] + np.floor(rng.random((len(boxes), 2)) * free).astype(int)
@@ -181,7 +181,7 @@ def _moved(boxes: np.ndarray, contents: np.ndarray, rng: np.random.Generator) ->
 
 
 def _blocks_of_border_size(inner: np.ndarray, contents: np.ndarray) -> np.ndarray:
-    """Boxes of the shape of the contents with the area between the contents and their inner boxes."""
+    """Return boxes of the shape of the contents with the area between the contents and their inner boxes."""
     size, hole = contents[:, 2:] - contents[:, :2], inner[:, 2:] - inner[:, :2]
     border = 1 - hole.prod(1, keepdims=True) / size.prod(1, keepdims=True)
     return np.concatenate([contents[:, :2], contents[:, :2] + np.rint(size * np.sqrt(border)).astype(int)], 1)
@@ -190,7 +190,7 @@ def _blocks_of_border_size(inner: np.ndarray, contents: np.ndarray) -> np.ndarra
 def _kappa(
     knees: Knees, samples: Sequence[np.ndarray], grades: Sequence[np.ndarray], others: Sequence[np.ndarray] = ()
 ) -> Estimate:
-    """The mean kappa of several gradings, minus the mean kappa of others."""
+    """Return the mean kappa of several gradings, minus the mean kappa of others."""
     truth = knees.grades
 
     def kappa(rows: Rows) -> float:

@@ -188,7 +188,7 @@ def plot_films(
 
 
 def _with_bars(estimates: Iterable[Estimate]) -> tuple[list[float], list[list[float]]]:
-    """Values, and lengths of the error bars below and above, as matplotlib takes them."""
+    """Return values, and lengths of the error bars below and above, as matplotlib takes them."""
     estimates = list(estimates)
     below = [one.value - one.low for one in estimates]
     above = [one.high - one.value for one in estimates]

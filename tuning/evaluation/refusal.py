@@ -68,5 +68,5 @@ def fit_refusal(
 
 
 def _limit(values: Sequence[float] | np.ndarray, beyond: float) -> float:
-    """The value that a proportion of the values exceeds."""
+    """Return the value that a proportion of the values exceeds."""
     return float(np.quantile(values, 1 - beyond, method="higher"))

@@ -49,7 +49,7 @@ def measure(grader: KneeGrader, films: Mapping[str, Sequence[np.ndarray]], count
 
 
 def _outcomes(grader: KneeGrader, make: Callable[[], np.ndarray], pose: Pose | None, count: int) -> Outcomes:
-    """How many films are refused, put right, or let through: graded as they are, or put wrong."""
+    """Return how many films are refused, put right, or let through: graded as they are, or put wrong."""
     refused, right = [], []
     for _ in range(count):
         film = _large_enough(make().astype(np.float32))
@@ -63,7 +63,7 @@ def _outcomes(grader: KneeGrader, make: Callable[[], np.ndarray], pose: Pose | N
 
 
 def _large_enough(film: np.ndarray) -> np.ndarray:
-    """The film, enlarged when it is so small that it would not be decoded at all, which is too easy a refusal."""
+    """Return the film, enlarged if it is too small to be decoded, since that refusal would be too easy."""
     times = MIN_SIDE / min(film.shape)
     if times <= 1:
         return film

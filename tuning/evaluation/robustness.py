@@ -62,7 +62,7 @@ def robustness(
 
 
 def _graded(grader: KneeGrader, pixels: np.ndarray) -> KneeGrade | None:
-    """The film's largest knee, or None where it is refused or can't be read."""
+    """Return the film's largest knee, or None where it is refused or can't be read."""
     try:
         knees = grader.grade(pixels).knees
     except KneeOAError:

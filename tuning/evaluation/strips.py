@@ -27,7 +27,7 @@ LEAST_STRIPS = 10
 def two_knee_strips(
     model: keras.Model, audit: Path, newer: Path, split: str, config: InputConfig, calibration: Calibration
 ) -> dict[str, StripEvidence]:
-    """Returns, by DATASET_SPLIT, how the grade of a strip's worse knee agrees with the grade of the strip.
+    """Return, by DATASET_SPLIT, how the grade of a strip's worse knee agrees with the grade of the strip.
 
     Empty for an ensemble that frames knees: the rule that cuts a strip in two does not say where the joints are.
 

@@ -299,18 +299,18 @@ def _numbers(text: str) -> tuple[int, ...]:
 
 
 def _halves(x):
-    """The left half of [N,H,W,C] and the right half mirrored, each [N,H,W/2,C]."""
+    """Return the left half of [N,H,W,C] and the right half mirrored, each [N,H,W/2,C]."""
     middle = x.shape[2] // 2
     return x[:, :, :middle], ops.flip(x[:, :, -middle:], axis=2)
 
 
 def _folded(x):
-    """The halves of [N,H,W,C] as films of their own, [2N,H,W/2,C], so that neither sees the other."""
+    """Return the halves of [N,H,W,C] as films of their own, [2N,H,W/2,C], so that neither sees the other."""
     return ops.concatenate(_halves(x), axis=0)
 
 
 def _unfolded(x):
-    """The halves [2N,h,w,C] side by side again, [N,h,2w,C]."""
+    """Return the halves [2N,h,w,C] side by side again, [N,h,2w,C]."""
     left, right = ops.split(x, 2, axis=0)  # pyright: ignore[reportGeneralTypeIssues]
     return ops.concatenate([left, ops.flip(right, axis=2)], axis=2)
 
@@ -356,7 +356,7 @@ def _residual(x, width: int, stride: int, architecture: Architecture, separable:
 
 
 def _unpadded(x, width: int, stride: int, architecture: Architecture):
-    """The plain block of 2023, which loses a row on every side, except where few are left."""
+    """Build the plain block of 2023, which loses a row on every side, except where few are left."""
     return _plain(x, width, stride, architecture, "valid" if min(x.shape[1:3]) > LEAST_UNPADDED else "same")
 
 

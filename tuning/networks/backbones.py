@@ -70,7 +70,7 @@ STAGES = ((3, 1, 1, 16), (3, 2, 6, 24), (5, 2, 6, 40), (3, 2, 6, 80), (5, 1, 6, 
 
 
 def features(x: Any, name: str) -> Any:
-    """[N,H,W,1] -> [N,H/32,W/32,320]: a backbone's layers with random weights; `load` brings the published ones.
+    """Map [N,H,W,1] to [N,H/32,W/32,320] by layers with random weights; `load` sets the published ones.
 
     Raises SettingsError for a backbone that is not known.
     """
@@ -113,7 +113,7 @@ def load(model: keras.Model, name: str) -> None:
 
 
 def _block(x: Any, inner: int, width: int, kernel: int, stride: int, expansion: int, name: str) -> Any:
-    """An inverted residual block (Sandler et al., "MobileNetV2", CVPR 2018)."""
+    """Build an inverted residual block (Sandler et al., "MobileNetV2", CVPR 2018)."""
     given = x
     if expansion > 1:
         x = layers.Conv2D(inner * expansion, 1, use_bias=False, name=f"{name}_expand")(x)
@@ -131,7 +131,7 @@ def _normalised(x: Any, name: str, activation: bool = True) -> Any:
 
 
 def _as_keras(array: np.ndarray, layer: str) -> np.ndarray:
-    """A published array in the order of axes that Keras has."""
+    """Return a published array in the order of axes that Keras has."""
     if array.ndim != 4:
         return array
     if layer.endswith("_depthwise"):
@@ -154,7 +154,7 @@ def _published(name: str) -> dict[str, list[np.ndarray]]:
 
 
 def _layer_names(name: str) -> list[str]:
-    """Every layer with weights in the published order: convolution, normalisation, and so on through the blocks."""
+    """Return every layer with weights in the published order: convolution, normalisation, then block by block."""
     parts = [f"{name}_stem"]
     for stage, ((_, _, expansion, _), repeats) in enumerate(zip(STAGES, BACKBONES[name].repeats, strict=True)):
         for block in range(repeats):
@@ -171,7 +171,7 @@ def _file_of(backbone: Backbone) -> Path:
 
 
 def read_tensors(content: bytes, backbone: Backbone) -> list[tuple[str, np.ndarray]]:
-    """The named arrays of a checkpoint in torch's format of before 1.6, in the file's order.
+    """Return the named arrays of a checkpoint in torch's format of before 1.6, in the file's order.
 
     A pickle may run code, so the file must be the known one, and nothing but tensors is let through.
     Raises SettingsError when it is another file.

@@ -128,7 +128,7 @@ def _mean(values):
 
 
 def reported_one_hot(probabilities, decision: Decision):
-    """Probabilities [N,5] as [N,5]: 1 at the reported grade and 0 elsewhere, without argmax, which ONNX lacks here."""
+    """Return [N,5]: 1 at the reported grade and 0 elsewhere, without argmax, which ONNX lacks here."""
     if decision.rule == "argmax":
         return ops.cast(probabilities >= ops.max(probabilities, axis=-1, keepdims=True), "float32")
     ones = ops.ones_like(probabilities[:, :1])
@@ -144,7 +144,7 @@ def reported_one_hot(probabilities, decision: Decision):
 
 
 def _parts(member: Member, name: str) -> keras.Model:
-    """A model from image to [probabilities [N,5], embedding [N,D], evidence for each grade at each place [N,h,w,5]]."""
+    """Return a model from image to probabilities [N,5], embedding [N,D] and evidence by place [N,h,w,5]."""
     network = member.network
     return keras.Model(
         network.input,
@@ -154,7 +154,7 @@ def _parts(member: Member, name: str) -> keras.Model:
 
 
 def _grade_maps(network: keras.Model, architecture: Architecture):
-    """The evidence for each grade at each place of the input [N,h,w,5]."""
+    """Return the evidence for each grade at each place of the input [N,h,w,5]."""
     features = network.get_layer("features").output
     # The places of a band are some of those of the whole film; outside the band there is no evidence.
     margin = round(features.shape[1] * architecture.margin / (architecture.size - 2 * architecture.margin))
@@ -163,7 +163,7 @@ def _grade_maps(network: keras.Model, architecture: Architecture):
 
 
 def _grade_evidence(network: keras.Model, features, architecture: Architecture):
-    """The evidence for each grade at each place of the features [N,h,w,5]."""
+    """Return the evidence for each grade at each place of the features [N,h,w,5]."""
     if architecture.hidden or architecture.pooling == "flatten":
         # Behind hidden layers no place has weights of its own, so the mean activation stands for every grade.
         return ops.repeat(ops.mean(features, axis=-1, keepdims=True), NUM_GRADES, axis=-1)
@@ -176,7 +176,7 @@ def _grade_evidence(network: keras.Model, features, architecture: Architecture):
 
 
 def _resized(x, height: int, width: int, filter: Image.Resampling):
-    """[N,H,W,C] resized to [N,height,width,C] by two products with fixed matrices.
+    """Return [N,H,W,C] resized to [N,height,width,C] by two products with fixed matrices.
 
     The matrices hold Pillow's filter, with which `imaging.letterbox` resizes; resizing layers have no antialiasing in
     ONNX.
@@ -189,7 +189,7 @@ def _resized(x, height: int, width: int, filter: Image.Resampling):
 
 
 def _weighed(x, length: int, filter: Image.Resampling):
-    """[...,L] resized to [...,length]."""
+    """Return [...,L] resized to [...,length]."""
     given = x.shape[-1]
     weights = Image.fromarray(np.eye(given, dtype=np.float32)).resize((length, given), filter)
     layer = layers.Dense(length, use_bias=False, trainable=False)

@@ -59,12 +59,12 @@ class Coral(keras.losses.Loss):
 
 
 def _of_film(losses):
-    """[N,P] or [N] as [N]."""
+    """Return [N,P] or [N] as [N]."""
     return ops.sum(losses, axis=1) if len(losses.shape) > 1 else losses
 
 
 def _mass_over(probabilities):
-    """[N,5] as [N,4]: the probabilities of a grade greater than 0, 1, 2 and 3."""
+    """Return [N,5] as [N,4]: the probabilities of a grade greater than 0, 1, 2 and 3."""
     return 1.0 - ops.cumsum(probabilities, axis=-1)[:, :-1]
 
 

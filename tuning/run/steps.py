@@ -202,7 +202,7 @@ def _checked(out: Path, record: dict[str, Any]) -> dict[str, Any]:
 
 
 def _difference(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """What differs between the record of a folder and that of this step."""
+    """Return what differs between the record of a folder and that of this step."""
     if before.get("step") != now["step"]:
         return f"not {now['step']!r}"
     if before.get("input") != now["input"]:

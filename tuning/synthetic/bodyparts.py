@@ -51,7 +51,7 @@ def _placed(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> tuple[np.
 
 
 def _axis_distance(x: np.ndarray, y: np.ndarray, rod: Rod) -> tuple[np.ndarray, np.ndarray]:
-    """Squared distance of each point from the rod's axis, and the rod's radius there."""
+    """Return the squared distance of each point from the rod's axis, and the rod's radius there."""
     x0, y0, r0, x1, y1, r1 = rod
     dx, dy = x1 - x0, y1 - y0
     along = np.clip(((x - x0) * dx + (y - y0) * dy) / max(dx * dx + dy * dy, 1e-9), 0, 1)
@@ -65,7 +65,7 @@ def _bone(x: np.ndarray, y: np.ndarray, rod: Rod) -> np.ndarray:
 
 
 def _solid(x: np.ndarray, y: np.ndarray, rods: list[Rod]) -> np.ndarray:
-    """The thickness of rods that merge: where several lie on one ray, the thickest counts."""
+    """Return the thickness of rods that merge: where several lie on one ray, the thickest counts."""
     thick = np.zeros_like(x)
     for rod in rods:
         away, radius = _axis_distance(x, y, rod)
@@ -79,7 +79,7 @@ def _unit(film: np.ndarray) -> np.ndarray:
 
 
 def _chain(points: list[tuple[float, float]], radius: float, gap: float = 0.0) -> list[Rod]:
-    """Rods from point to point with a gap between them, thicker at their ends as long bones are."""
+    """Return rods from point to point with a gap between them, thicker at their ends as long bones are."""
     rods: list[Rod] = []
     for (x0, y0), (x1, y1) in pairwise(points):
         a, b = gap / 2, 1 - gap / 2
@@ -92,7 +92,7 @@ def _chain(points: list[tuple[float, float]], radius: float, gap: float = 0.0) -
 def _rays(
     rng: np.random.Generator, spread: float, length: float, radius: float, root: tuple[float, float]
 ) -> tuple[list[Rod], list[Rod]]:
-    """Bones and soft tissue of five rays of four bones, as in a hand or a foot."""
+    """Return bones and soft tissue of five rays of four bones, as in a hand or a foot."""
     bones, tissue = [], []
     for ray in range(5):
         angle = np.radians((ray - 2) * spread + rng.normal(0, 3) - (25 if ray == 0 else 0) * (spread > 8))

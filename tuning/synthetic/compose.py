@@ -128,7 +128,7 @@ def compose(knees: Sequence[Knee], style: Style, seed: int) -> ComposedFilm:
 
 
 def _layout(rng: np.random.Generator) -> tuple[list[tuple[float, float, float]], tuple[float, float], list[bool]]:
-    """Joints as (x, y, side), the film's width and height, all in units of a joint's side, and which joints count.
+    """Return joints (x, y, side), width and height in units of a joint's side, and which joints count.
 
     A joint that does not count is cut by the film's edge, or only the shaft of its leg is shown.
     """
@@ -160,7 +160,7 @@ def _layout(rng: np.random.Generator) -> tuple[list[tuple[float, float, float]],
 
 
 def _facing(knee: Knee, number: int, legs: int, rng: np.random.Generator) -> np.ndarray:
-    """The crop, mirrored when its leg would otherwise be on the wrong side of the patient."""
+    """Return the crop, mirrored when its leg would otherwise be on the wrong side of the patient."""
     wanted = ("right", "left")[number % 2]
     mirror = rng.random() < 0.5 if legs == 1 or not knee.side else knee.side != wanted
     return np.ascontiguousarray(knee.crop[:, ::-1]) if mirror else knee.crop
@@ -169,7 +169,7 @@ def _facing(knee: Knee, number: int, legs: int, rng: np.random.Generator) -> np.
 def _leg(
     crop: np.ndarray, joint: np.ndarray, size: tuple[int, int], style: Style, rng: np.random.Generator, shown: bool
 ) -> np.ndarray:
-    """One leg on an empty film [H,W], turned slightly about its joint."""
+    """Return one leg on an empty film [H,W], turned slightly about its joint."""
     height, width = size
     x, y, side = joint
     turn = rng.normal(0, 3.0)
@@ -214,7 +214,7 @@ def _developed(film: np.ndarray, joints: np.ndarray, style: Style, rng: np.rando
 
 
 def _clipped(joint: np.ndarray, shape: tuple[int, ...]) -> Box:
-    """The box of a joint within the film."""
+    """Return the box of a joint within the film."""
     x, y, side = map(float, joint)
     half = side / 2
     return (

@@ -63,7 +63,7 @@ class _Joint:
 
 
 def _condyle(joint: _Joint, x: float, width: float, rng: np.random.Generator) -> None:
-    """A femoral component: round below, with a flat, slanted or round upper edge."""
+    """Draw a femoral component: round below, with a flat, slanted or round upper edge."""
     bottom, tall = rng.uniform(-0.06, 0.03), rng.uniform(0.25, 0.6)
     angles = np.linspace(0, np.pi, 24)
     deep = rng.uniform(0.35, 0.7) * width
@@ -80,14 +80,14 @@ def _condyle(joint: _Joint, x: float, width: float, rng: np.random.Generator) ->
 
 
 def _shield(joint: _Joint, rng: np.random.Generator) -> None:
-    """The part between both condyles, in front of the femur."""
+    """Draw the part between both condyles, in front of the femur."""
     half, top = rng.uniform(0.22, 0.4), -rng.uniform(0.4, 0.7)
     notch = rng.uniform(-0.3, -0.12)
     joint.polygon([(-half, top), (half, top), (half + 0.06, notch), (-half - 0.06, notch)], int(rng.integers(200, 256)))
 
 
 def _tray(joint: _Joint, x: float, width: float, long: float, rng: np.random.Generator) -> None:
-    """A tibial tray with a stem or a keel, below the gap."""
+    """Draw a tibial tray with a stem or a keel, below the gap."""
     top = rng.uniform(0.03, 0.16)
     thick = rng.uniform(0.03, 0.09)
     left, right, below = x - width / 2, x + width / 2, top + thick

@@ -122,7 +122,7 @@ def varied_batch(
 
 
 def _crop(knee: Knee, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A crop changed at random, without its plain borders, and its joint, which may reach beyond the film."""
+    """Return a crop changed at random, without its plain borders, and its joint, which may reach beyond the film."""
     side = len(knee.crop)
     varied = vary(np.rint(255 * knee.crop).astype(np.uint8), Place(side / 2, side / 2, side), rng)
     left, top, right, bottom = inner_film(varied.pixels)
@@ -133,7 +133,7 @@ def _crop(knee: Knee, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]
 
 
 def _phantom(number: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """A phantom of one or of two knees, in turn, and its joints."""
+    """Return a phantom of one or of two knees, in turn, and its joints."""
     first, second = (int(grade) for grade in rng.integers(0, 5, 2))
     if number % 2:
         film = knee_film(first, FIRST_SEED + number, side=str(rng.choice(["left", "right"])))

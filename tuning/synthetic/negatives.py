@@ -276,7 +276,7 @@ POSED: dict[str, Pose] = {
 
 
 def measured(films: Films, rng: np.random.Generator) -> dict[str, tuple[Callable[[], np.ndarray], Pose | None]]:
-    """Returns, by kind of film to measure on, what makes one, and the pose in which it is then given.
+    """Return, by kind of film to measure on, what makes one, and the pose in which it is then given.
 
     The pose is None for a film that is to be refused.
     """

@@ -55,7 +55,7 @@ def grain(rng: np.random.Generator, height: int, width: int, down: float, across
 
 
 def _beside(joint: np.ndarray, left: int, right: int, rng: np.random.Generator) -> np.ndarray:
-    """The joint's rows with soft tissue on both sides that ends at the skin."""
+    """Return the joint's rows with soft tissue on both sides that ends at the skin."""
     side = len(joint)
     parts = [joint]
     for margin, edge, name in (
@@ -76,7 +76,7 @@ def _beside(joint: np.ndarray, left: int, right: int, rng: np.random.Generator) 
 def _tube(
     band: np.ndarray, across: np.ndarray, rows: int, side: int, rng: np.random.Generator, thigh: bool
 ) -> np.ndarray:
-    """Rows away from the joint: the first rows of the band narrow to the shaft and become a hollow cylinder in tissue.
+    """Return rows away from the joint: the band's first rows narrow to the shaft, a hollow cylinder in tissue.
 
     Args:
         band: The crop's rows next to these.
@@ -113,7 +113,7 @@ def _tube(
 def _carried(
     band: np.ndarray, across: np.ndarray, rows: int, side: int, rng: np.random.Generator, thigh: bool
 ) -> np.ndarray:
-    """Rows away from the joint: the mean row of the band, tapering along a bowed axis, with the band's own grain.
+    """Return rows away from the joint: the band's mean row, tapering along a bowed axis, with the band's grain.
 
     The arguments are those of `_tube`; the grain runs back and forth over the rows.
     """
@@ -144,49 +144,49 @@ def _carried(
 
 
 def _joined(values: np.ndarray, first: np.ndarray, away: np.ndarray) -> np.ndarray:
-    """The rows fade in from the crop's own outermost row, so that no seam shows."""
+    """Fade the rows in from the crop's own outermost row, so that no seam shows."""
     fade = _eased(away / 0.07)
     return first * (1 - fade) + values * fade
 
 
 def _squeezed(x: np.ndarray, shrink: np.ndarray, bone: float) -> np.ndarray:
-    """Where a row's columns come from in the profile when the bone within `bone` of the axis shrinks."""
+    """Return where a row's columns come from in the profile when the bone within `bone` of the axis shrinks."""
     inside = x / shrink
     beyond = np.sign(x) * (bone + (np.abs(x) - bone * shrink) * (1.0 / (1 + (1 - shrink) * bone)))
     return np.where(np.abs(inside) <= bone, inside, beyond)
 
 
 def _axis(profile: np.ndarray, across: np.ndarray) -> float:
-    """The centre of the bright part within the crop's own width."""
+    """Return the centre of the bright part within the crop's own width."""
     within = np.abs(across) <= 0.5
     weight = np.clip(profile - np.quantile(profile[within], 0.3), 0, None) * within
     return float(np.clip((weight * across).sum() / max(weight.sum(), 1e-6), -0.12, 0.12))
 
 
 def _level(profile: np.ndarray, across: np.ndarray) -> float:
-    """The gray of soft tissue: that of the profile at the ends of the crop's width."""
+    """Return the gray of soft tissue: that of the profile at the ends of the crop's width."""
     return float(np.clip(np.median(profile[(np.abs(across) > 0.42) & (np.abs(across) < 0.55)]), 0.12, 0.6))
 
 
 def _width(profile: np.ndarray, across: np.ndarray) -> float:
-    """Half of the leg's width, to where the profile falls to air."""
+    """Return half of the leg's width, to where the profile falls to air."""
     lit = np.abs(across[profile > 0.06])
     return float(np.clip(np.quantile(lit, 0.97) if len(lit) else 0.6, 0.45, 1.0))
 
 
 def _hollow(x: np.ndarray, outer: float) -> np.ndarray:
-    """The bone that a ray crosses in a hollow cylinder of radius `outer`, 0..1: most along its edges."""
+    """Return the bone that a ray crosses in a hollow cylinder of radius `outer`, 0..1: most along its edges."""
     inner = 0.6 * outer
     thick = np.sqrt(np.clip(outer**2 - x**2, 0, None)) - 0.75 * np.sqrt(np.clip(inner**2 - x**2, 0, None))
     return thick / math.sqrt(outer**2 - inner**2)
 
 
 def _round(radius: np.ndarray) -> np.ndarray:
-    """The thickness of a solid cylinder at a distance from its axis in radii, flatter in the centre, as on films."""
+    """Return a solid cylinder's thickness at a distance from its axis in radii, flatter in the centre."""
     return np.clip(1 - np.clip(radius, 0, 1) ** 3, 0, None) ** 0.7
 
 
 def _eased(values: np.ndarray) -> np.ndarray:
-    """Values clipped to 0..1, with a smooth start and end."""
+    """Return values clipped to 0..1, with a smooth start and end."""
     clipped = np.clip(values, 0, 1)
     return clipped * clipped * (3 - 2 * clipped)

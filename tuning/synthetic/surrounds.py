@@ -168,7 +168,7 @@ def _nail(draw: ImageDraw.ImageDraw, x: float, start: float, end: float, side: f
 
 
 def _over(film: np.ndarray, layer: Image.Image, boxes: Boxes, level: float) -> np.ndarray:
-    """The film with the layer's shapes at a level of gray over it, but not over a joint."""
+    """Return the film with the layer's shapes at a level of gray over it, but not over a joint."""
     shapes = np.asarray(layer, np.float32) / 255
     if not shapes.any():
         return film

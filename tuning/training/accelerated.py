@@ -86,7 +86,7 @@ class Outcome:
 
 
 def learning_rate(step: int, total: int) -> float:
-    """The part of the learning rate: a linear rise, then a cosine to a hundredth (Loshchilov & Hutter, ICLR 2017)."""
+    """Return the factor of the learning rate: a linear rise, then a cosine to 0.01 (Loshchilov & Hutter, 2017)."""
     warm = min(WARM_UP_STEPS, WARM_UP * total)
     if step < warm:
         return (step + 1) / warm
@@ -114,7 +114,7 @@ class Trainer:
         print(f"[{time.monotonic() - self._started:6.1f} s] {text}", flush=True)
 
     def model(self, job: Job) -> keras.Model:
-        """The job's network with the weights that it begins with."""
+        """Return the job's network with the weights that it begins with."""
         keras.utils.set_random_seed(job.seed)
         model = build(job.architecture, published=False, protocols=self.protocols)
         if job.start:
@@ -149,7 +149,7 @@ class Trainer:
         self._programs[job.program] = self._compiler.submit(finish)
 
     def wait(self, job: Job) -> Program:
-        """The job's program, once it is compiled."""
+        """Return the job's program, once it is compiled."""
         return self._programs[job.program].result()
 
     def train(self, job: Job, seconds: float) -> tuple[keras.Model, jax_steps.State, Outcome]:
@@ -281,7 +281,7 @@ def run(pack: Path, jobs: Sequence[Job], out: Path, minutes: float) -> list[Outc
 
 
 def _mean_answers(answers: Sequence[np.ndarray]) -> np.ndarray:
-    """[N,protocols,5]: the mean of what teachers say, of those that answer for a film by a protocol; NaN where none."""
+    """Return [N,protocols,5]: the mean answer of the teachers for a film by a protocol, NaN where there is none."""
     stacked = np.stack(answers)
     known = ~np.isnan(stacked)
     total = np.where(known, stacked, 0.0).sum(0)
@@ -293,7 +293,7 @@ def _rates(job: Job, learning: float) -> jax_steps.Rates:
 
 
 def _figures(protocol: str, grades: np.ndarray, plain: np.ndarray, changed: np.ndarray) -> Measured:
-    """Of the likeliest grade: a rule that reports another one is fitted later."""
+    """Measure the likeliest grade, since the decision rule is fitted later."""
 
     def log_loss(probabilities: np.ndarray) -> float:
         return float(-np.log(np.maximum(probabilities[np.arange(len(grades)), grades], 1e-6)).mean())
@@ -319,7 +319,7 @@ def _described(measured: Sequence[Measured]) -> str:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pack", type=Path, required=True, help="output of `python -m tuning.training.pack`")
     parser.add_argument("--jobs", type=Path, required=True, help="JSON: a list of jobs, see tuning.training.jobs.Job")

@@ -46,7 +46,7 @@ class Rates(NamedTuple):
 
 
 def begin(model: keras.Model) -> State:
-    """The state before the first step, with the model's weights as they are."""
+    """Return the state before the first step, with the model's weights as they are."""
     weights = [jnp.array(variable.value) for variable in model.trainable_variables]
     fixed = [jnp.array(variable.value) for variable in model.non_trainable_variables]
     first, second = ([jnp.zeros_like(weight) for weight in weights] for _ in range(2))

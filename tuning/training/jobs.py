@@ -78,7 +78,7 @@ def jobs_from(rows: list[dict[str, Any]], packed: Collection[str] = ()) -> list[
 
 
 def soft_labels(grades: np.ndarray, spread: float = SPREAD) -> np.ndarray:
-    """Grades [N] as [N,5] float32 with a part of each label on the neighbouring grades."""
+    """Return grades [N] as [N,5] float32 with a part of each label on the neighbouring grades."""
     distance = (np.arange(NUM_GRADES)[None] - grades[:, None]) / spread
     weight = np.exp(-0.5 * distance**2)
     return (weight / weight.sum(1, keepdims=True)).astype(np.float32)
@@ -87,7 +87,7 @@ def soft_labels(grades: np.ndarray, spread: float = SPREAD) -> np.ndarray:
 def targets(
     job: Job, grades: np.ndarray, heads: np.ndarray, protocols: int, answers: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What a job learns of every film.
+    """Return what a job learns of every film.
 
     Args:
         job: The job.

@@ -130,7 +130,7 @@ def _members_of_source(source: str, audit: Path) -> list[JoiningMember]:
 
 
 def _of_accelerator(path: Path, audit: Path) -> JoiningMember:
-    """A member that `python -m tuning.training.accelerated` trained."""
+    """Return a member that `python -m tuning.training.accelerated` trained."""
     try:
         with np.load(path) as kept:
             outcome = json.loads(str(kept["outcome"]))

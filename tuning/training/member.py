@@ -112,7 +112,7 @@ def _fit(model: keras.Model, batches: TrainingBatches, films: TrainingFilms, che
 
 @contextmanager
 def precision(policy: str) -> Iterator[None]:
-    """Layers that are made inside the block compute in this precision."""
+    """Make the layers that are built inside the block compute in this precision."""
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(policy)
     try:

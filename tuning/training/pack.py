@@ -259,7 +259,7 @@ def protocols_of(films: Sequence[AuditedFilm]) -> tuple[str, ...]:
 
 
 def main() -> None:
-    """The command line."""
+    """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--audit", type=Path, required=True)
     parser.add_argument(

@@ -168,7 +168,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
 
 
 def _architecture(source: Path, name: str) -> Architecture:
-    """The network of a name, such as "winner", "0012" or "folded@224"."""
+    """Return the network of a name, such as "winner", "0012" or "folded@224"."""
     name, larger, size = name.partition(LARGER)
     if name in NAMED:
         architecture = NAMED[name]
@@ -182,7 +182,7 @@ def _architecture(source: Path, name: str) -> Architecture:
 
 
 def _enlarged(architecture: Architecture, name: str, size: str) -> Architecture:
-    """The network on films of a larger size, with a lower learning rate. Raises SettingsError where that can't be."""
+    """Return the network for larger films, with a lower learning rate. Raises SettingsError if it has none."""
     sizes = [str(choice) for choice in SEARCH_SPACE["size"] if choice > architecture.size]
     if architecture.pooling == "flatten" or not sizes:
         raise SettingsError(f"--architecture {name}{LARGER}{size}: it can't be enlarged.")
