@@ -1,8 +1,7 @@
-"""Audited films as arrays: gray, letterboxed to a network's input, cached beside the audit."""
+"""Audited films as arrays: gray, in the shape of a network's input, decoded once and kept beside the audit."""
 
-import zipfile
-import zlib
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 
@@ -25,7 +24,8 @@ from .sources import FilmReader
 from .table import AuditedFilm, read_films
 
 CACHE = "canvases"
-"""Folder beside an audit's films.csv that holds the letterboxed films; its name is that of earlier releases."""
+"""Folder beside an audit's films.csv that holds the films; its name is that of earlier releases. The name of a file
+follows from what it was made of: the films, their joints and the input."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def check_datasets(names: Collection[str], known: Collection[str]) -> None:
 
 
 def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
-    """Return the usable films of a split, letterboxed, and caches them beside the audit.
+    """Return the usable films of a split in the shape of an input; they are made once and kept beside the audit.
 
     Args:
         audit: Output folder of the audit.
@@ -115,21 +115,19 @@ def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
     films = usable_rows(audit, split)
     crop, framed = "" if config.crop == "fit" else f"-{config.crop}", config.crop == "frame"
     reach = "" if config.reach == 1 else f"-{config.reach:g}"
-    name = f"{split}-{config.height}x{config.width}-{config.low:g}-{config.high:g}{crop}{reach}.npz"
-    cache = audit / CACHE / name
+    kind = f"{split}-{config.height}x{config.width}-{config.low:g}-{config.high:g}{crop}{reach}"
     made_of = fingerprint([(film.sha256, film.inverted, *(astuple(film.place) if framed else ())) for film in films])
-    if (kept := _from_cache(cache, made_of, films)) is not None:
-        return replace(kept, framed=framed)
-    pixels = np.empty((len(films), config.height, config.width), np.uint8)
-    contents = np.empty((len(films), 4), np.int16)
-    with FilmReader() as reader:
-        for row, film in enumerate(steps.progress(films, f"load {split} {config.height} px")):
-            fitted = fitted_knee(bright_bone(reader, film), film, config)
-            pixels[row], contents[row] = fitted.pixels, fitted.content
-    cache.parent.mkdir(exist_ok=True)
-    with replacing(cache) as part:
-        np.savez(part, pixels=pixels, contents=contents, films=np.array(made_of))
-    return Knees(pixels, contents, films, framed)
+    cache = audit / CACHE / f"{kind}-of-{made_of[:16]}.npy"
+    row = np.dtype([("pixels", np.uint8, (config.height, config.width)), ("content", np.int16, 4)])
+    if (kept := _mapped(cache, row, len(films))) is None:
+        made = np.empty(len(films), row)
+        with FilmReader() as reader:
+            for number, film in enumerate(steps.progress(films, f"load {split} {config.height} px")):
+                fitted = fitted_knee(bright_bone(reader, film), film, config)
+                made[number] = fitted.pixels, fitted.content
+        _keep(cache, made, kind)
+        kept = made if (mapped := _mapped(cache, row, len(films))) is None else mapped
+    return Knees(kept["pixels"], kept["content"], films, framed)
 
 
 def fitted_knee(pixels: np.ndarray, film: AuditedFilm, config: InputConfig) -> Letterboxed | Framed:
@@ -154,14 +152,23 @@ def check_grades(validation: Knees) -> None:
         )
 
 
-def _from_cache(cache: Path, made_of: str, films: tuple[AuditedFilm, ...]) -> Knees | None:
-    """Return the cached films; None where the cache is damaged or was made of other films, or in another order."""
+def _mapped(cache: Path, row: np.dtype, count: int) -> np.ndarray | None:
+    """Return the cached films, memory-mapped, so that processes share them; None where the file is damaged."""
     try:
-        with np.load(cache, allow_pickle=False) as arrays:
-            same = "films" in arrays and str(arrays["films"]) == made_of and len(arrays["pixels"]) == len(films)
-            return Knees(arrays["pixels"], arrays["contents"], films) if same else None
-    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error):
+        kept = np.load(cache, mmap_mode="r", allow_pickle=False)
+    except (OSError, EOFError, ValueError):
         return None
+    return kept if (kept.dtype, kept.shape) == (row, (count,)) else None
+
+
+def _keep(cache: Path, made: np.ndarray, kind: str) -> None:
+    """Write films to the cache, in place of those of this kind that an earlier state of the audit had."""
+    cache.parent.mkdir(exist_ok=True)
+    with replacing(cache) as part, part.open("wb") as file:
+        np.save(file, made)
+    for older in {*cache.parent.glob(f"{kind}-of-*.npy"), cache.with_name(f"{kind}.npz")} - {cache}:
+        with suppress(OSError):  # another process may have it open
+            older.unlink()
 
 
 def usable_films(audit: Path, split: str) -> dict[str, list[np.ndarray]]:
