@@ -41,8 +41,10 @@ def open_networks(bundle: Bundle, threads: int) -> Networks:
             gates = pool.submit(lambda: Gate(GateNetwork(folder / GATE, limits.size, threads), limits))
         network = grading.result()
         _check_embedding(bundle, network.embedding_width)
-        find = finds.result().find if finds else find_knees
-        return Networks(network, Screener(find, gates.result() if gates else None, square=framed))
+        locator, gate = finds.result() if finds else None, gates.result() if gates else None
+        if not locator:
+            return Networks(network, Screener(find_knees, gate, square=framed))
+        return Networks(network, Screener(locator.find, gate, square=framed, locate_faint=locator.find_faint))
 
 
 def _check_embedding(bundle: Bundle, width: Any) -> None:

@@ -14,6 +14,11 @@ WIDE_SET = 4
 """Number of grades from which a prediction set says almost nothing: there are five."""
 FORCED = "The film was graded by force although it was refused; do not rely on the grade."
 """The warning about a refused film that the caller wanted to have graded."""
+SUPPORTED = (
+    "It was hard to recognise as a knee, and was graded because another knee lies beside it; look for metal and for"
+    " poor exposure before you rely on its grade."
+)
+"""The warning about a knee that is accepted because of the knee beside it."""
 
 
 def doubts(
@@ -38,8 +43,11 @@ def doubts(
         Sentences for the reader of the grades.
     """
     warnings = _of_screening(screening)
-    for name, size, distance, seen in zip(names, set_sizes, distances, letterboxed, strict=True):
+    knees = zip(screening.boxes, names, set_sizes, distances, letterboxed, strict=True)
+    for box, name, size, distance, seen in knees:
         about = f"{name}: " if len(names) > 1 else ""
+        if box in screening.supported:
+            warnings.append(about + SUPPORTED)
         warnings += [about + text for text in _of_knee(size, distance, seen, limits, alone=not about)]
     return tuple(warnings)
 

@@ -1,7 +1,7 @@
 """Where the knees are in a film, be it one tight joint, a whole leg or both legs."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,6 +27,9 @@ WINDOW = 2.0
 """Side of the window in which a joint is located a second time, in sides of the joint."""
 LARGE_ENOUGH = 0.8
 """Where that window has this proportion of the film's longer side, the first look was as close."""
+FAINT = 0.4
+"""A faint joint has a peak of at least this proportion of the locator's threshold. Most of what is so faint is not a
+joint."""
 DISTINCT = 0.5
 """Two peaks that lie closer together than this proportion of a joint's side are one joint."""
 FILLED = 0.85, 0.85
@@ -75,29 +78,40 @@ class Locator:
         joints = self.joints(pixels)
         return squares(joints) if self._square else joint_boxes(joints, pixels.shape)
 
-    def joints(self, pixels: np.ndarray) -> tuple[Joint, ...]:
-        """Return the joints of a [H,W] film from left to right, before their boxes are cut at the film's edges."""
-        refined = (self._second_look(pixels, joint) for joint in self._first_look(pixels))
+    def find_faint(self, pixels: np.ndarray) -> tuple[Region, ...]:
+        """Return what `find` returns, and what may be a knee but is below the locator's threshold, see FAINT."""
+        joints = self.joints(pixels, replace(self._config, threshold=FAINT * self._config.threshold))
+        return squares(joints) if self._square else joint_boxes(joints, pixels.shape)
+
+    def joints(self, pixels: np.ndarray, config: LocatorConfig | None = None) -> tuple[Joint, ...]:
+        """Return the joints of a [H,W] film from left to right, before their boxes are cut at the film's edges.
+
+        They are those from the threshold of `config`, which is the bundle's own by default.
+        """
+        config = config or self._config
+        refined = (self._second_look(pixels, joint, config) for joint in self._first_look(pixels, config))
         surest_first = sorted(refined, key=lambda joint: -joint.score)
         return tuple(sorted(_distinct(surest_first), key=lambda joint: joint.x))
 
-    def _first_look(self, pixels: np.ndarray) -> list[Joint]:
+    def _first_look(self, pixels: np.ndarray, config: LocatorConfig) -> list[Joint]:
         """Return the joints that the network sees in a [H,W] film as a whole."""
-        image, scale, (left, top) = locator_input(pixels, self._config.input)
+        image, scale, (left, top) = locator_input(pixels, config.input)
         heat, shape = self._graph.run(("heat", "shape"), image[None])
-        found = peaks(heat[0], shape[0], self._config)
+        found = peaks(heat[0], shape[0], config)
         return [
             Joint((joint.x - left) / scale, (joint.y - top) / scale, joint.side / scale, joint.score) for joint in found
         ]
 
-    def _second_look(self, pixels: np.ndarray, joint: Joint) -> Joint:
+    def _second_look(self, pixels: np.ndarray, joint: Joint, config: LocatorConfig) -> Joint:
         """Return a joint as it is located in a window that it nearly fills: in a whole leg it has few input pixels."""
         reach = joint.side * WINDOW / 2
         left, top = max(0, round(joint.x - reach)), max(0, round(joint.y - reach))
         window = pixels[top : round(joint.y + reach), left : round(joint.x + reach)]
         if min(window.shape) >= LARGE_ENOUGH * max(pixels.shape):
             return joint
-        again = [Joint(other.x + left, other.y + top, other.side, joint.score) for other in self._first_look(window)]
+        again = [
+            Joint(other.x + left, other.y + top, other.side, joint.score) for other in self._first_look(window, config)
+        ]
         away = [np.hypot(other.x - joint.x, other.y - joint.y) / joint.side for other in again]
         return again[int(np.argmin(away))] if away and min(away) < DISTINCT else joint
 

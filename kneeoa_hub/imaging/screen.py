@@ -11,6 +11,7 @@ from .film import MIN_SIDE, Film
 from .gate import POSES, UPRIGHT, Gate, Pose, Verdict, to_upright
 from .letterbox import Box, Region
 from .locate import TWO_KNEES_FROM, clipped, graded_regions, one_fills
+from .pairs import surest_pair
 from .refusal import Refusal, refuse
 from .square import to_given
 
@@ -40,6 +41,7 @@ class Screening:
         doubtful: Boxes that the gate does not accept. Found ones are left out of `boxes`, given ones stay in it.
         origin: Left and top of `film` in the given film, in square pixels, before it was turned upright.
         regions: What is graded for each box, see `locate.graded_regions`; empty where that is the box itself.
+        supported: Those of `boxes` that are accepted only because of the knee beside them, see `pairs`.
     """
 
     film: Film
@@ -49,6 +51,7 @@ class Screening:
     doubtful: tuple[Box, ...] = ()
     origin: tuple[int, int] = (0, 0)
     regions: tuple[Region, ...] = ()
+    supported: tuple[Box, ...] = ()
 
     @property
     def graded(self) -> tuple[Region, ...]:
@@ -60,10 +63,14 @@ class Screener:
     """Finds the knees of a film and asks the gate whether they are upright frontal knees.
 
     A bundle without a gate accepts everything that the locator finds. `square` says that the bundle frames knees.
+    `locate_faint` also gives what may be a knee; it is asked for a second knee where `locate` leaves one or none.
     """
 
-    def __init__(self, locate: Locate, gate: Gate | None = None, square: bool = False):
+    def __init__(
+        self, locate: Locate, gate: Gate | None = None, square: bool = False, locate_faint: Locate | None = None
+    ):
         self._locate, self._gate, self._square = locate, gate, square
+        self._locate_faint = locate_faint or locate
 
     def __call__(self, film: Film, boxes: tuple[Box, ...] | None = None) -> Screening:
         """Screen a film.
@@ -97,6 +104,8 @@ class Screener:
         whole = (0, 0, film.width, film.height)
         if not one_fills(found, film.pixels.shape):
             verdicts = _accepted_if_one_is_sure(verdicts)
+            if sum(one.accepted for one in verdicts) < 2 and (pair := self._as_a_pair(film)):
+                return pair
         doubtful = _not_accepted(found, verdicts)
         if len(doubtful) < len(found):
             kept = [place for place, one in enumerate(verdicts) if one.accepted]
@@ -114,6 +123,19 @@ class Screener:
         return self._whole_in_another_pose(film, verdicts) or Screening(
             film, found or (whole,), refused=_refusal(verdicts), regions=graded or (whole,)
         )
+
+    def _as_a_pair(self, film: Film) -> Screening | None:
+        """Look for faint knees too, and accept two of them that support each other; None where there are no such."""
+        if not self._gate:
+            return None
+        found, graded = self._found(film, self._locate_faint)
+        verdicts = self._judge(film, found if self._square else graded)
+        pair = surest_pair(graded, verdicts)
+        if not pair:
+            return None
+        boxes, regions = tuple(found[place] for place in pair), tuple(graded[place] for place in pair)
+        alone = _accepted_if_one_is_sure(tuple(verdicts[place] for place in pair))
+        return Screening(film, boxes, regions=regions, supported=_not_accepted(boxes, alone))
 
     def _is_one_knee(self, film: Film, found: tuple[Box, ...], verdict: Verdict) -> bool:
         """Whether a film, in no part of which a knee was accepted, is one knee as a whole by the gate's verdict.
@@ -168,9 +190,9 @@ class Screener:
                 return Screening(upright, whole, pose)
         return None
 
-    def _found(self, film: Film) -> tuple[tuple[Box, ...], tuple[Region, ...]]:
+    def _found(self, film: Film, locate: Locate | None = None) -> tuple[tuple[Box, ...], tuple[Region, ...]]:
         """Locate the knees of a film; return their boxes within it, and what is graded for each."""
-        found, shape = self._locate(film.pixels), film.pixels.shape
+        found, shape = (locate or self._locate)(film.pixels), film.pixels.shape
         boxes = tuple(clipped(region, shape) for region in found)
         return boxes, found if self._square else graded_regions(boxes, shape)
 

@@ -281,5 +281,14 @@ def test_a_warning_about_one_of_several_knees_names_the_knee(grader):
     assert "almost no grade can be ruled out" in warnings[0]
     assert "unlike the knees that the model knows" in warnings[1]
     assert "100% of the knee is plain black or white" in warnings[2]
+    supported = doubts(
+        Screening(film, boxes, supported=boxes[1:]),
+        ("Right knee", "Left knee"),
+        (2, 2),
+        np.zeros(2),
+        (good, good),
+        limits,
+    )
+    assert [text.split(",")[0] for text in supported] == ["Left knee: It was hard to recognise as a knee"]
     alone = doubts(Screening(film, boxes[:1]), ("Knee",), (5,), np.array([0.0]), (good,), limits)
     assert alone == ("The grade is uncertain: almost no grade can be ruled out. A reader should look at the film.",)

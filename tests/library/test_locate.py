@@ -95,6 +95,15 @@ def test_no_joint_is_found_twice_and_no_more_than_four():
     assert peaks(np.full((8, 8), 0.4, np.float32), shape, CONFIG) == []
 
 
+def test_a_joint_below_the_threshold_is_faint(grader, tmp_path, monkeypatch):
+    monkeypatch.setattr(locate, "FAINT", 0.9)
+    graph = graph_that_finds([(4, 1, 0.2), (4, 6, 0.2)])  # with a heat of 1.00 and 0.99
+    config = replace(CONFIG, threshold=0.995)
+    finds = Locator(with_locator(grader.bundle.folder, tmp_path / "bundle", graph) / LOCATOR, config)
+    film = knee_film(2, 1, height=448, width=448).pixels.astype(np.float32)
+    assert (len(finds.find(film)), len(finds.find_faint(film))) == (1, 2)
+
+
 def test_two_parts_of_one_joint_are_one_joint_after_the_second_pass(grader, tmp_path):
     graph = graph_that_finds([(3, 2, 0.3), (3, 4, 0.3)], nearer=[(4, 3, 1.0)])
     finds = Locator(with_locator(grader.bundle.folder, tmp_path / "bundle", graph) / LOCATOR, CONFIG)

@@ -1,6 +1,6 @@
 """A film in another pose is corrected where the pose is certain, and everything but a knee is refused."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pytest
@@ -154,6 +154,66 @@ def test_the_reason_is_that_of_the_found_boxes():
     refusal = refused(PAIR, [LEFT, RIGHT], {LEFT: BLURRED, RIGHT: BLURRED, WHOLE: NOT_A_KNEE})
     assert refusal.reason == "blurred"
     assert refusal.score < LIMITS.min_upright
+
+
+def screened(likely: dict[Region, float], faint: dict[Region, float] | None = None) -> Screening:
+    """Screen a film in which the locator finds some boxes, and fainter ones when asked; each with its probability."""
+
+    class Likely(Gate):
+        def __init__(self) -> None:
+            self.limits = LIMITS
+
+        def judge(self, pixels: np.ndarray, regions: Sequence[Region]) -> tuple[Verdict, ...]:
+            shares = {**likely, **(faint or {})}
+            return tuple(verdict(answer(_0=shares.get(tuple(one), 0.01), _8=0.0), LIMITS) for one in regions)
+
+    def all_of(boxes: dict[Region, float]) -> Callable[[np.ndarray], tuple[Region, ...]]:
+        return lambda pixels: tuple(sorted(boxes)) if pixels.shape == PAIR.shape else ()
+
+    both = all_of({**likely, **(faint or {})})
+    return Screener(all_of(likely), Likely(), locate_faint=both)(Film(PAIR, "the film"))
+
+
+RIGHT_KNEE, LEFT_KNEE = (10, 20, 70, 80), (120, 26, 184, 90)
+
+
+@pytest.mark.parametrize(
+    ("likely", "faint", "supported"),
+    [
+        ({RIGHT_KNEE: 0.7, LEFT_KNEE: 0.7}, {}, (RIGHT_KNEE, LEFT_KNEE)),
+        ({RIGHT_KNEE: 0.95, LEFT_KNEE: 0.28}, {}, (LEFT_KNEE,)),
+        ({RIGHT_KNEE: 0.95}, {LEFT_KNEE: 0.6}, ()),
+        ({}, {RIGHT_KNEE: 0.7, LEFT_KNEE: 0.55, (80, 0, 110, 30): 0.9}, (RIGHT_KNEE, LEFT_KNEE)),
+    ],
+    ids=["sure of neither", "sure of one", "one faint", "both faint, and something between them"],
+)
+def test_two_knees_side_by_side_support_each_other(likely, faint, supported):
+    screening = screened(likely, faint)
+    assert (screening.boxes, screening.refused) == ((RIGHT_KNEE, LEFT_KNEE), None)
+    assert (screening.supported, screening.doubtful) == (supported, ())
+
+
+@pytest.mark.parametrize(
+    "likely",
+    [
+        {RIGHT_KNEE: 0.55, LEFT_KNEE: 0.55},
+        {RIGHT_KNEE: 0.79, (120, 46, 174, 100): 0.79},
+        {RIGHT_KNEE: 0.79, (130, 35, 160, 65): 0.79},
+        {RIGHT_KNEE: 0.79, (60, 20, 120, 80): 0.79},
+        {(20, 0, 60, 40): 0.79, (20, 60, 60, 100): 0.79},
+    ],
+    ids=["unlikely, as hips are", "lower", "smaller", "overlapping", "above one another"],
+)
+def test_geometry_and_likelihood_must_both_speak_for_a_pair(likely):
+    screening = screened(likely)
+    assert screening.refused
+    assert screening.refused.reason == "not-a-knee"
+
+
+@pytest.mark.parametrize("other", [0.2, 0.04], ids=["implant", "nothing"])
+def test_a_sure_knee_does_not_carry_what_the_gate_refuses(other):
+    screening = screened({RIGHT_KNEE: 0.99}, {LEFT_KNEE: other})
+    assert (screening.boxes, screening.refused) == ((RIGHT_KNEE,), None)
 
 
 @pytest.mark.slow
