@@ -165,7 +165,7 @@ def screened(likely: dict[Region, float], faint: dict[Region, float] | None = No
 
         def judge(self, pixels: np.ndarray, regions: Sequence[Region]) -> tuple[Verdict, ...]:
             shares = {**likely, **(faint or {})}
-            return tuple(verdict(answer(_0=shares.get(tuple(one), 0.01), _8=0.0), LIMITS) for one in regions)
+            return tuple(verdict(answer(_0=shares.get(one, 0.01), _8=0.0), LIMITS) for one in regions)
 
     def all_of(boxes: dict[Region, float]) -> Callable[[np.ndarray], tuple[Region, ...]]:
         return lambda pixels: tuple(sorted(boxes)) if pixels.shape == PAIR.shape else ()

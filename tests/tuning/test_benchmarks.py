@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks import ablation, adapt_shift, members
+from benchmarks import ablation, adapt_shift, members, outside
 from kneeoa_hub.evidence import Estimate
 from tuning.data.table import read_films
 
@@ -120,3 +120,12 @@ def test_every_choice_of_members_is_measured_and_two_that_err_apart_are_best():
         for estimate in (row.log_loss, row.qwk, row.accuracy)
     )
     assert "| one alone |" in members.table({"made_val": found})
+
+
+def test_a_film_of_both_knees_is_counted_once_whatever_is_found_in_it():
+    left, right, beside = (10, 0, 40, 30), (60, 0, 90, 30), (12, 40, 42, 70)
+    found = {(): "refused", (left,): "one knee", (left, right): "each knee once"}
+    found |= {(left, beside): "a place twice or more", (left, beside, right): "a place twice or more"}
+    assert {boxes: outside.outcome(boxes, 100) for boxes in found} == found
+    rows = outside.table({"as they are": dict(zip("abcde", found.values(), strict=True))}).splitlines()
+    assert rows[-1] == "| as they are | 1 | 1 | 1 | 2 |"
