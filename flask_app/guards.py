@@ -274,7 +274,7 @@ class FormExpired(ShownError):
 
 
 class _Signer(TimestampSigner):
-    """Accepts what was signed at a later time than now: the clock was set back, and no form is to be lost by that."""
+    """Accepts signatures with a time in the future, so that no form is lost when the clock is set back."""
 
     def unsign(self, signed_value: Any, max_age: int | None = None, return_timestamp: bool = False) -> Any:
         value, made = super().unsign(signed_value, None, True)

@@ -180,6 +180,7 @@ class _Reader:
     closed: bool
 
     def read(self, kind: Any, value: Any, path: str) -> Any:
+        """Return a parsed JSON value as the type `kind`. `path` names the value in errors."""
         kind, notes = notes_of(kind)
         read = self._plain(kind, value, path)
         for note in notes:

@@ -66,7 +66,18 @@ def pull_bundle(
     local_files_only: bool = False,
     cache_dir: str | Path | None = None,
 ) -> Bundle:
-    """Pull a bundle as `pull` does, with the same arguments and errors, and read it. Its files are hashed once."""
+    """Pull a bundle and read it. Its files are hashed once.
+
+    Args:
+        address: As in `pull`.
+        revision: As in `pull`.
+        token: As in `pull`.
+        local_files_only: As in `pull`.
+        cache_dir: As in `pull`.
+
+    Raises:
+        KneeOAError: The errors of `pull`.
+    """
     with _readable(address):
         return read_bundle(_located(address, revision, token, local_files_only, cache_dir))
 

@@ -135,6 +135,7 @@ class _Record:
 
     @property
     def failed(self) -> bool:
+        """Whether the film failed: only graded and refused films name a revision."""
         return not self.revision
 
 

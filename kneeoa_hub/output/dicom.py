@@ -105,8 +105,14 @@ def structured_report(
 def secondary_capture(film: bytes, report: FilmReport, edition: str = "") -> Any:
     """Return the overlay as a Secondary Capture in colour, a pydicom dataset. It shows the words RESEARCH USE ONLY.
 
-    `edition` is that of `structured_report`. Raises the errors of that function, and FilmError for a film without a
-    graded knee.
+    Args:
+        film: The DICOM file that was graded.
+        report: Its report.
+        edition: As in `structured_report`.
+
+    Raises:
+        FilmError: No knee of the film was graded.
+        KneeOAError: The errors of `structured_report`.
     """
     if not report.knees:
         raise FilmError("No knee was graded, so there is no overlay to store; the structured report says why.")

@@ -66,9 +66,11 @@ class _Links:
         self._name = name
 
     def id(self, resource: str) -> str:
+        """Return the identifier of a resource, which follows from film and model."""
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{OUR_SYSTEM}/{self._name}/{resource}"))
 
     def to(self, resource: str) -> Resource:
+        """Return a reference to a resource of the same bundle."""
         return {"reference": f"urn:uuid:{self.id(resource)}"}
 
 

@@ -201,6 +201,7 @@ class _Names:
         self._taken: set[str] = set()
 
     def of(self, film: str) -> str:
+        """Return the name of a film without its suffix, with a number where an earlier film has the same name."""
         path = Path(film)
         stem = (
             path.stem if path.suffix.lower() in FILM_SUFFIXES else path.name

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 from flask_app import MAX_FILMS
 from kneeoa_hub.report import DISCLAIMER
 
-from ..support.flask_serving import PATIENCE_MS, chromium, chromium_path, serving
+from ..support.flask_serving import PATIENCE_MS, check_bars, chromium, chromium_path, serving
 from ..support.pictures import noise
 
 pytestmark = pytest.mark.skipif(not chromium_path(), reason="Chromium is not installed: no browser here")
@@ -73,14 +73,7 @@ def test_a_film_is_uploaded_and_shown_beside_its_overlay(page: Page, films: dict
 
 def test_the_bars_are_as_long_as_the_probabilities(page: Page, films: dict[str, Path]):
     upload(page, films["severe"])
-    rows = page.locator(".bars tr").all()
-    assert len(rows) == 5
-    for row in rows:
-        track, bar = row.locator(".back").bounding_box(), row.locator(".fore").bounding_box()
-        share = row.locator(".share").inner_text().strip("<>%")
-        assert track
-        assert bar
-        assert abs(100 * bar["width"] / track["width"] - float(share)) <= 1
+    check_bars(page.locator(".bars tr").all())
 
 
 def test_chosen_films_are_listed_and_many_are_graded_with_a_table(page: Page, films: dict[str, Path], tmp_path: Path):

@@ -21,16 +21,6 @@ from kneeoa_hub.manifest import write_manifest
 from ..support.bundles import contents, make_bundle, tiny_graph
 
 
-@pytest.fixture
-def bundle(tmp_path):
-    return make_bundle(tmp_path / "bundle")
-
-
-@pytest.fixture
-def newer(tmp_path):
-    return make_bundle(tmp_path / "newer", version="2.0")
-
-
 def listing(folder: Path) -> dict[str, int]:
     return {path.relative_to(folder).as_posix(): path.stat().st_mtime_ns for path in folder.rglob("*")}
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect
 
 from kneeoa_hub.report import DISCLAIMER
 
-from ..support.flask_serving import PATIENCE_MS, chromium, chromium_path
+from ..support.flask_serving import PATIENCE_MS, check_bars, chromium, chromium_path
 from ..support.space_films import film_files
 from ..support.space_serving import open_tab, serving
 
@@ -90,14 +90,7 @@ def test_a_graded_film_with_true_bars_is_there_before_anything_is_sent(page: Pag
     expect(page.locator("#result")).to_contain_text("This film is synthetic")
     expect(page.locator(".notice", has_text=DISCLAIMER)).to_be_in_viewport()
     expect(page.locator("footer", has_text=f"Model {grader.model}, revision {grader.revision}")).to_be_visible()
-    rows = film.locator(".bars tr").all()
-    assert len(rows) == 5
-    for row in rows:
-        track, bar = row.locator(".back").bounding_box(), row.locator(".fore").bounding_box()
-        share = row.locator(".share").inner_text().strip("<>%")
-        assert track
-        assert bar
-        assert abs(100 * bar["width"] / track["width"] - float(share)) <= 1
+    check_bars(film.locator(".bars tr").all())
 
 
 def test_a_sample_of_two_knees_has_a_tab_for_each_that_keys_reach(page: Page):

@@ -10,12 +10,14 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import requests
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, expect, sync_playwright
+
+from kneeoa_hub.grades import NUM_GRADES
 
 from .waiting import until
 
@@ -23,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 ACCEPT_JSON = {"Accept": "application/json"}
 WITHOUT_FORK = "import os, runpy; del os.fork; runpy.run_module('flask_app', run_name='__main__')"
 PATIENCE_MS = 120_000
-"""Milliseconds that a browser's test waits at most; a busy machine takes a minute for what else takes a second."""
+"""Milliseconds that a browser's test waits at most; a busy machine takes a minute for what otherwise takes a second."""
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",
@@ -143,6 +145,17 @@ def chromium_path() -> str | None:
     return next(
         (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None
     )
+
+
+def check_bars(rows: Sequence[Locator]) -> None:
+    """Check that there is a bar for each grade, and that each is as long as the percentage beside it says."""
+    assert len(rows) == NUM_GRADES
+    for row in rows:
+        track, bar = row.locator(".back").bounding_box(), row.locator(".fore").bounding_box()
+        percentage = row.locator(".share").inner_text().strip("<>%")
+        assert track
+        assert bar
+        assert abs(100 * bar["width"] / track["width"] - float(percentage)) <= 1
 
 
 @contextmanager

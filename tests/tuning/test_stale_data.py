@@ -109,7 +109,7 @@ def test_an_audit_whose_films_have_changed_is_refused_with_what_changed(films: P
     assert "new --out" in error_output
 
 
-def test_an_audit_of_the_same_films_is_taken_up(films: Path, tmp_path: Path):
+def test_an_audit_of_the_same_films_is_accepted_again(films: Path, tmp_path: Path):
     from tuning.audit import audit
 
     tables = [(audit([str(films / "site.csv")], tmp_path / "audit") / "films.csv").read_bytes() for _ in range(2)]

@@ -121,6 +121,7 @@ class _Some:
         self.count = len(strength)
 
     def between(self, low: float, high: float) -> np.ndarray:
+        """Return [B] values drawn evenly from a range."""
         return self._rng.uniform(low, high, self.count)
 
     def spread(self, reach: float) -> np.ndarray:
@@ -128,7 +129,13 @@ class _Some:
         return _float32(self.between(-reach, reach) * self._strength)
 
     def of(self, probability: float, values: np.ndarray, otherwise: float) -> np.ndarray:
-        """Return the values [B,...] of the films that it happens to, which are so many at full strength."""
+        """Return a value for each film: its own where the change happens, and `otherwise` where it does not.
+
+        Args:
+            probability: Proportion of the films that are changed, at full strength.
+            values: The values [B,...] of changed films.
+            otherwise: The value of films that are not changed.
+        """
         happens = self._rng.random(self.count) < probability * self._strength
         return _float32(np.where(happens.reshape(-1, *(1,) * (values.ndim - 1)), values, otherwise))
 

@@ -108,6 +108,7 @@ class _Header(tarfile.TarInfo):
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Header":
+        """Return a header. Raises tarfile.ReadError for a long name, which tarfile would read into memory whole."""
         header = super().frombuf(buf, encoding, errors)
         if header.type in LONG_NAMES and header.size > NAME_BYTES:
             raise tarfile.ReadError(f"a header of {header.size} bytes")

@@ -203,6 +203,7 @@ class _Tensor:
     strides: tuple[int, ...]
 
     def read(self, storage: np.ndarray) -> np.ndarray:
+        """Return a copy of the tensor out of the values of its storage."""
         steps = tuple(stride * storage.itemsize for stride in self.strides)
         return np.lib.stride_tricks.as_strided(storage[self.offset :], self.shape, steps).copy()
 
