@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from tuning.searching.trial import TrialTrainer
 
 
+PART = 1 / 3
+"""Of the pool that random draws train in full in the time of a search."""
+
+
 class Trainings:
     """Trainings of single points, each kept in a file, so that none is repeated."""
 
@@ -67,7 +71,7 @@ class Pool:
     @property
     def budget(self) -> float:
         """The minutes of a search: those in which a third of the pool is trained in full."""
-        return float(self.values("seconds", self.lengths[-1]).sum()) / 60 / 3
+        return float(self.values("seconds", self.lengths[-1]).sum()) / 60 * PART
 
     def nearest(self, values: Mapping[str, Any], but: Set[int]) -> int:
         """Return the number of the network that differs in the fewest choices, but for those given."""

@@ -13,7 +13,7 @@ import numpy as np
 from kneeoa_hub.agreement import INTERVAL
 from kneeoa_hub.evidence import Estimate
 
-from .pool import Pool, Trainings, named_values
+from .pool import PART, Pool, Trainings, named_values
 
 if TYPE_CHECKING:
     from tuning.searching.settings import SearchSettings
@@ -48,7 +48,7 @@ def replayed(pool: Pool, tuner: str, seed: int, settings: SearchSettings) -> Cur
     """
     from keras_tuner.engine.trial import TrialStatus
 
-    from tuning.searching.oracle import oracle_of
+    from tuning.searching.oracle import BayesianOracle, oracle_of
     from tuning.searching.space import space_of
 
     order = np.random.default_rng(seed).permutation(len(pool.points))
@@ -56,6 +56,8 @@ def replayed(pool: Pool, tuner: str, seed: int, settings: SearchSettings) -> Cur
     seconds, tried, course = 0.0, set[int](), []
     with tempfile.TemporaryDirectory() as folder:
         oracle = oracle_of(mine, space_of(mine), [pool.points[number] for number in order])
+        if isinstance(oracle, BayesianOracle):  # it would take the whole pool for points to begin with
+            oracle.num_initial_points = max(3, round(len(order) * PART / 3))
         oracle.take_up(Path(folder))
         while len(tried) < len(order) and seconds < 60 * pool.budget:
             trial = oracle.create_trial("tuner")
