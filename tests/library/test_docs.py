@@ -45,6 +45,7 @@ PAGES = [
 
 def commands(text: str) -> Iterator[list[str]]:
     """The words of each line of a block, and of each span of code, that calls one of this project's commands."""
+    text = text.replace("\\\n", " ")  # a line that goes on
     lines = re.findall(r"^(?: {4,}|```.*\n)?(.+)$", text, re.MULTILINE) + re.findall(r"`([^`\n]+)`", text)
     for line in lines:
         command = re.match(r"\s*(?:[A-Z_]+=\S+ )*((?:kneeoa|make|(?:\S*/)?python -m) [^|>#]*)", line)
