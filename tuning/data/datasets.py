@@ -119,14 +119,14 @@ def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
     made_of = fingerprint([(film.sha256, film.inverted, *(astuple(film.place) if framed else ())) for film in films])
     cache = audit / CACHE / f"{kind}-of-{made_of[:16]}.npy"
     row = np.dtype([("pixels", np.uint8, (config.height, config.width)), ("content", np.int16, 4)])
-    if (kept := _mapped(cache, row, len(films))) is None:
+    if (kept := mapped(cache, row, (len(films),))) is None:
         made = np.empty(len(films), row)
         with FilmReader() as reader:
             for number, film in enumerate(steps.progress(films, f"load {split} {config.height} px")):
                 fitted = fitted_knee(bright_bone(reader, film), film, config)
                 made[number] = fitted.pixels, fitted.content
         _keep(cache, made, kind)
-        kept = made if (mapped := _mapped(cache, row, len(films))) is None else mapped
+        kept = made if (again := mapped(cache, row, (len(films),))) is None else again
     return Knees(kept["pixels"], kept["content"], films, framed)
 
 
@@ -152,13 +152,13 @@ def check_grades(validation: Knees) -> None:
         )
 
 
-def _mapped(cache: Path, row: np.dtype, count: int) -> np.ndarray | None:
-    """Return the cached films, memory-mapped, so that processes share them; None where the file is damaged."""
+def mapped(cache: Path, kind: np.dtype, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Return a kept array, memory-mapped, so that processes share it; None where there is none, or it is damaged."""
     try:
         kept = np.load(cache, mmap_mode="r", allow_pickle=False)
     except (OSError, EOFError, ValueError):
         return None
-    return kept if (kept.dtype, kept.shape) == (row, (count,)) else None
+    return kept if (kept.dtype, kept.shape) == (kind, shape) else None
 
 
 def _keep(cache: Path, made: np.ndarray, kind: str) -> None:

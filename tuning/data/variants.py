@@ -15,7 +15,7 @@ from kneeoa_hub.imaging.frame import Place, frame
 
 from ..run import steps
 from ..run.content import fingerprint
-from .datasets import CACHE, Knees, bright_bone
+from .datasets import CACHE, Knees, bright_bone, mapped
 from .sources import FilmReader
 from .variation import gray_bytes, vary
 
@@ -44,7 +44,7 @@ def load_variants(audit: Path, knees: Knees, config: InputConfig, count: int = V
     name = f"variants-{config.height}-{config.low:g}-{config.high:g}{reach}-{count}-{seed}-{made_of}.npy"
     path = audit / CACHE / name
     shape = (len(knees), count, config.height, config.width)
-    if (kept := _kept(path, shape)) is not None:
+    if (kept := mapped(path, np.dtype(np.uint8), shape)) is not None:
         return kept
     path.parent.mkdir(exist_ok=True)
     with replacing(path) as part:
@@ -53,15 +53,6 @@ def load_variants(audit: Path, knees: Knees, config: InputConfig, count: int = V
         _fill(made, knees, config, seed)
         made.flush()
     return np.load(path, mmap_mode="r")
-
-
-def _kept(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Return the variants of a file; None where there is none, or it is damaged."""
-    try:
-        found = np.load(path, mmap_mode="r")
-    except (OSError, ValueError, EOFError):
-        return None
-    return found if (found.shape, found.dtype) == (shape, np.uint8) else None
 
 
 def _reserve(path: Path) -> None:
