@@ -14,6 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from kneeoa_hub.errors import KneeOAError
+from kneeoa_hub.imaging.film import Limits
 from kneeoa_hub.report import DISCLAIMER
 from kneeoa_hub.settings import Settings
 
@@ -50,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(error.message)
     try:
         with FileLock(_folder(settings) / "node.lock", timeout=0):
-            return _serve(settings, limits.max_bytes)
+            return _serve(settings, Limits(limits.max_bytes, limits.max_pixels))
     except KneeOAError as error:
         parser.error(error.message)
     except Timeout:
@@ -66,7 +67,7 @@ def _folder(settings: NodeSettings) -> Path:
     return folder
 
 
-def _serve(settings: NodeSettings, max_bytes: int) -> int:
+def _serve(settings: NodeSettings, limits: Limits) -> int:
     from .receive import Receiver, silence_libraries
 
     silence_libraries()
@@ -74,7 +75,7 @@ def _serve(settings: NodeSettings, max_bytes: int) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     queue = Queue(Path(settings.folder), settings.max_bytes)
-    receiver = Receiver(queue, settings, max_bytes)
+    receiver = Receiver(queue, settings, limits)
     port = receiver.start()
     print(f"{settings.ae_title} listens on {settings.host}:{port} (Ctrl+C stops it). {DISCLAIMER}", flush=True)
     if not settings.tls_cert and settings.host not in LOOPBACK:

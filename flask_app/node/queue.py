@@ -52,6 +52,19 @@ class QueuedFilm:
 
 
 @dataclass(frozen=True)
+class KeptFilm:
+    """A film that came before, with its digests.
+
+    Attributes:
+        content: The file.
+        digests: Its digests.
+    """
+
+    content: bytes = field(repr=False)
+    digests: Digests
+
+
+@dataclass(frozen=True)
 class Object:
     """An object that goes to the archive.
 
@@ -140,6 +153,11 @@ class Queue(Disk):
                 (identity.instance, identity.study, now, caller, *astuple(digests), film),
             )
         return "new"
+
+    def kept(self, film: str) -> KeptFilm | None:
+        """Return the film that the queue has under a UID, or None where there is none or it was deleted."""
+        row = self.row("SELECT content, sha256, header, pixels FROM films WHERE film = ? AND content IS NOT NULL", film)
+        return KeptFilm(row["content"], Digests(*row[1:])) if row else None
 
     def due(self) -> Study | None:
         """Return the study that has been due for longest, or None."""

@@ -8,16 +8,19 @@ import sys
 import threading
 from typing import Any
 
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pynetdicom import AE, evt
 
 from kneeoa_hub.errors import KneeOAError, SettingsError
 from kneeoa_hub.imaging.dicom_header import FILM_CLASSES
-from kneeoa_hub.imaging.identity import MAKER, read_identity
+from kneeoa_hub.imaging.film import Limits
+from kneeoa_hub.imaging.identity import MAKER, FilmIdentity, read_identity
 from kneeoa_hub.imaging.pixel_data import SYNTAXES
 
 from .arrive import NO_ROOM, TOO_LARGE, has_room
 from .digests import Digests
 from .listen import Bounds, Listener
+from .pictures import Pictures
 from .queue import Queue
 from .settings import NodeSettings
 
@@ -36,11 +39,12 @@ class Receiver:
     Args:
         queue: Where films go.
         settings: Whom it answers, and how.
-        max_bytes: Most bytes of one film.
+        limits: The limits on a film.
     """
 
-    def __init__(self, queue: Queue, settings: NodeSettings, max_bytes: int):
-        self._queue, self._settings, self._max_bytes = queue, settings, max_bytes
+    def __init__(self, queue: Queue, settings: NodeSettings, limits: Limits):
+        self._queue, self._settings, self._max_bytes = queue, settings, limits.max_bytes
+        self._pictures = Pictures(limits)
         self._server: Listener | None = None
         self._one_at_a_time = threading.Lock()
 
@@ -111,14 +115,23 @@ class Receiver:
         if not has_room(self._queue.folder, len(film)):
             return self._failed(OUT_OF_RESOURCES, NO_ROOM)
         try:
-            digests, caller = Digests.of(film, identity, content), event.assoc.requestor.ae_title
-            taken = self._queue.receive(film, identity, digests, caller, self._settings.settle)
+            taken = self._received(film, identity, Digests.of(film, identity, content), event.assoc.requestor.ae_title)
         except sqlite3.Error as error:
             return self._failed(OUT_OF_RESOURCES, type(error).__name__)
         if taken == "other":
             return self._failed(DUPLICATE, "another-film-under-this-uid")
         log.info("received", extra={"fields": {"study": self._queue.pseudonyms.of(identity.study), "film": taken}})
         return SUCCESS
+
+    def _received(self, film: bytes, identity: FilmIdentity, digests: Digests, caller: str) -> str:
+        """Put a film into the queue, and return what `Queue.receive` says of it.
+
+        A film with other bytes than the one under its UID may hold the same picture in another transfer syntax.
+        """
+        taken = self._queue.receive(film, identity, digests, caller, self._settings.settle)
+        kept = self._queue.kept(identity.instance) if taken == "other" else None
+        again = self._pictures.in_terms_of(kept, film, identity, digests) if kept else None
+        return self._queue.receive(film, identity, again, caller, self._settings.settle) if again else taken
 
     def _failed(self, status: int, reason: str) -> int:
         log.warning("A film was not taken", extra={"fields": {"status": f"{status:04X}", "reason": reason}})
@@ -133,7 +146,7 @@ def _entity(settings: NodeSettings) -> AE:
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = settings.timeout
     entity.add_supported_context(VERIFICATION)
     for storage_class in FILM_CLASSES:
-        entity.add_supported_context(storage_class, list(SYNTAXES))
+        entity.add_supported_context(storage_class, [*SYNTAXES, DeflatedExplicitVRLittleEndian])
     return entity
 
 

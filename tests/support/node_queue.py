@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pydicom
-from pydicom.uid import DigitalXRayImageStorageForPresentation, generate_uid
+from pydicom.uid import UID, DigitalXRayImageStorageForPresentation, generate_uid
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification  # pyright: ignore[reportAttributeAccessIssue]  # made at import
 
@@ -17,6 +17,7 @@ from flask_app.node.grade import StudyGrader
 from flask_app.node.queue import Queue
 from flask_app.node.receive import Receiver
 from flask_app.node.settings import NodeSettings
+from kneeoa_hub.imaging.film import Limits
 from kneeoa_hub.imaging.identity import read_identity
 from kneeoa_hub.imaging.phantom import knee_film
 
@@ -63,7 +64,7 @@ def grading(queue: Queue, grader, capture: bool = False) -> StudyGrader:
 
 @contextmanager
 def receiving(queue: Queue, settings: NodeSettings, max_bytes: int = 10**8) -> Iterator[int]:
-    receiver = Receiver(queue, settings, max_bytes)
+    receiver = Receiver(queue, settings, Limits(max_bytes))
     try:
         yield receiver.start()
     finally:
@@ -71,15 +72,27 @@ def receiving(queue: Queue, settings: NodeSettings, max_bytes: int = 10**8) -> I
 
 
 @contextmanager
-def calling(port: int, title: str = "KNEEOA", caller: str = "MODALITY", **options) -> Iterator[Any]:
+def calling(
+    port: int, title: str = "KNEEOA", caller: str = "MODALITY", syntax: UID | None = None, **options
+) -> Iterator[Any]:
     """Yield a sender's association, or None where the node rejects it."""
     entity = AE(caller)
     entity.add_requested_context(Verification)
-    entity.add_requested_context(DigitalXRayImageStorageForPresentation)
+    entity.add_requested_context(DigitalXRayImageStorageForPresentation, syntax)
     association = entity.associate("127.0.0.1", port, ae_title=title, **options)
     yield association if association.is_established else None
     if association.is_established:
         association.release()
+
+
+def in_syntax(content: bytes, syntax: UID) -> bytes:
+    """Return a film in another transfer syntax, as an archive sends it."""
+    dataset, out = pydicom.dcmread(io.BytesIO(content)), io.BytesIO()
+    if syntax.is_compressed and not syntax.is_deflated:
+        dataset.compress(syntax, generate_instance_uid=False)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    pydicom.dcmwrite(out, dataset, implicit_vr=syntax.is_implicit_VR, little_endian=True)
+    return out.getvalue()
 
 
 def sent(association, content: bytes, **changes: object) -> int:

@@ -6,7 +6,12 @@ from dataclasses import replace
 
 import pydicom
 import pytest
-from pydicom.uid import ComprehensiveSRStorage, DigitalXRayImageStorageForPresentation, generate_uid
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    DeflatedExplicitVRLittleEndian,
+    DigitalXRayImageStorageForPresentation,
+    generate_uid,
+)
 from pynetdicom import AE
 
 from flask_app.node import arrive
@@ -75,12 +80,13 @@ def test_only_those_who_are_listed_may_send(queue, settings, callers, title, cal
 
 def test_associations_beyond_the_limit_are_rejected_and_every_syntax_that_is_read_is_accepted(queue, settings):
     entity = AE("MODALITY")
-    for syntax in SYNTAXES:
+    syntaxes = {*SYNTAXES, DeflatedExplicitVRLittleEndian}
+    for syntax in syntaxes:
         entity.add_requested_context(DigitalXRayImageStorageForPresentation, syntax)
     entity.add_requested_context(ComprehensiveSRStorage)
     with receiving(queue, replace(settings, associations=1, pdu=8192)) as port:
         first = entity.associate("127.0.0.1", port, ae_title="KNEEOA")
-        assert {context.transfer_syntax[0] for context in first.accepted_contexts} == set(SYNTAXES)
+        assert {context.transfer_syntax[0] for context in first.accepted_contexts} == syntaxes
         assert {context.abstract_syntax for context in first.rejected_contexts} == {ComprehensiveSRStorage}
         assert first.acceptor.maximum_length == 8192
         with calling(port) as second:

@@ -8,11 +8,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pydicom
 import pytest
-from pydicom.uid import generate_uid
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    RLELossless,
+    generate_uid,
+)
 
 from flask_app import archive, create_app
 from flask_app.guards import new_key
 from flask_app.node.digests import Digests
+from flask_app.node.queue import Answer
 from flask_app.node.retention import sweep
 from kneeoa_hub.archive.dicomweb import FoundFilm, Service
 from kneeoa_hub.cli import main
@@ -23,7 +31,19 @@ from kneeoa_hub.settings import Settings
 from ...support.certificates import self_signed
 from ...support.dicom_films import written
 from ...support.flask_requests import token_of
-from ...support.node_queue import DAY, calling, film, grading, receiving, sent, state, take, waiting
+from ...support.node_queue import (
+    DAY,
+    KNEE,
+    calling,
+    film,
+    grading,
+    in_syntax,
+    receiving,
+    sent,
+    state,
+    take,
+    waiting,
+)
 
 
 def test_a_study_has_one_report_and_a_film_that_comes_later_gives_it_a_successor(queue, grader):
@@ -101,6 +121,25 @@ def test_a_corrected_header_gives_the_study_a_new_report_that_names_the_older_on
     assert [knee["side"] for knee in json.loads(knees)] == ["left"]
     assert (patient.split("|")[0], accession) == ("CORRECTED", "A2")
     assert [kept.film for kept in queue.films(study)] == ["1.2.3"]
+
+
+def test_a_film_that_comes_again_in_another_transfer_syntax_is_known_and_its_header_can_be_corrected(queue, settings):
+    one = film(SOPInstanceUID="1.2.3")
+    with receiving(queue, settings) as port:
+
+        def send(syntax: UID, **changes: object) -> int:
+            with calling(port, syntax=syntax) as association:
+                return sent(association, in_syntax(one, syntax), **changes)
+
+        assert send(ExplicitVRLittleEndian) == 0x0000
+        queue.answer(queue.due(), Answer({"1.2.3": ("graded", "")}, "r", (), ()))
+        for syntax in (ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, RLELossless):
+            assert send(syntax) == 0x0000
+            assert queue.due() is None
+        assert send(ImplicitVRLittleEndian, PixelData=bytes(2 * KNEE.size)) == 0x0111
+        assert send(RLELossless, PatientID="CORRECTED") == 0x0000
+    (kept,) = queue.films(queue.due().study)
+    assert (kept.corrections, read_identity(kept.content).patient_id) == (1, "CORRECTED")
 
 
 @pytest.mark.parametrize("corrected", [0, 1])
