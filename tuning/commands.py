@@ -64,7 +64,9 @@ def _search_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--tuner", default="hyperband", help="hyperband, bayesian or random (default hyperband)")
     step.add_argument("--trials", type=count, default=12, help="trials of bayesian and random (default 12)")
     step.add_argument("--epochs", type=count, default=9, help="epochs of one trial at most (default 9)")
-    step.add_argument("--iterations", type=count, default=1, help="how often Hyperband starts anew (default 1)")
+    least = "epochs of one trial of Hyperband at least (default 3)"
+    step.add_argument("--least-epochs", type=count, default=3, help=least)
+    step.add_argument("--iterations", type=count, default=2, help="how often Hyperband begins (default 2)")
     step.add_argument("--films", type=count, default=3000, help="training films of a trial at most (default 3000)")
     step.add_argument("--validation-films", type=count, default=1000, help="validation films at most (default 1000)")
     step.add_argument("--seed", type=seed, default=0, help="seed of the draws and the weights (default 0)")
@@ -103,6 +105,7 @@ def _search(options: argparse.Namespace) -> str:
         tuner=options.tuner,
         trials=options.trials,
         epochs=options.epochs,
+        least_epochs=options.least_epochs,
         iterations=options.iterations,
         films=options.films,
         validation_films=options.validation_films,

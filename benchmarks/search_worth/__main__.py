@@ -6,10 +6,12 @@ A pool of networks is drawn at random from the search space. Each one is trained
 the start. After that, searches cost nothing: Keras Tuner's own oracles draw from the pool, with many seeds, and get the
 measures and the minutes that the trainings took. Validation films alone are used. Three questions are answered:
 
-1. Curves: what the best trial so far reaches, against minutes of training. A search ends after the minutes in which
-   random draws train a third of the pool in full. Where a Gaussian process asks for a network that is not in the pool,
+1. Curves: what the best trial so far reaches, against minutes of training. Hyperband begins with rungs of several
+   lengths (--shortest). A search ends after the minutes in which random draws train a third of the pool in full. Where
+   a Gaussian process asks for a network that is not in the pool,
    it gets the one there that differs in the fewest choices, of those that it has not tried.
-2. Networks designed by hand, with the same length of training as a full trial.
+2. Networks designed by hand, with the same length of training as a full trial; NAME@SIZE gets framed films of so many
+   pixels.
 3. Ranks: Kendall's tau says whether a short training puts networks in the order of the longest rung, and in that of
    longer trainings of some of them (--full). Its 95% interval is by bootstrap over networks.
 
@@ -21,7 +23,7 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +32,7 @@ from tuning.run.memory import keep_freed_memory
 
 from .pool import Trainings, pool_of
 from .ranks import ranks
-from .replay import by_hand, gains, replayed
+from .replay import by_hand, compared, gains, replayed
 from .report import Worth, plot, table
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 BY_HAND = ("folded", "baseline-2023")
 """Networks of architecture.NAMED that searches are compared with."""
+SHORTEST = (1, 3)
+"""Epochs of the shortest rungs of Hyperband that are compared."""
 ALL_FILMS = 10**9
 
 
@@ -49,6 +53,7 @@ def measure(
     networks: int,
     full: tuple[int, int] = (0, 0),
     names: Sequence[str] = BY_HAND,
+    shortest: Sequence[int] = SHORTEST,
 ) -> Worth:
     """Answer the three questions; what `out` holds already is not trained again.
 
@@ -60,21 +65,22 @@ def measure(
         networks: Number of networks that are drawn.
         full: Number of networks that are trained longer, and the epochs of that.
         names: Networks designed by hand.
+        shortest: Epochs of the shortest rung of each Hyperband that is replayed.
 
     Raises:
         DataError: `out` was begun with other films or settings.
     """
-    from tuning.searching.settings import TUNERS
-
     kept = json.loads(json.dumps(asdict(settings)))
     steps.begin(out, "search_worth", str(audit), kept)
     trainings = Trainings(audit, out / "trainings")
-    pool = pool_of(trainings, settings, networks)
-    curves = [replayed(pool, tuner, seed, settings) for tuner in TUNERS for seed in range(seeds)]
+    pool = pool_of(trainings, replace(settings, least_epochs=min(shortest)), networks)
+    searches = compared(settings, shortest)
+    curves = [replayed(pool, name, seed, mine) for name, mine in searches.items() for seed in range(seeds)]
+    lower = gains(pool, curves)
     curves += by_hand(trainings, settings, names)
     rungs = ranks(trainings, pool, settings, full[1], full[0])
-    kept |= {"networks": networks, "seeds": seeds, "full": list(full)}
-    return Worth(kept, len(pool.points), pool.budget, tuple(curves), gains(pool, curves), tuple(rungs))
+    kept |= {"networks": networks, "seeds": seeds, "full": list(full), "shortest": list(shortest)}
+    return Worth(kept, len(pool.points), pool.budget, tuple(curves), lower, tuple(rungs))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -89,6 +95,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--full", type=int, default=12, help="networks that are trained longer (default 12)")
     parser.add_argument("--full-epochs", type=int, default=27, help="of these longer trainings (default 27)")
     parser.add_argument("--by-hand", default=",".join(BY_HAND), help="networks designed by hand (default: %(default)s)")
+    shortest = "epochs of the shortest rung of a Hyperband; repeatable (default 1 and 3)"
+    parser.add_argument("--shortest", type=int, action="append", metavar="N", help=shortest)
     parser.add_argument("--only", action="append", default=[], metavar="NAME=V1,V2", help="narrow the search space")
     given = parser.parse_args(arguments)
     console.prepare()
@@ -101,7 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         only = {name: values.split(",") for name, _, values in (text.partition("=") for text in given.only)}
         settings = SearchSettings(epochs=given.epochs, films=given.films, validation_films=ALL_FILMS, only=only or None)
         names, full = [name for name in given.by_hand.split(",") if name], (given.full, given.full_epochs)
-        worth = measure(given.data, given.out, settings, given.seeds, given.networks, full, names)
+        shortest = given.shortest or SHORTEST
+        worth = measure(given.data, given.out, settings, given.seeds, given.networks, full, names, shortest)
         (given.out / "worth.json").write_text(steps.as_json(worth), "utf-8")
         (given.out / "worth.md").write_text(table(worth), "utf-8")
         plot(worth, given.out / "worth.png")

@@ -120,7 +120,9 @@ def drawn(settings: SearchSettings, count: int) -> list[dict[str, str]]:
 
 
 def named_values(name: str) -> dict[str, str]:
-    """Return a network designed by hand as values of the choices."""
+    """Return a network designed by hand as values of the choices; NAME@SIZE sees framed films of so many pixels."""
     from tuning.networks.architecture import NAMED
 
-    return {choice: str(value) for choice, value in asdict(NAMED[name]).items()}
+    name, _, size = name.partition("@")
+    framed = {"size": int(size), "crop": "frame"} if size else {}
+    return {choice: str(value) for choice, value in (asdict(NAMED[name]) | framed).items()}

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from tuning.searching.settings import SearchSettings
 
 BOOTSTRAPS = 1000
+RANDOM = "random"
+"""The tuner that the others are compared with."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,23 @@ class Curve:
         return self.log_loss[number], self.qwk[number]
 
 
-def replayed(pool: Pool, tuner: str, seed: int, settings: SearchSettings) -> Curve:
+def compared(settings: SearchSettings, shortest: Sequence[int]) -> dict[str, SearchSettings]:
+    """Return the settings of each kind of search by its name: Hyperband from rungs of each length, and the others."""
+    searches = {
+        f"hyperband from {epochs} epoch{'s' * (epochs > 1)}": replace(settings, tuner="hyperband", least_epochs=epochs)
+        for epochs in shortest
+    }
+    return searches | {tuner: replace(settings, tuner=tuner) for tuner in ("bayesian", RANDOM)}
+
+
+def replayed(pool: Pool, name: str, seed: int, settings: SearchSettings) -> Curve:
     """Return the course of one search among the networks of the pool.
 
     Args:
         pool: The networks.
-        tuner: One of settings.TUNERS.
+        name: Of the kind of search.
         seed: Of the order of random draws, and of the tuner.
-        settings: Of the searches.
+        settings: Of the search.
     """
     from keras_tuner.engine.trial import TrialStatus
 
@@ -52,7 +63,7 @@ def replayed(pool: Pool, tuner: str, seed: int, settings: SearchSettings) -> Cur
     from tuning.searching.space import space_of
 
     order = np.random.default_rng(seed).permutation(len(pool.points))
-    mine = replace(settings, tuner=tuner, seed=seed + 1, trials=len(order), iterations=len(order))
+    mine = replace(settings, seed=seed + 1, trials=len(order), iterations=len(order))
     seconds, tried, course = 0.0, set[int](), []
     with tempfile.TemporaryDirectory() as folder:
         oracle = oracle_of(mine, space_of(mine), [pool.points[number] for number in order])
@@ -77,7 +88,7 @@ def replayed(pool: Pool, tuner: str, seed: int, settings: SearchSettings) -> Cur
             oracle.end_trial(trial)
     best = [min(course[: count + 1], key=lambda one: one[1]) for count in range(len(course))]
     return Curve(
-        tuner,
+        name,
         seed,
         tuple(minutes for minutes, *_ in course),
         tuple(log_loss for _, log_loss, _ in best),
@@ -102,20 +113,19 @@ def by_hand(trainings: Trainings, settings: SearchSettings, names: Sequence[str]
 
 
 def gains(pool: Pool, curves: Sequence[Curve]) -> dict[str, Estimate]:
-    """Return how much lower than random draws each other tuner ends: the mean over seeds, with its interval.
+    """Return how much lower than random draws each other search ends: the mean over seeds, with its interval.
 
     Both begin with the same order of random draws, so that seeds are pairs.
     """
     from tuning.run.estimates import estimate
-    from tuning.searching.settings import TUNERS
 
-    ends = {(curve.name, curve.seed): curve.at(pool.budget)[0] for curve in curves if curve.name in TUNERS}
+    ends = {(curve.name, curve.seed): curve.at(pool.budget)[0] for curve in curves}
     seeds = sorted({seed for _, seed in ends})
     rng, found = np.random.default_rng(0), {}
-    for tuner in TUNERS:
-        if tuner != "random":
-            lower = np.array([ends["random", seed] - ends[tuner, seed] for seed in seeds])
+    for name in dict.fromkeys(curve.name for curve in curves):
+        if name != RANDOM:
+            lower = np.array([ends[RANDOM, seed] - ends[name, seed] for seed in seeds])
             means = [lower[rng.integers(0, len(lower), len(lower))].mean() for _ in range(BOOTSTRAPS)]
             low, high = np.percentile(means, INTERVAL)
-            found[tuner] = estimate(float(lower.mean()), low, high, len(seeds))
+            found[name] = estimate(float(lower.mean()), low, high, len(seeds))
     return found

@@ -38,7 +38,8 @@ class KillError(BaseException):
 def settings_for(tuner: str, **changes: Any) -> "SearchSettings":
     from tuning.searching.settings import SearchSettings
 
-    return SearchSettings(**{"tuner": tuner, "trials": 5, "epochs": 3, "only": ONLY, **changes})
+    small = {"trials": 5, "epochs": 3, "least_epochs": 1, "iterations": 1, "only": ONLY}
+    return SearchSettings(**{"tuner": tuner, **small, **changes})
 
 
 def found(out: Path) -> dict[str, tuple[Any, ...]]:

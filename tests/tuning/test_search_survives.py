@@ -1,5 +1,6 @@
 """A search keeps every trial and counts it once, whatever ends it. Formulas stand for the trainings."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,23 @@ def test_a_search_that_is_killed_at_any_write_finds_what_an_unbroken_one_does(
         search_without_report(audited, out, settings, monkeypatch)
         assert found(out) == unbroken, write
         assert list(out.rglob(".part-*")) == []
+
+
+@pytest.mark.parametrize(
+    ("epochs", "lengths"),
+    [({}, {3: 10, 9: 10}), ({"epochs": 2, "iterations": 1}, {2: 2})],
+)
+def test_no_rung_of_hyperband_is_shorter_than_the_least_epochs_and_the_plan_is_what_is_trained(
+    audited, tmp_path, monkeypatch, epochs, lengths
+):
+    from tuning.searching.settings import SearchSettings, planned_epochs, planned_trials
+
+    settings = SearchSettings(only=ONLY, named=False, **epochs)
+    search_without_report(audited, tmp_path, settings, monkeypatch)
+    trained = Counter(values["tuner/epochs"] for values, _, _ in found(tmp_path).values())
+    assert trained == lengths
+    assert planned_trials(settings) == trained.total()
+    assert planned_epochs(settings) == sum(length * count for length, count in trained.items())
 
 
 def test_the_networks_designed_by_hand_are_the_first_trials_and_stay_so_after_a_kill(audited, tmp_path, monkeypatch):

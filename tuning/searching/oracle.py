@@ -24,7 +24,7 @@ from kneeoa_hub.files import UNFINISHED, replacing
 
 from ..run.folder import check_disk_space
 from ..run.steps import SEEDS
-from .settings import FACTOR, SearchSettings
+from .settings import FACTOR, SearchSettings, shortest_rung
 from .space import Space, hyperparameters
 
 FOLDER, STATE = "tuner", "oracle.json"
@@ -207,6 +207,19 @@ class RandomOracle(Durable, kt.oracles.RandomSearchOracle):
 class HyperbandOracle(Durable, kt.oracles.HyperbandOracle):
     """Trains many trials for a short time, and the better ones for longer."""
 
+    def __init__(self, min_epochs: int, **options: Any):
+        """Prepare the brackets, of which Keras Tuner always begins the first one with a single epoch.
+
+        Args:
+            min_epochs: Epochs that no rung is shorter than.
+            options: Those of Keras Tuner's oracle.
+        """
+        super().__init__(**options)
+        self.min_epochs = min_epochs
+        self._current_bracket = self._get_num_brackets() - 1
+        self._brackets = []
+        self._start_new_bracket()
+
 
 class BayesianOracle(Durable, kt.oracles.BayesianOptimizationOracle):
     """Draws a trial where a Gaussian process over the finished ones expects the most."""
@@ -261,7 +274,11 @@ def oracle_of(settings: SearchSettings, space: Space, first: Sequence[Mapping[st
     }
     if settings.tuner == "hyperband":
         oracle: Durable = HyperbandOracle(
-            max_epochs=settings.epochs, factor=FACTOR, hyperband_iterations=settings.iterations, **common
+            min_epochs=shortest_rung(settings),
+            max_epochs=settings.epochs,
+            factor=FACTOR,
+            hyperband_iterations=settings.iterations,
+            **common,
         )
     elif settings.tuner == "random":
         oracle = RandomOracle(max_trials=settings.trials, **common)

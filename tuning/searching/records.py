@@ -24,7 +24,8 @@ def settings_of(search: Path) -> SearchSettings:
     record = steps.read_json(search / steps.RECORD)
     if record.get("step") != "search":
         raise DataError(f"{search} holds the step {record.get('step')!r}; give the --out of `python -m tuning search`.")
-    kept = {"objective": "qwk", "named": False} | record["settings"]  # as searches were before they recorded it
+    # As searches were before they recorded it.
+    kept = {"objective": "qwk", "named": False, "least_epochs": 1} | record["settings"]
     names = {field.name for field in fields(SearchSettings)}
     return SearchSettings(**{name: value for name, value in kept.items() if name in names})
 

@@ -25,7 +25,9 @@ class SearchSettings:
         tuner: One of TUNERS.
         trials: Number of trials, for bayesian and random.
         epochs: Epochs of one trial at most.
-        iterations: How often Hyperband starts anew.
+        least_epochs: Epochs of one trial of Hyperband at least. After one epoch, networks are not in the order that
+            they have at the end (docs/benchmarks.md), so a rung of that length drops good ones.
+        iterations: How often Hyperband begins.
         films: Training films of a trial at most, stratified by grade.
         validation_films: Validation films at most, stratified by grade.
         batch: Films of one step.
@@ -42,7 +44,8 @@ class SearchSettings:
     tuner: str = "hyperband"
     trials: int = 12
     epochs: int = 9
-    iterations: int = 1
+    least_epochs: int = 3
+    iterations: int = 2
     films: int = 3000
     validation_films: int = 1000
     batch: int = 32
@@ -86,11 +89,16 @@ def rungs(settings: SearchSettings) -> list[tuple[int, int]]:
     if settings.tuner != "hyperband":
         return [(settings.trials, settings.epochs)]
     longest, planned, bracket = settings.epochs, [], 0
-    while FACTOR**bracket <= longest:
+    while longest / FACTOR**bracket >= shortest_rung(settings):
         last = math.ceil(1 + math.log(longest, FACTOR)) / (bracket + 1)
         planned += [(math.ceil(last * FACTOR**cut), math.ceil(longest / FACTOR**cut)) for cut in range(bracket + 1)]
         bracket += 1
     return planned * settings.iterations
+
+
+def shortest_rung(settings: SearchSettings) -> int:
+    """Return the epochs that no rung of Hyperband may be shorter than."""
+    return min(settings.least_epochs, settings.epochs)
 
 
 def planned_trials(settings: SearchSettings) -> int:
