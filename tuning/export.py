@@ -32,7 +32,8 @@ from .networks.ensemble import assemble, input_of
 from .run import steps
 from .run.estimates import exact
 from .run.weights import weights_in_memory
-from .searching.page import copy_page
+from .searching.page import copy_pages
+from .training.found_by import reports_of
 from .training.members import RECORD, architectures, load_members, read_record
 
 LARGEST_DIFFERENCE = 1e-4
@@ -110,8 +111,8 @@ def export(
             shutil.copytree(evaluated / "figures", bundle / "figures")
             if robustness:
                 shutil.copyfile((robustness / ROBUSTNESS).with_suffix(".png"), bundle / "figures" / "robustness.png")
-            if report := _report_of_search(train):
-                copy_page(report.parent, bundle / SEARCH_REPORT, "figures/search/")
+            if reports := reports_of(train):
+                copy_pages(reports, bundle / SEARCH_REPORT, "figures/search/")
             _write_documents(bundle, config, evidence, parts)
             read_bundle(bundle)
             if out.exists():
@@ -189,15 +190,6 @@ def _difference(model: keras.Model, bundle: Path, config: BundleConfig, inputs: 
         )
         for name in OUTPUTS
     )
-
-
-def _report_of_search(train: Path) -> Path | None:
-    """Return the report of the search that found the members, or None where no search did, or it left none."""
-    record = read_record(train)
-    if record.base or not record.best_json_sha256:
-        return None
-    report = steps.find_input(train, "search") / "report.md"
-    return report if report.is_file() else None
 
 
 def _with_parts(evidence: Evidence, parts: Parts, exported: ExportEvidence) -> Evidence:

@@ -15,14 +15,18 @@ import numpy as np
 
 from kneeoa_hub.errors import DataError, SettingsError
 from kneeoa_hub.evidence import TrainedMember, TrainingEvidence
+from kneeoa_hub.manifest import sha256_of
 
 from .data.datasets import check_datasets, check_grades, load_knees
 from .data.table import read_films
 from .data.variants import load_variants
 from .run import steps
 from .run.folder import only_run
+from .searching.page import copy_pages
 from .training import distillation
 from .training.checkpoint import kept_kappa, read_history
+from .training.found_by import FOLDER as SEARCHES
+from .training.found_by import REPORT
 from .training.joining import SEEN, JoiningMember, earlier_test_evaluations, joining_members, training_films
 from .training.member import TrainingFilms, train_member
 from .training.members import RECORD
@@ -63,6 +67,8 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     protocols = _protocols(audit, settings, joining)
     for member in joining:
         member.write(out)
+    for report in dict.fromkeys(report for member in joining for report in member.reports):
+        copy_pages([report], out / SEARCHES / sha256_of(report)[:16] / REPORT)
     if start:
         start.write(planned, protocols, out)
     with only_run(out):

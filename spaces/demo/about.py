@@ -65,9 +65,13 @@ def model_card(bundle: Bundle) -> Iterator[tuple[str, str]]:
 def search_record(bundle: Bundle) -> Iterator[tuple[str, str]]:
     """Yield how the architecture was found, in the form of `model_card`; with the trials that the model came from."""
     found, parts = bundle.evidence.search, architectures(bundle.config.members)
+    report = bundle.folder / SEARCH_REPORT
     if not found.trials.value or not found.best_val_qwk:
-        yield "markdown", "The architecture of this model was chosen by name, not by a search."
+        by_name = "The architecture of this model was chosen by name, not by a search."
+        joined = "Members of this model come from an earlier training. A search had found members of that training."
+        yield "markdown", joined if report.is_file() else by_name
         yield from _architectures(parts)
+        yield from _report(bundle.folder, report)
         return
     yield (
         "markdown",
@@ -80,11 +84,16 @@ def search_record(bundle: Bundle) -> Iterator[tuple[str, str]]:
         ),
     )
     yield from _architectures(parts)
-    if (report := bundle.folder / SEARCH_REPORT).is_file():
-        with report.open(encoding="utf-8", errors="replace") as file:
-            yield from _document(bundle.folder, file.read(MOST_CARD).removeprefix("# Search\n"))
-    else:
+    yield from _report(bundle.folder, report)
+    if not report.is_file():
         yield from _record_of_checkout(found, set(parts))
+
+
+def _report(folder: Path, report: Path) -> Iterator[tuple[str, str]]:
+    """Yield the report of a search that a bundle carries; nothing where it carries none."""
+    if report.is_file():
+        with report.open(encoding="utf-8", errors="replace") as file:
+            yield from _document(folder, file.read(MOST_CARD).removeprefix("# Search\n"))
 
 
 def _architectures(parts: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str]]:

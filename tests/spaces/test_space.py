@@ -321,6 +321,10 @@ def test_the_record_of_a_search_has_its_plot_every_trial_and_short_numbers(grade
     *_, (_, heading), (_, picture), _ = search_record(read_bundle(folder))
     assert heading.strip() == "## Rungs"
     assert "data:image/png" in picture
+    joined = changed(folder, tmp_path / "joined", evidence={"search": {**search, "trials": {**trials, "value": 0}}})
+    (_, said), *shown = search_record(read_bundle(joined))
+    assert "A search had found members of that training" in said
+    assert shown[-2] == ("html", picture)
 
 
 def test_an_architecture_without_a_search_says_so_and_shows_its_choices(grader):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from kneeoa_hub.errors import DataError, SettingsError
+from kneeoa_hub.manifest import write_manifest
 from tuning.data.table import read_films
 from tuning.data.table import write_films as write_rows
 from tuning.run import steps
@@ -71,6 +72,36 @@ def test_evaluations_on_test_films_go_with_the_weights(audited, tmp_path):
     assert json.loads((out / "train.json").read_text("utf-8"))["looks_before"] == 3
     again = train(audited, tmp_path / "later", TrainSettings(**ALONE, joined=(str(weights_path(out, "residual-0")),)))
     assert json.loads((again / "train.json").read_text("utf-8"))["looks_before"] == 3
+
+
+def test_the_report_of_the_search_that_found_a_member_goes_with_it(audited, grader, tmp_path):
+    from tuning.searching.page import copy_pages
+    from tuning.train import train
+    from tuning.training.checkpoint import weights_path
+    from tuning.training.found_by import reports_of
+    from tuning.training.plan import TrainSettings
+
+    folder = shutil.copytree(grader.bundle.folder, tmp_path / "bundle")
+    (folder / "figures" / "search").mkdir()
+    (folder / "figures" / "search" / "search.png").write_bytes(b"of the bundle")
+    (folder / "search.md").write_text("# Search\n\n![Choices](figures/search/search.png)\n", "utf-8")
+    write_manifest(folder)
+    name = grader.bundle.config.members[-1]["name"]
+    weights = trained(audited, tmp_path / "before")
+    found = weights.parent / "searches" / "one"
+    found.mkdir(parents=True)
+    (found / "search.png").write_bytes(b"of the training")
+    (found / "report.md").write_text("# Search\n\n![Choices](search.png) ![Lost](lost.png)\n", "utf-8")
+    joined = TrainSettings(**ALONE, joined=(str(weights), str(folder)), members=("residual-0", name))
+    first = train(audited, tmp_path / "first", joined)
+    again = (str(weights_path(first, "residual-0")), str(weights_path(first, name)))
+    last = train(audited, tmp_path / "last", TrainSettings(**ALONE, joined=again))
+    copy_pages(reports_of(last), tmp_path / "new" / "search.md", "figures/search/")
+    text = (tmp_path / "new" / "search.md").read_text("utf-8")
+    assert text.count("# Search\n") == 2
+    pictures = {path.name: path.read_bytes() for path in (tmp_path / "new" / "figures" / "search").iterdir()}
+    assert set(pictures.values()) == {b"of the bundle", b"of the training"}
+    assert all(f"(figures/search/{picture})" in text for picture in pictures)
 
 
 def test_a_member_that_saw_a_held_out_knee_in_another_film_is_refused(audited, tmp_path):

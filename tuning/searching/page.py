@@ -59,21 +59,26 @@ def write_page(folder: Path, title: str, sections: Sequence[Section]) -> None:
     (folder / "report.html").write_text(_PAGE.format(title=html.escape(title), body=body), "utf-8")
 
 
-def copy_page(folder: Path, page: Path, pictures: str) -> None:
-    """Copy report.md, and the pictures that it shows.
+def copy_pages(sources: Sequence[Path], page: Path, pictures: str = "") -> None:
+    """Copy reports into one page, with the pictures that they show.
 
     Args:
-        folder: Where `write_page` has written it.
-        page: The file that becomes its copy.
-        pictures: The new folder beside `page` that takes the pictures, with a slash at its end.
+        sources: Files that `write_page` has written, or copies of them; the pictures lie where their links say.
+        page: The file that becomes the copy, in a folder that may be new.
+        pictures: The folder beside `page` that takes the pictures, with a slash at its end; "" for the page's own.
     """
-    (page.parent / pictures).mkdir(parents=True)
+    (page.parent / pictures).mkdir(parents=True, exist_ok=True)
     parts = []
-    for part in pictures_apart((folder / "report.md").read_text("utf-8")):
-        if isinstance(part, Picture):
-            shutil.copyfile(folder / part.path, page.parent / pictures / part.path)
-            part = f"![{part.text}]({pictures}{part.path})"
-        parts.append(part)
+    for number, source in enumerate(sources, 1):
+        apart = f"{number}-" if len(sources) > 1 else ""  # reports have pictures of the same names
+        for part in pictures_apart(source.read_text("utf-8", "replace")):
+            if isinstance(part, Picture):
+                name = f"{pictures}{apart}{Path(part.path).name}"
+                if (source.parent / part.path).is_file():
+                    shutil.copyfile(source.parent / part.path, page.parent / name)
+                part = f"![{part.text}]({name})"
+            parts.append(part)
+        parts.append("\n" if number < len(sources) else "")
     page.write_text("".join(parts), "utf-8")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kneeoa_hub.bundle import read_bundle
+from kneeoa_hub.bundle import SEARCH_REPORT, read_bundle
 from kneeoa_hub.errors import DataError, SettingsError
 from kneeoa_hub.evidence import TrainedMember
 from kneeoa_hub.hub.pull_push import pull, revision_of
@@ -26,6 +26,7 @@ from ..run import steps
 from ..run.weights import save_weights
 from .checkpoint import weights_path
 from .distillation import check_films
+from .found_by import reports_of
 from .members import architectures, members_of, read_record
 
 TEST_EVALUATIONS = "test_looks.json"
@@ -46,6 +47,7 @@ class JoiningMember:
         protocols: Datasets whose readers have a classifier of their own in it.
         files: Its weights and history, to copy.
         member: Its network, to write, where there are no files.
+        reports: The reports of the searches behind `source`.
     """
 
     record: TrainedMember
@@ -55,6 +57,7 @@ class JoiningMember:
     protocols: tuple[str, ...] = ()
     files: tuple[Path, ...] = ()
     member: Member | None = None
+    reports: tuple[Path, ...] = ()
 
     @property
     def name(self) -> str:
@@ -199,6 +202,7 @@ def _of_training(weights: Path, audit: Path) -> JoiningMember:
         test_evaluations=count_test_evaluations(folder) + (record.looks_before or 0),
         protocols=record.protocols,
         files=tuple(sorted(path for path in folder.glob(pattern) if path.is_file())),
+        reports=reports_of(folder),
     )
 
 
@@ -215,6 +219,7 @@ def _of_bundle(address: str, audit: Path) -> list[JoiningMember]:
             f"{address}: its evidence and its bundle.json list different members; join the member files of its"
             " training."
         )
+    reports = (folder / SEARCH_REPORT,) if (folder / SEARCH_REPORT).is_file() else ()
     version = f"{bundle.config.name} {bundle.config.version} (revision {revision_of(folder)})"
     # Of this audit's films, a bundle has seen those for training, of the datasets that both have. The first origin
     # stays, however often a member joins.
@@ -222,7 +227,12 @@ def _of_bundle(address: str, audit: Path) -> list[JoiningMember]:
     seen = frozenset(training_films(audit, shared) if shared else ())
     return [
         JoiningMember(
-            replace(record, origin=record.origin or version), seen, address, evidence.test_evaluations, member=member
+            replace(record, origin=record.origin or version),
+            seen,
+            address,
+            evidence.test_evaluations,
+            member=member,
+            reports=reports,
         )
         for record, member in zip(records, members, strict=True)
     ]
