@@ -1,5 +1,7 @@
 """A search says what it has found, what it depends on, and what it is worth."""
 
+import os
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +16,8 @@ pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("formulas")]
 def test_the_report_of_a_search_says_what_matters_what_it_costs_and_how_to_go_on(audited, tmp_path, monkeypatch):
     import tuning.search
     from tuning.__main__ import main
+    from tuning.searching import report
+    from tuning.searching.records import settings_of
 
     settings = settings_for("random", trials=14)
     with monkeypatch.context() as patch:
@@ -27,9 +31,13 @@ def test_the_report_of_a_search_says_what_matters_what_it_costs_and_how_to_go_on
     assert "It runs. About 3 minutes are left" in text  # two trials of three epochs, half a minute each
     assert "| here | 12 | 0 of 3 |" in text
     assert "| 3 | 12 of 14 |" in text
+    os.utime(tmp_path / "search" / "live" / "here.json", (0, time.time() - 600))
     page = (tmp_path / "report" / "report.html").read_text("utf-8")
     assert page.count("<h2>") == text.count("\n## ")
     assert page.count('src="data:image/png;base64,') == 5
+    settings = settings_of(tmp_path / "search")
+    killed = report._state(tmp_path / "search", settings, (), finished=False)
+    assert "No process of it has given a sign of life for 10 minutes" in killed.text[1]
 
 
 def test_importance_finds_what_the_trials_depend_on_and_the_front_what_nothing_beats():

@@ -117,6 +117,15 @@ def doing_now(out: Path) -> list[Doing]:
     return [doing for doing in found if doing.process != CHIEF]
 
 
+def silence_of(out: Path) -> float:
+    """Return the seconds since a process of a search gave a sign of life, by the clocks of both machines."""
+    signs = [0.0]
+    for path in (out / FOLDER).glob("*.json"):
+        with suppress(OSError):
+            signs.append(path.stat().st_mtime)
+    return max(0.0, time.time() - max(signs))
+
+
 def forget_signs(out: Path) -> None:
     """Remove the signs of life of a search that has ended."""
     shutil.rmtree(out / FOLDER, ignore_errors=True)

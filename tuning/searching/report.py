@@ -9,7 +9,7 @@ from ..run import steps
 from ..training.search_result import RESULT, TRIALS, Trial, write_trials
 from . import figures
 from .importance import LEAST_TRIALS, Importance, importance, value_of, varied_choices
-from .live import doing_now
+from .live import LOST_S, doing_now, silence_of
 from .oracle import FOLDER
 from .page import Section, write_page
 from .records import count_failed, read_trials, settings_of
@@ -71,6 +71,11 @@ def _state(search: Path, settings: SearchSettings, trials: Sequence[Trial], fini
     all_epochs = sum(count * length for count, length in rungs(settings))
     if not finished and not doing:
         text.append("The search has not ended. The same command goes on with it.")
+    elif not finished and (silence := silence_of(search)) > LOST_S:
+        text.append(
+            f"No process of it has given a sign of life for {silence / 60:.0f} minutes. If it was stopped, the same"
+            " command goes on with it."
+        )
     elif not finished and seconds:
         left = max(0, all_epochs - epochs) * seconds / epochs / max(1, len(doing))
         text.append(f"It runs. About {left / 60:.0f} minutes are left at the pace of its trials so far.")
