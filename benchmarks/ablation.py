@@ -98,7 +98,7 @@ def train_variant(architecture: Architecture, settings: TrainSettings, audit: Pa
 
     Args:
         architecture: Its network.
-        settings: Of its training.
+        settings: Settings of its training.
         audit: Output folder of the audit.
         out: Folder of the variant.
         films: Training films, or 0 for all.
@@ -152,8 +152,8 @@ class Row:
         films: DATASET_SPLIT.
         qwk: Kappa of the likeliest grade.
         qwk_expected: Kappa of the expected grade.
-        accuracy: Of the likeliest grade.
-        log_loss: Of the probabilities.
+        accuracy: Accuracy of the likeliest grade.
+        log_loss: Log loss of the probabilities.
         time_ratio: Its time per film over that of the first variant.
         qwk_difference: `qwk` minus that of the first variant.
     """
@@ -169,7 +169,13 @@ class Row:
 
 
 def compare(name: str, variant: Answers, first: Answers) -> list[Row]:
-    """Return a row for each dataset: a variant's measures, and its difference from the first variant."""
+    """Return a row for each dataset: a variant's measures, and its difference from the first variant.
+
+    Args:
+        name: Name of the variant.
+        variant: Its answers.
+        first: The answers of the first variant.
+    """
     from kneeoa_hub.agreement import qwk, resamples
     from tuning.run.estimates import bootstrapped, exact
 

@@ -35,7 +35,7 @@ def write_part(films: Path, out: Path, clusters: int, seed: int = 0) -> int:
         films: CSV of the Gornale set.
         out: The CSV to write.
         clusters: Most clusters for training and validation; 0 is all of them.
-        seed: Of the draw of the clusters.
+        seed: Seed of the draw of the clusters.
 
     Returns:
         The number of clusters that were written for training and validation.
@@ -63,7 +63,7 @@ class Row:
         done: "nothing", "recalibrated" or "fine-tuned".
         temperature: The one that was fitted.
         base: Revision of the bundle that was adapted.
-        metrics: On the test fold.
+        metrics: Metrics on the test fold.
     """
 
     clusters: int

@@ -95,6 +95,11 @@ def baseline_grades(audit: Path, out: Path, films: list[AuditedFilm]) -> dict[st
     """Return the grades of each baseline for the films it is measured on, by "DATASET SPLIT NAME".
 
     They are kept in `out`, for the audit with the same fingerprint.
+
+    Args:
+        audit: Output folder of the audit.
+        out: The folder that keeps the grades.
+        films: All films of the audit.
     """
     kept, fingerprint = out / FITTED, read_summary(audit).fingerprint
     if kept.exists():
@@ -137,7 +142,13 @@ class Row:
 
 
 def measure(truth: np.ndarray, grade: np.ndarray, groups: np.ndarray) -> dict[str, Estimate]:
-    """Return the measures of a `Row` for grades [N], with intervals by bootstrap over leakage groups [N]."""
+    """Return the measures of a `Row`, with intervals by bootstrap over leakage groups.
+
+    Args:
+        truth: [N] readers' grades.
+        grade: [N] grades of a baseline or of the model.
+        groups: [N] leakage groups.
+    """
     measures = {"qwk": qwk, "accuracy": lambda a, b: float((a == b).mean()), "balanced_accuracy": balanced_accuracy}
     samples = resamples(groups)
     return {
@@ -159,7 +170,14 @@ def model_grades(films: Sequence[AuditedFilm], address: str | None) -> np.ndarra
 
 
 def above(truth: np.ndarray, model: np.ndarray, baseline: np.ndarray, groups: np.ndarray) -> Estimate:
-    """Return the kappa of the model minus that of the baseline, for grades [N]."""
+    """Return the kappa of the model minus that of the baseline.
+
+    Args:
+        truth: [N] readers' grades.
+        model: [N] grades of the model.
+        baseline: [N] grades of the baseline.
+        groups: [N] leakage groups.
+    """
     return bootstrapped(
         lambda rows: qwk(truth[rows], model[rows]) - qwk(truth[rows], baseline[rows]), resamples(groups), len(truth)
     )
@@ -171,7 +189,7 @@ def compare(films: list[AuditedFilm], baselines: dict[str, np.ndarray], address:
     Args:
         films: All films of the audit.
         baselines: See `baseline_grades`.
-        address: Of the model, "" for the shipped one; None compares no model.
+        address: Address of the model, "" for the shipped one; None compares no model.
     """
     grades, groups = np.array([film.grade for film in films]), np.array([film.leakage_group for film in films])
     rows = []

@@ -57,12 +57,24 @@ def jpeg_2000_file(pixels: np.ndarray, ratio: int) -> bytes:
 
 
 def jpeg_2000(pixels: np.ndarray, rng: np.random.Generator, ratio: int) -> np.ndarray:
-    """Compress with JPEG 2000 to this proportion and read again."""
+    """Compress with JPEG 2000 and read again.
+
+    Args:
+        pixels: [H,W] uint8.
+        rng: Not used; every change takes one.
+        ratio: Bytes of the pixels over bytes of the file.
+    """
     return read(jpeg_2000_file(pixels, ratio))
 
 
 def near_lossless(pixels: np.ndarray, rng: np.random.Generator, near: int) -> np.ndarray:
-    """Compress with JPEG-LS, with this largest error, and read again."""
+    """Compress with JPEG-LS and read again.
+
+    Args:
+        pixels: [H,W] uint8.
+        rng: Not used; every change takes one.
+        near: The largest error of a pixel, in grays.
+    """
     return jpegls_decode(jpegls_encode(np.ascontiguousarray(pixels), level=near))
 
 

@@ -42,7 +42,13 @@ def main() -> None:
 
 
 def measured(film: bytes, decoder: FileDecoder, times: int) -> dict[str, float]:
-    """Return the milliseconds of a film: of the processor, with all processes started here, and of the clock."""
+    """Return the milliseconds of a film: of processor time, with all processes started here, and of clock time.
+
+    Args:
+        film: Bytes of the film.
+        decoder: The decoder to measure.
+        times: How many times the film is decoded.
+    """
     for _ in range(WARM_UP):
         decode(film, file_decoder=decoder)
     begun, taken = cpu_seconds(), []

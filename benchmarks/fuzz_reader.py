@@ -81,8 +81,8 @@ def fuzz_format(form: str, runs: int, seed: int, folder: Path) -> dict:
     Args:
         form: The format.
         runs: Number of inputs.
-        seed: Of the mutations.
-        folder: For the inputs that are kept.
+        seed: Seed of the mutations.
+        folder: Folder for the inputs that are kept.
     """
     corpus, found = folder / "corpus", folder / "found"
     for place in (corpus, found):

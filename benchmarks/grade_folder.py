@@ -18,7 +18,13 @@ from kneeoa_hub.imaging.phantom import write_films
 
 
 def seconds(folder: Path, out: Path, workers: int) -> float:
-    """Return the seconds of the whole command."""
+    """Return the seconds of the whole command.
+
+    Args:
+        folder: The films.
+        out: The table to write.
+        workers: Number of processes.
+    """
     command = [
         sys.executable,
         "-m",

@@ -95,7 +95,13 @@ def answer(grader: KneeGrader, film: bytes | np.ndarray) -> FilmReport | KneeOAE
 
 
 def enter(row: Row, got: FilmReport | KneeOAError, wanted: FilmReport | KneeOAError | None) -> None:
-    """Count an answer; wanted: that for the film's own array, or None."""
+    """Count an answer.
+
+    Args:
+        row: The row that counts it.
+        got: The answer for a file.
+        wanted: The answer for the film's own array; None where nothing is compared.
+    """
     if isinstance(got, KneeOAError):
         row.outcomes[f"error `{got.code}`"] += 1
         return
@@ -260,8 +266,8 @@ def page(grader: KneeGrader, drawn: int, given: int, kinds: Rows, others: Rows) 
         grader: The grader that was used.
         drawn: Number of phantoms.
         given: Number of real films.
-        kinds: By format and kind of file.
-        others: By group and kind of fault.
+        kinds: Results by format and kind of file.
+        others: Results by group and kind of fault.
     """
     lines = _introduction(grader, drawn, given, kinds, others)
     for (form, kind), row in kinds.items():

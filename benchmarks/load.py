@@ -288,7 +288,13 @@ def main() -> None:
 
 
 def memory(clients: int, requests: int, kind: str) -> dict[str, object]:
-    """Return the megabytes of the server after each tenth of the requests, and the peak of its worker."""
+    """Return the megabytes of the server after each tenth of the requests, and the peak of its worker.
+
+    Args:
+        clients: Number of clients.
+        requests: Number of requests of all clients together.
+        kind: Kind of the film that they send, see `films`.
+    """
     film = films()[kind]
     after: list[float] = []
     errors = 0

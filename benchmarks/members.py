@@ -71,9 +71,9 @@ class Choice:
     Attributes:
         members: Their names.
         qwk: Kappa of the likeliest grade.
-        accuracy: Of the likeliest grade.
+        accuracy: Accuracy of the likeliest grade.
         auc_oa: Area under the ROC curve for KL 2 or more.
-        log_loss: Of the calibrated probabilities.
+        log_loss: Log loss of the calibrated probabilities.
         log_loss_difference: `log_loss` minus that of the first choice.
     """
 
@@ -93,7 +93,7 @@ def choices(
     Args:
         truth: [N] int, the readers' grades.
         groups: [N] str, the leakage groups.
-        predicted: By name of each network, its probabilities [N,5].
+        predicted: The probabilities [N,5] of each network, by its name.
         most: Networks of a choice at most; None for all of them.
     """
     from tuning.evaluation.calibration import apply_temperature, fit_temperature

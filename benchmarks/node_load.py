@@ -49,7 +49,7 @@ class Outcome:
         repeated: Reports that came more than once, under the same UID; the archive keeps one.
         worker_kills: How often the worker was killed.
         node_kills: How often the node was killed, together with its worker.
-        seconds: From the first film to the last report.
+        seconds: Seconds from the first film to the last report.
         films_per_second: Films by those seconds.
         median_seconds: Median time from the acknowledgement of a film to its report.
         p95_seconds: Its 95th percentile.
@@ -143,7 +143,14 @@ class Node:
 
 
 def measure(films: int, associations: int, worker_kills: int, node_kills: int) -> Outcome:
-    """Send the films, kill as asked at even distances, and wait until a report of each has come."""
+    """Send the films, kill as asked at even distances, and wait until a report of each has come.
+
+    Args:
+        films: Number of films.
+        associations: Number of senders at once.
+        worker_kills: How many times the worker is killed.
+        node_kills: How many times the node is killed.
+    """
     archive, acknowledged, began = Archive(), {}, time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         node = Node(Path(folder), archive.port)

@@ -71,7 +71,14 @@ def packed_tiff(values: np.ndarray, bits: int, order: str = "<", compression: in
 
 
 def framed(pixels: np.ndarray, frame: bytes | bytearray, syntax: UID, /, **header: object) -> bytes:
-    """Return the digital radiograph of `pixels` [H,W] around another frame, compressed with a syntax."""
+    """Return a digital radiograph around another frame.
+
+    Args:
+        pixels: The film [H,W].
+        frame: The compressed frame in place of its pixels.
+        syntax: The transfer syntax that the frame is compressed with.
+        header: Elements of the header, by keyword.
+    """
     dataset = pydicom.dcmread(io.BytesIO(dicom(pixels, **header)))
     dataset.PixelData = encapsulate([bytes(frame)])
     dataset["PixelData"].VR, dataset.file_meta.TransferSyntaxUID = "OB", syntax

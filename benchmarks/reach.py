@@ -24,7 +24,13 @@ REACHES = 0.85, 0.9, 0.925, 0.95, 0.975, 1.0, 1.05
 
 
 def measured(training: Path, protocol: str, reaches: list[float]) -> list[Choice]:
-    """Return what each reach measures on the validation films that the answers are calibrated on, the best first."""
+    """Return what each reach measures on the validation films that the answers are calibrated on, the best first.
+
+    Args:
+        training: Output folder of a training.
+        protocol: The dataset whose readers the answers follow.
+        reaches: The reaches to compare.
+    """
     from tuning.data.datasets import load_knees
     from tuning.evaluation.outputs import predict
     from tuning.training.members import load_ensemble

@@ -33,7 +33,14 @@ COLUMNS = ("qwk", "accuracy", "auc_oa", "same", "bias", "coverage", "refused")
 
 
 def films_of(audit: Path, dataset: str, most: int, seed: int = 0) -> list[TrueFilm]:
-    """Return validation films of one collection that show one knee, at most `most` of them, drawn at random."""
+    """Return validation films of one collection that show one knee, drawn at random.
+
+    Args:
+        audit: Output folder of the audit.
+        dataset: Name of the collection.
+        most: Most films; 0 takes all.
+        seed: Seed of the draw.
+    """
     rows = [film for film in read_films(audit) if film.split == "val" and film.usable and film.dataset == dataset]
     chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[: most or len(rows)])
     with FilmReader() as reader:

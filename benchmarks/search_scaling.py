@@ -78,7 +78,7 @@ class Run:
         workers: Their number.
         slow: Whether some workers are slow.
         hours: Until the last trial has ended.
-        machine_hours: Of all workers until then.
+        machine_hours: Machine hours of all workers until then.
         busy: Proportion of the machine-hours in which trials are trained.
         waiting: Proportion in which workers wait for the end of a rung, or have nothing left.
         talking: Proportion in which workers wait for the chief's answers.
@@ -153,7 +153,7 @@ def simulate(networks: Sequence[Network], settings: SearchSettings, workers: int
 
     Args:
         networks: The measured ones; a point of the search space is always the same one of them.
-        settings: Of the search.
+        settings: Settings of the search.
         workers: Their number.
         chief: What its messages take.
         slow: Whether one worker of SLOW_EVERY takes SLOWNESS times as long.

@@ -41,7 +41,7 @@ class Starts:
     Attributes:
         first_answers: Seconds from each start to the first answer.
         peaks: Peak memory of each process in MB.
-        times: By side of the film, seconds of each answer.
+        times: Seconds of each answer, by the side of the film.
     """
 
     first_answers: list[float] = field(default_factory=list)
@@ -117,7 +117,13 @@ def show_starts(starts: Starts, films: dict[int, Path]) -> None:
 
 
 def show_crowd(limit: int, film: Path, sent: str) -> None:
-    """Print what a crowd of visitors measures when `limit` films are graded at once."""
+    """Print what a crowd of visitors measures.
+
+    Args:
+        limit: Number of films that are graded at once.
+        film: The film that every visitor sends.
+        sent: Folder for the films that the Space receives.
+    """
     from gradio_client import Client, handle_file
 
     from spaces.demo.page import CONCURRENCY

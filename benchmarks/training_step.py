@@ -22,7 +22,14 @@ BATCH, TURNS = 32, 3
 
 
 def sources(audit: Path, folder: Path, size: int, films: int) -> dict[str, Any]:
-    """Return the batches of an epoch of each way, by its name; PNG files are written to `folder`."""
+    """Return the batches of an epoch of each way, by its name.
+
+    Args:
+        audit: Output folder of an audit.
+        folder: Where PNG files are written.
+        size: Side of the input in pixels.
+        films: Number of training films.
+    """
     import keras
     from PIL import Image
 
@@ -78,7 +85,13 @@ def sources(audit: Path, folder: Path, size: int, films: int) -> dict[str, Any]:
 
 
 def measure(audit: Path, size: int, films: int) -> dict[str, float]:
-    """Return the seconds of one step by each way: the median over TURNS epochs."""
+    """Return the seconds of one step by each way: the median over TURNS epochs.
+
+    Args:
+        audit: Output folder of an audit.
+        size: Side of the input in pixels.
+        films: Number of training films.
+    """
     import keras
 
     from tuning.networks.architecture import Architecture, compiled

@@ -127,7 +127,7 @@ def picture(key: str, number: int, name: str) -> Response:
 
     Args:
         key: The result's.
-        number: Of the film in the result.
+        number: Number of the film in the result.
         name: OVERLAY, or another picture of the film.
     """
     film = _film(_results().get(key), number)

@@ -16,7 +16,7 @@ def in_order(
     Args:
         pool: The threads or processes.
         call: What a worker calls.
-        arguments: Those of each call. A long batch would fill the memory if they were all taken at once.
+        arguments: Arguments of each call. A long batch would fill the memory if they were all taken at once.
         workers: How many workers the pool has.
     """
     waiting: deque[Future[Result]] = deque()

@@ -180,7 +180,13 @@ class _Reader:
     closed: bool
 
     def read(self, kind: Any, value: Any, path: str) -> Any:
-        """Return a parsed JSON value as the type `kind`. `path` names the value in errors."""
+        """Return a parsed JSON value as the type `kind`.
+
+        Args:
+            kind: The type.
+            value: The parsed value.
+            path: The place of the value, for errors.
+        """
         kind, notes = notes_of(kind)
         read = self._plain(kind, value, path)
         for note in notes:

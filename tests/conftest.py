@@ -19,12 +19,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests on real films, and put the files first that take long, so that no process ends long after another.
 
     Files that need Keras are the longest. Each process that runs one imports TensorFlow once, which takes ten seconds.
+    Of the files that need the output of the whole loop, one begins and makes it. The others come after the other files
+    that need Keras, so that no process waits for the loop.
     """
     for item in items:
         if "data" in getattr(item, "fixturenames", ()):
             item.add_marker("films")
     long = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (item.get_closest_marker("keras") is None, item.path not in long))
+    of_loop = sorted({item.path for item in items if "loop" in getattr(item, "fixturenames", ())})
+    items.sort(
+        key=lambda item: (item.get_closest_marker("keras") is None, item.path in of_loop[1:], item.path not in long)
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -46,7 +46,7 @@ class AdaptSettings:
         learning_rate: The highest learning rate of the fine-tuning.
         batch: Films of one step.
         mixup: See `augment.Mixing`.
-        seed: Of the splits.
+        seed: Seed of the splits.
     """
 
     recalibrate: bool = False
@@ -61,7 +61,7 @@ def adapt(address: str | None, data: Sequence[str], out: Path, settings: AdaptSe
     """Audit the films to out/audit and adapt a bundle to them in out/train; return the latter.
 
     Args:
-        address: Of the bundle to start from; None is the shipped one.
+        address: Address of the bundle to start from; None is the shipped one.
         data: See `audit`.
         out: A new folder, or one in which the same adaptation was stopped.
         settings: The options of the adaptation.

@@ -39,7 +39,7 @@ def audit(data: Sequence[str], out: Path, seed: int = 0, locator: str = "") -> P
     Args:
         data: Folders, archives or CSV files of labelled films, as PATH or NAME=PATH.
         out: A new folder, or one in which the same audit was stopped.
-        seed: Of the splits.
+        seed: Seed of the splits.
         locator: Address of a bundle, or output folder of the step `locator`, by which the joint of each film is found.
             "" takes every film for a crop with its joint in the middle.
 

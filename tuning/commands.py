@@ -21,7 +21,7 @@ class Command:
     """One subcommand.
 
     Attributes:
-        name: Of the step.
+        name: Name of the step.
         summary: What the step does, in one line.
         example: A command line to copy.
         data: Help for --data.

@@ -77,8 +77,8 @@ def export(
     Args:
         evaluated: Output folder of the evaluation.
         out: The bundle's folder.
-        name: Of the bundle.
-        version: Of the bundle.
+        name: Name of the bundle.
+        version: Version of the bundle.
         locator: Output folder of the locator step, or a bundle with a locator.
         gate: Output folder of the gate step, or a bundle with a gate.
         cross_domain: cross-domain.json of `python -m benchmarks.cross_domain`.

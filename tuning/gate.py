@@ -64,7 +64,7 @@ class GateSettings:
     Attributes:
         pictures: Training pictures.
         epochs: Passes over them.
-        seed: Of the pictures and the weights.
+        seed: Seed of the pictures and the weights.
     """
 
     pictures: int = 40000

@@ -57,7 +57,7 @@ class LocatorSettings:
         side: Pixels per side of the input.
         test_films: Films composed to measure on.
         made_films: Synthetic films of each kind that is to be refused or put right, to measure on.
-        seed: Of the draws and the weights.
+        seed: Seed of the draws and the weights.
         grader: Address of the bundle that grades what was found; None is the shipped one.
     """
 

@@ -60,7 +60,7 @@ def measure(
     Args:
         audit: Output folder of the audit.
         out: Folder for the trainings.
-        settings: Of the searches; the tuner is set here.
+        settings: Settings of the searches; the tuner is set here.
         seeds: Number of replayed searches of each tuner.
         networks: Number of networks that are drawn.
         full: Number of networks that are trained longer, and the epochs of that.

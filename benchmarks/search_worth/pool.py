@@ -33,7 +33,7 @@ class Trainings:
         """Return the measures of a training.
 
         Args:
-            values: Of the point's choices.
+            values: Values of the point's choices.
             epochs: Epochs to train.
             settings: Which films, and the seed.
         """
@@ -84,7 +84,7 @@ def pool_of(trainings: Trainings, settings: SearchSettings, networks: int) -> Po
 
     Args:
         trainings: What trains them.
-        settings: Of the searches.
+        settings: Settings of the searches.
         networks: How many are drawn.
     """
     from tuning.searching.settings import rungs

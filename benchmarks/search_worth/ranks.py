@@ -22,8 +22,8 @@ class Rung:
     """How well trainings of so many epochs order networks.
 
     Attributes:
-        epochs: Of one training.
-        minutes: Of one training, on average.
+        epochs: Epochs of one training.
+        minutes: Minutes of one training, on average.
         tau: To the order of the longest rung; 1 for that rung itself.
         tau_full: To the order of the longer trainings; None where there are none.
     """
@@ -54,8 +54,8 @@ def ranks(trainings: Trainings, pool: Pool, settings: SearchSettings, epochs: in
     Args:
         trainings: What trains them.
         pool: The networks.
-        settings: Of the searches.
-        epochs: Of the longer trainings.
+        settings: Settings of the searches.
+        epochs: Epochs of the longer trainings.
         networks: How many of the pool have one; the first ones that were drawn.
     """
     longest = pool.values("val_log_loss", pool.lengths[-1])

@@ -53,9 +53,9 @@ def replayed(pool: Pool, name: str, seed: int, settings: SearchSettings) -> Curv
 
     Args:
         pool: The networks.
-        name: Of the kind of search.
-        seed: Of the order of random draws, and of the tuner.
-        settings: Of the search.
+        name: Name of the kind of search.
+        seed: Seed of the order of random draws, and of the tuner.
+        settings: Settings of the search.
     """
     from keras_tuner.engine.trial import TrialStatus
 
@@ -101,8 +101,8 @@ def by_hand(trainings: Trainings, settings: SearchSettings, names: Sequence[str]
 
     Args:
         trainings: What trains them.
-        settings: Of the searches.
-        names: Of architecture.NAMED.
+        settings: Settings of the searches.
+        names: Names out of architecture.NAMED.
     """
     curves = []
     for name in names:

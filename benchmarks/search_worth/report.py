@@ -23,12 +23,12 @@ class Worth:
     """Everything that was measured.
 
     Attributes:
-        settings: Of the measurement.
-        networks: In the pool.
-        minutes: Of training that each search had.
-        curves: Of all searches, and of the networks designed by hand.
-        gains: By tuner, how much lower the log loss of its best trial is than that of random draws, over seeds.
-        rungs: From the shortest.
+        settings: Settings of the measurement.
+        networks: Number of networks in the pool.
+        minutes: Minutes of training that each search had.
+        curves: Curves of all searches, and of the networks designed by hand.
+        gains: For each tuner, how much lower the log loss of its best trial is than that of random draws, over seeds.
+        rungs: The rungs, the shortest first.
     """
 
     settings: dict[str, Any]

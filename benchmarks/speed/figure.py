@@ -21,7 +21,7 @@ class Figure:
     Attributes:
         name: What was measured.
         against: What it is beside.
-        unit: Of both values: "s", "ms", "films/s" or "MB".
+        unit: Unit of both values: "s", "ms", "films/s" or "MB".
         value: The median of it.
         other: The median of what it is beside.
         ratio: How the two compare, as the table's column says: a quotient that is better the nearer it is to 1 or, for
@@ -123,10 +123,10 @@ def compared(
 
     Args:
         name: What was measured.
-        against: What it is beside.
-        unit: Of both.
-        values: Of it.
-        others: Of what it is beside, in the same rounds.
+        against: What it is compared with.
+        unit: Unit of both.
+        values: The measured values.
+        others: The measured values of what it is compared with, in the same rounds.
         floor: The ratio asked for.
         aim: The ratio aimed at.
         other_over_value: Whether the ratio is the other over the value. It is the value over the other otherwise.

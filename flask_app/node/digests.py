@@ -21,10 +21,10 @@ class Digests:
     """SHA-256 of a film and of its parts, in hex digits.
 
     Attributes:
-        whole: Of the data set, without the header of a file, which the receiver writes.
-        header: Of what an answer takes from the header: patient, study, side, view, and how the pixels are shown. ""
-            where the header cannot be read.
-        pixels: Of the pixels, with what follows them in the file; "" likewise.
+        whole: Digest of the data set, without the header of a file, which the receiver writes.
+        header: Digest of what an answer takes from the header: patient, study, side, view, and how the pixels are
+            shown. "" where the header cannot be read.
+        pixels: Digest of the pixels, with what follows them in the file; "" likewise.
     """
 
     whole: str

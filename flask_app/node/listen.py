@@ -67,7 +67,13 @@ class Bounds:
 
     @classmethod
     def of(cls, settings: NodeSettings, film_bytes: int, tls: ssl.SSLContext | None) -> "Bounds":
-        """Return the bounds that the settings ask for. Without a limit of theirs, a PDU may hold a whole film."""
+        """Return the bounds that the settings ask for. Without a limit of theirs, a PDU may hold a whole film.
+
+        Args:
+            settings: The settings of the node.
+            film_bytes: Most bytes of a film.
+            tls: The server's context for TLS; None for plain TCP.
+        """
         return cls(
             callers=settings.allowed,
             associations=settings.associations,

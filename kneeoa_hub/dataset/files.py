@@ -25,8 +25,8 @@ class Finished:
     """The films that a folder of answers holds.
 
     Attributes:
-        films: Their names.
-        failed: Those of them that have an error in place of a grade.
+        films: Names of the films.
+        failed: Names of those films that have an error in place of a grade.
     """
 
     films: frozenset[str]

@@ -112,9 +112,9 @@ def quality_at_joint(quality: float, height: int, width: int) -> float:
     Quantisation noise falls with the side to which a joint is shrunk before it is graded.
 
     Args:
-        quality: Of a JPEG encoder, 1 to 100.
-        height: Of the film, in pixels.
-        width: Of the film, in pixels.
+        quality: Quality of a JPEG encoder, 1 to 100.
+        height: Height of the film in pixels.
+        width: Width of the film in pixels.
     """
     finer = max(1.0, JOINT * min(height, width) / MEASURED_SIDE)
     return _quality_of_scale(_scale_of_quality(quality) / finer)

@@ -82,7 +82,7 @@ def frame(
     Args:
         pixels: The film [H,W] with bright bone, in any unit.
         place: The joint.
-        side: Of the frame, in pixels.
+        side: Side of the frame in pixels.
         ends: The percentiles of the darkest and of the brightest gray.
         reach: Side of the frame over that of the joint's box.
 

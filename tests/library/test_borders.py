@@ -1,26 +1,27 @@
 """A plain border round a film does not change its grade; a film without one is left as it is."""
 
 import io
+from functools import cache
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from kneeoa_hub import from_pretrained
 from kneeoa_hub.imaging.borders import inner_film
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
 
-FILMS = [knee_film(grade, seed).pixels.astype(np.uint8) for grade in range(5) for seed in range(3)]
-SIDE = FILMS[0].shape[0]
+SIDE = 224
 
 
-@pytest.fixture(scope="module")
-def grader():
-    return from_pretrained(threads=1)
+@cache
+def film_of(grade: int, seed: int) -> np.ndarray:
+    return knee_film(grade, seed, height=SIDE, width=SIDE).pixels.astype(np.uint8)
 
 
-@pytest.mark.parametrize("film", FILMS)
-def test_a_film_without_a_border_is_left_as_it_is(film: np.ndarray) -> None:
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("grade", range(5))
+def test_a_film_without_a_border_is_left_as_it_is(grade: int, seed: int) -> None:
+    film = film_of(grade, seed)
     assert inner_film(film) == (0, 0, SIDE, SIDE)
     assert inner_film(film.astype(np.float32) * 200 - 4000) == (0, 0, SIDE, SIDE)
 
@@ -29,7 +30,7 @@ def test_a_film_without_a_border_is_left_as_it_is(film: np.ndarray) -> None:
 @pytest.mark.parametrize("widths", [(22, 22, 22, 22), (60, 0, 0, 0), (0, 9, 30, 0), (5, 5, 5, 5)])
 def test_a_border_of_any_gray_and_width_is_found(gray: int, widths: tuple[int, int, int, int]) -> None:
     left, top, right, bottom = widths
-    bordered = np.pad(FILMS[4], ((top, bottom), (left, right)), constant_values=gray)
+    bordered = np.pad(film_of(1, 1), ((top, bottom), (left, right)), constant_values=gray)
     found = inner_film(bordered)
     wanted = (left, top, left + SIDE, top + SIDE)
     # Beside a dark or a plain part of the film a border of the same gray can't be distinguished from it.
@@ -37,14 +38,15 @@ def test_a_border_of_any_gray_and_width_is_found(gray: int, widths: tuple[int, i
 
 
 def test_borders_of_two_grays_are_found() -> None:
-    white = np.pad(FILMS[7], 12, constant_values=255)
+    white = np.pad(film_of(2, 1), 12, constant_values=255)
     both = np.pad(white, 20, constant_values=128)
     assert all(abs(one - two) <= 2 for one, two in zip(inner_film(both), (32, 32, 32 + SIDE, 32 + SIDE), strict=True))
 
 
 @pytest.mark.parametrize("gray", [0, 255])
 def test_a_bordered_film_is_graded_as_the_film_alone(grader, gray: int) -> None:
-    for film in FILMS[:-1:2]:
+    for grade, seed in ((0, 0), (0, 2), (1, 1), (2, 0), (2, 2), (3, 1), (4, 0)):
+        film = film_of(grade, seed)
         alone, (knee,) = grader.grade(film).knees[0], grader.grade(np.pad(film, 30, constant_values=gray)).knees
         assert knee.grade == alone.grade
         assert abs(knee.severity - alone.severity) < 0.15
@@ -53,7 +55,7 @@ def test_a_bordered_film_is_graded_as_the_film_alone(grader, gray: int) -> None:
 
 def test_a_compressed_border_is_found() -> None:
     stream = io.BytesIO()
-    Image.fromarray(np.pad(FILMS[4], 24, constant_values=255)).save(stream, "JPEG", quality=60)
+    Image.fromarray(np.pad(film_of(1, 1), 24, constant_values=255)).save(stream, "JPEG", quality=60)
     left, top, right, bottom = inner_film(np.asarray(Image.open(stream)))
     assert max(abs(left - 24), abs(top - 24), abs(right - 24 - SIDE), abs(bottom - 24 - SIDE)) <= 4
 

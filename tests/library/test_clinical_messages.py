@@ -3,6 +3,7 @@
 import io
 import json
 import warnings
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -10,32 +11,39 @@ from PIL import Image
 
 from kneeoa_hub.cli import main
 from kneeoa_hub.errors import UnsupportedFilm
-from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
+from kneeoa_hub.imaging.phantom import two_knee_film
 from kneeoa_hub.output.fhir import fhir_bundle
 from kneeoa_hub.output.hl7 import hl7_message
 
-from ..support.dicom_films import ODD, study
+from ..support.dicom_films import ODD, knee, study
 
-KNEE = knee_film(2, 7, bits=16).pixels >> 4
-BOTH = two_knee_film((1, 3), 21, height=400, width=800, bits=16).pixels
 NOW = datetime(2024, 3, 1, 12, tzinfo=UTC)
 NAME = "O|Neill^Se\xe1n^P^Dr^Jr"
-FILMS = {
-    "one knee": study(KNEE, IssuerOfPatientID="CLINIC"),
-    "two knees": study(BOTH, ImageLaterality=None, PatientOrientation=["L", "F"]),
-    "refused": study(KNEE, ViewPosition="LATERAL"),
-    "odd": study(KNEE, **ODD),
-    "hardly a header": study(
-        KNEE, PatientID=None, PatientName=None, PatientSex=None, StudyDate=None, AccessionNumber=None
+FILMS: dict[str, Callable[[], bytes]] = {
+    "one knee": lambda: study(IssuerOfPatientID="CLINIC"),
+    "two knees": lambda: study(
+        two_knee_film((1, 3), 21, height=400, width=800, bits=16).pixels,
+        ImageLaterality=None,
+        PatientOrientation=["L", "F"],
     ),
-    "separators in values": study(KNEE, SpecificCharacterSet="ISO_IR 192", PatientName=NAME, AccessionNumber="A^1&2"),
+    "refused": lambda: study(ViewPosition="LATERAL"),
+    "odd": lambda: study(**ODD),
+    "hardly a header": lambda: study(
+        PatientID=None, PatientName=None, PatientSex=None, StudyDate=None, AccessionNumber=None
+    ),
+    "separators in values": lambda: study(SpecificCharacterSet="ISO_IR 192", PatientName=NAME, AccessionNumber="A^1&2"),
 }
 
 
 @pytest.fixture(scope="module", params=FILMS)
 def graded(request, grader):
-    film = FILMS[request.param]
+    film = FILMS[request.param]()
     return request.param, film, grader.grade(film)
+
+
+@pytest.fixture(scope="module")
+def one_knee() -> bytes:
+    return FILMS["one knee"]()
 
 
 def resources(bundle: dict, kind: str) -> list[dict]:
@@ -52,8 +60,8 @@ def check_fhir(bundle: dict) -> None:
         Bundle.model_validate(bundle)
 
 
-def test_the_check_of_fhir_finds_what_r4_does_not_have(grader):
-    bundle = fhir_bundle(FILMS["one knee"], grader.grade(FILMS["one knee"]), NOW)
+def test_the_check_of_fhir_finds_what_r4_does_not_have(grader, one_knee):
+    bundle = fhir_bundle(one_knee, grader.grade(one_knee), NOW)
     from fhirclient.models.fhirabstractbase import FHIRValidationError
 
     bundle["entry"][0]["resource"]["composition"] = {"reference": "Composition/1"}  # an element of R5
@@ -112,25 +120,25 @@ def test_the_message_is_valid_hl7_and_says_what_the_report_says(graded):
         (NOW.astimezone(timezone(timedelta(hours=-3.5))), "20240301083000-0330", "2024-03-01T08:30:00-03:30"),
     ],
 )
-def test_the_time_of_a_message_has_its_offset(grader, now, hl7, fhir):
-    film, report = FILMS["one knee"], grader.grade(FILMS["one knee"])
-    header, _, order = (line.split("|") for line in hl7_message(film, report, now).split("\r")[:3])
+def test_the_time_of_a_message_has_its_offset(grader, one_knee, now, hl7, fhir):
+    report = grader.grade(one_knee)
+    header, _, order = (line.split("|") for line in hl7_message(one_knee, report, now).split("\r")[:3])
     assert header[6] == order[22] == hl7
-    (diagnostic,) = resources(fhir_bundle(film, report, now), "DiagnosticReport")
+    (diagnostic,) = resources(fhir_bundle(one_knee, report, now), "DiagnosticReport")
     assert diagnostic["issued"] == fhir
 
 
 def test_a_film_that_is_not_dicom_has_no_patient_for_a_message(grader):
     picture = io.BytesIO()
-    Image.fromarray(KNEE).save(picture, "PNG")
+    Image.fromarray(knee()).save(picture, "PNG")
     film, report = picture.getvalue(), grader.grade(picture.getvalue())
     for make in (fhir_bundle, hl7_message):
         with pytest.raises(UnsupportedFilm, match="names no patient"):
             make(film, report)
 
 
-def test_the_command_line_writes_both_beside_the_answers(tmp_path, capsys):
-    (tmp_path / "knee.dcm").write_bytes(FILMS["one knee"])
+def test_the_command_line_writes_both_beside_the_answers(one_knee, tmp_path, capsys):
+    (tmp_path / "knee.dcm").write_bytes(one_knee)
     places = [f"--{name}={tmp_path / name}" for name in ("fhir", "hl7")]
     assert main(["grade", str(tmp_path / "knee.dcm"), *places]) == 0
     assert json.loads((tmp_path / "fhir" / "knee.fhir.json").read_bytes())["type"] == "collection"

@@ -2,7 +2,9 @@
 
 import io
 from dataclasses import replace
+from functools import cache
 
+import numpy as np
 import pydicom
 import pytest
 
@@ -13,22 +15,25 @@ from kneeoa_hub.study import Prior, PriorKnee, study_report, unchecked, why_not_
 
 from ..support.dicom_films import ODD, changed, study
 
-MILD, SEVERE = (knee_film(grade, 7, bits=16).pixels >> 4 for grade in (2, 4))
+
+@cache
+def severe() -> np.ndarray:
+    return knee_film(4, 7, bits=16).pixels >> 4
 
 
 @pytest.fixture(scope="module")
 def right(grader):
-    return grader.grade(study(MILD))
+    return grader.grade(study())
 
 
 @pytest.fixture(scope="module")
 def left(grader):
-    return grader.grade(study(SEVERE, ImageLaterality="L"))
+    return grader.grade(study(severe(), ImageLaterality="L"))
 
 
 @pytest.fixture(scope="module")
 def unnamed(grader):
-    return grader.grade(study(SEVERE, ImageLaterality=None))
+    return grader.grade(study(severe(), ImageLaterality=None))
 
 
 def test_two_films_of_one_knee_each_are_one_answer(left, right):
@@ -66,7 +71,7 @@ def test_a_study_of_one_film_is_answered_as_the_film(right, grader):
     report = study_report([right])
     assert report.to_dict() == right.to_dict()
     assert report.findings() == right.findings()
-    refused = grader.grade(study(MILD, ViewPosition="LATERAL"))
+    refused = grader.grade(study(ViewPosition="LATERAL"))
     assert study_report([refused]).refused == refused.refused
     both = study_report([refused, right])
     assert both.refused is None
@@ -94,7 +99,7 @@ def test_earlier_studies_are_compared_in_the_order_of_their_dates(right):
 
 
 def test_a_report_of_several_films_refers_each_knee_to_its_own(left, right):
-    films = [study(SEVERE, ImageLaterality="L", SOPInstanceUID="1.2.3"), study(MILD, SOPInstanceUID="1.2.4")]
+    films = [study(severe(), ImageLaterality="L", SOPInstanceUID="1.2.3"), study(SOPInstanceUID="1.2.4")]
     made = structured_report(films, study_report([left, right]))
     text = str(made)
     assert text.index("1.2.4") > 0
@@ -105,19 +110,19 @@ def test_a_report_of_several_films_refers_each_knee_to_its_own(left, right):
 
 
 def test_a_film_that_gave_no_knee_leaves_the_uid_of_the_report_as_it_is(right, grader):
-    one, lateral = study(MILD), study(MILD, ViewPosition="LATERAL", SOPInstanceUID="1.2.5")
+    one, lateral = study(), study(ViewPosition="LATERAL", SOPInstanceUID="1.2.5")
     both = structured_report([one, lateral], study_report([right, grader.grade(lateral)]))
     assert both.SOPInstanceUID == structured_report(one, right).SOPInstanceUID
 
 
 def test_the_identity_of_a_film_is_read_whatever_its_header_holds():
-    film = study(MILD, IssuerOfPatientID="CLINIC")
+    film = study(IssuerOfPatientID="CLINIC")
     one = read_identity(film)
     assert one.patient == "12345|CLINIC|19500101"
     assert (one.date, one.accession, one.sex) == ("2020-01-01", "A1", "F")
     assert one.study == pydicom.dcmread(io.BytesIO(film)).StudyInstanceUID
     assert "12345" not in repr(one)
-    assert read_identity(study(MILD, **ODD)).date == "2020-01-01"
+    assert read_identity(study(**ODD)).date == "2020-01-01"
     unnamed = read_identity(changed(film, "PatientID", b"SQ", b"a\\b "))
     assert unnamed.patient == "|CLINIC|19500101"
     assert (names_patient(one.patient), names_patient(unnamed.patient)) == (True, False)

@@ -4,6 +4,7 @@ import ast
 import asyncio
 import base64
 import hashlib
+import html
 import importlib.metadata
 import json
 import re
@@ -245,6 +246,18 @@ def test_a_missing_model_gives_a_page_that_says_so(settings, says):
     config = str(load_demo(settings).get_config_file())
     assert "The model is not available" in config
     assert says in config
+
+
+@pytest.mark.parametrize(("variable", "value"), [("KNEEOA_THREADS", "many"), ("KNEEOA_MAX_BYTES", "-1")])
+def test_a_setting_that_can_t_be_read_gives_a_page_that_says_so(tmp_path, monkeypatch, variable, value):
+    from spaces.app import demo_of
+
+    monkeypatch.setenv(variable, value)
+    demo, settings = demo_of(tmp_path)
+    assert settings == Settings()
+    config = html.unescape(str(demo.get_config_file()))
+    assert "The model is not available" in config
+    assert f"{variable} is '{value}'" in config
 
 
 def test_deploying_does_not_wait_for_gradio():

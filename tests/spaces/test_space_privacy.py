@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import html
 import os
 import socket
 import sys
@@ -10,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlparse
-from urllib.request import urlopen
 
 import pytest
 
@@ -121,14 +119,3 @@ def test_a_cleanup_deletes_old_files_and_leaves_new_ones(folder: Path):
             os.utime(path, (1, 1))
     sweep(folder, 600)
     assert not (folder / "a" / "b").exists()
-
-
-@pytest.mark.parametrize(("variable", "value"), [("KNEEOA_THREADS", "many"), ("KNEEOA_MAX_BYTES", "-1")])
-def test_a_setting_that_can_t_be_read_gives_a_page_that_says_so(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, variable: str, value: str
-):
-    monkeypatch.setenv(variable, value)
-    with running(folder, 5) as url:
-        page = html.unescape(urlopen(f"{url}config").read().decode())
-        assert "The model is not available" in page
-        assert f"{variable} is '{value}'" in page

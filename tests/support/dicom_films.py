@@ -2,6 +2,7 @@
 
 import io
 import warnings
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -24,10 +25,13 @@ ODD = {
 """Values of a header that break the standard and occur in practice."""
 
 
+@cache
 def knee(bits: int = 12) -> np.ndarray:
-    """Return a synthetic knee in the lower `bits` of uint16."""
+    """Return a synthetic knee in the lower `bits` of uint16. Tests share the array, so it can't be written to."""
     film = knee_film(2, 7, bits=16).pixels.astype(np.float64)
-    return np.rint(film / film.max() * (2**bits - 1)).astype(np.uint16)
+    values = np.rint(film / film.max() * (2**bits - 1)).astype(np.uint16)
+    values.setflags(write=False)
+    return values
 
 
 def stored(pixels: np.ndarray, syntax: UID, bits: int, end: int | None = None, **header: object) -> bytes:

@@ -19,12 +19,10 @@ from flask_app.node.receive import Receiver
 from flask_app.node.settings import NodeSettings
 from kneeoa_hub.imaging.film import Limits
 from kneeoa_hub.imaging.identity import read_identity
-from kneeoa_hub.imaging.phantom import knee_film
 
 from .dicom_films import study
 
 DAY = 86400
-KNEE = knee_film(2, 7, bits=16).pixels >> 4
 
 
 class Clock:
@@ -35,7 +33,7 @@ class Clock:
 
 
 def film(**header: object) -> bytes:
-    return study(KNEE, **({"SOPInstanceUID": generate_uid(), "StudyInstanceUID": generate_uid()} | header))
+    return study(**({"SOPInstanceUID": generate_uid(), "StudyInstanceUID": generate_uid()} | header))
 
 
 def take(queue: Queue, *films: bytes) -> list[str]:

@@ -28,8 +28,8 @@ def augment(pixels: np.ndarray, content: np.ndarray, strength: float, rng: np.ra
     Args:
         pixels: [H,W] uint8.
         content: [4], the box without padding: left, top, right, bottom.
-        strength: Of the changes, 0 to 1; at 0 half of the films are mirrored, and nothing else changes.
-        rng: Of the draws.
+        strength: Strength of the changes, 0 to 1; at 0 half of the films are mirrored, and nothing else changes.
+        rng: Random generator of the draws.
     """
     left, top, right, bottom = (int(edge) for edge in content)
     if rng.random() < 0.5:
@@ -106,8 +106,8 @@ class TrainingBatches(keras.utils.PyDataset):
         Args:
             knees: N films.
             batch: Films of one batch.
-            strength: Of the random changes, see `augment`.
-            seed: Of order and changes.
+            strength: Strength of the random changes, see `augment`.
+            seed: Seed of order and changes.
             mixing: Further changes of a long training.
             targets: [N,5] or, by protocol, [N,P,5] probabilities of the grades, in place of the knees' own grades.
             variants: [N,V,H,W] uint8, see `variants.load_variants`; each epoch shows one of each knee.
@@ -175,7 +175,7 @@ def mix(
         images: [B,H,W].
         targets: [B,5] or [B,P,5].
         alpha: Parameter of the Beta distribution of the weights.
-        rng: Of the draws.
+        rng: Random generator of the draws.
     """
     grades = (targets.sum(1) if targets.ndim > 2 else targets).argmax(-1)
     near = np.abs(grades[:, None] - grades[None, :]) <= 1

@@ -153,7 +153,13 @@ def check_grades(validation: Knees) -> None:
 
 
 def mapped(cache: Path, kind: np.dtype, shape: tuple[int, ...]) -> np.ndarray | None:
-    """Return a kept array, memory-mapped, so that processes share it; None where there is none, or it is damaged."""
+    """Return a kept array, memory-mapped, so that processes share it; None where there is none, or it is damaged.
+
+    Args:
+        cache: The file.
+        kind: The type that its values must have.
+        shape: The shape that it must have.
+    """
     try:
         kept = np.load(cache, mmap_mode="r", allow_pickle=False)
     except (OSError, EOFError, ValueError):

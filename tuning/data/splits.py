@@ -28,7 +28,7 @@ def split(films: Sequence[AuditedFilm], seed: int) -> list[AuditedFilm]:
 
     Args:
         films: With their groups, and the split that was given or "".
-        seed: Of the order in which leakage groups choose their split.
+        seed: Seed of the order in which leakage groups choose their split.
     """
     chosen = _split_of_groups(films, seed)
     grades = grades_by_picture(films)

@@ -59,7 +59,7 @@ class AuditSummary:
         unreadable: The films that could not be read.
         fingerprint: sha256 over the hash, grade, split and use of every film.
         groups: Number of patients or clusters of copies.
-        clusters: By dataset.
+        clusters: How the clusters of each dataset compare with the given ones.
         byte_copies: Number of films whose bytes another film has too, one of each set not counted.
         pixel_copies: The same for pixels.
         near_duplicate_pairs: Pairs of films that are nearly the same.
@@ -68,12 +68,12 @@ class AuditSummary:
         largest_leakage_group: Number of films of the largest leakage group.
         shifted_pairs_other_grade: Number of shifted pairs with two grades.
         shifted_pairs_of_two_datasets: Number of shifted pairs of two datasets.
-        inverted: By dataset, number of films with inverted grays.
+        inverted: Number of films with inverted grays in each dataset.
         same_picture_other_grade: Number of pictures that were given several grades.
-        left_out: By reason, number of films that are not used.
-        splits: By dataset and split, number of usable films of each grade.
-        overlaps: By "folders" and "given_splits", the places that share knees.
-        shortcuts: By dataset, and by what the grade is guessed from.
+        left_out: Number of films that are not used, by reason.
+        splits: Number of usable films of each grade, by dataset and split.
+        overlaps: The places that share knees, under "folders" and "given_splits".
+        shortcuts: The shortcut scores, by dataset and by what the grade is guessed from.
         files_of_16_bits: Number of PNG and TIFF files with 16 bits.
     """
 

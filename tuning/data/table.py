@@ -29,8 +29,8 @@ class AuditedFilm:
         group: A patient, or a cluster of copies.
         side: The patient's side: "left", "right" or "".
         split: "train", "val" or "test".
-        sha256: Of the file's bytes.
-        pixel_sha256: Of the decoded pixels.
+        sha256: SHA-256 of the file's bytes.
+        pixel_sha256: SHA-256 of the decoded pixels.
         width: Pixels of a row.
         height: Rows.
         knees: Number of knees in the film.

@@ -35,7 +35,7 @@ def load_variants(audit: Path, knees: Knees, config: InputConfig, count: int = V
         knees: The knees.
         config: The network's input, which frames.
         count: Variants of each knee.
-        seed: Of the changes.
+        seed: Seed of the changes.
     """
     made_of = fingerprint(
         [[film.sha256, film.inverted, film.place.x, film.place.y, film.place.side] for film in knees.films]

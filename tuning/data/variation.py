@@ -36,7 +36,7 @@ def vary(pixels: np.ndarray, place: Place, rng: np.random.Generator) -> VariedFi
     Args:
         pixels: [H,W] uint8, bright bone.
         place: Its joint.
-        rng: Of the draws; the same state gives the same film.
+        rng: Random generator of the draws; the same state gives the same film.
 
     Returns:
         The changed film; its size may differ.

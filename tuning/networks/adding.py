@@ -15,7 +15,7 @@ def add_block(name: str, make: Callable[[Any, int, int, Architecture], Any]) -> 
     """Add a value of the choice "block".
 
     Args:
-        name: Of the block.
+        name: Name of the block.
         make: Called with features [N,H,W,C], the channels that it must give, the stride of 1 or 2 by which it must
             shrink them, and the architecture. It returns the new features.
 
@@ -30,7 +30,7 @@ def add_loss(name: str, make: Callable[[], keras.losses.Loss]) -> None:
     """Add a value of the choice "loss".
 
     Args:
-        name: Of the loss.
+        name: Name of the loss.
         make: Returns the loss, for targets and probabilities [N,5].
 
     Raises:
@@ -46,7 +46,7 @@ def add_backbone(
     """Add a value of the choice "backbone".
 
     Args:
-        name: Of the backbone.
+        name: Name of the backbone.
         features: Called with films [N,H,W,1], standardised. It returns features [N,h,w,C].
         load: Called with a new network. It gives the layers that `features` made their published weights.
 

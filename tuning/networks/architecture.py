@@ -148,7 +148,7 @@ def narrowed(only: Mapping[str, Sequence[str]], full: bool = False) -> dict[str,
     """Return the search space with fewer values of some choices.
 
     Args:
-        only: By name of a choice, the values that stay, such as {"size": ["128", "160"]}.
+        only: The values that stay, by the name of a choice, such as {"size": ["128", "160"]}.
         full: Whether the other choices have all of their values; otherwise some have those of DEFAULT_SPACE.
 
     Raises:
@@ -176,7 +176,7 @@ def build(
 
     Args:
         architecture: The point of the search space.
-        name: Of the network.
+        name: Name of the network.
         published: Whether a backbone begins with its published weights; False when trained weights are loaded next.
         protocols: Names of reading protocols.
     """

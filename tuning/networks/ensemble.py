@@ -32,7 +32,7 @@ class Member:
     Attributes:
         name: Its architecture and its seed, such as "folded-0".
         architecture: The point of the search space.
-        network: From image [N,size,size,1] to probabilities [N,5].
+        network: Network from image [N,size,size,1] to probabilities [N,5].
     """
 
     name: str

@@ -97,7 +97,7 @@ class Progress:
         """Begin to show progress.
 
         Args:
-            title: Of the task.
+            title: Title of the task.
             total: Units of work.
             done: Units that were done before.
             note: What the task is doing.

@@ -49,7 +49,7 @@ def check_same(before: dict[str, str] | None, now: dict[str, str], made: Path, s
 
     Args:
         before: Fingerprints that the step recorded; None in a record of an earlier release.
-        now: Those of its input as it is now.
+        now: Fingerprints of its input as it is now.
         made: Output folder of the step.
         source: Its input, for the error.
         step: Its name.

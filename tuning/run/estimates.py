@@ -57,7 +57,7 @@ def grouped_proportion(successes: np.ndarray, groups: np.ndarray, seed: int = 0)
     Args:
         successes: One bool for each film [N].
         groups: The leakage group of each film [N].
-        seed: Of the bootstrap.
+        seed: Seed of the bootstrap.
     """
     if successes.all() or not successes.any():
         return proportion(successes)

@@ -51,7 +51,7 @@ def write_page(folder: Path, title: str, sections: Sequence[Section]) -> None:
 
     Args:
         folder: Where both are written, and where the figures lie.
-        title: Of the report.
+        title: Title of the report.
         sections: Its parts.
     """
     (folder / "report.md").write_text("\n\n".join([f"# {title}", *_markdown(sections)]) + "\n", "utf-8")

@@ -31,7 +31,7 @@ class SearchSettings:
         films: Training films of a trial at most, stratified by grade.
         validation_films: Validation films at most, stratified by grade.
         batch: Films of one step.
-        seed: Of the draws, of the films and of the weights.
+        seed: Seed of the draws, of the films and of the weights.
         only: Choices of the search space to which it is narrowed, by name.
         objective: A key of OBJECTIVES.
         space: "default", or "full": with backbones and every other value of architecture.SEARCH_SPACE.

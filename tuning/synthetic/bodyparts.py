@@ -27,7 +27,7 @@ def body_part(name: str, rng: np.random.Generator, side: int = SIDE) -> np.ndarr
     Args:
         name: One of PARTS.
         rng: Draws the part, its place and its exposure.
-        side: In pixels.
+        side: Side in pixels.
     """
     bones, tissue, dark = PARTS[name](rng)
     axis = (np.arange(side, dtype=np.float32) + 0.5) * (2 / side) - 1

@@ -106,7 +106,7 @@ def compose(knees: Sequence[Knee], style: Style, seed: int) -> ComposedFilm:
     Args:
         knees: The crops that the joints are drawn from.
         style: The range of sizes, shafts and surroundings.
-        seed: Of everything that is drawn.
+        seed: Seed of everything that is drawn.
     """
     rng = np.random.default_rng([seed, shafts.KINDS.index(style.shaft)])
     places, (width, height), shown = _layout(rng)

@@ -76,10 +76,10 @@ def make_examples(knees: Sequence[Knee], config: InputConfig, films: int, seed: 
     """Return composed films, as many crops, and phantoms; the same arguments give the same examples.
 
     Args:
-        knees: From which films are composed.
+        knees: Knees from which films are composed.
         config: The locator's input.
         films: Number of composed films.
-        seed: Of the draws.
+        seed: Seed of the draws.
     """
     rng = np.random.default_rng(seed)
     shown: list[tuple[np.ndarray, np.ndarray]] = []
@@ -108,7 +108,7 @@ def varied_batch(
         examples: The films.
         rows: [N] int, which of them.
         config: The locator's input.
-        rng: Of the changes.
+        rng: Random generator of the changes.
     """
     images = examples.images[rows].astype(np.float32)
     joints = [examples.joints[row].copy() for row in rows]

@@ -27,7 +27,7 @@ def leg(
         side: Pixels per side of the crop in the leg.
         margins: Pixels to the left of it, above, to the right and below.
         kind: One of KINDS.
-        rng: Of the draws.
+        rng: Random generator of the draws.
     """
     left, top, right, bottom = margins
     joint = np.asarray(Image.fromarray(crop).resize((side, side), Image.Resampling.BICUBIC))
@@ -44,8 +44,8 @@ def grain(rng: np.random.Generator, height: int, width: int, down: float, across
 
     Args:
         rng: Draws the noise.
-        height: In pixels.
-        width: In pixels.
+        height: Height in pixels.
+        width: Width in pixels.
         down: The height of one speck, in pixels.
         across: The width of one speck, in pixels.
     """
@@ -83,7 +83,7 @@ def _tube(
         across: Distance of each column from the joint's centre, in sides of the joint.
         rows: Rows to draw.
         side: Pixels per side of the joint.
-        rng: Of the draws.
+        rng: Random generator of the draws.
         thigh: Whether the rows are above the joint.
     """
     away = (np.arange(rows) / side)[:, None]

@@ -20,8 +20,8 @@ def background(height: int, width: int, kind: str, rng: np.random.Generator) -> 
     """Return the film of air: [height,width] float32, mostly dark, sometimes bright.
 
     Args:
-        height: In pixels.
-        width: In pixels.
+        height: Height in pixels.
+        width: Width in pixels.
         kind: "plain", or "odd" with uneven air and lines of a table.
         rng: Draws the grays.
     """

@@ -30,7 +30,7 @@ def targets(audit: Path, address: str, datasets: Collection[str] = ()) -> np.nda
 
     Args:
         audit: Output folder of the audit.
-        address: Of the teacher's bundle.
+        address: Address of the teacher's bundle.
         datasets: Only knees of these; all when none is named.
 
     Raises:

@@ -56,7 +56,7 @@ def train_member(member: PlannedMember, films: TrainingFilms, settings: TrainSet
     Args:
         member: The name, the architecture, the epochs and the weights that it begins with, which lie in `out`.
         films: Training and validation films with their targets.
-        settings: Of the whole training.
+        settings: Settings of the whole training.
         out: The folder of the training.
 
     Returns:

@@ -84,7 +84,7 @@ def load_ensemble(train: Path, protocol: str = "", reach: float | None = None) -
     Args:
         train: Output folder of the training.
         protocol: See `load_members`.
-        reach: Of its frames, see `InputConfig`; None is that of the bundle that was adapted, otherwise 1.
+        reach: Reach of its frames, see `InputConfig`; None is that of the bundle that was adapted, otherwise 1.
 
     Raises:
         SettingsError: The reach is not from 0.5 to 1.5, or is given for networks that see no frame.

@@ -100,7 +100,7 @@ def write(
         pictures: The films, uint8 [H,W] each.
         joints: The middle x, y and the side of each joint's box [N,3], in pixels.
         rows: Grade, collection, split and name of each film.
-        quality: Of the compression by WebP, 1 to 100.
+        quality: Quality of the compression by WebP, 1 to 100.
         fingerprint: The audit's.
 
     Raises:
@@ -152,7 +152,7 @@ def write_members(folder: Path, address: str, names: Collection[str], audit: Pat
     Args:
         folder: Where the files go.
         address: The bundle's.
-        names: Of the members; none takes all.
+        names: Names of the members; none takes all.
         audit: The folder of the audit.
 
     Raises:

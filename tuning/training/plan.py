@@ -84,7 +84,7 @@ class PlannedMember:
 
     Attributes:
         name: Its architecture's name and its seed, such as "folded@224-1".
-        seed: Of its weights, batches and random changes.
+        seed: Seed of its weights, batches and random changes.
         architecture: Its network.
         epochs: Number of epochs at most.
         start: Name of the member of this training from whose weights it goes on; "" begins anew.

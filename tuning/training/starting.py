@@ -72,7 +72,7 @@ def start_from(address: str, names: Collection[str], audit: Path) -> Start:
 
     Args:
         address: The bundle's.
-        names: Of the members to take; none takes all.
+        names: Names of the members to take; none takes all.
         audit: The folder of the audit.
 
     Raises:

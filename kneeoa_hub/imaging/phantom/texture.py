@@ -16,8 +16,8 @@ def trabeculae(rng: np.random.Generator, height: int, width: int, scale: float) 
 
     Args:
         rng: Draws the noise.
-        height: In pixels.
-        width: In pixels.
+        height: Height in pixels.
+        width: Width in pixels.
         scale: Pixels per mm.
     """
     return smooth_noise(

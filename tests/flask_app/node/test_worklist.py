@@ -17,14 +17,12 @@ from flask_app.node.queue import Queue
 from flask_app.node.settings import NodeSettings
 from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.imaging.identity import read_identity
-from kneeoa_hub.imaging.phantom import knee_film
 from kneeoa_hub.settings import Settings
 
 from ...support.dicom_films import study
 from ...support.flask_requests import token_of
 
 MORNING = datetime(2024, 3, 1, 9, 30).astimezone().timestamp()
-KNEE = knee_film(2, 7, bits=16).pixels >> 4
 KEY, DIGEST = new_key()
 KEYS = {DIGEST: "dr-gray"}
 STUDIES = {"1.2.1": {}, "1.2.2": {"ViewPosition": "LATERAL"}, "1.2.3": {"PixelData": b"\0\0"}, "1.2.4": {}}
@@ -36,7 +34,7 @@ def folder(tmp_path_factory, grader):
     folder, times = tmp_path_factory.mktemp("queue"), [MORNING]
     queue = Queue(folder, clock=lambda: times[0])
     for uid, header in STUDIES.items():
-        film = study(KNEE, StudyInstanceUID=uid, SOPInstanceUID=f"{uid}.1", AccessionNumber=f"A{uid[-1]}", **header)
+        film = study(StudyInstanceUID=uid, SOPInstanceUID=f"{uid}.1", AccessionNumber=f"A{uid[-1]}", **header)
         identity = read_identity(film)
         queue.receive(film, identity, Digests.of(film, identity), "PACS", 60 * (uid == "1.2.4"))
         times[0] += 1
