@@ -59,11 +59,12 @@ def run(arguments: argparse.Namespace) -> int:
             " --out, or none."
         )
     asked = any(folders[f"--{name}"] for name in OBJECTS)
-    objects = DicomObjects(arguments.dicom, arguments.fhir, arguments.hl7) if asked else None
     names = [STDIN_NAME if film == STANDARD_INPUT else film for film in left]
     answers = zip(names, _graded(grader, left, arguments, workers), strict=True)
-    shown = _shown(names, arguments.films)
-    answers = _with_sidecars(answers, arguments, objects, shown)
+    within = _within(films, arguments.films)
+    objects = DicomObjects(arguments.dicom, arguments.fhir, arguments.hl7, within) if asked else None
+    shown = _shown(names, within)
+    answers = _with_sidecars(answers, arguments, objects, shown, within)
     failed = _write(answers, file, len(films), len(left)) if file else _print(answers, arguments, shown, len(left))
     return 1 if failed or (objects and objects.failed) else 0
 
@@ -104,13 +105,17 @@ def _from_standard_input() -> bytes:
 
 
 def _with_sidecars(
-    answers: Answers, arguments: argparse.Namespace, objects: "DicomObjects | None", shown: Mapping[str, str]
+    answers: Answers,
+    arguments: argparse.Namespace,
+    objects: "DicomObjects | None",
+    shown: Mapping[str, str],
+    within: Mapping[str, str],
 ) -> Answers:
     """Return the same answers, with overlays, DICOM objects and a report written as they pass."""
     from ..output.sidecars import with_overlays, with_report
 
     if arguments.overlays:
-        answers = with_overlays(answers, arguments.overlays)
+        answers = with_overlays(answers, arguments.overlays, within)
     if objects:
         answers = objects.beside(answers)
     if arguments.report:
@@ -132,17 +137,22 @@ def _print(answers: Answers, arguments: argparse.Namespace, shown: Mapping[str, 
     return (write_json if arguments.json else write_csv)(answers, sys.stdout)
 
 
-def _shown(films: Sequence[str], given: Sequence[str]) -> dict[str, str]:
+def _shown(films: Sequence[str], within: Mapping[str, str]) -> dict[str, str]:
     """Return what each film is called: its path within the folder that was given; whole paths where two are alike."""
-    within = {film: _within(film, given) for film in films}
-    return within if len(set(within.values())) == len(within) else {film: film for film in films}
+    shown = {film: within.get(film, film) for film in films}
+    return shown if len(set(shown.values())) == len(shown) else {film: film for film in films}
 
 
-def _within(film: str, given: Sequence[str]) -> str:
-    for folder in () if film in given else given:
-        if Path(film).is_relative_to(folder):
-            return str(Path(film).relative_to(folder))
-    return film
+def _within(films: Sequence[str], given: Sequence[str]) -> dict[str, str]:
+    """Return the path of each film that was found in a folder, within that folder."""
+    folders = [folder for folder in given if os.path.isdir(folder)]
+    return {
+        film: str(Path(film).relative_to(folder))
+        for film in films
+        if film not in given
+        for folder in reversed(folders)  # of several folders the first counts
+        if Path(film).is_relative_to(folder)
+    }
 
 
 def _write(answers: Answers, file: "AnswerFile", asked: int, left: int) -> int:

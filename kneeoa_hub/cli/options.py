@@ -52,7 +52,7 @@ exit code:
 """What the exit codes mean, at the end of every help."""
 FOLDER = (
     "In a folder, a film has one of the suffixes .png, .jpg, .jpeg, .jfif, .tif, .tiff, .bmp, .webp, .dcm, .dic or"
-    " .dicom, or is DICOM with any other name; the command says how many other files it skipped, and follows links to"
+    " .dicom, or is DICOM with any other name; the command says which other files it skipped, and follows links to"
     " folders. A DICOMDIR stands for the films that it lists"
 )
 """Which files of a folder are films."""
@@ -178,7 +178,7 @@ def _add_answers(sub: argparse.ArgumentParser) -> None:
 
 def _add_documents(sub: argparse.ArgumentParser) -> None:
     """Add the documents that are written for people and archives, and the study of an archive."""
-    sub.add_argument("--overlays", type=Path, metavar="DIR", help="also write FILM.graded.png for each graded film")
+    sub.add_argument("--overlays", type=Path, metavar="DIR", help="also write FILM.graded.png for each graded film, in folders like those of the films")
     sub.add_argument(
         "--report", type=Path, metavar="FILE", help="also write a report of all films to print, FILE.html or FILE.pdf"
     )

@@ -6,10 +6,14 @@ from pathlib import Path, PurePath
 
 from ..errors import FilmError
 from .dicomdir import is_dicomdir_file, listed_films
-from .formats import FILM_SUFFIXES, is_dicom, is_part_10
+from .formats import CAPTURE, FILM_SUFFIXES, OVERLAY, REPORT, is_dicom, is_part_10
 
 HEAD = 132
 """The first bytes of a file, among which is the mark of DICOM."""
+NAMED = 3
+"""Most names of other files in a sentence about what was skipped."""
+WRITTEN = tuple(f".{end}" for end in (OVERLAY, REPORT, CAPTURE))
+"""Ends of the names of what `kneeoa grade` writes, maybe into the folder of the films."""
 MAC_FILE, MAC_FOLDER = "._", "__MACOSX"
 """What a Mac writes beside each file on other systems' disks and in archives: no film, whatever its suffix."""
 
@@ -44,13 +48,18 @@ def films_of(paths: Iterable[str]) -> tuple[list[str], list[str]]:
 def _in_folder(folder: str) -> tuple[list[str], list[str]]:
     files, closed = files_below(folder)
     found = sorted(str(Path(file)) for file in files if _is_film(Path(file)))
+    others = sorted({str(Path(file)) for file in files} - set(found))
     if not found:
         kinds = f"{', '.join(sorted(FILM_SUFFIXES))}, or DICOM with any name"
         raise FilmError(f"{folder} is a folder without films ({kinds}); give a folder that holds films.")
     notes = [f"{one}: this folder can't be read, so its films are left out." for one in closed]
-    if others := len(files) - len(found):
-        what = "file" if others == 1 else "files"
-        notes.append(f"{folder}: skipped {others} other {what} (no film by suffix, and not DICOM).")
+    if others:
+        named = ", ".join([os.path.relpath(file, folder) for file in others[:NAMED]])
+        more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+        what = "file" if len(others) == 1 else "files"
+        notes.append(
+            f"{folder}: skipped {len(others)} other {what} (no film by suffix, and not DICOM): {named}{more}."
+        )
     return found, notes
 
 
@@ -83,7 +92,7 @@ def is_mac_leftover(file: PurePath) -> bool:
 def _is_film(file: Path) -> bool:
     """Return whether a file is a film, by its suffix, or as DICOM by its first bytes."""
     suffix = file.suffix.lower()
-    if is_mac_leftover(file) or not file.is_file():
+    if is_mac_leftover(file) or file.name.lower().endswith(WRITTEN) or not file.is_file():
         return False
     if suffix in FILM_SUFFIXES:
         return True

@@ -11,6 +11,8 @@ FILM_SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dic", ".dicom")
 )
 """Suffixes that mark the films among the files of a folder. A film that is named by itself may have any suffix."""
+OVERLAY, REPORT, CAPTURE = "graded.png", "sr.dcm", "sc.dcm"
+"""Ends of the names of pictures that the package writes beside films. In a folder they are no films."""
 BARE_DICOM = re.compile(rb"[\x02\x08]\0.\0(?:[A-Z]{2}|..\0\0)", re.DOTALL)
 """Start of a data set that was stored without the preamble, in little endian: an element of group 2 or 8, followed by
 its value representation or by a short length."""

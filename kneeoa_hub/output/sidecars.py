@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from types import MappingProxyType
 
 from ..errors import FilmError, FilmNotFound, KneeOAError, OutputError
 from ..escaping import escape_for_terminal
 from ..imaging.folders import HEAD
-from ..imaging.formats import FILM_SUFFIXES, is_dicom
+from ..imaging.formats import CAPTURE, FILM_SUFFIXES, OVERLAY, REPORT, is_dicom
 from ..report import Answer, FilmReport
 
 Passing = Iterable[tuple[str, Answer]]
@@ -48,13 +49,22 @@ def check_places(*, folders: Mapping[str, Path | None], report: Path | None) -> 
             raise _unwritable(report, "--report", error) from None
 
 
-def with_overlays(answers: Passing, folder: Path) -> Iterator[tuple[str, Answer]]:
-    """Yield the same answers, and write FILM.graded.png of each graded film on the way."""
-    names = _Names()
+def with_overlays(answers: Passing, folder: Path, within: Mapping[str, str]) -> Iterator[tuple[str, Answer]]:
+    """Yield the same answers, and write FILM.graded.png of each graded film on the way.
+
+    Args:
+        answers: The path of each film with its report or error.
+        folder: Where the overlays go.
+        within: The path of each film that was found in a folder, within that folder.
+
+    Raises:
+        OutputError: An overlay cannot be written.
+    """
+    places = _Places(within)
     for film, answer in answers:
         if not isinstance(answer, KneeOAError) and answer.knees:
             try:
-                answer.overlay().save(folder / f"{names.of(film)}.graded.png")
+                answer.overlay().save(_made_place(folder, places.of(film), OVERLAY))
             except OSError as error:
                 raise _unwritable(folder, "--overlays", error) from None
         yield film, answer
@@ -80,15 +90,22 @@ class DicomObjects:
         dicom: The folder of the DICOM objects, or None.
         fhir: The folder of the FHIR bundles, or None.
         hl7: The folder of the HL7 v2 messages, or None.
+        within: The path of each film that was found in a folder, within that folder.
 
     Attributes:
         failed: The number of DICOM films so far whose objects could not be made.
     """
 
-    def __init__(self, dicom: Path | None, fhir: Path | None = None, hl7: Path | None = None) -> None:
+    def __init__(
+        self,
+        dicom: Path | None,
+        fhir: Path | None = None,
+        hl7: Path | None = None,
+        within: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self.failed: int = 0
         self._kinds = tuple(_kinds(dicom, fhir, hl7))
-        self._names = _Names()
+        self._places = _Places(within)
 
     def beside(self, answers: Passing) -> Iterator[tuple[str, Answer]]:
         """Yield the same answers. Standard error says why a film has no objects, for example if it is not DICOM."""
@@ -128,10 +145,10 @@ class DicomObjects:
         self.failed += bool(faults) and is_dicom(content)
         for fault in faults.values():
             tell_fault(film, fault)
-        name = self._names.of(film) if made else ""
+        name = self._places.of(film) if made else ""
         for kind, content_made in made:
             try:
-                (kind.folder / f"{name}.{kind.suffix}").write_bytes(content_made)
+                _made_place(kind.folder, name, kind.suffix).write_bytes(content_made)
             except OSError as error:
                 raise _unwritable(kind.folder, kind.option, error) from None
 
@@ -140,8 +157,8 @@ def _kinds(dicom: Path | None, fhir: Path | None, hl7: Path | None) -> Iterator[
     if dicom:
         from .dicom import secondary_capture, structured_report, to_bytes
 
-        yield _Kind("--dicom", dicom, "sr.dcm", lambda film, report: to_bytes(structured_report(film, report)))
-        yield _Kind("--dicom", dicom, "sc.dcm", lambda film, report: to_bytes(secondary_capture(film, report)), True)
+        yield _Kind("--dicom", dicom, REPORT, lambda film, report: to_bytes(structured_report(film, report)))
+        yield _Kind("--dicom", dicom, CAPTURE, lambda film, report: to_bytes(secondary_capture(film, report)), True)
     if fhir:
         from .fhir import fhir_bundle, to_json
 
@@ -194,21 +211,28 @@ def _head(film: str) -> bytes:
         return b""
 
 
-class _Names:
-    """Gives names to files in one folder that belong to films in several folders."""
+class _Places:
+    """Says where in a folder each film's files go: into folders like those in which the film was found."""
 
-    def __init__(self) -> None:
+    def __init__(self, within: Mapping[str, str]) -> None:
+        self._within = within
         self._taken: set[str] = set()
 
     def of(self, film: str) -> str:
-        """Return the name of a film without its suffix, with a number where an earlier film has the same name."""
-        path = Path(film)
-        stem = (
-            path.stem if path.suffix.lower() in FILM_SUFFIXES else path.name
-        )  # the last number of a UID is not a suffix
-        name = next(n for n in (stem + (f"-{i}" if i else "") for i in count()) if n not in self._taken)
-        self._taken.add(name)
-        return name
+        """Return the place without a suffix, with a number where an earlier film has the same one."""
+        path = Path(self._within.get(film, Path(film).name))
+        if path.suffix.lower() in FILM_SUFFIXES:  # the last number of a UID is not a suffix
+            path = path.with_suffix("")
+        place = next(one for one in (f"{path}-{i}" if i else str(path) for i in count()) if one not in self._taken)
+        self._taken.add(place)
+        return place
+
+
+def _made_place(folder: Path, place: str, suffix: str) -> Path:
+    """Return the path of a file, whose folder is there afterwards."""
+    path = folder / f"{place}.{suffix}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 def _try_folder(folder: Path) -> None:

@@ -5,6 +5,7 @@ import io
 import multiprocessing
 import os
 import re
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -220,7 +221,22 @@ def test_a_folder_includes_dicom_without_a_suffix_and_counts_the_skipped_files(f
     captured = capsys.readouterr()
     graded = {Path(row["film"]).relative_to(folder).as_posix() for row in csv.DictReader(io.StringIO(captured.out))}
     assert graded == {"a.dicom", "b.dic", "c.bin", "IM0001", "deeper/1.2.840.10008.7", "d.JFIF"}
-    assert captured.err == f"kneeoa: {folder}: skipped 4 other files (no film by suffix, and not DICOM).\n"
+    assert captured.err == (
+        f"kneeoa: {folder}: skipped 4 other files (no film by suffix, and not DICOM): .DS_Store, DICOMDIR, README and 1"
+        " more.\n"
+    )
+
+
+def test_what_is_written_beside_films_lies_in_folders_like_theirs_and_is_no_film(films, tmp_path, capsys):
+    folder = tmp_path / "films"
+    for patient in ("first", "second/2025"):
+        (folder / patient).mkdir(parents=True)
+        shutil.copy(films["mild"], folder / patient / "knee.png")
+    assert main(["grade", str(folder), "--overlays", str(folder / "seen")]) == 0
+    written = {path.relative_to(folder).as_posix() for path in folder.rglob("*.graded.png")}
+    assert written == {"seen/first/knee.graded.png", "seen/second/2025/knee.graded.png"}
+    assert main(["grade", str(folder), "--csv"]) == 0
+    assert len(list(csv.DictReader(io.StringIO(capsys.readouterr().out.partition("film,")[2])))) == 2
 
 
 def test_the_help_names_every_suffix_of_a_folder_s_films():
