@@ -17,7 +17,7 @@ from .errors import BundleError, FilmError, KneeOAError, MissingExtra, SettingsE
 from .grades import LABELS
 from .hub.pull_push import pull_bundle, revision_of
 from .imaging.boxes import checked_boxes
-from .imaging.decode import FileDecoder, FilmInput, decode, decode_file
+from .imaging.decode import FileDecoder, FilmInput, decode, decode_file, is_one_film
 from .imaging.doubts import FORCED, doubts
 from .imaging.film import Film, Limits
 from .imaging.folders import films_of
@@ -134,6 +134,9 @@ class KneeGrader:
             settings.decode_process if decode_process is None else decode_process, self._limits
         )
 
+    def __repr__(self) -> str:
+        return f"<KneeGrader: {self.model} {self.revision}, prediction sets of {self.level:.0%}>"
+
     @property
     def model(self) -> str:
         """The bundle's name."""
@@ -202,6 +205,9 @@ class KneeGrader:
         Yields:
             A report or an error for each film, in the order of the films.
 
+        Raises:
+            FilmError: One film was given in place of several.
+
         Examples:
             >>> import kneeoa_hub
             >>> from kneeoa_hub.imaging.phantom import sample_films
@@ -211,6 +217,8 @@ class KneeGrader:
             FilmReport
             UnsupportedFilm
         """
+        if is_one_film(films):
+            raise FilmError("grade_batch takes several films; give [film], or a folder to grade_frame.")
         asked = zip(films, repeat(None)) if boxes is None else zip(films, boxes, strict=True)
         if workers <= 1:
             yield from (self._report_or_error(film, given, force) for film, given in asked)
@@ -234,7 +242,7 @@ class KneeGrader:
             A pandas.DataFrame, in the order of the films.
 
         Raises:
-            FilmError: A folder holds no film.
+            FilmError: A folder holds no film, or a pandas.DataFrame was given in place of its column of paths.
             MissingExtra: pandas is not installed.
 
         Examples:
@@ -248,6 +256,10 @@ class KneeGrader:
 
         if isinstance(films, str | Path):
             films = films_of([str(films)])[0]
+        elif is_one_film(films):
+            films = [films]
+        elif hasattr(films, "columns"):
+            raise FilmError('A table is not a list of films; give its column of paths, as in table["film"].')
         numbered = ((str(film if isinstance(film, str | Path) else number), film) for number, film in enumerate(films))
         named = list(films.items() if isinstance(films, Mapping) else numbered)
         names, given = zip(*named, strict=True) if named else ((), ())

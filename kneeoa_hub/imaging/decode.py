@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -17,8 +17,17 @@ from .square import squared
 
 FilmInput = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray
 """What is read as a film: a path, bytes, a binary file, a PIL image or an array."""
+CHANNELS = 4
+"""Most values of a pixel: an array with so few along its last axis is one picture."""
 FileDecoder = Callable[[bytes, str, Limits], Film]
 """What decodes the bytes of a file, given with the name that messages use."""
+
+
+def is_one_film(films: Any) -> bool:
+    """Tell whether what was given for several films is one film, whose rows or letters are no films."""
+    if isinstance(films, np.ndarray):
+        return films.ndim == 2 or (films.ndim == 3 and films.shape[2] <= CHANNELS)
+    return isinstance(films, str | bytes | os.PathLike | Image.Image) or hasattr(films, "read")
 
 
 def decode_file(content: bytes, name: str, limits: Limits) -> Film:

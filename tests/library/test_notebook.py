@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import kneeoa_hub
+from kneeoa_hub.errors import FilmError
 from kneeoa_hub.imaging.phantom import sample_films
 from kneeoa_hub.output.tables import CSV_COLUMNS
 
@@ -62,6 +63,7 @@ def test_a_report_and_a_knee_are_short_in_a_prompt_and_findings_are_printed(grad
     refused = grader.grade(np.full((300, 300), 90, np.uint8))
     assert repr(report).startswith("<FilmReport of 800x400 px: Right knee: KL 2 Mild; Left knee: KL ")
     assert "Not graded" in repr(refused)
+    assert repr(grader) == f"<KneeGrader: kneeoa-cnn {grader.revision}, prediction sets of 90%>"
     assert repr(report.knees[0]).startswith("<KneeGrade: right knee, KL 2 Mild, probability ")
     assert not re.search(r"\d\.\d{3}", repr(report) + repr(report.knees))
     assert repr(report.findings()) == str(report) == str(report.findings())
@@ -92,3 +94,16 @@ def test_a_folder_a_list_and_arrays_become_a_table(grader, films, tmp_path):
     assert {name: grader.grade_frame(one)["film"].tolist() for name, one in given.items()} == {
         name: [name] for name in given
     }
+
+
+def test_one_film_is_not_taken_for_a_list_of_films(grader, films):
+    mild = sample_films()["mild"].pixels
+    with Image.open(films["mild"]) as picture, films["mild"].open("rb") as file:
+        one_film = [films["mild"].read_bytes(), mild, np.stack([mild] * 3, 2), picture, file]
+        assert [len(grader.grade_frame(one)) for one in one_film] == [1] * 5
+        for one in (*one_film, films["mild"], str(films["mild"])):
+            with pytest.raises(FilmError, match="several films"):
+                list(grader.grade_batch(one))
+    assert grader.grade_frame(np.stack([mild, mild]))["grade"].notna().tolist() == [True, True]
+    with pytest.raises(FilmError, match="column of paths"):
+        grader.grade_frame(grader.grade(mild).to_frame())
