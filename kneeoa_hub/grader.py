@@ -254,13 +254,12 @@ class KneeGrader:
         """
         from . import _frame
 
-        if isinstance(films, str | Path):
-            films = films_of([str(films)])[0]
-        elif is_one_film(films):
-            films = [films]
-        elif hasattr(films, "columns"):
+        if hasattr(films, "columns"):
             raise FilmError('A table is not a list of films; give its column of paths, as in table["film"].')
-        numbered = ((str(film if isinstance(film, str | Path) else number), film) for number, film in enumerate(films))
+        several: Iterable[Any] = [films] if is_one_film(films) else films  # type: ignore[assignment]
+        if isinstance(films, str | Path):
+            several = films_of([str(films)])[0]
+        numbered = ((str(film if isinstance(film, str | Path) else number), film) for number, film in enumerate(several))
         named = list(films.items() if isinstance(films, Mapping) else numbered)
         names, given = zip(*named, strict=True) if named else ((), ())
         return _frame(zip(names, self.grade_batch(given, workers=workers), strict=True))
