@@ -259,7 +259,9 @@ class KneeGrader:
         several: Iterable[Any] = [films] if is_one_film(films) else films  # type: ignore[assignment]
         if isinstance(films, str | Path):
             several = films_of([str(films)])[0]
-        numbered = ((str(film if isinstance(film, str | Path) else number), film) for number, film in enumerate(several))
+        numbered = (
+            (str(film if isinstance(film, str | Path) else number), film) for number, film in enumerate(several)
+        )
         named = list(films.items() if isinstance(films, Mapping) else numbered)
         names, given = zip(*named, strict=True) if named else ((), ())
         return _frame(zip(names, self.grade_batch(given, workers=workers), strict=True))

@@ -178,7 +178,12 @@ def _add_answers(sub: argparse.ArgumentParser) -> None:
 
 def _add_documents(sub: argparse.ArgumentParser) -> None:
     """Add the documents that are written for people and archives, and the study of an archive."""
-    sub.add_argument("--overlays", type=Path, metavar="DIR", help="also write FILM.graded.png for each graded film, in folders like those of the films")
+    sub.add_argument(
+        "--overlays",
+        type=Path,
+        metavar="DIR",
+        help="also write FILM.graded.png for each graded film, in folders like those of the films",
+    )
     sub.add_argument(
         "--report", type=Path, metavar="FILE", help="also write a report of all films to print, FILE.html or FILE.pdf"
     )

@@ -5,9 +5,12 @@ grays that a viewer shows (DICOM PS3.3 C.7.6.3). Each part of a header is read f
 than that part.
 """
 
+import math
+
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
+from pydicom.uid import HTJ2KLossless, HTJ2KLosslessRPCL, JPEG2000Lossless
 
 from ..errors import (
     DamagedFilm,
@@ -20,12 +23,12 @@ from ..errors import (
 )
 from .bounds import bounded
 from .bounds.dicom import CountedReads, check_values
-from .compression import jpeg_2000_quality, jpeg_ls_quality, jpeg_quality
+from .compression import jpeg_2000_quality, jpeg_ls_quality, jpeg_quality, stated_quality
 from .deflated import inflated
 from .dicom_colour import gray_of, gray_of_palette
 from .dicom_grays import UNKNOWN_GRAYS, bounds_of, exposed_pixels, shown_grays
 from .dicom_header import READ_ELEMENTS, read_statements
-from .dicom_values import items, text, whole
+from .dicom_values import items, numbers, text, whole
 from .film import Film, Limits
 from .formats import is_dicomdir
 from .pixel_data import BARE_SYNTAXES, JPEG, JPEG_2000, JPEG_LS, SYNTAXES, UNCOMPRESSED, frame_of, stored_values
@@ -41,6 +44,10 @@ COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", PALETTE)
 """Photometric interpretations of colour pictures."""
 SHARED = "SharedFunctionalGroupsSequence"
 """What an enhanced object says of all its frames."""
+LOSSY = "01"
+"""The value of Lossy Image Compression for a film that lost something."""
+WHOLE = (JPEG2000Lossless, HTJ2KLossless, HTJ2KLosslessRPCL)
+"""Transfer syntaxes of JPEG 2000 without loss."""
 CELL_BITS = (8, 16, 32)
 """Bits Allocated of uncompressed films that are read."""
 
@@ -99,7 +106,19 @@ def _film(header: Dataset, form: PixelForm, name: str, limits: Limits) -> Film:
 
 
 def _quality(header: Dataset, form: PixelForm, stored: np.ndarray) -> float | None:
-    """Return what `compression` estimates of the frame, None for a film without loss."""
+    """Return what `compression` estimates of the frame, and of what the header says of it; None without loss."""
+    found = (_frame_quality(header, form, stored), _stated_quality(header, form))
+    return min((one for one in found if one is not None), default=None)
+
+
+def _stated_quality(header: Dataset, form: PixelForm) -> float | None:
+    """Return the quality of a film that was compressed with loss before (PS3.3 C.7.6.1.1.5)."""
+    ratios = [one for one in numbers(header, "LossyImageCompressionRatio") if math.isfinite(one)]
+    lossy = text(header, "LossyImageCompression") == LOSSY
+    return stated_quality(max(ratios), form.allocated) if lossy and ratios else None
+
+
+def _frame_quality(header: Dataset, form: PixelForm, stored: np.ndarray) -> float | None:
     frame = frame_of(header, form)
     if frame is None:
         return None
@@ -107,7 +126,8 @@ def _quality(header: Dataset, form: PixelForm, stored: np.ndarray) -> float | No
         return jpeg_quality(frame)
     if form.syntax in JPEG_LS:
         return jpeg_ls_quality(frame, float(np.ptp(stored)))
-    return jpeg_2000_quality([frame], form.rows * form.columns) if form.syntax in JPEG_2000 else None
+    judged = form.syntax in JPEG_2000 and form.syntax not in WHOLE
+    return jpeg_2000_quality([frame], form.rows * form.columns) if judged else None
 
 
 def _read_header(content: bytes, name: str, limits: Limits) -> tuple[Dataset, PixelForm]:
@@ -150,8 +170,11 @@ def _form_of(header: Dataset) -> PixelForm:
     samples, syntax = whole(header, "SamplesPerPixel", 1), header.file_meta.TransferSyntaxUID
     allocated = whole(header, "BitsAllocated", 0)
     used = max(whole(header, "BitsStored", 0), whole(header, "HighBit", -1) + 1)
-    if allocated < max(1, used) or allocated not in CELL_BITS:  # uncompressed pixels tell
-        allocated = _cell_bits(header, rows * columns * samples) or allocated if syntax in UNCOMPRESSED else 16
+    fitting = _cell_bits(header, rows * columns * samples) if syntax in UNCOMPRESSED else 0
+    if 0 < fitting < allocated:  # the pixels tell
+        allocated = fitting
+    elif allocated < max(1, used) or allocated not in CELL_BITS:
+        allocated = fitting or (allocated if syntax in UNCOMPRESSED else 16)
     stored = whole(header, "BitsStored", whole(header, "HighBit", allocated - 1) + 1)
     return PixelForm(
         rows=rows,

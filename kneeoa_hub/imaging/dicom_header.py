@@ -49,6 +49,8 @@ READ_ELEMENTS = (
     "WindowWidth",
     "VOILUTFunction",
     "VOILUTSequence",
+    "LossyImageCompression",
+    "LossyImageCompressionRatio",
     "ExtendedOffsetTable",
     "ExtendedOffsetTableLengths",
     "PixelData",

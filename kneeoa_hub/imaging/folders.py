@@ -57,9 +57,7 @@ def _in_folder(folder: str) -> tuple[list[str], list[str]]:
         named = ", ".join([os.path.relpath(file, folder) for file in others[:NAMED]])
         more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
         what = "file" if len(others) == 1 else "files"
-        notes.append(
-            f"{folder}: skipped {len(others)} other {what} (no film by suffix, and not DICOM): {named}{more}."
-        )
+        notes.append(f"{folder}: skipped {len(others)} other {what} (no film by suffix, and not DICOM): {named}{more}.")
     return found, notes
 
 

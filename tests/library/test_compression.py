@@ -86,10 +86,10 @@ OTHER = {
 }
 
 
-def jpeg_2000(pixels: np.ndarray, ratio: float) -> bytes:
+def jpeg_2000(pixels: np.ndarray, ratio: float, *, irreversible: bool = True) -> bytes:
     image = Image.fromarray(pixels)
     content = io.BytesIO()
-    image.save(content, "JPEG2000", irreversible=True, quality_mode="rates", quality_layers=[4 * ratio])
+    image.save(content, "JPEG2000", irreversible=irreversible, quality_mode="rates", quality_layers=[4 * ratio])
     return content.getvalue()
 
 
@@ -98,6 +98,35 @@ def test_the_loss_of_other_codecs_counts_as_the_quality_of_a_jpeg(kind: str):
     little, some, much = (decode(OTHER[kind](loss)).quality or 0 for loss in (1, 6, 15))
     assert little > some > much
     assert little > WARNED_QUALITY > much
+
+
+@pytest.mark.parametrize("ratio", [40, 160])
+def test_the_reversible_wavelet_is_judged_where_it_was_cut_to_a_rate(ratio: int):
+    cut, kept = jpeg_2000(GRAY, ratio / 4, irreversible=False), jpeg_2000(GRAY, 0, irreversible=False)
+    assert decode(framed(GRAY, cut, JPEG2000)).quality == pytest.approx({40: 43, 160: 14}[ratio], abs=4)
+    assert decode(framed(GRAY, cut, JPEG2000Lossless)).quality is None
+    assert decode(framed(GRAY, kept, JPEG2000)).quality is None
+
+
+@pytest.mark.parametrize(
+    ("lossy", "ratio", "quality"),
+    [("01", "20", 68), ("01", ["2.5", "40"], 43), ("01", "900", 15), ("01", "1", None), ("00", "40", None)],
+)
+def test_an_earlier_compression_counts_by_the_ratio_in_the_header(grader, lossy, ratio, quality):
+    film = decode(dicom(GRAY, LossyImageCompression=lossy, LossyImageCompressionRatio=ratio))
+    assert film.quality == (pytest.approx(quality, abs=1) if quality else None)
+    compressed_too = framed(
+        GRAY,
+        jpeg8_encode(GRAY, level=30),
+        JPEGBaseline8Bit,
+        LossyImageCompression=lossy,
+        LossyImageCompressionRatio=ratio,
+    )
+    assert decode(compressed_too).quality == pytest.approx(min(30, quality or 30), abs=1)
+    if quality == 15:  # a header alone refuses nothing
+        report = grader.grade(dicom(GRAY, LossyImageCompression=lossy, LossyImageCompressionRatio=ratio))
+        assert report.refused is None
+        assert COMPRESSED.format(quality=15) in report.warnings
 
 
 def test_a_film_of_many_pixels_keeps_more_of_its_joints():

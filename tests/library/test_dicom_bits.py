@@ -126,6 +126,14 @@ def test_cells_of_a_size_that_the_header_gives_wrongly_are_counted(allocated: in
         decode(dicom(knee(), PixelData=packed, **header))
 
 
+@pytest.mark.parametrize(("bits", "allocated", "stored"), [(8, 16, 12), (8, 16, 8), (12, 32, 32), (12, 32, 12)])
+def test_cells_that_are_smaller_than_the_header_says_are_read(bits: int, allocated: int, stored: int):
+    pixels = knee(bits).astype("u1" if bits == 8 else "u2")
+    film = decode(dicom(pixels, BitsAllocated=allocated, BitsStored=stored, HighBit=stored - 1))
+    assert (film.pixels == pixels).all()
+    assert (CONTRADICTED in film.warnings) == (stored > 8 * pixels.itemsize)
+
+
 def test_cells_of_32_bits_are_read():
     film = dicom(knee(), PixelData=(knee().astype("<u4") << 8).tobytes(), BitsAllocated=32, BitsStored=20, HighBit=19)
     assert (decode(film).pixels == knee().astype(np.float32) * 256).all()

@@ -38,7 +38,9 @@ def test_dicom_with_any_suffix_is_a_film_and_other_files_are_not(film: bytes, tm
     put(tmp_path, IM0001=film, KNEE_dot_IMA=film, a_dot_img=film, b_dot_bin=film, c_dot_txt=b"text", bare=bare(film))
     put(tmp_path, d_dot_bin=bare(film))  # without the mark it may be anything
     assert names(tmp_path) == ["IM0001", "KNEE.IMA", "a.img", "b.bin", "bare"]
-    assert films_of([str(tmp_path)])[1] == [f"{tmp_path}: skipped 2 other files (no film by suffix, and not DICOM): c.txt, d.bin."]
+    assert films_of([str(tmp_path)])[1] == [
+        f"{tmp_path}: skipped 2 other files (no film by suffix, and not DICOM): c.txt, d.bin."
+    ]
 
 
 def test_what_a_mac_writes_beside_a_film_is_skipped(film: bytes, tmp_path: Path):
@@ -62,7 +64,9 @@ def test_linked_folders_are_read_once_and_a_folder_that_cannot_be_read_is_named(
     (folder / "file.dcm").symlink_to(tmp_path / "elsewhere/one.dcm")
     (folder / "gone.dcm").symlink_to(tmp_path / "nowhere")
     assert names(folder) == ["deep/three.dcm", "file.dcm", "patient2/one.dcm", "two.dcm"]
-    assert films_of([str(folder)])[1] == [f"{folder}: skipped 1 other file (no film by suffix, and not DICOM): gone.dcm."]
+    assert films_of([str(folder)])[1] == [
+        f"{folder}: skipped 1 other file (no film by suffix, and not DICOM): gone.dcm."
+    ]
 
 
 def test_a_folder_that_cannot_be_read_is_named(film: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
