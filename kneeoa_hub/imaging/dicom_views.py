@@ -18,13 +18,15 @@ READ_ELEMENTS = ("ViewPosition", *VIEW, *DESCRIPTIONS)
 OTHER_VIEW = re.compile(
     r"(KNEES?|[LR]T?|LEFT|RIGHT|XT?|XTABLE)?LAT[LRS]?"
     r"|(MEDIO|LATERO)?LATERA(L\w{0,2}|AL)|LATERO(MEDIAL\w?)?|PROFIE?L\w?|PERFIL|SEITL\w*|SAGITTA\w*|ZIJDELINGS"
-    r"|CROSS|CROSSTABLE|BOCZ?N\w{1,2}|БОКОВ\w+|\w*(側面|[侧側]位|측면)\w*"
+    r"|CROSS|CROSSTABLE|HBL|SAG|BOCZ?N\w{1,2}|BOK|SIDOBILD|SIVU\w*|YAN|OLDAL\w*|ΠΛΑΓΙ\w+|БОКОВ\w+|\w*(側面|[侧側]位|측면)\w*"
     r"|OBLS?|OBLI[CKQ]\w*|SCHRAE?G\w*|[LR][LPA]O|MLO|LMO|[LR]LD|\w*斜位\w*"
-    r"|AX|AXIALS?|AXIALE[NRS]?|AXIAAL|ASSIAL[EI]|TANGEN[TZ]\w*|INFEROSUPERIOR|SUPEROINFERIOR|\w*[轴軸]位\w*"
-    r"|SKYLINE|SUNRISE|MERCHANT|LAURIN|DEFILES?"
+    r"|AX|AXL|AXIALS?|AXIALE[NRS]?|AXIAAL|ASSIAL[EI]|TANGEN[TZ]\w*|INFEROSUPERIOR|SUPEROINFERIOR|\w*[轴軸]位\w*"
+    r"|SKYLINE|SUNRISE|MERCHANT|LAURIN|HUGHSTON|SETTEGAST|DEFILES?"
+    r"|TUNNEL\w*|(INTERCONDYLAR)?NOTCH|INTERCONDYL\w+|HOLMBLAD|FRIK"
     r"|(FEMORO)?PATELL(A|AE|AS|AR|AIRES?)|PATELLO(FEMORAL)?|ROTUL[AE]S?|KNIESCHEIBEN?"
 )
-"""A word for a view that is not frontal, in capitals and without accents: lateral, oblique, axial or of the patella.
+"""A word for a view that is not frontal, in capitals and without accents: lateral, oblique, axial, of the patella, or
+of the intercondylar notch.
 There are the defined terms of PS3.3 C.8.1.1, the views of PS3.16 CID 4010 and 4014, and what people write."""
 FRONTAL_VIEW = re.compile(
     r"(KNEES?|[LR]T?|LEFT|RIGHT)?(AP|PA)|ANTERO\w*|POSTERO\w*|FRONTA\w*|FACE|FRENTE|CORONAL|SCHUSS|ROSENBERG"

@@ -25,6 +25,8 @@ from .tiff import film_page, is_tiff, opened_page
 
 GRAY_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F", "L")
 """Pillow's modes whose values are gray as they are."""
+ARCHIVES = (b"PK\3\4", b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!")
+"""The first bytes of ZIP, gzip, 7z and RAR files, in which films are often handed over."""
 PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
 """Pillow's modes whose values are multiplied by their opacity, and the modes that undo it."""
 
@@ -51,7 +53,9 @@ def read_picture(content: bytes, name: str, limits: Limits) -> Film:
             return _from_tiff(content, page, name, limits)
         image = _opened(content)
         if image is None:
-            raise UnsupportedFilm(f"{name} is not an image that can be read; send {READABLE_FORMATS}.")
+            packed = content.startswith(ARCHIVES)
+            reason = "an archive; unpack it, and" if packed else "not an image that can be read;"
+            raise UnsupportedFilm(f"{name} is {reason} send {READABLE_FORMATS}.")
         with image:
             if header := _deep_png(content, image):
                 return _from_values(content, header, name, limits)

@@ -15,6 +15,7 @@ LATERAL = (
     *("LL", "RL", "ML", "LM", "KNEE LL", "R LL", "LLD", "LAT", "LLAT", "RLAT", "LAT LEFT", "LAT KNEE", "KNEE-LAT."),
     *("KneeLat", "LATL", "L.LAT", "XTABLE LAT", "LATERAL", "LATERAL_KNEE", "Laterale", "MEDIOLATERAL", "LATERO-MEDIAL"),
     *("PROFIL", "Genou de profil G", "PROFILE", "PERFIL", "Profilo", "SEITLICH", "Knie seitl.", "LATERAAL", "BOCZNE"),
+    *("HBL", "Knee SAG", "bok", "Sidobild", "Sivukuva", "Yan", "oldalirányú"),
 )
 OBLIQUE = ("LLO", "RLO", "LPO", "RPO", "LAO", "RAO", "MLO", "LMO", "OBL", "OBLS", "OBLIQUE", "OBLICUA", "Schräg")
 AXIAL = (
@@ -30,8 +31,9 @@ AXIAL = (
         "PATELLA",
         "PATELLAE",
     ),
-    *("Patella 30", "Défilé", "femoro-patellaire", "Laurin"),
+    *("Patella 30", "Défilé", "femoro-patellaire", "Laurin", "AXL", "Hughston", "SETTEGAST"),
 )
+NOTCH = ("TUNNEL", "NOTCH", "Intercondylar notch", "Tunnelaufnahme n. Frik", "HOLMBLAD")
 FRONTAL = (
     *("AP", "PA", "A.P.", "FRONTAL", "FACE", "SCHUSS", "Genou face schuss", "ROSENBERG", "AP BILATERAL", "AP LL"),
     *("PA FLEX 30", "STANDING", "WEIGHT BEARING", "BILAT", "BILATERAL", "BI-LATERAL", "Bi Lat standing", "UNILATERAL"),
@@ -46,7 +48,7 @@ def ruled_out(**header: object) -> str | None:
 
 
 @pytest.mark.parametrize("keyword", ["ViewPosition", *DESCRIPTIONS])
-@pytest.mark.parametrize("view", [*LATERAL, *OBLIQUE, *AXIAL])
+@pytest.mark.parametrize("view", [*LATERAL, *OBLIQUE, *AXIAL, *NOTCH])
 def test_a_view_that_is_not_frontal_is_recognised_by_its_words(keyword: str, view: str):
     assert ruled_out(**{keyword: view}) == "not-frontal"
 
@@ -72,11 +74,18 @@ def test_a_description_of_several_views_rules_out_none_of_them(view: str):
     assert ruled_out(SeriesDescription=view) is None
 
 
-@pytest.mark.parametrize(("script", "view"), [("ISO_IR 144", "Колено боковая"), ("ISO_IR 192", "膝関節側面")])
+@pytest.mark.parametrize(
+    ("script", "view"),
+    [("ISO_IR 144", "Колено боковая"), ("ISO_IR 192", "膝関節側面"), ("ISO_IR 126", "Γόνατο πλάγια")],
+)
 def test_a_description_in_another_script_is_read(script: str, view: str):
     header = {"SpecificCharacterSet": script, "SeriesDescription": view}
     assert ruled_out(**header) == "not-frontal"
-    frontal = header | {"SeriesDescription": {"Колено боковая": "Колено прямая", "膝関節側面": "膝関節正面"}[view]}
+    frontal = header | {
+        "SeriesDescription": {"Колено боковая": "Колено прямая", "膝関節側面": "膝関節正面", "Γόνατο πλάγια": "Γόνατο"}[
+            view
+        ]
+    }
     assert ruled_out(**frontal) is None
 
 
