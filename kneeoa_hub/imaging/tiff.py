@@ -124,7 +124,9 @@ def _header(tags: Tags, page: int, big_endian: bool, name: str) -> Header:
     try:
         pieces = pieces_of(tags)
     except ValueError as odd:
-        raise UnsupportedFilm(f"{name} is a TIFF in JPEG 2000 or PNG with {odd}; export it as gray of 16.") from None
+        raise UnsupportedFilm(
+            f"{name} is a TIFF in JPEG, JPEG 2000 or PNG with {odd}; export it as gray of 16."
+        ) from None
     photometric = _one(tags, PHOTOMETRIC, BLACK_IS_ZERO)
     across, down = (tags.get(number, [0.0])[0] for number in (X_RESOLUTION, Y_RESOLUTION))
     return Header(

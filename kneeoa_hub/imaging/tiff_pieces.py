@@ -1,11 +1,13 @@
-"""TIFF pages whose strips or tiles are pictures by themselves, in JPEG 2000 or PNG, as scanners of slides write them.
+"""TIFF pages whose strips or tiles are pictures by themselves: in JPEG 2000 or PNG, as scanners of slides write them,
+or in JPEG of more than 8 bits.
 
-libtiff knows neither. Each piece is decoded into an array of the size that the page gives it: a piece that claims
+libtiff reads none of them. Each piece is decoded into an array of the size that the page gives it: a piece that claims
 another size is refused before it takes any memory.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,12 +16,12 @@ from .bounds.tiff import JPEG_2000, LENGTHS, PNG, STARTS
 from .dicom_colour import rgb_of_ybr
 
 WIDTH, LENGTH, BITS, COMPRESSION, SAMPLES, ROWS, PLANES = 256, 257, 258, 259, 277, 278, 284
-TILE_WIDTH, TILE_LENGTH, SAMPLE_FORMAT = 322, 323, 339
-READ = (WIDTH, LENGTH, BITS, COMPRESSION, SAMPLES, ROWS, PLANES, TILE_WIDTH, TILE_LENGTH, SAMPLE_FORMAT)
+TILE_WIDTH, TILE_LENGTH, SAMPLE_FORMAT, JPEG_TABLES = 322, 323, 339, 347
+READ = (WIDTH, LENGTH, BITS, COMPRESSION, SAMPLES, ROWS, PLANES, TILE_WIDTH, TILE_LENGTH, SAMPLE_FORMAT, JPEG_TABLES)
 """Numbers of the tags that are read, beside STARTS and LENGTHS."""
-IN_PLANES, SIGNED, WHOLE, YCBCR = 2, 2, (1, 2, 4), 33003
+IN_PLANES, SIGNED, WHOLE, YCBCR, JPEG = 2, 2, (1, 2, 4), 33003, 7
 """Values of PLANES, of SAMPLE_FORMAT for signed and for any whole numbers, and of COMPRESSION for JPEG 2000 of
-brightness and colour differences."""
+brightness and colour differences, and for JPEG."""
 MOST_CHANNELS, MOST_BITS = 4, 16
 """The largest values of SAMPLES and BITS that are read."""
 
@@ -29,7 +31,7 @@ class Pieces:
     """The strips or tiles of a page.
 
     Attributes:
-        compression: One of bounds.tiff.JPEG_2000 or PNG.
+        compression: One of bounds.tiff.JPEG_2000, or PNG or JPEG.
         starts: Where each lies in the file.
         lengths: How many bytes each has.
         size: Height and width of the page.
@@ -38,6 +40,7 @@ class Pieces:
         channels: How many values a pixel has.
         planes: Whether the channels follow each other, each in pieces of its own.
         kind: The type of the values.
+        tables: A JPEG with the tables that all pieces share, b"" for none.
     """
 
     compression: int
@@ -49,13 +52,14 @@ class Pieces:
     channels: int
     planes: bool
     kind: np.dtype[Any]
+    tables: bytes = b""
 
     def decode(self, content: bytes) -> np.ndarray:
         """Return the values of the page, [H,W] or [H,W,C].
 
         Raises ValueError where a piece is missing or has another form. The decoders raise errors of their own too.
         """
-        decoded = _decoder(self.compression)
+        decoded = _decoder(self.compression, self.tables)
         depth = 1 if self.planes else self.channels
         values = np.empty((*self.size, self.channels), self.kind)
         places = list(self._places())
@@ -88,7 +92,8 @@ def pieces_of(tags: Mapping[int, Sequence[float]]) -> Pieces | None:
     Raises KeyError where a tag is missing, and ValueError for more channels or bits than a piece can hold.
     """
     compression = _first(tags, COMPRESSION, 1)
-    if compression not in (*JPEG_2000, PNG):
+    deep_jpeg = compression == JPEG and max(tags.get(BITS, [1])) > 8
+    if not deep_jpeg and compression not in (*JPEG_2000, PNG):
         return None
     bits, channels, sample_format = max(tags[BITS]), _first(tags, SAMPLES, 1), _first(tags, SAMPLE_FORMAT, 1)
     if not 0 < channels <= MOST_CHANNELS or bits > MOST_BITS or sample_format not in WHOLE:
@@ -106,6 +111,7 @@ def pieces_of(tags: Mapping[int, Sequence[float]]) -> Pieces | None:
         channels=channels,
         planes=_first(tags, PLANES, 1) == IN_PLANES,
         kind=np.dtype(f"{'i' if sample_format == SIGNED else 'u'}{1 if bits <= 8 else 2}"),
+        tables=bytes(map(int, tags.get(JPEG_TABLES, ()))) if deep_jpeg else b"",
     )
 
 
@@ -113,7 +119,9 @@ def _first(tags: Mapping[int, Sequence[float]], number: int, default: int | None
     return int(tags[number][0]) if number in tags or default is None else default
 
 
-def _decoder(compression: int) -> Callable[..., Any]:
-    from imagecodecs import jpeg2k_decode, png_decode
+def _decoder(compression: int, tables: bytes) -> Callable[..., Any]:
+    from imagecodecs import jpeg2k_decode, jpeg_decode, png_decode
 
+    if compression == JPEG:
+        return partial(jpeg_decode, tables=tables or None)
     return png_decode if compression == PNG else jpeg2k_decode

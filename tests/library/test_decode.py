@@ -240,6 +240,7 @@ def test_colour_is_measured_and_gray_rgb_has_none():
     ("film", "error", "said"),
     [
         (b"", errors.EmptyFilm, "0 bytes"),
+        (b"PK\3\4" + bytes(40), errors.UnsupportedFilm, "is an archive; unpack it"),
         (b"not an image at all", errors.UnsupportedFilm, "PNG, JPEG"),
         (encoded(RAMP, "PNG")[:300], errors.DamagedFilm, "truncated"),
         (np.zeros((100, 400), np.uint8), errors.FilmTooSmall, "400x100 px"),

@@ -6,11 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
+from imagecodecs import jpeg8_encode
 from PIL import Image
 
 from benchmarks.film_kinds import tiff
 from benchmarks.odd_films import DEFLATE, UNCOMPRESSED, packed_tiff
 from kneeoa_hub.errors import DamagedFilm, FilmTooLarge, SeveralFrames, UnsupportedFilm
+from kneeoa_hub.imaging.bounds.jpeg import segments
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.film import Limits
 from kneeoa_hub.imaging.phantom import knee_film
@@ -98,6 +100,35 @@ def test_jpeg_2000_in_tiff_has_any_bits_up_to_16_and_the_codes_of_slide_scanners
         assert film.colour == 0
     with pytest.raises(UnsupportedFilm, match="JPEG 2000 or PNG with 1 channels of 32 bits"):
         decode(tiff(VALUES["uint32"], **form))
+
+
+@pytest.mark.parametrize("split", SPLIT, ids=["whole", "strips", "tiles"])
+def test_jpeg_of_more_than_8_bits_in_tiff_is_read(split: dict[str, Any]):
+    twelve = RAMP >> 4
+    lossless = decode(tiff(twelve, compression="jpeg", compressionargs={"lossless": True}, **split))
+    assert (lossless.pixels == twelve).all()
+    assert lossless.quality is None
+    lossy = decode(tiff(twelve, compression="jpeg", compressionargs={"level": 90}, **split))
+    assert np.abs(lossy.pixels - twelve).max() < 64
+    assert lossy.quality
+
+
+def test_strips_of_deep_jpeg_may_share_their_tables():
+    twelve, file = RAMP >> 4, io.BytesIO()
+    jpeg = jpeg8_encode(twelve, level=90, bitspersample=12)
+    tables = b"".join(
+        b"\xff" + bytes([marker]) + (len(payload) + 2).to_bytes(2) + payload
+        for marker, payload in segments(jpeg)
+        if marker == 0xDB
+    )
+    assert tables in jpeg
+    whole = {"shape": twelve.shape, "dtype": np.uint16, "bitspersample": 12, "rowsperstrip": len(twelve)}
+    with tifffile.TiffWriter(file) as writer:
+        shared = b"\xff\xd8" + tables + b"\xff\xd9"
+        writer.write(iter([jpeg.replace(tables, b"")]), compression="jpeg", jpegtables=shared, **whole)
+    film = decode(file.getvalue())
+    assert (film.pixels == decode(tiff(twelve, compression="jpeg", compressionargs={"level": 90})).pixels).all()
+    assert film.quality
 
 
 @pytest.mark.parametrize("compression", ["png", "jpeg2000"])
