@@ -310,8 +310,9 @@ def before_and_now(grader: KneeGrader) -> str:
         "JPEG tells its quality by its quantisation tables, JPEG-LS by its largest error, JPEG 2000 and WebP by the",
         "bits that they spend on a pixel: each counts as the quality of a JPEG that loses as much. A wide dark border",
         "needs few bits, so such a film counts as worse than it is. A joint of more pixels keeps more of its detail,",
-        "so the limits are lower for it. What a film lost before it was saved in this file is not known. Send the",
-        "original where there is one.",
+        "so the limits are lower for it. What a film lost before it was saved in this file is known only where a",
+        "DICOM header gives the ratio (Lossy Image Compression); such a film may be warned of, but is not refused.",
+        "Send the original where there is one.",
     ]
     return "\n".join(lines)
 

@@ -142,10 +142,12 @@ def _headers(twelve: np.ndarray) -> Iterator[tuple[str, bytes]]:
     yield "DICOM, View Code Sequence lateral", dicom(twelve, ViewCodeSequence=coded("399067008", "lateral"), **bits)
     yield "DICOM, Patient Orientation A\\F", dicom(twelve, PatientOrientation=["A", "F"], **bits)
     yield "DICOM, View Position seitlich", dicom(twelve, ViewPosition="SEITLICH", **bits)
+    yield "DICOM, View Position TUNNEL", dicom(twelve, ViewPosition="TUNNEL", **bits)
     yield "DICOM, Series Description Genou profil", dicom(twelve, SeriesDescription="Genou profil", **bits)
     yield "DICOM, Body Part Examined HUEFTE", dicom(twelve, BodyPartExamined="HUEFTE", **bits)
     yield "DICOM of 12 bits, Bits Stored 4", dicom(twelve, BitsStored=4, HighBit=3)
     yield "DICOM of 12 bits, Bits Allocated 12", dicom(twelve, BitsAllocated=12, **bits)
+    yield "DICOM of 12 bits, Bits Allocated 32", dicom(twelve, BitsAllocated=32, **bits)
     yield (
         "DICOM, Anatomic Region Sequence hand",
         dicom(twelve, AnatomicRegionSequence=coded("85562004", "Main"), **bits),
@@ -170,6 +172,10 @@ def _compressed(gray: np.ndarray, twelve: np.ndarray) -> Iterator[tuple[str, byt
     for ratio in (20, 40, 80):
         options = {"irreversible": True, "quality_mode": "rates", "quality_layers": [ratio]}
         yield f"DICOM, JPEG 2000 of 1:{ratio}", framed(gray, picture(gray, "JPEG2000", **options), JPEG2000)
+    options = {"irreversible": False, "quality_mode": "rates", "quality_layers": [160]}
+    yield "DICOM, reversible JPEG 2000 of 1:160", framed(gray, picture(gray, "JPEG2000", **options), JPEG2000)
+    lossy = {"LossyImageCompression": "01", "LossyImageCompressionRatio": "80"}
+    yield "DICOM, compressed to 1:80 before, as its header says", dicom(gray, **lossy)
     for error in (5, 15):
         yield (
             f"DICOM, JPEG-LS with errors of {error}",
@@ -224,6 +230,7 @@ def _tiffs(deep: np.ndarray) -> Iterator[tuple[str, bytes]]:
     yield "TIFF in LERC", tiff(deep, compression="lerc")
     for codec in ("jpeg2000", "png"):
         yield f"TIFF in {codec}", tiff(deep, compression=codec, compressionargs={"level": 0})
+    yield "TIFF in JPEG of 12 bits", tiff(deep >> 4, compression="jpeg", compressionargs={"level": 95})
     yield "TIFF in JPEG XL", tiff(eight(deep), compression="jpegxl")
     unmarked = Image.fromarray(eight(deep)).reduce(2)
     yield (

@@ -126,6 +126,11 @@ def test_the_links_of_the_readme_lead_somewhere():
     assert all((ROOT / link).exists() for link in links)
 
 
+def test_the_readme_cites_the_data_that_the_citation_file_names():
+    readme, cited = ((ROOT / name).read_text("utf-8") for name in ("README.md", "CITATION.cff"))
+    assert re.findall(r"doi = \{(.+)\}", readme) == re.findall(r"doi: (.+)", cited)
+
+
 @pytest.mark.parametrize("page", ["README.md", "docs/api.md", "docs/start/researcher.md"])
 def test_the_python_of_a_page_runs(page, tmp_path, monkeypatch, capsys):
     code = "\n".join(re.findall(r"```python\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL))

@@ -115,7 +115,7 @@ def test_jpeg_of_more_than_8_bits_in_tiff_is_read(split: dict[str, Any]):
 
 def test_strips_of_deep_jpeg_may_share_their_tables():
     twelve, file = RAMP >> 4, io.BytesIO()
-    jpeg = jpeg8_encode(twelve, level=90, bitspersample=12)
+    jpeg = bytes(jpeg8_encode(twelve, level=90, bitspersample=12))
     tables = b"".join(
         b"\xff" + bytes([marker]) + (len(payload) + 2).to_bytes(2) + payload
         for marker, payload in segments(jpeg)
