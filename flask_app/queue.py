@@ -7,7 +7,8 @@ import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NoReturn
 
 from flask import Flask
 
@@ -48,23 +49,28 @@ class Stopping(Busy):
 @dataclass(eq=False)
 class _Ticket:
     large: bool
+    called: threading.Event = field(default_factory=threading.Event)
 
 
 class Queue:
-    """Gives turns to the requests of one process in the order in which they came. At most `most` of them wait."""
+    """Gives turns to the requests of one process in the order in which they came. At most `most` of them wait.
+
+    The end of a turn wakes the next request alone: each thread that wakes takes time from the one that grades.
+    """
 
     def __init__(self, most: int, metrics: Metrics):
         self._most, self._metrics = most, metrics
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
         self._waiting: list[_Ticket] = []
         self._under_way: list[_Ticket] = []
         self._stopped = False
 
     def stop(self) -> None:
         """Turn away the requests that wait. Requests with a turn may end it."""
-        with self._changed:
+        with self._lock:
             self._stopped = True
-            self._changed.notify_all()
+            for ticket in self._waiting:
+                ticket.called.set()
 
     @contextmanager
     def turn(self, large: bool = False) -> Iterator[None]:
@@ -73,45 +79,48 @@ class Queue:
         Of requests with a large film one has a turn at a time; requests without one may overtake them.
         """
         ticket = _Ticket(large)
-        with self._changed:
-            self._admit(ticket)
-            self._under_way.append(ticket)
-            self._metrics.grading.inc()
+        self._admit(ticket)
         try:
             yield
         finally:
-            with self._changed:
+            with self._lock:
                 self._under_way.remove(ticket)
                 self._metrics.grading.dec()
-                self._changed.notify_all()
+                self._call_next()
 
     def _admit(self, ticket: _Ticket) -> None:
-        self._waiting.append(ticket)
-        try:
-            if self._may_begin(ticket):
+        with self._lock:
+            self._waiting.append(ticket)
+            self._call_next()
+            if ticket in self._under_way:
                 return
-            if not self._stopped and len(self._waiting) > self._most:
-                self._metrics.turned_away.inc()
-                raise Busy
+            if self._stopped or len(self._waiting) > self._most:
+                self._turn_away(ticket)
             self._metrics.waiting.inc()
-            try:
-                self._changed.wait_for(lambda: self._stopped or self._may_begin(ticket), WAIT_SECONDS)
-            finally:
-                self._metrics.waiting.dec()
-            if not self._may_begin(ticket):
-                if self._stopped:
-                    raise Stopping
-                self._metrics.turned_away.inc()
-                raise Busy
-        finally:
-            self._waiting.remove(ticket)
-            self._changed.notify_all()
+        ticket.called.wait(WAIT_SECONDS)
+        with self._lock:
+            self._metrics.waiting.dec()
+            if ticket not in self._under_way:
+                self._turn_away(ticket)
 
-    def _may_begin(self, ticket: _Ticket) -> bool:
-        if len(self._under_way) >= AT_A_TIME:
-            return False
-        taken = any(one.large for one in self._under_way)
-        return ticket is next((one for one in self._waiting if not (taken and one.large)), None)
+    def _turn_away(self, ticket: _Ticket) -> NoReturn:
+        self._waiting.remove(ticket)
+        if self._stopped:
+            raise Stopping
+        self._metrics.turned_away.inc()
+        raise Busy
+
+    def _call_next(self) -> None:
+        """Give their turns to the requests that may begin."""
+        while len(self._under_way) < AT_A_TIME:
+            taken = any(one.large for one in self._under_way)
+            ticket = next((one for one in self._waiting if not (taken and one.large)), None)
+            if ticket is None:
+                return
+            self._waiting.remove(ticket)
+            self._under_way.append(ticket)
+            self._metrics.grading.inc()
+            ticket.called.set()
 
 
 EXTENSION = "kneeoa_drawing"
