@@ -17,7 +17,8 @@ HEAD_BYTES = 32 * 1024
 LENGTH_DIGITS = 19
 """A Content-Length may have this many digits, as many as a file's size. Python reads none of thousands."""
 PIECE_BYTES = 16 * 1024
-"""The server parses this many bytes at a time."""
+"""The server parses this many bytes at a time, but for a body of known length: what arrived of it is one piece. uvicorn
+joins the pieces of a body, and copies all before for each one."""
 SEND_SECONDS = 60
 """A client must read its answer within this many seconds."""
 LINGER_SECONDS = 2
@@ -86,7 +87,7 @@ class Connection(HttpToolsProtocol):
         others = cast("set[Connection]", self.connections)
         if len(others) >= MOST_CONNECTIONS and (idle := [other for other in others if other.idle]):
             min(idle, key=lambda other: other.since).transport.abort()
-        self._held, self._in_head, self._head_bytes = bytearray(), True, 0
+        self._held, self._in_head, self._head_bytes, self._of_body = b"", True, 0, 0
         self._head_timer: asyncio.TimerHandle | None = None
         self._send_timer: asyncio.TimerHandle | None = None
         super().connection_made(cast(asyncio.Transport, LingeringTransport(transport, self.loop)))
@@ -119,15 +120,15 @@ class Connection(HttpToolsProtocol):
     def _parse(self) -> None:
         """Parse piece by piece as long as no further request waits, so that a client cannot queue thousands of them."""
         while self._held and not self.pipeline and not self.transport.is_closing():
-            piece = bytes(self._held[:PIECE_BYTES])
-            del self._held[:PIECE_BYTES]
+            size = max(PIECE_BYTES, self._of_body)
+            piece, self._held = self._held[:size], self._held[size:]
             self._head_bytes += len(piece) * self._in_head
             super().data_received(piece)
             if self._in_head and self._head_bytes >= HEAD_BYTES and not self.transport.is_closing():
                 self.logger.warning("The head of a request is too large.")
                 self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
         if self.transport.is_closing():
-            self._held.clear()
+            self._held = b""
         elif self._held:
             self.flow.pause_reading()
         elif self.idle and self._head_timer is None:
@@ -139,9 +140,16 @@ class Connection(HttpToolsProtocol):
         self._head_arrived()
         if sum(name == b"host" for name, _ in self.headers) > 1:
             raise ValueError("a request names two hosts")
-        if any(name == b"content-length" and len(value) > LENGTH_DIGITS for name, value in self.headers):
+        lengths = [value for name, value in self.headers if name == b"content-length"]
+        if any(len(value) > LENGTH_DIGITS for value in lengths):
             raise ValueError("a length that no number holds")
+        self._of_body = int(lengths[0]) if lengths else 0
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Count what has not arrived yet of a body of known length."""
+        self._of_body -= len(body)
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Begin to read the next head."""
