@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -74,7 +74,9 @@ def write_films(folder: Path) -> dict[int, Path]:
     return films
 
 
-def measure_starts(count: int, films: dict[int, Path], sent: str, *, first_only: bool = False) -> Starts:
+def measure_starts(
+    count: int, films: dict[int, Path], sent: str, *, first_only: bool = False, command: Sequence[str] = ()
+) -> Starts:
     """Return what one visitor measures over several starts.
 
     Args:
@@ -82,13 +84,14 @@ def measure_starts(count: int, films: dict[int, Path], sent: str, *, first_only:
         films: A film of each side.
         sent: Folder for the films that the demo receives.
         first_only: Stop the demo after its first answer.
+        command: Arguments of Python, if not those that start the demo.
     """
     from gradio_client import Client, handle_file
 
     starts = Starts()
     for _ in range(count):
         begun = time.perf_counter()
-        with started(sent) as (url, process):
+        with started(sent, *command) as (url, process):
             client = Client(url, verbose=False)
             client.predict(handle_file(films[SIDES[0]]), api_name="/grade")
             starts.first_answers.append(time.perf_counter() - begun)

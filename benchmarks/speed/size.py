@@ -1,13 +1,14 @@
 """Memory while grading beside Keras with the same weights, and an install that grades beside one of the usual stack."""
 
-import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 from PIL import Image
 
 from kneeoa_hub.imaging.phantom import sample_films
@@ -78,18 +79,23 @@ def _resident(code: str, film: Path) -> float:
 
 def _megabytes(projects: tuple[str, ...]) -> float:
     """Return the megabytes of projects and of everything that they need, as installed here."""
+    return sum(map(_of_distribution, with_needs(projects).values())) / 1e6
+
+
+def with_needs(requirements: Iterable[str]) -> dict[str, Distribution]:
+    """Return the projects of these requirements and everything that they need, as installed here, by their names."""
     found: dict[str, Distribution] = {}
-    waiting = [(project, frozenset[str]()) for project in projects]
+    waiting = list(map(Requirement, requirements))
     while waiting:
-        name, extras = waiting.pop()
+        wanted = waiting.pop()
+        name = canonicalize_name(wanted.name)
         if name in found:
             continue
         found[name] = distribution(name)
-        for line in found[name].requires or []:
-            need = Requirement(line)
-            if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in {"", *extras}):
-                waiting.append((re.sub(r"[-_.]+", "-", need.name).lower(), frozenset(need.extras)))
-    return sum(map(_of_distribution, found.values())) / 1e6
+        for need in map(Requirement, found[name].requires or []):
+            if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in {"", *wanted.extras}):
+                waiting.append(need)
+    return found
 
 
 def _of_distribution(installed: Distribution) -> int:
