@@ -1,6 +1,7 @@
 """Builds the page for visitors and the two endpoints for programs. Nothing is kept between two answers."""
 
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 from string import Template
 from typing import Any, Self
@@ -10,6 +11,7 @@ from gradio.data_classes import FileData
 
 from kneeoa_hub import KneeGrader, KneeOAError
 from kneeoa_hub.imaging.formats import READABLE_FORMATS
+from kneeoa_hub.imaging.phantom import Phantom, sample_films
 from kneeoa_hub.output.knee_html import Html, fill, join
 from kneeoa_hub.report import DISCLAIMER
 
@@ -98,31 +100,30 @@ def unavailable(message: str) -> gr.Blocks:
 
 
 def _grade_tab(grader: KneeGrader, turn: dict[str, Any]) -> None:
-    graded = samples.graded_samples(grader)
+    films = sample_films()
 
+    @cache  # graded when a visitor first asks for it: to grade all of them would delay the start
     def of_sample(name: str) -> Shown:
-        report = graded[name].report
-        return render.films([(f"{graded[name].title} (synthetic)", report)], samples.NOTE), report.to_dict()
-
-    prepared = {name: of_sample(name) for name in graded}
+        report = grader.grade(films[name].pixels)
+        return render.films([(f"{samples.title_of(name)} (synthetic)", report)], samples.NOTE), report.to_dict()
 
     def show(paths: list[str] | None) -> Shown:
         if not paths:
-            return prepared[samples.FIRST]
+            return of_sample(samples.FIRST)
         if len(paths) > MAX_FILMS:
             raise gr.Error(f"You sent {len(paths)} films. Send at most {MAX_FILMS} at once.", print_exception=False)
         return _shown(grader, paths)
 
     def show_sample(event: gr.EventData) -> tuple[str, Any, None]:
         # the box of the visitor's own films is emptied, since the page does not show them
-        return *prepared[event.sample], None
+        return *of_sample(event.sample), None
 
-    first = prepared[samples.FIRST]
+    first = of_sample(samples.FIRST)
     with gr.Row(elem_classes="sides"):
         with gr.Column(scale=1, min_width=280):
             film = gr.File(label="Your films", file_count="multiple", elem_id="film", **UPLOAD)
             _html(fill(_FORMATS, formats=READABLE_FORMATS))
-            chooser = _html(_sample_buttons(graded), js_on_load=SAMPLE_CLICK)
+            chooser = _html(_sample_buttons(films), js_on_load=SAMPLE_CLICK)
         with gr.Column(scale=3, min_width=280):
             result = _html(first[0], elem_id="result")
             with gr.Accordion("The same for programs: JSON", open=False):
@@ -239,16 +240,16 @@ element.addEventListener("click", (event) => {
 """
 
 
-def _sample_buttons(graded: dict[str, samples.Sample]) -> Html:
+def _sample_buttons(films: dict[str, Phantom]) -> Html:
     buttons = join(
         fill(
             _SAMPLE,
             name=name,
             pressed=str(name == samples.FIRST).lower(),
-            title=sample.title,
-            film=film_address(sample.film.pixels, THUMBNAIL_SIDE),
+            title=samples.title_of(name),
+            film=film_address(film.pixels, THUMBNAIL_SIDE),
         )
-        for name, sample in graded.items()
+        for name, film in films.items()
     )
     return fill(_SAMPLES, buttons=buttons)
 

@@ -1,9 +1,7 @@
-"""Grades synthetic films once, when the demo starts, so that a visitor sees a result before sending a film."""
-
-from dataclasses import dataclass
+"""Draws synthetic films and grades them, so that a visitor sees a result before sending a film."""
 
 from kneeoa_hub import FilmReport, KneeGrader
-from kneeoa_hub.imaging.phantom import Phantom, knee_film, sample_films
+from kneeoa_hub.imaging.phantom import Phantom, knee_film
 
 FIRST = "moderate"
 """The sample that the page shows first."""
@@ -21,27 +19,9 @@ PATIENT_SEEDS = range(11, 31)
 SCALE_SIDE, PATIENT_SIDE = 320, 448
 
 
-@dataclass(frozen=True)
-class Sample:
-    """A synthetic film with its answer.
-
-    Attributes:
-        title: Its name in words.
-        film: The drawing.
-        report: The answer of the model.
-    """
-
-    title: str
-    film: Phantom
-    report: FilmReport
-
-
-def graded_samples(grader: KneeGrader) -> dict[str, Sample]:
-    """Return the named films of the package, each with its answer."""
-    return {
-        name: Sample(name.replace("-", " ").capitalize(), film, grader.grade(film.pixels))
-        for name, film in sample_films().items()
-    }
+def title_of(name: str) -> str:
+    """Return the name of a sample in words."""
+    return name.replace("-", " ").capitalize()
 
 
 def scale_films() -> tuple[Phantom, ...]:
@@ -54,11 +34,12 @@ def then_and_now(grader: KneeGrader) -> tuple[FilmReport, FilmReport]:
 
     It is the first knee for which the two prediction sets have no common grade, or otherwise the last one tried.
     """
-    tried = ((_graded(grader, 1, seed), _graded(grader, 4, seed)) for seed in PATIENT_SEEDS)
-    return next(
-        (pair for pair in tried if _apart(*pair)),
-        (_graded(grader, 1, PATIENT_SEEDS[-1]), _graded(grader, 4, PATIENT_SEEDS[-1])),
-    )
+    *seeds, last = PATIENT_SEEDS
+    for seed in seeds:
+        pair = _graded(grader, 1, seed), _graded(grader, 4, seed)
+        if _apart(*pair):
+            return pair
+    return _graded(grader, 1, last), _graded(grader, 4, last)
 
 
 def _graded(grader: KneeGrader, grade: int, seed: int) -> FilmReport:
