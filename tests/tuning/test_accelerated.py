@@ -82,19 +82,36 @@ def test_trained_members_join_an_ensemble_that_grades_by_either_protocol(
     }
     assert np.allclose(answers["ward"].sum(1), 1, atol=1e-5)
     assert not np.allclose(answers["ward"], answers["clinic"])
-    with np.load(joined[0]) as kept:
-        outcome = json.loads(str(kept["outcome"]))
-        outcome["job"]["start"] = "folded-0"
-        arrays = {name: kept[name] for name in kept.files if name != "outcome"}
-    further = tmp_path / "further.npz"
-    np.savez(further, outcome=json.dumps(outcome), **arrays)
-    (member,) = joining_members((str(further),), (), audited)
+    (member,) = joining_members((_altered(joined[0], tmp_path / "further.npz", start="folded-0"),), (), audited)
     assert member.record.origin == "folded-0 of an earlier bundle, trained further"
     other = Path(shutil.copytree(audited, tmp_path / "other"))
     summary = json.loads((other / "audit.json").read_text("utf-8"))
     (other / "audit.json").write_text(json.dumps({**summary, "fingerprint": "0" * 64}), "utf-8")
     with pytest.raises(DataError, match="another audit"):
         joining_members(joined, (), other)
+
+
+def _altered(member: str, out: Path, evaluations: int = 0, **changes: object) -> str:
+    """Write a trained member as one of another job, and of teachers that were evaluated on test films."""
+    with np.load(member) as kept:
+        outcome = json.loads(str(kept["outcome"]))
+        arrays = {name: kept[name] for name in kept.files if name != "outcome"}
+    outcome = {**outcome, "job": {**outcome["job"], **changes}, "test_evaluations": evaluations}
+    np.savez(out, outcome=json.dumps(outcome), **arrays)
+    return str(out)
+
+
+@pytest.mark.slow
+@pytest.mark.keras
+def test_the_evaluations_of_shared_teachers_count_once(audited: Path, trained: Path, tmp_path: Path) -> None:
+    from tuning.training.joining import earlier_test_evaluations, joining_members
+
+    member, shared = str(trained / "teacher.npz"), ["kneeoa-cnn", "folded-0"]
+    one = _altered(member, tmp_path / "one.npz", 7, name="one", teachers=shared)
+    two = _altered(member, tmp_path / "two.npz", 7, name="two", teachers=shared)
+    other = _altered(member, tmp_path / "other.npz", 2, name="other", teachers=["folded-1"])
+    assert earlier_test_evaluations(joining_members((one, two), (), audited)) == 7
+    assert earlier_test_evaluations(joining_members((one, two, other), (), audited)) == 9
 
 
 @pytest.mark.slow

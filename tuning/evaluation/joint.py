@@ -8,6 +8,7 @@ from kneeoa_hub.decision import reported_grade
 from kneeoa_hub.evidence import JointEvidence
 
 from ..data.datasets import Knees
+from ..run import steps
 from .occlusion import DATASET, MeanMaps, masked_kappas, mean_maps, peaks
 from .outputs import BATCH, predict
 
@@ -33,7 +34,8 @@ def joint_evidence(
 
     def grading(inputs: np.ndarray) -> np.ndarray:
         parts = np.array_split(inputs, -(-len(inputs) // BATCH))
-        probabilities = [np.asarray(model.predict_on_batch(part)["probabilities"]) for part in parts]
+        batches = steps.progress(parts, "evaluate: films with a blanked part")
+        probabilities = [np.asarray(model.predict_on_batch(part)["probabilities"]) for part in batches]
         return np.concatenate([reported_grade(part, decision) for part in probabilities])
 
     evidence = JointEvidence(

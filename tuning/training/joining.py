@@ -42,7 +42,7 @@ class JoiningMember:
     Attributes:
         record: Its entry for train.json.
         seen: sha256 of its training films.
-        source: The training or the bundle that it comes from.
+        source: The training, the bundle or the teachers that it comes from.
         test_evaluations: How often the members of `source` were measured on test films.
         protocols: Datasets whose readers have a classifier of their own in it.
         files: Its weights and history, to copy.
@@ -169,7 +169,8 @@ def _of_accelerator(path: Path, audit: Path) -> JoiningMember:
     return JoiningMember(
         record,
         seen,
-        str(path),
+        # Jobs with the same teachers come from one pack, whose evaluations count once.
+        f"jobs taught by {', '.join(job['teachers'])}" if job["teachers"] else str(path),
         outcome["test_evaluations"],
         protocols=protocols,
         member=Member(job["name"], architecture, network),
