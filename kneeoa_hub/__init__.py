@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .hub.pull_push import pull, push
     from .report import FilmReport, KneeGrade
 
-__version__ = "0.10.0"
+__version__ = "0.11.0"
 __all__ = [
     "FilmReport",
     "KneeGrade",

@@ -29,6 +29,7 @@ from .evaluation.fitted import Fitted, read_fitted
 from .gate import GatePart, gate_part
 from .locator import LocatorPart, locator_part
 from .networks.ensemble import assemble, input_of
+from .networks.half_precision import halve_graph, halve_weights
 from .run import steps
 from .run.estimates import exact
 from .run.weights import weights_in_memory
@@ -154,11 +155,13 @@ def _write_model(bundle: Path, train: Path, config: BundleConfig, fitted: Fitted
     with weights_in_memory():
         model.save(bundle, zipped=False)
     shutil.rmtree(bundle / "assets", ignore_errors=True)
+    halve_weights(bundle / "model.weights.h5")
     loaded: Any = load_model(bundle)
     # Keras exports only a model that has been called.
     loaded.predict_on_batch(np.zeros((1, config.input.height, config.input.width, 1), np.float32))
     with contextlib.redirect_stdout(io.StringIO()):
         loaded.export(bundle / "model.onnx", format="onnx", verbose=False)
+    halve_graph(bundle / "model.onnx", loaded.get_weights())
     return loaded
 
 
