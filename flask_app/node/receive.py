@@ -8,7 +8,7 @@ import sys
 import threading
 from typing import Any
 
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from pydicom.uid import ComprehensiveSRStorage, DeflatedExplicitVRLittleEndian
 from pynetdicom import AE, evt
 
 from kneeoa_hub.errors import KneeOAError, SettingsError
@@ -25,7 +25,8 @@ from .queue import Queue
 from .settings import NodeSettings
 
 VERIFICATION = "1.2.840.10008.1.1"
-SUCCESS, DUPLICATE, OUT_OF_RESOURCES, WRONG_OBJECT, NOT_UNDERSTOOD = 0x0000, 0x0111, 0xA700, 0xA900, 0xC000
+SUCCESS, DUPLICATE, NO_FILM = 0x0000, 0x0111, 0x0122
+OUT_OF_RESOURCES, WRONG_OBJECT, NOT_UNDERSTOOD = 0xA700, 0xA900, 0xC000
 """Statuses of C-STORE (PS3.4 table B.2-1, PS3.7 annex C)."""
 CALLER_NOT_RECOGNISED, LIMIT_EXCEEDED = (0x01, 0x01, 0x03), (0x02, 0x03, 0x02)
 """Result, source and reason of a rejected association (PS3.8, 9.3.4)."""
@@ -110,8 +111,10 @@ class Receiver:
             return self._failed(WRONG_OBJECT, "uids-differ")
         if not identity.study:
             return self._failed(NOT_UNDERSTOOD, "no-study")
-        if identity.manufacturer == MAKER:  # the archive routes our own secondary capture back
+        if identity.manufacturer == MAKER:  # an archive that sends a whole study sends our report and captures too
             return SUCCESS
+        if identity.sop_class not in FILM_CLASSES:
+            return self._failed(NO_FILM, "no-film")
         if not has_room(self._queue.folder, len(film)):
             return self._failed(OUT_OF_RESOURCES, NO_ROOM)
         try:
@@ -147,6 +150,7 @@ def _entity(settings: NodeSettings) -> AE:
     entity.add_supported_context(VERIFICATION)
     for storage_class in FILM_CLASSES:
         entity.add_supported_context(storage_class, [*SYNTAXES, DeflatedExplicitVRLittleEndian])
+    entity.add_supported_context(ComprehensiveSRStorage)  # our own reports, see `_keep`
     return entity
 
 

@@ -1,4 +1,4 @@
-"""The node with a real archive (Orthanc), DCMTK's storescu and echoscu, and validators of its reports."""
+"""The node with a real archive (Orthanc), DCMTK's storescu, movescu and echoscu, and validators of its reports."""
 
 import json
 import os
@@ -37,7 +37,7 @@ ROOT = Path(__file__).parents[3]
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(
-        not all(map(shutil.which, ("Orthanc", "storescu", "echoscu", "dsrdump", "dciodvfy")))
+        not all(map(shutil.which, ("Orthanc", "storescu", "movescu", "echoscu", "dsrdump", "dciodvfy")))
         or not os.path.exists(PLUGIN),
         reason="orthanc, orthanc-dicomweb, dcmtk or dicom3tools (Debian) is not installed",
     ),
@@ -120,6 +120,10 @@ def test_a_film_goes_from_the_archive_to_the_node_and_its_report_comes_back(netw
     checked = subprocess.run(["dciodvfy", tmp_path / "sr.dcm"], capture_output=True, encoding="latin-1")
     assert "Error" not in checked.stdout + checked.stderr
     until(lambda: len(network.archive.find(StudyInstanceUID=uid)) == 3)  # the film, the report, the capture
+    move = ["movescu", "-S", "-aet", "KNEEOA", "-aec", "ORTHANC", "-aem", "KNEEOA", "-k", "QueryRetrieveLevel=STUDY"]
+    place = ["127.0.0.1", str(network.archive.dicom_port)]
+    assert subprocess.run([*move, "-k", f"StudyInstanceUID={uid}", *place]).returncode == 0  # the whole study once more
+    assert len(network.archive.reports(StudyInstanceUID=uid)) == 1
 
 
 def test_a_study_of_the_archive_is_graded_over_dicomweb_as_the_node_grades_it(network, grader, tmp_path, capsys):

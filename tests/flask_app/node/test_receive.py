@@ -8,6 +8,7 @@ import pydicom
 import pytest
 from pydicom.uid import (
     ComprehensiveSRStorage,
+    CTImageStorage,
     DeflatedExplicitVRLittleEndian,
     DigitalXRayImageStorageForPresentation,
     generate_uid,
@@ -21,7 +22,7 @@ from kneeoa_hub.imaging.identity import MAKER, read_identity
 from kneeoa_hub.imaging.pixel_data import SYNTAXES
 
 from ...support.certificates import self_signed
-from ...support.node_queue import calling, film, grading, receiving, sent, state, waiting
+from ...support.node_queue import calling, film, grading, receiving, sent, state, take, waiting
 
 
 def test_a_film_is_in_the_queue_before_its_sender_gets_success(queue, settings):
@@ -38,6 +39,22 @@ def test_a_film_is_in_the_queue_before_its_sender_gets_success(queue, settings):
         assert sent(association, one, SOPInstanceUID=generate_uid(), Manufacturer=MAKER) == 0x0000  # our own capture
         assert sent(association, one, SOPInstanceUID=generate_uid(), StudyInstanceUID="") == 0xC000
     assert [kept.film for kept in queue.films(read_identity(one).study)] == [uid]
+
+
+def test_a_study_that_comes_with_its_report_is_taken_and_no_report_of_another_system_is(queue, settings, grader):
+    take(queue, film())
+    grading(queue, grader).answer_next()
+    (report,) = waiting(queue)
+    entity = AE("ARCHIVE")
+    entity.add_requested_context(ComprehensiveSRStorage)
+    with receiving(queue, settings) as port:
+        association = entity.associate("127.0.0.1", port, ae_title="KNEEOA")
+        assert association.send_c_store(report).Status == 0x0000
+        report.Manufacturer = "ANOTHER"
+        assert association.send_c_store(report).Status == 0x0122
+        association.release()
+    assert queue.due() is None
+    assert len(waiting(queue)) == 1
 
 
 def test_a_film_that_does_not_fit_on_the_disk_is_rejected_and_accepted_films_are_answered(
@@ -83,11 +100,11 @@ def test_associations_beyond_the_limit_are_rejected_and_every_syntax_that_is_rea
     syntaxes = {*SYNTAXES, DeflatedExplicitVRLittleEndian}
     for syntax in syntaxes:
         entity.add_requested_context(DigitalXRayImageStorageForPresentation, syntax)
-    entity.add_requested_context(ComprehensiveSRStorage)
+    entity.add_requested_context(CTImageStorage)
     with receiving(queue, replace(settings, associations=1, pdu=8192)) as port:
         first = entity.associate("127.0.0.1", port, ae_title="KNEEOA")
         assert {context.transfer_syntax[0] for context in first.accepted_contexts} == syntaxes
-        assert {context.abstract_syntax for context in first.rejected_contexts} == {ComprehensiveSRStorage}
+        assert {context.abstract_syntax for context in first.rejected_contexts} == {CTImageStorage}
         assert first.acceptor.maximum_length == 8192
         with calling(port) as second:
             assert second is None
