@@ -141,6 +141,10 @@ def _headers(twelve: np.ndarray) -> Iterator[tuple[str, bytes]]:
     yield "DICOM of signed values said to be unsigned", dicom(signed, **bits)
     yield "DICOM, View Code Sequence lateral", dicom(twelve, ViewCodeSequence=coded("399067008", "lateral"), **bits)
     yield "DICOM, Patient Orientation A\\F", dicom(twelve, PatientOrientation=["A", "F"], **bits)
+    yield (
+        "DICOM, Presentation Intent Type FOR PROCESSING",
+        dicom(twelve, PresentationIntentType="FOR PROCESSING", **bits),
+    )
     yield "DICOM, View Position seitlich", dicom(twelve, ViewPosition="SEITLICH", **bits)
     yield "DICOM, View Position TUNNEL", dicom(twelve, ViewPosition="TUNNEL", **bits)
     yield "DICOM, Series Description Genou profil", dicom(twelve, SeriesDescription="Genou profil", **bits)

@@ -21,6 +21,7 @@ PALETTES = tuple(
 """Elements of a palette (PS3.3 C.7.9)."""
 READ_ELEMENTS = (
     "Modality",
+    "PresentationIntentType",
     "BodyPartExamined",
     *VIEW_ELEMENTS,
     *REGION,
@@ -64,6 +65,13 @@ FILM_CLASSES = (
 )
 """SOP classes of plain films: Computed Radiography, Digital X-Ray for presentation and for processing, Secondary
 Capture."""
+RAW = "FOR PROCESSING"
+"""The Presentation Intent Type of a film with the values of the detector (PS3.3 C.8.11.1)."""
+UNPROCESSED = (
+    "The film's header says that its grays are not processed yet; the model learnt from films as readers see them. Send"
+    " the film for presentation."
+)
+"""The warning about such a film."""
 SIDES = {"L": "left", "R": "right"}
 """Laterality (0020,0060) and Image Laterality (0020,0062); other values name no side."""
 CODED_SIDES = {"LEFT": "left", "RIGHT": "right"}
@@ -137,6 +145,8 @@ def read_statements(header: Any) -> Statements:
     """Read side, orientation, the shape of a pixel, and whether this is a frontal plain film of a knee."""
     aspects = [aspect for keyword in SPACINGS if (aspect := _aspect(header, keyword))]
     warnings = () if agree(aspects) else (CONTRADICTION,)
+    if text(header, "PresentationIntentType") == RAW:
+        warnings = (*warnings, UNPROCESSED)
     return Statements(_side(header), _orientation(header), _ruled_out(header), first_not_square(aspects), warnings)
 
 

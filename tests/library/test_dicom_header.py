@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.film_kinds import dicom
 from kneeoa_hub.imaging.decode import decode
-from kneeoa_hub.imaging.dicom_header import OTHER_PARTS
+from kneeoa_hub.imaging.dicom_header import OTHER_PARTS, UNPROCESSED
 from kneeoa_hub.imaging.laterality import MIRRORED_WARNING, STACKED_WARNING, right_of_upright
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
 from kneeoa_hub.imaging.refusal import MESSAGES, check_pixels
@@ -215,6 +215,15 @@ def test_a_whole_leg_and_similar_parts_pass(part):
 )
 def test_any_other_header_rules_nothing_out(grader, header):
     assert check_pixels(decode(dicom(knee(), **header)), grader.bundle.config.refusal) is None
+
+
+def test_a_film_with_the_values_of_the_detector_gives_a_warning():
+    kinds = ("FOR PROCESSING", "FOR PRESENTATION", "")
+    assert [UNPROCESSED in decode(dicom(knee(), PresentationIntentType=kind)).warnings for kind in kinds] == [
+        True,
+        False,
+        False,
+    ]
 
 
 @pytest.mark.parametrize("orientation", [["A", "F"], ["P", "F"], ["PL", "F"], ["F", "A"], ["L", "P"]])
