@@ -160,7 +160,7 @@ def simulate(networks: Sequence[Network], settings: SearchSettings, workers: int
     """
     from tuning.searching.tuner import IDLE_S, epochs_of
 
-    oracle = _in_memory(settings)
+    oracle = in_memory(settings)
     free, running = list(range(workers)), []
     now = busy = talking = 0.0
     while True:
@@ -201,12 +201,17 @@ def simulate(networks: Sequence[Network], settings: SearchSettings, workers: int
     )
 
 
-def _in_memory(settings: SearchSettings) -> Durable:
-    """The oracle of a search, which writes nothing."""
+def in_memory(settings: SearchSettings, first: Sequence[dict[str, str]] = ()) -> Durable:
+    """Return the oracle of a search, which writes nothing.
+
+    Args:
+        settings: Of the search.
+        first: Points that are tried before any is drawn.
+    """
     from tuning.searching.oracle import oracle_of
     from tuning.searching.space import space_of
 
-    oracle: Any = oracle_of(settings, space_of(settings), ())
+    oracle: Any = oracle_of(settings, space_of(settings), first)
     oracle.save = lambda: None
     oracle._save_trial = lambda trial: None
     return oracle

@@ -217,7 +217,7 @@ def _evaluate_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--copies", metavar="AUDIT", help=copies)
     protocol = "the dataset whose readers the grades follow, of a training with --protocols (default: its largest)"
     step.add_argument("--protocol", default="", metavar="DATASET", help=protocol)
-    reach = "side of a frame over that of the joint's box (default: 1, or that of the adapted bundle)"
+    reach = "side of a frame over that of the joint's box (default: that of the training, or of the adapted bundle)"
     step.add_argument("--reach", type=float, metavar="R", help=reach)
     sheets = "also write sheets of correctly graded, wrongly graded and uncertain validation films to this folder"
     step.add_argument("--gallery", metavar="DIR", help=sheets)

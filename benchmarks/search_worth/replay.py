@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +11,7 @@ import numpy as np
 from kneeoa_hub.agreement import INTERVAL
 from kneeoa_hub.evidence import Estimate
 
+from ..search_scaling import in_memory
 from .pool import PART, Pool, Trainings, named_values
 
 if TYPE_CHECKING:
@@ -59,33 +58,30 @@ def replayed(pool: Pool, name: str, seed: int, settings: SearchSettings) -> Curv
     """
     from keras_tuner.engine.trial import TrialStatus
 
-    from tuning.searching.oracle import BayesianOracle, oracle_of
-    from tuning.searching.space import space_of
+    from tuning.searching.oracle import BayesianOracle
 
     order = np.random.default_rng(seed).permutation(len(pool.points))
     mine = replace(settings, seed=seed + 1, trials=len(order), iterations=len(order))
     seconds, tried, course = 0.0, set[int](), []
-    with tempfile.TemporaryDirectory() as folder:
-        oracle = oracle_of(mine, space_of(mine), [pool.points[number] for number in order])
-        if isinstance(oracle, BayesianOracle):  # it would take the whole pool for points to begin with
-            oracle.num_initial_points = max(3, round(len(order) * PART / 3))
-        oracle.take_up(Path(folder))
-        while len(tried) < len(order) and seconds < 60 * pool.budget:
-            trial = oracle.create_trial("tuner")
-            if trial.status != TrialStatus.RUNNING:
-                break
-            values = trial.hyperparameters.values
-            epochs = int(values.get("tuner/epochs", settings.epochs))
-            promoted = "tuner/trial_id" in values
-            number = pool.nearest(values, frozenset() if promoted else tried)
-            values.update(pool.points[number])
-            tried.add(number)
-            measures = pool.measures[number][pool.lengths.index(epochs)]
-            seconds += measures["seconds"]
-            course.append((seconds / 60, measures["val_log_loss"], measures["val_qwk"]))
-            oracle.update_trial(trial.trial_id, {"val_log_loss": measures["val_log_loss"]})
-            trial.status = TrialStatus.COMPLETED
-            oracle.end_trial(trial)
+    oracle = in_memory(mine, [pool.points[number] for number in order])
+    if isinstance(oracle, BayesianOracle):  # it would take the whole pool for points to begin with
+        oracle.num_initial_points = max(3, round(len(order) * PART / 3))
+    while len(tried) < len(order) and seconds < 60 * pool.budget:
+        trial = oracle.create_trial("tuner")
+        if trial.status != TrialStatus.RUNNING:
+            break
+        values = trial.hyperparameters.values
+        epochs = int(values.get("tuner/epochs", settings.epochs))
+        promoted = "tuner/trial_id" in values
+        number = pool.nearest(values, frozenset() if promoted else tried)
+        values.update(pool.points[number])
+        tried.add(number)
+        measures = pool.measures[number][pool.lengths.index(epochs)]
+        seconds += measures["seconds"]
+        course.append((seconds / 60, measures["val_log_loss"], measures["val_qwk"]))
+        oracle.update_trial(trial.trial_id, {"val_log_loss": measures["val_log_loss"]})
+        trial.status = TrialStatus.COMPLETED
+        oracle.end_trial(trial)
     best = [min(course[: count + 1], key=lambda one: one[1]) for count in range(len(course))]
     return Curve(
         name,

@@ -14,7 +14,7 @@ from kneeoa_hub.errors import DataError, SettingsError
 from kneeoa_hub.imaging.phantom import write_films
 from tuning.training.pack import pack
 
-SMALL = {"size": 32, "fold": True, "widths": "8-16", "learning_rate": 0.002}
+SMALL = {"size": 32, "fold": True, "widths": "8-16", "learning_rate": 0.002, "reach": 0.85}
 JOBS = [
     {"name": "teacher", "architecture": SMALL, "batch": 8, "share": 0.5},
     {"name": "pupil", "architecture": SMALL, "batch": 8, "seed": 1, "teachers": ["teacher"]},
@@ -75,6 +75,7 @@ def test_trained_members_join_an_ensemble_that_grades_by_either_protocol(
 
     joined = tuple(str(trained / f"{job['name']}.npz") for job in JOBS)
     out = train(audited, tmp_path / "train", TrainSettings(architectures=("none",), joined=joined))
+    assert load_ensemble(out).config.reach == 0.85
     image = np.random.default_rng(0).standard_normal((2, 32, 32, 1)).astype(np.float32)
     answers = {
         protocol: np.asarray(load_ensemble(out, protocol).model(image)["probabilities"])

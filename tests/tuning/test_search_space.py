@@ -30,6 +30,23 @@ def test_the_whole_search_space_holds_the_shipped_network_and_the_cnn_of_2023():
     assert point_of(hp.values).teacher == "./kneeoa-cnn"
 
 
+def test_a_frame_has_a_margin_and_a_film_that_is_not_framed_has_none():
+    from tuning.networks.architecture import Architecture
+    from tuning.networks.ensemble import input_of
+    from tuning.searching.space import hyperparameters, point_of, space_of
+
+    hp = hyperparameters(space_of(settings_for("random", only=None, space="full")))
+    for crop, reach in (("frame", 0.85), ("fit", 1.0)):
+        hp.values = {**hp.values, "crop": crop, "reach": "0.85"}
+        hp.ensure_active_values()
+        assert point_of(hp.values).architecture.input.reach == reach
+        assert ("reach" in hp.values) == (crop == "frame")
+    closer = Architecture(crop="frame", reach=0.85)
+    assert input_of([closer, replace(closer, size=96)]) == closer.input
+    with pytest.raises(DataError, match=r"frame, reach 0\.85; frame, reach 1\) can't be joined"):
+        input_of([closer, replace(closer, reach=1.0)])
+
+
 def test_a_trial_has_a_seed_of_its_own_whatever_its_number_and_rung():
     from tuning.searching.space import trial_seed
 

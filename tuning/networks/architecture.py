@@ -43,6 +43,7 @@ class Architecture:
         crop: How a knee is brought to the input, see `InputConfig`: "fit" letterboxes the whole crop, as releases
             before 0.9.0 did; "frame" takes the square about the joint, however the film was cut.
         weight_decay: Of the kernels, as a part of the learning rate (AdamW: Loshchilov & Hutter, ICLR 2019).
+        reach: Side of the frame over that of the joint's box, see `InputConfig`; of "frame" alone.
     """
 
     size: int = 160
@@ -62,11 +63,13 @@ class Architecture:
     backbone: str = ""
     crop: Crop = "fit"
     weight_decay: float = 0.01
+    reach: float = 1.0
 
     @property
     def input(self) -> InputConfig:
         """The network's input."""
-        return InputConfig(self.size, self.size, frame.LOW, frame.HIGH, self.crop)
+        reach = self.reach if self.crop == "frame" else 1.0
+        return InputConfig(self.size, self.size, frame.LOW, frame.HIGH, self.crop, reach)
 
     @property
     def margin(self) -> int:
@@ -133,15 +136,18 @@ SEARCH_SPACE: dict[str, tuple[Any, ...]] = {
     "backbone": ("", *backbones.BACKBONES),
     "crop": ("frame", "fit"),
     "weight_decay": (0.01, 0.1, 0.6),
+    "reach": (0.85, 1.0, 1.15),
 }
 """The values of every choice that a search can draw; see `narrowed` for those it draws by default."""
 DEFAULT_SPACE: dict[str, tuple[Any, ...]] = {
     "size": SEARCH_SPACE["size"][:-1],
     "backbone": ("",),
     "crop": ("frame",),
+    "reach": (1.0,),
 }
 """Choices of which a search draws fewer values by default. A backbone's weights are an extra to install, and a search
-with a seed finds the same with and without that extra. The largest size pays only with a backbone."""
+with a seed finds the same with and without that extra. The largest size pays only with a backbone. Each further reach
+has all films decoded once more."""
 
 
 def narrowed(only: Mapping[str, Sequence[str]], full: bool = False) -> dict[str, tuple[Any, ...]]:

@@ -43,13 +43,12 @@ class Member:
 def input_of(architectures: Sequence[Architecture]) -> InputConfig:
     """Return the input of an ensemble: that of its largest member; every other member shrinks it to its own.
 
-    Raises DataError for members of which some frame knees and others do not.
+    Raises DataError for members whose inputs show different parts of a knee.
     """
-    if len(crops := {architecture.crop for architecture in architectures}) > 1:
-        raise DataError(
-            f"Members whose inputs are made in different ways ({', '.join(sorted(crops))}) can't be joined."
-        )
-    return max((architecture.input for architecture in architectures), key=lambda config: config.width)
+    inputs = [architecture.input for architecture in architectures]
+    if len(ways := {f"{config.crop}, reach {config.reach:g}" for config in inputs}) > 1:
+        raise DataError(f"Members whose inputs are made in different ways ({'; '.join(sorted(ways))}) can't be joined.")
+    return max(inputs, key=lambda config: config.width)
 
 
 def assemble(

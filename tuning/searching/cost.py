@@ -34,6 +34,7 @@ def cost_of(architecture: Architecture) -> dict[str, float]:
                 dropout=of_training.dropout,
                 learning_rate=of_training.learning_rate,
                 weight_decay=of_training.weight_decay,
+                reach=of_training.reach,
                 augmentation=of_training.augmentation,
             )
         )

@@ -20,6 +20,8 @@ from .settings import FOLDS, OBJECTIVES, TUNERS, SearchSettings
 
 SCRATCH = ("stem", "block", "widths", "blocks", "normalisation")
 """Choices that a network with a backbone does not have."""
+DEPENDENT = dict.fromkeys(SCRATCH, ("backbone", "")) | {"reach": ("crop", "frame")}
+"""Of a choice that not every network has: the choice on which that depends, and the value with which it has it."""
 TEACHER = "teacher"
 """The choice that is no part of an architecture: a bundle whose answers are half of the target."""
 
@@ -53,10 +55,12 @@ def space_of(settings: SearchSettings) -> Space:
 def hyperparameters(space: Space) -> kt.HyperParameters:
     """Return the search space as Keras Tuner draws from it."""
     hp = kt.HyperParameters()
-    # The backbone comes first: the others may depend on it.
+    # The backbone comes first, and crop before reach: a choice may depend on one before it.
     for name in sorted(space, key=lambda name: name != "backbone"):
-        with_backbone = name in SCRATCH and set(space["backbone"]) != {""}
-        dependent = {"parent_name": "backbone", "parent_values": [""]} if with_backbone else {}
+        parent, value = DEPENDENT.get(name, ("", ""))
+        dependent = (
+            {"parent_name": parent, "parent_values": [value]} if parent and set(space[parent]) != {value} else {}
+        )
         hp.Choice(name, [str(value) for value in space[name]], ordered=False, **dependent)
     return hp
 
@@ -80,7 +84,7 @@ def named_points(space: Space) -> dict[str, dict[str, str]]:
         drawn = {
             choice: value
             for choice, value in asdict(architecture).items()
-            if not (architecture.backbone and choice in SCRATCH)
+            if choice not in DEPENDENT or getattr(architecture, DEPENDENT[choice][0]) == DEPENDENT[choice][1]
         }
         if all(value in space[choice] for choice, value in drawn.items()):
             points[name] = {choice: str(value) for choice, value in drawn.items()} | (

@@ -167,7 +167,7 @@ class Trainer:
                 order = np.resize(rng.permutation(rows), per_epoch * job.batch)
             some = order[done % per_epoch * job.batch :][: job.batch]
             strength = job.strength * rng.choice(STRENGTHS, job.batch)
-            draws = changes.draw(rng, self.packed.grades[some], strength, job.mixup, job.erase)
+            draws = self.draw(job, rng, some, strength, job.mixup, job.erase)
             rates = _rates(job, job.architecture.learning_rate * learning_rate(done, total or 10**6))
             state, loss = program.train(
                 state, self.films, jnp.asarray(some, jnp.int32), draws, wanted[some], weight[some], rates
@@ -185,6 +185,11 @@ class Trainer:
                 self.say(f"{job.name}: epoch {done / per_epoch:.1f}, loss {float(loss):.3f}; {_described(history[-1])}")
         seconds, audit, looks = time.monotonic() - begun, self.packed.fingerprint, self.test_evaluations(job)
         return model, state, Outcome(job, done / per_epoch, seconds, tuple(history), self.protocols, audit, looks)
+
+    def draw(self, job: Job, rng: np.random.Generator, rows: np.ndarray, *strength: Any) -> changes.Draws:
+        """Return the changes of some films in the job's frames; `strength` is what `changes.draw` takes."""
+        draws = changes.draw(rng, self.packed.grades[rows], *strength)
+        return draws._replace(scale=draws.scale * np.float32(job.architecture.reach))
 
     def test_evaluations(self, job: Job) -> int:
         """Return how often what taught this job was measured on test films."""
@@ -206,7 +211,7 @@ class Trainer:
         rng, parts = np.random.default_rng(5), []
         for first in range(0, len(rows), job.batch):
             some = np.resize(rows[first : first + job.batch], job.batch)
-            drawn = (changes.draw(rng, self.packed.grades[some], strength) for _ in range(draws))
+            drawn = (self.draw(job, rng, some, strength) for _ in range(draws))
             parts.append(sum(program.answer(state, self.films, jnp.asarray(some, jnp.int32), one) for one in drawn))
         return np.concatenate([np.asarray(part) for part in parts])[: len(rows)] / draws
 

@@ -1,7 +1,7 @@
 """What is trained on an accelerator: jobs as data, and the targets that each of them learns."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -45,7 +45,7 @@ class Job:
     @property
     def program(self) -> tuple[Architecture, int]:
         """Jobs of one program are compiled once: what differs between them is an argument of the step."""
-        return Architecture(**{**self.architecture.__dict__, "learning_rate": 0.0, "augmentation": 0.0}), self.batch
+        return replace(self.architecture, learning_rate=0.0, augmentation=0.0, reach=1.0), self.batch
 
 
 def jobs_from(rows: list[dict[str, Any]], packed: Collection[str] = ()) -> list[Job]:

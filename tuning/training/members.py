@@ -84,7 +84,8 @@ def load_ensemble(train: Path, protocol: str = "", reach: float | None = None) -
     Args:
         train: Output folder of the training.
         protocol: See `load_members`.
-        reach: Reach of its frames, see `InputConfig`; None is that of the bundle that was adapted, otherwise 1.
+        reach: Reach of its frames, see `InputConfig`; None is that of the bundle that was adapted, otherwise that with
+            which the members were trained.
 
     Raises:
         SettingsError: The reach is not from 0.5 to 1.5, or is given for networks that see no frame.
@@ -93,7 +94,7 @@ def load_ensemble(train: Path, protocol: str = "", reach: float | None = None) -
     config = input_of([member.architecture for member in members])
     record = read_record(train)
     if reach is None:
-        reach = float((record.base or {}).get("reach", 1.0))
+        reach = float((record.base or {}).get("reach", config.reach))
     if not 0.5 <= reach <= 1.5:
         raise SettingsError(f"--reach {reach:g}: choose a number from 0.5 to 1.5.")
     if reach != 1 and config.crop != "frame":
