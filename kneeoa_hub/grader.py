@@ -24,6 +24,7 @@ from .imaging.folders import films_of
 from .imaging.heatmap import heatmap_over
 from .imaging.laterality import knee_sides
 from .imaging.letterbox import Box, letterbox, network_values
+from .imaging.markers import MarkerReader
 from .imaging.refusal import Refusal, TrainingDistances, check_pixels, refuse
 from .imaging.screen import Screener, Screening, box_in_given_film
 from .keras_files import load_model
@@ -126,6 +127,7 @@ class KneeGrader:
         networks = open_networks(bundle, threads)
         self.network: Network = networks.grading
         self.screener: Screener = networks.screener
+        self._read_markers = MarkerReader(threads)
         self._distances = TrainingDistances(config.refusal)
         self._conformal = config.conformal.at(level)
         settings = Settings.from_environ()
@@ -318,7 +320,7 @@ class KneeGrader:
             refused = refuse("not-a-knee", float(distances.min()))
         if refused and not force:
             return self._report(film, refused)
-        sides, warnings = knee_sides(film, screening)
+        sides, warnings = knee_sides(film, screening, self._read_markers(screening.film.pixels))
         knees = tuple(
             self._knee(box, region, side, fitted.content, *values)
             for box, region, side, fitted, *values in zip(

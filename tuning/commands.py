@@ -8,7 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .commands_extra import adapt_options, gate_options, locator_options, run_adapt, run_gate, run_locator
+from .commands_extra import (
+    adapt_options,
+    gate_options,
+    locator_options,
+    markers_options,
+    run_adapt,
+    run_gate,
+    run_locator,
+    run_markers,
+)
 from .run import console
 from .run.option_types import count, count_or_zero, proportion, seed
 
@@ -329,6 +338,14 @@ COMMANDS = (
         "output of audit",
         locator_options,
         run_locator,
+    ),
+    Command(
+        "markers",
+        "train and measure the network that reads burnt-in markers",
+        "python -m tuning markers --data runs/audit --out runs/markers",
+        "output of audit",
+        markers_options,
+        run_markers,
     ),
     Command(
         "gate",

@@ -1,4 +1,4 @@
-"""The command line of the steps outside the loop: locator, gate and adapt."""
+"""The command line of the steps outside the loop: locator, markers, gate and adapt."""
 
 import argparse
 from pathlib import Path
@@ -32,6 +32,25 @@ def run_locator(options: argparse.Namespace) -> str:
         grader=options.grader,
     )
     return f"locator: {locator(Path(options.data), Path(options.out), settings) / 'locator.json'}"
+
+
+def markers_options(step: argparse.ArgumentParser) -> None:
+    """Add the options of the step markers."""
+    step.add_argument("--films", type=count, default=200, help="films composed from training knees (default 200)")
+    step.add_argument("--parts", type=count, default=5000, help="parts of these, with markers (default 5000)")
+    step.add_argument("--test-films", type=count, default=60, help="films to measure on (default 60)")
+    step.add_argument("--seed", type=seed, default=0, help="seed of the draws and the weights (default 0)")
+
+
+def run_markers(options: argparse.Namespace) -> str:
+    """Run the step markers; return the line that is printed at the end."""
+    with console.quiet_start():
+        from .markers import MarkerSettings, markers
+
+    settings = MarkerSettings(
+        films=options.films, parts=options.parts, test_films=options.test_films, seed=options.seed
+    )
+    return f"markers: {markers(Path(options.data), Path(options.out), settings) / 'markers.json'}"
 
 
 def gate_options(step: argparse.ArgumentParser) -> None:

@@ -88,7 +88,7 @@ def locator(audit: Path, out: Path, settings: LocatorSettings = LocatorSettings(
     if (out / RESULT).exists():
         return out
     films = read_films(audit)
-    crops = {split: _crops(audit, films, split) for split in ("train", "val")}
+    crops = {split: single_knees(audit, films, split) for split in ("train", "val")}
     config = InputConfig(settings.side, settings.side)
     if not (out / LOCATOR).exists():
         _train(crops["train"], out, config, settings)
@@ -193,7 +193,7 @@ def choose_threshold(
     return THRESHOLDS[best[len(best) // 2]]
 
 
-def _crops(audit: Path, films: Sequence[AuditedFilm], split: str) -> list[AuditedFilm]:
+def single_knees(audit: Path, films: Sequence[AuditedFilm], split: str) -> list[AuditedFilm]:
     """Return the usable crops of a split. Raises DataError when there is none."""
     crops = [film for film in films if film.split == split and film.usable and is_crop(film)]
     if not crops:

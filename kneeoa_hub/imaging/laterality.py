@@ -1,6 +1,11 @@
 """Laterality: which knee of the patient each knee of a film is, as far as the film allows to say."""
 
+from collections.abc import Sequence
+
+from .dicom_header import SIDES
 from .film import Film
+from .letterbox import Box
+from .markers import Marker
 from .screen import Screening
 
 SIDE_WARNING = (
@@ -16,20 +21,36 @@ MIRRORED_WARNING = (
 """The warning about a film whose patient orientation is reversed."""
 SEVERAL_KNEES_WARNING = "The film's header says {side}, but more than one knee was found, so their sides are not known."
 """The warning where one side in the header would have to name several knees."""
+MARKERS_WARNING = "The side comes from the letters that were read on the film; the header does not name it."
+"""The warning where burnt-in markers give the side."""
+MARKERS_MIRRORED_WARNING = (
+    "The side comes from the letters that were read on the film; the header does not name it. By them the patient's"
+    " left knee is at the picture's left."
+)
+"""The warning where burnt-in markers say that a picture is mirrored, or seen from behind."""
+CONTRADICTION = "A letter that was read on the film contradicts the side in its header; check which of them is wrong."
+"""The warning where a burnt-in marker names another side than the header."""
+ONE_LEG = 2.5
+"""A film is of one leg where it is at most so many times as wide as its knee. On wider ones a marker may be that of the
+other leg, whose knee was not found."""
 OPPOSITE = {"L": "R", "R": "L"}
 """The opposite direction of the two that matter for the side."""
 
 
-def knee_sides(film: Film, screening: Screening) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
+def knee_sides(
+    film: Film, screening: Screening, markers: Sequence[Marker] = ()
+) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
     """Say the side of each graded knee.
 
     A single knee has the side that the header names. Two knees that lie side by side have theirs by the patient
-    orientation in the header, or else by the convention of the field. No other knee has a side, and no side ever
-    comes from a file's name.
+    orientation in the header. Where the header is silent, burnt-in markers say it, and then, of two knees, the
+    convention of the field. A marker never overrules a header. No other knee has a side, and no side ever comes from
+    a file's name.
 
     Args:
         film: The film as it was given, with what its header says.
         screening: Its knees.
+        markers: The letters that were read on `screening.film`.
 
     Returns:
         "left", "right" or None for each of `screening.boxes`, and the warnings about them.
@@ -37,7 +58,8 @@ def knee_sides(film: Film, screening: Screening) -> tuple[tuple[str | None, ...]
     boxes = screening.boxes
     found, unknown = {*boxes, *screening.doubtful}, (None,) * len(boxes)
     if len(found) == 1:
-        return (film.side,) * len(boxes), ()
+        side, warnings = _side_of_one(film.side, _letter_beside(markers, boxes[0], screening.film.width))
+        return (side,) * len(boxes), warnings
     if film.side:  # it may be the side of a knee that was left out
         return unknown, (SEVERAL_KNEES_WARNING.format(side=film.side),)
     if len(boxes) != 2 or len(found) != 2:
@@ -45,11 +67,47 @@ def knee_sides(film: Film, screening: Screening) -> tuple[tuple[str | None, ...]
     if boxes[0][2] > boxes[1][0]:
         return unknown, (STACKED_WARNING,)
     turns = screening.pose[0]
-    direction = right_of_upright(film, turns)
-    if direction == "R":
-        return ("left", "right"), (MIRRORED_WARNING,)
+    said, read = right_of_upright(film, turns), _right_by_markers(markers, boxes[0], boxes[1])
+    said = said if said in OPPOSITE else ""
+    contradiction = (CONTRADICTION,) if said and read == OPPOSITE[said] else ()
+    if (said or read) == "R":
+        return ("left", "right"), (MIRRORED_WARNING if said else MARKERS_MIRRORED_WARNING, *contradiction)
+    if said or read:
+        return ("right", "left"), contradiction if said else (MARKERS_WARNING,)
     warning = SIDE_WARNING.replace("picture's left", "upright picture's left") if turns else SIDE_WARNING
-    return ("right", "left"), () if direction == "L" else (warning,)
+    return ("right", "left"), (warning,)
+
+
+def _side_of_one(said: str | None, letter: str) -> tuple[str | None, tuple[str, ...]]:
+    """Return the side of the one knee of a film by header and marker, and warnings."""
+    read = SIDES.get(letter)
+    if said:
+        return said, (CONTRADICTION,) if read and read != said else ()
+    return read, (MARKERS_WARNING,) if read else ()
+
+
+def _letter_beside(markers: Sequence[Marker], box: Box, width: int) -> str:
+    """Return the letter of the markers beside a knee, "" where there is none, or where it may be of another leg."""
+    letters = {marker.letter for marker in markers}
+    return letters.pop() if len(letters) == 1 and width <= ONE_LEG * (box[2] - box[0]) else ""
+
+
+def _right_by_markers(markers: Sequence[Marker], first: Box, second: Box) -> str:
+    """Return where in the patient the picture's right lies by the markers of two knees: "L", "R", or "" if unclear.
+
+    Letters of both sides say it by their order. A letter of one side says it only from beyond both knees, since a
+    marker between the legs can be of either.
+    """
+    columns = {letter: [marker.x for marker in markers if marker.letter == letter] for letter in OPPOSITE}
+    right, left = columns["R"], columns["L"]
+    if right and left:
+        return "L" if max(right) < min(left) else "R" if max(left) < min(right) else ""
+    for letter, places in columns.items():
+        if places and max(places) < (first[0] + first[2]) / 2:
+            return OPPOSITE[letter]
+        if places and min(places) > (second[0] + second[2]) / 2:
+            return letter
+    return ""
 
 
 def right_of_upright(film: Film, turns: int) -> str:

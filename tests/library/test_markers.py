@@ -1,0 +1,97 @@
+"""Burnt-in markers: which letters are read, and what follows from them for the side of a knee."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from PIL import Image, ImageDraw, ImageFont
+
+from kneeoa_hub.imaging.film import Film
+from kneeoa_hub.imaging.laterality import (
+    CONTRADICTION,
+    MARKERS_MIRRORED_WARNING,
+    MARKERS_WARNING,
+    SIDE_WARNING,
+    knee_sides,
+)
+from kneeoa_hub.imaging.markers import Marker, MarkerReader
+from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
+from kneeoa_hub.imaging.screen import Screening
+
+BOTH = ((20, 40, 60, 80), (140, 40, 180, 80))
+ONE = ((20, 40, 80, 100),)
+NAMED, MIRRORED, BY_MARKER = ("right", "left"), ("left", "right"), (MARKERS_WARNING,)
+
+
+@pytest.fixture(scope="module")
+def reader() -> MarkerReader:
+    return MarkerReader(threads=1)
+
+
+def drawn(letter: str, x: int, mirrored: bool = False) -> np.ndarray:
+    """A film of two legs, 900 pixels wide, with a letter in a light box."""
+    picture = Image.fromarray(two_knee_film((1, 2), 7).pixels).resize((900, 450))
+    box = Image.new("L", (40, 44), 250)
+    ImageDraw.Draw(box).text((20, 22), letter, 30, ImageFont.load_default(36), anchor="mm")
+    picture.paste(box.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else box, (x, 20))
+    return np.asarray(picture)
+
+
+@pytest.mark.parametrize("letter", ["L", "R"])
+def test_an_upright_letter_is_read_where_it_is(reader, letter):
+    (marker,) = reader(drawn(letter, 840).astype(np.float32))
+    assert marker.letter == letter
+    assert np.hypot(marker.x - 860, marker.y - 42) < 12
+    assert reader(drawn(letter, 840, mirrored=True).astype(np.float32)) == ()
+
+
+def test_nothing_is_read_where_there_is_no_letter(reader):
+    for letter in "DE7":
+        assert reader(drawn(letter, 10).astype(np.float32)) == ()
+    assert reader(knee_film(2, 7).pixels) == ()  # a crop of a joint is not searched
+
+
+@pytest.mark.parametrize(
+    ("letters", "said", "sides", "warnings"),
+    [
+        ({}, "", NAMED, (SIDE_WARNING,)),
+        ({"R": 5}, "", NAMED, BY_MARKER),
+        ({"L": 195}, "", NAMED, BY_MARKER),
+        ({"R": 90, "L": 110}, "", NAMED, BY_MARKER),
+        ({"R": 195}, "", MIRRORED, (MARKERS_MIRRORED_WARNING,)),
+        ({"L": 5, "R": 195}, "", MIRRORED, (MARKERS_MIRRORED_WARNING,)),
+        ({"L": 70}, "", NAMED, (SIDE_WARNING,)),  # between the legs it may be of either
+        ({"R": 5}, "L", NAMED, ()),
+        ({"R": 195}, "L", NAMED, (CONTRADICTION,)),
+    ],
+)
+def test_letters_give_the_sides_of_two_knees_where_the_header_does_not(letters, said, sides, warnings):
+    film = Film(np.zeros((120, 200), np.float32), "film", orientation=(said, "F" if said else ""))
+    markers = [Marker(letter, x, 10, 1) for letter, x in letters.items()]
+    assert knee_sides(film, Screening(film, BOTH), markers) == (sides, warnings)
+
+
+@pytest.mark.parametrize(
+    ("letters", "said", "width", "side", "warnings"),
+    [
+        ("R", None, 100, "right", BY_MARKER),
+        ("L", "left", 100, "left", ()),
+        ("L", "right", 100, "right", (CONTRADICTION,)),
+        ("RL", None, 100, None, ()),
+        ("R", None, 300, None, ()),  # wide enough for another leg, whose marker it may be
+    ],
+)
+def test_a_letter_gives_the_side_of_one_knee_where_the_header_does_not(letters, said, width, side, warnings):
+    film = Film(np.zeros((120, width), np.float32), "film", side=said)
+    markers = [Marker(letter, 10, 10, 1) for letter in letters]
+    assert knee_sides(film, Screening(film, ONE), markers) == ((side,), warnings)
+
+
+def test_the_sides_of_a_real_film_come_from_its_letters(grader, data):
+    with zipfile.ZipFile(data / "outside.zip") as archive:
+        film = np.asarray(Image.open(io.BytesIO(archive.read("films/001.jpg"))).convert("L"))
+    report = grader.grade(film)
+    assert [knee.side for knee in report.knees] == ["right", "left"]
+    assert MARKERS_WARNING in report.warnings
+    assert SIDE_WARNING in grader.grade(np.ascontiguousarray(film[:, ::-1])).warnings  # no letter is read in a mirror
