@@ -20,6 +20,9 @@ from tuning.__main__ import main as tuning_main
 
 from ..support.hub_people import REPO, Person
 
+OTHER_KERAS = {"floatx": "float16", "epsilon": 1e-3, "backend": "torch", "image_data_format": "channels_first"}
+"""What other software may leave in ~/.keras/keras.json; layers would take rows for channels."""
+
 
 @pytest.mark.parametrize(
     ("name", "nearest"),
@@ -187,17 +190,24 @@ def test_keras_gets_the_settings_of_the_networks_whatever_was_set_before():
 
 
 @pytest.mark.keras
-def test_variables_of_keras_that_cut_a_training_are_named_and_dropped():
+def test_variables_of_keras_that_cut_a_training_are_named_and_dropped_and_its_file_is_not_read(tmp_path):
     """In a process of its own, since Keras reads them once. It cannot even be imported with these values."""
+    (tmp_path / ".keras").mkdir()
+    (tmp_path / ".keras" / "keras.json").write_text(json.dumps(OTHER_KERAS), "utf-8")
     odd = {
         "KERAS_MAX_EPOCHS": "few",
         "KERAS_MAX_STEPS_PER_EPOCH": "1",
         "KERAS_NNX_ENABLED": "1",
         "KERAS_BACKEND": "jax",
     }
-    code = "from tuning.run import console; console.prepare(); import keras; print(keras.config.max_steps_per_epoch())"
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ | odd, capture_output=True, text=True)
-    assert (done.returncode, done.stdout) == (0, "None\n"), done.stderr
+    code = (
+        "from tuning.run import console; console.prepare(); import keras; c = keras.config;"
+        " print(c.max_steps_per_epoch(), c.floatx(), c.image_data_format(), c.backend())"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "KERAS_HOME"}
+    environment |= odd | {"HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "None float32 channels_last jax\n"), done.stderr
     assert [line.split(" ")[0] for line in done.stderr.splitlines() if "is ignored; it would" in line] == list(odd)[:3]
 
 
