@@ -1,4 +1,4 @@
-# make run: the whole loop, small. make quick: what to try after each change. make test: every test. make weights: the shipped weights, from real films, on one GPU, within hours; TEACHER is the bundle of release 0.8.0. docs/install.md says the same without make.
+# `make help` lists what there is; docs/install.md says the same without make.
 PYTHON ?= python3
 BIN := .venv/bin
 TEACHER ?= ./kneeoa-cnn-0.8.0
@@ -11,29 +11,33 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 # Without it Python would compile the tests, and every process that they start the package, each time anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run quick test app space bench weights docs lint clean
+.PHONY: run help quick test app space bench weights docs lint clean
 
-run: .venv/ready
+run: .venv/ready  ## the whole loop, small, on synthetic films; sample films are graded with the shipped weights
 	@$(BIN)/python -m tuning.quickstart
 
-quick: .venv/ready
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):.*##/\1 -/p' Makefile
+
+quick: .venv/ready  ## what to try after each change: lint, and the quick tests of the library
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(TESTS) -n auto --maxprocesses 4 tests/library -m "not slow and not keras and not films"
 
-test: .venv/ready
+test: .venv/ready  ## every test
 	$(TESTS) -n $(PROCESSES)
 
-app: .venv/ready
+app: .venv/ready  ## the Flask app, on port 8000
 	$(BIN)/python -m flask_app
 
-space: .venv/ready
+space: .venv/ready  ## the Gradio demo, on port 7860
 	$(BIN)/python -m spaces.app
 
-bench: .venv/ready
+bench: .venv/ready  ## the figures of speed in docs/benchmarks.md
 	$(BIN)/python -m benchmarks.speed
 
-weights: .venv/ready
+# TEACHER is the bundle of release 0.8.0.
+weights: .venv/ready  ## the shipped weights, from the real films in KNEEOA_DATA, on one GPU, within hours
 	$(BIN)/python benchmarks/gornale_protocol.py --data "$(KNEEOA_DATA)" --out runs/gornale.csv
 	$(BIN)/python -m tuning audit --data oai="$(KNEEOA_DATA)/oai299_train.zip" --data oai="$(KNEEOA_DATA)/oai299_val.zip" \
 		--data oai="$(KNEEOA_DATA)/oai299_test.zip" --data gornale=runs/gornale.csv --locator "$(TEACHER)" --out runs/audit
@@ -50,10 +54,10 @@ weights: .venv/ready
 	$(BIN)/python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/bundle --name kneeoa-cnn \
 		--cross-domain docs/evidence/cross-domain/cross-domain.json --robustness runs/robustness
 
-docs: .venv/ready
+docs: .venv/ready  ## the documentation as a site, in site/; fails on a broken link
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-lint: .venv/ready
+lint: .venv/ready  ## linters, and types of code and tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
@@ -64,5 +68,5 @@ lint: .venv/ready
 	$(BIN)/python -m pip install --quiet --no-deps -e .
 	touch $@
 
-clean:
+clean:  ## delete what the other targets made, but for the environment
 	rm -rf runs build dist site

@@ -1,6 +1,7 @@
 """Every error, refusal, command, option and setting is documented."""
 
 import argparse
+import ast
 import inspect
 import json
 import re
@@ -28,6 +29,27 @@ def test_every_error_and_refusal_is_documented():
     assert len({kind.code for kind in kinds}) == len(kinds)
     assert all(f"| `{kind.__name__}` | `{kind.code}` | {kind.status} | {kind.__doc__} |" in text for kind in kinds)
     assert all(f"| `{reason}` | {message} |" in text for reason, message in MESSAGES.items())
+
+
+def public_functions(path: Path) -> Iterator[ast.FunctionDef]:
+    """The functions of a module, and the methods of its public classes."""
+    body = ast.parse(path.read_text("utf-8")).body
+    for node in (*body, *(n for c in body if isinstance(c, ast.ClassDef) and c.name[0] != "_" for n in c.body)):
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            yield node
+
+
+@pytest.mark.parametrize("package", ["kneeoa_hub", "tuning", "flask_app", "spaces", "benchmarks"])
+def test_a_public_function_of_more_than_two_arguments_explains_each(package):
+    unexplained = []
+    for path in sorted((ROOT / package).rglob("*.py")):
+        for function in public_functions(path):
+            given = function.args.posonlyargs + function.args.args + function.args.kwonlyargs
+            names = [one.arg for one in given if one.arg not in ("self", "cls")]
+            _, _, explained = (ast.get_docstring(function) or "").partition("Args:\n")
+            if len(names) > 2 and not all(re.search(rf"^ +{name}: ", explained, re.MULTILINE) for name in names):
+                unexplained.append(f"{path.relative_to(ROOT)}: {function.name}")
+    assert unexplained == []
 
 
 def test_every_command_and_option_is_documented():

@@ -46,7 +46,10 @@ def run_loop(root: Path) -> None:
     write_films(root / "films", 100)
     small = [
         f"--only={choice}"
-        for choice in ("size=96", "stem=conv5", "widths=16-32-64-128", "block=residual,plain", "blocks=1", "dense=")
+        for choice in (
+            *("size=96", "crop=frame", "stem=conv5", "widths=16-32-64-128", "block=residual,plain", "blocks=1"),
+            "dense=",
+        )
     ]
     search = ("search", "--data", root / "audit", "--out", root / "search", "--tuner", "random", "--trials", 2)
     train = ("train", "--data", root / "search", "--out", root / "train")
@@ -58,4 +61,6 @@ def run_loop(root: Path) -> None:
     step("evaluate", "--data", root / "train", "--out", root / "evaluate")
     step("export", "--data", root / "evaluate", "--out", root / "bundle", "--name", "kneeoa-synthetic")
     locator(root / "audit", root / "locator", LocatorSettings(**LOCATOR_SETTINGS, grader=str(root / "bundle")))
+    located = ("--locator", root / "locator", "--out", root / "located", "--name", "kneeoa-synthetic")
+    step("export", "--data", root / "evaluate", *located)
     step("publish", "--data", root / "bundle", "--out", root / "hub", "--tag", "v0.1")

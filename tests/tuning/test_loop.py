@@ -17,8 +17,10 @@ from tuning.data.sources import read_labels
 from tuning.data.table import read_films
 from tuning.data.table import write_films as write_table
 
+from ..support.eager import eagerly
 from ..support.loop import ROOT, process, refusal, step
 from ..support.schemas import schema
+from ..support.searches import write_search
 
 pytestmark = pytest.mark.keras
 
@@ -61,9 +63,8 @@ def test_the_published_bundle_is_pulled_and_grades(loop):
 @pytest.mark.slow
 def test_a_locator_goes_into_a_bundle_with_its_figures_and_from_there_into_another(loop, tmp_path):
     export = ("export", "--data", loop / "evaluate", "--locator")
-    step(*export, loop / "locator", "--out", tmp_path / "bundle")
-    step(*export, tmp_path / "bundle", "--out", tmp_path / "other")
-    first, second = (read_bundle(tmp_path / name) for name in ("bundle", "other"))
+    step(*export, loop / "located", "--out", tmp_path / "other")
+    first, second = read_bundle(loop / "located"), read_bundle(tmp_path / "other")
     assert first.config.locator == second.config.locator
     assert first.evidence.finding == second.evidence.finding
     assert (first.folder / LOCATOR).read_bytes() == (second.folder / LOCATOR).read_bytes()
@@ -134,21 +135,23 @@ def test_quadratic_kappa_agrees_with_scikit_learn():
 
 @pytest.mark.slow
 def test_a_training_on_one_dataset_is_measured_on_all_and_calibrated_on_its_own(loop, tmp_path):
-    write_films(tmp_path / "others", 60, seed=1)
+    from tuning.networks.architecture import Architecture
+
+    write_films(tmp_path / "others", 50, seed=1)
     both = ("--data", f"here={loop / 'films'}", "--data", f"there={tmp_path / 'others'}")
-    arguments = ("--epochs", 1, "--batch", 16, "--architecture", "residual", "--datasets")
-    for command in (
-        ("audit", *both, "--out", tmp_path / "audit"),
-        ("train", "--data", tmp_path / "audit", "--out", tmp_path / "train", *arguments, "here"),
-        ("evaluate", "--data", tmp_path / "train", "--out", tmp_path / "evaluate"),
-    ):
-        step(*command)
+    step("audit", *both, "--out", tmp_path / "audit")
+    small = Architecture(size=96, widths="16-32-64-128", block="plain", crop="frame")
+    searched = write_search(tmp_path / "search", tmp_path / "audit", [small])
+    train = ("train", "--data", searched, "--epochs", 1, "--batch", 16, "--architecture", "0000", "--datasets")
+    with eagerly():
+        step(*train, "here", "--out", tmp_path / "train")
+    step("evaluate", "--data", tmp_path / "train", "--out", tmp_path / "evaluate")
     evidence = json.loads((tmp_path / "evaluate" / "evidence.json").read_text("utf-8"))
     assert evidence["training"]["datasets"] == ["here"]
     assert set(evidence["metrics"]) == {"here_val", "here_test", "there_val", "there_test"}
     assert evidence["calibration"]["temperature"]["n"] == evidence["metrics"]["here_val"]["qwk"]["n"]
-    command = ("train", "--data", tmp_path / "audit", "--out", tmp_path / "none", *arguments, "nowhere")
-    assert "There is no film of nowhere; choose among here, there." in refusal(*command)
+    said = refusal(*train, "nowhere", "--out", tmp_path / "none")
+    assert "There is no film of nowhere; choose among here, there." in said
 
 
 @pytest.mark.slow
@@ -161,10 +164,11 @@ def test_nothing_is_calibrated_on_a_knee_that_a_newer_audit_knows_from_training(
         tmp_path / "newer" / "films.csv",
         [replace(film, leakage_group=taught.leakage_group) if film.file in copies else film for film in films],
     )
-    evaluate = ("evaluate", "--data", loop / "train", "--validation-only")
-    for out, more in (("all", ()), ("apart", ("--copies", tmp_path / "newer"))):
-        step(*evaluate, "--out", tmp_path / out, *more)
-    plain, apart = (json.loads((tmp_path / out / "evidence.json").read_text("utf-8")) for out in ("all", "apart"))
+    evaluate = ("evaluate", "--data", loop / "train", "--validation-only", "--copies", tmp_path / "newer")
+    step(*evaluate, "--out", tmp_path / "apart")
+    plain, apart = (
+        json.loads((folder / "evidence.json").read_text("utf-8")) for folder in (loop / "evaluate", tmp_path / "apart")
+    )
     count = plain["metrics"]["synthetic_val"]["qwk"]["n"]
     assert plain["calibration"]["temperature"]["n"] == count
     assert apart["calibration"]["temperature"]["n"] == count - 4

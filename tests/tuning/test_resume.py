@@ -173,7 +173,7 @@ def test_two_searches_with_the_default_seed_find_the_same(audited, tmp_path):
     small = SearchSettings("random", trials=2, epochs=1, films=20, validation_films=20, batch=10, only=only)
     measured = ("milliseconds", "seconds", "ended")
     with eagerly():
-        for name, settings in (("first", small), ("second", small), ("other", replace(small, seed=1))):
+        for name, settings in (("first", small), ("second", small), ("other", replace(small, seed=1, trials=1))):
             search(audited, tmp_path / name, settings)
     first, second, other = (
         [
@@ -182,8 +182,9 @@ def test_two_searches_with_the_default_seed_find_the_same(audited, tmp_path):
         ]
         for name in ("first", "second", "other")
     )
+    assert len(first) == 2
     assert first == second
-    assert first != other
+    assert other[0] not in first
 
 
 @pytest.fixture
