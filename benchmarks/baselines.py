@@ -74,7 +74,7 @@ BASELINES: dict[str, tuple[str, Callable[[], Pipeline | HistGradientBoostingClas
     "HOG, linear": ("hog", linear),
     "HOG, boosted trees": ("hog", shortcuts.trees),
 }
-"""By name, the features of a baseline and what makes its untrained model."""
+"""The features of each baseline and the function that makes its untrained model, by its name."""
 
 
 def splits(films: list[AuditedFilm], dataset: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:

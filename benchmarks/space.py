@@ -27,7 +27,7 @@ from PIL import Image
 
 ROOT = Path(__file__).parent.parent
 VISITORS, FILMS_EACH = 20, 5
-"""Of the crowd."""
+"""Number of visitors in the crowd, and of films that each of them sends."""
 SIDES = (1500, 4000)
 """Pixels per side of the films."""
 REPEATS = 9

@@ -54,7 +54,7 @@ MEASURED = 250
 """Synthetic films of each kind to measure on."""
 
 Predict = Callable[[Sequence[np.ndarray]], np.ndarray]
-"""From films [H,W] to probabilities of CLASSES [N,11]."""
+"""A function from films [H,W] to probabilities of CLASSES [N,11]."""
 
 
 @dataclass(frozen=True)

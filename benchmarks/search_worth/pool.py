@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 PART = 1 / 3
-"""Of the pool that random draws train in full in the time of a search."""
+"""The part of the pool that random draws train in full in the time of a search."""
 
 
 class Trainings:

@@ -7,7 +7,7 @@ from .figure import Figure, compared, in_turns
 
 CLIENTS, ROUNDS = 16, 3
 SECONDS = {SMALL: 4.0, LARGE: 6.0}
-"""Of one turn of each kind of film."""
+"""Seconds of one turn with each kind of film."""
 
 
 def measure() -> list[Figure]:

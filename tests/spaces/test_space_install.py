@@ -18,7 +18,7 @@ BUNDLE = ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn"
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a new environment with requirements.txt and the Gradio of the header, as Hugging Face adds it.
+    """The Python of a new environment with requirements.txt and the Gradio of the header, as Hugging Face adds it.
 
     This Python's pip fills it, and compiles nothing: an app imports a small part of what its packages hold.
     """

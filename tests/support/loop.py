@@ -14,7 +14,7 @@ from .eager import eagerly
 
 ROOT = Path(__file__).parents[2]
 LOCATOR_SETTINGS = {"films": 30, "epochs": 1, "batch": 8, "side": 96, "test_films": 8, "made_films": 1}
-"""Of the locator of the loop, which takes seconds and finds little."""
+"""Settings of the locator of the loop, which takes seconds and finds little."""
 
 
 def step(*arguments: object) -> str:

@@ -98,7 +98,6 @@ def test_a_band_sees_its_rows_alone_and_its_map_is_empty_elsewhere(members, film
     assert maps[:, 1:-1].any()
 
 
-@pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")  # in Keras, while it exports
 def test_its_onnx_graph_gives_the_same_outputs(members, films, tmp_path, architectures):
     import keras
 

@@ -12,7 +12,6 @@ pytestmark = pytest.mark.keras
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning")  # in Keras, while it exports
 def test_it_writes_graph_limits_and_figures(audited, tmp_path, monkeypatch):
     from tuning import gate as step
     from tuning.gate import GateSettings, gate

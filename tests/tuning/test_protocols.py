@@ -6,10 +6,7 @@ import pytest
 from ..support.eager import eagerly
 from ..support.searches import write_search
 
-pytestmark = [
-    pytest.mark.keras,
-    pytest.mark.filterwarnings("ignore:In the future `np.object`:FutureWarning"),  # in Keras, while it exports
-]
+pytestmark = pytest.mark.keras
 
 PROTOCOLS = ("oai", "gornale")
 

@@ -106,7 +106,7 @@ PROBES: Mapping[str, Callable[[bytes, np.ndarray], Features]] = {
     "border of the film": lambda content, pixels: border(pixels),
     "film without its joint": lambda content, pixels: without_joint(pixels),
 }
-"""By its name, what each probe knows of a film: of its file's content, or of its pixels [H,W]."""
+"""What each probe knows of a film, by its name: of its file's content, or of its pixels [H,W]."""
 
 
 def probes(content: bytes, pixels: np.ndarray) -> tuple[Features, ...]:

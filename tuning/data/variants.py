@@ -24,7 +24,7 @@ VARIANTS, PLAIN = 6, 2
 MOVED, SCALED = 0.025, 0.05
 """Deviations of a frame's middle, in sides of the joint, and of the logarithm of its side: as a locator errs."""
 MOST = 3.0
-"""Of these deviations at most."""
+"""The largest change, in these deviations."""
 
 
 def load_variants(audit: Path, knees: Knees, config: InputConfig, count: int = VARIANTS, seed: int = 0) -> np.ndarray:

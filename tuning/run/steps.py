@@ -25,7 +25,7 @@ RESULTS = {
     "locator": "locator.json",
     "gate": "gate.json",
 }
-"""By step, the last file that later steps need: it is there when the step has finished."""
+"""The last file of each step that later steps need: it is there when the step has finished."""
 SEEDS = 2**32
 """Number of seeds: NumPy and Keras take 0 to one less."""
 

@@ -12,7 +12,7 @@ from ..training.search_result import Trial
 LEAST_TRIALS = 10
 """Finished trials below which no surrogate is fitted."""
 TREES, REPEATS = 100, 10
-"""Of the surrogate, and of the permutations of each choice."""
+"""Number of trees of the surrogate, and of permutations of each choice."""
 
 
 @dataclass(frozen=True)

@@ -273,6 +273,6 @@ PARTS: dict[str, Callable[[np.random.Generator], Part]] = {
     "ankle": _ankle,
     "skull": _skull,
 }
-"""By name, what builds a part."""
+"""The function that builds each part, by its name."""
 HELD_OUT_PARTS = ("elbow", "ankle", "skull")
 """Parts that a gate is measured on but never trained on."""

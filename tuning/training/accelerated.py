@@ -34,7 +34,7 @@ from .jobs import Job, jobs_from, targets
 from .pack import Packed, Teacher, keep_teacher, starts, teachers_of, unpack
 
 STRENGTHS = 0.25, 0.6, 1.0
-"""Of the changes, as parts of the job's own; a film is as likely to have one as another."""
+"""Strengths of the changes, as parts of the job's own; a film is as likely to have one as another."""
 TEACHERS_STRENGTH, TEACHERS_DRAWS = 0.25, 4
 """A teacher answers for mildly changed films, and for each of them so many times."""
 WARM_UP, WARM_UP_STEPS = 0.06, 400
@@ -42,7 +42,7 @@ WARM_UP, WARM_UP_STEPS = 0.06, 400
 FIRST_STEPS, MEASURED_STEPS = 4, 24
 """Steps before and while a step is timed, which tells how many there is time for."""
 OUTCOMES = "outcomes.json"
-"""Of all jobs of a run, beside their weights."""
+"""The outcomes of all jobs of a run, beside their weights."""
 MEASURED_AT = 0.25, 0.5, 0.75, 0.9, 1.0
 """Proportions of a training at which validation films are graded."""
 

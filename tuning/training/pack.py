@@ -22,7 +22,7 @@ from ..data.table import AuditedFilm, read_films
 from ..data.variation import gray_bytes
 
 QUALITY = 82
-"""Of WebP: 42 dB of the peak to the error; trainings change films by far more."""
+"""Quality of WebP: 42 dB of the peak to the error; trainings change films by far more."""
 SPLITS = ("train", "val")
 ANSWERS = "answers-"
 """Before a bundle's name in the name of the file of its answers."""
