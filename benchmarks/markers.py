@@ -83,7 +83,13 @@ class Read:
 
 
 def measure(data: Path, reader: MarkerReader, grader: KneeGrader) -> Read:
-    """Read the films, and grade those of both knees with a silent, an agreeing and a contradicting header."""
+    """Read the films, and grade those of both knees with a silent, an agreeing and a contradicting header.
+
+    Args:
+        data: The folder with the real films.
+        reader: The reader of markers.
+        grader: The model.
+    """
     films = list(_outside(data))
     seen = [[marker.letter for marker in reader(_pixels(film))] for film in films]
     by_eye = [_by_eye(number) for number in range(len(films))]

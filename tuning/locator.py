@@ -194,7 +194,13 @@ def choose_threshold(
 
 
 def single_knees(audit: Path, films: Sequence[AuditedFilm], split: str) -> list[AuditedFilm]:
-    """Return the usable crops of a split. Raises DataError when there is none."""
+    """Return the usable crops of a split. Raises DataError when there is none.
+
+    Args:
+        audit: Output folder of the audit, for the error.
+        films: All films of the audit.
+        split: Name of the split.
+    """
     crops = [film for film in films if film.split == split and film.usable and is_crop(film)]
     if not crops:
         raise DataError(

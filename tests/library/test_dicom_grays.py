@@ -37,7 +37,7 @@ def test_a_window_without_width_is_ignored_with_a_warning():
 )
 @pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
 def test_a_window_that_misses_the_film_is_ignored_with_a_warning(centre, width, photometric):
-    stored = knee()
+    stored = knee().copy()
     stored[:, :70] %= 200  # a background, of which a window of low values would show the noise
     film = decode(dicom(stored, WindowCenter=centre, WindowWidth=width, PhotometricInterpretation=photometric))
     assert film.warnings == (MISSED_WINDOW,)

@@ -187,7 +187,14 @@ class Trainer:
         return model, state, Outcome(job, done / per_epoch, seconds, tuple(history), self.protocols, audit, looks)
 
     def draw(self, job: Job, rng: np.random.Generator, rows: np.ndarray, *strength: Any) -> changes.Draws:
-        """Return the changes of some films in the job's frames; `strength` is what `changes.draw` takes."""
+        """Return the changes of some films in the job's frames.
+
+        Args:
+            job: The job.
+            rng: Random generator of the draws.
+            rows: Rows of the films in the pack.
+            strength: Strength of the changes, as `changes.draw` takes it.
+        """
         draws = changes.draw(rng, self.packed.grades[rows], *strength)
         return draws._replace(scale=draws.scale * np.float32(job.architecture.reach))
 
