@@ -55,8 +55,14 @@ def run(arguments: argparse.Namespace) -> int:
     left = [film for film in films if file is None or film not in file.done]
     if arguments.report and len(left) < len(films):
         raise SettingsError(
-            f"--report would lack the {len(films) - len(left)} films that {arguments.out} already holds; give another"
-            " --out, or none."
+            f"--report would lack {len(films) - len(left)} of the films, which {arguments.out} already holds; give"
+            " another --out, or none."
+        )
+    if len(left) < len(films) and any(folders.values()):
+        print(
+            f"kneeoa: {escape_for_terminal(arguments.out)} already holds {len(films) - len(left)} of the films; this"
+            f" run writes no {', '.join(name for name, folder in folders.items() if folder)} for them.",
+            file=sys.stderr,
         )
     asked = any(folders[f"--{name}"] for name in OBJECTS)
     names = [STDIN_NAME if film == STANDARD_INPUT else film for film in left]
@@ -159,7 +165,10 @@ def _write(answers: Answers, file: "AnswerFile", asked: int, left: int) -> int:
     """Write the answers to the file, print a summary, and return how many films failed."""
     failed = file.write(_with_faults(_with_progress(answers, left)))
     before = f", {asked - left} were there before" if asked > left else ""
-    print(f"{escape_for_terminal(str(file.path))}: {left} films{before}, {failed} failed.", file=sys.stderr)
+    print(
+        f"{escape_for_terminal(str(file.path))}: {left} film{'s' * (left != 1)}{before}, {failed} failed.",
+        file=sys.stderr,
+    )
     return failed
 
 

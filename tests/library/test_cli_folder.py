@@ -84,7 +84,7 @@ def test_a_finished_file_has_its_last_film_graded_again_and_no_other(folder, tmp
     main(["grade", str(folder), "--out", str(out)])
     capsys.readouterr()
     main(["grade", str(folder), "--out", str(out)])
-    assert "1 films, 5 were there before" in capsys.readouterr().err
+    assert "1 film, 5 were there before" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_a_report_that_would_lack_films_is_not_written(films, tmp_path, capsys):
     assert main(command) == 0
     whole = (tmp_path / "grades.csv").read_bytes()
     assert main([*command, "--report", str(tmp_path / "report.html")]) == 2
-    assert "--report would lack the 1 films" in capsys.readouterr().err
+    assert "--report would lack 1 of the films" in capsys.readouterr().err
     assert not (tmp_path / "report.html").exists()
     assert (tmp_path / "grades.csv").read_bytes() == whole
 
@@ -235,8 +235,13 @@ def test_what_is_written_beside_films_lies_in_folders_like_theirs_and_is_no_film
     assert main(["grade", str(folder), "--overlays", str(folder / "seen")]) == 0
     written = {path.relative_to(folder).as_posix() for path in folder.rglob("*.graded.png")}
     assert written == {"seen/first/knee.graded.png", "seen/second/2025/knee.graded.png"}
-    assert main(["grade", str(folder), "--csv"]) == 0
-    assert len(list(csv.DictReader(io.StringIO(capsys.readouterr().out.partition("film,")[2])))) == 2
+    out = tmp_path / "grades.csv"
+    assert main(["grade", str(folder), "--out", str(out)]) == 0
+    assert len(list(csv.DictReader(out.open(encoding="utf-8", newline="")))) == 2
+    capsys.readouterr()
+    assert main(["grade", str(folder), "--out", str(out), "--overlays", str(tmp_path / "later")]) == 0
+    said = f"kneeoa: {out} already holds 1 of the films; this run writes no --overlays for them.\n"
+    assert said in capsys.readouterr().err
 
 
 def test_the_help_names_every_suffix_of_a_folder_s_films():
