@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import pydicom
 
-from kneeoa_hub.imaging.bounds.dicom import CountedReads
+from kneeoa_hub.imaging.bounds.dicom import VALUE_BYTES, CountedReads
 from kneeoa_hub.imaging.deflated import inflated
 from kneeoa_hub.imaging.dicom_header import read_statements
 from kneeoa_hub.imaging.film import Limits
@@ -45,12 +45,13 @@ class Digests:
             with quiet_logs(), quiet_warnings():
                 content = inflated(film, Limits())
                 read = CountedReads(content)
-                header = pydicom.dcmread(read, stop_before_pixels=True, force=True)  # type: ignore[arg-type]  # a file
+                header = pydicom.dcmread(read, VALUE_BYTES, stop_before_pixels=True, force=True)  # type: ignore[arg-type]
+                pixels = read.tell()
                 image = list(map(str, header.group_dataset(IMAGE_GROUP)))
                 said = _digest(repr((identity.__dict__, read_statements(header), image)).encode("utf-8", "replace"))
         except Exception:  # pydicom raises many kinds for a corrupt file
             return cls(whole, "", "")
-        return cls(whole, said, _digest(memoryview(content)[read.tell() :]))
+        return cls(whole, said, _digest(memoryview(content)[pixels:]))
 
 
 def _digest(content: bytes | memoryview) -> str:

@@ -1,22 +1,24 @@
 """Deflated DICOM (PS3.5 A.5): the data set is inflated up to a bound, since a few kilobytes may hold gigabytes."""
 
+import io
 import struct
 import zlib
 
-from .bounds.limit import OverBound
+from .bounds.limit import HEADER_BYTES, OverBound
 from .film import Limits
-from .formats import DEFLATED
+from .formats import DEFLATED, is_part_10
 
 META = 132
 """Where the file meta information begins (PS3.10 7.1)."""
-LONG_FORMS = (b"OB", b"OW", b"UN", b"SQ", b"UT")
+LONG_FORMS = (*(b"OB", b"OD", b"OF", b"OL", b"OV", b"OW"), *(b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
 """Value representations with a length of four bytes (PS3.5 7.1.2)."""
 SYNTAX, EXPLICIT = b"\x02\0\x10\0", b"1.2.840.10008.1.2.1\0"
 """Tag of Transfer Syntax UID, and the UID of the same data set when it is not deflated."""
-PIXEL_BYTES = 6
-"""Bytes of a pixel in three channels of 16 bits."""
-HEADER_BYTES = 2**20
-"""Most bytes of all elements beside the pixels."""
+PIXEL_BYTES = 3
+"""Most bytes of a pixel in a film of the largest size. One with more of them, as in three channels of 16 bits, has to
+be smaller, since its values are in memory three times."""
+PIECE_BYTES = 2**20
+"""This many bytes are inflated at a time."""
 
 
 def is_deflated(content: bytes) -> bool:
@@ -29,22 +31,42 @@ def inflated(content: bytes, limits: Limits) -> bytes:
 
     Raises OverBound for a data set that is larger than a film, and zlib.error for one that is corrupt.
     """
+    most = PIXEL_BYTES * limits.max_pixels + HEADER_BYTES
+    whole, is_whole = _inflated(content, most)
+    if not is_whole:
+        raise OverBound(f"over {most} bytes when it is inflated")
+    return whole
+
+
+def inflated_header(content: bytes) -> bytes:
+    """Return a DICOM file whose data set is inflated as far as its header may reach; see `inflated`."""
+    return _inflated(content, HEADER_BYTES)[0]
+
+
+def _inflated(content: bytes, most: int) -> tuple[bytes, bool]:
+    """Return a file with up to about `most` bytes of its data set inflated, and whether these are all."""
     start = _data_set_start(content)
     if not start:
-        return content
-    most = PIXEL_BYTES * limits.max_pixels + HEADER_BYTES
-    stream = zlib.decompressobj(-zlib.MAX_WBITS)
-    data = stream.decompress(content[start:], most)
-    if stream.unconsumed_tail:
-        raise OverBound(f"over {most} bytes when it is inflated")
+        return content, True
     meta = SYNTAX + b"UI" + struct.pack("<H", len(EXPLICIT)) + EXPLICIT
     group_length = b"\x02\0\0\0UL" + struct.pack("<HI", 4, len(meta))
-    return content[:META] + group_length + meta + data
+    whole = io.BytesIO()  # one buffer, which grows
+    whole.write(content[: _meta_start(content)] + group_length + meta)
+    stream, rest = zlib.decompressobj(-zlib.MAX_WBITS), content[start:]
+    while rest and whole.tell() <= most:
+        whole.write(stream.decompress(rest, PIECE_BYTES))
+        rest = stream.unconsumed_tail
+    return whole.getvalue(), not rest
+
+
+def _meta_start(content: bytes) -> int:
+    """Return where the file meta information begins: at once in a file that was stored without the preamble."""
+    return META if is_part_10(content) else 0
 
 
 def _data_set_start(content: bytes) -> int:
     """Return where the deflated data set begins; 0 for a file whose meta information names another syntax."""
-    at, deflated = META, False
+    at, deflated = _meta_start(content), False
     while content[at : at + 2] == b"\x02\0":
         kind = content[at + 4 : at + 6]
         head, form = (12, "<8xI") if kind in LONG_FORMS else (8, "<6xH")

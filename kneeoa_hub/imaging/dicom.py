@@ -87,7 +87,7 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
 
 
 def _film(header: Dataset, form: PixelForm, name: str, limits: Limits) -> Film:
-    stored, colour, form, warnings = _decoded(header, form, name)
+    stored, colour, form, warnings = _decoded(header, form, name, limits)
     pixels, exposed, faults = _shown(stored, header, form, name)
     stated = read_statements(header)
     unknown = () if form.photometric in (*GRAY, *COLOUR) else (UNKNOWN_GRAYS,)
@@ -219,11 +219,13 @@ def _check_form(header: Dataset, form: PixelForm, name: str, limits: Limits) -> 
         raise UnsupportedFilm(f"{name} is DICOM whose pixels do not take 8, 16 or 32 bits each; export it with 16.")
 
 
-def _decoded(header: Dataset, form: PixelForm, name: str) -> tuple[np.ndarray, float, PixelForm, tuple[str, ...]]:
+def _decoded(
+    header: Dataset, form: PixelForm, name: str, limits: Limits
+) -> tuple[np.ndarray, float, PixelForm, tuple[str, ...]]:
     """Return the stored values [H,W], how colourful the film is, the form of its values, and warnings."""
     try:
         with bounded(name):
-            stored, form, warnings = stored_values(header, form)
+            stored, form, warnings = stored_values(header, form, limits.max_pixels)
             if form.samples == 3:
                 return *gray_of(stored, form), form, warnings
             if form.photometric == PALETTE:

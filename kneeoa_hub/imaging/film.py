@@ -19,8 +19,9 @@ class Limits:
 
     Attributes:
         max_bytes: Most bytes of the file.
-        max_pixels: Most pixels. Those of WebP, and of 16 bits in several channels, count twice, since their decoders
-            need twice the memory. Of a tiled TIFF whole tiles count.
+        max_pixels: Most pixels. Those of WebP, of JPEG 2000 in colour, and of 16 bits in several channels count twice,
+            since their decoders need twice the memory; deeper ones count once for every eight bytes. Of a tiled TIFF
+            whole tiles count.
         min_side: Fewest pixels on the shorter side.
     """
 

@@ -45,9 +45,14 @@ class Header:
 
     @property
     def costly(self) -> str:
-        """What makes the decoder need twice the memory, so that pixels count twice; "" for any other film."""
+        """What makes the decoder need more memory, so that pixels count several times; "" for any other film."""
         if self.pillow:
             return ""
         if self.channels > 1:
             return f"{self.bits} bits in several channels"
         return "64 bits" if self.bits > 32 else ""
+
+    @property
+    def times(self) -> int:
+        """How often a pixel counts: once for every eight bytes of its values, and at least twice in a costly film."""
+        return max(2, -(-self.channels * self.bits // 64)) if self.costly else 1

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
 
-from ..errors import DamagedFilm, MissingExtra, UnsupportedFilm
-from .deflated import inflated
-from .film import Limits
+from ..errors import DamagedFilm, FilmTooLarge, MissingExtra, UnsupportedFilm
+from .bounds import bounded
+from .deflated import inflated_header
 from .formats import is_dicom
 from .quiet import quiet_logs, quiet_warnings
 
@@ -102,6 +102,7 @@ def read_identity(film: bytes) -> FilmIdentity:
     Raises:
         UnsupportedFilm: The file is not DICOM.
         DamagedFilm: The header cannot be read.
+        FilmTooLarge: The header is far larger than that of a film.
         MissingExtra: pydicom is not installed.
     """
     try:
@@ -113,14 +114,16 @@ def read_identity(film: bytes) -> FilmIdentity:
     from .bounds.dicom import CountedReads
 
     try:
-        with quiet_logs(), quiet_warnings():
+        with bounded("The film"), quiet_logs(), quiet_warnings():
             header = pydicom.dcmread(
-                CountedReads(inflated(film, Limits())),  # type: ignore[arg-type]  # a file, as far as pydicom needs one
+                CountedReads(inflated_header(film)),  # type: ignore[arg-type]  # a file, as far as pydicom needs one
                 stop_before_pixels=True,
                 specific_tags=[*ELEMENTS.values(), "SpecificCharacterSet"],
                 force=True,
             )
             return FilmIdentity(**{one.name: _text(header, ELEMENTS[one.name]) for one in fields(FilmIdentity)})
+    except FilmTooLarge:
+        raise
     except Exception as error:  # pydicom raises many kinds for a corrupt file
         raise DamagedFilm(
             f"The film's DICOM header can't be read ({type(error).__name__}); export the film again."

@@ -123,22 +123,26 @@ def _deep_png(content: bytes, image: Image.Image) -> Header | None:
         return None
 
 
-def _check_size(size: tuple[int, int], name: str, limits: Limits, costly: str, tile: tuple[int, int]) -> None:
+def _check_size(
+    size: tuple[int, int], name: str, limits: Limits, costly: str = "", times: int = 1, tile: tuple[int, int] = (1, 1)
+) -> None:
     """Raise FilmTooLarge before anything is decoded.
 
     Args:
         size: Width and height in pixels.
         name: What messages call the film.
         limits: The limits.
-        costly: What makes the decoder need twice the memory, so that pixels count twice; "" for any other film.
+        costly: What makes the decoder need more memory; "" for any other film.
+        times: How often each pixel counts for it.
         tile: Width and height of a TIFF's tile. Whole tiles are decoded, however little of them the film covers.
     """
     width, height = size
     across, down = (-(-side // step) * step for side, step in zip(size, tile, strict=True))
-    if across * down * (2 if costly else 1) <= limits.max_pixels:
+    if across * down * times <= limits.max_pixels:
         return
     counted = f" in tiles of {tile[0]}x{tile[1]}" if tile != (1, 1) else ""
-    counted = f" of {costly}, which count twice" if costly else counted
+    often = "twice" if times == 2 else f"{times} times"
+    counted = f" of {costly}, which count {often}" if costly else counted
     raise FilmTooLarge(
         f"{name} is {width}x{height} px{counted}, over {limits.max_pixels} pixels; send a smaller film, or raise"
         " KNEEOA_MAX_PIXELS."
@@ -152,7 +156,7 @@ def _check_frames(several: bool, name: str) -> None:
 
 def _from_values(content: bytes, header: Header, name: str, limits: Limits) -> Film:
     """Decode a film that Pillow does not read as it is."""
-    _check_size((header.width, header.height), name, limits, header.costly, header.tile)
+    _check_size((header.width, header.height), name, limits, header.costly, header.times, header.tile)
     values = read_values(content, header, name)
     return _film(lambda rows: values[rows], header, float(values.max()), name)
 
@@ -174,7 +178,7 @@ def _from_tiff(content: bytes, page: Header, name: str, limits: Limits) -> Film:
 
 def _from_page(image: Image.Image, page: Header, name: str, limits: Limits) -> Film:
     """Decode a TIFF's page with Pillow, which turns it upright."""
-    _check_size((page.width, page.height), name, limits, "", page.tile)
+    _check_size((page.width, page.height), name, limits, tile=page.tile)
     if image.tell() != page.page:
         image.seek(page.page)
     image.load()
@@ -188,7 +192,8 @@ def _from_page(image: Image.Image, page: Header, name: str, limits: Limits) -> F
 
 def _from_image(image: Image.Image, name: str, limits: Limits) -> Film:
     """Decode an image of another format, or one that the caller opened."""
-    _check_size(image.size, name, limits, "WebP" if image.format == "WEBP" else "", (1, 1))
+    costly = "WebP" if image.format == "WEBP" else ""
+    _check_size(image.size, name, limits, costly, times=2 if costly else 1)
     # A phone's JPEG (MPO) holds previews behind its first picture. Frames are not counted: a file can hold millions.
     if getattr(image, "is_animated", False) and image.format != "MPO":
         raise SeveralFrames(f"{name} has several frames; send one film a file.")

@@ -33,6 +33,7 @@ from pydicom.uid import (
 
 from .bounds.dicom import ITEM, check_fragments, check_frame
 from .bounds.jpeg import image_end
+from .bounds.limit import OverBound
 from .pixel_form import PixelForm
 from .quiet import quiet_warnings
 from .stored_bits import CONTRADICTED, Bits, fitting_bits, possible_bits, values_of
@@ -71,12 +72,13 @@ FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 """Markers of JPEG (T.81, table B.1) and JPEG-LS (T.87) that precede depth, size and number of channels."""
 
 
-def stored_values(header: Any, form: PixelForm) -> tuple[np.ndarray, PixelForm, tuple[str, ...]]:
+def stored_values(header: Any, form: PixelForm, max_pixels: int) -> tuple[np.ndarray, PixelForm, tuple[str, ...]]:
     """Decode the pixel data of a film with one frame.
 
     Args:
         header: The data set, in one of SYNTAXES.
         form: The form of its pixel data by the header.
+        max_pixels: Most pixels of a film.
 
     Returns:
         The stored values, [H,W] or [H,W,3], the form that they have indeed, and a warning where the header contradicts
@@ -89,11 +91,11 @@ def stored_values(header: Any, form: PixelForm) -> tuple[np.ndarray, PixelForm, 
             of their own too.
     """
     possible = replace(form, bits=possible_bits(form.bits, form.allocated))
-    values, fitting, warnings = _fitted(*_cells(header, possible))
+    values, fitting, warnings = _fitted(*_cells(header, possible, max_pixels))
     return values, fitting, warnings if possible == form else (CONTRADICTED,)
 
 
-def _cells(header: Any, form: PixelForm) -> tuple[np.ndarray, PixelForm]:
+def _cells(header: Any, form: PixelForm, max_pixels: int) -> tuple[np.ndarray, PixelForm]:
     """Return the cells [H,W] or [H,W,3], with the form in which values lie in them."""
     frame = frame_of(header, form)
     if frame is None:
@@ -102,7 +104,7 @@ def _cells(header: Any, form: PixelForm) -> tuple[np.ndarray, PixelForm]:
     found = _family_of(frame)
     if found and found != named:
         form = replace(form, syntax=found[-1])
-    return (_from_rle(frame, form), form) if form.syntax == RLELossless else _from_jpeg(frame, form)
+    return (_from_rle(frame, form), form) if form.syntax == RLELossless else _from_jpeg(frame, form, max_pixels)
 
 
 def frame_of(header: Any, form: PixelForm) -> bytes | None:
@@ -145,7 +147,7 @@ def _fitted(cells: np.ndarray, form: PixelForm) -> tuple[np.ndarray, PixelForm, 
     return values_of(cells, bits), replace(form, samples=1 if cells.ndim == 2 else 3, bits=bits), warnings
 
 
-def _from_jpeg(frame: bytes, form: PixelForm) -> tuple[np.ndarray, PixelForm]:
+def _from_jpeg(frame: bytes, form: PixelForm, max_pixels: int) -> tuple[np.ndarray, PixelForm]:
     """Decode a frame of any JPEG to its cells, with the form in which values lie in them."""
     check_frame(frame, jpeg2000=form.syntax in JPEG_2000)
     if form.syntax in (*JPEG, *JPEG_LS):
@@ -155,6 +157,8 @@ def _from_jpeg(frame: bytes, form: PixelForm) -> tuple[np.ndarray, PixelForm]:
         if not frame:
             raise ValueError("the film is cut off")
     depth, channels = _frame_form(frame, form.syntax)
+    if form.syntax in JPEG_2000 and channels > 1 and 2 * form.rows * form.columns > max_pixels:
+        raise OverBound(f"over {max_pixels // 2} pixels of JPEG 2000 in several channels")
     shape = form.shape if channels == 1 else (*form.shape, channels)
     cells = np.empty(shape, np.uint8 if depth <= 8 else np.uint16)
     _decoder(form.syntax)(frame, out=cells)

@@ -13,6 +13,8 @@ from .quiet import quiet_logs, quiet_warnings
 
 LARGE = 8_000_000
 """Pixels from which a film is large. It takes ten bytes of memory for each pixel."""
+SIZE_BYTES = 256 * 2**10
+"""Most bytes of a DICOM header that are read for the size alone. A film with more counts as large."""
 PNG = b"\x89PNG\r\n\x1a\n"
 """The first bytes of a PNG file."""
 log: logging.Logger = logging.getLogger(__name__)
@@ -38,7 +40,7 @@ def _dicom_size(film: bytes) -> tuple[int, int]:
         return LARGE, 1
     with quiet_warnings():
         # To the end of the file: of an element that occurs twice the last one counts.
-        header = pydicom.dcmread(CountedReads(film), specific_tags=["Rows", "Columns"], force=True)
+        header = pydicom.dcmread(CountedReads(film, SIZE_BYTES), specific_tags=["Rows", "Columns"], force=True)
         return int(header.Columns), int(header.Rows)
 
 

@@ -18,7 +18,7 @@ from .film import MIN_SIDE
 from .header import Header
 from .square import X_RESOLUTION, Y_RESOLUTION, aspect_of
 from .tiff_pieces import READ as PIECES
-from .tiff_pieces import pieces_of
+from .tiff_pieces import SAMPLES, pieces_of
 
 SUBFILE, OLD_SUBFILE, WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 254, 255, 256, 257, 258, 259, 262
 FILL_ORDER, ORIENTATION, SAMPLE_FORMAT, JPEG_TABLES = 266, 274, 339, 347
@@ -140,7 +140,7 @@ def _header(tags: Tags, page: int, big_endian: bool, name: str) -> Header:
         page=page,
         pillow=pieces is None and _pillow_reads(tags, bits, formats, big_endian),
         bits=int(max(bits)),
-        channels=max(len(bits), pieces.channels if pieces else 1),
+        channels=max(len(bits), _one(tags, SAMPLES, 1)),
         aspect=aspect_of(across, down) or 1.0,
         pieces=pieces,
     )

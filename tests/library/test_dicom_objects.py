@@ -11,15 +11,17 @@ from itertools import product
 import numpy as np
 import pydicom
 import pytest
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from benchmarks.film_kinds import PATIENT, PATIENT_ID, PREAMBLE, bare, dicom
 from kneeoa_hub.cli import main
-from kneeoa_hub.errors import DamagedFilm, FilmError, UnsupportedFilm
+from kneeoa_hub.errors import DamagedFilm, FilmError, FilmTooLarge, UnsupportedFilm
 from kneeoa_hub.imaging.phantom import two_knee_film
 from kneeoa_hub.output.dicom import secondary_capture, structured_report, to_bytes
 from kneeoa_hub.output.sidecars import DicomObjects
 
-from ..support.dicom_films import ODD, changed, knee, study
+from ..support.bombs import long_element
+from ..support.dicom_films import ODD, changed, knee, study, written
 
 
 @pytest.fixture(scope="module")
@@ -223,6 +225,22 @@ def test_a_film_without_a_study_is_refused_without_naming_the_patient(grader, fi
     with pytest.raises(UnsupportedFilm, match="lacks") as caught:
         structured_report(dicom(knee()), report)
     assert PATIENT not in str(caught.value)
+
+
+def test_a_deflated_film_and_one_with_long_private_values_have_the_same_objects(film, report):
+    dataset = pydicom.dcmread(io.BytesIO(film))
+    dataset.add_new(0x00091001, "UT", "vendor " * 20_000)
+    dataset.file_meta.TransferSyntaxUID = DeflatedExplicitVRLittleEndian
+    first, second = structured_report(film, report), structured_report(written(dataset), report)
+    assert second.SOPInstanceUID == first.SOPInstanceUID
+    assert second.PatientID == first.PatientID
+    assert second.StudyInstanceUID == first.StudyInstanceUID
+
+
+def test_a_film_of_millions_of_texts_has_no_objects_and_costs_no_memory(film, report):
+    texts = b"".join(long_element(0x10, 0x1001, b"UC", b"1\\" * 30_000) for _ in range(100))
+    with pytest.raises(FilmTooLarge, match="bytes in its header"):
+        structured_report(film[:132] + film[132:].replace(b"\x20\0\x0d\0UI", texts + b"\x20\0\x0d\0UI", 1), report)
 
 
 def test_the_command_writes_both_objects_beside_its_table(film, tmp_path, capsys):

@@ -8,7 +8,7 @@ from functools import cache
 
 import numpy as np
 from PIL import Image
-from pydicom.uid import JPEG2000Lossless, JPEGExtended12Bit
+from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEG2000Lossless, JPEGExtended12Bit
 
 from benchmarks.film_kinds import dicom
 from kneeoa_hub.imaging.phantom import sample_films
@@ -201,6 +201,30 @@ def dicom_without_pixels(pixels: bytes) -> bytes:
     return whole[: whole.rindex(b"\xe0\x7f\x10\0")] + pixels
 
 
+def long_element(group: int, number: int, kind: bytes, value: bytes) -> bytes:
+    """Return a DICOM element whose length has four bytes."""
+    return struct.pack("<HH2sHL", group, number, kind, 0, len(value)) + value
+
+
+def deflated_as(kind: bytes) -> bytes:
+    """Return a DICOM film that inflates to gigabytes, and whose syntax has another kind of value than it should."""
+    stream = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
+    packed = stream.compress(bytes(10**8)) + stream.flush(zlib.Z_FULL_FLUSH)
+    meta = long_element(2, 0x10, kind, DeflatedExplicitVRLittleEndian.encode())
+    return bytes(128) + b"DICM" + meta + packed * 30 + stream.flush()
+
+
+def many_channels() -> bytes:
+    """Return a small TIFF of a thousand channels, of which it says the depth once."""
+    packed = zlib.compress(bytes(10**6))
+    tags = [(259, 3, 1, 8), (273, 4, 1, -1), (278, 4, 1, 3000), (279, 4, 1, len(packed)), (339, 3, 1, 3)]
+    whole = bytearray(tiff(tags, packed, 3000, 3000))
+    for number, value in ((258, 64), (277, 1000)):
+        at = whole.index(struct.pack("<HHL", number, 3, 1)) + 8
+        whole[at : at + 2] = struct.pack("<H", value)
+    return bytes(whole)
+
+
 def endless_sequence(items: bytes) -> bytes:
     """Return a sequence of undefined length."""
     return struct.pack("<HH2sHL", 8, 0x1140, b"SQ", 0, 0xFFFFFFFF) + items + b"\xfe\xff\xdd\xe0" + bytes(4)
@@ -230,6 +254,8 @@ def long_window() -> bytes:
 
 EMPTY_ITEM = b"\xfe\xff\0\xe0" + bytes(4)
 OPEN_ITEM = b"\xfe\xff\0\xe0\xff\xff\xff\xff"
+TEXTS = b"1\\" * (SIZE // 4)
+"""Half of the bytes of a large film, as fifteen million texts."""
 
 BOMBS: dict[str, Callable[[], bytes]] = {
     "TIFF tags that share their bytes": sharing_tags,
@@ -303,6 +329,23 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     "DICOM of a table with many items": lambda: dicom_with(
         element(0x28, 0x3010, "SQ", EMPTY_ITEM * (SIZE // 8)),
     ),
+    "DICOM of long text in its meta information": lambda: (
+        bytes(128) + b"DICM" + long_element(2, 0x10, b"UC", TEXTS) + dicom(_pixels().astype(np.uint16))[132:]
+    ),
+    "DICOM of long text in its character set": lambda: dicom_with(long_element(8, 5, b"UC", TEXTS)),
+    "DICOM of long text in place of its size": lambda: dicom_without_pixels(long_element(0x28, 0x10, b"UC", TEXTS)),
+    "DICOM of long text in a sequence": lambda: dicom_with(
+        endless_sequence(OPEN_ITEM + long_element(8, 0x104, b"UC", TEXTS))
+    ),
+    "DICOM of many texts in a sequence": lambda: dicom_with(
+        endless_sequence(OPEN_ITEM + long_element(8, 0x104, b"UC", TEXTS[:60_000]) * 900)
+    ),
+    "DICOM that is deflated under another kind of value": lambda: deflated_as(b"UC"),
+    "DICOM that is deflated under an unknown kind of value": lambda: deflated_as(b"XX"),
+    "JPEG 2000 of forty million pixels in colour": lambda: in_dicom(
+        codestream(SIDE, SIDE, components=3), JPEG2000Lossless, SIDE
+    ),
+    "TIFF of a thousand channels": many_channels,
     "DICOM whose pixels are a sequence": lambda: dicom_without_pixels(
         element(0x7FE0, 0x10, "SQ", EMPTY_ITEM * (SIZE // 8)),
     ),

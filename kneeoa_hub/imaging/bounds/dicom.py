@@ -12,7 +12,7 @@ from pydicom.tag import Tag
 
 from .jpeg import check_scans
 from .jpeg2000 import check_codestreams
-from .limit import OverBound, at_most
+from .limit import HEADER_BYTES, OverBound, at_most
 
 READS = 200_000
 """Most times that pydicom may read from a film: some two for each element or item. A film has a few hundred elements;
@@ -28,33 +28,56 @@ TABLES = (
     *(f"{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")),
 )
 PIXEL_DATA: int = Tag("PixelData")
+PIXEL_TAGS = (b"\xe0\x7f\x10\0", b"\x7f\xe0\0\x10")
+"""The tag of pixel data in either order of bytes."""
+HEAD = 8
+"""Bytes of the head of an element or of an item: pydicom reads each for itself."""
 PIXEL_KINDS = (None, "OB", "OW", "UN")
 """Value representations of pixel data; pydicom would parse any other one, value by value."""
 ITEM = b"\xfe\xff\x00\xe0"
 
 
 class CountedReads(io.BytesIO):
-    """A film for pydicom, which raises OverBound when it is read from too often."""
+    """A film for pydicom, which raises OverBound when too much of it is read beside the pixels.
 
-    def __init__(self, content: bytes):
+    Args:
+        content: The file's bytes, inflated.
+        most: Most bytes that may be read beside the pixels.
+    """
+
+    def __init__(self, content: bytes, most: int = HEADER_BYTES):
         super().__init__(content)
-        self._left = READS
+        self._size, self._most = len(content), most
+        self._reads = self._bytes = 0
+        self._in_pixels = False
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read as io.BytesIO does."""
-        self._left -= 1
-        if self._left < 0:
-            raise OverBound(f"over {READS // 2} elements or items")
-        return super().read(size)
+        """Read as io.BytesIO does. Raises OverBound also for a read to the end: pydicom inflates what it returns."""
+        if size is None or size < 0:
+            raise OverBound("a data set that is packed in an unusual way")
+        self._reads += 1
+        at_most(READS // 2, self._reads // 2, "elements or items")
+        if not self._in_pixels:
+            self._bytes += min(size, self._size - self.tell())
+            at_most(self._most, self._bytes, "bytes in its header")
+        content = super().read(size)
+        if size == HEAD:
+            self._in_pixels = content[:4] in PIXEL_TAGS
+        return content
 
 
 def check_values(header: Any) -> None:
-    """Check the elements of a data set that pydicom has not converted yet. Raises OverBound."""
+    """Check the elements of a data set that pydicom has not converted yet, and those in its sequences.
+
+    Raises OverBound.
+    """
     tables = {Tag(keyword) for keyword in TABLES}
     for tag in list(header.keys()):
         element = header.get_item(tag)
-        if not isinstance(element, RawDataElement):
-            continue  # a sequence that was read element by element
+        if not isinstance(element, RawDataElement):  # a sequence that was read element by element
+            for item in element.value if element.VR == "SQ" else ():
+                check_values(item)
+            continue
         if tag == PIXEL_DATA:
             if element.VR not in PIXEL_KINDS:
                 raise OverBound("pixel data that are not bytes")

@@ -3,6 +3,9 @@
 METADATA_BYTES = 16 * 2**20
 """Most bytes of comments, profiles and private data in a picture. A printer's colour profile has four million, and
 a phone's depth map eight million."""
+HEADER_BYTES = 4 * 2**20
+"""Most bytes of a DICOM film that pydicom may read beside the pixels, of all elements that are wanted and of sequences.
+Text in many parts takes forty times its bytes. The largest tables and palettes have one megabyte together."""
 
 
 class OverBound(Exception):
