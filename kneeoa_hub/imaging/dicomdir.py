@@ -11,7 +11,7 @@ from .quiet import quiet_logs, quiet_warnings
 
 HEAD = 1024
 """First bytes of a file, within which the meta information names its class."""
-MOST_BYTES = 64 * 2**20
+MOST_BYTES = 16 * 2**20
 """Most bytes of a DICOMDIR. A CD with a thousand films has one of half a megabyte."""
 
 
@@ -53,7 +53,7 @@ def _file_ids(path: str) -> list[list[str]]:
         raise MissingExtra("A DICOMDIR needs pydicom; install it with: pip install 'kneeoa-hub[dicom]'") from None
     try:
         with open(path, "rb") as file:
-            content: Any = CountedReads(file.read(MOST_BYTES))
+            content: Any = CountedReads(file.read(MOST_BYTES), MOST_BYTES)
         with quiet_logs(), quiet_warnings():
             header = pydicom.dcmread(content, specific_tags=["DirectoryRecordSequence"], force=True)
             records = items(header, "DirectoryRecordSequence")
