@@ -12,11 +12,21 @@ from pydicom.uid import JPEG2000Lossless, JPEGExtended12Bit
 
 from benchmarks.film_kinds import dicom, picture
 from kneeoa_hub.errors import FilmTooLarge
+from kneeoa_hub.imaging.bounds import dicom as dicom_bounds
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.film import Limits
 from kneeoa_hub.imaging.phantom import knee_film
 
-from ..support.bombs import BOMBS, codestream, in_dicom, progressive, sharing_tags
+from ..support.bombs import (
+    BOMBS,
+    EMPTY_ITEM,
+    codestream,
+    dicom_with,
+    endless_sequence,
+    in_dicom,
+    progressive,
+    sharing_tags,
+)
 
 MOST_MEGABYTES, MOST_SECONDS = 128, 5
 """Far less than any film may take, which is 512 MB and ten seconds: only a header is read of these. Seconds are the
@@ -77,6 +87,13 @@ def test_a_bomb_is_refused_by_its_headers(name: str, outcomes: dict[str, tuple[i
     assert outcome in ("film-too-large", "film-damaged")
     assert megabytes < MOST_MEGABYTES
     assert seconds < MOST_SECONDS
+
+
+@pytest.mark.parametrize("reads", range(200, 208))
+def test_a_bound_that_pydicom_meets_anywhere_in_an_item_is_named(reads: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(dicom_bounds, "READS", reads)
+    with pytest.raises(FilmTooLarge, match="elements or items"):
+        decode(dicom_with(endless_sequence(EMPTY_ITEM * 1000)))
 
 
 def test_the_message_says_what_the_film_has_and_what_to_do():

@@ -33,7 +33,10 @@ def bounded(name: str) -> Iterator[None]:
     """Raise FilmTooLarge for a film that passes a bound in the block."""
     try:
         yield
-    except OverBound as over:
+    except Exception as error:
+        over = error if isinstance(error, OverBound) else error.__context__  # pydicom may raise its own in between
+        if not isinstance(over, OverBound):
+            raise
         raise FilmTooLarge(
             f"{name} would take far more memory or time than a film needs (it has {over}). Export the film again, as a"
             " plain PNG file or as uncompressed DICOM."
