@@ -33,7 +33,8 @@ class Clock:
 
 
 def film(**header: object) -> bytes:
-    return study(**({"SOPInstanceUID": generate_uid(), "StudyInstanceUID": generate_uid()} | header))
+    about: dict[str, Any] = {"SOPInstanceUID": generate_uid(), "StudyInstanceUID": generate_uid()}
+    return study(**(about | header))
 
 
 def take(queue: Queue, *films: bytes) -> list[str]:
