@@ -249,12 +249,16 @@ def test_colour_is_measured_and_gray_rgb_has_none():
         (np.full((200, 200), np.nan), errors.FilmError, "finite"),
         ("no-such-film.png", errors.FilmNotFound, "no-such-film.png"),
         (None, errors.FilmError, "NoneType"),
-        (io.StringIO("text"), errors.FilmError, "binary"),
     ],
 )
 def test_the_error_names_the_unreadable_input(film, error, said):
     with pytest.raises(error, match=said.replace("(", r"\(").replace(")", r"\)")):
         decode(film)
+
+
+def test_a_file_that_is_open_as_text_is_an_error():
+    with pytest.raises(errors.FilmError, match="binary"):
+        decode(io.StringIO("text"))  # pyright: ignore[reportArgumentType]
 
 
 def test_limits_are_checked_before_decoding():

@@ -1,5 +1,6 @@
 """The examples in the docstrings of the public names run and print what they show."""
 
+import copy
 import doctest
 from importlib import import_module
 
@@ -36,7 +37,9 @@ def test_every_public_name_has_an_example():
 def test_an_example_prints_what_it_shows(example: doctest.DocTest, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     output: list[str] = []
-    failed, _ = doctest.DocTestRunner().run(example, out=output.append)
+    fresh = copy.copy(example)
+    fresh.globs = example.globs.copy()  # a run clears them
+    failed, _ = doctest.DocTestRunner().run(fresh, out=output.append)
     assert not failed, "".join(output)
 
 
