@@ -32,7 +32,7 @@ class Clock:
         return self.now
 
 
-def film(**header: object) -> bytes:
+def film(**header: Any) -> bytes:
     about: dict[str, Any] = {"SOPInstanceUID": generate_uid(), "StudyInstanceUID": generate_uid()}
     return study(**(about | header))
 
