@@ -3,6 +3,8 @@
 Grading never reads these elements. Their values identify a patient, so they go neither to a log nor to a report's JSON.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any
@@ -113,15 +115,22 @@ def read_identity(film: bytes) -> FilmIdentity:
         raise UnsupportedFilm("The film is not DICOM, so it names no patient and no study; give the DICOM file.")
     from .bounds.dicom import CountedReads
 
+    with reading_header(), quiet_logs(), quiet_warnings():
+        header = pydicom.dcmread(
+            CountedReads(inflated_header(film)),  # type: ignore[arg-type]  # a file, as far as pydicom needs one
+            stop_before_pixels=True,
+            specific_tags=[*ELEMENTS.values(), "SpecificCharacterSet"],
+            force=True,
+        )
+        return FilmIdentity(**{one.name: _text(header, ELEMENTS[one.name]) for one in fields(FilmIdentity)})
+
+
+@contextmanager
+def reading_header() -> Iterator[None]:
+    """Raise FilmTooLarge or DamagedFilm for a DICOM header that can't be read in the block."""
     try:
-        with bounded("The film"), quiet_logs(), quiet_warnings():
-            header = pydicom.dcmread(
-                CountedReads(inflated_header(film)),  # type: ignore[arg-type]  # a file, as far as pydicom needs one
-                stop_before_pixels=True,
-                specific_tags=[*ELEMENTS.values(), "SpecificCharacterSet"],
-                force=True,
-            )
-            return FilmIdentity(**{one.name: _text(header, ELEMENTS[one.name]) for one in fields(FilmIdentity)})
+        with bounded("The film"):
+            yield
     except FilmTooLarge:
         raise
     except Exception as error:  # pydicom raises many kinds for a corrupt file

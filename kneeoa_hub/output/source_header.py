@@ -3,10 +3,10 @@
 import re
 from typing import Any
 
-from ..errors import DamagedFilm, FilmTooLarge, MissingExtra, UnsupportedFilm
-from ..imaging.bounds import bounded
+from ..errors import MissingExtra, UnsupportedFilm
 from ..imaging.deflated import inflated_header
 from ..imaging.formats import is_dicom
+from ..imaging.identity import reading_header
 
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
 AS_THEY_ARE = (*UIDS, "PatientID", "AccessionNumber")
@@ -51,17 +51,10 @@ def taken_over(film: bytes, *needed: str) -> Any:
         raise UnsupportedFilm(
             "The film is not DICOM, so it has no study to which a DICOM object could belong; give the DICOM file."
         )
-    try:
-        with bounded("The film"):
-            read = CountedReads(inflated_header(film))
-            # Longer values are those of private elements and of overlays, which no object takes over.
-            header = pydicom.dcmread(read, VALUE_BYTES, stop_before_pixels=True, force=True)  # type: ignore[arg-type]
-    except FilmTooLarge:
-        raise
-    except Exception as error:  # pydicom raises many kinds for a corrupt file
-        raise DamagedFilm(
-            f"The film's DICOM header can't be read ({type(error).__name__}); export the film again."
-        ) from None
+    with reading_header():
+        read = CountedReads(inflated_header(film))
+        # Longer values are those of private elements and of overlays, which no object takes over.
+        header = pydicom.dcmread(read, VALUE_BYTES, stop_before_pixels=True, force=True)  # type: ignore[arg-type]
     taken = pydicom.Dataset()
     if "PatientOrientation" not in header:
         taken.PatientOrientation = list(ASSUMED_ORIENTATION)
