@@ -205,7 +205,7 @@ def in_memory(settings: SearchSettings, first: Sequence[dict[str, str]] = ()) ->
     """Return the oracle of a search, which writes nothing.
 
     Args:
-        settings: Of the search.
+        settings: The settings of the search.
         first: Points that are tried before any is drawn.
     """
     from tuning.searching.oracle import oracle_of

@@ -59,7 +59,7 @@ def evaluate(
             such films.
         protocol: The dataset whose readers the answers follow, of a training with protocols; "" is its first one.
             Calibration and limits are fitted on the films of that dataset.
-        reach: Of the frames that are graded, see `load_ensemble`. A network that learnt from films at random scales
+        reach: The reach of the graded frames, see `load_ensemble`. A network that learnt from films at random scales
             grades best at another scale than their mean (Touvron et al., NeurIPS 2019); choose it on validation films
             with `python -m benchmarks.reach`.
 

@@ -69,11 +69,11 @@ def pull_bundle(
     """Pull a bundle and read it. Its files are hashed once.
 
     Args:
-        address: As in `pull`.
-        revision: As in `pull`.
-        token: As in `pull`.
-        local_files_only: As in `pull`.
-        cache_dir: As in `pull`.
+        address: The bundle's address, as `pull` takes it.
+        revision: The revision, as `pull` takes it.
+        token: The access token, as `pull` takes it.
+        local_files_only: Whether the network is left alone, as in `pull`.
+        cache_dir: The cache folder, as `pull` takes it.
 
     Raises:
         KneeOAError: The errors of `pull`.

@@ -84,7 +84,7 @@ def secondary_capture(film: bytes, report: FilmReport, edition: str = "") -> Any
     Args:
         film: The DICOM file that was graded.
         report: Its report.
-        edition: As in `structured_report`.
+        edition: The edition, as `structured_report` takes it.
 
     Raises:
         FilmError: No knee of the film was graded.

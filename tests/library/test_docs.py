@@ -150,7 +150,7 @@ def test_the_links_of_the_readme_lead_somewhere():
 
 def test_the_readme_cites_the_data_that_the_citation_file_names():
     readme, cited = ((ROOT / name).read_text("utf-8") for name in ("README.md", "CITATION.cff"))
-    assert re.findall(r"doi = \{(.+)\}", readme) == re.findall(r"doi: (.+)", cited)
+    assert re.findall(r"doi:(10[^)\s]+)", readme) == re.findall(r"doi: (.+)", cited) != []
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/api.md", "docs/start/researcher.md"])

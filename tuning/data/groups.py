@@ -18,7 +18,7 @@ def grouped(films: Sequence[AuditedFilm], copies: Iterable[Pair], shifted: Itera
     """Return the films with their `group` and `leakage_group`.
 
     Args:
-        films: With the patient as `group`, or "" where it is not known.
+        films: The films, with the patient as `group`, or "" for an unknown patient.
         copies: Near-duplicates; they join a group, as copies by bytes or by pixels and films of one patient do.
         shifted: Films that show one knee, shifted; they join a leakage group, as everything above does.
     """

@@ -27,7 +27,7 @@ def split(films: Sequence[AuditedFilm], seed: int) -> list[AuditedFilm]:
     the choice is made here.
 
     Args:
-        films: With their groups, and the split that was given or "".
+        films: The films with their groups, and the given split or "".
         seed: Seed of the order in which leakage groups choose their split.
     """
     chosen = _split_of_groups(films, seed)

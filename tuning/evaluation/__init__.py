@@ -1,1 +1,1 @@
-"""What trained networks are worth: calibration, measures with intervals, subgroups, plots, evidence."""
+"""Evaluation of trained networks: calibration, measures with intervals, subgroups, plots, evidence."""

@@ -27,7 +27,7 @@ def by_member(
         members: The members of the ensemble.
         config: Its input.
         splits: The knees of each split; "val" is one of them.
-        calibration: Of the ensemble.
+        calibration: The calibration of the ensemble.
     """
     return tuple(
         MemberEvidence(

@@ -18,7 +18,7 @@ from .thresholds import choose_decision
 COVERAGE_LEVEL, OTHER_LEVELS = 0.9, (0.8, 0.95)
 """Coverage level of the bundle's prediction sets, and the further levels that a user may ask for."""
 ALWAYS = 0.2
-"""Probability from which a grade is in every prediction set: no reader would accept as ruled out what has a fifth."""
+"""A grade of at least this probability is in every prediction set: no reader would call it ruled out."""
 EVERY_GRADE = 2.0
 """A threshold that the mass of no set reaches, however the probabilities are rounded."""
 TEMPERATURES = (-4.0, 4.0)
@@ -33,7 +33,7 @@ class Calibration:
         temperature: The logarithms of the probabilities are divided by it.
         decision: The rule from probabilities to the reported grade.
         conformal: The thresholds of the prediction sets.
-        decision_tried: By decision rule, its (kappa, accuracy), see `thresholds`.
+        decision_tried: The (kappa, accuracy) of each decision rule, see `thresholds`.
     """
 
     temperature: float

@@ -35,9 +35,9 @@ class JointGrades:
 
     Attributes:
         truth: The reader's grade.
-        crop: Of the crop that the film was composed of.
-        true_box: In the joint's true box.
-        found: As it was found.
+        crop: The grade of the crop that the film was composed of.
+        true_box: The grade in the joint's true box.
+        found: The grade in the box that was found.
         group: The leakage group of the crop.
     """
 
@@ -58,11 +58,11 @@ class ComposedResult:
         refused: Whether the grader refuses the film.
         posed: Whether the grader puts the film right from another pose and grades every joint; for a film without a
             joint, whether it refuses it in that pose.
-        distances: Of each joint, the distance of the found centre in widths of the joint; infinite when it was missed.
-        side_ratios: Of each joint that was found, the side of its box over the true one.
+        distances: The distance of each joint's found centre, in widths of the joint; infinite for a missed joint.
+        side_ratios: The side of each found joint's box, divided by the side of the true box.
         reported: Distances as above of the boxes that the grader reports; empty when it reports none.
         by_rule: Distances as above of the boxes that the rule without a network finds.
-        grades: Of each joint that is reported.
+        grades: The grades of each reported joint.
     """
 
     joints: int
@@ -87,7 +87,7 @@ def measure_composed(
         knees: Validation crops, from which the films are composed.
         origin: Their rows of the audit, in the same order.
         count: Number of films.
-        seed: Of the films and of the bootstrap.
+        seed: The seed of the films and of the bootstrap.
     """
 
     @cache

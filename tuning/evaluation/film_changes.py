@@ -112,7 +112,7 @@ def compressed(pixels: Pixels, rng: np.random.Generator, quality: int, codec: st
     Args:
         pixels: The film.
         rng: Unused; every change has one.
-        quality: Of Pillow's encoder, 1 to 100.
+        quality: The quality setting of Pillow's encoder, 1 to 100.
         codec: Pillow's name of a format with loss, such as "JPEG" or "WEBP".
     """
     stream = io.BytesIO()

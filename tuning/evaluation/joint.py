@@ -19,7 +19,7 @@ def joint_evidence(
     """Return what blanking the joint costs and where the maps peak, and the mean map of each reported grade.
 
     Args:
-        model: As it is exported, with temperature, decision rule and mean class maps.
+        model: The exported model, with temperature, decision rule and mean class maps.
         knees: Validation knees.
         config: Its input.
         decision: Its decision rule.

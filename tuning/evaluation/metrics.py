@@ -126,7 +126,7 @@ def measure(kind: type[T], predictions: Predictions, /, *, seed: int = 0, **othe
     Args:
         kind: The dataclass, such as SetEvidence or Agreement.
         predictions: The knees.
-        seed: Of the bootstrap.
+        seed: The seed of the bootstrap.
         others: Its other fields.
     """
     samples = [predictions.take(rows) for rows in resamples(predictions.groups, seed)]

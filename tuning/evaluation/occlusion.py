@@ -36,8 +36,8 @@ class MeanMaps:
     """Mean activation maps of the knees that were given each grade, with left knees mirrored.
 
     Attributes:
-        by_grade: By grade, the mean [h,w] of their maps, each scaled to 0..1.
-        knees: By grade, the number of knees.
+        by_grade: The mean map [h,w] of each grade; every map is scaled to 0..1 first.
+        knees: The number of knees of each grade.
         joint: Left, top, right and bottom of the joint space as fractions of the input, the mean over all knees.
     """
 
@@ -75,7 +75,7 @@ def masked_kappas(grading: Grading, knees: Knees, config: InputConfig, seed: int
         grading: The model.
         knees: The films.
         config: The network's input.
-        seed: Of the random places and of the bootstrap.
+        seed: The seed of the random places and of the bootstrap.
     """
     inputs, contents = knees.inputs(), knees.contents.astype(int)
     joint, inner = joint_boxes(knees, config), _without_border(contents)

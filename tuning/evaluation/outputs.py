@@ -18,7 +18,7 @@ def predict(model: keras.Model, knees: Knees, title: str) -> Outputs:
     Args:
         model: An ensemble, see `ensemble.assemble`.
         knees: N knees, letterboxed for its input.
-        title: Of the progress that is shown.
+        title: The title of the progress bar.
     """
     collected: dict[str, list[np.ndarray]] = {name: [] for name in OUTPUTS}
     for start in steps.progress(range(0, len(knees), BATCH), title):

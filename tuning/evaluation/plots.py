@@ -21,7 +21,7 @@ def plot_confusion(tables: Mapping[str, np.ndarray], path: Path) -> None:
     """Draw, one panel per set of films, how the knees of each reader's grade are reported.
 
     Args:
-        tables: By set, [5,5] counts; rows: reader's grade, columns: reported grade.
+        tables: The [5,5] counts of each set; rows: reader's grade, columns: reported grade.
         path: The PNG file to write.
     """
     plot = pyplot()
@@ -45,7 +45,7 @@ def plot_calibration(sets: Mapping[str, Predictions], path: Path) -> None:
     Bins hold equal numbers of films. Bars are 95% intervals by bootstrap over leakage groups, as in the card's tables.
 
     Args:
-        sets: By set, what was reported.
+        sets: The reported predictions of each set.
         path: The PNG file to write.
     """
     plot = pyplot()
@@ -78,8 +78,8 @@ def plot_prediction_sets(
     """Draw, one column per set of films, the coverage of the prediction sets by grade, and their sizes.
 
     Args:
-        sets: By set of films, what was reported.
-        coverages: By set of films and grade, the coverage that the card's table shows.
+        sets: The reported predictions of each set of films.
+        coverages: The coverage that the card's table shows, by set of films and grade.
         level: The coverage level.
         path: The PNG file to write.
     """
@@ -107,7 +107,7 @@ def plot_history(histories: Mapping[str, Sequence[Mapping[str, Any]]], path: Pat
     """Draw the validation kappa by epoch, one line per member.
 
     Args:
-        histories: By member, its rows, see `checkpoint.read_history`.
+        histories: The rows of each member, see `checkpoint.read_history`.
         path: The PNG file to write.
     """
     plot = pyplot()
@@ -161,9 +161,9 @@ def plot_films(
     Args:
         films: [N,H,W] uint8.
         maps: [N,h,w].
-        captions: Of each film.
+        captions: The caption of each film.
         columns: Films in a row.
-        title: Of the sheet.
+        title: The title of the sheet.
         path: The PNG file to write.
     """
     plot = pyplot()

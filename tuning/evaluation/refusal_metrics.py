@@ -31,7 +31,7 @@ def measure(grader: KneeGrader, films: Mapping[str, Sequence[np.ndarray]], count
 
     Args:
         grader: The bundle.
-        films: By dataset, films of single knees, [H,W] float32 with bright bone; the synthetic films are made of them.
+        films: Single knees of each dataset, [H,W] float32 with bright bone; the synthetic films are made of them.
         count: Number of synthetic films of each kind.
     """
     refused = {

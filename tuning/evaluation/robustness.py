@@ -40,7 +40,7 @@ def robustness(
         grader: The bundle's grader; it finds the knees itself.
         films: Films of one knee each.
         changes: Each is applied to every film by itself.
-        seed: Of what is random in a change; each film has its own.
+        seed: The seed of the random parts of a change; each film has its own draws.
         progress: Called with the name of each change before it is applied.
 
     Yields:

@@ -25,7 +25,7 @@ class PredictedSplit:
     Attributes:
         name: "val" or "test".
         knees: The knees.
-        outputs: Of the ensemble.
+        outputs: The outputs of the ensemble.
         seen: [N] bool, whether a training film shows the knee; None where no newer audit was given.
     """
 
@@ -54,7 +54,7 @@ class MeasuredSet:
         predictions: What the bundle reports for the knees.
         metrics: The main measures.
         by_grade: Measures of the knees of each grade.
-        levels: By further coverage level, such as "0.8", its prediction sets.
+        levels: The prediction sets of each further coverage level, such as "0.8".
         subgroups: Measures by subgroup.
         unseen: Measures without knees that a training film shows; None where no newer audit was given.
     """
@@ -72,7 +72,7 @@ def measure_set(name: str, films: PredictedSplit, calibration: Calibration, refu
     """Return what is measured on one set of films.
 
     Args:
-        name: Of the set.
+        name: The name of the set.
         films: Its knees.
         calibration: What was fitted for grading.
         refusal: The limits of refusal.

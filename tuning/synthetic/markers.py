@@ -56,7 +56,7 @@ def backgrounds(knees: Sequence[Knee], split: str, films: int, seed: int) -> lis
         knees: From which films are composed.
         split: "train" or "val".
         films: Their number.
-        seed: Of the draws.
+        seed: The seed of the draws.
     """
     made = []
     for number in steps.progress(range(films), "markers: composing"):
