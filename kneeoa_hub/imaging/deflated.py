@@ -53,10 +53,11 @@ def _inflated(content: bytes, most: int) -> tuple[bytes, bool]:
     whole = io.BytesIO()  # one buffer, which grows
     whole.write(content[: _meta_start(content)] + group_length + meta)
     stream, rest = zlib.decompressobj(-zlib.MAX_WBITS), content[start:]
-    while rest and whole.tell() <= most:
+    # Writers add a byte behind the end to make the length even; zlib would leave it in `unconsumed_tail` for ever.
+    while rest and not stream.eof and whole.tell() <= most:
         whole.write(stream.decompress(rest, PIECE_BYTES))
         rest = stream.unconsumed_tail
-    return whole.getvalue(), not rest
+    return whole.getvalue(), stream.eof or not rest
 
 
 def _meta_start(content: bytes) -> int:

@@ -29,8 +29,11 @@ from benchmarks.film_kinds import dicom
 from benchmarks.odd_films import framed
 from kneeoa_hub.errors import DamagedFilm, FilmError, FilmTooLarge, UnsupportedFilm
 from kneeoa_hub.imaging.decode import decode
+from kneeoa_hub.imaging.deflated import PIECE_BYTES
 from kneeoa_hub.imaging.dicom_grays import NO_RESCALE, NO_WINDOW
+from kneeoa_hub.imaging.dicom_header import FILM_CLASSES
 from kneeoa_hub.imaging.film import Limits
+from kneeoa_hub.imaging.identity import read_identity
 from kneeoa_hub.imaging.sizes import is_large
 from kneeoa_hub.imaging.stored_bits import CONTRADICTED
 
@@ -255,6 +258,13 @@ def test_a_deflated_film_is_read_up_to_a_bound_and_a_text_of_its_uid_means_nothi
         decode(deflated(PixelData=bytes(5 * 2**20)), Limits(max_pixels=1000))
     with pytest.raises(FilmError):
         decode(deflated()[:-2000])
+
+
+@pytest.mark.parametrize("behind", [b"", b"\0", bytes(7)])
+def test_bytes_behind_the_end_of_a_deflated_film_are_left_out(behind: bytes):
+    film = deflated(PixelData=bytes(2 * PIECE_BYTES)).rstrip(b"\0") + behind
+    assert decode(film).pixels.shape == TWELVE.shape
+    assert read_identity(film).sop_class == FILM_CLASSES[1]
 
 
 # Gray films in three channels
