@@ -132,8 +132,8 @@ def opened(archive: Archive, settings: NodeSettings) -> Iterator[Sender]:
     if not association.is_established:
         state = "rejects the association" if association.is_rejected else "does not answer"
         raise ArchiveUnreachable(
-            f"The archive {archive.ae_title} at {archive.host}:{archive.port} {state}; check its AE title, address and"
-            " list of callers."
+            f"The archive {archive.ae_title} at {archive.host}:{archive.port} {state}; check its AE title, address"
+            f"{', certificate and KNEEOA_NODE_TLS_CA' if archive.tls else ''} and list of callers."
         )
     try:
         yield _Association(association)

@@ -12,6 +12,12 @@ from kneeoa_hub.study import OTHER_PATIENT
 from .digests import Digests
 from .disk import Disk
 
+LONGEST_WAIT = 10800
+"""Seconds for which an object waits for its next try at most, see `deliver`. A time further ahead was noted by a clock
+that has been put back since."""
+AFTER = 0.001
+"""A report of a study is made at least so many seconds after the one before, whatever the clock says."""
+
 
 @dataclass(frozen=True)
 class Study:
@@ -160,10 +166,17 @@ class Queue(Disk):
         return KeptFilm(row["content"], Digests(*row[1:])) if row else None
 
     def due(self) -> Study | None:
-        """Return the study that has been due for longest, or None."""
+        """Return the study that has been due for longest, or None.
+
+        A study is also due where a film of it came later than now, since the clock was then put back.
+        """
+        now = self.clock()
         row = self.row(
-            "SELECT study, patient, sex, date, due_at FROM studies WHERE due_at <= ? ORDER BY due_at LIMIT 1",
-            self.clock(),
+            "SELECT study, patient, sex, date, due_at FROM studies WHERE due_at IS NOT NULL AND (due_at <= ? OR EXISTS"
+            " (SELECT 1 FROM films WHERE films.study = studies.study AND state = 'waiting' AND films.received_at > ?))"
+            " ORDER BY due_at LIMIT 1",
+            now,
+            now,
         )
         return Study(*row) if row else None
 
@@ -193,8 +206,11 @@ class Queue(Disk):
         """
         now = self.clock()
         with self.transaction() as database:
-            due = database.execute("SELECT due_at FROM studies WHERE study = ?", (study.study,)).fetchone()
-            final = due["due_at"] == study.due_at
+            due, newest = database.execute(
+                "SELECT due_at, (SELECT max(made_at) FROM objects WHERE study = ?) FROM studies WHERE study = ?",
+                (study.study, study.study),
+            ).fetchone()
+            final, made_at = due == study.due_at, max(now, (newest or 0) + AFTER)
             for film, (state, reason) in answer.outcomes.items():
                 if state == "faulty" and not final:
                     continue
@@ -212,7 +228,7 @@ class Queue(Disk):
                 database.execute(
                     "INSERT INTO objects (object, study, kind, made_at, state, next_at, content)"
                     " VALUES (?, ?, ?, ?, 'waiting', ?, ?) ON CONFLICT (object) DO NOTHING",
-                    (one.object, study.study, one.kind, now, now, one.content),
+                    (one.object, study.study, one.kind, made_at, now, one.content),
                 )
 
     def answered(self, study: str) -> Answered:
@@ -223,10 +239,13 @@ class Queue(Disk):
     def postpone(self, study: Study, seconds: float) -> None:
         """Make a study due later, for a reason that lies in none of its films."""
         with self.transaction() as database:
-            database.execute("UPDATE films SET attempts = 0 WHERE study = ?", (study.study,))
+            now = self.clock()
+            database.execute(
+                "UPDATE films SET attempts = 0, received_at = min(received_at, ?) WHERE study = ?", (now, study.study)
+            )
             database.execute(
                 "UPDATE studies SET due_at = ? WHERE study = ? AND due_at = ?",
-                (self.clock() + seconds, study.study, study.due_at),
+                (now + seconds, study.study, study.due_at),
             )
 
     def previous_report(self, study: str) -> bytes | None:
@@ -256,10 +275,13 @@ class Queue(Disk):
 
     def to_send(self, most: int) -> list[Object]:
         """Return the objects whose time to be sent has come, oldest first."""
+        now = self.clock()
         rows = self.select(
-            "SELECT object, kind, content, attempts FROM objects WHERE state = 'waiting' AND next_at <= ?"
-            " ORDER BY made_at, rowid LIMIT ?",
-            self.clock(),
+            "SELECT object, kind, content, attempts FROM objects WHERE state = 'waiting'"
+            " AND (next_at <= ? OR next_at > ? OR attempts = 0 AND made_at > ?) ORDER BY made_at, rowid LIMIT ?",
+            now,
+            now + LONGEST_WAIT,
+            now + AFTER,
             most,
         )
         return [Object(*row) for row in rows]

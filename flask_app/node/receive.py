@@ -28,8 +28,14 @@ VERIFICATION = "1.2.840.10008.1.1"
 SUCCESS, DUPLICATE, NO_FILM = 0x0000, 0x0111, 0x0122
 OUT_OF_RESOURCES, WRONG_OBJECT, NOT_UNDERSTOOD = 0xA700, 0xA900, 0xC000
 """Statuses of C-STORE (PS3.4 table B.2-1, PS3.7 annex C)."""
-CALLER_NOT_RECOGNISED, LIMIT_EXCEEDED = (0x01, 0x01, 0x03), (0x02, 0x03, 0x02)
-"""Result, source and reason of a rejected association (PS3.8, 9.3.4)."""
+CALLER, CALLED, LIMIT = (0x01, 0x01, 0x03), (0x01, 0x01, 0x07), (0x02, 0x03, 0x02)
+"""Result, source and reason of a rejected association: calling or called AE title not recognised, local limit exceeded
+(PS3.8, 9.3.4)."""
+REASONS = {
+    CALLER: "the calling AE title is not listed for this address",
+    CALLED: "the node has another AE title",
+    LIMIT: "all places for associations are taken",
+}
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +59,11 @@ class Receiver:
         """Listen, and return the port. Raises OSError where it cannot be bound."""
         server: Any = _entity(self._settings).make_server(
             (self._settings.host, self._settings.port),
-            evt_handlers=[(evt.EVT_REQUESTED, self._check_caller), (evt.EVT_C_STORE, self._store)],
+            evt_handlers=[
+                (evt.EVT_REQUESTED, self._check_caller),
+                (evt.EVT_ACCEPTED, self._note_refused_classes),
+                (evt.EVT_C_STORE, self._store),
+            ],
             server_class=Listener,
             bounds=Bounds.of(self._settings, self._max_bytes, server_tls(self._settings)),
         )
@@ -67,16 +77,30 @@ class Receiver:
             self._server.shutdown()
 
     def _check_caller(self, event: Any) -> None:
-        title, address = event.assoc.requestor.primitive.calling_ae_title, event.assoc.requestor.address
-        if not any(caller.allows(title, address) for caller in self._settings.allowed):
-            log.warning("An association was rejected", extra={"fields": {"address": address}})
-            self._reject(event.assoc, CALLER_NOT_RECOGNISED)
-        elif not event.assoc._server.give_place(event.assoc):
-            self._reject(event.assoc, LIMIT_EXCEEDED)
+        requestor = event.assoc.requestor
+        calling, called = requestor.primitive.calling_ae_title, requestor.primitive.called_ae_title
+        if not any(caller.allows(calling, requestor.address) for caller in self._settings.allowed):
+            reason = CALLER
+        elif called != self._settings.ae_title.strip():
+            reason = CALLED
+        elif event.assoc._server.give_place(event.assoc):
+            return
+        else:
+            reason = LIMIT
+        about = {"address": requestor.address, "calling": calling, "called": called, "reason": REASONS[reason]}
+        log.warning("An association was rejected", extra={"fields": about})
+        event.assoc.acse.send_reject(*reason)
+        event.assoc.kill()
 
-    def _reject(self, association: Any, reason: tuple[int, int, int]) -> None:
-        association.acse.send_reject(*reason)
-        association.kill()
+    def _note_refused_classes(self, event: Any) -> None:
+        """Log what a sender wanted to send and cannot, by the names of DICOM: mammograms, CT, a private syntax."""
+        for refused in event.assoc.rejected_contexts:
+            about = {
+                "calling": event.assoc.requestor.primitive.calling_ae_title,
+                "sop_class": refused.abstract_syntax.name,
+                "syntaxes": [syntax.name for syntax in refused.transfer_syntax],
+            }
+            log.warning("A kind of object was not accepted", extra={"fields": about})
 
     def _store(self, event: Any) -> int:
         """Return the status for one film. One film at a time is whole in memory."""
@@ -143,7 +167,6 @@ class Receiver:
 
 def _entity(settings: NodeSettings) -> AE:
     entity = AE(settings.ae_title)
-    entity.require_called_aet = True
     entity.maximum_associations = sys.maxsize  # the listener gives places
     entity.maximum_pdu_size = settings.pdu
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = settings.timeout

@@ -5,7 +5,7 @@ import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from sqlite3 import Row as DatabaseRow
 
 from kneeoa_hub.escaping import escape_cell
@@ -78,7 +78,7 @@ class StudyRow:
         accession: Its accession number.
         patient: The patient's ID, issuer and birth date, with | between them.
         date: Its date.
-        received: When its first film came, in UTC.
+        received: When its first film came, in the server's time zone, as `Wanted.day` is.
         films: The number of its films.
         knees: Side, grade and prediction set of each knee in words.
         state: A key of STATES.
@@ -115,7 +115,7 @@ def rows(queue: Queue, wanted: Wanted, by_identifier: bool) -> list[StudyRow]:
     """
     first, last = 0.0, float("inf")
     if wanted.day:
-        day = datetime.strptime(wanted.day, "%Y-%m-%d").astimezone()
+        day = datetime.strptime(wanted.day, "%Y-%m-%d")  # without a zone, so that it ends where the clocks change too
         first, last = day.timestamp(), (day + timedelta(days=1)).timestamp()
     state, search = wanted.state, wanted.search
     found = queue.select(FOUND, first, last, state, state, search, search, by_identifier, search, MOST)
@@ -160,7 +160,7 @@ def _row(queue: Queue, found: DatabaseRow) -> StudyRow:
         found["accession"],
         found["patient"],
         found["date"],
-        datetime.fromtimestamp(found["received_at"], UTC),
+        datetime.fromtimestamp(found["received_at"]).astimezone(),
         found["films"],
         knees,
         found["state"],

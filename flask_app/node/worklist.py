@@ -7,7 +7,7 @@ form, so that no address holds an accession number.
 import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from flask import Blueprint, Flask, Response, current_app, g, redirect, render_template, request, url_for
@@ -154,7 +154,7 @@ def audit() -> str:
     queue = _worklist().queue
     queue.note(g.kneeoa_who, "looked", "audit trail")
     found = queue.select("SELECT at, who, action, subject FROM audit ORDER BY at DESC, rowid DESC LIMIT ?", MOST_AUDIT)
-    lines = [(datetime.fromtimestamp(at, UTC), who, action, subject) for at, who, action, subject in found]
+    lines = [(datetime.fromtimestamp(at).astimezone(), who, action, subject) for at, who, action, subject in found]
     return render_template("audit.html", lines=lines)
 
 

@@ -8,6 +8,11 @@ from ..grades import GRADES
 from ..imaging.identity import FilmIdentity, read_identity
 from ..report import FilmReport, KneeGrade
 
+WRITINGS = "AIP"
+"""The writings of a name, in the order of DICOM."""
+PARTS = 5
+"""The parts of a name: family, given, middle, prefix, suffix."""
+
 
 @dataclass(frozen=True)
 class ClinicalAnswer:
@@ -38,6 +43,34 @@ class ClinicalAnswer:
         """
         made_at = now or datetime.now(UTC)
         return cls(read_identity(film), report, made_at if made_at.tzinfo else made_at.astimezone())
+
+
+@dataclass(frozen=True)
+class PersonName:
+    """A patient's name in one writing.
+
+    Attributes:
+        writing: "A" for alphabetic, "I" for ideographic, "P" for phonetic, as in HL7 v2.
+        family: The family name.
+        given: The given name.
+        middle: The middle name.
+        prefix: The prefix.
+        suffix: The suffix.
+    """
+
+    writing: str
+    family: str = ""
+    given: str = ""
+    middle: str = ""
+    prefix: str = ""
+    suffix: str = ""
+
+
+def names_of(identity: FilmIdentity) -> Iterator[PersonName]:
+    """Yield the patient's name in each writing that the header has (PS3.5, 6.2.1), as in Yamada^Tarou=山田^太郎."""
+    for writing, text in zip(WRITINGS, identity.patient_name.split("="), strict=False):
+        if any(parts := [part.strip() for part in text.split("^")[:PARTS]]):
+            yield PersonName(writing, *parts)
 
 
 def figures(knee: KneeGrade) -> Iterator[tuple[str, str, float]]:

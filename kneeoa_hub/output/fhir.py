@@ -13,13 +13,16 @@ from .. import __version__
 from ..grades import GRADES
 from ..imaging.identity import MAKER, FilmIdentity
 from ..report import DISCLAIMER, FilmReport, KneeGrade
-from .clinical import ClinicalAnswer, figures
+from .clinical import ClinicalAnswer, PersonName, figures, names_of
 from .dicom import SCHEME, SIDES
 
 OUR_SYSTEM = f"urn:kneeoa:{SCHEME}"
 LOINC, SNOMED, UCUM = "http://loinc.org", "http://snomed.info/sct", "http://unitsofmeasure.org"
 DICOM_UIDS = "urn:dicom:uid"
 GENDERS = {"F": "female", "M": "male", "O": "other"}
+WRITING = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation"
+WRITINGS = {"I": "IDE", "P": "SYL"}
+"""Codes of the writings of a name that are not alphabetic, in the extension WRITING."""
 PRELIMINARY = "preliminary"
 """The status of what no person has verified."""
 Resource = dict[str, Any]
@@ -160,15 +163,21 @@ def _patient(identity: FilmIdentity, link: _Links) -> Resource:
         if identity.issuer:
             number["assigner"] = {"display": identity.issuer}
         made["identifier"] = [number]
-    family, _, given = identity.patient_name.split("=")[0].partition("^")
-    parts = {"family": family, "given": [one for one in given.split("^")[:2] if one]}
-    if name := {key: value for key, value in parts.items() if value}:
-        made["name"] = [name]
+    if names := [_name(name) for name in names_of(identity)]:
+        made["name"] = names
     if birth := identity.born:
         made["birthDate"] = birth
     if gender := GENDERS.get(identity.sex):
         made["gender"] = gender
     return made
+
+
+def _name(name: PersonName) -> Resource:
+    made: Resource = {"family": name.family, "given": [one for one in (name.given, name.middle) if one]}
+    made |= {"prefix": [name.prefix] * bool(name.prefix), "suffix": [name.suffix] * bool(name.suffix)}
+    if name.writing in WRITINGS:
+        made["extension"] = [{"url": WRITING, "valueCode": WRITINGS[name.writing]}]
+    return {key: value for key, value in made.items() if value}
 
 
 def _code(system: str, code: str, display: str) -> Resource:

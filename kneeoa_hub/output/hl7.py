@@ -7,7 +7,7 @@ from datetime import datetime
 from ..grades import GRADES
 from ..imaging.identity import MAKER, FilmIdentity
 from ..report import FilmReport, KneeGrade
-from .clinical import ClinicalAnswer, figures
+from .clinical import ClinicalAnswer, PersonName, figures, names_of
 from .dicom import SCHEME, SIDES
 
 ESCAPES = {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"}
@@ -41,12 +41,18 @@ def hl7_message(film: bytes, report: FilmReport, now: datetime | None = None) ->
 
 
 def _patient(identity: FilmIdentity) -> list[str]:
-    """Return PID. The parts of a name lie in another order than in DICOM: suffix before prefix."""
-    family, given, middle, prefix, suffix = (identity.patient_name.split("=")[0].split("^") + [""] * 5)[:5]
-    name = "^".join(map(_text, (family, given, middle, suffix, prefix))).rstrip("^")
+    """Return PID, with the name in each of its writings. The writing is its eighth part where it is not alphabetic."""
+    name = "~".join(_name(one) for one in names_of(identity))
     number = "^".join((_text(identity.patient_id), "", "", _text(identity.issuer))).rstrip("^")
     birth = identity.born.replace("-", "")
     return ["PID", "1", "", number, "", name, "", birth, identity.sex if identity.sex in ("F", "M", "O") else ""]
+
+
+def _name(name: PersonName) -> str:
+    """Return a name. Its parts lie in another order than in DICOM: suffix before prefix."""
+    writing = "" if name.writing == "A" else name.writing
+    parts = (name.family, name.given, name.middle, name.suffix, name.prefix, "", "", writing)
+    return "^".join(map(_text, parts)).rstrip("^")
 
 
 def _order(identity: FilmIdentity, made: str) -> list[str]:

@@ -6,12 +6,14 @@ import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
 
+import pydicom
 import pytest
 from PIL import Image
 
 from kneeoa_hub.cli import main
 from kneeoa_hub.errors import UnsupportedFilm
 from kneeoa_hub.imaging.phantom import two_knee_film
+from kneeoa_hub.output.dicom import structured_report, to_bytes
 from kneeoa_hub.output.fhir import fhir_bundle
 from kneeoa_hub.output.hl7 import hl7_message
 
@@ -111,6 +113,36 @@ def test_the_message_is_valid_hl7_and_says_what_the_report_says(graded):
         assert patient[5] == "O\\F\\Neill^Se\xe1n^P^Jr^Dr"
         (order,) = (line for line in lines if line[0] == "OBR")
         assert order[3] == "A\\S\\1\\T\\2"
+
+
+@pytest.mark.parametrize(
+    ("charset", "name", "hl7", "fhir"),
+    [
+        (
+            ["", "ISO 2022 IR 87"],
+            "Yamada^Tarou=山田^太郎=やまだ^たろう",
+            "Yamada^Tarou~山田^太郎^^^^^^I~やまだ^たろう^^^^^^P",
+            [("", "Yamada"), ("IDE", "山田"), ("SYL", "やまだ")],
+        ),
+        (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞", "Hong^Gildong~洪^吉洞^^^^^^I", [("", "Hong"), ("IDE", "洪")]),
+        ("GB18030", "=王^小东", "王^小东^^^^^^I", [("IDE", "王")]),
+        ("ISO_IR 192", "=王^小東", "王^小東^^^^^^I", [("IDE", "王")]),
+        ("ISO_IR 144", "Люкceмбypг", "Люкceмбypг", [("", "Люкceмбypг")]),
+        ("ISO_IR 127", "قباني^لنزار", "قباني^لنزار", [("", "قباني")]),
+    ],
+    ids=lambda value: str(value).split("^")[0],
+)
+def test_a_name_in_any_writing_reaches_every_output(grader, charset, name, hl7, fhir):
+    film = study(SpecificCharacterSet=charset, PatientName=name)
+    report = grader.grade(film)
+    made = pydicom.dcmread(io.BytesIO(to_bytes(structured_report(film, report))))
+    assert str(made.PatientName) == name
+    assert hl7_message(film, report, NOW).split("\r")[1].split("|")[5] == hl7
+    bundle = fhir_bundle(film, report, NOW)
+    check_fhir(json.loads(json.dumps(bundle)))
+    (patient,) = resources(bundle, "Patient")
+    writings = [one.get("extension", [{"valueCode": ""}])[0]["valueCode"] for one in patient["name"]]
+    assert list(zip(writings, [one["family"] for one in patient["name"]], strict=True)) == fhir
 
 
 @pytest.mark.parametrize(

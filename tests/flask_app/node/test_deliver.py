@@ -5,13 +5,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 
 import pytest
-from pydicom.uid import ComprehensiveSRStorage
+from pydicom.uid import ComprehensiveSRStorage, generate_uid
 from pynetdicom import AE, evt
 
 from flask_app.node.deliver import MOST_REFUSALS, Delivery
+from flask_app.node.digests import Digests
 from kneeoa_hub.errors import ArchiveUnreachable
+from kneeoa_hub.imaging.identity import read_identity
 
-from ...support.node_queue import DAY, film, grading, take, waiting
+from ...support.certificates import self_signed
+from ...support.node_queue import DAY, film, grading, receiving, take, waiting
 
 
 @contextmanager
@@ -91,3 +94,37 @@ def test_an_object_on_which_the_archive_aborts_holds_up_no_other(queue, settings
     assert taken == names[bad:]
     clock.now += DAY
     assert [one.SOPInstanceUID for one in waiting(queue)] == names[:bad]
+
+
+def test_an_archive_with_a_certificate_that_is_not_trusted_gets_nothing_and_the_reason_names_it(
+    queue, settings, grader, tmp_path
+):
+    take(queue, film())
+    grading(queue, grader).answer_next()
+    certificate, key = self_signed(tmp_path)
+    with receiving(queue, replace(settings, tls_cert=str(certificate), tls_key=str(key))) as port:
+        delivery = Delivery(queue, replace(settings, archive=f"dicoms://KNEEOA@127.0.0.1:{port}"))
+        with pytest.raises(ArchiveUnreachable, match="certificate"):
+            delivery.send_due()
+        trusting = replace(settings, archive=f"dicoms://KNEEOA@127.0.0.1:{port}", tls_ca=str(certificate))
+        assert Delivery(queue, trusting).send_due()  # the node takes its own report
+
+
+def test_a_clock_that_is_put_back_holds_up_no_study_and_no_report(queue, grader, clock, settings):
+    about = {"StudyInstanceUID": generate_uid()}
+    for side in "LR":
+        one = film(ImageLaterality=side, **about)
+        identity = read_identity(one)
+        queue.receive(one, identity, Digests.of(one, identity), "MODALITY", 15)
+        assert queue.due() is None
+        clock.now -= 3600
+        assert grading(queue, grader).answer_next()
+        clock.now -= 3600
+    reports = waiting(queue)
+    assert len(reports) == 2
+    replaced = reports[1].PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
+    assert replaced.ReferencedSOPInstanceUID == reports[0].SOPInstanceUID
+    assert queue.resend(about["StudyInstanceUID"]) == 1  # the second one, though its clock was behind
+    queue.not_sent(reports[0].SOPInstanceUID, "later", 8192)
+    clock.now -= 2 * DAY
+    assert len(waiting(queue)) == 2

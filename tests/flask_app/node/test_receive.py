@@ -1,23 +1,30 @@
 """The receiver accepts listed senders, and confirms a film only when it is in the queue."""
 
 import io
+import re
 import ssl
 from dataclasses import replace
+from pathlib import Path
 
 import pydicom
 import pytest
 from pydicom.uid import (
+    UID,
     ComprehensiveSRStorage,
     CTImageStorage,
     DeflatedExplicitVRLittleEndian,
+    DigitalMammographyXRayImageStorageForPresentation,
     DigitalXRayImageStorageForPresentation,
     generate_uid,
 )
 from pynetdicom import AE
+from pynetdicom.sop_class import Verification  # pyright: ignore[reportAttributeAccessIssue]  # made at import
 
 from flask_app.node import arrive
 from flask_app.node.disk import PAGE_BYTES
 from flask_app.node.queue import Queue
+from flask_app.node.receive import _entity
+from kneeoa_hub.imaging.dicom_header import FILM_CLASSES
 from kneeoa_hub.imaging.identity import MAKER, read_identity
 from kneeoa_hub.imaging.pixel_data import SYNTAXES
 
@@ -95,6 +102,44 @@ def test_only_those_who_are_listed_may_send(queue, settings, callers, title, cal
         assert (association is not None) == taken
 
 
+def test_the_log_says_why_an_association_or_a_kind_of_object_is_not_accepted(queue, settings, caplog):
+    entity = AE("MAMMO")
+    for kind in (DigitalXRayImageStorageForPresentation, DigitalMammographyXRayImageStorageForPresentation):
+        entity.add_requested_context(kind)
+    listed = replace(settings, callers="MAMMO, PACS@10.0.0.0/8, *@127.0.0.1/32", associations=1)
+    with receiving(queue, replace(listed, callers="MAMMO")) as port, calling(port, caller="STRANGER") as stranger:
+        assert stranger is None
+    with receiving(queue, listed) as port, calling(port, "ELSE") as wrong:
+        assert wrong is None
+        first = entity.associate("127.0.0.1", port, ae_title="KNEEOA")
+        assert sent(first, film(Modality="MG")) == 0x0000  # a modality is a reason for a row, not for the sender
+        with calling(port) as second:
+            assert second is None
+        first.release()
+    said = [one.fields for one in caplog.records if one.levelname == "WARNING"]
+    reasons = ["AE title is not listed", "has another AE title", "Mammography", "all places"]
+    assert [word in str(one) for one, word in zip(said, reasons, strict=True)] == [True] * 4
+    assert (said[0]["calling"], said[1]["called"]) == ("STRANGER", "ELSE")
+    assert not any(word in caplog.text + str(said) for word in ("DOE", "12345", "A1"))
+
+
+def test_the_conformance_statement_names_what_is_accepted(settings):
+    accepted = {
+        str(one.abstract_syntax): set(map(str, one.transfer_syntax)) for one in _entity(settings).supported_contexts
+    }
+    tables = (
+        (Path(__file__).parents[3] / "docs" / "pacs.md").read_text("utf-8").partition("## Conformance statement")[2]
+    )
+    listed = dict(re.findall(r"^\| ([^|]+) \| `(1\.2\.840\.10008[0-9.]+)` \|", tables, re.MULTILINE))
+    assert set(listed.values()) == {*accepted, *(syntax for several in accepted.values() for syntax in several)}
+    assert {name: uid for name, uid in listed.items() if UID(uid).name != name} == {}
+    plain = {uid for uid in listed.values() if uid in accepted[ComprehensiveSRStorage]}
+    assert plain == accepted[ComprehensiveSRStorage] == accepted[Verification]
+    assert all(
+        accepted[kind] == {uid for uid in listed.values() if UID(uid).is_transfer_syntax} for kind in FILM_CLASSES
+    )
+
+
 def test_associations_beyond_the_limit_are_rejected_and_every_syntax_that_is_read_is_accepted(queue, settings):
     entity = AE("MODALITY")
     syntaxes = {*SYNTAXES, DeflatedExplicitVRLittleEndian}
@@ -120,5 +165,12 @@ def test_tls_asks_for_a_certificate_that_the_ca_has_signed(queue, settings, tmp_
             assert plain is None
         context = ssl.create_default_context(cafile=str(certificate))
         context.load_cert_chain(certificate, key)
+        (tmp_path / "other").mkdir()
+        for stranger in (None, self_signed(tmp_path / "other")):
+            wrong = ssl.create_default_context(cafile=str(certificate))
+            if stranger:
+                wrong.load_cert_chain(*stranger)
+            with calling(port, tls_args=(wrong, "127.0.0.1")) as association:
+                assert association is None or association.send_c_echo().get("Status") is None
         with calling(port, tls_args=(context, "127.0.0.1")) as association:
             assert sent(association, film()) == 0x0000

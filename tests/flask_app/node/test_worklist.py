@@ -3,8 +3,10 @@
 import csv
 import io
 import re
+import time
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from flask_app.guards import new_key
 from flask_app.node.digests import Digests
 from flask_app.node.grade import StudyGrader
 from flask_app.node.queue import Queue
+from flask_app.node.rows import Wanted, rows
 from flask_app.node.settings import NodeSettings
 from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.imaging.identity import read_identity
@@ -98,6 +101,26 @@ def test_day_state_and_identifier_find_a_row_and_stay_out_of_the_address(hidden)
         assert search(hidden, **fields).status_code == 400
     assert 'method="post"' in hidden.get("/studies").text
     assert len(studies_of(hidden.get("/studies?search=A2").text)) == 4
+
+
+def test_days_and_times_are_those_of_the_servers_zone(hidden, monkeypatch):
+    try:
+        monkeypatch.setenv("TZ", "Pacific/Kiritimati")  # 14 hours before UTC
+        time.tzset()
+        page = search(hidden, day=datetime.fromtimestamp(MORNING).date().isoformat()).text
+        assert len(studies_of(page)) == 4
+        assert datetime.fromtimestamp(MORNING).strftime("%Y-%m-%d %H:%M:%S +1400") in page
+        monkeypatch.setenv("TZ", "Europe/Berlin")
+        time.tzset()
+        queue = Queue(Path(hidden.application.extensions["kneeoa_node"].queue.folder))
+        asked = []
+        monkeypatch.setattr(queue, "select", lambda query, *values: asked.append(values[:2]) or [])
+        rows(queue, Wanted(day="2024-03-31"), by_identifier=False)  # the day on which the clocks are put forward
+        queue.close()
+        assert [last - first for first, last in asked] == [23 * 3600]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_search_by_an_identifier_needs_a_key_since_it_says_whose_a_pseudonym_is(hidden, shown, grader, folder):
