@@ -97,10 +97,10 @@ def _searched(search: SearchEvidence) -> str:
 def _choices(config: BundleConfig) -> str:
     """Return one column for each architecture."""
     columns = architectures(config.members)
-    keys = list(next(iter(columns.values()), {}))
-    if columns and all(one.get("backbone") for one in columns.values()):
-        keys = [key for key in keys if key not in OWN_STAGES]
-    rows = [(key.replace("_", " "), *(_choice(one.get(key, "")) for one in columns.values())) for key in keys]
+    keys = dict.fromkeys(key for one in columns.values() for key in one)
+    rows = [
+        (key.replace("_", " "), *(_choice(one[key]) if key in one else "-" for one in columns.values())) for key in keys
+    ]
     return table(("choice", *columns), rows)
 
 
@@ -111,8 +111,18 @@ def _choice(value: object) -> str:
 
 
 def architectures(members: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the choices of each architecture among a bundle's members, by its name in the training."""
-    return {entry.get("name", "winner-").rpartition("-")[0]: entry.get("architecture", {}) for entry in members}
+    """Return the choices of each architecture among a bundle's members, by its name in the training.
+
+    A backbone has stages of its own, so that the choices of stages are left out for it.
+    """
+    return {
+        entry.get("name", "winner-").rpartition("-")[0]: {
+            key: value
+            for key, value in _architecture(entry).items()
+            if not (key in OWN_STAGES and _architecture(entry).get("backbone"))
+        }
+        for entry in members
+    }
 
 
 def origin(name: str) -> str:
