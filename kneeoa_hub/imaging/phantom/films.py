@@ -100,7 +100,7 @@ def sample_films() -> dict[str, Phantom]:
         name: knee_film(grade, 7 + grade, side=("right", "left")[grade % 2], height=448, width=448)
         for grade, name in enumerate(("normal", "doubtful", "mild", "moderate", "severe"))
     }
-    films["both-knees"] = two_knee_film((1, 3), 21, height=400, width=800)
+    films["both-knees"] = two_knee_film((2, 3), 38, height=400, width=800)
     films["sixteen-bit"] = knee_film(2, 16, height=448, width=448, bits=16)
     return films
 
