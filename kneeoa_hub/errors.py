@@ -145,7 +145,7 @@ class ArchiveError(KneeOAError):
 
 
 class ArchiveUnreachable(ArchiveError):
-    """The archive does not answer, or not to this token."""
+    """The archive does not answer, or rejects the token."""
 
     code = "archive-unreachable"
 

@@ -18,13 +18,13 @@ def changed(evidence: RobustnessEvidence | None, figures: str) -> str:
     collections = evidence.collections
     names = {row.change: None for rows in collections.values() for row in rows}
     headings = [f"{heading}, {escaped(collection_title(name))}" for heading in COLUMNS for name in collections]
-    films = {rows[0].qwk.n for rows in collections.values()}
+    films = [f"{rows[0].qwk.n} ({escaped(collection_title(name))})" for name, rows in collections.items()]
     return section(
         "## Do the grades hold when a film is changed?",
-        f"Validation films, {' and '.join(map(str, sorted(films)))} of each collection, were changed in"
-        f" {len(names) - 1} ways that leave a reader able to grade them, and graded as any film is. Networks learn from"
-        " random changes with kinds and sizes of their own. Shift: the mean change of severity, in grades. Refused: of"
-        " the films that are graded without the change.",
+        f"{listed(films)} validation films were changed in {len(names) - 1} ways that leave a reader able to grade"
+        " them, and graded as any film is. Networks learn from other random changes. Shift: the mean change of"
+        " severity, the mean grade, in grades. Refused: the proportion of the films that are graded without the"
+        " change.",
         table(("films", *headings), [(name, *_cells(name, collections)) for name in names]),
         f"The films were graded with {evidence.grader.name}, revision `{evidence.grader.revision}`. A bundle that holds"
         " these measures has another revision. evidence.json has their 95% intervals, the accuracy, the AUC and the"
@@ -43,8 +43,8 @@ def worst(evidence: RobustnessEvidence | None) -> str:
         means.append(f"{mean(row.same.value for row in rows[1:]):.2f} ({escaped(collection_title(name))})")
         lowest.append(f"{least.same.value:.2f} ({least.change}; {escaped(collection_title(name))})")
     return (
-        "A film that was cut, compressed or exposed otherwise may get another grade. On the mean of all measured"
-        f" changes {listed(means)} of the films keep their grade; under the worst change {listed(lowest)}."
+        "A film that was cut, compressed or exposed differently may get another grade. On average over all measured"
+        f" changes, {listed(means)} of the films keep their grade; under the worst change, {listed(lowest)}."
     )
 
 

@@ -27,9 +27,9 @@ def other_sources(evidence: Evidence) -> str:
     slight = all(row.qwk.value < SLIGHT for row in rows)
     lead = "Hardly anything carried over" if slight else "The model may not carry over"
     return (
-        f"{lead} to another collection. Networks that learned from one collection had a QWK of {kappas} on another."
-        f" Their 90% prediction sets held the reader's grade for {held} of the knees, not 0.90. Expect the same on your"
-        f" films until you have measured it: {advice}"
+        f"{lead} to another collection. Networks that learned from one collection alone had a QWK of {kappas} on"
+        f" another. Their 90% prediction sets held the reader's grade for {held} of the knees, not 0.90. Do not trust"
+        f" the grades on your films until you have measured them: {advice}"
     )
 
 

@@ -47,7 +47,7 @@ def _findings(found: FindingEvidence) -> list[tuple[str, Estimate | None]]:
             "joints of composed films: centre of the reported box, cut to the film, within 10%",
             found.composed_reported_within_10,
         ),
-        ("composed films, inverted or turned: put right, and every joint graded", found.composed_posed_right),
+        ("composed films, inverted or turned: corrected, and every joint graded", found.composed_posed_right),
         (
             "composed films without a joint, inverted or turned: refused, as they should be",
             found.composed_empty_posed_refused,
@@ -67,7 +67,7 @@ def _findings(found: FindingEvidence) -> list[tuple[str, Estimate | None]]:
 
 
 def refusing(gate: GateEvidence | None, found: FindingEvidence | None) -> str:
-    """Describe what the gate refuses, puts right and lets through."""
+    """Describe what the gate refuses, corrects and lets through."""
     if not gate:
         return ""
     whole = found.knees_refused if found else {}
@@ -78,7 +78,7 @@ def refusing(gate: GateEvidence | None, found: FindingEvidence | None) -> str:
     ]
     by_grader = (
         [
-            f"The whole grader refuses or puts right {figure(found.made_headline)} of them, blank films and noise left"
+            f"The whole grader refuses or corrects {figure(found.made_headline)} of them, blank films and noise left"
             " out:",
             _outcomes(found.made),
         ]
@@ -87,14 +87,14 @@ def refusing(gate: GateEvidence | None, found: FindingEvidence | None) -> str:
     )
     return section(
         "## What is refused",
-        "A second network, the gate, looks at each knee before it is graded. The whole grader also looks at parts of a"
-        " film and at other positions. On real validation knees, on which the gate's limit was fitted, each film taken"
+        "A separate network, the gate, examines each knee before it is graded. The whole grader also examines parts of"
+        " a film and other positions. On real validation knees, on which the gate's limit was fitted, each film taken"
         " whole:",
         table((*headings, "refused by the whole grader") if whole else headings, rows),
         "Unsuitable films are made from validation knees, and from pictures that the gate was not trained on. A film"
-        " that is certainly turned or inverted is put right.",
+        " that is certainly turned or inverted is corrected.",
         *by_grader,
-        f"The gate alone, each film taken whole, refuses or puts right {figure(gate.headline)} of them, blank films and"
+        f"The gate alone, each film taken whole, refuses or corrects {figure(gate.headline)} of them, blank films and"
         " noise left out:",
         _outcomes(gate.made),
     )
@@ -106,14 +106,14 @@ def unsuitable(gate: GateEvidence | None, found: FindingEvidence | None) -> str:
         return "This bundle has no gate: it may grade a film that shows no knee."
     refused = (found.made_headline if found else None) or gate.headline
     return (
-        f"Of {refused.n} synthetic unsuitable films, {refused.value:.1%} were refused or put right. Other unsuitable"
-        " films may be graded."
+        f"Of {refused.n} films that were made to be unsuitable, {refused.value:.1%} were refused or corrected. Other"
+        " unsuitable films may be graded."
     )
 
 
 def _outcomes(made: Mapping[str, Outcomes]) -> str:
     rows = [(name, row.refused.n, row.refused, row.put_right, row.let_through) for name, row in made.items()]
-    return table(("unsuitable film", "films", "refused", "put right", "let through"), rows)
+    return table(("unsuitable film", "films", "refused", "corrected", "let through"), rows)
 
 
 def joint(evidence: JointEvidence | None, figures: str) -> str:
@@ -132,7 +132,7 @@ def joint(evidence: JointEvidence | None, figures: str) -> str:
         " that the part matters more than its size.",
         table(("blanked part", "proportion of the film", "QWK", "QWK, random mask", "difference"), rows),
         f"The activation map peaks in the joint space for {figure(peak.in_joint)} of these knees. The joint space holds"
-        f" {peak.by_chance.value:.3f} of its positions. A map shows, at low resolution, where evidence beyond that of"
-        " the mean film was found. It does not outline disease.",
+        f" {peak.by_chance.value:.3f} of its positions. A map is coarse. It shows the regions that raise the score of"
+        " the reported grade above that of an average film. It does not outline disease.",
         f"![Mean map of each grade]({figures}maps.png)",
     )

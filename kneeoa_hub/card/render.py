@@ -12,6 +12,7 @@ from ..report import DISCLAIMER
 from . import changed, external, finding, results, training
 from .data import data
 from .metadata import metadata
+from .sources import collection_title
 from .text import escaped, figure, label, section
 
 SHIPPED = "kneeoa-cnn"
@@ -45,6 +46,7 @@ def render(config: BundleConfig, evidence: Evidence, figures: str = "figures/") 
         version=config.version,
         disclaimer=DISCLAIMER,
         headline=results.headline(evidence),
+        protocol=_protocol(config.protocol),
         failures=_failures(evidence),
         base=_base(evidence.base, evidence),
         address="" if shipped else '"ORG/NAME"',
@@ -101,16 +103,17 @@ def _failures(evidence: Evidence) -> str:
     points = {
         "Films of another source": external.other_sources(evidence),
         "Missed osteoarthritis": results.missed(evidence),
+        "False alarms": results.false_alarms(evidence),
         "Weak grades": recall
         and f"The lowest recall, the proportion of knees that get the reader's grade, is at {recall}.",
-        "Prediction sets": coverage
-        and "A 90% set should hold the reader's grade for 90% of all knees, not of each grade. The lowest measured"
-        f" proportion is at {coverage}.",
+        "Wide prediction sets": results.wide_sets(evidence)
+        + (f" That proportion is lowest at {coverage}." if coverage else ""),
         "Changed films": changed.worst(evidence.robustness),
         "Unsuitable films": finding.unsuitable(evidence.refusal.gate, evidence.finding),
         "Unknown groups": "Age, sex, race, site and machine are not in the data. Differences between such groups are"
         " not known.",
-        "Uncertain labels": "Readers of such films often disagree. Grades in the data may be wrong.",
+        "Uncertain labels": "There is one grade for each knee, by one reading. Grades in the data may be wrong, and how"
+        " far readers agree was not measured here.",
     }
     return "\n".join(f"- **{name}.** {text}" for name, text in points.items() if text)
 
@@ -126,6 +129,13 @@ def _base(base: BaseModel | None, evidence: Evidence) -> str:
         " same films:",
         results.all_sets(evidence.before),
     )
+
+
+def _protocol(name: str) -> str:
+    """Name the readers whose grades the model follows."""
+    if not name:
+        return ""
+    return f"The grades follow the readers of {escaped(collection_title(name))}, on films of every source."
 
 
 def _rule(config: BundleConfig) -> str:

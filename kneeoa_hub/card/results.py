@@ -82,15 +82,15 @@ def evaluations(evidence: Evidence) -> str:
             " films, so the measures on them are optimistic."
         )
     before = (
-        f" They had been evaluated {times(earlier)} before, for earlier versions, whose networks it shares or that"
-        " taught it."
+        f" Before it, they were evaluated {times(earlier)} for earlier versions. This version has some of their"
+        " networks, or learned from them."
         if earlier
         else ""
     )
     return (
         f"The test films were evaluated {times(now)} for this version.{before} Every choice was made on validation"
-        " films. The measures on these are optimistic: temperature, decision rule and prediction sets were fitted on"
-        " them."
+        " films: temperature, decision rule and prediction sets were fitted on them, so the figures on them are"
+        " optimistic."
     )
 
 
@@ -148,6 +148,21 @@ def missed(evidence: Evidence) -> str:
     found = {name: 1 - row.sensitivity_oa.value for name, row in held_out(evidence).items() if row.sensitivity_oa}
     words = listed([f"{one_in(proportion)} ({label(name)})" for name, proportion in found.items()])
     return f"Of the knees with KL 2 or more, {words} get a grade below 2." if found else ""
+
+
+def false_alarms(evidence: Evidence) -> str:
+    """Say in words how many knees without osteoarthritis get a grade of 2 or more."""
+    found = {name: 1 - row.specificity_oa.value for name, row in held_out(evidence).items() if row.specificity_oa}
+    words = listed([f"{one_in(proportion)} ({label(name)})" for name, proportion in found.items()])
+    return f"Of the knees with KL 0 or 1, {words} get a grade of 2 or more." if found else ""
+
+
+def wide_sets(evidence: Evidence) -> str:
+    """Say in words how many grades a prediction set leaves open, and how often it holds the reader's grade."""
+    found = held_out(evidence)
+    sizes = listed([f"{row.set_size.value:.1f} ({label(name)})" for name, row in found.items()])
+    held = listed([f"{row.coverage.value:.2f} ({label(name)})" for name, row in found.items()])
+    return f"On average, a 90% set holds {sizes} grades. It holds the reader's grade for {held} of the knees."
 
 
 def set_coverage(evidence: Evidence, figures: str) -> str:

@@ -26,8 +26,8 @@ def architecture(config: BundleConfig, evidence: Evidence, export: ExportEvidenc
     """
     counts = Counter(name for entry in config.members for name in architectures([entry]))
     if len(config.members) > 1:
-        parts = listed([f"{origin(name)} ({count})" for name, count in counts.items()])
-        made = f"The bundle averages {len(config.members)} members: {parts}."
+        parts = listed([f"{origin(name)}{f' ({count})' if count > 1 else ''}" for name, count in counts.items()])
+        made = f"The bundle averages the probabilities of {len(config.members)} networks: {parts}."
     else:
         made = f"It has one network: {listed([origin(name) for name in counts])}."
     return section(
@@ -39,7 +39,7 @@ def architecture(config: BundleConfig, evidence: Evidence, export: ExportEvidenc
         f"Members that were taken over from earlier versions: {evidence.training.origin}."
         if evidence.training.origin
         else "",
-        *_lessons(evidence),
+        *_lessons(config.name, evidence),
         _choices(config),
     )
 
@@ -68,19 +68,20 @@ def _views(config: BundleConfig) -> str:
     return smaller + mirrored + (folded if any(folds) else "")
 
 
-def _lessons(evidence: Evidence) -> Iterator[str]:
-    """Yield what the networks learnt from beside the readers' grades."""
+def _lessons(own: str, evidence: Evidence) -> Iterator[str]:
+    """Yield what the networks learned from beside the readers' grades. own: The name of their bundle."""
     trained = evidence.training.members
     backbones = sorted({str(name) for one in trained if (name := (one.architecture or {}).get("backbone"))})
     if backbones:
         names = listed([BACKBONES.get(name, name) for name in backbones])
         yield f"The training began with the ImageNet weights of {names} by Google (Apache-2.0)."
-    for one in trained:
-        if one.teachers:
+    for teachers in dict.fromkeys(one.teachers for one in trained):
+        if teachers:
+            pupils = [one.name or "a member" for one in trained if one.teachers == teachers]
+            known = [f"{name} of an earlier release" if name == own else name for name in teachers]
             yield (
-                f"A part of the targets of {one.name} is what teachers say of the training films:"
-                f" {listed(list(one.teachers))}. Its teachers saw each film as it is, and it saw the film changed in"
-                " framing, exposure and quality."
+                f"{listed(pupils)} also learned from the probabilities of teachers: {listed(known)}. The teachers saw"
+                " each film as it is; the network that learned saw it changed in framing, exposure and quality."
             )
 
 
@@ -129,7 +130,9 @@ def origin(name: str) -> str:
     """Return in words where an architecture comes from: `python -m tuning train --architecture`."""
     if name == "winner":
         return "the winner of the search"
-    return f"trial {name} of the search" if name.isdigit() else f"{name}, designed by hand"
+    if name.isdigit():
+        return f"trial {name} of the search"
+    return f"{name}, which is {BACKBONES[name]}" if name in BACKBONES else f"{name}, designed by hand"
 
 
 def curves(config: BundleConfig, evidence: Evidence, figures: str) -> str:
@@ -187,9 +190,9 @@ def reproduce(evidence: Evidence) -> str:
     larger = f", for a name with {LARGER} only those at that size" if any(LARGER in one for one in lengths) else ""
     return section(
         "## Reproduce",
-        "`make weights`, with `KNEEOA_DATA` naming a folder with both datasets, audits, trains, evaluates and exports"
-        " by today's recipe. It uses the films that today's audit accepts, with inverted ones put right. No two"
-        " trainings end with the same weights.",
+        "`make weights` audits, trains, evaluates and exports by today's recipe. It needs a GPU and a folder with both"
+        " datasets, which `KNEEOA_DATA` names. It uses the films that today's audit accepts, and corrects inverted"
+        " ones. No two trainings end with the same weights.",
         f"Epochs of these members{larger}: {', '.join(lengths)}. Today's recipe may differ." if lengths else "",
         "CHANGELOG.md of the package says what changed in each version. Its docs/benchmarks.md compares the test"
         " measures of all versions, and of one that was not published.",

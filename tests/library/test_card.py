@@ -63,7 +63,7 @@ def test_every_earlier_test_evaluation_is_counted(grader):
     assert grader.bundle.evidence.test_looks.value == 1
     assert grader.bundle.evidence.test_evaluations - 1 == looked + unpublished
     card = (ROOT / "model_card.md").read_text("utf-8")
-    assert f"They had been evaluated {looked + unpublished} times before" in card
+    assert f"Before it, they were evaluated {looked + unpublished} times for earlier versions" in card
 
 
 def test_a_changed_figure_changes_the_card(grader):
