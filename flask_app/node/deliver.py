@@ -8,7 +8,13 @@ from contextlib import contextmanager
 from typing import Protocol
 
 import pydicom
-from pydicom.uid import ComprehensiveSRStorage, SecondaryCaptureImageStorage
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    SecondaryCaptureImageStorage,
+)
 from pynetdicom import AE
 from pynetdicom.association import Association
 
@@ -27,6 +33,8 @@ MOST_BROKEN = 2
 """So many objects may each end an association before the others wait for the next try."""
 MOST_REFUSALS = 8
 """An object that the archive has refused this often is given up, until a person sends it again."""
+SENT_SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian]
+"""Transfer syntaxes in which pynetdicom can send an object, the one in which it is first."""
 TAKEN = (0x0000, 0x0111, 0xB000, 0xB006, 0xB007)
 """Statuses of C-STORE with which the archive has an object: success, a UID that it has (PS3.7 annex C; the UID of an
 object follows from its films and the model), and warnings (PS3.4 table B.2-1)."""
@@ -121,7 +129,7 @@ def opened(archive: Archive, settings: NodeSettings) -> Iterator[Sender]:
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = settings.timeout
     entity.connection_timeout = settings.timeout
     for storage_class in (ComprehensiveSRStorage, SecondaryCaptureImageStorage):
-        entity.add_requested_context(storage_class)
+        entity.add_requested_context(storage_class, SENT_SYNTAXES)
     association = entity.associate(
         archive.host,
         archive.port,
@@ -130,7 +138,13 @@ def opened(archive: Archive, settings: NodeSettings) -> Iterator[Sender]:
         tls_args=(client_tls(settings), archive.host) if archive.tls else None,
     )
     if not association.is_established:
-        state = "rejects the association" if association.is_rejected else "does not answer"
+        state = "does not answer"
+        if association.is_rejected:
+            state = "rejects the association"
+        elif association.rejected_contexts:
+            state = (
+                "takes neither structured reports nor secondary captures in a transfer syntax that the node can send"
+            )
         raise ArchiveUnreachable(
             f"The archive {archive.ae_title} at {archive.host}:{archive.port} {state}; check its AE title, address"
             f"{', certificate and KNEEOA_NODE_TLS_CA' if archive.tls else ''} and list of callers."

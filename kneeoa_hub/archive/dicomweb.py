@@ -27,7 +27,12 @@ TRIES, RETRY_MILLISECONDS = 3, 250
 archive is down; the node waits by itself."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 DENIED = (401, 403)
-SERVER_FAULT = 500
+ACCEPTED, CONFLICT, SERVER_FAULT = 202, 409, 500
+DESCRIPTIONS = ("application/dicom+json", "application/json", "application/dicom+xml", "application/xml")
+"""Types of an answer that says what was stored and what was not (PS3.18, 10.5.3)."""
+HAS_IT = 0x0111
+"""Reason of a failure: the archive has an object with this UID (PS3.7 annex C)."""
+CHUNK_BYTES = 2**30
 
 
 @dataclass(frozen=True)
@@ -120,11 +125,10 @@ class Service:
 
         with _errors(self.host), quiet_logs(), quiet_warnings():
             answer = self._client().store_instances([pydicom.dcmread(io.BytesIO(content))])
-        failed = answer.get("FailedSOPSequence")
-        if failed:
+        reasons = [int(one.get("FailureReason") or 0) for one in answer.get("FailedSOPSequence") or ()]
+        if reasons and reasons != [HAS_IT]:
             raise ArchiveError(
-                f"The archive {self.host} does not take the object (reason {int(failed[0].FailureReason):04X}); its log"
-                " says why."
+                f"The archive {self.host} does not take the object (reason {reasons[0]:04X}); its log says why."
             )
 
     def _client(self) -> Any:
@@ -140,14 +144,21 @@ class Service:
             """Follows no redirect: an answer must not lead a request, or the token, to another host."""
 
             def request(self, *arguments: Any, **options: Any) -> Any:
-                return super().request(*arguments, **{**options, "allow_redirects": False})
+                answer = super().request(*arguments, **{**options, "allow_redirects": False})
+                kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+                if kind in DESCRIPTIONS:
+                    answer.headers["Content-Type"] = kind  # with a charset, the client would not read the answer
+                    if answer.status_code == CONFLICT:
+                        answer.status_code = ACCEPTED  # nor with this status, where it says what was not stored
+                return answer
 
         session = OneHost()
         session.trust_env = False  # no .netrc, which would replace the token
         session.verify = self.authorities or True
         if self.token:
             session.headers["Authorization"] = f"Bearer {self.token}"
-        client = DICOMwebClient(self.url, session, timeout=self.timeout)
+        # The client sends what is larger than a chunk from a generator, which is empty when it tries again.
+        client = DICOMwebClient(self.url, session, timeout=self.timeout, chunk_size=CHUNK_BYTES)
         client.set_http_retry_params(max_attempts=TRIES, wait_exponential_multiplier=RETRY_MILLISECONDS)
         return client
 

@@ -1,15 +1,25 @@
 """Reports reach an archive that is down, refuses or aborts, and each is sent once."""
 
-from collections.abc import Container, Iterator
+import json
+import threading
+from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from pydicom.uid import ComprehensiveSRStorage, generate_uid
+from pydicom.uid import (
+    ComprehensiveSRStorage,
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    generate_uid,
+)
 from pynetdicom import AE, evt
 
 from flask_app.node.deliver import MOST_REFUSALS, Delivery
 from flask_app.node.digests import Digests
+from flask_app.node.settings import NodeSettings
 from kneeoa_hub.errors import ArchiveUnreachable
 from kneeoa_hub.imaging.identity import read_identity
 
@@ -18,13 +28,15 @@ from ...support.node_queue import DAY, film, grading, receiving, take, waiting
 
 
 @contextmanager
-def archive(statuses: list[int], titles: list[str], aborts: Container[str] = ()) -> Iterator[int]:
+def archive(
+    statuses: list[int], titles: list[str], aborts: Container[str] = (), syntaxes: Sequence[str] | None = None
+) -> Iterator[int]:
     """The port of an archive that answers one status after the other, then success, and notes what it has taken.
 
-    It aborts the association at the objects of `aborts`.
+    It aborts the association at the objects of `aborts`, and takes the first of `syntaxes` that it is offered.
     """
     entity = AE("PACS")
-    entity.add_supported_context(ComprehensiveSRStorage)
+    entity.add_supported_context(ComprehensiveSRStorage, syntaxes)
 
     def store(event) -> int:
         if event.request.AffectedSOPInstanceUID in aborts:
@@ -76,6 +88,56 @@ def test_an_object_that_the_archive_already_has_is_sent(queue, settings, grader)
     with archive([0x0111], []) as port:
         assert Delivery(queue, replace(settings, archive=f"dicom://PACS@127.0.0.1:{port}")).send_due()
     assert [tuple(row) for row in queue.select("SELECT state, attempts FROM objects")] == [("sent", 0)]
+
+
+@pytest.mark.parametrize("syntaxes", [[ImplicitVRLittleEndian], [ExplicitVRBigEndian, ExplicitVRLittleEndian]])
+def test_an_archive_gets_a_report_in_the_transfer_syntax_that_it_takes(queue, settings, grader, syntaxes):
+    take(queue, film())
+    grading(queue, grader).answer_next()
+    (report,), taken = waiting(queue), []
+    with archive([], taken, syntaxes=syntaxes) as port:
+        assert Delivery(queue, replace(settings, archive=f"dicom://PACS@127.0.0.1:{port}")).send_due()
+    assert taken == [report.SOPInstanceUID]
+    queue.resend(str(report.StudyInstanceUID))
+    with archive([], [], syntaxes=[ExplicitVRBigEndian]) as port:
+        delivery = Delivery(queue, replace(settings, archive=f"dicom://PACS@127.0.0.1:{port}"))
+        with pytest.raises(ArchiveUnreachable, match="syntax"):
+            delivery.send_due()
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "reasons", "taken"),
+    [
+        (200, "application/dicom+json", [], True),
+        (202, "application/dicom+json; charset=utf-8", [0x0110], False),
+        (409, "application/dicom+json", [0x0110], False),
+        (409, "application/dicom+json;charset=UTF-8", [0x0111], True),
+        (409, "text/html", [], False),
+    ],
+)
+def test_stow_counts_as_stored_only_what_the_archive_says_that_it_has(status, kind, reasons, taken, queue, grader):
+    take(queue, film())
+    grading(queue, grader).answer_next()
+    failed = [{"00081197": {"vr": "US", "Value": [reason]}} for reason in reasons]
+    said = json.dumps({"00081198": {"vr": "SQ", "Value": failed}} if failed else {}).encode()
+
+    class Stow(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Stow) as server:
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        assert Delivery(queue, NodeSettings(archive=f"http://127.0.0.1:{server.server_address[1]}/rs")).send_due()
+        server.shutdown()
+    assert [row["state"] for row in queue.select("SELECT state FROM objects")] == ["sent" if taken else "waiting"]
 
 
 def test_an_object_on_which_the_archive_aborts_holds_up_no_other(queue, settings, grader, clock):
