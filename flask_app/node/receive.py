@@ -6,6 +6,7 @@ import sqlite3
 import ssl
 import sys
 import threading
+import weakref
 from typing import Any
 
 from pydicom.uid import ComprehensiveSRStorage, DeflatedExplicitVRLittleEndian
@@ -36,6 +37,8 @@ REASONS = {
     CALLED: "the node has another AE title",
     LIMIT: "all places for associations are taken",
 }
+MOST_KINDS = 8
+"""Most kinds of objects that a line of the log names."""
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +57,7 @@ class Receiver:
         self._pictures = Pictures(limits)
         self._server: Listener | None = None
         self._one_at_a_time = threading.Lock()
+        self._fruitful: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def start(self) -> int:
         """Listen, and return the port. Raises OSError where it cannot be bound."""
@@ -61,7 +65,8 @@ class Receiver:
             (self._settings.host, self._settings.port),
             evt_handlers=[
                 (evt.EVT_REQUESTED, self._check_caller),
-                (evt.EVT_ACCEPTED, self._note_refused_classes),
+                (evt.EVT_RELEASED, self._note_fruitless),
+                (evt.EVT_ABORTED, self._note_fruitless),
                 (evt.EVT_C_STORE, self._store),
             ],
             server_class=Listener,
@@ -92,18 +97,24 @@ class Receiver:
         event.assoc.acse.send_reject(*reason)
         event.assoc.kill()
 
-    def _note_refused_classes(self, event: Any) -> None:
-        """Log what a sender wanted to send and cannot, by the names of DICOM: mammograms, CT, a private syntax."""
-        for refused in event.assoc.rejected_contexts:
-            about = {
-                "calling": event.assoc.requestor.primitive.calling_ae_title,
-                "sop_class": refused.abstract_syntax.name,
-                "syntaxes": [syntax.name for syntax in refused.transfer_syntax],
-            }
-            log.warning("A kind of object was not accepted", extra={"fields": about})
+    def _note_fruitless(self, event: Any) -> None:
+        """Log what a sender that has sent nothing wanted to send and could not, such as mammograms.
+
+        Many senders propose a hundred kinds of objects, whatever they have. One that sends films is not logged.
+        """
+        refused = list(dict.fromkeys(one.abstract_syntax.name for one in event.assoc.rejected_contexts))
+        if not refused or event.assoc in self._fruitful:
+            return
+        about = {
+            "calling": event.assoc.requestor.primitive.calling_ae_title,
+            "kinds": refused[:MOST_KINDS],
+            "more": len(refused[MOST_KINDS:]),
+        }
+        log.warning("An association brought no film; kinds of objects were not accepted", extra={"fields": about})
 
     def _store(self, event: Any) -> int:
         """Return the status for one film. One film at a time is whole in memory."""
+        self._fruitful.add(event.assoc)
         with event.assoc.dul.socket.serving(), self._one_at_a_time:
             arrived = event.request.film
             if arrived.failure:

@@ -17,7 +17,7 @@ from pydicom.uid import (
     DigitalXRayImageStorageForPresentation,
     generate_uid,
 )
-from pynetdicom import AE
+from pynetdicom import AE, StoragePresentationContexts, build_context
 from pynetdicom.sop_class import Verification  # pyright: ignore[reportAttributeAccessIssue]  # made at import
 
 from flask_app.node import arrive
@@ -30,6 +30,7 @@ from kneeoa_hub.imaging.pixel_data import SYNTAXES
 
 from ...support.certificates import self_signed
 from ...support.node_queue import calling, film, grading, receiving, sent, state, take, waiting
+from ...support.waiting import until
 
 
 def test_a_film_is_in_the_queue_before_its_sender_gets_success(queue, settings):
@@ -104,8 +105,7 @@ def test_only_those_who_are_listed_may_send(queue, settings, callers, title, cal
 
 def test_the_log_says_why_an_association_or_a_kind_of_object_is_not_accepted(queue, settings, caplog):
     entity = AE("MAMMO")
-    for kind in (DigitalXRayImageStorageForPresentation, DigitalMammographyXRayImageStorageForPresentation):
-        entity.add_requested_context(kind)
+    entity.requested_contexts = StoragePresentationContexts  # as DCMTK's storescu does
     listed = replace(settings, callers="MAMMO, PACS@10.0.0.0/8, *@127.0.0.1/32", associations=1)
     with receiving(queue, replace(listed, callers="MAMMO")) as port, calling(port, caller="STRANGER") as stranger:
         assert stranger is None
@@ -116,8 +116,13 @@ def test_the_log_says_why_an_association_or_a_kind_of_object_is_not_accepted(que
         with calling(port) as second:
             assert second is None
         first.release()
+    with receiving(queue, listed) as port:
+        entity.requested_contexts = [build_context(DigitalMammographyXRayImageStorageForPresentation)]
+        entity.add_requested_context(DigitalXRayImageStorageForPresentation)
+        entity.associate("127.0.0.1", port, ae_title="KNEEOA").release()
+        until(lambda: "brought no film" in caplog.text)
     said = [one.fields for one in caplog.records if one.levelname == "WARNING"]
-    reasons = ["AE title is not listed", "has another AE title", "Mammography", "all places"]
+    reasons = ["AE title is not listed", "has another AE title", "all places", "Mammography"]
     assert [word in str(one) for one, word in zip(said, reasons, strict=True)] == [True] * 4
     assert (said[0]["calling"], said[1]["called"]) == ("STRANGER", "ELSE")
     assert not any(word in caplog.text + str(said) for word in ("DOE", "12345", "A1"))
