@@ -47,7 +47,8 @@ def variants(epochs: int) -> dict[str, tuple[Architecture, TrainSettings]]:
 
     The others are compared with the first, a folded member before it goes on to larger films.
     """
-    from tuning.networks.architecture import NAMED, Architecture
+    from tuning.networks.architecture import Architecture
+    from tuning.networks.search_space import NAMED
     from tuning.training.plan import TrainSettings
 
     base = NAMED["folded"]

@@ -77,7 +77,8 @@ def main() -> None:
     console.prepare()
     keep_freed_memory()
     with console.quiet_start():
-        from tuning.networks.architecture import BASELINE_2023, build
+        from tuning.networks.architecture import build
+        from tuning.networks.search_space import BASELINE_2023
         from tuning.training.checkpoint import weights_path
         from tuning.training.member import TrainingFilms, train_member
         from tuning.training.plan import PlannedMember, TrainSettings

@@ -77,6 +77,7 @@ def _search_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--least-epochs", type=count, default=3, help=least)
     step.add_argument("--iterations", type=count, default=2, help="how often Hyperband begins (default 2)")
     step.add_argument("--films", type=count, default=3000, help="training films of a trial at most (default 3000)")
+    step.add_argument("--batch", type=count, default=32, help="films of one step of a trial (default 32)")
     step.add_argument("--validation-films", type=count, default=1000, help="validation films at most (default 1000)")
     step.add_argument("--seed", type=seed, default=0, help="seed of the draws and the weights (default 0)")
     narrow = "narrow a choice of the search space, such as size=96,128, or add backbones: backbone=,lite0; repeatable"
@@ -100,6 +101,8 @@ def _search_options(step: argparse.ArgumentParser) -> None:
     failed = "proportion of the trials that may fail (default 0.5)"
     step.add_argument("--most-failed", type=proportion, default=0.5, help=failed)
     step.add_argument("--hours", type=float, default=0.0, help="stop after this time (default 0: never)")
+    finish = "train no further trial, and end with those that have finished; so ends every search on a pack"
+    step.add_argument("--finish", action="store_true", help=finish)
     step.add_argument("--tensorboard", action="store_true", help="write each trial's course for TensorBoard")
 
 
@@ -108,6 +111,8 @@ def _search(options: argparse.Namespace) -> str:
         from .search import search
         from .searching.settings import RunSettings, SearchSettings
         from .searching.workers import role_of_environment
+        from .training.pack import is_pack
+        from .training.search_result import RESULT
 
     only = {name: values.split(",") for name, _, values in (text.partition("=") for text in options.only)}
     settings = SearchSettings(
@@ -118,6 +123,7 @@ def _search(options: argparse.Namespace) -> str:
         iterations=options.iterations,
         films=options.films,
         validation_films=options.validation_films,
+        batch=options.batch,
         seed=options.seed,
         only=only or None,
         objective=options.objective,
@@ -128,15 +134,20 @@ def _search(options: argparse.Namespace) -> str:
     )
     role = options.role or role_of_environment()
     run = RunSettings(
-        workers=options.workers if options.workers is not None else int(not role),
+        workers=options.workers if options.workers is not None else int(not (role or is_pack(Path(options.data)))),
         role=role,
         address=options.address,
         most_failed=options.most_failed,
         hours=options.hours,
         tensorboard=options.tensorboard,
+        finish=options.finish,
     )
     out = search(Path(options.data), Path(options.out), settings, run)
-    return "search: no trial is left" if run.role == "worker" else f"search: {out / 'report.md'}, {out / 'best.json'}"
+    if run.role == "worker":
+        return "search: no trial is left"
+    if not (out / RESULT).exists():
+        return f"search: no trial is left; end it with --finish, with Keras on TensorFlow, to write {out / RESULT}"
+    return f"search: {out / 'report.md'}, {out / RESULT}"
 
 
 def _report_options(step: argparse.ArgumentParser) -> None:
@@ -160,8 +171,9 @@ def _train_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--batch", type=count, default=64, help="films of one step (default 64)")
     step.add_argument("--seeds", default="0", help="one member for each seed, such as 0,1,2 (default 0)")
     architecture = (
-        "winner (of the search), the number of another trial, or a name such as folded; folded@224 goes on with films"
-        " of 224 pixels; several, with commas between, give several members (default winner)"
+        "winner (of the search), chosen (the trials that make its ensemble), a trial's number, or a name such as"
+        " folded; folded@224 goes on with films of 224 pixels; several, with commas between, give several"
+        " members (default winner)"
     )
     step.add_argument("--architecture", default="winner", metavar="NAME,...", help=architecture)
     mixup = "how strongly films of neighbouring grades are mixed, 0 to 1 (default 0)"
@@ -174,9 +186,9 @@ def _train_options(step: argparse.ArgumentParser) -> None:
     teacher = "a bundle that was trained on the same films: its probabilities are half of the target"
     step.add_argument("--teacher", default="", metavar="ADDRESS", help=teacher)
     join = (
-        "add trained members: a member-NAME.weights.h5 of another training, a NAME.npz of an accelerator, or a bundle;"
-        " may be given several times;"
-        " with --architecture none no new member is trained"
+        "add trained members: a member-NAME.weights.h5 of another training, a NAME.npz of an accelerator, a bundle, or"
+        " a search on an accelerator, whose chosen trials join; may be given several times; with --architecture none no"
+        " new member is trained"
     )
     step.add_argument("--join", action="append", default=[], metavar="FILE|ADDRESS", help=join)
     members = "take only these of the members that join (default all)"
@@ -301,7 +313,7 @@ COMMANDS = (
         "search",
         "search CNN architectures with Keras Tuner",
         "python -m tuning search --data runs/audit --out runs/search --only size=128,160",
-        "output of audit",
+        "output of audit, or of tuning.training.pack to train the trials on one accelerator, with Keras on JAX",
         _search_options,
         _search,
     ),

@@ -2,11 +2,13 @@
 
     python -m tuning search --data runs/audit --out runs/search --only size=128,160 --workers 2
 
-Writes trials.csv, report.md with plots, and best.json. A search that was killed goes on where it was.
+Writes trials.csv, report.md with plots, and best.json. A search that was killed goes on where it was. With a pack in
+place of the audit, one accelerator trains the trials.
 """
 
 import json
 import os
+import shutil
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,36 +21,39 @@ from kneeoa_hub.errors import DataError, OutputError, SettingsError
 from .run import steps
 from .run.console import Progress
 from .run.folder import only_run
+from .searching.choice import choose
+from .searching.cost import complete_costs
 from .searching.live import HERE, LOST_CODE, Doing, Sign, forget_signs, keep_renewing, say_lost
-from .searching.oracle import FOLDER, STATE, Durable, Limits, oracle_of
+from .searching.oracle import STATE, Durable, Limits, oracle_of
 from .searching.records import read_trials, settings_of
 from .searching.report import write_report
 from .searching.settings import RunSettings, SearchSettings, planned_epochs
 from .searching.space import named_points, space_of
-from .searching.trial import TrialTrainer
-from .searching.tuner import FAILED, SearchTuner, progress_of
+from .searching.tuner import FAILED, SearchTuner, Trainer, progress_of
 from .searching.workers import address_of, conduct, role_of_environment, worker_name
-from .training.search_result import RESULT, write_result
+from .training import pack
+from .training.search_result import FOLDER, RESULT, STATES, write_result
 
 WAIT_S = 600.0
 """Seconds that a worker waits for the folder of its search."""
 
 
 def search(
-    audit: Path, out: Path, settings: SearchSettings = SearchSettings(), run: RunSettings = RunSettings()
+    source: Path, out: Path, settings: SearchSettings = SearchSettings(), run: RunSettings = RunSettings()
 ) -> Path:
     """Write trials.csv, report.md with plots, and best.json to `out`, and return it.
 
-    A trial that fails leaves its traceback in failed/.
+    A trial that fails leaves its traceback in failed/. On a pack, the trials are trained where Keras runs on JAX; the
+    result is written where it runs on TensorFlow, with `run.finish`, since what a network costs is measured there.
 
     Args:
-        audit: Output folder of the audit.
+        source: Output folder of the audit, or a pack of one.
         out: A new folder, or one in which the same search was stopped.
         settings: The options of the search.
         run: How it is run; another choice goes on with the same search.
 
     Raises:
-        SettingsError: An option has a value that does not exist.
+        SettingsError: An option has a value that does not exist, or a search on a pack does not have it.
         DataError: No trial finished, too many failed, or the folder holds another search.
         OutputError: The disk is full.
     """
@@ -56,15 +61,19 @@ def search(
     if run.role == "worker":
         work(out, run)
         return out
+    packed = pack.is_pack(source)
+    if packed:
+        settings = _on_accelerator(settings, run)
     space = space_of(settings)
     if not run.hours >= 0:
         raise SettingsError(f"--hours {run.hours:g}: give a number of hours, or 0 for no limit.")
     if run.role:
         address_of(run)
-    audit = steps.find_input(audit, "audit")
+    audit, content = pack.audit_of(source) if packed else (steps.find_input(source, "audit"), None)
     record = json.loads(json.dumps(asdict(settings)))
     record |= {f"search space: {name}": [str(value) for value in choices] for name, choices in space.items()}
-    steps.begin(out, "search", str(audit), record)
+    record |= {"pack": pack.content_of(source)} if packed else {}
+    steps.begin(out, "search", str(audit), record, content)
     if (out / RESULT).exists():
         return out
     oracle = oracle_of(settings, space, list(named_points(space).values()) if settings.named else [])
@@ -72,15 +81,21 @@ def search(
     with only_run(out):
         _check_begun(out)
         oracle.take_up(out)
-        if run.workers or run.role:
+        if run.finish:
+            complete_costs(oracle, settings)
+        elif run.workers or run.role:
             conduct(oracle, audit, out, settings, run)
         else:
-            _train_here(oracle, audit, out, settings, run)
+            _train_here(oracle, source if packed else audit, out, settings, run)
         _check_ended(oracle, out, run)
+        if packed and not run.finish:
+            return out
         trials = read_trials(out / FOLDER, settings)
         forget_signs(out)
         write_report(out, out, finished=True)
-        write_result(out, trials, settings.tuner, settings.objective)
+        chosen = [one.trial.trial for one in choose(trials, out)]
+        write_result(out, trials, settings.tuner, settings.objective, chosen)
+        shutil.rmtree(out / STATES, ignore_errors=True)
     return out
 
 
@@ -101,7 +116,8 @@ def work(out: Path, run: RunSettings) -> None:
         time.sleep(1)
     if (out / RESULT).exists():
         return
-    settings, audit = settings_of(out), Path(steps.read_json(out / steps.RECORD)["input"])
+    settings = settings_of(out)
+    trainer = _trainer(Path(steps.read_json(out / steps.RECORD)["input"]), out, settings)
     sign = Sign(out, name)
     keep_renewing(sign, out)
     try:
@@ -110,7 +126,7 @@ def work(out: Path, run: RunSettings) -> None:
                 oracle_of(settings, space_of(settings), ()),
                 out,
                 settings,
-                TrialTrainer(audit, settings),
+                trainer,
                 lambda trial, done, epochs: sign.show(Doing(name, trial, done, epochs)),
                 run.tensorboard,
             )
@@ -121,9 +137,45 @@ def work(out: Path, run: RunSettings) -> None:
     sign.remove()
 
 
-def _train_here(oracle: Durable, audit: Path, out: Path, settings: SearchSettings, run: RunSettings) -> None:
-    """Train the trials that are left, one after the other, in this process."""
+def _on_accelerator(settings: SearchSettings, run: RunSettings) -> SearchSettings:
+    """Return the options of a search on a pack. Raises SettingsError for those that it does not have."""
+    for option, given in (
+        ("--workers", run.workers),
+        ("--role", run.role),
+        ("--tensorboard", run.tensorboard),
+        ("--folds", settings.folds),
+    ):
+        if given:
+            raise SettingsError(f"{option} {given}: a search on the films of a pack has no such option; leave it out.")
+    return replace(settings, accelerated=True)
+
+
+def _trainer(source: Path, out: Path, settings: SearchSettings) -> Trainer:
+    """Return what trains trials on the films of an audit or, on an accelerator, of a pack.
+
+    Each needs packages that the other one does without.
+    """
+    if settings.accelerated:
+        from .searching.on_pack import PackTrainer
+
+        return PackTrainer(source, out, settings)
+    from .searching.trial import TrialTrainer
+
+    return TrialTrainer(source, settings)
+
+
+def _train_here(oracle: Durable, source: Path, out: Path, settings: SearchSettings, run: RunSettings) -> None:
+    """Train the trials that are left, one after the other, in this process.
+
+    Args:
+        oracle: What draws the trials.
+        source: The audit's folder, or a pack.
+        out: Output folder of the search.
+        settings: The options of the search.
+        run: How it is run.
+    """
     sign, limits = Sign(out, HERE), Limits(out, oracle, run.hours)
+    trainer = _trainer(source, out, settings)
     with Progress(f"search, {settings.tuner}", planned_epochs(settings), note="starting") as progress:
 
         def watch(trial: str, done: int, epochs: int) -> None:
@@ -132,7 +184,7 @@ def _train_here(oracle: Durable, audit: Path, out: Path, settings: SearchSetting
             sign.show(doing)
             progress.at(*progress_of(oracle.ended(), [doing], settings))
 
-        _run(SearchTuner(oracle, out, settings, TrialTrainer(audit, settings), watch, run.tensorboard))
+        _run(SearchTuner(oracle, out, settings, trainer, watch, run.tensorboard))
 
 
 def _run(tuner: SearchTuner) -> None:

@@ -38,7 +38,7 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
     """Write member-NAME.weights.h5 and its history for each member, and train.json, to `out`, and return it.
 
     Args:
-        source: Output folder of a search, or of an audit when every architecture is one of architecture.NAMED.
+        source: Output folder of a search, or of an audit when every architecture is one of search_space.NAMED.
         out: A new folder, or one in which the same training was stopped.
         settings: The options of the training.
 

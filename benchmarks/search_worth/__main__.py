@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from tuning.searching.settings import SearchSettings
 
 BY_HAND = ("folded", "baseline-2023")
-"""Networks of architecture.NAMED that searches are compared with."""
+"""Networks of search_space.NAMED that searches are compared with."""
 SHORTEST = (1, 3)
 """Epochs of the shortest rungs of Hyperband that are compared."""
 ALL_FILMS = 10**9

@@ -121,7 +121,7 @@ def drawn(settings: SearchSettings, count: int) -> list[dict[str, str]]:
 
 def named_values(name: str) -> dict[str, str]:
     """Return a network designed by hand as values of the choices; NAME@SIZE sees framed films of so many pixels."""
-    from tuning.networks.architecture import NAMED
+    from tuning.networks.search_space import NAMED
 
     name, _, size = name.partition("@")
     framed = {"size": int(size), "crop": "frame"} if size else {}

@@ -98,7 +98,7 @@ def by_hand(trainings: Trainings, settings: SearchSettings, names: Sequence[str]
     Args:
         trainings: What trains them.
         settings: Settings of the searches.
-        names: Names out of architecture.NAMED.
+        names: Names out of search_space.NAMED.
     """
     curves = []
     for name in names:

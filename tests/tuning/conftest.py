@@ -33,12 +33,12 @@ def loop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def formulas(monkeypatch: pytest.MonkeyPatch) -> None:
     """Formulas stand for the trainings of a search, see `support.formula`."""
-    import tuning.search
+    import tuning.searching.trial
     import tuning.searching.tuner
 
     from ..support.formula import Formula
 
-    monkeypatch.setattr(tuning.search, "TrialTrainer", Formula)
+    monkeypatch.setattr(tuning.searching.trial, "TrialTrainer", Formula)
     monkeypatch.setattr(tuning.searching.tuner, "IDLE_S", 0.0)
 
 

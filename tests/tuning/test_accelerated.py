@@ -1,10 +1,13 @@
-"""A list of jobs is trained on JAX within its time: a teacher, and a network that learns from its probabilities."""
+"""Jobs and a search are trained on JAX: a teacher, a network that learns from its probabilities, and trials."""
 
+import csv
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +15,17 @@ import pytest
 
 from kneeoa_hub.errors import DataError, SettingsError
 from kneeoa_hub.imaging.phantom import write_films
-from tuning.training.pack import pack
+from tuning.training.pack import mean_answers, pack
+
+from ..support.on_accelerator import NARROWED, SEARCH
+from ..support.search_runs import found
 
 SMALL = {"size": 32, "fold": True, "widths": "8-16", "learning_rate": 0.002, "reach": 0.85}
+BATCHES = 3
+"""Batches of 8 of the training films."""
+ROOT = Path(__file__).parents[2]
+QUICK = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+"""Compiles in half of the time. The few steps of a test need no fast program."""
 JOBS = [
     {"name": "teacher", "architecture": SMALL, "batch": 8, "share": 0.5},
     {"name": "pupil", "architecture": SMALL, "batch": 8, "seed": 1, "teachers": ["teacher"]},
@@ -37,14 +48,24 @@ def trained(audited: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder that two jobs on the audit's films leave."""
     pytest.importorskip("jax")
     root = tmp_path_factory.mktemp("accelerated")
-    pack(audited, root / "films.npz")
-    (root / "jobs.json").write_text(json.dumps(JOBS), "utf-8")
-    command = [sys.executable, "-m", "tuning.training.accelerated", "--pack", root, "--out", root / "out"]
-    command += ["--jobs", root / "jobs.json", "--minutes", "0.02", "--precision", "float32"]
-    done = subprocess.run(
-        list(map(str, command)), env={**os.environ, "KERAS_BACKEND": "jax"}, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
+    pack(audited, root / ".pack" / "films.npz")
+    (root / ".pack" / "jobs.json").write_text(json.dumps(JOBS), "utf-8")
+    environment = {
+        **os.environ,
+        "KERAS_BACKEND": "jax",
+        "XLA_FLAGS": QUICK,
+        "WORK": str(root),
+        "PYTHON": sys.executable,
+    }
+    environment |= {"JAX_COMPILATION_CACHE_DIR": str(root / "compiled"), "PYTHONPATH": str(ROOT)}
+    script, extension = ROOT / "tuning" / "searching" / "offline.sh", ROOT / "tests" / "support" / "on_accelerator.py"
+    for command in (
+        [sys.executable, "-m", "tests.support.on_accelerator", root],
+        ["sh", script, root / "results", "9", "--with", extension, *SEARCH],
+    ):
+        done = subprocess.run(list(map(str, command)), cwd=root, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+        environment["ON_ACCELERATOR"] = str(root / "after.json")
     return root / "out"
 
 
@@ -90,6 +111,52 @@ def test_trained_members_join_an_ensemble_that_grades_by_either_protocol(
     (other / "audit.json").write_text(json.dumps({**summary, "fingerprint": "0" * 64}), "utf-8")
     with pytest.raises(DataError, match="another audit"):
         joining_members(joined, (), other)
+
+
+@pytest.mark.slow
+def test_a_search_that_is_killed_trains_no_epoch_twice_and_a_longer_rung_goes_on_from_a_shorter_one(
+    trained: Path,
+) -> None:
+    steps = [json.loads((trained.parent / name).read_text("utf-8")) for name in ("before.json", "after.json")]
+    assert min(steps) > 0
+    epochs = 5 * 2 + 2 * (6 - 2) + 3 * 6  # five trials of the first rung, of which two go on, and three of full length
+    assert sum(steps) == epochs * BATCHES
+    assert {status for _, status, _ in found(trained.parent / "results" / "search").values()} == {"COMPLETED"}
+
+
+@pytest.mark.slow
+@pytest.mark.keras
+def test_a_search_on_a_pack_ends_with_costs_and_an_ensemble_that_joins_as_it_is(
+    audited: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tuning.networks.search_space import SEARCH_SPACE
+    from tuning.search import search
+    from tuning.searching.settings import RunSettings, SearchSettings
+    from tuning.train import train
+    from tuning.training.jobs import chosen_jobs
+    from tuning.training.plan import TrainSettings
+    from tuning.training.search_result import read_result
+
+    monkeypatch.setitem(SEARCH_SPACE, "size", (32,))
+    monkeypatch.setitem(SEARCH_SPACE, "widths", ("8-16",))
+    only = {name: [value] for name, value in NARROWED.items()}
+    settings = SearchSettings(epochs=6, least_epochs=2, iterations=1, batch=8, only=only, teachers=("teacher",))
+    with pytest.raises(SettingsError, match="--folds 2: a search on the films of a pack has no such option"):
+        search(trained.parent / ".pack", trained.parent / "search", replace(settings, folds=2))
+    out = search(trained.parent / ".pack", trained.parent / "results" / "search", settings, RunSettings(finish=True))
+    assert not (out / "states").exists()
+    with (out / "trials.csv").open(encoding="utf-8") as file:
+        full = [row for row in csv.DictReader(file) if row["epochs"] == "6"]
+    assert len(full) == 5
+    assert all(row["bytes"] and row["milliseconds"] and row["mixup"] and row["taught"] for row in full)
+    chosen = read_result(out).chosen
+    assert chosen[0] == min(full, key=lambda row: float(row["val_log_loss"]))["trial"]
+    assert "## The ensemble" in (out / "report.md").read_text("utf-8")
+    joined = train(out, out.parent / "train", TrainSettings(architectures=("none",), joined=(str(out),)))
+    record = json.loads((joined / "train.json").read_text("utf-8"))
+    assert [member["name"] for member in record["members"]] == [f"{trial}-0" for trial in chosen]
+    assert record["best_json_sha256"] == hashlib.sha256((out / "best.json").read_bytes()).hexdigest()
+    assert [job["name"] for job in chosen_jobs(out)] == [f"{trial}-0" for trial in chosen]
 
 
 def _altered(member: str, out: Path, evaluations: int = 0, **changes: object) -> str:
@@ -139,16 +206,11 @@ def test_a_pack_holds_what_jobs_start_from_and_what_a_bundle_teaches(audited: Pa
 
 
 def test_teachers_that_answer_for_other_films_are_averaged_where_they_answer() -> None:
-    pytest.importorskip("jax")
-    code = (
-        "import numpy as np; from tuning.training.accelerated import _mean_answers as mean;"
-        "some = np.array([[0.2, 0.8], [np.nan, np.nan], [np.nan, np.nan]], np.float32);"
-        "other = np.array([[0.4, 0.6], [0.5, 0.5], [np.nan, np.nan]], np.float32);"
-        "found = mean([some, other]);"
-        "np.testing.assert_allclose(found[:2], [[0.3, 0.7], [0.5, 0.5]], rtol=1e-6);"
-        "assert np.isnan(found[2]).all()"
-    )
-    subprocess.run([sys.executable, "-c", code], env={**os.environ, "KERAS_BACKEND": "jax"}, check=True)
+    some = np.array([[0.2, 0.8], [np.nan, np.nan], [np.nan, np.nan]], np.float32)
+    other = np.array([[0.4, 0.6], [0.5, 0.5], [np.nan, np.nan]], np.float32)
+    found = mean_answers([some, other])
+    np.testing.assert_allclose(found[:2], [[0.3, 0.7], [0.5, 0.5]], rtol=1e-6)
+    assert np.isnan(found[2]).all()
 
 
 def test_a_teacher_that_is_no_job_before_its_pupil_is_an_error() -> None:

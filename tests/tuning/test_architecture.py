@@ -15,7 +15,8 @@ pytestmark = pytest.mark.keras
 def test_the_cnn_of_2023_has_the_layers_that_were_published():
     import keras
 
-    from tuning.networks.architecture import NAMED, build
+    from tuning.networks.architecture import build
+    from tuning.networks.search_space import NAMED
 
     model = build(NAMED["baseline-2023"])
     layers = [layer for layer in model.layers if not isinstance(layer, keras.layers.Activation)]
@@ -41,7 +42,8 @@ def test_the_cnn_of_2023_has_the_layers_that_were_published():
 
 
 def test_any_trial_of_a_search_can_be_built(tmp_path):
-    from tuning.networks.architecture import NAMED, SEARCH_SPACE, Architecture
+    from tuning.networks.architecture import Architecture
+    from tuning.networks.search_space import NAMED, SEARCH_SPACE
     from tuning.training.search_result import architecture_of_trial
 
     architectures = {
@@ -61,7 +63,7 @@ def test_any_trial_of_a_search_can_be_built(tmp_path):
 
 
 def test_the_cnn_of_2023_is_a_point_of_the_search_space():
-    from tuning.networks.architecture import NAMED, SEARCH_SPACE, narrowed
+    from tuning.networks.search_space import NAMED, SEARCH_SPACE, narrowed
 
     choices = asdict(NAMED["baseline-2023"])
     assert all(value in SEARCH_SPACE[name] for name, value in choices.items())
@@ -72,7 +74,8 @@ def test_the_cnn_of_2023_is_a_point_of_the_search_space():
 
 def test_every_choice_gives_a_network_whose_probabilities_sum_to_1():
     """Each network takes the next value of every choice, so that together they take each value at least once."""
-    from tuning.networks.architecture import SEARCH_SPACE, Architecture, compiled
+    from tuning.networks.architecture import Architecture, compiled
+    from tuning.networks.search_space import SEARCH_SPACE
 
     for turn in range(max(map(len, SEARCH_SPACE.values()))):
         architecture = Architecture(**{name: choices[turn % len(choices)] for name, choices in SEARCH_SPACE.items()})
@@ -88,8 +91,9 @@ def test_every_choice_gives_a_network_whose_probabilities_sum_to_1():
 
 
 def test_a_folded_network_gives_a_knee_and_its_mirror_image_one_grade():
-    from tuning.networks.architecture import SEARCH_SPACE, Architecture, build
+    from tuning.networks.architecture import Architecture, build
     from tuning.networks.ensemble import Member, assemble
+    from tuning.networks.search_space import SEARCH_SPACE
 
     for view in SEARCH_SPACE["view"]:
         architecture = Architecture(size=96, view=view, fold=True, normalisation=False)
@@ -103,7 +107,8 @@ def test_a_folded_network_gives_a_knee_and_its_mirror_image_one_grade():
 
 
 def test_the_deepest_network_without_padding_fits_the_smallest_film():
-    from tuning.networks.architecture import SEARCH_SPACE, Architecture, build
+    from tuning.networks.architecture import Architecture, build
+    from tuning.networks.search_space import SEARCH_SPACE
 
     for view, fold in product(SEARCH_SPACE["view"], SEARCH_SPACE["fold"]):
         deepest = Architecture(
@@ -120,7 +125,7 @@ def test_the_deepest_network_without_padding_fits_the_smallest_film():
 
 
 def test_a_search_draws_a_backbone_only_when_it_is_named():
-    from tuning.networks.architecture import narrowed
+    from tuning.networks.search_space import narrowed
 
     assert narrowed({})["backbone"] == ("",)
     assert narrowed({"backbone": ["", "lite0"]})["backbone"] == ("", "lite0")
@@ -128,14 +133,15 @@ def test_a_search_draws_a_backbone_only_when_it_is_named():
 
 @pytest.mark.parametrize("only", [{"depth": ["3"]}, {"size": ["100"]}, {"block": ["residual", "dense"]}])
 def test_an_error_names_the_choices_when_one_is_not_in_the_search_space(only):
-    from tuning.networks.architecture import narrowed
+    from tuning.networks.search_space import narrowed
 
     with pytest.raises(SettingsError, match=next(iter(only))):
         narrowed(only)
 
 
 def test_in_mixed_precision_weights_and_probabilities_stay_float32():
-    from tuning.networks.architecture import SEARCH_SPACE, Architecture, build
+    from tuning.networks.architecture import Architecture, build
+    from tuning.networks.search_space import SEARCH_SPACE
     from tuning.training.member import precision
 
     for loss in SEARCH_SPACE["loss"]:

@@ -25,11 +25,11 @@ FILES = {
 def _added_for_one_test(monkeypatch: pytest.MonkeyPatch) -> None:
     """What a file adds is gone after the test."""
     from tuning.data import sources
-    from tuning.networks import adding, architecture, backbones, losses
+    from tuning.networks import adding, architecture, backbones, losses, search_space
     from tuning.run import extensions
 
     for module, name in (
-        (architecture, "SEARCH_SPACE"),
+        (search_space, "SEARCH_SPACE"),
         (architecture, "BLOCKS"),
         (backbones, "ADDED"),
         (losses, "LOSSES"),
@@ -57,7 +57,8 @@ def written(name: str, folder: Path) -> Path:
     ],
 )
 def test_a_file_adds_a_block_a_loss_or_a_backbone_that_trains(tmp_path, name, choices):
-    from tuning.networks.architecture import Architecture, compiled, narrowed
+    from tuning.networks.architecture import Architecture, compiled
+    from tuning.networks.search_space import narrowed
 
     choice, value = next(iter(choices.items()))
     architecture = Architecture(**{"size": 96, "widths": "16-32-64-128", "fold": True, **choices})

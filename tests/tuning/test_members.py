@@ -22,7 +22,8 @@ ALONE: dict[str, Any] = {"architectures": ("none",)}
 
 def trained(audited: Path, folder: Path, evaluations: int = 0) -> Path:
     """The folder of a training on an audit with so many test evaluations, without the time that a training takes."""
-    from tuning.networks.architecture import NAMED, build
+    from tuning.networks.architecture import build
+    from tuning.networks.search_space import NAMED
     from tuning.training.checkpoint import weights_path
 
     out = steps.begin(folder, "train", str(audited), {})

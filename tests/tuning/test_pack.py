@@ -14,7 +14,7 @@ def test_films_come_back_nearly_as_they_were(tmp_path: Path) -> None:
     pictures = [knee_film(grade, grade).pixels.astype(np.uint8) for grade in range(5)]
     pictures[3] = pictures[3][:160]
     joints = np.array([[112.0, 112.0, 224.0]] * 5)
-    rows = [(grade, "ward", "train" if grade else "val", f"film-{grade}.png") for grade in range(5)]
+    rows = [(grade, "ward", "train" if grade else "val", f"film-{grade}.png", str(grade)) for grade in range(5)]
     write(tmp_path / "films.npz", pictures, joints, rows)
     packed = unpack(tmp_path / "films.npz")
     assert packed.films.shape == (5, 224, 224)
@@ -29,5 +29,7 @@ def test_films_come_back_nearly_as_they_were(tmp_path: Path) -> None:
 def test_a_test_film_is_not_packed(tmp_path: Path) -> None:
     picture = knee_film(0, 0).pixels.astype(np.uint8)
     with pytest.raises(DataError, match="test"):
-        write(tmp_path / "films.npz", [picture], np.array([[112.0, 112.0, 224.0]]), [(0, "ward", "test", "film.png")])
+        write(
+            tmp_path / "films.npz", [picture], np.array([[112.0, 112.0, 224.0]]), [(0, "ward", "test", "film.png", "0")]
+        )
     assert not (tmp_path / "films.npz").exists()

@@ -126,8 +126,8 @@ def test_trials_that_were_trained_on_folds_come_first_by_their_mean(audited, tmp
 
     trained = Formula.train
 
-    def train(self: Formula, values: Any, epochs: int, callbacks: Any) -> dict[str, float]:
-        measures = trained(self, values, epochs, callbacks)
+    def train(self: Formula, values: Any, epochs: int, callbacks: Any, folder: Any) -> dict[str, float]:
+        measures = trained(self, values, epochs, callbacks, folder)
         if epochs < 3:  # a short trial that seems the best one of all
             return measures | {"val_log_loss": measures["val_log_loss"] - 0.5}
         folds = {"folds_log_loss": 2 - measures["val_log_loss"], "folds_log_loss_error": 0.04}

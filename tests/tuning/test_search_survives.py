@@ -53,7 +53,7 @@ def test_the_networks_designed_by_hand_are_the_first_trials_and_stay_so_after_a_
     with killed_at(3, monkeypatch), pytest.raises(KillError):
         search_without_report(audited, tmp_path, settings, monkeypatch)
     search_without_report(audited, tmp_path, settings, monkeypatch)
-    from tuning.networks.architecture import NAMED
+    from tuning.networks.search_space import NAMED
     from tuning.searching.records import read_trials
 
     trials = {trial.trial: trial.architecture for trial in read_trials(tmp_path / "tuner", settings)}

@@ -24,18 +24,18 @@ GREEDY = """
 import os
 import signal
 
-import tuning.search
+import tuning.searching.trial
 from tests.support.formula import Formula
 
 
 class Greedy(Formula):
-    def train(self, values, epochs, callbacks):
+    def train(self, values, epochs, callbacks, folder):
         if values["learning_rate"] == "0.001":
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().train(values, epochs, callbacks)
+        return super().train(values, epochs, callbacks, folder)
 
 
-tuning.search.TrialTrainer = Greedy
+tuning.searching.trial.TrialTrainer = Greedy
 """
 """A worker's file with a trial in which the system kills it, as it kills a process that takes too much memory."""
 

@@ -71,7 +71,8 @@ def change_table(audited: Path, change) -> None:
 
 def trained(audited: Path, out: Path) -> Path:
     """A training on that audit, without the time that it takes."""
-    from tuning.networks.architecture import NAMED, build
+    from tuning.networks.architecture import build
+    from tuning.networks.search_space import NAMED
     from tuning.training.checkpoint import weights_path
 
     steps.begin(out, "train", str(audited), {})
@@ -143,7 +144,8 @@ def test_a_step_after_an_audit_that_was_made_anew_is_refused(audited: Path, tmp_
 
 
 def test_weights_that_were_exchanged_after_their_evaluation_are_not_exported(audited: Path, tmp_path: Path, capsys):
-    from tuning.networks.architecture import NAMED, build
+    from tuning.networks.architecture import build
+    from tuning.networks.search_space import NAMED
     from tuning.training.checkpoint import weights_path
 
     made = trained(audited, tmp_path / "train")
@@ -227,7 +229,8 @@ def test_a_table_with_an_impossible_value_is_one_clear_error(audited: Path, colu
 
 
 def test_damaged_weights_and_weights_that_are_not_finite_are_one_clear_error(audited: Path, tmp_path: Path):
-    from tuning.networks.architecture import NAMED, build
+    from tuning.networks.architecture import build
+    from tuning.networks.search_space import NAMED
     from tuning.training.checkpoint import weights_path
     from tuning.training.members import load_members
 

@@ -105,7 +105,7 @@ def test_a_network_that_cannot_be_enlarged_is_refused(searched, tmp_path, name, 
 
 
 def test_a_trial_of_an_older_search_space_has_the_defaults_of_newer_choices(searched, tmp_path):
-    from tuning.networks.architecture import NAMED
+    from tuning.networks.search_space import NAMED
     from tuning.training.search_result import architecture_of_trial
 
     with (searched / "trials.csv").open(newline="", encoding="utf-8") as file:

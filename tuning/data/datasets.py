@@ -222,15 +222,25 @@ def stratified_subset(knees: Knees, count: int, seed: int = 0) -> Knees:
         count: The number of knees to keep at most.
         seed: One seed always gives the same knees.
     """
-    if count >= len(knees):
-        return knees
-    shuffled = np.random.default_rng(seed).permutation(len(knees))
-    grades = knees.grades[shuffled]
-    rank = np.empty(len(knees))
+    return knees if count >= len(knees) else knees.take(stratified_rows(knees.grades, count, seed))
+
+
+def stratified_rows(grades: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Return the rows of some knees, with the grades in their proportions.
+
+    Args:
+        grades: The grades of all knees [N].
+        count: The number of knees to keep at most.
+        seed: One seed always gives the same knees.
+    """
+    if count >= len(grades):
+        return np.arange(len(grades))
+    shuffled = np.random.default_rng(seed).permutation(len(grades))
+    rank = np.empty(len(grades))
     for grade in range(NUM_GRADES):
-        mine = np.flatnonzero(grades == grade)
+        mine = np.flatnonzero(grades[shuffled] == grade)
         rank[mine] = (np.arange(len(mine)) + 0.5) / max(len(mine), 1)
-    return knees.take(np.sort(shuffled[np.argsort(rank, kind="stable")[:count]]))
+    return np.sort(shuffled[np.argsort(rank, kind="stable")[:count]])
 
 
 def _measured(reader: FilmReader, film: AuditedFilm) -> AuditedFilm:

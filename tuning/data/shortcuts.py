@@ -9,9 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from PIL import Image
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
-from threadpoolctl import threadpool_limits
 
 from kneeoa_hub.agreement import qwk, resamples
 from kneeoa_hub.evidence import ShortcutEvidence
@@ -114,11 +111,6 @@ def probes(content: bytes, pixels: np.ndarray) -> tuple[Features, ...]:
     return tuple(probe(content, pixels) for probe in PROBES.values())
 
 
-def trees() -> HistGradientBoostingClassifier:
-    """Return untrained boosted trees with a fixed seed."""
-    return HistGradientBoostingClassifier(max_iter=60, learning_rate=0.1, random_state=0)
-
-
 def shortcut_scores(
     features: Sequence[Sequence[float]], grades: np.ndarray, groups: np.ndarray
 ) -> ShortcutEvidence | None:
@@ -134,10 +126,15 @@ def shortcut_scores(
     """
     if np.bincount(grades, minlength=NUM_GRADES).min() < LEAST_FILMS:
         return None
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+    from threadpoolctl import threadpool_limits
+
+    trees = HistGradientBoostingClassifier(max_iter=60, learning_rate=0.1, random_state=0)
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     # Trees this small gain nothing from threads, which on a busy machine wait for each other for minutes.
     with threadpool_limits(1):
-        guessed = np.asarray(cross_val_predict(trees(), np.asarray(features, float), grades, groups=groups, cv=folds))
+        guessed = np.asarray(cross_val_predict(trees, np.asarray(features, float), grades, groups=groups, cv=folds))
     samples = resamples(groups)
     kappa, balanced = (
         bootstrapped(lambda rows, score=score: score(grades[rows], guessed[rows]), samples, len(grades))

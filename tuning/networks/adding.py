@@ -8,7 +8,8 @@ import keras
 from kneeoa_hub.errors import SettingsError
 
 from . import backbones, losses
-from .architecture import BLOCKS, SEARCH_SPACE, Architecture
+from .architecture import BLOCKS, Architecture
+from .search_space import SEARCH_SPACE
 
 
 def add_block(name: str, make: Callable[[Any, int, int, Architecture], Any]) -> None:

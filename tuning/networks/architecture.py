@@ -1,6 +1,6 @@
-"""The architectures that are searched: an `Architecture`, its network, and the values of every choice."""
+"""An architecture, which is a point of the search space, and its network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,82 +94,6 @@ BAND, BAND_STEP = 0.7, 32
 are places of the whole film's features too."""
 LEAST_UNPADDED = 8
 """Rows of a feature map below which a block without padding pads."""
-BASELINE_2023 = Architecture(
-    256, "whole", "none", "unpadded", "128-64-32", 1, False, "flatten", "128-64", 0.2, "cross_entropy", 1e-3, 0.0
-)
-"""The CNN of IEEE 10724941, as a point of the search space."""
-NAMED = {
-    "residual": Architecture(crop="frame"),
-    "folded": Architecture(fold=True, crop="frame"),
-    "folded-fine": Architecture(fold=True, stem="none", widths="16-32-64-128-192", crop="frame"),
-    "folded-joint-line": Architecture(fold=True, view="band", crop="frame"),
-    "joint-line": Architecture(size=192, view="band", block="plain", blocks=2, loss="coral", crop="frame"),
-    "baseline-2023": BASELINE_2023,
-    "folded-lite0": Architecture(
-        288,
-        fold=True,
-        backbone="lite0",
-        crop="frame",
-        dropout=0.3,
-        learning_rate=8e-4,
-        augmentation=1.0,
-        weight_decay=0.6,
-    ),
-}
-"""Networks designed by hand, by the name that `train --architecture` knows; the last one is that of release 0.9.0. They
-are the first trials of a search whose search space holds them."""
-SEARCH_SPACE: dict[str, tuple[Any, ...]] = {
-    "size": (96, 128, 160, 192, 224, 256, 288),
-    "view": ("whole", "band"),
-    "fold": (False, True),
-    "stem": ("conv5", "none"),
-    "block": ("plain", "residual", "separable", "squeeze_excite", "unpadded"),
-    "widths": ("16-32-64-128", "32-64-128-192", "48-96-192", "128-64-32", "16-32-64-128-192"),
-    "blocks": (1, 2),
-    "normalisation": (True, False),
-    "pooling": ("average", "max", "attention", "flatten"),
-    "dense": ("", "64", "128-64"),
-    "dropout": (0.0, 0.2, 0.3, 0.4),
-    "loss": ("cross_entropy", "soft_ordinal", "coral"),
-    "learning_rate": (3e-4, 8e-4, 1e-3, 2e-3, 4e-3),
-    "augmentation": (0.0, 0.35, 0.7, 1.0),
-    "backbone": ("", *backbones.BACKBONES),
-    "crop": ("frame", "fit"),
-    "weight_decay": (0.01, 0.1, 0.6),
-    "reach": (0.85, 1.0, 1.15),
-}
-"""The values of every choice that a search can draw; see `narrowed` for those it draws by default."""
-DEFAULT_SPACE: dict[str, tuple[Any, ...]] = {
-    "size": SEARCH_SPACE["size"][:-1],
-    "backbone": ("",),
-    "crop": ("frame",),
-    "reach": (1.0,),
-}
-"""Choices of which a search draws fewer values by default. A backbone's weights are an extra to install, and a search
-with a seed finds the same with and without that extra. The largest size pays only with a backbone. Each further reach
-has all films decoded once more."""
-
-
-def narrowed(only: Mapping[str, Sequence[str]], full: bool = False) -> dict[str, tuple[Any, ...]]:
-    """Return the search space with fewer values of some choices.
-
-    Args:
-        only: The values that stay, by the name of a choice, such as {"size": ["128", "160"]}.
-        full: Whether the other choices have all of their values; otherwise some have those of DEFAULT_SPACE.
-
-    Raises:
-        SettingsError: A choice or a value is not in the search space.
-    """
-    search_space = SEARCH_SPACE | ({} if full else DEFAULT_SPACE)
-    for name, texts in only.items():
-        if name not in search_space:
-            raise SettingsError(f"--only {name}: there is no such choice; choose among {', '.join(SEARCH_SPACE)}.")
-        known = {str(value): value for value in SEARCH_SPACE[name]}
-        unknown = [text for text in texts if text not in known]
-        if unknown:
-            raise SettingsError(f"--only {name}={','.join(unknown)}: choose among {', '.join(known)}.")
-        search_space[name] = tuple(known[text] for text in texts)
-    return search_space
 
 
 def build(
@@ -274,7 +198,7 @@ def compiled(architecture: Architecture, learning_rate: Any = None, protocols: S
     optimizer.build(model.trainable_variables)  # a resumed training restores only variables that exist
     metrics = [QuadraticKappa()] if protocols else [QuadraticKappa(), "accuracy"]
     if architecture.loss not in LOSSES:
-        raise _unknown("loss", architecture.loss)
+        raise _unknown("loss", architecture.loss, LOSSES)
     model.compile(optimizer, loss_for(architecture.loss), metrics=metrics)
     return model
 
@@ -284,18 +208,17 @@ def _stages(x, architecture: Architecture):
     if architecture.stem == "conv5":
         x = _conv(x, architecture.stages[0], 5, 2, architecture)
     if architecture.block not in BLOCKS:
-        raise _unknown("block", architecture.block)
+        raise _unknown("block", architecture.block, BLOCKS)
     for width in architecture.stages:
         for block in range(architecture.blocks):
             x = BLOCKS[architecture.block](x, width, 2 if block == 0 else 1, architecture)
     return x
 
 
-def _unknown(choice: str, name: str) -> SettingsError:
-    known = ", ".join(map(str, SEARCH_SPACE[choice]))
+def _unknown(choice: str, name: str, known: Iterable[str]) -> SettingsError:
     return SettingsError(
-        f"There is no {choice} {name!r}; choose among {known}, or give the file that adds it with `python -m tuning"
-        " --with FILE`."
+        f"There is no {choice} {name!r}; choose among {', '.join(known)}, or give the file that adds it with"
+        " `python -m tuning --with FILE`."
     )
 
 

@@ -47,7 +47,7 @@ def begin(out: Path, step: str, data: str, settings: dict[str, Any], content: di
     """
     record = {"step": step, "input": str(Path(data).absolute()) if data else "", "settings": settings}
     record["hash"] = hash_of(record)
-    if now := content or (_content_of(Path(data)) if data else {}):
+    if now := content or (input_content(Path(data)) if data else {}):
         record[CONTENT] = now
     new = not out.exists()
     try:
@@ -96,11 +96,16 @@ def find_input(folder: str | Path, step: str) -> Path:
         if not record.get("input"):
             break
         source = Path(record["input"])
-        check_same(record.get(CONTENT), _content_of(source), place, str(source), str(record.get("step")))
+        check_same(record.get(CONTENT), input_content(source), place, str(source), str(record.get("step")))
         place = source
     raise DataError(
         f"{folder} does not come from the step {step!r}; run `python -m tuning {step}` first and give its --out."
     )
+
+
+def input_content(folder: Path) -> dict[str, str]:
+    """Return the fingerprints, by part, of a step's output folder as the input of the next step."""
+    return content_of(folder, _record(folder)) if (folder / RECORD).is_file() else {}
 
 
 def settings_of(folder: Path) -> dict[str, Any]:
@@ -173,10 +178,6 @@ def _record(folder: Path) -> dict[str, Any]:
     if not isinstance(record, dict) or not all(isinstance(record.get(key), kind) for key, kind in kinds.items()):
         raise DataError(f"{folder / RECORD} is not what a step of this loop writes; run the step that made it again.")
     return record
-
-
-def _content_of(folder: Path) -> dict[str, str]:
-    return content_of(folder, _record(folder)) if (folder / RECORD).is_file() else {}
 
 
 def _checked(out: Path, record: dict[str, Any]) -> dict[str, Any]:

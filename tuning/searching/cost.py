@@ -10,8 +10,12 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from keras_tuner.engine.trial import TrialStatus
 
 from ..networks.architecture import Architecture, build
+from .oracle import Durable
+from .settings import SearchSettings, epochs_of
+from .space import point_of
 
 RUNS = 15
 """Runs of one film, of which the fastest counts: what else the machine does can only slow one down."""
@@ -39,6 +43,14 @@ def cost_of(architecture: Architecture) -> dict[str, float]:
             )
         )
     )
+
+
+def complete_costs(oracle: Durable, settings: SearchSettings) -> None:
+    """Measure the costs of the finished trials of full length that were trained where they can't be measured."""
+    for trial in oracle.ended():
+        full = trial.status == TrialStatus.COMPLETED and epochs_of(trial, settings) == settings.epochs
+        if full and not trial.metrics.exists("bytes"):
+            oracle.add_measures(trial, cost_of(point_of(trial.hyperparameters.values).architecture))
 
 
 @cache

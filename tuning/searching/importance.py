@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..networks.architecture import SEARCH_SPACE
+from ..networks.search_space import RECIPES, SEARCH_SPACE
 from ..training.search_result import Trial
 
 LEAST_TRIALS = 10
@@ -54,12 +54,14 @@ def importance(trials: Sequence[Trial], objective: str) -> Importance | None:
 
 def varied_choices(trials: Sequence[Trial]) -> list[str]:
     """Return the choices that differ between trials, the number of epochs among them."""
-    names = ["epochs", *SEARCH_SPACE, "teacher"]
+    names = ["epochs", *SEARCH_SPACE, *RECIPES, "teacher"]
     return [name for name in names if len({value_of(trial, name) for trial in trials}) > 1]
 
 
 def value_of(trial: Trial, name: str) -> Any:
-    """Return a trial's value of a choice, or its epochs or teacher."""
+    """Return a trial's value of a choice, or its epochs or teacher; None for a recipe's where it has none."""
+    if name in RECIPES:
+        return getattr(trial.recipe, name, None)
     return getattr(trial, name) if name in ("epochs", "teacher") else getattr(trial.architecture, name)
 
 

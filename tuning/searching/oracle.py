@@ -24,11 +24,12 @@ from kneeoa_hub.files import UNFINISHED, replacing
 
 from ..run.folder import check_disk_space
 from ..run.steps import SEEDS
+from ..training.search_result import FOLDER
 from .settings import FACTOR, SearchSettings, shortest_rung
 from .space import Space, hyperparameters
 
-FOLDER, STATE = "tuner", "oracle.json"
-"""Keras Tuner's folder in that of a search, and the file of its state."""
+STATE = "oracle.json"
+"""The file of the state in Keras Tuner's folder."""
 ENDED = "ended"
 """The measure of a trial that says when it ended, in seconds since 1970."""
 LEAST_ENDED = 5
@@ -112,6 +113,14 @@ class Durable(kt.Oracle):
         if trial.status == trials.TrialStatus.COMPLETED:
             self.trials[name].metrics.update(ENDED, time.time())
         super().end_trial(trial)
+
+    @kt.synchronized
+    def add_measures(self, trial: trials.Trial, measures: Mapping[str, float]) -> None:
+        """Add what was measured of a trial after it had ended."""
+        for name, value in measures.items():
+            trial.metrics.update(name, value)
+        self._save_trial(trial)
+        self.save()
 
     @kt.synchronized
     def release(self, tuner_id: str, reason: str) -> bool:

@@ -90,6 +90,7 @@ def _trial(path: Path, state: dict[str, Any], settings: SearchSettings) -> Trial
             bracket=int(values["tuner/bracket"]) if "tuner/bracket" in values else "",
             architecture=point.architecture,
             teacher=point.teacher,
+            recipe=point.recipe,
             **dict.fromkeys(MEASURES) | measures,
         )
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..networks.architecture import NAMED
+from ..networks.search_space import NAMED
 from ..run import steps
-from ..training.search_result import RESULT, TRIALS, Trial, write_trials
+from ..training.search_result import FOLDER, RESULT, TRIALS, Trial, write_trials
 from . import figures
+from .choice import LEAST_GAIN, MOST_MEMBERS, MOST_PARAMETERS, choose
 from .importance import LEAST_TRIALS, Importance, importance, value_of, varied_choices
 from .live import LOST_S, doing_now, silence_of
-from .oracle import FOLDER
 from .page import Section, write_page
 from .records import count_failed, read_trials, settings_of
 from .settings import OBJECTIVES, SearchSettings, planned_trials, rungs
@@ -39,7 +39,7 @@ def write_report(search: Path, out: Path, finished: bool = False) -> Path:
         sections = [_state(search, settings, trials, finished or (search / RESULT).exists())]
         if trials:
             write_trials(out, trials)
-            sections += _results(settings, trials, out)
+            sections += _results(settings, trials, search, out)
         write_page(out, "Search", sections)
     return out / "report.html"
 
@@ -83,13 +83,20 @@ def _state(search: Path, settings: SearchSettings, trials: Sequence[Trial], fini
     return Section("", text, [("process", "trial", "epochs"), *rows] if rows else ())
 
 
-def _results(settings: SearchSettings, trials: list[Trial], out: Path) -> list[Section]:
-    """What was found, best first, and everything that follows from it."""
+def _results(settings: SearchSettings, trials: list[Trial], search: Path, out: Path) -> list[Section]:
+    """What was found, best first, and everything that follows from it.
+
+    Args:
+        settings: The options of the search.
+        trials: Its finished trials, best first.
+        search: Its folder.
+        out: The folder for the figures.
+    """
     objective, lower = settings.objective, OBJECTIVES[settings.objective] == "min"
     timed = sorted((trial for trial in trials if trial.ended), key=lambda trial: trial.ended or 0)
     figures.plot_choices(trials, objective, out / "search.png")
     figures.plot_parallel(trials, objective, lower, out / "parallel.png")
-    sections = [_best(trials)]
+    sections = [_best(trials), *_ensemble(trials, search)]
     if timed:
         figures.plot_progress(timed, objective, lower, out / "progress.png")
         sections.append(Section("Best so far", (), (), "progress.png", "Best result against minutes of training"))
@@ -118,6 +125,21 @@ def _best(trials: Sequence[Trial]) -> Section:
     )
     names = tuple(rows[0])  # of the trials, those on folds come first, and have the most columns
     return Section("The best trials", text, [names, *(tuple(row.get(name, "-") for name in names) for row in rows)])
+
+
+def _ensemble(trials: Sequence[Trial], search: Path) -> list[Section]:
+    if not (chosen := choose(trials, search)):  # trials of earlier releases left no answers
+        return []
+    text = (
+        "Of the trials of the longest rung, the ensemble begins with the one of the lowest log loss on validation"
+        " films. The trial that lowers the log loss of the mean answer most is added, while that is by"
+        f" {LEAST_GAIN:g} or more, for at most {MOST_MEMBERS} members with {MOST_PARAMETERS / 1e6:g} million parameters"
+        " together.",
+        "`python -m tuning train --data DIR --architecture chosen --out runs/train` trains them in full."
+        " A search on an accelerator has kept them: `--architecture none --join DIR` takes them as they are.",
+    )
+    rows = [(one.trial.trial, f"{one.log_loss:.3f}", f"{one.qwk:.3f}") for one in chosen]
+    return [Section("The ensemble", text, [("trial", "log loss with those above", "QWK"), *rows])]
 
 
 def _row(trial: Trial, varied: Sequence[str]) -> dict[str, str]:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import keras_tuner as kt
+from keras_tuner.engine import trial as trials
 
 TUNERS = ("hyperband", "bayesian", "random")
 OBJECTIVES = {"log_loss": "min", "qwk": "max"}
@@ -34,11 +35,13 @@ class SearchSettings:
         seed: Seed of the draws, of the films and of the weights.
         only: Choices of the search space to which it is narrowed, by name.
         objective: A key of OBJECTIVES.
-        space: "default", or "full": with backbones and every other value of architecture.SEARCH_SPACE.
+        space: "default", or "full": with backbones and every other value of search_space.SEARCH_SPACE.
         teachers: Addresses of bundles, each a further value of the choice "teacher", see `training.distillation`.
-        named: Whether the networks of architecture.NAMED that lie in the search space are its first trials.
+        named: Whether the networks of search_space.NAMED that lie in the search space are its first trials.
         folds: Into how many the training films are divided to train a trial of full length once more for each; 0 for
             none. See `trial.TrialTrainer`.
+        accelerated: Whether the trials are trained on one accelerator on the films of a pack, see
+            `on_pack.PackTrainer`. A teacher is then one whose answers are in the pack.
     """
 
     tuner: str = "hyperband"
@@ -56,6 +59,7 @@ class SearchSettings:
     teachers: tuple[str, ...] = ()
     named: bool = True
     folds: int = 0
+    accelerated: bool = False
 
     @property
     def metric(self) -> kt.Objective:
@@ -74,6 +78,7 @@ class RunSettings:
         most_failed: Proportion of the ended trials that may have failed.
         hours: After which the search stops, to be gone on with; 0 for no limit.
         tensorboard: Whether each trial writes its course for TensorBoard.
+        finish: Whether no further trial is trained, and the search ends with those that have finished.
     """
 
     workers: int = 0
@@ -82,6 +87,7 @@ class RunSettings:
     most_failed: float = 0.5
     hours: float = 0.0
     tensorboard: bool = False
+    finish: bool = False
 
 
 def rungs(settings: SearchSettings) -> list[tuple[int, int]]:
@@ -114,3 +120,8 @@ def planned_epochs(settings: SearchSettings) -> int:
 def trained_epochs(epochs: int, settings: SearchSettings) -> int:
     """Return the epochs of a trial together with those of its trainings on folds."""
     return epochs * (1 + settings.folds) if epochs == settings.epochs else epochs
+
+
+def epochs_of(trial: trials.Trial, settings: SearchSettings) -> int:
+    """Return the epochs of a trial, which Hyperband determines, and otherwise the settings."""
+    return int(trial.hyperparameters.values.get("tuner/epochs", settings.epochs))

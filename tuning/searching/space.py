@@ -14,7 +14,8 @@ import keras_tuner as kt
 
 from kneeoa_hub.errors import SettingsError
 
-from ..networks.architecture import NAMED, SEARCH_SPACE, Architecture, narrowed
+from ..networks.architecture import Architecture
+from ..networks.search_space import NAMED, RECIPES, SEARCH_SPACE, Recipe, narrowed
 from ..run.steps import SEEDS
 from .settings import FOLDS, OBJECTIVES, TUNERS, SearchSettings
 
@@ -31,10 +32,17 @@ Space = dict[str, tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Point:
-    """A point of the search space: a network, and the bundle that teaches it, or "" for none."""
+    """A point of the search space.
+
+    Attributes:
+        architecture: The network.
+        teacher: The bundle that teaches it; "" for none.
+        recipe: The choices of its training, in a search on an accelerator.
+    """
 
     architecture: Architecture
     teacher: str = ""
+    recipe: Recipe | None = None
 
 
 def space_of(settings: SearchSettings) -> Space:
@@ -48,8 +56,10 @@ def space_of(settings: SearchSettings) -> Space:
             raise SettingsError(f"--{option} {given}: choose among {', '.join(known)}.")
     if settings.folds and not FOLDS[0] <= settings.folds <= FOLDS[1]:
         raise SettingsError(f"--folds {settings.folds}: give a number from {FOLDS[0]} to {FOLDS[1]}, or 0 for none.")
-    space = narrowed(settings.only or {}, settings.space == "full")
-    return space | ({TEACHER: ("", *settings.teachers)} if settings.teachers else {})
+    space = narrowed(settings.only or {}, settings.space == "full", settings.accelerated)
+    if settings.teachers:
+        return space | {TEACHER: ("", *settings.teachers)}
+    return {name: values for name, values in space.items() if name != "taught"}
 
 
 def hyperparameters(space: Space) -> kt.HyperParameters:
@@ -67,29 +77,39 @@ def hyperparameters(space: Space) -> kt.HyperParameters:
 
 def point_of(values: Mapping[str, Any]) -> Point:
     """Return the point of Keras Tuner's values. Raises ValueError for a value that no choice has."""
-    choices = {}
-    for name, known in SEARCH_SPACE.items():
+    recipe = _typed(values, RECIPES)
+    architecture = Architecture(**_typed(values, SEARCH_SPACE))
+    return Point(architecture, str(values.get(TEACHER, "")), Recipe(**recipe) if recipe else None)
+
+
+def _typed(values: Mapping[str, Any], choices: Mapping[str, tuple[Any, ...]]) -> dict[str, Any]:
+    """Return Keras Tuner's values of some choices with their types. Raises ValueError for one that no choice has."""
+    typed = {}
+    for name, known in choices.items():
         if name in values:  # a choice that was not drawn, or that the search space has gained since, has its default
             by_text = {str(value): value for value in known}
             if str(values[name]) not in by_text:
                 raise ValueError(f"{name} is {values[name]!r}")
-            choices[name] = by_text[str(values[name])]
-    return Point(Architecture(**choices), str(values.get(TEACHER, "")))
+            typed[name] = by_text[str(values[name])]
+    return typed
 
 
 def named_points(space: Space) -> dict[str, dict[str, str]]:
-    """Return the values of each network of architecture.NAMED that lies in a search space, by its name."""
+    """Return the values of each network of search_space.NAMED that lies in a search space, by its name.
+
+    In a search on an accelerator they have the recipe that was chosen by hand, and the first teacher.
+    """
+    recipe = {name: value for name, value in asdict(Recipe()).items() if name in space}
+    taught = {TEACHER: space[TEACHER][int(bool(recipe))]} if TEACHER in space else {}
     points = {}
     for name, architecture in NAMED.items():
         drawn = {
             choice: value
             for choice, value in asdict(architecture).items()
             if choice not in DEPENDENT or getattr(architecture, DEPENDENT[choice][0]) == DEPENDENT[choice][1]
-        }
+        } | recipe
         if all(value in space[choice] for choice, value in drawn.items()):
-            points[name] = {choice: str(value) for choice, value in drawn.items()} | (
-                {TEACHER: ""} if TEACHER in space else {}
-            )
+            points[name] = {choice: str(value) for choice, value in (drawn | taught).items()}
     return points
 
 
@@ -98,5 +118,10 @@ def trial_seed(seed: int, values: Mapping[str, Any]) -> int:
 
     Another rung of the same point has the same seed.
     """
-    drawn = sorted((name, str(value)) for name, value in values.items() if not name.startswith("tuner/"))
+    drawn = drawn_values(values)
     return int.from_bytes(hashlib.sha256(json.dumps([seed, drawn]).encode()).digest()[:8], "big") % SEEDS
+
+
+def drawn_values(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what was drawn, without what Keras Tuner adds of its own: all rungs of a point have the same."""
+    return sorted((name, str(value)) for name, value in values.items() if not name.startswith("tuner/"))

@@ -11,25 +11,21 @@ from typing import Any
 import keras
 import numpy as np
 
-from kneeoa_hub.agreement import qwk, resamples
 from kneeoa_hub.bundle import InputConfig, read_bundle
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.hub.pull_push import pull
 
 from ..data.augment import TrainingBatches
 from ..data.datasets import Knees, check_grades, load_knees, stratified_subset
-from ..evaluation.calibration import apply_temperature, fit_temperature
 from ..networks.architecture import Architecture, compiled
-from ..networks.ensemble import LEAST_PROBABILITY
 from ..training import distillation
 from ..training.schedule import warmup_cosine
+from .answers import keep_answers, measured
 from .cost import cost_of
 from .settings import OBJECTIVES, SearchSettings
 from .space import point_of, trial_seed
 
 VALIDATION_BATCH = 128
-RESAMPLES = 200
-"""Bootstrap samples of a standard error."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,11 @@ class TrialTrainer:
         self._answers: dict[str, np.ndarray] = {}
 
     def train(
-        self, values: Mapping[str, Any], epochs: int, callbacks: Sequence[keras.callbacks.Callback]
+        self,
+        values: Mapping[str, Any],
+        epochs: int,
+        callbacks: Sequence[keras.callbacks.Callback],
+        folder: Path | None = None,
     ) -> dict[str, float]:
         """Return the measures of a trial, which `search_result.Trial` describes.
 
@@ -62,6 +62,7 @@ class TrialTrainer:
             values: What Keras Tuner drew.
             epochs: Epochs to train.
             callbacks: What watches and records the training. The first one watches the trainings on folds too.
+            folder: Where its answers for validation films stay; None keeps none.
 
         Raises:
             DataError: The films can't be used, which is no fault of the trial.
@@ -73,7 +74,10 @@ class TrialTrainer:
         began = time.monotonic()
         model = self._trained(architecture, films, epochs, seed, callbacks)
         seconds = time.monotonic() - began
-        measures = measured(_answers(model, films.validation), films.validation)
+        answers = _answers(model, films.validation)
+        if folder:
+            keep_answers(folder, answers, films.validation.grades)
+        measures = measured(answers, films.validation.grades, films.validation.groups)
         measures["parameters"] = float(model.count_params())
         if epochs == self.settings.epochs:  # lower rungs are not what a user chooses among
             measures |= cost_of(architecture)
@@ -131,7 +135,7 @@ class TrialTrainer:
             targets = None if films.targets is None else films.targets[learnt]
             mine = Films(films.training.take(learnt), targets, films.training.take(held_out))
             model = self._trained(architecture, mine, epochs, seed, callbacks)
-            found.append(measured(_answers(model, mine.validation), mine.validation))
+            found.append(measured(_answers(model, mine.validation), mine.validation.grades, mine.validation.groups))
         measures = {}
         for name in OBJECTIVES:
             values = [one[f"val_{name}"] for one in found]
@@ -196,21 +200,3 @@ def _answers(model: Any, knees: Knees) -> np.ndarray:
     if not np.isfinite(probabilities).all():
         raise FloatingPointError("the network answers validation films with values that are not numbers")
     return probabilities
-
-
-def measured(probabilities: np.ndarray, validation: Knees) -> dict[str, float]:
-    """Return kappa and log loss of probabilities [N,5] for validation films, with their standard errors.
-
-    The log loss is that of the probabilities after their temperature was fitted, as the members of an ensemble are
-    compared. The errors are deviations over bootstrap samples of leakage groups.
-    """
-    truth, grades = validation.grades, probabilities.argmax(1)
-    calibrated = apply_temperature(probabilities, fit_temperature(probabilities, truth))
-    losses = -np.log(np.maximum(calibrated[np.arange(len(truth)), truth], LEAST_PROBABILITY))
-    samples = resamples(validation.groups, count=RESAMPLES)
-    return {
-        "val_log_loss": float(losses.mean()),
-        "log_loss_error": float(np.std([losses[rows].mean() for rows in samples])),
-        "val_qwk": qwk(truth, grades),
-        "qwk_error": float(np.std([qwk(truth[rows], grades[rows]) for rows in samples])),
-    }

@@ -15,9 +15,10 @@ from keras_tuner.engine import trial as trials
 
 from kneeoa_hub.errors import KneeOAError
 
+from ..training.search_result import FOLDER, trial_folder
 from .live import Doing
-from .oracle import FOLDER, STATE, Durable
-from .settings import OBJECTIVES, SearchSettings, planned_epochs, planned_trials, trained_epochs
+from .oracle import STATE, Durable
+from .settings import OBJECTIVES, SearchSettings, epochs_of, planned_epochs, planned_trials, trained_epochs
 
 FAILED, TENSORBOARD = "failed", "tensorboard"
 """Folders of a search: the tracebacks of trials, and their course for TensorBoard."""
@@ -31,14 +32,15 @@ class Trainer(Protocol):
     """What trains a trial: `trial.TrialTrainer`."""
 
     def train(
-        self, values: Mapping[str, Any], epochs: int, callbacks: Sequence[keras.callbacks.Callback]
+        self, values: Mapping[str, Any], epochs: int, callbacks: Sequence[keras.callbacks.Callback], folder: Path
     ) -> dict[str, float]:
-        """Return the measures of a trial.
+        """Return the measures of a trial, and keep its answers for validation films in its folder.
 
         Args:
             values: The choices of its architecture, by name.
             epochs: The number of epochs.
             callbacks: What watches and records them. The first one watches trainings on folds too.
+            folder: The folder of the trial.
         """
         ...
 
@@ -89,7 +91,8 @@ class SearchTuner(base_tuner.BaseTuner):
             on_epoch_end=lambda epoch, logs: self.watch(trial.trial_id, next(done), planned)
         )
         try:
-            return self.trainer.train(trial.hyperparameters.values, epochs, [shown, *self._recorders(trial)])
+            folder = trial_folder(self.out, trial.trial_id)
+            return self.trainer.train(trial.hyperparameters.values, epochs, [shown, *self._recorders(trial)], folder)
         except KneeOAError as error:  # a fault of data, disk or settings, which every other trial would have too
             raise kt.errors.FatalError(error.message) from error
 
@@ -126,11 +129,6 @@ class SearchTuner(base_tuner.BaseTuner):
 
     def reload(self) -> None:
         """Do nothing: the oracle has taken up its state, in `Durable.take_up`."""
-
-
-def epochs_of(trial: trials.Trial, settings: SearchSettings) -> int:
-    """Return the epochs of a trial, which Hyperband determines, and otherwise the settings."""
-    return int(trial.hyperparameters.values.get("tuner/epochs", settings.epochs))
 
 
 def progress_of(ended: Sequence[trials.Trial], doing: Sequence[Doing], settings: SearchSettings) -> tuple[float, str]:

@@ -5,7 +5,8 @@
 
 Jobs are trained one after the other, each in its share of the time; while one trains, the next is compiled. Jobs that
 differ in numbers alone are compiled once. What is kept is measured on validation films alone. docs/training.md has an
-example of jobs.json.
+example of jobs.json. With `--search` in place of `--jobs`, the jobs are the trials that a search on the same pack has
+chosen, each trained anew and longer.
 """
 
 import argparse
@@ -30,8 +31,8 @@ from kneeoa_hub.grades import NUM_GRADES
 from ..data import changes
 from ..networks.architecture import build
 from . import jax_steps
-from .jobs import Job, jobs_from, targets
-from .pack import Packed, Teacher, keep_teacher, starts, teachers_of, unpack
+from .jobs import Job, chosen_jobs, jobs_from, targets
+from .pack import FILMS, Packed, Teacher, keep_teacher, mean_answers, starts, teachers_of, unpack
 
 STRENGTHS = 0.25, 0.6, 1.0
 """Strengths of the changes, as parts of the job's own; a film is as likely to have one as another."""
@@ -97,7 +98,7 @@ class Trainer:
     """Compiles and trains the jobs of one run on the films of one pack."""
 
     def __init__(self, pack: Path, out: Path):
-        self.packed: Packed = unpack(pack / "films.npz")
+        self.packed: Packed = unpack(pack / FILMS)
         self.protocols = tuple(dict.fromkeys(self.packed.collections.tolist()))
         self.heads = np.array([self.protocols.index(name) for name in self.packed.collections])
         bank = changes.noise_bank(np.random.default_rng(0))
@@ -157,8 +158,7 @@ class Trainer:
         program, model = self.wait(job), self.model(job)
         state = jax_steps.begin(model)
         rng, rows = np.random.default_rng([job.seed, 7]), np.flatnonzero(self.packed.splits == "train")
-        taught = _mean_answers([self.teachers[name].answers for name in job.teachers]) if job.teachers else None
-        wanted, weight = targets(job, self.packed.grades, self.heads, len(self.protocols), taught)
+        learnt = self.learnt(job)
         per_epoch, total, done, order = max(1, len(rows) // job.batch), 0, 0, rows
         history: list[tuple[Measured, ...]] = []
         begun = clock = time.monotonic()
@@ -166,12 +166,7 @@ class Trainer:
             if done % per_epoch == 0:
                 order = np.resize(rng.permutation(rows), per_epoch * job.batch)
             some = order[done % per_epoch * job.batch :][: job.batch]
-            strength = job.strength * rng.choice(STRENGTHS, job.batch)
-            draws = self.draw(job, rng, some, strength, job.mixup, job.erase)
-            rates = _rates(job, job.architecture.learning_rate * learning_rate(done, total or 10**6))
-            state, loss = program.train(
-                state, self.films, jnp.asarray(some, jnp.int32), draws, wanted[some], weight[some], rates
-            )
+            state, loss = self.step(job, state, some, rng, learnt, learning_rate(done, total or 10**6))
             done += 1
             if done in (FIRST_STEPS, FIRST_STEPS + MEASURED_STEPS):
                 loss.block_until_ready()
@@ -185,6 +180,36 @@ class Trainer:
                 self.say(f"{job.name}: epoch {done / per_epoch:.1f}, loss {float(loss):.3f}; {_described(history[-1])}")
         seconds, audit, looks = time.monotonic() - begun, self.packed.fingerprint, self.test_evaluations(job)
         return model, state, Outcome(job, done / per_epoch, seconds, tuple(history), self.protocols, audit, looks)
+
+    def learnt(self, job: Job) -> tuple[np.ndarray, np.ndarray]:
+        """Return what a job learns of every film, and with which weight: see `jobs.targets`."""
+        taught = mean_answers([self.teachers[name].answers for name in job.teachers]) if job.teachers else None
+        return targets(job, self.packed.grades, self.heads, len(self.protocols), taught)
+
+    def step(
+        self,
+        job: Job,
+        state: jax_steps.State,
+        rows: np.ndarray,
+        rng: np.random.Generator,
+        learnt: tuple[np.ndarray, np.ndarray],
+        rate: float,
+    ) -> tuple[jax_steps.State, Any]:
+        """Take one step, and return the new state and the loss.
+
+        Args:
+            job: The training, whose program has been compiled.
+            state: The weights; they can't be used afterwards.
+            rows: The films of the batch [B].
+            rng: Random generator of their changes.
+            learnt: The targets of all films, and their weights.
+            rate: The learning rate, as a part of the job's highest one.
+        """
+        strength = job.strength * rng.choice(STRENGTHS, job.batch)
+        draws = self.draw(job, rng, rows, strength, job.mixup, job.erase)
+        rates = _rates(job, job.architecture.learning_rate * rate)
+        wanted, weight = (one[rows] for one in learnt)
+        return self.wait(job).train(state, self.films, jnp.asarray(rows, jnp.int32), draws, wanted, weight, rates)
 
     def draw(self, job: Job, rng: np.random.Generator, rows: np.ndarray, *strength: Any) -> changes.Draws:
         """Return the changes of some films in the job's frames.
@@ -292,14 +317,6 @@ def run(pack: Path, jobs: Sequence[Job], out: Path, minutes: float) -> list[Outc
     return outcomes
 
 
-def _mean_answers(answers: Sequence[np.ndarray]) -> np.ndarray:
-    """Return [N,protocols,5]: the mean answer of the teachers for a film by a protocol, NaN where there is none."""
-    stacked = np.stack(answers)
-    known = ~np.isnan(stacked)
-    total = np.where(known, stacked, 0.0).sum(0)
-    return np.where(known.any(0), total / np.maximum(known.sum(0), 1), np.nan).astype(np.float32)
-
-
 def _rates(job: Job, learning: float) -> jax_steps.Rates:
     return jax_steps.Rates(jnp.float32(learning), jnp.float32(job.decay), jnp.float32(job.ema))
 
@@ -334,7 +351,9 @@ def main() -> None:
     """Run the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pack", type=Path, required=True, help="output of `python -m tuning.training.pack`")
-    parser.add_argument("--jobs", type=Path, required=True, help="JSON: a list of jobs, see tuning.training.jobs.Job")
+    jobs_of = parser.add_mutually_exclusive_group(required=True)
+    jobs_of.add_argument("--jobs", type=Path, help="JSON: a list of jobs, see tuning.training.jobs.Job")
+    jobs_of.add_argument("--search", type=Path, help="a search on the pack: its chosen trials are the jobs")
     parser.add_argument("--out", type=Path, required=True, help="folder for one NAME.npz a job")
     parser.add_argument("--minutes", type=float, default=9.0, help="for everything, compiling included")
     parser.add_argument("--precision", default="mixed_bfloat16", help="of the layers' arithmetic")
@@ -342,7 +361,8 @@ def main() -> None:
     if keras.backend.backend() != "jax":
         raise SystemExit(f"KERAS_BACKEND is {keras.backend.backend()!r}; set it to jax for this command.")
     keras.config.set_dtype_policy(arguments.precision)
-    jobs = jobs_from(json.loads(arguments.jobs.read_text("utf-8")), teachers_of(arguments.pack))
+    rows = chosen_jobs(arguments.search) if arguments.search else json.loads(arguments.jobs.read_text("utf-8"))
+    jobs = jobs_from(rows, teachers_of(arguments.pack))
     run(arguments.pack, jobs, arguments.out, arguments.minutes)
 
 

@@ -1,7 +1,9 @@
 """What is trained on an accelerator: jobs as data, and the targets that each of them learns."""
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.grades import NUM_GRADES
 
 from ..networks.architecture import Architecture
+from .search_result import chosen_trials, kept_member
 
 SPREAD = 0.42
 """Deviation of a soft label, in grades (Diaz & Marathe, "Soft labels for ordinal regression", CVPR 2019)."""
@@ -45,7 +48,7 @@ class Job:
     @property
     def program(self) -> tuple[Architecture, int]:
         """Jobs of one program are compiled once: what differs between them is an argument of the step."""
-        return replace(self.architecture, learning_rate=0.0, augmentation=0.0, reach=1.0), self.batch
+        return replace(self.architecture, learning_rate=0.0, augmentation=0.0, weight_decay=0.0, reach=1.0), self.batch
 
 
 def jobs_from(rows: list[dict[str, Any]], packed: Collection[str] = ()) -> list[Job]:
@@ -75,6 +78,18 @@ def jobs_from(rows: list[dict[str, Any]], packed: Collection[str] = ()) -> list[
             )
         jobs.append(job)
     return jobs
+
+
+def chosen_jobs(search: Path) -> list[dict[str, Any]]:
+    """Return the jobs of the trials that a search on an accelerator has chosen.
+
+    Raises DataError when the search has not ended, or a trial left no weights.
+    """
+    rows = []
+    for trial in chosen_trials(search):
+        with np.load(kept_member(search, trial)) as kept:
+            rows.append(json.loads(str(kept["outcome"]))["job"] | {"ema": Job.ema})
+    return rows
 
 
 def soft_labels(grades: np.ndarray, spread: float = SPREAD) -> np.ndarray:

@@ -28,6 +28,7 @@ from .checkpoint import weights_path
 from .distillation import check_films
 from .found_by import reports_of
 from .members import architectures, members_of, read_record
+from .search_result import chosen_trials, kept_member
 
 TEST_EVALUATIONS = "test_looks.json"
 """Beside a training's weights: how often `evaluate` measured them on their test films."""
@@ -76,8 +77,8 @@ def joining_members(sources: Sequence[str], names: Collection[str], audit: Path)
     """Return the members that join a training on `audit`.
 
     Args:
-        sources: member-NAME.weights.h5 files of other trainings, NAME.npz files of an accelerator, or addresses of
-            bundles.
+        sources: member-NAME.weights.h5 files of other trainings, NAME.npz files of an accelerator, addresses of
+            bundles, or the folder of a search on an accelerator, whose chosen trials join.
         names: Names of the members that are taken; all when none is given.
         audit: The audit that the ensemble is measured on.
 
@@ -129,7 +130,14 @@ def seen_films(training: Path, audit: Path, members: Set[str]) -> frozenset[str]
 def _members_of_source(source: str, audit: Path) -> list[JoiningMember]:
     if source.endswith(".npz"):
         return [_of_accelerator(Path(source), audit)]
+    if _is_search(Path(source)):
+        search = steps.find_input(source, "search")
+        return [_of_accelerator(kept_member(search, trial), audit) for trial in chosen_trials(search)]
     return [_of_training(Path(source), audit)] if source.endswith(".weights.h5") else _of_bundle(source, audit)
+
+
+def _is_search(folder: Path) -> bool:
+    return (folder / steps.RECORD).is_file() and steps.read_json(folder / steps.RECORD).get("step") == "search"
 
 
 def _of_accelerator(path: Path, audit: Path) -> JoiningMember:

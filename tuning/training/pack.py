@@ -20,10 +20,14 @@ from kneeoa_hub.grades import NUM_GRADES
 
 from ..data.table import AuditedFilm, read_films
 from ..data.variation import gray_bytes
+from ..run import steps
+from ..run.content import sha256
 
 QUALITY = 82
 """Quality of WebP: 42 dB of the peak to the error; trainings change films by far more."""
 SPLITS = ("train", "val")
+FILMS, AUDIT = "films.npz", "audit.json"
+"""The films of a pack, and which audit they are of."""
 ANSWERS = "answers-"
 """Before a bundle's name in the name of the file of its answers."""
 
@@ -34,7 +38,7 @@ class Packed:
 
     films: [N,S,S] uint8, bright bone, from the top left. joints: [N,3] x, y and side; content: [N,4] left, top, right
     and bottom of the film, both in pixels of the array. grades: [N] int. collections: [N] names. splits: [N] of SPLITS.
-    names: [N] file names, as the audit has them. fingerprint: of the audit.
+    names: [N] file names, as the audit has them. groups: [N] leakage groups. fingerprint: of the audit.
     """
 
     films: np.ndarray
@@ -44,6 +48,7 @@ class Packed:
     collections: np.ndarray
     splits: np.ndarray
     names: np.ndarray
+    groups: np.ndarray
     fingerprint: str = ""
 
 
@@ -61,8 +66,10 @@ class Teacher:
 
 
 def unpack(path: Path) -> Packed:
-    """Read what `write` wrote."""
+    """Read what `write` wrote. Raises DataError for the pack of an earlier release."""
     with np.load(path) as arrays:
+        if "groups" not in arrays.files:
+            raise DataError(f"{path} was packed by an earlier release; pack the audit again.")
         content, ends = arrays["bytes"].tobytes(), np.cumsum(arrays["lengths"])
         pictures = [
             np.asarray(Image.open(io.BytesIO(content[end - length : end])).convert("L"))
@@ -81,6 +88,7 @@ def unpack(path: Path) -> Packed:
             arrays["collections"],
             arrays["splits"],
             arrays["names"],
+            arrays["groups"],
             str(arrays["fingerprint"]),
         )
 
@@ -89,7 +97,7 @@ def write(
     path: Path,
     pictures: Sequence[np.ndarray],
     joints: np.ndarray,
-    rows: Sequence[tuple[int, str, str, str]],
+    rows: Sequence[tuple[int, str, str, str, str]],
     quality: int = QUALITY,
     fingerprint: str = "",
 ) -> None:
@@ -99,21 +107,21 @@ def write(
         path: The file.
         pictures: The films, uint8 [H,W] each.
         joints: The middle x, y and the side of each joint's box [N,3], in pixels.
-        rows: Grade, collection, split and name of each film.
+        rows: Grade, collection, split, name and leakage group of each film.
         quality: Quality of the compression by WebP, 1 to 100.
         fingerprint: The audit's.
 
     Raises:
         DataError: A film is of another split than training and validation.
     """
-    if strange := {split for _, _, split, _ in rows} - set(SPLITS):
+    if strange := {split for _, _, split, _, _ in rows} - set(SPLITS):
         raise DataError(f"Films of {', '.join(sorted(strange))} are not packed; only {' and '.join(SPLITS)} are.")
     coded = []
     for picture in pictures:
         stream = io.BytesIO()
         Image.fromarray(picture).save(stream, "WEBP", quality=quality, method=6)
         coded.append(stream.getvalue())
-    grades, collections, splits, names = (np.array(column) for column in zip(*rows, strict=True))
+    grades, collections, splits, names, groups = (np.array(column) for column in zip(*rows, strict=True))
     path.parent.mkdir(parents=True, exist_ok=True)
     np.savez(
         path,
@@ -124,6 +132,7 @@ def write(
         collections=collections,
         splits=splits,
         names=names,
+        groups=groups,
         fingerprint=np.array(fingerprint),
     )
 
@@ -214,6 +223,14 @@ def teachers_of(folder: Path) -> dict[str, Teacher]:
     return teachers
 
 
+def mean_answers(answers: Sequence[np.ndarray]) -> np.ndarray:
+    """Return [N,protocols,5]: the mean answer of the teachers for a film by a protocol, NaN where there is none."""
+    stacked = np.stack(answers)
+    known = ~np.isnan(stacked)
+    total = np.where(known, stacked, 0.0).sum(0)
+    return np.where(known.any(0), total / np.maximum(known.sum(0), 1), np.nan).astype(np.float32)
+
+
 def starts(folder: Path, name: str) -> dict[str, list[np.ndarray]]:
     """Return the weights that a job begins with, float32.
 
@@ -243,9 +260,26 @@ def pack(audit: Path, path: Path) -> int:
     with FilmReader() as reader:
         pictures = [gray_bytes(bright_bone(reader, film)) for film in films]
     joints = np.array([(film.place.x, film.place.y, film.place.side) for film in films])
-    rows = [(film.grade, film.dataset, film.split, film.file) for film in films]
+    rows = [(film.grade, film.dataset, film.split, film.file, film.leakage_group) for film in films]
     write(path, pictures, joints, rows, fingerprint=read_summary(audit).fingerprint)
+    steps.write_json(path.parent / AUDIT, {"input": str(audit.absolute()), "content": steps.input_content(audit)})
     return len(rows)
+
+
+def is_pack(folder: Path) -> bool:
+    """Return whether a folder is a pack."""
+    return (folder / FILMS).is_file()
+
+
+def audit_of(pack: Path) -> tuple[Path, dict[str, str]]:
+    """Return where the audit of a pack lies, on the machine that packed it, and its fingerprints by part."""
+    kept = steps.read_json(pack / AUDIT)
+    return Path(kept["input"]), kept["content"]
+
+
+def content_of(pack: Path) -> dict[str, str]:
+    """Return the fingerprints of what trainings read of a pack, by file."""
+    return {path.name: sha256(path) for path in sorted(pack.glob("*.npz"))}
 
 
 def read_rows(audit: Path) -> list[AuditedFilm]:
@@ -270,7 +304,7 @@ def main() -> None:
     parser.add_argument("--teacher", help="bundle whose answers go beside the films; a job names it in `teachers`")
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    path = arguments.out / "films.npz"
+    path = arguments.out / FILMS
     count = pack(arguments.audit, path)
     write_starts(arguments.out, arguments.backbone)
     if arguments.start:

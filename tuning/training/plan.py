@@ -7,9 +7,10 @@ from pathlib import Path
 from kneeoa_hub.errors import DataError, SettingsError
 from kneeoa_hub.manifest import sha256_of
 
-from ..networks.architecture import NAMED, SEARCH_SPACE, Architecture
+from ..networks.architecture import Architecture
+from ..networks.search_space import NAMED, SEARCH_SPACE
 from ..run import steps
-from .search_result import RESULT, architecture_of_trial, best_architecture
+from .search_result import CHOSEN, RESULT, architecture_of_trial, best_architecture, chosen_trials
 
 WINNER = "winner"
 """In place of an architecture's name: the best one of the search."""
@@ -34,7 +35,7 @@ class TrainSettings:
             best of many noisy kappas is chance.
         batch: Films of one step.
         seeds: One member of each architecture for each.
-        architectures: Each is WINNER, another trial of the search by its number, or a name in architecture.NAMED.
+        architectures: Each is WINNER, CHOSEN, a trial of the search by its number, or a name in search_space.NAMED.
             NAME@SIZE first trains that network at its own size, then for a shorter time on films of SIZE pixels, which
             costs less than a whole training at that size (after Howard et al., fast.ai, 2018). Different networks err
             on different films, so that an ensemble errs less. (NONE,) trains no new member.
@@ -103,7 +104,7 @@ def plan(source: Path, settings: TrainSettings) -> list[PlannedMember]:
     """Return the networks to train, each after the one from whose weights it goes on.
 
     Args:
-        source: Output folder of a search, or of an audit when every architecture is one of architecture.NAMED.
+        source: Output folder of a search, or of an audit when every architecture is one of search_space.NAMED.
         settings: The options of the training.
 
     Raises:
@@ -111,7 +112,7 @@ def plan(source: Path, settings: TrainSettings) -> list[PlannedMember]:
         DataError: An architecture of a search is named and there is no search.
     """
     planned = []
-    for name in settings.new:
+    for name in _named(source, settings):
         architecture = _architecture(source, name)
         smaller, larger, _ = name.partition(LARGER)
         for seed in settings.seeds:
@@ -124,6 +125,14 @@ def plan(source: Path, settings: TrainSettings) -> list[PlannedMember]:
                 member = replace(member, epochs=max(1, round(LARGER_EPOCHS * settings.epochs)), start=first.name)
             planned.append(member)
     return planned
+
+
+def _named(source: Path, settings: TrainSettings) -> list[str]:
+    """Return the names of the architectures, with the numbers of the trials in place of CHOSEN."""
+    names = []
+    for name in settings.new:
+        names += chosen_trials(steps.find_input(source, "search")) if name == CHOSEN else [name]
+    return names
 
 
 def check_names(joined: Sequence[str], planned: Collection[PlannedMember]) -> None:
@@ -177,7 +186,9 @@ def _architecture(source: Path, name: str) -> Architecture:
     elif name.isdigit():
         architecture = architecture_of_trial(steps.find_input(source, "search"), name)
     else:
-        raise SettingsError(f"--architecture {name}: choose {WINNER}, a trial's number, or one of {', '.join(NAMED)}.")
+        raise SettingsError(
+            f"--architecture {name}: choose {WINNER}, {CHOSEN}, a trial's number, or one of {', '.join(NAMED)}."
+        )
     return _enlarged(architecture, name, size) if larger else architecture
 
 

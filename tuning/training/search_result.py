@@ -9,11 +9,18 @@ from typing import Any
 from kneeoa_hub.errors import DataError, SettingsError
 from kneeoa_hub.files import replacing
 
-from ..networks.architecture import SEARCH_SPACE, Architecture
+from ..networks.architecture import Architecture
+from ..networks.search_space import SEARCH_SPACE, Recipe
 from ..run import steps
 
 RESULT = "best.json"
 TRIALS = "trials.csv"
+FOLDER = "tuner"
+"""Keras Tuner's folder in that of a search, with a folder for each trial."""
+CHOSEN = "chosen"
+"""In place of an architecture's name: the trials that make the ensemble."""
+STATES = "states"
+"""In the folder of a search on an accelerator: the state of each point's training, until the search ends."""
 
 LARGEST_SIZE, MOST_SIZES = 4096, 24
 """Most pixels, channels, blocks or units that an architecture of a file may have, and most of these numbers."""
@@ -42,6 +49,7 @@ class Trial:
         folds_log_loss_error: The standard error of that mean, by the deviation over folds.
         folds_qwk: Its quadratic weighted kappa on the same films, mean over folds.
         folds_qwk_error: The standard error of that mean.
+        recipe: The choices of its training, in a search on an accelerator.
     """
 
     trial: str
@@ -62,16 +70,20 @@ class Trial:
     folds_log_loss_error: float | None = None
     folds_qwk: float | None = None
     folds_qwk_error: float | None = None
+    recipe: Recipe | None = None
 
     def row(self) -> dict[str, Any]:
         """Return the trial as a row of trials.csv."""
-        measures = {name: value for name, value in vars(self).items() if name not in ("architecture", "teacher")}
+        measures = {
+            name: value for name, value in vars(self).items() if name not in ("architecture", "teacher", "recipe")
+        }
         return measures | self.choices()
 
     def choices(self) -> dict[str, Any]:
-        """Return its values of all choices; the teacher only where it has one."""
+        """Return its values of all choices; teacher and recipe only where it has one."""
         teacher = {"teacher": self.teacher} if self.teacher else {}
-        return {name: getattr(self.architecture, name) for name in SEARCH_SPACE} | teacher
+        recipe = asdict(self.recipe) if self.recipe else {}
+        return {name: getattr(self.architecture, name) for name in SEARCH_SPACE} | recipe | teacher
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,7 @@ class SearchResult:
         objective: What the search optimised, "log_loss" or "qwk", as earlier releases did.
         val_log_loss: The validation log loss of the best point.
         teacher: Address of the bundle whose answers were half of its target; "" for none.
+        chosen: Numbers of the trials that make the ensemble, see `searching.choice`; earlier releases chose none.
     """
 
     architecture: dict[str, Any]
@@ -95,6 +108,7 @@ class SearchResult:
     objective: str = "qwk"
     val_log_loss: float | None = None
     teacher: str = ""
+    chosen: tuple[str, ...] = ()
 
 
 def read_result(search: Path) -> SearchResult:
@@ -112,7 +126,7 @@ def write_trials(folder: Path, trials: Sequence[Trial]) -> None:
         writer.writerows(rows)
 
 
-def write_result(search: Path, trials: Sequence[Trial], tuner: str, objective: str) -> None:
+def write_result(search: Path, trials: Sequence[Trial], tuner: str, objective: str, chosen: Sequence[str] = ()) -> None:
     """Write trials.csv and best.json.
 
     Args:
@@ -120,12 +134,49 @@ def write_result(search: Path, trials: Sequence[Trial], tuner: str, objective: s
         trials: The finished trials, best first.
         tuner: One of settings.TUNERS.
         objective: One of settings.OBJECTIVES.
+        chosen: Numbers of the trials that make the ensemble.
     """
     write_trials(search, trials)
     best = trials[0]
     choices = asdict(best.architecture)
-    result = SearchResult(choices, best.val_qwk, len(trials), tuner, objective, best.val_log_loss, best.teacher)
+    result = SearchResult(
+        choices, best.val_qwk, len(trials), tuner, objective, best.val_log_loss, best.teacher, tuple(chosen)
+    )
     steps.write_json(search / RESULT, result)
+
+
+def trial_folder(search: Path, trial: str) -> Path:
+    """Return the folder of a trial in that of its search."""
+    return search / FOLDER / f"trial_{trial}"
+
+
+def chosen_trials(search: Path) -> tuple[str, ...]:
+    """Return the trials that make the ensemble. Raises DataError when the search has not finished, or chose none."""
+    if not (chosen := read_result(search).chosen):
+        raise DataError(
+            f"The trials of {search} left no answers for validation films, so none was chosen; search again, or name"
+            " trials by their numbers."
+        )
+    return chosen
+
+
+def kept_member(search: Path, trial: str) -> Path:
+    """Return the weights of a trial, which a search on an accelerator keeps.
+
+    Raises DataError where it has left none.
+    """
+    path = trial_folder(search, trial) / f"{member_name(trial)}.npz"
+    if not path.is_file():
+        raise DataError(
+            f"Trial {trial} of {search} left no weights: they are kept of a trial of full length on an accelerator;"
+            f" train it with `python -m tuning train --architecture {CHOSEN}`."
+        )
+    return path
+
+
+def member_name(trial: str) -> str:
+    """Return the name that a trial has as a member: that of its architecture in a training with the seed 0."""
+    return f"{trial}-0"
 
 
 def best_architecture(search: Path) -> Architecture:

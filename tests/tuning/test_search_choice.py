@@ -1,0 +1,64 @@
+"""The ensemble of a search: the best trial, then those that lower the log loss of the mean answer most."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from tuning.training.search_result import Trial
+
+pytestmark = pytest.mark.keras
+TRUTH = np.repeat(np.arange(5), 40)
+
+
+def trial(number: int, **measures: object) -> "Trial":
+    from tuning.networks.architecture import Architecture
+    from tuning.training.search_result import Trial
+
+    made = Trial(f"{number:04}", 1.0, None, 0.5, None, 9, "", 1_000_000, None, None, 60.0, None, Architecture())
+    return replace(made, **measures)
+
+
+def chosen(search: Path, trials: "list[Trial]", noise: dict[str, int]) -> list[str]:
+    """Let each trial answer with the noise of a seed, and return the numbers of those that are chosen."""
+    from tuning.searching.answers import keep_answers
+    from tuning.searching.choice import choose
+    from tuning.training.search_result import trial_folder
+
+    for one in trials:
+        logits = np.random.default_rng(noise[one.trial]).normal(0, 1, (200, 5)) + 2 * np.eye(5)[TRUTH]
+        answers = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        keep_answers(trial_folder(search, one.trial), answers, TRUTH)
+    return [one.trial.trial for one in choose(trials, search)]
+
+
+def test_trials_that_err_on_other_films_join_and_a_copy_does_not(tmp_path: Path) -> None:
+    trials = [trial(0), trial(1), trial(2)]
+    found = chosen(tmp_path, trials, {"0000": 0, "0001": 0, "0002": 1})
+    assert len(found) == 2
+    assert "0002" in found
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"epochs": 3}, {"parameters": 7_000_000}, {"reach": 1.15}],
+    ids=["of a shorter rung", "too large together", "another frame"],
+)
+def test_a_trial_that_does_not_fit_stays_out(tmp_path: Path, other: dict[str, object]) -> None:
+    first, second = trial(0), trial(1)
+    if "reach" in other:
+        framed = {"crop": "frame"}
+        first = replace(first, architecture=replace(first.architecture, **framed))
+        second = replace(second, architecture=replace(second.architecture, **framed, **other))
+    else:
+        second = replace(second, **other)
+    assert len(chosen(tmp_path, [first, second], {"0000": 0, "0001": 1})) == 1
+
+
+def test_trials_of_earlier_releases_left_no_answers_and_none_is_chosen(tmp_path: Path) -> None:
+    from tuning.searching.choice import choose
+
+    assert choose([trial(0)], tmp_path) == []

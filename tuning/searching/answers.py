@@ -1,0 +1,73 @@
+"""What a trial answers for validation films: kept beside it, and measured."""
+
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from kneeoa_hub.agreement import qwk, resamples
+from kneeoa_hub.errors import DataError
+from kneeoa_hub.files import replacing
+
+from ..evaluation.calibration import apply_temperature, fit_temperature
+from ..networks.ensemble import LEAST_PROBABILITY
+
+ANSWERS = "answers.npz"
+"""In the folder of a trial: its probabilities for the validation films, and their grades."""
+RESAMPLES = 200
+"""Bootstrap samples of a standard error."""
+
+
+def measured(probabilities: np.ndarray, truth: np.ndarray, groups: np.ndarray) -> dict[str, float]:
+    """Return kappa and log loss for validation films, with their standard errors.
+
+    The log loss is that of the probabilities after their temperature was fitted, as the members of an ensemble are
+    compared. The errors are deviations over bootstrap samples of leakage groups.
+
+    Args:
+        probabilities: Of a network [N,5].
+        truth: The films' grades [N].
+        groups: The films' leakage groups [N].
+    """
+    grades, losses = probabilities.argmax(1), calibrated_losses(probabilities, truth)
+    samples = resamples(groups, count=RESAMPLES)
+    return {
+        "val_log_loss": float(losses.mean()),
+        "log_loss_error": float(np.std([losses[rows].mean() for rows in samples])),
+        "val_qwk": qwk(truth, grades),
+        "qwk_error": float(np.std([qwk(truth[rows], grades[rows]) for rows in samples])),
+    }
+
+
+def calibrated_losses(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return the log loss of each film [N], after the temperature of probabilities [N,5] was fitted."""
+    calibrated = apply_temperature(probabilities, fit_temperature(probabilities, truth))
+    return -np.log(np.maximum(calibrated[np.arange(len(truth)), truth], LEAST_PROBABILITY))
+
+
+def keep_answers(folder: Path, probabilities: np.ndarray, truth: np.ndarray) -> None:
+    """Write what a trial answers for validation films.
+
+    Args:
+        folder: The folder of the trial.
+        probabilities: Its answers [N,5].
+        truth: The films' grades [N].
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with replacing(folder / ANSWERS) as part, part.open("wb") as file:
+        np.savez(file, allow_pickle=False, probabilities=probabilities.astype(np.float32), grades=truth)
+
+
+def read_answers(folder: Path) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return a trial's probabilities [N,5] and the films' grades [N]; None where it has left none.
+
+    Raises DataError when they can't be read.
+    """
+    path = folder / ANSWERS
+    if not path.exists():
+        return None
+    try:
+        with np.load(path) as kept:
+            return kept["probabilities"], kept["grades"]
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+        raise DataError(f"{path} can't be read ({error!r}); remove it, and its trial will not be chosen.") from None

@@ -1,0 +1,73 @@
+"""The trials of a search that make the ensemble, by one rule.
+
+Only trials of the longest rung count. The rule begins with the trial of the lowest log loss on validation films, after
+a temperature was fitted. It adds the trial that lowers the log loss of the mean answer most, as long as that is by
+LEAST_GAIN or more, there are at most MOST_MEMBERS, and all of them together have at most MOST_PARAMETERS weights.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kneeoa_hub.agreement import qwk
+
+from ..training.search_result import Trial, trial_folder
+from .answers import calibrated_losses, read_answers
+
+LEAST_GAIN = 0.002
+"""Of the log loss, for a further member: it makes a knee take longer."""
+MOST_MEMBERS = 3
+MOST_PARAMETERS = 7_900_000
+"""About 16 MB in half precision, as a bundle stores them."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A chosen trial, and what the mean answer of it and of those chosen before it reaches on validation films."""
+
+    trial: Trial
+    log_loss: float
+    qwk: float
+
+
+def choose(trials: Sequence[Trial], search: Path) -> list[Chosen]:
+    """Return the trials that make the ensemble, in the order of the rule above; none where no trial left its answers.
+
+    Args:
+        trials: The finished trials of a search.
+        search: Its folder.
+
+    Raises:
+        DataError: The answers of a trial can't be read.
+    """
+    longest = max((trial.epochs for trial in trials), default=0)
+    kept = {
+        trial: answers
+        for trial in trials
+        if trial.epochs == longest and (answers := read_answers(trial_folder(search, trial.trial)))
+    }
+    chosen: list[Chosen] = []
+    while len(chosen) < MOST_MEMBERS:
+        members = [one.trial for one in chosen]
+        found = [
+            _together([*members, trial], kept) for trial in kept if trial not in members and _fits([*members, trial])
+        ]
+        best = min(found, key=lambda one: (one.log_loss, one.trial.trial), default=None)
+        if best is None or (chosen and chosen[-1].log_loss - best.log_loss < LEAST_GAIN):
+            break
+        chosen.append(best)
+    return chosen
+
+
+def _together(trials: Sequence[Trial], kept: dict[Trial, tuple[np.ndarray, np.ndarray]]) -> Chosen:
+    """Measure the mean answer of some trials, of which the last one is new."""
+    mean, truth = np.mean([kept[trial][0] for trial in trials], axis=0), kept[trials[0]][1]
+    return Chosen(trials[-1], float(calibrated_losses(mean, truth).mean()), qwk(truth, mean.argmax(1)))
+
+
+def _fits(trials: Sequence[Trial]) -> bool:
+    """Whether trials can be one ensemble: their inputs are made in one way, and they are not too large together."""
+    ways = {(trial.architecture.input.crop, trial.architecture.input.reach) for trial in trials}
+    return len(ways) == 1 and sum(trial.parameters or 0 for trial in trials) <= MOST_PARAMETERS
