@@ -9,7 +9,7 @@ from PIL import Image
 
 from ..errors import FilmError, FilmTooLarge, FilmTooSmall, MissingExtra
 from .content import read_content
-from .film import Film, Limits
+from .film import Film, Limits, is_finite
 from .formats import is_dicom
 from .picture import read_image, read_picture
 from .quiet import quiet_logs
@@ -93,6 +93,6 @@ def _from_array(array: np.ndarray, limits: Limits) -> Film:
     if array.size > limits.max_pixels:
         raise FilmTooLarge(f"{described} has over {limits.max_pixels} pixels; give a smaller film.")
     pixels = np.array(array, np.float32)  # a plain array, also of a subclass such as a masked one
-    if not np.isfinite(pixels).all():
+    if not is_finite(pixels):
         raise FilmError(f"{described} holds values that are not finite; replace them first.")
     return Film(pixels, "The array")

@@ -1,10 +1,12 @@
 """Decoding in processes of their own, which have limits on memory and time and are replaced when they break one.
 
 `bounds` stops what is known to make a decoder take gigabytes or minutes. This holds for the rest. A film travels to
-such a process and back through a socket. Windows cannot start them, and macOS does not keep to a limit on memory.
+such a process and back through shared memory, on macOS through a socket. Windows cannot start them, and macOS does not
+keep to a limit on memory.
 """
 
 import json
+import math
 import os
 import queue
 import signal
@@ -23,6 +25,7 @@ from .. import errors
 from ..errors import DamagedFilm, FilmTooLarge, KneeOAError
 from .decode_worker import WALL_SECONDS, fields_of, send
 from .film import Film, Limits
+from .shared_memory import POSSIBLE, SharedMemory
 
 WORKER = "kneeoa_hub.imaging.decode_worker"
 """The module that a process runs."""
@@ -79,18 +82,23 @@ class DecodeProcesses:
 class _Process:
     def __init__(self, limits: Limits):
         self._socket, other = socket.socketpair()
+        self._memory = SharedMemory(limits) if POSSIBLE else None
+        shared = [self._memory.handle] if self._memory else []
         environ = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
         environ["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
+        given = limits.max_bytes, limits.max_pixels
         with other:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", WORKER, str(other.fileno()), str(limits.max_pixels)],
+                [sys.executable, "-P", "-m", WORKER, *map(str, (other.fileno(), *given, *shared))],
                 env=environ,
-                pass_fds=[other.fileno()],
+                pass_fds=[other.fileno(), *shared],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
         self._file = self._socket.makefile("rwb")
         self._ready = self.ended = False
+        for handle in shared:
+            os.close(handle)  # the memory stays mapped
         self.stop = weakref.finalize(self, _stop, self._process, self._socket, os.getpid())
 
     def decode(self, content: bytes, name: str, limits: Limits) -> Film:
@@ -106,20 +114,31 @@ class _Process:
             ) from None
         try:
             self._socket.settimeout(WALL_SECONDS)
-            send(self._file, [len(content), name, *astuple(limits)], content)
+            put = self._memory is not None and self._memory.put(content)
+            send(self._file, [len(content), put, name, *astuple(limits)], b"" if put else content)
             answer = self._receive()
-            pixels = np.empty(answer.pop("shape", (0, 0)), np.float32)
-            if pixels.size and self._file.readinto(pixels.data.cast("B")) < pixels.nbytes:
-                raise EOFError
+            if "error" in answer:
+                error: KneeOAError = getattr(errors, answer["error"])(answer["message"])
+            else:
+                pixels = self._pixels(answer.pop("shape"), answer.pop("place"), limits)
+                return Film(pixels, name, **fields_of(answer))
         except TimeoutError:
             self.ended = True
             raise _too_slow(name) from None
-        except (OSError, EOFError, ValueError):
+        except Exception:  # a process that a film has broken may answer anything
             self.ended = True
             raise self._why_ended(name) from None
-        if "error" in answer:
-            raise getattr(errors, answer["error"])(answer["message"])
-        return Film(pixels, name, **fields_of(answer))
+        raise error
+
+    def _pixels(self, shape: tuple[int, int], place: int | None, limits: Limits) -> np.ndarray:
+        if math.prod(shape) > limits.max_pixels:
+            raise EOFError
+        if self._memory and place is not None:
+            return self._memory.take(shape, place)
+        pixels = np.empty(shape, np.float32)
+        if self._file.readinto(pixels.data.cast("B")) < pixels.nbytes:
+            raise EOFError
+        return pixels
 
     def _receive(self) -> dict[str, Any]:
         if not (line := self._file.readline()):

@@ -18,7 +18,8 @@ import numpy as np
 
 from ..errors import FilmTooLarge, KneeOAError
 from .decode import decode_file
-from .film import Film, Limits
+from .film import Film, Limits, pixels_in
+from .shared_memory import SharedMemory, SharedPixels
 
 MEMORY_BYTES = 512 * 2**20
 """Most memory for a film beside the process's own, at the default limit on pixels; with more pixels it grows."""
@@ -28,16 +29,24 @@ WALL_SECONDS = 10
 """Most seconds of the clock for a film, on a machine that is busy with others."""
 EXTRAS = ("pydicom", "imagecodecs", "kneeoa_hub.imaging.dicom", "imagecodecs._jpeg2k", "imagecodecs._jpeg8")
 """What a film may need and takes long to import."""
-ALLOCATOR = {-3: 32 * 2**20, -1: 64 * 2**20}
-"""mallopt(3): blocks of 32 MiB and more go back to the system when they are freed, and of the rest what is over 64 MiB.
+ALLOCATOR = {-3: 16 * 2**20, -1: 32 * 2**20}
+"""mallopt(3): blocks of 16 MiB and more go back to the system when they are freed, and of the rest what is over 32 MiB.
 As it comes, glibc has the memory of every film made anew, which takes as long as to decode it."""
 STATUS = Path("/proc/self/status")
 """Where Linux tells how much memory a process has. Other systems do not keep to a limit on it."""
 ANSWERED = tuple(field.name for field in fields(Film) if field.name not in ("pixels", "name", "given"))
 
 
-def main(handle: int, max_pixels: int) -> None:
-    """Decode films until the other end of the socket is closed."""
+def main(handle: int, max_bytes: int, max_pixels: int, shared: int | None = None) -> None:
+    """Decode films until the other end of the socket is closed.
+
+    Args:
+        handle: The handle of the socket.
+        max_bytes: Most bytes of a film.
+        max_pixels: Most pixels of a film, from which the limit on memory follows.
+        shared: The handle of the memory that the parent shares; None where it shares none.
+    """
+    memory = None if shared is None else SharedMemory(Limits(max_bytes, max_pixels), shared)
     connection = socket.socket(fileno=handle).makefile("rwb")
     for stop in (signal.SIGINT, signal.SIGTERM):  # which a terminal and systemd send to all; the parent decides
         signal.signal(stop, signal.SIG_IGN)
@@ -49,14 +58,18 @@ def main(handle: int, max_pixels: int) -> None:
     with suppress(AttributeError):  # where the C library has no such call
         for what, value in ALLOCATOR.items():
             ctypes.CDLL(None).mallopt(what, value)
-    _limit_memory(max_pixels)
+    most = _most_memory(max_pixels)
+    room = SharedPixels(memory, lambda pixels: _limit_memory(most, pixels))
     silence = os.open(os.devnull, os.O_WRONLY)
     os.dup2(silence, 2)  # a decoder in C may print what a header says
     send(connection, {})
     while request := connection.readline():
         _limit_seconds()
-        size, *rest = json.loads(request)
-        _answer(connection, connection.read(size), *rest)
+        room.clear()
+        size, put, *rest = json.loads(request)
+        content = memory.file(size) if memory and put else connection.read(size)
+        _answer(connection, room, content, *rest)
+        del content
 
 
 def fields_of(film: Any) -> dict[str, Any]:
@@ -78,30 +91,39 @@ def send(connection: io.BufferedRWPair, head: Any, content: Any = b"") -> None:
     connection.flush()
 
 
-def _answer(connection: io.BufferedRWPair, content: bytes, name: str, *limits: int) -> None:
+def _answer(connection: io.BufferedRWPair, room: SharedPixels, content: bytes, name: str, *limits: int) -> None:
     try:
-        film = decode_file(content, name, Limits(*limits))
+        with pixels_in(room):
+            film = decode_file(content, name, Limits(*limits))
     except MemoryError:
         _send_error(connection, FilmTooLarge(f"{name} needs more memory than a film should; send a smaller film."))
     except KneeOAError as error:
         _send_error(connection, error)
     else:
-        send(connection, fields_of(film) | {"shape": film.pixels.shape}, np.ascontiguousarray(film.pixels).data)
+        place = room.place_of(film.pixels)
+        head = fields_of(film) | {"shape": film.pixels.shape, "place": place}
+        send(connection, head, np.ascontiguousarray(film.pixels).data if place is None else b"")
 
 
 def _send_error(connection: io.BufferedRWPair, error: KneeOAError) -> None:
     send(connection, {"error": type(error).__name__, "message": error.message})
 
 
-def _limit_memory(max_pixels: int) -> None:
+def _most_memory(max_pixels: int) -> int:
+    """Return most bytes of this process, 0 where the system does not say how many it has."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold the film
     if not STATUS.exists():
-        return
+        return 0
     room = MEMORY_BYTES * max(1.0, max_pixels / Limits().max_pixels)
     status = STATUS.read_text().splitlines()
     own = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmData"))
-    most = int(own + room)
-    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    return int(own + room)
+
+
+def _limit_memory(most: int, shared: int) -> None:
+    """Limit the memory of this process. shared: Bytes of it that the system does not count."""
+    if most:
+        resource.setrlimit(resource.RLIMIT_DATA, (max(0, most - shared), most))
 
 
 def _limit_seconds() -> None:

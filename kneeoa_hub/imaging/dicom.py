@@ -29,7 +29,7 @@ from .dicom_colour import gray_of, gray_of_palette
 from .dicom_grays import UNKNOWN_GRAYS, bounds_of, exposed_pixels, shown_grays
 from .dicom_header import READ_ELEMENTS, read_statements
 from .dicom_values import items, numbers, text, whole
-from .film import Film, Limits
+from .film import Film, Limits, is_finite
 from .formats import is_dicomdir
 from .pixel_data import BARE_SYNTAXES, JPEG, JPEG_2000, JPEG_LS, SYNTAXES, UNCOMPRESSED, frame_of, stored_values
 from .pixel_form import PixelForm
@@ -88,19 +88,21 @@ def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
 
 def _film(header: Dataset, form: PixelForm, name: str, limits: Limits) -> Film:
     stored, colour, form, warnings = _decoded(header, form, name, limits)
-    pixels, exposed, faults = _shown(stored, header, form, name)
+    quality = _quality(header, form, stored)
+    del header.PixelData  # unless `stored` is a view of them, they would be in memory a second time
+    pixels, exposed, faults = _shown(stored, header, form, name, limits.min_side)
     stated = read_statements(header)
     unknown = () if form.photometric in (*GRAY, *COLOUR) else (UNKNOWN_GRAYS,)
     return Film(
         pixels,
         name,
         colour=colour,
-        exposed=None if exposed.all() else bounds_of(exposed, limits.min_side),
+        exposed=exposed,
         side=stated.side,
         orientation=stated.orientation,
         ruled_out=stated.ruled_out,
         warnings=(*warnings, *faults, *unknown, *stated.warnings),
-        quality=_quality(header, form, stored),
+        quality=quality,
         aspect=stated.aspect,
     )
 
@@ -136,6 +138,7 @@ def _read_header(content: bytes, name: str, limits: Limits) -> tuple[Dataset, Pi
         with bounded(name), quiet_warnings():
             whole_file = CountedReads(inflated(content, limits))
             header = pydicom.dcmread(whole_file, specific_tags=[*READ_ELEMENTS, SHARED], force=True)
+            header.buffer = None  # pydicom keeps the file, which may have been inflated
             check_values(header)
             _add_shared(header)
             for element in header.iterall():  # those of sequences too
@@ -247,15 +250,21 @@ def _decoded(
 
 
 def _shown(
-    stored: np.ndarray, header: Dataset, form: PixelForm, name: str
-) -> tuple[np.ndarray, np.ndarray, tuple[str, ...]]:
-    """Return the grays [H,W] float32 with bright bone, where they are not padding, and warnings."""
+    stored: np.ndarray, header: Dataset, form: PixelForm, name: str, least: int
+) -> tuple[np.ndarray, tuple[int, int, int, int] | None, tuple[str, ...]]:
+    """Return the grays [H,W] float32 with bright bone, the bounds of what is not padding, and warnings.
+
+    Bounds with a side under `least` are None, as where there is no padding.
+    """
     exposed = exposed_pixels(stored, header, form)
     pixels, warnings = shown_grays(stored, exposed, header, form)
-    if not np.isfinite(pixels).all():
+    if not is_finite(pixels):
         raise DamagedFilm(f"{name} is damaged DICOM (its values are not finite numbers); export it again.")
     if form.photometric == "MONOCHROME1":  # from the brightest exposed value: padding may lie far beyond it
-        np.subtract(pixels.max(where=exposed, initial=-np.inf), pixels, out=pixels)
-    if not exposed.all():
-        pixels[~exposed] = pixels.min(where=exposed, initial=np.inf)
-    return pixels, exposed, warnings
+        brightest = pixels.max() if exposed is None else pixels.max(where=exposed, initial=-np.inf)
+        np.subtract(brightest, pixels, out=pixels)
+    if exposed is None:
+        return pixels, None, warnings
+    bounds, darkest = bounds_of(exposed, least), pixels.min(where=exposed, initial=np.inf)
+    np.copyto(pixels, darkest, where=np.logical_not(exposed, out=exposed))
+    return pixels, bounds, warnings

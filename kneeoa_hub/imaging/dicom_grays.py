@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from .dicom_values import items, numbers, table_of, text
-from .film import BLOCK_ROWS
+from .film import BLOCK_ROWS, new_pixels
 from .percentiles import percentiles
 from .pixel_form import PixelForm
 
@@ -33,8 +33,8 @@ Step = Callable[[np.ndarray], np.ndarray]
 """A function from values [N] or [h,W] to what the next step or the viewer gets."""
 
 
-def exposed_pixels(stored: np.ndarray, header: Any, form: PixelForm) -> np.ndarray:
-    """Return [H,W] bool: True where a stored value is not the declared padding, or everywhere if all values are.
+def exposed_pixels(stored: np.ndarray, header: Any, form: PixelForm) -> np.ndarray | None:
+    """Return [H,W] bool: True where a stored value is not the declared padding; None if no value is, or each one.
 
     Args:
         stored: The stored values [H,W].
@@ -43,10 +43,11 @@ def exposed_pixels(stored: np.ndarray, header: Any, form: PixelForm) -> np.ndarr
     """
     limits = numbers(header, "PixelPaddingValue")[:1] + numbers(header, "PixelPaddingRangeLimit")[:1]
     if "PixelPaddingValue" not in header or not limits or not all(map(math.isfinite, limits)):
-        return np.ones(stored.shape, bool)
+        return None
     values = [_as_stored(int(limit), form) for limit in limits]
-    exposed = (stored < min(values)) | (stored > max(values))
-    return exposed if exposed.any() else ~exposed
+    exposed = stored < min(values)
+    exposed |= stored > max(values)
+    return exposed if exposed.any() and not exposed.all() else None
 
 
 def _as_stored(padding: int, form: PixelForm) -> int:
@@ -61,13 +62,13 @@ def _as_stored(padding: int, form: PixelForm) -> int:
 
 
 def shown_grays(
-    stored: np.ndarray, exposed: np.ndarray, header: Any, form: PixelForm
+    stored: np.ndarray, exposed: np.ndarray | None, header: Any, form: PixelForm
 ) -> tuple[np.ndarray, tuple[str, ...]]:
     """Apply the film's modality LUT and its first VOI LUT or window.
 
     Args:
         stored: The stored values [H,W].
-        exposed: Where they are not padding, [H,W] bool.
+        exposed: Where they are not padding, [H,W] bool; None for everywhere.
         header: The film's header.
         form: The form of its values.
 
@@ -75,7 +76,7 @@ def shown_grays(
         [H,W] float32, and a warning for each step that is of no use and was left out.
     """
     steps = tuple(slice(None, None, -(-side // SAMPLE_SIDE)) for side in stored.shape)
-    sample = stored[steps][exposed[steps]]
+    sample = stored[steps].ravel() if exposed is None else stored[steps][exposed[steps]]
     modality, voi = _modality(header, form), _voi(header, form)
     warnings = () if modality else (NO_RESCALE,)
     rescale = modality or _as_it_is
@@ -84,7 +85,7 @@ def shown_grays(
         warnings = (*warnings, NO_WINDOW)
     elif _shows_nothing(values, voi) or (isinstance(voi, _Window) and voi.misses(values)):
         voi, warnings = None, (*warnings, MISSED_WINDOW)
-    shown = np.empty(stored.shape, np.float32)
+    shown = new_pixels(stored.shape)
     for start in range(0, len(stored), BLOCK_ROWS):  # values are computed in float64
         rows = rescale(stored[start : start + BLOCK_ROWS])
         shown[start : start + BLOCK_ROWS] = voi(rows) if voi else rows

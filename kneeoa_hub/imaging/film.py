@@ -1,5 +1,9 @@
 """A decoded film, and the limits on what is read as one."""
 
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +15,31 @@ MIN_SIDE = 128
 BLOCK_ROWS = 64
 """Rows that are worked on at a time, so that a large film needs little memory beside its pixels, and each block stays
 in the processor's cache."""
+
+
+Room = Callable[[tuple[int, ...]], np.ndarray]
+"""A function from height and width to an array [H,W] float32 that is not filled yet."""
+_ROOM: ContextVar[Room] = ContextVar("room", default=lambda shape: np.empty(shape, np.float32))
+
+
+def new_pixels(shape: tuple[int, ...]) -> np.ndarray:
+    """Return an array [H,W] float32 for the pixels of a film, not filled yet; see `pixels_in`."""
+    return _ROOM.get()(shape)
+
+
+@contextmanager
+def pixels_in(room: Room) -> Iterator[None]:
+    """Let a function make the arrays for the pixels of films that are decoded in the block."""
+    token = _ROOM.set(room)
+    try:
+        yield
+    finally:
+        _ROOM.reset(token)
+
+
+def is_finite(pixels: np.ndarray) -> bool:
+    """Tell whether all pixels [H,W] are finite numbers, without an array of answers as large as the film."""
+    return not pixels.size or (math.isfinite(pixels.min()) and math.isfinite(pixels.max()))
 
 
 @dataclass(frozen=True)

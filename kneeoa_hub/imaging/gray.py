@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from .film import BLOCK_ROWS
+from .film import BLOCK_ROWS, new_pixels
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Weights of red, green and blue in the gray value (ITU-R BT.601)."""
@@ -51,7 +51,7 @@ def upright_gray(
     Returns:
         The film, [H,W] float32 in its own units, and how colourful it is, 0 (gray) to 1, see `colourfulness`.
     """
-    pixels = np.empty(shape[::-1] if orientation in SIDEWAYS else shape, np.float32)
+    pixels = new_pixels(shape[::-1] if orientation in SIDEWAYS else shape)
     stored = UPRIGHT_AS_STORED.get(orientation, np.asarray)(pixels)
     steps = tuple(slice(None, None, -(-side // SAMPLE_SIDE)) for side in shape)
     sample: list[np.ndarray] = []

@@ -16,7 +16,7 @@ from .compression import pillow_quality, webp_quality
 from .content import read_content
 from .copies import same_film
 from .deep_color import ORIENTATION, deep_png, read_values
-from .film import Film, Limits
+from .film import Film, Limits, is_finite
 from .formats import PILLOW_FORMATS, READABLE_FORMATS
 from .gray import SIDEWAYS, upright_gray
 from .header import Header
@@ -229,7 +229,7 @@ def _film(values: Callable[[slice], np.ndarray], header: Header, largest: float,
     pixels, colour = upright_gray(values, (header.height, header.width), header.orientation, largest)
     if header.white_is_zero:
         np.subtract(pixels.max(), pixels, out=pixels)
-    if not np.isfinite(pixels).all():
+    if not is_finite(pixels):
         raise DamagedFilm(f"{name} holds values that are not finite numbers; export it again.")
     aspect = 1 / header.aspect if header.orientation in SIDEWAYS else header.aspect
     return Film(pixels, name, colour=colour, quality=header.quality, aspect=aspect)

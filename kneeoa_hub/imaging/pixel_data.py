@@ -104,7 +104,17 @@ def _cells(header: Any, form: PixelForm, max_pixels: int) -> tuple[np.ndarray, P
     found = _family_of(frame)
     if found and found != named:
         form = replace(form, syntax=found[-1])
-    return (_from_rle(frame, form), form) if form.syntax == RLELossless else _from_jpeg(frame, form, max_pixels)
+    if form.syntax == RLELossless:
+        _check_channels(form, form.samples, form.allocated, max_pixels)
+        return _from_rle(frame, form), form
+    return _from_jpeg(frame, form, max_pixels)
+
+
+def _check_channels(form: PixelForm, channels: int, depth: int, max_pixels: int) -> None:
+    """Raise OverBound for a large film whose decoder needs twice the memory: its pixels count twice, see `Limits`."""
+    costly = channels > 1 and (depth > 8 or form.syntax in JPEG_2000)
+    if costly and 2 * form.rows * form.columns > max_pixels:
+        raise OverBound(f"over {max_pixels // 2} pixels in several channels")
 
 
 def frame_of(header: Any, form: PixelForm) -> bytes | None:
@@ -157,8 +167,7 @@ def _from_jpeg(frame: bytes, form: PixelForm, max_pixels: int) -> tuple[np.ndarr
         if not frame:
             raise ValueError("the film is cut off")
     depth, channels = _frame_form(frame, form.syntax)
-    if form.syntax in JPEG_2000 and channels > 1 and 2 * form.rows * form.columns > max_pixels:
-        raise OverBound(f"over {max_pixels // 2} pixels of JPEG 2000 in several channels")
+    _check_channels(form, channels, depth, max_pixels)
     shape = form.shape if channels == 1 else (*form.shape, channels)
     cells = np.empty(shape, np.uint8 if depth <= 8 else np.uint16)
     _decoder(form.syntax)(frame, out=cells)

@@ -94,6 +94,8 @@ def values_of(cells: np.ndarray, bits: Bits) -> np.ndarray:
     width = 8 * cells.itemsize
     if not 0 < bits.stored <= bits.high + 1 <= width:
         raise ValueError(f"{bits.stored} bits up to {bits.high} of {width}")
+    if not bits.signed and not bits.low and cells.max() < 2**bits.stored:  # the cells are the values
+        return cells
     values = cells
     if bits.stored < width:
         values = np.left_shift(cells, width - 1 - bits.high, out=cells if cells.flags.writeable else None)

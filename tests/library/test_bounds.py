@@ -7,12 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from imagecodecs import jpegls_encode
 from PIL import Image
-from pydicom.uid import JPEG2000Lossless, JPEGExtended12Bit
+from pydicom.uid import JPEG2000Lossless, JPEGExtended12Bit, JPEGLSLossless, RLELossless
 
 from benchmarks.film_kinds import dicom, picture
+from benchmarks.odd_films import framed
 from kneeoa_hub.errors import FilmTooLarge
 from kneeoa_hub.imaging.bounds import dicom as dicom_bounds
+from kneeoa_hub.imaging.bounds import jpeg
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.film import Limits
 from kneeoa_hub.imaging.phantom import knee_film
@@ -101,6 +104,38 @@ def test_the_message_says_what_the_film_has_and_what_to_do():
         FilmTooLarge, match=r"it has tags that share their bytes.*Export the film again, as a plain PNG"
     ):
         decode(sharing_tags())
+
+
+@pytest.mark.parametrize(
+    ("mode", "subsampling", "count"),
+    [("L", 0, 400), ("RGB", 2, 600), ("RGB", 1, 800), ("RGB", 0, 1200), ("CMYK", 0, 1600)],
+)
+def test_coefficients_are_counted_by_the_sampling_of_each_component(mode: str, subsampling: int, count: int):
+    """A decoder keeps those of a progressive film: of a large one in four channels they took 320 MB."""
+    content = picture(Image.new(mode, (20, 20)), "JPEG", progressive=True, subsampling=subsampling)
+    (frame,) = (payload for marker, payload in jpeg.segments(content) if marker in jpeg.PROGRESSIVE)
+    assert jpeg._coefficients(frame) == count
+
+
+def test_a_film_of_too_many_coefficients_is_refused_where_it_has_several_scans(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(jpeg, "COEFFICIENTS", 300 * 300)
+    gray, colour = Image.new("L", (300, 300)), Image.new("RGB", (300, 300))
+    assert decode(picture(gray, "JPEG", progressive=True)).pixels.shape == (300, 300)
+    assert decode(picture(colour, "JPEG")).pixels.shape == (300, 300)
+    in_parts = picture(colour, "JPEG").replace(b"\xff\xda\0\x0c\3", b"\xff\xda\0\x0c\1")  # a scan of one component
+    for content in (picture(colour, "JPEG", progressive=True), in_parts):
+        with pytest.raises(FilmTooLarge, match="coefficients"):
+            decode(content)
+
+
+def test_pixels_of_16_bits_in_several_channels_count_twice():
+    rle = b"\6\0\0\0\x40" + bytes(59)
+    for syntax, frame in ((JPEGLSLossless, jpegls_encode(np.zeros((200, 200, 3), np.uint16))), (RLELossless, rle)):
+        film = framed(
+            np.zeros((200, 200), np.uint16), frame, syntax, SamplesPerPixel=3, PhotometricInterpretation="RGB"
+        )
+        with pytest.raises(FilmTooLarge, match="20000 pixels in several channels"):
+            decode(film, Limits(max_pixels=40000))
 
 
 def test_a_pillow_image_of_the_caller_has_the_same_bounds():

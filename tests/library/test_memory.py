@@ -59,7 +59,7 @@ FILMS: dict[str, tuple[int, Callable[[], bytes | bytearray]]] = {
     "TIFF RGBA 16": (HALF, lambda: tiff(zeros(HALF, 4), compression="lzw", photometric="rgb", rowsperstrip=HALF)),
     "JPEG CMYK": (
         SIDE,
-        lambda: picture(Image.new("CMYK", (SIDE, SIDE)), "JPEG", progressive=True, exif=LIES_ON_ITS_SIDE),
+        lambda: picture(Image.new("CMYK", (SIDE, SIDE)), "JPEG", exif=LIES_ON_ITS_SIDE),
     ),
     "BMP": (SIDE, lambda: picture(Image.new("L", (SIDE, SIDE)), "BMP")),
     "WebP": (HALF, lambda: picture(Image.new("RGBA", (HALF, HALF)), "WEBP", lossless=True, method=0)),

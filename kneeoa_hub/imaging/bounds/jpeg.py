@@ -15,11 +15,16 @@ SCANS = 100
 SCAN_PIXELS = 1_200_000_000
 """Most pixels in all scans. Each scan of a progressive film goes through all of its pixels, even if it holds no data:
 thirty scans of a film of the largest size."""
+COEFFICIENTS = 80_000_000
+"""Most coefficients of a JPEG in several scans, such as a progressive one. Its decoder keeps all of them, at two bytes
+each. A gray film has one for each pixel; colour adds up to two more."""
 START, END, SCAN = 0xD8, 0xD9, 0xDA
 BARE = {0x01, *range(0xD0, 0xDA)}
 """Markers without a length."""
 FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 """Markers of the segments that give the size."""
+PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
+"""Those of films whose components each come in several scans."""
 APPLICATION, COMMENT = range(0xE0, 0xF0), 0xFE
 MPF = b"MPF\0"
 """What precedes the index of a file with several pictures, in the form of TIFF (CIPA DC-007)."""
@@ -64,15 +69,30 @@ def image_end(content: bytes) -> int:
 
 
 def scan_pixels(content: bytes) -> int:
-    """Return how many pixels the scans of a JPEG go through. Raises OverBound for too many scans or segments."""
-    size = scans = 0
+    """Return how many pixels the scans of a JPEG go through.
+
+    Raises OverBound for too many scans or segments, and for too many coefficients in several scans.
+    """
+    size = scans = coefficients = components = 0
+    progressive = False
     for marker, payload in segments(content):
         if marker in FRAMES:
             size = max(size, int.from_bytes(payload[1:3]) * int.from_bytes(payload[3:5]))
+            coefficients, progressive = max(coefficients, _coefficients(payload)), marker in PROGRESSIVE
+            components = int.from_bytes(payload[5:6])
         elif marker == SCAN:
+            if progressive or int.from_bytes(payload[:1]) < components:
+                at_most(COEFFICIENTS, coefficients, "coefficients in several scans")
             scans += 1
             at_most(SCANS, scans, "scans")
     return size * scans
+
+
+def _coefficients(frame: bytes) -> int:
+    """Return how many values a frame has in all of its components, by the sampling of each (T.81, B.2.2)."""
+    pixels = int.from_bytes(frame[1:3]) * int.from_bytes(frame[3:5])
+    sampling = [(factors >> 4) * (factors & 15) for factors in frame[7::3]]
+    return pixels * sum(sampling) // max(1, *sampling) if sampling else 0
 
 
 def check_scans(content: bytes) -> None:
