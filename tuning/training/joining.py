@@ -147,7 +147,9 @@ def _of_accelerator(path: Path, audit: Path) -> JoiningMember:
             outcome = json.loads(str(kept["outcome"]))
             arrays = [kept[name].astype(np.float32) for name in kept.files if name != "outcome"]
         job, protocols = outcome["job"], tuple(outcome["protocols"])
-        architecture = Architecture(**job["architecture"])
+        # What a job says of these two is what it was trained with; its architecture has the default there.
+        trained_with = {"weight_decay": job["decay"], "augmentation": job["strength"]}
+        architecture = Architecture(**job["architecture"] | trained_with)
         network = build(architecture, published=False, protocols=protocols)
         for variable, value in zip(
             [*network.trainable_variables, *network.non_trainable_variables], arrays, strict=True
