@@ -36,6 +36,11 @@ SLOWEST = 50_000
 BODY_SECONDS = 120
 """The server waits for a body at most this many seconds, whatever its pace."""
 
+GATHERED_BYTES = 512 * 1024
+"""The loop gathers this many bytes of a body before it hands them to the thread. To wake a thread for each piece that
+arrives would take longer than to read a film of ten megabytes.
+"""
+
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -79,23 +84,35 @@ class PacedBody:
         return content
 
     def _fetch(self) -> None:
-        left = min(GRACE_SECONDS + self._received / SLOWEST, BODY_SECONDS) - self._waited
-        began = time.monotonic()
-        waiting = asyncio.run_coroutine_threadsafe(self._message(), self._loop)
-        try:
-            message = waiting.result(max(min(left, SILENCE_SECONDS), 0.001))
-        except OutOfTime:
-            waiting.cancel()
-            raise ConnectionResetError("the client was too slow") from None
+        began, pieces = time.monotonic(), list[bytes]()
+        waiting = asyncio.run_coroutine_threadsafe(self._gather(pieces), self._loop)
+        while True:
+            arrived = len(pieces)
+            allowed = min(GRACE_SECONDS + (self._received + sum(map(len, pieces))) / SLOWEST, BODY_SECONDS)
+            left = allowed - self._waited - (time.monotonic() - began)
+            try:
+                self.complete = waiting.result(max(min(left, SILENCE_SECONDS), 0.001))
+                break
+            except OutOfTime:
+                if left <= SILENCE_SECONDS or len(pieces) == arrived:
+                    waiting.cancel()
+                    raise ConnectionResetError("the client was too slow") from None
         self._waited += time.monotonic() - began
-        if message["type"] == "http.disconnect":
-            raise ConnectionResetError("the client went")
-        self._rest = memoryview(message.get("body", b""))
+        self._rest = memoryview(b"".join(pieces))
         self._received += len(self._rest)
-        self.complete = not message.get("more_body", False)
 
-    async def _message(self) -> Message:
-        return await self._receive()
+    async def _gather(self, pieces: list[bytes]) -> bool:
+        """Add to `pieces` what arrives until it is enough for the thread; return whether the body has ended."""
+        size = 0
+        while size < GATHERED_BYTES:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionResetError("the client went")
+            pieces.append(message.get("body", b""))
+            size += len(pieces[-1])
+            if not message.get("more_body", False):
+                return True
+        return False
 
 
 class Bridge:

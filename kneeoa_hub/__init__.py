@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .dataset import grade_dataset
     from .errors import KneeOAError
-    from .grader import KneeGrader, from_pretrained
+    from .grader import KneeGrader
     from .hub.presets import list_pretrained
     from .hub.pull_push import pull, push
+    from .opening import from_pretrained
     from .report import FilmReport, KneeGrade
 
 __version__ = "0.11.0"
@@ -32,7 +33,7 @@ _MODULE_OF = {
     "KneeGrade": "report",
     "KneeGrader": "grader",
     "KneeOAError": "errors",
-    "from_pretrained": "grader",
+    "from_pretrained": "opening",
     "grade_dataset": "dataset.grade",
     "list_pretrained": "hub.presets",
     "pull": "hub.pull_push",

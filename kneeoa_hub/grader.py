@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
@@ -15,7 +15,6 @@ from .bundle import Bundle
 from .decision import grade_set, oa_probability, reported_grade, severity
 from .errors import BundleError, FilmError, KneeOAError, MissingExtra, SettingsError
 from .grades import LABELS
-from .hub.pull_push import pull_bundle, revision_of
 from .imaging.boxes import checked_boxes
 from .imaging.decode import FileDecoder, FilmInput, decode, decode_file, is_one_film
 from .imaging.doubts import FORCED, doubts
@@ -41,54 +40,6 @@ Boxes = Sequence[Sequence[float]]
 """(left, top, right, bottom) of each knee in pixels of its film."""
 
 
-def from_pretrained(
-    address: str | Path | None = None,
-    *,
-    revision: str | None = None,
-    token: str | None = None,
-    local_files_only: bool = False,
-    cache_dir: str | Path | None = None,
-    threads: int = 0,
-    level: float | None = None,
-    decode_process: int | None = None,
-) -> "KneeGrader":
-    """Make a grader from the shipped bundle, or from any other.
-
-    Args:
-        address: A folder, a shipped name, or a repo on the Hub such as "org/name@v1.0" (docs/addresses.md). None is
-            the shipped bundle.
-        revision: A tag, branch or commit, where the address does not hold one.
-        token: A token of the Hub. None takes HF_TOKEN or the stored login.
-        local_files_only: Use no network, as HF_HUB_OFFLINE=1 does.
-        cache_dir: The cache for bundles of the Hub. None takes the Hub client's own.
-        threads: Threads of one forward pass. 0 lets onnxruntime choose.
-        level: Coverage level of the prediction sets, one of those in the bundle. None is its first, 0.9 as shipped.
-        decode_process: How many processes decode films, each with limits on memory and time. 0 decodes in this process;
-            None takes KNEEOA_DECODE_PROCESS.
-
-    Returns:
-        The grader, whose bundle was verified file by file.
-
-    Raises:
-        AddressError: The address or revision names nothing.
-        HubError: The Hub does not give the bundle.
-        BundleError: The bundle is damaged, incomplete or of an unknown version.
-        SettingsError: The bundle has no prediction sets of that level.
-
-    Examples:
-        >>> import kneeoa_hub
-        >>> grader = kneeoa_hub.from_pretrained()
-        >>> grader.model
-        'kneeoa-cnn'
-        >>> len(grader.revision)
-        12
-    """
-    bundle = pull_bundle(
-        address, revision=revision, token=token, local_files_only=local_files_only, cache_dir=cache_dir
-    )
-    return KneeGrader(bundle, revision_of(bundle.folder), threads, level, decode_process)
-
-
 class KneeGrader:
     """Grades films with one verified bundle. It holds no state between films, so threads may share it.
 
@@ -98,11 +49,12 @@ class KneeGrader:
         threads: Threads of one forward pass. 0 lets onnxruntime choose.
         level: Coverage level of the prediction sets, one of those in the bundle. None is its first.
         decode_process: How many processes decode films, see `from_pretrained`.
+        network: The grading network of the bundle where it is being opened already; the first knee waits for it. None
+            opens it here.
 
     Attributes:
         bundle: The bundle whose networks grade.
         revision: The revision that every report names.
-        network: The grading network in onnxruntime.
         screener: What finds the knees of a film and decides which of them are graded.
 
     Examples:
@@ -120,12 +72,13 @@ class KneeGrader:
         threads: int = 0,
         level: float | None = None,
         decode_process: int | None = None,
+        network: Future[Network] | None = None,
     ):
         config = bundle.config
         self.bundle: Bundle = bundle
         self.revision: str = revision or bundle.digest
-        networks = open_networks(bundle, threads)
-        self.network: Network = networks.grading
+        networks = open_networks(bundle, threads, network)
+        self._network = networks.grading
         self.screener: Screener = networks.screener
         self._read_markers = MarkerReader(threads)
         self._distances = TrainingDistances(config.refusal)
@@ -138,6 +91,11 @@ class KneeGrader:
 
     def __repr__(self) -> str:
         return f"<KneeGrader: {self.model} {self.revision}, prediction sets of {self.level:.0%}>"
+
+    @property
+    def network(self) -> Network:
+        """The grading network in onnxruntime. Raises BundleError where it cannot be opened."""
+        return self._network.result()
 
     @property
     def model(self) -> str:

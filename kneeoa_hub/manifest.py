@@ -47,6 +47,9 @@ MOST_JSON = 32 * 1024**2
 """Bytes of a listed JSON file, which is parsed in memory; the largest takes 300 kB."""
 MOST_UNLISTED = 100
 """Files that a bundle may hold beside those that the manifest lists."""
+BLOCK_BYTES = 16 * 1024**2
+"""A file is hashed in blocks of this many bytes. Python's lock is free meanwhile; between small blocks, a thread that
+loads libraries would keep it each time for as long as several blocks take."""
 _PLAIN_NAME = re.compile(r"(?!.*\.\.)[\w.-]{1,100}(/[\w.-]{1,100}){0,5}", re.ASCII)
 
 
@@ -183,5 +186,8 @@ def bundle_files(folder: Path) -> list[Path]:
 
 def sha256_of(path: Path) -> str:
     """Return the sha256 of a file as hex digits."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

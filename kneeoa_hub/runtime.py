@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .bundle import InputConfig
+from .bundle import Bundle, InputConfig
 from .errors import BundleError
 from .grades import NUM_GRADES
 from .third_party import quiet_onnxruntime
@@ -202,6 +202,22 @@ class Network:
         _check_probabilities(probabilities, (len(images), NUM_GRADES), self._graph.path)
         probabilities /= probabilities.sum(1, keepdims=True)
         return Outputs(probabilities, embedding, activation_map)
+
+
+def open_grading(bundle: Bundle, threads: int = 0) -> Network:
+    """Open the grading network of a bundle.
+
+    Raises BundleError where it cannot be opened, or its embedding is not as wide as the mean that distances are
+    measured from.
+    """
+    network = Network(bundle.folder / "model.onnx", bundle.config.input, threads)
+    width, mean = network.embedding_width, len(bundle.config.refusal.mean)
+    if isinstance(width, int) and width != mean:
+        raise BundleError(
+            f"{bundle.folder}: the network's embedding has {width} values, but the mean in bundle.json has {mean}; pull"
+            " the bundle again."
+        )
+    return network
 
 
 class GateNetwork:

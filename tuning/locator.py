@@ -18,8 +18,8 @@ from kneeoa_hub.bundle import LOCATOR, InputConfig, LocatorConfig, read_bundle
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.evidence import FindingEvidence, Grader
 from kneeoa_hub.files import replacing
-from kneeoa_hub.grader import from_pretrained
 from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, Joint, Locator
+from kneeoa_hub.opening import from_pretrained
 
 from .data.datasets import bright_bone, usable_films
 from .data.sources import FilmReader

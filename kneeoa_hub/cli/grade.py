@@ -13,10 +13,10 @@ from ..settings import Settings
 from . import dataset, study
 
 if TYPE_CHECKING:
-    from ..grader import KneeGrader
     from ..output.answer_file import AnswerFile
     from ..output.sidecars import DicomObjects
     from ..report import Answer
+    from .processes import Opening
 
 STANDARD_INPUT, STDIN_NAME = "-", "stdin"
 """How the film on standard input is asked for, and what answers call it."""
@@ -34,24 +34,25 @@ def run(arguments: argparse.Namespace) -> int:
         return study.run(arguments)
     if not arguments.films or arguments.store:
         raise SettingsError("give films or folders to grade, or a study of an archive with --study (and --store).")
-    from ..grader import from_pretrained
-    from ..output.answer_file import AnswerFile
-    from ..output.sidecars import DicomObjects, check_places
+    from ..hub.pull_push import pull_bundle, revision_of
+    from ..opening import loading
+    from .processes import Opening
 
     films = _films(arguments)
     if arguments.box and len(films) > 1:
         raise SettingsError(f"--box is about one film, and {len(films)} were given; grade that film by itself.")
     folders = {f"--{name}": getattr(arguments, name) for name in ("overlays", *OBJECTS)}
-    check_places(folders=folders, report=arguments.report)
+    beside = bool(any(folders.values()) or arguments.report)
+    if beside:  # what a grading needs is loaded while its network is opened, so nothing of it is loaded here
+        from ..output.sidecars import check_places
+
+        check_places(folders=folders, report=arguments.report)
     workers = min(arguments.workers or _cores(), len(films))
-    grader = from_pretrained(
-        arguments.address,
-        revision=arguments.revision,
-        local_files_only=arguments.offline,
-        threads=1 if workers > 1 else 0,  # many films keep the cores busier than many threads of one film
-        level=arguments.level,
-    )
-    file = AnswerFile(Path(arguments.out), grader.revision, grader.level) if arguments.out else None
+    with loading():
+        bundle = pull_bundle(arguments.address, revision=arguments.revision, local_files_only=arguments.offline)
+    level = bundle.config.conformal.at(arguments.level).level
+    opening = Opening(bundle, revision_of(bundle.folder), level, beside)
+    file = _answer_file(opening, arguments.out) if arguments.out else None
     left = [film for film in films if file is None or film not in file.done]
     if arguments.report and len(left) < len(films):
         raise SettingsError(
@@ -66,13 +67,24 @@ def run(arguments: argparse.Namespace) -> int:
         )
     asked = any(folders[f"--{name}"] for name in OBJECTS)
     names = [STDIN_NAME if film == STANDARD_INPUT else film for film in left]
-    answers = zip(names, _graded(grader, left, arguments, workers), strict=True)
+    answers: Answers = zip(names, _graded(opening, left, arguments, workers), strict=True)
     within = _within(films, arguments.films)
-    objects = DicomObjects(arguments.dicom, arguments.fhir, arguments.hl7, within) if asked else None
     shown = _shown(names, within)
-    answers = _with_sidecars(answers, arguments, objects, shown, within)
+    objects = None
+    if asked:
+        from ..output.sidecars import DicomObjects
+
+        objects = DicomObjects(arguments.dicom, arguments.fhir, arguments.hl7, within)
+    if beside:
+        answers = _with_sidecars(answers, arguments, objects, shown, within)
     failed = _write(answers, file, len(films), len(left)) if file else _print(answers, arguments, shown, len(left))
     return 1 if failed or (objects and objects.failed) else 0
+
+
+def _answer_file(opening: "Opening", out: str) -> "AnswerFile":
+    from ..output.answer_file import AnswerFile
+
+    return AnswerFile(Path(out), opening.revision, opening.level)
 
 
 def _films(arguments: argparse.Namespace) -> list[str]:
@@ -93,14 +105,16 @@ def _films(arguments: argparse.Namespace) -> list[str]:
 
 
 def _graded(
-    grader: "KneeGrader", films: Sequence[str], arguments: argparse.Namespace, workers: int
+    opening: "Opening", films: Sequence[str], arguments: argparse.Namespace, workers: int
 ) -> "Iterator[Answer]":
     """Return the answer for each film; standard input is read when its turn comes."""
     from .processes import WORTH_IT, grade_in_processes
 
     given = (_from_standard_input() if film == STANDARD_INPUT else film for film in films)
     if workers > 1 and len(films) >= WORTH_IT:
-        return grade_in_processes(grader, given, workers, arguments.force)
+        return grade_in_processes(opening, given, workers, arguments.force)
+    # Many films keep the cores busier than many threads of one film.
+    grader = opening.grader(threads=1 if workers > 1 else 0, wait=len(films) != 1)
     boxes = [arguments.box] * len(films)
     return grader.grade_batch(given, boxes=boxes, workers=workers, force=arguments.force)
 

@@ -4,35 +4,58 @@ A quarter of a film's time is Python, of which the threads of one process run on
 busy at most.
 """
 
-import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from ..batches import in_order
 from ..bundle import Bundle
 from ..errors import KneeOAError
-from ..grader import KneeGrader
-from ..imaging.decode import FilmInput
-from ..report import FilmReport
+from ..opening import open_grader
+
+if TYPE_CHECKING:
+    from ..grader import KneeGrader
+    from ..imaging.decode import FilmInput
+    from ..report import Answer
 
 WORTH_IT = 500
 """Processes take half a second to start, and each has its own memory. So many films give this back on two cores."""
 
-_grader: KneeGrader
-"""The grader of a process of the pool, see `_open`."""
+
+@dataclass(frozen=True)
+class Opening:
+    """What each process opens its grader with.
+
+    Attributes:
+        bundle: The verified bundle.
+        revision: The revision that reports name.
+        level: The coverage level of the prediction sets.
+        pictures: Whether reports keep their film, from which overlays are drawn. The pixels of a large film are twenty
+            megabytes, which have to go through a pipe.
+    """
+
+    bundle: Bundle
+    revision: str
+    level: float
+    pictures: bool
+
+    def grader(self, threads: int, *, wait: bool = True) -> "KneeGrader":
+        """Open the grader, each forward pass of which has so many threads, see `opening.open_grader`."""
+        return open_grader(self.bundle, self.revision, threads, self.level, wait=wait)
 
 
-def grade_in_processes(
-    grader: KneeGrader, films: Iterable[FilmInput], workers: int, force: bool
-) -> Iterator[FilmReport | KneeOAError]:
+_opened: "tuple[KneeGrader, bool] | KneeOAError"
+"""The grader of a process of the pool and whether its reports keep their film, or why there is none; see `_open`."""
+
+
+def grade_in_processes(opening: Opening, films: "Iterable[FilmInput]", workers: int, force: bool) -> "Iterator[Answer]":
     """Grade films as `KneeGrader.grade_batch` does, in processes.
 
     Args:
-        grader: What each process has a copy of. Its forward passes should have one thread.
+        opening: What each process opens its grader with.
         films: Paths or bytes of films.
         workers: How many processes there are.
         force: Grade films even where they are refused.
@@ -41,12 +64,15 @@ def grade_in_processes(
         A report or an error for each film, in the order of the films.
 
     Raises:
-        KneeOAError: The system ended a process.
+        KneeOAError: The system ended a process, or a network of the bundle cannot be opened.
     """
+    import multiprocessing  # takes as long to load as a film takes to decode, and a single film needs none of it
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+
     spawned = multiprocessing.get_context("spawn")  # onnxruntime's threads do not survive a fork
-    opened = grader.bundle, grader.revision, grader.level
     try:
-        with ProcessPoolExecutor(workers, spawned, _open, opened) as pool:
+        with ProcessPoolExecutor(workers, spawned, _open, (opening,)) as pool:
             yield from in_order(pool, _grade, ((film, force) for film in films), workers)
     except BrokenProcessPool:
         raise KneeOAError(
@@ -55,20 +81,28 @@ def grade_in_processes(
         ) from None
 
 
-def _open(bundle: Bundle, revision: str, level: float) -> None:
+def _open(opening: Opening) -> None:
     """Make the grader of this process, which ends with its parent and leaves interrupts to it."""
-    global _grader
+    global _opened
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    _grader = KneeGrader(bundle, revision, threads=1, level=level)
+    try:
+        _opened = opening.grader(threads=1), opening.pictures
+    except KneeOAError as error:  # raised here, it would end the pool without a reason
+        _opened = error
 
 
 def _end_with_parent() -> None:
+    import multiprocessing
+
     if parent := multiprocessing.parent_process():
         parent.join()
         os._exit(1)
 
 
-def _grade(film: FilmInput, force: bool) -> FilmReport | KneeOAError:
-    (answer,) = _grader.grade_batch([film], force=force)
-    return answer
+def _grade(film: "FilmInput", force: bool) -> "Answer":
+    if isinstance(_opened, KneeOAError):
+        raise _opened
+    grader, pictures = _opened
+    (answer,) = grader.grade_batch([film], force=force)
+    return answer if pictures or isinstance(answer, KneeOAError) else replace(answer, film=answer.film[:0])

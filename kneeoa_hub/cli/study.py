@@ -28,7 +28,7 @@ class _Graded:
 def run(arguments: argparse.Namespace) -> int:
     """Grade the study, write what was asked for, and return the exit code."""
     from ..archive.dicomweb import Service, parse_study
-    from ..grader import from_pretrained
+    from ..opening import from_pretrained
     from ..output.dicom import structured_report, to_bytes
     from ..output.tables import write_csv, write_json, write_table
     from ..study import study_report

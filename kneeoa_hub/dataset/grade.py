@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,9 @@ from typing import Any
 from ..bundle import Bundle
 from ..errors import MissingExtra
 from ..escaping import escape_for_terminal
-from ..grader import from_pretrained
 from ..hub.address import Folder, parse_address
 from ..hub.pull_push import pull_bundle, revision_of
+from ..opening import from_pretrained
 from ..third_party import quiet_ray
 from .files import GradedFiles
 from .parts import Part, contents, parts_of
@@ -128,23 +128,38 @@ def _grade_parts(
     if not ray.is_initialized():
         ray.init(log_to_driver=False)
     workers = max(1, min(workers or int(ray.cluster_resources().get("CPU", 1)), len(parts)))
-    ray.data.DataContext.get_current().enable_progress_bars = False  # the one below counts films
+    failed = 0
+    with tqdm(total=sum(len(part.films) for part in parts), unit="film", disable=None, file=sys.stderr) as bar:
+        for row in on_actors(ray, parts, workers, _PartGrader, (files, options, force)):
+            failed += int(row["failed"])
+            bar.update(int(row["graded"]))
+    return failed
+
+
+def on_actors(
+    ray: Any, parts: Sequence[Part], workers: int, actor: type, given: tuple[Any, ...]
+) -> Iterator[dict[str, Any]]:
+    """Hand parts out to actors, and yield what these return for each part.
+
+    Args:
+        ray: The module, initialised.
+        parts: The parts.
+        workers: Number of actors, each on one core.
+        actor: Their class, which is called with batches of one part.
+        given: What an actor is made with.
+    """
+    ray.data.DataContext.get_current().enable_progress_bars = False  # films are counted, not parts
     items = [asdict(part) for part in parts]
     # A row is a part of some hundred names, and a block holds one: Ray keeps few of them under way, so an archive of
     # any size takes no more memory than a small one.
     done = ray.data.from_items(items, override_num_blocks=len(items)).map_batches(
-        _PartGrader,
-        fn_constructor_args=(files, options, force),
+        actor,
+        fn_constructor_args=given,
         batch_size=1,
         num_cpus=1,
         compute=ray.data.ActorPoolStrategy(size=workers),
     )
-    failed = 0
-    with tqdm(total=sum(len(part.films) for part in parts), unit="film", disable=None, file=sys.stderr) as bar:
-        for row in done.iter_rows():
-            failed += int(row["failed"])
-            bar.update(int(row["graded"]))
-    return failed
+    yield from done.iter_rows()
 
 
 class _PartGrader:

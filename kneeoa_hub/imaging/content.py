@@ -47,7 +47,9 @@ def _from_path(path: Path, given: str, limits: Limits) -> bytes:
         if size > limits.max_bytes:
             raise _too_many_bytes(path.name, size, limits)
         with path.open("rb") as file:
-            return file.read(limits.max_bytes + 1)  # no more, since a pipe or a device has no size
+            # A pipe or a device has no size. Where a file has one, room for the largest film would take longer to get
+            # than the film takes to read.
+            return file.read((size or limits.max_bytes) + 1)
     except (OSError, ValueError) as error:  # ValueError is raised for a path with a null byte
         reason = getattr(error, "strerror", None) or str(error)
         raise FilmNotFound(f"{path.name or given} can't be read ({reason}); give the path of a film's file.") from None

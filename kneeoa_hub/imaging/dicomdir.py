@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FilmError, MissingExtra
-from .dicom_values import items, text
 from .formats import DICOMDIR, is_part_10
 from .quiet import quiet_logs, quiet_warnings
 
@@ -49,6 +48,7 @@ def _file_ids(path: str) -> list[list[str]]:
         import pydicom
 
         from .bounds.dicom import CountedReads
+        from .dicom_values import items, text  # with NumPy, which a list of films does not need
     except ImportError:
         raise MissingExtra("A DICOMDIR needs pydicom; install it with: pip install 'kneeoa-hub[dicom]'") from None
     try:

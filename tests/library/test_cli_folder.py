@@ -60,7 +60,8 @@ def test_a_large_folder_is_graded_by_processes_with_the_same_answers(folder, tmp
 
 
 def test_the_end_of_a_process_is_an_error_that_says_what_to_do(folder, grader):
-    answers = processes.grade_in_processes(grader, [str(folder / "0" / "0.png")] * 9, 2, force=False)
+    opening = processes.Opening(grader.bundle, grader.revision, grader.level, pictures=True)
+    answers = processes.grade_in_processes(opening, [str(folder / "0" / "0.png")] * 9, 2, force=False)
     assert isinstance(next(answers), FilmReport)
     for process in multiprocessing.active_children():
         process.kill()

@@ -31,6 +31,7 @@ LIBRARY = [
     {"output", "card", "archive"},
     {"hub"},
     {"grader"},
+    {"opening"},
     {"dataset"},
     {"cli"},
 ]

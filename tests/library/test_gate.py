@@ -13,11 +13,11 @@ from PIL import Image
 from kneeoa_hub import FilmReport
 from kneeoa_hub.bundle import GATE
 from kneeoa_hub.errors import BundleIncomplete
-from kneeoa_hub.grader import from_pretrained
 from kneeoa_hub.imaging.gate import POSES
 from kneeoa_hub.imaging.phantom import knee_film, sample_films, two_knee_film
 from kneeoa_hub.imaging.screen import Screening
 from kneeoa_hub.manifest import write_manifest
+from kneeoa_hub.opening import from_pretrained
 
 BODY_PARTS = (
     *("hand", "foot", "chest", "pelvis", "spine", "forearm"),

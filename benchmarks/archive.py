@@ -1,0 +1,211 @@
+"""What grading an archive on Ray takes: measured with one worker and two, and projected to a million films.
+
+    python -m benchmarks.archive --out docs/evidence/archive    # about three minutes on two idle cores
+
+Measured: the films per second of a plain loop, of one worker and of two; the start of Ray; and how long Ray takes to
+hand out a part and to get its answer, with workers that do nothing. Projected: the hours on more cores. Either the
+workers are the limit, or the one process that hands out parts. Assumed: reading and writing are no limit, and a core of
+the cluster is as fast as one here; the price of a core is an option.
+
+Writes archive.json, archive.md and archive.png. The films are synthetic.
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice, repeat
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from kneeoa_hub import from_pretrained, grade_dataset
+from kneeoa_hub.dataset.grade import FILMS_A_PART, on_actors
+from kneeoa_hub.dataset.parts import Part
+from kneeoa_hub.imaging.phantom import write_films
+from kneeoa_hub.third_party import quiet_ray
+
+from .speed.figure import Machine, machine, seconds
+
+FILMS, DRAWN = 1024, 256
+"""Films that are graded, and how many different ones there are among them."""
+EMPTY_PARTS = 400
+"""Parts that workers which do nothing get."""
+MILLION = 1_000_000
+CORES = (8, 16, 32, 64, 128, 256, 512)
+PRICE = 0.05
+"""US dollars for a core and hour, about what clouds ask."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What was measured here, in seconds.
+
+    Attributes:
+        films: Films of each run.
+        start: To start Ray, and to grade a single film with it.
+        film_alone: A film in a plain loop of one process.
+        film_one: A film with one worker, without the start.
+        film_two: The same with two workers.
+        part: To hand out a part of FILMS_A_PART films, and to get its answer.
+    """
+
+    films: int
+    start: float
+    film_alone: float
+    film_one: float
+    film_two: float
+    part: float
+
+    @property
+    def overhead(self) -> float:
+        """Seconds that Ray adds to a film."""
+        return self.film_one - self.film_alone
+
+
+@dataclass(frozen=True)
+class Projected:
+    """A million films.
+
+    Attributes:
+        cores: Cores of the cluster, each with one worker.
+        hours: Until the last film.
+        dollars: What the cores cost in that time.
+        limit: "workers", or "handing out" where more workers would gain nothing.
+    """
+
+    cores: int
+    hours: float
+    dollars: float
+    limit: str
+
+
+class Idle:
+    """An actor that answers at once."""
+
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[int]]:
+        """Return how many parts there were."""
+        return {"parts": [len(batch["table"])]}
+
+
+def measure(films: int) -> Measured:
+    """Grade the same films in a loop, with one worker and with two, and hand out parts to workers that do nothing."""
+    quiet_ray()
+    import ray
+    import ray.data
+
+    with TemporaryDirectory() as place:
+        folder, drawn = Path(place) / "films", Path(place) / "drawn"
+        write_films(drawn, min(films, DRAWN))
+        folder.mkdir()
+        for number, film in enumerate(islice(_again(sorted(drawn.rglob("*.png"))), films)):
+            (folder / f"{number:06d}.png").hardlink_to(film)
+        paths = sorted(folder.iterdir())
+        grader = from_pretrained(threads=1)
+        grader.grade(paths[0])
+        alone = seconds(lambda: list(grader.grade_batch(paths[: films // 4]))) / (films // 4)
+        begun = time.perf_counter()
+        ray.init(log_to_driver=False, include_dashboard=False, num_cpus=2)
+        starts = [_graded(paths[:1], Path(place), 1), _graded(paths[:1], Path(place), 1)]
+        start = time.perf_counter() - begun - starts[1]
+        size = max(1, films // 8)  # so that both workers have four parts
+        one, two = ((_graded(paths, Path(place), workers, size) - starts[1]) / films for workers in (1, 2))
+        parts = [Part((f"{number}",)) for number in range(EMPTY_PARTS)]
+        begun = time.perf_counter()
+        list(on_actors(ray, parts[:2], 2, Idle, ()))
+        first = time.perf_counter() - begun
+        empty = seconds(lambda: list(on_actors(ray, parts, 2, Idle, ()))) - first
+        ray.shutdown()
+    return Measured(films, start, alone, one, two, empty / EMPTY_PARTS)
+
+
+def _again(films: Sequence[Path]) -> Any:
+    return (film for films in repeat(films) for film in films)
+
+
+def _graded(films: Sequence[Path], place: Path, workers: int, size: int = FILMS_A_PART) -> float:
+    """Return the seconds of one run of `grade_dataset` into a new folder."""
+    out = place / f"{time.monotonic_ns()}"
+    return seconds(lambda: grade_dataset(films, out, workers=workers, films_per_part=size))
+
+
+def project(measured: Measured, price: float) -> list[Projected]:
+    """Project the hours of a million films on CORES."""
+    projected = []
+    for cores in CORES:
+        working = MILLION * measured.film_one / cores
+        handing_out = MILLION / FILMS_A_PART * measured.part
+        hours = (measured.start + max(working, handing_out)) / 3600
+        limit = "workers" if working >= handing_out else "handing out"
+        projected.append(Projected(cores, hours, hours * cores * price, limit))
+    return projected
+
+
+def table(measured: Measured, projected: Sequence[Projected], where: Machine, price: float) -> str:
+    """Return the measured and the projected figures as Markdown."""
+    lines = [
+        "| measured | milliseconds |\n|---|---|",
+        f"| a film in a plain loop | {1000 * measured.film_alone:.1f} |",
+        f"| a film with one worker of Ray | {1000 * measured.film_one:.1f} |",
+        f"| a film with two workers | {1000 * measured.film_two:.1f} |",
+        f"| what Ray adds to a film | {1000 * measured.overhead:.1f} |",
+        f"| to hand out a part of {FILMS_A_PART} films | {1000 * measured.part:.1f} |",
+        f"| the start of Ray | {1000 * measured.start:,.0f} |",
+        "",
+        f"A million films, at {price:.2f} USD for a core and hour:",
+        "",
+        "| cores | hours | USD | limit |\n|---|---|---|---|",
+        *(f"| {one.cores} | {one.hours:.2f} | {one.dollars:.2f} | {one.limit} |" for one in projected),
+        "",
+        f"Measured with {measured.films:,} synthetic films of 224 pixels on {where.cores} cores, {where.processor},"
+        f" load {where.load_before:.1f}. Projected for cores of that kind.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def plot(measured: Measured, projected: Sequence[Projected], path: Path) -> None:
+    """Draw the hours against the cores, with the limit that handing out sets."""
+    from tuning.evaluation.plots import COLOUR, DPI, SECOND_COLOUR, pyplot
+
+    figure, axis = pyplot().subplots(figsize=(5, 3.6))
+    axis.plot(CORES, [one.hours for one in projected], "o-", color=COLOUR, label="projected")
+    limit = MILLION / FILMS_A_PART * measured.part / 3600
+    axis.axhline(limit, color=SECOND_COLOUR, linestyle="--", label="handing out parts alone")
+    axis.set(xscale="log", yscale="log", xlabel="cores", ylabel="hours for a million films")
+    axis.set_xticks(CORES, [str(cores) for cores in CORES])
+    axis.minorticks_off()
+    axis.grid(alpha=0.25)
+    axis.legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path, dpi=DPI)
+    pyplot().close(figure)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure, project, and write the figures, the table and the plot; returns an exit code."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--films", type=int, default=FILMS, help=f"films of each run (default {FILMS})")
+    parser.add_argument("--price", type=float, default=PRICE, help=f"US dollars for a core and hour (default {PRICE})")
+    given = parser.parse_args(arguments)
+    where, measured = machine(), measure(given.films)
+    projected = project(measured, given.price)
+    text = table(measured, projected, where, given.price)
+    given.out.mkdir(parents=True, exist_ok=True)
+    document = {
+        "machine": asdict(where),
+        "seconds": asdict(measured),
+        "dollars_a_core_hour": given.price,
+        "films": MILLION,
+        "projected": [asdict(one) for one in projected],
+    }
+    (given.out / "archive.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    (given.out / "archive.md").write_text(text, "utf-8")
+    plot(measured, projected, given.out / "archive.png")
+    print(text)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
