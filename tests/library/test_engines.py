@@ -1,5 +1,6 @@
 """The examples of docs/archives.md for engines that the package does not need give the grades of one process."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -18,11 +19,14 @@ pytestmark = pytest.mark.slow
 
 
 def run(engine: str, folder: Path) -> dict[str, float]:
-    """Run the example of an engine on six films, one of which is damaged; return the expected grades by film."""
+    """Run the example of an engine on seven films, one of which is damaged; return the expected grades by film."""
     write_films(folder / "films", 5)
     (folder / "films" / "damaged.png").write_bytes(b"no film")
     (folder / "example.py").write_text(EXAMPLES[engine], "utf-8")
-    subprocess.run([sys.executable, "example.py"], cwd=folder, check=True, capture_output=True, timeout=300)
+    environ = os.environ | {"PYSPARK_PYTHON": sys.executable, "SPARK_LOCAL_IP": "127.0.0.1"}
+    subprocess.run(
+        [sys.executable, "example.py"], cwd=folder, env=environ, check=True, capture_output=True, timeout=300
+    )
     expected = kneeoa_hub.from_pretrained(threads=1).grade_frame(folder / "films")
     return by_film(expected)
 
