@@ -143,7 +143,14 @@ def project(measured: Measured, price: float) -> list[Projected]:
 
 
 def table(measured: Measured, projected: Sequence[Projected], where: Machine, price: float) -> str:
-    """Return the measured and the projected figures as Markdown."""
+    """Return the measured and the projected figures as Markdown.
+
+    Args:
+        measured: What was measured.
+        projected: What follows for more cores.
+        where: The machine.
+        price: US dollars for a core and hour.
+    """
     lines = [
         "| measured | milliseconds |\n|---|---|",
         f"| a film in a plain loop | {1000 * measured.film_alone:.1f} |",
@@ -165,7 +172,13 @@ def table(measured: Measured, projected: Sequence[Projected], where: Machine, pr
 
 
 def plot(measured: Measured, projected: Sequence[Projected], path: Path) -> None:
-    """Draw the hours against the cores, with the limit that handing out sets."""
+    """Draw the hours against the cores, with the limit that handing out sets.
+
+    Args:
+        measured: What was measured.
+        projected: What follows for more cores.
+        path: The PNG file to write.
+    """
     from tuning.evaluation.plots import COLOUR, DPI, SECOND_COLOUR, pyplot
 
     figure, axis = pyplot().subplots(figsize=(5, 3.6))
