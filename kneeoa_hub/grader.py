@@ -56,6 +56,8 @@ class KneeGrader:
         bundle: The bundle whose networks grade.
         revision: The revision that every report names.
         screener: What finds the knees of a film and decides which of them are graded.
+        threads: Threads of one forward pass; 0 where onnxruntime chooses.
+        decode_process: How many processes decode films; 0 where this process does.
 
     Examples:
         >>> import kneeoa_hub
@@ -85,9 +87,15 @@ class KneeGrader:
         self._conformal = config.conformal.at(level)
         settings = Settings.from_environ()
         self._limits = Limits(settings.max_bytes, settings.max_pixels)
-        self._decode_file = _file_decoder(
-            settings.decode_process if decode_process is None else decode_process, self._limits
-        )
+        self.threads: int = threads
+        self.decode_process: int = settings.decode_process if decode_process is None else decode_process
+        self._decode_file = _file_decoder(self.decode_process, self._limits)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return what pickle writes: where the bundle is, and how it was opened, see `pickled`."""
+        from . import _pickled
+
+        return _pickled(self)
 
     def __repr__(self) -> str:
         return f"<KneeGrader: {self.model} {self.revision}, prediction sets of {self.level:.0%}>"

@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ..errors import FilmError, FilmNotFound, SettingsError
-from ..imaging.folders import films_of, is_mac_leftover
+from ..imaging.folders import films_of, is_hidden
 from ..imaging.formats import FILM_SUFFIXES
 
 NAME, CONTENT = "film", "content"
@@ -146,7 +146,7 @@ def _below(address: str) -> list[str]:
     except Exception as error:  # a package for the protocol that is not installed, a login, a bucket
         raise FilmNotFound(f"{address} can't be listed ({_reason(error)}); give the address of films.") from None
     films = [path for path in map(PurePosixPath, found) if path.suffix.lower() in FILM_SUFFIXES]
-    films = [path for path in films if not is_mac_leftover(path)]
+    films = [path for path in films if not path.is_relative_to(root) or not is_hidden(path.relative_to(root))]
     if not films:
         raise FilmError(f"{address} holds no films ({', '.join(sorted(FILM_SUFFIXES))}); give another address.")
     return [files.unstrip_protocol(os.fspath(path)) for path in films]

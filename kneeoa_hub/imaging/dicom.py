@@ -42,8 +42,8 @@ PALETTE = "PALETTE COLOR"
 """The photometric interpretation of indices into a palette."""
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", PALETTE)
 """Photometric interpretations of colour pictures."""
-SHARED = "SharedFunctionalGroupsSequence"
-"""What an enhanced object says of all its frames."""
+GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+"""What an enhanced object says of all its frames, and of each."""
 LOSSY = "01"
 """The value of Lossy Image Compression for a film that lost something."""
 WHOLE = (JPEG2000Lossless, HTJ2KLossless, HTJ2KLosslessRPCL)
@@ -137,10 +137,10 @@ def _read_header(content: bytes, name: str, limits: Limits) -> tuple[Dataset, Pi
     try:
         with bounded(name), quiet_warnings():
             whole_file = CountedReads(inflated(content, limits))
-            header = pydicom.dcmread(whole_file, specific_tags=[*READ_ELEMENTS, SHARED], force=True)
+            header = pydicom.dcmread(whole_file, specific_tags=[*READ_ELEMENTS, *GROUPS], force=True)
             header.buffer = None  # pydicom keeps the file, which may have been inflated
             check_values(header)
-            _add_shared(header)
+            _add_groups(header)
             for element in header.iterall():  # those of sequences too
                 _ = element.value
             if is_dicomdir(header.file_meta):
@@ -159,9 +159,9 @@ def _read_header(content: bytes, name: str, limits: Limits) -> tuple[Dataset, Pi
         raise DamagedFilm(f"{name} is damaged DICOM ({type(error).__name__}); export it again.") from None
 
 
-def _add_shared(header: Dataset) -> None:
-    """Add what an enhanced object says of all its frames, such as the shape of a pixel (PS3.3 C.7.6.16)."""
-    for group in items(header, SHARED):
+def _add_groups(header: Dataset) -> None:
+    """Add what an enhanced object says of all its frames and of its first, as the shape of a pixel (PS3.3 C.7.6.16)."""
+    for group in [group for keyword in GROUPS for group in items(header, keyword)[:1]]:
         for one in [item for macro in group for item in items(group, macro.keyword)]:
             for element in one:
                 if element.keyword in READ_ELEMENTS and element.tag not in header:

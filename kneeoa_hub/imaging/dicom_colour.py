@@ -26,7 +26,7 @@ def gray_of(values: np.ndarray, form: PixelForm) -> tuple[np.ndarray, float]:
     steps = tuple(slice(None, None, -(-side // SAMPLE_SIDE)) for side in form.shape)
     sample = values[steps].astype(np.float32)
     as_rgb, as_ybr = (
-        colourfulness(np.clip(one.reshape(-1, 3) / most, 0, 1)) for one in (sample, rgb_of_ybr(sample, most))
+        colourfulness(np.clip(one / most, 0, 1)) for one in (sample, rgb_of_ybr(sample, most))
     )
     if as_rgb <= as_ybr:
         return upright_gray(lambda rows: values[rows], form.shape, 1, most)

@@ -31,12 +31,12 @@ def text(header: Any, keyword: str) -> str:
 
 def words(texts: Iterable[Any]) -> set[str]:
     """Return the runs of letters in all texts, in capitals and without accents."""
-    letters = unicodedata.normalize("NFD", " ".join(_as_typed(str(one)) for one in texts).upper())
+    letters = unicodedata.normalize("NFD", " ".join(as_typed(str(one)) for one in texts).upper())
     bare = "".join(letter for letter in letters if not unicodedata.combining(letter))
     return set(re.findall(r"[^\W\d_]+", unicodedata.normalize("NFC", bare)))
 
 
-def _as_typed(text: str) -> str:
+def as_typed(text: str) -> str:
     """Return a text as it was typed where its bytes are UTF-8 and its header does not say so.
 
     pydicom then takes each byte for a letter of Latin-1, as it does for elements that may hold ASCII alone.

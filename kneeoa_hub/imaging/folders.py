@@ -14,8 +14,11 @@ NAMED = 3
 """Most names of other files in a sentence about what was skipped."""
 WRITTEN = tuple(f".{end}" for end in (OVERLAY, REPORT, CAPTURE))
 """Ends of the names of what `kneeoa grade` writes, maybe into the folder of the films."""
-MAC_FILE, MAC_FOLDER = "._", "__MACOSX"
-"""What a Mac writes beside each file on other systems' disks and in archives: no film, whatever its suffix."""
+HIDDEN = "."
+"""The beginning of the names of files and folders that are not shown: what a Mac writes beside each file, previews of
+desktops, and bins."""
+OF_SYSTEMS = {"__MACOSX", "@EADIR", "#RECYCLE", "$RECYCLE.BIN", "SYSTEM VOLUME INFORMATION", "LOST+FOUND"}
+"""Folders in capitals that systems make for themselves: parts of files of a Mac, previews of a disk station, bins."""
 
 
 def films_of(paths: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -47,7 +50,7 @@ def films_of(paths: Iterable[str]) -> tuple[list[str], list[str]]:
 
 def _in_folder(folder: str) -> tuple[list[str], list[str]]:
     files, closed = files_below(folder)
-    found = sorted(str(Path(file)) for file in files if _is_film(Path(file)))
+    found = sorted(str(Path(file)) for file in files if _is_film(Path(file), folder))
     others = sorted({str(Path(file)) for file in files} - set(found))
     if not found:
         kinds = f"{', '.join(sorted(FILM_SUFFIXES))}, or DICOM with any name"
@@ -57,7 +60,8 @@ def _in_folder(folder: str) -> tuple[list[str], list[str]]:
         named = ", ".join([os.path.relpath(file, folder) for file in others[:NAMED]])
         more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
         what = "file" if len(others) == 1 else "files"
-        notes.append(f"{folder}: skipped {len(others)} other {what} (no film by suffix, and not DICOM): {named}{more}.")
+        why = "hidden, or no film by suffix and not DICOM"
+        notes.append(f"{folder}: skipped {len(others)} other {what} ({why}): {named}{more}.")
     return found, notes
 
 
@@ -82,15 +86,15 @@ def files_below(folder: str) -> tuple[list[str], list[str]]:
     return files, closed
 
 
-def is_mac_leftover(file: PurePath) -> bool:
-    """Tell whether a file is what a Mac writes beside another one."""
-    return file.name.startswith(MAC_FILE) or MAC_FOLDER in file.parts
+def is_hidden(file: PurePath) -> bool:
+    """Tell by its path within the folder that was given whether people see a file there."""
+    return any(part.startswith(HIDDEN) or part.upper() in OF_SYSTEMS for part in file.parts)
 
 
-def _is_film(file: Path) -> bool:
-    """Return whether a file is a film, by its suffix, or as DICOM by its first bytes."""
+def _is_film(file: Path, folder: str) -> bool:
+    """Return whether a file below a folder is a film, by its suffix, or as DICOM by its first bytes."""
     suffix = file.suffix.lower()
-    if is_mac_leftover(file) or file.name.lower().endswith(WRITTEN) or not file.is_file():
+    if is_hidden(file.relative_to(folder)) or file.name.lower().endswith(WRITTEN) or not file.is_file():
         return False
     if suffix in FILM_SUFFIXES:
         return True

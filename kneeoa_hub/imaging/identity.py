@@ -12,6 +12,7 @@ from typing import Any
 from ..errors import DamagedFilm, FilmTooLarge, MissingExtra, UnsupportedFilm
 from .bounds import bounded
 from .deflated import inflated_header
+from .dicom_values import as_typed
 from .formats import is_dicom
 from .quiet import quiet_logs, quiet_warnings
 
@@ -153,4 +154,4 @@ def _text(header: Any, keyword: str) -> str:
         value = header.get(keyword)
     except Exception:  # pydicom raises many kinds for a malformed element
         return ""
-    return "" if value is None or isinstance(value, (bytes, list, tuple)) else str(value).strip(" \0")
+    return "" if value is None or isinstance(value, (bytes, list, tuple)) else as_typed(str(value)).strip(" \0")

@@ -26,8 +26,9 @@ TILE_WIDTH, TILE_LENGTH = 322, 323
 """Numbers of the tags that are read."""
 REDUCED_OR_MASK, OLD_REDUCED = 1 | 4, 2
 """Bits of SUBFILE for a page that is a preview or a mask, and the value of OLD_SUBFILE for a preview."""
-WHITE_IS_ZERO, BLACK_IS_ZERO = 0, 1
-"""Photometric interpretations of a gray film; the first one is a negative."""
+WHITE_IS_ZERO, BLACK_IS_ZERO, YCBCR = 0, 1, 6
+"""Photometric interpretations: a gray film, of which the first one is a negative, and brightness with colour
+differences, which Pillow reads in JPEG alone."""
 UNSIGNED, SIGNED, FLOAT, UNDEFINED = 1, 2, 3, 4
 """Sample formats that are read; the others are complex numbers."""
 UNCOMPRESSED, LERC, WEBP, LSB_FIRST = 1, 34887, 50001, 2
@@ -151,6 +152,8 @@ def _pillow_reads(tags: Tags, bits: Sequence[float], formats: set[float], big_en
     if _one(tags, FILL_ORDER, 1) == LSB_FIRST and max(bits) > 8:
         return False
     if _one(tags, COMPRESSION, UNCOMPRESSED) in (LERC, WEBP):
+        return False
+    if _one(tags, PHOTOMETRIC, BLACK_IS_ZERO) == YCBCR and _one(tags, COMPRESSION, UNCOMPRESSED) not in JPEG:
         return False
     if _one(tags, PHOTOMETRIC, BLACK_IS_ZERO) == WHITE_IS_ZERO and max(bits) > 8 and FLOAT not in formats:
         return not big_endian and bits == [16] and formats <= {UNSIGNED, UNDEFINED}

@@ -1,6 +1,7 @@
 """Makes an HL7 v2.5.1 message of an answer, ORU^R01, for sites whose systems know no FHIR."""
 
 import hashlib
+import unicodedata
 from collections.abc import Iterator
 from datetime import datetime
 
@@ -12,6 +13,8 @@ from .dicom import SCHEME, SIDES
 
 ESCAPES = {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"}
 """How the characters that divide a message are written within a value (HL7 v2.5.1, 2.7)."""
+NO_TEXT = ("Cc", "Cs", "Zl", "Zp")
+"""Categories of Unicode that are left out: controls, halves of characters, and ends of lines and paragraphs."""
 PRELIMINARY = "P"
 TIME = "%Y%m%d%H%M%S%z"
 """A time with its offset from UTC, such as 20240301120000+0000 (HL7 v2.5.1, 2.A.22)."""
@@ -90,4 +93,5 @@ def _knee(knee: KneeGrade) -> Iterator[tuple[str, str, str, str]]:
 
 def _text(value: str) -> str:
     """Return a value that divides no field and ends no segment."""
-    return "".join(ESCAPES.get(letter, letter) for letter in value if letter.isprintable())
+    kept = (letter for letter in value if unicodedata.category(letter) not in NO_TEXT)
+    return "".join(ESCAPES.get(letter, letter) for letter in kept)

@@ -2,7 +2,6 @@
 
 import base64
 import io
-import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -16,6 +15,7 @@ from ..errors import KneeOAError, MissingExtra, SettingsError
 from ..grades import GRADES
 from ..overlay import film_picture
 from ..report import DISCLAIMER, Answer, FilmReport, percent
+from .fonts import TextWriter
 from .knee_html import GRADE_COLOURS, STYLE, Html, fill, films_table, join, knee_html, problem_html, warnings_html
 from .knee_view import Bar, FilmView, KneeView
 
@@ -24,8 +24,6 @@ PICTURE_SIDE = 900
 """The longest side of a picture in pixels; a larger film is shrunk."""
 FILM, EVIDENCE = "The film with stretched contrast.", "The evidence for the grade, strongest where it is yellow."
 HEADING = "Knee osteoarthritis: Kellgren-Lawrence grades"
-PLAIN = str.maketrans({"–": "-", "—": "-", "‘": "'", "’": "'", "“": '"', "”": '"', "Ł": "L", "ł": "l", "ı": "i"})
-"""Signs and letters that the PDF's own fonts lack and that are no accented ones, in those that they have."""
 SCALE = tuple(f"{grade.value} {grade.label}: {grade.criterion}" for grade in GRADES)
 PAGE_STYLE = """
 body { font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Liberation Sans", Arial, sans-serif;
@@ -178,10 +176,12 @@ class PdfDocument(Document):
     def __init__(self, made_on: date | None = None) -> None:
         super().__init__(made_on)
         try:
+            import uharfbuzz  # noqa: F401  # by which fpdf2 joins the letters of Arabic
             from fpdf import FPDF
-        except ImportError:
+        except ImportError as error:
             raise MissingExtra(
-                "A PDF needs fpdf2; install it with: pip install 'kneeoa-hub[report]', or write .html"
+                f"A PDF needs fpdf2 and uharfbuzz ({error}); install them with: pip install 'kneeoa-hub[report]', or"
+                " write .html"
             ) from None
         made = self._made
 
@@ -196,6 +196,7 @@ class PdfDocument(Document):
         self._pdf.set_title(HEADING)
         self._pdf.set_auto_page_break(True, margin=15)
         self._pdf.c_margin = 0  # text then begins where pictures do
+        self._writer = TextWriter(self._pdf)
 
     def content(self) -> bytes:
         """Return the PDF."""
@@ -246,8 +247,7 @@ class PdfDocument(Document):
             self._line(text, 8)
 
     def _line(self, text: str, size: int = 10, style: str = "") -> None:
-        self._pdf.set_font("Helvetica", style, size)
-        self._pdf.multi_cell(0, size * 0.5, _in_latin_1(text), new_x="LMARGIN", new_y="NEXT")
+        self._writer.write(text, size, style)
 
     def _draw(self, pictures: Sequence[tuple[bytes, str]]) -> None:
         """Draw the pictures side by side, at a height that leaves room for two knees below."""
@@ -297,14 +297,3 @@ def _small(picture: Image.Image) -> bytes:
     content = io.BytesIO()
     picture.save(content, "PNG")
     return content.getvalue()
-
-
-def _in_latin_1(text: str) -> str:
-    """Return a text in the letters of the PDF's own fonts: without accents that they lack, "?" for other scripts."""
-    return "".join(_letter(one) for one in text.translate(PLAIN))
-
-
-def _letter(one: str) -> str:
-    if ord(one) < 256:
-        return one
-    return unicodedata.normalize("NFKD", one).encode("ascii", "ignore").decode() or "?"

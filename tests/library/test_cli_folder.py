@@ -223,8 +223,8 @@ def test_a_folder_includes_dicom_without_a_suffix_and_counts_the_skipped_files(f
     graded = {Path(row["film"]).relative_to(folder).as_posix() for row in csv.DictReader(io.StringIO(captured.out))}
     assert graded == {"a.dicom", "b.dic", "c.bin", "IM0001", "deeper/1.2.840.10008.7", "d.JFIF"}
     assert captured.err == (
-        f"kneeoa: {folder}: skipped 4 other files (no film by suffix, and not DICOM): .DS_Store, DICOMDIR, README and 1"
-        " more.\n"
+        f"kneeoa: {folder}: skipped 4 other files (hidden, or no film by suffix and not DICOM): .DS_Store, DICOMDIR,"
+        " README and 1 more.\n"
     )
 
 

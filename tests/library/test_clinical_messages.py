@@ -127,6 +127,7 @@ def test_the_message_is_valid_hl7_and_says_what_the_report_says(graded):
         (["", "ISO 2022 IR 149"], "Hong^Gildong=洪^吉洞", "Hong^Gildong~洪^吉洞^^^^^^I", [("", "Hong"), ("IDE", "洪")]),
         ("GB18030", "=王^小东", "王^小东^^^^^^I", [("IDE", "王")]),
         ("ISO_IR 192", "=王^小東", "王^小東^^^^^^I", [("IDE", "王")]),
+        ("ISO_IR 192", "=山田\u3000太郎", "山田\u3000太郎^^^^^^^I", [("IDE", "山田\u3000太郎")]),
         ("ISO_IR 144", "Люкceмбypг", "Люкceмбypг", [("", "Люкceмбypг")]),
         ("ISO_IR 127", "قباني^لنزار", "قباني^لنزار", [("", "قباني")]),
     ],
@@ -143,6 +144,11 @@ def test_a_name_in_any_writing_reaches_every_output(grader, charset, name, hl7, 
     (patient,) = resources(bundle, "Patient")
     writings = [one.get("extension", [{"valueCode": ""}])[0]["valueCode"] for one in patient["name"]]
     assert list(zip(writings, [one["family"] for one in patient["name"]], strict=True)) == fhir
+
+
+def test_a_name_in_utf8_whose_header_does_not_say_so_is_read_as_it_was_typed(grader, one_knee):
+    film = study(PatientName="Łukasz^Żak".encode().decode("latin-1"))
+    assert hl7_message(film, grader.grade(one_knee), NOW).split("\r")[1].split("|")[5] == "Łukasz^Żak"
 
 
 @pytest.mark.parametrize(

@@ -32,7 +32,7 @@ LIBRARY = [
     {"hub"},
     {"grader"},
     {"opening"},
-    {"dataset"},
+    {"dataset", "pickled"},
     {"cli"},
 ]
 TUNING = [{"run"}, {"data"}, {"networks"}, {"training"}, {"synthetic"}, {"evaluation"}, {"searching"}]

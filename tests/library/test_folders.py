@@ -39,18 +39,19 @@ def test_dicom_with_any_suffix_is_a_film_and_other_files_are_not(film: bytes, tm
     put(tmp_path, d_dot_bin=bare(film))  # without the mark it may be anything
     assert names(tmp_path) == ["IM0001", "KNEE.IMA", "a.img", "b.bin", "bare"]
     assert films_of([str(tmp_path)])[1] == [
-        f"{tmp_path}: skipped 2 other files (no film by suffix, and not DICOM): c.txt, d.bin."
+        f"{tmp_path}: skipped 2 other files (hidden, or no film by suffix and not DICOM): c.txt, d.bin."
     ]
 
 
-def test_what_a_mac_writes_beside_a_film_is_skipped(film: bytes, tmp_path: Path):
+def test_what_systems_write_beside_films_is_skipped(film: bytes, tmp_path: Path):
     png = io.BytesIO()
     Image.new("L", (200, 200)).save(png, "PNG")
     apple = b"\0\5\x16\7\0\2\0\0Mac OS X        " + bytes(60)
     put(tmp_path, knee_dot_png=png.getvalue(), scan_dot_dcm=film)
     put(tmp_path, **{"._knee.png": apple, "._scan.dcm": apple})
-    (tmp_path / "__MACOSX").mkdir()
-    (tmp_path / "__MACOSX" / "knee.png").write_bytes(png.getvalue())
+    for folder in ("__MACOSX", ".AppleDouble", "@eaDir/knee.png", "#recycle", "$RECYCLE.BIN", ".thumbnails"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "small.jpg").write_bytes(png.getvalue())
     assert names(tmp_path) == ["knee.png", "scan.dcm"]
 
 
@@ -65,7 +66,7 @@ def test_linked_folders_are_read_once_and_a_folder_that_cannot_be_read_is_named(
     (folder / "gone.dcm").symlink_to(tmp_path / "nowhere")
     assert names(folder) == ["deep/three.dcm", "file.dcm", "patient2/one.dcm", "two.dcm"]
     assert films_of([str(folder)])[1] == [
-        f"{folder}: skipped 1 other file (no film by suffix, and not DICOM): gone.dcm."
+        f"{folder}: skipped 1 other file (hidden, or no film by suffix and not DICOM): gone.dcm."
     ]
 
 

@@ -3,9 +3,12 @@
 import html
 import json
 import math
+import multiprocessing
 import os
+import pickle
 import subprocess
 import sys
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +24,7 @@ from kneeoa_hub.imaging.phantom import knee_film, sample_films, two_knee_film
 from kneeoa_hub.imaging.screen import Screening
 from kneeoa_hub.output.printable import HtmlDocument
 
-from ..support.bundles import changed
+from ..support.bundles import changed, make_bundle
 
 ROOT = Path(__file__).parents[2]
 
@@ -227,6 +230,30 @@ def test_importing_the_package_loads_nothing_heavy():
     assert (
         subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
     )
+
+
+def test_a_grader_that_was_pickled_is_opened_once_in_a_process_and_grades_alike(grader, films):
+    sent = pickle.dumps(grader)
+    assert len(sent) < 1000
+    again = pickle.loads(sent)
+    assert pickle.loads(sent) is again is not grader
+    assert (again.revision, again.level) == (grader.revision, grader.level)
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+        report = pool.submit(grader.grade, films["mild"]).result()
+    wanted = [knee.probabilities for knee in grader.grade(films["mild"]).knees]
+    for got in (report, again.grade(films["mild"])):
+        np.testing.assert_allclose([knee.probabilities for knee in got.knees], wanted, atol=1e-6)
+
+
+def test_a_grader_is_not_opened_where_its_bundle_is_missing_or_another_one(tmp_path):
+    folder, moved = make_bundle(tmp_path / "bundle"), tmp_path / "elsewhere"
+    sent = pickle.dumps(from_pretrained(folder))
+    folder.rename(moved)
+    with pytest.raises(errors.BundleError, match="this machine has none"):
+        pickle.loads(sent)
+    make_bundle(folder, version="2.0")
+    with pytest.raises(errors.BundleError, match="give this machine the same bundle"):
+        pickle.loads(sent)
 
 
 def test_every_sample_film_is_named(films):

@@ -13,6 +13,10 @@ GRAY = knee_film(3, 10, height=300, width=300).pixels
 TONES = {
     "blue base": lambda gray: np.stack([0.85 * gray, 0.95 * gray, gray], -1),
     "deep blue base": lambda gray: np.stack([0.5 * gray + 30, 0.55 * gray + 70, 0.4 * gray + 140], -1),
+    "noise of a scanner on blue base": lambda gray: (
+        np.stack([0.7 * gray + 20, 0.8 * gray + 35, 0.8 * gray + 51], -1)
+        + np.random.default_rng(0).normal(0, 4, (*gray.shape, 3))
+    ),
     "sepia": lambda gray: np.stack([1.35 * gray, 1.2 * gray, 0.94 * gray], -1),
 }
 

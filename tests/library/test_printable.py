@@ -6,6 +6,7 @@ import re
 import zlib
 from dataclasses import replace
 from datetime import date
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 from kneeoa_hub.cli import main
 from kneeoa_hub.errors import SettingsError, UnsupportedFilm
 from kneeoa_hub.grades import GRADES
+from kneeoa_hub.output import fonts
 from kneeoa_hub.output.printable import HtmlDocument, PdfDocument, new_document, study_line
 from kneeoa_hub.output.tables import write_csv, write_table
 from kneeoa_hub.report import DISCLAIMER
@@ -91,6 +93,28 @@ def test_a_report_names_study_and_accession_of_a_dicom_film_and_no_patient(grade
         text = content.decode() if form == "html" else pdf_text(content)
         assert "Study of 2024-01-31, accession number A7" in text
         assert "12345" not in text
+
+
+def letters_of(content: bytes) -> set[str]:
+    """The letters of a PDF's embedded fonts, as its viewer gets them to copy and to search."""
+    return {chr(int(code, 16)) for code in re.findall(rb"<[0-9A-F]{4}> <([0-9A-F]{4})>\n", content)}
+
+
+def test_a_pdf_shows_names_of_other_scripts_in_fonts_of_the_machine(monkeypatch):
+    import matplotlib
+
+    monkeypatch.setattr(fonts, "_folders", lambda: [Path(matplotlib.get_data_path()) / "fonts" / "ttf"])
+    fonts._font_files.cache_clear()
+    names = ("kolano_Łukasz – lewe.png", "Колено Иванов.png", "ركبة.png", "cafe\u0301.png")
+    document = PdfDocument()
+    for name in (*names, "膝 1.png", "\u202egnp.png"):
+        document.add(name, UnsupportedFilm("It is not an image that can be read."))
+    content = document.content()
+    assert set("kolanoŁukaszКоленоИванов") <= letters_of(content)
+    text = pdf_text(content)
+    assert "café.png" in text
+    assert text.count("Signs such as <U+819D>") == 1
+    fonts._font_files.cache_clear()
 
 
 @pytest.mark.parametrize(

@@ -73,11 +73,12 @@ def test_a_dicom_header_states_that_pixels_are_twice_as_high_or_wide(kind: str):
     assert (wide.pixels.shape, wide.scale) == (DEEP.shape, (2.0, 1.0))
 
 
-def test_what_an_enhanced_object_says_of_all_its_frames_counts():
+@pytest.mark.parametrize("groups", ["SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"])
+def test_what_an_enhanced_object_says_of_its_frames_counts(groups: str):
     group, measures, anatomy = Dataset(), Dataset(), Dataset()
     measures.PixelSpacing, anatomy.AnatomicRegionSequence = ["0.2", "0.1"], coded("85562004")
     group.PixelMeasuresSequence, group.FrameAnatomySequence = [measures], [anatomy]
-    film = decode(dicom(np.ascontiguousarray(DEEP[::2]), SharedFunctionalGroupsSequence=[group]))
+    film = decode(dicom(np.ascontiguousarray(DEEP[::2]), **{groups: [group]}))
     assert (film.scale, film.ruled_out) == ((1.0, 2.0), "other-body-part")
 
 

@@ -55,6 +55,14 @@ def test_a_negative_of_any_type_is_inverted(stored: np.ndarray, order: str):
     assert (film.pixels == values.max() - values).all()
 
 
+@pytest.mark.parametrize("compression", [None, "tiff_lzw"])
+def test_brightness_with_colour_differences_is_read_without_jpeg(compression: str | None):
+    gray, content = (RAMP >> 8).astype(np.uint8), io.BytesIO()
+    ycbcr = Image.merge("YCbCr", [Image.fromarray(gray), *[Image.new("L", gray.shape[::-1], 128)] * 2])
+    ycbcr.save(content, "TIFF", compression=compression)
+    assert (decode(content.getvalue()).pixels == gray).all()
+
+
 def test_lerc_and_webp_are_read_and_a_compression_that_libtiff_lacks_is_named():
     assert (decode(tiff(RAMP, compression="lerc")).pixels == RAMP).all()
     gray = np.stack([(RAMP >> 8).astype(np.uint8)] * 3, axis=-1)

@@ -18,7 +18,7 @@ from kneeoa_hub.errors import DataError, KneeOAError, SettingsError
 from kneeoa_hub.grades import LABELS, NUM_GRADES
 from kneeoa_hub.imaging.content import read_content
 from kneeoa_hub.imaging.film import Limits
-from kneeoa_hub.imaging.folders import files_below, is_mac_leftover
+from kneeoa_hub.imaging.folders import files_below, is_hidden
 from kneeoa_hub.imaging.formats import FILM_SUFFIXES
 from kneeoa_hub.manifest import sha256_of
 
@@ -209,7 +209,7 @@ def _read_folders(path: Path, dataset: str | None) -> Iterator[Labelled]:
     for file in _file_names(path):
         place = PurePosixPath(file)
         # The name of the given folder itself does not say a grade, so a film needs a folder below it.
-        if place.suffix.lower() not in FILM_SUFFIXES or len(place.parts) < 2 or is_mac_leftover(place):
+        if place.suffix.lower() not in FILM_SUFFIXES or len(place.parts) < 2 or is_hidden(place):
             continue
         match = GRADE_FOLDER.match(place.parts[-2])
         if not match:
