@@ -25,9 +25,7 @@ def gray_of(values: np.ndarray, form: PixelForm) -> tuple[np.ndarray, float]:
     most = float(2**form.bits.stored - 1)
     steps = tuple(slice(None, None, -(-side // SAMPLE_SIDE)) for side in form.shape)
     sample = values[steps].astype(np.float32)
-    as_rgb, as_ybr = (
-        colourfulness(np.clip(one / most, 0, 1)) for one in (sample, rgb_of_ybr(sample, most))
-    )
+    as_rgb, as_ybr = (colourfulness(np.clip(one / most, 0, 1)) for one in (sample, rgb_of_ybr(sample, most)))
     if as_rgb <= as_ybr:
         return upright_gray(lambda rows: values[rows], form.shape, 1, most)
     # The brightness of YBR is the gray itself.

@@ -143,6 +143,7 @@ def _letters(font: Path) -> frozenset[int]:
     from fontTools.ttLib import TTFont
 
     with suppress(Exception), TTFont(font, fontNumber=0, lazy=True) as opened:  # fontTools raises many kinds
-        if not opened["OS/2"].fsType & RESTRICTED:
+        licence: Any = opened["OS/2"]
+        if not licence.fsType & RESTRICTED:
             return frozenset(opened.getBestCmap() or ())
     return frozenset()
