@@ -6,6 +6,7 @@ What these reach is a leak of the data, not radiology; a model that is no better
 
 import io
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -16,6 +17,9 @@ from kneeoa_hub.grades import NUM_GRADES
 
 from ..run.estimates import balanced_accuracy, bootstrapped
 from .exposure import brightness
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
 Features = tuple[float, ...]
 MODES = ("1", "L", "P", "RGB", "RGBA", "I", "I;16")
@@ -111,6 +115,13 @@ def probes(content: bytes, pixels: np.ndarray) -> tuple[Features, ...]:
     return tuple(probe(content, pixels) for probe in PROBES.values())
 
 
+def trees() -> "HistGradientBoostingClassifier":
+    """Return untrained boosted trees with a fixed seed."""
+    from sklearn.ensemble import HistGradientBoostingClassifier  # half a second, which most readers of films save
+
+    return HistGradientBoostingClassifier(max_iter=60, learning_rate=0.1, random_state=0)
+
+
 def shortcut_scores(
     features: Sequence[Sequence[float]], grades: np.ndarray, groups: np.ndarray
 ) -> ShortcutEvidence | None:
@@ -126,15 +137,13 @@ def shortcut_scores(
     """
     if np.bincount(grades, minlength=NUM_GRADES).min() < LEAST_FILMS:
         return None
-    from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
     from threadpoolctl import threadpool_limits
 
-    trees = HistGradientBoostingClassifier(max_iter=60, learning_rate=0.1, random_state=0)
     folds = StratifiedGroupKFold(FOLDS, shuffle=True, random_state=0)
     # Trees this small gain nothing from threads, which on a busy machine wait for each other for minutes.
     with threadpool_limits(1):
-        guessed = np.asarray(cross_val_predict(trees, np.asarray(features, float), grades, groups=groups, cv=folds))
+        guessed = np.asarray(cross_val_predict(trees(), np.asarray(features, float), grades, groups=groups, cv=folds))
     samples = resamples(groups)
     kappa, balanced = (
         bootstrapped(lambda rows, score=score: score(grades[rows], guessed[rows]), samples, len(grades))
