@@ -5,7 +5,8 @@
 Three ways, in turns, with one network and batches of 32: one batch again and again; `TrainingBatches`, which draws
 films from the cache and changes them at random, as every training here does; and Keras's
 `image_dataset_from_directory` on the same pictures as PNG files, with random layers that change one image after the
-other. The ratios are of the medians over turns of one epoch each. Other work on the machine slows all three.
+other. The ratios are of the medians over the later epochs of every turn, as a training has many. Other work on the
+machine slows all three.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-BATCH, TURNS = 32, 3
+BATCH, TURNS, EPOCHS = 32, 3, 3
 
 
 def sources(audit: Path, folder: Path, size: int, films: int) -> dict[str, Any]:
@@ -85,7 +86,7 @@ def sources(audit: Path, folder: Path, size: int, films: int) -> dict[str, Any]:
 
 
 def measure(audit: Path, size: int, films: int) -> dict[str, float]:
-    """Return the seconds of one step by each way: the median over TURNS epochs.
+    """Return the seconds of one step by each way: the median over TURNS trainings of EPOCHS, without the first epochs.
 
     Args:
         audit: Output folder of an audit.
@@ -96,17 +97,30 @@ def measure(audit: Path, size: int, films: int) -> dict[str, float]:
 
     from tuning.networks.architecture import Architecture, compiled
 
+    class Clock(keras.callbacks.Callback):
+        """Times every epoch of a training."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.seconds: list[float] = []
+
+        def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+            self._began = time.perf_counter()
+
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            self.seconds.append(time.perf_counter() - self._began)
+
     keras.utils.set_random_seed(0)
     model = compiled(replace(Architecture(), size=size))
     seconds: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         ways = sources(audit, Path(folder), size, films)
-        for turn in range(TURNS + 1):
+        for _ in range(TURNS):
             for name, batches in ways.items():
-                began = time.perf_counter()
-                model.fit(batches, shuffle=False, verbose=0)  # pyright: ignore[reportArgumentType]
-                if turn:  # the first one compiles
-                    seconds.setdefault(name, []).append((time.perf_counter() - began) / len(batches))
+                clock = Clock()
+                model.fit(batches, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[clock])  # pyright: ignore[reportArgumentType]
+                # The first epoch compiles, and draws two batches more, by which Keras learns their form.
+                seconds.setdefault(name, []).extend(one / len(batches) for one in clock.seconds[1:])
     return {name: float(np.median(values)) for name, values in seconds.items()}
 
 

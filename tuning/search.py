@@ -25,7 +25,7 @@ from .searching.choice import choose
 from .searching.cost import complete_costs
 from .searching.live import HERE, LOST_CODE, Doing, Sign, forget_signs, keep_renewing, say_lost
 from .searching.oracle import STATE, Durable, Limits, oracle_of
-from .searching.records import read_trials, settings_of
+from .searching.records import SPACE, as_begun, read_trials, settings_of
 from .searching.report import write_report
 from .searching.settings import RunSettings, SearchSettings, planned_epochs
 from .searching.space import named_points, space_of
@@ -71,9 +71,9 @@ def search(
         address_of(run)
     audit, content = pack.audit_of(source) if packed else (steps.find_input(source, "audit"), None)
     record = json.loads(json.dumps(asdict(settings)))
-    record |= {f"search space: {name}": [str(value) for value in choices] for name, choices in space.items()}
+    record |= {f"{SPACE}{name}": [str(value) for value in choices] for name, choices in space.items()}
     record |= {"pack": pack.content_of(source)} if packed else {}
-    steps.begin(out, "search", str(audit), record, content)
+    steps.begin(out, "search", str(audit), as_begun(out, record), content)
     if (out / RESULT).exists():
         return out
     oracle = oracle_of(settings, space, list(named_points(space).values()) if settings.named else [])

@@ -1,5 +1,6 @@
 """A search keeps every trial and counts it once, whatever ends it. Formulas stand for the trainings."""
 
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -89,5 +90,20 @@ def test_a_damaged_state_is_named_and_a_damaged_trial_is_written_anew(audited, b
         tuning.search.search(audited, begun, settings_for("random"))
     state.write_text(whole, "utf-8")
     trial.write_text("{", "utf-8")
+    search_without_report(audited, begun, settings_for("random"), monkeypatch)
+    assert len(found(begun)) == 5
+
+
+def test_a_search_that_an_earlier_release_began_goes_on_with_the_options_that_it_had(audited, begun, monkeypatch):
+    from tuning.run.steps import hash_of
+    from tuning.search import search
+
+    record = json.loads((begun / "step.json").read_text("utf-8"))
+    for name in ("accelerated", "folds", "least_epochs", "search space: reach"):
+        del record["settings"][name]
+    record["hash"] = hash_of({name: record[name] for name in ("step", "input", "settings")})
+    (begun / "step.json").write_text(json.dumps(record), "utf-8")
+    with pytest.raises(DataError, match=r"had least_epochs 1, not 2\. Give that value to go on"):
+        search(audited, begun, settings_for("random", least_epochs=2))
     search_without_report(audited, begun, settings_for("random"), monkeypatch)
     assert len(found(begun)) == 5

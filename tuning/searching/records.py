@@ -1,12 +1,14 @@
 """The trials that a search has left on disk, whether it has ended or not."""
 
+import json
 import math
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from kneeoa_hub.errors import DataError
 
+from ..networks.architecture import Architecture
 from ..run import steps
 from ..training.search_result import Trial
 from .oracle import ENDED
@@ -15,8 +17,37 @@ from .space import point_of
 
 COUNTS = ("parameters", "bytes")
 """Measures that are whole numbers."""
+SPACE = "search space: "
+"""Before the name of a choice, whose values a search records too."""
 OF_FOLDS = ("folds_log_loss", "folds_log_loss_error", "folds_qwk", "folds_qwk_error")
 """Measures of trials that were trained on folds too."""
+EARLIER: dict[str, Any] = {"objective": "qwk", "named": False, "least_epochs": 1}
+"""Options as searches had them before they recorded them; others that a record lacks had the default of today."""
+
+
+def as_begun(search: Path, options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a search as its folder would record them, which an earlier release may have begun.
+
+    Args:
+        search: Its folder, which may be new.
+        options: Its options as this release records them.
+
+    Raises:
+        DataError: An earlier release began it with another value of an option that it did not record.
+    """
+    if not (search / steps.RECORD).is_file() or steps.read_json(search / steps.RECORD).get("step") != "search":
+        return options
+    before = steps.settings_of(search)
+    default = json.loads(json.dumps(asdict(SearchSettings()))) | EARLIER
+    default |= {f"{SPACE}{name}": [str(value)] for name, value in asdict(Architecture()).items()}
+    for name in options.keys() - before.keys():
+        if name not in default or options[name] != default[name]:
+            had = f"had {name} {default[name]!r}" if name in default else f"did not have {name}"
+            raise DataError(
+                f"An earlier release began the search in {search}, and {had}, not {options[name]!r}. Give that value to"
+                " go on, or another --out."
+            )
+    return {name: value for name, value in options.items() if name in before}
 
 
 def settings_of(search: Path) -> SearchSettings:
@@ -24,8 +55,7 @@ def settings_of(search: Path) -> SearchSettings:
     record = steps.read_json(search / steps.RECORD)
     if record.get("step") != "search":
         raise DataError(f"{search} holds the step {record.get('step')!r}; give the --out of `python -m tuning search`.")
-    # As searches were before they recorded it.
-    kept = {"objective": "qwk", "named": False, "least_epochs": 1} | record["settings"]
+    kept = EARLIER | record["settings"]
     names = {field.name for field in fields(SearchSettings)}
     return SearchSettings(**{name: value for name, value in kept.items() if name in names})
 
