@@ -175,3 +175,10 @@ def test_no_path_of_a_machine_is_in_the_bundle_or_its_card():
     folder = ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn"
     for path in [*folder.glob("*.json"), folder / "README.md", ROOT / "model_card.md"]:
         assert not re.search(r"(/tmp/|/root/|/home/|/work/|[A-Z]:\\\\)", path.read_text("utf-8")), path
+
+
+def test_the_readme_says_whether_a_search_found_the_shipped_networks():
+    bundle = json.loads((ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn" / "bundle.json").read_text("utf-8"))
+    architectures = {member["name"].rpartition("-")[0] for member in bundle["members"]}
+    found = all(name.isdigit() or name == "winner" for name in architectures)
+    assert ("chosen by hand" in " ".join((ROOT / "README.md").read_text("utf-8").split())) is not found

@@ -5,6 +5,8 @@ epochs that it adds. The learning rate falls over the epochs of a trial of full 
 the average of the weights over the last steps.
 """
 
+import itertools
+import math
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +22,8 @@ from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.files import replacing
 
 from ..data.datasets import stratified_rows
-from ..networks.search_space import Recipe
+from ..networks.architecture import Architecture
+from ..networks.search_space import RECIPES, Recipe
 from ..run.content import fingerprint
 from ..training import jax_steps
 from ..training.accelerated import Outcome, Trainer, keep, learning_rate
@@ -28,10 +31,12 @@ from ..training.jobs import Job
 from ..training.search_result import STATES, member_name
 from .answers import keep_answers, measured
 from .settings import SearchSettings
-from .space import Point, drawn_values, point_of, trial_seed
+from .space import SCRATCH, TEACHER, Point, Space, drawn_values, point_of, space_of, trial_seed
 
 SAVED_S = 20.0
 """Seconds of training that a kill loses at most."""
+ARGUMENTS = {"learning_rate", "augmentation", "weight_decay", "reach", TEACHER, *RECIPES}
+"""Choices that are arguments of a compiled step: networks that differ in them alone are compiled once."""
 AVERAGED = 0.05
 """Proportion of the steps of a trial of full length over which weights are averaged."""
 
@@ -68,6 +73,8 @@ class PackTrainer:
         validation = np.flatnonzero((packed.splits == "val") & (self.trainer.heads == 0))
         self.training = training[stratified_rows(packed.grades[training], settings.films, settings.seed)]
         self.validation = validation[stratified_rows(packed.grades[validation], settings.validation_films, 0)]
+        for network in _compiled_ahead(space_of(settings)):
+            self.trainer.compile(Job(network.backbone or "network", network, batch=settings.batch))
 
     def train(
         self, values: Mapping[str, Any], epochs: int, callbacks: Sequence[keras.callbacks.Callback], folder: Path
@@ -145,6 +152,19 @@ class PackTrainer:
                 f" {job.architecture.learning_rate:g}"
             )
         return state
+
+
+def _compiled_ahead(space: Space) -> list[Architecture]:
+    """Return the networks that are compiled before a trial draws them: all, where a search space has one or two."""
+    from_scratch = "" in space["backbone"]
+    apart = {
+        name: values
+        for name, values in space.items()
+        if name not in ARGUMENTS and (from_scratch or name not in SCRATCH)
+    }
+    if math.prod(map(len, apart.values())) > 2:
+        return []
+    return [Architecture(**dict(zip(apart, values, strict=True))) for values in itertools.product(*apart.values())]
 
 
 def _job_of(name: str, point: Point, seed: int, batch: int, total: int) -> Job:
