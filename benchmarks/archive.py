@@ -4,8 +4,8 @@
 
 Measured: the films per second of a plain loop, of one worker and of two; the start of Ray; and how long Ray takes to
 hand out a part and to get its answer, with workers that do nothing. Projected: the hours on more cores. Either the
-workers are the limit, or the one process that hands out parts. Assumed: reading and writing are no limit, and a core of
-the cluster is as fast as one here; the price of a core is an option.
+workers are the limit, at the slower of the two rates, or the one process that hands out parts. Assumed: reading and
+writing are no limit, and a core of the cluster is as fast as one here; the price of a core is an option.
 
 Writes archive.json, archive.md and archive.png. The films are synthetic.
 """
@@ -62,6 +62,11 @@ class Measured:
     def overhead(self) -> float:
         """Seconds that Ray adds to a film."""
         return self.film_one - self.film_alone
+
+    @property
+    def core(self) -> float:
+        """Seconds of a core for a film: alone or beside another one, whichever is longer."""
+        return max(self.film_one, 2 * self.film_two)
 
 
 @dataclass(frozen=True)
@@ -134,7 +139,7 @@ def project(measured: Measured, price: float) -> list[Projected]:
     """Project the hours of a million films on CORES."""
     projected = []
     for cores in CORES:
-        working = MILLION * measured.film_one / cores
+        working = MILLION * measured.core / cores
         handing_out = MILLION / FILMS_A_PART * measured.part
         hours = (measured.start + max(working, handing_out)) / 3600
         limit = "workers" if working >= handing_out else "handing out"
