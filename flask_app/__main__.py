@@ -11,6 +11,7 @@ from dataclasses import replace
 import kneeoa_hub
 from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import HubUnreachable, KneeOAError
+from kneeoa_hub.escaping import CommandParser
 from kneeoa_hub.report import DISCLAIMER
 from kneeoa_hub.settings import Settings
 from kneeoa_hub.third_party import prepare_streams
@@ -83,7 +84,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         "python -m flask_app",
         description="Grade knee films in a browser or over HTTP. By default only this machine can reach the app.",
         epilog=EXAMPLES,

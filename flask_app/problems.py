@@ -4,6 +4,7 @@ import logging
 from typing import Any
 
 from flask import Flask, Response, json, render_template, request
+from flask.globals import request_ctx
 from werkzeug.exceptions import HTTPException
 
 from kneeoa_hub.errors import FilmError, KneeOAError, MissingExtra
@@ -124,6 +125,8 @@ def _unforeseen(error: Exception) -> Response:
 
 
 def _answer(content: dict[str, Any]) -> Response:
-    if request.path.startswith(PROGRAM_PATHS) or request.accept_mimetypes.best == "application/json":
+    # A page has addresses in it, and there are none where the Host of the request cannot be one.
+    nowhere = request_ctx.url_adapter is None
+    if nowhere or request.path.startswith(PROGRAM_PATHS) or request.accept_mimetypes.best == "application/json":
         return problem_response(content)
     return Response(render_template("problem.html", problem=content), content["status"])

@@ -1,5 +1,8 @@
 """Escapes texts from outside, such as the names of films, for spreadsheets and terminals."""
 
+import argparse
+from typing import NoReturn
+
 FORMULA_SIGNS = frozenset("=+-@＝＋－＠")
 """The first characters of a formula in a spreadsheet, in their normal and their full-width form."""
 
@@ -26,3 +29,11 @@ def escape_for_terminal(text: str) -> str:
     """
     kept = (letter.isprintable() or "\udc80" <= letter <= "\udcff" for letter in text)
     return "".join(letter if keep else ascii(letter)[1:-1] for letter, keep in zip(text, kept, strict=True))
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser whose errors escape what was given: the name of a film may begin like an option."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the usage and the error, and exit with 2."""
+        super().error(escape_for_terminal(message))

@@ -4,7 +4,6 @@ The Space holds app.py and `demo/` at its root, the library beside them, and the
 their own repo. docs/space.md describes it.
 """
 
-import argparse
 import io
 import json
 import re
@@ -15,6 +14,7 @@ from typing import Any
 
 from kneeoa_hub import KneeOAError, pull
 from kneeoa_hub.errors import AddressError, HubUnreachable
+from kneeoa_hub.escaping import CommandParser
 from kneeoa_hub.hub import versioned
 from kneeoa_hub.hub.address import Repo, parse_address
 from kneeoa_hub.hub.client import hub_session
@@ -113,7 +113,7 @@ def _commit(api: Any, space: str, files: dict[str, bytes], message: str, private
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Deploy by the command line. Return 0 when it is done, 1 when it failed, 2 for a wrong option or address."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="python -m spaces.deploy", description="Create or update a Space that serves a model of yours."
     )
     parser.add_argument("space", metavar="ORG/NAME", help="the Space; the command makes it where there is none")

@@ -4,6 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
+from kneeoa_hub.escaping import CommandParser
+
 from .commands import COMMANDS, Command
 from .run import console
 from .run.extensions import load
@@ -27,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line, with a subcommand for each step."""
-    whole = argparse.ArgumentParser(
+    whole = CommandParser(
         prog="python -m tuning",
         description=__doc__,
         epilog="examples:\n" + "\n".join(f"  {command.example}" for command in COMMANDS),

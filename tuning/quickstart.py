@@ -3,7 +3,6 @@
 python -m tuning.quickstart --out runs/quickstart
 """
 
-import argparse
 import sys
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 from PIL import Image
 
 from kneeoa_hub import from_pretrained
+from kneeoa_hub.escaping import CommandParser
 from kneeoa_hub.evidence import read_evidence
 from kneeoa_hub.files import replacing
 from kneeoa_hub.imaging.phantom import knee_film, sample_films, write_films
@@ -152,7 +152,7 @@ def show(*lines: str, before: str = "   ") -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the loop; returns 0, or 1 with one line when a step fails, or 2 for a wrong command line."""
-    parser = argparse.ArgumentParser(prog="python -m tuning.quickstart", description=__doc__)
+    parser = CommandParser(prog="python -m tuning.quickstart", description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("runs/quickstart"), help="default runs/quickstart")
     out = parser.parse_args(arguments).out
     console.prepare()

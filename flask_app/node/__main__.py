@@ -1,6 +1,5 @@
 """Run the DICOM node: `python -m flask_app.node --help`."""
 
-import argparse
 import logging
 import os
 import signal
@@ -14,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from kneeoa_hub.errors import KneeOAError
+from kneeoa_hub.escaping import CommandParser
 from kneeoa_hub.imaging.film import Limits
 from kneeoa_hub.report import DISCLAIMER
 from kneeoa_hub.settings import Settings
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 def main(arguments: list[str] | None = None) -> int:
     """Serve until stopped. Return 0 after a stop and 1 when the node cannot start; exit with 2 for wrong usage."""
     log_as_json()
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         "python -m flask_app.node",
         description="Take knee films over DICOM, grade each study, and send a structured report to the archive.",
         epilog=f"All settings are variables, KNEEOA_NODE_FOLDER first; docs/settings.md lists them. {DISCLAIMER}",

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .. import __version__
+from ..escaping import CommandParser
 from ..hub.push_options import EDITED_CARD
 from . import grade, models
 
@@ -65,7 +66,7 @@ Run = Callable[[argparse.Namespace], int]
 
 def parser() -> argparse.ArgumentParser:
     """Make the parser of the command line, with all its commands."""
-    whole = argparse.ArgumentParser(
+    whole = CommandParser(
         prog="kneeoa",
         description=(
             "Grade knee radiographs on the Kellgren-Lawrence scale. This is research software, not a medical device."

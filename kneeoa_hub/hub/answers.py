@@ -3,6 +3,7 @@
 The Hub's client names files in its cache after headers, and reads a body for as long as bytes come.
 """
 
+import math
 import re
 import time
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ LEAST_RATE = 1000
 """Bytes per second below which a body is given up; a modem of 1996 was four times as fast."""
 MOST_ANSWER = 64 * 1024**2
 """Most bytes of an answer that is not a file of a bundle, such as the list of a repo's commits."""
+MOST_DIGITS = 18
+"""Digits of the largest number that a header may hold."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _NAMES = {
     "X-Repo-Commit": _COMMIT,
@@ -41,8 +44,8 @@ def check_answer(response: "Response", most: int | None) -> None:
             f"{response.url.host} compressed its answer with {headers['Content-Encoding'][:40]!r}, which was not"
             " asked for; check HF_ENDPOINT and the proxy settings."
         )
-    announced = headers.get("X-Linked-Size") or headers.get("Content-Length") or ""
-    if most is not None and response.is_success and announced.isdecimal() and int(announced) > most:
+    announced = whole(headers.get("X-Linked-Size") or headers.get("Content-Length") or "")
+    if most is not None and response.is_success and announced > most:
         raise _too_long(response.url.host, response.url.path, most)
     named = dict(_NAMES)
     if response.request.method == "HEAD" and "X-Repo-Commit" in headers and "X-Linked-Etag" not in headers:
@@ -53,6 +56,13 @@ def check_answer(response: "Response", most: int | None) -> None:
                 f"{response.url.host} answered with the {name} {headers[name][:100]!r}, which is not a hash. Nothing"
                 " was written; check that HF_ENDPOINT is the https address of a Hub that you trust."
             )
+
+
+def whole(text: str) -> float:
+    """Return a whole number of a header: 0 for any other text, and infinity for more digits than Python reads."""
+    if not (text.isascii() and text.isdigit()):
+        return 0
+    return int(text) if len(text) <= MOST_DIGITS else math.inf
 
 
 def watched(response: "Response", most: int | None, patience: float) -> "Body":

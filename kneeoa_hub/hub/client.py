@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import HubDenied, HubError, HubUnreachable, SettingsError
 from ..settings import Settings
 from ..third_party import limit_xet
+from ..watchdog import watchdog
 from .explain import explain
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def hub_session(repo: str) -> Iterator["Guard"]:
     with _TURN:
         try:
             guard = Guard(limit, httpx2.URL(constants.ENDPOINT))
-            with _guarded(guard):
+            with _guarded(guard), watchdog.ending(0, guard.look):
                 limit_xet(limit)
                 yield guard
         except (
@@ -132,6 +133,7 @@ class Guard:
         self.place: tuple[str, str] = ("", "")
         self.asked_at: float = self.since
         self.body: Body | None = None
+        self.head_since: float | None = None
 
     @contextmanager
     def at_most(self, size: int) -> Iterator[None]:
@@ -167,18 +169,37 @@ class Guard:
         request.extensions["timeout"] = {
             phase: min(given.get(phase) or left, left) for phase in ("connect", "read", "write", "pool")
         }
+        request.extensions["trace"] = self._trace
+
+    def look(self) -> None:
+        """Close the connections where the head of an answer has not come in time. The watchdog calls it all the time.
+
+        The client waits for each byte anew, so a head that comes byte by byte would have no end.
+        """
+        from huggingface_hub.utils import close_session
+
+        if self.head_since is not None and time.monotonic() - self.head_since > self.limit:
+            self.head_since = None
+            close_session()
+
+    def _trace(self, event: str, _: object) -> None:
+        """Note since when the client waits for the head of an answer. It calls this for each step of a request."""
+        if event.endswith("receive_response_headers.started"):
+            self.head_since = time.monotonic()
+        elif event.endswith(("receive_response_headers.complete", "receive_response_headers.failed")):
+            self.head_since = None
 
     def check_response(self, response: "httpx2.Response") -> None:
         """Refuse an answer that no Hub gives, and put its body under watch."""
         from huggingface_hub.utils import parse_ratelimit_headers
 
-        from .answers import check_answer, watched
+        from .answers import check_answer, watched, whole
 
         check_answer(response, self.most)
         response.stream = self.body = watched(response, self.most, self.limit)
         wanted = response.headers.get("Retry-After", "")
         rate = parse_ratelimit_headers(response.headers) if response.status_code == 429 else None
-        wait = rate.reset_in_seconds if rate and rate.remaining == 0 else int(wanted) if wanted.isdecimal() else 0
+        wait = rate.reset_in_seconds if rate and rate.remaining == 0 else whole(wanted)
         if response.is_error and wait > self.limit:
             raise HubUnreachable(
                 f"{response.url.host} is busy and asks to wait {wait} s ({response.status_code}); try again then."

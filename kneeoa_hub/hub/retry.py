@@ -47,5 +47,7 @@ def _asked_to_wait(error: Exception) -> float:
     """Return the seconds that a busy Hub asks for, 0 where it asks for none."""
     from huggingface_hub.errors import HfHubHTTPError
 
+    from .answers import whole
+
     wanted = error.response.headers.get("Retry-After", "") if isinstance(error, HfHubHTTPError) else ""
-    return float(wanted) if wanted.isascii() and wanted.isdecimal() else 0.0
+    return float(whole(wanted))

@@ -312,8 +312,13 @@ def test_a_malformed_form_is_a_client_error(client: FlaskClient, kind: str):
         b"GET /\0 HTTP/1.1\r\nHost: x\r\n\r\n",
         b"TRACE / HTTP/1.1\r\nHost: x\r\nAuthorization: secret\r\n\r\n",
         b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: " + b"0" * 6000 + b"1\r\n\r\na",
+        b"GET /docs HTTP/1.1\r\nHost: " + b"a" * 64 + b"\r\n\r\n",
+        b"GET /docs HTTP/1.1\r\nHost: a..b\r\n\r\n",
     ],
-    ids=["two lengths", "two contents", "long header", "space in a name", "zero in a path", "trace", "long length"],
+    ids=[
+        *("two lengths", "two contents", "long header", "space in a name", "zero in a path", "trace", "long length"),
+        *("long host", "empty part of a host"),
+    ],
 )
 def test_an_ambiguous_request_is_rejected(server: str, head: bytes):
     with connected(server) as connection:

@@ -85,6 +85,9 @@ def test_the_table_and_the_errors_show_no_escape_of_a_name(films, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     assert main(["grade", *NAMES]) == 1
     assert main(["grade", "\x1b]0;title\x07/", "--out", "\x1b[2J.txt"]) == 2
+    for taken_for_an_option in ("--x\x1b[31m", "--out=\x1b[31m"):
+        with pytest.raises(SystemExit):
+            main(["grade", taken_for_an_option, "--\x1b[31m"])
     output = capsys.readouterr()
     assert "\x1b" not in output.out + output.err
 

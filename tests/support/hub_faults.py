@@ -97,6 +97,11 @@ ROWS = (
         acts.pulled_after("drip", "GET", "/cdn/"),
     ),
     Row(
+        "a server that sends the head of its answer byte by byte: metadata",
+        f"HubUnreachable; {RIGHT}",
+        acts.pulled_after("drip head", "GET", "/revision/"),
+    ),
+    Row(
         "a server that does not answer: metadata",
         f"HubUnreachable; {RIGHT}",
         acts.pulled_after("hang", "GET", "/revision/"),

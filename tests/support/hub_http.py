@@ -110,6 +110,12 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "hang":
             self.hub.stopped.wait(60)
             self.close_connection = True
+        elif fault == "drip head":
+            for byte in b"HTTP/1.1 200 OK\r\nX-Hub: " + bytes(range(97, 123)) * 400:
+                self.wfile.write(bytes([byte]))
+                if self.hub.stopped.wait(0.2):
+                    break
+            self.close_connection = True
         elif fault.startswith("busy"):
             self.send(429, b"Slow down", {"Retry-After": fault.removeprefix("busy").strip() or "3600"})
         elif fault.startswith("says "):

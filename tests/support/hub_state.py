@@ -78,8 +78,8 @@ class HubState:
     def fault(self, kind: str, method: str, path: str, times: int = 1) -> None:
         """fail: 503. cut: closed in the middle, of a POST after it was done. reset: TCP reset. flip: one byte changed.
         busy: 429, and to wait an hour; "busy 1" is a second. "header NAME: VALUE" puts that into the answer. drip: a
-        byte at a time. hang: no answer. stall: half an answer. slow. portal: a network's log-in page in
-        place of the Hub."""
+        byte at a time; drip head: the head of the answer too. hang: no answer. stall: half an answer. slow. portal: a
+        network's log-in page in place of the Hub."""
         self.faults.append(Fault(kind, method, path, times))
         self.arranged.append(self.faults[-1])
 
