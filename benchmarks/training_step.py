@@ -6,14 +6,13 @@ Three ways, in turns, with one network and batches of 32: one batch again and ag
 films from the cache and changes them at random, as every training here does; and Keras's
 `image_dataset_from_directory` on the same pictures as PNG files, with random layers that change one image after the
 other. The ratios are of the medians over the later epochs of every turn, as a training has many. Other work on the
-machine slows all three.
+machine slows all three, and not alike; the processor's time hardly depends on it.
 """
 
 import argparse
 import json
 import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ def sources(audit: Path, folder: Path, size: int, films: int) -> dict[str, Any]:
     from tuning.data.datasets import load_knees, stratified_subset
     from tuning.networks.architecture import Architecture
 
-    architecture = Architecture(size=size)
+    architecture = Architecture(size=size, crop="frame")
     knees = stratified_subset(load_knees(audit, "train", architecture.input), films)
     batches = TrainingBatches(knees, BATCH, architecture.augmentation, 0)
     first = batches[0]
@@ -85,8 +84,15 @@ def sources(audit: Path, folder: Path, size: int, films: int) -> dict[str, Any]:
     }
 
 
-def measure(audit: Path, size: int, films: int) -> dict[str, float]:
-    """Return the seconds of one step by each way: the median over TURNS trainings of EPOCHS, without the first epochs.
+def _clocks() -> np.ndarray:
+    """[2]: seconds of the clock, and of the processor in all threads of this process."""
+    return np.array([time.perf_counter(), time.process_time()])
+
+
+def measure(audit: Path, size: int, films: int) -> dict[str, np.ndarray]:
+    """Return the seconds of one step by each way, of the clock and of the processor.
+
+    They are medians over the epochs of TURNS trainings of EPOCHS, without the first epochs.
 
     Args:
         audit: Output folder of an audit.
@@ -102,17 +108,17 @@ def measure(audit: Path, size: int, films: int) -> dict[str, float]:
 
         def __init__(self) -> None:
             super().__init__()
-            self.seconds: list[float] = []
+            self.spent: list[np.ndarray] = []
 
         def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-            self._began = time.perf_counter()
+            self._began = _clocks()
 
         def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-            self.seconds.append(time.perf_counter() - self._began)
+            self.spent.append(_clocks() - self._began)
 
     keras.utils.set_random_seed(0)
-    model = compiled(replace(Architecture(), size=size))
-    seconds: dict[str, list[float]] = {}
+    model = compiled(Architecture(size=size, crop="frame"))
+    spent: dict[str, list[np.ndarray]] = {}
     with tempfile.TemporaryDirectory() as folder:
         ways = sources(audit, Path(folder), size, films)
         for _ in range(TURNS):
@@ -120,8 +126,8 @@ def measure(audit: Path, size: int, films: int) -> dict[str, float]:
                 clock = Clock()
                 model.fit(batches, epochs=EPOCHS, shuffle=False, verbose=0, callbacks=[clock])  # pyright: ignore[reportArgumentType]
                 # The first epoch compiles, and draws two batches more, by which Keras learns their form.
-                seconds.setdefault(name, []).extend(one / len(batches) for one in clock.seconds[1:])
-    return {name: float(np.median(values)) for name, values in seconds.items()}
+                spent.setdefault(name, []).extend(one / len(batches) for one in clock.spent[1:])
+    return {name: np.median(values, axis=0) for name, values in spent.items()}
 
 
 def main() -> None:
@@ -132,11 +138,14 @@ def main() -> None:
     parser.add_argument("--films", type=int, default=960, help="training films (default 960)")
     parser.add_argument("--out", type=Path, help="JSON file for the figures")
     given = parser.parse_args()
-    seconds = measure(given.data, given.size, given.films)
-    fixed = seconds["a fixed batch in memory"]
-    rows = {name: {"milliseconds": 1000 * one, "ratio": one / fixed} for name, one in seconds.items()}
-    for name, row in rows.items():
-        print(f"{name:30} {row['milliseconds']:7.1f} ms {row['ratio']:6.2f}")
+    spent = measure(given.data, given.size, given.films)
+    fixed = spent["a fixed batch in memory"]
+    names = "milliseconds", "ratio", "processor_milliseconds", "processor_ratio"
+    rows = {}
+    for name, (clock, processor) in spent.items():
+        values = 1000 * clock, clock / fixed[0], 1000 * processor, processor / fixed[1]
+        rows[name] = {key: float(value) for key, value in zip(names, values, strict=True)}
+        print("{:30} {:7.1f} ms {:6.2f}, of the processor {:7.1f} ms {:6.2f}".format(name, *values))
     if given.out:
         given.out.write_text(json.dumps(rows, indent=1) + "\n", "utf-8")
 
