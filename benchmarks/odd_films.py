@@ -127,6 +127,9 @@ def _shapes(deep: np.ndarray) -> Iterator[tuple[str, bytes]]:
     rows = np.ascontiguousarray(deep[::2])
     yield "DICOM, Pixel Aspect Ratio 2\\1", dicom(rows, PixelAspectRatio=["2", "1"])
     yield "DICOM, Imager Pixel Spacing 0.2\\0.1", dicom(rows, ImagerPixelSpacing=["0.2", "0.1"])
+    group, measures = Dataset(), Dataset()
+    measures.PixelSpacing, group.PixelMeasuresSequence = ["0.2", "0.1"], [measures]
+    yield "DICOM, Pixel Spacing 0.2\\0.1 of its frame", dicom(rows, PerFrameFunctionalGroupsSequence=[group])
     for form in ("TIFF", "PNG", "JPEG", "BMP"):
         about = {"quality": 97} if form == "JPEG" else {}
         yield f"{form} of 200 x 100 dpi", picture(eight(rows), form, dpi=(200, 100), **about)
@@ -220,6 +223,9 @@ def _in_three_channels(gray: np.ndarray) -> Iterator[tuple[str, bytes]]:
     for name, tone in (("on blue base", (0.85, 0.95, 1.0)), ("in sepia", (1.35, 1.2, 0.94))):
         toned = np.clip(gray[..., None] * np.array(tone), 0, 255).astype(np.uint8)
         yield f"PNG, film {name}", picture(toned, "PNG")
+    noisy = gray[..., None] * np.array((0.7, 0.8, 0.8)) + (20, 35, 51)
+    noisy += np.random.default_rng(0).normal(0, 4, noisy.shape)
+    yield "PNG, film on blue base with the noise of a scanner", picture(np.clip(noisy, 0, 255).astype(np.uint8), "PNG")
 
 
 def _tiffs(deep: np.ndarray) -> Iterator[tuple[str, bytes]]:
@@ -235,6 +241,7 @@ def _tiffs(deep: np.ndarray) -> Iterator[tuple[str, bytes]]:
     for codec in ("jpeg2000", "png"):
         yield f"TIFF in {codec}", tiff(deep, compression=codec, compressionargs={"level": 0})
     yield "TIFF in JPEG of 12 bits", tiff(deep >> 4, compression="jpeg", compressionargs={"level": 95})
+    yield "TIFF in YCbCr", picture(Image.fromarray(eight(deep)).convert("RGB").convert("YCbCr"), "TIFF")
     yield "TIFF in JPEG XL", tiff(eight(deep), compression="jpegxl")
     unmarked = Image.fromarray(eight(deep)).reduce(2)
     yield (

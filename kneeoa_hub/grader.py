@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from warnings import warn
 
 import numpy as np
 
@@ -199,7 +200,8 @@ class KneeGrader:
     ) -> "pandas.DataFrame":
         """Grade many films into a pandas table with a row for each knee (extra `pandas`).
 
-        It has the columns of `kneeoa grade --csv`. A film that was refused or failed has one row that says why.
+        It has the columns of `kneeoa grade --csv`. A film that was refused or failed has one row that says why. A
+        warning names the files of a folder that were skipped.
 
         Args:
             films: A folder, a film, films as `grade` takes them, or a mapping from names to films. Paths name their
@@ -226,7 +228,9 @@ class KneeGrader:
             raise FilmError('A table is not a list of films; give its column of paths, as in table["film"].')
         several: Iterable[Any] = [films] if is_one_film(films) else films  # type: ignore[assignment]
         if isinstance(films, str | Path):
-            several = films_of([str(films)])[0]
+            several, notes = films_of([str(films)])
+            for note in notes:
+                warn(note, stacklevel=2)
         numbered = (
             (str(film if isinstance(film, str | Path) else number), film) for number, film in enumerate(several)
         )

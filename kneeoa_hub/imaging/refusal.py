@@ -19,7 +19,8 @@ MESSAGES = {
         " again with its full gray scale, or correct the given box."
     ),
     "not-a-radiograph": (
-        "The picture is in colour, so it is not a radiograph. Send the film itself, without colour or annotations."
+        "The picture is in colour, as a photograph of a screen is. Send the film itself, exported from its viewer"
+        " without colour or annotations."
     ),
     "compressed": (
         "The film was compressed so strongly that the signs of osteoarthritis cannot be told from the traces of the"
