@@ -1,6 +1,5 @@
 """Boxes that a caller gives, checked before anything is graded in them."""
 
-import math
 import reprlib
 from collections.abc import Iterable, Sequence
 from numbers import Real
@@ -9,6 +8,9 @@ from ..errors import FilmError
 from .film import Film
 from .letterbox import Box
 from .square import to_square
+
+MOST = 2**31
+"""An edge is smaller than this, and no number at all where it is not finite."""
 
 
 def checked_boxes(boxes: Sequence[Sequence[float]], film: Film) -> tuple[Box, ...]:
@@ -26,10 +28,8 @@ def checked_boxes(boxes: Sequence[Sequence[float]], film: Film) -> tuple[Box, ..
 
 def _checked_box(box: object, film: Film) -> Box:
     edges = tuple(box) if isinstance(box, Iterable) else ()
-    if len(edges) != 4 or not all(isinstance(edge, Real) and math.isfinite(edge) for edge in edges):
-        raise FilmError(
-            f"The box {reprlib.repr(box)} is not four numbers; give boxes=[(left, top, right, bottom), ...]."
-        )
+    if len(edges) != 4 or not all(_is_edge(edge) for edge in edges):
+        raise FilmError(f"The box {_shown(box)} is not four numbers; give boxes=[(left, top, right, bottom), ...].")
     left, top, right, bottom = map(int, edges)
     height, width = film.as_given.shape
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
@@ -38,3 +38,17 @@ def _checked_box(box: object, film: Film) -> Box:
             " left, top, right, bottom."
         )
     return to_square((left, top, right, bottom), film)
+
+
+def _is_edge(edge: object) -> bool:
+    try:
+        return isinstance(edge, Real) and -MOST < float(edge) < MOST
+    except OverflowError:
+        return False
+
+
+def _shown(box: object) -> str:
+    try:
+        return reprlib.repr(box)
+    except ValueError:  # Python writes no number of thousands of digits
+        return "of such large numbers"

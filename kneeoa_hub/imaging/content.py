@@ -27,10 +27,10 @@ def read_content(film: Any, limits: Limits) -> tuple[bytes, str]:
     if isinstance(film, bytes | bytearray | memoryview):
         content, name = bytes(film), "The film"
     elif isinstance(film, str | os.PathLike):
-        path = Path(os.fsdecode(film))
-        content, name = _from_path(path, str(film), limits), path.name
+        path = _path_of(film)
+        content, name = _from_path(path, str(path), limits), path.name
     elif hasattr(film, "read"):
-        name = Path(str(getattr(film, "name", None) or "The film")).name
+        name = _name_of(film)
         content = _from_file(film, name, limits)
     else:
         raise FilmError(f"A {type(film).__name__} is not a film; give a path, bytes, a file, a PIL image or an array.")
@@ -39,6 +39,20 @@ def read_content(film: Any, limits: Limits) -> tuple[bytes, str]:
     if not content:
         raise EmptyFilm(f"{name} is empty (0 bytes); send it again.")
     return content, name
+
+
+def _path_of(film: Any) -> Path:
+    try:
+        return Path(os.fsdecode(film))
+    except Exception as error:  # the caller's own object may raise anything
+        raise FilmError(f"A {type(film).__name__} gives no path ({type(error).__name__}); give a text.") from None
+
+
+def _name_of(file: Any) -> str:
+    try:
+        return Path(str(file.name or "The film")).name
+    except Exception:  # it has none, or the caller's own object raises anything
+        return "The film"
 
 
 def _from_path(path: Path, given: str, limits: Limits) -> bytes:

@@ -160,6 +160,17 @@ class Drips(io.RawIOBase):
         return len(part)
 
 
+class FailingPath(os.PathLike):
+    def __fspath__(self) -> str:
+        return str(1 / 0)
+
+
+class NamelessFile(io.BytesIO):
+    @property
+    def name(self) -> str:
+        return str(1 / 0)
+
+
 @pytest.mark.parametrize(
     ("made", "error", "said"),
     [
@@ -170,6 +181,8 @@ class Drips(io.RawIOBase):
         (lambda: Image.new("L", (0, 0)), errors.FilmTooSmall, "0x0 px"),
         (lambda: io.BufferedWriter(io.BytesIO()), errors.FilmError, "open for reading"),
         (lambda: Drips(b""), errors.EmptyFilm, "0 bytes"),
+        (FailingPath, errors.FilmError, r"gives no path \(ZeroDivisionError\)"),
+        (NamelessFile, errors.EmptyFilm, "The film is empty"),
     ],
 )
 def test_a_closed_or_truncated_input_is_an_error_of_the_package(

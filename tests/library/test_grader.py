@@ -111,6 +111,7 @@ def test_given_boxes_skip_the_locator(grader):
     [
         ([(0, 0, math.nan, 5)], "four numbers"),
         ([(0, 0, math.inf, 5)], "four numbers"),
+        ([(0, 0, 10**5000, 5)], "four numbers"),
         ([(0, 0, 200)], "four numbers"),
         ([(0, 0, 100, None)], "four numbers"),
         (["abcd"], "The box 'abcd' is not four numbers"),
