@@ -2,11 +2,9 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
@@ -22,6 +20,8 @@ from kneeoa_hub.settings import Settings
 
 from ..support.container import ROOT, Image, build, instructions
 from ..support.flask_serving import ready, serving, workers
+from ..support.ports import free_port
+from ..support.waiting import until
 
 BIN = Path(sys.executable).parent
 
@@ -114,8 +114,7 @@ def as_its_user(image: Image) -> dict[str, object]:
 def test_the_image_answers_as_its_user_writes_nothing_and_stops_cleanly(
     image: Image, films: dict[str, Path], tmp_path: Path
 ):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = str(free.getsockname()[1])
+    port = str(free_port())
     # Loopback in place of every address: this is no container. The Hub is a port where nothing listens.
     env = image.env | {"KNEEOA_HOST": "127.0.0.1", "KNEEOA_PORT": port, "HF_ENDPOINT": "http://127.0.0.1:9"}
     env["PATH"] = image.env["PATH"].replace("$PATH", os.defpath)
@@ -125,11 +124,12 @@ def test_the_image_answers_as_its_user_writes_nothing_and_stops_cleanly(
     with (tmp_path / "log").open("w") as log:
         server = subprocess.Popen([python, *image.entrypoint[1:]], stdout=log, stderr=log, **kinds)  # type: ignore[call-overload]
     try:
-        end = time.monotonic() + 60
-        while subprocess.run([python, *image.healthcheck[1:]], capture_output=True, **kinds).returncode:  # type: ignore[call-overload]
-            assert time.monotonic() < end
+
+        def healthy() -> bool:
             assert server.poll() is None, (tmp_path / "log").read_text("utf-8")
-            time.sleep(0.5)
+            return not subprocess.run([python, *image.healthcheck[1:]], capture_output=True, **kinds).returncode  # type: ignore[call-overload]
+
+        until(healthy)
         with films["moderate"].open("rb") as film:
             answer = requests.post(f"http://127.0.0.1:{port}/api/v1/grade", files={"film": film}, timeout=60)
         assert len(answer.json()["films"][0]["knees"]) == 1

@@ -4,8 +4,8 @@ import doctest
 import os
 import signal
 import threading
-import time
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,8 @@ import kneeoa_hub
 from kneeoa_hub.cli import main
 from kneeoa_hub.errors import FilmError, FilmNotFound, MissingExtra, SettingsError
 from kneeoa_hub.imaging.phantom import write_films
+
+from ..support.waiting import until
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -70,17 +72,19 @@ def in_one_process(archive: Path) -> list[dict[str, object]]:
 
 def kill_an_actor(killed: list[int]) -> None:
     """Wait until an actor grades, and kill it; its process is added to `killed`."""
-    for _ in range(2400):
-        for process in Path("/proc").glob("[0-9]*"):
-            try:
-                name = (process / "cmdline").read_bytes()
-            except OSError:
-                continue
+    number = until(grading_actor)
+    os.kill(number, signal.SIGKILL)
+    killed.append(number)
+
+
+def grading_actor() -> int | None:
+    """Return the process of an actor that grades, or None."""
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            name = (process / "cmdline").read_bytes()
             if name.startswith(b"ray::") and b"_PartGrader" in name and b"__init__" not in name:
-                os.kill(int(process.name), signal.SIGKILL)
-                killed.append(int(process.name))
-                return
-        time.sleep(0.05)
+                return int(process.name)
+    return None
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="actors are found by /proc")

@@ -22,11 +22,11 @@ DOCS = (Path(__file__).parents[2] / "docs" / "training.md").read_text("utf-8")
 
 @pytest.mark.slow
 def test_the_example_of_the_docs_trains_the_model_on(grader, monkeypatch):
-    """docs/training.md's own lines, with 8 images of noise and random weights' worth of training."""
-    size = (8, grader.bundle.config.input.height, grader.bundle.config.input.width, 1)
+    """docs/training.md's own lines, with two images of noise."""
+    size = (2, grader.bundle.config.input.height, grader.bundle.config.input.width, 1)
     names = {
         "images": np.random.default_rng(0).standard_normal(size).astype(np.float32),
-        "grades": np.arange(8) % 5,
+        "grades": np.arange(2),
     }
     (code,) = (block.split("```")[0] for block in DOCS.split("```python\n")[1:])
     with eagerly():

@@ -14,6 +14,7 @@ import pytest
 
 from spaces.demo.cleanup import sweep
 
+from ..support.ports import free_port
 from ..support.space_serving import ROOT, launched, upload
 from ..support.waiting import until
 
@@ -35,7 +36,7 @@ def running(folder: Path, seconds: float, *, own: bool = False) -> Iterator[str]
     command = [sys.executable, *(["-m", "spaces.app"] if own else ["-c", QUICK, str(seconds)])]
     environ = os.environ | {
         "PYTHONUNBUFFERED": "1",
-        "GRADIO_SERVER_PORT": str(_free_port()),
+        "GRADIO_SERVER_PORT": str(free_port()),
         "GRADIO_TEMP_DIR": str(folder),
     }
     if own:  # hospitals and desktops set this; Gradio alone would fail at its start
@@ -46,11 +47,6 @@ def running(folder: Path, seconds: float, *, own: bool = False) -> Iterator[str]
         }
     with launched(command, ROOT, environ) as url:
         yield f"{url}/"
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        return free.getsockname()[1]
 
 
 def files(folder: Path) -> list[Path]:

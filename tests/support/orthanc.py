@@ -2,7 +2,6 @@
 
 import json
 import os
-import socket
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,16 +10,11 @@ from pathlib import Path
 
 import requests
 
+from .ports import free_port
 from .waiting import until
 
 PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 ROUTE = Path(__file__).parents[2] / "flask_app" / "node" / "route.lua"
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,6 @@ def site(tmp_path_factory) -> Path:
     return folder
 
 
-def test_the_members_of_the_shipped_bundle_can_be_taken_out(grader):
-    from tuning.training.members import members_of
-
-    members = members_of(grader.bundle)
-    assert len(members) == len(grader.bundle.config.members)
-
-
 @pytest.mark.slow
 def test_recalibrating_keeps_the_weights_and_fits_the_rest(site, loop, tmp_path):
     start = ["adapt", "--from", str(loop / "located"), "--data", f"site={site}", "--out", str(tmp_path)]

@@ -18,7 +18,7 @@ from tuning.data.table import read_films
 from tuning.data.table import write_films as write_table
 
 from ..support.eager import eagerly
-from ..support.loop import ROOT, process, refusal, step
+from ..support.loop import CROSS_DOMAIN, ROBUSTNESS, process, refusal, step
 from ..support.schemas import schema
 from ..support.searches import write_search
 
@@ -76,21 +76,18 @@ def test_a_locator_goes_into_a_bundle_with_its_figures_and_from_there_into_anoth
 
 @pytest.mark.slow
 def test_measures_across_collections_go_into_the_bundle(loop, tmp_path):
-    measured = ROOT / "docs" / "evidence" / "cross-domain" / "cross-domain.json"
-    export = ("export", "--data", loop / "evaluate", "--cross-domain")
-    changed = ROOT / "docs" / "evidence" / "robustness"
-    step(*export, measured, "--robustness", changed, "--out", tmp_path / "bundle")
-    bundle = read_bundle(tmp_path / "bundle")
+    bundle = read_bundle(loop / "located")
     written = json.loads((bundle.folder / "evidence.json").read_text("utf-8"))
     schema("evidence").validate(written)
     assert [row["qwk"] for row in written["cross_domain"]] == [
-        row["qwk"] for row in json.loads(measured.read_text("utf-8"))
+        row["qwk"] for row in json.loads(CROSS_DOMAIN.read_text("utf-8"))
     ]
-    assert written["robustness"] == json.loads((changed / "robustness.json").read_text("utf-8"))
-    assert (bundle.folder / "figures" / "robustness.png").read_bytes() == (changed / "robustness.png").read_bytes()
+    assert written["robustness"] == json.loads((ROBUSTNESS / "robustness.json").read_text("utf-8"))
+    assert (bundle.folder / "figures" / "robustness.png").read_bytes() == (ROBUSTNESS / "robustness.png").read_bytes()
     card = (bundle.folder / "README.md").read_text("utf-8")
     assert "From one collection to another" in card
     assert "Do the grades hold" in card
+    export = ("export", "--data", loop / "evaluate", "--cross-domain")
     message = refusal(*export, loop / "audit" / "audit.json", "--out", tmp_path / "none")
     assert "is not what `python -m benchmarks.cross_domain` writes" in message
     assert not (tmp_path / "none").exists()

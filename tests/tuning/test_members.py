@@ -52,7 +52,9 @@ def test_members_of_a_bundle_make_an_ensemble_by_themselves(audited, grader, tmp
     address, name = str(grader.bundle.folder), grader.bundle.config.members[-1]["name"]
     out = train(audited, tmp_path / "train", TrainSettings(**ALONE, joined=(address,), members=(name,)))
     (member,) = load_members(out)
-    original = next(one for one in members_of(grader.bundle) if one.name == name)
+    shipped = members_of(grader.bundle)
+    assert [one.name for one in shipped] == [one["name"] for one in grader.bundle.config.members]
+    original = next(one for one in shipped if one.name == name)
     assert member.architecture == original.architecture
     assert all(
         np.array_equal(a, b) for a, b in zip(member.network.get_weights(), original.network.get_weights(), strict=True)

@@ -33,6 +33,11 @@ pytestmark = pytest.mark.keras
 ROOT = Path(__file__).parents[2]
 EPOCHS = 6
 STEPS = 2
+ONE_GRAPH = {
+    **{"size": ["96"], "view": ["whole"], "fold": ["True"], "stem": ["conv5"], "block": ["plain"], "blocks": ["1"]},
+    **{"widths": ["16-32-64-128"], "normalisation": ["True"], "pooling": ["average"], "dense": [""]},
+}
+"""Trials of networks whose cost is measured once in a process; they differ in how they are trained."""
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
@@ -136,10 +141,9 @@ def test_a_resumed_training_sees_the_batches_of_an_unbroken_one_in_the_same_orde
 @pytest.mark.skipif(os.name == "nt", reason="a worker notices the end of its chief by its parent")
 def test_a_search_whose_chief_is_killed_keeps_its_trials_and_goes_on_in_one_process(audited, tmp_path):
     out = tmp_path / "search"
-    only = ("size=96", "stem=conv5", "widths=16-32-64-128", "blocks=1", "pooling=average", "dense=", "view=whole")
     command = [
         *("search", "--data", audited, "--out", out, "--tuner", "random", "--trials", 3, "--epochs", 1, "--films", 40),
-        *(f"--only={choice}" for choice in only),
+        *(f"--only={choice}={value}" for choice, (value,) in ONE_GRAPH.items()),
     ]
 
     def finished() -> list[Path]:
@@ -169,8 +173,7 @@ def test_two_searches_with_the_default_seed_find_the_same(audited, tmp_path):
     from tuning.search import search
     from tuning.searching.settings import SearchSettings
 
-    only = {"size": ["96"], "stem": ["conv5"], "widths": ["16-32-64-128"], "blocks": ["1"], "dense": [""]}
-    small = SearchSettings("random", trials=2, epochs=1, films=20, validation_films=20, batch=10, only=only)
+    small = SearchSettings("random", trials=2, epochs=1, films=20, validation_films=20, batch=10, only=ONE_GRAPH)
     measured = ("milliseconds", "seconds", "ended")
     with eagerly():
         for name, settings in (("first", small), ("second", small), ("other", replace(small, seed=1, trials=1))):

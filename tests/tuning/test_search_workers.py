@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ import pytest
 from kneeoa_hub.errors import KneeOAError
 
 from ..support.formula import SLOW
+from ..support.ports import free_port
 from ..support.search_runs import ONLY, found, oracle_in, search_without_report, settings_for
 from ..support.waiting import until
 
@@ -114,9 +114,7 @@ def test_a_chief_and_three_workers_find_what_one_process_does_though_one_of_them
     from tuning.searching.settings import RunSettings
 
     monkeypatch.setattr(live, "LOST_S", 3.0)  # the worker that is killed does not come back
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     settings, out = settings_for("random", trials=8), tmp_path / "search"
     search_without_report(audited, tmp_path / "alone", settings, monkeypatch)
     monkeypatch.setattr(tuning.search, "write_report", lambda *_, **__: None)

@@ -151,7 +151,7 @@ def members_of(bundle: Bundle) -> list[Member]:
             Member(entry.get("name", f"winner-{number}"), architecture, build(architecture, published=False))
         )
         members[-1].network.set_weights(whole.get_layer(f"member_{number}").get_weights())
-    size = (8, bundle.config.input.height, bundle.config.input.width, 1)
+    size = (2, bundle.config.input.height, bundle.config.input.width, 1)
     noise = np.random.default_rng(0).standard_normal(size).astype(np.float32)
     again = assemble(members, bundle.config.input, bundle.config.temperature, bundle.config.decision)
     difference = np.abs(np.asarray(again(noise)["probabilities"]) - np.asarray(whole(noise)["probabilities"])).max()

@@ -29,7 +29,8 @@ from kneeoa_hub.settings import Settings
 from ...support.dicom_films import study
 from ...support.flask_requests import token_of
 from ...support.node_queue import take
-from ...support.orthanc import PLUGIN, Orthanc, free_port, orthanc
+from ...support.orthanc import PLUGIN, Orthanc, orthanc
+from ...support.ports import free_port
 from ...support.waiting import until
 
 KEY, DIGEST = new_key()

@@ -1,0 +1,19 @@
+"""A port for a server that is told its port before it starts."""
+
+import random
+import socket
+
+PORTS = range(20_000, 32_000)
+"""Below the ports that Linux gives to outgoing connections, of which other tests make thousands meanwhile."""
+
+
+def free_port() -> int:
+    """Return a port of this machine on which nothing listens."""
+    for port in random.sample(PORTS, 100):
+        with socket.socket() as listener:
+            try:
+                listener.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no port is free")
