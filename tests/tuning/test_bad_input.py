@@ -55,7 +55,7 @@ def said(capsys) -> str:
             ["train", "--data", "AUDIT", "--architecture", "vgg"],
             2,
             (
-                "--architecture vgg: choose winner, a trial's number, or one of residual, folded, folded-fine,"
+                "--architecture vgg: choose winner, chosen, a trial's number, or one of residual, folded, folded-fine,"
                 " folded-joint-line, joint-line, baseline-2023"
             ),
         ),

@@ -92,7 +92,7 @@ def test_a_short_training_replaces_the_initial_statistics_of_normalisation(searc
         ("0000@large", "choose among"),
         ("0001@128", "can't be enlarged"),
         ("baseline-2023@512", "can't be enlarged"),
-        ("unheard-of@128", "choose winner, a trial's number"),
+        ("unheard-of@128", "choose winner, chosen, a trial's number"),
     ],
 )
 def test_a_network_that_cannot_be_enlarged_is_refused(searched, tmp_path, name, message):
