@@ -22,7 +22,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     Files that need Keras keep a processor busy; those that start servers and browsers wait for a good part of their
     time. The two kinds take turns, so that one process of the run computes while another one waits. Of the files that
-    need the output of the whole loop, one begins and makes it. The others come after the other files that need Keras,
+    need the output of the whole loop, one begins and makes it. The others come after half of the files that need Keras,
     so that no process waits for the loop. The quick tests of the library are the last.
     """
     for item in items:
@@ -34,8 +34,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         path for path in files if {"flask_app", "spaces"} & set(path.parts)
     }
     of_loop = [path for path in files if path in {item.path for item in items if "loop" in _fixtures(item)}]
-    first, last = of_loop[:1], of_loop[1:]
-    computing = [*first, *(path for path in files if path in keras and path not in of_loop), *last]
+    others = [path for path in files if path in keras and path not in of_loop]
+    half = len(others) // 2
+    computing = [*of_loop[:1], *others[:half], *of_loop[1:], *others[half:]]
     serving = [path for path in files if path in waiting and path not in computing]
     turns = {path: number / len(group) for group in (computing, serving) for number, path in enumerate(group)}
     items.sort(key=lambda item: turns.get(item.path, 1.0))

@@ -7,7 +7,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def until(happened: Callable[[], T], seconds: float = 400) -> T:
+def until(happened: Callable[[], T | None], seconds: float = 400) -> T:
     """Return the first true answer of a condition, which is asked fifty times a second.
 
     seconds: after which it fails; generous, since the machine may be busy with something else.
