@@ -179,10 +179,10 @@ def main() -> None:
     """Measure, print the outcome, and write it where that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True, help="the folder with the archives")
-    parser.add_argument("--graph", type=Path, help="markers.onnx; the package's own by default")
+    parser.add_argument("--networks", type=Path, help="a folder with the two networks; the package's own by default")
     parser.add_argument("--out", type=Path, help="write the outcome to this file")
     given = parser.parse_args()
-    reader = MarkerReader(path=given.graph) if given.graph else MarkerReader()
+    reader = MarkerReader(folder=given.networks) if given.networks else MarkerReader()
     text = json.dumps(asdict(measure(given.data, reader, from_pretrained())), indent=1) + "\n"
     print(text)
     if given.out:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -290,7 +291,9 @@ class KneeGrader:
             refused = refuse("not-a-knee", float(distances.min()))
         if refused and not force:
             return self._report(film, refused)
-        sides, warnings = knee_sides(film, screening, self._read_markers(screening.film.pixels))
+        sides, warnings = knee_sides(
+            film, screening, partial(self._read_markers, screening.film.pixels, screening.boxes)
+        )
         knees = tuple(
             self._knee(box, region, side, fitted.content, *values)
             for box, region, side, fitted, *values in zip(

@@ -36,9 +36,9 @@ def run_locator(options: argparse.Namespace) -> str:
 
 def markers_options(step: argparse.ArgumentParser) -> None:
     """Add the options of the step markers."""
-    step.add_argument("--films", type=count, default=200, help="films composed from training knees (default 200)")
+    step.add_argument("--films", type=count, default=150, help="films composed from training knees (default 150)")
     step.add_argument("--parts", type=count, default=5000, help="parts of these, with markers (default 5000)")
-    step.add_argument("--test-films", type=count, default=60, help="films to measure on (default 60)")
+    step.add_argument("--test-films", type=count, default=80, help="films to measure on (default 80)")
     step.add_argument("--seed", type=seed, default=0, help="seed of the draws and the weights (default 0)")
 
 

@@ -30,7 +30,7 @@ from .run.estimates import exact, proportion
 from .run.weights import save_weights
 from .synthetic import negatives
 from .synthetic.negatives import Films
-from .training.schedule import warmup_cosine
+from .training.schedule import optimizer
 
 SIDE = 128
 """Pixels per side of the network's input."""
@@ -177,9 +177,8 @@ def _train(pictures: np.ndarray, classes: np.ndarray, out: Path, settings: GateS
     keras.utils.set_random_seed(settings.seed)
     model = build(SIDE)
     batches = max(1, len(classes) // BATCH)
-    schedule = warmup_cosine(LEARNING_RATE, settings.epochs * batches)
     model.compile(
-        keras.optimizers.AdamW(schedule, weight_decay=0.01, clipnorm=5.0),  # pyright: ignore[reportArgumentType]
+        optimizer(LEARNING_RATE, settings.epochs * batches),  # pyright: ignore[reportArgumentType]
         keras.losses.CategoricalCrossentropy(label_smoothing=0.02),
         metrics=["accuracy"],
     )

@@ -31,7 +31,7 @@ from .networks.locator_net import build, loss, write_onnx
 from .run import steps
 from .synthetic.compose import TRAINING, Knee, compose
 from .synthetic.locator_examples import Examples, is_crop, load_examples, make_examples, read_knees, varied_batch
-from .training.schedule import warmup_cosine
+from .training import short
 
 RESULT = "locator.json"
 LARGEST_MEGABYTES = 2.0
@@ -46,29 +46,25 @@ COMPOSED = "examples.npz"
 
 
 @dataclass(frozen=True)
-class LocatorSettings:
+class LocatorSettings(short.ShortTraining):
     """The options of the locator's training.
 
     Attributes:
         films: Films composed for training; crops and phantoms are added, see `locator_examples`.
-        epochs: Passes over all of them.
-        batch: Films of one step.
-        learning_rate: The highest learning rate.
         side: Pixels per side of the input.
         test_films: Films composed to measure on.
         made_films: Synthetic films of each kind that is to be refused or put right, to measure on.
-        seed: Seed of the draws and the weights.
         grader: Address of the bundle that grades what was found; None is the shipped one.
     """
 
-    films: int = 4500
     epochs: int = 12
     batch: int = 32
     learning_rate: float = 2e-3
+    seed: int = 0
+    films: int = 4500
     side: int = 192
     test_films: int = 1500
     made_films: int = 200
-    seed: int = 0
     grader: str | None = None
 
 
@@ -152,18 +148,14 @@ def train(examples: Examples, config: InputConfig, settings: LocatorSettings) ->
         config: The size of the network's input.
         settings: Epochs, batch, learning rate and seed.
     """
-    keras.utils.set_random_seed(settings.seed)
-    rng = np.random.default_rng([settings.seed, 1])
-    model = build(config)
-    batches = max(1, len(examples) // settings.batch)
-    schedule = warmup_cosine(settings.learning_rate, settings.epochs * batches)
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=0.01, clipnorm=5.0)  # pyright: ignore[reportArgumentType]
-    # Compiling takes longer than it saves in so short a training.
-    model.compile(optimizer, loss, jit_compile=False)  # pyright: ignore[reportArgumentType]
-    order = np.concatenate([rng.permutation(len(examples))[: batches * settings.batch] for _ in range(settings.epochs)])
-    for rows in steps.progress(order.reshape(-1, min(settings.batch, len(examples))), "locator: training"):
-        model.train_on_batch(*varied_batch(examples, rows, config, rng))
-    return model
+    return short.train(
+        lambda: build(config),
+        loss,
+        settings,
+        len(examples),
+        lambda rows, rng: varied_batch(examples, rows, config, rng),
+        "locator: training",
+    )
 
 
 def choose_threshold(

@@ -1,62 +1,70 @@
-"""Outside the loop: the reader of burnt-in markers, a small network that finds the letters R and L on a film.
+"""Outside the loop: the reader of burnt-in markers, two small networks that find and read the letters R and L.
 
     python -m tuning markers --data runs/audit --out runs/markers
 
 Trains on markers that are laid on films composed from training knees, and measures on other fonts, on films composed
-from validation knees. Writes markers.onnx and markers.json. The package has the network at
-kneeoa_hub/imaging/markers.onnx; no bundle has it, since no grade follows from it.
+from validation knees. Writes markers_find.onnx, markers_read.onnx and markers.json. The package has the networks in
+kneeoa_hub/imaging; no bundle has them, since no grade follows from them.
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import keras
 import numpy as np
 
 from kneeoa_hub.files import replacing
-from kneeoa_hub.imaging.markers import INPUT, Marker, MarkerReader
+from kneeoa_hub.imaging.markers import FINDER, LETTERS, READER, SIDE, STRIDE, Marker, MarkerReader, peaks
 
 from .data.table import read_films
 from .locator import single_knees
-from .networks.markers_net import build, loss, write_onnx
+from .networks import markers_net
 from .run import steps
+from .synthetic import markers as synthetic
 from .synthetic.locator_examples import read_knees
-from .synthetic.markers import MarkedFilm, backgrounds, marked, targets
-from .training.schedule import warmup_cosine
+from .synthetic.markers import REDUCED, MarkedFilm, backgrounds, marked
+from .training import short
 
-GRAPH, RESULT = "markers.onnx", "markers.json"
+RESULT = "markers.json"
 KNEES = 400
 """Knees from which films are composed."""
-THRESHOLDS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
+THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 """Probabilities from which a letter may be read. `imaging.markers.SURE` is chosen by the results."""
-NEAR = 0.6
-"""A letter is found where it is read within this proportion of its height."""
+NEAR = 0.8
+"""A letter is found where it is read within this proportion of its height, and 6 pixels."""
+AT_ONCE = 64
+"""Parts of films in which letters are looked for at once."""
+EVEN_FAINT = 0.1
+"""Probability from which the reader learns from a place that the finder names."""
+JITTER = 5.0
+"""Pixels by which a window may be beside the place that was found."""
+
+READING = short.ShortTraining(epochs=7, batch=64, learning_rate=3e-3, seed=0)
+"""The training of the reader."""
 
 
 @dataclass(frozen=True)
-class MarkerSettings:
-    """The options of the training.
+class MarkerSettings(short.ShortTraining):
+    """The options of the finder's training, and of both.
 
     Attributes:
         films: Films composed for training.
         parts: Parts of these, with markers.
         side: Pixels of such a part.
-        epochs: Passes over the parts.
-        batch: Parts of one step.
-        learning_rate: The highest learning rate.
+        reading: The options of the reader's training.
         test_films: Films composed to measure on, with markers on one part of each.
-        seed: Of the draws and the weights.
     """
 
-    films: int = 200
+    epochs: int = 5
+    batch: int = 16
+    learning_rate: float = 4e-3
+    seed: int = 0
+    films: int = 150
     parts: int = 5000
     side: int = 192
-    epochs: int = 6
-    batch: int = 8
-    learning_rate: float = 3e-3
-    test_films: int = 60
-    seed: int = 0
+    reading: short.ShortTraining = READING
+    test_films: int = 80
 
 
 @dataclass(frozen=True)
@@ -80,8 +88,18 @@ class Reading:
     invented: int
 
 
+@dataclass(frozen=True)
+class Place:
+    """A place on a part of a film, by the number of the part, and the class of the window about it."""
+
+    part: int
+    x: float
+    y: float
+    letter: int
+
+
 def markers(audit: Path, out: Path, settings: MarkerSettings = MarkerSettings()) -> Path:
-    """Train, measure, and write markers.onnx and markers.json to `out`; return it.
+    """Train, measure, and write the networks and markers.json to `out`; return it.
 
     Args:
         audit: Output folder of the audit.
@@ -100,46 +118,84 @@ def markers(audit: Path, out: Path, settings: MarkerSettings = MarkerSettings())
     for split in ("train", "val"):
         found = single_knees(audit, films, split)
         knees[split] = read_knees([found[place] for place in rng.permutation(len(found))[:KNEES]])
-    if not (out / GRAPH).exists():
-        model = train(backgrounds(knees["train"], "train", settings.films, settings.seed), settings)
-        with replacing(out / GRAPH) as part:
-            write_onnx(model, part)
+    if not (out / READER).exists():
+        train(backgrounds(knees["train"], "train", settings.films, settings.seed), out, settings)
     composed = backgrounds(knees["val"], "val", settings.test_films, settings.seed)
-    steps.write_json(out / RESULT, [asdict(one) for one in measure(out / GRAPH, composed, rng)])
+    steps.write_json(out / RESULT, [asdict(one) for one in measure(out, composed, rng)])
     return out
 
 
-def train(films: Sequence[np.ndarray], settings: MarkerSettings) -> keras.Model:
-    """Return the network after `settings.epochs` over parts of the films with markers, with new grays every time."""
-    keras.utils.set_random_seed(settings.seed)
+def train(films: Sequence[np.ndarray], out: Path, settings: MarkerSettings) -> None:
+    """Write the finder, and then the reader, which learns from the places that the finder finds.
+
+    Args:
+        films: Composed films without markers.
+        out: Where the networks go.
+        settings: The options.
+    """
     rng = np.random.default_rng([settings.seed, 1])
-    places = rng.integers(0, len(films), settings.parts)
-    drawn = steps.progress(places, "markers: drawing")
+    drawn = steps.progress(rng.integers(0, len(films), settings.parts), "markers: drawing")
     parts = [marked(films[place], "train", settings.side, rng) for place in drawn]
-    wanted = targets(parts, settings.side)
-    model = build()
-    batches = max(1, settings.parts // settings.batch)
-    schedule = warmup_cosine(settings.learning_rate, settings.epochs * batches)
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=0.01, clipnorm=5.0)  # pyright: ignore[reportArgumentType]
-    model.compile(optimizer, loss, jit_compile=False)  # pyright: ignore[reportArgumentType]
-    order = [rng.permutation(settings.parts)[: batches * settings.batch] for _ in range(settings.epochs)]
-    for rows in steps.progress(np.concatenate(order).reshape(-1, settings.batch), "markers: training"):
-        images = np.stack([_standardised(parts[row].pixels, rng) for row in rows])[..., None]
-        model.train_on_batch(images, wanted[rows])
-    return model
+    wanted = synthetic.finder_targets(parts, settings.side)
+
+    def finder_batch(rows: np.ndarray, rng: np.random.Generator) -> short.Batch:
+        return np.stack([synthetic.finder_input(parts[row].pixels, rng) for row in rows]), wanted[rows]
+
+    finder = short.train(
+        markers_net.build_finder, markers_net.finder_loss, settings, len(parts), finder_batch, "markers: finder"
+    )
+    places = _places(finder, parts, rng)
+    classes = np.eye(1 + len(LETTERS), dtype=np.float32)
+
+    def reader_batch(rows: np.ndarray, rng: np.random.Generator) -> short.Batch:
+        chosen = [places[row] for row in rows]
+        beside = rng.uniform(-JITTER, JITTER, (len(rows), 2))
+        seen = [
+            synthetic.reader_input(parts[one.part], one.x + x, one.y + y, rng)
+            for one, (x, y) in zip(chosen, beside, strict=True)
+        ]
+        return np.stack(seen), classes[[one.letter for one in chosen]]
+
+    reader = short.train(
+        markers_net.build_reader,
+        markers_net.reader_loss(),
+        replace(settings.reading, seed=settings.seed),
+        len(places),
+        reader_batch,
+        "markers: reader",
+    )
+    for model, name, write in ((finder, FINDER, markers_net.write_finder), (reader, READER, markers_net.write_reader)):
+        with replacing(out / name) as part:
+            write(model, part)
 
 
-def measure(graph: Path, films: Sequence[np.ndarray], rng: np.random.Generator) -> list[Reading]:
+def _places(finder: keras.Model, parts: Sequence[MarkedFilm], rng: np.random.Generator) -> list[Place]:
+    """Return the places from which the reader learns: what the finder finds, what was laid, and one at random."""
+    made, pitch = [], REDUCED * STRIDE
+    starts = range(0, len(parts), AT_ONCE)
+    for start in steps.progress(starts, "markers: finding"):
+        several = parts[start : start + AT_ONCE]
+        heat = finder.predict_on_batch(np.stack([synthetic.finder_input(one.pixels, rng) for one in several]))
+        for number, (part, of_part) in enumerate(zip(several, np.asarray(heat)[..., 0], strict=True), start):
+            found = [((x + 0.5) * pitch, (y + 0.5) * pitch) for x, y in peaks(of_part, EVEN_FAINT)]
+            found += [(one.x, one.y) for one in part.laid]
+            found.append(tuple(rng.uniform(0, part.pixels.shape[0], 2)))
+            classes = [(place, synthetic.seen_letter(part, *place)) for place in found]
+            made += [Place(number, *place, letter) for place, letter in classes if letter is not None]
+    return made
+
+
+def measure(folder: Path, films: Sequence[np.ndarray], rng: np.random.Generator) -> list[Reading]:
     """Return what the reader makes of markers in the fonts of the validation, by each of THRESHOLDS.
 
     Args:
-        graph: Its network.
+        folder: The folder of its networks.
         films: Composed films, each of which is read once, with markers on it.
         rng: Draws the markers.
     """
-    reader = MarkerReader(path=graph, sure=THRESHOLDS[0])
-    parts = [marked(film, "val", INPUT.height, rng) for film in films]
-    read = [reader(part.pixels) for part in steps.progress(parts, "markers: measuring")]
+    reader = MarkerReader(folder=folder, sure=THRESHOLDS[0])
+    parts = [marked(film, "val", SIDE, rng) for film in films]
+    read = [reader(part.pixels.astype(np.float32)) for part in steps.progress(parts, "markers: measuring")]
     return [_reading(parts, read, sure) for sure in THRESHOLDS]
 
 
@@ -148,16 +204,10 @@ def _reading(parts: Sequence[MarkedFilm], read: Sequence[Sequence[Marker]], sure
     letters = found = confused = invented = 0
     for part, every in zip(parts, read, strict=True):
         left = [marker for marker in every if marker.probability >= sure]
-        for letter, x, y, height in part.letters:
-            near = [one for one in left if np.hypot(one.x - x, one.y - y) <= NEAR * height]
-            found += any(one.letter == letter for one in near)
-            confused += any(one.letter != letter for one in near)
+        for laid in part.letters:
+            near = [one for one in left if np.hypot(one.x - laid.x, one.y - laid.y) <= 6 + NEAR * laid.height]
+            found += any(one.letter == laid.letter for one in near)
+            confused += any(one.letter != laid.letter for one in near)
             left = [one for one in left if one not in near]
         letters, invented = letters + len(part.letters), invented + len(left)
     return Reading(sure, letters, found, confused, len(parts), invented)
-
-
-def _standardised(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a part as the network sees it, with a mean and a deviation as they are in other parts of a film."""
-    deviation = max(float(pixels.std()), rng.uniform(0.12, 0.25))
-    return ((pixels - pixels.mean()) / deviation * rng.uniform(0.75, 1.25) + rng.normal(0, 0.4)).astype(np.float32)

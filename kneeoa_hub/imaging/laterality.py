@@ -1,6 +1,6 @@
 """Laterality: which knee of the patient each knee of a film is, as far as the film allows to say."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from .dicom_header import SIDES
 from .film import Film
@@ -37,8 +37,12 @@ OPPOSITE = {"L": "R", "R": "L"}
 """The opposite direction of the two that matter for the side."""
 
 
+ReadMarkers = Callable[[], Sequence[Marker]]
+"""Reads the letters of a film. It is asked only where a letter could say something."""
+
+
 def knee_sides(
-    film: Film, screening: Screening, markers: Sequence[Marker] = ()
+    film: Film, screening: Screening, read_markers: ReadMarkers = tuple
 ) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
     """Say the side of each graded knee.
 
@@ -50,7 +54,7 @@ def knee_sides(
     Args:
         film: The film as it was given, with what its header says.
         screening: Its knees.
-        markers: The letters that were read on `screening.film`.
+        read_markers: Reads the letters on `screening.film`.
 
     Returns:
         "left", "right" or None for each of `screening.boxes`, and the warnings about them.
@@ -58,7 +62,8 @@ def knee_sides(
     boxes = screening.boxes
     found, unknown = {*boxes, *screening.doubtful}, (None,) * len(boxes)
     if len(found) == 1:
-        side, warnings = _side_of_one(film.side, _letter_beside(markers, boxes[0], screening.film.width))
+        of_one_leg = screening.film.width <= ONE_LEG * (boxes[0][2] - boxes[0][0])
+        side, warnings = _side_of_one(film.side, read_markers() if of_one_leg else ())
         return (side,) * len(boxes), warnings
     if film.side:  # it may be the side of a knee that was left out
         return unknown, (SEVERAL_KNEES_WARNING.format(side=film.side),)
@@ -67,7 +72,7 @@ def knee_sides(
     if boxes[0][2] > boxes[1][0]:
         return unknown, (STACKED_WARNING,)
     turns = screening.pose[0]
-    said, read = right_of_upright(film, turns), _right_by_markers(markers, boxes[0], boxes[1])
+    said, read = right_of_upright(film, turns), _right_by_markers(read_markers(), boxes[0], boxes[1])
     said = said if said in OPPOSITE else ""
     contradiction = (CONTRADICTION,) if said and read == OPPOSITE[said] else ()
     if (said or read) == "R":
@@ -78,18 +83,13 @@ def knee_sides(
     return ("right", "left"), (warning,)
 
 
-def _side_of_one(said: str | None, letter: str) -> tuple[str | None, tuple[str, ...]]:
-    """Return the side of the one knee of a film by header and marker, and warnings."""
-    read = SIDES.get(letter)
+def _side_of_one(said: str | None, markers: Sequence[Marker]) -> tuple[str | None, tuple[str, ...]]:
+    """Return the side of the one knee of a film by header and markers, and warnings. Two letters say nothing."""
+    letters = {marker.letter for marker in markers}
+    read = SIDES[letters.pop()] if len(letters) == 1 else None
     if said:
         return said, (CONTRADICTION,) if read and read != said else ()
     return read, (MARKERS_WARNING,) if read else ()
-
-
-def _letter_beside(markers: Sequence[Marker], box: Box, width: int) -> str:
-    """Return the letter of the markers beside a knee, "" where there is none, or where it may be of another leg."""
-    letters = {marker.letter for marker in markers}
-    return letters.pop() if len(letters) == 1 and width <= ONE_LEG * (box[2] - box[0]) else ""
 
 
 def _right_by_markers(markers: Sequence[Marker], first: Box, second: Box) -> str:

@@ -1,37 +1,50 @@
 """Burnt-in markers: the letters R and L that a radiographer lays on the cassette, or adds at the console.
 
-The network `markers.onnx` beside this module reads them. `python -m tuning markers` trains it on composed films. No
-grade follows from a letter, so the network is part of the package and not of a bundle.
+A finder looks for letters on the reduced film, and a reader looks at the places that it names, at the film's own
+resolution. Their networks, `markers_find.onnx` and `markers_read.onnx`, are beside this module; `python -m tuning
+markers` trains them on composed films. No grade follows from a letter, so they are part of the package and not of a
+bundle.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from ..bundle import InputConfig
 from ..runtime import Graph, open_graph
-from .locate import locator_input
+from .letterbox import LEAST_SPREAD, Box
+from .percentiles import percentiles
 
-GRAPH = Path(__file__).parent / "markers.onnx"
-INPUT = InputConfig(768, 768, low=0.5, high=99.8)
-"""The film as the network sees it. A letter is 8 to 32 pixels high there."""
+FINDER, READER = "markers_find.onnx", "markers_read.onnx"
+SIDE = 768
+"""Pixels of a film's longer side at which a letter is 8 to 34 pixels high."""
+INPUT = InputConfig(SIDE // 2, SIDE // 2, low=0.5, high=99.8)
+"""The film as the finder sees it."""
+WINDOW = 56
+"""Pixels of the side of what the reader sees of a place, on a film of SIDE."""
 LETTERS = ("R", "L")
-"""The letters, in the order of the network's channels behind that of the background."""
-OUTPUT = "letters"
+"""The letters, in the order of the reader's outputs behind that of no letter."""
+PLACES_OUTPUT, LETTERS_OUTPUT = "places", "letters"
 STRIDE = 4
-"""Pixels of the input for each cell of the output."""
+"""Pixels of the finder's input for each cell of its output."""
+WORTH_READING = 0.4
+"""Probability of a letter from which a place is read."""
+MOST_PLACES = 6
+"""Most places that are read on a film, the likeliest ones."""
 SURE = 0.9
-"""Probability of a letter from which it is read. See docs/benchmarks.md for what this misses, and reads wrongly."""
-APART = 8
-"""Cells between two markers at least."""
-MOST = 6
-"""Most markers that are read on a film."""
+"""Probability of a letter from which it is read. docs/pacs.md says what this misses, and reads wrongly."""
+APART = 3
+"""Cells between two places at least."""
 REDUCED_TO = 1.25
-"""A large film is first reduced by leaving out rows and columns, to at least this many times the network's input."""
+"""Rows and columns are left out first, down to this many times what finder and reader see of a film."""
 LEAST_SIDE = 400
 """A film whose longer side is shorter is not searched: it is the crop of a joint, without a marker."""
+JOINT = 0.8
+"""The middle of a knee's box, of this proportion of its sides, is not searched: no marker lies on a joint."""
 
 
 @dataclass(frozen=True)
@@ -56,43 +69,98 @@ class MarkerReader:
 
     Args:
         threads: Threads of one forward pass. 0 lets onnxruntime choose.
-        path: The network; by default the one of the package.
+        folder: The folder of the networks; by default that of the package.
         sure: Probability from which a letter is read.
     """
 
-    def __init__(self, threads: int = 0, path: Path = GRAPH, sure: float = SURE):
-        self._threads, self._path, self._sure = threads, path, sure
+    def __init__(self, threads: int = 0, folder: Path = Path(__file__).parent, sure: float = SURE):
+        self._threads, self._folder, self._sure = threads, folder, sure
 
-    def __call__(self, pixels: np.ndarray) -> tuple[Marker, ...]:
-        """Return the markers of an upright film [H,W] with bright bone, the surest first."""
-        if max(pixels.shape) < LEAST_SIDE:
+    def __call__(self, pixels: np.ndarray, knees: Sequence[Box] = ()) -> tuple[Marker, ...]:
+        """Return the markers of an upright film [H,W] with bright bone, the surest first.
+
+        Args:
+            pixels: The film.
+            knees: The boxes of its knees.
+        """
+        places = self.places(pixels, knees) if max(pixels.shape) >= LEAST_SIDE else []
+        if not places:
             return ()
-        step = max(1, int(max(pixels.shape) / (REDUCED_TO * INPUT.width)))
-        image, scale, (left, top) = locator_input(pixels[::step, ::step], INPUT)
-        scale /= step
-        (letters,) = self._graph.run((OUTPUT,), image[None])
-        return tuple(
-            Marker(
-                letter,
-                (STRIDE * (column + 0.5) - left) / scale,
-                (STRIDE * (row + 0.5) - top) / scale,
-                probability,
-            )
-            for letter, row, column, probability in _peaks(letters[0], self._sure)
+        reach = WINDOW / 2 * max(pixels.shape) / SIDE
+        seen = np.stack([window(pixels, x, y, reach) for x, y in places])
+        (probabilities,) = self._reader.run((LETTERS_OUTPUT,), seen)
+        read = (
+            Marker(LETTERS[row.argmax()], x, y, float(row.max()))
+            for (x, y), row in zip(places, probabilities[:, 1:], strict=True)
         )
+        return tuple(sorted((one for one in read if one.probability >= self._sure), key=lambda one: -one.probability))
+
+    def places(self, pixels: np.ndarray, knees: Sequence[Box] = ()) -> list[tuple[float, float]]:
+        """Return column and row of the places on a film that may be letters, the likeliest first."""
+        scale = INPUT.width / max(pixels.shape)
+        (heat,) = self._finder.run((PLACES_OUTPUT,), _reduced(pixels, scale)[None])
+        outside = heat[0, ..., 0].copy()
+        for left, top, right, bottom in knees:
+            rows, columns = (
+                slice(*(round(scale / STRIDE * (middle + sign * half)) for sign in (-1, 1)))
+                for middle, half in (
+                    ((top + bottom) / 2, JOINT * (bottom - top) / 2),
+                    ((left + right) / 2, JOINT * (right - left) / 2),
+                )
+            )
+            outside[rows, columns] = 0
+        return [(STRIDE * (x + 0.5) / scale, STRIDE * (y + 0.5) / scale) for x, y in peaks(outside)]
 
     @cached_property
-    def _graph(self) -> Graph:
-        return open_graph(self._path, (INPUT.height, INPUT.width), (OUTPUT,), self._threads)
+    def _finder(self) -> Graph:
+        return open_graph(self._folder / FINDER, (INPUT.height, INPUT.width), (PLACES_OUTPUT,), self._threads)
+
+    @cached_property
+    def _reader(self) -> Graph:
+        return open_graph(self._folder / READER, (WINDOW, WINDOW), (LETTERS_OUTPUT,), self._threads)
 
 
-def _peaks(letters: np.ndarray, sure: float) -> list[tuple[str, int, int, float]]:
-    """Return letter, row, column and probability of the highest peaks in [h,w,3] from `sure` on, each of them once."""
-    heat, found = letters[..., 1:].copy(), []
-    while len(found) < MOST:
-        row, column, channel = np.unravel_index(int(np.argmax(heat)), heat.shape)
-        if heat[row, column, channel] < sure:
+def window(pixels: np.ndarray, x: float, y: float, reach: float) -> np.ndarray:
+    """Return what the reader sees of a place: float32 [WINDOW,WINDOW,1] of mean 0 and standard deviation 1.
+
+    The contrast of a letter is that of its surroundings, not of the film: a dark letter may lie on a light ground.
+
+    Args:
+        pixels: The film [H,W].
+        x: Column of the middle.
+        y: Row of the middle.
+        reach: Pixels of the film from the middle to each edge.
+    """
+    step = max(1, int(2 * reach / (REDUCED_TO * WINDOW)))
+    rows, columns = (
+        np.clip(np.arange(round(middle - reach), round(middle + reach), step), 0, length - 1)
+        for middle, length in ((y, pixels.shape[0]), (x, pixels.shape[1]))
+    )
+    part = Image.fromarray(pixels[rows[:, None], columns].astype(np.float32))
+    seen = np.asarray(part.resize((WINDOW, WINDOW), Image.Resampling.BILINEAR), np.float64)  # of any unit
+    return ((seen - seen.mean()) / max(float(seen.std()), LEAST_SPREAD)).astype(np.float32)[..., None]
+
+
+def peaks(heat: np.ndarray, least: float = WORTH_READING) -> list[tuple[int, int]]:
+    """Return column and row of the highest peaks of [h,w] from `least` on, each of them once."""
+    left, found = heat.copy(), []
+    while len(found) < MOST_PLACES:
+        row, column = divmod(int(left.argmax()), left.shape[1])
+        if left[row, column] < least:
             break
-        found.append((LETTERS[channel], int(row), int(column), float(heat[row, column, channel])))
-        heat[max(0, row - APART) : row + APART + 1, max(0, column - APART) : column + APART + 1] = 0
+        found.append((column, row))
+        left[max(0, row - APART) : row + APART + 1, max(0, column - APART) : column + APART + 1] = 0
     return found
+
+
+def _reduced(pixels: np.ndarray, scale: float) -> np.ndarray:
+    """Return a film as the finder sees it, in the upper left corner of its input: float32 [h,w,1], standardised."""
+    step = max(1, int(1 / (scale * REDUCED_TO)))
+    coarse = np.ascontiguousarray(pixels[::step, ::step], np.float32)
+    low, high = map(float, percentiles(coarse[::2, ::2], (INPUT.low, INPUT.high)))
+    height, width = (min(INPUT.width, max(1, round(length * scale))) for length in pixels.shape)
+    fine = np.asarray(Image.fromarray(coarse).resize((width, height), Image.Resampling.BILINEAR))
+    fine = (np.clip(fine, low, high) - low) / max(high - low, LEAST_SPREAD)
+    seen = np.zeros((INPUT.height, INPUT.width, 1), np.float32)
+    seen[:height, :width, 0] = (fine - fine.mean()) / max(float(fine.std()), 1 / 255)
+    return seen

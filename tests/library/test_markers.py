@@ -29,21 +29,30 @@ def reader() -> MarkerReader:
     return MarkerReader(threads=1)
 
 
-def drawn(letter: str, x: int, mirrored: bool = False) -> np.ndarray:
-    """A film of two legs, 900 pixels wide, with a letter in a light box."""
+def drawn(letter: str, x: int, mirrored: bool = False, ink: int = 30, paper: int = 250) -> np.ndarray:
+    """A film of two legs, 900 pixels wide, with a letter in a box, by default a dark one in a light box."""
     picture = Image.fromarray(two_knee_film((1, 2), 7).pixels).resize((900, 450))
-    box = Image.new("L", (40, 44), 250)
-    ImageDraw.Draw(box).text((20, 22), letter, 30, ImageFont.load_default(36), anchor="mm")
+    box = Image.new("L", (40, 44), paper)
+    ImageDraw.Draw(box).text((20, 22), letter, ink, ImageFont.load_default(36), anchor="mm")
     picture.paste(box.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if mirrored else box, (x, 20))
     return np.asarray(picture)
 
 
 @pytest.mark.parametrize("letter", ["L", "R"])
-def test_an_upright_letter_is_read_where_it_is(reader, letter):
-    (marker,) = reader(drawn(letter, 840).astype(np.float32))
+@pytest.mark.parametrize(("ink", "paper"), [(30, 250), (140, 230), (240, 10)])
+def test_an_upright_letter_is_read_where_it_is(reader, letter, ink, paper):
+    (marker,) = reader(drawn(letter, 840, ink=ink, paper=paper).astype(np.float32))
     assert marker.letter == letter
     assert np.hypot(marker.x - 860, marker.y - 42) < 12
-    assert reader(drawn(letter, 840, mirrored=True).astype(np.float32)) == ()
+    assert reader(drawn(letter, 840, mirrored=True, ink=ink, paper=paper).astype(np.float32)) == ()
+
+
+def test_no_letter_is_read_on_a_joint_and_the_unit_of_the_grays_does_not_matter(reader):
+    film = drawn("R", 840).astype(np.float32)
+    assert reader(film, [(780, 0, 900, 90)]) == ()
+    assert [one.letter for one in reader(film, [(0, 0, 450, 450)])] == ["R"]
+    assert [one.letter for one in reader(film * 1e30 - 1e31)] == ["R"]
+    assert reader(np.full((500, 600), 7, np.float32)) == ()
 
 
 def test_nothing_is_read_where_there_is_no_letter(reader):
@@ -69,7 +78,7 @@ def test_nothing_is_read_where_there_is_no_letter(reader):
 def test_letters_give_the_sides_of_two_knees_where_the_header_does_not(letters, said, sides, warnings):
     film = Film(np.zeros((120, 200), np.float32), "film", orientation=(said, "F" if said else ""))
     markers = [Marker(letter, x, 10, 1) for letter, x in letters.items()]
-    assert knee_sides(film, Screening(film, BOTH), markers) == (sides, warnings)
+    assert knee_sides(film, Screening(film, BOTH), lambda: markers) == (sides, warnings)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +94,16 @@ def test_letters_give_the_sides_of_two_knees_where_the_header_does_not(letters, 
 def test_a_letter_gives_the_side_of_one_knee_where_the_header_does_not(letters, said, width, side, warnings):
     film = Film(np.zeros((120, width), np.float32), "film", side=said)
     markers = [Marker(letter, 10, 10, 1) for letter in letters]
-    assert knee_sides(film, Screening(film, ONE), markers) == ((side,), warnings)
+    assert knee_sides(film, Screening(film, ONE), lambda: markers) == ((side,), warnings)
+
+
+def test_letters_are_not_looked_for_where_they_could_say_nothing():
+    def never() -> tuple[Marker, ...]:
+        raise AssertionError
+
+    wide, stacked = Film(np.zeros((120, 300), np.float32), "film"), ((20, 10, 60, 50), (20, 60, 60, 100))
+    for boxes in (ONE, stacked, (*BOTH, (250, 40, 290, 80))):
+        assert knee_sides(wide, Screening(wide, boxes), never) == knee_sides(wide, Screening(wide, boxes))
 
 
 def test_the_sides_of_a_real_film_come_from_its_letters(grader, data):

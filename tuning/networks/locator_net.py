@@ -6,9 +6,6 @@ After Zhou et al., "Objects as points" (2019): a heatmap of centres, and for eac
 # Keras says of its operations that they may return nothing, or a list.
 # pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false, reportOperatorIssue=false, reportOptionalOperand=false
 
-import contextlib
-import io
-import warnings
 from pathlib import Path
 
 import keras
@@ -16,6 +13,8 @@ import numpy as np
 from keras import layers, ops
 
 from kneeoa_hub.bundle import InputConfig
+
+from . import small
 
 STRIDE = 8
 """Input pixels per place of the heatmap."""
@@ -37,18 +36,18 @@ def build(config: InputConfig) -> keras.Model:
     The first channel is the heat's logit, the others are the joint's shape as `imaging.locate.Locator` reads it.
     """
     image = keras.Input((config.height, config.width, 1), name="image")
-    x = _conv(image, WIDTHS[0], 5, 2)
-    x = _conv(x, WIDTHS[1], 3, 2)
+    x = small.conv(image, WIDTHS[0], 5, 2)
+    x = small.conv(x, WIDTHS[1], 3, 2)
     kept = []
     for width in WIDTHS[2:]:
-        x = _conv(_conv(x, width, 3, 2), width, 3)
+        x = small.conv(small.conv(x, width, 3, 2), width, 3)
         kept.append(x)
     whole = layers.GlobalAveragePooling2D(keepdims=True)(x)
     x = layers.Add()([x, layers.Dense(WIDTHS[-1], activation="relu")(whole)])
     for width, below in ((WIDTHS[3], kept[1]), (WIDTHS[2], kept[0])):
-        x = layers.UpSampling2D(2)(_conv(x, width, 1))
-        x = _conv(layers.Add()([x, below]), width, 3)
-    x = _conv(x, WIDTHS[2], 3)
+        x = layers.UpSampling2D(2)(small.conv(x, width, 1))
+        x = small.conv(layers.Add()([x, below]), width, 3)
+    x = small.conv(x, WIDTHS[2], 3)
     heat = layers.Conv2D(1, 1, bias_initializer=keras.initializers.Constant(RARE), name="heat_logit")(x)
     return keras.Model(image, layers.Concatenate()([heat, layers.Conv2D(3, 1, name="shape")(x)]), name="locator")
 
@@ -103,13 +102,4 @@ def write_onnx(model: keras.Model, path: Path) -> None:
     """Write the trained network as locator.onnx, with the outputs that the library reads."""
     logit, shape = ops.split(model.output, [1], axis=-1)
     heat = layers.Reshape(logit.shape[1:3])(layers.Activation("sigmoid")(logit))
-    whole = keras.Model(model.input, {"heat": heat, "shape": shape})
-    whole.predict_on_batch(np.zeros((1, *model.input.shape[1:]), np.float32))
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)  # in Keras's exporter
-        whole.export(path, format="onnx", verbose=False)
-
-
-def _conv(x, width: int, kernel: int, stride: int = 1):
-    x = layers.Conv2D(width, kernel, stride, padding="same", use_bias=False)(x)
-    return layers.Activation("relu")(layers.BatchNormalization(momentum=0.95)(x))
+    small.write_onnx(keras.Model(model.input, {"heat": heat, "shape": shape}), path)

@@ -1,55 +1,72 @@
-"""The network of the reader of markers: small, fully convolutional, and with the same weights at every place."""
+"""The two networks of the reader of markers: a finder, which is the same at every place, and a reader of windows."""
 
 # Keras says of its operations that they may return nothing, or a list.
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false, reportOperatorIssue=false, reportOptionalOperand=false
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false, reportOperatorIssue=false, reportOptionalMemberAccess=false, reportOptionalOperand=false
 
-import contextlib
-import io
-import warnings
 from pathlib import Path
 
 import keras
-import numpy as np
 from keras import layers, ops
 
-from kneeoa_hub.imaging.markers import INPUT, LETTERS, OUTPUT
+from kneeoa_hub.imaging.markers import INPUT, LETTERS, LETTERS_OUTPUT, PLACES_OUTPUT, STRIDE, WINDOW
 
-WIDTHS = (8, 8, 16, 16, 16, 24)
-"""Channels of the layers; the first and the third one halve the resolution."""
-RARE = (4.0, 0.0, 0.0)
-"""Logits with which a training begins, because letters are rare among the places."""
+from .small import conv, write_onnx
+
+FINDER_WIDTH = 16
+RARE = -4.0
+"""Logit with which the training of the finder begins, because letters are rare among the places."""
 FOCUS = 2.0
 """Exponent by which cells that are nearly right count less (Lin et al., "Focal loss for dense detection", 2017)."""
+READER_LAYERS = ((12, 2), (24, 1), (32, 2), (32, 1), (48, 2), (48, 1))
+"""Channels and stride of the reader's layers."""
+SMOOTHING = 0.01
 
 
-def build() -> keras.Model:
-    """Return a network from image [N,H,W,1] to the probabilities [N,H/4,W/4,3] of no letter, R and L.
+def build_finder() -> keras.Model:
+    """Return a network from image [N,H,W,1] to the probability [N,H/4,W/4,1] that a cell holds the middle of a letter.
 
-    A cell sees 51 pixels of the input in each direction, which is more than a letter with its box.
+    A cell sees 15 pixels of the input in each direction, which is a letter with its box.
     """
     image = x = keras.Input((None, None, 1), name="image")
-    for place, width in enumerate(WIDTHS):
-        x = layers.Conv2D(width, 3, 2 if place in (0, 2) else 1, padding="same", use_bias=False)(x)
-        x = layers.Activation("relu")(layers.BatchNormalization(momentum=0.95)(x))
-    x = layers.Conv2D(WIDTHS[-1], 3, padding="same", activation="relu")(x)
+    x = conv(x, FINDER_WIDTH, STRIDE + 2, STRIDE)
+    for _ in range(3):
+        x = conv(x, FINDER_WIDTH)
     start = keras.initializers.Constant(RARE)
-    x = layers.Conv2D(1 + len(LETTERS), 1, activation="softmax", bias_initializer=start)(x)
-    return keras.Model(image, x, name="markers")
+    x = layers.Conv2D(1, 1, activation="sigmoid", bias_initializer=start)(x)
+    return keras.Model(image, x, name="finder")
 
 
-def loss(wanted, given):
-    """Return the focal loss: the sum over a batch's cells by its number of cells with letters. Cells of 0 count not."""
-    right = ops.sum(wanted * given, axis=-1)
-    asked = ops.sum(wanted, axis=-1)
-    cells = -asked * (1 - right) ** FOCUS * ops.log(ops.clip(right, 1e-6, 1.0))
-    return ops.sum(cells) / ops.maximum(ops.sum(wanted[..., 1:]), 1.0)
+def build_reader() -> keras.Model:
+    """Return a network from windows [N,WINDOW,WINDOW,1] to the probabilities [N,3] of no letter, R and L."""
+    image = x = keras.Input((WINDOW, WINDOW, 1), name="image")
+    for width, stride in READER_LAYERS:
+        x = conv(x, width, stride=stride)
+    x = layers.Dense(48, activation="relu")(layers.Flatten()(x))
+    x = layers.Dense(1 + len(LETTERS), activation="softmax")(layers.Dropout(0.2)(x))
+    return keras.Model(image, x, name="reader")
 
 
-def write_onnx(model: keras.Model, path: Path) -> None:
-    """Write the trained network as the library reads it."""
+def finder_loss(wanted, given):
+    """Return the focal loss: the sum over a batch's cells by its number of letters. Cells of -1 count not."""
+    given = ops.clip(given, 1e-6, 1 - 1e-6)
+    letter = ops.cast(wanted == 1, given.dtype)
+    none = ops.cast(wanted == 0, given.dtype)
+    cells = -letter * (1 - given) ** FOCUS * ops.log(given) - none * given**FOCUS * ops.log(1 - given)
+    return ops.sum(cells) / ops.maximum(ops.sum(letter), 1.0)
+
+
+def reader_loss() -> keras.losses.Loss:
+    """Return the cross-entropy with smoothed classes, so that a probability near 1 has a meaning."""
+    return keras.losses.CategoricalCrossentropy(label_smoothing=SMOOTHING)
+
+
+def write_finder(model: keras.Model, path: Path) -> None:
+    """Write the trained finder as the library reads it."""
     image = keras.Input((INPUT.height, INPUT.width, 1), name="image")
-    whole = keras.Model(image, {OUTPUT: model(image)})
-    whole.predict_on_batch(np.zeros((1, INPUT.height, INPUT.width, 1), np.float32))
-    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)  # in Keras's exporter
-        whole.export(path, format="onnx", verbose=False)
+    write_onnx(keras.Model(image, {PLACES_OUTPUT: model(image)}), path)
+
+
+def write_reader(model: keras.Model, path: Path) -> None:
+    """Write the trained reader as the library reads it."""
+    image = keras.Input((WINDOW, WINDOW, 1), name="image")
+    write_onnx(keras.Model(image, {LETTERS_OUTPUT: model(image)}), path)

@@ -7,8 +7,9 @@ import numpy as np
 from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
+from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.imaging.letterbox import letterbox
-from kneeoa_hub.imaging.markers import INPUT, LETTERS, STRIDE
+from kneeoa_hub.imaging.markers import INPUT, LETTERS, SIDE, STRIDE, WINDOW, window
 
 from ..run import steps
 from .compose import Knee, Style, compose
@@ -26,45 +27,79 @@ STYLES = {
     "val": Style("texture", "odd", (120, 224), 1000),
 }
 """The films on which markers are laid. Their other letters are no R or L alone."""
+WHOLE = InputConfig(SIDE, SIDE, INPUT.low, INPUT.high)
+"""The size and the grays of these films."""
 OTHERS = "ABCDEFGHJKPSTUVXZ0123456789"
 WORDS = ("AP", "PA", "WB", "RIGHT", "LEFT", "STANDING", "LT", "RT", "12.03", "60 kV", "KNEE", "PT ID 7", "BILAT")
 KINDS = ("marker", "other", "mirrored", "turned", "word", "shape")
 CHANCES = (0.6, 0.13, 0.09, 0.06, 0.06, 0.06)
+SINGLE = KINDS[:4]
+"""The kinds that are one letter, in any pose. The finder finds all of them, and the reader tells which are R and L."""
 LOWEST, HIGHEST = 8.0, 34.0
-"""Height of a letter in pixels of the reader's input."""
+"""Height of a letter in pixels of a film of SIDE."""
 FINE = 3
 """A marker is drawn so many times as large, and then shrunk."""
+REDUCED = SIDE // INPUT.width
+"""The finder sees the films reduced by this factor."""
+CENTRED, AWAY = 12.0, 24.0
+"""A window shows a letter whose middle is within the first distance of its own, and none where all are beyond the
+second one. Between them nothing is asked."""
+
+
+@dataclass(frozen=True)
+class Laid:
+    """Something that lies on a film.
+
+    Attributes:
+        kind: One of KINDS.
+        letter: "R" or "L" of a marker, otherwise "".
+        x: Column of its middle in pixels.
+        y: Row of its middle.
+        height: Height of its letters in pixels.
+    """
+
+    kind: str
+    letter: str
+    x: float
+    y: float
+    height: float
 
 
 @dataclass(frozen=True)
 class MarkedFilm:
-    """A part of a film with markers.
+    """A part of a film with markers, and with what may be taken for one.
 
     Attributes:
-        pixels: [H,W] float32, 0..1.
-        letters: The letter of each marker, its column, row and height in pixels.
+        pixels: [H,W] float16, 0..1.
+        laid: What lies on it.
     """
 
     pixels: np.ndarray
-    letters: tuple[tuple[str, float, float, float], ...]
+    laid: tuple[Laid, ...]
+
+    @property
+    def letters(self) -> tuple[Laid, ...]:
+        """The markers."""
+        return tuple(one for one in self.laid if one.letter)
 
 
 def backgrounds(knees: Sequence[Knee], split: str, films: int, seed: int) -> list[np.ndarray]:
-    """Return composed films as the reader's network sees them, uint8 [h,w] without padding.
+    """Return films without markers whose longer side has SIDE pixels, uint8 [h,w].
+
+    They are composed films, and half as many films that one joint or two fill, with bones as large as they get.
 
     Args:
         knees: From which films are composed.
         split: "train" or "val".
-        films: Their number.
-        seed: The seed of the draws.
+        films: The number of the composed ones.
+        seed: Of the draws.
     """
-    made = []
-    for number in steps.progress(range(films), "markers: composing"):
-        pixels = compose(knees, STYLES[split], seed + number).pixels
-        fitted = letterbox(pixels, (0, 0, pixels.shape[1], pixels.shape[0]), INPUT)
-        left, top, right, bottom = fitted.content
-        made.append(fitted.pixels[top:bottom, left:right].copy())
-    return made
+    made = [compose(knees, STYLES[split], seed + n).pixels for n in steps.progress(range(films), "markers: composing")]
+    for number in range(films // 2):
+        beside = [knees[(seed + number + one) % len(knees)].crop for one in range(1 + number % 2)]
+        made.append(np.hstack([one[: min(map(len, beside))] for one in beside]))
+    fitted = [letterbox(pixels, (0, 0, pixels.shape[1], pixels.shape[0]), WHOLE) for pixels in made]
+    return [one.pixels[one.content[1] : one.content[3], one.content[0] : one.content[2]].copy() for one in fitted]
 
 
 def marked(film: np.ndarray, split: str, side: int, rng: np.random.Generator) -> MarkedFilm:
@@ -77,7 +112,7 @@ def marked(film: np.ndarray, split: str, side: int, rng: np.random.Generator) ->
         rng: Draws place, markers and exposure.
     """
     part = _part(film, side, rng)
-    placed: list[tuple[str, float, float, float]] = []
+    laid: list[Laid] = []
     taken: list[tuple[float, float, float]] = []
     for _ in range(int(rng.integers(0, 4))):
         kind = str(rng.choice(KINDS, p=CHANCES))
@@ -92,25 +127,52 @@ def marked(film: np.ndarray, split: str, side: int, rng: np.random.Generator) ->
         taken.append((x, y, reach))
         place = part[top : top + rows, left : left + columns]
         place[:] = place * (1 - opacity) + opacity * drawn
-        if letter:
-            placed.append((letter, x, y, height))
+        laid.append(Laid(kind, letter, x, y, height))
     part = np.clip(part, 0, 1) ** rng.uniform(0.7, 1.4)
     part += rng.uniform(0, 0.03) * rng.standard_normal(part.shape, np.float32)
-    return MarkedFilm(part, tuple(placed))
+    return MarkedFilm(part.astype(np.float16), tuple(laid))
 
 
-def targets(films: Sequence[MarkedFilm], side: int) -> np.ndarray:
-    """Return [N,side/4,side/4,3] float32: 1 in the class of each cell; all 0 near a letter, where nothing is asked."""
-    cells = side // STRIDE
-    wanted = np.zeros((len(films), cells, cells, 1 + len(LETTERS)), np.float32)
-    wanted[..., 0] = 1
+def finder_input(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return a part as the finder sees it, with a mean and a deviation as they are in other parts of a film."""
+    if rng.random() < 0.5:  # a large film is reduced by leaving out rows and columns
+        small = pixels[::REDUCED, ::REDUCED].astype(np.float32)
+    else:
+        cells = pixels.reshape(pixels.shape[0] // REDUCED, REDUCED, pixels.shape[1] // REDUCED, REDUCED)
+        small = cells.mean((1, 3), dtype=np.float32)
+    deviation = max(float(small.std()), rng.uniform(0.12, 0.25))
+    return ((small - small.mean()) / deviation * rng.uniform(0.75, 1.25) + rng.normal(0, 0.4))[..., None]
+
+
+def finder_targets(films: Sequence[MarkedFilm], side: int) -> np.ndarray:
+    """Return [N,side/8,side/8,1] float32: 1 at the middle of a letter, -1 around it, where nothing is asked, and 0."""
+    pitch = REDUCED * STRIDE
+    cells = side // pitch
+    wanted = np.zeros((len(films), cells, cells, 1), np.float32)
     rows, columns = np.mgrid[:cells, :cells]
     for number, film in enumerate(films):
-        for letter, x, y, height in film.letters:
-            away = np.hypot(rows + 0.5 - y / STRIDE, columns + 0.5 - x / STRIDE)
-            wanted[number, away < max(2.5, 0.8 * height / STRIDE)] = 0
-            wanted[number, away < max(0.9, 0.22 * height / STRIDE), 1 + LETTERS.index(letter)] = 1
+        for one in film.laid:
+            away = np.hypot(rows + 0.5 - one.y / pitch, columns + 0.5 - one.x / pitch)
+            wanted[number, away < max(1.9, 0.8 * one.height / pitch)] = -1
+            if one.kind in SINGLE:
+                wanted[number, away < max(0.8, 0.22 * one.height / pitch)] = 1
     return wanted
+
+
+def seen_letter(film: MarkedFilm, x: float, y: float) -> int | None:
+    """Return the class of a window about a place: 0 without a letter, 1 R, 2 L; None where nothing is asked."""
+    near = [(float(np.hypot(one.x - x, one.y - y)), one.letter) for one in film.letters]
+    distance, letter = min(near, default=(AWAY, ""))
+    if distance <= CENTRED:
+        return 1 + LETTERS.index(letter)
+    return 0 if distance >= AWAY else None
+
+
+def reader_input(film: MarkedFilm, x: float, y: float, rng: np.random.Generator) -> np.ndarray:
+    """Return the window about a place, sharper or less sharp, and with more or less noise."""
+    seen = window(film.pixels, x, y, WINDOW / 2 * rng.uniform(0.85, 1.15))
+    noisy = seen + rng.uniform(0, 0.15) * rng.standard_normal(seen.shape, np.float32)
+    return (noisy - noisy.mean()) / max(float(noisy.std()), 1e-6)
 
 
 def _part(film: np.ndarray, side: int, rng: np.random.Generator) -> np.ndarray:

@@ -21,3 +21,9 @@ def warmup_cosine(learning_rate: float, steps: int) -> keras.optimizers.schedule
         warmup_target=learning_rate,
         warmup_steps=warm_up,
     )
+
+
+def optimizer(learning_rate: float, steps: int) -> keras.Optimizer:
+    """Return the optimizer of small networks: AdamW along `warmup_cosine`, with bounded gradients."""
+    schedule = warmup_cosine(learning_rate, steps)
+    return keras.optimizers.AdamW(schedule, weight_decay=0.01, clipnorm=5.0)  # pyright: ignore[reportArgumentType]

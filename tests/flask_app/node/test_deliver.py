@@ -130,7 +130,7 @@ def test_stow_counts_as_stored_only_what_the_archive_says_that_it_has(status, ki
             self.end_headers()
             self.wfile.write(said)
 
-        def log_message(self, *_: object) -> None:
+        def log_message(self, format: str, *args: object) -> None:
             pass
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Stow) as server:

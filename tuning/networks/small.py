@@ -1,0 +1,26 @@
+"""What the small networks share: their layer, and how they are written for the library."""
+
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+
+import contextlib
+import io
+import warnings
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+
+
+def conv(x, width: int, kernel: int = 3, stride: int = 1):
+    """Return a convolution of `x` with batch normalisation and ReLU."""
+    x = layers.Conv2D(width, kernel, stride, padding="same", use_bias=False)(x)
+    return layers.Activation("relu")(layers.BatchNormalization(momentum=0.95)(x))
+
+
+def write_onnx(whole: keras.Model, path: Path) -> None:
+    """Write a network whose one input has a size and whose outputs have names."""
+    whole.predict_on_batch(np.zeros((1, *whole.input.shape[1:]), np.float32))
+    with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)  # in Keras's exporter
+        whole.export(path, format="onnx", verbose=False)
