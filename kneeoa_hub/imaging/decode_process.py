@@ -1,8 +1,8 @@
 """Decoding in processes of their own, which have limits on memory and time and are replaced when they break one.
 
 `bounds` stops what is known to make a decoder take gigabytes or minutes. This holds for the rest. A film travels to
-such a process and back through shared memory, on macOS through a socket. Windows cannot start them, and macOS does not
-keep to a limit on memory.
+such a process and back through a socket, the pixels of a large one through shared memory. Windows cannot start them,
+and macOS does not keep to a limit on memory.
 """
 
 import json
@@ -86,10 +86,9 @@ class _Process:
         shared = [self._memory.handle] if self._memory else []
         environ = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
         environ["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)
-        given = limits.max_bytes, limits.max_pixels
         with other:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", WORKER, *map(str, (other.fileno(), *given, *shared))],
+                [sys.executable, "-P", "-m", WORKER, *map(str, (other.fileno(), limits.max_pixels, *shared))],
                 env=environ,
                 pass_fds=[other.fileno(), *shared],
                 stdin=subprocess.DEVNULL,
@@ -114,8 +113,7 @@ class _Process:
             ) from None
         try:
             self._socket.settimeout(WALL_SECONDS)
-            put = self._memory is not None and self._memory.put(content)
-            send(self._file, [len(content), put, name, *astuple(limits)], b"" if put else content)
+            send(self._file, [len(content), name, *astuple(limits)], content)
             answer = self._receive()
             if "error" in answer:
                 error: KneeOAError = getattr(errors, answer["error"])(answer["message"])

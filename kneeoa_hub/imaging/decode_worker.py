@@ -29,24 +29,23 @@ WALL_SECONDS = 10
 """Most seconds of the clock for a film, on a machine that is busy with others."""
 EXTRAS = ("pydicom", "imagecodecs", "kneeoa_hub.imaging.dicom", "imagecodecs._jpeg2k", "imagecodecs._jpeg8")
 """What a film may need and takes long to import."""
-ALLOCATOR = {-3: 16 * 2**20, -1: 32 * 2**20}
-"""mallopt(3): blocks of 16 MiB and more go back to the system when they are freed, and of the rest what is over 32 MiB.
+ALLOCATOR = {-3: 32 * 2**20, -1: 48 * 2**20}
+"""mallopt(3): blocks of 32 MiB and more go back to the system when they are freed, and of the rest what is over 48 MiB.
 As it comes, glibc has the memory of every film made anew, which takes as long as to decode it."""
 STATUS = Path("/proc/self/status")
 """Where Linux tells how much memory a process has. Other systems do not keep to a limit on it."""
 ANSWERED = tuple(field.name for field in fields(Film) if field.name not in ("pixels", "name", "given"))
 
 
-def main(handle: int, max_bytes: int, max_pixels: int, shared: int | None = None) -> None:
+def main(handle: int, max_pixels: int, shared: int | None = None) -> None:
     """Decode films until the other end of the socket is closed.
 
     Args:
         handle: The handle of the socket.
-        max_bytes: Most bytes of a film.
         max_pixels: Most pixels of a film, from which the limit on memory follows.
         shared: The handle of the memory that the parent shares; None where it shares none.
     """
-    memory = None if shared is None else SharedMemory(Limits(max_bytes, max_pixels), shared)
+    memory = None if shared is None else SharedMemory(Limits(max_pixels=max_pixels), shared)
     connection = socket.socket(fileno=handle).makefile("rwb")
     for stop in (signal.SIGINT, signal.SIGTERM):  # which a terminal and systemd send to all; the parent decides
         signal.signal(stop, signal.SIG_IGN)
@@ -66,10 +65,8 @@ def main(handle: int, max_bytes: int, max_pixels: int, shared: int | None = None
     while request := connection.readline():
         _limit_seconds()
         room.clear()
-        size, put, *rest = json.loads(request)
-        content = memory.file(size) if memory and put else connection.read(size)
-        _answer(connection, room, content, *rest)
-        del content
+        size, *rest = json.loads(request)
+        _answer(connection, room, connection.read(size), *rest)
 
 
 def fields_of(film: Any) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Memory that the process that decodes shares with its parent: a pipe would take as long for a film as its decoder.
+"""Memory that the process that decodes shares with its parent, so that a large film is never in memory twice.
 
-Only Linux has such memory without a name, which ends with the last process that holds it. Elsewhere, films go through
-the socket of the two processes.
+A smaller film goes through the socket of the two processes, which takes less time: shared memory has small pages. Only
+Linux has such memory without a name, which ends with the last process that holds it.
 """
 
 import fcntl
@@ -14,20 +14,19 @@ import numpy as np
 
 from .film import Limits
 
-KEPT_FILE_BYTES, KEPT_PIXEL_BYTES = 12 * 2**20, 24 * 2**20
-"""Bytes that are kept from one film to the next: those of a film of six million pixels. Linux takes as long to give
-memory as to copy it three times."""
+LEAST_BYTES = 64 * 2**20
+"""Pixels of fewer bytes go through the socket."""
 PIECE_BYTES = 16 * 2**20
-"""The parent copies so many bytes at a time, and gives back those that are not kept."""
+"""The parent copies so many bytes at a time, and gives them back."""
 POSSIBLE: bool = hasattr(os, "memfd_create")
 """Whether this system has such memory."""
 
 
 class SharedMemory:
-    """A room for the file of one film, and behind it one for pixels. Pages that are not used take no memory.
+    """Room for the pixels of one film. Pages that are not used take no memory.
 
     Args:
-        limits: The limits on a film, by which the rooms are as large as they have to be.
+        limits: The limits on a film, by which the room is as large as it has to be.
         handle: The handle of memory that another process has made for the same limits. None makes new memory.
 
     Attributes:
@@ -35,8 +34,7 @@ class SharedMemory:
     """
 
     def __init__(self, limits: Limits, handle: int | None = None):
-        self._behind = _whole_pages(limits.max_bytes)
-        size = self._behind + 2 * _whole_pages(4 * limits.max_pixels)  # a film in colour becomes gray, and then a film
+        size = 2 * _whole_pages(4 * limits.max_pixels)  # a film in colour becomes gray, and then a film
         if handle is None:
             handle = os.memfd_create("film", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
             os.ftruncate(handle, size)
@@ -45,21 +43,8 @@ class SharedMemory:
         self.handle: int = handle
         self._memory = mmap.mmap(handle, size)
 
-    def put(self, content: bytes) -> bool:
-        """Write a file, and return whether there was room for it."""
-        fits = len(content) <= self._behind
-        if fits:
-            self._memory[: len(content)] = content
-        return fits
-
-    def file(self, size: int) -> bytes:
-        """Return a copy of the file of so many bytes, and give back what is not kept."""
-        content = self._memory[:size]
-        self._free(KEPT_FILE_BYTES, size)
-        return content
-
     def take(self, shape: tuple[int, int], place: int) -> np.ndarray:
-        """Return a copy of pixels [H,W] float32, and give back what is not kept.
+        """Return a copy of pixels [H,W] float32, and give the memory back.
 
         Args:
             shape: Height and width.
@@ -73,24 +58,28 @@ class SharedMemory:
         step = PIECE_BYTES // 4
         for at in reversed(range(0, pixels.size, step)):
             copy[at : at + step] = shared[at : at + step]
-            self._free(max(place + 4 * at, self._behind + KEPT_PIXEL_BYTES), place + 4 * (at + step))
-        self._free(self._behind + KEPT_PIXEL_BYTES, len(self._memory))
+            self._free(place + 4 * at, place + 4 * (at + step))
+        self._free(0, place)
         return pixels
 
     def pixels(self, shape: tuple[int, ...], begin: int) -> tuple[np.ndarray, int] | None:
-        """Return room for pixels [H,W] float32, and where in the memory it lies; None where there is not enough.
+        """Return room for pixels [H,W] float32, and where in the memory it lies; None for few of them, or too many.
 
         Args:
             shape: Height and width.
             begin: Bytes of the room for pixels that others have.
         """
-        place = self._behind + _whole_pages(begin)
-        if place + 4 * math.prod(shape) > len(self._memory):
+        place, size = _whole_pages(begin), 4 * math.prod(shape)
+        if size < LEAST_BYTES or place + size > len(self._memory):
             return None
         return np.frombuffer(self._memory, np.float32, math.prod(shape), place).reshape(shape), place
 
+    def clear(self) -> None:
+        """Give all of the memory back."""
+        self._free(0, len(self._memory))
+
     def _free(self, start: int, end: int) -> None:
-        end = min(end, len(self._memory)) // mmap.PAGESIZE * mmap.PAGESIZE
+        end = min(_whole_pages(end), len(self._memory))
         if start < end:
             self._memory.madvise(mmap.MADV_REMOVE, start, end - start)
 
@@ -123,7 +112,9 @@ class SharedPixels:
         return next((place for room, place in self._rooms if room is pixels), None)
 
     def clear(self) -> None:
-        """Make room for another film."""
+        """Make room for another film. The parent has taken the one before, unless that ended with an error."""
+        if self._memory and self._rooms:
+            self._memory.clear()
         self._rooms.clear()
         self._bytes = 0
         self._count(0)

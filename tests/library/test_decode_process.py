@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 
 import kneeoa_hub
-from benchmarks.film_kinds import film_files
+from benchmarks.film_kinds import film_files, picture
 from kneeoa_hub.errors import DamagedFilm, EmptyFilm, FilmTooLarge, KneeOAError, SeveralFrames
 from kneeoa_hub.imaging import decode_process, decode_worker
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.decode_process import DecodeProcesses
 from kneeoa_hub.imaging.film import Limits
 from kneeoa_hub.imaging.phantom import knee_film
+from kneeoa_hub.imaging.shared_memory import LEAST_BYTES
 
 from ..support.hostile import hostile_worker
 from ..support.pictures import two_pages
@@ -47,6 +48,17 @@ def test_every_kind_of_film_is_the_same_film(processes: DecodeProcesses):
         np.testing.assert_array_equal(here.pixels, there.pixels)
         assert decode_worker.fields_of(here) == decode_worker.fields_of(there)
         assert there.pixels.flags.writeable
+
+
+def test_a_large_film_comes_through_shared_memory_and_leaves_none_of_it(processes: DecodeProcesses):
+    side = int((LEAST_BYTES / 4) ** 0.5) + 1
+    stored = np.arange(side * side, dtype=np.uint32).reshape(side, side).astype(np.uint16)
+    for content in (picture(stored, "PNG", compress_level=1), picture(stored.astype(np.uint8), "BMP")):
+        film = decode(content, file_decoder=processes)
+        np.testing.assert_array_equal(film.pixels, decode(content).pixels)
+        (process,) = processes._idle.queue
+        assert process._memory
+        assert not any(process._memory._memory[:: LEAST_BYTES // 64])
 
 
 def test_errors_are_the_same_errors(processes: DecodeProcesses):
