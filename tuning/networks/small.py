@@ -13,7 +13,14 @@ from keras import layers
 
 
 def conv(x, width: int, kernel: int = 3, stride: int = 1):
-    """Return a convolution of `x` with batch normalisation and ReLU."""
+    """Return a convolution with batch normalisation and ReLU.
+
+    Args:
+        x: What it works on.
+        width: The number of its channels.
+        kernel: The pixels of a side of its kernel.
+        stride: The step between two of its places.
+    """
     x = layers.Conv2D(width, kernel, stride, padding="same", use_bias=False)(x)
     return layers.Activation("relu")(layers.BatchNormalization(momentum=0.95)(x))
 

@@ -160,7 +160,13 @@ def finder_targets(films: Sequence[MarkedFilm], side: int) -> np.ndarray:
 
 
 def seen_letter(film: MarkedFilm, x: float, y: float) -> int | None:
-    """Return the class of a window about a place: 0 without a letter, 1 R, 2 L; None where nothing is asked."""
+    """Return the class of a window about a place: 0 without a letter, 1 R, 2 L; None where nothing is asked.
+
+    Args:
+        film: The part of a film.
+        x: The column of the place.
+        y: The row of the place.
+    """
     near = [(float(np.hypot(one.x - x, one.y - y)), one.letter) for one in film.letters]
     distance, letter = min(near, default=(AWAY, ""))
     if distance <= CENTRED:
@@ -169,7 +175,14 @@ def seen_letter(film: MarkedFilm, x: float, y: float) -> int | None:
 
 
 def reader_input(film: MarkedFilm, x: float, y: float, rng: np.random.Generator) -> np.ndarray:
-    """Return the window about a place, sharper or less sharp, and with more or less noise."""
+    """Return the window about a place, larger or smaller, and with more or less noise.
+
+    Args:
+        film: The part of a film.
+        x: The column of the place.
+        y: The row of the place.
+        rng: The generator that draws size and noise.
+    """
     seen = window(film.pixels, x, y, WINDOW / 2 * rng.uniform(0.85, 1.15))
     noisy = seen + rng.uniform(0, 0.15) * rng.standard_normal(seen.shape, np.float32)
     return (noisy - noisy.mean()) / max(float(noisy.std()), 1e-6)
