@@ -82,8 +82,13 @@ def main() -> int:
 
 
 def is_misread(form: str, kind: str, row: Row) -> bool:
-    """Tell whether a kind of file is read differently: not for what compression took, which may move a borderline film
-    to the next grade.
+    """Tell whether a kind of file is read differently, beyond what compression took: that may move a borderline film to
+    the next grade.
+
+    Args:
+        form: The format.
+        kind: The kind.
+        row: What came of its files.
     """
     if is_lossy(form, kind):
         return row.away > FAR_LOSSY
