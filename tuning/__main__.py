@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
-def _add(steps: "argparse._SubParsersAction[argparse.ArgumentParser]", command: Command) -> None:
+def _add(steps: "argparse._SubParsersAction[CommandParser]", command: Command) -> None:
     step = steps.add_parser(
         command.name,
         help=command.summary,
