@@ -26,9 +26,8 @@ from ..support.dicom_films import study
 def pdf_text(content: bytes) -> str:
     """The strings that a PDF of the package shows, in their order."""
     streams = re.findall(rb"stream\r?\n(.*?)\r?\nendstream", content, re.DOTALL)
-    shown = b"".join(
-        zlib.decompress(stream) for stream in streams if stream[:1] == b"x" and b"BT" in zlib.decompress(stream)
-    )
+    plain = [zlib.decompress(stream) for stream in streams if stream[:1] == b"x"]
+    shown = b"".join(stream for stream in plain if b") Tj" in stream)  # a font has no such operator
     return " ".join(text.decode("latin-1") for text in re.findall(rb"\((.*?)\) Tj", shown))
 
 
