@@ -190,10 +190,10 @@ def reproduce(evidence: Evidence) -> str:
     larger = f", for a name with {LARGER} only those at that size" if any(LARGER in one for one in lengths) else ""
     return section(
         "## Reproduce",
-        "`make weights` audits, trains, evaluates and exports by today's recipe. It needs a GPU and a folder with both"
-        " datasets, which `KNEEOA_DATA` names. It uses the films that today's audit accepts, and corrects inverted"
-        " ones. No two trainings end with the same weights.",
-        f"Epochs of these members{larger}: {', '.join(lengths)}. Today's recipe may differ." if lengths else "",
+        "`make shipped` trains the networks of this release again, and `make weights` those that a search finds. Both"
+        " audit, train, evaluate and export. They need a GPU, a folder with both datasets, which `KNEEOA_DATA` names,"
+        " and the bundle of 0.8.0 as a teacher (`TEACHER`). No two trainings end with the same weights.",
+        f"Epochs of these members{larger}: {', '.join(lengths)}." if lengths else "",
         "CHANGELOG.md of the package says what changed in each version. Its docs/benchmarks.md compares the test"
         " measures of all versions, and of one that was not published.",
     )
