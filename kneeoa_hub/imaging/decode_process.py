@@ -25,7 +25,7 @@ from .. import errors
 from ..errors import DamagedFilm, FilmTooLarge, KneeOAError
 from .decode_worker import WALL_SECONDS, fields_of, send
 from .film import Film, Limits
-from .shared_memory import POSSIBLE, SharedMemory
+from .shared_memory import shared_memory
 
 WORKER = "kneeoa_hub.imaging.decode_worker"
 """The module that a process runs."""
@@ -82,7 +82,7 @@ class DecodeProcesses:
 class _Process:
     def __init__(self, limits: Limits):
         self._socket, other = socket.socketpair()
-        self._memory = SharedMemory(limits) if POSSIBLE else None
+        self._memory = shared_memory(limits)
         shared = [self._memory.handle] if self._memory else []
         environ = {name: os.environ[name] for name in KEPT_VARIABLES if name in os.environ}
         environ["PYTHONPATH"] = os.pathsep.join(path or os.getcwd() for path in sys.path)

@@ -18,8 +18,6 @@ LEAST_BYTES = 64 * 2**20
 """Pixels of fewer bytes go through the socket."""
 PIECE_BYTES = 16 * 2**20
 """The parent copies so many bytes at a time, and gives them back."""
-POSSIBLE: bool = hasattr(os, "memfd_create")
-"""Whether this system has such memory."""
 
 
 class SharedMemory:
@@ -36,10 +34,7 @@ class SharedMemory:
     def __init__(self, limits: Limits, handle: int | None = None):
         size = 2 * _whole_pages(4 * limits.max_pixels)  # a film in colour becomes gray, and then a film
         if handle is None:
-            handle = os.memfd_create("film", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-            os.ftruncate(handle, size)
-            # A process that made it smaller would end the other one.
-            fcntl.fcntl(handle, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+            handle = _sealed(size)
         self.handle: int = handle
         self._memory = mmap.mmap(handle, size)
 
@@ -84,6 +79,17 @@ class SharedMemory:
             self._memory.madvise(mmap.MADV_REMOVE, start, end - start)
 
 
+def shared_memory(limits: Limits) -> SharedMemory | None:
+    """Return new memory for films within the limits, or None where films go through the socket alone.
+
+    That is so on other systems than Linux, and where a limit on files or the rules of a container forbid such memory.
+    """
+    try:
+        return SharedMemory(limits) if hasattr(os, "memfd_create") else None
+    except OSError:
+        return None
+
+
 class SharedPixels:
     """Makes room for the pixels of a film, in shared memory as far as there is any.
 
@@ -118,6 +124,18 @@ class SharedPixels:
         self._rooms.clear()
         self._bytes = 0
         self._count(0)
+
+
+def _sealed(size: int) -> int:
+    handle = os.memfd_create("film", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(handle, size)
+        # A process that made it smaller would end the other one.
+        fcntl.fcntl(handle, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL)
+    except OSError:
+        os.close(handle)
+        raise
+    return handle
 
 
 def _whole_pages(size: int) -> int:
