@@ -20,6 +20,7 @@ from pynetdicom.association import Association
 
 from kneeoa_hub.archive.dicomweb import Service
 from kneeoa_hub.errors import ArchiveError, ArchiveUnreachable
+from kneeoa_hub.imaging.quiet import quiet_logs, quiet_warnings
 
 from .queue import Object, Queue
 from .receive import load_certificates
@@ -162,7 +163,10 @@ class _Association:
     def store(self, content: bytes) -> None:
         """Store a DICOM file (C-STORE)."""
         try:
-            status = self._association.send_c_store(pydicom.dcmread(io.BytesIO(content)))
+            with quiet_logs():  # a header's wrong value may identify a patient
+                with quiet_warnings():  # which one thread has at a time, so that nothing is sent meanwhile
+                    stored = pydicom.dcmread(io.BytesIO(content))
+                status = self._association.send_c_store(stored)
         except ValueError:  # no accepted presentation context
             raise ArchiveError("The archive takes no objects of this SOP class; allow it in its settings.") from None
         except RuntimeError:

@@ -13,6 +13,7 @@ import pydicom
 from kneeoa_hub import FilmReport, KneeOAError
 from kneeoa_hub.errors import FilmError
 from kneeoa_hub.imaging.identity import read_identity
+from kneeoa_hub.imaging.quiet import quiet_logs, quiet_warnings
 from kneeoa_hub.output.dicom import secondary_capture, structured_report, to_bytes
 from kneeoa_hub.overlay import film_picture
 from kneeoa_hub.study import Prior, PriorKnee, StudyReport, check_patient, study_report, without_pixels
@@ -159,7 +160,8 @@ class StudyGrader:
         """
         before = self._queue.previous_report(study.study) if replaces else None
         try:
-            previous = pydicom.dcmread(io.BytesIO(before)) if before else None
+            with quiet_logs(), quiet_warnings():
+                previous = pydicom.dcmread(io.BytesIO(before)) if before else None
             edition = " ".join(filter(None, (one.edition for one in graded)))
             made = [("sr", structured_report([one.content for one in graded], report, previous, edition))]
             if self._capture:

@@ -116,7 +116,10 @@ def rows(queue: Queue, wanted: Wanted, by_identifier: bool) -> list[StudyRow]:
     first, last = 0.0, float("inf")
     if wanted.day:
         day = datetime.strptime(wanted.day, "%Y-%m-%d")  # without a zone, so that it ends where the clocks change too
-        first, last = day.timestamp(), (day + timedelta(days=1)).timestamp()
+        try:
+            first, last = day.timestamp(), (day + timedelta(days=1)).timestamp()
+        except OverflowError as error:
+            raise ValueError from error
     state, search = wanted.state, wanted.search
     found = queue.select(FOUND, first, last, state, state, search, search, by_identifier, search, MOST)
     return [_row(queue, one) for one in found]

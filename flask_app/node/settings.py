@@ -17,6 +17,8 @@ PREFIX = "KNEEOA_NODE_"
 """The start of every variable's name."""
 AE_TITLE = re.compile(r"[^\\\x00-\x1f\x7f-\U0010ffff]{1,16}")
 """Up to 16 characters of ASCII without a backslash (PS3.5, 6.2)."""
+USER = re.compile("//[^/]*@")
+"""The user and the password of an address, which no message repeats."""
 LAST_PORT = 65535
 IDENTIFIERS = ("hashed", "shown")
 LEAST_PDU = 4096
@@ -48,6 +50,8 @@ class Archive:
             host, port, title = parts.hostname or "", parts.port, parts.username or ""
         except ValueError:
             raise _archive(text) from None
+        if parts.password is not None:
+            raise SettingsError(f"{PREFIX}ARCHIVE holds a password; give a token in {PREFIX}TOKEN in place of it.")
         if parts.scheme in ("http", "https") and host and not title and not parts.query:
             return cls(host, port or {"http": 80, "https": 443}[parts.scheme], url=text.rstrip("/"))
         if parts.scheme not in ("dicom", "dicoms") or not host or not port or not AE_TITLE.fullmatch(title):
@@ -70,11 +74,11 @@ class Caller:
     @classmethod
     def parse(cls, text: str) -> "Caller":
         """Parse `AE`, `AE@ADDRESS` or `AE@NETWORK/BITS`; AE may be `*`. Raises SettingsError."""
-        title, _, network = text.strip().partition("@")
+        title, limited, network = text.strip().partition("@")
         if title != "*" and not AE_TITLE.fullmatch(title):
             raise SettingsError(f"{PREFIX}CALLERS: {title!r} is no AE title; give 1 to 16 letters, digits or dashes.")
         try:
-            return cls(title, ipaddress.ip_network(network) if network else None)
+            return cls(title, ipaddress.ip_network(network) if limited else None)
         except ValueError:
             raise SettingsError(
                 f"{PREFIX}CALLERS: {network!r} is no address or network; give one such as 10.1.2.3 or 10.1.0.0/16."
@@ -157,7 +161,11 @@ class NodeSettings:
     def of_node(cls, environ: Mapping[str, str] | None = None) -> "NodeSettings | None":
         """Return the settings, or None where no folder is set, so that there is no node. Raises SettingsError."""
         environ = os.environ if environ is None else environ
-        return cls.from_environ(environ) if environ.get(f"{PREFIX}FOLDER") else None
+        settings = cls(**read_environ(cls, PREFIX, environ))  # a misspelt name, such as that of the folder, is refused
+        if not settings.folder:
+            return None
+        settings.check()
+        return settings
 
     def check(self) -> None:
         """Raise SettingsError for a value that cannot be used."""
@@ -200,6 +208,6 @@ class NodeSettings:
 
 def _archive(text: str) -> SettingsError:
     return SettingsError(
-        f"{PREFIX}ARCHIVE is {text.partition('?')[0]!r}; give dicom://AE@HOST:PORT, or the address of a DICOMweb"
-        " service such as https://archive.example/dicom-web."
+        f"{PREFIX}ARCHIVE is {USER.sub('//', text.partition('?')[0])!r}; give dicom://AE@HOST:PORT, or the address of a"
+        " DICOMweb service such as https://archive.example/dicom-web."
     )

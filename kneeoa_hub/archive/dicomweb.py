@@ -27,6 +27,7 @@ TRIES, RETRY_MILLISECONDS = 3, 250
 archive is down; the node waits by itself."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 DENIED = (401, 403)
+REDIRECTS = range(300, 400)
 ACCEPTED, CONFLICT, SERVER_FAULT = 202, 409, 500
 DESCRIPTIONS = ("application/dicom+json", "application/json", "application/dicom+xml", "application/xml")
 """Types of an answer that says what was stored and what was not (PS3.18, 10.5.3)."""
@@ -66,6 +67,7 @@ class Service:
 
     def __post_init__(self) -> None:
         """Raise SettingsError for a token that would travel unencrypted, and for a file that is not there."""
+        object.__setattr__(self, "url", self.url.rstrip("/"))
         if self.authorities and not Path(self.authorities).is_file():
             raise SettingsError(f"There is no file {self.authorities}; give the certificates of the authority in PEM.")
         if self.token and urlsplit(self.url).scheme == "http" and self.host not in LOOPBACK:
@@ -146,6 +148,15 @@ class Service:
             def request(self, *arguments: Any, **options: Any) -> Any:
                 answer = super().request(*arguments, **{**options, "allow_redirects": False})
                 kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+                if answer.status_code in REDIRECTS:
+                    raise ArchiveError(
+                        "The archive answers with a redirect, which is not followed; give the address that it leads to."
+                    )
+                if str(arguments[0]).upper() == "POST" and answer.ok and kind not in DESCRIPTIONS:
+                    raise ArchiveError(
+                        f"The archive does not say what it has stored (its answer is {kind or 'empty'}); give the"
+                        " address of its DICOMweb service, not of a page in front of it."
+                    )
                 if kind in DESCRIPTIONS:
                     answer.headers["Content-Type"] = kind  # with a charset, the client would not read the answer
                     if answer.status_code == CONFLICT:

@@ -173,6 +173,9 @@ def _form_of(header: Dataset) -> PixelForm:
     samples, syntax = whole(header, "SamplesPerPixel", 1), header.file_meta.TransferSyntaxUID
     allocated = whole(header, "BitsAllocated", 0)
     used = max(whole(header, "BitsStored", 0), whole(header, "HighBit", -1) + 1)
+    other = {1: 3, 3: 1}.get(samples, 0)
+    if syntax in UNCOMPRESSED and _cell_bits(header, rows * columns * other) == allocated != 0:  # the pixels tell
+        samples = other
     fitting = _cell_bits(header, rows * columns * samples) if syntax in UNCOMPRESSED else 0
     if 0 < fitting < allocated:  # the pixels tell
         allocated = fitting
@@ -212,8 +215,7 @@ def _check_form(header: Dataset, form: PixelForm, name: str, limits: Limits) -> 
         )
     if form.frames > 1:
         raise SeveralFrames(f"{name} has {form.frames} frames; send one film a file.")
-    one_by_name = form.samples == 1 and form.photometric in COLOUR and form.photometric != PALETTE
-    if form.samples not in (1, 3) or (one_by_name and form.syntax in UNCOMPRESSED):
+    if form.samples not in (1, 3):
         kind = form.photometric if form.photometric in COLOUR else "of an unknown kind"  # other text may name a patient
         raise UnsupportedFilm(f"{name} is DICOM in colour ({kind}); send the gray radiograph.")
     if form.syntax not in SYNTAXES:

@@ -13,6 +13,7 @@ LOGGERS = (
     "pydicom",
     "PIL.TiffImagePlugin",
     "PIL.PngImagePlugin",
+    "dicomweb_client.web",
     "highdicom.base",
     "highdicom.image",
     "highdicom.sc.sop",

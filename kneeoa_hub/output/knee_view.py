@@ -73,7 +73,7 @@ class KneeView:
             level: Coverage level of its prediction set, which a knee alone does not know.
         """
         statement = osteoarthritis(knee)
-        unknown = () if knee.side else ("The header does not name the side.",)
+        unknown = () if knee.side else ("The side of the knee is not known.",)
         return cls(
             name=name,
             side=knee.side.capitalize() if knee.side else NOT_KNOWN,

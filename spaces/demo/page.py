@@ -194,7 +194,7 @@ def _endpoints(grader: KneeGrader, turn: dict[str, Any]) -> None:
         try:
             return grader.grade(film).to_dict()
         except KneeOAError as error:
-            raise gr.Error(error.message, print_exception=False) from None
+            raise gr.Error(error.for_visitors, print_exception=False) from None
 
     def model() -> dict[str, str]:
         """Return name and revision of the model that grades.
@@ -222,7 +222,7 @@ def _shown(grader: KneeGrader, paths: list[str]) -> Shown:
         (
             answer.to_dict()
             if not isinstance(answer, KneeOAError)
-            else {"error": {"code": answer.code, "detail": answer.message}}
+            else {"error": {"code": answer.code, "detail": answer.for_visitors}}
         )
         for _, answer in answers
     ]

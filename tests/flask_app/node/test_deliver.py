@@ -113,6 +113,8 @@ def test_an_archive_gets_a_report_in_the_transfer_syntax_that_it_takes(queue, se
         (409, "application/dicom+json", [0x0110], False),
         (409, "application/dicom+json;charset=UTF-8", [0x0111], True),
         (409, "text/html", [], False),
+        (200, "text/html", [], False),  # the page of a proxy, on which a user logs in
+        (302, "application/dicom+json", [], False),
     ],
 )
 def test_stow_counts_as_stored_only_what_the_archive_says_that_it_has(status, kind, reasons, taken, queue, grader):

@@ -31,6 +31,10 @@ def test_each_setting_is_documented_and_checked(tmp_path):
     for name, value in wrong.items():
         with pytest.raises(SettingsError, match=name):
             NodeSettings.from_environ(sound | {PREFIX + name: value})
+    for name, value in (("CALLERS", "PACS@"), ("CALLERS", "*@"), ("ARCHIVE", "https://admin:secret@host/x")):
+        with pytest.raises(SettingsError, match=name) as refused:
+            NodeSettings.from_environ(sound | {PREFIX + name: value})
+        assert "secret" not in refused.value.message
     for text in ("dicom://PACS@host:104", "dicoms://PACS@host:104", "https://host/dicom-web"):
         assert Archive.parse(text).host == "host"
 

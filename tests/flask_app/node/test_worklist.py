@@ -97,7 +97,7 @@ def test_day_state_and_identifier_find_a_row_and_stay_out_of_the_address(hidden)
         ({"search": every[0], "state": "sent"}, 0),
     ):
         assert len(studies_of(search(hidden, **fields).text)) == count, fields
-    for fields in ({"day": "2024-02-31"}, {"state": "lost"}):
+    for fields in ({"day": "2024-02-31"}, {"day": "9999-12-31"}, {"state": "lost"}):
         assert search(hidden, **fields).status_code == 400
     assert 'method="post"' in hidden.get("/studies").text
     assert len(studies_of(hidden.get("/studies?search=A2").text)) == 4
