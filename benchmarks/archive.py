@@ -11,7 +11,6 @@ Writes archive.json, archive.md and archive.png. The films are synthetic.
 """
 
 import argparse
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -26,7 +25,7 @@ from kneeoa_hub.dataset.parts import Part
 from kneeoa_hub.imaging.phantom import write_films
 from kneeoa_hub.third_party import quiet_ray
 
-from .speed.figure import Machine, machine, seconds
+from .speed.figure import Machine, machine, seconds, write_figures
 
 FILMS, DRAWN = 1024, 256
 """Films that are graded, and how many different ones there are among them."""
@@ -209,8 +208,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     where, measured = machine(), measure(given.films)
     projected = project(measured, given.price)
-    text = table(measured, projected, where, given.price)
-    given.out.mkdir(parents=True, exist_ok=True)
     document = {
         "machine": asdict(where),
         "seconds": asdict(measured),
@@ -218,10 +215,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "films": MILLION,
         "projected": [asdict(one) for one in projected],
     }
-    (given.out / "archive.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
-    (given.out / "archive.md").write_text(text, "utf-8")
+    write_figures(given.out, "archive", document, table(measured, projected, where, given.price))
     plot(measured, projected, given.out / "archive.png")
-    print(text)
     return 0
 
 

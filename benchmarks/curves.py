@@ -7,7 +7,6 @@ films under many names, because drawing ten thousand would take longer than grad
 """
 
 import argparse
-import json
 import os
 import statistics
 import subprocess
@@ -28,7 +27,7 @@ from kneeoa_hub.imaging.decode import FilmInput, decode
 from kneeoa_hub.imaging.phantom import knee_film, write_films
 
 from .load import dicom
-from .speed.figure import ROOT, Machine, cores, in_turns, machine, seconds
+from .speed.figure import ROOT, Machine, cores, in_turns, machine, seconds, write_figures
 
 SIDES = (224, 512, 1024, 2048, 3072, 4096)
 """Pixels of the sides of square films."""
@@ -206,12 +205,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     where, grader = machine(), from_pretrained(threads=1)
     curves = [by_size(grader), by_knees(grader), by_threads(), by_films(given.most_films)]
-    given.out.mkdir(parents=True, exist_ok=True)
     document = {"machine": asdict(where), "revision": grader.revision, "curves": [asdict(one) for one in curves]}
-    (given.out / "curves.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
-    (given.out / "curves.md").write_text(table(curves, where), "utf-8")
+    write_figures(given.out, "curves", document, table(curves, where))
     plot(curves, given.out / "curves.png")
-    print(table(curves, where))
     return 0
 
 

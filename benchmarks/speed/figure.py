@@ -1,5 +1,6 @@
 """A figure: two things measured in turns, and what one is beside the other."""
 
+import json
 import os
 import platform
 import statistics
@@ -98,6 +99,21 @@ def in_turns(measures: Mapping[str, Callable[[], float]], rounds: int) -> dict[s
             if number:
                 found[name].append(value)
     return found
+
+
+def write_figures(out: Path, name: str, document: object, text: str) -> None:
+    """Write NAME.json and NAME.md to a folder, and print the latter.
+
+    Args:
+        out: The folder, which is made where it is missing.
+        name: The name of both files.
+        document: What was measured, as JSON holds it.
+        text: The same as Markdown.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    (out / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+    (out / f"{name}.md").write_text(text, "utf-8")
+    print(text)
 
 
 def seconds(call: Callable[[], object]) -> float:

@@ -17,10 +17,10 @@ from ..training.search_result import Trial, trial_folder
 from .answers import calibrated_losses, read_answers
 
 LEAST_GAIN = 0.002
-"""Of the log loss, for a further member: it makes a knee take longer."""
+"""A further member lowers the log loss by at least this, since a knee takes longer with it."""
 MOST_MEMBERS = 3
 MOST_PARAMETERS = 7_900_000
-"""About 16 MB in half precision, as a bundle stores them."""
+"""The members have at most so many weights together, about 16 MB in half precision, as a bundle stores them."""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from pynetdicom import AE, evt
 from flask_app.node.deliver import MOST_REFUSALS, Delivery
 from flask_app.node.digests import Digests
 from flask_app.node.settings import NodeSettings
+from kneeoa_hub.archive.dicomweb import Service
 from kneeoa_hub.errors import ArchiveUnreachable
 from kneeoa_hub.imaging.identity import read_identity
 
@@ -140,6 +141,13 @@ def test_stow_counts_as_stored_only_what_the_archive_says_that_it_has(status, ki
         assert Delivery(queue, NodeSettings(archive=f"http://127.0.0.1:{server.server_address[1]}/rs")).send_due()
         server.shutdown()
     assert [row["state"] for row in queue.select("SELECT state FROM objects")] == ["sent" if taken else "waiting"]
+
+
+def test_no_log_names_the_study_that_is_searched_for(caplog):
+    caplog.set_level("DEBUG")
+    with pytest.raises(ArchiveUnreachable):
+        Service("http://127.0.0.1:9").films("1.2.840.424242.99")
+    assert "424242" not in "".join(record.getMessage() for record in caplog.records if record.name[:8] == "dicomweb")
 
 
 def test_an_object_on_which_the_archive_aborts_holds_up_no_other(queue, settings, grader, clock):
