@@ -29,7 +29,7 @@ from kneeoa_hub.imaging.phantom import knee_film, write_films
 from .load import dicom
 from .speed.figure import ROOT, Machine, cores, in_turns, machine, seconds, write_figures
 
-SIDES = (224, 512, 1024, 2048, 3072, 4096)
+SIDES = (224, 512, 1024, 2048, 4096)
 """Pixels of the sides of square films."""
 KNEES = (1, 2, 4, 8, 16, 32)
 """Knees of one pass through the grading network."""
@@ -173,9 +173,14 @@ def table(curves: Sequence[Curve], where: Machine) -> str:
     parts = []
     for curve in curves:
         parts.append(f"| {curve.name} | {curve.value} | {curve.part} |\n|---|---|---|")
-        parts += [f"| {point.at:,} | {point.value:.3g} | {point.part:.3g} |" for point in curve.points]
+        parts += [f"| {point.at:,} | {_short(point.value)} | {_short(point.part)} |" for point in curve.points]
         parts.append("")
     return "\n".join([*parts, f"Measured on {where.cores} cores, {where.processor}, load {where.load_before:.1f}.\n"])
+
+
+def _short(value: float) -> str:
+    """Return a number with three digits that count, without an exponent."""
+    return f"{float(f'{value:.3g}'):,g}"
 
 
 def plot(curves: Sequence[Curve], path: Path) -> None:
