@@ -11,6 +11,7 @@ from urllib.parse import quote
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask, Request, Response, current_app
+from werkzeug.exceptions import BadRequest
 
 from kneeoa_hub.settings import Settings
 
@@ -54,7 +55,7 @@ SECURITY_HEADERS = {
 
 
 class InMemoryRequest(Request):
-    """Keeps uploads in memory, and forms small.
+    """Keeps uploads in memory, and forms small. Each of their parts has a name.
 
     Werkzeug's own request would spool uploads over 500 KB to a file, and take urlencoded forms of any size.
     """
@@ -72,6 +73,8 @@ class InMemoryRequest(Request):
         if self.mimetype == URLENCODED:
             self.max_content_length = URLENCODED_BYTES
         super()._load_form_data()
+        if None in self.form or None in self.files:
+            raise BadRequest("A part of the form has no name.")
 
 
 class KneeOAApp(Flask):

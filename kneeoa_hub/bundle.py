@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from .errors import BundleError, BundleIncomplete, BundleUnsupported, SettingsError
+from .files import is_file_name
 from .grades import LABELS, NUM_GRADES
 from .json_schema import schema_of
 from .manifest import verify
@@ -235,9 +236,11 @@ def parse_config(content: bytes, source: str) -> BundleConfig:
         if one and one.high - one.low < LEAST_WINDOW:
             raise BundleError(f"{source}: `{name}.high` is {one.high}; {LEAST_WINDOW} more than `low` is needed.")
     for number, member in enumerate(config.members):
-        if not (isinstance(member.get("name", ""), str) and isinstance(member.get("architecture", {}), dict)):
+        name = member.get("name", f"winner-{number}")
+        if not (isinstance(name, str) and is_file_name(name) and isinstance(member.get("architecture", {}), dict)):
             raise BundleError(
-                f"{source}: `members[{number}]` needs a text `name` and an object `architecture`; export it again."
+                f"{source}: `members[{number}]` needs a `name` that can name a file and an object `architecture`;"
+                " export it again."
             )
     if not config.refusal.components:
         raise BundleError(f"{source}: `refusal.components` is empty, so no film could be refused; export it again.")

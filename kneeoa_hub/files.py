@@ -1,6 +1,7 @@
-"""Files and folders that appear whole or not at all."""
+"""Files and folders that appear whole or not at all, and names that stay in their folder."""
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,12 @@ from pathlib import Path
 
 UNFINISHED = ".part-"
 """Start of the name of a file that is still being written; a process that is killed leaves such a file behind."""
+_FILE_NAME = re.compile(r"""[^.\s<>:"/\\|?*]([^<>:"/\\|?*]{0,98}[^.\s<>:"/\\|?*])?""")
+
+
+def is_file_name(text: str) -> bool:
+    """Tell whether a text can name a file on every system, and leads to no other folder."""
+    return bool(_FILE_NAME.fullmatch(text)) and text.isprintable()
 
 
 @contextmanager

@@ -72,6 +72,14 @@ class GateSettings:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class GateResult:
+    """The content of gate.json: the limits of the gate, and its figures."""
+
+    config: GateConfig
+    figures: GateEvidence
+
+
 def gate(audit: Path, out: Path, settings: GateSettings = GateSettings()) -> Path:
     """Write gate.onnx, gate.json and gate.md to `out`, and return it.
 
@@ -133,12 +141,8 @@ def gate_part(folder: Path) -> GatePart:
             )
         return GatePart(folder / GATE, bundle.config.gate, evidence)
     folder = steps.find_input(folder, "gate")
-    result = steps.read_json(folder / RESULT)
-    return GatePart(
-        folder / GATE,
-        steps.typed(GateConfig, result["config"], folder / RESULT),
-        steps.typed(GateEvidence, result["figures"], folder / RESULT),
-    )
+    result = steps.typed(GateResult, steps.read_json(folder / RESULT), folder / RESULT)
+    return GatePart(folder / GATE, result.config, result.figures)
 
 
 def _training_pictures(films: dict[str, list[np.ndarray]], settings: GateSettings) -> tuple[np.ndarray, np.ndarray]:

@@ -22,6 +22,7 @@ from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, Joint, Locator
 from kneeoa_hub.opening import from_pretrained
 
 from .data.datasets import bright_bone, usable_films
+from .data.joints import RESULT, read_result
 from .data.sources import FilmReader
 from .data.table import AuditedFilm, read_films
 from .evaluation import refusal_metrics
@@ -33,7 +34,6 @@ from .synthetic.compose import TRAINING, Knee, compose
 from .synthetic.locator_examples import Examples, is_crop, load_examples, make_examples, read_knees, varied_batch
 from .training import short
 
-RESULT = "locator.json"
 LARGEST_MEGABYTES = 2.0
 THRESHOLDS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 """Heat from which a peak may count as a joint."""
@@ -132,12 +132,8 @@ def locator_part(folder: Path) -> LocatorPart:
             )
         return LocatorPart(folder / LOCATOR, bundle.config.locator, evidence)
     folder = steps.find_input(folder, "locator")
-    result = steps.read_json(folder / RESULT)
-    return LocatorPart(
-        folder / LOCATOR,
-        steps.typed(LocatorConfig, result["locator"], folder / RESULT),
-        steps.typed(FindingEvidence, result["finding"], folder / RESULT),
-    )
+    result = read_result(folder)
+    return LocatorPart(folder / LOCATOR, result.locator, result.finding)
 
 
 def train(examples: Examples, config: InputConfig, settings: LocatorSettings) -> keras.Model:

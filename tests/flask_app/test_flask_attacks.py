@@ -299,6 +299,15 @@ def test_a_malformed_form_is_a_client_error(client: FlaskClient, kind: str):
         assert_discreet(answer.text)
 
 
+@pytest.mark.parametrize("disposition", ["", "form-data", "form-data; filename=x", "form-data; name*=nope''x"])
+def test_a_part_without_a_name_is_a_client_error(client: FlaskClient, disposition: str):
+    body = f"--x\r\nContent-Disposition: {disposition}\r\n\r\n1\r\n--x--\r\n".encode()
+    for path in ("/", "/api/v1/grade", "/api/v1/overlay", "/results/none/readings"):
+        answer = client.post(path, data=body, content_type="multipart/form-data; boundary=x")
+        assert 400 <= answer.status_code < 500
+        assert_discreet(answer.text)
+
+
 @pytest.mark.parametrize(
     "head",
     [

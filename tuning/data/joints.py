@@ -1,13 +1,14 @@
 """Where the joint of each audited film is, by a locator: training then frames knees as a grader does."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from kneeoa_hub.bundle import LOCATOR, LocatorConfig, read_bundle
 from kneeoa_hub.errors import DataError
+from kneeoa_hub.evidence import FindingEvidence
 from kneeoa_hub.hub.pull_push import pull
 from kneeoa_hub.imaging.borders import inner_film
 from kneeoa_hub.imaging.frame import Place
@@ -22,6 +23,19 @@ RESULT = "locator.json"
 """What the step `locator` leaves beside its network."""
 
 
+@dataclass(frozen=True)
+class LocatorResult:
+    """The content of locator.json: the settings of the locator, and its figures."""
+
+    locator: LocatorConfig
+    finding: FindingEvidence
+
+
+def read_result(folder: Path) -> LocatorResult:
+    """Return what the step `locator` has left in a folder. Raises DataError for a file that it did not write."""
+    return steps.typed(LocatorResult, steps.read_json(folder / RESULT), folder / RESULT)
+
+
 def open_locator(address: str) -> Locator:
     """Return the locator of a bundle, or of the output folder of the step `locator`.
 
@@ -29,8 +43,7 @@ def open_locator(address: str) -> Locator:
     """
     folder = Path(address)
     if (folder / RESULT).is_file():
-        kept = steps.read_json(folder / RESULT)["locator"]
-        return Locator(folder / LOCATOR, steps.typed(LocatorConfig, kept, folder / RESULT))
+        return Locator(folder / LOCATOR, read_result(folder).locator)
     bundle = read_bundle(pull(address))
     if bundle.config.locator is None:
         raise DataError(f"{address} has no locator; give the output of `python -m tuning locator`, or a bundle.")

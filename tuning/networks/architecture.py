@@ -117,6 +117,8 @@ def build(
     if architecture.pooling == "attention":
         x = layers.Multiply()([x, layers.Conv2D(1, 1, activation="sigmoid")(x)])
     x = layers.Activation("linear", name="features")(_unfolded(x) if architecture.fold else x)
+    if architecture.pooling not in POOLING:
+        raise _unknown("pooling", architecture.pooling, POOLING)
     pool = POOLING[architecture.pooling]()
     if architecture.fold:  # the mean of both compartments, and the worse one
         left, right = map(pool, _halves(x))

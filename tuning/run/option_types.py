@@ -1,6 +1,7 @@
 """The types of the options of a step, each with an error that says what it takes."""
 
 import argparse
+import math
 
 from .steps import parse_seed
 
@@ -25,6 +26,17 @@ def seed(text: str) -> int:
         return parse_seed(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def minutes(text: str) -> float:
+    """Read a length of time of more than none."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of minutes above 0")
+    return value
 
 
 def proportion(text: str) -> float:

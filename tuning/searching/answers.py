@@ -1,16 +1,16 @@
 """What a trial answers for validation films: kept beside it, and measured."""
 
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from kneeoa_hub.agreement import qwk, resamples
 from kneeoa_hub.errors import DataError
-from kneeoa_hub.files import replacing
+from kneeoa_hub.grades import NUM_GRADES
 
 from ..evaluation.calibration import apply_temperature, fit_temperature
 from ..networks.ensemble import LEAST_PROBABILITY
+from ..run.arrays import read_arrays, write_arrays
 
 ANSWERS = "answers.npz"
 """In the folder of a trial: its probabilities for the validation films, and their grades."""
@@ -53,9 +53,7 @@ def keep_answers(folder: Path, probabilities: np.ndarray, truth: np.ndarray) -> 
         probabilities: Its answers [N,5].
         truth: The films' grades [N].
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    with replacing(folder / ANSWERS) as part, part.open("wb") as file:
-        np.savez(file, allow_pickle=False, probabilities=probabilities.astype(np.float32), grades=truth)
+    write_arrays(folder / ANSWERS, probabilities=probabilities.astype(np.float32), grades=truth)
 
 
 def read_answers(folder: Path) -> tuple[np.ndarray, np.ndarray] | None:
@@ -66,8 +64,11 @@ def read_answers(folder: Path) -> tuple[np.ndarray, np.ndarray] | None:
     path = folder / ANSWERS
     if not path.exists():
         return None
-    try:
-        with np.load(path) as kept:
-            return kept["probabilities"], kept["grades"]
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
-        raise DataError(f"{path} can't be read ({error!r}); remove it, and its trial will not be chosen.") from None
+    kept = read_arrays(path, ("probabilities", "grades"))
+    probabilities, grades = kept["probabilities"], kept["grades"]
+    films = grades.size
+    if probabilities.shape != (films, NUM_GRADES) or grades.shape != (films,) or grades.dtype.kind not in "iu":
+        raise DataError(f"{path} holds no answers of a trial; remove it, and its trial will not be chosen.")
+    if not (np.isfinite(probabilities).all() and np.isin(grades, range(NUM_GRADES)).all()):
+        raise DataError(f"{path} holds answers that are not numbers; remove it, and its trial will not be chosen.")
+    return probabilities, grades

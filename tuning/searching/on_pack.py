@@ -11,23 +11,22 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import jax
 import jax.numpy as jnp
 import keras
 import numpy as np
 
-from kneeoa_hub.errors import SettingsError
-from kneeoa_hub.files import replacing
+from kneeoa_hub.errors import DataError, SettingsError
 
 from ..data.datasets import stratified_rows
 from ..networks.architecture import Architecture
 from ..networks.search_space import RECIPES, Recipe
+from ..run.arrays import read_arrays, write_arrays
 from ..run.content import fingerprint
 from ..training import jax_steps
-from ..training.accelerated import Outcome, Trainer, keep, learning_rate
-from ..training.jobs import Job
+from ..training.accelerated import Trainer, keep, learning_rate
+from ..training.jobs import Job, Outcome
 from ..training.search_result import STATES, member_name
 from .answers import keep_answers, measured
 from .settings import SearchSettings
@@ -194,20 +193,26 @@ def _job_of(name: str, point: Point, seed: int, batch: int, total: int) -> Job:
 
 
 def _keep_state(path: Path, state: jax_steps.State, epochs: int) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part, part.open("wb") as file:
-        np.savez(file, *(np.asarray(leaf) for leaf in jax.tree.leaves(state)), epochs=np.array(epochs))
+    leaves = {f"arr_{number}": np.asarray(leaf) for number, leaf in enumerate(jax.tree.leaves(state))}
+    write_arrays(path, epochs=np.array(epochs), **leaves)
 
 
 def _taken_up(path: Path, new: jax_steps.State, most: int) -> tuple[jax_steps.State, int]:
-    """Return the state that was kept after `most` epochs at most, and its epochs; otherwise the new one and 0."""
+    """Return the state that was kept after `most` epochs at most, and its epochs; otherwise the new one and 0.
+
+    What is kept is damaged where it does not have the shapes of the new one, or is not finite.
+    """
     leaves, form = jax.tree.flatten(new)
     try:
-        with np.load(path) as kept:
-            arrays = [kept[f"arr_{number}"] for number in range(len(leaves))]
-            epochs = int(kept["epochs"])
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
+        kept = read_arrays(path, ["epochs", *(f"arr_{number}" for number in range(len(leaves)))])
+    except DataError:
         return new, 0
-    if epochs > most:
+    arrays = [kept[f"arr_{number}"] for number in range(len(leaves))]
+    epochs = int(kept["epochs"]) if not kept["epochs"].shape and kept["epochs"].dtype.kind in "iu" else 0
+    alike = all(
+        (array.shape, array.dtype) == (leaf.shape, leaf.dtype) and np.isfinite(array).all()
+        for array, leaf in zip(arrays, leaves, strict=True)
+    )
+    if not alike or not 0 < epochs <= most:
         return new, 0
     return jax.tree.unflatten(form, [jnp.asarray(array) for array in arrays]), epochs

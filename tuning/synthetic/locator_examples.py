@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from kneeoa_hub.bundle import InputConfig
-from kneeoa_hub.files import replacing
+from kneeoa_hub.errors import DataError
 from kneeoa_hub.imaging.borders import inner_film
 from kneeoa_hub.imaging.frame import Place
 from kneeoa_hub.imaging.locate import TWO_KNEES_FROM, locator_input
@@ -19,6 +19,7 @@ from ..data.table import AuditedFilm
 from ..data.variation import vary
 from ..networks.locator_net import targets
 from ..run import steps
+from ..run.arrays import read_arrays, write_arrays
 from .compose import TRAINING, Knee, as_knee, compose
 
 PHANTOMS = 15
@@ -48,15 +49,17 @@ class Examples:
 
     def save(self, path: Path) -> None:
         """Write the examples to an .npz file."""
-        counts = [len(joints) for joints in self.joints]
-        with replacing(path) as part:
-            np.savez(part, images=self.images, joints=np.concatenate(self.joints), counts=counts)
+        counts = np.array([len(joints) for joints in self.joints])
+        write_arrays(path, images=self.images, joints=np.concatenate(self.joints), counts=counts)
 
 
 def load_examples(path: Path) -> Examples:
-    """Return the examples of an .npz file."""
-    with np.load(path) as arrays:
-        return Examples(arrays["images"], tuple(np.split(arrays["joints"], np.cumsum(arrays["counts"])[:-1])))
+    """Return the examples of an .npz file. Raises DataError for a file that is damaged."""
+    arrays = read_arrays(path, ("images", "joints", "counts"))
+    images, joints, counts = arrays["images"], arrays["joints"], arrays["counts"]
+    if counts.dtype.kind not in "iu" or counts.shape != images.shape[:1] or counts.sum() != len(joints):
+        raise DataError(f"{path} is damaged; remove it, and it is made again.")
+    return Examples(images, tuple(np.split(joints, np.cumsum(counts)[:-1])))
 
 
 def is_crop(film: AuditedFilm) -> bool:

@@ -10,11 +10,11 @@ chosen, each trained anew and longer.
 """
 
 import argparse
-import json
+import sys
 import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,13 +26,19 @@ import numpy as np
 
 from kneeoa_hub.agreement import qwk
 from kneeoa_hub.decision import severity
+from kneeoa_hub.errors import DataError, SettingsError
+from kneeoa_hub.escaping import CommandParser
 from kneeoa_hub.grades import NUM_GRADES
 
 from ..data import changes
 from ..networks.architecture import build
+from ..run import console, steps
+from ..run.arrays import write_arrays
+from ..run.folder import only_run
+from ..run.option_types import minutes
 from . import jax_steps
-from .jobs import Job, chosen_jobs, jobs_from, targets
-from .pack import FILMS, Packed, Teacher, keep_teacher, mean_answers, starts, teachers_of, unpack
+from .jobs import Job, Measured, Outcome, chosen_jobs, jobs_from, targets
+from .pack import FILMS, Packed, Teacher, is_pack, keep_teacher, mean_answers, starts, teachers_of, unpack
 
 STRENGTHS = 0.25, 0.6, 1.0
 """Strengths of the changes, as parts of the job's own; a film is as likely to have one as another."""
@@ -56,36 +62,6 @@ class Program:
     answer: Any
 
 
-@dataclass(frozen=True)
-class Measured:
-    """Validation figures of one protocol: of films as they are, and under changes of full strength."""
-
-    protocol: str
-    log_loss: float
-    qwk: float
-    accuracy: float
-    changed_log_loss: float
-    changed_qwk: float
-    same: float
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a training.
-
-    history: figures of every protocol each time that it was measured. protocols: in the order of the classifiers.
-    fingerprint: of the audit whose films were trained on. test_evaluations: of the bundles that taught it.
-    """
-
-    job: Job
-    epochs: float
-    seconds: float
-    history: tuple[tuple[Measured, ...], ...]
-    protocols: tuple[str, ...] = ()
-    fingerprint: str = ""
-    test_evaluations: int = 0
-
-
 def learning_rate(step: int, total: int) -> float:
     """Return the factor of the learning rate: a linear rise, then a cosine to 0.01 (Loshchilov & Hutter, 2017)."""
     warm = min(WARM_UP_STEPS, WARM_UP * total)
@@ -105,6 +81,9 @@ class Trainer:
         arrays = (self.packed.films, self.packed.joints, self.packed.content, bank)
         self.films = jax_steps.Films(*(jnp.asarray(array) for array in arrays))
         self.teachers = teachers_of(pack)
+        answered = len(self.heads), len(self.protocols), NUM_GRADES
+        if strange := [name for name, one in self.teachers.items() if one.answers.shape != answered]:
+            raise DataError(f"{pack} has answers of {strange[0]} for other films than its own; pack the audit again.")
         self._pack, self._out = pack, out
         self._compiler = ThreadPoolExecutor(1)  # compiling tries kernels on the accelerator, one program at a time
         self._programs: dict[Any, Future[Program]] = {}
@@ -118,13 +97,21 @@ class Trainer:
         """Return the job's network with the weights that it begins with."""
         keras.utils.set_random_seed(job.seed)
         model = build(job.architecture, published=False, protocols=self.protocols)
-        if job.start:
-            model.set_weights(starts(self._pack, job.start)["weights"])
-        elif job.architecture.backbone:
-            first = starts(self._pack, job.architecture.backbone)
-            for layer in model.layers:
-                if layer.name in first:
-                    layer.set_weights(first[layer.name])
+        start = job.start or job.architecture.backbone
+        if not start:
+            return model
+        first = starts(self._pack, start)
+        try:
+            if job.start:
+                model.set_weights(first.get("weights", []))
+            else:
+                for layer in model.layers:
+                    if layer.name in first:
+                        layer.set_weights(first[layer.name])
+        except ValueError:
+            raise DataError(
+                f"{job.name}: the weights of {start} in {self._pack} are those of another network; pack them again."
+            ) from None
         return model
 
     def compile(self, job: Job) -> None:
@@ -285,9 +272,8 @@ def keep(folder: Path, model: keras.Model, state: jax_steps.State, outcome: Outc
     for variable, value in zip(variables, [*state.mean, *state.mean_fixed], strict=True):
         array = np.asarray(value, np.float32)
         arrays[variable.path] = array.astype(np.float16) if array.ndim > 1 else array
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{outcome.job.name}.npz"
-    np.savez(path, outcome=json.dumps(asdict(outcome)), **arrays)
+    write_arrays(path, outcome=np.array(steps.as_json(outcome)), **arrays)
     return path
 
 
@@ -313,7 +299,7 @@ def run(pack: Path, jobs: Sequence[Job], out: Path, minutes: float) -> list[Outc
             trainer.teach(job, state)
         trainer.say(f"{job.name}: {keep(out, model, state, outcome)}")
         outcomes.append(outcome)
-        (out / OUTCOMES).write_text(json.dumps([asdict(one) for one in outcomes], indent=1) + "\n", "utf-8")
+        steps.write_json(out / OUTCOMES, outcomes)
     return outcomes
 
 
@@ -347,24 +333,36 @@ def _described(measured: Sequence[Measured]) -> str:
     )
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(given: Sequence[str] | None = None) -> int:
+    """Run the command line; returns 0, or 1 when it fails for a reason that the message gives, or 2 for an option."""
+    parser = CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pack", type=Path, required=True, help="output of `python -m tuning.training.pack`")
     jobs_of = parser.add_mutually_exclusive_group(required=True)
     jobs_of.add_argument("--jobs", type=Path, help="JSON: a list of jobs, see tuning.training.jobs.Job")
     jobs_of.add_argument("--search", type=Path, help="a search on the pack: its chosen trials are the jobs")
     parser.add_argument("--out", type=Path, required=True, help="folder for one NAME.npz a job")
-    parser.add_argument("--minutes", type=float, default=9.0, help="for everything, compiling included")
+    parser.add_argument("--minutes", type=minutes, default=9.0, help="for everything, compiling included")
     parser.add_argument("--precision", default="mixed_bfloat16", help="of the layers' arithmetic")
-    arguments = parser.parse_args()
+    return console.exit_code(lambda: _train(parser.parse_args(given)))
+
+
+def _train(options: argparse.Namespace) -> None:
     if keras.backend.backend() != "jax":
-        raise SystemExit(f"KERAS_BACKEND is {keras.backend.backend()!r}; set it to jax for this command.")
-    keras.config.set_dtype_policy(arguments.precision)
-    rows = chosen_jobs(arguments.search) if arguments.search else json.loads(arguments.jobs.read_text("utf-8"))
-    jobs = jobs_from(rows, teachers_of(arguments.pack))
-    run(arguments.pack, jobs, arguments.out, arguments.minutes)
+        raise SettingsError(f"KERAS_BACKEND is {keras.backend.backend()!r}; set it to jax for this command.")
+    if not is_pack(options.pack) or is_pack(options.out):
+        raise SettingsError(
+            f"--pack {options.pack}, --out {options.out}: give the pack of films first, and another folder to write to."
+        )
+    try:
+        keras.config.set_dtype_policy(options.precision)
+    except (ValueError, AttributeError):
+        raise SettingsError(f"--precision {options.precision}: choose float32 or mixed_bfloat16.") from None
+    rows = chosen_jobs(options.search) if options.search else steps.read_json(options.jobs)
+    jobs = jobs_from(rows, teachers_of(options.pack))
+    options.out.mkdir(parents=True, exist_ok=True)
+    with only_run(options.out):
+        run(options.pack, jobs, options.out, options.minutes)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

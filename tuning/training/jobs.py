@@ -2,20 +2,26 @@
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 
-from kneeoa_hub.errors import SettingsError
+from kneeoa_hub.errors import DataError, SettingsError
+from kneeoa_hub.files import is_file_name
 from kneeoa_hub.grades import NUM_GRADES
+from kneeoa_hub.typed_json import FieldError, Range, from_json, to_json
 
 from ..networks.architecture import Architecture
-from .search_result import chosen_trials, kept_member
+from ..run import steps
+from ..run.arrays import read_arrays
+from .search_result import chosen_trials, kept_member, parse_architecture
 
 SPREAD = 0.42
 """Deviation of a soft label, in grades (Diaz & Marathe, "Soft labels for ordinal regression", CVPR 2019)."""
+
+Proportion = Annotated[float, Range(0, 1)]
 
 
 @dataclass(frozen=True)
@@ -32,17 +38,17 @@ class Job:
 
     name: str
     architecture: Architecture
-    share: float = 1.0
-    seed: int = 0
-    batch: int = 64
-    strength: float = 1.0
-    mixup: float = 0.2
-    erase: float = 0.3
-    decay: float = 0.03
-    ema: float = 0.998
+    share: Annotated[float, Range(0.001, 1000)] = 1.0
+    seed: Annotated[int, Range(0, steps.SEEDS - 1)] = 0
+    batch: Annotated[int, Range(1, 4096)] = 64
+    strength: Proportion = 1.0
+    mixup: Proportion = 0.2
+    erase: Proportion = 0.3
+    decay: Annotated[float, Range(0, 100)] = 0.03
+    ema: Proportion = 0.998
     teachers: tuple[str, ...] = ()
-    taught: float = 0.5
-    unlabelled: float = 0.3
+    taught: Proportion = 0.5
+    unlabelled: Proportion = 0.3
     start: str = ""
 
     @property
@@ -51,26 +57,86 @@ class Job:
         return replace(self.architecture, learning_rate=0.0, augmentation=0.0, weight_decay=0.0, reach=1.0), self.batch
 
 
-def jobs_from(rows: list[dict[str, Any]], packed: Collection[str] = ()) -> list[Job]:
+@dataclass(frozen=True)
+class Measured:
+    """Validation figures of one protocol: of films as they are, and under changes of full strength."""
+
+    protocol: str
+    log_loss: float
+    qwk: float
+    accuracy: float
+    changed_log_loss: float
+    changed_qwk: float
+    same: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a training.
+
+    history: figures of every protocol each time that it was measured. protocols: in the order of the classifiers.
+    fingerprint: of the audit whose films were trained on. test_evaluations: of the bundles that taught it.
+    """
+
+    job: Job
+    epochs: float
+    seconds: float
+    history: tuple[tuple[Measured, ...], ...]
+    protocols: tuple[str, ...] = ()
+    fingerprint: str = ""
+    test_evaluations: Annotated[int, Range(0)] = 0
+
+
+def read_kept(path: Path) -> tuple[Outcome, list[np.ndarray]]:
+    """Return the outcome of a training on an accelerator, and its weights, float32.
+
+    Raises DataError for a file that no such training has left, and for weights that are not numbers.
+    """
+    arrays = read_arrays(path, ("outcome",))
+    try:
+        outcome = from_json(Outcome, json.loads(str(arrays.pop("outcome"))))
+        parse_architecture(asdict(outcome.job.architecture), path)
+        if not is_file_name(outcome.job.name) or not outcome.protocols:
+            raise ValueError("a job has a name that can name a file, and learns from a dataset or more")
+    except (FieldError, ValueError, RecursionError) as error:
+        raise DataError(
+            f"{path} is not what `python -m tuning.training.accelerated` of this release writes ({error}); train it"
+            " again."
+        ) from None
+    if not all(array.dtype.kind == "f" and np.isfinite(array).all() for array in arrays.values()):
+        raise DataError(f"{path} holds weights that are not numbers; train this member again.")
+    return outcome, [array.astype(np.float32) for array in arrays.values()]
+
+
+def jobs_from(rows: Any, packed: Collection[str] = ()) -> list[Job]:
     """Return jobs from JSON.
 
-    packed: names of the bundles whose answers are in the pack. Raises SettingsError for an unknown field, or a teacher
-    that is neither of them nor a job before its pupil.
+    Args:
+        rows: Parsed JSON, which should be a list of objects with the fields of `Job`.
+        packed: Names of the bundles whose answers are in the pack.
+
+    Raises:
+        SettingsError: There is no job, a field is unknown or has an impossible value, a name is given twice or can't
+            name a file, or a teacher is neither in the pack nor a job before its pupil.
+        DataError: An architecture is not known.
     """
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, dict) for row in rows):
+        raise SettingsError("The jobs are not a list of one JSON object or more; see docs/training.md.")
     jobs: list[Job] = []
     for row in rows:
         try:
-            job = Job(
-                **{
-                    **row,
-                    "architecture": Architecture(**{**row["architecture"], "crop": "frame"}),
-                    "teachers": tuple(row.get("teachers", ())),
-                }
-            )
-        except (TypeError, KeyError) as error:
+            read = from_json(Job, row, closed=True)
+            job = replace(read, architecture=replace(read.architecture, crop="frame"))
+        except FieldError as error:
             raise SettingsError(
-                f"The job {row.get('name', row)!r} can't be read ({error}); see tuning.training.jobs."
+                f"The job {str(row.get('name'))[:100]!r} can't be read ({error}); see docs/training.md."
             ) from None
+        if not is_file_name(job.name) or job.name in {one.name for one in jobs}:
+            raise SettingsError(
+                f"The name {job.name[:100]!r} of a job is given twice, or can't name a file; use letters, digits, dots"
+                " and dashes."
+            )
+        parse_architecture(asdict(job.architecture), f"The job {job.name!r}")
         if unknown := set(job.teachers) - {one.name for one in jobs} - set(packed):
             raise SettingsError(
                 f"{job.name} names the teachers {', '.join(sorted(unknown))}, which are no jobs before it, nor bundles"
@@ -85,11 +151,8 @@ def chosen_jobs(search: Path) -> list[dict[str, Any]]:
 
     Raises DataError when the search has not ended, or a trial left no weights.
     """
-    rows = []
-    for trial in chosen_trials(search):
-        with np.load(kept_member(search, trial)) as kept:
-            rows.append(json.loads(str(kept["outcome"]))["job"] | {"ema": Job.ema})
-    return rows
+    kept = (read_kept(kept_member(search, trial))[0].job for trial in chosen_trials(search))
+    return [to_json(job) | {"ema": Job.ema} for job in kept]
 
 
 def soft_labels(grades: np.ndarray, spread: float = SPREAD) -> np.ndarray:

@@ -5,13 +5,10 @@ knee that this audit holds out; and the number of evaluations on test films is c
 films: it is known by the fingerprint of its audit, where both have a dataset of one name.
 """
 
-import json
 import shutil
 from collections.abc import Collection, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-
-import numpy as np
 
 from kneeoa_hub.bundle import SEARCH_REPORT, read_bundle
 from kneeoa_hub.errors import DataError, SettingsError
@@ -20,13 +17,14 @@ from kneeoa_hub.hub.pull_push import pull, revision_of
 
 from ..data.summary import read_summary
 from ..data.table import read_films
-from ..networks.architecture import Architecture, build
+from ..networks.architecture import build
 from ..networks.ensemble import Member
 from ..run import steps
 from ..run.weights import save_weights
 from .checkpoint import weights_path
 from .distillation import check_films
 from .found_by import reports_of
+from .jobs import read_kept
 from .members import architectures, members_of, read_record
 from .search_result import chosen_trials, kept_member
 
@@ -142,37 +140,29 @@ def _is_search(folder: Path) -> bool:
 
 def _of_accelerator(path: Path, audit: Path) -> JoiningMember:
     """Return a member that `python -m tuning.training.accelerated` trained."""
-    try:
-        with np.load(path) as kept:
-            outcome = json.loads(str(kept["outcome"]))
-            arrays = [kept[name].astype(np.float32) for name in kept.files if name != "outcome"]
-        job, protocols = outcome["job"], tuple(outcome["protocols"])
-        # What a job says of these two is what it was trained with; its architecture has the default there.
-        trained_with = {"weight_decay": job["decay"], "augmentation": job["strength"]}
-        architecture = Architecture(**job["architecture"] | trained_with)
-        network = build(architecture, published=False, protocols=protocols)
-        for variable, value in zip(
-            [*network.trainable_variables, *network.non_trainable_variables], arrays, strict=True
-        ):
-            variable.assign(value)
-    except (OSError, KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{path} is not what `python -m tuning.training.accelerated` of this release writes ({error}); train it"
-            " again."
-        ) from None
-    if outcome["fingerprint"] != read_summary(audit).fingerprint:
+    outcome, arrays = read_kept(path)
+    job, protocols = outcome.job, outcome.protocols
+    # What a job says of these two is what it was trained with; its architecture has the default there.
+    architecture = replace(job.architecture, weight_decay=job.decay, augmentation=job.strength)
+    network = build(architecture, published=False, protocols=protocols)
+    variables = [*network.trainable_variables, *network.non_trainable_variables]
+    if [tuple(variable.shape) for variable in variables] != [array.shape for array in arrays]:
+        raise DataError(f"{path} holds the weights of another network than it says; train it again.")
+    for variable, value in zip(variables, arrays, strict=True):
+        variable.assign(value)
+    if outcome.fingerprint != read_summary(audit).fingerprint:
         raise DataError(f"{path} was trained on films of another audit than {audit}; pack and train on this audit.")
-    last = {one["protocol"]: one["qwk"] for one in outcome["history"][-1]}
+    last = {one.protocol: one.qwk for one in outcome.history[-1]} if outcome.history else {}
     record = TrainedMember(
-        name=job["name"],
-        seed=job["seed"],
-        epochs=round(outcome["epochs"]),
+        name=job.name,
+        seed=job.seed,
+        epochs=round(outcome.epochs),
         val_qwk=last.get(protocols[0]),
         architecture=asdict(architecture),
-        teachers=tuple(job["teachers"]),
-        origin=f"{job['start']} of an earlier bundle, trained further" if job["start"] else None,
+        teachers=job.teachers,
+        origin=f"{job.start} of an earlier bundle, trained further" if job.start else None,
     )
-    if job["start"]:  # an earlier audit may have given it knees that this one leaves out, as `starting` says
+    if job.start:  # an earlier audit may have given it knees that this one leaves out, as `starting` says
         seen = frozenset(film.sha256 for film in read_films(audit) if film.split == "train")
     else:
         seen = frozenset(training_films(audit, protocols))
@@ -180,10 +170,10 @@ def _of_accelerator(path: Path, audit: Path) -> JoiningMember:
         record,
         seen,
         # Jobs with the same teachers come from one pack, whose evaluations count once.
-        f"jobs taught by {', '.join(job['teachers'])}" if job["teachers"] else str(path),
-        outcome["test_evaluations"],
+        f"jobs taught by {', '.join(job.teachers)}" if job.teachers else str(path),
+        outcome.test_evaluations,
         protocols=protocols,
-        member=Member(job["name"], architecture, network),
+        member=Member(job.name, architecture, network),
     )
 
 

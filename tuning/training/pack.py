@@ -8,6 +8,7 @@ are never packed. The file holds films, so it stays on the user's own disk.
 
 import argparse
 import io
+import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,11 +17,15 @@ import numpy as np
 from PIL import Image
 
 from kneeoa_hub.errors import DataError
+from kneeoa_hub.escaping import CommandParser
+from kneeoa_hub.files import is_file_name
 from kneeoa_hub.grades import NUM_GRADES
+from kneeoa_hub.imaging.film import Limits
 
 from ..data.table import AuditedFilm, read_films
 from ..data.variation import gray_bytes
-from ..run import steps
+from ..run import console, steps
+from ..run.arrays import read_arrays, write_arrays
 from ..run.content import sha256
 
 QUALITY = 82
@@ -28,8 +33,20 @@ QUALITY = 82
 SPLITS = ("train", "val")
 FILMS, AUDIT = "films.npz", "audit.json"
 """The films of a pack, and which audit they are of."""
+COLUMNS = {
+    "lengths": "iu",
+    "joints": "f",
+    "grades": "iu",
+    "collections": "U",
+    "splits": "U",
+    "names": "U",
+    "groups": "U",
+}
+"""The arrays of a pack that have a row for each film, and the kinds of NumPy types that each may have."""
 ANSWERS = "answers-"
 """Before a bundle's name in the name of the file of its answers."""
+SUM_ERROR = 0.01
+"""Probabilities of a teacher may miss their sum of 1 by this much."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +70,14 @@ class Packed:
 
 
 @dataclass(frozen=True)
+class PackedAudit:
+    """Where the audit of a pack lies, and its fingerprints by part."""
+
+    input: str
+    content: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Teacher:
     """What taught networks learn beside the labels.
 
@@ -66,31 +91,49 @@ class Teacher:
 
 
 def unpack(path: Path) -> Packed:
-    """Read what `write` wrote. Raises DataError for the pack of an earlier release."""
-    with np.load(path) as arrays:
-        if "groups" not in arrays.files:
-            raise DataError(f"{path} was packed by an earlier release; pack the audit again.")
-        content, ends = arrays["bytes"].tobytes(), np.cumsum(arrays["lengths"])
-        pictures = [
-            np.asarray(Image.open(io.BytesIO(content[end - length : end])).convert("L"))
-            for end, length in zip(ends, arrays["lengths"], strict=True)
-        ]
+    """Read what `write` wrote. Raises DataError for a pack that is damaged, or of an earlier release."""
+    arrays = read_arrays(path, ("bytes", "fingerprint", *COLUMNS))
+    if problem := _problem_of(arrays):
+        raise DataError(f"{path} is no pack of films ({problem}); pack the audit again.")
+    content, ends = arrays["bytes"].tobytes(), np.cumsum(arrays["lengths"])
+    try:
+        pictures = [_picture(content[end - length : end]) for end, length in zip(ends, arrays["lengths"], strict=True)]
         side = -(-max(max(picture.shape) for picture in pictures) // 8) * 8
         films = np.zeros((len(pictures), side, side), np.uint8)
-        for film, picture in zip(films, pictures, strict=True):
-            film[: picture.shape[0], : picture.shape[1]] = picture
-        edges = np.array([(0, 0, picture.shape[1], picture.shape[0]) for picture in pictures], np.float32)
-        return Packed(
-            films,
-            arrays["joints"],
-            edges,
-            arrays["grades"],
-            arrays["collections"],
-            arrays["splits"],
-            arrays["names"],
-            arrays["groups"],
-            str(arrays["fingerprint"]),
-        )
+    except (OSError, ValueError, MemoryError, Image.DecompressionBombError) as error:
+        raise DataError(f"{path} holds a film that can't be read ({error}); pack the audit again.") from None
+    for film, picture in zip(films, pictures, strict=True):
+        film[: picture.shape[0], : picture.shape[1]] = picture
+    edges = np.array([(0, 0, picture.shape[1], picture.shape[0]) for picture in pictures], np.float32)
+    columns = (arrays[name] for name in COLUMNS if name not in ("lengths", "joints"))
+    return Packed(films, arrays["joints"], edges, *columns, fingerprint=str(arrays["fingerprint"]))
+
+
+def _problem_of(arrays: Mapping[str, np.ndarray]) -> str:
+    """Return why arrays are not those of a pack; "" where they are."""
+    count = arrays["lengths"].size
+    shapes = {name: (count, 3) if name == "joints" else (count,) for name in COLUMNS}
+    for name, kinds in COLUMNS.items():
+        if arrays[name].shape != shapes[name] or arrays[name].dtype.kind not in kinds:
+            return f"{name} are {arrays[name].dtype} of shape {arrays[name].shape}, of {count} films"
+    lengths, joints, grades = (arrays[name] for name in ("lengths", "joints", "grades"))
+    problems = {
+        "it holds no film": not count,
+        "the lengths of its films are not those of its bytes": (lengths <= 0).any()
+        or lengths.sum() != arrays["bytes"].size,
+        "a joint has no place": not np.isfinite(joints).all() or (joints[:, 2:] <= 0).any(),
+        f"a grade is not from 0 to {NUM_GRADES - 1}": ((grades < 0) | (grades >= NUM_GRADES)).any(),
+        f"a film is not of {' or '.join(SPLITS)}": not np.isin(arrays["splits"], SPLITS).all(),
+    }
+    return next((problem for problem, found in problems.items() if found), "")
+
+
+def _picture(content: bytes) -> np.ndarray:
+    """Return a film of a pack. Raises OSError or ValueError for bytes that are none, or of too many pixels."""
+    with Image.open(io.BytesIO(content), formats=["WEBP"]) as picture:
+        if picture.width * picture.height > Limits().max_pixels:
+            raise ValueError(f"it has {picture.width}x{picture.height} pixels")
+        return np.asarray(picture.convert("L"))
 
 
 def write(
@@ -122,8 +165,7 @@ def write(
         Image.fromarray(picture).save(stream, "WEBP", quality=quality, method=6)
         coded.append(stream.getvalue())
     grades, collections, splits, names, groups = (np.array(column) for column in zip(*rows, strict=True))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(
+    write_arrays(
         path,
         bytes=np.frombuffer(b"".join(coded), np.uint8),
         lengths=np.array([len(one) for one in coded]),
@@ -152,7 +194,7 @@ def _write(path: Path, layers: Mapping[str, Sequence[np.ndarray]]) -> None:
         for layer, of_layer in layers.items()
         for number, array in enumerate(of_layer)
     }
-    np.savez(path, allow_pickle=False, **arrays)
+    write_arrays(path, **arrays)
 
 
 def write_members(folder: Path, address: str, names: Collection[str], audit: Path) -> None:
@@ -207,19 +249,26 @@ def write_answers(folder: Path, address: str, audit: Path) -> None:
 
 
 def keep_teacher(folder: Path, teacher: Teacher) -> None:
-    """Write a teacher to a pack, or where the outcome of a training lies."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{ANSWERS}{teacher.name}.npz"
-    np.savez(path, allow_pickle=False, answers=teacher.answers, test_evaluations=np.array(teacher.test_evaluations))
+    """Write a teacher to a pack, or where the outcome of a training lies.
+
+    Raises DataError for a name that can't name a file.
+    """
+    path = _file(folder, f"{ANSWERS}{teacher.name}")
+    write_arrays(path, answers=teacher.answers, test_evaluations=np.array(teacher.test_evaluations))
 
 
 def teachers_of(folder: Path) -> dict[str, Teacher]:
-    """Return the teachers of a pack by their names."""
+    """Return the teachers of a pack by their names. Raises DataError for answers that are none."""
     teachers = {}
     for path in sorted(folder.glob(f"{ANSWERS}*.npz")):
-        with np.load(path) as arrays:
-            name, looks = path.stem.removeprefix(ANSWERS), int(arrays["test_evaluations"])
-            teachers[name] = Teacher(name, arrays["answers"], looks)
+        name, arrays = path.stem.removeprefix(ANSWERS), read_arrays(path, ("answers", "test_evaluations"))
+        answers, looks = arrays["answers"], arrays["test_evaluations"]
+        sums = answers.sum(-1) if answers.dtype.kind == "f" and answers.ndim == 3 else np.zeros(1)
+        if answers.shape[-1:] != (NUM_GRADES,) or not np.allclose(sums[~np.isnan(sums)], 1, atol=SUM_ERROR):
+            raise DataError(f"{path} holds no probabilities of {NUM_GRADES} grades; pack the audit again.")
+        if looks.shape or looks.dtype.kind not in "iu" or looks < 0:
+            raise DataError(f"{path} does not say how often its teacher was measured; pack the audit again.")
+        teachers[name] = Teacher(name, answers, int(looks))
     return teachers
 
 
@@ -237,14 +286,22 @@ def starts(folder: Path, name: str) -> dict[str, list[np.ndarray]]:
     They are the arrays of each layer of a backbone, or those of a member under the one name "weights". Raises DataError
     when they are not in the pack.
     """
-    path = folder / f"{name}.npz"
+    path = _file(folder, name)
     if not path.exists():
         raise DataError(f"{folder} has no weights of {name}; pack it again with --backbone or --start.")
     layers: dict[str, list[np.ndarray]] = {}
-    with np.load(path) as arrays:
-        for key in arrays.files:
-            layers.setdefault(key.partition("/")[0], []).append(arrays[key].astype(np.float32))
+    for key, array in read_arrays(path).items():
+        if array.dtype.kind != "f" or not np.isfinite(array).all():
+            raise DataError(f"{path} holds weights that are not numbers; pack it again.")
+        layers.setdefault(key.partition("/")[0], []).append(array.astype(np.float32))
     return layers
+
+
+def _file(folder: Path, name: str) -> Path:
+    """Return the file of a name in a pack. Raises DataError for a name that leads elsewhere."""
+    if not is_file_name(name):
+        raise DataError(f"{name!r} can't name a file; use letters, digits, dots and dashes.")
+    return folder / f"{name}.npz"
 
 
 def pack(audit: Path, path: Path) -> int:
@@ -262,7 +319,7 @@ def pack(audit: Path, path: Path) -> int:
     joints = np.array([(film.place.x, film.place.y, film.place.side) for film in films])
     rows = [(film.grade, film.dataset, film.split, film.file, film.leakage_group) for film in films]
     write(path, pictures, joints, rows, fingerprint=read_summary(audit).fingerprint)
-    steps.write_json(path.parent / AUDIT, {"input": str(audit.absolute()), "content": steps.input_content(audit)})
+    steps.write_json(path.parent / AUDIT, PackedAudit(str(audit.absolute()), steps.input_content(audit)))
     return len(rows)
 
 
@@ -273,8 +330,8 @@ def is_pack(folder: Path) -> bool:
 
 def audit_of(pack: Path) -> tuple[Path, dict[str, str]]:
     """Return where the audit of a pack lies, on the machine that packed it, and its fingerprints by part."""
-    kept = steps.read_json(pack / AUDIT)
-    return Path(kept["input"]), kept["content"]
+    kept = steps.typed(PackedAudit, steps.read_json(pack / AUDIT), pack / AUDIT)
+    return Path(kept.input), kept.content
 
 
 def content_of(pack: Path) -> dict[str, str]:
@@ -292,9 +349,9 @@ def protocols_of(films: Sequence[AuditedFilm]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(film.dataset for film in films))
 
 
-def main() -> None:
-    """Run the command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def main(given: Sequence[str] | None = None) -> int:
+    """Run the command line; returns 0, or 1 when it fails for a reason that the message gives, or 2 for an option."""
+    parser = CommandParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--audit", type=Path, required=True)
     parser.add_argument(
         "--backbone", action="append", default=[], help="whose ImageNet weights go beside the films; may be repeated"
@@ -303,17 +360,20 @@ def main() -> None:
     parser.add_argument("--members", default="", help="names of these members, comma separated; default: all")
     parser.add_argument("--teacher", help="bundle whose answers go beside the films; a job names it in `teachers`")
     parser.add_argument("--out", type=Path, required=True)
-    arguments = parser.parse_args()
-    path = arguments.out / FILMS
-    count = pack(arguments.audit, path)
-    write_starts(arguments.out, arguments.backbone)
-    if arguments.start:
-        names = [name for name in arguments.members.split(",") if name]
-        write_members(arguments.out, arguments.start, names, arguments.audit)
-    if arguments.teacher:
-        write_answers(arguments.out, arguments.teacher, arguments.audit)
+    return console.exit_code(lambda: _pack(parser.parse_args(given)))
+
+
+def _pack(options: argparse.Namespace) -> None:
+    audit, path = steps.find_input(options.audit, "audit"), options.out / FILMS
+    count = pack(audit, path)
+    write_starts(options.out, options.backbone)
+    if options.start:
+        names = [name for name in options.members.split(",") if name]
+        write_members(options.out, options.start, names, audit)
+    if options.teacher:
+        write_answers(options.out, options.teacher, audit)
     print(f"{path}: {count} films, {path.stat().st_size / 1e6:.1f} MB")
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

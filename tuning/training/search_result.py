@@ -195,7 +195,10 @@ def architecture_of_trial(search: Path, trial: str) -> Architecture:
         raise SettingsError(f"--architecture {trial}: {search / TRIALS} has {', '.join(rows)}.")
     choices = {name: {str(value): value for value in SEARCH_SPACE[name]} for name in SEARCH_SPACE}
     # A choice that the search space has gained since has its default in older trials.
-    return Architecture(**{name: known[rows[trial][name]] for name, known in choices.items() if name in rows[trial]})
+    given = {name: value for name, value in rows[trial].items() if name in choices}
+    if unknown := [f"{name} {value!r}" for name, value in given.items() if value not in choices[name]]:
+        raise DataError(f"{search / TRIALS}: trial {trial} has {unknown[0]}, which is no choice of this release.")
+    return Architecture(**{name: choices[name][value] for name, value in given.items()})
 
 
 def parse_architecture(choices: Mapping[str, Any], source: Path | str) -> Architecture:
