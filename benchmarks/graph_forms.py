@@ -1,0 +1,151 @@
+"""Other forms of the shipped grading network: what each would save, and how far it would move an answer.
+
+    python -m benchmarks.graph_forms --out docs/evidence/profile    # two minutes; needs onnx, which `tuning` brings
+
+Writes graph_forms.json and graph_forms.md. Opening and passes are timed in turns, on one thread. A form that is
+optimised beforehand leaves the layout of the values to be chosen when it is opened, because that depends on the
+processor.
+"""
+
+import argparse
+import statistics
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import onnxruntime
+
+from kneeoa_hub import from_pretrained
+from kneeoa_hub.imaging.phantom import knee_film
+
+from .speed.figure import BUNDLE, in_turns, seconds, write_figures
+
+ROUNDS, PASSES = 7, 10
+KNEES_A_GRADE = 4
+SHIPPED = "as shipped: weights of 16 bits, used in 32"
+
+
+@dataclass(frozen=True)
+class Form:
+    """One form of the network.
+
+    Attributes:
+        name: What it is.
+        megabytes: Size of its file.
+        opening: Milliseconds to open it.
+        passing: Milliseconds of a pass of one knee.
+        change: The greatest change of a probability on synthetic knees, against the shipped form.
+    """
+
+    name: str
+    megabytes: float
+    opening: float
+    passing: float
+    change: float
+
+
+def written(folder: Path) -> dict[str, Path]:
+    """Write each form of the shipped network to a folder; return where it is."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    shipped = BUNDLE / "model.onnx"
+    forms = {SHIPPED: shipped}
+    for name, kind, suffix in (
+        ("optimised before it is opened", "ONNX", "onnx"),
+        ("optimised, in onnxruntime's own format", "ORT", "ort"),
+    ):
+        options = _options()
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_EXTENDED
+        options.optimized_model_filepath = str(folder / f"{kind}.{suffix}")
+        options.add_session_config_entry("session.save_model_format", kind)
+        onnxruntime.InferenceSession(str(shipped), options, providers=["CPUExecutionProvider"])
+        forms[name] = Path(options.optimized_model_filepath)
+    whole = folder / "whole.onnx"
+    options = _options()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(whole)
+    onnxruntime.InferenceSession(str(shipped), options, providers=["CPUExecutionProvider"])
+    forms["weights of 8 bits, used as such"] = folder / "int8.onnx"
+    quantize_dynamic(whole, folder / "int8.onnx", weight_type=QuantType.QUInt8)
+    return forms
+
+
+def _options() -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = 1, 4
+    return options
+
+
+def _opened(path: Path) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(str(path), _options(), providers=["CPUExecutionProvider"])
+
+
+def measure(paths: dict[str, Path]) -> list[Form]:
+    """Open and run each form, in turns."""
+    images = _knees()
+    sessions = {name: _opened(path) for name, path in paths.items()}
+    answers = {name: _answers(session, images) for name, session in sessions.items()}
+    opening = in_turns({name: _milliseconds(partial(_opened, path)) for name, path in paths.items()}, ROUNDS)
+    one = images[:1]
+    passing = in_turns(
+        {name: _milliseconds(partial(session.run, None, {"image": one}), PASSES) for name, session in sessions.items()},
+        ROUNDS,
+    )
+    return [
+        Form(
+            name,
+            path.stat().st_size / 1e6,
+            statistics.median(opening[name]),
+            statistics.median(passing[name]),
+            float(np.abs(answers[name] - answers[SHIPPED]).max()),
+        )
+        for name, path in paths.items()
+    ]
+
+
+def _milliseconds(call: Callable[[], object], times: int = 1) -> Callable[[], float]:
+    return lambda: 1000 * seconds(lambda: [call() for _ in range(times)]) / times
+
+
+def _answers(session: onnxruntime.InferenceSession, images: np.ndarray) -> np.ndarray:
+    return np.concatenate([np.asarray(session.run(["probabilities"], {"image": image[None]})[0]) for image in images])
+
+
+def _knees() -> np.ndarray:
+    """Return synthetic knees of every grade as the network sees them: float32 [N,H,W,1]."""
+    grader = from_pretrained(threads=1)
+    seen: list[np.ndarray] = []
+    run = grader.network.run
+    grader.network.run = lambda images: (seen.append(images), run(images))[1]  # type: ignore[method-assign]
+    for grade in range(5):
+        for seed in range(KNEES_A_GRADE):
+            grader.grade(knee_film(grade, seed).pixels, force=True)
+    return np.concatenate(seen)
+
+
+def table(forms: list[Form]) -> str:
+    """Return the forms as Markdown."""
+    lines = [
+        "| form of the network | MB | ms to open | ms a knee | greatest change of a probability |",
+        "|---|---|---|---|---|",
+    ]
+    for one in forms:
+        lines.append(f"| {one.name} | {one.megabytes:.1f} | {one.opening:.0f} | {one.passing:.1f} | {one.change:.2g} |")
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Write each form, measure all, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, required=True, help="folder for graph_forms.json and graph_forms.md")
+    asked = parser.parse_args(arguments)
+    with TemporaryDirectory() as folder:
+        forms = measure(written(Path(folder)))
+    write_figures(asked.out, "graph_forms", [asdict(one) for one in forms], table(forms))
+
+
+if __name__ == "__main__":
+    main()
