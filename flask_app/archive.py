@@ -48,10 +48,12 @@ class Archive:
 
 def check(settings: Settings) -> None:
     """Raise SettingsError where anybody could fetch films of patients, or where a token would travel unencrypted."""
+    if settings.dicomweb_token and not settings.dicomweb:
+        raise SettingsError("KNEEOA_DICOMWEB_TOKEN is for the archive of KNEEOA_DICOMWEB; set that too, or unset it.")
     if settings.dicomweb and not settings.api_keys:
         raise SettingsError("KNEEOA_DICOMWEB needs KNEEOA_API_KEYS, the keys of those who may fetch a study; set it.")
     if settings.dicomweb:
-        _service(settings)
+        _service(settings).check()
 
 
 def register(app: Flask, settings: Settings, keys: Mapping[str, str]) -> None:
@@ -95,22 +97,25 @@ def grade() -> AnyResponse:
 
 def _graded(study: str, store: bool) -> Result:
     archive = _archive()
-    films = _fetch(archive, study)
+    fetched = dict(enumerate(_fetch(archive, study), 1))
+    shown = {number: _shown(number, b"", one) for number, one in fetched.items() if isinstance(one, ArchiveError)}
+    films = {number: one for number, one in fetched.items() if isinstance(one, bytes)}
     reports: list[tuple[bytes, FilmReport]] = []
-    places = iter(enumerate(films, 1))
+    places, patient = iter(films.items()), ""
 
     def show(answer: Answer) -> GradedFilm:
+        nonlocal patient
         number, film = next(places)
         if isinstance(answer, FilmReport):
             try:
-                found = read_identity(film).patient
-                check_patient(read_identity(reports[0][0]).patient if reports else found, found)
+                patient = check_patient(patient, read_identity(film).patient)
             except FilmError as error:
-                return GradedFilm.of(Upload(f"Film {number} of the study", film), error, number)
+                return _shown(number, film, error)
             reports.append((film, replace(answer, film=without_pixels(answer))))
-        return GradedFilm.of(Upload(f"Film {number} of the study", film), answer, number)
+        return _shown(number, film, answer)
 
-    graded = grade_films(source().get(), films, show)
+    shown |= zip(films, grade_films(source().get(), list(films.values()), show), strict=True)
+    graded = [shown[number] for number in sorted(shown)]
     log.info("study graded", extra={"fields": {"who": g.kneeoa_who, "films": len(films), "store": store}})
     if not reports:
         return _results().keep(graded)
@@ -120,20 +125,33 @@ def _graded(study: str, store: bool) -> Result:
     return _results().keep(graded, study=report.findings())
 
 
-def _fetch(archive: Archive, study: str) -> list[bytes]:
-    """Return the films of a study. Raises ArchiveError where they are larger together than a request may be."""
-    films: list[bytes] = []
-    for film in archive.service.films(study):
-        films.append(archive.service.fetch(study, film))
-        if sum(map(len, films)) > archive.max_bytes:
+def _shown(number: int, film: bytes, answer: Answer) -> GradedFilm:
+    return GradedFilm.of(Upload(f"Film {number} of the study", film), answer, number)
+
+
+def _fetch(archive: Archive, study: str) -> list[bytes | ArchiveError]:
+    """Return the films of a study, or why one did not come.
+
+    Raises ArchiveError where they are larger together than a request may be, and where none came.
+    """
+    films: list[bytes | ArchiveError] = []
+    size = 0
+    for _, film in archive.service.fetch_all(study, archive.service.films(study)):
+        films.append(film)
+        size += len(film) if isinstance(film, bytes) else 0
+        if size > archive.max_bytes:
             raise ArchiveError(f"The films of the study are over {archive.max_bytes} bytes together; grade them apart.")
+    if not any(isinstance(one, bytes) for one in films):
+        raise next(one for one in films if isinstance(one, ArchiveError))
     return films
 
 
 def _service(settings: Settings) -> Service:
     if not settings.dicomweb.startswith(("http://", "https://")):
         raise SettingsError("KNEEOA_DICOMWEB is no address; give one such as https://archive.example/dicom-web.")
-    return Service(settings.dicomweb, settings.dicomweb_token, settings.timeout, settings.dicomweb_ca)
+    return Service(
+        settings.dicomweb, settings.dicomweb_token, settings.timeout, settings.dicomweb_ca, settings.max_bytes
+    )
 
 
 def _archive() -> Archive:

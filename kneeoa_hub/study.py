@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from .errors import FilmError
-from .imaging.identity import FilmIdentity, names_patient
+from .imaging.identity import FilmIdentity, date_of, joined_patient, names_patient, patient_parts
 from .report import FilmReport, KneeGrade, span
 
 LATERALITIES = ("right", "left")
@@ -151,10 +151,21 @@ def study_report(films: Sequence[FilmReport], priors: Sequence[Prior] = ()) -> S
     )
 
 
-def check_patient(first: str, film: str) -> None:
-    """Raise FilmError where a film's `FilmIdentity.patient` is not that of the first film of its study."""
-    if first != film:
+def check_patient(known: str, film: str) -> str:
+    """Return what the headers of a study say of its patient, once this film is part of it.
+
+    A part that a header does not name differs from nothing: films of one study belong to one patient.
+
+    Args:
+        known: What the films so far say, as `FilmIdentity.patient`.
+        film: What this film says.
+
+    Raises FilmError where ID, issuer or birth date of the film differs from that of the films so far.
+    """
+    before, now = patient_parts(known), patient_parts(film)
+    if any(one and other and one != other for one, other in zip(_dated(before), _dated(now), strict=True)):
         raise FilmError(OTHER_PATIENT)
+    return joined_patient([one or other for one, other in zip(before, now, strict=True)])
 
 
 def without_pixels(report: FilmReport) -> np.ndarray:
@@ -199,6 +210,12 @@ def unchecked(then: FilmIdentity, now: FilmIdentity) -> str:
     if then.date == now.date:
         return "Both films are of the same day."
     return ""
+
+
+def _dated(parts: Sequence[str]) -> tuple[str, str, str]:
+    """Return ID, issuer and birth date, with a birth date that may be written in two ways in one of them."""
+    number, issuer, born = parts
+    return number, issuer, date_of(born) or born
 
 
 def _badness(film: FilmReport, knee: KneeGrade) -> tuple[int, int]:

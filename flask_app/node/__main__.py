@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -29,6 +30,7 @@ LONGEST_RESTART = 60
 HEALTHY_SECONDS = 60
 """A worker that ran for so many seconds was well started."""
 GRACE_SECONDS = 40
+PACKAGES = ("pydicom", "pynetdicom", "highdicom")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 log = logging.getLogger(__name__)
@@ -43,8 +45,9 @@ def main(arguments: list[str] | None = None) -> int:
         epilog=f"All settings are variables, KNEEOA_NODE_FOLDER first; docs/settings.md lists them. {DISCLAIMER}",
     )
     parser.parse_args(arguments)
-    if not find_spec("pynetdicom"):
-        return _fail("the node needs pynetdicom; install it with: pip install -e '.[node]' in the checkout.")
+    for package in PACKAGES:
+        if not find_spec(package):
+            return _fail(f"the node needs {package}; install it with: pip install -e '.[node]' in the checkout.")
     try:
         settings, limits = NodeSettings.from_environ(), Settings.from_environ()
     except KneeOAError as error:
@@ -56,6 +59,8 @@ def main(arguments: list[str] | None = None) -> int:
         parser.error(error.message)
     except Timeout:
         return _fail("another node works in KNEEOA_NODE_FOLDER; stop it, or give this one its own folder.")
+    except sqlite3.Error as error:
+        return _fail(f"the queue in KNEEOA_NODE_FOLDER can't be opened ({error}); give the node a sound folder.")
     except OSError as error:
         place = f"{settings.host} port {settings.port}"
         return _fail(f"can't listen on {place} or use the folder ({error.strerror}); choose another.")

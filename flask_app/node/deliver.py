@@ -2,7 +2,6 @@
 
 import io
 import logging
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
@@ -18,12 +17,10 @@ from pydicom.uid import (
 from pynetdicom import AE
 from pynetdicom.association import Association
 
-from kneeoa_hub.archive.dicomweb import Service
 from kneeoa_hub.errors import ArchiveError, ArchiveUnreachable
 from kneeoa_hub.imaging.quiet import quiet_logs, quiet_warnings
 
 from .queue import Object, Queue
-from .receive import load_certificates
 from .settings import Archive, NodeSettings
 
 AT_A_TIME = 20
@@ -76,8 +73,7 @@ class Delivery:
                 with opened(archive, self._settings) as sender:
                     for one in remaining:
                         try:
-                            self._send(sender, one)
-                            reached = True
+                            reached = self._send(sender, one) or reached
                         except ArchiveUnreachable as error:
                             broken.append((one, error))
                             raise
@@ -97,17 +93,20 @@ class Delivery:
         self._failures = 0
         return True
 
-    def _send(self, sender: Sender, one: Object) -> None:
-        """Send one object, and note what came of it. Raises ArchiveUnreachable."""
+    def _send(self, sender: Sender, one: Object) -> bool:
+        """Send one object, and note what came of it; return False where it was withdrawn. Raises ArchiveUnreachable."""
+        if not self._queue.begin_sending(one.object):
+            return False
         try:
             sender.store(one.content)
         except ArchiveUnreachable:
             raise
         except ArchiveError as error:
             self._not_sent(one, error)
-            return
+            return True
         self._queue.sent(one.object)
         log.info("sent", extra={"fields": {"kind": one.kind}})
+        return True
 
     def _not_sent(self, one: Object, error: ArchiveError) -> None:
         after = FIRST_WAIT * 4**one.attempts if one.attempts + 1 < MOST_REFUSALS else None
@@ -124,7 +123,7 @@ class Delivery:
 def opened(archive: Archive, settings: NodeSettings) -> Iterator[Sender]:
     """Yield what stores objects in the archive. Raises ArchiveUnreachable."""
     if archive.url:
-        yield Service(archive.url, settings.token, settings.timeout, settings.tls_ca)
+        yield settings.service(archive)
         return
     entity = AE(settings.ae_title)
     entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = settings.timeout
@@ -136,7 +135,7 @@ def opened(archive: Archive, settings: NodeSettings) -> Iterator[Sender]:
         archive.port,
         ae_title=archive.ae_title,
         max_pdu=settings.pdu,
-        tls_args=(client_tls(settings), archive.host) if archive.tls else None,
+        tls_args=(settings.certificates.client(), archive.host) if archive.tls else None,
     )
     if not association.is_established:
         state = "does not answer"
@@ -175,11 +174,3 @@ class _Association:
             raise ArchiveUnreachable("The archive ended the association, or did not answer in time.")
         if status.Status not in TAKEN:
             raise ArchiveError(f"The archive refused the object with status {status.Status:04X}; its log says why.")
-
-
-def client_tls(settings: NodeSettings) -> ssl.SSLContext:
-    """Return the TLS of the sender. Raises SettingsError."""
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    load_certificates(context, settings)
-    return context

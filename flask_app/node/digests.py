@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pydicom
 
 from kneeoa_hub.imaging.bounds.dicom import VALUE_BYTES, CountedReads
-from kneeoa_hub.imaging.deflated import inflated
+from kneeoa_hub.imaging.deflated import inflated_header, inflated_pieces
 from kneeoa_hub.imaging.dicom_header import read_statements
 from kneeoa_hub.imaging.film import Limits
 from kneeoa_hub.imaging.identity import FilmIdentity
@@ -43,16 +43,24 @@ class Digests:
         whole = _digest(film if dataset is None else dataset)
         try:
             with quiet_logs(), quiet_warnings():
-                content = inflated(film, Limits())
-                read = CountedReads(content)
+                read = CountedReads(inflated_header(film))
                 header = pydicom.dcmread(read, VALUE_BYTES, stop_before_pixels=True, force=True)  # type: ignore[arg-type]
                 pixels = read.tell()
                 image = list(map(str, header.group_dataset(IMAGE_GROUP)))
                 said = _digest(repr((identity.__dict__, read_statements(header), image)).encode("utf-8", "replace"))
+            return cls(whole, said, _pixels(film, pixels))
         except Exception:  # pydicom raises many kinds for a corrupt file
             return cls(whole, "", "")
-        return cls(whole, said, _digest(memoryview(content)[pixels:]))
 
 
-def _digest(content: bytes | memoryview) -> str:
+def _pixels(film: bytes, start: int) -> str:
+    """Return the digest of what lies behind a place in the film, of which a piece at a time is inflated."""
+    digest = hashlib.sha256()
+    for piece in inflated_pieces(film, Limits()):
+        digest.update(memoryview(piece)[start:])
+        start = max(0, start - len(piece))
+    return digest.hexdigest()
+
+
+def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()

@@ -84,60 +84,64 @@ class StudyGrader:
         return True
 
     def _answer(self, study: Study) -> Answer:
-        graded: list[GradedFilm] = []
-        earlier = Answered("", ())
+        found: list[GradedFilm] = []
+        before, whole = self._queue.answered(study.study), True
         outcomes: dict[str, tuple[str, str]] = {}
+        patient = study.patient
         for film in self._queue.films(study.study):
-            if film.content is None and film.state == "graded":
-                earlier = self._queue.answered(study.study)
+            whole = whole and (film.content is not None or film.state != "graded")
             if film.content is None or film.state == "faulty":
                 continue
-            state, reason, report = self._grade(study, film, film.content)
-            outcomes[film.film] = state, reason
-            if report and report.knees:
-                graded.append(GradedFilm(film.film, film.content, report, film.corrections))
-        if not graded:
-            return Answer(outcomes, earlier.revision, earlier.knees, ())
-        with self._in_progress(*(one.film for one in graded)):
-            report = study_report([one.report for one in graded], self._priors(study))
-            if earlier.knees:
+            try:
+                named = self._check(film, film.content, patient)
+                report = self._graded(film, film.content)
+            except FilmError as error:
+                self._dead.bury(self._queue.pseudonyms.of(film.film), film.content)
+                outcomes[film.film] = "faulty", error.message
+                continue
+            patient = named
+            outcomes[film.film] = ("refused", report.refused.message) if report.refused else ("graded", "")
+            found.append(GradedFilm(film.film, film.content, report, film.corrections))
+        if whole:
+            self._queue.withdraw(study.study)
+        used = [one for one in found if one.report.knees]
+        if whole and before.knees and not used and self._queue.previous_report(study.study):
+            used = found  # the archive may have a report of what is refused since its header was corrected
+        if not used:
+            return Answer(outcomes, *(("", ()) if whole else (before.revision, before.knees)), ())
+        with self._in_progress(*(one.film for one in used)):
+            report = study_report([one.report for one in used], self._priors(study))
+            if not whole:
                 report = replace(report, warnings=(*report.warnings, EARLIER_REPORT))
-            objects, fault = self._objects(study, graded, report, replaces=not earlier.knees)
+            objects, fault = self._objects(study, used, report, replaces=whole)
         if fault:
             outcomes = {film: (state, reason or fault) for film, (state, reason) in outcomes.items()}
-        return Answer(outcomes, *_joined(earlier, report), objects)
+        return Answer(outcomes, *_joined(Answered("", ()) if whole else before, report), objects)
 
-    def _grade(self, study: Study, film: QueuedFilm, content: bytes) -> tuple[str, str, FilmReport | None]:
-        """Return the film's state, its reason, and its report where there is one."""
+    def _check(self, film: QueuedFilm, content: bytes, patient: str) -> str:
+        """Return what the study's films say of their patient up to this one.
+
+        Raises FilmError for a film that is not to be graded.
+        """
         if film.attempts - (film.film in self._begun) >= MOST_ATTEMPTS:
-            self._dead.bury(self._queue.pseudonyms.of(film.film), content)
-            return "faulty", f"The process ended {MOST_ATTEMPTS} times while it graded this film.", None
-        try:
-            check_patient(study.patient, read_identity(content).patient)
-        except FilmError as error:
-            self._dead.bury(self._queue.pseudonyms.of(film.film), content)
-            return "faulty", error.message, None
-        with self._in_progress(film.film):
-            report = self._report(content)
-        if isinstance(report, FilmError):
-            self._dead.bury(self._queue.pseudonyms.of(film.film), content)
-            return "faulty", report.message, None
-        if isinstance(report, KneeOAError):
-            raise report
-        if report.refused:
-            return "refused", report.refused.message, report
-        return "graded", "", report
+            raise FilmError(f"The process ended {MOST_ATTEMPTS} times while it graded this film.")
+        return check_patient(patient, read_identity(content).patient)
 
-    def _report(self, content: bytes) -> FilmReport | KneeOAError:
-        """Return the report of a film, or its error.
+    def _graded(self, film: QueuedFilm, content: bytes) -> FilmReport:
+        """Return the report of a film, or raise its error.
 
         A study may have many films, so only the picture stays, and only where it will be drawn.
         """
-        (report,) = self._grader.grade_batch([content], boxes=[None])
-        if isinstance(report, KneeOAError) or report.refused:
-            return report
-        picture = np.asarray(film_picture(report.film)) if self._capture else without_pixels(report)
-        return replace(report, film=picture)
+        with self._in_progress(film.film):
+            (report,) = self._grader.grade_batch([content], boxes=[None])
+            if isinstance(report, FilmReport):
+                drawn = self._capture and not report.refused
+                report = replace(
+                    report, film=np.asarray(film_picture(report.film)) if drawn else without_pixels(report)
+                )
+        if isinstance(report, KneeOAError):
+            raise report
+        return report
 
     @contextmanager
     def _in_progress(self, *films: str) -> Iterator[None]:

@@ -226,8 +226,9 @@ class Queue(Disk):
             )
             for one in answer.objects:
                 database.execute(
-                    "INSERT INTO objects (object, study, kind, made_at, state, next_at, content)"
-                    " VALUES (?, ?, ?, ?, 'waiting', ?, ?) ON CONFLICT (object) DO NOTHING",
+                    "INSERT INTO objects (object, study, kind, made_at, state, next_at, content, begun)"
+                    " VALUES (?, ?, ?, ?, 'waiting', ?, ?, 0) ON CONFLICT (object) DO UPDATE SET state = 'waiting',"
+                    " made_at = excluded.made_at WHERE state = 'withdrawn'",
                     (one.object, study.study, one.kind, made_at, now, one.content),
                 )
 
@@ -235,6 +236,21 @@ class Queue(Disk):
         """Return the answer that a study has."""
         ((revision, knees),) = self.select("SELECT revision, knees FROM studies WHERE study = ?", study)
         return Answered(revision, json.loads(knees))
+
+    def withdraw(self, study: str) -> None:
+        """Take back the objects of a study that the archive does not have, since another answer takes their place.
+
+        One whose sending has begun may have reached the archive all the same. It is not sent again, and stays as what
+        the next report replaces.
+        """
+        with self.transaction() as database:
+            database.execute(
+                "DELETE FROM objects WHERE study = ? AND (state = 'waiting' AND begun = 0 OR state = 'rejected')",
+                (study,),
+            )
+            database.execute(
+                "UPDATE objects SET state = 'withdrawn', reason = '' WHERE study = ? AND state = 'waiting'", (study,)
+            )
 
     def postpone(self, study: Study, seconds: float) -> None:
         """Make a study due later, for a reason that lies in none of its films."""
@@ -274,17 +290,33 @@ class Queue(Disk):
         return [(row["date"], row["revision"], json.loads(row["knees"])) for row in rows]
 
     def to_send(self, most: int) -> list[Object]:
-        """Return the objects whose time to be sent has come, oldest first."""
+        """Return the objects whose time to be sent has come, oldest first.
+
+        Those of a study that is to be graded again wait, since they may be withdrawn.
+        """
         now = self.clock()
         rows = self.select(
-            "SELECT object, kind, content, attempts FROM objects WHERE state = 'waiting'"
-            " AND (next_at <= ? OR next_at > ? OR attempts = 0 AND made_at > ?) ORDER BY made_at, rowid LIMIT ?",
+            "SELECT object, kind, content, attempts FROM objects JOIN studies USING (study)"
+            " WHERE state = 'waiting' AND due_at IS NULL"
+            " AND (next_at <= ? OR next_at > ? OR attempts = 0 AND made_at > ?)"
+            " ORDER BY made_at, objects.rowid LIMIT ?",
             now,
             now + LONGEST_WAIT,
             now + AFTER,
             most,
         )
         return [Object(*row) for row in rows]
+
+    def begin_sending(self, name: str) -> bool:
+        """Note that an object is about to be sent; return whether it still is to be."""
+        with self.transaction() as database:
+            return bool(
+                database.execute(
+                    "UPDATE objects SET begun = 1 WHERE object = ? AND state = 'waiting'"
+                    " AND study IN (SELECT study FROM studies WHERE due_at IS NULL)",
+                    (name,),
+                ).rowcount
+            )
 
     def sent(self, name: str) -> None:
         """Note that the archive has taken an object."""
@@ -303,7 +335,8 @@ class Queue(Disk):
         """
         with self.transaction() as database:
             database.execute(
-                "UPDATE objects SET state = ?, reason = ?, attempts = attempts + 1, next_at = ? WHERE object = ?",
+                "UPDATE objects SET state = ?, reason = ?, attempts = attempts + 1, next_at = ?"
+                " WHERE object = ? AND state <> 'withdrawn'",
                 ("rejected" if after is None else "waiting", reason, self.clock() + (after or 0), name),
             )
 
@@ -322,8 +355,8 @@ class Queue(Disk):
         with self.transaction() as database:
             return database.execute(
                 "UPDATE objects SET state = 'waiting', attempts = 0, next_at = ?"
-                " WHERE study = ? AND length(content) > 0 AND made_at ="
-                " (SELECT max(made_at) FROM objects WHERE study = ?)",
+                " WHERE study = ? AND length(content) > 0 AND state <> 'withdrawn' AND made_at ="
+                " (SELECT max(made_at) FROM objects WHERE study = ? AND state <> 'withdrawn')",
                 (self.clock(), study, study),
             ).rowcount
 

@@ -3,7 +3,6 @@
 import io
 import logging
 import sqlite3
-import ssl
 import sys
 import threading
 import weakref
@@ -12,7 +11,7 @@ from typing import Any
 from pydicom.uid import ComprehensiveSRStorage, DeflatedExplicitVRLittleEndian
 from pynetdicom import AE, evt
 
-from kneeoa_hub.errors import KneeOAError, SettingsError
+from kneeoa_hub.errors import KneeOAError
 from kneeoa_hub.imaging.dicom_header import FILM_CLASSES
 from kneeoa_hub.imaging.film import Limits
 from kneeoa_hub.imaging.identity import MAKER, FilmIdentity, read_identity
@@ -70,7 +69,7 @@ class Receiver:
                 (evt.EVT_C_STORE, self._store),
             ],
             server_class=Listener,
-            bounds=Bounds.of(self._settings, self._max_bytes, server_tls(self._settings)),
+            bounds=Bounds.of(self._settings, self._max_bytes, self._settings.certificates.server()),
         )
         server.start()
         self._server = server
@@ -186,32 +185,6 @@ def _entity(settings: NodeSettings) -> AE:
         entity.add_supported_context(storage_class, [*SYNTAXES, DeflatedExplicitVRLittleEndian])
     entity.add_supported_context(ComprehensiveSRStorage)  # our own reports, see `_keep`
     return entity
-
-
-def server_tls(settings: NodeSettings) -> ssl.SSLContext | None:
-    """Return the TLS of the receiver, or None. Raises SettingsError for a file that holds no certificate or key."""
-    if not settings.tls_cert:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    load_certificates(context, settings)
-    if settings.tls_ca:
-        context.verify_mode = ssl.CERT_REQUIRED
-    return context
-
-
-def load_certificates(context: ssl.SSLContext, settings: NodeSettings) -> None:
-    """Load the certificates of the settings. Raises SettingsError."""
-    try:
-        if settings.tls_cert:
-            context.load_cert_chain(settings.tls_cert, settings.tls_key)
-        if settings.tls_ca:
-            context.load_verify_locations(settings.tls_ca)
-    except (ssl.SSLError, OSError) as error:
-        raise SettingsError(
-            "KNEEOA_NODE_TLS_CERT, KNEEOA_NODE_TLS_KEY or KNEEOA_NODE_TLS_CA can't be used"
-            f" ({type(error).__name__}); give files in PEM."
-        ) from None
 
 
 def silence_libraries() -> None:

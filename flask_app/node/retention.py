@@ -49,7 +49,7 @@ def _drop_oldest(disk: Disk) -> bool:
             for query in (
                 "UPDATE films SET content = NULL WHERE film = (SELECT film FROM films JOIN studies USING (study)"
                 " WHERE content IS NOT NULL AND due_at IS NULL ORDER BY films.received_at LIMIT 1)",
-                "UPDATE objects SET content = x'' WHERE object = (SELECT object FROM objects WHERE state = 'sent'"
-                " AND length(content) > 0 ORDER BY kind = 'sr', sent_at LIMIT 1)",
+                "UPDATE objects SET content = x'' WHERE object = (SELECT object FROM objects"
+                " WHERE state IN ('sent', 'withdrawn') AND length(content) > 0 ORDER BY kind = 'sr', sent_at LIMIT 1)",
             )
         )

@@ -3,7 +3,7 @@
 import csv
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from sqlite3 import Row as DatabaseRow
@@ -23,10 +23,10 @@ STATES = {
     "faulty": "Not graded: faulty",
 }
 """The state of a study, and its words."""
-MOST = 500
-"""Most rows of a page."""
+AT_A_TIME = 500
+"""Rows that are read from the queue at a time."""
 STUDIES = """
-SELECT studies.*,
+SELECT studies.*, studies.rowid AS number,
     (SELECT count(*) FROM films WHERE films.study = studies.study) AS films,
     (SELECT group_concat(reason, ' ') FROM
         (SELECT reason FROM films WHERE films.study = studies.study AND reason <> ''
@@ -35,7 +35,7 @@ SELECT studies.*,
         WHEN due_at IS NOT NULL THEN 'waiting'
         WHEN EXISTS (SELECT 1 FROM objects WHERE objects.study = studies.study AND state = 'waiting') THEN 'to send'
         WHEN EXISTS (SELECT 1 FROM objects WHERE objects.study = studies.study AND state = 'rejected') THEN 'rejected'
-        WHEN EXISTS (SELECT 1 FROM objects WHERE objects.study = studies.study) THEN 'sent'
+        WHEN EXISTS (SELECT 1 FROM objects WHERE objects.study = studies.study AND state = 'sent') THEN 'sent'
         WHEN EXISTS (SELECT 1 FROM films WHERE films.study = studies.study AND state = 'graded') THEN 'no report'
         WHEN EXISTS (SELECT 1 FROM films WHERE films.study = studies.study AND state = 'faulty') THEN 'faulty'
         ELSE 'refused'
@@ -44,13 +44,14 @@ FROM studies
 """
 """The studies, each with the number of its films, what went wrong, and its state."""
 FOUND = f"""
-SELECT * FROM (SELECT * FROM ({STUDIES}) WHERE received_at >= ? AND received_at < ?)
-WHERE (? = '' OR state = ?) AND (? = '' OR ? IN (pseudonym(study), pseudonym(accession), pseudonym(patient))
+SELECT * FROM (SELECT * FROM ({STUDIES}) WHERE received_at >= ? AND received_at <= ?)
+WHERE (received_at, number) < (?, ?) AND (? = '' OR state = ?)
+    AND (? = '' OR ? IN (pseudonym(study), pseudonym(accession), pseudonym(patient))
     OR ? AND ? IN (study, accession,
         replace(replace(substr(patient, 1, instr(patient, '|') - 1), '%7C', '|'), '%25', '%')))
-ORDER BY received_at DESC LIMIT ?
+ORDER BY received_at DESC, number DESC LIMIT ?
 """
-"""The studies of some days, of a state, and with an identifier or its pseudonym."""
+"""The studies of some days, before one of them, of a state, and with an identifier or its pseudonym."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,8 @@ class StudyRow:
         return self.state in ("to send", "sent", "rejected")
 
 
-def rows(queue: Queue, wanted: Wanted, by_identifier: bool) -> list[StudyRow]:
-    """Return the newest rows that are wanted, MOST at most.
+def rows(queue: Queue, wanted: Wanted, by_identifier: bool) -> Iterator[StudyRow]:
+    """Return the rows that are wanted, newest first. They are read when their turn comes.
 
     Args:
         queue: The queue.
@@ -120,9 +121,20 @@ def rows(queue: Queue, wanted: Wanted, by_identifier: bool) -> list[StudyRow]:
             first, last = day.timestamp(), (day + timedelta(days=1)).timestamp()
         except OverflowError as error:
             raise ValueError from error
-    state, search = wanted.state, wanted.search
-    found = queue.select(FOUND, first, last, state, state, search, search, by_identifier, search, MOST)
-    return [_row(queue, one) for one in found]
+    return _rows(queue, wanted, by_identifier, first, last)
+
+
+def _rows(queue: Queue, wanted: Wanted, by_identifier: bool, first: float, last: float) -> Iterator[StudyRow]:
+    """Yield the rows that came from the time `first` until `last`."""
+    state, search, number = wanted.state, wanted.search, 0
+    while True:
+        found = queue.select(
+            *(FOUND, first, last, last, number, state, state, search, search, by_identifier, search, AT_A_TIME)
+        )
+        yield from (_row(queue, one) for one in found)
+        if len(found) < AT_A_TIME:
+            return
+        last, number = found[-1]["received_at"], found[-1]["number"]
 
 
 def counts(queue: Queue) -> dict[str, int]:
@@ -133,11 +145,9 @@ def counts(queue: Queue) -> dict[str, int]:
     return found
 
 
-def as_csv(shown: Iterable[StudyRow]) -> str:
-    """Return rows as CSV, one for each knee, and one for each study without one."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(
+def as_csv(shown: Iterable[StudyRow]) -> Iterator[str]:
+    """Yield the lines of a CSV file: one for each knee, and one for each study without one."""
+    yield _line(
         ("received", "study", "accession", "patient", "date", "films", "side", "grade", "set", "state", "reason")
     )
     for one in shown:
@@ -148,7 +158,12 @@ def as_csv(shown: Iterable[StudyRow]) -> str:
             one.films,
         )
         for knee in one.knees or (("", "", ""),):
-            writer.writerow((*about, *knee, one.state, escape_cell(one.reason)))
+            yield _line((*about, *knee, one.state, escape_cell(one.reason)))
+
+
+def _line(cells: Sequence[object]) -> str:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerow(cells)
     return out.getvalue()
 
 

@@ -8,20 +8,33 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from kneeoa_hub.archive.dicomweb import Service, is_host
 from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.settings import read_environ
 
 from .dead import DeadLetters
+from .tls import Certificates
 
 PREFIX = "KNEEOA_NODE_"
 """The start of every variable's name."""
-AE_TITLE = re.compile(r"[^\\\x00-\x1f\x7f-\U0010ffff]{1,16}")
-"""Up to 16 characters of ASCII without a backslash (PS3.5, 6.2)."""
+AE_TITLE = re.compile(r"(?! *$)[^\\\x00-\x1f\x7f-\U0010ffff]{1,16}")
+"""Up to 16 characters of ASCII without a backslash, not all of them spaces (PS3.5, 6.2)."""
+PERCENT = re.compile("%[0-9A-Fa-f]{2}")
+"""A character that is encoded as addresses of the web encode it, and addresses of an archive do not."""
 USER = re.compile("//[^/]*@")
 """The user and the password of an address, which no message repeats."""
-LAST_PORT = 65535
 IDENTIFIERS = ("hashed", "shown")
 LEAST_PDU = 4096
+DAY_SECONDS = 86400
+WITHIN = {
+    "port": (0, 65535),
+    "associations": (1, 10_000),
+    "pdu": (0, 2**32 - 1),
+    "timeout": (1, DAY_SECONDS),
+    "settle": (0, DAY_SECONDS),
+    "capture": (0, 1),
+}
+"""The smallest and the largest value of numbers that have one."""
 
 
 @dataclass(frozen=True)
@@ -52,10 +65,14 @@ class Archive:
             raise _archive(text) from None
         if parts.password is not None:
             raise SettingsError(f"{PREFIX}ARCHIVE holds a password; give a token in {PREFIX}TOKEN in place of it.")
-        if parts.scheme in ("http", "https") and host and not title and not parts.query:
+        if not is_host(host):
+            raise _archive(text)
+        if parts.scheme in ("http", "https") and not title and not parts.query:
             return cls(host, port or {"http": 80, "https": 443}[parts.scheme], url=text.rstrip("/"))
         if parts.scheme not in ("dicom", "dicoms") or not host or not port or not AE_TITLE.fullmatch(title):
             raise _archive(text)
+        if PERCENT.search(title):
+            raise SettingsError(f"{PREFIX}ARCHIVE: write the AE title {title!r} as it is, spaces too, without %.")
         return cls(host, port, title, parts.scheme == "dicoms")
 
 
@@ -74,7 +91,7 @@ class Caller:
     @classmethod
     def parse(cls, text: str) -> "Caller":
         """Parse `AE`, `AE@ADDRESS` or `AE@NETWORK/BITS`; AE may be `*`. Raises SettingsError."""
-        title, limited, network = text.strip().partition("@")
+        title, limited, network = (part.strip() for part in text.partition("@"))
         if title != "*" and not AE_TITLE.fullmatch(title):
             raise SettingsError(f"{PREFIX}CALLERS: {title!r} is no AE title; give 1 to 16 letters, digits or dashes.")
         try:
@@ -152,9 +169,13 @@ class NodeSettings:
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] | None = None) -> "NodeSettings":
-        """Read and check the variables. Raises SettingsError for a value that cannot be used."""
+        """Read and check the variables for the node.
+
+        Raises SettingsError for a value that cannot be used, and MissingExtra.
+        """
         settings = cls(**read_environ(cls, PREFIX, environ))
         settings.check()
+        settings.check_connections()
         return settings
 
     @classmethod
@@ -173,20 +194,55 @@ class NodeSettings:
             raise SettingsError(f"{PREFIX}FOLDER is not set; give a folder on a local disk for the queue of films.")
         if not AE_TITLE.fullmatch(self.ae_title):
             raise SettingsError(f"{PREFIX}AE_TITLE is {self.ae_title!r}; give 1 to 16 letters, digits or dashes.")
-        if self.port > LAST_PORT:
-            raise SettingsError(f"{PREFIX}PORT is {self.port}; give a port from 0 to {LAST_PORT}.")
+        if not is_host(self.host):
+            raise SettingsError(f"{PREFIX}HOST is {self.host!r}; give an address of this machine, such as 127.0.0.1.")
+        for name, (least, most) in WITHIN.items():
+            if not least <= getattr(self, name) <= most:
+                raise SettingsError(
+                    f"{PREFIX}{name.upper()} is {getattr(self, name)}; give a number from {least} to {most}."
+                )
         if self.identifiers not in IDENTIFIERS:
             raise SettingsError(f"{PREFIX}IDENTIFIERS is {self.identifiers!r}; give {' or '.join(IDENTIFIERS)}.")
-        if 0 < self.pdu < LEAST_PDU or not self.associations or not self.timeout:
-            raise SettingsError(
-                f"{PREFIX}PDU needs 0 or at least {LEAST_PDU}, {PREFIX}ASSOCIATIONS and {PREFIX}TIMEOUT at least 1."
-            )
+        if 0 < self.pdu < LEAST_PDU:
+            raise SettingsError(f"{PREFIX}PDU is {self.pdu}; give 0, or at least {LEAST_PDU}.")
         for name in ("tls_cert", "tls_key", "tls_ca"):
             if (path := getattr(self, name)) and not Path(path).is_file():
                 raise SettingsError(f"{PREFIX}{name.upper()}: there is no file {path}; give one in PEM.")
         if bool(self.tls_cert) != bool(self.tls_key):
             raise SettingsError(f"{PREFIX}TLS_CERT and {PREFIX}TLS_KEY belong together; give both or none.")
-        _ = self.allowed, self.destination
+        archive = self.destination
+        if self.token and not (archive and archive.url):
+            raise SettingsError(
+                f"{PREFIX}TOKEN is for a DICOMweb service, and {PREFIX}ARCHIVE names none; give its address, or unset"
+                " the token."
+            )
+        if self.tls_ca and not self.tls_cert and not (archive and (archive.tls or archive.url.startswith("https:"))):
+            raise SettingsError(
+                f"{PREFIX}TLS_CA is for TLS, and neither the node nor the archive has it; give {PREFIX}TLS_CERT and"
+                f" {PREFIX}TLS_KEY, or an archive at dicoms:// or https://, or unset it."
+            )
+        _ = self.allowed
+
+    def check_connections(self) -> None:
+        """Raise SettingsError or MissingExtra where the certificates or the way to the archive cannot be used.
+
+        The node calls this when it starts. The app, which only shows the worklist, may not read the node's key.
+        """
+        self.certificates.server()
+        archive = self.destination
+        if archive and archive.tls:
+            self.certificates.client()
+        if archive and archive.url:
+            self.service(archive).check()
+
+    @property
+    def certificates(self) -> Certificates:
+        """The files for TLS."""
+        return Certificates(self.tls_cert, self.tls_key, self.tls_ca)
+
+    def service(self, archive: Archive) -> Service:
+        """Return the DICOMweb service of an archive. Raises SettingsError."""
+        return Service(archive.url, self.token, self.timeout, self.tls_ca)
 
     @property
     def dead(self) -> DeadLetters:

@@ -27,7 +27,7 @@ PAUSE_SECONDS = 0.2
 FAULT_SECONDS = 5
 """Seconds of rest after a fault of the disk."""
 SENDING_FAULT_SECONDS = 60
-"""Seconds of rest after a fault of the sender itself."""
+"""Seconds of rest after a fault that no archive has made."""
 SWEEP_SECONDS = 600
 ROOMY = 0.8
 """Films of answered studies go early while the queue uses more than this proportion of its largest size."""
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Work until a signal comes or the node ends; return 1 where the model cannot be loaded.
+    """Work until a signal comes or the node ends; return 1 where the settings or the model cannot be used.
 
     Args:
         arguments: The process ID of the node. The node can end before this process could ask for its parent.
@@ -46,14 +46,14 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     log_as_json()
     silence_libraries()
-    settings = NodeSettings.from_environ()
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     try:
+        settings = NodeSettings.from_environ()
         grader = from_settings(Settings.from_environ())()
-    except KneeOAError as error:
-        log.error("The model can't be loaded: %s", error.message)
+    except KneeOAError as error:  # a file of the settings, or the model, has changed since the node started
+        log.error("The worker can't start: %s", error.message)
         return 1
     queue = Queue(Path(settings.folder))
     studies = StudyGrader(queue, grader, capture=bool(settings.capture), dead=settings.dead)
@@ -82,7 +82,10 @@ def _deliver(delivery: Delivery, stop: threading.Event) -> None:
         except ArchiveError as error:
             log.warning("%s", error.message, extra={"fields": {"next_try_seconds": delivery.wait_seconds}})
             stop.wait(delivery.wait_seconds)
-        except Exception as error:  # a setting that cannot be used, or a defect: reports wait, and grading goes on
+        except KneeOAError as error:  # such as a certificate that was deleted: reports wait, and grading goes on
+            log.error("%s", error.message)
+            stop.wait(SENDING_FAULT_SECONDS)
+        except Exception as error:  # a defect
             log.error("Sending failed", exc_info=error)
             stop.wait(SENDING_FAULT_SECONDS)
 

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from itertools import chain, islice
 from pathlib import Path
 
 from flask import Blueprint, Flask, Response, current_app, g, redirect, render_template, request, url_for
@@ -21,10 +22,12 @@ from ..metrics import Metrics
 from ..problems import ShownError
 from .dead import DeadLetters
 from .queue import Queue
-from .rows import MOST, STATES, StudyRow, Wanted, as_csv, counts, rows
+from .rows import STATES, StudyRow, Wanted, as_csv, counts, rows
 from .settings import NodeSettings
 
 EXTENSION = "kneeoa_node"
+MOST_ROWS = 500
+"""Most rows of a page."""
 MOST_AUDIT = 500
 """Most lines of the audit trail on its page."""
 
@@ -122,9 +125,9 @@ def overview() -> str:
     return render_template(
         "worklist.html",
         wanted=wanted,
-        rows=_look("looked", wanted),
+        rows=list(islice(_look("looked", wanted), MOST_ROWS)),
         states=STATES,
-        most=MOST,
+        most=MOST_ROWS,
         by_identifier=worklist.by_identifier,
         dead=worklist.dead,
         kept=worklist.dead.kept(),
@@ -133,7 +136,7 @@ def overview() -> str:
 
 @blueprint.post("/csv")
 def export() -> Response:
-    """Send the rows that the form asks for as CSV."""
+    """Send all rows that the form asks for as CSV, while they are read."""
     headers = {"Content-Disposition": "attachment; filename=kneeoa-worklist.csv"}
     return Response(as_csv(_look("saved as CSV", _wanted())), mimetype="text/csv", headers=headers)
 
@@ -158,7 +161,7 @@ def audit() -> str:
     return render_template("audit.html", lines=lines)
 
 
-def _look(action: str, wanted: Wanted) -> list[StudyRow]:
+def _look(action: str, wanted: Wanted) -> Iterator[StudyRow]:
     """Return rows, and note who looked for what."""
     worklist = _worklist()
     try:
@@ -166,13 +169,15 @@ def _look(action: str, wanted: Wanted) -> list[StudyRow]:
     except ValueError:
         raise BadSearch from None
     hide = worklist.queue.pseudonyms.of
-    searched = wanted.search if wanted.search in {row.key for row in found} else hide(wanted.search)
+    first = list(islice(found, MOST_ROWS))
+    searched = wanted.search if wanted.search in {row.key for row in first} else hide(wanted.search)
     worklist.queue.note(g.kneeoa_who, action, " ".join((wanted.day, wanted.state, searched)).strip() or "all")
+    every = chain(first, found)
     if worklist.shown:
-        return found
-    return [
-        replace(row, study=row.key, accession=hide(row.accession), patient=hide(row.patient), date="") for row in found
-    ]
+        return every
+    return (
+        replace(row, study=row.key, accession=hide(row.accession), patient=hide(row.patient), date="") for row in every
+    )
 
 
 def _wanted() -> Wanted:

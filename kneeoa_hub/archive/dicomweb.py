@@ -2,19 +2,26 @@
 
 import io
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from email.message import Message
 from typing import Any
 from urllib.parse import urlsplit
 
-from ..errors import AddressError, ArchiveError, ArchiveUnreachable, KneeOAError, MissingExtra, SettingsError
+from ..errors import (
+    AddressError,
+    ArchiveError,
+    MissingExtra,
+    SettingsError,
+)
 from ..imaging.dicom_header import FILM_CLASSES, read_statements
 from ..imaging.identity import MAKER
 from ..imaging.quiet import quiet_logs, quiet_warnings
+from ..settings import Settings
+from .http import check_authorities, errors, is_host, session
 
-TIMEOUT_SECONDS = 30
+DAY_SECONDS = 86400
 UID = re.compile(r"(?=.{1,64}$)[0-9]+(\.[0-9]+)*")
 STUDY = re.compile(
     r"(?:dicomweb|https|(?P<plain>http))://(?P<place>[^/@?#\s]+(?:/[^?#\s]+)?)/studies/(?P<study>[0-9.]+)/?"
@@ -22,18 +29,16 @@ STUDY = re.compile(
 MOST_FILMS = 50
 """A study of more films is refused: a knee study has a few."""
 FIELDS = ("SOPClassUID", "SeriesInstanceUID", "Modality", "BodyPartExamined", "ViewPosition", "Manufacturer")
-TRIES, RETRY_MILLISECONDS = 3, 250
-"""Tries of a request, and the wait between them, which doubles. The client's own tell a person after 30 seconds that an
-archive is down; the node waits by itself."""
+MOST_OBJECTS, MOST_PAGES = 20_000, 200
+"""A study of more objects, or whose list has more pages, is refused. A list of so many objects has some 20 MB."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-DENIED = (401, 403)
-REDIRECTS = range(300, 400)
-ACCEPTED, CONFLICT, SERVER_FAULT = 202, 409, 500
-DESCRIPTIONS = ("application/dicom+json", "application/json", "application/dicom+xml", "application/xml")
-"""Types of an answer that says what was stored and what was not (PS3.18, 10.5.3)."""
 HAS_IT = 0x0111
 """Reason of a failure: the archive has an object with this UID (PS3.7 annex C)."""
 CHUNK_BYTES = 2**30
+SLOWEST = 20
+"""An answer may take so many times the timeout in all, however steadily its bytes come."""
+ROOM_BYTES = 2**20
+"""What an answer may have beside the film: the headers of a multipart message."""
 
 
 @dataclass(frozen=True)
@@ -58,18 +63,26 @@ class Service:
         token: A bearer token, or "". It goes to this address alone and into no log.
         timeout: Seconds without progress after which a request is given up.
         authorities: A file with the certificates that sign the service's (PEM); "" uses those of the system.
+        max_bytes: Most bytes of a film. A larger one is not read to its end.
     """
 
     url: str
     token: str = field(default="", repr=False)
-    timeout: int = TIMEOUT_SECONDS
+    timeout: int = Settings.timeout
     authorities: str = ""
+    max_bytes: int = Settings.max_bytes
 
     def __post_init__(self) -> None:
-        """Raise SettingsError for a token that would travel unencrypted, and for a file that is not there."""
+        """Raise SettingsError for values that cannot be used, and for a token that would travel unencrypted."""
         object.__setattr__(self, "url", self.url.rstrip("/"))
-        if self.authorities and not Path(self.authorities).is_file():
-            raise SettingsError(f"There is no file {self.authorities}; give the certificates of the authority in PEM.")
+        if not is_host(self.host):
+            raise SettingsError("The address of the archive names no host; give one such as https://host/dicom-web.")
+        if not 1 <= self.timeout <= DAY_SECONDS:
+            raise SettingsError(
+                f"The timeout for the archive is {self.timeout} s; give a number from 1 to {DAY_SECONDS}."
+            )
+        if self.authorities:
+            check_authorities(self.authorities)
         if self.token and urlsplit(self.url).scheme == "http" and self.host not in LOOPBACK:
             raise SettingsError(f"The token would travel to {self.host} unencrypted; give an https address.")
 
@@ -78,23 +91,29 @@ class Service:
         """The host that messages name."""
         return urlsplit(self.url).hostname or ""
 
+    def check(self) -> None:
+        """Raise MissingExtra where no request could be made."""
+        self._client()
+
     def films(self, study: str) -> list[FoundFilm]:
         """Find the frontal knee films of a study by their headers (QIDO-RS). A header that says too little passes.
+
+        A service may answer with a part of the list at a time, so it is asked until it has no more.
 
         Raises:
             AddressError: `study` is no UID.
             ArchiveUnreachable: The service does not answer, or not to this token.
-            ArchiveError: The study is not there, has no such film, or more than MOST_FILMS of them.
+            ArchiveError: The study is not there, has no such film, more than MOST_FILMS of them, or a list that is too
+                long.
         """
-        import pydicom
 
         if not UID.fullmatch(study):
             raise AddressError("That is no Study Instance UID; give digits with dots between them, 64 at most.")
-        with _errors(self.host), quiet_logs(), quiet_warnings():
-            answers = self._client().search_for_instances(study, fields=list(FIELDS))
-            headers = [pydicom.Dataset.from_json(one) for one in answers]
+        with errors(self.host), quiet_logs(), quiet_warnings():
             found = [
-                FoundFilm(str(one.SeriesInstanceUID), str(one.SOPInstanceUID)) for one in headers if _may_be_knee(one)
+                FoundFilm(str(one.SeriesInstanceUID), str(one.SOPInstanceUID))
+                for one in self._listed(study)
+                if _may_be_knee(one)
             ]
         if not found or len(found) > MOST_FILMS:
             raise ArchiveError(
@@ -104,17 +123,37 @@ class Service:
         return found
 
     def fetch(self, study: str, film: FoundFilm) -> bytes:
-        """Return a film as a DICOM file, in the transfer syntax in which the archive has it (WADO-RS).
+        """Return a film as the archive has it, a DICOM file in any transfer syntax (WADO-RS).
 
-        Raises the errors of `films`.
+        Raises the errors of `films`; ArchiveError also for a film that is much larger than `max_bytes`.
         """
-        with _errors(self.host), quiet_logs(), quiet_warnings():
-            fetched = self._client().retrieve_instance(
-                study, film.series, film.instance, media_types=(("application/dicom", "*"),)
-            )
-            content = io.BytesIO()
-            fetched.save_as(content, enforce_file_format=True)
-        return content.getvalue()
+        if not all(map(UID.fullmatch, (study, film.series, film.instance))):
+            raise ArchiveError(f"The archive {self.host} names a film by what is no UID; correct it in the archive.")
+        address = f"{self.url}/studies/{study}/series/{film.series}/instances/{film.instance}"
+        accept = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
+        with errors(self.host):
+            answer = self._session().get(address, headers=accept, timeout=self.timeout)
+            answer.raise_for_status()
+            return _first_part(answer.content, answer.headers.get("Content-Type", ""))
+
+    def fetch_all(self, study: str, films: Iterable[FoundFilm]) -> Iterator[tuple[FoundFilm, bytes | ArchiveError]]:
+        """Yield each film with its file, or with the error that kept it from coming.
+
+        Once the service has been silent for longer than the timeout, it is not asked for the others.
+        """
+        silent, last = 0.0, ArchiveError("")
+        for film in films:
+            if silent > self.timeout:
+                yield film, last
+                continue
+            began = time.monotonic()
+            try:
+                content = self.fetch(study, film)
+            except ArchiveError as error:
+                silent, last = silent + time.monotonic() - began, error
+                yield film, error
+            else:
+                yield film, content
 
     def store(self, content: bytes) -> None:
         """Store a DICOM file (STOW-RS).
@@ -125,7 +164,7 @@ class Service:
         """
         import pydicom
 
-        with _errors(self.host), quiet_logs(), quiet_warnings():
+        with errors(self.host), quiet_logs(), quiet_warnings():
             answer = self._client().store_instances([pydicom.dcmread(io.BytesIO(content))])
         reasons = [int(one.get("FailureReason") or 0) for one in answer.get("FailedSOPSequence") or ()]
         if reasons and reasons != [HAS_IT]:
@@ -133,45 +172,41 @@ class Service:
                 f"The archive {self.host} does not take the object (reason {reasons[0]:04X}); its log says why."
             )
 
+    def _listed(self, study: str) -> Iterator[Any]:
+        """Yield the headers of the objects in a study, each object once, page by page."""
+        import pydicom
+
+        client, listed = self._client(), dict[str, None]()
+        for _ in range(MOST_PAGES):
+            more = {"offset": len(listed)} if listed else {}  # the first request is one that every service knows
+            page = client.search_for_instances(study, fields=list(FIELDS), **more)
+            headers = {str(one.SOPInstanceUID): one for one in map(pydicom.Dataset.from_json, page)}
+            new = [one for name, one in headers.items() if name not in listed]
+            if not new:  # also where the service does not know an offset, and gives the first page again
+                return
+            listed.update(dict.fromkeys(headers))
+            if len(listed) > MOST_OBJECTS:
+                break
+            yield from new
+        raise ArchiveError(
+            f"The archive {self.host} lists more objects of that study than a study of knee films has; grade its films"
+            " as files."
+        )
+
     def _client(self) -> Any:
         try:
-            import requests
             from dicomweb_client.web import DICOMwebClient
         except ImportError:
             raise MissingExtra(
                 "DICOMweb needs dicomweb-client; install it with: pip install 'kneeoa-hub[node]'"
             ) from None
-
-        class OneHost(requests.Session):
-            """Follows no redirect: an answer must not lead a request, or the token, to another host."""
-
-            def request(self, *arguments: Any, **options: Any) -> Any:
-                answer = super().request(*arguments, **{**options, "allow_redirects": False})
-                kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-                if answer.status_code in REDIRECTS:
-                    raise ArchiveError(
-                        "The archive answers with a redirect, which is not followed; give the address that it leads to."
-                    )
-                if str(arguments[0]).upper() == "POST" and answer.ok and kind not in DESCRIPTIONS:
-                    raise ArchiveError(
-                        f"The archive does not say what it has stored (its answer is {kind or 'empty'}); give the"
-                        " address of its DICOMweb service, not of a page in front of it."
-                    )
-                if kind in DESCRIPTIONS:
-                    answer.headers["Content-Type"] = kind  # with a charset, the client would not read the answer
-                    if answer.status_code == CONFLICT:
-                        answer.status_code = ACCEPTED  # nor with this status, where it says what was not stored
-                return answer
-
-        session = OneHost()
-        session.trust_env = False  # no .netrc, which would replace the token
-        session.verify = self.authorities or True
-        if self.token:
-            session.headers["Authorization"] = f"Bearer {self.token}"
-        # The client sends what is larger than a chunk from a generator, which is empty when it tries again.
-        client = DICOMwebClient(self.url, session, timeout=self.timeout, chunk_size=CHUNK_BYTES)
-        client.set_http_retry_params(max_attempts=TRIES, wait_exponential_multiplier=RETRY_MILLISECONDS)
+        # The client sends what is larger than a chunk from a generator, which is empty when it is sent again.
+        client = DICOMwebClient(self.url, self._session(), timeout=self.timeout, chunk_size=CHUNK_BYTES)
+        client.set_http_retry_params(retry=False)
         return client
+
+    def _session(self) -> Any:
+        return session(self.token, self.authorities, self.max_bytes + ROOM_BYTES, SLOWEST * self.timeout)
 
 
 def parse_study(address: str) -> tuple[str, str]:
@@ -192,34 +227,18 @@ def _may_be_knee(header: Any) -> bool:
     return plain and read_statements(header).ruled_out is None
 
 
-@contextmanager
-def _errors(host: str) -> Iterator[None]:
-    """Turn the errors of requests into the package's own, which repeat neither an address nor a header."""
-    import requests
+def _first_part(body: bytes, kind: str) -> bytes:
+    """Return the first part of a multipart message (RFC 2046, 5.1); another message as it is.
 
-    try:
-        yield
-    except KneeOAError:
-        raise
-    except requests.HTTPError as error:
-        status = error.response.status_code if error.response is not None else SERVER_FAULT
-        if status in DENIED:
-            raise ArchiveUnreachable(
-                f"The archive {host} denies the request (HTTP {status}); give a valid token."
-            ) from None
-        if status >= SERVER_FAULT:
-            raise ArchiveUnreachable(f"The archive {host} answers with a fault (HTTP {status}).") from None
-        raise ArchiveError(f"The archive {host} does not do what was asked (HTTP {status}).") from None
-    except requests.exceptions.SSLError:
-        raise ArchiveUnreachable(
-            f"The archive {host} has no certificate that is trusted here; give the file of its authority in"
-            " KNEEOA_DICOMWEB_CA, or in KNEEOA_NODE_TLS_CA for the node."
-        ) from None
-    except (requests.RequestException, ConnectionError, TimeoutError) as error:
-        raise ArchiveUnreachable(
-            f"The archive {host} does not answer ({type(error).__name__}); check its address and the network."
-        ) from None
-    except Exception as error:  # the client raises many kinds for an answer that is not DICOMweb
-        raise ArchiveError(
-            f"The archive {host} gave an answer that is not DICOMweb ({type(error).__name__}); check its address."
-        ) from None
+    Args:
+        body: The message.
+        kind: Its Content-Type, which names what stands between the parts.
+    """
+    header = Message()
+    header["Content-Type"] = kind
+    between = header.get_boundary()
+    if header.get_content_maintype() != "multipart" or between is None:
+        return body
+    mark = b"--" + between.encode()
+    start = body.index(b"\r\n\r\n", body.index(mark)) + 4
+    return body[start : body.index(b"\r\n" + mark, start)]

@@ -2,8 +2,8 @@
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 WITHOUT = ("films", "out", "overlays", "report", "box")
 """Options that are about films by themselves."""
+OBJECTS = ("dicom", "fhir", "hl7")
+"""The options that write what an answer is for other systems."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     from ..archive.dicomweb import Service, parse_study
     from ..opening import from_pretrained
     from ..output.dicom import structured_report, to_bytes
+    from ..output.sidecars import check_places
     from ..output.tables import write_csv, write_json, write_table
     from ..study import study_report
 
@@ -41,21 +44,29 @@ def run(arguments: argparse.Namespace) -> int:
             )
     settings = Settings.from_environ()
     url, study = parse_study(arguments.study)
-    service = Service(url, _token(settings, url), settings.timeout, settings.dicomweb_ca)
+    token = _token(settings, url)
+    if settings.dicomweb_token and not token:
+        _say(f"KNEEOA_DICOMWEB_TOKEN goes to the archive of KNEEOA_DICOMWEB only, so not to {urlsplit(url).netloc}.")
+    service = Service(url, token, settings.timeout, settings.dicomweb_ca, settings.max_bytes)
+    folders = {f"--{name}": getattr(arguments, name) for name in OBJECTS}
+    check_places(folders=folders, report=None)
     grader = from_pretrained(
-        arguments.address, revision=arguments.revision, local_files_only=arguments.offline, level=arguments.level
+        arguments.address,
+        revision=arguments.revision,
+        local_files_only=arguments.offline,
+        level=arguments.level,
+        threads=1 if (arguments.workers or 1) > 1 else 0,  # several films keep the cores busy
     )
-    faults: list[KneeOAError] = []
-    graded = list(_graded(service, study, grader, faults))
-    if not graded:
-        raise faults[0]
-    report = study_report([one.report for one in graded])
+    graded, faults = _graded(service, study, grader, arguments)
+    report = study_report([one.report for one in graded]) if graded else None
     write = write_json if arguments.json else write_csv if arguments.csv else write_table
-    write([(study, report)], sys.stdout)
-    _write(arguments, study, [one.content for one in graded], report)
-    if arguments.store:
-        service.store(to_bytes(structured_report([one.content for one in graded], report)))
-        print(f"kneeoa: stored the report in the archive {service.host}.", file=sys.stderr)
+    write([*([(study, report)] if report else []), *faults.items()], sys.stdout)
+    if report:
+        films = [one.content for one in graded]
+        _write(folders, study, films, report)
+        if arguments.store:
+            service.store(to_bytes(structured_report(films, report)))
+            _say(f"stored the report in the archive {service.host}.")
     return 1 if faults else 0
 
 
@@ -65,45 +76,53 @@ def _token(settings: Settings, url: str) -> str:
     return settings.dicomweb_token if own and urlsplit(url).netloc.lower() == own else ""
 
 
-def _graded(service: "Service", study: str, grader: Any, faults: list[KneeOAError]) -> Iterator[_Graded]:
-    """Fetch and grade film by film; a film that fails goes to `faults` and is named on standard error."""
+def _graded(
+    service: "Service", study: str, grader: Any, arguments: argparse.Namespace
+) -> tuple[list[_Graded], dict[str, KneeOAError]]:
+    """Fetch and grade the films of a study.
+
+    Returns:
+        The films that were graded, and the errors of the others by their UID.
+    """
     from ..imaging.identity import read_identity
-    from ..output.sidecars import tell_fault
-    from ..study import check_patient
+    from ..study import check_patient, without_pixels
 
-    patient = None
-    for film in service.films(study):
-        content = service.fetch(study, film)
-        (answer,) = grader.grade_batch([content])
-        if not isinstance(answer, KneeOAError):
-            try:
-                found = read_identity(content).patient
-                patient = found if patient is None else patient
-                check_patient(patient, found)
-            except KneeOAError as error:
-                answer = error
-        if isinstance(answer, KneeOAError):
-            tell_fault(film.instance, answer)
-            faults.append(answer)
-        else:
-            yield _Graded(content, answer)
+    fetched = list(service.fetch_all(study, service.films(study)))
+    faults: dict[str, KneeOAError] = {film.instance: one for film, one in fetched if isinstance(one, KneeOAError)}
+    films = {film.instance: one for film, one in fetched if isinstance(one, bytes)}
+    graded: list[_Graded] = []
+    patient = ""
+    answers = grader.grade_batch(films.values(), workers=arguments.workers or 1, force=arguments.force)
+    for (film, content), answer in zip(films.items(), answers, strict=True):
+        try:
+            if isinstance(answer, KneeOAError):
+                raise answer
+            patient = check_patient(patient, read_identity(content).patient)
+            graded.append(_Graded(content, replace(answer, film=without_pixels(answer))))
+        except KneeOAError as error:
+            faults[film] = error
+    return graded, faults
 
 
-def _write(arguments: argparse.Namespace, study: str, films: list[bytes], report: "FilmReport") -> None:
+def _write(folders: Mapping[str, Path | None], study: str, films: list[bytes], report: "FilmReport") -> None:
     """Write what --dicom, --fhir and --hl7 ask for into their folders."""
     from ..output.dicom import structured_report, to_bytes
     from ..output.fhir import fhir_bundle, to_json
     from ..output.hl7 import hl7_message
 
-    made: list[tuple[str, Path | None, Callable[[], bytes], str]] = [
-        ("--dicom", arguments.dicom, lambda: to_bytes(structured_report(films, report)), "sr.dcm"),
-        ("--fhir", arguments.fhir, lambda: to_json(fhir_bundle(films[0], report)), "fhir.json"),
-        ("--hl7", arguments.hl7, lambda: hl7_message(films[0], report).encode(), "hl7"),
-    ]
-    for option, folder, make, suffix in made:
+    made: dict[str, tuple[Callable[[], bytes], str]] = {
+        "--dicom": (lambda: to_bytes(structured_report(films, report)), "sr.dcm"),
+        "--fhir": (lambda: to_json(fhir_bundle(films[0], report)), "fhir.json"),
+        "--hl7": (lambda: hl7_message(films[0], report).encode(), "hl7"),
+    }
+    for option, folder in folders.items():
         if folder:
+            make, suffix = made[option]
             try:
-                folder.mkdir(parents=True, exist_ok=True)
                 (folder / f"{study}.{suffix}").write_bytes(make())
             except OSError as error:
                 raise OutputError(f"{option} {folder} can't be written ({error.strerror}).") from None
+
+
+def _say(text: str) -> None:
+    print(f"kneeoa: {text}", file=sys.stderr)

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from collections.abc import Iterator
 
 from .bounds.limit import HEADER_BYTES, OverBound
 from .film import Limits
@@ -31,33 +32,50 @@ def inflated(content: bytes, limits: Limits) -> bytes:
 
     Raises OverBound for a data set that is larger than a film, and zlib.error for one that is corrupt.
     """
-    most = PIXEL_BYTES * limits.max_pixels + HEADER_BYTES
-    whole, is_whole = _inflated(content, most)
-    if not is_whole:
-        raise OverBound(f"over {most} bytes when it is inflated")
-    return whole
+    if not is_deflated(content):
+        return content
+    whole = io.BytesIO()  # one buffer, which grows
+    for piece in inflated_pieces(content, limits):
+        whole.write(piece)
+    return whole.getvalue()
+
+
+def inflated_pieces(content: bytes, limits: Limits) -> Iterator[bytes]:
+    """Yield what `inflated` returns in pieces that need little memory. Raises the errors of `inflated`."""
+    most, size = PIXEL_BYTES * limits.max_pixels + HEADER_BYTES, 0
+    for piece in _pieces(content):
+        size += len(piece)
+        if size > most and piece is not content:
+            raise OverBound(f"over {most} bytes when it is inflated")
+        yield piece
 
 
 def inflated_header(content: bytes) -> bytes:
     """Return a DICOM file whose data set is inflated as far as its header may reach; see `inflated`."""
-    return _inflated(content, HEADER_BYTES)[0]
+    if not is_deflated(content):
+        return content
+    head = io.BytesIO()
+    for piece in _pieces(content):
+        head.write(piece)
+        if head.tell() > HEADER_BYTES:
+            break
+    return head.getvalue()
 
 
-def _inflated(content: bytes, most: int) -> tuple[bytes, bool]:
-    """Return a file with up to about `most` bytes of its data set inflated, and whether these are all."""
+def _pieces(content: bytes) -> Iterator[bytes]:
+    """Yield the pieces of a file, inflated; one that is not deflated is one piece."""
     start = _data_set_start(content)
     if not start:
-        return content, True
+        yield content
+        return
     meta = SYNTAX + b"UI" + struct.pack("<H", len(EXPLICIT)) + EXPLICIT
     group_length = b"\x02\0\0\0UL" + struct.pack("<HI", 4, len(meta))
-    whole = io.BytesIO()  # one buffer, which grows
-    whole.write(content[: _meta_start(content)] + group_length + meta)
+    yield content[: _meta_start(content)] + group_length + meta
     stream, rest = zlib.decompressobj(-zlib.MAX_WBITS), content[start:]
     # Writers add a byte behind the end to make the length even; zlib would leave it in `unconsumed_tail` for ever.
-    while rest and not stream.eof and whole.tell() <= most:
-        whole.write(stream.decompress(rest, PIECE_BYTES))
+    while rest and not stream.eof:
+        yield stream.decompress(rest, PIECE_BYTES)
         rest = stream.unconsumed_tail
-    return whole.getvalue(), stream.eof or not rest
 
 
 def _meta_start(content: bytes) -> int:

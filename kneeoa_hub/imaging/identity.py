@@ -3,7 +3,7 @@
 Grading never reads these elements. Their values identify a patient, so they go neither to a log nor to a report's JSON.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from datetime import datetime
@@ -85,10 +85,19 @@ class FilmIdentity:
         """Patient ID, issuer and birth date with | between them; "" where the header has none of them.
 
         Patient IDs are unique within their issuer only, and clinics use old IDs again, so the birth date belongs to it.
-        Films with different texts are not of one patient. `names_patient` says whether an equal text means one patient.
+        `names_patient` says whether an equal text means one patient.
         """
-        parts = (self.patient_id, self.issuer, self.birth_date)
-        return "|".join(part.replace("%", "%25").replace("|", "%7C") for part in parts) if any(parts) else ""
+        return joined_patient((self.patient_id, self.issuer, self.birth_date))
+
+
+def joined_patient(parts: Sequence[str]) -> str:
+    """Return ID, issuer and birth date as one text, "" where all are empty."""
+    return "|".join(part.replace("%", "%25").replace("|", "%7C") for part in parts) if any(parts) else ""
+
+
+def patient_parts(patient: str) -> list[str]:
+    """Return ID, issuer and birth date of a `FilmIdentity.patient`."""
+    return [part.replace("%7C", "|").replace("%25", "%") for part in (patient or "||").split("|")]
 
 
 def names_patient(patient: str) -> bool:

@@ -1,12 +1,14 @@
 """An answer as a clinical system takes it: whose it is, and when it was made. FHIR and HL7 v2 are written from it."""
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from ..grades import GRADES
-from ..imaging.identity import FilmIdentity, read_identity
+from ..imaging.identity import FilmIdentity, names_patient, read_identity
 from ..report import FilmReport, KneeGrade
+from ..study import StudyReport
 
 WRITINGS = "AIP"
 """The writings of a name, in the order of DICOM."""
@@ -22,11 +24,30 @@ class ClinicalAnswer:
         identity: Patient and study by the header of the film.
         report: The report.
         made_at: When the answer was made, with its offset from UTC.
+        digest: SHA-256 of the film's file in hex digits, which names what has no UID.
     """
 
     identity: FilmIdentity
     report: FilmReport
     made_at: datetime
+    digest: str
+
+    @property
+    def patient_key(self) -> str:
+        """What names the patient: ID, issuer and birth date, or the study where the header does not have both."""
+        named = names_patient(self.identity.patient)
+        return f"patient {self.identity.patient}" if named else f"patient of {self.identity.study or self.digest}"
+
+    @property
+    def study_key(self) -> str:
+        """What names the study."""
+        return f"{self.patient_key}/study {self.identity.study or self.digest}"
+
+    @property
+    def key(self) -> str:
+        """What names the answer: an answer for a study and one for a film of it have different keys."""
+        about = "all" if isinstance(self.report, StudyReport) else f"film {self.identity.instance or self.digest}"
+        return f"{self.study_key}/{about}/{self.report.model}/{self.report.revision}"
 
     @classmethod
     def of(cls, film: bytes, report: FilmReport, now: datetime | None = None) -> "ClinicalAnswer":
@@ -42,7 +63,8 @@ class ClinicalAnswer:
             DamagedFilm: The header of the film cannot be read.
         """
         made_at = now or datetime.now(UTC)
-        return cls(read_identity(film), report, made_at if made_at.tzinfo else made_at.astimezone())
+        made_at = made_at if made_at.tzinfo else made_at.astimezone()
+        return cls(read_identity(film), report, made_at, hashlib.sha256(film).hexdigest())
 
 
 @dataclass(frozen=True)

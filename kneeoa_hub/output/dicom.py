@@ -22,12 +22,16 @@ from ..imaging.identity import MAKER
 from ..imaging.quiet import quiet_logs, quiet_warnings
 from ..imaging.square import is_possible, is_square
 from ..report import FilmReport, KneeGrade
-from ..study import StudyReport
 from .source_header import ASSUMED_ORIENTATION, UIDS, odd_element, taken_over
 
 SCHEME = "99KNEEOA"
 REPORT_SERIES, CAPTURE_SERIES = 9901, 9902
 """Series numbers that a study hardly uses."""
+ABOUT = (
+    *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber"),
+    *("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"),
+)
+"""The elements of the first film's header that an object takes over."""
 SIDES = {"left": ("7771000", "Left"), "right": ("24028007", "Right")}
 """The codes of the sides in SNOMED CT."""
 
@@ -40,14 +44,15 @@ def structured_report(
     """Return a Comprehensive SR as a pydicom dataset.
 
     It has the grade, prediction set, probabilities and severity of each knee, and the findings as text. Its UIDs follow
-    from the films and the model's revision, so that an archive never holds the same report twice.
+    from the films, the model's revision, whom it is about and what it says. So an archive never holds the same report
+    twice, and reports that say different things, as with and without earlier studies, have different UIDs.
 
     Args:
         film: The DICOM file that was graded; for a study's answer its files, in the order of `StudyReport.films`.
         report: Its report.
         previous: The dataset of the report that this one replaces, or None.
-        edition: What names the films' headers where they were corrected under the same UIDs, so that the report has
-            another UID than the one before; "" otherwise.
+        edition: What names the films' headers where they were corrected under the same UIDs, so that a report has
+            another UID than any before, also where a correction was taken back; "" otherwise.
 
     Raises:
         MissingExtra: highdicom is not installed.
@@ -230,13 +235,13 @@ def _common(highdicom: Any, report: FilmReport, series: int, headers: Sequence[A
 
     Each of the texts has room for 64 characters. The UIDs are new ones where a film has no UID to derive them from.
     """
-    films = sorted(str(one.get("SOPInstanceUID", "")) for one in _with_knees(report, headers))
-    editions = [edition] if edition else []
+    films = sorted(str(one.get("SOPInstanceUID", "")) for one in headers)
+    said = [report.findings(), *(str(headers[0].get(name, "")) for name in ABOUT), edition]
     made = (str(series), report.model, report.revision)
     return {
         "series_instance_uid": _uid(highdicom, "series", *made, headers[0].StudyInstanceUID),
         "series_number": series,
-        "sop_instance_uid": _uid(highdicom, "object", *made, *films, *editions) if all(films) else highdicom.UID(),
+        "sop_instance_uid": _uid(highdicom, "object", *made, *films, repr(said)) if all(films) else highdicom.UID(),
         "instance_number": 1,
         "manufacturer": MAKER,
         "content_qualification": "RESEARCH",
@@ -246,13 +251,6 @@ def _common(highdicom: Any, report: FilmReport, series: int, headers: Sequence[A
         "device_serial_number": report.revision[:64],
         "software_versions": __version__,
     }
-
-
-def _with_knees(report: FilmReport, headers: Sequence[Any]) -> Sequence[Any]:
-    """Return the headers of the films that gave a knee, of which a study's report has its UID, or all without any."""
-    if not isinstance(report, StudyReport) or len(headers) != len(report.films):
-        return headers
-    return [header for header, film in zip(headers, report.films, strict=True) if film.knees] or headers
 
 
 def _short(value: float) -> float:
@@ -277,7 +275,9 @@ def _spelt(made: Any, header: Any) -> Any:
 
 def _uid(highdicom: Any, *parts: str) -> str:
     """Return a UID that depends on the parts alone: a device is the same in each report (2.25, PS3.5 B.2)."""
-    return highdicom.UID(f"2.25.{int.from_bytes(hashlib.sha256('/'.join(parts).encode()).digest()[:15], 'big')}")
+    return highdicom.UID(
+        f"2.25.{int.from_bytes(hashlib.sha256('/'.join(parts).encode('utf-8', 'replace')).digest()[:15], 'big')}"
+    )
 
 
 def _marked(picture: Image.Image) -> Image.Image:

@@ -1,7 +1,7 @@
 """Makes a FHIR R4 bundle of an answer: DiagnosticReport, an Observation for each knee, ImagingStudy, Device, Patient.
 
 Codes are those of LOINC, SNOMED CT, UCUM and DICOM where one exists; others are in our own system. The bundle takes
-over patient and study from the film's header, and its identifiers follow from film and model.
+over patient and study from the film's header, and its identifiers follow from patient, study, film and model.
 """
 
 import json
@@ -40,7 +40,7 @@ def fhir_bundle(film: bytes, report: FilmReport, now: datetime | None = None) ->
     """
     answer = ClinicalAnswer.of(film, report, now)
     identity = answer.identity
-    link = _Links(f"{identity.instance}/{report.model}/{report.revision}")
+    link = _Links(answer)
     observations = [_observation(knee, number, report, link) for number, knee in enumerate(report.knees)]
     resources = [
         _diagnostic_report(report, identity, link, answer.made_at.isoformat(timespec="seconds")),
@@ -63,14 +63,20 @@ def to_json(bundle: Resource) -> bytes:
 
 
 class _Links:
-    """Gives each resource an identifier that follows from film and model, and refers to it."""
+    """Gives each resource an identifier that follows from what it is about, and refers to it.
 
-    def __init__(self, name: str):
-        self._name = name
+    Patient, study and device have the same one in each bundle, and the report and its observations have their own.
+    """
+
+    def __init__(self, answer: ClinicalAnswer):
+        device = f"device {answer.report.model}/{answer.report.revision}"
+        self._shared = {"Patient": answer.patient_key, "ImagingStudy": answer.study_key, "Device": device}
+        self._own = answer.key
 
     def id(self, resource: str) -> str:
-        """Return the identifier of a resource, which follows from film and model."""
-        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{OUR_SYSTEM}/{self._name}/{resource}"))
+        """Return the identifier of a resource."""
+        about = self._shared.get(resource, self._own).encode("utf-8", "replace").decode()
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, f"{OUR_SYSTEM}/{about}/{resource}"))
 
     def to(self, resource: str) -> Resource:
         """Return a reference to a resource of the same bundle."""

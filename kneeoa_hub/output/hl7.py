@@ -32,7 +32,7 @@ def hl7_message(film: bytes, report: FilmReport, now: datetime | None = None) ->
     """
     answer = ClinicalAnswer.of(film, report, now)
     identity, made = answer.identity, answer.made_at.strftime(TIME)
-    control = hashlib.sha256(f"{identity.instance}/{report.revision}/{made}".encode()).hexdigest()[:20]
+    control = hashlib.sha256(f"{answer.key}/{made}".encode("utf-8", "replace")).hexdigest()[:20]
     header = ["MSH", "^~\\&", "KNEEOA", MAKER, "", "", made, "", "ORU^R01^ORU_R01", control, "P", "2.5.1"]
     segments = [
         [*header, *[""] * 5, "UNICODE UTF-8"],

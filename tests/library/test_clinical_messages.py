@@ -16,6 +16,7 @@ from kneeoa_hub.imaging.phantom import two_knee_film
 from kneeoa_hub.output.dicom import structured_report, to_bytes
 from kneeoa_hub.output.fhir import fhir_bundle
 from kneeoa_hub.output.hl7 import hl7_message
+from kneeoa_hub.study import study_report
 
 from ..support.dicom_films import ODD, knee, study
 
@@ -91,6 +92,26 @@ def test_the_bundle_is_valid_fhir_and_says_what_the_report_says(graded):
     references = {one["fullUrl"] for one in bundle["entry"]}
     assert {one["reference"] for one in [diagnostic["subject"], *diagnostic.get("result", ())]} <= references
     assert fhir_bundle(film, report, NOW) == bundle
+
+
+def test_only_what_is_one_thing_has_one_identifier(grader, one_knee):
+    def ids(film: bytes, one: Callable = lambda report: report) -> dict[str, str]:
+        report = one(grader.grade(one_knee))
+        return {entry["resource"]["resourceType"]: entry["fullUrl"] for entry in fhir_bundle(film, report)["entry"]}
+
+    first = ids(one_knee)
+    for film, of_report, same in (
+        (one_knee, lambda report: study_report([report]), {"Patient", "ImagingStudy", "Device"}),
+        (study(IssuerOfPatientID="CLINIC", SOPInstanceUID="1.2.7"), None, {"Patient", "ImagingStudy", "Device"}),
+        (study(IssuerOfPatientID="CLINIC", StudyInstanceUID="1.2.8"), None, {"Patient", "Device"}),
+        (study(IssuerOfPatientID="ANOTHER"), None, {"Device"}),
+        (study(IssuerOfPatientID="CLINIC", PatientBirthDate=None, StudyInstanceUID="1.2.9"), None, {"Device"}),
+    ):
+        other = ids(film, of_report) if of_report else ids(film)
+        assert {kind for kind in first if first[kind] == other[kind]} == same
+    nameless = {"PatientID": "", "StudyInstanceUID": "", "SOPInstanceUID": ""}
+    both = [ids(study(**nameless, PatientName=name)) for name in ("A", "B")]
+    assert {kind for kind in both[0] if both[0][kind] == both[1][kind]} == {"Device"}
 
 
 def test_the_message_is_valid_hl7_and_says_what_the_report_says(graded):

@@ -109,10 +109,20 @@ def test_a_report_of_several_films_refers_each_knee_to_its_own(left, right):
     assert again.SOPInstanceUID == made.SOPInstanceUID
 
 
-def test_a_film_that_gave_no_knee_leaves_the_uid_of_the_report_as_it_is(right, grader):
+def test_reports_that_say_different_things_have_different_uids(right, grader):
     one, lateral = study(), study(ViewPosition="LATERAL", SOPInstanceUID="1.2.5")
-    both = structured_report([one, lateral], study_report([right, grader.grade(lateral)]))
-    assert both.SOPInstanceUID == structured_report(one, right).SOPInstanceUID
+    (knee,) = right.knees
+    prior = Prior("2015-01-02", right.revision, (PriorKnee("right", 0, 0.1, (0,)),))
+    reports = [
+        structured_report(one, right),
+        structured_report(one, study_report([right], [prior])),
+        structured_report([one, lateral], study_report([right, grader.grade(lateral)])),
+        structured_report(one, replace(right, knees=(replace(knee, side="left"),))),
+        structured_report(study(PatientID="CORRECTED"), right),
+    ]
+    assert len({str(made.SOPInstanceUID) for made in reports}) == len(reports)
+    again = structured_report(study(StationName="ROOM 2"), study_report([right]))
+    assert again.SOPInstanceUID == reports[0].SOPInstanceUID
 
 
 def test_the_identity_of_a_film_is_read_whatever_its_header_holds():

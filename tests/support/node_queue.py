@@ -57,6 +57,25 @@ def waiting(queue: Queue) -> list[pydicom.Dataset]:
     return [pydicom.dcmread(io.BytesIO(one.content)) for one in queue.to_send(100)]
 
 
+def delivered(queue: Queue) -> list[pydicom.Dataset]:
+    """Return what waits, and note that the archive has taken it."""
+    found = waiting(queue)
+    for one in found:
+        assert queue.begin_sending(one.SOPInstanceUID)
+        queue.sent(one.SOPInstanceUID)
+    return found
+
+
+def replaced(report: pydicom.Dataset) -> list[str]:
+    """Return the UIDs of the reports that one names as its predecessors."""
+    return [
+        str(one.ReferencedSOPInstanceUID)
+        for study in report.get("PredecessorDocumentsSequence", ())
+        for series in study.ReferencedSeriesSequence
+        for one in series.ReferencedSOPSequence
+    ]
+
+
 def grading(queue: Queue, grader, capture: bool = False) -> StudyGrader:
     return StudyGrader(queue, grader, capture=capture, dead=DeadLetters(queue.folder, 2, 10**9, 30))
 

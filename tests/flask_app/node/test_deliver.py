@@ -25,7 +25,7 @@ from kneeoa_hub.errors import ArchiveUnreachable
 from kneeoa_hub.imaging.identity import read_identity
 
 from ...support.certificates import self_signed
-from ...support.node_queue import DAY, film, grading, receiving, take, waiting
+from ...support.node_queue import DAY, delivered, film, grading, receiving, replaced, take, waiting
 
 
 @contextmanager
@@ -183,7 +183,7 @@ def test_an_archive_with_a_certificate_that_is_not_trusted_gets_nothing_and_the_
 
 
 def test_a_clock_that_is_put_back_holds_up_no_study_and_no_report(queue, grader, clock, settings):
-    about = {"StudyInstanceUID": generate_uid()}
+    about, reports = {"StudyInstanceUID": generate_uid()}, []
     for side in "LR":
         one = film(ImageLaterality=side, **about)
         identity = read_identity(one)
@@ -192,10 +192,9 @@ def test_a_clock_that_is_put_back_holds_up_no_study_and_no_report(queue, grader,
         clock.now -= 3600
         assert grading(queue, grader).answer_next()
         clock.now -= 3600
-    reports = waiting(queue)
+        reports += delivered(queue)
     assert len(reports) == 2
-    replaced = reports[1].PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence[0]
-    assert replaced.ReferencedSOPInstanceUID == reports[0].SOPInstanceUID
+    assert replaced(reports[1]) == [reports[0].SOPInstanceUID]
     assert queue.resend(about["StudyInstanceUID"]) == 1  # the second one, though its clock was behind
     queue.not_sent(reports[0].SOPInstanceUID, "later", 8192)
     clock.now -= 2 * DAY

@@ -34,10 +34,12 @@ from ...support.flask_requests import token_of
 from ...support.node_queue import (
     DAY,
     calling,
+    delivered,
     film,
     grading,
     in_syntax,
     receiving,
+    replaced,
     sent,
     state,
     take,
@@ -51,17 +53,16 @@ def test_a_study_has_one_report_and_a_film_that_comes_later_gives_it_a_successor
     take(queue, first, film(**again))
     while grading(queue, grader).answer_next():
         pass
-    (report,) = waiting(queue)
+    (report,) = delivered(queue)
     assert "graded on film 1 of 2" in report.ContentSequence[-1].TextValue
     take(queue, film(**again, ImageLaterality="L"))
     grading(queue, grader).answer_next()
-    _, newer = waiting(queue)
-    (before,) = newer.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
-    assert before.ReferencedSOPInstanceUID == report.SOPInstanceUID
+    (newer,) = delivered(queue)
+    assert replaced(newer) == [report.SOPInstanceUID]
     assert newer.SeriesInstanceUID == report.SeriesInstanceUID
     take(queue, film(**again, ViewPosition="LATERAL"))
     grading(queue, grader).answer_next()
-    assert len(waiting(queue)) == 2  # a film that is refused changes no report
+    assert waiting(queue) == []  # a film that is refused changes no report
 
 
 def test_only_an_earlier_study_of_the_same_patient_is_compared(queue, grader):
@@ -106,15 +107,15 @@ def test_a_corrected_header_gives_the_study_a_new_report_that_names_the_older_on
     with receiving(queue, settings) as port, calling(port) as association:
         assert sent(association, one) == 0x0000
         grading(queue, grader).answer_next()
+        (before,) = delivered(queue)
         assert sent(association, one, StationName="ROOM 2") == 0x0000  # says nothing that an answer takes over
         assert queue.due() is None
         assert sent(association, one, ImageLaterality="L", PatientID="CORRECTED", AccessionNumber="A2") == 0x0000
         grading(queue, grader).answer_next()
         assert sent(association, one, StudyInstanceUID="1.2.4") == 0x0111  # another study
-    before, now = waiting(queue)
+    (now,) = waiting(queue)
     assert now.SOPInstanceUID != before.SOPInstanceUID
-    (replaced,) = now.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
-    assert replaced.ReferencedSOPInstanceUID == before.SOPInstanceUID
+    assert replaced(now) == [before.SOPInstanceUID]
     assert (now.PatientID, now.AccessionNumber) == ("CORRECTED", "A2")
     ((knees, patient, accession),) = queue.select("SELECT knees, patient, accession FROM studies")
     assert [knee["side"] for knee in json.loads(knees)] == ["left"]
@@ -192,7 +193,7 @@ def test_a_header_is_not_corrected_where_other_films_of_the_study_were_deleted(q
     "other", [{"PatientID": "OTHER"}, {"IssuerOfPatientID": "OTHER"}, {"PatientBirthDate": "19990101"}]
 )
 def test_a_film_of_another_patient_is_not_in_the_report_of_the_study(queue, grader, other):
-    one = film()
+    one = film(IssuerOfPatientID="CLINIC")
     uids = take(queue, one, film(StudyInstanceUID=read_identity(one).study, ImageLaterality="L", **other))
     grading(queue, grader).answer_next()
     assert state(queue, uids[0]) == ("graded", "")
@@ -200,6 +201,65 @@ def test_a_film_of_another_patient_is_not_in_the_report_of_the_study(queue, grad
     assert "another patient" in state(queue, uids[1])[1]
     ((knees,),) = queue.select("SELECT knees FROM studies")
     assert [knee["side"] for knee in json.loads(knees)] == ["right"]
+
+
+def test_a_film_whose_header_is_silent_about_its_patient_is_part_of_its_study(queue, grader):
+    again = {"StudyInstanceUID": generate_uid()}
+    silent = {"PatientBirthDate": "", "ImageLaterality": "L"}
+    uids = take(
+        *(queue, film(**again), film(**again, **silent), film(**again, PatientID="", PatientBirthDate="")),
+        film(**again, **silent | {"PatientID": "OTHER"}),
+    )
+    grading(queue, grader).answer_next()
+    assert [state(queue, uid)[0] for uid in uids] == ["graded", "graded", "graded", "faulty"]
+
+
+LATERAL = {"ViewPosition": "LATERAL"}
+
+
+def test_a_report_that_waits_is_withdrawn_where_its_film_is_corrected_to_a_lateral(queue, grader):
+    again = {"SOPInstanceUID": generate_uid(), "StudyInstanceUID": generate_uid()}
+    take(queue, film(**again))
+    grading(queue, grader).answer_next()
+    (report,) = waiting(queue)
+    take(queue, film(**again, **LATERAL))
+    assert waiting(queue) == []  # nor is it sent until the study is graded again
+    assert not queue.begin_sending(report.SOPInstanceUID)
+    grading(queue, grader).answer_next()
+    assert waiting(queue) == []
+    assert queue.resend(again["StudyInstanceUID"]) == 0
+    take(queue, film(**again))
+    grading(queue, grader).answer_next()
+    assert replaced(*waiting(queue)) == []  # the archive has none
+
+
+def test_a_report_that_the_archive_may_have_is_replaced_by_one_that_says_why_nothing_was_graded(queue, grader):
+    again = {"SOPInstanceUID": generate_uid(), "StudyInstanceUID": generate_uid()}
+    take(queue, film(**again))
+    grading(queue, grader).answer_next()
+    (report,) = waiting(queue)
+    assert queue.begin_sending(report.SOPInstanceUID)  # and the association broke
+    take(queue, film(**again, **LATERAL))
+    grading(queue, grader).answer_next()
+    (newer,) = delivered(queue)
+    assert replaced(newer) == [report.SOPInstanceUID]
+    assert "not graded" in newer.ContentSequence[-1].TextValue.lower()
+    take(queue, film(**again))  # the correction is taken back
+    grading(queue, grader).answer_next()
+    (third,) = delivered(queue)
+    assert replaced(third) == [newer.SOPInstanceUID]
+    assert third.SOPInstanceUID != report.SOPInstanceUID
+
+
+def test_a_better_answer_takes_the_place_of_a_report_that_waits(queue, grader):
+    first = film()
+    take(queue, first)
+    grading(queue, grader).answer_next()
+    (older,) = waiting(queue)
+    take(queue, film(StudyInstanceUID=read_identity(first).study, ImageLaterality="L"))
+    grading(queue, grader).answer_next()
+    (newer,) = waiting(queue)
+    assert (replaced(newer), newer.SOPInstanceUID != older.SOPInstanceUID) == ([], True)
 
 
 def test_people_who_share_an_id_are_not_compared(queue, grader):
@@ -216,9 +276,10 @@ def test_command_and_page_leave_out_a_film_of_another_patient(grader, monkeypatc
     monkeypatch.setattr(Service, "films", lambda *_: [FoundFilm("1", name) for name in films])
     monkeypatch.setattr(Service, "fetch", lambda _, study, found: films[found.instance])
     assert main(["grade", "--study", "dicomweb://archive.example/studies/1.2", "--json"]) == 1
-    out, err = capsys.readouterr()
-    assert [knee["side"] for knee in json.loads(out)["report"]["knees"]] == ["right"]
-    assert "another patient" in err
+    answer, fault = map(json.loads, capsys.readouterr().out.splitlines())
+    assert [knee["side"] for knee in answer["report"]["knees"]] == ["right"]
+    assert fault["film"] == "2"
+    assert "another patient" in fault["error"]["message"]
     key, digest = new_key()
     (tmp_path / "keys").write_text(f"dr-gray:{digest}\n")
     app = create_app(Settings(dicomweb="https://archive.example", api_keys=str(tmp_path / "keys")), grader)

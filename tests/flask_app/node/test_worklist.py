@@ -13,6 +13,7 @@ import pytest
 
 from flask_app import archive, create_app
 from flask_app.guards import new_key
+from flask_app.node import worklist
 from flask_app.node.digests import Digests
 from flask_app.node.grade import StudyGrader
 from flask_app.node.queue import Queue
@@ -115,7 +116,7 @@ def test_days_and_times_are_those_of_the_servers_zone(hidden, monkeypatch):
         queue = Queue(Path(hidden.application.extensions["kneeoa_node"].queue.folder))
         asked = []
         monkeypatch.setattr(queue, "select", lambda query, *values: asked.append(values[:2]) or [])
-        rows(queue, Wanted(day="2024-03-31"), by_identifier=False)  # the day on which the clocks are put forward
+        list(rows(queue, Wanted(day="2024-03-31"), by_identifier=False))  # the day on which the clocks are put forward
         queue.close()
         assert [last - first for first, last in asked] == [23 * 3600]
     finally:
@@ -133,6 +134,15 @@ def test_a_search_by_an_identifier_needs_a_key_since_it_says_whose_a_pseudonym_i
 
 def test_the_page_says_how_many_faulty_films_are_kept(hidden):
     assert "The folder of faulty films holds 1 file of" in hidden.get("/studies").text
+
+
+def test_all_rows_are_saved_as_csv_also_those_that_a_page_does_not_show(hidden, monkeypatch):
+    monkeypatch.setattr(worklist, "MOST_ROWS", 1)
+    assert len(studies_of(hidden.get("/studies").text)) == 1
+    for count in (1, 2, 3, 4, 5):
+        monkeypatch.setattr("flask_app.node.rows.AT_A_TIME", count)
+        saved = csv.DictReader(io.StringIO(search(hidden, "/studies/csv").text))
+        assert [row["state"] for row in saved] == ["waiting", "faulty", "refused", "sent"], count
 
 
 def test_rows_are_saved_as_csv(hidden):
