@@ -5,6 +5,7 @@ import json
 import warnings
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pydicom
 import pytest
@@ -109,7 +110,7 @@ def test_only_what_is_one_thing_has_one_identifier(grader, one_knee):
     ):
         other = ids(film, of_report) if of_report else ids(film)
         assert {kind for kind in first if first[kind] == other[kind]} == same
-    nameless = {"PatientID": "", "StudyInstanceUID": "", "SOPInstanceUID": ""}
+    nameless: dict[str, Any] = {"PatientID": "", "StudyInstanceUID": "", "SOPInstanceUID": ""}
     both = [ids(study(**nameless, PatientName=name)) for name in ("A", "B")]
     assert {kind for kind in both[0] if both[0][kind] == both[1][kind]} == {"Device"}
 

@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pydicom
@@ -18,18 +19,19 @@ from kneeoa_hub.errors import ArchiveError
 from ..support.dicom_films import study
 
 STUDY = "1.2.840.99"
+HEADERS: tuple[dict[str, Any], ...] = ({}, {"ImageLaterality": "L"}, {"ViewPosition": "LATERAL"})
 FILMS = {
     f"1.2.3.{number}": study(
         StudyInstanceUID=STUDY, SeriesInstanceUID="1.2.3", SOPInstanceUID=f"1.2.3.{number}", **header
     )
-    for number, header in enumerate(({}, {"ImageLaterality": "L"}, {"ViewPosition": "LATERAL"}), 1)
+    for number, header in enumerate(HEADERS, 1)
 }
 
 
 class Archive(BaseHTTPRequestHandler):
     """A DICOMweb service that lists two objects of a study at a time."""
 
-    server: "Served"
+    server: Any
 
     def do_GET(self) -> None:
         self.server.asked.append((self.path, self.headers.get("Authorization", "")))
