@@ -6,6 +6,7 @@
 import hashlib
 import json
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -98,9 +99,9 @@ class Conformal:
         known = {self.level: self.threshold, **dict(self.others)}
         if level is None:
             return self
-        if level not in known:
+        if not isinstance(level, Real) or level not in known:
             raise SettingsError(
-                f"The level {level} is not among those of this bundle: {', '.join(map(str, sorted(known)))}."
+                f"The level {level!r:.50} is not among those of this bundle: {', '.join(map(str, sorted(known)))}."
             )
         return replace(self, level=level, threshold=known[level])
 

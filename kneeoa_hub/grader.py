@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
-from itertools import repeat
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from warnings import warn
 
 import numpy as np
 
+from .arguments import check_count
 from .batches import in_order
 from .bundle import Bundle
 from .decision import grade_set, oa_probability, reported_grade, severity
@@ -28,6 +28,7 @@ from .imaging.letterbox import Box, letterbox, network_values
 from .imaging.markers import MarkerReader
 from .imaging.refusal import Refusal, TrainingDistances, check_pixels, refuse
 from .imaging.screen import Screener, Screening, box_in_given_film
+from .imaging.several import check_films, with_boxes
 from .keras_files import load_model
 from .manifest import verify
 from .networks import open_networks
@@ -78,6 +79,9 @@ class KneeGrader:
         decode_process: int | None = None,
         network: Future[Network] | None = None,
     ):
+        if not isinstance(bundle, Bundle):
+            raise SettingsError(f"A {type(bundle).__name__} is not a verified bundle; call kneeoa_hub.from_pretrained.")
+        check_count("threads", threads)
         config = bundle.config
         self.bundle: Bundle = bundle
         self.revision: str = revision or bundle.digest
@@ -90,6 +94,7 @@ class KneeGrader:
         settings = Settings.from_environ()
         self._limits = Limits(settings.max_bytes, settings.max_pixels)
         self.threads: int = threads
+        check_count("decode_process", 0 if decode_process is None else decode_process)
         self.decode_process: int = settings.decode_process if decode_process is None else decode_process
         self._decode_file = _file_decoder(self.decode_process, self._limits)
 
@@ -172,11 +177,12 @@ class KneeGrader:
             workers: How many films are graded at a time.
             force: Grade films even where they are refused, see `grade`.
 
-        Yields:
-            A report or an error for each film, in the order of the films.
+        Returns:
+            A report or an error for each film, in the order of the films, each made when it is asked for.
 
         Raises:
-            FilmError: One film was given in place of several.
+            FilmError: One film was given in place of several, or boxes for more or fewer films.
+            SettingsError: `workers` is not a whole number.
 
         Examples:
             >>> import kneeoa_hub
@@ -187,14 +193,12 @@ class KneeGrader:
             FilmReport
             UnsupportedFilm
         """
-        if is_one_film(films):
-            raise FilmError("grade_batch takes several films; give [film], or a folder to grade_frame.")
-        asked = zip(films, repeat(None)) if boxes is None else zip(films, boxes, strict=True)
+        check_films(films, "grade_batch")
+        check_count("workers", workers)
+        asked = ((film, given, force) for film, given in with_boxes(films, boxes))
         if workers <= 1:
-            yield from (self._report_or_error(film, given, force) for film, given in asked)
-            return
-        with ThreadPoolExecutor(workers) as pool:
-            yield from in_order(pool, self._report_or_error, ((film, given, force) for film, given in asked), workers)
+            return (self._report_or_error(*one) for one in asked)
+        return self._in_threads(asked, workers)
 
     def grade_frame(
         self, films: str | Path | Iterable[FilmInput] | Mapping[str, FilmInput], *, workers: int = 1
@@ -213,7 +217,9 @@ class KneeGrader:
             A pandas.DataFrame, in the order of the films.
 
         Raises:
-            FilmError: A folder holds no film, or a pandas.DataFrame was given in place of its column of paths.
+            FilmError: A folder holds no film, or what was given is not films: a pandas.DataFrame for example, in place
+                of its column of paths.
+            SettingsError: `workers` is not a whole number.
             MissingExtra: pandas is not installed.
 
         Examples:
@@ -225,9 +231,8 @@ class KneeGrader:
         """
         from . import _frame
 
-        if hasattr(films, "columns"):
-            raise FilmError('A table is not a list of films; give its column of paths, as in table["film"].')
-        several: Iterable[Any] = [films] if is_one_film(films) else films  # type: ignore[assignment]
+        several: Any = [films] if is_one_film(films) else films
+        check_films(several, "grade_frame")
         if isinstance(films, str | Path):
             several, notes = films_of([str(films)])
             for note in notes:
@@ -272,6 +277,12 @@ class KneeGrader:
             raise BundleError(
                 f"{self.bundle.folder}: the Keras model is incomplete or not safe to load ({reason}); export it again."
             ) from None
+
+    def _in_threads(
+        self, asked: Iterable[tuple[FilmInput, Boxes | None, bool]], workers: int
+    ) -> Iterator[FilmReport | KneeOAError]:
+        with ThreadPoolExecutor(workers) as pool:
+            yield from in_order(pool, self._report_or_error, asked, workers)
 
     def _report_or_error(self, film: FilmInput, boxes: Boxes | None, force: bool) -> FilmReport | KneeOAError:
         try:

@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Thread
 from typing import TYPE_CHECKING
 
+from .arguments import check_count
 from .bundle import Bundle
 from .hub.pull_push import pull_bundle, revision_of
 from .third_party import quiet_onnxruntime
@@ -52,7 +53,7 @@ def from_pretrained(
         AddressError: The address or revision names nothing.
         HubError: The Hub does not give the bundle.
         BundleError: The bundle is damaged, incomplete or of an unknown version.
-        SettingsError: The bundle has no prediction sets of that level.
+        SettingsError: The bundle has no prediction sets of that level, or an argument is of another type.
 
     Examples:
         >>> import kneeoa_hub
@@ -62,6 +63,7 @@ def from_pretrained(
         >>> len(grader.revision)
         12
     """
+    check_count("threads", threads)
     with loading():
         bundle = pull_bundle(
             address, revision=revision, token=token, local_files_only=local_files_only, cache_dir=cache_dir

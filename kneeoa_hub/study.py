@@ -127,7 +127,7 @@ def study_report(films: Sequence[FilmReport], priors: Sequence[Prior] = ()) -> S
         chosen += unknown
         warnings += [f"Film {place + 1}: {text}" for place, film in enumerate(films) for text in film.warnings]
         warnings += [
-            f"Film {place + 1} {film.refusal[0].lower()}{film.refusal[1:]}"
+            f"Film {place + 1} was {'graded by force' if film.knees else 'not graded'}: {film.refused.message}"
             for place, film in enumerate(films)
             if film.refused and found
         ]
@@ -192,7 +192,7 @@ def why_not_compared(then: FilmIdentity, now: FilmIdentity) -> str:
     parts = ((one.patient_id, one.issuer, one.born, one.sex) for one in (then, now))
     if any(before and after and before != after for before, after in zip(*parts, strict=True)):
         return "The headers name two different patients, so the films are not compared."
-    if then.date and now.date and then.date > now.date:
+    if then.taken and now.taken and then.taken > now.taken:
         return "By the headers, the film of then was taken after the film of now. Exchange the two films."
     return ""
 
@@ -205,9 +205,9 @@ def unchecked(then: FilmIdentity, now: FilmIdentity) -> str:
         )
     if bool(then.issuer) != bool(now.issuer):
         return "Nothing says that both films are of one patient: only one header names the issuer of the ID."
-    if not then.date or not now.date:
+    if not then.taken or not now.taken:
         return "Nothing says which film is the earlier one: a header does not name the date."
-    if then.date == now.date:
+    if then.taken == now.taken:
         return "Both films are of the same day."
     return ""
 

@@ -1,12 +1,12 @@
 """Grades an archive on Ray Data: each actor has one grader, takes parts of the archive, and writes a file for each."""
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from ..arguments import check_count, checked_path, checked_paths
 from ..bundle import Bundle
 from ..errors import MissingExtra
 from ..escaping import escape_for_terminal
@@ -92,12 +92,14 @@ def grade_dataset(
         >>> kneeoa_hub.grade_dataset("films", "grades", workers=1).graded
         0
     """
+    sources, folder = checked_paths("source", source), checked_path("out", out)
+    check_count("films_per_part", films_per_part, 1)
+    check_count("workers", workers or 0)
     ray = _ray()
     bundle = pull_bundle(address, revision=revision, local_files_only=local_files_only)
     options = _grader_options(bundle, address, revision, local_files_only, level)
-    files = GradedFiles(os.fspath(out), revision_of(bundle.folder), options["level"])
+    files = GradedFiles(folder, revision_of(bundle.folder), options["level"])
     finished = files.finished(again=retry_failed)
-    sources = [os.fspath(one) for one in ([source] if isinstance(source, str | Path) else source)]
     parts, films, notes = parts_of(sources, films_per_part, finished.films)
     for note in notes:
         print(escape_for_terminal(note), file=sys.stderr)

@@ -9,7 +9,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ..errors import FilmError, FilmNotFound, SettingsError
-from ..imaging.folders import films_of, is_hidden
+from ..imaging.dicomdir import HEAD
+from ..imaging.folders import films_of, is_film_by_name, is_film_by_start, skipped
 from ..imaging.formats import FILM_SUFFIXES
 
 NAME, CONTENT = "film", "content"
@@ -61,10 +62,8 @@ def parts_of(sources: Iterable[str], size: int, done: Collection[str]) -> tuple[
     for source in sources:
         if source.lower().endswith(PARQUET):
             groups += _groups(source)
-        elif "://" in source:
-            groups.append(Part(tuple(_below(source))))
         else:
-            films, said = films_of([source])
+            films, said = _below(source) if "://" in source else films_of([source])
             groups.append(Part(tuple(films)))
             notes += said
     films = [film for group in groups for film in group.films]
@@ -136,20 +135,34 @@ def opened(address: str) -> Any:
         raise FilmNotFound(f"{address} can't be read ({_reason(error)}); give the address of films.") from None
 
 
-def _below(address: str) -> list[str]:
-    """Return the addresses of the films at or below an address, in the order of their names."""
+def _below(address: str) -> tuple[list[str], list[str]]:
+    """Return the addresses of the films at or below an address, in the order of their names, and what was skipped."""
     import fsspec
 
     try:
         files, root = fsspec.core.url_to_fs(address)
         found = sorted(files.find(root))
+        if found == [root]:  # a film that is given by itself
+            return [files.unstrip_protocol(root)], []
+        by_name = {path: is_film_by_name(_within(path, root)) for path in found}
+        unsure = [path for path, film in by_name.items() if film is None]
+        starts = zip(unsure, files.cat_ranges(unsure, 0, HEAD), strict=True)  # at once, where the store can
     except Exception as error:  # a package for the protocol that is not installed, a login, a bucket
         raise FilmNotFound(f"{address} can't be listed ({_reason(error)}); give the address of films.") from None
-    films = [path for path in map(PurePosixPath, found) if path.suffix.lower() in FILM_SUFFIXES]
-    films = [path for path in films if not path.is_relative_to(root) or not is_hidden(path.relative_to(root))]
+    by_start = {
+        path: isinstance(start, bytes) and is_film_by_start(PurePosixPath(path), start) for path, start in starts
+    }
+    films = [path for path in found if by_name[path] or by_start.get(path)]
     if not films:
-        raise FilmError(f"{address} holds no films ({', '.join(sorted(FILM_SUFFIXES))}); give another address.")
-    return [files.unstrip_protocol(os.fspath(path)) for path in films]
+        kinds = f"{', '.join(sorted(FILM_SUFFIXES))}, or DICOM with any name"
+        raise FilmError(f"{address} holds no films ({kinds}); give another address.")
+    others = [str(_within(path, root)) for path in sorted(set(found) - set(films))]
+    return [files.unstrip_protocol(path) for path in films], skipped(address, others)
+
+
+def _within(path: str, root: str) -> PurePosixPath:
+    place = PurePosixPath(path)
+    return place.relative_to(root) if place.is_relative_to(root) else place
 
 
 def _reason(error: Exception) -> str:

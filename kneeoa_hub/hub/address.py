@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from ..arguments import check_texts, checked_path
 from ..errors import AddressError
 
 _FOLDER = re.compile(r"\.{1,2}([\\/]|$)|[\\/]|~|[A-Za-z]:[\\/]")
@@ -69,8 +70,9 @@ def parse_address(address: str | Path, revision: str | None = None) -> Address:
         >>> parse_address("kneeoa-cnn")
         Shipped(name='kneeoa-cnn')
     """
-    text = str(address)
-    if isinstance(address, Path) or _FOLDER.match(text):
+    check_texts(revision=revision)
+    text = checked_path("address", address)
+    if not isinstance(address, str) or _FOLDER.match(text):
         return _folder(text, revision)
     if page := _WEB_PAGE.match(text):
         raise AddressError(f"{text!r} is a web page; write {page[1]!r} for that repo on the Hub.")

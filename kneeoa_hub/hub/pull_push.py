@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ..arguments import check_texts, checked_path
 from ..bundle import Bundle, read_bundle
 from ..errors import AddressError, BundleError
 from ..manifest import sha256_of, verify
@@ -101,6 +102,9 @@ def _located(
     cache_dir: str | Path | None,
 ) -> Path:
     """Return the folder of a bundle, which may not be verified yet."""
+    check_texts(token=token)
+    if cache_dir is not None:
+        checked_path("cache_dir", cache_dir)
     match parse_address(DEFAULT if address is None else address, revision):
         case Shipped(name):
             return find_preset(name).folder
@@ -161,7 +165,7 @@ def push(
         'kneeoa-cnn'
     """
     options = PushOptions(tag, branch, pull_request, private, message, edited_card, dry_run)
-    return push_bundle(Path(bundle), address, options, token).address
+    return push_bundle(Path(checked_path("bundle", bundle)), address, options, token).address
 
 
 def push_bundle(bundle: Path, address: str | Path, options: PushOptions, token: str | None = None) -> PushResult:
@@ -181,6 +185,7 @@ def push_bundle(bundle: Path, address: str | Path, options: PushOptions, token: 
     from .client import check_client, checked_token
     from .upload import upload_bundle
 
+    check_texts(token=token)
     target = parse_address(address)
     if options.tag is not None:
         versioned.check_tag(options.tag)

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..arguments import check_texts
 from ..errors import AddressError
 
 EDITED_CARD = ("refuse", "keep", "replace")
@@ -35,6 +36,7 @@ class PushOptions:
     dry_run: bool = False
 
     def __post_init__(self) -> None:
+        check_texts(tag=self.tag, branch=self.branch, message=self.message)
         if self.edited_card not in EDITED_CARD:
             raise AddressError(f"edited_card is {self.edited_card!r}; choose one of {', '.join(EDITED_CARD)}.")
         if self.pull_request and (self.tag or self.branch):

@@ -67,13 +67,15 @@ def decode(film: FilmInput, limits: Limits = Limits(), file_decoder: FileDecoder
         MissingExtra: The film needs a package that is not installed.
     """
     with quiet_logs(), np.errstate(all="ignore"):  # a value beyond float32 raises an error below, so it need not warn
-        decoded = _decoded(film, limits, file_decoder)
-    if min(decoded.pixels.shape) < limits.min_side:
+        decoded = squared(_decoded(film, limits, file_decoder), limits)
+    height, width = decoded.as_given.shape
+    # A film of flat pixels has few rows of them, but it has to have as many pixels as the least square film.
+    if min(decoded.pixels.shape) < limits.min_side or height * width < limits.min_side**2:
         raise FilmTooSmall(
-            f"{decoded.name} is {decoded.width}x{decoded.height} px; a knee film needs at least {limits.min_side} px on"
-            " its shorter side."
+            f"{decoded.name} is {width}x{height} px; a knee film needs at least {limits.min_side} px on its shorter"
+            " side."
         )
-    return squared(decoded, limits)
+    return decoded
 
 
 def _decoded(film: FilmInput, limits: Limits, file_decoder: FileDecoder) -> Film:

@@ -10,7 +10,7 @@ import math
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset
-from pydicom.uid import HTJ2KLossless, HTJ2KLosslessRPCL, JPEG2000Lossless
+from pydicom.uid import HTJ2KLossless, HTJ2KLosslessRPCL, JPEG2000Lossless, UID_dictionary
 
 from ..errors import (
     DamagedFilm,
@@ -48,6 +48,13 @@ LOSSY = "01"
 """The value of Lossy Image Compression for a film that lost something."""
 WHOLE = (JPEG2000Lossless, HTJ2KLossless, HTJ2KLosslessRPCL)
 """Transfer syntaxes of JPEG 2000 without loss."""
+NEWER_SYNTAXES = {
+    "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
+    "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
+    "1.2.840.10008.1.2.4.112": "JPEG XL",
+    "1.2.840.10008.1.2.8.1": "Deflated Image Frame Compression",
+}
+"""Names of transfer syntaxes that pydicom does not know yet."""
 CELL_BITS = (8, 16, 32)
 """Bits Allocated of uncompressed films that are read."""
 
@@ -219,9 +226,15 @@ def _check_form(header: Dataset, form: PixelForm, name: str, limits: Limits) -> 
         kind = form.photometric if form.photometric in COLOUR else "of an unknown kind"  # other text may name a patient
         raise UnsupportedFilm(f"{name} is DICOM in colour ({kind}); send the gray radiograph.")
     if form.syntax not in SYNTAXES:
-        raise UnsupportedFilm(f"{name} is DICOM in a transfer syntax that is not read; export it uncompressed.")
+        raise UnsupportedFilm(f"{name} is DICOM in {_syntax_name(form.syntax)}; export it uncompressed.")
     if form.syntax in UNCOMPRESSED and form.allocated not in CELL_BITS:
         raise UnsupportedFilm(f"{name} is DICOM whose pixels do not take 8, 16 or 32 bits each; export it with 16.")
+
+
+def _syntax_name(syntax: str) -> str:
+    """Return the name of a transfer syntax that is not read. A header may hold any text in its place."""
+    named = UID_dictionary[syntax][0] if syntax in UID_dictionary else NEWER_SYNTAXES.get(syntax)
+    return f"the transfer syntax {named}, which is not read" if named else "a transfer syntax that is not read"
 
 
 def _decoded(

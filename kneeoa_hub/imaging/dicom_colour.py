@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 
-from .dicom_values import numbers, table_of
+from .dicom_values import WHOLE_TABLE, Table, numbers, table_of
 from .gray import SAMPLE_SIDE, colourfulness, upright_gray
 from .pixel_form import PixelForm
 
 YBR_TO_RGB = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32)
 """Red, green and blue by brightness and the two colour differences (PS3.3 C.7.6.3.1.2)."""
 PALETTE = ("Red", "Green", "Blue")
+DISCRETE, LINEAR, INDIRECT = 0, 1, 2
+"""Kinds of segments of a palette: entries as they are, a line to an entry, and segments that stand elsewhere in it
+(PS3.3 C.7.9.2)."""
 
 
 def gray_of(values: np.ndarray, form: PixelForm) -> tuple[np.ndarray, float]:
@@ -47,16 +50,59 @@ def gray_of_palette(indices: np.ndarray, header: Any, form: PixelForm) -> tuple[
         form: The bits and the sign of the stored values.
 
     Raises:
-        ValueError: The palette is missing, cut off or stored in segments.
+        ValueError: The palette is missing, or not complete.
     """
-    tables = []
-    for colour in PALETTE:
-        descriptor = numbers(header, f"{colour}PaletteColorLookupTableDescriptor")
-        table = table_of(descriptor, header.get(f"{colour}PaletteColorLookupTableData"), form.bits.signed)
-        if table is None:
-            raise ValueError("a palette that is cut off")
-        tables.append(table)
+    tables = [_palette_table(header, colour, form.bits.signed) for colour in PALETTE]
     most = float(max(int(table.entries.max()) for table in tables))
     return upright_gray(
         lambda rows: np.stack([table(indices[rows]) for table in tables], -1), indices.shape, 1, max(most, 1.0)
     )
+
+
+def _palette_table(header: Any, colour: str, signed: bool) -> Table:
+    """Return the table of a colour, which a header holds entry by entry or in segments."""
+    name = f"{colour}PaletteColorLookupTable"
+    descriptor, data = numbers(header, f"{name}Descriptor"), header.get(f"{name}Data")
+    segments = header.get(f"Segmented{name}Data")
+    if data is None and isinstance(segments, bytes) and len(descriptor) == 3:
+        data = _expanded(segments, int(descriptor[0]) or WHOLE_TABLE, wide=descriptor[2] > 8)
+    table = table_of(descriptor, data, signed)
+    if table is None:
+        raise ValueError("a palette that is cut off")
+    return table
+
+
+def _expanded(segments: bytes, count: int, wide: bool) -> list[int]:
+    """Return `count` entries or somewhat more of a table that is stored in segments.
+
+    Args:
+        segments: The segments, of 8 or of 16 bits a number.
+        count: How many entries the table has.
+        wide: Whether the numbers have 16 bits.
+
+    Raises:
+        ValueError: There is a segment of another kind, or without an entry.
+        IndexError: The segments end before all entries.
+    """
+    size = 2 if wide else 1
+    words = np.frombuffer(segments, "<u2" if wide else np.uint8, len(segments) // size).tolist()
+    entries: list[int] = []
+    at = back = left = 0  # `left` segments remain of an indirect one, after which `back` is read
+    while len(entries) < count:
+        kind, length = words[at], words[at + 1]
+        if kind == DISCRETE and length:
+            entries += words[at + 2 : at + 2 + length]
+            at += 2 + length
+        elif kind == LINEAR and length and entries:
+            entries += np.rint(np.linspace(entries[-1], words[at + 2], length + 1)[1:]).astype(int).tolist()
+            at += 3
+        elif kind == INDIRECT and length and not left:
+            places = 4 // size
+            offset = sum(number << 8 * size * place for place, number in enumerate(words[at + 2 : at + 2 + places]))
+            at, back, left = offset // size, at + 2 + places, length + 1
+        else:
+            raise ValueError(f"a segment of kind {kind}")
+        left = max(0, left - 1)
+        at = back if back and not left else at
+        back = back if left else 0
+    return entries

@@ -16,7 +16,9 @@ from .square import CONTRADICTION, agree, aspect_of, first_not_square
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
 """Elements that give height and width of a pixel (PS3.3 10.7.1.3 and C.7.6.3.1.7), in the order in which they count."""
 PALETTES = tuple(
-    f"{colour}PaletteColorLookupTable{part}" for colour in ("Red", "Green", "Blue") for part in ("Descriptor", "Data")
+    f"{kind}{colour}PaletteColorLookupTable{part}"
+    for colour in ("Red", "Green", "Blue")
+    for kind, part in (("", "Descriptor"), ("", "Data"), ("Segmented", "Data"))
 )
 """Elements of a palette (PS3.3 C.7.9)."""
 READ_ELEMENTS = (

@@ -23,6 +23,11 @@ def is_dicomdir_file(path: str) -> bool:
             head = file.read(HEAD)
     except (OSError, ValueError):  # ValueError is raised for a path with a null byte
         return False
+    return is_dicomdir_start(head)
+
+
+def is_dicomdir_start(head: bytes) -> bool:
+    """Tell whether a file is a DICOMDIR by its first HEAD bytes."""
     return is_part_10(head) and DICOMDIR.encode() in head
 
 

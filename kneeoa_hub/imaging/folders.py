@@ -1,15 +1,13 @@
 """Finds the films among the files of folders, and those that a DICOMDIR lists."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath
 
 from ..errors import FilmError
-from .dicomdir import is_dicomdir_file, listed_films
+from .dicomdir import HEAD, is_dicomdir_file, is_dicomdir_start, listed_films
 from .formats import CAPTURE, FILM_SUFFIXES, OVERLAY, REPORT, is_dicom, is_part_10
 
-HEAD = 132
-"""The first bytes of a file, among which is the mark of DICOM."""
 NAMED = 3
 """Most names of other files in a sentence about what was skipped."""
 WRITTEN = tuple(f".{end}" for end in (OVERLAY, REPORT, CAPTURE))
@@ -49,20 +47,28 @@ def films_of(paths: Iterable[str]) -> tuple[list[str], list[str]]:
 
 
 def _in_folder(folder: str) -> tuple[list[str], list[str]]:
-    files, closed = files_below(folder)
-    found = sorted(str(Path(file)) for file in files if _is_film(Path(file), folder))
-    others = sorted({str(Path(file)) for file in files} - set(found))
+    listed, closed = files_below(folder)
+    files = sorted({str(Path(file)) for file in listed})
+    dead = [file for file in files if _leads_nowhere(file, folder)]
+    found = [file for file in files if os.path.isfile(file) and _is_film(Path(file), folder)]
     if not found:
         kinds = f"{', '.join(sorted(FILM_SUFFIXES))}, or DICOM with any name"
         raise FilmError(f"{folder} is a folder without films ({kinds}); give a folder that holds films.")
     notes = [f"{one}: this folder can't be read, so its films are left out." for one in closed]
-    if others:
-        named = ", ".join([os.path.relpath(file, folder) for file in others[:NAMED]])
-        more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
-        what = "file" if len(others) == 1 else "files"
-        why = "hidden, or no film by suffix and not DICOM"
-        notes.append(f"{folder}: skipped {len(others)} other {what} ({why}): {named}{more}.")
-    return found, notes
+    notes += [f"{one}: this link leads nowhere, so it is left out." for one in dead]
+    known = {*found, *dead}
+    others = [os.path.relpath(file, folder) for file in files if file not in known]
+    return found, [*notes, *skipped(folder, others)]
+
+
+def skipped(folder: str, others: Sequence[str]) -> list[str]:
+    """Return a sentence that names the first of the files in a folder that are no films; none where all are."""
+    if not others:
+        return []
+    named, more = ", ".join(others[:NAMED]), f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+    what = "file" if len(others) == 1 else "files"
+    why = "hidden, or no film by suffix and not DICOM"
+    return [f"{folder}: skipped {len(others)} other {what} ({why}): {named}{more}."]
 
 
 def files_below(folder: str) -> tuple[list[str], list[str]]:
@@ -91,19 +97,36 @@ def is_hidden(file: PurePath) -> bool:
     return any(part.startswith(HIDDEN) or part.upper() in OF_SYSTEMS for part in file.parts)
 
 
-def _is_film(file: Path, folder: str) -> bool:
-    """Return whether a file below a folder is a film, by its suffix, or as DICOM by its first bytes."""
-    suffix = file.suffix.lower()
-    if is_hidden(file.relative_to(folder)) or file.name.lower().endswith(WRITTEN) or not file.is_file():
+def is_film_by_name(place: PurePath) -> bool | None:
+    """Tell by its path within the folder that was given whether a file is a film; None where its first bytes tell."""
+    if is_hidden(place) or place.name.lower().endswith(WRITTEN) or place.name.upper() == "DICOMDIR":
         return False
-    if suffix in FILM_SUFFIXES:
-        return True
-    if file.name.upper() == "DICOMDIR" or is_dicomdir_file(str(file)):
+    return True if place.suffix.lower() in FILM_SUFFIXES else None
+
+
+def is_film_by_start(place: PurePath, start: bytes) -> bool:
+    """Tell by its first HEAD bytes whether a file is DICOM that may hold a film.
+
+    A data set without the mark may look like another file: it counts where no suffix says what the file is.
+    """
+    if is_dicomdir_start(start):
         return False
+    return is_part_10(start) or (not place.suffix.strip(".0123456789") and is_dicom(start))
+
+
+def start_of(file: Path) -> bytes:
+    """Return the first HEAD bytes of a file, none where it cannot be read."""
     try:
         with file.open("rb") as content:
-            head = content.read(HEAD)
+            return content.read(HEAD)
     except OSError:
-        return False
-    # A data set without the mark may look like another file: it counts where no suffix says what the file is.
-    return is_part_10(head) or (not suffix.strip(".0123456789") and is_dicom(head))
+        return b""
+
+
+def _is_film(file: Path, folder: str) -> bool:
+    by_name = is_film_by_name(file.relative_to(folder))
+    return is_film_by_start(file, start_of(file)) if by_name is None else by_name
+
+
+def _leads_nowhere(file: str, folder: str) -> bool:
+    return os.path.islink(file) and not os.path.exists(file) and not is_hidden(Path(file).relative_to(folder))

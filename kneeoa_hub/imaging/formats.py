@@ -7,6 +7,31 @@ PILLOW_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
 """Formats that Pillow may open. Its other decoders stay closed to files from outside."""
 READABLE_FORMATS = "PNG, JPEG, TIFF, BMP, WebP or DICOM"
 """The formats in words, for messages and pages."""
+OTHER_FORMATS: tuple[tuple[int, bytes, str], ...] = (
+    (0, b"\xff\x0a", "JPEG XL"),
+    (4, b"JXL \r\n\x87\n", "JPEG XL"),
+    (0, b"II\xbc\x01", "JPEG XR"),
+    (4, b"jP  \r\n\x87\n", "JPEG 2000 outside of DICOM"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000 outside of DICOM"),
+    (0, b"GIF8", "GIF"),
+    (4, b"ftyphei", "HEIC"),
+    (4, b"ftyphev", "HEIC"),
+    (4, b"ftypmif1", "HEIC or AVIF"),
+    (4, b"ftypmsf1", "HEIC or AVIF"),
+    (4, b"ftypavi", "AVIF"),
+    (4, b"ftyp", "a video"),
+    (0, b"\x1aE\xdf\xa3", "a video"),
+    (0, b"%PDF-", "PDF"),
+    (0, b"8BPS", "a Photoshop file"),
+    (0, b"\xd0\xcf\x11\xe0", "an office document"),
+    (0, b"{\\rtf", "an office document"),
+    (0, b"NRRD", "NRRD"),
+    (344, b"n+1\0", "NIfTI"),
+    (344, b"ni1\0", "NIfTI"),
+    (0, b"\0\x05\x16\x07", "what a Mac writes beside a file"),
+    (0, b"version https://git-lfs", "a pointer of Git LFS in place of the file"),
+)
+"""Formats that are not read, each with the place and the bytes by which it is known: the first that fits counts."""
 FILM_SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dic", ".dicom")
 )
@@ -30,6 +55,13 @@ def is_part_10(content: bytes) -> bool:
 def is_dicom(content: bytes) -> bool:
     """Tell whether a file is DICOM, by its mark, or by its first element as in some older archives."""
     return is_part_10(content) or BARE_DICOM.match(content) is not None
+
+
+def other_format(content: bytes) -> str:
+    """Return the name of a format that is not read, "" for any other file."""
+    if content.startswith(b"PK") and b"[Content_Types].xml" in content[:4096]:
+        return "an office document"
+    return next((name for at, mark, name in OTHER_FORMATS if content.startswith(mark, at)), "")
 
 
 def is_dicomdir(meta: Any) -> bool:

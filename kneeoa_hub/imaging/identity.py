@@ -31,6 +31,8 @@ ELEMENTS = {
     "accession": "AccessionNumber",
     "study_date": "StudyDate",
     "study_time": "StudyTime",
+    "acquisition_date": "AcquisitionDate",
+    "acquired": "AcquisitionDateTime",
     "manufacturer": "Manufacturer",
 }
 """The element that each attribute is read from."""
@@ -53,6 +55,8 @@ class FilmIdentity:
         accession: Accession Number.
         study_date: Study Date, as YYYYMMDD.
         study_time: Study Time, as HHMMSS with an optional fraction.
+        acquisition_date: Acquisition Date, as YYYYMMDD.
+        acquired: Acquisition DateTime, which begins with YYYYMMDD.
         manufacturer: Manufacturer of the equipment that made the object.
     """
 
@@ -68,12 +72,19 @@ class FilmIdentity:
     accession: str = field(default="", repr=False)
     study_date: str = field(default="", repr=False)
     study_time: str = field(default="", repr=False)
+    acquisition_date: str = field(default="", repr=False)
+    acquired: str = field(default="", repr=False)
     manufacturer: str = ""
 
     @property
     def date(self) -> str:
         """The study's date as YYYY-MM-DD, "" where the header names none."""
         return date_of(self.study_date)
+
+    @property
+    def taken(self) -> str:
+        """The day on which the film was taken as YYYY-MM-DD: that of its acquisition, otherwise that of its study."""
+        return date_of(self.acquisition_date) or date_of(self.acquired[:8]) or self.date
 
     @property
     def born(self) -> str:

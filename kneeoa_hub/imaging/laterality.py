@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from .dicom_header import SIDES
 from .film import Film
 from .letterbox import Box
 from .markers import Marker
+from .percentiles import median, percentiles
 from .screen import Screening
 
 SIDE_WARNING = (
@@ -33,6 +36,15 @@ CONTRADICTION = "A letter that was read on the film contradicts the side in its 
 ONE_LEG = 2.5
 """A film is of one leg where it is at most so many times as wide as its knee. On wider ones a marker may be that of the
 other leg, whose knee was not found."""
+PAGE = 0.25
+"""A picture shows a page where at least this proportion of it is as bright as any of it: a report or a web page with a
+film on it, whose words are no markers. Of a film hardly more than a hundredth is, since its white borders are cut."""
+SAMPLE = 256
+"""The brightness of a picture is taken over at most this many rows and columns."""
+AROUND = 0.02
+"""Proportion of the longer side about a letter within which its ground is looked at."""
+LEVEL = 0.03
+"""Grays of a page differ by this proportion of the picture's spread at most, as compression leaves them."""
 OPPOSITE = {"L": "R", "R": "L"}
 """The opposite direction of the two that matter for the side."""
 
@@ -59,11 +71,11 @@ def knee_sides(
     Returns:
         "left", "right" or None for each of `screening.boxes`, and the warnings about them.
     """
-    boxes = screening.boxes
+    boxes, read_on_film = screening.boxes, lambda: on_the_film(read_markers(), screening.film.pixels)
     found, unknown = {*boxes, *screening.doubtful}, (None,) * len(boxes)
     if len(found) == 1:
         of_one_leg = screening.film.width <= ONE_LEG * (boxes[0][2] - boxes[0][0])
-        side, warnings = _side_of_one(film.side, read_markers() if of_one_leg else ())
+        side, warnings = _side_of_one(film.side, read_on_film() if of_one_leg else ())
         return (side,) * len(boxes), warnings
     if film.side:  # it may be the side of a knee that was left out
         return unknown, (SEVERAL_KNEES_WARNING.format(side=film.side),)
@@ -72,7 +84,7 @@ def knee_sides(
     if boxes[0][2] > boxes[1][0]:
         return unknown, (STACKED_WARNING,)
     turns = screening.pose[0]
-    said, read = right_of_upright(film, turns), _right_by_markers(read_markers(), boxes[0], boxes[1])
+    said, read = right_of_upright(film, turns), _right_by_markers(read_on_film(), boxes[0], boxes[1])
     said = said if said in OPPOSITE else ""
     contradiction = (CONTRADICTION,) if said and read == OPPOSITE[said] else ()
     if (said or read) == "R":
@@ -108,6 +120,29 @@ def _right_by_markers(markers: Sequence[Marker], first: Box, second: Box) -> str
         if places and min(places) > (second[0] + second[2]) / 2:
             return letter
     return ""
+
+
+def on_the_film(markers: Sequence[Marker], pixels: np.ndarray) -> tuple[Marker, ...]:
+    """Return the markers of a picture [H,W] that do not lie on a white page beside its film."""
+    if not markers:
+        return ()
+    sample = pixels[tuple(slice(None, None, -(-side // SAMPLE)) for side in pixels.shape)]
+    low, high = percentiles(sample, (1, 99))
+    white = high - LEVEL * (high - low)
+    if high <= low or (sample >= white).mean() < PAGE:
+        return tuple(markers)
+    reach = round(AROUND * max(pixels.shape))
+    return tuple(
+        one
+        for one in markers
+        if median(
+            pixels[
+                max(0, round(one.y) - reach) : round(one.y) + reach + 1,
+                max(0, round(one.x) - reach) : round(one.x) + reach + 1,
+            ]
+        )
+        < white
+    )
 
 
 def right_of_upright(film: Film, turns: int) -> str:

@@ -17,7 +17,7 @@ from .content import read_content
 from .copies import same_film
 from .deep_color import ORIENTATION, deep_png, read_values
 from .film import Film, Limits, is_finite
-from .formats import PILLOW_FORMATS, READABLE_FORMATS
+from .formats import PILLOW_FORMATS, READABLE_FORMATS, other_format
 from .gray import SIDEWAYS, upright_gray
 from .header import Header
 from .square import stated_aspect
@@ -53,9 +53,7 @@ def read_picture(content: bytes, name: str, limits: Limits) -> Film:
             return _from_tiff(content, page, name, limits)
         image = _opened(content)
         if image is None:
-            packed = content.startswith(ARCHIVES)
-            reason = "an archive; unpack it, and" if packed else "not an image that can be read;"
-            raise UnsupportedFilm(f"{name} is {reason} send {READABLE_FORMATS}.")
+            raise UnsupportedFilm(f"{name} is {_unread(content)} send {READABLE_FORMATS}.")
         with image:
             if header := _deep_png(content, image):
                 return _from_values(content, header, name, limits)
@@ -112,6 +110,13 @@ def _opened(content: bytes) -> Image.Image | None:
         return Image.open(io.BytesIO(content), formats=PILLOW_FORMATS)
     except UnidentifiedImageError:
         return None
+
+
+def _unread(content: bytes) -> str:
+    """Return what a file is that Pillow does not open."""
+    if other := other_format(content):
+        return f"{other}, which is not read;"
+    return "an archive; unpack it, and" if content.startswith(ARCHIVES) else "not an image that can be read;"
 
 
 def _deep_png(content: bytes, image: Image.Image) -> Header | None:

@@ -16,7 +16,7 @@ from .letterbox import Box
 MESSAGES = {
     "no-detail": (
         "The film shows no detail where the knee should be: it is blank, or its contrast is far too low. Export it"
-        " again with its full gray scale, or correct the given box."
+        " again with its full gray scale."
     ),
     "not-a-radiograph": (
         "The picture is in colour, as a photograph of a screen is. Send the film itself, exported from its viewer"

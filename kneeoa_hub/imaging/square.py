@@ -80,7 +80,7 @@ def squared(film: Film, limits: Limits) -> Film:
     The side with fewer pixels is stretched, so that no detail is lost. Where that would pass the limit on pixels, the
     other side is shrunk instead as far as needed.
     """
-    if is_square(film.aspect):
+    if is_square(film.aspect) or not film.pixels.size:
         return film
     if not is_possible(film.aspect):
         return replace(film, warnings=(*film.warnings, IMPOSSIBLE))

@@ -65,25 +65,44 @@ def fitting_bits(cells: np.ndarray, said: Bits) -> Bits:
     rows = cells[:: max(1, len(cells) // SAMPLE_ROWS)]
     whole = replace(said, stored=width - said.low, high=width - 1)
     others = (replace(said, signed=not said.signed), whole, replace(whole, signed=not said.signed))
-    best = said
+    best, steps = said, _steps(rows, cells, said)
     for other in dict.fromkeys(others):
-        if other != best and _fits_better(rows, cells, other, best):
-            best = other
+        if other == best:
+            continue
+        found = _steps(rows, cells, other)
+        if _fits_better(found, steps, CHANGES_SIGN if other.signed != best.signed else BELONGS):
+            best, steps = other, found
     return best
 
 
-def _fits_better(rows: np.ndarray, cells: np.ndarray, other: Bits, said: Bits) -> bool:
-    """Tell whether neighbours in rows [N,W] of the cells lie nearer to each other in another reading of their bits.
+@dataclass(frozen=True)
+class _Steps:
+    """How far neighbours lie from each other in a reading of their bits, and how far all values spread."""
+
+    sizes: np.ndarray
+    spread: float
+
+
+def _steps(rows: np.ndarray, cells: np.ndarray, bits: Bits) -> _Steps:
+    """Return the steps between neighbours in rows [N,W] of the cells.
 
     The highest and the lowest cell are left out, since padding, shutters and markers may lie far from any gray.
     """
     plain = (rows != cells.max()) & (rows != cells.min())
-    both = plain[:, 1:] & plain[:, :-1]
-    wide = np.int32 if cells.itemsize <= 2 else np.int64
-    new, old = (np.abs(np.diff(values_of(rows.copy(), bits).astype(wide), axis=1))[both] for bits in (other, said))
-    nearer, farther = int((new < old).sum()), int((new > old).sum())
-    least = BELONGS if other.signed == said.signed else CHANGES_SIGN
-    return nearer + farther > LEAST_EVIDENCE * max(new.size, 1) and nearer > least * (nearer + farther)
+    values = values_of(rows.copy(), bits).astype(np.float32 if cells.itemsize <= 2 else np.float64)
+    sizes = np.abs(np.diff(values, axis=1))[plain[:, 1:] & plain[:, :-1]]
+    return _Steps(sizes, float(values[plain].std()) if plain.any() else 0.0)
+
+
+def _fits_better(new: _Steps, old: _Steps, least: float) -> bool:
+    """Tell whether more than a proportion of those steps that differ are smaller in a new reading than in an old one.
+
+    Each is measured by the spread of its own reading: one of few bits, in which values wrap, has small steps too.
+    """
+    differ = new.sizes != old.sizes
+    nearer = np.count_nonzero((new.sizes * old.spread < old.sizes * new.spread)[differ])
+    count = np.count_nonzero(differ)
+    return count > LEAST_EVIDENCE * max(new.sizes.size, 1) and nearer > least * count
 
 
 def values_of(cells: np.ndarray, bits: Bits) -> np.ndarray:

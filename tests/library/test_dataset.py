@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 import kneeoa_hub
+from benchmarks.film_kinds import dicom
 from kneeoa_hub.cli import main
+from kneeoa_hub.dataset.parts import parts_of
 from kneeoa_hub.errors import FilmError, FilmNotFound, MissingExtra, SettingsError
 from kneeoa_hub.imaging.phantom import write_films
 
+from ..support.dicom_films import knee
 from ..support.waiting import until
 
 if TYPE_CHECKING:
@@ -141,6 +144,19 @@ def test_the_example_of_the_docstring_runs(tmp_path: Path, monkeypatch: pytest.M
     output: list[str] = []
     failed, _ = doctest.DocTestRunner().run(example, out=output.append)
     assert not failed, "".join(output)
+
+
+def test_dicom_of_any_name_behind_an_address_is_a_film_and_other_files_are_named(tmp_path: Path):
+    film = dicom(knee())
+    for name in ("IM0001", "KNEE.IMA", "a.dcm", "notes.txt", "DICOMDIR", ".hidden.png", "empty"):
+        (tmp_path / name).write_bytes(b"" if name == "empty" else film)
+    (tmp_path / "notes.txt").write_bytes(b"text")
+    parts, films, notes = parts_of([f"file://{tmp_path}", f"file://{tmp_path}/notes.txt"], 9, ())
+    assert [Path(film).name for film in parts[0].films] == ["IM0001", "KNEE.IMA", "a.dcm"]
+    assert [Path(film).name for film in parts[1].films] == ["notes.txt"]  # it was named by itself
+    assert films == 4
+    (note,) = notes
+    assert "skipped 4 other files" in note
 
 
 def test_what_cannot_be_graded_is_an_error_before_ray_starts(archive: Path, tmp_path: Path, monkeypatch, capsys):

@@ -254,6 +254,12 @@ def test_colour_is_measured_and_gray_rgb_has_none():
     [
         (b"", errors.EmptyFilm, "0 bytes"),
         (b"PK\3\4" + bytes(40), errors.UnsupportedFilm, "is an archive; unpack it"),
+        (b"\xff\x0a" + bytes(40), errors.UnsupportedFilm, "is JPEG XL, which is not read; send PNG"),
+        (b"II\xbc\x01" + bytes(40), errors.UnsupportedFilm, "is JPEG XR, which is not read; send PNG"),
+        (b"\0\0\0 ftypheic" + bytes(40), errors.UnsupportedFilm, "is HEIC, which is not read; send PNG"),
+        (b"%PDF-1.7" + bytes(40), errors.UnsupportedFilm, "is PDF, which is not read; send PNG"),
+        (b"GIF89a" + bytes(40), errors.UnsupportedFilm, "is GIF, which is not read; send PNG"),
+        (b"PK\3\4 [Content_Types].xml", errors.UnsupportedFilm, "is an office document"),
         (b"not an image at all", errors.UnsupportedFilm, "PNG, JPEG"),
         (encoded(RAMP, "PNG")[:300], errors.DamagedFilm, "truncated"),
         (np.zeros((100, 400), np.uint8), errors.FilmTooSmall, "400x100 px"),

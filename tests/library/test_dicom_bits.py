@@ -20,8 +20,10 @@ from pydicom.uid import (
 )
 
 from benchmarks.film_kinds import LOSSLESS, PREAMBLE, dicom
+from benchmarks.odd_films import framed
 from kneeoa_hub.errors import DamagedFilm, UnsupportedFilm
 from kneeoa_hub.imaging.decode import decode
+from kneeoa_hub.imaging.phantom import knee_film
 from kneeoa_hub.imaging.stored_bits import CONTRADICTED
 
 from ..support.dicom_films import knee, stored, written
@@ -147,6 +149,39 @@ def test_a_cell_of_8_bits_may_be_stored_as_half_of_a_word_in_big_endian():
     assert (decode(written(dataset)).pixels == eight).all()
 
 
+@pytest.fixture(scope="module")
+def deep() -> np.ndarray:
+    """A film of 448 px whose values take all 16 bits: neighbours differ by more than the few bits of a header hold."""
+    pixels = knee_film(3, 10, height=448, width=448, bits=16).pixels.astype(np.float64)
+    noise = np.random.default_rng(0).normal(0, 150, pixels.shape)
+    return np.clip(np.rint(pixels / pixels.max() * 65000 + noise), 0, 65535).astype(np.uint16)
+
+
+@pytest.mark.parametrize("said", [8, 9, 10, 11, 12, 15])
+@pytest.mark.parametrize(("signed", "said_signed"), [(0, 0), (1, 1), (0, 1), (1, 0)])
+def test_deep_values_do_not_wrap_by_a_header_that_says_few_bits(
+    deep: np.ndarray, said: int, signed: int, said_signed: int
+):
+    values = deep.astype(np.float32) - 32768 * signed
+    film = decode(
+        dicom(values.astype("i4").astype("u2"), BitsStored=said, HighBit=said - 1, PixelRepresentation=said_signed)
+    )
+    assert (film.pixels == values).all()
+    assert CONTRADICTED in film.warnings
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12])
+@pytest.mark.parametrize("signed", [0, 1])
+def test_the_bits_of_a_right_header_are_not_overruled(deep: np.ndarray, bits: int, signed: int):
+    values = (deep >> (16 - bits)).astype(np.float32) - 2 ** (bits - 1) * signed
+    down, across = np.indices(deep.shape)
+    for junk in (0, (down + across) % 7 == 0, across > 200, np.random.default_rng(1).random(deep.shape) < 0.3):
+        cells = values.astype("i4") & 2**bits - 1 | junk * np.int32(2**bits)
+        film = decode(dicom(cells.astype("u2"), BitsStored=bits, HighBit=bits - 1, PixelRepresentation=signed))
+        assert (film.pixels == values).all()
+        assert not film.warnings
+
+
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless])
 @pytest.mark.parametrize("signed", [0, 1])
 def test_padding_that_fills_whole_cells_is_recognised_in_the_stored_bits(syntax: UID, signed: int):
@@ -175,8 +210,22 @@ def test_a_truncated_frame_or_one_of_another_size_is_damaged(syntax: UID):
             decode(stored(knee(), syntax, 12, Rows=rows))
 
 
-def test_a_video_is_not_read():
-    uncompressed, content = b"1.2.840.10008.1.2.1\0", dicom(knee())
-    assert uncompressed in content
-    with pytest.raises(UnsupportedFilm, match="transfer syntax"):
-        decode(content.replace(uncompressed, MPEG2MPML[:20].encode()))
+@pytest.mark.parametrize(
+    ("syntax", "named"),
+    [
+        (MPEG2MPML, "the transfer syntax MPEG2 Main Profile / Main Level, which is not read"),
+        (UID("1.2.840.10008.1.2.4.110"), "the transfer syntax JPEG XL Lossless, which is not read"),
+        (UID("1.2.3"), "a transfer syntax that is not read"),
+    ],
+)
+def test_a_syntax_that_is_not_read_is_named(syntax: UID, named: str):
+    content, rle = framed(knee(), b"frame", RLELossless), RLELossless.encode() + b"\0"
+    assert rle in content
+    head = content.index(rle) - 2
+    length = (len(syntax) + 1) // 2 * 2
+    film = content[:head] + length.to_bytes(2, "little") + syntax.encode().ljust(length, b"\0")
+    group = film.index(b"\x02\0\0\0UL\x04\0") + 8  # the length of the meta information
+    grown = int.from_bytes(film[group : group + 4], "little") + length - len(rle)
+    film = film[:group] + grown.to_bytes(4, "little") + film[group + 4 :] + content[head + 2 + len(rle) :]
+    with pytest.raises(UnsupportedFilm, match=named):
+        decode(film)

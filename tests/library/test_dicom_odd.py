@@ -295,10 +295,23 @@ def palette(entries: np.ndarray) -> bytes:
     return dicom(EIGHT, PhotometricInterpretation="PALETTE COLOR", **tables)
 
 
+def in_segments(segments: list[int], bits: int = 16) -> bytes:
+    """Return the film with a palette of 256 entries that is stored in segments (PS3.3 C.7.9.2)."""
+    tables: dict[str, Any] = {}
+    for colour in ("Red", "Green", "Blue"):
+        tables[f"{colour}PaletteColorLookupTableDescriptor"] = [256, 0, bits]
+        data = np.array(segments, "<u2" if bits > 8 else "u1").tobytes()
+        tables[f"Segmented{colour}PaletteColorLookupTableData"] = data + bytes(len(data) % 2)
+    return dicom(EIGHT, PhotometricInterpretation="PALETTE COLOR", **tables)
+
+
 RGB = np.stack([EIGHT] * 3, -1)
 YBR = np.stack([EIGHT, np.full_like(EIGHT, 128), np.full_like(EIGHT, 128)], -1)
 PAIRS = np.concatenate([EIGHT.reshape(-1, 2), np.full((EIGHT.size // 2, 2), 128, np.uint8)], 1)
 LEVELS = np.arange(256)[:, None] * 257
+SEGMENTS = [0, 2, 0, 257, 1, 100, 102 * 257 - 257, 0, 1, 102 * 257, 1, 153, 65535]
+"""Entries as they are, a line, another entry and another line: what `LEVELS` holds."""
+BYTES = [0, 2, 0, 1, 1, 254, 255]
 THREE = {
     "RGB": lambda: in_colour(RGB, "RGB"),
     "YBR_FULL": lambda: in_colour(YBR, "YBR_FULL"),
@@ -310,6 +323,8 @@ THREE = {
     "RGB, JPEG 2000": lambda: compressed("YBR_RCT", JPEG2000Lossless, FRAMES_OF_RGB()),
     "RGB, lossless JPEG": lambda: compressed("RGB", JPEGLosslessSV1, jpeg8_encode(RGB, lossless=True)),
     "palette": lambda: palette(np.repeat(LEVELS, 3, 1)),
+    "palette in segments": lambda: in_segments(SEGMENTS),
+    "palette in segments of 8 bits": lambda: in_segments(BYTES, 8),
 }
 NEARLY = {
     "YBR_FULL_422, JPEG": lambda: compressed("YBR_FULL_422", JPEGBaseline8Bit, jpeg8_encode(RGB, level=97)),
@@ -326,7 +341,7 @@ def FRAMES_OF_RGB() -> bytes | bytearray:
 def test_a_gray_film_in_three_channels_is_read_by_its_pixels(kind: str):
     film = decode((THREE | NEARLY)[kind]())
     assert film.colour < 0.01
-    scale = 257 if kind == "palette" else 1
+    scale = 257 if kind in ("palette", "palette in segments") else 1
     assert np.abs(film.pixels / scale - EIGHT).max() <= (6 if kind in NEARLY else 0)
 
 
@@ -341,8 +356,9 @@ def test_a_toned_film_is_gray_and_a_picture_of_several_hues_is_colour(grader):
 def test_a_palette_that_is_cut_off_and_two_channels_are_errors():
     dataset = pydicom.dcmread(io.BytesIO(palette(np.repeat(LEVELS, 3, 1))))
     dataset.BluePaletteColorLookupTableData = bytes(10)
-    with pytest.raises(DamagedFilm):
-        decode(written(dataset))
+    for film in (written(dataset), *map(in_segments, ([0, 9, 1], [0, 0], [1, 9, 1], [7, 1, 1], [2, 65535, 0, 0] * 9))):
+        with pytest.raises(DamagedFilm, match="cut off"):
+            decode(film)
     with pytest.raises(UnsupportedFilm, match="colour"):
         decode(dicom(EIGHT, SamplesPerPixel=2))
 

@@ -11,6 +11,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 LIBRARY = [
     {
+        "arguments",
         "batches",
         "grades",
         "errors",
@@ -38,6 +39,7 @@ LIBRARY = [
 TUNING = [{"run"}, {"data"}, {"networks"}, {"training"}, {"synthetic"}, {"evaluation"}, {"searching"}]
 """The folders of tuning. A module beside them is a step, above all of them."""
 WITHIN = {
+    "arguments": {"errors"},
     "settings": {"errors"},
     "typed_json": {"errors"},
     "json_schema": {"typed_json"},

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import kneeoa_hub
 from benchmarks.film_kinds import dicom
-from kneeoa_hub import FilmReport, KneeOAError, errors, from_pretrained
+from kneeoa_hub import FilmReport, KneeGrader, KneeOAError, errors, from_pretrained
 from kneeoa_hub.grades import LABELS
 from kneeoa_hub.imaging.doubts import doubts
 from kneeoa_hub.imaging.film import Film
@@ -221,6 +222,63 @@ def test_a_bad_film_in_a_batch_is_reported_and_the_rest_go_on(grader, films):
     assert [isinstance(answer, FilmReport) for answer in answers] == [True, False, False, True]
     assert all(isinstance(answer, KneeOAError) for answer in answers[1:3])
     assert answers[0].to_dict() == answers[3].to_dict()
+
+
+WRONG_ARGUMENTS = {
+    "threads": lambda _, __: from_pretrained(threads=1.5),  # type: ignore[arg-type]
+    "threads below 0": lambda _, __: from_pretrained(threads=-1),
+    "level": lambda _, __: from_pretrained(level=[0.9]),  # type: ignore[arg-type]
+    "decode_process": lambda _, __: from_pretrained(decode_process="1"),  # type: ignore[arg-type]
+    "address": lambda _, __: from_pretrained(5),  # type: ignore[arg-type]
+    "revision": lambda _, __: from_pretrained("org/name", revision=5),  # type: ignore[arg-type]
+    "token": lambda _, __: from_pretrained("org/name", token=b"hf"),  # type: ignore[arg-type]
+    "cache_dir": lambda _, __: from_pretrained("org/name", cache_dir=5),  # type: ignore[arg-type]
+    "bundle": lambda _, __: KneeGrader("kneeoa-cnn"),  # type: ignore[arg-type]
+    "workers": lambda grader, film: grader.grade_batch([film], workers="2"),
+    "workers of a table": lambda grader, film: grader.grade_frame([film], workers=1.5),
+    "films": lambda grader, _: grader.grade_batch(5),
+    "films of a table": lambda grader, _: grader.grade_frame(None),
+    "fewer boxes": lambda grader, film: grader.grade_batch([film, film], boxes=[None]),
+    "fewer boxes of an iterator": lambda grader, film: list(grader.grade_batch(iter([film, film]), boxes=iter([None]))),
+    "more boxes": lambda grader, film: list(grader.grade_batch(iter([film]), boxes=iter([None, None]))),
+    "boxes": lambda grader, film: grader.grade_batch([film], boxes=7),
+    "box": lambda grader, film: grader.grade(film, boxes=[None]),
+    "letters": lambda grader, film: grader.grade(film, boxes="40,60,340,380"),
+    "a list": lambda grader, _: grader.grade([[0, 1], [2, 3]]),
+    "a tag": lambda grader, _: kneeoa_hub.push(grader.bundle.folder, "./hub", tag=5),  # type: ignore[arg-type]
+    "a branch": lambda grader, _: kneeoa_hub.push(grader.bundle.folder, "./hub", branch=5),  # type: ignore[arg-type]
+    "a bundle": lambda _, __: kneeoa_hub.push(None, "./hub"),  # type: ignore[arg-type]
+    "a place": lambda grader, _: kneeoa_hub.push(grader.bundle.folder, 5),  # type: ignore[arg-type]
+    "an archive": lambda _, __: kneeoa_hub.grade_dataset(5, "out"),  # type: ignore[arg-type]
+    "a folder": lambda _, __: kneeoa_hub.grade_dataset("films", None),  # type: ignore[arg-type]
+    "a part": lambda _, __: kneeoa_hub.grade_dataset("films", "out", films_per_part=0),
+    "workers of Ray": lambda _, __: kneeoa_hub.grade_dataset("films", "out", workers="all"),  # type: ignore[arg-type]
+}
+
+
+@pytest.mark.parametrize("name", WRONG_ARGUMENTS)
+def test_an_argument_of_another_type_is_an_error_of_the_package(name: str, grader, films, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(KneeOAError, match=r"\.$"):
+        WRONG_ARGUMENTS[name](grader, films["mild"])
+
+
+@pytest.mark.parametrize(
+    "film",
+    [
+        np.array(5),
+        np.zeros((200, 200), object),
+        np.zeros((200, 200), "datetime64[s]"),
+        np.zeros((200, 200), complex),
+        np.zeros((200, 200), [("gray", "u1")]),
+        np.zeros((0, 200), np.uint8),
+        np.full((200, 200), 10.0**300),
+        np.zeros((2, 200, 200), np.uint8),
+    ],
+)
+def test_an_array_that_is_no_film_is_an_error_of_the_package(film: np.ndarray, grader):
+    with pytest.raises(errors.FilmError, match=r"\.$"):
+        grader.grade(film)
 
 
 def test_importing_the_package_loads_nothing_heavy():

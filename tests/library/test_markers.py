@@ -14,6 +14,7 @@ from kneeoa_hub.imaging.laterality import (
     MARKERS_WARNING,
     SIDE_WARNING,
     knee_sides,
+    on_the_film,
 )
 from kneeoa_hub.imaging.markers import Marker, MarkerReader
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
@@ -95,6 +96,15 @@ def test_a_letter_gives_the_side_of_one_knee_where_the_header_does_not(letters, 
     film = Film(np.zeros((120, width), np.float32), "film", side=said)
     markers = [Marker(letter, 10, 10, 1) for letter in letters]
     assert knee_sides(film, Screening(film, ONE), lambda: markers) == ((side,), warnings)
+
+
+def test_words_on_a_white_page_beside_the_film_are_no_markers():
+    page = np.full((1000, 1600), 255, np.float32)
+    page[250:850, 500:1100] = knee_film(3, 10, height=600, width=600).pixels
+    beside, within = Marker("L", 100.0, 60.0, 0.99), Marker("R", 560.0, 800.0, 0.99)
+    assert on_the_film([beside, within], page) == (within,)
+    film = knee_film(3, 10, height=600, width=600).pixels
+    assert on_the_film([beside], film.astype(np.float32)) == (beside,)
 
 
 def test_letters_are_not_looked_for_where_they_could_say_nothing():

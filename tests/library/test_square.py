@@ -9,6 +9,7 @@ from PIL import Image
 from pydicom.dataset import Dataset
 
 from benchmarks.film_kinds import dicom, tiff, turned
+from kneeoa_hub.errors import FilmTooSmall
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.film import Limits
 from kneeoa_hub.imaging.phantom import knee_film, two_knee_film
@@ -121,6 +122,14 @@ def test_an_impossible_shape_and_a_contradiction_give_a_warning():
     both = decode(dicom(rows, PixelSpacing=["0.2", "0.1"], PixelAspectRatio=["1", "1"]))
     assert both.pixels.shape == DEEP.shape
     assert CONTRADICTION in both.warnings
+
+
+def test_a_film_is_large_enough_by_its_square_pixels():
+    low = np.ascontiguousarray(DEEP[::2][:112])
+    aspect = {"PixelAspectRatio": ["2", "1"]}
+    assert decode(dicom(low, **aspect)).pixels.shape == (224, DEEP.shape[1])
+    with pytest.raises(FilmTooSmall, match="x50 px"):
+        decode(dicom(np.ascontiguousarray(low[:50]), **aspect))
 
 
 @pytest.mark.parametrize("second", [HEADERS["Imager Pixel Spacing"], HEADERS["Pixel Aspect Ratio"]])

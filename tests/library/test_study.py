@@ -75,7 +75,7 @@ def test_a_study_of_one_film_is_answered_as_the_film(right, grader):
     assert study_report([refused]).refused == refused.refused
     both = study_report([refused, right])
     assert both.refused is None
-    assert any(warning.startswith("Film 1 not graded:") for warning in both.warnings)
+    assert any(warning.startswith("Film 1 was not graded: The") for warning in both.warnings)
 
 
 def test_earlier_studies_are_compared_in_the_order_of_their_dates(right):
@@ -156,6 +156,9 @@ ONE = FilmIdentity(patient_id="1", birth_date="19500101", study_date="20200101",
         ({}, "", "same day"),
         ({"patient_id": ""}, "", "does not name the patient"),
         ({"study_date": ""}, "", "does not name the date"),
+        ({"acquisition_date": "20210101"}, "", ""),
+        ({"study_date": "", "acquired": "20210101083000.000+0100"}, "", ""),
+        ({"study_date": "20210101", "acquisition_date": "20190101"}, "Exchange the two films", ""),
     ],
 )
 def test_films_are_compared_only_where_patient_and_dates_allow_it(now, objection, doubt):

@@ -1,5 +1,6 @@
 """Labelled films are read from every layout that the field uses, or an error says what is missing."""
 
+import hashlib
 import tarfile
 import zipfile
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from benchmarks.film_kinds import dicom
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.imaging.phantom import knee_film
 from tuning.data.sources import FilmReader, read_labels
@@ -58,6 +60,36 @@ def test_archives_are_read_without_unpacking_as_their_folder_is(oai, tmp_path):
         assert [film.grade for film in packed] == [film.grade for film in plain]
         with FilmReader() as reader:
             assert reader.read(packed[3].source, packed[3].file) == (oai / plain[3].file).read_bytes()
+
+
+def test_dicom_of_any_name_is_a_film_and_other_files_are_named(tmp_path, capsys):
+    film = dicom(knee_film(2, 7, bits=16).pixels >> 4)
+    folder = tmp_path / "films"
+    for grade in range(5):
+        (folder / str(grade)).mkdir(parents=True)
+        (folder / str(grade) / "IM0001").write_bytes(film)
+        (folder / str(grade) / "KNEE.IMA").write_bytes(film)
+    for name in ("notes.txt", "photo.heic", ".DS_Store", "IM0001.graded.png"):
+        (folder / "2" / name).write_bytes(b"text")
+    with zipfile.ZipFile(tmp_path / "films.zip", "w") as archive:
+        for path in folder.rglob("*.*"):
+            archive.write(path, path.relative_to(folder))
+        for path in folder.rglob("IM0001"):
+            archive.write(path, path.relative_to(folder))
+    with tarfile.open(tmp_path / "films.tgz", "w:gz") as archive:
+        archive.add(folder, arcname=".")
+    for source in (folder, tmp_path / "films.zip", tmp_path / "films.tgz"):
+        films = read_labels([str(source)])
+        assert sorted((film.grade, Path(film.file).name) for film in films) == [
+            (grade, name) for grade in range(5) for name in ("IM0001", "KNEE.IMA")
+        ]
+        said = capsys.readouterr().err
+        assert "skipped 3 other files" in said
+        assert "IM0001.graded.png" in said
+    digest = hashlib.sha256(film).hexdigest()
+    rows = [f"sha256:{digest},{grade}" for grade in range(5)]
+    (folder / "labels.csv").write_text("\n".join(["file,grade", *rows]), "utf-8")
+    assert [film.grade for film in read_labels([str(folder / "labels.csv")])] == [0, 1, 2, 3, 4]
 
 
 def test_a_csv_leads_to_files_and_into_archives(oai, tmp_path):

@@ -5,21 +5,23 @@ import hashlib
 import io
 import lzma
 import re
+import sys
 import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, Any
 
 from kneeoa_hub.errors import DataError, KneeOAError, SettingsError
+from kneeoa_hub.escaping import escape_for_terminal
 from kneeoa_hub.grades import LABELS, NUM_GRADES
 from kneeoa_hub.imaging.content import read_content
+from kneeoa_hub.imaging.dicomdir import HEAD
 from kneeoa_hub.imaging.film import Limits
-from kneeoa_hub.imaging.folders import files_below, is_hidden
-from kneeoa_hub.imaging.formats import FILM_SUFFIXES
+from kneeoa_hub.imaging.folders import files_below, is_film_by_name, is_film_by_start, is_hidden, skipped, start_of
 from kneeoa_hub.manifest import sha256_of
 
 from ..run.content import fingerprint
@@ -183,38 +185,51 @@ def add_reader(suffix: str, read: Reader) -> None:
     READERS[suffix.lower()] = read
 
 
-def _file_names(path: Path) -> list[str]:
+def _files(path: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
+    """Yield the path of each file in a folder or an archive, with a function that returns its first HEAD bytes.
+
+    The function is called before the next file is asked for, so that a compressed .tar is read once.
+    """
     if path.is_dir():
-        files = map(Path, files_below(str(path))[0])
-        return sorted(file.relative_to(path).as_posix() for file in files if file.is_file())
+        for file in map(Path, files_below(str(path))[0]):
+            if file.is_file():
+                yield file.relative_to(path).as_posix(), partial(start_of, file)
+        return
     if not path.name.lower().endswith(ARCHIVES):
         raise DataError(f"--data {path}: a single {path.suffix or 'file'} is not a set of films; give {LAYOUTS}.")
     with open_archive(path) as archive:
         if isinstance(archive, zipfile.ZipFile):
-            return sorted(info.filename for info in archive.infolist() if not info.is_dir())
+            for info in archive.infolist():
+                if not info.is_dir():
+                    yield info.filename, partial(_start_in, archive, info)
+            return
         try:
-            names = [member.name for member in islice(archive, MOST_MEMBERS + 1) if member.isfile()]
+            for number, member in enumerate(archive):
+                if number >= MOST_MEMBERS:
+                    raise DataError(f"{path} holds over {MOST_MEMBERS} files; unpack it and give the folder.")
+                if member.isfile():
+                    yield member.name, partial(_start_in, archive, member)
         except UNREADABLE as error:
             raise DataError(f"{path} can't be read as an archive ({error}); download it again.") from None
-    if len(names) > MOST_MEMBERS:
-        raise DataError(f"{path} holds over {MOST_MEMBERS} files; unpack it and give the folder.")
-    return sorted(names)
 
 
-def _opened(archive: tarfile.TarFile, file: str) -> IO[bytes]:
+def _start_in(archive: zipfile.ZipFile | tarfile.TarFile, member: Any) -> bytes:
+    """Return the first bytes of a file of an archive, none where it cannot be read."""
+    try:
+        with archive.open(member) if isinstance(archive, zipfile.ZipFile) else _opened(archive, member) as file:
+            return file.read(HEAD)
+    except (*UNREADABLE, RuntimeError, NotImplementedError):  # a password, a compression that Python does not know
+        return b""
+
+
+def _opened(archive: tarfile.TarFile, file: str | tarfile.TarInfo) -> IO[bytes]:
     return archive.extractfile(file) or io.BytesIO()
 
 
 def _read_folders(path: Path, dataset: str | None) -> Iterator[Labelled]:
-    for file in _file_names(path):
+    for file in _graded_films(path):
         place = PurePosixPath(file)
-        # The name of the given folder itself does not say a grade, so a film needs a folder below it.
-        if place.suffix.lower() not in FILM_SUFFIXES or len(place.parts) < 2 or is_hidden(place):
-            continue
-        match = GRADE_FOLDER.match(place.parts[-2])
-        if not match:
-            continue
-        grade = _grade(match[1], f"the folder {place.parent} of {path}")
+        grade = _grade(_grade_folder(place), f"the folder {place.parent} of {path}")
         patient = PATIENT_FILE.match(place.name)
         above = [part.lower() for part in (path.name, *place.parts[:-2])]
         expert = any(EXPERT_FOLDER.match(part) for part in above)
@@ -229,6 +244,33 @@ def _read_folders(path: Path, dataset: str | None) -> Iterator[Labelled]:
             side=SIDES[patient[2].lower()] if patient else None,
             split=split,
         )
+
+
+def _graded_films(path: Path) -> list[str]:
+    """Return the films in folders of a grade, and name the other files there on standard error."""
+    films: list[str] = []
+    others: list[str] = []
+    for file, start in _files(path):
+        place = PurePosixPath(file)
+        if _grade_folder(place) and not is_hidden(place):
+            (films if _is_film(place, start) else others).append(file)
+    for note in skipped(str(path), sorted(others)):
+        print(escape_for_terminal(note), file=sys.stderr)
+    return sorted(films)
+
+
+def _grade_folder(place: PurePosixPath) -> str:
+    """Return the grade by which the folder of a file is named, "" where it names none.
+
+    The name of the given folder itself does not say a grade, so a film needs a folder below it.
+    """
+    match = GRADE_FOLDER.match(place.parts[-2]) if len(place.parts) > 1 else None
+    return match[1] if match else ""
+
+
+def _is_film(place: PurePosixPath, start: Callable[[], bytes]) -> bool:
+    by_name = is_film_by_name(place)
+    return is_film_by_start(place, start()) if by_name is None else by_name
 
 
 def _read_csv(path: Path, dataset: str) -> Iterator[Labelled]:
@@ -255,8 +297,8 @@ def _read_csv(path: Path, dataset: str) -> Iterator[Labelled]:
 
 def _by_hash(folder: Path) -> dict[str, str]:
     """Return the path of each film below a folder, relative to it, by the film's sha256."""
-    films = sorted(path for path in folder.rglob("*") if path.suffix.lower() in FILM_SUFFIXES and path.is_file())
-    return {sha256_of(film): film.relative_to(folder).as_posix() for film in films}
+    films = sorted(file for file, start in _files(folder) if _is_film(PurePosixPath(file), start))
+    return {sha256_of(folder / film): film for film in films}
 
 
 def _path_of(file: str, by_hash: dict[str, str], where: str) -> str:

@@ -25,7 +25,7 @@ FRAGMENTS = 100_000
 """Most fragments of compressed pixels. Archives split frames every 64 kB, or every 2 kB."""
 TABLES = (
     *("ModalityLUTSequence", "VOILUTSequence"),
-    *(f"{colour}PaletteColorLookupTableData" for colour in ("Red", "Green", "Blue")),
+    *(f"{kind}{one}PaletteColorLookupTableData" for kind in ("", "Segmented") for one in ("Red", "Green", "Blue")),
 )
 PIXEL_DATA: int = Tag("PixelData")
 PIXEL_TAGS = (b"\xe0\x7f\x10\0", b"\x7f\xe0\0\x10")

@@ -1,0 +1,46 @@
+"""Checks of what callers of the public functions give, so that a mistake is one of the package's own errors."""
+
+import operator
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from .errors import SettingsError
+
+
+def check_count(name: str, value: Any, least: int = 0) -> None:
+    """Raise SettingsError for an argument that is not a whole number of `least` or more; a numpy integer is one."""
+    try:
+        right = not isinstance(value, bool) and operator.index(value) >= least
+    except TypeError:
+        right = False
+    if not right:
+        raise SettingsError(f"{name}={value!r:.50} is not a whole number of {least} or more; give one, as {name}=2.")
+
+
+def check_texts(**values: Any) -> None:
+    """Raise SettingsError for an argument that is neither text nor None. A token is not quoted."""
+    for name, value in values.items():
+        if value is not None and not isinstance(value, str):
+            raise SettingsError(f'{name}= is {kind_of(value)}, which is no text; give text, as {name}="...".')
+
+
+def checked_path(name: str, value: Any) -> str:
+    """Return an argument that names a file, a folder or an address. Raises SettingsError for anything else."""
+    path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    if not isinstance(path, str):
+        raise SettingsError(f"{name}= is {kind_of(value)}, which is no path; give text or a pathlib.Path.")
+    return path
+
+
+def checked_paths(name: str, value: Any) -> list[str]:
+    """Return an argument that names one file or several, see `checked_path`."""
+    several = value if isinstance(value, Iterable) and not isinstance(value, str | bytes | Path) else [value]
+    return [checked_path(name, one) for one in several]
+
+
+def kind_of(value: Any) -> str:
+    """Return the type of a value as it stands in a sentence, such as "an int"."""
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
