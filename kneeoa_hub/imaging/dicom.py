@@ -9,8 +9,9 @@ import math
 
 import numpy as np
 import pydicom
+from pydicom.config import IGNORE
 from pydicom.dataset import Dataset
-from pydicom.uid import HTJ2KLossless, HTJ2KLosslessRPCL, JPEG2000Lossless, UID_dictionary
+from pydicom.uid import UID, HTJ2KLossless, HTJ2KLosslessRPCL, JPEG2000Lossless
 
 from ..errors import (
     DamagedFilm,
@@ -233,8 +234,8 @@ def _check_form(header: Dataset, form: PixelForm, name: str, limits: Limits) -> 
 
 def _syntax_name(syntax: str) -> str:
     """Return the name of a transfer syntax that is not read. A header may hold any text in its place."""
-    named = UID_dictionary[syntax][0] if syntax in UID_dictionary else NEWER_SYNTAXES.get(syntax)
-    return f"the transfer syntax {named}, which is not read" if named else "a transfer syntax that is not read"
+    named = NEWER_SYNTAXES.get(syntax) or UID(syntax, validation_mode=IGNORE).name
+    return "a transfer syntax that is not read" if named == syntax else f"the transfer syntax {named}, which is not read"
 
 
 def _decoded(

@@ -8,7 +8,7 @@ from .dicom_header import SIDES
 from .film import Film
 from .letterbox import Box
 from .markers import Marker
-from .percentiles import median, percentiles
+from .percentiles import median
 from .screen import Screening
 
 SIDE_WARNING = (
@@ -36,15 +36,15 @@ CONTRADICTION = "A letter that was read on the film contradicts the side in its 
 ONE_LEG = 2.5
 """A film is of one leg where it is at most so many times as wide as its knee. On wider ones a marker may be that of the
 other leg, whose knee was not found."""
-PAGE = 0.25
-"""A picture shows a page where at least this proportion of it is as bright as any of it: a report or a web page with a
-film on it, whose words are no markers. Of a film hardly more than a hundredth is, since its white borders are cut."""
+PAGE, LIGHT = 0.25, 0.6
+"""A picture shows a page where this proportion of it at least has one light gray, which lies beyond this proportion of
+the way from its darkest to its brightest gray: a report or a web page with a film on it, whose words are no markers."""
+GRAYS = 32
+"""Steps of brightness in which that gray is looked for."""
 SAMPLE = 256
 """The brightness of a picture is taken over at most this many rows and columns."""
 AROUND = 0.02
 """Proportion of the longer side about a letter within which its ground is looked at."""
-LEVEL = 0.03
-"""Grays of a page differ by this proportion of the picture's spread at most, as compression leaves them."""
 OPPOSITE = {"L": "R", "R": "L"}
 """The opposite direction of the two that matter for the side."""
 
@@ -123,26 +123,31 @@ def _right_by_markers(markers: Sequence[Marker], first: Box, second: Box) -> str
 
 
 def on_the_film(markers: Sequence[Marker], pixels: np.ndarray) -> tuple[Marker, ...]:
-    """Return the markers of a picture [H,W] that do not lie on a white page beside its film."""
-    if not markers:
-        return ()
+    """Return the markers of a picture [H,W] that do not lie on a light page beside its film."""
     sample = pixels[tuple(slice(None, None, -(-side // SAMPLE)) for side in pixels.shape)]
-    low, high = percentiles(sample, (1, 99))
-    white = high - LEVEL * (high - low)
-    if high <= low or (sample >= white).mean() < PAGE:
+    low, high = float(sample.min()), float(sample.max())
+    if not markers or high <= low:
+        return tuple(markers)
+    counts = np.bincount(_steps(sample, low, high).ravel(), minlength=GRAYS)
+    page = int(counts.argmax())
+    if page < LIGHT * GRAYS or counts[page] < PAGE * sample.size:
         return tuple(markers)
     reach = round(AROUND * max(pixels.shape))
-    return tuple(
-        one
+    grounds = (
+        pixels[
+            max(0, round(one.y) - reach) : round(one.y) + reach + 1,
+            max(0, round(one.x) - reach) : round(one.x) + reach + 1,
+        ]
         for one in markers
-        if median(
-            pixels[
-                max(0, round(one.y) - reach) : round(one.y) + reach + 1,
-                max(0, round(one.x) - reach) : round(one.x) + reach + 1,
-            ]
-        )
-        < white
     )
+    return tuple(
+        one for one, ground in zip(markers, grounds, strict=True) if abs(median(_steps(ground, low, high)) - page) > 1
+    )
+
+
+def _steps(pixels: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Return the brightness of pixels in GRAYS steps from `low` to `high`."""
+    return np.clip((pixels.astype(np.float64) - low) / (high - low) * GRAYS, 0, GRAYS - 1).astype(int)
 
 
 def right_of_upright(film: Film, turns: int) -> str:

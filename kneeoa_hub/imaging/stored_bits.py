@@ -17,6 +17,8 @@ BELONGS, CHANGES_SIGN = 0.5, 0.9
 """Another reading is right where it brings more than this proportion of those neighbours nearer to each other: one of
 other bits, and one of another sign. In 73 films, 68 of them real, a right reading left at most 0.05 to be improved, one
 of wrong bits more than 0.5, and one of the wrong sign more than 0.95."""
+SPIKE = 2
+"""Padding and shutters have more than this many times as many pixels as the gray next to theirs."""
 FEWEST_BITS = 6
 """A film has more than 64 grays, so its values take at least this many bits, whatever its header says."""
 CONTRADICTED = "The film's header gives its values other bits than they take; the grays follow the values themselves."
@@ -60,19 +62,39 @@ def fitting_bits(cells: np.ndarray, said: Bits) -> Bits:
     Other bits of a cell may hold an overlay, as older machines put it there. It makes neighbours differ more.
     """
     width, used = 8 * cells.itemsize, int(cells.max()).bit_length()
-    if said.low and used <= max(said.stored, said.low + FEWEST_BITS):
-        said = replace(said, stored=max(used, said.stored), high=max(used, said.stored) - 1)
     rows = cells[:: max(1, len(cells) // SAMPLE_ROWS)]
+    if said.low and (used <= said.stored or _levels(values_of(rows.copy(), said)) < 2**FEWEST_BITS <= _levels(rows)):
+        said = replace(said, stored=max(used, said.stored), high=max(used, said.stored) - 1)
     whole = replace(said, stored=width - said.low, high=width - 1)
     others = (replace(said, signed=not said.signed), whole, replace(whole, signed=not said.signed))
-    best, steps = said, _steps(rows, cells, said)
+    plain = _plain(rows)
+    best, steps = said, _steps(rows, plain, said)
     for other in dict.fromkeys(others):
         if other == best:
             continue
-        found = _steps(rows, cells, other)
-        if _fits_better(found, steps, CHANGES_SIGN if other.signed != best.signed else BELONGS):
+        found = _steps(rows, plain, other)
+        if _fits_better(found, steps, BELONGS if other.stored != best.stored else CHANGES_SIGN):
             best, steps = other, found
     return best
+
+
+def _levels(values: np.ndarray) -> int:
+    return len(np.unique(values))
+
+
+def _plain(rows: np.ndarray) -> np.ndarray:
+    """Return where the cells of rows [N,W] are grays.
+
+    The highest and the lowest cell may be padding, a shutter or a marker, which lie far from any gray: where there are
+    more than SPIKE times as many of them as of the next one.
+    """
+    plain = np.ones(rows.shape, bool)
+    for end, next_to in ((rows.max(), np.max), (rows.min(), np.min)):
+        others = rows[rows != end]
+        following = np.count_nonzero(others == next_to(others)) if others.size else 0
+        if rows.size - others.size > SPIKE * following:
+            plain &= rows != end
+    return plain
 
 
 @dataclass(frozen=True)
@@ -83,13 +105,9 @@ class _Steps:
     spread: float
 
 
-def _steps(rows: np.ndarray, cells: np.ndarray, bits: Bits) -> _Steps:
-    """Return the steps between neighbours in rows [N,W] of the cells.
-
-    The highest and the lowest cell are left out, since padding, shutters and markers may lie far from any gray.
-    """
-    plain = (rows != cells.max()) & (rows != cells.min())
-    values = values_of(rows.copy(), bits).astype(np.float32 if cells.itemsize <= 2 else np.float64)
+def _steps(rows: np.ndarray, plain: np.ndarray, bits: Bits) -> _Steps:
+    """Return the steps between neighbours in rows [N,W] of cells, of which those that are `plain` count."""
+    values = values_of(rows.copy(), bits).astype(np.float32 if rows.itemsize <= 2 else np.float64)
     sizes = np.abs(np.diff(values, axis=1))[plain[:, 1:] & plain[:, :-1]]
     return _Steps(sizes, float(values[plain].std()) if plain.any() else 0.0)
 
@@ -100,8 +118,8 @@ def _fits_better(new: _Steps, old: _Steps, least: float) -> bool:
     Each is measured by the spread of its own reading: one of few bits, in which values wrap, has small steps too.
     """
     differ = new.sizes != old.sizes
-    nearer = np.count_nonzero((new.sizes * old.spread < old.sizes * new.spread)[differ])
-    count = np.count_nonzero(differ)
+    nearer = int(np.count_nonzero((new.sizes * old.spread < old.sizes * new.spread)[differ]))
+    count = int(np.count_nonzero(differ))
     return count > LEAST_EVIDENCE * max(new.sizes.size, 1) and nearer > least * count
 
 

@@ -98,8 +98,9 @@ def test_a_letter_gives_the_side_of_one_knee_where_the_header_does_not(letters, 
     assert knee_sides(film, Screening(film, ONE), lambda: markers) == ((side,), warnings)
 
 
-def test_words_on_a_white_page_beside_the_film_are_no_markers():
-    page = np.full((1000, 1600), 255, np.float32)
+@pytest.mark.parametrize("paper", [255, 210])
+def test_words_on_a_page_beside_the_film_are_no_markers(paper):
+    page = np.full((1000, 1600), paper, np.float32)
     page[250:850, 500:1100] = knee_film(3, 10, height=600, width=600).pixels
     beside, within = Marker("L", 100.0, 60.0, 0.99), Marker("R", 560.0, 800.0, 0.99)
     assert on_the_film([beside, within], page) == (within,)
