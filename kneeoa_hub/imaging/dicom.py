@@ -235,7 +235,8 @@ def _check_form(header: Dataset, form: PixelForm, name: str, limits: Limits) -> 
 def _syntax_name(syntax: str) -> str:
     """Return the name of a transfer syntax that is not read. A header may hold any text in its place."""
     named = NEWER_SYNTAXES.get(syntax) or UID(syntax, validation_mode=IGNORE).name
-    return "a transfer syntax that is not read" if named == syntax else f"the transfer syntax {named}, which is not read"
+    known = named != syntax
+    return f"the transfer syntax {named}, which is not read" if known else "a transfer syntax that is not read"
 
 
 def _decoded(
