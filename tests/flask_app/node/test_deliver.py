@@ -17,6 +17,7 @@ from pydicom.uid import (
 )
 from pynetdicom import AE, evt
 
+from flask_app.node import worker
 from flask_app.node.deliver import MOST_REFUSALS, Delivery
 from flask_app.node.digests import Digests
 from flask_app.node.settings import NodeSettings
@@ -141,6 +142,24 @@ def test_stow_counts_as_stored_only_what_the_archive_says_that_it_has(status, ki
         assert Delivery(queue, NodeSettings(archive=f"http://127.0.0.1:{server.server_address[1]}/rs")).send_due()
         server.shutdown()
     assert [row["state"] for row in queue.select("SELECT state FROM objects")] == ["sent" if taken else "waiting"]
+
+
+def test_a_certificate_that_is_lost_while_the_node_runs_is_one_line_of_the_log(
+    queue, settings, grader, caplog, tmp_path
+):
+    take(queue, film())
+    grading(queue, grader).answer_next()
+    lost = replace(settings, archive="dicoms://PACS@127.0.0.1:9", tls_ca=str(tmp_path / "lost.pem"))
+
+    class Once(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            self.set()
+            return True
+
+    worker._deliver(Delivery(queue, lost), Once())
+    (line,) = caplog.records
+    assert ("PEM" in line.getMessage(), line.exc_info) == (True, None)
+    assert len(waiting(queue)) == 1
 
 
 def test_no_log_names_the_study_that_is_searched_for(caplog):
