@@ -8,15 +8,20 @@ from typing import Any
 
 from .errors import SettingsError
 
+MOST = 1024
+"""Most threads, processes or films at a time: far more than any machine has cores for."""
 
-def check_count(name: str, value: Any, least: int = 0) -> None:
-    """Raise SettingsError for an argument that is not a whole number of `least` or more; a numpy integer is one."""
+
+def check_count(name: str, value: Any, least: int = 0, most: int = MOST) -> None:
+    """Raise SettingsError for an argument that is not a whole number from `least` to `most`; a numpy integer is one."""
     try:
-        right = not isinstance(value, bool) and operator.index(value) >= least
+        right = not isinstance(value, bool) and least <= operator.index(value) <= most
     except TypeError:
         right = False
     if not right:
-        raise SettingsError(f"{name}={value!r:.50} is not a whole number of {least} or more; give one, as {name}=2.")
+        raise SettingsError(
+            f"{name}={value!r:.50} is not a whole number from {least} to {most}; give one, as {name}=2."
+        )
 
 
 def check_texts(**values: Any) -> None:

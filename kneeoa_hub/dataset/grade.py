@@ -19,6 +19,7 @@ from .parts import Part, contents, parts_of
 
 FILMS_A_PART = 256
 """A part takes some seconds: much longer than it takes Ray to hand it out, and short enough to be graded again."""
+MOST_FILMS_A_PART = 1_000_000
 PART_FIELDS = [field.name for field in fields(Part)]
 AT_A_TIME = 2
 """Films that an actor has in hand: the next one is read while a network runs."""
@@ -93,7 +94,7 @@ def grade_dataset(
         0
     """
     sources, folder = checked_paths("source", source), checked_path("out", out)
-    check_count("films_per_part", films_per_part, 1)
+    check_count("films_per_part", films_per_part, 1, MOST_FILMS_A_PART)
     check_count("workers", workers or 0)
     ray = _ray()
     bundle = pull_bundle(address, revision=revision, local_files_only=local_files_only)

@@ -2,6 +2,7 @@
 
 import reprlib
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from numbers import Real
 
 from ..errors import FilmError
@@ -9,6 +10,8 @@ from .film import Film
 from .letterbox import Box
 from .square import to_square
 
+MOST_BOXES = 16
+"""Most boxes of a film. All of them go through the network at once."""
 MOST = 2**31
 """An edge is smaller than this, and no number at all where it is not finite."""
 
@@ -20,7 +23,10 @@ def checked_boxes(boxes: Sequence[Sequence[float]], film: Film) -> tuple[Box, ..
     """
     if not isinstance(boxes, Iterable):
         raise FilmError(f"boxes={reprlib.repr(boxes)} is not a list; give [(left, top, right, bottom), ...].")
-    checked = tuple(sorted(_checked_box(box, film) for box in boxes))
+    given = list(islice(boxes, MOST_BOXES + 1))
+    if len(given) > MOST_BOXES:
+        raise FilmError(f"There are over {MOST_BOXES} boxes for one film; give one for each of its knees.")
+    checked = tuple(sorted(_checked_box(box, film) for box in given))
     if not checked:
         raise FilmError("No box was given; leave out boxes= to have the knees found.")
     return checked

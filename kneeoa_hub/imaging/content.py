@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ..arguments import kind_of
 from ..errors import EmptyFilm, FilmError, FilmNotFound, FilmTooLarge
 from .film import Limits
 
@@ -33,7 +34,7 @@ def read_content(film: Any, limits: Limits) -> tuple[bytes, str]:
         name = _name_of(film)
         content = _from_file(film, name, limits)
     else:
-        raise FilmError(f"A {type(film).__name__} is not a film; give a path, bytes, a file, a PIL image or an array.")
+        raise FilmError(f"A film can't be {kind_of(film)}; give a path, bytes, a file, a PIL image or an array.")
     if len(content) > limits.max_bytes:
         raise _too_many_bytes(name, len(content), limits)
     if not content:

@@ -26,7 +26,7 @@ def check_films(films: Any, function: str) -> None:
     try:
         iter(films)
     except TypeError:
-        raise FilmError(f"{kind_of(films).capitalize()} is not a list of films; give [film, ...].") from None
+        raise FilmError(f"A list of films can't be {kind_of(films)}; give [film, ...].") from None
 
 
 def with_boxes(films: Iterable[Any], boxes: Any) -> Iterator[tuple[Any, Any]]:

@@ -243,6 +243,8 @@ WRONG_ARGUMENTS = {
     "more boxes": lambda grader, film: list(grader.grade_batch(iter([film]), boxes=iter([None, None]))),
     "boxes": lambda grader, film: grader.grade_batch([film], boxes=7),
     "box": lambda grader, film: grader.grade(film, boxes=[None]),
+    "many boxes": lambda grader, film: grader.grade(film, boxes=[(0, 0, 200, 200)] * 200),
+    "many threads": lambda _, __: from_pretrained(threads=10**12),
     "letters": lambda grader, film: grader.grade(film, boxes="40,60,340,380"),
     "a list": lambda grader, _: grader.grade([[0, 1], [2, 3]]),
     "a tag": lambda grader, _: kneeoa_hub.push(grader.bundle.folder, "./hub", tag=5),  # type: ignore[arg-type]
