@@ -335,7 +335,7 @@ def before_and_now(grader: KneeGrader) -> str:
         "| file | before | now |",
         "|---|---|---|",
     ]
-    lines += [f"| {kind} | {before.get(kind, '-')} | {in_words(grader, content)} |" for kind, content in odd_films()]
+    lines += [f"| {kind} | {before[kind]} | {in_words(grader, content)} |" for kind, content in odd_films()]
     lines += [
         "",
         f"A film that lost much by compression gets a warning below quality {WARNED_QUALITY:g} of libjpeg's scale,",

@@ -116,6 +116,9 @@ def odd_films() -> Iterator[tuple[str, bytes]]:
     deep = knee_film(3, 10, height=448, width=448, bits=16).pixels
     yield "DICOM of 12 bits, as it should be", dicom(deep >> 4, BitsStored=12, HighBit=11)
     yield from _shapes(deep)
+    yield "DICOM of 16 bits, Bits Stored 9", dicom(deep, BitsStored=9, HighBit=8)
+    signed = (deep.astype(np.int32) - 32768).astype(np.int16).view(np.uint16)
+    yield "DICOM of signed 16 bits, said to be unsigned 15", dicom(signed, BitsStored=15, HighBit=14)
     yield from _headers(deep >> 4)
     yield from _compressed(eight(deep), deep >> 4)
     yield from _in_three_channels(eight(deep))
@@ -126,6 +129,8 @@ def _shapes(deep: np.ndarray) -> Iterator[tuple[str, bytes]]:
     """Yield pixels that are twice as high as wide."""
     rows = np.ascontiguousarray(deep[::2])
     yield "DICOM, Pixel Aspect Ratio 2\\1", dicom(rows, PixelAspectRatio=["2", "1"])
+    fourth = np.ascontiguousarray(deep[::4])
+    yield "DICOM of 448 x 112 px, Pixel Aspect Ratio 4\\1", dicom(fourth, PixelAspectRatio=["4", "1"])
     yield "DICOM, Imager Pixel Spacing 0.2\\0.1", dicom(rows, ImagerPixelSpacing=["0.2", "0.1"])
     group, measures = Dataset(), Dataset()
     measures.PixelSpacing, group.PixelMeasuresSequence = ["0.2", "0.1"], [measures]
@@ -220,6 +225,14 @@ def _in_three_channels(gray: np.ndarray) -> Iterator[tuple[str, bytes]]:
         for part, value in (("Descriptor", [256, 0, 16]), ("Data", (np.arange(256) * 257).astype("<u2").tobytes()))
     }
     yield "DICOM, gray film with a palette", dicom(gray, PhotometricInterpretation="PALETTE COLOR", **palette)
+    line = np.array([0, 1, 0, 1, 255, 65535], "<u2").tobytes()  # an entry, and a line to the last one
+    for name in [name for name in palette if name.endswith("Data")]:
+        palette[f"Segmented{name}"] = line
+        del palette[name]
+    yield (
+        "DICOM, gray film with a palette in segments",
+        dicom(gray, PhotometricInterpretation="PALETTE COLOR", **palette),
+    )
     for name, tone in (("on blue base", (0.85, 0.95, 1.0)), ("in sepia", (1.35, 1.2, 0.94))):
         toned = np.clip(gray[..., None] * np.array(tone), 0, 255).astype(np.uint8)
         yield f"PNG, film {name}", picture(toned, "PNG")

@@ -3,6 +3,7 @@
 import operator
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,9 @@ def check_texts(**values: Any) -> None:
 
 def checked_path(name: str, value: Any) -> str:
     """Return an argument that names a file, a folder or an address. Raises SettingsError for anything else."""
-    path = os.fspath(value) if isinstance(value, str | os.PathLike) else None
+    path = None
+    with suppress(Exception):  # the caller's own object may raise anything
+        path = os.fspath(value)
     if not isinstance(path, str):
         raise SettingsError(f"{name}= is {kind_of(value)}, which is no path; give text or a pathlib.Path.")
     return path

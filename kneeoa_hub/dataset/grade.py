@@ -20,6 +20,7 @@ from .parts import Part, contents, parts_of
 FILMS_A_PART = 256
 """A part takes some seconds: much longer than it takes Ray to hand it out, and short enough to be graded again."""
 MOST_FILMS_A_PART = 1_000_000
+"""A part is kept in memory until it is written."""
 PART_FIELDS = [field.name for field in fields(Part)]
 AT_A_TIME = 2
 """Films that an actor has in hand: the next one is read while a network runs."""

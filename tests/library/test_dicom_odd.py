@@ -309,8 +309,8 @@ RGB = np.stack([EIGHT] * 3, -1)
 YBR = np.stack([EIGHT, np.full_like(EIGHT, 128), np.full_like(EIGHT, 128)], -1)
 PAIRS = np.concatenate([EIGHT.reshape(-1, 2), np.full((EIGHT.size // 2, 2), 128, np.uint8)], 1)
 LEVELS = np.arange(256)[:, None] * 257
-SEGMENTS = [0, 2, 0, 257, 1, 100, 102 * 257 - 257, 0, 1, 102 * 257, 1, 153, 65535]
-"""Entries as they are, a line, another entry and another line: what `LEVELS` holds."""
+SEGMENTS = [0, 2, 0, 257, 2, 1, 22, 0, 1, 253, 65535, 0, 1, 514]
+"""What `LEVELS` holds: two entries, one that stands at byte 22, and a line."""
 BYTES = [0, 2, 0, 1, 1, 254, 255]
 THREE = {
     "RGB": lambda: in_colour(RGB, "RGB"),
