@@ -4,7 +4,7 @@ import io
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Any, Protocol
 
 import pydicom
 from pydicom.uid import (
@@ -14,7 +14,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
     SecondaryCaptureImageStorage,
 )
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.association import Association
 
 from kneeoa_hub.errors import ArchiveError, ArchiveUnreachable
@@ -135,6 +135,7 @@ def opened(archive: Archive, settings: NodeSettings) -> Iterator[Sender]:
         archive.port,
         ae_title=archive.ae_title,
         max_pdu=settings.pdu,
+        evt_handlers=[(evt.EVT_CONN_OPEN, _limit, [settings.timeout])],
         tls_args=(settings.certificates.client(), archive.host) if archive.tls else None,
     )
     if not association.is_established:
@@ -153,6 +154,11 @@ def opened(archive: Archive, settings: NodeSettings) -> Iterator[Sender]:
         yield _Association(association)
     finally:
         association.release()
+
+
+def _limit(event: Any, seconds: float) -> None:
+    """Give up an archive that is silent within a PDU, as after a power cut. pynetdicom would wait for ever."""
+    event.assoc.dul.socket.socket.settimeout(seconds)
 
 
 class _Association:

@@ -30,7 +30,7 @@ MOST_FILMS = 50
 """A study of more films is refused: a knee study has a few."""
 FIELDS = ("SOPClassUID", "SeriesInstanceUID", "Modality", "BodyPartExamined", "ViewPosition", "Manufacturer")
 MOST_OBJECTS, MOST_PAGES = 20_000, 200
-"""A study of more objects, or whose list has more pages, is refused. A list of so many objects has some 20 MB."""
+"""A study of more objects, or whose list has more pages, is refused."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 HAS_IT = 0x0111
 """Reason of a failure: the archive has an object with this UID (PS3.7 annex C)."""
@@ -39,6 +39,8 @@ SLOWEST = 20
 """An answer may take so many times the timeout in all, however steadily its bytes come."""
 ROOM_BYTES = 2**20
 """What an answer may have beside the film: the headers of a multipart message."""
+LIST_BYTES = 2**25
+"""Most bytes of an answer without a film: a page of a list, or what was stored."""
 
 
 @dataclass(frozen=True)
@@ -132,7 +134,7 @@ class Service:
         address = f"{self.url}/studies/{study}/series/{film.series}/instances/{film.instance}"
         accept = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
         with errors(self.host):
-            answer = self._session().get(address, headers=accept, timeout=self.timeout)
+            answer = self._session(self.max_bytes + ROOM_BYTES).get(address, headers=accept, timeout=self.timeout)
             answer.raise_for_status()
             return _first_part(answer.content, answer.headers.get("Content-Type", ""))
 
@@ -201,12 +203,12 @@ class Service:
                 "DICOMweb needs dicomweb-client; install it with: pip install 'kneeoa-hub[node]'"
             ) from None
         # The client sends what is larger than a chunk from a generator, which is empty when it is sent again.
-        client = DICOMwebClient(self.url, self._session(), timeout=self.timeout, chunk_size=CHUNK_BYTES)
+        client = DICOMwebClient(self.url, self._session(LIST_BYTES), timeout=self.timeout, chunk_size=CHUNK_BYTES)
         client.set_http_retry_params(retry=False)
         return client
 
-    def _session(self) -> Any:
-        return session(self.token, self.authorities, self.max_bytes + ROOM_BYTES, SLOWEST * self.timeout)
+    def _session(self, most_bytes: int) -> Any:
+        return session(self.token, self.authorities, most_bytes, SLOWEST * self.timeout)
 
 
 def parse_study(address: str) -> tuple[str, str]:

@@ -1,6 +1,7 @@
 """Reports reach an archive that is down, refuses or aborts, and each is sent once."""
 
 import json
+import socket
 import threading
 from collections.abc import Container, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -82,6 +83,23 @@ def test_a_report_waits_for_an_archive_that_is_down_and_is_given_up_where_it_is_
         assert delivery.send_due()
         assert not delivery.send_due()
     assert taken == [report.SOPInstanceUID]
+
+
+def test_an_archive_that_falls_silent_within_an_answer_is_given_up(queue, settings, grader):
+    take(queue, film())
+    grading(queue, grader).answer_next()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        silent: list[socket.socket] = []
+
+        def begin_an_answer() -> None:
+            silent.append(listening.accept()[0])
+            silent[0].sendall(b"\x02\0\0\0\x10\0")  # the head of a PDU of 4096 bytes, as before a power cut
+
+        threading.Thread(target=begin_an_answer, daemon=True).start()
+        there = replace(settings, archive=f"dicom://PACS@127.0.0.1:{listening.getsockname()[1]}", timeout=1)
+        with pytest.raises(ArchiveUnreachable):
+            Delivery(queue, there).send_due()
+        silent[0].close()
 
 
 def test_an_object_that_the_archive_already_has_is_sent(queue, settings, grader):
