@@ -94,8 +94,8 @@ class KneeGrader:
         settings = Settings.from_environ()
         self._limits = Limits(settings.max_bytes, settings.max_pixels)
         self.threads: int = threads
-        check_count("decode_process", 0 if decode_process is None else decode_process)
         self.decode_process: int = settings.decode_process if decode_process is None else decode_process
+        check_count("decode_process", self.decode_process)
         self._decode_file = _file_decoder(self.decode_process, self._limits)
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -43,8 +43,9 @@ MOST_FIGURE = 8 * 1024**2
 """Bytes of the largest figure of a card."""
 MOST_LISTED = 2 * 1024**3
 """Bytes of all files that the manifest lists; an ensemble takes a hundred megabytes."""
-MOST_JSON = 32 * 1024**2
-"""Bytes of a listed JSON file, which is parsed in memory; the largest takes 300 kB."""
+MOST_JSON = 8 * 1024**2
+"""Bytes of a listed JSON file. It is parsed in memory, of which it may take twenty times as many; the largest takes
+500 kB."""
 MOST_UNLISTED = 100
 """Files that a bundle may hold beside those that the manifest lists."""
 BLOCK_BYTES = 16 * 1024**2

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 LEAST_RATE = 1000
 """Bytes per second below which a body is given up; a modem of 1996 was four times as fast."""
-MOST_ANSWER = 64 * 1024**2
-"""Most bytes of an answer that is not a file of a bundle, such as the list of a repo's commits."""
+MOST_ANSWER = 8 * 1024**2
+"""Most bytes of an answer that is not a file of a bundle, such as the list of a repo's commits. JSON may take twenty
+times its bytes of memory; the names of 50,000 files take half of this."""
 MOST_DIGITS = 18
 """Digits of the largest number that a header may hold."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")

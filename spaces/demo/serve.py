@@ -10,8 +10,8 @@ from starlette.middleware import Middleware
 from kneeoa_hub import KneeOAError, from_pretrained
 from kneeoa_hub.settings import Settings
 
-from .bodies import SmallBodies
-from .page import CONCURRENCY, build_demo, unavailable
+from .bodies import SmallBodies, bound_fields
+from .page import CONCURRENCY, MAX_FILMS, build_demo, unavailable
 from .pinned import settings_of
 from .theme import THEME, head
 
@@ -48,6 +48,7 @@ def serve(demo: gr.Blocks, settings: Settings, **options: Any) -> tuple[Any, str
         settings: The limits of a film.
         options: Further options of `launch`.
     """
+    bound_fields()
     return demo.launch(
         max_file_size=settings.max_bytes,
         show_error=False,
@@ -58,6 +59,6 @@ def serve(demo: gr.Blocks, settings: Settings, **options: Any) -> tuple[Any, str
         mcp_server=find_spec("mcp") is not None,
         theme=THEME,
         head=head(),
-        app_kwargs={"middleware": [Middleware(SmallBodies, max_bytes=settings.max_bytes)]},
+        app_kwargs={"middleware": [Middleware(SmallBodies, max_bytes=settings.max_bytes, max_films=MAX_FILMS)]},
         **options,
     )

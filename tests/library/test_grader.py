@@ -1,6 +1,7 @@
 """What `grader.grade` promises for any film, on the shipped bundle."""
 
 import html
+import itertools
 import json
 import math
 import multiprocessing
@@ -122,6 +123,7 @@ def test_given_boxes_skip_the_locator(grader):
         ("abcd", "four numbers"),
         (7, "boxes=7 is not a list"),
         ([], "No box was given"),
+        (itertools.repeat((0, 0, 100, 100)), "over 16 boxes"),
     ],
 )
 def test_a_wrong_box_is_an_error_of_the_package(grader, boxes, said):
@@ -227,6 +229,7 @@ def test_a_bad_film_in_a_batch_is_reported_and_the_rest_go_on(grader, films):
 WRONG_ARGUMENTS = {
     "threads": lambda _, __: from_pretrained(threads=1.5),  # type: ignore[arg-type]
     "threads below 0": lambda _, __: from_pretrained(threads=-1),
+    "a million processes": lambda _, __: from_pretrained(decode_process=10**6),
     "level": lambda _, __: from_pretrained(level=[0.9]),  # type: ignore[arg-type]
     "decode_process": lambda _, __: from_pretrained(decode_process="1"),  # type: ignore[arg-type]
     "address": lambda _, __: from_pretrained(5),  # type: ignore[arg-type]

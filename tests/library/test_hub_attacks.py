@@ -1,6 +1,7 @@
 """A malicious Hub, and links that lead out of a bundle: no file outside the bundle is written, read or removed."""
 
 import json
+import sys
 from pathlib import Path
 
 import httpx2
@@ -10,8 +11,8 @@ from filelock import FileLock
 from kneeoa_hub import KneeOAError, pull, push
 from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import BundleChanged, HubError
-from kneeoa_hub.hub.answers import check_answer
-from kneeoa_hub.manifest import MOST_CARD, MOST_FIGURE, MOST_UNLISTED, read_manifest
+from kneeoa_hub.hub.answers import MOST_ANSWER, check_answer
+from kneeoa_hub.manifest import MOST_CARD, MOST_FIGURE, MOST_JSON, MOST_UNLISTED, read_manifest
 
 from ..support.bundles import contents, make_bundle
 from ..support.hub_people import REPO
@@ -118,6 +119,11 @@ def test_a_manifest_that_lists_gigabytes_is_refused_before_anything_is_pulled(tm
     (bundle / "manifest.json").write_text(json.dumps(manifest), "utf-8")
     with pytest.raises(BundleChanged, match=r"at most|fewer than none"):
         read_manifest(bundle)
+
+
+def test_json_of_the_largest_size_takes_less_than_half_a_gigabyte():
+    empty, place = "[],", 8  # no other value takes so much memory for its bytes
+    assert (sys.getsizeof([]) + place) / len(empty) * max(MOST_ANSWER, MOST_JSON) < 256 * 2**20
 
 
 def test_a_bundle_with_a_flood_of_figures_is_refused(tmp_path):

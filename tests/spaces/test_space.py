@@ -230,11 +230,21 @@ def test_an_upload_is_deleted_and_the_page_goes_on(grader, films, monkeypatch):
 
 
 def test_a_film_over_the_limit_is_not_taken(films):
+    """Nor are more films than a visitor may send, or a field that would fill the memory."""
     from spaces.demo import page
 
-    with served(page.unavailable("none"), Settings(max_bytes=1000)) as url, pytest.raises(HTTPError) as refused:
-        upload(url, films["mild"].read_bytes())
-    assert refused.value.code == 413
+    film, field = (f'Content-Disposition: form-data; name="files"{name}\r\n\r\n' for name in ('; filename="a"', ""))
+    with served(page.unavailable("none"), Settings(max_bytes=1000)) as url:
+        for body in (
+            film.encode() + films["mild"].read_bytes(),
+            f"\r\n--x\r\n{film}".join(["", *["x" * 900] * 400]).encode()[7:],
+            field.encode() + bytes(100_000),
+        ):
+            form = b"--x\r\n" + body + b"\r\n--x--\r\n"
+            sent = Request(f"{url}gradio_api/upload", form, {"Content-Type": "multipart/form-data; boundary=x"})
+            with pytest.raises(HTTPError) as refused:
+                urlopen(sent)
+            assert refused.value.code == 413
 
 
 @pytest.mark.parametrize(
