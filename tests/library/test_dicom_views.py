@@ -76,15 +76,23 @@ def test_a_description_of_several_views_rules_out_none_of_them(view: str):
 
 @pytest.mark.parametrize(
     ("script", "view"),
-    [("ISO_IR 144", "Колено боковая"), ("ISO_IR 192", "膝関節側面"), ("ISO_IR 126", "Γόνατο πλάγια")],
+    [
+        ("ISO_IR 144", "Колено боковая"),
+        ("ISO_IR 192", "膝関節側面"),
+        ("ISO_IR 126", "Γόνατο πλάγια"),
+        ("ISO_IR 127", "ركبة جانبية"),
+    ],
 )
 def test_a_description_in_another_script_is_read(script: str, view: str):
     header = {"SpecificCharacterSet": script, "SeriesDescription": view}
     assert ruled_out(**header) == "not-frontal"
     frontal = header | {
-        "SeriesDescription": {"Колено боковая": "Колено прямая", "膝関節側面": "膝関節正面", "Γόνατο πλάγια": "Γόνατο"}[
-            view
-        ]
+        "SeriesDescription": {
+            "Колено боковая": "Колено прямая",
+            "膝関節側面": "膝関節正面",
+            "Γόνατο πλάγια": "Γόνατο",
+            "ركبة جانبية": "ركبة",
+        }[view]
     }
     assert ruled_out(**frontal) is None
 
