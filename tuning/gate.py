@@ -186,6 +186,7 @@ def _train(pictures: np.ndarray, classes: np.ndarray, out: Path, settings: GateS
         keras.losses.CategoricalCrossentropy(label_smoothing=0.02),
         metrics=["accuracy"],
     )
+    model.optimizer.build(model.trainable_variables)  # otherwise Keras traces the first step twice
     targets = np.eye(len(CLASSES), dtype=np.float32)[classes]
     for epoch in steps.progress(range(settings.epochs), "gate: train"):
         order = np.random.default_rng((settings.seed, epoch)).permutation(len(classes))

@@ -87,9 +87,9 @@ def test_the_memory_limit_of_compose_is_enough_for_every_thread(films: dict[str,
     with serving(KNEEOA_THREADS=threads[1]) as (address, process), ThreadPoolExecutor(40) as pool:
         ready(address)
         answers = [
-            pool.submit(requests.post, f"{address}/api/v1/grade", files={"film": film}, timeout=120) for _ in range(80)
+            pool.submit(requests.post, f"{address}/api/v1/grade", files={"film": film}, timeout=120) for _ in range(40)
         ]
-        answers += [pool.submit(requests.get, f"{address}/about", timeout=120) for _ in range(80)]
+        answers += [pool.submit(requests.get, f"{address}/about", timeout=120) for _ in range(40)]
         assert {answer.result().status_code for answer in answers} <= {200, 503}
         held = sum(len(list(Path(f"/proc/{number}/task").iterdir())) for number in (process.pid, *workers(process)))
     assert 20 < held < service["pids_limit"] / 2

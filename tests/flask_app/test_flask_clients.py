@@ -98,17 +98,17 @@ def test_more_requests_than_may_wait_for_their_body_get_retry_after():
 
 
 def test_documents_that_are_long_to_make_keep_neither_pages_nor_health_waiting():
-    """Eight clients at once ask for the PDF of twelve noisy films, which compress badly."""
+    """Six clients at once ask for the PDF of twelve noisy films, which compress badly."""
     noise = file(
-        Image.fromarray(np.random.default_rng(0).integers(0, 256, (1400, 1400), dtype=np.uint8)), "JPEG", quality=40
+        Image.fromarray(np.random.default_rng(0).integers(0, 256, (1000, 1000), dtype=np.uint8)), "JPEG", quality=40
     )
-    with serving() as (address, process), ThreadPoolExecutor(8) as pool:
+    with serving() as (address, process), ThreadPoolExecutor(6) as pool:
         ready(address)
         (worker,) = workers(process)
         place = Visitor(address).submit("/", files=[("film", noise)] * 12, headers=ACCEPT_JSON).json()["result"]
         page = requests.get(f"{address}{place}", timeout=60)
         assert len(page.content) < 200_000
-        documents = [pool.submit(requests.get, f"{address}{place}/report.pdf", timeout=120) for _ in range(8)]
+        documents = [pool.submit(requests.get, f"{address}{place}/report.pdf", timeout=120) for _ in range(6)]
         assert requests.get(f"{address}/health/live", timeout=60).status_code == 200
         assert not all(document.done() for document in documents)
         assert {document.result().status_code for document in documents} <= {200, 503}

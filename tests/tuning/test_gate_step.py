@@ -20,7 +20,7 @@ def test_it_writes_graph_limits_and_figures(audited, tmp_path, monkeypatch):
 
     monkeypatch.setattr(step, "MEASURED", 4)
     monkeypatch.setattr(step, "PHANTOMS", 5)
-    out = gate(audited, tmp_path / "gate", GateSettings(pictures=160, epochs=1))
+    out = gate(audited, tmp_path / "gate", GateSettings(pictures=64, epochs=1))
     result = json.loads((out / "gate.json").read_text("utf-8"))
     assert 0 <= result["config"]["min_upright"] <= 0.5
     assert set(result["figures"]["knees"]) == {"synthetic_val"}
@@ -40,7 +40,7 @@ def test_it_writes_graph_limits_and_figures(audited, tmp_path, monkeypatch):
     predictions = GateNetwork(out / "gate.onnx", step.SIDE).run(images)
     assert predictions.shape == (3, len(CLASSES))
     assert np.abs(predictions - np.asarray(model(images))).max() < 1e-5
-    assert gate(audited, out, GateSettings(pictures=160, epochs=1)) == out  # an existing output is used as it is
+    assert gate(audited, out, GateSettings(pictures=64, epochs=1)) == out  # an existing output is used as it is
 
 
 def test_a_film_and_its_mirror_image_get_the_same_probabilities_except_for_quarter_turns():

@@ -30,7 +30,7 @@ def small(tmp_path_factory) -> Locator:
     from tuning.synthetic.locator_examples import make_examples
 
     knees = [as_knee(knee_film(seed % 5, seed).pixels) for seed in range(12)]
-    settings = LocatorSettings(films=150, epochs=8, batch=16, side=96)
+    settings = LocatorSettings(films=150, epochs=6, batch=16, side=96)
     path = tmp_path_factory.mktemp("locator") / LOCATOR
     write_onnx(train(make_examples(knees, SIDE, films=150, seed=0), SIDE, settings), path)
     return Locator(path, LocatorConfig(SIDE, 0.3))

@@ -56,6 +56,7 @@ def train(
     batches = examples // size
     # Compiling takes longer than it saves in so short a training.
     model.compile(optimizer(settings.learning_rate, settings.epochs * batches), loss, jit_compile=False)  # pyright: ignore[reportArgumentType]
+    model.optimizer.build(model.trainable_variables)  # otherwise Keras traces the first step twice
     order = np.concatenate([rng.permutation(examples)[: batches * size] for _ in range(settings.epochs)])
     for rows in steps.progress(order.reshape(-1, size), title):
         model.train_on_batch(*batch(rows, rng))
