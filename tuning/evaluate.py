@@ -115,7 +115,7 @@ def _check_held_out(ensemble: TrainedEnsemble, splits: Sequence[str]) -> None:
 
 
 def _seen(ensemble: TrainedEnsemble) -> frozenset[str]:
-    """sha256 of every film that a member was trained on, here or before it joined."""
+    """Return the sha256 of every film that a member was trained on, here or before it joined."""
     names = {member.name for member in ensemble.members}
     return frozenset() if ensemble.recalibrated_only else seen_films(ensemble.train, ensemble.audit, names)
 

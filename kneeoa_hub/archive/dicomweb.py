@@ -115,7 +115,7 @@ class Service:
             found = [
                 FoundFilm(str(one.SeriesInstanceUID), str(one.SOPInstanceUID))
                 for one in self._listed(study)
-                if _may_be_knee(one)
+                if may_be_knee(one)
             ]
         if not found or len(found) > MOST_FILMS:
             raise ArchiveError(
@@ -223,7 +223,7 @@ def parse_study(address: str) -> tuple[str, str]:
     return f"{'http' if parts['plain'] else 'https'}://{parts['place']}", parts["study"]
 
 
-def _may_be_knee(header: Any) -> bool:
+def may_be_knee(header: Any) -> bool:
     """Return whether a film may be a frontal one of a knee by what QIDO-RS says of it, and is not our own capture."""
     plain = header.get("SOPClassUID") in FILM_CLASSES and header.get("Manufacturer") != MAKER
     return plain and read_statements(header).ruled_out is None

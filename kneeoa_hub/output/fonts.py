@@ -111,13 +111,13 @@ def _font_files() -> tuple[Path, ...]:
         name = font.stem.lower()
         return PREFERRED.index(name) if name in PREFERRED else len(PREFERRED), name
 
-    found = (file for folder in _folders() for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
+    found = (file for folder in font_folders() for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
     return tuple(
         sorted((font for font in found if not any(part in font.stem.lower() for part in OTHER_STYLES)), key=rank)
     )
 
 
-def _folders() -> Iterator[Path]:
+def font_folders() -> Iterator[Path]:
     """Yield where the system and its user have fonts, and where matplotlib has its own."""
     home = Path(os.path.expanduser("~"))
     if sys.platform == "win32":

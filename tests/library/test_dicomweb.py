@@ -99,7 +99,7 @@ def instances(service: Service) -> list[str]:
 
 def test_a_list_in_pages_is_read_to_its_end(archive, monkeypatch):
     frontal = list(FILMS)[:2]
-    monkeypatch.setattr(dicomweb, "_may_be_knee", lambda header: True)
+    monkeypatch.setattr(dicomweb, "may_be_knee", lambda header: True)
     assert instances(Service(archive.url)) == list(FILMS)
     archive.knows_offset = False  # it gives the first page again and again
     assert instances(Service(archive.url)) == frontal
@@ -138,7 +138,7 @@ def test_a_film_that_does_not_come_is_a_row_with_its_error_and_the_others_are_gr
     assert [knee["side"] for knee in answer["report"]["knees"]] == ["left"]
     assert (fault["film"], fault["error"]["code"]) == ("1.2.3.1", "archive-unreachable")
     archive.broken = {"1.2.3.1", "1.2.3.2"}
-    monkeypatch.setattr(dicomweb, "_may_be_knee", lambda header: True)
+    monkeypatch.setattr(dicomweb, "may_be_knee", lambda header: True)
     forced = []
     for options in ([], ["--force", "--workers", "2"]):
         assert main([*command, *options]) == 1

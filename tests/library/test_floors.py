@@ -1,6 +1,7 @@
 """Imports go downwards only and never in a circle, and environment variables are read in one place."""
 
 import ast
+import re
 import subprocess
 import sys
 from graphlib import TopologicalSorter
@@ -158,6 +159,22 @@ def test_no_test_file_imports_another():
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.ImportFrom) and "test_" in (node.module or ""):
                 wrong.append(f"{path.relative_to(ROOT)} imports {node.module}")
+    assert wrong == []
+
+
+def test_no_test_patches_a_private_name():
+    """A test that does so holds a module to names that the module is free to change."""
+    wrong = []
+    for path in sorted((ROOT / "tests").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = []
+            if isinstance(node, ast.Assign):
+                changed = [one for one in node.targets if isinstance(one, ast.Attribute)]
+                names = [one.attr for one in changed if ast.unparse(one.value) not in ("self", "cls")]
+            elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and "setattr" in node.func.attr:
+                names = [str(one.value) for one in node.args[:2] if isinstance(one, ast.Constant)]
+            private = [name for name in names if re.match(r"_[^_]", name.rpartition(".")[2])]
+            wrong += [f"{path.relative_to(ROOT)}:{node.lineno} patches {name}" for name in private]
     assert wrong == []
 
 

@@ -138,7 +138,7 @@ def test_the_same_knee_gets_the_same_answer_in_any_file(knees, grader):
 
 
 def test_four_ways_in_give_one_answer(knees, of_both_sets, ways, grader, capsys):
-    """The four have the same decoder and grader. The films are one knee in every kind of file, and films of both sets."""
+    """Decoder and grader are the same. The films are one knee in every kind of file, and films of both sets."""
     films = [*knees[1], *of_both_sets]
     expected = [grader.grade(film).to_dict() for film in films]
     assert main(["grade", "--json", *map(str, films)]) == 0

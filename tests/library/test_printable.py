@@ -102,7 +102,7 @@ def letters_of(content: bytes) -> set[str]:
 def test_a_pdf_shows_names_of_other_scripts_in_fonts_of_the_machine(monkeypatch):
     import matplotlib
 
-    monkeypatch.setattr(fonts, "_folders", lambda: [Path(matplotlib.get_data_path()) / "fonts" / "ttf"])
+    monkeypatch.setattr(fonts, "font_folders", lambda: [Path(matplotlib.get_data_path()) / "fonts" / "ttf"])
     fonts._font_files.cache_clear()
     names = ("kolano_Łukasz – lewe.png", "Колено Иванов.png", "ركبة.png", "cafe\u0301.png")
     document = PdfDocument()

@@ -50,7 +50,7 @@ def prepare(steps_file: Path, most_epochs: float = float("inf")) -> None:
     SEARCH_SPACE["size"] += (32,)
     SEARCH_SPACE["widths"] += ("8-16",)
     on_pack.SAVED_S = 0.0
-    trained, stepped = on_pack.PackTrainer._epoch, accelerated.Trainer.step
+    trained, stepped = on_pack.PackTrainer.train_epoch, accelerated.Trainer.step
     epochs = steps = 0
 
     def counted(*arguments: Any) -> Any:
@@ -66,7 +66,7 @@ def prepare(steps_file: Path, most_epochs: float = float("inf")) -> None:
         return trained(*arguments)
 
     accelerated.Trainer.step = counted  # pyright: ignore[reportAttributeAccessIssue]
-    on_pack.PackTrainer._epoch = killed  # pyright: ignore[reportAttributeAccessIssue]
+    on_pack.PackTrainer.train_epoch = killed  # pyright: ignore[reportAttributeAccessIssue]
     atexit.register(lambda: steps_file.write_text(json.dumps(steps), "utf-8"))
 
 

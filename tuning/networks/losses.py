@@ -26,7 +26,7 @@ class SoftOrdinal(keras.losses.Loss):
     """
 
     def __init__(self, spread: float = 0.4, name: str = "soft_ordinal", **kwargs):
-        """spread: Standard deviation of the target, in grades."""
+        """Take the standard deviation of the target in grades, `spread`."""
         super().__init__(name=name, **kwargs)
         self.spread = spread
 

@@ -105,7 +105,7 @@ class PackTrainer:
         saved = time.monotonic()
         for epoch in range(epochs):
             if epoch >= done:
-                state = self._epoch(job, state, epoch, learnt, total)
+                state = self.train_epoch(job, state, epoch, learnt, total)
                 if epoch + 1 == epochs or time.monotonic() > saved + SAVED_S:
                     _keep_state(kept, state, epoch + 1)
                     saved = time.monotonic()
@@ -127,7 +127,7 @@ class PackTrainer:
             )
         return measured(answers, truth, groups) | {"parameters": float(model.count_params()), "seconds": seconds}
 
-    def _epoch(
+    def train_epoch(
         self, job: Job, state: jax_steps.State, epoch: int, learnt: tuple[np.ndarray, np.ndarray], total: int
     ) -> jax_steps.State:
         """Train one epoch, which depends on the seed and its number alone.

@@ -78,7 +78,7 @@ class ComposedFilm:
 
     @property
     def boxes(self) -> tuple[Box, ...]:
-        """(left, top, right, bottom) of each joint, cut to the film."""
+        """The box (left, top, right, bottom) of each joint, cut to the film."""
         return tuple(_clipped(joint, self.pixels.shape) for joint in self.joints)
 
 
