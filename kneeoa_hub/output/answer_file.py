@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 FORMS = {".csv": "csv", ".jsonl": "json"}
 """The form of a file by the ending of its name."""
+JSON_BEGINS = '{"film": '
+"""How each line of JSON begins."""
 NAMES = "surrogateescape"
 """The error handler with which a name that is not UTF-8 is written byte by byte."""
 
@@ -74,6 +76,8 @@ class AnswerFile:
         content = self.path.read_bytes()
         text = content[: content.rfind(b"\n") + 1].decode("utf-8", NAMES)  # a last line without its end was cut off
         try:
+            if not text:
+                _check_cut_off(content, self.form)
             records = list(_csv_records(text) if self.form == "csv" else _json_records(text))
         except (ValueError, csv.Error) as error:
             raise SettingsError(f"--out {self.path} can't be continued: it has {error}; give another --out.") from None
@@ -98,6 +102,13 @@ class AnswerFile:
             if self.form == "csv" and self._kept:
                 out.write(csv_line(CSV_COLUMNS))
             out.writelines(record.text for record in self._kept)
+
+
+def _check_cut_off(content: bytes, form: str) -> None:
+    """Raise ValueError for a file without a whole line that is not the beginning of an answer file."""
+    begins = (csv_line(CSV_COLUMNS) if form == "csv" else JSON_BEGINS).encode()
+    if not content.startswith(begins) and not begins.startswith(content):
+        raise ValueError("no line of answers")
 
 
 def _only_writer(path: Path) -> "FileLock | None":

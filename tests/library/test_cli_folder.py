@@ -96,6 +96,8 @@ def test_a_finished_file_has_its_last_film_graded_again_and_no_other(folder, tmp
         ("older.csv", ",".join(CSV_COLUMNS[:18]) + "\n", "it has the columns of an older version, without warnings, "),
         ("short.csv", ",".join(CSV_COLUMNS) + "\na,0\n", "a row of 2 columns"),
         ("blank.csv", ",".join(CSV_COLUMNS) + "\n\n", "a row of 0 columns"),
+        ("diary.csv", "one line without an end", "no line of answers"),
+        ("zeros.jsonl", "\0" * 9000, "no line of answers"),
         *(
             ("thesis.jsonl", f"{line}\n", "it has a line that is not an answer; give another")
             for line in ("[1]", "{", '{"film": "a", "report": null}', '{"film": 1}', "[" * 100_000)
