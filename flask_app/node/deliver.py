@@ -20,7 +20,8 @@ from pynetdicom.association import Association
 from kneeoa_hub.errors import ArchiveError, ArchiveUnreachable
 from kneeoa_hub.imaging.quiet import quiet_logs, quiet_warnings
 
-from .queue import Object, Queue
+from .queue import Queue
+from .records import Object
 from .settings import Archive, NodeSettings
 
 AT_A_TIME = 20

@@ -20,7 +20,8 @@ from kneeoa_hub.study import Prior, PriorKnee, StudyReport, check_patient, study
 
 from ..source import Grader
 from .dead import DeadLetters
-from .queue import Answer, Answered, Object, Queue, QueuedFilm, Study
+from .queue import Queue
+from .records import Answer, Answered, Object, QueuedFilm, Study
 
 MOST_ATTEMPTS = 3
 """A film whose grading ended the process this often is faulty."""

@@ -11,7 +11,7 @@ from kneeoa_hub.imaging.film import Film, Limits
 from kneeoa_hub.imaging.identity import FilmIdentity, read_identity
 
 from .digests import Digests
-from .queue import KeptFilm
+from .records import KeptFilm
 
 
 class Pictures:

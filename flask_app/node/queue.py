@@ -1,8 +1,8 @@
 """The node's queue: films and studies that came, answers that were given, and objects that wait to be sent."""
 
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, field
+from collections.abc import Iterator
+from dataclasses import astuple
 from sqlite3 import Connection, Row
 from typing import Any
 
@@ -11,110 +11,13 @@ from kneeoa_hub.study import OTHER_PATIENT
 
 from .digests import Digests
 from .disk import Disk
+from .records import Answer, Answered, KeptFilm, Object, QueuedFilm, Study
 
 LONGEST_WAIT = 10800
 """Seconds for which an object waits for its next try at most, see `deliver`. A time further ahead was noted by a clock
 that has been put back since."""
 AFTER = 0.001
 """A report of a study is made at least so many seconds after the one before, whatever the clock says."""
-
-
-@dataclass(frozen=True)
-class Study:
-    """A study whose films wait to be graded together.
-
-    Attributes:
-        study: Its Study Instance UID.
-        patient: `FilmIdentity.patient` of its first film.
-        sex: The patient's sex, or "".
-        date: Its date, as YYYY-MM-DD, or "".
-        due_at: The time since which it is due, by which `answer` knows whether a film came meanwhile.
-    """
-
-    study: str
-    patient: str = field(repr=False)
-    sex: str = field(repr=False)
-    date: str = field(repr=False)
-    due_at: float
-
-
-@dataclass(frozen=True)
-class QueuedFilm:
-    """A film of a study.
-
-    Attributes:
-        film: Its SOP Instance UID.
-        state: "waiting", "graded", "refused" or "faulty".
-        attempts: How often work on it began and did not end.
-        content: The file, or None where it was deleted.
-        corrections: How often its header was corrected.
-    """
-
-    film: str
-    state: str
-    attempts: int
-    content: bytes | None = field(repr=False)
-    corrections: int = 0
-
-
-@dataclass(frozen=True)
-class KeptFilm:
-    """A film that came before, with its digests.
-
-    Attributes:
-        content: The file.
-        digests: Its digests.
-    """
-
-    content: bytes = field(repr=False)
-    digests: Digests
-
-
-@dataclass(frozen=True)
-class Object:
-    """An object that goes to the archive.
-
-    Attributes:
-        object: Its SOP Instance UID.
-        kind: "sr" or "sc".
-        content: The DICOM file.
-        attempts: How often sending failed.
-    """
-
-    object: str
-    kind: str
-    content: bytes = field(repr=False)
-    attempts: int = 0
-
-
-@dataclass(frozen=True)
-class Answered:
-    """The answer that a study has.
-
-    Attributes:
-        revision: The revision of the model; "" where there was none, or more than one.
-        knees: The knees as JSON values.
-    """
-
-    revision: str
-    knees: Sequence[dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What the grading of a study gave.
-
-    Attributes:
-        outcomes: State and reason of each film, by its UID.
-        revision: The revision of the model.
-        knees: The knees as JSON values, for later comparisons and for the worklist.
-        objects: What goes to the archive.
-    """
-
-    outcomes: dict[str, tuple[str, str]]
-    revision: str
-    knees: Sequence[dict[str, Any]]
-    objects: Sequence[Object]
 
 
 class Queue(Disk):

@@ -20,7 +20,7 @@ from pydicom.uid import (
 from flask_app import archive, create_app
 from flask_app.guards import new_key
 from flask_app.node.digests import Digests
-from flask_app.node.queue import Answer
+from flask_app.node.records import Answer
 from flask_app.node.retention import sweep
 from kneeoa_hub.archive.dicomweb import FoundFilm, Service
 from kneeoa_hub.cli import main
