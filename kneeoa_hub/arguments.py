@@ -2,6 +2,7 @@
 
 import operator
 import os
+import reprlib
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -21,7 +22,7 @@ def check_count(name: str, value: Any, least: int = 0, most: int = MOST) -> None
         right = False
     if not right:
         raise SettingsError(
-            f"{name}={value!r:.50} is not a whole number from {least} to {most}; give one, as {name}=2."
+            f"{name}={shown(value)} is not a whole number from {least} to {most}; give one, as {name}=2."
         )
 
 
@@ -46,6 +47,14 @@ def checked_paths(name: str, value: Any) -> list[str]:
     """Return an argument that names one file or several, see `checked_path`."""
     several = value if isinstance(value, Iterable) and not isinstance(value, str | bytes | Path) else [value]
     return [checked_path(name, one) for one in several]
+
+
+def shown(value: Any) -> str:
+    """Return a value as it stands in an error: shortened, where it is long."""
+    try:
+        return reprlib.repr(value)
+    except ValueError:  # Python writes no number of thousands of digits
+        return "a value of such large numbers"
 
 
 def kind_of(value: Any) -> str:

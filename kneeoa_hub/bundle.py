@@ -10,6 +10,7 @@ from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+from .arguments import shown
 from .errors import BundleError, BundleIncomplete, BundleUnsupported, SettingsError
 from .files import is_file_name
 from .grades import LABELS, NUM_GRADES
@@ -101,7 +102,7 @@ class Conformal:
             return self
         if not isinstance(level, Real) or level not in known:
             raise SettingsError(
-                f"The level {level!r:.50} is not among those of this bundle: {', '.join(map(str, sorted(known)))}."
+                f"The level {shown(level)} is not among those of this bundle: {', '.join(map(str, sorted(known)))}."
             )
         return replace(self, level=level, threshold=known[level])
 

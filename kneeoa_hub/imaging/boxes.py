@@ -1,10 +1,10 @@
 """Boxes that a caller gives, checked before anything is graded in them."""
 
-import reprlib
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from numbers import Real
 
+from ..arguments import shown
 from ..errors import FilmError
 from .film import Film
 from .letterbox import Box
@@ -22,7 +22,7 @@ def checked_boxes(boxes: Sequence[Sequence[float]], film: Film) -> tuple[Box, ..
     Callers give boxes in whole pixels of the film as it was given.
     """
     if not isinstance(boxes, Iterable):
-        raise FilmError(f"boxes={reprlib.repr(boxes)} is not a list; give [(left, top, right, bottom), ...].")
+        raise FilmError(f"boxes={shown(boxes)} is not a list; give [(left, top, right, bottom), ...].")
     given = list(islice(boxes, MOST_BOXES + 1))
     if len(given) > MOST_BOXES:
         raise FilmError(f"There are over {MOST_BOXES} boxes for one film; give one for each of its knees.")
@@ -33,9 +33,9 @@ def checked_boxes(boxes: Sequence[Sequence[float]], film: Film) -> tuple[Box, ..
 
 
 def _checked_box(box: object, film: Film) -> Box:
-    edges = tuple(box) if isinstance(box, Iterable) else ()
+    edges = tuple(islice(box, 5)) if isinstance(box, Iterable) else ()
     if len(edges) != 4 or not all(_is_edge(edge) for edge in edges):
-        raise FilmError(f"The box {_shown(box)} is not four numbers; give boxes=[(left, top, right, bottom), ...].")
+        raise FilmError(f"The box {shown(box)} is not four numbers; give boxes=[(left, top, right, bottom), ...].")
     left, top, right, bottom = map(int, edges)
     height, width = film.as_given.shape
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
@@ -51,10 +51,3 @@ def _is_edge(edge: object) -> bool:
         return isinstance(edge, Real) and -MOST < float(edge) < MOST
     except OverflowError:
         return False
-
-
-def _shown(box: object) -> str:
-    try:
-        return reprlib.repr(box)
-    except ValueError:  # Python writes no number of thousands of digits
-        return "of such large numbers"

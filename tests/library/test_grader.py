@@ -247,7 +247,8 @@ WRONG_ARGUMENTS = {
     "boxes": lambda grader, film: grader.grade_batch([film], boxes=7),
     "box": lambda grader, film: grader.grade(film, boxes=[None]),
     "many boxes": lambda grader, film: grader.grade(film, boxes=[(0, 0, 200, 200)] * 200),
-    "many threads": lambda _, __: from_pretrained(threads=10**12),
+    "many threads": lambda _, __: from_pretrained(threads=10**5000),
+    "a level of many digits": lambda _, __: from_pretrained(level=10**5000),
     "letters": lambda grader, film: grader.grade(film, boxes="40,60,340,380"),
     "a list": lambda grader, _: grader.grade([[0, 1], [2, 3]]),
     "a tag": lambda grader, _: kneeoa_hub.push(grader.bundle.folder, "./hub", tag=5),  # type: ignore[arg-type]
