@@ -68,6 +68,8 @@ def fitting_bits(cells: np.ndarray, said: Bits) -> Bits:
         said = replace(said, stored=max(used, said.stored), high=max(used, said.stored) - 1)
     whole = replace(said, stored=width - said.low, high=width - 1)
     others = (replace(said, signed=not said.signed), whole, replace(whole, signed=not said.signed))
+    if not said.low and not said.signed and used <= said.stored:
+        others = others[:1]  # the values of a whole cell are the same
     plain = _plain(rows)
     best, steps = said, _steps(rows, plain, said)
     for other in dict.fromkeys(others):
