@@ -222,6 +222,16 @@ def test_a_member_that_is_damaged_or_names_another_place_does_not_join(
 
 
 @pytest.mark.keras
+@pytest.mark.parametrize("content", ["[]", '{"a": 1}', "{"])
+def test_a_list_of_seen_films_that_is_none_is_one_clear_error(tmp_path: Path, content: str) -> None:
+    from tuning.training.joining import seen_films
+
+    (tmp_path / "seen.json").write_text(content, "utf-8")
+    with pytest.raises(DataError, match=r"seen\.json"):
+        seen_films(tmp_path, tmp_path, {"a"})
+
+
+@pytest.mark.keras
 @pytest.mark.parametrize("damage", ["probabilities", "grades", "cut", "shape"])
 def test_answers_of_a_trial_that_are_none_are_one_clear_error(tmp_path: Path, damage: str) -> None:
     from tuning.searching.answers import ANSWERS, keep_answers, read_answers

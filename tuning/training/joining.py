@@ -102,7 +102,7 @@ def earlier_test_evaluations(joining: Sequence[JoiningMember]) -> int:
 def count_test_evaluations(training: Path) -> int:
     """Return how often the weights in a training's folder were measured on their test films."""
     path = training / TEST_EVALUATIONS
-    return int(steps.read_json(path)) if path.exists() else 0
+    return steps.typed(int, steps.read_json(path), path) if path.exists() else 0
 
 
 def training_films(audit: Path, datasets: Collection[str] = ()) -> list[str]:
@@ -110,6 +110,12 @@ def training_films(audit: Path, datasets: Collection[str] = ()) -> list[str]:
     return sorted(
         film.sha256 for film in read_films(audit) if film.trains and film.dataset in (datasets or film.dataset)
     )
+
+
+def _listed(training: Path) -> dict[str, tuple[str, ...]]:
+    """Return the films of each member of a training; none in one of an earlier release. Raises DataError."""
+    path = training / SEEN
+    return steps.typed(dict[str, tuple[str, ...]], steps.read_json(path), path) if path.exists() else {}
 
 
 def seen_films(training: Path, audit: Path, members: Set[str]) -> frozenset[str]:
@@ -120,7 +126,7 @@ def seen_films(training: Path, audit: Path, members: Set[str]) -> frozenset[str]
         audit: The folder of its audit, for members whose films are not listed.
         members: The names of the members.
     """
-    listed = steps.read_json(training / SEEN) if (training / SEEN).exists() else {}
+    listed = _listed(training)
     unlisted = frozenset() if members <= listed.keys() else frozenset(training_films(audit))
     return unlisted.union(*(listed[name] for name in members if name in listed))
 
@@ -191,7 +197,7 @@ def _of_training(weights: Path, audit: Path) -> JoiningMember:
         raise DataError(f"{weights} is not a member of a training; choose among {names} in that folder.")
     member = files[weights]
     # Before seen.json was written, a training saw the films of its own audit alone.
-    listed = steps.read_json(folder / SEEN) if (folder / SEEN).exists() else {}
+    listed = _listed(folder)
     own = listed[member.name] if member.name in listed else training_films(steps.find_input(folder, "audit"))
     seen = frozenset(own)
     _check_knees(weights, seen, audit, older=bool(member.origin))
