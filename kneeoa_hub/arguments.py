@@ -15,7 +15,14 @@ MOST = 1024
 
 
 def check_count(name: str, value: Any, least: int = 0, most: int = MOST) -> None:
-    """Raise SettingsError for an argument that is not a whole number from `least` to `most`; a numpy integer is one."""
+    """Raise SettingsError for an argument that is not a whole number from `least` to `most`; a numpy integer is one.
+
+    Args:
+        name: The argument's name.
+        value: What was given.
+        least: The smallest number that is allowed.
+        most: The largest one.
+    """
     try:
         right = not isinstance(value, bool) and least <= operator.index(value) <= most
     except TypeError:

@@ -63,7 +63,16 @@ class SmallFields(route_utils.GradioMultiPartParser):
     """Gradio's parser of forms, with a bound on fields that are no files."""
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
-        """Take a piece of a part. Raises MultiPartException for a field of over FIELD_BYTES."""
+        """Take a piece of a part.
+
+        Args:
+            data: The bytes in which the piece is.
+            start: Where it begins.
+            end: Where it ends.
+
+        Raises:
+            MultiPartException: A field has over FIELD_BYTES.
+        """
         super().on_part_data(data, start, end)
         if self._current_part.file is None and len(self._current_part.data) > FIELD_BYTES:
             raise MultiPartException(f"A field of the form exceeds its maximum allowed size of {FIELD_BYTES} bytes.")
