@@ -2,7 +2,7 @@
 
 import pickle
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
@@ -103,7 +103,7 @@ def grade_dataset(
     sources, folder = checked_paths("source", source), checked_path("out", out)
     check_count("films_per_part", films_per_part, 1, MOST_FILMS_A_PART)
     check_count("workers", workers or 0)
-    ray = _ray()
+    ray = imported_ray()
     archive = archive_of(sources)
     for note in archive.notes:
         print(escape_for_terminal(note), file=sys.stderr)
@@ -152,7 +152,7 @@ def _grade_parts(
     failed = 0
     with tqdm(total=sum(len(part.films) for part in parts), unit="film", disable=None, file=sys.stderr) as bar:
         try:
-            with closing(on_actors(ray, parts, workers, _PartGrader, (files, options, force))) as done:
+            with closing(on_actors(ray, parts, workers, PartGrader, (files, options, force))) as done:
                 for row in done:
                     if row["error"]:
                         raise pickle.loads(row["error"])
@@ -167,7 +167,7 @@ def _grade_parts(
 
 def on_actors(
     ray: Any, parts: Sequence[Part], workers: int, actor: type, given: tuple[Any, ...]
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """Hand parts out to actors, and yield what these return for each part.
 
     Args:
@@ -191,7 +191,7 @@ def on_actors(
     yield from done.iter_rows()
 
 
-class _PartGrader:
+class PartGrader:
     """An actor: a grader, which turns parts into files.
 
     It returns its errors. If it raised them, Ray would return the text of a traceback in place of the error.
@@ -228,7 +228,7 @@ class _PartGrader:
         return grader
 
 
-def _ray() -> Any:
+def imported_ray() -> Any:
     """Import Ray, which then reports to nobody. Raises MissingExtra."""
     quiet_ray()
     try:

@@ -87,7 +87,7 @@ def grading_actor() -> int | None:
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             name = (process / "cmdline").read_bytes()
-            if name.startswith(b"ray::") and b"_PartGrader" in name and b"__init__" not in name:
+            if name.startswith(b"ray::") and b"PartGrader" in name and b"__init__" not in name:
                 return int(process.name)
     return None
 

@@ -103,7 +103,7 @@ def test_a_table_of_films_is_read_in_bounded_memory_and_a_name_never_gets_the_by
 
 @pytest.mark.parametrize(("given", "message"), [("nowhere.parquet", "can't be read"), ("nothing://films", "listed")])
 def test_a_retry_with_a_mistyped_source_changes_no_answer(given, message, tmp_path, monkeypatch):
-    monkeypatch.setattr(grade, "_ray", SimpleNamespace)
+    monkeypatch.setattr(grade, "imported_ray", SimpleNamespace)
     with pytest.raises(FilmNotFound, match=message):
         kneeoa_hub.grade_dataset(given, tmp_path / "out", retry_failed=True)
     assert not list(tmp_path.iterdir())
@@ -119,7 +119,7 @@ def graded_by(rows: list[dict[str, object]], monkeypatch: pytest.MonkeyPatch) ->
 
     ray = SimpleNamespace(is_initialized=lambda: True, cluster_resources=dict)
     ray.exceptions = SimpleNamespace(RayError=ZeroDivisionError)
-    monkeypatch.setattr(grade, "_ray", lambda: ray)
+    monkeypatch.setattr(grade, "imported_ray", lambda: ray)
     monkeypatch.setattr(grade, "on_actors", answers)
     return given
 
@@ -141,10 +141,10 @@ def test_only_films_of_the_source_count_and_are_graded_again(store, report, grad
 def test_an_error_of_a_worker_is_raised_as_itself(grader, tmp_path, monkeypatch):
     files = GradedFiles(str(tmp_path), grader.revision, 0.9)
     row = {"films": [("a",)], "table": ["nowhere.parquet"], "group": [0], "base": [""], "file": [""]}
-    worker = grade._PartGrader(files, {"address": str(grader.bundle.folder)}, False)
+    worker = grade.PartGrader(files, {"address": str(grader.bundle.folder)}, False)
     (missing,) = worker(row)["error"]
     assert isinstance(pickle.loads(missing), FilmNotFound)
-    (other,) = grade._PartGrader(GradedFiles(str(tmp_path), "another", 0.9), {"address": None}, False)(row)["error"]
+    (other,) = grade.PartGrader(GradedFiles(str(tmp_path), "another", 0.9), {"address": None}, False)(row)["error"]
     assert isinstance(pickle.loads(other), SettingsError)
 
     (tmp_path / "a.png").write_bytes(b"no film")
