@@ -3,6 +3,7 @@
 import pickle
 import tracemalloc
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,9 +17,9 @@ from kneeoa_hub.dataset.parts import Archive, Part, archive_of, contents, rounds
 from kneeoa_hub.errors import DamagedFilm, FilmNotFound, KneeOAError, OutputError, SettingsError
 from kneeoa_hub.report import FilmReport
 
-pa = pytest.importorskip("pyarrow", reason="the extra `ray` is not installed")
-pq = pytest.importorskip("pyarrow.parquet")
-fsspec = pytest.importorskip("fsspec")
+pytestmark = pytest.mark.skipif(
+    not (find_spec("pyarrow") and find_spec("fsspec")), reason="the extra `ray` is not installed"
+)
 
 DAMAGED = DamagedFilm("The film is damaged; send it again.")
 
@@ -26,6 +27,8 @@ DAMAGED = DamagedFilm("The film is damaged; send it again.")
 @pytest.fixture
 def store() -> Iterator[str]:
     """The address of an empty object store."""
+    import fsspec
+
     yield "memory://answers"
     fsspec.filesystem("memory").rm("/answers", recursive=True)
 
@@ -36,6 +39,9 @@ def report(grader: kneeoa_hub.KneeGrader, films: dict[str, Path]) -> FilmReport:
 
 
 def test_films_in_an_object_store_that_are_graded_again_keep_the_other_answers_of_their_file(store, report):
+    import fsspec
+    import pyarrow.parquet as pq
+
     files = GradedFiles(store, "1", 0.9)
     assert files.write("part-a.parquet", [("good", report), ("bad", DAMAGED), ("worse", DAMAGED)]) == 2
     before = files.finished()
@@ -57,6 +63,8 @@ def test_films_in_an_object_store_that_are_graded_again_keep_the_other_answers_o
 
 
 def test_a_store_that_fails_or_holds_other_bytes_is_an_error_of_output(store, monkeypatch):
+    import fsspec
+
     files = GradedFiles(store, "1", 0.9)
     fsspec.filesystem("memory").pipe_file("/answers/part-a.parquet", b"no table")
     with pytest.raises(OutputError, match=r"part-a.parquet can't be read as answers"):
@@ -80,6 +88,9 @@ def test_films_that_failed_are_graded_again_into_their_file_and_two_workers_neve
 
 
 def test_a_table_of_films_is_read_in_bounded_memory_and_a_name_never_gets_the_bytes_of_another(tmp_path):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     path = tmp_path / "films.parquet"
     names = [f"film-{number}" for number in range(4096)]
     table = pa.table({"film": names, "content": [b"" if name == "film-9" else name.encode() * 400 for name in names]})
