@@ -27,7 +27,7 @@ from kneeoa_hub.imaging.decode import FilmInput, decode
 from kneeoa_hub.imaging.phantom import knee_film, write_films
 
 from .load import dicom
-from .speed.figure import ROOT, Machine, cores, in_turns, machine, seconds, write_figures
+from .speed.figure import ROOT, Machine, cores, ended, in_turns, machine, seconds, write_figures
 
 SIDES = (224, 512, 1024, 2048, 4096)
 """Pixels of the sides of square films."""
@@ -37,6 +37,8 @@ COUNTS = (1, 10, 100, 1000, 10000)
 """Films of a folder."""
 FILMS_DRAWN = 500
 ROUNDS, REPEATS = 5, 3
+SAME_SCALE = 3
+"""A second line whose highest value is more than this many times the first one's has an axis of its own."""
 LOOK_SECONDS = 0.2
 """The memory of a command is read this often."""
 
@@ -184,19 +186,25 @@ def _short(value: float) -> str:
 
 
 def plot(curves: Sequence[Curve], path: Path) -> None:
-    """Draw each curve in a panel, with what part of it each point is."""
+    """Draw each curve in a panel with its second line."""
     from tuning.evaluation.plots import COLOUR, DPI, SECOND_COLOUR, pyplot
 
     figure, axes = pyplot().subplots(1, len(curves), figsize=(3.6 * len(curves), 3.6))
     for axis, curve in zip(axes, curves, strict=True):
         at = [point.at for point in curve.points]
         axis.plot(at, [point.value for point in curve.points], "o-", color=COLOUR, label=curve.value)
-        axis.plot(at, [point.part for point in curve.points], "s--", color=SECOND_COLOUR, label=curve.part)
-        axis.set(xscale="log", yscale="log", xlabel=curve.name)
+        apart = max(point.part for point in curve.points) > SAME_SCALE * max(point.value for point in curve.points)
+        second = axis.twinx() if apart or curve.part.startswith("MB") else axis
+        second.plot(at, [point.part for point in curve.points], "s--", color=SECOND_COLOUR, label=curve.part)
+        axis.set(xscale="log", xlabel=curve.name, ylabel=curve.value)
+        axis.set_ylim(0)
+        if second is not axis:
+            second.set(ylabel=curve.part, ylim=(0, None))
         axis.set_xticks(at, [f"{one:,}" for one in at], fontsize=7)
         axis.minorticks_off()
         axis.grid(alpha=0.25)
-        axis.legend(fontsize=7)
+        lines = axis.get_lines() if second is axis else [*axis.get_lines(), *second.get_lines()]
+        axis.legend(handles=lines, fontsize=7, loc="center right")
     figure.tight_layout()
     figure.savefig(path, dpi=DPI)
     pyplot().close(figure)
@@ -210,7 +218,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     where, grader = machine(), from_pretrained(threads=1)
     curves = [by_size(grader), by_knees(grader), by_threads(), by_films(given.most_films)]
-    document = {"machine": asdict(where), "revision": grader.revision, "curves": [asdict(one) for one in curves]}
+    document = {"machine": asdict(ended(where)), "revision": grader.revision, "curves": [asdict(one) for one in curves]}
     write_figures(given.out, "curves", document, table(curves, where))
     plot(curves, given.out / "curves.png")
     return 0

@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from .load import LARGE, SMALL, films
-from .speed.figure import ROOT, write_figures
+from .speed.figure import ROOT, Machine, ended, machine, write_figures
 from .speed.warm import two_knees
 
 ROUNDS, FILMS_A_ROUND = 3, 20
@@ -108,12 +108,12 @@ def _part(file: str, name: str) -> str:
 
 def _name(file: str, name: str) -> str:
     if file == "~":
-        return name.strip("<>")
+        return name.strip("<>").partition(" at 0x")[0]
     place = Path(file)
     return f"{place.parent.name}/{place.name}: {name}"
 
 
-def table(profiles: Sequence[Profile]) -> str:
+def table(profiles: Sequence[Profile], where: Machine) -> str:
     """Return the parts of each kind of film before and now, and then the longest functions of now, as Markdown."""
     lines = ["Milliseconds of processor time for one warm film on one thread, under the profiler.", ""]
     for kind in dict.fromkeys(one.film for one in profiles):
@@ -126,7 +126,7 @@ def table(profiles: Sequence[Profile]) -> str:
         lines += [f"| {kind}, now: functions with the most time of their own | ms |", "|---|---|"]
         lines += [f"| `{name}` | {own:.1f} |" for name, own in found["now"].longest]
         lines.append("")
-    return "\n".join(lines)
+    return "\n".join([*lines, f"Measured on {where.cores} cores, {where.processor}, load {where.load_before:.1f}.\n"])
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -136,7 +136,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for profile.json and profile.md")
     asked = parser.parse_args(arguments)
     checkouts = {"now": ROOT} | ({"before": asked.before.resolve()} if asked.before else {})
-    chosen = []
+    where, chosen = machine(), []
     with TemporaryDirectory() as folder:
         paths = {SMALL: Path(folder) / "knee.png", f"{LARGE}, two knees": Path(folder) / "knees.dcm"}
         for path, content in zip(paths.values(), (films()[SMALL], two_knees()), strict=True):
@@ -146,7 +146,8 @@ def main(arguments: list[str] | None = None) -> None:
             for versions in zip(*rounds, strict=True):
                 middle = statistics.median_low([one.total for one in versions])
                 chosen.append(next(one for one in versions if one.total == middle))
-    write_figures(asked.out, "profile", [asdict(one) for one in chosen], table(chosen))
+    document = {"machine": asdict(ended(where)), "profiles": [asdict(one) for one in chosen]}
+    write_figures(asked.out, "profile", document, table(chosen, where))
 
 
 if __name__ == "__main__":

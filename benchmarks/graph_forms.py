@@ -9,7 +9,7 @@ processor.
 
 import argparse
 import statistics
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -19,9 +19,12 @@ import numpy as np
 import onnxruntime
 
 from kneeoa_hub import from_pretrained
+from kneeoa_hub.bundle import read_bundle
+from kneeoa_hub.imaging.decode import decode
+from kneeoa_hub.imaging.letterbox import network_input
 from kneeoa_hub.imaging.phantom import knee_film
 
-from .speed.figure import BUNDLE, in_turns, seconds, write_figures
+from .speed.figure import BUNDLE, Machine, ended, in_turns, machine, seconds, write_figures
 
 ROUNDS, PASSES = 7, 10
 KNEES_A_GRADE = 4
@@ -116,17 +119,17 @@ def _answers(session: onnxruntime.InferenceSession, images: np.ndarray) -> np.nd
 
 def _knees() -> np.ndarray:
     """Return synthetic knees of every grade as the network sees them: float32 [N,H,W,1]."""
-    grader = from_pretrained(threads=1)
-    seen: list[np.ndarray] = []
-    run = grader.network.run
-    grader.network.run = lambda images: (seen.append(images), run(images))[1]  # type: ignore[method-assign]
+    grader, config = from_pretrained(threads=1), read_bundle(BUNDLE).config.input
+    knees = []
     for grade in range(5):
         for seed in range(KNEES_A_GRADE):
-            grader.grade(knee_film(grade, seed).pixels, force=True)
-    return np.concatenate(seen)
+            film = decode(knee_film(grade, seed).pixels)
+            screening = grader.screener(film)
+            knees += [network_input(screening.film.pixels, region, config) for region in screening.graded]
+    return np.stack(knees)
 
 
-def table(forms: list[Form]) -> str:
+def table(forms: Sequence[Form], where: Machine) -> str:
     """Return the forms as Markdown."""
     lines = [
         "| form of the network | MB | ms to open | ms a knee | greatest change of a probability |",
@@ -134,6 +137,7 @@ def table(forms: list[Form]) -> str:
     ]
     for one in forms:
         lines.append(f"| {one.name} | {one.megabytes:.1f} | {one.opening:.0f} | {one.passing:.1f} | {one.change:.2g} |")
+    lines += ["", f"Measured on {where.cores} cores, {where.processor}, load {where.load_before:.1f}."]
     return "\n".join(lines) + "\n"
 
 
@@ -141,10 +145,11 @@ def main(arguments: list[str] | None = None) -> None:
     """Write each form, measure all, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for graph_forms.json and graph_forms.md")
-    asked = parser.parse_args(arguments)
+    asked, where = parser.parse_args(arguments), machine()
     with TemporaryDirectory() as folder:
         forms = measure(written(Path(folder)))
-    write_figures(asked.out, "graph_forms", [asdict(one) for one in forms], table(forms))
+    document = {"machine": asdict(ended(where)), "forms": [asdict(one) for one in forms]}
+    write_figures(asked.out, "graph_forms", document, table(forms, where))
 
 
 if __name__ == "__main__":

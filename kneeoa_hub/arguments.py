@@ -15,13 +15,16 @@ MOST = 1024
 
 
 def check_count(name: str, value: Any, least: int = 0, most: int = MOST) -> None:
-    """Raise SettingsError for an argument that is not a whole number from `least` to `most`; a numpy integer is one.
+    """Check an argument that is a whole number, such as an int or an integer of NumPy.
 
     Args:
         name: The argument's name.
         value: What was given.
-        least: The smallest number that is allowed.
-        most: The largest one.
+        least: The least value that it may have.
+        most: The greatest one.
+
+    Raises:
+        SettingsError: It is no whole number, or is out of bounds.
     """
     try:
         right = not isinstance(value, bool) and least <= operator.index(value) <= most

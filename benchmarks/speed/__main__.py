@@ -12,12 +12,11 @@ import argparse
 import json
 import sys
 import time
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from importlib import import_module
-from os import getloadavg
 from pathlib import Path
 
-from .figure import ROOT, Figure, Machine, machine
+from .figure import ROOT, Figure, Machine, ended, machine
 
 MODULES = ("start", "warm", "folder", "serving", "size", "demo")
 EVIDENCE, PAGE = ROOT / "docs" / "evidence" / "speed", ROOT / "docs" / "benchmarks.md"
@@ -45,7 +44,7 @@ def main() -> int:
             print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             continue
         document = {
-            "machine": asdict(replace(here, load_after=getloadavg()[0])),
+            "machine": asdict(ended(here)),
             "seconds": round(time.monotonic() - begun, 1),
             "figures": [asdict(one) for one in figures],
         }
@@ -89,14 +88,15 @@ def table(folder: Path) -> str:
                 f" {number(one.other)} {one.unit} | {number(one.ratio)}{spread} | {number(one.floor)}{mark} |"
                 f" {number(one.aim)} |"
             )
-    loads = [load for where, _ in read(folder).values() for load in (where.load_before,)]
+    loads = [where.load_before for where, _ in read(folder).values()]
     busy = f" Load average of the machine before each figure: {min(loads):.1f} to {max(loads):.1f}." if loads else ""
     return "\n".join(lines) + f"\n\nMeasured on {'; '.join(machines) or 'no machine yet'}.{busy}"
 
 
 def number(value: float) -> str:
     """Return a number with three digits that count."""
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 0.2 else 3
+    return f"{value:,.{digits}f}"
 
 
 def pasted(page: str, text: str) -> str:

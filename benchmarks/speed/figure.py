@@ -6,7 +6,7 @@ import platform
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 MOST_SECONDS = 50
@@ -60,14 +60,14 @@ class Machine:
         processor: Its name, as Linux says.
         cores: Cores that the run could use.
         load_before: Load average of the last minute when the run began. On an idle machine it is near 0.
-        load_after: The same at its end; it holds the run itself.
+        load_after: The same at its end; it holds the run itself. None where nobody looked.
         python: Version of Python.
     """
 
     processor: str
     cores: int
     load_before: float
-    load_after: float = 0.0
+    load_after: float | None = None
     python: str = field(default_factory=platform.python_version)
 
 
@@ -84,15 +84,34 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def in_turns(measures: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
-    """Call each measure in turn, for so many rounds after one that only warms up; return what each gave.
+def ended(where: Machine) -> Machine:
+    """Return the machine with its load at the end of a run."""
+    return replace(where, load_after=os.getloadavg()[0])
 
-    On a machine that is slow or busy there are fewer rounds: none begins after MOST_SECONDS but the first that counts.
+
+def in_turns(
+    measures: Mapping[str, Callable[[], float]],
+    rounds: int,
+    most_seconds: float = MOST_SECONDS,
+    *,
+    warm_up: bool = True,
+) -> dict[str, list[float]]:
+    """Call each measure in turn, in several rounds.
+
+    Args:
+        measures: What to call, by name.
+        rounds: How many rounds count. On a machine that is slow or busy there are fewer: none but the first begins
+            after most_seconds.
+        most_seconds: See rounds.
+        warm_up: Whether a round comes first that does not count.
+
+    Returns:
+        What each measure gave in each round.
     """
     found: dict[str, list[float]] = {name: [] for name in measures}
     begun = time.monotonic()
-    for number in range(rounds + 1):
-        if number > 1 and time.monotonic() - begun > MOST_SECONDS:
+    for number in range(0 if warm_up else 1, rounds + 1):
+        if number > 1 and time.monotonic() - begun > most_seconds:
             break
         for name, measure in measures.items():
             value = measure()

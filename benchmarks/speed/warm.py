@@ -68,7 +68,12 @@ def two_knees() -> bytes:
 
 
 class _Least:
-    """Decoders, Pillow and onnxruntime with its own settings: nothing is looked for, checked or explained."""
+    """Decoders, Pillow and onnxruntime with its own settings: nothing is looked for, checked or explained.
+
+    A large film is thinned first: every network sees fewer pixels than are left.
+    """
+
+    THINNED = 4
 
     def __init__(self) -> None:
         import onnxruntime
@@ -85,7 +90,8 @@ class _Least:
     def of_dicom(self, path: Path) -> None:
         import pydicom
 
-        pixels = Image.fromarray(pydicom.dcmread(path).pixel_array.astype(np.float32))
+        film = pydicom.dcmread(path).pixel_array
+        pixels = Image.fromarray(film[:: self.THINNED, :: self.THINNED].astype(np.float32))
         for name, knees in (("locator", 1), ("gate", 2), ("model", 2)):
             self._run(name, pixels, knees)
 

@@ -66,12 +66,12 @@ class SmallFields(route_utils.GradioMultiPartParser):
         """Take a piece of a part.
 
         Args:
-            data: The bytes in which the piece is.
-            start: Where it begins.
+            data: The bytes that hold it.
+            start: Where it begins in them.
             end: Where it ends.
 
         Raises:
-            MultiPartException: A field has over FIELD_BYTES.
+            MultiPartException: The part is a field of over FIELD_BYTES.
         """
         super().on_part_data(data, start, end)
         if self._current_part.file is None and len(self._current_part.data) > FIELD_BYTES:

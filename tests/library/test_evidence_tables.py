@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import pytest
 
-from benchmarks import ablation, cross_domain
+from benchmarks import ablation, archive, cross_domain, curves, film_profile, graph_forms
+from benchmarks.speed.figure import Machine
 from kneeoa_hub.card.sources import title
 from kneeoa_hub.card.text import figure
 from kneeoa_hub.evidence import Estimate
@@ -89,6 +90,37 @@ def test_a_table_beside_its_figures_is_made_of_them(name, benchmark):
     assert (DOCS / "evidence" / f"{name}.md").read_text("utf-8") == table
 
 
+@pytest.mark.parametrize("name", ["curves/curves", "archive/archive", "profile/profile", "profile/graph_forms"])
+def test_a_measured_table_is_made_of_its_figures(name):
+    document = json.loads((DOCS / "evidence" / f"{name}.json").read_text("utf-8"))
+    where = from_json(Machine, document["machine"])
+    if name == "curves/curves":
+        table = curves.table(from_json(tuple[curves.Curve, ...], document["curves"]), where)
+    elif name == "archive/archive":
+        rows = from_json(tuple[archive.Projected, ...], document["projected"])
+        measured = from_json(archive.Measured, document["seconds"])
+        table = archive.table(measured, rows, where, document["dollars_a_core_hour"])
+        assert archive.project(measured, document["dollars_a_core_hour"]) == list(rows)
+    elif name == "profile/profile":
+        table = film_profile.table(from_json(tuple[film_profile.Profile, ...], document["profiles"]), where)
+    else:
+        table = graph_forms.table(from_json(tuple[graph_forms.Form, ...], document["forms"]), where)
+    assert (DOCS / "evidence" / f"{name}.md").read_text("utf-8") == table
+
+
+def test_the_times_of_the_parts_are_those_of_the_profile():
+    document = json.loads((DOCS / "evidence" / "profile" / "profile.json").read_text("utf-8"))
+    networks = next(iter(film_profile.PARTS))
+    parts = [(one["parts"][networks], one["total"]) for one in document["profiles"]]
+    now, before, now_large, before_large = parts
+    order = (before, now, before_large, now_large)
+    for name, values in (
+        ("the networks", [networks for networks, _ in order]),
+        ("everything beside them", [total - networks for networks, total in order]),
+    ):
+        assert f"| {name} | {' | '.join(f'{one:.1f}' for one in values)} |" in PAGE
+
+
 def test_the_figures_of_the_five_networks_are_those_of_their_evidence():
     metrics = json.loads((DOCS / "evidence" / "versions" / "five-networks.json").read_text("utf-8"))["metrics"]
     (row,) = [line for line in PAGE.splitlines() if line.startswith("| the five as a version")]
@@ -136,3 +168,7 @@ def test_the_figures_of_speed_are_those_of_their_evidence():
     from benchmarks.speed import __main__ as speed
 
     assert speed.pasted(PAGE, speed.table(speed.EVIDENCE)) == PAGE
+    start = speed.read(speed.EVIDENCE)["start"][1][0]
+    assert f"[{speed.number(start.value)} {start.unit}](docs/benchmarks.md" in (DOCS.parent / "README.md").read_text(
+        "utf-8"
+    )
