@@ -33,7 +33,7 @@ GRACE_SECONDS = 40
 PACKAGES = ("pydicom", "pynetdicom", "highdicom")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("flask_app.node")
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -45,7 +45,10 @@ class DeadLetters:
     days: float
 
     def bury(self, name: str, content: bytes) -> None:
-        """Keep a film under a pseudonym. A disk that does not take it is logged, since the queue has the film too."""
+        """Keep a film under the pseudonyms of its study and of itself.
+
+        A disk that does not take it is logged, since the queue has the film too.
+        """
         folder = self.queue / FOLDER
         try:
             folder.mkdir(mode=0o700, exist_ok=True)

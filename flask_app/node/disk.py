@@ -30,7 +30,7 @@ CREATE TABLE IF NOT EXISTS films (
 CREATE TABLE IF NOT EXISTS objects (
     object TEXT PRIMARY KEY, study TEXT NOT NULL REFERENCES studies, kind TEXT NOT NULL, made_at REAL NOT NULL,
     state TEXT NOT NULL, reason TEXT NOT NULL DEFAULT '', attempts INTEGER NOT NULL DEFAULT 0, next_at REAL NOT NULL,
-    sent_at REAL, content BLOB NOT NULL, begun INTEGER NOT NULL DEFAULT 0);
+    sent_at REAL, content BLOB NOT NULL, begun INTEGER NOT NULL DEFAULT 0, asked_at REAL NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS audit (at REAL NOT NULL, who TEXT NOT NULL, action TEXT NOT NULL, subject TEXT NOT NULL);
 CREATE INDEX IF NOT EXISTS films_by_study ON films (study);
 CREATE INDEX IF NOT EXISTS studies_by_due ON studies (due_at) WHERE due_at IS NOT NULL;
@@ -45,6 +45,7 @@ ADDED = (
     ("films", "pixels", "TEXT NOT NULL DEFAULT ''"),
     ("films", "corrections", "INTEGER NOT NULL DEFAULT 0"),
     ("objects", "begun", "INTEGER NOT NULL DEFAULT 1"),  # what waited in an older queue may have been sent
+    ("objects", "asked_at", "REAL NOT NULL DEFAULT 0"),
 )
 """Table, name and type of the columns that the queue of an older version lacks."""
 

@@ -97,7 +97,8 @@ class StudyGrader:
                 named = self._check(film, film.content, patient)
                 report = self._graded(film, film.content)
             except FilmError as error:
-                self._dead.bury(self._queue.pseudonyms.of(film.film), film.content)
+                hide = self._queue.pseudonyms.of
+                self._dead.bury(f"{hide(study.study)}-{hide(film.film)}", film.content)
                 outcomes[film.film] = "faulty", error.message
                 continue
             patient = named
@@ -168,7 +169,12 @@ class StudyGrader:
             with quiet_logs(), quiet_warnings():
                 previous = pydicom.dcmread(io.BytesIO(before)) if before else None
             edition = " ".join(filter(None, (one.edition for one in graded)))
-            made = [("sr", structured_report([one.content for one in graded], report, previous, edition))]
+            films = [one.content for one in graded]
+            newest = structured_report(films, report, previous, edition)
+            if previous and self._queue.had_replaced(newest.SOPInstanceUID, previous.SOPInstanceUID):
+                again = f"{edition} after {previous.SOPInstanceUID}"  # a comparison says again what it said before
+                newest = structured_report(films, report, previous, again)
+            made = [("sr", newest)]
             if self._capture:
                 used = [graded[place] for place in sorted(set(report.sources))]
                 made += [("sc", secondary_capture(one.content, one.report, one.edition)) for one in used]

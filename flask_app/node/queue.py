@@ -109,11 +109,9 @@ class Queue(Disk):
         """
         now = self.clock()
         with self.transaction() as database:
-            due, newest = database.execute(
-                "SELECT due_at, (SELECT max(made_at) FROM objects WHERE study = ?) FROM studies WHERE study = ?",
-                (study.study, study.study),
-            ).fetchone()
-            final, made_at = due == study.due_at, max(now, (newest or 0) + AFTER)
+            before = _study(database, study.study)
+            ((newest,),) = database.execute("SELECT max(made_at) FROM objects WHERE study = ?", (study.study,))
+            final, made_at = before["due_at"] == study.due_at, max(now, (newest or 0) + AFTER)
             for film, (state, reason) in answer.outcomes.items():
                 if state == "faulty" and not final:
                     continue
@@ -124,6 +122,7 @@ class Queue(Disk):
                 "UPDATE studies SET answered_at = ?, revision = ?, knees = ? WHERE study = ?",
                 (now, answer.revision, json.dumps(list(answer.knees)), study.study),
             )
+            _compare_again(database, before, _study(database, study.study), now)
             database.execute(
                 "UPDATE studies SET due_at = NULL WHERE study = ? AND due_at = ?", (study.study, study.due_at)
             )
@@ -175,6 +174,10 @@ class Queue(Disk):
             study,
         )
         return row["content"] if row else None
+
+    def had_replaced(self, name: str, newest: str) -> bool:
+        """Return whether the archive may have a report of this UID already, and the report `newest` in its place."""
+        return name != newest and self.row("SELECT 1 FROM objects WHERE object = ?", name) is not None
 
     def earlier(self, study: Study) -> list[tuple[str, str, list[dict[str, Any]]]]:
         """Return date, revision and knees of the same patient's answered studies before a study, oldest first.
@@ -257,11 +260,16 @@ class Queue(Disk):
         """Make the newest objects of a study that are still here wait to be sent at once, and return how many."""
         with self.transaction() as database:
             return database.execute(
-                "UPDATE objects SET state = 'waiting', attempts = 0, next_at = ?"
+                "UPDATE objects SET state = 'waiting', attempts = 0, next_at = ?, asked_at = ?"
                 " WHERE study = ? AND length(content) > 0 AND state <> 'withdrawn' AND made_at ="
                 " (SELECT max(made_at) FROM objects WHERE study = ? AND state <> 'withdrawn')",
-                (self.clock(), study, study),
+                (self.clock(), self.clock(), study, study),
             ).rowcount
+
+    def newest_request(self) -> float:
+        """Return when a person last asked to send something again that waits, in seconds since 1970; 0 for never."""
+        row = self.row("SELECT max(asked_at) FROM objects WHERE state = 'waiting'")
+        return (row and row[0]) or 0
 
     def note(self, who: str, action: str, subject: str) -> None:
         """Add a line to the audit trail.
@@ -297,13 +305,47 @@ def _correct(
         " attempts = 0, corrections = corrections + 1 WHERE film = ?",
         (*astuple(digests), film, identity.instance),
     )
+    before = _study(database, identity.study)
     if known["state"] != "faulty":
         database.execute(
             "UPDATE studies SET accession = ?, patient = ?, sex = ?, date = ? WHERE study = ?",
             (identity.accession, identity.patient, identity.sex, identity.date, identity.study),
         )
+        _compare_again(database, before, _study(database, identity.study), due_at)
     database.execute(
         "UPDATE films SET state = 'waiting', reason = '' WHERE study = ? AND state = 'faulty' AND reason = ?",
         (identity.study, OTHER_PATIENT),
     )
     database.execute("UPDATE studies SET due_at = ? WHERE study = ?", (due_at, identity.study))
+
+
+def _study(database: Connection, study: str) -> Row:
+    return database.execute("SELECT * FROM studies WHERE study = ?", (study,)).fetchone()
+
+
+def _compare_again(database: Connection, before: Row, after: Row, due_at: float) -> None:
+    """Make the later studies due whose comparison with a study has changed.
+
+    Only studies of a later date become due, so one change cannot go round in a circle. A study stays as it is where it
+    has no knee of the same side, or where the queue no longer has all its films. One that is due already may be in
+    work, and becomes due again.
+
+    Args:
+        database: The database, in a transaction.
+        before: The row of the earlier study before its change.
+        after: Its row now.
+        due_at: The time at which the later studies become due.
+    """
+    if all(before[name] == after[name] for name in ("patient", "sex", "date", "revision", "knees")):
+        return
+    for one in (before, after):
+        if names_patient(one["patient"]) and one["date"]:
+            database.execute(
+                "UPDATE studies SET due_at = max(coalesce(due_at + ?, 0), ?) WHERE patient = ? AND date > ?"
+                " AND answered_at IS NOT NULL AND (? = '' OR sex IN ('', ?))"
+                " AND EXISTS (SELECT 1 FROM json_each(knees) AS now, json_each(?) AS past WHERE"
+                " json_extract(now.value, '$.side') = json_extract(past.value, '$.side'))"
+                " AND NOT EXISTS (SELECT 1 FROM films WHERE films.study = studies.study AND state = 'graded'"
+                " AND content IS NULL)",
+                (AFTER, due_at, one["patient"], one["date"], one["sex"], one["sex"], one["knees"]),
+            )

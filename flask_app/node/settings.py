@@ -26,6 +26,7 @@ USER = re.compile("//[^/]*@")
 IDENTIFIERS = ("hashed", "shown")
 LEAST_PDU = 4096
 DAY_SECONDS = 86400
+MOST_DAYS = 36500
 WITHIN = {
     "port": (0, 65535),
     "associations": (1, 10_000),
@@ -33,6 +34,12 @@ WITHIN = {
     "timeout": (1, DAY_SECONDS),
     "settle": (0, DAY_SECONDS),
     "capture": (0, 1),
+    "max_bytes": (2**20, 2**50),
+    "keep_films": (0, MOST_DAYS),
+    "keep_days": (1, MOST_DAYS),
+    "dead_letters": (0, 2**31),
+    "dead_bytes": (0, 2**50),
+    "dead_days": (0, MOST_DAYS),
 }
 """The smallest and the largest value of numbers that have one."""
 
@@ -138,7 +145,7 @@ class NodeSettings:
         identifiers: "hashed" or "shown": how pages show study, accession and patient.
         max_bytes: Most bytes of the queue's file. Beyond it the node takes no film; the sender tries again.
         keep_films: Days for which the films of an answered study are kept.
-        keep_days: Days for which answers and rows are kept. Earlier studies are compared for so long.
+        keep_days: Days for which answers, rows and the audit trail are kept. Earlier studies are compared for so long.
         dead_letters: Most files in the folder `dead`; older ones are deleted.
         dead_bytes: Most bytes of all files in that folder; older ones are deleted.
         dead_days: Days for which a file in that folder is kept.
@@ -251,10 +258,13 @@ class NodeSettings:
 
     @property
     def allowed(self) -> tuple[Caller, ...]:
-        """Who may send films."""
+        """Who may send films. Raises SettingsError."""
         if not self.callers:
             return (Caller.parse("*@127.0.0.0/8"), Caller.parse("*@::1"))
-        return tuple(Caller.parse(one) for one in self.callers.split(",") if one.strip())
+        listed = tuple(Caller.parse(one) for one in self.callers.split(",") if one.strip())
+        if not listed:
+            raise SettingsError(f"{PREFIX}CALLERS is {self.callers!r}, so nobody may send; name a caller, or unset it.")
+        return listed
 
     @property
     def destination(self) -> Archive | None:

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from kneeoa_hub.errors import ArchiveError, KneeOAError
@@ -22,17 +23,21 @@ from .receive import silence_libraries
 from .retention import sweep
 from .settings import NodeSettings
 
+NAME = "flask_app.node.worker"
+"""The name of the logger, also where the module is the program."""
 PAUSE_SECONDS = 0.2
 """Seconds between two looks at a queue in which nothing is due."""
 FAULT_SECONDS = 5
 """Seconds of rest after a fault of the disk."""
 SENDING_FAULT_SECONDS = 60
 """Seconds of rest after a fault that no archive has made."""
+LOOK_SECONDS = 1
+"""Seconds between two looks whether somebody has asked to send a report again."""
 SWEEP_SECONDS = 600
 ROOMY = 0.8
 """Films of answered studies go early while the queue uses more than this proportion of its largest size."""
 
-log = logging.getLogger(__name__)
+log = logging.getLogger(NAME)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -57,9 +62,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     queue = Queue(Path(settings.folder))
     studies = StudyGrader(queue, grader, capture=bool(settings.capture), dead=settings.dead)
-    delivery = Delivery(Queue(queue.folder), settings)
+    outgoing = Queue(queue.folder)
+    delivery = Delivery(outgoing, settings)
     threads = [
-        threading.Thread(target=_deliver, args=(delivery, stop), name="delivery", daemon=True),
+        threading.Thread(target=_deliver, args=(delivery, outgoing, stop), name="delivery", daemon=True),
         threading.Thread(target=_sweep, args=(Queue(queue.folder), settings, stop), name="retention", daemon=True),
     ]
     for thread in threads:
@@ -75,19 +81,36 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _deliver(delivery: Delivery, stop: threading.Event) -> None:
+def _deliver(delivery: Delivery, queue: Queue, stop: threading.Event) -> None:
     while not stop.is_set():
+        began = queue.clock()
         try:
             _step(delivery.send_due, stop)
         except ArchiveError as error:
             log.warning("%s", error.message, extra={"fields": {"next_try_seconds": delivery.wait_seconds}})
-            stop.wait(delivery.wait_seconds)
+            rest(queue, began, delivery.wait_seconds, stop)
         except KneeOAError as error:  # such as a certificate that was deleted: reports wait, and grading goes on
             log.error("%s", error.message)
-            stop.wait(SENDING_FAULT_SECONDS)
+            rest(queue, began, SENDING_FAULT_SECONDS, stop)
         except Exception as error:  # a defect
             log.error("Sending failed", exc_info=error)
             stop.wait(SENDING_FAULT_SECONDS)
+
+
+def rest(queue: Queue, began: float, seconds: float, stop: threading.Event) -> None:
+    """Wait so many seconds, or until somebody asks to send a report again.
+
+    Args:
+        queue: The queue, which has the time of the newest request.
+        began: The time at which the last try began. Requests since then end the rest.
+        seconds: The seconds.
+        stop: Ends the rest when it is set.
+    """
+    ends = time.monotonic() + seconds
+    while (left := ends - time.monotonic()) > 0 and not stop.wait(min(LOOK_SECONDS, left)):
+        with suppress(sqlite3.Error):  # the next step logs it
+            if queue.newest_request() > began:
+                return
 
 
 def _sweep(queue: Queue, settings: NodeSettings, stop: threading.Event) -> None:

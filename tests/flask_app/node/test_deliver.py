@@ -174,7 +174,7 @@ def test_a_certificate_that_is_lost_while_the_node_runs_is_one_line_of_the_log(
             self.set()
             return True
 
-    worker._deliver(Delivery(queue, lost), Once())
+    worker._deliver(Delivery(queue, lost), queue, Once())
     (line,) = caplog.records
     assert ("PEM" in line.getMessage(), line.exc_info) == (True, None)
     assert len(waiting(queue)) == 1
@@ -236,3 +236,21 @@ def test_a_clock_that_is_put_back_holds_up_no_study_and_no_report(queue, grader,
     queue.not_sent(reports[0].SOPInstanceUID, "later", 8192)
     clock.now -= 2 * DAY
     assert len(waiting(queue)) == 2
+
+
+def test_a_request_to_send_again_ends_the_wait_after_a_failure(queue, grader, clock):
+    one = film(StudyInstanceUID="1.2.9")
+    take(queue, one)
+    grading(queue, grader).answer_next()
+    began, looks = queue.clock(), []
+
+    class Stop(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            looks.append(timeout)
+            clock.now += 1
+            if len(looks) == 3:
+                queue.resend("1.2.9")
+            return False
+
+    worker.rest(queue, began, 300, Stop())
+    assert looks == [1, 1, 1]

@@ -45,6 +45,9 @@ def test_each_setting_is_documented_and_checked(tmp_path):
     for name, value in (
         ("CALLERS", "PACS@"),
         ("CALLERS", "*@"),
+        ("CALLERS", ","),
+        ("KEEP_DAYS", "0"),
+        ("MAX_BYTES", "0"),
         ("AE_TITLE", "  "),
         ("PDU", "99999999999"),
         ("ARCHIVE", "https://admin:secret@host/x"),

@@ -81,6 +81,33 @@ def test_only_an_earlier_study_of_the_same_patient_is_compared(queue, grader):
     assert "2015-01-01 and now" in texts[-1]
 
 
+def test_a_report_is_made_again_where_an_earlier_study_comes_late_or_changes_its_patient(queue, grader):
+    late = {"StudyInstanceUID": "1.2.5", "SOPInstanceUID": "1.2.5.1", "StudyDate": "20150101"}
+
+    def reports(*films: bytes) -> list[pydicom.Dataset]:
+        """Return what the archive gets for the study of 2020, after all is graded."""
+        take(queue, *films)
+        studies = grading(queue, grader)
+        assert sum(iter(studies.answer_next, False)) < 5  # no study makes itself due again
+        return [one for one in delivered(queue) if one.StudyDate == "20200101"]
+
+    def compares(report: pydicom.Dataset) -> bool:
+        return "2015-01-01 and now" in report.ContentSequence[-1].TextValue
+
+    (first,) = reports(film(StudyDate="20200101"))
+    (second,) = reports(film(**late))
+    (third,) = reports(film(**late, PatientID="OTHER"))
+    (fourth,) = reports(film(**late))  # the correction is taken back
+    made = [first, second, third, fourth]
+    assert [compares(one) for one in made] == [False, True, False, True]
+    assert [replaced(one) for one in made] == [[], *([one.SOPInstanceUID] for one in made[:3])]
+    assert len({one.SOPInstanceUID for one in made}) == 4
+    assert reports(film(StudyInstanceUID="1.2.5", StudyDate="20150101", ViewPosition="LATERAL")) == []
+    assert reports(film(StudyDate="20160101", PatientID="OTHER")) == []
+    sweep(queue, keep_films=-1, keep_days=365)
+    assert reports(film(StudyDate="20170101")) == []  # the films of 2020 were deleted
+
+
 def test_a_film_that_comes_after_others_were_deleted_keeps_their_knees(queue, grader):
     first = film()
     again = {"StudyInstanceUID": read_identity(first).study}
