@@ -1,6 +1,6 @@
 """Answers API v1: films in, reports out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from typing import Any
 
@@ -8,10 +8,11 @@ from flask import Blueprint, Response, current_app, jsonify, render_template, re
 
 from kneeoa_hub import KneeOAError
 from kneeoa_hub.errors import FilmError
+from kneeoa_hub.grader import Boxes
 from kneeoa_hub.output.dicom import secondary_capture, structured_report, to_bytes
 from kneeoa_hub.report import Answer, FilmReport
 
-from . import openapi
+from . import boxes, openapi
 from .guards import host_is_ours, needs_key
 from .problems import OneFilmOnly, problem
 from .queue import Drawing
@@ -28,11 +29,11 @@ def grade() -> Response:
     """Grade the films of the field `film` in their order, or the film that is the body.
 
     When the only film cannot be graded, its error is that of the request. Among several films the error stands in the
-    film's place. A refusal is an answer, not an error.
+    film's place. A refusal is an answer, not an error. Boxes say where the knees of the only film lie.
     """
     films = contents()
     grader = source().get()
-    entries = grade_films(grader, films, _raised if len(films) == 1 else _entry)
+    entries = grade_films(grader, films, _raised if len(films) == 1 else _entry, _boxes(films))
     return jsonify(films=entries, model=grader.model, revision=grader.revision)
 
 
@@ -110,8 +111,13 @@ def _made_of_one(make: Callable[[bytes, FilmReport], bytes]) -> bytes:
             raise answer
         return make(films[0], answer)
 
-    (content,) = grade_films(source().get(), films, made)
+    (content,) = grade_films(source().get(), films, made, _boxes(films))
     return content
+
+
+def _boxes(films: Sequence[bytes]) -> Boxes | None:
+    """Return the boxes of the request: fields of its form, or of its address where the body is the film."""
+    return boxes.boxes_sent(request.values.getlist(boxes.FIELD), len(films))
 
 
 def _png(report: FilmReport) -> bytes:

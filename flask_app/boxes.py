@@ -1,9 +1,16 @@
-"""Reads the boxes that a visitor has drawn or corrected on the page of a result."""
+"""Reads the boxes that a visitor has drawn or corrected on the page of a result, or that a program has sent."""
+
+from collections.abc import Sequence
 
 from werkzeug.datastructures import MultiDict
 
+from kneeoa_hub.errors import FilmError
+from kneeoa_hub.imaging.boxes import box_of
+
 from .problems import ShownError
 
+FIELD = "box"
+"""The field of API v1 that holds a box."""
 EDGES = ("left", "top", "right", "bottom")
 MOST_BOXES = 4
 """A form may hold this many boxes; a film shows two knees."""
@@ -12,7 +19,7 @@ DIGITS = 6
 
 
 class BadBox(ShownError):
-    """A box in the form of a result is not four whole numbers."""
+    """A box is not four whole numbers, or is given with several films."""
 
     code = "bad-box"
     status = 400
@@ -27,3 +34,21 @@ def boxes_of(form: MultiDict[str, str]) -> list[tuple[int, ...]]:
     if not given or not all(edge.isascii() and edge.isdigit() and len(edge) <= DIGITS for box in given for edge in box):
         raise BadBox("Give left, top, right and bottom of at least one knee, in whole pixels of the film.")
     return [tuple(map(int, box)) for box in given]
+
+
+def boxes_sent(texts: Sequence[str], films: int) -> list[tuple[int, ...]] | None:
+    """Return the boxes that a program has sent, None where it has sent none.
+
+    Args:
+        texts: Each box as LEFT,TOP,RIGHT,BOTTOM in pixels of the film.
+        films: How many films the request holds.
+
+    Raises:
+        BadBox: A box is not four whole numbers, or it is not clear to which film it belongs.
+    """
+    if texts and films != 1:
+        raise BadBox(f"A {FIELD} is about one film, and the request holds {films}. Send that film by itself.")
+    try:
+        return [box_of(text) for text in texts] or None
+    except FilmError as error:
+        raise BadBox(f"The field {FIELD}: {error.message}") from None

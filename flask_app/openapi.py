@@ -8,8 +8,10 @@ from typing import Any
 from kneeoa_hub import __version__
 from kneeoa_hub.errors import FilmError, MissingExtra
 from kneeoa_hub.grades import GRADES
+from kneeoa_hub.imaging.boxes import MOST_BOXES
 from kneeoa_hub.report import DISCLAIMER
 
+from . import boxes
 from .guards import CrossSite, KeyNeeded, TooManyRequests, UnknownHost
 from .problems import HTTP_ERRORS, URN, UnsupportedRequest
 from .queue import Busy
@@ -103,6 +105,7 @@ def problem_types() -> list[tuple[str, int, str]]:
     """Return code, status and meaning of every problem that the API may answer with."""
     kinds = [
         *_below(FilmError),
+        boxes.BadBox,
         UnsupportedRequest,
         ModelUnavailable,
         MissingExtra,
@@ -243,8 +246,18 @@ def _schemas() -> dict[str, Any]:
 GRADE_WORDS = (
     f"Send films in the field `{FIELD}` of a form, which may be repeated, or one film as the body. A refusal is an"
     " answer: status 200, with its reason in `refused`. When the only film cannot be graded, the answer is its problem."
-    " Among several films the problem stands in the film's place."
+    " Among several films the problem stands in the film's place. The knees of a single film are graded in the boxes of"
+    f" the field `{boxes.FIELD}` where it is given."
 )
+BOXES = {
+    "type": "array",
+    "items": {"type": "string", "pattern": "^[0-9]{1,9}(,[0-9]{1,9}){3}$"},
+    "maxItems": MOST_BOXES,
+    "description": (
+        "Where a knee lies in the only film: left, top, right and bottom in pixels, such as 40,60,340,380. May be"
+        " repeated. Without it the knees are found."
+    ),
+}
 DICOM_WORDS = (
     "Send one DICOM film. The answer is a Comprehensive SR (TID 1500) of the same study, to store beside the film. It"
     " takes over patient and study from the film."
@@ -288,13 +301,14 @@ def _operation(
         "responses": answers | problems,
         "x-codeSamples": samples,
     }
-    return operation | ({"requestBody": body} if body else {})
+    where = {"name": boxes.FIELD, "in": "query", "description": BOXES["description"], "schema": BOXES}
+    return operation | ({"parameters": [where], "requestBody": body} if body else {})
 
 
 def _films(many: bool) -> dict[str, Any]:
     binary = {"type": "string", "contentMediaType": "application/octet-stream"}
     field = {"type": "array", "items": binary, "minItems": 1, "maxItems": 50 if many else 1}
-    form = {"schema": {"type": "object", "properties": {FIELD: field}, "required": [FIELD]}}
+    form = {"schema": {"type": "object", "properties": {FIELD: field, boxes.FIELD: BOXES}, "required": [FIELD]}}
     return {
         "required": True,
         "content": {

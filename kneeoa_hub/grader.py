@@ -232,7 +232,7 @@ class KneeGrader:
         from . import _frame
 
         several: Any = [films] if is_one_film(films) else films
-        check_films(several, "grade_frame")
+        check_films(films.values() if isinstance(films, Mapping) else several, "grade_frame")
         if isinstance(films, str | Path):
             several, notes = films_of([str(films)])
             for note in notes:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from .. import __version__
+from ..errors import FilmError
 from ..escaping import CommandParser
 from ..hub.push_options import EDITED_CARD
 from . import grade, models
@@ -250,10 +251,12 @@ def _add_card_options(sub: argparse.ArgumentParser) -> None:
 
 
 def _box(text: str) -> tuple[int, ...]:
-    edges = tuple(int(edge) for edge in text.split(",") if edge.strip().isascii() and edge.strip().isdigit())
-    if len(edges) != 4 or text.count(",") != 3:
-        raise argparse.ArgumentTypeError(f"{text!r} is not LEFT,TOP,RIGHT,BOTTOM in pixels, such as 40,60,340,380")
-    return edges
+    from ..imaging.boxes import box_of  # takes numpy along, which few calls of the parser need
+
+    try:
+        return box_of(text)
+    except FilmError as error:
+        raise argparse.ArgumentTypeError(error.message.rstrip(".")) from None
 
 
 def _count(text: str) -> int:

@@ -12,8 +12,19 @@ from .square import to_square
 
 MOST_BOXES = 16
 """Most boxes of a film. All of them go through the network at once."""
+DIGITS = 9
+"""Most digits of an edge that is given as text."""
 MOST = 2**31
 """An edge is smaller than this, and no number at all where it is not finite."""
+
+
+def box_of(text: str) -> Box:
+    """Return the box that a text gives as left, top, right and bottom. Raises FilmError for any other text."""
+    edges = [edge.strip() for edge in text.split(",")]
+    if len(edges) != 4 or not all(edge.isascii() and edge.isdigit() and len(edge) <= DIGITS for edge in edges):
+        raise FilmError(f"{shown(text)} is not LEFT,TOP,RIGHT,BOTTOM in pixels, such as 40,60,340,380.")
+    left, top, right, bottom = map(int, edges)
+    return left, top, right, bottom
 
 
 def checked_boxes(boxes: Sequence[Sequence[float]], film: Film) -> tuple[Box, ...]:

@@ -26,7 +26,7 @@ from .bounds import bounded
 from .bounds.dicom import CountedReads, check_values
 from .compression import jpeg_2000_quality, jpeg_ls_quality, jpeg_quality, stated_quality
 from .deflated import inflated
-from .dicom_colour import gray_of, gray_of_palette
+from .dicom_colour import IncompletePalette, gray_of, gray_of_palette
 from .dicom_grays import UNKNOWN_GRAYS, bounds_of, exposed_pixels, shown_grays
 from .dicom_header import READ_ELEMENTS, read_statements
 from .dicom_values import items, numbers, text, whole
@@ -253,6 +253,10 @@ def _decoded(
             return stored, 0.0, form, warnings
     except FilmError:
         raise
+    except IncompletePalette:
+        raise DamagedFilm(
+            f"{name} is DICOM whose colour palette is missing or not complete; export it again."
+        ) from None
     except ImportError:
         raise MissingExtra(
             f"{name} is compressed DICOM, which needs imagecodecs: pip install 'kneeoa-hub[dicom]'. Or export it"

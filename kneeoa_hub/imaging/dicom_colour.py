@@ -20,6 +20,10 @@ DISCRETE, LINEAR, INDIRECT = 0, 1, 2
 (PS3.3 C.7.9.2)."""
 
 
+class IncompletePalette(Exception):
+    """A film's palette is missing or not complete."""
+
+
 def gray_of(values: np.ndarray, form: PixelForm) -> tuple[np.ndarray, float]:
     """Return the gray [H,W] of a film [H,W,3], and how colourful it is, see `gray.colourfulness`.
 
@@ -50,7 +54,7 @@ def gray_of_palette(indices: np.ndarray, header: Any, form: PixelForm) -> tuple[
         form: The bits and the sign of the stored values.
 
     Raises:
-        ValueError: The palette is missing, or not complete.
+        IncompletePalette: The palette is missing or not complete.
     """
     tables = [_palette_table(header, colour, form.bits.signed) for colour in PALETTE]
     most = float(max(int(table.entries.max()) for table in tables))
@@ -60,15 +64,18 @@ def gray_of_palette(indices: np.ndarray, header: Any, form: PixelForm) -> tuple[
 
 
 def _palette_table(header: Any, colour: str, signed: bool) -> Table:
-    """Return the table of a colour, which a header holds entry by entry or in segments."""
+    """Return the table of a colour, which a header holds entry by entry or in segments. Raises IncompletePalette."""
     name = f"{colour}PaletteColorLookupTable"
     descriptor, data = numbers(header, f"{name}Descriptor"), header.get(f"{name}Data")
     segments = header.get(f"Segmented{name}Data")
     if data is None and isinstance(segments, bytes) and len(descriptor) == 3:
-        data = _expanded(segments, int(descriptor[0]) or WHOLE_TABLE, wide=descriptor[2] > 8)
+        try:
+            data = _expanded(segments, int(descriptor[0]) or WHOLE_TABLE, wide=descriptor[2] > 8)
+        except (ValueError, IndexError, OverflowError):  # also of a descriptor that holds no finite number
+            raise IncompletePalette from None
     table = table_of(descriptor, data, signed)
     if table is None:
-        raise ValueError("a palette that is cut off")
+        raise IncompletePalette
     return table
 
 

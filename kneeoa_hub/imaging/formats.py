@@ -15,7 +15,6 @@ OTHER_FORMATS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\x4f\xff\x51", "JPEG 2000 outside of DICOM"),
     (0, b"\xff\xd8\xff\xf7", "JPEG-LS outside of DICOM"),
     (0, b"GIF8", "GIF"),
-    (0, b"P5\n", "PGM"),
     (4, b"ftyphei", "HEIC"),
     (4, b"ftyphev", "HEIC"),
     (4, b"ftypmif1", "HEIC or AVIF"),
@@ -34,6 +33,8 @@ OTHER_FORMATS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"version https://git-lfs", "a pointer of Git LFS in place of the file"),
 )
 """Formats that are not read, each with the place and the bytes by which it is known: the first that fits counts."""
+NETPBM = re.compile(rb"P[2356]\s")
+"""Start of a PGM or PPM, in text or in bytes."""
 FILM_SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dic", ".dicom")
 )
@@ -63,6 +64,8 @@ def other_format(content: bytes) -> str:
     """Return the name of a format that is not read, "" for any other file."""
     if content.startswith(b"PK") and b"[Content_Types].xml" in content[:4096]:
         return "an office document"
+    if NETPBM.match(content):
+        return "PGM or PPM"
     return next((name for at, mark, name in OTHER_FORMATS if content.startswith(mark, at)), "")
 
 

@@ -1,6 +1,6 @@
 """Several films with their boxes, as a caller gives them."""
 
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Mapping, Sized
 from itertools import zip_longest
 from typing import Any
 
@@ -23,6 +23,8 @@ def check_films(films: Any, function: str) -> None:
         raise FilmError('A table is not a list of films; give its column of paths, as in table["film"].')
     if is_one_film(films):
         raise FilmError(f"{function} takes several films; give [film], or a folder to grade_frame.")
+    if isinstance(films, Mapping):
+        raise FilmError(f"{function} takes a list of films, not a mapping; give films.values(), or grade_frame(films).")
     try:
         iter(films)
     except TypeError:
@@ -37,7 +39,7 @@ def with_boxes(films: Iterable[Any], boxes: Any) -> Iterator[tuple[Any, Any]]:
     """
     if boxes is None:
         return ((film, None) for film in films)
-    if not isinstance(boxes, Iterable) or isinstance(boxes, str | bytes):
+    if not isinstance(boxes, Iterable) or isinstance(boxes, str | bytes | Mapping):
         raise FilmError(f"boxes= is {kind_of(boxes)}; give a list with the boxes of each film, or None for a film.")
     if isinstance(films, Sized) and isinstance(boxes, Sized) and len(films) != len(boxes):
         raise FilmError(f"There are {len(films)} films and boxes for {len(boxes)}; give None for a film without boxes.")

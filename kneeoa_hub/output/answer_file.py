@@ -114,14 +114,17 @@ def _check_cut_off(content: bytes, form: str) -> None:
 def _only_writer(path: Path) -> "FileLock | None":
     """Return the lock of an answer file, None where nothing can be locked.
 
-    Raises SettingsError when another process writes to it: each would take the other's answers out.
+    Raises SettingsError when another process writes to it, since each would take the other's answers out, and OSError
+    where nothing can be written.
     """
     from filelock import FileLock, Timeout
 
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    held = path.with_name(f".{path.name}.lock")
+    lock = FileLock(held)
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        held.stat()  # there is none where the folder takes no files, as /proc
         raise SettingsError(f"--out {path}: another process writes to it; wait for its end, or give another.") from None
     except NotImplementedError:
         return None

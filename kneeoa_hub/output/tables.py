@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TextIO
 
@@ -17,6 +18,8 @@ CSV_COLUMNS: tuple[str, ...] = (
 )
 BETWEEN_WARNINGS = " | "
 """What stands between two warnings in one cell."""
+ABOUT = re.compile(r"(?:Film (\d+): )?(.+?): ")
+"""Start of a warning about one knee: in a study its film, and the name of the knee."""
 NAME_WIDTHS = (28, 48)
 """Fewest and most characters of a film's name in the table."""
 
@@ -67,24 +70,35 @@ def write_csv(answers: Iterable[tuple[str, Answer]], out: TextIO, header: bool =
 def rows(film: str, answer: Answer) -> Iterator[dict[str, Any]]:
     """Yield a row for each knee of a film, or one row for a film without knees, by the names of CSV_COLUMNS.
 
-    A value that a row lacks is not known.
+    A value that a row lacks is not known. The row of a knee has the warnings about the film and about that knee.
     """
     if isinstance(answer, KneeOAError):
         yield {"film": film, "error": answer.message}
         return
     common: dict[str, Any] = {"film": film, "model": answer.model, "revision": answer.revision}
     common |= {"refused": answer.refused.reason} if answer.refused else {}
-    common |= {"warnings": BETWEEN_WARNINGS.join(answer.warnings)} if answer.warnings else {}
-    common |= {"quality": answer.quality} if answer.quality is not None else {}
+    common |= {"quality": round(answer.quality)} if answer.quality is not None else {}
     if not answer.knees:
-        yield common
-    for number, knee in enumerate(answer.knees):
-        values = {"knee": number, "grade": knee.grade, "label": knee.label, "likeliest": knee.likeliest}
+        yield common | _warnings(answer.warnings)
+    for number, (name, knee) in enumerate(zip(answer.names, answer.knees, strict=True)):
+        others = set(answer.names) - {name}
+        values = _warnings([text for text in answer.warnings if not _is_about(text, others)])
+        values |= {"knee": number, "grade": knee.grade, "label": knee.label, "likeliest": knee.likeliest}
         values |= {"side": knee.side} if knee.side else {}
         values |= {"severity": knee.severity, "oa_probability": knee.oa_probability}
         values |= {f"p{grade}": p for grade, p in enumerate(knee.probabilities)}
         values |= dict(zip(("left", "top", "right", "bottom"), knee.box, strict=True))
         yield common | values | {"grade_set": knee.grade_set, "level": answer.level}
+
+
+def _warnings(texts: Sequence[str]) -> dict[str, Any]:
+    return {"warnings": BETWEEN_WARNINGS.join(texts)} if texts else {}
+
+
+def _is_about(warning: str, names: set[str]) -> bool:
+    """Tell whether a warning is about one of the named knees. A study may name a knee with its film."""
+    start = ABOUT.match(warning)
+    return start is not None and not names.isdisjoint((start[2], f"{start[2]} of film {start[1]}"))
 
 
 def _csv_cell(value: Any) -> Any:

@@ -11,6 +11,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from PIL import Image
+from werkzeug.test import TestResponse
 
 from flask_app import create_app
 from flask_app.openapi import SAMPLES, document, problem_types
@@ -230,3 +231,29 @@ def test_the_description_says_how_a_key_is_sent_and_whether_it_is_needed(grader:
         page = client.get("/docs").text
         assert "Authorization: Bearer KEY" in page
         assert ("This server requires an API key" in page) == bool(keys)
+
+
+def test_one_film_is_graded_in_the_boxes_of_the_request(client: FlaskClient, films: dict[str, Path]):
+    film = films["mild"].read_bytes()
+
+    def sent(box: list[str], *names: str) -> TestResponse:
+        parts = [(io.BytesIO(film), name) for name in names]
+        return client.post("/api/v1/grade", data={"film": parts, "box": box}, content_type="multipart/form-data")
+
+    boxes = ["20,30,300,310", "40, 40, 310, 310"]
+    given = sent(boxes, "a.png")
+    assert [knee["box"] for knee in given.get_json()["films"][0]["knees"]] == [[20, 30, 300, 310], [40, 40, 310, 310]]
+    raw = client.post(f"/api/v1/grade?box={boxes[0]}", data=film, content_type="image/png")
+    assert [knee["box"] for knee in raw.get_json()["films"][0]["knees"]] == [[20, 30, 300, 310]]
+    overlays = [
+        client.post(f"/api/v1/overlay{where}", data=film, content_type="image/png").data
+        for where in ("", f"?box={boxes[0]}")
+    ]
+    assert overlays[0] != overlays[1]
+    for wrong in ("", "1,2,3", "a,2,3,4", f"{'9' * 5000},2,3,4"):
+        assert_problem(sent([wrong], "a.png"), 400, "bad-box")
+    assert "such as 40,60,340,380" in sent(["1,2,3"], "a.png").get_json()["detail"]
+    several = sent(boxes, "a.png", "b.png")
+    assert_problem(several, 400, "bad-box")
+    assert "the request holds 2" in several.get_json()["detail"]
+    assert_problem(sent(["0,0,9,9000"], "a.png"), 422, "film")

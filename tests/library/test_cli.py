@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from PIL import Image
 
 from kneeoa_hub import from_pretrained
 from kneeoa_hub.cli import main
-from kneeoa_hub.output.tables import CSV_COLUMNS
+from kneeoa_hub.output.tables import CSV_COLUMNS, rows
 
 from ..support.bundles import changed
 from ..support.waiting import until
@@ -74,6 +75,19 @@ def test_csv_has_the_rest_of_the_report_in_its_last_columns(films, grader, capsy
     both, alone = (" | ".join(report.warnings) for report in reports)
     assert [row["warnings"] for row in rows] == [both, both, alone]
     assert "the header does not name the side" in both
+
+
+def test_the_row_of_a_knee_lacks_the_warnings_about_another_knee(films, grader):
+    report = grader.grade(films["both-knees"])
+    right, left = report.names
+    texts = ("The film was turned.", f"{right}: It is unlike.", f"{left}: It is dark.", f"Film 2: {left}: It is cut.")
+    found = list(rows("a.png", replace(report, warnings=texts, quality=19.933091720100357)))
+    assert [row["warnings"].split(" | ") for row in found] == [list(texts[:2]), [texts[0], *texts[2:]]]
+    assert [row["quality"] for row in found] == [20, 20]
+    alone = replace(report, knees=report.knees[:1], warnings=texts[1:2])
+    assert [row["warnings"] for row in rows("a.png", alone)] == [texts[1]]
+    nowhere = replace(report, knees=(), warnings=texts)
+    assert [row["warnings"] for row in rows("a.png", nowhere)] == [" | ".join(texts)]
 
 
 def test_the_table_marks_a_grade_that_is_not_the_likeliest_and_distinguishes_films_of_one_name(

@@ -199,6 +199,8 @@ def test_a_folder_without_films_and_an_unwritable_place_are_errors(films, tmp_pa
     assert "is a folder without films" in capsys.readouterr().err
     assert main(["grade", str(films["mild"]), "--out", str(films["mild"] / "grades.csv")]) == 1
     assert "--out with room and access" in capsys.readouterr().err
+    assert main(["grade", str(films["mild"]), "--out", "/proc/grades.csv"]) == 1
+    assert "/proc/grades.csv can't be written (No such file or directory)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("option", ["--report", "--overlays", "--dicom", "--out"])

@@ -259,6 +259,8 @@ def test_colour_is_measured_and_gray_rgb_has_none():
         (b"\0\0\0 ftypheic" + bytes(40), errors.UnsupportedFilm, "is HEIC, which is not read; send PNG"),
         (b"%PDF-1.7" + bytes(40), errors.UnsupportedFilm, "is PDF, which is not read; send PNG"),
         (b"GIF89a" + bytes(40), errors.UnsupportedFilm, "is GIF, which is not read; send PNG"),
+        (b"P5 200 200 255\n" + bytes(40), errors.UnsupportedFilm, "is PGM or PPM, which is not read; send PNG"),
+        (b"P3\r\n200 200\n255\n", errors.UnsupportedFilm, "is PGM or PPM, which is not read; send PNG"),
         (b"PK\3\4 [Content_Types].xml", errors.UnsupportedFilm, "is an office document"),
         (b"not an image at all", errors.UnsupportedFilm, "PNG, JPEG"),
         (encoded(RAMP, "PNG")[:300], errors.DamagedFilm, "truncated"),

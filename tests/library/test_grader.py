@@ -240,6 +240,8 @@ WRONG_ARGUMENTS = {
     "workers": lambda grader, film: grader.grade_batch([film], workers="2"),
     "workers of a table": lambda grader, film: grader.grade_frame([film], workers=1.5),
     "films": lambda grader, _: grader.grade_batch(5),
+    "names of films": lambda grader, film: grader.grade_batch({"mild": film}),
+    "boxes by name": lambda grader, film: grader.grade_batch([film], boxes={"mild": None}),
     "films of a table": lambda grader, _: grader.grade_frame(None),
     "fewer boxes": lambda grader, film: grader.grade_batch([film, film], boxes=[None]),
     "fewer boxes of an iterator": lambda grader, film: list(grader.grade_batch(iter([film, film]), boxes=iter([None]))),
