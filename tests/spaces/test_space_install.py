@@ -60,7 +60,7 @@ def python(packages: dict[str, Distribution], tmp_path_factory: pytest.TempPathF
             link = libraries / file
             if ".." not in file.parts and not link.exists():
                 link.parent.mkdir(parents=True, exist_ok=True)
-                link.symlink_to(package.locate_file(file))
+                link.symlink_to(str(package.locate_file(file)))
     return environment / "bin" / "python"
 
 
