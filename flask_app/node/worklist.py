@@ -28,6 +28,12 @@ from .settings import NodeSettings
 EXTENSION = "kneeoa_node"
 MOST_ROWS = 500
 """Most rows of a page."""
+SENT_AGAIN = (
+    "The report waits to be sent. The node tries within seconds, and tries again later while the archive does not take"
+    " it. Search again to see whether it was sent."
+)
+NOT_SENT_AGAIN = "The node no longer has the report of this study, so nothing was sent."
+"""What the page says after a request to send a report again, where there is a report and where there is none."""
 MOST_AUDIT = 500
 """Most lines of the audit trail on its page."""
 
@@ -121,10 +127,18 @@ def _unavailable(error: sqlite3.Error) -> AnyResponse:
 @blueprint.route("", methods=["GET", "POST"])
 def overview() -> str:
     """Show the rows that the form asks for, by default the newest."""
+    return _page()
+
+
+def _page(said: str = "") -> str:
+    """Return the page with the rows that the form asks for, and what it says about a request to send again."""
     wanted, worklist = _wanted(), _worklist()
     return render_template(
         "worklist.html",
         wanted=wanted,
+        said=said,
+        zone=f"UTC{datetime.now().astimezone().isoformat()[-6:]}",
+        shown=worklist.shown,
         rows=list(islice(_look("looked", wanted), MOST_ROWS)),
         states=STATES,
         most=MOST_ROWS,
@@ -141,14 +155,21 @@ def export() -> Response:
     return Response(as_csv(_look("saved as CSV", _wanted())), mimetype="text/csv", headers=headers)
 
 
-@blueprint.post("/<key>/send")
-def send(key: str) -> AnyResponse:
-    """Make the report of a study wait to be sent again."""
+@blueprint.route("/<key>/send", methods=["GET", "POST"])
+def send(key: str) -> AnyResponse | str:
+    """Make the report of a study wait to be sent again, and show the rows that were shown before.
+
+    The answer is the page itself, since no address may hold what was searched for. GET is for a reader who opens the
+    address of that page once more.
+    """
+    if request.method == "GET":
+        return redirect(url_for(".overview"), 303)
     queue = _worklist().queue
     for row in rows(queue, Wanted(search=key), by_identifier=False):
         if row.key == key and queue.resend(row.study):
             queue.note(g.kneeoa_who, "sent again", key)
-    return redirect(url_for(".overview"), 303)
+            return _page(SENT_AGAIN)
+    return _page(NOT_SENT_AGAIN)
 
 
 @blueprint.get("/audit")

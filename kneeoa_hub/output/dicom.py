@@ -163,9 +163,21 @@ def _measurements(highdicom: Any, report: FilmReport, headers: Sequence[Any]) ->
         or [_not_graded(report)],
         title=codes.DCM.ImagingMeasurementReport,
     )
-    findings = TextContentItem(codes.DCM.Comment, report.findings(), RelationshipTypeValues.CONTAINS)
+    text = "\n".join([report.findings(), *_named_films(headers)])
+    findings = TextContentItem(codes.DCM.Comment, text, RelationshipTypeValues.CONTAINS)
     content[0].ContentSequence.append(findings)
     return content
+
+
+def _named_films(headers: Sequence[Any]) -> list[str]:
+    """Return a line for each of several films, by which a reader finds the film that the findings number."""
+    if len(headers) == 1:
+        return []
+    lines = ["", "FILMS"]
+    for place, header in enumerate(headers, 1):
+        number = f"instance number {header.InstanceNumber}, " if header.get("InstanceNumber") else ""
+        lines.append(f"Film {place}: {number}SOP Instance UID {header.SOPInstanceUID}")
+    return lines
 
 
 def _group(knee: KneeGrade, number: int, header: Any) -> Any:

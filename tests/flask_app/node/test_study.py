@@ -48,13 +48,15 @@ from ...support.node_queue import (
 
 
 def test_a_study_has_one_report_and_a_film_that_comes_later_gives_it_a_successor(queue, grader):
-    first = film()
+    first = film(SOPInstanceUID="1.1", InstanceNumber=7)
     again = {"StudyInstanceUID": read_identity(first).study}
     take(queue, first, film(**again))
     while grading(queue, grader).answer_next():
         pass
     (report,) = delivered(queue)
-    assert "graded on film 1 of 2" in report.ContentSequence[-1].TextValue
+    text = report.ContentSequence[-1].TextValue
+    assert "graded on film 1 of 2" in text
+    assert "\nFilm 1: instance number 7, SOP Instance UID 1.1\n" in text
     take(queue, film(**again, ImageLaterality="L"))
     grading(queue, grader).answer_next()
     (newer,) = delivered(queue)

@@ -74,7 +74,7 @@ def search(client, path: str = "/studies", auth: Any = None, **fields: str):
 
 
 def studies_of(page: str) -> list[str]:
-    return re.findall(r'<th scope="row">([^<]*)</th>', page)
+    return re.findall(r'<th scope="row"[^>]*>([^<]*)</th>', page)
 
 
 def test_each_study_has_a_row_with_its_state_under_pseudonyms(hidden):
@@ -84,6 +84,8 @@ def test_each_study_has_a_row_with_its_state_under_pseudonyms(hidden):
     assert all(re.fullmatch("[0-9a-f]{12}", name) for name in names)
     for words in ("Waits to be graded", "Report sent", "Not graded: refused", "not frontal", "Not graded: faulty"):
         assert words in page
+    assert ">Date<" not in page  # a date of a study would help to find out whose it is
+    assert re.search(r"Right: <strong>grade 2</strong> <span class=\"unbroken\">\(not ruled out: ", page)
     for identifier in (*STUDIES, "A1<", "12345", "DOE", "19500101"):
         assert identifier not in page
 
@@ -110,7 +112,8 @@ def test_days_and_times_are_those_of_the_servers_zone(hidden, monkeypatch):
         time.tzset()
         page = search(hidden, day=datetime.fromtimestamp(MORNING).date().isoformat()).text
         assert len(studies_of(page)) == 4
-        assert datetime.fromtimestamp(MORNING).strftime("%Y-%m-%d %H:%M:%S +1400") in page
+        assert datetime.fromtimestamp(MORNING).strftime("%Y-%m-%d %H:%M:%S") in page
+        assert "UTC+14:00 now" in page
         monkeypatch.setenv("TZ", "Europe/Berlin")
         time.tzset()
         queue = Queue(Path(hidden.application.extensions["kneeoa_node"].queue.folder))
@@ -130,6 +133,8 @@ def test_a_search_by_an_identifier_needs_a_key_since_it_says_whose_a_pseudonym_i
         page = search(shown, search=identifier, auth=("dr-gray", KEY)).text
         assert len(studies_of(page)) == count, identifier
     assert "Pseudonym of a study" in hidden.get("/studies").text
+    assert "Search by a pseudonym" in search(hidden, search="A2").text
+    assert "Search by a pseudonym" not in search(shown, search="A0", auth=("dr-gray", KEY)).text
 
 
 def test_the_page_says_how_many_faulty_films_are_kept(hidden):
@@ -161,8 +166,12 @@ def test_holders_of_a_key_see_identifiers_and_the_audit_trail_names_them(shown, 
     assert "A1" in page
     queue = Queue(folder)
     key = queue.pseudonyms.of("1.2.1")
-    sent = shown.post(f"/studies/{key}/send", data={"csrf_token": token_of(page)}, auth=("dr-gray", KEY))
-    assert sent.status_code == 303
+    form = {"csrf_token": token_of(page), "search": "A1", "state": "to send"}
+    sent = shown.post(f"/studies/{key}/send", data=form, auth=("dr-gray", KEY)).text
+    assert "waits to be sent. The node tries within seconds" in sent
+    assert (studies_of(sent), 'name="search" value="A1"' in sent) == (["1.2.1"], True)
+    assert "so nothing was sent" in shown.post("/studies/0/send", data=form, auth=("dr-gray", KEY)).text
+    assert shown.get(f"/studies/{key}/send", auth=("dr-gray", KEY)).status_code == 303
     assert len(queue.to_send(9)) == 1
     queue.sent(queue.to_send(9)[0].object)
     trail = shown.get("/studies/audit", auth=("dr-gray", KEY)).text
