@@ -246,16 +246,15 @@ def _schemas() -> dict[str, Any]:
 GRADE_WORDS = (
     f"Send films in the field `{FIELD}` of a form, which may be repeated, or one film as the body. A refusal is an"
     " answer: status 200, with its reason in `refused`. When the only film cannot be graded, the answer is its problem."
-    " Among several films the problem stands in the film's place. The knees of a single film are graded in the boxes of"
-    f" the field `{boxes.FIELD}` where it is given."
+    " Among several films the problem stands in the film's place."
 )
 BOXES = {
     "type": "array",
     "items": {"type": "string", "pattern": "^[0-9]{1,9}(,[0-9]{1,9}){3}$"},
     "maxItems": MOST_BOXES,
     "description": (
-        "Where a knee lies in the only film: left, top, right and bottom in pixels, such as 40,60,340,380. May be"
-        " repeated. Without it the knees are found."
+        "Where a knee lies in the only film: left, top, right and bottom in pixels, such as `40,60,340,380`. It may"
+        " be repeated. Without it the knees are found."
     ),
 }
 DICOM_WORDS = (

@@ -158,6 +158,7 @@ def test_the_page_of_the_api_shows_each_operation_example_and_problem(client: Fl
     assert all(f"{URN}{code}" in page for code, _, _ in problem_types())
     samples = sum(len(sources) for languages in SAMPLES.values() for sources in languages.values())
     assert page.count("<pre") == samples + 1  # the example with a key
+    assert page.count("<code>40,60,340,380</code>") == 4  # the routes that take a film take boxes
     assert "`" not in page
     assert "docs/" not in page  # no pointer to a file that the visitor has not
     assert "http://localhost/api/v1/grade" in page  # where the visitor has asked
