@@ -13,6 +13,8 @@ import requests
 from .ports import free_port
 from .waiting import until
 
+PATIENCE = 60
+"""Seconds that an answer of the archive may take, since the machine may be busy with something else."""
 PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 ROUTE = Path(__file__).parents[2] / "flask_app" / "node" / "route.lua"
 
@@ -23,7 +25,7 @@ class Orthanc:
     dicom_port: int
 
     def get(self, path: str) -> object:
-        answer = requests.get(f"{self.url}{path}", timeout=10)
+        answer = requests.get(f"{self.url}{path}", timeout=PATIENCE)
         answer.raise_for_status()
         return answer.json()
 
@@ -33,7 +35,7 @@ class Orthanc:
             f"{self.url}/dicom-web/instances",
             params=query | {"includefield": "all"},
             headers={"Accept": "application/dicom+json"},
-            timeout=10,
+            timeout=PATIENCE,
         )
         answer.raise_for_status()
         return answer.json() if answer.content else []
@@ -43,9 +45,9 @@ class Orthanc:
         return [one["00080018"]["Value"][0] for one in self.find(**query, Modality="SR")]
 
     def file(self, uid: str) -> bytes:
-        found = requests.post(f"{self.url}/tools/lookup", data=uid, timeout=10).json()
+        found = requests.post(f"{self.url}/tools/lookup", data=uid, timeout=PATIENCE).json()
         (name,) = (one["ID"] for one in found if one["Type"] == "Instance")
-        return requests.get(f"{self.url}/instances/{name}/file", timeout=10).content
+        return requests.get(f"{self.url}/instances/{name}/file", timeout=PATIENCE).content
 
 
 @contextmanager
