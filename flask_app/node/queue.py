@@ -268,8 +268,8 @@ class Queue(Disk):
 
     def newest_request(self) -> float:
         """Return when a person last asked to send something again that waits, in seconds since 1970; 0 for never."""
-        row = self.row("SELECT max(asked_at) FROM objects WHERE state = 'waiting'")
-        return (row and row[0]) or 0
+        ((newest,),) = self.select("SELECT coalesce(max(asked_at), 0) FROM objects WHERE state = 'waiting'")
+        return newest
 
     def note(self, who: str, action: str, subject: str) -> None:
         """Add a line to the audit trail.
