@@ -92,6 +92,28 @@ def test_a_model_that_can_t_be_loaded_is_unavailable_and_its_reason_stays_in_the
     assert_problem(client.get("/health/ready"), 503, "model-unavailable")
 
 
+def test_a_request_that_waits_too_long_for_a_loading_model_gets_503(
+    grader: KneeGrader, monkeypatch: pytest.MonkeyPatch, films: dict[str, Path]
+):
+    monkeypatch.setattr(flask_app.source, "LOAD_SECONDS", 0.01)
+    opening, opened = threading.Event(), threading.Event()
+
+    def load() -> KneeGrader:
+        opening.set()
+        assert opened.wait(60)
+        return grader
+
+    app = create_app(Settings())
+    app.extensions["kneeoa"] = source = GraderSource(load)
+    source.warm()
+    assert opening.wait(60)
+    film = films["mild"].read_bytes()
+    assert_problem(grade(app.test_client(), film), 503, "model-unavailable")
+    opened.set()
+    monkeypatch.setattr(flask_app.source, "LOAD_SECONDS", 60)
+    assert grade(app.test_client(), film).status_code == 200
+
+
 def test_a_failure_to_load_is_not_repeated_at_once_but_later(grader: KneeGrader, monkeypatch: pytest.MonkeyPatch):
     answers: list[KneeGrader | None] = [None, grader]
     tried = []
