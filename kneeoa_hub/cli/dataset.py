@@ -27,6 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         level=arguments.level,
         force=arguments.force,
         workers=arguments.workers or None,
+        retry_failed=arguments.retry_failed,
     )
     before = f", {done.films - done.graded} were there before" if done.films > done.graded else ""
     print(f"{escape_for_terminal(done.out)}: {done.graded} films{before}, {done.failed} failed.", file=sys.stderr)

@@ -30,6 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Grade the films, write what was asked for, and return the exit code."""
     if arguments.engine == "ray":
         return dataset.run(arguments)
+    if arguments.retry_failed:
+        raise SettingsError("--retry-failed is for --engine ray; add that, or leave it out.")
     if arguments.study:
         return study.run(arguments)
     if not arguments.films or arguments.store:

@@ -176,6 +176,11 @@ def _add_answers(sub: argparse.ArgumentParser) -> None:
             " addresses such as s3://bucket/films and Parquet files of films (extra ray; default: here)"
         ),
     )
+    sub.add_argument(
+        "--retry-failed",
+        action="store_true",
+        help="with --engine ray, grade films again that have an error in the folder of --out",
+    )
 
 
 def _add_documents(sub: argparse.ArgumentParser) -> None:

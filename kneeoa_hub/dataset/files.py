@@ -1,12 +1,13 @@
 """The files of a graded archive: Parquet, one for each part, with a row for each knee and each film without one.
 
-A file appears whole or not at all. Its name follows from its films, so a part that is graded again replaces itself.
+A file appears whole or not at all, where the store writes objects so. Its name follows from its films, so a part that
+is graded again replaces itself. Films that failed are graded again into the file that holds their errors.
 """
 
 import io
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ..errors import OutputError, SettingsError
@@ -14,7 +15,7 @@ from ..files import replacing
 from ..output.notebook import REAL, TEXT, WHOLE
 from ..output.tables import CSV_COLUMNS, rows
 from ..report import Answer
-from .parts import PARQUET
+from .parts import PARQUET, reason_of
 
 REVISION, LEVEL = b"kneeoa_revision", b"kneeoa_level"
 """What the metadata of a file say: the revision that graded it, and the level of its prediction sets."""
@@ -26,11 +27,11 @@ class Finished:
 
     Attributes:
         films: Names of the films.
-        failed: Names of those films that have an error in place of a grade.
+        failed: Those films that have an error in place of a grade, each with the name of its file.
     """
 
     films: frozenset[str]
-    failed: frozenset[str]
+    failed: Mapping[str, str]
 
 
 class GradedFiles:
@@ -53,31 +54,23 @@ class GradedFiles:
         except Exception as error:  # each kind of store raises its own
             raise self._unwritable(error) from None
 
-    def finished(self, again: bool = False) -> Finished:
-        """Return the films that need not be graded again.
-
-        Args:
-            again: Leave out the files that hold a failed film, all of whose films are then graded again.
+    def finished(self) -> Finished:
+        """Return the films that have an answer.
 
         Raises:
             SettingsError: A file was written by another revision, or at another level.
+            OutputError: A file cannot be read.
         """
-        import pyarrow.parquet as pq
-
         films: set[str] = set()
-        failed: set[str] = set()
+        failed: dict[str, str] = {}
         for path in sorted(self._files.glob(f"{self._root}/part-*{PARQUET}")):
-            with self._files.open(path, "rb") as file:
-                table = pq.read_table(file, columns=["film", "error"])
+            table = self._read(path, columns=["film", "error"])
             self._check(table.schema.metadata or {}, path)
-            errors = table.column("error").to_pylist()
             names = table.column("film").to_pylist()
-            if again and any(errors):
-                self._files.rm_file(path)
-                continue
             films |= set(names)
-            failed |= {name for name, error in zip(names, errors, strict=True) if error}
-        return Finished(frozenset(films), frozenset(failed))
+            errors = zip(names, table.column("error").to_pylist(), strict=True)
+            failed |= {name: PurePosixPath(path).name for name, error in errors if error}
+        return Finished(frozenset(films), failed)
 
     def check_revision(self, revision: str) -> None:
         """Raise SettingsError where a worker found another bundle at the address than the run began with."""
@@ -88,12 +81,20 @@ class GradedFiles:
             )
 
     def write(self, name: str, answers: Iterable[tuple[str, Answer]]) -> int:
-        """Write the answers of a part, and return how many of its films failed. Raises OutputError."""
+        """Write the answers of a part, and return how many of its films failed.
+
+        If the file exists, its answers about other films stay.
+
+        Raises:
+            OutputError: The file cannot be written, or read where it exists.
+        """
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         metadata = {REVISION: self._revision.encode(), LEVEL: repr(self._level).encode()}
         found = [row for film, answer in answers for row in rows(film, answer)]
+        failed = sum("error" in row for row in found)
+        found += self._others(f"{self._root}/{name}", {row["film"] for row in found})
         content = io.BytesIO()
         pq.write_table(pa.Table.from_pylist(found, schema=_schema().with_metadata(metadata)), content)
         try:
@@ -104,7 +105,27 @@ class GradedFiles:
                 self._files.pipe_file(f"{self._root}/{name}", content.getvalue())
         except Exception as error:
             raise self._unwritable(error) from None
-        return sum("error" in row for row in found)
+        return failed
+
+    def _others(self, path: str, films: Collection[str]) -> list[dict[str, Any]]:
+        """Return the rows of a file that are not about these films; none where there is no file."""
+        try:
+            if not self._files.exists(path):
+                return []
+        except Exception as error:
+            raise self._unwritable(error) from None
+        return [row for row in self._read(path).to_pylist() if row["film"] not in films]
+
+    def _read(self, path: str, columns: list[str] | None = None) -> Any:
+        import pyarrow.parquet as pq
+
+        try:
+            with self._files.open(path, "rb") as file:
+                return pq.read_table(file, columns=columns)
+        except Exception as error:
+            raise OutputError(
+                f"{path} can't be read as answers ({reason_of(error)}); move it away, and its films are graded again."
+            ) from None
 
     def _is_local(self) -> bool:
         return "file" in (self._files.protocol if isinstance(self._files.protocol, tuple) else (self._files.protocol,))
@@ -118,8 +139,7 @@ class GradedFiles:
             )
 
     def _unwritable(self, error: Exception) -> OutputError:
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
-        return OutputError(f"{self.address} can't be written ({reason}); give a folder with room and access.")
+        return OutputError(f"{self.address} can't be written ({reason_of(error)}); give a folder with room and access.")
 
 
 def _schema() -> Any:

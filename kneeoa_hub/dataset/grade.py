@@ -1,21 +1,25 @@
 """Grades an archive on Ray Data: each actor has one grader, takes parts of the archive, and writes a file for each."""
 
+import pickle
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ..arguments import check_count, checked_path, checked_paths
 from ..bundle import Bundle
-from ..errors import MissingExtra
+from ..errors import KneeOAError, MissingExtra, SettingsError
 from ..escaping import escape_for_terminal
+from ..grader import KneeGrader
 from ..hub.address import Folder, parse_address
 from ..hub.pull_push import pull_bundle, revision_of
 from ..opening import from_pretrained
 from ..third_party import quiet_ray
 from .files import GradedFiles
-from .parts import Part, contents, parts_of
+from .parts import Part, archive_of, contents, reason_of, rounds
 
 FILMS_A_PART = 256
 """A part takes some seconds: much longer than it takes Ray to hand it out, and short enough to be graded again."""
@@ -32,9 +36,9 @@ class GradedDataset:
 
     Attributes:
         out: The folder of Parquet files. `pandas.read_parquet` and every other engine read it as one table.
-        films: Films in the archive.
-        graded: Films that this run graded; the others were there before.
-        failed: Films that have an error in place of a grade, whichever run it was.
+        films: Films in the source.
+        graded: Films of the source that this run graded; the others were there before.
+        failed: Films of the source that have an error in place of a grade, whichever run it was.
     """
 
     out: str
@@ -73,17 +77,19 @@ def grade_dataset(
         force: Grade refused films, too.
         workers: Number of graders, each on one core. None means one for each core of the cluster.
         films_per_part: Number of films that a worker takes at a time, and about the number of rows of a file.
-        retry_failed: Grade those parts again in which films failed.
+        retry_failed: Grade those films of the source again that failed. Their errors stay until then, and all other
+            answers stay as they are.
 
     Returns:
         The number of films, of those graded now, and of those that failed. A failed film has a row with its error.
 
     Raises:
         MissingExtra: Ray is not installed.
-        SettingsError: `out` holds answers of another revision or level, or two films have one name.
+        SettingsError: `out` holds answers of another revision or level, two films have one name, or Ray cannot start.
         FilmError: A source holds no film, or cannot be read.
         OutputError: `out` cannot be written.
         BundleError: The bundle is damaged.
+        KneeOAError: Ray stopped the run.
 
     Examples:
         >>> import kneeoa_hub
@@ -97,16 +103,20 @@ def grade_dataset(
     sources, folder = checked_paths("source", source), checked_path("out", out)
     check_count("films_per_part", films_per_part, 1, MOST_FILMS_A_PART)
     check_count("workers", workers or 0)
-    ray = _ray()
+    ray = imported_ray()
+    archive = archive_of(sources)
+    for note in archive.notes:
+        print(escape_for_terminal(note), file=sys.stderr)
     bundle = pull_bundle(address, revision=revision, local_files_only=local_files_only)
     options = _grader_options(bundle, address, revision, local_files_only, level)
     files = GradedFiles(folder, revision_of(bundle.folder), options["level"])
-    finished = files.finished(again=retry_failed)
-    parts, films, notes = parts_of(sources, films_per_part, finished.films)
-    for note in notes:
-        print(escape_for_terminal(note), file=sys.stderr)
-    failed = _grade_parts(ray, parts, workers, files, options, force) if parts else 0
-    return GradedDataset(files.address, films, sum(len(part.films) for part in parts), len(finished.failed) + failed)
+    finished = files.finished()
+    failed = {film: file for film, file in finished.failed.items() if film in archive.films}
+    again = failed if retry_failed else {}
+    parts = archive.parts(films_per_part, finished.films, again)
+    now = sum(_grade_parts(ray, turn, workers, files, options, force) for turn in rounds(parts))
+    graded = sum(len(part.films) for part in parts)
+    return GradedDataset(files.address, len(archive.films), graded, len(failed) - len(again) + now)
 
 
 def _grader_options(
@@ -126,23 +136,38 @@ def _grader_options(
 def _grade_parts(
     ray: Any, parts: Sequence[Part], workers: int | None, files: GradedFiles, options: dict[str, Any], force: bool
 ) -> int:
-    """Grade the parts on actors, and return how many films failed. Ray is started where it does not run yet."""
+    """Grade the parts on actors, and return how many films failed. Ray is started where it does not run yet.
+
+    Raises:
+        KneeOAError: A worker's own error, or one that says why Ray stopped.
+    """
     from tqdm import tqdm
 
     if not ray.is_initialized():
-        ray.init(log_to_driver=False)
+        try:
+            ray.init(log_to_driver=False)
+        except Exception as error:  # no cluster at RAY_ADDRESS, or a machine without room
+            raise SettingsError(f"Ray can't start ({reason_of(error)}); check RAY_ADDRESS.") from None
     workers = max(1, min(workers or int(ray.cluster_resources().get("CPU", 1)), len(parts)))
     failed = 0
     with tqdm(total=sum(len(part.films) for part in parts), unit="film", disable=None, file=sys.stderr) as bar:
-        for row in on_actors(ray, parts, workers, _PartGrader, (files, options, force)):
-            failed += int(row["failed"])
-            bar.update(int(row["graded"]))
+        try:
+            with closing(on_actors(ray, parts, workers, PartGrader, (files, options, force))) as done:
+                for row in done:
+                    if row["error"]:
+                        raise pickle.loads(row["error"])
+                    failed += int(row["failed"])
+                    bar.update(int(row["graded"]))
+        except ray.exceptions.RayError as error:
+            said = str(error).strip().splitlines()[-1:] or [""]  # above it is the traceback of the worker
+            reason = f"{type(error).__name__}: {said[0]}"[:200]
+            raise KneeOAError(f"Ray stopped the run ({reason}); the same call resumes it.") from None
     return failed
 
 
 def on_actors(
     ray: Any, parts: Sequence[Part], workers: int, actor: type, given: tuple[Any, ...]
-) -> Iterator[dict[str, Any]]:
+) -> Generator[dict[str, Any], None, None]:
     """Hand parts out to actors, and yield what these return for each part.
 
     Args:
@@ -166,26 +191,44 @@ def on_actors(
     yield from done.iter_rows()
 
 
-class _PartGrader:
-    """An actor: a grader, which turns parts into files."""
+class PartGrader:
+    """An actor: a grader, which turns parts into files.
+
+    It returns its errors. If it raised them, Ray would return the text of a traceback in place of the error.
+    """
 
     def __init__(self, files: GradedFiles, options: dict[str, Any], force: bool):
-        self._files, self._force = files, force
-        self._grader = from_pretrained(**options, threads=1)
-        files.check_revision(self._grader.revision)
+        self._files, self._options, self._force = files, options, force
 
-    def __call__(self, batch: dict[str, Any]) -> dict[str, list[int]]:
-        """Grade the parts of a batch, and return how many films of each were graded, and how many failed."""
-        graded, failed = [], []
-        for films, table, group, base in zip(*(batch[name] for name in PART_FIELDS), strict=True):
-            part = Part(tuple(map(str, films)), str(table), int(group), str(base))
-            answers = self._grader.grade_batch(contents(part), workers=AT_A_TIME, force=self._force)
-            failed.append(self._files.write(part.name, zip(part.films, answers, strict=True)))
+    def __call__(self, batch: dict[str, Any]) -> dict[str, list[Any]]:
+        """Grade the parts of a batch, and return for each how many films were graded, how many failed, and an error."""
+        graded, failed, errors = [], [], []
+        for films, table, group, base, file in zip(*(batch[name] for name in PART_FIELDS), strict=True):
+            part = Part(tuple(map(str, films)), str(table), int(group), str(base), str(file))
+            faults, error = 0, b""
+            try:
+                faults = self._grade(part)
+            except KneeOAError as own:
+                error = pickle.dumps(own)
+            except Exception as other:
+                error = pickle.dumps(KneeOAError(f"A worker failed ({reason_of(other)}); report it, please."))
             graded.append(len(part.films))
-        return {"graded": graded, "failed": failed}
+            failed.append(faults)
+            errors.append(error)
+        return {"graded": graded, "failed": failed, "error": errors}
+
+    def _grade(self, part: Part) -> int:
+        answers = self._grader.grade_batch(contents(part), workers=AT_A_TIME, force=self._force)
+        return self._files.write(part.name, zip(part.films, answers, strict=True))
+
+    @cached_property
+    def _grader(self) -> KneeGrader:
+        grader = from_pretrained(**self._options, threads=1)
+        self._files.check_revision(grader.revision)
+        return grader
 
 
-def _ray() -> Any:
+def imported_ray() -> Any:
     """Import Ray, which then reports to nobody. Raises MissingExtra."""
     quiet_ray()
     try:

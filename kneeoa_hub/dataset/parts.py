@@ -2,8 +2,8 @@
 
 import hashlib
 import os
-from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
 from typing import Any
@@ -16,6 +16,8 @@ from ..imaging.formats import FILM_SUFFIXES
 NAME, CONTENT = "film", "content"
 """Columns of a Parquet file that holds films: the name and the bytes of each."""
 PARQUET = ".parquet"
+ROWS, BUFFER = 4, 1 << 20
+"""Rows of a table that are decoded at a time, and bytes of a column that are read at a time."""
 
 
 @dataclass(frozen=True)
@@ -27,30 +29,54 @@ class Part:
         table: The Parquet file that holds them; "" where the films are files.
         group: The row group of that file.
         base: The folder from which relative paths lead to them.
+        file: The name of the file that holds their errors, where they are graded again; "" where they are new.
     """
 
     films: tuple[str, ...]
     table: str = ""
     group: int = 0
     base: str = field(default_factory=os.getcwd)
+    file: str = ""
 
     @property
     def name(self) -> str:
-        """The name of the part's file, which follows from its films alone."""
+        """The name of the part's file. For new films it follows from them alone."""
+        if self.file:
+            return self.file
         named = "\0".join((self.table, str(self.group), *self.films))
         return f"part-{hashlib.sha256(named.encode('utf-8', 'surrogateescape')).hexdigest()[:20]}{PARQUET}"
 
 
-def parts_of(sources: Iterable[str], size: int, done: Collection[str]) -> tuple[list[Part], int, list[str]]:
-    """Divide what is left of an archive into parts.
+@dataclass(frozen=True)
+class Archive:
+    """The films of all sources.
+
+    Attributes:
+        groups: Films that can be in one part: those of a folder, or of a row group of a table.
+        films: Their names.
+        notes: Sentences about files that were left out.
+    """
+
+    groups: tuple[Part, ...]
+    films: frozenset[str]
+    notes: tuple[str, ...]
+
+    def parts(self, size: int, done: Collection[str], again: Mapping[str, str]) -> list[Part]:
+        """Divide what is left of the archive.
+
+        Args:
+            size: Most films of a part.
+            done: Names of films that have an answer.
+            again: Films that are graded again all the same, each with the name of the file that holds its error.
+        """
+        return [part for group in self.groups for part in _divided(group, size, done, again)]
+
+
+def archive_of(sources: Iterable[str]) -> Archive:
+    """List the films of an archive.
 
     Args:
         sources: Films, folders, addresses of fsspec such as "s3://bucket/films", and Parquet files of films.
-        size: Most films of a part.
-        done: Names of films that are graded already.
-
-    Returns:
-        The parts, the number of films in all sources, and sentences about files that were left out.
 
     Raises:
         FilmError: A source holds no film.
@@ -66,17 +92,38 @@ def parts_of(sources: Iterable[str], size: int, done: Collection[str]) -> tuple[
             films, said = _below(source) if "://" in source else films_of([source])
             groups.append(Part(tuple(films)))
             notes += said
-    films = [film for group in groups for film in group.films]
-    if len(set(films)) < len(films):
-        twice, _ = Counter(films).most_common(1)[0]
+    named = [film for group in groups for film in group.films]
+    names = frozenset(named)
+    if len(names) < len(named):
+        twice, _ = Counter(named).most_common(1)[0]
         raise SettingsError(f"{twice} occurs twice among the films; give each film once, and each its own name.")
-    left = (replace(one, films=tuple(film for film in one.films if film not in done)) for one in groups)
-    return [part for one in left for part in _divided(one, size)], len(films), notes
+    return Archive(tuple(groups), names, tuple(notes))
 
 
-def _divided(group: Part, size: int) -> Iterator[Part]:
-    for start in range(0, len(group.films), size):
-        yield replace(group, films=group.films[start : start + size])
+def rounds(parts: Iterable[Part]) -> Iterator[list[Part]]:
+    """Yield the parts in rounds, so that no two workers write one file at a time.
+
+    There is one round, unless films that failed together are in several sources or row groups now.
+    """
+    left = list(parts)
+    while left:
+        turn: dict[str, Part] = {}
+        for part in left:
+            turn.setdefault(part.name, part)
+        yield list(turn.values())
+        left = [part for part in left if turn[part.name] is not part]
+
+
+def _divided(group: Part, size: int, done: Collection[str], again: Mapping[str, str]) -> Iterator[Part]:
+    new = [film for film in group.films if film not in done]
+    for start in range(0, len(new), size):
+        yield replace(group, films=tuple(new[start : start + size]))
+    failed: dict[str, list[str]] = {}
+    for film in group.films:
+        if film in again:
+            failed.setdefault(again[film], []).append(film)
+    for file, films in failed.items():
+        yield replace(group, films=tuple(films), file=file)
 
 
 def _groups(address: str) -> Iterator[Part]:
@@ -95,16 +142,37 @@ def _groups(address: str) -> Iterator[Part]:
             yield Part(tuple(map(str, names)), address, group)
 
 
-def contents(part: Part) -> Sequence[Any]:
-    """Return the films of a part as a grader takes them. Files are read when their turn comes, tables at once."""
-    if not part.table:
-        return [RemoteFilm(film) if "://" in film else os.path.join(part.base, film) for film in part.films]
+def contents(part: Part) -> Iterator[Any]:
+    """Yield the films of a part as a grader takes them, each when its turn comes."""
+    if part.table:
+        yield from _rows(part)
+        return
+    for film in part.films:
+        yield RemoteFilm(film) if "://" in film else os.path.join(part.base, film)
+
+
+def _rows(part: Part) -> Iterator[bytes]:
+    """Yield the bytes of films from a table, of which a page and a few rows are in memory.
+
+    The rows that come before them in their row group are read, too.
+
+    Raises:
+        FilmNotFound: The table holds other films than it did.
+    """
     import pyarrow.parquet as pq
 
+    left = deque(part.films)
     with opened(part.table if "://" in part.table else os.path.join(part.base, part.table)) as file:
-        table = pq.ParquetFile(file).read_row_group(part.group, columns=[NAME, CONTENT])
-    named = dict(zip(map(str, table.column(NAME).to_pylist()), table.column(CONTENT).to_pylist(), strict=True))
-    return [named[film] or b"" for film in part.films]
+        # By default a column of a whole row group is read at once, and even ahead.
+        table = pq.ParquetFile(file, buffer_size=BUFFER, pre_buffer=False)
+        for batch in table.iter_batches(ROWS, row_groups=[part.group], columns=[NAME, CONTENT]):
+            for name, content in zip(batch.column(NAME), batch.column(CONTENT), strict=True):
+                if left and str(name) == left[0]:
+                    left.popleft()
+                    yield content.as_py() or b""
+            if not left:
+                return
+    raise FilmNotFound(f"{part.table} changed during the run: it has no {left[0]} in its place; start again.")
 
 
 class RemoteFilm:
@@ -132,7 +200,7 @@ def opened(address: str) -> Any:
     try:
         return fsspec.open(address, "rb").open()  # pyright: ignore[reportAttributeAccessIssue]  # one address, one file
     except Exception as error:  # each kind of store raises its own
-        raise FilmNotFound(f"{address} can't be read ({_reason(error)}); give the address of films.") from None
+        raise FilmNotFound(f"{address} can't be read ({reason_of(error)}); give the address of films.") from None
 
 
 def _below(address: str) -> tuple[list[str], list[str]]:
@@ -148,7 +216,7 @@ def _below(address: str) -> tuple[list[str], list[str]]:
         unsure = [path for path, film in by_name.items() if film is None]
         starts = zip(unsure, files.cat_ranges(unsure, 0, HEAD), strict=True)  # at once, where the store can
     except Exception as error:  # a package for the protocol that is not installed, a login, a bucket
-        raise FilmNotFound(f"{address} can't be listed ({_reason(error)}); give the address of films.") from None
+        raise FilmNotFound(f"{address} can't be listed ({reason_of(error)}); give the address of films.") from None
     by_start = {
         path: isinstance(start, bytes) and is_film_by_start(PurePosixPath(path), start) for path, start in starts
     }
@@ -165,5 +233,6 @@ def _within(path: str, root: str) -> PurePosixPath:
     return place.relative_to(root) if place.is_relative_to(root) else place
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Return what an exception of a store says, in one line of a bearable length."""
     return " ".join(f"{type(error).__name__}: {error}".split())[:200]

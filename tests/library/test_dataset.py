@@ -15,7 +15,7 @@ import pytest
 import kneeoa_hub
 from benchmarks.film_kinds import dicom
 from kneeoa_hub.cli import main
-from kneeoa_hub.dataset.parts import parts_of
+from kneeoa_hub.dataset.parts import archive_of
 from kneeoa_hub.errors import FilmError, FilmNotFound, MissingExtra, SettingsError
 from kneeoa_hub.imaging.phantom import write_films
 
@@ -94,7 +94,7 @@ def grading_actor() -> int | None:
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
             name = (process / "cmdline").read_bytes()
-            if name.startswith(b"ray::") and b"_PartGrader" in name and b"__init__" not in name:
+            if name.startswith(b"ray::") and b"PartGrader" in name and b"__init__" not in name:
                 return int(process.name)
     return None
 
@@ -162,11 +162,12 @@ def test_dicom_of_any_name_behind_an_address_is_a_film_and_other_files_are_named
     for name in ("IM0001", "KNEE.IMA", "a.dcm", "notes.txt", "DICOMDIR", ".hidden.png", "empty"):
         (tmp_path / name).write_bytes(b"" if name == "empty" else film)
     (tmp_path / "notes.txt").write_bytes(b"text")
-    parts, films, notes = parts_of([f"file://{tmp_path}", f"file://{tmp_path}/notes.txt"], 9, ())
-    assert [Path(film).name for film in parts[0].films] == ["IM0001", "KNEE.IMA", "a.dcm"]
-    assert [Path(film).name for film in parts[1].films] == ["notes.txt"]  # it was named by itself
-    assert films == 4
-    (note,) = notes
+    archive = archive_of([f"file://{tmp_path}", f"file://{tmp_path}/notes.txt"])
+    below, alone = archive.groups
+    assert [Path(film).name for film in below.films] == ["IM0001", "KNEE.IMA", "a.dcm"]
+    assert [Path(film).name for film in alone.films] == ["notes.txt"]  # it was named by itself
+    assert archive.films == {*below.films, *alone.films}
+    (note,) = archive.notes
     assert "skipped 4 other files" in note
 
 
