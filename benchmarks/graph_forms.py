@@ -1,6 +1,6 @@
 """Other forms of the shipped grading network: what each would save, and how far it would move an answer.
 
-    python -m benchmarks.graph_forms --out docs/evidence/profile    # two minutes; needs onnx, which `tuning` brings
+    python -m benchmarks.graph_forms --out docs/evidence/profile    # two minutes; needs the extra `tune`
 
 Writes graph_forms.json and graph_forms.md. Opening and passes are timed in turns, on one thread. A form that is
 optimised beforehand leaves the layout of the values to be chosen when it is opened, because that depends on the

@@ -95,7 +95,7 @@ def table(folder: Path) -> str:
 
 def number(value: float) -> str:
     """Return a number with three digits that count."""
-    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 0.2 else 3
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 0.3 else 3
     return f"{value:,.{digits}f}"
 
 
