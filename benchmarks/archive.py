@@ -207,11 +207,11 @@ def plot(measured: Measured, projected: Sequence[Projected], path: Path) -> None
     costs = axis.twinx()
     costs.plot(CORES, [one.dollars for one in projected], "s:", color="black", label="US dollars")
     costs.set(ylabel="US dollars", ylim=(0, 2 * max(one.dollars for one in projected)))
-    costs.legend(fontsize=8, loc="lower left")
     axis.set_xticks(CORES, [str(cores) for cores in CORES])
     axis.minorticks_off()
     axis.grid(alpha=0.25)
-    axis.legend(fontsize=8)
+    lines = [*axis.get_lines(), *costs.get_lines()]
+    axis.legend(handles=lines, fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     figure.tight_layout()
     figure.savefig(path, dpi=DPI)
     pyplot().close(figure)

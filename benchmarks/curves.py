@@ -204,7 +204,7 @@ def plot(curves: Sequence[Curve], path: Path) -> None:
         axis.minorticks_off()
         axis.grid(alpha=0.25)
         lines = axis.get_lines() if second is axis else [*axis.get_lines(), *second.get_lines()]
-        axis.legend(handles=lines, fontsize=7, loc="center right")
+        axis.legend(handles=lines, fontsize=7, loc="lower center", bbox_to_anchor=(0.5, 1.0))
     figure.tight_layout()
     figure.savefig(path, dpi=DPI)
     pyplot().close(figure)
