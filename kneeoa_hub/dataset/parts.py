@@ -52,7 +52,7 @@ class Archive:
     """The films of all sources.
 
     Attributes:
-        groups: Films that can be in one part: those of a folder, or of a row group of a table.
+        groups: Films that can be in one part: all that are files, or those of a row group of a table.
         films: Their names.
         notes: Sentences about files that were left out.
     """
@@ -83,15 +83,17 @@ def archive_of(sources: Iterable[str]) -> Archive:
         FilmNotFound: A source cannot be read.
         SettingsError: A Parquet file has no columns `film` and `content`, or two films have one name.
     """
-    groups: list[Part] = []
+    tables: list[Part] = []
+    files: list[str] = []
     notes: list[str] = []
     for source in sources:
         if source.lower().endswith(PARQUET):
-            groups += _groups(source)
+            tables += _groups(source)
         else:
             films, said = _below(source) if "://" in source else films_of([source])
-            groups.append(Part(tuple(films)))
+            files += films
             notes += said
+    groups = [Part(tuple(files)), *tables] if files else tables
     named = [film for group in groups for film in group.films]
     names = frozenset(named)
     if len(names) < len(named):

@@ -87,6 +87,13 @@ def test_films_that_failed_are_graded_again_into_their_file_and_two_workers_neve
     assert [[part.films for part in turn] for turn in rounds(again)] == [[("a",), ("c",)], [("d",)]]
 
 
+def test_films_that_are_given_one_by_one_share_the_parts_of_a_folder(films, tmp_path):
+    given = [*map(str, films.values()), f"file://{films['mild']}"]
+    archive = archive_of(given)
+    parts = archive.parts(len(given) - 1, set(), {})
+    assert [part.films for part in parts] == [tuple(given[:-1]), tuple(given[-1:])]
+
+
 def test_a_table_of_films_is_read_in_bounded_memory_and_a_name_never_gets_the_bytes_of_another(tmp_path):
     import pyarrow as pa
     import pyarrow.parquet as pq
