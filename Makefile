@@ -19,7 +19,7 @@ run: .venv/ready  ## the whole loop, small, on synthetic films; sample films are
 help:  ## this list
 	@sed -n 's/^\([a-z]*\):.*##/\1 -/p' Makefile
 
-quick: .venv/ready  ## what to try after each change: lint, and the quick tests of the library
+quick: .venv/ready  ## what to try after each change, in under a minute: lint, and the quick tests of the library
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(TESTS) -n auto --maxprocesses 4 tests/library -m "not slow and not keras and not films"

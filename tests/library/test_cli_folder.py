@@ -50,6 +50,7 @@ def test_a_folder_is_graded_into_a_file_as_the_films_are_one_by_one(folder, tmp_
     assert out.read_text("utf-8") == capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_large_folder_is_graded_by_processes_with_the_same_answers(folder, tmp_path, monkeypatch, capsys):
     by_threads, by_processes = tmp_path / "threads.csv", tmp_path / "processes.csv"
     assert main(["grade", str(folder), "--out", str(by_threads), "--workers", "2"]) == 1
@@ -69,6 +70,7 @@ def test_the_end_of_a_process_is_an_error_that_says_what_to_do(folder, grader):
         list(answers)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
 @pytest.mark.parametrize("at", [0, 3, 0.3, 0.6, 0.95])
 def test_a_run_stopped_at_any_point_resumes_and_leaves_the_same_file(folder, tmp_path, form, at):
@@ -128,6 +130,7 @@ def test_rows_of_two_models_are_not_mixed(films, tmp_path, capsys):
     assert f"holds answers of revision {'0' * 12}, and this model is {revision}" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_film_that_failed_is_tried_again_and_fails_the_command_again(films, tmp_path, capsys):
     (tmp_path / "films").mkdir()
     (tmp_path / "films" / "a.png").write_bytes(b"\x89PNG\r\n")

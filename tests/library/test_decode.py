@@ -47,6 +47,7 @@ def test_eight_bits_are_kept(form):
     assert (decode(encoded(gray, form)).pixels == gray).all()
 
 
+@pytest.mark.slow
 def test_every_kind_of_file_gives_the_values_of_the_film(subtests):
     """Each kind keeps its own units. A kind with fewer bits holds the upper ones, and a lossy kind is close."""
     deep = knee_film(2, 7, bits=16).pixels

@@ -250,6 +250,7 @@ def test_the_command_writes_both_objects_beside_its_table(film, tmp_path, capsys
     capsys.readouterr()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("out", [(), ("--json",), ("--csv",), ("--out", "grades.csv")])
 def test_a_film_without_objects_stays_graded_and_only_a_dicom_one_fails(
     film, films, tmp_path, capsys, monkeypatch, out

@@ -55,6 +55,7 @@ def positioned(pixels: np.ndarray, pose: tuple[int, bool]) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(255 - pixels if inverted else pixels, turns))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("pose", POSES[1:])
 def test_a_knee_in_another_pose_is_graded_as_if_upright_or_refused_with_a_reason(grader, pose, knees):
     turns, inverted = pose
@@ -117,6 +118,7 @@ def test_every_simulated_part_of_the_body_is_tried():
     assert set(BODY_PARTS) == set(PARTS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", BODY_PARTS)
 def test_simulated_body_parts_are_refused(grader, part):
     from tuning.synthetic.bodyparts import body_part

@@ -46,6 +46,7 @@ def test_the_shipped_weights_accept_every_sample_film(grader):
     assert [name for name, film in sample_films().items() if grader.grade(film.pixels).refused] == []
 
 
+@pytest.mark.slow
 def test_patients_do_not_cross_splits(tmp_path):
     write_films(tmp_path, 60)
     splits: dict[str, set[str]] = {}

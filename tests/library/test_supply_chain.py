@@ -25,6 +25,7 @@ def test_every_dependency_is_used_and_every_import_is_declared():
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
+@pytest.mark.slow
 def test_every_package_that_an_extra_brings_is_listed_and_agrees_with_the_project_s_licence():
     packages = {package.metadata["Name"]: licence(package) for package in brought()}
     assert len(packages) > 50

@@ -6,6 +6,8 @@ import sys
 import termios
 from pathlib import Path
 
+import pytest
+
 from ..support.hub_people import Person
 from ..support.hub_server import HubServer
 
@@ -58,6 +60,7 @@ def person(home: Path, *login: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_a_push_and_a_pull_show_bars_on_a_terminal_and_are_silent_in_a_pipe(grader, tmp_path):
     with HubServer() as server:
         for name, started in (("seen", on_a_terminal), ("piped", in_a_pipe)):
@@ -74,6 +77,7 @@ def test_a_push_and_a_pull_show_bars_on_a_terminal_and_are_silent_in_a_pipe(grad
             assert name != "seen" or "model.onnx" in bars
 
 
+@pytest.mark.slow
 def test_grading_several_films_shows_a_bar_on_a_terminal_and_is_silent_in_a_pipe(films):
     command = ("grade", *list(films.values())[:3])
     environment = dict(os.environ)

@@ -70,6 +70,7 @@ def test_every_command_stops_at_a_misspelt_setting(monkeypatch, capsys):
     assert "did you mean KNEEOA_THREADS?" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["--csv", "--json", "--workers=1"])
 def test_a_pipe_of_another_encoding_gets_utf8_and_every_film(films, tmp_path, monkeypatch, form):
     """As on Windows, where redirected output has the code page of the country."""

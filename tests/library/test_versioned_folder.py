@@ -334,6 +334,7 @@ except KneeOAError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on a file's size to stand for a full disk")
 def test_a_disk_that_takes_no_more_bytes_is_an_output_error_and_nothing_half_written_is_left(bundle, tmp_path):
     """The system refuses to write over 8 kB to a file, as a full disk does in the middle of model.onnx."""
