@@ -1,6 +1,6 @@
-"""The Flask app: pages for people, an API for programs. Films stay in the memory of the process.
+"""Serves the Flask app: pages for people, an API for programs. Films stay in the memory of the process.
 
-Research software, not a medical device.
+This is research software, not a medical device.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -33,10 +33,12 @@ FORM_FIELDS = 200
 REQUEST_FILMS_OF_LARGEST_SIZE = 2
 """A request may be this many times as large as the largest film: one of those, or many ordinary ones."""
 MULTIPART_OVERHEAD = 64 * 1024
-"""Bytes of a request beside its films."""
+"""A request may have this many bytes beside its films."""
 URLENCODED = "application/x-www-form-urlencoded"
 URLENCODED_BYTES = 64 * 1024
-"""Bytes of a form without files. Each field takes a hundred bytes of memory, and may take two of the form."""
+"""A form without files has at most this many bytes. Each field takes a hundred bytes of memory, and may take two of the
+form.
+"""
 BODIES = "kneeoa_bodies"
 PRINTABLE = "".join(map(chr, range(32, 127)))
 
@@ -78,7 +80,7 @@ class InMemoryRequest(Request):
 
 
 class KneeOAApp(Flask):
-    """The app, with what a server tells it."""
+    """This is the app, with what a server tells it."""
 
     request_class = InMemoryRequest
 
@@ -105,7 +107,7 @@ def create_app(
         config: The settings; by default those of the `KNEEOA_*` variables.
         grader: The model; by default the one at the address of the settings. It is loaded when the server starts, or
             for the first film, or for the first question whether the app is ready.
-        keys: The API keys as `guards.read_keys` returns them; by default those of the settings' file.
+        keys: The API keys as `guards.read_keys` returns them; by default those in the file of the settings.
         make_readings: Whether the app may make SQLite's file for readers' grades.
         node: The settings of the DICOM node whose worklist the app shows; by default those of the variables. Without
             a folder there is none.

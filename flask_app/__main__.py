@@ -1,4 +1,4 @@
-"""Serve the app: `python -m flask_app --help`."""
+"""Serves the app: `python -m flask_app --help`."""
 
 import argparse
 import logging

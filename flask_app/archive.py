@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Archive:
-    """What the page needs.
+    """Holds what the page needs.
 
     Attributes:
         service: The archive.
@@ -47,7 +47,7 @@ class Archive:
 
 
 def check(settings: Settings) -> None:
-    """Raise SettingsError where anybody could fetch films of patients, or where a token would travel unencrypted."""
+    """Raise SettingsError if anybody could fetch films of patients, or if a token would travel unencrypted."""
     if settings.dicomweb_token and not settings.dicomweb:
         raise SettingsError("KNEEOA_DICOMWEB_TOKEN is for the archive of KNEEOA_DICOMWEB; set that too, or unset it.")
     if settings.dicomweb and not settings.api_keys:
@@ -130,9 +130,9 @@ def _shown(number: int, film: bytes, answer: Answer) -> GradedFilm:
 
 
 def _fetch(archive: Archive, study: str) -> list[bytes | ArchiveError]:
-    """Return the films of a study, or why one did not come.
+    """Return the films of a study, or the reason why one did not come.
 
-    Raises ArchiveError where they are larger together than a request may be, and where none came.
+    Raises ArchiveError if they are larger together than a request may be, or if none came.
     """
     films: list[bytes | ArchiveError] = []
     size = 0

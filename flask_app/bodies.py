@@ -29,7 +29,7 @@ LOOK_SECONDS = 3
 
 @dataclass(eq=False)
 class Pace:
-    """How fast a body arrives.
+    """Measures how fast a body arrives.
 
     Attributes:
         received: Its bytes so far.
@@ -43,7 +43,7 @@ class Pace:
 
 
 class Bodies:
-    """A WSGI application in front of another one. `room` and `patience` are ROOM and PATIENCE_SECONDS by default."""
+    """Holds back bodies for a WSGI application. `room` and `patience` are ROOM and PATIENCE_SECONDS by default."""
 
     def __init__(self, app: WSGIApplication, metrics: Metrics, room: int = ROOM, patience: float = PATIENCE_SECONDS):
         self._app, self._metrics, self._room, self._patience = app, metrics, room, patience
@@ -116,7 +116,7 @@ class Bodies:
 
 
 class CountedBody:
-    """A request's body that counts what was read of it. Werkzeug calls no other method."""
+    """Counts what was read of a request's body. Werkzeug calls no other method."""
 
     def __init__(self, stream: IO[bytes], bodies: Bodies, small: bool):
         self._stream, self._bodies, self.small = stream, bodies, small

@@ -10,12 +10,12 @@ from kneeoa_hub.imaging.boxes import box_of
 from .problems import ShownError
 
 FIELD = "box"
-"""The field of API v1 that holds a box."""
+"""API v1 receives a box in this field."""
 EDGES = ("left", "top", "right", "bottom")
 MOST_BOXES = 4
 """A form may hold this many boxes; a film shows two knees."""
 DIGITS = 6
-"""Most digits of an edge in pixels."""
+"""An edge in pixels has at most this many digits."""
 
 
 class BadBox(ShownError):
@@ -37,7 +37,7 @@ def boxes_of(form: MultiDict[str, str]) -> list[tuple[int, ...]]:
 
 
 def boxes_sent(texts: Sequence[str], films: int) -> list[tuple[int, ...]] | None:
-    """Return the boxes that a program has sent, None where it has sent none.
+    """Return the boxes that a program has sent, or None if it has sent none.
 
     Args:
         texts: Each box as LEFT,TOP,RIGHT,BOTTOM in pixels of the film.

@@ -20,19 +20,19 @@ from .problems import problem
 from .queue import Busy
 
 BODY_THREADS = 24
-"""Threads of requests with a body: most of them wait for their turn to be graded."""
+"""Requests with a body have this many threads. Most of them wait for their turn to be graded."""
 LIGHT_THREADS = 8
-"""Threads of requests without a body."""
+"""Requests without a body have this many threads."""
 PROBE_THREADS = 2
 PROBES = ("/health/", "/metrics")
-"""The paths that an orchestrator asks."""
+"""An orchestrator asks these paths."""
 MOST_BODIES = 100
-"""Requests with a body that have a thread or wait for one; further ones get 503."""
+"""At most this many requests with a body have a thread or wait for one. Further ones get 503."""
 SILENCE_SECONDS = 5
 """More of a body must arrive within this many seconds."""
 GRACE_SECONDS = 20
 SLOWEST = 50_000
-"""Bytes a second: the server waits for a body GRACE_SECONDS and a second for every so many bytes of it."""
+"""The server waits for a body GRACE_SECONDS and, in addition, a second for each of so many bytes."""
 BODY_SECONDS = 120
 """The server waits for a body at most this many seconds, whatever its pace."""
 
@@ -47,7 +47,7 @@ Send = Callable[[Message], Awaitable[None]]
 
 
 class App(Protocol):
-    """A WSGI app that a server can tell of a stop, and of requests that it turned away."""
+    """Describes a WSGI app that a server can tell of a stop, and of requests that it turned away."""
 
     def __call__(self, environ: WSGIEnvironment, start_response: Any) -> Any: ...
     def stop(self) -> None: ...
@@ -64,10 +64,10 @@ class Answer:
 
 
 class PacedBody:
-    """The body of a request, read in a thread from a client that has to keep the pace.
+    """Reads the body of a request in a thread, from a client that has to keep the pace.
 
     Attributes:
-        complete: The whole body has arrived.
+        complete: Whether the whole body has arrived.
     """
 
     def __init__(self, receive: Receive, loop: asyncio.AbstractEventLoop, complete: bool):
@@ -102,7 +102,7 @@ class PacedBody:
         self._received += len(self._rest)
 
     async def _gather(self, pieces: list[bytes]) -> bool:
-        """Add to `pieces` what arrives until it is enough for the thread; return whether the body has ended."""
+        """Add to `pieces` what arrives until it is enough for the thread. Return whether the body has ended."""
         size = 0
         while size < GATHERED_BYTES:
             message = await self._receive()
@@ -116,7 +116,7 @@ class PacedBody:
 
 
 class Bridge:
-    """An ASGI application that calls a WSGI app."""
+    """Calls a WSGI app from an ASGI server."""
 
     def __init__(self, app: App):
         self.app = app

@@ -18,7 +18,7 @@ _RENDERING = threading.Lock()
 
 
 def card_html(bundle: Bundle, figures: str) -> str | None:
-    """Return the card of a bundle without its front matter, or None when the bundle has no card.
+    """Return the card of a bundle without its front matter, or None if the bundle has no card.
 
     A card may come from anyone, so it is rendered once for all requests, and raw HTML in it is shown as text: the
     manifest does not cover it.

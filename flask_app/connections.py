@@ -17,8 +17,9 @@ HEAD_BYTES = 32 * 1024
 LENGTH_DIGITS = 19
 """A Content-Length may have this many digits, as many as a file's size. Python reads none of thousands."""
 PIECE_BYTES = 16 * 1024
-"""The server parses this many bytes at a time, but for a body of known length: what arrived of it is one piece. uvicorn
-joins the pieces of a body, and copies all before for each one."""
+"""The server parses this many bytes at a time. It takes a body of known length as far as it arrived in one piece, since
+uvicorn joins the pieces of a body, and copies all before for each one.
+"""
 SEND_SECONDS = 60
 """A client must read its answer within this many seconds."""
 LINGER_SECONDS = 2
@@ -34,7 +35,7 @@ REFUSAL = (
 
 
 class LingeringTransport:
-    """A transport whose `close` lets the client read the last answer before the connection goes."""
+    """Lets the client read the last answer before the connection closes."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop):
         self._transport, self._loop = transport, loop
@@ -77,7 +78,7 @@ class LingeringTransport:
 
 
 class Connection(HttpToolsProtocol):
-    """One client's connection."""
+    """Handles one client's connection."""
 
     transport: LingeringTransport  # pyright: ignore[reportIncompatibleVariableOverride]
 
@@ -101,7 +102,7 @@ class Connection(HttpToolsProtocol):
 
     @property
     def idle(self) -> bool:
-        """No request is under way: its head has not arrived, or its answer has gone."""
+        """Whether no request is under way: its head has not arrived, or its answer has gone."""
         return self.cycle is None or self.cycle.response_complete
 
     def data_received(self, data: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Decides who may ask and how often: trusted hosts, cross-site requests, API keys, tokens of forms, rates."""
+"""Decides who may ask and how often: by trusted hosts, cross-site requests, API keys, tokens of forms, and rates."""
 
 import hashlib
 import hmac
@@ -28,8 +28,9 @@ API = "/api/"
 PROBES = ("/health/", "/metrics")
 """Orchestrators and Prometheus ask these paths under an address of the network, so every host name may."""
 OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
-"""The host names of this machine, to which an app on loopback answers. A page elsewhere whose name leads to 127.0.0.1
-asks under that other name."""
+"""An app on loopback answers to these host names of this machine. A page elsewhere whose name leads to 127.0.0.1 asks
+under that other name.
+"""
 PORT = re.compile(r":\d+$")
 KEYS = "kneeoa_keys"
 KEY_LINE = re.compile(r"([A-Za-z0-9._-]{1,64}):([0-9a-f]{64})")
@@ -217,7 +218,7 @@ def sign_in(keys: Mapping[str, str]) -> str:
 
 
 def name_of(keys: Mapping[str, str], key: str) -> str | None:
-    """Return whose key it is, None for an unknown one. Each known key takes the same time."""
+    """Return whose key it is, or None for an unknown one. Each known key takes the same time."""
     given = _hashed(key)
     return next(iter([name for known, name in keys.items() if hmac.compare_digest(known, given)]), None)
 
@@ -227,7 +228,7 @@ def _hashed(key: str) -> str:
 
 
 def _asker() -> str:
-    """Return whose budget a request draws on. A key may be named like an address, and is not that address."""
+    """Return whose budget a request draws on. A key that is named like an address is not that address."""
     return f"key {g.kneeoa_key}" if "kneeoa_key" in g else f"address {get_remote_address()}"
 
 
@@ -257,7 +258,7 @@ def _limit(app: Flask, rate: str) -> None:
 
 
 TOKEN_SECONDS = 12 * 3600
-"""A form is good for this many seconds. A page that was open for longer has to be opened again."""
+"""A form is valid for this many seconds. A page that was open for longer must be opened again."""
 
 
 class FormExpired(ShownError):

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus. They hold no names, keys, films or pixels."""
+"""Counts metrics for Prometheus. They hold no names, keys, films or pixels."""
 
 from flask import Flask
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info
@@ -8,11 +8,11 @@ from kneeoa_hub.report import Answer
 
 EXTENSION = "kneeoa_metrics"
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-"""Upper bounds of the histogram of answer times, in seconds."""
+"""The histogram of answer times has these upper bounds, in seconds."""
 
 
 class Metrics:
-    """The metrics of one app, in a registry of their own."""
+    """Holds the metrics of one app, in a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()

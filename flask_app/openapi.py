@@ -98,7 +98,7 @@ with open("overlay.png", "wb") as overlay:
     "dicomReport": _dicom_samples("report"),
     "secondaryCapture": _dicom_samples("secondary-capture"),
 }
-"""Examples by operation and language. The tests run them."""
+"""Each operation has an example in each language. The tests run them."""
 
 
 def problem_types() -> list[tuple[str, int, str]]:
@@ -120,7 +120,7 @@ def problem_types() -> list[tuple[str, int, str]]:
 
 
 KEY = "key"
-"""The name of the scheme by which a program shows its API key."""
+"""This name stands for the scheme by which a program shows its API key."""
 
 
 def document(here: str = HERE, *, key_needed: bool = False) -> dict[str, Any]:
@@ -273,7 +273,7 @@ CAPTURE_WORDS = (
 
 
 def _file(words: str, kind: str) -> dict[str, Any]:
-    """Return an answer that is a file."""
+    """Return the response that is a file."""
     content = {kind: {"schema": {"type": "string", "contentMediaType": kind}}}
     return {"description": words, "headers": IDENTITY, "content": content}
 

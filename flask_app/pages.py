@@ -1,4 +1,4 @@
-"""Answers the pages that people open: upload, result, about."""
+"""Serves the pages that people open: upload, result, about."""
 
 import mimetypes
 from functools import cache
@@ -126,7 +126,7 @@ def picture(key: str, number: int, name: str) -> Response:
     """Send a film of a result, or its overlay. Pictures have their own addresses, so that a page holds none of them.
 
     Args:
-        key: The result's.
+        key: The key of the result.
         number: Number of the film in the result.
         name: OVERLAY, or another picture of the film.
     """
@@ -207,7 +207,7 @@ def _results() -> Results:
 
 
 def _film(result: Result, number: int) -> GradedFilm:
-    """Return a film of a result by its number. Not found where there is none, or only its error."""
+    """Return a film of a result by its number. A number without a film, or with only its error, is not found."""
     film = next((film for film in result.films if film.number == number and film.report), None)
     return film or abort(404)
 

@@ -19,20 +19,22 @@ from kneeoa_hub.report import Answer
 from .uploads import Upload
 
 LONGEST_SIDE = 1400
-"""The longest side of a picture on a page in pixels; a larger film is shrunk."""
+"""The longest side of a picture on a page has this many pixels. A larger film is shrunk."""
 JPEG_QUALITY = 92
 CODE = re.compile(r"`([^`]+)`")
 LONGEST_CROP = 2400
-"""The longest side of the picture of one knee in pixels; it has the film's own resolution up to there."""
+"""The longest side of the picture of one knee has this many pixels. It has the film's own resolution up to there."""
 MOST_KEPT = 16 * 2**20
 """A file of this many bytes at most is kept with its result, so that it can be graded again with other boxes."""
 FILM, OVERLAY, KNEE = "film", "overlay", re.compile(r"knee-(\d{1,2})")
-"""The pictures of a film: alone; with the box, grade and heatmap of each knee; one knee, by its number from 1."""
+"""A film has these pictures: alone; with the box, grade and heatmap of each knee; and of one knee, by its number from
+1.
+"""
 
 
 @dataclass(frozen=True)
 class GradedFilm:
-    """One film of a request, with either a report or an error.
+    """Holds one film of a request, with either a report or an error.
 
     Attributes:
         number: Its place in the request, from 1.
@@ -83,7 +85,7 @@ class GradedFilm:
 
     @property
     def takes_boxes(self) -> bool:
-        """Whether the film can be graded again with boxes: it is kept, and what was refused is not the whole film."""
+        """Whether the film can be graded again with boxes: it is kept, and not refused as a whole."""
         refused = self.report.refused if self.report else None
         return self.content is not None and not (refused and refused.reason in WHOLE_FILM)
 
@@ -111,7 +113,7 @@ class GradedFilm:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height of its pictures in pixels, where there is a report."""
+        """Width and height of its pictures in pixels, if there is a report."""
         assert self.report
         return self.report.film.shape[1], self.report.film.shape[0]
 
@@ -124,7 +126,7 @@ class GradedFilm:
         return kept
 
     def picture(self, name: str) -> bytes | None:
-        """Return a picture as a JPEG file, or None where there is none of that name."""
+        """Return a picture as a JPEG file, or None for an unknown name."""
         assert self.report
         if name == OVERLAY:
             return _jpeg(self.report.overlay())
@@ -135,12 +137,15 @@ class GradedFilm:
 
 
 def with_code(text: str) -> Markup:
-    """Return a text as HTML, with what stands between backticks as code."""
+    """Return a text as HTML, with the parts between backticks as code."""
     return Markup(CODE.sub(r"<code>\1</code>", str(escape(text))))
 
 
 def _small(report: FilmReport, whole: Image.Image) -> FilmReport:
-    """Return a report with a small gray picture for its film. whole: the picture of its film, which is shrunk."""
+    """Return a report with a small gray picture for its film.
+
+    `whole` is the picture of its film, which is shrunk.
+    """
     picture = _shrunk(whole, LONGEST_SIDE)
     across, down = picture.width / report.film.shape[1], picture.height / report.film.shape[0]
     knees = tuple(

@@ -23,7 +23,7 @@ HTTP_ERRORS = {
         "The server failed on this request and kept no film. Try again. If it fails again, inform the operator.",
     ),
 }
-"""The code and the detail of each error of HTTP itself, by status."""
+"""Each error of HTTP itself has this code and detail, by its status."""
 
 log = logging.getLogger(__name__)
 
@@ -36,10 +36,10 @@ class NoFilm(FilmError):
 
 
 class ShownError(KneeOAError):
-    """Base of the app's own errors that may be shown.
+    """This is the base of the app's own errors that may be shown.
 
     Attributes:
-        retry_after: Seconds after which another try may succeed, or 0 when it will not.
+        retry_after: Seconds after which another try may succeed, or 0 if it will not.
     """
 
     retry_after = 0

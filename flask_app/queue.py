@@ -21,7 +21,7 @@ sixty megabytes; one of them may unpack a film of KNEEOA_MAX_PIXELS."""
 AT_A_TIME = min(
     MOST_AT_A_TIME, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 )
-"""Requests that grade at once: one a core, since more would only take turns."""
+"""This many requests grade at once, one a core, since more would only take turns."""
 WAIT_SECONDS = 60
 """A request waits this many seconds for a turn, so that a proxy that waits two minutes gets an answer in time."""
 BUSY_SECONDS = 5

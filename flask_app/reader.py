@@ -13,7 +13,7 @@ from .store import Reading, Readings, agreement, as_csv
 
 READER = re.compile(r"[A-Za-z0-9._-]{1,32}")
 FIELD = re.compile(r"grade-(\d{1,3})-(\d{1,2})")
-"""The field of a form for one knee: the number of the film on the page, and of the knee on the film."""
+"""The field of a form for one knee has this name: the number of the film on the page, and of the knee on the film."""
 
 blueprint = Blueprint("reader", __name__)
 

@@ -24,11 +24,11 @@ from .queue import Drawing
 KEPT_SECONDS = 600
 """A result is kept for this many seconds."""
 MARGIN_SECONDS = 1
-"""Seconds after a result is due at which the timer looks."""
+"""The timer looks this many seconds after a result is due."""
 MOST_BYTES = 128 * 2**20
 """All kept films together take at most this many bytes; beyond it the oldest go first."""
 FILM_OVERHEAD = 4096
-"""Bytes of a kept film beside its picture, name and document."""
+"""A kept film has this many bytes beside its picture, name and document."""
 
 
 class ResultGone(ShownError):
@@ -46,13 +46,13 @@ class ResultGone(ShownError):
 
 @dataclass(frozen=True)
 class Result:
-    """The films of one request.
+    """Holds the films of one request.
 
     Attributes:
         key: The last part of the result's address.
         films: The films in the order of the request.
-        kept_at: The time by the store's clock at which it was kept, in seconds.
-        sample: The films are synthetic.
+        kept_at: The time by the store's clock at which the result was kept, in seconds.
+        sample: Whether the films are synthetic.
         study: The findings of the study whose films they are, or "".
     """
 
@@ -143,7 +143,7 @@ class Results:
 
 
 FORMS = {"pdf": "application/pdf", "json": "application/json", "csv": "text/csv"}
-"""The content type of each form of download."""
+"""Each form of download has this content type."""
 
 
 def download(form: str, films: Sequence[GradedFilm], drawing: Drawing) -> Response:

@@ -1,4 +1,4 @@
-"""The production server: uvicorn in a process that gunicorn replaces when it ends, or alone where none can fork."""
+"""Runs the production server: uvicorn in a process that gunicorn replaces when it ends, or alone without fork."""
 
 import asyncio
 import ctypes
@@ -26,9 +26,10 @@ TIMEOUT_SECONDS = 120
 """gunicorn replaces a process whose event loop has not run for this many seconds."""
 MEMORY = "/dev/shm"
 ALLOCATOR = {-8: 1, -3: 32 * 2**20, -1: 32 * 2**20}
-"""Settings of mallopt(3): one arena; freed blocks of 32 MiB and more return to the system, and of the rest what exceeds
-32 MiB at the end. By default glibc keeps a gigabyte for the threads that have graded large films. If all
-memory returned, every film of usual size would get its memory anew, which takes a tenth of the time."""
+"""mallopt(3) gets these settings: one arena; freed blocks of 32 MiB and more return to the system, and so does what
+exceeds 32 MiB of the rest. By default glibc keeps a gigabyte for the threads that have graded large films. If all
+memory returned, every film of usual size would get its memory anew, which takes a tenth of the time.
+"""
 GRACE_SECONDS = 40
 """After a stop, requests that are being graded have this many seconds, more than a turn takes; others get 503."""
 

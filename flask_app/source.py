@@ -30,8 +30,9 @@ GRADING_SECONDS = 25
 """A request may grade for this many seconds; its remaining films are then answered with OutOfTime."""
 WARM_UP_SIDE = 256
 DECODE_PROCESSES = 2
-"""Processes that decode films, unless KNEEOA_DECODE_PROCESS says how many. A film that takes too much ends one of them
-and not the server."""
+"""This many processes decode films, unless KNEEOA_DECODE_PROCESS says how many. A film that takes too much ends one of
+them and not the server.
+"""
 
 Shown = TypeVar("Shown")
 
@@ -39,7 +40,7 @@ log = logging.getLogger(__name__)
 
 
 class Grader(Protocol):
-    """The part of kneeoa_hub.KneeGrader that the app uses."""
+    """Describes the part of kneeoa_hub.KneeGrader that the app uses."""
 
     bundle: Bundle
     revision: str
@@ -91,11 +92,11 @@ class GraderSource:
 
     @property
     def loaded(self) -> Grader | None:
-        """The grader when it can grade at once, otherwise None."""
+        """The grader if it can grade at once, otherwise None."""
         return self._grader
 
     def get(self) -> Grader:
-        """Return the grader, after loading it where that is needed. Raises ModelUnavailable."""
+        """Return the grader, which is loaded if needed. Raises ModelUnavailable."""
         if self._grader is not None:
             return self._grader
         if not self._lock.acquire(timeout=LOAD_SECONDS):

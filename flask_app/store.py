@@ -63,14 +63,14 @@ TABLE = Table(
 
 @dataclass(frozen=True)
 class Reading:
-    """One knee as a reader graded it.
+    """Describes one knee as a reader graded it.
 
     Attributes:
         film_sha256: The SHA-256 of the film's file.
         knee: The number of the knee in the picture, from the left, from 0.
         side: The patient's side, or None.
         reader: The code of the reader, which is not a name.
-        before: The reader had not seen the model's answer.
+        before: Whether the reader graded before seeing the model's answer.
         grade: The reader's grade.
         model_grade: The model's grade.
         model: The name of the model.
@@ -93,7 +93,7 @@ ANSWER_SECONDS = 3
 ASIDE_SECONDS = 10
 """For this many seconds pages do not ask a database that failed to answer."""
 ATTEMPTS = 8
-"""Tries of a save, since another save of the same reader's grade of the same knee may come between."""
+"""A save is tried this many times, since another save of the same reader's grade of the same knee may come between."""
 LEAST_FILMS = 10
 """With fewer films a kappa would say nothing, and its interval even less."""
 FIELDS = tuple(Reading.__dataclass_fields__)
@@ -101,7 +101,7 @@ FIELDS = tuple(Reading.__dataclass_fields__)
 
 @dataclass(frozen=True)
 class Agreement:
-    """The agreement of readers with the model.
+    """Holds the agreement of readers with the model.
 
     Attributes:
         knees: The number of readings.
@@ -136,7 +136,7 @@ class ReadingsUnavailable(ShownError):
 
 
 class Readings:
-    """The table of readings in a database. Threads may share it."""
+    """Keeps the table of readings in a database. Threads may share it."""
 
     def __init__(self, address: str, make: bool = True):
         """Prepare the connection; nothing is asked yet. Raises SettingsError for a malformed address.
@@ -165,12 +165,12 @@ class Readings:
 
     @classmethod
     def of(cls, app: Flask) -> "Readings | None":
-        """Return the readings of an app, or None where it keeps none."""
+        """Return the readings of an app, or None if it keeps none."""
         return app.extensions.get(EXTENSION)
 
     @property
     def is_file(self) -> bool:
-        """The database is a file on this machine, which the first connection makes."""
+        """Whether the database is a file on this machine, which the first connection makes."""
         return self._engine.dialect.name == "sqlite"
 
     def ask(self) -> None:
@@ -263,7 +263,7 @@ class Readings:
 
 
 def _limits(url: URL) -> dict[str, Any]:
-    """Return the time limits of the driver, without those that the address itself sets."""
+    """Return the time limits of the driver, except those that the address itself sets."""
     if url.get_backend_name() == "sqlite":
         return {} if "timeout" in url.query else {"timeout": ANSWER_SECONDS}
     if url.get_driver_name() not in ("psycopg", "psycopg2"):

@@ -32,7 +32,7 @@ class JsonLines(logging.Formatter):
     """Formats each record as a line of JSON."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line. Of a fault it has the place and the kind: its message may repeat a name or a key."""
+        """Return the line. A fault gives its place and kind only, since its message may repeat a name or a key."""
         line = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

@@ -1,4 +1,4 @@
-"""gunicorn's process around uvicorn: gunicorn replaces it when it ends or hangs."""
+"""Runs gunicorn's process around uvicorn. gunicorn replaces it when it ends or hangs."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""Kellgren-Lawrence grading of knee radiographs: pretrained weights with one call.
+"""Grades knee radiographs by the Kellgren-Lawrence scale, with pretrained weights and one call.
 
 This is research software, not a medical device.
 """

@@ -1,13 +1,13 @@
-"""How well two gradings of the same knees agree, with an interval."""
+"""Measures how well two gradings of the same knees agree, with an interval."""
 
 import numpy as np
 
 from .grades import NUM_GRADES
 
 RESAMPLES = 1000
-"""Bootstrap samples of an interval."""
+"""An interval is computed from this many bootstrap samples."""
 INTERVAL = (2.5, 97.5)
-"""Percentiles of the resampled values: a 95% interval."""
+"""These percentiles of the resampled values bound a 95% interval."""
 
 
 def confusion(truth: np.ndarray, grade: np.ndarray) -> np.ndarray:
@@ -18,7 +18,7 @@ def confusion(truth: np.ndarray, grade: np.ndarray) -> np.ndarray:
 def qwk(truth: np.ndarray, grade: np.ndarray) -> float:
     """Return the quadratic weighted kappa of two [N] arrays of grades, -1 to 1.
 
-    It is 0 where both hold one and the same grade only. Cohen, Psychol. Bull. 1968;70:213.
+    It is 0 when both arrays hold the same single grade. Cohen, Psychol. Bull. 1968;70:213.
     """
     counts = confusion(truth, grade)
     weights = np.subtract.outer(np.arange(NUM_GRADES), np.arange(NUM_GRADES)) ** 2

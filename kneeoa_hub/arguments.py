@@ -1,4 +1,4 @@
-"""Checks of what callers of the public functions give, so that a mistake is one of the package's own errors."""
+"""Checks the arguments of the public functions, so that a mistake raises one of the package's own errors."""
 
 import operator
 import os
@@ -11,7 +11,7 @@ from typing import Any
 from .errors import SettingsError
 
 MOST = 1024
-"""Most threads, processes or films at a time: far more than any machine has cores for."""
+"""A number of threads, processes or films at a time is at most this, far more than the cores of any machine."""
 
 
 def check_count(name: str, value: Any, least: int = 0, most: int = MOST) -> None:
@@ -54,13 +54,13 @@ def checked_path(name: str, value: Any) -> str:
 
 
 def checked_paths(name: str, value: Any) -> list[str]:
-    """Return an argument that names one file or several, see `checked_path`."""
+    """Return an argument that names one or several files as a list; see `checked_path`."""
     several = value if isinstance(value, Iterable) and not isinstance(value, str | bytes | Path) else [value]
     return [checked_path(name, one) for one in several]
 
 
 def shown(value: Any) -> str:
-    """Return a value as it stands in an error: shortened, where it is long."""
+    """Return a value as an error shows it, shortened if it is long."""
     try:
         return reprlib.repr(value)
     except ValueError:  # Python writes no number of thousands of digits
@@ -68,6 +68,6 @@ def shown(value: Any) -> str:
 
 
 def kind_of(value: Any) -> str:
-    """Return the type of a value as it stands in a sentence, such as "an int"."""
+    """Return the type of a value as a sentence names it, such as "an int"."""
     name = type(value).__name__
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"

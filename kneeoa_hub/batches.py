@@ -1,4 +1,4 @@
-"""Long batches, worked on by several threads or processes at a time."""
+"""Runs long batches on several threads or processes."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +16,7 @@ def in_order(
     Args:
         pool: The threads or processes.
         call: What a worker calls.
-        arguments: Arguments of each call. A long batch would fill the memory if they were all taken at once.
+        arguments: Arguments of each call. Taking them all at once would fill the memory on a long batch.
         workers: How many workers the pool has.
     """
     waiting: deque[Future[Result]] = deque()

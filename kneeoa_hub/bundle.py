@@ -1,4 +1,4 @@
-"""The bundle: a folder with everything that grading needs, and what its bundle.json says.
+"""Reads the bundle, the folder that holds everything that grading needs, and describes its bundle.json.
 
 `manifest` checks the files before anything in them is parsed.
 """
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from .evidence import Evidence
 
 GATE = "gate.onnx"
-"""The network that decides whether a film shows a knee; a bundle has it when bundle.json holds its limits."""
+"""This network decides whether a film shows a knee. A bundle has it when bundle.json holds its limits."""
 LOCATOR = "locator.onnx"
-"""The network that finds the joints; a bundle has it when bundle.json holds its settings."""
+"""This network finds the joints. A bundle has it when bundle.json holds its settings."""
 SEARCH_REPORT = "search.md"
-"""The report of the search that found the architecture, with its pictures below figures/; a bundle may lack it."""
+"""This file reports the search that found the architecture, with pictures in figures/. A bundle may lack it."""
 LEAST_WINDOW = 1.0
-"""Least distance of the percentiles that become black and white."""
+"""The percentiles that become black and white differ by at least this much."""
 
 Line = Annotated[str, Length(1, 200), Printable()]
 Side = Annotated[int, Range(32, 4096)]
@@ -96,7 +96,10 @@ class Conformal:
     always: Annotated[Probability, "A grade of at least this probability is never ruled out."] = 1.0
 
     def at(self, level: float | None) -> "Conformal":
-        """Return the sets of another level of the bundle; None is its own. Raises SettingsError for an unknown one."""
+        """Return the prediction sets of another level of the bundle. None means its own level.
+
+        Raises SettingsError for an unknown level.
+        """
         known = {self.level: self.threshold, **dict(self.others)}
         if level is None:
             return self

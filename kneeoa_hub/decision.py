@@ -1,4 +1,4 @@
-"""From probabilities to what is reported: the grade and its prediction set."""
+"""Turns probabilities into what is reported: a grade and its prediction set."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from .bundle import Conformal, Decision
 from .grades import NUM_GRADES, OSTEOARTHRITIS_FROM
 
 MEDIAN = 0.5
-"""The rule "median" reports the grade at which this much of the probability is reached."""
+"""The rule "median" reports the first grade at which the cumulative probability reaches this value."""
 
 
 def severity(probabilities: np.ndarray) -> np.ndarray:
@@ -31,7 +31,7 @@ def reported_grade(probabilities: np.ndarray, decision: Decision) -> np.ndarray:
 
 
 def nested_masses(probabilities: Sequence[float], grade: int) -> list[tuple[int, float]]:
-    """Return the grades in the order in which a prediction set takes them in, each with the set's mass by then.
+    """Return the grades in the order in which a prediction set takes them in, each with the set's mass so far.
 
     The set starts at `grade` and takes in its more probable neighbour, so it is contiguous (ordinal APS: Lu et al.,
     MICCAI 2022).

@@ -1,9 +1,9 @@
-"""Errors that reach a user. Each class has a stable `code` and the HTTP status that it maps to."""
+"""Defines the errors that reach a user. Each class has a stable `code` and the HTTP status that it maps to."""
 
 import re
 
 _FOR_OPERATORS = re.compile(r",? or (?:raise|set) KNEEOA_\w+(?:=\w+)?")
-"""Advice in a message that only the operator of a server can follow."""
+"""Only the operator of a server can follow this advice, so messages for visitors leave it out."""
 
 
 class KneeOAError(Exception):

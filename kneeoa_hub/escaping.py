@@ -4,7 +4,7 @@ import argparse
 from typing import NoReturn
 
 FORMULA_SIGNS = frozenset("=+-@＝＋－＠")
-"""The first characters of a formula in a spreadsheet, in their normal and their full-width form."""
+"""A spreadsheet reads a text that begins with one of these as a formula. The full-width forms count too."""
 
 
 def escape_cell(text: str) -> str:
@@ -32,7 +32,7 @@ def escape_for_terminal(text: str) -> str:
 
 
 class CommandParser(argparse.ArgumentParser):
-    """A parser whose errors escape what was given: the name of a film may begin like an option."""
+    """Parses a command line and escapes what was given in its errors, since a film's name may begin like an option."""
 
     def error(self, message: str) -> NoReturn:
         """Print the usage and the error, and exit with 2."""

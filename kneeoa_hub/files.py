@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and names that stay in their folder."""
+"""Writes files and folders that appear whole or not at all, and checks names that stay in their folder."""
 
 import os
 import re
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 UNFINISHED = ".part-"
-"""Start of the name of a file that is still being written; a process that is killed leaves such a file behind."""
+"""The name of a file that is still being written begins so. A process that is killed leaves such a file behind."""
 _FILE_NAME = re.compile(r"""[^.\s<>:"/\\|?*]([^<>:"/\\|?*]{0,98}[^.\s<>:"/\\|?*])?""")
 
 

@@ -1,4 +1,4 @@
-"""The one grader behind the library, the command line, Flask and the Space."""
+"""Implements the one grader behind the library, the command line, Flask and the Space."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     import pandas
 
 Boxes = Sequence[Sequence[float]]
-"""(left, top, right, bottom) of each knee in pixels of its film."""
+"""Each knee is (left, top, right, bottom) in pixels of its film."""
 
 
 class KneeGrader:
@@ -48,19 +48,20 @@ class KneeGrader:
 
     Args:
         bundle: The verified bundle.
-        revision: Its name in reports: a commit of the Hub. None is the first 12 hex digits of the manifest's SHA-256.
+        revision: The name of the bundle's version in reports, such as a commit of the Hub. None takes the first 12 hex
+            digits of the manifest's SHA-256.
         threads: Threads of one forward pass. 0 lets onnxruntime choose.
         level: Coverage level of the prediction sets, one of those in the bundle. None is its first.
         decode_process: How many processes decode films, see `from_pretrained`.
-        network: The grading network of the bundle where it is being opened already; the first knee waits for it. None
+        network: The grading network of the bundle if it is already being opened. The first knee waits for it. None
             opens it here.
 
     Attributes:
         bundle: The bundle whose networks grade.
         revision: The revision that every report names.
-        screener: What finds the knees of a film and decides which of them are graded.
-        threads: Threads of one forward pass; 0 where onnxruntime chooses.
-        decode_process: How many processes decode films; 0 where this process does.
+        screener: Finds the knees of a film and decides which of them are graded.
+        threads: Threads of one forward pass; 0 if onnxruntime chooses.
+        decode_process: How many processes decode films; 0 if this process does.
 
     Examples:
         >>> import kneeoa_hub
@@ -109,7 +110,7 @@ class KneeGrader:
 
     @property
     def network(self) -> Network:
-        """The grading network in onnxruntime. Raises BundleError where it cannot be opened."""
+        """The grading network in onnxruntime. Raises BundleError if it cannot be opened."""
         return self._network.result()
 
     @property
@@ -133,7 +134,7 @@ class KneeGrader:
             force: Grade the film even where it is refused. The report holds the refusal and a warning then.
 
         Returns:
-            The knees with their grades, or the reason of the refusal.
+            The knees with their grades, or the reason for the refusal.
 
         Raises:
             FilmError: The film cannot be decoded or is over a limit, or a box does not lie in it.
@@ -371,7 +372,10 @@ class KneeGrader:
 
 
 def _file_decoder(processes: int, limits: Limits) -> FileDecoder:
-    """Return what decodes a film's file: so many processes, or this one where the system does not offer them."""
+    """Return the function that decodes a film's file.
+
+    It uses so many processes, or this one if the system cannot start them.
+    """
     if not processes or os.name != "posix":
         return decode_file
     from .imaging.decode_process import DecodeProcesses  # which Windows cannot import
@@ -380,7 +384,7 @@ def _file_decoder(processes: int, limits: Limits) -> FileDecoder:
 
 
 def _in_given_film(knees: Sequence[KneeGrade], screening: Screening) -> tuple[KneeGrade, ...]:
-    """Return the knees of an upright film with box and heatmap in the film as it was given."""
+    """Return the knees of an upright film with box and heatmap in pixels of the film as it was given."""
     return tuple(
         replace(knee, box=box_in_given_film(knee.box, screening), heatmap=np.rot90(knee.heatmap, screening.pose[0]))
         for knee in knees

@@ -1,11 +1,11 @@
-"""The Kellgren-Lawrence scale (Kellgren & Lawrence, Ann Rheum Dis 1957;16:494-502)."""
+"""Defines the Kellgren-Lawrence scale (Kellgren & Lawrence, Ann Rheum Dis 1957;16:494-502)."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Grade:
-    """One grade of the scale.
+    """Describes one grade of the scale.
 
     Attributes:
         value: Its number, 0 to 4.
@@ -25,10 +25,10 @@ GRADES = (
     Grade(3, "Moderate", "Several osteophytes, definite narrowing of the joint space, some sclerosis."),
     Grade(4, "Severe", "Large osteophytes, marked narrowing of the joint space, severe sclerosis, deformed bone ends."),
 )
-"""The five grades, each at the place of its number."""
+"""The five grades stand here in order, so that each is at the index of its value."""
 LABELS = tuple(grade.label for grade in GRADES)
-"""The names of the grades."""
+"""The labels of the grades stand here in the same order."""
 NUM_GRADES = len(GRADES)
-"""The number of grades."""
+"""The scale has this many grades."""
 OSTEOARTHRITIS_FROM = 2
-"""The grade from which radiographic osteoarthritis is present, by convention."""
+"""Radiographic osteoarthritis is present from this grade on, by convention."""

@@ -1,4 +1,4 @@
-"""The JSON schema of a document that a frozen dataclass describes: see `typed_json`."""
+"""Derives the JSON schema of a document from the frozen dataclass that describes it; see `typed_json`."""
 
 import math
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from .typed_json import Length, Range, fields_of, notes_of, without_none
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _NAMES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 _COUNTED = {"string": "Length", "array": "Items", "object": "Properties"}
-"""What the keywords of a schema call the length of each type."""
+"""A schema names the length of each type by this word in its keywords."""
 
 
 def schema_of(kind: type, title: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Keras's files of a bundle or a training, whose cost is counted before it is paid.
+"""Reads Keras's files of a bundle or a training, after it has bounded what they would cost.
 
 A few kilobytes can describe a network of terabytes, a graph whose parts repeat each other without end, or an array of
 any size that holds nothing.
@@ -12,15 +12,15 @@ from pathlib import Path
 from typing import Any
 
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
-"""The graph and the arrays of a model in Keras's folder layout."""
+"""Keras's folder layout keeps the graph of a model in the first file and its arrays in the second."""
 MOST_CALLS = 20_000
-"""Most calls of layers in a graph. A member has some 200."""
+"""A graph calls at most this many layers. A member calls about 200."""
 MOST_VALUES = 2**28
-"""Most values that a layer may give for one film: a gigabyte. A member's widest layer gives two million."""
+"""A layer gives at most this many values for one film, a gigabyte. A member's widest layer gives two million."""
 REPEATING = ("TimeDistributed", "Bidirectional", "RNN", "LSTM", "GRU")
-"""Ends of the names of layers that repeat others for each step of a sequence, as many as the graph says."""
+"""Layers whose names end so repeat other layers for each step of a sequence, as often as the graph says."""
 SHARED = "DTypePolicy"
-"""The only kind of object that a graph may name twice and describe once; a network within itself has no end."""
+"""A graph may name only this kind of object twice and describe it once. A network within itself would have no end."""
 
 
 def load_model(folder: Path) -> Any:
@@ -41,7 +41,7 @@ def load_model(folder: Path) -> Any:
 
 
 def load_weights(network: Any, path: Path) -> None:
-    """Load the weights of a network that is built. Raises ValueError where they are not its weights, or are damaged."""
+    """Load the weights of a network that is built. Raises ValueError if they are not its weights, or are damaged."""
     try:
         check_arrays(path)
         network.load_weights(path)
@@ -50,7 +50,7 @@ def load_weights(network: Any, path: Path) -> None:
 
 
 def check_arrays(path: Path) -> None:
-    """Raise ValueError where the arrays of an HDF5 file are larger than the file: packed, repeated or never written."""
+    """Raise ValueError if the arrays of an HDF5 file are larger than the file: packed, repeated or never written."""
     import h5py
 
     with h5py.File(path) as file:
@@ -78,7 +78,7 @@ def _arrays(group: Any) -> Iterator[Any]:
 
 
 def _check_calls(document: Any) -> None:
-    """Raise ValueError where a graph calls too many layers, or layers that repeat others."""
+    """Raise ValueError if a graph calls too many layers, or layers that repeat others."""
     calls = _calls(document)
     if calls > MOST_CALLS:
         raise ValueError(f"the graph calls {calls} layers; at most {MOST_CALLS} are possible")
@@ -99,7 +99,7 @@ def _calls(part: Any) -> int:
 
 
 def _check_sizes(document: Any, stored: int) -> None:
-    """Build the graph without values. Raises ValueError where its weights or the outputs of a layer are too large."""
+    """Build the graph without values. Raises ValueError if its weights or the outputs of a layer are too large."""
     import keras
 
     with keras.StatelessScope(initialize_variables=False):

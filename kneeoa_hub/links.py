@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 HUB_REPO = "models--"
-"""The prefix of a repo's folder in the cache of the Hub client."""
+"""The folder of a repo in the cache of the Hub client begins with this prefix."""
 
 
 def links_out_of(folder: Path) -> Iterator[Path]:

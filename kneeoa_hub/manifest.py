@@ -1,4 +1,4 @@
-"""What a bundle's folder may hold: the manifest, hashes, and files that are refused.
+"""Checks what a bundle's folder holds: it verifies the manifest and hashes, and refuses files that could run code.
 
 Nothing of a bundle is parsed before every file of its manifest has been found and hashed.
 """
@@ -15,17 +15,19 @@ from .links import links_out_of
 from .typed_json import SCHEMA_VERSION, json_object
 
 REQUIRED = ("bundle.json", "model.onnx", "evidence.json", "config.json", "metadata.json", "model.weights.h5")
-"""Files that every bundle has."""
+"""Every bundle has these files."""
 NOT_LISTED = ("manifest.json", "README.md", ".gitattributes")
-"""Files that the manifest does not list."""
+"""The manifest does not list these files."""
 NOT_LISTED_FOLDERS = ("figures", ".cache", ".git")
-"""Folders whose files the manifest does not list."""
+"""The manifest does not list the files of these folders."""
 WEIGHTS = "model.weights.h5"
-"""The only file of a bundle that may end like a whole Keras model; within Keras's folder layout it holds arrays."""
+"""This is the only file of a bundle that may have the suffix of a whole Keras model. In Keras's folder layout it holds
+arrays.
+"""
 _DATA = ".json .jsonl .md .txt .csv .tsv .yaml .yml .toml .cff .bib .onnx .png .jpg .jpeg .svg .webp"
 HARMLESS = frozenset(["", *_DATA.split()])
-"""Endings of what a bundle may list beside its weights. No program runs or unpickles these, while code and pickles have
-more endings than a list can hold.
+"""A bundle may list files with these suffixes beside its weights. No program runs or unpickles them. Suffixes of code
+and pickles are too many for a list.
 """
 _PYTHON = ".py .pyc .pyd .pyo .pyw .pyz .pth .ipynb .whl"
 _BINARIES = ".so .dll .dylib .exe .com .scr .msi .lnk .app .desktop .a .o .node .wasm .jar .class"
@@ -34,23 +36,27 @@ _MODELS = ".pt .pt2 .pts .bin .ckpt .pb .keras .h5 .hdf5"
 _SHELLS = ".sh .bash .zsh .csh .ksh .fish .command .bat .cmd .ps1 .psm1 .vbs .vbe .wsf .wsh .hta"
 _LANGUAGES = ".js .mjs .cjs .ts .rb .pl .php .lua .r .jl"
 CODE = frozenset(" ".join([_PYTHON, _BINARIES, _PICKLES, _MODELS, _SHELLS, _LANGUAGES]).split())
-"""Endings that even an unlisted file of a bundle may not have: Python, a shell or a model's loader would run them."""
+"""Not even an unlisted file of a bundle may have one of these suffixes, since Python, a shell or a model's loader would
+run it.
+"""
 PROGRAMS = (b"#!", b"MZ", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
-"""First bytes of scripts, and of programs for Windows, Linux and macOS, whatever their name."""
+"""Scripts, and programs for Windows, Linux and macOS, begin with these bytes, whatever their name."""
 MOST_CARD = 256 * 1024
-"""Bytes of the longest file, figures left out, that the manifest does not list; a model card takes 30 kB."""
+"""An unlisted file has at most this many bytes, figures excepted. A model card takes 30 kB."""
 MOST_FIGURE = 8 * 1024**2
-"""Bytes of the largest figure of a card."""
+"""A figure of a card has at most this many bytes."""
 MOST_LISTED = 2 * 1024**3
-"""Bytes of all files that the manifest lists; an ensemble takes a hundred megabytes."""
+"""The files that the manifest lists have at most this many bytes together. An ensemble takes a hundred megabytes."""
 MOST_JSON = 8 * 1024**2
-"""Bytes of a listed JSON file. It is parsed in memory, of which it may take twenty times as many; the largest takes
-500 kB."""
+"""A listed JSON file has at most this many bytes, since parsing may take twenty times as many of memory. The largest
+takes 500 kB.
+"""
 MOST_UNLISTED = 100
-"""Files that a bundle may hold beside those that the manifest lists."""
+"""A bundle holds at most this many files that the manifest does not list."""
 BLOCK_BYTES = 16 * 1024**2
-"""A file is hashed in blocks of this many bytes. Python's lock is free meanwhile; between small blocks, a thread that
-loads libraries would keep it each time for as long as several blocks take."""
+"""A file is hashed in blocks of this many bytes. Python's lock is free during a block. Between small blocks, a thread
+that loads libraries would take the lock each time for as long as several blocks last.
+"""
 _PLAIN_NAME = re.compile(r"(?!.*\.\.)[\w.-]{1,100}(/[\w.-]{1,100}){0,5}", re.ASCII)
 
 
@@ -96,12 +102,12 @@ def refuse_links(folder: Path) -> None:
 
 
 def most_bytes(name: str) -> int:
-    """Return how long a file may be that the manifest does not list."""
+    """Return the most bytes that a file outside the manifest may have."""
     return MOST_FIGURE if name.startswith("figures/") else MOST_CARD
 
 
 def _refuse_unlisted(paths: list[Path], folder: Path) -> None:
-    """Raise BundleChanged for more or longer files than a card needs, where no manifest says what they are."""
+    """Raise BundleChanged for more or longer unlisted files than a card needs."""
     named = {path.relative_to(folder).as_posix(): path for path in paths}
     kept = {name: path for name, path in named.items() if not name.startswith(".cache/")}
     if len(kept) > MOST_UNLISTED:

@@ -1,4 +1,4 @@
-"""The networks of a bundle, opened for grading."""
+"""Opens the networks of a bundle for grading."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from .runtime import GateNetwork, Network, open_grading
 
 @dataclass(frozen=True)
 class Networks:
-    """What grades, which may still be opening, and what finds the knees and decides which of them are graded."""
+    """Holds the grading network, which may still be opening, and the screener."""
 
     grading: Future[Network]
     screener: Screener
@@ -24,7 +24,7 @@ def open_networks(bundle: Bundle, threads: int, grading: Future[Network] | None 
     Args:
         bundle: The verified bundle.
         threads: Threads of one forward pass. 0 lets onnxruntime choose.
-        grading: The grading network where it is being opened already. It is not waited for.
+        grading: The grading network if it is already being opened. This function does not wait for it.
 
     Raises:
         BundleError: A graph cannot be opened, or has another form than bundle.json says.

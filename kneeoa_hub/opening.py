@@ -1,6 +1,6 @@
-"""From an address to a grader, with what takes long side by side.
+"""Makes a grader from an address, and does the slow parts side by side.
 
-To hash a bundle, to load the libraries and to open its grading network take about a tenth of a second each. The first
+Hashing a bundle, loading the libraries and opening the grading network take about a tenth of a second each. The first
 and the last of these run without Python's lock.
 """
 
@@ -110,8 +110,9 @@ def open_grader(
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Load NumPy and onnxruntime in a thread meanwhile. The block must import neither: two threads that load NumPy at
-    the same time may find half of it.
+    """Load NumPy and onnxruntime in a thread during the block.
+
+    The block must import neither: if two threads load NumPy at the same time, one may see a half-loaded module.
     """
     thread = Thread(target=_load, name="kneeoa-loading")
     thread.start()

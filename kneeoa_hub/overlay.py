@@ -14,20 +14,21 @@ if TYPE_CHECKING:
     from PIL import ImageDraw
 
 HEAT_FROM, HEAT_OPACITY = 0.3, 0.5
-"""Evidence below the first proportion of its maximum is not drawn, so that the bone stays visible. The second is the
-opacity at the maximum."""
+"""Evidence below the first proportion of its maximum is not drawn, so that the bone stays visible. The second
+proportion is the opacity at the maximum.
+"""
 FRAME, DARK = "#ffd166", "#101820"
 SMALLEST_TEXT = 10
-"""The smallest size of a label in pixels."""
+"""A label is at least this many pixels high."""
 LARGEST = 1e37
-"""The largest factor that stretches the grays of a film, so that they stay finite."""
+"""The grays of a film are stretched by at most this factor, so that they stay finite."""
 BLOCK = 64
-"""Rows that are drawn at a time, since a large film as floats takes many times the memory of its picture."""
+"""This many rows are drawn at a time, since a large film as floats takes many times the memory of its picture."""
 
 
 @dataclass(frozen=True, eq=False)
 class Mark:
-    """What is drawn for one knee: its box, its label, and its heatmap, [h,w] over the box, 0..1."""
+    """Describes what is drawn for one knee: its box, its label, and its heatmap, [h,w] over the box, 0 to 1."""
 
     box: Box
     text: str
@@ -50,7 +51,7 @@ def film_picture(pixels: np.ndarray) -> Image.Image:
 
 
 def heat_picture(heatmap: Image.Image) -> Image.Image:
-    """Return a heatmap of values 0..1 as an RGB picture by itself."""
+    """Return a heatmap of values 0 to 1 as an RGB picture."""
     return Image.fromarray(_colours(np.asarray(heatmap).clip(0, 1)))
 
 
@@ -73,7 +74,7 @@ def drawn(film: np.ndarray, marks: Iterable[Mark]) -> Image.Image:
 
 
 def _label(draw: "ImageDraw.ImageDraw", mark: Mark, taken: Sequence[Box], picture: Image.Image, stroke: int) -> Box:
-    """Draw a label and return its place: above the box, or below it where that is taken, or inside at its upper edge.
+    """Draw a label above the box, below it, or inside at its upper edge, and return its place.
 
     It is as large as the film allows, and at most as wide as the box.
     """

@@ -1,7 +1,7 @@
-"""Graders in other processes: a pickled grader names its bundle, and each process opens that once.
+"""Takes graders to other processes. A pickled grader names its bundle, and each process opens that bundle once.
 
-So `multiprocessing`, joblib and Dask take a grader or its method as they take any function. The weights do not travel
-with every task.
+`multiprocessing`, joblib and Dask can therefore take a grader or its method as they take any function. The weights do
+not travel with every task.
 """
 
 import os
@@ -33,7 +33,7 @@ def opened(place: str, digest: str, *options: Any) -> KneeGrader:
         options: The further arguments of `KneeGrader`.
 
     Raises:
-        BundleError: This machine has no such bundle, or another one in its place.
+        BundleError: This machine lacks the bundle, or has a different one in its place.
     """
     return _opened(os.getpid(), place, digest, *options)  # a forked process lacks the threads of its parent's graders
 

@@ -1,4 +1,4 @@
-"""The answer for a film: grades or a refusal, as values, text and pictures."""
+"""Defines the report for a film, with its grades or its refusal as values, text and pictures."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -21,7 +21,7 @@ DISCLAIMER = "Research use only. Not a medical device; not for diagnosis or trea
 
 
 class Text(str):
-    """A text of several lines, which a notebook and a Python prompt show as it is printed."""
+    """Holds several lines, which a notebook and a Python prompt show as they are printed."""
 
     __slots__ = ()
 
@@ -31,7 +31,7 @@ class Text(str):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class KneeGrade:
-    """The answer for one knee.
+    """Holds the grade of one knee, and what belongs to it.
 
     Attributes:
         grade: The reported grade, 0..4, by the bundle's decision rule.
@@ -73,7 +73,7 @@ class KneeGrade:
 
     @property
     def headline(self) -> str:
-        """The grade for a label, such as "KL 2 Mild"; with the likeliest grade where that is another one."""
+        """The grade for a label, such as "KL 2 Mild"; with the likeliest grade if that is another one."""
         likeliest = f" (likeliest {self.likeliest})" if self.likeliest != self.grade else ""
         return f"KL {self.grade} {self.label}{likeliest}"
 
@@ -122,7 +122,7 @@ class KneeGrade:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class FilmReport:
-    """The answer for one film: its knees from left to right in the picture, or the reason of a refusal.
+    """Holds the report for one film: its knees from left to right in the picture, or a refusal.
 
     A report holds no name, date or identifier of the patient.
 
@@ -135,9 +135,9 @@ class FilmReport:
         level: The coverage level of the prediction sets, such as 0.9.
         film: The decoded pixels [H,W], from which `overlay` draws.
         quality: Quality of the film's compression on the scale of libjpeg, about 1 to 100, also for other codecs than
-            JPEG, see `imaging.compression`; None where the file lost nothing.
+            JPEG, see `imaging.compression`; None if the file lost nothing.
         protocol: The reading protocol that the grades follow, such as "oai": the dataset whose readers they are like.
-            None where the model learnt from several without telling them apart.
+            None if the model learnt from several without telling them apart.
 
     Examples:
         >>> import kneeoa_hub
@@ -263,7 +263,7 @@ class FilmReport:
 
 
 Answer = FilmReport | KneeOAError
-"""The answer for one film of many: its report, or the error that says why there is none."""
+"""One film of many has its report here, or the error that says why there is none."""
 
 
 def knee_names(knees: Sequence[KneeGrade]) -> tuple[str, ...]:

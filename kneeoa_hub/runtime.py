@@ -1,4 +1,4 @@
-"""The networks of a bundle in onnxruntime. Threads may share each of them."""
+"""Runs the networks of a bundle in onnxruntime. Threads may share each network."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,28 +16,31 @@ from .third_party import quiet_onnxruntime
 from .watchdog import watchdog
 
 OUTPUTS = ("probabilities", "embedding", "activation_map")
-"""Outputs of the grading network, `model.onnx`."""
+"""The grading network, `model.onnx`, has these outputs."""
 GATE_OUTPUT, GATE_CLASSES = "kinds", 11
-"""Output of the gate's network, `gate.onnx`, and how many classes it has."""
+"""The gate's network, `gate.onnx`, has this output, with this many classes."""
 
 RUN_SECONDS = 60
-"""Most seconds of one forward pass, which takes milliseconds, and of opening a graph. It may hold a loop without an
-end."""
+"""A forward pass, which takes milliseconds, and opening a graph each end after this many seconds. A graph may hold an
+endless loop.
+"""
 FUNCTIONS = 25
-"""Number of the field of a model (ONNX's ModelProto) that defines functions. onnxruntime puts a function in the place
-of each call: thirty that call the one before twice make a graph of a billion nodes."""
+"""The field of this number in a model (ONNX's ModelProto) defines functions. onnxruntime replaces each call by the
+function, so thirty functions that each call the one before twice make a graph of a billion nodes.
+"""
 FIXED_BYTES = {1: 8, 5: 4}
-"""Bytes of a value of protobuf whose kind has a fixed length."""
+"""A protobuf value of each of these kinds has this many bytes."""
 MEMORY_BYTES = 2**31
-"""Most memory of all forward passes of the process. A pass takes tens of megabytes; a graph may ask for a constant of
-any size."""
+"""All forward passes of the process use at most this much memory together. A pass takes tens of megabytes, but a graph
+may ask for a constant of any size.
+"""
 SUM_TOLERANCE = 0.001
-"""How far the sum of probabilities may lie from 1, by rounding."""
+"""The sum of probabilities may differ from 1 by this much through rounding."""
 
 
 @dataclass(frozen=True)
 class Outputs:
-    """What the grading network says of N knees.
+    """Holds what the grading network computes for N knees.
 
     Attributes:
         probabilities: [N,5] float64; each row sums to 1.
@@ -98,7 +101,7 @@ def open_graph(path: Path, size: tuple[int, int], outputs: tuple[str, ...], thre
 
 
 class Graph:
-    """An opened graph, whose every run ends.
+    """Runs an opened graph. Every run ends.
 
     Attributes:
         path: The graph's file.
@@ -113,7 +116,7 @@ class Graph:
     def run(self, outputs: Sequence[str], images: np.ndarray) -> list[np.ndarray]:
         """Return these outputs for images.
 
-        Raises BundleError where the graph fails, does not end in RUN_SECONDS, needs more than MEMORY_BYTES, or gives
+        Raises BundleError if the graph fails, does not end in RUN_SECONDS, needs more than MEMORY_BYTES, or gives
         values that are not finite.
         """
         import onnxruntime
@@ -134,7 +137,7 @@ class Graph:
 
 
 def _fields(message: bytes) -> set[int]:
-    """Return the numbers of the fields of a protobuf message. Raises ValueError where it is not one."""
+    """Return the numbers of the fields of a protobuf message. Raises ValueError if it is no such message."""
     found, at = set(), 0
 
     def number() -> int:
@@ -165,7 +168,7 @@ def _fields(message: bytes) -> set[int]:
 
 @cache
 def _limit_memory() -> None:
-    """Give all graphs of the process one allocator, which has an end."""
+    """Give all graphs of the process one allocator with a limit."""
     import onnxruntime as ort
 
     memory = ort.OrtMemoryInfo("Cpu", ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
@@ -184,7 +187,7 @@ def _check_probabilities(probabilities: np.ndarray, shape: tuple[int, int], path
 
 
 class Network:
-    """The grading network, `model.onnx`. The constructor raises BundleError for a graph of another form.
+    """Runs the grading network, `model.onnx`. The constructor raises BundleError for a graph of another form.
 
     Attributes:
         embedding_width: The width D of the embedding where the graph fixes it as an int.
@@ -207,8 +210,8 @@ class Network:
 def open_grading(bundle: Bundle, threads: int = 0) -> Network:
     """Open the grading network of a bundle.
 
-    Raises BundleError where it cannot be opened, or its embedding is not as wide as the mean that distances are
-    measured from.
+    Raises BundleError if the network cannot be opened, or if its embedding and the mean of the training embeddings
+    differ in width.
     """
     network = Network(bundle.folder / "model.onnx", bundle.config.input, threads)
     width, mean = network.embedding_width, len(bundle.config.refusal.mean)
@@ -221,7 +224,7 @@ def open_grading(bundle: Bundle, threads: int = 0) -> Network:
 
 
 class GateNetwork:
-    """The gate's network, `gate.onnx`, which tells what a picture of a knee shows, see `imaging.gate.CLASSES`.
+    """Runs the gate's network, `gate.onnx`, which classifies a picture of a knee; see `imaging.gate.CLASSES`.
 
     Attributes:
         input: The shape of its input.

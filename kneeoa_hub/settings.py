@@ -1,4 +1,4 @@
-"""Every environment variable of the package. Only this module reads them (docs/settings.md lists them).
+"""Reads every environment variable of the package. No other module does (docs/settings.md lists the variables).
 
 `HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME` and `HF_HUB_OFFLINE` belong to huggingface_hub, which reads them itself.
 """
@@ -13,21 +13,21 @@ from typing import Any
 from .errors import SettingsError
 
 PREFIX = "KNEEOA_"
-"""The start of every variable's name."""
+"""The name of every variable begins so."""
 OF_KUBERNETES = re.compile(
     r"KNEEOA_(\w+_)?(SERVICE_(HOST|PORT(_\w+)?)=.*|PORT_\d+_(TCP|UDP|SCTP)(_(ADDR|PORT|PROTO))?=.*|PORT=(tcp|udp|sctp)://.*)"
 )
-"""Variables, with their values, that Kubernetes sets beside a service whose name begins with `kneeoa`."""
+"""Kubernetes sets such variables, with such values, beside a service whose name begins with `kneeoa`."""
 PARTS = (PREFIX + "NODE_",)
-"""Starts of the names that a part of the project reads by itself."""
+"""A part of the project reads the variables that begin with one of these by itself."""
 
 DIGITS = 18
-"""Most digits of a number."""
+"""A number has at most this many digits."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The values of the environment variables: `KNEEOA_MODEL` is `model`, and so on.
+    """Holds the values of the environment variables: `KNEEOA_MODEL` is `model`, and so on.
 
     Attributes:
         model: Address of the bundle to serve; "" is the shipped bundle.
@@ -50,7 +50,7 @@ class Settings:
         dicomweb: Address of the DICOMweb service from which the Flask app grades a study by its UID; "" is none.
         dicomweb_token: Bearer token for DICOMweb, in the app and in the command line; "" is none.
         dicomweb_ca: File with the certificates that sign those of DICOMweb services (PEM); "" uses the system's.
-        data: Folder with the real films that tests and benchmarks use; "" where there are none.
+        data: Folder with the real films that tests and benchmarks use; "" if there are none.
     """
 
     model: str = ""

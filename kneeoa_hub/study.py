@@ -1,4 +1,4 @@
-"""One answer for the films of one study: each knee once, from its best film, and compared with earlier studies."""
+"""Makes one report of a study's films. It takes each knee from its best film and compares it with earlier studies."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from .imaging.identity import FilmIdentity, date_of, joined_patient, names_patie
 from .report import FilmReport, KneeGrade, span
 
 LATERALITIES = ("right", "left")
-"""The sides in the order in which a frontal film shows them."""
+"""A frontal film shows the sides in this order."""
 OTHER_PATIENT = (
     "The film names another patient (ID, issuer or birth date) than the first film of its study, so it is not"
     " part of the answer; correct the header in the archive, or grade the film by itself."
@@ -20,7 +20,7 @@ OTHER_PATIENT = (
 
 @dataclass(frozen=True)
 class PriorKnee:
-    """A knee of an earlier study.
+    """Describes a knee of an earlier study.
 
     Attributes:
         side: "left" or "right".
@@ -37,7 +37,7 @@ class PriorKnee:
 
 @dataclass(frozen=True)
 class Prior:
-    """An earlier study of the same patient.
+    """Describes an earlier study of the same patient.
 
     Attributes:
         date: Its date, as YYYY-MM-DD.
@@ -52,7 +52,7 @@ class Prior:
 
 @dataclass(frozen=True, eq=False)
 class StudyReport(FilmReport):
-    """The answer for a study: a film report whose knees may come from several films.
+    """Holds the report for a study: a film report whose knees may come from several films.
 
     Attributes:
         films: The reports of its films.
@@ -106,10 +106,10 @@ class StudyReport(FilmReport):
 
 
 def study_report(films: Sequence[FilmReport], priors: Sequence[Prior] = ()) -> StudyReport:
-    """Make one answer of the reports of a study's films, at least one, all by the same model.
+    """Make one report from the reports of a study's films, at least one, all by the same model.
 
-    Of several films of one knee the best one counts: the one with the fewest warnings, then with the largest knee in
-    pixels, then the first. The grade itself never decides. The warnings name the grades by the other films. Knees
+    Of several films of a knee, the best one counts. It is the film with the fewest warnings, then with the largest knee
+    in pixels, then the first. The grade itself never decides. The warnings name the grades on the other films. Knees
     whose side is not known stay apart, since nothing says that two of them are the same knee.
     """
     found = [(place, knee) for place, film in enumerate(films) for knee in film.knees]
@@ -152,15 +152,15 @@ def study_report(films: Sequence[FilmReport], priors: Sequence[Prior] = ()) -> S
 
 
 def check_patient(known: str, film: str) -> str:
-    """Return what the headers of a study say of its patient, once this film is part of it.
+    """Return what the headers of a study say about its patient after this film.
 
-    A part that a header does not name differs from nothing: films of one study belong to one patient.
+    An element that a header lacks contradicts nothing. All films of one study belong to one patient.
 
     Args:
         known: What the films so far say, as `FilmIdentity.patient`.
         film: What this film says.
 
-    Raises FilmError where ID, issuer or birth date of the film differs from that of the films so far.
+    Raises FilmError if ID, issuer or birth date of the film differs from that of the films so far.
     """
     before, now = patient_parts(known), patient_parts(film)
     if any(one and other and one != other for one, other in zip(_dated(before), _dated(now), strict=True)):
@@ -174,7 +174,7 @@ def without_pixels(report: FilmReport) -> np.ndarray:
 
 
 def verdict(then: KneeGrade | PriorKnee, now: KneeGrade) -> str:
-    """Return what the two answers allow to say: only prediction sets without a common grade speak for a change."""
+    """Return what two reports allow to say. Only prediction sets without a common grade indicate a change."""
     common = sorted(set(then.grade_set) & set(now.grade_set))
     if not common:
         return (
@@ -188,7 +188,7 @@ def verdict(then: KneeGrade | PriorKnee, now: KneeGrade) -> str:
 
 
 def why_not_compared(then: FilmIdentity, now: FilmIdentity) -> str:
-    """Return why two films must not be compared, "" where nothing in their headers speaks against it."""
+    """Return why two films must not be compared, or "" if nothing in their headers forbids it."""
     parts = ((one.patient_id, one.issuer, one.born, one.sex) for one in (then, now))
     if any(before and after and before != after for before, after in zip(*parts, strict=True)):
         return "The headers name two different patients, so the films are not compared."
@@ -198,7 +198,7 @@ def why_not_compared(then: FilmIdentity, now: FilmIdentity) -> str:
 
 
 def unchecked(then: FilmIdentity, now: FilmIdentity) -> str:
-    """Return a warning about what the headers of two films leave open, "" where they name patient and dates."""
+    """Return a warning about what the headers of two films leave open, or "" if they name patient and dates."""
     if not names_patient(then.patient) or not names_patient(now.patient):
         return (
             "Nothing says that both films are of one patient: a header does not name the patient by ID and birth date."
@@ -213,7 +213,7 @@ def unchecked(then: FilmIdentity, now: FilmIdentity) -> str:
 
 
 def _dated(parts: Sequence[str]) -> tuple[str, str, str]:
-    """Return ID, issuer and birth date, with a birth date that may be written in two ways in one of them."""
+    """Return ID, issuer and birth date, with the birth date in the same form in both."""
     number, issuer, born = parts
     return number, issuer, date_of(born) or born
 
@@ -224,7 +224,7 @@ def _badness(film: FilmReport, knee: KneeGrade) -> tuple[int, int]:
 
 
 def _others(side: str, same: Sequence[tuple[int, KneeGrade]], count: int) -> list[str]:
-    """Return a sentence about the films of a knee that do not count; none where there is one film of it."""
+    """Return a sentence about the films of a knee that do not count, or no sentence if it has one film."""
     if len(same) == 1:
         return []
     others = ", ".join(

@@ -1,4 +1,4 @@
-"""What the package relies on in other libraries and in the system, set in one place.
+"""Sets what the package relies on in other libraries and in the system, in one place.
 
 Each machine has its own settings: a keras.json that other software left, the proxy of a hospital, the encoding of a
 pipe. A program of the package calls what it needs here before it imports the library. The library itself changes
@@ -16,15 +16,15 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 KERAS_HOME = Path(__file__).parent / "keras"
-"""A folder with a keras.json of our own: channels last, float32."""
+"""This folder has our own keras.json: channels last, float32."""
 TRAINED_ON = ("tensorflow", "jax", "torch")
-"""The backends on which the networks train."""
+"""The networks train on these backends."""
 OTHER_KERAS = {
     "KERAS_MAX_EPOCHS": "it would end every training early",
     "KERAS_MAX_STEPS_PER_EPOCH": "it would cut every epoch, and every evaluation too",
     "KERAS_NNX_ENABLED": "it would make other layers of the networks on JAX",
 }
-"""Variables of Keras that change what a training is, and what each would do."""
+"""These variables of Keras change a training. Each has a sentence that says how."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
 PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
@@ -70,7 +70,7 @@ def prepare_keras() -> list[str]:
 
 
 def wrong_keras_backend() -> str:
-    """Return a sentence where KERAS_BACKEND names a backend that trains no network or is not installed, or ""."""
+    """Return why the backend that KERAS_BACKEND names cannot train a network, or "" if it can."""
     backend = os.environ.get("KERAS_BACKEND") or TRAINED_ON[0]
     if backend not in TRAINED_ON:
         known = ", ".join(TRAINED_ON)

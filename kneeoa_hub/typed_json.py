@@ -1,8 +1,8 @@
-"""Frozen dataclasses from JSON and back: bundle.json and evidence.json.
+"""Converts between frozen dataclasses and JSON, for bundle.json and evidence.json.
 
-A field's type says what JSON may hold there. `Annotated` adds what the field means, as a string, and what the type
-can't say: a `Range`, a `Length`, a `Printable`, or the `Key` by which JSON knows the field. `json_schema.schema_of`
-derives the published schema from the same types.
+A field's type says what JSON may hold there. `Annotated` adds what the type can't say: the meaning as a string, a
+`Range`, a `Length`, a `Printable`, or the `Key` that names the field in JSON. `json_schema.schema_of` derives the
+published schema from the same types.
 """
 
 import json
@@ -18,13 +18,13 @@ from .errors import BundleError, BundleIncomplete, BundleUnsupported
 
 T = TypeVar("T")
 SCHEMA_VERSION = 1
-"""The version of bundle.json, evidence.json and manifest.json that this release reads and writes."""
+"""This release reads and writes this version of bundle.json, evidence.json and manifest.json."""
 MOST_SHOWN = 40
-"""Characters of a wrong value that an error shows."""
+"""An error shows at most this many characters of a wrong value."""
 
 
 class FieldError(ValueError):
-    """A field of a JSON document that is missing or holds what its type does not allow."""
+    """Reports a field of a JSON document that is missing or holds what its type does not allow."""
 
     def __init__(self, path: str, problem: str, *, missing: bool = False):
         super().__init__(f"`{path or 'the document'}` {problem}")
@@ -33,7 +33,7 @@ class FieldError(ValueError):
 
 @dataclass(frozen=True)
 class Range:
-    """The least and the greatest number that a field may hold, both included."""
+    """Sets the least and the greatest number that a field may hold, both included."""
 
     low: float = -math.inf
     high: float = math.inf
@@ -41,7 +41,7 @@ class Range:
 
 @dataclass(frozen=True)
 class Length:
-    """The least and the greatest number of characters, items or keys that a field may hold."""
+    """Sets the least and the greatest number of characters, items or keys that a field may hold."""
 
     low: int = 0
     high: int | None = None
@@ -49,22 +49,26 @@ class Length:
 
 @dataclass(frozen=True)
 class Printable:
-    """A text without control characters, which a terminal can show."""
+    """Requires a text without control characters, which a terminal can show."""
 
 
 @dataclass(frozen=True)
 class Key:
-    """The key of a field in JSON, where it can't be a name in Python."""
+    """Names a field in JSON if Python does not allow that name."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Field:
-    """A dataclass field as JSON knows it.
+    """Describes a field of a dataclass as JSON knows it.
 
-    kind: its type with all notes. required: whether JSON must hold it; a constant must always be there. empty: whether
-    it is empty by default.
+    Attributes:
+        name: The field's name in Python.
+        key: The field's name in JSON.
+        kind: The field's type with all notes.
+        required: Whether JSON must hold the field. A constant must always be there.
+        empty: Whether the field is empty by default.
     """
 
     name: str
@@ -132,7 +136,10 @@ def from_json(kind: type[T], value: Any, *, closed: bool = False) -> T:
 
 
 def to_json(value: Any) -> Any:
-    """Return a value as JSON can hold it; a field that is None, or empty by default, is left out."""
+    """Return a value in a form that JSON can hold.
+
+    A field that is None, or empty by default, is left out.
+    """
     if is_dataclass(value) and not isinstance(value, type):
         pairs = ((field, getattr(value, field.name)) for field in fields_of(type(value)))
         return {
@@ -163,19 +170,19 @@ def fields_of(kind: type) -> tuple[Field, ...]:
 
 
 def notes_of(kind: Any) -> tuple[Any, tuple[Any, ...]]:
-    """Return a type itself, and what `Annotated` adds to it."""
+    """Return a type without `Annotated`, and the notes that `Annotated` adds to it."""
     return (kind.__origin__, kind.__metadata__) if get_origin(kind) is Annotated else (kind, ())
 
 
 def without_none(kind: Any) -> Any:
-    """Return the one type that an optional type has besides None."""
+    """Return the other type of an optional type, the one that is not None."""
     (other,) = (one for one in get_args(kind) if one is not NoneType)
     return other
 
 
 @dataclass(frozen=True)
 class _Reader:
-    """Reads JSON by types. `path` is where a value lies in its document, such as ``metrics.oai_test``."""
+    """Reads JSON by types. `path` is the place of a value in its document, such as ``metrics.oai_test``."""
 
     closed: bool
 

@@ -1,6 +1,6 @@
-"""Ends what takes too long. One thread watches for the whole process.
+"""Ends blocks of code that take too long. One thread watches for the whole process.
 
-A timer for each forward pass would start a thread each time, which takes as long as to find the knees of a small film.
+A timer for each forward pass would start a thread each time. That takes as long as finding the knees of a small film.
 """
 
 import os
@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 LOOK_SECONDS = 0.5
-"""The thread looks this often."""
+"""The thread looks at the blocks at this interval."""
 IDLE_SECONDS = 60
-"""The thread ends by itself when there was nothing to watch for so long."""
+"""The thread ends after it had nothing to watch for this many seconds."""
 
 
 class Watchdog:
@@ -25,7 +25,7 @@ class Watchdog:
 
     @contextmanager
     def ending(self, seconds: float, end: Callable[[], object]) -> Iterator[None]:
-        """Call `end` in another thread where the block takes over so many seconds, give or take LOOK_SECONDS."""
+        """Call `end` in another thread if the block takes longer than so many seconds, give or take LOOK_SECONDS."""
         with self._lock:
             self._watched[id(end)] = time.monotonic() + seconds, end
             if self._thread is None:

@@ -1,4 +1,4 @@
-"""The DICOM node: takes films from a modality or an archive, and sends the answers to the archive.
+"""Runs the DICOM node, which takes films from a modality or an archive, and sends the answers to the archive.
 
 `receive` puts each film into `queue`, which lies on `disk`, before it answers. In a process of its own, which starts
 again when it ends, `grade` makes one answer for each study, `deliver` sends it, and `retention` deletes what is old.

@@ -1,4 +1,4 @@
-"""Run the DICOM node: `python -m flask_app.node --help`."""
+"""Runs the DICOM node: `python -m flask_app.node --help`."""
 
 import logging
 import os
@@ -24,11 +24,11 @@ from .queue import Queue
 from .settings import NodeSettings
 
 RESTART_SECONDS = 1
-"""Seconds before a worker that ended is started again."""
+"""A worker that ended is started again after this many seconds."""
 LONGEST_RESTART = 60
-"""Most seconds before a start, where the worker ends at once again and again."""
+"""A worker that ends at once again and again is started after at most this many seconds."""
 HEALTHY_SECONDS = 60
-"""A worker that ran for so many seconds was well started."""
+"""A worker that ran for this many seconds was well started."""
 GRACE_SECONDS = 40
 PACKAGES = ("pydicom", "pynetdicom", "highdicom")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")

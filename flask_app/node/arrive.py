@@ -14,24 +14,25 @@ from pynetdicom.dimse_primitives import C_ECHO, C_STORE
 from pynetdicom.pdu_primitives import P_DATA
 
 MEMORY_BYTES = 2**20
-"""A film beyond this size goes to a file that has no name, so that it ends with its association."""
+"""A larger film goes to a file without a name, which ends with its association."""
 COMMAND_BYTES = 2**14
-"""A command is refused beyond this size; a C-STORE has a few hundred bytes."""
+"""A larger command is refused. A C-STORE has a few hundred bytes."""
 RESERVE_BYTES = 256 * 2**20
-"""The node takes no film while the disk has less room than this beside it, so that the worker can still write answers
-and delete films."""
+"""The node takes no film unless the disk has this much room beside it, so that the worker can still write answers and
+delete films.
+"""
 TOO_LARGE, NO_ROOM = "film-too-large", "disk"
 
 
 class ArrivingFilm:
-    """The data set of a C-STORE while it comes.
+    """Collects the data set of a C-STORE while it comes.
 
     Args:
         folder: The folder of its file.
         most_bytes: A larger data set is not kept.
 
     Attributes:
-        failure: TOO_LARGE or NO_ROOM where the data set is not kept, or "".
+        failure: TOO_LARGE or NO_ROOM if the data set is not kept, otherwise "".
     """
 
     def __init__(self, folder: Path, most_bytes: int):
@@ -65,7 +66,7 @@ class ArrivingFilm:
 
 
 class Messages(DIMSEServiceProvider):
-    """The messages of an association: C-ECHO and C-STORE. Any other message, or a malformed one, ends the association.
+    """Receives the messages of an association: C-ECHO and C-STORE. Any other, or a malformed one, ends the association.
 
     Args:
         association: The association.

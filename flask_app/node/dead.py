@@ -1,4 +1,4 @@
-"""Dead letters: the files of faulty films, in a folder for whoever looks into them, bounded by number, size and age."""
+"""Keeps dead letters: the files of faulty films, in a folder for the operator, bounded by number, size and age."""
 
 import logging
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Kept:
-    """What the folder holds.
+    """Says what the folder holds.
 
     Attributes:
         letters: The number of files.
         size: Their bytes.
-        oldest: When the oldest one was written, or None.
+        oldest: The time at which the oldest file was written, or None.
     """
 
     letters: int
@@ -30,7 +30,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class DeadLetters:
-    """The folder of dead letters in the folder of a queue.
+    """Keeps dead letters in the folder of a queue.
 
     Attributes:
         queue: The folder of the queue.
@@ -47,7 +47,7 @@ class DeadLetters:
     def bury(self, name: str, content: bytes) -> None:
         """Keep a film under the pseudonyms of its study and of itself.
 
-        A disk that does not take it is logged, since the queue has the film too.
+        A disk without room is logged, since the queue has the film too.
         """
         folder = self.queue / FOLDER
         try:

@@ -25,18 +25,21 @@ from .records import Object
 from .settings import Archive, NodeSettings
 
 AT_A_TIME = 20
-"""Objects that are sent in one association."""
+"""One association sends this many objects."""
 FIRST_WAIT, LONGEST_WAIT = 2, 300
-"""Seconds between two tries while the archive is unreachable: the first wait, doubled up to the longest."""
+"""While the archive is unreachable, this many seconds pass before the next try. The first wait is doubled up to the
+longest one.
+"""
 MOST_BROKEN = 2
 """So many objects may each end an association before the others wait for the next try."""
 MOST_REFUSALS = 8
 """An object that the archive has refused this often is given up, until a person sends it again."""
 SENT_SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian]
-"""Transfer syntaxes in which pynetdicom can send an object, the one in which it is first."""
+"""pynetdicom can send an object in these transfer syntaxes. The one that the object has is first."""
 TAKEN = (0x0000, 0x0111, 0xB000, 0xB006, 0xB007)
-"""Statuses of C-STORE with which the archive has an object: success, a UID that it has (PS3.7 annex C; the UID of an
-object follows from its films and the model), and warnings (PS3.4 table B.2-1)."""
+"""The archive has an object after these statuses of C-STORE: success, a UID that it has (PS3.7 annex C; the UID of an
+object follows from its films and the model), and warnings (PS3.4 table B.2-1).
+"""
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +59,7 @@ class Delivery:
         self._queue, self._settings, self._failures = queue, settings, 0
 
     def send_due(self) -> bool:
-        """Send some of what waits; return whether there was anything.
+        """Send some of the waiting objects, and return whether there were any.
 
         An object at which the archive ends the association holds up no other: it is put off, and it has failed where
         the archive takes or refuses another one.
@@ -122,7 +125,7 @@ class Delivery:
 
 @contextmanager
 def opened(archive: Archive, settings: NodeSettings) -> Iterator[Sender]:
-    """Yield what stores objects in the archive. Raises ArchiveUnreachable."""
+    """Yield a `Sender` to the archive. Raises ArchiveUnreachable."""
     if archive.url:
         yield settings.service(archive)
         return

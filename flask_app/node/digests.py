@@ -1,4 +1,4 @@
-"""Digests of a film, by which the queue knows a film that comes again, and one whose header was corrected."""
+"""Computes digests of a film. By them the queue knows a film that comes again, and one whose header was corrected."""
 
 import hashlib
 from dataclasses import dataclass
@@ -13,18 +13,18 @@ from kneeoa_hub.imaging.identity import FilmIdentity
 from kneeoa_hub.imaging.quiet import quiet_logs, quiet_warnings
 
 IMAGE_GROUP = 0x0028
-"""The elements that say how the pixels are shown."""
+"""These elements say how the pixels are shown."""
 
 
 @dataclass(frozen=True)
 class Digests:
-    """SHA-256 of a film and of its parts, in hex digits.
+    """Holds the SHA-256 of a film and of its parts, in hex digits.
 
     Attributes:
         whole: Digest of the data set, without the header of a file, which the receiver writes.
         header: Digest of what an answer takes from the header: patient, study, side, view, and how the pixels are
-            shown. "" where the header cannot be read.
-        pixels: Digest of the pixels, with what follows them in the file; "" likewise.
+            shown. "" if the header cannot be read.
+        pixels: Digest of the pixels, with what follows them in the file. "" if they cannot be read.
     """
 
     whole: str
@@ -54,7 +54,7 @@ class Digests:
 
 
 def _pixels(film: bytes, start: int) -> str:
-    """Return the digest of what lies behind a place in the film, of which a piece at a time is inflated."""
+    """Return the digest of everything behind a place in the film, which is inflated piece by piece."""
     digest = hashlib.sha256()
     for piece in inflated_pieces(film, Limits()):
         digest.update(memoryview(piece)[start:])

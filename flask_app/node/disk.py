@@ -1,4 +1,4 @@
-"""The node's file on disk: one SQLite database, which survives `kill -9` and a full disk.
+"""Stores the node's data in one SQLite database, which survives `kill -9` and a full disk.
 
 Each change is one transaction that SQLite has synced to the disk (WAL, synchronous=FULL) before the call returns. The
 films lie in the same file, so a film and its row appear together or not at all.
@@ -47,11 +47,11 @@ ADDED = (
     ("objects", "begun", "INTEGER NOT NULL DEFAULT 1"),  # what waited in an older queue may have been sent
     ("objects", "asked_at", "REAL NOT NULL DEFAULT 0"),
 )
-"""Table, name and type of the columns that the queue of an older version lacks."""
+"""The queue of an older version lacks these columns, each with its table, name and type."""
 
 
 def private(path: Path, make: bool = True) -> None:
-    """Let only its owner read a file, which is made where it is missing unless `make` is false."""
+    """Let only its owner read a file. A missing file is made unless `make` is false."""
     with suppress(PermissionError, FileNotFoundError):  # another user's file, or none
         if make:
             path.touch(mode=0o600)
@@ -59,7 +59,7 @@ def private(path: Path, make: bool = True) -> None:
 
 
 class Disk:
-    """The database in a folder. Threads may share it, and processes may open it beside each other.
+    """Opens the database in a folder. Threads may share it, and processes may open it beside each other.
 
     Args:
         folder: The folder, which is made where it is missing. Only its owner can read a folder made here, and the
@@ -70,7 +70,7 @@ class Disk:
 
     Attributes:
         folder: The folder.
-        pseudonyms: What stands for an identifier.
+        pseudonyms: Makes the pseudonym that replaces an identifier.
     """
 
     def __init__(self, folder: Path, max_bytes: int = 0, clock: Callable[[], float] = time.time):

@@ -1,4 +1,4 @@
-"""Grades a study that is due: its films, one answer for all of them, and the objects that go to the archive."""
+"""Grades a study that is due: its films, one report for all of them, and the objects that go to the archive."""
 
 import io
 import logging
@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class GradedFilm:
-    """A film, by its UID, its report, and how often its header was corrected."""
+    """Holds a film by its UID and its report, and how often its header was corrected."""
 
     film: str
     content: bytes
@@ -46,7 +46,7 @@ class GradedFilm:
 
     @property
     def edition(self) -> str:
-        """What the UIDs of objects follow from beside the film; "" where its header was never corrected."""
+        """The text from which the UIDs of objects follow beside the film; "" for a header that was never corrected."""
         return f"{self.film}:{self.corrections}" if self.corrections else ""
 
 
@@ -57,7 +57,7 @@ class StudyGrader:
         queue: The queue.
         grader: The model.
         capture: Whether secondary captures are made too.
-        dead: Where faulty films go.
+        dead: The dead letters, which take faulty films.
     """
 
     def __init__(self, queue: Queue, grader: Grader, *, capture: bool, dead: DeadLetters):
@@ -160,7 +160,7 @@ class StudyGrader:
     def _objects(
         self, study: Study, graded: Sequence[GradedFilm], report: StudyReport, replaces: bool
     ) -> tuple[list[Object], str]:
-        """Return the objects for the archive, and why there are none where a header does not allow them.
+        """Return the objects for the archive, or the reason why there are none, such as a faulty header.
 
         The report names the study's newest one as its predecessor where it `replaces` that one.
         """
@@ -192,7 +192,7 @@ class StudyGrader:
 def _joined(earlier: Answered, report: StudyReport) -> tuple[str, list[dict[str, Any]]]:
     """Return revision and knees of a study, with the earlier knees whose sides the report does not have.
 
-    The revision is "" where two revisions graded the knees, so that no other study is compared with them.
+    The revision is "" if two revisions graded the knees, so that no other study is compared with them.
     """
     sides = {knee.side for knee in report.knees}
     kept = [knee for knee in earlier.knees if knee["side"] not in sides]

@@ -1,6 +1,6 @@
-"""Listens for associations, so that a client that is silent, slow or many keeps no other from its place.
+"""Listens for associations, so that silent, slow or numerous clients keep no other client from its place.
 
-A TLS handshake runs in its connection's own thread. What a peer sends has to come whole within a time: the handshake,
+A TLS handshake runs in its connection's own thread. What a peer sends must arrive whole within a time: the handshake,
 the request for an association, each PDU, and a film.
 """
 
@@ -31,22 +31,24 @@ FILM_TIMEOUTS = 10
 IDLE_SECONDS = 5
 """An association that was silent for so long gives up its place when another one needs it."""
 MOST_WAITING = 20
-"""Connections that may wait for an association, half of them from one address; others are closed at once."""
+"""At most this many connections wait for an association, half of them from one address. Others are closed at once."""
 REQUEST_BYTES = 2**17
-"""Largest request for an association: 128 presentation contexts of 25 transfer syntaxes have 90 kB."""
+"""A request for an association has at most this many bytes. 128 presentation contexts of 25 transfer syntaxes have 90
+kB.
+"""
 CHUNK_BYTES = 2**16
 POLL_SECONDS = 0.1
-"""Seconds between two looks at whether the server was stopped."""
+"""The server looks at this interval whether it was stopped."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """What a peer may ask of the node.
+    """Limits what a peer may ask of the node.
 
     Attributes:
-        callers: Who may connect.
+        callers: The callers who may connect.
         associations: Most associations at a time.
         pdu_bytes: Largest PDU.
         timeout: Seconds within which a PDU comes whole.
@@ -67,7 +69,7 @@ class Bounds:
 
     @classmethod
     def of(cls, settings: NodeSettings, film_bytes: int, tls: ssl.SSLContext | None) -> "Bounds":
-        """Return the bounds that the settings ask for. Without a limit of theirs, a PDU may hold a whole film.
+        """Return the bounds that the settings ask for. If they set no limit, a PDU may hold a whole film.
 
         Args:
             settings: The settings of the node.
@@ -87,7 +89,7 @@ class Bounds:
 
 
 class Connection(AssociationSocket):
-    """The connection of an association."""
+    """Handles the connection of an association."""
 
     def __init__(self, association: Association, accepted: socket.socket, bounds: Bounds):
         super().__init__(association, client_socket=accepted)
@@ -96,7 +98,7 @@ class Connection(AssociationSocket):
 
     @property
     def holds_place(self) -> bool:
-        """Its association goes on."""
+        """Whether its association goes on."""
         one = self.assoc
         return one.is_alive() and not (self._ended or one.is_released or one.is_aborted or one.is_rejected)
 
@@ -122,7 +124,7 @@ class Connection(AssociationSocket):
             self.socket.shutdown(socket.SHUT_RDWR)
 
     def recv(self, nr_bytes: int) -> bytearray:
-        """Return so many bytes, or fewer where the peer has closed the connection.
+        """Return so many bytes, or fewer if the peer has closed the connection.
 
         Raises:
             OSError: They are too many, they do not come in time, or no film has come for too long. pynetdicom then
@@ -153,7 +155,7 @@ class Connection(AssociationSocket):
 
 
 class Listener(ThreadedAssociationServer):
-    """The server. A connection from an address that is not listed is closed before anything is read from it."""
+    """Serves associations. A connection from an unlisted address is closed before anything is read from it."""
 
     daemon_threads = True
     request_queue_size = 64  # pynetdicom's 5 make a burst of callers wait for a second
@@ -184,7 +186,7 @@ class Listener(ThreadedAssociationServer):
         return True
 
     def give_place(self, association: Association) -> bool:
-        """Return whether an association gets a place. An idle one gives up its place where all are taken."""
+        """Return whether an association gets a place. If all are taken, an idle one gives up its place."""
         connection: Any = association.dul.socket
         with self._lock_of_places:
             self._placed = [one for one in self._placed if one.holds_place]

@@ -38,7 +38,7 @@ class Pictures:
             digests: Its own digests.
 
         Returns:
-            The digests; None where the pictures differ, or where one of them cannot be decoded.
+            The digests, or None if the pictures differ or one of them cannot be decoded.
         """
         try:
             before, now = (self._decode(one, "The film", self._limits) for one in (kept.content, film))

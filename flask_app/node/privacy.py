@@ -1,4 +1,4 @@
-"""Pseudonyms: what stands for a study, an accession or a patient in logs, and on pages unless they are to be shown."""
+"""Makes pseudonyms, which replace study, accession and patient in logs, and on pages unless these are to be shown."""
 
 import hashlib
 import hmac
@@ -25,7 +25,7 @@ class Pseudonyms:
         self._key = path.read_bytes()
 
     def of(self, identifier: str) -> str:
-        """Return the pseudonym of an identifier, "" for an empty one."""
+        """Return the pseudonym of an identifier, or "" for an empty one."""
         digest = hmac.new(self._key, identifier.encode("utf-8", "replace"), hashlib.sha256).hexdigest()
         return digest[:DIGITS] if identifier else ""
 

@@ -1,4 +1,4 @@
-"""The node's queue: films and studies that came, answers that were given, and objects that wait to be sent."""
+"""Keeps the node's queue: films and studies that came, reports that were made, and objects that wait to be sent."""
 
 import json
 from collections.abc import Iterator
@@ -14,14 +14,15 @@ from .disk import Disk
 from .records import Answer, Answered, KeptFilm, Object, QueuedFilm, Study
 
 LONGEST_WAIT = 10800
-"""Seconds for which an object waits for its next try at most, see `deliver`. A time further ahead was noted by a clock
-that has been put back since."""
+"""An object waits for its next try at most this many seconds, see `deliver`. A time further ahead was noted by a clock
+that has been put back since.
+"""
 AFTER = 0.001
-"""A report of a study is made at least so many seconds after the one before, whatever the clock says."""
+"""A report of a study is made at least this many seconds after the one before, whatever the clock says."""
 
 
 class Queue(Disk):
-    """The queue in a folder: what came, what it was answered with, and what waits to be sent."""
+    """Keeps a queue in a folder: what came, what it was answered with, and what waits to be sent."""
 
     def receive(self, film: bytes, identity: FilmIdentity, digests: Digests, caller: str, settle: float) -> str:
         """Keep a film, and make its study due `settle` seconds from now.
@@ -64,14 +65,14 @@ class Queue(Disk):
         return "new"
 
     def kept(self, film: str) -> KeptFilm | None:
-        """Return the film that the queue has under a UID, or None where there is none or it was deleted."""
+        """Return the film that the queue has under a UID, or None if there is none or it was deleted."""
         row = self.row("SELECT content, sha256, header, pixels FROM films WHERE film = ? AND content IS NOT NULL", film)
         return KeptFilm(row["content"], Digests(*row[1:])) if row else None
 
     def due(self) -> Study | None:
         """Return the study that has been due for longest, or None.
 
-        A study is also due where a film of it came later than now, since the clock was then put back.
+        A study is also due if a film of it came later than now, since the clock was then put back.
         """
         now = self.clock()
         row = self.row(
@@ -167,7 +168,7 @@ class Queue(Disk):
             )
 
     def previous_report(self, study: str) -> bytes | None:
-        """Return the newest structured report of a study as a file, or None where there is none any more."""
+        """Return the newest structured report of a study as a file, or None if there is none any more."""
         row = self.row(
             "SELECT content FROM objects WHERE study = ? AND kind = 'sr' AND length(content) > 0"
             " ORDER BY made_at DESC LIMIT 1",
@@ -182,7 +183,7 @@ class Queue(Disk):
     def earlier(self, study: Study) -> list[tuple[str, str, list[dict[str, Any]]]]:
         """Return date, revision and knees of the same patient's answered studies before a study, oldest first.
 
-        There are none where the header does not name the patient by ID and birth date.
+        There are none if the header does not name the patient by ID and birth date.
         """
         if not names_patient(study.patient) or not study.date:
             return []
@@ -198,7 +199,7 @@ class Queue(Disk):
     def to_send(self, most: int) -> list[Object]:
         """Return the objects whose time to be sent has come, oldest first.
 
-        Those of a study that is to be graded again wait, since they may be withdrawn.
+        The objects of a study that is to be graded again wait, since they may be withdrawn.
         """
         now = self.clock()
         rows = self.select(
@@ -257,7 +258,7 @@ class Queue(Disk):
             database.execute("UPDATE objects SET reason = ? WHERE state = 'waiting'", (reason,))
 
     def resend(self, study: str) -> int:
-        """Make the newest objects of a study that are still here wait to be sent at once, and return how many."""
+        """Make the newest objects of a study that are still here wait to be sent at once, and return their number."""
         with self.transaction() as database:
             return database.execute(
                 "UPDATE objects SET state = 'waiting', attempts = 0, next_at = ?, asked_at = ?"
@@ -267,7 +268,10 @@ class Queue(Disk):
             ).rowcount
 
     def newest_request(self) -> float:
-        """Return when a person last asked to send something again that waits, in seconds since 1970; 0 for never."""
+        """Return when a person last asked to send something again that still waits.
+
+        The time is in seconds since 1970; 0 stands for never.
+        """
         ((newest,),) = self.select("SELECT coalesce(max(asked_at), 0) FROM objects WHERE state = 'waiting'")
         return newest
 
@@ -284,9 +288,9 @@ class Queue(Disk):
 
 
 def _is_whole(database: Connection, film: Row, study: str) -> bool:
-    """Return whether a film is of this study, of which the queue still has all other films that were graded.
+    """Return whether a film is of this study, and the queue still has all other films of it that were graded.
 
-    Without them, nobody could say which knees of the older answer were those of this film.
+    Without them, nobody could say which knees of the older report were those of this film.
     """
     others = "SELECT 1 FROM films WHERE study = ? AND film <> ? AND content IS NULL AND state = 'graded'"
     return film["study"] == study and not database.execute(others, (study, film["film"])).fetchone()

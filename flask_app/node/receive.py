@@ -26,28 +26,30 @@ from .settings import NodeSettings
 
 VERIFICATION = "1.2.840.10008.1.1"
 SUCCESS, DUPLICATE, NO_FILM = 0x0000, 0x0111, 0x0122
+"""These are statuses of DICOM messages."""
 OUT_OF_RESOURCES, WRONG_OBJECT, NOT_UNDERSTOOD = 0xA700, 0xA900, 0xC000
-"""Statuses of C-STORE (PS3.4 table B.2-1, PS3.7 annex C)."""
+"""C-STORE has these statuses (PS3.4 table B.2-1, PS3.7 annex C)."""
 CALLER, CALLED, LIMIT = (0x01, 0x01, 0x03), (0x01, 0x01, 0x07), (0x02, 0x03, 0x02)
-"""Result, source and reason of a rejected association: calling or called AE title not recognised, local limit exceeded
-(PS3.8, 9.3.4)."""
+"""A rejected association has this result, source and reason: calling or called AE title not recognised, local limit
+exceeded (PS3.8, 9.3.4).
+"""
 REASONS = {
     CALLER: "the calling AE title is not listed for this address",
     CALLED: "the node has another AE title",
     LIMIT: "all places for associations are taken",
 }
 MOST_KINDS = 8
-"""Most kinds of objects that a line of the log names."""
+"""A line of the log names at most this many kinds of objects."""
 
 log = logging.getLogger(__name__)
 
 
 class Receiver:
-    """The Storage SCP.
+    """Runs the Storage SCP.
 
     Args:
-        queue: Where films go.
-        settings: Whom it answers, and how.
+        queue: The queue that takes the films.
+        settings: The settings of the node.
         limits: The limits on a film.
     """
 
@@ -59,7 +61,7 @@ class Receiver:
         self._fruitful: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def start(self) -> int:
-        """Listen, and return the port. Raises OSError where it cannot be bound."""
+        """Listen, and return the port. Raises OSError if it cannot be bound."""
         server: Any = _entity(self._settings).make_server(
             (self._settings.host, self._settings.port),
             evt_handlers=[

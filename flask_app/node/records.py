@@ -1,4 +1,4 @@
-"""What the node's queue gives and takes: studies and their films, answers, and objects that go to the archive."""
+"""Defines what the node's queue gives and takes: studies, their films, reports, and objects that go to the archive."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from .digests import Digests
 
 @dataclass(frozen=True)
 class Study:
-    """A study whose films wait to be graded together.
+    """Describes a study whose films wait to be graded together.
 
     Attributes:
         study: Its Study Instance UID.
@@ -28,13 +28,13 @@ class Study:
 
 @dataclass(frozen=True)
 class QueuedFilm:
-    """A film of a study.
+    """Describes a film of a study.
 
     Attributes:
         film: Its SOP Instance UID.
         state: "waiting", "graded", "refused" or "faulty".
         attempts: How often work on it began and did not end.
-        content: The file, or None where it was deleted.
+        content: The file, or None if it was deleted.
         corrections: How often its header was corrected.
     """
 
@@ -47,7 +47,7 @@ class QueuedFilm:
 
 @dataclass(frozen=True)
 class KeptFilm:
-    """A film that came before, with its digests.
+    """Holds a film that came before, with its digests.
 
     Attributes:
         content: The file.
@@ -60,7 +60,7 @@ class KeptFilm:
 
 @dataclass(frozen=True)
 class Object:
-    """An object that goes to the archive.
+    """Describes an object that goes to the archive.
 
     Attributes:
         object: Its SOP Instance UID.
@@ -80,7 +80,7 @@ class Answered:
     """The answer that a study has.
 
     Attributes:
-        revision: The revision of the model; "" where there was none, or more than one.
+        revision: The revision of the model; "" if there was none, or more than one.
         knees: The knees as JSON values.
     """
 

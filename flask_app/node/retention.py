@@ -4,12 +4,12 @@ from .disk import PAGE_BYTES, Disk
 
 DAY_SECONDS = 86400
 OLD = "study IN (SELECT study FROM studies WHERE due_at IS NULL AND answered_at < ?)"
-"""The studies that were answered before some time, and to which no film has come since."""
+"""These studies were answered before some time, and no film of them has come since."""
 UNSENT = "(SELECT study FROM objects WHERE state = 'waiting')"
 
 
 def sweep(disk: Disk, keep_films: float, keep_days: float, roomy_bytes: int = 0) -> None:
-    """Delete what is older than so many days. Nothing goes that is not graded, and no answer that waits.
+    """Delete what is older than so many days. Films that are not graded and answers that wait stay.
 
     Args:
         disk: The queue's disk.

@@ -1,4 +1,4 @@
-"""The rows of the worklist: what came of each study, found by day, state or identifier."""
+"""Reads the rows of the worklist: what came of each study, found by day, state or identifier."""
 
 import csv
 import io
@@ -22,9 +22,9 @@ STATES = {
     "refused": "Not graded: refused",
     "faulty": "Not graded: faulty",
 }
-"""The state of a study, and its words."""
+"""Each state of a study has these words."""
 AT_A_TIME = 500
-"""Rows that are read from the queue at a time."""
+"""This many rows are read from the queue at a time."""
 STUDIES = """
 SELECT studies.*, studies.rowid AS number,
     (SELECT count(*) FROM films WHERE films.study = studies.study) AS films,
@@ -42,7 +42,7 @@ SELECT studies.*, studies.rowid AS number,
     END AS state
 FROM studies
 """
-"""The studies, each with the number of its films, what went wrong, and its state."""
+"""This query gives the studies, each with the number of its films, what went wrong, and its state."""
 FOUND = f"""
 SELECT * FROM (SELECT * FROM ({STUDIES}) WHERE received_at >= ? AND received_at <= ?)
 WHERE (received_at, number) < (?, ?) AND (? = '' OR state = ?)
@@ -51,12 +51,13 @@ WHERE (received_at, number) < (?, ?) AND (? = '' OR state = ?)
         replace(replace(substr(patient, 1, instr(patient, '|') - 1), '%7C', '|'), '%25', '%')))
 ORDER BY received_at DESC, number DESC LIMIT ?
 """
-"""The studies of some days, before one of them, of a state, and with an identifier or its pseudonym."""
+"""This query selects the studies of some days, before one of them, of a state, and with an identifier or its pseudonym.
+"""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """Which rows are wanted.
+    """Says which rows are wanted.
 
     Attributes:
         day: The day on which the study came, as YYYY-MM-DD in the server's time zone; "" is any.
@@ -71,7 +72,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class StudyRow:
-    """A row of the worklist.
+    """Describes a row of the worklist.
 
     Attributes:
         key: The pseudonym of the study, by which pages and the audit trail name it.
@@ -99,7 +100,7 @@ class StudyRow:
 
     @property
     def can_send(self) -> bool:
-        """There is a report that can be sent again."""
+        """Whether there is a report that can be sent again."""
         return self.state in ("to send", "sent", "rejected")
 
 
@@ -108,7 +109,7 @@ def rows(queue: Queue, wanted: Wanted, by_identifier: bool) -> Iterator[StudyRow
 
     Args:
         queue: The queue.
-        wanted: Which rows.
+        wanted: The rows that are wanted.
         by_identifier: Whether the search may also be a study UID, an accession number or a patient ID itself.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The settings of the DICOM node: the environment variables KNEEOA_NODE_* (docs/settings.md lists them)."""
+"""Reads the settings of the DICOM node: the environment variables KNEEOA_NODE_* (docs/settings.md lists them)."""
 
 import ipaddress
 import os
@@ -16,13 +16,13 @@ from .dead import DeadLetters
 from .tls import Certificates
 
 PREFIX = "KNEEOA_NODE_"
-"""The start of every variable's name."""
+"""The name of every variable begins so."""
 AE_TITLE = re.compile(r"(?! *$)[^\\\x00-\x1f\x7f-\U0010ffff]{1,16}")
-"""Up to 16 characters of ASCII without a backslash, not all of them spaces (PS3.5, 6.2)."""
+"""An AE title has up to 16 characters of ASCII without a backslash, not all of them spaces (PS3.5, 6.2)."""
 PERCENT = re.compile("%[0-9A-Fa-f]{2}")
-"""A character that is encoded as addresses of the web encode it, and addresses of an archive do not."""
+"""Addresses of the web encode a character so. An address of an archive does not."""
 USER = re.compile("//[^/]*@")
-"""The user and the password of an address, which no message repeats."""
+"""An address may hold a user and a password here, which no message repeats."""
 IDENTIFIERS = ("hashed", "shown")
 LEAST_PDU = 4096
 DAY_SECONDS = 86400
@@ -41,12 +41,12 @@ WITHIN = {
     "dead_bytes": (0, 2**50),
     "dead_days": (0, MOST_DAYS),
 }
-"""The smallest and the largest value of numbers that have one."""
+"""These numbers have a smallest and a largest value."""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """Where answers go.
+    """Says where answers go.
 
     Attributes:
         host: The archive's host.
@@ -85,7 +85,7 @@ class Archive:
 
 @dataclass(frozen=True)
 class Caller:
-    """Who may send films.
+    """Says who may send films.
 
     Attributes:
         ae_title: The calling AE title, or "*" for any.
@@ -121,7 +121,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class NodeSettings:
-    """The values of the environment variables: `KNEEOA_NODE_FOLDER` is `folder`, and so on.
+    """Holds the values of the environment variables: `KNEEOA_NODE_FOLDER` is `folder`, and so on.
 
     Attributes:
         folder: Folder on a local disk for the queue, which holds films until they are answered, and the dead letters.
@@ -187,7 +187,7 @@ class NodeSettings:
 
     @classmethod
     def of_node(cls, environ: Mapping[str, str] | None = None) -> "NodeSettings | None":
-        """Return the settings, or None where no folder is set, so that there is no node. Raises SettingsError."""
+        """Return the settings, or None for no node, if no folder is set. Raises SettingsError."""
         environ = os.environ if environ is None else environ
         settings = cls(**read_environ(cls, PREFIX, environ))  # a misspelt name, such as that of the folder, is refused
         if not settings.folder:
@@ -231,7 +231,7 @@ class NodeSettings:
         _ = self.allowed
 
     def check_connections(self) -> None:
-        """Raise SettingsError or MissingExtra where the certificates or the way to the archive cannot be used.
+        """Raise SettingsError or MissingExtra if the certificates or the way to the archive cannot be used.
 
         The node calls this when it starts. The app, which only shows the worklist, may not read the node's key.
         """

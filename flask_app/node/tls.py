@@ -1,4 +1,4 @@
-"""The node's TLS: as a server to senders, and as a client of the archive."""
+"""Sets up the node's TLS, as a server to senders, and as a client of the archive."""
 
 import ssl
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from kneeoa_hub.errors import SettingsError
 
 @dataclass(frozen=True)
 class Certificates:
-    """Files in PEM; "" where there is none.
+    """Names files in PEM. "" means that there is none.
 
     Attributes:
         certificate: The node's certificate and its chain.
@@ -21,7 +21,9 @@ class Certificates:
     authorities: str
 
     def server(self) -> ssl.SSLContext | None:
-        """Return the TLS of the receiver; None without a certificate. Raises SettingsError for a file of another kind.
+        """Return the TLS of the receiver, or None without a certificate.
+
+        Raises SettingsError for a file of another kind.
 
         With authorities, a caller needs a certificate.
         """

@@ -1,4 +1,4 @@
-"""The worker process: grades what is due, sends what is answered, deletes what is old. The node starts it again."""
+"""Runs the worker process, which grades what is due, sends reports, and deletes what is old. The node restarts it."""
 
 import logging
 import os
@@ -24,15 +24,15 @@ from .retention import sweep
 from .settings import NodeSettings
 
 NAME = "flask_app.node.worker"
-"""The name of the logger, also where the module is the program."""
+"""The logger has this name, also if the module is the program."""
 PAUSE_SECONDS = 0.2
-"""Seconds between two looks at a queue in which nothing is due."""
+"""The worker looks at a queue in which nothing is due after this many seconds."""
 FAULT_SECONDS = 5
-"""Seconds of rest after a fault of the disk."""
+"""The worker rests for this many seconds after a fault of the disk."""
 SENDING_FAULT_SECONDS = 60
-"""Seconds of rest after a fault that no archive has made."""
+"""Sending rests for this many seconds after a fault that no archive has made."""
 LOOK_SECONDS = 1
-"""Seconds between two looks whether somebody has asked to send a report again."""
+"""The worker looks at this interval whether somebody has asked to send a report again."""
 SWEEP_SECONDS = 600
 ROOMY = 0.8
 """Films of answered studies go early while the queue uses more than this proportion of its largest size."""

@@ -1,7 +1,7 @@
-"""The worklist: pages of the Flask app that show what came of each study, send a report again, and keep an audit trail.
+"""Shows the worklist: pages of the Flask app with what came of each study, which send again and keep an audit trail.
 
-The identifiers of a study are shown as pseudonyms, or as they are where the setting says so. A search is sent as a
-form, so that no address holds an accession number.
+The identifiers of a study are shown as pseudonyms, or in clear if the setting says so. A search is sent as a form, so
+that no address holds an accession number.
 """
 
 import sqlite3
@@ -27,15 +27,15 @@ from .settings import NodeSettings
 
 EXTENSION = "kneeoa_node"
 MOST_ROWS = 500
-"""Most rows of a page."""
+"""A page has at most this many rows."""
 SENT_AGAIN = (
     "The report waits to be sent. The node tries within seconds, and tries again later while the archive does not take"
     " it. Search again to see whether it was sent."
 )
 NOT_SENT_AGAIN = "The node no longer has the report of this study, so nothing was sent."
-"""What the page says after a request to send a report again, where there is a report and where there is none."""
+"""After a request to send a report again, the page shows one of these two texts, the second if there is no report."""
 MOST_AUDIT = 500
-"""Most lines of the audit trail on its page."""
+"""The page of the audit trail has at most this many lines."""
 
 blueprint = Blueprint("worklist", __name__, url_prefix="/studies")
 
@@ -62,13 +62,13 @@ class BadSearch(ShownError):
 
 @dataclass(frozen=True)
 class Worklist:
-    """What the pages need.
+    """Holds what the pages need.
 
     Attributes:
         queue: The queue of the node.
         dead: The folder of faulty films.
-        shown: Identifiers are shown as they are.
-        keys: The names of people by the SHA-256 of their keys; empty where anybody may look.
+        shown: Whether identifiers are shown in clear.
+        keys: The names of people by the SHA-256 of their keys; empty if anybody may look.
     """
 
     queue: Queue
@@ -86,7 +86,7 @@ class Worklist:
 
 
 def check(settings: NodeSettings, has_keys: bool) -> None:
-    """Raise SettingsError where anybody could see the identifiers of patients."""
+    """Raise SettingsError if anybody could see the identifiers of patients."""
     if settings.identifiers == "shown" and not has_keys:
         raise SettingsError(
             "KNEEOA_NODE_IDENTIFIERS=shown needs KNEEOA_API_KEYS, the keys of those who may look; set it, or hashed."
@@ -213,7 +213,7 @@ def _worklist() -> Worklist:
 
 
 class _Gauges:
-    """Metrics of the queue: studies by state."""
+    """Measures the queue, by the number of studies in each state."""
 
     def __init__(self, queue: Queue):
         self._queue = queue

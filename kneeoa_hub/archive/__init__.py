@@ -1,1 +1,1 @@
-"""What the package asks of an image archive (PACS) over DICOMweb."""
+"""Asks an image archive (PACS) for films over DICOMweb."""

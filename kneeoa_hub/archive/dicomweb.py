@@ -27,25 +27,25 @@ STUDY = re.compile(
     r"(?:dicomweb|https|(?P<plain>http))://(?P<place>[^/@?#\s]+(?:/[^?#\s]+)?)/studies/(?P<study>[0-9.]+)/?"
 )
 MOST_FILMS = 50
-"""A study of more films is refused: a knee study has a few."""
+"""A study of more films is refused. A knee study has a few."""
 FIELDS = ("SOPClassUID", "SeriesInstanceUID", "Modality", "BodyPartExamined", "ViewPosition", "Manufacturer")
 MOST_OBJECTS, MOST_PAGES = 20_000, 200
 """A study of more objects, or whose list has more pages, is refused."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 HAS_IT = 0x0111
-"""Reason of a failure: the archive has an object with this UID (PS3.7 annex C)."""
+"""A failure with this reason means that the archive has an object with this UID (PS3.7 annex C)."""
 CHUNK_BYTES = 2**30
 SLOWEST = 20
-"""An answer may take so many times the timeout in all, however steadily its bytes come."""
+"""A response may take this many times the timeout in all, however steadily its bytes come."""
 ROOM_BYTES = 2**20
-"""What an answer may have beside the film: the headers of a multipart message."""
+"""A response may have this many bytes beside the film, for the headers of a multipart message."""
 LIST_BYTES = 2**25
-"""Most bytes of an answer without a film: a page of a list, or what was stored."""
+"""A response without a film, such as a page of a list, has at most this many bytes."""
 
 
 @dataclass(frozen=True)
 class FoundFilm:
-    """A film that the archive has.
+    """Names a film that the archive has.
 
     Attributes:
         series: Its Series Instance UID.
@@ -58,7 +58,7 @@ class FoundFilm:
 
 @dataclass(frozen=True)
 class Service:
-    """A DICOMweb service.
+    """Talks to a DICOMweb service.
 
     Attributes:
         url: Its address, such as https://archive.example/dicom-web.
@@ -94,13 +94,13 @@ class Service:
         return urlsplit(self.url).hostname or ""
 
     def check(self) -> None:
-        """Raise MissingExtra where no request could be made."""
+        """Raise MissingExtra if no request could be made."""
         self._client()
 
     def films(self, study: str) -> list[FoundFilm]:
         """Find the frontal knee films of a study by their headers (QIDO-RS). A header that says too little passes.
 
-        A service may answer with a part of the list at a time, so it is asked until it has no more.
+        A service may return a part of the list at a time, so it is asked until it has no more.
 
         Raises:
             AddressError: `study` is no UID.
@@ -230,7 +230,7 @@ def may_be_knee(header: Any) -> bool:
 
 
 def _first_part(body: bytes, kind: str) -> bytes:
-    """Return the first part of a multipart message (RFC 2046, 5.1); another message as it is.
+    """Return the first part of a multipart message (RFC 2046, 5.1). Any other message comes back as it is.
 
     Args:
         body: The message.

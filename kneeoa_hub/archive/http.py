@@ -1,4 +1,4 @@
-"""Requests to an archive over HTTP: to one host alone, within bounds, and with errors that name no patient."""
+"""Sends requests to an archive over HTTP: to one host alone, within bounds, and with errors that name no patient."""
 
 import re
 import ssl
@@ -10,15 +10,15 @@ from typing import Any
 from ..errors import ArchiveError, ArchiveUnreachable, KneeOAError, MissingExtra, SettingsError
 
 RETRY_SECONDS = (0.25, 0.5)
-"""Waits before the further tries of a request. The node waits by itself."""
+"""The further tries of a request begin after these waits. The node has its own waits."""
 BUSY = (408, 429, 503, 504)
-"""Statuses of HTTP after which a request is tried again."""
+"""A request is tried again after these statuses of HTTP."""
 PIECE_BYTES = 2**16
 DENIED = (401, 403)
 REDIRECTS = range(300, 400)
 ACCEPTED, CONFLICT, SERVER_FAULT = 202, 409, 500
 DESCRIPTIONS = ("application/dicom+json", "application/json", "application/dicom+xml", "application/xml")
-"""Types of an answer that says what was stored and what was not (PS3.18, 10.5.3)."""
+"""Responses of these types say what was stored and what was not (PS3.18, 10.5.3)."""
 
 
 def is_host(text: str) -> bool:
@@ -39,10 +39,10 @@ def check_authorities(file: str) -> None:
 
 
 def _read(answer: Any, most_bytes: int, seconds: float) -> None:
-    """Read an answer to its end, within bounds, so that its content is there.
+    """Read a response to its end, within bounds, so that its content is there.
 
     Args:
-        answer: The answer, a response of requests whose content was not read.
+        answer: The response of requests, whose content was not read.
         most_bytes: Most bytes of its content.
         seconds: Seconds within which it has to come whole.
 
@@ -63,20 +63,20 @@ def _read(answer: Any, most_bytes: int, seconds: float) -> None:
 
 
 def session(token: str, authorities: str, most_bytes: int, seconds: float) -> Any:
-    """Return a session of requests that follows no redirect, and tries again where the archive is busy.
+    """Return a session of requests that follows no redirect, and tries again if the archive is busy.
 
     Args:
         token: A bearer token, or "".
         authorities: A file with the certificates that sign the archive's, or "".
-        most_bytes: Most bytes of an answer.
-        seconds: Seconds within which an answer comes whole.
+        most_bytes: Most bytes of a response.
+        seconds: Seconds within which a response comes whole.
 
     Raises MissingExtra.
     """
     requests = _requests()
 
     class OneHost(requests.Session):
-        """Follows no redirect: an answer must not lead a request, or the token, to another host."""
+        """Follows no redirect, since a response must not lead a request, or the token, to another host."""
 
         def request(self, *arguments: Any, **options: Any) -> Any:
             for wait in RETRY_SECONDS:

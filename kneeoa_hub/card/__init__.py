@@ -1,1 +1,1 @@
-"""The model card, written from a bundle's own evidence."""
+"""Writes the model card from a bundle's own evidence."""

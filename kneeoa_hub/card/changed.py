@@ -1,4 +1,4 @@
-"""The card's section on films that are changed in ways that leave a reader able to grade them."""
+"""Writes the card's section on films that are changed in ways that leave a reader able to grade them."""
 
 from collections.abc import Mapping, Sequence
 from statistics import mean
@@ -8,7 +8,7 @@ from .sources import collection_title
 from .text import escaped, listed, section, table
 
 COLUMNS = {"same grade": "same", "QWK": "qwk", "shift": "bias", "refused": "refused"}
-"""Fields of a row, by heading."""
+"""Each heading of the table shows this field of a row."""
 
 
 def changed(evidence: RobustnessEvidence | None, figures: str) -> str:

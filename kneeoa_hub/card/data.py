@@ -1,4 +1,4 @@
-"""The card's section on the films: how many, what was left out, and what is known to be wrong with them."""
+"""Writes the card's section on the films: how many there are, what was left out, and which faults are known."""
 
 from ..evidence import DataEvidence
 from ..grades import NUM_GRADES

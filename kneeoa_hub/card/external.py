@@ -1,13 +1,13 @@
-"""The card's sections on films of other sources, and on models of other groups."""
+"""Writes the card's sections on films of other sources, and on models of other groups."""
 
 from ..evidence import CrossDomainRow, Evidence
 from .sources import sources
 from .text import escaped, label, section, table
 
 SLIGHT = 0.2
-"""A kappa below it is called slight (Landis & Koch, Biometrics 1977)."""
+"""A kappa below this value is called slight (Landis & Koch, Biometrics 1977)."""
 OFFICIAL = "oai_test"
-"""The set of films that other groups also measured on."""
+"""Other groups also measured on this set of films."""
 
 
 def across(evidence: Evidence) -> list[CrossDomainRow]:

@@ -1,4 +1,4 @@
-"""The card's sections on finding joints, on refusing films, and on what the model looks at."""
+"""Writes the card's sections on finding joints, on refusing films, and on what the model looks at."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The card's metadata: the block of YAML by which the Hub knows the model."""
+"""Writes the card's metadata, the block of YAML by which the Hub knows the model."""
 
 import math
 import re
@@ -63,7 +63,7 @@ def _base_model(evidence: Evidence) -> str | None:
 
 
 def _yaml(document: dict[str, Any]) -> str:
-    """YAML whose strings stay strings, also for readers of YAML 1.2, to whom a plain 1e3 is a number."""
+    """Return YAML whose strings stay strings, also for readers of YAML 1.2, to whom a plain 1e3 is a number."""
     import yaml
 
     class Dumper(yaml.SafeDumper):

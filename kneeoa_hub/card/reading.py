@@ -1,4 +1,4 @@
-"""A card as its readers see it: without metadata and comments, with its pictures apart.
+"""Reads a card as its readers see it, without metadata and comments, and with its pictures apart.
 
 A card may come from anyone, so every function here takes time in proportion to the card's length.
 """
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 FENCE = "---\n"
 COMMENT, COMMENT_END = "<!--", "-->"
 _PICTURE = re.compile(r"!\[([^\[\]\n]*)\]\(([\w-]+(?:/[\w-]+)*\.png)\)")
-"""No part of it can match what begins another picture, so that a search never looks at a character twice."""
+"""No part of this pattern matches the beginning of another picture, so a search looks at each character once."""
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture of a card: its text, and the path that it links to."""
+    """Holds a picture of a card: its text, and the path that it links to."""
 
     text: str
     path: str
@@ -34,7 +34,7 @@ def _without_metadata(card: str) -> str:
 
 
 def _without_comments(text: str) -> str:
-    """Remove comments. A comment that is never closed stays, since it is text."""
+    """Remove the comments. A comment that is never closed stays as text."""
     kept, at = [], 0
     while (start := text.find(COMMENT, at)) >= 0 and (end := text.find(COMMENT_END, start + len(COMMENT))) >= 0:
         kept.append(text[at:start])

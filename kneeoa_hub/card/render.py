@@ -1,4 +1,4 @@
-"""The model card: a rendering of bundle.json and evidence.json in a template, so no number in it is typed by hand."""
+"""Renders the model card from bundle.json and evidence.json in a template, so that nobody types a number."""
 
 import re
 from pathlib import Path
@@ -16,12 +16,12 @@ from .sources import collection_title
 from .text import escaped, figure, label, section
 
 SHIPPED = "kneeoa-cnn"
-"""The bundle that `from_pretrained()` gives without an address."""
+"""`from_pretrained()` without an address gives this bundle."""
 FITTED_ON = {
     "val": "the validation films",
     "train+val": "the training and validation films, which the weights have not seen,",
 }
-"""The films of a calibration, by the splits that evidence.json names."""
+"""The card names the films of a calibration so, by the splits in evidence.json."""
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -95,7 +95,7 @@ def summary(evidence: Evidence) -> list[str]:
 
 
 def _failures(evidence: Evidence) -> str:
-    """Describe what a reader should know before a first use, as a list."""
+    """Describe in a list what a reader should know before the first use."""
     test = results.held_out(evidence)
     grades = {name: evidence.by_grade[name] for name in test if name in evidence.by_grade}
     recall = results.lowest({name: row.recall for name, row in grades.items()})
@@ -119,7 +119,7 @@ def _failures(evidence: Evidence) -> str:
 
 
 def _base(base: BaseModel | None, evidence: Evidence) -> str:
-    """Describe where an adapted bundle comes from, and what that one measures on the same films."""
+    """Describe where an adapted bundle comes from, and what the original bundle measures on the same films."""
     if not base:
         return ""
     how = "only recalibrated: it has the weights of" if base.recalibrated_only else "fine-tuned from"

@@ -1,4 +1,4 @@
-"""The card's sections on how well the bundle grades."""
+"""Writes the card's sections on how well the bundle grades."""
 
 from collections.abc import Mapping
 
@@ -18,7 +18,7 @@ MEASURES = (
     "90% set: mean size",
 )
 TEST = "_test"
-"""How the name of a set of test films ends."""
+"""The name of a set of test films ends so."""
 SUBGROUP_MEASURES = ("QWK", "accuracy", "MAE (grades)", "AUC, KL >= 2")
 GRADE_NAMES = tuple(f"{grade.value} {grade.label}" for grade in GRADES)
 EXPOSURE = {
@@ -31,7 +31,7 @@ EXPOSURE = {
         " does not say how dark the films are."
     ),
 }
-"""What a kind of subgroup means. Evidence up to 0.7.0 has the second."""
+"""The card describes a kind of subgroup so. Evidence up to 0.7.0 has the second."""
 
 
 def measures(row: SetEvidence) -> tuple[Estimate | None, ...]:
@@ -53,12 +53,12 @@ def _subgroup_measures(row: SubgroupEvidence) -> tuple[Estimate | None, ...]:
 
 
 def held_out(evidence: Evidence) -> Mapping[str, SetEvidence]:
-    """Return the measures on test films; on all films where no test films were evaluated."""
+    """Return the measures on test films, or on all films if no test films were evaluated."""
     return {name: row for name, row in evidence.metrics.items() if name.endswith(TEST)} or evidence.metrics
 
 
 def headline(evidence: Evidence) -> str:
-    """Return the table of the first screen and what its collections are; it says where it holds no test films."""
+    """Return the table of the first screen and what its collections are. It says if it holds no test films."""
     headings = ("films", "knees", "QWK", "accuracy", "AUC, KL >= 2", "sensitivity, KL >= 2", "specificity, KL >= 2")
     shown = held_out(evidence)
     rows = [
@@ -95,7 +95,7 @@ def evaluations(evidence: Evidence) -> str:
 
 
 def all_sets(metrics: Mapping[str, SetEvidence]) -> str:
-    """Tabulate every main measure, one row per set of films."""
+    """Tabulate every main measure, with one row for each set of films."""
     rows = [(label(name), row.qwk.n, *measures(row)) for name, row in metrics.items()]
     return table(("films", "knees", *MEASURES), rows)
 
@@ -118,7 +118,7 @@ def without_seen(evidence: Evidence) -> str:
 
 
 def recall(evidence: Evidence) -> str:
-    """Recall of each grade."""
+    """Tabulate the recall of each grade."""
     tables = {name: row.recall for name, row in evidence.by_grade.items()}
     return section(
         "### Recall by grade",
@@ -128,7 +128,7 @@ def recall(evidence: Evidence) -> str:
 
 
 def osteoarthritis(evidence: Evidence) -> str:
-    """KL 2 or more, which is called osteoarthritis, by the reported grade."""
+    """Describe how well the reported grade separates KL 2 or more, which is called osteoarthritis."""
     rows = [
         (label(name), row.sensitivity_oa, row.specificity_oa)
         for name, row in evidence.metrics.items()
@@ -166,7 +166,7 @@ def wide_sets(evidence: Evidence) -> str:
 
 
 def set_coverage(evidence: Evidence, figures: str) -> str:
-    """Coverage of the prediction sets of each grade."""
+    """Tabulate the coverage of the prediction sets of each grade."""
     tables = {name: row.coverage for name, row in evidence.by_grade.items() if row.coverage}
     if not tables:
         return ""
@@ -222,7 +222,7 @@ def reported_apart(evidence: Evidence) -> bool:
 
 
 def calibration_error(evidence: Evidence) -> str:
-    """Calibration errors beside those of a perfectly calibrated model."""
+    """Tabulate calibration errors beside those of a perfectly calibrated model."""
     apart = reported_apart(evidence)
     headings = ("films", "ECE, likeliest grade", "band", *(["ECE, reported grade"] if apart else []), "within the band")
     rows = []
@@ -237,7 +237,7 @@ def calibration_error(evidence: Evidence) -> str:
 
 
 def rules_tried(evidence: Evidence) -> str:
-    """Agreement of each decision rule that was tried."""
+    """Tabulate the agreement of each decision rule that was tried."""
     tried = evidence.calibration.decision_tried
     if not tried:
         return ""
@@ -263,7 +263,7 @@ def _percent(level: str) -> str:
 
 
 def other_levels(evidence: Evidence) -> str:
-    """Prediction sets of the other levels."""
+    """Tabulate the prediction sets of the other levels."""
     rows = [
         (label(name), _percent(level), row.coverage, row.set_size)
         for name, levels in evidence.calibration.other_levels.items()

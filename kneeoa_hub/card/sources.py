@@ -1,4 +1,4 @@
-"""What the card says of the collections that it knows by name, and of models of other groups: `sources.toml`."""
+"""Reads from `sources.toml` what the card says about known collections, and about models of other groups."""
 
 import tomllib
 from dataclasses import dataclass, field
@@ -8,12 +8,12 @@ from pathlib import Path
 from ..typed_json import from_json
 
 SPLITS = {"val": "validation"}
-"""Names of splits in words; other splits keep their name."""
+"""The card names splits in these words. Other splits keep their name."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Collection:
-    """A published collection of films: its name and splits in the card, what it is, whom to cite, how it was graded."""
+    """Describes a published collection of films: name, splits, content, citation, and how it was graded."""
 
     name: str
     title: str
@@ -25,9 +25,9 @@ class Collection:
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
-    """A model of another group, with the measures that its authors give for the official OAI test split.
+    """Describes a model of another group, with the measures that its authors give for the official OAI test split.
 
-    A measure is empty where they give none.
+    A measure that they do not give is empty.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Peer:
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """The content of sources.toml."""
+    """Holds the content of sources.toml."""
 
     collections: tuple[Collection, ...] = field(default=())
     peers: tuple[Peer, ...] = field(default=())
@@ -55,7 +55,7 @@ def sources() -> Sources:
 
 
 def collection(name: str) -> Collection | None:
-    """Return the known collection of a dataset's name; None for any other dataset."""
+    """Return the known collection of a dataset's name, or None for any other dataset."""
     return next((one for one in sources().collections if one.name == name), None)
 
 

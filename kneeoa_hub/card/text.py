@@ -1,4 +1,4 @@
-"""How the card writes tables, numbers and lists."""
+"""Writes the tables, numbers and lists of the card."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from .sources import title
 NUMBERS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 NO_ESTIMATE = "-"
 _PARTS_CELLS = re.compile(r"(?<!\\)\||[\r\n]+")
-"""What would end a cell of a table: a bar that is not escaped, or a line's end."""
+"""A bar that is not escaped, or a line's end, would end a cell of a table."""
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|])")
 
 
@@ -30,7 +30,7 @@ def _cell(value: object) -> str:
 
 
 def figure(estimate: Estimate | None, digits: int = 3) -> str:
-    """Return an estimate with its 95% interval, such as 0.812 (0.790-0.834); a dash where there is none."""
+    """Return an estimate with its 95% interval, such as 0.812 (0.790-0.834), or a dash for no estimate."""
     return f"{estimate:.{digits}f}" if estimate else NO_ESTIMATE
 
 
@@ -50,12 +50,12 @@ def listed(names: Sequence[str]) -> str:
 
 
 def times(count: int) -> str:
-    """Return how often: once, twice, 3 times."""
+    """Return a count in words: once, twice, 3 times."""
     return {1: "once", 2: "twice"}.get(count, f"{count} times")
 
 
 def one_in(proportion: float) -> str:
-    """Return a proportion as people count, such as "about one in four"; in per cent where no such words are near."""
+    """Return a proportion as people count, such as "about one in four", or in per cent if no such words are near."""
     if proportion < 0.01:
         return "fewer than one in a hundred"
     if proportion > 0.3:
@@ -65,6 +65,6 @@ def one_in(proportion: float) -> str:
 
 
 def section(heading: str, *paragraphs: str) -> str:
-    """Return a section, or nothing where no paragraph has a text."""
+    """Return a section, or nothing if no paragraph has a text."""
     found = [one for one in paragraphs if one]
     return "\n\n".join([heading, *found]) if found else ""

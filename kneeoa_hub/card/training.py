@@ -1,4 +1,4 @@
-"""The card's sections on the networks: their architectures, their training, and each one alone."""
+"""Writes the card's sections on the networks: their architectures, their training, and each network alone."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,17 +11,17 @@ from .text import escaped, listed, section, table
 
 BACKBONES = {f"lite{number}": f"EfficientNet-Lite {number}" for number in range(3)}
 OWN_STAGES = "stem", "block", "widths", "blocks", "normalisation"
-"""Choices that a backbone replaces."""
+"""A backbone replaces these choices."""
 LARGER = "@"
-"""NAME@SIZE went on from NAME's weights on larger films: `python -m tuning train`."""
+"""A network NAME@SIZE continued from NAME's weights on larger films; see `python -m tuning train`."""
 
 
 def architecture(config: BundleConfig, evidence: Evidence, export: ExportEvidence) -> str:
     """Return the section on how the networks were found, how large they are, and what they receive.
 
     Args:
-        config: The bundle's.
-        evidence: The bundle's, with its search and its training.
+        config: The content of bundle.json.
+        evidence: The bundle's evidence, with its search and its training.
         export: The part of the evidence that the step export adds, with sizes and agreement of the graphs.
     """
     counts = Counter(name for entry in config.members for name in architectures([entry]))
@@ -69,7 +69,10 @@ def _views(config: BundleConfig) -> str:
 
 
 def _lessons(own: str, evidence: Evidence) -> Iterator[str]:
-    """Yield what the networks learned from beside the readers' grades. own: The name of their bundle."""
+    """Yield what the networks learned from beside the readers' grades.
+
+    `own` is the name of their bundle.
+    """
     trained = evidence.training.members
     backbones = sorted({str(name) for one in trained if (name := (one.architecture or {}).get("backbone"))})
     if backbones:
@@ -136,11 +139,11 @@ def origin(name: str) -> str:
 
 
 def curves(config: BundleConfig, evidence: Evidence, figures: str) -> str:
-    """Return the picture of validation kappas, and what it does not show.
+    """Return the picture of validation kappas, and say what it does not show.
 
     Args:
-        config: The bundle's, which names the members.
-        evidence: The bundle's, which says whose epochs are drawn.
+        config: The content of bundle.json, which names the members.
+        evidence: The bundle's evidence, which says whose epochs are drawn.
         figures: The prefix of a figure's link, "figures/" in a bundle.
     """
     picture = f"![Validation QWK by epoch]({figures}training.png)"

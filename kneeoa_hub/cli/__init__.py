@@ -1,4 +1,4 @@
-"""The command line: kneeoa grade | pull | push | info | verify | card | list."""
+"""Runs the command line: kneeoa grade | pull | push | info | verify | card | list."""
 
 import os
 import sys
@@ -50,5 +50,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _drop_output() -> None:
-    """Throw away what is still buffered for standard output, which would fail once more at the end of the process."""
+    """Discard what is still buffered for standard output. It would fail again at the end of the process."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""Run `kneeoa` without its script: `python -m kneeoa_hub.cli`."""
+"""Runs `kneeoa` without its script: `python -m kneeoa_hub.cli`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The option `kneeoa grade --engine ray`: an archive into Parquet files, on this machine or a cluster."""
+"""Carries out `kneeoa grade --engine ray`, which grades an archive into Parquet files, on this machine or a cluster."""
 
 import argparse
 import sys
@@ -7,7 +7,7 @@ from ..errors import SettingsError
 from ..escaping import escape_for_terminal
 
 WITHOUT = ("box", "json", "csv", "overlays", "report", "dicom", "fhir", "hl7", "study", "store")
-"""Options of which an archive has none."""
+"""These options do not apply to an archive."""
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The command `kneeoa grade`: films in; a table, lines or a file out, and what else was asked for beside them."""
+"""Carries out the command `kneeoa grade`, which writes a table, lines or a file, and other outputs beside them."""
 
 import argparse
 import os
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from .processes import Opening
 
 STANDARD_INPUT, STDIN_NAME = "-", "stdin"
-"""How the film on standard input is asked for, and what answers call it."""
+"""The first text asks for the film on standard input. The second one names that film in answers."""
 OBJECTS = ("dicom", "fhir", "hl7")
-"""The options that read a film again for its header."""
+"""These options read a film again for its header."""
 Answers = Iterable[tuple[str, Any]]
-"""Each film's path with its report or error."""
+"""Each film's path comes with its report or its error."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -122,7 +122,10 @@ def _graded(
 
 
 def _from_standard_input() -> bytes:
-    """Return a film, and a byte more than a film may have where there are that many, so that it is refused."""
+    """Return a film.
+
+    If the input is longer than a film may be, one byte more comes back, so that the film is refused.
+    """
     return sys.stdin.buffer.read(Settings.from_environ().max_bytes + 1)
 
 
@@ -160,7 +163,7 @@ def _print(answers: Answers, arguments: argparse.Namespace, shown: Mapping[str, 
 
 
 def _shown(films: Sequence[str], within: Mapping[str, str]) -> dict[str, str]:
-    """Return what each film is called: its path within the folder that was given; whole paths where two are alike."""
+    """Return the name of each film in answers: its path within the given folder, or the whole path if two are alike."""
     shown = {film: within.get(film, film) for film in films}
     return shown if len(set(shown.values())) == len(shown) else {film: film for film in films}
 

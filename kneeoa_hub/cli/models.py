@@ -1,4 +1,4 @@
-"""The commands about bundles: `kneeoa pull`, `push`, `info`, `verify`, `card` and `list`."""
+"""Carries out the commands about bundles: `kneeoa pull`, `push`, `info`, `verify`, `card` and `list`."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""The options of every command, with their help and examples."""
+"""Defines the options of every command, with their help and examples."""
 
 import argparse
 from collections.abc import Callable
@@ -43,7 +43,7 @@ EXAMPLES = {
   kneeoa list                               # print name, size, licence and headline figures
 """,
 }
-"""The examples in the help of each command. Tests run all of them."""
+"""The help of each command shows these examples. Tests run all of them."""
 EXIT_CODES = """\
 exit code:
   0    all films were graded or refused
@@ -51,18 +51,18 @@ exit code:
   2    the command line, an address or a setting is wrong
   130  the command was interrupted
 """
-"""What the exit codes mean, at the end of every help."""
+"""Every help ends with the meaning of the exit codes."""
 FOLDER = (
     "In a folder, a film has one of the suffixes .png, .jpg, .jpeg, .jfif, .tif, .tiff, .bmp, .webp, .dcm, .dic or"
     " .dicom, or is DICOM with any other name; the command says which other files it skipped, and follows links to"
     " folders. A DICOMDIR stands for the films that it lists"
 )
-"""Which files of a folder are films."""
+"""The help says so which files of a folder are films."""
 ADDRESS = "a shipped name, a folder (./path), or org/name[@revision] on the Hub (default: the shipped bundle)"
-"""The help of a model's address."""
+"""The help describes a model's address so."""
 
 Run = Callable[[argparse.Namespace], int]
-"""A command: it takes the parsed options, and returns the exit code."""
+"""A command takes the parsed options and returns the exit code."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -120,7 +120,7 @@ def _add_grade_options(sub: argparse.ArgumentParser) -> None:
 
 
 def _add_films(sub: argparse.ArgumentParser) -> None:
-    """Add what is graded, and how."""
+    """Add the options that say what is graded, and how."""
     sub.add_argument(
         "films",
         nargs="*",
@@ -155,7 +155,7 @@ def _add_films(sub: argparse.ArgumentParser) -> None:
 
 
 def _add_answers(sub: argparse.ArgumentParser) -> None:
-    """Add where the answers go, and where they are computed."""
+    """Add the options that say where the answers go, and where they are computed."""
     form = sub.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print one JSON object per film and line, in the given order")
     form.add_argument("--csv", action="store_true", help="print one CSV row per knee")
@@ -184,7 +184,7 @@ def _add_answers(sub: argparse.ArgumentParser) -> None:
 
 
 def _add_documents(sub: argparse.ArgumentParser) -> None:
-    """Add the documents that are written for people and archives, and the study of an archive."""
+    """Add the options for documents for people and archives, and for the study of an archive."""
     sub.add_argument(
         "--overlays",
         type=Path,

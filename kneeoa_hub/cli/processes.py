@@ -1,7 +1,7 @@
-"""Many films graded in processes, each with a grader of its own.
+"""Grades many films in processes, each with a grader of its own.
 
-A quarter of a film's time is Python, of which the threads of one process run one at a time: they would keep four cores
-busy at most.
+A quarter of a film's time is Python. The threads of one process run Python one at a time, so they would keep at most
+four cores busy.
 """
 
 import os
@@ -22,19 +22,21 @@ if TYPE_CHECKING:
     from ..report import Answer
 
 WORTH_IT = 500
-"""Processes take half a second to start, and each has its own memory. So many films give this back on two cores."""
+"""Processes are used for this many films or more. Starting them takes half a second, and each has its own memory. So
+many films make up for that on two cores.
+"""
 
 
 @dataclass(frozen=True)
 class Opening:
-    """What each process opens its grader with.
+    """Says how each process opens its grader.
 
     Attributes:
         bundle: The verified bundle.
         revision: The revision that reports name.
         level: The coverage level of the prediction sets.
         pictures: Whether reports keep their film, from which overlays are drawn. The pixels of a large film are twenty
-            megabytes, which have to go through a pipe.
+            megabytes, which must go through a pipe.
     """
 
     bundle: Bundle
@@ -43,12 +45,14 @@ class Opening:
     pictures: bool
 
     def grader(self, threads: int, *, wait: bool = True) -> "KneeGrader":
-        """Open the grader, each forward pass of which has so many threads, see `opening.open_grader`."""
+        """Open the grader with so many threads for each forward pass; see `opening.open_grader`."""
         return open_grader(self.bundle, self.revision, threads, self.level, wait=wait)
 
 
 _opened: "tuple[KneeGrader, bool] | KneeOAError"
-"""The grader of a process of the pool and whether its reports keep their film, or why there is none; see `_open`."""
+"""This holds the grader of a process of the pool and whether its reports keep their film, or the error that says why
+there is no grader; see `_open`.
+"""
 
 
 def grade_in_processes(opening: Opening, films: "Iterable[FilmInput]", workers: int, force: bool) -> "Iterator[Answer]":

@@ -1,4 +1,4 @@
-"""The option `kneeoa grade --study`: the films of a study in an archive, and one answer for all of them."""
+"""Carries out `kneeoa grade --study`, which makes one report of the films of a study in an archive."""
 
 import argparse
 import sys
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from ..report import FilmReport
 
 WITHOUT = ("films", "out", "overlays", "report", "box")
-"""Options that are about films by themselves."""
+"""These options are about single films."""
 OBJECTS = ("dicom", "fhir", "hl7")
-"""The options that write what an answer is for other systems."""
+"""These options write a report for other systems."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _token(settings: Settings, url: str) -> str:
-    """Return the token where the address is on the host and port of KNEEOA_DICOMWEB, otherwise ""."""
+    """Return the token if the address is on the host and port of KNEEOA_DICOMWEB, otherwise ""."""
     own = urlsplit(settings.dicomweb).netloc.lower()
     return settings.dicomweb_token if own and urlsplit(url).netloc.lower() == own else ""
 

@@ -1,4 +1,4 @@
-"""Grading an archive of any size on Ray: `grade_dataset` is an adapter over Ray Data (extra `ray`)."""
+"""Grades an archive of any size on Ray: `grade_dataset` is an adapter over Ray Data (extra `ray`)."""
 
 from .grade import GradedDataset, grade_dataset
 

@@ -1,7 +1,7 @@
-"""The files of a graded archive: Parquet, one for each part, with a row for each knee and each film without one.
+"""Keeps the files of a graded archive: Parquet, one for each part, with a row for each knee and each film without one.
 
-A file appears whole or not at all, where the store writes objects so. Its name follows from its films, so a part that
-is graded again replaces itself. Films that failed are graded again into the file that holds their errors.
+A file appears whole or not at all, on every store that writes objects so. Its name follows from its films, so a part
+that is graded again replaces itself. Films that failed are graded again into the file that holds their errors.
 """
 
 import io
@@ -18,12 +18,12 @@ from ..report import Answer
 from .parts import PARQUET, reason_of
 
 REVISION, LEVEL = b"kneeoa_revision", b"kneeoa_level"
-"""What the metadata of a file say: the revision that graded it, and the level of its prediction sets."""
+"""The metadata of a file hold, under these keys, the revision that graded it and the level of its prediction sets."""
 
 
 @dataclass(frozen=True)
 class Finished:
-    """The films that a folder of answers holds.
+    """Says which films a folder of answers holds.
 
     Attributes:
         films: Names of the films.
@@ -35,10 +35,10 @@ class Finished:
 
 
 class GradedFiles:
-    """A folder of answers, on this machine or behind an address of fsspec.
+    """Reads and writes a folder of answers, on this machine or behind an address of fsspec.
 
     Args:
-        address: The folder; it is made where it is missing.
+        address: The folder. It is made if it is missing.
         revision: The revision that grades.
         level: The level of the prediction sets.
     """
@@ -73,7 +73,7 @@ class GradedFiles:
         return Finished(frozenset(films), failed)
 
     def check_revision(self, revision: str) -> None:
-        """Raise SettingsError where a worker found another bundle at the address than the run began with."""
+        """Raise SettingsError if a worker found another bundle at the address than the run began with."""
         if revision != self._revision:
             raise SettingsError(
                 f"A worker found revision {revision} of the bundle, and the run began with {self._revision}; give the"
@@ -108,7 +108,7 @@ class GradedFiles:
         return failed
 
     def _others(self, path: str, films: Collection[str]) -> list[dict[str, Any]]:
-        """Return the rows of a file that are not about these films; none where there is no file."""
+        """Return the rows of a file that are not about these films. A missing file has none."""
         try:
             if not self._files.exists(path):
                 return []

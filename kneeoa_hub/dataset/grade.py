@@ -22,17 +22,19 @@ from .files import GradedFiles
 from .parts import Part, archive_of, contents, reason_of, rounds
 
 FILMS_A_PART = 256
-"""A part takes some seconds: much longer than it takes Ray to hand it out, and short enough to be graded again."""
+"""A part has this many films, which take some seconds: much longer than handing it out on Ray, and short enough to be
+graded again.
+"""
 MOST_FILMS_A_PART = 1_000_000
-"""A part is kept in memory until it is written."""
+"""A part has at most this many films, since it is kept in memory until it is written."""
 PART_FIELDS = [field.name for field in fields(Part)]
 AT_A_TIME = 2
-"""Films that an actor has in hand: the next one is read while a network runs."""
+"""An actor holds this many films at a time. The next one is read while a network runs."""
 
 
 @dataclass(frozen=True)
 class GradedDataset:
-    """What `grade_dataset` did.
+    """Says what `grade_dataset` did.
 
     Attributes:
         out: The folder of Parquet files. `pandas.read_parquet` and every other engine read it as one table.
@@ -136,7 +138,7 @@ def _grader_options(
 def _grade_parts(
     ray: Any, parts: Sequence[Part], workers: int | None, files: GradedFiles, options: dict[str, Any], force: bool
 ) -> int:
-    """Grade the parts on actors, and return how many films failed. Ray is started where it does not run yet.
+    """Grade the parts on actors, and return how many films failed. Ray is started if it does not run yet.
 
     Raises:
         KneeOAError: A worker's own error, or one that says why Ray stopped.
@@ -175,7 +177,7 @@ def on_actors(
         parts: The parts.
         workers: Number of actors, each on one core.
         actor: Their class, which is called with batches of one part.
-        given: What an actor is made with.
+        given: The arguments with which an actor is made.
     """
     ray.data.DataContext.get_current().enable_progress_bars = False  # films are counted, not parts
     items = [asdict(part) for part in parts]
@@ -192,7 +194,7 @@ def on_actors(
 
 
 class PartGrader:
-    """An actor: a grader, which turns parts into files.
+    """Grades parts into files, as an actor of Ray.
 
     It returns its errors. If it raised them, Ray would return the text of a traceback in place of the error.
     """

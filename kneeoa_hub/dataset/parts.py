@@ -1,4 +1,4 @@
-"""The films of an archive, divided into parts: one worker grades a part, and writes its answers to one file."""
+"""Divides the films of an archive into parts. One worker grades a part, and writes its answers to one file."""
 
 import hashlib
 import os
@@ -14,22 +14,22 @@ from ..imaging.folders import films_of, is_film_by_name, is_film_by_start, skipp
 from ..imaging.formats import FILM_SUFFIXES
 
 NAME, CONTENT = "film", "content"
-"""Columns of a Parquet file that holds films: the name and the bytes of each."""
+"""A Parquet file of films has these columns, for the name and the bytes of each film."""
 PARQUET = ".parquet"
 ROWS, BUFFER = 4, 1 << 20
-"""Rows of a table that are decoded at a time, and bytes of a column that are read at a time."""
+"""A table is decoded by this many rows at a time, and a column is read by this many bytes at a time."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """Films that are graded together.
+    """Names films that are graded together.
 
     Attributes:
         films: Their names: paths, addresses, or values of the column `film`.
-        table: The Parquet file that holds them; "" where the films are files.
+        table: The Parquet file that holds them; "" if the films are files.
         group: The row group of that file.
         base: The folder from which relative paths lead to them.
-        file: The name of the file that holds their errors, where they are graded again; "" where they are new.
+        file: The name of the file that holds their errors if they are graded again, or "" if they are new.
     """
 
     films: tuple[str, ...]
@@ -49,7 +49,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Archive:
-    """The films of all sources.
+    """Lists the films of all sources.
 
     Attributes:
         groups: Films that can be in one part: all that are files, or those of a row group of a table.
@@ -178,7 +178,7 @@ def _rows(part: Part) -> Iterator[bytes]:
 
 
 class RemoteFilm:
-    """A film behind an address of fsspec, read once, when its turn comes."""
+    """Reads a film behind an address of fsspec once, when its turn comes."""
 
     def __init__(self, address: str):
         self.name: str = address

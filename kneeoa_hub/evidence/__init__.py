@@ -1,7 +1,7 @@
-"""The evidence: every number of the model card, as evidence.json holds it.
+"""Describes the evidence: every number of the model card, as evidence.json holds it.
 
-The dataclasses are the format: `docs/schemas/evidence.schema.json` is derived from them. A set of films is named
-``DATASET_SPLIT``, such as ``oai_test``. An optional field is absent where it was not measured.
+The dataclasses are the format, and `docs/schemas/evidence.schema.json` is derived from them. A set of films is named
+``DATASET_SPLIT``, such as ``oai_test``. An optional field is absent if it was not measured.
 """
 
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""How well joints are found and unsuitable films are refused."""
+"""Describes how well joints are found and unsuitable films are refused."""
 
 from dataclasses import dataclass, field
 from typing import Annotated

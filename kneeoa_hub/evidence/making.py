@@ -1,4 +1,4 @@
-"""What a bundle was made from and how: films, search, training, calibration and export."""
+"""Describes what a bundle was made from and how: films, search, training, calibration and export."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal

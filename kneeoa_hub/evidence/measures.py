@@ -1,4 +1,4 @@
-"""How well a bundle grades: estimates on sets of films, by grade, by subgroup, by network and under a mask."""
+"""Describes how well a bundle grades, by estimates on sets of films, grades, subgroups, networks and masks."""
 
 from dataclasses import dataclass, field
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 from ..typed_json import Key, Length, Range
 
 FiveCounts = Annotated[tuple[Annotated[int, Range(0)], ...], Length(5, 5)]
-"""A count for each grade, 0 to 4."""
+"""Each grade, 0 to 4, has a count."""
 
 
 @dataclass(frozen=True)

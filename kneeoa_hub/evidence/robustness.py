@@ -1,4 +1,4 @@
-"""How far grades hold when films are changed in ways that leave a reader able to grade them."""
+"""Describes how far grades hold when films are changed in ways that leave a reader able to grade them."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -8,7 +8,7 @@ from .finding import Grader
 from .measures import Estimate
 
 AS_IT_IS = "as they are"
-"""The row of the films without a change."""
+"""This row is about the films without a change."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""Where bundles come from and go to: addresses, shipped presets, versioned folders and the Hugging Face Hub."""
+"""Brings bundles in and out: addresses, shipped presets, versioned folders and the Hugging Face Hub belong here."""

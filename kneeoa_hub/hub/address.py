@@ -1,4 +1,4 @@
-"""A model's address: the string by which a person names a bundle.
+"""Parses a model's address, the string by which a person names a bundle.
 
 kneeoa-cnn                        a bundle that ships with the package
 ./hub/kneeoa  ../x  /srv/x  ~/x   a folder, as is any Path; @tag or @revision selects a bundle of a versioned one
@@ -23,14 +23,14 @@ _REVISION = re.compile(r"[A-Za-z0-9_][\w.+-]*(/[A-Za-z0-9_][\w.+-]*)*", re.ASCII
 
 @dataclass(frozen=True)
 class Shipped:
-    """A shipped name: a key of `presets.PRESETS` where it is spelt correctly."""
+    """Names a shipped bundle. The name is a key of `presets.PRESETS` if it is spelt correctly."""
 
     name: str
 
 
 @dataclass(frozen=True)
 class Folder:
-    """A bundle's folder, or a versioned folder with bundles in it. It may not exist."""
+    """Names a bundle's folder, or a versioned folder with bundles in it. The folder may not exist."""
 
     path: Path
     revision: str | None = None
@@ -38,7 +38,7 @@ class Folder:
 
 @dataclass(frozen=True)
 class Repo:
-    """A model repo on the Hub, org/name."""
+    """Names a model repo on the Hub, org/name."""
 
     name: str
     revision: str | None = None
@@ -48,7 +48,7 @@ class Repo:
 
 
 Address = Shipped | Folder | Repo
-"""Everything that an address can name."""
+"""An address names one of these."""
 
 
 def parse_address(address: str | Path, revision: str | None = None) -> Address:
@@ -94,7 +94,7 @@ def parse_address(address: str | Path, revision: str | None = None) -> Address:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return " Did you mean ...?" with the nearest of the known names; "" where none is near."""
+    """Return " Did you mean ...?" with the nearest known name, or "" if no name is near."""
     near = get_close_matches(name.lower(), known, 1, 0.5)
     return f" Did you mean {near[0]!r}?" if near else ""
 

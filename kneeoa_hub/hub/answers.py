@@ -1,6 +1,6 @@
-"""Checks of what a Hub answers: the names in its headers, and the length and the pace of its body.
+"""Checks the responses of a Hub: the names in the headers, and the length and the pace of the body.
 
-The Hub's client names files in its cache after headers, and reads a body for as long as bytes come.
+The Hub's client names files in its cache by headers, and reads a body for as long as bytes come.
 """
 
 import math
@@ -17,27 +17,28 @@ if TYPE_CHECKING:
     from httpx2 import Response
 
 LEAST_RATE = 1000
-"""Bytes per second below which a body is given up; a modem of 1996 was four times as fast."""
+"""A body that is slower than this many bytes per second is given up. A modem of 1996 was four times as fast."""
 MOST_ANSWER = 8 * 1024**2
-"""Most bytes of an answer that is not a file of a bundle, such as the list of a repo's commits. JSON may take twenty
-times its bytes of memory; the names of 50,000 files take half of this."""
+"""A response that is not a file of a bundle, such as the list of a repo's commits, has at most this many bytes. JSON
+may take twenty times its bytes of memory. The names of 50,000 files take half of this.
+"""
 MOST_DIGITS = 18
-"""Digits of the largest number that a header may hold."""
+"""A number in a header has at most this many digits."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _NAMES = {
     "X-Repo-Commit": _COMMIT,
     "X-Linked-Etag": re.compile(r'(W/)?"?([0-9a-f]{64}|[0-9a-f]{40})"?'),
     "X-Xet-Hash": re.compile(r"[0-9a-f]{64}"),
 }
-"""Headers after which the client names a file, and the only form that a Hub gives each."""
+"""The client names a file by each of these headers. A Hub gives each header only in this form."""
 
 
 def check_answer(response: "Response", most: int | None) -> None:
-    """Raise HubError for an answer whose headers no Hub sends.
+    """Raise HubError for a response whose headers no Hub sends.
 
-    A header that would name a file in the cache has to be a hash; `ETag` counts where the client reads it, in the
-    answer about a file that has no `X-Linked-Etag`. The content must not be compressed, since that was not asked for,
-    and the file must not be announced as longer than `most` bytes.
+    A header that would name a file in the cache must be a hash. `ETag` counts if the client reads it, in the response
+    for a file without `X-Linked-Etag`. The content must not be compressed, since nobody asked for that, and the file
+    must not be announced as longer than `most` bytes.
     """
     headers = response.headers
     if headers.get("Content-Encoding", "identity").lower() != "identity":
@@ -60,17 +61,20 @@ def check_answer(response: "Response", most: int | None) -> None:
 
 
 def whole(text: str) -> float:
-    """Return a whole number of a header: 0 for any other text, and infinity for more digits than Python reads."""
+    """Return a header as a whole number.
+
+    Any text that is no number gives 0. More digits than Python reads give infinity.
+    """
     if not (text.isascii() and text.isdigit()):
         return 0
     return int(text) if len(text) <= MOST_DIGITS else math.inf
 
 
 def watched(response: "Response", most: int | None, patience: float) -> "Body":
-    """Return the body of an answer with limits on size and time.
+    """Return the body of a response with limits on size and time.
 
     Args:
-        response: The answer of the Hub.
+        response: The response of the Hub.
         most: Most bytes of a file; None stands for MOST_ANSWER.
         patience: Seconds within which each part of the body must arrive.
     """
@@ -78,7 +82,7 @@ def watched(response: "Response", most: int | None, patience: float) -> "Body":
 
 
 class Body(httpx2.SyncByteStream):
-    """The body of an answer, which must not be longer than `most` bytes, nor come slower than LEAST_RATE.
+    """Reads the body of a response, which may hold at most `most` bytes and must keep the pace of LEAST_RATE.
 
     Each stretch of `patience` seconds has to bring its part of the bytes.
     """
@@ -111,5 +115,5 @@ class Body(httpx2.SyncByteStream):
 
 
 def _too_long(host: str, path: str, most: int) -> HubError:
-    """Return the error for an answer of more than `most` bytes."""
+    """Return the error for a response of more than `most` bytes."""
     return HubError(f"{host} sends more than {most} bytes for {path}; that is not the bundle that was published.")

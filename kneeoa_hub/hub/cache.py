@@ -1,4 +1,4 @@
-"""A repo's folder in the Hub client's cache: no file outside the cache is read or removed through it."""
+"""Guards a repo's folder in the Hub client's cache, so that no file outside the cache is read or removed through it."""
 
 import os
 from contextlib import suppress

@@ -1,4 +1,4 @@
-"""What a push changes in a Hub repo: the files that it sends, and the files of the bundle before that it deletes.
+"""Finds what a push changes in a Hub repo: the files that it sends, and the old bundle's files that it deletes.
 
 A person may edit the card on the Hub. Every commit of a push names the SHA-256 of the card's files that it brings, so
 that the next push can tell an edited card from one of its own.
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from huggingface_hub.hf_api import ModelInfo
 
 CARD = "README.md"
-"""The file of the model card."""
+"""This is the file of the model card."""
 _CARD_HASH = re.compile(r"^(\S+) sha256: ([0-9a-f]{64})$", re.MULTILINE)
 
 
 def card_hashes(bundle: Bundle, names: list[str]) -> str:
-    """Return the lines of a commit's description that name the hashes of the card's files among `names`."""
+    """Return the lines of a commit's description that name the hashes of those card files that are in `names`."""
     return "\n".join(f"{name} sha256: {sha256_of(bundle.folder / name)}" for name in names if versioned.is_card(name))
 
 
@@ -42,8 +42,8 @@ def changes(
         edited_card: What to do with an edited card, one of `push_options.EDITED_CARD`.
 
     Returns:
-        Names of the files to send, empty where the bundle is there already; and names of the files to delete, which
-        the bundle before has left. Files that others have added are never among them.
+        Names of the files to send, empty if the bundle is already there; and names of the files to delete, which the
+        previous bundle has left. Files that others have added are never among them.
 
     Raises:
         HubConflict: The card was edited, and `edited_card` is "refuse".
@@ -108,7 +108,7 @@ def manifest_at(api: "HfApi", repo: str, commit: str) -> tuple[str, dict[str, An
         commit: The commit to read.
 
     Returns:
-        Digest and files of the bundle, or None where the commit holds no bundle.
+        Digest and files of the bundle, or None if the commit holds no bundle.
     """
     from huggingface_hub.errors import RemoteEntryNotFoundError
 

@@ -1,4 +1,4 @@
-"""What a bundle must be before it is published: complete, described, measured, and able to grade a film."""
+"""Checks that a bundle may be published: it is complete, described and measured, and can grade a film."""
 
 from ..bundle import GATE, LOCATOR, Bundle
 from ..errors import BundleError, BundleIncomplete
@@ -8,7 +8,7 @@ from ..imaging.phantom import knee_film
 from ..runtime import GateNetwork, Network
 
 METADATA: dict[str, str | None] = {"library_name": "keras", "pipeline_tag": "image-classification", "license": None}
-"""The metadata by which the Hub recognises the model, and the value of each; None accepts any value."""
+"""The Hub recognises the model by this metadata, each with its value. None accepts any value."""
 
 
 def check_publishable(bundle: Bundle) -> None:

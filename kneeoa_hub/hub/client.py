@@ -1,4 +1,4 @@
-"""The Hub's client, kept within bounds: it gives up on a silent Hub, and it sends no token to any other host."""
+"""Bounds the Hub's client: it gives up on a silent Hub, and it sends no token to any other host."""
 
 import logging
 import re
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from .answers import Body
 
 LONGEST_S = 24 * 3600
-"""Most seconds of KNEEOA_TIMEOUT that count: longer than anybody would wait, and short enough for every timer."""
+"""KNEEOA_TIMEOUT counts up to this many seconds, longer than anybody would wait and short enough for every timer."""
 
 log: logging.Logger = logging.getLogger(__name__)
 _TURN = threading.RLock()
 
 
 def checked_token(token: str | None) -> str | None:
-    """Return the token without the white space that a file or a clipboard adds; None where there is none.
+    """Return the token without the white space that a file or a clipboard adds, or None for no token.
 
     Raises HubDenied for characters that no token has, without quoting them.
     """
@@ -38,7 +38,7 @@ def checked_token(token: str | None) -> str | None:
 
 
 def check_client() -> None:
-    """Raise SettingsError where the Hub's client cannot be imported: it reads its variables while it is imported."""
+    """Raise SettingsError if the Hub's client cannot be imported: it reads its variables while it is imported."""
     try:
         import huggingface_hub.constants  # noqa: F401
     except ValueError as error:
@@ -89,7 +89,7 @@ def hub_session(repo: str) -> Iterator["Guard"]:
 
 @contextmanager
 def _guarded(guard: "Guard") -> Iterator[None]:
-    """Show the guard every request and answer, also of sessions that the client makes after a failed connection."""
+    """Show the guard every request and response, also of sessions that the client makes after a failed connection."""
     from huggingface_hub.utils import _http, get_session
 
     sessions: list[tuple[httpx2.Client, Any]] = []
@@ -117,7 +117,7 @@ def _guarded(guard: "Guard") -> Iterator[None]:
 
 
 class Guard:
-    """Gives up when nothing new was asked for during `limit` seconds, and lets a token go to the Hub alone.
+    """Gives up if nothing new was asked for during `limit` seconds, and lets a token go to the Hub alone.
 
     The client itself repeats what failed: it waits a minute for some answers, without end for others, and for as long
     as a busy Hub asks it to. A download that goes on after a cut asks for another range, so everything that brings
@@ -137,7 +137,7 @@ class Guard:
 
     @contextmanager
     def at_most(self, size: int) -> Iterator[None]:
-        """Raise HubError for an answer in the block that is longer than `size` bytes."""
+        """Raise HubError for a response in the block that is longer than `size` bytes."""
         self.most = size
         try:
             yield
@@ -172,7 +172,7 @@ class Guard:
         request.extensions["trace"] = self._trace
 
     def look(self) -> None:
-        """Close the connections where the head of an answer has not come in time. The watchdog calls it all the time.
+        """Close each connection on which the head of a response is late. The watchdog calls this all the time.
 
         The client waits for each byte anew, so a head that comes byte by byte would have no end.
         """
@@ -183,14 +183,14 @@ class Guard:
             close_session()
 
     def _trace(self, event: str, _: object) -> None:
-        """Note since when the client waits for the head of an answer. It calls this for each step of a request."""
+        """Note when the client began to wait for the head of a response. It calls this for each step of a request."""
         if event.endswith("receive_response_headers.started"):
             self.head_since = time.monotonic()
         elif event.endswith(("receive_response_headers.complete", "receive_response_headers.failed")):
             self.head_since = None
 
     def check_response(self, response: "httpx2.Response") -> None:
-        """Refuse an answer that no Hub gives, and put its body under watch."""
+        """Refuse a response that no Hub gives, and put its body under watch."""
         from huggingface_hub.utils import parse_ratelimit_headers
 
         from .answers import check_answer, watched, whole
@@ -206,7 +206,7 @@ class Guard:
             )
 
     def _crawls(self, now: float, place: tuple[str, str]) -> bool:
-        """Return whether a file goes on after a cut, and hardly a byte of it came since it was asked for."""
+        """Return whether a file goes on after a cut although hardly a byte of it came since it was asked for."""
         from .answers import LEAST_RATE
 
         came = self.body.taken if self.body else 0

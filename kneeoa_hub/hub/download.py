@@ -1,4 +1,4 @@
-"""From a Hub repo to a verified folder in the client's cache, with the network or without.
+"""Downloads a Hub repo into a verified folder in the client's cache, with the network or without it.
 
 The Hub's client accepts changed bytes of the right size, and calls a partial folder a success. So every download is
 checked against the bundle's own manifest, and damaged files are downloaded a second time.
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 LOOK_EVERY_S = 0.2
-"""Seconds between two looks at whether another process still downloads."""
+"""A process that waits for another one's download looks at it again after this many seconds."""
 
 log: logging.Logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def download_bundle(repo: Repo, token: str | None, local_files_only: bool, cache
         cache_dir: The cache. None takes the Hub client's own.
 
     Returns:
-        The verified folder. Where the Hub cannot be reached it is the one that was pulled last, with a warning in the
+        The verified folder. If the Hub cannot be reached, it is the one that was pulled last, with a warning in the
         log.
     """
     from huggingface_hub import constants
@@ -89,7 +89,7 @@ def _without_network(snapshot: Path | None, wanted: str, cache: Path) -> Path:
 def _one_process_at_a_time(kept: Path) -> Iterator[None]:
     """Let one process at a time pull into a repo's folder of the cache; others wait while its files grow.
 
-    The Hub's client would wait without end for a process that was stopped. Raises HubUnreachable where the files have
+    The Hub's client would wait without end for a process that was stopped. Raises HubUnreachable if the files have
     not grown for KNEEOA_TIMEOUT seconds.
     """
     from filelock import FileLock
@@ -145,7 +145,7 @@ def _is_whole(folder: Path) -> bool:
 
 
 def _downloaded(repo: Repo, token: str | None, kept: Path, guard: "Guard") -> Path:
-    """Download every needed file of one commit, and verify them; a missing or changed file is downloaded once more."""
+    """Download every needed file of one commit and verify them. A missing or changed file is downloaded once more."""
     from huggingface_hub import HfApi
 
     api = HfApi(token=token)

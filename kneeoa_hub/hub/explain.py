@@ -1,4 +1,4 @@
-"""What the Hub's client and the network raise, as the errors of this package, with what a person can do."""
+"""Turns what the Hub's client and the network raise into the package's own errors, which say what a person can do."""
 
 import json
 import ssl
@@ -82,7 +82,7 @@ def explain(error: Exception, repo: str) -> KneeOAError:
 
 
 def _untrusted_certificate(error: BaseException | None) -> str:
-    """Return why a server's certificate was not trusted, or "" where that is not what failed."""
+    """Return why a server's certificate was not trusted, or "" if something else failed."""
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
             return error.verify_message
@@ -101,7 +101,7 @@ def _innermost(error: Exception) -> Exception:
 
 
 def _of_status(error: "HfHubHTTPError", repo: str, hub: str) -> KneeOAError:
-    """Return the error for an answer whose HTTP status is not a success."""
+    """Return the error for a response whose HTTP status is not a success."""
     from huggingface_hub.errors import GatedRepoError
 
     status = error.response.status_code

@@ -1,4 +1,4 @@
-"""The bundles that ship with the package."""
+"""Lists the bundles that ship with the package."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 _PRETRAINED = Path(__file__).parent.parent / "pretrained"
 HEADLINES = ("oai_test",)
-"""The test sets whose kappa a list of models shows."""
+"""A list of models shows the kappa on these test sets."""
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A shipped bundle: its name, a description, the licence of its weights, and its folder in the package."""
+    """Describes a shipped bundle by name, description, licence of the weights, and folder in the package."""
 
     name: str
     description: str
@@ -29,7 +29,7 @@ class Preset:
 
 
 DEFAULT = "kneeoa-cnn"
-"""Name of the bundle that is used where no address is given."""
+"""This bundle is used if no address is given."""
 PRESETS = {
     preset.name: preset
     for preset in (
@@ -41,12 +41,12 @@ PRESETS = {
         ),
     )
 }
-"""The shipped bundles by name."""
+"""Each shipped bundle stands here under its name."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """A measured value with its 95% interval, over n films."""
+    """Holds a measured value with its 95% interval, over n films."""
 
     test_set: str
     metric: str
@@ -63,7 +63,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A shipped bundle with its headline figures, as `list_pretrained` lists it.
+    """Describes a shipped bundle with its headline figures, as `list_pretrained` lists it.
 
     Attributes:
         name: The name to give to `from_pretrained`.
@@ -93,7 +93,10 @@ class Pretrained:
 
 
 def find_preset(name: str) -> Preset:
-    """Return the preset of that name. Raises AddressError with the nearest name and the other forms of address."""
+    """Return the preset of that name.
+
+    Raises AddressError, which suggests the nearest name and the other forms of an address.
+    """
     if name in PRESETS:
         return PRESETS[name]
     guess = did_you_mean(name, PRESETS)

@@ -1,4 +1,4 @@
-"""Pull a verified bundle from wherever an address points, and push one to a versioned folder or a Hub repo."""
+"""Pulls a verified bundle from any address, and pushes one to a versioned folder or a Hub repo."""
 
 import os
 import re
@@ -28,7 +28,7 @@ def pull(
 ) -> Path:
     """Get the folder of a bundle, each of whose files was just checked against its manifest.
 
-    Where the Hub cannot be reached, the copy that was pulled last is used, with a warning in the log.
+    If the Hub cannot be reached, the copy that was pulled last is used, with a warning in the log.
 
     Args:
         address: A folder, a shipped name, or a repo on the Hub such as "org/name@v1.0" (docs/addresses.md). None is
@@ -147,7 +147,7 @@ def push(
         dry_run: Check everything, and change nothing.
 
     Returns:
-        The address to pull the bundle from, with the tag, or else with the revision.
+        The address to pull the bundle from, with the tag or, without a tag, with the revision.
 
     Raises:
         BundleError: The bundle is damaged, its networks grade no film, or card or evidence are not complete. Nothing
@@ -178,7 +178,7 @@ def push_bundle(bundle: Path, address: str | Path, options: PushOptions, token: 
         token: A token of the Hub with write access.
 
     Returns:
-        What was sent, or in a dry run would be, and the address to pull the bundle from.
+        The files that were sent, or in a dry run would be, and the address to pull the bundle from.
     """
     # A grading needs none of them, nor the sample film of the check.
     from .checks import check_publishable

@@ -1,4 +1,4 @@
-"""How a bundle is pushed, and what the push did."""
+"""Defines how a bundle is pushed, and what a push reports."""
 
 import re
 from collections.abc import Iterable
@@ -9,13 +9,13 @@ from ..arguments import check_texts
 from ..errors import AddressError
 
 EDITED_CARD = ("refuse", "keep", "replace")
-"""What a push does with a card that was edited on the Hub since the last push."""
+"""A push does one of these with a card that was edited on the Hub since the last push."""
 _BRANCH = re.compile(r"(?!.*(?:\.\.|//|\.lock$))[A-Za-z0-9_][\w./+-]*(?<![./])", re.ASCII)
 
 
 @dataclass(frozen=True)
 class PushOptions:
-    """How a bundle is pushed. The constructor raises AddressError for options that contradict each other.
+    """Says how a bundle is pushed. The constructor raises AddressError for options that contradict each other.
 
     Attributes:
         tag: The tag to set, such as "v1.0"; None sets none.
@@ -49,7 +49,7 @@ class PushOptions:
             )
 
     def for_repos_only(self) -> str:
-        """Name the chosen options that a folder does not have; "" where there is none."""
+        """Name the chosen options that a folder does not have, or return "" if there are none."""
         chosen = {
             "branch": self.branch,
             "pull request": self.pull_request,
@@ -62,12 +62,12 @@ class PushOptions:
 
 @dataclass(frozen=True)
 class PushResult:
-    """What a push did, or in a dry run would do.
+    """Says what a push did, or in a dry run would do.
 
     Attributes:
         address: Where to pull the bundle from.
-        files: Name and bytes of every file that is sent; empty where all are there already.
-        removed: Names of the files that the bundle before has left, and that are deleted.
+        files: Name and bytes of every file that is sent; empty if all are already there.
+        removed: Names of the files that the previous bundle has left, and that are deleted.
     """
 
     address: str

@@ -1,4 +1,4 @@
-"""Retries: a call to the Hub that fails for a reason that may pass is made again."""
+"""Makes a call to the Hub again if it failed for a reason that may pass."""
 
 import json
 import logging
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 WAITS_S = (0.5, 2.0)
-"""Seconds before the second and before the third attempt of a call."""
+"""The second and the third attempt of a call begin after this many seconds."""
 
 log: logging.Logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -44,7 +44,7 @@ def _may_pass(error: Exception) -> bool:
 
 
 def _asked_to_wait(error: Exception) -> float:
-    """Return the seconds that a busy Hub asks for, 0 where it asks for none."""
+    """Return the seconds that a busy Hub asks for, or 0 if it asks for none."""
     from huggingface_hub.errors import HfHubHTTPError
 
     from .answers import whole

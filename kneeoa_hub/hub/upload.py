@@ -1,4 +1,4 @@
-"""From a checked bundle to a Hub repo: one commit, and its tag last, so that no half version ever has a tag."""
+"""Uploads a checked bundle to a Hub repo in one commit, and sets its tag last, so that no partial version has a tag."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,7 +26,7 @@ def upload_bundle(bundle: Bundle, repo: str, token: str | None, options: PushOpt
         options: Tag, branch, privacy and the like.
 
     Returns:
-        What was sent, or in a dry run would be, and the address to pull the bundle from.
+        The files that were sent, or in a dry run would be, and the address to pull the bundle from.
 
     Raises:
         HubConflict: The tag names another bundle, the card was edited, or the repo is not private as asked.
@@ -43,7 +43,7 @@ def upload_bundle(bundle: Bundle, repo: str, token: str | None, options: PushOpt
 
 @dataclass(frozen=True)
 class _Push:
-    """One push of a bundle to a repo."""
+    """Carries out one push of a bundle to a repo."""
 
     api: "HfApi"
     bundle: Bundle
@@ -115,7 +115,7 @@ class _Push:
             )
 
     def _check_tag(self, commit: str) -> None:
-        """Raise HubConflict where the tag on that commit names another bundle."""
+        """Raise HubConflict if the tag on that commit names another bundle."""
         there = manifest_at(self.api, self.repo, commit)
         if there is None or there[0] != self.bundle.digest:
             raise HubConflict(
@@ -125,7 +125,7 @@ class _Push:
             )
 
     def _send(self, parent: str, names: list[str], removed: list[str]) -> str:
-        """Make branch, commit and tag, as far as they are asked for, and return the commit."""
+        """Make branch, commit and tag if they are asked for, and return the commit."""
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
         config, options, commit = self.bundle.config, self.options, parent

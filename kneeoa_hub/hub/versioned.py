@@ -1,4 +1,4 @@
-"""The versioned folder: a hub without a server. Every bundle is kept once and for good, and tags point to bundles.
+"""Keeps a versioned folder, a hub without a server. Every bundle is kept once and for good, and tags point to bundles.
 
     snapshots/<revision>/   a bundle; its revision is the first 12 hex digits of the SHA-256 of its manifest
     refs/<tag>, refs/main   the revision that a tag names, and the revision that was pushed last
@@ -22,12 +22,14 @@ from .push_options import PushResult
 
 MAIN = "main"
 NEXT = ".next"
-"""Beside the refs, while a push writes them: its revision. After a kill, the next push of that bundle finishes it."""
+"""This file beside the refs holds the revision that a push is writing. After a kill, the next push of that bundle
+finishes it.
+"""
 LOCK = ".lock"
-"""Beside the refs: one push at a time writes to a versioned folder."""
+"""This file beside the refs lets one push at a time write to a versioned folder."""
 """The ref of the revision that was pushed last; on the Hub the main branch."""
 PICTURES = frozenset((".png", ".jpg", ".jpeg", ".svg", ".webp"))
-"""Suffixes of the pictures that a card may show."""
+"""A card may show pictures with these suffixes."""
 _REVISION = re.compile(r"[0-9a-f]{12}|[0-9a-f]{40}")
 _TAG = re.compile(r"[A-Za-z0-9_][\w.+-]*", re.ASCII)
 
@@ -69,7 +71,7 @@ def list_refs(folder: Path) -> list[str]:
 
 
 def read_ref(folder: Path, name: str) -> str | None:
-    """Return the revision that a tag names, or None where there is no such tag."""
+    """Return the revision that a tag names, or None if there is no such tag."""
     path = folder / "refs" / name
     return path.read_text("ascii", "replace").strip() if path.is_file() else None
 
@@ -124,7 +126,10 @@ def check_tag(tag: str) -> None:
 
 
 def published_files(folder: Path) -> list[str]:
-    """Return the names of what is published of a verified bundle: manifest, listed files, card and its pictures."""
+    """Return the names of a verified bundle's files that are published.
+
+    They are the manifest, listed files, the card and its pictures.
+    """
     names = {"manifest.json", *read_manifest(folder)[1]}
     others = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return sorted(names | set(filter(is_card, others)))
@@ -145,7 +150,7 @@ def push_to_folder(bundle: Bundle, folder: Path, tag: str | None = None, *, dry_
         dry_run: Check everything, and change nothing.
 
     Returns:
-        What was copied, and the address to pull the bundle from.
+        The files that were copied, and the address to pull the bundle from.
 
     Raises:
         HubConflict: The tag names another bundle.
@@ -202,7 +207,10 @@ def _push(bundle: Bundle, folder: Path, tag: str | None) -> bool:
 
 @contextmanager
 def _one_push_at_a_time(folder: Path) -> Iterator[None]:
-    """Wait for the push that writes to the folder now. Where nothing can be locked, the tag's link alone decides."""
+    """Wait for the push that is writing to the folder.
+
+    On a system that cannot lock a file, the tag's link alone decides.
+    """
     from filelock import FileLock
 
     path = folder / "refs" / LOCK

@@ -1,1 +1,1 @@
-"""From a film's bytes to the pixels of its knees."""
+"""Turns a film's bytes into the pixels of its knees."""

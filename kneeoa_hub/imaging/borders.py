@@ -1,6 +1,6 @@
-"""Plain borders round a film, such as scanners, printers and screenshots leave: found, so that they are left out.
+"""Finds plain borders round a film, as scanners, printers and screenshots leave them, so that they are left out.
 
-A border is not part of the knee: taken for film, one of a tenth of the width moved half of all grades.
+A border is not part of the knee. When a border of a tenth of the width was taken for film, half of all grades changed.
 """
 
 import numpy as np
@@ -9,29 +9,32 @@ from .letterbox import Box
 from .percentiles import median, percentiles
 
 LEVEL = 0.03
-"""Grays of a border differ by this proportion of the film's spread at most, as compression leaves them."""
+"""The grays of a border differ by at most this proportion of the film's spread, since compression leaves such
+differences.
+"""
 STEP = 0.1
-"""A pixel within a border's edge differs from the border by this proportion of the film's spread at least."""
+"""A pixel within a border's edge differs from the border by at least this proportion of the film's spread."""
 ABRUPT = 0.12
-"""Such pixels make up this proportion of the edge at least. Air beside a leg fades into it and is left in the film."""
+"""Such pixels make up at least this proportion of the edge. Air beside a leg fades into it and stays in the film."""
 BLURRED = 4
-"""Lines over which an edge may be spread by compression or resampling."""
+"""Compression or resampling may spread an edge over this many lines."""
 MOST = 0.35
-"""A border takes this proportion of a film's side at most."""
+"""A border takes at most this proportion of a film's side."""
 PASSES = 2
-"""Sides are looked at again once the others are cut: borders of two grays meet in a corner."""
+"""Each side is examined this many times, again after the others are cut, since borders of two grays meet in a corner.
+"""
 SAMPLE = 128
-"""The spread of grays is taken over at most this many rows and columns."""
+"""The spread of grays is measured over at most this many rows and columns."""
 
 
 def inner_film(pixels: np.ndarray) -> Box:
-    """Find what lies within the plain borders of a film.
+    """Find the part of a film that lies within its plain borders.
 
     Args:
         pixels: The film, [H,W] of any unit.
 
     Returns:
-        Left, top, right and bottom of the part without borders; the whole film where there is none.
+        Left, top, right and bottom of the part without borders, or the whole film if it has no border.
     """
     height, width = pixels.shape
     steps = [-(-side // SAMPLE) for side in pixels.shape]

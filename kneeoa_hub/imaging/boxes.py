@@ -1,4 +1,4 @@
-"""Boxes that a caller gives, checked before anything is graded in them."""
+"""Checks the boxes that a caller gives, before anything is graded in them."""
 
 from collections.abc import Iterable, Sequence
 from itertools import islice
@@ -11,11 +11,11 @@ from .letterbox import Box
 from .square import to_square
 
 MOST_BOXES = 16
-"""Most boxes of a film. All of them go through the network at once."""
+"""A film has at most this many boxes. All of them go through the network at once."""
 DIGITS = 9
-"""Most digits of an edge that is given as text."""
+"""An edge that is given as text has at most this many digits."""
 MOST = 2**31
-"""An edge is smaller than this, and no number at all where it is not finite."""
+"""An edge is smaller than this. An infinite edge is no number at all."""
 
 
 def box_of(text: str) -> Box:
@@ -28,7 +28,7 @@ def box_of(text: str) -> Box:
 
 
 def checked_boxes(boxes: Sequence[Sequence[float]], film: Film) -> tuple[Box, ...]:
-    """Return given boxes in the film's square pixels, from left to right. Raises FilmError for what is not a box.
+    """Return given boxes in the film's square pixels, from left to right. Raises FilmError for anything but boxes.
 
     Callers give boxes in whole pixels of the film as it was given.
     """

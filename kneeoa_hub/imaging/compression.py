@@ -1,4 +1,4 @@
-"""How much a film lost by compression, by what its file holds: the quality of JPEG that loses as much.
+"""Estimates how much a film lost by compression, as the quality of the JPEG that loses as much.
 
 Strong compression changes the grade: blocks of one gray and smooth edges hide osteophytes and the edge of the joint
 space. JPEG stores its quantisation, and JPEG-LS its largest error. JPEG 2000 and WebP tell by the bits that they spend
@@ -15,37 +15,43 @@ from .bounds.webp import lossy_bytes
 
 WARNED_QUALITY = 35.0
 """A film of lower quality gets a warning. `python -m benchmarks.robustness` compressed 120 validation films of each
-collection, of 0.9.0: at 50, 93% and 94% of the grades stay, at 30, 89%, with a shift of severity below 0.05."""
+collection, with version 0.9.0. At quality 50, 93% and 94% of the grades stay; at 30, 89% stay, with a shift of severity
+below 0.05.
+"""
 REFUSED_QUALITY = 14.0
-"""A film of lower quality is refused. At 15, 79% and 78% of the grades stay and QWK falls by 0.04 and 0.05, without a
-shift of severity; what is below was not measured with this bundle."""
+"""A film of lower quality is refused. At quality 15, 79% and 78% of the grades stay and QWK falls by 0.04 and 0.05,
+without a shift of severity. Lower qualities were not measured with this bundle.
+"""
 COMPRESSED = (
     "The film was compressed strongly (as by JPEG of quality {quality:.0f} of 100), which can change the grade; send"
     " the original where there is one."
 )
-"""The warning about a film below WARNED_QUALITY."""
+"""A film below WARNED_QUALITY gets this warning."""
 MEASURED_SIDE, JOINT = 299, 0.3
-"""Pixels of a side of the films on which the limits were measured, each of one joint, and how much of the shorter side
-of a film of both knees a joint takes. A joint with more pixels keeps more of its detail."""
+"""The limits were measured on films of one joint with this many pixels a side. On a film of both knees, a joint takes
+the second proportion of the shorter side. A joint with more pixels keeps more of its detail.
+"""
 BITS_OF_JPEG_2000 = ((0.0, 1.0), (0.051, 14.0), (0.1, 26.0), (0.2, 43.0), (0.395, 68.0), (0.796, 84.0), (1.585, 88.0))
 BITS_OF_WEBP = ((0.0, 1.0), (0.062, 14.0), (0.092, 20.0), (0.138, 28.0), (0.255, 46.0), (1.235, 86.0))
-"""Bits for a pixel, and the quality of a JPEG with the same mean squared error."""
+"""Each number of bits for a pixel has the quality of a JPEG with the same mean squared error."""
 LARGEST_ERRORS = ((0.0, 100.0), (2.0, 83.0), (5.0, 27.0), (10.0, 9.0), (20.0, 2.0))
-"""Largest error of JPEG-LS in grays of 255, and the quality of a JPEG with the same mean squared error, both by `python
--m benchmarks.compression --equal`."""
+"""Each largest error of JPEG-LS, in grays of 255, has the quality of a JPEG with the same mean squared error. `python
+-m benchmarks.compression --equal` measured them.
+"""
 WHOLE_BITS = 0.5
-"""Least bits that a pixel of 8 bits takes in the reversible wavelet of JPEG 2000 where nothing is left out. Of 300
-films, from OAI and two outside collections, none took less than 1."""
+"""A pixel of 8 bits takes at least this many bits in the reversible wavelet of JPEG 2000 if nothing is left out. Of 300
+films, from OAI and two outside collections, none took less than 1.
+"""
 LEAST_STATED = REFUSED_QUALITY + 1
-"""The lowest quality that a header alone can give a film."""
+"""A header alone gives a film no lower quality than this."""
 QUANTISATION = 0xDB
-"""Marker of the segment with quantisation tables (ITU-T T.81, B.2.4.1)."""
+"""A segment with quantisation tables has this marker (ITU-T T.81, B.2.4.1)."""
 LOSSLESS_FRAMES = {0xC3, 0xC7, 0xCB, 0xCF, 0xF7}
-"""Markers of frames without quantisation."""
+"""Frames with these markers have no quantisation."""
 LOWEST = (0, 1, 8, 16, 9, 2, 3, 10, 17, 24)
-"""The ten lowest frequencies of a block of 8 x 8, by their place in it, in the order of a file's tables."""
+"""These are the places of the ten lowest frequencies in a block of 8 x 8, in the order of a file's tables."""
 STANDARD = (16, 11, 12, 14, 12, 10, 16, 14, 13, 14)
-"""The steps of LOWEST for brightness in the example of ITU-T T.81, table K.1, from which libjpeg's scale starts."""
+"""The example for brightness in ITU-T T.81, table K.1, has these steps for LOWEST. libjpeg's scale starts from them."""
 
 
 def jpeg_quality(jpeg: bytes, tables: bytes = b"") -> float | None:
@@ -56,7 +62,7 @@ def jpeg_quality(jpeg: bytes, tables: bytes = b"") -> float | None:
         tables: A JPEG with the tables that the first one lacks, as TIFF stores them.
 
     Returns:
-        About 1 (worst) to 100, or None where the film is lossless or has no table.
+        About 1 (worst) to 100, or None if the film is lossless or has no table.
     """
     steps: dict[int, list[int]] = {}
     table, depth = 0, 8
@@ -87,7 +93,7 @@ def jpeg_ls_quality(jpeg: bytes, grays: float) -> float | None:
         grays: How many grays the values of the film take.
 
     Returns:
-        The quality as `jpeg_quality` gives it, or None where the film is lossless.
+        The quality as `jpeg_quality` gives it, or None if the film is lossless.
     """
     near = next((payload[1 + 2 * payload[0]] for marker, payload in segments(jpeg) if marker == SCAN), 0)
     return _between(LARGEST_ERRORS, 255 * near / max(1.0, grays)) if near else None
@@ -96,8 +102,8 @@ def jpeg_ls_quality(jpeg: bytes, grays: float) -> float | None:
 def jpeg_2000_quality(pieces: Sequence[bytes], pixels: int) -> float | None:
     """Estimate which quality of JPEG loses as much as a film of so many pixels in one or more pieces of JPEG 2000.
 
-    Its quantisation does not tell: encoders take fine steps and leave out what does not fit the rate. Returns None for
-    the reversible wavelet, with which most films are kept whole, unless a pixel has too few bits for that.
+    Its quantisation does not tell, since encoders take fine steps and leave out what does not fit the rate. The
+    reversible wavelet keeps most films whole, so it gives None unless a pixel has too few bits for that.
     """
     start, bits = max(0, pieces[0].find(CODESTREAM)), 8 * sum(map(len, pieces)) / pixels
     return None if bits >= WHOLE_BITS and is_reversible(pieces[0][start:]) else _between(BITS_OF_JPEG_2000, bits)
@@ -106,27 +112,27 @@ def jpeg_2000_quality(pieces: Sequence[bytes], pixels: int) -> float | None:
 def stated_quality(ratio: float, bits: int) -> float | None:
     """Estimate which quality of JPEG loses as much as an earlier compression of which only the ratio is known.
 
-    It is taken for JPEG 2000, which loses least for its bits. It gives no reason to refuse a film: the film itself does
-    not show the loss, and a header may be wrong.
+    The compression is taken for JPEG 2000, which loses least for its bits. It is no reason to refuse a film, since the
+    film itself does not show the loss and a header may be wrong.
 
     Args:
         ratio: How many times smaller the film was.
         bits: Bits of a cell before the compression.
 
     Returns:
-        The quality, LEAST_STATED or more, or None where the ratio is none.
+        The quality, LEAST_STATED or more, or None for an impossible ratio.
     """
     return max(LEAST_STATED, _between(BITS_OF_JPEG_2000, bits / ratio)) if ratio > 1 else None
 
 
 def webp_quality(pieces: Sequence[bytes], pixels: int) -> float | None:
-    """Estimate which quality of JPEG loses as much as a film in one or more WebP files, None without loss."""
+    """Estimate which quality of JPEG loses as much as a film in one or more WebP files. None means no loss."""
     lossy = sum(map(lossy_bytes, pieces))
     return _between(BITS_OF_WEBP, 8 * lossy / pixels) if lossy else None
 
 
 def quality_at_joint(quality: float, height: int, width: int) -> float:
-    """Return which quality does as much harm to a joint of MEASURED_SIDE pixels as this one does to a film's joint.
+    """Return the quality that harms a joint of MEASURED_SIDE pixels as much as this one harms the film's joint.
 
     Quantisation noise falls with the side to which a joint is shrunk before it is graded.
 
@@ -153,7 +159,7 @@ def _quality_of_scale(scale: float) -> float:
 
 
 def quality_of_steps(steps: Sequence[float]) -> float | None:
-    """Return the quality of the ten lowest frequencies' steps, in grays of 256: the inverse of libjpeg's rule."""
+    """Return the quality for the ten lowest frequencies' steps, in grays of 256, by the inverse of libjpeg's rule."""
     scale = 100 * sum(step / standard for step, standard in zip(steps, STANDARD, strict=True)) / len(STANDARD)
     return _quality_of_scale(scale) if scale > 0 else None
 

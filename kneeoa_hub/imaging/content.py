@@ -1,4 +1,4 @@
-"""The bytes of a film, from a path or from an open file."""
+"""Reads the bytes of a film from a path or from an open file."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ def read_content(film: Any, limits: Limits) -> tuple[bytes, str]:
 
     Args:
         film: Bytes, a path, or a binary file.
-        limits: The limits, of which the number of bytes counts here.
+        limits: The limits on a film. Only the number of bytes counts here.
 
     Returns:
         The film's bytes, and the name that messages use: the file's own name without its folders.

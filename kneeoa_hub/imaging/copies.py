@@ -1,15 +1,18 @@
-"""Whether a smaller picture is a copy of a film: a preview that lies beside it in the file and is not marked as one."""
+"""Tells whether a smaller picture in a file is a copy of the film: a preview that is not marked as one."""
 
 import numpy as np
 from PIL import Image
 
 LEAST_REDUCTION = 1.5
-"""A preview is smaller than its film by this factor at least."""
+"""A preview is smaller than its film by at least this factor."""
 GRID, COARSE = 64, 16
-"""Rows and columns to which both pictures are reduced, and to which their outlines are, which all knees share."""
+"""Both pictures are reduced to the first number of rows and columns. Their outlines, which all knees share, are reduced
+to the second.
+"""
 LEAST_CORRELATION = 0.92
-"""Correlation of the detail from which a picture is a copy. A copy at a third of the size in JPEG of quality 20 has
-0.95 or more; two synthetic knees, which share their outlines, have 0.82 at most."""
+"""A picture whose detail has at least this correlation is a copy. A copy at a third of the size in JPEG of quality 20
+has 0.95 or more. Two synthetic knees, which share their outlines, have at most 0.82.
+"""
 
 
 def may_be_copy(size: tuple[int, int], film: tuple[int, int]) -> bool:

@@ -1,4 +1,4 @@
-"""Decoding: a film, in whatever form it is given, becomes a gray array that keeps its bit depth."""
+"""Decodes a film, in whatever form it is given, into a gray array that keeps its bit depth."""
 
 import os
 from collections.abc import Callable
@@ -16,15 +16,15 @@ from .quiet import quiet_logs
 from .square import squared
 
 FilmInput = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray
-"""What is read as a film: a path, bytes, a binary file, a PIL image or an array."""
+"""A film can be a path, bytes, a binary file, a PIL image or an array."""
 CHANNELS = 4
-"""Most values of a pixel: an array with so few along its last axis is one picture."""
+"""A pixel has at most this many values. An array with so few along its last axis is one picture."""
 FileDecoder = Callable[[bytes, str, Limits], Film]
-"""What decodes the bytes of a file, given with the name that messages use."""
+"""Such a function decodes the bytes of a file, which come with the name that messages use."""
 
 
 def is_one_film(films: Any) -> bool:
-    """Tell whether what was given for several films is one film, whose rows or letters are no films."""
+    """Tell whether one film was given in place of several. Its rows or letters are no films."""
     if isinstance(films, np.ndarray):
         return films.ndim == 2 or (films.ndim == 3 and films.shape[2] <= CHANNELS)
     return isinstance(films, str | bytes | os.PathLike | Image.Image) or hasattr(films, "read")
@@ -56,7 +56,7 @@ def decode(film: FilmInput, limits: Limits = Limits(), file_decoder: FileDecoder
     Args:
         film: A path, bytes, a binary file, a PIL image, or an array [H,W] of uint8, uint16 or finite floats.
         limits: The limits on bytes and pixels, checked before anything is decoded.
-        file_decoder: What decodes the bytes of a file: this process, or `decode_process.DecodeProcesses`.
+        file_decoder: Decodes the bytes of a file, in this process or as `decode_process.DecodeProcesses`.
 
     Returns:
         The film, upright as its file says, in gray, with square pixels.

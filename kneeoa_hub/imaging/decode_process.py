@@ -1,8 +1,8 @@
-"""Decoding in processes of their own, which have limits on memory and time and are replaced when they break one.
+"""Decodes films in separate processes, which have limits on memory and time and are replaced when they break one.
 
-`bounds` stops what is known to make a decoder take gigabytes or minutes. This holds for the rest. A film travels to
-such a process and back through a socket, the pixels of a large one through shared memory. Windows cannot start them,
-and macOS does not keep to a limit on memory.
+`bounds` stops the known ways to make a decoder take gigabytes or minutes. These limits hold for all others. A film
+travels to such a process and back through a socket, the pixels of a large one through shared memory. Windows cannot
+start such processes, and macOS does not enforce a limit on memory.
 """
 
 import json
@@ -28,11 +28,11 @@ from .film import Film, Limits
 from .shared_memory import shared_memory
 
 WORKER = "kneeoa_hub.imaging.decode_worker"
-"""The module that a process runs."""
+"""A process runs this module."""
 START_SECONDS = 60
-"""A process is ready in half a second, or later on a machine that is busy."""
+"""A process must be ready within this many seconds. It needs half a second, or longer on a busy machine."""
 KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")
-"""Environment variables that a process gets. Tokens and keys are not among them."""
+"""A process gets these environment variables. Tokens and keys are not among them."""
 
 
 class DecodeProcesses:
@@ -40,7 +40,7 @@ class DecodeProcesses:
 
     Args:
         count: How many processes there are. Further films wait.
-        limits: The limits on a film, from which that on memory follows.
+        limits: The limits on a film, from which the limit on memory follows.
     """
 
     def __init__(self, count: int, limits: Limits):
@@ -70,7 +70,7 @@ class DecodeProcesses:
             idle.put(process)
 
     def _begin(self) -> None:
-        """Start the processes; after a fork, too, since two processes cannot share them."""
+        """Start the processes, also after a fork, since two processes cannot share them."""
         with self._lock:
             if self._pid == os.getpid():
                 return

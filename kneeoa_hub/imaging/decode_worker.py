@@ -1,4 +1,4 @@
-"""The process that decodes films for `decode_process`: it limits itself, then takes a film after the other."""
+"""Runs the process that decodes films for `decode_process`. It limits itself, then takes one film after the other."""
 
 import ctypes
 import io
@@ -22,18 +22,21 @@ from .film import Film, Limits, pixels_in
 from .shared_memory import SharedMemory, SharedPixels
 
 MEMORY_BYTES = 512 * 2**20
-"""Most memory for a film beside the process's own, at the default limit on pixels; with more pixels it grows."""
+"""A film may take this much memory beside the process's own, at the default limit on pixels. The limit grows with that
+on pixels.
+"""
 PROCESSOR_SECONDS = 7
-"""Most seconds of the processor for a film, rounded up. One of the largest size takes about two."""
+"""A film may take this many seconds of the processor, rounded up. One of the largest size takes about two."""
 WALL_SECONDS = 10
-"""Most seconds of the clock for a film, on a machine that is busy with others."""
+"""A film may take this many seconds of the clock, on a machine that is busy with others."""
 EXTRAS = ("pydicom", "imagecodecs", "kneeoa_hub.imaging.dicom", "imagecodecs._jpeg2k", "imagecodecs._jpeg8")
-"""What a film may need and takes long to import."""
+"""A film may need these modules, which take long to import."""
 ALLOCATOR = {-3: 32 * 2**20, -1: 48 * 2**20}
-"""mallopt(3): blocks of 32 MiB and more go back to the system when they are freed, and of the rest what is over 48 MiB.
-As it comes, glibc has the memory of every film made anew, which takes as long as to decode it."""
+"""mallopt(3) gets these settings. Blocks of 32 MiB and more return to the system when they are freed, and so does what
+exceeds 48 MiB of the rest. By default, glibc gets new memory for every film, which takes as long as decoding it.
+"""
 STATUS = Path("/proc/self/status")
-"""Where Linux tells how much memory a process has. Other systems do not keep to a limit on it."""
+"""Linux tells in this file how much memory a process has. Other systems do not enforce a limit on memory."""
 ANSWERED = tuple(field.name for field in fields(Film) if field.name not in ("pixels", "name", "given"))
 
 
@@ -43,7 +46,7 @@ def main(handle: int, max_pixels: int, shared: int | None = None) -> None:
     Args:
         handle: The handle of the socket.
         max_pixels: Most pixels of a film, from which the limit on memory follows.
-        shared: The handle of the memory that the parent shares; None where it shares none.
+        shared: The handle of the memory that the parent shares; None if it shares none.
     """
     memory = None if shared is None else SharedMemory(Limits(max_pixels=max_pixels), shared)
     connection = socket.socket(fileno=handle).makefile("rwb")
@@ -70,7 +73,7 @@ def main(handle: int, max_pixels: int, shared: int | None = None) -> None:
 
 
 def fields_of(film: Any) -> dict[str, Any]:
-    """Return what a film says beside its pixels and name: of a film for JSON, of JSON for a film."""
+    """Convert what a film says beside its pixels and name, from a film to JSON or from JSON to a film."""
     values = film if isinstance(film, dict) else {name: getattr(film, name) for name in ANSWERED}
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
@@ -80,7 +83,7 @@ def send(connection: io.BufferedRWPair, head: Any, content: Any = b"") -> None:
 
     Args:
         connection: The pipe or socket.
-        head: What goes first, as one line of JSON.
+        head: The fields that go first, as one line of JSON.
         content: The bytes behind it.
     """
     connection.write(json.dumps(head).encode() + b"\n")
@@ -107,7 +110,7 @@ def _send_error(connection: io.BufferedRWPair, error: KneeOAError) -> None:
 
 
 def _most_memory(max_pixels: int) -> int:
-    """Return most bytes of this process, 0 where the system does not say how many it has."""
+    """Return the most bytes that this process may have, or 0 if the system does not say how many it has."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold the film
     if not STATUS.exists():
         return 0
@@ -118,7 +121,10 @@ def _most_memory(max_pixels: int) -> int:
 
 
 def _limit_memory(most: int, shared: int) -> None:
-    """Limit the memory of this process. shared: Bytes of it that the system does not count."""
+    """Limit the memory of this process.
+
+    `shared` is the number of its bytes that the system does not count.
+    """
     if most:
         resource.setrlimit(resource.RLIMIT_DATA, (max(0, most - shared), most))
 

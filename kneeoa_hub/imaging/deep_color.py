@@ -1,6 +1,6 @@
-"""Values that Pillow cuts down to 8 bits, reads wrongly or does not know. imagecodecs (extra `dicom`) decodes them.
+"""Decodes values that Pillow cuts down to 8 bits, reads wrongly or does not know, by imagecodecs (extra `dicom`).
 
-In PNG these are films with 16 bits in each of several channels; `tiff` says which TIFF films are among them.
+In PNG these are films with 16 bits in each of several channels. `tiff` says which TIFF films are among them.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from .header import Header
 from .square import stated_aspect
 
 ORIENTATION = 0x0112
-"""Tag of EXIF that says how the stored picture lies, 1 to 8."""
+"""This tag of EXIF says how the stored picture lies, 1 to 8."""
 
 
 def deep_png(content: bytes, image: Image.Image | None) -> Header | None:
@@ -24,7 +24,7 @@ def deep_png(content: bytes, image: Image.Image | None) -> Header | None:
 
     Args:
         content: The file's bytes.
-        image: The file as Pillow opened it, not yet decoded; None where Pillow cannot open it.
+        image: The file as Pillow opened it, not yet decoded; None if Pillow cannot open it.
 
     Returns:
         The header, or None for any other film.

@@ -1,4 +1,4 @@
-"""Deflated DICOM (PS3.5 A.5): the data set is inflated up to a bound, since a few kilobytes may hold gigabytes."""
+"""Inflates a deflated DICOM data set (PS3.5 A.5) up to a bound, since a few kilobytes may hold gigabytes."""
 
 import io
 import struct
@@ -10,14 +10,15 @@ from .film import Limits
 from .formats import DEFLATED, is_part_10
 
 META = 132
-"""Where the file meta information begins (PS3.10 7.1)."""
+"""The file meta information begins here (PS3.10 7.1)."""
 LONG_FORMS = (*(b"OB", b"OD", b"OF", b"OL", b"OV", b"OW"), *(b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"))
-"""Value representations with a length of four bytes (PS3.5 7.1.2)."""
+"""These value representations have a length of four bytes (PS3.5 7.1.2)."""
 SYNTAX, EXPLICIT = b"\x02\0\x10\0", b"1.2.840.10008.1.2.1\0"
-"""Tag of Transfer Syntax UID, and the UID of the same data set when it is not deflated."""
+"""The first is the tag of Transfer Syntax UID. The second is the UID of the same data set when it is not deflated."""
 PIXEL_BYTES = 3
-"""Most bytes of a pixel in a film of the largest size. One with more of them, as in three channels of 16 bits, has to
-be smaller, since its values are in memory three times."""
+"""A pixel has at most this many bytes in a film of the largest size. A film with more bytes for each pixel, as with
+three channels of 16 bits, must be smaller, since its values are in memory three times.
+"""
 PIECE_BYTES = 2**20
 """This many bytes are inflated at a time."""
 
@@ -28,7 +29,7 @@ def is_deflated(content: bytes) -> bool:
 
 
 def inflated(content: bytes, limits: Limits) -> bytes:
-    """Return a DICOM file with its data set inflated; a file that is not deflated as it is.
+    """Return a DICOM file with its data set inflated. A file that is not deflated comes back as it is.
 
     Raises OverBound for a data set that is larger than a film, and zlib.error for one that is corrupt.
     """
@@ -63,7 +64,7 @@ def inflated_header(content: bytes) -> bytes:
 
 
 def _pieces(content: bytes) -> Iterator[bytes]:
-    """Yield the pieces of a file, inflated; one that is not deflated is one piece."""
+    """Yield the pieces of a file, inflated. A file that is not deflated is one piece."""
     start = _data_set_start(content)
     if not start:
         yield content
@@ -84,7 +85,7 @@ def _meta_start(content: bytes) -> int:
 
 
 def _data_set_start(content: bytes) -> int:
-    """Return where the deflated data set begins; 0 for a file whose meta information names another syntax."""
+    """Return where the deflated data set begins, or 0 for a file whose meta information names another syntax."""
     at, deflated = _meta_start(content), False
     while content[at : at + 2] == b"\x02\0":
         kind = content[at + 4 : at + 6]

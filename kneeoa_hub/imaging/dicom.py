@@ -1,8 +1,8 @@
-"""DICOM films, by pydicom (extra `dicom`). No name, date or identifier of the patient leaves the header.
+"""Reads DICOM films with pydicom (extra `dicom`). No name, date or identifier of the patient leaves the header.
 
 `dicom_header` says what the film is, `pixel_data` decodes its stored values, and `dicom_grays` turns them into the
-grays that a viewer shows (DICOM PS3.3 C.7.6.3). Each part of a header is read for itself: a fault of one costs no more
-than that part.
+grays that a viewer shows (DICOM PS3.3 C.7.6.3). Each part of a header is read separately, so a fault in one part costs
+no other part.
 """
 
 import math
@@ -38,26 +38,26 @@ from .quiet import quiet_warnings
 from .stored_bits import Bits
 
 GRAY = ("MONOCHROME1", "MONOCHROME2")
-"""Photometric interpretations of gray films; in the first one low values are white."""
+"""Gray films have one of these photometric interpretations. With the first one, low values are white."""
 PALETTE = "PALETTE COLOR"
-"""The photometric interpretation of indices into a palette."""
+"""Indices into a palette have this photometric interpretation."""
 COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT", PALETTE)
-"""Photometric interpretations of colour pictures."""
+"""Colour pictures have one of these photometric interpretations."""
 GROUPS = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
-"""What an enhanced object says of all its frames, and of each."""
+"""An enhanced object describes all its frames, and each of them, in these sequences."""
 LOSSY = "01"
-"""The value of Lossy Image Compression for a film that lost something."""
+"""Lossy Image Compression has this value for a film that lost something."""
 WHOLE = (JPEG2000Lossless, HTJ2KLossless, HTJ2KLosslessRPCL)
-"""Transfer syntaxes of JPEG 2000 without loss."""
+"""These transfer syntaxes are JPEG 2000 without loss."""
 NEWER_SYNTAXES = {
     "1.2.840.10008.1.2.4.110": "JPEG XL Lossless",
     "1.2.840.10008.1.2.4.111": "JPEG XL JPEG Recompression",
     "1.2.840.10008.1.2.4.112": "JPEG XL",
     "1.2.840.10008.1.2.8.1": "Deflated Image Frame Compression",
 }
-"""Names of transfer syntaxes that pydicom does not know yet."""
+"""pydicom does not know the names of these transfer syntaxes yet."""
 CELL_BITS = (8, 16, 32)
-"""Bits Allocated of uncompressed films that are read."""
+"""Uncompressed films are read if they have one of these numbers of Bits Allocated."""
 
 
 def read_dicom(content: bytes, name: str, limits: Limits) -> Film:
@@ -116,7 +116,7 @@ def _film(header: Dataset, form: PixelForm, name: str, limits: Limits) -> Film:
 
 
 def _quality(header: Dataset, form: PixelForm, stored: np.ndarray) -> float | None:
-    """Return what `compression` estimates of the frame, and of what the header says of it; None without loss."""
+    """Return what `compression` estimates from the frame and from the header's statements. None means no loss."""
     found = (_frame_quality(header, form, stored), _stated_quality(header, form))
     return min((one for one in found if one is not None), default=None)
 
@@ -204,7 +204,7 @@ def _form_of(header: Dataset) -> PixelForm:
 
 
 def _cell_bits(header: Dataset, cells: int) -> int:
-    """Return how many bits each of so many uncompressed cells takes, 0 where they do not fill the pixel data."""
+    """Return how many bits each of so many uncompressed cells takes, or 0 if they do not fill the pixel data."""
     length = len(header.get("PixelData") or b"")
     return next((bits for bits in CELL_BITS if length - bits // 8 * cells in (0, 1)), 0)  # a byte may be added
 
@@ -233,7 +233,7 @@ def _check_form(header: Dataset, form: PixelForm, name: str, limits: Limits) -> 
 
 
 def _syntax_name(syntax: str) -> str:
-    """Return the name of a transfer syntax that is not read. A header may hold any text in its place."""
+    """Return the name of a transfer syntax that is not read. Its element may hold any text."""
     named = NEWER_SYNTAXES.get(syntax) or UID(syntax, validation_mode=IGNORE).name
     known = named != syntax
     return f"the transfer syntax {named}, which is not read" if known else "a transfer syntax that is not read"
@@ -275,7 +275,7 @@ def _shown(
 ) -> tuple[np.ndarray, tuple[int, int, int, int] | None, tuple[str, ...]]:
     """Return the grays [H,W] float32 with bright bone, the bounds of what is not padding, and warnings.
 
-    Bounds with a side under `least` are None, as where there is no padding.
+    The bounds are None if a side is shorter than `least`, or if there is no padding.
     """
     exposed = exposed_pixels(stored, header, form)
     pixels, warnings = shown_grays(stored, exposed, header, form)

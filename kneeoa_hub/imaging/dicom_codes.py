@@ -1,6 +1,6 @@
-"""Coded views and body parts of a DICOM header, in words (PS3.3 10.6 and C.8.11.5, PS3.16 CID 4010, 4011 and 4031).
+"""Reads coded views and body parts of a DICOM header as words (PS3.3 10.6 and C.8.11.5, PS3.16 CID 4010, 4011, 4031).
 
-An item names its code and a meaning in the language of the machine. The words of both count: pydicom knows the English
+An item names its code and a meaning in the language of the machine. The words of both count. pydicom knows the English
 meaning of the codes of SNOMED and DICOM.
 """
 
@@ -12,19 +12,19 @@ from typing import Any
 from .dicom_values import items, several, text, words
 
 VIEW = ("ViewCodeSequence", "ViewModifierCodeSequence")
-"""Sequences that name the view."""
+"""These sequences name the view."""
 REGION = ("AnatomicRegionSequence", "PrimaryAnatomicStructureSequence")
-"""Sequences that name the body part."""
+"""These sequences name the body part."""
 MODIFIERS = (
     "ViewModifierCodeSequence",
     "AnatomicRegionModifierSequence",
     "PrimaryAnatomicStructureModifierSequence",
 )
-"""Sequences in the items of the others, such as the side of a body part."""
+"""These sequences stand in the items of the others and name, for example, the side of a body part."""
 SNOMED, OLD_SNOMED, DICOM = "SCT", ("SRT", "SNM3", "99SDM"), "DCM"
-"""Designators of SNOMED CT, of the codes before it, and of DICOM's own."""
+"""These designators stand for SNOMED CT, for the codes before it, and for DICOM's own codes."""
 CODE = re.compile(r"[A-Z]-[0-9A-F]{4,6}|\d{6,18}")
-"""A code of SNOMED, old or new."""
+"""A code of SNOMED, old or new, matches this."""
 
 
 def coded_words(header: Any, keyword: str) -> set[str]:
@@ -33,7 +33,7 @@ def coded_words(header: Any, keyword: str) -> set[str]:
 
 
 def named_words(header: Any, keyword: str) -> set[str]:
-    """Return the words of an element of text, in capitals, and those of the codes that it may hold in their place."""
+    """Return the words of a text element, in capitals, together with those of the codes that it may hold instead."""
     values = [str(one).strip(" \0") for one in several(header, keyword)]
     codes = [one.upper() for one in values if CODE.fullmatch(one.upper())]
     meanings = [_meaning_of(scheme, code) for code in codes for scheme in (SNOMED, OLD_SNOMED[0])]
@@ -50,7 +50,7 @@ def _meanings(item: Any) -> Iterator[str]:
 
 
 def _meaning_of(scheme: str, code: str) -> str:
-    """Return the English meaning of a code, "" for one that is not known."""
+    """Return the English meaning of a code, or "" for an unknown code."""
     from pydicom.sr._snomed_dict import mapping  # both take long to import, and few headers have codes
 
     if scheme in OLD_SNOMED:

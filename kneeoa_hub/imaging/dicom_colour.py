@@ -1,7 +1,7 @@
-"""DICOM films in three channels or with a palette: gray films that were filed as colour, told by their pixels.
+"""Reads DICOM films in three channels or with a palette, and finds by their pixels those that are gray.
 
-Secondary captures and scanners file gray films as RGB, YBR or with a palette, and name the one where they hold another.
-A picture that is indeed in colour is refused later, as in any other format.
+Secondary captures and scanners file gray films as RGB, YBR or with a palette, and may name the wrong one. A picture
+that really is in colour is refused later, as in any other format.
 """
 
 from typing import Any
@@ -13,19 +13,20 @@ from .gray import SAMPLE_SIDE, colourfulness, upright_gray
 from .pixel_form import PixelForm
 
 YBR_TO_RGB = np.array([[1, 0, 1.402], [1, -0.344136, -0.714136], [1, 1.772, 0]], np.float32)
-"""Red, green and blue by brightness and the two colour differences (PS3.3 C.7.6.3.1.2)."""
+"""Red, green and blue follow from brightness and the two colour differences by this matrix (PS3.3 C.7.6.3.1.2)."""
 PALETTE = ("Red", "Green", "Blue")
 DISCRETE, LINEAR, INDIRECT = 0, 1, 2
-"""Kinds of segments of a palette: entries as they are, a line to an entry, and segments that stand elsewhere in it
-(PS3.3 C.7.9.2)."""
+"""A palette has these kinds of segments: entries as they are, a line to an entry, and a reference to earlier segments
+(PS3.3 C.7.9.2).
+"""
 
 
 class IncompletePalette(Exception):
-    """A film's palette is missing or not complete."""
+    """Reports that a film's palette is missing or incomplete."""
 
 
 def gray_of(values: np.ndarray, form: PixelForm) -> tuple[np.ndarray, float]:
-    """Return the gray [H,W] of a film [H,W,3], and how colourful it is, see `gray.colourfulness`.
+    """Return the gray [H,W] of a film [H,W,3], and how colourful it is; see `gray.colourfulness`.
 
     The channels are taken for RGB or for YBR, whichever makes the picture less colourful.
     """

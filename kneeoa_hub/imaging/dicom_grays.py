@@ -1,7 +1,7 @@
-"""The grays of a DICOM film: its stored values after padding, modality LUT and VOI LUT, as a viewer shows them.
+"""Computes the grays of a DICOM film from its stored values, as a viewer shows them.
 
-DICOM PS3.3 C.7.5.1.1.2 (pixel padding), C.11.1 (modality LUT), C.11.2 (VOI LUT). A step that the header gives wrongly
-is left out with a warning, so that no fault of a header keeps a film from being read.
+The steps are DICOM PS3.3 C.7.5.1.1.2 (pixel padding), C.11.1 (modality LUT) and C.11.2 (VOI LUT). A step that the
+header gives wrongly is left out with a warning, so that no fault of a header keeps a film from being read.
 """
 
 import math
@@ -17,24 +17,27 @@ from .percentiles import percentiles
 from .pixel_form import PixelForm
 
 UNKNOWN_GRAYS = "The film's header does not say whether low values are black or white; they are taken as black."
-"""The warning about a film that may be a negative."""
+"""A film that may be a negative gets this warning."""
 NO_RESCALE = "The film's own rescaling can't be applied; its stored values are taken as they are."
-"""The warning about a modality LUT that is faulty."""
+"""A faulty modality LUT gets this warning."""
 NO_WINDOW = "The film's own window can't be applied; its values are taken as they are."
-"""The warning about a window or table that is faulty."""
+"""A faulty window or table gets this warning."""
 MISSED_WINDOW = "The film's own window shows almost none of its values; they are taken as they are."
-"""The warning about a window or table that misses the film."""
+"""A window or table that misses the film gets this warning."""
 NARROW, FEW = 0.1, 0.5
-"""A window misses the film where it covers less than the first proportion of the spread of the values, and less than
-the second proportion of the pixels."""
+"""A window misses the film if it covers less than the first proportion of the spread of the values, and less than the
+second proportion of the pixels.
+"""
 SAMPLE_SIDE = 512
 """A window is judged over at most this many rows and columns."""
 Step = Callable[[np.ndarray], np.ndarray]
-"""A function from values [N] or [h,W] to what the next step or the viewer gets."""
+"""A function takes values [N] or [h,W] to what the next step or the viewer gets."""
 
 
 def exposed_pixels(stored: np.ndarray, header: Any, form: PixelForm) -> np.ndarray | None:
-    """Return [H,W] bool: True where a stored value is not the declared padding; None if no value is, or each one.
+    """Return [H,W] bool, True for each stored value that is not the declared padding.
+
+    None means that no value is padding, or that every value is.
 
     Args:
         stored: The stored values [H,W].
@@ -68,12 +71,12 @@ def shown_grays(
 
     Args:
         stored: The stored values [H,W].
-        exposed: Where they are not padding, [H,W] bool; None for everywhere.
+        exposed: True for each value that is not padding, [H,W] bool. None means all values.
         header: The film's header.
         form: The form of its values.
 
     Returns:
-        [H,W] float32, and a warning for each step that is of no use and was left out.
+        [H,W] float32, and a warning for each step that was useless and was left out.
     """
     steps = tuple(slice(None, None, -(-side // SAMPLE_SIDE)) for side in stored.shape)
     sample = stored[steps].ravel() if exposed is None else stored[steps][exposed[steps]]
@@ -97,7 +100,7 @@ def _as_it_is(values: np.ndarray) -> np.ndarray:
 
 
 def _modality(header: Any, form: PixelForm) -> Step | None:
-    """Return the modality LUT, or None where the header's cannot be applied."""
+    """Return the modality LUT, or None if it cannot be applied."""
     for item in items(header, "ModalityLUTSequence"):
         return table_of(numbers(item, "LUTDescriptor"), item.get("LUTData"), form.bits.signed, form.bits.stored)
     slope, intercept = numbers(header, "RescaleSlope")[:1], numbers(header, "RescaleIntercept")[:1]
@@ -110,7 +113,7 @@ def _modality(header: Any, form: PixelForm) -> Step | None:
 
 
 def _voi(header: Any, form: PixelForm) -> Step | None:
-    """Return the VOI LUT or window, or None where the header's cannot be applied."""
+    """Return the VOI LUT or window, or None if it cannot be applied."""
     for item in items(header, "VOILUTSequence"):
         return table_of(numbers(item, "LUTDescriptor"), item.get("LUTData"), form.bits.signed)
     centre, width = numbers(header, "WindowCenter")[:1], numbers(header, "WindowWidth")[:1]
@@ -130,7 +133,7 @@ def _shows_nothing(values: np.ndarray, step: Step) -> bool:
 
 @dataclass(frozen=True)
 class _Window:
-    """A window (PS3.3 C.11.2.1.2), which shows values as 0 to `most`."""
+    """Shows values as 0 to `most`, as a window of DICOM does (PS3.3 C.11.2.1.2)."""
 
     centre: float
     width: float
@@ -166,7 +169,10 @@ class _Window:
 
 
 def bounds_of(mask: np.ndarray, least: int) -> tuple[int, int, int, int] | None:
-    """Return left, top, right and bottom of what is True in [H,W]; None for all of it, or a side under `least`."""
+    """Return left, top, right and bottom of the True values in [H,W].
+
+    None means that all values are True, or that a side is shorter than `least`.
+    """
     across, down = np.flatnonzero(mask.any(0)), np.flatnonzero(mask.any(1))
     box = (int(across[0]), int(down[0]), int(across[-1]) + 1, int(down[-1]) + 1)
     whole = box == (0, 0, mask.shape[1], mask.shape[0])

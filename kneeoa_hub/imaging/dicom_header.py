@@ -1,4 +1,4 @@
-"""What a DICOM header says of a film: modality, body part, view, laterality and patient orientation (PS3.3 C.7.6.1).
+"""Reads what a DICOM header states about a film: modality, body part, view, laterality, orientation (PS3.3 C.7.6.1).
 
 A header is a pydicom Dataset. It is typed as Any, since type checkers do not know pydicom without the extra `dicom`.
 """
@@ -14,13 +14,14 @@ from .dicom_views import is_not_frontal
 from .square import CONTRADICTION, agree, aspect_of, first_not_square
 
 SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing", "PixelAspectRatio")
-"""Elements that give height and width of a pixel (PS3.3 10.7.1.3 and C.7.6.3.1.7), in the order in which they count."""
+"""These elements give height and width of a pixel (PS3.3 10.7.1.3 and C.7.6.3.1.7). The first one that is there counts.
+"""
 PALETTES = tuple(
     f"{kind}{colour}PaletteColorLookupTable{part}"
     for colour in ("Red", "Green", "Blue")
     for kind, part in (("", "Descriptor"), ("", "Data"), ("Segmented", "Data"))
 )
-"""Elements of a palette (PS3.3 C.7.9)."""
+"""These elements make up a palette (PS3.3 C.7.9)."""
 READ_ELEMENTS = (
     "Modality",
     "PresentationIntentType",
@@ -58,28 +59,29 @@ READ_ELEMENTS = (
     "ExtendedOffsetTableLengths",
     "PixelData",
 )
-"""The elements that are read. All others are skipped, so nothing of the patient can leave the header."""
+"""Only these elements are read. All others are skipped, so nothing about the patient can leave the header."""
 FILM_CLASSES = (
     "1.2.840.10008.5.1.4.1.1.1",
     "1.2.840.10008.5.1.4.1.1.1.1",
     "1.2.840.10008.5.1.4.1.1.1.1.1",
     "1.2.840.10008.5.1.4.1.1.7",
 )
-"""SOP classes of plain films: Computed Radiography, Digital X-Ray for presentation and for processing, Secondary
-Capture."""
+"""Plain films have one of these SOP classes: Computed Radiography, Digital X-Ray for presentation and for processing,
+Secondary Capture.
+"""
 RAW = "FOR PROCESSING"
-"""The Presentation Intent Type of a film with the values of the detector (PS3.3 C.8.11.1)."""
+"""A film with the values of the detector has this Presentation Intent Type (PS3.3 C.8.11.1)."""
 UNPROCESSED = (
     "The film's header says that its grays are not processed yet; the model learnt from films as readers see them. Send"
     " the film for presentation."
 )
-"""The warning about such a film."""
+"""A film with the values of the detector gets this warning."""
 SIDES = {"L": "left", "R": "right"}
-"""Laterality (0020,0060) and Image Laterality (0020,0062); other values name no side."""
+"""Laterality (0020,0060) and Image Laterality (0020,0062) name a side by these values. Other values name no side."""
 CODED_SIDES = {"LEFT": "left", "RIGHT": "right"}
-"""Words of a coded body part or its modifier that name the side."""
+"""These words of a coded body part or its modifier name the side."""
 PLAIN_FILM = ("", "CR", "DX", "DR", "RG", "OT", "SC")
-"""Modalities under which plain radiographs are stored: computed, digital, scanned film; other; secondary capture."""
+"""Plain radiographs are stored under these modalities: computed, digital, scanned film, other, secondary capture."""
 OTHER_PARTS_BY_REGION = {
     "head": (
         "BRAIN CRANIUM EYE FACIAL HEAD HEADNECK JAW MANDIBLE MASTOID MAXILLA NASAL NOSE ORBIT ORBITAL PARANASAL PAROTID"
@@ -113,28 +115,31 @@ OTHER_PARTS_BY_REGION = {
         " CAVIGLIA CHEVILLE FUESSE FUSS FUSSE ORTEIL PE PIE PIED PIEDE SPRUNGGELENK STOPA TOBILLO TORNOZELO ZEHE СТОПА"
     ),
 }
-"""Words of a body part that rule out a knee, without accents: terms of PS3.16 Annex L for parts away from the knee,
-short forms that some machines write, and common names of the same parts in several languages. Any other text rules out
-nothing. "FACE" is left out, since it is French for a frontal view."""
+"""These words of a body part rule out a knee. They have no accents. They are terms of PS3.16 Annex L for parts away
+from the knee, short forms that some machines write, and common names of the same parts in several languages. Any other
+text rules out nothing. "FACE" is left out, since it is French for a frontal view.
+"""
 OTHER_PART_SIGNS = re.compile("[手肩肘腕指髋髖胸腹頭头颈頸腰踝足]|骨盆|骨盤|股関節")
-"""Signs of Chinese and Japanese for parts away from the knee; words there have no space between them."""
+"""These Chinese and Japanese signs stand for parts away from the knee. Words in these languages have no space between
+them.
+"""
 KNEE = re.compile("KNEE|KNIE|GENOU|RODILLA|GINOCCHI|JOELHO|KOLAN|КОЛЕН|膝|무릎")
-"""The beginning or the whole of a word for the knee."""
+"""A word for the knee begins with one of these, or is one of them."""
 OTHER_PARTS = frozenset(word for words in OTHER_PARTS_BY_REGION.values() for word in words.split())
-"""All words of OTHER_PARTS_BY_REGION."""
+"""These are all words of OTHER_PARTS_BY_REGION."""
 ABOVE_THE_KNEE = frozenset(OTHER_PARTS_BY_REGION["hip"].split())
-"""Body parts that together with one of BELOW_THE_KNEE name a whole leg, with its knee."""
+"""One of these body parts, together with one of BELOW_THE_KNEE, names a whole leg with its knee."""
 BELOW_THE_KNEE = frozenset(OTHER_PARTS_BY_REGION["foot"].split())
-"""Body parts that together with one of ABOVE_THE_KNEE name a whole leg, with its knee."""
+"""One of these body parts, together with one of ABOVE_THE_KNEE, names a whole leg with its knee."""
 LEG = ABOVE_THE_KNEE | BELOW_THE_KNEE
-"""Body parts that a film of the whole leg may name beside the knee."""
+"""A film of the whole leg may name these body parts beside the knee."""
 LIMB = {"LIMB", "EXTREMITY", "EXTREMITIE"}
-"""Words for an arm or a leg, of which "upper" makes an arm."""
+"""These words mean an arm or a leg. "Upper" makes an arm of them."""
 
 
 @dataclass(frozen=True)
 class Statements:
-    """What the header states about a film; see the attributes of `film.Film` with the same names."""
+    """Holds what the header states about a film. `film.Film` describes the attributes of the same names."""
 
     side: str | None
     orientation: tuple[str, str]
@@ -158,7 +163,7 @@ def _aspect(header: Any, keyword: str) -> float | None:
 
 
 def _ruled_out(header: Any) -> str | None:
-    """Return the reason of a refusal where the header says that this is not a frontal plain film of a knee."""
+    """Return the reason for a refusal if the header says that this is not a frontal plain film of a knee."""
     if text(header, "Modality") not in PLAIN_FILM:
         return "other-modality"
     named = [named_words(header, "BodyPartExamined"), *(coded_words(header, keyword) for keyword in REGION)]
@@ -174,7 +179,7 @@ def _names_a_knee(named: set[str]) -> bool:
 
 
 def _other_parts(named: set[str]) -> set[str]:
-    """Return the words of one element that rule out a knee: none where it names a knee or a whole leg too."""
+    """Return the words of one element that rule out a knee. There are none if it also names a knee or a whole leg."""
     parts = {word if word in OTHER_PARTS else word.removesuffix("S") for word in named}
     others = (
         parts & OTHER_PARTS
@@ -186,7 +191,7 @@ def _other_parts(named: set[str]) -> set[str]:
 
 
 def _side(header: Any) -> str | None:
-    """Return the side that the header names, "left" or "right"; None where it names none or both."""
+    """Return the side that the header names, "left" or "right", or None if it names neither or both."""
     if said := text(header, "ImageLaterality") or text(header, "Laterality"):
         return SIDES.get(said)
     coded = coded_words(header, REGION[0]) & CODED_SIDES.keys()
@@ -194,6 +199,6 @@ def _side(header: Any) -> str | None:
 
 
 def _orientation(header: Any) -> tuple[str, str]:
-    """Return the direction of rows and of columns in the patient, each as its main letter; "" where it is not said."""
+    """Return the direction of rows and of columns in the patient, each by its main letter or "" if not stated."""
     letters = [str(one).strip().upper()[:1] for one in several(header, "PatientOrientation")]
     return (letters[0], letters[1]) if len(letters) == 2 else ("", "")

@@ -1,4 +1,4 @@
-"""Values of a DICOM header, read as they are met: empty, with decimal commas, of another type than the standard's.
+"""Reads values of a DICOM header as real files hold them: empty, with decimal commas, or of a wrong type.
 
 A header is a pydicom Dataset. It is typed as Any, since type checkers do not know pydicom without the extra `dicom`.
 """
@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 WHOLE_TABLE = 2**16
-"""Entries of a table whose descriptor says 0 (PS3.3 C.11.1.1.1)."""
+"""A table whose descriptor says 0 has this many entries (PS3.3 C.11.1.1.1)."""
 
 
 def several(header: Any, keyword: str) -> list[Any]:
-    """Return the values of an element, whatever their number and type: none where it is missing or empty."""
+    """Return the values of an element, whatever their number and type. A missing or empty element has none."""
     value = header.get(keyword)
     if value is None or isinstance(value, bytes):
         return []
@@ -25,7 +25,7 @@ def several(header: Any, keyword: str) -> list[Any]:
 
 
 def text(header: Any, keyword: str) -> str:
-    """Return a value in capitals without padding; of several values the first one."""
+    """Return a value in capitals without padding. Of several values, the first one counts."""
     return str(next(iter(several(header, keyword)), "")).strip(" \0").upper()
 
 
@@ -37,9 +37,9 @@ def words(texts: Iterable[Any]) -> set[str]:
 
 
 def as_typed(text: str) -> str:
-    """Return a text as it was typed where its bytes are UTF-8 and its header does not say so.
+    """Return a text as it was typed if its bytes are UTF-8 and its header does not say so.
 
-    pydicom then takes each byte for a letter of Latin-1, as it does for elements that may hold ASCII alone.
+    pydicom then takes each byte for a letter of Latin-1, also in elements that may hold ASCII alone.
     """
     try:
         return text.encode("latin-1").decode("utf-8")
@@ -48,7 +48,7 @@ def as_typed(text: str) -> str:
 
 
 def numbers(header: Any, keyword: str) -> list[float]:
-    """Return all numbers of an element: none where it is missing or empty, NaN for what is not a number."""
+    """Return all numbers of an element, with NaN for a value that is no number. A missing or empty element has none."""
     return [_number(one) for one in several(header, keyword) if str(one).strip(" \0")]
 
 
@@ -64,7 +64,7 @@ def whole(header: Any, keyword: str, default: int) -> int:
 
     Args:
         header: The DICOM dataset.
-        keyword: The element's, such as "Rows".
+        keyword: The element's keyword, such as "Rows".
         default: The answer where the element has no finite number.
     """
     first = next(iter(numbers(header, keyword)), math.nan)
@@ -72,7 +72,7 @@ def whole(header: Any, keyword: str, default: int) -> int:
 
 
 def items(header: Any, keyword: str) -> list[Any]:
-    """Return the items of a sequence: none where it is missing, empty or no sequence."""
+    """Return the items of a sequence. A missing or empty sequence, or a value of another kind, has none."""
     return [item for item in several(header, keyword) if hasattr(item, "walk")]
 
 
@@ -82,11 +82,12 @@ def _is_list(value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Table:
-    """A lookup table (PS3.3 C.11.1.1).
+    """Applies a lookup table (PS3.3 C.11.1.1).
 
     Attributes:
-        first: The value that has the first entry. Lower values have it too, and values beyond the last entry the last.
-        entries: What the values are shown as.
+        first: The value of the first entry. Lower values have the first entry too, and values beyond the last entry the
+            last one.
+        entries: The values that replace the stored ones.
     """
 
     first: int
@@ -102,13 +103,13 @@ def table_of(descriptor: list[float], data: Any, signed: bool, stored: int = 0) 
     """Read a lookup table.
 
     Args:
-        descriptor: Number of entries, first value, and bits of an entry; empty where it is missing.
+        descriptor: Number of entries, first value, and bits of an entry; empty if it is missing.
         data: The entries, as bytes or as numbers.
         signed: Whether the values are signed.
         stored: Bits of the values. A table without a descriptor that has an entry for each value begins at the lowest.
 
     Returns:
-        The table, or None where it is cut off or cannot be understood.
+        The table, or None if it is cut off or cannot be understood.
     """
     if len(descriptor) == 3 and all(map(math.isfinite, descriptor)):
         count, first, bits = (int(number) for number in descriptor)
@@ -123,7 +124,7 @@ def table_of(descriptor: list[float], data: Any, signed: bool, stored: int = 0) 
 
 
 def _entries(data: Any, count: int, bits: int) -> np.ndarray:
-    """Return entries that lie in words, or two to a word where they have 8 bits."""
+    """Return the entries of a table. They lie in words, two to a word if they have 8 bits."""
     if not isinstance(data, bytes):
         data = np.array([] if data is None else data, np.int64).reshape(-1).astype("<u2").tobytes()
     in_bytes = bits <= 8 and len(data) < 2 * count

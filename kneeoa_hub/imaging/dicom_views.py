@@ -1,8 +1,8 @@
-"""The view of a film by the words of its DICOM header: frontal, or one that the models do not know.
+"""Reads the view of a film from the words of its DICOM header: frontal, or a view that the models do not know.
 
-View Position (0018,5101) and the coded view (PS3.3 C.8.11.5) speak of the film itself. The descriptions are typed by
-people, in their language, for a series or a protocol, which may hold several views. They count where nothing else says
-that the view is frontal.
+View Position (0018,5101) and the coded view (PS3.3 C.8.11.5) describe the film itself. The descriptions are typed by
+people, in their language, for a series or a protocol, which may hold several views. They count only if nothing else
+says that the view is frontal.
 """
 
 import re
@@ -12,9 +12,9 @@ from .dicom_codes import VIEW, coded_words, named_words
 from .dicom_values import several, words
 
 DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "AcquisitionDeviceProcessingDescription")
-"""Elements of free text that name the view on many machines. Their text leaves the header no more than any other."""
+"""On many machines these elements of free text name the view. Like all texts, they never leave the header."""
 READ_ELEMENTS = ("ViewPosition", *VIEW, *DESCRIPTIONS)
-"""The elements that are read here."""
+"""This module reads these elements."""
 OTHER_VIEW = re.compile(
     r"(KNEES?|[LR]T?|LEFT|RIGHT|XT?|XTABLE)?LAT[LRS]?"
     r"|(MEDIO|LATERO)?LATERA(L\w{0,2}|AL)|LATERO(MEDIAL\w?)?|PROFIE?L\w?|PERFIL|SEITL\w*|SAGITTA\w*|ZIJDELINGS"
@@ -25,21 +25,23 @@ OTHER_VIEW = re.compile(
     r"|TUNNEL\w*|(INTERCONDYLAR)?NOTCH|INTERCONDYL\w+|HOLMBLAD|FRIK"
     r"|(FEMORO)?PATELL(A|AE|AS|AR|AIRES?)|PATELLO(FEMORAL)?|ROTUL[AE]S?|KNIESCHEIBEN?"
 )
-"""A word for a view that is not frontal, in capitals and without accents: lateral, oblique, axial, of the patella, or
-of the intercondylar notch.
-There are the defined terms of PS3.3 C.8.1.1, the views of PS3.16 CID 4010 and 4014, and what people write."""
+"""A word for a view that is not frontal matches this, in capitals and without accents: lateral, oblique, axial, of the
+patella, or of the intercondylar notch. The words are the defined terms of PS3.3 C.8.1.1, the views of PS3.16 CID 4010
+and 4014, and what people write.
+"""
 FRONTAL_VIEW = re.compile(
     r"(KNEES?|[LR]T?|LEFT|RIGHT)?(AP|PA)|ANTERO\w*|POSTERO\w*|FRONTA\w*|FACE|FRENTE|CORONAL|SCHUSS|ROSENBERG"
     r"|\w*(正[位侧側面]|정면)\w*"
 )
-"""A word for a frontal view."""
+"""A word for a frontal view matches this."""
 SHORT_VIEWS = {"LL", "RL", "ML", "LM"}
-"""Defined terms of lateral views. They may mean something else, such as the lower limb, so they count only alone or
-beside KNEE_WORDS."""
+"""These defined terms mean lateral views. They may mean something else, such as the lower limb, so they count only
+alone or beside KNEE_WORDS.
+"""
 KNEE_WORDS = re.compile(r"KNEES?|KNIE|GENOUX?|RODILLA|GINOCCHIO|JOELHO|[LR]T?|LEFT|RIGHT|DX|SX|RE|LI|XR")
-"""Words for the knee and its side."""
+"""These words mean the knee or its side."""
 SPLIT = {"BI", "UNI", "CONTRA", "IPSI"}
-"""Beginnings of words such as bi-lateral, which name no view."""
+"""Words that begin so, such as bi-lateral, name no view."""
 
 
 def is_not_frontal(header: Any) -> bool:

@@ -1,4 +1,4 @@
-"""DICOMDIR: the list of the films on a CD or another medium (PS3.3 F, PS3.10 8.6)."""
+"""Reads a DICOMDIR, the list of the films on a CD or another medium (PS3.3 F, PS3.10 8.6)."""
 
 import os
 from pathlib import Path
@@ -9,9 +9,9 @@ from .formats import DICOMDIR, is_part_10
 from .quiet import quiet_logs, quiet_warnings
 
 HEAD = 1024
-"""First bytes of a file, within which the meta information names its class."""
+"""The meta information of a file names its class within this many first bytes."""
 MOST_BYTES = 16 * 2**20
-"""Most bytes of a DICOMDIR. A CD with a thousand films has one of half a megabyte."""
+"""A DICOMDIR has at most this many bytes. A CD with a thousand films has one of half a megabyte."""
 
 
 def is_dicomdir_file(path: str) -> bool:
@@ -71,9 +71,9 @@ def _file_ids(path: str) -> list[list[str]]:
 
 
 def _found(folder: Path, parts: list[str]) -> Path | None:
-    """Return the file below a folder, whose names other systems may write in small letters; None where it is not there.
+    """Return the file below a folder, or None if it is not there. Other systems may write the names in small letters.
 
-    A part that leads out of the folder names nothing.
+    A part of the path that leads out of the folder names nothing.
     """
     at = folder
     for part in parts:

@@ -1,4 +1,4 @@
-"""Doubts: the warnings about a film that is graded in spite of them."""
+"""Makes the warnings about a film that is graded in spite of doubts."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,14 +11,14 @@ from .refusal import clipped_proportion
 from .screen import Screening
 
 WIDE_SET = 4
-"""Number of grades from which a prediction set says almost nothing: there are five."""
+"""A prediction set of at least this many of the five grades says almost nothing."""
 FORCED = "The film was graded by force although it was refused; do not rely on the grade."
-"""The warning about a refused film that the caller wanted to have graded."""
+"""A refused film that the caller wanted to have graded gets this warning."""
 SUPPORTED = (
     "It was hard to recognise as a knee, and was graded because another knee lies beside it; look for metal and for"
     " poor exposure before you rely on its grade."
 )
-"""The warning about a knee that is accepted because of the knee beside it."""
+"""A knee that is accepted because of the knee beside it gets this warning."""
 
 
 def doubts(
@@ -29,7 +29,7 @@ def doubts(
     letterboxed: Sequence[Letterboxed],
     limits: RefusalConfig,
 ) -> tuple[str, ...]:
-    """Collect the warnings about a graded film. Among several knees a warning begins with the name of its knee.
+    """Collect the warnings about a graded film. If it has several knees, a warning begins with the name of its knee.
 
     Args:
         screening: How its knees were found.
@@ -53,7 +53,7 @@ def doubts(
 
 
 def _of_knee(set_size: int, distance: float, seen: Letterboxed, limits: RefusalConfig, *, alone: bool) -> Iterator[str]:
-    """Yield the warnings about one knee. One that is alone on its film is refused where it is too unlike a knee."""
+    """Yield the warnings about one knee. A film whose only knee is too unlike a knee is refused instead."""
     if distance > limits.max_distance and not alone:
         yield "It is unlike the knees that the model knows; do not rely on its grade."
     elif limits.far_distance is not None and distance > limits.far_distance:

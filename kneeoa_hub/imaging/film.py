@@ -1,4 +1,4 @@
-"""A decoded film, and the limits on what is read as one."""
+"""Describes a decoded film, and limits what is read as one."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -11,14 +11,17 @@ import numpy as np
 from ..settings import Settings
 
 MIN_SIDE = 128
-"""Fewest pixels on the shorter side of a film: a smaller picture holds too little of the joint space to grade."""
+"""A film has at least this many pixels on its shorter side. A smaller picture shows too little of the joint space to
+grade.
+"""
 BLOCK_ROWS = 64
-"""Rows that are worked on at a time, so that a large film needs little memory beside its pixels, and each block stays
-in the processor's cache."""
+"""Code works on this many rows at a time, so that a large film needs little memory beside its pixels and each block
+stays in the processor's cache.
+"""
 
 
 Room = Callable[[tuple[int, ...]], np.ndarray]
-"""A function from height and width to an array [H,W] float32 that is not filled yet."""
+"""Such a function makes an array [H,W] float32, not filled yet, for a height and a width."""
 _ROOM: ContextVar[Room] = ContextVar("room", default=lambda shape: np.empty(shape, np.float32))
 
 
@@ -44,7 +47,7 @@ def is_finite(pixels: np.ndarray) -> bool:
 
 @dataclass(frozen=True)
 class Limits:
-    """The limits on one film, checked before it is decoded.
+    """Sets the limits on one film, which are checked before it is decoded.
 
     Attributes:
         max_bytes: Most bytes of the file.
@@ -61,24 +64,24 @@ class Limits:
 
 @dataclass(frozen=True)
 class Film:
-    """A decoded film, and what its file says of it.
+    """Holds a decoded film, and what its file says about it.
 
     Attributes:
         pixels: [H,W] float32 in the file's own units, with bright bone. `decode.decode` makes its pixels square.
         name: What messages call the film.
         colour: Mean difference between the largest and the smallest channel of a pixel, 0 (gray) to 1.
-        exposed: Left, top, right and bottom of what is not declared padding; None where the file declares none.
+        exposed: Left, top, right and bottom of what is not declared padding; None if the file declares none.
         side: "left" or "right" where the file names the patient's side.
         orientation: Where in the patient the picture's right and bottom edges lie, each "L", "R", "A", "P", "H" or
-            "F"; "" where the file does not say.
-        ruled_out: The reason of a refusal, a key of `refusal.MESSAGES`, where the file itself says that it does not
-            show a frontal knee.
+            "F"; "" if the file does not say.
+        ruled_out: The reason for a refusal, a key of `refusal.MESSAGES`, if the file itself says that it does not show
+            a frontal knee.
         warnings: What the reader of the grade should know about the decoding.
-        quality: Quality of the compression on the scale of libjpeg, about 1 to 100, see `compression`; None where the
+        quality: Quality of the compression on the scale of libjpeg, about 1 to 100, see `compression`; None if the
             file lost nothing.
         aspect: Height of a stored pixel over its width, as the file says.
         scale: Columns and rows of `pixels` for each column and row of the film as it was given.
-        given: The film as it was given, [H,W] float32, where `pixels` were made from it; None where it is `pixels`.
+        given: The film as it was given, [H,W] float32, where `pixels` were made from it; None if it is `pixels`.
     """
 
     pixels: np.ndarray

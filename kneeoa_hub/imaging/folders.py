@@ -9,14 +9,17 @@ from .dicomdir import HEAD, is_dicomdir_file, is_dicomdir_start, listed_films
 from .formats import CAPTURE, FILM_SUFFIXES, OVERLAY, REPORT, is_dicom, is_part_10
 
 NAMED = 3
-"""Most names of other files in a sentence about what was skipped."""
+"""A sentence about skipped files names at most this many of them."""
 WRITTEN = tuple(f".{end}" for end in (OVERLAY, REPORT, CAPTURE))
-"""Ends of the names of what `kneeoa grade` writes, maybe into the folder of the films."""
+"""The files that `kneeoa grade` writes, maybe into the folder of the films, have names that end so."""
 HIDDEN = "."
-"""The beginning of the names of files and folders that are not shown: what a Mac writes beside each file, previews of
-desktops, and bins."""
+"""Hidden files and folders have names that begin so: what a Mac writes beside each file, previews of desktops, and
+bins.
+"""
 OF_SYSTEMS = {"__MACOSX", "@EADIR", "#RECYCLE", "$RECYCLE.BIN", "SYSTEM VOLUME INFORMATION", "LOST+FOUND"}
-"""Folders in capitals that systems make for themselves: parts of files of a Mac, previews of a disk station, bins."""
+"""Systems make these folders for themselves: parts of files of a Mac, previews of a disk station, bins. The names are
+in capitals.
+"""
 
 
 def films_of(paths: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -62,7 +65,7 @@ def _in_folder(folder: str) -> tuple[list[str], list[str]]:
 
 
 def skipped(folder: str, others: Sequence[str]) -> list[str]:
-    """Return a sentence that names the first of the files in a folder that are no films; none where all are."""
+    """Return a sentence that names the first files in a folder that are no films, or no sentence if all are films."""
     if not others:
         return []
     named, more = ", ".join(others[:NAMED]), f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
@@ -93,12 +96,15 @@ def files_below(folder: str) -> tuple[list[str], list[str]]:
 
 
 def is_hidden(file: PurePath) -> bool:
-    """Tell by its path within the folder that was given whether people see a file there."""
+    """Tell by its path within the given folder whether people see a file there."""
     return any(part.startswith(HIDDEN) or part.upper() in OF_SYSTEMS for part in file.parts)
 
 
 def is_film_by_name(place: PurePath) -> bool | None:
-    """Tell by its path within the folder that was given whether a file is a film; None where its first bytes tell."""
+    """Tell by its path within the given folder whether a file is a film.
+
+    None means that only its first bytes can tell.
+    """
     if is_hidden(place) or place.name.lower().endswith(WRITTEN) or place.name.upper() == "DICOMDIR":
         return False
     return True if place.suffix.lower() in FILM_SUFFIXES else None
@@ -115,7 +121,7 @@ def is_film_by_start(place: PurePath, start: bytes) -> bool:
 
 
 def start_of(file: Path) -> bytes:
-    """Return the first HEAD bytes of a file, none where it cannot be read."""
+    """Return the first HEAD bytes of a file, or no bytes if it cannot be read."""
     try:
         with file.open("rb") as content:
             return content.read(HEAD)

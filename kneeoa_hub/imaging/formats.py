@@ -1,12 +1,12 @@
-"""The formats that films come in, and how each is recognised."""
+"""Lists the formats that films come in, and recognises them."""
 
 import re
 from typing import Any
 
 PILLOW_FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WEBP")
-"""Formats that Pillow may open. Its other decoders stay closed to files from outside."""
+"""Pillow may open these formats. Its other decoders stay closed to files from outside."""
 READABLE_FORMATS = "PNG, JPEG, TIFF, BMP, WebP or DICOM"
-"""The formats in words, for messages and pages."""
+"""Messages and pages name the formats so."""
 OTHER_FORMATS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\xff\x0a", "JPEG XL"),
     (4, b"JXL \r\n\x87\n", "JPEG XL"),
@@ -32,22 +32,23 @@ OTHER_FORMATS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\0\x05\x16\x07", "what a Mac writes beside a file"),
     (0, b"version https://git-lfs", "a pointer of Git LFS in place of the file"),
 )
-"""Formats that are not read, each with the place and the bytes by which it is known: the first that fits counts."""
+"""These formats are not read. Each has the place and the bytes by which it is known, and the first that fits counts."""
 NETPBM = re.compile(rb"P[2356]\s")
-"""Start of a PGM or PPM, in text or in bytes."""
+"""A PGM or PPM begins so, in text or in bytes."""
 FILM_SUFFIXES = frozenset(
     (".png", ".jpg", ".jpeg", ".jfif", ".tif", ".tiff", ".bmp", ".webp", ".dcm", ".dic", ".dicom")
 )
-"""Suffixes that mark the films among the files of a folder. A film that is named by itself may have any suffix."""
+"""These suffixes mark the films among the files of a folder. A film that is named by itself may have any suffix."""
 OVERLAY, REPORT, CAPTURE = "graded.png", "sr.dcm", "sc.dcm"
-"""Ends of the names of pictures that the package writes beside films. In a folder they are no films."""
+"""The pictures that the package writes beside films have names that end so. They are not films of the folder."""
 BARE_DICOM = re.compile(rb"[\x02\x08]\0.\0(?:[A-Z]{2}|..\0\0)", re.DOTALL)
-"""Start of a data set that was stored without the preamble, in little endian: an element of group 2 or 8, followed by
-its value representation or by a short length."""
+"""A data set that was stored without the preamble begins so, in little endian: an element of group 2 or 8, followed by
+its value representation or by a short length.
+"""
 DEFLATED = b"1.2.840.10008.1.2.1.99"
-"""UID of the DICOM transfer syntax Deflated Explicit VR Little Endian."""
+"""This UID names the DICOM transfer syntax Deflated Explicit VR Little Endian."""
 DICOMDIR = "1.2.840.10008.1.3.10"
-"""UID of the class of a DICOMDIR, the list of the films on a medium (PS3.10 8.6)."""
+"""This UID names the class of a DICOMDIR, the list of the films on a medium (PS3.10 8.6)."""
 
 
 def is_part_10(content: bytes) -> bool:
@@ -56,12 +57,12 @@ def is_part_10(content: bytes) -> bool:
 
 
 def is_dicom(content: bytes) -> bool:
-    """Tell whether a file is DICOM, by its mark, or by its first element as in some older archives."""
+    """Tell whether a file is DICOM, by its mark, or by its first element, as some older archives store films."""
     return is_part_10(content) or BARE_DICOM.match(content) is not None
 
 
 def other_format(content: bytes) -> str:
-    """Return the name of a format that is not read, "" for any other file."""
+    """Return the name of a format that is not read, or "" for any other file."""
     if content.startswith(b"PK") and b"[Content_Types].xml" in content[:4096]:
         return "an office document"
     if NETPBM.match(content):

@@ -1,6 +1,6 @@
-"""One frame for every knee: the joint in the middle, one scale, one exposure, however the film was cut or framed.
+"""Brings every knee into one frame: the joint in the middle, one scale, and one exposure, however the film was cut.
 
-The same step makes the films of a training and those that are graded. What lies beyond the film is as dark as air.
+The films of a training and those that are graded go through the same step. What lies beyond the film is as dark as air.
 """
 
 from dataclasses import dataclass
@@ -11,31 +11,42 @@ from PIL import Image
 from .percentiles import percentiles
 
 SIDE = 256
-"""Pixels of a frame's side."""
+"""A frame's side has this many pixels."""
 MARGIN = 0.12
-"""Proportion of the side at each edge of a frame that does not count for the exposure: a film that is cut to three
-quarters of the joint's box has the exposure of the whole film."""
+"""This proportion of the side at each edge of a frame does not count for the exposure, so that a film that is cut to
+three quarters of the joint's box has the exposure of the whole film.
+"""
 LOW, HIGH = 1.0, 99.0
-"""Percentiles of the rest that count as its darkest and its brightest gray."""
+"""These percentiles of the rest count as its darkest and its brightest gray."""
 MIDDLE = 0.25
-"""Proportion of the side at each edge of a frame beyond which bone and joint begin; air is seldom nearer."""
+"""Bone and joint begin beyond this proportion of the side from each edge of a frame. Air seldom reaches farther."""
 AIR = 0.06
 """Grays up to this proportion of the way from the darkest to the brightest are air, collimation or a black border. They
-do not count either."""
+do not count either.
+"""
 DARKEST, BRIGHTEST = -5.0, 6.0
-"""What a frame keeps, in standard deviations of the tissue from its mean. What lies beyond the film is darkest."""
+"""A frame keeps grays between these limits, in standard deviations of the tissue from its mean. What lies beyond the
+film takes the darkest value.
+"""
 PIXELS_LEFT = 3
-"""A large film is first averaged over squares, until so many of its pixels lie in one of the frame's side: a copy of
-the film would take a large part of the memory that a film may."""
+"""A large film is first averaged over squares, until this many of its pixels lie in one pixel of the frame's side. A
+copy of the film would take a large part of the memory that a film may use.
+"""
 SAMPLES = 128
-"""Rows and columns of the frame over which the exposure is taken at most."""
+"""The exposure is measured over at most this many rows and columns of the frame."""
 LEAST_SPREAD = float(np.finfo(np.float32).tiny)
-"""Below it a film is flat; its values may be of any unit."""
+"""A film whose grays differ by less is flat. Its values may be of any unit."""
 
 
 @dataclass(frozen=True)
 class Place:
-    """A knee in film pixels: the middle of its joint, and the side of its box, which may reach beyond the film."""
+    """Locates a knee in film pixels.
+
+    Attributes:
+        x: Column of the joint's middle.
+        y: Row of the joint's middle.
+        side: Side of the joint's box, which may reach beyond the film.
+    """
 
     x: float
     y: float
@@ -44,10 +55,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Framed:
-    """A knee in its frame.
+    """Holds a knee in its frame.
 
-    pixels: uint8 [S,S], 0 for DARKEST and 255 for BRIGHTEST. content: (left, top, right, bottom) of the part that the
-    film shows.
+    Attributes:
+        pixels: uint8 [S,S], 0 for DARKEST and 255 for BRIGHTEST.
+        content: Left, top, right and bottom of the part that the film shows.
     """
 
     pixels: np.ndarray
@@ -65,7 +77,10 @@ def middle_of(pixels: np.ndarray, content: tuple[int, int, int, int]) -> np.ndar
 
 
 def place_of(box: tuple[float, float, float, float]) -> Place:
-    """Return the middle and the longer side of a knee's box: left, top, right and bottom, maybe beyond the film."""
+    """Return the middle and the longer side of a knee's box, which may reach beyond the film.
+
+    The box is left, top, right and bottom.
+    """
     left, top, right, bottom = box
     return Place((left + right) / 2, (top + bottom) / 2, max(right - left, bottom - top))
 
@@ -107,14 +122,14 @@ def frame(
 
 
 def _shown(begin: float, step: float, length: int, side: int) -> tuple[int, int]:
-    """The first pixel of a frame's row or column that lies in a film of this length, and the one behind the last."""
+    """Return the first pixel of a frame's row or column that a film of this length shows, and the end of that part."""
     slack = 1e-6  # of a pixel, so that rounding does not cost a frame its edge
     first, last = np.ceil(-begin / step - slack), np.floor((length - begin) / step + slack)
     return int(np.clip(first, 0, side)), int(np.clip(last, 0, side))
 
 
 def _resampled(pixels: np.ndarray, box: tuple[float, float, float, float], size: tuple[int, int]) -> np.ndarray:
-    """The part `box` of a film (left, top, right, bottom) as float32 of `size` (width, height).
+    """Return the part `box` of a film (left, top, right, bottom) as float32 of `size` (width, height).
 
     Pillow widens its filter when it shrinks a picture, so a large film does not alias.
     """
@@ -134,7 +149,10 @@ def _resampled(pixels: np.ndarray, box: tuple[float, float, float, float], size:
 
 
 def _thinned(part: np.ndarray, times: int) -> np.ndarray:
-    """Means of squares of `times` pixels a side, float32; at the right and bottom edge of what is left of them."""
+    """Return the means of squares of `times` pixels a side, float32.
+
+    A square at the right or bottom edge has the mean of those of its pixels that the film has.
+    """
     shape = -(-part.shape[0] // times), -(-part.shape[1] // times)
     total, count = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
     for row in range(times):
@@ -146,7 +164,10 @@ def _thinned(part: np.ndarray, times: int) -> np.ndarray:
 
 
 def exposure(values: np.ndarray, ends: tuple[float, float] = (LOW, HIGH)) -> tuple[float, float]:
-    """Mean and standard deviation of the tissue in a frame [S,S], NaN beyond the film, in the film's units."""
+    """Return mean and standard deviation of the tissue in a frame [S,S], in the film's units.
+
+    The frame holds NaN beyond the film.
+    """
     step, margin = -(-len(values) // SAMPLES), round(MARGIN * len(values))
     inner = values[margin:-margin:step, margin:-margin:step]
     known = inner[~np.isnan(inner)]
@@ -163,5 +184,8 @@ def exposure(values: np.ndarray, ends: tuple[float, float] = (LOW, HIGH)) -> tup
 
 
 def network_values(pixels: np.ndarray) -> np.ndarray:
-    """Frames uint8 [...,S,S] as a network sees them: float32 [...,S,S,1], of mean 0 and deviation 1 in the tissue."""
+    """Return frames uint8 [...,S,S] as a network sees them.
+
+    They become float32 [...,S,S,1], with mean 0 and deviation 1 in the tissue.
+    """
     return (pixels.astype(np.float32) / 255 * (BRIGHTEST - DARKEST) + DARKEST)[..., None]

@@ -1,4 +1,4 @@
-"""The gate: the bundle's network that tells an upright frontal knee from other poses and from what is not a knee."""
+"""Asks the gate, the bundle's network that tells an upright frontal knee from other poses and from other pictures."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,26 +11,26 @@ from ..runtime import GateNetwork
 from .letterbox import Region, network_input
 
 Pose = tuple[int, bool]
-"""How a film was changed: by how many quarter turns anticlockwise, and whether its grays were inverted."""
+"""A film was turned by so many quarter turns anticlockwise, and its grays were inverted or not."""
 POSES: tuple[Pose, ...] = tuple((turns, inverted) for inverted, turns in product((False, True), range(4)))
-"""All eight poses; the first one is upright with bright bone."""
+"""These are all eight poses. The first one is upright with bright bone."""
 CLASSES = (*POSES, "not-a-knee", "cut-off", "blurred")
-"""The classes of the gate's network, in the order of its output."""
+"""The output of the gate's network has these classes, in this order."""
 NOT_A_KNEE, CUT_OFF, BLURRED = range(len(POSES), len(CLASSES))
-"""Numbers of the classes that are not a pose."""
+"""These classes are not a pose."""
 UPRIGHT = 0
-"""Number of the class of an upright knee with bright bone."""
+"""This is the class of an upright knee with bright bone."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What the gate says of one knee.
+    """Says what the gate finds of one knee.
 
     Attributes:
-        accepted: Whether it is an upright knee with bright bone.
-        score: The probability of that, 0 to 1.
-        pose: The other pose that the knee surely has; None where there is none.
-        reason: Why it is refused, a key of `refusal.MESSAGES`; None where it is accepted or has a pose.
+        accepted: Whether the knee is upright with bright bone.
+        score: The probability of an upright knee with bright bone, 0 to 1.
+        pose: The other pose that the knee surely has, or None.
+        reason: The reason for a refusal, a key of `refusal.MESSAGES`, or None if the knee is accepted or has a pose.
     """
 
     accepted: bool
@@ -40,7 +40,7 @@ class Verdict:
 
 
 class Gate:
-    """A bundle's gate: its network, and the limits that turn its probabilities into verdicts."""
+    """Judges knees by a bundle's gate: its network, and the limits that turn its probabilities into verdicts."""
 
     def __init__(self, network: GateNetwork, limits: GateConfig):
         self._network = network

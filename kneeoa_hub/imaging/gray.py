@@ -1,7 +1,7 @@
-"""Gray from what a file stores: channels become one, the picture is turned upright, and its colour is measured.
+"""Makes a gray film of what a file stores: it combines channels, turns the picture upright, and measures its colour.
 
-A film that was scanned on its blue base, or toned, has one hue throughout: its channels follow from its brightness. It
-is as gray as any other. The channels of a photograph do not follow from its brightness.
+A film that was scanned on its blue base, or toned, has one hue throughout, so its channels follow from its brightness.
+It is as gray as any other. The channels of a photograph do not follow from its brightness.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import numpy as np
 from .film import BLOCK_ROWS, new_pixels
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
-"""Weights of red, green and blue in the gray value (ITU-R BT.601)."""
+"""Red, green and blue have these weights in the gray value (ITU-R BT.601)."""
 UPRIGHT_AS_STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     2: np.fliplr,
     3: lambda upright: np.rot90(upright, 2),
@@ -21,24 +21,28 @@ UPRIGHT_AS_STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     7: lambda upright: np.rot90(upright, 2).T,
     8: lambda upright: np.rot90(upright, -1),
 }
-"""For each EXIF orientation the view of an upright picture [H,W] that lies as the file stores it. An upright film is
-filled through this view, without a copy."""
+"""For each EXIF orientation, this gives the view of an upright picture [H,W] that lies as the file stores it. An
+upright film is filled through this view, without a copy.
+"""
 SIDEWAYS = (5, 6, 7, 8)
-"""EXIF orientations that exchange width and height."""
+"""These EXIF orientations exchange width and height."""
 SAMPLE_SIDE = 512
-"""Colour is measured over about this many rows and columns at most."""
+"""Colour is measured over at most about this many rows and columns."""
 NOISE = 4
-"""Colour is averaged over squares of so many pixels, since the channels of a scanner or camera have each their own
-noise. The hue of a photograph differs over larger parts."""
+"""Colour is averaged over squares of this many pixels a side, since each channel of a scanner or camera has its own
+noise. The hue of a photograph differs over larger parts.
+"""
 LEVELS = 64
-"""Levels of brightness within which one hue is looked for."""
+"""One hue is looked for within each of this many levels of brightness."""
 MOST_TINT = 0.75
-"""Channels of a toned film differ by this proportion of the brightest one at most. Blue base and sepia have about a
-third; a picture in pure red, of which no film is made, has 1."""
+"""Channels of a toned film differ by at most this proportion of the brightest one. Blue base and sepia have about a
+third. A picture in pure red, as no film is, has 1.
+"""
 ONE_HUE = 0.02
-"""Channels of a toned film differ by this at most where brightness is the same: blue base and sepia have under 0.007,
-also in JPEG, and noise of 8 grays in each channel adds 0.013. The photograph that comes nearest to one hue, of a
-retina, has 0.031."""
+"""Channels of a toned film differ by at most this if the brightness is the same. Blue base and sepia have under 0.007,
+also in JPEG. Noise of 8 grays in each channel adds 0.013. The photograph that comes nearest to one hue, of a retina,
+has 0.031.
+"""
 
 
 def upright_gray(
@@ -90,7 +94,7 @@ def colourfulness(picture: np.ndarray) -> float:
 
 
 def _without_noise(picture: np.ndarray) -> np.ndarray:
-    """Return the means of a picture over squares of NOISE pixels; a smaller picture as it is."""
+    """Return the means of a picture over squares of NOISE pixels. A smaller picture comes back as it is."""
     down, across = (side // NOISE for side in picture.shape[:2])
     if not down or not across:
         return picture

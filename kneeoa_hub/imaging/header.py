@@ -1,4 +1,4 @@
-"""What the file of a picture says of it before its pixels are decoded."""
+"""Holds what the file of a picture states about it before its pixels are decoded."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from .tiff_pieces import Pieces
 
 @dataclass(frozen=True)
 class Header:
-    """What a PNG or TIFF file says of itself.
+    """Describes a PNG or TIFF file by its own statements.
 
     Attributes:
         form: "PNG" or "TIFF".
@@ -24,7 +24,7 @@ class Header:
         aspect: Height of a stored pixel over its width.
         pieces: The strips or tiles of a TIFF that are pictures by themselves; None for any other file.
         copies: Smaller pages of a TIFF that may show the same film; `copies.same_film` tells.
-        quality: Quality of its compression, see `compression`; None where it lost nothing.
+        quality: Quality of its compression, see `compression`; None if it lost nothing.
     """
 
     form: str

@@ -1,4 +1,4 @@
-"""The heatmap: where in a knee's box the evidence for its reported grade lies."""
+"""Makes the heatmap, which shows where in a knee's box the evidence for its reported grade lies."""
 
 import numpy as np
 from PIL import Image
@@ -7,26 +7,29 @@ from ..bundle import InputConfig
 from .letterbox import Box, Region, visible_region
 
 LONGER_SIDE = 32
-"""Pixels of a heatmap along the longer side of the knee's box. The network's activation map is coarser still."""
+"""A heatmap has this many pixels along the longer side of the knee's box. The network's activation map is coarser
+still.
+"""
 
 MOST = 0.5
-"""Proportion of a knee's box that may have at least half of the strongest evidence. A map that tints more says nothing
-of the place; few maps of real knees do."""
+"""At most this proportion of a knee's box may have half of the strongest evidence or more. A map that tints more says
+nothing about the place. Few maps of real knees do.
+"""
 
 
 def heatmap_over(activation_map: np.ndarray, box: Box, region: Region, content: Box, config: InputConfig) -> np.ndarray:
     """Turn a network's activation map into a heatmap over a knee's box.
 
     Args:
-        activation_map: [h,w] over the letterbox of what was graded.
+        activation_map: [h,w] over the letterbox of the region.
         box: The knee, in pixels of the film.
-        region: What was graded for it, in pixels of the film; `box` lies within it, to a pixel.
+        region: The part of the film that was graded for the knee, in pixels. `box` lies within it, to a pixel.
         content: The part of the letterbox that is not padding.
-        config: The shape of the letterbox, and what of the region the network sees.
+        config: The shape of the letterbox, and the part of the region that the network sees.
 
     Returns:
-        float32 [h,w] over the box, 0 to 1; 0 where the network does not look, and everywhere where the map is flat or
-        more than MOST of it is strong.
+        float32 [h,w] over the box, 0 to 1. It is 0 outside of what the network sees, and 0 everywhere if the map is
+        flat or more than MOST of it is strong.
     """
     across, down = activation_map.shape[1] / config.width, activation_map.shape[0] / config.height
     if config.crop == "frame":  # the map covers the whole square, and what lies beyond the film too

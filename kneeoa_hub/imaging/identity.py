@@ -1,4 +1,4 @@
-"""Whose film a DICOM file is, and when it was taken: what a node, a comparison and a clinical message need.
+"""Reads whose film a DICOM file is and when it was taken, for a node, a comparison and a clinical message.
 
 Grading never reads these elements. Their values identify a patient, so they go neither to a log nor to a report's JSON.
 """
@@ -17,7 +17,7 @@ from .formats import is_dicom
 from .quiet import quiet_logs, quiet_warnings
 
 MAKER = "kneeoa_hub"
-"""The manufacturer in the objects that this package makes, by which it knows its own."""
+"""The objects that this package makes name this manufacturer, by which the package knows its own."""
 ELEMENTS = {
     "instance": "SOPInstanceUID",
     "sop_class": "SOPClassUID",
@@ -35,12 +35,12 @@ ELEMENTS = {
     "acquired": "AcquisitionDateTime",
     "manufacturer": "Manufacturer",
 }
-"""The element that each attribute is read from."""
+"""Each attribute is read from this element."""
 
 
 @dataclass(frozen=True)
 class FilmIdentity:
-    """The identifying elements of a film's header. An element that is missing or cannot be read is "".
+    """Holds the identifying elements of a film's header. An element that is missing or cannot be read is "".
 
     Attributes:
         instance: SOP Instance UID.
@@ -78,7 +78,7 @@ class FilmIdentity:
 
     @property
     def date(self) -> str:
-        """The study's date as YYYY-MM-DD, "" where the header names none."""
+        """The study's date as YYYY-MM-DD, "" if the header names none."""
         return date_of(self.study_date)
 
     @property
@@ -88,12 +88,12 @@ class FilmIdentity:
 
     @property
     def born(self) -> str:
-        """The birth date as YYYY-MM-DD, "" where the header names none."""
+        """The birth date as YYYY-MM-DD, "" if the header names none."""
         return date_of(self.birth_date)
 
     @property
     def patient(self) -> str:
-        """Patient ID, issuer and birth date with | between them; "" where the header has none of them.
+        """Patient ID, issuer and birth date with | between them; "" if the header has none of them.
 
         Patient IDs are unique within their issuer only, and clinics use old IDs again, so the birth date belongs to it.
         `names_patient` says whether an equal text means one patient.
@@ -102,7 +102,7 @@ class FilmIdentity:
 
 
 def joined_patient(parts: Sequence[str]) -> str:
-    """Return ID, issuer and birth date as one text, "" where all are empty."""
+    """Return ID, issuer and birth date as one text, or "" if all are empty."""
     return "|".join(part.replace("%", "%25").replace("|", "%7C") for part in parts) if any(parts) else ""
 
 
@@ -112,7 +112,7 @@ def patient_parts(patient: str) -> list[str]:
 
 
 def names_patient(patient: str) -> bool:
-    """Return whether a `FilmIdentity.patient` has an ID and a birth date. Without both, different people may share it.
+    """Return whether a `FilmIdentity.patient` has an ID and a birth date. Different people may share any other.
 
     Clinics give one ID, such as UNKNOWN, to everybody whose ID they do not know.
     """
@@ -161,7 +161,7 @@ def reading_header() -> Iterator[None]:
 
 
 def date_of(text: str) -> str:
-    """Return a date of DICOM as YYYY-MM-DD, or "" where it is none."""
+    """Return a date of DICOM as YYYY-MM-DD, or "" if it is no date."""
     try:
         return datetime.strptime(text.strip().replace(".", ""), "%Y%m%d").date().isoformat()
     except ValueError:
@@ -169,7 +169,7 @@ def date_of(text: str) -> str:
 
 
 def _text(header: Any, keyword: str) -> str:
-    """Return a value without padding; "" for one that cannot be read, or that is not one text."""
+    """Return a value without padding, or "" for a value that cannot be read or is not one text."""
     try:
         value = header.get(keyword)
     except Exception:  # pydicom raises many kinds for a malformed element

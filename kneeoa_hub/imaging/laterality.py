@@ -1,4 +1,4 @@
-"""Laterality: which knee of the patient each knee of a film is, as far as the film allows to say."""
+"""Finds which knee of the patient each knee of a film is, as far as the film allows it."""
 
 from collections.abc import Callable, Sequence
 
@@ -15,53 +15,55 @@ SIDE_WARNING = (
     "Sides follow the convention that the patient's right knee is at the picture's left; the header does not name"
     " the side."
 )
-"""The warning where only the convention gives the sides."""
+"""A film gets this warning if only the convention gives the sides."""
 STACKED_WARNING = "The knees do not lie side by side on the film, so their sides are not known."
-"""The warning about two knees of which one is above the other."""
+"""A film gets this warning if one of its two knees is above the other."""
 MIRRORED_WARNING = (
     "By the film's header the picture is mirrored: the patient's left knee is at the upright picture's left."
 )
-"""The warning about a film whose patient orientation is reversed."""
+"""A film whose patient orientation is reversed gets this warning."""
 SEVERAL_KNEES_WARNING = "The film's header says {side}, but more than one knee was found, so their sides are not known."
-"""The warning where one side in the header would have to name several knees."""
+"""A film gets this warning if one side in the header would have to name several knees."""
 MARKERS_WARNING = "The side comes from the letters that were read on the film; the header does not name it."
-"""The warning where burnt-in markers give the side."""
+"""A film gets this warning if burnt-in markers give the side."""
 MARKERS_MIRRORED_WARNING = (
     "The side comes from the letters that were read on the film; the header does not name it. By them the patient's"
     " left knee is at the picture's left."
 )
-"""The warning where burnt-in markers say that a picture is mirrored, or seen from behind."""
+"""A film gets this warning if burnt-in markers say that it is mirrored, or seen from behind."""
 CONTRADICTION = "A letter that was read on the film contradicts the side in its header; check which of them is wrong."
-"""The warning where a burnt-in marker names another side than the header."""
+"""A film gets this warning if a burnt-in marker names another side than the header."""
 ONE_LEG = 2.5
-"""A film is of one leg where it is at most so many times as wide as its knee. On wider ones a marker may be that of the
-other leg, whose knee was not found."""
+"""A film is of one leg if it is at most this many times as wide as its knee. On a wider film a marker may belong to the
+other leg, whose knee was not found.
+"""
 PAGE, LIGHT = 0.25, 0.6
-"""A picture shows a page where this proportion of it at least has one light gray, which lies beyond this proportion of
-the way from its darkest to its brightest gray: a report or a web page with a film on it, whose words are no markers."""
+"""A picture shows a page if at least the first proportion of it has one light gray, which lies beyond the second
+proportion of the way from its darkest to its brightest gray. A page is a report or a web page with a film on it, whose
+words are no markers.
+"""
 GRAYS = 32
-"""Steps of brightness in which that gray is looked for."""
+"""That gray is looked for in this many steps of brightness."""
 SAMPLE = 256
-"""The brightness of a picture is taken over at most this many rows and columns."""
+"""The brightness of a picture is measured over at most this many rows and columns."""
 AROUND = 0.02
-"""Proportion of the longer side about a letter within which its ground is looked at."""
+"""The ground of a letter is looked at within this proportion of the longer side."""
 OPPOSITE = {"L": "R", "R": "L"}
-"""The opposite direction of the two that matter for the side."""
+"""Two directions matter for the side. Each has this opposite."""
 
 
 ReadMarkers = Callable[[], Sequence[Marker]]
-"""Reads the letters of a film. It is asked only where a letter could say something."""
+"""Such a function reads the letters of a film. It is called only if a letter could matter."""
 
 
 def knee_sides(
     film: Film, screening: Screening, read_markers: ReadMarkers = tuple
 ) -> tuple[tuple[str | None, ...], tuple[str, ...]]:
-    """Say the side of each graded knee.
+    """Find the side of each graded knee.
 
-    A single knee has the side that the header names. Two knees that lie side by side have theirs by the patient
-    orientation in the header. Where the header is silent, burnt-in markers say it, and then, of two knees, the
-    convention of the field. A marker never overrules a header. No other knee has a side, and no side ever comes from
-    a file's name.
+    A single knee has the side that the header names. Two knees side by side have theirs by the patient orientation in
+    the header. If the header is silent, burnt-in markers count and then, for two knees, the convention of the field. A
+    marker never overrules a header. No other knee has a side, and no side ever comes from a file's name.
 
     Args:
         film: The film as it was given, with what its header says.
@@ -96,7 +98,7 @@ def knee_sides(
 
 
 def _side_of_one(said: str | None, markers: Sequence[Marker]) -> tuple[str | None, tuple[str, ...]]:
-    """Return the side of the one knee of a film by header and markers, and warnings. Two letters say nothing."""
+    """Return the side of a film's only knee by header and markers, with warnings. Letters of both sides say nothing."""
     letters = {marker.letter for marker in markers}
     read = SIDES[letters.pop()] if len(letters) == 1 else None
     if said:

@@ -1,4 +1,4 @@
-"""The letterbox: a knee's pixels, windowed and fitted into the network's input with their aspect kept.
+"""Letterboxes a knee: its pixels are windowed and fitted into the network's input with their aspect kept.
 
 Training, the library, Flask and the Space all prepare a knee here, so that a network sees the same picture everywhere.
 """
@@ -14,22 +14,24 @@ from .film import BLOCK_ROWS
 from .percentiles import percentiles
 
 Box = tuple[int, int, int, int]
-"""Left, top, right and bottom in pixels of the film; right and bottom are exclusive."""
+"""A box is left, top, right and bottom in pixels of the film. Right and bottom are exclusive."""
 Region = tuple[float, float, float, float]
-"""What is graded of a film, in its pixels: a box, or a square whose edges lie between pixels or beyond the film."""
+"""A region is the part of a film that is graded, in pixels: a box, or a square whose edges lie between pixels or beyond
+the film.
+"""
 
 PERCENTILE_SIDE = 512
-"""Percentiles are taken over at most this many rows and columns, which is enough and quick on a large film."""
+"""Percentiles are taken over at most this many rows and columns, which is enough, and quick on a large film."""
 LEAST_SPREAD = float(np.finfo(np.float32).tiny)
 """A film whose percentiles lie closer together is flat. Its values may be of any unit, so this is the least float32."""
 
 
 @dataclass(frozen=True)
 class Letterboxed:
-    """A knee in the shape of the network's input.
+    """Holds a knee in the shape of the network's input.
 
     Attributes:
-        pixels: uint8 [H,W], windowed, with padding where the knee's aspect differs from the input's.
+        pixels: uint8 [H,W], windowed, with padding if the knee's aspect differs from the input's.
         content: The part of `pixels` that is not padding.
         framed: Whether `pixels` are a frame, see `frame.frame`.
     """
@@ -39,7 +41,7 @@ class Letterboxed:
     framed: bool = False
 
     def exposed(self) -> np.ndarray:
-        """Return the pixels whose exposure counts: of a frame its middle, which air does not darken."""
+        """Return the pixels whose exposure counts. Of a frame this is the middle, which air does not darken."""
         if self.framed:
             return frame.middle_of(self.pixels, self.content)
         left, top, right, bottom = self.content
@@ -47,7 +49,7 @@ class Letterboxed:
 
 
 def visible_region(region: Region, config: InputConfig) -> Region:
-    """Return what the network sees of a region: all of it, its middle rows, or the square about its middle."""
+    """Return the part of a region that the network sees: all, the middle rows, or the square about the middle."""
     left, top, right, bottom = region
     if config.crop == "fit":
         return region
@@ -67,7 +69,7 @@ def letterbox(pixels: np.ndarray, region: Region, config: InputConfig) -> Letter
 
     Args:
         pixels: A film [H,W] with bright bone, in any unit.
-        region: The knee in whole pixels of the film; where the config frames, of any place and size.
+        region: The knee in whole pixels of the film. If the config frames, the region may have any place and size.
         config: The input's height and width, the window's percentiles, and what of the region is visible.
 
     Returns:
@@ -115,7 +117,7 @@ def network_input(pixels: np.ndarray, region: Region, config: InputConfig) -> np
 
 
 def _windowed(crop: np.ndarray, config: InputConfig) -> np.ndarray:
-    """Map a crop [H,W] to uint8, the config's lower percentile to 0 and its upper one to 255."""
+    """Map a crop [H,W] to uint8, with the config's lower percentile at 0 and its upper one at 255."""
     rows, columns = (max(1, -(-side // PERCENTILE_SIDE)) for side in crop.shape)
     low, high = percentiles(crop[::rows, ::columns], (config.low, config.high))
     factor, windowed = 255 / max(high - low, LEAST_SPREAD), np.empty(crop.shape, np.uint8)

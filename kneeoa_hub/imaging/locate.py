@@ -1,4 +1,4 @@
-"""Where the knees are in a film, be it one tight joint, a whole leg or both legs."""
+"""Locates the knees in a film, which may show one tight joint, a whole leg or both legs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -13,42 +13,46 @@ from .letterbox import Box, Region, letterbox, standardise
 from .percentiles import percentiles
 
 TWO_KNEES_FROM = 1.5
-"""Width over height from which a film may show both knees."""
+"""A film may show both knees from this ratio of width to height on."""
 GAP_DARKNESS = 0.55
 """The columns between two legs are darker than this proportion of the columns through the legs."""
 PROFILE_WIDTH = 64
-"""Bands of columns over whose mean intensity the gap between two legs is looked for."""
+"""The gap between two legs is looked for in the mean intensity of this many bands of columns."""
 MOST_KNEES = 4
-"""Most joints that are taken from one film; a radiograph shows two knees, and a bad locator would fill the film."""
+"""At most this many joints are taken from one film. A radiograph shows two knees, and a bad locator would fill the
+film.
+"""
 REDUCED_TO = 4
-"""A large film is first reduced by leaving out rows and columns, to at least this many times the network's input, and
-then shrunk exactly: this is quick, and too fine to alias."""
+"""A large film first loses rows and columns, down to at least this many times the network's input, and is then shrunk
+exactly. This is quick, and too fine to alias.
+"""
 WINDOW = 2.0
-"""Side of the window in which a joint is located a second time, in sides of the joint."""
+"""A joint is located a second time in a window whose side is this many times the joint's."""
 LARGE_ENOUGH = 0.8
-"""Where that window has this proportion of the film's longer side, the first look was as close."""
+"""If that window has at least this proportion of the film's longer side, the first look was as close."""
 FAINT = 0.4
-"""A faint joint has a peak of at least this proportion of the locator's threshold. Most of what is so faint is not a
-joint."""
+"""A faint joint has a peak of at least this proportion of the locator's threshold. Most such places are no joints."""
 DISTINCT = 0.5
 """Two peaks that lie closer together than this proportion of a joint's side are one joint."""
 FILLED = 0.85, 0.85
-"""A single joint whose box has these proportions of the film's width and height fills it: the film is a crop of the
-knee. No real crop has less than 0.94."""
+"""A single joint fills the film if its box has these proportions of the film's width and height. The film is then a
+crop of the knee. No real crop has less than 0.94.
+"""
 STRIP_FILLED = 0.5, 0.7
-"""The same for a strip round the joint line. Such a strip is graded as a whole, since networks learnt from strips. All
-but a few in a hundred of the real strips with one knee have more."""
+"""A joint fills a strip round the joint line from these proportions on. Such a strip is graded as a whole, since
+networks learnt from strips. All but a few in a hundred of the real strips with one knee have more.
+"""
 
 
 @dataclass(frozen=True)
 class Joint:
-    """A located joint.
+    """Describes a located joint.
 
     Attributes:
-        x: Column of its middle, in pixels of the film.
-        y: Row of its middle, in pixels of the film.
+        x: Column of the middle, in pixels of the film.
+        y: Row of the middle, in pixels of the film.
         side: Side of its square box, in pixels of the film.
-        score: How surely it is a joint, 0 to 1: the locator's peak.
+        score: The locator's peak, 0 to 1, which says how surely this is a joint.
     """
 
     x: float
@@ -58,7 +62,7 @@ class Joint:
 
 
 class Locator:
-    """The network `locator.onnx` of a bundle, which threads may share.
+    """Runs the network `locator.onnx` of a bundle, which threads may share.
 
     The graph takes `image` [N,H,W,1] and gives two values for each cell of a coarse grid: `heat` [N,h,w], how surely
     the middle of a joint is in the cell, and `shape` [N,h,w,3], how far to the right and down the middle is, in sides
@@ -70,23 +74,23 @@ class Locator:
         self._graph = open_graph(path, (config.input.height, config.input.width), ("heat", "shape"), threads)
 
     def find(self, pixels: np.ndarray) -> tuple[Region, ...]:
-        """Return the boxes of the knees in a [H,W] film with bright bone, from left to right; empty without a knee.
+        """Return the boxes of the knees in a [H,W] film with bright bone, from left to right. There may be none.
 
-        They are squares, which may reach beyond the film, where the locator was made so; otherwise they are boxes of
+        If the locator was made so, the boxes are squares, which may reach beyond the film. Otherwise they are boxes of
         whole pixels within the film.
         """
         joints = self.joints(pixels)
         return squares(joints) if self._square else joint_boxes(joints, pixels.shape)
 
     def find_faint(self, pixels: np.ndarray) -> tuple[Region, ...]:
-        """Return what `find` returns, and what may be a knee but is below the locator's threshold, see FAINT."""
+        """Return what `find` returns, and boxes of possible knees below the locator's threshold; see FAINT."""
         joints = self.joints(pixels, replace(self._config, threshold=FAINT * self._config.threshold))
         return squares(joints) if self._square else joint_boxes(joints, pixels.shape)
 
     def joints(self, pixels: np.ndarray, config: LocatorConfig | None = None) -> tuple[Joint, ...]:
         """Return the joints of a [H,W] film from left to right, before their boxes are cut at the film's edges.
 
-        They are those from the threshold of `config`, which is the bundle's own by default.
+        Their peaks reach the threshold of `config`, which is the bundle's own by default.
         """
         config = config or self._config
         refined = (self._second_look(pixels, joint, config) for joint in self._first_look(pixels, config))
@@ -103,7 +107,10 @@ class Locator:
         ]
 
     def _second_look(self, pixels: np.ndarray, joint: Joint, config: LocatorConfig) -> Joint:
-        """Return a joint as it is located in a window that it nearly fills: in a whole leg it has few input pixels."""
+        """Return a joint as located in a window that it nearly fills.
+
+        A joint in a whole leg covers few pixels of the input, so the second look is closer.
+        """
         reach = joint.side * WINDOW / 2
         left, top = max(0, round(joint.x - reach)), max(0, round(joint.y - reach))
         window = pixels[top : round(joint.y + reach), left : round(joint.x + reach)]
@@ -192,7 +199,7 @@ def clipped(region: Region, shape: tuple[int, ...]) -> Box:
 
 
 def joint_boxes(joints: tuple[Joint, ...], shape: tuple[int, ...]) -> tuple[Box, ...]:
-    """Return each joint's box within a film of `shape` (height, width); the whole film where one joint fills it."""
+    """Return each joint's box within a film of `shape` (height, width), or the whole film if one joint fills it."""
     height, width = shape
     boxes = []
     for joint in joints:
@@ -207,9 +214,9 @@ def joint_boxes(joints: tuple[Joint, ...], shape: tuple[int, ...]) -> tuple[Box,
 
 
 def graded_regions(boxes: tuple[Box, ...], shape: tuple[int, ...]) -> tuple[Box, ...]:
-    """Return what is graded for each found box of a film of `shape` (height, width).
+    """Return the region that is graded for each found box of a film of `shape` (height, width).
 
-    This is the box itself, or the whole film where one joint fills it, see `one_fills`.
+    It is the box itself, or the whole film if one joint fills it; see `one_fills`.
     """
     height, width = shape
     return ((0, 0, width, height),) if one_fills(boxes, shape) else boxes

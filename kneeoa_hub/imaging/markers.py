@@ -1,9 +1,8 @@
-"""Burnt-in markers: the letters R and L that a radiographer lays on the cassette, or adds at the console.
+"""Reads burnt-in markers: the letters R and L that a radiographer lays on the cassette, or adds at the console.
 
-A finder looks for letters on the reduced film, and a reader looks at the places that it names, at the film's own
-resolution. Their networks, `markers_find.onnx` and `markers_read.onnx`, are beside this module; `python -m tuning
-markers` trains them on composed films. No grade follows from a letter, so they are part of the package and not of a
-bundle.
+A marker locator proposes places on the reduced film, and a reader looks at these places at the film's own resolution.
+Their networks, `markers_find.onnx` and `markers_read.onnx`, are beside this module. `python -m tuning markers` trains
+them on composed films. No grade follows from a letter, so the networks are part of the package and not of a bundle.
 """
 
 from collections.abc import Sequence
@@ -21,41 +20,41 @@ from .percentiles import percentiles
 
 FINDER, READER = "markers_find.onnx", "markers_read.onnx"
 SIDE = 768
-"""Pixels of a film's longer side at which a letter is 8 to 34 pixels high."""
+"""A letter is 8 to 34 pixels high on a film whose longer side has this many pixels."""
 INPUT = InputConfig(SIDE // 2, SIDE // 2, low=0.5, high=99.8)
-"""The film as the finder sees it."""
+"""The marker locator sees the film at this size."""
 WINDOW = 56
-"""Pixels of the side of what the reader sees of a place, on a film of SIDE."""
+"""The reader sees a place as a square with this many pixels a side, on a film of SIDE."""
 LETTERS = ("R", "L")
-"""The letters, in the order of the reader's outputs behind that of no letter."""
+"""The reader's outputs stand for these letters in this order, after the output for no letter."""
 PLACES_OUTPUT, LETTERS_OUTPUT = "places", "letters"
 STRIDE = 4
-"""Pixels of the finder's input for each cell of its output."""
+"""Each cell of the marker locator's output stands for this many pixels of its input."""
 WORTH_READING = 0.4
-"""Probability of a letter from which a place is read."""
+"""A place is read if it is a letter with at least this probability."""
 MOST_PLACES = 6
-"""Most places that are read on a film, the likeliest ones."""
+"""At most this many places are read on a film, the likeliest ones."""
 SURE = 0.9
-"""Probability of a letter from which it is read. docs/pacs.md says what this misses, and reads wrongly."""
+"""A letter counts from this probability on. docs/pacs.md says how many letters this misses or reads wrongly."""
 APART = 3
-"""Cells between two places at least."""
+"""Two places are at least this many cells apart."""
 REDUCED_TO = 1.25
-"""Rows and columns are left out first, down to this many times what finder and reader see of a film."""
+"""A film first loses rows and columns, down to this many times the size that the networks see."""
 LEAST_SIDE = 400
-"""A film whose longer side is shorter is not searched: it is the crop of a joint, without a marker."""
+"""A film whose longer side is shorter is not searched. It is the crop of a joint, without a marker."""
 JOINT = 0.8
-"""The middle of a knee's box, of this proportion of its sides, is not searched: no marker lies on a joint."""
+"""The middle of a knee's box, of this proportion of its sides, is not searched, since no marker lies on a joint."""
 
 
 @dataclass(frozen=True)
 class Marker:
-    """A letter on a film.
+    """Describes a letter on a film.
 
     Attributes:
         letter: "R" or "L".
-        x: Column of its middle, in pixels of the film.
-        y: Row of its middle, in pixels of the film.
-        probability: How surely it is this letter.
+        x: Column of the letter's middle, in pixels of the film.
+        y: Row of the letter's middle, in pixels of the film.
+        probability: The probability of this letter.
     """
 
     letter: str
@@ -96,7 +95,7 @@ class MarkerReader:
         return tuple(sorted((one for one in read if one.probability >= self._sure), key=lambda one: -one.probability))
 
     def places(self, pixels: np.ndarray, knees: Sequence[Box] = ()) -> list[tuple[float, float]]:
-        """Return column and row of the places on a film that may be letters, the likeliest first."""
+        """Return column and row of each place on a film that may be a letter, the likeliest first."""
         scale = INPUT.width / max(pixels.shape)
         (heat,) = self._finder.run((PLACES_OUTPUT,), _reduced(pixels, scale)[None])
         outside = heat[0, ..., 0].copy()
@@ -121,9 +120,10 @@ class MarkerReader:
 
 
 def window(pixels: np.ndarray, x: float, y: float, reach: float) -> np.ndarray:
-    """Return what the reader sees of a place: float32 [WINDOW,WINDOW,1] of mean 0 and standard deviation 1.
+    """Return a place as the reader sees it: float32 [WINDOW,WINDOW,1] of mean 0 and standard deviation 1.
 
-    The contrast of a letter is that of its surroundings, not of the film: a dark letter may lie on a light ground.
+    The contrast of a letter is measured against its surroundings, not the film, since a dark letter may lie on a light
+    ground.
 
     Args:
         pixels: The film [H,W].
@@ -154,7 +154,10 @@ def peaks(heat: np.ndarray, least: float = WORTH_READING) -> list[tuple[int, int
 
 
 def _reduced(pixels: np.ndarray, scale: float) -> np.ndarray:
-    """Return a film as the finder sees it, in the upper left corner of its input: float32 [h,w,1], standardised."""
+    """Return a film as the marker locator sees it.
+
+    It lies in the upper left corner of the input, float32 [h,w,1], standardised.
+    """
     step = max(1, int(1 / (scale * REDUCED_TO)))
     coarse = np.ascontiguousarray(pixels[::step, ::step], np.float32)
     low, high = map(float, percentiles(coarse[::2, ::2], (INPUT.low, INPUT.high)))

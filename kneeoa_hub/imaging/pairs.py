@@ -1,4 +1,4 @@
-"""Two knees side by side, of which each makes the other likelier to be a knee."""
+"""Finds two knees side by side, each of which makes the other likelier to be a knee."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -7,16 +7,20 @@ from .gate import Verdict
 from .letterbox import Region
 
 LEVEL = 0.4
-"""Most that the middles of two knees differ in height, in sides of their boxes. Real pairs differ by less than 0.3."""
+"""The middles of two knees differ in height by at most this many sides of their boxes. Real pairs differ by less than
+0.3.
+"""
 ALIKE = 1.4
-"""Most that the sides of two knees differ, as a ratio. Real pairs differ by less than 1.25."""
+"""The sides of two knees differ by at most this ratio. Real pairs differ by less than 1.25."""
 LIKELY = 0.6
-"""Mean probability of an upright knee from which two joints are a pair of knees. A single joint needs more, see
+"""Two joints are a pair of knees from this mean probability of an upright knee on. A single joint needs more; see
 `screen.SURE`. Geometry alone is not enough, since the hips of a pelvis are level and alike too. On about 1,200
-radiographs of other parts and other views, level and alike joints had means of up to 0.5."""
+radiographs of other parts and other views, level and alike joints had means of up to 0.5.
+"""
 LEAST = 0.25
-"""Probability of an upright knee that each of the two needs. A knee with screws may have so little. This keeps an
-implant, for which the gate gives less, from being graded because a plain knee lies beside it."""
+"""Each of the two needs at least this probability of an upright knee. A knee with screws may have so little. An implant
+has less, so a plain knee beside it does not get it graded.
+"""
 
 
 def surest_pair(regions: Sequence[Region], verdicts: Sequence[Verdict]) -> tuple[int, int] | None:
@@ -24,10 +28,10 @@ def surest_pair(regions: Sequence[Region], verdicts: Sequence[Verdict]) -> tuple
 
     Args:
         regions: The candidates, from left to right.
-        verdicts: What the gate says of each candidate by itself.
+        verdicts: The gate's verdict on each candidate by itself.
 
     Returns:
-        The positions of the left and the right one; None where no two of them are side by side and likely enough.
+        The positions of the left and the right one, or None if no two of them are side by side and likely enough.
     """
     pairs = [
         (verdicts[left].score + verdicts[right].score, (left, right))
@@ -39,7 +43,7 @@ def surest_pair(regions: Sequence[Region], verdicts: Sequence[Verdict]) -> tuple
 
 
 def _side_by_side(left: Region, right: Region) -> bool:
-    """Whether two boxes do not overlap and are at about one height and of about one size."""
+    """Tell whether two boxes do not overlap, lie at about one height and are of about one size."""
     (_, top, inner, bottom), (other_inner, other_top, _, other_bottom) = left, right
     side, other_side = bottom - top, other_bottom - other_top
     return (

@@ -1,7 +1,8 @@
-"""Percentiles of a film's grays, as `numpy.percentile` and `numpy.median` compute them, without what these cost.
+"""Computes percentiles of a film's grays as `numpy.percentile` and `numpy.median` do, without their cost.
 
-Either imports `numpy.ma` when it is first called, and spends most of its time on shapes and methods that no film needs.
-NumPy sorts with the processor's vector instructions, but selects several places without them: to sort is quicker.
+Each of those imports `numpy.ma` when it is first called, and spends most of its time on shapes and methods that no film
+needs. NumPy sorts with the processor's vector instructions, but selects several places without them, so sorting is
+quicker.
 """
 
 from collections.abc import Sequence

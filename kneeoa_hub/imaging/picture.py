@@ -1,4 +1,4 @@
-"""Films that are pictures: PNG, JPEG, TIFF, BMP and WebP files, and images that Pillow has opened."""
+"""Reads films that are pictures: PNG, JPEG, TIFF, BMP and WebP files, and images that Pillow has opened."""
 
 import io
 from collections.abc import Callable, Iterator
@@ -24,11 +24,11 @@ from .square import stated_aspect
 from .tiff import film_page, is_tiff, opened_page
 
 GRAY_MODES = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F", "L")
-"""Pillow's modes whose values are gray as they are."""
+"""Images in these modes of Pillow hold gray values as they are."""
 ARCHIVES = (b"PK\3\4", b"\x1f\x8b", b"7z\xbc\xaf\x27\x1c", b"Rar!")
-"""The first bytes of ZIP, gzip, 7z and RAR files, in which films are often handed over."""
+"""ZIP, gzip, 7z and RAR files, in which films are often handed over, begin with these bytes."""
 PREMULTIPLIED = {"La": "LA", "RGBa": "RGBA"}
-"""Pillow's modes whose values are multiplied by their opacity, and the modes that undo it."""
+"""Images in these modes of Pillow hold values that are multiplied by their opacity. The second mode undoes it."""
 
 
 def read_picture(content: bytes, name: str, limits: Limits) -> Film:
@@ -81,7 +81,7 @@ def read_image(image: Image.Image, limits: Limits) -> Film:
 
 
 def _from_opened_tiff(image: Any, name: str, limits: Limits) -> Film:
-    """Decode a TIFF that the caller opened: from its file while that is open, as from any other file."""
+    """Decode a TIFF that the caller opened, from its file if that is still open, as from any other file."""
     if image.tile and image.fp and not image.tell():
         image.fp.seek(0)
         content, _ = read_content(image.fp, limits)
@@ -113,7 +113,7 @@ def _opened(content: bytes) -> Image.Image | None:
 
 
 def _unread(content: bytes) -> str:
-    """Return what a file is that Pillow does not open."""
+    """Return what kind of file it is that Pillow does not open."""
     if other := other_format(content):
         return f"{other}, which is not read;"
     return "an archive; unpack it, and" if content.startswith(ARCHIVES) else "not an image that can be read;"
@@ -167,7 +167,7 @@ def _from_values(content: bytes, header: Header, name: str, limits: Limits) -> F
 
 
 def _from_tiff(content: bytes, page: Header, name: str, limits: Limits) -> Film:
-    """Decode a TIFF's page. Raises SeveralFrames where a smaller page of the same shape shows something else."""
+    """Decode a TIFF's page. Raises SeveralFrames if a smaller page of the same shape shows something else."""
     if not page.pillow:
         film = _from_values(content, page, name, limits)
     else:

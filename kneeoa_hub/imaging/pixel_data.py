@@ -1,4 +1,4 @@
-"""Pixel data of DICOM films (PS3.5 8 and A.4): uncompressed, RLE, and every kind of JPEG that radiographs come in.
+"""Decodes the pixel data of DICOM films (PS3.5 8 and A.4): uncompressed, RLE, and every JPEG of radiographs.
 
 Archives convert films and leave the old transfer syntax in the header, so a frame tells by its first bytes what it is.
 imagecodecs decodes compressed frames into an array of the size that the header gives: a frame that claims another size
@@ -39,37 +39,39 @@ from .quiet import quiet_warnings
 from .stored_bits import CONTRADICTED, Bits, fitting_bits, possible_bits, values_of
 
 JPEG: tuple[str, ...] = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLossless, JPEGLosslessSV1)
-"""Transfer syntaxes of ITU-T T.81."""
+"""These transfer syntaxes are of ITU-T T.81."""
 JPEG_LS: tuple[str, ...] = (JPEGLSLossless, JPEGLSNearLossless)
-"""Transfer syntaxes of ITU-T T.87."""
+"""These transfer syntaxes are of ITU-T T.87."""
 JPEG_2000: tuple[str, ...] = (JPEG2000Lossless, JPEG2000, HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K)
-"""Transfer syntaxes of ITU-T T.800 and, in high throughput, T.814."""
+"""These transfer syntaxes are of ITU-T T.800 and, in high throughput, T.814."""
 RLE: tuple[str, ...] = (RLELossless,)
 FAMILIES: tuple[tuple[str, ...], ...] = (JPEG, JPEG_LS, JPEG_2000, RLE)
-"""The syntaxes of each kind of frame."""
+"""Each kind of frame has these syntaxes."""
 LOSSY: tuple[str, ...] = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2K)
-"""Transfer syntaxes in which a decoded value may lie somewhat above the highest one."""
+"""In these transfer syntaxes a decoded value may lie somewhat above the highest one."""
 OVERSHOOT = 1.25
-"""Values of a lossy film lie at most this many times above the highest one. Higher ones have more bits."""
+"""Values of a lossy film lie at most this many times above the highest one. Higher values have more bits."""
 UNCOMPRESSED: tuple[str, ...] = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
-"""Transfer syntaxes whose pixel data are the cells themselves."""
+"""The pixel data of these transfer syntaxes are the cells themselves."""
 BARE_SYNTAXES: dict[tuple[bool | None, bool | None], Any] = {
     (True, True): ImplicitVRLittleEndian,
     (False, True): ExplicitVRLittleEndian,
 }
-"""The syntax of a data set that names none, by what pydicom finds in it: (implicit VR, little endian). The pixels of
-such a data set cannot be compressed."""
+"""A data set that names no syntax has one of these, by what pydicom finds in it: (implicit VR, little endian). Its
+pixels cannot be compressed.
+"""
 SYNTAXES: tuple[str, ...] = (*UNCOMPRESSED, *JPEG, *JPEG_LS, *JPEG_2000, RLELossless)
-"""Every transfer syntax that is read."""
+"""The package reads all of these transfer syntaxes."""
 CODESTREAM, COMPONENTS, DEPTH = b"\xff\x4f\xff\x51", 40, 42
-"""The first bytes of JPEG 2000, and how many bytes behind them the number of channels and the depth of the first one
-lie (T.800, A.5.1)."""
+"""JPEG 2000 begins with these bytes. The number of channels and the depth of the first one lie so many bytes behind
+them (T.800, A.5.1).
+"""
 JP2, SOI, LS_FRAME = b"\0\0\0\x0cjP  ", b"\xff\xd8\xff", 0xF7
-"""The first bytes of a JPEG 2000 file and of any JPEG, and the marker of a frame of JPEG-LS."""
+"""A JPEG 2000 file and any JPEG begin with these bytes. A frame of JPEG-LS has the last marker."""
 RLE_HEADER, MOST_SEGMENTS = 64, 15
-"""Bytes before the first segment of RLE, and most segments (PS3.5 G.5)."""
+"""The first segment of RLE begins after so many bytes. There are at most so many segments (PS3.5 G.5)."""
 FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
-"""Markers of JPEG (T.81, table B.1) and JPEG-LS (T.87) that precede depth, size and number of channels."""
+"""These markers of JPEG (T.81, table B.1) and JPEG-LS (T.87) precede depth, size and number of channels."""
 
 
 def stored_values(header: Any, form: PixelForm, max_pixels: int) -> tuple[np.ndarray, PixelForm, tuple[str, ...]]:
@@ -111,14 +113,14 @@ def _cells(header: Any, form: PixelForm, max_pixels: int) -> tuple[np.ndarray, P
 
 
 def _check_channels(form: PixelForm, channels: int, depth: int, max_pixels: int) -> None:
-    """Raise OverBound for a large film whose decoder needs twice the memory: its pixels count twice, see `Limits`."""
+    """Raise OverBound for a large film whose decoder needs twice the memory. Its pixels count twice; see `Limits`."""
     costly = channels > 1 and (depth > 8 or form.syntax in JPEG_2000)
     if costly and 2 * form.rows * form.columns > max_pixels:
         raise OverBound(f"over {max_pixels // 2} pixels in several channels")
 
 
 def frame_of(header: Any, form: PixelForm) -> bytes | None:
-    """Return the compressed frame of a film with one, or None where its pixel data are the cells themselves.
+    """Return the compressed frame of a film with one frame, or None if its pixel data are the cells themselves.
 
     Raises OverBound for pixel data in too many parts, and ValueError for compressed ones of an unknown kind.
     """
@@ -141,7 +143,7 @@ def _in_items(content: bytes) -> bool:
 
 
 def _family_of(frame: bytes) -> tuple[str, ...]:
-    """Return the syntaxes of which a frame is one by its first bytes; none where it is of no known kind."""
+    """Return the syntaxes to which a frame can belong by its first bytes, or none for a frame of no known kind."""
     if frame.startswith((CODESTREAM, JP2)):
         return JPEG_2000
     if frame.startswith(SOI):
@@ -184,12 +186,12 @@ def _from_jpeg(frame: bytes, form: PixelForm, max_pixels: int) -> tuple[np.ndarr
 
 
 def _within(bits: Bits, width: int) -> Bits:
-    """Return bits that lie in cells of a width: frames are decoded to cells of 8 bits where these hold them."""
+    """Return bits that lie in cells of a width. Frames are decoded to cells of 8 bits if these hold the values."""
     return bits if bits.high < width else Bits(min(bits.stored, width), width - 1, bits.signed)
 
 
 def _uncompressed(header: Any, form: PixelForm) -> np.ndarray:
-    """Return a view of the cells as they lie in the file. Raises ValueError where there are too few."""
+    """Return a view of the cells as they lie in the file. Raises ValueError if there are too few."""
     big = form.syntax == ExplicitVRBigEndian
     kind, count = np.dtype(f"{'>' if big else '<'}u{form.allocated // 8}"), form.rows * form.columns
     content = header.PixelData
@@ -213,7 +215,7 @@ def _from_pairs(cells: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
 def _frame_form(frame: bytes, syntax: str) -> tuple[int, int]:
     """Return the bits of a value and the number of channels as the frame itself says.
 
-    Raises IndexError where the frame ends before that, and ValueError for another number than one or three channels.
+    Raises IndexError if the frame ends before that, and ValueError for another number than one or three channels.
     """
     if syntax in JPEG_2000:
         start = frame.index(CODESTREAM)
@@ -228,7 +230,7 @@ def _frame_form(frame: bytes, syntax: str) -> tuple[int, int]:
 
 
 def _frame_header(frame: bytes) -> int:
-    """Return where the frame header of a JPEG or JPEG-LS begins. Raises IndexError where the frame ends before it."""
+    """Return where the frame header of a JPEG or JPEG-LS begins. Raises IndexError if the frame ends before it."""
     at = 2
     while frame[at] == 0xFF and frame[at + 1] not in FRAME_HEADERS:
         # A marker may have any number of FF bytes before it.

@@ -1,4 +1,4 @@
-"""The form of a DICOM film's pixel data, as its header gives it."""
+"""Describes the form of a DICOM film's pixel data, as its header gives it."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from .stored_bits import Bits
 
 @dataclass(frozen=True)
 class PixelForm:
-    """How pixel data are stored (PS3.3 C.7.6.3).
+    """Says how pixel data are stored (PS3.3 C.7.6.3).
 
     Attributes:
         rows: Rows.
@@ -15,9 +15,9 @@ class PixelForm:
         frames: Frames.
         samples: Channels of a pixel.
         allocated: Bits of a cell.
-        bits: Where in its cell a value lies.
+        bits: The bits of a cell that hold its value.
         planar: Whether each channel is stored as a plane of its own.
-        photometric: What the values mean, such as MONOCHROME2, in capitals.
+        photometric: The meaning of the values, such as MONOCHROME2, in capitals.
         syntax: UID of the transfer syntax.
     """
 

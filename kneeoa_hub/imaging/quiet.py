@@ -1,4 +1,4 @@
-"""Reading a film without a word in any log.
+"""Keeps the reading of a film out of every log.
 
 The readers of headers report the values that they find wrong, and such a value may identify a patient.
 """
@@ -21,7 +21,7 @@ LOGGERS = (
     "highdicom.sr.content",
     "highdicom.sr.templates",
 )
-"""The loggers of the libraries that read and write headers."""
+"""The libraries that read and write headers log by these names."""
 _this_thread = threading.local()
 _one_at_a_time = threading.Lock()
 

@@ -1,4 +1,4 @@
-"""Refusals: every reason for which a film is not graded, its text, and the checks that need no network.
+"""Holds every reason for which a film is not graded, with its text, and the checks that need no network.
 
 A refusal is an answer, not an error. The reasons of a network's verdict come from `gate`.
 """
@@ -54,23 +54,25 @@ MESSAGES = {
         " with the thigh at the top."
     ),
 }
-"""The text of each reason for a refusal: what is wrong with the film, and what its sender can do."""
+"""Each reason for a refusal has this text, which says what is wrong with the film, and what its sender can do."""
 
 WHOLE_FILM = frozenset(("not-a-radiograph", "compressed", "other-modality", "other-body-part", "not-frontal"))
-"""The reasons that hold for the whole film, so that a given box cannot help."""
+"""These reasons hold for the whole film, so a given box cannot help."""
 FULL_LEVELS = 64
-"""Gray levels from which the contrast of a film counts as full. The poorest of a thousand real knees has 38, a blank
-film has one."""
+"""The contrast of a film counts as full from this many gray levels on. The poorest of a thousand real knees has 38, a
+blank film has one.
+"""
 LEAST_SHOWN = 0.001
-"""A film whose pixels are nearly all as dark or as bright as any is blank, apart from a letter: less than this
-proportion has another value."""
+"""A film is blank, apart from a letter, if less than this proportion of its pixels has another value than the darkest
+and the brightest.
+"""
 SAMPLE_SIDE = 512
-"""Gray levels are counted over at most this many rows and columns, which is enough and quick on a large film."""
+"""Gray levels are counted over at most this many rows and columns, which is enough, and quick on a large film."""
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a film is not graded.
+    """Says why a film is not graded.
 
     Attributes:
         reason: A key of MESSAGES.
@@ -97,7 +99,7 @@ def check_pixels(film: Film, config: RefusalConfig, boxes: Sequence[Box] = ()) -
         boxes: The knees, where they are known. Contrast is then measured in them alone.
 
     Returns:
-        The refusal, or None where the film may go on to the networks.
+        The refusal, or None if the film may go on to the networks.
     """
     if film.ruled_out:
         return refuse(film.ruled_out, 1.0)
@@ -129,7 +131,7 @@ def contrast(pixels: np.ndarray) -> float:
 
 
 def clipped_proportion(content: np.ndarray) -> float:
-    """Return the proportion of windowed uint8 pixels as dark or as bright as any: about 0.02 for a good exposure.
+    """Return the proportion of windowed uint8 pixels that are pure black or white, about 0.02 for a good exposure.
 
     `content` is the part of `letterbox.letterbox`'s pixels [H,W] that is not padding.
     """
@@ -138,7 +140,7 @@ def clipped_proportion(content: np.ndarray) -> float:
 
 
 class TrainingDistances:
-    """`training_distances` by one bundle's limits, with the axes as arrays: there are thousands of numbers."""
+    """Computes `training_distances` by one bundle's limits, whose thousands of numbers it keeps as arrays."""
 
     def __init__(self, config: RefusalConfig):
         self._mean, self._axes = np.asarray(config.mean), np.asarray(config.components).T
@@ -150,7 +152,7 @@ class TrainingDistances:
 
 
 def training_distances(embeddings: np.ndarray, config: RefusalConfig) -> np.ndarray:
-    """Return how far [N,D] embeddings lie from those of the training knees, as [N]; about 1 for a knee.
+    """Return how far [N,D] embeddings lie from those of the training knees, as [N]. A knee has about 1.
 
     The distance is the root mean square along the whitened principal axes of the training embeddings, after Lee et
     al., "A simple unified framework for detecting out-of-distribution samples", NeurIPS 2018.

@@ -1,4 +1,4 @@
-"""Screening: what a film shows, as knees in the pose in which they are graded, or as the reason for a refusal."""
+"""Screens a film: finds its knees in the pose in which they are graded, or the reason for a refusal."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,30 +18,33 @@ from .square import to_given
 POSE_SIDE = 1536
 """Other poses are tried on a film reduced to about this many pixels on its longer side, which is quicker."""
 SURE = 0.8
-"""Probability of an upright knee from which the gate is sure. It is required of the surest joint that was found in a
-part of a film, since many places give many chances to err. When it was set, nearly all composed films with joints had a
-joint above 0.95, and nearly everything that was taken for a joint in films without one had less than 0.75."""
+"""The gate is sure from this probability of an upright knee on. The surest joint that was found in a part of a film
+must reach it, since many places give many chances to err. When it was set, nearly all composed films with joints had a
+joint above 0.95, and nearly everything that was taken for a joint in films without one had less than 0.75.
+"""
 SURE_OF_POSE = 0.92
-"""The same of the mean of all joints in another pose, since there are seven other poses. Nearly all validation knees in
-another pose have more in it, however they are changed."""
+"""In another pose, the mean of all joints must reach this probability, since there are seven other poses. Nearly all
+validation knees in another pose have more in it, however they are changed.
+"""
 Locate = Callable[[np.ndarray], tuple[Region, ...]]
-"""A function from a [H,W] film with bright bone to the boxes of its knees, from left to right; empty where it sees
-none. For a bundle that frames knees they are squares, which may reach beyond the film."""
+"""Such a function takes a [H,W] film with bright bone to the boxes of its knees, from left to right, or to none. The
+boxes are squares, which may reach beyond the film, for a bundle that frames knees.
+"""
 
 
 @dataclass(frozen=True)
 class Screening:
-    """The result of screening a film.
+    """Holds the result of screening a film.
 
     Attributes:
         film: The film, upright, with bright bone and without declared padding. Its `scale` is that of the given film.
         boxes: The knees in `film`.
         pose: The pose of the given film.
-        refused: Why the film is not graded; None where it is.
-        doubtful: Boxes that the gate does not accept. Found ones are left out of `boxes`, given ones stay in it.
+        refused: The reason why the film is not graded, or None.
+        doubtful: Boxes that the gate does not accept. Found boxes are left out of `boxes`; given boxes stay in it.
         origin: Left and top of `film` in the given film, in square pixels, before it was turned upright.
-        regions: What is graded for each box, see `locate.graded_regions`; empty where that is the box itself.
-        supported: Those of `boxes` that are accepted only because of the knee beside them, see `pairs`.
+        regions: The region that is graded for each box, see `locate.graded_regions`. Empty means the box itself.
+        supported: The members of `boxes` that are accepted only because of the knee beside them, see `pairs`.
     """
 
     film: Film
@@ -55,7 +58,7 @@ class Screening:
 
     @property
     def graded(self) -> tuple[Region, ...]:
-        """What is graded for each box."""
+        """The region that is graded for each box."""
         return self.regions or self.boxes
 
 
@@ -125,7 +128,10 @@ class Screener:
         )
 
     def _as_a_pair(self, film: Film) -> Screening | None:
-        """Look for faint knees too, and accept two of them that support each other; None where there are no such."""
+        """Look for faint knees too, and accept two of them that support each other.
+
+        Returns None if there are no such knees.
+        """
         if not self._gate:
             return None
         found, graded = self._found(film, self._locate_faint)
@@ -138,7 +144,9 @@ class Screener:
         return Screening(film, boxes, regions=regions, supported=_not_accepted(boxes, alone))
 
     def _is_one_knee(self, film: Film, found: tuple[Box, ...], verdict: Verdict) -> bool:
-        """Whether a film, in no part of which a knee was accepted, is one knee as a whole by the gate's verdict.
+        """Tell whether the gate takes the whole film for one knee, after no part of it was accepted.
+
+        The gate must be sure. A wide film may show two knees, so the locator must have found nothing in it.
 
         The gate has to be sure. A wide film may show two knees, so the locator must have found nothing in it.
         """
@@ -153,7 +161,7 @@ class Screener:
         tried with inverted grays alone.
 
         Returns:
-            The screening of the upright film, or None where no pose is sure.
+            The screening of the upright film, or None if no pose is sure.
         """
         if not self._gate:
             return None
@@ -182,7 +190,7 @@ class Screener:
         return (Screening(upright, found, pose, regions=graded), score) if score >= SURE_OF_POSE else None
 
     def _whole_in_another_pose(self, film: Film, verdicts: Sequence[Verdict]) -> Screening | None:
-        """Take the film as one knee in a pose of which the gate is certain, where none is found in any pose."""
+        """Take the film as one knee in a pose of which the gate is certain, if no knee is found in any pose."""
         for pose in dict.fromkeys(one.pose for one in verdicts if one.pose):
             upright = replace(film, pixels=to_upright(film.pixels, pose))
             whole = ((0, 0, upright.width, upright.height),)
@@ -191,7 +199,7 @@ class Screener:
         return None
 
     def _found(self, film: Film, locate: Locate | None = None) -> tuple[tuple[Box, ...], tuple[Region, ...]]:
-        """Locate the knees of a film; return their boxes within it, and what is graded for each."""
+        """Locate the knees of a film, and return their boxes within it and the region that is graded for each."""
         found, shape = (locate or self._locate)(film.pixels), film.pixels.shape
         boxes = tuple(clipped(region, shape) for region in found)
         return boxes, found if self._square else graded_regions(boxes, shape)
@@ -201,7 +209,7 @@ class Screener:
 
 
 def _content(film: Film) -> Box:
-    """What is neither declared padding nor a plain border: left, top, right and bottom in the film."""
+    """Return left, top, right and bottom of the film without declared padding and plain borders."""
     left, top, right, bottom = film.exposed or (0, 0, film.width, film.height)
     inner = inner_film(film.pixels[top:bottom, left:right])
     if min(inner[2] - inner[0], inner[3] - inner[1]) < MIN_SIDE:
@@ -214,7 +222,7 @@ def _not_accepted(boxes: Sequence[Box], verdicts: Sequence[Verdict]) -> tuple[Bo
 
 
 def _accepted_if_one_is_sure(verdicts: tuple[Verdict, ...]) -> tuple[Verdict, ...]:
-    """Return the verdicts on parts of a film, none of them accepted where the gate is sure of none."""
+    """Return the verdicts on parts of a film. If the gate is sure of none of them, none is accepted."""
     if any(one.accepted and one.score >= SURE for one in verdicts):
         return verdicts
     return tuple(replace(one, accepted=False, reason="not-a-knee") if one.accepted else one for one in verdicts)

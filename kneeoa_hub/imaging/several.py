@@ -1,4 +1,4 @@
-"""Several films with their boxes, as a caller gives them."""
+"""Checks several films with their boxes, as a caller gives them."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sized
 from itertools import zip_longest
@@ -9,11 +9,11 @@ from ..errors import FilmError
 from .decode import is_one_film
 
 MISSING = object()
-"""What stands where one of two lists has ended."""
+"""This stands in place of a value if one of two lists has ended."""
 
 
 def check_films(films: Any, function: str) -> None:
-    """Raise FilmError for what is not several films.
+    """Raise FilmError for anything but several films.
 
     Args:
         films: What was given.
@@ -32,7 +32,7 @@ def check_films(films: Any, function: str) -> None:
 
 
 def with_boxes(films: Iterable[Any], boxes: Any) -> Iterator[tuple[Any, Any]]:
-    """Return each film with its boxes, or with None where none are given.
+    """Return each film with its boxes, or with None if no boxes are given.
 
     Raises:
         FilmError: There are not as many boxes as films. Where a length is not known, this shows at the end.

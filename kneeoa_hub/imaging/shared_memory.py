@@ -1,4 +1,4 @@
-"""Memory that the process that decodes shares with its parent, so that a large film is never in memory twice.
+"""Shares memory between the process that decodes and its parent, so that a large film is never in memory twice.
 
 A smaller film goes through the socket of the two processes, which takes less time: shared memory has small pages. Only
 Linux has such memory without a name, which ends with the last process that holds it.
@@ -17,14 +17,14 @@ from .film import Limits
 LEAST_BYTES = 64 * 2**20
 """Pixels of fewer bytes go through the socket."""
 PIECE_BYTES = 16 * 2**20
-"""The parent copies so many bytes at a time, and gives them back."""
+"""The parent copies this many bytes at a time, and gives them back."""
 
 
 class SharedMemory:
-    """Room for the pixels of one film. Pages that are not used take no memory.
+    """Gives room for the pixels of one film. Pages that are not used take no memory.
 
     Args:
-        limits: The limits on a film, by which the room is as large as it has to be.
+        limits: The limits on a film, which set the size of the room.
         handle: The handle of memory that another process has made for the same limits. None makes new memory.
 
     Attributes:
@@ -43,7 +43,7 @@ class SharedMemory:
 
         Args:
             shape: Height and width.
-            place: Where they lie in the memory, in bytes.
+            place: The offset of the pixels in the memory, in bytes.
 
         Raises:
             ValueError: The memory ends before that.
@@ -58,7 +58,7 @@ class SharedMemory:
         return pixels
 
     def pixels(self, shape: tuple[int, ...], begin: int) -> tuple[np.ndarray, int] | None:
-        """Return room for pixels [H,W] float32, and where in the memory it lies; None for few of them, or too many.
+        """Return room for pixels [H,W] float32, and its offset in the memory, or None for too few or too many of them.
 
         Args:
             shape: Height and width.
@@ -80,9 +80,9 @@ class SharedMemory:
 
 
 def shared_memory(limits: Limits) -> SharedMemory | None:
-    """Return new memory for films within the limits, or None where films go through the socket alone.
+    """Return new memory for films within the limits, or None if films go through the socket alone.
 
-    That is so on other systems than Linux, and where a limit on files or the rules of a container forbid such memory.
+    Films do so on all systems but Linux, and if a limit on files or the rules of a container forbid such memory.
     """
     try:
         return SharedMemory(limits) if hasattr(os, "memfd_create") else None
@@ -91,10 +91,10 @@ def shared_memory(limits: Limits) -> SharedMemory | None:
 
 
 class SharedPixels:
-    """Makes room for the pixels of a film, in shared memory as far as there is any.
+    """Makes room for the pixels of a film, in shared memory if there is any.
 
     Args:
-        memory: The memory that the parent shares; None where the system has none.
+        memory: The memory that the parent shares; None if the system has none.
         count: A function that is called with the bytes of pixels that are shared, before they are used.
     """
 
@@ -114,7 +114,7 @@ class SharedPixels:
         return room[0]
 
     def place_of(self, pixels: np.ndarray) -> int | None:
-        """Return where in the shared memory an array lies that was made here, None for any other array."""
+        """Return the offset in the shared memory of an array that was made here, or None for any other array."""
         return next((place for room, place in self._rooms if room is pixels), None)
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""How large a film will be when it is decoded, by its header alone."""
+"""Tells from a film's header alone how large the film will be when it is decoded."""
 
 import io
 import logging
@@ -12,11 +12,12 @@ from .formats import PILLOW_FORMATS, is_dicom
 from .quiet import quiet_logs, quiet_warnings
 
 LARGE = 8_000_000
-"""Pixels from which a film is large. It takes ten bytes of memory for each pixel."""
+"""A film is large from this many pixels on. It takes ten bytes of memory for each pixel."""
 SIZE_BYTES = 256 * 2**10
-"""Most bytes of a DICOM header that are read for the size alone. A film with more counts as large."""
+"""At most this many bytes of a DICOM header are read for the size alone. A film with a longer header counts as large.
+"""
 PNG = b"\x89PNG\r\n\x1a\n"
-"""The first bytes of a PNG file."""
+"""A PNG file begins with these bytes."""
 log: logging.Logger = logging.getLogger(__name__)
 
 

@@ -1,4 +1,4 @@
-"""Pixels that are not square: read from a file's statements, and resampled to square ones before anything is found.
+"""Resamples pixels that a file says are not square to square ones, before anything is found.
 
 A film whose pixels are twice as high as wide is a knee pressed to half its height. Of 60 such films, 35 got another
 grade.
@@ -16,21 +16,21 @@ from PIL import Image
 from .film import Film, Limits
 
 X_RESOLUTION, Y_RESOLUTION = 282, 283
-"""Tags of EXIF and TIFF for the pixels of a unit of length across and down."""
+"""EXIF and TIFF give the pixels for a unit of length, across and down, in these tags."""
 SQUARE = 0.01
-"""Pixels whose sides differ by this proportion at most count as square: statements are rounded."""
+"""Pixels whose sides differ by at most this proportion count as square, since statements are rounded."""
 MOST_ASPECT = 5.0
-"""No machine or scanner makes longer pixels; fax machines have 2. A larger statement is a fault of the file."""
+"""No machine or scanner makes longer pixels. Fax machines have 2. A larger statement is a fault of the file."""
 NOT_SQUARE = "The film's pixels are not square ({aspect:.2f} times as high as wide); it was graded with square ones."
-"""The warning about a film that was resampled."""
+"""A film that was resampled gets this warning."""
 IMPOSSIBLE = "The film's file states pixels of an impossible shape; they are taken as square."
-"""The warning about a statement beyond MOST_ASPECT."""
+"""A film with a statement beyond MOST_ASPECT gets this warning."""
 CONTRADICTION = "The film's file gives its pixels two different shapes; the first one that is not square is taken."
-"""The warning about statements of which none can be preferred."""
+"""A film gets this warning if none of its statements can be preferred."""
 
 
 def aspect_of(height: float, width: float) -> float | None:
-    """Return the height of a pixel over its width, or None where the sides are not two positive numbers."""
+    """Return the height of a pixel over its width, or None if the sides are not two positive numbers."""
     if not (math.isfinite(height) and math.isfinite(width) and height > 0 and width > 0):
         return None
     return height / width
@@ -40,7 +40,7 @@ def stated_aspect(info: Mapping[Any, Any], exif: Mapping[int, Any]) -> float:
     """Return the height of a pixel over its width as a picture states it in its format's own way or in EXIF.
 
     Args:
-        info: What Pillow read of the file, with pixels across and down for each unit of length.
+        info: The fields that Pillow read from the file, with pixels across and down for each unit of length.
         exif: The tags of its EXIF.
     """
     aspects = []
@@ -54,7 +54,10 @@ def stated_aspect(info: Mapping[Any, Any], exif: Mapping[int, Any]) -> float:
 
 
 def first_not_square(aspects: Iterable[float]) -> float:
-    """Return the first statement that is not square, or 1: a square one may stand where nothing is known."""
+    """Return the first statement that is not square, or 1.
+
+    A square statement may stand in a file whose true shape is not known.
+    """
     return next((aspect for aspect in aspects if not is_square(aspect)), 1.0)
 
 
@@ -75,10 +78,10 @@ def agree(aspects: Iterable[float]) -> bool:
 
 
 def squared(film: Film, limits: Limits) -> Film:
-    """Return a film with square pixels: the same film where its pixels are square already.
+    """Return a film with square pixels, the same film if its pixels are square already.
 
-    The side with fewer pixels is stretched, so that no detail is lost. Where that would pass the limit on pixels, the
-    other side is shrunk instead as far as needed.
+    The side with fewer pixels is stretched, so that no detail is lost. If that would exceed the limit on pixels, the
+    other side is shrunk as far as needed.
     """
     if is_square(film.aspect) or not film.pixels.size:
         return film

@@ -1,6 +1,6 @@
-"""Which bits of its cells a DICOM film's values take: what the header says, weighed against the pixels (PS3.5 8.1.1).
+"""Finds which bits of its cells a DICOM film's values take, from the header and the pixels (PS3.5 8.1.1).
 
-A header may name too few bits, the wrong ones, or the wrong sign. Values then wrap: bright bone turns black in the
+A header may name too few bits, the wrong ones, or the wrong sign. Values then wrap, and bright bone turns black in the
 middle of its edge. Pixels show it, since neighbours differ little in any film.
 """
 
@@ -9,26 +9,29 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 SAMPLE_ROWS = 128
-"""Rows by which a film is judged."""
+"""A film is judged by this many rows."""
 LEAST_EVIDENCE = 0.0005
-"""Proportion of neighbours that have to differ between two readings before they are compared. A wrong reading of 73
-films changed 0.001 to 0.06 of them, but for films whose values do not reach the bit in question."""
+"""At least this proportion of neighbours must differ between two readings before the readings are compared. A wrong
+reading of 73 films changed 0.001 to 0.06 of them, but for films whose values do not reach the bit in question.
+"""
 BELONGS, CHANGES_SIGN = 0.6, 0.9
-"""Another reading is right where it brings more than this proportion of those neighbours nearer to each other: one of
-other bits, and one of another sign alone. In 72 real films and two synthetic ones a right reading left at most 0.09 to
-be improved (99th percentile), one of wrong bits at least 0.83 (1st percentile), and one of the wrong sign at least 0.97
-(2nd percentile). On a page of text a right reading leaves 0.8 to be improved by another sign."""
+"""Another reading is right if it brings more than this proportion of those neighbours nearer to each other. The first
+number is for a reading of other bits, the second for one of another sign alone. In 72 real films and two synthetic
+ones, a right reading left at most 0.09 to be improved (99th percentile), one of wrong bits at least 0.83 (1st
+percentile), and one of the wrong sign at least 0.97 (2nd percentile). On a page of text, a right reading leaves 0.8 to
+be improved by another sign.
+"""
 SPIKE = 2
 """Padding and shutters have more than this many times as many pixels as the gray next to theirs."""
 FEWEST_BITS = 6
 """A film has more than 64 grays, so its values take at least this many bits, whatever its header says."""
 CONTRADICTED = "The film's header gives its values other bits than they take; the grays follow the values themselves."
-"""The warning about a film whose header was not believed."""
+"""A film whose header was not believed gets this warning."""
 
 
 @dataclass(frozen=True)
 class Bits:
-    """Where the values lie in unsigned cells.
+    """Says where the values lie in unsigned cells.
 
     Attributes:
         stored: How many bits a value has.
@@ -49,7 +52,7 @@ class Bits:
 def possible_bits(said: Bits, width: int) -> Bits:
     """Return the bits that a header gives to cells of a width, or those that one of its two numbers allows.
 
-    Where neither number can be right, the values take the whole cell.
+    If neither number can be right, the values take the whole cell.
     """
     if FEWEST_BITS <= said.stored <= said.high + 1 <= width:
         return said
@@ -58,7 +61,7 @@ def possible_bits(said: Bits, width: int) -> Bits:
 
 
 def fitting_bits(cells: np.ndarray, said: Bits) -> Bits:
-    """Return the bits that make a film of unsigned cells [H,W]: those of the header unless others surely fit better.
+    """Return the bits that fit a film of unsigned cells [H,W]: the header's, unless others surely fit better.
 
     Other bits of a cell may hold an overlay, as older machines put it there. It makes neighbours differ more.
     """
@@ -86,7 +89,7 @@ def _levels(values: np.ndarray) -> int:
 
 
 def _plain(rows: np.ndarray) -> np.ndarray:
-    """Return where the cells of rows [N,W] are grays.
+    """Return which cells of rows [N,W] are grays.
 
     The highest and the lowest cell may be padding, a shutter or a marker, which lie far from any gray: where there are
     more than SPIKE times as many of them as of the next one.
@@ -102,7 +105,7 @@ def _plain(rows: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Steps:
-    """How far neighbours lie from each other in a reading of their bits, and how far all values spread."""
+    """Measures how far neighbours lie from each other in a reading of their bits, and how far all values spread."""
 
     sizes: np.ndarray
     spread: float
@@ -118,7 +121,7 @@ def _steps(rows: np.ndarray, plain: np.ndarray, bits: Bits) -> _Steps:
 def _fits_better(new: _Steps, old: _Steps, least: float) -> bool:
     """Tell whether more than a proportion of those steps that differ are smaller in a new reading than in an old one.
 
-    Each is measured by the spread of its own reading: one of few bits, in which values wrap, has small steps too.
+    The steps of each reading are measured by its own spread, since values that wrap into few bits have small steps too.
     """
     differ = new.sizes != old.sizes
     nearer = int(np.count_nonzero((new.sizes * old.spread < old.sizes * new.spread)[differ]))

@@ -1,4 +1,4 @@
-"""TIFF films: which page of a file is the film, and how its pixels are stored (TIFF 6.0, BigTIFF).
+"""Reads TIFF films: it finds which page of a file is the film, and how its pixels are stored (TIFF 6.0, BigTIFF).
 
 Pillow reads few kinds of TIFF rightly: it takes signed 8 bits for unsigned ones, wraps unsigned 32 bits, exchanges the
 bytes of compressed values in big endian, and does not know 64 bits, 16-bit floats, most packed values, and most
@@ -23,32 +23,35 @@ from .tiff_pieces import SAMPLES, pieces_of
 SUBFILE, OLD_SUBFILE, WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC = 254, 255, 256, 257, 258, 259, 262
 FILL_ORDER, ORIENTATION, SAMPLE_FORMAT, JPEG_TABLES = 266, 274, 339, 347
 TILE_WIDTH, TILE_LENGTH = 322, 323
-"""Numbers of the tags that are read."""
+"""The tags that are read have these numbers."""
 REDUCED_OR_MASK, OLD_REDUCED = 1 | 4, 2
-"""Bits of SUBFILE for a page that is a preview or a mask, and the value of OLD_SUBFILE for a preview."""
+"""SUBFILE has the first bits for a page that is a preview or a mask. OLD_SUBFILE has the second value for a preview."""
 WHITE_IS_ZERO, BLACK_IS_ZERO, YCBCR = 0, 1, 6
-"""Photometric interpretations: a gray film, of which the first one is a negative, and brightness with colour
-differences, which Pillow reads in JPEG alone."""
+"""These photometric interpretations are a gray film that is a negative, any other gray film, and brightness with colour
+differences, which Pillow reads in JPEG alone.
+"""
 UNSIGNED, SIGNED, FLOAT, UNDEFINED = 1, 2, 3, 4
-"""Sample formats that are read; the others are complex numbers."""
+"""These sample formats are read. The others are complex numbers."""
 UNCOMPRESSED, LERC, WEBP, LSB_FIRST = 1, 34887, 50001, 2
-"""Values of COMPRESSION, of which Pillow reads neither LERC nor everywhere WebP, and of FILL_ORDER."""
+"""The first three are values of COMPRESSION, of which Pillow does not read LERC, and reads WebP only in some builds.
+The last is a value of FILL_ORDER.
+"""
 NOT_READ = {
     **dict.fromkeys((50002, 52546), "JPEG XL"),
     **dict.fromkeys((22610, 34934), "JPEG XR"),
 }
-"""Values of COMPRESSION that are not read: no bound on what they ask of their decoders is known."""
+"""These values of COMPRESSION are not read, since no bound on what they ask of their decoders is known."""
 READ = {
     *(SUBFILE, OLD_SUBFILE, WIDTH, LENGTH, BITS, COMPRESSION, PHOTOMETRIC, FILL_ORDER, ORIENTATION),
     *(X_RESOLUTION, Y_RESOLUTION, SAMPLE_FORMAT, TILE_WIDTH, TILE_LENGTH, *STARTS, *LENGTHS, *PIECES),
 }
-"""Tags whose numbers are read."""
+"""The numbers of these tags are read."""
 PLACES = tuple(zip(STARTS, LENGTHS, strict=True))
-"""Tags of the offsets and of the byte counts of strips, and of tiles."""
+"""These tags give the offsets and the byte counts of strips, and of tiles."""
 COPIES = 4
-"""Most previews that are not marked."""
+"""A file has at most this many previews that are not marked."""
 Tags = dict[int, Sequence[float]]
-"""The numbers of a page's tags."""
+"""The numbers of a page stand here under its tags."""
 
 
 def is_tiff(content: bytes) -> bool:
@@ -90,7 +93,7 @@ def film_page(content: bytes, name: str) -> Header:
 def opened_page(image: Any, name: str) -> Header:
     """Return the header of a TIFF's page that Pillow has decoded already.
 
-    Raises UnsupportedFilm where Pillow does not read such values rightly.
+    Raises UnsupportedFilm if Pillow does not read such values rightly.
     """
     tags: Tags = {
         number: [float(one) for one in (value if isinstance(value, tuple) else (value,))]
@@ -164,7 +167,7 @@ def _pillow_reads(tags: Tags, bits: Sequence[float], formats: set[float], big_en
 
 
 def _quality(reader: TagReader, tags: Tags, index: int) -> float | None:
-    """Return what `compression` estimates of a page, None for one without loss."""
+    """Return what `compression` estimates for a page, or None if it lost nothing."""
     compression, given = _one(tags, COMPRESSION, UNCOMPRESSED), [pair for pair in PLACES if pair[0] in tags]
     if compression not in (*JPEG, *JPEG_2000, WEBP) or not given:
         return None

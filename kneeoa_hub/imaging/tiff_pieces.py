@@ -1,8 +1,8 @@
-"""TIFF pages whose strips or tiles are pictures by themselves: in JPEG 2000 or PNG, as scanners of slides write them,
-or in JPEG of more than 8 bits.
+"""Decodes TIFF pages whose strips or tiles are pictures by themselves.
 
-libtiff reads none of them. Each piece is decoded into an array of the size that the page gives it: a piece that claims
-another size is refused before it takes any memory.
+They are in JPEG 2000 or PNG, as scanners of slides write them, or in JPEG of more than 8 bits. libtiff reads none of
+them. Each piece is decoded into an array of the size that the page gives it. A piece that claims another size is
+refused before it takes any memory.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,17 +18,18 @@ from .dicom_colour import rgb_of_ybr
 WIDTH, LENGTH, BITS, COMPRESSION, SAMPLES, ROWS, PLANES = 256, 257, 258, 259, 277, 278, 284
 TILE_WIDTH, TILE_LENGTH, SAMPLE_FORMAT, JPEG_TABLES = 322, 323, 339, 347
 READ = (WIDTH, LENGTH, BITS, COMPRESSION, SAMPLES, ROWS, PLANES, TILE_WIDTH, TILE_LENGTH, SAMPLE_FORMAT, JPEG_TABLES)
-"""Numbers of the tags that are read, beside STARTS and LENGTHS."""
+"""The tags of these numbers are read, beside STARTS and LENGTHS."""
 IN_PLANES, SIGNED, WHOLE, YCBCR, JPEG = 2, 2, (1, 2, 4), 33003, 7
-"""Values of PLANES, of SAMPLE_FORMAT for signed and for any whole numbers, and of COMPRESSION for JPEG 2000 of
-brightness and colour differences, and for JPEG."""
+"""The first is a value of PLANES. SAMPLE_FORMAT has the next two for signed and for any whole numbers. COMPRESSION has
+the last two for JPEG 2000 of brightness and colour differences, and for JPEG.
+"""
 MOST_CHANNELS, MOST_BITS = 4, 16
-"""The largest values of SAMPLES and BITS that are read."""
+"""SAMPLES and BITS are read up to these values."""
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """The strips or tiles of a page.
+    """Holds the strips or tiles of a page.
 
     Attributes:
         compression: One of bounds.tiff.JPEG_2000, or PNG or JPEG.
@@ -57,7 +58,7 @@ class Pieces:
     def decode(self, content: bytes) -> np.ndarray:
         """Return the values of the page, [H,W] or [H,W,C].
 
-        Raises ValueError where a piece is missing or has another form. The decoders raise errors of their own too.
+        Raises ValueError if a piece is missing or has another form. The decoders raise errors of their own too.
         """
         decoded = _decoder(self.compression, self.tables)
         depth = 1 if self.planes else self.channels
@@ -87,9 +88,9 @@ class Pieces:
 
 
 def pieces_of(tags: Mapping[int, Sequence[float]]) -> Pieces | None:
-    """Return the pieces of a page by the numbers of its tags, None for one in another compression.
+    """Return the pieces of a page by the numbers of its tags, or None for a page in another compression.
 
-    Raises KeyError where a tag is missing, and ValueError for more channels or bits than a piece can hold.
+    Raises KeyError if a tag is missing, and ValueError for more channels or bits than a piece can hold.
     """
     compression = _first(tags, COMPRESSION, 1)
     deep_jpeg = compression == JPEG and max(tags.get(BITS, [1])) > 8

@@ -18,18 +18,17 @@ if TYPE_CHECKING:
     from filelock import FileLock
 
 FORMS = {".csv": "csv", ".jsonl": "json"}
-"""The form of a file by the ending of its name."""
+"""The ending of a file's name sets its form."""
 JSON_BEGINS = '{"film": '
-"""How each line of JSON begins."""
+"""Each line of JSON begins so."""
 NAMES = "surrogateescape"
-"""The error handler with which a name that is not UTF-8 is written byte by byte."""
+"""This error handler writes a name that is not UTF-8 byte by byte."""
 
 
 class AnswerFile:
-    """A CSV or JSON lines file: a new one, or one that an interrupted run has left.
+    """Writes a CSV or JSON lines file, a new one or one that an interrupted run has left.
 
-    The last film of an interrupted run is graded again, since its lines may be incomplete, and so is each film that
-    failed.
+    The last film of an interrupted run is graded again, since its lines may be incomplete. So is each film that failed.
 
     Attributes:
         path: The file.
@@ -105,14 +104,14 @@ class AnswerFile:
 
 
 def _check_cut_off(content: bytes, form: str) -> None:
-    """Raise ValueError for a file without a whole line that is not the beginning of an answer file."""
+    """Raise ValueError for a file that has no whole line and is not the beginning of an answer file."""
     begins = (csv_line(CSV_COLUMNS) if form == "csv" else JSON_BEGINS).encode()
     if not content.startswith(begins) and not begins.startswith(content):
         raise ValueError("no line of answers")
 
 
 def _only_writer(path: Path) -> "FileLock | None":
-    """Return the lock of an answer file, None where nothing can be locked.
+    """Return the lock of an answer file, or None if nothing can be locked.
 
     Raises SettingsError when another process writes to it, since each would take the other's answers out, and OSError
     where nothing can be written.
@@ -133,12 +132,12 @@ def _only_writer(path: Path) -> "FileLock | None":
 
 @dataclass(frozen=True)
 class _Record:
-    """One line of an answer file.
+    """Holds one line of an answer file.
 
     Attributes:
         film: The film.
-        revision: The revision of the model, "" where the film failed.
-        level: The coverage level of its prediction sets, or None where it has none.
+        revision: The revision of the model, "" if the film failed.
+        level: The coverage level of its prediction sets, or None if it has none.
         text: The line.
     """
 

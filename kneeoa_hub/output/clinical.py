@@ -1,4 +1,4 @@
-"""An answer as a clinical system takes it: whose it is, and when it was made. FHIR and HL7 v2 are written from it."""
+"""Holds a report as FHIR and HL7 v2 need it: with whose it is, and when it was made."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from ..report import FilmReport, KneeGrade
 from ..study import StudyReport
 
 WRITINGS = "AIP"
-"""The writings of a name, in the order of DICOM."""
+"""A name has these writings, in the order of DICOM."""
 PARTS = 5
-"""The parts of a name: family, given, middle, prefix, suffix."""
+"""A name has these parts: family, given, middle, prefix, suffix."""
 
 
 @dataclass(frozen=True)
 class ClinicalAnswer:
-    """An answer and whose it is.
+    """Holds a report, and whose it is.
 
     Attributes:
         identity: Patient and study by the header of the film.
@@ -51,7 +51,7 @@ class ClinicalAnswer:
 
     @classmethod
     def of(cls, film: bytes, report: FilmReport, now: datetime | None = None) -> "ClinicalAnswer":
-        """Return the answer.
+        """Read whose report it is from the film, and return both.
 
         Args:
             film: The DICOM file that was graded; of a study one of its files.
@@ -69,7 +69,7 @@ class ClinicalAnswer:
 
 @dataclass(frozen=True)
 class PersonName:
-    """A patient's name in one writing.
+    """Holds a patient's name in one writing.
 
     Attributes:
         writing: "A" for alphabetic, "I" for ideographic, "P" for phonetic, as in HL7 v2.
@@ -96,7 +96,7 @@ def names_of(identity: FilmIdentity) -> Iterator[PersonName]:
 
 
 def figures(knee: KneeGrade) -> Iterator[tuple[str, str, float]]:
-    """Yield code, meaning and value of each figure of a knee. The codes are our own: no standard has them."""
+    """Yield code, meaning and value of each figure of a knee. The codes are our own, since no standard has them."""
     for grade in GRADES:
         yield f"P-KL{grade.value}", f"Probability of grade {grade.value}", knee.probabilities[grade.value]
     yield "P-OA", "Probability of grade 2 or more", knee.oa_probability

@@ -1,4 +1,4 @@
-"""Makes DICOM objects of an answer for an archive: a structured report and a secondary capture (extra `dicom`).
+"""Makes DICOM objects of a report for an archive: a structured report and a secondary capture (extra `dicom`).
 
 They take over patient and study from the graded film, as objects of the same study must. No other output of this
 package holds these, nor does a warning or a log, in which pydicom and highdicom would repeat them. The report follows
@@ -26,14 +26,14 @@ from .source_header import ASSUMED_ORIENTATION, UIDS, odd_element, taken_over
 
 SCHEME = "99KNEEOA"
 REPORT_SERIES, CAPTURE_SERIES = 9901, 9902
-"""Series numbers that a study hardly uses."""
+"""A study hardly uses these series numbers."""
 ABOUT = (
     *("PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber"),
     *("StudyID", "StudyDate", "StudyTime", "ReferringPhysicianName"),
 )
-"""The elements of the first film's header that an object takes over."""
+"""An object takes over these elements of the first film's header."""
 SIDES = {"left": ("7771000", "Left"), "right": ("24028007", "Right")}
-"""The codes of the sides in SNOMED CT."""
+"""SNOMED CT has these codes for the sides."""
 
 
 @quiet_logs()
@@ -170,7 +170,7 @@ def _measurements(highdicom: Any, report: FilmReport, headers: Sequence[Any]) ->
 
 
 def _named_films(headers: Sequence[Any]) -> list[str]:
-    """Return a line for each of several films, by which a reader finds the film that the findings number."""
+    """Return a line for each of several films, by which a reader finds the film that a number in the findings means."""
     if len(headers) == 1:
         return []
     lines = ["", "FILMS"]
@@ -243,9 +243,9 @@ def _not_graded(report: FilmReport) -> Any:
 
 
 def _common(highdicom: Any, report: FilmReport, series: int, headers: Sequence[Any], edition: str) -> dict[str, Any]:
-    """Return the arguments that both kinds of objects have: their numbers, and what made them.
+    """Return the arguments of both kinds of objects: their numbers, and the device that made them.
 
-    Each of the texts has room for 64 characters. The UIDs are new ones where a film has no UID to derive them from.
+    Each of the texts has room for 64 characters. The UIDs are new if a film has no UID to derive them from.
     """
     films = sorted(str(one.get("SOPInstanceUID", "")) for one in headers)
     said = [report.findings(), *(str(headers[0].get(name, "")) for name in ABOUT), edition]
@@ -286,7 +286,7 @@ def _spelt(made: Any, header: Any) -> Any:
 
 
 def _uid(highdicom: Any, *parts: str) -> str:
-    """Return a UID that depends on the parts alone: a device is the same in each report (2.25, PS3.5 B.2)."""
+    """Return a UID that depends on the parts alone, so a device is the same in each report (2.25, PS3.5 B.2)."""
     return highdicom.UID(
         f"2.25.{int.from_bytes(hashlib.sha256('/'.join(parts).encode('utf-8', 'replace')).digest()[:15], 'big')}"
     )

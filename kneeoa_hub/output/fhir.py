@@ -1,7 +1,7 @@
-"""Makes a FHIR R4 bundle of an answer: DiagnosticReport, an Observation for each knee, ImagingStudy, Device, Patient.
+"""Makes a FHIR R4 bundle of a report: DiagnosticReport, an Observation for each knee, ImagingStudy, Device, Patient.
 
-Codes are those of LOINC, SNOMED CT, UCUM and DICOM where one exists; others are in our own system. The bundle takes
-over patient and study from the film's header, and its identifiers follow from patient, study, film and model.
+Codes are those of LOINC, SNOMED CT, UCUM and DICOM if one exists; others are in our own system. The bundle takes over
+patient and study from the film's header, and its identifiers follow from patient, study, film and model.
 """
 
 import json
@@ -22,9 +22,9 @@ DICOM_UIDS = "urn:dicom:uid"
 GENDERS = {"F": "female", "M": "male", "O": "other"}
 WRITING = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation"
 WRITINGS = {"I": "IDE", "P": "SYL"}
-"""Codes of the writings of a name that are not alphabetic, in the extension WRITING."""
+"""The extension WRITING has these codes for the writings of a name that are not alphabetic."""
 PRELIMINARY = "preliminary"
-"""The status of what no person has verified."""
+"""A report that no person has verified has this status."""
 Resource = dict[str, Any]
 
 
@@ -63,9 +63,9 @@ def to_json(bundle: Resource) -> bytes:
 
 
 class _Links:
-    """Gives each resource an identifier that follows from what it is about, and refers to it.
+    """Gives each resource an identifier that follows from its content, and refers to it.
 
-    Patient, study and device have the same one in each bundle, and the report and its observations have their own.
+    Patient, study and device have the same identifier in each bundle. The report and its observations have their own.
     """
 
     def __init__(self, answer: ClinicalAnswer):

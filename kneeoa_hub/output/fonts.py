@@ -1,4 +1,4 @@
-"""Text of a PDF in any script: in the PDF's own font, or in fonts of this machine where that lacks a letter.
+"""Writes text of any script into a PDF, in the PDF's own font or in fonts of this machine.
 
 Names of films may be in Greek, Cyrillic, Arabic or Chinese. The package has no font for them, since one for Chinese and
 Japanese alone is as large as the weights.
@@ -15,28 +15,29 @@ from pathlib import Path
 from typing import Any
 
 OWN = "Helvetica"
-"""The font that every reader of PDF has. It holds the letters of Latin-1."""
+"""Every reader of PDF has this font, which holds the letters of Latin-1."""
 PLAIN = str.maketrans({"–": "-", "—": "-", "‘": "'", "’": "'", "“": '"', "”": '"', "…": "..."})
-"""Punctuation that Latin-1 lacks, in signs that it has."""
+"""Latin-1 lacks this punctuation. Each sign becomes one that Latin-1 has."""
 SUFFIXES = (".ttf", ".otf", ".ttc")
 OTHER_STYLES = (
     *("bold", "italic", "oblique", "light", "thin", "black", "heavy"),
     *("mono", "condensed", "narrow", "emoji", "math", "display", "lastresort"),
 )
-"""Parts of the names of fonts that are not taken: every script has an upright one of ordinary weight, and Last Resort
-has a box for each letter."""
+"""Fonts with these parts in their names are not used. Every script has an upright font of ordinary weight, and Last
+Resort has a box for each letter.
+"""
 PREFERRED = ("dejavusans", "notosans-regular", "arial", "liberationsans-regular", "segoeui")
-"""Names of the fonts that are tried first. They have most alphabets, and look like the PDF's own font."""
+"""Fonts with these names are tried first. They have most alphabets, and look like the PDF's own font."""
 RESTRICTED = 0x0002
-"""Bit of a font's licence (OpenType OS/2, fsType) that forbids to embed it."""
+"""This bit of a font's licence (OpenType OS/2, fsType) forbids embedding."""
 NO_FONT = (
     "Signs such as <U+819D> stand for letters that cannot be printed; install a font for their script, or write"
     " the report as .html."
 )
-"""The line below the first text with such signs."""
+"""This line stands below the first text with signs that no font has."""
 
 TURNING = frozenset(map(chr, (*range(0x202A, 0x202F), *range(0x2066, 0x206A))))
-"""Invisible letters that turn the order of what follows. A name could hide its true letters with them."""
+"""These invisible letters turn the order of what follows. A name could hide its true letters with them."""
 
 
 class TextWriter:
@@ -139,7 +140,7 @@ def font_folders() -> Iterator[Path]:
 
 @cache
 def _letters(font: Path) -> frozenset[int]:
-    """Return the code points of a font; none where it cannot be read, or must not be embedded."""
+    """Return the code points of a font, or none if it cannot be read or must not be embedded."""
     from fontTools.ttLib import TTFont
 
     with suppress(Exception), TTFont(font, fontNumber=0, lazy=True) as opened:  # fontTools raises many kinds

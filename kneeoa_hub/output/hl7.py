@@ -1,4 +1,4 @@
-"""Makes an HL7 v2.5.1 message of an answer, ORU^R01, for sites whose systems know no FHIR."""
+"""Makes an HL7 v2.5.1 message of a report, ORU^R01, for sites whose systems cannot read FHIR."""
 
 import hashlib
 import unicodedata
@@ -12,12 +12,12 @@ from .clinical import ClinicalAnswer, PersonName, figures, names_of
 from .dicom import SCHEME, SIDES
 
 ESCAPES = {"\\": "\\E\\", "|": "\\F\\", "^": "\\S\\", "&": "\\T\\", "~": "\\R\\"}
-"""How the characters that divide a message are written within a value (HL7 v2.5.1, 2.7)."""
+"""The characters that divide a message are written so within a value (HL7 v2.5.1, 2.7)."""
 NO_TEXT = ("Cc", "Cs", "Zl", "Zp")
-"""Categories of Unicode that are left out: controls, halves of characters, and ends of lines and paragraphs."""
+"""These categories of Unicode are left out: controls, halves of characters, and ends of lines and paragraphs."""
 PRELIMINARY = "P"
 TIME = "%Y%m%d%H%M%S%z"
-"""A time with its offset from UTC, such as 20240301120000+0000 (HL7 v2.5.1, 2.A.22)."""
+"""A time is written with its offset from UTC, such as 20240301120000+0000 (HL7 v2.5.1, 2.A.22)."""
 
 
 def hl7_message(film: bytes, report: FilmReport, now: datetime | None = None) -> str:
@@ -44,7 +44,7 @@ def hl7_message(film: bytes, report: FilmReport, now: datetime | None = None) ->
 
 
 def _patient(identity: FilmIdentity) -> list[str]:
-    """Return PID, with the name in each of its writings. The writing is its eighth part where it is not alphabetic."""
+    """Return PID, with the name in each of its writings. The eighth part names a writing that is not alphabetic."""
     name = "~".join(_name(one) for one in names_of(identity))
     number = "^".join((_text(identity.patient_id), "", "", _text(identity.issuer))).rstrip("^")
     birth = identity.born.replace("-", "")
@@ -52,7 +52,7 @@ def _patient(identity: FilmIdentity) -> list[str]:
 
 
 def _name(name: PersonName) -> str:
-    """Return a name. Its parts lie in another order than in DICOM: suffix before prefix."""
+    """Return a name. Its parts stand in another order than in DICOM, with the suffix before the prefix."""
     writing = "" if name.writing == "A" else name.writing
     parts = (name.family, name.given, name.middle, name.suffix, name.prefix, "", "", writing)
     return "^".join(map(_text, parts)).rstrip("^")
@@ -67,7 +67,7 @@ def _order(identity: FilmIdentity, made: str) -> list[str]:
 
 
 def _results(report: FilmReport, identity: FilmIdentity) -> Iterator[list[str]]:
-    """Yield the OBX segments up to the units: the study, then each knee, then the findings as text."""
+    """Yield the OBX segments up to the units, for the study, then for each knee, then for the findings as text."""
     results = [("ST", "110180^Study Instance UID^DCM", "", _text(identity.study), "")]
     for number, knee in enumerate(report.knees, 1):
         results += [(kind, code, str(number), value, unit) for kind, code, value, unit in _knee(knee)]

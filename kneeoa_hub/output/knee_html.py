@@ -14,9 +14,9 @@ from ..report import percent
 from .knee_view import Bar, FilmView, KneeView
 
 STYLE: str = files("kneeoa_hub.output").joinpath("knee.css").read_text("utf-8")
-"""The style sheet of this markup, with its light palette."""
+"""This style sheet of the markup has a light palette."""
 GRADE_COLOURS: tuple[str, ...] = tuple(re.findall(r"--g[0-4]: (#[0-9a-f]{6})", STYLE))
-"""The colours of the five grades in that palette, for outputs that are not HTML."""
+"""The five grades have these colours in that palette, for outputs that are not HTML."""
 
 _KNEE = Template("""<section class="knee" aria-label="$name">
 <div>
@@ -59,7 +59,7 @@ _ROW = Template("""<tr>$film<td>$side</td><td>$badge <span class="word">$label</
 
 
 class Html(str):
-    """Markup that is safe to put into a page. Jinja and `fill` take it as it is and escape any other text."""
+    """Marks a text as safe to put into a page. Jinja and `fill` take it as it is and escape any other text."""
 
     __slots__ = ()
 
@@ -107,7 +107,7 @@ def knee_html(knee: KneeView) -> Html:
 
 
 def problem_html(film: FilmView) -> Html:
-    """Return why a film has no grades, or was graded in spite of a refusal; nothing for other films."""
+    """Return why a film has no grades, or was graded in spite of a refusal. Any other film gives nothing."""
     if film.failure:
         return fill(_MESSAGE, kind="error", title="This film could not be graded", text=film.failure)
     if film.refusal:
@@ -116,18 +116,21 @@ def problem_html(film: FilmView) -> Html:
 
 
 def warnings_html(film: FilmView) -> Html:
-    """Return the film's warnings as a list; nothing where there are none."""
+    """Return the film's warnings as a list, or nothing if it has none."""
     items = join(fill(_ITEM, text=warning) for warning in film.warnings)
     return fill(_WARNINGS, items=items) if items else Html()
 
 
 def films_table(films: Sequence[tuple[str, FilmView]]) -> Html:
-    """Return a table with a row for each knee. films: the anchor of each film on the page, and the film."""
+    """Return a table with a row for each knee.
+
+    `films` are pairs of the anchor of a film on the page, and the film.
+    """
     return fill(_TABLE, films=join(fill(_ROWS, rows=_rows(anchor, film)) for anchor, film in films))
 
 
 def _likeliest(knee: KneeView) -> Html:
-    """Return the mark of a knee for which another grade than the reported one is the likeliest."""
+    """Return the mark of a knee whose likeliest grade is not the reported one."""
     if not knee.note:
         return Html()
     return fill(_LIKELIEST, value=knee.likeliest.value, label=knee.likeliest.label)

@@ -1,4 +1,4 @@
-"""The words that pages and printed reports show for a film and its knees, as values.
+"""Words a film and its knees for pages and printed reports, as values.
 
 Flask's pages, the Space and the printable report all show a `FilmView`, so that a knee reads the same in each of them.
 `knee_html` renders the views for the web; the PDF draws them.
@@ -16,13 +16,13 @@ NOT_KNOWN = "Not known"
 
 @dataclass(frozen=True)
 class Bar:
-    """The probability of one grade.
+    """Describes the probability of one grade.
 
     Attributes:
         grade: The grade.
         probability: Its probability, 0..1.
-        reported: The grade is the reported one.
-        in_set: The grade belongs to the prediction set.
+        reported: Whether the grade is the reported one.
+        in_set: Whether the grade belongs to the prediction set.
     """
 
     grade: Grade
@@ -33,18 +33,18 @@ class Bar:
 
 @dataclass(frozen=True)
 class KneeView:
-    """The words for one knee.
+    """Holds the words for one knee.
 
     Attributes:
         name: The knee by its side or its place in the picture, such as "Right knee".
         side: "Left", "Right" or NOT_KNOWN.
         grade: The reported grade with its label and criterion.
         likeliest: The grade with the highest probability.
-        note: A sentence that names the likeliest grade where another one is reported, otherwise "".
+        note: A sentence that names the likeliest grade if another one is reported, otherwise "".
         osteoarthritis: "Likely", "Not likely" or "Borderline".
         oa_probability: The probability of KL 2 or more, such as "82%".
         grade_set: The prediction set, such as "1 to 3".
-        level: Its coverage level, such as "90%", or "" where it is not known.
+        level: Its coverage level, such as "90%", or "" if it is not known.
         severity: The mean grade with one decimal.
         bars: The five probabilities, by grade.
         sentences: The same facts as sentences, for paper.
@@ -108,13 +108,13 @@ class KneeView:
 
     @property
     def side_known(self) -> bool:
-        """The film, or its place beside another knee, tells the side."""
+        """Whether the film, or the knee's place beside another one, tells the side."""
         return self.side != NOT_KNOWN
 
 
 @dataclass(frozen=True)
 class FilmView:
-    """The words for one film.
+    """Holds the words for one film.
 
     Attributes:
         title: The film's name as the reader knows it.
@@ -147,7 +147,7 @@ class FilmView:
 
     @property
     def refusal_title(self) -> str:
-        """What a refusal meant for this film."""
+        """The heading that says what a refusal meant for this film."""
         return "Refused, but graded by force" if self.knees else "Not graded"
 
 

@@ -1,4 +1,4 @@
-"""What reports show of themselves in a notebook, and answers as a pandas table.
+"""Shows reports in a notebook, and makes pandas tables of them.
 
 The names are resolved by the package when a report first needs them, see `kneeoa_hub.__init__`.
 """
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     import pandas
 
 PICTURE_SIDE = 640
-"""The longest side of the overlay in a notebook in pixels; a larger film is shrunk."""
+"""The longest side of the overlay in a notebook has this many pixels. A larger film is shrunk."""
 KNEE_SIDE = 256
-"""The longest side of a knee's heatmap in pixels."""
+"""The longest side of a knee's heatmap has this many pixels."""
 WHOLE = ("knee", "grade", "likeliest", "left", "top", "right", "bottom")
-"""Columns of whole numbers, which are missing for a film without knees."""
+"""These columns hold whole numbers, which are missing for a film without knees."""
 TEXT = ("film", "side", "label", "refused", "error", "model", "revision", "warnings")
 REAL = ("severity", "oa_probability", "p0", "p1", "p2", "p3", "p4", "level", "quality")
 OWN_STYLE = """
@@ -36,7 +36,7 @@ img { max-width: 100%; height: auto; }
 table, tr, th, td { color: inherit; background: none !important; }
 """
 STYLE = f".kneeoa {{ {markup.STYLE.replace(':root', '&')} {OWN_STYLE} }}"
-"""The style of a knee, for what lies within a report alone and not for the rest of the notebook."""
+"""The style of a knee applies only within a report, not to the rest of the notebook."""
 _BOX = Template('<div class="kneeoa"><style>$style</style>$content</div>')
 _REPORT = Template("""$problem$picture$knees$warnings<p><small>$model $disclaimer</small></p>""")
 _PICTURE = Template(
@@ -80,7 +80,7 @@ def report_html(report: FilmReport) -> markup.Html:
 
 
 def report_png(report: FilmReport) -> bytes:
-    """Return the overlay, PICTURE_SIDE at most, as PNG."""
+    """Return the overlay as PNG, with at most PICTURE_SIDE pixels a side."""
     picture = report.overlay()
     picture.thumbnail((PICTURE_SIDE, PICTURE_SIDE), Image.Resampling.LANCZOS)
     return _png(picture)

@@ -1,4 +1,4 @@
-"""A report to print or pass on: films with their grades as one HTML file or one PDF (extra `report`)."""
+"""Makes a report to print or pass on: films with their grades as one HTML file or one PDF (extra `report`)."""
 
 import base64
 import io
@@ -21,7 +21,7 @@ from .knee_view import Bar, FilmView, KneeView
 
 FORMS = (".html", ".pdf")
 PICTURE_SIDE = 900
-"""The longest side of a picture in pixels; a larger film is shrunk."""
+"""The longest side of a picture has this many pixels. A larger film is shrunk."""
 FILM, EVIDENCE = "The film with stretched contrast.", "The evidence for the grade, strongest where it is yellow."
 HEADING = "Knee osteoarthritis: Kellgren-Lawrence grades"
 SCALE = tuple(f"{grade.value} {grade.label}: {grade.criterion}" for grade in GRADES)
@@ -58,7 +58,7 @@ _LINE = Template("$text<br>")
 
 @dataclass(frozen=True, eq=False)
 class _Film:
-    """What a document keeps of a film: its number from 1, words, study, and pictures as PNG files with captions."""
+    """Holds what a document keeps of a film: number from 1, words, study, and pictures as PNG files with captions."""
 
     number: int
     view: FilmView
@@ -67,9 +67,10 @@ class _Film:
 
 
 class Document:
-    """A report that takes films one by one and keeps only what it shows of them.
+    """Collects films one by one, and keeps only what it shows of them.
 
-    Of several films it begins with a table of all, and lists the films that could not be read there alone.
+    With several films, the document begins with a table of all of them, and only lists the films that could not be
+    read.
     """
 
     def __init__(self, made_on: date | None = None) -> None:
@@ -81,7 +82,7 @@ class Document:
 
         Args:
             title: The film's name as the reader knows it.
-            answer: Its report, or the reason why there is none.
+            answer: The film's report, or the error that says why there is none.
             study: A line about its study, see `study_line`, or "".
         """
         pictures = () if isinstance(answer, KneeOAError) else tuple(_pictures(answer))
@@ -97,7 +98,7 @@ class Document:
 
     @property
     def _shown(self) -> list[_Film]:
-        """The films with a section of their own: all but those that could not be read among others."""
+        """The films with a section of their own: all except those of several that could not be read."""
         return [film for film in self._films if len(self._films) == 1 or not film.view.failure]
 
     @property
@@ -117,7 +118,7 @@ def new_document(path: Path) -> Document:
 
 
 def study_line(film: bytes) -> str:
-    """Return the date and the accession number in a film's header as one line; "" where it names neither."""
+    """Return the date and the accession number in a film's header as one line, or "" if it names neither."""
     from ..imaging.identity import read_identity
 
     try:
@@ -131,7 +132,7 @@ def study_line(film: bytes) -> str:
 
 
 class HtmlDocument(Document):
-    """One HTML page that holds everything and needs no network."""
+    """Makes one HTML page that holds everything and needs no network."""
 
     def content(self) -> bytes:
         """Return the page as UTF-8."""
@@ -171,7 +172,7 @@ class HtmlDocument(Document):
 
 
 class PdfDocument(Document):
-    """A PDF on A4 with one page or more for every film."""
+    """Makes a PDF on A4 with one page or more for every film."""
 
     def __init__(self, made_on: date | None = None) -> None:
         super().__init__(made_on)
@@ -186,6 +187,8 @@ class PdfDocument(Document):
         made = self._made
 
         class Pages(FPDF):
+            """Numbers the pages of the document."""
+
             def footer(self) -> None:
                 self.set_y(-11)
                 self.set_font("Helvetica", "", 8)

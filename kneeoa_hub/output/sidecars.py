@@ -18,6 +18,7 @@ from ..imaging.formats import CAPTURE, FILM_SUFFIXES, OVERLAY, REPORT, is_dicom
 from ..report import Answer, FilmReport
 
 Passing = Iterable[tuple[str, Answer]]
+"""The films pass with their reports or errors."""
 
 
 def check_places(*, folders: Mapping[str, Path | None], report: Path | None) -> None:
@@ -72,7 +73,7 @@ def with_overlays(answers: Passing, folder: Path, within: Mapping[str, str]) -> 
 
 @dataclass(frozen=True)
 class _Kind:
-    """One kind of object: the option that asks for it, its folder, the end of its name, and what makes it."""
+    """Describes one kind of object: the option that asks for it, its folder, the end of its name, and its maker."""
 
     option: str
     folder: Path
@@ -82,9 +83,9 @@ class _Kind:
 
 
 class DicomObjects:
-    """Write what a hospital's systems take, into folders.
+    """Writes what a hospital's systems take, into folders.
 
-    Of a DICOM film these are FILM.sr.dcm and, where a knee was graded, FILM.sc.dcm; FILM.fhir.json; FILM.hl7.
+    A DICOM film has FILM.sr.dcm, FILM.fhir.json and FILM.hl7 and, if a knee was graded, FILM.sc.dcm.
 
     Args:
         dicom: The folder of the DICOM objects, or None.
@@ -200,7 +201,10 @@ def with_report(answers: Passing, path: Path, shown: Mapping[str, str]) -> Itera
 
 
 def _head(film: str) -> bytes:
-    """Return the file of a film where it is DICOM, otherwise b"": also where it cannot be read a second time."""
+    """Return the file of a film if it is DICOM.
+
+    Other files, and files that cannot be read a second time, give b"".
+    """
     try:
         if not Path(film).is_file():  # a pipe is read once
             return b""
@@ -219,7 +223,7 @@ class _Places:
         self._taken: set[str] = set()
 
     def of(self, film: str) -> str:
-        """Return the place without a suffix, with a number where an earlier film has the same one."""
+        """Return the place without a suffix, with a number if an earlier film has the same place."""
         path = Path(self._within.get(film, Path(film).name))
         if path.suffix.lower() in FILM_SUFFIXES:  # the last number of a UID is not a suffix
             path = path.with_suffix("")
@@ -229,14 +233,14 @@ class _Places:
 
 
 def _made_place(folder: Path, place: str, suffix: str) -> Path:
-    """Return the path of a file, whose folder is there afterwards."""
+    """Return the path of a file whose folder exists afterwards."""
     path = folder / f"{place}.{suffix}"
     path.parent.mkdir(parents=True, exist_ok=True)
     return path
 
 
 def _try_folder(folder: Path) -> None:
-    """Make the folder, and a file in it that goes at once."""
+    """Make the folder, and write a file in it that is deleted at once."""
     folder.mkdir(parents=True, exist_ok=True)
     tempfile.TemporaryFile(dir=folder).close()
 

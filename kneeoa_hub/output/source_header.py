@@ -1,4 +1,4 @@
-"""What a DICOM object takes over from the header of its film: the elements that the standard allows."""
+"""Takes over from the header of a film what the standard allows in a DICOM object."""
 
 import re
 from typing import Any
@@ -10,8 +10,9 @@ from ..imaging.identity import reading_header
 
 UIDS = ("StudyInstanceUID", "SeriesInstanceUID", "SOPClassUID", "SOPInstanceUID")
 AS_THEY_ARE = (*UIDS, "PatientID", "AccessionNumber")
-"""Archives group objects by these elements, so a value is taken over even where the standard forbids its length or its
-characters."""
+"""Archives group objects by these elements, so a value is taken over even if the standard forbids its length or its
+characters.
+"""
 MAY_BE_EMPTY = (
     *(
         "PatientID",
@@ -26,11 +27,13 @@ MAY_BE_EMPTY = (
     ),
     "PatientOrientation",
 )
-"""Elements of type 2 or 2C. An object has them all; they are empty where the film has no value, or a malformed one."""
+"""These elements are of type 2 or 2C. An object has them all. An element is empty if the film has no value, or a
+malformed one.
+"""
 VALUES = {"PatientSex": "[MFO]", "PatientOrientation": "[LRAPHF]{1,3}"}
-"""The values that an element may have, where its value representation alone allows others."""
+"""An element may have only these values, although its value representation alone allows others."""
 ASSUMED_ORIENTATION = ("L", "F")
-"""The orientation where the header says nothing: a frontal film of a standing patient, seen from the front."""
+"""A header without an orientation gets this one: a frontal film of a standing patient, seen from the front."""
 UTF_8 = "ISO_IR 192"
 
 
@@ -86,7 +89,7 @@ def taken_over(film: bytes, *needed: str) -> Any:
 
 
 def _sound(element: Any) -> bool:
-    """Return whether the standard allows an element: its kind, the number of values, each value, and those within."""
+    """Return whether the standard allows an element, its number of values, each value, and nested elements."""
     from pydicom.config import RAISE
     from pydicom.datadict import dictionary_VM, dictionary_VR
     from pydicom.valuerep import DA, DT, STR_VR, TM, validate_value
@@ -111,5 +114,5 @@ def _sound(element: Any) -> bool:
 
 
 def odd_element(name: str) -> UnsupportedFilm:
-    """Return the error for a malformed element. It has no value, which may be a patient's."""
+    """Return the error for a malformed element. It leaves out the value, which may identify a patient."""
     return UnsupportedFilm(f"{name} in the film's DICOM header is empty or malformed; export the film again.")

@@ -17,11 +17,11 @@ CSV_COLUMNS: tuple[str, ...] = (
     *("warnings", "likeliest", "left", "top", "right", "bottom", "quality"),  # new ones go to the end: programs read it
 )
 BETWEEN_WARNINGS = " | "
-"""What stands between two warnings in one cell."""
+"""This stands between two warnings in one cell."""
 ABOUT = re.compile(r"(?:Film (\d+): )?(.+?): ")
-"""Start of a warning about one knee: in a study its film, and the name of the knee."""
+"""A warning about one knee begins so: in a study with its film, then with the name of the knee."""
 NAME_WIDTHS = (28, 48)
-"""Fewest and most characters of a film's name in the table."""
+"""The name of a film takes at least and at most these numbers of characters in the table."""
 
 
 def csv_line(row: Sequence[Any]) -> str:
@@ -70,7 +70,7 @@ def write_csv(answers: Iterable[tuple[str, Answer]], out: TextIO, header: bool =
 def rows(film: str, answer: Answer) -> Iterator[dict[str, Any]]:
     """Yield a row for each knee of a film, or one row for a film without knees, by the names of CSV_COLUMNS.
 
-    A value that a row lacks is not known. The row of a knee has the warnings about the film and about that knee.
+    A row lacks the values that are not known. The row of a knee has the warnings about the film and about that knee.
     """
     if isinstance(answer, KneeOAError):
         yield {"film": film, "error": answer.message}
@@ -112,8 +112,8 @@ def write_table(answers: Iterable[tuple[str, Answer]], out: TextIO, longest: int
 
     Args:
         answers: The name of each film, and its answer.
-        out: Where to write.
-        longest: Characters of the longest name, where it is known. A name that is too long loses its middle.
+        out: The stream to write to.
+        longest: Characters of the longest name, if it is known. A name that is too long loses its middle.
     """
     fewest, most = NAME_WIDTHS
     width = min(max(fewest, longest), most)
@@ -154,7 +154,7 @@ def _table_row(knee: KneeGrade) -> str:
 
 
 def _probability(probability: float) -> str:
-    """Return a probability in four characters; one that is not 0 or 1 does not become it, as in `percent`."""
+    """Return a probability in four characters. Only 0 and 1 themselves read as 0 and 1, as in `percent`."""
     if 0 < probability < 0.005:
         return "<.01"
     return ">.99" if 0.995 <= probability < 1 else f"{probability:.2f}"

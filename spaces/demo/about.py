@@ -20,7 +20,7 @@ from .pictures import film_address, picture_address
 from .samples import scale_films
 
 SEARCH = Path("docs/evidence/search")
-"""The folder of the search's record, in a checkout and in a Space."""
+"""The record of the search lies in this folder, in a checkout and in a Space."""
 DECIMAL = re.compile(r"\d+\.\d+(e-?\d+)?")
 SIGNS = (
     "A wide, even joint space and smooth bone ends.",
@@ -29,7 +29,7 @@ SIGNS = (
     "Several osteophytes, a clearly narrowed joint space, and whiter bone beside it.",
     "Hardly any joint space, large osteophytes, and white, deformed bone ends.",
 )
-"""What to look for in the synthetic film of each grade."""
+"""The synthetic film of each grade shows these signs."""
 
 _SCALE = Template('<div class="scale">$steps</div>\n')
 _STEP = Template("""<section class="step" aria-label="Grade $value">
@@ -90,7 +90,7 @@ def search_record(bundle: Bundle) -> Iterator[tuple[str, str]]:
 
 
 def _report(folder: Path, report: Path) -> Iterator[tuple[str, str]]:
-    """Yield the report of a search that a bundle carries; nothing where it carries none."""
+    """Yield the report of a search that a bundle carries, or nothing if it carries none."""
     if report.is_file():
         with report.open(encoding="utf-8", errors="replace") as file:
             yield from _document(folder, file.read(MOST_CARD).removeprefix("# Search\n"))
@@ -168,7 +168,7 @@ def _trials(path: Path, trained: set[str]) -> Html:
 
     Args:
         path: The CSV file of the trials.
-        trained: The numbers of the trials that the model consists of, or "winner" for the best one.
+        trained: The numbers of the trials that make up the model, or "winner" for the best one.
     """
     with path.open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))

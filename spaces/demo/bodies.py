@@ -1,5 +1,7 @@
-"""Bounds the bodies of requests. Gradio parses any JSON, whose lists take twenty times the bytes of their text, keeps a
-field of a form in memory whatever its length, and takes a thousand files at once.
+"""Bounds the bodies of requests.
+
+Gradio parses any JSON, whose lists take twenty times the bytes of their text. It keeps a field of a form in memory
+whatever its length, and takes a thousand files at once.
 """
 
 from collections.abc import Awaitable, Callable
@@ -10,15 +12,15 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 
 UPLOADS = "/upload"
-"""End of the path to which Gradio's form sends files; it bounds the size of each itself."""
+"""Gradio's form sends files to a path that ends so. It bounds the size of each itself."""
 FIELD_BYTES = 64 * 1024
-"""Bytes of a field of a form that is no file."""
+"""A field of a form that is no file has at most this many bytes."""
 MARKS = b"[{,"
-"""What begins each value of a list or an object."""
+"""Each value of a list or an object begins with one of these."""
 MOST_MARKS = 100_000
-"""Most of these in a body: some ten megabytes of memory. A request has a few dozen."""
+"""A body has at most this many of these, for about ten megabytes of memory. A request has a few dozen."""
 OVERHEAD_BYTES = 256 * 1024
-"""Bytes of a body beside the film that it may hold as text."""
+"""A body has at most this many bytes beside the film that it may hold as text."""
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
@@ -26,7 +28,7 @@ App = Callable[[dict[str, Any], Receive, Send], Awaitable[None]]
 
 
 class SmallBodies:
-    """An ASGI application in front of Gradio's.
+    """Bounds bodies, as an ASGI application in front of Gradio's.
 
     Args:
         app: Gradio's application.
@@ -60,15 +62,15 @@ class SmallBodies:
 
 
 class SmallFields(route_utils.GradioMultiPartParser):
-    """Gradio's parser of forms, with a bound on fields that are no files."""
+    """Parses forms as Gradio does, with a bound on fields that are no files."""
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         """Take a piece of a part.
 
         Args:
             data: The bytes that hold it.
-            start: Where it begins in them.
-            end: Where it ends.
+            start: The offset at which it begins.
+            end: The offset at which it ends.
 
         Raises:
             MultiPartException: The part is a field of over FIELD_BYTES.
@@ -79,5 +81,5 @@ class SmallFields(route_utils.GradioMultiPartParser):
 
 
 def bound_fields() -> None:
-    """Let Gradio parse uploads with `SmallFields`: it has no setting for that."""
+    """Let Gradio parse uploads with `SmallFields`, for which it has no setting."""
     route_utils.GradioMultiPartParser = SmallFields

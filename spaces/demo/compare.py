@@ -40,7 +40,7 @@ def comparison(then: Answer, now: Answer, note: str = "", objection: str = "", d
         now: The answer for the later film.
         note: A sentence about both films, or "".
         objection: Why the films must not be compared, or "".
-        doubt: What a reader of the comparison should know, or "".
+        doubt: A caution for the reader of the comparison, or "".
     """
     both = join([film("Then", then, "then"), film("Now", now, "now")])
     changes = Html()
@@ -104,7 +104,7 @@ def _change(before: KneeGrade, after: KneeGrade) -> Html:
 
 
 def _identity(path: str) -> FilmIdentity:
-    """Return the identity of a film, an empty one for a picture or a header that cannot be read."""
+    """Return the identity of a film. It is empty for a picture, or for a header that cannot be read."""
     try:
         return read_identity(Path(path).read_bytes())
     except (KneeOAError, OSError):

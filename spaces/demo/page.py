@@ -34,7 +34,7 @@ PRIVATE: dict[str, Any] = {"api_visibility": "private"}
 UPLOAD: dict[str, Any] = {"type": "filepath", "height": 160}
 
 Shown = tuple[Html, Any]
-"""The outputs of the first tab: the films as HTML, the report as JSON."""
+"""The first tab has these outputs: the films as HTML, the report as JSON."""
 
 _BANNER = Template("""<header class="top"><strong>KneeOA</strong>
 <span>Kellgren-Lawrence grade of a frontal knee film</span></header><p class="notice">$disclaimer</p>
@@ -58,7 +58,10 @@ aria-label="Show the synthetic film: $title"><img src="$film" alt="">$title</but
 
 
 class SentFilm(FileData):
-    """A film that a program sends. For any other value Gradio would log a fault and tell the program nothing."""
+    """Receives a film that a program sends.
+
+    For any other value Gradio would log a fault and tell the program nothing.
+    """
 
     @classmethod
     def model_validate(cls, obj: Any, **options: Any) -> Self:

@@ -10,11 +10,12 @@ from kneeoa_hub.settings import Settings
 from kneeoa_hub.typed_json import from_json
 
 PIN = "model.json"
+"""A file of this name beside app.py holds the pin."""
 
 
 @dataclass(frozen=True)
 class Pin:
-    """The content of model.json: the Hub repo of the model, and its commit."""
+    """Holds the content of model.json: the Hub repo of the model, and its commit."""
 
     model: str
     revision: str

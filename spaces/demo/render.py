@@ -73,7 +73,7 @@ def film(title: str, answer: Answer, anchor: str, more: Callable[[FilmReport], H
         title: The heading.
         answer: The answer for the film.
         anchor: The id of the heading in the page.
-        more: What to add at the end of a film that has a report.
+        more: HTML that is added at the end of a film that has a report.
     """
     view = _view(title, answer)
     report = None if isinstance(answer, KneeOAError) else answer
@@ -90,7 +90,7 @@ def film(title: str, answer: Answer, anchor: str, more: Callable[[FilmReport], H
 
 
 def message(text: str) -> Html:
-    """Return a note to the visitor; nothing for an empty text."""
+    """Return a note to the visitor, or nothing for an empty text."""
     return fill(_NOTE, text=text) if text else Html()
 
 

@@ -4,7 +4,7 @@ from kneeoa_hub import FilmReport, KneeGrader
 from kneeoa_hub.imaging.phantom import Phantom, knee_film
 
 FIRST = "moderate"
-"""The sample that the page shows first."""
+"""The page shows this sample first."""
 NOTE = (
     "This film is synthetic: a program has drawn it to show how the demo works. Its name says which grade was drawn."
     " The model has learnt from films of patients, so its grade of a drawing says nothing about its grades of patients."
@@ -15,7 +15,7 @@ PAIR_NOTE = (
 )
 SCALE_SEED = 11
 PATIENT_SEEDS = range(11, 31)
-"""Patients who are tried for the pair. Each delays the start by two films; the shipped model takes the first one."""
+"""These patients are tried for the pair. Each delays the start by two films. The shipped model takes the first one."""
 SCALE_SIDE, PATIENT_SIDE = 320, 448
 
 

@@ -1,4 +1,4 @@
-"""The theme of the demo. It uses fonts of the system, so that a visit asks no other server for anything."""
+"""Sets the theme of the demo. It uses fonts of the system, so that a visit asks no other server for anything."""
 
 from pathlib import Path
 

@@ -1,8 +1,8 @@
-"""Bounds of what a file may ask of its decoder, checked on its headers before a decoder sees them.
+"""Bounds what a file may ask of its decoder, by checks of its headers before a decoder reads them.
 
 A film of a few kilobytes can make a decoder take gigabytes or minutes: by tags that share their bytes, by a million
-empty chunks, by scans that hold nothing. Each module walks the headers of one format and counts. Its limits lie far
-above what films need.
+empty chunks, or by scans without data. Each module walks the headers of one format and counts. Its limits lie far above
+what films need.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,7 +25,7 @@ CHECKS: dict[bytes, Callable[[bytes], None]] = {
     b"MM": check_tiff,
     b"BM": check_bmp,
 }
-"""The check of each format by the first bytes of its files."""
+"""The first bytes of a file choose its check."""
 
 
 @contextmanager

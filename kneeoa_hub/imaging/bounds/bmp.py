@@ -1,11 +1,13 @@
-"""Bounds of BMP: run lengths, which Pillow unpacks in Python, a pair of bytes at a time."""
+"""Bounds BMP files with run lengths, which Pillow unpacks in Python, a pair of bytes at a time."""
 
 from .limit import at_most
 
 RUN_LENGTHS = (1, 2)
-"""Values of the header's field of compression for runs of 8 and of 4 bits."""
+"""The header's field of compression has one of these values for runs of 8 or of 4 bits."""
 RUN_LENGTH_BYTES = 8 * 2**20
-"""Most bytes of a file in run lengths: some six seconds. A film has noise, which run lengths do not make smaller."""
+"""A file with run lengths has at most this many bytes, which take about six seconds. A film has noise, which run
+lengths do not make smaller.
+"""
 
 
 def check_bmp(content: bytes) -> None:

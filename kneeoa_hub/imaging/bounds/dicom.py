@@ -1,7 +1,7 @@
-"""Bounds of DICOM (PS3.5): the elements that are read, their values, and the fragments of compressed pixels.
+"""Bounds DICOM films (PS3.5): the elements that are read, their values, and the fragments of compressed pixels.
 
-pydicom's own reading is counted, rather than foreseen by a parser beside it: what pydicom takes an element for depends
-on much that a file may get wrong.
+The reads of pydicom itself are counted. A parser of our own could not foresee them, since they depend on much that a
+file may get wrong.
 """
 
 import io
@@ -15,30 +15,33 @@ from .jpeg2000 import check_codestreams
 from .limit import HEADER_BYTES, OverBound, at_most
 
 READS = 200_000
-"""Most times that pydicom may read from a film: some two for each element or item. A film has a few hundred elements;
-an item without any takes eight bytes of the file and a kilobyte of memory."""
+"""pydicom may read from a film at most this many times, about twice for each element or item. A film has a few hundred
+elements. An empty item takes eight bytes of the file and a kilobyte of memory.
+"""
 VALUE_BYTES = 64 * 2**10
-"""Most bytes of a value that is read. Those of one that holds numbers as text take two hundred bytes each."""
+"""A value that is read has at most this many bytes. Each number that is written as text takes two hundred bytes of
+memory.
+"""
 TABLE_BYTES = 512 * 2**10
-"""Most bytes of a sequence of lookup tables, or of a palette. A table has at most 128 kB."""
+"""A sequence of lookup tables, or a palette, has at most this many bytes. A table has at most 128 kB."""
 FRAGMENTS = 100_000
-"""Most fragments of compressed pixels. Archives split frames every 64 kB, or every 2 kB."""
+"""Compressed pixels come in at most this many fragments. Archives split frames every 64 kB, or every 2 kB."""
 TABLES = (
     *("ModalityLUTSequence", "VOILUTSequence"),
     *(f"{kind}{one}PaletteColorLookupTableData" for kind in ("", "Segmented") for one in ("Red", "Green", "Blue")),
 )
 PIXEL_DATA: int = Tag("PixelData")
 PIXEL_TAGS = (b"\xe0\x7f\x10\0", b"\x7f\xe0\0\x10")
-"""The tag of pixel data in either order of bytes."""
+"""Pixel data have this tag, in one order of bytes or the other."""
 HEAD = 8
-"""Bytes of the head of an element or of an item: pydicom reads each for itself."""
+"""The head of an element or of an item has this many bytes. pydicom reads each head separately."""
 PIXEL_KINDS = (None, "OB", "OW", "UN")
-"""Value representations of pixel data; pydicom would parse any other one, value by value."""
+"""Pixel data have one of these value representations. pydicom would parse any other one value by value."""
 ITEM = b"\xfe\xff\x00\xe0"
 
 
 class CountedReads(io.BytesIO):
-    """A film for pydicom, which raises OverBound when too much of it is read beside the pixels.
+    """Gives a film to pydicom, and raises OverBound when it reads too much beside the pixels.
 
     Args:
         content: The file's bytes, inflated.
@@ -52,7 +55,10 @@ class CountedReads(io.BytesIO):
         self._in_pixels = False
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """Read as io.BytesIO does. Raises OverBound also for a read to the end: pydicom inflates what it returns."""
+        """Read as io.BytesIO does.
+
+        Raises OverBound also for a read to the end, since pydicom inflates what it returns.
+        """
         if size is None or size < 0:
             raise OverBound("a data set that is packed in an unusual way")
         self._reads += 1

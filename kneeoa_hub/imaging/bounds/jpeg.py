@@ -1,4 +1,4 @@
-"""Bounds of JPEG (ITU-T T.81) and JPEG-LS (T.87), as a file or as a frame of a DICOM film."""
+"""Bounds JPEG (ITU-T T.81) and JPEG-LS (T.87), as a file or as a frame of a DICOM film."""
 
 import re
 from collections.abc import Iterator
@@ -7,37 +7,42 @@ from .limit import METADATA_BYTES, at_most
 from .tags import EXIF, check_exif, check_tags
 
 SEGMENTS = 2000
-"""Most segments: tables, headers and metadata. A phone's picture with 16 MB of metadata has some 300."""
+"""A file has at most this many segments: tables, headers and metadata. A phone's picture with 16 MB of metadata has
+about 300.
+"""
 PADDING_BYTES = 64 * 2**10
-"""Most bytes between segments that belong to none. Pillow looks at each of them in Python."""
+"""At most this many bytes between segments belong to none of them. Pillow looks at each of these bytes in Python."""
 SCANS = 100
-"""Most scans. A progressive film has about ten; libjpeg-turbo's own tools advise this limit."""
+"""A file has at most this many scans. A progressive film has about ten. libjpeg-turbo's own tools advise this limit."""
 SCAN_PIXELS = 1_200_000_000
-"""Most pixels in all scans. Each scan of a progressive film goes through all of its pixels, even if it holds no data:
-thirty scans of a film of the largest size."""
+"""All scans together go through at most this many pixels, thirty times those of the largest film. Each scan of a
+progressive film goes through all of its pixels, even if the scan holds no data.
+"""
 COEFFICIENTS = 80_000_000
-"""Most coefficients of a JPEG in several scans, such as a progressive one. Its decoder keeps all of them, at two bytes
-each. A gray film has one for each pixel; colour adds up to two more."""
+"""A JPEG in several scans, such as a progressive one, has at most this many coefficients. Its decoder keeps all of
+them, at two bytes each. A gray film has one for each pixel, and colour adds up to two more.
+"""
 START, END, SCAN = 0xD8, 0xD9, 0xDA
 BARE = {0x01, *range(0xD0, 0xDA)}
-"""Markers without a length."""
+"""These markers have no length."""
 FRAMES = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
-"""Markers of the segments that give the size."""
+"""Segments with these markers give the size."""
 PROGRESSIVE = (0xC2, 0xC6, 0xCA, 0xCE)
-"""Those of films whose components each come in several scans."""
+"""Frames with these markers have components that each come in several scans."""
 APPLICATION, COMMENT = range(0xE0, 0xF0), 0xFE
 MPF = b"MPF\0"
-"""What precedes the index of a file with several pictures, in the form of TIFF (CIPA DC-007)."""
+"""These bytes precede the index of a file with several pictures, in the form of TIFF (CIPA DC-007)."""
 MARKER = re.compile(rb"\xff+([^\x00\xff])")
 AFTER_DATA = re.compile(rb"\xff+([\x80-\xcf\xd8-\xfe])")
-"""The next marker behind compressed data, in which FF is followed by 0 or, in JPEG-LS, by less than 80, or begins a
-restart marker."""
+"""This pattern finds the next marker behind compressed data. In the data, FF is followed by 0 or, in JPEG-LS, by less
+than 80, or it begins a restart marker.
+"""
 
 
 def segments(content: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield the marker and the payload of each segment, up to the end of the image.
 
-    Raises OverBound where there is too much padding or there are too many segments.
+    Raises OverBound if there is too much padding or there are too many segments.
     """
     at, count, padding, inside = 2, 0, 0, False
     while found := (AFTER_DATA if inside else MARKER).search(content, at):
@@ -57,7 +62,7 @@ def segments(content: bytes) -> Iterator[tuple[int, bytes]]:
 
 
 def image_end(content: bytes) -> int:
-    """Return where a JPEG or JPEG-LS ends, behind its last marker; 0 where it is cut off before that."""
+    """Return where a JPEG or JPEG-LS ends, behind its last marker, or 0 if it is cut off before that."""
     at, inside = 2, False
     while found := (AFTER_DATA if inside else MARKER).search(content, at):
         marker, at = found[1][0], found.end()

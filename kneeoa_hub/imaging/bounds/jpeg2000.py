@@ -1,6 +1,6 @@
-"""Bounds of JPEG 2000 (ITU-T T.800), as frame of a DICOM film or in strips or tiles of a TIFF.
+"""Bounds JPEG 2000 (ITU-T T.800), as a frame of a DICOM film or in strips or tiles of a TIFF.
 
-They count what OpenJPEG makes room for before it decodes, in all frames of a film together.
+The bounds count what OpenJPEG allocates before it decodes, in all frames of a film together.
 """
 
 from collections import Counter
@@ -10,20 +10,27 @@ from dataclasses import dataclass
 from .limit import OverBound, at_most
 
 TILES = 4096
-"""Most tiles. OpenJPEG keeps six kilobytes for each, and another for each of its components. A film of the largest size
-in tiles of 128 x 128 pixels has 2,500."""
+"""A film has at most this many tiles. OpenJPEG keeps six kilobytes for each, and another for each of its components. A
+film of the largest size in tiles of 128 x 128 pixels has 2,500.
+"""
 COMPONENTS = 4
-"""Most components. A film has one."""
+"""A film has at most this many components, usually one."""
 CODE_BLOCKS = 200_000
-"""Most code-blocks of all tiles, at up to a kilobyte each. A film of the largest size in blocks of 32 x 32 has
-52,000."""
+"""All tiles have at most this many code-blocks, which take up to a kilobyte each. A film of the largest size in blocks
+of 32 x 32 has 52,000.
+"""
 PRECINCTS = 100_000
-"""Most precincts of all tiles, at up to a kilobyte each. A film has one for each resolution, or some thousands."""
+"""All tiles have at most this many precincts, which take up to a kilobyte each. A film has one for each resolution, or
+some thousands.
+"""
 PACKETS = 1_000_000
-"""Most packets of all tiles: a layer of a precinct. OpenJPEG marks each that it has read."""
+"""All tiles have at most this many packets. A packet is a layer of a precinct, and OpenJPEG marks each that it has
+read.
+"""
 MARKERS = 40_000
-"""Most marker segments, those of tile parts included. A TIFF of the largest size in tiles of 128 x 128 pixels has
-20,000."""
+"""A film has at most this many marker segments, those of tile parts included. A TIFF of the largest size in tiles of
+128 x 128 pixels has 20,000.
+"""
 MOST = {
     "tiles": TILES,
     "code-blocks": CODE_BLOCKS,
@@ -31,13 +38,13 @@ MOST = {
     "packets": PACKETS,
     "marker segments": MARKERS,
 }
-"""Most of each in all frames of a film."""
+"""All frames of a film together hold at most so many of each."""
 CODESTREAMS = 8
-"""Most places of a JP2 file that look like the beginning of a codestream."""
+"""At most this many places of a JP2 file may look like the beginning of a codestream."""
 CODESTREAM = b"\xff\x4f\xff\x51"
-"""The markers SOC and SIZ, with which every codestream begins."""
+"""Every codestream begins with these markers, SOC and SIZ."""
 REVERSIBLE = 1
-"""The kind of wavelet that loses nothing."""
+"""This wavelet loses nothing."""
 SIZ, COD, COC, SOT, SOD, EOC = 0x51, 0x52, 0x53, 0x90, 0x93, 0xD9
 
 
@@ -56,7 +63,7 @@ class _Size:
 
 @dataclass(frozen=True)
 class _Coding:
-    """Powers of two of the sides of code-blocks, and of precincts by resolution, the smallest first."""
+    """Holds the exponents of two for the sides of code-blocks, and of precincts by resolution, the smallest first."""
 
     levels: int
     block: tuple[int, int]

@@ -1,15 +1,17 @@
-"""What every walk through a header shares: the error of a bound that is passed, and sizes that all formats have."""
+"""Holds what every walk through a header shares: the error of a passed bound, and sizes that all formats have."""
 
 METADATA_BYTES = 16 * 2**20
-"""Most bytes of comments, profiles and private data in a picture. A printer's colour profile has four million, and
-a phone's depth map eight million."""
+"""Comments, profiles and private data of a picture have at most this many bytes. A printer's colour profile has four
+million, and a phone's depth map eight million.
+"""
 HEADER_BYTES = 4 * 2**20
-"""Most bytes of a DICOM film that pydicom may read beside the pixels, of all elements that are wanted and of sequences.
-Text in many parts takes forty times its bytes. The largest tables and palettes have one megabyte together."""
+"""pydicom reads at most this many bytes of a DICOM film beside the pixels, for all wanted elements and sequences. Text
+in many parts takes forty times its bytes. The largest tables and palettes have one megabyte together.
+"""
 
 
 class OverBound(Exception):
-    """A file holds more of something than any film needs, so it would take memory or time out of all proportion."""
+    """Reports that a file holds more of something than any film needs, so it would take far too much memory or time."""
 
 
 def at_most(most: int, count: int, what: str) -> None:

@@ -1,16 +1,20 @@
-"""Bounds of PNG: its chunks (PNG, third edition, section 5)."""
+"""Bounds the chunks of PNG (PNG, third edition, section 5)."""
 
 from collections.abc import Iterable, Iterator
 
 from .limit import METADATA_BYTES, at_most
 
 CHUNKS = 100_000
-"""Most chunks in all. Encoders put eight kilobytes into a chunk of pixels, so the largest file has 8,000."""
+"""A file has at most this many chunks. Encoders put eight kilobytes into a chunk of pixels, so the largest file has
+8,000.
+"""
 FURTHER_CHUNKS = 1000
-"""Most chunks beside those of pixels. Pillow keeps every private one, and unpacks text and profiles."""
+"""A file has at most this many chunks beside those of pixels. Pillow keeps every private chunk, and unpacks text and
+profiles.
+"""
 PACKED = (b"zTXt", b"iTXt", b"iCCP")
 PACKED_CHUNKS = 32
-"""Most chunks with packed text or profiles. Pillow unpacks each to as much as a megabyte."""
+"""A file has at most this many chunks with packed text or profiles. Pillow unpacks each to as much as a megabyte."""
 HEADER, PIXELS, END = b"IHDR", (b"IDAT", b"fdAT"), b"IEND"
 
 

@@ -1,4 +1,4 @@
-"""Bounds of tags: the directories of TIFF (TIFF 6.0, section 2), which EXIF and MPF use too."""
+"""Bounds the directories of tags in TIFF (TIFF 6.0, section 2), which EXIF and MPF use too."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,40 +9,42 @@ import numpy as np
 from .limit import OverBound, at_most
 
 TAGS = 4096
-"""Most tags of all directories that are read. A film has some thirty, a phone's EXIF a hundred."""
+"""All directories that are read have at most this many tags. A film has about thirty, a phone's EXIF a hundred."""
 NUMBERS = 1_000_000
-"""Most numbers in all tags. Pillow makes an object of each, of some forty bytes. A film of the largest size in tiles of
-16 x 16 pixels has 320,000."""
+"""All tags hold at most this many numbers. Pillow makes an object of about forty bytes of each. A film of the largest
+size in tiles of 16 x 16 pixels has 320,000.
+"""
 SHARED_BYTES = 64 * 2**10
-"""Bytes by which the values of all tags may exceed the file. Writers let two resolutions share their bytes, while an
-attack lets a thousand tags share a megabyte, of which each takes a copy."""
+"""The values of all tags may exceed the file by this many bytes. Writers let two resolutions share their bytes. An
+attack lets a thousand tags share a megabyte, and each tag takes a copy.
+"""
 VALUE_BYTES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)
-"""Bytes of a value, by the number of its type."""
+"""A value has this many bytes, by the number of its type."""
 OPAQUE = (1, 2, 7)
-"""Types whose values Pillow leaves as bytes."""
+"""Pillow leaves the values of these types as bytes."""
 PAGES = 64
-"""Most pages among which a film is looked for. Files with previews have up to ten."""
+"""A film is looked for among at most this many pages. Files with previews have up to ten."""
 FURTHER = (34665, 34853, 40965)
-"""Tags that point to the directories that Pillow reads too: EXIF, GPS, interoperability."""
+"""These tags point to the directories that Pillow reads too: EXIF, GPS, interoperability."""
 MARKS = (b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+")
-"""First bytes of what Pillow takes for TIFF, the last two for BigTIFF."""
+"""Pillow takes a file that begins with one of these for TIFF. The last two are BigTIFF."""
 BIG = 43
-"""What tells BigTIFF."""
+"""BigTIFF has this number in its first bytes."""
 RATIONAL = 5
-"""Type of a fraction of two whole numbers."""
+"""A fraction of two whole numbers has this type."""
 EXIF, PROFILE = b"Exif\0\0", "Raw profile type exif"
-"""What precedes EXIF, and the name of a PNG's text that holds it in hexadecimal digits."""
+"""The first bytes precede EXIF. A PNG's text of the second name holds EXIF in hexadecimal digits."""
 
 
 @dataclass(frozen=True)
 class Tag:
-    """A tag of a directory.
+    """Describes a tag of a directory.
 
     Attributes:
         number: What the tag says.
         kind: The number of its type.
         count: How many values it has.
-        at: Where they lie in the file.
+        at: The offset of the values in the file.
     """
 
     number: int
@@ -112,7 +114,7 @@ class TagReader:
 
 
 def readers(content: bytes) -> list[TagReader]:
-    """Return each way in which a decoder may read this file, none if it is not TIFF.
+    """Return each way in which a decoder may read this file. There is none if the file is not TIFF.
 
     Pillow takes BigTIFF in big endian for TIFF, and libtiff does not. The way of libtiff comes first.
     """
@@ -124,7 +126,7 @@ def readers(content: bytes) -> list[TagReader]:
 def check_tags(content: bytes) -> None:
     """Check the directories of a TIFF file or of EXIF, given from its order of bytes on.
 
-    Raises OverBound where there are too many tags or numbers, or where values share their bytes.
+    Raises OverBound if there are too many tags or numbers, or if values share their bytes.
     """
     for reader in readers(content):
         waiting, seen = [reader.first, *reader.directories()], set()

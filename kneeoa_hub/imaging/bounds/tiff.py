@@ -1,4 +1,4 @@
-"""Bounds of TIFF: its strips or tiles, beside its tags."""
+"""Bounds the strips or tiles of TIFF, beside its tags."""
 
 from .jpeg import SCAN_PIXELS, scan_pixels
 from .jpeg2000 import check_codestreams
@@ -7,15 +7,21 @@ from .png import check_pngs
 from .tags import TagReader, check_tags, readers
 
 STRIP_BYTES = 256 * 2**20
-"""Most bytes of all strips or tiles together. Several may share their bytes, and the decoder reads each anew."""
+"""All strips or tiles together have at most this many bytes. Several may share their bytes, and the decoder reads each
+anew.
+"""
 COMPRESSION, JPEG, JPEG_2000, PNG = 259, (6, 7), (33003, 33004, 33005, 34712), 34933
-"""The tag, and its values for strips or tiles that are pictures by themselves."""
+"""The first number is the tag of the compression. The others are its values for strips or tiles that are pictures by
+themselves.
+"""
 PICTURES = 4096
-"""Most strips or tiles in JPEG 2000 or PNG. A film of the largest size in tiles of 128 x 128 pixels has 2,500."""
+"""At most this many strips or tiles are in JPEG 2000 or PNG. A film of the largest size in tiles of 128 x 128 pixels
+has 2,500.
+"""
 SIZES = (256, 257, 258, 277, 322, 323)
-"""Tags for the size of the picture and of its tiles, and for the bits and the number of its channels."""
+"""These tags give the size of the picture and of its tiles, and the bits and the number of its channels."""
 STARTS, LENGTHS = (273, 324), (279, 325)
-"""Tags for the offsets and the byte counts of strips and of tiles."""
+"""These tags give the offsets and the byte counts of strips and of tiles."""
 
 
 def check_tiff(content: bytes) -> None:
@@ -28,7 +34,10 @@ def check_tiff(content: bytes) -> None:
 
 
 def _check_strips(reader: TagReader, directory: int, size: int) -> int:
-    """Check the strips or tiles of a directory. size: Bytes of those before it, which are returned with its own."""
+    """Check the strips or tiles of a directory.
+
+    `size` is the number of bytes of earlier directories. The sum with this directory's bytes comes back.
+    """
     known: dict[int, list[int]] = {}
     for tag in reader.tags(directory):
         if tag.number in (COMPRESSION, *SIZES, *STARTS, *LENGTHS):

@@ -1,15 +1,15 @@
-"""Bounds of WebP: its canvas and its chunks (RFC 9649)."""
+"""Bounds the canvas and the chunks of WebP (RFC 9649)."""
 
 from .limit import METADATA_BYTES, OverBound, at_most
 
 CHUNKS = 1000
-"""Most chunks. A film has one, or a few with its metadata."""
+"""A file has at most this many chunks. A film has one, or a few with its metadata."""
 EXTENDED = b"VP8X"
 METADATA = (b"EXIF", b"XMP ", b"ICCP")
 
 
 def lossy_bytes(content: bytes) -> int:
-    """Return how many bytes the picture of a WebP file takes where it has loss, and 0 where it has none."""
+    """Return how many bytes the picture of a WebP file takes if it lost something, and 0 if it lost nothing."""
     lossy, lossless = (content.find(mark) for mark in (b"VP8 ", b"VP8L"))
     if lossy < 0 or 0 <= lossless < lossy:
         return 0

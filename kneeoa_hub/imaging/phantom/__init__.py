@@ -1,4 +1,4 @@
-"""Synthetic frontal knee radiographs, made for trying the whole loop, never for judging a model.
+"""Draws synthetic frontal knee radiographs, made for trying the whole loop, never for judging a model.
 
 The Kellgren-Lawrence grade changes joint space, osteophytes and subchondral sclerosis alone (`disease`). Build, pose,
 texture, exposure and noise come from the seed (`anatomy`, `landmarks`, `texture`, `exposure`).

@@ -1,4 +1,4 @@
-"""Write a picture of the five grades: `python -m kneeoa_hub.imaging.phantom --grades-picture OUT.png`."""
+"""Writes a picture of the five grades: `python -m kneeoa_hub.imaging.phantom --grades-picture OUT.png`."""
 
 from pathlib import Path
 

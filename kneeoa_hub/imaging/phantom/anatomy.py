@@ -1,4 +1,4 @@
-"""The bones of a synthetic knee, and the attenuation of the leg around them.
+"""Draws the bones of a synthetic knee, and the attenuation of the leg around them.
 
 Anatomy is drawn in millimetres. The origin is the middle of the joint line, x grows towards the patient's medial side
 and y downwards. A contour gives y over x; edges give x over y, at the lateral and at the medial side of a bone.
@@ -14,35 +14,35 @@ from .landmarks import landmarks, sclerosis, soft_tissue
 from .texture import ridge, smooth, smooth_noise, trabeculae
 
 CROP_MM = 92.0
-"""Width of tissue that a film of one knee shows, and the side of a joint's box, in mm."""
+"""A film of one knee shows tissue of this width in mm, which is also the side of a joint's box."""
 FEMUR_CONTOUR = (
     (-43, -40, -36, -31, -24, -17, -11, -5, 0, 5, 11, 17, 24, 32, 37, 41, 44),
     (-14, -7, -2.2, 0.0, 0.4, -2.0, -5.8, -8.8, -9.9, -9.0, -6.2, -2.2, 0.4, 0.0, -2.2, -7, -14),
 )
-"""The joint surface of the femur: x and y of its points."""
+"""The joint surface of the femur runs through these points x and y."""
 TIBIA_CONTOUR = (
     (-40, -36, -30, -22, -16, -11, -8, -5, 0, 4, 7, 10, 15, 22, 30, 36, 40),
     (1.4, 0.5, 0.2, 0.2, -0.9, -4.0, -5.9, -5.7, -4.4, -5.8, -7.0, -5.6, -0.9, 1.0, 1.0, 0.2, 1.0),
 )
-"""The tibial plateau: x and y of its points."""
+"""The tibial plateau runs through these points x and y."""
 FEMUR_EDGES = (
     (-140, -80, -60, -50, -42, -35, -29, -22, -14, -6, 2),
     (-17, -21, -28, -33, -38, -40.5, -40, -37.5, -38.5, -39, -38),
     (18, 22, 30, 36, 41, 42.5, 41.5, 39.5, 40.5, 40.5, 39),
 )
-"""The edges of the femur: y, and x at the lateral and at the medial side."""
+"""The femur has its edges here: y, and x at the lateral and at the medial side."""
 TIBIA_EDGES = (
     (-4, 2, 6, 12, 20, 30, 45, 70, 140),
     (-38.5, -39, -39, -38, -34.5, -29.5, -23, -17, -13),
     (39, 40, 40, 39, 36, 31.5, 25, 18, 14),
 )
-"""The edges of the tibia: y, and x at the lateral and at the medial side."""
+"""The tibia has its edges here: y, and x at the lateral and at the medial side."""
 FIBULA_EDGES = (
     (10, 14, 18, 24, 32, 44, 140),
     (-36, -41, -44.5, -45, -43, -40, -38),
     (-35, -31, -28, -26, -27, -29, -29),
 )
-"""The edges of the fibula: y, and x at the lateral and at the medial side."""
+"""The fibula has its edges here: y, and x at the lateral and at the medial side."""
 
 
 def attenuation(grade: int, seed: int, side: str, height: int, width: int, field_mm: float) -> tuple[np.ndarray, Box]:
@@ -163,7 +163,7 @@ def _rounded(*depths: np.ndarray) -> np.ndarray:
 
 
 def _bone(depth: np.ndarray, cortex: np.ndarray, grain: np.ndarray) -> np.ndarray:
-    """Return a bone's attenuation: it grows with the depth, with a bright cortex at the edge and trabeculae inside."""
+    """Return a bone's attenuation. It grows with the depth, with a bright cortex at the edge and trabeculae inside."""
     inside = np.clip(depth, 0, None)
     body = 0.115 * -np.expm1(-inside / 0.9) + 0.085 * -np.expm1(-inside / 9)
     return body + cortex * ridge(depth - 0.7, 0.55) + grain * np.clip(depth / 1.5, 0, 1)

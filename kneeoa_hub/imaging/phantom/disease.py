@@ -1,4 +1,4 @@
-"""What the Kellgren-Lawrence grade changes in a synthetic knee."""
+"""Draws what the Kellgren-Lawrence grade changes in a synthetic knee."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,22 @@ import numpy as np
 from ...grades import NUM_GRADES
 
 NARROWING = (0.0, 0.15, 0.42, 0.76, 1.0)
-"""Loss of joint space at each grade, 0 to 1. The severity of a film lies around its grade's, so that neighbours
-overlap."""
+"""Each grade has this loss of joint space, 0 to 1. The severity of a film lies around its grade's, so that neighbours
+overlap.
+"""
 OSTEOPHYTES = (0.0, 0.15, 0.45, 0.75, 1.0)
-"""Size of the osteophytes at each grade, 0 to 1."""
+"""Each grade has osteophytes of this size, 0 to 1."""
 SCLEROSIS = (0.0, 0.06, 0.28, 0.65, 1.0)
-"""Subchondral sclerosis at each grade, 0 to 1."""
+"""Each grade has this subchondral sclerosis, 0 to 1."""
 SEVERITY_SPREAD = 0.4
-"""Standard deviation of each feature's severity around the grade, in grades."""
+"""Each feature's severity varies around the grade with this standard deviation, in grades."""
 LATERAL_FIRST = 0.15
-"""Probability that the lateral compartment is worse than the medial one."""
+"""The lateral compartment is worse than the medial one with this probability."""
 
 
 @dataclass(frozen=True)
 class Disease:
-    """The features of osteoarthritis in one knee.
+    """Holds the features of osteoarthritis in one knee.
 
     Attributes:
         narrowing: Loss of joint space in the lateral and in the medial compartment, 0 to 1.

@@ -1,4 +1,4 @@
-"""From the attenuation of a leg to a film: beam, blur, processing, characteristic curve, noise and bit depth."""
+"""Makes a film of the attenuation of a leg: beam, blur, processing, characteristic curve, noise and bit depth."""
 
 import numpy as np
 
@@ -10,7 +10,7 @@ def expose(attenuation: np.ndarray, seed: int, scale: float, bits: int) -> np.nd
 
     Args:
         attenuation: [H,W] float32, 0 in the air and about 1 in bone.
-        seed: Where beam, processing and noise come from.
+        seed: The seed of beam, processing and noise.
         scale: Pixels per mm.
         bits: 8 or 16.
 

@@ -1,4 +1,4 @@
-"""Synthetic films: single knees, both knees, the named samples, and whole folders to try the loop on."""
+"""Makes synthetic films: single knees, both knees, the named samples, and whole folders to try the loop on."""
 
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ from .anatomy import CROP_MM, attenuation
 from .exposure import expose
 
 LEG_MM = 136.0
-"""Width of tissue that a film of both knees shows of each leg: the leg with air on both sides, in mm."""
+"""A film of both knees shows tissue of this width of each leg, with air on both sides, in mm."""
 FIRST_PATIENT = 900_001
-"""Number of the first synthetic patient, which no real collection uses."""
+"""The first synthetic patient has this number, which no real collection uses."""
 PATIENTS_PER_SEED = 100_000
-"""Room for the patients of one seed, so that two seeds never give the same patient."""
+"""One seed has room for this many patients, so two seeds never give the same patient."""
 SPLITS = ("train", "train", "train", "val", "test")
-"""The split of every block of five patients, of which each holds every grade once."""
+"""The patients of every block of five go to these splits. Each block holds every grade once."""
 LEAST_SIDE = 16
-"""Fewest pixels on a side of a film that can be drawn."""
+"""A film has at least this many pixels on each side."""
 
 
 @dataclass(frozen=True)
 class Phantom:
-    """A synthetic film.
+    """Holds a synthetic film.
 
     Attributes:
         pixels: [H,W] uint8 or uint16 with bright bone.
@@ -119,7 +119,7 @@ def write_films(
     films on, every split holds every grade.
 
     Args:
-        folder: Where to write; it is made where it is missing.
+        folder: The folder of the films. It is made if it is missing.
         count: About how many films to write.
         seed: Which patients to draw.
         bits: 8 or 16.

@@ -1,6 +1,6 @@
-"""Shadows that lie over the outlines of a synthetic knee's bones: landmarks, sclerosis and soft tissue.
+"""Draws shadows that lie over the outlines of a synthetic knee's bones: landmarks, sclerosis and soft tissue.
 
-All take x and y, the anatomical places of the pixels in mm, and return attenuation, in which bone has about 1.
+All functions take x and y, the anatomical places of the pixels in mm, and return attenuation, which is about 1 in bone.
 """
 
 import numpy as np
@@ -26,7 +26,7 @@ def landmarks(
         femur: Depth into the femur in mm.
         tibia: Depth into the tibia in mm.
         plateau: Depth below the tibial plateau in mm.
-        rng: Where the variation between knees comes from.
+        rng: Draws the variation between knees.
         mottle: Texture of the lines, around 1.
     """
     in_femur, in_tibia = (np.clip(depth / 2, 0, 1) for depth in (femur, tibia))
@@ -72,7 +72,7 @@ def sclerosis(
     disease: Disease,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """Draw the bright bands under the joint's surfaces: the plate that every knee has, and what the disease adds.
+    """Draw the bright bands under the joint's surfaces: the plate of every knee, and what the disease adds.
 
     Args:
         x: Columns of the pixels in mm, towards the medial side.
@@ -94,7 +94,7 @@ def sclerosis(
 
 
 def soft_tissue(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Draw the leg as a cylinder that is wider above the joint than below it; 0 in the air.
+    """Draw the leg as a cylinder that is wider above the joint than below it. The air has 0.
 
     Args:
         x: The place of every pixel across the leg, in mm from the middle of the joint.

@@ -1,4 +1,4 @@
-"""Texture of bone and film: noise of several scales, blur, and bright lines.
+"""Draws the texture of bone and film: noise of several scales, blur, and bright lines.
 
 The package does not depend on SciPy, so the filters are written in NumPy.
 """
@@ -8,7 +8,9 @@ import math
 import numpy as np
 
 TRABECULAE = ((1.0, 0.9, 0.25), (0.8, 0.3, 0.3), (0.35, 3.0, 0.6), (0.25, 2.0, 2.0))
-"""Layers of the trabecular texture: deviation, and sigma along and across the leg in mm. Most run along the leg."""
+"""Each layer of the trabecular texture has a deviation, and a sigma along and across the leg in mm. Most run along the
+leg.
+"""
 
 
 def trabeculae(rng: np.random.Generator, height: int, width: int, scale: float) -> np.ndarray:
@@ -31,7 +33,7 @@ def smooth_noise(
     """Draw smooth noise.
 
     Args:
-        rng: Where the noise comes from.
+        rng: Draws the noise.
         height: Rows in pixels.
         width: Columns in pixels.
         layers: The scales that are added up: deviation, vertical sigma and horizontal sigma in pixels.
