@@ -14,9 +14,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,8 @@ from kneeoa_hub.decision import severity
 from kneeoa_hub.evidence import Estimate
 from tuning.run import console, steps
 from tuning.run.memory import keep_freed_memory
+
+from .measuring import seconds
 
 if TYPE_CHECKING:
     from tuning.data.datasets import Knees
@@ -124,12 +126,8 @@ def train_variant(architecture: Architecture, settings: TrainSettings, audit: Pa
     inputs = validation.inputs()
     # The first call also makes the graph, so it is not timed.
     probabilities = np.asarray(model.predict(inputs, batch_size=64, verbose=0)["probabilities"])  # pyright: ignore[reportArgumentType]
-    seconds = []
-    for _ in range(TIMED):
-        start = time.perf_counter()
-        model.predict(inputs, batch_size=64, verbose=0)  # pyright: ignore[reportArgumentType]
-        seconds.append(time.perf_counter() - start)
-    return Answers(validation, probabilities, min(seconds))
+    again = partial(model.predict, inputs, batch_size=64, verbose=0)  # pyright: ignore[reportArgumentType]
+    return Answers(validation, probabilities, min(seconds(again) for _ in range(TIMED)))
 
 
 def _targets(audit: Path, teacher: str, films: int) -> np.ndarray:

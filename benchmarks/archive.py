@@ -29,7 +29,7 @@ from kneeoa_hub.dataset.parts import Part
 from kneeoa_hub.imaging.phantom import write_films
 from kneeoa_hub.third_party import quiet_ray
 
-from .speed.figure import Machine, ended, in_turns, machine, seconds, write_figures
+from .measuring import Machine, ended, in_turns, machine, seconds, write_figures
 
 ROUNDS, MOST_SECONDS = 3, 240
 FILMS, DRAWN = 512, 256

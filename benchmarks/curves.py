@@ -13,21 +13,23 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from kneeoa_hub import KneeGrader, from_pretrained
-from kneeoa_hub.imaging.decode import FilmInput, decode
+from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.phantom import knee_film, write_films
+from kneeoa_hub.settings import usable_cores
 
 from .load import dicom
-from .speed.figure import ROOT, Machine, cores, ended, in_turns, machine, seconds, write_figures
+from .measuring import ROOT, Machine, ended, in_turns, machine, milliseconds, write_figures
+from .processes import megabytes
 
 SIDES = (224, 512, 1024, 2048, 4096)
 """Pixels of the sides of square films."""
@@ -84,7 +86,8 @@ def by_size(grader: KneeGrader) -> Curve:
         noisy = pixels + np.random.default_rng(0).normal(0, 40, pixels.shape)
         film = dicom(np.clip(noisy, 0, 65535).astype(np.uint16))
         assert grader.grade(film).knees
-        taken = in_turns({"grade": lambda: _each(grader.grade, film), "decode": lambda: _each(decode, film)}, ROUNDS)  # noqa: B023
+        calls = {"grade": partial(grader.grade, film), "decode": partial(decode, film)}
+        taken = in_turns({name: partial(milliseconds, call, REPEATS) for name, call in calls.items()}, ROUNDS)
         points.append(Point(side, *(statistics.median(taken[one]) for one in ("grade", "decode"))))
     return Curve("pixels of a side", "ms a film", "ms of it to decode", tuple(points))
 
@@ -96,7 +99,7 @@ def by_knees(grader: KneeGrader) -> Curve:
     for knees in KNEES:
         images = np.random.default_rng(0).normal(size=(knees, side, side, 1)).astype(np.float32)
         grader.network.run(images)
-        taken = in_turns({"pass": lambda: 1000 * seconds(lambda: grader.network.run(images))}, ROUNDS)["pass"]  # noqa: B023
+        taken = in_turns({"pass": partial(milliseconds, partial(grader.network.run, images))}, ROUNDS)["pass"]
         points.append(Point(knees, statistics.median(taken) / knees, statistics.median(taken)))
     return Curve("knees of one pass", "ms a knee", "ms of the pass", tuple(points))
 
@@ -105,10 +108,10 @@ def by_threads() -> Curve:
     """Time one warm film of 224 pixels with more threads in each pass, and its fastest grading."""
     film = np.asarray(Image.fromarray(knee_film(2, 7).pixels).resize((224, 224), Image.Resampling.BICUBIC))
     points = []
-    for threads in range(1, cores() + 1):
+    for threads in range(1, usable_cores() + 1):
         grader = from_pretrained(threads=threads)
         assert grader.grade(film).knees
-        taken = in_turns({"grade": lambda: _each(grader.grade, film)}, ROUNDS)["grade"]  # noqa: B023
+        taken = in_turns({"grade": partial(milliseconds, partial(grader.grade, film), REPEATS)}, ROUNDS)["grade"]
         points.append(Point(threads, statistics.median(taken), min(taken)))
     return Curve("threads of one pass", "ms a film", "fastest round", tuple(points))
 
@@ -127,11 +130,6 @@ def by_films(most: int) -> Curve:
             taken, megabytes = _watched(["grade", str(folder), "--out", str(Path(place) / f"{count}.csv")])
             points.append(Point(count, 1000 * taken / count, megabytes))
     return Curve("films of a folder, with the start", "ms a film", "MB of all processes", tuple(points))
-
-
-def _each(call: Callable[[Any], object], film: FilmInput) -> float:
-    """Return the milliseconds of one of REPEATS calls."""
-    return 1000 * seconds(lambda: [call(film) for _ in range(REPEATS)]) / REPEATS
 
 
 def _watched(arguments: list[str]) -> tuple[float, float]:
@@ -159,15 +157,14 @@ def _watched(arguments: list[str]) -> tuple[float, float]:
 
 def _megabytes(session: int) -> float:
     """Return the proportional memory of the processes of a session, which counts a shared page once."""
-    total = 0
+    total = 0.0
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if os.getsid(int(process.name)) == session:
-                lines = (process / "smaps_rollup").read_text().splitlines()
-                total += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
-        except (OSError, StopIteration):  # it has ended
+                total += megabytes(process.name)
+        except OSError:  # it has ended
             continue
-    return total * 1024 / 1e6
+    return total
 
 
 def table(curves: Sequence[Curve], where: Machine) -> str:

@@ -11,7 +11,7 @@ import json
 import os
 import resource
 import statistics
-import time
+from functools import partial
 from pathlib import Path
 
 from kneeoa_hub.imaging.decode import FileDecoder, decode, decode_file
@@ -19,6 +19,8 @@ from kneeoa_hub.imaging.decode_process import DecodeProcesses
 from kneeoa_hub.imaging.film import Limits
 
 from .load import films
+from .measuring import seconds, write_json
+from .processes import family
 
 TICKS = os.sysconf("SC_CLK_TCK")
 WARM_UP = 5
@@ -37,8 +39,7 @@ def main() -> None:
         figures[kind] = {"here": here, "in_a_process": there, "cost_ms": round(there["cpu_ms"] - here["cpu_ms"], 2)}
         print(f"{kind}: {figures[kind]['cost_ms']} ms", json.dumps(figures[kind]), flush=True)
     if given.out:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+        write_json(given.out, figures)
 
 
 def measured(film: bytes, decoder: FileDecoder, times: int) -> dict[str, float]:
@@ -51,11 +52,8 @@ def measured(film: bytes, decoder: FileDecoder, times: int) -> dict[str, float]:
     """
     for _ in range(WARM_UP):
         decode(film, file_decoder=decoder)
-    begun, taken = cpu_seconds(), []
-    for _ in range(times):
-        start = time.perf_counter()
-        decode(film, file_decoder=decoder)
-        taken.append(time.perf_counter() - start)
+    begun = cpu_seconds()
+    taken = [seconds(partial(decode, film, file_decoder=decoder)) for _ in range(times)]
     cpu = (cpu_seconds() - begun) / times
     return {"cpu_ms": round(1000 * cpu, 2), "clock_ms": round(1000 * statistics.median(taken), 2)}
 
@@ -63,9 +61,8 @@ def measured(film: bytes, decoder: FileDecoder, times: int) -> dict[str, float]:
 def cpu_seconds() -> float:
     """Return the seconds of the processor of this process and of those that it started."""
     own = resource.getrusage(resource.RUSAGE_SELF)
-    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
     ticks = 0
-    for child in children:
+    for child in family(os.getpid())[1:]:
         stat = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
         ticks += int(stat[11]) + int(stat[12])
     return own.ru_utime + own.ru_stime + ticks / TICKS

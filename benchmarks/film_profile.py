@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from .load import LARGE, SMALL, films
-from .speed.figure import ROOT, Machine, ended, machine, write_figures
+from .measuring import ROOT, Machine, ended, machine, write_figures
 from .speed.warm import two_knees
 
 ROUNDS, FILMS_A_ROUND = 3, 20

@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,17 +21,14 @@ from kneeoa_hub.imaging.locate import Locator, find_knees, locator_input
 from kneeoa_hub.imaging.phantom import two_knee_film
 from kneeoa_hub.runtime import Network
 
+from .measuring import milliseconds, write_json
+
 THREADS = 2
 
 
-def milliseconds(call: Callable[[], object], runs: int) -> list[float]:
+def repeated(call: Callable[[], object], runs: int) -> list[float]:
     """Return the milliseconds of each run of a call, without the first one."""
-    taken = []
-    for _ in range(runs + 1):
-        start = time.perf_counter()
-        call()
-        taken.append(1000 * (time.perf_counter() - start))
-    return taken[1:]
+    return [milliseconds(call) for _ in range(runs + 1)][1:]
 
 
 def opened(folder: Path | None) -> tuple[Locator, LocatorConfig]:
@@ -70,7 +66,7 @@ def main() -> None:
         "rule": lambda: find_knees(film),
         "grading both, boxes given": lambda: grader.grade(film, boxes=boxes, force=True),
     }
-    taken = {name: milliseconds(call, arguments.runs) for name, call in calls.items()}
+    taken = {name: repeated(call, arguments.runs) for name, call in calls.items()}
     median = {name: statistics.median(values) for name, values in taken.items()}
     for name, values in taken.items():
         print(f"{name:<28}{median[name]:7.1f} ms (median of {arguments.runs}; {min(values):.1f} to {max(values):.1f})")
@@ -79,8 +75,7 @@ def main() -> None:
             "milliseconds": {name: [median[name], min(values), max(values)] for name, values in taken.items()},
             "load_average": os.getloadavg()[0],
         }
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+        write_json(arguments.out, figures)
     print(f"locator over grading: {median['locator, whole'] / median['grading both, boxes given']:.2f}")
 
 

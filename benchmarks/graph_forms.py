@@ -9,7 +9,7 @@ processor.
 
 import argparse
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -24,7 +24,7 @@ from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.letterbox import network_input
 from kneeoa_hub.imaging.phantom import knee_film
 
-from .speed.figure import BUNDLE, Machine, ended, in_turns, machine, seconds, write_figures
+from .measuring import BUNDLE, Machine, ended, in_turns, machine, milliseconds, write_figures
 
 ROUNDS, PASSES = 7, 10
 KNEES_A_GRADE = 4
@@ -91,12 +91,10 @@ def measure(paths: dict[str, Path]) -> list[Form]:
     images = _knees()
     sessions = {name: _opened(path) for name, path in paths.items()}
     answers = {name: _answers(session, images) for name, session in sessions.items()}
-    opening = in_turns({name: _milliseconds(partial(_opened, path)) for name, path in paths.items()}, ROUNDS)
+    opening = in_turns({name: partial(milliseconds, partial(_opened, path)) for name, path in paths.items()}, ROUNDS)
     one = images[:1]
-    passing = in_turns(
-        {name: _milliseconds(partial(session.run, None, {"image": one}), PASSES) for name, session in sessions.items()},
-        ROUNDS,
-    )
+    passes = {name: partial(session.run, None, {"image": one}) for name, session in sessions.items()}
+    passing = in_turns({name: partial(milliseconds, call, PASSES) for name, call in passes.items()}, ROUNDS)
     return [
         Form(
             name,
@@ -107,10 +105,6 @@ def measure(paths: dict[str, Path]) -> list[Form]:
         )
         for name, path in paths.items()
     ]
-
-
-def _milliseconds(call: Callable[[], object], times: int = 1) -> Callable[[], float]:
-    return lambda: 1000 * seconds(lambda: [call() for _ in range(times)]) / times
 
 
 def _answers(session: onnxruntime.InferenceSession, images: np.ndarray) -> np.ndarray:

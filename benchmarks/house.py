@@ -5,10 +5,10 @@ docs/decisions.md shows the table. The tests are not counted.
 
 import ast
 from collections import Counter
-from pathlib import Path
 from statistics import median
 
-ROOT = Path(__file__).parents[1]
+from .measuring import ROOT
+
 PACKAGES = "kneeoa_hub", "flask_app", "spaces", "tuning", "benchmarks"
 LONG = 60
 """Lines above which a function no longer fits a screen."""

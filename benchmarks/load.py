@@ -14,7 +14,6 @@ small film, because it does not read DICOM.
 
 import argparse
 import io
-import json
 import os
 import re
 import socket
@@ -33,7 +32,9 @@ from PIL import Image
 
 from kneeoa_hub.imaging.phantom import knee_film
 
-ROOT = Path(__file__).parent.parent
+from .measuring import BUNDLE, ROOT, write_json
+from .processes import family, megabytes, peak_megabytes
+
 SERVER_CORE, CALLER_CORE = 0, 1
 BOUNDARY = "kneeoa-load"
 SMALL, LARGE = "224-pixel PNG", "2000x2500 16-bit DICOM"
@@ -253,16 +254,7 @@ def drive(address: str, film: bytes, clients: int, seconds: float, most: int = 0
 
 def resident(pid: int) -> float:
     """Return the megabytes of a process and those that it started: Linux's proportional set size."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    kilobytes = int(re.findall(r"^Pss:\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)[0])
-    return kilobytes * 1024 / 1e6 + sum(resident(int(child)) for child in children)
-
-
-def peak(pid: int) -> float:
-    """Return the peak megabytes of the largest among a process and those that it started."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
-    return max([int(found[1]) * 1024 / 1e6 if found else 0.0, *(peak(int(child)) for child in children)])
+    return sum(map(megabytes, family(pid)))
 
 
 def main() -> None:
@@ -283,8 +275,7 @@ def main() -> None:
         else load(given.clients, given.seconds)
     )
     if given.out:
-        given.out.parent.mkdir(parents=True, exist_ok=True)
-        given.out.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+        write_json(given.out, figures)
 
 
 def memory(clients: int, requests: int, kind: str) -> dict[str, object]:
@@ -303,7 +294,7 @@ def memory(clients: int, requests: int, kind: str) -> dict[str, object]:
             errors += drive(address, film, clients, float("inf"), requests // 10).errors
             after.append(resident(pid))
             print(f"after {(part + 1) * requests // 10} requests {after[-1]:.0f} MB", flush=True)
-        most = peak(pid)
+        most = max(map(peak_megabytes, family(pid)))
     print(f"at most {most:.0f} MB")
     return {"film": kind, "requests": requests, "clients": clients, "errors": errors, "memory": after, "peak": most}
 
@@ -335,7 +326,7 @@ def load(clients: int, seconds: float) -> dict[str, object]:
         )
         print(f"  median {now.median:.0f} ms, p99 {now.p99:.0f} ms ({now.p99 / now.median:.1f} times)", flush=True)
     small = films()[SMALL]
-    with serving([sys.executable, "-c", OLD_WAY, str(ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn")]) as (
+    with serving([sys.executable, "-c", OLD_WAY, str(BUNDLE)]) as (
         address,
         pid,
     ):

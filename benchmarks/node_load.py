@@ -31,8 +31,8 @@ from pynetdicom import AE, evt
 from kneeoa_hub.imaging.phantom import knee_film
 
 from .film_kinds import dicom
+from .measuring import ROOT
 
-ROOT = Path(__file__).parent.parent
 PIXELS = knee_film(2, 7, bits=16).pixels >> 4
 ACKNOWLEDGED = 0x0000
 

@@ -25,7 +25,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image
 
-ROOT = Path(__file__).parent.parent
+from .measuring import ROOT, seconds
+from .processes import peak_megabytes
+
 VISITORS, FILMS_EACH = 20, 5
 """Number of visitors in the crowd, and of films that each of them sends."""
 SIDES = (1500, 4000)
@@ -97,7 +99,7 @@ def measure_starts(
             starts.first_answers.append(time.perf_counter() - begun)
             for side, path in films.items() if not first_only else ():
                 starts.times[side] += timed(partial(client.predict, handle_file(path), api_name="/grade"))
-            starts.peaks.append(peak_memory(process.pid))
+            starts.peaks.append(peak_megabytes(process.pid))
     return starts
 
 
@@ -174,36 +176,20 @@ def started(films: str, *command: str) -> Iterator[tuple[str, subprocess.Popen[s
 
 def timed(call: Callable[[], object]) -> list[float]:
     """Return the seconds of each of REPEATS calls."""
-    times = []
-    for _ in range(REPEATS):
-        begun = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - begun)
-    return times
+    return [seconds(call) for _ in range(REPEATS)]
 
 
 def visited(visitors: list, film: object) -> tuple[list[float], list[float], float]:
     """Return the seconds of each answer to one visitor, of each answer to the crowd, and of the whole crowd."""
 
     def visit(visitor) -> list[float]:
-        times = []
-        for _ in range(FILMS_EACH):
-            begun = time.perf_counter()
-            visitor.predict(film, api_name="/grade")
-            times.append(time.perf_counter() - begun)
-        return times
+        return [seconds(partial(visitor.predict, film, api_name="/grade")) for _ in range(FILMS_EACH)]
 
     alone = visit(visitors[0])
     begun = time.perf_counter()
     with ThreadPoolExecutor(VISITORS) as pool:
         crowd = [seconds for times in pool.map(visit, visitors) for seconds in times]
     return alone, crowd, time.perf_counter() - begun
-
-
-def peak_memory(process: int) -> float:
-    """Return the peak memory of a process in MB, on Linux."""
-    status = Path(f"/proc/{process}/status").read_text("utf-8")
-    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) / 1000  # pyright: ignore[reportOptionalSubscript]
 
 
 if __name__ == "__main__":

@@ -3,7 +3,6 @@
 Pictures and documents have turns of their own, so that pages that draw never delay a grading.
 """
 
-import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,15 +11,15 @@ from typing import NoReturn
 
 from flask import Flask
 
+from kneeoa_hub.settings import usable_cores
+
 from .metrics import Metrics
 from .problems import ShownError
 
 MOST_AT_A_TIME = 4
 """At most this many requests grade at once. Each may unpack a film that is not large (sizes.LARGE), which takes some
 sixty megabytes; one of them may unpack a film of KNEEOA_MAX_PIXELS."""
-AT_A_TIME = min(
-    MOST_AT_A_TIME, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-)
+AT_A_TIME = min(MOST_AT_A_TIME, usable_cores())
 """This many requests grade at once, one a core, since more would only take turns."""
 WAIT_SECONDS = 60
 """A request waits this many seconds for a turn, so that a proxy that waits two minutes gets an answer in time."""

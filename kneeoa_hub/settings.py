@@ -118,3 +118,8 @@ def _number(name: str, text: str) -> int:
     if not text.isascii() or not text.isdigit() or len(text) > DIGITS:
         raise SettingsError(f"{name} is {text[:40]!r}; it needs a whole number of 0 or more.")
     return int(text)
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use. Before Python 3.13 only Linux says."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

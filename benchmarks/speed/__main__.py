@@ -16,7 +16,8 @@ from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
-from .figure import ROOT, Figure, Machine, ended, machine
+from ..measuring import ROOT, Machine, ended, machine, write_json
+from .figure import Figure
 
 MODULES = ("start", "warm", "folder", "serving", "size", "demo")
 EVIDENCE, PAGE = ROOT / "docs" / "evidence" / "speed", ROOT / "docs" / "benchmarks.md"
@@ -48,7 +49,7 @@ def main() -> int:
             "seconds": round(time.monotonic() - begun, 1),
             "figures": [asdict(one) for one in figures],
         }
-        (given.out / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n", "utf-8")
+        write_json(given.out / f"{name}.json", document)
     text = table(given.out)
     print(text)
     if given.out == EVIDENCE:

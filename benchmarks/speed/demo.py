@@ -6,8 +6,9 @@ from tempfile import TemporaryDirectory
 
 from packaging.utils import canonicalize_name
 
+from ..measuring import ROOT
 from ..space import measure_starts, write_films
-from .figure import ROOT, Figure, compared
+from .figure import Figure, compared
 from .size import with_needs
 
 STARTS = 3

@@ -13,8 +13,10 @@ import numpy as np
 
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.phantom import write_films
+from kneeoa_hub.settings import usable_cores
 
-from .figure import BUNDLE, ROOT, Figure, compared, cores, in_turns, seconds
+from ..measuring import BUNDLE, ROOT, in_turns, seconds
+from .figure import Figure, compared
 
 FILMS, ROUNDS = 2000, 2
 MOST_SECONDS = 120
@@ -60,7 +62,7 @@ def _grade(folder: Path, out: Path) -> None:
 
 def _in_threads(work: Callable[[Any], object], films: Iterable[Path]) -> float:
     def all_of_them() -> None:
-        with ThreadPoolExecutor(cores()) as pool:
+        with ThreadPoolExecutor(usable_cores()) as pool:
             for _ in pool.map(work, films):
                 pass
 

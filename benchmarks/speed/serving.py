@@ -3,7 +3,8 @@
 import os
 
 from ..load import APP, CALLER_CORE, LARGE, SMALL, drive, films, in_process, serving
-from .figure import Figure, compared, in_turns
+from ..measuring import in_turns
+from .figure import Figure, compared
 
 CLIENTS, ROUNDS = 16, 3
 SECONDS = {SMALL: 4.0, LARGE: 6.0}

@@ -13,30 +13,22 @@ from PIL import Image
 
 from kneeoa_hub.imaging.phantom import sample_films
 
-from .figure import BUNDLE, ROOT, Figure, compared, in_turns
+from ..measuring import BUNDLE, ROOT, in_turns
+from .figure import Figure, compared
+from .start import KERAS
 
 ROUNDS = 2
+FILMS = 20
 RESIDENT = """
-import re
-from pathlib import Path
-print(re.findall(r"^Pss:\\s+(\\d+) kB", Path("/proc/self/smaps_rollup").read_text(), re.MULTILINE)[0])
+from benchmarks.processes import megabytes
+print(megabytes())
 """
 GRADER = """
 import sys
 import kneeoa_hub
 grader = kneeoa_hub.from_pretrained()
-for _ in range(20):
+for _ in range(int(sys.argv[3])):
     assert grader.grade(sys.argv[2]).knees
-"""
-KERAS = """
-import sys, numpy, keras
-from PIL import Image
-model = keras.saving.load_model(sys.argv[1], compile=False, safe_mode=True)
-height, width = model.input_shape[1:3]
-film = numpy.asarray(Image.open(sys.argv[2]).resize((width, height)), "float32")
-image = (film - film.mean()) / film.std()
-for _ in range(20):
-    model.predict(image[None, ..., None], verbose=0)
 """
 STACK = ("tensorflow", "gradio", "flask")
 
@@ -72,9 +64,9 @@ def measure() -> list[Figure]:
 
 def _resident(code: str, film: Path) -> float:
     """Return the megabytes of a process at its end: its proportional set size, as Linux counts it."""
-    command = [sys.executable, "-c", code + RESIDENT, str(BUNDLE), str(film)]
+    command = [sys.executable, "-c", code + RESIDENT, str(BUNDLE), str(film), str(FILMS)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT)
-    return int(done.stdout.split()[-1]) * 1024 / 1e6
+    return float(done.stdout.split()[-1])
 
 
 def _megabytes(projects: tuple[str, ...]) -> float:

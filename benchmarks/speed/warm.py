@@ -3,6 +3,7 @@
 import io
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,7 +15,8 @@ import kneeoa_hub
 from kneeoa_hub.imaging.phantom import two_knee_film
 
 from ..load import SMALL, dicom, films
-from .figure import BUNDLE, Figure, compared, in_turns
+from ..measuring import BUNDLE, in_turns, milliseconds
+from .figure import Figure, compared
 
 ROUNDS, FILMS_A_ROUND = 15, 6
 PAUSE = 0.02
@@ -32,10 +34,10 @@ def measure() -> list[Figure]:
         assert len(grader.grade(small).knees) == 1
         assert len(grader.grade(large).knees) == 2
         of_small = in_turns(
-            {"grade": _milliseconds(grader.grade, small), "least": _milliseconds(least.of_picture, small)}, ROUNDS
+            {"grade": _after_pause(grader.grade, small), "least": _after_pause(least.of_picture, small)}, ROUNDS
         )
         of_large = in_turns(
-            {"grade": _milliseconds(grader.grade, large), "least": _milliseconds(least.of_dicom, large)}, ROUNDS
+            {"grade": _after_pause(grader.grade, large), "least": _after_pause(least.of_dicom, large)}, ROUNDS
         )
     return [
         compared(
@@ -102,13 +104,10 @@ class _Least:
         self._graphs[name].run(None, {"image": np.repeat(one, knees, 0)})
 
 
-def _milliseconds(grade: Callable[[Path], object], film: Path) -> Callable[[], float]:
+def _after_pause(grade: Callable[[Path], object], film: Path) -> Callable[[], float]:
     def taken() -> float:
         time.sleep(PAUSE)
         grade(film)  # memory and caches are as the other side left them
-        start = time.perf_counter()
-        for _ in range(FILMS_A_ROUND):
-            grade(film)
-        return 1000 * (time.perf_counter() - start) / FILMS_A_ROUND
+        return milliseconds(partial(grade, film), FILMS_A_ROUND)
 
     return taken

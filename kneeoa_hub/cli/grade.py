@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import KneeOAError, SettingsError
 from ..escaping import escape_for_terminal
-from ..settings import Settings
+from ..settings import Settings, usable_cores
 from . import dataset, study
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
         from ..output.sidecars import check_places
 
         check_places(folders=folders, report=arguments.report)
-    workers = min(arguments.workers or _cores(), len(films))
+    workers = min(arguments.workers or usable_cores(), len(films))
     with loading():
         bundle = pull_bundle(arguments.address, revision=arguments.revision, local_files_only=arguments.offline)
     level = bundle.config.conformal.at(arguments.level).level
@@ -206,8 +206,3 @@ def _with_progress(answers: Answers, count: int) -> Answers:
     from tqdm import tqdm  # the Hub's client depends on it
 
     return tqdm(answers, total=count, unit="film", disable=None, file=sys.stderr)
-
-
-def _cores() -> int:
-    """Return the number of cores that this process may use. Before Python 3.13 only Linux says."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

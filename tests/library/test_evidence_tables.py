@@ -9,7 +9,7 @@ from typing import TypeVar
 import pytest
 
 from benchmarks import ablation, archive, cross_domain, curves, film_profile, graph_forms
-from benchmarks.speed.figure import Machine
+from benchmarks.measuring import Machine
 from kneeoa_hub.card.sources import title
 from kneeoa_hub.card.text import figure
 from kneeoa_hub.evidence import Estimate

@@ -1,0 +1,113 @@
+"""What the benchmarks share: times, measurements in turns, the machine, and how the figures are written."""
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from kneeoa_hub.settings import usable_cores
+
+ROOT = Path(__file__).parents[1]
+"""The repository."""
+BUNDLE = ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn"
+"""The folder of the shipped bundle."""
+MOST_SECONDS = 50
+"""After this time `in_turns` begins no further round."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and beside what the figures were measured.
+
+    Attributes:
+        processor: Its name, as Linux says.
+        cores: Cores that the run could use.
+        load_before: Load average of the last minute when the run began. On an idle machine it is near 0.
+        load_after: The same at its end; it holds the run itself. None where nobody looked.
+        python: Version of Python.
+    """
+
+    processor: str
+    cores: int
+    load_before: float
+    load_after: float | None = None
+    python: str = field(default_factory=platform.python_version)
+
+
+def machine() -> Machine:
+    """Describe this machine as it is now."""
+    about = Path("/proc/cpuinfo")
+    lines = about.read_text("utf-8").splitlines() if about.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return Machine(names[0] if names else platform.processor(), usable_cores(), os.getloadavg()[0])
+
+
+def ended(where: Machine) -> Machine:
+    """Return the machine with its load at the end of a run."""
+    return replace(where, load_after=os.getloadavg()[0])
+
+
+def seconds(call: Callable[[], object]) -> float:
+    """Return the seconds of a call."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def milliseconds(call: Callable[[], object], times: int = 1) -> float:
+    """Return the mean milliseconds of a call that is made so many times."""
+    return 1000 * seconds(lambda: [call() for _ in range(times)]) / times
+
+
+def in_turns(
+    measures: Mapping[str, Callable[[], float]],
+    rounds: int,
+    most_seconds: float = MOST_SECONDS,
+    *,
+    warm_up: bool = True,
+) -> dict[str, list[float]]:
+    """Call each measure in turn, in several rounds.
+
+    Args:
+        measures: What to call, by name.
+        rounds: How many rounds count. On a machine that is slow or busy there are fewer: none but the first begins
+            after most_seconds.
+        most_seconds: See rounds.
+        warm_up: Whether a round comes first that does not count.
+
+    Returns:
+        What each measure gave in each round.
+    """
+    found: dict[str, list[float]] = {name: [] for name in measures}
+    begun = time.monotonic()
+    for number in range(0 if warm_up else 1, rounds + 1):
+        if number > 1 and time.monotonic() - begun > most_seconds:
+            break
+        for name, measure in measures.items():
+            value = measure()
+            if number:
+                found[name].append(value)
+    return found
+
+
+def write_figures(out: Path, name: str, document: object, text: str) -> None:
+    """Write NAME.json and NAME.md to a folder, and print the latter.
+
+    Args:
+        out: The folder, which is made where it is missing.
+        name: The name of both files.
+        document: What was measured, as JSON holds it.
+        text: The same as Markdown.
+    """
+    write_json(out / f"{name}.json", document)
+    (out / f"{name}.md").write_text(text, "utf-8")
+    print(text)
+
+
+def write_json(path: Path, document: object) -> None:
+    """Write figures as JSON; the folder is made when it is missing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(document, indent=1) + "\n", "utf-8")
