@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kneeoa_hub.card.text import table as markdown_table
 from kneeoa_hub.decision import severity
 from kneeoa_hub.evidence import Estimate
 from tuning.run import console, steps
@@ -207,16 +208,14 @@ def compare(name: str, variant: Answers, first: Answers) -> list[Row]:
 
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as Markdown."""
-    lines = [
-        "| variant | films | QWK | by expected grade | accuracy | log loss | QWK against the first | time against it |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    headings = ("variant", "films", "QWK", "by expected grade", "accuracy", "log loss")
+    lines = []
     for row in rows:
         difference = row.qwk_difference
         cells = [f"{one.value:.3f}" for one in (row.qwk, row.qwk_expected, row.accuracy, row.log_loss)]
         against = f"{difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
-        lines.append(f"| {row.variant} | {row.films} | {' | '.join(cells)} | {against} | {row.time_ratio:.1f} |")
-    return "\n".join(lines) + "\n"
+        lines.append((row.variant, row.films, *cells, against, f"{row.time_ratio:.1f}"))
+    return markdown_table((*headings, "QWK against the first", "time against it"), lines) + "\n"
 
 
 def main() -> None:

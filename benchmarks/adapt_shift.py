@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kneeoa_hub.card.text import table as markdown_table
 from kneeoa_hub.evidence import SetEvidence, read_evidence
 from tuning.__main__ import main as tuning
 from tuning.run import steps
@@ -75,13 +76,12 @@ class Row:
 
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as Markdown, with 95% intervals in brackets."""
-    lines = ["| clusters | what was done | " + " | ".join(FIGURES) + " |", "|---|---|" + "---|" * len(FIGURES)]
+    lines = []
     for row in rows:
         found = row.metrics
         estimates = (found.qwk, found.accuracy, found.mae, found.auc_oa, found.ece, found.coverage, found.set_size)
-        cells = [f"{one:.3f}" if one else "-" for one in estimates]
-        lines.append(f"| {row.clusters or '-'} | {row.done} | " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"
+        lines.append((row.clusters or "-", row.done, *estimates))
+    return markdown_table(("clusters", "what was done", *FIGURES), lines) + "\n"
 
 
 def main() -> None:

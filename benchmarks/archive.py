@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from kneeoa_hub import from_pretrained, grade_dataset
+from kneeoa_hub.card.text import table as markdown_table
 from kneeoa_hub.dataset.grade import FILMS_A_PART, on_actors
 from kneeoa_hub.dataset.parts import Part
 from kneeoa_hub.imaging.phantom import write_films
@@ -191,24 +192,24 @@ def table(measured: Measured, projected: Sequence[Projected], where: Machine, pr
         where: The machine.
         price: US dollars for a core and hour.
     """
-    lines = [
-        "| measured | milliseconds |\n|---|---|",
-        f"| a film in a plain loop on one core | {1000 * measured.film_alone:.1f} |",
-        f"| a film with one worker of Ray on one core | {1000 * measured.film_one:.1f} |",
-        f"| a film with two workers on two cores | {1000 * measured.film_two:.1f} |",
-        f"| what Ray adds to a film | {1000 * measured.overhead:.1f} |",
-        f"| to hand out a part of {FILMS_A_PART} films | {1000 * measured.part:.1f} |",
-        f"| the start of Ray | {1000 * measured.start:,.0f} |",
-        "",
+    seconds = {
+        "a film in a plain loop on one core": measured.film_alone,
+        "a film with one worker of Ray on one core": measured.film_one,
+        "a film with two workers on two cores": measured.film_two,
+        "what Ray adds to a film": measured.overhead,
+        f"to hand out a part of {FILMS_A_PART} films": measured.part,
+    }
+    rows = [(name, f"{1000 * value:.1f}") for name, value in seconds.items()]
+    rows.append(("the start of Ray", f"{1000 * measured.start:,.0f}"))
+    costs = [(one.cores, f"{one.hours:.2f}", f"{one.dollars:.2f}", one.limit) for one in projected]
+    parts = [
+        markdown_table(("measured", "milliseconds"), rows),
         f"A million films, at {price:.2f} USD for a core and hour:",
-        "",
-        "| cores | hours | USD | limit |\n|---|---|---|---|",
-        *(f"| {one.cores} | {one.hours:.2f} | {one.dollars:.2f} | {one.limit} |" for one in projected),
-        "",
+        markdown_table(("cores", "hours", "USD", "limit"), costs),
         f"Measured with {measured.films:,} synthetic films of 224 pixels on {where.cores} cores, {where.processor},"
         f" load {where.load_before:.1f}. Projected for cores of that kind.",
     ]
-    return "\n".join(lines) + "\n"
+    return "\n\n".join(parts) + "\n"
 
 
 def plot(measured: Measured, projected: Sequence[Projected], path: Path) -> None:

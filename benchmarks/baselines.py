@@ -28,6 +28,7 @@ from sklearn.preprocessing import StandardScaler
 import kneeoa_hub
 from kneeoa_hub.agreement import qwk, resamples
 from kneeoa_hub.bundle import InputConfig
+from kneeoa_hub.card.text import table as markdown_table
 from kneeoa_hub.evidence import Estimate
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.letterbox import letterbox
@@ -211,15 +212,12 @@ def compare(films: list[AuditedFilm], baselines: dict[str, np.ndarray], address:
 
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as Markdown."""
-    lines = [
-        "| baseline | dataset | split | films | QWK | accuracy | balanced accuracy | the model's QWK above it |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    headings = ("baseline", "dataset", "split", "films", "QWK", "accuracy", "balanced accuracy")
+    lines = []
     for row in rows:
-        estimates = (row.qwk, row.accuracy, row.balanced_accuracy, row.model_above)
-        cells = [f"{one:.3f}" if one else "" for one in estimates]
-        lines.append(f"| {row.baseline} | {row.dataset} | {row.split} | {row.qwk.n} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        estimates = (row.qwk, row.accuracy, row.balanced_accuracy, row.model_above or "")
+        lines.append((row.baseline, row.dataset, row.split, row.qwk.n, *estimates))
+    return markdown_table((*headings, "the model's QWK above it"), lines) + "\n"
 
 
 def main() -> None:

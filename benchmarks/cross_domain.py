@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kneeoa_hub.card.text import table as markdown_table
 from kneeoa_hub.evidence import CrossDomainRow, Estimate, read_evidence
 from tuning.run import console, steps
 from tuning.run.memory import keep_freed_memory
@@ -28,14 +29,11 @@ class Row(CrossDomainRow):
 
 def table(rows: Sequence[Row]) -> str:
     """Return the rows as Markdown."""
-    lines = [
-        "| trained on | measured on | films | " + " | ".join(COLUMNS) + " |",
-        "|---|---|---|" + "---|" * len(COLUMNS),
-    ]
+    lines = []
     for row in rows:
-        cells = [f"{one:.3f}" for one in (row.qwk, row.accuracy, row.mae, row.auc_oa, row.ece, row.coverage)]
-        lines.append(f"| {row.trained_on} | {row.measured_on} | {row.qwk.n} | {' | '.join(cells)} |")
-    return "\n".join(lines) + "\n"
+        estimates = (row.qwk, row.accuracy, row.mae, row.auc_oa, row.ece, row.coverage)
+        lines.append((row.trained_on, row.measured_on, row.qwk.n, *estimates))
+    return markdown_table(("trained on", "measured on", "films", *COLUMNS), lines) + "\n"
 
 
 def main() -> None:

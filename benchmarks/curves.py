@@ -23,12 +23,13 @@ import numpy as np
 from PIL import Image
 
 from kneeoa_hub import KneeGrader, from_pretrained
+from kneeoa_hub.card.text import table as markdown_table
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.phantom import knee_film, write_films
 from kneeoa_hub.settings import usable_cores
 
 from .load import dicom
-from .measuring import ROOT, Machine, ended, in_turns, machine, milliseconds, write_figures
+from .measuring import ROOT, Machine, ended, in_turns, machine, measured_on, milliseconds, write_figures
 from .processes import megabytes
 
 SIDES = (224, 512, 1024, 2048, 4096)
@@ -169,12 +170,11 @@ def _megabytes(session: int) -> float:
 
 def table(curves: Sequence[Curve], where: Machine) -> str:
     """Return the curves as Markdown."""
-    parts = []
+    tables = []
     for curve in curves:
-        parts.append(f"| {curve.name} | {curve.value} | {curve.part} |\n|---|---|---|")
-        parts += [f"| {point.at:,} | {_short(point.value)} | {_short(point.part)} |" for point in curve.points]
-        parts.append("")
-    return "\n".join([*parts, f"Measured on {where.cores} cores, {where.processor}, load {where.load_before:.1f}.\n"])
+        rows = [(f"{point.at:,}", _short(point.value), _short(point.part)) for point in curve.points]
+        tables.append(markdown_table((curve.name, curve.value, curve.part), rows))
+    return "\n\n".join([*tables, measured_on(where)]) + "\n"
 
 
 def _short(value: float) -> str:

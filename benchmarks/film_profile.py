@@ -19,8 +19,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from kneeoa_hub.card.text import table as markdown_table
+
 from .load import LARGE, SMALL, films
-from .measuring import ROOT, Machine, ended, machine, write_figures
+from .measuring import ROOT, Machine, ended, machine, measured_on, write_figures
 from .speed.warm import two_knees
 
 ROUNDS, FILMS_A_ROUND = 3, 20
@@ -115,18 +117,16 @@ def _name(file: str, name: str) -> str:
 
 def table(profiles: Sequence[Profile], where: Machine) -> str:
     """Return the parts of each kind of film before and now, and then the longest functions of now, as Markdown."""
-    lines = ["Milliseconds of processor time for one warm film on one thread, under the profiler.", ""]
+    parts = ["Milliseconds of processor time for one warm film on one thread, under the profiler."]
     for kind in dict.fromkeys(one.film for one in profiles):
         found = {one.version: one for one in profiles if one.film == kind}
         versions = [version for version in ("before", "now") if version in found]
-        lines += [f"| {kind} | {' | '.join(versions)} |", "|---" * (1 + len(versions)) + "|"]
-        for part in (*PARTS, OTHER):
-            lines.append(f"| {part} | {' | '.join(f'{found[one].parts[part]:.1f}' for one in versions)} |")
-        lines += [f"| all | {' | '.join(f'{found[one].total:.1f}' for one in versions)} |", ""]
-        lines += [f"| {kind}, now: functions with the most time of their own | ms |", "|---|---|"]
-        lines += [f"| `{name}` | {own:.1f} |" for name, own in found["now"].longest]
-        lines.append("")
-    return "\n".join([*lines, f"Measured on {where.cores} cores, {where.processor}, load {where.load_before:.1f}.\n"])
+        rows = [(part, *(f"{found[one].parts[part]:.1f}" for one in versions)) for part in (*PARTS, OTHER)]
+        rows.append(("all", *(f"{found[one].total:.1f}" for one in versions)))
+        longest = [(f"`{name}`", f"{own:.1f}") for name, own in found["now"].longest]
+        parts.append(markdown_table((kind, *versions), rows))
+        parts.append(markdown_table((f"{kind}, now: functions with the most time of their own", "ms"), longest))
+    return "\n\n".join([*parts, measured_on(where)]) + "\n"
 
 
 def main(arguments: list[str] | None = None) -> None:

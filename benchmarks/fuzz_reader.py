@@ -22,6 +22,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from kneeoa_hub.card.text import table as markdown_table
+
 from .fuzz_seeds import plant, real, synthetic
 from .fuzz_target import INPUT_MEGABYTES, PIXELS, SECONDS
 
@@ -159,7 +161,14 @@ def described(log: str) -> dict:
     }
 
 
-def _row(form: str, result: dict) -> str:
+COLUMNS = (
+    *("format", "inputs", "seeds, synthetic", "seeds, real", "edges", "features", "kept", "read"),
+    *("errors of the package", "most time", "most memory", "findings"),
+)
+"""The columns of the page's table."""
+
+
+def _row(form: str, result: dict) -> tuple[object, ...]:
     """Return the figures of one format as a row of the page's table."""
     seeds, reached, outcomes = result["seeds"], result["coverage"], result["outcomes"]
     counted = (result["inputs"], seeds["synthetic"], seeds["real"])
@@ -170,8 +179,7 @@ def _row(form: str, result: dict) -> str:
     read = outcomes.get("read", 0)
     most = (f"{result['most_seconds']:.2f} s", f"{result['most_megabytes']:.0f} MB")
     failed = sum(outcomes.values()) - read
-    row = (form, *counted, *edges, result["kept"], read, failed, *most, len(result["findings"]))
-    return f"| {' | '.join(map(str, row))} |"
+    return (form, *counted, *edges, result["kept"], read, failed, *most, len(result["findings"]))
 
 
 def page(document: dict) -> str:
@@ -203,13 +211,8 @@ def page(document: dict) -> str:
         "reached something new. *Most time* is that of the slowest input. *Most memory* is the largest step by which",
         "one input raised the peak of its process.",
         "",
-        (
-            "| format | inputs | seeds, synthetic | seeds, real | edges | features | kept | read | errors of the"
-            " package | most time | most memory | findings |"
-        ),
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        markdown_table(COLUMNS, [_row(form, result) for form, result in formats.items()]),
     ]
-    lines += [_row(form, result) for form, result in formats.items()]
     found = [
         f"- {form}: {one['kind']}. {one['error']} ({', '.join(one['place'])})"
         for form, result in formats.items()

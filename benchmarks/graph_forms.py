@@ -20,11 +20,12 @@ import onnxruntime
 
 from kneeoa_hub import from_pretrained
 from kneeoa_hub.bundle import read_bundle
+from kneeoa_hub.card.text import table as markdown_table
 from kneeoa_hub.imaging.decode import decode
 from kneeoa_hub.imaging.letterbox import network_input
 from kneeoa_hub.imaging.phantom import knee_film
 
-from .measuring import BUNDLE, Machine, ended, in_turns, machine, milliseconds, write_figures
+from .measuring import BUNDLE, Machine, ended, in_turns, machine, measured_on, milliseconds, write_figures
 
 ROUNDS, PASSES = 7, 10
 KNEES_A_GRADE = 4
@@ -125,14 +126,12 @@ def _knees() -> np.ndarray:
 
 def table(forms: Sequence[Form], where: Machine) -> str:
     """Return the forms as Markdown."""
-    lines = [
-        "| form of the network | MB | ms to open | ms a knee | greatest change of a probability |",
-        "|---|---|---|---|---|",
+    headings = ("form of the network", "MB", "ms to open", "ms a knee", "greatest change of a probability")
+    rows = [
+        (one.name, f"{one.megabytes:.1f}", f"{one.opening:.0f}", f"{one.passing:.1f}", f"{one.change:.2g}")
+        for one in forms
     ]
-    for one in forms:
-        lines.append(f"| {one.name} | {one.megabytes:.1f} | {one.opening:.0f} | {one.passing:.1f} | {one.change:.2g} |")
-    lines += ["", f"Measured on {where.cores} cores, {where.processor}, load {where.load_before:.1f}."]
-    return "\n".join(lines) + "\n"
+    return f"{markdown_table(headings, rows)}\n\n{measured_on(where)}\n"
 
 
 def main(arguments: list[str] | None = None) -> None:

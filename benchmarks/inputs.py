@@ -26,6 +26,7 @@ import numpy as np
 from PIL import Image
 
 from kneeoa_hub import FilmReport, KneeGrader, KneeOAError, from_pretrained
+from kneeoa_hub.card.text import table as markdown_table
 from kneeoa_hub.imaging.compression import REFUSED_QUALITY, WARNED_QUALITY
 from kneeoa_hub.imaging.phantom import knee_film, sample_films
 from kneeoa_hub.settings import Settings
@@ -271,8 +272,6 @@ def _introduction(grader: KneeGrader, drawn: int, given: int, kinds: Rows, other
         ),
         f"a part of the film, and may differ by {CLOSE_LOSSY}.",
         "",
-        "| format | kind | films | answer | same grade | difference |",
-        "|---|---|---|---|---|---|",
     ]
 
 
@@ -286,24 +285,20 @@ def page(grader: KneeGrader, drawn: int, given: int, kinds: Rows, others: Rows) 
         kinds: Results by format and kind of file.
         others: Results by group and kind of fault.
     """
-    lines = _introduction(grader, drawn, given, kinds, others)
-    for (form, kind), row in kinds.items():
-        count = sum(row.outcomes.values())
-        lines.append(
-            f"| {form} | {kind} | {count} | {listed(row.outcomes)} | {row.agreed} of {row.compared} | {row.away:.4f} |"
-        )
-    lines += [
+    same = [
+        (*named, row.outcomes.total(), listed(row.outcomes), f"{row.agreed} of {row.compared}", f"{row.away:.4f}")
+        for named, row in kinds.items()
+    ]
+    faults = [(*named, row.outcomes.total(), listed(row.outcomes)) for named, row in others.items()]
+    lines = [
+        *_introduction(grader, drawn, given, kinds, others),
+        markdown_table(("format", "kind", "films", "answer", "same grade", "difference"), same),
         "",
         beyond((*named, row.agreed, row.compared, row.away) for named, row in kinds.items()),
         "",
         "## Faults, and films that are hard or impossible to grade",
         "",
-        "| group | kind | files | answer |",
-        "|---|---|---|---|",
-    ]
-    lines += [
-        f"| {group} | {kind} | {sum(row.outcomes.values())} | {listed(row.outcomes)} |"
-        for (group, kind), row in others.items()
+        markdown_table(("group", "kind", "files", "answer"), faults),
     ]
     return "\n".join(lines)
 
@@ -325,6 +320,7 @@ def beyond(rows: Iterable[tuple[str, str, int, int, float]]) -> str:
 def before_and_now(grader: KneeGrader) -> str:
     """Return the table of the films of odd_films, with what an earlier version made of each."""
     before = json.loads(BEFORE.read_text("utf-8"))
+    rows = [(kind, before[kind], in_words(grader, content)) for kind, content in odd_films()]
     lines = [
         "",
         "## Films that were misread or refused",
@@ -332,11 +328,7 @@ def before_and_now(grader: KneeGrader) -> str:
         "Each file holds the same synthetic knee, which is graded KL 3. *Before* is what the last version made of it",
         "that did not read these kinds.",
         "",
-        "| file | before | now |",
-        "|---|---|---|",
-    ]
-    lines += [f"| {kind} | {before[kind]} | {in_words(grader, content)} |" for kind, content in odd_films()]
-    lines += [
+        markdown_table(("file", "before", "now"), rows),
         "",
         f"A film that lost much by compression gets a warning below quality {WARNED_QUALITY:g} of libjpeg's scale,",
         f"and is refused below {REFUSED_QUALITY:g}. `python -m benchmarks.compression` measures where grades slide.",

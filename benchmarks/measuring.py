@@ -50,6 +50,11 @@ def ended(where: Machine) -> Machine:
     return replace(where, load_after=os.getloadavg()[0])
 
 
+def measured_on(where: Machine) -> str:
+    """Return the sentence that says on which machine a table was measured."""
+    return f"Measured on {where.cores} cores, {where.processor}, load {where.load_before:.1f}."
+
+
 def seconds(call: Callable[[], object]) -> float:
     """Return the seconds of a call."""
     start = time.perf_counter()

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kneeoa_hub.agreement import INTERVAL, resamples
+from kneeoa_hub.card.text import table as markdown_table
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.evidence import Estimate
 from tuning.run import console, steps
@@ -135,20 +136,18 @@ def _mean(values: np.ndarray, weights: np.ndarray) -> Estimate:
 
 def table(found: dict[str, list[Choice]]) -> str:
     """Return the choices on each set of films as Markdown."""
-    lines = []
+    tables = []
     for name, rows in found.items():
         alone = [row for row in rows if len(row.members) == 1]
-        lines += [
-            f"| {name} | log loss | more than the first | QWK | accuracy | AUC, KL >= 2 |",
-            "|---|---|---|---|---|---|",
-        ]
+        lines = []
         for row in [row for row in rows if len(row.members) > 1][:SHOWN] + alone:
             networks = ", ".join(row.members) + (" alone" if row in alone else "")
             estimates = (row.log_loss, row.log_loss_difference, row.qwk, row.accuracy, row.auc_oa)
             cells = [f"{one.value:.3f} ({one.low:.3f} to {one.high:.3f})" if one else "-" for one in estimates]
-            lines.append(f"| {networks} | {' | '.join(cells)} |")
-        lines.append("")
-    return "\n".join(lines)
+            lines.append((networks, *cells))
+        headings = (name, "log loss", "more than the first", "QWK", "accuracy", "AUC, KL >= 2")
+        tables.append(markdown_table(headings, lines) + "\n")
+    return "\n".join(tables)
 
 
 def main() -> None:

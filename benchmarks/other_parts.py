@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kneeoa_hub import FilmReport, KneeGrader, from_pretrained
+from kneeoa_hub.card.text import table as markdown_table
 
 LABELS = "labels.csv"
 
@@ -38,9 +39,8 @@ def graded_by_kind(grader: KneeGrader, archive: zipfile.ZipFile) -> dict[str, Co
 def table(counts: Mapping[str, Counter[bool]]) -> str:
     """Return the counts as Markdown, with a row for all films that show no knee."""
     others = sum((count for kind, count in counts.items() if not kind.startswith("Knee")), Counter[bool]())
-    rows = [("films", "graded", "of"), ("---", "---", "---")]
-    rows += [(kind, str(count[True]), str(count.total())) for kind, count in [*counts.items(), ("No knee", others)]]
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    rows = [(kind, count[True], count.total()) for kind, count in [*counts.items(), ("No knee", others)]]
+    return markdown_table(("films", "graded", "of"), rows)
 
 
 def main() -> None:

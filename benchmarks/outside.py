@@ -19,6 +19,7 @@ import numpy as np
 from PIL import Image
 
 from kneeoa_hub import KneeGrader, from_pretrained
+from kneeoa_hub.card.text import table as markdown_table
 from kneeoa_hub.evidence.robustness import AS_IT_IS
 from kneeoa_hub.imaging.letterbox import Box
 from tuning.evaluation.film_changes import CHANGES
@@ -50,11 +51,9 @@ def outcomes(grader: KneeGrader, films: Mapping[str, np.ndarray]) -> dict[str, d
 
 def table(found: Mapping[str, Mapping[str, str]]) -> str:
     """Return the outcomes as Markdown, a row a change."""
-    rows = [("films", *OUTCOMES), ("---",) * (len(OUTCOMES) + 1)]
-    for change, by_film in found.items():
-        counts = Counter(by_film.values())
-        rows.append((change, *(str(counts[one]) for one in OUTCOMES)))
-    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+    counts = {change: Counter(by_film.values()) for change, by_film in found.items()}
+    rows = [(change, *(count[one] for one in OUTCOMES)) for change, count in counts.items()]
+    return markdown_table(("films", *OUTCOMES), rows)
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from kneeoa_hub import from_pretrained
+from kneeoa_hub.card.text import table as markdown_table
 from kneeoa_hub.evidence import ChangeEvidence, RobustnessEvidence
 from kneeoa_hub.evidence.finding import Grader
 from kneeoa_hub.evidence.robustness import AS_IT_IS
@@ -66,15 +67,12 @@ def worst(rows: Sequence[ChangeEvidence]) -> dict[str, tuple[str, float]]:
 
 def table(rows: Sequence[ChangeEvidence]) -> str:
     """Return the rows as Markdown."""
-    lines = [
-        "| films | QWK | accuracy | AUC, KL >= 2 | same grade | shift | coverage | refused |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    headings = ("films", "QWK", "accuracy", "AUC, KL >= 2", "same grade", "shift", "coverage", "refused")
+    lines = []
     for row in rows:
         estimates = [getattr(row, name) for name in COLUMNS]
-        cells = [f"{one.value:.3f}" if one else "-" for one in estimates]
-        lines.append(f"| {row.change} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append((row.change, *(f"{one.value:.3f}" if one else "-" for one in estimates)))
+    return markdown_table(headings, lines)
 
 
 def main() -> None:
