@@ -5,15 +5,13 @@ done with it are `keras.ops`, so that any backend does it where the films are. `
 step for one film without changes.
 """
 
-# Keras says of its operations that they may return nothing, or a list.
-# pyright: reportOperatorIssue=false, reportOptionalOperand=false, reportOptionalSubscript=false
-
 from typing import Any, NamedTuple
 
 import numpy as np
-from keras import ops
 
 from kneeoa_hub.imaging.frame import AIR, BRIGHTEST, DARKEST, HIGH, LOW, MARGIN, SIDE
+
+from ..run.keras_ops import ops
 
 FAR = 9.0
 """A cut that lies beyond any film, in sides of the joint."""

@@ -6,13 +6,13 @@ from typing import Any
 
 import keras
 import numpy as np
-from keras import layers, ops
 
 from kneeoa_hub.bundle import Crop, InputConfig
 from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.grades import NUM_GRADES
 from kneeoa_hub.imaging import frame
 
+from ..run.keras_ops import layers, ops
 from . import backbones
 from .losses import LOSSES, QuadraticKappa, loss_for
 
@@ -242,7 +242,7 @@ def _folded(x):
 
 def _unfolded(x):
     """Return the halves [2N,h,w,C] side by side again, [N,h,2w,C]."""
-    left, right = ops.split(x, 2, axis=0)  # pyright: ignore[reportGeneralTypeIssues]
+    left, right = ops.split(x, 2, axis=0)
     return ops.concatenate([left, ops.flip(right, axis=2)], axis=2)
 
 
@@ -322,7 +322,7 @@ def _probabilities(embedding, architecture: Architecture):
     cuts = layers.Dense(NUM_GRADES - 1, use_bias=False, name="cut_points", dtype="float32")(ops.ones_like(severity))
     over = ops.sigmoid(severity + cuts)
     edges = ops.concatenate([ops.ones_like(severity), over, ops.zeros_like(severity)], axis=-1)
-    mass = ops.relu(edges[:, :-1] - edges[:, 1:]) + 1e-7  # pyright: ignore[reportOptionalOperand, reportOptionalSubscript]
+    mass = ops.relu(edges[:, :-1] - edges[:, 1:]) + 1e-7
     return layers.Activation("linear", name="probabilities", dtype="float32")(
         mass / ops.sum(mass, axis=-1, keepdims=True)
     )

@@ -3,15 +3,11 @@
 It consists only of Keras's own layers and operations, so that `keras.saving.load_model` needs no code of this package.
 """
 
-# Keras says of its operations that they may return nothing, or a list.
-# pyright: reportOptionalOperand=false, reportOptionalSubscript=false
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import keras
 import numpy as np
-from keras import layers, ops
 from PIL import Image
 
 from kneeoa_hub.bundle import Decision, InputConfig
@@ -19,6 +15,7 @@ from kneeoa_hub.decision import MEDIAN
 from kneeoa_hub.errors import DataError
 from kneeoa_hub.grades import NUM_GRADES
 
+from ..run.keras_ops import layers, ops
 from .architecture import Architecture
 
 LEAST_PROBABILITY = 1e-7

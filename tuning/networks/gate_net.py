@@ -1,21 +1,17 @@
-"""The gate's network: a small net that tells an upright frontal knee from other poses, faults and other things."""
+"""The gate's network is a small net that tells an upright frontal knee from other poses, faults and other things."""
 
-# Keras says of its operations that they may return nothing, or a list.
-# pyright: reportAttributeAccessIssue=false, reportOperatorIssue=false
-
-import contextlib
-import io
 from pathlib import Path
 
 import keras
-import numpy as np
-from keras import layers, ops
 
 from kneeoa_hub.imaging.gate import CLASSES
 from kneeoa_hub.runtime import GATE_OUTPUT
 
+from ..run.keras_ops import layers, ops
+from . import small
+
 WIDTHS = (16, 32, 64, 96)
-"""Channels of each stage; every stage halves the resolution."""
+"""Each stage has this many channels and halves the resolution."""
 
 
 def build(side: int) -> keras.Model:
@@ -49,7 +45,4 @@ def write_onnx(model: keras.Model, path: Path) -> None:
     """Write the network as gate.onnx, with the output that the library reads."""
     # ONNX names an output after its layer.
     named = keras.Model(model.input, {GATE_OUTPUT: layers.Activation("linear", name=GATE_OUTPUT)(model.output)})
-    # Keras exports only a model that has been called.
-    named.predict_on_batch(np.zeros((1, *model.input.shape[1:]), np.float32))
-    with contextlib.redirect_stdout(io.StringIO()):
-        named.export(path, format="onnx", verbose=False)
+    small.write_onnx(named, path)

@@ -3,17 +3,14 @@
 After Zhou et al., "Objects as points" (2019): a heatmap of centres, and for each place the shape of the joint.
 """
 
-# Keras says of its operations that they may return nothing, or a list.
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false, reportOperatorIssue=false, reportOptionalOperand=false
-
 from pathlib import Path
 
 import keras
 import numpy as np
-from keras import layers, ops
 
 from kneeoa_hub.bundle import InputConfig
 
+from ..run.keras_ops import layers, ops
 from . import small
 
 STRIDE = 8

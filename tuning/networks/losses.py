@@ -4,15 +4,13 @@ With P reading protocols they are [N,P,5]; a target of zeros, of a protocol by w
 nothing.
 """
 
-# Keras says of its operations that they may return nothing, or a list.
-# pyright: reportOperatorIssue=false, reportOptionalOperand=false, reportOptionalSubscript=false
-
 from collections.abc import Callable
 
 import keras
-from keras import ops
 
 from kneeoa_hub.grades import NUM_GRADES
+
+from ..run.keras_ops import ops
 
 EPSILON = 1e-6
 """Keeps logarithms and quotients finite."""

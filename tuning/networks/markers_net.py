@@ -1,15 +1,12 @@
 """The two networks of the reader of markers: a finder, which is the same at every place, and a reader of windows."""
 
-# Keras says of its operations that they may return nothing, or a list.
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false, reportGeneralTypeIssues=false, reportOperatorIssue=false, reportOptionalMemberAccess=false, reportOptionalOperand=false
-
 from pathlib import Path
 
 import keras
-from keras import layers, ops
 
 from kneeoa_hub.imaging.markers import INPUT, LETTERS, LETTERS_OUTPUT, PLACES_OUTPUT, STRIDE, WINDOW
 
+from ..run.keras_ops import layers, ops
 from .small import conv, write_onnx
 
 FINDER_WIDTH = 16

@@ -1,6 +1,4 @@
-"""What the small networks share: their layer, and how they are written for the library."""
-
-# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+"""The small networks share a layer, and the way in which they are written for the library."""
 
 import contextlib
 import io
@@ -9,7 +7,8 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from keras import layers
+
+from ..run.keras_ops import layers
 
 
 def conv(x, width: int, kernel: int = 3, stride: int = 1):
@@ -27,7 +26,8 @@ def conv(x, width: int, kernel: int = 3, stride: int = 1):
 
 def write_onnx(whole: keras.Model, path: Path) -> None:
     """Write a network whose one input has a size and whose outputs have names."""
-    whole.predict_on_batch(np.zeros((1, *whole.input.shape[1:]), np.float32))
+    # Keras exports only a model that has been called.
+    whole.predict_on_batch(np.zeros((1, *whole.input_shape[1:]), np.float32))
     with contextlib.redirect_stdout(io.StringIO()), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)  # in Keras's exporter
         whole.export(path, format="onnx", verbose=False)
