@@ -1,4 +1,4 @@
-"""A port for a server that is told its port before it starts."""
+"""A server that must know its port before it starts gets a port from here."""
 
 import random
 import socket

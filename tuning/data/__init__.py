@@ -1,1 +1,1 @@
-"""Films and their labels: read, audited for copies and faults, split, and made into batches."""
+"""The modules here read films and labels, audit them for copies and faults, split them, and make batches of them."""

@@ -1,4 +1,4 @@
-"""Random changes of training films that keep the grade, and the batches that a training reads."""
+"""Random changes of training films keep the grade; a training reads the changed films in batches."""
 
 import math
 from collections.abc import Sequence
@@ -15,11 +15,12 @@ from kneeoa_hub.imaging.letterbox import standardise
 from .datasets import Knees
 
 ROTATION, ZOOM, SHIFT, GAMMA = 12.0, 0.15, 0.08, 0.5
-"""Largest changes at strength 1: degrees; logarithm of the scale; fraction of the side; logarithm of the exponent."""
+"""These are the largest changes at strength 1: degrees, the logarithm of the scale, a fraction of the side, and the
+logarithm of the exponent."""
 OCCLUDED = 0.1, 0.4
-"""Least and greatest fraction of a side that an occlusion covers."""
+"""An occlusion covers at least the first and at most the second fraction of a side."""
 LEVELS = np.linspace(0, 1, 256)
-"""The gray levels of a film of 8 bits, 0 to 1."""
+"""These are the gray levels of a film of 8 bits, scaled to 0 to 1."""
 
 
 def augment(pixels: np.ndarray, content: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
@@ -72,7 +73,7 @@ def _moved(pixels: np.ndarray, strength: float, rng: np.random.Generator, fill: 
 
 @dataclass(frozen=True)
 class Mixing:
-    """Changes to batches that keep a long training from memorising its films; they slow down short trials.
+    """These changes of batches keep a long training from memorising its films; they slow down short trials.
 
     Attributes:
         mixup: Parameter of the Beta distribution from which the weight of a second film is drawn, whose grade is equal
@@ -85,7 +86,7 @@ class Mixing:
 
 
 class TrainingBatches(keras.utils.PyDataset):
-    """Shuffled batches of images [B,H,W,1] float32 and targets [B,...,5], with other random changes in every epoch.
+    """These batches of images [B,H,W,1] float32 and targets [B,...,5] are shuffled and changed anew in every epoch.
 
     Call `fit` with shuffle=False: Keras would shuffle the batches again, by a generator that a resumed training
     restarts.

@@ -1,4 +1,4 @@
-"""Random changes of a whole batch of films within the training step: framing, exposure, quality, and things laid on it.
+"""A training step changes a whole batch of films at random: framing, exposure, quality, and things laid on the film.
 
 They leave the grade alone. What is drawn is drawn with NumPy, a row a film, so that a training can be repeated; what is
 done with it are `keras.ops`, so that any backend does it where the films are. `kneeoa_hub.imaging.frame` is the same
@@ -14,11 +14,11 @@ from kneeoa_hub.imaging.frame import AIR, BRIGHTEST, DARKEST, HIGH, LOW, MARGIN,
 from ..run.keras_ops import ops
 
 FAR = 9.0
-"""A cut that lies beyond any film, in sides of the joint."""
+"""A cut at this distance lies beyond any film, in sides of the joint."""
 THINGS = 4
-"""Bright or dark rectangles that may lie on a film: markers, letters, rulers, screws."""
+"""At most this many bright or dark rectangles lie on a film, as markers, letters, rulers and screws do."""
 TILE = 8
-"""Pixels of a tile over which local contrast is taken, and of a block of JPEG."""
+"""A tile for local contrast, and a block of JPEG, has this many pixels per side."""
 LUMINANCE = np.array(
     [
         [16, 11, 10, 16, 24, 40, 51, 61],
@@ -32,11 +32,11 @@ LUMINANCE = np.array(
     ],
     np.float32,
 )
-"""Quantisation of luminance at quality 50: ITU-T T.81, table K.1."""
+"""JPEG divides the coefficients of luminance by this table at quality 50 (ITU-T T.81, table K.1)."""
 
 
 class Draws(NamedTuple):
-    """What is done to each of B films; a float32 array each, [B] unless it says otherwise.
+    """Draws say what is done to each of B films; each is a float32 array, [B] unless it says otherwise.
 
     Lengths are in sides of the joint or of the frame.
     """
@@ -112,7 +112,7 @@ def _float32(values: np.ndarray) -> np.ndarray:
 
 
 class _Some:
-    """Draws for B films of a strength [B] each."""
+    """This class draws values for B films, each of which has its own strength."""
 
     def __init__(self, rng: np.random.Generator, strength: np.ndarray):
         self._rng, self._strength = rng, strength
@@ -159,7 +159,7 @@ def _things(rng: np.random.Generator, some: _Some) -> np.ndarray:
 
 
 BANK = 768
-"""Side of the bank of noise, in pixels."""
+"""The bank of noise has this many pixels per side."""
 
 
 def noise_bank(rng: np.random.Generator) -> np.ndarray:

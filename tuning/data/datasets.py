@@ -1,4 +1,4 @@
-"""Audited films as arrays: gray, in the shape of a network's input, decoded once and kept beside the audit."""
+"""Audited films become gray arrays in the shape of a network's input, decoded once and kept beside the audit."""
 
 from collections.abc import Collection
 from contextlib import suppress
@@ -30,7 +30,7 @@ follows from what it was made of: the films, their joints and the input."""
 
 @dataclass(frozen=True)
 class Knees:
-    """N knees of one split.
+    """The knees are N audited films of one split, as arrays.
 
     Attributes:
         pixels: [N,H,W] uint8, letterboxed.

@@ -1,4 +1,4 @@
-"""Pairs of films that show one knee: near-duplicates, as they are or mirrored, and films of one knee, shifted."""
+"""The audit looks for pairs of films that show one knee: near-duplicates, mirrored or not, and shifted films."""
 
 import hashlib
 from typing import NamedTuple
@@ -10,30 +10,31 @@ from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter
 from ..run import steps
 
 THUMBNAIL = 48
-"""Pixels per side of the thumbnails that are compared; they give up the aspect, which a copy keeps."""
+"""The compared thumbnails have this many pixels per side; they give up the aspect, which a copy keeps."""
 NEAR = 0.985
-"""Least correlation of the thumbnails of near-duplicates."""
+"""The thumbnails of near-duplicates correlate at least this much."""
 BLOCK = 1024
-"""Films, or pairs of films, that are compared at a time, to bound memory."""
+"""So many films, or pairs of films, are compared at a time, which bounds the memory."""
 DETAIL = 96
-"""Pixels per side of the pictures in which a shifted knee is searched."""
+"""A shifted knee is searched in pictures of this many pixels per side."""
 BLUR = 3.0
-"""Standard deviation in pixels of the blur that is subtracted from these pictures, to leave fine detail."""
+"""A blur of this standard deviation, in pixels, is subtracted from these pictures, so that fine detail is left."""
 PLAIN = 0.003
 """Neighbouring pixels of a plain area differ by at most this fraction of the film's range of grays."""
 CANDIDATES = 4
-"""Films with the most similar spectra that each film is compared with, and as many for its mirror image."""
+"""Each film is compared with this many films that have the most similar spectra, and its mirror image with as many."""
 LARGEST_SHIFT = DETAIL // 4
-"""Pixels, in both directions, by which a knee may be shifted."""
+"""A knee may be shifted by this many pixels in both directions."""
 SAME_KNEE = 0.8
-"""Least correlation of the overlapping detail of two films of one knee. Films of different patients of the
+"""The overlapping detail of two films of one knee correlates at least this much. Films of different patients of the
 Osteoarthritis Initiative reach .76 at most."""
 SAME_KNEE_INSIDE = 0.75
-"""Least correlation of the detail away from plain areas, so that a frame that many films share does not count."""
+"""The detail away from plain areas correlates at least this much, so that a frame that many films share does not
+count."""
 
 
 class Pair(NamedTuple):
-    """Two films that show one knee: their rows, first < second, and whether one of them is mirrored."""
+    """A pair holds the rows of two films that show one knee, first < second, and whether one of them is mirrored."""
 
     first: int
     second: int

@@ -1,14 +1,14 @@
-"""Brightness of films, and films whose grays are inverted: archives hold both kinds, and a file does not say which."""
+"""Archives hold upright and inverted films, and a file does not say which; the grays of the films tell them apart."""
 
 import numpy as np
 from PIL import Image
 
 SIDE = 24
-"""Pixels per side of the thumbnails that are compared."""
+"""The compared thumbnails have this many pixels per side."""
 ROUNDS = 3
-"""How often the typical film is estimated again after inverted films have been turned over."""
+"""The typical film is estimated this often; before each further time the inverted films are turned over."""
 INVERTED = -0.6
-"""Correlation with the typical film below which a film counts as inverted.
+"""A film counts as inverted when its correlation with the typical film is below this.
 
 Of 7,418 OAI knees 98 lie below -.67 and the others above .27. The lowest upright knee of the Gornale set, which shows
 legs anywhere in the picture, has -.54."""

@@ -1,4 +1,4 @@
-"""Groups of films that belong together: patients, clusters of copies, and leakage groups."""
+"""Films that belong together form groups: patients, clusters of copies, and leakage groups."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -11,7 +11,7 @@ from .duplicates import Pair
 from .table import AuditedFilm
 
 SAME = ("group", "sha256", "pixel_sha256")
-"""Fields of which one equal value joins two films: a patient, a copied file, copied pixels."""
+"""One equal value of these fields joins two films: a patient, a copied file, or copied pixels."""
 
 
 def grouped(films: Sequence[AuditedFilm], copies: Iterable[Pair], shifted: Iterable[Pair]) -> list[AuditedFilm]:

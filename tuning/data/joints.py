@@ -1,4 +1,4 @@
-"""Where the joint of each audited film is, by a locator: training then frames knees as a grader does."""
+"""A locator finds the joint of each audited film, so that training frames knees as a grader does."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,12 +20,12 @@ from .sources import FilmReader
 from .table import AuditedFilm
 
 RESULT = "locator.json"
-"""What the step `locator` leaves beside its network."""
+"""The step `locator` leaves this file beside its network."""
 
 
 @dataclass(frozen=True)
 class LocatorResult:
-    """The content of locator.json: the settings of the locator, and its figures."""
+    """The file locator.json holds the settings of the locator and its figures."""
 
     locator: LocatorConfig
     finding: FindingEvidence

@@ -1,4 +1,4 @@
-"""The same knees in two places of the data: in the folders of two readers, or in two splits."""
+"""The audit looks for knees that are in two places of the data: in the folders of two readers, or in two splits."""
 
 from collections import defaultdict
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The audit's summary as Markdown, report.md."""
+"""The report of the audit, report.md, is its summary as Markdown."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,4 +1,4 @@
-"""How well the grade can be guessed without the joint: from a file's header, a film's grays, its texture, its borders.
+"""Probes measure how well the grade can be guessed without the joint: by file header, grays, texture and borders.
 
 What these reach is a leak of the data, not radiology; a model that is no better has learnt nothing (Geirhos et al.,
 "Shortcut learning in deep neural networks", Nat. Mach. Intell. 2020).
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 Features = tuple[float, ...]
 MODES = ("1", "L", "P", "RGB", "RGBA", "I", "I;16")
-"""Pillow's modes. The trees get the position of a mode in this tuple."""
+"""These are Pillow's modes. The trees get the position of a mode in this tuple."""
 DEEP_MODES = ("I", "I;16")
-"""Modes of 16 bits."""
+"""These modes have 16 bits."""
 SIDE, RINGS, BINS, THUMBNAIL = 128, 29, 32, 12
-"""Pixels per side of a film whose spectrum is taken, rings of that spectrum, bins of the grays, and pixels per side of
-the thumbnail of which the border, or all but the joint, is shown."""
+"""A film whose spectrum is taken has SIDE pixels per side, its spectrum RINGS rings, and its grays BINS bins. The
+thumbnail of which the border, or all but the joint, is shown has THUMBNAIL pixels per side."""
 JOINT_ROWS = slice(round(0.3 * THUMBNAIL), round(0.7 * THUMBNAIL))
-"""Rows of the thumbnail that hold the joint of a film that one knee fills."""
+"""These rows of the thumbnail hold the joint of a film that one knee fills."""
 GRAYS = 1.0, 99.0
-"""Percentiles of a film's grays that become 0 and 1."""
+"""These percentiles of a film's grays become 0 and 1."""
 FOLDS = 5
 LEAST_FILMS = 20
-"""Number of films of the rarest grade below which cross-validation says nothing."""
+"""Cross-validation says nothing when the rarest grade has fewer films."""
 
 
 def header(content: bytes) -> Features:
@@ -107,7 +107,7 @@ PROBES: Mapping[str, Callable[[bytes, np.ndarray], Features]] = {
     "border of the film": lambda content, pixels: border(pixels),
     "film without its joint": lambda content, pixels: without_joint(pixels),
 }
-"""What each probe knows of a film, by its name: of its file's content, or of its pixels [H,W]."""
+"""Each probe has a name and says what it knows of a film: of its file's content, or of its pixels [H,W]."""
 
 
 def probes(content: bytes, pixels: np.ndarray) -> tuple[Features, ...]:

@@ -1,4 +1,4 @@
-"""Labelled films in folders, .zip and .tar archives and CSV files, read without unpacking."""
+"""Labelled films are read from folders, .zip and .tar archives and CSV files, without unpacking."""
 
 import csv
 import hashlib
@@ -27,25 +27,25 @@ from kneeoa_hub.manifest import sha256_of
 from ..run.content import fingerprint
 
 HASHED = "sha256:"
-"""Start of a CSV's `file` that names a film by its hash."""
+"""A CSV's `file` with this start names a film by its hash."""
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
-"""Endings of the archives that are read."""
+"""Archives with these endings are read."""
 UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
-"""What damaged archives raise."""
+"""Damaged archives raise these errors."""
 MOST_MEMBERS = 500_000
-"""Most files of a .tar archive, at a kilobyte of memory each."""
+"""A .tar archive may hold this many files, at a kilobyte of memory each."""
 LONG_NAMES = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
 )
 NAME_BYTES = 64 * 2**10
-"""Most bytes of a header of a .tar archive that holds a long name."""
+"""A header of a .tar archive that holds a long name may have this many bytes."""
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
-"""Names of splits in folders and CSV files."""
+"""Folders and CSV files name splits by these words."""
 SIDES = {"l": "left", "left": "left", "r": "right", "right": "right", "": None}
-"""Names of sides in file names and CSV files."""
+"""File names and CSV files name sides by these words."""
 GRADE_FOLDER = re.compile(rf"^(\d+)[ _-]?({'|'.join(LABELS)})?$", re.IGNORECASE)
-"""A folder of one grade, such as 0Normal, 3_Moderate or 2."""
+"""A folder of one grade has a name such as 0Normal, 3_Moderate or 2."""
 PATIENT_FILE = re.compile(r"^(\d{6,8})([LR])(?![A-Za-z])")
 """The Osteoarthritis Initiative names a film by patient and side, such as 9000296L.png."""
 EXPERT_FOLDER = re.compile(r"^MedicalExpert-(I{1,2})$", re.IGNORECASE)
@@ -54,12 +54,12 @@ LAYOUTS = (
     "class folders such as 0Normal/ or train/0/, an archive of them, or a CSV with columns"
     " file,grade[,group,side,split]"
 )
-"""What `--data` accepts, for errors."""
+"""Errors name these layouts, which `--data` accepts."""
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """One film with its grade, and what its path or its row of a CSV says about it.
+    """A labelled film has a grade, and what its path or its row of a CSV says about it.
 
     Attributes:
         dataset: Name of the dataset that the film belongs to.
@@ -81,7 +81,7 @@ class Labelled:
 
 
 Reader = Callable[[Path, str], Iterable[Labelled]]
-"""Reads the labelled films that a file lists; its arguments are the file and the name of the dataset."""
+"""A reader yields the labelled films that a file lists; its arguments are the file and the name of the dataset."""
 
 
 def read_labels(arguments: Iterable[str]) -> list[Labelled]:
@@ -106,7 +106,7 @@ def read_labels(arguments: Iterable[str]) -> list[Labelled]:
 
 
 class _Header(tarfile.TarInfo):
-    """A header of a .tar archive. Those that hold long names are read into memory, whatever size they say."""
+    """A header that holds a long name is refused when it is large, since tarfile would read it into memory whole."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> "_Header":
@@ -118,7 +118,7 @@ class _Header(tarfile.TarInfo):
 
 
 class FilmReader:
-    """Reads the bytes of films; archives stay open until the end of its `with` statement."""
+    """A reader returns the bytes of films; archives stay open until the end of its `with` statement."""
 
     def __init__(self) -> None:
         self._archives: dict[str, zipfile.ZipFile | tarfile.TarFile] = {}
@@ -326,7 +326,7 @@ def _grade(text: str, where: str) -> int:
 
 
 READERS: dict[str, Reader] = {".csv": _read_csv}
-"""What reads a file of labels, by the ending of its name."""
+"""A file of labels is read by the reader for the ending of its name."""
 
 
 def content_of(labels: Sequence[Labelled]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Training, validation and test films: no patient, no copy and no knee is in two splits."""
+"""Films are split for training, validation and test; no patient, no copy and no knee is in two splits."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -8,7 +8,7 @@ from dataclasses import replace
 from .table import AuditedFilm
 
 PROPORTIONS = {"train": 0.7, "val": 0.15, "test": 0.15}
-"""Part of the leakage groups of each grade that a split receives."""
+"""A split receives this proportion of the leakage groups of each grade."""
 SPLITS = tuple(PROPORTIONS)
 MOST_HELD_OUT_FIRST = ("test", "val", "train")
 """A leakage group whose films were given several splits belongs to the first of these."""

@@ -1,4 +1,4 @@
-"""The audit's summary, audit.json: how many films there are, how they are split, and what is wrong with them."""
+"""The audit's summary, audit.json, says how many films there are, how they are split, and what is wrong with them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ SUMMARY = "audit.json"
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A film that could not be read.
+    """This film could not be read.
 
     Attributes:
         file: Its path inside its source.
@@ -37,7 +37,7 @@ class Unreadable:
 
 @dataclass(frozen=True)
 class Clusters:
-    """Groups of one dataset.
+    """These figures describe the groups of one dataset.
 
     Attributes:
         groups: Number of patients or clusters of copies.
@@ -52,7 +52,7 @@ class Clusters:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditSummary:
-    """The content of audit.json.
+    """The file audit.json holds these figures.
 
     Attributes:
         films: Number of films that could be read.
@@ -101,7 +101,7 @@ class AuditSummary:
 
 @dataclass(frozen=True)
 class Findings:
-    """What the audit found beside the table of films; lists have one item per film, in the table's order.
+    """The audit found this beside the table of films; lists have one item per film, in the table's order.
 
     Attributes:
         copies: Near-duplicates, as they are or mirrored.

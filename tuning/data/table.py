@@ -1,4 +1,4 @@
-"""The audit's table of films: films.csv, one row per film."""
+"""The audit's table of films, films.csv, has one row per film."""
 
 import csv
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from kneeoa_hub.grades import NUM_GRADES
 from kneeoa_hub.imaging.frame import Place, place_of
 
 USABLE = "yes"
-"""The `use` of a film that training and the main measures may use."""
+"""This is the `use` of a film that training and the main measures may use."""
 SEVERAL_KNEES = "several knees under one grade"
-"""The `use` of a film that shows more than one knee but has one grade."""
+"""This is the `use` of a film that shows more than one knee but has one grade."""
 
 
 @dataclass(frozen=True)
 class AuditedFilm:
-    """One row of films.csv.
+    """A row of films.csv describes one film.
 
     Attributes:
         dataset: Name of the dataset that the film belongs to.
@@ -88,7 +88,7 @@ class AuditedFilm:
 GRADES = tuple(str(grade) for grade in range(NUM_GRADES))
 SPLITS = ("train", "val", "test")
 COLUMNS = {"leakage_group": "kin"}
-"""Columns of films.csv whose names differ from their fields, so that audits of earlier releases can be read."""
+"""These columns of films.csv have other names than their fields, so that audits of earlier releases can be read."""
 FIELDS = {column: name for name, column in COLUMNS.items()}
 INTEGERS = {field.name for field in fields(AuditedFilm) if field.type in (int, "int")}
 

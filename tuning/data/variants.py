@@ -1,4 +1,4 @@
-"""Training films in their frames, each several times with other changes: made once, kept beside the audit.
+"""Each training film is framed several times with other changes; the variants are made once and kept on disk.
 
 Changing a film costs as much as a training step on two cores, so that a training draws among changes that are there.
 """
@@ -20,11 +20,12 @@ from .sources import FilmReader
 from .variation import gray_bytes, vary
 
 VARIANTS, PLAIN = 6, 2
-"""Copies of each film, and how many of them, the first ones, differ only in a moved frame."""
+"""Each film has VARIANTS copies; the first PLAIN of them differ only in a moved frame."""
 MOVED, SCALED = 0.025, 0.05
-"""Deviations of a frame's middle, in sides of the joint, and of the logarithm of its side: as a locator errs."""
+"""A frame's middle and the logarithm of its side have these deviations, as a locator errs; the first is in sides of the
+joint."""
 MOST = 3.0
-"""The largest change, in these deviations."""
+"""A change is at most this many of these deviations."""
 
 
 def load_variants(audit: Path, knees: Knees, config: InputConfig, count: int = VARIANTS, seed: int = 0) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Random changes of one film that leave its grade: exposure, quality, framing, and things laid on the film.
+"""Random changes of one film leave its grade: exposure, quality, framing, and things laid on the film.
 
 Locators, gates and graders learn from films that are changed here, as consoles, archives and screenshots change them.
 `evaluation.film_changes` is a fixed list with kinds and sizes of its own, so that it tests what is learnt here.
@@ -19,7 +19,7 @@ LETTERS = "LRABCDEHKNOPSTUWXY0123456789 "
 
 @dataclass(frozen=True)
 class VariedFilm:
-    """A changed film.
+    """A changed film has the place of its joint with it.
 
     Attributes:
         pixels: [H,W] uint8.

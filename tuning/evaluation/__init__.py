@@ -1,1 +1,1 @@
-"""Evaluation of trained networks: calibration, measures with intervals, subgroups, plots, evidence."""
+"""The modules here evaluate trained networks: calibration, measures with intervals, subgroups, plots and evidence."""

@@ -1,4 +1,4 @@
-"""Each member of the ensemble alone: its measures, and whether a mirrored film keeps its grade."""
+"""Each member of the ensemble is measured alone, also for whether a mirrored film keeps its grade."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""What is fitted on validation films for grading: temperature, decision rule and prediction sets."""
+"""Temperature, decision rule and prediction sets are fitted on validation films, for grading."""
 
 import math
 from dataclasses import dataclass
@@ -16,18 +16,19 @@ from .metrics import Predictions
 from .thresholds import choose_decision
 
 COVERAGE_LEVEL, OTHER_LEVELS = 0.9, (0.8, 0.95)
-"""Coverage level of the bundle's prediction sets, and the further levels that a user may ask for."""
+"""The bundle's prediction sets have the first coverage level; a user may ask for the others."""
 ALWAYS = 0.2
 """A grade of at least this probability is in every prediction set: no reader would call it ruled out."""
 EVERY_GRADE = 2.0
-"""A threshold that the mass of no set reaches, however the probabilities are rounded."""
+"""The mass of no set reaches this threshold, however the probabilities are rounded."""
 TEMPERATURES = (-4.0, 4.0)
-"""Bounds of the temperature's logarithm: beyond them all probabilities are nearly equal, or nearly 0 and 1."""
+"""The logarithm of the temperature stays within these bounds: beyond them all probabilities are nearly equal, or nearly
+0 and 1."""
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """What was fitted on N knees.
+    """A calibration holds what was fitted on N knees.
 
     Attributes:
         temperature: The logarithms of the probabilities are divided by it.

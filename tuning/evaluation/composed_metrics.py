@@ -1,4 +1,4 @@
-"""How well joints are found on composed films, whose joints are known, and what that does to their grades."""
+"""Composed films, whose joints are known, show how well joints are found and what that does to their grades."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -24,14 +24,15 @@ from ..synthetic.locator_examples import SEEDS_PER_RUN
 from .locator_metrics import grades
 
 NEAR, NEARER = 0.1, 0.05
-"""A centre is right within this distance from the true one, in widths of the joint."""
+"""A found centre counts as near, or as nearer, when it lies within this distance of the true one, in widths of the
+joint."""
 SAME_JOINT = 0.5
 """A joint that was found is matched with a true joint within this distance, in widths of the joint."""
 
 
 @dataclass(frozen=True)
 class JointGrades:
-    """The grades of one joint that the grader reports.
+    """The grader reports these grades of one joint.
 
     Attributes:
         truth: The reader's grade.
@@ -50,7 +51,7 @@ class JointGrades:
 
 @dataclass(frozen=True)
 class ComposedResult:
-    """What locator, rule and grader make of one composed film.
+    """Locator, rule and grader make this of one composed film.
 
     Attributes:
         joints: Number of joints in the film.

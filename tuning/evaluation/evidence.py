@@ -1,4 +1,4 @@
-"""The evidence of an evaluation: what was measured, fitted and known before, as the card needs it."""
+"""The evidence of an evaluation says what was measured, fitted and known before, as the card needs it."""
 
 import importlib.metadata
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ from .sets import MeasuredSet, PredictedSplit
 from .strips import two_knee_strips
 
 VERSIONS = ("tensorflow", "keras", "keras-tuner", "numpy", "pillow", "onnxruntime")
-"""Packages whose versions the evidence names."""
+"""The evidence names the versions of these packages."""
 
 
 def assemble_evidence(

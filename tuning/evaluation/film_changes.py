@@ -1,4 +1,4 @@
-"""Changes of a film that leave a reader able to grade it: framing, exposure, quality and things laid on the film.
+"""These changes leave a reader able to grade a film: framing, exposure, quality, and things laid on the film.
 
 The list is data. A training has its own, random changes (`tuning.data.changes`), so that this list tests it.
 """
@@ -12,12 +12,12 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 Pixels = np.ndarray
-"""A film [H,W] uint8, bright bone."""
+"""A film is [H,W] uint8 with bright bone."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """A named change. kind: "framing", "exposure", "quality", "addition" or "several"."""
+    """A change has a name and a kind: "framing", "exposure", "quality", "addition" or "several"."""
 
     name: str
     kind: str

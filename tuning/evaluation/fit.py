@@ -1,4 +1,4 @@
-"""What is fitted on validation films after the training: calibration and the limits of refusal."""
+"""After the training, the calibration and the limits of refusal are fitted on validation films."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from .sets import PredictedSplit
 
 @dataclass(frozen=True)
 class Fit:
-    """What was fitted.
+    """A fit holds everything that was fitted on validation films.
 
     Attributes:
         calibration: For grading.

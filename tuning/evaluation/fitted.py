@@ -1,4 +1,4 @@
-"""calibration.json: everything that `evaluate` fits and `export` puts into the bundle."""
+"""The file calibration.json holds everything that `evaluate` fits and `export` puts into the bundle."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ FITTED = "calibration.json"
 
 @dataclass(frozen=True)
 class Fitted:
-    """The content of calibration.json.
+    """The file calibration.json holds these values.
 
     Attributes:
         temperature: See `calibration.Calibration`.

@@ -1,4 +1,4 @@
-"""Contact sheets of validation films that the model graded right, wrong and unsurely, on the user's own disk."""
+"""Contact sheets, on the user's own disk, show validation films that the model graded right, wrong and unsurely."""
 
 import csv
 from dataclasses import dataclass, replace
@@ -19,18 +19,18 @@ from .outputs import predict
 from .plots import plot_films
 
 COLUMNS = 5
-"""Films of each reader's grade on a sheet at most."""
+"""A sheet shows at most this many films of each reader's grade."""
 SHEETS = {
     "right": "reported as read, with the highest probability",
     "wrong": "furthest from the reader's grade, then with the highest probability",
     "uncertain": "the largest prediction set, then the lowest probability",
 }
-"""By sheet, the rule by which its films are chosen."""
+"""Each sheet has a rule by which its films are chosen."""
 
 
 @dataclass(frozen=True)
 class GradedKnees:
-    """What the sheets are chosen by, for N knees.
+    """The films of the sheets are chosen by these values of N knees.
 
     Attributes:
         truth: [N] int, the reader's grade.

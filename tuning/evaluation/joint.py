@@ -1,4 +1,4 @@
-"""Whether the exported model uses the joint, measured on films whose joint has a known place."""
+"""Films whose joint has a known place show whether the exported model uses the joint."""
 
 import keras
 import numpy as np

@@ -1,4 +1,4 @@
-"""How well joints are found on real films, and what that does to their grades."""
+"""Real films show how well joints are found and what that does to their grades."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +17,13 @@ from ..run import steps
 from ..run.estimates import proportion
 
 TWO_KNEE_STRIP = 3
-"""A strip with two knees is at least so many times as wide as it is high: of narrower ones the cut by rule finds a
+"""A strip with two knees is at least this many times as wide as it is high: in narrower ones, the cut by rule finds a
 second knee where there is none."""
 
 
 @dataclass(frozen=True)
 class RealFilm:
-    """What locator, rule and grader make of one real film.
+    """Locator, rule and grader make this of one real film.
 
     Attributes:
         kind: "two_knee_strip", "single_strip" or "crop".

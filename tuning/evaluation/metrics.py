@@ -1,4 +1,4 @@
-"""Measures of reported grades and probabilities, with intervals by bootstrap over leakage groups."""
+"""Reported grades and probabilities are measured with intervals by bootstrap over leakage groups."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound="DataclassInstance")
 ECE_BINS = 15
-"""Bins of confidence over which the expected calibration error is taken."""
+"""The expected calibration error is taken over this many bins of confidence."""
 PERFECT_BAND = (50, 5, 95)
-"""Percentiles of the calibration error of a perfectly calibrated model: its value, low and high."""
+"""These percentiles of the calibration error of a perfectly calibrated model are its value, its low and its high."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """The readers' grades of N knees and what a bundle reports for them.
+    """Predictions are the readers' grades of N knees and what a bundle reports for them.
 
     Attributes:
         truth: [N] int, the reader's grade.
@@ -115,7 +115,7 @@ METRICS: dict[str, Callable[[Predictions], float]] = {
     "coverage": lambda knees: float(knees.in_set.mean()),
     "set_size": lambda knees: float(knees.set_size.mean()),
 }
-"""The measure behind each field of that name in the dataclasses of `kneeoa_hub.evidence`, which say what it means."""
+"""Each measure fills the field of its name in the dataclasses of `kneeoa_hub.evidence`, which say what it means."""
 
 
 def measure(kind: type[T], predictions: Predictions, /, *, seed: int = 0, **others: Any) -> T:

@@ -1,4 +1,4 @@
-"""Whether the model uses the joint: what its kappa loses when parts of a film are blanked, and where its map peaks.
+"""The kappa lost when parts of a film are blanked, and the peak of the map, show whether the model uses the joint.
 
 Occlusion as in Zeiler & Fergus, "Visualizing and understanding convolutional networks", ECCV 2014.
 """
@@ -17,23 +17,24 @@ from ..data.datasets import Knees
 from ..run.estimates import Rows, bootstrapped, exact
 
 DATASET = "oai"
-"""Its films are crops around the joint, all alike. In other datasets the joint has no fixed place."""
+"""The films of this dataset are crops around the joint, all alike. In other datasets the joint has no fixed place."""
 JOINT = (0.08, 0.44, 0.92, 0.68)
-"""Left, top, right and bottom of the joint space as fractions of such a crop, read off the mean of the films."""
+"""These are left, top, right and bottom of the joint space as fractions of such a crop, read off the mean of the
+films."""
 BORDER = 0.1
-"""Width of the border, as a fraction of the sides."""
+"""The border has this width, as a fraction of the sides."""
 DRAWS = 5
-"""Random places of a mask."""
+"""A mask is laid at this many random places."""
 
 Grading = Callable[[np.ndarray], np.ndarray]
-"""From inputs [N,H,W,1] to reported grades [N]."""
+"""A grading makes reported grades [N] of inputs [N,H,W,1]."""
 Masking = Callable[[np.ndarray], np.ndarray]
-"""From boxes [N,4] to masks [N,H,W] bool of what is blanked."""
+"""A masking makes masks [N,H,W] bool of boxes [N,4]; True is blanked."""
 
 
 @dataclass(frozen=True)
 class MeanMaps:
-    """Mean activation maps of the knees that were given each grade, with left knees mirrored.
+    """These are the mean activation maps of the knees that were given each grade, with left knees mirrored.
 
     Attributes:
         by_grade: The mean map [h,w] of each grade; every map is scaled to 0..1 first.

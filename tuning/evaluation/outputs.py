@@ -1,4 +1,4 @@
-"""What a Keras model answers for knees, batch by batch."""
+"""A Keras model answers for knees, batch by batch."""
 
 import keras
 import numpy as np
@@ -9,7 +9,7 @@ from ..data.datasets import Knees
 from ..run import steps
 
 BATCH = 64
-"""Knees that a model is given at a time."""
+"""A model is given this many knees at a time."""
 
 
 def predict(model: keras.Model, knees: Knees, title: str) -> Outputs:

@@ -1,4 +1,4 @@
-"""Plots of the evidence; matplotlib is loaded when the first plot is drawn."""
+"""The plots of the evidence are drawn here; matplotlib is loaded when the first plot is drawn."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The limits beyond which a film is refused, and from which it is warned about, fitted on validation films."""
+"""A film beyond these limits is refused, or warned about; they are fitted on validation films."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,16 +9,17 @@ from kneeoa_hub.bundle import RefusalConfig
 from kneeoa_hub.imaging.refusal import clipped_proportion, contrast, training_distances
 
 AXES = 24
-"""Principal axes of the embedding in which a film's distance from the training films is taken."""
+"""A film's distance from the training films is taken in this many principal axes of the embedding."""
 LEAST_SPREAD = 1e-3
 """Axes with less than this fraction of the widest axis's spread are noise and are left out."""
 FALSE_REFUSALS = 0.001
-"""Proportion of the validation knees that are refused as too far from the training films; most films that show no knee
-are refused by the gate."""
+"""This proportion of the validation knees is refused as too far from the training films; the gate refuses most films
+that show no knee."""
 CHANGED_REFUSALS = 0.005
-"""The same of validation knees whose film was changed as consoles, archives and screenshots change films."""
+"""This proportion of validation knees is refused when their films were changed as consoles, archives and screenshots
+change films."""
 FAR, CLIPPED = 0.02, 0.01
-"""Proportions of the validation knees that are warned about: as far from the training films, and as badly exposed."""
+"""These proportions of the validation knees are warned about: as far from the training films, and as badly exposed."""
 LEAST_CLIPPED = 0.1
 """The limit of clipped grays is at least this: with less, the joint still shows its detail."""
 MOST_CONTRAST = 0.2

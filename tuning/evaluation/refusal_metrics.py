@@ -1,4 +1,4 @@
-"""What the whole grader does with real knees and with synthetic films of each kind.
+"""The whole grader is measured on real knees and on synthetic films of each kind.
 
 The gate's own measures do not show what the locator lays before it.
 """
@@ -23,7 +23,7 @@ from ..synthetic import negatives
 LARGEST_DIFFERENCE = 0.05
 """A knee that was put right has the probabilities that it has upright, within this difference."""
 SEED = 98
-"""Of the synthetic films."""
+"""The synthetic films are drawn with this seed."""
 
 
 def measure(grader: KneeGrader, films: Mapping[str, Sequence[np.ndarray]], count: int) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How far a bundle's grades hold when films are changed in ways that leave a reader able to grade them."""
+"""Films are changed in ways that leave a reader able to grade them, to measure how far a bundle's grades hold."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from .metrics import Predictions, measure
 
 @dataclass(frozen=True)
 class TrueFilm:
-    """One film of one knee: pixels uint8 [H,W] with bright bone, its grade, and its patient or cluster."""
+    """This film shows one knee: pixels uint8 [H,W] with bright bone, its grade, and its patient or cluster."""
 
     pixels: np.ndarray
     grade: int

@@ -1,4 +1,4 @@
-"""Knees that networks were trained on in another film, as a newer audit knows that finds more copies."""
+"""A newer audit that finds more copies knows knees that networks were trained on in another film."""
 
 from collections.abc import Sequence
 from dataclasses import replace

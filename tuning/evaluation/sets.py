@@ -1,4 +1,4 @@
-"""What is measured on each set of films: one dataset in one split."""
+"""Each set of films, which is one dataset in one split, is measured here."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from .subgroups import subgroups
 
 @dataclass(frozen=True)
 class PredictedSplit:
-    """The N knees of a split and what the uncalibrated ensemble answers for them.
+    """These are the N knees of a split and what the uncalibrated ensemble answers for them.
 
     Attributes:
         name: "val" or "test".
@@ -47,7 +47,7 @@ class PredictedSplit:
 
 @dataclass(frozen=True)
 class MeasuredSet:
-    """What was measured on the films of one dataset in one split.
+    """This was measured on the films of one dataset in one split.
 
     Attributes:
         name: DATASET_SPLIT, such as "oai_test".

@@ -1,4 +1,4 @@
-"""Strips that show two knees under one grade: not trained on, not in the main measures, and measured here."""
+"""Strips that show two knees under one grade are measured here; no training and no main measure uses them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ from .outputs import predict
 from .seen import leakage_groups
 
 LEAST_STRIPS = 10
-"""Strips below which a measure would be noise."""
+"""With fewer strips, a measure would be noise."""
 
 
 def two_knee_strips(

@@ -1,4 +1,4 @@
-"""Measures by subgroup: the patient's side, and the exposure of the film."""
+"""Subgroups are measured by the patient's side and by the exposure of the film."""
 
 import numpy as np
 
@@ -8,10 +8,10 @@ from ..data.datasets import Knees, exposures
 from .metrics import Predictions, measure
 
 EXPOSURE = "film gray"
-"""Not "exposure", which in evidence before 0.8.0 means the mean gray of the stretched input."""
+"""The name is not "exposure", which in evidence before 0.8.0 means the mean gray of the stretched input."""
 THIRDS = ("dark", "middle", "bright")
 LEAST_KNEES = 50
-"""Knees below which the measures of a subgroup would be noise."""
+"""With fewer knees, the measures of a subgroup would be noise."""
 
 
 def subgroups(predictions: Predictions, knees: Knees) -> dict[str, SubgroupEvidence]:

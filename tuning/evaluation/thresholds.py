@@ -1,4 +1,4 @@
-"""The decision rule, chosen on validation films among those that a reader can follow from the bars."""
+"""The decision rule is chosen on validation films, among the rules that a reader can follow from the bars."""
 
 import numpy as np
 
@@ -7,9 +7,9 @@ from kneeoa_hub.bundle import Decision
 from kneeoa_hub.decision import reported_grade
 
 DEFENDABLE = ("argmax", "median")
-"""Rules that may be chosen: the highest bar, and the grade at which half of the probability is reached."""
+"""Only these rules may be chosen: the highest bar, and the grade at which half of the probability is reached."""
 MEASURED = (*DEFENDABLE, "expected")
-"""Rules whose figures are given. The expected grade, rounded, often is a grade with a low bar."""
+"""The figures of these rules are given. The rounded expected grade is often a grade with a low bar."""
 
 
 def choose_decision(probabilities: np.ndarray, truth: np.ndarray) -> tuple[Decision, dict[str, tuple[float, float]]]:

@@ -1,4 +1,4 @@
-"""The films that networks were trained on, held against those that they are to be measured on."""
+"""The films that networks were trained on are compared with those that they are to be measured on."""
 
 from collections.abc import Collection, Iterable
 

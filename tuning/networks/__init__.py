@@ -1,1 +1,1 @@
-"""Networks: the searched architectures, the ensemble, the locator, the gate, and their losses."""
+"""The modules here make networks: the searched architectures, the ensemble, the locator, the gate, and their losses."""

@@ -1,4 +1,4 @@
-"""How a file of a user adds a block, a loss or a backbone to the search space, see docs/extending.md."""
+"""A file of a user adds a block, a loss or a backbone to the search space through this module (docs/extending.md)."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""An architecture, which is a point of the search space, and its network."""
+"""An architecture is a point of the search space; its network is built here."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from .losses import LOSSES, QuadraticKappa, loss_for
 
 @dataclass(frozen=True)
 class Architecture:
-    """One point of the search space: which network is trained, and how.
+    """An architecture is one point of the search space: it says which network is trained, and how.
 
     Attributes:
         size: Pixels per side of the square input.
@@ -88,12 +88,12 @@ class Architecture:
 
 
 HEAD = "classifier_"
-"""Before a protocol in the name of its classifier, for all but the first."""
+"""This comes before a protocol in the name of its classifier, for all but the first."""
 BAND, BAND_STEP = 0.7, 32
-"""Height of the band over its width, and a number of rows that divides its margins, so that the places of its features
-are places of the whole film's features too."""
+"""The height of the band is BAND times its width. Its margins are a multiple of BAND_STEP rows, so that the places of
+its features are places of the whole film's features too."""
 LEAST_UNPADDED = 8
-"""Rows of a feature map below which a block without padding pads."""
+"""A block without padding pads a feature map of fewer rows."""
 
 
 def build(

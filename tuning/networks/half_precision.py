@@ -1,4 +1,4 @@
-"""Store weights in half precision where it holds them exactly: the files are half as large, and no answer changes.
+"""Weights are stored in half precision where it holds them exactly: files are half as large, and no answer changes.
 
 Networks of `tuning.training.accelerated` are kept in half precision. Keras computes with single precision and writes
 it, too; the export to ONNX also multiplies each kernel by the scale of the normalisation behind it.
@@ -16,9 +16,10 @@ from onnx.helper import make_node
 SMALLEST = 1024
 """Arrays with fewer values stay as they are: they would save nothing."""
 EQUAL = 1e-6
-"""A kernel times its scale may differ from what the graph holds by so much of the largest value: its rounding."""
+"""A kernel times its scale may differ from the value in the graph by this fraction of the largest one, which is its
+rounding."""
 TO_INPUTS_FIRST = ((3, 2, 0, 1), (2, 3, 0, 1))
-"""Axes of a kernel and of a depthwise kernel of Keras, in the order of ONNX."""
+"""These are the axes of a kernel and of a depthwise kernel of Keras, in the order of ONNX."""
 
 
 def halve_weights(path: Path) -> None:

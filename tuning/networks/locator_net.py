@@ -1,4 +1,4 @@
-"""The locator's network: a small fully convolutional net that marks the centre of every joint and estimates its size.
+"""The locator's network is a small fully convolutional net that marks every joint's centre and estimates its size.
 
 After Zhou et al., "Objects as points" (2019): a heatmap of centres, and for each place the shape of the joint.
 """
@@ -14,17 +14,17 @@ from ..run.keras_ops import layers, ops
 from . import small
 
 STRIDE = 8
-"""Input pixels per place of the heatmap."""
+"""A place of the heatmap stands for this many pixels of the input, per side."""
 WIDTHS = (16, 24, 48, 64, 96)
-"""Channels of each stage; every stage halves the resolution."""
+"""Each stage has this many channels and halves the resolution."""
 SPREAD = 0.09
-"""Standard deviation of the heat around a joint's centre, in sides of the joint."""
+"""The heat around a joint's centre has this standard deviation, in sides of the joint."""
 SHAPED_FROM = 0.3
-"""Heat from which a place learns the joint's centre and side."""
+"""A place with at least this heat learns the joint's centre and side."""
 SHAPE_WEIGHT = 1.0
-"""Weight of the shape's error in the loss."""
+"""The error of the shape has this weight in the loss."""
 RARE = -4.0
-"""Logit with which the heat begins, because joints are rare among the places."""
+"""The heat begins with this logit, because joints are rare among the places."""
 
 
 def build(config: InputConfig) -> keras.Model:

@@ -1,4 +1,4 @@
-"""The losses that training minimises and the metric that it shows, for targets and probabilities [N,5].
+"""Training minimises these losses and shows this metric, for targets and probabilities [N,5].
 
 With P reading protocols they are [N,P,5]; a target of zeros, of a protocol by which nobody graded the film, costs
 nothing.
@@ -13,12 +13,12 @@ from kneeoa_hub.grades import NUM_GRADES
 from ..run.keras_ops import ops
 
 EPSILON = 1e-6
-"""Keeps logarithms and quotients finite."""
+"""This keeps logarithms and quotients finite."""
 
 
 @keras.saving.register_keras_serializable("kneeoa")
 class SoftOrdinal(keras.losses.Loss):
-    """Cross-entropy with part of the target on the neighbouring grades, falling with the square of the distance.
+    """This cross-entropy gives neighbouring grades a part of the target, which falls with the square of the distance.
 
     Diaz & Marathe, "Soft labels for ordinal regression", CVPR 2019.
     """
@@ -42,7 +42,7 @@ class SoftOrdinal(keras.losses.Loss):
 
 @keras.saving.register_keras_serializable("kneeoa")
 class Coral(keras.losses.Loss):
-    """Sum of the binary cross-entropies of "the grade is greater than k", k = 0..3.
+    """This loss is the sum of the binary cross-entropies of "the grade is greater than k", k = 0..3.
 
     Cao, Mirjalili & Raschka, "Rank consistent ordinal regression", Pattern Recognition Letters 2020.
     """
@@ -71,7 +71,7 @@ LOSSES: dict[str, Callable[[], keras.losses.Loss]] = {
     "soft_ordinal": SoftOrdinal,
     "coral": lambda: Coral(name="coral"),
 }
-"""What makes each loss, by its name in the search space."""
+"""The search space names each loss by its key; the value makes it."""
 
 
 def loss_for(name: str) -> keras.losses.Loss:
@@ -81,7 +81,7 @@ def loss_for(name: str) -> keras.losses.Loss:
 
 @keras.saving.register_keras_serializable("kneeoa")
 class QuadraticKappa(keras.metrics.Metric):
-    """Quadratic weighted kappa between the reader's grade and the likeliest one, over an epoch."""
+    """This metric is the quadratic weighted kappa of the reader's and the likeliest grade, over an epoch."""
 
     def __init__(self, name: str = "qwk", **kwargs):
         super().__init__(name=name, **kwargs)

@@ -1,4 +1,4 @@
-"""The two networks of the reader of markers: a finder, which is the same at every place, and a reader of windows."""
+"""The reader of markers has two networks: a finder, which is the same at every place, and a reader of windows."""
 
 from pathlib import Path
 
@@ -11,11 +11,11 @@ from .small import conv, write_onnx
 
 FINDER_WIDTH = 16
 RARE = -4.0
-"""Logit with which the training of the finder begins, because letters are rare among the places."""
+"""The training of the finder begins with this logit, because letters are rare among the places."""
 FOCUS = 2.0
-"""Exponent by which cells that are nearly right count less (Lin et al., "Focal loss for dense detection", 2017)."""
+"""Cells that are nearly right count less by this exponent (Lin et al., "Focal loss for dense detection", 2017)."""
 READER_LAYERS = ((12, 2), (24, 1), (32, 2), (32, 1), (48, 2), (48, 1))
-"""Channels and stride of the reader's layers."""
+"""Each layer of the reader has this number of channels and this stride."""
 SMOOTHING = 0.01
 
 

@@ -1,4 +1,4 @@
-"""The search space: the values of every choice of an architecture, and the networks designed by hand."""
+"""The search space has the values of every choice of an architecture, and the networks designed by hand."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from .architecture import Architecture
 
 @dataclass(frozen=True)
 class Recipe:
-    """Choices of a training that are no part of its network; a search on an accelerator draws them too.
+    """A recipe has the choices of a training that are no part of its network; a search on an accelerator draws them.
 
     Their defaults were chosen by hand, for the networks of release 0.9.0 and later ones.
 
@@ -30,7 +30,7 @@ class Recipe:
 BASELINE_2023 = Architecture(
     256, "whole", "none", "unpadded", "128-64-32", 1, False, "flatten", "128-64", 0.2, "cross_entropy", 1e-3, 0.0
 )
-"""The CNN of IEEE 10724941, as a point of the search space."""
+"""This is the CNN of IEEE 10724941, as a point of the search space."""
 _LITE0 = Architecture(
     288, fold=True, backbone="lite0", crop="frame", dropout=0.3, learning_rate=8e-4, augmentation=1.0, weight_decay=0.6
 )
@@ -44,8 +44,8 @@ NAMED = {
     "folded-lite0": _LITE0,
     "folded-lite1": replace(_LITE0, backbone="lite1"),
 }
-"""Networks designed by hand, by the name that `train --architecture` knows; the last two are those of release 0.11.0.
-They are the first trials of a search whose search space holds them."""
+"""`train --architecture` knows these networks, which were designed by hand, by their names; the last two are those of
+release 0.11.0. They are the first trials of a search whose search space holds them."""
 SEARCH_SPACE: dict[str, tuple[Any, ...]] = {
     "size": (96, 128, 160, 192, 224, 256, 288),
     "view": ("whole", "band"),
@@ -66,20 +66,20 @@ SEARCH_SPACE: dict[str, tuple[Any, ...]] = {
     "weight_decay": (0.01, 0.1, 0.6),
     "reach": (0.85, 1.0, 1.15),
 }
-"""The values of every choice that a search can draw; see `narrowed` for those it draws by default."""
+"""A search can draw these values of every choice; `narrowed` says which of them it draws by default."""
 DEFAULT_SPACE: dict[str, tuple[Any, ...]] = {
     "size": SEARCH_SPACE["size"][:-1],
     "backbone": ("",),
     "crop": ("frame",),
     "reach": (1.0,),
 }
-"""Choices of which a search draws fewer values by default. A backbone's weights are an extra to install, and a search
+"""A search draws fewer values of these choices by default. A backbone's weights are an extra to install, and a search
 with a seed finds the same with and without that extra. The largest size pays only with a backbone. Each further reach
 has all films decoded once more."""
 RECIPES: dict[str, tuple[float, ...]] = {"mixup": (0.0, 0.15, 0.3), "occlusion": (0.0, 0.2, 0.4), "taught": (0.3, 0.6)}
-"""The values of every choice of a `Recipe`."""
+"""A search on an accelerator can draw these values of every choice of a `Recipe`."""
 ACCELERATED: dict[str, tuple[Any, ...]] = {"loss": ("soft_ordinal",), "crop": ("frame",), **RECIPES}
-"""Choices whose values differ in a search on an accelerator, which has one loss, and films in their frames."""
+"""These choices have other values in a search on an accelerator, which has one loss, and films in their frames."""
 
 
 def narrowed(

@@ -1,1 +1,1 @@
-"""Synthetic films: whole legs composed from real knees, simulated parts of the body, films that show no knee."""
+"""The modules here make synthetic films: whole legs composed from real knees, other parts of the body, and no knees."""

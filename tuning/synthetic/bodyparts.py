@@ -1,4 +1,4 @@
-"""Simulated radiographs of other parts of the body, from which a gate learns what is not a frontal knee.
+"""A gate learns what is not a frontal knee from these simulated radiographs of other parts of the body.
 
 They never serve to judge a grade. A part consists of bones and soft tissue, each a chain of round rods in units of half
 the picture's side, with the origin in the centre and y downwards. A rod attenuates as a cylinder does: by the length of
@@ -12,13 +12,13 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 
 Rod = tuple[float, float, float, float, float, float]
-"""Ends and radii: x0, y0, r0, x1, y1, r1."""
+"""A rod has two ends and two radii: x0, y0, r0, x1, y1, r1."""
 Part = tuple[list[Rod], list[Rod], list[Rod]]
-"""Bones; soft tissue; what is darker than the tissue around it, such as a lung."""
+"""A part has bones, soft tissue, and what is darker than the tissue around it, such as a lung."""
 MARROW, MARROW_LOSS = 0.72, 0.75
-"""Radius of the marrow as a fraction of the bone's, and how much less it attenuates than compact bone."""
+"""The marrow has this radius, as a fraction of the bone's, and attenuates less than compact bone by this fraction."""
 SIDE = 160
-"""Pixels per side of a picture."""
+"""A picture has this many pixels per side."""
 
 
 def body_part(name: str, rng: np.random.Generator, side: int = SIDE) -> np.ndarray:
@@ -273,6 +273,6 @@ PARTS: dict[str, Callable[[np.random.Generator], Part]] = {
     "ankle": _ankle,
     "skull": _skull,
 }
-"""The function that builds each part, by its name."""
+"""Each function builds the part of its name."""
 HELD_OUT_PARTS = ("elbow", "ankle", "skull")
-"""Parts that a gate is measured on but never trained on."""
+"""A gate is measured on these parts but never trained on them."""

@@ -1,4 +1,4 @@
-"""Whole-leg and bilateral films composed from real films of one knee, with the true box of every joint.
+"""Whole-leg and bilateral films are composed from real films of one knee, with the true box of every joint.
 
 The data hold only crops around the joint, and a locator must find joints in whole legs. Composed films show real
 knees: they exist in memory, and a run keeps only their arrays, as a training keeps its letterboxed films.
@@ -18,16 +18,16 @@ from . import shafts, surrounds
 SHOWN = 0.45
 """A film shows a joint when it holds at least this fraction of its box's width and height."""
 CUT_OFF = 0.2
-"""Fraction of the joint's width at most that a film holds of a leg at its edge that does not count."""
+"""Of a leg at its edge that does not count, a film shows at most this fraction of the joint's width."""
 SKIN = 0.12
-"""Gray from which a leg hides the background completely."""
+"""A leg hides the background completely from this gray on."""
 LEAST_SIDE = 130
-"""Pixels of a film's shorter side at least."""
+"""A film's shorter side has at least this many pixels."""
 
 
 @dataclass(frozen=True)
 class Style:
-    """How films are composed.
+    """A style says how films are composed.
 
     Attributes:
         shaft: One of shafts.KINDS.
@@ -43,14 +43,14 @@ class Style:
 
 
 TRAINING = Style("tubes", "plain", (40, 150), 320)
-"""The films that a locator is trained on."""
+"""A locator is trained on films of this style."""
 HELD_OUT = Style("texture", "odd", (120, 224), 1200)
-"""The films that it is measured on."""
+"""A locator is measured on films of this style."""
 
 
 @dataclass(frozen=True)
 class Knee:
-    """The film of one knee.
+    """A knee is the film of one knee.
 
     Attributes:
         crop: [n,n] float32, 0..1, bright bone.
@@ -63,7 +63,7 @@ class Knee:
 
 @dataclass(frozen=True)
 class ComposedFilm:
-    """A film with K joints, left to right in the picture.
+    """A composed film shows K joints, left to right in the picture.
 
     Attributes:
         pixels: [H,W] uint8 or uint16.

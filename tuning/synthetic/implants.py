@@ -1,4 +1,4 @@
-"""Simulated knee replacements on films of knees: bright metal in the place of one condyle or of both, and a tray below.
+"""Simulated knee replacements lie on films of knees: bright metal in place of one or both condyles, and a tray below.
 
 A replaced joint has no Kellgren-Lawrence grade, so a gate learns to refuse it. No film of an implant was drawn from;
 the shapes follow the common parts: a femoral component whose lower edge is round, a tibial tray with a stem or a keel,
@@ -12,11 +12,12 @@ from scipy.ndimage import gaussian_filter
 from ..data.variation import gray_bytes
 
 WIDTH = 0.46, 0.72
-"""Least and greatest width of the tibial plateau over the width of a film that a knee fills."""
+"""The tibial plateau has at least the first and at most the second of these widths, over the width of a film that a
+knee fills."""
 ONE_SIDE = 0.5
-"""Proportion of the films on which one compartment alone is replaced."""
+"""One compartment alone is replaced on this proportion of the films."""
 FINER = 3
-"""Shapes are drawn so many times as large as the film and shrunk, so that their edges are smooth."""
+"""Shapes are drawn this many times as large as the film and shrunk, so that their edges are smooth."""
 
 Point = tuple[float, float]
 
@@ -47,7 +48,7 @@ def implanted(film: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 class _Joint:
-    """Draws in plateau widths from the middle of the joint line, turned with the knee."""
+    """A joint draws in plateau widths from the middle of the joint line, turned with the knee."""
 
     def __init__(self, draw: ImageDraw.ImageDraw, middle: Point, plateau: float, turn: float):
         self._draw, self._middle, self._plateau, self._turn = draw, middle, plateau, turn

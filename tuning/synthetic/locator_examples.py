@@ -1,4 +1,4 @@
-"""What the locator learns from: composed films, crops and phantoms, each with the joints that it shows."""
+"""The locator learns from composed films, crops and phantoms, each with the joints that it shows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,18 +23,18 @@ from ..run.arrays import read_arrays, write_arrays
 from .compose import TRAINING, Knee, as_knee, compose
 
 PHANTOMS = 15
-"""For so many composed films, one phantom is shown beside them."""
+"""One phantom is shown beside this many composed films."""
 INVERTED = 0.03
-"""Proportion of the crops whose grays are inverted, as in some archives."""
+"""The grays of this proportion of the crops are inverted, as in some archives."""
 FIRST_SEED = 50_000
-"""Seed of the first phantom."""
+"""The first phantom has this seed."""
 SEEDS_PER_RUN = 1_000_003
-"""Composed films of two seeds of the locator have different seeds of their own."""
+"""The seeds of composed films are this far apart between two seeds of the locator, so that none repeats."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """N films as the locator receives them.
+    """Examples are N films as the locator receives them.
 
     Attributes:
         images: [N,H,W,1] float16.

@@ -1,4 +1,4 @@
-"""Films with burnt-in markers to train and to measure the reader of markers, and with what may be taken for one."""
+"""The reader of markers is trained and measured on films with burnt-in markers, and with what may be taken for one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,34 +21,34 @@ FONTS = {
     ),
     "val": ("DejaVuSansMono-Bold.ttf", "STIXGeneralBol.ttf", "cmb10.ttf", "cmr10.ttf"),
 }
-"""Fonts of matplotlib, and Pillow's own (""), by the split."""
+"""These are fonts of matplotlib, and Pillow's own (""), by the split."""
 STYLES = {
     "train": Style("tubes", "odd", (120, 224), 1000),
     "val": Style("texture", "odd", (120, 224), 1000),
 }
-"""The films on which markers are laid. Their other letters are no R or L alone."""
+"""Markers are laid on films of these styles. Their other letters are no R or L alone."""
 WHOLE = InputConfig(SIDE, SIDE, INPUT.low, INPUT.high)
-"""The size and the grays of these films."""
+"""These films have this size and these grays."""
 OTHERS = "ABCDEFGHJKPSTUVXZ0123456789"
 WORDS = ("AP", "PA", "WB", "RIGHT", "LEFT", "STANDING", "LT", "RT", "12.03", "60 kV", "KNEE", "PT ID 7", "BILAT")
 KINDS = ("marker", "other", "mirrored", "turned", "word", "shape")
 CHANCES = (0.6, 0.13, 0.09, 0.06, 0.06, 0.06)
 SINGLE = KINDS[:4]
-"""The kinds that are one letter, in any pose. The finder finds all of them, and the reader tells which are R and L."""
+"""These kinds are one letter, in any pose. The finder finds all of them, and the reader tells which are R and L."""
 LOWEST, HIGHEST = 8.0, 34.0
-"""Height of a letter in pixels of a film of SIDE."""
+"""A letter has a height between these, in pixels of a film of SIDE."""
 FINE = 3
-"""A marker is drawn so many times as large, and then shrunk."""
+"""A marker is drawn this many times as large, and then shrunk."""
 REDUCED = SIDE // INPUT.width
 """The finder sees the films reduced by this factor."""
 CENTRED, AWAY = 12.0, 24.0
 """A window shows a letter whose middle is within the first distance of its own, and none where all are beyond the
-second one. Between them nothing is asked."""
+second one. Between them the reader learns nothing."""
 
 
 @dataclass(frozen=True)
 class Laid:
-    """Something that lies on a film.
+    """A thing of this kind lies on a film.
 
     Attributes:
         kind: One of KINDS.
@@ -67,7 +67,7 @@ class Laid:
 
 @dataclass(frozen=True)
 class MarkedFilm:
-    """A part of a film with markers, and with what may be taken for one.
+    """A marked film is a part of a film with markers, and with what may be taken for one.
 
     Attributes:
         pixels: [H,W] float16, 0..1.
@@ -103,7 +103,7 @@ def backgrounds(knees: Sequence[Knee], split: str, films: int, seed: int) -> lis
 
 
 def marked(film: np.ndarray, split: str, side: int, rng: np.random.Generator) -> MarkedFilm:
-    """Return a square part of a film with some markers, and with what is none.
+    """Return a square part of a film with some markers, and with other things that may be taken for one.
 
     Args:
         film: One of `backgrounds`.

@@ -1,4 +1,4 @@
-"""What a gate learns from: knees in every pose, and synthetic films of other things, cut-off and blurred knees.
+"""A gate learns from knees in every pose, and from synthetic films of other things, cut-off and blurred knees.
 
 They are made from the films of single knees of an audit, from simulated parts of the body, from the photographs that
 come with scikit-learn and Matplotlib, from text and from noise. Every function takes the films and a random generator,
@@ -26,28 +26,28 @@ from .bodyparts import HELD_OUT_PARTS, PARTS, SIDE, body_part
 from .implants import implanted
 
 Films = Sequence[np.ndarray]
-"""Films [H,W] float32 of single upright knees that fill them."""
+"""These films [H,W] float32 are of single upright knees that fill them."""
 
 BLURRED = 0.02, 0.06
-"""Least and greatest standard deviation of a blur beyond use, in widths of the knee. At the least, the kappa between
-the grades of blurred and sharp films is .61 (benchmarks/blur.py)."""
+"""A blur beyond use has a standard deviation between these, in widths of the knee. At the least, the kappa between the
+grades of blurred and sharp films is .61 (benchmarks/blur.py)."""
 SHARP = 0.008
-"""Greatest standard deviation of the blur of a film that is to be graded, in widths of the knee."""
+"""The blur of a film that is to be graded has at most this standard deviation, in widths of the knee."""
 CUT = 0.28, 0.46
-"""Least and greatest fraction of the knee's side that remains when it is cut off, without the centre of the joint."""
+"""When a knee is cut off, a fraction of its side between these remains, without the centre of the joint."""
 VARIED = 0.6
-"""Proportion of the knees that are changed as much as those that a grader learns from."""
+"""This proportion of the knees is changed as much as those that a grader learns from."""
 WHOLE = 0.78
-"""Least fraction of the crop's sides that a film of a whole knee keeps."""
+"""A film of a whole knee keeps at least this fraction of the crop's sides."""
 PHOTOGRAPHS = (("sklearn", "datasets/images"), ("matplotlib", "mpl-data/sample_data"))
-"""Packages, and folders in them, whose pictures a gate is trained on."""
+"""A gate is trained on the pictures in these folders of these packages."""
 HELD_OUT_PHOTOGRAPHS = (("skimage", "data"),)
-"""Packages, and folders in them, whose pictures a gate is measured on but never trained on."""
+"""A gate is measured on the pictures in these folders of these packages, and never trained on them."""
 WORDS = (
     *("REPORT", "FINDINGS", "knee", "joint", "study", "12", "left", "right"),
     *("AP", "view", "dose", "mAs", "kV", "series", "date", "normal"),
 )
-"""Words of a page of text."""
+"""A page of text has these words."""
 
 
 def knee(films: Films, rng: np.random.Generator) -> np.ndarray:
@@ -245,7 +245,7 @@ def noise(films: Films, rng: np.random.Generator) -> np.ndarray:
 
 
 Maker = Callable[[Films, np.random.Generator], np.ndarray]
-"""A function of this module."""
+"""A maker is a function of this module."""
 OTHERS: dict[str, tuple[Maker, float]] = {
     "other body parts, simulated": (simulated, 0.34),
     "other body parts, composed of pieces of knees": (patchwork, 0.21),
@@ -257,14 +257,14 @@ OTHERS: dict[str, tuple[Maker, float]] = {
     "blank": (blank, 0.02),
     "noise": (noise, 0.02),
 }
-"""What is not a knee, of the kinds that a gate is trained on, and the proportion of each kind."""
+"""A gate is trained on these kinds, which are no knees, in these proportions."""
 HELD_OUT: dict[str, Maker] = {
     "other body parts, kinds not trained on": simulated_held_out,
     "photographs, sources not trained on": photograph_held_out,
 }
-"""What is not a knee, of kinds that a gate is only measured on."""
+"""A gate is only measured on these kinds, which are no knees."""
 NO_HEADLINE = ("blank", "noise")
-"""Kinds that are so easy that they would flatter the mean of the others."""
+"""These kinds are so easy that they would flatter the mean of the others."""
 POSED: dict[str, Pose] = {
     "inverted": (0, True),
     "turned by 90 degrees": (1, False),
@@ -272,7 +272,7 @@ POSED: dict[str, Pose] = {
     "turned by 180 degrees": (2, False),
     "turned by 180 degrees and inverted": (2, True),
 }
-"""Poses of upright knees that are to be put right."""
+"""Upright knees in these poses are to be put right."""
 
 
 def measured(films: Films, rng: np.random.Generator) -> dict[str, tuple[Callable[[], np.ndarray], Pose | None]]:

@@ -1,4 +1,4 @@
-"""A whole leg around the film of one knee: the shafts and the soft tissue that the crop left out.
+"""A whole leg surrounds the film of one knee: the shafts and the soft tissue that the crop left out.
 
 There are two kinds that share no profile and no texture, so that a locator trained on one can be tested on the other:
 "tubes" draws the shafts as hollow cylinders, "texture" continues the crop's own rows and grain outwards.
@@ -12,9 +12,9 @@ from scipy.ndimage import gaussian_filter1d
 
 KINDS = ("tubes", "texture")
 BLUR_REACH = 2.5
-"""Radius of the blur of the soft tissue beside the joint, in its standard deviations."""
+"""The blur of the soft tissue beside the joint has this radius, in its standard deviations."""
 SMEARED = 0.06
-"""Over this fraction of the crop's side its outermost pixels fade into the soft tissue drawn beside it."""
+"""The outermost pixels of the crop fade into the soft tissue drawn beside it over this fraction of the crop's side."""
 
 
 def leg(

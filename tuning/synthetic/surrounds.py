@@ -1,4 +1,4 @@
-"""What a film shows beside the legs: air, collimation, letters, metal; one kind for training and one for tests."""
+"""A film shows air, collimation, letters and metal beside the legs; one kind is for training and one for tests."""
 
 import math
 
@@ -8,12 +8,12 @@ from PIL import Image, ImageDraw, ImageFont
 from .shafts import grain
 
 KINDS = ("plain", "odd")
-"""For training, and for tests."""
+"""The first kind is for training, and the second for tests."""
 LETTERS = ("R", "L", "AP", "PA", "STANDING", "WB", "RIGHT", "LEFT", "R 15", "L 2")
 ODD_LETTERS = ("D", "G", "re", "li", "12.03", "#4711", "KNEE AP", "60 kV", "100 cm", "0 10 20 30")
 
 Boxes = np.ndarray
-"""[K,3] float: centre x, centre y and side of each joint's box in pixels."""
+"""Boxes are [K,3] float: centre x, centre y and side of each joint's box in pixels."""
 
 
 def background(height: int, width: int, kind: str, rng: np.random.Generator) -> np.ndarray:

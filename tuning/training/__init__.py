@@ -1,1 +1,1 @@
-"""How networks are trained: the plan, one member, checkpoints, the search, joined members, distillation."""
+"""The modules here train networks: the plan, one member, checkpoints, joined members and distillation."""

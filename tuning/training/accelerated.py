@@ -1,4 +1,4 @@
-"""Train members on one accelerator within a given time: films stay in its memory, their changes are part of the step.
+"""One accelerator trains members within a given time: films stay in its memory, their changes are part of the step.
 
     python -m tuning.training.pack --audit runs/audit --out runs/pack
     KERAS_BACKEND=jax python -m tuning.training.accelerated --pack runs/pack --jobs jobs.json --out runs/members
@@ -41,22 +41,23 @@ from .jobs import Job, Measured, Outcome, chosen_jobs, jobs_from, targets
 from .pack import FILMS, Packed, Teacher, is_pack, keep_teacher, mean_answers, starts, teachers_of, unpack
 
 STRENGTHS = 0.25, 0.6, 1.0
-"""Strengths of the changes, as parts of the job's own; a film is as likely to have one as another."""
+"""The changes have these strengths, as parts of the job's own; a film is as likely to have one as another."""
 TEACHERS_STRENGTH, TEACHERS_DRAWS = 0.25, 4
-"""A teacher answers for mildly changed films, and for each of them so many times."""
+"""A teacher answers for films that are changed at TEACHERS_STRENGTH, and for each of them TEACHERS_DRAWS times."""
 WARM_UP, WARM_UP_STEPS = 0.06, 400
-"""The learning rate rises over this proportion of the steps, and over so many at most."""
+"""The learning rate rises over the proportion WARM_UP of the steps, and over WARM_UP_STEPS at most."""
 FIRST_STEPS, MEASURED_STEPS = 4, 24
-"""Steps before and while a step is timed, which tells how many there is time for."""
+"""FIRST_STEPS are done before a step is timed and MEASURED_STEPS while it is, which tells how many steps there is time
+for."""
 OUTCOMES = "outcomes.json"
-"""The outcomes of all jobs of a run, beside their weights."""
+"""This file, beside the weights of a run, holds the outcomes of all its jobs."""
 MEASURED_AT = 0.25, 0.5, 0.75, 0.9, 1.0
-"""Proportions of a training at which validation films are graded."""
+"""Validation films are graded at these proportions of a training."""
 
 
 @dataclass(frozen=True)
 class Program:
-    """The compiled steps of an architecture and a batch size."""
+    """A program holds the compiled steps of an architecture and a batch size."""
 
     train: Any
     answer: Any
@@ -71,7 +72,7 @@ def learning_rate(step: int, total: int) -> float:
 
 
 class Trainer:
-    """Compiles and trains the jobs of one run on the films of one pack."""
+    """A trainer compiles and trains the jobs of one run on the films of one pack."""
 
     def __init__(self, pack: Path, out: Path):
         self.packed: Packed = unpack(pack / FILMS)

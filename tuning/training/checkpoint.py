@@ -1,4 +1,4 @@
-"""The state of a training after every epoch: a kill at any moment costs the epoch in progress, and nothing else.
+"""The state of a training is kept after every epoch: a kill at any moment costs the epoch in progress, and no more.
 
 The history is written first, then weights and optimizer in one file, which is what counts: the optimizer's steps say
 how many epochs are done, and later rows of the history are dropped. With patience, the best weights are a copy that is
@@ -20,11 +20,11 @@ from ..run.folder import check_disk_space
 from ..run.weights import save_weights
 
 OBJECTIVE = "val_qwk"
-"""The validation measure by which a training with patience keeps its best epoch."""
+"""A training with patience keeps its best epoch by this validation measure."""
 
 
 class Checkpoint(keras.callbacks.Callback):
-    """Keeps the history and the newest weights of one member, and says when it has trained enough."""
+    """A checkpoint keeps the history and the newest weights of one member, and says when it has trained enough."""
 
     def __init__(self, folder: Path, member: str, epochs: int, patience: int, steps: int):
         """Read the history of a training that was stopped.

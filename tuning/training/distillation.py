@@ -1,4 +1,4 @@
-"""Training targets that a published model shares: half label, half the probabilities of a teacher.
+"""A published model shares the training targets: half is the label, and half the probabilities of a teacher.
 
 Readers of knee films differ, so a label says less than it seems to. A teacher's probabilities also say which films lie
 between two grades, and a network that is taught by one of its own kind can become better than it (Furlanello et al.,
@@ -21,7 +21,7 @@ from ..data.datasets import Knees, load_knees
 from ..data.summary import read_summary
 
 TEACHER_WEIGHT = 0.5
-"""Weight of the teacher's probabilities in the target; the label has the rest."""
+"""The teacher's probabilities have this weight in the target; the label has the rest."""
 BATCH = 64
 
 

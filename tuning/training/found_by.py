@@ -1,4 +1,4 @@
-"""The reports of the searches that found the members of a training."""
+"""A training keeps the reports of the searches that found its members."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ from ..run import steps
 from .members import read_record
 
 FOLDER = "searches"
-"""In a training's folder: the reports of the searches that found members which joined it, a folder each."""
+"""This folder of a training has a folder for each search that found members which joined it, with its report."""
 REPORT = "report.md"
-"""The report in the folder of a search, and in each folder of `FOLDER`."""
+"""This file is the report in the folder of a search, and in each folder of `FOLDER`."""
 
 
 def reports_of(training: Path) -> tuple[Path, ...]:

@@ -1,4 +1,4 @@
-"""One step of a training as a program of JAX: changes of films, network, loss, AdamW and averaged weights."""
+"""One step of a training is a program of JAX: changes of films, network, loss, AdamW and averaged weights."""
 
 from typing import Any, NamedTuple
 
@@ -9,11 +9,18 @@ import keras
 from ..data import changes
 
 CLIP = 2.0
-"""Longest gradient."""
+"""A longer gradient is shortened to this length."""
 
 
 class Films(NamedTuple):
-    """All films in the accelerator's memory: see `pack.Packed`; bank: see `changes.noise_bank`."""
+    """All films of a pack lie in the accelerator's memory.
+
+    Attributes:
+        pixels: See `pack.Packed.films`.
+        joints: See `pack.Packed`.
+        content: See `pack.Packed`.
+        bank: See `changes.noise_bank`.
+    """
 
     pixels: Any
     joints: Any
@@ -22,10 +29,17 @@ class Films(NamedTuple):
 
 
 class State(NamedTuple):
-    """Everything that a step changes; lists of arrays in the order of the model's variables.
+    """A step changes this state; its lists have an array for each variable of the model, in the model's order.
 
-    weights, fixed: trainable and other variables. first, second: moments of the gradients. mean, mean_fixed: averages
-    over the steps, which are what is kept (Polyak & Juditsky, SIAM J. Control Optim. 1992). step: how many were done.
+    Attributes:
+        weights: The trainable variables.
+        fixed: The other variables.
+        first: First moments of the gradients.
+        second: Second moments of the gradients.
+        mean: Averages of the weights over the steps, which are what is kept (Polyak & Juditsky, SIAM J. Control Optim.
+            1992).
+        mean_fixed: The same averages of the other variables.
+        step: Number of steps that were done.
     """
 
     weights: list[Any]
@@ -38,7 +52,13 @@ class State(NamedTuple):
 
 
 class Rates(NamedTuple):
-    """What may differ from step to step or job to job without compiling anew; float32 each."""
+    """Rates may differ from step to step and from job to job without a new compilation; each is a float32.
+
+    Attributes:
+        learning: The learning rate.
+        decay: Decay of the weights.
+        ema: Proportion of the averaged weights that a step keeps.
+    """
 
     learning: Any
     decay: Any

@@ -1,4 +1,4 @@
-"""What is trained on an accelerator: jobs as data, and the targets that each of them learns."""
+"""An accelerator trains jobs, which are data; the targets that each of them learns are made here."""
 
 import json
 from collections.abc import Collection
@@ -19,21 +19,31 @@ from ..run.arrays import read_arrays
 from .search_result import chosen_trials, kept_member, parse_architecture
 
 SPREAD = 0.42
-"""Deviation of a soft label, in grades (Diaz & Marathe, "Soft labels for ordinal regression", CVPR 2019)."""
+"""A soft label has this deviation, in grades (Diaz & Marathe, "Soft labels for ordinal regression", CVPR 2019)."""
 
 Proportion = Annotated[float, Range(0, 1)]
 
 
 @dataclass(frozen=True)
 class Job:
-    """One training.
+    """A job is one training on an accelerator.
 
-    share: of the time, beside the shares of the other jobs. strength, mixup, erase: of the changes of films, see
-    `changes.draw`. decay: of the weights (AdamW). ema: proportion of the averaged weights that a step keeps. teachers:
-    names of jobs before this one, or of bundles whose answers are in the pack; they answer for the films as they are,
-    and this one sees changed films. taught: proportion of the target that is the teachers' answer. unlabelled: weight
-    of what the teachers say, by the default protocol, of films that another protocol has graded. start: name of a
-    member in the pack whose weights it begins with, in place of a backbone's or random ones.
+    Attributes:
+        name: Its name, which also names its files.
+        architecture: Its network.
+        share: Its weight in the division of the time among the jobs. The name is that of published jobs.
+        seed: Seed of its weights, batches and random changes.
+        batch: Films of one step.
+        strength: Strength of the changes of films, see `changes.draw`.
+        mixup: How strongly films are mixed, see `changes.draw`.
+        erase: Proportion of the films of which a rectangle is erased, see `changes.draw`.
+        decay: Decay of the weights (AdamW).
+        ema: Proportion of the averaged weights that a step keeps.
+        teachers: Names of jobs before this one, or of bundles whose answers are in the pack. They answer for the
+            films as they are, and this one sees changed films.
+        taught: Proportion of the target that is the teachers' answer.
+        unlabelled: Weight of the teachers' answer, by the default protocol, for films that another protocol graded.
+        start: Name of a member in the pack whose weights it begins with, in place of a backbone's or random ones.
     """
 
     name: str
@@ -53,13 +63,23 @@ class Job:
 
     @property
     def program(self) -> tuple[Architecture, int]:
-        """Jobs of one program are compiled once: what differs between them is an argument of the step."""
+        """What is compiled: jobs with the same program differ only in arguments of the step, so it is compiled once."""
         return replace(self.architecture, learning_rate=0.0, augmentation=0.0, weight_decay=0.0, reach=1.0), self.batch
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Validation figures of one protocol: of films as they are, and under changes of full strength."""
+    """These are validation figures of one protocol.
+
+    Attributes:
+        protocol: The dataset whose readers graded.
+        log_loss: Log loss of the films as they are.
+        qwk: Quadratic weighted kappa of the likeliest grade.
+        accuracy: Proportion of the films whose likeliest grade is the reader's.
+        changed_log_loss: Log loss of the films under changes of full strength.
+        changed_qwk: Kappa of the changed films.
+        same: Proportion of the films whose likeliest grade the changes leave.
+    """
 
     protocol: str
     log_loss: float
@@ -72,10 +92,16 @@ class Measured:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a training.
+    """An outcome says what became of a training.
 
-    history: figures of every protocol each time that it was measured. protocols: in the order of the classifiers.
-    fingerprint: of the audit whose films were trained on. test_evaluations: of the bundles that taught it.
+    Attributes:
+        job: The job.
+        epochs: Passes over the training films.
+        seconds: Time of the training.
+        history: Figures of every protocol, each time that they were measured.
+        protocols: The protocols in the order of the classifiers.
+        fingerprint: Fingerprint of the audit whose films were trained on.
+        test_evaluations: How often the bundles that taught it were measured on test films.
     """
 
     job: Job

@@ -1,4 +1,4 @@
-"""Members that join a training as they are: from another training, or from a published bundle.
+"""Members of another training, or of a published bundle, join a training as they are.
 
 A member brings with it what it was trained on. It is refused when a film of its training, wherever that was, shows a
 knee that this audit holds out; and the number of evaluations on test films is carried on. A bundle does not list its
@@ -29,14 +29,14 @@ from .members import architectures, members_of, read_record
 from .search_result import chosen_trials, kept_member
 
 TEST_EVALUATIONS = "test_looks.json"
-"""Beside a training's weights: how often `evaluate` measured them on their test films."""
+"""This file, beside a training's weights, says how often `evaluate` measured them on their test films."""
 SEEN = "seen.json"
-"""Beside a training's weights: by member, the sha256 of every film that it was trained on."""
+"""This file, beside a training's weights, lists by member the sha256 of every film that it was trained on."""
 
 
 @dataclass(frozen=True)
 class JoiningMember:
-    """A member that joins.
+    """This member joins a training.
 
     Attributes:
         record: Its entry for train.json.

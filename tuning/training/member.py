@@ -1,4 +1,4 @@
-"""Training of one member of the ensemble; it goes on where it was stopped."""
+"""One member of the ensemble is trained; its training goes on where it was stopped."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,14 +19,14 @@ from .plan import PlannedMember, TrainSettings
 from .schedule import warmup_cosine
 
 STATISTICS_FILMS, STATISTICS_PROPORTION = 3200, 0.1
-"""Films that the running statistics of normalisation remember in a long training, and in a short one the proportion of
-all films that it sees: their initial values must be forgotten by its end."""
+"""The running statistics of normalisation remember STATISTICS_FILMS films in a long training, and in a short one this
+proportion of all films that it sees: their initial values must be forgotten by its end."""
 VALIDATION_BATCH = 128
 
 
 @dataclass(frozen=True)
 class TrainingFilms:
-    """The films of one member, letterboxed for its input.
+    """A member is trained and validated on these films, letterboxed for its input.
 
     Attributes:
         training: Films to learn from.

@@ -1,4 +1,4 @@
-"""Trained members: loaded from a training's folder, or taken out of a bundle."""
+"""Trained members are loaded from a training's folder, or taken out of a bundle."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -20,9 +20,9 @@ from .checkpoint import weights_path
 from .search_result import parse_architecture
 
 RECORD = "train.json"
-"""What a training writes last: a `TrainingEvidence`."""
+"""A training writes this file last; it holds a `TrainingEvidence`."""
 LARGEST_DIFFERENCE = 1e-4
-"""The members taken out of a bundle may differ from it by at most so much, in probability."""
+"""The members taken out of a bundle may differ from it by at most this much, in probability."""
 
 
 def read_record(training: Path) -> TrainingEvidence:
@@ -47,7 +47,7 @@ def architectures(members: Sequence[TrainedMember], source: Path | str) -> list[
 
 @dataclass(frozen=True)
 class TrainedEnsemble:
-    """The members of a training, put together.
+    """A trained ensemble is the members of a training, put together.
 
     Attributes:
         train: Output folder of its training.

@@ -1,4 +1,4 @@
-"""Films of an audit as one small file, for a machine that sees nothing else: compressed, with grades and joints.
+"""A pack is one small file of an audit's films, for a machine that sees nothing else: with grades and joints.
 
     python -m tuning.training.pack --audit runs/audit --backbone lite0 --out runs/pack
 
@@ -29,10 +29,10 @@ from ..run.arrays import read_arrays, write_arrays
 from ..run.content import sha256
 
 QUALITY = 82
-"""Quality of WebP: 42 dB of the peak to the error; trainings change films by far more."""
+"""WebP of this quality has 42 dB of the peak to the error; trainings change films by far more."""
 SPLITS = ("train", "val")
 FILMS, AUDIT = "films.npz", "audit.json"
-"""The films of a pack, and which audit they are of."""
+"""The first file of a pack holds its films, and the second says of which audit they are."""
 COLUMNS = {
     "lengths": "iu",
     "joints": "f",
@@ -42,20 +42,27 @@ COLUMNS = {
     "names": "U",
     "groups": "U",
 }
-"""The arrays of a pack that have a row for each film, and the kinds of NumPy types that each may have."""
+"""These arrays of a pack have a row for each film; NumPy types of these kinds are read for each."""
 ANSWERS = "answers-"
-"""Before a bundle's name in the name of the file of its answers."""
+"""The name of the file of a bundle's answers is this, and then the name of the bundle."""
 SUM_ERROR = 0.01
 """Probabilities of a teacher may miss their sum of 1 by this much."""
 
 
 @dataclass(frozen=True)
 class Packed:
-    """The films of a pack, in arrays of one size.
+    """The N films of a pack lie in arrays of one size.
 
-    films: [N,S,S] uint8, bright bone, from the top left. joints: [N,3] x, y and side; content: [N,4] left, top, right
-    and bottom of the film, both in pixels of the array. grades: [N] int. collections: [N] names. splits: [N] of SPLITS.
-    names: [N] file names, as the audit has them. groups: [N] leakage groups. fingerprint: of the audit.
+    Attributes:
+        films: [N,S,S] uint8, bright bone, from the top left.
+        joints: [N,3], x, y and side of each joint's box in pixels of the array.
+        content: [N,4], left, top, right and bottom of each film in pixels of the array.
+        grades: [N] int, the readers' grades.
+        collections: [N] names.
+        splits: [N], each one of SPLITS.
+        names: [N] file names, as the audit has them.
+        groups: [N] leakage groups.
+        fingerprint: Fingerprint of the audit.
     """
 
     films: np.ndarray
@@ -71,7 +78,7 @@ class Packed:
 
 @dataclass(frozen=True)
 class PackedAudit:
-    """Where the audit of a pack lies, and its fingerprints by part."""
+    """This record says where the audit of a pack lies, and has its fingerprints by part."""
 
     input: str
     content: dict[str, str]
@@ -79,10 +86,12 @@ class PackedAudit:
 
 @dataclass(frozen=True)
 class Teacher:
-    """What taught networks learn beside the labels.
+    """A network that is taught learns a teacher's answers beside the labels.
 
-    name: of a bundle, or of a job. answers: [N,P,5] for the films of a pack by each protocol, NaN where unknown.
-    test_evaluations: how often the bundle, or those that taught the job, was measured on test films.
+    Attributes:
+        name: Name of a bundle, or of a job.
+        answers: [N,P,5] for the films of a pack by each protocol, NaN where they are not known.
+        test_evaluations: How often the bundle, or the bundles that taught the job, were measured on test films.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Which members a training trains: for each architecture and seed, its network and the weights it begins with."""
+"""The plan of a training has a member for each architecture and seed, with the weights that it begins with."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -13,20 +13,20 @@ from ..run import steps
 from .search_result import CHOSEN, RESULT, architecture_of_trial, best_architecture, chosen_trials
 
 WINNER = "winner"
-"""In place of an architecture's name: the best one of the search."""
+"""This stands for the best architecture of the search, in place of an architecture's name."""
 NONE = "none"
-"""In place of architectures: no new member, only members of other trainings."""
+"""This stands in place of architectures where no new member is trained, only members of other trainings join."""
 LARGER = "@"
-"""NAME@SIZE: the network of that name goes on from its weights on larger films."""
+"""In NAME@SIZE, the network of that name goes on from its weights on larger films."""
 LARGER_EPOCHS, LARGER_RATE = 0.3, 1 / 3
-"""Epochs and learning rate on the larger films, as fractions of those of the training before."""
+"""On the larger films, epochs and learning rate are these fractions of those of the training before."""
 PRECISIONS = ("float32", "mixed_bfloat16")
-"""The second takes two thirds of the time on processors and GPUs that compute in bfloat16."""
+"""The second one takes two thirds of the time on processors and GPUs that compute in bfloat16."""
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """The options of a training.
+    """These are the options of a training.
 
     Attributes:
         epochs: Number of epochs at most.
@@ -81,7 +81,7 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class PlannedMember:
-    """One network to train.
+    """This network is to be trained.
 
     Attributes:
         name: Its architecture's name and its seed, such as "folded@224-1".

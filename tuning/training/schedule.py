@@ -1,11 +1,11 @@
-"""The learning rate of a training, step by step."""
+"""The learning rate of a training follows this schedule, step by step."""
 
 import keras
 
 WARM_UP = 0.05
-"""Part of the steps over which the learning rate rises."""
+"""The learning rate rises over this proportion of the steps."""
 FIRST, LAST = 1 / 25, 1 / 100
-"""The first and the last learning rate, as fractions of the highest."""
+"""The first and the last learning rate are these fractions of the highest."""
 
 
 def warmup_cosine(learning_rate: float, steps: int) -> keras.optimizers.schedules.LearningRateSchedule:

@@ -1,4 +1,4 @@
-"""What a search leaves for later steps: best.json, and trials.csv with every finished trial."""
+"""A search leaves best.json and trials.csv, with every finished trial, for later steps."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -16,19 +16,20 @@ from ..run import steps
 RESULT = "best.json"
 TRIALS = "trials.csv"
 FOLDER = "tuner"
-"""Keras Tuner's folder in that of a search, with a folder for each trial."""
+"""Keras Tuner's folder in that of a search has a folder for each trial."""
 CHOSEN = "chosen"
-"""In place of an architecture's name: the trials that make the ensemble."""
+"""This stands for the trials that make the ensemble, in place of an architecture's name."""
 STATES = "states"
-"""In the folder of a search on an accelerator: the state of each point's training, until the search ends."""
+"""This folder of a search on an accelerator keeps the state of each point's training, until the search ends."""
 
 LARGEST_SIZE, MOST_SIZES = 4096, 24
-"""Most pixels, channels, blocks or units that an architecture of a file may have, and most of these numbers."""
+"""An architecture of a file may have at most LARGEST_SIZE pixels, channels, blocks or units, and at most MOST_SIZES of
+these numbers."""
 
 
 @dataclass(frozen=True)
 class Trial:
-    """A finished trial of a search. A measure is None where it was not taken.
+    """A trial of a search has finished. A measure is None where it was not taken.
 
     Attributes:
         trial: Its number, as Keras Tuner counts.
@@ -88,7 +89,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The content of best.json.
+    """The file best.json holds these values.
 
     Attributes:
         architecture: The best point of the search space, by name of the choice.

@@ -1,4 +1,4 @@
-"""The training of a small network in one go, without a checkpoint: the locator, and the two networks of the markers."""
+"""Locator and networks of the markers are small, and are trained in one go, without a checkpoint."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from ..run import steps
 from .schedule import optimizer
 
 Batch = tuple[np.ndarray, np.ndarray]
-"""Inputs and targets of one step."""
+"""A batch holds the inputs and targets of one step."""
 
 
 @dataclass(frozen=True)
 class ShortTraining:
-    """The options of such a training.
+    """These are the options of such a training.
 
     Attributes:
         epochs: Passes over the examples.

@@ -1,4 +1,4 @@
-"""Members of a published bundle that are trained further, on framed films."""
+"""Members of a published bundle are trained further, on framed films."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -20,7 +20,7 @@ from .plan import PlannedMember, TrainSettings
 
 @dataclass(frozen=True)
 class Start:
-    """What a training goes on from.
+    """A training goes on from these members of a bundle.
 
     Attributes:
         members: Networks of the bundle.
