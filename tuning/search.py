@@ -9,6 +9,7 @@ place of the audit, one accelerator trains the trials.
 import json
 import os
 import shutil
+import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -16,12 +17,12 @@ from pathlib import Path
 import grpc
 import keras_tuner as kt
 
-from kneeoa_hub.errors import DataError, OutputError, SettingsError
+from kneeoa_hub.errors import DataError, KneeOAError, OutputError, SettingsError
 
 from .run import steps
 from .run.console import Progress
-from .run.folder import only_run
-from .searching.choice import choose
+from .run.folder import no_room, only_run
+from .searching.choice import choose, left_out
 from .searching.cost import complete_costs
 from .searching.live import HERE, LOST_CODE, Doing, Sign, forget_signs, keep_renewing, say_lost
 from .searching.oracle import STATE, Durable, Limits, oracle_of
@@ -93,6 +94,8 @@ def search(
         trials = read_trials(out / FOLDER, settings)
         forget_signs(out)
         write_report(out, out, finished=True)
+        for sentence in left_out(trials, out):
+            print(f"   {sentence}", file=sys.stderr)
         chosen = [one.trial.trial for one in choose(trials, out)]
         write_result(out, trials, settings.tuner, settings.objective, chosen)
         shutil.rmtree(out / STATES, ignore_errors=True)
@@ -131,6 +134,9 @@ def work(out: Path, run: RunSettings) -> None:
                 run.tensorboard,
             )
         )
+    except KneeOAError as error:
+        sign.end_by(error)
+        raise
     except grpc.RpcError:  # a question to the chief can fail before the sign of life tells that it has ended
         say_lost(out)
         raise SystemExit(LOST_CODE) from None
@@ -193,6 +199,8 @@ def _run(tuner: SearchTuner) -> None:
         tuner.search(verbose=0)
     except kt.errors.FatalError as error:
         raise error.__cause__ or error from None
+    except OSError as error:  # between two trials
+        raise no_room(tuner.out, error) from None
 
 
 def _check_begun(out: Path) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from kneeoa_hub.files import replacing
+
 from .formula import Formula
 
 if TYPE_CHECKING:
@@ -70,7 +72,7 @@ def killed_at(write: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]
     """End the search in the middle of its n-th write; yields the writes so far."""
     import tuning.searching.oracle as oracle
 
-    replacing, writes = oracle.replacing, [0]
+    writes = [0]
 
     @contextlib.contextmanager
     def counted(path: Path) -> Iterator[Path]:
@@ -83,6 +85,14 @@ def killed_at(write: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[int]
     with monkeypatch.context() as patch:
         patch.setattr(oracle, "replacing", counted)
         yield writes
+
+
+@contextlib.contextmanager
+def full_disk(path: Path) -> Iterator[Path]:
+    """Stands for `files.replacing` where the disk is full: what is written to the path that it yields finds no room."""
+    with replacing(path) as part:
+        part.symlink_to("/dev/full")
+        yield part
 
 
 def failing(error: BaseException, every: int = 1):

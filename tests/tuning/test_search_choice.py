@@ -58,6 +58,19 @@ def test_a_trial_that_does_not_fit_stays_out(tmp_path: Path, other: dict[str, ob
     assert len(chosen(tmp_path, [first, second], {"0000": 0, "0001": 1})) == 1
 
 
+def test_a_trial_whose_answers_are_damaged_stays_out_and_is_named(tmp_path: Path) -> None:
+    from tuning.searching.choice import choose, left_out
+    from tuning.training.search_result import trial_folder
+
+    trials = [trial(0), trial(1), trial(2)]
+    assert chosen(tmp_path, trials, {"0000": 0, "0001": 0, "0002": 1}) == ["0000", "0002"]
+    path = trial_folder(tmp_path, "0000") / "answers.npz"
+    path.write_bytes(path.read_bytes()[:100])
+    assert [one.trial.trial for one in choose(trials, tmp_path)] == ["0001", "0002"]
+    (said,) = left_out(trials, tmp_path)
+    assert said.startswith(f"Trial 0000 is left out of the ensemble. {path} can't be read")
+
+
 def test_trials_of_earlier_releases_left_no_answers_and_none_is_chosen(tmp_path: Path) -> None:
     from tuning.searching.choice import choose
 

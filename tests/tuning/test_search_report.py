@@ -24,6 +24,8 @@ def test_the_report_of_a_search_says_what_matters_what_it_costs_and_how_to_go_on
         patch.setattr(Formula, "train", failing(KillError(), every=13))
         with pytest.raises(KillError):
             tuning.search.search(audited, tmp_path / "search", settings)
+    answers = tmp_path / "search" / "tuner" / "trial_03" / "answers.npz"
+    answers.write_bytes(answers.read_bytes()[:100])  # as a power failure leaves it
     command = ["search-report", "--data", str(tmp_path / "search"), "--out", str(tmp_path / "report")]
     assert main(command) == 0
     text = (tmp_path / "report" / "report.md").read_text("utf-8")
@@ -31,6 +33,8 @@ def test_the_report_of_a_search_says_what_matters_what_it_costs_and_how_to_go_on
     assert "It runs. About 3 minutes are left" in text  # two trials of three epochs, half a minute each
     assert "| here | 12 | 0 of 3 |" in text
     assert "| 3 | 12 of 14 |" in text
+    assert "\n## The ensemble\n" in text
+    assert f"Trial 03 is left out of the ensemble. {answers} can't be read (BadZipFile" in text
     os.utime(tmp_path / "search" / "live" / "here.json", (0, time.time() - 600))
     page = (tmp_path / "report" / "report.html").read_text("utf-8")
     assert page.count("<h2>") == text.count("\n## ")

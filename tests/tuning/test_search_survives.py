@@ -1,6 +1,7 @@
 """A search keeps every trial and counts it once, whatever ends it. Formulas stand for the trainings."""
 
 import json
+import tempfile
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,17 @@ import pytest
 
 from kneeoa_hub.errors import DataError, OutputError
 
-from ..support.search_runs import ONLY, KillError, found, killed_at, search_without_report, settings_for
+from ..support.formula import Formula
+from ..support.search_runs import (
+    ONLY,
+    KillError,
+    failing,
+    found,
+    full_disk,
+    killed_at,
+    search_without_report,
+    settings_for,
+)
 
 pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("formulas")]
 
@@ -75,6 +86,46 @@ def test_a_full_disk_stops_the_search_and_loses_nothing(audited, begun, monkeypa
             tuning.search.search(audited, begun, settings_for("random"))
     search_without_report(audited, begun, settings_for("random"), monkeypatch)
     assert len(found(begun)) == 5
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
+@pytest.mark.parametrize("place", ["answers", "temporary files"])
+def test_a_trial_that_finds_the_disk_full_stops_the_search_and_is_trained_when_there_is_room(
+    audited, begun, monkeypatch, place
+):
+    import tuning.run.arrays
+    import tuning.search
+    from tuning.networks.architecture import Architecture
+    from tuning.searching import cost
+
+    def on_full_disk(*_: Any, **__: Any) -> Any:
+        raise OSError(28, "No space left on device")
+
+    train = Formula.train
+    named = r"answers\.npz can't be written"
+    with monkeypatch.context() as patch:
+        if place == "answers":
+            patch.setattr(tuning.run.arrays, "replacing", full_disk)
+        else:
+            named = r"temporary files \(TMPDIR\) can't be written"
+            patch.setattr(tempfile, "mkdtemp", on_full_disk)
+            small = Architecture(size=96, widths="32-64-128-192", blocks=1)
+            patch.setattr(Formula, "train", lambda *given: train(*given) | cost.cost_of(small))
+        with pytest.raises(OutputError, match=rf"{named} \(No space left on device\).*the same command again"):
+            tuning.search.search(audited, begun, settings_for("random"))
+    search_without_report(audited, begun, settings_for("random"), monkeypatch)
+    assert [status for _, status, _ in found(begun).values()] == ["COMPLETED"] * 5
+    assert not (begun / "failed").exists()
+
+
+@pytest.mark.parametrize("error", [OSError(122, "Disk quota exceeded"), RuntimeError("write: No space left on device")])
+def test_a_full_disk_is_no_failure_of_a_trial_whatever_says_so(audited, begun, monkeypatch, error):
+    import tuning.search
+
+    monkeypatch.setattr(Formula, "train", failing(error))
+    with pytest.raises(OutputError, match=r"search can't be written \(.*(quota|space).*the same command again"):
+        tuning.search.search(audited, begun, settings_for("random"))
+    assert json.loads((begun / "tuner" / "oracle.json").read_text("utf-8"))["end_order"] == []
 
 
 def test_a_damaged_state_is_named_and_a_damaged_trial_is_written_anew(audited, begun, monkeypatch):

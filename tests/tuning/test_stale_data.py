@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import tuning.data.datasets
 from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.errors import DataError, OutputError
 from kneeoa_hub.imaging.phantom import knee_film
@@ -17,6 +18,8 @@ from tuning.data.datasets import load_knees
 from tuning.data.table import read_films, write_films
 from tuning.run import steps
 from tuning.run.folder import check_disk_space, only_run
+
+from ..support.search_runs import full_disk
 
 pytestmark = pytest.mark.keras
 
@@ -204,6 +207,20 @@ def test_a_cache_that_is_damaged_is_made_anew(audited: Path, damage: str):
     else:
         np.save(cache, right)
     assert np.array_equal(load_knees(audited, "val", config).pixels, right)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="Linux has a device that is always full")
+def test_a_cache_that_finds_no_room_is_one_clear_error_and_is_made_when_there_is_room(
+    audited: Path, monkeypatch: pytest.MonkeyPatch
+):
+    config = InputConfig(64, 64)
+    with monkeypatch.context() as patch:
+        patch.setattr(tuning.data.datasets, "replacing", full_disk)
+        with pytest.raises(OutputError, match=r"\.npy can't be written \(.*the same command again"):
+            load_knees(audited, "val", config)
+    assert list((audited / "canvases").iterdir()) == []
+    assert len(load_knees(audited, "val", config)) > 0
+    assert len(list((audited / "canvases").iterdir())) == 1
 
 
 def test_a_cache_of_other_films_is_replaced(audited: Path):

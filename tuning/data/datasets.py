@@ -19,6 +19,7 @@ from kneeoa_hub.imaging.letterbox import Letterboxed, letterbox, standardise
 
 from ..run import steps
 from ..run.content import fingerprint
+from ..run.folder import with_room
 from .exposure import brightness
 from .sources import FilmReader
 from .table import AuditedFilm, read_films
@@ -111,6 +112,7 @@ def load_knees(audit: Path, split: str, config: InputConfig) -> Knees:
 
     Raises:
         DataError: The split has no usable film, or a film can't be read.
+        OutputError: They can't be kept, as on a full disk.
     """
     films = usable_rows(audit, split)
     crop, framed = "" if config.crop == "fit" else f"-{config.crop}", config.crop == "frame"
@@ -169,8 +171,9 @@ def mapped(cache: Path, kind: np.dtype, shape: tuple[int, ...]) -> np.ndarray | 
 
 def _keep(cache: Path, made: np.ndarray, kind: str) -> None:
     """Write films to the cache, in place of those of this kind that an earlier state of the audit had."""
-    cache.parent.mkdir(exist_ok=True)
-    with replacing(cache) as part, part.open("wb") as file:
+    with with_room(cache.parent):
+        cache.parent.mkdir(exist_ok=True)
+    with with_room(cache), replacing(cache) as part, part.open("wb") as file:
         np.save(file, made)
     for older in {*cache.parent.glob(f"{kind}-of-*.npy"), cache.with_name(f"{kind}.npz")} - {cache}:
         with suppress(OSError):  # another process may have it open

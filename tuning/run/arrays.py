@@ -1,5 +1,6 @@
 """Arrays in files of NumPy, which another machine may have made: read with a bound on memory, and never as a pickle."""
 
+import os
 from collections.abc import Collection
 from pathlib import Path
 from zipfile import ZIP_STORED, BadZipFile, ZipFile
@@ -11,10 +12,15 @@ from kneeoa_hub.files import replacing
 
 
 def write_arrays(path: Path, **arrays: np.ndarray) -> None:
-    """Write arrays by name to an .npz file, which appears whole or not at all. Raises OSError."""
+    """Write arrays by name to an .npz file, which appears whole or not at all, also when the power fails.
+
+    Raises OSError.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part, part.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def read_arrays(path: Path, needed: Collection[str] = ()) -> dict[str, np.ndarray]:

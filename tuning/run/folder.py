@@ -1,5 +1,7 @@
 """Checks the output folder of a long run: the disk has enough space, and no other run writes to the folder."""
 
+import errno
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +14,8 @@ BYTES_PER_PARAMETER = 12
 """A checkpoint holds a weight and the optimizer's two moments of it, of four bytes each."""
 SPARE = 8 * 2**20
 """Bytes that stay free for the small files beside a checkpoint."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""What the system says of a disk that is full, and of a user's part of it."""
 
 
 def check_disk_space(folder: Path, parameters: int) -> None:
@@ -22,6 +26,28 @@ def check_disk_space(folder: Path, parameters: int) -> None:
             f"{folder} has {free / 2**20:.0f} MB left, and a checkpoint needs {needed / 2**20:.0f}; make room, and give"
             " the same command again to go on."
         )
+
+
+def is_full_disk(error: BaseException) -> bool:
+    """Return whether an error says that a disk is full. TensorFlow and HDF5 say so in their text alone."""
+    return getattr(error, "errno", None) in FULL or any(os.strerror(code) in str(error) for code in FULL)
+
+
+def no_room(place: Path | str, error: BaseException) -> OutputError:
+    """Return the error for a place that can't be written, in a run that can be gone on with."""
+    said = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+    return OutputError(
+        f"{place} can't be written ({said}); give it room and permission, and give the same command again to go on."
+    )
+
+
+@contextmanager
+def with_room(place: Path | str) -> Iterator[None]:
+    """Turn a failure of the file system inside the block into an OutputError that names a file or folder."""
+    try:
+        yield
+    except OSError as error:
+        raise no_room(place, error) from error
 
 
 @contextmanager

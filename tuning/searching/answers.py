@@ -11,6 +11,7 @@ from kneeoa_hub.grades import NUM_GRADES
 from ..evaluation.calibration import apply_temperature, fit_temperature
 from ..networks.ensemble import LEAST_PROBABILITY
 from ..run.arrays import read_arrays, write_arrays
+from ..run.folder import with_room
 
 ANSWERS = "answers.npz"
 """In the folder of a trial: its probabilities for the validation films, and their grades."""
@@ -52,8 +53,12 @@ def keep_answers(folder: Path, probabilities: np.ndarray, truth: np.ndarray) -> 
         folder: The folder of the trial.
         probabilities: Its answers [N,5].
         truth: The films' grades [N].
+
+    Raises:
+        OutputError: They can't be written, as on a full disk.
     """
-    write_arrays(folder / ANSWERS, probabilities=probabilities.astype(np.float32), grades=truth)
+    with with_room(folder / ANSWERS):
+        write_arrays(folder / ANSWERS, probabilities=probabilities.astype(np.float32), grades=truth)
 
 
 def read_answers(folder: Path) -> tuple[np.ndarray, np.ndarray] | None:
@@ -64,11 +69,14 @@ def read_answers(folder: Path) -> tuple[np.ndarray, np.ndarray] | None:
     path = folder / ANSWERS
     if not path.exists():
         return None
-    kept = read_arrays(path, ("probabilities", "grades"))
+    try:
+        kept = read_arrays(path, ("probabilities", "grades"))
+    except DataError as error:
+        raise DataError(f"{error.message.partition('; make it again')[0]}.") from None
     probabilities, grades = kept["probabilities"], kept["grades"]
     films = grades.size
     if probabilities.shape != (films, NUM_GRADES) or grades.shape != (films,) or grades.dtype.kind not in "iu":
-        raise DataError(f"{path} holds no answers of a trial; remove it, and its trial will not be chosen.")
+        raise DataError(f"{path} holds no answers of a trial.")
     if not (np.isfinite(probabilities).all() and np.isin(grades, range(NUM_GRADES)).all()):
-        raise DataError(f"{path} holds answers that are not numbers; remove it, and its trial will not be chosen.")
+        raise DataError(f"{path} holds answers that are not numbers.")
     return probabilities, grades

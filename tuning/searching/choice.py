@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from kneeoa_hub.agreement import qwk
+from kneeoa_hub.errors import DataError
 
 from ..training.search_result import Trial, trial_folder
 from .answers import calibrated_losses, read_answers
@@ -35,19 +36,13 @@ class Chosen:
 def choose(trials: Sequence[Trial], search: Path) -> list[Chosen]:
     """Return the trials that make the ensemble, in the order of the rule above; none where no trial left its answers.
 
+    A trial whose answers can't be read is left out; `left_out` names it.
+
     Args:
         trials: The finished trials of a search.
         search: Its folder.
-
-    Raises:
-        DataError: The answers of a trial can't be read.
     """
-    longest = max((trial.epochs for trial in trials), default=0)
-    kept = {
-        trial: answers
-        for trial in trials
-        if trial.epochs == longest and (answers := read_answers(trial_folder(search, trial.trial)))
-    }
+    kept, _ = _read(trials, search)
     chosen: list[Chosen] = []
     while len(chosen) < MOST_MEMBERS:
         members = [one.trial for one in chosen]
@@ -59,6 +54,32 @@ def choose(trials: Sequence[Trial], search: Path) -> list[Chosen]:
             break
         chosen.append(best)
     return chosen
+
+
+def left_out(trials: Sequence[Trial], search: Path) -> list[str]:
+    """Return a sentence for each trial that can't be chosen, since its answers can't be read."""
+    return [
+        f"Trial {name} is left out of the ensemble. {why} It can be trained in full by its number."
+        for name, why in _read(trials, search)[1].items()
+    ]
+
+
+def _read(
+    trials: Sequence[Trial], search: Path
+) -> tuple[dict[Trial, tuple[np.ndarray, np.ndarray]], dict[str, str]]:
+    """Read the answers of the trials of the longest rung; also say by number why those of a trial can't be read."""
+    longest = max((trial.epochs for trial in trials), default=0)
+    kept, damaged = {}, {}
+    for trial in trials:
+        if trial.epochs == longest:
+            try:
+                answers = read_answers(trial_folder(search, trial.trial))
+            except DataError as error:
+                damaged[trial.trial] = error.message
+                continue
+            if answers:
+                kept[trial] = answers
+    return kept, damaged
 
 
 def _together(trials: Sequence[Trial], kept: dict[Trial, tuple[np.ndarray, np.ndarray]]) -> Chosen:

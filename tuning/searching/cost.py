@@ -13,19 +13,21 @@ import numpy as np
 from keras_tuner.engine.trial import TrialStatus
 
 from ..networks.architecture import Architecture, build
+from ..run.folder import with_room
 from .oracle import Durable
 from .settings import SearchSettings, epochs_of
 from .space import point_of
 
 RUNS = 15
 """Runs of one film, of which the fastest counts: what else the machine does can only slow one down."""
+TEMPORARY = "The folder for temporary files (TMPDIR)"
 
 
 def cost_of(architecture: Architecture) -> dict[str, float]:
     """Return the bytes of a network's ONNX graph, and the milliseconds that it takes for one film on one thread.
 
     Nothing is returned where Keras can't write the graph, which needs TensorFlow. The weights do not matter, so each
-    network is measured once.
+    network is measured once. Raises OutputError where the folder for temporary files is full.
     """
     if keras.backend.backend() != "tensorflow":
         return {}
@@ -60,7 +62,8 @@ def _measured(architecture: Architecture) -> tuple[tuple[str, float], ...]:
     network = build(architecture, published=False)
     image = np.zeros((1, *network.input_shape[1:]), np.float32)
     network.predict_on_batch(image)  # Keras exports only a model that has been called
-    with tempfile.TemporaryDirectory() as folder:
+    # What can't be written is no fault of the trial.
+    with with_room(TEMPORARY), tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "model.onnx"
         with contextlib.redirect_stdout(io.StringIO()):
             network.export(graph, format="onnx", verbose=False)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from kneeoa_hub.errors import DataError, KneeOAError, OutputError
 from kneeoa_hub.files import replacing
 
 FOLDER = "live"
@@ -29,12 +30,23 @@ LOST_CODE = 75
 
 @dataclass(frozen=True)
 class Doing:
-    """What a process does: a trial, how many of its epochs are done, and all of its epochs; or nothing yet."""
+    """What a process does: a trial, how many of its epochs are done, and all of its epochs; or nothing yet.
+
+    Attributes:
+        process: The name of the process.
+        trial: The trial that it trains.
+        done: Epochs of it that are done.
+        epochs: All epochs of it.
+        fault: Why the process has ended, where that was no fault of a trial.
+        code: The code of that error.
+    """
 
     process: str
     trial: str = ""
     done: int = 0
     epochs: int = 0
+    fault: str = ""
+    code: str = ""
 
 
 class Sign:
@@ -54,6 +66,11 @@ class Sign:
         """Say that the process lives."""
         with suppress(OSError):  # the search has ended, or a shared folder does not answer for a moment
             os.utime(self.path)
+
+    def end_by(self, error: KneeOAError) -> None:
+        """Say that the process has ended by an error that every other trial would have too."""
+        with suppress(OSError):
+            self.show(Doing(self.process, fault=error.message, code=error.code))
 
     def remove(self) -> None:
         """Say that the process has ended."""
@@ -108,13 +125,32 @@ def sign_path(out: Path, process: str) -> Path:
 
 def doing_now(out: Path) -> list[Doing]:
     """Return what the processes of a search that train do now; a file that is damaged is left out."""
+    return [doing for doing in _signs(out) if doing.process != CHIEF and not doing.fault]
+
+
+def check_faults(out: Path) -> None:
+    """Raise the error that has ended a process of a search and would end the others too."""
+    for doing in _signs(out):
+        if doing.fault:
+            kind = OutputError if doing.code == OutputError.code else DataError
+            raise kind(f"{doing.fault} (said by {doing.process})")
+
+
+def forget_faults(out: Path) -> None:
+    """Forget the errors of an earlier run of a search."""
+    for doing in _signs(out):
+        if doing.fault:
+            sign_path(out, doing.process).unlink(missing_ok=True)
+
+
+def _signs(out: Path) -> list[Doing]:
     found = []
     for path in sorted((out / FOLDER).glob("*.json")):
         try:
             found.append(Doing(**json.loads(path.read_text("utf-8"))))
         except (OSError, ValueError, TypeError):
             continue
-    return [doing for doing in found if doing.process != CHIEF]
+    return found
 
 
 def silence_of(out: Path) -> float:

@@ -24,6 +24,7 @@ from ..networks.architecture import Architecture
 from ..networks.search_space import RECIPES, Recipe
 from ..run.arrays import read_arrays, write_arrays
 from ..run.content import fingerprint
+from ..run.folder import with_room
 from ..training import jax_steps
 from ..training.accelerated import Trainer, keep, learning_rate
 from ..training.jobs import Job, Outcome
@@ -194,7 +195,8 @@ def _job_of(name: str, point: Point, seed: int, batch: int, total: int) -> Job:
 
 def _keep_state(path: Path, state: jax_steps.State, epochs: int) -> None:
     leaves = {f"arr_{number}": np.asarray(leaf) for number, leaf in enumerate(jax.tree.leaves(state))}
-    write_arrays(path, epochs=np.array(epochs), **leaves)
+    with with_room(path):
+        write_arrays(path, epochs=np.array(epochs), **leaves)
 
 
 def _taken_up(path: Path, new: jax_steps.State, most: int) -> tuple[jax_steps.State, int]:

@@ -8,7 +8,7 @@ from ..networks.search_space import NAMED
 from ..run import steps
 from ..training.search_result import FOLDER, RESULT, TRIALS, Trial, write_trials
 from . import figures
-from .choice import LEAST_GAIN, MOST_MEMBERS, MOST_PARAMETERS, choose
+from .choice import LEAST_GAIN, MOST_MEMBERS, MOST_PARAMETERS, choose, left_out
 from .importance import LEAST_TRIALS, Importance, importance, value_of, varied_choices
 from .live import LOST_S, doing_now, silence_of
 from .page import Section, write_page
@@ -128,8 +128,9 @@ def _best(trials: Sequence[Trial]) -> Section:
 
 
 def _ensemble(trials: Sequence[Trial], search: Path) -> list[Section]:
-    if not (chosen := choose(trials, search)):  # trials of earlier releases left no answers
-        return []
+    chosen, damaged = choose(trials, search), left_out(trials, search)
+    if not chosen:  # trials of earlier releases left no answers
+        return [Section("The ensemble", damaged)] if damaged else []
     text = (
         "Of the trials of the longest rung, the ensemble begins with the one of the lowest log loss on validation"
         " films. The trial that lowers the log loss of the mean answer most is added, while that is by"
@@ -137,6 +138,7 @@ def _ensemble(trials: Sequence[Trial], search: Path) -> list[Section]:
         " together.",
         "`python -m tuning train --data DIR --architecture chosen --out runs/train` trains them in full."
         " A search on an accelerator has kept them: `--architecture none --join DIR` takes them as they are.",
+        *damaged,
     )
     rows = [(one.trial.trial, f"{one.log_loss:.3f}", f"{one.qwk:.3f}") for one in chosen]
     return [Section("The ensemble", text, [("trial", "log loss with those above", "QWK"), *rows])]

@@ -15,6 +15,7 @@ from keras_tuner.engine import trial as trials
 
 from kneeoa_hub.errors import KneeOAError
 
+from ..run.folder import is_full_disk, no_room
 from ..training.search_result import FOLDER, trial_folder
 from .live import Doing
 from .oracle import STATE, Durable
@@ -95,6 +96,10 @@ class SearchTuner(base_tuner.BaseTuner):
             return self.trainer.train(trial.hyperparameters.values, epochs, [shown, *self._recorders(trial)], folder)
         except KneeOAError as error:  # a fault of data, disk or settings, which every other trial would have too
             raise kt.errors.FatalError(error.message) from error
+        except Exception as error:
+            if not is_full_disk(error):
+                raise
+            raise kt.errors.FatalError(str(error)) from no_room(self.out, error)
 
     def on_trial_end(self, trial: trials.Trial) -> None:
         """Keep the traceback of a trial that failed. A worker must do so: Keras Tuner does not send it to the chief."""

@@ -23,7 +23,7 @@ from kneeoa_hub.errors import DataError, SettingsError
 
 from ..run.console import Progress
 from ..run.extensions import LOADED
-from .live import CHIEF, CHIEF_PID, Listener, Sign, doing_now
+from .live import CHIEF, CHIEF_PID, Listener, Sign, check_faults, doing_now, forget_faults
 from .oracle import Durable, Limits
 from .settings import RunSettings, SearchSettings, planned_epochs
 from .tuner import progress_of
@@ -86,7 +86,7 @@ def conduct(oracle: Durable, audit: Path, out: Path, settings: SearchSettings, r
 
     Raises:
         DataError: A worker can't go on or dies as soon as it starts, or the time is over.
-        OutputError: The disk is full.
+        OutputError: The disk is full, or one of a worker.
         SettingsError: The chief can't listen at its address.
     """
     address = "{}:{}".format(*address_of(run)) if run.role else LOOPBACK
@@ -94,6 +94,7 @@ def conduct(oracle: Durable, audit: Path, out: Path, settings: SearchSettings, r
     workers: list[LocalWorker] = []
     with serving(oracle, address) as port, Progress("search", planned_epochs(settings)) as progress:
         sign = Sign(out, CHIEF)
+        forget_faults(out)
         try:
             here = address if run.role else f"127.0.0.1:{port}"
             workers += [_start(audit, out, run, here, number) for number in range(run.workers)]
@@ -106,6 +107,7 @@ def conduct(oracle: Durable, audit: Path, out: Path, settings: SearchSettings, r
                         oracle.release(name, f"{name} gave no sign of life any more")
                         progress.say(f"   {name} gives no sign of life; its trial is trained again")
                 limits.check()
+                check_faults(out)
                 sign.renew()
                 doing = doing_now(out)
                 progress.at(*progress_of(oracle.ended(), doing, settings))
@@ -167,6 +169,7 @@ def _replaced(
     """A new process for a worker that died. Raises DataError where that would not help."""
     code, log = worker.process.returncode, _log(out, worker.name)
     if code in CLEAN_ERRORS:
+        check_faults(out)
         raise DataError(f"{_last_line(log)} (said by {worker.name}; {log} has more)")
     died = f"{worker.name} was ended by signal {-code}" if code < 0 else f"{worker.name} ended with code {code}"
     had_trial = oracle.release(worker.name, f"{died} in this trial, which may need more memory than there is")
