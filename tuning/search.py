@@ -182,7 +182,8 @@ def _train_here(oracle: Durable, source: Path, out: Path, settings: SearchSettin
     """
     sign, limits = Sign(out, HERE), Limits(out, oracle, run.hours)
     trainer = _trainer(source, out, settings)
-    with Progress(f"search, {settings.tuner}", planned_epochs(settings), note="starting") as progress:
+    before, _ = progress_of(oracle.ended(), (), settings)
+    with Progress(f"search, {settings.tuner}", planned_epochs(settings), before, "starting") as progress:
 
         def watch(trial: str, done: int, epochs: int) -> None:
             limits.check()

@@ -103,6 +103,7 @@ class Progress:
             note: What the task is doing.
         """
         self.title, self.total, self.done, self.note = title, total, done, note
+        self._before = done
         self._began = self._last_line = time.monotonic()
         self._bar = _terminal_bar(title, total, done) if sys.stderr.isatty() else None
 
@@ -135,7 +136,28 @@ class Progress:
 
     def _line(self) -> None:
         self._last_line = time.monotonic()
-        print(f"   {self.title}: {self.note} [{self._last_line - self._began:.0f} s]", file=sys.stderr, flush=True)
+        seconds = self._last_line - self._began
+        left = time_left(seconds, self._before, self.done, self.total)
+        so_far = f"{seconds:.0f} s" + ("" if left is None else f", about {_duration(left)} left")
+        print(f"   {self.title}: {self.note} [{so_far}]", file=sys.stderr, flush=True)
+
+
+def time_left(seconds: float, before: float, done: float, total: float) -> float | None:
+    """Return the seconds that a task has left at the pace of this run; None while it has no pace, and at its end.
+
+    Args:
+        seconds: Since this run began.
+        before: Units of work that earlier runs did.
+        done: Units that are done, with these.
+        total: All units.
+    """
+    return seconds * (total - done) / (done - before) if before < done < total else None
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _terminal_bar(title: str, total: float, done: float):

@@ -19,7 +19,7 @@ from ..run.folder import is_full_disk, no_room
 from ..training.search_result import FOLDER, trial_folder
 from .live import Doing
 from .oracle import STATE, Durable
-from .settings import OBJECTIVES, SearchSettings, epochs_of, planned_epochs, planned_trials, trained_epochs
+from .settings import OBJECTIVES, SearchSettings, epochs_of, planned_epochs, planned_trials, rungs, trained_epochs
 
 FAILED, TENSORBOARD = "failed", "tensorboard"
 """Folders of a search: the tracebacks of trials, and their course for TensorBoard."""
@@ -148,9 +148,12 @@ def progress_of(ended: Sequence[trials.Trial], doing: Sequence[Doing], settings:
     done = sum(trained_epochs(epochs_of(trial, settings), settings) for trial in ended) + sum(
         one.done for one in training
     )
-    note = f"{len(ended)} of {planned_trials(settings)} trials"
-    note += "".join(f", trial {one.trial} epoch {one.done} of {one.epochs}" for one in training[:SHOWN])
+    note = f"{len(ended)}/{planned_trials(settings)} trials"
     scores = [trial.score for trial in ended if trial.score is not None]
     best = (max if OBJECTIVES[settings.objective] == "max" else min)(scores, default=None)
     note += f", best {settings.objective.replace('_', ' ')} {best:.3f}" if best is not None else ""
+    lengths = sorted({trained_epochs(epochs, settings) for _, epochs in rungs(settings)})
+    for one in training[:SHOWN]:
+        rung = f" rung {lengths.index(one.epochs) + 1}/{len(lengths)}" if len(lengths) > 1 else ""
+        note += f"; trial {one.trial}{rung} epoch {one.done}/{one.epochs}"
     return min(done, planned_epochs(settings)), note

@@ -92,7 +92,8 @@ def conduct(oracle: Durable, audit: Path, out: Path, settings: SearchSettings, r
     address = "{}:{}".format(*address_of(run)) if run.role else LOOPBACK
     listener, limits = Listener(out), Limits(out, oracle, run.hours)
     workers: list[LocalWorker] = []
-    with serving(oracle, address) as port, Progress("search", planned_epochs(settings)) as progress:
+    before, _ = progress_of(oracle.ended(), (), settings)
+    with serving(oracle, address) as port, Progress("search", planned_epochs(settings), before) as progress:
         sign = Sign(out, CHIEF)
         forget_faults(out)
         try:
