@@ -1,6 +1,6 @@
 """A search whose trials take no time: a formula stands for the training, and everything else is the real thing.
 
-`python -m tests.support.formula worker OUT HOST:PORT` is a worker of such a search.
+`python -m tests.support.formula search ...` is the command for it, that of a worker too.
 """
 
 import os
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 SLOW = "KERASTUNER_TEST_SLOW"
-"""The environment variable that keeps a worker in its first trial."""
+"""The environment variable that keeps a process in its first trial."""
 
 
 class Formula:
@@ -25,7 +25,7 @@ class Formula:
     def train(
         self, values: Mapping[str, Any], epochs: int, callbacks: Sequence[Any], folder: Path | None = None
     ) -> dict[str, float]:
-        """Return the measures of a trial, and keep answers for 20 films. In a slow worker it never ends."""
+        """Return the measures of a trial, and keep answers for 20 films. In a slow process it never ends."""
         for epoch in range(epochs):
             for callback in callbacks:
                 callback.on_epoch_end(epoch, {})
@@ -51,14 +51,13 @@ class Formula:
 
 
 def main() -> int:
-    """Run a worker as the command line does."""
+    """Run a search or a worker as the command line does."""
     import tuning.searching.trial
 
     tuning.searching.trial.TrialTrainer = Formula  # pyright: ignore[reportAttributeAccessIssue]
     from tuning.__main__ import main as command
 
-    _, _, out, address = sys.argv
-    return command(["search", "--data", "-", "--out", out, "--role", "worker", "--address", address])
+    return command(sys.argv[1:])
 
 
 if __name__ == "__main__":

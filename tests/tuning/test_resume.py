@@ -190,6 +190,19 @@ def test_two_searches_with_the_default_seed_find_the_same(audited, tmp_path):
     assert other[0] not in first
 
 
+def test_a_network_that_has_not_trained_yet_takes_up_the_state_of_the_optimizer(tmp_path):
+    from kneeoa_hub.keras_files import load_weights
+    from tuning.networks.architecture import Architecture, compiled
+    from tuning.run.weights import save_weights
+
+    small = Architecture(size=96, widths="32-64-128-192", blocks=1)
+    before, after = compiled(small), compiled(small)
+    before.optimizer.iterations.assign(7)
+    save_weights(before, tmp_path / "a.weights.h5")
+    load_weights(after, tmp_path / "a.weights.h5")  # Keras would warn of an optimizer without variables, and skip it
+    assert int(after.optimizer.iterations) == 7
+
+
 @pytest.fixture
 def model() -> "keras.Model":
     import keras

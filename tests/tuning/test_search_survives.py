@@ -1,8 +1,14 @@
 """A search keeps every trial and counts it once, whatever ends it. Formulas stand for the trainings."""
 
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +16,7 @@ import pytest
 
 from kneeoa_hub.errors import DataError, OutputError
 
-from ..support.formula import Formula
+from ..support.formula import SLOW, Formula
 from ..support.search_runs import (
     ONLY,
     KillError,
@@ -21,8 +27,11 @@ from ..support.search_runs import (
     search_without_report,
     settings_for,
 )
+from ..support.waiting import until
 
 pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("formulas")]
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(("tuner", "step"), [("random", 3), ("hyperband", 8), ("bayesian", 12)])
@@ -126,6 +135,42 @@ def test_a_full_disk_is_no_failure_of_a_trial_whatever_says_so(audited, begun, m
     with pytest.raises(OutputError, match=r"search can't be written \(.*(quota|space).*the same command again"):
         tuning.search.search(audited, begun, settings_for("random"))
     assert json.loads((begun / "tuner" / "oracle.json").read_text("utf-8"))["end_order"] == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_says_how_to_go_on_and_loses_nothing(audited, tmp_path, monkeypatch):
+    options = {"tuner": "random", "trials": 5, "epochs": 3, "least-epochs": 1, "iterations": 1, "workers": 0}
+    command = [sys.executable, "-m", "tests.support.formula", "search", "--data", audited, "--out", tmp_path]
+    command += [word for name, value in options.items() for word in (f"--{name}", value)]
+    command += [word for name, values in ONLY.items() for word in ("--only", f"{name}={','.join(values)}")]
+    # JAX is loaded in a third of the time of TensorFlow, and the formula needs neither.
+    environment = {**os.environ, "KERAS_BACKEND": "jax", SLOW: "1"}
+    heeding = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731  # which a shell's background job ignores, and its children
+    with subprocess.Popen(
+        list(map(str, command)), env=environment, stderr=subprocess.PIPE, text=True, cwd=ROOT, preexec_fn=heeding
+    ) as process:
+        sign = tmp_path / "live" / "here.json"
+        until(lambda: process.poll() is not None or (sign.exists() and json.loads(sign.read_text("utf-8"))["trial"]))
+        process.send_signal(signal.SIGINT)
+        said = process.communicate()[1].splitlines()
+    assert (process.returncode, said[-1]) == (130, "stopped; give the same command again to go on from here")
+    search_without_report(audited, tmp_path, settings_for("random"), monkeypatch)
+    assert len(found(tmp_path)) == 5
+
+
+def test_a_search_whose_audit_was_made_anew_is_refused_with_what_changed(audited, tmp_path, monkeypatch):
+    import tuning.search
+    from tuning.data.table import read_films, write_films
+
+    audit = Path(shutil.copytree(audited, tmp_path / "audit"))
+    with monkeypatch.context() as patch:
+        patch.setattr(Formula, "train", failing(KillError()))
+        with pytest.raises(KillError):
+            tuning.search.search(audit, tmp_path / "search", settings_for("random"))
+    write_films(audit / "films.csv", [replace(film, grade=(film.grade + 1) % 5) for film in read_films(audit)])
+    with pytest.raises(DataError, match=r"has changed since.*grades.*new --out"):
+        tuning.search.search(audit, tmp_path / "search", settings_for("random"))
 
 
 def test_a_damaged_state_is_named_and_a_damaged_trial_is_written_anew(audited, begun, monkeypatch):

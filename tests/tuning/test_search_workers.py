@@ -10,34 +10,48 @@ from pathlib import Path
 
 import pytest
 
-from kneeoa_hub.errors import KneeOAError
+from kneeoa_hub.errors import DataError, KneeOAError, OutputError
 
 from ..support.formula import SLOW
 from ..support.ports import free_port
-from ..support.search_runs import ONLY, found, oracle_in, search_without_report, settings_for
+from ..support.search_runs import found, oracle_in, search_without_report, settings_for
 from ..support.waiting import until
 
 pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("formulas")]
 
 ROOT = Path(__file__).parents[2]
-GREEDY = """
+COMMAND = [sys.executable, "-m", "tests.support.formula", "search"]
+FAILING = """
 import os
 import signal
+import socket
+from pathlib import Path
 
 import tuning.searching.trial
+import tuning.searching.tuner
 from tests.support.formula import Formula
 
 
-class Greedy(Formula):
+class Failing(Formula):
     def train(self, values, epochs, callbacks, folder):
-        if values["learning_rate"] == "0.001":
+        number = int(folder.name.removeprefix("trial_"))
+        if number == 0:
+            try:
+                socket.create_connection(("127.0.0.2", int(os.environ["KERASTUNER_ORACLE_PORT"])), 5).close()
+            except OSError as error:
+                Path(__file__).with_name("elsewhere.txt").write_text(str(error))
+        if number == 4:
             os.kill(os.getpid(), signal.SIGKILL)
+        if number > 4:
+            raise ValueError("a layer does not fit")
         return super().train(values, epochs, callbacks, folder)
 
 
-tuning.searching.trial.TrialTrainer = Greedy
+tuning.searching.trial.TrialTrainer = Failing
+tuning.searching.tuner.IDLE_S = 0.0
 """
-"""A worker's file with a trial in which the system kills it, as it kills a process that takes too much memory."""
+"""A worker's file: in the fifth trial the system kills it, as it kills a process that takes too much memory, and each
+trial after it raises. The first one asks for the chief at another address of this machine."""
 
 
 def test_a_worker_that_dies_twice_in_one_trial_fails_it_and_a_late_answer_counts_once(tmp_path):
@@ -77,31 +91,59 @@ def test_no_worker_leaves_while_another_one_trains_and_may_die(tmp_path):
     assert oracle.askers() == set()
 
 
+@pytest.mark.parametrize(
+    ("environment", "role"),
+    [
+        ({}, ""),
+        ({"KERASTUNER_TUNER_ID": "chief"}, ""),
+        ({"KERASTUNER_TUNER_ID": "the-chief-0", "KERASTUNER_ORACLE_IP": "10.0.0.5"}, "chief"),
+        ({"KERASTUNER_TUNER_ID": "tuner1", "KERASTUNER_ORACLE_IP": "10.0.0.5"}, "worker"),
+    ],
+)
+def test_the_role_of_a_process_follows_from_the_environment_as_keras_tuner_describes(monkeypatch, environment, role):
+    from tuning.searching.workers import role_of_environment
+
+    for name in ("KERASTUNER_TUNER_ID", "KERASTUNER_ORACLE_IP"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert role_of_environment() == role
+
+
+def test_the_chief_ends_by_the_error_of_a_worker_on_another_machine_and_forgets_it_in_the_next_run(tmp_path):
+    from tuning.searching.live import Sign, check_faults, doing_now, forget_faults
+
+    Sign(tmp_path, "works")
+    Sign(tmp_path, "node-7").end_by(OutputError("/tmp can't be written"))
+    assert [doing.process for doing in doing_now(tmp_path)] == ["works"]
+    with pytest.raises(OutputError, match=r"/tmp can't be written \(said by node-7\)"):
+        check_faults(tmp_path)
+    forget_faults(tmp_path)
+    check_faults(tmp_path)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="signals end the workers")
-def test_a_trial_whose_process_the_system_kills_twice_has_failed_and_the_others_go_on(audited, tmp_path, monkeypatch):
+def test_a_trial_that_ends_its_process_or_raises_has_failed_and_the_others_go_on_until_too_many_have(
+    audited, tmp_path, monkeypatch
+):
     import tuning.search
     import tuning.searching.workers as workers
     from tuning.searching.settings import RunSettings
 
-    (tmp_path / "greedy.py").write_text(GREEDY, "utf-8")
-    monkeypatch.setattr(workers, "LOADED", [tmp_path / "greedy.py"])
-    monkeypatch.setattr(tuning.search, "write_report", lambda *_, **__: None)
+    (tmp_path / "failing.py").write_text(FAILING, "utf-8")
+    monkeypatch.setattr(workers, "LOADED", [tmp_path / "failing.py"])
     monkeypatch.setenv("KERAS_BACKEND", "jax")  # loaded faster than TensorFlow; the formula needs neither
     monkeypatch.chdir(ROOT)
-    only = {
-        **ONLY,
-        "learning_rate": ["0.0003", "0.001", "0.002"],
-        "dropout": ["0.2"],
-        "size": ["96"],
-        "block": ["plain"],
-    }
-    settings = settings_for("random", trials=3, only=only)
-    out = tuning.search.search(audited, tmp_path / "search", settings, RunSettings(workers=1))
-    ended = {values["learning_rate"]: status for values, status, _ in found(out).values()}
-    assert ended == {"0.0003": "COMPLETED", "0.001": "FAILED", "0.002": "COMPLETED"}
-    (trial,) = (state for state in (out / "tuner").glob("trial_*/trial.json") if "FAILED" in state.read_text("utf-8"))
-    assert "worker-0 was ended by signal 9 in this trial, which may need more memory" in trial.read_text("utf-8")
+    out, settings = tmp_path / "search", settings_for("random", trials=10)
+    with pytest.raises(DataError, match=r"6 of 10 trials failed, more than --most-failed 0\.58.*a layer does not fit"):
+        tuning.search.search(audited, out, settings, RunSettings(workers=1, most_failed=0.58))
+    ended = [status for _, status, _ in found(out).values()]
+    assert ended == ["COMPLETED"] * 4 + ["FAILED"] * 6  # Keras Tuner alone gives up after three
+    killed = (out / "tuner" / "trial_04" / "trial.json").read_text("utf-8")
+    assert "worker-0 was ended by signal 9 in this trial, which may need more memory" in killed
+    assert "ValueError: a layer does not fit" in (out / "failed" / "trial_09.txt").read_text("utf-8")
+    assert "refused" in (tmp_path / "elsewhere.txt").read_text("utf-8")  # the chief listens on 127.0.0.1 alone
 
 
 @pytest.mark.slow
@@ -134,7 +176,7 @@ def test_a_chief_and_three_workers_find_what_one_process_does_though_one_of_them
     environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.support.formula", "worker", str(out), address],
+            [*COMMAND, "--data", "-", "--out", str(out), "--role", "worker", "--address", address],
             env=environment | {"KERASTUNER_TUNER_ID": name} | ({SLOW: "1"} if name == "first" else {}),
             stderr=subprocess.PIPE,
             text=True,

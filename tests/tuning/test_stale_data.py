@@ -19,7 +19,7 @@ from tuning.data.table import read_films, write_films
 from tuning.run import steps
 from tuning.run.folder import check_disk_space, only_run
 
-from ..support.search_runs import full_disk
+from ..support.search_runs import full_disk, settings_for
 
 pytestmark = pytest.mark.keras
 
@@ -269,6 +269,15 @@ def test_validation_films_of_one_grade_are_refused_before_a_training(audited: Pa
     change_table(audited, lambda film: replace(film, grade=2) if film.split == "val" else film)
     with pytest.raises(DataError, match="validation films have the grade 2"):
         train(audited, tmp_path / "train", TrainSettings(epochs=1, architectures=("residual",)))
+
+
+def test_training_films_of_one_grade_end_a_search_and_no_trial_counts_as_failed(audited: Path, tmp_path: Path):
+    from tuning.search import search
+
+    change_table(audited, lambda film: replace(film, grade=2) if film.split == "train" else film)
+    with pytest.raises(DataError, match=r"All \d+ training films have one grade"):
+        search(audited, tmp_path / "search", settings_for("random"))
+    assert steps.read_json(tmp_path / "search" / "tuner" / "oracle.json")["end_order"] == []
 
 
 @pytest.mark.parametrize("damage", ["null", '{"status": "COMPLETED"}', "{", '{"status": "COMPLETED", "score": null}'])

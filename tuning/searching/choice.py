@@ -64,9 +64,7 @@ def left_out(trials: Sequence[Trial], search: Path) -> list[str]:
     ]
 
 
-def _read(
-    trials: Sequence[Trial], search: Path
-) -> tuple[dict[Trial, tuple[np.ndarray, np.ndarray]], dict[str, str]]:
+def _read(trials: Sequence[Trial], search: Path) -> tuple[dict[Trial, tuple[np.ndarray, np.ndarray]], dict[str, str]]:
     """Read the answers of the trials of the longest rung; also say by number why those of a trial can't be read."""
     longest = max((trial.epochs for trial in trials), default=0)
     kept, damaged = {}, {}
