@@ -1,4 +1,4 @@
-"""What each idea of the model is worth: one small training per variant, all else equal, compared on validation films.
+"""One small training per variant shows what each idea of the model is worth on validation films, all else equal.
 
     python -m benchmarks.ablation --data runs/audit --out runs/ablation --epochs 15
     python -m benchmarks.ablation --data runs/audit --out runs/ablation --epochs 15 --films 2000 \\
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 
 BATCH = 32
 FOUND = Path(__file__).parent.parent / "docs" / "evidence" / "search" / "best.json"
-"""The result of the published search."""
+"""The published search wrote its result here."""
 WINNER = "the search's winner"
 FINE = "a residual stage for a stem"
-"""Names of the variants that are not compared as one change to the first."""
+"""The variants of these names are not compared as one change to the first."""
 TIMED = 3
-"""Times that answering is timed."""
+"""Answering is timed this many times, and the least time counts."""
 
 
 def variants(epochs: int) -> dict[str, tuple[Architecture, TrainSettings]]:
@@ -84,7 +84,7 @@ def variants(epochs: int) -> dict[str, tuple[Architecture, TrainSettings]]:
 
 @dataclass(frozen=True)
 class Answers:
-    """What a trained variant answers for the validation knees.
+    """A trained variant answers this for the validation knees.
 
     Attributes:
         knees: The validation knees.
@@ -145,7 +145,7 @@ def _targets(audit: Path, teacher: str, films: int) -> np.ndarray:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One variant on one set of films.
+    """A row describes one variant on one set of films.
 
     Attributes:
         variant: Its name.

@@ -1,4 +1,4 @@
-"""How much of the shift between two hospitals `python -m tuning adapt` closes, on real films.
+"""Real films show how much of the shift between two hospitals `python -m tuning adapt` closes.
 
     python -m benchmarks.cross_domain --data runs/search --out runs/cross --epochs 30 --precision mixed_bfloat16
     python -m tuning export --data runs/cross/oai/evaluate --out runs/bundle-oai --name kneeoa-oai
@@ -23,7 +23,7 @@ from tuning.__main__ import main as tuning
 from tuning.run import steps
 
 CLUSTERS = (50, 200, 0)
-"""Numbers of training and validation clusters; 0 is all of them."""
+"""The site has this many training and validation clusters; 0 is all of them."""
 FIGURES = ("QWK", "accuracy", "MAE", "AUC, KL >= 2", "ECE", "coverage", "set size")
 VALIDATION = 4
 """Every fourth cluster is kept for validation."""
@@ -57,7 +57,7 @@ def write_part(films: Path, out: Path, clusters: int, seed: int = 0) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What is measured on the test fold after one way of adapting.
+    """A row is what the test fold measures after one way of adapting.
 
     Attributes:
         clusters: Number of clusters that were adapted to.

@@ -1,4 +1,4 @@
-"""What grading an archive on Ray takes: measured with one worker and two, and projected to a million films.
+"""Grading an archive on Ray is measured with one worker and two, and projected to a million films.
 
     python -m benchmarks.archive --out docs/evidence/archive    # about five minutes on two idle cores
 
@@ -34,18 +34,18 @@ from .measuring import Machine, ended, in_turns, machine, seconds, write_figures
 
 ROUNDS, MOST_SECONDS = 3, 240
 FILMS, DRAWN = 512, 256
-"""Films that are graded, and how many different ones there are among them."""
+"""FILMS films are graded, and DRAWN of them differ."""
 EMPTY_PARTS = 400
-"""Parts that workers which do nothing get."""
+"""Workers that do nothing get this many parts."""
 MILLION = 1_000_000
 CORES = (8, 16, 32, 64, 128, 256, 512)
 PRICE = 0.05
-"""US dollars for a core and hour: an assumption, see --price."""
+"""A core costs this many US dollars for an hour. It is an assumption, see --price."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What was measured here, in seconds.
+    """These seconds were measured here.
 
     Attributes:
         films: Films of each run.
@@ -76,7 +76,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Projected:
-    """A million films.
+    """This is projected for a million films.
 
     Attributes:
         cores: Cores of the cluster, each with one worker.
@@ -92,7 +92,7 @@ class Projected:
 
 
 class Idle:
-    """An actor that answers at once."""
+    """An idle actor answers at once."""
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, list[int]]:
         """Return how many parts there were."""

@@ -1,4 +1,4 @@
-"""The CNN of IEEE 10724941, nearly as its author ran it, and under this package's protocol.
+"""The CNN of IEEE 10724941 is trained nearly as its author ran it, and under this package's protocol.
 
     python -m benchmarks.baseline_2023 --data runs/audit --out runs/baseline-2023 --epochs 12
     python -m benchmarks.baseline_2023 --data runs/audit --out runs/baseline-2023 --epochs 12 --model org/name@v1.0

@@ -1,4 +1,4 @@
-"""What simple methods reach on the same films, and how much of it is a leak of the data.
+"""Simple methods grade the same films, which shows what they reach and how much of it is a leak of the data.
 
     python -m benchmarks.baselines --data runs/audit --out runs/baselines
     python -m benchmarks.baselines --data runs/audit --out runs/baselines --model org/name@v1.0
@@ -41,11 +41,11 @@ from tuning.run import console, steps
 from tuning.run.estimates import balanced_accuracy, bootstrapped
 
 INPUT = InputConfig(128, 128)
-"""Size of the films for histograms of gradients."""
+"""Films for histograms of gradients have this size."""
 LEAKY_TEST = 0.1
-"""Proportion of the films that the leaky split measures on."""
+"""The leaky split measures on this proportion of the films."""
 FITTED = "answers.npz"
-"""The grades that the fitted baselines give."""
+"""This file holds the grades that the fitted baselines give."""
 
 
 def features(films: list[AuditedFilm]) -> dict[str, np.ndarray]:
@@ -75,7 +75,7 @@ BASELINES: dict[str, tuple[str, Callable[[], Pipeline | HistGradientBoostingClas
     "HOG, linear": ("hog", linear),
     "HOG, boosted trees": ("hog", shortcuts.trees),
 }
-"""The features of each baseline and the function that makes its untrained model, by its name."""
+"""Each baseline has a name, its features, and the function that makes its untrained model."""
 
 
 def splits(films: list[AuditedFilm], dataset: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -121,7 +121,7 @@ def baseline_grades(audit: Path, out: Path, films: list[AuditedFilm]) -> dict[st
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One baseline on one split of one dataset.
+    """A row describes one baseline on one split of one dataset.
 
     Attributes:
         baseline: Its name.

@@ -1,4 +1,4 @@
-"""How much blur the grade tolerates: agreement of the grades of blurred films with those of sharp films and readers.
+"""Grades of blurred films are compared with those of sharp films and of readers, to show how much blur they bear.
 
     python -m benchmarks.blur --data runs/audit
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 BLURS = (0.0, 0.005, 0.01, 0.015, 0.02, 0.03, 0.05)
-"""Standard deviations of the blur, in widths of the film."""
+"""The films are blurred with these standard deviations, in widths of the film."""
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""At which loss grades slide: the measurement behind the limits in kneeoa_hub/imaging/compression.py.
+"""The limits in kneeoa_hub/imaging/compression.py come from this measurement of the loss at which grades slide.
 
 With --other, JPEG 2000, JPEG-LS and WebP are measured. With --equal no film is graded: the table has the quality of
 JPEG with the same mean squared error, from which the package takes what a loss of these codecs counts as.
@@ -31,12 +31,12 @@ from .robustness import films_of, table
 
 QUALITIES = (90, 75, 60, 50, 45, 40, 30, 25, 20, 17, 15, 10, 5)
 RATIOS = (5, 10, 20, 40, 80, 160)
-"""Ratios of JPEG 2000, for films of 8 bits."""
+"""JPEG 2000 compresses films of 8 bits by these ratios."""
 NEAR = (2, 5, 10, 20)
-"""Largest errors of JPEG-LS, in grays of 255."""
+"""JPEG-LS may err by these many grays of 255."""
 WEBP_QUALITIES = (95, 75, 40, 20, 5)
 EVERY_QUALITY = range(2, 99, 4)
-"""Qualities of JPEG among which those of equal error are interpolated."""
+"""The quality of JPEG with an equal error is interpolated among these."""
 
 
 def saved(pixels: np.ndarray, form: str, **options: object) -> bytes:

@@ -1,4 +1,4 @@
-"""What weights trained on one hospital's films are worth on another's.
+"""Weights are trained on one hospital's films and measured on another's.
 
     python -m benchmarks.cross_domain --data runs/search --out runs/cross --epochs 30
 
@@ -22,7 +22,7 @@ COLUMNS = ("QWK", "accuracy", "MAE (grades)", "AUC, KL >= 2", "ECE", "90% set: c
 
 @dataclass(frozen=True, kw_only=True)
 class Row(CrossDomainRow):
-    """A row of a bundle's evidence, and the calibration error."""
+    """A row is one of a bundle's evidence, with the calibration error."""
 
     ece: Estimate
 

@@ -1,4 +1,4 @@
-"""How long a grading takes against the size of a film, the knees of one pass, the threads, and the number of films.
+"""The time of a grading is measured against the film's size, the knees of a pass, the threads and the number of films.
 
     python -m benchmarks.curves --out docs/evidence/curves    # about five minutes on two idle cores
 
@@ -33,11 +33,11 @@ from .measuring import ROOT, Machine, ended, in_turns, machine, measured_on, mil
 from .processes import megabytes
 
 SIDES = (224, 512, 1024, 2048, 4096)
-"""Pixels of the sides of square films."""
+"""Square films have these sides, in pixels."""
 KNEES = (1, 2, 4, 8, 16, 32)
-"""Knees of one pass through the grading network."""
+"""A pass through the grading network has these numbers of knees."""
 COUNTS = (1, 10, 100, 1000, 10000)
-"""Films of a folder."""
+"""A folder has these numbers of films."""
 FILMS_DRAWN = 500
 ROUNDS, REPEATS = 5, 3
 SAME_SCALE = 3
@@ -48,7 +48,7 @@ LOOK_SECONDS = 0.2
 
 @dataclass(frozen=True)
 class Point:
-    """A point of a curve.
+    """A point of a curve has a place, a value, and the value of the second line there.
 
     Attributes:
         at: Pixels of a side, knees, threads, or films.
@@ -63,7 +63,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Curve:
-    """A curve with its second line.
+    """A curve has a second line.
 
     Attributes:
         name: What grows.

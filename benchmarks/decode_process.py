@@ -1,4 +1,4 @@
-"""What it costs a good film to be decoded in a process with limits, beside the process that grades.
+"""Good films are decoded here and in a process with limits, to show what the process costs.
 
     python -m benchmarks.decode_process --out docs/evidence/flask/decode-process.json
 

@@ -1,4 +1,4 @@
-"""One film in every kind of file that holds radiographs, to test the reader with."""
+"""One film is written in every kind of file that holds radiographs, to test the reader with."""
 
 import io
 from collections.abc import Iterator
@@ -37,12 +37,12 @@ LOSSLESS = (*UNCOMPRESSED, RLELossless, JPEGLossless, JPEGLosslessSV1, JPEGLSLos
 LOSSY = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000)
 OPAQUE = 65535
 PREAMBLE = 132
-"""Bytes of a DICOM file before its first element."""
+"""A DICOM file has this many bytes before its first element."""
 
 
 @dataclass(frozen=True)
 class FilmFile:
-    """A film as a file.
+    """A film file is a film in one kind of file.
 
     Attributes:
         form: PNG, JPEG, TIFF, BMP, WebP or DICOM.

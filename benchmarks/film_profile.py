@@ -1,4 +1,4 @@
-"""Where the time of one warm film goes, now and in an earlier version.
+"""The profile of one warm film shows where its time goes, now and in an earlier version.
 
     git worktree add --detach ../before e6f0d71    # 0.8.0, for example
     python -m benchmarks.film_profile --before ../before --out docs/evidence/profile
@@ -27,7 +27,7 @@ from .speed.warm import two_knees
 
 ROUNDS, FILMS_A_ROUND = 3, 20
 LONGEST = 12
-"""Functions that the list of the longest ones holds."""
+"""The list of the longest functions holds this many."""
 IN_A_VERSION = """
 import cProfile, json, pstats, sys, time
 import kneeoa_hub
@@ -50,13 +50,13 @@ PARTS = {
     "reading DICOM, in pydicom": ("pydicom",),
     "the package, with the arithmetic that it asks of NumPy": ("kneeoa_hub",),
 }
-"""What the file or the name of a function holds that belongs to each part; the first one counts."""
+"""A function belongs to the first part of which its file or its name holds a word."""
 OTHER = "Python's own library"
 
 
 @dataclass(frozen=True)
 class Profile:
-    """The profile of one kind of film in one version.
+    """A profile is of one kind of film in one version.
 
     Attributes:
         version: "before" or "now".

@@ -1,4 +1,4 @@
-"""Time to find the knees in a large film: the bundle's locator, the rule without a network, grading, the graph alone.
+"""To find the knees in a large film is timed: the bundle's locator, the rule without a network, grading, the graph.
 
     python -m benchmarks.find --locator runs/locator
 

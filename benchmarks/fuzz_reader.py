@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing of the film reader by atheris (libFuzzer; extra `fuzz`, Linux).
+"""The film reader is fuzzed under guidance by its coverage, with atheris (libFuzzer; extra `fuzz`, Linux).
 
     nice -n 10 python -m benchmarks.fuzz_reader --runs 36000 --jobs 6 --out docs/evidence/fuzzing.json \\
         --page docs/fuzzing.md
@@ -29,11 +29,11 @@ from .fuzz_target import INPUT_MEGABYTES, PIXELS, SECONDS
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP", "WebP", "DICOM")
 MEGABYTES, LONGEST = 512, 32_768
-"""Memory of the process at most, and bytes of an input at most."""
+"""The process may take MEGABYTES of memory, and an input may have LONGEST bytes."""
 HANGS_AFTER = 600
-"""Seconds after which libFuzzer ends an input that does not return."""
+"""libFuzzer ends an input that does not return after this many seconds."""
 MOST_FINDINGS = 20
-"""Findings after which a format is given up."""
+"""A format is given up after this many findings."""
 
 
 def main() -> int:
@@ -165,7 +165,7 @@ COLUMNS = (
     *("format", "inputs", "seeds, synthetic", "seeds, real", "edges", "features", "kept", "read"),
     *("errors of the package", "most time", "most memory", "findings"),
 )
-"""The columns of the page's table."""
+"""The page's table has these columns."""
 
 
 def _row(form: str, result: dict) -> tuple[object, ...]:

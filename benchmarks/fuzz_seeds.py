@@ -1,4 +1,4 @@
-"""The films that `fuzz_reader` begins with: small ones, synthetic and real."""
+"""`fuzz_reader` begins with these films, which are small, synthetic and real."""
 
 import io
 from itertools import islice
@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 SIDE = 40
-"""Pixels per side of a seed, so that an input takes a millisecond."""
+"""A seed has this many pixels per side, so that an input takes a millisecond."""
 REAL_FILMS = 12
-"""Films of each collection."""
+"""This many films of each collection become seeds."""
 EVERY = 100
-"""Step between the films that are taken of the Gornale set."""
+"""Of the Gornale set, every film at this step is taken."""
 IN_ALL_KINDS = 2
 """The first films become seeds in every kind of a format, and the others only in its first kind."""
 

@@ -24,24 +24,24 @@ import numpy as np
 from kneeoa_hub.errors import FilmError
 
 SECONDS, INPUT_MEGABYTES = 2, 128
-"""Processor time of one input at most, and how far it may raise the peak memory of the process."""
+"""One input may take this processor time, and raise the peak memory of the process by this many megabytes."""
 PIXELS = 2_000_000
-"""Limit of the reader while it is fuzzed, so that inputs are fast. tests/library/test_memory.py measures films up to
-the default limit."""
+"""The reader has this limit while it is fuzzed, so that inputs are fast. tests/library/test_memory.py measures films up
+to the default limit."""
 MARK = "DOE^JANE"
-"""The patient in the DICOM seeds, who must not appear in an error, a warning or a log."""
+"""This patient, in the DICOM seeds, must not appear in an error, a warning or a log."""
 COUNTED_EVERY = 250
-"""Inputs after which the counts are written."""
+"""The counts are written after this many inputs."""
 INSTRUMENTED = ["PIL", "pydicom", "kneeoa_hub.imaging"]
-"""Packages whose coverage guides the fuzzer."""
+"""The coverage of these packages guides the fuzzer."""
 
 
 class Finding(Exception):
-    """A fault that is not an exception of Python by itself."""
+    """A finding is a fault that is not an exception of Python by itself."""
 
 
 class Target:
-    """Reads one input after the other and counts what comes of them."""
+    """The target reads one input after the other and counts what comes of them."""
 
     def __init__(self, decode: Callable[[bytes], object], counts: Path, said: io.StringIO):
         """Begin to count.

@@ -11,7 +11,8 @@ from pathlib import Path
 
 ARCHIVE = "gornale_original_png.tar"
 SPLITS = {0: "test", 1: "val"}
-"""Split of the clusters whose number leaves this remainder when it is divided by 5; the others are for training."""
+"""Clusters whose number leaves this remainder when it is divided by 5 belong to this split; the others are for
+training."""
 
 
 def write_protocol(data: Path, out: Path) -> int:

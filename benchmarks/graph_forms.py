@@ -1,4 +1,4 @@
-"""Other forms of the shipped grading network: what each would save, and how far it would move an answer.
+"""Other forms of the shipped grading network show what each would save, and how far it would move an answer.
 
     python -m benchmarks.graph_forms --out docs/evidence/profile    # two minutes; needs the extra `tune`
 
@@ -34,7 +34,7 @@ SHIPPED = "as shipped: weights of 16 bits, used in 32"
 
 @dataclass(frozen=True)
 class Form:
-    """One form of the network.
+    """A form of the network has a size, times, and a change of its answers.
 
     Attributes:
         name: What it is.

@@ -1,4 +1,4 @@
-"""How large the modules and functions of the code are: python -m benchmarks.house
+"""The sizes of modules and functions of the code are counted: python -m benchmarks.house
 
 docs/decisions.md shows the table. The tests are not counted.
 """
@@ -11,7 +11,7 @@ from .measuring import ROOT
 
 PACKAGES = "kneeoa_hub", "flask_app", "spaces", "tuning", "benchmarks"
 LONG = 60
-"""Lines above which a function no longer fits a screen."""
+"""A function of more lines no longer fits a screen."""
 
 
 def table() -> str:

@@ -1,4 +1,4 @@
-"""Every kind of input, and what the grader does with it: docs/inputs.md.
+"""The page docs/inputs.md shows every kind of input, and what the grader does with it.
 
     python -m benchmarks.inputs --real 3 > docs/inputs.md
 
@@ -36,18 +36,18 @@ from .odd_films import answer as in_words
 from .odd_films import odd_films
 
 BEFORE = Path(__file__).with_name("odd_films_before.json")
-"""What commit bf51a5f, which did not read these kinds, made of the films of odd_films."""
+"""This file says what commit bf51a5f, which did not read these kinds, made of the films of odd_films."""
 
 CLOSE, CLOSE_LOSSY, FAR_LOSSY = 0.03, 0.05, 0.15
-"""Largest differences of a probability: between kinds of file, some of which hold fewer bits; for files that lost a
-part of the film; and for such a file that is read rightly."""
+"""A probability may differ by these between kinds of file, some of which hold fewer bits; for files that lost a part of
+the film; and for such a file that is read rightly."""
 LOSSY = ("lossy", "Near-Lossless", "marker", "JPEG Baseline", "JPEG Extended")
-"""Words in the names of kinds that lost a part of the film."""
+"""Kinds that lost a part of the film have these words in their names."""
 
 
 @dataclass
 class Row:
-    """What came of one kind of file.
+    """A row says what came of one kind of file.
 
     Attributes:
         outcomes: Number of files by outcome.
@@ -238,7 +238,7 @@ def unsuitable() -> Iterator[tuple[str, str, bytes]]:
 
 
 Rows = dict[tuple[str, str], Row]
-"""Rows by format or group, and kind."""
+"""Rows are named by format or group, and kind."""
 
 
 def _files(rows: Rows) -> int:

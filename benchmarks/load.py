@@ -1,4 +1,4 @@
-"""The Flask app under load, compared with the same grader in process and with an app as of 2023.
+"""The Flask app under load is compared with the same grader in process and with an app as of 2023.
 
     python -m benchmarks.load --out docs/evidence/flask/load.json
         takes about six minutes on a machine with two idle cores
@@ -76,7 +76,7 @@ server.serve_forever()
 
 @dataclass(frozen=True)
 class Load:
-    """What clients measure with one kind of film.
+    """Clients measure this with one kind of film.
 
     Attributes:
         films: Number of answers.

@@ -1,4 +1,4 @@
-"""How the reader of burnt-in markers does on real films, which it was not trained on.
+"""The reader of burnt-in markers is measured on real films, which it was not trained on.
 
     python -m benchmarks.markers --data KNEEOA_DATA --out docs/evidence/node/markers.json
 
@@ -30,18 +30,18 @@ from .film_kinds import dicom
 BOTH = (
     *(1, 2, 6, 9, 12, 13, 14, 16, 17, 25, 26, 27, 29, 30, 32, 33, 34, 36, 43, 44, 47, 51, 52, 54, 55, 57, 58, 61, 62),
 )
-"""Numbers of the films in outside.zip that show R and L."""
+"""The films in outside.zip with these numbers show R and L."""
 RIGHT = (3, 5, 7, 10, 15, 18, 22, 23, 28, 35, 38, 39, 41, 42, 45, 49, 50, 56, 59, 64)
-"""Those that show R alone; 18 and 38 are cut through it."""
+"""These films show R alone; 18 and 38 are cut through it."""
 LEFT = (31,)
-"""Those that show L alone."""
+"""This film shows L alone."""
 STRIP = 1.5
-"""Width over height of a strip."""
+"""A strip has at least this width over its height."""
 
 
 @dataclass(frozen=True)
 class Read:
-    """What the reader made of real films.
+    """The reader made this of real films.
 
     Attributes:
         sure: Probability from which a letter is read.

@@ -1,4 +1,4 @@
-"""What the benchmarks share: times, measurements in turns, the machine, and how the figures are written."""
+"""The benchmarks share these ways to time calls, to measure in turns, to name the machine, and to write figures."""
 
 import json
 import os
@@ -11,16 +11,16 @@ from pathlib import Path
 from kneeoa_hub.settings import usable_cores
 
 ROOT = Path(__file__).parents[1]
-"""The repository."""
+"""This is the folder of the repository."""
 BUNDLE = ROOT / "kneeoa_hub" / "pretrained" / "kneeoa-cnn"
-"""The folder of the shipped bundle."""
+"""This is the folder of the shipped bundle."""
 MOST_SECONDS = 50
 """After this time `in_turns` begins no further round."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Where and beside what the figures were measured.
+    """The figures were measured on this machine.
 
     Attributes:
         processor: Its name, as Linux says.

@@ -1,4 +1,4 @@
-"""Which trained networks grade best together: every choice among them, on validation films.
+"""Every choice among trained networks is measured on validation films, to find which grade best together.
 
     python -m benchmarks.members --data runs/train --data runs/other-train --out runs/members
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tuning.data.datasets import Knees
 
 SHOWN = 8
-"""Choices of several networks in the table of a dataset."""
+"""The table of a dataset shows this many choices of several networks."""
 
 
 def predict(trainings: Sequence[Path]) -> tuple[Knees, dict[str, np.ndarray]]:
@@ -67,7 +67,7 @@ def predict(trainings: Sequence[Path]) -> tuple[Knees, dict[str, np.ndarray]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """What some networks measure together.
+    """A choice is what some networks measure together.
 
     Attributes:
         members: Their names.

@@ -1,4 +1,4 @@
-"""The DICOM node under load: films by several associations, while its worker, and then the node itself, are killed.
+"""Several associations send films to the DICOM node while its worker, and then the node itself, are killed.
 
     python -m benchmarks.node_load --out docs/evidence/node/load.json
         1,000 films, 8 associations, the worker killed twice and the node once; some ten minutes on two cores
@@ -39,7 +39,7 @@ ACKNOWLEDGED = 0x0000
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of the films.
+    """These figures say what came of the films.
 
     Attributes:
         films: Films sent.
@@ -69,7 +69,7 @@ class Outcome:
 
 
 class Archive:
-    """Counts the reports that it gets."""
+    """This archive counts the reports that it gets."""
 
     def __init__(self) -> None:
         self.reports: Counter[str] = Counter()
@@ -93,7 +93,7 @@ class Archive:
 
 
 class Node:
-    """The node as a process, which can be killed and started again on the same port."""
+    """The node runs as a process, which can be killed and started again on the same port."""
 
     def __init__(self, folder: Path, archive_port: int):
         self._variables = {

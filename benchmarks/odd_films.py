@@ -1,4 +1,4 @@
-"""Films that earlier versions misread or refused, one file of each kind: the table "before and now" of docs/inputs.md.
+"""Earlier versions misread or refused these films, one file of each kind; docs/inputs.md shows them before and now.
 
     python -m benchmarks.odd_films > benchmarks/odd_films_before.json
 

@@ -1,4 +1,4 @@
-"""How many radiographs of other parts of the body, other views of the knee and knees with implants are graded.
+"""The graded films are counted among radiographs of other parts of the body, other views, and knees with implants.
 
     python -m benchmarks.other_parts --films other_views.zip
     python -m benchmarks.other_parts --films other_views.zip --bundle ./runs/bundle

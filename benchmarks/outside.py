@@ -1,4 +1,4 @@
-"""How many films of both knees from outside the training collections have each knee found and accepted once.
+"""Films of both knees from outside the training collections are counted in which each knee is found once.
 
     python -m benchmarks.outside --data outside.zip
     python -m benchmarks.outside --data outside.zip --bundle ./runs/bundle --films 20
@@ -25,7 +25,7 @@ from kneeoa_hub.imaging.letterbox import Box
 from tuning.evaluation.film_changes import CHANGES
 
 CHANGED = ("white border 10%", "cut to .9", "turned by 7 degrees", "gamma 2", "contrast .3", "CLAHE .01", "noise 10")
-"""Names of the changes. A film that is cut closer than this may lose a part of a knee."""
+"""These are names of changes. A film that is cut closer than this may lose a part of a knee."""
 OUTCOMES = ("each knee once", "one knee", "refused", "a place twice or more")
 
 

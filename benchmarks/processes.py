@@ -1,4 +1,4 @@
-"""The memory of processes, as Linux counts it. This module imports little, since processes that are measured import it.
+"""Linux says how much memory processes take. Measured processes import this module, so it imports little.
 
 A megabyte is a million bytes.
 """

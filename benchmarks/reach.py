@@ -1,4 +1,4 @@
-"""At which scale a trained ensemble grades best: the side of its frames over that of the joint's box.
+"""A trained ensemble grades at several scales, to find the best side of its frames over that of the joint's box.
 
     python -m benchmarks.reach --data runs/train --out runs/reach
     python -m benchmarks.reach --data runs/train --protocol oai --reach 0.9 --reach 1 --out runs/reach
@@ -20,7 +20,7 @@ from tuning.run import console, steps
 from .members import Choice, choices
 
 REACHES = 0.85, 0.9, 0.925, 0.95, 0.975, 1.0, 1.05
-"""What is tried by default."""
+"""These are tried by default."""
 
 
 def measured(training: Path, protocol: str, reaches: list[float]) -> list[Choice]:

@@ -1,4 +1,4 @@
-"""Grade validation films under changes that leave a reader able to grade them: borders, cuts, exposure, compression.
+"""Validation films are graded under changes that leave a reader able to grade them: borders, cuts, exposure, loss.
 
     python -m benchmarks.robustness --audit runs/audit --out docs/evidence/robustness
     python -m benchmarks.robustness --audit runs/audit --bundle ./runs/bundle --films 200 --out runs/robustness

@@ -1,4 +1,4 @@
-"""How long a search takes with 1 to 256 workers, and how many machine-hours: a simulation from measured trial times.
+"""A simulation from measured trial times shows the hours and machine-hours of a search with 1 to 256 workers.
 
     python -m benchmarks.search_scaling --data runs/search --out runs/scaling
 
@@ -40,14 +40,14 @@ TUNERS = ("hyperband", "random")
 SLOW_EVERY, SLOWNESS = 10, 2.0
 """In the second scenario, one worker of so many takes so many times as long."""
 MESSAGES = 3
-"""Messages of a trial: a question for it, its measures, and that it has ended."""
+"""A trial has this many messages: a question for it, its measures, and that it has ended."""
 MEASURED_TRIALS = 200
-"""Trials during which the chief's messages are timed."""
+"""The chief's messages are timed during this many trials."""
 
 
 @dataclass(frozen=True)
 class Network:
-    """A measured network: seconds of one epoch, and its log loss by the epochs of its trials."""
+    """A measured network has the seconds of one epoch, and its log loss by the epochs of its trials."""
 
     seconds: float
     log_loss: dict[int, float]
@@ -59,7 +59,7 @@ class Network:
 
 @dataclass(frozen=True)
 class Chief:
-    """The chief's seconds for a message: at first, and what each trial in its state adds."""
+    """The chief takes these seconds for a message: at first, and for each trial in its state."""
 
     first: float
     each: float
@@ -71,7 +71,7 @@ class Chief:
 
 @dataclass(frozen=True)
 class Run:
-    """A simulated search.
+    """A run is a simulated search.
 
     Attributes:
         tuner: What drew the trials.

@@ -1,4 +1,4 @@
-"""The public demo as a Space starts it: start, seconds per film, memory, and a crowd of visitors at several limits.
+"""The public demo is measured as a Space starts it: start, seconds per film, memory, and crowds at several limits.
 
     python -m benchmarks.space --starts 3 --limits 1 2 4
 
@@ -29,16 +29,16 @@ from .measuring import ROOT, seconds
 from .processes import peak_megabytes
 
 VISITORS, FILMS_EACH = 20, 5
-"""Number of visitors in the crowd, and of films that each of them sends."""
+"""The crowd has VISITORS visitors, and each of them sends FILMS_EACH films."""
 SIDES = (1500, 4000)
-"""Pixels per side of the films."""
+"""The films have these sides, in pixels."""
 REPEATS = 9
-"""Answers that are timed for each film."""
+"""This many answers are timed for each film."""
 
 
 @dataclass
 class Starts:
-    """What was measured over several starts of the demo.
+    """This was measured over several starts of the demo.
 
     Attributes:
         first_answers: Seconds from each start to the first answer.

@@ -1,4 +1,4 @@
-"""Supply chain: the licence of every package that the extras install, and a software bill of materials.
+"""The licence of every package that the extras install is checked, and a software bill of materials is written.
 
     python -m benchmarks.supply_chain > docs/licences.md
     python -m benchmarks.supply_chain --sbom runs/sbom.cdx.json
@@ -26,9 +26,9 @@ from packaging.requirements import Requirement
 PROJECT = "kneeoa-hub"
 IMAGE = "flask_app/requirements.lock"
 EXTRAS = ("dicom", "report", "flask", "node", "postgres", "space", "pandas", "ray", "tune")
-"""Extras for users."""
+"""These extras are for users."""
 TOOLS = ("dev", "bench", "backbones", "fuzz")
-"""Extras for contributors. Users do not install them, so they are only listed, whatever their licence."""
+"""These extras are for contributors. Users do not install them, so they are only listed, whatever their licence."""
 PERMITTED = frozenset(
     (
         *(
@@ -57,7 +57,7 @@ PERMITTED = frozenset(
         ),
     )
 )
-"""SPDX names of the licences of packages that Apache-2.0 software may use unchanged and as separate packages (LGPL,
+"""Apache-2.0 software may use packages under these licences (SPDX names) unchanged and as separate packages (LGPL,
 MPL), as here."""
 NAMED = frozenset(
     (
@@ -74,10 +74,10 @@ NAMED = frozenset(
         *("Mozilla Public License 2.0 (MPL 2.0)", "Python Software Foundation License", "Zope Public License"),
     )
 )
-"""The same as they are called where no expression of SPDX is given, word for word."""
+"""These are the same licences as they are called, word for word, where no expression of SPDX is given."""
 CLASSIFIER = "License :: OSI Approved :: "
 OTHERWISE = " or "
-"""Between several classifiers. Whether they are alternatives is not said, so each must be permitted."""
+"""This stands between several classifiers. Whether they are alternatives is not said, so each must be permitted."""
 HEADER = """# Licences
 
 These packages come with the extras of the project. The licence is the one that the metadata of each package names.

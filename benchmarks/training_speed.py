@@ -1,4 +1,4 @@
-"""Training speed of the searched network with and without keeping freed memory (tuning/run/memory.py), as a ratio.
+"""The searched network is trained with and without keeping freed memory (tuning/run/memory.py); the ratio is shown.
 
     python -m benchmarks.training_speed --steps 40
 

@@ -1,4 +1,4 @@
-"""What a training step costs with real films, beside the same step on a fixed batch in memory, as ratios of one run.
+"""A training step with real films is compared with the same step on a fixed batch in memory, as ratios of one run.
 
     python -m benchmarks.training_step --data runs/audit
 

@@ -1,4 +1,4 @@
-"""Outside the loop: a published model, fine-tuned or only recalibrated on a site's own labelled films, as a new bundle.
+"""Outside the loop: a site adapts a published model, by fine-tuning or new calibration on its own labelled films.
 
     python -m tuning adapt --from org/name@v1.0 --data site=films.csv --out runs/site --recalibrate
 
@@ -31,14 +31,14 @@ from .training.members import RECORD, members_of
 from .training.schedule import warmup_cosine
 
 LEAST_FILMS = 50
-"""Number of usable films below which a site has too few to adapt to."""
+"""A site with fewer usable films has too few to adapt to."""
 SHIPPED = "kneeoa-cnn"
-"""The bundle that is adapted when no address is given."""
+"""This bundle is adapted when no address is given."""
 
 
 @dataclass(frozen=True)
 class AdaptSettings:
-    """The options of an adaptation.
+    """These are the options of an adaptation.
 
     Attributes:
         recalibrate: Keep the weights; fit only temperature, decision rule, prediction sets and refusal.

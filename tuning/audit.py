@@ -79,7 +79,7 @@ def _settings(data: Sequence[str], seed: int, locator: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Decoded:
-    """A film that could be read, and what the audit derives from its pixels and its file.
+    """A film that could be read has a row of the table, and what the audit derives from its pixels and its file.
 
     Attributes:
         film: Its row of films.csv, without groups and polarity; its split is the one that was given, or "".

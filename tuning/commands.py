@@ -1,4 +1,4 @@
-"""The command line of each step: its options, and the call that they become.
+"""Each step has a command line: options, and the call that they become.
 
 A step's module is imported when the step runs, because most of them load TensorFlow, which takes seconds.
 """
@@ -27,7 +27,7 @@ FOLDER = "folder for what the step writes"
 
 @dataclass(frozen=True)
 class Command:
-    """One subcommand.
+    """A command is a subcommand of `python -m tuning`.
 
     Attributes:
         name: Name of the step.
@@ -395,4 +395,5 @@ COMMANDS = (
         several=True,
     ),
 )
-"""All subcommands, in the order of the loop; those outside the loop come before the step that uses them, or last."""
+"""All subcommands are listed in the order of the loop; those outside the loop come before the step that uses them, or
+last."""

@@ -1,4 +1,4 @@
-"""The command line of the steps outside the loop: locator, markers, gate and adapt."""
+"""The steps outside the loop have these command lines: locator, markers, gate and adapt."""
 
 import argparse
 from pathlib import Path

@@ -34,9 +34,9 @@ from .training.members import TrainedEnsemble, load_ensemble
 
 EVIDENCE = "evidence.json"
 REFERENCE_FILMS = 3000
-"""Training films at most from which distances are taken and whose maps are averaged."""
+"""Distances are taken from at most this many training films, whose maps are also averaged."""
 CHANGED = 2
-"""Changed films of each validation knee, on which it should not be refused."""
+"""Each validation knee has this many changed films, on which it should not be refused."""
 
 
 def evaluate(

@@ -1,4 +1,4 @@
-"""Step 5: the bundle. One Keras model with the ensemble inside, the same as ONNX, and both checked to be equal.
+"""Step 5: write the bundle, with the ensemble in one Keras model and the same as ONNX, and check that both are equal.
 
 python -m tuning export --data runs/evaluate --locator runs/locator --gate runs/gate --out runs/bundle
 """
@@ -38,16 +38,16 @@ from .training.found_by import reports_of
 from .training.members import RECORD, architectures, load_members, read_record
 
 LARGEST_DIFFERENCE = 1e-4
-"""ONNX and Keras may differ by at most so much, of the outputs' own scale where that is over 1."""
+"""ONNX and Keras may differ by at most this much, of the outputs' own scale where that is over 1."""
 ROBUSTNESS = "robustness.json"
-"""What `python -m benchmarks.robustness` writes, with a picture of the same name beside it."""
+"""`python -m benchmarks.robustness` writes this file, with a picture of the same name beside it."""
 CHECKED_FILMS = 64
-"""Validation films on which both are compared."""
+"""Both are compared on this many validation films."""
 
 
 @dataclass(frozen=True)
 class Parts:
-    """What goes into a bundle beside the ensemble; None where it is left out.
+    """These parts go into a bundle beside the ensemble; a part is None where it is left out.
 
     Attributes:
         locator: The network that finds the joints.

@@ -1,4 +1,4 @@
-"""Outside the loop: the gate, a small network that accepts upright frontal knees and names what else a film shows.
+"""Outside the loop: train the gate, a small network that accepts upright frontal knees and names what else films show.
 
     python -m tuning gate --data runs/audit --out runs/gate
 
@@ -33,33 +33,34 @@ from .synthetic.negatives import Films
 from .training.schedule import optimizer
 
 SIDE = 128
-"""Pixels per side of the network's input."""
+"""The input of the network has this many pixels per side."""
 RESULT, WEIGHTS = "gate.json", "gate.weights.h5"
 BATCH = 64
 LEARNING_RATE = 2e-3
 KNEES, POSED, OTHER, CUT, BLUR = 0.3, 0.26, 0.24, 0.1, 0.1
-"""Proportions of the training pictures: upright knees, knees in other poses, no knees, cut off, blurred."""
+"""The training pictures show upright knees, knees in other poses, no knees, and cut off and blurred knees in these
+proportions."""
 PHANTOMS = 300
-"""Synthetic knees among the training films."""
+"""This many of the training films are synthetic knees."""
 FIRST_SEED = 5000
-"""Seed of the first of these; the synthetic films of the documentation have other seeds."""
+"""The first of these has this seed; the synthetic films of the documentation have other seeds."""
 FALSE_REFUSALS = 0.01
-"""Proportion of the upright validation knees of a dataset that may be refused at most."""
+"""At most this proportion of the upright validation knees of a dataset may be refused."""
 CERTAIN = 0.6
-"""A film is put right when the probability of its pose is at least so high; it is checked again afterwards, and refused
-if it then is not an upright knee."""
+"""A film is put right when the probability of its pose is at least this high; it is checked again afterwards, and
+refused if it then is not an upright knee."""
 LEAST_UPRIGHT = 0.05
 """The limit is never lower, however odd the films of a small validation set are: below it the gate would be open."""
 MEASURED = 250
-"""Synthetic films of each kind to measure on."""
+"""The gate is measured on this many synthetic films of each kind."""
 
 Predict = Callable[[Sequence[np.ndarray]], np.ndarray]
-"""A function from films [H,W] to probabilities of CLASSES [N,11]."""
+"""A function of this type maps films [H,W] to probabilities of CLASSES [N,11]."""
 
 
 @dataclass(frozen=True)
 class GateSettings:
-    """The options of the gate's training.
+    """These are the options of the gate's training.
 
     Attributes:
         pictures: Training pictures.
@@ -74,7 +75,7 @@ class GateSettings:
 
 @dataclass(frozen=True)
 class GateResult:
-    """The content of gate.json: the limits of the gate, and its figures."""
+    """The file gate.json holds the limits of the gate and its figures."""
 
     config: GateConfig
     figures: GateEvidence
@@ -117,7 +118,7 @@ def gate(audit: Path, out: Path, settings: GateSettings = GateSettings()) -> Pat
 
 @dataclass(frozen=True)
 class GatePart:
-    """A gate as a bundle takes it.
+    """A bundle takes a gate in this form.
 
     Attributes:
         graph: Its gate.onnx.

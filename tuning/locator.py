@@ -1,4 +1,4 @@
-"""Outside the loop: the locator, a small network that finds the joints in whole-leg and bilateral films.
+"""Outside the loop: train the locator, a small network that finds the joints in whole-leg and bilateral films.
 
     python -m tuning locator --data runs/audit --out runs/locator
 
@@ -36,18 +36,18 @@ from .training import short
 
 LARGEST_MEGABYTES = 2.0
 THRESHOLDS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
-"""Heat from which a peak may count as a joint."""
+"""A peak may count as a joint from one of these heats on."""
 CHOOSING = 15
-"""Number of composed training films for each composed validation film on which the threshold is chosen."""
+"""The threshold is chosen on composed validation films, one for this many composed training films."""
 FIRST_CHOOSING_SEED = 10**9
-"""Seed of the first of these, beyond those of the training films."""
+"""The first of these has this seed, which is beyond those of the training films."""
 COMPOSED = "examples.npz"
 """Examples are kept until the step has ended, so that a run that was stopped need not compose them again."""
 
 
 @dataclass(frozen=True)
 class LocatorSettings(short.ShortTraining):
-    """The options of the locator's training.
+    """These are the options of the locator's training.
 
     Attributes:
         films: Films composed for training; crops and phantoms are added, see `locator_examples`.
@@ -108,7 +108,7 @@ def locator(audit: Path, out: Path, settings: LocatorSettings = LocatorSettings(
 
 @dataclass(frozen=True)
 class LocatorPart:
-    """A locator as a bundle takes it.
+    """A bundle takes a locator in this form.
 
     Attributes:
         graph: Its locator.onnx.

@@ -1,4 +1,4 @@
-"""Outside the loop: the reader of burnt-in markers, two small networks that find and read the letters R and L.
+"""Outside the loop: train the reader of burnt-in markers, two small networks that find and read the letters R and L.
 
     python -m tuning markers --data runs/audit --out runs/markers
 
@@ -28,25 +28,25 @@ from .training import short
 
 RESULT = "markers.json"
 KNEES = 400
-"""Knees from which films are composed."""
+"""Films are composed from this many knees."""
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
-"""Probabilities from which a letter may be read. `imaging.markers.SURE` is chosen by the results."""
+"""A letter may be read from one of these probabilities on. `imaging.markers.SURE` is chosen by the results."""
 NEAR = 0.8
 """A letter is found where it is read within this proportion of its height, and 6 pixels."""
 AT_ONCE = 64
-"""Parts of films in which letters are looked for at once."""
+"""Letters are looked for in this many parts of films at once."""
 EVEN_FAINT = 0.1
-"""Probability from which the reader learns from a place that the finder names."""
+"""The reader learns from a place that the finder names with at least this probability."""
 JITTER = 5.0
-"""Pixels by which a window may be beside the place that was found."""
+"""A window may be beside the found place by this many pixels."""
 
 READING = short.ShortTraining(epochs=7, batch=64, learning_rate=3e-3, seed=0)
-"""The training of the reader."""
+"""The reader is trained with these options."""
 
 
 @dataclass(frozen=True)
 class MarkerSettings(short.ShortTraining):
-    """The options of the finder's training, and of both.
+    """These are the options of the finder's training, and of both.
 
     Attributes:
         films: Films composed for training.
@@ -69,7 +69,7 @@ class MarkerSettings(short.ShortTraining):
 
 @dataclass(frozen=True)
 class Reading:
-    """What the reader makes of markers.
+    """The reader makes this of markers.
 
     Attributes:
         sure: Probability from which a letter counts.
@@ -90,7 +90,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Place:
-    """A place on a part of a film, by the number of the part, and the class of the window about it."""
+    """A place lies on a part of a film and has the class of the window about it."""
 
     part: int
     x: float

@@ -1,4 +1,4 @@
-"""The whole loop, small, on synthetic films.
+"""The quick start runs the whole loop, small, on synthetic films.
 
 python -m tuning.quickstart --out runs/quickstart
 """
@@ -20,7 +20,7 @@ from .run import console, steps
 from .run.memory import keep_freed_memory
 
 FILMS = 400
-"""Synthetic films that are drawn."""
+"""This many synthetic films are drawn."""
 SEARCH_SPACE = {
     "size": ["96"],
     "stem": ["conv5"],
@@ -33,9 +33,9 @@ SEARCH_SPACE = {
 SEARCH: dict[str, Any] = {"tuner": "random", "trials": 4, "epochs": 3, "films": 240, "batch": 16, "only": SEARCH_SPACE}
 TRAIN: dict[str, Any] = {"epochs": 10, "batch": 16}
 SHOWN = ("view", "block", "widths", "pooling", "loss", "learning_rate")
-"""Choices of the best architecture that are shown."""
+"""These choices of the best architecture are shown."""
 TRIED_GRADE, TRIED_SEED = 3, 987_654
-"""The film that the new bundle grades; it was not trained on it."""
+"""The new bundle grades a film of this grade and seed; it was not trained on it."""
 
 
 def quickstart(out: Path) -> None:

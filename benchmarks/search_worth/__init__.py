@@ -1,1 +1,1 @@
-"""What a search is worth: see `__main__`."""
+"""The benchmark of this package measures what a search is worth, see `__main__`."""

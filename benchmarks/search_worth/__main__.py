@@ -1,4 +1,4 @@
-"""What a search is worth: three tuners against each other and against networks designed by hand, on equal compute.
+"""Three tuners search on equal compute, against each other and against networks designed by hand.
 
     python -m benchmarks.search_worth --data runs/audit --out runs/worth --networks 40 --epochs 9 --full-epochs 27
 
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from tuning.searching.settings import SearchSettings
 
 BY_HAND = ("folded", "baseline-2023")
-"""Networks of search_space.NAMED that searches are compared with."""
+"""Searches are compared with these networks of search_space.NAMED."""
 SHORTEST = (1, 3)
-"""Epochs of the shortest rungs of Hyperband that are compared."""
+"""The compared searches of Hyperband have shortest rungs of these epochs."""
 ALL_FILMS = 10**9
 
 

@@ -1,4 +1,4 @@
-"""The pool: networks drawn from the search space, each trained for every rung."""
+"""The pool has networks drawn from the search space, each trained for every rung."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 
 PART = 1 / 3
-"""The part of the pool that random draws train in full in the time of a search."""
+"""Random draws train this part of the pool in full in the time of a search."""
 
 
 class Trainings:
-    """Trainings of single points, each kept in a file, so that none is repeated."""
+    """Trainings of single points are each kept in a file, so that none is repeated."""
 
     def __init__(self, audit: Path, folder: Path):
         self.audit, self.folder = audit, folder
@@ -52,7 +52,7 @@ class Trainings:
 
 @dataclass(frozen=True, eq=False)
 class Pool:
-    """Networks with the measures of their trainings.
+    """A pool has networks with the measures of their trainings.
 
     Attributes:
         points: Their values of all choices.

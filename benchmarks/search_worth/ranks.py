@@ -1,4 +1,4 @@
-"""Whether a short training puts networks in the order of a long one."""
+"""A short training is compared with a long one, to see whether it puts networks in the same order."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Rung:
-    """How well trainings of so many epochs order networks.
+    """A rung says how well trainings of so many epochs order networks.
 
     Attributes:
         epochs: Epochs of one training.

@@ -1,4 +1,4 @@
-"""Searches among the networks of a pool, by Keras Tuner's own oracles: nothing is trained."""
+"""Keras Tuner's own oracles search among the networks of a pool, and nothing is trained."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 BOOTSTRAPS = 1000
 RANDOM = "random"
-"""The tuner that the others are compared with."""
+"""The others are compared with this tuner."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What the best trial so far of one search reaches, after each trial: minutes of training, log loss and kappa."""
+    """A curve is what the best trial so far of one search reaches after each trial: minutes, log loss and kappa."""
 
     name: str
     seed: int

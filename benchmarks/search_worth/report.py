@@ -1,4 +1,4 @@
-"""What was measured, as a table and a plot."""
+"""The report shows what was measured, as a table and a plot."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .ranks import Rung
 from .replay import Curve
 
 SUFFICIENT_TAU = 0.6
-"""The tau above which a rung puts networks in a useful order."""
+"""A rung with a greater tau puts networks in a useful order."""
 
 
 @dataclass(frozen=True)
 class Worth:
-    """Everything that was measured.
+    """This object holds everything that was measured.
 
     Attributes:
         settings: Settings of the measurement.

@@ -1,4 +1,4 @@
-"""Measure every figure of speed, memory and size, and write one table.
+"""Every figure of speed, memory and size is measured, and written as one table.
 
     python -m benchmarks.speed                 # all, under ten minutes on two idle cores
     python -m benchmarks.speed --only warm     # one of them; the table keeps the others as they were

@@ -1,4 +1,4 @@
-"""The public demo from the start of its process to its first answer."""
+"""The public demo is timed from the start of its process to its first answer."""
 
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -19,7 +19,7 @@ for name in {absent}:
     sys.modules.setdefault(name, None)
 runpy.run_module("spaces.app", run_name="__main__", alter_sys=True)
 """
-"""Starts the demo as if these modules were not installed."""
+"""This program starts the demo as if these modules were not installed."""
 
 
 def measure() -> list[Figure]:

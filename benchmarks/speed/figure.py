@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Figure:
-    """What one row of the table says.
+    """A figure is a row of the table.
 
     Attributes:
         name: What was measured.

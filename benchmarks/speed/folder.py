@@ -1,4 +1,4 @@
-"""`kneeoa grade` on a folder of films with all cores, beside the slower of decoding alone and inference alone."""
+"""`kneeoa grade` of a folder with all cores is timed beside the slower of decoding alone and the networks alone."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ from .figure import Figure, compared
 
 FILMS, ROUNDS = 2000, 2
 MOST_SECONDS = 120
-"""No second round begins on a machine that needs longer for the first."""
+"""On a machine that needs longer for the first round, no second round begins."""
 
 
 def measure(films: int = FILMS) -> list[Figure]:

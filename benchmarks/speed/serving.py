@@ -1,4 +1,4 @@
-"""The Flask app under 16 clients, beside the same grader in a loop of one process, on the same core."""
+"""The Flask app under 16 clients is measured beside the same grader in a loop of one process, on the same core."""
 
 import os
 
@@ -8,7 +8,7 @@ from .figure import Figure, compared
 
 CLIENTS, ROUNDS = 16, 3
 SECONDS = {SMALL: 4.0, LARGE: 6.0}
-"""Seconds of one turn with each kind of film."""
+"""A turn with each kind of film takes this long."""
 
 
 def measure() -> list[Figure]:

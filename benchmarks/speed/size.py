@@ -1,4 +1,4 @@
-"""Memory while grading beside Keras with the same weights, and an install that grades beside one of the usual stack."""
+"""Memory is measured beside Keras with the same weights, and the size of an install beside that of the usual stack."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""From the start of a process to the answer for one film: `kneeoa grade`, bare Python with onnxruntime, and Keras."""
+"""One film is timed from the start of a process to the answer: `kneeoa grade`, bare Python with onnxruntime, Keras."""
 
 import os
 import subprocess

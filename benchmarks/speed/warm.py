@@ -1,4 +1,4 @@
-"""One film with everything loaded, from its path to its report, beside its decoding and the networks alone."""
+"""With everything loaded, one film is timed from its path to its report, beside its decoding and the networks alone."""
 
 import io
 import time
@@ -20,7 +20,7 @@ from .figure import Figure, compared
 
 ROUNDS, FILMS_A_ROUND = 15, 6
 PAUSE = 0.02
-"""Seconds between the two sides, in which the threads of the other one stop waiting for work."""
+"""Between the two sides are this many seconds, in which the threads of the other one stop waiting for work."""
 
 
 def measure() -> list[Figure]:
@@ -70,7 +70,7 @@ def two_knees() -> bytes:
 
 
 class _Least:
-    """Decoders, Pillow and onnxruntime with its own settings: nothing is looked for, checked or explained.
+    """This uses decoders, Pillow and onnxruntime with their own settings: it looks for, checks and explains nothing.
 
     A large film is thinned first: every network sees fewer pixels than are left.
     """

@@ -1,4 +1,4 @@
-"""Files that can't be graded, and files that only look so: each must get a clear answer."""
+"""These files can't be graded, or only look so: each must get a clear answer."""
 
 import io
 import struct

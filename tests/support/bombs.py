@@ -1,4 +1,4 @@
-"""Small builders of files that ask a decoder for gigabytes or for minutes, each by another part of a format."""
+"""Small builders make files that ask a decoder for gigabytes or for minutes, each by another part of a format."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ from benchmarks.film_kinds import dicom
 from kneeoa_hub.imaging.phantom import sample_films
 
 SIZE = 60 * 10**6
-"""Bytes of the large ones: just under the limit on a file."""
+"""The large files have this many bytes: just under the limit on a file."""
 SIDE = 6000
 
 
@@ -255,7 +255,7 @@ def long_window() -> bytes:
 EMPTY_ITEM = b"\xfe\xff\0\xe0" + bytes(4)
 OPEN_ITEM = b"\xfe\xff\0\xe0\xff\xff\xff\xff"
 TEXTS = b"1\\" * (SIZE // 4)
-"""Half of the bytes of a large film, as fifteen million texts."""
+"""These are half of the bytes of a large film, as fifteen million texts."""
 
 BOMBS: dict[str, Callable[[], bytes]] = {
     "TIFF tags that share their bytes": sharing_tags,
@@ -353,4 +353,4 @@ BOMBS: dict[str, Callable[[], bytes]] = {
         struct.pack("<HH2sHL", 0x7FE0, 0x10, b"UC", 0, SIZE) + b"1\\" * (SIZE // 2),
     ),
 }
-"""Each is under 64 MB."""
+"""Each file is under 64 MB."""

@@ -1,4 +1,4 @@
-"""Small bundles for tests of everything that moves, checks or describes a bundle and never opens its networks."""
+"""Tests that move, check or describe a bundle, and never open its networks, use these small bundles."""
 
 import json
 import shutil
@@ -65,7 +65,7 @@ EVIDENCE = Evidence(
     test_looks=_ONE,
     versions={},
 )
-"""The least that a bundle's evidence may hold."""
+"""A bundle's evidence holds at least this."""
 CARD = """---
 library_name: keras
 pipeline_tag: image-classification

@@ -1,4 +1,4 @@
-"""A certificate for this machine that is its own authority."""
+"""This machine gets a certificate that is its own authority."""
 
 import subprocess
 from pathlib import Path

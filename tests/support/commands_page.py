@@ -1,4 +1,4 @@
-"""docs/commands.md, made from the parsers themselves: python -m tests.support.commands_page > docs/commands.md"""
+"""The parsers themselves make the page: python -m tests.support.commands_page > docs/commands.md"""
 
 import argparse
 from collections.abc import Iterator

@@ -1,6 +1,4 @@
-"""The Dockerfile's steps by hand, for machines without a container engine: its folders lie below one of this
-machine's.
-"""
+"""The Dockerfile's steps are done by hand, for machines without a container engine, in a folder of this machine."""
 
 import json
 import os
@@ -14,12 +12,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FOLDERS = r"/(?:opt|var/lib)/"
-"""Where the image keeps what it adds to its base."""
+"""The image keeps what it adds to its base in these folders."""
 
 
 @dataclass
 class Image:
-    """The result of the steps. root: folder that stands for the image's. env: variables set by it. user: its number."""
+    """An image is the result of the steps.
+
+    Attributes:
+        root: The folder that stands for the image's own.
+        env: The variables that it sets.
+        user: The number of its user.
+    """
 
     root: Path
     env: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""DICOM films of a synthetic knee, as archives hold them, with unusual headers too."""
+"""Archives hold DICOM films like these of a synthetic knee, with unusual headers too."""
 
 import io
 import warnings
@@ -22,7 +22,7 @@ ODD = {
     "StudyID": "1" * 40,
     "PatientName": "a=b=c=d=e",
 }
-"""Values of a header that break the standard and occur in practice."""
+"""These values of a header break the standard and occur in practice."""
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Keras without graphs: to trace the graph of a training takes five seconds, more than the few steps of a test."""
+"""Keras runs without graphs here: to trace a training takes five seconds, more than the few steps of a test."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Requests to the Flask app, and the form of every problem."""
+"""Tests send these requests to the Flask app, and check the form of every problem."""
 
 import io
 import re
@@ -48,7 +48,7 @@ def result_address(page: str) -> str:
 
 
 class Visitor:
-    """A browser at a running server, with its cookie and the token of its forms."""
+    """A visitor is a browser at a running server, with its cookie and the token of its forms."""
 
     def __init__(self, address: str):
         self._address, self._session = address, requests.Session()

@@ -1,6 +1,4 @@
-"""Pictures of the Flask app for the documentation, with synthetic films alone: `python -m
-tests.support.flask_screenshots`.
-"""
+"""Pictures of the Flask app for the documentation are taken here: `python -m tests.support.flask_screenshots`."""
 
 import sys
 import tempfile

@@ -1,4 +1,4 @@
-"""The Flask app as its own process, and a browser to look at it with."""
+"""The Flask app runs as its own process, and a browser looks at it."""
 
 import json
 import os
@@ -25,7 +25,8 @@ ROOT = Path(__file__).parents[2]
 ACCEPT_JSON = {"Accept": "application/json"}
 WITHOUT_FORK = "import os, runpy; del os.fork; runpy.run_module('flask_app', run_name='__main__')"
 PATIENCE_MS = 120_000
-"""Milliseconds that a browser's test waits at most; a busy machine takes a minute for what otherwise takes a second."""
+"""A browser's test waits at most this many milliseconds; a busy machine takes a minute for what otherwise takes a
+second."""
 QUIET = [
     "--no-sandbox",
     "--disable-gpu",

@@ -1,4 +1,4 @@
-"""ONNX graphs of the contract's shape that do not keep to it when they are run."""
+"""These ONNX graphs have the contract's shape and do not keep to it when they are run."""
 
 from typing import TYPE_CHECKING
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from onnx import NodeProto, TensorProto
 
 HUGE = 10_000_000
-"""Rows of 1024 numbers: 40 GB."""
+"""This many rows of 1024 numbers are 40 GB."""
 
 
 def lying_graph(probabilities: tuple[float, ...]) -> bytes:

@@ -1,4 +1,4 @@
-"""A decoding process whose decoder takes too much memory or time, or crashes."""
+"""The decoder of a decoding process takes too much memory or time here, or crashes."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def hostile(content, name, limits):
 good, worker.decode_file, worker.PROCESSOR_SECONDS = worker.decode_file, hostile, 0
 worker.main(*map(int, sys.argv[1:]))
 """
-"""A process in which the replaced decoder takes too much memory or time, or crashes."""
+"""In this process the replaced decoder takes too much memory or time, or crashes."""
 
 
 def hostile_worker(folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:

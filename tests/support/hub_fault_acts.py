@@ -1,4 +1,4 @@
-"""Faults between a person and a Hub: each function causes one for the real client, and returns the outcome."""
+"""Each function causes one fault between a person and a Hub, for the real client, and returns the outcome."""
 
 import signal
 import time

@@ -1,5 +1,4 @@
-"""Everything that goes wrong between a person and a Hub, as a table: python -m tests.support.hub_faults >
-docs/hub-faults.md
+"""The page docs/hub-faults.md is made here: python -m tests.support.hub_faults > docs/hub-faults.md
 
 Each row makes the fault happen to the real client and shows the outcome.
 """
@@ -28,7 +27,7 @@ error is one of [the package's own](errors.md), shown with its class and its mes
 
 @dataclass(frozen=True)
 class Row:
-    """expected: the beginning of the observed text."""
+    """A row of the table has a fault, the act that meets it, and `expected`, the beginning of the observed text."""
 
     fault: str
     expected: str

@@ -1,4 +1,4 @@
-"""The HTTP side of the local Hub, with its injected faults."""
+"""The local Hub speaks HTTP here, with its injected faults."""
 
 import json
 import re
@@ -33,7 +33,7 @@ ROUTES: tuple[tuple[str, str, str], ...] = (
     ("GET", rf"{API}/tree/(?P<rev>[^/]+)", "tree"),
     ("GET", rf"{API}(/revision/(?P<rev>[^/]+))?", "info"),
 )
-"""Method, path, and the handler of the Hub."""
+"""A route has a method, a path, and the handler of the Hub."""
 RESOLVE = re.compile(rf"/(?P<space>spaces/)?{REPO_ID}/resolve/(?P<rev>[^/]+)/(?P<name>.+)")
 
 
@@ -60,7 +60,7 @@ def act(hub: "HubServer", ask: Ask, method: str, path: str) -> tuple[int, bytes,
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers the requests of one server, `hub`, which says which fault strikes each of them."""
+    """A handler answers the requests of one server, `hub`, which says which fault strikes each of them."""
 
     protocol_version = "HTTP/1.1"
     hub: "HubServer"

@@ -1,4 +1,4 @@
-"""Users with computers of their own, who push to and pull from a Hub with the unmodified client."""
+"""Users with computers of their own push to and pull from a Hub with the unmodified client."""
 
 import ctypes
 import json
@@ -21,7 +21,7 @@ _FORKS.set_forkserver_preload(
 
 
 class Call:
-    """A push or a pull in a process of its own."""
+    """A call is a push or a pull in a process of its own."""
 
     def __init__(self, environment: dict[str, str], *call: Any) -> None:
         self._said, end = os.pipe()
@@ -79,7 +79,7 @@ def _run(
 
 
 class Person:
-    """A user of a separate computer: each call is a new process with that computer's cache and login."""
+    """A person is a user of a separate computer: each call is a new process with that computer's cache and login."""
 
     def __init__(self, home: Path, endpoint: str, token: str | None = None):
         self.cache = home / "hub"

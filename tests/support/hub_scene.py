@@ -1,6 +1,4 @@
-"""Where faults between a person and a Hub happen: what is published there, who pulls and pushes, and what came of it in
-words.
-"""
+"""Faults between a person and a Hub happen in a scene: who pulls and pushes what, and what comes of it in words."""
 
 import re
 from dataclasses import dataclass
@@ -15,7 +13,7 @@ from .hub_server import HubServer
 from .hub_state import Holdings
 
 RIGHT = "right model"
-"""The outcome of a pull whose every byte is as published."""
+"""This is the outcome of a pull whose every byte is as published."""
 ONE = "one commit, tagged, right model"
 
 
@@ -31,7 +29,7 @@ def first_push() -> Holdings:
 
 @dataclass
 class Scene:
-    """A Hub with `bundle` published as lab/kneeoa@v1.0, its publisher, and a stranger who has pulled nothing."""
+    """A scene has a Hub with `bundle` published as lab/kneeoa@v1.0, its publisher, and a stranger without a pull."""
 
     server: HubServer
     folder: Path

@@ -1,5 +1,4 @@
-"""A strict Hub on this machine for the unmodified client: repos, commits, tags, large files, and the faults that
-happen.
+"""A strict Hub for the unmodified client runs on this machine: repos, commits, tags, large files, and faults.
 
 What a Hub would refuse is refused here too, and test_hub_server.py shows each refusal once. Tokens: "w" may write to
 the namespace `lab`, "r" may read it, "expired" was valid once.
@@ -29,11 +28,16 @@ from .hub_writes import HubWrites
 class HubServer(HubWrites):
     """`with HubServer() as server:` listens on a free port of the loopback.
 
-    requests: (method, path) of what was asked. objects: the large files, by sha256. cdn: the host that serves them, and
-    strays: tokens that were sent there. renamed: old -> new names of repos, as a redirect to moved_to.
-    mistaken: the commit that a repo's metadata names in place of the right one.
-    token_at: the host that Xet's tokens are said to come from. store: what is said to hold Xet's chunks.
-    cas: a folder for Xet's chunks; large files then go through it, and `announce` says which may come.
+    Attributes:
+        requests: Method and path of each request.
+        objects: The large files by their sha256.
+        cdn: The host that serves the large files.
+        strays: Tokens that were sent to that host.
+        renamed: New names of repos by the old ones, as a redirect to `moved_to`.
+        mistaken: The commit that a repo's metadata names in place of the right one.
+        token_at: The host that Xet's tokens are said to come from.
+        store: The host that is said to hold Xet's chunks.
+        cas: A folder for Xet's chunks; large files then go through it, and `announce` says which may come.
     """
 
     def __init__(self, cas: Path | None = None) -> None:

@@ -1,4 +1,4 @@
-"""The content of the local Hub, which tests inspect and arrange: repos, large files, faults, and who may do what."""
+"""Tests inspect and arrange the content of the local Hub: repos, large files, faults, and who may do what."""
 
 import hashlib
 import threading
@@ -18,11 +18,11 @@ from .hub_store import (
 )
 
 Holdings = tuple[dict[tuple[str, str], Repo], dict[str, bytes]]
-"""Repos by kind and name, and large files by sha256."""
+"""A Hub holds repos by kind and name, and large files by sha256."""
 
 
 class HubState:
-    """Repos, large files and injected faults of a Hub."""
+    """The state of a Hub has repos, large files and injected faults."""
 
     url: str
     cdn: str

@@ -1,4 +1,4 @@
-"""The content of the local Hub and its checks: repos, a request, large files by chunks, the metadata of cards."""
+"""The local Hub keeps and checks its content here: repos, a request, large files by chunks, the metadata of cards."""
 
 import hashlib
 import json
@@ -19,12 +19,12 @@ OID = re.compile(r"[0-9a-f]{64}")
 REPO_ID = r"(?P<repo>[\w.-]+/[\w.-]+)"
 API = rf"/api/(?P<kind>models|spaces)/{REPO_ID}"
 XET_EXPIRES = 4102444800
-"""Unix time, in 2100."""
+"""Tokens of Xet expire at this Unix time, in 2100."""
 CDN = re.compile(r"/cdn/(?P<oid>[0-9a-f]{64})/.+")
 
 
 class Refused(Exception):
-    """A response that is not a success. code: the Hub's X-Error-Code."""
+    """The Hub refuses a request with a status, a message, and `code`, its X-Error-Code."""
 
     def __init__(self, status: int, message: str, code: str = "", **body: Any):
         super().__init__(message)
@@ -33,7 +33,14 @@ class Refused(Exception):
 
 @dataclass
 class Repo:
-    """commits: id -> files, oldest first. branches, tags: name -> commit. messages: commit -> title, description."""
+    """A repo has commits, branches and tags.
+
+    Attributes:
+        commits: The files of each commit by its id, the oldest first.
+        branches: The commit of each branch.
+        tags: The commit of each tag.
+        messages: Title and description of each commit.
+    """
 
     private: bool = False
     gated: bool = False
@@ -64,6 +71,8 @@ class Repo:
 
 @dataclass
 class Fault:
+    """A fault strikes requests of a method and a path so many times."""
+
     kind: str
     method: str
     path: str
@@ -73,7 +82,7 @@ class Fault:
 
 @dataclass
 class Ask:
-    """One request."""
+    """An ask is one request of a client."""
 
     part: dict[str, str]
     query: dict[str, list[str]]

@@ -1,4 +1,4 @@
-"""Routes of the local Hub that change something. What a Hub would refuse is refused here too."""
+"""These routes of the local Hub change something. What a Hub would refuse is refused here too."""
 
 import base64
 import hashlib

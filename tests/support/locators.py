@@ -1,4 +1,4 @@
-"""Locators for tests: a graph with a constant output, and a bundle with such a locator."""
+"""Tests use these locators: a graph with a constant output, and a bundle with such a locator."""
 
 import json
 import shutil

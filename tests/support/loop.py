@@ -1,4 +1,4 @@
-"""The steps of the loop as a user types them, and the whole loop on synthetic films."""
+"""Tests run the steps of the loop as a user types them, and the whole loop on synthetic films."""
 
 import contextlib
 import io
@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 CROSS_DOMAIN = ROOT / "docs" / "evidence" / "cross-domain" / "cross-domain.json"
 ROBUSTNESS = ROOT / "docs" / "evidence" / "robustness"
 LOCATOR_SETTINGS = {"films": 30, "epochs": 1, "batch": 8, "side": 96, "test_films": 8, "made_films": 1}
-"""Settings of the locator of the loop, which takes seconds and finds little."""
+"""The locator of the loop has these settings, which take seconds and find little."""
 
 
 def step(*arguments: object) -> str:

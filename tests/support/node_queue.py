@@ -1,4 +1,4 @@
-"""A queue of the DICOM node, films that go into it, and senders that call its receiver."""
+"""Tests use a queue of the DICOM node, films that go into it, and senders that call its receiver."""
 
 import io
 import sqlite3

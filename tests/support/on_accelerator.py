@@ -1,4 +1,4 @@
-"""What a machine with an accelerator does, on processors: it trains jobs, then a search, which is killed and goes on.
+"""Processors do what a machine with an accelerator does: they train jobs, then a search, which is killed and goes on.
 
 `python -m tests.support.on_accelerator FOLDER`, where FOLDER/.pack holds a pack and its jobs.json, trains the jobs to
 FOLDER/out, and begins a search in FOLDER/search, which it kills. `python -m tuning --with` this file goes on.
@@ -31,9 +31,9 @@ SEARCH += [word for name, value in OPTIONS.items() for word in (f"--{name}", val
 SEARCH += [word for name, value in NARROWED.items() for word in ("--only", f"{name}={value}")]
 """A search with ten trials, none of which needs to be compiled anew."""
 KILLED_AFTER = 13
-"""Epochs after which the search is killed: in a rung that goes on from a shorter one."""
+"""The search is killed after this many epochs: in a rung that goes on from a shorter one."""
 ABSENT = "tensorflow", "matplotlib", "sklearn", "onnx", "onnxruntime", "huggingface_hub", "pandas", "defusedxml"
-"""Packages that such a machine may lack."""
+"""Such a machine may lack these packages."""
 
 
 def prepare(steps_file: Path, most_epochs: float = float("inf")) -> None:

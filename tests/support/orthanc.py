@@ -1,4 +1,4 @@
-"""Orthanc, a real archive, with DICOMweb and a rule that sends every new film to the node."""
+"""Orthanc is a real archive, with DICOMweb and a rule that sends every new film to the node."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from .ports import free_port
 from .waiting import until
 
 PATIENCE = 60
-"""Seconds that an answer of the archive may take, since the machine may be busy with something else."""
+"""An answer of the archive may take this many seconds, since the machine may be busy with something else."""
 PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 ROUTE = Path(__file__).parents[2] / "flask_app" / "node" / "route.lua"
 

@@ -1,4 +1,4 @@
-"""Files of pictures that are no films, or no sound files."""
+"""These files of pictures are no films, or no sound files."""
 
 import io
 import struct

@@ -4,7 +4,8 @@ import random
 import socket
 
 PORTS = range(20_000, 32_000)
-"""Below the ports that Linux gives to outgoing connections, of which other tests make thousands meanwhile."""
+"""These ports are below those that Linux gives to outgoing connections, of which other tests make thousands
+meanwhile."""
 
 
 def free_port() -> int:

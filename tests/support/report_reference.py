@@ -1,4 +1,4 @@
-"""The reports that the package gives today, as numbers under hashed names: what `test_same_reports` compares with.
+"""`test_same_reports` compares with the reports that the package gives today, as numbers under hashed names.
 
     python tests/support/report_reference.py > tests/library/report_reference.json
 
@@ -19,7 +19,7 @@ from kneeoa_hub.imaging.phantom import sample_films
 from kneeoa_hub.settings import Settings
 
 ARCHIVES = {"oai299_val.zip": 40, "gornale_original_png.tar": 40, "outside.zip": 20, "not_knee.zip": 15}
-"""How many films of each archive are graded: every k-th in the order of their names. The films of the last one are not
+"""This many films of each archive are graded: every k-th in the order of their names. The films of the last one are not
 knees; they show that each keeps the reason of its refusal."""
 NOT_FILMS = {".csv", ".md", ".txt"}
 

@@ -1,4 +1,4 @@
-"""The published JSON schemas: validators of them, and those that are derived from the package's types.
+"""Tests use validators of the published JSON schemas, and the schemas that are derived from the package's types.
 
 `python -m tests.support.schemas` writes the derived ones anew.
 """

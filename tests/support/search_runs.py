@@ -1,4 +1,4 @@
-"""What tests of a search share: its options, its ends, and what its trials found."""
+"""Tests of a search share its options, its ends, and what its trials found."""
 
 import contextlib
 import json
@@ -34,7 +34,7 @@ ONLY = {
 
 
 class KillError(BaseException):
-    """Ends a search at once, as SIGKILL does: nothing of the search catches it."""
+    """This error ends a search at once, as SIGKILL does: nothing of the search catches it."""
 
 
 def settings_for(tuner: str, **changes: Any) -> "SearchSettings":

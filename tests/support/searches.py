@@ -1,4 +1,4 @@
-"""A search's folder without a search: its trials are the architectures that a test gives."""
+"""A search's folder is made without a search: its trials are the architectures that a test gives."""
 
 import csv
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Folders that several processes of one run of the tests need: the first one that asks makes them."""
+"""Several processes of one run of the tests need the same folders: the first one that asks makes them."""
 
 import os
 import shutil

@@ -1,4 +1,4 @@
-"""A synthetic film in every form that is taken, and files that can't be graded."""
+"""A synthetic film is written in every form that is taken, beside files that can't be graded."""
 
 import io
 from pathlib import Path
@@ -68,7 +68,7 @@ BAD = {
     "pages.tif": "has several frames",
     "broken.dcm": "DICOM",
 }
-"""Names of files that can't be graded, and what their error says."""
+"""These files can't be graded; each error says this."""
 
 
 def bad_file(name: str) -> bytes:

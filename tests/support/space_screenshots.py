@@ -1,6 +1,4 @@
-"""Pictures of the demo for the documentation, with synthetic films alone: `python -m
-tests.support.space_screenshots`.
-"""
+"""Pictures of the demo for the documentation are taken here: `python -m tests.support.space_screenshots`."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory

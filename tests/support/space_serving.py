@@ -1,4 +1,4 @@
-"""The demo in this process, or as a Space runs it: app.py at the root of a folder, in a process of its own."""
+"""The demo runs in this process, or as a Space runs it: app.py at the root of a folder, in a process of its own."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Waiting for another process or thread, for as long as needed and no longer."""
+"""Tests wait for another process or thread as long as needed and no longer."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Fingerprints of what a step reads of the step before, so that a later change of it is noticed and named."""
+"""Fingerprints of what a step reads of the step before show a later change of it, which is then named."""
 
 import csv
 import hashlib
@@ -10,8 +10,8 @@ from typing import Any
 from kneeoa_hub.errors import DataError
 
 CONTENT = "content"
-"""Key of a step's record: by part, the fingerprint of the input that the step was begun with. Records of earlier
-releases have none, and nothing is said about them."""
+"""A step's record has by this key, for each part, the fingerprint of the input that the step was begun with. Records of
+earlier releases have none, and nothing is said about them."""
 READ_BY_LATER_STEPS = {
     "search": ("best.json", "trials.csv"),
     "train": ("train.json", "seen.json", "member-*.weights.h5"),
@@ -26,7 +26,7 @@ TABLE_PARTS = {
     "splits": ("dataset", "file", "split", "use"),
     "groups": ("dataset", "file", "group", "kin"),
 }
-"""What an audit's table says, by the columns that say it."""
+"""Each part of an audit's table is said by these columns."""
 
 
 def content_of(folder: Path, record: dict[str, Any]) -> dict[str, str]:

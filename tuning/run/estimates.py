@@ -1,4 +1,4 @@
-"""Estimates: measured numbers with their 95% intervals, as the evidence holds them."""
+"""Estimates are measured numbers with their 95% intervals, as the evidence holds them."""
 
 from collections.abc import Callable, Sequence
 
@@ -9,7 +9,7 @@ from kneeoa_hub.agreement import INTERVAL, confusion, resamples
 from kneeoa_hub.evidence import Estimate
 
 Rows = np.ndarray | slice
-"""Row indices of a bootstrap sample, or all rows."""
+"""Rows are the indices of a bootstrap sample, or all of them."""
 
 
 def exact(value: float, n: int = 0) -> Estimate:

@@ -1,4 +1,4 @@
-"""Files of a user that add to the loop: `python -m tuning --with my_block.py search ...`."""
+"""Files of a user add to the loop: `python -m tuning --with my_block.py search ...`."""
 
 import importlib.util
 import traceback
@@ -7,7 +7,7 @@ from pathlib import Path
 from kneeoa_hub.errors import SettingsError
 
 LOADED: list[Path] = []
-"""The files that this process has run, for the processes that it starts."""
+"""This process has run these files, which the processes that it starts run too."""
 
 
 def load(path: Path) -> None:

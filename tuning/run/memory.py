@@ -1,10 +1,10 @@
-"""Keeps memory that a training step frees in the process for the next step."""
+"""The process keeps memory that a training step frees, for the next step."""
 
 import ctypes
 import sys
 
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
-"""Parameters of mallopt(3)."""
+"""These are parameters of mallopt(3)."""
 
 
 def keep_freed_memory() -> None:

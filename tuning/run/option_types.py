@@ -1,4 +1,4 @@
-"""The types of the options of a step, each with an error that says what it takes."""
+"""Each type of an option of a step has an error that says what it takes."""
 
 import argparse
 import math

@@ -1,4 +1,4 @@
-"""What every step shares: an output folder that records which step made it, from what, and with which settings."""
+"""Every step has an output folder that records which step made it, from what, and with which settings."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from .content import CONTENT, check_same, content_of
 
 T = TypeVar("T")
 RECORD = "step.json"
-"""The file that records the step in its output folder."""
+"""This file in its output folder records the step."""
 RESULTS = {
     "audit": "audit.json",
     "search": "best.json",
@@ -25,9 +25,9 @@ RESULTS = {
     "locator": "locator.json",
     "gate": "gate.json",
 }
-"""The last file of each step that later steps need: it is there when the step has finished."""
+"""Later steps need the last file of each step: it is there when the step has finished."""
 SEEDS = 2**32
-"""Number of seeds: NumPy and Keras take 0 to one less."""
+"""There are this many seeds: NumPy and Keras take 0 to one less."""
 
 
 def begin(out: Path, step: str, data: str, settings: dict[str, Any], content: dict[str, str] | None = None) -> Path:

@@ -1,4 +1,4 @@
-"""Files of weights, made in memory: on a disk that fills meanwhile, the HDF5 library would end the process."""
+"""Files of weights are made in memory: on a disk that fills meanwhile, the HDF5 library would end the process."""
 
 import io
 from collections.abc import Iterator

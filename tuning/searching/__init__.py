@@ -1,1 +1,1 @@
-"""The search step: its space, its trials, and what of them is kept and shown."""
+"""The modules here make the search step: its space, its trials, and what of them is kept and shown."""

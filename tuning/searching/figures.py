@@ -1,4 +1,4 @@
-"""The figures of a search's report."""
+"""The report of a search has these figures."""
 
 from collections.abc import Sequence
 from pathlib import Path

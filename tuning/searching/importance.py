@@ -1,4 +1,4 @@
-"""Which choices the trials depend on: a surrogate predicts them, and is asked again without one choice."""
+"""A surrogate predicts the trials, with and without each choice, to show on which choices they depend."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from ..networks.search_space import RECIPES, SEARCH_SPACE
 from ..training.search_result import Trial
 
 LEAST_TRIALS = 10
-"""Finished trials below which no surrogate is fitted."""
+"""With fewer finished trials, no surrogate is fitted."""
 TREES, REPEATS = 100, 10
-"""Number of trees of the surrogate, and of permutations of each choice."""
+"""The surrogate has TREES trees, and the values of each choice are permuted REPEATS times."""
 
 
 @dataclass(frozen=True)
 class Importance:
-    """How much depends on each choice.
+    """The importance of a choice is how much depends on it.
 
     Attributes:
         explained: Proportion of the variance between trials that the surrogate explains for trials that it was not

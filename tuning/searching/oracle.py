@@ -1,4 +1,4 @@
-"""Keras Tuner's three oracles, so that a kill at any moment loses no trial and counts none twice.
+"""Keras Tuner's three oracles are made durable, so that a kill at any moment loses no trial and counts none twice.
 
 Keras Tuner writes each trial and its own state to files of their own, one after the other. A kill between the two, or
 in the middle of one, leaves a trial that is lost, counted twice, or a file that can't be read. Here one file, written
@@ -29,17 +29,17 @@ from .settings import FACTOR, SearchSettings, shortest_rung
 from .space import Space, hyperparameters
 
 STATE = "oracle.json"
-"""The file of the state in Keras Tuner's folder."""
+"""This file in Keras Tuner's folder holds the state."""
 ENDED = "ended"
-"""The measure of a trial that says when it ended, in seconds since 1970."""
+"""This measure of a trial says when it ended, in seconds since 1970."""
 LEAST_ENDED = 5
-"""Trials that must have ended before the search may stop because too many of them failed."""
+"""This many trials must have ended before the search may stop because too many of them failed."""
 DEATHS = 2
-"""Deaths of a worker in one trial after which the trial has failed; it may need more memory than there is."""
+"""A trial has failed after this many deaths of a worker in it; it may need more memory than there is."""
 
 
 class Durable(kt.Oracle):
-    """What all three oracles share: it comes before the oracle of Keras Tuner in the list of bases.
+    """All three oracles share this class: it comes before the oracle of Keras Tuner in the list of bases.
 
     Attributes:
         first: Points that are tried before any is drawn.
@@ -210,11 +210,11 @@ class Durable(kt.Oracle):
 
 
 class RandomOracle(Durable, kt.oracles.RandomSearchOracle):
-    """Draws every trial at random."""
+    """This oracle draws every trial at random."""
 
 
 class HyperbandOracle(Durable, kt.oracles.HyperbandOracle):
-    """Trains many trials for a short time, and the better ones for longer."""
+    """This oracle trains many trials for a short time, and the better ones for longer."""
 
     def __init__(self, min_epochs: int, **options: Any):
         """Prepare the brackets, of which Keras Tuner always begins the first one with a single epoch.
@@ -231,7 +231,7 @@ class HyperbandOracle(Durable, kt.oracles.HyperbandOracle):
 
 
 class BayesianOracle(Durable, kt.oracles.BayesianOptimizationOracle):
-    """Draws a trial where a Gaussian process over the finished ones expects the most."""
+    """This oracle draws a trial where a Gaussian process over the finished ones expects the most."""
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Return the values of the next trial.
@@ -248,7 +248,7 @@ class BayesianOracle(Durable, kt.oracles.BayesianOptimizationOracle):
 
 
 class Limits:
-    """What ends a search before its time."""
+    """Each of these limits ends a search before its time."""
 
     def __init__(self, out: Path, oracle: Durable, hours: float):
         self.out, self.oracle, self.hours = out, oracle, hours

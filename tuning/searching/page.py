@@ -1,4 +1,4 @@
-"""A report as a list of sections, written as Markdown and as one HTML file."""
+"""A report is a list of sections, written as Markdown and as one HTML file."""
 
 import base64
 import html
@@ -29,7 +29,7 @@ code {{ background: #f2f2f2; padding: .1rem .3rem; }}
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report.
+    """A section is a part of a report.
 
     Attributes:
         heading: Its heading; "" for the part below the title.

@@ -1,4 +1,4 @@
-"""The trials that a search has left on disk, whether it has ended or not."""
+"""A search leaves its trials on disk, whether it has ended or not; they are read here."""
 
 import json
 import math
@@ -16,13 +16,13 @@ from .settings import OBJECTIVES, SearchSettings
 from .space import point_of
 
 COUNTS = ("parameters", "bytes")
-"""Measures that are whole numbers."""
+"""These measures are whole numbers."""
 SPACE = "search space: "
-"""Before the name of a choice, whose values a search records too."""
+"""This comes before the name of a choice, whose values a search records too."""
 OF_FOLDS = ("folds_log_loss", "folds_log_loss_error", "folds_qwk", "folds_qwk_error")
-"""Measures of trials that were trained on folds too."""
+"""Trials that were trained on folds too have these measures."""
 EARLIER: dict[str, Any] = {"objective": "qwk", "named": False, "least_epochs": 1}
-"""Options as searches had them before they recorded them; others that a record lacks had the default of today."""
+"""Searches had these options before they recorded them; others that a record lacks had the default of today."""
 
 
 def as_begun(search: Path, options: dict[str, Any]) -> dict[str, Any]:
@@ -128,7 +128,7 @@ def _trial(path: Path, state: dict[str, Any], settings: SearchSettings) -> Trial
 
 
 MEASURES = ("val_log_loss", "log_loss_error", "qwk_error", "milliseconds", "seconds", ENDED, *COUNTS)
-"""What a trial may lack."""
+"""A trial may lack these measures."""
 
 
 def _damaged(path: Path, problem: str) -> DataError:
