@@ -2,9 +2,6 @@
 
 import contextlib
 import io
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from kneeoa_hub.imaging.phantom import write_films
@@ -32,13 +29,6 @@ def refusal(*arguments: object) -> str:
     with contextlib.redirect_stderr(io.StringIO()) as errors:
         assert main([*map(str, arguments)]) == 1
     return errors.getvalue()
-
-
-def process(*arguments: object, backend: str) -> subprocess.CompletedProcess[str]:
-    """Run a step in a process of its own, in which Keras uses another backend."""
-    command = [sys.executable, "-m", "tuning", *map(str, arguments)]
-    environment = os.environ | {"KERAS_BACKEND": backend}
-    return subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment)
 
 
 def run_loop(root: Path) -> None:
