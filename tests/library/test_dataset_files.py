@@ -1,5 +1,6 @@
 """Parts, answers and errors of an archive without Ray: what is read, what is written, and what is graded again."""
 
+import csv
 import pickle
 import tracemalloc
 from collections.abc import Iterator
@@ -60,6 +61,23 @@ def test_films_in_an_object_store_that_are_graded_again_keep_the_other_answers_o
 
     with pytest.raises(SettingsError, match=r"holds answers of revision 1 at level 0\.9"):
         GradedFiles(store, "2", 0.9).finished()
+
+
+def test_a_file_has_the_columns_and_values_of_the_csv(report, films, tmp_path):
+    import pyarrow.parquet as pq
+
+    film, out = str(films["mild"]), tmp_path / "answers.csv"
+    assert main(["grade", film, "--out", str(out)]) == 0
+    GradedFiles(f"file://{tmp_path}", report.revision, report.level).write("part-a.parquet", [(film, report)])
+    with out.open(newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        (by_command,) = reader
+    table = pq.read_table(tmp_path / "part-a.parquet")
+    assert table.column_names == reader.fieldnames
+    (by_ray,) = table.to_pylist()
+    for name, cell in by_ray.items():
+        shown = " ".join(map(str, cell)) if isinstance(cell, list) else cell
+        assert by_command[name] == "" if shown is None else type(shown)(by_command[name]) == shown, name
 
 
 def test_a_store_that_fails_or_holds_other_bytes_is_an_error_of_output(store, monkeypatch):
