@@ -155,7 +155,7 @@ def test_nothing_is_calibrated_on_a_knee_that_a_newer_audit_knows_from_training(
     films = read_films(loop / "audit")
     taught = next(film for film in films if film.split == "train" and film.use == "yes")
     copies = [film.file for film in films if film.split == "val" and film.use == "yes"][:4]
-    shutil.copytree(loop / "audit", tmp_path / "newer", ignore=shutil.ignore_patterns("canvases"))
+    shutil.copytree(loop / "audit", tmp_path / "newer", ignore=shutil.ignore_patterns("arrays"))
     write_table(
         tmp_path / "newer" / "films.csv",
         [replace(film, leakage_group=taught.leakage_group) if film.file in copies else film for film in films],

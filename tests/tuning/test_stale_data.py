@@ -197,7 +197,7 @@ def test_no_film_that_was_trained_on_is_measured(audited: Path, tmp_path: Path, 
 def test_a_cache_that_is_damaged_is_made_anew(audited: Path, damage: str):
     config = InputConfig(64, 64)
     right = np.array(load_knees(audited, "val", config).pixels)
-    (cache,) = (audited / "canvases").glob("*.npy")
+    (cache,) = (audited / "arrays").glob("*.npy")
     content = cache.read_bytes()
     cache.unlink()  # which `load_knees` has mapped
     if damage == "cut":
@@ -218,9 +218,9 @@ def test_a_cache_that_finds_no_room_is_one_clear_error_and_is_made_when_there_is
         patch.setattr(tuning.data.datasets, "replacing", full_disk)
         with pytest.raises(OutputError, match=r"\.npy can't be written \(.*the same command again"):
             load_knees(audited, "val", config)
-    assert list((audited / "canvases").iterdir()) == []
+    assert list((audited / "arrays").iterdir()) == []
     assert len(load_knees(audited, "val", config)) > 0
-    assert len(list((audited / "canvases").iterdir())) == 1
+    assert len(list((audited / "arrays").iterdir())) == 1
 
 
 def test_a_cache_of_other_films_is_replaced(audited: Path):
@@ -229,7 +229,7 @@ def test_a_cache_of_other_films_is_replaced(audited: Path):
     first, others = knees.films[0], np.array(knees.pixels[1:])
     change_table(audited, lambda film: replace(film, split="train") if film == first else film)
     assert np.array_equal(load_knees(audited, "val", config).pixels, others)
-    assert len(list((audited / "canvases").glob("val-64x64-*"))) == 1
+    assert len(list((audited / "arrays").glob("val-64x64-*"))) == 1
 
 
 @pytest.mark.parametrize(("column", "value"), [("grade", "7"), ("grade", "-1"), ("split", "holdout"), ("width", "x")])

@@ -90,7 +90,7 @@ def test_variants_are_made_once_and_the_first_is_the_film_itself(audited_film):
     made = load_variants(audit, knees, FRAMED, count=3)
     assert made.shape == (1, 3, 96, 96)
     assert np.abs(made[0, 0].astype(float) - knees.pixels[0]).mean() < 40
-    (kept,) = (audit / "canvases").glob("variants-*")
+    (kept,) = (audit / "arrays").glob("variants-*")
     before = kept.stat().st_mtime_ns
     assert np.array_equal(load_variants(audit, knees, FRAMED, count=3), made)
     assert kept.stat().st_mtime_ns == before

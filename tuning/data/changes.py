@@ -205,8 +205,8 @@ def framed(films: Any, joints: Any, content: Any, draws: Draws, bank: Any, side:
     values = _exposed(image, beyond)
     values = ops.where(_rectangles(draws.erase[:, None, 1:], side)[:, 0] * _each(draws.erase[:, 0]) > 0, 0.0, values)
     values = ops.where(_each(draws.mirror) > 0, ops.flip(values, axis=2), values)
-    share = _each(draws.mix)
-    values = share * values + (1 - share) * ops.take(values, draws.partner, axis=0)
+    proportion = _each(draws.mix)
+    values = proportion * values + (1 - proportion) * ops.take(values, draws.partner, axis=0)
     return values[..., None]
 
 

@@ -24,9 +24,9 @@ from .exposure import brightness
 from .sources import FilmReader
 from .table import AuditedFilm, read_films
 
-CACHE = "canvases"
-"""Folder beside an audit's films.csv that holds the films; its name is that of earlier releases. The name of a file
-follows from what it was made of: the films, their joints and the input."""
+CACHE = "arrays"
+"""This folder beside an audit's films.csv holds the films as arrays. The name of a file follows from what it was made
+of: the films, their joints and the input."""
 
 
 @dataclass(frozen=True)

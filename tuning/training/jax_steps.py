@@ -141,8 +141,8 @@ def train(
 
 
 def _mixed(values: Any, draws: changes.Draws) -> Any:
-    share = jnp.reshape(draws.mix, (-1,) + (1,) * (values.ndim - 1))
-    return share * values + (1 - share) * jnp.take(values, draws.partner, axis=0)
+    proportion = jnp.reshape(draws.mix, (-1,) + (1,) * (values.ndim - 1))
+    return proportion * values + (1 - proportion) * jnp.take(values, draws.partner, axis=0)
 
 
 def _moved(state: State, slopes: list[Any], fixed: list[Any], rates: Rates) -> State:
