@@ -20,11 +20,11 @@ from .bodies import Bodies
 from .node import worklist
 from .node.settings import NodeSettings
 from .presentation import with_code
-from .queue import EXTENSION as DRAWING
-from .queue import Drawing, Queue
 from .results import Results
 from .source import QUEUE, Grader, GraderSource, from_settings
 from .store import EXTENSION, Readings
+from .turns import EXTENSION as DRAWING
+from .turns import Drawing, Turns
 
 MAX_FILMS = 50
 """A request may hold this many films."""
@@ -125,7 +125,7 @@ def create_app(
     metrics = watch.Metrics.of(app)
     app.extensions[BODIES] = Bodies(app.wsgi_app, metrics)
     app.wsgi_app = _secured(app.extensions[BODIES])  # type: ignore[method-assign]  # as Flask says to
-    app.extensions[QUEUE] = Queue(settings.queue, metrics)
+    app.extensions[QUEUE] = Turns(settings.queue, metrics)
     app.extensions["kneeoa"] = GraderSource(
         (lambda: grader) if grader else from_settings(settings),
         lambda found: metrics.model.info({"model": found.model, "revision": found.revision}),
@@ -152,7 +152,7 @@ def create_app(
 
 
 def _signed(response: Response) -> Response:
-    """Name the model and its revision in the headers of an answer."""
+    """Name the model and its revision in the headers of a response."""
     if grader := current_app.extensions["kneeoa"].loaded:
         response.headers["KneeOA-Model"] = quote(grader.model, PRINTABLE)  # headers hold no other letters
         response.headers["KneeOA-Revision"] = quote(grader.revision, PRINTABLE)
@@ -160,13 +160,13 @@ def _signed(response: Response) -> Response:
 
 
 def _secured(app: WSGIApplication) -> WSGIApplication:
-    """Add SECURITY_HEADERS to every answer. Flask's own headers would check each value again in every answer."""
+    """Add SECURITY_HEADERS to every response. Flask's own headers would check each value again in every response."""
     common = list(SECURITY_HEADERS.items())
 
     def secured(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *error: Any) -> Callable[[bytes], object]:
             stored = any(name == "Cache-Control" for name, _ in headers)
-            private = [] if stored else [("Cache-Control", "no-store")]  # an answer may show a film
+            private = [] if stored else [("Cache-Control", "no-store")]  # a response may show a film
             return start_response(status, headers + common + private, *error)
 
         return app(environ, start)

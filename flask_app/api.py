@@ -15,8 +15,8 @@ from kneeoa_hub.report import Answer, FilmReport
 from . import boxes, openapi
 from .guards import host_is_ours, needs_key
 from .problems import OneFilmOnly, problem
-from .queue import Drawing
 from .source import grade_films, source
+from .turns import Drawing
 from .uploads import contents
 
 DICOM = "application/dicom"

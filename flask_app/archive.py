@@ -21,7 +21,7 @@ from kneeoa_hub.settings import Settings
 from kneeoa_hub.study import check_patient, study_report, without_pixels
 
 from .guards import sign_in
-from .presentation import GradedFilm
+from .presentation import ShownFilm
 from .results import Result, Results
 from .source import grade_films, source
 from .uploads import Upload
@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Archive:
+class ArchivePage:
     """Holds what the page needs.
 
     Attributes:
@@ -68,7 +68,7 @@ def register(app: Flask, settings: Settings, keys: Mapping[str, str]) -> None:
         SettingsError: See `check`.
     """
     check(settings)
-    app.extensions[EXTENSION] = Archive(_service(settings), keys, app.config["MAX_CONTENT_LENGTH"])
+    app.extensions[EXTENSION] = ArchivePage(_service(settings), keys, app.config["MAX_CONTENT_LENGTH"])
     app.register_blueprint(blueprint)
 
 
@@ -103,7 +103,7 @@ def _graded(study: str, store: bool) -> Result:
     reports: list[tuple[bytes, FilmReport]] = []
     places, patient = iter(films.items()), ""
 
-    def show(answer: Answer) -> GradedFilm:
+    def show(answer: Answer) -> ShownFilm:
         nonlocal patient
         number, film = next(places)
         if isinstance(answer, FilmReport):
@@ -125,11 +125,11 @@ def _graded(study: str, store: bool) -> Result:
     return _results().keep(graded, study=report.findings())
 
 
-def _shown(number: int, film: bytes, answer: Answer) -> GradedFilm:
-    return GradedFilm.of(Upload(f"Film {number} of the study", film), answer, number)
+def _shown(number: int, film: bytes, answer: Answer) -> ShownFilm:
+    return ShownFilm.of(Upload(f"Film {number} of the study", film), answer, number)
 
 
-def _fetch(archive: Archive, study: str) -> list[bytes | ArchiveError]:
+def _fetch(archive: ArchivePage, study: str) -> list[bytes | ArchiveError]:
     """Return the films of a study, or the reason why one did not come.
 
     Raises ArchiveError if they are larger together than a request may be, or if none came.
@@ -154,7 +154,7 @@ def _service(settings: Settings) -> Service:
     )
 
 
-def _archive() -> Archive:
+def _archive() -> ArchivePage:
     return current_app.extensions[EXTENSION]
 
 

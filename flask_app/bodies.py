@@ -10,7 +10,7 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from werkzeug.exceptions import ClientDisconnected
 
 from .metrics import Metrics
-from .queue import Busy, Stopping
+from .turns import Busy, Stopping
 
 ROOM = 16 * 2**20
 """Bodies may take this many bytes together before others wait. The oldest comes in whatever its size, so that none

@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from wsgiref.types import WSGIEnvironment
 
 from .problems import problem
-from .queue import Busy
+from .turns import Busy
 
 BODY_THREADS = 24
 """Requests with a body have this many threads. Most of them wait for their turn to be graded."""
@@ -55,8 +55,8 @@ class App(Protocol):
 
 
 @dataclass
-class Answer:
-    """What the app answered: the status, the headers as ASGI has them, and the body."""
+class Response:
+    """Holds the response of the app: the status, the headers as ASGI has them, and the body."""
 
     status: int = 500
     headers: tuple[tuple[bytes, bytes], ...] = ()
@@ -139,10 +139,10 @@ class Bridge:
         pool = self._heavy if has_body else self._probes if scope["path"].startswith(PROBES) else self._light
         self._with_body += has_body
         try:
-            answer = await loop.run_in_executor(pool, partial(_call, self.app, environ(scope, body)))
+            response = await loop.run_in_executor(pool, partial(_call, self.app, environ(scope, body)))
         finally:
             self._with_body -= has_body
-        await _send(answer, send, close=not body.complete)
+        await _send(response, send, close=not body.complete)
 
 
 def environ(scope: Message, body: PacedBody) -> WSGIEnvironment:
@@ -182,32 +182,32 @@ def environ(scope: Message, body: PacedBody) -> WSGIEnvironment:
     return found
 
 
-def _call(app: App, environ: WSGIEnvironment) -> Answer:
-    """Run the app in this thread, to the end of its answer."""
-    answer = Answer()
+def _call(app: App, environ: WSGIEnvironment) -> Response:
+    """Run the app in this thread, to the end of its response."""
+    response = Response()
     written: list[bytes] = []
 
     def start(status: str, headers: list[tuple[str, str]], error: Any = None) -> Callable[[bytes], object]:
-        answer.status = int(status.split(" ", 1)[0])
-        answer.headers = tuple((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers)
+        response.status = int(status.split(" ", 1)[0])
+        response.headers = tuple((name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers)
         return written.append
 
     parts = app(environ, start)
     try:
-        answer.content = b"".join((*written, *parts))
+        response.content = b"".join((*written, *parts))
     finally:
         if close := getattr(parts, "close", None):
             close()
-    return answer
+    return response
 
 
-async def _send(answer: Answer, send: Send, close: bool) -> None:
-    headers = [*answer.headers, *([(b"connection", b"close")] if close else [])]
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.content})
+async def _send(response: Response, send: Send, close: bool) -> None:
+    headers = [*response.headers, *([(b"connection", b"close")] if close else [])]
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": response.content})
 
 
-def _busy() -> Answer:
+def _busy() -> Response:
     error = Busy("Too many films are on their way")
     content = json.dumps(problem(error)).encode()
     headers = {
@@ -217,4 +217,4 @@ def _busy() -> Answer:
         "cache-control": "no-store",
         "x-content-type-options": "nosniff",
     }
-    return Answer(error.status, tuple((name.encode(), value.encode()) for name, value in headers.items()), content)
+    return Response(error.status, tuple((name.encode(), value.encode()) for name, value in headers.items()), content)

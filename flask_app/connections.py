@@ -1,7 +1,7 @@
-"""Bounds the connections of the server: heads and answers that come or go slowly, too many of them, and their end.
+"""Bounds the connections of the server: heads and responses that come or go slowly, too many of them, and their end.
 
 uvicorn reads each connection in one event loop, so that a silent client costs no thread. It sets no limit on the time
-and size of a head, nor on the time that a client takes to read its answer; this module adds them.
+and size of a head, nor on the time that a client takes to read its response; this module adds them.
 """
 
 import asyncio
@@ -21,11 +21,11 @@ PIECE_BYTES = 16 * 1024
 uvicorn joins the pieces of a body, and copies all before for each one.
 """
 SEND_SECONDS = 60
-"""A client must read its answer within this many seconds."""
+"""A client must read its response within this many seconds."""
 LINGER_SECONDS = 2
-"""A closed connection is kept for this many seconds, so that its client can read the last answer (RFC 9112, 9.6)."""
+"""A closed connection is kept for this many seconds, so that its client can read the last response (RFC 9112, 9.6)."""
 LINGER_BYTES = 8 * 2**20
-"""The server reads and drops this many bytes meanwhile, since a reset would take the answer from the client."""
+"""The server reads and drops this many bytes meanwhile, since a reset would take the response from the client."""
 MOST_CONNECTIONS = 500
 """At this many connections, a new one replaces the one that has waited longest without a request under way."""
 REFUSAL = (
@@ -35,7 +35,7 @@ REFUSAL = (
 
 
 class LingeringTransport:
-    """Lets the client read the last answer before the connection closes."""
+    """Lets the client read the last response before the connection closes."""
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop):
         self._transport, self._loop = transport, loop
@@ -102,7 +102,7 @@ class Connection(HttpToolsProtocol):
 
     @property
     def idle(self) -> bool:
-        """Whether no request is under way: its head has not arrived, or its answer has gone."""
+        """Whether no request is under way: its head has not arrived, or its response has gone."""
         return self.cycle is None or self.cycle.response_complete
 
     def data_received(self, data: bytes) -> None:

@@ -8,7 +8,7 @@ from kneeoa_hub.report import Answer
 
 EXTENSION = "kneeoa_metrics"
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-"""The histogram of answer times has these upper bounds, in seconds."""
+"""The histogram of response times has these upper bounds, in seconds."""
 
 
 class Metrics:

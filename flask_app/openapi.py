@@ -14,8 +14,8 @@ from kneeoa_hub.report import DISCLAIMER
 from . import boxes
 from .guards import CrossSite, KeyNeeded, TooManyRequests, UnknownHost
 from .problems import HTTP_ERRORS, URN, UnsupportedRequest
-from .queue import Busy
 from .source import ModelUnavailable
+from .turns import Busy
 from .uploads import FIELD, FORM, RAW_TYPES
 
 REPORT_SCHEMA = Path(__file__).parent.parent / "docs" / "schemas" / "report.schema.json"
@@ -235,7 +235,7 @@ def _schemas() -> dict[str, Any]:
                 },
                 "grade_set_level": {
                     "type": "number",
-                    "description": "Coverage level: the share of prediction sets meant to hold the reader's grade.",
+                    "description": "Coverage level: the proportion of prediction sets that hold the reader's grade.",
                 },
                 "input": _object({"height": {"type": "integer"}, "width": {"type": "integer"}}),
             }

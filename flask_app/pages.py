@@ -30,12 +30,12 @@ from . import archive
 from .boxes import boxes_of
 from .card import card_html
 from .node import worklist
-from .presentation import OVERLAY, GradedFilm
+from .presentation import OVERLAY, ShownFilm
 from .problems import NoFilm
-from .queue import Drawing
 from .results import FORMS, KEPT_SECONDS, Result, Results, download
 from .source import grade_films, source
 from .store import Readings, ReadingsUnavailable
+from .turns import Drawing
 from .uploads import FIELD, Upload, uploads
 
 SAMPLE_TITLES = {
@@ -89,9 +89,9 @@ def grade() -> AnyResponse | tuple[Response, int]:
         return Response(_upload_page("Choose at least one film first."), NoFilm.status)
     places = iter(enumerate(films, 1))
 
-    def show(answer: Answer) -> GradedFilm:
+    def show(answer: Answer) -> ShownFilm:
         number, film = next(places)
-        return GradedFilm.of(film, answer, number)
+        return ShownFilm.of(film, answer, number)
 
     graded = grade_films(source().get(), [film.content for film in films], show)
     result = _results().keep(graded, sample=bool(sample))
@@ -149,7 +149,7 @@ def grade_boxes(key: str, number: int) -> AnyResponse:
         abort(404)
     upload = Upload(film.name, film.content)
     (again,) = grade_films(
-        source().get(), [film.content], lambda answer: GradedFilm.of(upload, answer, number), boxes_of(request.form)
+        source().get(), [film.content], lambda answer: ShownFilm.of(upload, answer, number), boxes_of(request.form)
     )
     if again.error:
         raise again.error
@@ -206,7 +206,7 @@ def _results() -> Results:
     return current_app.extensions["kneeoa_results"]
 
 
-def _film(result: Result, number: int) -> GradedFilm:
+def _film(result: Result, number: int) -> ShownFilm:
     """Return a film of a result by its number. A number without a film, or with only its error, is not found."""
     film = next((film for film in result.films if film.number == number and film.report), None)
     return film or abort(404)

@@ -33,7 +33,7 @@ FILM, OVERLAY, KNEE = "film", "overlay", re.compile(r"knee-(\d{1,2})")
 
 
 @dataclass(frozen=True)
-class GradedFilm:
+class ShownFilm:
     """Holds one film of a request, with either a report or an error.
 
     Attributes:
@@ -59,7 +59,7 @@ class GradedFilm:
     content: bytes | None = field(default=None, repr=False)
 
     @classmethod
-    def of(cls, upload: Upload, answer: Answer, number: int) -> "GradedFilm":
+    def of(cls, upload: Upload, answer: Answer, number: int) -> "ShownFilm":
         """Return what is kept of an upload and its answer.
 
         Args:

@@ -95,7 +95,7 @@ def register(app: Flask) -> None:
 def _known(error: KneeOAError) -> Response:
     if not isinstance(error, FilmError | ModelUnavailable | MissingExtra | UnsupportedRequest | ShownError):
         return _unforeseen(error)
-    response = _answer(problem(error))
+    response = _response(problem(error))
     if isinstance(error, ModelUnavailable):
         response.headers["Retry-After"] = str(RETRY_SECONDS)
     if isinstance(error, ShownError) and error.retry_after:
@@ -110,7 +110,7 @@ def _http(error: HTTPException) -> Response | HTTPException:
     if status < 400:
         return error  # a redirect
     code, detail = HTTP_ERRORS.get(status, HTTP_ERRORS[400 if status < 500 else 500])
-    response = _answer(document(code, status, detail))
+    response = _response(document(code, status, detail))
     for name, value in error.get_headers(request.environ):
         if name not in ("Content-Type", "Content-Length"):
             response.headers[name] = value  # such as Allow of a 405
@@ -121,10 +121,10 @@ def _unforeseen(error: Exception) -> Response:
     # The rule and not the address: that may hold the key of a result.
     log.error("%s %s failed", request.method, request.url_rule or "none", exc_info=error)
     code, detail = HTTP_ERRORS[500]
-    return _answer(document(code, 500, detail))
+    return _response(document(code, 500, detail))
 
 
-def _answer(content: dict[str, Any]) -> Response:
+def _response(content: dict[str, Any]) -> Response:
     # A page has addresses in it, and there are none where the Host of the request cannot be one.
     nowhere = request_ctx.url_adapter is None
     if nowhere or request.path.startswith(PROGRAM_PATHS) or request.accept_mimetypes.best == "application/json":

@@ -17,9 +17,9 @@ from kneeoa_hub import KneeOAError
 from kneeoa_hub.output.printable import new_document
 from kneeoa_hub.output.tables import write_csv
 
-from .presentation import GradedFilm
+from .presentation import ShownFilm
 from .problems import ShownError, problem
-from .queue import Drawing
+from .turns import Drawing
 
 KEPT_SECONDS = 600
 """A result is kept for this many seconds."""
@@ -57,7 +57,7 @@ class Result:
     """
 
     key: str
-    films: tuple[GradedFilm, ...]
+    films: tuple[ShownFilm, ...]
     kept_at: float
     sample: bool = False
     study: str = ""
@@ -81,7 +81,7 @@ class Results:
         self._shown: set[str] = set()
         self._timer: threading.Timer | None = None
 
-    def keep(self, films: Sequence[GradedFilm], sample: bool = False, study: str = "") -> Result:
+    def keep(self, films: Sequence[ShownFilm], sample: bool = False, study: str = "") -> Result:
         """Keep the films under a new key of 128 random bits.
 
         Args:
@@ -146,7 +146,7 @@ FORMS = {"pdf": "application/pdf", "json": "application/json", "csv": "text/csv"
 """Each form of download has this content type."""
 
 
-def download(form: str, films: Sequence[GradedFilm], drawing: Drawing) -> Response:
+def download(form: str, films: Sequence[ShownFilm], drawing: Drawing) -> Response:
     """Return the films in one of FORMS as an attachment.
 
     Args:
@@ -163,7 +163,7 @@ def download(form: str, films: Sequence[GradedFilm], drawing: Drawing) -> Respon
     return Response(content, mimetype=FORMS[form], headers={"Content-Disposition": f"attachment; filename={name}"})
 
 
-def _pdf(films: Sequence[GradedFilm], drawing: Drawing) -> bytes:
+def _pdf(films: Sequence[ShownFilm], drawing: Drawing) -> bytes:
     with drawing.document():
         document = new_document(Path("report.pdf"))
         for film in films:
@@ -172,7 +172,7 @@ def _pdf(films: Sequence[GradedFilm], drawing: Drawing) -> bytes:
         return document.content()
 
 
-def _json(films: Sequence[GradedFilm]) -> str:
+def _json(films: Sequence[ShownFilm]) -> str:
     entries = [
         {
             "name": film.name,
@@ -183,7 +183,7 @@ def _json(films: Sequence[GradedFilm]) -> str:
     return json.dumps(entries[0] if len(entries) == 1 else entries, indent=1)
 
 
-def _csv(films: Sequence[GradedFilm]) -> str:
+def _csv(films: Sequence[ShownFilm]) -> str:
     out = io.StringIO()
     write_csv(((film.name, film.answer) for film in films), out)
     return out.getvalue()

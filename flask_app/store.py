@@ -100,7 +100,7 @@ FIELDS = tuple(Reading.__dataclass_fields__)
 
 
 @dataclass(frozen=True)
-class Agreement:
+class ReaderAgreement:
     """Holds the agreement of readers with the model.
 
     Attributes:
@@ -286,7 +286,7 @@ def _kind(error: SQLAlchemyError) -> str:
     return f"{type(cause).__name__}, {code}" if code else type(cause).__name__
 
 
-def agreement(readings: Collection[Reading]) -> Agreement | None:
+def agreement(readings: Collection[Reading]) -> ReaderAgreement | None:
     """Return how far readings agree with the model, or None when there are none."""
     if not readings:
         return None
@@ -296,7 +296,7 @@ def agreement(readings: Collection[Reading]) -> Agreement | None:
     several = len(np.unique(films)) >= LEAST_FILMS and len(np.unique(np.concatenate([given, answered]))) > 1
     low, high = qwk_interval(given, answered, films) if several else (None, None)
     kappa = qwk(given, answered) if several else None
-    return Agreement(
+    return ReaderAgreement(
         len(given),
         len(np.unique(films)),
         kappa,

@@ -13,7 +13,7 @@ from .imaging.letterbox import Box
 if TYPE_CHECKING:
     from PIL import ImageDraw
 
-HEAT_FROM, HEAT_OPACITY = 0.3, 0.5
+DRAWN_FROM, OPACITY = 0.3, 0.5
 """Evidence below the first proportion of its maximum is not drawn, so that the bone stays visible. The second
 proportion is the opacity at the maximum.
 """
@@ -50,7 +50,7 @@ def film_picture(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(gray)
 
 
-def heat_picture(heatmap: Image.Image) -> Image.Image:
+def heatmap_picture(heatmap: Image.Image) -> Image.Image:
     """Return a heatmap of values 0 to 1 as an RGB picture."""
     return Image.fromarray(_colours(np.asarray(heatmap).clip(0, 1)))
 
@@ -60,7 +60,7 @@ def drawn(film: np.ndarray, marks: Iterable[Mark]) -> Image.Image:
     picture = film_picture(film).convert("RGB")
     marks = list(marks)
     for mark in marks:
-        _draw_heat(picture, mark)
+        _draw_heatmap(picture, mark)
     from PIL import ImageDraw  # only a picture needs it, and the library that draws text
 
     draw = ImageDraw.Draw(picture)
@@ -100,14 +100,14 @@ def _label(draw: "ImageDraw.ImageDraw", mark: Mark, taken: Sequence[Box], pictur
     return x, y, x + width, y + height
 
 
-def _draw_heat(picture: Image.Image, mark: Mark) -> None:
+def _draw_heatmap(picture: Image.Image, mark: Mark) -> None:
     left, top, right, bottom = mark.box
     evidence = Image.fromarray(mark.heatmap).resize((right - left, bottom - top), Image.Resampling.BILINEAR)
     for start in range(0, evidence.height, BLOCK):
         heatmap = np.asarray(evidence.crop((0, start, evidence.width, min(start + BLOCK, evidence.height)))).clip(0, 1)
         layer = Image.fromarray(_colours(heatmap))
-        shown = ((heatmap - HEAT_FROM) / (1 - HEAT_FROM)).clip(0, 1)
-        picture.paste(layer, (left, top + start), Image.fromarray((shown * HEAT_OPACITY * 255).astype(np.uint8)))
+        shown = ((heatmap - DRAWN_FROM) / (1 - DRAWN_FROM)).clip(0, 1)
+        picture.paste(layer, (left, top + start), Image.fromarray((shown * OPACITY * 255).astype(np.uint8)))
 
 
 def _colours(heatmap: np.ndarray) -> np.ndarray:

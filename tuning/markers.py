@@ -1,4 +1,4 @@
-"""Outside the loop: train the reader of burnt-in markers, two small networks that find and read the letters R and L.
+"""Outside the loop: train the networks for burnt-in markers, two small ones that find and read the letters R and L.
 
     python -m tuning markers --data runs/audit --out runs/markers
 
@@ -15,7 +15,16 @@ import keras
 import numpy as np
 
 from kneeoa_hub.files import replacing
-from kneeoa_hub.imaging.markers import FINDER, LETTERS, READER, SIDE, STRIDE, Marker, MarkerReader, peaks
+from kneeoa_hub.imaging.markers import (
+    LETTERS,
+    LETTERS_NETWORK,
+    PLACES_NETWORK,
+    SIDE,
+    STRIDE,
+    Marker,
+    MarkerReader,
+    peaks,
+)
 
 from .data.table import read_films
 from .locator import single_knees
@@ -36,23 +45,23 @@ NEAR = 0.8
 AT_ONCE = 64
 """Letters are looked for in this many parts of films at once."""
 EVEN_FAINT = 0.1
-"""The reader learns from a place that the finder names with at least this probability."""
+"""The letters network learns from a place that has at least this probability in the places network."""
 JITTER = 5.0
 """A window may be beside the found place by this many pixels."""
 
 READING = short.ShortTraining(epochs=7, batch=64, learning_rate=3e-3, seed=0)
-"""The reader is trained with these options."""
+"""The letters network is trained with these settings."""
 
 
 @dataclass(frozen=True)
 class MarkerSettings(short.ShortTraining):
-    """These are the options of the finder's training, and of both.
+    """These are the options of the places network's training, and of both.
 
     Attributes:
         films: Films composed for training.
         parts: Parts of these, with markers.
         side: Pixels of such a part.
-        reading: The options of the reader's training.
+        reading: The options of the training of the letters network.
         test_films: Films composed to measure on, with markers on one part of each.
     """
 
@@ -68,8 +77,8 @@ class MarkerSettings(short.ShortTraining):
 
 
 @dataclass(frozen=True)
-class Reading:
-    """The reader makes this of markers.
+class MarkerResult:
+    """Says how well markers are read.
 
     Attributes:
         sure: Probability from which a letter counts.
@@ -89,7 +98,7 @@ class Reading:
 
 
 @dataclass(frozen=True)
-class Place:
+class LabelledPlace:
     """A place lies on a part of a film and has the class of the window about it."""
 
     part: int
@@ -118,7 +127,7 @@ def markers(audit: Path, out: Path, settings: MarkerSettings = MarkerSettings())
     for split in ("train", "val"):
         found = single_knees(audit, films, split)
         knees[split] = read_knees([found[place] for place in rng.permutation(len(found))[:KNEES]])
-    if not (out / READER).exists():
+    if not (out / LETTERS_NETWORK).exists():
         train(backgrounds(knees["train"], "train", settings.films, settings.seed), out, settings)
     composed = backgrounds(knees["val"], "val", settings.test_films, settings.seed)
     steps.write_json(out / RESULT, [asdict(one) for one in measure(out, composed, rng)])
@@ -126,7 +135,7 @@ def markers(audit: Path, out: Path, settings: MarkerSettings = MarkerSettings())
 
 
 def train(films: Sequence[np.ndarray], out: Path, settings: MarkerSettings) -> None:
-    """Write the finder, and then the reader, which learns from the places that the finder finds.
+    """Write the places network, and then the letters network, which learns from the places that the first one finds.
 
     Args:
         films: Composed films without markers.
@@ -136,57 +145,60 @@ def train(films: Sequence[np.ndarray], out: Path, settings: MarkerSettings) -> N
     rng = np.random.default_rng([settings.seed, 1])
     drawn = steps.progress(rng.integers(0, len(films), settings.parts), "markers: drawing")
     parts = [marked(films[place], "train", settings.side, rng) for place in drawn]
-    wanted = synthetic.finder_targets(parts, settings.side)
+    wanted = synthetic.places_targets(parts, settings.side)
 
-    def finder_batch(rows: np.ndarray, rng: np.random.Generator) -> short.Batch:
-        return np.stack([synthetic.finder_input(parts[row].pixels, rng) for row in rows]), wanted[rows]
+    def places_batch(rows: np.ndarray, rng: np.random.Generator) -> short.Batch:
+        return np.stack([synthetic.places_input(parts[row].pixels, rng) for row in rows]), wanted[rows]
 
-    finder = short.train(
-        markers_net.build_finder, markers_net.finder_loss, settings, len(parts), finder_batch, "markers: finder"
+    places_network = short.train(
+        markers_net.build_places_network, markers_net.places_loss, settings, len(parts), places_batch, "markers: places"
     )
-    places = _places(finder, parts, rng)
+    places = _places(places_network, parts, rng)
     classes = np.eye(1 + len(LETTERS), dtype=np.float32)
 
-    def reader_batch(rows: np.ndarray, rng: np.random.Generator) -> short.Batch:
+    def letters_batch(rows: np.ndarray, rng: np.random.Generator) -> short.Batch:
         chosen = [places[row] for row in rows]
         beside = rng.uniform(-JITTER, JITTER, (len(rows), 2))
         seen = [
-            synthetic.reader_input(parts[one.part], one.x + x, one.y + y, rng)
+            synthetic.letters_input(parts[one.part], one.x + x, one.y + y, rng)
             for one, (x, y) in zip(chosen, beside, strict=True)
         ]
         return np.stack(seen), classes[[one.letter for one in chosen]]
 
-    reader = short.train(
-        markers_net.build_reader,
-        markers_net.reader_loss(),
+    letters_network = short.train(
+        markers_net.build_letters_network,
+        markers_net.letters_loss(),
         replace(settings.reading, seed=settings.seed),
         len(places),
-        reader_batch,
-        "markers: reader",
+        letters_batch,
+        "markers: letters",
     )
-    for model, name, write in ((finder, FINDER, markers_net.write_finder), (reader, READER, markers_net.write_reader)):
+    for model, name, write in (
+        (places_network, PLACES_NETWORK, markers_net.write_places_network),
+        (letters_network, LETTERS_NETWORK, markers_net.write_letters_network),
+    ):
         with replacing(out / name) as part:
             write(model, part)
 
 
-def _places(finder: keras.Model, parts: Sequence[MarkedFilm], rng: np.random.Generator) -> list[Place]:
-    """Return the places from which the reader learns: what the finder finds, what was laid, and one at random."""
+def _places(network: keras.Model, parts: Sequence[MarkedFilm], rng: np.random.Generator) -> list[LabelledPlace]:
+    """Return the places from which the letters network learns: those found, those laid, and one at random."""
     made, pitch = [], REDUCED * STRIDE
     starts = range(0, len(parts), AT_ONCE)
     for start in steps.progress(starts, "markers: finding"):
         several = parts[start : start + AT_ONCE]
-        heat = finder.predict_on_batch(np.stack([synthetic.finder_input(one.pixels, rng) for one in several]))
-        for number, (part, of_part) in enumerate(zip(several, np.asarray(heat)[..., 0], strict=True), start):
+        probabilities = network.predict_on_batch(np.stack([synthetic.places_input(one.pixels, rng) for one in several]))
+        for number, (part, of_part) in enumerate(zip(several, np.asarray(probabilities)[..., 0], strict=True), start):
             found = [((x + 0.5) * pitch, (y + 0.5) * pitch) for x, y in peaks(of_part, EVEN_FAINT)]
             found += [(one.x, one.y) for one in part.laid]
             found.append(tuple(rng.uniform(0, part.pixels.shape[0], 2)))
             classes = [(place, synthetic.seen_letter(part, *place)) for place in found]
-            made += [Place(number, *place, letter) for place, letter in classes if letter is not None]
+            made += [LabelledPlace(number, *place, letter) for place, letter in classes if letter is not None]
     return made
 
 
-def measure(folder: Path, films: Sequence[np.ndarray], rng: np.random.Generator) -> list[Reading]:
-    """Return what the reader makes of markers in the fonts of the validation, by each of THRESHOLDS.
+def measure(folder: Path, films: Sequence[np.ndarray], rng: np.random.Generator) -> list[MarkerResult]:
+    """Return how well markers are read in the fonts of the validation, by each of THRESHOLDS.
 
     Args:
         folder: The folder of its networks.
@@ -199,7 +211,7 @@ def measure(folder: Path, films: Sequence[np.ndarray], rng: np.random.Generator)
     return [_reading(parts, read, sure) for sure in THRESHOLDS]
 
 
-def _reading(parts: Sequence[MarkedFilm], read: Sequence[Sequence[Marker]], sure: float) -> Reading:
+def _reading(parts: Sequence[MarkedFilm], read: Sequence[Sequence[Marker]], sure: float) -> MarkerResult:
     """Return what was read of markers, counting letters that are at least so probable."""
     letters = found = confused = invented = 0
     for part, every in zip(parts, read, strict=True):
@@ -210,4 +222,4 @@ def _reading(parts: Sequence[MarkedFilm], read: Sequence[Sequence[Marker]], sure
             confused += any(one.letter != laid.letter for one in near)
             left = [one for one in left if one not in near]
         letters, invented = letters + len(part.letters), invented + len(left)
-    return Reading(sure, letters, found, confused, len(parts), invented)
+    return MarkerResult(sure, letters, found, confused, len(parts), invented)

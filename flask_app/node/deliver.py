@@ -22,7 +22,7 @@ from kneeoa_hub.imaging.quiet import quiet_logs, quiet_warnings
 
 from .queue import Queue
 from .records import Object
-from .settings import Archive, NodeSettings
+from .settings import Destination, NodeSettings
 
 AT_A_TIME = 20
 """One association sends this many objects."""
@@ -124,7 +124,7 @@ class Delivery:
 
 
 @contextmanager
-def opened(archive: Archive, settings: NodeSettings) -> Iterator[Sender]:
+def opened(archive: Destination, settings: NodeSettings) -> Iterator[Sender]:
     """Yield a `Sender` to the archive. Raises ArchiveUnreachable."""
     if archive.url:
         yield settings.service(archive)

@@ -21,7 +21,7 @@ from kneeoa_hub.study import Prior, PriorKnee, StudyReport, check_patient, study
 from ..source import Grader
 from .dead import DeadLetters
 from .queue import Queue
-from .records import Answer, Answered, Object, QueuedFilm, Study
+from .records import GradedStudy, Object, QueuedFilm, StoredGrades, Study
 
 MOST_ATTEMPTS = 3
 """A film whose grading ended the process this often is faulty."""
@@ -51,7 +51,7 @@ class GradedFilm:
 
 
 class StudyGrader:
-    """Answers the studies of a queue.
+    """Grades the studies of a queue.
 
     Args:
         queue: The queue.
@@ -65,28 +65,28 @@ class StudyGrader:
         self._capture, self._dead = capture, dead
         self._begun: set[str] = set()
 
-    def answer_next(self) -> bool:
-        """Answer the study that has been due for longest; return whether there was one."""
+    def grade_next(self) -> bool:
+        """Grade the study that has been due for longest, and return whether there was one."""
         study = self._queue.due()
         if study is None:
             return False
         try:
-            answer = self._answer(study)
+            graded = self._grade(study)
         except KneeOAError as error:  # the model's fault and no film's
             log.error("A study can't be graded now: %s", error.message)
             self._queue.postpone(study, LATER_SECONDS)
             self._begun.clear()
             return True
-        self._queue.answer(study, answer)
+        self._queue.finish(study, graded)
         self._begun.clear()
-        states = [state for state, _ in answer.outcomes.values()]
+        states = [state for state, _ in graded.outcomes.values()]
         fields = {"study": self._queue.pseudonyms.of(study.study), **{one: states.count(one) for one in set(states)}}
         log.info("answered", extra={"fields": fields})
         return True
 
-    def _answer(self, study: Study) -> Answer:
+    def _grade(self, study: Study) -> GradedStudy:
         found: list[GradedFilm] = []
-        before, whole = self._queue.answered(study.study), True
+        before, whole = self._queue.grades_of(study.study), True
         outcomes: dict[str, tuple[str, str]] = {}
         patient = study.patient
         for film in self._queue.films(study.study):
@@ -110,7 +110,7 @@ class StudyGrader:
         if whole and before.knees and not used and self._queue.previous_report(study.study):
             used = found  # the archive may have a report of what is refused since its header was corrected
         if not used:
-            return Answer(outcomes, *(("", ()) if whole else (before.revision, before.knees)), ())
+            return GradedStudy(outcomes, *(("", ()) if whole else (before.revision, before.knees)), ())
         with self._in_progress(*(one.film for one in used)):
             report = study_report([one.report for one in used], self._priors(study))
             if not whole:
@@ -118,7 +118,7 @@ class StudyGrader:
             objects, fault = self._objects(study, used, report, replaces=whole)
         if fault:
             outcomes = {film: (state, reason or fault) for film, (state, reason) in outcomes.items()}
-        return Answer(outcomes, *_joined(Answered("", ()) if whole else before, report), objects)
+        return GradedStudy(outcomes, *_joined(StoredGrades("", ()) if whole else before, report), objects)
 
     def _check(self, film: QueuedFilm, content: bytes, patient: str) -> str:
         """Return what the study's films say of their patient up to this one.
@@ -189,7 +189,7 @@ class StudyGrader:
         ]
 
 
-def _joined(earlier: Answered, report: StudyReport) -> tuple[str, list[dict[str, Any]]]:
+def _joined(earlier: StoredGrades, report: StudyReport) -> tuple[str, list[dict[str, Any]]]:
     """Return revision and knees of a study, with the earlier knees whose sides the report does not have.
 
     The revision is "" if two revisions graded the knees, so that no other study is compared with them.

@@ -11,7 +11,7 @@ from kneeoa_hub.study import OTHER_PATIENT
 
 from .digests import Digests
 from .disk import Disk
-from .records import Answer, Answered, KeptFilm, Object, QueuedFilm, Study
+from .records import GradedStudy, KeptFilm, Object, QueuedFilm, StoredGrades, Study
 
 LONGEST_WAIT = 10800
 """An object waits for its next try at most this many seconds, see `deliver`. A time further ahead was noted by a clock
@@ -22,7 +22,7 @@ AFTER = 0.001
 
 
 class Queue(Disk):
-    """Keeps a queue in a folder: what came, what it was answered with, and what waits to be sent."""
+    """Keeps a queue in a folder: what came, what its grading gave, and what waits to be sent."""
 
     def receive(self, film: bytes, identity: FilmIdentity, digests: Digests, caller: str, settle: float) -> str:
         """Keep a film, and make its study due `settle` seconds from now.
@@ -102,8 +102,8 @@ class Queue(Disk):
                 "UPDATE films SET attempts = max(0, attempts - 1) WHERE film = ?", [(one,) for one in films]
             )
 
-    def answer(self, study: Study, answer: Answer) -> None:
-        """Keep the answer for a study, and its objects as waiting.
+    def finish(self, study: Study, graded: GradedStudy) -> None:
+        """Keep what the grading of a study gave, and its objects as waiting.
 
         The study stays due where a film or a corrected header came meanwhile. A faulty film is then looked at again,
         since its header may be the one that was corrected.
@@ -113,7 +113,7 @@ class Queue(Disk):
             before = _study(database, study.study)
             ((newest,),) = database.execute("SELECT max(made_at) FROM objects WHERE study = ?", (study.study,))
             final, made_at = before["due_at"] == study.due_at, max(now, (newest or 0) + AFTER)
-            for film, (state, reason) in answer.outcomes.items():
+            for film, (state, reason) in graded.outcomes.items():
                 if state == "faulty" and not final:
                     continue
                 database.execute(
@@ -121,13 +121,13 @@ class Queue(Disk):
                 )
             database.execute(
                 "UPDATE studies SET answered_at = ?, revision = ?, knees = ? WHERE study = ?",
-                (now, answer.revision, json.dumps(list(answer.knees)), study.study),
+                (now, graded.revision, json.dumps(list(graded.knees)), study.study),
             )
             _compare_again(database, before, _study(database, study.study), now)
             database.execute(
                 "UPDATE studies SET due_at = NULL WHERE study = ? AND due_at = ?", (study.study, study.due_at)
             )
-            for one in answer.objects:
+            for one in graded.objects:
                 database.execute(
                     "INSERT INTO objects (object, study, kind, made_at, state, next_at, content, begun)"
                     " VALUES (?, ?, ?, ?, 'waiting', ?, ?, 0) ON CONFLICT (object) DO UPDATE SET state = 'waiting',"
@@ -135,13 +135,13 @@ class Queue(Disk):
                     (one.object, study.study, one.kind, made_at, now, one.content),
                 )
 
-    def answered(self, study: str) -> Answered:
-        """Return the answer that a study has."""
+    def grades_of(self, study: str) -> StoredGrades:
+        """Return the grades that the queue keeps for a study."""
         ((revision, knees),) = self.select("SELECT revision, knees FROM studies WHERE study = ?", study)
-        return Answered(revision, json.loads(knees))
+        return StoredGrades(revision, json.loads(knees))
 
     def withdraw(self, study: str) -> None:
-        """Take back the objects of a study that the archive does not have, since another answer takes their place.
+        """Take back the objects of a study that the archive lacks, since those of another report take their place.
 
         One whose sending has begun may have reached the archive all the same. It is not sent again, and stays as what
         the next report replaces.
@@ -301,7 +301,7 @@ def _correct(
 ) -> None:
     """Put a film with a corrected header in the place of the older one, and make its study due.
 
-    The study takes over patient and date, unless the film was not part of its answer. Films that named another patient
+    The study takes over patient and date, unless the film was not part of its report. Films that named another patient
     than the study's first film may agree with it now.
     """
     database.execute(

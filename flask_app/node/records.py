@@ -16,7 +16,7 @@ class Study:
         patient: `FilmIdentity.patient` of its first film.
         sex: The patient's sex, or "".
         date: Its date, as YYYY-MM-DD, or "".
-        due_at: The time since which it is due, by which `answer` knows whether a film came meanwhile.
+        due_at: The time since which it is due, by which `Queue.finish` knows whether a film came meanwhile.
     """
 
     study: str
@@ -76,8 +76,8 @@ class Object:
 
 
 @dataclass(frozen=True)
-class Answered:
-    """The answer that a study has.
+class StoredGrades:
+    """Holds the grades that the queue keeps for a study.
 
     Attributes:
         revision: The revision of the model; "" if there was none, or more than one.
@@ -89,14 +89,14 @@ class Answered:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What the grading of a study gave.
+class GradedStudy:
+    """Holds what the grading of a study gave.
 
     Attributes:
         outcomes: State and reason of each film, by its UID.
         revision: The revision of the model.
         knees: The knees as JSON values, for later comparisons and for the worklist.
-        objects: What goes to the archive.
+        objects: The objects that go to the archive.
     """
 
     outcomes: dict[str, tuple[str, str]]

@@ -45,7 +45,7 @@ WITHIN = {
 
 
 @dataclass(frozen=True)
-class Archive:
+class Destination:
     """Says where answers go.
 
     Attributes:
@@ -63,7 +63,7 @@ class Archive:
     url: str = ""
 
     @classmethod
-    def parse(cls, text: str) -> "Archive":
+    def parse(cls, text: str) -> "Destination":
         """Parse `dicom://AE@HOST:PORT`, `dicoms://AE@HOST:PORT` or `http(s)://HOST/PATH`. Raises SettingsError."""
         try:
             parts = urlsplit(text)
@@ -247,7 +247,7 @@ class NodeSettings:
         """The files for TLS."""
         return Certificates(self.tls_cert, self.tls_key, self.tls_ca)
 
-    def service(self, archive: Archive) -> Service:
+    def service(self, archive: Destination) -> Service:
         """Return the DICOMweb service of an archive. Raises SettingsError."""
         return Service(archive.url, self.token, self.timeout, self.tls_ca)
 
@@ -267,9 +267,9 @@ class NodeSettings:
         return listed
 
     @property
-    def destination(self) -> Archive | None:
+    def destination(self) -> Destination | None:
         """Where answers go, or None."""
-        return Archive.parse(self.archive) if self.archive else None
+        return Destination.parse(self.archive) if self.archive else None
 
 
 def _archive(text: str) -> SettingsError:

@@ -72,7 +72,7 @@ def main(arguments: list[str] | None = None) -> int:
         thread.start()
     try:
         while not stop.is_set() and os.getppid() == node:
-            _step(studies.answer_next, stop)
+            _step(studies.grade_next, stop)
     except Exception as error:  # the node starts a new process; Python's own message might repeat a header
         log.error("The worker failed", exc_info=error)
         return 1

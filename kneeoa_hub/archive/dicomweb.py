@@ -134,9 +134,9 @@ class Service:
         address = f"{self.url}/studies/{study}/series/{film.series}/instances/{film.instance}"
         accept = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
         with errors(self.host):
-            answer = self._session(self.max_bytes + ROOM_BYTES).get(address, headers=accept, timeout=self.timeout)
-            answer.raise_for_status()
-            return _first_part(answer.content, answer.headers.get("Content-Type", ""))
+            response = self._session(self.max_bytes + ROOM_BYTES).get(address, headers=accept, timeout=self.timeout)
+            response.raise_for_status()
+            return _first_part(response.content, response.headers.get("Content-Type", ""))
 
     def fetch_all(self, study: str, films: Iterable[FoundFilm]) -> Iterator[tuple[FoundFilm, bytes | ArchiveError]]:
         """Yield each film with its file, or with the error that kept it from coming.
@@ -167,8 +167,8 @@ class Service:
         import pydicom
 
         with errors(self.host), quiet_logs(), quiet_warnings():
-            answer = self._client().store_instances([pydicom.dcmread(io.BytesIO(content))])
-        reasons = [int(one.get("FailureReason") or 0) for one in answer.get("FailedSOPSequence") or ()]
+            response = self._client().store_instances([pydicom.dcmread(io.BytesIO(content))])
+        reasons = [int(one.get("FailureReason") or 0) for one in response.get("FailedSOPSequence") or ()]
         if reasons and reasons != [HAS_IT]:
             raise ArchiveError(
                 f"The archive {self.host} does not take the object (reason {reasons[0]:04X}); its log says why."

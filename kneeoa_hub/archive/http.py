@@ -38,11 +38,11 @@ def check_authorities(file: str) -> None:
         raise SettingsError(f"{reason}; give the certificates of the authority in PEM.") from None
 
 
-def _read(answer: Any, most_bytes: int, seconds: float) -> None:
+def _read(response: Any, most_bytes: int, seconds: float) -> None:
     """Read a response to its end, within bounds, so that its content is there.
 
     Args:
-        answer: The response of requests, whose content was not read.
+        response: The response of requests, whose content was not read.
         most_bytes: Most bytes of its content.
         seconds: Seconds within which it has to come whole.
 
@@ -51,7 +51,7 @@ def _read(answer: Any, most_bytes: int, seconds: float) -> None:
         ArchiveUnreachable: It takes longer.
     """
     content, until = bytearray(), time.monotonic() + seconds
-    for piece in answer.iter_content(PIECE_BYTES):
+    for piece in response.iter_content(PIECE_BYTES):
         content += piece
         if len(content) > most_bytes:
             raise ArchiveError(
@@ -59,7 +59,7 @@ def _read(answer: Any, most_bytes: int, seconds: float) -> None:
             )
         if time.monotonic() > until:
             raise ArchiveUnreachable(f"The archive's answer did not come whole within {seconds} s; check the network.")
-    answer._content = bytes(content)  # what requests itself sets, without a bound
+    response._content = bytes(content)  # what requests itself sets, without a bound
 
 
 def session(token: str, authorities: str, most_bytes: int, seconds: float) -> Any:
@@ -81,37 +81,37 @@ def session(token: str, authorities: str, most_bytes: int, seconds: float) -> An
         def request(self, *arguments: Any, **options: Any) -> Any:
             for wait in RETRY_SECONDS:
                 with suppress(requests.ConnectionError, requests.Timeout):
-                    answer = self._once(*arguments, **options)
-                    if answer.status_code not in BUSY:
-                        return answer
+                    response = self._once(*arguments, **options)
+                    if response.status_code not in BUSY:
+                        return response
                 time.sleep(wait)
             return self._once(*arguments, **options)
 
         def _once(self, method: str, *arguments: Any, **options: Any) -> Any:
             own = {"allow_redirects": False, "stream": True}
-            answer = super().request(method, *arguments, **{**options, **own})
-            with answer:
-                _read(answer, most_bytes, seconds)
-            kind = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            if answer.status_code in REDIRECTS:
+            response = super().request(method, *arguments, **{**options, **own})
+            with response:
+                _read(response, most_bytes, seconds)
+            kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            if response.status_code in REDIRECTS:
                 raise ArchiveError(
                     "The archive answers with a redirect, which is not followed; give the address that it leads to."
                 )
-            if method.upper() == "POST" and answer.ok and kind not in DESCRIPTIONS:
+            if method.upper() == "POST" and response.ok and kind not in DESCRIPTIONS:
                 raise ArchiveError(
                     f"The archive does not say what it has stored (its answer is {kind or 'empty'}); give the"
                     " address of its DICOMweb service, not of a page in front of it."
                 )
             if kind in DESCRIPTIONS:
-                answer.headers["Content-Type"] = kind  # with a charset, the client would not read the answer
-                if answer.status_code == CONFLICT:
-                    answer.status_code = ACCEPTED  # nor with this status, where it says what was not stored
-            return answer
+                response.headers["Content-Type"] = kind  # with a charset, the client would not read the response
+                if response.status_code == CONFLICT:
+                    response.status_code = ACCEPTED  # nor with this status, where it says what was not stored
+            return response
 
     made = OneHost()
     made.trust_env = False  # no .netrc, which would replace the token
     made.verify = authorities or True
-    made.headers["Accept-Encoding"] = "identity"  # an answer that unfolds could be of any size
+    made.headers["Accept-Encoding"] = "identity"  # a response that unfolds could be of any size
     if token:
         made.headers["Authorization"] = f"Bearer {token}"
     return made
@@ -143,7 +143,7 @@ def errors(host: str) -> Iterator[None]:
         raise ArchiveUnreachable(
             f"The archive {host} does not answer ({type(error).__name__}); check its address and the network."
         ) from None
-    except Exception as error:  # the client raises many kinds for an answer that is not DICOMweb
+    except Exception as error:  # the client raises many kinds for a response that is not DICOMweb
         raise ArchiveError(
             f"The archive {host} gave an answer that is not DICOMweb ({type(error).__name__}); check its address."
         ) from None

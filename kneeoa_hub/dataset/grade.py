@@ -19,7 +19,7 @@ from ..hub.pull_push import pull_bundle, revision_of
 from ..opening import from_pretrained
 from ..third_party import quiet_ray
 from .files import GradedFiles
-from .parts import Part, archive_of, contents, reason_of, rounds
+from .parts import Part, contents, list_films, reason_of, rounds
 
 FILMS_A_PART = 256
 """A part has this many films, which take some seconds: much longer than handing it out on Ray, and short enough to be
@@ -106,7 +106,7 @@ def grade_dataset(
     check_count("films_per_part", films_per_part, 1, MOST_FILMS_A_PART)
     check_count("workers", workers or 0)
     ray = imported_ray()
-    archive = archive_of(sources)
+    archive = list_films(sources)
     for note in archive.notes:
         print(escape_for_terminal(note), file=sys.stderr)
     bundle = pull_bundle(address, revision=revision, local_files_only=local_files_only)

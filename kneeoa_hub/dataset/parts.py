@@ -48,7 +48,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Archive:
+class FilmList:
     """Lists the films of all sources.
 
     Attributes:
@@ -72,7 +72,7 @@ class Archive:
         return [part for group in self.groups for part in _divided(group, size, done, again)]
 
 
-def archive_of(sources: Iterable[str]) -> Archive:
+def list_films(sources: Iterable[str]) -> FilmList:
     """List the films of an archive.
 
     Args:
@@ -99,7 +99,7 @@ def archive_of(sources: Iterable[str]) -> Archive:
     if len(names) < len(named):
         twice, _ = Counter(named).most_common(1)[0]
         raise SettingsError(f"{twice} occurs twice among the films; give each film once, and each its own name.")
-    return Archive(tuple(groups), names, tuple(notes))
+    return FilmList(tuple(groups), names, tuple(notes))
 
 
 def rounds(parts: Iterable[Part]) -> Iterator[list[Part]]:

@@ -17,7 +17,7 @@ from .explain import explain
 if TYPE_CHECKING:
     import httpx2
 
-    from .answers import Body
+    from .responses import Body
 
 LONGEST_S = 24 * 3600
 """KNEEOA_TIMEOUT counts up to this many seconds, longer than anybody would wait and short enough for every timer."""
@@ -119,7 +119,7 @@ def _guarded(guard: "Guard") -> Iterator[None]:
 class Guard:
     """Gives up if nothing new was asked for during `limit` seconds, and lets a token go to the Hub alone.
 
-    The client itself repeats what failed: it waits a minute for some answers, without end for others, and for as long
+    The client itself repeats what failed: it waits a minute for some responses, without end for others, and for as long
     as a busy Hub asks it to. A download that goes on after a cut asks for another range, so everything that brings
     bytes is new.
     """
@@ -151,7 +151,7 @@ class Guard:
                 f"{self.home} asks to send the token on to {request.url.host}. Nothing was sent there; check"
                 " HF_ENDPOINT."
             )
-        request.headers["Accept-Encoding"] = "identity"  # a packed answer may unpack to gigabytes
+        request.headers["Accept-Encoding"] = "identity"  # a packed response may unpack to gigabytes
         wanted = (request.method, str(request.url.copy_with(query=None)), request.headers.get("Range", ""))
         now = time.monotonic()
         if wanted not in self.known:
@@ -193,9 +193,9 @@ class Guard:
         """Refuse a response that no Hub gives, and put its body under watch."""
         from huggingface_hub.utils import parse_ratelimit_headers
 
-        from .answers import check_answer, watched, whole
+        from .responses import check_headers, watched, whole
 
-        check_answer(response, self.most)
+        check_headers(response, self.most)
         response.stream = self.body = watched(response, self.most, self.limit)
         wanted = response.headers.get("Retry-After", "")
         rate = parse_ratelimit_headers(response.headers) if response.status_code == 429 else None
@@ -207,7 +207,7 @@ class Guard:
 
     def _crawls(self, now: float, place: tuple[str, str]) -> bool:
         """Return whether a file goes on after a cut although hardly a byte of it came since it was asked for."""
-        from .answers import LEAST_RATE
+        from .responses import LEAST_RATE
 
         came = self.body.taken if self.body else 0
         return place == self.place and came < LEAST_RATE * (now - self.asked_at)

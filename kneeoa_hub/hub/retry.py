@@ -47,7 +47,7 @@ def _asked_to_wait(error: Exception) -> float:
     """Return the seconds that a busy Hub asks for, or 0 if it asks for none."""
     from huggingface_hub.errors import HfHubHTTPError
 
-    from .answers import whole
+    from .responses import whole
 
     wanted = error.response.headers.get("Retry-After", "") if isinstance(error, HfHubHTTPError) else ""
     return float(whole(wanted))

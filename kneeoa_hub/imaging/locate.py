@@ -100,8 +100,8 @@ class Locator:
     def _first_look(self, pixels: np.ndarray, config: LocatorConfig) -> list[Joint]:
         """Return the joints that the network sees in a [H,W] film as a whole."""
         image, scale, (left, top) = locator_input(pixels, config.input)
-        heat, shape = self._graph.run(("heat", "shape"), image[None])
-        found = peaks(heat[0], shape[0], config)
+        scores, shape = self._graph.run(("heat", "shape"), image[None])
+        found = peaks(scores[0], shape[0], config)
         return [
             Joint((joint.x - left) / scale, (joint.y - top) / scale, joint.side / scale, joint.score) for joint in found
         ]
@@ -138,27 +138,27 @@ def locator_input(pixels: np.ndarray, config: InputConfig) -> tuple[np.ndarray, 
     return standardise(fitted.pixels, fitted.content)[..., None], scale, (left, top)
 
 
-def peaks(heat: np.ndarray, shape: np.ndarray, config: LocatorConfig) -> list[Joint]:
+def peaks(scores: np.ndarray, shape: np.ndarray, config: LocatorConfig) -> list[Joint]:
     """Return the joints at the highest peaks of the locator's output, each of them once.
 
     Args:
-        heat: How surely the middle of a joint is in each cell, [h,w], 0 to 1.
+        scores: How surely the middle of a joint is in each cell, [h,w], 0 to 1.
         shape: Where the middle is and how large the joint is, [h,w,3], see `Locator`.
-        config: The heat from which a peak is a joint, and the input's size.
+        config: The score from which a peak is a joint, and the input's size.
 
     Returns:
         At most MOST_KNEES joints in pixels of the input, from left to right.
     """
-    columns = heat.shape[1]
+    columns = scores.shape[1]
     kept: list[Joint] = []
-    for cell in np.argsort(heat, axis=None)[::-1]:
+    for cell in np.argsort(scores, axis=None)[::-1]:
         row, column = divmod(int(cell), columns)
-        if heat[row, column] < config.threshold or len(kept) == MOST_KNEES:
+        if scores[row, column] < config.threshold or len(kept) == MOST_KNEES:
             break
-        around = np.s_[max(0, row - 1) : min(row + 2, heat.shape[0]), max(0, column - 1) : min(column + 2, columns)]
-        if heat[around].max() > heat[row, column]:
+        around = np.s_[max(0, row - 1) : min(row + 2, scores.shape[0]), max(0, column - 1) : min(column + 2, columns)]
+        if scores[around].max() > scores[row, column]:
             continue
-        kept = _distinct([*kept, _joint_at(heat, shape, around, config.input.width)])
+        kept = _distinct([*kept, _joint_at(scores, shape, around, config.input.width)])
     return sorted(kept, key=lambda joint: joint.x)
 
 
@@ -173,14 +173,14 @@ def _distinct(joints: Iterable[Joint]) -> list[Joint]:
     return kept
 
 
-def _joint_at(heat: np.ndarray, shape: np.ndarray, around: tuple[slice, slice], width: int) -> Joint:
-    """Average what the cells around a peak say of their joint, weighted by their heat."""
-    weight, cell_side = heat[around] / heat[around].sum(), width / heat.shape[1]
+def _joint_at(scores: np.ndarray, shape: np.ndarray, around: tuple[slice, slice], width: int) -> Joint:
+    """Average what the cells around a peak say of their joint, weighted by their scores."""
+    weight, cell_side = scores[around] / scores[around].sum(), width / scores.shape[1]
     side = width * np.exp((weight * shape[around][..., 2]).sum())
     rows, columns = np.mgrid[around]
     x = (weight * ((columns + 0.5) * cell_side + side * shape[around][..., 0])).sum()
     y = (weight * ((rows + 0.5) * cell_side + side * shape[around][..., 1])).sum()
-    return Joint(float(x), float(y), float(side), float(heat[around].max()))
+    return Joint(float(x), float(y), float(side), float(scores[around].max()))
 
 
 def squares(joints: tuple[Joint, ...]) -> tuple[Region, ...]:

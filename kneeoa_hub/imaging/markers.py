@@ -1,7 +1,7 @@
 """Reads burnt-in markers: the letters R and L that a radiographer lays on the cassette, or adds at the console.
 
-A marker locator proposes places on the reduced film, and a reader looks at these places at the film's own resolution.
-Their networks, `markers_find.onnx` and `markers_read.onnx`, are beside this module. `python -m tuning markers` trains
+The places network proposes places on the reduced film, and the letters network reads these places at the film's own
+resolution. Both, `markers_find.onnx` and `markers_read.onnx`, are beside this module. `python -m tuning markers` trains
 them on composed films. No grade follows from a letter, so the networks are part of the package and not of a bundle.
 """
 
@@ -18,18 +18,18 @@ from ..runtime import Graph, open_graph
 from .letterbox import LEAST_SPREAD, Box
 from .percentiles import percentiles
 
-FINDER, READER = "markers_find.onnx", "markers_read.onnx"
+PLACES_NETWORK, LETTERS_NETWORK = "markers_find.onnx", "markers_read.onnx"
 SIDE = 768
 """A letter is 8 to 34 pixels high on a film whose longer side has this many pixels."""
 INPUT = InputConfig(SIDE // 2, SIDE // 2, low=0.5, high=99.8)
-"""The marker locator sees the film at this size."""
+"""The places network sees the film at this size."""
 WINDOW = 56
-"""The reader sees a place as a square with this many pixels a side, on a film of SIDE."""
+"""The letters network sees a place as a square with this many pixels a side, on a film of SIDE."""
 LETTERS = ("R", "L")
-"""The reader's outputs stand for these letters in this order, after the output for no letter."""
+"""The outputs of the letters network stand for these letters in this order, after the output for no letter."""
 PLACES_OUTPUT, LETTERS_OUTPUT = "places", "letters"
 STRIDE = 4
-"""Each cell of the marker locator's output stands for this many pixels of its input."""
+"""Each cell of the places network's output stands for this many pixels of its input."""
 WORTH_READING = 0.4
 """A place is read if it is a letter with at least this probability."""
 MOST_PLACES = 6
@@ -87,7 +87,7 @@ class MarkerReader:
             return ()
         reach = WINDOW / 2 * max(pixels.shape) / SIDE
         seen = np.stack([window(pixels, x, y, reach) for x, y in places])
-        (probabilities,) = self._reader.run((LETTERS_OUTPUT,), seen)
+        (probabilities,) = self._letters_network.run((LETTERS_OUTPUT,), seen)
         read = (
             Marker(LETTERS[row.argmax()], x, y, float(row.max()))
             for (x, y), row in zip(places, probabilities[:, 1:], strict=True)
@@ -97,8 +97,8 @@ class MarkerReader:
     def places(self, pixels: np.ndarray, knees: Sequence[Box] = ()) -> list[tuple[float, float]]:
         """Return column and row of each place on a film that may be a letter, the likeliest first."""
         scale = INPUT.width / max(pixels.shape)
-        (heat,) = self._finder.run((PLACES_OUTPUT,), _reduced(pixels, scale)[None])
-        outside = heat[0, ..., 0].copy()
+        (found,) = self._places_network.run((PLACES_OUTPUT,), _reduced(pixels, scale)[None])
+        outside = found[0, ..., 0].copy()
         for left, top, right, bottom in knees:
             rows, columns = (
                 slice(*(round(scale / STRIDE * (middle + sign * half)) for sign in (-1, 1)))
@@ -111,16 +111,16 @@ class MarkerReader:
         return [(STRIDE * (x + 0.5) / scale, STRIDE * (y + 0.5) / scale) for x, y in peaks(outside)]
 
     @cached_property
-    def _finder(self) -> Graph:
-        return open_graph(self._folder / FINDER, (INPUT.height, INPUT.width), (PLACES_OUTPUT,), self._threads)
+    def _places_network(self) -> Graph:
+        return open_graph(self._folder / PLACES_NETWORK, (INPUT.height, INPUT.width), (PLACES_OUTPUT,), self._threads)
 
     @cached_property
-    def _reader(self) -> Graph:
-        return open_graph(self._folder / READER, (WINDOW, WINDOW), (LETTERS_OUTPUT,), self._threads)
+    def _letters_network(self) -> Graph:
+        return open_graph(self._folder / LETTERS_NETWORK, (WINDOW, WINDOW), (LETTERS_OUTPUT,), self._threads)
 
 
 def window(pixels: np.ndarray, x: float, y: float, reach: float) -> np.ndarray:
-    """Return a place as the reader sees it: float32 [WINDOW,WINDOW,1] of mean 0 and standard deviation 1.
+    """Return a place as the letters network sees it: float32 [WINDOW,WINDOW,1] of mean 0 and standard deviation 1.
 
     The contrast of a letter is measured against its surroundings, not the film, since a dark letter may lie on a light
     ground.
@@ -141,9 +141,9 @@ def window(pixels: np.ndarray, x: float, y: float, reach: float) -> np.ndarray:
     return ((seen - seen.mean()) / max(float(seen.std()), LEAST_SPREAD)).astype(np.float32)[..., None]
 
 
-def peaks(heat: np.ndarray, least: float = WORTH_READING) -> list[tuple[int, int]]:
-    """Return column and row of the highest peaks of [h,w] from `least` on, each of them once."""
-    left, found = heat.copy(), []
+def peaks(probabilities: np.ndarray, least: float = WORTH_READING) -> list[tuple[int, int]]:
+    """Return column and row of the highest peaks of probabilities [h,w] from `least` on, each of them once."""
+    left, found = probabilities.copy(), []
     while len(found) < MOST_PLACES:
         row, column = divmod(int(left.argmax()), left.shape[1])
         if left[row, column] < least:
@@ -154,7 +154,7 @@ def peaks(heat: np.ndarray, least: float = WORTH_READING) -> list[tuple[int, int
 
 
 def _reduced(pixels: np.ndarray, scale: float) -> np.ndarray:
-    """Return a film as the marker locator sees it.
+    """Return a film as the places network sees it.
 
     It lies in the upper left corner of the input, float32 [h,w,1], standardised.
     """

@@ -38,7 +38,7 @@ _KNEE = Template("""<section class="knee" aria-label="$name">
 _BAR = Template("""<tr class="$marks"><th scope="row">$value $label</th>\
 <td class="track"><svg viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">\
 <rect class="back" width="100" height="8"/><rect class="fore g$value" width="$width" height="8"/></svg></td>\
-<td class="share">$share</td></tr>
+<td class="share">$probability</td></tr>
 """)
 _LIKELIEST = Template(' <span class="tag">Likeliest: $value $label</span>')
 _BADGE = Template('<span class="badge g$grade">$grade</span>')
@@ -144,7 +144,7 @@ def _bar(bar: Bar) -> Html:
         value=bar.grade.value,
         label=bar.grade.label,
         width=f"{100 * bar.probability:.2f}",
-        share=percent(bar.probability),
+        probability=percent(bar.probability),
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from ..errors import MissingExtra
-from ..overlay import heat_picture
+from ..overlay import heatmap_picture
 from ..report import DISCLAIMER, Answer, FilmReport, KneeGrade
 from . import knee_html as markup
 from .knee_view import FilmView, KneeView
@@ -97,7 +97,7 @@ def knee_png(knee: KneeGrade) -> bytes:
     left, top, right, bottom = knee.box
     scale = KNEE_SIDE / max(right - left, bottom - top)
     size = (max(1, round((right - left) * scale)), max(1, round((bottom - top) * scale)))
-    return _png(heat_picture(Image.fromarray(knee.heatmap).resize(size, Image.Resampling.BILINEAR)))
+    return _png(heatmap_picture(Image.fromarray(knee.heatmap).resize(size, Image.Resampling.BILINEAR)))
 
 
 def _png(picture: Image.Image) -> bytes:

@@ -1,6 +1,6 @@
 // The slider sets the opacity of the evidence without a request to the server.
 document.addEventListener("input", (event) => {
-  if (event.target.matches(".strength input")) event.target.closest("article").style.setProperty("--heat", event.target.value / 100);
+  if (event.target.matches(".strength input")) event.target.closest("article").style.setProperty("--heatmap", event.target.value / 100);
 });
 
 // A pasted picture goes into the first free box of the visible tab, as a chosen one does.

@@ -14,7 +14,7 @@ LONGEST_SIDE = 1200
 """The longest side of a film on the page has this many pixels. A larger film is shrunk."""
 THUMBNAIL_SIDE = 240
 """The longest side of a sample's picture on its button has this many pixels."""
-HEAT_SIDE = 96
+HEATMAP_SIDE = 96
 """The longest side of a heatmap has this many pixels. The browser stretches it smoothly over the box of the knee."""
 
 
@@ -25,13 +25,15 @@ def film_address(pixels: np.ndarray, longest: int = LONGEST_SIDE) -> str:
     return _encoded(picture, "JPEG", quality=90)
 
 
-def heat_address(knee: KneeGrade) -> str:
+def heatmap_address(knee: KneeGrade) -> str:
     """Return the address of a knee's heatmap as a PNG: clear without evidence, then red to yellow with its strength."""
     height, width = knee.heatmap.shape
-    scale = HEAT_SIDE / max(height, width)
+    scale = HEATMAP_SIDE / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    heat = np.asarray(Image.fromarray(knee.heatmap).resize(size, Image.Resampling.BICUBIC)).clip(0, 1)
-    layer = np.stack([np.minimum(1, 2 * heat), np.maximum(0, 2 * heat - 1) * 0.9, np.zeros_like(heat), heat], -1)
+    heatmap = np.asarray(Image.fromarray(knee.heatmap).resize(size, Image.Resampling.BICUBIC)).clip(0, 1)
+    layer = np.stack(
+        [np.minimum(1, 2 * heatmap), np.maximum(0, 2 * heatmap - 1) * 0.9, np.zeros_like(heatmap), heatmap], -1
+    )
     return _encoded(Image.fromarray(np.rint(layer * 255).astype(np.uint8)), "PNG")
 
 
@@ -44,13 +46,13 @@ def place(report: FilmReport, knee: KneeGrade) -> str:
     """Return the place of a knee's box in the film as CSS, in per cent."""
     height, width = report.film.shape
     left, top, right, bottom = knee.box
-    shares = {
+    proportions = {
         "left": left / width,
         "top": top / height,
         "width": (right - left) / width,
         "height": (bottom - top) / height,
     }
-    return ";".join(f"{side}:{share:.3%}" for side, share in shares.items())
+    return ";".join(f"{side}:{proportion:.3%}" for side, proportion in proportions.items())
 
 
 def _encoded(picture: Image.Image, kind: str, **options: int) -> str:

@@ -18,7 +18,7 @@ from kneeoa_hub.output.knee_html import (
 from kneeoa_hub.output.knee_view import FilmView, KneeView
 from kneeoa_hub.report import Answer
 
-from .pictures import film_address, heat_address, place
+from .pictures import film_address, heatmap_address, place
 
 GONE = "The server has deleted the film, as it deletes every film after ten minutes. Send it again."
 
@@ -38,7 +38,7 @@ _OVERLAY = Template("""<figure><div class="stack" style="$shape">
 <input type="range" min="0" max="100" value="50" aria-label="Opacity of the evidence, in per cent"></label></figcaption>
 </figure>
 """)
-_LAYER = Template("""<img class="heat" style="$place" src="$heat" alt="">
+_LAYER = Template("""<img class="heatmap" style="$place" src="$heatmap" alt="">
 <span class="frame" style="$place"><b>KL $grade</b></span>
 """)
 _PICTURES = Template('<div class="pictures">$figures</div>\n')
@@ -109,7 +109,8 @@ def pictures(report: FilmReport) -> Html:
     figures = [fill(_PLAIN, **shared)]
     if report.knees:
         layers = join(
-            fill(_LAYER, place=place(report, knee), heat=heat_address(knee), grade=knee.grade) for knee in report.knees
+            fill(_LAYER, place=place(report, knee), heatmap=heatmap_address(knee), grade=knee.grade)
+            for knee in report.knees
         )
         figures.append(fill(_OVERLAY, **shared, layers=layers))
     return fill(_PICTURES, figures=join(figures))

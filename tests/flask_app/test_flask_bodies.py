@@ -16,7 +16,7 @@ import flask_app.bridge
 import flask_app.source
 from flask_app.bodies import Bodies
 from flask_app.metrics import Metrics
-from flask_app.queue import Busy
+from flask_app.turns import Busy
 
 from ..support.flask_serving import connected, cut, faults, ready, serving
 from ..support.waiting import until

@@ -18,12 +18,12 @@ import pytest
 from flask.testing import FlaskClient
 from PIL import Image
 
-import flask_app.queue
+import flask_app.turns
 from benchmarks.film_kinds import dicom
 from flask_app import create_app
 from flask_app.guards import new_key, read_keys
 from flask_app.metrics import Metrics
-from flask_app.queue import AT_A_TIME, Busy, Queue
+from flask_app.turns import AT_A_TIME, Busy, Turns
 from flask_app.watch import JsonLines
 from kneeoa_hub import KneeGrader
 from kneeoa_hub.errors import SettingsError
@@ -158,7 +158,7 @@ def test_an_invalid_rate_is_an_error(grader: KneeGrader, rate: str):
 
 def test_when_too_many_wait_the_next_gets_retry_after_and_the_waiting_are_served():
     metrics = Metrics()
-    queue, release = Queue(1, metrics), threading.Event()
+    queue, release = Turns(1, metrics), threading.Event()
     started = [threading.Event() for _ in range(AT_A_TIME)]
     served = []
 
@@ -191,9 +191,9 @@ def test_when_too_many_wait_the_next_gets_retry_after_and_the_waiting_are_served
 
 
 def test_a_request_that_waited_too_long_for_a_turn_gets_retry_after(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(flask_app.queue, "WAIT_SECONDS", 0.1)
+    monkeypatch.setattr(flask_app.turns, "WAIT_SECONDS", 0.1)
     metrics = Metrics()
-    queue = Queue(5, metrics)
+    queue = Turns(5, metrics)
     with ExitStack() as turns:
         for _ in range(AT_A_TIME):
             turns.enter_context(queue.turn())
@@ -205,9 +205,9 @@ def test_a_request_that_waited_too_long_for_a_turn_gets_retry_after(monkeypatch:
 
 
 def test_large_films_take_turns_and_others_pass_by(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(flask_app.queue, "AT_A_TIME", 3)
+    monkeypatch.setattr(flask_app.turns, "AT_A_TIME", 3)
     metrics, order = Metrics(), []
-    queue = Queue(5, metrics)
+    queue = Turns(5, metrics)
 
     def wait() -> None:
         with queue.turn(large=True):
@@ -225,7 +225,7 @@ def test_large_films_take_turns_and_others_pass_by(monkeypatch: pytest.MonkeyPat
 
 def test_at_shutdown_waiting_requests_are_rejected_and_running_ones_finish():
     metrics, messages = Metrics(), []
-    queue = Queue(5, metrics)
+    queue = Turns(5, metrics)
 
     def wait() -> None:
         try:

@@ -16,7 +16,7 @@ from PIL import Image
 import flask_app.results
 from benchmarks.film_kinds import picture
 from flask_app import create_app
-from flask_app.presentation import LONGEST_SIDE, GradedFilm
+from flask_app.presentation import LONGEST_SIDE, ShownFilm
 from flask_app.results import KEPT_SECONDS, MOST_BYTES, ResultGone, Results
 from flask_app.uploads import Upload
 from kneeoa_hub import KneeGrader
@@ -33,9 +33,9 @@ def client(grader: KneeGrader) -> FlaskClient:
     return create_app(Settings(), grader).test_client()
 
 
-def graded(grader: KneeGrader, film: bytes | np.ndarray, name: str = "film.png", number: int = 1) -> GradedFilm:
+def graded(grader: KneeGrader, film: bytes | np.ndarray, name: str = "film.png", number: int = 1) -> ShownFilm:
     content = film if isinstance(film, bytes) else film.tobytes()
-    return GradedFilm.of(Upload(name, content), grader.grade(film, force=True), number)
+    return ShownFilm.of(Upload(name, content), grader.grade(film, force=True), number)
 
 
 def without_token(page: str) -> str:

@@ -15,7 +15,7 @@ import pytest
 import kneeoa_hub
 from benchmarks.film_kinds import dicom
 from kneeoa_hub.cli import main
-from kneeoa_hub.dataset.parts import archive_of
+from kneeoa_hub.dataset.parts import list_films
 from kneeoa_hub.errors import FilmError, FilmNotFound, MissingExtra, SettingsError
 from kneeoa_hub.imaging.phantom import write_films
 
@@ -162,7 +162,7 @@ def test_dicom_of_any_name_behind_an_address_is_a_film_and_other_files_are_named
     for name in ("IM0001", "KNEE.IMA", "a.dcm", "notes.txt", "DICOMDIR", ".hidden.png", "empty"):
         (tmp_path / name).write_bytes(b"" if name == "empty" else film)
     (tmp_path / "notes.txt").write_bytes(b"text")
-    archive = archive_of([f"file://{tmp_path}", f"file://{tmp_path}/notes.txt"])
+    archive = list_films([f"file://{tmp_path}", f"file://{tmp_path}/notes.txt"])
     (part,) = archive.groups
     # The text file is named by itself once more, and so is a film.
     assert [Path(film).name for film in part.films] == ["IM0001", "KNEE.IMA", "a.dcm", "notes.txt"]

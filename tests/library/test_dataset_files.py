@@ -14,7 +14,7 @@ import kneeoa_hub
 from kneeoa_hub.cli import main
 from kneeoa_hub.dataset import grade
 from kneeoa_hub.dataset.files import GradedFiles
-from kneeoa_hub.dataset.parts import Archive, Part, archive_of, contents, rounds
+from kneeoa_hub.dataset.parts import FilmList, Part, contents, list_films, rounds
 from kneeoa_hub.errors import DamagedFilm, FilmNotFound, KneeOAError, OutputError, SettingsError
 from kneeoa_hub.report import FilmReport
 
@@ -98,7 +98,7 @@ def test_a_store_that_fails_or_holds_other_bytes_is_an_error_of_output(store, mo
 
 def test_films_that_failed_are_graded_again_into_their_file_and_two_workers_never_write_one():
     one, two = Part(("a", "b", "c")), Part(("d",), table="t.parquet")
-    archive = Archive((one, two), frozenset("abcd"), ())
+    archive = FilmList((one, two), frozenset("abcd"), ())
     assert [part.films for part in archive.parts(2, {"a", "z"}, {})] == [("b", "c"), ("d",)]
     again = archive.parts(2, set("abcd"), {"a": "part-1", "c": "part-2", "d": "part-1"})
     assert [(part.films, part.name) for part in again] == [(("a",), "part-1"), (("c",), "part-2"), (("d",), "part-1")]
@@ -107,7 +107,7 @@ def test_films_that_failed_are_graded_again_into_their_file_and_two_workers_neve
 
 def test_films_that_are_given_one_by_one_share_the_parts_of_a_folder(films, tmp_path):
     given = [*map(str, films.values()), f"file://{films['mild']}"]
-    archive = archive_of(given)
+    archive = list_films(given)
     parts = archive.parts(len(given) - 1, set(), {})
     assert [part.films for part in parts] == [tuple(given[:-1]), tuple(given[-1:])]
 
@@ -120,7 +120,7 @@ def test_a_table_of_films_is_read_in_bounded_memory_and_a_name_never_gets_the_by
     names = [f"film-{number}" for number in range(4096)]
     table = pa.table({"film": names, "content": [b"" if name == "film-9" else name.encode() * 400 for name in names]})
     pq.write_table(table, path, compression="none", use_dictionary=False)
-    (group,) = archive_of([str(path)]).groups
+    (group,) = list_films([str(path)]).groups
     del table
     last = Part(tuple(names[9:10] + names[-1:]), group.table)
     before = pa.total_allocated_bytes()

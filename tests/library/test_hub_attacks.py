@@ -11,7 +11,7 @@ from filelock import FileLock
 from kneeoa_hub import KneeOAError, pull, push
 from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.errors import BundleChanged, HubError
-from kneeoa_hub.hub.answers import MOST_ANSWER, check_answer
+from kneeoa_hub.hub.responses import MOST_RESPONSE, check_headers
 from kneeoa_hub.manifest import MOST_CARD, MOST_FIGURE, MOST_JSON, MOST_UNLISTED, read_manifest
 
 from ..support.bundles import contents, make_bundle
@@ -30,9 +30,9 @@ def around(folder: Path) -> dict[str, bytes]:
 def test_a_header_that_names_a_file_is_a_hash_or_the_answer_is_refused(header, value):
     names = {"X-Repo-Commit": "0" * 40, "ETag": f'"{"0" * 64}"'}
     asked = httpx2.Request("HEAD", "http://hub/lab/kneeoa/resolve/main/README.md")
-    check_answer(httpx2.Response(200, headers=names, request=asked), None)
+    check_headers(httpx2.Response(200, headers=names, request=asked), None)
     with pytest.raises(HubError, match=header):
-        check_answer(
+        check_headers(
             httpx2.Response(200, headers={**names, header: value.encode()}, request=asked),
             None,
         )
@@ -123,7 +123,7 @@ def test_a_manifest_that_lists_gigabytes_is_refused_before_anything_is_pulled(tm
 
 def test_json_of_the_largest_size_takes_less_than_half_a_gigabyte():
     empty, place = "[],", 8  # no other value takes so much memory for its bytes
-    assert (sys.getsizeof([]) + place) / len(empty) * max(MOST_ANSWER, MOST_JSON) < 256 * 2**20
+    assert (sys.getsizeof([]) + place) / len(empty) * max(MOST_RESPONSE, MOST_JSON) < 256 * 2**20
 
 
 def test_a_bundle_with_a_flood_of_figures_is_refused(tmp_path):

@@ -115,7 +115,7 @@ def test_a_film_of_sixteen_bits_is_shown_beside_its_evidence_of_any_strength(pag
     assert overlay
     assert (plain["y"], plain["width"]) == pytest.approx((overlay["y"], overlay["width"]), abs=0.1)
     assert plain["x"] + plain["width"] <= overlay["x"]
-    heat = film.locator(".heat")
+    heat = film.locator(".heatmap")
     film.get_by_role("slider").fill("20")
     expect(heat).to_have_css("opacity", "0.2")
     film.get_by_role("slider").press("End")

@@ -25,11 +25,11 @@ def test_the_step_writes_networks_that_the_library_reads_and_their_figures(audit
 
 
 def test_what_lies_on_a_film_is_where_the_networks_are_asked_for_it():
-    from tuning.synthetic.markers import SINGLE, finder_targets, marked, seen_letter
+    from tuning.synthetic.markers import SINGLE, marked, places_targets, seen_letter
 
     rng, dark = np.random.default_rng(0), np.zeros((300, 300), np.uint8)
     films = [marked(dark, split, 192, rng) for split in ("train", "val") * 20]
-    for film, (cells,) in zip(films, np.moveaxis(finder_targets(films, 192), -1, 1), strict=True):
+    for film, (cells,) in zip(films, np.moveaxis(places_targets(films, 192), -1, 1), strict=True):
         assert (cells == 1).any() == any(one.kind in SINGLE for one in film.laid)
         for one in film.laid:
             assert cells[int(one.y / 8), int(one.x / 8)] == (1 if one.kind in SINGLE else -1)
@@ -44,11 +44,11 @@ def test_what_lies_on_a_film_is_where_the_networks_are_asked_for_it():
 
 
 def test_a_letter_counts_as_found_confused_or_invented():
-    from tuning.markers import Reading, _reading
+    from tuning.markers import MarkerResult, _reading
     from tuning.synthetic.markers import Laid, MarkedFilm
 
     laid = (Laid("marker", "R", 100, 100, 20), Laid("marker", "L", 500, 100, 20), Laid("other", "", 300, 300, 20))
     film = MarkedFilm(np.zeros((768, 768), np.float16), laid)
     read = [Marker("R", 104, 98, 0.9), Marker("R", 501, 101, 0.95), Marker("L", 300, 300, 0.8)]
-    assert _reading([film], [read], 0.7) == Reading(0.7, letters=2, found=1, confused=1, films=1, invented=1)
-    assert _reading([film], [read], 0.92) == Reading(0.92, letters=2, found=0, confused=1, films=1, invented=0)
+    assert _reading([film], [read], 0.7) == MarkerResult(0.7, letters=2, found=1, confused=1, films=1, invented=1)
+    assert _reading([film], [read], 0.92) == MarkerResult(0.92, letters=2, found=0, confused=1, films=1, invented=0)

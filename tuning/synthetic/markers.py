@@ -1,4 +1,4 @@
-"""The reader of markers is trained and measured on films with burnt-in markers, and with what may be taken for one."""
+"""The marker reader is trained and measured on films with burnt-in markers, and with what may be taken for one."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,16 +34,16 @@ WORDS = ("AP", "PA", "WB", "RIGHT", "LEFT", "STANDING", "LT", "RT", "12.03", "60
 KINDS = ("marker", "other", "mirrored", "turned", "word", "shape")
 CHANCES = (0.6, 0.13, 0.09, 0.06, 0.06, 0.06)
 SINGLE = KINDS[:4]
-"""These kinds are one letter, in any pose. The finder finds all of them, and the reader tells which are R and L."""
+"""These kinds are one letter, in any pose. The places network finds all; the letters network tells R and L apart."""
 LOWEST, HIGHEST = 8.0, 34.0
 """A letter has a height between these, in pixels of a film of SIDE."""
 FINE = 3
 """A marker is drawn this many times as large, and then shrunk."""
 REDUCED = SIDE // INPUT.width
-"""The finder sees the films reduced by this factor."""
+"""The places network sees the films reduced by this factor."""
 CENTRED, AWAY = 12.0, 24.0
 """A window shows a letter whose middle is within the first distance of its own, and none where all are beyond the
-second one. Between them the reader learns nothing."""
+second one. Between them the letters network learns nothing."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,8 @@ def marked(film: np.ndarray, split: str, side: int, rng: np.random.Generator) ->
     return MarkedFilm(part.astype(np.float16), tuple(laid))
 
 
-def finder_input(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return a part as the finder sees it, with a mean and a deviation as they are in other parts of a film."""
+def places_input(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return a part as the places network sees it, with a mean and a deviation as they are in other parts of a film."""
     if rng.random() < 0.5:  # a large film is reduced by leaving out rows and columns
         small = pixels[::REDUCED, ::REDUCED].astype(np.float32)
     else:
@@ -144,7 +144,7 @@ def finder_input(pixels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return ((small - small.mean()) / deviation * rng.uniform(0.75, 1.25) + rng.normal(0, 0.4))[..., None]
 
 
-def finder_targets(films: Sequence[MarkedFilm], side: int) -> np.ndarray:
+def places_targets(films: Sequence[MarkedFilm], side: int) -> np.ndarray:
     """Return [N,side/8,side/8,1] float32: 1 at the middle of a letter, -1 around it, where nothing is asked, and 0."""
     pitch = REDUCED * STRIDE
     cells = side // pitch
@@ -174,7 +174,7 @@ def seen_letter(film: MarkedFilm, x: float, y: float) -> int | None:
     return 0 if distance >= AWAY else None
 
 
-def reader_input(film: MarkedFilm, x: float, y: float, rng: np.random.Generator) -> np.ndarray:
+def letters_input(film: MarkedFilm, x: float, y: float, rng: np.random.Generator) -> np.ndarray:
     """Return the window about a place, larger or smaller, and with more or less noise.
 
     Args:

@@ -156,7 +156,7 @@ def test_a_study_of_the_archive_is_graded_over_dicomweb_as_the_node_grades_it(ne
     assert network.archive.reports(StudyInstanceUID=uid).count(made) == 1  # the node, the command and the page agree
     queue, late = Queue(tmp_path / "queue"), film()
     take(queue, late)
-    StudyGrader(queue, grader, capture=False, dead=NodeSettings(folder=str(queue.folder)).dead).answer_next()
+    StudyGrader(queue, grader, capture=False, dead=NodeSettings(folder=str(queue.folder)).dead).grade_next()
     assert Delivery(queue, NodeSettings(archive=f"{network.archive.url}/dicom-web")).send_due()
     assert len(network.archive.reports(StudyInstanceUID=read_identity(late).study)) == 1
     queue.close()

@@ -60,7 +60,7 @@ def archive(
 
 def test_a_report_waits_for_an_archive_that_is_down_and_is_given_up_where_it_is_refused(queue, settings, grader, clock):
     take(queue, film())
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     (report,) = waiting(queue)
     down = Delivery(queue, replace(settings, archive="dicom://PACS@127.0.0.1:9"))
     waits = []
@@ -87,7 +87,7 @@ def test_a_report_waits_for_an_archive_that_is_down_and_is_given_up_where_it_is_
 
 def test_an_archive_that_falls_silent_within_an_answer_is_given_up(queue, settings, grader):
     take(queue, film())
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     with socket.create_server(("127.0.0.1", 0)) as listening:
         silent: list[socket.socket] = []
 
@@ -104,7 +104,7 @@ def test_an_archive_that_falls_silent_within_an_answer_is_given_up(queue, settin
 
 def test_an_object_that_the_archive_already_has_is_sent(queue, settings, grader):
     take(queue, film())
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     with archive([0x0111], []) as port:
         assert Delivery(queue, replace(settings, archive=f"dicom://PACS@127.0.0.1:{port}")).send_due()
     assert [tuple(row) for row in queue.select("SELECT state, attempts FROM objects")] == [("sent", 0)]
@@ -113,7 +113,7 @@ def test_an_object_that_the_archive_already_has_is_sent(queue, settings, grader)
 @pytest.mark.parametrize("syntaxes", [[ImplicitVRLittleEndian], [ExplicitVRBigEndian, ExplicitVRLittleEndian]])
 def test_an_archive_gets_a_report_in_the_transfer_syntax_that_it_takes(queue, settings, grader, syntaxes):
     take(queue, film())
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     (report,), taken = waiting(queue), []
     with archive([], taken, syntaxes=syntaxes) as port:
         assert Delivery(queue, replace(settings, archive=f"dicom://PACS@127.0.0.1:{port}")).send_due()
@@ -139,7 +139,7 @@ def test_an_archive_gets_a_report_in_the_transfer_syntax_that_it_takes(queue, se
 )
 def test_stow_counts_as_stored_only_what_the_archive_says_that_it_has(status, kind, reasons, taken, queue, grader):
     take(queue, film())
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     failed = [{"00081197": {"vr": "US", "Value": [reason]}} for reason in reasons]
     said = json.dumps({"00081198": {"vr": "SQ", "Value": failed}} if failed else {}).encode()
 
@@ -166,7 +166,7 @@ def test_a_certificate_that_is_lost_while_the_node_runs_is_one_line_of_the_log(
     queue, settings, grader, caplog, tmp_path
 ):
     take(queue, film())
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     lost = replace(settings, archive="dicoms://PACS@127.0.0.1:9", tls_ca=str(tmp_path / "lost.pem"))
 
     class Once(threading.Event):
@@ -190,7 +190,7 @@ def test_no_log_names_the_study_that_is_searched_for(caplog):
 def test_an_object_on_which_the_archive_aborts_holds_up_no_other(queue, settings, grader, clock):
     bad = 3
     take(queue, *(film() for _ in range(bad + 1)))
-    while grading(queue, grader).answer_next():
+    while grading(queue, grader).grade_next():
         pass
     names = [str(one.SOPInstanceUID) for one in waiting(queue)]
     taken: list[str] = []
@@ -209,7 +209,7 @@ def test_an_archive_with_a_certificate_that_is_not_trusted_gets_nothing_and_the_
     queue, settings, grader, tmp_path
 ):
     take(queue, film())
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     certificate, key = self_signed(tmp_path)
     with receiving(queue, replace(settings, tls_cert=str(certificate), tls_key=str(key))) as port:
         delivery = Delivery(queue, replace(settings, archive=f"dicoms://KNEEOA@127.0.0.1:{port}"))
@@ -227,7 +227,7 @@ def test_a_clock_that_is_put_back_holds_up_no_study_and_no_report(queue, grader,
         queue.receive(one, identity, Digests.of(one, identity), "MODALITY", 15)
         assert queue.due() is None
         clock.now -= 3600
-        assert grading(queue, grader).answer_next()
+        assert grading(queue, grader).grade_next()
         clock.now -= 3600
         reports += delivered(queue)
     assert len(reports) == 2
@@ -241,7 +241,7 @@ def test_a_clock_that_is_put_back_holds_up_no_study_and_no_report(queue, grader,
 def test_a_request_to_send_again_ends_the_wait_after_a_failure(queue, grader, clock):
     one = film(StudyInstanceUID="1.2.9")
     take(queue, one)
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     began, looks = queue.clock(), []
 
     class Stop(threading.Event):

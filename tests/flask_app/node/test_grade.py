@@ -21,7 +21,7 @@ def test_each_film_has_a_row_with_its_reason_and_only_a_graded_study_has_a_repor
     lateral, damaged = film(**again, ViewPosition="LATERAL"), film(**again, PixelData=b"\0\0")
     other = film(BodyPartExamined="CHEST")
     uids = take(queue, one, lateral, damaged, other)
-    while grading(queue, grader, capture=True).answer_next():
+    while grading(queue, grader, capture=True).grade_next():
         pass
     states = [state(queue, uid) for uid in uids]
     assert [name for name, _ in states] == ["graded", "refused", "faulty", "refused"]
@@ -37,8 +37,8 @@ def test_the_uids_of_a_report_follow_from_film_and_model(queue, grader, tmp_path
     one, other = film(), Queue(tmp_path / "other")
     take(queue, one)
     take(other, one)
-    grading(queue, grader).answer_next()
-    grading(other, grader).answer_next()
+    grading(queue, grader).grade_next()
+    grading(other, grader).grade_next()
     (first,), (second,) = waiting(queue), waiting(other)
     assert first.SOPInstanceUID == second.SOPInstanceUID
     assert first.SeriesInstanceUID == second.SeriesInstanceUID
@@ -49,7 +49,7 @@ def test_a_film_that_ends_the_process_each_time_is_faulty_and_holds_up_no_other(
     poison, sound = take(queue, film(), film())
     for _ in range(MOST_ATTEMPTS):
         queue.begin(poison)  # and the process ends
-    while grading(queue, grader).answer_next():
+    while grading(queue, grader).grade_next():
         pass
     assert state(queue, poison)[0] == "faulty"
     assert state(queue, sound)[0] == "graded"
@@ -70,8 +70,8 @@ def test_a_film_that_ends_the_process_does_not_fail_its_study(queue, grader, mon
     monkeypatch.setattr(grader, "grade_batch", grade_or_end)
     for _ in range(MOST_ATTEMPTS):
         with pytest.raises(SystemExit):
-            grading(queue, grader).answer_next()
-    grading(queue, grader).answer_next()
+            grading(queue, grader).grade_next()
+    grading(queue, grader).grade_next()
     assert [state(queue, uid)[0] for uid in (sound, *others)] == ["graded", "graded", "faulty"]
 
 
@@ -85,8 +85,8 @@ def test_a_film_that_ends_the_process_after_its_grading_is_faulty_too(queue, gra
     monkeypatch.setattr(grade, place, end)
     for _ in range(MOST_ATTEMPTS):
         with pytest.raises(SystemExit):
-            grading(queue, grader, capture=True).answer_next()
-    grading(queue, grader, capture=True).answer_next()
+            grading(queue, grader, capture=True).grade_next()
+    grading(queue, grader, capture=True).grade_next()
     assert state(queue, uid)[0] == "faulty"
 
 
@@ -97,12 +97,12 @@ def test_a_queue_of_an_earlier_release_is_used_as_it_is(tmp_path, grader):
         database.execute("ALTER TABLE studies DROP COLUMN sex")
     old.close()
     queue = Queue(tmp_path)
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     assert state(queue, uid) == ("graded", "")
     queue.close()
 
 
-@pytest.mark.parametrize("call", ["end", "answer"])
+@pytest.mark.parametrize("call", ["end", "finish"])
 def test_a_full_disk_is_no_attempt_of_a_film(queue, grader, monkeypatch, call):
     (uid,) = take(queue, film())
     studies = grading(queue, grader)
@@ -114,8 +114,8 @@ def test_a_full_disk_is_no_attempt_of_a_film(queue, grader, monkeypatch, call):
         patch.setattr(queue, call, full)
         for _ in range(MOST_ATTEMPTS + 1):
             with pytest.raises(sqlite3.OperationalError):
-                studies.answer_next()
-    studies.answer_next()
+                studies.grade_next()
+    studies.grade_next()
     assert state(queue, uid) == ("graded", "")
 
 
@@ -126,7 +126,7 @@ def test_only_the_owner_reads_the_files_of_a_folder_that_others_can_open(tmp_pat
     try:
         queue = Queue(folder)
         take(queue, film(PixelData=b"\0\0"))
-        grading(queue, grader).answer_next()
+        grading(queue, grader).grade_next()
         modes = {path.name: path.stat().st_mode & 0o777 for path in folder.rglob("*") if path.is_file()}
         queue.close()
     finally:
@@ -143,7 +143,7 @@ def test_a_worker_whose_node_has_ended_ends_too(monkeypatch, tmp_path):
 
 def test_dead_letters_are_bounded_by_number_size_and_age(queue, grader):
     take(queue, *(film(PixelData=bytes([number, 0])) for number in range(4)))
-    while grading(queue, grader).answer_next():
+    while grading(queue, grader).grade_next():
         pass
     letters = DeadLetters(queue.folder, 2, 10**9, 30)
     kept = letters.kept()

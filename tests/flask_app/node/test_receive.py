@@ -51,7 +51,7 @@ def test_a_film_is_in_the_queue_before_its_sender_gets_success(queue, settings):
 
 def test_a_study_that_comes_with_its_report_is_taken_and_no_report_of_another_system_is(queue, settings, grader):
     take(queue, film())
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     (report,) = waiting(queue)
     entity = AE("ARCHIVE")
     entity.add_requested_context(ComprehensiveSRStorage)
@@ -74,7 +74,7 @@ def test_a_film_that_does_not_fit_on_the_disk_is_rejected_and_accepted_films_are
         statuses = [sent(association, one) for one in films]
     assert statuses[0] == 0x0000
     assert statuses[-1] == 0xA700
-    while grading(queue, grader).answer_next():  # the worker's own connection has room
+    while grading(queue, grader).grade_next():  # the worker's own connection has room
         pass
     assert len(waiting(queue)) == statuses.count(0x0000)
     full.close()

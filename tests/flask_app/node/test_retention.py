@@ -10,7 +10,7 @@ from ...support.node_queue import DAY, film, grading, state, take, waiting
 
 def test_retention_deletes_old_rows_and_nothing_that_waits(queue, grader, clock):
     first, second = take(queue, film(), film())
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     clock.now += 3 * DAY
     sweep(queue, keep_films=2, keep_days=365)
     (old,), (young,) = (list(queue.films(one)) for one in map(_study(queue), (first, second)))
@@ -24,7 +24,7 @@ def test_retention_deletes_old_rows_and_nothing_that_waits(queue, grader, clock)
     assert state(queue, first) == ("deleted", "")
     assert state(queue, second) == ("waiting", "")
     before = used_bytes(queue)
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     sweep(queue, keep_films=2, keep_days=365, roomy_bytes=1)
     assert used_bytes(queue) < before
 
@@ -41,7 +41,7 @@ def _study(queue: Queue):
 
 def test_a_full_queue_drops_sent_captures_and_reports_and_nothing_that_waits(queue, grader):
     take(queue, film(), film())
-    while grading(queue, grader, capture=True).answer_next():
+    while grading(queue, grader, capture=True).grade_next():
         pass
     gone = [one.object for one in queue.to_send(2)]
     for name in gone:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from flask_app import archive
-from flask_app.node.settings import PREFIX, Archive, NodeSettings
+from flask_app.node.settings import PREFIX, Destination, NodeSettings
 from kneeoa_hub.errors import SettingsError
 from kneeoa_hub.settings import Settings
 
@@ -60,7 +60,7 @@ def test_each_setting_is_documented_and_checked(tmp_path):
             NodeSettings.from_environ(sound | {PREFIX + name: value})
         assert "secret" not in refused.value.message
     for text in ("dicom://PACS@host:104", "dicoms://PACS@host:104", "https://host/dicom-web"):
-        assert Archive.parse(text).host == "host"
+        assert Destination.parse(text).host == "host"
 
 
 def test_a_way_to_the_archive_that_cannot_work_is_found_at_the_start(tmp_path):

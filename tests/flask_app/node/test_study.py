@@ -20,7 +20,7 @@ from pydicom.uid import (
 from flask_app import archive, create_app
 from flask_app.guards import new_key
 from flask_app.node.digests import Digests
-from flask_app.node.records import Answer
+from flask_app.node.records import GradedStudy
 from flask_app.node.retention import sweep
 from kneeoa_hub.archive.dicomweb import FoundFilm, Service
 from kneeoa_hub.cli import main
@@ -51,19 +51,19 @@ def test_a_study_has_one_report_and_a_film_that_comes_later_gives_it_a_successor
     first = film(SOPInstanceUID="1.1", InstanceNumber=7)
     again = {"StudyInstanceUID": read_identity(first).study}
     take(queue, first, film(**again))
-    while grading(queue, grader).answer_next():
+    while grading(queue, grader).grade_next():
         pass
     (report,) = delivered(queue)
     text = report.ContentSequence[-1].TextValue
     assert "graded on film 1 of 2" in text
     assert "\nFilm 1: instance number 7, SOP Instance UID 1.1\n" in text
     take(queue, film(**again, ImageLaterality="L"))
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     (newer,) = delivered(queue)
     assert replaced(newer) == [report.SOPInstanceUID]
     assert newer.SeriesInstanceUID == report.SeriesInstanceUID
     take(queue, film(**again, ViewPosition="LATERAL"))
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     assert waiting(queue) == []  # a film that is refused changes no report
 
 
@@ -76,7 +76,7 @@ def test_only_an_earlier_study_of_the_same_patient_is_compared(queue, grader):
         film(StudyDate="20180101", PatientID=""),
         film(StudyDate="20200101"),
     )
-    while grading(queue, grader).answer_next():
+    while grading(queue, grader).grade_next():
         pass
     texts = [one.ContentSequence[-1].TextValue for one in waiting(queue)]
     assert ["and now: grade" in text for text in texts] == [False, False, False, False, True]
@@ -90,7 +90,7 @@ def test_a_report_is_made_again_where_an_earlier_study_comes_late_or_changes_its
         """Return what the archive gets for the study of 2020, after all is graded."""
         take(queue, *films)
         studies = grading(queue, grader)
-        assert sum(iter(studies.answer_next, False)) < 5  # no study makes itself due again
+        assert sum(iter(studies.grade_next, False)) < 5  # no study makes itself due again
         return [one for one in delivered(queue) if one.StudyDate == "20200101"]
 
     def compares(report: pydicom.Dataset) -> bool:
@@ -117,7 +117,7 @@ def test_a_film_that_comes_after_others_were_deleted_keeps_their_knees(queue, gr
     def sides(*films: bytes) -> list[str]:
         sweep(queue, keep_films=2, keep_days=365, roomy_bytes=1)
         take(queue, *films)
-        grading(queue, grader).answer_next()
+        grading(queue, grader).grade_next()
         ((knees,),) = queue.select("SELECT knees FROM studies")
         return sorted(knee["side"] for knee in json.loads(knees))
 
@@ -135,12 +135,12 @@ def test_a_corrected_header_gives_the_study_a_new_report_that_names_the_older_on
     study = read_identity(one).study
     with receiving(queue, settings) as port, calling(port) as association:
         assert sent(association, one) == 0x0000
-        grading(queue, grader).answer_next()
+        grading(queue, grader).grade_next()
         (before,) = delivered(queue)
         assert sent(association, one, StationName="ROOM 2") == 0x0000  # says nothing that an answer takes over
         assert queue.due() is None
         assert sent(association, one, ImageLaterality="L", PatientID="CORRECTED", AccessionNumber="A2") == 0x0000
-        grading(queue, grader).answer_next()
+        grading(queue, grader).grade_next()
         assert sent(association, one, StudyInstanceUID="1.2.4") == 0x0111  # another study
     (now,) = waiting(queue)
     assert now.SOPInstanceUID != before.SOPInstanceUID
@@ -161,7 +161,7 @@ def test_a_film_that_comes_again_in_another_transfer_syntax_is_known_and_its_hea
                 return sent(association, in_syntax(one, syntax), **changes)
 
         assert send(ExplicitVRLittleEndian) == 0x0000
-        queue.answer(queue.due(), Answer({"1.2.3": ("graded", "")}, "r", (), ()))
+        queue.finish(queue.due(), GradedStudy({"1.2.3": ("graded", "")}, "r", (), ()))
         for syntax in (ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian, RLELossless):
             assert send(syntax) == 0x0000
             assert queue.due() is None
@@ -181,10 +181,10 @@ def test_a_film_of_another_patient_joins_its_study_when_either_header_is_correct
         return film(SOPInstanceUID=names[place], PatientID=patient, ImageLaterality="RL"[place], **again)
 
     take(queue, *(one(place, patients[place]) for place in range(2)))
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     assert [state(queue, name)[0] for name in names] == ["graded", "faulty"]
     take(queue, one(corrected, "RIGHT"))
-    while grading(queue, grader).answer_next():
+    while grading(queue, grader).grade_next():
         pass
     assert [state(queue, name) for name in names] == [("graded", ""), ("graded", "")]
     assert waiting(queue)[-1].PatientID == "RIGHT"
@@ -200,7 +200,7 @@ def test_a_header_that_is_corrected_while_its_film_is_graded_is_graded_again(que
             return grader.grade_batch(films, **options)
 
     queue.clock.now += 1
-    grading(queue, Slow()).answer_next()
+    grading(queue, Slow()).grade_next()
     assert state(queue, uid)[0] == "waiting"
     assert queue.due()
 
@@ -208,7 +208,7 @@ def test_a_header_that_is_corrected_while_its_film_is_graded_is_graded_again(que
 def test_a_header_is_not_corrected_where_other_films_of_the_study_were_deleted(queue, grader, clock):
     first, second = (film(SOPInstanceUID=generate_uid(), StudyInstanceUID="1.2.9", ImageLaterality=one) for one in "RL")
     take(queue, first, second)
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     clock.now += 3 * DAY
     sweep(queue, keep_films=2, keep_days=365)
     identity = read_identity(first)
@@ -224,7 +224,7 @@ def test_a_header_is_not_corrected_where_other_films_of_the_study_were_deleted(q
 def test_a_film_of_another_patient_is_not_in_the_report_of_the_study(queue, grader, other):
     one = film(IssuerOfPatientID="CLINIC")
     uids = take(queue, one, film(StudyInstanceUID=read_identity(one).study, ImageLaterality="L", **other))
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     assert state(queue, uids[0]) == ("graded", "")
     assert state(queue, uids[1])[0] == "faulty"
     assert "another patient" in state(queue, uids[1])[1]
@@ -239,7 +239,7 @@ def test_a_film_whose_header_is_silent_about_its_patient_is_part_of_its_study(qu
         *(queue, film(**again), film(**again, **silent), film(**again, PatientID="", PatientBirthDate="")),
         film(**again, **silent | {"PatientID": "OTHER"}),
     )
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     assert [state(queue, uid)[0] for uid in uids] == ["graded", "graded", "graded", "faulty"]
 
 
@@ -249,32 +249,32 @@ LATERAL = {"ViewPosition": "LATERAL"}
 def test_a_report_that_waits_is_withdrawn_where_its_film_is_corrected_to_a_lateral(queue, grader):
     again = {"SOPInstanceUID": generate_uid(), "StudyInstanceUID": generate_uid()}
     take(queue, film(**again))
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     (report,) = waiting(queue)
     take(queue, film(**again, **LATERAL))
     assert waiting(queue) == []  # nor is it sent until the study is graded again
     assert not queue.begin_sending(report.SOPInstanceUID)
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     assert waiting(queue) == []
     assert queue.resend(again["StudyInstanceUID"]) == 0
     take(queue, film(**again))
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     assert replaced(*waiting(queue)) == []  # the archive has none
 
 
 def test_a_report_that_the_archive_may_have_is_replaced_by_one_that_says_why_nothing_was_graded(queue, grader):
     again = {"SOPInstanceUID": generate_uid(), "StudyInstanceUID": generate_uid()}
     take(queue, film(**again))
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     (report,) = waiting(queue)
     assert queue.begin_sending(report.SOPInstanceUID)  # and the association broke
     take(queue, film(**again, **LATERAL))
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     (newer,) = delivered(queue)
     assert replaced(newer) == [report.SOPInstanceUID]
     assert "not graded" in newer.ContentSequence[-1].TextValue.lower()
     take(queue, film(**again))  # the correction is taken back
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     (third,) = delivered(queue)
     assert replaced(third) == [newer.SOPInstanceUID]
     assert third.SOPInstanceUID != report.SOPInstanceUID
@@ -283,10 +283,10 @@ def test_a_report_that_the_archive_may_have_is_replaced_by_one_that_says_why_not
 def test_a_better_answer_takes_the_place_of_a_report_that_waits(queue, grader):
     first = film()
     take(queue, first)
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     (older,) = waiting(queue)
     take(queue, film(StudyInstanceUID=read_identity(first).study, ImageLaterality="L"))
-    grading(queue, grader).answer_next()
+    grading(queue, grader).grade_next()
     (newer,) = waiting(queue)
     assert (replaced(newer), newer.SOPInstanceUID != older.SOPInstanceUID) == ([], True)
 
@@ -295,7 +295,7 @@ def test_people_who_share_an_id_are_not_compared(queue, grader):
     unknown = {"PatientID": "UNKNOWN", "PatientBirthDate": ""}
     take(queue, film(**unknown, StudyDate="20150101"), film(StudyDate="20150101", PatientSex="M"))
     take(queue, film(**unknown), film())
-    while grading(queue, grader).answer_next():
+    while grading(queue, grader).grade_next():
         pass
     assert [one for one in waiting(queue) if "and now: grade" in one.ContentSequence[-1].TextValue] == []
 

@@ -43,7 +43,7 @@ def folder(tmp_path_factory, grader):
         queue.receive(film, identity, Digests.of(film, identity), "PACS", 60 * (uid == "1.2.4"))
         times[0] += 1
     studies = StudyGrader(queue, grader, capture=False, dead=NodeSettings(folder=str(folder)).dead)
-    while studies.answer_next():
+    while studies.grade_next():
         pass
     (report,) = queue.to_send(9)
     queue.sent(report.object)

@@ -22,7 +22,7 @@ sixty megabytes; one of them may unpack a film of KNEEOA_MAX_PIXELS."""
 AT_A_TIME = min(MOST_AT_A_TIME, usable_cores())
 """This many requests grade at once, one a core, since more would only take turns."""
 WAIT_SECONDS = 60
-"""A request waits this many seconds for a turn, so that a proxy that waits two minutes gets an answer in time."""
+"""A request waits this many seconds for a turn, so that a proxy that waits two minutes gets a response in time."""
 BUSY_SECONDS = 5
 """A client that was turned away is asked to come back after this many seconds."""
 
@@ -51,7 +51,7 @@ class _Ticket:
     called: threading.Event = field(default_factory=threading.Event)
 
 
-class Queue:
+class Turns:
     """Gives turns to the requests of one process in the order in which they came. At most `most` of them wait.
 
     The end of a turn wakes the next request alone: each thread that wakes takes time from the one that grades.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 LEAST_RATE = 1000
 """A body that is slower than this many bytes per second is given up. A modem of 1996 was four times as fast."""
-MOST_ANSWER = 8 * 1024**2
+MOST_RESPONSE = 8 * 1024**2
 """A response that is not a file of a bundle, such as the list of a repo's commits, has at most this many bytes. JSON
 may take twenty times its bytes of memory. The names of 50,000 files take half of this.
 """
@@ -33,7 +33,7 @@ _NAMES = {
 """The client names a file by each of these headers. A Hub gives each header only in this form."""
 
 
-def check_answer(response: "Response", most: int | None) -> None:
+def check_headers(response: "Response", most: int | None) -> None:
     """Raise HubError for a response whose headers no Hub sends.
 
     A header that would name a file in the cache must be a hash. `ETag` counts if the client reads it, in the response
@@ -75,10 +75,10 @@ def watched(response: "Response", most: int | None, patience: float) -> "Body":
 
     Args:
         response: The response of the Hub.
-        most: Most bytes of a file; None stands for MOST_ANSWER.
+        most: Most bytes of a file; None stands for MOST_RESPONSE.
         patience: Seconds within which each part of the body must arrive.
     """
-    return Body(response, MOST_ANSWER if most is None else most, patience)
+    return Body(response, MOST_RESPONSE if most is None else most, patience)
 
 
 class Body(httpx2.SyncByteStream):
