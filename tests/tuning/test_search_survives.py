@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -178,9 +179,16 @@ def test_a_damaged_state_is_named_and_a_damaged_trial_is_written_anew(audited, b
 
     state, trial = begun / "tuner" / "oracle.json", begun / "tuner" / "trial_0" / "trial.json"
     whole = state.read_text("utf-8")
-    state.write_text(whole[:100], "utf-8")
-    with pytest.raises(DataError, match=r"oracle\.json is damaged"):
-        tuning.search.search(audited, begun, settings_for("random"))
+    document = json.loads(whole)
+    for text, problem in (
+        (whole[:100], ""),
+        ("[]", "`the document` is a list"),
+        (json.dumps(document | {"end_order": ["99"]}), "it names the trial 99"),
+        (json.dumps(document | {"display": {}}), "`display.search_start` is missing"),
+    ):
+        state.write_text(text, "utf-8")
+        with pytest.raises(DataError, match=rf"oracle\.json is damaged \({re.escape(problem)}"):
+            tuning.search.search(audited, begun, settings_for("random"))
     state.unlink()
     with pytest.raises(DataError, match=r"holds trials, but no oracle\.json"):
         tuning.search.search(audited, begun, settings_for("random"))

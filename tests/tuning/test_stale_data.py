@@ -1,6 +1,8 @@
 """Stale or mixed data: a step whose input has changed says so, and no film that was trained on is measured."""
 
 import csv
+import json
+import re
 import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -280,15 +282,46 @@ def test_training_films_of_one_grade_end_a_search_and_no_trial_counts_as_failed(
     assert steps.read_json(tmp_path / "search" / "tuner" / "oracle.json")["end_order"] == []
 
 
-@pytest.mark.parametrize("damage", ["null", '{"status": "COMPLETED"}', "{", '{"status": "COMPLETED", "score": null}'])
-def test_a_damaged_trial_is_one_clear_error(tmp_path: Path, damage: str):
+def trial_file(values: dict[str, str], **measures: object) -> str:
+    """The trial.json of a finished trial."""
+    histories = {
+        name: {"direction": "max", "observations": [{"value": [value], "step": 0}]} for name, value in measures.items()
+    }
+    drawn, metrics = {"values": values}, {"metrics": histories}
+    return json.dumps({"trial_id": "0", "status": "COMPLETED", "hyperparameters": drawn, "metrics": metrics})
+
+
+@pytest.mark.parametrize(
+    ("damage", "named"),
+    [
+        ("null", "`the document` is null"),
+        ("{", "missing or unreadable"),
+        ('{"status": "COMPLETED"}', "`trial_id` is missing"),
+        (trial_file({}, val_qwk=0.5), "it has no val_log_loss"),
+        (trial_file({}, val_qwk=0.5, val_log_loss="low"), "`val_log_loss` is 'low'"),
+        (trial_file({"tuner/epochs": "3"}, val_qwk=0.5, val_log_loss=1), "`tuner/epochs` is '3'"),
+        (trial_file({"block": "foreign"}, val_qwk=0.5, val_log_loss=1), "block is 'foreign'"),
+    ],
+)
+def test_a_damaged_trial_is_one_clear_error(tmp_path: Path, damage: str, named: str):
     from tuning.searching.records import read_trials
     from tuning.searching.settings import SearchSettings
 
     (tmp_path / "trial_0").mkdir()
     (tmp_path / "trial_0" / "trial.json").write_text(damage)
-    with pytest.raises(DataError, match=r"trial\.json"):
+    with pytest.raises(DataError, match=rf"trial\.json.*{re.escape(named)}"):
         read_trials(tmp_path, SearchSettings())
+
+
+@pytest.mark.parametrize(
+    ("content", "named"), [(b"a,b\n1,2\n", "no column `trial`"), (b"trial\n\xff\n", "can't be read")]
+)
+def test_a_foreign_table_of_trials_is_one_clear_error(tmp_path: Path, content: bytes, named: str):
+    from tuning.training.search_result import architecture_of_trial
+
+    (tmp_path / "trials.csv").write_bytes(content)
+    with pytest.raises(DataError, match=rf"trials\.csv.*{named}"):
+        architecture_of_trial(tmp_path, "0")
 
 
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path):

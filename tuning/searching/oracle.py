@@ -21,12 +21,14 @@ from keras_tuner.engine import trial as trials
 
 from kneeoa_hub.errors import DataError, OutputError
 from kneeoa_hub.files import UNFINISHED, replacing
+from kneeoa_hub.typed_json import from_json
 
 from ..run.folder import check_disk_space
 from ..run.steps import SEEDS
 from ..training.search_result import FOLDER
 from .settings import FACTOR, SearchSettings, shortest_rung
 from .space import Space, hyperparameters
+from .state import BayesianState, HyperbandState, State
 
 STATE = "oracle.json"
 """This file in Keras Tuner's folder holds the state."""
@@ -46,8 +48,10 @@ class Durable(kt.Oracle):
         most_failed: Proportion of the ended trials that may have failed.
         fault: Why the state could not be written; "" while it can.
         stopped: Whether somebody has heard that there is no trial left.
+        kept: The type of its state.
     """
 
+    kept: type[State] = State
     first: Sequence[Mapping[str, str]] = ()
     most_failed: float = 1.0
     fault: str = ""
@@ -162,12 +166,13 @@ class Durable(kt.Oracle):
         return state
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Take up the state of an earlier run."""
+        """Take up the state of an earlier run. Raises ValueError where it is not that of such a search."""
+        from_json(self.kept, state)
         space = self.get_space().get_config()
         for name, kept in state["trials"].items():
             drawn = {**space, "values": kept["hyperparameters"]}
             self.trials[name] = trials.Trial.from_state({**kept, "hyperparameters": drawn})
-        super().set_state(state)
+        super().set_state({**state, "hyperparameters": space})
 
     def save(self) -> None:
         """Replace the file of the state. What goes wrong is kept in `fault`: an error here would lock the oracle."""
@@ -183,9 +188,9 @@ class Durable(kt.Oracle):
             left.unlink()
         try:
             self.set_state(json.loads((folder / STATE).read_text("utf-8")))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise DataError(
-                f"{folder / STATE} is damaged ({error!r}), so the search can't go on; bring an older copy back, or"
+                f"{folder / STATE} is damaged ({error}), so the search can't go on; bring an older copy back, or"
                 f" remove {folder.parent} to search anew."
             ) from None
         for trial in self.ongoing_trials.values():
@@ -216,6 +221,8 @@ class RandomOracle(Durable, kt.oracles.RandomSearchOracle):
 class HyperbandOracle(Durable, kt.oracles.HyperbandOracle):
     """This oracle trains many trials for a short time, and the better ones for longer."""
 
+    kept = HyperbandState
+
     def __init__(self, min_epochs: int, **options: Any):
         """Prepare the brackets, of which Keras Tuner always begins the first one with a single epoch.
 
@@ -232,6 +239,8 @@ class HyperbandOracle(Durable, kt.oracles.HyperbandOracle):
 
 class BayesianOracle(Durable, kt.oracles.BayesianOptimizationOracle):
     """This oracle draws a trial where a Gaussian process over the finished ones expects the most."""
+
+    kept = BayesianState
 
     def populate_space(self, trial_id: str) -> dict[str, Any]:
         """Return the values of the next trial.

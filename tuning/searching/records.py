@@ -1,12 +1,12 @@
 """A search leaves its trials on disk, whether it has ended or not; they are read here."""
 
 import json
-import math
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 from kneeoa_hub.errors import DataError
+from kneeoa_hub.typed_json import FieldError, Key, from_json
 
 from ..networks.architecture import Architecture
 from ..run import steps
@@ -14,15 +14,28 @@ from ..training.search_result import Trial
 from .oracle import ENDED
 from .settings import OBJECTIVES, SearchSettings
 from .space import point_of
+from .state import TrialFile
+
+T = TypeVar("T")
 
 COUNTS = ("parameters", "bytes")
 """These measures are whole numbers."""
+MEASURES = ("val_log_loss", "log_loss_error", "qwk_error", "milliseconds", "seconds", ENDED, *COUNTS)
+"""A trial may lack these measures."""
 SPACE = "search space: "
 """This comes before the name of a choice, whose values a search records too."""
 OF_FOLDS = ("folds_log_loss", "folds_log_loss_error", "folds_qwk", "folds_qwk_error")
 """Trials that were trained on folds too have these measures."""
 EARLIER: dict[str, Any] = {"objective": "qwk", "named": False, "least_epochs": 1}
 """Searches had these options before they recorded them; others that a record lacks had the default of today."""
+
+
+@dataclass(frozen=True)
+class _Rung:
+    """Hyperband adds the epochs and the bracket of a trial to its values."""
+
+    epochs: Annotated[int | None, Key("tuner/epochs")] = None
+    bracket: Annotated[int | None, Key("tuner/bracket")] = None
 
 
 def as_begun(search: Path, options: dict[str, Any]) -> dict[str, Any]:
@@ -72,9 +85,7 @@ def read_trials(tuner: Path, settings: SearchSettings) -> list[Trial]:
     Raises:
         DataError: A trial.json is damaged.
     """
-    trials = [
-        _trial(path, state, settings) for path, state in _states(tuner) if _of(path, state, "status") == "COMPLETED"
-    ]
+    trials = [_trial(path, kept, settings) for path, kept in _files(tuner) if kept.status == "COMPLETED"]
     return sorted(trials, key=lambda trial: (*_rank(trial, settings.objective), trial.trial))
 
 
@@ -86,49 +97,42 @@ def _rank(trial: Trial, objective: str) -> tuple[bool, float]:
 
 def count_failed(tuner: Path) -> int:
     """Return how many trials have failed. Raises DataError when a trial.json is damaged."""
-    return sum(_of(path, state, "status") == "FAILED" for path, state in _states(tuner))
+    return sum(kept.status == "FAILED" for _, kept in _files(tuner))
 
 
-def _states(tuner: Path) -> list[tuple[Path, Any]]:
-    return [(path, steps.read_json(path)) for path in sorted(tuner.glob("trial_*/trial.json"))]
+def _files(tuner: Path) -> list[tuple[Path, TrialFile]]:
+    return [(path, _typed(TrialFile, path, steps.read_json(path))) for path in sorted(tuner.glob("trial_*/trial.json"))]
 
 
-def _of(path: Path, state: Any, name: str) -> Any:
-    if not isinstance(state, dict) or name not in state:
-        raise _damaged(path, f"it has no {name}")
-    return state[name]
-
-
-def _trial(path: Path, state: dict[str, Any], settings: SearchSettings) -> Trial:
+def _trial(path: Path, kept: TrialFile, settings: SearchSettings) -> Trial:
+    latest = {name: one.observations[-1].value[0] for name, one in kept.metrics.metrics.items() if one.observations}
+    needed = {"val_qwk", f"val_{settings.objective}"}
+    if lacking := sorted(needed - latest.keys()):
+        raise _damaged(path, f"it has no {lacking[0]}")
+    known = {name: value for name, value in latest.items() if name in {*needed, *MEASURES, *OF_FOLDS}}
+    measures: dict[str, Any] = dict.fromkeys(MEASURES) | _typed(dict[str, float], path, known)
+    measures |= {name: round(measures[name]) for name in COUNTS if name in known}
+    rung = _typed(_Rung, path, kept.hyperparameters.values)
     try:
-        metrics = {
-            name: float(kept["observations"][-1]["value"][0]) for name, kept in state["metrics"]["metrics"].items()
-        }
-        if not math.isfinite(metrics[f"val_{settings.objective}"]):
-            raise ValueError(f"val_{settings.objective} is not a number")
-        values = state["hyperparameters"]["values"]
-        point = point_of(values)
-        measures: dict[str, Any] = {
-            name: round(metrics[name]) if name in COUNTS else metrics[name]
-            for name in (*MEASURES, *OF_FOLDS)
-            if name in metrics
-        }
-        return Trial(
-            trial=str(state["trial_id"]),
-            val_qwk=metrics["val_qwk"],
-            epochs=int(values.get("tuner/epochs", settings.epochs)),
-            bracket=int(values["tuner/bracket"]) if "tuner/bracket" in values else "",
-            architecture=point.architecture,
-            teacher=point.teacher,
-            recipe=point.recipe,
-            **dict.fromkeys(MEASURES) | measures,
-        )
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        raise _damaged(path, repr(error)) from None
+        point = point_of(kept.hyperparameters.values)
+    except ValueError as error:
+        raise _damaged(path, str(error)) from None
+    return Trial(
+        trial=kept.trial_id,
+        epochs=settings.epochs if rung.epochs is None else rung.epochs,
+        bracket="" if rung.bracket is None else rung.bracket,
+        architecture=point.architecture,
+        teacher=point.teacher,
+        recipe=point.recipe,
+        **measures,
+    )
 
 
-MEASURES = ("val_log_loss", "log_loss_error", "qwk_error", "milliseconds", "seconds", ENDED, *COUNTS)
-"""A trial may lack these measures."""
+def _typed(kind: type[T], path: Path, value: Any) -> T:
+    try:
+        return from_json(kind, value)
+    except FieldError as error:
+        raise _damaged(path, str(error)) from None
 
 
 def _damaged(path: Path, problem: str) -> DataError:

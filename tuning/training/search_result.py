@@ -8,6 +8,7 @@ from typing import Any
 
 from kneeoa_hub.errors import DataError, SettingsError
 from kneeoa_hub.files import replacing
+from kneeoa_hub.typed_json import from_json
 
 from ..networks.architecture import Architecture
 from ..networks.search_space import SEARCH_SPACE, Recipe
@@ -189,9 +190,12 @@ def architecture_of_trial(search: Path, trial: str) -> Architecture:
     """Return the architecture of a finished trial. Raises SettingsError for a trial that trials.csv does not list."""
     try:
         with (search / TRIALS).open(newline="", encoding="utf-8") as file:
-            rows = {row["trial"]: row for row in csv.DictReader(file)}
-    except (OSError, ValueError, KeyError, csv.Error) as error:
-        raise DataError(f"{search / TRIALS} can't be read ({error!r}); search again.") from None
+            listed = list(csv.DictReader(file))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{search / TRIALS} can't be read ({error}); search again.") from None
+    if not all("trial" in row for row in listed):
+        raise DataError(f"{search / TRIALS} has no column `trial`; search again.")
+    rows = {row["trial"]: row for row in listed}
     if trial not in rows:
         raise SettingsError(f"--architecture {trial}: {search / TRIALS} has {', '.join(rows)}.")
     choices = {name: {str(value): value for value in SEARCH_SPACE[name]} for name in SEARCH_SPACE}
@@ -205,9 +209,9 @@ def architecture_of_trial(search: Path, trial: str) -> Architecture:
 def parse_architecture(choices: Mapping[str, Any], source: Path | str) -> Architecture:
     """Return an architecture from JSON. Raises DataError for a choice that this release does not know."""
     try:
-        architecture = Architecture(**choices)
+        architecture = from_json(Architecture, choices, closed=True)
         sizes = (architecture.size, architecture.blocks, *architecture.stages, *architecture.hidden)
-    except (TypeError, ValueError, AttributeError) as error:
+    except ValueError as error:
         raise DataError(
             f"{source}: this release does not know the architecture ({error}); upgrade kneeoa-hub."
         ) from None
