@@ -38,14 +38,6 @@ _MODULE_OF = {
     "list_pretrained": "hub.presets",
     "pull": "hub.pull_push",
     "push": "hub.pull_push",
-    # A grader is opened again above itself.
-    "_pickled": "pickled",
-    # What a report shows of itself in a notebook lies above it, in `output`.
-    "_frame": "output.notebook",
-    "_knee_html": "output.notebook",
-    "_knee_png": "output.notebook",
-    "_report_html": "output.notebook",
-    "_report_png": "output.notebook",
 }
 
 
@@ -53,7 +45,7 @@ def __getattr__(name: str) -> Any:
     """Resolve a public name when it is first used, so that importing the package loads nothing heavy."""
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_MODULE_OF[name]}", __name__), name.removeprefix("_"))
+    return getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:

@@ -32,6 +32,7 @@ from .imaging.several import check_films, with_boxes
 from .keras_files import load_model
 from .manifest import verify
 from .networks import open_networks
+from .pickled import opened, place_of
 from .report import FilmReport, KneeGrade, knee_names
 from .runtime import Network
 from .settings import Settings
@@ -101,9 +102,8 @@ class KneeGrader:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Return what pickle writes: where the bundle is, and how it was opened, see `pickled`."""
-        from . import _pickled
-
-        return _pickled(self)
+        options = self.revision, self.threads, self.level, self.decode_process
+        return opened, (type(self), *place_of(self.bundle), *options)
 
     def __repr__(self) -> str:
         return f"<KneeGrader: {self.model} {self.revision}, prediction sets of {self.level:.0%}>"
@@ -230,7 +230,7 @@ class KneeGrader:
             >>> kneeoa_hub.from_pretrained().grade_frame(films)[["film", "side"]].values.tolist()
             [['mild', <NA>], ['both-knees', 'right'], ['both-knees', 'left']]
         """
-        from . import _frame
+        from .output.notebook import frame
 
         several: Any = [films] if is_one_film(films) else films
         check_films(films.values() if isinstance(films, Mapping) else several, "grade_frame")
@@ -243,7 +243,7 @@ class KneeGrader:
         )
         named = list(films.items() if isinstance(films, Mapping) else numbered)
         names, given = zip(*named, strict=True) if named else ((), ())
-        return _frame(zip(names, self.grade_batch(given, workers=workers), strict=True))
+        return frame(zip(names, self.grade_batch(given, workers=workers), strict=True))
 
     def keras_model(self) -> Any:
         """Load the Keras 3 model with the ensemble inside (extra `tune`).

@@ -109,15 +109,15 @@ class KneeGrade:
 
     def _repr_html_(self) -> str:
         """Return the knee as a notebook shows it, with its probabilities as bars."""
-        from . import _knee_html
+        from .output.notebook import knee_html
 
-        return _knee_html(self)
+        return knee_html(self)
 
     def _repr_png_(self) -> bytes:
         """Return the heatmap as a picture, for notebooks that show no HTML."""
-        from . import _knee_png
+        from .output.notebook import knee_png
 
-        return _knee_png(self)
+        return knee_png(self)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -219,9 +219,9 @@ class FilmReport:
             >>> list(frame["side"])
             ['right', 'left']
         """
-        from . import _frame
+        from .output.notebook import frame
 
-        return _frame([("", self)]).drop(columns="film")
+        return frame([("", self)]).drop(columns="film")
 
     def __str__(self) -> str:
         return str(self.findings())
@@ -235,15 +235,15 @@ class FilmReport:
 
     def _repr_html_(self) -> str:
         """Return the report as a notebook shows it: the film with its evidence, the knees, the warnings."""
-        from . import _report_html
+        from .output.notebook import report_html
 
-        return _report_html(self)
+        return report_html(self)
 
     def _repr_png_(self) -> bytes:
         """Return the overlay as a picture, for notebooks that show no HTML."""
-        from . import _report_png
+        from .output.notebook import report_png
 
-        return _report_png(self)
+        return report_png(self)
 
     def comparison(self) -> tuple[str, ...]:
         """Return sentences that compare the knees with earlier studies. A film alone has none; see `StudyReport`."""

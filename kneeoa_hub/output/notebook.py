@@ -1,6 +1,6 @@
 """Shows reports in a notebook, and makes pandas tables of them.
 
-The names are resolved by the package when a report first needs them, see `kneeoa_hub.__init__`.
+The methods of a report that show it import this module when they are called.
 """
 
 import base64
