@@ -82,7 +82,7 @@ class Connection(HttpToolsProtocol):
 
     transport: LingeringTransport  # pyright: ignore[reportIncompatibleVariableOverride]
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:
         """Begin to wait for the first request."""
         self.since = self.loop.time()
         others = cast("set[Connection]", self.connections)

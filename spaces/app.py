@@ -20,9 +20,9 @@ if __package__:
     from .demo.page import DELETE_AFTER_S, DELETE_EVERY_S, build_demo
     from .demo.serve import demo_of, load_demo, serve
 else:
-    from demo.cleanup import swept  # pyright: ignore[reportMissingImports]
-    from demo.page import DELETE_AFTER_S, DELETE_EVERY_S, build_demo  # pyright: ignore[reportMissingImports]
-    from demo.serve import demo_of, load_demo, serve  # pyright: ignore[reportMissingImports]
+    from demo.cleanup import swept
+    from demo.page import DELETE_AFTER_S, DELETE_EVERY_S, build_demo
+    from demo.serve import demo_of, load_demo, serve
 
 __all__ = ["build_demo", "load_demo", "main"]
 

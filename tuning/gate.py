@@ -183,7 +183,7 @@ def _train(pictures: np.ndarray, classes: np.ndarray, out: Path, settings: GateS
     model = build(SIDE)
     batches = max(1, len(classes) // BATCH)
     model.compile(
-        optimizer(LEARNING_RATE, settings.epochs * batches),  # pyright: ignore[reportArgumentType]
+        optimizer(LEARNING_RATE, settings.epochs * batches),
         keras.losses.CategoricalCrossentropy(label_smoothing=0.02),
         metrics=["accuracy"],
     )

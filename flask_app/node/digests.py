@@ -44,7 +44,7 @@ class Digests:
         try:
             with quiet_logs(), quiet_warnings():
                 read = CountedReads(inflated_header(film))
-                header = pydicom.dcmread(read, VALUE_BYTES, stop_before_pixels=True, force=True)  # type: ignore[arg-type]
+                header = pydicom.dcmread(read, VALUE_BYTES, stop_before_pixels=True, force=True)
                 pixels = read.tell()
                 image = list(map(str, header.group_dataset(IMAGE_GROUP)))
                 said = _digest(repr((identity.__dict__, read_statements(header), image)).encode("utf-8", "replace"))

@@ -138,7 +138,7 @@ def read_identity(film: bytes) -> FilmIdentity:
 
     with reading_header(), quiet_logs(), quiet_warnings():
         header = pydicom.dcmread(
-            CountedReads(inflated_header(film)),  # type: ignore[arg-type]  # a file, as far as pydicom needs one
+            CountedReads(inflated_header(film)),  # a file, as far as pydicom needs one
             stop_before_pixels=True,
             specific_tags=[*ELEMENTS.values(), "SpecificCharacterSet"],
             force=True,

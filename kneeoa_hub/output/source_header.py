@@ -57,7 +57,7 @@ def taken_over(film: bytes, *needed: str) -> Any:
     with reading_header():
         read = CountedReads(inflated_header(film))
         # Longer values are those of private elements and of overlays, which no object takes over.
-        header = pydicom.dcmread(read, VALUE_BYTES, stop_before_pixels=True, force=True)  # type: ignore[arg-type]
+        header = pydicom.dcmread(read, VALUE_BYTES, stop_before_pixels=True, force=True)
     taken = pydicom.Dataset()
     if "PatientOrientation" not in header:
         taken.PatientOrientation = list(ASSUMED_ORIENTATION)

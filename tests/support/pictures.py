@@ -10,7 +10,7 @@ from PIL import Image
 
 def file(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     content = io.BytesIO()
-    image.save(content, kind, **options)  # type: ignore[arg-type]
+    image.save(content, kind, **options)
     return content.getvalue()
 
 

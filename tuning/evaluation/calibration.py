@@ -87,7 +87,7 @@ def fit_temperature(probabilities: np.ndarray, truth: np.ndarray) -> float:
         return float(-np.log(np.maximum(calibrated[np.arange(len(truth)), truth], LEAST_PROBABILITY)).mean())
 
     found = minimize_scalar(log_loss, bounds=TEMPERATURES, method="bounded")
-    return float(np.exp(found.x))  # pyright: ignore[reportAttributeAccessIssue]
+    return float(np.exp(found.x))
 
 
 def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
