@@ -23,8 +23,9 @@ from werkzeug.wrappers import Response as AnyResponse
 from kneeoa_hub.grades import GRADES
 from kneeoa_hub.imaging.formats import READABLE_FORMATS
 from kneeoa_hub.imaging.phantom import sample_films
+from kneeoa_hub.knee import percent
 from kneeoa_hub.output import knee_html
-from kneeoa_hub.report import DISCLAIMER, Answer, percent
+from kneeoa_hub.report import DISCLAIMER, Answer
 
 from . import archive
 from .boxes import boxes_of

@@ -12,8 +12,9 @@ if TYPE_CHECKING:
     from .grader import KneeGrader
     from .hub.presets import list_pretrained
     from .hub.pull_push import pull, push
+    from .knee import KneeGrade
     from .opening import from_pretrained
-    from .report import FilmReport, KneeGrade
+    from .report import FilmReport
 
 __version__ = "0.11.0"
 __all__ = [
@@ -30,7 +31,7 @@ __all__ = [
 
 _MODULE_OF = {
     "FilmReport": "report",
-    "KneeGrade": "report",
+    "KneeGrade": "knee",
     "KneeGrader": "grader",
     "KneeOAError": "errors",
     "from_pretrained": "opening",

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,26 +13,25 @@ import numpy as np
 from .arguments import check_count
 from .batches import in_order
 from .bundle import Bundle
-from .decision import grade_set, oa_probability, reported_grade, severity
 from .errors import BundleError, FilmError, KneeOAError, MissingExtra, SettingsError
-from .grades import LABELS
+from .grading import knee_grades
 from .imaging.boxes import checked_boxes
 from .imaging.decode import FileDecoder, FilmInput, decode, decode_file, is_one_film
 from .imaging.doubts import FORCED, doubts
 from .imaging.film import Film, Limits
 from .imaging.folders import films_of
-from .imaging.heatmap import heatmap_over
 from .imaging.laterality import knee_sides
-from .imaging.letterbox import Box, letterbox, network_values
+from .imaging.letterbox import letterbox, network_values
 from .imaging.markers import MarkerReader
 from .imaging.refusal import Refusal, TrainingDistances, check_pixels, refuse
-from .imaging.screen import Screener, Screening, box_in_given_film
+from .imaging.screen import Screener, Screening
 from .imaging.several import check_films, with_boxes
 from .keras_files import load_model
+from .knee import KneeGrade, knee_names
 from .manifest import verify
 from .networks import open_networks
 from .pickled import opened, place_of
-from .report import FilmReport, KneeGrade, knee_names
+from .report import FilmReport
 from .runtime import Network
 from .settings import Settings
 
@@ -306,50 +304,12 @@ class KneeGrader:
         sides, warnings = knee_sides(
             film, screening, partial(self._read_markers, screening.film.pixels, screening.boxes)
         )
-        knees = tuple(
-            self._knee(box, region, side, fitted.content, *values)
-            for box, region, side, fitted, *values in zip(
-                screening.boxes,
-                screening.graded,
-                sides,
-                letterboxed,
-                outputs.probabilities,
-                outputs.embedding,
-                outputs.activation_map,
-                strict=True,
-            )
-        )
-        given = _in_given_film(knees, screening)
-        sizes = [len(knee.grade_set) for knee in knees]
+        given = knee_grades(config, self._conformal, screening, sides, letterboxed, outputs)
+        sizes = [len(knee.grade_set) for knee in given]
         warnings += doubts(screening, knee_names(given), sizes, distances, letterboxed, config.refusal)
         if refused:
             warnings = (*warnings, FORCED)
         return self._report(film, refused, tuple(sorted(given, key=lambda knee: knee.box)), warnings)
-
-    def _knee(
-        self,
-        box: Box,
-        region: Box,
-        side: str | None,
-        content: Box,
-        probabilities: np.ndarray,
-        embedding: np.ndarray,
-        activation_map: np.ndarray,
-    ) -> KneeGrade:
-        config = self.bundle.config
-        grade = int(reported_grade(probabilities, config.decision))
-        return KneeGrade(
-            grade,
-            LABELS[grade],
-            tuple(map(float, probabilities)),
-            float(severity(probabilities)),
-            float(oa_probability(probabilities)),
-            grade_set(probabilities.tolist(), grade, self._conformal),
-            box,
-            side,
-            heatmap_over(activation_map, box, region, content, config.input),
-            embedding.astype(np.float32),
-        )
 
     def _report(
         self,
@@ -381,11 +341,3 @@ def _file_decoder(processes: int, limits: Limits) -> FileDecoder:
     from .imaging.decode_process import DecodeProcesses  # which Windows cannot import
 
     return DecodeProcesses(processes, limits)
-
-
-def _in_given_film(knees: Sequence[KneeGrade], screening: Screening) -> tuple[KneeGrade, ...]:
-    """Return the knees of an upright film with box and heatmap in pixels of the film as it was given."""
-    return tuple(
-        replace(knee, box=box_in_given_film(knee.box, screening), heatmap=np.rot90(knee.heatmap, screening.pose[0]))
-        for knee in knees
-    )

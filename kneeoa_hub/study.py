@@ -8,7 +8,8 @@ from PIL import Image
 
 from .errors import FilmError
 from .imaging.identity import FilmIdentity, date_of, joined_patient, names_patient, patient_parts
-from .report import FilmReport, KneeGrade, span
+from .knee import KneeGrade, span
+from .report import FilmReport
 
 LATERALITIES = ("right", "left")
 """A frontal film shows the sides in this order."""

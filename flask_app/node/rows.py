@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from sqlite3 import Row as DatabaseRow
 
 from kneeoa_hub.escaping import escape_cell
-from kneeoa_hub.report import span
+from kneeoa_hub.knee import span
 
 from .queue import Queue
 

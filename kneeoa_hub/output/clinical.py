@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 from ..grades import GRADES
 from ..imaging.identity import FilmIdentity, names_patient, read_identity
-from ..report import FilmReport, KneeGrade
+from ..knee import KneeGrade
+from ..report import FilmReport
 from ..study import StudyReport
 
 WRITINGS = "AIP"

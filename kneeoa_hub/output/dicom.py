@@ -21,7 +21,8 @@ from ..imaging.dicom_header import read_statements
 from ..imaging.identity import MAKER
 from ..imaging.quiet import quiet_logs, quiet_warnings
 from ..imaging.square import is_possible, is_square
-from ..report import FilmReport, KneeGrade
+from ..knee import KneeGrade
+from ..report import FilmReport
 from .source_header import ASSUMED_ORIENTATION, UIDS, odd_element, taken_over
 
 SCHEME = "99KNEEOA"

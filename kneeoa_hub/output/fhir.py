@@ -12,7 +12,8 @@ from typing import Any
 from .. import __version__
 from ..grades import GRADES
 from ..imaging.identity import MAKER, FilmIdentity
-from ..report import DISCLAIMER, FilmReport, KneeGrade
+from ..knee import KneeGrade
+from ..report import DISCLAIMER, FilmReport
 from .clinical import ClinicalAnswer, PersonName, figures, names_of
 from .dicom import SCHEME, SIDES
 

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from ..grades import GRADES
 from ..imaging.identity import MAKER, FilmIdentity
-from ..report import FilmReport, KneeGrade
+from ..knee import KneeGrade
+from ..report import FilmReport
 from .clinical import ClinicalAnswer, PersonName, figures, names_of
 from .dicom import SCHEME, SIDES
 

@@ -10,7 +10,7 @@ from html import escape
 from importlib.resources import files
 from string import Template
 
-from ..report import percent
+from ..knee import percent
 from .knee_view import Bar, FilmView, KneeView
 
 STYLE: str = files("kneeoa_hub.output").joinpath("knee.css").read_text("utf-8")

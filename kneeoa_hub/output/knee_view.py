@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from ..errors import KneeOAError
 from ..grades import GRADES, Grade
-from ..report import Answer, FilmReport, KneeGrade, certainty, not_likeliest, osteoarthritis, percent, span
+from ..knee import KneeGrade, certainty, not_likeliest, osteoarthritis, percent, span
+from ..report import Answer, FilmReport
 
 NOT_KNOWN = "Not known"
 

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from ..errors import MissingExtra
+from ..knee import KneeGrade
 from ..overlay import heatmap_picture
-from ..report import DISCLAIMER, Answer, FilmReport, KneeGrade
+from ..report import DISCLAIMER, Answer, FilmReport
 from . import knee_html as markup
 from .knee_view import FilmView, KneeView
 from .tables import CSV_COLUMNS, rows

@@ -13,8 +13,9 @@ from PIL import Image
 
 from ..errors import KneeOAError, MissingExtra, SettingsError
 from ..grades import GRADES
+from ..knee import percent
 from ..overlay import film_picture
-from ..report import DISCLAIMER, Answer, FilmReport, percent
+from ..report import DISCLAIMER, Answer, FilmReport
 from .fonts import TextWriter
 from .knee_html import GRADE_COLOURS, STYLE, Html, fill, films_table, join, knee_html, problem_html, warnings_html
 from .knee_view import Bar, FilmView, KneeView

@@ -9,7 +9,8 @@ from typing import Any, TextIO
 
 from ..errors import KneeOAError
 from ..escaping import escape_cell, escape_for_terminal
-from ..report import DISCLAIMER, Answer, KneeGrade, percent, span
+from ..knee import KneeGrade, percent, span
+from ..report import DISCLAIMER, Answer
 
 CSV_COLUMNS: tuple[str, ...] = (
     *("film", "knee", "side", "grade", "label", "severity", "oa_probability"),

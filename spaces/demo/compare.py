@@ -6,8 +6,9 @@ from string import Template
 
 from kneeoa_hub import FilmReport, KneeGrade, KneeOAError
 from kneeoa_hub.imaging.identity import FilmIdentity, read_identity
+from kneeoa_hub.knee import span
 from kneeoa_hub.output.knee_html import Html, badge, fill, join
-from kneeoa_hub.report import Answer, span
+from kneeoa_hub.report import Answer
 from kneeoa_hub.study import unchecked, verdict, why_not_compared
 
 from .render import film, message

@@ -18,7 +18,8 @@ from flask_app.card import card_html
 from kneeoa_hub import KneeGrader
 from kneeoa_hub.bundle import read_bundle
 from kneeoa_hub.grades import GRADES
-from kneeoa_hub.report import DISCLAIMER, percent
+from kneeoa_hub.knee import percent
+from kneeoa_hub.report import DISCLAIMER
 from kneeoa_hub.settings import Settings
 
 from ..support.bundles import make_bundle

@@ -30,7 +30,7 @@ LIBRARY = [
     },
     {"bundle", "evidence", "runtime", "decision", "agreement"},
     {"imaging"},
-    {"networks", "overlay", "report", "study"},
+    {"networks", "overlay", "knee", "grading", "report", "study"},
     {"output", "card", "archive"},
     {"hub"},
     {"pickled"},
@@ -50,12 +50,13 @@ WITHIN = {
     "runtime": {"bundle"},
     "decision": {"bundle"},
     "bundle": {"evidence"},
-    "report": {"overlay"},
-    "study": {"report"},
+    "grading": {"knee"},
+    "report": {"knee", "overlay"},
+    "study": {"knee", "report"},
 }
 """Within a floor of the library, a module may use those named here."""
 ABOVE = ("flask_app", "spaces", "tuning")
-SHOWN_BY = {"kneeoa_hub.report": "kneeoa_hub.output.notebook"}
+SHOWN_BY = {f"kneeoa_hub.{name}": "kneeoa_hub.output.notebook" for name in ("knee", "report")}
 """A module whose objects are shown by one above it. Only methods import that, when they are called."""
 
 

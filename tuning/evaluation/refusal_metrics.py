@@ -14,7 +14,7 @@ from kneeoa_hub.evidence import Outcomes
 from kneeoa_hub.grader import KneeGrader
 from kneeoa_hub.imaging.film import MIN_SIDE
 from kneeoa_hub.imaging.gate import Pose
-from kneeoa_hub.report import KneeGrade
+from kneeoa_hub.knee import KneeGrade
 
 from ..run import steps
 from ..run.estimates import proportion

@@ -11,7 +11,7 @@ from kneeoa_hub.evidence import ChangeEvidence
 from kneeoa_hub.evidence.robustness import AS_IT_IS
 from kneeoa_hub.grader import KneeGrader
 from kneeoa_hub.imaging.film import MIN_SIDE
-from kneeoa_hub.report import KneeGrade
+from kneeoa_hub.knee import KneeGrade
 
 from ..run.estimates import bootstrapped, grouped_proportion, proportion
 from .film_changes import CHANGES, Change
