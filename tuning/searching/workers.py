@@ -20,6 +20,7 @@ from keras_tuner.src import protos
 from keras_tuner.src.distribute.oracle_chief import OracleServicer
 
 from kneeoa_hub.errors import DataError, SettingsError
+from kneeoa_hub.settings import usable_cores
 
 from ..run.console import Progress
 from ..run.extensions import LOADED
@@ -139,7 +140,7 @@ def serving(oracle: Durable, address: str) -> Iterator[int]:
 def _start(audit: Path, out: Path, run: RunSettings, address: str, number: int) -> LocalWorker:
     """Start a worker on this machine, with its part of the cores, or with a GPU of its own."""
     name, host, port = f"worker-{number}", *address.rsplit(":", 1)
-    threads = str(max(1, _cores() // run.workers))
+    threads = str(max(1, usable_cores() // run.workers))
     gpus = _gpus()
     environment = {
         **os.environ,
@@ -201,10 +202,6 @@ def _log(out: Path, name: str) -> Path:
 def _last_line(log: Path) -> str:
     lines = [line for line in log.read_text("utf-8", "replace").splitlines() if line.strip()]
     return lines[-1].removeprefix("error: ") if lines else "A worker ended without a word."
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _gpus() -> list[str]:
