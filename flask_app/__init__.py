@@ -15,8 +15,9 @@ from werkzeug.exceptions import BadRequest
 
 from kneeoa_hub.settings import Settings
 
-from . import api, archive, guards, pages, problems, reader, watch
+from . import api, archive, forms, guards, pages, problems, reader, watch
 from .bodies import Bodies
+from .keys import read_keys
 from .node import worklist
 from .node.settings import NodeSettings
 from .presentation import with_code
@@ -107,7 +108,7 @@ def create_app(
         config: The settings; by default those of the `KNEEOA_*` variables.
         grader: The model; by default the one at the address of the settings. It is loaded when the server starts, or
             for the first film, or for the first question whether the app is ready.
-        keys: The API keys as `guards.read_keys` returns them; by default those in the file of the settings.
+        keys: The API keys as `keys.read_keys` returns them; by default those in the file of the settings.
         make_readings: Whether the app may make SQLite's file for readers' grades.
         node: The settings of the DICOM node whose worklist the app shows; by default those of the variables. Without
             a folder there is none.
@@ -121,7 +122,7 @@ def create_app(
     )
     watch.register(app)
     guards.register(app, settings, keys)
-    guards.protect(app, settings.secret_key, api.blueprint)
+    forms.protect(app, settings.secret_key, api.blueprint)
     metrics = watch.Metrics.of(app)
     app.extensions[BODIES] = Bodies(app.wsgi_app, metrics)
     app.wsgi_app = _secured(app.extensions[BODIES])  # type: ignore[method-assign]  # as Flask says to
@@ -141,7 +142,7 @@ def create_app(
     app.register_blueprint(api.blueprint)
     app.register_blueprint(watch.health)
     app.register_blueprint(reader.blueprint)
-    people = keys or (guards.read_keys(Path(settings.api_keys)) if settings.api_keys else {})
+    people = keys or (read_keys(Path(settings.api_keys)) if settings.api_keys else {})
     if settings.dicomweb:
         archive.register(app, settings, people)
     if node := node or NodeSettings.of_node():

@@ -17,7 +17,8 @@ from kneeoa_hub.settings import Settings
 from kneeoa_hub.third_party import prepare_streams
 
 from . import archive
-from .guards import KEY_LINE, OWN_NAMES, check, new_key
+from .guards import OWN_NAMES, check
+from .keys import KEY_LINE, new_key
 from .node import worklist
 from .node.settings import NodeSettings
 from .server import serve

@@ -13,6 +13,7 @@ from kneeoa_hub.output.dicom import secondary_capture, structured_report, to_byt
 from kneeoa_hub.report import Answer, FilmReport
 
 from . import boxes, openapi
+from .api_samples import HERE
 from .guards import host_is_ours, needs_key
 from .problems import OneFilmOnly, problem
 from .source import grade_films, source
@@ -93,7 +94,7 @@ def documentation() -> str:
 def _here() -> str:
     """Return the address for examples: that under which the visitor has asked, where its host is known to be ours."""
     if not host_is_ours():
-        return openapi.HERE
+        return HERE
     secure = request.is_secure or request.headers.get("X-Forwarded-Proto") == "https"
     return f"{'https' if secure else 'http'}://{request.host}"
 

@@ -20,7 +20,7 @@ from kneeoa_hub.report import Answer
 from kneeoa_hub.settings import Settings
 from kneeoa_hub.study import check_patient, study_report, without_pixels
 
-from .guards import sign_in
+from .keys import sign_in
 from .presentation import ShownFilm
 from .results import Result, Results
 from .source import grade_films, source

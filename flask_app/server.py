@@ -18,7 +18,7 @@ from flask import Flask
 from kneeoa_hub.settings import Settings
 
 from . import KneeOAApp, create_app
-from .guards import read_keys
+from .keys import read_keys
 from .store import Readings
 from .uvicorn_server import new_server
 

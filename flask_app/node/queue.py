@@ -3,25 +3,17 @@
 import json
 from collections.abc import Iterator
 from dataclasses import astuple
-from sqlite3 import Connection, Row
 from typing import Any
 
 from kneeoa_hub.imaging.identity import FilmIdentity, names_patient
-from kneeoa_hub.study import OTHER_PATIENT
 
+from .changes import compare_again, correct, is_whole, study_row
 from .digests import Digests
-from .disk import Disk
-from .records import GradedStudy, KeptFilm, Object, QueuedFilm, StoredGrades, Study
-
-LONGEST_WAIT = 10800
-"""An object waits for its next try at most this many seconds, see `deliver`. A time further ahead was noted by a clock
-that has been put back since.
-"""
-AFTER = 0.001
-"""A report of a study is made at least this many seconds after the one before, whatever the clock says."""
+from .outbox import AFTER, Outbox
+from .records import GradedStudy, KeptFilm, QueuedFilm, StoredGrades, Study
 
 
-class Queue(Disk):
+class Queue(Outbox):
     """Keeps a queue in a folder: what came, what its grading gave, and what waits to be sent."""
 
     def receive(self, film: bytes, identity: FilmIdentity, digests: Digests, caller: str, settle: float) -> str:
@@ -48,9 +40,9 @@ class Queue(Disk):
                 same_pixels = bool(digests.pixels) and digests.pixels == known["pixels"]
                 if known["sha256"] == digests.whole or (same_pixels and known["header"] == digests.header):
                     return "known"
-                if not same_pixels or not _is_whole(database, known, identity.study):
+                if not same_pixels or not is_whole(database, known, identity.study):
                     return "other"
-                _correct(database, known, film, identity, digests, now + settle)
+                correct(database, known, film, identity, digests, now + settle)
                 return "corrected"
             database.execute(
                 "INSERT INTO studies (study, accession, patient, sex, date, received_at, due_at)"
@@ -110,7 +102,7 @@ class Queue(Disk):
         """
         now = self.clock()
         with self.transaction() as database:
-            before = _study(database, study.study)
+            before = study_row(database, study.study)
             ((newest,),) = database.execute("SELECT max(made_at) FROM objects WHERE study = ?", (study.study,))
             final, made_at = before["due_at"] == study.due_at, max(now, (newest or 0) + AFTER)
             for film, (state, reason) in graded.outcomes.items():
@@ -123,7 +115,7 @@ class Queue(Disk):
                 "UPDATE studies SET answered_at = ?, revision = ?, knees = ? WHERE study = ?",
                 (now, graded.revision, json.dumps(list(graded.knees)), study.study),
             )
-            _compare_again(database, before, _study(database, study.study), now)
+            compare_again(database, before, study_row(database, study.study), now)
             database.execute(
                 "UPDATE studies SET due_at = NULL WHERE study = ? AND due_at = ?", (study.study, study.due_at)
             )
@@ -196,85 +188,6 @@ class Queue(Disk):
         )
         return [(row["date"], row["revision"], json.loads(row["knees"])) for row in rows]
 
-    def to_send(self, most: int) -> list[Object]:
-        """Return the objects whose time to be sent has come, oldest first.
-
-        The objects of a study that is to be graded again wait, since they may be withdrawn.
-        """
-        now = self.clock()
-        rows = self.select(
-            "SELECT object, kind, content, attempts FROM objects JOIN studies USING (study)"
-            " WHERE state = 'waiting' AND due_at IS NULL"
-            " AND (next_at <= ? OR next_at > ? OR attempts = 0 AND made_at > ?)"
-            " ORDER BY made_at, objects.rowid LIMIT ?",
-            now,
-            now + LONGEST_WAIT,
-            now + AFTER,
-            most,
-        )
-        return [Object(*row) for row in rows]
-
-    def begin_sending(self, name: str) -> bool:
-        """Note that an object is about to be sent; return whether it still is to be."""
-        with self.transaction() as database:
-            return bool(
-                database.execute(
-                    "UPDATE objects SET begun = 1 WHERE object = ? AND state = 'waiting'"
-                    " AND study IN (SELECT study FROM studies WHERE due_at IS NULL)",
-                    (name,),
-                ).rowcount
-            )
-
-    def sent(self, name: str) -> None:
-        """Note that the archive has taken an object."""
-        with self.transaction() as database:
-            database.execute(
-                "UPDATE objects SET state = 'sent', reason = '', sent_at = ? WHERE object = ?", (self.clock(), name)
-            )
-
-    def not_sent(self, name: str, reason: str, after: float | None) -> None:
-        """Note that the archive did not take an object.
-
-        Args:
-            name: SOP Instance UID of the object.
-            reason: The reason that the worklist shows.
-            after: Seconds until the next attempt; None gives the object up.
-        """
-        with self.transaction() as database:
-            database.execute(
-                "UPDATE objects SET state = ?, reason = ?, attempts = attempts + 1, next_at = ?"
-                " WHERE object = ? AND state <> 'withdrawn'",
-                ("rejected" if after is None else "waiting", reason, self.clock() + (after or 0), name),
-            )
-
-    def put_off(self, name: str, seconds: float) -> None:
-        """Send an object after so many seconds, so that others are sent before it."""
-        with self.transaction() as database:
-            database.execute("UPDATE objects SET next_at = ? WHERE object = ?", (self.clock() + seconds, name))
-
-    def unreachable(self, reason: str) -> None:
-        """Note with everything that waits why the archive could not be reached."""
-        with self.transaction() as database:
-            database.execute("UPDATE objects SET reason = ? WHERE state = 'waiting'", (reason,))
-
-    def resend(self, study: str) -> int:
-        """Make the newest objects of a study that are still here wait to be sent at once, and return their number."""
-        with self.transaction() as database:
-            return database.execute(
-                "UPDATE objects SET state = 'waiting', attempts = 0, next_at = ?, asked_at = ?"
-                " WHERE study = ? AND length(content) > 0 AND state <> 'withdrawn' AND made_at ="
-                " (SELECT max(made_at) FROM objects WHERE study = ? AND state <> 'withdrawn')",
-                (self.clock(), self.clock(), study, study),
-            ).rowcount
-
-    def newest_request(self) -> float:
-        """Return when a person last asked to send something again that still waits.
-
-        The time is in seconds since 1970; 0 stands for never.
-        """
-        ((newest,),) = self.select("SELECT coalesce(max(asked_at), 0) FROM objects WHERE state = 'waiting'")
-        return newest
-
     def note(self, who: str, action: str, subject: str) -> None:
         """Add a line to the audit trail.
 
@@ -285,71 +198,3 @@ class Queue(Disk):
         """
         with self.transaction() as database:
             database.execute("INSERT INTO audit VALUES (?, ?, ?, ?)", (self.clock(), who, action, subject))
-
-
-def _is_whole(database: Connection, film: Row, study: str) -> bool:
-    """Return whether a film is of this study, and the queue still has all other films of it that were graded.
-
-    Without them, nobody could say which knees of the older report were those of this film.
-    """
-    others = "SELECT 1 FROM films WHERE study = ? AND film <> ? AND content IS NULL AND state = 'graded'"
-    return film["study"] == study and not database.execute(others, (study, film["film"])).fetchone()
-
-
-def _correct(
-    database: Connection, known: Row, film: bytes, identity: FilmIdentity, digests: Digests, due_at: float
-) -> None:
-    """Put a film with a corrected header in the place of the older one, and make its study due.
-
-    The study takes over patient and date, unless the film was not part of its report. Films that named another patient
-    than the study's first film may agree with it now.
-    """
-    database.execute(
-        "UPDATE films SET sha256 = ?, header = ?, pixels = ?, content = ?, state = 'waiting', reason = '',"
-        " attempts = 0, corrections = corrections + 1 WHERE film = ?",
-        (*astuple(digests), film, identity.instance),
-    )
-    before = _study(database, identity.study)
-    if known["state"] != "faulty":
-        database.execute(
-            "UPDATE studies SET accession = ?, patient = ?, sex = ?, date = ? WHERE study = ?",
-            (identity.accession, identity.patient, identity.sex, identity.date, identity.study),
-        )
-        _compare_again(database, before, _study(database, identity.study), due_at)
-    database.execute(
-        "UPDATE films SET state = 'waiting', reason = '' WHERE study = ? AND state = 'faulty' AND reason = ?",
-        (identity.study, OTHER_PATIENT),
-    )
-    database.execute("UPDATE studies SET due_at = ? WHERE study = ?", (due_at, identity.study))
-
-
-def _study(database: Connection, study: str) -> Row:
-    return database.execute("SELECT * FROM studies WHERE study = ?", (study,)).fetchone()
-
-
-def _compare_again(database: Connection, before: Row, after: Row, due_at: float) -> None:
-    """Make the later studies due whose comparison with a study has changed.
-
-    Only studies of a later date become due, so one change cannot go round in a circle. A study stays as it is where it
-    has no knee of the same side, or where the queue no longer has all its films. One that is due already may be in
-    work, and becomes due again.
-
-    Args:
-        database: The database, in a transaction.
-        before: The row of the earlier study before its change.
-        after: Its row now.
-        due_at: The time at which the later studies become due.
-    """
-    if all(before[name] == after[name] for name in ("patient", "sex", "date", "revision", "knees")):
-        return
-    for one in (before, after):
-        if names_patient(one["patient"]) and one["date"]:
-            database.execute(
-                "UPDATE studies SET due_at = max(coalesce(due_at + ?, 0), ?) WHERE patient = ? AND date > ?"
-                " AND answered_at IS NOT NULL AND (? = '' OR sex IN ('', ?))"
-                " AND EXISTS (SELECT 1 FROM json_each(knees) AS now, json_each(?) AS past WHERE"
-                " json_extract(now.value, '$.side') = json_extract(past.value, '$.side'))"
-                " AND NOT EXISTS (SELECT 1 FROM films WHERE films.study = studies.study AND state = 'graded'"
-                " AND content IS NULL)",
-                (AFTER, due_at, one["patient"], one["date"], one["sex"], one["sex"], one["knees"]),
-            )

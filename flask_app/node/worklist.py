@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from kneeoa_hub.errors import SettingsError
 
-from ..guards import sign_in
+from ..keys import sign_in
 from ..metrics import Metrics
 from ..problems import ShownError
 from .dead import DeadLetters

@@ -14,7 +14,8 @@ from PIL import Image
 from werkzeug.test import TestResponse
 
 from flask_app import create_app
-from flask_app.openapi import SAMPLES, document, problem_types
+from flask_app.api_samples import SAMPLES
+from flask_app.openapi import document, problem_types
 from kneeoa_hub import KneeGrader
 from kneeoa_hub.settings import Settings
 

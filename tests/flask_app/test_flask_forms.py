@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from flask.testing import FlaskClient
 
-import flask_app.guards
+import flask_app.forms
 from flask_app import create_app
 from kneeoa_hub import KneeGrader
 from kneeoa_hub.settings import Settings
@@ -46,7 +46,7 @@ def test_a_token_is_good_with_its_own_visitor_s_cookie_alone(client: FlaskClient
 
 
 def test_a_token_grows_old(grader: KneeGrader, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(flask_app.guards, "TOKEN_SECONDS", -1)
+    monkeypatch.setattr(flask_app.forms, "TOKEN_SECONDS", -1)
     client = create_app(Settings(), grader).test_client()
     assert_problem(sent(client, token_of(client.get("/").text)), 400, "form-expired")
 

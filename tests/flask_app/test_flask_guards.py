@@ -21,7 +21,7 @@ from PIL import Image
 import flask_app.turns
 from benchmarks.film_kinds import dicom
 from flask_app import create_app
-from flask_app.guards import new_key, read_keys
+from flask_app.keys import new_key, read_keys
 from flask_app.metrics import Metrics
 from flask_app.turns import AT_A_TIME, Busy, Turns
 from flask_app.watch import JsonLines

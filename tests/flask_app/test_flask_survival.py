@@ -17,7 +17,7 @@ import pytest
 import requests
 
 import kneeoa_hub
-from flask_app.guards import new_key
+from flask_app.keys import new_key
 from kneeoa_hub import KneeGrader
 from kneeoa_hub.manifest import write_manifest
 

@@ -16,7 +16,7 @@ import pytest
 from pydicom.uid import generate_uid
 
 from flask_app import create_app
-from flask_app.guards import new_key
+from flask_app.keys import new_key
 from flask_app.node.deliver import Delivery
 from flask_app.node.grade import StudyGrader
 from flask_app.node.queue import Queue

@@ -18,7 +18,7 @@ from pydicom.uid import (
 )
 
 from flask_app import archive, create_app
-from flask_app.guards import new_key
+from flask_app.keys import new_key
 from flask_app.node.digests import Digests
 from flask_app.node.records import GradedStudy
 from flask_app.node.retention import sweep

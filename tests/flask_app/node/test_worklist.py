@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from flask_app import archive, create_app
-from flask_app.guards import new_key
+from flask_app.keys import new_key
 from flask_app.node import worklist
 from flask_app.node.digests import Digests
 from flask_app.node.grade import StudyGrader
