@@ -92,7 +92,7 @@ def documentation() -> str:
 
 
 def _here() -> str:
-    """Return the address for examples: that under which the visitor has asked, where its host is known to be ours."""
+    """Return the address for examples: the one under which the visitor has asked, if its host is known to be ours."""
     if not host_is_ours():
         return HERE
     secure = request.is_secure or request.headers.get("X-Forwarded-Proto") == "https"
@@ -117,7 +117,7 @@ def _made_of_one(make: Callable[[bytes, FilmReport], bytes]) -> bytes:
 
 
 def _boxes(films: Sequence[bytes]) -> Boxes | None:
-    """Return the boxes of the request: fields of its form, or of its address where the body is the film."""
+    """Return the boxes of the request: fields of its form, or of its address if the body is the film."""
     return boxes.boxes_sent(request.values.getlist(boxes.FIELD), len(films))
 
 

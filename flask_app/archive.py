@@ -85,7 +85,7 @@ def form() -> str:
 
 @blueprint.post("")
 def grade() -> AnyResponse:
-    """Fetch and grade the study of the form, store its report where that was asked for, and show the result."""
+    """Fetch and grade the study of the form, store its report if that was asked for, and show the result."""
     study = request.form.get("study", "").strip()
     try:
         result = _graded(study, "store" in request.form)

@@ -54,7 +54,7 @@ class Forms(CSRFProtect):
 
 
 class Sessions(SecureCookieSessionInterface):
-    """Makes cookies that travel over TLS alone where there is TLS."""
+    """Makes cookies that travel over TLS alone if there is TLS."""
 
     def get_signing_serializer(self, app: Flask) -> URLSafeTimedSerializer | None:
         """Return what signs the cookie, and accepts one that was signed before the clock was set back."""

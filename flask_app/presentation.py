@@ -45,7 +45,7 @@ class ShownFilm:
         document: The answer of the API for the film as it was sent.
         crops: Each knee as a JPEG file of the film's own resolution.
         study: Date and accession number of its study as a line, or "".
-        content: The file, where it is small enough to be kept, otherwise None.
+        content: The file, if it is small enough to be kept, otherwise None.
     """
 
     number: int

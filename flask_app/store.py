@@ -174,7 +174,7 @@ class Readings:
         return self._engine.dialect.name == "sqlite"
 
     def ask(self) -> None:
-        """Make the table where it is missing, and log it when the database does not answer."""
+        """Make the table if it is missing, and log it when the database does not answer."""
         try:
             self.of_films(())
         except ReadingsUnavailable:
@@ -226,7 +226,7 @@ class Readings:
                 connection.execute(insert(TABLE).values(**given, at=now))
 
     def _open_sqlite(self, dialect: Any, record: Any, arguments: list[Any], options: dict[str, Any]) -> None:
-        """Keep SQLite from making a missing file, where it may not or has done so before."""
+        """Keep SQLite from making a missing file, if it may not or has done so before."""
         name = arguments[0]
         if (self._made or not self._make) and not options.get("uri") and name != ":memory:":
             arguments[0], options["uri"] = f"file:{quote(name)}?mode=rw", True

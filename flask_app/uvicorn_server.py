@@ -1,4 +1,4 @@
-"""The app behind uvicorn."""
+"""Runs the app behind uvicorn."""
 
 from collections.abc import Awaitable, Callable
 from socket import socket

@@ -190,7 +190,7 @@ class BundleConfig:
 
 @dataclass(frozen=True)
 class Bundle:
-    """A verified bundle on disk."""
+    """Holds a verified bundle on disk."""
 
     folder: Path
     config: BundleConfig

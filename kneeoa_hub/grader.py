@@ -129,7 +129,7 @@ class KneeGrader:
             film: A path, bytes, a binary file, a PIL image, or an array [H,W] of uint8, uint16 or finite floats with
                 bright bone.
             boxes: (left, top, right, bottom) of each knee in pixels of the film. None finds the knees.
-            force: Grade the film even where it is refused. The report holds the refusal and a warning then.
+            force: Grade the film even if it is refused. The report holds the refusal and a warning then.
 
         Returns:
             The knees with their grades, or the reason for the refusal.
@@ -168,13 +168,13 @@ class KneeGrader:
         workers: int = 1,
         force: bool = False,
     ) -> Iterator[FilmReport | KneeOAError]:
-        """Grade many films, and go on where one fails.
+        """Grade many films, and go on if one fails.
 
         Args:
             films: What `grade` takes, one after the other.
             boxes: For each film its knees as `grade` takes them, or None to find them. By default all are found.
             workers: How many films are graded at a time.
-            force: Grade films even where they are refused, see `grade`.
+            force: Grade films even if they are refused, see `grade`.
 
         Returns:
             A report or an error for each film, in the order of the films, each made when it is asked for.

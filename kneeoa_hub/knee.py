@@ -63,7 +63,7 @@ class KneeGrade:
 
     @property
     def osteoarthritis(self) -> str:
-        """KL 2 or more in words: "likely" or "not likely" where grade and probability agree, otherwise "borderline"."""
+        """KL 2 or more in words: "likely" or "not likely" if grade and probability agree, otherwise "borderline"."""
         by_grade, by_probability = self.grade >= OSTEOARTHRITIS_FROM, self.oa_probability >= 0.5
         if by_grade != by_probability:
             return "borderline"
@@ -105,7 +105,7 @@ class KneeGrade:
 
 
 def knee_names(knees: Sequence[KneeGrade]) -> tuple[str, ...]:
-    """Return a name for each knee of a film: by its side, or by its place in the picture where that is not known."""
+    """Return a name for each knee of a film: by its side, or by its place in the picture if that is not known."""
     places = _places([knee.box for knee in knees])
     return tuple(
         f"{knee.side.capitalize()} knee" if knee.side else place for knee, place in zip(knees, places, strict=True)

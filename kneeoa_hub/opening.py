@@ -37,7 +37,7 @@ def from_pretrained(
     Args:
         address: A folder, a shipped name, or a repo on the Hub such as "org/name@v1.0" (docs/addresses.md). None is
             the shipped bundle.
-        revision: A tag, branch or commit, where the address does not hold one.
+        revision: A tag, branch or commit, if the address does not hold one.
         token: A token of the Hub. None takes HF_TOKEN or the stored login.
         local_files_only: Use no network, as HF_HUB_OFFLINE=1 does.
         cache_dir: The cache for bundles of the Hub. None takes the Hub client's own.
@@ -89,7 +89,7 @@ def open_grader(
         level: As in `KneeGrader`.
         decode_process: As in `KneeGrader`.
         wait: Return when the grading network is open. Otherwise the first film is decoded and searched meanwhile, and
-            its grading fails where the network cannot be opened.
+            its grading fails if the network cannot be opened.
 
     Raises:
         BundleError: A network cannot be opened.

@@ -87,7 +87,7 @@ class FilmReport:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """A name for each knee: by its side, or by its place in the picture where the side is not known."""
+        """A name for each knee: by its side, or by its place in the picture if the side is not known."""
         return knee_names(self.knees)
 
     @property

@@ -105,7 +105,7 @@ class Graph:
 
     Attributes:
         path: The graph's file.
-        shapes: Shape of each output, where a size that the graph leaves open is a name.
+        shapes: Shape of each output, with a name for a size that the graph leaves open.
     """
 
     def __init__(self, session: Any, path: Path):
@@ -190,7 +190,7 @@ class Network:
     """Runs the grading network, `model.onnx`. The constructor raises BundleError for a graph of another form.
 
     Attributes:
-        embedding_width: The width D of the embedding where the graph fixes it as an int.
+        embedding_width: The width D of the embedding if the graph fixes it as an int.
     """
 
     def __init__(self, path: Path, config: InputConfig, threads: int = 0):

@@ -72,7 +72,7 @@ class StudyReport(FilmReport):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """A name for each knee: by its side, or by its film where the side is not known."""
+        """A name for each knee: by its side, or by its film if the side is not known."""
         if len(self.films) == 1:
             return super().names
         return tuple(

@@ -31,7 +31,7 @@ PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 
 
 def prepare_streams() -> None:
-    """Make standard output UTF-8 where it goes into a file or a pipe, as every file that the package writes is.
+    """Make standard output UTF-8 if it goes into a file or a pipe, as every file that the package writes is.
 
     Windows, and a POSIX system without a locale, encode it in a way that cannot hold every film's name. On a terminal
     the encoding stays, and characters that it lacks become codes. A closed stream becomes one that drops everything.
@@ -84,7 +84,7 @@ def prepare_network() -> list[str]:
     """Let this process reach its own machine past every proxy, and drop network settings that no client can use.
 
     Gradio asks its own server at the start, and the processes of a search ask each other. Both end with a traceback
-    where a proxy answers for this machine, or where a variable is wrong.
+    if a proxy answers for this machine, or if a variable is wrong.
 
     Returns:
         A sentence for each variable, or host of NO_PROXY, that was dropped.

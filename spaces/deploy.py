@@ -99,7 +99,7 @@ def deploy(
 
 
 def _commit(api: Any, space: str, files: dict[str, bytes], message: str, private: bool) -> None:
-    """Make the Space where it is missing, and replace what an earlier deployment has left, in one commit."""
+    """Make the Space if it is missing, and replace what an earlier deployment has left, in one commit."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     api.create_repo(space, repo_type="space", space_sdk="gradio", private=private, exist_ok=True)

@@ -48,7 +48,7 @@ class Sender(Protocol):
     """Stores objects in an archive while it is open."""
 
     def store(self, content: bytes) -> None:
-        """Store a DICOM file. Raises ArchiveUnreachable, or ArchiveError where the archive refuses it."""
+        """Store a DICOM file. Raises ArchiveUnreachable, or ArchiveError if the archive refuses it."""
         ...
 
 
@@ -61,7 +61,7 @@ class Delivery:
     def send_due(self) -> bool:
         """Send some of the waiting objects, and return whether there were any.
 
-        An object at which the archive ends the association holds up no other: it is put off, and it has failed where
+        An object at which the archive ends the association holds up no other: it is put off, and it has failed if
         the archive takes or refuses another one.
 
         Raises:
@@ -98,7 +98,7 @@ class Delivery:
         return True
 
     def _send(self, sender: Sender, one: Object) -> bool:
-        """Send one object, and note what came of it; return False where it was withdrawn. Raises ArchiveUnreachable."""
+        """Send one object, and note what came of it; return False if it was withdrawn. Raises ArchiveUnreachable."""
         if not self._queue.begin_sending(one.object):
             return False
         try:

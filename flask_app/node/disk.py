@@ -62,7 +62,7 @@ class Disk:
     """Opens the database in a folder. Threads may share it, and processes may open it beside each other.
 
     Args:
-        folder: The folder, which is made where it is missing. Only its owner can read a folder made here, and the
+        folder: The folder, which is made if it is missing. Only its owner can read a folder made here, and the
             files in any.
         max_bytes: Beyond this size a change raises sqlite3.Error; 0 is no limit. The limit holds for this object
             alone, so that the worker can still answer what was taken before.

@@ -132,7 +132,7 @@ class StudyGrader:
     def _graded(self, film: QueuedFilm, content: bytes) -> FilmReport:
         """Return the report of a film, or raise its error.
 
-        A study may have many films, so only the picture stays, and only where it will be drawn.
+        A study may have many films, so only the picture stays, and only if it will be drawn.
         """
         with self._in_progress(film.film):
             (report,) = self._grader.grade_batch([content], boxes=[None])
@@ -162,7 +162,7 @@ class StudyGrader:
     ) -> tuple[list[Object], str]:
         """Return the objects for the archive, or the reason why there are none, such as a faulty header.
 
-        The report names the study's newest one as its predecessor where it `replaces` that one.
+        The report names the study's newest one as its predecessor if it `replaces` that one.
         """
         before = self._queue.previous_report(study.study) if replaces else None
         try:

@@ -27,8 +27,8 @@ class Queue(Outbox):
             settle: Seconds.
 
         Returns:
-            "new"; "known" where the same film came before; "corrected" where its header says something else now, so
-            that its study is graded again; "other" where another film came under the same UID, which is not kept.
+            "new"; "known" if the same film came before; "corrected" if its header says something else now, so
+            that its study is graded again; "other" if another film came under the same UID, which is not kept.
 
         Raises:
             sqlite3.Error: The film could not be kept.
@@ -97,7 +97,7 @@ class Queue(Outbox):
     def finish(self, study: Study, graded: GradedStudy) -> None:
         """Keep what the grading of a study gave, and its objects as waiting.
 
-        The study stays due where a film or a corrected header came meanwhile. A faulty film is then looked at again,
+        The study stays due if a film or a corrected header came meanwhile. A faulty film is then looked at again,
         since its header may be the one that was corrected.
         """
         now = self.clock()
@@ -194,7 +194,7 @@ class Queue(Outbox):
         Args:
             who: Name of the reader's key.
             action: What the reader did.
-            subject: What the action was about; a pseudonym where it is a patient or study.
+            subject: What the action was about; a pseudonym for a patient or study.
         """
         with self.transaction() as database:
             database.execute("INSERT INTO audit VALUES (?, ?, ?, ?)", (self.clock(), who, action, subject))

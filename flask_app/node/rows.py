@@ -62,7 +62,7 @@ class Wanted:
     Attributes:
         day: The day on which the study came, as YYYY-MM-DD in the server's time zone; "" is any.
         state: A key of STATES; "" is any.
-        search: A pseudonym, or a whole study UID, accession number or patient ID where that is allowed; "" is any.
+        search: A pseudonym, or a whole study UID, accession number or patient ID if that is allowed; "" is any.
     """
 
     day: str = ""

@@ -41,7 +41,7 @@ log = logging.getLogger(NAME)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Work until a signal comes or the node ends; return 1 where the settings or the model cannot be used.
+    """Work until a signal comes or the node ends; return 1 if the settings or the model cannot be used.
 
     Args:
         arguments: The process ID of the node. The node can end before this process could ask for its parent.
@@ -125,7 +125,7 @@ def _sweep(queue: Queue, settings: NodeSettings, stop: threading.Event) -> None:
 
 
 def _step(work: Callable[[], bool], stop: threading.Event) -> None:
-    """Do some work, and rest where there was none or where the disk does not take it."""
+    """Do some work, and rest if there was none or if the disk does not take it."""
     try:
         if not work():
             stop.wait(PAUSE_SECONDS)

@@ -113,7 +113,7 @@ def register(app: Flask, settings: NodeSettings, keys: Mapping[str, str]) -> Non
 
 @blueprint.before_request
 def _sign_in() -> None:
-    """Find out who asks, by HTTP Basic with a key, or by the address where no keys are set."""
+    """Find out who asks, by HTTP Basic with a key, or by the address if no keys are set."""
     keys = _worklist().keys
     g.kneeoa_who = sign_in(keys) if keys else request.remote_addr or "unknown"
 

@@ -62,7 +62,7 @@ def grade_in_processes(opening: Opening, films: "Iterable[FilmInput]", workers: 
         opening: What each process opens its grader with.
         films: Paths or bytes of films.
         workers: How many processes there are.
-        force: Grade films even where they are refused.
+        force: Grade films even if they are refused.
 
     Yields:
         A report or an error for each film, in the order of the films.

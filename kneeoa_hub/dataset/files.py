@@ -86,7 +86,7 @@ class GradedFiles:
         If the file exists, its answers about other films stay.
 
         Raises:
-            OutputError: The file cannot be written, or read where it exists.
+            OutputError: The file cannot be written, or read if it exists.
         """
         import pyarrow as pa
         import pyarrow.parquet as pq

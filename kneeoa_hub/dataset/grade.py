@@ -73,7 +73,7 @@ def grade_dataset(
             name) and `content` (the bytes), or several of them.
         out: The folder of the answers, or an address of fsspec.
         address: The bundle, as in `from_pretrained`.
-        revision: Its revision, where the address holds none.
+        revision: Its revision, if the address holds none.
         local_files_only: Use no network to get the bundle.
         level: Coverage level of the prediction sets. None means the bundle's first.
         force: Grade refused films, too.

@@ -33,7 +33,7 @@ def pull(
     Args:
         address: A folder, a shipped name, or a repo on the Hub such as "org/name@v1.0" (docs/addresses.md). None is
             the shipped bundle.
-        revision: A tag, branch or commit, where the address does not hold one.
+        revision: A tag, branch or commit, if the address does not hold one.
         token: A token of the Hub. None takes HF_TOKEN or the stored login.
         local_files_only: Use no network, as HF_HUB_OFFLINE=1 does.
         cache_dir: The cache for bundles of the Hub. None takes the Hub client's own.
@@ -135,12 +135,12 @@ def push(
 
     Args:
         bundle: The bundle's folder.
-        address: A versioned folder ("./hub/kneeoa") or a repo on the Hub ("org/name"); either is made where missing.
+        address: A versioned folder ("./hub/kneeoa") or a repo on the Hub ("org/name"); either is made if missing.
         tag: A tag for this bundle, such as "v1.0".
         token: A token of the Hub with write access. None takes HF_TOKEN or the stored login.
         private: Make a new repo private.
         message: The message of the commit.
-        branch: The branch of a repo, made where it is missing. None is main.
+        branch: The branch of a repo, made if it is missing. None is main.
         pull_request: Open a pull request to main in place of a commit on it.
         edited_card: What to do with a card that was edited on the Hub since the last push: "refuse", "keep" or
             "replace" it.

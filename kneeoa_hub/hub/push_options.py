@@ -19,7 +19,7 @@ class PushOptions:
 
     Attributes:
         tag: The tag to set, such as "v1.0"; None sets none.
-        branch: The branch of a Hub repo, made where it is missing; None is main.
+        branch: The branch of a Hub repo, made if it is missing; None is main.
         pull_request: Open a pull request to main in place of a commit on it.
         private: Make a new repo private, and refuse a public one.
         message: The message of the commit; None names bundle and version.

@@ -16,7 +16,7 @@ T = TypeVar("T")
 def with_retries(call: Callable[[], T]) -> T:
     """Return what the call returns, after at most three attempts.
 
-    The call is made again only where its failure may pass, and it has to be one that does no harm twice. A busy Hub is
+    The call is made again only if its failure may pass, and it has to be one that does no harm twice. A busy Hub is
     given the time that it asks for; `client.Guard` gives up one that asks for more than KNEEOA_TIMEOUT.
     """
     for wait in WAITS_S:

@@ -21,7 +21,7 @@ def upload_bundle(bundle: Bundle, repo: str, token: str | None, options: PushOpt
 
     Args:
         bundle: The checked bundle.
-        repo: The repo, org/name; it is made where it is missing.
+        repo: The repo, org/name; it is made if it is missing.
         token: A token of the Hub with write access. None takes HF_TOKEN or the stored login.
         options: Tag, branch, privacy and the like.
 

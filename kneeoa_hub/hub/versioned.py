@@ -42,7 +42,7 @@ def is_versioned(folder: Path) -> bool:
 def find_snapshot(folder: Path, revision: str) -> Path | None:
     """Return the snapshot that a tag, branch or revision names, or None.
 
-    A revision always names itself, even where a ref has the same name.
+    A revision always names itself, even if a ref has the same name.
     """
     name = revision if _REVISION.fullmatch(revision) else read_ref(folder, revision) or ""
     snapshot = folder / "snapshots" / name
@@ -145,7 +145,7 @@ def push_to_folder(bundle: Bundle, folder: Path, tag: str | None = None, *, dry_
 
     Args:
         bundle: The verified bundle.
-        folder: The versioned folder; it is made where it is missing.
+        folder: The versioned folder; it is made if it is missing.
         tag: The tag to set; None sets none.
         dry_run: Check everything, and change nothing.
 

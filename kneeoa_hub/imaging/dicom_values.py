@@ -65,7 +65,7 @@ def whole(header: Any, keyword: str, default: int) -> int:
     Args:
         header: The DICOM dataset.
         keyword: The element's keyword, such as "Rows".
-        default: The answer where the element has no finite number.
+        default: The answer if the element has no finite number.
     """
     first = next(iter(numbers(header, keyword)), math.nan)
     return int(first) if math.isfinite(first) else default

@@ -71,7 +71,7 @@ class Film:
         name: What messages call the film.
         colour: Mean difference between the largest and the smallest channel of a pixel, 0 (gray) to 1.
         exposed: Left, top, right and bottom of what is not declared padding; None if the file declares none.
-        side: "left" or "right" where the file names the patient's side.
+        side: "left" or "right" if the file names the patient's side.
         orientation: Where in the patient the picture's right and bottom edges lie, each "L", "R", "A", "P", "H" or
             "F"; "" if the file does not say.
         ruled_out: The reason for a refusal, a key of `refusal.MESSAGES`, if the file itself says that it does not show
@@ -81,7 +81,7 @@ class Film:
             file lost nothing.
         aspect: Height of a stored pixel over its width, as the file says.
         scale: Columns and rows of `pixels` for each column and row of the film as it was given.
-        given: The film as it was given, [H,W] float32, where `pixels` were made from it; None if it is `pixels`.
+        given: The film as it was given, [H,W] float32, if `pixels` were made from it; None if it is `pixels`.
     """
 
     pixels: np.ndarray

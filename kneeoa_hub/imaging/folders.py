@@ -113,7 +113,7 @@ def is_film_by_name(place: PurePath) -> bool | None:
 def is_film_by_start(place: PurePath, start: bytes) -> bool:
     """Tell by its first HEAD bytes whether a file is DICOM that may hold a film.
 
-    A data set without the mark may look like another file: it counts where no suffix says what the file is.
+    A data set without the mark may look like another file: it counts if no suffix says what the file is.
     """
     if is_dicomdir_start(start):
         return False

@@ -16,7 +16,7 @@ class Header:
         orientation: EXIF orientation, 1 to 8.
         gray: Whether there is one channel, or one with transparency.
         white_is_zero: Whether the film is a negative.
-        tile: Width and height of a TIFF's tile; (1, 1) where it has none.
+        tile: Width and height of a TIFF's tile; (1, 1) if it has none.
         page: Which page of the file is the film.
         pillow: Whether Pillow reads the values as they are. imagecodecs reads the others.
         bits: Bits of a channel.

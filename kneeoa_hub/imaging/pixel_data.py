@@ -83,7 +83,7 @@ def stored_values(header: Any, form: PixelForm, max_pixels: int) -> tuple[np.nda
         max_pixels: Most pixels of a film.
 
     Returns:
-        The stored values, [H,W] or [H,W,3], the form that they have indeed, and a warning where the header contradicts
+        The stored values, [H,W] or [H,W,3], their true form, and a warning if the header contradicts
         it. The array may be read-only.
 
     Raises:

@@ -96,7 +96,7 @@ def check_pixels(film: Film, config: RefusalConfig, boxes: Sequence[Box] = ()) -
     Args:
         film: The decoded film.
         config: The bundle's limits.
-        boxes: The knees, where they are known. Contrast is then measured in them alone.
+        boxes: The knees, if they are known. Contrast is then measured in them alone.
 
     Returns:
         The refusal, or None if the film may go on to the networks.

@@ -66,7 +66,7 @@ class Screener:
     """Finds the knees of a film and asks the gate whether they are upright frontal knees.
 
     A bundle without a gate accepts everything that the locator finds. `square` says that the bundle frames knees.
-    `locate_faint` also gives what may be a knee; it is asked for a second knee where `locate` leaves one or none.
+    `locate_faint` also gives what may be a knee; it is asked for a second knee if `locate` leaves one or none.
     """
 
     def __init__(
@@ -120,7 +120,7 @@ class Screener:
             alone = self._judge(film, (whole,))[0]
             if self._is_one_knee(film, found, alone):
                 return Screening(film, (whole,))
-            # The reason is that of what was found. That of the whole film counts where nothing was found.
+            # What was found gives the reason. If nothing was found, the whole film gives it.
             if alone.pose or not (found or alone.accepted):
                 verdicts += (alone,)
         return self._whole_in_another_pose(film, verdicts) or Screening(

@@ -91,8 +91,8 @@ def _levels(values: np.ndarray) -> int:
 def _plain(rows: np.ndarray) -> np.ndarray:
     """Return which cells of rows [N,W] are grays.
 
-    The highest and the lowest cell may be padding, a shutter or a marker, which lie far from any gray: where there are
-    more than SPIKE times as many of them as of the next one.
+    The highest and the lowest cell may be padding, a shutter or a marker, which lie far from any gray. It counts
+    as one if there are more than SPIKE times as many of it as of the next cell.
     """
     plain = np.ones(rows.shape, bool)
     for end, next_to in ((rows.max(), np.max), (rows.min(), np.min)):

@@ -114,7 +114,7 @@ def _only_writer(path: Path) -> "FileLock | None":
     """Return the lock of an answer file, or None if nothing can be locked.
 
     Raises SettingsError when another process writes to it, since each would take the other's answers out, and OSError
-    where nothing can be written.
+    if nothing can be written.
     """
     from filelock import FileLock, Timeout
 

@@ -35,7 +35,7 @@ class ClinicalAnswer:
 
     @property
     def patient_key(self) -> str:
-        """What names the patient: ID, issuer and birth date, or the study where the header does not have both."""
+        """What names the patient: ID, issuer and birth date, or the study if the header does not have both."""
         named = names_patient(self.identity.patient)
         return f"patient {self.identity.patient}" if named else f"patient of {self.identity.study or self.digest}"
 

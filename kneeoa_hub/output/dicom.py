@@ -52,8 +52,8 @@ def structured_report(
         film: The DICOM file that was graded; for a study's answer its files, in the order of `StudyReport.films`.
         report: Its report.
         previous: The dataset of the report that this one replaces, or None.
-        edition: What names the films' headers where they were corrected under the same UIDs, so that a report has
-            another UID than any before, also where a correction was taken back; "" otherwise.
+        edition: A text that names the films' headers if they were corrected under the same UIDs, so that a report has
+            another UID than any before, also if a correction was taken back; "" otherwise.
 
     Raises:
         MissingExtra: highdicom is not installed.
@@ -119,7 +119,7 @@ def secondary_capture(film: bytes, report: FilmReport, edition: str = "") -> Any
     sides = {knee.side for knee in report.knees}
     if sides == {"left", "right"}:
         made.ImageLaterality = "B"
-    else:  # Laterality is empty where it is not known (PS3.3 C.7.3.1)
+    else:  # Laterality is empty if it is not known (PS3.3 C.7.3.1)
         made.Laterality = {"left": "L", "right": "R", None: ""}[sides.pop() if len(sides) == 1 else None]
     return _spelt(made, header)
 

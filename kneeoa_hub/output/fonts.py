@@ -53,7 +53,7 @@ class TextWriter:
         self._explained = False
 
     def write(self, text: str, size: int, style: str) -> None:
-        """Write a line over the page's width, or several where it is long.
+        """Write a line over the page's width, or several if it is long.
 
         Args:
             text: The text, in any script.

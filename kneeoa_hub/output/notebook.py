@@ -48,7 +48,7 @@ _PICTURE = Template(
 def frame(answers: Iterable[tuple[str, Answer]]) -> "pandas.DataFrame":
     """Return answers as a table with the columns of the CSV, one row for each knee, and one for a film without knees.
 
-    Whole numbers and probabilities are numbers, and missing where a film has no knee. A grade set is a tuple.
+    Whole numbers and probabilities are numbers, and missing if a film has no knee. A grade set is a tuple.
 
     Args:
         answers: The name of each film, and its answer.

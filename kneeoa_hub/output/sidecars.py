@@ -183,7 +183,7 @@ def with_report(answers: Passing, path: Path, shown: Mapping[str, str]) -> Itera
     Args:
         answers: The path of each film with its report or error.
         path: The file of the report.
-        shown: What each film is called where two files have the same name.
+        shown: What each film is called if two files have the same name.
     """
     from .printable import new_document, study_line
 

@@ -103,7 +103,7 @@ def _architectures(parts: dict[str, dict[str, Any]]) -> Iterator[tuple[str, str]
 
 
 def _record_of_checkout(found: SearchEvidence, parts: set[str]) -> Iterator[tuple[str, str]]:
-    """Yield the search of a bundle that was made before bundles had its report, where the checkout has it."""
+    """Yield the search of a bundle that was made before bundles had its report, if the checkout has it."""
     folder = next((parent / SEARCH for parent in Path(__file__).parents if (parent / SEARCH).is_dir()), None)
     if folder is None or hashlib.sha256((folder / "best.json").read_bytes()).hexdigest() != found.best_json_sha256:
         yield "markdown", "The record of its trials is not here. The repository of the model has it."

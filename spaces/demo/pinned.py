@@ -22,7 +22,7 @@ class Pin:
 
 
 def settings_of(folder: Path, environ: Mapping[str, str] | None = None) -> Settings:
-    """Return the settings of the environment, with the model that is pinned in `folder` where they name none.
+    """Return the settings of the environment, with the model that is pinned in `folder` if they name none.
 
     Raises SettingsError for a variable or a pin that cannot be used.
     """

@@ -51,7 +51,7 @@ _TAB = Template("""<input type="radio" name="$anchor-knee" id="$anchor-knee-$num
 
 
 def films(answers: Sequence[tuple[str, Answer]], note: str = "") -> Html:
-    """Return every film with its knees, below a table where there are several films.
+    """Return every film with its knees, below a table if there are several films.
 
     Args:
         answers: The name and the answer of each film.
