@@ -10,7 +10,7 @@ import kneeoa_hub
 
 ELSEWHERE = ("grade_dataset",)
 """Public names whose examples run in a test file of their own: one start of Ray serves all tests that need it."""
-MODULES = ("grader", "opening", "report", "hub.address", "hub.presets", "hub.pull_push")
+MODULES = ("grader", "knee", "opening", "report", "hub.address", "hub.presets", "hub.pull_push")
 EXAMPLES = [
     example
     for name in MODULES
