@@ -30,13 +30,15 @@ from .searching.records import SPACE, as_begun, read_trials, settings_of
 from .searching.report import write_report
 from .searching.settings import RunSettings, SearchSettings, planned_epochs
 from .searching.space import named_points, space_of
-from .searching.tuner import FAILED, SearchTuner, Trainer, progress_of
-from .searching.workers import address_of, conduct, role_of_environment, worker_name
+from .searching.tuner import FAILED, EnoughError, SearchTuner, Trainer, progress_of
+from .searching.workers import address_of, can_renew, conduct, renew, role_of_environment, worker_name
 from .training import pack
 from .training.search_result import FOLDER, RESULT, STATES, write_result
 
 WAIT_S = 600.0
 """Seconds that a worker waits for the folder of its search."""
+PROCESS_TRIALS = 20
+"""Trials after which a worker goes on in a new process: each leaves memory behind (docs/training.md)."""
 
 
 def search(
@@ -124,16 +126,18 @@ def work(out: Path, run: RunSettings) -> None:
     sign = Sign(out, name)
     keep_renewing(sign, out)
     try:
-        _run(
-            SearchTuner(
-                oracle_of(settings, space_of(settings), ()),
-                out,
-                settings,
-                trainer,
-                lambda trial, done, epochs: sign.show(Doing(name, trial, done, epochs)),
-                run.tensorboard,
-            )
+        tuner = SearchTuner(
+            oracle_of(settings, space_of(settings), ()),
+            out,
+            settings,
+            trainer,
+            lambda trial, done, epochs: sign.show(Doing(name, trial, done, epochs)),
+            run.tensorboard,
         )
+        tuner.most_trials = PROCESS_TRIALS if can_renew() else 0
+        _run(tuner)
+    except EnoughError:
+        renew()
     except KneeOAError as error:
         sign.end_by(error)
         raise

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 SLOW = "KERASTUNER_TEST_SLOW"
-"""The environment variable that keeps a process in its first trial."""
+"""The environment variable that keeps a process in its trial until the file that it names exists."""
 
 
 class Formula:
@@ -25,11 +25,11 @@ class Formula:
     def train(
         self, values: Mapping[str, Any], epochs: int, callbacks: Sequence[Any], folder: Path | None = None
     ) -> dict[str, float]:
-        """Return the measures of a trial, and keep answers for 20 films. In a slow process it never ends."""
+        """Return the measures of a trial, and keep answers for 20 films."""
         for epoch in range(epochs):
             for callback in callbacks:
                 callback.on_epoch_end(epoch, {})
-        while SLOW in os.environ:
+        while SLOW in os.environ and not Path(os.environ[SLOW]).exists():
             time.sleep(0.05)
         if folder:
             from tuning.searching.answers import keep_answers

@@ -146,7 +146,7 @@ def test_ctrl_c_says_how_to_go_on_and_loses_nothing(audited, tmp_path, monkeypat
     command += [word for name, value in options.items() for word in (f"--{name}", value)]
     command += [word for name, values in ONLY.items() for word in ("--only", f"{name}={','.join(values)}")]
     # JAX is loaded in a third of the time of TensorFlow, and the formula needs neither.
-    environment = {**os.environ, "KERAS_BACKEND": "jax", SLOW: "1"}
+    environment = {**os.environ, "KERAS_BACKEND": "jax", SLOW: str(tmp_path / "never")}
     heeding = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731  # which a shell's background job ignores, and its children
     with subprocess.Popen(
         list(map(str, command)), env=environment, stderr=subprocess.PIPE, text=True, cwd=ROOT, preexec_fn=heeding

@@ -27,9 +27,13 @@ import signal
 import socket
 from pathlib import Path
 
+import tuning.search
 import tuning.searching.trial
 import tuning.searching.tuner
 from tests.support.formula import Formula
+
+with Path(__file__).with_name("starts.txt").open("a") as starts:
+    print(os.getpid(), file=starts)
 
 
 class Failing(Formula):
@@ -49,9 +53,10 @@ class Failing(Formula):
 
 tuning.searching.trial.TrialTrainer = Failing
 tuning.searching.tuner.IDLE_S = 0.0
+tuning.search.PROCESS_TRIALS = 5
 """
 """A worker's file: in the fifth trial the system kills it, as it kills a process that takes too much memory, and each
-trial after it raises. The first one asks for the chief at another address of this machine."""
+trial after it raises. The first one asks for the chief at another address of this machine. A process trains five."""
 
 
 def test_a_worker_that_dies_twice_in_one_trial_fails_it_and_a_late_answer_counts_once(tmp_path):
@@ -143,6 +148,9 @@ def test_a_trial_that_ends_its_process_or_raises_has_failed_and_the_others_go_on
     killed = (out / "tuner" / "trial_04" / "trial.json").read_text("utf-8")
     assert "worker-0 was ended by signal 9 in this trial, which may need more memory" in killed
     assert "ValueError: a layer does not fit" in (out / "failed" / "trial_09.txt").read_text("utf-8")
+    starts = (tmp_path / "starts.txt").read_text("utf-8").split()
+    assert len(starts) == 4  # at the beginning, after both kills, and after five trials
+    assert starts[2] == starts[3]
     assert "refused" in (tmp_path / "elsewhere.txt").read_text("utf-8")  # the chief listens on 127.0.0.1 alone
 
 
@@ -177,7 +185,8 @@ def test_a_chief_and_three_workers_find_what_one_process_does_though_one_of_them
     processes = [
         subprocess.Popen(
             [*COMMAND, "--data", "-", "--out", str(out), "--role", "worker", "--address", address],
-            env=environment | {"KERASTUNER_TUNER_ID": name} | ({SLOW: "1"} if name == "first" else {}),
+            env=environment
+            | {"KERASTUNER_TUNER_ID": name, SLOW: str(tmp_path / ("never" if name == "first" else "go"))},
             stderr=subprocess.PIPE,
             text=True,
             cwd=ROOT,
@@ -187,6 +196,7 @@ def test_a_chief_and_three_workers_find_what_one_process_does_though_one_of_them
     sign = out / "live" / "first.json"
     until(lambda: sign.exists() and json.loads(sign.read_text("utf-8"))["trial"], seconds=600)
     processes[0].send_signal(signal.SIGKILL)
+    (tmp_path / "go").touch()
     errors = [process.communicate()[1] for process in processes]
     assert [process.returncode for process in processes] == [-signal.SIGKILL, 0, 0], errors
     thread.join()

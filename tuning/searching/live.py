@@ -55,12 +55,12 @@ class Sign:
     def __init__(self, out: Path, process: str):
         self.path, self.process = sign_path(out, process), process
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.show(Doing(process))
+        self._write(Doing(process))
 
     def show(self, doing: Doing) -> None:
-        """Say what the process does now."""
-        with replacing(self.path) as part:
-            part.write_text(json.dumps(asdict(doing)), "utf-8")
+        """Say what the process does now, where that can be written; no trial fails by it."""
+        with suppress(OSError):
+            self._write(doing)
 
     def renew(self) -> None:
         """Say that the process lives."""
@@ -69,12 +69,15 @@ class Sign:
 
     def end_by(self, error: KneeOAError) -> None:
         """Say that the process has ended by an error that every other trial would have too."""
-        with suppress(OSError):
-            self.show(Doing(self.process, fault=error.message, code=error.code))
+        self.show(Doing(self.process, fault=error.message, code=error.code))
 
     def remove(self) -> None:
         """Say that the process has ended."""
         self.path.unlink(missing_ok=True)
+
+    def _write(self, doing: Doing) -> None:
+        with replacing(self.path) as part:
+            part.write_text(json.dumps(asdict(doing)), "utf-8")
 
 
 class Listener:

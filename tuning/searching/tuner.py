@@ -46,8 +46,18 @@ class Trainer(Protocol):
         ...
 
 
+class EnoughError(Exception):
+    """A process has trained as many trials as it should."""
+
+
 class SearchTuner(base_tuner.BaseTuner):
-    """Runs the trials of a search in this process."""
+    """Runs the trials of a search in this process.
+
+    Attributes:
+        most_trials: After so many trials it raises EnoughError where it would ask for another one; 0 for no limit.
+    """
+
+    most_trials: int = 0
 
     def __init__(
         self,
@@ -70,12 +80,14 @@ class SearchTuner(base_tuner.BaseTuner):
         """
         self.out, self.settings, self.trainer = out, settings, trainer
         self.watch, self.tensorboard = watch, tensorboard
-        self._asked = 0.0
+        self._asked, self._trained = 0.0, 0
         with contextlib.redirect_stdout(io.StringIO()):  # Keras Tuner prints the name of the file that it loads
             super().__init__(oracle=oracle, directory=str(out), project_name=FOLDER)
 
     def pre_create_trial(self) -> None:
-        """Wait a little where the last question gave no trial."""
+        """Wait a little where the last question gave no trial. Raises EnoughError after `most_trials`."""
+        if self.most_trials and self._trained >= self.most_trials:
+            raise EnoughError
         time.sleep(max(0.0, self._asked + IDLE_S - time.monotonic()))
         self._asked = time.monotonic()
 
@@ -108,6 +120,7 @@ class SearchTuner(base_tuner.BaseTuner):
             path.parent.mkdir(exist_ok=True)
             path.write_text(f"{trial.hyperparameters.values}\n\n{trial.message}", "utf-8")
         super().on_trial_end(trial)
+        self._trained += 1
 
     def _traceback(self, trial: trials.Trial) -> Path:
         return self.out / FAILED / f"trial_{trial.trial_id}.txt"
