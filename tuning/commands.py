@@ -23,6 +23,8 @@ from .run.option_types import count, count_or_zero, proportion, seed
 
 FILMS = "folder, .zip, .tar or CSV of labelled films, as PATH or NAME=PATH; may be given several times"
 FOLDER = "folder for what the step writes"
+PRECISIONS = ("float32", "mixed_bfloat16", "auto")
+PRECISION = "mixed_bfloat16 is faster on some hardware; auto times a few steps of each way first (default float32)"
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,7 @@ def _search_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--teacher", action="append", default=[], metavar="ADDRESS", help=teacher)
     named = "do not begin with the networks that were designed by hand"
     step.add_argument("--no-named", dest="named", action="store_false", help=named)
+    step.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0], help=PRECISION)
     folds = "train each trial of full length once more for each of so many folds, and rank these (default 0)"
     step.add_argument("--folds", type=count_or_zero, default=0, help=folds)
     workers = "processes beside this one that train trials and share the cores or GPUs (default 1; 0: in this one)"
@@ -131,6 +134,7 @@ def _search(options: argparse.Namespace) -> str:
         teachers=tuple(options.teacher),
         named=options.named,
         folds=options.folds,
+        precision=options.precision,
     )
     role = options.role or role_of_environment()
     run = RunSettings(
@@ -180,8 +184,7 @@ def _train_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--mixup", type=proportion, default=0.0, help=mixup)
     occlusion = "proportion of the films with a blanked rectangle, 0 to 1 (default 0)"
     step.add_argument("--occlusion", type=proportion, default=0.0, help=occlusion)
-    precision = "mixed_bfloat16 is faster on hardware that supports it (default float32)"
-    step.add_argument("--precision", choices=("float32", "mixed_bfloat16"), default="float32", help=precision)
+    step.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0], help=PRECISION)
     step.add_argument("--datasets", default="", help="train only on these datasets, such as oai (default all)")
     teacher = "a bundle that was trained on the same films: its probabilities are half of the target"
     step.add_argument("--teacher", default="", metavar="ADDRESS", help=teacher)

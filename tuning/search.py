@@ -6,6 +6,7 @@ Writes trials.csv, report.md with plots, and best.json. A search that was killed
 place of the audit, one accelerator trains the trials.
 """
 
+import gc
 import json
 import os
 import shutil
@@ -33,6 +34,7 @@ from .searching.space import named_points, space_of
 from .searching.tuner import FAILED, EnoughError, SearchTuner, Trainer, progress_of
 from .searching.workers import address_of, can_renew, conduct, renew, role_of_environment, worker_name
 from .training import pack
+from .training.plan import PRECISIONS
 from .training.search_result import FOLDER, RESULT, STATES, write_result
 
 WAIT_S = 600.0
@@ -123,6 +125,7 @@ def work(out: Path, run: RunSettings) -> None:
         return
     settings = settings_of(out)
     trainer = _trainer(Path(steps.read_json(out / steps.RECORD)["input"]), out, settings)
+    gc.freeze()  # between two trials, the search for garbage need not pass through all that was imported
     sign = Sign(out, name)
     keep_renewing(sign, out)
     try:
@@ -154,6 +157,7 @@ def _on_accelerator(settings: SearchSettings, run: RunSettings) -> SearchSetting
         ("--role", run.role),
         ("--tensorboard", run.tensorboard),
         ("--folds", settings.folds),
+        ("--precision", "" if settings.precision == PRECISIONS[0] else settings.precision),
     ):
         if given:
             raise SettingsError(f"{option} {given}: a search on the films of a pack has no such option; leave it out.")
@@ -171,7 +175,7 @@ def _trainer(source: Path, out: Path, settings: SearchSettings) -> Trainer:
         return PackTrainer(source, out, settings)
     from .searching.trial import TrialTrainer
 
-    return TrialTrainer(source, settings)
+    return TrialTrainer(source, settings, out)
 
 
 def _train_here(oracle: Durable, source: Path, out: Path, settings: SearchSettings, run: RunSettings) -> None:

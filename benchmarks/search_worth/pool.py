@@ -43,7 +43,8 @@ class Trainings:
         path = self.folder / f"{steps.hash_of([values, epochs, kind])[:16]}.json"
         if not path.exists():
             if kind not in self._trainers:
-                self._trainers = {kind: TrialTrainer(self.audit, replace(settings, epochs=0))}  # no cost is measured
+                without_cost = replace(settings, epochs=0)
+                self._trainers = {kind: TrialTrainer(self.audit, without_cost, self.folder)}
             named = values.get("backbone") or values.get("block")
             print(f"   training: {named}, {epochs} epochs, seed {settings.seed}", flush=True)
             steps.write_json(path, self._trainers[kind].train(values, epochs, ()))

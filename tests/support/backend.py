@@ -55,9 +55,8 @@ def search(audit: Path, out: Path) -> None:
     SEARCH_SPACE["widths"] += (SMALL["widths"],)
     tuning.search.write_report = lambda *_, **__: None  # pyright: ignore[reportAttributeAccessIssue]
     only = ONLY | {"size": [str(SMALL["size"])], "widths": [SMALL["widths"]], "block": ["plain"]}
-    settings = SearchSettings(
-        tuner="random", trials=2, epochs=1, films=16, validation_films=10, batch=8, only=only, named=False
-    )
+    few = {"trials": 2, "epochs": 1, "films": 16, "validation_films": 10, "batch": 8}
+    settings = SearchSettings(tuner="random", only=only, named=False, precision="mixed_bfloat16", **few)
     tuning.search.search(audit, out, settings)
 
 

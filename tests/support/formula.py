@@ -19,8 +19,8 @@ SLOW = "KERASTUNER_TEST_SLOW"
 class Formula:
     """Answers for a trial by its choices alone, better after more epochs."""
 
-    def __init__(self, audit: Path, settings: Any):
-        del audit, settings
+    def __init__(self, audit: Path, settings: Any, out: Path):
+        del audit, settings, out
 
     def train(
         self, values: Mapping[str, Any], epochs: int, callbacks: Sequence[Any], folder: Path | None = None

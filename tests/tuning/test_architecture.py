@@ -142,7 +142,7 @@ def test_an_error_names_the_choices_when_one_is_not_in_the_search_space(only):
 def test_in_mixed_precision_weights_and_probabilities_stay_float32():
     from tuning.networks.architecture import Architecture, build
     from tuning.networks.search_space import SEARCH_SPACE
-    from tuning.training.member import precision
+    from tuning.training.computation import precision
 
     for loss in SEARCH_SPACE["loss"]:
         architecture = Architecture(size=96, widths="16-32-64-128", fold=True, loss=loss)

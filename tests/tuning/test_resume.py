@@ -16,10 +16,9 @@ import pytest
 
 from kneeoa_hub.errors import DataError
 from tuning.__main__ import main
-from tuning.data.datasets import Knees
-from tuning.data.table import AuditedFilm
 
 from ..support.eager import eagerly
+from ..support.noise import noise_films
 from ..support.searches import write_search
 from ..support.waiting import until
 
@@ -95,16 +94,6 @@ def test_a_killed_training_repeats_at_most_one_epoch(audited, tmp_path):
     }
 
 
-def noise(count: int, seed: int) -> Knees:
-    """Films of 32 pixels per side that show noise, so that a training depends on their order alone."""
-    rows = (
-        AuditedFilm("noise", "", f"{n}.png", n % 5, str(n), "", "train", "", "", 32, 32, 1, 0, "yes")
-        for n in range(count)
-    )
-    pixels = np.random.default_rng(seed).integers(0, 256, (count, 32, 32)).astype(np.uint8)
-    return Knees(pixels, np.tile(np.array([0, 0, 32, 32], np.int16), (count, 1)), tuple(rows))
-
-
 def test_a_resumed_training_sees_the_batches_of_an_unbroken_one_in_the_same_order(tmp_path, monkeypatch):
     # masks of dropout begin anew
     from tuning.networks.architecture import Architecture
@@ -113,7 +102,10 @@ def test_a_resumed_training_sees_the_batches_of_an_unbroken_one_in_the_same_orde
     from tuning.training.plan import PlannedMember, TrainSettings
 
     tiny = Architecture(size=32, widths="4-8", block="plain", dropout=0.0, learning_rate=0.01)
-    films, settings = TrainingFilms(noise(48, 0), noise(20, 1)), TrainSettings(batch=4, mixup=0.2, occlusion=0.5)
+    films, settings = (
+        TrainingFilms(noise_films(48, 0), noise_films(20, 1)),
+        TrainSettings(batch=4, mixup=0.2, occlusion=0.5),
+    )
     member = PlannedMember("tiny", 3, tiny, epochs=4)
     kept = Checkpoint.on_epoch_end
 

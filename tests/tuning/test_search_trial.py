@@ -18,7 +18,7 @@ def test_half_of_the_target_of_a_taught_trial_is_what_the_teacher_answers(audite
     from tuning.networks.architecture import Architecture
     from tuning.searching.trial import TrialTrainer
 
-    trainer = TrialTrainer(audited, settings_for("random", films=10, validation_films=8))
+    trainer = TrialTrainer(audited, settings_for("random", films=10, validation_films=8), audited)
     films = trainer.films(Architecture(size=96, crop="frame").input, "kneeoa-cnn")
     assert len(films.training) == 10
     assert films.targets is not None
@@ -46,7 +46,7 @@ def test_a_loss_that_is_no_number_ends_the_trial_and_the_error_names_epoch_and_r
         eagerly(),
         pytest.raises(FloatingPointError, match=r"not a number in epoch 1 of 3, with the learning rate 0\.001"),
     ):
-        TrialTrainer(audited, settings).train(values, 3, ())
+        TrialTrainer(audited, settings, audited).train(values, 3, ())
 
 
 def test_a_trial_of_full_length_is_trained_on_folds_too(audited, monkeypatch):
@@ -64,7 +64,7 @@ def test_a_trial_of_full_length_is_trained_on_folds_too(audited, monkeypatch):
 
     monkeypatch.setattr(trial, "cost_of", lambda architecture: {})
     settings = settings_for("random", epochs=1, films=16, validation_films=8, batch=8, folds=2)
-    trainer, shown = trial.TrialTrainer(audited, settings), Counted()
+    trainer, shown = trial.TrialTrainer(audited, settings, audited), Counted()
     values = hyperparameters(space_of(settings)).values
     with eagerly():
         full = trainer.train(values, 1, [shown])

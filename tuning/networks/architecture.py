@@ -184,13 +184,16 @@ def _copy_shared(source: keras.Model, target: keras.Model) -> None:
         layer.set_weights(trained.get_weights())
 
 
-def compiled(architecture: Architecture, learning_rate: Any = None, protocols: Sequence[str] = ()) -> keras.Model:
+def compiled(
+    architecture: Architecture, learning_rate: Any = None, protocols: Sequence[str] = (), xla: bool | None = None
+) -> keras.Model:
     """Return a new network with its loss, the optimizer AdamW and the validation metric `val_qwk`.
 
     Args:
         architecture: What to build.
         learning_rate: A number or a schedule of Keras; None takes the architecture's.
         protocols: The protocols that get a classifier each; none gives one classifier for all films.
+        xla: Whether XLA compiles its steps; None leaves it to Keras, which takes it on accelerators alone.
     """
     model = build(architecture, protocols=protocols)
     rate = learning_rate or architecture.learning_rate
@@ -201,7 +204,8 @@ def compiled(architecture: Architecture, learning_rate: Any = None, protocols: S
     metrics = [QuadraticKappa()] if protocols else [QuadraticKappa(), "accuracy"]
     if architecture.loss not in LOSSES:
         raise _unknown("loss", architecture.loss, LOSSES)
-    model.compile(optimizer, loss_for(architecture.loss), metrics=metrics)
+    jit: Any = "auto" if xla is None else xla
+    model.compile(optimizer, loss_for(architecture.loss), metrics=metrics, jit_compile=jit)
     return model
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ..networks.search_space import NAMED
 from ..run import steps
+from ..training.computation import RECORD, read_choice
 from ..training.search_result import FOLDER, RESULT, TRIALS, Trial, write_trials
 from . import figures
 from .choice import LEAST_GAIN, MOST_MEMBERS, MOST_PARAMETERS, choose, left_out
@@ -69,6 +70,8 @@ def _state(search: Path, settings: SearchSettings, trials: Sequence[Trial], fini
     ]
     seconds, epochs = sum(trial.seconds or 0 for trial in trials), sum(trial.epochs for trial in trials)
     all_epochs = sum(count * length for count, length in rungs(settings))
+    if (search / RECORD).is_file():
+        text.append(str(read_choice(search)))
     if not finished and not doing:
         text.append("The search has not ended. The same command goes on with it.")
     elif not finished and (silence := silence_of(search)) > LOST_S:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import keras_tuner as kt
 from keras_tuner.engine import trial as trials
 
+from ..training.plan import PRECISIONS
+
 TUNERS = ("hyperband", "bayesian", "random")
 OBJECTIVES = {"log_loss": "min", "qwk": "max"}
 """What a search may optimise on validation films, and in which direction: the log loss of the probabilities after a
@@ -42,6 +44,7 @@ class SearchSettings:
             none. See `trial.TrialTrainer`.
         accelerated: Whether the trials are trained on one accelerator on the films of a pack, see
             `on_pack.PackTrainer`. A teacher is then one whose answers are in the pack.
+        precision: See `plan.TrainSettings`.
     """
 
     tuner: str = "hyperband"
@@ -60,6 +63,7 @@ class SearchSettings:
     named: bool = True
     folds: int = 0
     accelerated: bool = False
+    precision: str = PRECISIONS[0]
 
     @property
     def metric(self) -> kt.Objective:

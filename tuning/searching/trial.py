@@ -1,9 +1,8 @@
 """One trial: a network is trained for a short time, and measured on validation films."""
 
-import gc
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,11 @@ from ..data.augment import TrainingBatches
 from ..data.datasets import Knees, check_grades, load_knees, stratified_subset
 from ..networks.architecture import Architecture, compiled
 from ..training import distillation
+from ..training.computation import Choice, Computation, computation_of, precision, time_ways
 from ..training.schedule import warmup_cosine
 from .answers import keep_answers, measured
 from .cost import cost_of
-from .settings import OBJECTIVES, SearchSettings
+from .settings import OBJECTIVES, SearchSettings, planned_epochs, planned_trials
 from .space import point_of, trial_seed
 
 VALIDATION_BATCH = 128
@@ -40,8 +40,15 @@ class Films:
 class TrialTrainer:
     """Trains and measures the trials of one process; the films of the newest input stay in memory."""
 
-    def __init__(self, audit: Path, settings: SearchSettings):
-        self.audit, self.settings = audit, settings
+    def __init__(self, audit: Path, settings: SearchSettings, out: Path):
+        """Prepare to train.
+
+        Args:
+            audit: Output folder of the audit.
+            settings: The options of the search.
+            out: Output folder of the search, which keeps how its trials are computed.
+        """
+        self.audit, self.settings, self.out = audit, settings, out
         self._films: dict[InputConfig, tuple[Knees, Knees]] = {}
         self._answers: dict[str, np.ndarray] = {}
 
@@ -96,15 +103,15 @@ class TrialTrainer:
         callbacks: Sequence[keras.callbacks.Callback],
     ) -> Any:
         """A network after its training."""
-        keras.backend.clear_session()
-        gc.collect()
-        keras.utils.set_random_seed(seed)
         batches = TrainingBatches(
             films.training, self.settings.batch, architecture.augmentation, seed, targets=films.targets
         )
+        way = computation_of(self.out, self.settings.precision, lambda: self._chosen(architecture, batches))
+        keras.backend.clear_session()  # it collects garbage too
+        keras.utils.set_random_seed(seed)
         # Each rung of Hyperband starts anew, so that its rate can fall within its epochs as it will in the long
         # training. Under a constant rate the search prefers rates that are too low for that training.
-        model = compiled(architecture, warmup_cosine(architecture.learning_rate, epochs * len(batches)))
+        model = _compiled(architecture, epochs * len(batches), way)
         numbered = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: batches.start_epoch(epoch))
         watched = [keras.callbacks.TerminateOnNaN(), numbered, *callbacks]
         history = model.fit(batches, epochs=epochs, shuffle=False, verbose=0, callbacks=watched)  # pyright: ignore[reportArgumentType]
@@ -115,6 +122,18 @@ class TrialTrainer:
                 f" {architecture.learning_rate:g}"
             )
         return model
+
+    def _chosen(self, architecture: Architecture, batches: TrainingBatches) -> Choice:
+        """The fastest way to train the trials, by the one that comes first and a length between those of all rungs."""
+        count = len(batches) * round(planned_epochs(self.settings) / planned_trials(self.settings))
+        batch = batches[0]
+
+        def begin(way: Computation) -> Callable[[], object]:
+            keras.backend.clear_session()
+            model = _compiled(architecture, count, way)
+            return lambda: model.train_on_batch(*batch)
+
+        return time_ways(begin, count, planned_trials(self.settings))
 
     def _on_folds(
         self,
@@ -171,6 +190,12 @@ class TrialTrainer:
             distillation.check_films(teacher, bundle, self.audit)
             self._answers[teacher] = distillation.blended(folder, self._some("train", bundle.config.input))
         return self._answers[teacher]
+
+
+def _compiled(architecture: Architecture, steps: int, way: Computation) -> Any:
+    """A network before a training of so many steps."""
+    with precision(way.precision):
+        return compiled(architecture, warmup_cosine(architecture.learning_rate, steps), xla=way.xla)
 
 
 def folds(knees: Knees, count: int, seed: int) -> list[np.ndarray]:

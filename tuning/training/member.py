@@ -1,7 +1,6 @@
 """One member of the ensemble is trained; its training goes on where it was stopped."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from ..data.datasets import Knees
 from ..networks.architecture import build, compiled
 from ..run.console import Progress
 from .checkpoint import Checkpoint, weights_path
+from .computation import Choice, Computation, computation_of, precision, time_ways
 from .plan import PlannedMember, TrainSettings
 from .schedule import warmup_cosine
 
@@ -65,15 +65,14 @@ def train_member(member: PlannedMember, films: TrainingFilms, settings: TrainSet
     weights = weights_path(out, member.name)
     if weights.exists():
         return weights
-    keras.utils.set_random_seed(member.seed)
     mixing = Mixing(settings.mixup, settings.occlusion)
     targets = films.targets_of(films.training, films.targets)
     batches = TrainingBatches(
         films.training, settings.batch, member.architecture.augmentation, member.seed, mixing, targets, films.variants
     )
-    with precision(settings.precision):
-        schedule = warmup_cosine(member.architecture.learning_rate, member.epochs * len(batches))
-        model = compiled(member.architecture, schedule, films.protocols)
+    way = computation_of(out, settings.precision, lambda: _chosen(member, batches, films.protocols))
+    keras.utils.set_random_seed(member.seed)
+    model = _compiled(member, batches, films.protocols, way)
     if member.start:
         smaller = build(member.architecture, published=False, protocols=films.protocols)
         load_weights(smaller, weights_path(out, member.start))
@@ -86,6 +85,27 @@ def train_member(member: PlannedMember, films: TrainingFilms, settings: TrainSet
         _fit(model, batches, films, checkpoint, member.name)
     checkpoint.finish(weights)
     return weights
+
+
+def _compiled(
+    member: PlannedMember, batches: TrainingBatches, protocols: tuple[str, ...], way: Computation
+) -> keras.Model:
+    """The network of a member before its training."""
+    schedule = warmup_cosine(member.architecture.learning_rate, member.epochs * len(batches))
+    with precision(way.precision):
+        return compiled(member.architecture, schedule, protocols, way.xla)
+
+
+def _chosen(member: PlannedMember, batches: TrainingBatches, protocols: tuple[str, ...]) -> Choice:
+    """The fastest way to train a member."""
+    batch = batches[0]
+
+    def begin(way: Computation) -> Callable[[], object]:
+        keras.backend.clear_session()
+        model = _compiled(member, batches, protocols, way)
+        return lambda: model.train_on_batch(*batch)
+
+    return time_ways(begin, member.epochs * len(batches))
 
 
 def _fit(model: keras.Model, batches: TrainingBatches, films: TrainingFilms, checkpoint: Checkpoint, name: str) -> None:
@@ -108,17 +128,6 @@ def _fit(model: keras.Model, batches: TrainingBatches, films: TrainingFilms, che
             verbose=0,  # pyright: ignore[reportArgumentType]
             callbacks=[checkpoint, shown],
         )
-
-
-@contextmanager
-def precision(policy: str) -> Iterator[None]:
-    """Make the layers that are built inside the block compute in this precision."""
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        yield
-    finally:
-        keras.config.set_dtype_policy(before)
 
 
 def _slow_statistics(model: keras.Model, batch: int, films: int) -> None:

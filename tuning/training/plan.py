@@ -22,6 +22,8 @@ LARGER_EPOCHS, LARGER_RATE = 0.3, 1 / 3
 """On the larger films, epochs and learning rate are these fractions of those of the training before."""
 PRECISIONS = ("float32", "mixed_bfloat16")
 """The second one takes two thirds of the time on processors and GPUs that compute in bfloat16."""
+AUTO = "auto"
+"""This stands for the fastest precision, which `training.computation` measures."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,7 @@ class TrainSettings:
         mixup: See `augment.Mixing`.
         occlusion: See `augment.Mixing`.
         datasets: Train and validate only on these; () means all.
-        precision: Of the layers' arithmetic, one of PRECISIONS; weights and head stay float32.
+        precision: Of the layers' arithmetic, one of PRECISIONS, or AUTO; weights and head stay float32.
         teacher: Address of a bundle whose probabilities are half of the target, see `training.distillation`; "" for
             none.
         joined: Members of other trainings that join before the new ones: weights files, such as
