@@ -6,7 +6,7 @@
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -55,7 +55,7 @@ def search(audit: Path, out: Path) -> None:
     SEARCH_SPACE["widths"] += (SMALL["widths"],)
     tuning.search.write_report = lambda *_, **__: None  # pyright: ignore[reportAttributeAccessIssue]
     only = ONLY | {"size": [str(SMALL["size"])], "widths": [SMALL["widths"]], "block": ["plain"]}
-    few = {"trials": 2, "epochs": 1, "films": 16, "validation_films": 10, "batch": 8}
+    few: dict[str, Any] = {"trials": 2, "epochs": 1, "films": 16, "validation_films": 10, "batch": 8}
     settings = SearchSettings(tuner="random", only=only, named=False, precision="mixed_bfloat16", **few)
     tuning.search.search(audit, out, settings)
 
