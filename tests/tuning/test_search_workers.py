@@ -142,7 +142,7 @@ def test_a_trial_that_ends_its_process_or_raises_has_failed_and_the_others_go_on
     monkeypatch.chdir(ROOT)
     out, settings = tmp_path / "search", settings_for("random", trials=10)
     with pytest.raises(DataError, match=r"6 of 10 trials failed, more than --most-failed 0\.58.*a layer does not fit"):
-        tuning.search.search(audited, out, settings, RunSettings(workers=1, most_failed=0.58))
+        tuning.search.search(audited, out, settings, RunSettings(workers=1, most_failed=0.58, hours=0.1))
     ended = [status for _, status, _ in found(out).values()]
     assert ended == ["COMPLETED"] * 4 + ["FAILED"] * 6  # Keras Tuner alone gives up after three
     killed = (out / "tuner" / "trial_04" / "trial.json").read_text("utf-8")
