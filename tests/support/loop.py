@@ -2,8 +2,11 @@
 
 import contextlib
 import io
+import json
+import time
 from pathlib import Path
 
+from benchmarks.search_overhead import FILES, Clock, timing
 from kneeoa_hub.imaging.phantom import write_films
 from tuning.__main__ import main
 
@@ -50,7 +53,14 @@ def run_loop(root: Path) -> None:
     train = ("train", "--data", root / "search", "--out", root / "train")
     step("audit", "--data", f"synthetic={root / 'films'}", "--out", root / "audit")
     with eagerly():
-        said = step(*search, "--epochs", 1, "--films", 40, "--workers", 0, "--tensorboard", *small)
+        clock = Clock(FILES)
+        began = time.perf_counter()
+        with timing(clock):
+            said = step(*search, "--epochs", 1, "--films", 40, "--workers", 0, "--tensorboard", *small)
+        clock.count()
+        parts = {part: float(spent[0]) for part, spent in clock.spent.items()}
+        overhead = {"whole": time.perf_counter() - began, "parts": parts}
+        (root / "search-overhead.json").write_text(json.dumps(overhead), "utf-8")
         assert "failed" not in said, said  # a trial whose layers do not fit
         step(*train, "--epochs", 2, "--batch", 16, "--seeds", "0,1")
     step("evaluate", "--data", root / "train", "--out", root / "evaluate")
