@@ -80,6 +80,7 @@ def test_a_training_that_goes_on_computes_as_it_began(tmp_path, capsys):
         (tmp_path / computation.RECORD).write_text(json.dumps(record), "utf-8")
         train_member(PlannedMember("after", 0, tiny, epochs=1), films, settings, tmp_path)
     assert "Computes in" not in capsys.readouterr().err
+    assert not list(tmp_path.glob(".part-*"))
     losses = [float(read_history(tmp_path, name)[0]["loss"]) for name in ("before", "after")]
     assert losses[0] != losses[1]  # one network, seed and films, in two precisions
     (tmp_path / computation.RECORD).write_text("{}", "utf-8")

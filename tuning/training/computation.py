@@ -193,4 +193,5 @@ def _alone(out: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        Path(lock.lock_file).unlink(missing_ok=True)  # whoever waits for it finds the choice
         lock.release()
