@@ -146,11 +146,11 @@ def test_on_loopback_it_answers_under_this_machine_s_names_alone():
 
 
 def test_the_documented_command_of_gunicorn_logs_json_and_answers_under_the_names_that_it_is_given(tmp_path: Path):
-    found = re.search(r"`(gunicorn .+)`", DOCUMENTATION)
+    found = re.search(r"```\n(gunicorn .+?)```", DOCUMENTATION, re.DOTALL)
     assert found
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
-    program, *options = shlex.split(found[1])
+    program, *options = shlex.split(found[1].replace("\\\n", " "))
     with (tmp_path / "log").open("w") as log:
         environ = os.environ | {"KNEEOA_TRUSTED_HOSTS": "127.0.0.1"}
         started = subprocess.Popen(
