@@ -1,6 +1,7 @@
 """The time of a search is divided among parts, and none is left out."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,3 +26,14 @@ def test_while_a_worker_trains_its_parts_take_the_place_of_the_waiting_chief():
     assert spent[overhead.START].tolist() == [9 + 10 + 10, 8 + 8 + 3]  # with the start and the end of both processes
     np.testing.assert_allclose(overhead.added(spent), [45 / 90, 32 / 92])
     assert "| what the search adds to its trials | | 50.0% | | 34.8% |" in overhead.table(spent)
+
+
+def test_the_published_table_is_that_of_its_evidence():
+    docs = Path(__file__).parents[2] / "docs"
+    page = (docs / "benchmarks.md").read_text("utf-8")
+    for folder in (docs / "evidence" / "search_overhead").iterdir():
+        kept = json.loads((folder / "overhead.json").read_text("utf-8"))
+        spent = {part: np.array([both["seconds"], both["processor_seconds"]]) for part, both in kept["parts"].items()}
+        assert (folder / "overhead.md").read_text("utf-8") == overhead.table(spent)
+        clock, processors = overhead.added(spent)
+        assert f"{processors:.0%} of the processors' time and {clock:.0%} of the clock" in page
