@@ -1,10 +1,10 @@
-"""The public demo is measured as a Space starts it: start, seconds per film, memory, and crowds at several limits.
+"""The public demo as a Space starts it: seconds per film, memory, and a crowd of visitors at several limits.
 
-    python -m benchmarks.space --starts 3 --limits 1 2 4
+    python -m benchmarks.space --out docs/evidence/space    # two minutes on two idle cores
 
 The films are synthetic, with 16 bits: a knee of 1500 pixels per side, about the size in a clinic, and one of 4000. The
-crowd is 20 visitors who send five films each through the demo's own queue. Times depend on the machine, so each is also
-given relative to the library's time for the same film in this process.
+crowd is VISITORS visitors who send FILMS_EACH films each through the demo's own queue. Each time of a film is also
+given relative to the library's time for the same film in this process. Writes space.json and space.md.
 """
 
 import argparse
@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -25,7 +25,9 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image
 
-from .measuring import ROOT, seconds
+from kneeoa_hub.card.text import table as markdown_table
+
+from .measuring import ROOT, Machine, ended, machine, measured_on, seconds, write_figures
 from .processes import peak_megabytes
 
 VISITORS, FILMS_EACH = 20, 5
@@ -51,18 +53,88 @@ class Starts:
     times: dict[int, list[float]] = field(default_factory=lambda: {side: [] for side in SIDES})
 
 
+@dataclass(frozen=True)
+class OneFilm:
+    """This is how long one visitor waits for the answer to a film.
+
+    Attributes:
+        side: Side of the film, in pixels.
+        median: Median of the seconds of an answer.
+        longest: The longest of them.
+        library: Median of the seconds that the library takes.
+    """
+
+    side: int
+    median: float
+    longest: float
+    library: float
+
+
+@dataclass(frozen=True)
+class Crowd:
+    """This is how long a crowd of visitors waits.
+
+    Attributes:
+        limit: Number of films that are graded at once.
+        median: Median of the seconds of an answer.
+        longest: The longest of them.
+        rate: Films per second.
+    """
+
+    limit: int
+    median: float
+    longest: float
+    rate: float
+
+
+def table(films: Sequence[OneFilm], peak: float, crowds: Sequence[Crowd], where: Machine) -> str:
+    """Return the figures as Markdown.
+
+    Args:
+        films: What one visitor measures.
+        peak: The highest memory of the demo meanwhile, in MB.
+        crowds: What the crowd measures at each limit.
+        where: The machine.
+    """
+    alone = [
+        [
+            f"{one.side} x {one.side} pixels, 16 bits",
+            f"{one.median:.2f} s",
+            f"{one.longest:.2f} s",
+            f"{one.median / one.library:.1f}",
+        ]
+        for one in films
+    ]
+    crowded = [[one.limit, f"{one.median:.1f} s", f"{one.longest:.1f} s", f"{one.rate:.1f}"] for one in crowds]
+    return (
+        markdown_table(["film of one visitor", "median", "longest", "times the library"], alone)
+        + f"\n\nThe demo held {peak:.0f} MB at most. {VISITORS} visitors with {FILMS_EACH} films each, at once:\n\n"
+        + markdown_table(["films graded at once", "median", "longest", "films per second"], crowded)
+        + f"\n\n{measured_on(where)}\n"
+    )
+
+
 def main() -> None:
-    """Measure, and print the results."""
+    """Measure, and write the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--starts", type=int, default=3, help="times that the demo is started (default 3)")
+    parser.add_argument("--out", type=Path, required=True)
     limits = "numbers of films graded at once to try with the crowd (default 1 2 4)"
     parser.add_argument("--limits", type=int, nargs="*", default=[1, 2, 4], help=limits)
     arguments = parser.parse_args()
+    where = machine()
     with TemporaryDirectory() as folder, TemporaryDirectory() as sent:
-        films = write_films(Path(folder))
-        show_starts(measure_starts(arguments.starts, films, sent), films)
-        for limit in arguments.limits:
-            show_crowd(limit, films[SIDES[0]], sent)
+        paths = write_films(Path(folder))
+        starts = measure_starts(1, paths, sent)
+        films = beside_the_library(starts, paths)
+        crowds = [measure_crowd(limit, paths[SIDES[0]], sent) for limit in arguments.limits]
+    peak = max(starts.peaks)
+    document = {
+        "machine": asdict(ended(where)),
+        "films": [asdict(one) for one in films],
+        "peak_mb": peak,
+        "crowds": [asdict(one) for one in crowds],
+    }
+    write_figures(arguments.out, "space", document, table(films, peak, crowds, where))
 
 
 def write_films(folder: Path) -> dict[int, Path]:
@@ -103,26 +175,24 @@ def measure_starts(
     return starts
 
 
-def show_starts(starts: Starts, films: dict[int, Path]) -> None:
-    """Print what one visitor measures, and the library's time for the same films."""
+def beside_the_library(starts: Starts, paths: dict[int, Path]) -> list[OneFilm]:
+    """Return what one visitor waits for each film, and the library's time for it."""
     from kneeoa_hub import from_pretrained
 
-    grader, first = from_pretrained(), starts.first_answers
-    print(
-        f"start to first answer: median {statistics.median(first):.1f} s, longest {max(first):.1f} s of {len(first)};"
-        f" peak memory {max(starts.peaks):.0f} MB"
-    )
-    for side, path in films.items():
-        times = starts.times[side]
-        library, median = statistics.median(timed(partial(grader.grade, path))), statistics.median(times)
-        print(
-            f"a film of {side} pixels: median {median:.2f} s, longest {max(times):.2f} s; {median / library:.1f} times"
-            f" the library's {library:.3f} s"
+    grader = from_pretrained()
+    return [
+        OneFilm(
+            side,
+            statistics.median(starts.times[side]),
+            max(starts.times[side]),
+            statistics.median(timed(partial(grader.grade, path))),
         )
+        for side, path in paths.items()
+    ]
 
 
-def show_crowd(limit: int, film: Path, sent: str) -> None:
-    """Print what a crowd of visitors measures.
+def measure_crowd(limit: int, film: Path, sent: str) -> Crowd:
+    """Return what a crowd of visitors waits.
 
     Args:
         limit: Number of films that are graded at once.
@@ -131,17 +201,11 @@ def show_crowd(limit: int, film: Path, sent: str) -> None:
     """
     from gradio_client import Client, handle_file
 
-    from spaces.demo.page import CONCURRENCY
-
     code = f"import spaces.demo.page as page, spaces.app as app; page.build_demo.__defaults__ = ({limit},); app.main()"
     with started(sent, "-c", code) as (url, _):
         visitors = [Client(url, verbose=False) for _ in range(VISITORS)]
-        alone, crowd, total = visited(visitors, handle_file(film))
-    print(
-        f"limit {limit}{' (the default)' * (limit == CONCURRENCY)}: alone {statistics.median(alone):.2f} s per film;"
-        f" {VISITORS} at once: median {statistics.median(crowd):.2f} s, longest {max(crowd):.2f} s,"
-        f" {len(crowd) / total:.1f} films per second"
-    )
+        crowd, total = visited(visitors, handle_file(film))
+    return Crowd(limit, statistics.median(crowd), max(crowd), len(crowd) / total)
 
 
 @contextmanager
@@ -179,17 +243,17 @@ def timed(call: Callable[[], object]) -> list[float]:
     return [seconds(call) for _ in range(REPEATS)]
 
 
-def visited(visitors: list, film: object) -> tuple[list[float], list[float], float]:
-    """Return the seconds of each answer to one visitor, of each answer to the crowd, and of the whole crowd."""
+def visited(visitors: list, film: object) -> tuple[list[float], float]:
+    """Return the seconds of each answer to the crowd, and those from its first request to its last answer."""
 
     def visit(visitor) -> list[float]:
         return [seconds(partial(visitor.predict, film, api_name="/grade")) for _ in range(FILMS_EACH)]
 
-    alone = visit(visitors[0])
+    visit(visitors[0])  # the first answers wait for the networks
     begun = time.perf_counter()
     with ThreadPoolExecutor(VISITORS) as pool:
-        crowd = [seconds for times in pool.map(visit, visitors) for seconds in times]
-    return alone, crowd, time.perf_counter() - begun
+        crowd = [one for times in pool.map(visit, visitors) for one in times]
+    return crowd, time.perf_counter() - begun
 
 
 if __name__ == "__main__":

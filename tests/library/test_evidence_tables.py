@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from benchmarks import ablation, archive, cross_domain, curves, film_profile, graph_forms
+from benchmarks import ablation, archive, cross_domain, curves, film_profile, graph_forms, space
 from benchmarks.measuring import Machine
 from kneeoa_hub.card.sources import title
 from kneeoa_hub.card.text import figure
@@ -106,6 +106,15 @@ def test_a_measured_table_is_made_of_its_figures(name):
     else:
         table = graph_forms.table(from_json(tuple[graph_forms.Form, ...], document["forms"]), where)
     assert (DOCS / "evidence" / f"{name}.md").read_text("utf-8") == table
+
+
+def test_the_page_of_the_space_has_the_figures_of_its_evidence():
+    document = json.loads((DOCS / "evidence" / "space" / "space.json").read_text("utf-8"))
+    films = from_json(tuple[space.OneFilm, ...], document["films"])
+    crowds = from_json(tuple[space.Crowd, ...], document["crowds"])
+    table = space.table(films, document["peak_mb"], crowds, from_json(Machine, document["machine"]))
+    assert (DOCS / "evidence" / "space" / "space.md").read_text("utf-8") == table
+    assert table in (DOCS / "space.md").read_text("utf-8")
 
 
 def test_the_times_of_the_parts_are_those_of_the_profile():
