@@ -83,7 +83,7 @@ def variants(epochs: int) -> dict[str, tuple[Architecture, TrainSettings]]:
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """A trained variant answers this for the validation knees.
 
     Attributes:
@@ -97,7 +97,9 @@ class Answers:
     seconds: float
 
 
-def train_variant(architecture: Architecture, settings: TrainSettings, audit: Path, out: Path, films: int) -> Answers:
+def train_variant(
+    architecture: Architecture, settings: TrainSettings, audit: Path, out: Path, films: int
+) -> Predictions:
     """Train a variant, or load it when it is trained already; returns what it answers.
 
     Args:
@@ -128,7 +130,7 @@ def train_variant(architecture: Architecture, settings: TrainSettings, audit: Pa
     # The first call also makes the graph, so it is not timed.
     probabilities = np.asarray(model.predict(inputs, batch_size=64, verbose=0)["probabilities"])  # pyright: ignore[reportArgumentType]
     again = partial(model.predict, inputs, batch_size=64, verbose=0)  # pyright: ignore[reportArgumentType]
-    return Answers(validation, probabilities, min(seconds(again) for _ in range(TIMED)))
+    return Predictions(validation, probabilities, min(seconds(again) for _ in range(TIMED)))
 
 
 def _targets(audit: Path, teacher: str, films: int) -> np.ndarray:
@@ -168,7 +170,7 @@ class Row:
     qwk_difference: Estimate
 
 
-def compare(name: str, variant: Answers, first: Answers) -> list[Row]:
+def compare(name: str, variant: Predictions, first: Predictions) -> list[Row]:
     """Return a row for each dataset: a variant's measures, and its difference from the first variant.
 
     Args:

@@ -32,11 +32,11 @@ class Formula:
         while SLOW in os.environ and not Path(os.environ[SLOW]).exists():
             time.sleep(0.05)
         if folder:
-            from tuning.searching.answers import keep_answers
+            from tuning.searching.predictions import keep_predictions
             from tuning.searching.space import trial_seed
 
             truth, drawn = np.arange(20) % 5, np.random.default_rng(trial_seed(0, values)).random((20, 5))
-            keep_answers(folder, (drawn + np.eye(5)[truth]) / (drawn.sum(1, keepdims=True) + 1), truth)
+            keep_predictions(folder, (drawn + np.eye(5)[truth]) / (drawn.sum(1, keepdims=True) + 1), truth)
         loss = 0.6 + float(values["dropout"]) + 100 * float(values["learning_rate"]) + 0.1 / epochs
         return {
             "val_log_loss": loss,

@@ -234,19 +234,19 @@ def test_a_list_of_seen_films_that_is_none_is_one_clear_error(tmp_path: Path, co
 @pytest.mark.keras
 @pytest.mark.parametrize("damage", ["probabilities", "grades", "cut", "shape"])
 def test_answers_of_a_trial_that_are_none_are_one_clear_error(tmp_path: Path, damage: str) -> None:
-    from tuning.searching.answers import ANSWERS, keep_answers, read_answers
+    from tuning.searching.predictions import PREDICTIONS, keep_predictions, read_predictions
 
-    keep_answers(tmp_path, np.full((4, 5), 0.2), np.arange(4))
-    assert read_answers(tmp_path) is not None
-    path = tmp_path / ANSWERS
+    keep_predictions(tmp_path, np.full((4, 5), 0.2), np.arange(4))
+    assert read_predictions(tmp_path) is not None
+    path = tmp_path / PREDICTIONS
     if damage == "cut":
         path.write_bytes(path.read_bytes()[:-100])
     elif damage == "grades":
         changed(path, grades=np.array([0, 1, 2, 9]))
     else:
         changed(path, probabilities=np.full((4, 5) if damage == "probabilities" else (3, 5), np.nan, np.float32))
-    with pytest.raises(DataError, match=ANSWERS):
-        read_answers(tmp_path)
+    with pytest.raises(DataError, match=PREDICTIONS):
+        read_predictions(tmp_path)
 
 
 @pytest.mark.keras

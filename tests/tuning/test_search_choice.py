@@ -24,14 +24,14 @@ def trial(number: int, **measures: object) -> "Trial":
 
 def chosen(search: Path, trials: "list[Trial]", noise: dict[str, int]) -> list[str]:
     """Let each trial answer with the noise of a seed, and return the numbers of those that are chosen."""
-    from tuning.searching.answers import keep_answers
     from tuning.searching.choice import choose
+    from tuning.searching.predictions import keep_predictions
     from tuning.training.search_result import trial_folder
 
     for one in trials:
         logits = np.random.default_rng(noise[one.trial]).normal(0, 1, (200, 5)) + 2 * np.eye(5)[TRUTH]
         answers = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-        keep_answers(trial_folder(search, one.trial), answers, TRUTH)
+        keep_predictions(trial_folder(search, one.trial), answers, TRUTH)
     return [one.trial.trial for one in choose(trials, search)]
 
 

@@ -15,7 +15,7 @@ from kneeoa_hub.agreement import qwk
 from kneeoa_hub.errors import DataError
 
 from ..training.search_result import Trial, trial_folder
-from .answers import calibrated_losses, read_answers
+from .predictions import calibrated_losses, read_predictions
 
 LEAST_GAIN = 0.002
 """A further member lowers the log loss by at least this, since a knee takes longer with it."""
@@ -71,7 +71,7 @@ def _read(trials: Sequence[Trial], search: Path) -> tuple[dict[Trial, tuple[np.n
     for trial in trials:
         if trial.epochs == longest:
             try:
-                answers = read_answers(trial_folder(search, trial.trial))
+                answers = read_predictions(trial_folder(search, trial.trial))
             except DataError as error:
                 damaged[trial.trial] = error.message
                 continue

@@ -29,7 +29,7 @@ from ..training import jax_steps
 from ..training.accelerated import Trainer, keep, learning_rate
 from ..training.jobs import Job, Outcome
 from ..training.search_result import STATES, member_name
-from .answers import keep_answers, measured
+from .predictions import keep_predictions, measured
 from .settings import SearchSettings
 from .space import SCRATCH, TEACHER, Point, Space, drawn_values, point_of, space_of, trial_seed
 
@@ -116,7 +116,7 @@ class PackTrainer:
         packed = self.trainer.packed
         answers = self.trainer.ask(job, self.trainer.wait(job), state, self.validation, 0.0, 1)[:, 0]
         truth, groups = packed.grades[self.validation], packed.groups[self.validation]
-        keep_answers(folder, answers, truth)
+        keep_predictions(folder, answers, truth)
         if epochs == self.settings.epochs:
             figures = self.trainer.measure(job, self.trainer.wait(job), state)
             looks = self.trainer.test_evaluations(job)

@@ -20,8 +20,8 @@ from ..networks.architecture import Architecture, compiled
 from ..training import distillation
 from ..training.computation import Choice, Computation, computation_of, precision, time_ways
 from ..training.schedule import warmup_cosine
-from .answers import keep_answers, measured
 from .cost import cost_of
+from .predictions import keep_predictions, measured
 from .settings import OBJECTIVES, SearchSettings, planned_epochs, planned_trials
 from .space import point_of, trial_seed
 
@@ -83,7 +83,7 @@ class TrialTrainer:
         seconds = time.monotonic() - began
         answers = _answers(model, films.validation)
         if folder:
-            keep_answers(folder, answers, films.validation.grades)
+            keep_predictions(folder, answers, films.validation.grades)
         measures = measured(answers, films.validation.grades, films.validation.groups)
         measures["parameters"] = float(model.count_params())
         if epochs == self.settings.epochs:  # lower rungs are not what a user chooses among

@@ -1,4 +1,4 @@
-"""What a trial answers for validation films: kept beside it, and measured."""
+"""The predictions of a trial for validation films are kept beside it, and measured."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from ..networks.ensemble import LEAST_PROBABILITY
 from ..run.arrays import read_arrays, write_arrays
 from ..run.folder import with_room
 
-ANSWERS = "answers.npz"
+PREDICTIONS = "answers.npz"
 """In the folder of a trial: its probabilities for the validation films, and their grades."""
 RESAMPLES = 200
 """Bootstrap samples of a standard error."""
@@ -46,7 +46,7 @@ def calibrated_losses(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarra
     return -np.log(np.maximum(calibrated[np.arange(len(truth)), truth], LEAST_PROBABILITY))
 
 
-def keep_answers(folder: Path, probabilities: np.ndarray, truth: np.ndarray) -> None:
+def keep_predictions(folder: Path, probabilities: np.ndarray, truth: np.ndarray) -> None:
     """Write what a trial answers for validation films.
 
     Args:
@@ -57,16 +57,16 @@ def keep_answers(folder: Path, probabilities: np.ndarray, truth: np.ndarray) -> 
     Raises:
         OutputError: They can't be written, as on a full disk.
     """
-    with with_room(folder / ANSWERS):
-        write_arrays(folder / ANSWERS, probabilities=probabilities.astype(np.float32), grades=truth)
+    with with_room(folder / PREDICTIONS):
+        write_arrays(folder / PREDICTIONS, probabilities=probabilities.astype(np.float32), grades=truth)
 
 
-def read_answers(folder: Path) -> tuple[np.ndarray, np.ndarray] | None:
+def read_predictions(folder: Path) -> tuple[np.ndarray, np.ndarray] | None:
     """Return a trial's probabilities [N,5] and the films' grades [N]; None where it has left none.
 
     Raises DataError when they can't be read.
     """
-    path = folder / ANSWERS
+    path = folder / PREDICTIONS
     if not path.exists():
         return None
     try:
