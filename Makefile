@@ -5,9 +5,8 @@ TEACHER ?= ./kneeoa-cnn-0.8.0
 # Several processes test at once, so that each network has one thread: more of them would wait for each other in loops.
 ONE_THREAD := OMP_NUM_THREADS=1 TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1 KNEEOA_THREADS=1
 TESTS := $(ONE_THREAD) $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
-# Two processes more than cores, up to four, because a good part of the time is waiting for servers and browsers. Each
-# takes two to four gigabytes.
-PROCESSES := $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 2 ? 3 : 4)))
+# One process more than cores, up to four, because some of the time is waiting for servers and browsers.
+PROCESSES := $(shell cores=$$(getconf _NPROCESSORS_ONLN); echo $$((cores < 3 ? cores + 1 : 4)))
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 # Without it Python would compile the tests, and every process that they start the package, each time anew.
 unexport PYTHONDONTWRITEBYTECODE

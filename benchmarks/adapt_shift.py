@@ -57,7 +57,7 @@ def write_part(films: Path, out: Path, clusters: int, seed: int = 0) -> int:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """A row is what the test fold measures after one way of adapting.
+    """The metrics on the test fold after one way of adapting.
 
     Attributes:
         clusters: Number of clusters that were adapted to.

@@ -49,7 +49,7 @@ class Measured:
 
     Attributes:
         films: Films of each run.
-        start: To start Ray, and to grade a single film with it.
+        start: To start Ray.
         film_alone: A film in a plain loop on one core.
         film_one: A film with one worker on one core, without the start.
         film_two: The same with two workers on two cores.
@@ -142,7 +142,7 @@ def _rates(folder: Path, workers: int) -> tuple[float, float]:
         start = _graded(films[:1], Path(place), workers)
         taken = in_turns(
             {
-                "ray": lambda: _graded(films, Path(place), workers, len(films) // 8) - start,  # each has parts enough
+                "ray": lambda: _graded(films, Path(place), workers, max(1, len(films) // 8)) - start,
                 "loop": lambda: seconds(lambda: list(grader.grade_batch(films))),
             },
             ROUNDS,
@@ -192,14 +192,14 @@ def table(measured: Measured, projected: Sequence[Projected], where: Machine, pr
         where: The machine.
         price: US dollars for a core and hour.
     """
-    seconds = {
+    taken = {
         "a film in a plain loop on one core": measured.film_alone,
         "a film with one worker of Ray on one core": measured.film_one,
         "a film with two workers on two cores": measured.film_two,
         "what Ray adds to a film": measured.overhead,
         f"to hand out a part of {FILMS_A_PART} films": measured.part,
     }
-    rows = [(name, f"{1000 * value:.1f}") for name, value in seconds.items()]
+    rows = [(name, f"{1000 * value:.1f}") for name, value in taken.items()]
     rows.append(("the start of Ray", f"{1000 * measured.start:,.0f}"))
     costs = [(one.cores, f"{one.hours:.2f}", f"{one.dollars:.2f}", one.limit) for one in projected]
     parts = [

@@ -1,4 +1,4 @@
-"""To find the knees in a large film is timed: the bundle's locator, the rule without a network, grading, the graph.
+"""Times how the knees in a large film are found: the bundle's locator, the rule without a network, grading, the graph.
 
     python -m benchmarks.find --locator runs/locator
 

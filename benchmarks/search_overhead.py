@@ -135,9 +135,16 @@ def watch_this_process(folder: Path) -> None:
     def write() -> None:
         clock.count()
         spent = {part: list(map(float, both)) for part, both in clock.spent.items()}
-        (folder / f"{os.getpid()}.json").write_text(json.dumps(spent), "utf-8")
+        (folder / f"{os.getpid()}-{time.monotonic_ns()}.json").write_text(json.dumps(spent), "utf-8")
+
+    import tuning.search
+
+    def renew() -> None:
+        write()  # a process that is replaced by a new one ends without its exit functions
+        renewed()
 
     block.enter_context(timing(clock))
+    renewed, tuning.search.renew = tuning.search.renew, renew
     atexit.register(block.close)
     atexit.register(write)
     clock.become(FILES)

@@ -20,9 +20,9 @@ from .problems import problem
 from .turns import Busy
 
 BODY_THREADS = 24
-"""Requests with a body have this many threads. Most of them wait for their turn to be graded."""
+"""Requests with a body share this many threads. Most of them wait for their turn to be graded."""
 LIGHT_THREADS = 8
-"""Requests without a body have this many threads."""
+"""Requests without a body share this many threads."""
 PROBE_THREADS = 2
 PROBES = ("/health/", "/metrics")
 """An orchestrator asks these paths."""

@@ -164,7 +164,7 @@ def _schemas() -> dict[str, Any]:
                 },
                 "grade_set_level": {
                     "type": "number",
-                    "description": "Coverage level: the proportion of prediction sets that hold the reader's grade.",
+                    "description": "Coverage level: proportion of prediction sets meant to hold the reader's grade.",
                 },
                 "input": _object({"height": {"type": "integer"}, "width": {"type": "integer"}}),
             }

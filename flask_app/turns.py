@@ -20,7 +20,7 @@ MOST_AT_A_TIME = 4
 """At most this many requests grade at once. Each may unpack a film that is not large (sizes.LARGE), which takes some
 sixty megabytes; one of them may unpack a film of KNEEOA_MAX_PIXELS."""
 AT_A_TIME = min(MOST_AT_A_TIME, usable_cores())
-"""This many requests grade at once, one a core, since more would only take turns."""
+"""At most this many requests are graded at once, one for each core, since more would only take turns."""
 WAIT_SECONDS = 60
 """A request waits this many seconds for a turn, so that a proxy that waits two minutes gets a response in time."""
 BUSY_SECONDS = 5

@@ -33,11 +33,18 @@ def knee_grades(
         outputs: What the network computed for the knees.
     """
     knees = []
-    for number, (box, region, side) in enumerate(zip(screening.boxes, screening.graded, sides, strict=True)):
-        probabilities = outputs.probabilities[number]
+    for box, region, side, fitted, probabilities, embedding, activation_map in zip(
+        screening.boxes,
+        screening.graded,
+        sides,
+        letterboxed,
+        outputs.probabilities,
+        outputs.embedding,
+        outputs.activation_map,
+        strict=True,
+    ):
         grade = int(reported_grade(probabilities, config.decision))
-        content = letterboxed[number].content
-        heatmap = heatmap_over(outputs.activation_map[number], box, region, content, config.input)
+        heatmap = heatmap_over(activation_map, box, region, fitted.content, config.input)
         knees.append(
             KneeGrade(
                 grade,
@@ -49,7 +56,7 @@ def knee_grades(
                 box_in_given_film(box, screening),
                 side,
                 np.rot90(heatmap, screening.pose[0]),
-                outputs.embedding[number].astype(np.float32),
+                embedding.astype(np.float32),
             )
         )
     return tuple(knees)

@@ -39,8 +39,9 @@ from .training.search_result import FOLDER, RESULT, STATES, write_result
 
 WAIT_S = 600.0
 """Seconds that a worker waits for the folder of its search."""
-PROCESS_TRIALS = 20
-"""Trials after which a worker goes on in a new process: each leaves memory behind (docs/training.md)."""
+PROCESS_TRIALS = 25
+"""Trials after which a worker goes on in a new process, because each leaves memory behind (docs/training.md). A search
+plans 20 by default, and then needs no second process."""
 
 
 def search(

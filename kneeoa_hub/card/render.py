@@ -21,7 +21,7 @@ FITTED_ON = {
     "val": "the validation films",
     "train+val": "the training and validation films, which the weights have not seen,",
 }
-"""The card names the films of a calibration so, by the splits in evidence.json."""
+"""The card names the films of a calibration in these words, by the splits in evidence.json."""
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 

@@ -31,7 +31,7 @@ EXPOSURE = {
         " does not say how dark the films are."
     ),
 }
-"""The card describes a kind of subgroup so. Evidence up to 0.7.0 has the second."""
+"""The card describes each kind of subgroup in these words. Evidence up to 0.7.0 has the second kind."""
 
 
 def measures(row: SetEvidence) -> tuple[Estimate | None, ...]:

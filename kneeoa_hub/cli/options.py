@@ -57,9 +57,9 @@ FOLDER = (
     " .dicom, or is DICOM with any other name; the command says which other files it skipped, and follows links to"
     " folders. A DICOMDIR stands for the films that it lists"
 )
-"""The help says so which files of a folder are films."""
+"""The help describes the films of a folder in these words."""
 ADDRESS = "a shipped name, a folder (./path), or org/name[@revision] on the Hub (default: the shipped bundle)"
-"""The help describes a model's address so."""
+"""The help describes a model's address in these words."""
 
 Run = Callable[[argparse.Namespace], int]
 """A command takes the parsed options and returns the exit code."""

@@ -11,7 +11,7 @@ from ..runtime import GateNetwork
 from .letterbox import Region, network_input
 
 Pose = tuple[int, bool]
-"""A film was turned by so many quarter turns anticlockwise, and its grays were inverted or not."""
+"""Quarter turns anticlockwise by which a film was turned, and whether its grays were inverted."""
 POSES: tuple[Pose, ...] = tuple((turns, inverted) for inverted, turns in product((False, True), range(4)))
 """These are all eight poses. The first one is upright with bright bone."""
 CLASSES = (*POSES, "not-a-knee", "cut-off", "blurred")

@@ -26,7 +26,7 @@ MAX_FILMS = 10
 QUEUE = 64
 """This many requests may wait; the next one gets an error."""
 CONCURRENCY = 2
-"""This many requests grade at once, by the measurement of `benchmarks/space.py`."""
+"""At most this many requests are graded at once, as `benchmarks/space.py` measured."""
 DELETE_EVERY_S, DELETE_AFTER_S = 60, 600
 """Uploads that are older than the second number of seconds are deleted, in intervals of the first."""
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}

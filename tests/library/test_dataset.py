@@ -164,7 +164,7 @@ def test_dicom_of_any_name_behind_an_address_is_a_film_and_other_files_are_named
     (tmp_path / "notes.txt").write_bytes(b"text")
     archive = list_films([f"file://{tmp_path}", f"file://{tmp_path}/notes.txt"])
     (part,) = archive.groups
-    # The text file is named by itself once more, and so is a film.
+    # The text file was given by its name, so it counts as a film.
     assert [Path(film).name for film in part.films] == ["IM0001", "KNEE.IMA", "a.dcm", "notes.txt"]
     assert archive.films == {*part.films}
     (note,) = archive.notes

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .noise import noise_films
 from .search_runs import ONLY
 
 if TYPE_CHECKING:
@@ -60,13 +61,25 @@ def search(audit: Path, out: Path) -> None:
     tuning.search.search(audit, out, settings)
 
 
+def train(out: Path) -> None:
+    """Train the small network for an epoch, as `python -m tuning train` does."""
+    from tuning.networks.architecture import Architecture
+    from tuning.training.member import TrainingFilms, train_member
+    from tuning.training.plan import PlannedMember, TrainSettings
+
+    films = TrainingFilms(noise_films(16, 0), noise_films(10, 1))
+    out.mkdir()
+    train_member(PlannedMember("small", 0, Architecture(**SMALL), epochs=1), films, TrainSettings(batch=8), out)
+
+
 def main() -> None:
-    """Compute, and search."""
+    """Compute, search, and train."""
     sys.modules["tensorflow"] = None  # pyright: ignore[reportArgumentType]  # Keras would import it to seed it too
     folder, audit = map(Path, sys.argv[1:])
     name = os.environ["KERAS_BACKEND"]
     np.savez(folder / f"{name}.npz", *compute(folder))
     search(audit, folder / f"search-{name}")
+    train(folder / f"train-{name}")
 
 
 if __name__ == "__main__":

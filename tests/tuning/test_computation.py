@@ -57,6 +57,25 @@ def test_the_way_is_chosen_that_is_fastest_over_the_planned_steps(count: int, wa
     assert str(choice).startswith(f"Computes in {way}; for {count} steps, float32 with XLA")
 
 
+def test_a_way_that_fails_is_left_out_and_the_usual_one_may_not_fail(capsys):
+    from tuning.training.computation import Computation, time_ways
+
+    machine, usual, other = Machine(), Computation("float32", True), Computation("float32", False)
+
+    def begin(way) -> Callable[[], None]:
+        if way == broken:
+            raise MemoryError
+        return machine.begin(way)
+
+    broken = other
+    choice = time_ways(begin, 1000, 1, [usual, other], machine.clock)
+    assert (choice.chosen, len(choice.timings)) == (usual, 1)
+    assert "float32 without XLA can't be used here (MemoryError)." in capsys.readouterr().err
+    broken = usual
+    with pytest.raises(MemoryError):
+        time_ways(begin, 1000, 1, [usual, other], machine.clock)
+
+
 def test_ways_are_not_timed_where_that_costs_more_than_they_can_save():
     assert len(chosen(5).timings) == 1  # 24 s of training; one more way takes about 25 s to time
     assert len(chosen(5, trainings=10).timings) == 3
@@ -84,5 +103,5 @@ def test_a_training_that_goes_on_computes_as_it_began(tmp_path, capsys):
     losses = [float(read_history(tmp_path, name)[0]["loss"]) for name in ("before", "after")]
     assert losses[0] != losses[1]  # one network, seed and films, in two precisions
     (tmp_path / computation.RECORD).write_text("{}", "utf-8")
-    with pytest.raises(DataError, match=r"computation\.json"):
+    with pytest.raises(DataError, match=r"computation\.json is damaged; remove it"):
         computation.computation_of(tmp_path, "auto", lambda: pytest.fail("there is a choice"))

@@ -174,6 +174,7 @@ def test_nothing_is_calibrated_on_a_knee_that_a_newer_audit_knows_from_training(
     assert apart["without_seen"]["synthetic_val"]["films_seen"]["value"] == 4
     assert apart["without_seen"]["synthetic_val"]["metrics"]["qwk"]["n"] == count - 4
     assert "without_seen" not in plain
-    assert apart["test_looks"]["value"] == 0
+    assert apart["test_looks"] == plain["test_looks"]  # without the test films it is no look at them
+    assert plain["test_looks"]["value"] == 1
     kappa = apart["metrics"]["synthetic_val"]["qwk"]
     assert kappa["low"] <= kappa["value"] <= kappa["high"]

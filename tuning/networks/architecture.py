@@ -93,7 +93,7 @@ BAND, BAND_STEP = 0.7, 32
 """The height of the band is BAND times its width. Its margins are a multiple of BAND_STEP rows, so that the places of
 its features are places of the whole film's features too."""
 LEAST_UNPADDED = 8
-"""A block without padding pads a feature map of fewer rows."""
+"""A block that does not pad feature maps pads those with fewer rows than this all the same."""
 
 
 def build(

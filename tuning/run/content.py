@@ -10,8 +10,8 @@ from typing import Any
 from kneeoa_hub.errors import DataError
 
 CONTENT = "content"
-"""A step's record has by this key, for each part, the fingerprint of the input that the step was begun with. Records of
-earlier releases have none, and nothing is said about them."""
+"""Under this key, the record of a step has the fingerprint of each part of its input. Records of earlier releases have
+none, and are not checked."""
 READ_BY_LATER_STEPS = {
     "search": ("best.json", "trials.csv"),
     "train": ("train.json", "seen.json", "member-*.weights.h5"),
@@ -26,7 +26,7 @@ TABLE_PARTS = {
     "splits": ("dataset", "file", "split", "use"),
     "groups": ("dataset", "file", "group", "kin"),
 }
-"""Each part of an audit's table is said by these columns."""
+"""Each part of an audit is the content of these columns of its table."""
 
 
 def content_of(folder: Path, record: dict[str, Any]) -> dict[str, str]:

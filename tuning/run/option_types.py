@@ -1,4 +1,4 @@
-"""Each type of an option of a step has an error that says what it takes."""
+"""Types of the options of a step. Their errors say which values an option takes."""
 
 import argparse
 import math

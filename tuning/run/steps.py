@@ -17,7 +17,7 @@ from .content import CONTENT, check_same, content_of
 
 T = TypeVar("T")
 RECORD = "step.json"
-"""This file in its output folder records the step."""
+"""This file in the output folder of a step records its options and its input."""
 RESULTS = {
     "audit": "audit.json",
     "search": "best.json",

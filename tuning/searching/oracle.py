@@ -257,7 +257,7 @@ class BayesianOracle(Durable, kt.oracles.BayesianOptimizationOracle):
 
 
 class Limits:
-    """Each of these limits ends a search before its time."""
+    """The limits that end a search early: a full disk, its hours, and failed trials."""
 
     def __init__(self, out: Path, oracle: Durable, hours: float):
         self.out, self.oracle, self.hours = out, oracle, hours

@@ -1,8 +1,11 @@
 """The report of a search, of one that still runs too: what it has found, on what it depends, and what it costs."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from kneeoa_hub.errors import DataError
 
 from ..networks.search_space import NAMED
 from ..run import steps
@@ -71,7 +74,8 @@ def _state(search: Path, settings: SearchSettings, trials: Sequence[Trial], fini
     seconds, epochs = sum(trial.seconds or 0 for trial in trials), sum(trial.epochs for trial in trials)
     all_epochs = sum(count * length for count, length in rungs(settings))
     if (search / RECORD).is_file():
-        text.append(str(read_choice(search)))
+        with suppress(DataError):  # the next trial says that it is damaged
+            text.append(str(read_choice(search)))
     if not finished and not doing:
         text.append("The search has not ended. The same command goes on with it.")
     elif not finished and (silence := silence_of(search)) > LOST_S:

@@ -121,6 +121,11 @@ def planned_epochs(settings: SearchSettings) -> int:
     return sum(count * trained_epochs(epochs, settings) for count, epochs in rungs(settings))
 
 
+def planned_trainings(settings: SearchSettings) -> int:
+    """Return how many trainings a search plans: those of its trials, and those of trials of full length on folds."""
+    return sum(count * trained_epochs(epochs, settings) // epochs for count, epochs in rungs(settings))
+
+
 def trained_epochs(epochs: int, settings: SearchSettings) -> int:
     """Return the epochs of a trial together with those of its trainings on folds."""
     return epochs * (1 + settings.folds) if epochs == settings.epochs else epochs

@@ -22,7 +22,7 @@ from ..training.computation import Choice, Computation, computation_of, precisio
 from ..training.schedule import warmup_cosine
 from .cost import cost_of
 from .predictions import keep_predictions, measured
-from .settings import OBJECTIVES, SearchSettings, planned_epochs, planned_trials
+from .settings import OBJECTIVES, SearchSettings, planned_epochs, planned_trainings
 from .space import point_of, trial_seed
 
 VALIDATION_BATCH = 128
@@ -78,8 +78,9 @@ class TrialTrainer:
         point, seed = point_of(values), trial_seed(self.settings.seed, values)
         architecture = point.architecture
         films = self.films(architecture.input, point.teacher)
+        way = computation_of(self.out, self.settings.precision, lambda: self._chosen(architecture, films, seed))
         began = time.monotonic()
-        model = self._trained(architecture, films, epochs, seed, callbacks)
+        model = self._trained(architecture, films, epochs, seed, callbacks, way)
         seconds = time.monotonic() - began
         answers = _answers(model, films.validation)
         if folder:
@@ -90,7 +91,7 @@ class TrialTrainer:
             measures |= cost_of(architecture)
             if self.settings.folds:
                 began = time.monotonic()
-                measures |= self._on_folds(architecture, films, epochs, seed, callbacks[:1])
+                measures |= self._on_folds(architecture, films, epochs, seed, callbacks[:1], way)
                 seconds += time.monotonic() - began
         return measures | {"seconds": seconds}
 
@@ -101,12 +102,10 @@ class TrialTrainer:
         epochs: int,
         seed: int,
         callbacks: Sequence[keras.callbacks.Callback],
+        way: Computation,
     ) -> Any:
         """A network after its training."""
-        batches = TrainingBatches(
-            films.training, self.settings.batch, architecture.augmentation, seed, targets=films.targets
-        )
-        way = computation_of(self.out, self.settings.precision, lambda: self._chosen(architecture, batches))
+        batches = self._batches(architecture, films, seed)
         keras.backend.clear_session()  # it collects garbage too
         keras.utils.set_random_seed(seed)
         # Each rung of Hyperband starts anew, so that its rate can fall within its epochs as it will in the long
@@ -123,17 +122,23 @@ class TrialTrainer:
             )
         return model
 
-    def _chosen(self, architecture: Architecture, batches: TrainingBatches) -> Choice:
-        """The fastest way to train the trials, by the one that comes first and a length between those of all rungs."""
-        count = len(batches) * round(planned_epochs(self.settings) / planned_trials(self.settings))
-        batch = batches[0]
+    def _batches(self, architecture: Architecture, films: Films, seed: int) -> TrainingBatches:
+        """The batches of a training."""
+        augmentation = architecture.augmentation
+        return TrainingBatches(films.training, self.settings.batch, augmentation, seed, targets=films.targets)
+
+    def _chosen(self, architecture: Architecture, films: Films, seed: int) -> Choice:
+        """The fastest way to train the trials, by the one that comes first and the mean length of their trainings."""
+        batches = self._batches(architecture, films, seed)
+        trainings, epochs = planned_trainings(self.settings), planned_epochs(self.settings)
+        count, batch = len(batches) * round(epochs / trainings), batches[0]
 
         def begin(way: Computation) -> Callable[[], object]:
             keras.backend.clear_session()
             model = _compiled(architecture, count, way)
             return lambda: model.train_on_batch(*batch)
 
-        return time_ways(begin, count, planned_trials(self.settings))
+        return time_ways(begin, count, trainings)
 
     def _on_folds(
         self,
@@ -142,6 +147,7 @@ class TrialTrainer:
         epochs: int,
         seed: int,
         callbacks: Sequence[keras.callbacks.Callback],
+        way: Computation,
     ) -> dict[str, float]:
         """The mean of both measures over folds of the training films, each answered by a network that did not see it.
 
@@ -153,7 +159,7 @@ class TrialTrainer:
             learnt = np.setdiff1d(np.arange(len(films.training)), held_out)
             targets = None if films.targets is None else films.targets[learnt]
             mine = Films(films.training.take(learnt), targets, films.training.take(held_out))
-            model = self._trained(architecture, mine, epochs, seed, callbacks)
+            model = self._trained(architecture, mine, epochs, seed, callbacks, way)
             found.append(measured(_answers(model, mine.validation), mine.validation.grades, mine.validation.groups))
         measures = {}
         for name in OBJECTIVES:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import keras
 
+from kneeoa_hub.errors import DataError
 from kneeoa_hub.files import UNFINISHED
 
 from ..run import steps
@@ -22,7 +23,7 @@ from .plan import AUTO, PRECISIONS
 RECORD = "computation.json"
 """This file in the folder of a search or a training keeps the choice."""
 TIMED = 5
-"""So many steps are timed in each way after the first one. The fastest counts, since other work only slows one down."""
+"""Number of steps that are timed in each way after the first one. The fastest counts."""
 LEAST_GAIN = 0.05
 """Another way must save this proportion of the time; smaller differences are chance."""
 MOST_GAIN = 0.5
@@ -33,7 +34,7 @@ FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}
 
 @dataclass(frozen=True)
 class Computation:
-    """This is one way to compute steps.
+    """A way to compute the steps of a training.
 
     Attributes:
         precision: Of the layers' arithmetic, one of PRECISIONS.
@@ -49,7 +50,7 @@ class Computation:
 
 @dataclass(frozen=True)
 class Timing:
-    """These are the seconds of steps that are computed in one way.
+    """The seconds of steps that are computed in one way.
 
     Attributes:
         computation: The way.
@@ -68,7 +69,7 @@ class Timing:
 
 @dataclass(frozen=True)
 class Choice:
-    """This is what RECORD holds.
+    """The way that was chosen for a step, with what was measured. RECORD holds it.
 
     Attributes:
         chosen: The way that was chosen.
@@ -111,7 +112,10 @@ def computation_of(out: Path, precision: str, measure: Callable[[], Choice]) -> 
 
 def read_choice(out: Path) -> Choice:
     """Return what was chosen for the step in a folder. Raises DataError when it can't be read."""
-    return steps.typed(Choice, steps.read_json(out / RECORD), out / RECORD)
+    try:
+        return steps.typed(Choice, steps.read_json(out / RECORD), out / RECORD)
+    except DataError:
+        raise DataError(f"{out / RECORD} is damaged; remove it, and the same command measures again.") from None
 
 
 def time_ways(
@@ -122,6 +126,8 @@ def time_ways(
     clock: Callable[[], float] = time.perf_counter,
 ) -> Choice:
     """Time the ways to compute the steps of a training, and choose one.
+
+    A way that fails is left out, unless it is the usual one.
 
     Args:
         begin: Builds a network in one way, and returns what takes a step of its training.
@@ -136,7 +142,12 @@ def time_ways(
             to_time = timings[0].seconds(1 + TIMED)
             if to_time > MOST_GAIN * trainings * min(one.seconds(count) for one in timings):
                 break
-        timings.append(_timed(way, begin(way), clock))
+        try:
+            timings.append(_timed(way, begin(way), clock))
+        except Exception as error:  # a compiler and a memory have errors of their own
+            if not timings:
+                raise
+            print(f"   {way} can't be used here ({type(error).__name__}).", file=sys.stderr, flush=True)
     usual, fastest = timings[0], min(timings, key=lambda one: one.seconds(count))
     gains = fastest.seconds(count) < (1 - LEAST_GAIN) * usual.seconds(count)
     return Choice((fastest if gains else usual).computation, count, tuple(timings))
@@ -193,5 +204,5 @@ def _alone(out: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        Path(lock.lock_file).unlink(missing_ok=True)  # whoever waits for it finds the choice
+        Path(lock.lock_file).unlink(missing_ok=True)  # who waits for it reads the choice or, if this failed, measures
         lock.release()

@@ -70,7 +70,8 @@ def train_member(member: PlannedMember, films: TrainingFilms, settings: TrainSet
     batches = TrainingBatches(
         films.training, settings.batch, member.architecture.augmentation, member.seed, mixing, targets, films.variants
     )
-    way = computation_of(out, settings.precision, lambda: _chosen(member, batches, films.protocols))
+    trainings = max(1, len(settings.new) * len(settings.seeds))
+    way = computation_of(out, settings.precision, lambda: _chosen(member, batches, films.protocols, trainings))
     keras.utils.set_random_seed(member.seed)
     model = _compiled(member, batches, films.protocols, way)
     if member.start:
@@ -96,8 +97,8 @@ def _compiled(
         return compiled(member.architecture, schedule, protocols, way.xla)
 
 
-def _chosen(member: PlannedMember, batches: TrainingBatches, protocols: tuple[str, ...]) -> Choice:
-    """The fastest way to train a member."""
+def _chosen(member: PlannedMember, batches: TrainingBatches, protocols: tuple[str, ...], trainings: int) -> Choice:
+    """The fastest way to train all members, by the one that comes first."""
     batch = batches[0]
 
     def begin(way: Computation) -> Callable[[], object]:
@@ -105,7 +106,7 @@ def _chosen(member: PlannedMember, batches: TrainingBatches, protocols: tuple[st
         model = _compiled(member, batches, protocols, way)
         return lambda: model.train_on_batch(*batch)
 
-    return time_ways(begin, member.epochs * len(batches))
+    return time_ways(begin, member.epochs * len(batches), trainings)
 
 
 def _fit(model: keras.Model, batches: TrainingBatches, films: TrainingFilms, checkpoint: Checkpoint, name: str) -> None:

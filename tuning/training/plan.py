@@ -15,7 +15,7 @@ from .search_result import CHOSEN, RESULT, architecture_of_trial, best_architect
 WINNER = "winner"
 """This stands for the best architecture of the search, in place of an architecture's name."""
 NONE = "none"
-"""This stands in place of architectures where no new member is trained, only members of other trainings join."""
+"""This stands in place of architectures if no new member is trained and members of other trainings join."""
 LARGER = "@"
 """In NAME@SIZE, the network of that name goes on from its weights on larger films."""
 LARGER_EPOCHS, LARGER_RATE = 0.3, 1 / 3
@@ -83,7 +83,7 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class PlannedMember:
-    """This network is to be trained.
+    """A network that is to be trained.
 
     Attributes:
         name: Its architecture's name and its seed, such as "folded@224-1".
