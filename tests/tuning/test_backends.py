@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tuning.training.checkpoint import weights_path
-
 from ..support import backend
 from ..support.eager import eagerly
 
@@ -58,4 +56,4 @@ def test_another_backend_computes_and_searches_as_this_one_does(name: str, audit
     states = [json.loads(path.read_text("utf-8")) for path in tmp_path.glob("search-*/tuner/trial_*/trial.json")]
     assert [state["status"] for state in states] == ["COMPLETED"] * 2
     assert (tmp_path / f"search-{name}" / "best.json").is_file()
-    assert weights_path(tmp_path / f"train-{name}", "small").is_file()
+    assert (tmp_path / f"train-{name}" / "member-small.weights.h5").is_file()
