@@ -5,8 +5,8 @@
     python -m benchmarks.adapt_shift --from ./runs/bundle-oai --films runs/gornale.csv --out runs/adapt
 
 --films is the CSV of benchmarks/gornale_protocol.py. Weights that were trained only on OAI films are recalibrated, and
-fine-tuned, on 50, 200 and all training clusters of the Gornale set, and measured before and after on its test fold.
-Writes adapt.json and adapt.md.
+fine-tuned, on 50, 200 and all training clusters of the Gornale set, and measured before and after on its test fold. The
+architecture named by --architecture is also trained from nothing on the same films. Writes adapt.json and adapt.md.
 """
 
 import argparse
@@ -18,13 +18,15 @@ from pathlib import Path
 import numpy as np
 
 from kneeoa_hub.card.text import table as markdown_table
-from kneeoa_hub.evidence import SetEvidence, read_evidence
+from kneeoa_hub.evidence import Evidence, SetEvidence, read_evidence
 from tuning.__main__ import main as tuning
 from tuning.run import steps
 
 CLUSTERS = (50, 200, 0)
 """The site has this many training and validation clusters; 0 is all of them."""
 FIGURES = ("QWK", "accuracy", "MAE", "AUC, KL >= 2", "ECE", "coverage", "set size")
+FROM_NOTHING = ("--epochs", "30", "--batch", "16", "--mixup", "0.4")
+"""Options of a training from nothing: twice the epochs of an adaptation, with its batch and its mixing."""
 VALIDATION = 4
 """Every fourth cluster is kept for validation."""
 
@@ -61,7 +63,7 @@ class Row:
 
     Attributes:
         clusters: Number of clusters that were adapted to.
-        done: "nothing", "recalibrated" or "fine-tuned".
+        done: "nothing", "recalibrated", "fine-tuned" or "from nothing".
         temperature: The one that was fitted.
         base: Revision of the bundle that was adapted.
         metrics: Metrics on the test fold.
@@ -84,6 +86,24 @@ def table(rows: Sequence[Row]) -> str:
     return markdown_table(("clusters", "what was done", *FIGURES), lines) + "\n"
 
 
+def _run(command: Sequence[str]) -> None:
+    if tuning(command):
+        raise SystemExit(1)
+
+
+def _row(clusters: int, done: str, evidence: Evidence) -> Row:
+    temperature = evidence.calibration.temperature.value
+    return Row(clusters=clusters, done=done, temperature=temperature, metrics=evidence.metrics["site_test"])
+
+
+def _from_nothing(audit: Path, architecture: str, out: Path) -> Evidence:
+    """Train an architecture on the films of an audit alone, and measure it as an adaptation is measured."""
+    trained, evaluated = out / "train", out / "evaluate"
+    _run(["train", "--data", str(audit), "--architecture", architecture, "--out", str(trained), *FROM_NOTHING])
+    _run(["evaluate", "--data", str(trained), "--out", str(evaluated)])
+    return read_evidence(evaluated / "evidence.json")
+
+
 def main() -> None:
     """Adapt, measure, and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -92,6 +112,9 @@ def main() -> None:
     )
     parser.add_argument("--films", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument(
+        "--architecture", default="folded-lite0", help="what is trained from nothing, see train (default folded-lite0)"
+    )
     arguments = parser.parse_args()
     measured: list[Row] = []
     arguments.out.mkdir(parents=True, exist_ok=True)
@@ -100,16 +123,16 @@ def main() -> None:
         count = write_part(arguments.films, part, clusters)
         for done, options in (("recalibrated", ["--recalibrate"]), ("fine-tuned", [])):
             folder = arguments.out / f"{clusters or 'all'}-{done}"
-            if not (folder / "bundle").exists() and tuning(
-                ["adapt", "--from", arguments.address, "--data", f"site={part}", "--out", str(folder), *options]
-            ):
-                raise SystemExit(1)
+            if not (folder / "bundle").exists():
+                _run(["adapt", "--from", arguments.address, "--data", f"site={part}", "--out", str(folder), *options])
             evidence = read_evidence(folder / "bundle" / "evidence.json")
             if not measured:
                 base = evidence.base.revision if evidence.base else None
                 measured.append(Row(clusters=0, done="nothing", base=base, metrics=evidence.before["site_test"]))
-            temperature, metrics = evidence.calibration.temperature.value, evidence.metrics["site_test"]
-            measured.append(Row(clusters=count, done=done, temperature=temperature, metrics=metrics))
+            measured.append(_row(count, done, evidence))
+        audit = arguments.out / f"{clusters or 'all'}-fine-tuned" / "audit"
+        evidence = _from_nothing(audit, arguments.architecture, arguments.out / f"{clusters or 'all'}-from-nothing")
+        measured.append(_row(count, "from nothing", evidence))
     (arguments.out / "adapt.json").write_text(steps.as_json(measured), "utf-8")
     (arguments.out / "adapt.md").write_text(table(measured), "utf-8")
     print(table(measured))
