@@ -1,8 +1,11 @@
 """Real films show how much of the shift between two hospitals `python -m tuning adapt` closes.
 
-    python -m benchmarks.cross_domain --data runs/search --out runs/cross --epochs 30 --precision mixed_bfloat16
-    python -m tuning export --data runs/cross/oai/evaluate --out runs/bundle-oai --name kneeoa-oai
-    python -m benchmarks.adapt_shift --from ./runs/bundle-oai --films runs/gornale.csv --out runs/adapt
+    python -m tuning train --data runs/audit-oai --architecture folded --epochs 12 --batch 32 --mixup 0.4 \\
+        --occlusion 0.5 --out runs/train
+    python -m tuning evaluate --data runs/train --out runs/evaluate --validation-only
+    python -m tuning export --data runs/evaluate --locator kneeoa_hub/pretrained/kneeoa-cnn \\
+        --gate kneeoa_hub/pretrained/kneeoa-cnn --name kneeoa-oai --out runs/oai
+    python -m benchmarks.adapt_shift --from ./runs/oai --films runs/gornale.csv --architecture folded --out runs/adapt
 
 --films is the CSV of benchmarks/gornale_protocol.py. Weights that were trained only on OAI films are recalibrated, and
 fine-tuned, on 50, 200 and all training clusters of the Gornale set, and measured before and after on its test fold. The
