@@ -90,7 +90,7 @@ def table(rows: Sequence[Row]) -> str:
 
 
 def _run(command: Sequence[str]) -> None:
-    if tuning(command):
+    if tuning([*command]):
         raise SystemExit(1)
 
 
