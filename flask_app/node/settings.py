@@ -16,11 +16,11 @@ from .dead import DeadLetters
 from .tls import Certificates
 
 PREFIX = "KNEEOA_NODE_"
-"""The name of every variable begins so."""
+"""The name of every variable begins with this prefix."""
 AE_TITLE = re.compile(r"(?! *$)[^\\\x00-\x1f\x7f-\U0010ffff]{1,16}")
 """An AE title has up to 16 characters of ASCII without a backslash, not all of them spaces (PS3.5, 6.2)."""
 PERCENT = re.compile("%[0-9A-Fa-f]{2}")
-"""Addresses of the web encode a character so. An address of an archive does not."""
+"""Addresses of the web encode a character in this form. An address of an archive does not."""
 USER = re.compile("//[^/]*@")
 """An address may hold a user and a password here, which no message repeats."""
 IDENTIFIERS = ("hashed", "shown")

@@ -18,7 +18,7 @@ MEASURES = (
     "90% set: mean size",
 )
 TEST = "_test"
-"""The name of a set of test films ends so."""
+"""The name of a set of test films ends with this suffix."""
 SUBGROUP_MEASURES = ("QWK", "accuracy", "MAE (grades)", "AUC, KL >= 2")
 GRADE_NAMES = tuple(f"{grade.value} {grade.label}" for grade in GRADES)
 EXPOSURE = {

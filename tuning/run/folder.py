@@ -53,13 +53,20 @@ def with_room(place: Path | str) -> Iterator[None]:
 @contextmanager
 def only_run(out: Path) -> Iterator[None]:
     """Raise DataError when another process runs a step in the folder: each would overwrite the other's files."""
+    with locked(out / f"{UNFINISHED}lock", f"Another process runs in {out}; wait for its end, or give another --out."):
+        yield
+
+
+@contextmanager
+def locked(path: Path, busy: str = "") -> Iterator[None]:
+    """Let one process at a time run the block. Others wait or, if `busy` has a message, get it as a DataError."""
     from filelock import FileLock, Timeout
 
-    lock = FileLock(out / f"{UNFINISHED}lock")
+    lock = FileLock(path)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=0 if busy else -1)
     except Timeout:
-        raise DataError(f"Another process runs in {out}; wait for its end, or give another --out.") from None
+        raise DataError(busy) from None
     except NotImplementedError:  # a file system without locks
         yield
         return

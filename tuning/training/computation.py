@@ -18,6 +18,7 @@ from kneeoa_hub.errors import DataError
 from kneeoa_hub.files import UNFINISHED
 
 from ..run import steps
+from ..run.folder import locked
 from .plan import AUTO, PRECISIONS
 
 RECORD = "computation.json"
@@ -102,7 +103,8 @@ def computation_of(out: Path, precision: str, measure: Callable[[], Choice]) -> 
     """
     if precision != AUTO:
         return Computation(precision)
-    with _alone(out):
+    # One process at a time measures, so that none slows the steps of another and all take the same choice.
+    with locked(out / f"{UNFINISHED}{RECORD}.lock"):
         if not (out / RECORD).exists():
             choice = measure()
             steps.write_json(out / RECORD, choice)
@@ -188,21 +190,3 @@ def precision(policy: str) -> Iterator[None]:
         yield
     finally:
         keras.config.set_dtype_policy(before)
-
-
-@contextmanager
-def _alone(out: Path) -> Iterator[None]:
-    """Have one process at a time choose, so that none slows the other's steps and all take the same."""
-    from filelock import FileLock
-
-    lock = FileLock(out / f"{UNFINISHED}{RECORD}.lock")
-    try:
-        lock.acquire()
-    except NotImplementedError:  # a file system without locks
-        yield
-        return
-    try:
-        yield
-    finally:
-        Path(lock.lock_file).unlink(missing_ok=True)  # who waits for it reads the choice or, if this failed, measures
-        lock.release()
