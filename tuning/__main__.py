@@ -6,7 +6,8 @@ from pathlib import Path
 
 from kneeoa_hub.escaping import CommandParser
 
-from .commands import COMMANDS, Command
+from .commands import COMMANDS
+from .commands.command import Command
 from .run import console
 from .run.extensions import load
 from .run.memory import keep_freed_memory
