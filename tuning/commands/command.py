@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 FILMS = "folder, .zip, .tar or CSV of labelled films, as PATH or NAME=PATH; may be given several times"
 FOLDER = "folder for what the step writes"
-PRECISIONS = ("float32", "mixed_bfloat16", "auto")
-PRECISION = "mixed_bfloat16 is faster on some hardware; auto times a few steps of each way first (default float32)"
+PRECISION_CHOICES = ("float32", "mixed_bfloat16", "auto")
+"""--precision takes a precision of `training.plan.PRECISIONS`, or the word that has the fastest one measured."""
+PRECISION_HELP = "mixed_bfloat16 is faster on some hardware; auto times a few steps of each way first (default float32)"
 
 
 @dataclass(frozen=True)

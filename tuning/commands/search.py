@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..run import console
 from ..run.option_types import count, count_or_zero, proportion, seed
-from .command import PRECISION, PRECISIONS, Command
+from .command import PRECISION_CHOICES, PRECISION_HELP, Command
 
 
 def _search_options(step: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def _search_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--teacher", action="append", default=[], metavar="ADDRESS", help=teacher)
     named = "do not begin with the networks that were designed by hand"
     step.add_argument("--no-named", dest="named", action="store_false", help=named)
-    step.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0], help=PRECISION)
+    step.add_argument("--precision", choices=PRECISION_CHOICES, default=PRECISION_CHOICES[0], help=PRECISION_HELP)
     folds = "train each trial of full length once more for each of so many folds, and rank these (default 0)"
     step.add_argument("--folds", type=count_or_zero, default=0, help=folds)
     workers = "processes beside this one that train trials and share the cores or GPUs (default 1; 0: in this one)"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..run import console
 from ..run.option_types import count, count_or_zero, proportion
-from .command import PRECISION, PRECISIONS, Command
+from .command import PRECISION_CHOICES, PRECISION_HELP, Command
 
 
 def _train_options(step: argparse.ArgumentParser) -> None:
@@ -27,7 +27,7 @@ def _train_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--mixup", type=proportion, default=0.0, help=mixup)
     occlusion = "proportion of the films with a blanked rectangle, 0 to 1 (default 0)"
     step.add_argument("--occlusion", type=proportion, default=0.0, help=occlusion)
-    step.add_argument("--precision", choices=PRECISIONS, default=PRECISIONS[0], help=PRECISION)
+    step.add_argument("--precision", choices=PRECISION_CHOICES, default=PRECISION_CHOICES[0], help=PRECISION_HELP)
     step.add_argument("--datasets", default="", help="train only on these datasets, such as oai (default all)")
     teacher = "a bundle that was trained on the same films: its probabilities are half of the target"
     step.add_argument("--teacher", default="", metavar="ADDRESS", help=teacher)
