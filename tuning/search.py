@@ -23,7 +23,7 @@ from kneeoa_hub.errors import DataError, KneeOAError, OutputError, SettingsError
 from .run import steps
 from .run.console import Progress
 from .run.folder import no_room, only_run
-from .searching.choice import choose, left_out
+from .searching.choice import choose
 from .searching.cost import complete_costs
 from .searching.live import HERE, LOST_CODE, Doing, Sign, forget_signs, keep_renewing, say_lost
 from .searching.oracle import STATE, Durable, Limits, oracle_of
@@ -99,10 +99,10 @@ def search(
         trials = read_trials(out / FOLDER, settings)
         forget_signs(out)
         write_report(out, out, finished=True)
-        for sentence in left_out(trials, out):
+        ensemble = choose(trials, out)
+        for sentence in ensemble.left_out:
             print(f"   {sentence}", file=sys.stderr)
-        chosen = [one.trial.trial for one in choose(trials, out)]
-        write_result(out, trials, settings.tuner, settings.objective, chosen)
+        write_result(out, trials, settings.tuner, settings.objective, [one.trial.trial for one in ensemble.chosen])
         shutil.rmtree(out / STATES, ignore_errors=True)
     return out
 

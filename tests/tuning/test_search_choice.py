@@ -32,7 +32,7 @@ def chosen(search: Path, trials: "list[Trial]", noise: dict[str, int]) -> list[s
         logits = np.random.default_rng(noise[one.trial]).normal(0, 1, (200, 5)) + 2 * np.eye(5)[TRUTH]
         answers = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
         keep_predictions(trial_folder(search, one.trial), answers, TRUTH)
-    return [one.trial.trial for one in choose(trials, search)]
+    return [one.trial.trial for one in choose(trials, search).chosen]
 
 
 def test_trials_that_err_on_other_films_join_and_a_copy_does_not(tmp_path: Path) -> None:
@@ -58,20 +58,28 @@ def test_a_trial_that_does_not_fit_stays_out(tmp_path: Path, other: dict[str, ob
     assert len(chosen(tmp_path, [first, second], {"0000": 0, "0001": 1})) == 1
 
 
-def test_a_trial_whose_answers_are_damaged_stays_out_and_is_named(tmp_path: Path) -> None:
-    from tuning.searching.choice import choose, left_out
+@pytest.mark.parametrize("fault", ["damaged", "missing"])
+def test_a_trial_whose_answers_cannot_be_read_stays_out_and_is_named(tmp_path: Path, fault: str) -> None:
+    from tuning.searching.choice import choose
     from tuning.training.search_result import trial_folder
 
     trials = [trial(0), trial(1), trial(2)]
     assert chosen(tmp_path, trials, {"0000": 0, "0001": 0, "0002": 1}) == ["0000", "0002"]
     path = trial_folder(tmp_path, "0000") / "answers.npz"
-    path.write_bytes(path.read_bytes()[:100])
-    assert [one.trial.trial for one in choose(trials, tmp_path)] == ["0001", "0002"]
-    (said,) = left_out(trials, tmp_path)
-    assert said.startswith(f"Trial 0000 is left out of the ensemble. {path} can't be read")
+    if fault == "missing":
+        path.unlink()
+        why = f"Its answers for validation films, {path}, are missing."
+    else:
+        path.write_bytes(path.read_bytes()[:100])
+        why = f"{path} can't be read"
+    found = choose([*trials, trial(3, epochs=3)], tmp_path)  # a shorter trial is not missed
+    assert [one.trial.trial for one in found.chosen] == ["0001", "0002"]
+    (said,) = found.left_out
+    assert said.startswith(f"Trial 0000 is left out of the ensemble. {why}")
 
 
-def test_trials_of_earlier_releases_left_no_answers_and_none_is_chosen(tmp_path: Path) -> None:
+def test_a_search_without_any_answers_chooses_none_and_says_why(tmp_path: Path) -> None:
     from tuning.searching.choice import choose
 
-    assert choose([trial(0)], tmp_path) == []
+    found = choose([trial(0)], tmp_path)
+    assert (found.chosen, len(found.left_out)) == ([], 1)

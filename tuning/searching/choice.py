@@ -33,16 +33,31 @@ class Chosen:
     qwk: float
 
 
-def choose(trials: Sequence[Trial], search: Path) -> list[Chosen]:
-    """Return the trials that make the ensemble, in the order of the rule above; none where no trial left its answers.
+@dataclass(frozen=True)
+class Ensemble:
+    """The ensemble of a search.
 
-    A trial whose answers can't be read is left out; `left_out` names it.
+    Attributes:
+        chosen: Its trials, in the order of the rule above; none where no answers can be read.
+        left_out: A sentence for each trial that can't be chosen, since its answers are missing or damaged.
+    """
+
+    chosen: list[Chosen]
+    left_out: list[str]
+
+
+def choose(trials: Sequence[Trial], search: Path) -> Ensemble:
+    """Choose the trials that make the ensemble. A trial whose answers can't be read is left out, and named.
 
     Args:
         trials: The finished trials of a search.
         search: Its folder.
     """
-    kept, _ = _read(trials, search)
+    kept, faults = _read(trials, search)
+    left_out = [
+        f"Trial {name} is left out of the ensemble. {why} It can be trained in full by its number."
+        for name, why in faults.items()
+    ]
     chosen: list[Chosen] = []
     while len(chosen) < MOST_MEMBERS:
         members = [one.trial for one in chosen]
@@ -53,31 +68,20 @@ def choose(trials: Sequence[Trial], search: Path) -> list[Chosen]:
         if best is None or (chosen and chosen[-1].log_loss - best.log_loss < LEAST_GAIN):
             break
         chosen.append(best)
-    return chosen
-
-
-def left_out(trials: Sequence[Trial], search: Path) -> list[str]:
-    """Return a sentence for each trial that can't be chosen, since its answers can't be read."""
-    return [
-        f"Trial {name} is left out of the ensemble. {why} It can be trained in full by its number."
-        for name, why in _read(trials, search)[1].items()
-    ]
+    return Ensemble(chosen, left_out)
 
 
 def _read(trials: Sequence[Trial], search: Path) -> tuple[dict[Trial, tuple[np.ndarray, np.ndarray]], dict[str, str]]:
     """Read the answers of the trials of the longest rung; also say by number why those of a trial can't be read."""
     longest = max((trial.epochs for trial in trials), default=0)
-    kept, damaged = {}, {}
+    kept, faults = {}, {}
     for trial in trials:
         if trial.epochs == longest:
             try:
-                answers = read_predictions(trial_folder(search, trial.trial))
+                kept[trial] = read_predictions(trial_folder(search, trial.trial))
             except DataError as error:
-                damaged[trial.trial] = error.message
-                continue
-            if answers:
-                kept[trial] = answers
-    return kept, damaged
+                faults[trial.trial] = error.message
+    return kept, faults
 
 
 def _together(trials: Sequence[Trial], kept: dict[Trial, tuple[np.ndarray, np.ndarray]]) -> Chosen:

@@ -61,14 +61,11 @@ def keep_predictions(folder: Path, probabilities: np.ndarray, truth: np.ndarray)
         write_arrays(folder / PREDICTIONS, probabilities=probabilities.astype(np.float32), grades=truth)
 
 
-def read_predictions(folder: Path) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return a trial's probabilities [N,5] and the films' grades [N]; None where it has left none.
-
-    Raises DataError when they can't be read.
-    """
+def read_predictions(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Return a trial's probabilities [N,5] and the films' grades [N]. Raises DataError where they can't be read."""
     path = folder / PREDICTIONS
     if not path.exists():
-        return None
+        raise DataError(f"Its answers for validation films, {path}, are missing.")
     try:
         kept = read_arrays(path, ("probabilities", "grades"))
     except DataError as error:

@@ -12,7 +12,7 @@ from ..run import steps
 from ..training.computation import RECORD, read_choice
 from ..training.search_result import FOLDER, RESULT, TRIALS, Trial, write_trials
 from . import figures
-from .choice import LEAST_GAIN, MOST_MEMBERS, MOST_PARAMETERS, choose, left_out
+from .choice import LEAST_GAIN, MOST_MEMBERS, MOST_PARAMETERS, choose
 from .importance import LEAST_TRIALS, Importance, importance, value_of, varied_choices
 from .live import LOST_S, doing_now, silence_of
 from .page import Section, write_page
@@ -135,9 +135,9 @@ def _best(trials: Sequence[Trial]) -> Section:
 
 
 def _ensemble(trials: Sequence[Trial], search: Path) -> list[Section]:
-    chosen, damaged = choose(trials, search), left_out(trials, search)
-    if not chosen:  # trials of earlier releases left no answers
-        return [Section("The ensemble", damaged)] if damaged else []
+    ensemble = choose(trials, search)
+    if not ensemble.chosen:  # trials of earlier releases left no answers
+        return [Section("The ensemble", ensemble.left_out)]
     text = (
         "Of the trials of the longest rung, the ensemble begins with the one of the lowest log loss on validation"
         " films. The trial that lowers the log loss of the mean answer most is added, while that is by"
@@ -145,9 +145,9 @@ def _ensemble(trials: Sequence[Trial], search: Path) -> list[Section]:
         " together.",
         "`python -m tuning train --data DIR --architecture chosen --out runs/train` trains them in full."
         " A search on an accelerator has kept them: `--architecture none --join DIR` takes them as they are.",
-        *damaged,
+        *ensemble.left_out,
     )
-    rows = [(one.trial.trial, f"{one.log_loss:.3f}", f"{one.qwk:.3f}") for one in chosen]
+    rows = [(one.trial.trial, f"{one.log_loss:.3f}", f"{one.qwk:.3f}") for one in ensemble.chosen]
     return [Section("The ensemble", text, [("trial", "log loss with those above", "QWK"), *rows])]
 
 
