@@ -44,7 +44,7 @@ def train(source: Path, out: Path, settings: TrainSettings = TrainSettings()) ->
 
     Raises:
         SettingsError: An architecture, a seed or a member does not exist, or two members have one name.
-        DataError: A dataset has no film, or a member may not join.
+        DataError: A dataset has no film, the films have one grade, or a member may not join.
     """
     if not (settings.new or settings.joined or settings.start):
         raise SettingsError(
@@ -124,7 +124,7 @@ def _train(
     training, validation = (
         load_knees(audit, split, member.architecture.input).of_datasets(settings.datasets) for split in ("train", "val")
     )
-    check_grades(validation)
+    check_grades(training, validation)
     variants = None
     if settings.variants and training.framed:
         variants = load_variants(audit, training, member.architecture.input, settings.variants)

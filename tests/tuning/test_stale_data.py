@@ -265,11 +265,15 @@ def test_damaged_weights_and_weights_that_are_not_finite_are_one_clear_error(aud
         load_members(made)
 
 
-def test_validation_films_of_one_grade_are_refused_before_a_training(audited: Path, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("split", "said"),
+    [("train", r"All \d+ training films have one grade"), ("val", "validation films have the grade 2")],
+)
+def test_films_of_one_grade_are_refused_before_a_training(audited: Path, tmp_path: Path, split: str, said: str):
     from tuning.train import TrainSettings, train
 
-    change_table(audited, lambda film: replace(film, grade=2) if film.split == "val" else film)
-    with pytest.raises(DataError, match="validation films have the grade 2"):
+    change_table(audited, lambda film: replace(film, grade=2) if film.split == split else film)
+    with pytest.raises(DataError, match=said):
         train(audited, tmp_path / "train", TrainSettings(epochs=1, architectures=("residual",)))
 
 

@@ -145,8 +145,13 @@ def fitted_knee(pixels: np.ndarray, film: AuditedFilm, config: InputConfig) -> L
     return letterbox(pixels, (0, 0, film.width, film.height), config)
 
 
-def check_grades(validation: Knees) -> None:
-    """Raise DataError for validation films of one grade alone, by which no network is better than another."""
+def check_grades(training: Knees, validation: Knees) -> None:
+    """Raise DataError where the films of a split have one grade: nothing can be learnt, or no network is the better."""
+    if len(set(training.grades.tolist())) < 2:
+        raise DataError(
+            f"All {len(training)} training films have one grade, so there is nothing to learn; give films of several"
+            " grades."
+        )
     if len(grades := set(validation.grades.tolist())) < 2:
         raise DataError(
             f"All {len(validation)} validation films have the grade {grades.pop()}, so no kappa can be measured; give"

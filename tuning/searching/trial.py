@@ -172,12 +172,7 @@ class TrialTrainer:
         """Return the films of a trial of this input and teacher. Raises DataError when they can't be used."""
         if config not in self._films:
             training, validation = self._some("train", config), self._some("val", config)
-            check_grades(validation)
-            if len(set(training.grades.tolist())) < 2:
-                raise DataError(
-                    f"All {len(training)} training films have one grade, so there is nothing to learn; give films of"
-                    " several grades."
-                )
+            check_grades(training, validation)
             self._films = {config: (training, validation)}
         training, validation = self._films[config]
         return Films(training, self._taught(teacher) if teacher else None, validation)
