@@ -1,5 +1,7 @@
 """A disk that fills while weights are written costs one error: the HDF5 library alone would end the process."""
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kneeoa_hub.errors import OutputError
 from kneeoa_hub.files import replacing
 
 resource = pytest.importorskip("resource", reason="Windows has no limit on a file's size to stand for a full disk")
@@ -43,3 +46,17 @@ def test_weights_that_find_no_room_leave_nothing_and_are_written_when_there_is_r
     load_weights(network, path)
     assert all(np.array_equal(one, other) for one, other in zip(before, network.get_weights(), strict=True))
     assert int(network.optimizer.iterations) == 1
+
+
+def test_only_a_full_disk_asks_for_room_and_any_other_failure_says_what_happened(tmp_path: Path):
+    from tuning.run.folder import with_room
+
+    for code in (errno.ENOSPC, errno.EDQUOT):
+        said = rf"^The copy can't be written \({os.strerror(code)}\); make room, and"
+        with pytest.raises(OutputError, match=said), with_room("The copy"):
+            raise OSError(code, os.strerror(code))
+    gone = tmp_path / "gone" / "copy"
+    with pytest.raises(OutputError) as raised, with_room("The copy"):
+        gone.write_text("x")
+    said = f"The copy can't be written (No such file or directory: {gone}); mend this, and give the same command again"
+    assert raised.value.message == f"{said} to go on."

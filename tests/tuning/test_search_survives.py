@@ -121,7 +121,7 @@ def test_a_trial_that_finds_the_disk_full_stops_the_search_and_is_trained_when_t
             patch.setattr(tempfile, "mkdtemp", on_full_disk)
             small = Architecture(size=96, widths="32-64-128-192", blocks=1)
             patch.setattr(Formula, "train", lambda *given: train(*given) | cost.cost_of(small))
-        with pytest.raises(OutputError, match=rf"{named} \(No space left on device\).*the same command again"):
+        with pytest.raises(OutputError, match=rf"{named} \(No space left on device\); make room, and"):
             tuning.search.search(audited, begun, settings_for("random"))
     search_without_report(audited, begun, settings_for("random"), monkeypatch)
     assert [status for _, status, _ in found(begun).values()] == ["COMPLETED"] * 5

@@ -34,10 +34,17 @@ def is_full_disk(error: BaseException) -> bool:
 
 
 def no_room(place: Path | str, error: BaseException) -> OutputError:
-    """Return the error for a place that can't be written, in a run that can be gone on with."""
+    """Return the error for a place that can't be written, in a run that can be gone on with.
+
+    Only where a disk is full does it ask for room. Of other failures it says which file they are about.
+    """
     said = getattr(error, "strerror", None) or str(error).partition("\n")[0]
+    if is_full_disk(error):
+        return OutputError(f"{place} can't be written ({said}); make room, and give the same command again to go on.")
+    file = getattr(error, "filename", None)
+    about = f": {file}" if file and str(file) != str(place) else ""
     return OutputError(
-        f"{place} can't be written ({said}); give it room and permission, and give the same command again to go on."
+        f"{place} can't be written ({said}{about}); mend this, and give the same command again to go on."
     )
 
 

@@ -20,7 +20,8 @@ from .space import point_of
 
 RUNS = 15
 """Runs of one film, of which the fastest counts: what else the machine does can only slow one down."""
-TEMPORARY = "The folder for temporary files (TMPDIR)"
+GRAPH = "The graph of a network, in the folder for temporary files (TMPDIR)"
+"""An error says that this can't be written."""
 
 
 def cost_of(architecture: Architecture) -> dict[str, float]:
@@ -63,7 +64,7 @@ def _measured(architecture: Architecture) -> tuple[tuple[str, float], ...]:
     image = np.zeros((1, *network.input_shape[1:]), np.float32)
     network.predict_on_batch(image)  # Keras exports only a model that has been called
     # What can't be written is no fault of the trial.
-    with with_room(TEMPORARY), tempfile.TemporaryDirectory() as folder:
+    with with_room(GRAPH), tempfile.TemporaryDirectory() as folder:
         graph = Path(folder) / "model.onnx"
         with contextlib.redirect_stdout(io.StringIO()):
             network.export(graph, format="onnx", verbose=False)
