@@ -25,7 +25,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -137,14 +137,14 @@ def watch_this_process(folder: Path) -> None:
         spent = {part: list(map(float, both)) for part, both in clock.spent.items()}
         (folder / f"{os.getpid()}-{time.monotonic_ns()}.json").write_text(json.dumps(spent), "utf-8")
 
-    import tuning.search
+    from tuning.searching import renewal
 
-    def renew() -> None:
+    def renew(began: float) -> NoReturn:
         write()  # a process that is replaced by a new one ends without its exit functions
-        renewed()
+        renewed(began)
 
     block.enter_context(timing(clock))
-    renewed, tuning.search.renew = tuning.search.renew, renew
+    renewed, renewal.renew = renewal.renew, renew
     atexit.register(block.close)
     atexit.register(write)
     clock.become(FILES)

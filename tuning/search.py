@@ -28,20 +28,18 @@ from .searching.cost import complete_costs
 from .searching.live import HERE, LOST_CODE, Doing, Sign, forget_signs, keep_renewing, say_lost
 from .searching.oracle import STATE, Durable, Limits, oracle_of
 from .searching.records import SPACE, as_begun, read_trials, settings_of
+from .searching.renewal import most_trials, renewing
 from .searching.report import write_report
 from .searching.settings import RunSettings, SearchSettings, planned_epochs
 from .searching.space import named_points, space_of
-from .searching.tuner import FAILED, EnoughError, SearchTuner, Trainer, progress_of
-from .searching.workers import address_of, can_renew, conduct, renew, role_of_environment, worker_name
+from .searching.tuner import FAILED, SearchTuner, Trainer, progress_of
+from .searching.workers import address_of, conduct, role_of_environment, worker_name
 from .training import pack
 from .training.plan import PRECISIONS
 from .training.search_result import FOLDER, RESULT, STATES, write_result
 
 WAIT_S = 600.0
 """Seconds that a worker waits for the folder of its search."""
-PROCESS_TRIALS = 25
-"""Trials after which a worker goes on in a new process, because each leaves memory behind (docs/training.md). A search
-plans 20 by default, and then needs no second process."""
 
 
 def search(
@@ -84,7 +82,7 @@ def search(
         return out
     oracle = oracle_of(settings, space, list(named_points(space).values()) if settings.named else [])
     oracle.most_failed = run.most_failed
-    with only_run(out):
+    with renewing() as began, only_run(out):
         _check_begun(out)
         oracle.take_up(out)
         if run.finish:
@@ -92,7 +90,7 @@ def search(
         elif run.workers or run.role:
             conduct(oracle, audit, out, settings, run)
         else:
-            _train_here(oracle, source if packed else audit, out, settings, run)
+            _train_here(oracle, source if packed else audit, out, settings, run, began)
         _check_ended(oracle, out, run)
         if packed and not run.finish:
             return out
@@ -138,10 +136,9 @@ def work(out: Path, run: RunSettings) -> None:
             lambda trial, done, epochs: sign.show(Doing(name, trial, done, epochs)),
             run.tensorboard,
         )
-        tuner.most_trials = PROCESS_TRIALS if can_renew() else 0
-        _run(tuner)
-    except EnoughError:
-        renew()
+        tuner.most_trials = most_trials()
+        with renewing():
+            _run(tuner)
     except KneeOAError as error:
         sign.end_by(error)
         raise
@@ -179,7 +176,9 @@ def _trainer(source: Path, out: Path, settings: SearchSettings) -> Trainer:
     return TrialTrainer(source, settings, out)
 
 
-def _train_here(oracle: Durable, source: Path, out: Path, settings: SearchSettings, run: RunSettings) -> None:
+def _train_here(
+    oracle: Durable, source: Path, out: Path, settings: SearchSettings, run: RunSettings, began: float
+) -> None:
     """Train the trials that are left, one after the other, in this process.
 
     Args:
@@ -188,8 +187,9 @@ def _train_here(oracle: Durable, source: Path, out: Path, settings: SearchSettin
         out: Output folder of the search.
         settings: The options of the search.
         run: How it is run.
+        began: When this run began, by time.monotonic().
     """
-    sign, limits = Sign(out, HERE), Limits(out, oracle, run.hours)
+    sign, limits = Sign(out, HERE), Limits(out, oracle, run.hours, began)
     trainer = _trainer(source, out, settings)
     before, _ = progress_of(oracle.ended(), (), settings)
     with Progress(f"search, {settings.tuner}", planned_epochs(settings), before, "starting") as progress:
@@ -200,7 +200,10 @@ def _train_here(oracle: Durable, source: Path, out: Path, settings: SearchSettin
             sign.show(doing)
             progress.at(*progress_of(oracle.ended(), [doing], settings))
 
-        _run(SearchTuner(oracle, out, settings, trainer, watch, run.tensorboard))
+        tuner = SearchTuner(oracle, out, settings, trainer, watch, run.tensorboard)
+        # An accelerator's process keeps the networks that it has compiled, and little else.
+        tuner.most_trials = 0 if settings.accelerated else most_trials()
+        _run(tuner)
 
 
 def _run(tuner: SearchTuner) -> None:

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ import pytest
 
 from kneeoa_hub.errors import DataError, OutputError
 
-from ..support.formula import SLOW, Formula
+from ..support.formula import Formula
 from ..support.search_runs import (
     ONLY,
     KillError,
@@ -25,6 +26,7 @@ from ..support.search_runs import (
     found,
     full_disk,
     killed_at,
+    oracle_in,
     search_without_report,
     settings_for,
 )
@@ -138,26 +140,66 @@ def test_a_full_disk_is_no_failure_of_a_trial_whatever_says_so(audited, begun, m
     assert json.loads((begun / "tuner" / "oracle.json").read_text("utf-8"))["end_order"] == []
 
 
+RENEWED = """
+import os
+from pathlib import Path
+
+import tuning.searching.renewal
+import tuning.searching.trial
+from tests.support.formula import Formula
+
+with Path(__file__).with_name("starts.txt").open("a") as starts:
+    print(os.getpid(), file=starts)
+
+
+class Formulas(Formula):
+    def train(self, values, epochs, callbacks, folder):
+        if folder.name == "trial_4":
+            os.environ["KERASTUNER_TEST_SLOW"] = "/never"
+        return super().train(values, epochs, callbacks, folder)
+
+
+tuning.searching.trial.TrialTrainer = Formulas
+tuning.searching.renewal.PROCESS_TRIALS = 2
+"""
+"""A file for --with: a process trains two trials, and does not come to the end of the fifth one."""
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
-def test_ctrl_c_says_how_to_go_on_and_loses_nothing(audited, tmp_path, monkeypatch):
+def test_a_search_without_workers_goes_on_as_a_new_process_and_ctrl_c_loses_nothing(audited, tmp_path, monkeypatch):
+    (tmp_path / "renewed.py").write_text(RENEWED, "utf-8")
+    out = tmp_path / "search"
     options = {"tuner": "random", "trials": 5, "epochs": 3, "least-epochs": 1, "iterations": 1, "workers": 0}
-    command = [sys.executable, "-m", "tests.support.formula", "search", "--data", audited, "--out", tmp_path]
-    command += [word for name, value in options.items() for word in (f"--{name}", value)]
+    command = [sys.executable, "-m", "tuning", "--with", tmp_path / "renewed.py", "search", "--data", audited]
+    command += ["--out", out, *(word for name, value in options.items() for word in (f"--{name}", value))]
     command += [word for name, values in ONLY.items() for word in ("--only", f"{name}={','.join(values)}")]
     # JAX is loaded in a third of the time of TensorFlow, and the formula needs neither.
-    environment = {**os.environ, "KERAS_BACKEND": "jax", SLOW: str(tmp_path / "never")}
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
     heeding = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)  # noqa: E731  # which a shell's background job ignores, and its children
     with subprocess.Popen(
         list(map(str, command)), env=environment, stderr=subprocess.PIPE, text=True, cwd=ROOT, preexec_fn=heeding
     ) as process:
-        sign = tmp_path / "live" / "here.json"
-        until(lambda: process.poll() is not None or (sign.exists() and json.loads(sign.read_text("utf-8"))["trial"]))
+        sign = out / "live" / "here.json"
+        until(lambda: process.poll() is not None or (sign.exists() and '"trial": "4"' in sign.read_text("utf-8")))
         process.send_signal(signal.SIGINT)
         said = process.communicate()[1].splitlines()
     assert (process.returncode, said[-1]) == (130, "stopped; give the same command again to go on from here")
-    search_without_report(audited, tmp_path, settings_for("random"), monkeypatch)
-    assert len(found(tmp_path)) == 5
+    assert (tmp_path / "starts.txt").read_text("utf-8").split() == [str(process.pid)] * 3
+    search_without_report(audited, out, settings_for("random"), monkeypatch)
+    search_without_report(audited, tmp_path / "unbroken", settings_for("random"), monkeypatch)
+    assert found(out) == found(tmp_path / "unbroken")
+
+
+def test_the_hours_of_a_search_count_from_the_first_of_its_processes(tmp_path, monkeypatch):
+    from tuning.searching.oracle import Limits
+    from tuning.searching.renewal import BEGAN, renewing
+
+    monkeypatch.setenv(BEGAN, f"{os.getpid()}:{time.monotonic() - 3600}")
+    with renewing() as began, pytest.raises(DataError, match=r"The --hours 0\.5 of this run are over"):
+        Limits(tmp_path, oracle_in(tmp_path), 0.5, began).check()
+    with renewing() as began:  # another search of the same process
+        Limits(tmp_path, oracle_in(tmp_path), 0.5, began).check()
 
 
 def test_a_search_whose_audit_was_made_anew_is_refused_with_what_changed(audited, tmp_path, monkeypatch):

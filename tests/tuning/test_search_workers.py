@@ -27,7 +27,7 @@ import signal
 import socket
 from pathlib import Path
 
-import tuning.search
+import tuning.searching.renewal
 import tuning.searching.trial
 import tuning.searching.tuner
 from tests.support.formula import Formula
@@ -53,7 +53,7 @@ class Failing(Formula):
 
 tuning.searching.trial.TrialTrainer = Failing
 tuning.searching.tuner.IDLE_S = 0.0
-tuning.search.PROCESS_TRIALS = 5
+tuning.searching.renewal.PROCESS_TRIALS = 5
 """
 """A worker's file: in the fifth trial the system kills it, as it kills a process that takes too much memory, and each
 trial after it raises. The first one asks for the chief at another address of this machine. A process trains five."""

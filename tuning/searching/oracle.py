@@ -259,9 +259,17 @@ class BayesianOracle(Durable, kt.oracles.BayesianOptimizationOracle):
 class Limits:
     """The limits that end a search early: a full disk, its hours, and failed trials."""
 
-    def __init__(self, out: Path, oracle: Durable, hours: float):
+    def __init__(self, out: Path, oracle: Durable, hours: float, began: float | None = None):
+        """Begin to count the hours.
+
+        Args:
+            out: Output folder of the search.
+            oracle: What draws the trials.
+            hours: Hours that the run has; 0 for no limit.
+            began: When the run began, by time.monotonic(); None for now.
+        """
         self.out, self.oracle, self.hours = out, oracle, hours
-        self._began = time.monotonic()
+        self._began = time.monotonic() if began is None else began
 
     def check(self) -> None:
         """Raise OutputError when the disk is full, DataError when the time is over; the search can be gone on with."""

@@ -14,7 +14,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import grpc
 from keras_tuner.src import protos
@@ -74,19 +73,6 @@ def worker_name() -> str:
     """Return the name of a worker that was not given one: a restarted one should have the same name again."""
     job = next((os.environ[name] for name in ("SLURM_PROCID", "JOB_COMPLETION_INDEX") if name in os.environ), None)
     return os.environ.get("KERASTUNER_TUNER_ID") or f"worker-{socket.gethostname()}-{job or os.getpid()}"
-
-
-def can_renew() -> bool:
-    """Return whether a new process can take the place of this one: a worker that was started as a command, on POSIX."""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return os.name == "posix" and spec is not None and spec.name == "tuning.__main__"
-
-
-def renew() -> NoReturn:
-    """Begin this command anew in the same process of the system, with its memory free."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
 
 
 def conduct(oracle: Durable, audit: Path, out: Path, settings: SearchSettings, run: RunSettings) -> None:
