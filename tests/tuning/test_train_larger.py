@@ -1,6 +1,7 @@
 """NAME@SIZE: a network that was trained on smaller films goes on, from its weights, on larger ones."""
 
 import csv
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -64,6 +65,15 @@ def test_it_goes_on_from_the_smaller_films_weights_for_a_shorter_time(searched, 
     assert member.name == "0000@128-0"
     assert member.architecture.size == 128
     assert member.architecture.learning_rate == pytest.approx(small.learning_rate * LARGER_RATE)
+
+
+def test_a_smaller_size_is_trained_alone_at_the_rate_of_the_network(searched):
+    from tuning.networks.search_space import NAMED
+    from tuning.training.plan import TrainSettings, plan
+
+    (member,) = plan(searched, TrainSettings(epochs=10, architectures=("folded-lite0@192",)))
+    assert (member.name, member.epochs, member.start) == ("folded-lite0@192-0", 10, "")
+    assert member.architecture == replace(NAMED["folded-lite0"], size=192)
 
 
 @pytest.mark.slow

@@ -19,8 +19,8 @@ def _train_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--seeds", default="0", help="one member for each seed, such as 0,1,2 (default 0)")
     architecture = (
         "winner (of the search), chosen (the trials that make its ensemble), a trial's number, or a name such as"
-        " folded; folded@224 goes on with films of 224 pixels; several, with commas between, give several"
-        " members (default winner)"
+        " folded; folded@224 goes on with films of 224 pixels, and a smaller size is trained alone; several, with"
+        " commas between, give several members (default winner)"
     )
     step.add_argument("--architecture", default="winner", metavar="NAME,...", help=architecture)
     mixup = "how strongly films of neighbouring grades are mixed, 0 to 1 (default 0)"

@@ -17,7 +17,7 @@ WINNER = "winner"
 NONE = "none"
 """This stands in place of architectures if no new member is trained and members of other trainings join."""
 LARGER = "@"
-"""In NAME@SIZE, the network of that name goes on from its weights on larger films."""
+"""In NAME@SIZE, that network goes on from its weights on larger films, or learns from smaller ones alone."""
 LARGER_EPOCHS, LARGER_RATE = 0.3, 1 / 3
 """On the larger films, epochs and learning rate are these fractions of those of the training before."""
 PRECISIONS = ("float32", "mixed_bfloat16")
@@ -39,8 +39,9 @@ class TrainSettings:
         seeds: One member of each architecture for each.
         architectures: Each is WINNER, CHOSEN, a trial of the search by its number, or a name in search_space.NAMED.
             NAME@SIZE first trains that network at its own size, then for a shorter time on films of SIZE pixels, which
-            costs less than a whole training at that size (after Howard et al., fast.ai, 2018). Different networks err
-            on different films, so that an ensemble errs less. (NONE,) trains no new member.
+            costs less than a whole training at that size (after Howard et al., fast.ai, 2018). Where SIZE is smaller,
+            it is trained at that size alone. Different networks err on different films, so that an ensemble errs less.
+            (NONE,) trains no new member.
         mixup: See `augment.Mixing`.
         occlusion: See `augment.Mixing`.
         datasets: Train and validate only on these; () means all.
@@ -116,13 +117,12 @@ def plan(source: Path, settings: TrainSettings) -> list[PlannedMember]:
     planned = []
     for name in _named(source, settings):
         architecture = _architecture(source, name)
-        smaller, larger, _ = name.partition(LARGER)
+        smaller, _, _ = name.partition(LARGER)
+        own = _architecture(source, smaller)
         for seed in settings.seeds:
             member = PlannedMember(f"{name}-{seed}", seed, architecture, settings.epochs)
-            if larger:
-                first = PlannedMember(
-                    f"{smaller}-{seed}", seed, _architecture(source, smaller), settings.epochs, joins=False
-                )
+            if architecture.size > own.size:
+                first = PlannedMember(f"{smaller}-{seed}", seed, own, settings.epochs, joins=False)
                 planned.append(first)
                 member = replace(member, epochs=max(1, round(LARGER_EPOCHS * settings.epochs)), start=first.name)
             planned.append(member)
@@ -191,16 +191,21 @@ def _architecture(source: Path, name: str) -> Architecture:
         raise SettingsError(
             f"--architecture {name}: choose {WINNER}, {CHOSEN}, a trial's number, or one of {', '.join(NAMED)}."
         )
-    return _enlarged(architecture, name, size) if larger else architecture
+    return _resized(architecture, name, size) if larger else architecture
 
 
-def _enlarged(architecture: Architecture, name: str, size: str) -> Architecture:
-    """Return the network for larger films, with a lower learning rate. Raises SettingsError if it has none."""
-    sizes = [str(choice) for choice in SEARCH_SPACE["size"] if choice > architecture.size]
-    if architecture.pooling == "flatten" or not sizes:
+def _resized(architecture: Architecture, name: str, size: str) -> Architecture:
+    """Return the network for films of another size, for larger ones with a lower learning rate.
+
+    Raises SettingsError if it has none.
+    """
+    own = architecture.size
+    sizes = {str(choice): choice for choice in SEARCH_SPACE["size"] if choice != own}
+    if sizes.get(size, own) < own:
+        return replace(architecture, size=sizes[size])
+    if architecture.pooling == "flatten":
         raise SettingsError(f"--architecture {name}{LARGER}{size}: it can't be enlarged.")
     if size not in sizes:
-        raise SettingsError(
-            f"--architecture {name}{LARGER}{size}: it has {architecture.size} pixels; choose among {', '.join(sizes)}."
-        )
-    return replace(architecture, size=int(size), learning_rate=LARGER_RATE * architecture.learning_rate)
+        known = ", ".join(sizes)
+        raise SettingsError(f"--architecture {name}{LARGER}{size}: it has {own} pixels; choose among {known}.")
+    return replace(architecture, size=sizes[size], learning_rate=LARGER_RATE * architecture.learning_rate)
