@@ -28,18 +28,16 @@ from .turns import EXTENSION as DRAWING
 from .turns import Drawing, Turns
 
 MAX_FILMS = 50
-"""A request may hold this many films."""
+"""A request may hold 50 films."""
 FORM_FIELDS = 200
-"""A form may hold this many other fields, such as a reader's grades."""
+"""A form may hold 200 other fields, such as a reader's grades."""
 REQUEST_FILMS_OF_LARGEST_SIZE = 2
-"""A request may be this many times as large as the largest film: one of those, or many ordinary ones."""
+"""A request may be twice as large as the largest film: one of those, or many ordinary ones."""
 MULTIPART_OVERHEAD = 64 * 1024
-"""A request may have this many bytes beside its films."""
+"""A request may have 64 kB beside its films."""
 URLENCODED = "application/x-www-form-urlencoded"
 URLENCODED_BYTES = 64 * 1024
-"""A form without files has at most this many bytes. Each field takes a hundred bytes of memory, and may take two of the
-form.
-"""
+"""A form without files has at most 64 kB. Each field takes a hundred bytes of memory, and may take two of the form."""
 BODIES = "kneeoa_bodies"
 PRINTABLE = "".join(map(chr, range(32, 127)))
 

@@ -13,18 +13,18 @@ from .metrics import Metrics
 from .turns import Busy, Stopping
 
 ROOM = 16 * 2**20
-"""Bodies may take this many bytes together before others wait. The oldest comes in whatever its size, so that none
-waits in vain for the end of another."""
+"""Bodies may take 16 MB together before others wait. The oldest comes in whatever its size, so that none waits in vain
+for the end of another."""
 SMALL = 2 * 2**20
-"""A body that states a length of at most this many bytes never waits: large films hold up each other alone."""
+"""A body that states a length of at most 2 MB never waits: large films hold up each other alone."""
 PATIENCE_SECONDS = 20
-"""A body waits this many seconds for room; then its request gets 503."""
+"""A body waits 20 seconds for room; then its request gets 503."""
 STOP_SECONDS = 20
-"""After a stop, bodies that still arrive have this many seconds; then they get 503 while the server still answers."""
+"""After a stop, bodies that still arrive have 20 seconds; then they get 503 while the server still answers."""
 BRISK = 500_000
-"""While others wait for its end, a body must arrive at this many bytes a second."""
+"""While others wait for its end, a body must arrive at 500,000 bytes a second."""
 LOOK_SECONDS = 3
-"""The pace of a body is the mean of this many seconds."""
+"""The pace of a body is its mean over three seconds."""
 
 
 @dataclass(eq=False)

@@ -13,9 +13,9 @@ FIELD = "box"
 """API v1 receives a box in this field."""
 EDGES = ("left", "top", "right", "bottom")
 MOST_BOXES = 4
-"""A form may hold this many boxes; a film shows two knees."""
+"""A form may hold four boxes; a film shows two knees."""
 DIGITS = 6
-"""An edge in pixels has at most this many digits."""
+"""An edge in pixels has at most six digits."""
 
 
 class BadBox(ShownError):

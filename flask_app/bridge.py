@@ -20,26 +20,25 @@ from .problems import problem
 from .turns import Busy
 
 BODY_THREADS = 24
-"""Requests with a body share this many threads. Most of them wait for their turn to be graded."""
+"""Requests with a body share 24 threads. Most of them wait for their turn to be graded."""
 LIGHT_THREADS = 8
-"""Requests without a body share this many threads."""
+"""Requests without a body share eight threads."""
 PROBE_THREADS = 2
 PROBES = ("/health/", "/metrics")
 """An orchestrator asks these paths."""
 MOST_BODIES = 100
-"""At most this many requests with a body have a thread or wait for one. Further ones get 503."""
+"""At most a hundred requests with a body have a thread or wait for one. Further ones get 503."""
 SILENCE_SECONDS = 5
-"""More of a body must arrive within this many seconds."""
+"""More of a body must arrive within five seconds."""
 GRACE_SECONDS = 20
 SLOWEST = 50_000
-"""The server waits for a body GRACE_SECONDS and, in addition, a second for each of so many bytes."""
+"""The server waits for a body GRACE_SECONDS and, in addition, a second for every 50,000 bytes."""
 BODY_SECONDS = 120
-"""The server waits for a body at most this many seconds, whatever its pace."""
+"""The server waits for a body at most two minutes, whatever its pace."""
 
 GATHERED_BYTES = 512 * 1024
-"""The loop gathers this many bytes of a body before it hands them to the thread. To wake a thread for each piece that
-arrives would take longer than to read a film of ten megabytes.
-"""
+"""The loop gathers 512 kB of a body before it hands them to the thread. To wake a thread for each piece that arrives
+would take longer than to read a film of ten megabytes."""
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -11,23 +11,22 @@ from typing import Any, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 HEAD_SECONDS = 10
-"""The head of a request must arrive within this many seconds."""
+"""The head of a request must arrive within ten seconds."""
 HEAD_BYTES = 32 * 1024
-"""The head of a request may have this many bytes."""
+"""The head of a request may have 32 kB."""
 LENGTH_DIGITS = 19
-"""A Content-Length may have this many digits, as many as a file's size. Python reads none of thousands."""
+"""A Content-Length may have 19 digits, as many as a file's size. Python reads none of thousands."""
 PIECE_BYTES = 16 * 1024
-"""The server parses this many bytes at a time. It takes a body of known length as far as it arrived in one piece, since
-uvicorn joins the pieces of a body, and copies all before for each one.
-"""
+"""The server parses 16 kB at a time. It takes a body of known length as far as it arrived in one piece, since uvicorn
+joins the pieces of a body, and copies all before for each one."""
 SEND_SECONDS = 60
-"""A client must read its response within this many seconds."""
+"""A client must read its response within a minute."""
 LINGER_SECONDS = 2
-"""A closed connection is kept for this many seconds, so that its client can read the last response (RFC 9112, 9.6)."""
+"""A closed connection is kept for two seconds, so that its client can read the last response (RFC 9112, 9.6)."""
 LINGER_BYTES = 8 * 2**20
-"""The server reads and drops this many bytes meanwhile, since a reset would take the response from the client."""
+"""The server reads and drops 8 MB meanwhile, since a reset would take the response from the client."""
 MOST_CONNECTIONS = 500
-"""At this many connections, a new one replaces the one that has waited longest without a request under way."""
+"""At 500 connections, a new one replaces the one that has waited longest without a request under way."""
 REFUSAL = (
     "HTTP/1.1 {status} {phrase}\r\nConnection: close\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n"
     "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n\r\n{phrase}\n"

@@ -11,7 +11,7 @@ from itsdangerous import BadData, SignatureExpired, TimestampSigner, URLSafeTime
 from .problems import ShownError
 
 TOKEN_SECONDS = 12 * 3600
-"""A form is valid for this many seconds. A page that was open for longer must be opened again."""
+"""A form is valid for twelve hours. A page that was open for longer must be opened again."""
 
 
 class FormExpired(ShownError):

@@ -19,13 +19,13 @@ from kneeoa_hub.report import Answer
 from .uploads import Upload
 
 LONGEST_SIDE = 1400
-"""The longest side of a picture on a page has this many pixels. A larger film is shrunk."""
+"""The longest side of a picture on a page has 1,400 pixels. A larger film is shrunk."""
 JPEG_QUALITY = 92
 CODE = re.compile(r"`([^`]+)`")
 LONGEST_CROP = 2400
-"""The longest side of the picture of one knee has this many pixels. It has the film's own resolution up to there."""
+"""The longest side of the picture of one knee has 2,400 pixels. It has the film's own resolution up to there."""
 MOST_KEPT = 16 * 2**20
-"""A file of this many bytes at most is kept with its result, so that it can be graded again with other boxes."""
+"""A file of at most 16 MB is kept with its result, so that it can be graded again with other boxes."""
 FILM, OVERLAY, KNEE = "film", "overlay", re.compile(r"knee-(\d{1,2})")
 """A film has these pictures: alone; with the box, grade and heatmap of each knee; and of one knee, by its number from
 1.

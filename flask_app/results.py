@@ -22,13 +22,13 @@ from .problems import ShownError, problem
 from .turns import Drawing
 
 KEPT_SECONDS = 600
-"""A result is kept for this many seconds."""
+"""A result is kept for ten minutes."""
 MARGIN_SECONDS = 1
-"""The timer looks this many seconds after a result is due."""
+"""The timer looks a second after a result is due."""
 MOST_BYTES = 128 * 2**20
-"""All kept films together take at most this many bytes; beyond it the oldest go first."""
+"""All kept films together take at most 128 MB; beyond it the oldest go first."""
 FILM_OVERHEAD = 4096
-"""A kept film has this many bytes beside its picture, name and document."""
+"""A kept film takes 4 kB beside its picture, name and document."""
 
 
 class ResultGone(ShownError):

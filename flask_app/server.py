@@ -23,7 +23,7 @@ from .store import Readings
 from .uvicorn_server import new_server
 
 TIMEOUT_SECONDS = 120
-"""gunicorn replaces a process whose event loop has not run for this many seconds."""
+"""gunicorn replaces a process whose event loop has not run for two minutes."""
 MEMORY = "/dev/shm"
 ALLOCATOR = {-8: 1, -3: 32 * 2**20, -1: 32 * 2**20}
 """mallopt(3) gets these settings: one arena; freed blocks of 32 MiB and more return to the system, and so does what
@@ -31,7 +31,7 @@ exceeds 32 MiB of the rest. By default glibc keeps a gigabyte for the threads th
 memory returned, every film of usual size would get its memory anew, which takes a tenth of the time.
 """
 GRACE_SECONDS = 40
-"""After a stop, requests that are being graded have this many seconds, more than a turn takes; others get 503."""
+"""After a stop, requests that are being graded have 40 seconds, more than a turn takes; others get 503."""
 
 
 def serve(settings: Settings, listener: socket.socket) -> None:

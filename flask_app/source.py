@@ -23,16 +23,15 @@ from .metrics import Metrics
 
 QUEUE = "kneeoa_queue"
 RETRY_SECONDS = 30
-"""After a failed load, requests get that failure for this many seconds before the next try."""
+"""After a failed load, requests get that failure for 30 seconds before the next try."""
 LOAD_SECONDS = 30
-"""A request waits this many seconds for a model that another one loads."""
+"""A request waits 30 seconds for a model that another one loads."""
 GRADING_SECONDS = 25
-"""A request may grade for this many seconds; its remaining films are then answered with OutOfTime."""
+"""A request may grade for 25 seconds; its remaining films are then answered with OutOfTime."""
 WARM_UP_SIDE = 256
 DECODE_PROCESSES = 2
-"""This many processes decode films, unless KNEEOA_DECODE_PROCESS says how many. A film that takes too much ends one of
-them and not the server.
-"""
+"""Two processes decode films, unless KNEEOA_DECODE_PROCESS says how many. A film that takes too much ends one of
+them and not the server."""
 
 Shown = TypeVar("Shown")
 

@@ -89,11 +89,11 @@ class Reading:
 
 
 ANSWER_SECONDS = 3
-"""A database must accept a connection, and complete a statement, within this many seconds."""
+"""A database must accept a connection, and complete a statement, within three seconds."""
 ASIDE_SECONDS = 10
-"""For this many seconds pages do not ask a database that failed to answer."""
+"""For ten seconds pages do not ask a database that failed to answer."""
 ATTEMPTS = 8
-"""A save is tried this many times, since another save of the same reader's grade of the same knee may come between."""
+"""A save is tried eight times, since another save of the same reader's grade of the same knee may come between."""
 LEAST_FILMS = 10
 """With fewer films a kappa would say nothing, and its interval even less."""
 FIELDS = tuple(Reading.__dataclass_fields__)

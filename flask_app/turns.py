@@ -17,14 +17,14 @@ from .metrics import Metrics
 from .problems import ShownError
 
 MOST_AT_A_TIME = 4
-"""At most this many requests grade at once. Each may unpack a film that is not large (sizes.LARGE), which takes some
-sixty megabytes; one of them may unpack a film of KNEEOA_MAX_PIXELS."""
+"""At most four requests grade at once. Each may unpack a film that is not large (sizes.LARGE), which takes some sixty
+megabytes; one of them may unpack a film of KNEEOA_MAX_PIXELS."""
 AT_A_TIME = min(MOST_AT_A_TIME, usable_cores())
-"""At most this many requests are graded at once, one for each core, since more would only take turns."""
+"""A request is graded on each core at once, on four cores at most, since more requests would only take turns."""
 WAIT_SECONDS = 60
-"""A request waits this many seconds for a turn, so that a proxy that waits two minutes gets a response in time."""
+"""A request waits a minute for a turn, so that a proxy that waits two minutes gets a response in time."""
 BUSY_SECONDS = 5
-"""A client that was turned away is asked to come back after this many seconds."""
+"""A client that was turned away is asked to come back after five seconds."""
 
 
 class Busy(ShownError):
@@ -124,9 +124,9 @@ class Turns:
 
 EXTENSION = "kneeoa_drawing"
 MOST_DOCUMENTS = 2
-"""At most this many documents are made at once. They take turns film by film, with each other and with pictures."""
+"""At most two documents are made at once. They take turns film by film, with each other and with pictures."""
 PATIENCE_SECONDS = 5
-"""A request waits this many seconds to begin a document."""
+"""A request waits five seconds to begin a document."""
 
 
 class Drawing:

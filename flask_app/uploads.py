@@ -12,7 +12,7 @@ from .problems import NoFilm, UnsupportedRequest
 FIELD = "film"
 FORM = "multipart/form-data"
 NAME_CHARACTERS = 200
-"""The app keeps this many characters of a film's name, from its end."""
+"""The app keeps the last 200 characters of a film's name."""
 RAW_TYPES = (
     "application/dicom",
     "application/octet-stream",

@@ -5,7 +5,7 @@ import numpy as np
 from .grades import NUM_GRADES
 
 RESAMPLES = 1000
-"""An interval is computed from this many bootstrap samples."""
+"""An interval is computed from a thousand bootstrap samples."""
 INTERVAL = (2.5, 97.5)
 """These percentiles of the resampled values bound a 95% interval."""
 

@@ -28,7 +28,7 @@ LOCATOR = "locator.onnx"
 SEARCH_REPORT = "search.md"
 """This file reports the search that found the architecture, with pictures in figures/. A bundle may lack it."""
 LEAST_WINDOW = 1.0
-"""The percentiles that become black and white differ by at least this much."""
+"""The percentiles that become black and white differ by at least 1."""
 
 Line = Annotated[str, Length(1, 200), Printable()]
 Side = Annotated[int, Range(32, 4096)]

@@ -29,6 +29,6 @@ GRADES = (
 LABELS = tuple(grade.label for grade in GRADES)
 """The labels of the grades stand here in the same order."""
 NUM_GRADES = len(GRADES)
-"""The scale has this many grades."""
+"""The scale has five grades."""
 OSTEOARTHRITIS_FROM = 2
 """Radiographic osteoarthritis is present from this grade on, by convention."""

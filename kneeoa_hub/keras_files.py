@@ -14,9 +14,9 @@ from typing import Any
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 """Keras's folder layout keeps the graph of a model in the first file and its arrays in the second."""
 MOST_CALLS = 20_000
-"""A graph calls at most this many layers. A member calls about 200."""
+"""A graph calls at most 20,000 layers. A member calls about 200."""
 MOST_VALUES = 2**28
-"""A layer gives at most this many values for one film, a gigabyte. A member's widest layer gives two million."""
+"""A layer gives at most 268 million values for one film, a gigabyte. A member's widest layer gives two million."""
 REPEATING = ("TimeDistributed", "Bidirectional", "RNN", "LSTM", "GRU")
 """Layers whose names end so repeat other layers for each step of a sequence, as often as the graph says."""
 SHARED = "DTypePolicy"

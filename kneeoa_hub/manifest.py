@@ -42,21 +42,19 @@ run it.
 PROGRAMS = (b"#!", b"MZ", b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xce\xfa\xed\xfe", b"\xca\xfe\xba\xbe")
 """Scripts, and programs for Windows, Linux and macOS, begin with these bytes, whatever their name."""
 MOST_CARD = 256 * 1024
-"""An unlisted file has at most this many bytes, figures excepted. A model card takes 30 kB."""
+"""An unlisted file has at most 256 kB, figures excepted. A model card takes 30 kB."""
 MOST_FIGURE = 8 * 1024**2
-"""A figure of a card has at most this many bytes."""
+"""A figure of a card has at most 8 MB."""
 MOST_LISTED = 2 * 1024**3
-"""The files that the manifest lists have at most this many bytes together. An ensemble takes a hundred megabytes."""
+"""The files that the manifest lists have at most 2 GB together. An ensemble takes a hundred megabytes."""
 MOST_JSON = 8 * 1024**2
-"""A listed JSON file has at most this many bytes, since parsing may take twenty times as many of memory. The largest
-takes 500 kB.
-"""
+"""A listed JSON file has at most 8 MB, since parsing may take twenty times its bytes of memory. The largest takes 500
+kB."""
 MOST_UNLISTED = 100
-"""A bundle holds at most this many files that the manifest does not list."""
+"""A bundle holds at most 100 files that the manifest does not list."""
 BLOCK_BYTES = 16 * 1024**2
-"""A file is hashed in blocks of this many bytes. Python's lock is free during a block. Between small blocks, a thread
-that loads libraries would take the lock each time for as long as several blocks last.
-"""
+"""A file is hashed in blocks of 16 MB. Python's lock is free during a block. Between small blocks, a thread that loads
+libraries would take the lock each time for as long as several blocks last."""
 _PLAIN_NAME = re.compile(r"(?!.*\.\.)[\w.-]{1,100}(/[\w.-]{1,100}){0,5}", re.ASCII)
 
 

@@ -19,11 +19,11 @@ proportion is the opacity at the maximum.
 """
 FRAME, DARK = "#ffd166", "#101820"
 SMALLEST_TEXT = 10
-"""A label is at least this many pixels high."""
+"""A label is at least ten pixels high."""
 LARGEST = 1e37
 """The grays of a film are stretched by at most this factor, so that they stay finite."""
 BLOCK = 64
-"""This many rows are drawn at a time, since a large film as floats takes many times the memory of its picture."""
+"""An overlay is drawn 64 rows at a time, since a large film as floats takes many times the memory of its picture."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,24 +18,22 @@ from .watchdog import watchdog
 OUTPUTS = ("probabilities", "embedding", "activation_map")
 """The grading network, `model.onnx`, has these outputs."""
 GATE_OUTPUT, GATE_CLASSES = "kinds", 11
-"""The gate's network, `gate.onnx`, has this output, with this many classes."""
+"""The gate's network, `gate.onnx`, has this output, with eleven classes."""
 
 RUN_SECONDS = 60
-"""A forward pass, which takes milliseconds, and opening a graph each end after this many seconds. A graph may hold an
-endless loop.
-"""
+"""A forward pass, which takes milliseconds, and opening a graph each end after a minute. A graph may hold an endless
+loop."""
 FUNCTIONS = 25
 """The field of this number in a model (ONNX's ModelProto) defines functions. onnxruntime replaces each call by the
 function, so thirty functions that each call the one before twice make a graph of a billion nodes.
 """
 FIXED_BYTES = {1: 8, 5: 4}
-"""A protobuf value of each of these kinds has this many bytes."""
+"""A protobuf value of kind 1 has eight bytes, and one of kind 5 has four."""
 MEMORY_BYTES = 2**31
-"""All forward passes of the process use at most this much memory together. A pass takes tens of megabytes, but a graph
-may ask for a constant of any size.
-"""
+"""All forward passes of the process use at most 2 GB of memory together. A pass takes tens of megabytes, but a graph
+may ask for a constant of any size."""
 SUM_TOLERANCE = 0.001
-"""The sum of probabilities may differ from 1 by this much through rounding."""
+"""The sum of probabilities may differ from 1 by 0.001 through rounding."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ PARTS = (PREFIX + "NODE_",)
 """A part of the project reads the variables that begin with one of these by itself."""
 
 DIGITS = 18
-"""A number has at most this many digits."""
+"""A number has at most 18 digits."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ T = TypeVar("T")
 SCHEMA_VERSION = 1
 """This release reads and writes this version of bundle.json, evidence.json and manifest.json."""
 MOST_SHOWN = 40
-"""An error shows at most this many characters of a wrong value."""
+"""An error shows at most 40 characters of a wrong value."""
 
 
 class FieldError(ValueError):

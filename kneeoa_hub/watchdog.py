@@ -12,7 +12,7 @@ from contextlib import contextmanager
 LOOK_SECONDS = 0.5
 """The thread looks at the blocks at this interval."""
 IDLE_SECONDS = 60
-"""The thread ends after it had nothing to watch for this many seconds."""
+"""The thread ends after a minute without anything to watch."""
 
 
 class Watchdog:

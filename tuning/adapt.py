@@ -31,7 +31,7 @@ from .training.members import RECORD, members_of
 from .training.schedule import warmup_cosine
 
 LEAST_FILMS = 50
-"""Adapting needs at least this many usable films of a site."""
+"""Adapting needs at least 50 usable films of a site."""
 SHIPPED = "kneeoa-cnn"
 """This bundle is adapted when no address is given."""
 

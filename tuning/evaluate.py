@@ -34,9 +34,9 @@ from .training.members import TrainedEnsemble, load_ensemble
 
 EVIDENCE = "evidence.json"
 REFERENCE_FILMS = 3000
-"""Distances are taken from at most this many training films, whose maps are also averaged."""
+"""Distances are taken from at most 3,000 training films, whose maps are also averaged."""
 CHANGED = 2
-"""Each validation knee has this many changed films, on which it should not be refused."""
+"""Each validation knee has two changed films, on which it should not be refused."""
 
 
 def evaluate(

@@ -38,11 +38,11 @@ from .training.found_by import reports_of
 from .training.members import RECORD, architectures, load_members, read_record
 
 LARGEST_DIFFERENCE = 1e-4
-"""ONNX and Keras may differ by at most this much, of the outputs' own scale where that is over 1."""
+"""ONNX and Keras may differ by at most 0.0001, of the outputs' own scale where that is over 1."""
 ROBUSTNESS = "robustness.json"
 """`python -m benchmarks.robustness` writes this file, with a picture of the same name beside it."""
 CHECKED_FILMS = 64
-"""Both are compared on this many validation films."""
+"""Both are compared on 64 validation films."""
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ from .synthetic.negatives import Films
 from .training.schedule import optimizer
 
 SIDE = 128
-"""The input of the network has this many pixels per side."""
+"""The input of the network has 128 pixels per side."""
 RESULT, WEIGHTS = "gate.json", "gate.weights.h5"
 BATCH = 64
 LEARNING_RATE = 2e-3
@@ -41,18 +41,18 @@ KNEES, POSED, OTHER, CUT, BLUR = 0.3, 0.26, 0.24, 0.1, 0.1
 """The training pictures show upright knees, knees in other poses, no knees, and cut off and blurred knees in these
 proportions."""
 PHANTOMS = 300
-"""This many of the training films are synthetic knees."""
+"""Of the training films, 300 are synthetic knees."""
 FIRST_SEED = 5000
 """The first of these has this seed; the synthetic films of the documentation have other seeds."""
 FALSE_REFUSALS = 0.01
-"""At most this proportion of the upright validation knees of a dataset may be refused."""
+"""The gate may refuse at most 1% of the upright validation knees of a dataset."""
 CERTAIN = 0.6
 """A film is put right when the probability of its pose is at least this high; it is checked again afterwards, and
 refused if it then is not an upright knee."""
 LEAST_UPRIGHT = 0.05
 """The limit is never lower, however odd the films of a small validation set are: below it the gate would be open."""
 MEASURED = 250
-"""The gate is measured on this many synthetic films of each kind."""
+"""The gate is measured on 250 synthetic films of each kind."""
 
 Predict = Callable[[Sequence[np.ndarray]], np.ndarray]
 """A function of this type maps films [H,W] to probabilities of CLASSES [N,11]."""

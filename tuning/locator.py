@@ -38,7 +38,7 @@ LARGEST_MEGABYTES = 2.0
 THRESHOLDS = (0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6)
 """A peak may count as a joint from one of these heats on."""
 CHOOSING = 15
-"""The threshold is chosen on composed validation films, one for this many composed training films."""
+"""The threshold is chosen on composed validation films, one for every 15 composed training films."""
 FIRST_CHOOSING_SEED = 10**9
 """The first of these has this seed, which is beyond those of the training films."""
 COMPOSED = "examples.npz"

@@ -37,17 +37,17 @@ from .training import short
 
 RESULT = "markers.json"
 KNEES = 400
-"""Films are composed from this many knees."""
+"""Films are composed from 400 knees."""
 THRESHOLDS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98)
 """A letter may be read from one of these probabilities on. `imaging.markers.SURE` is chosen by the results."""
 NEAR = 0.8
-"""A letter is found where it is read within this proportion of its height, and 6 pixels."""
+"""A letter is found where it is read within 80% of its height, and 6 pixels."""
 AT_ONCE = 64
-"""Letters are looked for in this many parts of films at once."""
+"""Letters are looked for in 64 parts of films at once."""
 EVEN_FAINT = 0.1
 """The letters network learns from a place that has at least this probability in the places network."""
 JITTER = 5.0
-"""A window may be beside the found place by this many pixels."""
+"""A window may be up to five pixels beside the found place."""
 
 READING = short.ShortTraining(epochs=7, batch=64, learning_rate=3e-3, seed=0)
 """The letters network is trained with these settings."""

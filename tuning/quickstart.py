@@ -20,7 +20,7 @@ from .run import console, steps
 from .run.memory import keep_freed_memory
 
 FILMS = 400
-"""This many synthetic films are drawn."""
+"""The quickstart draws 400 synthetic films."""
 SEARCH_SPACE = {
     "size": ["96"],
     "stem": ["conv5"],

@@ -24,11 +24,11 @@ from .queue import Queue
 from .settings import NodeSettings
 
 RESTART_SECONDS = 1
-"""A worker that ended is started again after this many seconds."""
+"""A worker that ended is started again after a second."""
 LONGEST_RESTART = 60
-"""A worker that ends at once again and again is started after at most this many seconds."""
+"""A worker that ends at once again and again is started again after a minute at most."""
 HEALTHY_SECONDS = 60
-"""A worker that ran for this many seconds was well started."""
+"""A worker that ran for a minute was well started."""
 GRACE_SECONDS = 40
 PACKAGES = ("pydicom", "pynetdicom", "highdicom")
 LOOPBACK = ("127.0.0.1", "::1", "localhost")

@@ -18,9 +18,8 @@ MEMORY_BYTES = 2**20
 COMMAND_BYTES = 2**14
 """A larger command is refused. A C-STORE has a few hundred bytes."""
 RESERVE_BYTES = 256 * 2**20
-"""The node takes no film unless the disk has this much room beside it, so that the worker can still write answers and
-delete films.
-"""
+"""The node takes no film unless the disk has 256 MB of room beside it, so that the worker can still write answers and
+delete films."""
 TOO_LARGE, NO_ROOM = "film-too-large", "disk"
 
 

@@ -25,13 +25,12 @@ from .records import Object
 from .settings import Destination, NodeSettings
 
 AT_A_TIME = 20
-"""One association sends this many objects."""
+"""One association sends 20 objects."""
 FIRST_WAIT, LONGEST_WAIT = 2, 300
-"""While the archive is unreachable, this many seconds pass before the next try. The first wait is doubled up to the
-longest one.
-"""
+"""While the archive is unreachable, two seconds pass before the next try. This wait is doubled each time, up to five
+minutes."""
 MOST_BROKEN = 2
-"""So many objects may each end an association before the others wait for the next try."""
+"""Two objects may each end an association before the others wait for the next try."""
 MOST_REFUSALS = 8
 """An object that the archive has refused this often is given up, until a person sends it again."""
 SENT_SYNTAXES = [ExplicitVRLittleEndian, ImplicitVRLittleEndian, DeflatedExplicitVRLittleEndian]

@@ -16,7 +16,7 @@ from .privacy import Pseudonyms
 FILE = "queue.sqlite"
 PAGE_BYTES = 16384
 WAIT_SECONDS = 30
-"""A transaction waits this many seconds for the others to end."""
+"""A transaction waits 30 seconds for the others to end."""
 TABLES = """
 CREATE TABLE IF NOT EXISTS studies (
     study TEXT PRIMARY KEY, accession TEXT NOT NULL, patient TEXT NOT NULL, date TEXT NOT NULL,

@@ -26,7 +26,7 @@ from .records import GradedStudy, Object, QueuedFilm, StoredGrades, Study
 MOST_ATTEMPTS = 3
 """A film whose grading ended the process this often is faulty."""
 LATER_SECONDS = 60
-"""After a fault of the model a study waits this many seconds."""
+"""After a fault of the model a study waits a minute."""
 EARLIER_REPORT = (
     "This study has an earlier report, of films that the node no longer has. This report is about the other films and"
     " does not replace it."

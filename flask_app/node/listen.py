@@ -27,15 +27,13 @@ from .settings import Caller, NodeSettings
 GREETING_SECONDS = 10
 """A TLS handshake, and then the request for an association, take no longer than this."""
 FILM_TIMEOUTS = 10
-"""An association that brings no film for so many times KNEEOA_NODE_TIMEOUT ends, whatever else it sends."""
+"""An association that brings no film for ten times KNEEOA_NODE_TIMEOUT ends, whatever else it sends."""
 IDLE_SECONDS = 5
-"""An association that was silent for so long gives up its place when another one needs it."""
+"""An association that was silent for five seconds gives up its place when another one needs it."""
 MOST_WAITING = 20
-"""At most this many connections wait for an association, half of them from one address. Others are closed at once."""
+"""At most 20 connections wait for an association, half of them from one address. Others are closed at once."""
 REQUEST_BYTES = 2**17
-"""A request for an association has at most this many bytes. 128 presentation contexts of 25 transfer syntaxes have 90
-kB.
-"""
+"""A request for an association has at most 128 kB. 128 presentation contexts of 25 transfer syntaxes have 90 kB."""
 CHUNK_BYTES = 2**16
 POLL_SECONDS = 0.1
 """The server looks at this interval whether it was stopped."""

@@ -4,11 +4,10 @@ from .disk import Disk
 from .records import Object
 
 LONGEST_WAIT = 10800
-"""An object waits for its next try at most this many seconds, see `deliver`. A time further ahead was noted by a clock
-that has been put back since.
-"""
+"""An object waits at most three hours for its next try, see `deliver`. A time further ahead was noted by a clock that
+has been put back since."""
 AFTER = 0.001
-"""A report of a study is made at least this many seconds after the one before, whatever the clock says."""
+"""A report of a study is made at least a millisecond after the one before, whatever the clock says."""
 
 
 class Outbox(Disk):

@@ -39,7 +39,7 @@ REASONS = {
     LIMIT: "all places for associations are taken",
 }
 MOST_KINDS = 8
-"""A line of the log names at most this many kinds of objects."""
+"""A line of the log names at most eight kinds of objects."""
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ STATES = {
 }
 """Each state of a study has these words."""
 AT_A_TIME = 500
-"""This many rows are read from the queue at a time."""
+"""The queue is read 500 rows at a time."""
 STUDIES = """
 SELECT studies.*, studies.rowid AS number,
     (SELECT count(*) FROM films WHERE films.study = studies.study) AS films,

@@ -26,16 +26,16 @@ from .settings import NodeSettings
 NAME = "flask_app.node.worker"
 """The logger has this name, also if the module is the program."""
 PAUSE_SECONDS = 0.2
-"""The worker looks at a queue in which nothing is due after this many seconds."""
+"""The worker looks every 0.2 seconds at a queue in which nothing is due."""
 FAULT_SECONDS = 5
-"""The worker rests for this many seconds after a fault of the disk."""
+"""The worker rests for five seconds after a fault of the disk."""
 SENDING_FAULT_SECONDS = 60
-"""Sending rests for this many seconds after a fault that no archive has made."""
+"""Sending rests for a minute after a fault that no archive has made."""
 LOOK_SECONDS = 1
 """The worker looks at this interval whether somebody has asked to send a report again."""
 SWEEP_SECONDS = 600
 ROOMY = 0.8
-"""Films of answered studies go early while the queue uses more than this proportion of its largest size."""
+"""Films of answered studies go early while the queue uses more than 80% of its largest size."""
 
 log = logging.getLogger(NAME)
 

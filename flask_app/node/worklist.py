@@ -27,7 +27,7 @@ from .settings import NodeSettings
 
 EXTENSION = "kneeoa_node"
 MOST_ROWS = 500
-"""A page has at most this many rows."""
+"""A page has at most 500 rows."""
 SENT_AGAIN = (
     "The report waits to be sent. The node tries within seconds, and tries again later while the archive does not take"
     " it. Search again to see whether it was sent."
@@ -35,7 +35,7 @@ SENT_AGAIN = (
 NOT_SENT_AGAIN = "The node no longer has the report of this study, so nothing was sent."
 """After a request to send a report again, the page shows one of these two texts, the second if there is no report."""
 MOST_AUDIT = 500
-"""The page of the audit trail has at most this many lines."""
+"""The page of the audit trail has at most 500 lines."""
 
 blueprint = Blueprint("worklist", __name__, url_prefix="/studies")
 

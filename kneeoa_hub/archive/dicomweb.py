@@ -36,11 +36,11 @@ HAS_IT = 0x0111
 """A failure with this reason means that the archive has an object with this UID (PS3.7 annex C)."""
 CHUNK_BYTES = 2**30
 SLOWEST = 20
-"""A response may take this many times the timeout in all, however steadily its bytes come."""
+"""A response may take 20 times the timeout in all, however steadily its bytes come."""
 ROOM_BYTES = 2**20
-"""A response may have this many bytes beside the film, for the headers of a multipart message."""
+"""A response may have 1 MB more than the film, for the headers of a multipart message."""
 LIST_BYTES = 2**25
-"""A response without a film, such as a page of a list, has at most this many bytes."""
+"""A response without a film, such as a page of a list, has at most 32 MB."""
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,8 @@ if TYPE_CHECKING:
     from ..report import Answer
 
 WORTH_IT = 500
-"""Processes are used for this many films or more. Starting them takes half a second, and each has its own memory. So
-many films make up for that on two cores.
-"""
+"""Processes are used for 500 films or more. Starting them takes half a second, and each has its own memory. 500 films
+make up for that on two cores."""
 
 
 @dataclass(frozen=True)

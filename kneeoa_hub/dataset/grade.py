@@ -22,14 +22,13 @@ from .files import GradedFiles
 from .parts import Part, contents, list_films, reason_of, rounds
 
 FILMS_A_PART = 256
-"""A part has this many films, which take some seconds: much longer than handing it out on Ray, and short enough to be
-graded again.
-"""
+"""A part has 256 films, which take some seconds: much longer than handing it out on Ray, and short enough to be graded
+again."""
 MOST_FILMS_A_PART = 1_000_000
-"""A part has at most this many films, since it is kept in memory until it is written."""
+"""A part has at most a million films, since it is kept in memory until it is written."""
 PART_FIELDS = [field.name for field in fields(Part)]
 AT_A_TIME = 2
-"""An actor holds this many films at a time. The next one is read while a network runs."""
+"""An actor holds two films at a time. The next one is read while a network runs."""
 
 
 @dataclass(frozen=True)

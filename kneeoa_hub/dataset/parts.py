@@ -17,7 +17,7 @@ NAME, CONTENT = "film", "content"
 """A Parquet file of films has these columns, for the name and the bytes of each film."""
 PARQUET = ".parquet"
 ROWS, BUFFER = 4, 1 << 20
-"""A table is decoded by this many rows at a time, and a column is read by this many bytes at a time."""
+"""A table is decoded four rows at a time, and a column is read 1 MB at a time."""
 
 
 @dataclass(frozen=True)

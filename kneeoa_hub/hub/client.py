@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .responses import Body
 
 LONGEST_S = 24 * 3600
-"""KNEEOA_TIMEOUT counts up to this many seconds, longer than anybody would wait and short enough for every timer."""
+"""KNEEOA_TIMEOUT counts up to a day, longer than anybody would wait and short enough for every timer."""
 
 log: logging.Logger = logging.getLogger(__name__)
 _TURN = threading.RLock()

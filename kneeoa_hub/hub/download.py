@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 LOOK_EVERY_S = 0.2
-"""A process that waits for another one's download looks at it again after this many seconds."""
+"""A process that waits for another one's download looks at it again after 0.2 seconds."""
 
 log: logging.Logger = logging.getLogger(__name__)
 

@@ -17,13 +17,12 @@ if TYPE_CHECKING:
     from httpx2 import Response
 
 LEAST_RATE = 1000
-"""A body that is slower than this many bytes per second is given up. A modem of 1996 was four times as fast."""
+"""A body that is slower than 1,000 bytes per second is given up. A modem of 1996 was four times as fast."""
 MOST_RESPONSE = 8 * 1024**2
-"""A response that is not a file of a bundle, such as the list of a repo's commits, has at most this many bytes. JSON
-may take twenty times its bytes of memory. The names of 50,000 files take half of this.
-"""
+"""A response that is not a file of a bundle, such as the list of a repo's commits, has at most 8 MB. JSON may take
+twenty times its bytes of memory. The names of 50,000 files take half of this."""
 MOST_DIGITS = 18
-"""A number in a header has at most this many digits."""
+"""A number in a header has at most 18 digits."""
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _NAMES = {
     "X-Repo-Commit": _COMMIT,

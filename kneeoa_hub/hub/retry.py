@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 WAITS_S = (0.5, 2.0)
-"""The second and the third attempt of a call begin after this many seconds."""
+"""The second attempt of a call begins after half a second, and the third one after two seconds more."""
 
 log: logging.Logger = logging.getLogger(__name__)
 T = TypeVar("T")

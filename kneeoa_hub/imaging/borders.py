@@ -9,22 +9,19 @@ from .letterbox import Box
 from .percentiles import median, percentiles
 
 LEVEL = 0.03
-"""The grays of a border differ by at most this proportion of the film's spread, since compression leaves such
-differences.
-"""
+"""The grays of a border differ by at most 3% of the film's spread, since compression leaves such differences."""
 STEP = 0.1
-"""A pixel within a border's edge differs from the border by at least this proportion of the film's spread."""
+"""A pixel within a border's edge differs from the border by at least a tenth of the film's spread."""
 ABRUPT = 0.12
-"""Such pixels make up at least this proportion of the edge. Air beside a leg fades into it and stays in the film."""
+"""Such pixels make up at least 12% of the edge. Air beside a leg fades into it and stays in the film."""
 BLURRED = 4
-"""Compression or resampling may spread an edge over this many lines."""
+"""Compression or resampling may spread an edge over four lines."""
 MOST = 0.35
-"""A border takes at most this proportion of a film's side."""
+"""A border takes at most 35% of a film's side."""
 PASSES = 2
-"""Each side is examined this many times, again after the others are cut, since borders of two grays meet in a corner.
-"""
+"""Each side is examined twice, again after the others are cut, since borders of two grays meet in a corner."""
 SAMPLE = 128
-"""The spread of grays is measured over at most this many rows and columns."""
+"""The spread of grays is measured over at most 128 rows and columns."""
 
 
 def inner_film(pixels: np.ndarray) -> Box:

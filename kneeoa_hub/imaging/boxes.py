@@ -11,9 +11,9 @@ from .letterbox import Box
 from .square import to_square
 
 MOST_BOXES = 16
-"""A film has at most this many boxes. All of them go through the network at once."""
+"""A film has at most 16 boxes. All of them go through the network at once."""
 DIGITS = 9
-"""An edge that is given as text has at most this many digits."""
+"""An edge that is given as text has at most nine digits."""
 MOST = 2**31
 """An edge is smaller than this. An infinite edge is no number at all."""
 

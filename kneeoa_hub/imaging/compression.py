@@ -28,9 +28,8 @@ COMPRESSED = (
 )
 """A film below WARNED_QUALITY gets this warning."""
 MEASURED_SIDE, JOINT = 299, 0.3
-"""The limits were measured on films of one joint with this many pixels a side. On a film of both knees, a joint takes
-the second proportion of the shorter side. A joint with more pixels keeps more of its detail.
-"""
+"""The limits were measured on films of one joint with 299 pixels a side. On a film of both knees, a joint takes 30% of
+the shorter side. A joint with more pixels keeps more of its detail."""
 BITS_OF_JPEG_2000 = ((0.0, 1.0), (0.051, 14.0), (0.1, 26.0), (0.2, 43.0), (0.395, 68.0), (0.796, 84.0), (1.585, 88.0))
 BITS_OF_WEBP = ((0.0, 1.0), (0.062, 14.0), (0.092, 20.0), (0.138, 28.0), (0.255, 46.0), (1.235, 86.0))
 """Each number of bits for a pixel has the quality of a JPEG with the same mean squared error."""
@@ -39,9 +38,8 @@ LARGEST_ERRORS = ((0.0, 100.0), (2.0, 83.0), (5.0, 27.0), (10.0, 9.0), (20.0, 2.
 -m benchmarks.compression --equal` measured them.
 """
 WHOLE_BITS = 0.5
-"""A pixel of 8 bits takes at least this many bits in the reversible wavelet of JPEG 2000 if nothing is left out. Of 300
-films, from OAI and two outside collections, none took less than 1.
-"""
+"""A pixel of 8 bits takes at least half a bit in the reversible wavelet of JPEG 2000 if nothing is left out. Of 300
+films, from OAI and two outside collections, none took less than 1."""
 LEAST_STATED = REFUSED_QUALITY + 1
 """A header alone gives a film no lower quality than this."""
 QUANTISATION = 0xDB

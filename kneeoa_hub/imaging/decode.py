@@ -18,7 +18,7 @@ from .square import squared
 FilmInput = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray
 """A film can be a path, bytes, a binary file, a PIL image or an array."""
 CHANNELS = 4
-"""A pixel has at most this many values. An array with so few along its last axis is one picture."""
+"""A pixel has at most four values. An array with four or fewer along its last axis is one picture."""
 FileDecoder = Callable[[bytes, str, Limits], Film]
 """Such a function decodes the bytes of a file, which come with the name that messages use."""
 

@@ -30,7 +30,7 @@ from .shared_memory import shared_memory
 WORKER = "kneeoa_hub.imaging.decode_worker"
 """A process runs this module."""
 START_SECONDS = 60
-"""A process must be ready within this many seconds. It needs half a second, or longer on a busy machine."""
+"""A process must be ready within a minute. It needs half a second, or longer on a busy machine."""
 KEPT_VARIABLES = ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE")
 """A process gets these environment variables. Tokens and keys are not among them."""
 

@@ -22,13 +22,12 @@ from .film import Film, Limits, pixels_in
 from .shared_memory import SharedMemory, SharedPixels
 
 MEMORY_BYTES = 512 * 2**20
-"""A film may take this much memory beside the process's own, at the default limit on pixels. The limit grows with that
-on pixels.
-"""
+"""A film may take 512 MB of memory beside the process's own, at the default limit on pixels. The limit grows with that
+on pixels."""
 PROCESSOR_SECONDS = 7
-"""A film may take this many seconds of the processor, rounded up. One of the largest size takes about two."""
+"""A film may take seven seconds of the processor, rounded up. One of the largest size takes about two."""
 WALL_SECONDS = 10
-"""A film may take this many seconds of the clock, on a machine that is busy with others."""
+"""A film may take ten seconds of the clock, on a machine that is busy with others."""
 EXTRAS = ("pydicom", "imagecodecs", "kneeoa_hub.imaging.dicom", "imagecodecs._jpeg2k", "imagecodecs._jpeg8")
 """A film may need these modules, which take long to import."""
 ALLOCATOR = {-3: 32 * 2**20, -1: 48 * 2**20}

@@ -16,11 +16,10 @@ LONG_FORMS = (*(b"OB", b"OD", b"OF", b"OL", b"OV", b"OW"), *(b"SQ", b"SV", b"UC"
 SYNTAX, EXPLICIT = b"\x02\0\x10\0", b"1.2.840.10008.1.2.1\0"
 """The first is the tag of Transfer Syntax UID. The second is the UID of the same data set when it is not deflated."""
 PIXEL_BYTES = 3
-"""A pixel has at most this many bytes in a film of the largest size. A film with more bytes for each pixel, as with
-three channels of 16 bits, must be smaller, since its values are in memory three times.
-"""
+"""A pixel has at most three bytes in a film of the largest size. A film with more bytes for each pixel, as with three
+channels of 16 bits, must be smaller, since its values are in memory three times."""
 PIECE_BYTES = 2**20
-"""This many bytes are inflated at a time."""
+"""Pixels are inflated 1 MB at a time."""
 
 
 def is_deflated(content: bytes) -> bool:

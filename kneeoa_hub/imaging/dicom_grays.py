@@ -29,7 +29,7 @@ NARROW, FEW = 0.1, 0.5
 second proportion of the pixels.
 """
 SAMPLE_SIDE = 512
-"""A window is judged over at most this many rows and columns."""
+"""A window is judged over at most 512 rows and columns."""
 Step = Callable[[np.ndarray], np.ndarray]
 """A function takes values [N] or [h,W] to what the next step or the viewer gets."""
 

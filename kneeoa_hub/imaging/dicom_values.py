@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 WHOLE_TABLE = 2**16
-"""A table whose descriptor says 0 has this many entries (PS3.3 C.11.1.1.1)."""
+"""A table whose descriptor says 0 has 65,536 entries (PS3.3 C.11.1.1.1)."""
 
 
 def several(header: Any, keyword: str) -> list[Any]:

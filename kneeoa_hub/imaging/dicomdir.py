@@ -9,9 +9,9 @@ from .formats import DICOMDIR, is_part_10
 from .quiet import quiet_logs, quiet_warnings
 
 HEAD = 1024
-"""The meta information of a file names its class within this many first bytes."""
+"""The meta information of a file names its class within the first 1,024 bytes."""
 MOST_BYTES = 16 * 2**20
-"""A DICOMDIR has at most this many bytes. A CD with a thousand films has one of half a megabyte."""
+"""A DICOMDIR has at most 16 MB. A CD with a thousand films has one of half a megabyte."""
 
 
 def is_dicomdir_file(path: str) -> bool:

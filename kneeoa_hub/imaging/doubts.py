@@ -11,7 +11,7 @@ from .refusal import clipped_proportion
 from .screen import Screening
 
 WIDE_SET = 4
-"""A prediction set of at least this many of the five grades says almost nothing."""
+"""A prediction set of at least four of the five grades says almost nothing."""
 FORCED = "The film was graded by force although it was refused; do not rely on the grade."
 """A refused film that the caller wanted to have graded gets this warning."""
 SUPPORTED = (

@@ -11,13 +11,11 @@ import numpy as np
 from ..settings import Settings
 
 MIN_SIDE = 128
-"""A film has at least this many pixels on its shorter side. A smaller picture shows too little of the joint space to
-grade.
-"""
+"""A film has at least 128 pixels on its shorter side. A smaller picture shows too little of the joint space to
+grade."""
 BLOCK_ROWS = 64
-"""Code works on this many rows at a time, so that a large film needs little memory beside its pixels and each block
-stays in the processor's cache.
-"""
+"""Code works on 64 rows at a time, so that a large film needs little memory beside its pixels and each block stays in
+the processor's cache."""
 
 
 Room = Callable[[tuple[int, ...]], np.ndarray]

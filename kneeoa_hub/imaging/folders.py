@@ -9,7 +9,7 @@ from .dicomdir import HEAD, is_dicomdir_file, is_dicomdir_start, listed_films
 from .formats import CAPTURE, FILM_SUFFIXES, OVERLAY, REPORT, is_dicom, is_part_10
 
 NAMED = 3
-"""A sentence about skipped files names at most this many of them."""
+"""A sentence about skipped files names at most three of them."""
 WRITTEN = tuple(f".{end}" for end in (OVERLAY, REPORT, CAPTURE))
 """The files that `kneeoa grade` writes, maybe into the folder of the films, have names that end so."""
 HIDDEN = "."

@@ -11,29 +11,26 @@ from PIL import Image
 from .percentiles import percentiles
 
 SIDE = 256
-"""A frame's side has this many pixels."""
+"""A frame's side has 256 pixels."""
 MARGIN = 0.12
-"""This proportion of the side at each edge of a frame does not count for the exposure, so that a film that is cut to
-three quarters of the joint's box has the exposure of the whole film.
-"""
+"""The exposure leaves out 12% of the side at each edge of a frame, so that a film that is cut to three quarters of the
+joint's box has the exposure of the whole film."""
 LOW, HIGH = 1.0, 99.0
 """These percentiles of the rest count as its darkest and its brightest gray."""
 MIDDLE = 0.25
-"""Bone and joint begin beyond this proportion of the side from each edge of a frame. Air seldom reaches farther."""
+"""Bone and joint begin beyond a quarter of the side from each edge of a frame. Air seldom reaches farther."""
 AIR = 0.06
-"""Grays up to this proportion of the way from the darkest to the brightest are air, collimation or a black border. They
-do not count either.
-"""
+"""Grays up to 6% of the way from the darkest to the brightest are air, collimation or a black border. They do not count
+either."""
 DARKEST, BRIGHTEST = -5.0, 6.0
 """A frame keeps grays between these limits, in standard deviations of the tissue from its mean. What lies beyond the
 film takes the darkest value.
 """
 PIXELS_LEFT = 3
-"""A large film is first averaged over squares, until this many of its pixels lie in one pixel of the frame's side. A
-copy of the film would take a large part of the memory that a film may use.
-"""
+"""A large film is first averaged over squares, until three of its pixels lie in one pixel of the frame's side. A copy
+of the film would take a large part of the memory that a film may use."""
 SAMPLES = 128
-"""The exposure is measured over at most this many rows and columns of the frame."""
+"""The exposure is measured over at most 128 rows and columns of the frame."""
 LEAST_SPREAD = float(np.finfo(np.float32).tiny)
 """A film whose grays differ by less is flat. Its values may be of any unit."""
 

@@ -27,17 +27,15 @@ upright film is filled through this view, without a copy.
 SIDEWAYS = (5, 6, 7, 8)
 """These EXIF orientations exchange width and height."""
 SAMPLE_SIDE = 512
-"""Colour is measured over at most about this many rows and columns."""
+"""Colour is measured over at most some 512 rows and columns."""
 NOISE = 4
-"""Colour is averaged over squares of this many pixels a side, since each channel of a scanner or camera has its own
-noise. The hue of a photograph differs over larger parts.
-"""
+"""Colour is averaged over squares of four pixels a side, since each channel of a scanner or camera has its own noise.
+The hue of a photograph differs over larger parts."""
 LEVELS = 64
-"""One hue is looked for within each of this many levels of brightness."""
+"""One hue is looked for within each of 64 levels of brightness."""
 MOST_TINT = 0.75
-"""Channels of a toned film differ by at most this proportion of the brightest one. Blue base and sepia have about a
-third. A picture in pure red, as no film is, has 1.
-"""
+"""Channels of a toned film differ by at most 75% of the brightest one. Blue base and sepia have about a third. A
+picture in pure red, as no film is, has 100%."""
 ONE_HUE = 0.02
 """Channels of a toned film differ by at most this if the brightness is the same. Blue base and sepia have under 0.007,
 also in JPEG. Noise of 8 grays in each channel adds 0.013. The photograph that comes nearest to one hue, of a retina,

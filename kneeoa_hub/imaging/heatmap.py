@@ -7,14 +7,11 @@ from ..bundle import InputConfig
 from .letterbox import Box, Region, visible_region
 
 LONGER_SIDE = 32
-"""A heatmap has this many pixels along the longer side of the knee's box. The network's activation map is coarser
-still.
-"""
+"""A heatmap has 32 pixels along the longer side of the knee's box. The network's activation map is coarser still."""
 
 MOST = 0.5
-"""At most this proportion of a knee's box may have half of the strongest evidence or more. A map that tints more says
-nothing about the place. Few maps of real knees do.
-"""
+"""Half of a knee's box at most may have half of the strongest evidence or more. A map that tints more says nothing
+about the place. Few maps of real knees do."""
 
 
 def heatmap_over(activation_map: np.ndarray, box: Box, region: Region, content: Box, config: InputConfig) -> np.ndarray:

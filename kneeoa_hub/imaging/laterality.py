@@ -34,20 +34,19 @@ MARKERS_MIRRORED_WARNING = (
 CONTRADICTION = "A letter that was read on the film contradicts the side in its header; check which of them is wrong."
 """A film gets this warning if a burnt-in marker names another side than the header."""
 ONE_LEG = 2.5
-"""A film is of one leg if it is at most this many times as wide as its knee. On a wider film a marker may belong to the
-other leg, whose knee was not found.
-"""
+"""A film is of one leg if it is at most 2.5 times as wide as its knee. On a wider film a marker may belong to the other
+leg, whose knee was not found."""
 PAGE, LIGHT = 0.25, 0.6
 """A picture shows a page if at least the first proportion of it has one light gray, which lies beyond the second
 proportion of the way from its darkest to its brightest gray. A page is a report or a web page with a film on it, whose
 words are no markers.
 """
 GRAYS = 32
-"""That gray is looked for in this many steps of brightness."""
+"""That gray is looked for in 32 steps of brightness."""
 SAMPLE = 256
-"""The brightness of a picture is measured over at most this many rows and columns."""
+"""The brightness of a picture is measured over at most 256 rows and columns."""
 AROUND = 0.02
-"""The ground of a letter is looked at within this proportion of the longer side."""
+"""The ground of a letter is looked at within 2% of the longer side."""
 OPPOSITE = {"L": "R", "R": "L"}
 """Two directions matter for the side. Each has this opposite."""
 

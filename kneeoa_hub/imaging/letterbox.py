@@ -21,7 +21,7 @@ the film.
 """
 
 PERCENTILE_SIDE = 512
-"""Percentiles are taken over at most this many rows and columns, which is enough, and quick on a large film."""
+"""Percentiles are taken over at most 512 rows and columns, which is enough, and quick on a large film."""
 LEAST_SPREAD = float(np.finfo(np.float32).tiny)
 """A film whose percentiles lie closer together is flat. Its values may be of any unit, so this is the least float32."""
 

@@ -15,25 +15,22 @@ from .percentiles import percentiles
 TWO_KNEES_FROM = 1.5
 """A film may show both knees from this ratio of width to height on."""
 GAP_DARKNESS = 0.55
-"""The columns between two legs are darker than this proportion of the columns through the legs."""
+"""The columns between two legs have less than 55% of the intensity of the columns through the legs."""
 PROFILE_WIDTH = 64
-"""The gap between two legs is looked for in the mean intensity of this many bands of columns."""
+"""The gap between two legs is looked for in the mean intensity of 64 bands of columns."""
 MOST_KNEES = 4
-"""At most this many joints are taken from one film. A radiograph shows two knees, and a bad locator would fill the
-film.
-"""
+"""A film may show at most four joints. A radiograph shows two knees, and a bad locator would fill the film."""
 REDUCED_TO = 4
-"""A large film first loses rows and columns, down to at least this many times the network's input, and is then shrunk
-exactly. This is quick, and too fine to alias.
-"""
+"""A large film first loses rows and columns, down to at least four times the network's input, and is then shrunk
+exactly. This is quick, and too fine to alias."""
 WINDOW = 2.0
-"""A joint is located a second time in a window whose side is this many times the joint's."""
+"""A joint is located a second time in a window whose side is twice the joint's."""
 LARGE_ENOUGH = 0.8
-"""If that window has at least this proportion of the film's longer side, the first look was as close."""
+"""If that window has at least 80% of the film's longer side, the first look was as close."""
 FAINT = 0.4
-"""A faint joint has a peak of at least this proportion of the locator's threshold. Most such places are no joints."""
+"""A faint joint has a peak of at least 40% of the locator's threshold. Most such places are no joints."""
 DISTINCT = 0.5
-"""Two peaks that lie closer together than this proportion of a joint's side are one joint."""
+"""Two peaks that lie closer together than half of a joint's side are one joint."""
 FILLED = 0.85, 0.85
 """A single joint fills the film if its box has these proportions of the film's width and height. The film is then a
 crop of the knee. No real crop has less than 0.94.

@@ -20,30 +20,30 @@ from .percentiles import percentiles
 
 PLACES_NETWORK, LETTERS_NETWORK = "markers_find.onnx", "markers_read.onnx"
 SIDE = 768
-"""A letter is 8 to 34 pixels high on a film whose longer side has this many pixels."""
+"""A letter is 8 to 34 pixels high on a film whose longer side has 768 pixels."""
 INPUT = InputConfig(SIDE // 2, SIDE // 2, low=0.5, high=99.8)
 """The places network sees the film at this size."""
 WINDOW = 56
-"""The letters network sees a place as a square with this many pixels a side, on a film of SIDE."""
+"""The letters network sees a place as a square with 56 pixels a side, on a film of SIDE."""
 LETTERS = ("R", "L")
 """The outputs of the letters network stand for these letters in this order, after the output for no letter."""
 PLACES_OUTPUT, LETTERS_OUTPUT = "places", "letters"
 STRIDE = 4
-"""Each cell of the places network's output stands for this many pixels of its input."""
+"""Each cell of the places network's output stands for four pixels of its input."""
 WORTH_READING = 0.4
 """A place is read if it is a letter with at least this probability."""
 MOST_PLACES = 6
-"""At most this many places are read on a film, the likeliest ones."""
+"""The six likeliest places of a film are read at most."""
 SURE = 0.9
 """A letter counts from this probability on. docs/pacs.md says how many letters this misses or reads wrongly."""
 APART = 3
-"""Two places are at least this many cells apart."""
+"""Two places are at least three cells apart."""
 REDUCED_TO = 1.25
-"""A film first loses rows and columns, down to this many times the size that the networks see."""
+"""A film first loses rows and columns, down to 1.25 times the size that the networks see."""
 LEAST_SIDE = 400
 """A film whose longer side is shorter is not searched. It is the crop of a joint, without a marker."""
 JOINT = 0.8
-"""The middle of a knee's box, of this proportion of its sides, is not searched, since no marker lies on a joint."""
+"""The middle of a knee's box, 80% as wide and high, is not searched, since no marker lies on a joint."""
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ from .gate import Verdict
 from .letterbox import Region
 
 LEVEL = 0.4
-"""The middles of two knees differ in height by at most this many sides of their boxes. Real pairs differ by less than
-0.3.
-"""
+"""The middles of two knees differ in height by at most 0.4 of the sides of their boxes. Real pairs differ by less than
+0.3."""
 ALIKE = 1.4
 """The sides of two knees differ by at most this ratio. Real pairs differ by less than 1.25."""
 LIKELY = 0.6

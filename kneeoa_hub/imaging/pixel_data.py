@@ -50,7 +50,7 @@ FAMILIES: tuple[tuple[str, ...], ...] = (JPEG, JPEG_LS, JPEG_2000, RLE)
 LOSSY: tuple[str, ...] = (JPEGBaseline8Bit, JPEGExtended12Bit, JPEGLSNearLossless, JPEG2000, HTJ2K)
 """In these transfer syntaxes a decoded value may lie somewhat above the highest one."""
 OVERSHOOT = 1.25
-"""Values of a lossy film lie at most this many times above the highest one. Higher values have more bits."""
+"""Values of a lossy film are at most 1.25 times the highest one that fits their bits. Higher values have more bits."""
 UNCOMPRESSED: tuple[str, ...] = (ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian)
 """The pixel data of these transfer syntaxes are the cells themselves."""
 BARE_SYNTAXES: dict[tuple[bool | None, bool | None], Any] = {
@@ -63,13 +63,12 @@ pixels cannot be compressed.
 SYNTAXES: tuple[str, ...] = (*UNCOMPRESSED, *JPEG, *JPEG_LS, *JPEG_2000, RLELossless)
 """The package reads all of these transfer syntaxes."""
 CODESTREAM, COMPONENTS, DEPTH = b"\xff\x4f\xff\x51", 40, 42
-"""JPEG 2000 begins with these bytes. The number of channels and the depth of the first one lie so many bytes behind
-them (T.800, A.5.1).
-"""
+"""JPEG 2000 begins with these bytes. The number of channels lies 40 bytes behind the first of them, and the depth of
+the first channel 42 (T.800, A.5.1)."""
 JP2, SOI, LS_FRAME = b"\0\0\0\x0cjP  ", b"\xff\xd8\xff", 0xF7
 """A JPEG 2000 file and any JPEG begin with these bytes. A frame of JPEG-LS has the last marker."""
 RLE_HEADER, MOST_SEGMENTS = 64, 15
-"""The first segment of RLE begins after so many bytes. There are at most so many segments (PS3.5 G.5)."""
+"""The first segment of RLE begins after 64 bytes. There are at most 15 segments (PS3.5 G.5)."""
 FRAME_HEADERS = {*range(0xC0, 0xD0), 0xF7} - {0xC4, 0xC8, 0xCC}
 """These markers of JPEG (T.81, table B.1) and JPEG-LS (T.87) precede depth, size and number of channels."""
 

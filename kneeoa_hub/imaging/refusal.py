@@ -59,15 +59,13 @@ MESSAGES = {
 WHOLE_FILM = frozenset(("not-a-radiograph", "compressed", "other-modality", "other-body-part", "not-frontal"))
 """These reasons hold for the whole film, so a given box cannot help."""
 FULL_LEVELS = 64
-"""The contrast of a film counts as full from this many gray levels on. The poorest of a thousand real knees has 38, a
-blank film has one.
-"""
+"""The contrast of a film counts as full from 64 gray levels on. The poorest of a thousand real knees has 38, a blank
+film has one."""
 LEAST_SHOWN = 0.001
-"""A film is blank, apart from a letter, if less than this proportion of its pixels has another value than the darkest
-and the brightest.
-"""
+"""A film is blank, apart from a letter, if less than 0.1% of its pixels has another value than the darkest and the
+brightest."""
 SAMPLE_SIDE = 512
-"""Gray levels are counted over at most this many rows and columns, which is enough, and quick on a large film."""
+"""Gray levels are counted over at most 512 rows and columns, which is enough, and quick on a large film."""
 
 
 @dataclass(frozen=True)

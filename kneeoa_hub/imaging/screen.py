@@ -16,7 +16,7 @@ from .refusal import Refusal, refuse
 from .square import to_given
 
 POSE_SIDE = 1536
-"""Other poses are tried on a film reduced to about this many pixels on its longer side, which is quicker."""
+"""Other poses are tried on a film reduced to about 1,536 pixels on its longer side, which is quicker."""
 SURE = 0.8
 """The gate is sure from this probability of an upright knee on. The surest joint that was found in a part of a film
 must reach it, since many places give many chances to err. When it was set, nearly all composed films with joints had a

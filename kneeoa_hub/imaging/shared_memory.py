@@ -17,7 +17,7 @@ from .film import Limits
 LEAST_BYTES = 64 * 2**20
 """Pixels of fewer bytes go through the socket."""
 PIECE_BYTES = 16 * 2**20
-"""The parent copies this many bytes at a time, and gives them back."""
+"""The parent copies 16 MB at a time, and gives them back."""
 
 
 class SharedMemory:

@@ -12,10 +12,9 @@ from .formats import PILLOW_FORMATS, is_dicom
 from .quiet import quiet_logs, quiet_warnings
 
 LARGE = 8_000_000
-"""A film is large from this many pixels on. It takes ten bytes of memory for each pixel."""
+"""A film is large from eight million pixels on. It takes ten bytes of memory for each pixel."""
 SIZE_BYTES = 256 * 2**10
-"""At most this many bytes of a DICOM header are read for the size alone. A film with a longer header counts as large.
-"""
+"""Only the first 256 kB of a DICOM header are read for the size alone. A film with a longer header counts as large."""
 PNG = b"\x89PNG\r\n\x1a\n"
 """A PNG file begins with these bytes."""
 log: logging.Logger = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from .film import Film, Limits
 X_RESOLUTION, Y_RESOLUTION = 282, 283
 """EXIF and TIFF give the pixels for a unit of length, across and down, in these tags."""
 SQUARE = 0.01
-"""Pixels whose sides differ by at most this proportion count as square, since statements are rounded."""
+"""Pixels whose sides differ by at most 1% count as square, since statements are rounded."""
 MOST_ASPECT = 5.0
 """No machine or scanner makes longer pixels. Fax machines have 2. A larger statement is a fault of the file."""
 NOT_SQUARE = "The film's pixels are not square ({aspect:.2f} times as high as wide); it was graded with square ones."

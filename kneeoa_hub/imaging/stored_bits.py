@@ -9,22 +9,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 SAMPLE_ROWS = 128
-"""A film is judged by this many rows."""
+"""A film is judged by 128 of its rows."""
 LEAST_EVIDENCE = 0.0005
-"""At least this proportion of neighbours must differ between two readings before the readings are compared. A wrong
-reading of 73 films changed 0.001 to 0.06 of them, but for films whose values do not reach the bit in question.
-"""
+"""Two readings are compared if at least 0.0005 of the neighbours differ between them. A wrong reading of 73 films
+changed 0.001 to 0.06 of them, but for films whose values do not reach the bit in question."""
 BELONGS, CHANGES_SIGN = 0.6, 0.9
-"""Another reading is right if it brings more than this proportion of those neighbours nearer to each other. The first
-number is for a reading of other bits, the second for one of another sign alone. In 72 real films and two synthetic
-ones, a right reading left at most 0.09 to be improved (99th percentile), one of wrong bits at least 0.83 (1st
-percentile), and one of the wrong sign at least 0.97 (2nd percentile). On a page of text, a right reading leaves 0.8 to
-be improved by another sign.
-"""
+"""Another reading is right if it brings more than 0.6 of those neighbours nearer to each other, or more than 0.9 if it
+is one of another sign alone. In 72 real films and two synthetic ones, a right reading left at most 0.09 to be improved
+(99th percentile), one of wrong bits at least 0.83 (1st percentile), and one of the wrong sign at least 0.97 (2nd
+percentile). On a page of text, a right reading leaves 0.8 to be improved by another sign."""
 SPIKE = 2
-"""Padding and shutters have more than this many times as many pixels as the gray next to theirs."""
+"""Padding and shutters have more than twice as many pixels as the gray next to theirs."""
 FEWEST_BITS = 6
-"""A film has more than 64 grays, so its values take at least this many bits, whatever its header says."""
+"""A film has more than 64 grays, so its values take at least six bits, whatever its header says."""
 CONTRADICTED = "The film's header gives its values other bits than they take; the grays follow the values themselves."
 """A film whose header was not believed gets this warning."""
 

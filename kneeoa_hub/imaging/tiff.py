@@ -49,7 +49,7 @@ READ = {
 PLACES = tuple(zip(STARTS, LENGTHS, strict=True))
 """These tags give the offsets and the byte counts of strips, and of tiles."""
 COPIES = 4
-"""A file has at most this many previews that are not marked."""
+"""A file has at most four previews that are not marked."""
 Tags = dict[int, Sequence[float]]
 """The numbers of a page stand here under its tags."""
 

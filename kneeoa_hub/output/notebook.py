@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     import pandas
 
 PICTURE_SIDE = 640
-"""The longest side of the overlay in a notebook has this many pixels. A larger film is shrunk."""
+"""The longest side of the overlay in a notebook has 640 pixels. A larger film is shrunk."""
 KNEE_SIDE = 256
-"""The longest side of a knee's heatmap has this many pixels."""
+"""The longest side of a knee's heatmap has 256 pixels."""
 WHOLE = ("knee", "grade", "likeliest", "left", "top", "right", "bottom")
 """These columns hold whole numbers, which are missing for a film without knees."""
 TEXT = ("film", "side", "label", "refused", "error", "model", "revision", "warnings")

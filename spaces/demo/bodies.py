@@ -14,13 +14,13 @@ from starlette.formparsers import MultiPartException
 UPLOADS = "/upload"
 """Gradio's form sends files to a path that ends so. It bounds the size of each itself."""
 FIELD_BYTES = 64 * 1024
-"""A field of a form that is no file has at most this many bytes."""
+"""A field of a form that is no file has at most 64 kB."""
 MARKS = b"[{,"
 """Each value of a list or an object begins with one of these."""
 MOST_MARKS = 100_000
-"""A body has at most this many of these, for about ten megabytes of memory. A request has a few dozen."""
+"""A body has at most 100,000 of these, for about ten megabytes of memory. A request has a few dozen."""
 OVERHEAD_BYTES = 256 * 1024
-"""A body has at most this many bytes beside the film that it may hold as text."""
+"""A body has at most 256 kB beside the film that it may hold as text."""
 
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]

@@ -22,11 +22,11 @@ from .pictures import THUMBNAIL_SIDE, film_address
 
 TITLE = "Knee osteoarthritis grading"
 MAX_FILMS = 10
-"""A visitor may send this many films at once."""
+"""A visitor may send ten films at once."""
 QUEUE = 64
-"""This many requests may wait; the next one gets an error."""
+"""Up to 64 requests may wait; the next one gets an error."""
 CONCURRENCY = 2
-"""At most this many requests are graded at once, as `benchmarks/space.py` measured."""
+"""At most two requests are graded at once, as `benchmarks/space.py` measured."""
 DELETE_EVERY_S, DELETE_AFTER_S = 60, 600
 """Uploads that are older than the second number of seconds are deleted, in intervals of the first."""
 PRIVATE: dict[str, Any] = {"api_visibility": "private"}

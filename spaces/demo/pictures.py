@@ -11,11 +11,11 @@ from kneeoa_hub import FilmReport, KneeGrade
 from kneeoa_hub.overlay import film_picture
 
 LONGEST_SIDE = 1200
-"""The longest side of a film on the page has this many pixels. A larger film is shrunk."""
+"""The longest side of a film on the page has 1,200 pixels. A larger film is shrunk."""
 THUMBNAIL_SIDE = 240
-"""The longest side of a sample's picture on its button has this many pixels."""
+"""The longest side of a sample's picture on its button has 240 pixels."""
 HEATMAP_SIDE = 96
-"""The longest side of a heatmap has this many pixels. The browser stretches it smoothly over the box of the knee."""
+"""The longest side of a heatmap has 96 pixels. The browser stretches it smoothly over the box of the knee."""
 
 
 def film_address(pixels: np.ndarray, longest: int = LONGEST_SIDE) -> str:

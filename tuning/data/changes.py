@@ -16,9 +16,9 @@ from ..run.keras_ops import ops
 FAR = 9.0
 """A cut at this distance lies beyond any film, in sides of the joint."""
 THINGS = 4
-"""At most this many bright or dark rectangles lie on a film, as markers, letters, rulers and screws do."""
+"""Up to four bright or dark rectangles lie on a film, as markers, letters, rulers and screws do."""
 TILE = 8
-"""A tile for local contrast, and a block of JPEG, has this many pixels per side."""
+"""A tile for local contrast, and a block of JPEG, has eight pixels per side."""
 LUMINANCE = np.array(
     [
         [16, 11, 10, 16, 24, 40, 51, 61],
@@ -159,7 +159,7 @@ def _things(rng: np.random.Generator, some: _Some) -> np.ndarray:
 
 
 BANK = 768
-"""The bank of noise has this many pixels per side."""
+"""The bank of noise has 768 pixels per side."""
 
 
 def noise_bank(rng: np.random.Generator) -> np.ndarray:

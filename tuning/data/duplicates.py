@@ -10,26 +10,26 @@ from scipy.ndimage import gaussian_filter, maximum_filter, minimum_filter
 from ..run import steps
 
 THUMBNAIL = 48
-"""The compared thumbnails have this many pixels per side; they give up the aspect, which a copy keeps."""
+"""The compared thumbnails have 48 pixels per side; they give up the aspect, which a copy keeps."""
 NEAR = 0.985
-"""The thumbnails of near-duplicates correlate at least this much."""
+"""The thumbnails of near-duplicates have a correlation of at least 0.985."""
 BLOCK = 1024
-"""So many films, or pairs of films, are compared at a time, which bounds the memory."""
+"""At most 1,024 films, or pairs of films, are compared at a time, which bounds the memory."""
 DETAIL = 96
-"""A shifted knee is searched in pictures of this many pixels per side."""
+"""A shifted knee is searched in pictures of 96 pixels per side."""
 BLUR = 3.0
 """A blur of this standard deviation, in pixels, is subtracted from these pictures, so that fine detail is left."""
 PLAIN = 0.003
 """Neighbouring pixels of a plain area differ by at most this fraction of the film's range of grays."""
 CANDIDATES = 4
-"""Each film is compared with this many films that have the most similar spectra, and its mirror image with as many."""
+"""Each film is compared with four films that have the most similar spectra, and its mirror image with as many."""
 LARGEST_SHIFT = DETAIL // 4
-"""A knee may be shifted by this many pixels in both directions."""
+"""A knee may be shifted by a quarter of the picture in both directions."""
 SAME_KNEE = 0.8
-"""The overlapping detail of two films of one knee correlates at least this much. Films of different patients of the
-Osteoarthritis Initiative reach .76 at most."""
+"""The overlapping detail of two films of one knee has a correlation of at least 0.8. Films of different patients of the
+Osteoarthritis Initiative reach 0.76 at most."""
 SAME_KNEE_INSIDE = 0.75
-"""The detail away from plain areas correlates at least this much, so that a frame that many films share does not
+"""The detail away from plain areas has a correlation of at least 0.75, so that a frame that many films share does not
 count."""
 
 

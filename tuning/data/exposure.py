@@ -4,7 +4,7 @@ import numpy as np
 from PIL import Image
 
 SIDE = 24
-"""The compared thumbnails have this many pixels per side."""
+"""The compared thumbnails have 24 pixels per side."""
 ROUNDS = 3
 """The typical film is estimated this often; before each further time the inverted films are turned over."""
 INVERTED = -0.6

@@ -33,13 +33,13 @@ ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 UNREADABLE = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, tarfile.TarError)
 """Damaged archives raise these errors."""
 MOST_MEMBERS = 500_000
-"""A .tar archive may hold this many files, at a kilobyte of memory each."""
+"""A .tar archive may hold 500,000 files, at a kilobyte of memory each."""
 LONG_NAMES = (
     *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
 )
 NAME_BYTES = 64 * 2**10
-"""A header of a .tar archive that holds a long name may have this many bytes."""
+"""A header of a .tar archive that holds a long name may have 64 kB."""
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 """Folders and CSV files name splits by these words."""
 SIDES = {"l": "left", "left": "left", "r": "right", "right": "right", "": None}

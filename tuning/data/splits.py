@@ -8,7 +8,7 @@ from dataclasses import replace
 from .table import AuditedFilm
 
 PROPORTIONS = {"train": 0.7, "val": 0.15, "test": 0.15}
-"""A split receives this proportion of the leakage groups of each grade."""
+"""Training receives 70% of the leakage groups of each grade, and validation and test receive 15% each."""
 SPLITS = tuple(PROPORTIONS)
 MOST_HELD_OUT_FIRST = ("test", "val", "train")
 """A leakage group whose films were given several splits belongs to the first of these."""

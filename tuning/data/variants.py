@@ -25,7 +25,7 @@ MOVED, SCALED = 0.025, 0.05
 """A frame's middle and the logarithm of its side have these deviations, as a locator errs; the first is in sides of the
 joint."""
 MOST = 3.0
-"""A change is at most this many of these deviations."""
+"""A change is at most three of these deviations."""
 
 
 def load_variants(audit: Path, knees: Knees, config: InputConfig, count: int = VARIANTS, seed: int = 0) -> np.ndarray:

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from kneeoa_hub.imaging.frame import Place
 
 LEAST_SIDE = 96
-"""A cut leaves this many pixels of each side at least."""
+"""A cut leaves at least 96 pixels of each side."""
 LETTERS = "LRABCDEHKNOPSTUWXY0123456789 "
 
 

@@ -19,7 +19,7 @@ from .outputs import predict
 from .plots import plot_films
 
 COLUMNS = 5
-"""A sheet shows at most this many films of each reader's grade."""
+"""A sheet shows at most five films of each reader's grade."""
 SHEETS = {
     "right": "reported as read, with the highest probability",
     "wrong": "furthest from the reader's grade, then with the highest probability",

@@ -17,7 +17,7 @@ from ..run import steps
 from ..run.estimates import proportion
 
 TWO_KNEE_STRIP = 3
-"""A strip with two knees is at least this many times as wide as it is high: in narrower ones, the cut by rule finds a
+"""A strip with two knees is at least three times as wide as it is high: in narrower ones, the cut by rule finds a
 second knee where there is none."""
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", bound="DataclassInstance")
 ECE_BINS = 15
-"""The expected calibration error is taken over this many bins of confidence."""
+"""The expected calibration error is taken over 15 bins of confidence."""
 PERFECT_BAND = (50, 5, 95)
 """These percentiles of the calibration error of a perfectly calibrated model are its value, its low and its high."""
 

@@ -24,7 +24,7 @@ films."""
 BORDER = 0.1
 """The border has this width, as a fraction of the sides."""
 DRAWS = 5
-"""A mask is laid at this many random places."""
+"""A mask is laid at five random places."""
 
 Grading = Callable[[np.ndarray], np.ndarray]
 """A grading makes reported grades [N] of inputs [N,H,W,1]."""

@@ -9,7 +9,7 @@ from ..data.datasets import Knees
 from ..run import steps
 
 BATCH = 64
-"""A model is given this many knees at a time."""
+"""A model is given 64 knees at a time."""
 
 
 def predict(model: keras.Model, knees: Knees, title: str) -> Outputs:

@@ -9,15 +9,15 @@ from kneeoa_hub.bundle import RefusalConfig
 from kneeoa_hub.imaging.refusal import clipped_proportion, contrast, training_distances
 
 AXES = 24
-"""A film's distance from the training films is taken in this many principal axes of the embedding."""
+"""A film's distance from the training films is taken in 24 principal axes of the embedding."""
 LEAST_SPREAD = 1e-3
 """Axes with less than this fraction of the widest axis's spread are noise and are left out."""
 FALSE_REFUSALS = 0.001
-"""This proportion of the validation knees is refused as too far from the training films; the gate refuses most films
-that show no knee."""
+"""Of the validation knees, 0.1% are refused as too far from the training films; the gate refuses most films that show
+no knee."""
 CHANGED_REFUSALS = 0.005
-"""This proportion of validation knees is refused when their films were changed as consoles, archives and screenshots
-change films."""
+"""Of the validation knees, 0.5% are refused when their films were changed as consoles, archives and screenshots change
+films."""
 FAR, CLIPPED = 0.02, 0.01
 """These proportions of the validation knees are warned about: as far from the training films, and as badly exposed."""
 LEAST_CLIPPED = 0.1

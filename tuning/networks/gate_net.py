@@ -11,7 +11,7 @@ from ..run.keras_ops import layers, ops
 from . import small
 
 WIDTHS = (16, 32, 64, 96)
-"""Each stage has this many channels and halves the resolution."""
+"""Each stage has one of these numbers of channels, and halves the resolution."""
 
 
 def build(side: int) -> keras.Model:

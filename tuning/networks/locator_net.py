@@ -14,9 +14,9 @@ from ..run.keras_ops import layers, ops
 from . import small
 
 STRIDE = 8
-"""A place of the heatmap stands for this many pixels of the input, per side."""
+"""A place of the heatmap stands for eight pixels of the input, per side."""
 WIDTHS = (16, 24, 48, 64, 96)
-"""Each stage has this many channels and halves the resolution."""
+"""Each stage has one of these numbers of channels, and halves the resolution."""
 SPREAD = 0.09
 """The heat around a joint's centre has this standard deviation, in sides of the joint."""
 SHAPED_FROM = 0.3

@@ -27,7 +27,7 @@ RESULTS = {
 }
 """Later steps need the last file of each step: it is there when the step has finished."""
 SEEDS = 2**32
-"""There are this many seeds: NumPy and Keras take 0 to one less."""
+"""NumPy and Keras take the seeds from 0 to one less than this."""
 
 
 def begin(out: Path, step: str, data: str, settings: dict[str, Any], content: dict[str, str] | None = None) -> Path:

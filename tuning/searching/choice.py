@@ -21,7 +21,7 @@ LEAST_GAIN = 0.002
 """A further member lowers the log loss by at least this, since a knee takes longer with it."""
 MOST_MEMBERS = 3
 MOST_PARAMETERS = 7_900_000
-"""The members have at most so many weights together, about 16 MB in half precision, as a bundle stores them."""
+"""The members have at most 7.9 million weights together, about 16 MB in half precision, as a bundle stores them."""
 
 
 @dataclass(frozen=True)

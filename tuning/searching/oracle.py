@@ -35,9 +35,9 @@ STATE = "oracle.json"
 ENDED = "ended"
 """This measure of a trial says when it ended, in seconds since 1970."""
 LEAST_ENDED = 5
-"""This many trials must have ended before the search may stop because too many of them failed."""
+"""The search may stop because too many trials failed when at least five have ended."""
 DEATHS = 2
-"""A trial has failed after this many deaths of a worker in it; it may need more memory than there is."""
+"""A trial has failed after two workers died in it; it may need more memory than there is."""
 
 
 class Durable(kt.Oracle):

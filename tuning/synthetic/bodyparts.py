@@ -18,7 +18,7 @@ Part = tuple[list[Rod], list[Rod], list[Rod]]
 MARROW, MARROW_LOSS = 0.72, 0.75
 """The marrow has this radius, as a fraction of the bone's, and attenuates less than compact bone by this fraction."""
 SIDE = 160
-"""A picture has this many pixels per side."""
+"""A picture has 160 pixels per side."""
 
 
 def body_part(name: str, rng: np.random.Generator, side: int = SIDE) -> np.ndarray:

@@ -22,7 +22,7 @@ CUT_OFF = 0.2
 SKIN = 0.12
 """A leg hides the background completely from this gray on."""
 LEAST_SIDE = 130
-"""A film's shorter side has at least this many pixels."""
+"""A film's shorter side has at least 130 pixels."""
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ WIDTH = 0.46, 0.72
 """The tibial plateau has at least the first and at most the second of these widths, over the width of a film that a
 knee fills."""
 ONE_SIDE = 0.5
-"""One compartment alone is replaced on this proportion of the films."""
+"""One compartment alone is replaced on half of the films."""
 FINER = 3
-"""Shapes are drawn this many times as large as the film and shrunk, so that their edges are smooth."""
+"""Shapes are drawn three times as large as the film and shrunk, so that their edges are smooth."""
 
 Point = tuple[float, float]
 

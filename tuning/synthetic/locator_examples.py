@@ -23,9 +23,9 @@ from ..run.arrays import read_arrays, write_arrays
 from .compose import TRAINING, Knee, as_knee, compose
 
 PHANTOMS = 15
-"""One phantom is shown beside this many composed films."""
+"""One phantom is shown beside every 15 composed films."""
 INVERTED = 0.03
-"""The grays of this proportion of the crops are inverted, as in some archives."""
+"""The grays of 3% of the crops are inverted, as in some archives."""
 FIRST_SEED = 50_000
 """The first phantom has this seed."""
 SEEDS_PER_RUN = 1_000_003

@@ -38,7 +38,7 @@ SINGLE = KINDS[:4]
 LOWEST, HIGHEST = 8.0, 34.0
 """A letter has a height between these, in pixels of a film of SIDE."""
 FINE = 3
-"""A marker is drawn this many times as large, and then shrunk."""
+"""A marker is drawn three times as large, and then shrunk."""
 REDUCED = SIDE // INPUT.width
 """The places network sees the films reduced by this factor."""
 CENTRED, AWAY = 12.0, 24.0

@@ -36,7 +36,7 @@ SHARP = 0.008
 CUT = 0.28, 0.46
 """When a knee is cut off, a fraction of its side between these remains, without the centre of the joint."""
 VARIED = 0.6
-"""This proportion of the knees is changed as much as those that a grader learns from."""
+"""Three fifths of the knees are changed as much as those that a grader learns from."""
 WHOLE = 0.78
 """A film of a whole knee keeps at least this fraction of the crop's sides."""
 PHOTOGRAPHS = (("sklearn", "datasets/images"), ("matplotlib", "mpl-data/sample_data"))

@@ -26,9 +26,9 @@ RECORD = "computation.json"
 TIMED = 5
 """Number of steps that are timed in each way after the first one. The fastest counts."""
 LEAST_GAIN = 0.05
-"""Another way must save this proportion of the time; smaller differences are chance."""
+"""Another way must save at least 5% of the time; smaller differences are chance."""
 MOST_GAIN = 0.5
-"""No way saves more than this proportion of the time. A way is not timed where that would cost more."""
+"""No way saves more than half of the time. A way is not timed where that would cost more."""
 FLAGS = {"amx_bf16", "avx512_bf16", "bf16"}
 """Processors with one of these in /proc/cpuinfo compute in bfloat16. On others it is slower, and is not timed."""
 

@@ -22,7 +22,7 @@ from .search_result import parse_architecture
 RECORD = "train.json"
 """A training writes this file last; it holds a `TrainingEvidence`."""
 LARGEST_DIFFERENCE = 1e-4
-"""The members taken out of a bundle may differ from it by at most this much, in probability."""
+"""The members taken out of a bundle may differ from it by at most 0.0001, in probability."""
 
 
 def read_record(training: Path) -> TrainingEvidence:

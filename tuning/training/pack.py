@@ -46,7 +46,7 @@ COLUMNS = {
 ANSWERS = "answers-"
 """The name of the file of a bundle's answers is this, and then the name of the bundle."""
 SUM_ERROR = 0.01
-"""Probabilities of a teacher may miss their sum of 1 by this much."""
+"""Probabilities of a teacher may miss their sum of 1 by 0.01."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import keras
 
 WARM_UP = 0.05
-"""The learning rate rises over this proportion of the steps."""
+"""The learning rate rises over the first 5% of the steps."""
 FIRST, LAST = 1 / 25, 1 / 100
 """The first and the last learning rate are these fractions of the highest."""
 

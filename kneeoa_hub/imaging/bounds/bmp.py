@@ -5,9 +5,8 @@ from .limit import at_most
 RUN_LENGTHS = (1, 2)
 """The header's field of compression has one of these values for runs of 8 or of 4 bits."""
 RUN_LENGTH_BYTES = 8 * 2**20
-"""A file with run lengths has at most this many bytes, which take about six seconds. A film has noise, which run
-lengths do not make smaller.
-"""
+"""A file with run lengths has at most 8 MB, which take about six seconds. A film has noise, which run lengths do not
+make smaller."""
 
 
 def check_bmp(content: bytes) -> None:

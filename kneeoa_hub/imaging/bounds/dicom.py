@@ -15,17 +15,14 @@ from .jpeg2000 import check_codestreams
 from .limit import HEADER_BYTES, OverBound, at_most
 
 READS = 200_000
-"""pydicom may read from a film at most this many times, about twice for each element or item. A film has a few hundred
-elements. An empty item takes eight bytes of the file and a kilobyte of memory.
-"""
+"""pydicom may read from a film at most 200,000 times, about twice for each element or item. A film has a few hundred
+elements. An empty item takes eight bytes of the file and a kilobyte of memory."""
 VALUE_BYTES = 64 * 2**10
-"""A value that is read has at most this many bytes. Each number that is written as text takes two hundred bytes of
-memory.
-"""
+"""A value that is read has at most 64 kB. Each number that is written as text takes two hundred bytes of memory."""
 TABLE_BYTES = 512 * 2**10
-"""A sequence of lookup tables, or a palette, has at most this many bytes. A table has at most 128 kB."""
+"""A sequence of lookup tables, or a palette, has at most 512 kB. A table has at most 128 kB."""
 FRAGMENTS = 100_000
-"""Compressed pixels come in at most this many fragments. Archives split frames every 64 kB, or every 2 kB."""
+"""Compressed pixels come in at most 100,000 fragments. Archives split frames every 64 kB, or every 2 kB."""
 TABLES = (
     *("ModalityLUTSequence", "VOILUTSequence"),
     *(f"{kind}{one}PaletteColorLookupTableData" for kind in ("", "Segmented") for one in ("Red", "Green", "Blue")),
@@ -34,7 +31,7 @@ PIXEL_DATA: int = Tag("PixelData")
 PIXEL_TAGS = (b"\xe0\x7f\x10\0", b"\x7f\xe0\0\x10")
 """Pixel data have this tag, in one order of bytes or the other."""
 HEAD = 8
-"""The head of an element or of an item has this many bytes. pydicom reads each head separately."""
+"""The head of an element or of an item has eight bytes. pydicom reads each head separately."""
 PIXEL_KINDS = (None, "OB", "OW", "UN")
 """Pixel data have one of these value representations. pydicom would parse any other one value by value."""
 ITEM = b"\xfe\xff\x00\xe0"

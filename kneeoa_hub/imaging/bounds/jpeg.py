@@ -7,21 +7,18 @@ from .limit import METADATA_BYTES, at_most
 from .tags import EXIF, check_exif, check_tags
 
 SEGMENTS = 2000
-"""A file has at most this many segments: tables, headers and metadata. A phone's picture with 16 MB of metadata has
-about 300.
-"""
+"""A file has at most 2,000 segments: tables, headers and metadata. A phone's picture with 16 MB of metadata has about
+300."""
 PADDING_BYTES = 64 * 2**10
-"""At most this many bytes between segments belong to none of them. Pillow looks at each of these bytes in Python."""
+"""Up to 64 kB between segments may belong to none of them. Pillow looks at each of these bytes in Python."""
 SCANS = 100
-"""A file has at most this many scans. A progressive film has about ten. libjpeg-turbo's own tools advise this limit."""
+"""A file has at most 100 scans. A progressive film has about ten. libjpeg-turbo's own tools advise this limit."""
 SCAN_PIXELS = 1_200_000_000
-"""All scans together go through at most this many pixels, thirty times those of the largest film. Each scan of a
-progressive film goes through all of its pixels, even if the scan holds no data.
-"""
+"""All scans together go through at most 1.2 billion pixels, thirty times those of the largest film. Each scan of a
+progressive film goes through all of its pixels, even if the scan holds no data."""
 COEFFICIENTS = 80_000_000
-"""A JPEG in several scans, such as a progressive one, has at most this many coefficients. Its decoder keeps all of
-them, at two bytes each. A gray film has one for each pixel, and colour adds up to two more.
-"""
+"""A JPEG in several scans, such as a progressive one, has at most 80 million coefficients. Its decoder keeps all of
+them, at two bytes each. A gray film has one for each pixel, and colour adds up to two more."""
 START, END, SCAN = 0xD8, 0xD9, 0xDA
 BARE = {0x01, *range(0xD0, 0xDA)}
 """These markers have no length."""

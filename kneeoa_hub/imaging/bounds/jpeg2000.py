@@ -10,27 +10,22 @@ from dataclasses import dataclass
 from .limit import OverBound, at_most
 
 TILES = 4096
-"""A film has at most this many tiles. OpenJPEG keeps six kilobytes for each, and another for each of its components. A
-film of the largest size in tiles of 128 x 128 pixels has 2,500.
-"""
+"""A film has at most 4,096 tiles. OpenJPEG keeps six kilobytes for each, and another for each of its components. A film
+of the largest size in tiles of 128 x 128 pixels has 2,500."""
 COMPONENTS = 4
-"""A film has at most this many components, usually one."""
+"""A film has at most four components, usually one."""
 CODE_BLOCKS = 200_000
-"""All tiles have at most this many code-blocks, which take up to a kilobyte each. A film of the largest size in blocks
-of 32 x 32 has 52,000.
-"""
+"""All tiles have at most 200,000 code-blocks, which take up to a kilobyte each. A film of the largest size in blocks of
+32 x 32 has 52,000."""
 PRECINCTS = 100_000
-"""All tiles have at most this many precincts, which take up to a kilobyte each. A film has one for each resolution, or
-some thousands.
-"""
+"""All tiles have at most 100,000 precincts, which take up to a kilobyte each. A film has one for each resolution, or
+some thousands."""
 PACKETS = 1_000_000
-"""All tiles have at most this many packets. A packet is a layer of a precinct, and OpenJPEG marks each that it has
-read.
-"""
+"""All tiles have at most a million packets. A packet is a layer of a precinct, and OpenJPEG marks each that it has
+read."""
 MARKERS = 40_000
-"""A film has at most this many marker segments, those of tile parts included. A TIFF of the largest size in tiles of
-128 x 128 pixels has 20,000.
-"""
+"""A film has at most 40,000 marker segments, those of tile parts included. A TIFF of the largest size in tiles of 128 x
+128 pixels has 20,000."""
 MOST = {
     "tiles": TILES,
     "code-blocks": CODE_BLOCKS,
@@ -38,9 +33,9 @@ MOST = {
     "packets": PACKETS,
     "marker segments": MARKERS,
 }
-"""All frames of a film together hold at most so many of each."""
+"""All frames of a film together hold at most these numbers of each."""
 CODESTREAMS = 8
-"""At most this many places of a JP2 file may look like the beginning of a codestream."""
+"""Up to eight places of a JP2 file may look like the beginning of a codestream."""
 CODESTREAM = b"\xff\x4f\xff\x51"
 """Every codestream begins with these markers, SOC and SIZ."""
 REVERSIBLE = 1

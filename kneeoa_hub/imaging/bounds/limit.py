@@ -1,13 +1,11 @@
 """Holds what every walk through a header shares: the error of a passed bound, and sizes that all formats have."""
 
 METADATA_BYTES = 16 * 2**20
-"""Comments, profiles and private data of a picture have at most this many bytes. A printer's colour profile has four
-million, and a phone's depth map eight million.
-"""
+"""Comments, profiles and private data of a picture have at most 16 MB. A printer's colour profile has 4 MB, and a
+phone's depth map 8 MB."""
 HEADER_BYTES = 4 * 2**20
-"""pydicom reads at most this many bytes of a DICOM film beside the pixels, for all wanted elements and sequences. Text
-in many parts takes forty times its bytes. The largest tables and palettes have one megabyte together.
-"""
+"""pydicom reads at most 4 MB of a DICOM film beside the pixels, for all wanted elements and sequences. Text in many
+parts takes forty times its bytes. The largest tables and palettes have one megabyte together."""
 
 
 class OverBound(Exception):

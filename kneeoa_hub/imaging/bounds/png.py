@@ -5,16 +5,14 @@ from collections.abc import Iterable, Iterator
 from .limit import METADATA_BYTES, at_most
 
 CHUNKS = 100_000
-"""A file has at most this many chunks. Encoders put eight kilobytes into a chunk of pixels, so the largest file has
-8,000.
-"""
+"""A file has at most 100,000 chunks. Encoders put eight kilobytes into a chunk of pixels, so the largest file has
+8,000."""
 FURTHER_CHUNKS = 1000
-"""A file has at most this many chunks beside those of pixels. Pillow keeps every private chunk, and unpacks text and
-profiles.
-"""
+"""A file has at most 1,000 chunks beside those of pixels. Pillow keeps every private chunk, and unpacks text and
+profiles."""
 PACKED = (b"zTXt", b"iTXt", b"iCCP")
 PACKED_CHUNKS = 32
-"""A file has at most this many chunks with packed text or profiles. Pillow unpacks each to as much as a megabyte."""
+"""A file has at most 32 chunks with packed text or profiles. Pillow unpacks each to as much as a megabyte."""
 HEADER, PIXELS, END = b"IHDR", (b"IDAT", b"fdAT"), b"IEND"
 
 

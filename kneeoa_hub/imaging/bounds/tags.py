@@ -9,21 +9,19 @@ import numpy as np
 from .limit import OverBound, at_most
 
 TAGS = 4096
-"""All directories that are read have at most this many tags. A film has about thirty, a phone's EXIF a hundred."""
+"""All directories that are read have at most 4,096 tags. A film has about thirty, a phone's EXIF a hundred."""
 NUMBERS = 1_000_000
-"""All tags hold at most this many numbers. Pillow makes an object of about forty bytes of each. A film of the largest
-size in tiles of 16 x 16 pixels has 320,000.
-"""
+"""All tags hold at most a million numbers. Pillow makes an object of about forty bytes of each. A film of the largest
+size in tiles of 16 x 16 pixels has 320,000."""
 SHARED_BYTES = 64 * 2**10
-"""The values of all tags may exceed the file by this many bytes. Writers let two resolutions share their bytes. An
-attack lets a thousand tags share a megabyte, and each tag takes a copy.
-"""
+"""The values of all tags may exceed the file by 64 kB. Writers let two resolutions share their bytes. An attack lets a
+thousand tags share a megabyte, and each tag takes a copy."""
 VALUE_BYTES = (0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8)
-"""A value has this many bytes, by the number of its type."""
+"""A value has as many bytes as the number of its type says here."""
 OPAQUE = (1, 2, 7)
 """Pillow leaves the values of these types as bytes."""
 PAGES = 64
-"""A film is looked for among at most this many pages. Files with previews have up to ten."""
+"""A film is looked for among at most 64 pages. Files with previews have up to ten."""
 FURTHER = (34665, 34853, 40965)
 """These tags point to the directories that Pillow reads too: EXIF, GPS, interoperability."""
 MARKS = (b"II*\0", b"MM\0*", b"II\0*", b"MM*\0", b"II+\0", b"MM\0+")

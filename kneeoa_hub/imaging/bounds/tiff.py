@@ -7,17 +7,14 @@ from .png import check_pngs
 from .tags import TagReader, check_tags, readers
 
 STRIP_BYTES = 256 * 2**20
-"""All strips or tiles together have at most this many bytes. Several may share their bytes, and the decoder reads each
-anew.
-"""
+"""All strips or tiles together have at most 256 MB. Several may share their bytes, and the decoder reads each anew."""
 COMPRESSION, JPEG, JPEG_2000, PNG = 259, (6, 7), (33003, 33004, 33005, 34712), 34933
 """The first number is the tag of the compression. The others are its values for strips or tiles that are pictures by
 themselves.
 """
 PICTURES = 4096
-"""At most this many strips or tiles are in JPEG 2000 or PNG. A film of the largest size in tiles of 128 x 128 pixels
-has 2,500.
-"""
+"""A file has at most 4,096 strips or tiles in JPEG 2000 or PNG. A film of the largest size in tiles of 128 x 128 pixels
+has 2,500."""
 SIZES = (256, 257, 258, 277, 322, 323)
 """These tags give the size of the picture and of its tiles, and the bits and the number of its channels."""
 STARTS, LENGTHS = (273, 324), (279, 325)

@@ -3,7 +3,7 @@
 from .limit import METADATA_BYTES, OverBound, at_most
 
 CHUNKS = 1000
-"""A file has at most this many chunks. A film has one, or a few with its metadata."""
+"""A file has at most 1,000 chunks. A film has one, or a few with its metadata."""
 EXTENDED = b"VP8X"
 METADATA = (b"EXIF", b"XMP ", b"ICCP")
 

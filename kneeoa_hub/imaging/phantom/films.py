@@ -18,11 +18,11 @@ LEG_MM = 136.0
 FIRST_PATIENT = 900_001
 """The first synthetic patient has this number, which no real collection uses."""
 PATIENTS_PER_SEED = 100_000
-"""One seed has room for this many patients, so two seeds never give the same patient."""
+"""One seed has room for 100,000 patients, so two seeds never give the same patient."""
 SPLITS = ("train", "train", "train", "val", "test")
 """The patients of every block of five go to these splits. Each block holds every grade once."""
 LEAST_SIDE = 16
-"""A film has at least this many pixels on each side."""
+"""A film has at least 16 pixels on each side."""
 
 
 @dataclass(frozen=True)
