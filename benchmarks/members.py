@@ -10,7 +10,7 @@ choices by log loss come first, then each network alone. No test film is used. W
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -134,7 +134,7 @@ def _mean(values: np.ndarray, weights: np.ndarray) -> Estimate:
     return estimate(values.mean(), *np.percentile(weights @ values, INTERVAL), n=len(values))
 
 
-def table(found: dict[str, list[Choice]]) -> str:
+def table(found: Mapping[str, Sequence[Choice]]) -> str:
     """Return the choices on each set of films as Markdown."""
     tables = []
     for name, rows in found.items():

@@ -12,6 +12,7 @@ film is used. Writes reach.json and reach.md; give the best one to `python -m tu
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
 from kneeoa_hub.card.text import table
@@ -43,7 +44,7 @@ def measured(training: Path, protocol: str, reaches: list[float]) -> list[Choice
     return choices(knees.grades, knees.groups, predicted, most=1) if knees else []
 
 
-def report(found: list[Choice]) -> str:
+def report(found: Sequence[Choice]) -> str:
     """Return the rows as Markdown."""
     headings = ("reach", "log loss", "more than the best", "QWK", "accuracy")
     rows = [(one.members[0], one.log_loss, one.log_loss_difference, one.qwk, one.accuracy) for one in found]

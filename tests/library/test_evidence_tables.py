@@ -4,15 +4,28 @@ import json
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import numpy as np
 import pytest
 
-from benchmarks import ablation, archive, cross_domain, curves, film_profile, graph_forms, space
+from benchmarks import (
+    ablation,
+    adapt_shift,
+    archive,
+    cross_domain,
+    curves,
+    film_profile,
+    graph_forms,
+    members,
+    reach,
+    search_scaling,
+    space,
+)
 from benchmarks.measuring import Machine
 from kneeoa_hub.card.sources import title
 from kneeoa_hub.card.text import figure
-from kneeoa_hub.evidence import Estimate
+from kneeoa_hub.evidence import ChangeEvidence, Estimate
 from kneeoa_hub.typed_json import from_json
 
 T = TypeVar("T")
@@ -181,3 +194,95 @@ def test_the_figures_of_speed_are_those_of_their_evidence():
     assert f"[{speed.number(start.value)} {start.unit}](docs/benchmarks.md" in (DOCS.parent / "README.md").read_text(
         "utf-8"
     )
+
+
+def read(name: str) -> Any:
+    return json.loads((DOCS / "evidence" / f"{name}.json").read_text("utf-8"))
+
+
+def page(name: str) -> str:
+    return (DOCS / f"{name}.md").read_text("utf-8")
+
+
+def test_the_worth_of_a_search_is_that_of_its_evidence() -> None:
+    """The page describes the networks designed by hand in words, and leaves out the longest rung, whose tau is 1."""
+    from benchmarks.search_worth import report
+
+    searches, rungs = tables(report.table(from_json(report.Worth, read("search_worth/worth"))))
+    shown = in_page("", "log loss of the best trial")
+    assert [list(row.values())[1:] for row in shown] == [list(row.values())[1:] for row in searches]
+    shown = in_page("epochs of a rung")
+    assert shown == [{column: row[column] for column in shown[0]} for row in rungs[:-1]]
+
+
+def test_the_scaling_of_a_search_is_that_of_its_evidence() -> None:
+    runs = from_json(tuple[search_scaling.Run, ...], read("search_scaling/scaling")["simulated"])
+    by = {(row["tuner"], row["workers"]): row for row in rendered(search_scaling.table(runs))}
+    text = page("search-cluster")
+    for workers in ("1", "8", "16", "32", "64", "256"):
+        hyperband, random = (by[tuner, workers] for tuner in ("hyperband", "random"))
+        cells = [workers, *(hyperband[name] for name in ("times as fast", "machine-hours", "waiting"))]
+        assert f"| {' | '.join([*cells, random['times as fast'], random['machine-hours']])} |" in text
+
+
+@pytest.mark.parametrize("name", ["members", "of-0.9.0"])
+def test_the_tables_of_members_are_made_of_their_figures(name: str) -> None:
+    found = from_json(dict[str, tuple[members.Choice, ...]], read(f"members/{name}"))
+    assert (DOCS / "evidence" / "members" / f"{name}.md").read_text("utf-8") == members.table(found)
+
+
+def test_the_table_of_reach_is_that_of_its_evidence() -> None:
+    table = reach.report(from_json(tuple[members.Choice, ...], read("reach/reach")))
+    assert (DOCS / "evidence" / "reach" / "reach.md").read_text("utf-8") == table
+    assert table in PAGE
+
+
+def test_the_table_of_adapting_is_that_of_its_evidence() -> None:
+    assert adapt_shift.table(evidence("adapt/adapt", adapt_shift.Row)) in page("training")
+
+
+def test_the_page_of_fuzzing_is_that_of_its_evidence() -> None:
+    pytest.importorskip("resource", reason="fuzzing limits memory as Windows can't")
+    from benchmarks import fuzz_reader
+
+    assert fuzz_reader.page(read("fuzzing")) == page("fuzzing")
+
+
+def test_what_all_changes_do_is_that_of_their_evidence() -> None:
+    columns = {"OAI": ("robustness", "oai"), "Gornale": ("robustness", "gornale")}
+    columns |= {f"{version}, OAI": (f"of-{version}", "oai") for version in ("0.10.0", "0.9.0", "0.8.0")}
+    shown = in_page("of all changes")
+    for column, (name, collection) in columns.items():
+        plain, *rows = from_json(tuple[ChangeEvidence, ...], read(f"robustness/{name}")["collections"][collection])
+        qwk, same = ([getattr(row, key).value for row in rows] for key in ("qwk", "same"))
+        harm = {
+            "same grade, worst": (min, same),
+            "largest loss of QWK": (max, [plain.qwk.value - one for one in qwk]),
+            "largest shift of severity": (max, [abs(row.bias.value) for row in rows]),
+            "largest proportion refused": (max, [row.refused.value for row in rows]),
+            "smallest coverage of the 90% set": (min, [row.coverage.value for row in rows]),
+        }
+        expected = {"QWK, mean": f"{np.mean(qwk):.2f}", "same grade, mean": f"{np.mean(same):.2f}"}
+        for figure_name, (worst, values) in harm.items():
+            expected[figure_name] = f"{worst(values):.2f} ({rows[values.index(worst(values))].change})"
+        assert {row["of all changes"]: row[column] for row in shown} == expected
+
+
+def test_the_table_of_load_is_that_of_its_evidence() -> None:
+    measured = read("flask/load")
+    for film in ("224-pixel PNG", "2000x2500 16-bit DICOM"):
+        one = measured[film]
+        p99 = f"{one['p99']:.0f} ms ({one['p99_over_median']:.1f}x)"
+        row = [film, f"{one['median']:.0f} ms", p99, f"{one['errors']} of {one['films']}", f"{one['memory']:.0f} MB"]
+        assert f"| {' | '.join(row)} |" in page("self-hosting")
+
+
+def test_the_table_of_letters_is_that_of_its_evidence() -> None:
+    one = read("node/markers")
+    (shown,) = [rows for rows in tables(page("pacs")) if "letters by eye" in rows[0]]
+    assert [list(row.values()) for row in shown] == [
+        [f"{one['films']} of both knees", str(one["letters"]), str(one["found"]), str(one["other"])],
+        ["the same, mirrored", "0", "", str(one["mirrored"])],
+        [f"{one['foreign_films']} marked D or E, in Portuguese", "0", "", str(one["foreign"])],
+        [f"{one['strips']} strips without a marker", "0", "", str(one["on_strips"])],
+    ]
