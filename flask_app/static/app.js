@@ -139,7 +139,8 @@
       const { x, y } = shift();
       for (const shown of viewer.querySelectorAll(".frame img, .marks")) shown.style.transform = `scale(${zoom}) translate(${x}%, ${y}%)`;
       for (const image of viewer.querySelectorAll("img")) {
-        image.style.filter = `brightness(${inputs.level.value}%) contrast(${10000 / Number(inputs.window.value)}%)`;
+        // As in a viewer of radiographs, a higher level makes the picture darker.
+        image.style.filter = `brightness(${10000 / Number(inputs.level.value)}%) contrast(${10000 / Number(inputs.window.value)}%)`;
       }
       if (overlay) overlay.style.opacity = String(Number(inputs.overlay.value) / 100);
       for (const frame of frames) frame.classList.toggle("movable", zoom > 1);

@@ -31,7 +31,7 @@ _KNEE = Template("""<section class="knee" aria-label="$name">
 </div>
 <div>
 <table class="bars"><caption>Probability of each grade</caption><tbody>$bars</tbody></table>
-<p class="legend">The line at the left marks the grades that are not ruled out. $note</p>
+<p class="legend">The line at the left marks the grades that are not ruled out.$held $note</p>
 </div>
 </section>
 """)
@@ -100,6 +100,7 @@ def knee_html(knee: KneeView) -> Html:
         probability=knee.oa_probability,
         level=f"At {knee.level} confidence" if knee.level else "Prediction set",
         grade_set=knee.grade_set,
+        held=f" Such a set should hold the reader's grade for {knee.level} of all knees." if knee.level else "",
         severity=knee.severity,
         bars=join(map(_bar, knee.bars)),
         note=knee.note,

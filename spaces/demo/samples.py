@@ -6,8 +6,9 @@ from kneeoa_hub.imaging.phantom import Phantom, knee_film
 FIRST = "moderate"
 """The page shows this sample first."""
 NOTE = (
-    "This film is synthetic: a program has drawn it to show how the demo works. Its name says which grade was drawn."
-    " The model has learnt from films of patients, so its grade of a drawing says nothing about its grades of patients."
+    "This film is synthetic: a program has drawn it to show how the demo works. A name such as Mild says which"
+    " grade was drawn. The model has learnt from films of patients, so its grade of a drawing says nothing about its"
+    " grades of patients."
 )
 PAIR_NOTE = (
     "These two films are synthetic. A program has drawn one knee, before and after it became worse, to show how the"
