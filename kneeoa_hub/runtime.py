@@ -21,8 +21,8 @@ GATE_OUTPUT, GATE_CLASSES = "kinds", 11
 """The gate's network, `gate.onnx`, has this output, with eleven classes."""
 
 RUN_SECONDS = 60
-"""A forward pass, which takes milliseconds, and opening a graph each end after a minute. A graph may hold an endless
-loop."""
+"""A forward pass, which takes milliseconds, and opening a graph each end after a minute of computing, since a graph may
+hold an endless loop."""
 FUNCTIONS = 25
 """The field of this number in a model (ONNX's ModelProto) defines functions. onnxruntime replaces each call by the
 function, so thirty functions that each call the one before twice make a graph of a billion nodes.
@@ -85,7 +85,7 @@ def open_graph(path: Path, size: tuple[int, int], outputs: tuple[str, ...], thre
         if FUNCTIONS in _fields(content):
             raise ValueError("it has functions, which could call each other without end")
         cancel = getattr(options, "set_load_cancellation_flag", bool)  # older releases of onnxruntime have none
-        with watchdog.ending(RUN_SECONDS, lambda: cancel(True)):
+        with watchdog.ending(RUN_SECONDS, lambda: cancel(True), computing=True):
             session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # the exceptions of onnxruntime have no public base class
         raise BundleError(f"{path} can't be opened by onnxruntime ({error}); pull the bundle again.") from None
@@ -122,10 +122,11 @@ class Graph:
         options = onnxruntime.RunOptions()
         options.log_severity_level = 4
         try:
-            with watchdog.ending(RUN_SECONDS, lambda: setattr(options, "terminate", True)):
+            with watchdog.ending(RUN_SECONDS, lambda: setattr(options, "terminate", True), computing=True):
                 values = [np.asarray(one) for one in self._session.run(list(outputs), {"image": images}, options)]
         except Exception as error:  # the exceptions of onnxruntime have no public base class
-            raise BundleError(f"{self.path} can't be run ({str(error)[:200]}); pull the bundle again.") from None
+            why = f"it did not end in {RUN_SECONDS} s" if options.terminate else str(error)[:200]
+            raise BundleError(f"{self.path} can't be run ({why}); pull the bundle again.") from None
         for name, value in zip(outputs, values, strict=True):
             if not np.isfinite(value).all():
                 raise BundleError(

@@ -20,14 +20,19 @@ class Watchdog:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._watched: dict[int, tuple[float, Callable[[], object]]] = {}
+        self._watched: dict[int, tuple[float, float, Callable[[], object]]] = {}
         self._thread: threading.Thread | None = None
 
     @contextmanager
-    def ending(self, seconds: float, end: Callable[[], object]) -> Iterator[None]:
-        """Call `end` in another thread if the block takes longer than so many seconds, give or take LOOK_SECONDS."""
+    def ending(self, seconds: float, end: Callable[[], object], *, computing: bool = False) -> Iterator[None]:
+        """Call `end` in another thread if the block takes longer than so many seconds, give or take LOOK_SECONDS.
+
+        A block that is `computing` may take longer until the process has also computed for so many seconds: other
+        programs can keep the processor busy for minutes.
+        """
+        computed = time.process_time() + seconds if computing else 0.0
         with self._lock:
-            self._watched[id(end)] = time.monotonic() + seconds, end
+            self._watched[id(end)] = time.monotonic() + seconds, computed, end
             if self._thread is None:
                 self._thread = threading.Thread(target=self._watch, name="kneeoa-watchdog", daemon=True)
                 self._thread.start()
@@ -41,10 +46,10 @@ class Watchdog:
         idle_since = time.monotonic()
         while True:
             time.sleep(LOOK_SECONDS)
-            now = time.monotonic()
+            now, computed = time.monotonic(), time.process_time()
             with self._lock:
-                for due, end in self._watched.values():
-                    if now > due:
+                for due, due_computed, end in self._watched.values():
+                    if now > due and computed > due_computed:
                         end()
                 idle_since = now if self._watched else idle_since
                 if now - idle_since > IDLE_SECONDS:

@@ -2,6 +2,7 @@
 
 import resource
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from kneeoa_hub import runtime
 from kneeoa_hub.bundle import InputConfig
 from kneeoa_hub.errors import BundleError
 from kneeoa_hub.runtime import Network
+from kneeoa_hub.watchdog import watchdog
 
 from ..support.bundles import tiny_graph
 from ..support.graphs import endless_graph, huge_graph, laughing_graph, lying_graph
@@ -41,8 +43,16 @@ def test_a_network_that_gives_no_probabilities_is_a_damaged_bundle(answer: tuple
 def test_a_network_that_never_finishes_is_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(runtime, "RUN_SECONDS", 0.5)
     endless = network(endless_graph(), tmp_path)
-    with pytest.raises(BundleError, match=r"can't be run .*terminate"):
+    with pytest.raises(BundleError, match=r"can't be run .*did not end in 0.5 s"):
         endless.run(IMAGE)
+
+
+def test_a_block_that_only_waits_for_the_processor_is_not_ended():
+    ended = threading.Event()
+    with watchdog.ending(0.5, ended.set, computing=True):
+        assert not ended.wait(1.5)
+    with watchdog.ending(0.5, ended.set):
+        assert ended.wait(30)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a peak is counted in kilobytes on Linux alone")
