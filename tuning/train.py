@@ -124,7 +124,7 @@ def _train(
     training, validation = (
         load_knees(audit, split, member.architecture.input).of_datasets(settings.datasets) for split in ("train", "val")
     )
-    check_grades(training, validation)
+    check_grades(training.grades, validation.grades)
     variants = None
     if settings.variants and training.framed:
         variants = load_variants(audit, training, member.architecture.input, settings.variants)

@@ -267,14 +267,17 @@ def test_damaged_weights_and_weights_that_are_not_finite_are_one_clear_error(aud
 
 @pytest.mark.parametrize(
     ("split", "said"),
-    [("train", r"All \d+ training films have one grade"), ("val", "validation films have the grade 2")],
+    [("train", r"All \d+ training films have one grade"), ("val", "validation films have one grade, so no kappa")],
 )
 def test_films_of_one_grade_are_refused_before_a_training(audited: Path, tmp_path: Path, split: str, said: str):
     from tuning.train import TrainSettings, train
+    from tuning.training.pack import pack
 
     change_table(audited, lambda film: replace(film, grade=2) if film.split == split else film)
     with pytest.raises(DataError, match=said):
         train(audited, tmp_path / "train", TrainSettings(epochs=1, architectures=("residual",)))
+    with pytest.raises(DataError, match=said):
+        pack(audited, tmp_path / "pack" / "films.npz")
 
 
 def test_training_films_of_one_grade_end_a_search_and_no_trial_counts_as_failed(audited: Path, tmp_path: Path):

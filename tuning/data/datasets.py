@@ -145,18 +145,19 @@ def fitted_knee(pixels: np.ndarray, film: AuditedFilm, config: InputConfig) -> L
     return letterbox(pixels, (0, 0, film.width, film.height), config)
 
 
-def check_grades(training: Knees, validation: Knees) -> None:
-    """Raise DataError where the films of a split have one grade: nothing can be learnt, or no network is the better."""
-    if len(set(training.grades.tolist())) < 2:
-        raise DataError(
-            f"All {len(training)} training films have one grade, so there is nothing to learn; give films of several"
-            " grades."
-        )
-    if len(grades := set(validation.grades.tolist())) < 2:
-        raise DataError(
-            f"All {len(validation)} validation films have the grade {grades.pop()}, so no kappa can be measured; give"
-            " validation films of several grades."
-        )
+def check_grades(training: np.ndarray, validation: np.ndarray) -> None:
+    """Check the grades [N] of training films, and those of validation films.
+
+    Raises DataError where one kind has a single grade: nothing can be learnt, or no network is the better.
+    """
+    for grades, kind, why in (
+        (training, "training", "there is nothing to learn"),
+        (validation, "validation", "no kappa can be measured"),
+    ):
+        if len(set(grades.tolist())) < 2:
+            raise DataError(
+                f"All {len(grades)} {kind} films have one grade, so {why}; give {kind} films of several grades."
+            )
 
 
 def mapped(cache: Path, kind: np.dtype, shape: tuple[int, ...]) -> np.ndarray | None:

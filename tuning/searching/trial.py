@@ -172,7 +172,7 @@ class TrialTrainer:
         """Return the films of a trial of this input and teacher. Raises DataError when they can't be used."""
         if config not in self._films:
             training, validation = self._some("train", config), self._some("val", config)
-            check_grades(training, validation)
+            check_grades(training.grades, validation.grades)
             self._films = {config: (training, validation)}
         training, validation = self._films[config]
         return Films(training, self._taught(teacher) if teacher else None, validation)

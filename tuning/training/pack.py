@@ -316,13 +316,14 @@ def _file(folder: Path, name: str) -> Path:
 def pack(audit: Path, path: Path) -> int:
     """Pack the films that `audit` gives to training and validation, with the joints that it has located.
 
-    Returns their number.
+    Returns their number. Raises DataError where those of a split have one grade.
     """
-    from ..data.datasets import bright_bone
+    from ..data.datasets import bright_bone, check_grades
     from ..data.sources import FilmReader
     from ..data.summary import read_summary
 
     films = read_rows(audit)
+    check_grades(*(np.array([film.grade for film in films if film.split == split]) for split in SPLITS))
     with FilmReader() as reader:
         pictures = [gray_bytes(bright_bone(reader, film)) for film in films]
     joints = np.array([(film.place.x, film.place.y, film.place.side) for film in films])
