@@ -32,21 +32,27 @@ body { font: 15px/1.5 system-ui, "Segoe UI", Roboto, "Liberation Sans", Arial, s
 h1 { font-size: 1.4rem; } h2 { font-size: 1.1rem; border-top: 1px solid var(--line); padding-top: 1rem; }
 h2 { overflow-wrap: anywhere; }
 .notice { background: var(--note-back); color: var(--note-ink); padding: .4rem .8rem; font-weight: 600; }
-.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 29rem)); gap: .6rem; }
-figure { margin: 0; } figcaption { font-size: .85rem; color: var(--soft); }
+.pictures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); gap: .6rem; }
+figure { margin: 0; max-width: 29rem; break-inside: avoid; } figcaption { font-size: .85rem; color: var(--soft); }
 figure img { width: 100%; background: #0b1116; }
 .knee { margin: 1rem 0; break-inside: avoid; }
 footer { border-top: 1px solid var(--line); margin-top: 2rem; font-size: .85rem; color: var(--soft); }
-@media print { h2 { break-before: page; } h2:first-of-type { break-before: auto; } * { print-color-adjust: exact; } }
+.again { display: none; }
+@media print {
+  h2 { break-before: page; } h2:first-of-type { break-before: auto; } h2:not(:first-of-type) + .again { display: block; }
+  * { print-color-adjust: exact; }
+}
 """
 _PAGE = Template("""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$heading</title><style>$style</style></head>
-<body><h1>$heading</h1><p class="notice">$disclaimer</p>
+<body><main><h1>$heading</h1><p class="notice">$disclaimer</p>
 <p>$made</p>
-$summary$films<footer><p>$foot</p></footer></body></html>
+$summary$films</main><footer><p>$foot</p></footer></body></html>
 """)
-_FILM = Template('<h2 id="$anchor">$title</h2>\n$study$problem$pictures$knees$warnings')
+_FILM = Template(
+    '<h2 id="$anchor">$title</h2>\n<p class="notice again">$disclaimer</p>\n$study$problem$pictures$knees$warnings'
+)
 _STUDY = Template("<p>$text</p>\n")
 UNREAD = "Films that could not be graded"
 _UNREAD = Template(f"<h2>{UNREAD}</h2>\n<ul>$items</ul>\n")
@@ -164,6 +170,7 @@ class HtmlDocument(Document):
             _FILM,
             anchor=f"film-{film.number}",
             title=film.view.title,
+            disclaimer=DISCLAIMER,
             study=fill(_STUDY, text=film.study) if film.study else Html(),
             problem=problem_html(film.view),
             pictures=fill(_PICTURES, figures=figures) if figures else Html(),
