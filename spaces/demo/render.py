@@ -34,12 +34,13 @@ _PLAIN = Template("""<figure><div class="stack" style="$shape"><img src="$addres
 """)
 _OVERLAY = Template("""<figure><div class="stack" style="$shape">
 <img src="$address" alt="The film with the box, grade and evidence of each knee">$layers</div>
-<figcaption><label class="strength">Evidence, brighter where it is stronger; left out where it is spread over the knee
+<figcaption><label class="strength">Evidence for the grade: yellow where it is strongest. No colour means that it
+is spread over the whole knee.
 <input type="range" min="0" max="100" value="50" aria-label="Opacity of the evidence, in per cent"></label></figcaption>
 </figure>
 """)
 _LAYER = Template("""<img class="heatmap" style="$place" src="$heatmap" alt="">
-<span class="frame" style="$place"><b>KL $grade</b></span>
+<span class="frame" style="$place"><b>${side}KL $grade</b></span>
 """)
 _PICTURES = Template('<div class="pictures">$figures</div>\n')
 _KNEES = Template('<div class="knees">$panels</div>\n')
@@ -109,7 +110,13 @@ def pictures(report: FilmReport) -> Html:
     figures = [fill(_PLAIN, **shared)]
     if report.knees:
         layers = join(
-            fill(_LAYER, place=place(report, knee), heatmap=heatmap_address(knee), grade=knee.grade)
+            fill(
+                _LAYER,
+                place=place(report, knee),
+                heatmap=heatmap_address(knee),
+                side=f"{knee.side.capitalize()}: " if knee.side else "",
+                grade=knee.grade,
+            )
             for knee in report.knees
         )
         figures.append(fill(_OVERLAY, **shared, layers=layers))
