@@ -39,7 +39,8 @@ figure img { width: 100%; background: #0b1116; }
 footer { border-top: 1px solid var(--line); margin-top: 2rem; font-size: .85rem; color: var(--soft); }
 .again { display: none; }
 @media print {
-  h2 { break-before: page; } h2:first-of-type { break-before: auto; } h2:not(:first-of-type) + .again { display: block; }
+  h2 { break-before: page; } h2:first-of-type { break-before: auto; }
+  h2:not(:first-of-type) + .again { display: block; }
   * { print-color-adjust: exact; }
 }
 """
