@@ -1,11 +1,12 @@
 """Real films show how much of the shift between two hospitals `python -m tuning adapt` closes.
 
-    python -m tuning train --data runs/audit-oai --architecture folded --epochs 12 --batch 32 --mixup 0.4 \\
-        --occlusion 0.5 --out runs/train
+    python -m tuning train --data runs/audit-oai --architecture folded-lite0@192 --epochs 8 --batch 32 --mixup 0.3 \\
+        --occlusion 0.4 --variants 4 --out runs/train
     python -m tuning evaluate --data runs/train --out runs/evaluate --validation-only
     python -m tuning export --data runs/evaluate --locator kneeoa_hub/pretrained/kneeoa-cnn \\
         --gate kneeoa_hub/pretrained/kneeoa-cnn --name kneeoa-oai --out runs/oai
-    python -m benchmarks.adapt_shift --from ./runs/oai --films runs/gornale.csv --architecture folded --out runs/adapt
+    python -m benchmarks.adapt_shift --from ./runs/oai --films runs/gornale.csv --architecture folded-lite0@192 \\
+        --out runs/adapt
 
 --films is the CSV of benchmarks/gornale_protocol.py. Weights that were trained only on OAI films are recalibrated, and
 fine-tuned, on 50, 200 and all training clusters of the Gornale set, and measured before and after on its test fold. The
@@ -23,13 +24,18 @@ import numpy as np
 from kneeoa_hub.card.text import table as markdown_table
 from kneeoa_hub.evidence import Evidence, SetEvidence, read_evidence
 from tuning.__main__ import main as tuning
+from tuning.adapt import epochs_of
+from tuning.data.datasets import usable_rows
 from tuning.run import steps
 
 CLUSTERS = (50, 200, 0)
 """The site has this many training and validation clusters; 0 is all of them."""
 FIGURES = ("QWK", "accuracy", "MAE", "AUC, KL >= 2", "ECE", "coverage", "set size")
-FROM_NOTHING = ("--epochs", "30", "--batch", "16", "--mixup", "0.4")
-"""Options of a training from nothing: twice the epochs of an adaptation, with its batch and its mixing."""
+BATCH = 16
+FROM_NOTHING = ("--batch", str(BATCH), "--mixup", "0.4")
+"""Options of a training from nothing: the batch and the mixing of an adaptation."""
+LONGER = 2
+"""A training from nothing has so many times the epochs of an adaptation."""
 VALIDATION = 4
 """Every fourth cluster is kept for validation."""
 
@@ -102,7 +108,10 @@ def _row(clusters: int, done: str, evidence: Evidence) -> Row:
 def _from_nothing(audit: Path, architecture: str, out: Path) -> Evidence:
     """Train an architecture on the films of an audit alone, and measure it as an adaptation is measured."""
     trained, evaluated = out / "train", out / "evaluate"
-    _run(["train", "--data", str(audit), "--architecture", architecture, "--out", str(trained), *FROM_NOTHING])
+    batches = max(1, len(usable_rows(audit, "train")) // BATCH)
+    epochs = str(LONGER * epochs_of(batches))
+    options = ["--architecture", architecture, "--epochs", epochs, *FROM_NOTHING]
+    _run(["train", "--data", str(audit), "--out", str(trained), *options])
     _run(["evaluate", "--data", str(trained), "--out", str(evaluated)])
     return read_evidence(evaluated / "evidence.json")
 

@@ -5,6 +5,7 @@
 Writes what `train` writes, so that `evaluate` and `export` go on from it.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -32,6 +33,9 @@ from .training.schedule import warmup_cosine
 
 LEAST_FILMS = 50
 """Adapting needs at least 50 usable films of a site."""
+EPOCHS, LEAST_STEPS = 15, 300
+"""A fine-tuning has 15 epochs, or 300 steps where that is more. A few dozen films would otherwise hardly move a
+network, whose learning rate first has to rise."""
 SHIPPED = "kneeoa-cnn"
 """This bundle is adapted when no address is given."""
 
@@ -42,7 +46,7 @@ class AdaptSettings:
 
     Attributes:
         recalibrate: Keep the weights; fit only temperature, decision rule, prediction sets and refusal.
-        epochs: Epochs of the fine-tuning; the best one is kept.
+        epochs: Epochs of the fine-tuning; the best one is kept. 0 takes `epochs_of`.
         learning_rate: The highest learning rate of the fine-tuning.
         batch: Films of one step.
         mixup: See `augment.Mixing`.
@@ -50,7 +54,7 @@ class AdaptSettings:
     """
 
     recalibrate: bool = False
-    epochs: int = 15
+    epochs: int = 0
     learning_rate: float = 2e-4
     batch: int = 16
     mixup: float = 0.4
@@ -98,6 +102,11 @@ def adapt(address: str | None, data: Sequence[str], out: Path, settings: AdaptSe
     return trained
 
 
+def epochs_of(batches: int) -> int:
+    """Return the epochs of a fine-tuning whose epoch has so many batches."""
+    return max(EPOCHS, math.ceil(LEAST_STEPS / batches))
+
+
 def _fine_tune(member: Member, reach: float, audited: Path, settings: AdaptSettings, seed: int) -> int:
     """Train a member further and leave it with the weights of its best epoch; return the number of that epoch.
 
@@ -111,13 +120,14 @@ def _fine_tune(member: Member, reach: float, audited: Path, settings: AdaptSetti
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
     batches = TrainingBatches(training, settings.batch, member.architecture.augmentation, seed, Mixing(settings.mixup))
-    rate = warmup_cosine(settings.learning_rate, settings.epochs * len(batches))
+    epochs = settings.epochs or epochs_of(len(batches))
+    rate = warmup_cosine(settings.learning_rate, epochs * len(batches))
     network.compile(
         keras.optimizers.AdamW(rate, weight_decay=0.01, clipnorm=5.0),  # pyright: ignore[reportArgumentType]
         loss_for(member.architecture.loss),
         metrics=[QuadraticKappa()],
     )
-    return _fit(network, batches, validation, settings.epochs, member.name)
+    return _fit(network, batches, validation, epochs, member.name)
 
 
 def _fit(network: keras.Model, batches: TrainingBatches, validation: Knees, epochs: int, name: str) -> int:

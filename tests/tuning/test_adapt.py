@@ -48,6 +48,14 @@ def test_recalibrating_keeps_the_weights_and_fits_the_rest(site, loop, tmp_path)
     assert set(evidence["before"]) == set(evidence["metrics"]) == {"site_val", "site_test"}
 
 
+def test_few_films_are_seen_often_enough_to_move_a_network():
+    from tuning.adapt import EPOCHS, LEAST_STEPS, epochs_of
+
+    assert epochs_of(2) * 2 == LEAST_STEPS
+    assert epochs_of(7) * 7 >= LEAST_STEPS
+    assert epochs_of(100) == EPOCHS
+
+
 @pytest.mark.slow
 def test_fine_tuning_changes_the_weights_and_serves_the_site(site, loop, tmp_path):
     start = ["adapt", "--from", str(loop / "bundle"), "--data", f"site={site}", "--out", str(tmp_path)]

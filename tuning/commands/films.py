@@ -41,8 +41,8 @@ def _adapt_options(step: argparse.ArgumentParser) -> None:
     step.add_argument("--from", dest="address", metavar="ADDRESS", help=address)
     recalibrate = "keep the weights; fit only temperature, decision rule, prediction sets and refusal"
     step.add_argument("--recalibrate", action="store_true", help=recalibrate)
-    epochs = "epochs of fine-tuning, of which the best is kept (default 15)"
-    step.add_argument("--epochs", type=count, default=15, help=epochs)
+    epochs = "epochs of fine-tuning, of which the best is kept (default 15, and more where films are few: 300 steps)"
+    step.add_argument("--epochs", type=count, default=0, help=epochs)
     step.add_argument("--seed", type=seed, default=0, help="seed of the splits (default 0)")
     step.add_argument("--name", default="kneeoa-adapted", help="name of the new bundle (default kneeoa-adapted)")
     step.add_argument("--version", default="0.1.0", help="version of the new bundle (default 0.1.0)")
